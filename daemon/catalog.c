@@ -1,0 +1,322 @@
+/*
+ * Reading pg_catalog.  Four queries, each over all tables of the model at once: the tables, their
+ * columns, the indexes behind their links, the foreign keys onto them.  Partitions count as their
+ * root, for a key or an index may stand on the root or on each leaf.
+ */
+#include "catalog.h"
+
+#include "mem.h"
+#include "sql.h"
+
+/* The model's tables as a relation: i counts from 0, in the model's order. */
+#define WANTED                                                                                     \
+	"WITH wanted AS (\n"                                                                       \
+	"  SELECT (w.i - 1)::int AS i, c.oid, c.relkind, w.link, w.key, w.filtered\n"              \
+	"    FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::bool[])\n"            \
+	"         WITH ORDINALITY AS w(schema, name, link, key, filtered, i)\n"                    \
+	"    LEFT JOIN pg_namespace n ON n.nspname = w.schema\n"                                   \
+	"    LEFT JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = w.name\n"              \
+	"), leaf AS (\n"                                                                           \
+	"  SELECT w.i, w.oid AS root, t.relid FROM wanted w,\n"                                    \
+	"         LATERAL (SELECT w.oid AS relid WHERE w.relkind <> 'p' UNION ALL\n"               \
+	"                  SELECT p.relid FROM pg_partition_tree(w.oid) p\n"                       \
+	"                   WHERE w.relkind = 'p' AND p.isleaf) t\n"                               \
+	")\n"
+
+static const char relations_sql[] = WANTED
+	"SELECT w.i, w.oid, w.relkind,\n"
+	"       (SELECT coalesce(sum(CASE WHEN c.reltuples >= 0 THEN c.reltuples\n"
+	"                            ELSE pg_relation_size(c.oid) / 100 END), 0)::bigint\n"
+	"          FROM leaf JOIN pg_class c ON c.oid = leaf.relid WHERE leaf.i = w.i) AS rows,\n"
+	"       w.relkind = 'r' AND EXISTS (SELECT FROM pg_inherits h WHERE h.inhparent = w.oid)\n"
+	"         AS inherited,\n"
+	"       EXISTS (SELECT FROM pg_rewrite r WHERE r.ev_class IN\n"
+	"                 (SELECT w.oid UNION SELECT relid FROM leaf WHERE leaf.i = w.i)\n"
+	"               AND r.ev_type IN ('2', '4')) AS ruled,\n"
+	"       CASE WHEN w.oid IS NOT NULL THEN row_security_active(w.oid) END AS secured,\n"
+	"       EXISTS (SELECT FROM pg_trigger t JOIN leaf ON leaf.relid = t.tgrelid\n"
+	"                WHERE leaf.i = w.i AND NOT t.tgisinternal AND t.tgenabled IN ('O', 'A')\n"
+	"                  AND t.tgtype & 8 <> 0 AND t.tgtype & 2 <> 0 AND t.tgtype & 1 <> 0)\n"
+	"         AS delete_triggers,\n"
+	"       w.link IS NULL OR w.oid IS NULL OR NOT EXISTS (\n"
+	"         SELECT FROM leaf WHERE leaf.i = w.i AND NOT EXISTS (\n"
+	"           SELECT FROM pg_index x\n"
+	"             JOIN pg_attribute a ON a.attrelid = x.indrelid AND a.attname = w.link\n"
+	"            WHERE x.indrelid = leaf.relid AND x.indisvalid\n"
+	"              AND (x.indkey[0] = a.attnum\n"
+	"                   OR w.filtered AND a.attnum = ANY(x.indkey)))) AS by_indexed\n"
+	"  FROM wanted w ORDER BY w.i\n";
+
+static const char columns_sql[] = WANTED
+	"SELECT w.i, a.attname, format_type(a.atttypid, NULL) AS type, b.typname AS base,\n"
+	"       b.typcategory AS category, a.attnotnull OR t.typnotnull AS not_null,\n"
+	"       a.attgenerated <> '' AS generated, a.attidentity = 'a' AS identity_always,\n"
+	"       EXISTS (SELECT FROM pg_index x WHERE x.indrelid = w.oid AND x.indisunique\n"
+	"                  AND a.attnum = ANY(x.indkey[0:x.indnkeyatts - 1])\n"
+	"                  AND NOT EXISTS (SELECT FROM pg_attribute k WHERE k.attrelid = w.oid\n"
+	"                                     AND k.attname = w.key AND k.attnum = "
+	"ANY(x.indkey)))\n"
+	"         AS unique_alone\n"
+	"  FROM wanted w\n"
+	"  JOIN pg_attribute a ON a.attrelid = w.oid AND a.attnum > 0 AND NOT a.attisdropped\n"
+	"  JOIN pg_type t ON t.oid = a.atttypid\n"
+	"  JOIN LATERAL (\n"
+	"    WITH RECURSIVE below AS (\n"
+	"      SELECT t.oid, t.typbasetype UNION ALL\n"
+	"      SELECT u.oid, u.typbasetype FROM below JOIN pg_type u ON u.oid = "
+	"below.typbasetype)\n"
+	"    SELECT oid FROM below WHERE typbasetype = 0) bottom ON true\n"
+	"  JOIN pg_type b ON b.oid = bottom.oid\n"
+	" ORDER BY w.i, a.attnum\n";
+
+/* conparentid = 0: the key as it was declared, not its copies on partitions. */
+static const char keys_sql[] = WANTED
+	", target AS (\n"
+	"  SELECT DISTINCT w.oid AS root, t.relid FROM wanted w,\n"
+	"         LATERAL (SELECT w.oid AS relid UNION SELECT p.relid FROM "
+	"pg_partition_tree(w.oid) p\n"
+	"                   WHERE w.relkind = 'p') t\n"
+	")\n"
+	"SELECT con.oid, con.conname, coalesce(pg_partition_root(con.conrelid), con.conrelid) AS "
+	"from_oid,\n"
+	"       target.root AS to_oid, con.confdeltype AS on_delete, con.condeferrable AS "
+	"deferrable,\n"
+	"       n.nspname AS schema, c.relname AS table_name, f.attname AS from_column,\n"
+	"       k.attname AS to_column,\n"
+	"       (SELECT coalesce(sum(CASE WHEN l.reltuples >= 0 THEN l.reltuples\n"
+	"                            ELSE pg_relation_size(l.oid) / 100 END), 0)::bigint\n"
+	"          FROM pg_class l WHERE l.oid IN (SELECT con.conrelid UNION\n"
+	"               SELECT relid FROM pg_partition_tree(con.conrelid) WHERE isleaf)) AS rows,\n"
+	"       NOT EXISTS (\n"
+	"         SELECT FROM pg_class l WHERE l.oid IN (SELECT con.conrelid WHERE c.relkind <> "
+	"'p'\n"
+	"              UNION SELECT relid FROM pg_partition_tree(con.conrelid) WHERE isleaf)\n"
+	"         AND NOT EXISTS (\n"
+	"           SELECT FROM pg_index x\n"
+	"             JOIN pg_attribute a ON a.attrelid = x.indrelid AND a.attnum = x.indkey[0]\n"
+	"             JOIN pg_attribute r ON r.attrelid = con.conrelid AND r.attname = a.attname\n"
+	"              AND r.attnum = ANY(con.conkey)\n"
+	"             JOIN pg_class i ON i.oid = x.indexrelid\n"
+	"             JOIN pg_am m ON m.oid = i.relam AND m.amname IN ('btree', 'hash')\n"
+	"            WHERE x.indrelid = l.oid AND x.indisvalid\n"
+	"              AND (x.indpred IS NULL OR pg_get_expr(x.indpred, x.indrelid)\n"
+	"                   = format('(%I IS NOT NULL)', a.attname)))) AS indexed\n"
+	"  FROM pg_constraint con\n"
+	"  JOIN target ON target.relid = con.confrelid\n"
+	"  JOIN pg_class c ON c.oid = con.conrelid\n"
+	"  JOIN pg_namespace n ON n.oid = c.relnamespace\n"
+	"  JOIN LATERAL unnest(con.conkey, con.confkey) WITH ORDINALITY AS u(f, k, o) ON true\n"
+	"  JOIN pg_attribute f ON f.attrelid = con.conrelid AND f.attnum = u.f\n"
+	"  JOIN pg_attribute k ON k.attrelid = con.confrelid AND k.attnum = u.k\n"
+	" WHERE con.contype = 'f' AND con.conparentid = 0\n"
+	" ORDER BY con.oid, u.o\n";
+
+/* The five arrays of WANTED. */
+static void wanted_params(void *ctx, const struct model *model, const char *values[5])
+{
+	const size_t n = model->n_tables;
+	const char **column = t_array(ctx, const char *, n);
+
+	for (int p = 0; p < 5; p++) {
+		for (size_t i = 0; i < n; i++) {
+			const struct table *t = &model->tables[i];
+			const char *const cells[] = {t->schema, t->table, t->by ? t->by : "",
+						     t->key ? t->key : "",
+						     t->where ? "true" : "false"};
+
+			column[i] = cells[p];
+		}
+		values[p] = sql_array(ctx, column, n);
+	}
+}
+
+static void check_relation(const struct table *t, const PGresult *res, int row,
+			   struct complaints *c)
+{
+	const char *kind = db_text(res, row, "relkind");
+
+	if (!kind)
+		complain(c, &t->place,
+			 "table \"%s\": there is no table %s.%s in the database; names are exact, "
+			 "as "
+			 "the catalog has them",
+			 t->name, t->schema, t->table);
+	else if (*kind != 'r' && *kind != 'p')
+		complain(c, &t->place,
+			 "table \"%s\": %s.%s is no table (a view, or a foreign table): name the "
+			 "table behind it",
+			 t->name, t->schema, t->table);
+	else if (db_bool(res, row, "inherited"))
+		complain(c, &t->place,
+			 "table \"%s\": other tables inherit from %s.%s; what their rows belong to "
+			 "cannot be known: only declarative partitions are worked on",
+			 t->name, t->schema, t->table);
+	else if (db_bool(res, row, "ruled"))
+		complain(c, &t->place,
+			 "table \"%s\": %s.%s has a rule on UPDATE or DELETE, which could do "
+			 "something "
+			 "else instead: drop the rule, or use a trigger",
+			 t->name, t->schema, t->table);
+	else if (db_bool(res, row, "secured"))
+		complain(c, &t->place,
+			 "table \"%s\": row-level security on %s.%s hides rows from this role: "
+			 "give it "
+			 "BYPASSRLS",
+			 t->name, t->schema, t->table);
+}
+
+static bool read_relations(struct db *db, const struct model *model, const char *const values[],
+			   struct catalog *catalog, struct complaints *c, struct error *err)
+{
+	AUTO(result) PGresult *res = NULL;
+
+	if (!db_query(db, relations_sql, 5, values, &res, err))
+		return false;
+	for (size_t i = 0; i < model->n_tables; i++) {
+		struct relation *r = &catalog->relations[i];
+		const int row = (int)i;
+
+		check_relation(&model->tables[i], res, row, c);
+		r->oid = (unsigned int)db_int(res, row, "oid");
+		r->rows = db_int(res, row, "rows");
+		r->by_indexed = !model->tables[i].by || db_bool(res, row, "by_indexed");
+		r->delete_triggers = db_bool(res, row, "delete_triggers");
+	}
+	return true;
+}
+
+static bool read_columns(struct db *db, const char *const values[], void *ctx,
+			 struct catalog *catalog, struct error *err)
+{
+	AUTO(result) PGresult *res = NULL;
+
+	if (!db_query(db, columns_sql, 5, values, &res, err))
+		return false;
+	for (int row = 0; row < PQntuples(res); row++) {
+		struct relation *r = &catalog->relations[db_int(res, row, "i")];
+		struct column *columns;
+
+		/* Rows come table by table: only the last relation's array grows. */
+		columns = t_array(ctx, struct column, r->n_columns + 1);
+		if (r->n_columns)
+			memcpy(columns, r->columns, r->n_columns * sizeof(*columns));
+		columns[r->n_columns++] = (struct column){
+			.name = t_strdup(ctx, db_text(res, row, "attname")),
+			.type = t_strdup(ctx, db_text(res, row, "type")),
+			.base = t_strdup(ctx, db_text(res, row, "base")),
+			.category = *db_text(res, row, "category"),
+			.not_null = db_bool(res, row, "not_null"),
+			.generated = db_bool(res, row, "generated"),
+			.identity_always = db_bool(res, row, "identity_always"),
+			.unique_alone = db_bool(res, row, "unique_alone"),
+		};
+		r->columns = columns;
+	}
+	return true;
+}
+
+static void add_key_column(void *ctx, struct foreign_key *k, const char *from, const char *to)
+{
+	k->from_columns = t_grow(ctx, k->from_columns, const char *, k->n_columns + 1);
+	k->to_columns = t_grow(ctx, k->to_columns, const char *, k->n_columns + 1);
+	k->from_columns[k->n_columns] = t_strdup(ctx, from);
+	k->to_columns[k->n_columns] = t_strdup(ctx, to);
+	k->columns_sql = k->n_columns
+				 ? t_printf(ctx, "%s, %s", k->columns_sql, sql_ident(ctx, from))
+				 : sql_ident(ctx, from);
+	k->n_columns++;
+}
+
+static bool read_keys(struct db *db, const char *const values[], void *ctx, struct catalog *catalog,
+		      struct error *err)
+{
+	AUTO(result) PGresult *res = NULL;
+	int64_t last_oid = 0;
+
+	if (!db_query(db, keys_sql, 5, values, &res, err))
+		return false;
+	for (int row = 0; row < PQntuples(res); row++) {
+		const char *schema = db_text(res, row, "schema");
+		const char *table = db_text(res, row, "table_name");
+
+		if (db_int(res, row, "oid") != last_oid) {
+			last_oid = db_int(res, row, "oid");
+			catalog->keys =
+				t_grow(ctx, catalog->keys, struct foreign_key, catalog->n_keys + 1);
+			catalog->keys[catalog->n_keys++] = (struct foreign_key){
+				.name = t_strdup(ctx, db_text(res, row, "conname")),
+				.from_name = t_printf(ctx, "%s.%s", schema, table),
+				.from_sql = sql_table(ctx, schema, table),
+				.column = t_strdup(ctx, db_text(res, row, "from_column")),
+				.from_oid = (unsigned int)db_int(res, row, "from_oid"),
+				.to_oid = (unsigned int)db_int(res, row, "to_oid"),
+				.on_delete = *db_text(res, row, "on_delete"),
+				.deferrable = db_bool(res, row, "deferrable"),
+				.indexed = db_bool(res, row, "indexed"),
+				.from_rows = db_int(res, row, "rows"),
+			};
+		}
+		add_key_column(ctx, &catalog->keys[catalog->n_keys - 1],
+			       db_text(res, row, "from_column"), db_text(res, row, "to_column"));
+	}
+	return true;
+}
+
+const struct column *catalog_column(const struct relation *relation, const char *name)
+{
+	for (size_t i = 0; i < relation->n_columns; i++)
+		if (strcmp(relation->columns[i].name, name) == 0)
+			return &relation->columns[i];
+	return NULL;
+}
+
+static void need_column(const struct table *t, const struct relation *r, const char *what,
+			const char *name, const struct place *at, struct complaints *c)
+{
+	if (name && !catalog_column(r, name))
+		complain(c, at, "table \"%s\": %s: %s.%s has no column \"%s\"", t->name, what,
+			 t->schema, t->table, name);
+}
+
+static void check_columns_exist(const struct model *model, const struct catalog *catalog,
+				struct complaints *c)
+{
+	static const char *const kinds[] = {"set", "clear", "json", "keep"};
+
+	for (size_t i = 0; i < model->n_tables; i++) {
+		const struct table *t = &model->tables[i];
+		const struct relation *r = &catalog->relations[i];
+
+		need_column(t, r, "key", t->key, &t->place, c);
+		need_column(t, r, "by", t->by, &t->place, c);
+		need_column(t, r, "date", t->date, &t->place, c);
+		need_column(t, r, "created", t->created, &t->place, c);
+		if (t->from)
+			need_column(t->of, &catalog->relations[t->of->index], "from", t->from,
+				    &t->place, c);
+		for (size_t j = 0; j < t->n_rules; j++)
+			need_column(t, r, kinds[t->rules[j].kind], t->rules[j].column,
+				    &t->rules[j].place, c);
+	}
+}
+
+bool catalog_read(struct db *db, const struct model *model, void *ctx, struct catalog **ret,
+		  struct complaints *c, struct error *err)
+{
+	const size_t before = c->n;
+	AUTO(talloc) void *scratch = must_alloc(talloc_new(NULL));
+	struct catalog *catalog = t_zero(ctx, struct catalog);
+	const char *values[5];
+
+	wanted_params(scratch, model, values);
+	catalog->relations = t_array(ctx, struct relation, model->n_tables);
+	if (!read_relations(db, model, values, catalog, c, err) || c->n > before)
+		return false;
+	if (!read_columns(db, values, ctx, catalog, err))
+		return false;
+	check_columns_exist(model, catalog, c);
+	if (c->n > before || !read_keys(db, values, ctx, catalog, err))
+		return false;
+	*ret = catalog;
+	return true;
+}

@@ -1,0 +1,74 @@
+/*
+ * The model held against pg_catalog: what the database really has, read in a few set-based queries,
+ * and everything about it for which a model is refused (DESIGN section 3, "Fail closed").
+ */
+#ifndef RETENTION_CATALOG_H
+#define RETENTION_CATALOG_H
+
+#include "config.h"
+#include "db.h"
+
+struct column {
+	const char *name;
+	const char *type; /* without its modifier: what a parameter is cast to */
+	const char *base; /* pg_type.typname below all domains */
+	char category; /* pg_type.typcategory of base */
+	bool not_null;
+	bool generated; /* STORED or VIRTUAL: cannot be written */
+	bool identity_always; /* cannot be written by UPDATE */
+	bool unique_alone; /* in a unique index that does not hold the key: a constant collides */
+};
+
+/* One table of the model, as the database has it. */
+struct relation {
+	unsigned int oid;
+	const struct column *columns; /* n_columns, in attnum order */
+	size_t n_columns;
+	int64_t rows; /* estimate over all partitions */
+	bool by_indexed; /* the link's column has an index that an equality can use */
+	bool delete_triggers; /* user triggers BEFORE or INSTEAD OF DELETE: they can suppress it */
+};
+
+/* A foreign key onto a table of the model. */
+struct foreign_key {
+	const char *name;
+	const char *from_name; /* "schema.table", for messages */
+	const char *from_sql; /* quoted */
+	const char *column; /* the first referencing column */
+	const char *columns_sql; /* all of them, quoted: (a, b) */
+	unsigned int from_oid; /* the partitioned root, where it is a partition */
+	unsigned int to_oid;
+	char on_delete; /* pg_constraint.confdeltype: a r c n d */
+	bool deferrable;
+	bool indexed;
+	int64_t from_rows;
+	/* pairs of columns */
+	const char **from_columns; /* n_columns */
+	const char **to_columns;
+	size_t n_columns;
+};
+
+struct catalog {
+	struct relation *relations; /* as model.tables */
+	struct foreign_key *keys;
+	size_t n_keys;
+};
+
+/*
+ * Reads what the database has of the model's tables.  A table or column that does not exist, or
+ * that cannot be worked on (a view, row-level security, a rule), is a complaint.  false: the
+ * database failed us (err), or there is a complaint (err is empty).  *ret is owned by ctx.
+ */
+bool catalog_read(struct db *db, const struct model *model, void *ctx, struct catalog **ret,
+		  struct complaints *c, struct error *err);
+
+/* The rest of "Fail closed": unclassified columns, rules that cannot be, foreign keys, indexes. */
+void catalog_check(const struct model *model, const struct catalog *catalog, struct complaints *c);
+
+/* NULL when the table has no such column. */
+const struct column *catalog_column(const struct relation *relation, const char *name);
+
+/* What clear writes into a NOT NULL column of this type, as an SQL literal; NULL: there is none. */
+const char *catalog_empty_value(const struct column *column);
+
+#endif

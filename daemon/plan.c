@@ -1,0 +1,550 @@
+/*
+ * From the model to statements.  The order of the erasures is the catalog's: a table is deleted
+ * from only after every table with a foreign key onto it has had its statement.
+ */
+#include "plan.h"
+
+#include "mem.h"
+#include "plan_due.h"
+#include "sql.h"
+
+/* Stands for the key array while a COPY's text is made; no predicate may hold it (config). */
+#define KEYS_MARK "\001"
+
+struct builder {
+	void *ctx;
+	const struct model *model;
+	const struct catalog *catalog;
+	const struct plan_opts *opts;
+	struct plan *plan;
+	const char ***slots; /* per table: the columns collected; [0] is the key */
+	size_t *n_slots;
+};
+
+static const struct relation *relation_of(const struct builder *b, const struct table *t)
+{
+	return &b->catalog->relations[t->index];
+}
+
+static char *array_cast(const struct builder *b, const struct table *t, const char *column,
+			const char *keys)
+{
+	return t_printf(b->ctx, "%s::%s[]", keys, plan_type(b->catalog, t, column));
+}
+
+/* Which columns of t do those that hang off it point at?  Slot 0 is the key. */
+static void find_slots(struct builder *b)
+{
+	const size_t n = b->model->n_tables;
+
+	b->slots = t_array(b->ctx, const char **, n);
+	b->n_slots = t_array(b->ctx, size_t, n);
+	for (size_t i = 0; i < n; i++) {
+		const struct table *t = &b->model->tables[i];
+
+		b->slots[i] = t_array(b->ctx, const char *, n + 1);
+		b->slots[i][0] = t->key;
+		b->n_slots[i] = 1;
+		for (size_t j = 0; j < n; j++) {
+			const struct table *child = &b->model->tables[j];
+			size_t s = 0;
+
+			if (child->of != t)
+				continue;
+			while (s < b->n_slots[i] &&
+			       (!b->slots[i][s] ||
+				strcmp(b->slots[i][s], model_parent_column(child)) != 0))
+				s++;
+			if (s == b->n_slots[i])
+				b->slots[i][b->n_slots[i]++] = model_parent_column(child);
+		}
+	}
+}
+
+/* The array that t's rows are found by: its parent's, unless t's own keys were collected. */
+static struct source source_of(const struct builder *b, const struct table *t, bool own)
+{
+	struct source source = {.table = t->index};
+
+	if (own)
+		return source;
+	source.table = t->of->index;
+	while (strcmp(b->slots[source.table][source.slot] ? b->slots[source.table][source.slot]
+							  : "",
+		      model_parent_column(t)) != 0)
+		source.slot++;
+	return source;
+}
+
+static bool is_inner(const struct builder *b, const struct table *t)
+{
+	return fate_is_inner(b->model, t, b->opts->action, b->opts->archive);
+}
+
+static bool has_step(const struct builder *b, const struct table *t)
+{
+	return fate_has_step(t, b->opts->action, b->opts->archive);
+}
+
+static bool uses_number(const struct table *t)
+{
+	for (size_t i = 0; i < t->n_rules; i++)
+		if (t->rules[i].kind == RULE_SET && model_value_uses(t->rules[i].value, "{number}"))
+			return true;
+	return false;
+}
+
+/* Do t's own keys have to be in hand?  Where others hang off it, or each row gets its number. */
+static bool is_collected(const struct builder *b, const struct table *t)
+{
+	return is_inner(b, t) || (has_step(b, t) && uses_number(t) &&
+				  fate_of(t, b->opts->action, b->opts->archive) == FATE_UPDATE);
+}
+
+/* t.key = ANY (own keys), or t.by = ANY (parent's) AND (where). */
+static char *selection(const struct builder *b, const struct table *t, const char *keys, bool own)
+{
+	if (own)
+		return t_printf(b->ctx, "%s = ANY (%s)", plan_column(b->ctx, "t", t->key),
+				array_cast(b, t, t->key, keys));
+	return t_printf(b->ctx, "%s = ANY (%s)%s%s%s", plan_column(b->ctx, "t", t->by),
+			array_cast(b, t, t->by, keys), t->where ? " AND (" : "",
+			t->where ? t->where : "", t->where ? "\n)" : "");
+}
+
+/*
+ * FOR UPDATE, so that nobody can attach a row to one that is about to go: a foreign key's check
+ * needs FOR KEY SHARE.  An export locks nothing.
+ */
+static void add_collect(struct builder *b, const struct table *t, struct collect *out)
+{
+	const bool subject = t == b->plan->subject;
+	const size_t n = b->n_slots[t->index];
+	char *inner = t_strdup(b->ctx, "SELECT ");
+	char *outer = t_strdup(b->ctx, "SELECT ");
+
+	for (size_t s = 0; s < n; s++) {
+		t_append(&inner, "%s%s AS c%zu", s ? ", " : "",
+			 plan_column(b->ctx, "t", b->slots[t->index][s]), s);
+		t_append(
+			&outer,
+			"coalesce(array_agg(x.c%zu) FILTER (WHERE x.c%zu IS NOT NULL), '{}')::text "
+			"AS c%zu, ",
+			s, s, s);
+	}
+	t_append(&inner, "\n  FROM %s AS t\n WHERE %s\n ORDER BY 1%s",
+		 sql_table(b->ctx, t->schema, t->table), selection(b, t, "$1", subject),
+		 b->opts->action == ACTION_EXPORT ? "" : " FOR UPDATE");
+	*out = (struct collect){
+		.table = t,
+		.from = source_of(b, t, subject),
+		.sql = t_printf(b->ctx, "%scount(*) AS n FROM (%s) AS x", outer, inner),
+		.n_slots = n,
+	};
+}
+
+static size_t depth_of(const struct table *t)
+{
+	size_t depth = 0;
+
+	for (; t->of; t = t->of)
+		depth++;
+	return depth;
+}
+
+/* Top down: a parent's arrays are there before a child asks for them. */
+static void build_collects(struct builder *b)
+{
+	const struct model *m = b->model;
+	struct collect *collects = t_array(b->ctx, struct collect, m->n_tables);
+	size_t n = 0;
+
+	for (size_t depth = 0; depth < m->n_tables; depth++)
+		for (size_t i = 0; i < m->n_tables; i++) {
+			const struct table *t = &m->tables[i];
+
+			if (depth_of(t) != depth || !model_is_under(t, b->plan->subject))
+				continue;
+			/* The subject's keys are the batch's: only further columns are collected. */
+			if (t == b->plan->subject ? b->n_slots[i] > 1 : is_collected(b, t))
+				add_collect(b, t, &collects[n++]);
+		}
+	b->plan->collects = collects;
+	b->plan->n_collects = n;
+}
+
+static bool must_precede(const struct builder *b, const struct table *first,
+			 const struct table *second, bool ignore_deferrable)
+{
+	const unsigned int from = relation_of(b, first)->oid, to = relation_of(b, second)->oid;
+
+	if (from == to || fate_of(second, b->opts->action, b->opts->archive) != FATE_DELETE)
+		return false;
+	for (size_t i = 0; i < b->catalog->n_keys; i++) {
+		const struct foreign_key *k = &b->catalog->keys[i];
+
+		if (k->from_oid == from && k->to_oid == to && !(ignore_deferrable && k->deferrable))
+			return true;
+	}
+	return false;
+}
+
+static bool is_ready(const struct builder *b, const struct table *t, const bool *taken,
+		     bool lenient)
+{
+	for (size_t i = 0; i < b->model->n_tables; i++)
+		if (!taken[i] && has_step(b, &b->model->tables[i]) &&
+		    must_precede(b, &b->model->tables[i], t, lenient))
+			return false;
+	return true;
+}
+
+/*
+ * Orders the tables that have a step: one whose referencing tables have all gone before, the
+ * deepest first, so that triggers see what an application would show them.  false: a ring.
+ */
+static bool order_tables(const struct builder *b, const struct table **order, size_t *ret_n,
+			 bool lenient, const struct table **ret_stuck)
+{
+	const struct model *m = b->model;
+	AUTO(talloc) bool *taken = t_array(NULL, bool, m->n_tables);
+	size_t todo = 0;
+
+	*ret_n = 0;
+	for (size_t i = 0; i < m->n_tables; i++)
+		todo += has_step(b, &m->tables[i]) ? 1 : 0;
+	while (*ret_n < todo) {
+		const struct table *best = NULL;
+
+		for (size_t i = 0; i < m->n_tables; i++) {
+			const struct table *t = &m->tables[i];
+
+			if (taken[i] || !has_step(b, t))
+				continue;
+			*ret_stuck = t;
+			if (is_ready(b, t, taken, lenient) &&
+			    (!best || depth_of(t) > depth_of(best)))
+				best = t;
+		}
+		if (!best)
+			return false;
+		taken[best->index] = true;
+		order[(*ret_n)++] = best;
+	}
+	return true;
+}
+
+/* "id";"name" as the file's first line: quoted where RFC 4180 section 2 wants it. */
+static const char *header_line(const struct builder *b, const char *const *columns, size_t n)
+{
+	char *line = t_strdup(b->ctx, "");
+
+	for (size_t i = 0; i < n; i++) {
+		const char *name = columns[i];
+		const bool quote = strchr(name, b->opts->delimiter) || strpbrk(name, "\"\r\n");
+
+		if (i > 0)
+			t_append(&line, "%c", b->opts->delimiter);
+		t_append(&line, "%s", quote ? sql_ident(b->ctx, name) : name);
+	}
+	t_append(&line, "\n");
+	return line;
+}
+
+static const char **stored_columns(const struct builder *b, const struct table *t, size_t *ret_n)
+{
+	const struct relation *r = relation_of(b, t);
+	const char **columns = t_array(b->ctx, const char *, r->n_columns);
+
+	*ret_n = 0;
+	for (size_t i = 0; i < r->n_columns; i++)
+		if (!r->columns[i].generated) /* derived from the others: restore makes it again */
+			columns[(*ret_n)++] = r->columns[i].name;
+	return columns;
+}
+
+static char *column_list(const struct builder *b, const char *alias, const char *const *columns,
+			 size_t n)
+{
+	char *list = t_strdup(b->ctx, "");
+
+	for (size_t i = 0; i < n; i++)
+		t_append(&list, "%s%s", i ? ", " : "", plan_column(b->ctx, alias, columns[i]));
+	return list;
+}
+
+/* UPDATE by rules; returns how many rows it changed, and how many a trigger made dirty again. */
+static char *update_statement(const struct builder *b, const struct table *t, bool own)
+{
+	char *list = t_strdup(b->ctx, "");
+	const bool numbered = uses_number(t);
+
+	for (size_t i = 0; i < t->n_rules; i++)
+		if (t->rules[i].kind != RULE_KEEP)
+			t_append(&list, "%s%s = %s", *list ? ",\n       " : "",
+				 sql_ident(b->ctx, t->rules[i].column),
+				 plan_rule_value(b->ctx, b->catalog, t, &t->rules[i], "t",
+						 "b.fresh_number"));
+	return t_printf(
+		b->ctx,
+		"WITH changed AS (\n"
+		"  UPDATE %s AS t\n"
+		"     SET %s\n"
+		"%s"
+		"   WHERE %s AND (%s)\n"
+		"  RETURNING (%s) AS dirty)\n"
+		"SELECT count(*) AS rows, count(*) FILTER (WHERE changed.dirty) AS dirty FROM "
+		"changed",
+		sql_table(b->ctx, t->schema, t->table), list,
+		numbered
+			? t_printf(
+				  b->ctx,
+				  "    FROM unnest(%s, $2::bigint[]) AS b(row_key, fresh_number)\n",
+				  array_cast(b, t, t->key, "$1"))
+			: "",
+		numbered ? t_printf(b->ctx, "%s = b.row_key", plan_column(b->ctx, "t", t->key))
+			 : selection(b, t, "$1", own),
+		plan_dirty_row(b->ctx, b->catalog, t, "t"),
+		plan_dirty_row(b->ctx, b->catalog, t, "t"));
+}
+
+static char *detach_statement(const struct builder *b, const struct table *t, bool archived,
+			      bool own, const char *keys)
+{
+	const char *table = sql_table(b->ctx, t->schema, t->table);
+	const char *by = sql_ident(b->ctx, t->by);
+
+	if (!archived)
+		return t_printf(b->ctx, "UPDATE %s AS t SET %s = NULL WHERE %s", table, by,
+				selection(b, t, keys, own));
+	/* What the link was has to be read before it goes: RETURNING has only the new row. */
+	return t_printf(
+		b->ctx,
+		"WITH old AS (SELECT t.%s AS row_key, t.%s AS link FROM %s AS t WHERE %s FOR "
+		"UPDATE)\n"
+		"UPDATE %s AS t SET %s = NULL FROM old WHERE t.%s = old.row_key\n"
+		"RETURNING old.row_key, old.link",
+		sql_ident(b->ctx, t->key), by, table, selection(b, t, keys, own), table, by,
+		sql_ident(b->ctx, t->key));
+}
+
+static char *statement(const struct builder *b, const struct step *s, bool own, const char *keys)
+{
+	const struct table *t = s->table;
+	const char *table = sql_table(b->ctx, t->schema, t->table);
+
+	switch (s->fate) {
+	case FATE_COPY:
+		return t_printf(b->ctx, "SELECT %s FROM %s AS t WHERE %s",
+				column_list(b, "t", s->columns, s->n_columns), table,
+				selection(b, t, keys, own));
+	case FATE_UPDATE:
+		return update_statement(b, t, own);
+	case FATE_DETACH:
+		return detach_statement(b, t, s->archived, own, keys);
+	case FATE_DELETE:
+		return t_printf(b->ctx, "DELETE FROM %s AS t WHERE %s%s%s", table,
+				selection(b, t, keys, own), s->archived ? " RETURNING " : "",
+				s->archived ? column_list(b, "t", s->columns, s->n_columns) : "");
+	case FATE_NONE:
+	case FATE_KEEP:
+		break;
+	}
+	return NULL;
+}
+
+static void archive_columns(const struct builder *b, struct step *s)
+{
+	const struct table *t = s->table;
+
+	if (s->fate == FATE_DETACH) {
+		const char **columns = t_array(b->ctx, const char *, 2);
+
+		columns[0] = t->key;
+		columns[1] = t->by;
+		s->columns = columns;
+		s->n_columns = 2;
+		s->file = t_printf(b->ctx, "%s.detached.csv", t->name);
+	} else {
+		s->columns = stored_columns(b, t, &s->n_columns);
+		s->file = t_printf(b->ctx, "%s.csv", t->name);
+	}
+	s->header = header_line(b, s->columns, s->n_columns);
+}
+
+static void build_step(const struct builder *b, const struct table *t, struct step *s)
+{
+	const bool own = t == b->plan->subject || is_collected(b, t);
+
+	*s = (struct step){
+		.table = t,
+		.fate = fate_of(t, b->opts->action, b->opts->archive),
+		.archived = fate_is_archived(t, b->opts->action, b->opts->archive),
+		.from = source_of(b, t, own),
+		.verify = relation_of(b, t)->delete_triggers,
+	};
+	s->numbered = s->fate == FATE_UPDATE && uses_number(t);
+	s->verify = s->verify && s->fate == FATE_DELETE;
+	s->left_sql = t_printf(b->ctx, "SELECT count(*) AS n FROM %s AS t WHERE %s",
+			       sql_table(b->ctx, t->schema, t->table), selection(b, t, "$1", own));
+	if (!s->archived) {
+		s->sql = statement(b, s, own, "$1");
+		return;
+	}
+	archive_columns(b, s);
+	s->sql = statement(b, s, own, "$1"); /* for the probe: PREPARE takes no COPY */
+	s->head = t_printf(b->ctx, "COPY (%s", statement(b, s, own, KEYS_MARK));
+	s->tail = strstr(s->head, KEYS_MARK) + 1;
+	s->head = t_printf(b->ctx, "%.*s", (int)(s->tail - 1 - s->head), s->head);
+	s->tail = t_printf(b->ctx, "%s) TO STDOUT (FORMAT csv, DELIMITER %s)", s->tail,
+			   sql_literal(b->ctx, t_printf(b->ctx, "%c", b->opts->delimiter)));
+}
+
+static bool build_steps(struct builder *b, struct complaints *c)
+{
+	const struct table **order = t_array(b->ctx, const struct table *, b->model->n_tables);
+	const struct table *stuck = NULL;
+	struct step *steps;
+	size_t n = 0;
+
+	if (!order_tables(b, order, &n, false, &stuck)) {
+		b->plan->defer = true;
+		if (!order_tables(b, order, &n, true, &stuck)) {
+			complain(c, &stuck->place,
+				 "table \"%s\": foreign keys form a ring through %s.%s, so that no "
+				 "order "
+				 "of deletion satisfies them: make one of them DEFERRABLE, or use "
+				 "delete = \"detach\"",
+				 stuck->name, stuck->schema, stuck->table);
+			return false;
+		}
+	}
+	steps = t_array(b->ctx, struct step, n);
+	for (size_t i = 0; i < n; i++) {
+		build_step(b, order[i], &steps[i]);
+		if (steps[i].archived && steps[i].fate == FATE_DETACH && !order[i]->key)
+			complain(c, &order[i]->place,
+				 "table \"%s\": an archive of detached rows needs the table's key",
+				 order[i]->name);
+	}
+	b->plan->steps = steps;
+	b->plan->n_steps = n;
+	return c->n == 0;
+}
+
+/* The statements on the subject: list, lock, re-check and the questions about keys. */
+static void build_subject(struct builder *b)
+{
+	const struct table *t = b->plan->subject, *c = b->model->contact;
+	const char *table = sql_table(b->ctx, t->schema, t->table);
+	const char *key = plan_column(b->ctx, "t", t->key);
+	const char *of_array = "coalesce(array_agg(x.k), '{}')::text AS keys, count(*) AS n";
+
+	b->plan->list_sql = t_printf(
+		b->ctx,
+		"INSERT INTO retention.candidate (job, n, key, weight)\n"
+		"SELECT $3::int, row_number() OVER (ORDER BY due.k), due.k::text, due.weight\n"
+		"  FROM (%s) AS due",
+		plan_due_query(b->ctx, b->model, b->catalog, b->opts, NULL));
+	b->plan->recheck_sql = t_printf(b->ctx, "SELECT %s FROM (%s) AS x", of_array,
+					plan_due_query(b->ctx, b->model, b->catalog, b->opts,
+						       array_cast(b, t, t->key, "$3")));
+	b->plan->present_sql =
+		t_printf(b->ctx, "SELECT %s FROM (SELECT %s AS k FROM %s AS t WHERE %s) AS x",
+			 of_array, key, table, selection(b, t, "$1", true));
+	/* SKIP LOCKED: a row that somebody works on is left for a later sweep, never waited for. */
+	b->plan->lock_sql =
+		b->opts->action == ACTION_EXPORT
+			? b->plan->present_sql
+			: t_printf(b->ctx,
+				   "SELECT %s FROM (SELECT %s AS k FROM %s AS t WHERE %s\n"
+				   " ORDER BY 1 FOR UPDATE SKIP LOCKED) AS x",
+				   of_array, key, table, selection(b, t, "$1", true));
+	b->plan->held_sql = t_printf(
+		b->ctx,
+		"SELECT %s FROM (SELECT %s AS k FROM %s AS t%s\n"
+		"  JOIN retention.hold AS h ON h.contact_key = %s::text AND h.released_at IS NULL\n"
+		"   AND (h.expires_at IS NULL OR h.expires_at > now())\n"
+		" WHERE %s) AS x",
+		of_array, key, table,
+		t == c ? ""
+		       : t_printf(b->ctx, " JOIN %s AS c ON %s::text = %s::text",
+				  sql_table(b->ctx, c->schema, c->table),
+				  plan_column(b->ctx, "c", model_parent_column(t)),
+				  plan_column(b->ctx, "t", t->by)),
+		plan_column(b->ctx, t == c ? "t" : "c", c->key), selection(b, t, "$1", true));
+	b->plan->total_sql = t_printf(b->ctx, "SELECT count(*) AS n FROM %s AS t", table);
+}
+
+struct plan *plan_build(void *ctx, const struct model *model, const struct catalog *catalog,
+			const struct plan_opts *opts, struct complaints *c)
+{
+	struct plan *plan = t_zero(ctx, struct plan);
+	struct builder b = {
+		.ctx = plan, .model = model, .catalog = catalog, .opts = opts, .plan = plan};
+
+	plan->action = opts->action;
+	plan->archive = opts->archive;
+	plan->model = model;
+	plan->subject = fate_subject(model, opts->action);
+	find_slots(&b);
+	build_collects(&b);
+	if (!build_steps(&b, c)) {
+		talloc_free(plan);
+		return NULL;
+	}
+	build_subject(&b);
+	return plan;
+}
+
+static void add_probe(void *ctx, struct probe *probes, size_t *n, const struct place *place,
+		      const char *what, const char *sql)
+{
+	if (sql)
+		probes[(*n)++] =
+			(struct probe){.place = place, .what = t_strdup(ctx, what), .sql = sql};
+}
+
+/* A predicate alone on its table: no other table's columns can lend it a name. */
+static char *predicate_probe(void *ctx, const struct table *t, const char *predicate)
+{
+	return predicate ? t_printf(ctx, "SELECT FROM %s WHERE (%s\n)",
+				    sql_table(ctx, t->schema, t->table), predicate)
+			 : NULL;
+}
+
+const struct probe *plan_probes(void *ctx, const struct plan *plan, const struct place *scope_place,
+				const char *scope, size_t *ret_n)
+{
+	const struct model *m = plan->model;
+	struct probe *probes = t_array(ctx, struct probe,
+				       2 * m->n_tables + plan->n_collects + 2 * plan->n_steps + 8);
+	const struct place *at = &plan->subject->place;
+	size_t n = 0;
+
+	for (size_t i = 0; i < m->n_tables; i++) {
+		const struct table *t = &m->tables[i];
+
+		add_probe(ctx, probes, &n, &t->place, t_printf(ctx, "table \"%s\": where", t->name),
+			  predicate_probe(ctx, t, t->where));
+		add_probe(ctx, probes, &n, &t->place,
+			  t_printf(ctx, "table \"%s\": due_when", t->name),
+			  predicate_probe(ctx, t, t->due_when));
+	}
+	add_probe(ctx, probes, &n, scope_place, "scope", predicate_probe(ctx, m->contact, scope));
+	add_probe(ctx, probes, &n, at, "the list of those due", plan->list_sql);
+	add_probe(ctx, probes, &n, at, "the re-check of those due", plan->recheck_sql);
+	add_probe(ctx, probes, &n, at, "the lock of a batch", plan->lock_sql);
+	add_probe(ctx, probes, &n, at, "the holds of a batch", plan->held_sql);
+	for (size_t i = 0; i < plan->n_collects; i++)
+		add_probe(ctx, probes, &n, &plan->collects[i].table->place,
+			  t_printf(ctx, "table \"%s\": its keys", plan->collects[i].table->name),
+			  plan->collects[i].sql);
+	for (size_t i = 0; i < plan->n_steps; i++)
+		add_probe(ctx, probes, &n, &plan->steps[i].table->place,
+			  t_printf(ctx, "table \"%s\": %s", plan->steps[i].table->name,
+				   action_name(plan->action)),
+			  plan->steps[i].sql);
+	*ret_n = n;
+	return probes;
+}

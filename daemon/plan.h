@@ -1,0 +1,93 @@
+/*
+ * The plan: model + catalog + action -> the SQL of a batch, in foreign-key order.  Text only; who
+ * runs it is batch.c.  Values go as parameters, but COPY takes none: there the keys stand in the
+ * statement, as an array literal between head and tail.
+ *
+ * Key arrays are passed from statement to statement as text ({1,2,3}), made by the server and read
+ * by the server: the job never takes them apart, so a key may be a number, a uuid or any text.
+ */
+#ifndef RETENTION_PLAN_H
+#define RETENTION_PLAN_H
+
+#include "catalog.h"
+#include "fate.h"
+
+/* Whose array a statement takes: a column of a table whose rows have been collected. */
+struct source {
+	size_t table; /* index in model.tables */
+	size_t slot; /* 0: its key; n: the n-th further column that a child points at */
+};
+
+/* Step 3 of a batch: the keys of a table that others hang off, locked. */
+struct collect {
+	const struct table *table;
+	struct source from;
+	const char *sql; /* $1: the array; returns c0, c1, ... as text, and n */
+	size_t n_slots;
+};
+
+/* Step 4: one statement on one table. */
+struct step {
+	const struct table *table;
+	enum fate fate;
+	bool archived; /* then head + literal + tail is a COPY ... TO STDOUT */
+	bool numbered; /* $2: an array of fresh numbers, as long as $1 */
+	bool verify; /* triggers could suppress it: left_sql must find nothing after it */
+	struct source from;
+	const char *sql; /* not archived: $1 the array; an UPDATE by rules returns rows, dirty */
+	const char *head; /* archived */
+	const char *tail;
+	const char *left_sql; /* $1: counts rows that should have gone */
+	const char *file; /* archived: "contact.csv" */
+	const char *header; /* archived: the file's first line, with its newline */
+	const char *const *columns; /* archived: as in the header, n_columns */
+	size_t n_columns;
+};
+
+struct plan {
+	enum action action;
+	enum archive_mode archive;
+	const struct model *model;
+	const struct table *subject;
+	bool defer; /* SET CONSTRAINTS ALL DEFERRED: the keys among the tables are a ring */
+	const char *list_sql; /* $1 from (or NULL), $2 cutoff, $3 job: fills retention.candidate */
+	const char
+		*recheck_sql; /* $1, $2, $3 text[] of keys: those of them that are due: keys, n */
+	const char *lock_sql; /* $1 text[] of keys: those that nobody else holds: keys, n */
+	const char *present_sql; /* $1 text[] of keys: those that exist: keys, n */
+	const char *held_sql; /* $1 text[] of keys: those under a legal hold: keys, n */
+	const char *total_sql; /* how many subjects there are at all: n */
+	const struct collect *collects; /* n_collects, top down */
+	size_t n_collects;
+	const struct step *steps; /* n_steps, in foreign-key order */
+	size_t n_steps;
+};
+
+struct plan_opts {
+	enum action action;
+	enum archive_mode archive;
+	const char *scope; /* NULL: all contacts */
+	bool without_requests;
+	char delimiter;
+};
+
+/*
+ * Builds the plan; it is owned by ctx.  NULL with a complaint: the foreign keys form a ring that no
+ * order satisfies, or an archive needs a key that the model does not name.
+ */
+struct plan *plan_build(void *ctx, const struct model *model, const struct catalog *catalog,
+			const struct plan_opts *opts, struct complaints *c);
+
+/*
+ * Statements that PREPARE must accept before the first row is touched: each predicate of the model
+ * and the scope alone on its table, and every statement of the plan.  n in *ret_n.
+ */
+struct probe {
+	const struct place *place;
+	const char *what; /* "table \"request\": due_when" */
+	const char *sql;
+};
+const struct probe *plan_probes(void *ctx, const struct plan *plan, const struct place *scope_place,
+				const char *scope, size_t *ret_n);
+
+#endif

@@ -1,0 +1,311 @@
+/*
+ * A contact is due when the date of its last request lies before the cutoff, all its requests
+ * satisfy due_when (an open case keeps its contact), no hold covers it, and there is still something
+ * to erase.  What is unknown keeps: a request without a date, a due_when that is NULL.
+ *
+ * Predicates of the model stand alone in a subquery over their own table, so that a name in them
+ * can only mean a column of that table.
+ */
+#include "plan_due.h"
+
+#include "mem.h"
+#include "sql.h"
+
+char *plan_column(void *ctx, const char *alias, const char *column)
+{
+	return t_printf(ctx, "%s.%s", alias, sql_ident(ctx, column));
+}
+
+const char *plan_type(const struct catalog *catalog, const struct table *t, const char *column)
+{
+	return catalog_column(&catalog->relations[t->index], column)->type;
+}
+
+/* '^F_[0-9]+$' of "F_{number}": what an earlier pass has written there. */
+static char *number_pattern(void *ctx, const char *value)
+{
+	const char *place = strstr(value, "{number}");
+	char *pattern = t_strdup(ctx, "^");
+
+	for (const char *c = value; *c; c++) {
+		if (c == place) {
+			t_append(&pattern, "[0-9]+");
+			c += strlen("{number}") - 1;
+			place = strstr(c, "{number}");
+		} else if (strchr(".[]{}()\\*+?|^$", *c)) {
+			t_append(&pattern, "\\%c", *c);
+		} else {
+			t_append(&pattern, "%c", *c);
+		}
+	}
+	t_append(&pattern, "$");
+	return sql_literal(ctx, pattern);
+}
+
+/* 'L_' || (alias."id")::text: the template with its placeholders as expressions. */
+static char *template_text(void *ctx, const struct table *t, const char *value, const char *alias,
+			   const char *number)
+{
+	char *sql = t_strdup(ctx, "");
+	const char *rest = value;
+
+	while (*rest) {
+		const char *brace = strchr(rest, '{');
+		const size_t plain = brace ? (size_t)(brace - rest) : strlen(rest);
+
+		if (plain > 0)
+			t_append(&sql, "%s%s", *sql ? " || " : "",
+				 sql_literal(ctx, t_printf(ctx, "%.*s", (int)plain, rest)));
+		rest += plain;
+		if (!brace)
+			break;
+		if (strncmp(rest, "{key}", 5) == 0) {
+			t_append(&sql, "%s(%s)::text", *sql ? " || " : "",
+				 plan_column(ctx, alias, t->key));
+			rest += 5;
+		} else { /* {number}: the configuration lets no other through */
+			t_append(&sql, "%s(%s)::text", *sql ? " || " : "", number);
+			rest += 8;
+		}
+	}
+	return *sql ? sql : t_strdup(ctx, "''");
+}
+
+static char *json_keys(void *ctx, const struct column_rule *rule)
+{
+	return t_printf(ctx, "%s::text[]",
+			sql_literal(ctx, sql_array(ctx, rule->keys, rule->n_keys)));
+}
+
+char *plan_rule_value(void *ctx, const struct catalog *catalog, const struct table *t,
+		      const struct column_rule *rule, const char *alias, const char *number)
+{
+	const struct column *column = catalog_column(&catalog->relations[t->index], rule->column);
+	const char *at = plan_column(ctx, alias, rule->column);
+
+	switch (rule->kind) {
+	case RULE_SET:
+		if (!strchr(rule->value, '{'))
+			return t_printf(ctx, "%s::%s", sql_literal(ctx, rule->value), column->type);
+		return t_printf(ctx, "(%s)::%s", template_text(ctx, t, rule->value, alias, number),
+				column->type);
+	case RULE_CLEAR:
+		return column->not_null
+			       ? t_printf(ctx, "%s::%s", catalog_empty_value(column), column->type)
+			       : t_strdup(ctx, "NULL");
+	case RULE_JSON:
+		return t_printf(ctx,
+				"CASE WHEN jsonb_typeof(%s) = 'object' THEN %s - %s ELSE %s END",
+				at, at, json_keys(ctx, rule), at);
+	case RULE_KEEP:
+		break;
+	}
+	return t_strdup(ctx, at);
+}
+
+/* Compared as text: a type of an extension may have its = outside pg_catalog, or none. */
+static char *dirty_column(void *ctx, const struct catalog *catalog, const struct table *t,
+			  const struct column_rule *rule, const char *alias)
+{
+	const struct column *column = catalog_column(&catalog->relations[t->index], rule->column);
+	const char *at = plan_column(ctx, alias, rule->column);
+
+	if (rule->kind == RULE_KEEP)
+		return NULL;
+	if (rule->kind == RULE_JSON)
+		return t_printf(ctx, "(jsonb_typeof(%s) = 'object' AND %s ?| %s)", at, at,
+				json_keys(ctx, rule));
+	if (rule->kind == RULE_CLEAR && !column->not_null)
+		return t_printf(ctx, "%s IS NOT NULL", at);
+	if (rule->kind == RULE_SET && model_value_uses(rule->value, "{number}"))
+		return t_printf(ctx, "(%s IS NULL OR %s::text !~ %s)", at, at,
+				number_pattern(ctx, rule->value));
+	return t_printf(ctx, "%s::text IS DISTINCT FROM (%s)::text", at,
+			plan_rule_value(ctx, catalog, t, rule, alias, NULL));
+}
+
+char *plan_dirty_row(void *ctx, const struct catalog *catalog, const struct table *t,
+		     const char *alias)
+{
+	char *sql = t_strdup(ctx, "");
+
+	for (size_t i = 0; i < t->n_rules; i++) {
+		const char *one = dirty_column(ctx, catalog, t, &t->rules[i], alias);
+
+		if (one)
+			t_append(&sql, "%s%s", *sql ? " OR " : "", one);
+	}
+	return *sql ? sql : t_strdup(ctx, "false");
+}
+
+/* (SELECT * FROM table WHERE (a) AND (b)): the predicates see their own table only. */
+static char *filtered(void *ctx, const struct table *t, const char *a, const char *b)
+{
+	char *sql = t_printf(ctx, "(SELECT * FROM %s", sql_table(ctx, t->schema, t->table));
+
+	/* The newline ends a comment that a predicate may end with. */
+	if (a)
+		t_append(&sql, " WHERE (%s\n)", a);
+	if (b)
+		t_append(&sql, " %s (%s\n)", a ? "AND" : "WHERE", b);
+	t_append(&sql, ")");
+	return sql;
+}
+
+/* child.by = parent.from, cast where the two types are of different kinds (a polymorphic text). */
+static char *link_condition(void *ctx, const struct catalog *catalog, const struct table *t,
+			    const char *alias, const char *parent_alias)
+{
+	const struct column *by = catalog_column(&catalog->relations[t->index], t->by);
+	const struct column *parent =
+		catalog_column(&catalog->relations[t->of->index], model_parent_column(t));
+	const bool alike = by->category == parent->category;
+
+	return t_printf(ctx, "%s = %s%s%s", plan_column(ctx, alias, t->by),
+			plan_column(ctx, parent_alias, parent->name),
+			alike ? "" : "::", alike ? "" : by->type);
+}
+
+char *plan_dirty(void *ctx, const struct model *model, const struct catalog *catalog,
+		 const struct table *t, const char *alias, enum action action)
+{
+	const enum fate fate = fate_of(t, action, ARCHIVE_NONE);
+	char *sql;
+
+	if (fate == FATE_DELETE)
+		return t_strdup(ctx, "true");
+	sql = fate == FATE_UPDATE ? plan_dirty_row(ctx, catalog, t, alias) : t_strdup(ctx, "false");
+	for (size_t i = 0; i < model->n_tables; i++) {
+		const struct table *child = &model->tables[i];
+		const char *name;
+
+		if (child->of != t || (!fate_has_step(child, action, ARCHIVE_NONE) &&
+				       !fate_is_inner(model, child, action, ARCHIVE_NONE)))
+			continue;
+		name = t_printf(ctx, "t%zu", child->index);
+		t_append(&sql, "\n OR EXISTS (SELECT FROM %s AS %s WHERE %s AND (%s))",
+			 filtered(ctx, child, child->where, NULL), name,
+			 link_condition(ctx, catalog, child, name, alias),
+			 plan_dirty(ctx, model, catalog, child, name, action));
+	}
+	return sql;
+}
+
+/* A hold of retention.hold that is in force for contact c. */
+static char *held_condition(void *ctx, const struct model *model)
+{
+	return t_printf(ctx,
+			"EXISTS (SELECT FROM retention.hold AS h\n"
+			"   WHERE h.contact_key = %s::text AND h.released_at IS NULL\n"
+			"     AND (h.expires_at IS NULL OR h.expires_at > now()))",
+			plan_column(ctx, "c", model->contact->key));
+}
+
+/* $2::timestamptz as the column has its dates, so that an index on the column serves. */
+static char *bound(void *ctx, const char *parameter, const struct column *column)
+{
+	return t_printf(ctx, "%s::timestamptz::%s", parameter, column->base);
+}
+
+static char *between(void *ctx, const char *expression, const struct column *column)
+{
+	return t_printf(ctx, "%s < %s AND ($1::timestamptz IS NULL OR %s >= %s)", expression,
+			bound(ctx, "$2", column), expression, bound(ctx, "$1", column));
+}
+
+/*
+ * The requests of each contact, counted: n of them, the last one's date, and how many keep their
+ * contact whatever their date.
+ */
+static char *requests_query(void *ctx, const struct model *model, const struct catalog *catalog,
+			    const char *keys)
+{
+	const struct table *r = model->request, *c = model->contact;
+	const char *by = plan_column(ctx, "q", r->by);
+	const char *date = plan_column(ctx, "q", r->date);
+	char *sql = t_printf(ctx,
+			     "SELECT %s AS link, count(*) AS n, max(%s) AS last,\n"
+			     "        count(*) FILTER (WHERE %s IS NULL%s%s%s) AS keeping\n"
+			     "   FROM %s AS q\n"
+			     "  WHERE %s IS NOT NULL%s%s%s",
+			     by, date, date, r->due_when ? " OR (" : "",
+			     r->due_when ? r->due_when : "", r->due_when ? "\n) IS NOT TRUE" : "",
+			     sql_table(ctx, r->schema, r->table), by, r->where ? " AND (" : "",
+			     r->where ? r->where : "", r->where ? "\n)" : "");
+
+	if (keys)
+		t_append(&sql,
+			 " AND %s = ANY (ARRAY(SELECT %s::%s FROM %s AS k WHERE %s = ANY (%s)))",
+			 by, plan_column(ctx, "k", model_parent_column(r)),
+			 plan_type(catalog, r, r->by), sql_table(ctx, c->schema, c->table),
+			 plan_column(ctx, "k", c->key), keys);
+	t_append(&sql, " GROUP BY 1");
+	return sql;
+}
+
+static char *due_contacts(void *ctx, const struct model *model, const struct catalog *catalog,
+			  const struct plan_opts *opts, const char *keys)
+{
+	const struct table *c = model->contact;
+	const struct column *date =
+		catalog_column(&catalog->relations[model->request->index], model->request->date);
+	const struct column *created =
+		opts->without_requests ? catalog_column(&catalog->relations[c->index], c->created)
+				       : NULL;
+	char *sql =
+		t_printf(ctx,
+			 "SELECT %s AS k, 1 + coalesce(r.n, 0) AS weight\n"
+			 "  FROM %s AS c\n"
+			 "  %s (%s) AS r\n"
+			 "    ON %s\n"
+			 " WHERE ((r.keeping = 0 AND %s)%s%s%s)\n"
+			 "   AND NOT %s",
+			 plan_column(ctx, "c", c->key), filtered(ctx, c, c->where, opts->scope),
+			 created ? "LEFT JOIN" : "JOIN", requests_query(ctx, model, catalog, keys),
+			 t_printf(ctx, "r.link = %s%s%s",
+				  plan_column(ctx, "c", model_parent_column(model->request)),
+				  "::", plan_type(catalog, model->request, model->request->by)),
+			 between(ctx, "r.last", date), created ? " OR (r.link IS NULL AND " : "",
+			 created ? between(ctx, plan_column(ctx, "c", c->created), created) : "",
+			 created ? ")" : "", held_condition(ctx, model));
+
+	if (keys)
+		t_append(&sql, "\n   AND %s = ANY (%s)", plan_column(ctx, "c", c->key), keys);
+	if (opts->action == ACTION_ANONYMIZE_CONTACTS)
+		t_append(&sql, "\n   AND (%s)",
+			 plan_dirty(ctx, model, catalog, c, "c", opts->action));
+	return sql;
+}
+
+static char *due_requests(void *ctx, const struct model *model, const struct catalog *catalog,
+			  const struct plan_opts *opts, const char *keys)
+{
+	const struct table *r = model->request, *c = model->contact;
+	const struct column *date = catalog_column(&catalog->relations[r->index], r->date);
+	char *sql = t_printf(ctx,
+			     "SELECT %s AS k, 1 AS weight\n"
+			     "  FROM %s AS r\n"
+			     " WHERE %s\n"
+			     "   AND NOT EXISTS (SELECT FROM %s AS c WHERE %s AND %s)",
+			     plan_column(ctx, "r", r->key), filtered(ctx, r, r->where, r->due_when),
+			     between(ctx, plan_column(ctx, "r", r->date), date),
+			     sql_table(ctx, c->schema, c->table),
+			     link_condition(ctx, catalog, r, "r", "c"), held_condition(ctx, model));
+
+	if (opts->scope || c->where)
+		t_append(&sql, "\n   AND EXISTS (SELECT FROM %s AS c WHERE %s)",
+			 filtered(ctx, c, c->where, opts->scope),
+			 link_condition(ctx, catalog, r, "r", "c"));
+	if (keys)
+		t_append(&sql, "\n   AND %s = ANY (%s)", plan_column(ctx, "r", r->key), keys);
+	t_append(&sql, "\n   AND (%s)", plan_dirty(ctx, model, catalog, r, "r", opts->action));
+	return sql;
+}
+
+char *plan_due_query(void *ctx, const struct model *model, const struct catalog *catalog,
+		     const struct plan_opts *opts, const char *keys)
+{
+	return opts->action == ACTION_ANONYMIZE_REQUESTS
+		       ? due_requests(ctx, model, catalog, opts, keys)
+		       : due_contacts(ctx, model, catalog, opts, keys);
+}
