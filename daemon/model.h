@@ -101,7 +101,10 @@ bool model_is_under(const struct table *t, const struct table *root);
 /* The column of t->of that t->by equals: t->from, or the parent's key. t->of is not NULL. */
 const char *model_parent_column(const struct table *t);
 
-/* Can contacts, or requests, be anonymized by this model at all (does the table have rules)? */
+/*
+ * Can contacts, or requests, be anonymized by this model at all: have the tables concerned rules,
+ * and does every table that hangs off them say what becomes of it?
+ */
 bool model_can_anonymize(const struct model *model, enum action action);
 
 #endif

@@ -3,7 +3,10 @@
  * zone (TZ, set once per configuration by schedule_set_timezone).  Knows calendars, no clock.
  *
  * Differs from cron(8) and systemd on purpose (DESIGN section 3): a local time that DST skips runs
- * at the next local time that exists; one that comes twice runs once, the first time.
+ * at the next local time that exists; one that comes twice runs once, the first time.  It is each
+ * LOCAL time that counts, whatever the fields are: in the hour that comes twice "hourly" runs once
+ * (two hours of real time pass), and in the hour that is skipped its occurrence falls together with
+ * the next one and both run as one.
  */
 #ifndef RETENTION_SCHEDULE_H
 #define RETENTION_SCHEDULE_H
@@ -37,6 +40,9 @@ bool schedule_next(const struct schedule *schedule, int64_t after, int64_t *ret_
 
 /* The last occurrence at or before the instant; false: none within 28 years. */
 bool schedule_previous(const struct schedule *schedule, int64_t at, int64_t *ret_at);
+
+/* Has the system's zone database (TZDIR, else the usual place) this zone?  Changes nothing. */
+bool schedule_timezone_exists(const char *zone);
 
 /*
  * Sets TZ for this process.  false when the system's zone database has no such zone (an unknown TZ

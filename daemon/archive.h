@@ -1,0 +1,89 @@
+/*
+ * Archive files: append, commit length, recover, finish.  Knows files, no SQL.
+ *
+ * While a job runs its folder is called NAME.partial and holds, per table and worker, a segment
+ * (contact.csv.0, contact.csv.1, ...).  What of a segment is true is its committed length, which the
+ * database keeps: the file may be longer, after a crash, and is then cut back.  Finishing joins the
+ * segments, writes SHA256SUMS and manifest.json, and renames the folder to NAME.
+ * Folders are 0700, files 0600.
+ */
+#ifndef RETENTION_ARCHIVE_H
+#define RETENTION_ARCHIVE_H
+
+#include "error.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* One file of an archive. */
+struct archive_file {
+	const char *name; /* "contact.csv" */
+	const char *header; /* its first line */
+	bool bom;
+};
+
+struct archive_writer; /* one worker's segments */
+
+/*
+ * Makes the folder NAME.partial under directory, durably; fine if it is there.  directory itself
+ * must exist.  resumed: something was committed before, so a missing folder is a failure
+ * (CONFIG: the files of this job lie elsewhere, or are lost).
+ */
+bool archive_create(const char *directory, const char *name, bool resumed, struct error *err);
+
+/* Is there a finished folder of that name? */
+bool archive_is_finished(const char *directory, const char *name);
+
+/*
+ * Opens worker's segments of files (n, outliving the writer) at the lengths that the database has
+ * committed: longer ones are cut back, shorter ones are a failure (the disk lost what was synced).
+ */
+bool archive_writer_open(const char *directory, const char *name, int worker,
+			 const struct archive_file *files, size_t n, const int64_t *committed_bytes,
+			 struct archive_writer **ret, struct error *err);
+
+/* Closes without syncing: what is not committed is lost anyway.  NULL is fine. */
+void archive_writer_close(struct archive_writer *w);
+
+static inline void auto_writer(struct archive_writer **w)
+{
+	archive_writer_close(*w);
+}
+
+/* Appends to file i.  ENVIRONMENT when the disk is full or failing. */
+bool archive_append(struct archive_writer *w, size_t i, const char *bytes, size_t n,
+		    struct error *err);
+
+/* Everything appended is on the disk when this returns true. */
+bool archive_sync(struct archive_writer *w, struct error *err);
+
+/* The length of file i with all that was appended: what the transaction commits. */
+int64_t archive_length(const struct archive_writer *w, size_t i);
+
+/* The transaction has committed: the lengths are true. */
+void archive_commit(struct archive_writer *w);
+
+/* The transaction has rolled back: cuts back to the lengths that are true. */
+bool archive_rollback(struct archive_writer *w, struct error *err);
+
+/*
+ * Joins the segments of all workers: committed[w * n + i] bytes of worker w's file i.  Can be
+ * repeated after a crash at any line.  ret_sizes (n) gets the lengths of the joined files.
+ */
+bool archive_join(const char *directory, const char *name, const struct archive_file *files,
+		  size_t n, int workers, const int64_t *committed, int64_t *ret_sizes,
+		  struct error *err);
+
+/* Removes what is left of the segments and renames NAME.partial to NAME, durably. */
+bool archive_seal(const char *directory, const char *name, const struct archive_file *files,
+		  size_t n, int workers, struct error *err);
+
+/* Writes a small file of the folder durably: temporary name, fsync, rename, fsync of the folder. */
+bool archive_write_file(const char *directory, const char *name, const char *file, const char *text,
+			struct error *err);
+
+/* SHA-256 of a file of the folder, as 64 hexadecimal digits and a NUL. */
+bool archive_digest(const char *directory, const char *name, const char *file, char ret_hex[65],
+		    struct error *err);
+
+#endif

@@ -1,0 +1,425 @@
+/*
+ * The batch protocol (DESIGN section 4).  What may die on each line, and what then:
+ *
+ *   step 0-3  nothing has changed.  The server rolls back when the connection goes.
+ *   step 4    rows are deleted in an open transaction, their bytes are on the way into the file.
+ *             Process, server, network or disk dies: the transaction never commits; the file is cut
+ *             back to the committed length when the worker opens it again.
+ *   step 5    fdatasync: the bytes are on the disk or the batch fails.
+ *   step 6    lengths, counters, ledger and work list change in the same transaction.
+ *   step 7    COMMIT.  Its answer lost: the worker's lock (taken first, held to the end) lets a new
+ *             session wait until the old transaction has ended one way or the other; then the
+ *             committed length says which.
+ *   after     only our memory of it is lost: the next session reads all from the database.
+ *
+ * Locks are taken in one order: the worker's own, the subjects in key order and SKIP LOCKED, then
+ * what hangs off them, top down and in key order.  A row below that somebody else holds is waited
+ * for half a second (lock_timeout, below deadlock_timeout, so that we are the one who gives way).
+ */
+#include "batch.h"
+
+#include "failpoint.h"
+#include "mem.h"
+
+#include <inttypes.h>
+
+#define LOCK_WORKER 1380275202
+
+struct batch {
+	const struct batch_job *job;
+	struct batch_worker *worker;
+	const struct keys *keys;
+	void *ctx; /* all of the batch's text */
+	char ***arrays; /* [table][slot]: the collected keys */
+	int64_t *rows; /* per step */
+	char *locked; /* those of keys that we hold */
+	char *due; /* those of locked that are due */
+	char *done_with; /* those that leave the list */
+	char *dropped; /* locked, but not due any more */
+	char *gone; /* not there any more */
+	int64_t n_locked, n_due, n_dropped, n_gone, n_left;
+};
+
+static bool ask_keys(struct batch *b, const char *sql, int n, const char *const values[],
+		     char **ret_keys, int64_t *ret_n, struct error *err)
+{
+	AUTO(result) PGresult *res = NULL;
+
+	if (!db_query(b->worker->db, sql, n, values, &res, err))
+		return false;
+	*ret_keys = t_strdup(b->ctx, db_text(res, 0, "keys"));
+	*ret_n = db_int(res, 0, "n");
+	return true;
+}
+
+static bool take_worker_lock(const struct batch_job *job, int worker, struct db *db,
+			     struct error *err)
+{
+	if (db_execf(db, err, "BEGIN; SELECT pg_advisory_xact_lock(%d, %d)", LOCK_WORKER + worker,
+		     job->id))
+		return true;
+	/* Another session's batch is still ending: that is the server's state, not these rows'. */
+	if (err->class == ERR_BUSY)
+		err->class = ERR_ENVIRONMENT;
+	return false;
+}
+
+bool batch_settle(const struct batch_job *job, int worker, struct db *db, struct error *err)
+{
+	return take_worker_lock(job, worker, db, err) && db_exec(db, "COMMIT", err);
+}
+
+/* Step 0: a primary, the server that the job began on, and the job still ours. */
+static bool check_ground(struct batch *b, struct error *err)
+{
+	static const char sql[] =
+		"SELECT pg_is_in_recovery() AS standby,\n"
+		"       (SELECT system_identifier::text FROM pg_control_system()) AS system,\n"
+		"       j.claim, j.status\n"
+		"  FROM retention.archive_journal AS j WHERE j.id = $1::int";
+	const char *const values[] = {t_printf(b->ctx, "%d", b->job->id)};
+	AUTO(result) PGresult *res = NULL;
+
+	if (!db_query(b->worker->db, sql, 1, values, &res, err))
+		return false;
+	if (db_bool(res, 0, "standby"))
+		return fail(err, ERR_ENVIRONMENT,
+			    "the server is a standby: waiting for the primary");
+	if (PQntuples(res) != 1 || db_int(res, 0, "claim") != b->job->claim ||
+	    strcmp(db_text(res, 0, "status"), "running") != 0)
+		return fail(err, ERR_STOPPED, "job %d has been taken over", b->job->id);
+	if (strcmp(db_text(res, 0, "system"), b->job->system) != 0)
+		return fail(
+			err, ERR_CONFIG,
+			"the server is not the one that the job began on (system identifier %s, "
+			"was %s): a job is never continued on another",
+			db_text(res, 0, "system"), b->job->system);
+	return true;
+}
+
+/* Step 1: what somebody else holds is left out; what is not there any more is told apart. */
+static bool lock_subjects(struct batch *b, struct error *err)
+{
+	const struct plan *plan = b->job->plan;
+	const char *const wanted[] = {b->keys->array};
+	char *present = NULL, *missing = NULL;
+	int64_t n_present, n_missing;
+
+	if (!ask_keys(b, plan->lock_sql, 1, wanted, &b->locked, &b->n_locked, err))
+		return false;
+	b->gone = t_strdup(b->ctx, "{}");
+	b->done_with = b->keys->array;
+	if (b->n_locked == b->keys->n)
+		return true;
+	if (!ask_keys(b, plan->present_sql, 1, wanted, &present, &n_present, err) ||
+	    !keys_except(b->worker->db, b->keys->array, present, b->ctx, &b->gone, &b->n_gone,
+			 err) ||
+	    !keys_except(b->worker->db, present, b->locked, b->ctx, &missing, &n_missing, err))
+		return false;
+	b->n_left = n_missing;
+	return keys_except(b->worker->db, b->keys->array, missing, b->ctx, &b->done_with,
+			   &n_missing, err);
+}
+
+/* Step 2: a new statement, so a new snapshot: who came back between listing and locking stays. */
+static bool recheck(struct batch *b, struct error *err)
+{
+	const char *const values[] = {b->job->from, b->job->cutoff, b->locked};
+
+	if (!ask_keys(b, b->job->plan->recheck_sql, 3, values, &b->due, &b->n_due, err))
+		return false;
+	b->dropped = t_strdup(b->ctx, "{}");
+	return b->n_due == b->n_locked || keys_except(b->worker->db, b->locked, b->due, b->ctx,
+						      &b->dropped, &b->n_dropped, err);
+}
+
+/* Step 3: top down, each table's arrays from its parent's. */
+static bool collect(struct batch *b, struct error *err)
+{
+	const struct plan *plan = b->job->plan;
+
+	b->arrays[plan->subject->index][0] = b->due;
+	for (size_t i = 0; i < plan->n_collects; i++) {
+		const struct collect *c = &plan->collects[i];
+		const char *const values[] = {b->arrays[c->from.table][c->from.slot]};
+		AUTO(result) PGresult *res = NULL;
+
+		if (!db_query(b->worker->db, c->sql, 1, values, &res, err))
+			return false;
+		for (size_t s = 0; s < c->n_slots; s++) {
+			const char *const column = t_printf(b->ctx, "c%zu", s);
+
+			b->arrays[c->table->index][s] = t_strdup(b->ctx, db_text(res, 0, column));
+		}
+	}
+	return true;
+}
+
+/* Numbers of retention.number, as many as the array has keys. */
+static bool fresh_numbers(struct batch *b, const char *keys, char **ret, struct error *err)
+{
+	const char *const values[] = {keys};
+	AUTO(result) PGresult *res = NULL;
+
+	if (!db_query(
+		    b->worker->db,
+		    "SELECT coalesce(array_agg(nextval('retention.number')), '{}')::text AS keys\n"
+		    "  FROM unnest($1::text[])",
+		    1, values, &res, err))
+		return false;
+	*ret = t_strdup(b->ctx, db_text(res, 0, "keys"));
+	return true;
+}
+
+struct sink {
+	struct archive_writer *writer;
+	size_t file;
+};
+
+static bool to_archive(void *arg, const char *bytes, size_t n, struct error *err)
+{
+	const struct sink *sink = arg;
+
+	return archive_append(sink->writer, sink->file, bytes, n, err);
+}
+
+static bool run_archived(struct batch *b, const struct step *s, size_t file, const char *keys,
+			 int64_t *ret_rows, struct error *err)
+{
+	struct sink sink = {.writer = b->worker->writer, .file = file};
+	char *literal = PQescapeLiteral(db_conn(b->worker->db), keys, strlen(keys));
+	const char *sql;
+
+	if (!literal)
+		return fail(err, ERR_ENVIRONMENT, "cannot quote the keys of table \"%s\"",
+			    s->table->name);
+	sql = t_printf(b->ctx, "%s%s%s", s->head, literal, s->tail);
+	PQfreemem(literal);
+	return db_copy_out(b->worker->db, sql, to_archive, &sink, ret_rows, err);
+}
+
+static bool run_update(struct batch *b, const struct step *s, const char *keys, int64_t *ret_rows,
+		       struct error *err)
+{
+	char *numbers = NULL;
+	const char *values[2] = {keys};
+	AUTO(result) PGresult *res = NULL;
+
+	if (s->numbered) {
+		if (!fresh_numbers(b, keys, &numbers, err))
+			return false;
+		values[1] = numbers;
+	}
+	if (!db_query(b->worker->db, s->sql, s->numbered ? 2 : 1, values, &res, err))
+		return false;
+	*ret_rows = db_int(res, 0, "rows");
+	if (db_int(res, 0, "dirty") > 0)
+		return fail(
+			err, ERR_DATA,
+			"table \"%s\": a trigger of %s.%s put back what the anonymization cleared",
+			s->table->name, s->table->schema, s->table->table);
+	return true;
+}
+
+/* A BEFORE DELETE trigger may return NULL: then the row stays and nobody says so. */
+static bool verify_gone(struct batch *b, const struct step *s, const char *keys, struct error *err)
+{
+	const char *const values[] = {keys};
+	AUTO(result) PGresult *res = NULL;
+
+	if (!db_query(b->worker->db, s->left_sql, 1, values, &res, err))
+		return false;
+	if (db_int(res, 0, "n") > 0)
+		return fail(err, ERR_DATA,
+			    "table \"%s\": a trigger of %s.%s kept %" PRId64
+			    " rows from being deleted",
+			    s->table->name, s->table->schema, s->table->table, db_int(res, 0, "n"));
+	return true;
+}
+
+static bool run_step(struct batch *b, const struct step *s, size_t file, int64_t *ret_rows,
+		     struct error *err)
+{
+	const char *keys = b->arrays[s->from.table][s->from.slot];
+	const char *const values[] = {keys};
+
+	if (s->archived              ? !run_archived(b, s, file, keys, ret_rows, err)
+	    : s->fate == FATE_UPDATE ? !run_update(b, s, keys, ret_rows, err)
+				     : !db_command(b->worker->db, s->sql, 1, values, ret_rows, err))
+		return false;
+	if (s->verify && !verify_gone(b, s, keys, err))
+		return false;
+	if (s->table == b->job->plan->subject && s->fate == FATE_DELETE && *ret_rows != b->n_due)
+		return fail(err, ERR_DATA, "%" PRId64 " of %" PRId64 " rows of %s.%s were deleted",
+			    *ret_rows, b->n_due, s->table->schema, s->table->table);
+	return true;
+}
+
+/*
+ * Step 4, in the plan's order.  The CRM's own triggers run here: they get the search_path that the
+ * database gives everybody, since many name their tables without a schema; our statements name
+ * theirs in full.
+ */
+static bool erase(struct batch *b, struct error *err)
+{
+	const struct plan *plan = b->job->plan;
+	size_t file = 0;
+
+	if (!db_exec(b->worker->db, "SET LOCAL search_path TO DEFAULT", err))
+		return false;
+	if (plan->defer && !db_exec(b->worker->db, "SET CONSTRAINTS ALL DEFERRED", err))
+		return false;
+	for (size_t i = 0; i < plan->n_steps; i++) {
+		if (!run_step(b, &plan->steps[i], file, &b->rows[i], err))
+			return false;
+		file += plan->steps[i].archived ? 1 : 0;
+		failpoint("batch-mid-erase");
+	}
+	/* Deferred keys speak now, while halving still helps, not at COMMIT. */
+	if (plan->defer && !db_exec(b->worker->db, "SET CONSTRAINTS ALL IMMEDIATE", err))
+		return false;
+	return db_exec(b->worker->db, "SET LOCAL search_path = pg_catalog", err);
+}
+
+/* Who dropped out of the list, and why: a legal hold, gone, or due no longer. */
+static bool tell_dropped(struct batch *b, struct error *err)
+{
+	static const char sql[] =
+		"INSERT INTO retention.journal_event (job, kind, details)\n"
+		"VALUES ($1::int, 'dropped', jsonb_build_object('keys', $2::text[] || $4::text[],\n"
+		"        'held', $3::text[], 'gone', $4::text[]))";
+	const char *const of[] = {b->dropped};
+	char *held = NULL;
+	int64_t n_held;
+
+	if (b->n_dropped + b->n_gone == 0)
+		return true;
+	if (!ask_keys(b, b->job->plan->held_sql, 1, of, &held, &n_held, err))
+		return false;
+	{
+		const char *const values[] = {t_printf(b->ctx, "%d", b->job->id), b->dropped, held,
+					      b->gone};
+
+		return db_command(b->worker->db, sql, 4, values, NULL, err);
+	}
+}
+
+static bool write_lengths(struct batch *b, struct error *err)
+{
+	static const char sql[] =
+		"INSERT INTO retention.archive_file AS f (job, worker, table_name, bytes, rows)\n"
+		"SELECT $1::int, $2::int, u.name, u.bytes, u.rows\n"
+		"  FROM unnest($3::text[], $4::bigint[], $5::bigint[]) AS u(name, bytes, rows)\n"
+		"    ON CONFLICT ON CONSTRAINT archive_file_pkey DO UPDATE\n"
+		"   SET bytes = excluded.bytes, rows = f.rows + excluded.rows";
+	const struct plan *plan = b->job->plan;
+	char *names = t_strdup(b->ctx, "{"), *bytes = t_strdup(b->ctx, "{");
+	char *rows = t_strdup(b->ctx, "{");
+	size_t file = 0;
+
+	for (size_t i = 0; i < plan->n_steps; i++) {
+		const char *comma = i ? "," : "";
+		const bool archived = plan->steps[i].archived;
+
+		t_append(&names, "%s\"%s\"", comma, b->job->tables[i]);
+		t_append(&bytes, "%s%" PRId64, comma,
+			 archived ? archive_length(b->worker->writer, file) : 0);
+		t_append(&rows, "%s%" PRId64, comma, b->rows[i]);
+		file += archived ? 1 : 0;
+	}
+	t_append(&names, "}");
+	t_append(&bytes, "}");
+	t_append(&rows, "}");
+	{
+		const char *const values[] = {t_printf(b->ctx, "%d", b->job->id),
+					      t_printf(b->ctx, "%d", b->worker->number), names,
+					      bytes, rows};
+
+		return db_command(b->worker->db, sql, 5, values, NULL, err);
+	}
+}
+
+/* Step 6: all that the journal knows of the batch, in the transaction that makes it true. */
+static bool account(struct batch *b, struct error *err)
+{
+	const char *id = t_printf(b->ctx, "%d", b->job->id);
+	const char *const ledger[] = {id, b->due};
+	const char *const list[] = {id, b->done_with,
+				    t_printf(b->ctx, "%" PRId64, b->keys->first_n),
+				    t_printf(b->ctx, "%" PRId64, b->keys->last_n)};
+
+	if (b->n_due > 0 && !write_lengths(b, err))
+		return false;
+	if (b->n_due > 0 && b->job->plan->action != ACTION_EXPORT &&
+	    !db_command(b->worker->db,
+			"INSERT INTO retention.ledger (job, key)\n"
+			"SELECT $1::int, unnest($2::text[])",
+			2, ledger, NULL, err))
+		return false;
+	return db_command(b->worker->db,
+			  "DELETE FROM retention.candidate\n"
+			  " WHERE job = $1::int AND n BETWEEN $3::bigint AND $4::bigint\n"
+			  "   AND key = ANY ($2::text[])",
+			  4, list, NULL, err) &&
+	       tell_dropped(b, err); /* last: it holds the journal's chain until COMMIT */
+}
+
+static bool run_in_transaction(struct batch *b, struct error *err)
+{
+	failpoint("batch-begin");
+	if (!take_worker_lock(b->job, b->worker->number, b->worker->db, err) ||
+	    !check_ground(b, err) || !lock_subjects(b, err))
+		return false;
+	failpoint("batch-after-lock");
+	if (!recheck(b, err))
+		return false;
+	failpoint("batch-after-recheck");
+	if (b->n_due > 0) {
+		if (!collect(b, err))
+			return false;
+		failpoint("batch-after-collect");
+		if (!erase(b, err))
+			return false;
+		failpoint("batch-after-erase");
+		if (b->worker->writer && !archive_sync(b->worker->writer, err)) /* step 5 */
+			return false;
+		failpoint("batch-after-sync");
+	}
+	if (!account(b, err))
+		return false;
+	failpoint("batch-before-commit");
+	if (!db_exec(b->worker->db, "COMMIT", err)) /* step 7 */
+		return false;
+	failpoint("batch-after-commit");
+	return true;
+}
+
+static void make_arrays(struct batch *b)
+{
+	const struct model *m = b->job->plan->model;
+
+	b->rows = t_array(b->ctx, int64_t, b->job->plan->n_steps + 1);
+	b->arrays = t_array(b->ctx, char **, m->n_tables);
+	for (size_t i = 0; i < m->n_tables; i++)
+		b->arrays[i] = t_array(b->ctx, char *, m->n_tables + 1);
+}
+
+bool batch_run(const struct batch_job *job, struct batch_worker *worker, const struct keys *keys,
+	       struct batch_result *ret, struct error *err)
+{
+	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
+	struct batch b = {.job = job, .worker = worker, .keys = keys, .ctx = ctx};
+
+	make_arrays(&b);
+	if (!run_in_transaction(&b, err)) {
+		db_rollback(worker->db);
+		return false;
+	}
+	if (worker->writer)
+		archive_commit(worker->writer);
+	*ret = (struct batch_result){
+		.treated = b.n_due, .dropped = b.n_dropped + b.n_gone, .left = b.n_left};
+	for (size_t i = 0; i < job->plan->n_steps; i++)
+		ret->rows += b.rows[i];
+	return true;
+}

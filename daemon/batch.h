@@ -1,0 +1,50 @@
+/*
+ * One batch: DESIGN section 4, steps 0 to 7, one transaction.
+ */
+#ifndef RETENTION_BATCH_H
+#define RETENTION_BATCH_H
+
+#include "archive.h"
+#include "keys.h"
+#include "plan.h"
+
+/* What all batches of a job have in common. */
+struct batch_job {
+	int id;
+	int claim; /* the claim that must still be the job's */
+	const char *system; /* the server that the job began on */
+	const char *from; /* or NULL */
+	const char *cutoff;
+	const struct plan *plan;
+	const char *const *tables; /* of each step, for retention.archive_file */
+};
+
+/* What one worker brings along. */
+struct batch_worker {
+	int number;
+	struct db *db;
+	struct archive_writer *writer; /* NULL: nothing is archived */
+};
+
+struct batch_result {
+	int64_t treated; /* subjects */
+	int64_t rows; /* of all tables */
+	int64_t dropped; /* not due any more, held, or gone */
+	int64_t left; /* locked by somebody: still in the list */
+};
+
+/*
+ * Runs one batch over keys.  true: committed.  false: rolled back, as far as we know: after a lost
+ * connection only retention.archive_file, read by a new session under the worker's lock, says.
+ * ERR_STOPPED: the job is no longer ours.
+ */
+bool batch_run(const struct batch_job *job, struct batch_worker *worker, const struct keys *keys,
+	       struct batch_result *ret, struct error *err);
+
+/*
+ * Takes the worker's lock and releases it: any batch of this worker that an older session may still
+ * be running has ended when this returns true.
+ */
+bool batch_settle(const struct batch_job *job, int worker, struct db *db, struct error *err);
+
+#endif

@@ -1,0 +1,66 @@
+/*
+ * When policies are due: the wall clock in the loop, and the occurrences that hang on it.
+ *
+ * What was done last is in the database (retention.policy_state), never here: the clock may be set,
+ * the daemon may have been down, another daemon may have been faster.  An occurrence is due when the
+ * first one after the last that the database knows has come; what is begun then is the latest that
+ * has come, so that those that were missed run once.
+ */
+#ifndef RETENTION_CLOCK_H
+#define RETENTION_CLOCK_H
+
+#include "config.h"
+#include "pgwatch.h"
+
+#include <event2/event.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct clock;
+
+struct clock_handlers {
+	/* An occurrence has become an action: there is something to run. */
+	void (*on_begun)(void *arg, const struct policy *policy, int64_t job);
+	/* The database refused a statement; why is its message. */
+	void (*on_trouble)(void *arg, const char *why);
+	/* The answers that were asked for have come; --once wants to know. */
+	void (*on_settled)(void *arg);
+	void *arg;
+};
+
+/* once: a policy that has never run is due.  NULL with errno where the kernel has no timer. */
+struct clock *clock_new(struct event_base *base, const struct clock_handlers *handlers, bool once);
+
+/* NULL is fine.  After the connection, which may still hold questions of ours. */
+void clock_free(struct clock *clock);
+
+/*
+ * The policies and the connection from now on; neither is copied.  Nothing is due before clock_ask()
+ * has been answered; what is still on its way for those before is forgotten.
+ */
+void clock_set(struct clock *clock, const struct config *config, struct pgwatch *watch);
+
+/* Asks the database, policy by policy, what was last.  When the connection is up. */
+void clock_ask(struct clock *clock);
+
+/* Begins again what the database would not begin before, an earlier pass not having ended. */
+void clock_retry(struct clock *clock);
+
+/* Is no answer outstanding?  Did the database put off an occurrence? */
+bool clock_settled(const struct clock *clock);
+bool clock_has_blocked(const struct clock *clock);
+
+/* The policy whose turn comes first, and when; NULL: none is known. */
+const struct policy *clock_next(const struct clock *clock, int64_t *ret_at);
+
+/* Of the i'th policy: its last occurrence and the next, 0 where it is not known. */
+void clock_times(const struct clock *clock, size_t i, int64_t *ret_last, int64_t *ret_next);
+
+/* CLOCK_REALTIME, epoch seconds; and CLOCK_MONOTONIC, ms. */
+int64_t clock_now(void);
+int64_t clock_monotonic_ms(void);
+
+/* "2026-12-01 00:00", local time; 32 bytes are enough. */
+void clock_print(int64_t at, char *ret_text, size_t size);
+
+#endif

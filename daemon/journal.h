@@ -1,0 +1,95 @@
+/*
+ * Rows of schema retention, as a job reads and writes them.  Knows no table of the CRM.
+ */
+#ifndef RETENTION_JOURNAL_H
+#define RETENTION_JOURNAL_H
+
+#include "config.h"
+#include "db.h"
+
+/* One action, as the journal has it; strings are owned by the context it was loaded into. */
+struct journal_row {
+	int id;
+	enum action action;
+	bool automatic;
+	enum archive_mode archive;
+	const char *status;
+	const char *policy; /* NULL: manual */
+	const char *from; /* timestamptz as text, or NULL: the interval's first instant */
+	const char *cutoff; /* timestamptz as text: the first instant that is not due any more */
+	const char *cutoff_iso;
+	const char *host; /* where it began; NULL: nowhere yet */
+	const char *system; /* the server that it began on; NULL */
+	const char *archive_path;
+	const char *day; /* YYYYMMDD of its request, for the archive's name */
+	bool frozen;
+	int64_t candidates;
+	int claim;
+};
+
+/* Reads the row; one that is not there is ERR_CONFIG. */
+bool journal_load(struct db *db, int id, const char *timezone, void *ctx, struct journal_row *ret,
+		  struct error *err);
+
+/* Takes the job for this session, which keeps it while it lives.  *ret: nobody else has it. */
+bool journal_claim(struct db *db, int id, bool *ret, struct error *err);
+
+/*
+ * Raises the claim, and waits until every batch of an older claim has ended: after this none of
+ * them can commit.  *ret_claim is what batches compare with.
+ */
+bool journal_fence(struct db *db, int id, int *ret_claim, struct error *err);
+
+/* The instants a job works between, from the database's clock: the cutoff of today. */
+bool journal_cutoff(struct db *db, const struct journal_row *row, const char *timezone, void *ctx,
+		    const char **ret_from, const char **ret_cutoff, struct error *err);
+
+/* Freezes the list: count and digest of retention.candidate into the row. In a transaction. */
+bool journal_freeze(struct db *db, int id, const char *cutoff, int64_t *ret_candidates,
+		    struct error *err);
+
+/* Does the list still have the digest that was frozen? */
+bool journal_list_is_intact(struct db *db, int id, bool *ret, struct error *err);
+
+/* saved -> validated, by the policy itself. */
+bool journal_approve(struct db *db, int id, const char *by, struct error *err);
+
+/* validated -> running. */
+bool journal_start(struct db *db, int id, const char *host, const char *archive_path,
+		   struct error *err);
+
+/* running -> done or failed: counters from what the batches committed, candidates dropped. */
+bool journal_finish(struct db *db, int id, const char *status, const char *error,
+		    int64_t archive_bytes, struct error *err);
+
+/* The row's waiting and, when error is not NULL, its error. */
+bool journal_note(struct db *db, int id, const char *waiting, const char *error, struct error *err);
+
+/*
+ * Committed lengths of a worker's files, in the order of tables (n names); 0 where there is none.
+ * rows may be NULL.
+ */
+bool journal_lengths(struct db *db, int id, int worker, const char *const *tables, size_t n,
+		     int64_t *ret_bytes, int64_t *ret_rows, struct error *err);
+
+/* The number of workers that ever committed: 0 when none has. */
+bool journal_workers(struct db *db, int id, int *ret, struct error *err);
+
+/* One event of kind about job; details is a JSON object. */
+bool journal_event(struct db *db, int id, const char *kind, const char *details, struct error *err);
+
+/* The key that could not be treated leaves the list, with its event, in one transaction. */
+bool journal_key_failed(struct db *db, int id, const char *keys, const char *message,
+			const char *sqlstate, struct error *err);
+
+/* Those that stayed locked to the end leave the list, with one event; *ret_n of them. */
+bool journal_left_over(struct db *db, int id, int64_t *ret_n, struct error *err);
+
+/* How many keys failed. */
+bool journal_failures(struct db *db, int id, int64_t *ret, struct error *err);
+
+/* What the SQL functions have to know of the configuration. */
+bool journal_configure(struct db *db, const struct config *config, const char *contact_key_type,
+		       struct error *err);
+
+#endif

@@ -1,0 +1,91 @@
+#include "keys.h"
+
+#include "mem.h"
+
+/* Neighbours of the list lie in the same pages: a worker takes runs of them, not each second one. */
+#define RUN 256
+
+bool keys_list(struct db *db, const struct plan *plan, int job, const char *from,
+	       const char *cutoff, struct error *err)
+{
+	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
+	const char *const id = t_printf(ctx, "%d", job);
+	const char *const one[] = {id};
+	const char *const values[] = {from, cutoff, id};
+
+	return db_command(db, "DELETE FROM retention.candidate WHERE job = $1::int", 1, one, NULL,
+			  err) &&
+	       db_command(db, plan->list_sql, 3, values, NULL, err);
+}
+
+bool keys_take(struct db *db, int job, int worker, int workers, int64_t after_n, int64_t weight,
+	       int64_t limit, void *ctx, struct keys *ret, struct error *err)
+{
+	static const char sql[] =
+		"SELECT coalesce(array_agg(k.key ORDER BY k.n), '{}')::text AS keys, count(*) AS "
+		"n,\n"
+		"       coalesce(sum(k.weight), 0)::bigint AS weight, min(k.n) AS first_n,\n"
+		"       max(k.n) AS last_n\n"
+		"  FROM (SELECT c.n, c.key, c.weight, sum(c.weight) OVER (ORDER BY c.n) AS upto\n"
+		"          FROM (SELECT n, key, weight FROM retention.candidate\n"
+		"                 WHERE job = $1::int AND n > $2::bigint\n"
+		"                   AND n / $3::bigint % $4::bigint = $5::bigint\n"
+		"                 ORDER BY n LIMIT $6::bigint) AS c) AS k\n"
+		" WHERE k.upto <= $7::bigint OR k.upto = k.weight";
+	const char *const values[] = {t_printf(ctx, "%d", job),
+				      t_printf(ctx, "%lld", (long long)after_n),
+				      t_printf(ctx, "%d", RUN),
+				      t_printf(ctx, "%d", workers),
+				      t_printf(ctx, "%d", worker),
+				      t_printf(ctx, "%lld", (long long)limit),
+				      t_printf(ctx, "%lld", (long long)weight)};
+	AUTO(result) PGresult *res = NULL;
+
+	if (!db_query(db, sql, 7, values, &res, err))
+		return false;
+	*ret = (struct keys){
+		.array = t_strdup(ctx, db_text(res, 0, "keys")),
+		.n = db_int(res, 0, "n"),
+		.weight = db_int(res, 0, "weight"),
+		.first_n = db_int(res, 0, "first_n"),
+		.last_n = db_int(res, 0, "last_n"),
+	};
+	return true;
+}
+
+bool keys_halve(struct db *db, const struct keys *whole, void *ctx, struct keys ret[2],
+		struct error *err)
+{
+	static const char sql[] = "SELECT a.keys[1:$2::int]::text AS left_half, a.keys[$2::int + "
+				  "1:]::text AS right_half\n"
+				  "  FROM (SELECT $1::text[] AS keys) AS a";
+	const int64_t half = whole->n / 2;
+	const char *const values[] = {whole->array, t_printf(ctx, "%lld", (long long)half)};
+	AUTO(result) PGresult *res = NULL;
+
+	if (!db_query(db, sql, 2, values, &res, err))
+		return false;
+	for (int i = 0; i < 2; i++) {
+		ret[i] = *whole;
+		ret[i].n = i == 0 ? half : whole->n - half;
+		ret[i].weight = whole->weight * ret[i].n / whole->n;
+		ret[i].array = t_strdup(ctx, db_text(res, 0, i == 0 ? "left_half" : "right_half"));
+	}
+	return true;
+}
+
+bool keys_except(struct db *db, const char *a, const char *b, void *ctx, char **ret_array,
+		 int64_t *ret_n, struct error *err)
+{
+	static const char sql[] =
+		"SELECT coalesce(array_agg(x.k), '{}')::text AS keys, count(*) AS n\n"
+		"  FROM (SELECT unnest($1::text[]) EXCEPT SELECT unnest($2::text[])) AS x(k)";
+	const char *const values[] = {a, b};
+	AUTO(result) PGresult *res = NULL;
+
+	if (!db_query(db, sql, 2, values, &res, err))
+		return false;
+	*ret_array = t_strdup(ctx, db_text(res, 0, "keys"));
+	*ret_n = db_int(res, 0, "n");
+	return true;
+}

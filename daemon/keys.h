@@ -1,0 +1,40 @@
+/*
+ * Keys: a job lists those that are due once, in SQL, into retention.candidate; keys_take() deals
+ * them to batches.  It is the one place that says which worker works on which key: workers never
+ * share one, and a distribution by shard would be made here.
+ */
+#ifndef RETENTION_KEYS_H
+#define RETENTION_KEYS_H
+
+#include "db.h"
+#include "plan.h"
+
+/* Fills the list anew; in the caller's transaction.  No snapshot is held after it. */
+bool keys_list(struct db *db, const struct plan *plan, int job, const char *from,
+	       const char *cutoff, struct error *err);
+
+/* What one batch works on: keys as a text[] literal, first_n to last_n of the list. */
+struct keys {
+	char *array; /* owned by the context given to keys_take */
+	int64_t n;
+	int64_t weight; /* rows that hang off them, as far as the list knows */
+	int64_t first_n;
+	int64_t last_n;
+};
+
+/*
+ * Takes worker's next keys behind after_n, up to weight (at least one key), at most limit of them;
+ * ret->n is 0 when there is none.  They stay in the list until their batch removes them.
+ */
+bool keys_take(struct db *db, int job, int worker, int workers, int64_t after_n, int64_t weight,
+	       int64_t limit, void *ctx, struct keys *ret, struct error *err);
+
+/* The two halves of an array of n keys; their order is kept. */
+bool keys_halve(struct db *db, const struct keys *whole, void *ctx, struct keys ret[2],
+		struct error *err);
+
+/* Those of a that are not in b. */
+bool keys_except(struct db *db, const char *a, const char *b, void *ctx, char **ret_array,
+		 int64_t *ret_n, struct error *err);
+
+#endif

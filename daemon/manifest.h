@@ -1,0 +1,40 @@
+/*
+ * What an archive says of itself: SHA256SUMS, which sha256sum -c verifies, and manifest.json.
+ */
+#ifndef RETENTION_MANIFEST_H
+#define RETENTION_MANIFEST_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <stdbool.h>
+
+struct manifest_file {
+	const char *name; /* "contact.csv" */
+	const char *table; /* "crm.contact" */
+	const char *const *columns;
+	size_t n_columns;
+	int64_t rows;
+	int64_t bytes;
+	char sha256[65];
+};
+
+struct manifest {
+	int64_t job;
+	const char *action;
+	const char *policy; /* NULL: a manual action */
+	const char *archive;
+	const char *cutoff; /* ISO 8601, with its offset from UTC */
+	const char *database_system; /* the server's system identifier */
+	char delimiter;
+	bool bom;
+	const struct manifest_file *files;
+	size_t n_files;
+};
+
+/* The text of manifest.json; owned by ctx. */
+char *manifest_json(void *ctx, const struct manifest *m);
+
+/* The text of SHA256SUMS; owned by ctx. */
+char *manifest_sums(void *ctx, const struct manifest *m);
+
+#endif

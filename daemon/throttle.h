@@ -1,0 +1,26 @@
+/*
+ * The brakes: may a batch begin now, and if not, why not.  Shared by the workers of one job.
+ */
+#ifndef RETENTION_THROTTLE_H
+#define RETENTION_THROTTLE_H
+
+#include "config.h"
+#include "db.h"
+
+struct throttle;
+
+/* config outlives it. */
+struct throttle *throttle_new(const struct config *config);
+void throttle_free(struct throttle *t);
+
+/*
+ * How long to wait before the next batch: 0 means go.  Then *ret_why is untouched; else it is the
+ * reason, for a person, the caller's to free.  A lag that cannot be read means stop, not go.
+ */
+bool throttle_check(struct throttle *t, struct db *db, int64_t *ret_wait_ms, char **ret_why,
+		    struct error *err);
+
+/* A batch has worked on so many rows. */
+void throttle_spend(struct throttle *t, int64_t rows);
+
+#endif
