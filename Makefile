@@ -40,9 +40,10 @@ ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE -pthread $(WARNINGS) $(WERROR) $(CFLAGS) $
 ALL_LDFLAGS = -pthread $(LDFLAGS) $(if $(filter sanitize,$(VARIANT)),-fsanitize=address$(comma)undefined,$(LDHARDENING))
 comma := ,
 
-UNDER = error log units schedule model config config_model config_print
+UNDER = error log units schedule model config config_text config_setting config_model config_print
 RETENTIOND = retentiond supervisor child pgwatch clock notify $(UNDER)
-JOB = retention-job job batch keys throttle catalog plan archive manifest journal db failpoint $(UNDER)
+JOB = retention-job job job_finish worker batch keys throttle stop report check catalog catalog_check \
+	plan plan_due fate sql archive manifest journal db failpoint $(UNDER)
 CTL = retentionctl ctl_migrate ctl_action ctl_journal ctl_archive ctl_policy output migrations \
 	manifest journal db $(UNDER)
 PROGRAMS = $(B)/retentiond $(B)/retention-job $(B)/retentionctl

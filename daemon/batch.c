@@ -66,7 +66,7 @@ static bool take_worker_lock(const struct batch_job *job, int worker, struct db 
 
 bool batch_settle(const struct batch_job *job, int worker, struct db *db, struct error *err)
 {
-	return take_worker_lock(job, worker, db, err) && db_exec(db, "COMMIT", err);
+	return take_worker_lock(job, worker, db, err) && db_commit(db, err);
 }
 
 /* Step 0: a primary, the server that the job began on, and the job still ours. */
@@ -388,7 +388,7 @@ static bool run_in_transaction(struct batch *b, struct error *err)
 	if (!account(b, err))
 		return false;
 	failpoint("batch-before-commit");
-	if (!db_exec(b->worker->db, "COMMIT", err)) /* step 7 */
+	if (!db_commit(b->worker->db, err)) /* step 7 */
 		return false;
 	failpoint("batch-after-commit");
 	return true;

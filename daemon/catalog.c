@@ -77,7 +77,7 @@ static const char keys_sql[] = WANTED
 	"pg_partition_tree(w.oid) p\n"
 	"                   WHERE w.relkind = 'p') t\n"
 	")\n"
-	"SELECT con.oid, con.conname, coalesce(pg_partition_root(con.conrelid), con.conrelid) AS "
+	"SELECT con.oid, con.conname, coalesce(pg_partition_root(con.conrelid)::oid, con.conrelid) AS "
 	"from_oid,\n"
 	"       target.root AS to_oid, con.confdeltype AS on_delete, con.condeferrable AS "
 	"deferrable,\n"

@@ -442,7 +442,7 @@ static bool read_marker(void *ctx, const char *line, const char *end, struct pla
 }
 
 /* What libconfig would take without a word, and should not. */
-static bool check_line(const struct scanner *s, const struct config_text *text, unsigned int number,
+static void check_line(const struct scanner *s, const struct config_text *text, unsigned int number,
 		       struct findings *f)
 {
 	const struct place at = config_text_place(text, number);
@@ -452,7 +452,6 @@ static bool check_line(const struct scanner *s, const struct config_text *text, 
 	if (s->bad_number)
 		findings_add(f, number, &at, "the number %.*s is too large", s->bad_length,
 			     s->bad_number);
-	return !s->saw_zero_escape && !s->bad_number;
 }
 
 bool config_text_map(void *ctx, const char *path, const char *text, struct config_text *ret,
@@ -477,7 +476,7 @@ bool config_text_map(void *ctx, const char *path, const char *text, struct confi
 			ok = false;
 		}
 		scan_line(&scanner, line, end);
-		ok = check_line(&scanner, &map, number, f) && ok;
+		check_line(&scanner, &map, number, f);
 		line = *end ? end + 1 : end;
 	}
 	*ret = map;

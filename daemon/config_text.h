@@ -53,8 +53,8 @@ char *config_text_expand(const char *path, struct findings *f);
 
 /*
  * Reads the markers of an expanded text, which must end in a newline; the origins are talloc'd under
- * ctx.  In f: what libconfig would silently misread (numbers too large, \x00), and left-over @includes.
- * false: there was some.
+ * ctx.  In f: what libconfig would silently misread, numbers too large and \x00.  false: there is an
+ * @include left, so that libconfig must not see the text: it would open that file.
  */
 bool config_text_map(void *ctx, const char *path, const char *text, struct config_text *ret,
 		     struct findings *f);

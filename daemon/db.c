@@ -253,6 +253,20 @@ bool db_command(struct db *db, const char *sql, int n, const char *const values[
 	return true;
 }
 
+bool db_commit(struct db *db, struct error *err)
+{
+	AUTO(result) PGresult *res = NULL;
+
+	if (!PQsendQuery(db->conn, "COMMIT"))
+		return fail(err, ERR_ENVIRONMENT, "connection lost: %s", PQerrorMessage(db->conn));
+	if (!drain(db, &res, err))
+		return false;
+	if (strcmp(PQcmdStatus(res), "COMMIT") != 0)
+		return fail(err, ERR_ENVIRONMENT, "the server answered COMMIT with %s",
+			    PQcmdStatus(res));
+	return true;
+}
+
 void db_rollback(struct db *db)
 {
 	struct error ignored = {0};

@@ -15,11 +15,11 @@
 struct db; /* one session */
 
 struct db_opts {
-	const char *conninfo;	      /* any libpq string */
-	const char *timezone;	      /* the session's TimeZone: what a day is */
+	const char *conninfo; /* any libpq string */
+	const char *timezone; /* the session's TimeZone: what a day is */
 	const char *application_name; /* NULL: "retentiond" */
-	int lock_timeout_ms;	      /* 0: none */
-	int statement_timeout_ms;     /* 0: none */
+	int lock_timeout_ms; /* 0: none */
+	int statement_timeout_ms; /* 0: none */
 };
 
 static inline void auto_result(PGresult **res)
@@ -62,6 +62,9 @@ bool db_query(struct db *db, const char *sql, int n, const char *const values[],
 bool db_command(struct db *db, const char *sql, int n, const char *const values[],
 		int64_t *ret_rows, struct error *err);
 
+/* COMMIT, and a server that answers ROLLBACK (the transaction had failed) is a failure. */
+bool db_commit(struct db *db, struct error *err);
+
 /* Rolls back whatever is open; a lost connection is no failure: the server rolls back by itself. */
 void db_rollback(struct db *db);
 
@@ -74,8 +77,8 @@ bool db_copy_out(struct db *db, const char *sql, db_copy_sink sink, void *arg, i
 
 /* Result readers, by column name.  A missing column or a bad number is a programmer's error. */
 const char *db_text(const PGresult *res, int row, const char *column); /* NULL for SQL NULL */
-int64_t db_int(const PGresult *res, int row, const char *column);      /* 0 for SQL NULL */
-bool db_bool(const PGresult *res, int row, const char *column);	       /* false for SQL NULL */
+int64_t db_int(const PGresult *res, int row, const char *column); /* 0 for SQL NULL */
+bool db_bool(const PGresult *res, int row, const char *column); /* false for SQL NULL */
 
 /*
  * Fills err from a failed result: class by SQLSTATE, the server's primary message and, never the

@@ -1,0 +1,124 @@
+#include "check.h"
+
+#include "mem.h"
+
+/*
+ * PREPARE finds what does not parse or exist; EXPLAIN EXECUTE, which runs nothing, finds the rights
+ * that are missing, since the executor checks them as it starts.
+ */
+static bool try_statement(struct db *db, const char *sql, struct error *err)
+{
+	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
+	AUTO(result) PGresult *prepared = PQprepare(db_conn(db), "probe", sql, 0, NULL);
+	AUTO(result) PGresult *described = NULL;
+	char *explain = t_strdup(ctx, "EXPLAIN EXECUTE probe");
+	bool ok;
+
+	if (PQresultStatus(prepared) != PGRES_COMMAND_OK)
+		return db_fail(db, prepared, err);
+	described = PQdescribePrepared(db_conn(db), "probe");
+	for (int i = 0; i < PQnparams(described); i++)
+		t_append(&explain, "%sNULL%s", i ? ", " : " (",
+			 i + 1 == PQnparams(described) ? ")" : "");
+	ok = db_exec(db, explain, err);
+	return db_exec(db, "DEALLOCATE probe", err) && ok;
+}
+
+static bool run_probes(struct db *db, const struct probe *probes, size_t n, struct complaints *c,
+		       struct error *err)
+{
+	for (size_t i = 0; i < n; i++) {
+		AUTO(error) struct error one = {0};
+
+		if (try_statement(db, probes[i].sql, &one))
+			continue;
+		if (!db_alive(db))
+			return fail(err, ERR_ENVIRONMENT, "%s", one.text);
+		complain(c, probes[i].place, "%s: the server refuses it: %s", probes[i].what,
+			 one.text);
+		db_rollback(db);
+		/* The predicates come first: what is built on a wrong one only repeats it. */
+		return true;
+	}
+	return true;
+}
+
+static bool plan_and_probe(struct db *db, const struct config *config, const struct policy *policy,
+			   const struct plan_opts *opts, const struct catalog *catalog, void *ctx,
+			   struct plan **ret_plan, struct complaints *c, struct error *err)
+{
+	const struct place *scope_place = policy ? &policy->place : &config->model.place;
+	const size_t before = c->n;
+	struct plan *plan = plan_build(ctx, &config->model, catalog, opts, c);
+	const struct probe *probes;
+	size_t n;
+
+	if (!plan)
+		return false;
+	probes = plan_probes(ctx, plan, scope_place, opts->scope, &n);
+	if (!run_probes(db, probes, n, c, err) || c->n > before)
+		return false;
+	*ret_plan = plan;
+	return true;
+}
+
+static struct plan_opts opts_of(const struct config *config, const struct policy *policy,
+				enum action action, enum archive_mode archive)
+{
+	return (struct plan_opts){
+		.action = action,
+		.archive = archive,
+		.scope = policy ? policy->scope : NULL,
+		.without_requests = policy && policy->without_requests,
+		.delimiter = config->delimiter,
+	};
+}
+
+static bool read_and_check(struct db *db, const struct config *config, void *ctx,
+			   struct catalog **ret, struct complaints *c, struct error *err)
+{
+	const size_t before = c->n;
+
+	if (!catalog_read(db, &config->model, ctx, ret, c, err))
+		return false;
+	catalog_check(&config->model, *ret, c);
+	return c->n == before;
+}
+
+bool check_action(struct db *db, const struct config *config, const struct policy *policy,
+		  enum action action, enum archive_mode archive, void *ctx, struct plan **ret_plan,
+		  struct complaints *c, struct error *err)
+{
+	const struct plan_opts opts = opts_of(config, policy, action, archive);
+	struct catalog *catalog = NULL;
+
+	if (!model_can_anonymize(&config->model, action) &&
+	    (action == ACTION_ANONYMIZE_CONTACTS || action == ACTION_ANONYMIZE_REQUESTS)) {
+		complain(c, &config->model.place,
+			 "model: %s needs column rules (set, clear, json, keep) on \"contact\" and "
+			 "\"request\"",
+			 action_name(action));
+		return false;
+	}
+	return read_and_check(db, config, ctx, &catalog, c, err) &&
+	       plan_and_probe(db, config, policy, &opts, catalog, ctx, ret_plan, c, err);
+}
+
+bool check_config(struct db *db, const struct config *config, struct complaints *c,
+		  struct error *err)
+{
+	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
+	struct catalog *catalog = NULL;
+	struct plan *plan;
+
+	if (!read_and_check(db, config, ctx, &catalog, c, err))
+		return false;
+	for (size_t i = 0; i < config->n_policies; i++) {
+		const struct policy *p = &config->policies[i];
+		const struct plan_opts opts = opts_of(config, p, p->action, p->archive);
+
+		if (!plan_and_probe(db, config, p, &opts, catalog, ctx, &plan, c, err))
+			return false;
+	}
+	return true;
+}

@@ -1,0 +1,559 @@
+/*
+ * Two passes: first each table by itself, in the file's order, with the name of its parent put
+ * aside; then what needs all of them: parents, cycles, keys, and whether the answers given for an
+ * anonymization can all be true at once.
+ */
+#include "config_model.h"
+
+#include "mem.h"
+
+#include <string.h>
+
+#define N_TABLES_MAX 1000
+#define N_COLUMNS_MAX 1600 /* PostgreSQL's limit for a table */
+
+static const char *const rule_names[] = {
+	[RULE_SET] = "set",
+	[RULE_CLEAR] = "clear",
+	[RULE_JSON] = "json",
+	[RULE_KEEP] = "keep",
+};
+#define N_RULES (sizeof(rule_names) / sizeof(rule_names[0]))
+
+#define FIELD(member) offsetof(struct table, member)
+static const struct setting_spec table_specs[] = {
+	{.key = "table", .required = true},
+	{.key = "key", .kind = VALUE_NAME, .offset = FIELD(key)},
+	{.key = "of"},
+	{.key = "by", .kind = VALUE_NAME, .offset = FIELD(by)},
+	{.key = "from", .kind = VALUE_NAME, .offset = FIELD(from)},
+	{.key = "where", .kind = VALUE_SQL, .offset = FIELD(where)},
+	{.key = "due_when", .kind = VALUE_SQL, .offset = FIELD(due_when)},
+	{.key = "date", .kind = VALUE_NAME, .offset = FIELD(date)},
+	{.key = "created", .kind = VALUE_NAME, .offset = FIELD(created)},
+	{.key = "archive", .kind = VALUE_BOOL, .offset = FIELD(archive)},
+	{.key = "allow_unindexed", .kind = VALUE_BOOL, .offset = FIELD(allow_unindexed)},
+	{.key = "delete"},
+	{.key = "anonymize"},
+	{.key = "set"},
+	{.key = "clear"},
+	{.key = "json"},
+	{.key = "keep"},
+};
+#define N_TABLE_SPECS (sizeof(table_specs) / sizeof(table_specs[0]))
+
+/* What the second pass needs of a table beside the table. */
+struct draft {
+	const config_setting_t *setting;
+	char *what;	    /* 'model: table "x"' */
+	const char *parent; /* the name that stands in of; NULL: none */
+	bool is_broken;	    /* complained of already: its links are not followed */
+};
+
+/* A table that is being read; rules are gathered here until all are known. */
+struct table_reader {
+	struct reader *r;
+	const char *what;
+	struct column_rule *rules;
+	size_t n_rules;
+	bool is_full; /* and complained of */
+};
+
+static bool is_collection(const config_setting_t *s)
+{
+	return config_setting_is_array(s) || config_setting_is_list(s);
+}
+
+/* The strings of an array or list; NULL after a complaint, also for an empty one. */
+static const char **read_strings(struct reader *r, const config_setting_t *s, const char *what,
+				 const char *key, size_t *ret_n)
+{
+	const int n = is_collection(s) ? config_setting_length(s) : 0;
+	const char **strings;
+
+	if (n < 1 || n > N_COLUMNS_MAX) {
+		reader_complain(r, s, "%s: %s must be an array of 1 to %d strings: [ \"a\", \"b\" ]",
+				what, key, N_COLUMNS_MAX);
+		return NULL;
+	}
+	strings = t_array(r->ctx, const char *, n);
+	for (int i = 0; i < n; i++) {
+		const config_setting_t *elem = config_setting_get_elem(s, (unsigned int)i);
+
+		strings[i] = setting_string(r, elem, what, key, VALUE_NAME);
+		if (!strings[i])
+			return NULL;
+	}
+	*ret_n = (size_t)n;
+	return strings;
+}
+
+/* "schema.table", "table", or [ "my.schema", "my.table" ] where the schema's name holds a dot. */
+static void read_table_name(struct reader *r, const config_setting_t *s, const char *what,
+			    struct table *t)
+{
+	const char *text, *dot, **parts;
+	size_t n;
+
+	if (is_collection(s)) {
+		parts = read_strings(r, s, what, "table", &n);
+		if (parts && n == 2) {
+			t->schema = parts[0];
+			t->table = parts[1];
+		} else if (parts) {
+			reader_complain(r, s, "%s: table as an array is [ \"schema\", \"table\" ]",
+					what);
+		}
+		return;
+	}
+	text = setting_string(r, s, what, "table", VALUE_NAME);
+	if (!text)
+		return;
+	dot = strchr(text, '.');
+	if (dot && (dot == text || !dot[1])) {
+		reader_complain(r, s, "%s: table \"%s\" is not \"table\" or \"schema.table\"", what,
+				text);
+		return;
+	}
+	t->schema = dot ? must_alloc(talloc_strndup(r->ctx, text, (size_t)(dot - text))) : "public";
+	t->table = dot ? dot + 1 : text;
+}
+
+static void add_rule(struct table_reader *tr, const config_setting_t *s, struct column_rule rule)
+{
+	struct reader *r = tr->r;
+
+	rule.place = reader_place(r, s);
+	for (size_t i = 0; i < tr->n_rules; i++)
+		if (strcmp(tr->rules[i].column, rule.column) == 0) {
+			reader_complain(r, s, "%s: column \"%s\" is under %s and under %s: one rule "
+					      "a column",
+					tr->what, rule.column, rule_names[tr->rules[i].kind],
+					rule_names[rule.kind]);
+			return;
+		}
+	if (tr->n_rules >= N_COLUMNS_MAX) {
+		if (!tr->is_full)
+			reader_complain(r, s, "%s: more than %d columns", tr->what, N_COLUMNS_MAX);
+		tr->is_full = true;
+		return;
+	}
+	tr->rules = t_grow(r->ctx, tr->rules, struct column_rule, tr->n_rules + 1);
+	tr->rules[tr->n_rules++] = rule;
+}
+
+/* Every brace belongs to a placeholder that exists: a slip would be written into each row. */
+static bool check_template(struct table_reader *tr, const config_setting_t *s, const char *column,
+			   const char *value)
+{
+	for (const char *p = value + strcspn(value, "{}"); *p; p += strcspn(p, "{}")) {
+		if (strncmp(p, "{key}", 5) == 0) {
+			p += 5;
+		} else if (strncmp(p, "{number}", 8) == 0) {
+			p += 8;
+		} else {
+			reader_complain(tr->r, s, "%s: set %s = \"%s\": the placeholders are {key} "
+						  "and {number}",
+					tr->what, column, value);
+			return false;
+		}
+	}
+	return true;
+}
+
+static void add_set(struct table_reader *tr, const config_setting_t *s, const char *column,
+		    const config_setting_t *value)
+{
+	const char *text = NULL;
+
+	if (config_setting_type(value) == CONFIG_TYPE_STRING)
+		text = config_setting_get_string(value);
+	if (text && !*text) {
+		text = ""; /* a constant like another */
+	} else {
+		text = setting_string(tr->r, value, tr->what, column, VALUE_SQL);
+		if (!text || !check_template(tr, value, column, text))
+			return;
+	}
+	add_rule(tr, s, (struct column_rule){.kind = RULE_SET, .column = column, .value = text});
+}
+
+static void add_json(struct table_reader *tr, const config_setting_t *s, const char *column,
+		     const config_setting_t *value)
+{
+	size_t n;
+	const char **keys = read_strings(tr->r, value, tr->what, "json", &n);
+
+	if (keys)
+		add_rule(tr, s, (struct column_rule){.kind = RULE_JSON, .column = column,
+						     .keys = keys, .n_keys = n});
+}
+
+/* { column = "First Name"; value = "F_{key}"; }, and keys instead of value under json. */
+static void read_pair(struct table_reader *tr, const config_setting_t *s, enum rule_kind kind)
+{
+	const char *const value_key = kind == RULE_SET ? "value" : "keys";
+	const struct setting_spec specs[] = {
+		{.key = "column", .kind = VALUE_NAME, .required = true},
+		{.key = value_key, .required = true},
+	};
+	const config_setting_t *value;
+	const char *column = NULL;
+
+	if (!config_setting_is_group(s)) {
+		reader_complain(tr->r, s, "%s: %s as a list holds { column = \"...\"; %s = ...; }",
+				tr->what, rule_names[kind], value_key);
+		return;
+	}
+	settings_read(tr->r, s, tr->what, specs, 2, &column);
+	value = config_setting_get_member(s, value_key);
+	if (!column || !value)
+		return;
+	if (kind == RULE_SET)
+		add_set(tr, s, column, value);
+	else
+		add_json(tr, s, column, value);
+}
+
+/* set and json: { column = ...; } or ( { column = "..."; ... } ). */
+static void read_columns_with_values(struct table_reader *tr, const config_setting_t *s,
+				     enum rule_kind kind)
+{
+	const int n = config_setting_is_group(s) || config_setting_is_list(s) ?
+			      config_setting_length(s) :
+			      0;
+
+	if (n == 0) {
+		reader_complain(tr->r, s, "%s: %s must be a group { column = ...; } or a list "
+					  "( { column = \"...\"; ... } ), and not empty",
+				tr->what, rule_names[kind]);
+		return;
+	}
+	for (int i = 0; i < n; i++) {
+		const config_setting_t *elem = config_setting_get_elem(s, (unsigned int)i);
+		const char *column = config_setting_name(elem);
+
+		if (!column)
+			read_pair(tr, elem, kind);
+		else if (kind == RULE_SET)
+			add_set(tr, elem, t_strdup(tr->r->ctx, column), elem);
+		else
+			add_json(tr, elem, t_strdup(tr->r->ctx, column), elem);
+	}
+}
+
+static void read_rules(struct table_reader *tr, const config_setting_t *s, enum rule_kind kind)
+{
+	const char **columns;
+	size_t n;
+
+	if (kind == RULE_SET || kind == RULE_JSON) {
+		read_columns_with_values(tr, s, kind);
+		return;
+	}
+	columns = read_strings(tr->r, s, tr->what, rule_names[kind], &n);
+	for (size_t i = 0; columns && i < n; i++)
+		add_rule(tr, config_setting_get_elem(s, (unsigned int)i),
+			 (struct column_rule){.kind = kind, .column = columns[i]});
+}
+
+/* The rules in the file's order, and the two words; what contradicts itself is complained of. */
+static void read_fates(struct table_reader *tr, const config_setting_t *group, struct table *t)
+{
+	static const char *const delete_names[] = {"delete", "detach", "keep"};
+	static const char *const anonymize_names[] = {"delete", "keep"};
+	static const enum on_anonymize anonymize_values[] = {ON_ANONYMIZE_DELETE, ON_ANONYMIZE_KEEP,
+							     ON_ANONYMIZE_UNSET};
+	const config_setting_t *word = config_setting_get_member(group, "delete");
+	size_t i;
+
+	if (word) {
+		i = setting_choice(tr->r, word, tr->what, "delete", delete_names, 3);
+		t->on_delete = i < 3 ? (enum on_delete)i : ON_DELETE_DELETE;
+	}
+	word = config_setting_get_member(group, "anonymize");
+	if (word)
+		t->on_anonymize = anonymize_values[setting_choice(
+			tr->r, word, tr->what, "anonymize", anonymize_names, 2)];
+	for (int m = 0; m < config_setting_length(group); m++) {
+		const config_setting_t *s = config_setting_get_elem(group, (unsigned int)m);
+
+		for (enum rule_kind kind = 0; kind < N_RULES; kind++) {
+			if (strcmp(config_setting_name(s), rule_names[kind]) != 0)
+				continue;
+			if (word)
+				reader_complain(tr->r, s, "%s: %s contradicts anonymize: give one "
+							  "or the other",
+						tr->what, rule_names[kind]);
+			else
+				t->on_anonymize = ON_ANONYMIZE_RULES;
+			read_rules(tr, s, kind);
+		}
+	}
+	t->rules = tr->rules;
+	t->n_rules = tr->n_rules;
+}
+
+/* The links of this program must survive what the rules do, and so must the dates it decides by. */
+static void check_rules(struct table_reader *tr, const config_setting_t *group,
+			const struct table *t)
+{
+	const struct {
+		const char *key;
+		const char *column;
+	} fixed[] = {{"key", t->key}, {"by", t->by}, {"date", t->date}, {"created", t->created}};
+
+	for (size_t i = 0; i < t->n_rules; i++) {
+		const struct column_rule *rule = &t->rules[i];
+
+		for (size_t j = 0; j < sizeof(fixed) / sizeof(fixed[0]); j++)
+			if (rule->kind != RULE_KEEP && fixed[j].column &&
+			    strcmp(rule->column, fixed[j].column) == 0)
+				reader_complain(tr->r, group, "%s: column \"%s\" is its %s and "
+							      "cannot be under %s: put it under keep",
+						tr->what, rule->column, fixed[j].key,
+						rule_names[rule->kind]);
+		if (rule->kind == RULE_SET && strchr(rule->value, '{') &&
+		    !config_setting_get_member(group, "key"))
+			reader_complain(tr->r, group, "%s: key is missing: set %s = \"%s\" needs it",
+					tr->what, rule->column, rule->value);
+	}
+}
+
+/* What a table may say depends on which it is: contact, request, or any other. */
+static void check_role(struct table_reader *tr, const config_setting_t *group,
+		       const struct table *t, struct draft *d)
+{
+	const bool is_contact = strcmp(t->name, "contact") == 0;
+	const bool is_request = strcmp(t->name, "request") == 0;
+	static const char *const contact_not[] = {"of", "by", "from", "delete"};
+	static const char *const request_only[] = {"date", "due_when"};
+	const config_setting_t *s;
+
+	for (size_t i = 0; is_contact && i < 4; i++) {
+		s = config_setting_get_member(group, contact_not[i]);
+		if (s && (i < 3 || t->on_delete != ON_DELETE_DELETE))
+			reader_complain(tr->r, s, "%s: it hangs off nothing and goes with its own "
+						  "deletion: %s cannot be given",
+					tr->what, contact_not[i]);
+	}
+	for (size_t i = 0; !is_request && i < 2; i++) {
+		s = config_setting_get_member(group, request_only[i]);
+		if (s)
+			reader_complain(tr->r, s, "%s: %s is for table \"request\" only", tr->what,
+					request_only[i]);
+	}
+	s = config_setting_get_member(group, "created");
+	if (s && !is_contact)
+		reader_complain(tr->r, s, "%s: created is for table \"contact\" only", tr->what);
+	if (is_contact && t->on_anonymize == ON_ANONYMIZE_DELETE)
+		reader_complain(tr->r, config_setting_get_member(group, "anonymize"),
+				"%s: an anonymized contact stays: give rules", tr->what);
+	if (is_request && !config_setting_get_member(group, "date"))
+		reader_complain(tr->r, group, "%s: date is missing", tr->what);
+	if ((is_contact || is_request) && !config_setting_get_member(group, "key"))
+		reader_complain(tr->r, group, "%s: key is missing", tr->what);
+	if (!is_contact && !config_setting_get_member(group, "by"))
+		reader_complain(tr->r, group, "%s: by is missing", tr->what);
+	if (!is_contact && !d->parent) {
+		if (!config_setting_get_member(group, "of"))
+			reader_complain(tr->r, group, "%s: of is missing", tr->what);
+		d->is_broken = true;
+	}
+	if (is_request && d->parent && strcmp(d->parent, "contact") != 0)
+		reader_complain(tr->r, group, "%s: of must be \"contact\"", tr->what);
+}
+
+/* The name becomes a file's in the archive. */
+static bool is_table_name(const char *name)
+{
+	return strlen(name) <= 63 && !strchr(name, '*');
+}
+
+static void read_table(struct reader *r, const config_setting_t *group, struct table *t,
+		       struct draft *d)
+{
+	struct table_reader tr = {.r = r};
+	const config_setting_t *s;
+
+	t->name = t_strdup(r->ctx, config_setting_name(group));
+	t->place = reader_place(r, group);
+	d->setting = group;
+	d->what = t_printf(r->ctx, "model: table \"%s\"", t->name);
+	tr.what = d->what;
+	if (!is_table_name(t->name))
+		reader_complain(r, group, "%s: the name must be 1 to 63 letters, digits, - and _",
+				d->what);
+	if (!config_setting_is_group(group)) {
+		reader_complain(r, group, "%s must be a group: %s: { table = \"...\"; }", d->what,
+				t->name);
+		d->is_broken = true;
+		return;
+	}
+	settings_read(r, group, d->what, table_specs, N_TABLE_SPECS, t);
+	s = config_setting_get_member(group, "table");
+	if (s)
+		read_table_name(r, s, d->what, t);
+	s = config_setting_get_member(group, "of");
+	if (s)
+		d->parent = setting_string(r, s, d->what, "of", VALUE_NAME);
+	read_fates(&tr, group, t);
+	check_rules(&tr, group, t);
+	check_role(&tr, group, t, d);
+}
+
+static struct table *find_table(const struct model *model, const char *name)
+{
+	for (size_t i = 0; i < model->n_tables; i++)
+		if (strcmp(model->tables[i].name, name) == 0)
+			return &model->tables[i];
+	return NULL;
+}
+
+static void link_parents(struct reader *r, struct model *model, struct draft *drafts)
+{
+	const char **names = t_array(NULL, const char *, model->n_tables);
+
+	for (size_t i = 0; i < model->n_tables; i++)
+		names[i] = model->tables[i].name;
+	for (size_t i = 0; i < model->n_tables; i++) {
+		struct draft *d = &drafts[i];
+		const char *nearest;
+
+		if (!d->parent || &model->tables[i] == model->contact)
+			continue;
+		model->tables[i].of = find_table(model, d->parent);
+		if (model->tables[i].of)
+			continue;
+		d->is_broken = true;
+		nearest = nearest_name(d->parent, names, model->n_tables);
+		reader_complain(r, config_setting_get_member(d->setting, "of"),
+				"%s: of = \"%s\": the model has no such table%s%s%s", d->what,
+				d->parent, nearest ? "; did you mean \"" : "",
+				nearest ? nearest : "", nearest ? "\"?" : "");
+	}
+	talloc_free(names);
+}
+
+/*
+ * A chain of parents that comes back to itself never reaches the contact.  Every table on or below
+ * such a ring is complained of, and unlinked, so that walking up ends everywhere from here on.
+ */
+static void break_rings(struct reader *r, struct model *model, struct draft *drafts)
+{
+	bool *is_lost = t_array(NULL, bool, model->n_tables + 1);
+
+	for (size_t i = 0; i < model->n_tables; i++) {
+		const struct table *t = &model->tables[i];
+		size_t steps = 0;
+
+		while (t->of && steps <= model->n_tables) {
+			t = t->of;
+			steps++;
+		}
+		is_lost[i] = steps > model->n_tables;
+	}
+	for (size_t i = 0; i < model->n_tables; i++) {
+		if (!is_lost[i])
+			continue;
+		reader_complain(r, config_setting_get_member(drafts[i].setting, "of"),
+				"%s: its parents form a ring and never reach \"contact\"",
+				drafts[i].what);
+		model->tables[i].of = NULL;
+		drafts[i].is_broken = true;
+	}
+	talloc_free(is_lost);
+}
+
+/* The nearest table above t whose rows an anonymization deletes. */
+static const struct table *deleted_above(const struct table *t)
+{
+	for (t = t->of; t; t = t->of)
+		if (t->on_anonymize == ON_ANONYMIZE_DELETE)
+			return t;
+	return NULL;
+}
+
+static void check_links(struct reader *r, const struct model *model, const struct draft *drafts)
+{
+	bool *has_child = t_array(NULL, bool, model->n_tables + 1);
+
+	for (size_t i = 0; i < model->n_tables; i++)
+		if (model->tables[i].of)
+			has_child[model->tables[i].of->index] = true;
+	for (size_t i = 0; i < model->n_tables; i++) {
+		const struct table *t = &model->tables[i];
+		const struct table *above = deleted_above(t);
+
+		if (has_child[i] && !t->key && t != model->contact && t != model->request &&
+		    !config_setting_get_member(drafts[i].setting, "key"))
+			reader_complain(r, drafts[i].setting,
+					"%s: key is missing: other tables hang off it",
+					drafts[i].what);
+		if (above && (t->on_anonymize == ON_ANONYMIZE_KEEP ||
+			      t->on_anonymize == ON_ANONYMIZE_RULES))
+			reader_complain(r, drafts[i].setting,
+					"%s: its rows cannot stay when those of \"%s\", which they "
+					"hang off, are deleted: say anonymize = \"delete\"",
+					drafts[i].what, above->name);
+	}
+	talloc_free(has_child);
+}
+
+void model_read(struct reader *r, const config_setting_t *group, struct model *model)
+{
+	const int n = config_setting_is_group(group) ? config_setting_length(group) : 0;
+	struct draft *drafts;
+
+	model->place = reader_place(r, group);
+	if (n < 1 || n > N_TABLES_MAX) {
+		reader_complain(r, group, "model must be a group of 1 to %d tables", N_TABLES_MAX);
+		return;
+	}
+	model->n_tables = (size_t)n;
+	model->tables = t_array(r->ctx, struct table, n);
+	drafts = t_array(r->ctx, struct draft, n);
+	for (size_t i = 0; i < model->n_tables; i++) {
+		model->tables[i].index = i;
+		read_table(r, config_setting_get_elem(group, (unsigned int)i), &model->tables[i],
+			   &drafts[i]);
+	}
+	model->contact = find_table(model, "contact");
+	model->request = find_table(model, "request");
+	if (!model->contact)
+		reader_complain(r, group, "model: table \"contact\" is missing");
+	if (!model->request)
+		reader_complain(r, group, "model: table \"request\" is missing");
+	link_parents(r, model, drafts);
+	break_rings(r, model, drafts);
+	check_links(r, model, drafts);
+	talloc_free(drafts);
+}
+
+void model_require_rules(struct reader *r, const config_setting_t *policy, const char *what,
+			 const struct model *model, enum action action)
+{
+	const struct table *const needed[] = {
+		model->request, action == ACTION_ANONYMIZE_CONTACTS ? model->contact : NULL};
+
+	for (size_t i = 0; i < 2; i++)
+		if (needed[i] && needed[i]->on_anonymize != ON_ANONYMIZE_RULES)
+			reader_complain(r, policy, "%s: %s needs rules (set, clear, json, keep) on "
+						   "table \"%s\" of the model",
+					what, action_name(action), needed[i]->name);
+}
+
+void model_require_answers(struct reader *r, const config_setting_t *group, const char *what,
+			   const struct model *model, const struct table *root)
+{
+	for (size_t i = 0; i < model->n_tables; i++) {
+		const struct table *t = &model->tables[i];
+
+		if (t->on_anonymize == ON_ANONYMIZE_UNSET && t != root && t != model->request &&
+		    model_is_under(t, root))
+			reader_complain(r, config_setting_get_elem(group, (unsigned int)i),
+					"model: table \"%s\": %s anonymizes what hangs off \"%s\": say "
+					"anonymize = \"delete\" or \"keep\", or give rules",
+					t->name, what, root->name);
+	}
+}

@@ -1,0 +1,444 @@
+/*
+ * There are two places for a job, with one child at most in each:
+ *
+ *	SLOT_MAIN	the action that runs: the first that retention.runnable() names
+ *	SLOT_LISTING	a manual action that was saved is listed meanwhile, so that a person who
+ *			saves one gets an answer while a pass of many hours goes on.  (An automatic
+ *			one that is `saved` runs on after it was listed, so its place is the main one.)
+ *
+ * What can run stands in the database, and only there.  Nothing is started on an old answer: the
+ * end of a child makes the list stale, and the next answer starts what it names.  Of what happened
+ * here only the attempts are kept, so that a child that dies at once is not started in a circle; an
+ * action that leaves the list takes its attempts with it.
+ *
+ * That two daemons pick the same action is no harm: the job claims it under an advisory lock, and
+ * the one who comes second says JOB_TAKEN.
+ */
+#include "dispatch.h"
+
+#include "clock.h"
+#include "log.h"
+#include "mem.h"
+
+#include <limits.h>
+
+enum slot_kind { SLOT_MAIN, SLOT_LISTING, SLOT_COUNT };
+
+struct slot {
+	struct dispatch *dispatch;
+	struct child *child; /* NULL: free */
+	int64_t job;
+	char *label; /* "contacts-36m", "action 12"; this and the rest: talloc, under label */
+	const char *action;
+	const char *policy; /* NULL: a manual action */
+	char *waiting; /* NULL: for nothing */
+	char *note; /* NULL: none yet */
+	struct progress progress;
+};
+
+struct task {
+	int64_t id;
+	const char *action;
+	const char *policy; /* NULL: a manual action */
+	bool saved;
+	struct attempt attempt;
+};
+
+struct dispatch {
+	struct dispatch_handlers handlers;
+	struct children *children;
+	struct event *retry; /* the next attempt of a task that has to wait */
+	const struct config *config;
+	struct pgwatch *watch;
+	char host[HOST_NAME_MAX + 1];
+	struct slot slots[SLOT_COUNT];
+	struct task *tasks; /* talloc, n_tasks: in runnable()'s order */
+	size_t n_tasks;
+	int64_t question; /* the last that was asked: an answer to an earlier one is stale */
+	bool asking;
+	bool once;
+	bool allowed;
+	bool stopping;
+};
+
+static const char runnable_sql[] =
+	"SELECT id, action, policy, status FROM retention.runnable($1)";
+
+static struct log_fields fields_of(const struct slot *slot)
+{
+	return (struct log_fields){.policy = slot->policy, .action = slot->action, .job = slot->job};
+}
+
+static void on_progress(void *arg, const struct progress *progress)
+{
+	struct slot *slot = arg;
+	const struct log_fields fields = fields_of(slot);
+	char text[80];
+
+	slot->progress = *progress;
+	progress_print(progress, text, sizeof(text));
+	log_event(LOG_DEBUG, KIND_JOB_PROGRESS, &fields, "%s: %s", slot->label, text);
+	slot->dispatch->handlers.on_change(slot->dispatch->handlers.arg);
+}
+
+/* A job that waits says so again and again, and what it waits for may take days: told on change. */
+static void take_waiting(struct slot *slot, const char *text)
+{
+	const struct log_fields fields = fields_of(slot);
+
+	if (strcmp(slot->waiting ? slot->waiting : "", text) == 0)
+		return;
+	talloc_free(slot->waiting);
+	slot->waiting = *text ? t_strdup(slot->label, text) : NULL;
+	if (slot->waiting)
+		log_event(LOG_WARNING, KIND_JOB_WAITING, &fields, "job %lld (%s) waits: %s",
+			  (long long)slot->job, slot->label, text);
+	else
+		log_event(LOG_INFO, KIND_JOB_WAITING, &fields, "job %lld (%s) goes on",
+			  (long long)slot->job, slot->label);
+	slot->dispatch->handlers.on_change(slot->dispatch->handlers.arg);
+}
+
+static void on_text(void *arg, enum child_word word, const char *text)
+{
+	struct slot *slot = arg;
+	const struct log_fields fields = fields_of(slot);
+
+	switch (word) {
+	case WORD_WAITING:
+		take_waiting(slot, text);
+		break;
+	case WORD_COMPLAINT:
+		log_event(LOG_ERR, KIND_JOB_FAILED, &fields, "%s", text);
+		break;
+	case WORD_NOTE:
+		talloc_free(slot->note);
+		slot->note = t_strdup(slot->label, text);
+		break;
+	}
+}
+
+/* How it ended, in the log: one line, with what the job itself had to say about it. */
+static void log_end(const struct slot *slot, enum child_end end, const char *how)
+{
+	static const struct {
+		int priority;
+		enum log_kind kind;
+		const char *text;
+	} lines[] = {
+		[END_DONE] = {LOG_INFO, KIND_JOB_DONE, "is done"},
+		[END_FAILED] = {LOG_ERR, KIND_JOB_FAILED, "has failed"},
+		[END_REFUSED] = {LOG_ERR, KIND_JOB_FAILED,
+				 "is refused, and tried again after a reload or in an hour"},
+		[END_STOPPED] = {LOG_INFO, KIND_JOB_STOPPED, "was stopped, and will be resumed"},
+		[END_SAVED] = {LOG_NOTICE, KIND_APPROVAL_NEEDED, "is listed, and waits for approval"},
+		[END_TAKEN] = {LOG_DEBUG, KIND_GENERAL, "is another daemon's, or over"},
+		[END_AWAY] = {LOG_WARNING, KIND_JOB_STOPPED, "has no database, and will be resumed"},
+		[END_CRASHED] = {LOG_ERR, KIND_JOB_FAILED, "has died, and will be resumed"},
+	};
+	struct log_fields fields = fields_of(slot);
+	char progress[80];
+
+	fields.has_rows = slot->progress.done >= 0;
+	fields.rows = slot->progress.done;
+	progress_print(&(struct progress){slot->progress.done, slot->progress.due, -1}, progress,
+		       sizeof(progress));
+	log_event(lines[end].priority, lines[end].kind, &fields, "job %lld (%s) %s%s%s%s%s%s%s",
+		  (long long)slot->job, slot->label, lines[end].text,
+		  end == END_CRASHED ? " with " : "", end == END_CRASHED ? how : "",
+		  *progress ? ": " : "", progress, slot->note ? ": " : "",
+		  slot->note ? slot->note : "");
+}
+
+static void on_end(void *arg, enum child_end end, const char *how)
+{
+	struct slot *slot = arg;
+	struct dispatch *dispatch = slot->dispatch;
+	const bool good = end == END_DONE || end == END_SAVED || end == END_TAKEN;
+
+	log_end(slot, end, how);
+	for (size_t i = 0; i < dispatch->n_tasks; i++)
+		if (dispatch->tasks[i].id == slot->job)
+			attempt_note(&dispatch->tasks[i].attempt, end, clock_monotonic_ms());
+	talloc_free(slot->label);
+	*slot = (struct slot){.dispatch = dispatch};
+	dispatch->handlers.on_change(dispatch->handlers.arg);
+	dispatch->handlers.on_ended(dispatch->handlers.arg, good);
+	dispatch_refresh(dispatch);
+}
+
+static void start(struct dispatch *dispatch, struct slot *slot, struct task *task)
+{
+	AUTO(error) struct error err = {0};
+	struct log_fields fields;
+	const struct child_opts opts = {
+		.config = dispatch->config,
+		.host = dispatch->host,
+		.job = task->id,
+		.once = dispatch->once,
+		.handlers = {.on_progress = on_progress, .on_text = on_text, .on_end = on_end,
+			     .arg = slot},
+	};
+
+	slot->job = task->id;
+	slot->label = task->policy ? t_strdup(NULL, task->policy)
+				   : t_printf(NULL, "action %lld", (long long)task->id);
+	slot->action = t_strdup(slot->label, task->action);
+	slot->policy = task->policy ? t_strdup(slot->label, task->policy) : NULL;
+	slot->progress = (struct progress){-1, -1, -1};
+	fields = fields_of(slot);
+	if (child_start(dispatch->children, &opts, &slot->child, &err)) {
+		log_event(LOG_INFO, KIND_JOB_STARTED, &fields, "job %lld (%s) %s: %s",
+			  (long long)task->id, slot->label,
+			  task->attempt.ended ? "is started again" : "is started", task->action);
+		return;
+	}
+	log_event(LOG_ERR, KIND_JOB_FAILED, &fields, "job %lld (%s) cannot be started: %s",
+		  (long long)task->id, slot->label, err.text);
+	attempt_note(&task->attempt, END_CRASHED, clock_monotonic_ms());
+	talloc_free(slot->label);
+	*slot = (struct slot){.dispatch = dispatch};
+	dispatch->handlers.on_ended(dispatch->handlers.arg, false);
+}
+
+static bool runs(const struct dispatch *dispatch, const struct task *task)
+{
+	for (int i = 0; i < SLOT_COUNT; i++)
+		if (dispatch->slots[i].child && dispatch->slots[i].job == task->id)
+			return true;
+	return false;
+}
+
+/* The first of the list that the slot is for and whose time has come; NULL: none. */
+static struct task *pick(struct dispatch *dispatch, enum slot_kind kind, int64_t now_ms)
+{
+	for (size_t i = 0; i < dispatch->n_tasks; i++) {
+		struct task *task = &dispatch->tasks[i];
+		const enum slot_kind its = task->saved && !task->policy ? SLOT_LISTING : SLOT_MAIN;
+
+		if (its != kind || runs(dispatch, task) || task->attempt.not_before_ms > now_ms)
+			continue;
+		/* --once tries an action once: what failed is for the next time it is called. */
+		if (dispatch->once && task->attempt.ended)
+			continue;
+		return task;
+	}
+	return NULL;
+}
+
+static void arm_retry(struct dispatch *dispatch, int64_t now_ms)
+{
+	int64_t wait_ms = INT64_MAX;
+	struct timeval after;
+
+	(void)event_del(dispatch->retry); /* not pending is fine */
+	for (size_t i = 0; i < dispatch->n_tasks; i++) {
+		const int64_t ms = dispatch->tasks[i].attempt.not_before_ms - now_ms;
+
+		if (ms > 0 && ms < wait_ms)
+			wait_ms = ms;
+	}
+	if (wait_ms == INT64_MAX || dispatch->stopping)
+		return;
+	after = (struct timeval){.tv_sec = wait_ms / 1000, .tv_usec = wait_ms % 1000 * 1000 + 1000};
+	if (event_add(dispatch->retry, &after) < 0)
+		must_alloc(NULL); /* the only way in which a timer can fail */
+}
+
+/* On a fresh list only. */
+static void fill_slots(struct dispatch *dispatch)
+{
+	const int64_t now_ms = clock_monotonic_ms();
+
+	for (int i = 0; i < SLOT_COUNT; i++) {
+		struct task *task;
+
+		while (!dispatch->stopping && !dispatch->slots[i].child &&
+		       (task = pick(dispatch, i, now_ms)))
+			start(dispatch, &dispatch->slots[i], task);
+	}
+	arm_retry(dispatch, now_ms);
+	dispatch->handlers.on_change(dispatch->handlers.arg);
+	if (!dispatch_busy(dispatch))
+		dispatch->handlers.on_idle(dispatch->handlers.arg);
+}
+
+/* The new list; attempts go along with those that stand in both. */
+static void take_list(struct dispatch *dispatch, const PGresult *res)
+{
+	const int n = PQntuples(res);
+	struct task *tasks = t_array(NULL, struct task, n + 1);
+
+	for (int i = 0; i < n; i++) {
+		struct task *task = &tasks[i];
+
+		task->id = strtoll(PQgetvalue(res, i, 0), NULL, 10); /* an int, always */
+		task->action = t_strdup(tasks, PQgetvalue(res, i, 1));
+		if (!PQgetisnull(res, i, 2))
+			task->policy = t_strdup(tasks, PQgetvalue(res, i, 2));
+		task->saved = strcmp(PQgetvalue(res, i, 3), "saved") == 0;
+		for (size_t j = 0; j < dispatch->n_tasks; j++)
+			if (dispatch->tasks[j].id == task->id)
+				task->attempt = dispatch->tasks[j].attempt;
+	}
+	talloc_free(dispatch->tasks);
+	dispatch->tasks = tasks;
+	dispatch->n_tasks = (size_t)n;
+}
+
+static void on_runnable(void *arg, int64_t tag, const PGresult *res)
+{
+	struct dispatch *dispatch = arg;
+	const char *why = NULL;
+
+	dispatch->asking = false;
+	if (!pgwatch_ok(res, &why)) {
+		if (res) /* a lost connection is on_down's to tell */
+			dispatch->handlers.on_trouble(dispatch->handlers.arg, why);
+		return;
+	}
+	if (!dispatch->allowed)
+		return;
+	if (tag != dispatch->question) {
+		dispatch_refresh(dispatch);
+		return;
+	}
+	dispatch->handlers.on_trouble(dispatch->handlers.arg, NULL);
+	take_list(dispatch, res);
+	fill_slots(dispatch);
+}
+
+/* One question at a time: one that is on its way is marked stale, and asked again when it is back. */
+void dispatch_refresh(struct dispatch *dispatch)
+{
+	dispatch->question++;
+	if (dispatch->asking || dispatch->stopping || !dispatch->allowed ||
+	    !pgwatch_up(dispatch->watch))
+		return;
+	dispatch->asking = true;
+	pgwatch_query(dispatch->watch, runnable_sql, 1, (const char *const[]){dispatch->host},
+		      on_runnable, dispatch, dispatch->question);
+}
+
+static void on_retry(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd, (void)what; /* a timer */
+	dispatch_refresh(arg);
+}
+
+struct dispatch *dispatch_new(struct event_base *base, struct children *children,
+			      const struct dispatch_handlers *handlers, bool once)
+{
+	struct dispatch *dispatch = xcalloc(1, sizeof(*dispatch));
+
+	dispatch->handlers = *handlers;
+	dispatch->children = children;
+	dispatch->once = once;
+	dispatch->retry = must_alloc(evtimer_new(base, on_retry, dispatch));
+	for (int i = 0; i < SLOT_COUNT; i++)
+		dispatch->slots[i].dispatch = dispatch;
+	if (gethostname(dispatch->host, sizeof(dispatch->host) - 1) < 0)
+		(void)snprintf(dispatch->host, sizeof(dispatch->host), "localhost");
+	return dispatch;
+}
+
+void dispatch_free(struct dispatch *dispatch)
+{
+	if (!dispatch)
+		return;
+	for (int i = 0; i < SLOT_COUNT; i++)
+		talloc_free(dispatch->slots[i].label);
+	talloc_free(dispatch->tasks);
+	event_free(dispatch->retry);
+	free(dispatch);
+}
+
+void dispatch_set(struct dispatch *dispatch, const struct config *config, struct pgwatch *watch,
+		  bool forget)
+{
+	dispatch->config = config;
+	dispatch->watch = watch;
+	if (forget) {
+		dispatch->n_tasks = 0;
+		dispatch->asking = false; /* what the old connection was asked is not answered */
+	}
+	for (size_t i = 0; i < dispatch->n_tasks; i++)
+		if (dispatch->tasks[i].attempt.refused)
+			dispatch->tasks[i].attempt = (struct attempt){0};
+}
+
+void dispatch_allow(struct dispatch *dispatch, bool allowed)
+{
+	dispatch->allowed = allowed;
+}
+
+void dispatch_stop(struct dispatch *dispatch, bool now)
+{
+	dispatch->stopping = true;
+	(void)event_del(dispatch->retry); /* not pending is fine */
+	for (int i = 0; i < SLOT_COUNT; i++)
+		if (dispatch->slots[i].child)
+			child_stop(dispatch->slots[i].child, now);
+}
+
+bool dispatch_busy(const struct dispatch *dispatch)
+{
+	for (int i = 0; i < SLOT_COUNT; i++)
+		if (dispatch->slots[i].child)
+			return true;
+	return false;
+}
+
+char *dispatch_status(const struct dispatch *dispatch)
+{
+	for (int i = 0; i < SLOT_COUNT; i++) {
+		const struct slot *slot = &dispatch->slots[i];
+		char progress[80];
+		char *text = NULL;
+
+		if (!slot->child)
+			continue;
+		progress_print(&slot->progress, progress, sizeof(progress));
+		if (asprintf(&text, "%s: %s%s%s", slot->label,
+			     *progress ? progress : i == SLOT_LISTING ? "listing" : slot->action,
+			     slot->waiting ? ", waiting: " : "",
+			     slot->waiting ? slot->waiting : "") < 0)
+			must_alloc(NULL);
+		return text;
+	}
+	return NULL;
+}
+
+void dispatch_log_state(const struct dispatch *dispatch)
+{
+	const int64_t now_ms = clock_monotonic_ms();
+
+	for (int i = 0; i < SLOT_COUNT; i++) {
+		const struct slot *slot = &dispatch->slots[i];
+		const struct log_fields fields = fields_of(slot);
+		char progress[80];
+
+		if (!slot->child)
+			continue;
+		progress_print(&slot->progress, progress, sizeof(progress));
+		log_event(LOG_INFO, KIND_STATE, &fields, "state: job %lld (%s) runs, process %d: %s%s%s",
+			  (long long)slot->job, slot->label, child_pid(slot->child),
+			  *progress ? progress : "no progress known", slot->waiting ? ", waits: " : "",
+			  slot->waiting ? slot->waiting : "");
+	}
+	for (size_t i = 0; i < dispatch->n_tasks; i++) {
+		const struct task *task = &dispatch->tasks[i];
+		const int64_t ms = task->attempt.not_before_ms - now_ms;
+
+		if (runs(dispatch, task))
+			continue;
+		log_event(LOG_INFO, KIND_STATE,
+			  &(struct log_fields){.policy = task->policy, .action = task->action,
+					       .job = task->id},
+			  "state: job %lld (%s) %s, %s %lld s", (long long)task->id,
+			  task->policy ? task->policy : task->action,
+			  task->attempt.refused ? "is refused" : "can run",
+			  task->attempt.ended ? "tried again in" : "waits for its turn",
+			  (long long)(ms > 0 ? ms / 1000 : 0));
+	}
+}

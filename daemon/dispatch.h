@@ -1,0 +1,54 @@
+/*
+ * Who runs: the actions that the database says can run, and the places for them.
+ */
+#ifndef RETENTION_DISPATCH_H
+#define RETENTION_DISPATCH_H
+
+#include "child.h"
+#include "pgwatch.h"
+
+struct dispatch;
+
+struct dispatch_handlers {
+	void (*on_change)(void *arg); /* dispatch_status() may be another */
+	/* A child has ended; good: nothing went wrong. */
+	void (*on_ended)(void *arg, bool good);
+	/* The database has answered, nothing runs and nothing can be started. */
+	void (*on_idle)(void *arg);
+	/* The database refused the question; why is its message.  NULL: it answers again. */
+	void (*on_trouble)(void *arg, const char *why);
+	void *arg;
+};
+
+struct dispatch *dispatch_new(struct event_base *base, struct children *children,
+			      const struct dispatch_handlers *handlers, bool once);
+
+/* NULL is fine.  After the children and the connection, which may still call back. */
+void dispatch_free(struct dispatch *dispatch);
+
+/*
+ * The generation and the connection from now on; neither is copied.  What had been refused is tried
+ * again; forget: it is another database, where the numbers mean other actions.
+ */
+void dispatch_set(struct dispatch *dispatch, const struct config *config, struct pgwatch *watch,
+		  bool forget);
+
+/* Whether anything may be started (at first: no); what runs goes on in any case. */
+void dispatch_allow(struct dispatch *dispatch, bool allowed);
+
+/* Asks the database what can run, and starts it.  Any number of times. */
+void dispatch_refresh(struct dispatch *dispatch);
+
+/* Starts nothing more; tells the children to stop, now: kills them. */
+void dispatch_stop(struct dispatch *dispatch, bool now);
+
+/* Does a child run? */
+bool dispatch_busy(const struct dispatch *dispatch);
+
+/* One line on what runs, the caller's to free; NULL: nothing does. */
+char *dispatch_status(const struct dispatch *dispatch);
+
+/* All that is known, to the log. */
+void dispatch_log_state(const struct dispatch *dispatch);
+
+#endif

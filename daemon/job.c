@@ -1,0 +1,519 @@
+/*
+ * The sequence of an action.  It is one function after another over what the journal says, so that
+ * starting, going on after a stop and going on after a crash are the same code:
+ *
+ *   claim    a session lock: whoever holds it works on the job.  Lost with the session.
+ *   check    clocks, policy, model against the catalog, every statement against the server.
+ *   list     saved: the keys that are due, frozen with their count and digest.
+ *   approve  an automatic pass validates itself, unless the policy or max_share wants a person.
+ *   start    validated -> running, the archive's folder.
+ *   fence    raise the claim, wait until no batch of an older claim can commit.
+ *   work     the workers' threads; this one watches the claim, and tells progress.
+ *   finish   job_finish.c.
+ *
+ * A failure of the surroundings at any line ends the attempt; after a pause the next one begins at
+ * the top.
+ */
+#include "job_run.h"
+
+#include "check.h"
+#include "failpoint.h"
+#include "mem.h"
+
+#include <inttypes.h>
+#include <pthread.h>
+#include <time.h>
+
+#define CLOCK_TOLERANCE_S 120
+#define CONTROL_SLOT 0
+#define TICK_MS 200
+#define PING_MS 2000
+#define BACKOFF_MIN_MS 500
+#define BACKOFF_MAX_MS 30000
+#define GIVE_UP_MS 60000
+
+static bool open_control(struct job *j, struct error *err)
+{
+	struct db_opts opts = worker_db_opts(j->opts->config, 0);
+
+	opts.lock_timeout_ms = 0; /* the fence waits for batches to end; a stop cancels it */
+	if (!db_open(&opts, &j->db, err))
+		return false;
+	stop_watch(j->opts->stop, CONTROL_SLOT, db_conn(j->db));
+	return true;
+}
+
+static void close_control(struct job *j)
+{
+	stop_watch(j->opts->stop, CONTROL_SLOT, NULL);
+	db_close(j->db);
+	j->db = NULL;
+}
+
+/*
+ * Clocks.  The database's decides what is due; a host whose clock differs by minutes, or a database
+ * whose clock stands before what its journal has recorded, is a server restored or set wrong.
+ */
+static bool check_clocks(struct job *j, struct error *err)
+{
+	static const char sql[] =
+		"SELECT extract(epoch FROM clock_timestamp())::bigint AS now,\n"
+		"       coalesce(extract(epoch FROM (SELECT at FROM retention.journal_event\n"
+		"                                     ORDER BY id DESC LIMIT 1))::bigint, 0) AS "
+		"newest";
+	AUTO(result) PGresult *res = NULL;
+	int64_t now, newest;
+
+	if (!db_query(j->db, sql, 0, NULL, &res, err))
+		return false;
+	now = db_int(res, 0, "now");
+	newest = db_int(res, 0, "newest");
+	if (llabs(now - (int64_t)time(NULL)) > CLOCK_TOLERANCE_S)
+		return fail(err, ERR_CONFIG,
+			    "the clocks of this host and of the database differ by %" PRId64
+			    " s: set them right; nothing is erased by a wrong date",
+			    (int64_t)time(NULL) - now);
+	if (now + 1 < newest)
+		return fail(
+			err, ERR_CONFIG,
+			"the database's clock is %" PRId64
+			" s behind its newest journal row: set it right; nothing is erased by a "
+			"wrong date",
+			newest - now);
+	return true;
+}
+
+/* Complaints as one error: the first in full, the others told to the parent. */
+static bool refuse(struct job *j, const struct complaints *c, struct error *err)
+{
+	for (size_t i = 0; i < c->n; i++)
+		report_complaint(j->opts->report, c->lines[i]);
+	return fail(err, ERR_CONFIG, "%s%s", c->lines[0],
+		    c->n > 1 ? t_printf(j->ctx, " (and %zu more)", c->n - 1) : "");
+}
+
+static bool check_model(struct job *j, struct error *err)
+{
+	AUTO(complaints) struct complaints c = {0};
+	const struct config *config = j->opts->config;
+
+	if (j->row.policy) {
+		j->policy = config_policy(config, j->row.policy);
+		if (!j->policy)
+			return fail(
+				err, ERR_CONFIG,
+				"policy \"%s\" of action %d is not in the configuration any more: "
+				"put it back, or cancel the action",
+				j->row.policy, j->row.id);
+		if (j->policy->action != j->row.action)
+			return fail(err, ERR_CONFIG,
+				    "policy \"%s\" was %s when action %d was saved, and is %s now",
+				    j->row.policy, action_name(j->row.action), j->row.id,
+				    action_name(j->policy->action));
+	}
+	if (!check_action(j->db, config, j->policy, j->row.action, j->row.archive, j->ctx, &j->plan,
+			  &c, err))
+		return c.n > 0 ? refuse(j, &c, err) : false;
+	j->batch.plan = j->plan;
+	job_name_files(j);
+	return true;
+}
+
+static bool reload_row(struct job *j, struct error *err)
+{
+	return journal_load(j->db, j->row.id, j->opts->config->timezone, j->ctx, &j->row, err);
+}
+
+static bool list_in_transaction(struct job *j, struct error *err)
+{
+	const char *from, *cutoff;
+
+	return db_exec(j->db, "BEGIN", err) &&
+	       journal_cutoff(j->db, &j->row, j->opts->config->timezone, j->ctx, &from, &cutoff,
+			      err) &&
+	       keys_list(j->db, j->plan, j->row.id, from, cutoff, err) &&
+	       journal_freeze(j->db, j->row.id, cutoff, &j->row.candidates, err) &&
+	       db_commit(j->db, err);
+}
+
+/* Step "list": once per job.  The snapshot ends with the transaction. */
+static bool list(struct job *j, struct error *err)
+{
+	failpoint("job-before-list");
+	if (!list_in_transaction(j, err)) {
+		db_rollback(j->db);
+		return false;
+	}
+	failpoint("job-after-list");
+	return reload_row(j, err);
+}
+
+/* Would the pass erase more of the subjects than max_share?  *ret_why says so, owned by ctx. */
+static bool exceeds_share(struct job *j, char **ret_why, struct error *err)
+{
+	AUTO(result) PGresult *res = NULL;
+	const double most = j->opts->config->max_share;
+	int64_t total;
+
+	if (j->row.action == ACTION_EXPORT || j->row.candidates == 0)
+		return true;
+	if (!db_query(j->db, j->plan->total_sql, 0, NULL, &res, err))
+		return false;
+	total = db_int(res, 0, "n");
+	if ((double)j->row.candidates > most * (double)total)
+		*ret_why = t_printf(j->ctx,
+				    "a person's validation: %" PRId64 " of %" PRId64
+				    " are due, more than max_share (%g)",
+				    j->row.candidates, total, most);
+	return true;
+}
+
+/* Step "approve".  *ret_go false: it stays saved, and waits for a person. */
+static bool approve(struct job *j, bool *ret_go, struct error *err)
+{
+	char *why = NULL;
+
+	*ret_go = false;
+	if (!j->row.automatic) {
+		report_note(j->opts->report, "saved, waits for validation");
+		return true;
+	}
+	if (j->policy->approval)
+		why = t_printf(j->ctx,
+			       "a person's validation, as the policy asks (%" PRId64 " due)",
+			       j->row.candidates);
+	else if (!exceeds_share(j, &why, err))
+		return false;
+	if (why) {
+		report_note(j->opts->report, why);
+		return journal_note(j->db, j->row.id, why, NULL, err);
+	}
+	*ret_go = true;
+	return journal_approve(j->db, j->row.id, t_printf(j->ctx, "policy %s", j->row.policy),
+			       err) &&
+	       reload_row(j, err);
+}
+
+static const char *archive_name(struct job *j)
+{
+	return t_printf(j->ctx, "%s-%s-%s-%d", j->row.day, action_name(j->row.action),
+			j->row.policy ? j->row.policy : "manual", j->row.id);
+}
+
+/* Step "start": the list is the one that was validated; then running, in the journal first. */
+static bool start(struct job *j, struct error *err)
+{
+	const bool archives = j->n_files > 0 && j->row.candidates > 0;
+	const char *path =
+		archives ? t_printf(j->ctx, "%s/%s", j->opts->config->directory, archive_name(j))
+			 : NULL;
+	bool intact = false;
+
+	if (!journal_list_is_intact(j->db, j->row.id, &intact, err))
+		return false;
+	if (!intact)
+		return fail(
+			err, ERR_CONFIG,
+			"the list of keys is not the one that was validated (its digest differs): "
+			"save the action anew");
+	/* Before the journal says running: a folder that cannot be made refuses the job untouched. */
+	if (archives && !archive_create(j->opts->config->directory, archive_name(j), false, err))
+		return false;
+	failpoint("job-before-start");
+	return journal_start(j->db, j->row.id, j->opts->host, path, err) && reload_row(j, err);
+}
+
+static bool count_done(struct job *j, struct error *err)
+{
+	const char *const values[] = {t_printf(j->ctx, "%d", j->row.id)};
+	AUTO(result) PGresult *res = NULL;
+
+	if (!db_query(j->db, "SELECT count(*) AS n FROM retention.candidate WHERE job = $1::int", 1,
+		      values, &res, err))
+		return false;
+	j->done_before = j->row.candidates - db_int(res, 0, "n");
+	return true;
+}
+
+/* Step "fence", and the archive where an earlier attempt left it. */
+static bool prepare(struct job *j, struct error *err)
+{
+	const char *directory = j->opts->config->directory;
+
+	if (!journal_fence(j->db, j->row.id, &j->claim, err) || !count_done(j, err))
+		return false;
+	j->batch.id = j->row.id;
+	j->batch.claim = j->claim;
+	j->batch.system = j->row.system;
+	j->batch.from = j->row.automatic ? NULL : j->row.from;
+	j->batch.cutoff = j->row.cutoff;
+	j->archive_name = j->row.archive_path ? archive_name(j) : NULL;
+	if (!j->archive_name || archive_is_finished(directory, j->archive_name))
+		return true;
+	return archive_create(directory, j->archive_name, true, err);
+}
+
+/* The control session was lost: with a new one, the job must still be ours. */
+static bool keep_claim(struct job *j, struct error *err)
+{
+	struct journal_row now = {0};
+	bool mine = false;
+
+	if (!db_alive(j->db)) {
+		close_control(j);
+		if (!open_control(j, err) || !journal_claim(j->db, j->row.id, &mine, err))
+			return false;
+		if (!mine)
+			return fail(err, ERR_STOPPED, "another daemon has taken the job over");
+	}
+	if (!journal_load(j->db, j->row.id, j->opts->config->timezone, j->ctx, &now, err))
+		return false;
+	if (now.claim != j->claim)
+		return fail(err, ERR_STOPPED, "another daemon has taken the job over");
+	return true;
+}
+
+static void tell_progress(struct job *j, const struct crew *crew, int64_t begun_s)
+{
+	const int64_t done = atomic_load(&crew->treated);
+	const int64_t due = j->row.candidates;
+	const int64_t left = due - j->done_before - done;
+	const int64_t took_s = (int64_t)time(NULL) - begun_s;
+
+	report_progress(j->opts->report, j->done_before + done, due,
+			done > 0 && took_s > 0 ? left * took_s / done : -1);
+}
+
+/* While the threads work: the claim, the reason of a wait into the journal, progress. */
+static bool watch(struct job *j, struct crew *crew, struct error *err)
+{
+	const int64_t begun_s = (int64_t)time(NULL);
+	AUTO(char_p) char *told = NULL;
+	int64_t since_ping_ms = 0;
+
+	while (atomic_load(&crew->running) > 0) {
+		AUTO(error) struct error one = {0};
+		AUTO(char_p) char *waiting = report_wait_reason(j->opts->report);
+		const struct timespec tick = {.tv_nsec = TICK_MS * 1000000L};
+
+		if (strcmp(waiting ? waiting : "", told ? told : "") != 0 && db_alive(j->db) &&
+		    journal_note(j->db, j->row.id, waiting, NULL, &one)) {
+			free(told);
+			told = waiting ? xstrdup(waiting) : NULL;
+		}
+		if (since_ping_ms >= PING_MS) {
+			since_ping_ms = 0;
+			tell_progress(j, crew, begun_s);
+			if (!keep_claim(j, &one) && one.class == ERR_STOPPED) {
+				stop_ask(crew->stop);
+				(void)fail(err, ERR_STOPPED, "%s", one.text); /* told below */
+			}
+		}
+		(void)nanosleep(&tick, NULL); /* early is fine */
+		since_ping_ms += TICK_MS;
+	}
+	tell_progress(j, crew, begun_s);
+	return err->class == ERR_NONE;
+}
+
+/* The first failure that is not just "asked to stop" says why the work ended early. */
+static bool worst_of(struct worker *workers, int n, struct error *err)
+{
+	const struct error *worst = NULL;
+
+	for (int i = 0; i < n; i++)
+		if (workers[i].err.class != ERR_NONE && (!worst || worst->class == ERR_STOPPED))
+			worst = &workers[i].err;
+	if (worst)
+		(void)fail(err, worst->class, "%s", worst->text);
+	for (int i = 0; i < n; i++)
+		error_clear(&workers[i].err);
+	return err->class == ERR_NONE;
+}
+
+/* Step "work". */
+static bool work(struct job *j, struct error *err)
+{
+	const int n = j->opts->config->workers;
+	struct crew crew = {
+		.config = j->opts->config,
+		.batch = &j->batch,
+		.archive_name = j->archive_name,
+		.files = j->files,
+		.n_files = j->n_files,
+		.workers = n,
+		.patient = !j->opts->once,
+		.stop = j->opts->stop,
+		.report = j->opts->report,
+		.throttle = throttle_new(j->opts->config),
+	};
+	struct worker *workers = t_array(j->ctx, struct worker, n);
+	pthread_t *threads = t_array(j->ctx, pthread_t, n);
+	int started = 0;
+	bool ok;
+
+	atomic_store(&crew.running, n);
+	for (; started < n; started++) {
+		workers[started] = (struct worker){.crew = &crew, .number = started};
+		if (pthread_create(&threads[started], NULL, worker_main, &workers[started]) != 0) {
+			(void)fail(err, ERR_ENVIRONMENT, "cannot start a thread");
+			stop_ask(j->opts->stop);
+			(void)atomic_fetch_sub(&crew.running, n - started);
+			break;
+		}
+	}
+	(void)watch(j, &crew, err); /* its failure is in err */
+	for (int i = 0; i < started; i++)
+		(void)pthread_join(threads[i], NULL);
+	ok = worst_of(workers, started, err) && err->class == ERR_NONE;
+	throttle_free(crew.throttle);
+	return ok;
+}
+
+/* From the claim to the point where rows may be touched; *ret_exit when it ends before. */
+static bool begin(struct job *j, bool *ret_go, enum job_exit *ret_exit, struct error *err)
+{
+	bool mine = false;
+
+	*ret_go = false;
+	*ret_exit = JOB_TAKEN;
+	if (!open_control(j, err) || !journal_claim(j->db, j->row.id, &mine, err))
+		return false;
+	if (!mine)
+		return true;
+	if (!reload_row(j, err))
+		return false;
+	if (strcmp(j->row.status, "saved") != 0 && strcmp(j->row.status, "validated") != 0 &&
+	    strcmp(j->row.status, "running") != 0)
+		return true;
+	if (j->row.host && strcmp(j->row.host, j->opts->host) != 0 && j->row.archive_path)
+		return true;
+	if (!check_clocks(j, err) || !check_model(j, err))
+		return false;
+	if (strcmp(j->row.status, "saved") == 0) {
+		const bool listed = j->row.frozen;
+
+		*ret_exit = JOB_SAVED;
+		if (!listed && !list(j, err))
+			return false;
+		if (!approve(j, ret_go, err) || !*ret_go)
+			return err->class == ERR_NONE;
+	}
+	*ret_go = true;
+	return strcmp(j->row.status, "validated") != 0 || start(j, err);
+}
+
+static bool attempt(struct job *j, enum job_exit *ret_exit, struct error *err)
+{
+	char *note = NULL;
+	bool go, failures = false;
+
+	if (!begin(j, &go, ret_exit, err))
+		return false;
+	if (!go)
+		return true;
+	if (!prepare(j, err) || !work(j, err) || !job_finish(j, &note, &failures, err))
+		return false;
+	report_note(j->opts->report, note);
+	*ret_exit = failures ? JOB_FAILED : JOB_DONE;
+	return true;
+}
+
+/* The reason stands in the journal, where a person looks for it, if the database can be reached. */
+static void note_error(struct job *j, const struct error *cause)
+{
+	AUTO(error) struct error ignored = {0};
+
+	db_rollback(j->db);
+	if (db_alive(j->db))
+		(void)journal_note(j->db, j->row.id, NULL, cause->text, &ignored); /* logged too */
+}
+
+static enum job_exit exit_of(struct job *j, const struct error *err)
+{
+	report_note(j->opts->report, err->text);
+	if (err->class == ERR_STOPPED || stop_asked(j->opts->stop))
+		return err->class == ERR_CONFIG ? JOB_REFUSED : JOB_STOPPED;
+	return JOB_REFUSED;
+}
+
+enum job_exit job_run(const struct job_opts *opts)
+{
+	int64_t backoff_ms = BACKOFF_MIN_MS, away_ms = 0;
+
+	for (;;) {
+		AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
+		AUTO(error) struct error err = {0};
+		struct job j = {.opts = opts, .ctx = ctx, .row = {.id = opts->id}};
+		enum job_exit exit_status = JOB_FAILED;
+		const bool ok = attempt(&j, &exit_status, &err);
+
+		if (!ok && err.class == ERR_CONFIG)
+			note_error(&j, &err);
+		close_control(&j);
+		if (ok)
+			return exit_status;
+		if ((err.class != ERR_ENVIRONMENT && err.class != ERR_BUSY) ||
+		    stop_asked(opts->stop))
+			return exit_of(&j, &err);
+		report_waiting(opts->report, err.text);
+		if (opts->once && away_ms > GIVE_UP_MS) {
+			report_note(opts->report, err.text);
+			return JOB_AWAY;
+		}
+		if (stop_sleep_ms(opts->stop, backoff_ms))
+			return JOB_STOPPED;
+		away_ms += backoff_ms;
+		backoff_ms = backoff_ms * 2 < BACKOFF_MAX_MS ? backoff_ms * 2 : BACKOFF_MAX_MS;
+	}
+}
+
+/* The type of the contact's key, by which place_hold writes a key as the table does. */
+static const char *contact_key_type(struct db *db, const struct config *config, void *ctx,
+				    struct error *err)
+{
+	AUTO(complaints) struct complaints c = {0};
+	const struct table *t = config->model.contact;
+	struct catalog *catalog = NULL;
+
+	if (!catalog_read(db, &config->model, ctx, &catalog, &c, err))
+		return NULL;
+	return catalog_column(&catalog->relations[t->index], t->key)->type;
+}
+
+static bool check_and_configure(const struct job_opts *opts, struct db *db, struct complaints *c,
+				struct error *err)
+{
+	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
+	const char *type;
+
+	if (!check_config(db, opts->config, c, err))
+		return false;
+	type = contact_key_type(db, opts->config, ctx, err);
+	return type && journal_configure(db, opts->config, type, err);
+}
+
+enum job_exit job_check(const struct job_opts *opts)
+{
+	const struct db_opts db_opts = worker_db_opts(opts->config, 30000);
+	AUTO(complaints) struct complaints c = {0};
+	AUTO(error) struct error err = {0};
+	AUTO(db) struct db *db = NULL;
+
+	if (db_open(&db_opts, &db, &err)) {
+		stop_watch(opts->stop, CONTROL_SLOT, db_conn(db));
+		if (check_and_configure(opts, db, &c, &err))
+			return JOB_DONE;
+		stop_watch(opts->stop, CONTROL_SLOT, NULL);
+	}
+	for (size_t i = 0; i < c.n; i++)
+		report_complaint(opts->report, c.lines[i]);
+	if (c.n > 0)
+		return JOB_REFUSED;
+	if (err.class == ERR_ENVIRONMENT || err.class == ERR_BUSY) {
+		report_note(opts->report, err.text);
+		return JOB_AWAY;
+	}
+	report_complaint(opts->report, err.text);
+	return JOB_REFUSED;
+}

@@ -1,0 +1,197 @@
+/*
+ * The end of a job.  Each line can be repeated after a crash: joining starts from the committed
+ * lengths, the manifest is the mark that joining is over, the renamed folder that sealing is, the
+ * journal's status that all is.
+ */
+#include "job_run.h"
+
+#include "failpoint.h"
+#include "manifest.h"
+#include "mem.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+
+static const char *label_of(const struct job *j, size_t i)
+{
+	const struct step *s = &j->plan->steps[i];
+
+	return s->fate == FATE_DETACH ? t_printf(j->ctx, "%s.detached", s->table->name)
+				      : s->table->name;
+}
+
+void job_name_files(struct job *j)
+{
+	const struct plan *plan = j->plan;
+	const char **tables = t_array(j->ctx, const char *, plan->n_steps + 1);
+
+	j->files = t_array(j->ctx, struct archive_file, plan->n_steps + 1);
+	j->archived = t_array(j->ctx, const struct step *, plan->n_steps + 1);
+	j->n_files = 0;
+	for (size_t i = 0; i < plan->n_steps; i++) {
+		const struct step *s = &plan->steps[i];
+
+		tables[i] = label_of(j, i);
+		if (!s->archived)
+			continue;
+		j->archived[j->n_files] = s;
+		j->files[j->n_files++] = (struct archive_file){
+			.name = s->file, .header = s->header, .bom = j->opts->config->bom};
+	}
+	j->batch.tables = tables;
+}
+
+/* All workers' lengths and rows of the archived tables: [worker * n_files + file]. */
+static bool committed(struct job *j, int workers, int64_t *bytes, int64_t *rows, struct error *err)
+{
+	const char **tables = t_array(j->ctx, const char *, j->n_files + 1);
+	size_t n = 0;
+
+	for (size_t i = 0; i < j->plan->n_steps; i++)
+		if (j->plan->steps[i].archived)
+			tables[n++] = j->batch.tables[i];
+	for (int w = 0; w < workers; w++)
+		if (!journal_lengths(j->db, j->row.id, w, tables, n, bytes + (size_t)w * n,
+				     rows + (size_t)w * n, err))
+			return false;
+	return true;
+}
+
+static bool write_manifest(struct job *j, const int64_t *sizes, const int64_t *rows, int workers,
+			   struct error *err)
+{
+	struct manifest_file *files = t_array(j->ctx, struct manifest_file, j->n_files + 1);
+	const struct config *config = j->opts->config;
+	const struct manifest m = {
+		.job = j->row.id,
+		.action = action_name(j->row.action),
+		.policy = j->row.policy,
+		.archive = archive_mode_name(j->row.archive),
+		.cutoff = j->row.cutoff_iso,
+		.database_system = j->batch.system,
+		.delimiter = config->delimiter,
+		.bom = config->bom,
+		.files = files,
+		.n_files = j->n_files,
+	};
+
+	for (size_t i = 0; i < j->n_files; i++) {
+		const struct step *s = j->archived[i];
+
+		files[i] = (struct manifest_file){
+			.name = s->file,
+			.table = t_printf(j->ctx, "%s.%s", s->table->schema, s->table->table),
+			.columns = s->columns,
+			.n_columns = s->n_columns,
+			.bytes = sizes[i],
+		};
+		for (int w = 0; w < workers; w++)
+			files[i].rows += rows[(size_t)w * j->n_files + i];
+		if (!archive_digest(config->directory, j->archive_name, s->file, files[i].sha256,
+				    err))
+			return false;
+	}
+	return archive_write_file(config->directory, j->archive_name, "SHA256SUMS",
+				  manifest_sums(j->ctx, &m), err) &&
+	       archive_write_file(config->directory, j->archive_name, "manifest.json",
+				  manifest_json(j->ctx, &m), err);
+}
+
+/* Has an earlier try got as far as the manifest?  Then the joined files are on the disk. */
+static bool has_manifest(const struct job *j)
+{
+	AUTO(char_p) char *path = NULL;
+
+	if (asprintf(&path, "%s/%s.partial/manifest.json", j->opts->config->directory,
+		     j->archive_name) < 0)
+		must_alloc(NULL);
+	return access(path, F_OK) == 0;
+}
+
+static bool seal(struct job *j, int workers, const int64_t *bytes, const int64_t *rows,
+		 struct error *err)
+{
+	const struct config *config = j->opts->config;
+	int64_t *sizes = t_array(j->ctx, int64_t, j->n_files + 1);
+
+	if (archive_is_finished(config->directory, j->archive_name))
+		return true;
+	if (!has_manifest(j)) {
+		if (!archive_join(config->directory, j->archive_name, j->files, j->n_files, workers,
+				  bytes, sizes, err))
+			return false;
+		failpoint("finish-after-join");
+		if (!write_manifest(j, sizes, rows, workers, err))
+			return false;
+	}
+	failpoint("finish-after-manifest");
+	return archive_seal(config->directory, j->archive_name, j->files, j->n_files, workers, err);
+}
+
+static const char *verb_of(enum action action)
+{
+	switch (action) {
+	case ACTION_EXPORT:
+		return "exported";
+	case ACTION_DELETE_CONTACTS:
+		return "deleted";
+	case ACTION_ANONYMIZE_CONTACTS:
+	case ACTION_ANONYMIZE_REQUESTS:
+	case ACTION_COUNT:
+		break;
+	}
+	return "anonymized";
+}
+
+static bool end_row(struct job *j, int64_t archive_bytes, char **ret_note, bool *ret_failures,
+		    struct error *err)
+{
+	int64_t failures = 0, left = 0;
+	const char *error = NULL;
+	const char *noun = j->plan->subject == j->plan->model->request ? "requests" : "contacts";
+
+	if (!db_exec(j->db, "BEGIN", err) || !journal_left_over(j->db, j->row.id, &left, err) ||
+	    !journal_failures(j->db, j->row.id, &failures, err))
+		return false;
+	if (failures + left > 0)
+		error = t_printf(j->ctx,
+				 "%" PRId64 " %s could not be %s, and %" PRId64
+				 " stayed locked: see the events of action %d",
+				 failures, noun, verb_of(j->row.action), left, j->row.id);
+	if (!journal_finish(j->db, j->row.id, "done", error, archive_bytes, err))
+		return false;
+	failpoint("finish-before-commit");
+	if (!db_commit(j->db, err))
+		return false;
+	*ret_failures = failures > 0;
+	*ret_note = t_printf(j->ctx, "%" PRId64 " %s listed, %s%s%s", j->row.candidates, noun,
+			     verb_of(j->row.action), error ? "; " : "", error ? error : "");
+	return true;
+}
+
+bool job_finish(struct job *j, char **ret_note, bool *ret_failures, struct error *err)
+{
+	int workers = 0;
+	int64_t total = 0;
+	bool ok;
+
+	if (!journal_workers(j->db, j->row.id, &workers, err))
+		return false;
+	if (workers < 1)
+		workers = 1;
+	failpoint("finish-begin");
+	if (j->archive_name) {
+		int64_t *bytes = t_array(j->ctx, int64_t, (size_t)workers * (j->n_files + 1));
+		int64_t *rows = t_array(j->ctx, int64_t, (size_t)workers * (j->n_files + 1));
+
+		if (!committed(j, workers, bytes, rows, err) || !seal(j, workers, bytes, rows, err))
+			return false;
+		for (size_t i = 0; i < (size_t)workers * j->n_files; i++)
+			total += bytes[i];
+	}
+	failpoint("finish-after-seal");
+	ok = end_row(j, total, ret_note, ret_failures, err);
+	if (!ok)
+		db_rollback(j->db);
+	return ok;
+}

@@ -1,0 +1,33 @@
+/*
+ * The inside of a job, shared by job.c (claim to start) and job_finish.c (join to done).
+ */
+#ifndef RETENTION_JOB_RUN_H
+#define RETENTION_JOB_RUN_H
+
+#include "job.h"
+#include "journal.h"
+#include "worker.h"
+
+struct job {
+	const struct job_opts *opts;
+	void *ctx; /* of one attempt */
+	struct db *db;
+	struct journal_row row;
+	const struct policy *policy; /* NULL: manual */
+	struct plan *plan;
+	struct batch_job batch;
+	const char *archive_name; /* NULL: nothing is archived */
+	struct archive_file *files; /* n_files, one per archived step */
+	size_t n_files;
+	const struct step **archived; /* the step behind each file */
+	int64_t done_before; /* keys that earlier attempts had finished with */
+	int claim;
+};
+
+/* Names, per step, of the rows of retention.archive_file; and the files of the archive. */
+void job_name_files(struct job *j);
+
+/* Joins, sums, seals the archive, and ends the journal's row; *ret_note says how it went. */
+bool job_finish(struct job *j, char **ret_note, bool *ret_failures, struct error *err);
+
+#endif

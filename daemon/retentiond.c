@@ -1,0 +1,191 @@
+/* retentiond: options, order of start, nothing else. */
+#include "child.h"
+#include "config.h"
+#include "log.h"
+#include "mem.h"
+#include "supervisor.h"
+
+#include <event2/event.h>
+#include <getopt.h>
+#include <signal.h>
+
+#ifndef RETENTION_VERSION
+#define RETENTION_VERSION "0.1"
+#endif
+
+enum {
+	CHECK_MS = 8000, /* -t: how long the database may take to answer */
+	OPTION_ONCE = 256,
+	OPTION_HELP,
+	OPTION_VERSION,
+};
+
+struct options {
+	const char *path;
+	bool test;
+	bool once;
+	bool verbose;
+};
+
+static const char usage_text[] =
+	"usage: retentiond [-c FILE] [-t] [--once] [-v]\n"
+	"  -c, --config FILE  the configuration, by default " SYSCONFDIR "/retentiond/retentiond.conf\n"
+	"  -t, --test         check the file, and the model where the database answers; then end\n"
+	"      --once         run what is due, validated or unfinished; then end\n"
+	"  -v, --verbose      log more; with -t, print the configuration as it is understood\n"
+	"      --help         this\n"
+	"      --version      the version\n";
+
+/* Returns the exit status where the options already are the end of it, else -1. */
+static int parse_options(int argc, char *argv[], struct options *ret)
+{
+	static const struct option longs[] = {{"config", required_argument, NULL, 'c'},
+					      {"test", no_argument, NULL, 't'},
+					      {"once", no_argument, NULL, OPTION_ONCE},
+					      {"verbose", no_argument, NULL, 'v'},
+					      {"help", no_argument, NULL, OPTION_HELP},
+					      {"version", no_argument, NULL, OPTION_VERSION},
+					      {NULL, 0, NULL, 0}};
+	int option;
+
+	*ret = (struct options){.path = SYSCONFDIR "/retentiond/retentiond.conf"};
+	while ((option = getopt_long(argc, argv, "c:tv", longs, NULL)) != -1) {
+		switch (option) {
+		case 'c':
+			ret->path = optarg;
+			break;
+		case 't':
+			ret->test = true;
+			break;
+		case 'v':
+			ret->verbose = true;
+			break;
+		case OPTION_ONCE:
+			ret->once = true;
+			break;
+		case OPTION_HELP:
+			fputs(usage_text, stdout);
+			return 0;
+		case OPTION_VERSION:
+			puts("retentiond " RETENTION_VERSION);
+			return 0;
+		default:
+			fputs(usage_text, stderr);
+			return 2;
+		}
+	}
+	if (optind == argc && !(ret->test && ret->once))
+		return -1;
+	if (optind < argc)
+		fprintf(stderr, "retentiond: what is \"%s\"?\n", argv[optind]);
+	else
+		fputs("retentiond: -t and --once exclude each other\n", stderr);
+	fputs(usage_text, stderr);
+	return 2;
+}
+
+/* The model check of -t, in a loop of its own. */
+struct check {
+	struct event_base *base;
+	enum child_end end;
+};
+
+static void on_check_progress(void *arg, const struct progress *progress)
+{
+	(void)arg, (void)progress; /* it has none */
+}
+
+static void on_check_text(void *arg, enum child_word word, const char *text)
+{
+	(void)arg; /* said at once */
+	if (word != WORD_WAITING)
+		fprintf(stderr, "%s\n", text);
+}
+
+static void on_check_end(void *arg, enum child_end end, const char *how)
+{
+	struct check *check = arg;
+
+	check->end = end;
+	if (end == END_CRASHED)
+		fprintf(stderr, "retentiond: the model check ended with %s\n", how);
+	(void)event_base_loopbreak(check->base); /* a flag: cannot fail */
+}
+
+/* false: the model is refused, or something is wrong with the programs. */
+static bool check_model(const struct config *config)
+{
+	struct check check = {.base = must_alloc(event_base_new()), .end = END_AWAY};
+	struct children *children = children_new(check.base);
+	const struct child_opts opts = {
+		.config = config,
+		.handlers = {.on_progress = on_check_progress, .on_text = on_check_text,
+			     .on_end = on_check_end, .arg = &check},
+	};
+	const struct timeval patience = {.tv_sec = CHECK_MS / 1000};
+	AUTO(error) struct error err = {0};
+	struct child *child = NULL;
+
+	(void)signal(SIGPIPE, SIG_IGN); /* as the supervisor has it */
+	if (!child_start(children, &opts, &child, &err)) {
+		fprintf(stderr, "retentiond: the model check cannot be started: %s\n", err.text);
+		check.end = END_CRASHED;
+	} else {
+		(void)event_base_loopexit(check.base, &patience); /* without it, longer patience */
+		(void)event_base_dispatch(check.base); /* a failure leaves END_AWAY */
+	}
+	children_free(children);
+	event_base_free(check.base);
+	if (check.end == END_AWAY)
+		fputs("retentiond: the database does not answer: the model was not checked\n", stderr);
+	return check.end == END_DONE || check.end == END_AWAY;
+}
+
+static int test(const struct config *config, bool verbose)
+{
+	AUTO(char_p) char *canonical = NULL;
+
+	if (!check_model(config))
+		return 1;
+	if (!verbose) {
+		puts("configuration OK");
+		return 0;
+	}
+	/* The canonical file alone on standard output: it can be read again. */
+	canonical = config_print(config);
+	fputs(canonical, stdout);
+	fputs("configuration OK\n", stderr);
+	return 0;
+}
+
+int main(int argc, char *argv[])
+{
+	AUTO(complaints) struct complaints c = {0};
+	struct options options;
+	struct config *config;
+	int status = parse_options(argc, argv, &options);
+
+	if (status >= 0)
+		return status;
+	log_open("retentiond", options.verbose);
+	config = config_load(options.path, &c);
+	for (size_t i = 0; i < c.n; i++) {
+		if (options.test)
+			fprintf(stderr, "%s\n", c.lines[i]);
+		else
+			log_err("%s", c.lines[i]);
+	}
+	if (!config)
+		return 1;
+	if (!schedule_set_timezone(config->timezone)) {
+		log_err("%s: the time zone \"%s\" is not installed", config->path, config->timezone);
+		talloc_free(config);
+		return 1;
+	}
+	if (options.test) {
+		status = test(config, options.verbose);
+		talloc_free(config);
+		return status;
+	}
+	return supervisor_run(&(struct supervisor_opts){.config = config, .once = options.once});
+}

@@ -1,0 +1,715 @@
+/*
+ * Who starts whom, who may die, who notices.
+ *
+ * The supervisor (this loop) starts retention-job processes (dispatch.c, child.c) and holds one
+ * connection of its own (pgwatch.c).  It reads no table of the CRM, touches no file but its
+ * configuration, and never waits: each callback takes what is there and returns to the loop, which
+ * is also what pings the watchdog.
+ *
+ * What there is to do stands in the database, and only there: in policy_state what is due (clock.c),
+ * in archive_journal what can run (dispatch.c).  Both are asked for when the connection comes up, on
+ * NOTIFY, when a child has ended, after a reload, and each minute in case a NOTIFY was lost.
+ *
+ * A child may die at any time: SIGCHLD tells, its batch rolls back, and the database, asked again,
+ * says what is left to do.  The connection may be lost at any time: children have connections of
+ * their own and wait by themselves; nothing new is started until it is back.  We may die at any
+ * time: children get SIGTERM from the kernel, systemd starts us again, the database knows the rest.
+ * A loop that hangs is noticed by systemd's watchdog.
+ *
+ * Before anything is started, the schema has to be the one that this program knows, and the model has
+ * to hold against the catalog, which a third child tells (--check).  At start a refusal ends us;
+ * later, when the database was away at start and is back, it is a state: somebody may be about to
+ * mend the file, and a daemon that is gone cannot be reloaded.
+ *
+ * A reload is: a new generation or complaints (config_load), the model check by a child, one pointer.
+ * Up to that assignment the old generation is in force, whole; a running job keeps the text that it
+ * was given in any case.  A SIGHUP that comes meanwhile is remembered (reload_wanted), not
+ * interleaved.
+ */
+#include "supervisor.h"
+
+#include "child.h"
+#include "clock.h"
+#include "dispatch.h"
+#include "log.h"
+#include "mem.h"
+#include "migrations.h"
+#include "notify.h"
+#include "pgwatch.h"
+
+#include <event2/event.h>
+#include <signal.h>
+
+enum {
+	REFRESH_MS = 60000, /* for lost NOTIFYs, and for occurrences that were put off */
+	START_MS = 15000, /* READY is sent by then, with or without a database */
+	ONCE_AWAY_MS = 30000, /* --once: how long the database may be away */
+	CHECK_MS = 60000, /* for a model check */
+	STOP_MS = 4000, /* from SIGTERM to SIGKILL for a child */
+	SIGNALS = 4,
+};
+
+enum model_state { MODEL_UNKNOWN, MODEL_GOOD, MODEL_REFUSED };
+static const char *const model_names[] = {"not checked yet", "good", "refused"};
+
+struct supervisor {
+	struct event_base *base;
+	struct event *signals[SIGNALS];
+	struct event *refresh; /* each minute */
+	struct event *patience; /* the end of START_MS, or of ONCE_AWAY_MS */
+	struct event *check_timer;
+	struct event *stop_timer;
+	struct notify *notify;
+	struct children *children;
+	struct pgwatch *watch;
+	struct clock *clock;
+	struct dispatch *dispatch;
+
+	struct config *config; /* in force */
+	int64_t loaded_at;
+	struct config *candidate; /* of the reload that waits for its check; NULL: none does */
+	bool reload_wanted;
+
+	struct child *check; /* of the candidate, else of config; NULL: none runs */
+	char *check_note;
+	enum model_state model; /* of config */
+	bool schema_good;
+	bool policies_asked; /* what was last, of each */
+
+	bool away; /* said in the log, and not yet said to be over */
+	char *away_why;
+	char *trouble; /* what the database last refused; "": nothing */
+
+	bool once;
+	bool ran; /* --once: an action has ended since policies were last tried */
+	bool failed; /* --once: something did */
+	bool ready; /* told to systemd: from here on only a signal ends us */
+	bool stopping;
+	int status;
+};
+
+static const char schema_sql[] =
+	"SELECT coalesce(max(version), 0) FROM retention.schema_version";
+
+static void proceed(struct supervisor *s);
+static void reload(struct supervisor *s);
+static void end_reload(struct supervisor *s, enum child_end end, const char *how);
+
+static void arm(struct event *event, int ms)
+{
+	const struct timeval after = {.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
+
+	if (event_add(event, &after) < 0)
+		must_alloc(NULL); /* the only way in which a timer can fail */
+}
+
+static void replace(char **text, const char *with)
+{
+	char *copy = xstrdup(with);
+
+	free(*text);
+	*text = copy;
+}
+
+/* The most important thing to know, in one line, for systemctl status. */
+static void tell_status(struct supervisor *s)
+{
+	AUTO(char_p) char *running = dispatch_status(s->dispatch);
+	const struct policy *policy = NULL;
+	char when[32];
+	int64_t at = 0;
+
+	if (s->stopping) {
+		notify_status(s->notify, "stopping");
+	} else if (s->away) {
+		notify_status(s->notify, "waiting for the database: %s", s->away_why);
+	} else if (*s->trouble) {
+		notify_status(s->notify, "%s", s->trouble);
+	} else if (running) {
+		notify_status(s->notify, "%s", running);
+	} else if (s->model == MODEL_REFUSED) {
+		notify_status(s->notify, "the model is refused: nothing runs until a reload mends it");
+	} else if (s->model == MODEL_UNKNOWN) {
+		notify_status(s->notify, "%s",
+			      pgwatch_up(s->watch) ? "checking the model" : "connecting");
+	} else if ((policy = clock_next(s->clock, &at))) {
+		clock_print(at, when, sizeof(when));
+		notify_status(s->notify, "idle, next: %s at %s", policy->name, when);
+	} else {
+		notify_status(s->notify, "idle, no policy is enabled");
+	}
+}
+
+static void become_ready(struct supervisor *s)
+{
+	tell_status(s);
+	if (s->ready || s->once || s->stopping)
+		return;
+	s->ready = true;
+	(void)event_del(s->patience); /* not pending is fine */
+	notify_ready(s->notify);
+	log_event(LOG_INFO, KIND_STARTED, NULL, "ready: %s", notify_last_status(s->notify));
+}
+
+static void end_when_alone(struct supervisor *s)
+{
+	if (!s->check && !dispatch_busy(s->dispatch))
+		(void)event_base_loopbreak(s->base); /* a flag: cannot fail */
+}
+
+/* The loop goes on until the children are gone. */
+static void stop(struct supervisor *s, int status)
+{
+	if (s->stopping)
+		return;
+	s->stopping = true;
+	s->status = status;
+	notify_stopping(s->notify);
+	tell_status(s);
+	dispatch_stop(s->dispatch, false);
+	if (s->check)
+		child_stop(s->check, true); /* it only reads */
+	arm(s->stop_timer, STOP_MS);
+	end_when_alone(s);
+}
+
+/* The database refuses something.  It makes a start fail, and a --once; later it is a state. */
+static void take_trouble(struct supervisor *s, const char *why)
+{
+	if (strcmp(s->trouble, why) != 0 && *why)
+		log_err("%s", why);
+	replace(&s->trouble, why);
+	if (*why && !s->ready)
+		stop(s, 1);
+	tell_status(s);
+}
+
+/* The model check. */
+
+static void on_check_progress(void *arg, const struct progress *progress)
+{
+	(void)arg, (void)progress; /* it has none */
+}
+
+static void on_check_text(void *arg, enum child_word word, const char *text)
+{
+	struct supervisor *s = arg;
+
+	if (word == WORD_COMPLAINT)
+		log_event(LOG_ERR, s->candidate ? KIND_RELOAD_REFUSED : KIND_GENERAL, NULL, "%s",
+			  text);
+	else if (word == WORD_NOTE)
+		replace(&s->check_note, text);
+}
+
+/* Of the generation in force: at start, or when the database is back. */
+static void take_check(struct supervisor *s, enum child_end end, const char *how)
+{
+	switch (end) {
+	case END_DONE:
+		s->model = MODEL_GOOD;
+		become_ready(s);
+		proceed(s);
+		return;
+	case END_REFUSED:
+		s->model = MODEL_REFUSED;
+		log_err("the model is refused: nothing is started");
+		break;
+	case END_AWAY:
+		/* Lost between our connection and the child's; each minute asks again. */
+		become_ready(s);
+		break;
+	case END_FAILED:
+	case END_STOPPED:
+	case END_SAVED:
+	case END_TAKEN:
+	case END_CRASHED:
+		log_err("the model could not be checked: %s%s%s", how, *s->check_note ? ": " : "",
+			s->check_note);
+		break;
+	}
+	if (!s->ready)
+		stop(s, 1);
+	tell_status(s);
+}
+
+static void on_check_end(void *arg, enum child_end end, const char *how)
+{
+	struct supervisor *s = arg;
+
+	s->check = NULL;
+	(void)event_del(s->check_timer); /* not pending is fine */
+	if (s->stopping) {
+		end_when_alone(s);
+		return;
+	}
+	if (s->candidate)
+		end_reload(s, end, how);
+	else
+		take_check(s, end, how);
+	if (s->reload_wanted)
+		reload(s);
+}
+
+static void start_check(struct supervisor *s, const struct config *config)
+{
+	AUTO(error) struct error err = {0};
+	const struct child_opts opts = {
+		.config = config,
+		.handlers = {.on_progress = on_check_progress, .on_text = on_check_text,
+			     .on_end = on_check_end, .arg = s},
+	};
+
+	replace(&s->check_note, "");
+	arm(s->check_timer, CHECK_MS);
+	if (!child_start(s->children, &opts, &s->check, &err))
+		on_check_end(s, END_CRASHED, err.text);
+}
+
+static void on_check_timer(evutil_socket_t fd, short what, void *arg)
+{
+	struct supervisor *s = arg;
+
+	(void)fd, (void)what; /* a timer */
+	if (s->check)
+		child_stop(s->check, true); /* it only reads */
+}
+
+/* The connection. */
+
+static bool missing_schema(const PGresult *res)
+{
+	const char *sqlstate = PQresultErrorField(res, PG_DIAG_SQLSTATE);
+
+	return sqlstate && (strcmp(sqlstate, "42P01") == 0 || strcmp(sqlstate, "3F000") == 0);
+}
+
+static void on_schema(void *arg, int64_t tag, const PGresult *res)
+{
+	struct supervisor *s = arg;
+	AUTO(char_p) char *text = NULL;
+	const char *why = NULL;
+	long version = 0;
+
+	(void)tag; /* there is one question */
+	if (!res || s->stopping)
+		return; /* lost: on_down tells, and on_up asks again */
+	if (pgwatch_ok(res, &why)) {
+		version = strtol(PQgetvalue(res, 0, 0), NULL, 10); /* an int, always */
+	} else if (!missing_schema(res)) {
+		take_trouble(s, why);
+		return;
+	}
+	s->schema_good = version == RETENTION_SCHEMA_VERSION;
+	if (s->schema_good) {
+		take_trouble(s, "");
+		proceed(s);
+		return;
+	}
+	if (asprintf(&text,
+		     version == 0 ? "schema retention is missing: run retentionctl migrate"
+		     : version < RETENTION_SCHEMA_VERSION
+			     ? "schema retention is at version %ld, this program needs %d: run "
+			       "retentionctl migrate"
+			     : "schema retention is at version %ld, this program knows %d: install "
+			       "the newer retentiond",
+		     version, RETENTION_SCHEMA_VERSION) < 0)
+		must_alloc(NULL);
+	take_trouble(s, text);
+}
+
+/* What was learnt over a connection does not outlive it: the server may be another by now. */
+static void forget_database(struct supervisor *s)
+{
+	s->schema_good = false;
+	s->policies_asked = false;
+	dispatch_allow(s->dispatch, false);
+	clock_set(s->clock, s->config, s->watch);
+}
+
+static void on_up(void *arg)
+{
+	struct supervisor *s = arg;
+
+	if (s->away)
+		log_event(LOG_INFO, KIND_DATABASE_BACK, NULL, "the database is back");
+	s->away = false;
+	if (s->once)
+		(void)event_del(s->patience); /* not pending is fine */
+	forget_database(s);
+	pgwatch_query(s->watch, schema_sql, 0, NULL, on_schema, s, 0);
+	tell_status(s);
+}
+
+static void on_down(void *arg, const char *why)
+{
+	struct supervisor *s = arg;
+
+	if (s->stopping)
+		return;
+	if (!s->away)
+		log_event(LOG_WARNING, KIND_DATABASE_AWAY, NULL, "waiting for the database: %s", why);
+	else
+		log_debug("still waiting for the database: %s", why);
+	s->away = true;
+	replace(&s->away_why, why);
+	forget_database(s);
+	if (s->once && !evtimer_pending(s->patience, NULL))
+		arm(s->patience, ONCE_AWAY_MS);
+	become_ready(s);
+}
+
+static void on_notify(void *arg, const char *payload)
+{
+	(void)payload; /* whatever it was: what can run is asked for */
+	proceed(arg);
+}
+
+static void connect_database(struct supervisor *s)
+{
+	pgwatch_free(s->watch);
+	s->watch = pgwatch_new(s->base, s->config->conninfo,
+			       &(struct pgwatch_handlers){.on_up = on_up, .on_down = on_down,
+							  .on_notify = on_notify, .arg = s});
+}
+
+/* What is due, and what can run. */
+
+/* Whatever comes next: called whenever something has changed, and each minute. */
+static void proceed(struct supervisor *s)
+{
+	if (s->stopping || !pgwatch_up(s->watch))
+		return;
+	if (!s->schema_good) {
+		pgwatch_query(s->watch, schema_sql, 0, NULL, on_schema, s, 0);
+	} else if (s->model == MODEL_GOOD) {
+		dispatch_allow(s->dispatch, true);
+		if (s->policies_asked)
+			clock_retry(s->clock);
+		else
+			clock_ask(s->clock);
+		s->policies_asked = true;
+		dispatch_refresh(s->dispatch);
+	} else if (s->model == MODEL_UNKNOWN && !s->check && !s->candidate) {
+		start_check(s, s->config);
+	}
+	tell_status(s);
+}
+
+/* --once: nothing runs and nothing can be started.  Is that all? */
+static void end_once(struct supervisor *s)
+{
+	if (!s->once || s->stopping || !clock_settled(s->clock) || s->model != MODEL_GOOD)
+		return;
+	if (s->ran && clock_has_blocked(s->clock)) {
+		/* What blocked them may have been what has just ended. */
+		s->ran = false;
+		clock_retry(s->clock);
+		if (!clock_settled(s->clock))
+			return;
+	}
+	stop(s, s->failed ? 1 : 0);
+}
+
+static void on_clock_begun(void *arg, const struct policy *policy, int64_t job)
+{
+	struct supervisor *s = arg;
+
+	log_debug("policy %s is due: job %lld", policy->name, (long long)job);
+	dispatch_refresh(s->dispatch);
+}
+
+static void on_clock_trouble(void *arg, const char *why)
+{
+	struct supervisor *s = arg;
+
+	s->policies_asked = false;
+	take_trouble(s, why);
+}
+
+static void on_clock_settled(void *arg)
+{
+	struct supervisor *s = arg;
+
+	if (s->once)
+		dispatch_refresh(s->dispatch); /* whose answer ends it, when nothing can be run */
+	tell_status(s);
+}
+
+static void on_change(void *arg)
+{
+	tell_status(arg);
+}
+
+static void on_job_ended(void *arg, bool good)
+{
+	struct supervisor *s = arg;
+
+	s->ran = true;
+	s->failed = s->failed || !good;
+	if (s->stopping)
+		end_when_alone(s);
+	else if (!s->once && s->policies_asked)
+		clock_retry(s->clock); /* an occurrence may have been put off for this pass */
+}
+
+static void on_idle(void *arg)
+{
+	end_once(arg);
+}
+
+static void on_dispatch_trouble(void *arg, const char *why)
+{
+	struct supervisor *s = arg;
+
+	if (why || s->policies_asked) /* else the clock's trouble stands */
+		take_trouble(s, why ? why : "");
+}
+
+/* Reload. */
+
+static void accept_candidate(struct supervisor *s, bool checked)
+{
+	struct config *old = s->config;
+	const bool moved = strcmp(old->conninfo, s->candidate->conninfo) != 0;
+
+	s->config = s->candidate;
+	s->candidate = NULL;
+	s->loaded_at = clock_now();
+	s->model = checked ? MODEL_GOOD : MODEL_UNKNOWN;
+	(void)schedule_set_timezone(s->config->timezone); /* config_load() found it */
+	if (moved)
+		connect_database(s);
+	s->policies_asked = false;
+	dispatch_set(s->dispatch, s->config, s->watch, moved);
+	dispatch_allow(s->dispatch, false);
+	clock_set(s->clock, s->config, s->watch);
+	talloc_free(old);
+	log_event(LOG_INFO, KIND_RELOADED, NULL, "reloaded %s: %zu policies%s", s->config->path,
+		  s->config->n_policies,
+		  checked ? "" : "; the model will be checked before the next job");
+}
+
+static void end_reload(struct supervisor *s, enum child_end end, const char *how)
+{
+	if (end == END_DONE || end == END_AWAY) {
+		accept_candidate(s, end == END_DONE);
+	} else {
+		if (end == END_REFUSED)
+			log_event(LOG_ERR, KIND_RELOAD_REFUSED, NULL,
+				  "%s is refused with its model: the configuration stays as it was",
+				  s->config->path);
+		else
+			log_event(LOG_ERR, KIND_RELOAD_REFUSED, NULL,
+				  "the model could not be checked (%s%s%s): the configuration stays "
+				  "as it was", how, *s->check_note ? ": " : "", s->check_note);
+		talloc_free(s->candidate);
+		s->candidate = NULL;
+	}
+	tell_status(s);
+	notify_ready(s->notify);
+	proceed(s);
+}
+
+static void reload(struct supervisor *s)
+{
+	AUTO(complaints) struct complaints c = {0};
+
+	s->reload_wanted = s->check;
+	if (s->check || s->stopping)
+		return;
+	notify_reloading(s->notify);
+	s->candidate = config_load(s->config->path, &c);
+	/* Whatever loading did to the process's zone: the old generation is in force. */
+	(void)schedule_set_timezone(s->config->timezone); /* it was found before */
+	if (!s->candidate) {
+		for (size_t i = 0; i < c.n; i++)
+			log_event(LOG_ERR, KIND_RELOAD_REFUSED, NULL, "%s", c.lines[i]);
+		log_event(LOG_ERR, KIND_RELOAD_REFUSED, NULL,
+			  "%s is refused: the configuration stays as it was", s->config->path);
+		notify_ready(s->notify);
+	} else if (pgwatch_up(s->watch) || strcmp(s->config->conninfo, s->candidate->conninfo) != 0) {
+		start_check(s, s->candidate);
+	} else {
+		end_reload(s, END_AWAY, "");
+	}
+}
+
+/* Signals, by evsignal: these are ordinary callbacks of the loop. */
+
+static void on_sighup(evutil_socket_t fd, short what, void *arg)
+{
+	struct supervisor *s = arg;
+
+	(void)fd, (void)what; /* the signal is known */
+	if (s->once)
+		log_info("--once reads its configuration once: SIGHUP is of no use");
+	else
+		reload(s);
+}
+
+static void on_sigterm(evutil_socket_t fd, short what, void *arg)
+{
+	struct supervisor *s = arg;
+
+	(void)fd, (void)what; /* TERM and INT are the same */
+	if (s->stopping) {
+		log_warn("asked to stop again: jobs are killed, which rolls their batches back");
+		dispatch_stop(s->dispatch, true);
+		return;
+	}
+	log_event(LOG_INFO, KIND_STOPPED, NULL, "stopping");
+	stop(s, s->once ? 1 : 0); /* --once was not through */
+}
+
+static void on_stop_timer(evutil_socket_t fd, short what, void *arg)
+{
+	struct supervisor *s = arg;
+
+	(void)fd, (void)what; /* a timer */
+	log_warn("a job has not stopped within 4 s: it is killed, which rolls its batch back");
+	dispatch_stop(s->dispatch, true);
+}
+
+static void print_time(int64_t at, char *ret_text, size_t size)
+{
+	if (at)
+		clock_print(at, ret_text, size);
+	else
+		(void)snprintf(ret_text, size, "not known");
+}
+
+static void on_sigusr1(evutil_socket_t fd, short what, void *arg)
+{
+	struct supervisor *s = arg;
+	char last_text[32], next_text[32];
+	int64_t last, next;
+
+	(void)fd, (void)what; /* the signal is known */
+	print_time(s->loaded_at, last_text, sizeof(last_text));
+	log_event(LOG_INFO, KIND_STATE, NULL, "state: %s", notify_last_status(s->notify));
+	log_event(LOG_INFO, KIND_STATE, NULL, "state: %s loaded at %s, %zu policies, model %s%s",
+		  s->config->path, last_text, s->config->n_policies, model_names[s->model],
+		  s->candidate ? ", a reload is being checked" : "");
+	log_event(LOG_INFO, KIND_STATE, NULL, "state: database %s, schema %s%s%s",
+		  pgwatch_up(s->watch) ? "connected" : "away",
+		  s->schema_good ? "as expected" : "not known to be as expected",
+		  s->away ? ": " : "", s->away ? s->away_why : "");
+	for (size_t i = 0; i < s->config->n_policies; i++) {
+		const struct policy *policy = &s->config->policies[i];
+
+		clock_times(s->clock, i, &last, &next);
+		print_time(last, last_text, sizeof(last_text));
+		print_time(next, next_text, sizeof(next_text));
+		log_event(LOG_INFO, KIND_STATE,
+			  &(struct log_fields){.policy = policy->name,
+					       .action = action_name(policy->action)},
+			  "state: policy %s (%s, %s)%s: last %s, next %s", policy->name,
+			  action_name(policy->action), policy->schedule_text,
+			  policy->enabled ? "" : " is not enabled", last_text, next_text);
+	}
+	dispatch_log_state(s->dispatch);
+}
+
+static void on_refresh(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd, (void)what; /* a timer */
+	proceed(arg);
+}
+
+static void on_patience(evutil_socket_t fd, short what, void *arg)
+{
+	struct supervisor *s = arg;
+
+	(void)fd, (void)what; /* a timer */
+	if (s->once) {
+		log_err("the database is away: %s", s->away_why);
+		stop(s, 1);
+	} else {
+		become_ready(s);
+	}
+}
+
+static void add_events(struct supervisor *s)
+{
+	static const struct {
+		int number;
+		event_callback_fn callback;
+	} signals[SIGNALS] = {{SIGHUP, on_sighup},
+			      {SIGTERM, on_sigterm},
+			      {SIGINT, on_sigterm},
+			      {SIGUSR1, on_sigusr1}};
+	const struct timeval minute = {.tv_sec = REFRESH_MS / 1000};
+
+	for (int i = 0; i < SIGNALS; i++) {
+		s->signals[i] = must_alloc(
+			evsignal_new(s->base, signals[i].number, signals[i].callback, s));
+		if (event_add(s->signals[i], NULL) < 0)
+			must_alloc(NULL); /* the only way in which it can fail */
+	}
+	s->refresh = must_alloc(event_new(s->base, -1, EV_PERSIST, on_refresh, s));
+	if (event_add(s->refresh, &minute) < 0)
+		must_alloc(NULL); /* likewise */
+	s->patience = must_alloc(evtimer_new(s->base, on_patience, s));
+	s->check_timer = must_alloc(evtimer_new(s->base, on_check_timer, s));
+	s->stop_timer = must_alloc(evtimer_new(s->base, on_stop_timer, s));
+	arm(s->patience, s->once ? ONCE_AWAY_MS : START_MS);
+}
+
+static void supervisor_free(struct supervisor *s)
+{
+	/* Those that call back first. */
+	pgwatch_free(s->watch);
+	children_free(s->children);
+	dispatch_free(s->dispatch);
+	clock_free(s->clock);
+	notify_free(s->notify);
+	for (int i = 0; i < SIGNALS; i++)
+		event_free(s->signals[i]);
+	event_free(s->refresh);
+	event_free(s->patience);
+	event_free(s->check_timer);
+	event_free(s->stop_timer);
+	event_base_free(s->base);
+	talloc_free(s->candidate);
+	talloc_free(s->config);
+	free(s->check_note);
+	free(s->away_why);
+	free(s->trouble);
+}
+
+int supervisor_run(const struct supervisor_opts *opts)
+{
+	struct supervisor s = {.config = opts->config, .once = opts->once};
+	const struct clock_handlers clock_handlers = {.on_begun = on_clock_begun,
+						      .on_trouble = on_clock_trouble,
+						      .on_settled = on_clock_settled,
+						      .arg = &s};
+	const struct dispatch_handlers dispatch_handlers = {.on_change = on_change,
+							    .on_ended = on_job_ended,
+							    .on_idle = on_idle,
+							    .on_trouble = on_dispatch_trouble,
+							    .arg = &s};
+
+	(void)signal(SIGPIPE, SIG_IGN); /* a server that has gone is an error of send(2) */
+	s.base = must_alloc(event_base_new());
+	s.loaded_at = clock_now();
+	s.check_note = xstrdup("");
+	s.away_why = xstrdup("no answer");
+	s.trouble = xstrdup("");
+	add_events(&s);
+	s.notify = notify_new(s.base);
+	s.children = children_new(s.base);
+	s.clock = must_alloc(clock_new(s.base, &clock_handlers, s.once));
+	s.dispatch = dispatch_new(s.base, s.children, &dispatch_handlers, s.once);
+	connect_database(&s);
+	dispatch_set(s.dispatch, s.config, s.watch, false);
+	clock_set(s.clock, s.config, s.watch);
+	log_event(LOG_INFO, KIND_STARTED, NULL, "started with %s: %zu policies", s.config->path,
+		  s.config->n_policies);
+	if (event_base_dispatch(s.base) < 0)
+		s.status = 1;
+	log_event(LOG_INFO, KIND_STOPPED, NULL, "stopped");
+	supervisor_free(&s);
+	return s.status;
+}

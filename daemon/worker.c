@@ -1,0 +1,308 @@
+/*
+ * The loop around the batches: what a failure means (struct error's class) is decided here.
+ *
+ *   DATA         halve the batch until the key at fault stands alone; it is journalled, the rest
+ *                goes on.
+ *   BUSY         the same halving; a single key that is busy is left for a later sweep.
+ *   ENVIRONMENT  roll back, back off, ask the database what it has committed, go on.
+ *   CONFIG       a right or a table has changed under us: end, a person is needed.
+ *   STOPPED      end.
+ *
+ * A worker remembers nothing that matters: after any trouble it reads the committed lengths and the
+ * list again.
+ */
+#include "worker.h"
+
+#include "journal.h"
+#include "mem.h"
+
+#include <inttypes.h>
+#include <time.h>
+
+#define LOCK_TIMEOUT_MS 500 /* below deadlock_timeout (1 s): we are the one who gives way */
+#define STATEMENT_TIMEOUT_MS 60000
+#define LONGEST_STATEMENT_MS 3600000
+#define FIRST_WEIGHT 600 /* about a hundred contacts with five requests each */
+#define MOST_KEYS 5000
+#define SWEEPS_MAX_PAUSE_MS 5000
+#define SWEEP_PATIENCE_MS 600000 /* a key that stays locked this long waits for the next pass */
+#define BACKOFF_MIN_MS 250
+#define BACKOFF_MAX_MS 30000
+#define GIVE_UP_MS 60000
+#define FAILURES_IN_A_ROW 100
+
+struct state {
+	struct worker *worker;
+	struct crew *crew;
+	struct db *db;
+	struct archive_writer *writer;
+	int64_t weight; /* what the next batch may weigh */
+	double rows_a_weight; /* measured: rows of all tables behind a unit of weight */
+	int64_t after_n;
+	int64_t left; /* keys that this sweep had to leave */
+	int64_t backoff_ms;
+	int64_t away_ms; /* how long the surroundings have failed us */
+	int statement_timeout_ms;
+};
+
+static int64_t now_ms(void)
+{
+	struct timespec t;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &t); /* cannot fail on a valid clock */
+	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+struct db_opts worker_db_opts(const struct config *config, int statement_timeout_ms)
+{
+	return (struct db_opts){
+		.conninfo = config->conninfo,
+		.timezone = config->timezone,
+		.application_name = "retention-job",
+		.lock_timeout_ms = LOCK_TIMEOUT_MS,
+		.statement_timeout_ms = statement_timeout_ms,
+	};
+}
+
+static void disconnect(struct state *s)
+{
+	stop_watch(s->crew->stop, s->worker->number + 1, NULL);
+	archive_writer_close(s->writer);
+	s->writer = NULL;
+	db_close(s->db);
+	s->db = NULL;
+}
+
+static bool open_writer(struct state *s, struct error *err)
+{
+	struct crew *crew = s->crew;
+	const struct plan *plan = crew->batch->plan;
+	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
+	const char **tables = t_array(ctx, const char *, crew->n_files + 1);
+	int64_t *bytes = t_array(ctx, int64_t, crew->n_files + 1);
+	size_t n = 0;
+
+	if (!crew->archive_name)
+		return true;
+	for (size_t i = 0; i < plan->n_steps; i++)
+		if (plan->steps[i].archived)
+			tables[n++] = crew->batch->tables[i];
+	return journal_lengths(s->db, crew->batch->id, s->worker->number, tables, n, bytes, NULL,
+			       err) &&
+	       archive_writer_open(crew->config->directory, crew->archive_name, s->worker->number,
+				   crew->files, n, bytes, &s->writer, err);
+}
+
+/* A session, and the files at the lengths that the database has committed. */
+static bool connect(struct state *s, struct error *err)
+{
+	const struct db_opts opts = worker_db_opts(s->crew->config, s->statement_timeout_ms);
+
+	if (s->db && db_alive(s->db) && (s->writer || !s->crew->archive_name))
+		return true;
+	disconnect(s);
+	if (!db_open(&opts, &s->db, err))
+		return false;
+	stop_watch(s->crew->stop, s->worker->number + 1, db_conn(s->db));
+	/* An older session's batch may still be committing: its end comes before its lengths. */
+	return batch_settle(s->crew->batch, s->worker->number, s->db, err) && open_writer(s, err);
+}
+
+/* Holds the batch's duration near batch_time: shrinks at once, grows slowly. */
+static void adapt(struct state *s, const struct keys *keys, int64_t rows, int64_t took_ms)
+{
+	const struct config *config = s->crew->config;
+	const double aim = (double)config->batch_time_ms;
+	const double ratio = aim / (double)(took_ms > 0 ? took_ms : 1);
+	double weight = (double)s->weight;
+	double most;
+
+	if (keys->weight > 0)
+		s->rows_a_weight =
+			0.8 * s->rows_a_weight + 0.2 * ((double)rows / (double)keys->weight);
+	if (ratio < 0.9)
+		weight *= ratio < 0.3 ? 0.3 : ratio;
+	else if (ratio > 1.25 && keys->weight * 2 > s->weight)
+		weight *= ratio > 2 ? 1.25 : 1.1;
+	most = (double)config->batch_rows / (s->rows_a_weight > 0.1 ? s->rows_a_weight : 0.1);
+	if (weight > most)
+		weight = most;
+	s->weight = weight < 1 ? 1 : (int64_t)weight;
+}
+
+static bool record_failure(struct state *s, const struct keys *keys, const struct error *cause,
+			   struct error *err)
+{
+	struct crew *crew = s->crew;
+
+	if (!journal_key_failed(s->db, crew->batch->id, keys->array, cause->text, cause->sqlstate,
+				err))
+		return false;
+	if (atomic_fetch_add(&crew->failed, 1) + 1 >= FAILURES_IN_A_ROW &&
+	    atomic_load(&crew->treated) == 0)
+		return fail(err, ERR_CONFIG,
+			    "the first %d keys failed, each by itself, and none went well: %s",
+			    FAILURES_IN_A_ROW, cause->text);
+	return true;
+}
+
+static bool run_keys(struct state *s, const struct keys *keys, void *ctx, struct error *err);
+
+static bool run_halves(struct state *s, const struct keys *keys, void *ctx, struct error *err)
+{
+	struct keys half[2];
+
+	return keys_halve(s->db, keys, ctx, half, err) && run_keys(s, &half[0], ctx, err) &&
+	       run_keys(s, &half[1], ctx, err);
+}
+
+/* A statement that timed out: fewer keys next time; a single key is given more time. */
+static void ease(struct state *s, const struct keys *keys)
+{
+	if (keys->n > 1) {
+		s->weight = keys->weight / 2 > 0 ? keys->weight / 2 : 1;
+		return;
+	}
+	if (s->statement_timeout_ms < LONGEST_STATEMENT_MS)
+		s->statement_timeout_ms *= 2;
+	disconnect(s); /* the new time-out comes with the new session */
+}
+
+/* One batch, and what its failure means.  false: err says what the loop has to do. */
+static bool run_keys(struct state *s, const struct keys *keys, void *ctx, struct error *err)
+{
+	struct batch_worker w = {.number = s->worker->number, .db = s->db, .writer = s->writer};
+	struct batch_result result = {0};
+	AUTO(error) struct error one = {0};
+	const int64_t begun_ms = now_ms();
+
+	if (stop_asked(s->crew->stop))
+		return fail(err, ERR_STOPPED, "asked to stop");
+	if (batch_run(s->crew->batch, &w, keys, &result, &one)) {
+		adapt(s, keys, result.rows, now_ms() - begun_ms);
+		throttle_spend(s->crew->throttle, result.rows);
+		(void)atomic_fetch_add(&s->crew->treated, result.treated);
+		(void)atomic_fetch_add(&s->crew->rows, result.rows);
+		s->left += result.left;
+		return true;
+	}
+	if (s->writer && db_alive(s->db) && !archive_rollback(s->writer, err))
+		return false;
+	if ((one.class == ERR_DATA || one.class == ERR_BUSY) && keys->n > 1)
+		return run_halves(s, keys, ctx, err);
+	if (one.class == ERR_DATA)
+		return record_failure(s, keys, &one, err);
+	if (one.class == ERR_BUSY) {
+		s->left++;
+		return true;
+	}
+	if (one.class == ERR_ENVIRONMENT && strcmp(one.sqlstate, "57014") == 0)
+		ease(s, keys);
+	return fail(err, one.class, "%s", one.text);
+}
+
+/* Waits as long as the brakes say.  false: err, or asked to stop. */
+static bool pass_throttle(struct state *s, struct error *err)
+{
+	for (;;) {
+		AUTO(char_p) char *why = NULL;
+		int64_t wait_ms;
+
+		if (!throttle_check(s->crew->throttle, s->db, &wait_ms, &why, err))
+			return false;
+		if (wait_ms == 0)
+			return true;
+		report_waiting(s->crew->report, why);
+		/* In slices: a window or a lag can open before it was foretold. */
+		if (stop_sleep_ms(s->crew->stop, wait_ms < 1000 ? wait_ms : 1000))
+			return fail(err, ERR_STOPPED, "asked to stop");
+	}
+}
+
+/* One batch from the list.  *ret_more: the list had something for us. */
+static bool next_batch(struct state *s, bool *ret_more, struct error *err)
+{
+	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
+	struct keys keys;
+
+	if (stop_asked(s->crew->stop))
+		return fail(err, ERR_STOPPED, "asked to stop");
+	if (!connect(s, err) || !pass_throttle(s, err) ||
+	    !keys_take(s->db, s->crew->batch->id, s->worker->number, s->crew->workers, s->after_n,
+		       s->weight, MOST_KEYS, ctx, &keys, err))
+		return false;
+	*ret_more = keys.n > 0;
+	if (keys.n == 0)
+		return true;
+	if (!run_keys(s, &keys, ctx, err))
+		return false;
+	s->after_n = keys.last_n;
+	report_waiting(s->crew->report, NULL);
+	return true;
+}
+
+/* The surroundings failed us: wait, longer each time.  false: end. */
+static bool back_off(struct state *s, const struct error *cause, struct error *err)
+{
+	if (!s->crew->patient && s->away_ms > GIVE_UP_MS)
+		return fail(err, ERR_ENVIRONMENT, "%s", cause->text);
+	report_waiting(s->crew->report, cause->text);
+	disconnect(s);
+	s->backoff_ms = s->backoff_ms ? s->backoff_ms * 2 : BACKOFF_MIN_MS;
+	if (s->backoff_ms > BACKOFF_MAX_MS)
+		s->backoff_ms = BACKOFF_MAX_MS;
+	s->away_ms += s->backoff_ms;
+	s->after_n = 0; /* what was under way is in the list, or it is done */
+	if (stop_sleep_ms(s->crew->stop, s->backoff_ms))
+		return fail(err, ERR_STOPPED, "asked to stop");
+	return true;
+}
+
+/* All keys of a sweep; then those that were locked, after a pause, until none is left. */
+static bool sweep(struct state *s, struct error *err)
+{
+	int64_t pause_ms = 100, waited_ms = 0;
+
+	for (;;) {
+		AUTO(error) struct error one = {0};
+		bool more = false;
+
+		if (!next_batch(s, &more, &one)) {
+			if (one.class != ERR_ENVIRONMENT && one.class != ERR_BUSY)
+				return fail(err, one.class, "%s", one.text);
+			if (!back_off(s, &one, err))
+				return false;
+			continue;
+		}
+		s->backoff_ms = s->away_ms = 0;
+		if (more)
+			continue;
+		if (s->left == 0 || waited_ms >= SWEEP_PATIENCE_MS)
+			return true;
+		report_waiting(s->crew->report, "rows that another session has locked");
+		if (stop_sleep_ms(s->crew->stop, pause_ms))
+			return fail(err, ERR_STOPPED, "asked to stop");
+		waited_ms += pause_ms;
+		pause_ms = pause_ms * 2 < SWEEPS_MAX_PAUSE_MS ? pause_ms * 2 : SWEEPS_MAX_PAUSE_MS;
+		s->after_n = s->left = 0;
+	}
+}
+
+void *worker_main(void *arg)
+{
+	struct worker *w = arg;
+	struct state s = {
+		.worker = w,
+		.crew = w->crew,
+		.weight = FIRST_WEIGHT,
+		.rows_a_weight = 6,
+		.after_n = -1,
+		.statement_timeout_ms = STATEMENT_TIMEOUT_MS,
+	};
+
+	if (!sweep(&s, &w->err) && w->err.class == ERR_CONFIG)
+		stop_ask(w->crew->stop); /* the siblings would only find the same */
+	disconnect(&s);
+	(void)atomic_fetch_sub(&w->crew->running, 1);
+	return NULL;
+}
