@@ -68,5 +68,91 @@ $(B)/migrations.c: $(MIGRATIONS) migrations/embed.sh Makefile
 $(B)/migrations.o: $(B)/migrations.c
 	$(CC) $(ALL_CFLAGS) -c -o $@ $<
 
--include $(wildcard build/*/*.d)
-.PHONY: all
+# --- tests ---------------------------------------------------------------------------------------
+
+TESTVARIANT = $(if $(SANITIZE),sanitize,test)
+PYTHON ?= /usr/bin/python3
+MODULES = $(filter-out retentiond retention-job retentionctl,$(sort $(RETENTIOND) $(JOB) $(CTL)))
+UNIT = $(patsubst tests/unit/%.c,$(B)/unit/%,$(wildcard tests/unit/test_*.c))
+
+# A unit test includes the .c that it tests; what that needs besides comes from here.
+$(B)/libtest.a: $(MODULES:%=$(B)/%.o)
+	rm -f $@ && ar rcs $@ $^
+$(B)/unit/%: tests/unit/%.c $(B)/libtest.a
+	@mkdir -p $(@D)
+	$(CC) $(ALL_CFLAGS) -Wno-missing-prototypes $(ALL_LDFLAGS) -o $@ $< $(B)/libtest.a -lcmocka $(PKG_LIBS)
+
+unit: $(UNIT)
+	@set -e; for test in $(UNIT); do echo "== $$test"; $$test; done
+
+deps:
+	@sh tests/setup.sh build
+check:
+	@sh tests/setup.sh check
+	@$(MAKE) --no-print-directory VARIANT=$(TESTVARIANT) WERROR=-Werror all unit
+	RETENTION_BUILD=build/$(TESTVARIANT) $(PYTHON) -m pytest -q -n 2 --dist loadfile \
+		-p no:cacheprovider tests/integration $(PYTEST)
+
+demo:
+	@sh tests/setup.sh demo
+	@$(MAKE) --no-print-directory all
+	@bash tests/demo.sh
+
+bench:
+	@sh tests/setup.sh demo
+	@$(MAKE) --no-print-directory all
+	@bash tests/bench/bench.sh
+
+C_FILES = $(wildcard daemon/*.c daemon/*.h tests/unit/*.c tests/fuzz/*.c tests/preload/*.c)
+SHELL_FILES = $(shell git ls-files '*.sh' .ci/run 2>/dev/null)
+lint:
+	@sh tests/setup.sh lint
+	clang-format --dry-run -Werror $(C_FILES)
+	bash tests/lint.sh
+	shellcheck -x $(SHELL_FILES)
+	cppcheck --quiet --error-exitcode=1 --inline-suppr --std=c11 -D_GNU_SOURCE -Idaemon \
+		--enable=warning,performance,portability --suppress=missingInclude daemon
+	clang-tidy --quiet $(wildcard daemon/*.c) -- -std=gnu11 -D_GNU_SOURCE -Idaemon $(shell pkg-config --cflags $(PACKAGES)) \
+		-DLIBEXECDIR='""' -DSYSCONFDIR='""'
+
+FUZZ = $(patsubst tests/fuzz/%.c,build/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
+build/fuzz/%: tests/fuzz/%.c $(wildcard daemon/*.c daemon/*.h)
+	@mkdir -p $(@D)
+	clang -g -O1 -std=gnu11 -D_GNU_SOURCE -fsanitize=fuzzer,address,undefined -Idaemon $(shell pkg-config --cflags $(PACKAGES)) \
+		-o $@ $< $(patsubst %,daemon/%.c,$(filter-out notify,$(UNDER))) $(PKG_LIBS)
+fuzz: $(FUZZ)
+	@set -e; for f in $(FUZZ); do echo "== $$f"; $$f -max_total_time=$(or $(SECONDS),60) -print_final_stats=0; done
+
+# --- installation --------------------------------------------------------------------------------
+
+install: all
+	install -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(LIBEXECDIR) $(DESTDIR)$(MANDIR)/man1 \
+		$(DESTDIR)$(MANDIR)/man5 $(DESTDIR)$(MANDIR)/man8 $(DESTDIR)$(UNITDIR) \
+		$(DESTDIR)$(SYSUSERSDIR) $(DESTDIR)$(TMPFILESDIR) $(DESTDIR)$(SYSCONFDIR)/retentiond/models
+	install $(B)/retentiond $(B)/retentionctl $(DESTDIR)$(BINDIR)
+	install $(B)/retention-job $(DESTDIR)$(LIBEXECDIR)
+	for page in $(wildcard daemon/*.[158] conf/*.[158]); do \
+		install -m 644 $$page $(DESTDIR)$(MANDIR)/man$${page##*.}/; done
+	sed 's|/usr/sbin/|$(BINDIR)/|g' systemd/retentiond.service >$(DESTDIR)$(UNITDIR)/retentiond.service
+	chmod 644 $(DESTDIR)$(UNITDIR)/retentiond.service
+	install -m 644 systemd/retentiond.sysusers $(DESTDIR)$(SYSUSERSDIR)/retentiond.conf
+	install -m 644 systemd/retentiond.tmpfiles $(DESTDIR)$(TMPFILESDIR)/retentiond.conf
+	install -m 644 $(wildcard conf/models/*.conf) $(DESTDIR)$(SYSCONFDIR)/retentiond/models
+	test -e $(DESTDIR)$(SYSCONFDIR)/retentiond/retentiond.conf || \
+		install -m 644 conf/retentiond.conf $(DESTDIR)$(SYSCONFDIR)/retentiond/retentiond.conf
+
+# The configuration and the archives are yours: they stay.
+uninstall:
+	rm -f $(DESTDIR)$(BINDIR)/retentiond $(DESTDIR)$(BINDIR)/retentionctl
+	rm -rf $(DESTDIR)$(LIBEXECDIR)
+	rm -f $(DESTDIR)$(UNITDIR)/retentiond.service $(DESTDIR)$(SYSUSERSDIR)/retentiond.conf \
+		$(DESTDIR)$(TMPFILESDIR)/retentiond.conf
+	for page in $(notdir $(wildcard daemon/*.[158] conf/*.[158])); do \
+		rm -f $(DESTDIR)$(MANDIR)/man$${page##*.}/$$page; done
+
+clean:
+	rm -rf build
+
+-include $(wildcard build/*/*.d build/*/unit/*.d)
+.PHONY: all unit deps check demo bench lint fuzz install uninstall clean
+.SECONDARY:

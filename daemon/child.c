@@ -51,7 +51,7 @@ struct children {
 };
 
 static const enum child_end end_of_exit[] = {
-	[JOB_DONE] = END_DONE,	     [JOB_FAILED] = END_FAILED,	  [JOB_USAGE] = END_CRASHED,
+	[JOB_DONE] = END_DONE,       [JOB_FAILED] = END_FAILED,   [JOB_USAGE] = END_CRASHED,
 	[JOB_REFUSED] = END_REFUSED, [JOB_STOPPED] = END_STOPPED, [JOB_SAVED] = END_SAVED,
 	[JOB_TAKEN] = END_TAKEN,     [JOB_AWAY] = END_AWAY,
 };
@@ -105,9 +105,9 @@ static void take_line(struct child *child, char *line)
 		if (!number || !number_parse(number, -1, INT64_MAX, &numbers[i]))
 			return;
 	}
-	child->handlers.on_progress(child->handlers.arg,
-				    &(struct progress){.done = numbers[0], .due = numbers[1],
-						       .eta_s = numbers[2]});
+	child->handlers.on_progress(
+		child->handlers.arg,
+		&(struct progress){.done = numbers[0], .due = numbers[1], .eta_s = numbers[2]});
 }
 
 /* The child is ours, but it may be in any state: nothing of what it says is trusted to be text. */
@@ -193,7 +193,8 @@ static void on_sigchld(evutil_socket_t fd, short what, void *arg)
 	int status;
 	pid_t pid;
 
-	(void)fd, (void)what; /* one signal may stand for several deaths: wait until there is none */
+	(void)fd,
+		(void)what; /* one signal may stand for several deaths: wait until there is none */
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
 		struct child *child = children->first;
 		char how[40];
@@ -203,7 +204,8 @@ static void on_sigchld(evutil_socket_t fd, short what, void *arg)
 		if (!child)
 			continue; /* inherited from whoever exec'd us */
 		read_status(child);
-		(void)snprintf(how, sizeof(how), WIFSIGNALED(status) ? "signal %d" : "exit status %d",
+		(void)snprintf(how, sizeof(how),
+			       WIFSIGNALED(status) ? "signal %d" : "exit status %d",
 			       WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
 		child->handlers.on_end(child->handlers.arg, meaning(child, status), how);
 		child_free(child);
@@ -296,12 +298,13 @@ static pid_t fork_job(const char *program, const struct child_opts *opts, int co
 	pid = fork();
 	if (pid == 0)
 		exec_job(program, opts, parent, config_fd, status_fd);
-	(void)sigprocmask(SIG_SETMASK, &old, NULL); /* leaves errno as fork set it, when it worked */
+	(void)sigprocmask(SIG_SETMASK, &old,
+			  NULL); /* leaves errno as fork set it, when it worked */
 	return pid;
 }
 
-bool child_start(struct children *children, const struct child_opts *opts,
-		 struct child **ret_child, struct error *err)
+bool child_start(struct children *children, const struct child_opts *opts, struct child **ret_child,
+		 struct error *err)
 {
 	AUTO(fd) int config_fd = config_memfd(opts->config);
 	AUTO(fd) int read_fd = -1;
@@ -369,7 +372,9 @@ void progress_print(const struct progress *progress, char *ret_text, size_t size
 
 static int grown_ms(int delay_ms, int min_ms)
 {
-	return delay_ms < min_ms ? min_ms : delay_ms > RETRY_MAX_MS / 2 ? RETRY_MAX_MS : delay_ms * 2;
+	return delay_ms < min_ms             ? min_ms
+	       : delay_ms > RETRY_MAX_MS / 2 ? RETRY_MAX_MS
+					     : delay_ms * 2;
 }
 
 void attempt_note(struct attempt *attempt, enum child_end end, int64_t now_ms)

@@ -15,12 +15,12 @@
 /* What became of it: enum job_exit, and what a process can come to besides. */
 enum child_end {
 	END_DONE,
-	END_FAILED,  /* the action has ended all the same, and its row says why */
+	END_FAILED, /* the action has ended all the same, and its row says why */
 	END_REFUSED, /* a person is needed */
 	END_STOPPED, /* resumable */
-	END_SAVED,   /* listed; waits for a validation */
-	END_TAKEN,   /* another daemon has it, or it is over */
-	END_AWAY,    /* no database */
+	END_SAVED, /* listed; waits for a validation */
+	END_TAKEN, /* another daemon has it, or it is over */
+	END_AWAY, /* no database */
 	END_CRASHED, /* a signal, a failed exec, an exit status that means nothing */
 };
 
@@ -29,7 +29,7 @@ enum child_word { WORD_WAITING, WORD_COMPLAINT, WORD_NOTE };
 
 struct progress {
 	int64_t done, due; /* -1: not known yet */
-	int64_t eta_s;	   /* likewise */
+	int64_t eta_s; /* likewise */
 };
 
 struct child_handlers {
@@ -42,8 +42,8 @@ struct child_handlers {
 
 struct child_opts {
 	const struct config *config; /* copied to the child at once */
-	const char *host;	     /* jobs only */
-	int64_t job;		     /* 0: --check */
+	const char *host; /* jobs only */
+	int64_t job; /* 0: --check */
 	bool once;
 	struct child_handlers handlers;
 };
@@ -57,8 +57,8 @@ struct children *children_new(struct event_base *base);
 void children_free(struct children *children);
 
 /* *ret_child is valid until on_end. */
-bool child_start(struct children *children, const struct child_opts *opts,
-		 struct child **ret_child, struct error *err);
+bool child_start(struct children *children, const struct child_opts *opts, struct child **ret_child,
+		 struct error *err);
 
 /* SIGTERM: stop between two batches.  now: SIGKILL, which is safe too: the batch rolls back. */
 void child_stop(struct child *child, bool now);

@@ -38,14 +38,14 @@ struct clock {
 	size_t n;
 	int generation; /* of the entries */
 	int outstanding; /* answers of this generation */
+	bool begun; /* something, since they settled */
 };
 
 /* Answers find their entry by a tag, so that one that comes too late finds that it does. */
 enum { TAG_ENTRIES = 1 << 24 };
 
-static const char watch_sql[] =
-	"SELECT floor(extract(epoch FROM retention.watch_policy($1, $2,"
-	"              to_timestamp($3::float8))))::int8 AS last";
+static const char watch_sql[] = "SELECT floor(extract(epoch FROM retention.watch_policy($1, $2,"
+				"              to_timestamp($3::float8))))::int8 AS last";
 
 static const char states_sql[] =
 	"SELECT policy, floor(extract(epoch FROM last_occurrence))::int8 AS last"
@@ -125,9 +125,13 @@ static struct entry *answered(struct clock *clock, int64_t tag, const PGresult *
 
 static void settle(struct clock *clock)
 {
+	const bool begun = clock->begun;
+
 	tick(clock);
-	if (clock->outstanding == 0)
-		clock->handlers.on_settled(clock->handlers.arg);
+	if (clock->outstanding > 0)
+		return;
+	clock->begun = false;
+	clock->handlers.on_settled(clock->handlers.arg, begun);
 }
 
 static void ask(struct clock *clock, const char *sql, int n, const char *const values[],
@@ -197,8 +201,7 @@ static void on_begun(void *arg, int64_t tag, const PGresult *res)
 		if (!entry->blocked) {
 			entry->never = false;
 			entry->last = entry->occurrence;
-			clock->handlers.on_begun(clock->handlers.arg, entry->policy,
-						 answer_number(res, 0, "job"));
+			clock->begun = true;
 		} else if (!clock->once) {
 			/* Is it another daemon's?  Then the database has a later last by now. */
 			watch_entry(clock, (size_t)(tag % TAG_ENTRIES));
@@ -241,7 +244,8 @@ static void arm(struct clock *clock, int64_t at)
 	/* The year 9999: a timer has to be set for a step of the clock to ring it. */
 	const struct itimerspec when = {.it_value.tv_sec = at ? (time_t)at : 253402300799};
 
-	if (timerfd_settime(clock->fd, TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET, &when, NULL) < 0)
+	if (timerfd_settime(clock->fd, TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET, &when, NULL) <
+	    0)
 		log_err("the wall clock's timer cannot be set: %s", strerror(errno));
 }
 
@@ -277,11 +281,10 @@ static void on_rings(evutil_socket_t fd, short what, void *arg)
 struct clock *clock_new(struct event_base *base, const struct clock_handlers *handlers, bool once)
 {
 	const int fd = timerfd_create(CLOCK_REALTIME, TFD_NONBLOCK | TFD_CLOEXEC);
-	struct clock *clock;
+	struct clock *clock = xcalloc(1, sizeof(*clock));
 
 	if (fd < 0)
-		return NULL;
-	clock = xcalloc(1, sizeof(*clock));
+		must_alloc(NULL); /* no memory, or no descriptors right at the start */
 	clock->handlers = *handlers;
 	clock->once = once;
 	clock->fd = fd;
@@ -367,11 +370,27 @@ const struct policy *clock_next(const struct clock *clock, int64_t *ret_at)
 	return first;
 }
 
-void clock_times(const struct clock *clock, size_t i, int64_t *ret_last, int64_t *ret_next)
+void clock_log_state(const struct clock *clock)
 {
-	const struct entry *entry = &clock->entries[i];
+	for (size_t i = 0; i < clock->n; i++) {
+		const struct entry *entry = &clock->entries[i];
+		const struct policy *policy = entry->policy;
+		char last[32] = "never", next[32] = "not known";
+		int64_t at;
 
-	*ret_last = entry->known && !entry->never ? entry->last : 0;
-	if (!entry_next(entry, ret_next))
-		*ret_next = 0;
+		if (!policy)
+			continue;
+		if (!entry->known)
+			(void)snprintf(last, sizeof(last), "not known");
+		else if (!entry->never)
+			clock_print(entry->last, last, sizeof(last));
+		if (entry_next(entry, &at))
+			clock_print(at, next, sizeof(next));
+		log_event(LOG_INFO, KIND_STATE,
+			  &(struct log_fields){.policy = policy->name,
+					       .action = action_name(policy->action)},
+			  "state: policy %s (%s, %s): last %s, next %s%s", policy->name,
+			  action_name(policy->action), policy->schedule_text, last, next,
+			  entry->blocked ? ", put off until an earlier pass has ended" : "");
+	}
 }

@@ -19,16 +19,14 @@
 struct clock;
 
 struct clock_handlers {
-	/* An occurrence has become an action: there is something to run. */
-	void (*on_begun)(void *arg, const struct policy *policy, int64_t job);
 	/* The database refused a statement; why is its message. */
 	void (*on_trouble)(void *arg, const char *why);
-	/* The answers that were asked for have come; --once wants to know. */
-	void (*on_settled)(void *arg);
+	/* All answers have come; begun: an occurrence has become an action since the last call. */
+	void (*on_settled)(void *arg, bool begun);
 	void *arg;
 };
 
-/* once: a policy that has never run is due.  NULL with errno where the kernel has no timer. */
+/* once: a policy that has never run is due. */
 struct clock *clock_new(struct event_base *base, const struct clock_handlers *handlers, bool once);
 
 /* NULL is fine.  After the connection, which may still hold questions of ours. */
@@ -53,8 +51,8 @@ bool clock_has_blocked(const struct clock *clock);
 /* The policy whose turn comes first, and when; NULL: none is known. */
 const struct policy *clock_next(const struct clock *clock, int64_t *ret_at);
 
-/* Of the i'th policy: its last occurrence and the next, 0 where it is not known. */
-void clock_times(const struct clock *clock, size_t i, int64_t *ret_last, int64_t *ret_next);
+/* Each policy's last and next occurrence, to the log. */
+void clock_log_state(const struct clock *clock);
 
 /* CLOCK_REALTIME, epoch seconds; and CLOCK_MONOTONIC, ms. */
 int64_t clock_now(void);

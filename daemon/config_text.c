@@ -267,19 +267,19 @@ static bool is_trusted(const struct expansion *e, const char *path, const struct
 	const unsigned int mode = st->st_mode & 07777;
 
 	if (!S_ISREG(st->st_mode))
-		findings_add(e->f, e->line, &at, "is not a regular file");
+		findings_add(e->f, e->line + 1, &at, "is not a regular file");
 	else if (st->st_uid != 0 && st->st_uid != geteuid())
-		findings_add(e->f, e->line, &at,
+		findings_add(e->f, e->line + 1, &at,
 			     "belongs to user %u, neither to root nor to the user that runs this: "
 			     "chown it",
 			     (unsigned int)st->st_uid);
 	else if (mode & 022)
-		findings_add(e->f, e->line, &at,
+		findings_add(e->f, e->line + 1, &at,
 			     "can be written by others than root and its owner (mode %04o): "
 			     "chmod go-w it",
 			     mode);
 	else if ((unsigned long long)st->st_size > CONFIG_FILE_MAX_BYTES)
-		findings_add(e->f, e->line, &at, "is larger than 1 MiB");
+		findings_add(e->f, e->line + 1, &at, "is larger than 1 MiB");
 	else
 		return true;
 	return false;
@@ -297,7 +297,7 @@ static char *read_trusted(const struct expansion *e, const char *path, const str
 
 	if (fd < 0 || fstat(fd, ret_st) != 0) {
 		if (from)
-			findings_add(e->f, e->line, from, "cannot open %s: %s", path,
+			findings_add(e->f, e->line + 1, from, "cannot open %s: %s", path,
 				     strerror(errno));
 		else
 			findings_add(e->f, 0, &at, "cannot be opened: %s", strerror(errno));
@@ -311,11 +311,11 @@ static char *read_trusted(const struct expansion *e, const char *path, const str
 		length += got > 0 ? (size_t)got : 0;
 	}
 	if (got < 0)
-		findings_add(e->f, e->line, &at, "cannot be read: %s", strerror(errno));
+		findings_add(e->f, e->line + 1, &at, "cannot be read: %s", strerror(errno));
 	else if (length > CONFIG_FILE_MAX_BYTES)
-		findings_add(e->f, e->line, &at, "is larger than 1 MiB");
+		findings_add(e->f, e->line + 1, &at, "is larger than 1 MiB");
 	else if (memchr(text, '\0', length))
-		findings_add(e->f, e->line, &at, "holds a NUL byte: it is no text file");
+		findings_add(e->f, e->line + 1, &at, "holds a NUL byte: it is no text file");
 	else
 		return text;
 	talloc_free(text);
@@ -333,13 +333,13 @@ static void expand_include(struct expansion *e, const struct place *at, const ch
 	const char *path;
 
 	if (!name) {
-		findings_add(e->f, e->line, at,
+		findings_add(e->f, e->line + 1, at,
 			     "@include takes a file's name in double quotes, without control "
 			     "characters or backslashes, and nothing may follow on the line");
 		return;
 	}
 	if (frame->depth >= DEPTH_MAX) {
-		findings_add(e->f, e->line, at, "more than %d @includes inside one another",
+		findings_add(e->f, e->line + 1, at, "more than %d @includes inside one another",
 			     DEPTH_MAX);
 		return;
 	}
@@ -378,7 +378,7 @@ static void expand_lines(struct expansion *e, const char *path, const char *text
 		line = *end ? end + 1 : end;
 	}
 	if (scanner.state != SCAN_CODE)
-		findings_add(e->f, e->line, &at, "the file ends inside a %s",
+		findings_add(e->f, e->line + 1, &at, "the file ends inside a %s",
 			     scanner.state == SCAN_STRING ? "string" : "comment");
 }
 
@@ -396,7 +396,7 @@ static bool expand_file(struct expansion *e, const char *path, const struct plac
 	frame.inode = st.st_ino;
 	for (; up; up = up->up)
 		if (up->device == st.st_dev && up->inode == st.st_ino) {
-			findings_add(e->f, e->line, from, "%s includes itself", path);
+			findings_add(e->f, e->line + 1, from, "%s includes itself", path);
 			talloc_free(text);
 			return false;
 		}

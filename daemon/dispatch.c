@@ -61,12 +61,12 @@ struct dispatch {
 	bool stopping;
 };
 
-static const char runnable_sql[] =
-	"SELECT id, action, policy, status FROM retention.runnable($1)";
+static const char runnable_sql[] = "SELECT id, action, policy, status FROM retention.runnable($1)";
 
 static struct log_fields fields_of(const struct slot *slot)
 {
-	return (struct log_fields){.policy = slot->policy, .action = slot->action, .job = slot->job};
+	return (struct log_fields){
+		.policy = slot->policy, .action = slot->action, .job = slot->job};
 }
 
 static void on_progress(void *arg, const struct progress *progress)
@@ -131,9 +131,11 @@ static void log_end(const struct slot *slot, enum child_end end, const char *how
 		[END_REFUSED] = {LOG_ERR, KIND_JOB_FAILED,
 				 "is refused, and tried again after a reload or in an hour"},
 		[END_STOPPED] = {LOG_INFO, KIND_JOB_STOPPED, "was stopped, and will be resumed"},
-		[END_SAVED] = {LOG_NOTICE, KIND_APPROVAL_NEEDED, "is listed, and waits for approval"},
+		[END_SAVED] = {LOG_NOTICE, KIND_APPROVAL_NEEDED,
+			       "is listed, and waits for approval"},
 		[END_TAKEN] = {LOG_DEBUG, KIND_GENERAL, "is another daemon's, or over"},
-		[END_AWAY] = {LOG_WARNING, KIND_JOB_STOPPED, "has no database, and will be resumed"},
+		[END_AWAY] = {LOG_WARNING, KIND_JOB_STOPPED,
+			      "has no database, and will be resumed"},
 		[END_CRASHED] = {LOG_ERR, KIND_JOB_FAILED, "has died, and will be resumed"},
 	};
 	struct log_fields fields = fields_of(slot);
@@ -176,7 +178,9 @@ static void start(struct dispatch *dispatch, struct slot *slot, struct task *tas
 		.host = dispatch->host,
 		.job = task->id,
 		.once = dispatch->once,
-		.handlers = {.on_progress = on_progress, .on_text = on_text, .on_end = on_end,
+		.handlers = {.on_progress = on_progress,
+			     .on_text = on_text,
+			     .on_end = on_end,
 			     .arg = slot},
 	};
 
@@ -400,7 +404,9 @@ char *dispatch_status(const struct dispatch *dispatch)
 			continue;
 		progress_print(&slot->progress, progress, sizeof(progress));
 		if (asprintf(&text, "%s: %s%s%s", slot->label,
-			     *progress ? progress : i == SLOT_LISTING ? "listing" : slot->action,
+			     *progress           ? progress
+			     : i == SLOT_LISTING ? "listing"
+						 : slot->action,
 			     slot->waiting ? ", waiting: " : "",
 			     slot->waiting ? slot->waiting : "") < 0)
 			must_alloc(NULL);
@@ -421,10 +427,11 @@ void dispatch_log_state(const struct dispatch *dispatch)
 		if (!slot->child)
 			continue;
 		progress_print(&slot->progress, progress, sizeof(progress));
-		log_event(LOG_INFO, KIND_STATE, &fields, "state: job %lld (%s) runs, process %d: %s%s%s",
-			  (long long)slot->job, slot->label, child_pid(slot->child),
-			  *progress ? progress : "no progress known", slot->waiting ? ", waits: " : "",
-			  slot->waiting ? slot->waiting : "");
+		log_event(LOG_INFO, KIND_STATE, &fields,
+			  "state: job %lld (%s) runs, process %d: %s%s%s", (long long)slot->job,
+			  slot->label, child_pid(slot->child),
+			  *progress ? progress : "no progress known",
+			  slot->waiting ? ", waits: " : "", slot->waiting ? slot->waiting : "");
 	}
 	for (size_t i = 0; i < dispatch->n_tasks; i++) {
 		const struct task *task = &dispatch->tasks[i];
@@ -433,8 +440,8 @@ void dispatch_log_state(const struct dispatch *dispatch)
 		if (runs(dispatch, task))
 			continue;
 		log_event(LOG_INFO, KIND_STATE,
-			  &(struct log_fields){.policy = task->policy, .action = task->action,
-					       .job = task->id},
+			  &(struct log_fields){
+				  .policy = task->policy, .action = task->action, .job = task->id},
 			  "state: job %lld (%s) %s, %s %lld s", (long long)task->id,
 			  task->policy ? task->policy : task->action,
 			  task->attempt.refused ? "is refused" : "can run",

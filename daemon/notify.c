@@ -58,7 +58,8 @@ void notify_reloading(struct notify *notify)
 	(void)notify; /* the call belongs to it all the same */
 	(void)clock_gettime(CLOCK_MONOTONIC, &now); /* cannot fail on a valid clock */
 	(void)sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%lld",
-			 (long long)now.tv_sec * 1000000 + now.tv_nsec / 1000); /* see on_watchdog */
+			 (long long)now.tv_sec * 1000000 +
+				 now.tv_nsec / 1000); /* see on_watchdog */
 }
 
 void notify_stopping(struct notify *notify)

@@ -65,14 +65,13 @@ struct pgwatch {
  * default_transaction_read_only: a role may have it on.  The time-outs are the server's side of
  * QUERY_DEADLINE_MS: a statement of a connection that was dropped must not go on there.
  */
-static const char prepare_sql[] =
-	"SET search_path = pg_catalog;"
-	"SET client_min_messages = error;"
-	"SET default_transaction_read_only = off;"
-	"SET idle_in_transaction_session_timeout = 0;"
-	"SET statement_timeout = 30000;"
-	"SET lock_timeout = 25000;"
-	"LISTEN retention;";
+static const char prepare_sql[] = "SET search_path = pg_catalog;"
+				  "SET client_min_messages = error;"
+				  "SET default_transaction_read_only = off;"
+				  "SET idle_in_transaction_session_timeout = 0;"
+				  "SET statement_timeout = 30000;"
+				  "SET lock_timeout = 25000;"
+				  "LISTEN retention;";
 
 static void on_io(evutil_socket_t fd, short what, void *arg);
 
@@ -269,8 +268,7 @@ static void poll_connect(struct pgwatch *watch)
 	case PGRES_POLLING_OK:
 		watch->stage = STAGE_PREPARING;
 		arm(watch->deadline, QUERY_DEADLINE_MS);
-		if (PQsetnonblocking(watch->conn, 1) != 0 ||
-		    !PQsendQuery(watch->conn, prepare_sql))
+		if (PQsetnonblocking(watch->conn, 1) != 0 || !PQsendQuery(watch->conn, prepare_sql))
 			drop(watch, PQerrorMessage(watch->conn));
 		else
 			wait_for_server(watch);
@@ -313,10 +311,11 @@ static void connect_start(struct pgwatch *watch)
 {
 	/* Behind the file's own settings, so that conninfo can override what it names. */
 	const char *const names[] = {"fallback_application_name", "keepalives_idle",
-				     "keepalives_interval", "keepalives_count", "tcp_user_timeout",
-				     "dbname", "client_encoding", NULL};
-	const char *const values[] = {"retentiond", "30", "10", "3", "60000", watch->conninfo,
-				      "UTF8", NULL};
+				     "keepalives_interval",       "keepalives_count",
+				     "tcp_user_timeout",          "dbname",
+				     "client_encoding",           NULL};
+	const char *const values[] = {"retentiond",    "30",   "10", "3", "60000",
+				      watch->conninfo, "UTF8", NULL};
 
 	watch->stage = STAGE_CONNECTING;
 	watch->conn = must_alloc(PQconnectStartParams(names, values, 1));
@@ -403,8 +402,8 @@ void pgwatch_query(struct pgwatch *watch, const char *sql, int n, const char *co
 	if (!pgwatch_up(watch))
 		return;
 	query = xcalloc(1, sizeof(*query));
-	*query = (struct query){.sql = xstrdup(sql), .n = n, .callback = callback, .arg = arg,
-				.tag = tag};
+	*query = (struct query){
+		.sql = xstrdup(sql), .n = n, .callback = callback, .arg = arg, .tag = tag};
 	query->values = xcalloc((size_t)n + 1, sizeof(*query->values));
 	for (int i = 0; i < n; i++)
 		query->values[i] = values[i] ? xstrdup(values[i]) : NULL;

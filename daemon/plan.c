@@ -403,7 +403,7 @@ static void build_step(const struct builder *b, const struct table *t, struct st
 static bool build_steps(struct builder *b, struct complaints *c)
 {
 	const struct table **order = t_array(b->ctx, const struct table *, b->model->n_tables);
-	const struct table *stuck = NULL;
+	const struct table *stuck = b->plan->subject;
 	struct step *steps;
 	size_t n = 0;
 

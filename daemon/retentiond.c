@@ -1,13 +1,12 @@
 /* retentiond: options, order of start, nothing else. */
-#include "child.h"
 #include "config.h"
 #include "log.h"
 #include "mem.h"
+#include "precheck.h"
 #include "supervisor.h"
 
 #include <event2/event.h>
 #include <getopt.h>
-#include <signal.h>
 
 #ifndef RETENTION_VERSION
 #define RETENTION_VERSION "0.1"
@@ -29,7 +28,8 @@ struct options {
 
 static const char usage_text[] =
 	"usage: retentiond [-c FILE] [-t] [--once] [-v]\n"
-	"  -c, --config FILE  the configuration, by default " SYSCONFDIR "/retentiond/retentiond.conf\n"
+	"  -c, --config FILE  the configuration, by default " SYSCONFDIR
+	"/retentiond/retentiond.conf\n"
 	"  -t, --test         check the file, and the model where the database answers; then end\n"
 	"      --once         run what is due, validated or unfinished; then end\n"
 	"  -v, --verbose      log more; with -t, print the configuration as it is understood\n"
@@ -90,54 +90,41 @@ struct check {
 	enum child_end end;
 };
 
-static void on_check_progress(void *arg, const struct progress *progress)
-{
-	(void)arg, (void)progress; /* it has none */
-}
-
-static void on_check_text(void *arg, enum child_word word, const char *text)
+static void on_complaint(void *arg, const char *text)
 {
 	(void)arg; /* said at once */
-	if (word != WORD_WAITING)
-		fprintf(stderr, "%s\n", text);
+	fprintf(stderr, "%s\n", text);
 }
 
-static void on_check_end(void *arg, enum child_end end, const char *how)
+static void on_end(void *arg, enum child_end end, const char *how)
 {
 	struct check *check = arg;
 
 	check->end = end;
-	if (end == END_CRASHED)
-		fprintf(stderr, "retentiond: the model check ended with %s\n", how);
+	if (end == END_AWAY)
+		fputs("retentiond: the database does not answer: the model was not checked\n",
+		      stderr);
+	else if (end != END_DONE && end != END_REFUSED)
+		fprintf(stderr, "retentiond: the model could not be checked: %s\n", how);
 	(void)event_base_loopbreak(check->base); /* a flag: cannot fail */
 }
 
 /* false: the model is refused, or something is wrong with the programs. */
 static bool check_model(const struct config *config)
 {
-	struct check check = {.base = must_alloc(event_base_new()), .end = END_AWAY};
+	struct check check = {.base = must_alloc(event_base_new()), .end = END_CRASHED};
 	struct children *children = children_new(check.base);
-	const struct child_opts opts = {
-		.config = config,
-		.handlers = {.on_progress = on_check_progress, .on_text = on_check_text,
-			     .on_end = on_check_end, .arg = &check},
-	};
-	const struct timeval patience = {.tv_sec = CHECK_MS / 1000};
-	AUTO(error) struct error err = {0};
-	struct child *child = NULL;
+	struct precheck *precheck = precheck_new(
+		check.base, children, CHECK_MS,
+		&(struct precheck_handlers){
+			.on_complaint = on_complaint, .on_end = on_end, .arg = &check});
 
-	(void)signal(SIGPIPE, SIG_IGN); /* as the supervisor has it */
-	if (!child_start(children, &opts, &child, &err)) {
-		fprintf(stderr, "retentiond: the model check cannot be started: %s\n", err.text);
-		check.end = END_CRASHED;
-	} else {
-		(void)event_base_loopexit(check.base, &patience); /* without it, longer patience */
-		(void)event_base_dispatch(check.base); /* a failure leaves END_AWAY */
-	}
+	precheck_start(precheck, config);
+	if (precheck_busy(precheck))
+		(void)event_base_dispatch(check.base); /* a failure leaves END_CRASHED */
 	children_free(children);
+	precheck_free(precheck);
 	event_base_free(check.base);
-	if (check.end == END_AWAY)
-		fputs("retentiond: the database does not answer: the model was not checked\n", stderr);
 	return check.end == END_DONE || check.end == END_AWAY;
 }
 
@@ -178,7 +165,8 @@ int main(int argc, char *argv[])
 	if (!config)
 		return 1;
 	if (!schedule_set_timezone(config->timezone)) {
-		log_err("%s: the time zone \"%s\" is not installed", config->path, config->timezone);
+		log_err("%s: the time zone \"%s\" is not installed", config->path,
+			config->timezone);
 		talloc_free(config);
 		return 1;
 	}

@@ -26,7 +26,7 @@
 
 /* No zone has ever been further than this from UTC; its rules never change twice within a step. */
 #define OFFSET_MAX (16 * 3600)
-#define STEP 3600
+#define STEP (4 * 3600)
 
 /* The instants served: years 1 to 9999 or so, where no sum below can overflow. */
 #define INSTANT_MIN (-(int64_t)719162 * DAY)
@@ -237,12 +237,15 @@ enum star { STAR_MUST, STAR_MUST_NOT, STAR_MAY };
 
 static void print_field(FILE *out, const struct field *f, uint64_t bits, enum star star)
 {
+	/* Two values are better read as a list, where a list may stand. */
+	const int longest = star == STAR_MUST ? f->max + 1 : (f->max - f->min) / 2;
+
 	if (star != STAR_MUST_NOT) {
 		if (bits == bits_of_steps(f, 1)) {
 			fputc('*', out);
 			return;
 		}
-		for (int step = 2; step <= f->max; step++)
+		for (int step = 2; step <= longest; step++)
 			if (bits == bits_of_steps(f, step)) {
 				fprintf(out, "*/%d", step);
 				return;

@@ -28,24 +28,23 @@
  */
 #include "supervisor.h"
 
-#include "child.h"
 #include "clock.h"
 #include "dispatch.h"
 #include "log.h"
 #include "mem.h"
-#include "migrations.h"
 #include "notify.h"
 #include "pgwatch.h"
+#include "precheck.h"
 
 #include <event2/event.h>
 #include <signal.h>
 
 enum {
-	REFRESH_MS = 60000, /* for lost NOTIFYs, and for occurrences that were put off */
-	START_MS = 15000, /* READY is sent by then, with or without a database */
-	ONCE_AWAY_MS = 30000, /* --once: how long the database may be away */
+	REFRESH_S = 60, /* for lost NOTIFYs, and for occurrences that were put off */
+	START_S = 15, /* READY is sent by then, with or without a database */
+	ONCE_AWAY_S = 30, /* --once: how long the database may be away */
 	CHECK_MS = 60000, /* for a model check */
-	STOP_MS = 4000, /* from SIGTERM to SIGKILL for a child */
+	STOP_S = 4, /* from SIGTERM to SIGKILL for a child */
 	SIGNALS = 4,
 };
 
@@ -56,8 +55,7 @@ struct supervisor {
 	struct event_base *base;
 	struct event *signals[SIGNALS];
 	struct event *refresh; /* each minute */
-	struct event *patience; /* the end of START_MS, or of ONCE_AWAY_MS */
-	struct event *check_timer;
+	struct event *patience; /* the end of START_S, or of ONCE_AWAY_S */
 	struct event *stop_timer;
 	struct notify *notify;
 	struct children *children;
@@ -70,8 +68,7 @@ struct supervisor {
 	struct config *candidate; /* of the reload that waits for its check; NULL: none does */
 	bool reload_wanted;
 
-	struct child *check; /* of the candidate, else of config; NULL: none runs */
-	char *check_note;
+	struct precheck *check; /* of the candidate, else of config */
 	enum model_state model; /* of config */
 	bool schema_good;
 	bool policies_asked; /* what was last, of each */
@@ -88,16 +85,13 @@ struct supervisor {
 	int status;
 };
 
-static const char schema_sql[] =
-	"SELECT coalesce(max(version), 0) FROM retention.schema_version";
-
 static void proceed(struct supervisor *s);
 static void reload(struct supervisor *s);
-static void end_reload(struct supervisor *s, enum child_end end, const char *how);
+static void end_reload(struct supervisor *s, enum child_end end);
 
-static void arm(struct event *event, int ms)
+static void arm(struct event *event, int seconds)
 {
-	const struct timeval after = {.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
+	const struct timeval after = {.tv_sec = seconds};
 
 	if (event_add(event, &after) < 0)
 		must_alloc(NULL); /* the only way in which a timer can fail */
@@ -112,8 +106,9 @@ static void replace(char **text, const char *with)
 }
 
 /* The most important thing to know, in one line, for systemctl status. */
-static void tell_status(struct supervisor *s)
+static void tell_status(void *arg)
 {
+	const struct supervisor *s = arg;
 	AUTO(char_p) char *running = dispatch_status(s->dispatch);
 	const struct policy *policy = NULL;
 	char when[32];
@@ -128,7 +123,8 @@ static void tell_status(struct supervisor *s)
 	} else if (running) {
 		notify_status(s->notify, "%s", running);
 	} else if (s->model == MODEL_REFUSED) {
-		notify_status(s->notify, "the model is refused: nothing runs until a reload mends it");
+		notify_status(s->notify,
+			      "the model is refused: nothing runs until a reload mends it");
 	} else if (s->model == MODEL_UNKNOWN) {
 		notify_status(s->notify, "%s",
 			      pgwatch_up(s->watch) ? "checking the model" : "connecting");
@@ -149,11 +145,13 @@ static void become_ready(struct supervisor *s)
 	(void)event_del(s->patience); /* not pending is fine */
 	notify_ready(s->notify);
 	log_event(LOG_INFO, KIND_STARTED, NULL, "ready: %s", notify_last_status(s->notify));
+	if (s->reload_wanted)
+		reload(s);
 }
 
 static void end_when_alone(struct supervisor *s)
 {
-	if (!s->check && !dispatch_busy(s->dispatch))
+	if (!precheck_busy(s->check) && !dispatch_busy(s->dispatch))
 		(void)event_base_loopbreak(s->base); /* a flag: cannot fail */
 }
 
@@ -167,9 +165,8 @@ static void stop(struct supervisor *s, int status)
 	notify_stopping(s->notify);
 	tell_status(s);
 	dispatch_stop(s->dispatch, false);
-	if (s->check)
-		child_stop(s->check, true); /* it only reads */
-	arm(s->stop_timer, STOP_MS);
+	precheck_stop(s->check);
+	arm(s->stop_timer, STOP_S);
 	end_when_alone(s);
 }
 
@@ -186,24 +183,15 @@ static void take_trouble(struct supervisor *s, const char *why)
 
 /* The model check. */
 
-static void on_check_progress(void *arg, const struct progress *progress)
+static void on_check_complaint(void *arg, const char *text)
 {
-	(void)arg, (void)progress; /* it has none */
-}
+	const struct supervisor *s = arg;
 
-static void on_check_text(void *arg, enum child_word word, const char *text)
-{
-	struct supervisor *s = arg;
-
-	if (word == WORD_COMPLAINT)
-		log_event(LOG_ERR, s->candidate ? KIND_RELOAD_REFUSED : KIND_GENERAL, NULL, "%s",
-			  text);
-	else if (word == WORD_NOTE)
-		replace(&s->check_note, text);
+	log_event(LOG_ERR, s->candidate ? KIND_RELOAD_REFUSED : KIND_GENERAL, NULL, "%s", text);
 }
 
 /* Of the generation in force: at start, or when the database is back. */
-static void take_check(struct supervisor *s, enum child_end end, const char *how)
+static void take_check(struct supervisor *s, enum child_end end)
 {
 	switch (end) {
 	case END_DONE:
@@ -219,13 +207,7 @@ static void take_check(struct supervisor *s, enum child_end end, const char *how
 		/* Lost between our connection and the child's; each minute asks again. */
 		become_ready(s);
 		break;
-	case END_FAILED:
-	case END_STOPPED:
-	case END_SAVED:
-	case END_TAKEN:
-	case END_CRASHED:
-		log_err("the model could not be checked: %s%s%s", how, *s->check_note ? ": " : "",
-			s->check_note);
+	default:
 		break;
 	}
 	if (!s->ready)
@@ -237,85 +219,34 @@ static void on_check_end(void *arg, enum child_end end, const char *how)
 {
 	struct supervisor *s = arg;
 
-	s->check = NULL;
-	(void)event_del(s->check_timer); /* not pending is fine */
 	if (s->stopping) {
 		end_when_alone(s);
 		return;
 	}
+	if (end != END_DONE && end != END_REFUSED && end != END_AWAY)
+		log_err("the model could not be checked: %s", how);
 	if (s->candidate)
-		end_reload(s, end, how);
+		end_reload(s, end);
 	else
-		take_check(s, end, how);
+		take_check(s, end);
 	if (s->reload_wanted)
 		reload(s);
 }
 
-static void start_check(struct supervisor *s, const struct config *config)
-{
-	AUTO(error) struct error err = {0};
-	const struct child_opts opts = {
-		.config = config,
-		.handlers = {.on_progress = on_check_progress, .on_text = on_check_text,
-			     .on_end = on_check_end, .arg = s},
-	};
-
-	replace(&s->check_note, "");
-	arm(s->check_timer, CHECK_MS);
-	if (!child_start(s->children, &opts, &s->check, &err))
-		on_check_end(s, END_CRASHED, err.text);
-}
-
-static void on_check_timer(evutil_socket_t fd, short what, void *arg)
-{
-	struct supervisor *s = arg;
-
-	(void)fd, (void)what; /* a timer */
-	if (s->check)
-		child_stop(s->check, true); /* it only reads */
-}
-
 /* The connection. */
-
-static bool missing_schema(const PGresult *res)
-{
-	const char *sqlstate = PQresultErrorField(res, PG_DIAG_SQLSTATE);
-
-	return sqlstate && (strcmp(sqlstate, "42P01") == 0 || strcmp(sqlstate, "3F000") == 0);
-}
 
 static void on_schema(void *arg, int64_t tag, const PGresult *res)
 {
 	struct supervisor *s = arg;
-	AUTO(char_p) char *text = NULL;
-	const char *why = NULL;
-	long version = 0;
+	AUTO(char_p) char *why = res ? precheck_schema(res) : NULL;
 
 	(void)tag; /* there is one question */
 	if (!res || s->stopping)
 		return; /* lost: on_down tells, and on_up asks again */
-	if (pgwatch_ok(res, &why)) {
-		version = strtol(PQgetvalue(res, 0, 0), NULL, 10); /* an int, always */
-	} else if (!missing_schema(res)) {
-		take_trouble(s, why);
-		return;
-	}
-	s->schema_good = version == RETENTION_SCHEMA_VERSION;
-	if (s->schema_good) {
-		take_trouble(s, "");
+	s->schema_good = !why;
+	take_trouble(s, why ? why : "");
+	if (s->schema_good)
 		proceed(s);
-		return;
-	}
-	if (asprintf(&text,
-		     version == 0 ? "schema retention is missing: run retentionctl migrate"
-		     : version < RETENTION_SCHEMA_VERSION
-			     ? "schema retention is at version %ld, this program needs %d: run "
-			       "retentionctl migrate"
-			     : "schema retention is at version %ld, this program knows %d: install "
-			       "the newer retentiond",
-		     version, RETENTION_SCHEMA_VERSION) < 0)
-		must_alloc(NULL);
-	take_trouble(s, text);
 }
 
 /* What was learnt over a connection does not outlive it: the server may be another by now. */
@@ -337,7 +268,7 @@ static void on_up(void *arg)
 	if (s->once)
 		(void)event_del(s->patience); /* not pending is fine */
 	forget_database(s);
-	pgwatch_query(s->watch, schema_sql, 0, NULL, on_schema, s, 0);
+	pgwatch_query(s->watch, precheck_schema_sql, 0, NULL, on_schema, s, 0);
 	tell_status(s);
 }
 
@@ -347,15 +278,13 @@ static void on_down(void *arg, const char *why)
 
 	if (s->stopping)
 		return;
-	if (!s->away)
-		log_event(LOG_WARNING, KIND_DATABASE_AWAY, NULL, "waiting for the database: %s", why);
-	else
-		log_debug("still waiting for the database: %s", why);
+	log_event(s->away ? LOG_DEBUG : LOG_WARNING, KIND_DATABASE_AWAY, NULL,
+		  "waiting for the database: %s", why);
 	s->away = true;
 	replace(&s->away_why, why);
 	forget_database(s);
 	if (s->once && !evtimer_pending(s->patience, NULL))
-		arm(s->patience, ONCE_AWAY_MS);
+		arm(s->patience, ONCE_AWAY_S);
 	become_ready(s);
 }
 
@@ -368,9 +297,10 @@ static void on_notify(void *arg, const char *payload)
 static void connect_database(struct supervisor *s)
 {
 	pgwatch_free(s->watch);
-	s->watch = pgwatch_new(s->base, s->config->conninfo,
-			       &(struct pgwatch_handlers){.on_up = on_up, .on_down = on_down,
-							  .on_notify = on_notify, .arg = s});
+	s->watch = pgwatch_new(
+		s->base, s->config->conninfo,
+		&(struct pgwatch_handlers){
+			.on_up = on_up, .on_down = on_down, .on_notify = on_notify, .arg = s});
 }
 
 /* What is due, and what can run. */
@@ -381,7 +311,7 @@ static void proceed(struct supervisor *s)
 	if (s->stopping || !pgwatch_up(s->watch))
 		return;
 	if (!s->schema_good) {
-		pgwatch_query(s->watch, schema_sql, 0, NULL, on_schema, s, 0);
+		pgwatch_query(s->watch, precheck_schema_sql, 0, NULL, on_schema, s, 0);
 	} else if (s->model == MODEL_GOOD) {
 		dispatch_allow(s->dispatch, true);
 		if (s->policies_asked)
@@ -390,15 +320,17 @@ static void proceed(struct supervisor *s)
 			clock_ask(s->clock);
 		s->policies_asked = true;
 		dispatch_refresh(s->dispatch);
-	} else if (s->model == MODEL_UNKNOWN && !s->check && !s->candidate) {
-		start_check(s, s->config);
+	} else if (s->model == MODEL_UNKNOWN && !precheck_busy(s->check)) {
+		precheck_start(s->check, s->config);
 	}
 	tell_status(s);
 }
 
 /* --once: nothing runs and nothing can be started.  Is that all? */
-static void end_once(struct supervisor *s)
+static void on_idle(void *arg)
 {
+	struct supervisor *s = arg;
+
 	if (!s->once || s->stopping || !clock_settled(s->clock) || s->model != MODEL_GOOD)
 		return;
 	if (s->ran && clock_has_blocked(s->clock)) {
@@ -411,14 +343,6 @@ static void end_once(struct supervisor *s)
 	stop(s, s->failed ? 1 : 0);
 }
 
-static void on_clock_begun(void *arg, const struct policy *policy, int64_t job)
-{
-	struct supervisor *s = arg;
-
-	log_debug("policy %s is due: job %lld", policy->name, (long long)job);
-	dispatch_refresh(s->dispatch);
-}
-
 static void on_clock_trouble(void *arg, const char *why)
 {
 	struct supervisor *s = arg;
@@ -427,17 +351,12 @@ static void on_clock_trouble(void *arg, const char *why)
 	take_trouble(s, why);
 }
 
-static void on_clock_settled(void *arg)
+static void on_clock_settled(void *arg, bool begun)
 {
-	struct supervisor *s = arg;
+	const struct supervisor *s = arg;
 
-	if (s->once)
-		dispatch_refresh(s->dispatch); /* whose answer ends it, when nothing can be run */
-	tell_status(s);
-}
-
-static void on_change(void *arg)
-{
+	if (begun || s->once) /* which ends when nothing can be run */
+		dispatch_refresh(s->dispatch);
 	tell_status(arg);
 }
 
@@ -451,11 +370,6 @@ static void on_job_ended(void *arg, bool good)
 		end_when_alone(s);
 	else if (!s->once && s->policies_asked)
 		clock_retry(s->clock); /* an occurrence may have been put off for this pass */
-}
-
-static void on_idle(void *arg)
-{
-	end_once(arg);
 }
 
 static void on_dispatch_trouble(void *arg, const char *why)
@@ -480,29 +394,23 @@ static void accept_candidate(struct supervisor *s, bool checked)
 	(void)schedule_set_timezone(s->config->timezone); /* config_load() found it */
 	if (moved)
 		connect_database(s);
-	s->policies_asked = false;
 	dispatch_set(s->dispatch, s->config, s->watch, moved);
-	dispatch_allow(s->dispatch, false);
-	clock_set(s->clock, s->config, s->watch);
+	forget_database(s);
 	talloc_free(old);
 	log_event(LOG_INFO, KIND_RELOADED, NULL, "reloaded %s: %zu policies%s", s->config->path,
 		  s->config->n_policies,
 		  checked ? "" : "; the model will be checked before the next job");
 }
 
-static void end_reload(struct supervisor *s, enum child_end end, const char *how)
+static void end_reload(struct supervisor *s, enum child_end end)
 {
 	if (end == END_DONE || end == END_AWAY) {
 		accept_candidate(s, end == END_DONE);
 	} else {
-		if (end == END_REFUSED)
-			log_event(LOG_ERR, KIND_RELOAD_REFUSED, NULL,
-				  "%s is refused with its model: the configuration stays as it was",
-				  s->config->path);
-		else
-			log_event(LOG_ERR, KIND_RELOAD_REFUSED, NULL,
-				  "the model could not be checked (%s%s%s): the configuration stays "
-				  "as it was", how, *s->check_note ? ": " : "", s->check_note);
+		log_event(LOG_ERR, KIND_RELOAD_REFUSED, NULL,
+			  "%s is refused, its model %s: the configuration stays as it was",
+			  s->config->path,
+			  end == END_REFUSED ? "does not hold" : "could not be checked");
 		talloc_free(s->candidate);
 		s->candidate = NULL;
 	}
@@ -515,8 +423,8 @@ static void reload(struct supervisor *s)
 {
 	AUTO(complaints) struct complaints c = {0};
 
-	s->reload_wanted = s->check;
-	if (s->check || s->stopping)
+	s->reload_wanted = precheck_busy(s->check) || !s->ready;
+	if (s->reload_wanted || s->stopping)
 		return;
 	notify_reloading(s->notify);
 	s->candidate = config_load(s->config->path, &c);
@@ -528,10 +436,11 @@ static void reload(struct supervisor *s)
 		log_event(LOG_ERR, KIND_RELOAD_REFUSED, NULL,
 			  "%s is refused: the configuration stays as it was", s->config->path);
 		notify_ready(s->notify);
-	} else if (pgwatch_up(s->watch) || strcmp(s->config->conninfo, s->candidate->conninfo) != 0) {
-		start_check(s, s->candidate);
+	} else if (pgwatch_up(s->watch) ||
+		   strcmp(s->config->conninfo, s->candidate->conninfo) != 0) {
+		precheck_start(s->check, s->candidate);
 	} else {
-		end_reload(s, END_AWAY, "");
+		end_reload(s, END_AWAY);
 	}
 }
 
@@ -571,43 +480,22 @@ static void on_stop_timer(evutil_socket_t fd, short what, void *arg)
 	dispatch_stop(s->dispatch, true);
 }
 
-static void print_time(int64_t at, char *ret_text, size_t size)
-{
-	if (at)
-		clock_print(at, ret_text, size);
-	else
-		(void)snprintf(ret_text, size, "not known");
-}
-
 static void on_sigusr1(evutil_socket_t fd, short what, void *arg)
 {
 	struct supervisor *s = arg;
-	char last_text[32], next_text[32];
-	int64_t last, next;
+	char loaded[32];
 
 	(void)fd, (void)what; /* the signal is known */
-	print_time(s->loaded_at, last_text, sizeof(last_text));
+	clock_print(s->loaded_at, loaded, sizeof(loaded));
 	log_event(LOG_INFO, KIND_STATE, NULL, "state: %s", notify_last_status(s->notify));
 	log_event(LOG_INFO, KIND_STATE, NULL, "state: %s loaded at %s, %zu policies, model %s%s",
-		  s->config->path, last_text, s->config->n_policies, model_names[s->model],
+		  s->config->path, loaded, s->config->n_policies, model_names[s->model],
 		  s->candidate ? ", a reload is being checked" : "");
 	log_event(LOG_INFO, KIND_STATE, NULL, "state: database %s, schema %s%s%s",
 		  pgwatch_up(s->watch) ? "connected" : "away",
 		  s->schema_good ? "as expected" : "not known to be as expected",
 		  s->away ? ": " : "", s->away ? s->away_why : "");
-	for (size_t i = 0; i < s->config->n_policies; i++) {
-		const struct policy *policy = &s->config->policies[i];
-
-		clock_times(s->clock, i, &last, &next);
-		print_time(last, last_text, sizeof(last_text));
-		print_time(next, next_text, sizeof(next_text));
-		log_event(LOG_INFO, KIND_STATE,
-			  &(struct log_fields){.policy = policy->name,
-					       .action = action_name(policy->action)},
-			  "state: policy %s (%s, %s)%s: last %s, next %s", policy->name,
-			  action_name(policy->action), policy->schedule_text,
-			  policy->enabled ? "" : " is not enabled", last_text, next_text);
-	}
+	clock_log_state(s->clock);
 	dispatch_log_state(s->dispatch);
 }
 
@@ -622,12 +510,10 @@ static void on_patience(evutil_socket_t fd, short what, void *arg)
 	struct supervisor *s = arg;
 
 	(void)fd, (void)what; /* a timer */
-	if (s->once) {
-		log_err("the database is away: %s", s->away_why);
-		stop(s, 1);
-	} else {
+	if (s->once)
+		take_trouble(s, "the database is away");
+	else
 		become_ready(s);
-	}
 }
 
 static void add_events(struct supervisor *s)
@@ -639,7 +525,7 @@ static void add_events(struct supervisor *s)
 			      {SIGTERM, on_sigterm},
 			      {SIGINT, on_sigterm},
 			      {SIGUSR1, on_sigusr1}};
-	const struct timeval minute = {.tv_sec = REFRESH_MS / 1000};
+	const struct timeval minute = {.tv_sec = REFRESH_S};
 
 	for (int i = 0; i < SIGNALS; i++) {
 		s->signals[i] = must_alloc(
@@ -651,9 +537,8 @@ static void add_events(struct supervisor *s)
 	if (event_add(s->refresh, &minute) < 0)
 		must_alloc(NULL); /* likewise */
 	s->patience = must_alloc(evtimer_new(s->base, on_patience, s));
-	s->check_timer = must_alloc(evtimer_new(s->base, on_check_timer, s));
 	s->stop_timer = must_alloc(evtimer_new(s->base, on_stop_timer, s));
-	arm(s->patience, s->once ? ONCE_AWAY_MS : START_MS);
+	arm(s->patience, s->once ? ONCE_AWAY_S : START_S);
 }
 
 static void supervisor_free(struct supervisor *s)
@@ -661,6 +546,7 @@ static void supervisor_free(struct supervisor *s)
 	/* Those that call back first. */
 	pgwatch_free(s->watch);
 	children_free(s->children);
+	precheck_free(s->check);
 	dispatch_free(s->dispatch);
 	clock_free(s->clock);
 	notify_free(s->notify);
@@ -668,12 +554,10 @@ static void supervisor_free(struct supervisor *s)
 		event_free(s->signals[i]);
 	event_free(s->refresh);
 	event_free(s->patience);
-	event_free(s->check_timer);
 	event_free(s->stop_timer);
 	event_base_free(s->base);
 	talloc_free(s->candidate);
 	talloc_free(s->config);
-	free(s->check_note);
 	free(s->away_why);
 	free(s->trouble);
 }
@@ -681,30 +565,30 @@ static void supervisor_free(struct supervisor *s)
 int supervisor_run(const struct supervisor_opts *opts)
 {
 	struct supervisor s = {.config = opts->config, .once = opts->once};
-	const struct clock_handlers clock_handlers = {.on_begun = on_clock_begun,
-						      .on_trouble = on_clock_trouble,
-						      .on_settled = on_clock_settled,
-						      .arg = &s};
-	const struct dispatch_handlers dispatch_handlers = {.on_change = on_change,
+	const struct clock_handlers clock_handlers = {
+		.on_trouble = on_clock_trouble, .on_settled = on_clock_settled, .arg = &s};
+	const struct dispatch_handlers dispatch_handlers = {.on_change = tell_status,
 							    .on_ended = on_job_ended,
 							    .on_idle = on_idle,
 							    .on_trouble = on_dispatch_trouble,
 							    .arg = &s};
+	const struct precheck_handlers check_handlers = {
+		.on_complaint = on_check_complaint, .on_end = on_check_end, .arg = &s};
 
 	(void)signal(SIGPIPE, SIG_IGN); /* a server that has gone is an error of send(2) */
 	s.base = must_alloc(event_base_new());
 	s.loaded_at = clock_now();
-	s.check_note = xstrdup("");
 	s.away_why = xstrdup("no answer");
 	s.trouble = xstrdup("");
 	add_events(&s);
 	s.notify = notify_new(s.base);
 	s.children = children_new(s.base);
-	s.clock = must_alloc(clock_new(s.base, &clock_handlers, s.once));
+	s.clock = clock_new(s.base, &clock_handlers, s.once);
+	s.check = precheck_new(s.base, s.children, CHECK_MS, &check_handlers);
 	s.dispatch = dispatch_new(s.base, s.children, &dispatch_handlers, s.once);
 	connect_database(&s);
 	dispatch_set(s.dispatch, s.config, s.watch, false);
-	clock_set(s.clock, s.config, s.watch);
+	forget_database(&s);
 	log_event(LOG_INFO, KIND_STARTED, NULL, "started with %s: %zu policies", s.config->path,
 		  s.config->n_policies);
 	if (event_base_dispatch(s.base) < 0)

@@ -1,0 +1,35 @@
+/*
+ * A configuration is refused with a reason, or prints to a text that gives the same again.
+ * Run it with -detect_leaks=0 and ASAN_OPTIONS=detect_leaks=0: libconfig loses the string at hand when
+ * it meets a syntax error.
+ */
+#include "config.h"
+#include "mem.h"
+
+#include <assert.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	char *text = strndup((const char *)data, size);
+	struct complaints c = {0};
+	struct config *config = config_parse_text("fuzz.conf", text, &c);
+
+	assert((config == NULL) == (c.n > 0));
+	if (config) {
+		char *printed = config_print(config), *reprinted;
+		struct config *again = config_parse_text("again.conf", printed, &c);
+
+		assert(again);
+		reprinted = config_print(again);
+		assert(strcmp(printed, reprinted) == 0);
+		free(printed);
+		free(reprinted);
+		talloc_free(again);
+	}
+	talloc_free(config);
+	complaints_clear(&c);
+	free(text);
+	return 0;
+}

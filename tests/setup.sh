@@ -1,0 +1,60 @@
+#!/bin/sh
+# Installs what is missing of the Debian packages that a target needs: setup.sh build|demo|check|lint
+# As root or through sudo; elsewhere it prints the list and fails.
+set -eu
+
+build="gcc make pkg-config libc6-dev libevent-dev libpq-dev libconfig-dev libsystemd-dev libtalloc-dev libssl-dev"
+server="postgresql postgresql-client time"
+check="libcmocka-dev python3 python3-pytest python3-pytest-xdist python3-psycopg2 systemd systemd-container dbus"
+lint="clang-format clang-tidy clang cppcheck shellcheck mandoc"
+
+case ${1:-} in
+build) want=$build ;;
+demo) want="$build $server" ;;
+check) want="$build $server $check" ;;
+lint) want="$build $lint" ;;
+*)
+	echo "usage: $0 build|demo|check|lint" >&2
+	exit 2
+	;;
+esac
+
+if ! command -v dpkg-query >/dev/null 2>&1; then
+	echo "This is no Debian: install what these Debian packages hold, then run make again:" >&2
+	echo "  $want" >&2
+	# What is there already may be enough: the compiler will say.
+	command -v pkg-config >/dev/null 2>&1 && pkg-config --exists libevent libpq libconfig libsystemd talloc libcrypto && exit 0
+	exit 1
+fi
+
+missing=
+for package in $want; do
+	case $(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null || true) in
+	installed) ;;
+	*) missing="$missing $package" ;;
+	esac
+done
+[ -n "$missing" ] || exit 0
+
+if [ "$(id -u)" = 0 ]; then
+	as_root=
+elif command -v sudo >/dev/null 2>&1; then
+	as_root=sudo
+else
+	echo "Packages are missing, and this is neither root nor is there sudo.  As root:" >&2
+	echo "  apt-get install --no-install-recommends$missing" >&2
+	exit 1
+fi
+echo "installing:$missing"
+# A private server is all that is wanted: Debian's package need not make a cluster of its own.
+if [ ! -e /etc/postgresql-common/createcluster.conf ] && ! command -v pg_lsclusters >/dev/null 2>&1; then
+	$as_root mkdir -p /etc/postgresql-common
+	echo "create_main_cluster = false" | $as_root tee /etc/postgresql-common/createcluster.conf >/dev/null
+fi
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+# shellcheck disable=SC2086 # one word a package
+if ! { $as_root apt-get update && $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $missing; } >"$log" 2>&1; then
+	tail -n 20 "$log" >&2
+	exit 1
+fi
