@@ -41,11 +41,11 @@ ALL_LDFLAGS = -pthread $(LDFLAGS) $(if $(filter sanitize,$(VARIANT)),-fsanitize=
 comma := ,
 
 UNDER = error log units schedule model config config_text config_setting config_model config_print
-RETENTIOND = retentiond supervisor child pgwatch clock notify $(UNDER)
+RETENTIOND = retentiond supervisor dispatch precheck child pgwatch clock notify $(UNDER)
 JOB = retention-job job job_finish worker batch keys throttle stop report check catalog catalog_check \
 	plan plan_due fate sql archive manifest journal db failpoint $(UNDER)
-CTL = retentionctl ctl_migrate ctl_action ctl_journal ctl_archive ctl_policy output migrations \
-	manifest journal db $(UNDER)
+CTL = retentionctl ctl_migrate ctl_action ctl_journal ctl_archive output migrations \
+	db $(UNDER)
 PROGRAMS = $(B)/retentiond $(B)/retention-job $(B)/retentionctl
 
 all: $(PROGRAMS)

@@ -13,8 +13,8 @@
  *   after     only our memory of it is lost: the next session reads all from the database.
  *
  * Locks are taken in one order: the worker's own, the subjects in key order and SKIP LOCKED, then
- * what hangs off them, top down and in key order.  A row below that somebody else holds is waited
- * for half a second (lock_timeout, below deadlock_timeout, so that we are the one who gives way).
+ * what hangs off them as it is erased.  A row below that somebody else holds is waited for half a
+ * second (lock_timeout, below deadlock_timeout, so that we are the one who gives way).
  */
 #include "batch.h"
 

@@ -349,9 +349,9 @@ void catalog_check(const struct model *model, const struct catalog *catalog, str
 	check_dates(model, catalog, c);
 	check_rules(model, catalog, c);
 	for (size_t i = 0; i < catalog->n_keys; i++) {
-		check_key(model, catalog, &catalog->keys[i], ACTION_DELETE_CONTACTS, c);
-		if (model_can_anonymize(model, ACTION_ANONYMIZE_CONTACTS))
-			check_key(model, catalog, &catalog->keys[i], ACTION_ANONYMIZE_CONTACTS, c);
+		for (enum action a = ACTION_DELETE_CONTACTS; a < ACTION_COUNT; a++)
+			if (a == ACTION_DELETE_CONTACTS || model_can_anonymize(model, a))
+				check_key(model, catalog, &catalog->keys[i], a, c);
 		check_key_index(model, catalog, &catalog->keys[i], c);
 	}
 	for (size_t i = 0; i < model->n_tables; i++) {

@@ -96,7 +96,7 @@ bool check_action(struct db *db, const struct config *config, const struct polic
 	    (action == ACTION_ANONYMIZE_CONTACTS || action == ACTION_ANONYMIZE_REQUESTS)) {
 		complain(c, &config->model.place,
 			 "model: %s needs column rules (set, clear, json, keep) on \"contact\" and "
-			 "\"request\"",
+			 "\"request\", and anonymize or rules on every table below",
 			 action_name(action));
 		return false;
 	}

@@ -22,12 +22,9 @@
 
 #define CONFIG(member) offsetof(struct config, member)
 static const struct setting_spec top_specs[] = {
-	{.key = "database"},
-	{.key = "archives"},
-	{.key = "limits"},
-	{.key = "model"},
-	{.key = "policies"},
-	{.key = "four_eyes", .kind = VALUE_BOOL, .offset = CONFIG(four_eyes)},
+	{.key = "database"}, {.key = "archives"},
+	{.key = "limits"},   {.key = "model"},
+	{.key = "policies"}, {.key = "four_eyes", .kind = VALUE_BOOL, .offset = CONFIG(four_eyes)},
 };
 static const struct setting_spec database_specs[] = {
 	{.key = "conninfo", .kind = VALUE_NAME, .offset = CONFIG(conninfo), .required = true},
@@ -41,15 +38,29 @@ static const struct setting_spec archives_specs[] = {
 };
 static const struct setting_spec limits_specs[] = {
 	{.key = "workers", .kind = VALUE_INT, .offset = CONFIG(workers), .min = 1, .max = 16},
-	{.key = "batch_rows", .kind = VALUE_INT, .offset = CONFIG(batch_rows), .min = 1,
+	{.key = "batch_rows",
+	 .kind = VALUE_INT,
+	 .offset = CONFIG(batch_rows),
+	 .min = 1,
 	 .max = 1000000},
-	{.key = "batch_time", .kind = VALUE_DURATION, .offset = CONFIG(batch_time_ms), .min = 10,
+	{.key = "batch_time",
+	 .kind = VALUE_DURATION,
+	 .offset = CONFIG(batch_time_ms),
+	 .min = 10,
 	 .max = 60 * 1000},
-	{.key = "rows_per_second", .kind = VALUE_INT64, .offset = CONFIG(rows_per_second), .min = 0,
+	{.key = "rows_per_second",
+	 .kind = VALUE_INT64,
+	 .offset = CONFIG(rows_per_second),
+	 .min = 0,
 	 .max = 1000000000},
-	{.key = "max_replica_lag", .kind = VALUE_DURATION, .offset = CONFIG(max_replica_lag_ms),
-	 .min = 0, .max = 24 * 3600 * 1000},
-	{.key = "window", .kind = VALUE_WINDOW, .offset = CONFIG(window),
+	{.key = "max_replica_lag",
+	 .kind = VALUE_DURATION,
+	 .offset = CONFIG(max_replica_lag_ms),
+	 .min = 0,
+	 .max = 24 * 3600 * 1000},
+	{.key = "window",
+	 .kind = VALUE_WINDOW,
+	 .offset = CONFIG(window),
 	 .given = CONFIG(has_window)},
 	{.key = "max_share", .kind = VALUE_SHARE, .offset = CONFIG(max_share)},
 };
@@ -80,8 +91,8 @@ void complain(struct complaints *c, const struct place *at, const char *fmt, ...
 	if (!c->ctx)
 		c->ctx = must_alloc(talloc_new(NULL));
 	c->lines = t_grow(c->ctx, c->lines, char *, c->n + 1);
-	c->lines[c->n++] = at->line ? t_printf(c->ctx, "%s:%d: %s", at->file, at->line, text) :
-				      t_printf(c->ctx, "%s: %s", at->file, text);
+	c->lines[c->n++] = at->line ? t_printf(c->ctx, "%s:%d: %s", at->file, at->line, text)
+				    : t_printf(c->ctx, "%s: %s", at->file, text);
 }
 
 void complaints_clear(struct complaints *c)
@@ -92,21 +103,23 @@ void complaints_clear(struct complaints *c)
 }
 
 /*
- * A password in a file that -t -v prints and support gets mailed is a password lost.  What libpq says
- * of a string that it cannot read may quote it, so that it is not repeated here.
+ * A password in a file that -t -v prints and support gets mailed is a password lost.  What libpq
+ * says of a string that it cannot read may quote it, so that it is not repeated here.
  */
 static void check_conninfo(struct reader *r, const config_setting_t *s, const char *conninfo)
 {
 	PQconninfoOption *options = PQconninfoParse(conninfo, NULL);
 
 	if (!options)
-		reader_complain(r, s, "database: conninfo is no connection string: \"key=value "
-				      "key=value\" or a postgresql:// address");
+		reader_complain(r, s,
+				"database: conninfo is no connection string: \"key=value "
+				"key=value\" or a postgresql:// address");
 	for (const PQconninfoOption *o = options; o && o->keyword; o++)
 		if (strcmp(o->keyword, "password") == 0 && o->val)
-			reader_complain(r, s, "database: conninfo holds a password: put it into "
-					      "~/.pgpass of the daemon's user, or a systemd "
-					      "credential with passfile=");
+			reader_complain(r, s,
+					"database: conninfo holds a password: put it into "
+					"~/.pgpass of the daemon's user, or a systemd "
+					"credential with passfile=");
 	PQconninfoFree(options);
 }
 
@@ -119,8 +132,9 @@ static void read_delimiter(struct reader *r, const config_setting_t *s, char *re
 	    !strchr("\"\\", *text))
 		*ret = *text;
 	else
-		reader_complain(r, s, "archives: delimiter must be one ASCII character, a tab or "
-				      "punctuation, and neither a double quote nor a backslash");
+		reader_complain(r, s,
+				"archives: delimiter must be one ASCII character, a tab or "
+				"punctuation, and neither a double quote nor a backslash");
 }
 
 /* A group at the top; NULL when it is not there, or no group. */
@@ -148,10 +162,11 @@ static void read_groups(struct reader *r, const config_setting_t *root, struct c
 			check_conninfo(r, config_setting_get_member(group, "conninfo"),
 				       config->conninfo);
 		if (config->timezone && !schedule_timezone_exists(config->timezone))
-			reader_complain(r, config_setting_get_member(group, "timezone"),
-					"database: timezone \"%s\": this system's zone database has "
-					"no such zone; \"Europe/Paris\" is one",
-					config->timezone);
+			reader_complain(
+				r, config_setting_get_member(group, "timezone"),
+				"database: timezone \"%s\": this system's zone database has "
+				"no such zone; \"Europe/Paris\" is one",
+				config->timezone);
 	}
 	group = top_group(r, root, "archives");
 	config->archives_place = reader_place(r, group);
@@ -201,14 +216,16 @@ static void read_action(struct reader *r, const config_setting_t *group, const c
 	if (policy->archive == ARCHIVE_MODE_COUNT || policy->action == ACTION_COUNT)
 		return;
 	if (policy->action == ACTION_EXPORT && policy->archive == ARCHIVE_NONE)
-		reader_complain(r, archive, "%s: archive \"none\": an export is its archive: say "
-					    "listed or full",
+		reader_complain(r, archive,
+				"%s: archive \"none\": an export is its archive: say "
+				"listed or full",
 				what);
 	if ((policy->action == ACTION_ANONYMIZE_CONTACTS ||
 	     policy->action == ACTION_ANONYMIZE_REQUESTS) &&
 	    policy->archive != ARCHIVE_NONE)
-		reader_complain(r, archive, "%s: archive \"%s\": an anonymization leaves nothing to "
-					    "go back to: leave archive out",
+		reader_complain(r, archive,
+				"%s: archive \"%s\": an anonymization leaves nothing to "
+				"go back to: leave archive out",
 				what, archive_mode_name(policy->archive));
 }
 
@@ -221,12 +238,14 @@ static void read_without_requests(struct reader *r, const config_setting_t *s, c
 		return;
 	policy->without_requests = true;
 	if (policy->action == ACTION_ANONYMIZE_REQUESTS)
-		reader_complain(r, s, "%s: without_requests is about contacts: "
-				      "anonymize_requests treats requests",
+		reader_complain(r, s,
+				"%s: without_requests is about contacts: "
+				"anonymize_requests treats requests",
 				what);
 	else if (model->contact && !model->contact->created)
-		reader_complain(r, s, "%s: without_requests needs created in table \"contact\" of "
-				      "the model",
+		reader_complain(r, s,
+				"%s: without_requests needs created in table \"contact\" of "
+				"the model",
 				what);
 }
 
@@ -235,24 +254,25 @@ static void read_policy(struct reader *r, const config_setting_t *group, struct 
 {
 	const config_setting_t *s = config_setting_get_member(group, "name");
 	const char *name = s ? config_setting_get_string(s) : NULL;
-	char *what = name && is_policy_name(name) ?
-			     t_printf(config, "policy \"%s\"", name) :
-			     t_printf(config, "policy %zu", config->n_policies + 1);
+	char *what = name && is_policy_name(name)
+			     ? t_printf(config, "policy \"%s\"", name)
+			     : t_printf(config, "policy %zu", config->n_policies + 1);
 	const char *why;
 
 	*policy = (struct policy){.place = reader_place(r, group), .enabled = true};
 	settings_read(r, group, what, policy_specs, COUNT(policy_specs), policy);
 	if (policy->name && !is_policy_name(policy->name))
-		reader_complain(r, s, "%s: name \"%s\" is not 1 to 63 letters, digits, dots, - and _",
+		reader_complain(r, s,
+				"%s: name \"%s\" is not 1 to 63 letters, digits, dots, - and _",
 				what, policy->name);
 	for (size_t i = 0; policy->name && i < config->n_policies; i++)
-		if (config->policies[i].name &&
-		    strcmp(config->policies[i].name, policy->name) == 0)
+		if (config->policies[i].name && strcmp(config->policies[i].name, policy->name) == 0)
 			reader_complain(r, s, "%s: there is one of that name already, at %s:%d",
 					what, config->policies[i].place.file,
 					config->policies[i].place.line);
 	read_action(r, group, what, policy);
-	if (policy->schedule_text && !schedule_parse(policy->schedule_text, &policy->schedule, &why))
+	if (policy->schedule_text &&
+	    !schedule_parse(policy->schedule_text, &policy->schedule, &why))
 		reader_complain(r, config_setting_get_member(group, "schedule"),
 				"%s: schedule \"%s\": %s", what, policy->schedule_text, why);
 	s = config_setting_get_member(group, "without_requests");
@@ -271,8 +291,9 @@ static void read_policies(struct reader *r, const config_setting_t *list, struct
 	if (config_setting_is_array(list) && config_setting_length(list) == 0)
 		return;
 	if (n < 0 || n > N_POLICIES_MAX) {
-		reader_complain(r, list, "policies must be a list of at most %d groups: ( { ... }, "
-					 "{ ... } )",
+		reader_complain(r, list,
+				"policies must be a list of at most %d groups: ( { ... }, "
+				"{ ... } )",
 				N_POLICIES_MAX);
 		return;
 	}
@@ -364,8 +385,8 @@ static struct config *config_new(const char *path, const char *text)
 
 	config->path = t_strdup(config, path);
 	/* libconfig takes a comment only when a newline ends it. */
-	config->text = length && text[length - 1] == '\n' ? t_strdup(config, text) :
-							     t_printf(config, "%s\n", text);
+	config->text = length && text[length - 1] == '\n' ? t_strdup(config, text)
+							  : t_printf(config, "%s\n", text);
 	config->delimiter = ';';
 	config->bom = true;
 	config->workers = 2;

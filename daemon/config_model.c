@@ -45,9 +45,9 @@ static const struct setting_spec table_specs[] = {
 /* What the second pass needs of a table beside the table. */
 struct draft {
 	const config_setting_t *setting;
-	char *what;	    /* 'model: table "x"' */
+	char *what; /* 'model: table "x"' */
 	const char *parent; /* the name that stands in of; NULL: none */
-	bool is_broken;	    /* complained of already: its links are not followed */
+	bool is_broken; /* complained of already: its links are not followed */
 };
 
 /* A table that is being read; rules are gathered here until all are known. */
@@ -72,7 +72,8 @@ static const char **read_strings(struct reader *r, const config_setting_t *s, co
 	const char **strings;
 
 	if (n < 1 || n > N_COLUMNS_MAX) {
-		reader_complain(r, s, "%s: %s must be an array of 1 to %d strings: [ \"a\", \"b\" ]",
+		reader_complain(r, s,
+				"%s: %s must be an array of 1 to %d strings: [ \"a\", \"b\" ]",
 				what, key, N_COLUMNS_MAX);
 		return NULL;
 	}
@@ -126,10 +127,16 @@ static void add_rule(struct table_reader *tr, const config_setting_t *s, struct 
 	rule.place = reader_place(r, s);
 	for (size_t i = 0; i < tr->n_rules; i++)
 		if (strcmp(tr->rules[i].column, rule.column) == 0) {
-			reader_complain(r, s, "%s: column \"%s\" is under %s and under %s: one rule "
-					      "a column",
-					tr->what, rule.column, rule_names[tr->rules[i].kind],
-					rule_names[rule.kind]);
+			if (tr->rules[i].kind == rule.kind)
+				reader_complain(r, s, "%s: column \"%s\" is under %s twice",
+						tr->what, rule.column, rule_names[rule.kind]);
+			else
+				reader_complain(r, s,
+						"%s: column \"%s\" is under %s and under %s: one "
+						"rule a column",
+						tr->what, rule.column,
+						rule_names[tr->rules[i].kind],
+						rule_names[rule.kind]);
 			return;
 		}
 	if (tr->n_rules >= N_COLUMNS_MAX) {
@@ -152,8 +159,9 @@ static bool check_template(struct table_reader *tr, const config_setting_t *s, c
 		} else if (strncmp(p, "{number}", 8) == 0) {
 			p += 8;
 		} else {
-			reader_complain(tr->r, s, "%s: set %s = \"%s\": the placeholders are {key} "
-						  "and {number}",
+			reader_complain(tr->r, s,
+					"%s: set %s = \"%s\": the placeholders are {key} "
+					"and {number}",
 					tr->what, column, value);
 			return false;
 		}
@@ -185,8 +193,9 @@ static void add_json(struct table_reader *tr, const config_setting_t *s, const c
 	const char **keys = read_strings(tr->r, value, tr->what, "json", &n);
 
 	if (keys)
-		add_rule(tr, s, (struct column_rule){.kind = RULE_JSON, .column = column,
-						     .keys = keys, .n_keys = n});
+		add_rule(tr, s,
+			 (struct column_rule){
+				 .kind = RULE_JSON, .column = column, .keys = keys, .n_keys = n});
 }
 
 /* { column = "First Name"; value = "F_{key}"; }, and keys instead of value under json. */
@@ -219,13 +228,14 @@ static void read_pair(struct table_reader *tr, const config_setting_t *s, enum r
 static void read_columns_with_values(struct table_reader *tr, const config_setting_t *s,
 				     enum rule_kind kind)
 {
-	const int n = config_setting_is_group(s) || config_setting_is_list(s) ?
-			      config_setting_length(s) :
-			      0;
+	const int n = config_setting_is_group(s) || config_setting_is_list(s)
+			      ? config_setting_length(s)
+			      : 0;
 
 	if (n == 0) {
-		reader_complain(tr->r, s, "%s: %s must be a group { column = ...; } or a list "
-					  "( { column = \"...\"; ... } ), and not empty",
+		reader_complain(tr->r, s,
+				"%s: %s must be a group { column = ...; } or a list "
+				"( { column = \"...\"; ... } ), and not empty",
 				tr->what, rule_names[kind]);
 		return;
 	}
@@ -273,8 +283,8 @@ static void read_fates(struct table_reader *tr, const config_setting_t *group, s
 	}
 	word = config_setting_get_member(group, "anonymize");
 	if (word)
-		t->on_anonymize = anonymize_values[setting_choice(
-			tr->r, word, tr->what, "anonymize", anonymize_names, 2)];
+		t->on_anonymize = anonymize_values[setting_choice(tr->r, word, tr->what,
+								  "anonymize", anonymize_names, 2)];
 	for (int m = 0; m < config_setting_length(group); m++) {
 		const config_setting_t *s = config_setting_get_elem(group, (unsigned int)m);
 
@@ -282,8 +292,9 @@ static void read_fates(struct table_reader *tr, const config_setting_t *group, s
 			if (strcmp(config_setting_name(s), rule_names[kind]) != 0)
 				continue;
 			if (word)
-				reader_complain(tr->r, s, "%s: %s contradicts anonymize: give one "
-							  "or the other",
+				reader_complain(tr->r, s,
+						"%s: %s contradicts anonymize: give one "
+						"or the other",
 						tr->what, rule_names[kind]);
 			else
 				t->on_anonymize = ON_ANONYMIZE_RULES;
@@ -309,14 +320,16 @@ static void check_rules(struct table_reader *tr, const config_setting_t *group,
 		for (size_t j = 0; j < sizeof(fixed) / sizeof(fixed[0]); j++)
 			if (rule->kind != RULE_KEEP && fixed[j].column &&
 			    strcmp(rule->column, fixed[j].column) == 0)
-				reader_complain(tr->r, group, "%s: column \"%s\" is its %s and "
-							      "cannot be under %s: put it under keep",
+				reader_complain(tr->r, group,
+						"%s: column \"%s\" is its %s and "
+						"cannot be under %s: put it under keep",
 						tr->what, rule->column, fixed[j].key,
 						rule_names[rule->kind]);
 		if (rule->kind == RULE_SET && strchr(rule->value, '{') &&
 		    !config_setting_get_member(group, "key"))
-			reader_complain(tr->r, group, "%s: key is missing: set %s = \"%s\" needs it",
-					tr->what, rule->column, rule->value);
+			reader_complain(tr->r, group,
+					"%s: key is missing: set %s = \"%s\" needs it", tr->what,
+					rule->column, rule->value);
 	}
 }
 
@@ -333,8 +346,9 @@ static void check_role(struct table_reader *tr, const config_setting_t *group,
 	for (size_t i = 0; is_contact && i < 4; i++) {
 		s = config_setting_get_member(group, contact_not[i]);
 		if (s && (i < 3 || t->on_delete != ON_DELETE_DELETE))
-			reader_complain(tr->r, s, "%s: it hangs off nothing and goes with its own "
-						  "deletion: %s cannot be given",
+			reader_complain(tr->r, s,
+					"%s: it hangs off nothing and goes with its own "
+					"deletion: %s cannot be given",
 					tr->what, contact_not[i]);
 	}
 	for (size_t i = 0; !is_request && i < 2; i++) {
@@ -490,8 +504,8 @@ static void check_links(struct reader *r, const struct model *model, const struc
 			reader_complain(r, drafts[i].setting,
 					"%s: key is missing: other tables hang off it",
 					drafts[i].what);
-		if (above && (t->on_anonymize == ON_ANONYMIZE_KEEP ||
-			      t->on_anonymize == ON_ANONYMIZE_RULES))
+		if (above &&
+		    (t->on_anonymize == ON_ANONYMIZE_KEEP || t->on_anonymize == ON_ANONYMIZE_RULES))
 			reader_complain(r, drafts[i].setting,
 					"%s: its rows cannot stay when those of \"%s\", which they "
 					"hang off, are deleted: say anonymize = \"delete\"",
@@ -538,8 +552,9 @@ void model_require_rules(struct reader *r, const config_setting_t *policy, const
 
 	for (size_t i = 0; i < 2; i++)
 		if (needed[i] && needed[i]->on_anonymize != ON_ANONYMIZE_RULES)
-			reader_complain(r, policy, "%s: %s needs rules (set, clear, json, keep) on "
-						   "table \"%s\" of the model",
+			reader_complain(r, policy,
+					"%s: %s needs rules (set, clear, json, keep) on "
+					"table \"%s\" of the model",
 					what, action_name(action), needed[i]->name);
 }
 
@@ -551,9 +566,10 @@ void model_require_answers(struct reader *r, const config_setting_t *group, cons
 
 		if (t->on_anonymize == ON_ANONYMIZE_UNSET && t != root && t != model->request &&
 		    model_is_under(t, root))
-			reader_complain(r, config_setting_get_elem(group, (unsigned int)i),
-					"model: table \"%s\": %s anonymizes what hangs off \"%s\": say "
-					"anonymize = \"delete\" or \"keep\", or give rules",
-					t->name, what, root->name);
+			reader_complain(
+				r, config_setting_get_elem(group, (unsigned int)i),
+				"model: table \"%s\": %s anonymizes what hangs off \"%s\": say "
+				"anonymize = \"delete\" or \"keep\", or give rules",
+				t->name, what, root->name);
 	}
 }

@@ -20,8 +20,8 @@ void model_require_rules(struct reader *r, const config_setting_t *policy, const
 			 const struct model *model, enum action action);
 
 /*
- * what ('policy "x"') anonymizes all that hangs off root: complains, at each table that does not say
- * what becomes of its rows then.
+ * what ('policy "x"') anonymizes all that hangs off root: complains, at each table that does not
+ * say what becomes of its rows then.
  */
 void model_require_answers(struct reader *r, const config_setting_t *group, const char *what,
 			   const struct model *model, const struct table *root);

@@ -130,9 +130,9 @@ static bool read_number(struct reader *r, const config_setting_t *s, const char 
 			const struct setting_spec *spec, int64_t *ret)
 {
 	const int type = config_setting_type(s);
-	const int64_t value = type == CONFIG_TYPE_INT	? config_setting_get_int(s) :
-			      type == CONFIG_TYPE_INT64 ? config_setting_get_int64(s) :
-							  spec->min - 1;
+	const int64_t value = type == CONFIG_TYPE_INT     ? config_setting_get_int(s)
+			      : type == CONFIG_TYPE_INT64 ? config_setting_get_int64(s)
+							  : spec->min - 1;
 
 	if (value < spec->min || value > spec->max) {
 		reader_complain(r, s, "%s%s%s must be a whole number from %lld to %lld", WHAT(what),
@@ -177,8 +177,9 @@ static void read_unit(struct reader *r, const config_setting_t *s, const char *w
 		break;
 	case VALUE_WINDOW:
 		if (!window_parse(text, ret))
-			reader_complain(r, s, "%s%s%s \"%s\" is not HH:MM-HH:MM with two "
-					      "different times",
+			reader_complain(r, s,
+					"%s%s%s \"%s\" is not HH:MM-HH:MM with two "
+					"different times",
 					WHAT(what), spec->key, text);
 		break;
 	default:
@@ -189,8 +190,9 @@ static void read_unit(struct reader *r, const config_setting_t *s, const char *w
 		}
 		duration_ms_print(spec->min, min, sizeof(min));
 		duration_ms_print(spec->max, max, sizeof(max));
-		reader_complain(r, s, "%s%s%s \"%s\" is not a duration (Nms, Ns, Nmin, Nh) from %s "
-				      "to %s",
+		reader_complain(r, s,
+				"%s%s%s \"%s\" is not a duration (Nms, Ns, Nmin, Nh) from %s "
+				"to %s",
 				WHAT(what), spec->key, text, min, max);
 	}
 }
@@ -268,8 +270,7 @@ void settings_read(struct reader *r, const config_setting_t *group, const char *
 
 	for (int i = 0; i < n; i++) {
 		const config_setting_t *s = config_setting_get_elem(group, (unsigned int)i);
-		const struct setting_spec *spec =
-			find_spec(specs, n_specs, config_setting_name(s));
+		const struct setting_spec *spec = find_spec(specs, n_specs, config_setting_name(s));
 
 		if (!spec) {
 			complain_unknown(r, s, what, specs, n_specs);

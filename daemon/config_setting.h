@@ -25,23 +25,23 @@ void reader_complain(struct reader *r, const config_setting_t *s, const char *fm
 	__attribute__((format(printf, 3, 4)));
 
 enum value_kind {
-	VALUE_OTHER,	/* known here, read elsewhere */
-	VALUE_NAME,	/* const char *: not empty, no control characters */
-	VALUE_SQL,	/* const char *: not blank; may run over lines */
-	VALUE_BOOL,	/* bool */
-	VALUE_INT,	/* int, min to max */
-	VALUE_INT64,	/* int64_t, min to max */
-	VALUE_SHARE,	/* double, above 0, up to 1 */
+	VALUE_OTHER, /* known here, read elsewhere */
+	VALUE_NAME, /* const char *: not empty, no control characters */
+	VALUE_SQL, /* const char *: not blank; may run over lines */
+	VALUE_BOOL, /* bool */
+	VALUE_INT, /* int, min to max */
+	VALUE_INT64, /* int64_t, min to max */
+	VALUE_SHARE, /* double, above 0, up to 1 */
 	VALUE_DURATION, /* int64_t, ms, min to max */
-	VALUE_PERIOD,	/* struct period */
-	VALUE_WINDOW	/* struct window */
+	VALUE_PERIOD, /* struct period */
+	VALUE_WINDOW /* struct window */
 };
 
 struct setting_spec {
 	const char *key;
 	enum value_kind kind;
 	size_t offset; /* of the value in the target */
-	size_t given;  /* of a bool that becomes true when the key is there; 0: none */
+	size_t given; /* of a bool that becomes true when the key is there; 0: none */
 	bool required;
 	int64_t min;
 	int64_t max;
@@ -49,7 +49,8 @@ struct setting_spec {
 
 /*
  * Reads a group into target, which holds the defaults: each key of the table, and a complaint for
- * each that is missing, does not fit, or is not in the table.  what: 'policy "x"', or NULL at the top.
+ * each that is missing, does not fit, or is not in the table.  what: 'policy "x"', or NULL at the
+ * top.
  */
 void settings_read(struct reader *r, const config_setting_t *group, const char *what,
 		   const struct setting_spec *specs, size_t n_specs, void *target);

@@ -377,9 +377,11 @@ static void expand_lines(struct expansion *e, const char *path, const char *text
 		}
 		line = *end ? end + 1 : end;
 	}
-	if (scanner.state != SCAN_CODE)
+	if (scanner.state != SCAN_CODE) {
+		at.line--;
 		findings_add(e->f, e->line + 1, &at, "the file ends inside a %s",
 			     scanner.state == SCAN_STRING ? "string" : "comment");
+	}
 }
 
 /* from: the @include's place, NULL for the first file.  false: the file could not be had. */

@@ -17,10 +17,10 @@
 #define CONFIG_FILE_MAX_BYTES ((size_t)1024 * 1024)
 #define CONFIG_TEXT_MAX_BYTES ((size_t)16 * 1024 * 1024)
 
-/* Complaints while a configuration is read, kept with their place in the text to be put in order. */
+/* Complaints while a configuration is read, kept with their place in the text, to be sorted. */
 struct finding {
 	unsigned int line; /* of the expanded text; 0 comes first */
-	size_t order;	   /* of those of one line */
+	size_t order; /* of those of one line */
 	struct place at;
 	const char *text;
 };
@@ -52,9 +52,9 @@ struct config_text {
 char *config_text_expand(const char *path, struct findings *f);
 
 /*
- * Reads the markers of an expanded text, which must end in a newline; the origins are talloc'd under
- * ctx.  In f: what libconfig would silently misread, numbers too large and \x00.  false: there is an
- * @include left, so that libconfig must not see the text: it would open that file.
+ * Reads the markers of an expanded text, which must end in a newline; the origins are talloc'd
+ * under ctx.  In f: what libconfig would silently misread, numbers too large and \x00.  false:
+ * there is an @include left, so that libconfig must not see the text: it would open that file.
  */
 bool config_text_map(void *ctx, const char *path, const char *text, struct config_text *ret,
 		     struct findings *f);

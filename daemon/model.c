@@ -74,8 +74,8 @@ const char *model_parent_column(const struct table *t)
  */
 bool model_can_anonymize(const struct model *model, enum action action)
 {
-	const struct table *root = action == ACTION_ANONYMIZE_REQUESTS ? model->request :
-									 model->contact;
+	const struct table *root =
+		action == ACTION_ANONYMIZE_REQUESTS ? model->request : model->contact;
 
 	if (root->on_anonymize != ON_ANONYMIZE_RULES ||
 	    model->request->on_anonymize != ON_ANONYMIZE_RULES)

@@ -113,8 +113,10 @@ static char *selection(const struct builder *b, const struct table *t, const cha
 }
 
 /*
- * FOR UPDATE, so that nobody can attach a row to one that is about to go: a foreign key's check
- * needs FOR KEY SHARE.  An export locks nothing.
+ * The rows are not locked: the subject's lock is what keeps its requests together, and a row that a
+ * client attaches further down between this and the erasure makes the foreign key refuse the batch,
+ * which then is run again (worker.c).  Locking millions of rows that are about to go costs as much
+ * as deleting them.
  */
 static void add_collect(struct builder *b, const struct table *t, struct collect *out)
 {
@@ -132,9 +134,8 @@ static void add_collect(struct builder *b, const struct table *t, struct collect
 			"AS c%zu, ",
 			s, s, s);
 	}
-	t_append(&inner, "\n  FROM %s AS t\n WHERE %s\n ORDER BY 1%s",
-		 sql_table(b->ctx, t->schema, t->table), selection(b, t, "$1", subject),
-		 b->opts->action == ACTION_EXPORT ? "" : " FOR UPDATE");
+	t_append(&inner, "\n  FROM %s AS t\n WHERE %s", sql_table(b->ctx, t->schema, t->table),
+		 selection(b, t, "$1", subject));
 	*out = (struct collect){
 		.table = t,
 		.from = source_of(b, t, subject),

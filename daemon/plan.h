@@ -18,7 +18,7 @@ struct source {
 	size_t slot; /* 0: its key; n: the n-th further column that a child points at */
 };
 
-/* Step 3 of a batch: the keys of a table that others hang off, locked. */
+/* Step 3 of a batch: the keys of a table that others hang off. */
 struct collect {
 	const struct table *table;
 	struct source from;

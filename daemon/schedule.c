@@ -1,8 +1,8 @@
 /*
- * The one idea that makes DST small: let f(t) be the local time at the instant t, counted in seconds
- * as if it were UTC.  The instant of a local time L is the first t with f(t) >= L.  Where L exists
- * that is its first coming; where DST skips L it is the first instant after the gap; and it never
- * decreases as L grows.  So, with high(t) the highest local time reached up to t,
+ * The one idea that makes DST small: let f(t) be the local time at the instant t, counted in
+ * seconds as if it were UTC.  The instant of a local time L is the first t with f(t) >= L.  Where L
+ * exists that is its first coming; where DST skips L it is the first instant after the gap; and it
+ * never decreases as L grows.  So, with high(t) the highest local time reached up to t,
  *	the next occurrence after t is the instant of the first matching L above high(t), and
  *	the last one at or before t is the instant of the last matching L not above high(t).
  * Matching itself then is plain calendar arithmetic that knows no time zone.
@@ -36,18 +36,20 @@ enum { FIELD_MINUTE, FIELD_HOUR, FIELD_DAY, FIELD_MONTH, FIELD_WEEKDAY, FIELD_CO
 
 static const struct field {
 	int min;
-	int max;	   /* of "*" */
-	int max_written;   /* 7 is Sunday too */
+	int max; /* of "*" */
+	int max_written; /* 7 is Sunday too */
 	const char *names; /* three letters each, from min on */
 	const char *why;
 } fields[] = {
 	[FIELD_MINUTE] = {0, 59, 59, "", "the minute is not 0 to 59, a list, a range or a step"},
 	[FIELD_HOUR] = {0, 23, 23, "", "the hour is not 0 to 23, a list, a range or a step"},
-	[FIELD_DAY] = {1, 31, 31, "", "the day of the month is not 1 to 31, a list, a range or a step"},
+	[FIELD_DAY] = {1, 31, 31, "",
+		       "the day of the month is not 1 to 31, a list, a range or a step"},
 	[FIELD_MONTH] = {1, 12, 12, "janfebmaraprmayjunjulaugsepoctnovdec",
 			 "the month is not 1 to 12, jan to dec, a list, a range or a step"},
-	[FIELD_WEEKDAY] = {0, 6, 7, "sunmontuewedthufrisat",
-			   "the day of the week is not 0 to 7, sun to sat, a list, a range or a step"},
+	[FIELD_WEEKDAY] =
+		{0, 6, 7, "sunmontuewedthufrisat",
+		 "the day of the week is not 0 to 7, sun to sat, a list, a range or a step"},
 };
 static_assert(sizeof(fields) / sizeof(fields[0]) == FIELD_COUNT, "a row for each field");
 
@@ -357,7 +359,7 @@ static void civil_of_day(int64_t day, int *ret_month, int *ret_day)
 	*ret_month = (int)(month < 10 ? month + 3 : month - 9);
 }
 
-/* crontab(5): where both days are restricted, either is enough; a field that begins with * is not. */
+/* crontab(5): where both days are restricted, either is enough; one that begins with * is not. */
 static bool day_matches(const struct schedule *s, int64_t day)
 {
 	const int weekday = (int)(((day + 4) % 7 + 7) % 7);

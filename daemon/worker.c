@@ -41,6 +41,7 @@ struct state {
 	int64_t after_n;
 	int64_t left; /* keys that this sweep had to leave */
 	int64_t backoff_ms;
+	bool again; /* a single key is being tried for the second time */
 	int64_t away_ms; /* how long the surroundings have failed us */
 	int statement_timeout_ms;
 };
@@ -184,12 +185,19 @@ static bool run_keys(struct state *s, const struct keys *keys, void *ctx, struct
 		(void)atomic_fetch_add(&s->crew->treated, result.treated);
 		(void)atomic_fetch_add(&s->crew->rows, result.rows);
 		s->left += result.left;
+		s->again = false;
 		return true;
 	}
 	if (s->writer && db_alive(s->db) && !archive_rollback(s->writer, err))
 		return false;
 	if ((one.class == ERR_DATA || one.class == ERR_BUSY) && keys->n > 1)
 		return run_halves(s, keys, ctx, err);
+	if (one.class == ERR_DATA && strcmp(one.sqlstate, "23503") == 0 && !s->again) {
+		/* A client may have attached a row since the keys were collected: look once more. */
+		s->again = true;
+		return run_keys(s, keys, ctx, err);
+	}
+	s->again = false;
 	if (one.class == ERR_DATA)
 		return record_failure(s, keys, &one, err);
 	if (one.class == ERR_BUSY) {
@@ -229,7 +237,7 @@ static bool next_batch(struct state *s, bool *ret_more, struct error *err)
 		return fail(err, ERR_STOPPED, "asked to stop");
 	if (!connect(s, err) || !pass_throttle(s, err) ||
 	    !keys_take(s->db, s->crew->batch->id, s->worker->number, s->crew->workers, s->after_n,
-		       s->weight, MOST_KEYS, ctx, &keys, err))
+		       s->weight, s->weight < MOST_KEYS ? s->weight : MOST_KEYS, ctx, &keys, err))
 		return false;
 	*ret_more = keys.n > 0;
 	if (keys.n == 0)

@@ -1,7 +1,7 @@
 /*
  * A configuration is refused with a reason, or prints to a text that gives the same again.
- * Run it with -detect_leaks=0 and ASAN_OPTIONS=detect_leaks=0: libconfig loses the string at hand when
- * it meets a syntax error.
+ * Run it with -detect_leaks=0 and ASAN_OPTIONS=detect_leaks=0: libconfig loses the string at hand
+ * when it meets a syntax error.
  */
 #include "config.h"
 #include "mem.h"

@@ -115,8 +115,7 @@ static void test_parse(void **state)
 		if (!same(&s, &again))
 			fail_msg("%s printed as %s, which is another", cases[i].text, text);
 		if (strcmp(cases[i].printed, text) != 0)
-			fail_msg("%s printed as %s, not %s", cases[i].text, text,
-				 cases[i].printed);
+			fail_msg("%s printed as %s, not %s", cases[i].text, text, cases[i].printed);
 	}
 }
 
@@ -143,7 +142,7 @@ static void test_next(void **state)
 		const char *zone;
 		const char *schedule;
 		const char *after; /* UTC */
-		const char *next;  /* UTC; NULL: none */
+		const char *next; /* UTC; NULL: none */
 	} cases[] = {
 		{"UTC", "* * * * *", "2024-01-01 00:00:00", "2024-01-01 00:01:00"},
 		{"UTC", "* * * * *", "2024-01-01 00:00:59", "2024-01-01 00:01:00"},
@@ -197,9 +196,8 @@ static void test_next(void **state)
 		assert_true(schedule_set_timezone(cases[i].zone));
 		assert_true(schedule_next(&s, utc(cases[i].after), &at));
 		if (at != utc(cases[i].next))
-			fail_msg("%s %s after %s: %lld, not %lld", cases[i].zone,
-				 cases[i].schedule, cases[i].after, (long long)at,
-				 (long long)utc(cases[i].next));
+			fail_msg("%s %s after %s: %lld, not %lld", cases[i].zone, cases[i].schedule,
+				 cases[i].after, (long long)at, (long long)utc(cases[i].next));
 		assert_true(schedule_previous(&s, at, &back));
 		assert_int_equal(back, at); /* "at or before" */
 		assert_true(schedule_previous(&s, at - 1, &back));
@@ -212,8 +210,8 @@ static bool tm_matches(const struct schedule *s, const struct tm *tm)
 {
 	const bool by_month = s->days_of_month >> tm->tm_mday & 1;
 	const bool by_week = s->days_of_week >> tm->tm_wday & 1;
-	const bool day = s->any_day_of_month || s->any_day_of_week ? by_month && by_week :
-								     by_month || by_week;
+	const bool day = s->any_day_of_month || s->any_day_of_week ? by_month && by_week
+								   : by_month || by_week;
 
 	return day && (s->minutes >> tm->tm_min & 1) && (s->hours >> tm->tm_hour & 1) &&
 	       (s->months >> (tm->tm_mon + 1) & 1);
@@ -301,9 +299,9 @@ static void test_oracle(void **state)
 		{"UTC", "2024-02-29 00:00:00"},
 	};
 	static const char *const schedules[] = {
-		"* * * * *",   "*/15 * * * *", "hourly",	 "daily",
+		"* * * * *",   "*/15 * * * *", "hourly",          "daily",
 		"30 2 * * *",  "0 2,3 * * *",  "15,45 1-2 * * *", "59 23 * * *",
-		"0 0 30 12 *", "0 12 31 * 1",  "7 */5 */3 * *",	 "weekly",
+		"0 0 30 12 *", "0 12 31 * 1",  "7 */5 */3 * *",   "weekly",
 	};
 
 	(void)state;
@@ -336,9 +334,18 @@ static void test_far_instants(void **state)
 static void test_timezone(void **state)
 {
 	static const char *const refused[] = {
-		"",		  "Europe/Pariss", "../../etc/passwd", "/usr/share/zoneinfo/UTC",
-		"Europe",	  ":UTC",	   "CET-1CEST",	       "Europe//Paris",
-		"right/Europe/Paris", "zone.tab", "Europe/Paris ",   "UTC\n",
+		"",
+		"Europe/Pariss",
+		"../../etc/passwd",
+		"/usr/share/zoneinfo/UTC",
+		"Europe",
+		":UTC",
+		"CET-1CEST",
+		"Europe//Paris",
+		"right/Europe/Paris",
+		"zone.tab",
+		"Europe/Paris ",
+		"UTC\n",
 	};
 
 	(void)state;
@@ -354,8 +361,8 @@ static void test_timezone(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_parse),	     cmocka_unit_test(test_print_size),
-		cmocka_unit_test(test_next),	     cmocka_unit_test(test_oracle),
+		cmocka_unit_test(test_parse),        cmocka_unit_test(test_print_size),
+		cmocka_unit_test(test_next),         cmocka_unit_test(test_oracle),
 		cmocka_unit_test(test_far_instants), cmocka_unit_test(test_timezone),
 	};
 

@@ -15,14 +15,30 @@ static void test_period(void **state)
 		const char *text;
 		const char *printed; /* NULL: refused */
 	} cases[] = {
-		{"18 months", "18 months"}, {"1 months", "1 month"}, {"1 day", "1 day"},
-		{"2 day", "2 days"},	    {"52 weeks", "52 weeks"}, {"9999 years", "9999 years"},
-		{"036 months", "36 months"}, {"18 moths", NULL},      {"18months", NULL},
-		{"18  months", NULL},	    {" 18 months", NULL},     {"18 months ", NULL},
-		{"0 days", NULL},	    {"-1 days", NULL},	      {"+1 days", NULL},
-		{"10000 days", NULL},	    {"18", NULL},	      {"18 ", NULL},
-		{"months", NULL},	    {"", NULL},		      {"18 MONTHS", NULL},
-		{"18 monthss", NULL},	    {"1.5 years", NULL},      {"18 mons", NULL},
+		{"18 months", "18 months"},
+		{"1 months", "1 month"},
+		{"1 day", "1 day"},
+		{"2 day", "2 days"},
+		{"52 weeks", "52 weeks"},
+		{"9999 years", "9999 years"},
+		{"036 months", "36 months"},
+		{"18 moths", NULL},
+		{"18months", NULL},
+		{"18  months", NULL},
+		{" 18 months", NULL},
+		{"18 months ", NULL},
+		{"0 days", NULL},
+		{"-1 days", NULL},
+		{"+1 days", NULL},
+		{"10000 days", NULL},
+		{"18", NULL},
+		{"18 ", NULL},
+		{"months", NULL},
+		{"", NULL},
+		{"18 MONTHS", NULL},
+		{"18 monthss", NULL},
+		{"1.5 years", NULL},
+		{"18 mons", NULL},
 		{"99999999999999999999 days", NULL},
 	};
 	struct period period, again;
@@ -91,9 +107,19 @@ static void test_duration(void **state)
 static void test_window(void **state)
 {
 	static const char *const refused[] = {
-		"",	       "22:00",	      "22:00-",	     "22:00-22:00",  "24:00-06:00",
-		"22:60-06:00", "2:00-06:00",  "22:00 -06:00", "22:00-06:00 ", "22.00-06.00",
-		"22:00-24:00", "22:00-06:0",  "-22:00-06:00",
+		"",
+		"22:00",
+		"22:00-",
+		"22:00-22:00",
+		"24:00-06:00",
+		"22:60-06:00",
+		"2:00-06:00",
+		"22:00 -06:00",
+		"22:00-06:00 ",
+		"22.00-06.00",
+		"22:00-24:00",
+		"22:00-06:0",
+		"-22:00-06:00",
 	};
 	struct window window;
 	char text[16];
@@ -129,12 +155,12 @@ static void test_date(void **state)
 		const char *text;
 		bool ok;
 	} cases[] = {
-		{"2024-02-29", true},  {"2023-02-29", false}, {"2000-02-29", true},
-		{"1900-02-29", false}, {"1900-01-01", true},  {"1899-12-31", false},
-		{"9999-12-31", true},  {"2024-04-31", false}, {"2024-13-01", false},
-		{"2024-00-01", false}, {"2024-01-00", false}, {"2024-1-01", false},
-		{"2024-01-1", false},  {"24-01-01", false},   {"2024/01/01", false},
-		{"", false},	       {"2024-01-01 ", false}, {"-024-01-01", false},
+		{"2024-02-29", true},  {"2023-02-29", false},  {"2000-02-29", true},
+		{"1900-02-29", false}, {"1900-01-01", true},   {"1899-12-31", false},
+		{"9999-12-31", true},  {"2024-04-31", false},  {"2024-13-01", false},
+		{"2024-00-01", false}, {"2024-01-00", false},  {"2024-1-01", false},
+		{"2024-01-1", false},  {"24-01-01", false},    {"2024/01/01", false},
+		{"", false},           {"2024-01-01 ", false}, {"-024-01-01", false},
 		{"2024-01--1", false}, {"20240-1-01", false},
 	};
 
@@ -155,8 +181,8 @@ static void test_date(void **state)
 
 static void test_number(void **state)
 {
-	static const char *const refused[] = {"",    "-",  "+1", " 1",	"1 ", "1x",
-					      "0x1", "--1", "11", "-11", "99999999999999999999"};
+	static const char *const refused[] = {
+		"", "-", "+1", " 1", "1 ", "1x", "0x1", "--1", "11", "-11", "99999999999999999999"};
 	int64_t value = 42;
 
 	(void)state;
