@@ -206,7 +206,7 @@ static void on_begun(void *arg, int64_t tag, const PGresult *res)
 			/* Is it another daemon's?  Then the database has a later last by now. */
 			watch_entry(clock, (size_t)(tag % TAG_ENTRIES));
 		}
-	} else if (res && tag / TAG_ENTRIES == clock->generation) {
+	} else if (res && clock->entries && tag / TAG_ENTRIES == clock->generation) {
 		entry = &clock->entries[tag % TAG_ENTRIES];
 		entry->beginning = false;
 		entry->blocked = true; /* refused: asked again with clock_retry() */

@@ -23,8 +23,8 @@ struct policy {
 	struct schedule schedule;
 	const char *schedule_text; /* as written */
 	enum archive_mode archive; /* default: listed for export, none otherwise */
-	const char *scope;	   /* SQL predicate on the contact; NULL: all */
-	bool without_requests;	   /* without_requests = "created" */
+	const char *scope; /* SQL predicate on the contact; NULL: all */
+	bool without_requests; /* without_requests = "created" */
 	bool approval;
 	bool enabled;
 };
@@ -41,16 +41,16 @@ struct config {
 	/* archives */
 	struct place archives_place;
 	const char *directory; /* absolute */
-	char delimiter;	       /* one ASCII character, not quote, newline or a letter or digit */
+	char delimiter; /* one ASCII character, not quote, newline or a letter or digit */
 	bool bom;
 	bool has_keep;
 	struct period keep;
 
 	/* limits */
-	int workers;		    /* 1 to 16; default 2 */
-	int batch_rows;		    /* 1 to 1,000,000; default 5000 */
-	int64_t batch_time_ms;	    /* 10 ms to 60 s; default 250 */
-	int64_t rows_per_second;    /* 0: no limit */
+	int workers; /* 1 to 16; default 2 */
+	int batch_rows; /* 1 to 1,000,000; default 5000 */
+	int64_t batch_time_ms; /* 10 ms to 60 s; default 250 */
+	int64_t rows_per_second; /* 0: no limit */
 	int64_t max_replica_lag_ms; /* 0: not watched */
 	bool has_window;
 	struct window window;

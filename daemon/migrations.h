@@ -5,7 +5,7 @@
 #include <stddef.h>
 
 struct migration {
-	int version;	  /* 1, 2, 3: no gaps */
+	int version; /* 1, 2, 3: no gaps */
 	const char *name; /* "roles" */
 	const char *text; /* the file, byte for byte */
 };

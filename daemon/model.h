@@ -35,7 +35,7 @@ enum archive_mode archive_mode_parse(const char *name);
 enum on_delete {
 	ON_DELETE_DELETE, /* default */
 	ON_DELETE_DETACH, /* the link's column becomes NULL, the row stays */
-	ON_DELETE_KEEP	  /* the row stays as it is */
+	ON_DELETE_KEEP /* the row stays as it is */
 };
 
 /* And when a contact or a request is anonymized. */
@@ -47,9 +47,9 @@ enum on_anonymize {
 };
 
 enum rule_kind {
-	RULE_SET,   /* value, with {key} or {number} */
+	RULE_SET, /* value, with {key} or {number} */
 	RULE_CLEAR, /* NULL, or the type's empty value where NOT NULL */
-	RULE_JSON,  /* drop the listed keys of a jsonb column */
+	RULE_JSON, /* drop the listed keys of a jsonb column */
 	RULE_KEEP
 };
 
@@ -57,24 +57,24 @@ struct column_rule {
 	enum rule_kind kind;
 	struct place place;
 	const char *column;
-	const char *value;	  /* RULE_SET: the template as written */
-	const char *const *keys;  /* RULE_JSON: n_keys names */
+	const char *value; /* RULE_SET: the template as written */
+	const char *const *keys; /* RULE_JSON: n_keys names */
 	size_t n_keys;
 };
 
 struct table {
 	struct place place;
-	const char *name;   /* the model's: "request" */
+	const char *name; /* the model's: "request" */
 	const char *schema; /* the catalog's, exact */
 	const char *table;
 	const char *key; /* NULL: none given */
 	struct table *of; /* parent; NULL for contact */
-	const char *by;	  /* our column that points at the parent */
+	const char *by; /* our column that points at the parent */
 	const char *from; /* the parent's column that it equals; NULL: the parent's key */
-	const char *where;    /* SQL predicate on this table; NULL: all rows */
+	const char *where; /* SQL predicate on this table; NULL: all rows */
 	const char *due_when; /* request only */
-	const char *date;     /* request only */
-	const char *created;  /* contact only; NULL: not given */
+	const char *date; /* request only */
+	const char *created; /* contact only; NULL: not given */
 	bool archive;
 	bool allow_unindexed;
 	enum on_delete on_delete;

@@ -16,12 +16,12 @@
 
 /* Bit n set: the value n matches. */
 struct schedule {
-	uint64_t minutes;	/* 0-59 */
-	uint32_t hours;		/* 0-23 */
+	uint64_t minutes; /* 0-59 */
+	uint32_t hours; /* 0-23 */
 	uint32_t days_of_month; /* 1-31 */
-	uint16_t months;	/* 1-12 */
-	uint8_t days_of_week;	/* 0-6, Sunday is 0; 7 is read as 0 */
-	bool any_day_of_month;	/* the field began with "*": crontab(5)'s rule for the two days */
+	uint16_t months; /* 1-12 */
+	uint8_t days_of_week; /* 0-6, Sunday is 0; 7 is read as 0 */
+	bool any_day_of_month; /* the field began with "*": crontab(5)'s rule for the two days */
 	bool any_day_of_week;
 };
 

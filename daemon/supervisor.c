@@ -132,7 +132,9 @@ static void tell_status(void *arg)
 		clock_print(at, when, sizeof(when));
 		notify_status(s->notify, "idle, next: %s at %s", policy->name, when);
 	} else {
-		notify_status(s->notify, "idle, no policy is enabled");
+		notify_status(s->notify, "%s",
+			      clock_settled(s->clock) ? "idle, no policy is enabled"
+						      : "asking what is due");
 	}
 }
 
@@ -196,8 +198,8 @@ static void take_check(struct supervisor *s, enum child_end end)
 	switch (end) {
 	case END_DONE:
 		s->model = MODEL_GOOD;
-		become_ready(s);
 		proceed(s);
+		become_ready(s);
 		return;
 	case END_REFUSED:
 		s->model = MODEL_REFUSED;

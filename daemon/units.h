@@ -30,7 +30,7 @@ void duration_ms_print(int64_t ms, char *ret_text, unsigned long size);
 /* "HH:MM-HH:MM", local time; may pass midnight; equal ends are refused. */
 struct window {
 	int from_minute; /* of the day, 0 to 1439 */
-	int to_minute;	 /* exclusive */
+	int to_minute; /* exclusive */
 };
 bool window_parse(const char *text, struct window *ret);
 void window_print(const struct window *window, char *ret_text, unsigned long size);

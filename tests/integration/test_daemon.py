@@ -256,7 +256,7 @@ def test_check_without_a_database(staged, stage):
 
 def test_start_and_stop(staged, stage):
     d = started(staged())
-    assert d.log_contains(r"idle, next: contacts-36m at \d{4}-\d\d-01 00:00")
+    wait_until(lambda: re.search(r"state: idle, next: contacts-36m at \d{4}-\d\d-01 00:00", state(d)))
     assert d.stop() == 0
     assert stage.calls(check=False) == []
 
@@ -303,7 +303,8 @@ def test_what_was_missed_runs_once(staged):
     assert len(d.jobs()) == 1
     since = d.log_position()
     d.start()
-    d.wait_for_log("idle, next", since=since)
+    d.wait_for_log("ready", since=since)
+    wait_until(lambda: "idle, next" in state(d))
     assert len(d.jobs()) == 1
 
 
