@@ -74,6 +74,10 @@ static void disconnect(struct state *s)
 	s->db = NULL;
 }
 
+/*
+ * The worker's segments.  Only once there is a key to work on: when all are done, an earlier attempt
+ * may have joined the segments already.
+ */
 static bool open_writer(struct state *s, struct error *err)
 {
 	struct crew *crew = s->crew;
@@ -83,7 +87,7 @@ static bool open_writer(struct state *s, struct error *err)
 	int64_t *bytes = t_array(ctx, int64_t, crew->n_files + 1);
 	size_t n = 0;
 
-	if (!crew->archive_name)
+	if (!crew->archive_name || s->writer)
 		return true;
 	for (size_t i = 0; i < plan->n_steps; i++)
 		if (plan->steps[i].archived)
@@ -94,19 +98,19 @@ static bool open_writer(struct state *s, struct error *err)
 				   crew->files, n, bytes, &s->writer, err);
 }
 
-/* A session, and the files at the lengths that the database has committed. */
+/* A session whose worker has no batch under way elsewhere. */
 static bool connect(struct state *s, struct error *err)
 {
 	const struct db_opts opts = worker_db_opts(s->crew->config, s->statement_timeout_ms);
 
-	if (s->db && db_alive(s->db) && (s->writer || !s->crew->archive_name))
+	if (s->db && db_alive(s->db))
 		return true;
 	disconnect(s);
 	if (!db_open(&opts, &s->db, err))
 		return false;
 	stop_watch(s->crew->stop, s->worker->number + 1, db_conn(s->db));
 	/* An older session's batch may still be committing: its end comes before its lengths. */
-	return batch_settle(s->crew->batch, s->worker->number, s->db, err) && open_writer(s, err);
+	return batch_settle(s->crew->batch, s->worker->number, s->db, err);
 }
 
 /* Holds the batch's duration near batch_time: shrinks at once, grows slowly. */
@@ -242,7 +246,7 @@ static bool next_batch(struct state *s, bool *ret_more, struct error *err)
 	*ret_more = keys.n > 0;
 	if (keys.n == 0)
 		return true;
-	if (!run_keys(s, &keys, ctx, err))
+	if (!open_writer(s, err) || !run_keys(s, &keys, ctx, err))
 		return false;
 	s->after_n = keys.last_n;
 	report_waiting(s->crew->report, NULL);
