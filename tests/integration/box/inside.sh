@@ -1,0 +1,148 @@
+#!/bin/bash
+# Runs in the box: installs what was built (/mnt is the source tree, $1 the build folder in it), and
+# tries the unit as an administrator would.  Prints "ok ..." and "not ok ..." lines.
+# shellcheck disable=SC2317,SC2016 # functions and commands that ok and until_true call
+set -u
+build=/mnt/$1
+failed=0
+ok() { # NAME COMMAND...
+	local name=$1
+	shift
+	if "$@" >/tmp/ok.log 2>&1; then
+		echo "ok - $name"
+	else
+		echo "not ok - $name"
+		sed 's/^/    /' /tmp/ok.log
+		failed=1
+	fi
+}
+until_true() { # SECONDS COMMAND...
+	local n=$(($1 * 10))
+	shift
+	while [ "$n" -gt 0 ]; do
+		"$@" >/dev/null 2>&1 && return 0
+		sleep 0.1
+		n=$((n - 1))
+	done
+	"$@"
+}
+show() { systemctl show retentiond -P "$1"; }
+is() { [ "$1" = "$2" ] || { echo "\"$1\" is not \"$2\""; return 1; }; }
+
+# --- installed as `make install` does ---
+install -D "$build/retentiond" /usr/sbin/retentiond
+install -D "$build/retentionctl" /usr/sbin/retentionctl
+install -D "$build/retention-job" /usr/libexec/retentiond/retention-job
+# The job is looked for beside the program first: in the box both ways must lead to the same.
+install -D "$build/retention-job" /usr/sbin/retention-job
+install -D -m 644 /mnt/systemd/retentiond.service /etc/systemd/system/retentiond.service
+install -D -m 644 /mnt/systemd/retentiond.sysusers /usr/lib/sysusers.d/retentiond.conf
+install -D -m 644 /mnt/systemd/retentiond.tmpfiles /usr/lib/tmpfiles.d/retentiond.conf
+ok "sysusers makes the user" systemd-sysusers
+ok "tmpfiles makes the folders" systemd-tmpfiles --create /usr/lib/tmpfiles.d/retentiond.conf
+ok "the archives' folder is the daemon's alone" is "$(stat -c '%U %a' /var/lib/retentiond/archives)" "retentiond 700"
+
+# --- a PostgreSQL of the box's own, peer authentication ---
+pgbin=$(find /usr/lib/postgresql -mindepth 2 -maxdepth 2 -name bin | sort -V | tail -n 1)
+install -d -o postgres /run/pg
+runuser -u postgres -- "$pgbin/initdb" -D /run/pg/data -A peer -N >/dev/null
+cat >/run/systemd/system/pg.service <<UNIT
+[Service]
+Type=notify
+User=postgres
+ExecStart=$pgbin/postgres -D /run/pg/data -k /run/pg -c listen_addresses=
+KillMode=mixed
+KillSignal=SIGINT
+UNIT
+systemctl daemon-reload
+systemctl start pg
+pg() { runuser -u postgres -- psql -X -q -At -h /run/pg -v ON_ERROR_STOP=1 "$@"; }
+pg -d postgres -c "CREATE DATABASE crm" -c "CREATE ROLE retentiond LOGIN"
+(cd /mnt/tests/crm && pg -d crm -v contacts=60 -v today="$(date +%F)" -f schema.sql -f generate.sql -f constraints.sql >/dev/null)
+ok "migrate" runuser -u postgres -- retentionctl -d "host=/run/pg dbname=crm" migrate
+pg -d crm -c "GRANT retention_daemon TO retentiond" -c "GRANT USAGE ON SCHEMA crm TO retentiond" \
+	-c "GRANT SELECT, UPDATE, DELETE ON ALL TABLES IN SCHEMA crm TO retentiond"
+
+# --- the configuration ---
+install -d /etc/retentiond/models
+install -m 644 /mnt/conf/models/crm.conf /etc/retentiond/models/crm.conf
+config() {
+	cat >/etc/retentiond/retentiond.conf <<CONF
+database: { conninfo = "host=/run/pg dbname=crm user=retentiond"; timezone = "Europe/Paris"; };
+archives: { directory = "/var/lib/retentiond/archives"; };
+limits: { max_share = 1.0; };
+@include "models/crm.conf"
+policies = ( { name = "$1"; action = "delete_contacts"; depth = "$2"; schedule = "monthly"; archive = "full"; } );
+CONF
+	chmod 644 /etc/retentiond/retentiond.conf
+}
+config contacts-36m "36 months"
+# A watchdog that a test can wait for.
+install -d /etc/systemd/system/retentiond.service.d
+printf '[Service]\nWatchdogSec=2s\nRestartSec=100ms\n' >/etc/systemd/system/retentiond.service.d/test.conf
+systemctl daemon-reload
+
+ok "the unit is sound" systemd-analyze verify --man=no /etc/systemd/system/retentiond.service
+ok "exposure is 1.5 at most" systemd-analyze security --offline=true --threshold=15 /etc/systemd/system/retentiond.service
+
+# --- start, reload ---
+ok "start waits for READY" systemctl start retentiond
+first=$(show MainPID)
+ok "it is active" systemctl -q is-active retentiond
+ok "STATUS says what comes next" until_true 10 sh -c 'systemctl show retentiond -P StatusText | grep -q contacts-36m'
+config contacts-18m "18 months"
+ok "a good file is reloaded" systemctl reload retentiond
+ok "and is in force" until_true 10 sh -c 'systemctl show retentiond -P StatusText | grep -q contacts-18m'
+sed -i 's/18 months/18 moths/' /etc/retentiond/retentiond.conf
+ok "a bad file makes the reload fail" sh -c '! systemctl reload retentiond'
+ok "the reason is in the log" until_true 5 sh -c 'journalctl --sync; journalctl -u retentiond -o cat | grep -q "18 moths"'
+ok "the old configuration is kept, by the same process" sh -c \
+	"[ \$(systemctl show retentiond -P MainPID) = $first ] && systemctl show retentiond -P StatusText | grep -q contacts-18m"
+config contacts-18m "18 months"
+
+# --- a job in the sandbox: saved, validated, done, its archive written ---
+day=$(pg -d crm -c "SELECT max(created_at)::date - 900 FROM crm.request")
+id=$(pg -d crm -c "SELECT retention.save_action('export', '$day', ('$day'::date + interval '1 month' - interval '1 day')::date)")
+listed() { is "$(pg -d crm -c "SELECT frozen_at IS NOT NULL FROM retention.archive_journal WHERE id = $id")" t; }
+ok "the daemon lists what was saved" until_true 15 listed
+# Whatever that month holds, the export must have something to write.
+pg -d crm -c "SELECT retention.validate_action($id)" >/dev/null
+ended() { is "$(pg -d crm -c "SELECT status FROM retention.archive_journal WHERE id = $id")" "done"; }
+ok "the action is done" until_true 20 ended
+policy=$(runuser -u retentiond -- psql -X -q -At -h /run/pg -d crm -c \
+	"SELECT retention.begin_occurrence('contacts-18m', '0 0 1 * *', now(), now() + interval '1 day', 'delete_contacts', '18 months', 'full')")
+pg -d crm -c "NOTIFY retention, 'saved $policy'"
+erased() { is "$(pg -d crm -c "SELECT status FROM retention.archive_journal WHERE id = $policy")" "done"; }
+ok "a pass deletes in the sandbox" until_true 20 erased
+archive=$(pg -d crm -c "SELECT archive_path FROM retention.archive_journal WHERE id = $policy")
+ok "the archive verifies" sh -c "cd '$archive' && sha256sum -c SHA256SUMS"
+ok "it is the daemon's alone" is "$(stat -c '%U %a' "$archive" "$archive/contact.csv" | tr '\n' ' ')" "retentiond 700 retentiond 600 "
+
+# --- journald's fields ---
+journalctl --sync
+field() { journalctl -o json --output-fields="$1" RETENTION_JOB="$policy" | grep -q "\"$1\""; }
+ok "RETENTION_JOB finds the job's lines" sh -c "[ \$(journalctl -o cat RETENTION_JOB=$policy | wc -l) -ge 2 ]"
+ok "RETENTION_POLICY is there" field RETENTION_POLICY
+ok "RETENTION_ACTION is there" field RETENTION_ACTION
+ok "MESSAGE_ID is there" field MESSAGE_ID
+
+# --- the sandbox, as the daemon's process sees it ---
+ok "no capability" sh -c "grep -q '^CapBnd:.0000000000000000' /proc/\$(systemctl show retentiond -P MainPID)/status"
+ok "no new privileges, system calls filtered" sh -c \
+	"grep -q '^NoNewPrivs:.1' /proc/\$(systemctl show retentiond -P MainPID)/status && grep -q '^Seccomp:.2' /proc/\$(systemctl show retentiond -P MainPID)/status"
+ok "the rest of the system is read-only" sh -c \
+	"nsenter --target \$(systemctl show retentiond -P MainPID) --mount -- sh -c '! touch /etc/x /usr/x /var/lib/x'"
+
+# --- the watchdog ---
+kill -STOP "$(show MainPID)"
+ok "a daemon that hangs is restarted" until_true 20 sh -c \
+	'[ "$(systemctl show retentiond -P NRestarts)" -ge 1 ] && systemctl -q is-active retentiond'
+journalctl --sync
+ok "by the watchdog" sh -c 'journalctl -u retentiond -o cat | grep -q "Watchdog timeout"'
+
+# --- stop ---
+begun=$(date +%s)
+ok "stop" systemctl stop retentiond
+ok "within its time-out, and cleanly" sh -c "[ \$((\$(date +%s) - $begun)) -le 6 ] && [ \$(systemctl show retentiond -P Result) = success ]"
+[ $failed = 0 ] || journalctl -u retentiond -o cat --no-pager | tail -n 40 | sed 's/^/    log: /'
+exit $failed
