@@ -1,57 +1,96 @@
-/* save, validate, cancel: thin calls of the SQL functions, which do all the checking. */
+/*
+ * save, validate, cancel: thin calls of the SQL functions, which do all the checking.  What only this
+ * program can refuse, a date that is none or an argument too many, is wrong use; what the database
+ * refuses is told in its own words, with its hint.
+ */
 #include "ctl.h"
 
 #include "mem.h"
 
-#include <getopt.h>
 #include <time.h>
 
 /* How long save waits for the daemon to list what the action would touch. */
 #define LISTING_PATIENCE_MS 5000
 #define LISTING_TICK_MS 100
 
-/* An SQL function's refusal has a HINT that was written for the caller: shown, unlike a table's. */
-static bool call(struct ctl *ctl, const char *sql, int n, const char *const values[],
-		 PGresult **ret, struct error *err)
+int ctl_failed(const struct error *err)
+{
+	static const char missing[] = "the schema retention is missing: run retentionctl migrate";
+	static const char *const hints[][2] = {
+		{"42501", "grant your role retention_auditor (reads), retention_operator (saves, "
+			  "cancels, holds) or retention_approver (validates, holds)"},
+		{"3F000", missing},
+		{"42P01", missing},
+		{"42883", missing},
+	};
+
+	fprintf(stderr, "retentionctl: %s\n", err->text);
+	for (size_t i = 0; i < sizeof(hints) / sizeof(hints[0]); i++)
+		if (strcmp(err->sqlstate, hints[i][0]) == 0 && !strstr(err->text, "\nhint: "))
+			fprintf(stderr, "hint: %s\n", hints[i][1]);
+	return 1;
+}
+
+int ctl_action_id(const struct ctl *ctl, int argc, char **argv)
+{
+	int64_t id = 0;
+
+	if (argc - optind != 1) {
+		(void)ctl_wrong_use(ctl, "the number of one action is needed");
+		return 0;
+	}
+	if (!number_parse(argv[optind], 1, INT32_MAX, &id)) {
+		(void)ctl_wrong_use(ctl, "\"%s\" is no number of an action", argv[optind]);
+		return 0;
+	}
+	return (int)id;
+}
+
+bool ctl_call(struct ctl *ctl, const char *sql, int n, const char *const values[], PGresult **ret,
+	      struct error *err)
 {
 	AUTO(result)
 	PGresult *res = PQexecParams(db_conn(ctl->db), sql, n, NULL, values, NULL, NULL, 0);
 	const char *message = PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY);
 	const char *hint = PQresultErrorField(res, PG_DIAG_MESSAGE_HINT);
+	const char *sqlstate = PQresultErrorField(res, PG_DIAG_SQLSTATE);
 
 	if (PQresultStatus(res) == PGRES_TUPLES_OK) {
 		*ret = res;
 		res = NULL;
 		return true;
 	}
-	if (!message)
+	if (!message || !sqlstate)
 		return db_fail(ctl->db, res, err);
+	(void)snprintf(err->sqlstate, sizeof(err->sqlstate), "%s", sqlstate); /* 5 + NUL */
 	return fail(err, ERR_CONFIG, "%s%s%s", message, hint ? "\nhint: " : "", hint ? hint : "");
 }
+
+static const char listing_sql[] =
+	"SELECT j.frozen_at IS NOT NULL AS listed, j.candidates, j.error,\n"
+	"       CASE j.action WHEN 'anonymize_requests' THEN 'requests' ELSE 'contacts' END AS noun\n"
+	"  FROM retention.archive_journal AS j WHERE j.id = $1::int";
 
 /* Waits until the daemon has listed the action's keys; says how many, or that it has not. */
 static int tell_candidates(struct ctl *ctl, const char *id)
 {
 	static const struct timespec tick = {.tv_nsec = LISTING_TICK_MS * 1000000L};
-	AUTO(error) struct error err = {0};
 
 	for (int waited_ms = 0; waited_ms < LISTING_PATIENCE_MS; waited_ms += LISTING_TICK_MS) {
+		AUTO(error) struct error err = {0};
 		AUTO(result) PGresult *res = NULL;
 
-		if (!db_query(ctl->db,
-			      "SELECT frozen_at IS NOT NULL AS listed, candidates, error\n"
-			      "  FROM retention.archive_journal WHERE id = $1::int",
-			      1, &id, &res, &err))
+		if (!db_query(ctl->db, listing_sql, 1, &id, &res, &err))
 			return ctl_failed(&err);
 		if (db_bool(res, 0, "listed")) {
-			printf("it would touch %s; retentionctl validate %s runs it\n",
-			       db_text(res, 0, "candidates"), id);
+			printf("it would touch %s %s; retentionctl validate %s runs it\n",
+			       db_text(res, 0, "candidates"), db_text(res, 0, "noun"), id);
 			return 0;
 		}
 		if (db_text(res, 0, "error")) {
-			fprintf(stderr, "retentionctl: the daemon refuses it: %s\n",
-				db_text(res, 0, "error"));
-			return 1;
+			(void)fail(&err, ERR_CONFIG, "action %s is saved, but not listed: %s", id,
+				   db_text(res, 0, "error"));
+			return ctl_failed(&err);
 		}
 		(void)nanosleep(&tick, NULL); /* early is fine */
 	}
@@ -70,19 +109,21 @@ int ctl_save(struct ctl *ctl, int argc, char **argv)
 	AUTO(error) struct error err = {0};
 	int c, year, month, day;
 
-	while ((c = getopt_long(argc, argv, "", longs, NULL)) != -1) {
+	while ((c = ctl_option(ctl, argc, argv, longs)) != -1) {
 		if (c == '?')
-			return ctl_wrong_use(ctl, "save does not know that option");
+			return 2;
 		values[c == 'f' ? 1 : c == 't' ? 2 : 3] = optarg;
 	}
 	if (argc - optind != 1 || !values[1] || !values[2])
-		return ctl_wrong_use(ctl, "an action, --from and --to are needed");
+		return ctl_wrong_use(ctl, "one action, --from and --to are needed");
 	for (int i = 1; i <= 2; i++)
 		if (!date_parse(values[i], &year, &month, &day))
 			return ctl_wrong_use(ctl, "\"%s\" is no date: YYYY-MM-DD", values[i]);
 	values[0] = argv[optind];
-	if (!call(ctl, "SELECT retention.save_action($1, $2::date, $3::date, $4) AS id", 4, values,
-		  &res, &err))
+	if (!ctl_open(ctl))
+		return 1;
+	if (!ctl_call(ctl, "SELECT retention.save_action($1, $2::date, $3::date, $4) AS id", 4,
+		      values, &res, &err))
 		return ctl_failed(&err);
 	printf("action %s saved\n", db_text(res, 0, "id"));
 	(void)fflush(stdout); /* said before the wait; checked at the end */
@@ -91,20 +132,21 @@ int ctl_save(struct ctl *ctl, int argc, char **argv)
 
 static int change(struct ctl *ctl, int argc, char **argv, const char *sql, const char *done)
 {
-	static const struct option none[] = {{NULL, 0, NULL, 0}};
 	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
 	AUTO(result) PGresult *res = NULL;
 	AUTO(error) struct error err = {0};
 	const char *value;
 	int id;
 
-	if (getopt_long(argc, argv, "", none, NULL) != -1)
-		return ctl_wrong_use(ctl, "no option is known here");
+	if (ctl_option(ctl, argc, argv, ctl_no_options) != -1)
+		return 2;
 	id = ctl_action_id(ctl, argc, argv);
 	if (id == 0)
 		return 2;
 	value = t_printf(ctx, "%d", id);
-	if (!call(ctl, sql, 1, &value, &res, &err))
+	if (!ctl_open(ctl))
+		return 1;
+	if (!ctl_call(ctl, sql, 1, &value, &res, &err))
 		return ctl_failed(&err);
 	printf("action %d %s\n", id, done);
 	return 0;
@@ -119,48 +161,4 @@ int ctl_validate(struct ctl *ctl, int argc, char **argv)
 int ctl_cancel(struct ctl *ctl, int argc, char **argv)
 {
 	return change(ctl, argc, argv, "SELECT retention.cancel_action($1::int)", "cancelled");
-}
-
-int ctl_hold_add(struct ctl *ctl, int argc, char **argv)
-{
-	static const struct option longs[] = {{"reason", required_argument, NULL, 'r'},
-					      {"expires", required_argument, NULL, 'e'},
-					      {"review", required_argument, NULL, 'v'},
-					      {NULL, 0, NULL, 0}};
-	const char *values[4] = {NULL};
-	AUTO(result) PGresult *res = NULL;
-	AUTO(error) struct error err = {0};
-	int c, year, month, day;
-
-	while ((c = getopt_long(argc, argv, "", longs, NULL)) != -1) {
-		if (c == '?')
-			return ctl_wrong_use(ctl, "hold add does not know that option");
-		values[c == 'r' ? 1 : c == 'e' ? 2 : 3] = optarg;
-	}
-	if (argc - optind != 1 || !values[1])
-		return ctl_wrong_use(ctl, "a contact's key and --reason are needed");
-	for (int i = 2; i <= 3; i++)
-		if (values[i] && !date_parse(values[i], &year, &month, &day))
-			return ctl_wrong_use(ctl, "\"%s\" is no date: YYYY-MM-DD", values[i]);
-	values[0] = argv[optind];
-	if (!call(ctl, "SELECT retention.place_hold($1, $2, $3::timestamptz, $4::date) AS id", 4,
-		  values, &res, &err))
-		return ctl_failed(&err);
-	printf("hold %s placed on contact %s\n", db_text(res, 0, "id"), values[0]);
-	return 0;
-}
-
-int ctl_hold_remove(struct ctl *ctl, int argc, char **argv)
-{
-	AUTO(result) PGresult *res = NULL;
-	AUTO(error) struct error err = {0};
-	const char *value;
-
-	if (argc != 2)
-		return ctl_wrong_use(ctl, "one contact's key is needed");
-	value = argv[1];
-	if (!call(ctl, "SELECT retention.release_hold($1)", 1, &value, &res, &err))
-		return ctl_failed(&err);
-	printf("contact %s is not on hold any more\n", value);
-	return 0;
 }

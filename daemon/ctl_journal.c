@@ -1,115 +1,171 @@
-/* journal, show, archive list, hold list, policies: what the schema retention says. */
+/*
+ * journal, show, archive list: what the schema retention says of its actions.  An auditor may read
+ * all of it but the work list, so what needs that list has a second way to its figures.
+ */
 #include "ctl.h"
 
 #include "mem.h"
 #include "output.h"
 
-#include <getopt.h>
 #include <time.h>
 
 #define FOLLOW_TICK_MS 500
 
-/* A listing: --json or nothing. */
-static int list(struct ctl *ctl, int argc, char **argv, const char *sql, int n,
-		const char *const values[])
+bool ctl_list_options(struct ctl *ctl, int argc, char **argv)
 {
 	static const struct option longs[] = {{"json", no_argument, NULL, 'j'}, {NULL, 0, NULL, 0}};
-	AUTO(error) struct error err = {0};
 	int c;
 
-	while ((c = getopt_long(argc, argv, "", longs, NULL)) != -1) {
-		if (c != 'j')
-			return ctl_wrong_use(ctl, "only --json is known here");
+	while ((c = ctl_option(ctl, argc, argv, longs)) != -1) {
+		if (c == '?')
+			return false;
 		ctl->json = true;
 	}
 	if (optind != argc)
-		return ctl_wrong_use(ctl, "\"%s\" is not expected", argv[optind]);
-	return output_query(ctl->db, ctl->json, sql, n, values, &err) ? 0 : ctl_failed(&err);
+		(void)ctl_wrong_use(ctl, "\"%s\" is not expected here", argv[optind]);
+	return optind == argc;
+}
+
+int ctl_list(struct ctl *ctl, const struct ctl_listing *listing)
+{
+	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
+	AUTO(result) PGresult *res = NULL;
+	AUTO(error) struct error err = {0};
+	const char *sql = listing->sql;
+
+	if (ctl->json)
+		sql = t_printf(
+			ctx,
+			"SELECT coalesce(jsonb_pretty(jsonb_agg(to_jsonb(x))), '[]') AS json\n"
+			"  FROM (%s) AS x",
+			listing->json_sql ? listing->json_sql : sql);
+	if (!db_query(ctl->db, sql, listing->n, listing->values, &res, &err))
+		return ctl_failed(&err);
+	if (ctl->json)
+		puts(db_text(res, 0, "json"));
+	else
+		output_table(res);
+	return 0;
+}
+
+int ctl_list_command(struct ctl *ctl, int argc, char **argv, const struct ctl_listing *listing)
+{
+	if (!ctl_list_options(ctl, argc, argv))
+		return 2;
+	return ctl_open(ctl) ? ctl_list(ctl, listing) : 1;
 }
 
 int ctl_journal(struct ctl *ctl, int argc, char **argv)
 {
-	return list(
-		ctl, argc, argv,
-		"SELECT j.id, j.action, coalesce(j.policy, j.from_date || '..' || j.to_date) AS of,\n"
-		"       j.status, date_trunc('second', j.requested_at) AS requested,\n"
-		"       date_trunc('second', j.finished_at) AS finished, j.candidates AS due,\n"
-		"       (j.counters->>'treated')::bigint AS erased,\n"
-		"       coalesce(j.error, 'waits for ' || j.waiting) AS remark\n"
-		"  FROM retention.archive_journal AS j ORDER BY j.id DESC",
-		0, NULL);
+	static const struct ctl_listing listing = {
+		.sql = "SELECT j.id, j.action,\n"
+		       "       coalesce(j.policy, j.from_date || '..' || j.to_date) AS of, j.status,\n"
+		       "       to_char(coalesce(j.finished_at, j.started_at, j.requested_at),\n"
+		       "               'YYYY-MM-DD HH24:MI') AS date,\n"
+		       "       j.candidates AS listed, (j.counters->>'failed')::bigint AS failed,\n"
+		       "       coalesce(j.error, 'waits for ' || j.waiting) AS remark\n"
+		       "  FROM retention.archive_journal AS j ORDER BY j.id DESC",
+		.json_sql = "SELECT j.* FROM retention.archive_journal AS j ORDER BY j.id DESC",
+	};
+
+	return ctl_list_command(ctl, argc, argv, &listing);
 }
 
 int ctl_archive_list(struct ctl *ctl, int argc, char **argv)
 {
-	return list(ctl, argc, argv,
-		    "SELECT a.id, a.type, date_trunc('second', a.date) AS date, a.status, a.mode,\n"
-		    "       a.bytes, a.file\n"
-		    "  FROM retention.archives AS a ORDER BY a.id DESC",
-		    0, NULL);
+	static const struct ctl_listing listing = {
+		.sql = "SELECT a.id, a.type, to_char(a.date, 'YYYY-MM-DD HH24:MI') AS date, a.status,\n"
+		       "       a.bytes, a.file\n"
+		       "  FROM retention.archives AS a ORDER BY a.id DESC",
+		.json_sql = "SELECT a.* FROM retention.archives AS a ORDER BY a.id DESC",
+	};
+
+	return ctl_list_command(ctl, argc, argv, &listing);
 }
 
-int ctl_hold_list(struct ctl *ctl, int argc, char **argv)
+/*
+ * Keys that are still to be treated: the rows of the work list, or, for who may not read it, what the
+ * ledger lacks of the keys that were listed (an export has no ledger: it then shows all or nothing).
+ */
+static bool left_sql(struct ctl *ctl, const char **ret, struct error *err)
 {
-	return list(ctl, argc, argv,
-		    "SELECT h.contact_key AS contact, h.reason, h.placed_by,\n"
-		    "       date_trunc('second', h.placed_at) AS placed, h.expires_at AS expires,\n"
-		    "       h.review_date AS review, h.released_by,\n"
-		    "       date_trunc('second', h.released_at) AS released\n"
-		    "  FROM retention.hold AS h ORDER BY h.released_at IS NOT NULL, h.id DESC",
-		    0, NULL);
+	AUTO(result) PGresult *res = NULL;
+
+	if (!db_query(ctl->db, "SELECT has_table_privilege('retention.candidate', 'SELECT') AS may",
+		      0, NULL, &res, err))
+		return false;
+	*ret = db_bool(res, 0, "may")
+		       ? "(SELECT count(*) FROM retention.candidate AS c WHERE c.job = j.id)"
+		       : "(CASE WHEN j.finished_at IS NOT NULL THEN 0 ELSE j.candidates -\n"
+			 " (SELECT count(*) FROM retention.ledger AS l WHERE l.job = j.id) END)";
+	return true;
 }
 
-static bool show_once(struct ctl *ctl, const char *id, struct error *err)
+static const char record_sql[] =
+	"SELECT j.id, j.action, j.mode, j.status, j.policy, j.occurrence, j.from_date, j.to_date,\n"
+	"       j.depth, j.cutoff, j.archive, j.requested_by, j.requested_at, j.candidates,\n"
+	"       j.candidates_sha256, j.frozen_at, j.validated_by, j.validated_at, j.started_at,\n"
+	"       CASE WHEN j.finished_at IS NULL AND j.frozen_at IS NOT NULL THEN %s END\n"
+	"         AS candidates_left, j.waiting, j.finished_at, j.counters - 'rows' AS counters,\n"
+	"       j.archive_path, j.archive_bytes, j.archive_deleted_at, j.archive_deleted_by,\n"
+	"       j.error, j.host, j.system_identifier\n"
+	"  FROM retention.archive_journal AS j WHERE j.id = $1::int";
+
+static const char tables_sql[] =
+	"SELECT f.table_name AS \"table\", sum(f.rows)::bigint AS rows,\n"
+	"       sum(f.bytes)::bigint AS archived_bytes\n"
+	"  FROM retention.archive_file AS f WHERE f.job = $1::int GROUP BY 1 ORDER BY 1";
+
+/* What an event adds to the row itself: keys by hundreds are for --json. */
+static const char events_sql[] =
+	"SELECT e.id, to_char(e.at, 'YYYY-MM-DD HH24:MI:SS') AS at, e.kind, e.actor,\n"
+	"       CASE WHEN e.kind IN ('dropped', 'failed_key', 'left')\n"
+	"            THEN left(e.details::text, 400) END AS details\n"
+	"  FROM retention.journal_event AS e WHERE e.job = $1::int ORDER BY e.id";
+
+static bool show_table(struct ctl *ctl, const char *sql, const char *id, struct error *err)
 {
+	AUTO(result) PGresult *res = NULL;
+
+	if (!db_query(ctl->db, sql, 1, &id, &res, err))
+		return false;
+	if (PQntuples(res) > 0) {
+		puts("");
+		output_table(res);
+	}
+	return true;
+}
+
+static bool show_text(struct ctl *ctl, const char *id, const char *left, struct error *err)
+{
+	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
 	AUTO(result) PGresult *row = NULL;
 
-	if (!db_query(
-		    ctl->db,
-		    "SELECT j.id, j.action, j.mode, j.status, j.policy, j.occurrence, j.from_date,\n"
-		    "       j.to_date, j.depth, j.cutoff, j.archive, j.requested_by, j.requested_at,\n"
-		    "       j.candidates, j.candidates_sha256, j.frozen_at, j.validated_by,\n"
-		    "       j.validated_at, j.started_at, j.finished_at, j.counters, j.archive_path,\n"
-		    "       j.archive_bytes, j.waiting, j.error, j.host, j.archive_deleted_at,\n"
-		    "       j.archive_deleted_by\n"
-		    "  FROM retention.archive_journal AS j WHERE j.id = $1::int",
-		    1, &id, &row, err))
+	if (!db_query(ctl->db, t_printf(ctx, record_sql, left), 1, &id, &row, err))
 		return false;
 	if (PQntuples(row) == 0)
 		return fail(err, ERR_CONFIG, "there is no action %s", id);
 	output_record(row, 0);
-	puts("");
-	if (!output_query(
-		    ctl->db, false,
-		    "SELECT f.table_name AS \"table\", sum(f.rows)::bigint AS rows,\n"
-		    "       sum(f.bytes)::bigint AS bytes\n"
-		    "  FROM retention.archive_file AS f WHERE f.job = $1::int GROUP BY 1 ORDER BY 1",
-		    1, &id, err))
-		return false;
-	puts("");
-	return output_query(
-		ctl->db, false,
-		"SELECT e.id, date_trunc('second', e.at) AS at, e.kind, e.actor,\n"
-		"       CASE WHEN e.kind IN ('dropped', 'failed_key', 'left')\n"
-		"            THEN left(e.details::text, 200) END AS details\n"
-		"  FROM retention.journal_event AS e WHERE e.job = $1::int ORDER BY e.id",
-		1, &id, err);
+	return show_table(ctl, tables_sql, id, err) && show_table(ctl, events_sql, id, err);
 }
 
-static bool show_json(struct ctl *ctl, const char *id, struct error *err)
+static const char json_sql[] =
+	"SELECT jsonb_pretty(to_jsonb(j) || jsonb_build_object(\n"
+	"  'candidates_left', CASE WHEN j.frozen_at IS NOT NULL THEN %s END,\n"
+	"  'tables', (SELECT coalesce(jsonb_agg(to_jsonb(f) ORDER BY f.\"table\"), '[]')\n"
+	"     FROM (SELECT table_name AS \"table\", sum(rows)::bigint AS rows,\n"
+	"                  sum(bytes)::bigint AS archived_bytes\n"
+	"             FROM retention.archive_file WHERE job = j.id GROUP BY 1) AS f),\n"
+	"  'events', (SELECT coalesce(jsonb_agg(to_jsonb(e) ORDER BY e.id), '[]')\n"
+	"     FROM retention.journal_event AS e WHERE e.job = j.id))) AS json\n"
+	"  FROM retention.archive_journal AS j WHERE j.id = $1::int";
+
+static bool show_json(struct ctl *ctl, const char *id, const char *left, struct error *err)
 {
+	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
 	AUTO(result) PGresult *res = NULL;
 
-	if (!db_query(
-		    ctl->db,
-		    "SELECT jsonb_pretty(to_jsonb(j) || jsonb_build_object(\n"
-		    "  'tables', (SELECT coalesce(jsonb_agg(to_jsonb(f)), '[]')\n"
-		    "     FROM (SELECT table_name, sum(rows) AS rows, sum(bytes) AS bytes\n"
-		    "             FROM retention.archive_file WHERE job = j.id GROUP BY 1) AS f),\n"
-		    "  'events', (SELECT coalesce(jsonb_agg(to_jsonb(e) ORDER BY e.id), '[]')\n"
-		    "     FROM retention.journal_event AS e WHERE e.job = j.id))) AS json\n"
-		    "  FROM retention.archive_journal AS j WHERE j.id = $1::int",
-		    1, &id, &res, err))
+	if (!db_query(ctl->db, t_printf(ctx, json_sql, left), 1, &id, &res, err))
 		return false;
 	if (PQntuples(res) == 0)
 		return fail(err, ERR_CONFIG, "there is no action %s", id);
@@ -117,40 +173,75 @@ static bool show_json(struct ctl *ctl, const char *id, struct error *err)
 	return true;
 }
 
+static const char follow_sql[] =
+	"SELECT j.finished_at IS NULL AND j.status IN ('saved', 'validated', 'running') AS open,\n"
+	"       j.status, coalesce(j.waiting, CASE WHEN j.status = 'saved' AND j.frozen_at IS NULL\n"
+	"                                          THEN 'the daemon to list it'\n"
+	"                                          WHEN j.status = 'saved' THEN 'validation'\n"
+	"                                          WHEN j.status = 'validated'\n"
+	"                                          THEN 'the daemon to start it' END) AS waiting,\n"
+	"       coalesce(j.candidates, 0) AS due,\n"
+	"       coalesce(j.candidates - %s, 0) AS done\n"
+	"  FROM retention.archive_journal AS j WHERE j.id = $1::int";
+
+/* One look at the action: its bar on a terminal.  *ret_open: it has not ended. */
+static bool look(struct ctl *ctl, const char *sql, const char *id, int64_t *first, time_t *begun,
+		 bool *ret_open, struct error *err)
+{
+	AUTO(result) PGresult *res = NULL;
+	struct progress p = {.rate = -1, .eta_s = -1};
+
+	if (!db_query(ctl->db, sql, 1, &id, &res, err))
+		return false;
+	if (PQntuples(res) == 0)
+		return fail(err, ERR_CONFIG, "there is no action %s", id);
+	*ret_open = db_bool(res, 0, "open");
+	p.done = db_int(res, 0, "done");
+	p.due = db_int(res, 0, "due");
+	p.waiting = db_text(res, 0, "waiting");
+	/* The rate is that of what we saw happen, from the first change on. */
+	if (*first < 0 || p.done == *first) {
+		*first = p.done;
+		*begun = time(NULL);
+	} else if (time(NULL) > *begun) {
+		p.rate = (p.done - *first) / (time(NULL) - *begun);
+		p.eta_s = (p.due - p.done) * (time(NULL) - *begun) / (p.done - *first);
+	}
+	if (*ret_open && isatty(STDOUT_FILENO))
+		output_progress(&p);
+	return true;
+}
+
 /* Until the action has ended: a bar on a terminal, nothing in between elsewhere. */
-static bool follow(struct ctl *ctl, const char *id, struct error *err)
+static bool follow(struct ctl *ctl, const char *id, const char *left, struct error *err)
 {
 	static const struct timespec tick = {.tv_nsec = FOLLOW_TICK_MS * 1000000L};
-	const bool terminal = isatty(STDOUT_FILENO);
-	const time_t begun = time(NULL);
+	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
+	const char *sql = t_printf(ctx, follow_sql, left);
 	int64_t first = -1;
+	time_t begun = 0;
+	bool open = true, shown = false;
 
-	for (;;) {
-		AUTO(result) PGresult *res = NULL;
-		int64_t due, done;
-
-		if (!db_query(
-			    ctl->db,
-			    "SELECT j.status IN ('validated', 'running') AS open, j.candidates AS due,\n"
-			    "       j.candidates - (SELECT count(*) FROM retention.candidate AS c\n"
-			    "                        WHERE c.job = j.id) AS done\n"
-			    "  FROM retention.archive_journal AS j WHERE j.id = $1::int",
-			    1, &id, &res, err))
-			return false;
-		if (PQntuples(res) == 0 || !db_bool(res, 0, "open"))
-			break;
-		due = db_int(res, 0, "due");
-		done = db_int(res, 0, "done");
-		first = first < 0 ? done : first;
-		if (terminal)
-			output_progress(done, due,
-					done > first ? (due - done) * (time(NULL) - begun) /
-							       (done - first)
-						     : -1);
+	while (look(ctl, sql, id, &first, &begun, &open, err) && open) {
+		shown = true;
 		(void)nanosleep(&tick, NULL); /* early is fine */
 	}
-	if (terminal && first >= 0)
+	if (shown && isatty(STDOUT_FILENO))
 		puts("");
+	return !open;
+}
+
+/* Has it ended as failed? */
+static bool has_failed(struct ctl *ctl, const char *id, bool *ret, struct error *err)
+{
+	AUTO(result) PGresult *res = NULL;
+
+	if (!db_query(ctl->db,
+		      "SELECT j.status = 'failed' AS failed\n"
+		      "  FROM retention.archive_journal AS j WHERE j.id = $1::int",
+		      1, &id, &res, err))
+		return false;
+	*ret = db_bool(res, 0, "failed");
 	return true;
 }
 
@@ -161,71 +252,25 @@ int ctl_show(struct ctl *ctl, int argc, char **argv)
 					      {NULL, 0, NULL, 0}};
 	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
 	AUTO(error) struct error err = {0};
-	bool wait = false;
-	const char *text;
+	bool wait = false, failed = false;
+	const char *text, *left = NULL;
 	int c, id;
 
-	while ((c = getopt_long(argc, argv, "", longs, NULL)) != -1) {
+	while ((c = ctl_option(ctl, argc, argv, longs)) != -1) {
 		if (c == '?')
-			return ctl_wrong_use(ctl, "show does not know that option");
+			return 2;
 		wait = wait || c == 'f';
 		ctl->json = ctl->json || c == 'j';
 	}
 	id = ctl_action_id(ctl, argc, argv);
 	if (id == 0)
 		return 2;
+	if (!ctl_open(ctl))
+		return 1;
 	text = t_printf(ctx, "%d", id);
-	if (wait && !follow(ctl, text, &err))
+	if (!left_sql(ctl, &left, &err) || (wait && !follow(ctl, text, left, &err)) ||
+	    !(ctl->json ? show_json(ctl, text, left, &err) : show_text(ctl, text, left, &err)) ||
+	    (wait && !has_failed(ctl, text, &failed, &err)))
 		return ctl_failed(&err);
-	if (!(ctl->json ? show_json(ctl, text, &err) : show_once(ctl, text, &err)))
-		return ctl_failed(&err);
-	return 0;
-}
-
-/* The policies as rows: one array a column, so that the server can join them with their state. */
-static void policy_arrays(const struct config *config, void *ctx, const char *values[7])
-{
-	char *arrays[6];
-	const char *const no[] = {"{", "{", "{", "{", "{", "{"};
-
-	for (int i = 0; i < 6; i++)
-		arrays[i] = t_strdup(ctx, no[i]);
-	for (size_t i = 0; i < config->n_policies; i++) {
-		const struct policy *p = &config->policies[i];
-		const char *comma = i ? "," : "";
-		char depth[32];
-		int64_t next = 0;
-		const bool has = p->enabled && schedule_next(&p->schedule, time(NULL), &next);
-
-		period_print(&p->depth, depth, sizeof(depth));
-		t_append(&arrays[0], "%s\"%s\"", comma, p->name);
-		t_append(&arrays[1], "%s\"%s\"", comma, action_name(p->action));
-		t_append(&arrays[2], "%s\"%s\"", comma, depth);
-		t_append(&arrays[3], "%s\"%s\"", comma, p->enabled ? p->schedule_text : "disabled");
-		t_append(&arrays[4], has ? "%s%lld" : "%sNULL", comma, (long long)next);
-		t_append(&arrays[5], "%s\"%s\"", comma, archive_mode_name(p->archive));
-	}
-	for (int i = 0; i < 6; i++) {
-		t_append(&arrays[i], "}");
-		values[i] = arrays[i];
-	}
-	values[6] = config->timezone;
-}
-
-int ctl_policies(struct ctl *ctl, int argc, char **argv)
-{
-	static const char sql[] =
-		"SELECT p.name AS policy, p.action, p.depth, p.schedule, p.archive,\n"
-		"       date_trunc('second', s.last_occurrence) AS last,\n"
-		"       to_timestamp(p.next) AS next,\n"
-		"       (date_trunc('day', now() AT TIME ZONE $7) - p.depth::interval)\n"
-		"         AT TIME ZONE $7 AS cutoff\n"
-		"  FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::bigint[], $6::text[])\n"
-		"         AS p(name, action, depth, schedule, next, archive)\n"
-		"  LEFT JOIN retention.policy_state AS s ON s.policy = p.name";
-	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
-	const char *values[7];
-
-	policy_arrays(ctl->config, ctx, values);
-	return list(ctl, argc, argv, sql, 7, values);
+	return failed ? 1 : 0;
 }

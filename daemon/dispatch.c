@@ -136,7 +136,7 @@ static void log_end(const struct slot *slot, enum child_end end, const char *how
 		[END_TAKEN] = {LOG_DEBUG, KIND_GENERAL, "is another daemon's, or over"},
 		[END_AWAY] = {LOG_WARNING, KIND_JOB_STOPPED,
 			      "has no database, and will be resumed"},
-		[END_CRASHED] = {LOG_ERR, KIND_JOB_FAILED, "has died, and will be resumed"},
+		[END_CRASHED] = {LOG_ERR, KIND_JOB_FAILED, "has died of "},
 	};
 	struct log_fields fields = fields_of(slot);
 	char progress[80];
@@ -146,10 +146,9 @@ static void log_end(const struct slot *slot, enum child_end end, const char *how
 	progress_print(&(struct progress){slot->progress.done, slot->progress.due, -1}, progress,
 		       sizeof(progress));
 	log_event(lines[end].priority, lines[end].kind, &fields, "job %lld (%s) %s%s%s%s%s%s%s",
-		  (long long)slot->job, slot->label, lines[end].text,
-		  end == END_CRASHED ? " with " : "", end == END_CRASHED ? how : "",
-		  *progress ? ": " : "", progress, slot->note ? ": " : "",
-		  slot->note ? slot->note : "");
+		  (long long)slot->job, slot->label, lines[end].text, end == END_CRASHED ? how : "",
+		  end == END_CRASHED ? ", and will be resumed" : "", *progress ? ": " : "",
+		  progress, slot->note ? ": " : "", slot->note ? slot->note : "");
 }
 
 static void on_end(void *arg, enum child_end end, const char *how)

@@ -2,30 +2,81 @@
 
 #include "mem.h"
 
-#include <stdio.h>
 #include <sys/ioctl.h>
 #include <wchar.h>
 
 #define NARROWEST 8
 #define BAR 30
+#define GAP 2 /* blanks between two columns */
 
-/* Columns of the terminal that text takes; bytes where it is no text of this locale. */
-static int width_of(const char *text)
+static const char bar_text[BAR + 1] = "##############################";
+
+/*
+ * The character at text: its bytes, and in *ret_width its columns.  What this locale cannot read or
+ * print has 1 byte and width -1.
+ */
+static size_t next_character(const char *text, int *ret_width)
 {
-	const size_t n = mbstowcs(NULL, text, 0);
-	AUTO(char_p) char *copy = NULL;
-	wchar_t *wide;
-	int width;
+	mbstate_t state = {0};
+	wchar_t wide = 0;
+	const size_t n = mbrtowc(&wide, text, MB_CUR_MAX, &state);
 
-	if (n == (size_t)-1)
-		return (int)strlen(text);
-	copy = xcalloc(n + 1, sizeof(wchar_t));
-	wide = (wchar_t *)(void *)copy;
-	(void)mbstowcs(wide, text, n + 1); /* its length was asked above */
-	width = wcswidth(wide, n);
-	return width < 0 ? (int)n : width;
+	if (n == 0 || n > MB_CUR_MAX) { /* the end, or (size_t)-1, -2: no character */
+		*ret_width = -1;
+		return 1;
+	}
+	*ret_width = wcwidth(wide);
+	return n;
 }
 
+static char *clean(void *ctx, const char *text)
+{
+	char *out = t_array(ctx, char, strlen(text) + 1), *to = out;
+
+	while (*text) {
+		int width;
+		const size_t n = next_character(text, &width);
+
+		if (width < 0) {
+			*to++ = *text == '\n' || *text == '\t' ? ' ' : '?';
+		} else {
+			memcpy(to, text, n);
+			to += n;
+		}
+		text += n;
+	}
+	*to = '\0';
+	return out;
+}
+
+/* Columns of the terminal that a cleaned text takes. */
+static int width_of(const char *text)
+{
+	int total = 0, width;
+
+	while (*text) {
+		text += next_character(text, &width);
+		total += width;
+	}
+	return total;
+}
+
+/* As far into text as these columns reach. */
+static const char *skip_columns(const char *text, int columns)
+{
+	while (*text) {
+		int width;
+		const size_t n = next_character(text, &width);
+
+		if (width > columns)
+			break;
+		columns -= width;
+		text += n;
+	}
+	return text;
+}
+
+/* 0: no terminal, so no limit. */
 static int terminal_width(void)
 {
 	struct winsize size = {0};
@@ -35,34 +86,28 @@ static int terminal_width(void)
 	return size.ws_col;
 }
 
-/* text in width columns; one that is too long ends in "..". */
+static void print_blanks(int n)
+{
+	printf("%*s", n > 0 ? n : 0, "");
+}
+
+/* text in width columns.  Too long: its head and "..", or "/.." and its tail where it is a path. */
 static void print_cell(const char *text, int width, bool right, bool last)
 {
 	const int own = width_of(text);
-	const int pad = width > own ? width - own : 0;
 
 	if (right)
-		printf("%*s", pad, "");
-	if (own <= width) {
+		print_blanks(width - own);
+	if (own <= width)
 		fputs(text, stdout);
-	} else {
-		int columns = 0;
-
-		/* One character at a time, as long as ".." still fits behind it. */
-		for (const char *c = text; *c && columns < width - 2;) {
-			int n = mblen(c, MB_CUR_MAX);
-
-			n = n < 1 ? 1 : n;
-			(void)fwrite(c, 1, (size_t)n, stdout); /* stdout is checked at the end */
-			c += n;
-			columns++;
-		}
-		fputs("..", stdout);
-	}
-	if (!last)
-		printf("%*s  ", right ? 0 : pad, "");
+	else if (*text == '/')
+		printf("..%s", skip_columns(text, own - width + 2));
 	else
+		printf("%.*s..", (int)(skip_columns(text, width - 2) - text), text);
+	if (last)
 		putchar('\n');
+	else
+		print_blanks(GAP + (right ? 0 : width - own));
 }
 
 static bool is_number(const PGresult *res, int column)
@@ -72,44 +117,76 @@ static bool is_number(const PGresult *res, int column)
 	return type == 20 || type == 21 || type == 23 || type == 1700; /* int8 int2 int4 numeric */
 }
 
-/* Narrows the widest column until the line fits. */
-static void fit(int *widths, int n, int most)
+static bool is_text(const PGresult *res, int column)
 {
+	return PQftype(res, column) == 25;
+}
+
+/* Narrows the widest texts until the line fits; false when it cannot. */
+static bool fit(const PGresult *res, int *widths, int most)
+{
+	const int n = PQnfields(res);
+
 	for (;;) {
-		int total = 2 * (n - 1), widest = 0;
+		int total = GAP * (n - 1), widest = -1;
 
 		for (int i = 0; i < n; i++) {
 			total += widths[i];
-			widest = widths[i] > widths[widest] ? i : widest;
+			if (is_text(res, i) && (widest < 0 || widths[i] > widths[widest]))
+				widest = i;
 		}
-		if (most == 0 || total <= most || widths[widest] <= NARROWEST)
-			return;
+		if (most == 0 || total <= most)
+			return true;
+		if (widest < 0 || widths[widest] <= NARROWEST)
+			return false;
 		widths[widest]--;
+	}
+}
+
+static void print_records(const PGresult *res)
+{
+	for (int row = 0; row < PQntuples(res); row++) {
+		if (row > 0)
+			puts("");
+		output_record(res, row);
 	}
 }
 
 void output_table(const PGresult *res)
 {
 	const int n = PQnfields(res), rows = PQntuples(res);
-	AUTO(talloc) int *widths = t_array(NULL, int, n + 1);
+	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
+	int *widths = t_array(ctx, int, n + 1);
+	char **cells = t_array(ctx, char *, (size_t)n *(size_t)rows + 1);
 
-	for (int i = 0; i < n; i++) {
-		widths[i] = width_of(PQfname(res, i));
-		for (int row = 0; row < rows; row++)
-			if (width_of(PQgetvalue(res, row, i)) > widths[i])
-				widths[i] = width_of(PQgetvalue(res, row, i));
+	if (rows == 0) {
+		puts("nothing");
+		return;
 	}
-	fit(widths, n, terminal_width());
+	for (int i = 0; i < n; i++)
+		widths[i] = width_of(PQfname(res, i));
+	for (int row = 0; row < rows; row++)
+		for (int i = 0; i < n; i++) {
+			char *cell = clean(ctx, PQgetvalue(res, row, i));
+
+			cells[row * n + i] = cell;
+			if (width_of(cell) > widths[i])
+				widths[i] = width_of(cell);
+		}
+	if (!fit(res, widths, terminal_width())) {
+		print_records(res);
+		return;
+	}
 	for (int i = 0; i < n; i++)
 		print_cell(PQfname(res, i), widths[i], is_number(res, i), i == n - 1);
 	for (int row = 0; row < rows; row++)
 		for (int i = 0; i < n; i++)
-			print_cell(PQgetvalue(res, row, i), widths[i], is_number(res, i),
-				   i == n - 1);
+			print_cell(cells[row * n + i], widths[i], is_number(res, i), i == n - 1);
 }
 
 void output_record(const PGresult *res, int row)
 {
+	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
 	int width = 0;
 
 	for (int i = 0; i < PQnfields(res); i++)
@@ -117,38 +194,28 @@ void output_record(const PGresult *res, int row)
 			width = width_of(PQfname(res, i));
 	for (int i = 0; i < PQnfields(res); i++)
 		if (!PQgetisnull(res, row, i))
-			printf("%-*s  %s\n", width, PQfname(res, i), PQgetvalue(res, row, i));
+			printf("%-*s  %s\n", width, PQfname(res, i),
+			       clean(ctx, PQgetvalue(res, row, i)));
 }
 
-bool output_query(struct db *db, bool json, const char *sql, int n, const char *const values[],
-		  struct error *err)
+void output_progress(const struct progress *p)
 {
 	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
-	AUTO(result) PGresult *res = NULL;
+	const int64_t done = p->done > p->due ? p->due : p->done < 0 ? 0 : p->done;
+	const int filled = p->due > 0 ? (int)(done * BAR / p->due) : BAR;
+	const int columns = terminal_width();
+	char *line = t_printf(ctx, "[%.*s%*s] %3d %%  %lld of %lld", filled, bar_text, BAR - filled,
+			      "", p->due > 0 ? (int)(done * 100 / p->due) : 100, (long long)done,
+			      (long long)p->due);
 
-	if (json)
-		sql = t_printf(
-			ctx,
-			"SELECT coalesce(jsonb_pretty(jsonb_agg(to_jsonb(x))), '[]') AS json\n"
-			"  FROM (%s) AS x",
-			sql);
-	if (!db_query(db, sql, n, values, &res, err))
-		return false;
-	if (json)
-		puts(db_text(res, 0, "json"));
-	else
-		output_table(res);
-	return true;
-}
-
-void output_progress(int64_t done, int64_t due, int64_t eta_s)
-{
-	const int filled = due > 0 ? (int)(done * BAR / due) : BAR;
-
-	printf("\r[%.*s%*s] %3d %%  %lld of %lld", filled, "##############################",
-	       BAR - filled, "", due > 0 ? (int)(done * 100 / due) : 100, (long long)done,
-	       (long long)due);
-	if (eta_s >= 0)
-		printf(", %lld s left   ", (long long)eta_s);
+	if (p->rate >= 0)
+		t_append(&line, ", %lld/s", (long long)p->rate);
+	if (p->eta_s >= 0)
+		t_append(&line, ", %lld s left", (long long)p->eta_s);
+	if (p->waiting)
+		t_append(&line, ", waits for %s", clean(ctx, p->waiting));
+	if (columns > 1) /* a line that wraps could not be written over */
+		line[skip_columns(line, columns - 1) - line] = '\0';
+	printf("\r%s\033[K", line); /* to the end of the line: the last one may have been longer */
 	(void)fflush(stdout); /* a terminal that is gone ends us by SIGHUP */
 }

@@ -1,9 +1,10 @@
 /* retentionctl: options, one table of commands, nothing else. */
 #include "ctl.h"
+
 #include "log.h"
 #include "mem.h"
 
-#include <getopt.h>
+#include <langinfo.h>
 #include <locale.h>
 
 enum need { NEEDS_DATABASE, NEEDS_CONFIG };
@@ -16,26 +17,27 @@ static const struct command {
 	int (*run)(struct ctl *ctl, int argc, char **argv);
 } commands[] = {
 	{"migrate", "", "make or update the schema retention", NEEDS_DATABASE, ctl_migrate},
-	{"policies", "[--json]", "the policies: depth, last and next occurrence, cutoff",
+	{"policies", " [--json]", "the policies: depth, last and next occurrence, cutoff",
 	 NEEDS_CONFIG, ctl_policies},
-	{"save", "ACTION --from DATE --to DATE [--archive none|listed|full]",
+	{"save", " ACTION --from DATE --to DATE [--archive none|listed|full]",
 	 "save a manual action on the days from DATE to DATE, at most one month", NEEDS_DATABASE,
 	 ctl_save},
-	{"validate", "ID", "validate a saved action: the daemon runs it", NEEDS_DATABASE,
+	{"validate", " ID", "validate a saved action: the daemon runs it", NEEDS_DATABASE,
 	 ctl_validate},
-	{"cancel", "ID", "cancel a saved action", NEEDS_DATABASE, ctl_cancel},
-	{"journal", "[--json]", "all actions, the newest first", NEEDS_DATABASE, ctl_journal},
-	{"show", "ID [--follow] [--json]", "one action: its row, counts per table, events",
+	{"cancel", " ID", "cancel a saved action", NEEDS_DATABASE, ctl_cancel},
+	{"journal", " [--json]", "all actions, the newest first", NEEDS_DATABASE, ctl_journal},
+	{"show", " ID [--follow] [--json]", "one action: its row, counts per table, events",
 	 NEEDS_DATABASE, ctl_show},
-	{"archive list", "[--json]", "the archives: type, date, status, file", NEEDS_DATABASE,
+	{"archive list", " [--json]", "the archives: type, date, status, file", NEEDS_DATABASE,
 	 ctl_archive_list},
-	{"archive verify", "ID", "check an archive's files against its sums and the journal",
+	{"archive verify", " ID", "check an archive's files against its sums and the journal",
 	 NEEDS_CONFIG, ctl_archive_verify},
-	{"hold add", "CONTACT --reason TEXT [--expires DATE] [--review DATE]",
+	{"hold add", " CONTACT --reason TEXT [--expires DATE] [--review DATE]",
 	 "place a legal hold: the contact is due to nothing", NEEDS_DATABASE, ctl_hold_add},
-	{"hold remove", "CONTACT", "release a hold", NEEDS_DATABASE, ctl_hold_remove},
-	{"hold list", "[--json]", "the holds, released ones too", NEEDS_DATABASE, ctl_hold_list},
+	{"hold remove", " CONTACT", "release a hold", NEEDS_DATABASE, ctl_hold_remove},
+	{"hold list", " [--json]", "the holds, released ones too", NEEDS_DATABASE, ctl_hold_list},
 };
+#define COMMANDS (sizeof(commands) / sizeof(commands[0]))
 
 static void print_usage(FILE *to)
 {
@@ -45,8 +47,8 @@ static void print_usage(FILE *to)
 	      "  -d, --database S    a libpq connection string, instead of the configuration's\n"
 	      "      --help          this; COMMAND --help: of one command\n\n",
 	      to);
-	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++)
-		fprintf(to, "  %s %s\n      %s\n", commands[i].words, commands[i].arguments,
+	for (size_t i = 0; i < COMMANDS; i++)
+		fprintf(to, "  %s%s\n      %s\n", commands[i].words, commands[i].arguments,
 			commands[i].help);
 }
 
@@ -62,31 +64,33 @@ int ctl_wrong_use(const struct ctl *ctl, const char *fmt, ...)
 	return 2;
 }
 
-int ctl_failed(const struct error *err)
+const struct option ctl_no_options[] = {{NULL, 0, NULL, 0}};
+
+static int next_option(const struct ctl *ctl, int argc, char **argv, const char *shorts,
+		       const struct option *longs)
 {
-	fprintf(stderr, "retentionctl: %s\n", err->text);
-	return 1;
+	int c;
+
+	opterr = 0; /* the message is ours, and the only one */
+	c = getopt_long(argc, argv, shorts, longs, NULL);
+	if (c == ':')
+		(void)ctl_wrong_use(ctl, "%s needs a value", argv[optind - 1]);
+	else if (c == '?' && strncmp(argv[optind - 1], "--", 2) == 0)
+		(void)ctl_wrong_use(ctl, "%s is no option here", argv[optind - 1]);
+	else if (c == '?')
+		(void)ctl_wrong_use(ctl, "-%c is no option here", optopt);
+	return c == ':' ? '?' : c;
 }
 
-int ctl_action_id(const struct ctl *ctl, int argc, char **argv)
+int ctl_option(const struct ctl *ctl, int argc, char **argv, const struct option *longs)
 {
-	int64_t id = 0;
-
-	if (argc - optind != 1) {
-		(void)ctl_wrong_use(ctl, "the number of one action is needed");
-		return 0;
-	}
-	if (!number_parse(argv[optind], 1, INT32_MAX, &id)) {
-		(void)ctl_wrong_use(ctl, "\"%s\" is no number of an action", argv[optind]);
-		return 0;
-	}
-	return (int)id;
+	return next_option(ctl, argc, argv, ":", longs);
 }
 
 /* The command behind argv's first words; *ret_used of them. */
 static const struct command *find_command(int argc, char **argv, int *ret_used)
 {
-	for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
+	for (size_t i = 0; i < COMMANDS; i++) {
 		const char *words = commands[i].words;
 		const char *blank = strchr(words, ' ');
 		const size_t first = blank ? (size_t)(blank - words) : strlen(words);
@@ -102,42 +106,49 @@ static const struct command *find_command(int argc, char **argv, int *ret_used)
 }
 
 /* The configuration, where the command needs it or nothing else says where the database is. */
-static bool read_config(struct ctl *ctl, const struct command *command, struct config **ret)
+static bool read_config(struct ctl *ctl)
 {
 	AUTO(complaints) struct complaints c = {0};
 
-	*ret = NULL;
-	if (ctl->conninfo && command->need == NEEDS_DATABASE)
+	if (ctl->conninfo && !ctl->needs_config)
 		return true;
-	*ret = config_load(ctl->path, &c);
-	ctl->config = *ret;
+	ctl->config = config_load(ctl->path, &c);
 	for (size_t i = 0; i < c.n; i++)
-		fprintf(stderr, "%s\n", c.lines[i]);
-	if (*ret && !schedule_set_timezone((*ret)->timezone))
+		fprintf(stderr, "%s%s\n", i ? "" : "retentionctl: ", c.lines[i]);
+	if (!ctl->config && !ctl->needs_config)
+		fputs("hint: with -d CONNINFO this command needs no configuration\n", stderr);
+	return ctl->config && schedule_set_timezone(ctl->config->timezone);
+}
+
+bool ctl_open(struct ctl *ctl)
+{
+	AUTO(error) struct error err = {0};
+	struct db_opts opts = {.conninfo = ctl->conninfo, .application_name = "retentionctl"};
+
+	if (!read_config(ctl))
 		return false;
-	return *ret != NULL;
+	if (!ctl->conninfo)
+		opts.conninfo = ctl->config->conninfo;
+	opts.timezone = ctl->config ? ctl->config->timezone : NULL;
+	if (db_open(&opts, &ctl->db, &err))
+		return true;
+	(void)ctl_failed(&err); /* always 1 */
+	return false;
 }
 
 static int run_command(struct ctl *ctl, const struct command *command, int argc, char **argv)
 {
-	AUTO(talloc) struct config *config = NULL;
-	AUTO(error) struct error err = {0};
 	int status;
 
-	if (!read_config(ctl, command, &config))
-		return 1;
-	{
-		const struct db_opts opts = {
-			.conninfo = ctl->conninfo ? ctl->conninfo : config->conninfo,
-			.timezone = config ? config->timezone : NULL,
-			.application_name = "retentionctl",
-		};
-
-		if (!db_open(&opts, &ctl->db, &err))
-			return ctl_failed(&err);
+	if (argc > 1 && strcmp(argv[1], "--help") == 0) {
+		printf("usage: retentionctl %s\n%s\n", ctl->usage, command->help);
+		return 0;
 	}
+	ctl->needs_config = command->need == NEEDS_CONFIG;
+	optind = 0; /* glibc: start over, for the command's own options */
 	status = command->run(ctl, argc, argv);
 	db_close(ctl->db);
+	talloc_free(ctl->config);
 	if (fflush(stdout) != 0 || ferror(stdout)) {
 		fputs("retentionctl: cannot write the output\n", stderr);
 		return 1;
@@ -151,39 +162,36 @@ int main(int argc, char **argv)
 					      {"database", required_argument, NULL, 'd'},
 					      {"help", no_argument, NULL, 'h'},
 					      {NULL, 0, NULL, 0}};
-	struct ctl ctl = {.path = SYSCONFDIR "/retentiond/retentiond.conf"};
+	struct ctl ctl = {.path = SYSCONFDIR "/retentiond/retentiond.conf",
+			  .usage = "[-c FILE] [-d CONNINFO] COMMAND [ARGUMENT ...]"};
 	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
 	const struct command *command;
 	int used = 0, c;
 
-	(void)setlocale(LC_ALL, ""); /* an unknown one leaves "C" */
+	/* Sessions speak UTF-8: widths are reckoned in it, also where the locale is "C". */
+	if (!setlocale(LC_CTYPE, "") || strcmp(nl_langinfo(CODESET), "UTF-8") != 0)
+		(void)setlocale(LC_CTYPE, "C.UTF-8"); /* without it, every byte has width 1 */
 	log_open("retentionctl", false);
-	while ((c = getopt_long(argc, argv, "+c:d:", longs, NULL)) != -1) {
+	while ((c = next_option(&ctl, argc, argv, "+:c:d:", longs)) != -1) {
+		if (c == '?')
+			return 2;
+		if (c == 'h') {
+			print_usage(stdout);
+			return 0;
+		}
 		if (c == 'c')
 			ctl.path = optarg;
-		else if (c == 'd')
+		else
 			ctl.conninfo = optarg;
-		else {
-			print_usage(c == 'h' ? stdout : stderr);
-			return c == 'h' ? 0 : 2;
-		}
 	}
+	if (optind == argc)
+		return ctl_wrong_use(&ctl, "a command is needed; retentionctl --help lists them");
 	command = find_command(argc - optind, argv + optind, &used);
-	if (!command) {
-		if (optind < argc)
-			fprintf(stderr, "retentionctl: there is no command \"%s%s%s\"\n",
-				argv[optind], optind + 1 < argc ? " " : "",
-				optind + 1 < argc ? argv[optind + 1] : "");
-		print_usage(stderr);
-		return 2;
-	}
-	argc -= optind + used - 1;
-	argv += optind + used - 1;
-	ctl.usage = t_printf(ctx, "%s %s", command->words, command->arguments);
-	if (argc > 1 && strcmp(argv[1], "--help") == 0) {
-		printf("usage: retentionctl %s\n%s\n", ctl.usage, command->help);
-		return 0;
-	}
-	optind = 0; /* glibc: start over, for the command's own options */
-	return run_command(&ctl, command, argc, argv);
+	if (!command)
+		return ctl_wrong_use(
+			&ctl, "there is no command \"%s%s%s\"; retentionctl --help lists them",
+			argv[optind], optind + 1 < argc ? " " : "",
+			optind + 1 < argc ? argv[optind + 1] : "");
+	ctl.usage = t_printf(ctx, "%s%s", command->words, command->arguments);
+	return run_command(&ctl, command, argc - optind - used + 1, argv + optind + used - 1);
 }

@@ -503,8 +503,7 @@ static void on_sigusr1(evutil_socket_t fd, short what, void *arg)
 
 static void on_refresh(evutil_socket_t fd, short what, void *arg)
 {
-	(void)fd, (void)what; /* a timer */
-	proceed(arg);
+	(void)fd, (void)what, proceed(arg); /* a timer */
 }
 
 static void on_patience(evutil_socket_t fd, short what, void *arg)
