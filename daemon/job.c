@@ -27,7 +27,7 @@
 #define CLOCK_TOLERANCE_S 120
 #define CONTROL_SLOT 0
 #define TICK_MS 200
-#define PING_MS 2000
+#define PING_MS 1000
 #define BACKOFF_MIN_MS 500
 #define BACKOFF_MAX_MS 30000
 #define GIVE_UP_MS 60000

@@ -125,7 +125,7 @@ say "A contact before"
 show_contact "$contact"
 
 say "The daemon runs its policies once"
-RETENTION_LOG=stderr "$bin/retentiond" -c "$demo/retentiond.conf" --once
+RETENTION_LOG=stderr "$bin/retentiond" -c "$demo/retentiond.conf" --once -v
 
 say "The journal, as an administration page shows it"
 ctl archive list

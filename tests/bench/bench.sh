@@ -2,13 +2,14 @@
 # make bench: ratios of ours to a hand-written script, both measured here and now on one machine, and
 # the job's memory on a small and on a large database.
 #   SCALE=1        100,000 contacts (4 million rows); SCALE=10: a million
-#   MEMORY="20000 500000"   the two sizes at which peak memory is printed
+#   MEMORY="20000 500000"   the two sizes at which peak memory is printed; "" leaves that out
+#   RATIOS=no               leaves the ratios out
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 top=$PWD
 bin=$top/build/${VARIANT:-release}
 contacts=$((${SCALE:-1} * 100000))
-memory=${MEMORY:-20000 500000}
+memory=${MEMORY-20000 500000}
 pgbin=$(find /usr/lib/postgresql -mindepth 2 -maxdepth 2 -name bin | sort -V | tail -n 1)
 work=$(mktemp -d /tmp/retentiond-bench.XXXXXX)
 
@@ -38,11 +39,11 @@ start() {
 
 # A template of n contacts; each run works on a fresh copy, after a CHECKPOINT.
 make_template() {
-	query -d postgres -c "DROP DATABASE IF EXISTS template" -c "CREATE DATABASE template"
+	query -d postgres -c "SET client_min_messages = error" -c "DROP DATABASE IF EXISTS template" -c "CREATE DATABASE template"
 	query -d template -v n="$1" -f tests/bench/data.sql
 }
 fresh() {
-	query -d postgres -c "DROP DATABASE IF EXISTS run" -c "CREATE DATABASE run TEMPLATE template" -c "CHECKPOINT"
+	query -d postgres -c "SET client_min_messages = error" -c "DROP DATABASE IF EXISTS run" -c "CREATE DATABASE run TEMPLATE template" -c "CHECKPOINT"
 }
 
 config() { # ACTION ARCHIVE
@@ -89,6 +90,7 @@ for n in $memory; do
 	ours delete_contacts listed
 	printf 'peak memory of a delete_contacts job at %9d contacts: %6d KiB (%s s)\n' "$n" "$memory_kb" "$took"
 done
+[ "${RATIOS:-yes}" = yes ] || exit 0
 make_template "$contacts"
 script script-delete.sql
 theirs=$took
