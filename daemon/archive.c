@@ -102,6 +102,13 @@ bool archive_is_finished(const char *directory, const char *name)
 	return folder >= 0;
 }
 
+bool archive_is_begun(const char *directory, const char *name)
+{
+	AUTO(fd) int folder = open_folder(directory, name, ".partial");
+
+	return folder >= 0;
+}
+
 static char *segment_name(const char *file, int worker)
 {
 	char *name = NULL;
@@ -395,6 +402,26 @@ bool archive_seal(const char *directory, const char *name, const struct archive_
 		return fail_errno(err, ERR_ENVIRONMENT, "cannot rename \"%s/%s\"", directory,
 				  partial);
 	return sync_fd(parent, directory, err);
+}
+
+bool archive_size(const char *directory, const char *name, const struct archive_file *files,
+		  size_t n, int64_t *ret_bytes, struct error *err)
+{
+	AUTO(fd) int folder = open_folder(directory, name, "");
+	int64_t bytes = 0;
+	struct stat st;
+
+	if (folder < 0)
+		return fail_errno(err, ERR_ENVIRONMENT, "cannot open the folder \"%s/%s\"",
+				  directory, name);
+	for (size_t i = 0; i < n; i++) {
+		if (fstatat(folder, files[i].name, &st, AT_SYMLINK_NOFOLLOW) != 0)
+			return fail_errno(err, ERR_ENVIRONMENT, "cannot look at \"%s\"",
+					  files[i].name);
+		bytes += st.st_size;
+	}
+	*ret_bytes = bytes;
+	return true;
 }
 
 bool archive_write_file(const char *directory, const char *name, const char *file, const char *text,

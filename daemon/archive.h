@@ -31,8 +31,9 @@ struct archive_writer; /* one worker's segments */
  */
 bool archive_create(const char *directory, const char *name, bool resumed, struct error *err);
 
-/* Is there a finished folder of that name? */
+/* Is there a finished folder of that name?  One that is being worked on? */
 bool archive_is_finished(const char *directory, const char *name);
+bool archive_is_begun(const char *directory, const char *name);
 
 /*
  * Opens worker's segments of files (n, outliving the writer) at the lengths that the database has
@@ -81,6 +82,10 @@ bool archive_seal(const char *directory, const char *name, const struct archive_
 /* Writes a small file of the folder durably: temporary name, fsync, rename, fsync of the folder. */
 bool archive_write_file(const char *directory, const char *name, const char *file, const char *text,
 			struct error *err);
+
+/* How many bytes the files of the finished folder hold together. */
+bool archive_size(const char *directory, const char *name, const struct archive_file *files,
+		  size_t n, int64_t *ret_bytes, struct error *err);
 
 /* SHA-256 of a file of the folder, as 64 hexadecimal digits and a NUL. */
 bool archive_digest(const char *directory, const char *name, const char *file, char ret_hex[65],

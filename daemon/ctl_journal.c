@@ -175,11 +175,10 @@ static bool show_json(struct ctl *ctl, const char *id, const char *left, struct 
 
 static const char follow_sql[] =
 	"SELECT j.finished_at IS NULL AND j.status IN ('saved', 'validated', 'running') AS open,\n"
-	"       j.status, coalesce(j.waiting, CASE WHEN j.status = 'saved' AND j.frozen_at IS NULL\n"
-	"                                          THEN 'the daemon to list it'\n"
-	"                                          WHEN j.status = 'saved' THEN 'validation'\n"
-	"                                          WHEN j.status = 'validated'\n"
-	"                                          THEN 'the daemon to start it' END) AS waiting,\n"
+	"       coalesce(j.waiting, CASE WHEN j.status = 'saved' AND j.frozen_at IS NOT NULL\n"
+	"                                THEN 'validation'\n"
+	"                                WHEN j.status IN ('saved', 'validated')\n"
+	"                                THEN 'the daemon' END) AS waiting,\n"
 	"       coalesce(j.candidates, 0) AS due,\n"
 	"       coalesce(j.candidates - %s, 0) AS done\n"
 	"  FROM retention.archive_journal AS j WHERE j.id = $1::int";

@@ -239,8 +239,10 @@ static bool count_done(struct job *j, struct error *err)
 static bool prepare(struct job *j, struct error *err)
 {
 	const char *directory = j->opts->config->directory;
+	bool archived = false;
 
-	if (!journal_fence(j->db, j->row.id, &j->claim, err) || !count_done(j, err))
+	if (!journal_fence(j->db, j->row.id, j->opts->host, &j->claim, err) ||
+	    !count_done(j, err) || !journal_has_archived(j->db, j->row.id, &archived, err))
 		return false;
 	j->batch.id = j->row.id;
 	j->batch.claim = j->claim;
@@ -250,7 +252,29 @@ static bool prepare(struct job *j, struct error *err)
 	j->archive_name = j->row.archive_path ? archive_name(j) : NULL;
 	if (!j->archive_name || archive_is_finished(directory, j->archive_name))
 		return true;
-	return archive_create(directory, j->archive_name, true, err);
+	return archive_create(directory, j->archive_name, archived, err);
+}
+
+/*
+ * A job that another host began: its archive may lie there, with rows that are nowhere else.  It is
+ * taken over where its folder can be reached from here, or has nothing in it yet.
+ */
+static bool is_elsewhere(struct job *j, bool *ret, struct error *err)
+{
+	const char *directory = j->opts->config->directory;
+	bool archived = false;
+
+	*ret = false;
+	if (!j->row.archive_path || !j->row.host || strcmp(j->row.host, j->opts->host) == 0)
+		return true;
+	if (!journal_has_archived(j->db, j->row.id, &archived, err))
+		return false;
+	*ret = archived && !archive_is_begun(directory, archive_name(j)) &&
+	       !archive_is_finished(directory, archive_name(j));
+	if (*ret)
+		report_note(j->opts->report,
+			    t_printf(j->ctx, "its archive lies on host %s", j->row.host));
+	return true;
 }
 
 /* The control session was lost: with a new one, the job must still be ours. */
@@ -373,7 +397,7 @@ static bool work(struct job *j, struct error *err)
 /* From the claim to the point where rows may be touched; *ret_exit when it ends before. */
 static bool begin(struct job *j, bool *ret_go, enum job_exit *ret_exit, struct error *err)
 {
-	bool mine = false;
+	bool mine = false, elsewhere = false;
 
 	*ret_go = false;
 	*ret_exit = JOB_TAKEN;
@@ -386,7 +410,9 @@ static bool begin(struct job *j, bool *ret_go, enum job_exit *ret_exit, struct e
 	if (strcmp(j->row.status, "saved") != 0 && strcmp(j->row.status, "validated") != 0 &&
 	    strcmp(j->row.status, "running") != 0)
 		return true;
-	if (j->row.host && strcmp(j->row.host, j->opts->host) != 0 && j->row.archive_path)
+	if (!is_elsewhere(j, &elsewhere, err))
+		return false;
+	if (elsewhere)
 		return true;
 	if (!check_clocks(j, err) || !check_model(j, err))
 		return false;

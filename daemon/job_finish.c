@@ -184,10 +184,12 @@ bool job_finish(struct job *j, char **ret_note, bool *ret_failures, struct error
 		int64_t *bytes = t_array(j->ctx, int64_t, (size_t)workers * (j->n_files + 1));
 		int64_t *rows = t_array(j->ctx, int64_t, (size_t)workers * (j->n_files + 1));
 
-		if (!committed(j, workers, bytes, rows, err) || !seal(j, workers, bytes, rows, err))
+		/* Not the sum of the lengths: a file that worker 0 never wrote to has its header. */
+		if (!committed(j, workers, bytes, rows, err) ||
+		    !seal(j, workers, bytes, rows, err) ||
+		    !archive_size(j->opts->config->directory, j->archive_name, j->files, j->n_files,
+				  &total, err))
 			return false;
-		for (size_t i = 0; i < (size_t)workers * j->n_files; i++)
-			total += bytes[i];
 	}
 	failpoint("finish-after-seal");
 	ok = end_row(j, total, ret_note, ret_failures, err);

@@ -78,16 +78,16 @@ bool journal_claim(struct db *db, int id, bool *ret, struct error *err)
 	return true;
 }
 
-bool journal_fence(struct db *db, int id, int *ret_claim, struct error *err)
+bool journal_fence(struct db *db, int id, const char *host, int *ret_claim, struct error *err)
 {
 	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
-	const char *const values[] = {int_text(ctx, id)};
+	const char *const values[] = {int_text(ctx, id), host};
 	AUTO(result) PGresult *res = NULL;
 
 	if (!db_query(db,
-		      "UPDATE retention.archive_journal SET claim = claim + 1 WHERE id = $1::int\n"
-		      "RETURNING claim",
-		      1, values, &res, err))
+		      "UPDATE retention.archive_journal SET claim = claim + 1, host = $2\n"
+		      " WHERE id = $1::int RETURNING claim",
+		      2, values, &res, err))
 		return false;
 	*ret_claim = (int)db_int(res, 0, "claim");
 	for (int worker = 0; worker < MAX_WORKERS; worker++)
@@ -95,6 +95,21 @@ bool journal_fence(struct db *db, int id, int *ret_claim, struct error *err)
 			      "SELECT pg_advisory_lock(%d, %d), pg_advisory_unlock(%d, %d)",
 			      LOCK_WORKER + worker, id, LOCK_WORKER + worker, id))
 			return false;
+	return true;
+}
+
+bool journal_has_archived(struct db *db, int id, bool *ret, struct error *err)
+{
+	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
+	const char *const values[] = {int_text(ctx, id)};
+	AUTO(result) PGresult *res = NULL;
+
+	if (!db_query(db,
+		      "SELECT EXISTS (SELECT FROM retention.archive_file\n"
+		      "                WHERE job = $1::int AND bytes > 0) AS archived",
+		      1, values, &res, err))
+		return false;
+	*ret = db_bool(res, 0, "archived");
 	return true;
 }
 
@@ -198,7 +213,13 @@ bool journal_finish(struct db *db, int id, const char *status, const char *error
 		"                    FROM (SELECT table_name, sum(rows) AS rows\n"
 		"                            FROM retention.archive_file WHERE job = j.id\n"
 		"                           GROUP BY 1) AS f),\n"
-		"         'treated', (SELECT count(*) FROM retention.ledger WHERE job = j.id),\n"
+		"         'treated', CASE WHEN j.action = 'export' THEN j.candidates -\n" /* no ledger */
+		"                      (SELECT coalesce(sum(jsonb_array_length(details->'keys')), "
+		"0)\n"
+		"                         FROM retention.journal_event WHERE job = j.id\n"
+		"                          AND kind IN ('failed_key', 'dropped', 'left'))\n"
+		"                    ELSE (SELECT count(*) FROM retention.ledger WHERE job = j.id) "
+		"END,\n"
 		"         'failed', (SELECT count(*) FROM retention.journal_event\n"
 		"                     WHERE job = j.id AND kind = 'failed_key'),\n"
 		"         'dropped', (SELECT coalesce(sum(jsonb_array_length(details->'keys')), "

@@ -36,9 +36,12 @@ bool journal_claim(struct db *db, int id, bool *ret, struct error *err);
 
 /*
  * Raises the claim, and waits until every batch of an older claim has ended: after this none of
- * them can commit.  *ret_claim is what batches compare with.
+ * them can commit.  *ret_claim is what batches compare with.  From here on the job is host's.
  */
-bool journal_fence(struct db *db, int id, int *ret_claim, struct error *err);
+bool journal_fence(struct db *db, int id, const char *host, int *ret_claim, struct error *err);
+
+/* Has any batch committed bytes of an archive? */
+bool journal_has_archived(struct db *db, int id, bool *ret, struct error *err);
 
 /* The instants a job works between, from the database's clock: the cutoff of today. */
 bool journal_cutoff(struct db *db, const struct journal_row *row, const char *timezone, void *ctx,

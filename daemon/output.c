@@ -5,7 +5,8 @@
 #include <sys/ioctl.h>
 #include <wchar.h>
 
-#define NARROWEST 8
+#define NARROWEST 8 /* what a text is cut to at most */
+#define UNCUT 16 /* what is never cut: a date with its time, a status, a name */
 #define BAR 30
 #define GAP 2 /* blanks between two columns */
 
@@ -107,7 +108,7 @@ static void print_cell(const char *text, int width, bool right, bool last)
 	if (last)
 		putchar('\n');
 	else
-		print_blanks(GAP + (right ? 0 : width - own));
+		print_blanks(GAP + (right || own > width ? 0 : width - own));
 }
 
 static bool is_number(const PGresult *res, int column)
@@ -117,22 +118,20 @@ static bool is_number(const PGresult *res, int column)
 	return type == 20 || type == 21 || type == 23 || type == 1700; /* int8 int2 int4 numeric */
 }
 
-static bool is_text(const PGresult *res, int column)
-{
-	return PQftype(res, column) == 25;
-}
-
 /* Narrows the widest texts until the line fits; false when it cannot. */
-static bool fit(const PGresult *res, int *widths, int most)
+static bool fit(const PGresult *res, int *widths, int most, void *ctx)
 {
 	const int n = PQnfields(res);
+	bool *may = t_array(ctx, bool, n + 1);
 
+	for (int i = 0; i < n; i++)
+		may[i] = PQftype(res, i) == 25 && widths[i] > UNCUT; /* text */
 	for (;;) {
 		int total = GAP * (n - 1), widest = -1;
 
 		for (int i = 0; i < n; i++) {
 			total += widths[i];
-			if (is_text(res, i) && (widest < 0 || widths[i] > widths[widest]))
+			if (may[i] && (widest < 0 || widths[i] > widths[widest]))
 				widest = i;
 		}
 		if (most == 0 || total <= most)
@@ -173,7 +172,7 @@ void output_table(const PGresult *res)
 			if (width_of(cell) > widths[i])
 				widths[i] = width_of(cell);
 		}
-	if (!fit(res, widths, terminal_width())) {
+	if (!fit(res, widths, terminal_width(), ctx)) {
 		print_records(res);
 		return;
 	}
@@ -202,11 +201,12 @@ void output_progress(const struct progress *p)
 {
 	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
 	const int64_t done = p->done > p->due ? p->due : p->done < 0 ? 0 : p->done;
-	const int filled = p->due > 0 ? (int)(done * BAR / p->due) : BAR;
+	/* Nothing due yet: not listed, so nothing of it is done either. */
+	const int64_t due = p->due > 0 ? p->due : 1;
+	const int filled = (int)(done * BAR / due);
 	const int columns = terminal_width();
 	char *line = t_printf(ctx, "[%.*s%*s] %3d %%  %lld of %lld", filled, bar_text, BAR - filled,
-			      "", p->due > 0 ? (int)(done * 100 / p->due) : 100, (long long)done,
-			      (long long)p->due);
+			      "", (int)(done * 100 / due), (long long)done, (long long)p->due);
 
 	if (p->rate >= 0)
 		t_append(&line, ", %lld/s", (long long)p->rate);

@@ -283,8 +283,9 @@ AS $$
 	RETURNING last_occurrence
 $$;
 
--- The actions that a daemon on this host can take on now, in their order.  An action that has begun
--- elsewhere is for the host that holds its files, unless it has none.
+-- The actions that can be taken on now, those that began on this host first.  One that began
+-- elsewhere is offered too: the job looks whether its archive's folder can be reached from here (a
+-- container has a new host name each time), and leaves it to that host if it cannot.
 CREATE FUNCTION retention.runnable(host text)
 RETURNS TABLE (id int, action text, policy text, status text)
 LANGUAGE sql STABLE
@@ -293,8 +294,7 @@ AS $$
 	SELECT j.id, j.action, j.policy, j.status
 	  FROM retention.archive_journal j
 	 WHERE (j.status IN ('validated', 'running') OR (j.status = 'saved' AND j.frozen_at IS NULL))
-	   AND (j.host IS NULL OR j.host = runnable.host OR j.archive = 'none')
-	 ORDER BY j.status <> 'running', j.id
+	 ORDER BY j.status <> 'running', j.host IS DISTINCT FROM runnable.host, j.id
 $$;
 
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA retention FROM PUBLIC;

@@ -31,7 +31,7 @@ INSERT INTO crm.contact_document
 SELECT c, c, 'identity.pdf', decode(repeat(md5(c::text), 20), 'hex')
   FROM generate_series(10, :n, 10) AS c;
 INSERT INTO crm.request
-SELECT c * 5 + k, c, now() - (c * 7919 % 1825 + (4 - k) * 20) * interval '1 day',
+SELECT c * 5 + k, c, now() - (c::bigint * 7919 % 1825 + (4 - k) * 20)::int * interval '1 day',
        'About order ' || c, (ARRAY['billing', 'delivery', 'refund'])[1 + c % 3], 'closed',
        300 + c % 1000, 60
   FROM generate_series(1, :n) AS c, generate_series(0, 4) AS k;
