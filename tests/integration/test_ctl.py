@@ -471,9 +471,11 @@ def test_holds(pg, db):
 
 @pytest.mark.parametrize("args, message", [
     (("seven", "--reason", "r"), '"seven" is no key of a contact: it should be a bigint'),
-    (("99999999999999999999", "--reason", "r"), '"99999999999999999999" is no key of a contact: it should be a bigint'),
+    (("99999999999999999999", "--reason", "r"),
+     '"99999999999999999999" is no key of a contact: it should be a bigint'),
     ((" ", "--reason", "r"), "the contact's key is missing"),
-    (("7", "--reason", " "), "a hold needs a reason\nhint: An auditor will ask for it: name the case, not the person."),
+    (("7", "--reason", " "),
+     "a hold needs a reason\nhint: An auditor will ask for it: name the case, not the person."),
     (("7", "--reason", "r", "--expires", "2001-01-01"), "the hold would have expired already (2001-01-02 00:00:00+00)"),
 ])
 def test_hold_refused(pg, db, args, message):
@@ -548,7 +550,8 @@ def test_nothing(pg, db):
 
 def test_show(pg, db):
     job = action(pg, db, "running", kind="anonymize_contacts")
-    pg.sql(db, "INSERT INTO retention.archive_file VALUES (%s, 0, 'message', 0, 3), (%s, 1, 'message', 0, 2)", (job, job))
+    pg.sql(db, "INSERT INTO retention.archive_file VALUES (%s, 0, 'message', 0, 3), (%s, 1, 'message', 0, 2)",
+           (job, job))
     pg.sql(db, "DELETE FROM retention.candidate WHERE n = 1")
     pg.sql(db, "UPDATE retention.archive_journal SET waiting = 'the window 22:00-06:00'")
     pg.sql(db, """INSERT INTO retention.journal_event (job, kind, details)
@@ -609,9 +612,14 @@ def test_tables_fit_the_terminal(pg, db, width):
 
 
 def test_follow_on_a_terminal(pg, db):
-    job = action(pg, db, "validated")
+    job = action(pg, db, listed=False)
     screen = Terminal([BUILD / "retentionctl", "-d", pg.conninfo(db), "show", job, "--follow"])
-    wait_until(lambda: "0 %  0 of 4, waits for the daemon to start it" in screen.read())
+    wait_until(lambda: "]   0 %  0 of 0, waits for the daemon" in screen.read())
+    pg.sql(db, "INSERT INTO retention.candidate SELECT %s, n, n::text, 1 FROM generate_series(1, 4) AS n", (job,))
+    pg.sql(db, "UPDATE retention.archive_journal SET candidates = 4, cutoff = now(), frozen_at = now()")
+    wait_until(lambda: "0 %  0 of 4, waits for validation" in screen.read())
+    pg.sql(db, "UPDATE retention.archive_journal SET status = 'validated'")
+    wait_until(lambda: "0 %  0 of 4, waits for the daemon" in screen.read())
     pg.sql(db, "UPDATE retention.archive_journal SET status = 'running'")
     pg.sql(db, "DELETE FROM retention.candidate WHERE n <= 2")
     wait_until(lambda: re.search(r"\[#{15} {15}\]  50 %  2 of 4", screen.read()))
@@ -771,14 +779,16 @@ WHOLE = "the archive of action {job} is not whole: 1 finding"
     (edit_manifest(lambda m: m.update(job=99)), "manifest.json: FAILED: it belongs to another action", WHOLE),
     (edit_manifest(lambda m: m.update(files=7)), None, "manifest.json is not what retentiond wrote"),
     (lambda p: rewrite(p, "manifest.json", lambda t: t[:40]), None, "manifest.json is not what retentiond wrote"),
-    (lambda p: rewrite(p, "manifest.json", lambda t: t + b"\0"), None, "manifest.json is no text: it has been overwritten"),
+    (lambda p: rewrite(p, "manifest.json", lambda t: t + b"\0"), None,
+     "manifest.json is no text: it has been overwritten"),
     (lambda p: os.unlink(f"{p}/manifest.json"), None, "cannot open manifest.json: No such file or directory"),
     (lambda p: os.unlink(f"{p}/SHA256SUMS"), None, "cannot open SHA256SUMS: No such file or directory"),
     (lambda p: rewrite(p, "SHA256SUMS", lambda t: t[:-1]), None, "SHA256SUMS was cut: its last line has no end"),
     (lambda p: rewrite(p, "SHA256SUMS", lambda t: b""), None, "SHA256SUMS was cut: its last line has no end"),
     (lambda p: rewrite(p, "SHA256SUMS", lambda t: b"\n" + t), None, "SHA256SUMS has a line that is no sum"),
     (lambda p: rewrite(p, "SHA256SUMS", lambda t: t.replace(b"  contact.csv", b"  ../../etc/passwd")),
-     '../../etc/passwd: FAILED: "../../etc/passwd" is no file of an archive', "the archive of action {job} is not whole: 3 findings"),
+     '../../etc/passwd: FAILED: "../../etc/passwd" is no file of an archive',
+     "the archive of action {job} is not whole: 3 findings"),
     (lambda p: (shutil.rmtree(p), os.symlink(p + ".copy", p)), None,
      '"{path}" leads out of archives.directory "{directory}": it is not opened'),
     (lambda p: shutil.rmtree(p), None, 'cannot open the archive "{path}": No such file or directory'),
@@ -823,7 +833,8 @@ def test_verify_needs_an_archive(pg, db, tmp_path):
     assert said(verify(7)) == (1, "", "retentionctl: there is no action 7\n")
     job = action(pg, db, "done")
     assert said(verify(job)) == (1, "", f"retentionctl: action {job} has no archive\n")
-    pg.sql(db, f"UPDATE retention.archive_journal SET archive_path = '{tmp_path}/archives/a', archive_deleted_at = now()")
+    pg.sql(db, f"""UPDATE retention.archive_journal
+                   SET archive_path = '{tmp_path}/archives/a', archive_deleted_at = now()""")
     assert said(verify(job)) == (1, "", f"retentionctl: the archive of action {job} was deleted\n")
     job = action(pg, db, "running")
     pg.sql(db, f"UPDATE retention.archive_journal SET archive_path = '{tmp_path}/archives/a' WHERE id = {job}")
