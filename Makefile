@@ -80,7 +80,7 @@ $(B)/libtest.a: $(MODULES:%=$(B)/%.o)
 	rm -f $@ && ar rcs $@ $^
 $(B)/unit/%: tests/unit/%.c $(B)/libtest.a
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -Wno-missing-prototypes $(ALL_LDFLAGS) -o $@ $< $(B)/libtest.a -lcmocka $(PKG_LIBS)
+	$(CC) $(ALL_CFLAGS) -Wno-missing-prototypes -Wno-format-truncation $(ALL_LDFLAGS) -o $@ $< $(B)/libtest.a -lcmocka $(PKG_LIBS)
 
 unit: $(UNIT)
 	@set -e; for test in $(UNIT); do echo "== $$test"; $$test; done

@@ -2,6 +2,8 @@
  * What may die on each line, and what then.  The batch (batch.c) appends, syncs, commits the lengths
  * in its transaction, and only then calls them true:
  *
+ *   open        an earlier process of the job may still live, stopped or cut off: each file is
+ *               locked (flock) by the one that writes it.
  *   append      process or disk dies: the transaction never commits; the file is longer than its
  *               committed length and is cut back when the job resumes.
  *   sync        the same; a sync that fails (EIO) fails the batch, and the descriptor is not trusted
@@ -17,9 +19,11 @@
 #include "mem.h"
 
 #include <assert.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <openssl/evp.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -59,6 +63,26 @@ static bool sync_fd(int fd, const char *what, struct error *err)
 	return true;
 }
 
+/* Before a job is running its folder can only be empty; what cannot be read is not taken for it. */
+static bool folder_is_empty(int parent, const char *name)
+{
+	const int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	DIR *folder = fd >= 0 ? fdopendir(fd) : NULL;
+	const struct dirent *entry;
+	bool empty = folder;
+
+	if (!folder) {
+		if (fd >= 0)
+			(void)close(fd); /* read-only */
+		return false;
+	}
+	while ((entry = readdir(folder)))
+		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+			empty = false;
+	(void)closedir(folder); /* read-only */
+	return empty;
+}
+
 bool archive_create(const char *directory, const char *name, bool resumed, struct error *err)
 {
 	AUTO(char_p) char *partial = NULL;
@@ -92,6 +116,11 @@ bool archive_create(const char *directory, const char *name, bool resumed, struc
 					  ? ERR_ENVIRONMENT
 					  : ERR_CONFIG,
 				  "cannot make the folder \"%s/%s\"", directory, partial);
+	if (!folder_is_empty(parent, partial))
+		return fail(err, ERR_CONFIG,
+			    "\"%s/%s\" exists already and is not empty: another database's "
+			    "archive? give each database an archives.directory of its own",
+			    directory, partial);
 	return sync_fd(parent, directory, err);
 }
 
@@ -118,6 +147,21 @@ static char *segment_name(const char *file, int worker)
 	return name;
 }
 
+/*
+ * The database fences the batches of a process that it has lost, not its writes: one that was stopped
+ * or cut off with rows in its buffers would put them over ours when it wakes.  Held until the
+ * descriptor is closed, by whatever end.  A file system that knows no locks is taken without.
+ */
+static bool hold_file(int fd, const char *name, struct error *err)
+{
+	if (flock(fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK)
+		return fail(err, ERR_ENVIRONMENT,
+			    "archive file \"%s\" is open in another process: an earlier "
+			    "retention-job of this action has not ended",
+			    name);
+	return true;
+}
+
 static bool open_segment(struct archive_writer *w, size_t i, int64_t committed_bytes,
 			 struct error *err)
 {
@@ -126,7 +170,7 @@ static bool open_segment(struct archive_writer *w, size_t i, int64_t committed_b
 	struct stat st;
 
 	s->fd = openat(w->folder, name, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (s->fd < 0 || fstat(s->fd, &st) != 0)
+	if (s->fd < 0 || !hold_file(s->fd, name, err) || fstat(s->fd, &st) != 0)
 		return fail_errno(err, ERR_ENVIRONMENT, "cannot open archive file \"%s\"", name);
 	if (st.st_size < committed_bytes)
 		return fail(
@@ -304,6 +348,8 @@ static bool append_segment(int folder, const char *name, int64_t n, int fd, stru
 
 	if (in < 0)
 		return fail_errno(err, ERR_CONFIG, "archive file \"%s\" is missing", name);
+	if (!hold_file(in, name, err))
+		return false;
 	while (n > 0) {
 		const size_t want = n < (int64_t)BUFFER_BYTES ? (size_t)n : BUFFER_BYTES;
 		const ssize_t got = read(in, buffer, want);
@@ -337,7 +383,7 @@ static bool join_file(int folder, const struct archive_file *f, size_t i, size_t
 	int64_t written = committed[i];
 	struct stat st;
 
-	if (fd < 0)
+	if (fd < 0 || !hold_file(fd, f->name, err))
 		return fail_errno(err, ERR_ENVIRONMENT, "cannot open archive file \"%s\"", f->name);
 	if (fstat(fd, &st) != 0 || st.st_size < committed[i])
 		return fail(err, ERR_CONFIG,
@@ -445,6 +491,36 @@ bool archive_write_file(const char *directory, const char *name, const char *fil
 	if (renameat(folder, temporary, folder, file) != 0)
 		return fail_errno(err, ERR_ENVIRONMENT, "cannot rename \"%s\"", temporary);
 	return sync_fd(folder, "the archive's folder", err);
+}
+
+bool archive_read_file(const char *directory, const char *name, const char *file, char **ret_text,
+		       struct error *err)
+{
+	AUTO(char_p) char *text = xcalloc(1, BUFFER_BYTES);
+	AUTO(fd) int folder = open_folder(directory, name, "");
+	AUTO(fd) int fd = -1;
+	size_t length = 0;
+	ssize_t n = 1;
+
+	if (folder >= 0)
+		fd = openat(folder, file, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0)
+		return fail_errno(err, ERR_ENVIRONMENT, "cannot open \"%s/%s/%s\"", directory, name,
+				  file);
+	while (n > 0) {
+		if (length + 1 >= BUFFER_BYTES)
+			return fail(err, ERR_CONFIG, "\"%s/%s/%s\" is too long", directory, name,
+				    file);
+		n = read(fd, text + length, BUFFER_BYTES - 1 - length);
+		if (n < 0 && errno != EINTR)
+			return fail_errno(err, ERR_ENVIRONMENT, "cannot read \"%s/%s/%s\"",
+					  directory, name, file);
+		length += n > 0 ? (size_t)n : 0;
+		n = n < 0 ? 1 : n; /* interrupted: again */
+	}
+	*ret_text = text;
+	text = NULL;
+	return true;
 }
 
 static void auto_digest(EVP_MD_CTX **ctx)

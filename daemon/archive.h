@@ -25,7 +25,7 @@ struct archive_file {
 struct archive_writer; /* one worker's segments */
 
 /*
- * Makes the folder NAME.partial under directory, durably; fine if it is there.  directory itself
+ * Makes the folder NAME.partial under directory, durably; fine if it is there and empty.  directory itself
  * must exist.  resumed: something was committed before, so a missing folder is a failure
  * (CONFIG: the files of this job lie elsewhere, or are lost).
  */
@@ -86,6 +86,10 @@ bool archive_write_file(const char *directory, const char *name, const char *fil
 /* How many bytes the files of the finished folder hold together. */
 bool archive_size(const char *directory, const char *name, const struct archive_file *files,
 		  size_t n, int64_t *ret_bytes, struct error *err);
+
+/* The text of a small file of the finished folder; the caller frees it. */
+bool archive_read_file(const char *directory, const char *name, const char *file, char **ret_text,
+		       struct error *err);
 
 /* SHA-256 of a file of the folder, as 64 hexadecimal digits and a NUL. */
 bool archive_digest(const char *directory, const char *name, const char *file, char ret_hex[65],

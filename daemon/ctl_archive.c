@@ -213,7 +213,12 @@ static const char manifest_sql[] =
 	"SELECT f.name, f.finding FROM findings AS f WHERE f.finding IS NOT NULL\n"
 	" UNION ALL\n"
 	"SELECT 'manifest.json', 'belongs to another action' FROM manifest AS m\n"
-	" WHERE m.j->>'job' IS DISTINCT FROM ($1::int)::text";
+	" WHERE m.j->>'job' IS DISTINCT FROM ($1::int)::text\n"
+	" UNION ALL\n"
+	"SELECT 'SHA256SUMS', 'is not the one whose digest the journal has'\n"
+	"  FROM retention.archive_journal AS j\n"
+	" WHERE j.id = $1::int AND j.counters->>'sums_sha256'\n"
+	"       IS DISTINCT FROM encode(sha256(convert_to($3, 'UTF8')), 'hex')";
 
 static bool verify_manifest(struct ctl *ctl, const char *id, const char *sums, const char *manifest,
 			    int *ret_bad, struct error *err)

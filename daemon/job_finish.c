@@ -146,10 +146,14 @@ static const char *verb_of(enum action action)
 static bool end_row(struct job *j, int64_t archive_bytes, char **ret_note, bool *ret_failures,
 		    struct error *err)
 {
+	AUTO(char_p) char *sums = NULL;
 	int64_t failures = 0, left = 0;
 	const char *error = NULL;
 	const char *noun = j->plan->subject == j->plan->model->request ? "requests" : "contacts";
 
+	if (j->archive_name && !archive_read_file(j->opts->config->directory, j->archive_name,
+						  "SHA256SUMS", &sums, err))
+		return false;
 	if (!db_exec(j->db, "BEGIN", err) || !journal_left_over(j->db, j->row.id, &left, err) ||
 	    !journal_failures(j->db, j->row.id, &failures, err))
 		return false;
@@ -158,7 +162,7 @@ static bool end_row(struct job *j, int64_t archive_bytes, char **ret_note, bool 
 				 "%" PRId64 " %s could not be %s, and %" PRId64
 				 " stayed locked: see the events of action %d",
 				 failures, noun, verb_of(j->row.action), left, j->row.id);
-	if (!journal_finish(j->db, j->row.id, "done", error, archive_bytes, err))
+	if (!journal_finish(j->db, j->row.id, "done", error, archive_bytes, sums, err))
 		return false;
 	failpoint("finish-before-commit");
 	if (!db_commit(j->db, err))

@@ -1,5 +1,6 @@
 #include "stop.h"
 
+#include "exits.h"
 #include "mem.h"
 
 #include <assert.h>
@@ -7,10 +8,13 @@
 #include <pthread.h>
 #include <signal.h>
 #include <time.h>
+#include <unistd.h>
 
 #define SLOTS 64
 /* A batch aims at a quarter of a second; one that takes this long is stuck on something. */
 #define PATIENCE_MS 1500
+/* A network that answers nobody swallows the cancel too; to die is as safe as anywhere else. */
+#define LAST_RESORT_S 4
 
 struct stop {
 	pthread_mutex_t lock;
@@ -44,6 +48,13 @@ static void cancel_all(struct stop *s)
 	(void)pthread_mutex_unlock(&s->lock);
 }
 
+/* In a true signal handler: nothing but to go. */
+static void on_alarm(int number)
+{
+	(void)number;
+	_exit(JOB_STOPPED);
+}
+
 static void *listen_for_signals(void *arg)
 {
 	struct stop *s = arg;
@@ -55,6 +66,8 @@ static void *listen_for_signals(void *arg)
 	(void)sigaddset(&set, SIGINT);
 	while (sigwait(&set, &number) != 0)
 		;
+	(void)signal(SIGALRM, on_alarm);
+	(void)alarm(LAST_RESORT_S);
 	stop_ask(s);
 	/* Again and again: a cancel that arrives between two statements cancels nothing. */
 	for (;;) {

@@ -1,7 +1,9 @@
 /*
  * Stopping a job: SIGTERM or SIGINT asks for it, all its threads see it, sleeps end early, and a
  * statement that is still running after a while is cancelled, so that the job is gone in seconds.
- * What a cancelled statement did is rolled back: a stop is always between two batches.
+ * What a cancelled statement did is rolled back: a stop is always between two batches.  Where even
+ * the cancel gets no answer the process ends as a killed one would, with JOB_STOPPED: the protocol
+ * of the batches bears that at any line.
  */
 #ifndef RETENTION_STOP_H
 #define RETENTION_STOP_H

@@ -192,7 +192,6 @@ CREATE TABLE retention.archive_file (
 	table_name text NOT NULL,
 	bytes bigint NOT NULL DEFAULT 0,
 	rows bigint NOT NULL DEFAULT 0,
-	sha256 text,
 	PRIMARY KEY (job, worker, table_name)
 ) WITH (fillfactor = 50);	-- updated by each batch: room for HOT
 
