@@ -25,9 +25,9 @@ struct archive_file {
 struct archive_writer; /* one worker's segments */
 
 /*
- * Makes the folder NAME.partial under directory, durably; fine if it is there and empty.  directory itself
- * must exist.  resumed: something was committed before, so a missing folder is a failure
- * (CONFIG: the files of this job lie elsewhere, or are lost).
+ * Makes the folder NAME.partial under directory, durably; fine if it is there and empty.
+ * directory itself must exist.  resumed: something was committed before, so a missing folder is a
+ * failure (CONFIG: the files of this job lie elsewhere, or are lost).
  */
 bool archive_create(const char *directory, const char *name, bool resumed, struct error *err);
 
@@ -38,6 +38,7 @@ bool archive_is_begun(const char *directory, const char *name);
 /*
  * Opens worker's segments of files (n, outliving the writer) at the lengths that the database has
  * committed: longer ones are cut back, shorter ones are a failure (the disk lost what was synced).
+ * ENVIRONMENT while another process has one of them open.
  */
 bool archive_writer_open(const char *directory, const char *name, int worker,
 			 const struct archive_file *files, size_t n, const int64_t *committed_bytes,

@@ -198,6 +198,13 @@ static bool run_archived(struct batch *b, const struct step *s, size_t file, con
 	return db_copy_out(b->worker->db, sql, to_archive, &sink, ret_rows, err);
 }
 
+static bool fail_put_back(const struct step *s, struct error *err)
+{
+	return fail(err, ERR_DATA,
+		    "table \"%s\": a trigger of %s.%s put back what the anonymization cleared",
+		    s->table->name, s->table->schema, s->table->table);
+}
+
 static bool run_update(struct batch *b, const struct step *s, const char *keys, int64_t *ret_rows,
 		       struct error *err)
 {
@@ -213,22 +220,22 @@ static bool run_update(struct batch *b, const struct step *s, const char *keys, 
 	if (!db_query(b->worker->db, s->sql, s->numbered ? 2 : 1, values, &res, err))
 		return false;
 	*ret_rows = db_int(res, 0, "rows");
-	if (db_int(res, 0, "dirty") > 0)
-		return fail(
-			err, ERR_DATA,
-			"table \"%s\": a trigger of %s.%s put back what the anonymization cleared",
-			s->table->name, s->table->schema, s->table->table);
-	return true;
+	return db_int(res, 0, "dirty") == 0 || fail_put_back(s, err);
 }
 
-/* A BEFORE DELETE trigger may return NULL: then the row stays and nobody says so. */
-static bool verify_gone(struct batch *b, const struct step *s, const char *keys, struct error *err)
+/*
+ * A BEFORE trigger may return NULL: then the row stays as it is and nobody says so.  An AFTER UPDATE
+ * trigger may write the old values back, which RETURNING does not see.
+ */
+static bool verify_step(struct batch *b, const struct step *s, const char *keys, struct error *err)
 {
 	const char *const values[] = {keys};
 	AUTO(result) PGresult *res = NULL;
 
 	if (!db_query(b->worker->db, s->left_sql, 1, values, &res, err))
 		return false;
+	if (db_int(res, 0, "n") > 0 && s->fate == FATE_UPDATE)
+		return fail_put_back(s, err);
 	if (db_int(res, 0, "n") > 0)
 		return fail(err, ERR_DATA,
 			    "table \"%s\": a trigger of %s.%s kept %" PRId64
@@ -247,7 +254,7 @@ static bool run_step(struct batch *b, const struct step *s, size_t file, int64_t
 	    : s->fate == FATE_UPDATE ? !run_update(b, s, keys, ret_rows, err)
 				     : !db_command(b->worker->db, s->sql, 1, values, ret_rows, err))
 		return false;
-	if (s->verify && !verify_gone(b, s, keys, err))
+	if (s->verify && !verify_step(b, s, keys, err))
 		return false;
 	if (s->table == b->job->plan->subject && s->fate == FATE_DELETE && *ret_rows != b->n_due)
 		return fail(err, ERR_DATA, "%" PRId64 " of %" PRId64 " rows of %s.%s were deleted",

@@ -38,6 +38,9 @@ static const char relations_sql[] = WANTED
 	"                WHERE leaf.i = w.i AND NOT t.tgisinternal AND t.tgenabled IN ('O', 'A')\n"
 	"                  AND t.tgtype & 8 <> 0 AND t.tgtype & 2 <> 0 AND t.tgtype & 1 <> 0)\n"
 	"         AS delete_triggers,\n"
+	"       EXISTS (SELECT FROM pg_trigger t JOIN leaf ON leaf.relid = t.tgrelid\n"
+	"                WHERE leaf.i = w.i AND NOT t.tgisinternal AND t.tgenabled IN ('O', 'A')\n"
+	"                  AND t.tgtype & 16 <> 0) AS update_triggers,\n"
 	"       w.link IS NULL OR w.oid IS NULL OR NOT EXISTS (\n"
 	"         SELECT FROM leaf WHERE leaf.i = w.i AND NOT EXISTS (\n"
 	"           SELECT FROM pg_index x\n"
@@ -47,8 +50,15 @@ static const char relations_sql[] = WANTED
 	"                   OR w.filtered AND a.attnum = ANY(x.indkey)))) AS by_indexed\n"
 	"  FROM wanted w ORDER BY w.i\n";
 
+/*
+ * A type's modifier counts where it changes how a value reads ("0" in numeric(10,2) is 0.00).  A
+ * string goes without: a cast would cut it silently, where the assignment says that it is too long.
+ * -1 and not NULL: char(8) has to be bpchar then, for "character" means character(1).
+ */
 static const char columns_sql[] = WANTED
-	"SELECT w.i, a.attname, format_type(a.atttypid, NULL) AS type, b.typname AS base,\n"
+	"SELECT w.i, a.attname, b.typname AS base,\n"
+	"       format_type(a.atttypid, CASE WHEN b.typcategory = 'S' THEN -1 ELSE a.atttypmod END)\n"
+	"         AS type,\n"
 	"       b.typcategory AS category, a.attnotnull OR t.typnotnull AS not_null,\n"
 	"       a.attgenerated <> '' AS generated, a.attidentity = 'a' AS identity_always,\n"
 	"       EXISTS (SELECT FROM pg_index x WHERE x.indrelid = w.oid AND x.indisunique\n"
@@ -181,6 +191,7 @@ static bool read_relations(struct db *db, const struct model *model, const char 
 		r->rows = db_int(res, row, "rows");
 		r->by_indexed = !model->tables[i].by || db_bool(res, row, "by_indexed");
 		r->delete_triggers = db_bool(res, row, "delete_triggers");
+		r->update_triggers = db_bool(res, row, "update_triggers");
 	}
 	return true;
 }

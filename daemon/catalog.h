@@ -10,7 +10,7 @@
 
 struct column {
 	const char *name;
-	const char *type; /* without its modifier: what a parameter is cast to */
+	const char *type; /* what a parameter is cast to; a string type without its modifier */
 	const char *base; /* pg_type.typname below all domains */
 	char category; /* pg_type.typcategory of base */
 	bool not_null;
@@ -27,6 +27,7 @@ struct relation {
 	int64_t rows; /* estimate over all partitions */
 	bool by_indexed; /* the link's column has an index that an equality can use */
 	bool delete_triggers; /* user triggers BEFORE or INSTEAD OF DELETE: they can suppress it */
+	bool update_triggers; /* user triggers on UPDATE: they can suppress or undo it */
 };
 
 /* A foreign key onto a table of the model. */

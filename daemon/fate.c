@@ -36,7 +36,11 @@ static enum fate fate_in_anonymize(const struct table *t)
 	case ON_ANONYMIZE_DELETE:
 		return FATE_DELETE;
 	case ON_ANONYMIZE_RULES:
-		return FATE_UPDATE;
+		/* All of it under keep is an answer too: nothing to write, new columns are refused. */
+		for (size_t i = 0; i < t->n_rules; i++)
+			if (t->rules[i].kind != RULE_KEEP)
+				return FATE_UPDATE;
+		break;
 	case ON_ANONYMIZE_KEEP:
 	case ON_ANONYMIZE_UNSET: /* refused by the configuration where it is reached */
 		break;

@@ -252,7 +252,9 @@ static bool prepare(struct job *j, struct error *err)
 	j->archive_name = j->row.archive_path ? archive_name(j) : NULL;
 	if (!j->archive_name || archive_is_finished(directory, j->archive_name))
 		return true;
-	return archive_create(directory, j->archive_name, archived, err);
+	/* start() found no folder of that name: one that is there now is this job's. */
+	return archive_create(directory, j->archive_name,
+			      archived || archive_is_begun(directory, j->archive_name), err);
 }
 
 /*

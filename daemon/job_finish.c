@@ -143,19 +143,18 @@ static const char *verb_of(enum action action)
 	return "anonymized";
 }
 
-static bool end_row(struct job *j, int64_t archive_bytes, char **ret_note, bool *ret_failures,
-		    struct error *err)
+static bool end_row(struct job *j, int64_t archive_bytes, int64_t left, char **ret_note,
+		    bool *ret_failures, struct error *err)
 {
 	AUTO(char_p) char *sums = NULL;
-	int64_t failures = 0, left = 0;
+	int64_t failures = 0;
 	const char *error = NULL;
 	const char *noun = j->plan->subject == j->plan->model->request ? "requests" : "contacts";
 
 	if (j->archive_name && !archive_read_file(j->opts->config->directory, j->archive_name,
 						  "SHA256SUMS", &sums, err))
 		return false;
-	if (!db_exec(j->db, "BEGIN", err) || !journal_left_over(j->db, j->row.id, &left, err) ||
-	    !journal_failures(j->db, j->row.id, &failures, err))
+	if (!db_exec(j->db, "BEGIN", err) || !journal_failures(j->db, j->row.id, &failures, err))
 		return false;
 	if (failures + left > 0)
 		error = t_printf(j->ctx,
@@ -176,10 +175,12 @@ static bool end_row(struct job *j, int64_t archive_bytes, char **ret_note, bool 
 bool job_finish(struct job *j, char **ret_note, bool *ret_failures, struct error *err)
 {
 	int workers = 0;
-	int64_t total = 0;
+	int64_t total = 0, left = 0;
 	bool ok;
 
-	if (!journal_workers(j->db, j->row.id, &workers, err))
+	/* Off the list before the files are joined: a worker would look for segments once more. */
+	if (!journal_left_over(j->db, j->row.id, &left, err) ||
+	    !journal_workers(j->db, j->row.id, &workers, err))
 		return false;
 	if (workers < 1)
 		workers = 1;
@@ -196,7 +197,7 @@ bool job_finish(struct job *j, char **ret_note, bool *ret_failures, struct error
 			return false;
 	}
 	failpoint("finish-after-seal");
-	ok = end_row(j, total, ret_note, ret_failures, err);
+	ok = end_row(j, total, left, ret_note, ret_failures, err);
 	if (!ok)
 		db_rollback(j->db);
 	return ok;

@@ -333,7 +333,10 @@ bool journal_left_over(struct db *db, int id, int64_t *ret_n, struct error *err)
 		    "told AS (INSERT INTO retention.journal_event (job, kind, details)\n"
 		    "         SELECT $1::int, 'left', jsonb_build_object('keys', jsonb_agg(key))\n"
 		    "           FROM gone HAVING count(*) > 0)\n"
-		    "SELECT count(*) AS n FROM gone",
+		    "SELECT (SELECT count(*) FROM gone) +\n"
+		    "       (SELECT coalesce(sum(jsonb_array_length(e.details->'keys')), 0)\n"
+		    "          FROM retention.journal_event AS e\n"
+		    "         WHERE e.job = $1::int AND e.kind = 'left') AS n",
 		    1, values, &res, err))
 		return false;
 	*ret_n = db_int(res, 0, "n");

@@ -89,7 +89,7 @@ bool journal_event(struct db *db, int id, const char *kind, const char *details,
 bool journal_key_failed(struct db *db, int id, const char *keys, const char *message,
 			const char *sqlstate, struct error *err);
 
-/* Those that stayed locked to the end leave the list, with one event; *ret_n of them. */
+/* Those that stayed locked to the end leave the list, with one event; *ret_n: now or earlier. */
 bool journal_left_over(struct db *db, int id, int64_t *ret_n, struct error *err);
 
 /* How many keys failed. */

@@ -382,12 +382,15 @@ static void build_step(const struct builder *b, const struct table *t, struct st
 		.fate = fate_of(t, b->opts->action, b->opts->archive),
 		.archived = fate_is_archived(t, b->opts->action, b->opts->archive),
 		.from = source_of(b, t, own),
-		.verify = relation_of(b, t)->delete_triggers,
 	};
 	s->numbered = s->fate == FATE_UPDATE && uses_number(t);
-	s->verify = s->verify && s->fate == FATE_DELETE;
-	s->left_sql = t_printf(b->ctx, "SELECT count(*) AS n FROM %s AS t WHERE %s",
-			       sql_table(b->ctx, t->schema, t->table), selection(b, t, "$1", own));
+	s->verify = s->fate == FATE_DELETE   ? relation_of(b, t)->delete_triggers
+		    : s->fate == FATE_UPDATE ? relation_of(b, t)->update_triggers
+					     : false;
+	s->left_sql = t_printf(b->ctx, "SELECT count(*) AS n FROM %s AS t WHERE %s AND (%s)",
+			       sql_table(b->ctx, t->schema, t->table), selection(b, t, "$1", own),
+			       s->fate == FATE_UPDATE ? plan_dirty_row(b->ctx, b->catalog, t, "t")
+						      : "true");
 	if (!s->archived) {
 		s->sql = statement(b, s, own, "$1");
 		return;
@@ -439,7 +442,8 @@ static void build_subject(struct builder *b)
 	const struct table *t = b->plan->subject, *c = b->model->contact;
 	const char *table = sql_table(b->ctx, t->schema, t->table);
 	const char *key = plan_column(b->ctx, "t", t->key);
-	const char *of_array = "coalesce(array_agg(x.k), '{}')::text AS keys, count(*) AS n";
+	/* Each key as text by itself: a char(8) in an array would bring its padding along. */
+	const char *of_array = "coalesce(array_agg(x.k::text), '{}')::text AS keys, count(*) AS n";
 
 	b->plan->list_sql = t_printf(
 		b->ctx,

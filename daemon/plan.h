@@ -37,7 +37,7 @@ struct step {
 	const char *sql; /* not archived: $1 the array; an UPDATE by rules returns rows, dirty */
 	const char *head; /* archived */
 	const char *tail;
-	const char *left_sql; /* $1: counts rows that should have gone */
+	const char *left_sql; /* $1: counts rows that should have gone, or been cleaned */
 	const char *file; /* archived: "contact.csv" */
 	const char *header; /* archived: the file's first line, with its newline */
 	const char *const *columns; /* archived: as in the header, n_columns */
