@@ -510,11 +510,14 @@ static void add_probe(void *ctx, struct probe *probes, size_t *n, const struct p
 			(struct probe){.place = place, .what = t_strdup(ctx, what), .sql = sql};
 }
 
-/* A predicate alone on its table: no other table's columns can lend it a name. */
+/*
+ * A predicate alone on its table: no other table's columns can lend it a name.  In two kinds of
+ * brackets, so that "a) OR (b" is refused: within a statement it would reach every row.
+ */
 static char *predicate_probe(void *ctx, const struct table *t, const char *predicate)
 {
-	return predicate ? t_printf(ctx, "SELECT FROM %s WHERE (%s\n)",
-				    sql_table(ctx, t->schema, t->table), predicate)
+	return predicate ? t_printf(ctx, "SELECT FROM %s WHERE (%s\n) ORDER BY (ARRAY[%s\n])[1]",
+				    sql_table(ctx, t->schema, t->table), predicate, predicate)
 			 : NULL;
 }
 
