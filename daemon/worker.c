@@ -41,7 +41,9 @@ struct state {
 	int64_t after_n;
 	int64_t left; /* keys that this sweep had to leave */
 	int64_t backoff_ms;
-	bool again; /* a single key is being tried for the second time */
+	int64_t refused; /* of those left: a foreign key points at them from elsewhere */
+	int64_t treated_before; /* by all workers, when this sweep began */
+	bool last_chance; /* a sweep has changed nothing: what is refused now has failed */
 	int64_t away_ms; /* how long the surroundings have failed us */
 	int statement_timeout_ms;
 };
@@ -189,19 +191,21 @@ static bool run_keys(struct state *s, const struct keys *keys, void *ctx, struct
 		(void)atomic_fetch_add(&s->crew->treated, result.treated);
 		(void)atomic_fetch_add(&s->crew->rows, result.rows);
 		s->left += result.left;
-		s->again = false;
 		return true;
 	}
 	if (s->writer && db_alive(s->db) && !archive_rollback(s->writer, err))
 		return false;
 	if ((one.class == ERR_DATA || one.class == ERR_BUSY) && keys->n > 1)
 		return run_halves(s, keys, ctx, err);
-	if (one.class == ERR_DATA && strcmp(one.sqlstate, "23503") == 0 && !s->again) {
-		/* A client may have attached a row since the keys were collected: look once more. */
-		s->again = true;
-		return run_keys(s, keys, ctx, err);
+	if (one.class == ERR_DATA && strcmp(one.sqlstate, "23503") == 0 && !s->last_chance) {
+		/*
+		 * A client has attached a row since the keys were collected, or another contact of
+		 * this list refers to this one and goes later: the next sweep will tell.
+		 */
+		s->left++;
+		s->refused++;
+		return true;
 	}
-	s->again = false;
 	if (one.class == ERR_DATA)
 		return record_failure(s, keys, &one, err);
 	if (one.class == ERR_BUSY) {
@@ -270,7 +274,30 @@ static bool back_off(struct state *s, const struct error *cause, struct error *e
 	return true;
 }
 
-/* All keys of a sweep; then those that were locked, after a pause, until none is left. */
+/*
+ * Before the next sweep: a pause where rows are locked, none where they are only referred to.  Those
+ * that a sweep without any progress still found referred to get one last chance.
+ */
+static bool rest(struct state *s, int64_t *pause_ms, int64_t *waited_ms, struct error *err)
+{
+	const int64_t treated = atomic_load(&s->crew->treated);
+
+	if (s->refused == s->left && treated == s->treated_before)
+		s->last_chance = true;
+	if (s->refused < s->left) {
+		report_waiting(s->crew->report, "rows that another session has locked");
+		if (stop_sleep_ms(s->crew->stop, *pause_ms))
+			return fail(err, ERR_STOPPED, "asked to stop");
+		*waited_ms += *pause_ms;
+		*pause_ms =
+			*pause_ms * 2 < SWEEPS_MAX_PAUSE_MS ? *pause_ms * 2 : SWEEPS_MAX_PAUSE_MS;
+	}
+	s->treated_before = treated;
+	s->after_n = s->left = s->refused = 0;
+	return true;
+}
+
+/* All keys of a sweep; then those that were left, until there is none. */
 static bool sweep(struct state *s, struct error *err)
 {
 	int64_t pause_ms = 100, waited_ms = 0;
@@ -291,12 +318,8 @@ static bool sweep(struct state *s, struct error *err)
 			continue;
 		if (s->left == 0 || waited_ms >= SWEEP_PATIENCE_MS)
 			return true;
-		report_waiting(s->crew->report, "rows that another session has locked");
-		if (stop_sleep_ms(s->crew->stop, pause_ms))
-			return fail(err, ERR_STOPPED, "asked to stop");
-		waited_ms += pause_ms;
-		pause_ms = pause_ms * 2 < SWEEPS_MAX_PAUSE_MS ? pause_ms * 2 : SWEEPS_MAX_PAUSE_MS;
-		s->after_n = s->left = 0;
+		if (!rest(s, &pause_ms, &waited_ms, err))
+			return false;
 	}
 }
 
