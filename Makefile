@@ -105,15 +105,17 @@ bench:
 
 C_FILES = $(wildcard daemon/*.c daemon/*.h tests/unit/*.c tests/fuzz/*.c tests/preload/*.c)
 SHELL_FILES = $(shell git ls-files '*.sh' .ci/run 2>/dev/null)
+TIDY_CFLAGS = -std=gnu11 -D_GNU_SOURCE -Idaemon $(PKG_CFLAGS) -DLIBEXECDIR= -DSYSCONFDIR=
 lint:
 	@sh tests/setup.sh lint
-	clang-format --dry-run -Werror $(C_FILES)
+	@$(MAKE) --no-print-directory run-lint # anew: pkg-config may not have been there
+run-lint:
+	@clang-format --dry-run -Werror $(C_FILES)
 	bash tests/lint.sh
 	shellcheck -x $(SHELL_FILES)
 	cppcheck --quiet --error-exitcode=1 --inline-suppr --std=c11 -D_GNU_SOURCE -Idaemon \
 		--enable=warning,performance,portability --suppress=missingInclude daemon
-	clang-tidy --quiet $(wildcard daemon/*.c) -- -std=gnu11 -D_GNU_SOURCE -Idaemon $(shell pkg-config --cflags $(PACKAGES)) \
-		-DLIBEXECDIR='""' -DSYSCONFDIR='""'
+	@printf '%s\n' $(wildcard daemon/*.c) | xargs -n 3 -P 2 sh -c 'clang-tidy --quiet "$$@" -- $(TIDY_CFLAGS) 2>/dev/null' tidy
 
 FUZZ = $(patsubst tests/fuzz/%.c,build/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
 build/fuzz/%: tests/fuzz/%.c $(wildcard daemon/*.c daemon/*.h)
@@ -154,5 +156,5 @@ clean:
 	rm -rf build
 
 -include $(wildcard build/*/*.d build/*/unit/*.d)
-.PHONY: all unit deps check demo bench lint fuzz install uninstall clean
+.PHONY: all unit deps check demo bench lint run-lint fuzz install uninstall clean
 .SECONDARY:
