@@ -10,7 +10,9 @@
  *   step 7    COMMIT.  Its answer lost: the worker's lock (taken first, held to the end) lets a new
  *             session wait until the old transaction has ended one way or the other; then the
  *             committed length says which.
- *   after     only our memory of it is lost: the next session reads all from the database.
+ *   after     the keys go into the ledger's file.  Killed before that, or no room: what the file
+ *             lacks is appended from the table when they are compared, at the job's end or at the
+ *             next start.  All else is only our memory: the next session reads the database.
  *
  * Locks are taken in one order: the worker's own, the subjects in key order and SKIP LOCKED, then
  * what hangs off them as it is erased.  A row below that somebody else holds is waited for half a
@@ -37,6 +39,7 @@ struct batch {
 	char *done_with; /* those that leave the list */
 	char *dropped; /* locked, but not due any more */
 	char *gone; /* not there any more */
+	char *ledger; /* lines for its file, once the batch has committed; NULL: none */
 	int64_t n_locked, n_due, n_dropped, n_gone, n_left;
 };
 
@@ -183,18 +186,25 @@ static bool to_archive(void *arg, const char *bytes, size_t n, struct error *err
 	return archive_append(sink->writer, sink->file, bytes, n, err);
 }
 
+/* head, the array as a constant, tail: COPY takes no parameters.  NULL: it cannot be quoted. */
+static char *around_keys(struct batch *b, const char *head, const char *keys, const char *tail)
+{
+	char *literal = PQescapeLiteral(db_conn(b->worker->db), keys, strlen(keys));
+	char *sql = literal ? t_printf(b->ctx, "%s%s%s", head, literal, tail) : NULL;
+
+	PQfreemem(literal);
+	return sql;
+}
+
 static bool run_archived(struct batch *b, const struct step *s, size_t file, const char *keys,
 			 int64_t *ret_rows, struct error *err)
 {
 	struct sink sink = {.writer = b->worker->writer, .file = file};
-	char *literal = PQescapeLiteral(db_conn(b->worker->db), keys, strlen(keys));
-	const char *sql;
+	const char *sql = around_keys(b, s->head, keys, s->tail);
 
-	if (!literal)
+	if (!sql)
 		return fail(err, ERR_ENVIRONMENT, "cannot quote the keys of table \"%s\"",
 			    s->table->name);
-	sql = t_printf(b->ctx, "%s%s%s", s->head, literal, s->tail);
-	PQfreemem(literal);
 	return db_copy_out(b->worker->db, sql, to_archive, &sink, ret_rows, err);
 }
 
@@ -346,22 +356,45 @@ static bool write_lengths(struct batch *b, struct error *err)
 	}
 }
 
+static bool to_ledger(void *arg, const char *bytes, size_t n, struct error *err)
+{
+	struct batch *b = arg;
+
+	(void)err; /* memory does not fail */
+	t_append(&b->ledger, "%.*s", (int)n, bytes);
+	return true;
+}
+
+/* The rows of the ledger, and as they are made their lines for its file. */
+static bool write_ledger(struct batch *b, struct error *err)
+{
+	const char *head = t_printf(
+		b->ctx,
+		"COPY (INSERT INTO retention.ledger (job, action, key) SELECT %d, '%s', unnest(",
+		b->job->id, action_name(b->job->plan->action));
+	const char *sql =
+		around_keys(b, head, b->due,
+			    "::text[])\n"
+			    "RETURNING job, action, to_char(erased_at AT TIME ZONE 'UTC',\n"
+			    "  'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'), key) TO STDOUT");
+	int64_t rows;
+
+	if (!sql)
+		return fail(err, ERR_ENVIRONMENT, "cannot quote the keys of the ledger");
+	b->ledger = t_strdup(b->ctx, "");
+	return db_copy_out(b->worker->db, sql, to_ledger, b, &rows, err);
+}
+
 /* Step 6: all that the journal knows of the batch, in the transaction that makes it true. */
 static bool account(struct batch *b, struct error *err)
 {
-	const char *id = t_printf(b->ctx, "%d", b->job->id);
-	const char *const ledger[] = {id, b->due};
-	const char *const list[] = {id, b->done_with,
+	const char *const list[] = {t_printf(b->ctx, "%d", b->job->id), b->done_with,
 				    t_printf(b->ctx, "%" PRId64, b->keys->first_n),
 				    t_printf(b->ctx, "%" PRId64, b->keys->last_n)};
 
 	if (b->n_due > 0 && !write_lengths(b, err))
 		return false;
-	if (b->n_due > 0 && b->job->plan->action != ACTION_EXPORT &&
-	    !db_command(b->worker->db,
-			"INSERT INTO retention.ledger (job, key)\n"
-			"SELECT $1::int, unnest($2::text[])",
-			2, ledger, NULL, err))
+	if (b->n_due > 0 && b->job->plan->action != ACTION_EXPORT && !write_ledger(b, err))
 		return false;
 	return db_command(b->worker->db,
 			  "DELETE FROM retention.candidate\n"
@@ -424,6 +457,13 @@ bool batch_run(const struct batch_job *job, struct batch_worker *worker, const s
 	}
 	if (worker->writer)
 		archive_commit(worker->writer);
+	if (b.ledger) {
+		AUTO(error) struct error behind = {0};
+
+		/* It has committed: a file that lacks it is completed at the job's end. */
+		(void)ledger_append(job->ledger, b.ledger, strlen(b.ledger), &behind);
+		failpoint("batch-after-ledger");
+	}
 	*ret = (struct batch_result){
 		.treated = b.n_due, .dropped = b.n_dropped + b.n_gone, .left = b.n_left};
 	for (size_t i = 0; i < job->plan->n_steps; i++)

@@ -6,6 +6,7 @@
 
 #include "archive.h"
 #include "keys.h"
+#include "ledger.h"
 #include "plan.h"
 
 /* What all batches of a job have in common. */
@@ -17,6 +18,7 @@ struct batch_job {
 	const char *cutoff;
 	const struct plan *plan;
 	const char *const *tables; /* of each step, for retention.archive_file */
+	struct ledger *ledger; /* NULL: nothing is erased */
 };
 
 /* What one worker brings along. */

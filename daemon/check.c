@@ -62,8 +62,8 @@ static bool plan_and_probe(struct db *db, const struct config *config, const str
 	return true;
 }
 
-static struct plan_opts opts_of(const struct config *config, const struct policy *policy,
-				enum action action, enum archive_mode archive)
+struct plan_opts check_opts(const struct config *config, const struct policy *policy,
+			    enum action action, enum archive_mode archive)
 {
 	return (struct plan_opts){
 		.action = action,
@@ -85,13 +85,9 @@ static bool read_and_check(struct db *db, const struct config *config, void *ctx
 	return c->n == before;
 }
 
-bool check_action(struct db *db, const struct config *config, const struct policy *policy,
-		  enum action action, enum archive_mode archive, void *ctx, struct plan **ret_plan,
-		  struct complaints *c, struct error *err)
+bool check_model_for(struct db *db, const struct config *config, enum action action, void *ctx,
+		     struct catalog **ret_catalog, struct complaints *c, struct error *err)
 {
-	const struct plan_opts opts = opts_of(config, policy, action, archive);
-	struct catalog *catalog = NULL;
-
 	if (!model_can_anonymize(&config->model, action) &&
 	    (action == ACTION_ANONYMIZE_CONTACTS || action == ACTION_ANONYMIZE_REQUESTS)) {
 		complain(c, &config->model.place,
@@ -100,8 +96,17 @@ bool check_action(struct db *db, const struct config *config, const struct polic
 			 action_name(action));
 		return false;
 	}
-	return read_and_check(db, config, ctx, &catalog, c, err) &&
-	       plan_and_probe(db, config, policy, &opts, catalog, ctx, ret_plan, c, err);
+	return read_and_check(db, config, ctx, ret_catalog, c, err);
+}
+
+bool check_action(struct db *db, const struct config *config, const struct policy *policy,
+		  const struct plan_opts *opts, void *ctx, struct plan **ret_plan,
+		  struct complaints *c, struct error *err)
+{
+	struct catalog *catalog = NULL;
+
+	return check_model_for(db, config, opts->action, ctx, &catalog, c, err) &&
+	       plan_and_probe(db, config, policy, opts, catalog, ctx, ret_plan, c, err);
 }
 
 bool check_config(struct db *db, const struct config *config, struct complaints *c,
@@ -115,7 +120,7 @@ bool check_config(struct db *db, const struct config *config, struct complaints 
 		return false;
 	for (size_t i = 0; i < config->n_policies; i++) {
 		const struct policy *p = &config->policies[i];
-		const struct plan_opts opts = opts_of(config, p, p->action, p->archive);
+		const struct plan_opts opts = check_opts(config, p, p->action, p->archive);
 
 		if (!plan_and_probe(db, config, p, &opts, catalog, ctx, &plan, c, err))
 			return false;

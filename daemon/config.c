@@ -25,6 +25,7 @@ static const struct setting_spec top_specs[] = {
 	{.key = "database"}, {.key = "archives"},
 	{.key = "limits"},   {.key = "model"},
 	{.key = "policies"}, {.key = "four_eyes", .kind = VALUE_BOOL, .offset = CONFIG(four_eyes)},
+	{.key = "replay"},
 };
 static const struct setting_spec database_specs[] = {
 	{.key = "conninfo", .kind = VALUE_NAME, .offset = CONFIG(conninfo), .required = true},
@@ -152,6 +153,7 @@ static const config_setting_t *top_group(struct reader *r, const config_setting_
 
 static void read_groups(struct reader *r, const config_setting_t *root, struct config *config)
 {
+	static const char *const replays[] = {"manual", "automatic"};
 	const config_setting_t *group = top_group(r, root, "database");
 	const config_setting_t *s;
 
@@ -180,6 +182,10 @@ static void read_groups(struct reader *r, const config_setting_t *root, struct c
 					"archives: directory \"%s\" does not begin with /",
 					config->directory);
 	}
+	s = config_setting_get_member(root, "replay");
+	if (s)
+		config->replay_automatic =
+			setting_choice(r, s, NULL, "replay", replays, COUNT(replays)) == 1;
 	group = top_group(r, root, "limits");
 	if (group)
 		settings_read(r, group, "limits", limits_specs, COUNT(limits_specs), config);

@@ -57,6 +57,7 @@ struct config {
 	double max_share; /* 0 < x <= 1; default 0.25 */
 
 	bool four_eyes; /* top level; default false */
+	bool replay_automatic; /* replay = "automatic"; default "manual" */
 
 	struct model model;
 	struct policy *policies; /* n_policies */

@@ -86,6 +86,7 @@ static void print_groups(FILE *out, const struct config *config)
 	print_float(out, "\tmax_share", config->max_share);
 	fputs("};\n", out);
 	print_bool(out, "four_eyes", config->four_eyes);
+	print_setting(out, "replay", config->replay_automatic ? "automatic" : NULL);
 }
 
 static void print_strings(FILE *out, const char *const *strings, size_t n)

@@ -6,6 +6,7 @@
 #ifndef RETENTION_CTL_H
 #define RETENTION_CTL_H
 
+#include "catalog.h"
 #include "config.h"
 #include "db.h"
 
@@ -26,6 +27,11 @@ int ctl_policies(struct ctl *ctl, int argc, char **argv);
 int ctl_save(struct ctl *ctl, int argc, char **argv);
 int ctl_validate(struct ctl *ctl, int argc, char **argv);
 int ctl_cancel(struct ctl *ctl, int argc, char **argv);
+int ctl_preview(struct ctl *ctl, int argc, char **argv);
+int ctl_replay(struct ctl *ctl, int argc, char **argv);
+int ctl_subject_export(struct ctl *ctl, int argc, char **argv);
+int ctl_subject_anonymize(struct ctl *ctl, int argc, char **argv);
+int ctl_subject_delete(struct ctl *ctl, int argc, char **argv);
 int ctl_journal(struct ctl *ctl, int argc, char **argv);
 int ctl_show(struct ctl *ctl, int argc, char **argv);
 int ctl_archive_list(struct ctl *ctl, int argc, char **argv);
@@ -65,6 +71,13 @@ int ctl_action_id(const struct ctl *ctl, int argc, char **argv);
  */
 bool ctl_call(struct ctl *ctl, const char *sql, int n, const char *const values[], PGresult **ret,
 	      struct error *err);
+
+/* Says that action id is saved, and what it would touch once the daemon has listed it. */
+int ctl_saved(struct ctl *ctl, const char *id);
+
+/* check_model_for(), its complaints said: the first is the error. */
+bool ctl_model(struct ctl *ctl, enum action action, void *ctx, struct catalog **ret,
+	       struct error *err);
 
 /* A query that is shown to people as a table, and to programs as a JSON array of objects. */
 struct ctl_listing {

@@ -98,6 +98,13 @@ static int tell_candidates(struct ctl *ctl, const char *id)
 	return 0;
 }
 
+int ctl_saved(struct ctl *ctl, const char *id)
+{
+	printf("action %s saved\n", id);
+	(void)fflush(stdout); /* said before the wait; checked at the end */
+	return tell_candidates(ctl, id);
+}
+
 int ctl_save(struct ctl *ctl, int argc, char **argv)
 {
 	static const struct option longs[] = {{"from", required_argument, NULL, 'f'},
@@ -125,9 +132,7 @@ int ctl_save(struct ctl *ctl, int argc, char **argv)
 	if (!ctl_call(ctl, "SELECT retention.save_action($1, $2::date, $3::date, $4) AS id", 4,
 		      values, &res, &err))
 		return ctl_failed(&err);
-	printf("action %s saved\n", db_text(res, 0, "id"));
-	(void)fflush(stdout); /* said before the wait; checked at the end */
-	return tell_candidates(ctl, db_text(res, 0, "id"));
+	return ctl_saved(ctl, db_text(res, 0, "id"));
 }
 
 static int change(struct ctl *ctl, int argc, char **argv, const char *sql, const char *done)
@@ -161,4 +166,39 @@ int ctl_validate(struct ctl *ctl, int argc, char **argv)
 int ctl_cancel(struct ctl *ctl, int argc, char **argv)
 {
 	return change(ctl, argc, argv, "SELECT retention.cancel_action($1::int)", "cancelled");
+}
+
+int ctl_replay(struct ctl *ctl, int argc, char **argv)
+{
+	/* Two statements: the second one's snapshot has to see what the first one made. */
+	static const char sql[] =
+		"SELECT j.id, j.action, (SELECT count(*) FROM retention.selection AS s\n"
+		"                         WHERE s.job = j.id) AS n\n"
+		"  FROM retention.archive_journal AS j WHERE j.id = ANY ($1::int[]) ORDER BY j.id";
+	AUTO(result) PGresult *made = NULL;
+	AUTO(result) PGresult *res = NULL;
+	AUTO(error) struct error err = {0};
+	const char *ids;
+
+	if (ctl_option(ctl, argc, argv, ctl_no_options) != -1)
+		return 2;
+	if (optind != argc)
+		return ctl_wrong_use(ctl, "\"%s\" is not expected here", argv[optind]);
+	if (!ctl_open(ctl))
+		return 1;
+	if (!ctl_call(ctl,
+		      "SELECT coalesce(array_agg(r.id), '{}')::text AS ids\n"
+		      "  FROM retention.replay_ledger() AS r(id)",
+		      0, NULL, &made, &err))
+		return ctl_failed(&err);
+	ids = db_text(made, 0, "ids");
+	if (!db_query(ctl->db, sql, 1, &ids, &res, &err))
+		return ctl_failed(&err);
+	for (int row = 0; row < PQntuples(res); row++)
+		printf("action %s: %s of %s keys again; retentionctl show %s --follow\n",
+		       db_text(res, row, "id"), db_text(res, row, "action"), db_text(res, row, "n"),
+		       db_text(res, row, "id"));
+	if (PQntuples(res) == 0)
+		puts("nothing has to be erased again");
+	return 0;
 }

@@ -293,35 +293,80 @@ static void abandon_copy(struct db *db)
 		PQclear(res);
 }
 
-bool db_copy_out(struct db *db, const char *sql, db_copy_sink sink, void *arg, int64_t *ret_rows,
-		 struct error *err)
+/* Sends a COPY and takes its first answer; anything but wanted is a failure. */
+static bool begin_copy(struct db *db, const char *sql, ExecStatusType wanted, struct error *err)
 {
 	AUTO(result) PGresult *start = NULL;
-	AUTO(result) PGresult *end = NULL;
-	char *bytes = NULL;
-	int n;
+	PGresult *res;
 
 	if (!PQsendQuery(db->conn, sql))
 		return fail(err, ERR_ENVIRONMENT, "connection lost: %s", PQerrorMessage(db->conn));
 	start = PQgetResult(db->conn);
-	if (PQresultStatus(start) != PGRES_COPY_OUT) {
-		PGresult *res;
+	if (PQresultStatus(start) == wanted)
+		return true;
+	(void)db_fail(db, start, err);
+	while ((res = PQgetResult(db->conn)))
+		PQclear(res);
+	return false;
+}
 
-		(void)db_fail(db, start, err);
-		while ((res = PQgetResult(db->conn)))
-			PQclear(res);
+bool db_copy_out(struct db *db, const char *sql, db_copy_sink sink, void *arg, int64_t *ret_rows,
+		 struct error *err)
+{
+	AUTO(result) PGresult *end = NULL;
+	char *bytes = NULL;
+
+	if (!begin_copy(db, sql, PGRES_COPY_OUT, err))
 		return false;
-	}
-	while ((n = PQgetCopyData(db->conn, &bytes, 0)) > 0) {
-		const bool taken = sink(arg, bytes, (size_t)n, err);
+	for (;;) {
+		const int n = PQgetCopyData(db->conn, &bytes, 0);
+		bool taken;
 
+		if (n <= 0) /* -1: the command's status follows; -2: the connection's end */
+			break;
+		taken = sink(arg, bytes, (size_t)n, err);
 		PQfreemem(bytes);
 		if (!taken) {
 			abandon_copy(db);
 			return false;
 		}
 	}
-	/* -1: the rows have ended, and the command's own status follows; -2: the connection's end. */
+	return drain(db, &end, err) && (*ret_rows = strtoll(PQcmdTuples(end), NULL, 10), true);
+}
+
+bool db_copy_put(struct db *db, const char *bytes, size_t n, struct error *err)
+{
+	static const size_t most = 1 << 20; /* PQputCopyData takes an int */
+
+	while (n > 0) {
+		const size_t part = n < most ? n : most;
+
+		if (PQputCopyData(db->conn, bytes, (int)part) != 1)
+			return fail(err, ERR_ENVIRONMENT, "connection lost: %s",
+				    PQerrorMessage(db->conn));
+		bytes += part;
+		n -= part;
+	}
+	return true;
+}
+
+bool db_copy_in(struct db *db, const char *sql, db_copy_source source, void *arg, int64_t *ret_rows,
+		struct error *err)
+{
+	AUTO(result) PGresult *end = NULL;
+	bool given, ended;
+
+	if (!begin_copy(db, sql, PGRES_COPY_IN, err))
+		return false;
+	given = source(arg, err);
+	ended = PQputCopyEnd(db->conn, given ? NULL : "the source failed") == 1;
+	if (!given || !ended) {
+		AUTO(error) struct error ignored = {0};
+
+		(void)fail(err, ERR_ENVIRONMENT, "connection lost: %s", PQerrorMessage(db->conn));
+		(void)drain(db, &end, &ignored); /* the first failure is what counts */
+		return false;
+	}
 	return drain(db, &end, err) && (*ret_rows = strtoll(PQcmdTuples(end), NULL, 10), true);
 }
 

@@ -75,6 +75,16 @@ typedef bool (*db_copy_sink)(void *arg, const char *bytes, size_t n, struct erro
 bool db_copy_out(struct db *db, const char *sql, db_copy_sink sink, void *arg, int64_t *ret_rows,
 		 struct error *err);
 
+/* Hands the copy its bytes, by calls of db_copy_put; false with err filled ends it. */
+typedef bool (*db_copy_source)(void *arg, struct error *err);
+
+/* Runs COPY ... FROM STDIN over what source puts; *ret_rows is the server's count. */
+bool db_copy_in(struct db *db, const char *sql, db_copy_source source, void *arg, int64_t *ret_rows,
+		struct error *err);
+
+/* Within a source: n bytes more. */
+bool db_copy_put(struct db *db, const char *bytes, size_t n, struct error *err);
+
 /* Result readers, by column name.  A missing column or a bad number is a programmer's error. */
 const char *db_text(const PGresult *res, int row, const char *column); /* NULL for SQL NULL */
 int64_t db_int(const PGresult *res, int row, const char *column); /* 0 for SQL NULL */

@@ -18,6 +18,7 @@
 
 #include "check.h"
 #include "failpoint.h"
+#include "ledger_check.h"
 #include "mem.h"
 
 #include <inttypes.h>
@@ -96,6 +97,7 @@ static bool check_model(struct job *j, struct error *err)
 {
 	AUTO(complaints) struct complaints c = {0};
 	const struct config *config = j->opts->config;
+	struct plan_opts opts;
 
 	if (j->row.policy) {
 		j->policy = config_policy(config, j->row.policy);
@@ -111,8 +113,9 @@ static bool check_model(struct job *j, struct error *err)
 				    j->row.policy, action_name(j->row.action), j->row.id,
 				    action_name(j->policy->action));
 	}
-	if (!check_action(j->db, config, j->policy, j->row.action, j->row.archive, j->ctx, &j->plan,
-			  &c, err))
+	opts = check_opts(config, j->policy, j->row.action, j->row.archive);
+	opts.by_key = j->row.by_key;
+	if (!check_action(j->db, config, j->policy, &opts, j->ctx, &j->plan, &c, err))
 		return c.n > 0 ? refuse(j, &c, err) : false;
 	j->batch.plan = j->plan;
 	job_name_files(j);
@@ -173,7 +176,10 @@ static bool approve(struct job *j, bool *ret_go, struct error *err)
 {
 	char *why = NULL;
 
-	*ret_go = false;
+	*ret_go = j->row.replay;
+	if (j->row.replay) /* each of these erasures was validated once */
+		return journal_approve(j->db, j->row.id, j->row.requested_by, err) &&
+		       reload_row(j, err);
 	if (!j->row.automatic) {
 		report_note(j->opts->report, "saved, waits for validation");
 		return true;
@@ -235,13 +241,35 @@ static bool count_done(struct job *j, struct error *err)
 	return true;
 }
 
+/*
+ * The ledger's file, before anything is erased: it can be written, and the database knows all that it
+ * knows.  A replay is what mends a database that does not.
+ */
+static bool open_ledger(struct job *j, struct error *err)
+{
+	int64_t ahead = 0;
+
+	if (j->row.action == ACTION_EXPORT)
+		return true;
+	if (!ledger_check_open(j->db, j->opts->config->directory, true, &j->ledger, err) ||
+	    !ledger_check(j->db, j->ledger, &ahead, err))
+		return false;
+	j->batch.ledger = j->ledger;
+	return ahead == 0 || j->row.replay ||
+	       fail(err, ERR_CONFIG,
+		    "the database was restored from a backup: it has forgotten %" PRId64
+		    " erasures that the ledger's file knows: run retentionctl replay first",
+		    ahead);
+}
+
 /* Step "fence", and the archive where an earlier attempt left it. */
 static bool prepare(struct job *j, struct error *err)
 {
 	const char *directory = j->opts->config->directory;
 	bool archived = false;
 
-	if (!journal_fence(j->db, j->row.id, j->opts->host, &j->claim, err) ||
+	if (!open_ledger(j, err) ||
+	    !journal_fence(j->db, j->row.id, j->opts->host, &j->claim, err) ||
 	    !count_done(j, err) || !journal_has_archived(j->db, j->row.id, &archived, err))
 		return false;
 	j->batch.id = j->row.id;
@@ -329,6 +357,9 @@ static bool watch(struct job *j, struct crew *crew, struct error *err)
 		}
 		if (since_ping_ms >= PING_MS) {
 			since_ping_ms = 0;
+			if (j->ledger)
+				(void)ledger_sync(j->ledger, &one); /* for good at the end */
+			error_clear(&one);
 			tell_progress(j, crew, begun_s);
 			if (!keep_claim(j, &one) && one.class == ERR_STOPPED) {
 				stop_ask(crew->stop);
@@ -479,6 +510,7 @@ enum job_exit job_run(const struct job_opts *opts)
 		if (!ok && err.class == ERR_CONFIG)
 			note_error(&j, &err);
 		close_control(&j);
+		ledger_close(j.ledger);
 		if (ok)
 			return exit_status;
 		if ((err.class != ERR_ENVIRONMENT && err.class != ERR_BUSY) ||
@@ -509,6 +541,41 @@ static const char *contact_key_type(struct db *db, const struct config *config, 
 	return catalog_column(&catalog->relations[t->index], t->key)->type;
 }
 
+/*
+ * A database that was restored from an older backup has forgotten erasures that the ledger's file
+ * knows.  That refuses nothing here (a reload must still be possible): it is said loudly, and what is
+ * in retention.replay keeps the SQL functions from giving out anything but the replay.
+ */
+static bool check_ledger(const struct job_opts *opts, struct db *db, struct error *err)
+{
+	AUTO(ledger) struct ledger *ledger = NULL;
+	AUTO(char_p) char *text = NULL;
+	AUTO(error) struct error busy = {0};
+	int64_t ahead = 0;
+
+	if (!ledger_check_open(db, opts->config->directory, false, &ledger, err))
+		return false;
+	if (!ledger) /* nothing was ever erased, or on another host: the job that erases makes it */
+		return true;
+	if (!ledger_check(db, ledger, &ahead, err))
+		return false;
+	if (ahead == 0)
+		return true;
+	if (asprintf(&text,
+		     "the database was restored from a backup: it has forgotten %" PRId64
+		     " erasures that \"%s/" LEDGER_FILE "\" knows; no policy runs until %s",
+		     ahead, opts->config->directory,
+		     opts->config->replay_automatic
+			     ? "they are replayed, which begins now"
+			     : "retentionctl replay has erased them again") < 0)
+		must_alloc(NULL);
+	report_complaint(opts->report, text);
+	if (opts->config->replay_automatic && /* refused where one is under way already */
+	    !db_exec(db, "SELECT retention.replay_ledger('automatic')", &busy) && !db_alive(db))
+		return fail(err, busy.class, "%s", busy.text);
+	return true;
+}
+
 static bool check_and_configure(const struct job_opts *opts, struct db *db, struct complaints *c,
 				struct error *err)
 {
@@ -518,7 +585,8 @@ static bool check_and_configure(const struct job_opts *opts, struct db *db, stru
 	if (!check_config(db, opts->config, c, err))
 		return false;
 	type = contact_key_type(db, opts->config, ctx, err);
-	return type && journal_configure(db, opts->config, type, err);
+	return type && journal_configure(db, opts->config, type, err) &&
+	       check_ledger(opts, db, err);
 }
 
 enum job_exit job_check(const struct job_opts *opts)

@@ -6,6 +6,7 @@
 #include "job_run.h"
 
 #include "failpoint.h"
+#include "ledger_check.h"
 #include "manifest.h"
 #include "mem.h"
 
@@ -161,7 +162,8 @@ static bool end_row(struct job *j, int64_t archive_bytes, int64_t left, char **r
 				 "%" PRId64 " %s could not be %s, and %" PRId64
 				 " stayed locked: see the events of action %d",
 				 failures, noun, verb_of(j->row.action), left, j->row.id);
-	if (!journal_finish(j->db, j->row.id, "done", error, archive_bytes, sums, err))
+	if (!journal_finish(j->db, j->row.id, "done", error, archive_bytes, sums, err) ||
+	    (j->row.replay && !journal_settle_replay(j->db, err)))
 		return false;
 	failpoint("finish-before-commit");
 	if (!db_commit(j->db, err))
@@ -175,7 +177,7 @@ static bool end_row(struct job *j, int64_t archive_bytes, int64_t left, char **r
 bool job_finish(struct job *j, char **ret_note, bool *ret_failures, struct error *err)
 {
 	int workers = 0;
-	int64_t total = 0, left = 0;
+	int64_t total = 0, left = 0, ahead = 0;
 	bool ok;
 
 	/* Off the list before the files are joined: a worker would look for segments once more. */
@@ -197,6 +199,9 @@ bool job_finish(struct job *j, char **ret_note, bool *ret_failures, struct error
 			return false;
 	}
 	failpoint("finish-after-seal");
+	/* Before the journal says done: the file knows all that was erased. */
+	if (j->ledger && !ledger_check(j->db, j->ledger, &ahead, err))
+		return false;
 	ok = end_row(j, total, left, ret_note, ret_failures, err);
 	if (!ok)
 		db_rollback(j->db);

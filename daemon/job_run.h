@@ -6,6 +6,7 @@
 
 #include "job.h"
 #include "journal.h"
+#include "ledger.h"
 #include "worker.h"
 
 struct job {
@@ -22,6 +23,7 @@ struct job {
 	const struct step **archived; /* the step behind each file */
 	int64_t done_before; /* keys that earlier attempts had finished with */
 	int claim;
+	struct ledger *ledger; /* NULL: an export, or not open yet */
 };
 
 /* Names, per step, of the rows of retention.archive_file; and the files of the archive. */

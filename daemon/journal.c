@@ -29,7 +29,9 @@ bool journal_load(struct db *db, int id, const char *timezone, void *ctx, struct
 		  struct error *err)
 {
 	static const char sql[] =
-		"SELECT j.action, j.mode, j.archive, j.status, j.policy,\n"
+		"SELECT j.action, j.mode, j.archive, j.status, j.policy, j.requested_by,\n"
+		"       coalesce(j.replay, false) AS replay,\n"
+		"       j.replay OR j.subject IS NOT NULL AS by_key,\n"
 		"       (j.from_date::timestamp AT TIME ZONE $2)::text AS from_instant,\n"
 		"       j.cutoff::text AS cutoff, j.host, j.system_identifier, j.archive_path,\n"
 		"       to_char(j.cutoff AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')\n"
@@ -48,7 +50,10 @@ bool journal_load(struct db *db, int id, const char *timezone, void *ctx, struct
 		.id = id,
 		.action = action_parse(db_text(res, 0, "action")),
 		.automatic = strcmp(db_text(res, 0, "mode"), "automatic") == 0,
+		.replay = db_bool(res, 0, "replay"),
+		.by_key = db_bool(res, 0, "by_key"),
 		.archive = archive_mode_parse(db_text(res, 0, "archive")),
+		.requested_by = copy_text(ctx, res, "requested_by"),
 		.status = copy_text(ctx, res, "status"),
 		.policy = copy_text(ctx, res, "policy"),
 		.from = copy_text(ctx, res, "from_instant"),
@@ -119,9 +124,12 @@ bool journal_cutoff(struct db *db, const struct journal_row *row, const char *ti
 	/* Calendar arithmetic on local days; both days of an interval count (DESIGN section 1). */
 	static const char sql[] =
 		"SELECT (j.from_date::timestamp AT TIME ZONE $2)::text AS from_instant,\n"
-		"       (CASE WHEN j.mode = 'manual' THEN (j.to_date + 1)::timestamp\n"
-		"             ELSE date_trunc('day', now() AT TIME ZONE $2) - j.depth\n"
-		"        END AT TIME ZONE $2)::text AS cutoff\n"
+		"       CASE WHEN j.replay THEN\n"
+		"         (SELECT max(r.erased_at) FROM retention.replay AS r WHERE r.action = j.action)\n"
+		"       WHEN j.subject IS NOT NULL THEN 'infinity'::timestamptz\n"
+		"       WHEN j.mode = 'manual' THEN (j.to_date + 1)::timestamp AT TIME ZONE $2\n"
+		"       ELSE (date_trunc('day', now() AT TIME ZONE $2) - j.depth) AT TIME ZONE $2\n"
+		"       END::text AS cutoff\n"
 		"  FROM retention.archive_journal AS j WHERE j.id = $1";
 	const char *const values[] = {int_text(ctx, row->id), timezone};
 	AUTO(result) PGresult *res = NULL;
@@ -131,6 +139,11 @@ bool journal_cutoff(struct db *db, const struct journal_row *row, const char *ti
 	*ret_from = copy_text(ctx, res, "from_instant");
 	*ret_cutoff = copy_text(ctx, res, "cutoff");
 	return true;
+}
+
+bool journal_settle_replay(struct db *db, struct error *err)
+{
+	return db_exec(db, "SELECT retention.settle_replay()", err);
 }
 
 /* Over the keys in their order, a newline behind each. */
@@ -237,6 +250,8 @@ bool journal_finish(struct db *db, int id, const char *status, const char *error
 
 	return db_command(db, sql, 5, values, NULL, err) &&
 	       db_command(db, "DELETE FROM retention.candidate WHERE job = $1::int", 1, values,
+			  NULL, err) &&
+	       db_command(db, "DELETE FROM retention.selection WHERE job = $1::int", 1, values,
 			  NULL, err) &&
 	       db_command(db, "SELECT pg_notify('retention', $2 || ' ' || $1)", 2, values, NULL,
 			  err);

@@ -12,9 +12,12 @@ struct journal_row {
 	int id;
 	enum action action;
 	bool automatic;
+	bool replay; /* of what a restored backup has undone */
+	bool by_key; /* on the keys of retention.selection: a replay, or one person's request */
 	enum archive_mode archive;
 	const char *status;
-	const char *policy; /* NULL: manual */
+	const char *policy; /* NULL: manual, or a replay */
+	const char *requested_by;
 	const char *from; /* timestamptz as text, or NULL: the interval's first instant */
 	const char *cutoff; /* timestamptz as text: the first instant that is not due any more */
 	const char *cutoff_iso;
@@ -46,6 +49,9 @@ bool journal_has_archived(struct db *db, int id, bool *ret, struct error *err);
 /* The instants a job works between, from the database's clock: the cutoff of today. */
 bool journal_cutoff(struct db *db, const struct journal_row *row, const char *timezone, void *ctx,
 		    const char **ret_from, const char **ret_cutoff, struct error *err);
+
+/* The lines of the ledger that a replay was for join it, when the last such action ends. */
+bool journal_settle_replay(struct db *db, struct error *err);
 
 /* Freezes the list: count and digest of retention.candidate into the row. In a transaction. */
 bool journal_freeze(struct db *db, int id, const char *cutoff, int64_t *ret_candidates,

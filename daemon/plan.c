@@ -140,6 +140,7 @@ static void add_collect(struct builder *b, const struct table *t, struct collect
 		.table = t,
 		.from = source_of(b, t, subject),
 		.sql = t_printf(b->ctx, "%scount(*) AS n FROM (%s) AS x", outer, inner),
+		.slots = b->slots[t->index],
 		.n_slots = n,
 	};
 }
@@ -450,7 +451,14 @@ static void build_subject(struct builder *b)
 		"INSERT INTO retention.candidate (job, n, key, weight)\n"
 		"SELECT $3::int, row_number() OVER (ORDER BY due.k), due.k::text, due.weight\n"
 		"  FROM (%s) AS due",
-		plan_due_query(b->ctx, b->model, b->catalog, b->opts, NULL));
+		plan_due_query(
+			b->ctx, b->model, b->catalog, b->opts,
+			b->opts->by_key
+				? t_printf(b->ctx,
+					   "ARRAY(SELECT s.key::%s FROM retention.selection AS s"
+					   " WHERE s.job = $3::int)",
+					   plan_type(b->catalog, t, t->key))
+				: NULL));
 	b->plan->recheck_sql = t_printf(b->ctx, "SELECT %s FROM (%s) AS x", of_array,
 					plan_due_query(b->ctx, b->model, b->catalog, b->opts,
 						       array_cast(b, t, t->key, "$3")));

@@ -23,6 +23,7 @@ struct collect {
 	const struct table *table;
 	struct source from;
 	const char *sql; /* $1: the array; returns c0, c1, ... as text, and n */
+	const char *const *slots; /* the columns collected, n_slots; [0]: the key, or NULL */
 	size_t n_slots;
 };
 
@@ -68,6 +69,12 @@ struct plan_opts {
 	enum archive_mode archive;
 	const char *scope; /* NULL: all contacts */
 	bool without_requests;
+	/*
+	 * The action is for chosen keys (retention.selection), whatever their dates and states; who has
+	 * something newer than the cutoff is another by now, and drops out.
+	 */
+	bool by_key;
+	bool despite_holds; /* preview only: to count whom a hold keeps */
 	char delimiter;
 };
 

@@ -243,32 +243,56 @@ static char *requests_query(void *ctx, const struct model *model, const struct c
 	return sql;
 }
 
+/* The two keys of a contact's life, where the action goes by keys: nothing of it is after $2. */
+static char *quiet_since(void *ctx, const char *expression, const struct column *column)
+{
+	return t_printf(ctx, "(%s IS NULL OR %s)", expression, between(ctx, expression, column));
+}
+
+/* Which contacts c with their requests r the action is for, but for holds. */
+static char *contact_condition(void *ctx, const struct model *model, const struct catalog *catalog,
+			       const struct plan_opts *opts)
+{
+	const struct table *c = model->contact, *r = model->request;
+	const struct column *date = catalog_column(&catalog->relations[r->index], r->date);
+	const struct column *created =
+		c->created ? catalog_column(&catalog->relations[c->index], c->created) : NULL;
+	const char *at = created ? plan_column(ctx, "c", c->created) : NULL;
+
+	if (opts->by_key)
+		return t_printf(ctx, "%s%s%s", quiet_since(ctx, "r.last", date),
+				created ? " AND " : "",
+				created ? quiet_since(ctx, at, created) : "");
+	if (!opts->without_requests)
+		return t_printf(ctx, "r.keeping = 0 AND %s", between(ctx, "r.last", date));
+	return t_printf(ctx, "((r.keeping = 0 AND %s) OR (r.link IS NULL AND %s))",
+			between(ctx, "r.last", date), between(ctx, at, created));
+}
+
 static char *due_contacts(void *ctx, const struct model *model, const struct catalog *catalog,
 			  const struct plan_opts *opts, const char *keys)
 {
 	const struct table *c = model->contact;
-	const struct column *date =
-		catalog_column(&catalog->relations[model->request->index], model->request->date);
-	const struct column *created =
-		opts->without_requests ? catalog_column(&catalog->relations[c->index], c->created)
-				       : NULL;
-	char *sql =
-		t_printf(ctx,
-			 "SELECT %s AS k, 1 + coalesce(r.n, 0) AS weight\n"
-			 "  FROM %s AS c\n"
-			 "  %s (%s) AS r\n"
-			 "    ON %s\n"
-			 " WHERE ((r.keeping = 0 AND %s)%s%s%s)\n"
-			 "   AND NOT %s",
-			 plan_column(ctx, "c", c->key), filtered(ctx, c, c->where, opts->scope),
-			 created ? "LEFT JOIN" : "JOIN", requests_query(ctx, model, catalog, keys),
-			 t_printf(ctx, "r.link = %s%s%s",
-				  plan_column(ctx, "c", model_parent_column(model->request)),
-				  "::", plan_type(catalog, model->request, model->request->by)),
-			 between(ctx, "r.last", date), created ? " OR (r.link IS NULL AND " : "",
-			 created ? between(ctx, plan_column(ctx, "c", c->created), created) : "",
-			 created ? ")" : "", held_condition(ctx, model));
+	const bool all = opts->without_requests || opts->by_key; /* those without requests too */
+	char *sql = t_printf(ctx,
+			     "SELECT %s AS k, 1 + coalesce(r.n, 0) AS weight,\n"
+			     "       %sr.last::timestamptz%s%s%s AS last\n"
+			     "  FROM %s AS c\n"
+			     "  %s (%s) AS r\n"
+			     "    ON r.link = %s::%s\n"
+			     " WHERE %s",
+			     plan_column(ctx, "c", c->key), all && c->created ? "coalesce(" : "",
+			     all && c->created ? ", " : "",
+			     all && c->created ? plan_column(ctx, "c", c->created) : "",
+			     all && c->created ? "::timestamptz)" : "",
+			     filtered(ctx, c, c->where, opts->scope), all ? "LEFT JOIN" : "JOIN",
+			     requests_query(ctx, model, catalog, keys),
+			     plan_column(ctx, "c", model_parent_column(model->request)),
+			     plan_type(catalog, model->request, model->request->by),
+			     contact_condition(ctx, model, catalog, opts));
 
+	if (!opts->despite_holds)
+		t_append(&sql, "\n   AND NOT %s", held_condition(ctx, model));
 	if (keys)
 		t_append(&sql, "\n   AND %s = ANY (%s)", plan_column(ctx, "c", c->key), keys);
 	if (opts->action == ACTION_ANONYMIZE_CONTACTS)
@@ -282,16 +306,19 @@ static char *due_requests(void *ctx, const struct model *model, const struct cat
 {
 	const struct table *r = model->request, *c = model->contact;
 	const struct column *date = catalog_column(&catalog->relations[r->index], r->date);
+	const char *at = plan_column(ctx, "r", r->date);
 	char *sql = t_printf(ctx,
-			     "SELECT %s AS k, 1 AS weight\n"
+			     "SELECT %s AS k, 1 AS weight, %s::timestamptz AS last\n"
 			     "  FROM %s AS r\n"
-			     " WHERE %s\n"
-			     "   AND NOT EXISTS (SELECT FROM %s AS c WHERE %s AND %s)",
-			     plan_column(ctx, "r", r->key), filtered(ctx, r, r->where, r->due_when),
-			     between(ctx, plan_column(ctx, "r", r->date), date),
-			     sql_table(ctx, c->schema, c->table),
-			     link_condition(ctx, catalog, r, "r", "c"), held_condition(ctx, model));
+			     " WHERE %s",
+			     plan_column(ctx, "r", r->key), at,
+			     filtered(ctx, r, r->where, opts->by_key ? NULL : r->due_when),
+			     opts->by_key ? quiet_since(ctx, at, date) : between(ctx, at, date));
 
+	if (!opts->despite_holds)
+		t_append(&sql, "\n   AND NOT EXISTS (SELECT FROM %s AS c WHERE %s AND %s)",
+			 sql_table(ctx, c->schema, c->table),
+			 link_condition(ctx, catalog, r, "r", "c"), held_condition(ctx, model));
 	if (opts->scope || c->where)
 		t_append(&sql, "\n   AND EXISTS (SELECT FROM %s AS c WHERE %s)",
 			 filtered(ctx, c, c->where, opts->scope),

@@ -7,8 +7,9 @@
 #include "plan.h"
 
 /*
- * A query of (k, weight): the subjects that are due between $1 (or NULL) and $2, and that the action
- * would still change.  With keys (an SQL array expression of the key's type), only among those.
+ * A query of (k, weight, last): the subjects that are due between $1 (or NULL) and $2, and that the
+ * action would still change; last is their last request's date.  With keys (an SQL array expression
+ * of the key's type), only among those.
  */
 char *plan_due_query(void *ctx, const struct model *model, const struct catalog *catalog,
 		     const struct plan_opts *opts, const char *keys);

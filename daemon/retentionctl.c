@@ -25,6 +25,10 @@ static const struct command {
 	{"validate", " ID", "validate a saved action: the daemon runs it", NEEDS_DATABASE,
 	 ctl_validate},
 	{"cancel", " ID", "cancel a saved action", NEEDS_DATABASE, ctl_cancel},
+	{"preview",
+	 " POLICY [--as-of DATE] [--json], or ACTION --from DATE --to DATE [--archive MODE] [--json]",
+	 "what it would touch: counts per table, the first keys; changes nothing", NEEDS_CONFIG,
+	 ctl_preview},
 	{"journal", " [--json]", "all actions, the newest first", NEEDS_DATABASE, ctl_journal},
 	{"show", " ID [--follow] [--json]", "one action: its row, counts per table, events",
 	 NEEDS_DATABASE, ctl_show},
@@ -36,6 +40,16 @@ static const struct command {
 	 "place a legal hold: the contact is due to nothing", NEEDS_DATABASE, ctl_hold_add},
 	{"hold remove", " CONTACT", "release a hold", NEEDS_DATABASE, ctl_hold_remove},
 	{"hold list", " [--json]", "the holds, released ones too", NEEDS_DATABASE, ctl_hold_list},
+	{"replay", "",
+	 "erase again whom a restored backup has brought back: what the ledger's file knows",
+	 NEEDS_DATABASE, ctl_replay},
+	{"subject export", " CONTACT [--json]",
+	 "all that the model knows about one contact, as one JSON document", NEEDS_CONFIG,
+	 ctl_subject_export},
+	{"subject anonymize", " CONTACT", "save the anonymization of one contact", NEEDS_DATABASE,
+	 ctl_subject_anonymize},
+	{"subject delete", " CONTACT", "save the deletion of one contact", NEEDS_DATABASE,
+	 ctl_subject_delete},
 };
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))
 

@@ -70,6 +70,8 @@ struct supervisor {
 
 	struct precheck *check; /* of the candidate, else of config */
 	enum model_state model; /* of config */
+	char *remark; /* what the last check that held had to say; "": nothing */
+	char *remark_now; /* of the check that is under way */
 	bool schema_good;
 	bool policies_asked; /* what was last, of each */
 
@@ -128,6 +130,8 @@ static void tell_status(void *arg)
 	} else if (s->model == MODEL_UNKNOWN) {
 		notify_status(s->notify, "%s",
 			      pgwatch_up(s->watch) ? "checking the model" : "connecting");
+	} else if (*s->remark) {
+		notify_status(s->notify, "%s", s->remark);
 	} else if ((policy = clock_next(s->clock, &at))) {
 		clock_print(at, when, sizeof(when));
 		notify_status(s->notify, "idle, next: %s at %s", policy->name, when);
@@ -187,9 +191,33 @@ static void take_trouble(struct supervisor *s, const char *why)
 
 static void on_check_complaint(void *arg, const char *text)
 {
-	const struct supervisor *s = arg;
+	struct supervisor *s = arg;
 
-	log_event(LOG_ERR, s->candidate ? KIND_RELOAD_REFUSED : KIND_GENERAL, NULL, "%s", text);
+	/* The same remark each minute is no news. */
+	log_event(strcmp(text, s->remark) == 0 ? LOG_DEBUG : LOG_ERR,
+		  s->candidate ? KIND_RELOAD_REFUSED : KIND_GENERAL, NULL, "%s", text);
+	replace(&s->remark_now, text);
+}
+
+/* The model holds; what was remarked all the same stays in STATUS until a later check is silent. */
+static void take_remark(struct supervisor *s)
+{
+	if (*s->remark && !*s->remark_now)
+		log_info("no more: %s", s->remark);
+	replace(&s->remark, s->remark_now);
+}
+
+static void start_check(struct supervisor *s, const struct config *config)
+{
+	replace(&s->remark_now, "");
+	precheck_start(s->check, config);
+}
+
+/* Asks anew whether what was remarked still holds. */
+static void check_again(struct supervisor *s)
+{
+	if (*s->remark && s->model == MODEL_GOOD)
+		s->model = MODEL_UNKNOWN;
 }
 
 /* Of the generation in force: at start, or when the database is back. */
@@ -227,6 +255,8 @@ static void on_check_end(void *arg, enum child_end end, const char *how)
 	}
 	if (end != END_DONE && end != END_REFUSED && end != END_AWAY)
 		log_err("the model could not be checked: %s", how);
+	if (end == END_DONE)
+		take_remark(s);
 	if (s->candidate)
 		end_reload(s, end);
 	else
@@ -270,6 +300,8 @@ static void on_up(void *arg)
 	if (s->once)
 		(void)event_del(s->patience); /* not pending is fine */
 	forget_database(s);
+	if (s->model == MODEL_GOOD)
+		s->model = MODEL_UNKNOWN; /* it may be a restored database by now */
 	pgwatch_query(s->watch, precheck_schema_sql, 0, NULL, on_schema, s, 0);
 	tell_status(s);
 }
@@ -323,7 +355,7 @@ static void proceed(struct supervisor *s)
 		s->policies_asked = true;
 		dispatch_refresh(s->dispatch);
 	} else if (s->model == MODEL_UNKNOWN && !precheck_busy(s->check)) {
-		precheck_start(s->check, s->config);
+		start_check(s, s->config);
 	}
 	tell_status(s);
 }
@@ -335,6 +367,13 @@ static void on_idle(void *arg)
 
 	if (!s->once || s->stopping || !clock_settled(s->clock) || s->model != MODEL_GOOD)
 		return;
+	if (s->ran && *s->remark) {
+		/* A replay may have mended it. */
+		s->ran = false;
+		check_again(s);
+		proceed(s);
+		return;
+	}
 	if (s->ran && clock_has_blocked(s->clock)) {
 		/* What blocked them may have been what has just ended. */
 		s->ran = false;
@@ -342,7 +381,7 @@ static void on_idle(void *arg)
 		if (!clock_settled(s->clock))
 			return;
 	}
-	stop(s, s->failed ? 1 : 0);
+	stop(s, s->failed || *s->remark ? 1 : 0);
 }
 
 static void on_clock_trouble(void *arg, const char *why)
@@ -368,10 +407,14 @@ static void on_job_ended(void *arg, bool good)
 
 	s->ran = true;
 	s->failed = s->failed || !good;
-	if (s->stopping)
+	if (s->stopping) {
 		end_when_alone(s);
-	else if (!s->once && s->policies_asked)
+	} else if (!s->once && *s->remark) {
+		check_again(s);
+		proceed(s);
+	} else if (!s->once && s->policies_asked) {
 		clock_retry(s->clock); /* an occurrence may have been put off for this pass */
+	}
 }
 
 static void on_dispatch_trouble(void *arg, const char *why)
@@ -440,7 +483,7 @@ static void reload(struct supervisor *s)
 		notify_ready(s->notify);
 	} else if (pgwatch_up(s->watch) ||
 		   strcmp(s->config->conninfo, s->candidate->conninfo) != 0) {
-		precheck_start(s->check, s->candidate);
+		start_check(s, s->candidate);
 	} else {
 		end_reload(s, END_AWAY);
 	}
@@ -503,7 +546,9 @@ static void on_sigusr1(evutil_socket_t fd, short what, void *arg)
 
 static void on_refresh(evutil_socket_t fd, short what, void *arg)
 {
-	(void)fd, (void)what, proceed(arg); /* a timer */
+	(void)fd, (void)what; /* a timer */
+	check_again(arg);
+	proceed(arg);
 }
 
 static void on_patience(evutil_socket_t fd, short what, void *arg)
@@ -561,6 +606,8 @@ static void supervisor_free(struct supervisor *s)
 	talloc_free(s->config);
 	free(s->away_why);
 	free(s->trouble);
+	free(s->remark);
+	free(s->remark_now);
 }
 
 int supervisor_run(const struct supervisor_opts *opts)
@@ -581,6 +628,8 @@ int supervisor_run(const struct supervisor_opts *opts)
 	s.loaded_at = clock_now();
 	s.away_why = xstrdup("no answer");
 	s.trouble = xstrdup("");
+	s.remark = xstrdup("");
+	s.remark_now = xstrdup("");
 	add_events(&s);
 	s.notify = notify_new(s.base);
 	s.children = children_new(s.base);

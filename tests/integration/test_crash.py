@@ -31,7 +31,7 @@ def test_killed_at(job, point):
     """At the first hit, and after the restart at a later one."""
     j = job()
     assert j.run(f"{point}:1") == KILLED
-    if point == "batch-after-commit":
+    if point in ("batch-after-commit", "batch-after-ledger"):
         assert j.ledger()
     elif point.startswith("batch-"):
         assert not j.ledger() and j.left() == j.row()["candidates"]
@@ -48,7 +48,7 @@ def test_all_points_are_known():
     assert {name for name, _ in POINTS} >= {
         "job-before-list", "job-after-list", "job-before-start", "batch-begin", "batch-after-lock",
         "batch-after-recheck", "batch-after-collect", "batch-mid-erase", "batch-after-erase", "batch-after-sync",
-        "batch-before-commit", "batch-after-commit", "finish-begin", "finish-after-join", "finish-after-manifest",
+        "batch-before-commit", "batch-after-commit", "batch-after-ledger", "finish-begin", "finish-after-join", "finish-after-manifest",
         "finish-after-seal", "finish-before-commit"}
 
 

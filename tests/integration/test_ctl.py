@@ -12,8 +12,10 @@ import re
 import shutil
 import struct
 import subprocess
+import tempfile
 import termios
 import unicodedata
+from pathlib import Path
 
 import pytest
 
@@ -21,7 +23,18 @@ from harness import BUILD, CRM_MODEL, Daemon, make_config, wait_until
 
 POLICY = {"name": "contacts-36m", "action": "delete_contacts", "depth": "36 months",
           "schedule": "monthly", "archive": "full"}
-VERSIONS = [1, 2, 3]
+SQL = Path(__file__).parents[2] / "migrations"
+MIGRATIONS = [re.fullmatch(r"\d+_(.*)", path.stem).group(1)
+              for path in sorted(SQL.glob("*.sql"))]
+VERSIONS = list(range(1, len(MIGRATIONS) + 1))
+NEWEST = len(MIGRATIONS)
+
+
+def applied(versions):
+    return "".join(f"migration {v} ({MIGRATIONS[v - 1]}) applied\n" for v in versions)
+
+
+UP_TO_DATE = f"nothing to do: the schema retention is at version {NEWEST}\n"
 
 
 def ctl(pg, db, *args, user=None, env=None, binary=BUILD / "retentionctl"):
@@ -140,14 +153,15 @@ def test_help():
 
     done = run("--help")
     assert (done.returncode, done.stderr) == (0, "")
-    commands = re.findall(r"^  ([a-z]+(?: (?:list|verify|add|remove))?)\b(?! *,)", done.stdout, re.M)
-    assert commands == ["migrate", "policies", "save", "validate", "cancel", "journal", "show", "archive list",
-                        "archive verify", "hold add", "hold remove", "hold list"]
+    commands = re.findall(r"^  ([a-z]+(?: (?:list|verify|add|remove|export|anonymize|delete))?)\b(?! *,)", done.stdout, re.M)
+    assert commands == ["migrate", "policies", "save", "validate", "cancel", "preview", "journal", "show",
+                        "archive list", "archive verify", "hold add", "hold remove", "hold list", "replay",
+                        "subject export", "subject anonymize", "subject delete"]
     for command in commands:
         done = run(*command.split(), "--help")
         assert (done.returncode, done.stderr) == (0, "")
         assert done.stdout.startswith(f"usage: retentionctl {command}") and done.stdout.count("\n") == 2
-    for word in ("preview", "grants", "restore", "replay"):
+    for word in ("grants", "restore", "subject"):
         assert run(word).returncode == 2
 
 
@@ -187,10 +201,9 @@ def versions(pg, db):
 def test_migrate_twice(pg, empty_db):
     db = empty_db()
     done = ctl(pg, db, "migrate")
-    assert said(done) == (0, "migration 1 (roles) applied\nmigration 2 (journal) applied\n"
-                             "migration 3 (api) applied\n", "")
+    assert said(done) == (0, applied(VERSIONS), "")
     before = pg.dump(db)
-    assert said(ctl(pg, db, "migrate")) == (0, "nothing to do: the schema retention is at version 3\n", "")
+    assert said(ctl(pg, db, "migrate")) == (0, UP_TO_DATE, "")
     # Each dump has a random word in it since the releases of August 2025.
     assert [line for line in pg.dump(db).splitlines() if not re.match(rb"\\(un)?restrict", line)] == \
            [line for line in before.splitlines() if not re.match(rb"\\(un)?restrict", line)]
@@ -199,23 +212,24 @@ def test_migrate_twice(pg, empty_db):
            [(pg.SUPERUSER, 64)]
 
 
-def test_migrate_goes_on(pg, empty_db):
+def test_migrate_goes_on(pg, db, empty_db):
     """A database that an older binary, or a crash, left at version 2."""
-    db = empty_db()
-    assert ctl(pg, db, "migrate").returncode == 0
-    pg.sql(db, """DO $$ DECLARE f regprocedure; BEGIN
-        FOR f IN SELECT oid FROM pg_proc WHERE pronamespace = 'retention'::regnamespace AND proname IN
-            ('today', 'save_action', 'lock_action', 'validate_action', 'cancel_action', 'contact_key', 'place_hold',
-             'release_hold', 'configure', 'begin_occurrence', 'watch_policy', 'runnable')
-        LOOP EXECUTE 'DROP FUNCTION ' || f; END LOOP;
-        DELETE FROM retention.schema_version WHERE version = 3; END $$""")
-    assert said(ctl(pg, db, "migrate")) == (0, "migration 3 (api) applied\n", "")
-    assert versions(pg, db) == VERSIONS
+    older = empty_db()
+    pg.psql(older, "-c", "CREATE SCHEMA retention")
+    version = pg.dump(db, "-t", "retention.schema_version").decode()
+    version = "\n".join(line for line in version.splitlines() if not line.startswith(("\\restrict", "\\unrestrict")))
+    dump = Path(tempfile.mkdtemp()) / "schema_version.sql"
+    dump.write_text(version)
+    pg.psql(older, "-f", dump, *(arg for path in sorted(SQL.glob("*.sql"))[:2] for arg in ("-f", path)),
+            "-c", "DELETE FROM retention.schema_version WHERE version > 2")
+    shutil.rmtree(dump.parent)
+    assert said(ctl(pg, older, "migrate")) == (0, applied(VERSIONS[2:]), "")
+    assert versions(pg, older) == VERSIONS
 
 
 @pytest.mark.parametrize("change, message", [
-    ("INSERT INTO retention.schema_version VALUES (4, 'x', 'x'), (5, 'y', 'y')",
-     "this database has migration 5, this retentionctl knows 3: install the newer retentiond"),
+    (f"INSERT INTO retention.schema_version VALUES ({NEWEST + 1}, 'x', 'x'), ({NEWEST + 2}, 'y', 'y')",
+     f"this database has migration {NEWEST + 2}, this retentionctl knows {NEWEST}: install the newer retentiond"),
     ("UPDATE retention.schema_version SET sha256 = repeat('0', 64) WHERE version = 2",
      "migration 2 (journal) was changed after it was applied: this retentionctl and this database do not belong "
      "together"),
@@ -238,8 +252,7 @@ def test_migrate_all_at_once(pg, empty_db):
     outs = [p.communicate(timeout=120) for p in running]
     assert [p.returncode for p in running] == [0] * 8, outs
     assert sorted(out for out, _ in outs) == sorted(
-        ["".join(f"migration {v} ({n}) applied\n" for v, n in zip(VERSIONS, ("roles", "journal", "api")))] +
-        ["nothing to do: the schema retention is at version 3\n"] * 7)
+        [applied(VERSIONS)] + [UP_TO_DATE] * 7)
     assert {err for _, err in outs} <= {"", "retentionctl: somebody else is migrating this database: waiting\n"}
     assert versions(pg, db) == VERSIONS
 
@@ -253,7 +266,7 @@ def test_migrate_waits_for_another(pg, empty_db):
         wait_until(lambda: pg.value(db, "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"))
         assert waiting.poll() is None
         assert pg.value(db, "SELECT to_regclass('retention.schema_version') IS NULL")
-    assert waiting.communicate(timeout=60)[0].count("applied") == 3
+    assert waiting.communicate(timeout=60)[0].count("applied") == NEWEST
     assert waiting.returncode == 0
 
 
@@ -566,7 +579,7 @@ def test_show(pg, db):
 def test_an_auditor_sees_progress(pg, db, people):
     """Who is about to be erased is not for auditors; how many are, is."""
     job = action(pg, db, "running", kind="delete_contacts")
-    pg.sql(db, "INSERT INTO retention.ledger (job, key) VALUES (%s, '1')", (job,))
+    pg.sql(db, "INSERT INTO retention.ledger (job, action, key) VALUES (%s, 'delete_contacts', '1')", (job,))
     row = json.loads(ctl(pg, db, "show", job, "--json", user=people["auditor"]).stdout)
     assert row["candidates_left"] == 3
 

@@ -1,0 +1,22 @@
+/*
+ * The ledger's file against the ledger's table.
+ */
+#ifndef RETENTION_LEDGER_CHECK_H
+#define RETENTION_LEDGER_CHECK_H
+
+#include "db.h"
+#include "ledger.h"
+
+/* Opens the file of db's database: ledger_open() with its identity. */
+bool ledger_check_open(struct db *db, const char *directory, bool create, struct ledger **ret,
+		       struct error *err);
+
+/*
+ * Appends to the file what only the table knows (a crash between a commit and its line), on the disk
+ * when this returns.  What only the file knows goes to retention.replay, whose lines are counted in
+ * *ret_ahead: then the database was restored from a backup that is older than the file.  While a
+ * replay of them is under way they are left as they are.
+ */
+bool ledger_check(struct db *db, struct ledger *ledger, int64_t *ret_ahead, struct error *err);
+
+#endif
