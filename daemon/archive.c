@@ -42,6 +42,7 @@ struct segment {
 struct archive_writer {
 	const struct archive_file *files;
 	size_t n;
+	char *path; /* of the folder */
 	int folder;
 	int worker;
 	struct segment *segments;
@@ -198,9 +199,12 @@ bool archive_writer_open(const char *directory, const char *name, int worker,
 	for (size_t i = 0; i < n; i++)
 		w->segments[i].fd = -1;
 	w->folder = open_folder(directory, name, ".partial");
+	if (asprintf(&w->path, "%s/%s.partial", directory, name) < 0)
+		must_alloc(NULL);
 	if (w->folder < 0)
-		return fail_errno(err, ERR_ENVIRONMENT, "cannot open the folder \"%s/%s.partial\"",
-				  directory, name);
+		return fail_errno(err, errno == ENOENT ? ERR_CONFIG : ERR_ENVIRONMENT,
+				  "cannot open the folder \"%s\", which holds rows that were erased",
+				  w->path);
 	for (size_t i = 0; i < n; i++)
 		if (!open_segment(w, i, committed_bytes[i], err))
 			return false;
@@ -223,6 +227,7 @@ void archive_writer_close(struct archive_writer *w)
 	if (w->folder >= 0)
 		(void)close(w->folder); /* read-only */
 	free(w->segments);
+	free(w->path);
 	free(w);
 }
 
@@ -290,6 +295,28 @@ bool archive_append(struct archive_writer *w, size_t i, const char *bytes, size_
 	return put_head(w, i, err) && put(w, i, bytes, n, err);
 }
 
+/*
+ * Somebody may have moved or deleted the folder or a file under our hands: what is written to an open
+ * descriptor then is nowhere.  Erased rows are in the files that the job's end will find, or the batch
+ * does not commit.
+ */
+static bool is_in_place(const struct archive_writer *w, size_t i, struct error *err)
+{
+	AUTO(char_p) char *name = segment_name(w->files[i].name, w->worker);
+	struct stat open_file, named, folder, path;
+
+	if (fstat(w->segments[i].fd, &open_file) == 0 &&
+	    fstatat(w->folder, name, &named, AT_SYMLINK_NOFOLLOW) == 0 &&
+	    fstat(w->folder, &folder) == 0 && lstat(w->path, &path) == 0 &&
+	    open_file.st_ino == named.st_ino && open_file.st_dev == named.st_dev &&
+	    folder.st_ino == path.st_ino && folder.st_dev == path.st_dev)
+		return true;
+	return fail(err, ERR_CONFIG,
+		    "archive file \"%s/%s\" was moved or deleted while it is written to: put it "
+		    "back; it holds rows that were erased",
+		    w->path, name);
+}
+
 bool archive_sync(struct archive_writer *w, struct error *err)
 {
 	for (size_t i = 0; i < w->n; i++) {
@@ -299,6 +326,8 @@ bool archive_sync(struct archive_writer *w, struct error *err)
 			return false;
 		if (!s->dirty)
 			continue;
+		if (!is_in_place(w, i, err))
+			return false;
 		if (fdatasync(s->fd) != 0)
 			return fail_errno(err, ERR_ENVIRONMENT, "cannot sync archive file \"%s\"",
 					  w->files[i].name);
@@ -405,6 +434,26 @@ static bool join_file(int folder, const struct archive_file *f, size_t i, size_t
 	}
 	*ret_size = written;
 	return sync_fd(fd, f->name, err);
+}
+
+bool archive_is_joined(const char *directory, const char *name, const struct archive_file *files,
+		       size_t n, int workers, const int64_t *committed)
+{
+	AUTO(fd) int folder = open_folder(directory, name, ".partial");
+
+	for (size_t i = 0; folder >= 0 && i < n; i++) {
+		const int64_t head = (files[i].bom ? (int64_t)sizeof(bom) - 1 : 0) +
+				     (int64_t)strlen(files[i].header);
+		int64_t size = committed[i] > 0 ? committed[i] : head;
+		struct stat st;
+
+		for (int w = 1; w < workers; w++)
+			size += committed[(size_t)w * n + i];
+		if (fstatat(folder, files[i].name, &st, AT_SYMLINK_NOFOLLOW) != 0 ||
+		    st.st_size != size)
+			return false;
+	}
+	return folder >= 0;
 }
 
 bool archive_join(const char *directory, const char *name, const struct archive_file *files,

@@ -68,6 +68,10 @@ void archive_commit(struct archive_writer *w);
 /* The transaction has rolled back: cuts back to the lengths that are true. */
 bool archive_rollback(struct archive_writer *w, struct error *err);
 
+/* Has an earlier archive_join() done its work?  By the lengths that the joined files would have. */
+bool archive_is_joined(const char *directory, const char *name, const struct archive_file *files,
+		       size_t n, int workers, const int64_t *committed);
+
 /*
  * Joins the segments of all workers: committed[w * n + i] bytes of worker w's file i.  Can be
  * repeated after a crash at any line.  ret_sizes (n) gets the lengths of the joined files.

@@ -14,8 +14,9 @@
  *             lacks is appended from the table when they are compared, at the job's end or at the
  *             next start.  All else is only our memory: the next session reads the database.
  *
- * Locks are taken in one order: the worker's own, the subjects in key order and SKIP LOCKED, then
- * what hangs off them as it is erased.  A row below that somebody else holds is waited for half a
+ * Locks are taken in one order: the worker's own, the holds' (shared: a hold is placed before a batch
+ * or after it, never between its re-check and its end), the subjects and the contacts' requests SKIP
+ * LOCKED, then what hangs off them as it is erased.  A row below that somebody else holds is waited for half a
  * second (lock_timeout, below deadlock_timeout, so that we are the one who gives way).
  */
 #include "batch.h"
@@ -26,6 +27,8 @@
 #include <inttypes.h>
 
 #define LOCK_WORKER 1380275202
+#define LOCK_RETENTION 1380275200
+#define LOCK_HOLDS 2 /* place_hold takes it alone (0005_guards.sql) */
 
 struct batch {
 	const struct batch_job *job;
@@ -33,6 +36,7 @@ struct batch {
 	const struct keys *keys;
 	void *ctx; /* all of the batch's text */
 	char ***arrays; /* [table][slot]: the collected keys */
+	int64_t *collected; /* [table]: how many rows they came from */
 	int64_t *rows; /* per step */
 	char *locked; /* those of keys that we hold */
 	char *due; /* those of locked that are due */
@@ -58,8 +62,10 @@ static bool ask_keys(struct batch *b, const char *sql, int n, const char *const 
 static bool take_worker_lock(const struct batch_job *job, int worker, struct db *db,
 			     struct error *err)
 {
-	if (db_execf(db, err, "BEGIN; SELECT pg_advisory_xact_lock(%d, %d)", LOCK_WORKER + worker,
-		     job->id))
+	if (db_execf(
+		    db, err,
+		    "BEGIN; SELECT pg_advisory_xact_lock(%d, %d), pg_advisory_xact_lock_shared(%d, %d)",
+		    LOCK_WORKER + worker, job->id, LOCK_RETENTION, LOCK_HOLDS))
 		return true;
 	/* Another session's batch is still ending: that is the server's state, not these rows'. */
 	if (err->class == ERR_BUSY)
@@ -78,6 +84,7 @@ static bool check_ground(struct batch *b, struct error *err)
 	static const char sql[] =
 		"SELECT pg_is_in_recovery() AS standby,\n"
 		"       (SELECT system_identifier::text FROM pg_control_system()) AS system,\n"
+		"       current_setting('session_replication_role') AS role,\n"
 		"       j.claim, j.status\n"
 		"  FROM retention.archive_journal AS j WHERE j.id = $1::int";
 	const char *const values[] = {t_printf(b->ctx, "%d", b->job->id)};
@@ -88,6 +95,12 @@ static bool check_ground(struct batch *b, struct error *err)
 	if (db_bool(res, 0, "standby"))
 		return fail(err, ERR_ENVIRONMENT,
 			    "the server is a standby: waiting for the primary");
+	if (strcmp(db_text(res, 0, "role"), "origin") != 0)
+		return fail(
+			err, ERR_CONFIG,
+			"session_replication_role is %s in this database or for this role: foreign "
+			"keys would not speak; reset it",
+			db_text(res, 0, "role"));
 	if (PQntuples(res) != 1 || db_int(res, 0, "claim") != b->job->claim ||
 	    strcmp(db_text(res, 0, "status"), "running") != 0)
 		return fail(err, ERR_STOPPED, "job %d has been taken over", b->job->id);
@@ -100,6 +113,24 @@ static bool check_ground(struct batch *b, struct error *err)
 	return true;
 }
 
+/* The subjects that can be had, and with a contact all of its requests. */
+static bool lock_all(struct batch *b, struct error *err)
+{
+	const struct plan *plan = b->job->plan;
+	const char *const wanted[] = {b->keys->array};
+
+	if (!ask_keys(b, plan->lock_sql, 1, wanted, &b->locked, &b->n_locked, err))
+		return false;
+	if (!plan->lock_requests_sql || b->n_locked == 0)
+		return true;
+	{
+		const char *const locked[] = {b->locked};
+
+		return ask_keys(b, plan->lock_requests_sql, 1, locked, &b->locked, &b->n_locked,
+				err);
+	}
+}
+
 /* Step 1: what somebody else holds is left out; what is not there any more is told apart. */
 static bool lock_subjects(struct batch *b, struct error *err)
 {
@@ -108,7 +139,7 @@ static bool lock_subjects(struct batch *b, struct error *err)
 	char *present = NULL, *missing = NULL;
 	int64_t n_present, n_missing;
 
-	if (!ask_keys(b, plan->lock_sql, 1, wanted, &b->locked, &b->n_locked, err))
+	if (!lock_all(b, err))
 		return false;
 	b->gone = t_strdup(b->ctx, "{}");
 	b->done_with = b->keys->array;
@@ -149,6 +180,7 @@ static bool collect(struct batch *b, struct error *err)
 
 		if (!db_query(b->worker->db, c->sql, 1, values, &res, err))
 			return false;
+		b->collected[c->table->index] = db_int(res, 0, "n");
 		for (size_t s = 0; s < c->n_slots; s++) {
 			const char *const column = t_printf(b->ctx, "c%zu", s);
 
@@ -186,21 +218,44 @@ static bool to_archive(void *arg, const char *bytes, size_t n, struct error *err
 	return archive_append(sink->writer, sink->file, bytes, n, err);
 }
 
-/* head, the array as a constant, tail: COPY takes no parameters.  NULL: it cannot be quoted. */
-static char *around_keys(struct batch *b, const char *head, const char *keys, const char *tail)
+/* A COPY takes no parameters: its arrays become constants.  NULL: one cannot be quoted. */
+static char *with_arrays(struct batch *b, const char *copy_sql, const char *keys,
+			 const char *parents)
 {
-	char *literal = PQescapeLiteral(db_conn(b->worker->db), keys, strlen(keys));
-	char *sql = literal ? t_printf(b->ctx, "%s%s%s", head, literal, tail) : NULL;
+	const char marks[] = {PLAN_KEYS, PLAN_PARENTS, '\0'};
+	char *sql = t_strdup(b->ctx, "");
 
-	PQfreemem(literal);
+	while (*copy_sql) {
+		const size_t plain = strcspn(copy_sql, marks);
+		const char mark = copy_sql[plain];
+		const char *array = mark == PLAN_KEYS ? keys : parents;
+		char *literal;
+
+		t_append(&sql, "%.*s", (int)plain, copy_sql);
+		copy_sql += plain;
+		if (!mark)
+			break;
+		copy_sql++;
+		literal = array ? PQescapeLiteral(db_conn(b->worker->db), array, strlen(array))
+				: NULL;
+		if (!literal)
+			return NULL;
+		t_append(&sql, "%s", literal);
+		PQfreemem(literal);
+	}
 	return sql;
+}
+
+static const char *parents_of(const struct batch *b, const struct step *s)
+{
+	return s->linked ? b->arrays[s->parent.table][s->parent.slot] : NULL;
 }
 
 static bool run_archived(struct batch *b, const struct step *s, size_t file, const char *keys,
 			 int64_t *ret_rows, struct error *err)
 {
 	struct sink sink = {.writer = b->worker->writer, .file = file};
-	const char *sql = around_keys(b, s->head, keys, s->tail);
+	const char *sql = with_arrays(b, s->copy_sql, keys, parents_of(b, s));
 
 	if (!sql)
 		return fail(err, ERR_ENVIRONMENT, "cannot quote the keys of table \"%s\"",
@@ -254,22 +309,71 @@ static bool verify_step(struct batch *b, const struct step *s, const char *keys,
 	return true;
 }
 
+/*
+ * Fewer rows than were collected: a client has deleted some, or moved them to another's.  What hung
+ * off a moved row is gone in this transaction, which therefore does not commit.
+ */
+static bool verify_moved(struct batch *b, const struct step *s, const char *keys, struct error *err)
+{
+	const char *const values[] = {keys};
+	AUTO(result) PGresult *res = NULL;
+
+	if (!db_query(b->worker->db, s->left_sql, 1, values, &res, err))
+		return false;
+	return db_int(res, 0, "n") == 0 ||
+	       fail(err, ERR_BUSY,
+		    "table \"%s\": a client has moved rows of %s.%s while they were being erased",
+		    s->table->name, s->table->schema, s->table->table);
+}
+
 static bool run_step(struct batch *b, const struct step *s, size_t file, int64_t *ret_rows,
 		     struct error *err)
 {
 	const char *keys = b->arrays[s->from.table][s->from.slot];
-	const char *const values[] = {keys};
+	const char *const values[] = {keys, parents_of(b, s)};
 
-	if (s->archived              ? !run_archived(b, s, file, keys, ret_rows, err)
-	    : s->fate == FATE_UPDATE ? !run_update(b, s, keys, ret_rows, err)
-				     : !db_command(b->worker->db, s->sql, 1, values, ret_rows, err))
+	if (s->archived ? !run_archived(b, s, file, keys, ret_rows, err)
+	    : s->fate == FATE_UPDATE
+		    ? !run_update(b, s, keys, ret_rows, err)
+		    : !db_command(b->worker->db, s->sql, s->linked ? 2 : 1, values, ret_rows, err))
 		return false;
 	if (s->verify && !verify_step(b, s, keys, err))
+		return false;
+	if (s->linked && *ret_rows < b->collected[s->table->index] &&
+	    !verify_moved(b, s, keys, err))
 		return false;
 	if (s->table == b->job->plan->subject && s->fate == FATE_DELETE && *ret_rows != b->n_due)
 		return fail(err, ERR_DATA, "%" PRId64 " of %" PRId64 " rows of %s.%s were deleted",
 			    *ret_rows, b->n_due, s->table->schema, s->table->table);
 	return true;
+}
+
+/* What has come to the batch that no lock and no foreign key kept out. */
+static bool check_guards(struct batch *b, struct error *err)
+{
+	const struct plan *plan = b->job->plan;
+	const char *const values[] = {b->due};
+	AUTO(result) PGresult *strays = NULL;
+	AUTO(result) PGresult *silent = NULL;
+
+	if (plan->action == ACTION_EXPORT)
+		return true;
+	if (plan->strays_sql) {
+		if (!db_query(b->worker->db, plan->strays_sql, 1, values, &strays, err))
+			return false;
+		if (db_int(strays, 0, "n") > 0)
+			return fail(err, ERR_BUSY,
+				    "a client has added requests to contacts that were "
+				    "being deleted, which no foreign key keeps out");
+	}
+	/* From here on the tables' own locks keep another such key from being made. */
+	if (!db_query(b->worker->db, plan->silent_keys_sql, 0, NULL, &silent, err))
+		return false;
+	return strcmp(db_text(silent, 0, "keys"), plan->silent_keys) == 0 ||
+	       fail(err, ERR_CONFIG,
+		    "a foreign key with ON DELETE CASCADE or SET NULL onto a table of the model was "
+		    "made or dropped since the job began: the batch is rolled back, and the model is "
+		    "checked anew");
 }
 
 /*
@@ -295,7 +399,8 @@ static bool erase(struct batch *b, struct error *err)
 	/* Deferred keys speak now, while halving still helps, not at COMMIT. */
 	if (plan->defer && !db_exec(b->worker->db, "SET CONSTRAINTS ALL IMMEDIATE", err))
 		return false;
-	return db_exec(b->worker->db, "SET LOCAL search_path = pg_catalog", err);
+	return db_exec(b->worker->db, "SET LOCAL search_path = pg_catalog", err) &&
+	       check_guards(b, err);
 }
 
 /* Who dropped out of the list, and why: a legal hold, gone, or due no longer. */
@@ -368,15 +473,15 @@ static bool to_ledger(void *arg, const char *bytes, size_t n, struct error *err)
 /* The rows of the ledger, and as they are made their lines for its file. */
 static bool write_ledger(struct batch *b, struct error *err)
 {
-	const char *head = t_printf(
-		b->ctx,
-		"COPY (INSERT INTO retention.ledger (job, action, key) SELECT %d, '%s', unnest(",
-		b->job->id, action_name(b->job->plan->action));
-	const char *sql =
-		around_keys(b, head, b->due,
-			    "::text[])\n"
-			    "RETURNING job, action, to_char(erased_at AT TIME ZONE 'UTC',\n"
-			    "  'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'), key) TO STDOUT");
+	const char *sql = with_arrays(
+		b,
+		t_printf(b->ctx,
+			 "COPY (INSERT INTO retention.ledger (job, action, key)\n"
+			 "SELECT %d, '%s', unnest(%c::text[])\n"
+			 "RETURNING job, action, to_char(erased_at AT TIME ZONE 'UTC',\n"
+			 "  'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'), key) TO STDOUT",
+			 b->job->id, action_name(b->job->plan->action), PLAN_KEYS),
+		b->due, NULL);
 	int64_t rows;
 
 	if (!sql)
@@ -440,6 +545,7 @@ static void make_arrays(struct batch *b)
 
 	b->rows = t_array(b->ctx, int64_t, b->job->plan->n_steps + 1);
 	b->arrays = t_array(b->ctx, char **, m->n_tables);
+	b->collected = t_array(b->ctx, int64_t, m->n_tables);
 	for (size_t i = 0; i < m->n_tables; i++)
 		b->arrays[i] = t_array(b->ctx, char *, m->n_tables + 1);
 }

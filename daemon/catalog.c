@@ -34,10 +34,10 @@ static const char relations_sql[] = WANTED
 	"                 (SELECT w.oid UNION SELECT relid FROM leaf WHERE leaf.i = w.i)\n"
 	"               AND r.ev_type IN ('2', '4')) AS ruled,\n"
 	"       CASE WHEN w.oid IS NOT NULL THEN row_security_active(w.oid) END AS secured,\n"
+	"       (SELECT c.relispartition FROM pg_class c WHERE c.oid = w.oid) AS partition,\n"
 	"       EXISTS (SELECT FROM pg_trigger t JOIN leaf ON leaf.relid = t.tgrelid\n"
 	"                WHERE leaf.i = w.i AND NOT t.tgisinternal AND t.tgenabled IN ('O', 'A')\n"
-	"                  AND t.tgtype & 8 <> 0 AND t.tgtype & 2 <> 0 AND t.tgtype & 1 <> 0)\n"
-	"         AS delete_triggers,\n"
+	"                  AND t.tgtype & 8 <> 0) AS delete_triggers,\n"
 	"       EXISTS (SELECT FROM pg_trigger t JOIN leaf ON leaf.relid = t.tgrelid\n"
 	"                WHERE leaf.i = w.i AND NOT t.tgisinternal AND t.tgenabled IN ('O', 'A')\n"
 	"                  AND t.tgtype & 16 <> 0) AS update_triggers,\n"
@@ -51,6 +51,9 @@ static const char relations_sql[] = WANTED
 	"  FROM wanted w ORDER BY w.i\n";
 
 /*
+ * identifies: a unique index over the column alone.  On a partitioned table, where an index has to
+ * hold the partition key too, over the column and the partition key.
+ *
  * A type's modifier counts where it changes how a value reads ("0" in numeric(10,2) is 0.00).  A
  * string goes without: a cast would cut it silently, where the assignment says that it is too long.
  * -1 and not NULL: char(8) has to be bpchar then, for "character" means character(1).
@@ -66,7 +69,18 @@ static const char columns_sql[] = WANTED
 	"                  AND NOT EXISTS (SELECT FROM pg_attribute k WHERE k.attrelid = w.oid\n"
 	"                                     AND k.attname = w.key AND k.attnum = "
 	"ANY(x.indkey)))\n"
-	"         AS unique_alone\n"
+	"         AS unique_alone,\n"
+	"       EXISTS (SELECT FROM pg_index x WHERE x.indrelid = w.oid AND x.indisunique\n"
+	"                  AND x.indisvalid AND x.indpred IS NULL\n"
+	"                  AND a.attnum = ANY(x.indkey[0:x.indnkeyatts - 1])\n"
+	"                  AND NOT EXISTS (\n"
+	"                    SELECT FROM unnest(x.indkey[0:x.indnkeyatts - 1]) AS k(n)\n"
+	"                     WHERE k.n <> a.attnum AND k.n <> ALL (coalesce(\n"
+	"                       (SELECT p.partattrs::int2[] FROM pg_partitioned_table p\n"
+	"                         WHERE p.partrelid = w.oid), '{}')))) AS identifies,\n"
+	"       b.typnamespace = 'pg_catalog'::regnamespace AND NOT EXISTS (\n"
+	"         SELECT FROM pg_collation l WHERE l.oid = a.attcollation\n"
+	"            AND NOT l.collisdeterministic) AS plain\n"
 	"  FROM wanted w\n"
 	"  JOIN pg_attribute a ON a.attrelid = w.oid AND a.attnum > 0 AND NOT a.attisdropped\n"
 	"  JOIN pg_type t ON t.oid = a.atttypid\n"
@@ -156,6 +170,12 @@ static void check_relation(const struct table *t, const PGresult *res, int row,
 			 "table \"%s\": %s.%s is no table (a view, or a foreign table): name the "
 			 "table behind it",
 			 t->name, t->schema, t->table);
+	else if (db_bool(res, row, "partition"))
+		complain(
+			c, &t->place,
+			"table \"%s\": %s.%s is a partition, and what points at the whole would not "
+			"be seen: name the partitioned table",
+			t->name, t->schema, t->table);
 	else if (db_bool(res, row, "inherited"))
 		complain(c, &t->place,
 			 "table \"%s\": other tables inherit from %s.%s; what their rows belong to "
@@ -220,6 +240,8 @@ static bool read_columns(struct db *db, const char *const values[], void *ctx,
 			.generated = db_bool(res, row, "generated"),
 			.identity_always = db_bool(res, row, "identity_always"),
 			.unique_alone = db_bool(res, row, "unique_alone"),
+			.identifies = db_bool(res, row, "identifies"),
+			.plain = db_bool(res, row, "plain"),
 		};
 		r->columns = columns;
 	}
@@ -255,6 +277,7 @@ static bool read_keys(struct db *db, const char *const values[], void *ctx, stru
 			catalog->keys =
 				t_grow(ctx, catalog->keys, struct foreign_key, catalog->n_keys + 1);
 			catalog->keys[catalog->n_keys++] = (struct foreign_key){
+				.oid = last_oid,
 				.name = t_strdup(ctx, db_text(res, row, "conname")),
 				.from_name = t_printf(ctx, "%s.%s", schema, table),
 				.from_sql = sql_table(ctx, schema, table),

@@ -17,6 +17,8 @@ struct column {
 	bool generated; /* STORED or VIRTUAL: cannot be written */
 	bool identity_always; /* cannot be written by UPDATE */
 	bool unique_alone; /* in a unique index that does not hold the key: a constant collides */
+	bool identifies; /* no two rows have the same value, by a unique index; see catalog.c */
+	bool plain; /* PostgreSQL's own type, and equal means the same bytes */
 };
 
 /* One table of the model, as the database has it. */
@@ -26,7 +28,7 @@ struct relation {
 	size_t n_columns;
 	int64_t rows; /* estimate over all partitions */
 	bool by_indexed; /* the link's column has an index that an equality can use */
-	bool delete_triggers; /* user triggers BEFORE or INSTEAD OF DELETE: they can suppress it */
+	bool delete_triggers; /* user triggers on DELETE: they can suppress or undo it */
 	bool update_triggers; /* user triggers on UPDATE: they can suppress or undo it */
 };
 
@@ -37,6 +39,7 @@ struct foreign_key {
 	const char *from_sql; /* quoted */
 	const char *column; /* the first referencing column */
 	const char *columns_sql; /* all of them, quoted: (a, b) */
+	int64_t oid; /* pg_constraint's */
 	unsigned int from_oid; /* the partitioned root, where it is a partition */
 	unsigned int to_oid;
 	char on_delete; /* pg_constraint.confdeltype: a r c n d */

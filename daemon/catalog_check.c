@@ -125,27 +125,102 @@ static void check_rules(const struct model *model, const struct catalog *catalog
 }
 
 /* Key types: what arrays, the ledger and a hold can carry as text and back. */
+static void check_key_column(const struct table *t, const struct column *key, struct complaints *c)
+{
+	static const char *const types[] = {"int2", "int4",    "int8",  "uuid",
+					    "text", "varchar", "bpchar"};
+	bool known = false;
+
+	for (size_t i = 0; !known && i < sizeof(types) / sizeof(types[0]); i++)
+		known = key->plain && strcmp(key->base, types[i]) == 0;
+	if (!known)
+		complain(c, &t->place,
+			 "table \"%s\": key \"%s\" is %s: a key is a whole number, a uuid or a "
+			 "text, and no two spellings of it are equal",
+			 t->name, t->key, key->type);
+	else if (!key->identifies)
+		complain(
+			c, &t->place,
+			"table \"%s\": no unique index on %s.%s says that \"%s\" is its key: rows of "
+			"others could go with it; name the right column, or CREATE UNIQUE INDEX "
+			"CONCURRENTLY",
+			t->name, t->schema, t->table, t->key);
+}
+
+/*
+ * Values of a link are compared as the bytes that they are: where 'ABC' and 'abc' are equal to the
+ * application (citext, a collation), a row would be missed.  A request that is missed is a contact
+ * that is erased in spite of it, so that there the two columns have to be of one kind.
+ */
+static void check_link_column(const struct catalog *catalog, const struct model *model,
+			      const struct table *t, struct complaints *c)
+{
+	const struct column *by = catalog_column(&catalog->relations[t->index], t->by);
+	const struct column *parent =
+		catalog_column(&catalog->relations[t->of->index], model_parent_column(t));
+
+	if (!by->plain || !parent->plain)
+		complain(
+			c, &t->place,
+			"table \"%s\": the link by \"%s\" (%s) to \"%s\" (%s) goes over a type or a "
+			"collation to which different values are equal: rows would be missed",
+			t->name, by->name, by->type, parent->name, parent->type);
+	else if (t == model->request && strcmp(by->base, parent->base) != 0 &&
+		 by->category != parent->category)
+		complain(
+			c, &t->place,
+			"table \"%s\": \"%s\" is %s, and the contact's \"%s\" is %s: a request whose "
+			"link is spelt in another way would be missed, and its contact erased; "
+			"ALTER TABLE %s.%s ALTER COLUMN \"%s\" TYPE %s",
+			t->name, by->name, by->type, parent->name, parent->type, t->schema,
+			t->table, by->name, parent->type);
+}
+
 static void check_key_types(const struct model *model, const struct catalog *catalog,
 			    struct complaints *c)
 {
-	static const char *const types[] = {"int2", "int4",    "int8",   "uuid",
-					    "text", "varchar", "bpchar", "citext"};
-
 	for (size_t i = 0; i < model->n_tables; i++) {
 		const struct table *t = &model->tables[i];
-		const struct column *key =
-			t->key ? catalog_column(&catalog->relations[i], t->key) : NULL;
-		bool known = !key;
 
-		for (size_t j = 0; !known && j < sizeof(types) / sizeof(types[0]); j++)
-			known = strcmp(key->base, types[j]) == 0;
-		if (!known)
-			complain(c, &t->place,
-				 "table \"%s\": key \"%s\" is %s: a key is a whole number, a uuid "
-				 "or a "
-				 "text",
-				 t->name, t->key, key->type);
+		if (t->key)
+			check_key_column(t, catalog_column(&catalog->relations[i], t->key), c);
+		if (t->of)
+			check_link_column(catalog, model, t, c);
 	}
+}
+
+/*
+ * Contacts and requests have dates and holds of their own.  Under a second name (who was merged into
+ * whom, who was in copy) their rows would go with another's, whatever those say.
+ */
+static void check_second_names(const struct model *model, const struct catalog *catalog,
+			       struct complaints *c)
+{
+	const struct table *const owners[] = {model->contact, model->request};
+
+	for (size_t i = 0; i < model->n_tables; i++)
+		for (size_t o = 0; o < 2; o++) {
+			const struct table *t = &model->tables[i];
+			bool safe =
+				t == owners[o] || catalog->relations[i].oid !=
+							  catalog->relations[owners[o]->index].oid;
+
+			for (enum action a = ACTION_DELETE_CONTACTS; !safe && a < ACTION_COUNT;
+			     a++) {
+				const enum fate fate = fate_of(t, a, ARCHIVE_NONE);
+
+				if (fate == FATE_DELETE || fate == FATE_UPDATE)
+					break;
+				safe = a + 1 == ACTION_COUNT;
+			}
+			if (!safe)
+				complain(
+					c, &t->place,
+					"table \"%s\": %s.%s is the table of \"%s\", whose rows have "
+					"dates and holds of their own: use delete = \"detach\" or "
+					"\"keep\", and anonymize = \"keep\"",
+					t->name, t->schema, t->table, owners[o]->name);
+		}
 }
 
 static void check_dates(const struct model *model, const struct catalog *catalog,
@@ -231,23 +306,33 @@ static bool loses_rows(const struct model *model, const struct catalog *catalog,
 	return false;
 }
 
-static bool key_is_covered(const struct model *model, const struct catalog *catalog,
-			   const struct foreign_key *k, enum action action, bool *ret_mapped)
+static bool is_silent(const struct foreign_key *k)
 {
-	*ret_mapped = false;
+	return k->on_delete != 'a' && k->on_delete != 'r';
+}
+
+/*
+ * Is somebody in charge of the rows that point at loser's?  Where the key acts by itself, without a
+ * word, it takes a link of this very name, to all of the rows: one with a where leaves some out, and
+ * a reverse link says nothing of the others that point at the same row.
+ */
+static bool name_is_covered(const struct model *model, const struct catalog *catalog,
+			    const struct foreign_key *k, enum action action,
+			    const struct table *loser)
+{
 	for (size_t i = 0; i < model->n_tables; i++) {
 		const struct table *t = &model->tables[i];
 		const enum fate fate = fate_of(t, action, ARCHIVE_NONE);
+		const bool all = !is_silent(k) || (t->of == loser && !t->where);
 
-		if (catalog->relations[i].oid == k->from_oid)
-			*ret_mapped = true;
-		if (link_covers(catalog, t, k) && (fate == FATE_DELETE || fate == FATE_DETACH))
+		if (link_covers(catalog, t, k) && all &&
+		    (fate == FATE_DELETE || fate == FATE_DETACH))
 			return true;
-		if (reverse_link_covers(catalog, t, k) &&
+		if (!is_silent(k) && reverse_link_covers(catalog, t, k) &&
 		    fate_of(t->of, action, ARCHIVE_NONE) == FATE_DELETE)
 			return true;
 		/* kept, and the key itself lets go of the row */
-		if (link_covers(catalog, t, k) && fate == FATE_KEEP &&
+		if (link_covers(catalog, t, k) && all && fate == FATE_KEEP &&
 		    action == ACTION_DELETE_CONTACTS &&
 		    (k->on_delete == 'n' || k->on_delete == 'd'))
 			return true;
@@ -255,27 +340,36 @@ static bool key_is_covered(const struct model *model, const struct catalog *cata
 	return false;
 }
 
+/* Does the action delete rows of the table that the key points at, by a name without cover? */
+static const struct table *uncovered(const struct model *model, const struct catalog *catalog,
+				     const struct foreign_key *k, enum action action)
+{
+	for (size_t i = 0; i < model->n_tables; i++)
+		if (catalog->relations[i].oid == k->to_oid &&
+		    fate_of(&model->tables[i], action, ARCHIVE_NONE) == FATE_DELETE &&
+		    !name_is_covered(model, catalog, k, action, &model->tables[i]))
+			return &model->tables[i];
+	return NULL;
+}
+
 static void check_key(const struct model *model, const struct catalog *catalog,
 		      const struct foreign_key *k, enum action action, struct complaints *c)
 {
-	const struct table *t = NULL;
-	bool mapped;
+	const struct table *t = uncovered(model, catalog, k, action);
 
-	if (!loses_rows(model, catalog, k->to_oid, action, &t) ||
-	    key_is_covered(model, catalog, k, action, &mapped))
+	if (!t)
 		return;
 	/* A second key among mapped tables that refuses by itself: the server guards each row. */
-	if (mapped && (k->on_delete == 'a' || k->on_delete == 'r')) {
-		for (size_t i = 0; i < model->n_tables; i++)
-			if (catalog->relations[i].oid == k->from_oid &&
-			    fate_of(&model->tables[i], action, ARCHIVE_NONE) == FATE_DELETE)
-				return;
-	}
+	for (size_t i = 0; !is_silent(k) && i < model->n_tables; i++)
+		if (catalog->relations[i].oid == k->from_oid &&
+		    fate_of(&model->tables[i], action, ARCHIVE_NONE) == FATE_DELETE)
+			return;
 	complain(c, &t->place,
 		 "table \"%s\": %s deletes rows of %s.%s, and foreign key \"%s\" of %s (%s) points "
-		 "there with %s; map %s in the model, with by = \"%s\"",
+		 "there with %s; map %s in the model, with of = \"%s\", by = \"%s\"%s",
 		 t->name, action_name(action), t->schema, t->table, k->name, k->from_name,
-		 k->column, on_delete_words(k->on_delete), k->from_name, k->column);
+		 k->column, on_delete_words(k->on_delete), k->from_name, t->name, k->column,
+		 is_silent(k) ? " and no where, or make the key NO ACTION" : "");
 }
 
 /* The table under whose name a missing index can be allowed. */
@@ -346,6 +440,7 @@ static void check_detach(const struct table *t, const struct relation *r, struct
 void catalog_check(const struct model *model, const struct catalog *catalog, struct complaints *c)
 {
 	check_key_types(model, catalog, c);
+	check_second_names(model, catalog, c);
 	check_dates(model, catalog, c);
 	check_rules(model, catalog, c);
 	for (size_t i = 0; i < catalog->n_keys; i++) {

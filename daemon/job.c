@@ -249,10 +249,17 @@ static bool open_ledger(struct job *j, struct error *err)
 {
 	int64_t ahead = 0;
 
-	if (j->row.action == ACTION_EXPORT)
+	const bool erases = j->row.action != ACTION_EXPORT;
+
+	/* An export erases nothing, but must not write beside another database's archives either. */
+	if (!ledger_check_open(j->db, j->opts->config->directory, erases, &j->ledger, err))
+		return false;
+	if (!erases) {
+		ledger_close(j->ledger);
+		j->ledger = NULL;
 		return true;
-	if (!ledger_check_open(j->db, j->opts->config->directory, true, &j->ledger, err) ||
-	    !ledger_check(j->db, j->ledger, &ahead, err))
+	}
+	if (!ledger_check(j->db, j->ledger, &ahead, err))
 		return false;
 	j->batch.ledger = j->ledger;
 	return ahead == 0 || j->row.replay ||
@@ -268,8 +275,7 @@ static bool prepare(struct job *j, struct error *err)
 	const char *directory = j->opts->config->directory;
 	bool archived = false;
 
-	if (!open_ledger(j, err) ||
-	    !journal_fence(j->db, j->row.id, j->opts->host, &j->claim, err) ||
+	if (!journal_fence(j->db, j->row.id, j->opts->host, &j->claim, err) ||
 	    !count_done(j, err) || !journal_has_archived(j->db, j->row.id, &archived, err))
 		return false;
 	j->batch.id = j->row.id;
@@ -459,7 +465,7 @@ static bool begin(struct job *j, bool *ret_go, enum job_exit *ret_exit, struct e
 			return err->class == ERR_NONE;
 	}
 	*ret_go = true;
-	return strcmp(j->row.status, "validated") != 0 || start(j, err);
+	return open_ledger(j, err) && (strcmp(j->row.status, "validated") != 0 || start(j, err));
 }
 
 static bool attempt(struct job *j, enum job_exit *ret_exit, struct error *err)

@@ -117,7 +117,9 @@ static bool seal(struct job *j, int workers, const int64_t *bytes, const int64_t
 
 	if (archive_is_finished(config->directory, j->archive_name))
 		return true;
-	if (!has_manifest(j)) {
+	/* A manifest without the files that it speaks of is not ours: nothing is skipped for it. */
+	if (!has_manifest(j) || !archive_is_joined(config->directory, j->archive_name, j->files,
+						   j->n_files, workers, bytes)) {
 		if (!archive_join(config->directory, j->archive_name, j->files, j->n_files, workers,
 				  bytes, sizes, err))
 			return false;

@@ -152,7 +152,11 @@ bool ledger_open(const char *directory, const char *identity, bool create, struc
 		     0600);
 	if (l->fd < 0) {
 		ok = (!create && errno == ENOENT) ||
-		     fail_errno(err, ERR_ENVIRONMENT, "cannot open \"%s\"", l->path);
+		     fail_errno(err,
+				errno == EIO || errno == ENOSPC || errno == EDQUOT ? ERR_ENVIRONMENT
+										   : ERR_CONFIG,
+				"archives.directory \"%s\": cannot open \"" LEDGER_FILE "\" in it",
+				directory);
 		ledger_close(l);
 		if (ok)
 			*ret = NULL;

@@ -8,8 +8,8 @@
 #include "plan_due.h"
 #include "sql.h"
 
-/* Stands for the key array while a COPY's text is made; no predicate may hold it (config). */
-#define KEYS_MARK "\001"
+static const char keys_mark[] = {PLAN_KEYS, '\0'};
+static const char parents_mark[] = {PLAN_PARENTS, '\0'};
 
 struct builder {
 	void *ctx;
@@ -112,11 +112,26 @@ static char *selection(const struct builder *b, const struct table *t, const cha
 			t->where ? t->where : "", t->where ? "\n)" : "");
 }
 
+static bool is_silent(const struct foreign_key *k)
+{
+	return k->on_delete != 'a' && k->on_delete != 'r';
+}
+
+/* Would a row that a client attaches to t's meanwhile vanish with them, or lose its link? */
+static bool attaches_silently(const struct builder *b, const struct table *t)
+{
+	for (size_t i = 0; i < b->catalog->n_keys; i++)
+		if (b->catalog->keys[i].to_oid == relation_of(b, t)->oid &&
+		    is_silent(&b->catalog->keys[i]))
+			return true;
+	return false;
+}
+
 /*
- * The rows are not locked: the subject's lock is what keeps its requests together, and a row that a
- * client attaches further down between this and the erasure makes the foreign key refuse the batch,
- * which then is run again (worker.c).  Locking millions of rows that are about to go costs as much
- * as deleting them.
+ * The rows are locked only where a foreign key acts without a word.  Elsewhere the lock on the
+ * contacts and their requests is what keeps things together, and a row that a client attaches further
+ * down between this and the erasure makes the foreign key refuse the batch, which then is run again
+ * (worker.c).  Locking millions of rows that are about to go costs as much as deleting them.
  */
 static void add_collect(struct builder *b, const struct table *t, struct collect *out)
 {
@@ -134,8 +149,12 @@ static void add_collect(struct builder *b, const struct table *t, struct collect
 			"AS c%zu, ",
 			s, s, s);
 	}
-	t_append(&inner, "\n  FROM %s AS t\n WHERE %s", sql_table(b->ctx, t->schema, t->table),
-		 selection(b, t, "$1", subject));
+	t_append(&inner, "\n  FROM %s AS t\n WHERE %s%s", sql_table(b->ctx, t->schema, t->table),
+		 selection(b, t, "$1", subject),
+		 !subject && fate_of(t, b->opts->action, b->opts->archive) == FATE_DELETE &&
+				 attaches_silently(b, t)
+			 ? " FOR UPDATE"
+			 : "");
 	*out = (struct collect){
 		.table = t,
 		.from = source_of(b, t, subject),
@@ -330,7 +349,8 @@ static char *detach_statement(const struct builder *b, const struct table *t, bo
 		sql_ident(b->ctx, t->key));
 }
 
-static char *statement(const struct builder *b, const struct step *s, bool own, const char *keys)
+static char *statement(const struct builder *b, const struct step *s, bool own, const char *keys,
+		       const char *parents)
 {
 	const struct table *t = s->table;
 	const char *table = sql_table(b->ctx, t->schema, t->table);
@@ -345,8 +365,10 @@ static char *statement(const struct builder *b, const struct step *s, bool own, 
 	case FATE_DETACH:
 		return detach_statement(b, t, s->archived, own, keys);
 	case FATE_DELETE:
-		return t_printf(b->ctx, "DELETE FROM %s AS t WHERE %s%s%s", table,
-				selection(b, t, keys, own), s->archived ? " RETURNING " : "",
+		return t_printf(b->ctx, "DELETE FROM %s AS t WHERE %s%s%s%s%s", table,
+				selection(b, t, keys, own), s->linked ? " AND " : "",
+				s->linked ? selection(b, t, parents, false) : "",
+				s->archived ? " RETURNING " : "",
 				s->archived ? column_list(b, "t", s->columns, s->n_columns) : "");
 	case FATE_NONE:
 	case FATE_KEEP:
@@ -384,6 +406,10 @@ static void build_step(const struct builder *b, const struct table *t, struct st
 		.archived = fate_is_archived(t, b->opts->action, b->opts->archive),
 		.from = source_of(b, t, own),
 	};
+	/* A client may move a row to another's request meanwhile: then it is not ours any more. */
+	s->linked = own && t != b->plan->subject && s->fate == FATE_DELETE;
+	if (s->linked)
+		s->parent = source_of(b, t, false);
 	s->numbered = s->fate == FATE_UPDATE && uses_number(t);
 	s->verify = s->fate == FATE_DELETE   ? relation_of(b, t)->delete_triggers
 		    : s->fate == FATE_UPDATE ? relation_of(b, t)->update_triggers
@@ -392,17 +418,15 @@ static void build_step(const struct builder *b, const struct table *t, struct st
 			       sql_table(b->ctx, t->schema, t->table), selection(b, t, "$1", own),
 			       s->fate == FATE_UPDATE ? plan_dirty_row(b->ctx, b->catalog, t, "t")
 						      : "true");
-	if (!s->archived) {
-		s->sql = statement(b, s, own, "$1");
-		return;
-	}
-	archive_columns(b, s);
-	s->sql = statement(b, s, own, "$1"); /* for the probe: PREPARE takes no COPY */
-	s->head = t_printf(b->ctx, "COPY (%s", statement(b, s, own, KEYS_MARK));
-	s->tail = strstr(s->head, KEYS_MARK) + 1;
-	s->head = t_printf(b->ctx, "%.*s", (int)(s->tail - 1 - s->head), s->head);
-	s->tail = t_printf(b->ctx, "%s) TO STDOUT (FORMAT csv, DELIMITER %s)", s->tail,
-			   sql_literal(b->ctx, t_printf(b->ctx, "%c", b->opts->delimiter)));
+	if (s->archived)
+		archive_columns(b, s);
+	s->sql = statement(b, s, own, "$1",
+			   "$2"); /* archived: for the probe, PREPARE takes no COPY */
+	if (s->archived)
+		s->copy_sql =
+			t_printf(b->ctx, "COPY (%s) TO STDOUT (FORMAT csv, DELIMITER %s)",
+				 statement(b, s, own, keys_mark, parents_mark),
+				 sql_literal(b->ctx, t_printf(b->ctx, "%c", b->opts->delimiter)));
 }
 
 static bool build_steps(struct builder *b, struct complaints *c)
@@ -435,6 +459,97 @@ static bool build_steps(struct builder *b, struct complaints *c)
 	b->plan->steps = steps;
 	b->plan->n_steps = n;
 	return c->n == 0;
+}
+
+/* The contacts' values that requests point at: $1 itself, where that is the key. */
+static char *request_links(const struct builder *b)
+{
+	const struct table *c = b->model->contact, *r = b->model->request;
+	const char *column = model_parent_column(r);
+	const char *type = plan_type(b->catalog, r, r->by);
+
+	if (strcmp(column, c->key) == 0)
+		return t_printf(b->ctx, "$1::%s[]", type);
+	return t_printf(b->ctx, "ARRAY(SELECT %s::%s FROM %s AS c WHERE %s = ANY (%s))",
+			plan_column(b->ctx, "c", column), type,
+			sql_table(b->ctx, c->schema, c->table), plan_column(b->ctx, "c", c->key),
+			array_cast(b, c, c->key, "$1"));
+}
+
+/*
+ * A request that somebody is changing right now may be reopened, redated or on its way to another
+ * contact, and its lock says nothing to the contact's: so they are locked too, before the re-check.
+ * A contact of which one cannot be had, or has just moved, is left for a later sweep.
+ */
+static char *lock_requests(const struct builder *b)
+{
+	const struct table *c = b->model->contact, *r = b->model->request;
+	const char *by = plan_column(b->ctx, "t", r->by);
+	const char *rows =
+		t_printf(b->ctx, "%s AS t WHERE %s = ANY (%s)%s%s%s",
+			 sql_table(b->ctx, r->schema, r->table), by, request_links(b),
+			 r->where ? " AND (" : "", r->where ? r->where : "", r->where ? "\n)" : "");
+
+	return t_printf(
+		b->ctx,
+		"WITH every AS MATERIALIZED (SELECT %s AS link, count(*) AS n FROM %s GROUP BY 1),\n"
+		"held AS MATERIALIZED (SELECT h.link, count(*) AS n FROM (\n"
+		"  SELECT %s AS link FROM %s FOR UPDATE SKIP LOCKED) AS h GROUP BY 1),\n"
+		"busy AS MATERIALIZED (SELECT e.link FROM every AS e LEFT JOIN held AS h\n"
+		"  ON h.link = e.link WHERE h.n IS DISTINCT FROM e.n)\n"
+		"SELECT coalesce(array_agg(x.k::text), '{}')::text AS keys, count(*) AS n\n"
+		"  FROM (SELECT %s AS k FROM %s AS c WHERE %s = ANY (%s)\n"
+		"           AND NOT EXISTS (SELECT FROM busy WHERE busy.link = %s::%s)\n"
+		"         ORDER BY 1) AS x",
+		by, rows, by, rows, plan_column(b->ctx, "c", c->key),
+		sql_table(b->ctx, c->schema, c->table), plan_column(b->ctx, "c", c->key),
+		array_cast(b, c, c->key, "$1"), plan_column(b->ctx, "c", model_parent_column(r)),
+		plan_type(b->catalog, r, r->by));
+}
+
+static bool request_has_foreign_key(const struct builder *b)
+{
+	const struct table *r = b->model->request;
+
+	for (size_t i = 0; i < b->catalog->n_keys; i++) {
+		const struct foreign_key *k = &b->catalog->keys[i];
+
+		if (k->from_oid == relation_of(b, r)->oid &&
+		    k->to_oid == relation_of(b, b->model->contact)->oid &&
+		    strcmp(k->from_columns[0], r->by) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* What keeps the batch honest beside the lock on its subjects. */
+static void build_guards(struct builder *b)
+{
+	const struct table *r = b->model->request;
+	const bool by_key = strcmp(model_parent_column(r), b->model->contact->key) == 0;
+	char *oids = t_strdup(b->ctx, ""), *silent = t_strdup(b->ctx, "");
+
+	if (b->plan->subject != r && b->opts->action != ACTION_EXPORT)
+		b->plan->lock_requests_sql = lock_requests(b);
+	/* No foreign key: nothing keeps a client from attaching a request to a contact that goes. */
+	if (b->opts->action == ACTION_DELETE_CONTACTS && by_key && !request_has_foreign_key(b))
+		b->plan->strays_sql = t_printf(b->ctx, "SELECT count(*) AS n FROM %s AS t WHERE %s",
+					       sql_table(b->ctx, r->schema, r->table),
+					       selection(b, r, "$1", false));
+	for (size_t i = 0; i < b->model->n_tables; i++)
+		t_append(&oids, "%s%u", i ? "," : "", b->catalog->relations[i].oid);
+	for (size_t i = 0; i < b->catalog->n_keys; i++) /* in the order of their oids (catalog.c) */
+		if (is_silent(&b->catalog->keys[i]))
+			t_append(&silent, "%s%lld", *silent ? "," : "",
+				 (long long)b->catalog->keys[i].oid);
+	b->plan->silent_keys = silent;
+	b->plan->silent_keys_sql = t_printf(
+		b->ctx,
+		"SELECT coalesce(string_agg(k.oid::text, ',' ORDER BY k.oid), '') AS keys\n"
+		"  FROM pg_constraint AS k WHERE k.contype = 'f' AND k.conparentid = 0\n"
+		"   AND k.confdeltype NOT IN ('a', 'r') AND (k.confrelid IN (%s) OR EXISTS (\n"
+		"       SELECT FROM pg_partition_ancestors(k.confrelid) AS p WHERE p.relid IN (%s)))",
+		oids, oids);
 }
 
 /* The statements on the subject: list, lock, re-check and the questions about keys. */
@@ -507,6 +622,7 @@ struct plan *plan_build(void *ctx, const struct model *model, const struct catal
 		return NULL;
 	}
 	build_subject(&b);
+	build_guards(&b);
 	return plan;
 }
 
@@ -551,6 +667,7 @@ const struct probe *plan_probes(void *ctx, const struct plan *plan, const struct
 	add_probe(ctx, probes, &n, at, "the list of those due", plan->list_sql);
 	add_probe(ctx, probes, &n, at, "the re-check of those due", plan->recheck_sql);
 	add_probe(ctx, probes, &n, at, "the lock of a batch", plan->lock_sql);
+	add_probe(ctx, probes, &n, at, "the lock of a batch's requests", plan->lock_requests_sql);
 	add_probe(ctx, probes, &n, at, "the holds of a batch", plan->held_sql);
 	for (size_t i = 0; i < plan->n_collects; i++)
 		add_probe(ctx, probes, &n, &plan->collects[i].table->place,

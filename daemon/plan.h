@@ -1,7 +1,7 @@
 /*
  * The plan: model + catalog + action -> the SQL of a batch, in foreign-key order.  Text only; who
  * runs it is batch.c.  Values go as parameters, but COPY takes none: there the keys stand in the
- * statement, as an array literal between head and tail.
+ * statement, as constants in the place of PLAN_KEYS and PLAN_PARENTS.
  *
  * Key arrays are passed from statement to statement as text ({1,2,3}), made by the server and read
  * by the server: the job never takes them apart, so a key may be a number, a uuid or any text.
@@ -11,6 +11,10 @@
 
 #include "catalog.h"
 #include "fate.h"
+
+/* Stand for the arrays in a COPY's text; no predicate may hold them (config). */
+#define PLAN_KEYS '\001'
+#define PLAN_PARENTS '\002'
 
 /* Whose array a statement takes: a column of a table whose rows have been collected. */
 struct source {
@@ -31,13 +35,15 @@ struct collect {
 struct step {
 	const struct table *table;
 	enum fate fate;
-	bool archived; /* then head + literal + tail is a COPY ... TO STDOUT */
+	bool archived; /* then copy_sql is a COPY ... TO STDOUT */
 	bool numbered; /* $2: an array of fresh numbers, as long as $1 */
 	bool verify; /* triggers could suppress it: left_sql must find nothing after it */
+	bool linked; /* deletes by its own keys, $1, those that still hang off parent's, $2 */
 	struct source from;
-	const char *sql; /* not archived: $1 the array; an UPDATE by rules returns rows, dirty */
-	const char *head; /* archived */
-	const char *tail;
+	struct source parent; /* linked */
+	/* $1 the array; an UPDATE by rules returns rows, dirty; archived: only to try it */
+	const char *sql;
+	const char *copy_sql; /* archived: a COPY, with PLAN_KEYS and PLAN_PARENTS for the arrays */
 	const char *left_sql; /* $1: counts rows that should have gone, or been cleaned */
 	const char *file; /* archived: "contact.csv" */
 	const char *header; /* archived: the file's first line, with its newline */
@@ -55,6 +61,16 @@ struct plan {
 	const char
 		*recheck_sql; /* $1, $2, $3 text[] of keys: those of them that are due: keys, n */
 	const char *lock_sql; /* $1 text[] of keys: those that nobody else holds: keys, n */
+	/*
+	 * $1 text[] of contacts' keys: those whose requests are all locked now: keys, n.  NULL: nothing
+	 * is erased, or the subject is the request itself.
+	 */
+	const char *lock_requests_sql;
+	/* $1 text[] of deleted contacts' keys: n requests that no foreign key kept out; or NULL */
+	const char *strays_sql;
+	/* Foreign keys that act without a word: keys, which is silent_keys or the model is out of date. */
+	const char *silent_keys_sql;
+	const char *silent_keys;
 	const char *present_sql; /* $1 text[] of keys: those that exist: keys, n */
 	const char *held_sql; /* $1 text[] of keys: those under a legal hold: keys, n */
 	const char *total_sql; /* how many subjects there are at all: n */

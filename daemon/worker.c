@@ -193,6 +193,8 @@ static bool run_keys(struct state *s, const struct keys *keys, void *ctx, struct
 		s->left += result.left;
 		return true;
 	}
+	if (one.class == ERR_CONFIG || one.class == ERR_STOPPED)
+		return fail(err, one.class, "%s", one.text);
 	if (s->writer && db_alive(s->db) && !archive_rollback(s->writer, err))
 		return false;
 	if ((one.class == ERR_DATA || one.class == ERR_BUSY) && keys->n > 1)

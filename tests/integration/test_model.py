@@ -453,8 +453,20 @@ RULED = model(*RULES)
 LARGE = "; INSERT INTO request (contact_id) SELECT NULL FROM generate_series(1, 10000); ANALYZE request"
 NOTE = "; CREATE TABLE note (id bigint PRIMARY KEY, contact_id bigint {}, body text NOT NULL)"
 NOTES = {"table": "note", "key": "id", "of": "contact", "by": "contact_id", "anonymize": "delete"}
-OUTSIDE = ('table "{}": {} deletes rows of public.{}, and foreign key "note_contact_id_fkey" of public.note'
-           ' (contact_id) points there with {}; map public.note in the model, with by = "contact_id"')
+OUTSIDE = ('table "{0}": {1} deletes rows of public.{0}, and foreign key "note_contact_id_fkey" of public.note'
+           ' (contact_id) points there with {2}; map public.note in the model, with of = "{0}", by = "contact_id"{3}')
+SILENT = " and no where, or make the key NO ACTION"
+
+
+def outside(table, action, words):
+    more = SILENT if words.startswith("ON DELETE") else ""
+    return OUTSIDE.format(table, action, words, more)
+
+
+NO_KEY = ("table \"{0}\": no unique index on public.{0} says that \"{1}\" is its key: rows of others could go with it;"
+          " name the right column, or CREATE UNIQUE INDEX CONCURRENTLY")
+KEY_TYPE = "a key is a whole number, a uuid or a text, and no two spellings of it are equal"
+SPELLINGS = "goes over a type or a collation to which different values are equal: rows would be missed"
 UNINDEXED = ('table "{0}": {1} has no index behind it, and {2} has about {3} rows: each {4}; CREATE INDEX CONCURRENTLY'
              ' ON "public"."{0}" ("contact_id"); (allow_unindexed = true overrides)')
 
@@ -520,10 +532,59 @@ REFUSALS = {
                  ' {key} or {number}')) for column in ("login", "code")]),
     "json on text": ("", model({"json": {"name": ["a"]}, "keep": ["brand", "created"]}, RULES[1]), [], [(2, (
         'table "contact": json names column "name", which is text: it drops keys of jsonb columns only'))]),
-    "key of a type that is no key": ("; ALTER TABLE contact ADD n numeric(9,2), ADD t timestamptz",
-                                     model({"key": "n"}, note={**NOTES, "table": "contact", "key": "t", "by": "id"}), [], [
-        (2, 'table "contact": key "n" is numeric(9,2): a key is a whole number, a uuid or a text'),
-        (4, 'table "note": key "t" is timestamp with time zone: a key is a whole number, a uuid or a text')]),
+    "key of a type that is no key": ("; ALTER TABLE contact ADD n numeric(9,2); CREATE TABLE note (t timestamptz, id bigint)",
+                                     model({"key": "n"}, note={**NOTES, "key": "t", "by": "id"}), [], [
+        (2, f'table "contact": key "n" is numeric(9,2): {KEY_TYPE}'),
+        (4, f'table "note": key "t" is timestamp with time zone: {KEY_TYPE}')]),
+    "a key that is not unique": (
+        "; CREATE TABLE person (id bigint PRIMARY KEY)"
+        "; CREATE TABLE ticket (tenant int, id bigint, contact_id bigint, at timestamptz, PRIMARY KEY (tenant, id))",
+        model({"table": "person"}, request={"table": "ticket"}), [], [(3, NO_KEY.format("ticket", "id").replace('"ticket"', '"request"'))]),
+    "a key that is unique in part": (
+        "; CREATE TABLE person (id bigint PRIMARY KEY)"
+        "; CREATE TABLE ticket (id bigint, contact_id bigint, at timestamptz, gone bool)"
+        "; CREATE UNIQUE INDEX ON ticket (id) WHERE NOT gone",
+        model({"table": "person"}, request={"table": "ticket"}), [], [(3, NO_KEY.format("ticket", "id").replace('"ticket"', '"request"'))]),
+    "a key with two spellings": (
+        "; CREATE COLLATION loose (provider = icu, locale = 'und-u-ks-level2', deterministic = false)"
+        "; CREATE TABLE person (id text COLLATE loose PRIMARY KEY)"
+        "; CREATE TABLE ticket (id bigint PRIMARY KEY, contact_id text COLLATE loose, at timestamptz)",
+        model({"table": "person"}, {"table": "ticket"}), [], [
+            (2, f'table "contact": key "id" is text: {KEY_TYPE}'),
+            (3, f'table "request": the link by "contact_id" (text) to "id" (text) {SPELLINGS}')]),
+    "a request's link of another kind": (
+        "; CREATE TABLE person (id uuid PRIMARY KEY); CREATE TABLE ticket (id bigint PRIMARY KEY, contact_id text,"
+        " at timestamptz)", model({"table": "person"}, {"table": "ticket"}), [], [(3, (
+            'table "request": "contact_id" is text, and the contact\'s "id" is uuid: a request whose link is spelt in'
+            ' another way would be missed, and its contact erased; ALTER TABLE public.ticket ALTER COLUMN "contact_id"'
+            ' TYPE uuid'))]),
+    "a partition": (
+        "; CREATE TABLE person (id bigint, country text, PRIMARY KEY (id, country)) PARTITION BY LIST (country)"
+        "; CREATE TABLE person_fr PARTITION OF person FOR VALUES IN ('fr')", model({"table": "person_fr"}), [], [(2, (
+            'table "contact": public.person_fr is a partition, and what points at the whole would not be seen: name the'
+            ' partitioned table'))]),
+    "contacts under a second name": (
+        "; ALTER TABLE contact ADD merged_into bigint REFERENCES contact; CREATE INDEX ON contact (merged_into)",
+        model(merged={"table": "contact", "key": "id", "of": "contact", "by": "merged_into"}), [], [(4, (
+            'table "merged": public.contact is the table of "contact", whose rows have dates and holds of their own: use'
+            ' delete = "detach" or "keep", and anonymize = "keep"'))]),
+    "a where that leaves out what cascades": (NOTE.format("REFERENCES contact ON DELETE CASCADE"), model(
+        note={**NOTES, "where": "body = 'call'"}), [], [(2, (
+            outside("contact", "delete_contacts", "ON DELETE CASCADE: its rows would vanish unarchived")))]),
+    "a name without its child": (
+        "; CREATE TABLE note (id bigint PRIMARY KEY, contact_id bigint REFERENCES contact, by2 bigint REFERENCES contact)"
+        "; CREATE TABLE leaf (id bigint PRIMARY KEY, contact_id bigint CONSTRAINT note_contact_id_fkey REFERENCES note ON DELETE CASCADE)",
+        model(note=NOTES, note2={**NOTES, "by": "by2"}, leaf={"table": "leaf", "key": "id", "of": "note", "by": "contact_id"}),
+        [], [(5, outside("note2", "delete_contacts", "ON DELETE CASCADE: its rows would vanish unarchived")
+              .replace("public.note2", "public.note", 1).replace("of public.note (", "of public.leaf (")
+              .replace("map public.note in", "map public.leaf in"))]),
+    "what others share would take them along": (
+        "; CREATE TABLE blob (id bigint PRIMARY KEY)"
+        "; CREATE TABLE note (id bigint PRIMARY KEY, request_id bigint REFERENCES request,"
+        " contact_id bigint REFERENCES blob ON DELETE SET NULL)",
+        model(note={"table": "note", "key": "id", "of": "request", "by": "request_id"},
+              blob={"table": "blob", "key": "id", "of": "note", "by": "id", "from": "contact_id"}), [], [(5, (
+            outside("blob", "delete_contacts", "ON DELETE SET NULL: its rows would be changed silently")))]),
     "a date that is none": ("", model({"created": "brand"}, {"date": "status"}), [], [
         (3, 'table "request": date "status" is text: it must be a timestamp or a date'),
         (2, 'table "contact": created "brand" is text: it must be a timestamp or a date')]),
@@ -535,7 +596,7 @@ REFUSALS = {
         'table "note": delete = "detach" clears "contact_id", which is NOT NULL: use delete = "delete", or drop the'
         ' NOT NULL'))]),
     **{f"a key from outside: {clause or 'NO ACTION'}": (NOTE.format(f"REFERENCES contact {clause}"), model(), [], [(2, (
-        OUTSIDE.format("contact", "delete_contacts", "contact", words)))])
+        outside("contact", "delete_contacts", words)))])
        for clause, words in {
            "": "no action: the rows it points at could not be deleted",
            "ON DELETE RESTRICT": "no action: the rows it points at could not be deleted",
@@ -544,13 +605,12 @@ REFUSALS = {
            "ON DELETE SET DEFAULT": "ON DELETE SET DEFAULT: its rows would be changed silently"}.items()},
     "a kept table whose key would cascade": (NOTE.format("REFERENCES contact ON DELETE CASCADE"), model(
         note={**NOTES, "delete": "keep"}), [], [(2, (
-            OUTSIDE.format("contact", "delete_contacts", "contact",
-                           "ON DELETE CASCADE: its rows would vanish unarchived")))]),
+            outside("contact", "delete_contacts", "ON DELETE CASCADE: its rows would vanish unarchived")))]),
     "a key onto what an anonymization deletes": (
         "; CREATE TABLE mail (id bigint PRIMARY KEY, request_id bigint REFERENCES request)"
         "; CREATE TABLE note (id bigint, contact_id bigint REFERENCES mail ON DELETE CASCADE)",
         model(*RULES, mail={"table": "mail", "key": "id", "of": "request", "by": "request_id", "anonymize": "delete"}), [], [
-            (4, OUTSIDE.format("mail", action, "mail", "ON DELETE CASCADE: its rows would vanish unarchived"))
+            (4, outside("mail", action, "ON DELETE CASCADE: its rows would vanish unarchived"))
             for action in ("delete_contacts", "anonymize_contacts", "anonymize_requests")]),
     "no index behind a large table's key": (
         "; DROP INDEX request_contact_id_idx" + LARGE, model(), [], [(3, UNINDEXED.format(

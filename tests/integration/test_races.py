@@ -1,0 +1,226 @@
+"""
+A client that commits in the very moment in which a batch works on its rows: whatever it has changed
+counts, nothing of it is erased, nothing is left behind.
+"""
+
+import re
+import subprocess
+import threading
+
+import pytest
+
+from harness import wait_until
+from jobs import DONE, KILLED, REFUSED, job  # noqa: F401 (a fixture)
+from small import SCHEMA, keys, model
+from test_model import archived, failures, make, policy  # noqa: F401 (a fixture)
+
+LIMITS = {"workers": 1, "max_share": 1.0}
+# Contact 1 is due, contact 2 is not.
+TWO = """;
+    INSERT INTO contact (id) VALUES (1), (2);
+    INSERT INTO request (id, contact_id, at) VALUES (10, 1, '2015-01-01'), (11, 1, '2015-02-01'), (20, 2, now())"""
+MESSAGE = """;
+    CREATE TABLE message (id bigint PRIMARY KEY, request_id bigint REFERENCES request, body text);
+    CREATE INDEX ON message (request_id);
+    INSERT INTO message SELECT id * 10, id, 'm' FROM request"""
+MESSAGES = {"table": "message", "key": "id", "of": "request", "by": "request_id", "anonymize": "delete"}
+
+
+def meets(d):
+    """The job has met the client: it waits for a lock, or says that it left rows for later."""
+    return d.pg.value(d.db, """SELECT
+        EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database()
+                   AND application_name = 'retention-job' AND wait_event_type = 'Lock')
+        OR EXISTS (SELECT FROM retention.archive_journal WHERE waiting LIKE 'rows that%')""")
+
+
+def race(d, client_sql, then=None):
+    """A client has a transaction open while the pass runs; it commits once the pass has met it."""
+    with d.pg.connect(d.db, autocommit=False) as client, client.cursor() as cur:
+        cur.execute(client_sql)
+        done = []
+        thread = threading.Thread(target=lambda: done.append(d.once(check=False)))
+        thread.start()
+        try:
+            wait_until(lambda: meets(d), what="the pass meets the client")
+            if then:
+                then()
+        finally:
+            client.commit()
+            thread.join()
+    return done[0]
+
+
+@pytest.mark.parametrize("due_when", [None, "status = 'closed'"])
+def test_a_request_is_reopened(make, due_when):  # noqa: F811
+    """An UPDATE of a request takes no lock on its contact."""
+    d = make(SCHEMA + TWO + MESSAGE, model(message=MESSAGES, request={"due_when": due_when}),
+             policy(archive="full"), limits=LIMITS)
+    race(d, "UPDATE request SET status = 'open', at = now() WHERE id = 11")
+    assert keys(d.pg, d.db) == {1, 2} and keys(d.pg, d.db, "SELECT id FROM request") == {10, 11, 20}
+    assert d.jobs()[-1]["counters"]["dropped"] == 1
+
+
+def test_a_request_is_reopened_while_its_contact_is_anonymized(make):  # noqa: F811
+    d = make(SCHEMA + TWO + MESSAGE, model(
+        message=MESSAGES, contact={"clear": ["name"], "keep": ["id", "brand", "created"]},
+        request={"clear": ["subject"], "keep": ["id", "contact_id", "at", "status"], "due_when": "status = 'closed'"}),
+        policy("anonymize_contacts"), limits=LIMITS)
+    d.pg.sql(d.db, "UPDATE contact SET name = 'n'; UPDATE request SET subject = 's'")
+    race(d, "UPDATE request SET status = 'open', at = now(), subject = 'new words' WHERE id = 11")
+    assert d.pg.sql(d.db, "SELECT name FROM contact") == [("n",), ("n",)]
+    assert d.pg.value(d.db, "SELECT subject FROM request WHERE id = 11") == "new words"
+
+
+def test_requests_move_to_another_contact(make):  # noqa: F811
+    """The CRM merges contact 1 into contact 2."""
+    d = make(SCHEMA + TWO + MESSAGE, model(message=MESSAGES), policy(archive="full"), limits=LIMITS)
+    race(d, "UPDATE request SET contact_id = 2 WHERE contact_id = 1")
+    assert keys(d.pg, d.db, "SELECT id FROM request") == {10, 11, 20}
+    assert keys(d.pg, d.db, "SELECT id FROM message") == {100, 110, 200}
+
+
+@pytest.mark.parametrize("attachments", [False, True])
+def test_a_message_moves_to_another_request(make, attachments):  # noqa: F811
+    """Also where something hangs off it, so that it is erased by its own key."""
+    extra, more = "", {}
+    if attachments:
+        extra = """; CREATE TABLE attachment (id bigint PRIMARY KEY, message_id bigint REFERENCES message);
+            CREATE INDEX ON attachment (message_id); INSERT INTO attachment SELECT id, id FROM message"""
+        more = {"attachment": {"table": "attachment", "key": "id", "of": "message", "by": "message_id"}}
+    d = make(SCHEMA + TWO + MESSAGE + extra, model(message=MESSAGES, **more), policy(archive="full"), limits=LIMITS)
+    race(d, "UPDATE message SET request_id = 20 WHERE id = 100")
+    assert keys(d.pg, d.db) == {2} and keys(d.pg, d.db, "SELECT id FROM message") == {100, 200}
+    assert {row[0] for row in archived(d, "message")} == {"110"}
+    if attachments:
+        assert keys(d.pg, d.db, "SELECT id FROM attachment") == {100, 200}
+
+
+@pytest.mark.parametrize("how", ["CASCADE", "SET NULL", "NO ACTION"])
+def test_a_message_is_added(make, how):  # noqa: F811
+    """Archived or still there with its request; never gone without a trace, never without its request."""
+    d = make(SCHEMA + TWO + MESSAGE.replace("REFERENCES request", f"REFERENCES request ON DELETE {how}"),
+             model(message=MESSAGES), policy(archive="full"), limits=LIMITS)
+    race(d, "INSERT INTO message VALUES (999, 11, 'new words')")
+    there = d.pg.sql(d.db, "SELECT request_id FROM message WHERE id = 999")
+    assert ("999" in {row[0] for row in archived(d, "message")}) != bool(there)
+    assert not there or there[0][0] == 11
+
+
+def test_an_attachment_is_added_where_it_would_cascade(make):  # noqa: F811
+    """Messages are locked when they are collected, since a key onto them acts without a word."""
+    d = make(SCHEMA + TWO + MESSAGE + """; CREATE TABLE attachment (id bigint PRIMARY KEY,
+            message_id bigint REFERENCES message ON DELETE CASCADE); CREATE INDEX ON attachment (message_id)""",
+             model(message=MESSAGES, attachment={"table": "attachment", "key": "id", "of": "message",
+                                                 "by": "message_id"}), policy(archive="full"), limits=LIMITS)
+    race(d, "INSERT INTO attachment VALUES (1, 100)")
+    there = d.pg.sql(d.db, "SELECT message_id FROM attachment")
+    assert ("1" in {row[0] for row in archived(d, "attachment")}) != bool(there)
+
+
+def test_a_hold_waits_for_the_batch(make):  # noqa: F811
+    """Placed while a batch works on the contact: it returns when that has ended, one way or the other."""
+    d = make(SCHEMA + TWO + MESSAGE, model(message=MESSAGES), policy(archive="full"), limits=LIMITS)
+    placed = []
+
+    def place():
+        process = subprocess.Popen(d._command("retentionctl", "hold", "add", "1", "--reason", "court"),
+                                   stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        placed.append((process, keys(d.pg, d.db)))
+        wait_until(lambda: process.poll() is not None or d.pg.value(d.db, """
+            SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND classid = 1380275200 AND objid = 2
+               AND NOT granted"""))
+
+    race(d, "SELECT FROM message WHERE id = 100 FOR UPDATE", then=place)
+    process, _ = placed[0]
+    assert process.wait(60) == 0
+    held_at, = d.pg.sql(d.db, "SELECT placed_at FROM retention.hold")[0]
+    erased = d.pg.sql(d.db, "SELECT erased_at FROM retention.ledger")
+    # Either the batch came first, or the contact is there: never erased under a hold that was in force.
+    assert keys(d.pg, d.db) == {1, 2} if not erased else True
+    committed = d.pg.value(d.db, "SELECT at FROM retention.journal_event WHERE kind = 'hold_placed'")
+    finished = d.jobs()[-1]["finished_at"]
+    assert not erased or committed >= erased[0][0], (held_at, finished)
+
+
+def test_a_request_without_a_foreign_key(make):  # noqa: F811
+    """Nothing keeps a client from attaching it: the batch looks once more before it commits."""
+    d = make(SCHEMA.replace("REFERENCES contact,", ",") + TWO + MESSAGE, model(message=MESSAGES),
+             policy(archive="full"), limits=LIMITS)
+    race(d, "SELECT FROM message WHERE id = 100 FOR UPDATE; INSERT INTO request (id, contact_id, at) VALUES (12, 1, now())")
+    assert keys(d.pg, d.db) == {1, 2} and keys(d.pg, d.db, "SELECT id FROM request") == {10, 11, 12, 20}
+
+
+def test_a_trigger_puts_the_row_back(make):  # noqa: F811
+    """AFTER DELETE: archived, and there again."""
+    d = make(SCHEMA + TWO + MESSAGE + """;
+        CREATE FUNCTION back() RETURNS trigger LANGUAGE plpgsql AS
+            $$ BEGIN INSERT INTO message SELECT OLD.*; RETURN NULL; END $$;
+        CREATE TRIGGER back AFTER DELETE ON message FOR EACH ROW WHEN (OLD.id = 100) EXECUTE FUNCTION back();
+        ALTER TABLE message DROP CONSTRAINT message_request_id_fkey""", model(message=MESSAGES),
+             policy(archive="full"), limits=LIMITS)
+    d.once(check=False)
+    assert keys(d.pg, d.db) == {1, 2} and keys(d.pg, d.db, "SELECT id FROM message") == {100, 110, 200}
+    assert "kept 1 rows from being deleted" in failures(d)[0][1]
+
+
+def test_foreign_keys_that_do_not_speak(make, pg):  # noqa: F811
+    d = make(SCHEMA + TWO, model(), policy(archive="full"), limits=LIMITS)
+    pg.psql("postgres", "-c", f"ALTER DATABASE {d.db} SET session_replication_role = replica")
+    done = d.once(check=False)
+    assert done.returncode == 1 and "session_replication_role is replica" in done.stderr
+    assert keys(d.pg, d.db) == {1, 2}
+
+
+SLOW = {"workers": 2, "batch_rows": 20, "rows_per_second": 1500}
+
+
+def test_a_cascading_table_appears(job):  # noqa: F811
+    """A migration of the CRM while the job runs: not one row of the new table vanishes."""
+    j = job(limits=SLOW)
+    run = j.start()
+    j.begun()
+    j.sql("""CREATE TABLE crm.badge (id int, contact_id bigint REFERENCES crm.contact ON DELETE CASCADE);
+             INSERT INTO crm.badge SELECT id, id FROM crm.contact; CREATE INDEX ON crm.badge (contact_id)""")
+    badges = j.value("SELECT count(*) FROM crm.badge")
+    assert run.wait() == REFUSED and "was made or dropped since the job began" in run.note()
+    assert j.value("SELECT count(*) FROM crm.badge") == badges
+    again = j.start()
+    assert again.wait() == REFUSED and "crm.badge" in again.text()
+    j.sql("DROP TABLE crm.badge")
+    assert j.run() == DONE
+
+
+@pytest.mark.parametrize("how", ["deleted", "moved"])
+def test_the_folder_goes(job, how, tmp_path):  # noqa: F811
+    """What is written to a file that has no name any more is nowhere: not one batch commits after it."""
+    j = job(limits=SLOW)
+    run = j.start()
+    j.begun()
+    folder = j.partial()
+    if how == "moved":
+        folder.rename(tmp_path / "elsewhere")
+    else:
+        for path in folder.iterdir():
+            path.unlink()
+        folder.rmdir()
+    assert run.wait() == REFUSED and re.search("was moved or deleted|which holds rows", run.note())
+    erased = len(j.ledger())
+    if how == "moved":
+        rows = sum(1 for path in (tmp_path / "elsewhere").glob("contact.csv.*")
+                   for line in path.read_text().splitlines())
+        assert rows >= erased
+        (tmp_path / "elsewhere").rename(folder)
+        assert j.run() == DONE
+    else:
+        assert j.run() == REFUSED and len(j.ledger()) == erased
+
+
+def test_a_planted_manifest(job):  # noqa: F811
+    """It does not make the job believe that the segments were joined already."""
+    j = job(limits={"workers": 2, "batch_rows": 500})
+    assert j.run("finish-begin") == KILLED
+    (j.partial() / "manifest.json").write_text("{}")
+    assert j.run() == DONE
+    done = j.daemon.ctl("archive", "verify", j.id, check=False)
+    assert done.returncode == 0, done.stderr
