@@ -28,6 +28,7 @@
 #include <unistd.h>
 
 #define BUFFER_BYTES ((size_t)64 * 1024)
+#define MOST_WORKERS 16 /* limits.workers */
 static const char bom[] = "\xEF\xBB\xBF";
 
 struct segment {
@@ -481,14 +482,17 @@ bool archive_seal(const char *directory, const char *name, const struct archive_
 	if (parent < 0 || folder < 0)
 		return fail_errno(err, ERR_ENVIRONMENT, "cannot open the folder \"%s/%s.partial\"",
 				  directory, name);
+	/* Those of workers that never committed, too: the first try may have had more of them. */
 	for (size_t i = 0; i < n; i++)
-		for (int w = 1; w < workers; w++) {
+		for (int w = 1; w < MOST_WORKERS || w < workers; w++) {
 			AUTO(char_p) char *segment = segment_name(files[i].name, w);
 
 			if (unlinkat(folder, segment, 0) != 0 && errno != ENOENT)
 				return fail_errno(err, ERR_ENVIRONMENT, "cannot remove \"%s\"",
 						  segment);
 		}
+	if (unlinkat(folder, "SHA256SUMS.plain", 0) != 0 && errno != ENOENT)
+		return fail_errno(err, ERR_ENVIRONMENT, "cannot remove \"SHA256SUMS.plain\"");
 	if (!sync_fd(folder, "the archive's folder", err))
 		return false;
 	if (asprintf(&partial, "%s.partial", name) < 0)
@@ -510,7 +514,12 @@ bool archive_size(const char *directory, const char *name, const struct archive_
 		return fail_errno(err, ERR_ENVIRONMENT, "cannot open the folder \"%s/%s\"",
 				  directory, name);
 	for (size_t i = 0; i < n; i++) {
-		if (fstatat(folder, files[i].name, &st, AT_SYMLINK_NOFOLLOW) != 0)
+		AUTO(char_p) char *encrypted = NULL;
+
+		if (asprintf(&encrypted, "%s.age", files[i].name) < 0)
+			must_alloc(NULL);
+		if (fstatat(folder, files[i].name, &st, AT_SYMLINK_NOFOLLOW) != 0 &&
+		    fstatat(folder, encrypted, &st, AT_SYMLINK_NOFOLLOW) != 0)
 			return fail_errno(err, ERR_ENVIRONMENT, "cannot look at \"%s\"",
 					  files[i].name);
 		bytes += st.st_size;

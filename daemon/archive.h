@@ -80,7 +80,7 @@ bool archive_join(const char *directory, const char *name, const struct archive_
 		  size_t n, int workers, const int64_t *committed, int64_t *ret_sizes,
 		  struct error *err);
 
-/* Removes what is left of the segments and renames NAME.partial to NAME, durably. */
+/* Removes what is left of the segments (and of archive_encrypt.h's note) and renames NAME.partial to NAME, durably. */
 bool archive_seal(const char *directory, const char *name, const struct archive_file *files,
 		  size_t n, int workers, struct error *err);
 
@@ -88,7 +88,7 @@ bool archive_seal(const char *directory, const char *name, const struct archive_
 bool archive_write_file(const char *directory, const char *name, const char *file, const char *text,
 			struct error *err);
 
-/* How many bytes the files of the finished folder hold together. */
+/* How many bytes the files of the finished folder, encrypted or not, hold together. */
 bool archive_size(const char *directory, const char *name, const struct archive_file *files,
 		  size_t n, int64_t *ret_bytes, struct error *err);
 

@@ -250,11 +250,15 @@ static void exec_job(const char *program, const struct child_opts *opts, pid_t p
 	(void)snprintf(config_text, sizeof(config_text), "%d", config_fd);
 	(void)snprintf(status_text, sizeof(status_text), "%d", status_fd);
 	(void)snprintf(job_text, sizeof(job_text), "%lld", (long long)opts->job);
-	if (opts->job) {
+	if (opts->job || opts->tidy) {
 		argv[argc++] = "--host";
 		argv[argc++] = opts->host;
+	}
+	if (opts->job) {
 		argv[argc++] = "--job";
 		argv[argc++] = job_text;
+	} else if (opts->tidy) {
+		argv[argc++] = "--tidy";
 	} else {
 		argv[argc++] = "--check";
 	}

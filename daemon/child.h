@@ -42,8 +42,9 @@ struct child_handlers {
 
 struct child_opts {
 	const struct config *config; /* copied to the child at once */
-	const char *host; /* jobs only */
-	int64_t job; /* 0: --check */
+	const char *host; /* jobs and --tidy */
+	int64_t job; /* 0: --check, or --tidy */
+	bool tidy;
 	bool once;
 	struct child_handlers handlers;
 };

@@ -19,6 +19,7 @@
 #include <sys/mman.h>
 
 #define N_POLICIES_MAX 1000
+#define N_RECIPIENTS_MAX 20
 
 #define CONFIG(member) offsetof(struct config, member)
 static const struct setting_spec top_specs[] = {
@@ -35,6 +36,7 @@ static const struct setting_spec archives_specs[] = {
 	{.key = "directory", .kind = VALUE_NAME, .offset = CONFIG(directory), .required = true},
 	{.key = "delimiter"},
 	{.key = "bom", .kind = VALUE_BOOL, .offset = CONFIG(bom)},
+	{.key = "recipients"},
 	{.key = "keep", .kind = VALUE_PERIOD, .offset = CONFIG(keep), .given = CONFIG(has_keep)},
 };
 static const struct setting_spec limits_specs[] = {
@@ -138,6 +140,56 @@ static void read_delimiter(struct reader *r, const config_setting_t *s, char *re
 				"punctuation, and neither a double quote nor a backslash");
 }
 
+/*
+ * By its form only, which catches a slip; whether age takes it is asked when the model is checked.
+ * Plugins (age1NAME1...) would run further programs: they are not among what is accepted.
+ */
+static bool is_recipient(const char *text)
+{
+	static const char *const ssh[] = {"ssh-ed25519 AAAA", "ssh-rsa AAAA"};
+	static const char bech32[] = "qpzry9x8gf2tvdw0s3jn54khce6mua7l";
+	static const size_t x25519_length = 62;
+
+	for (size_t i = 0; i < COUNT(ssh); i++)
+		if (strncmp(text, ssh[i], strlen(ssh[i])) == 0)
+			return true;
+	return strncmp(text, "age1", 4) == 0 && strlen(text) == x25519_length &&
+	       4 + strspn(text + 4, bech32) == x25519_length;
+}
+
+static void read_recipients(struct reader *r, const config_setting_t *s, struct config *config)
+{
+	const bool is_many = config_setting_is_array(s) || config_setting_is_list(s);
+	const int n = is_many ? config_setting_length(s) : -1;
+	const char **recipients;
+
+	if (n < 1 || n > N_RECIPIENTS_MAX) {
+		reader_complain(r, s,
+				"archives: recipients must be an array of 1 to %d strings: "
+				"[ \"age1...\", \"ssh-ed25519 ...\" ]; leave it out where archives "
+				"are not encrypted",
+				N_RECIPIENTS_MAX);
+		return;
+	}
+	recipients = t_array(config, const char *, n);
+	for (int i = 0; i < n; i++) {
+		const config_setting_t *one = config_setting_get_elem(s, (unsigned int)i);
+
+		recipients[i] = setting_string(r, one, "archives", "recipients", VALUE_NAME);
+		if (recipients[i] && !is_recipient(recipients[i]))
+			reader_complain(r, one,
+					"archives: recipients: \"%s\" is no public key of age "
+					"(age1..., as age-keygen prints it) or SSH (ssh-ed25519, "
+					"ssh-rsa)",
+					/* A private key, pasted by mistake, is not for a log. */
+					strncasecmp(recipients[i], "AGE-SECRET", 10) == 0
+						? "AGE-SECRET-..."
+						: recipients[i]);
+	}
+	config->recipients = recipients;
+	config->n_recipients = (size_t)n;
+}
+
 /* A group at the top; NULL when it is not there, or no group. */
 static const config_setting_t *top_group(struct reader *r, const config_setting_t *root,
 					 const char *key)
@@ -177,6 +229,9 @@ static void read_groups(struct reader *r, const config_setting_t *root, struct c
 		s = config_setting_get_member(group, "delimiter");
 		if (s)
 			read_delimiter(r, s, &config->delimiter);
+		s = config_setting_get_member(group, "recipients");
+		if (s)
+			read_recipients(r, s, config);
 		if (config->directory && config->directory[0] != '/')
 			reader_complain(r, config_setting_get_member(group, "directory"),
 					"archives: directory \"%s\" does not begin with /",

@@ -45,6 +45,8 @@ struct config {
 	bool bom;
 	bool has_keep;
 	struct period keep;
+	const char *const *recipients; /* of age; n_recipients, 0: archives are not encrypted */
+	size_t n_recipients;
 
 	/* limits */
 	int workers; /* 1 to 16; default 2 */

@@ -56,6 +56,16 @@ static void print_float(FILE *out, const char *key, double value)
 	fprintf(out, "%s = %s%s;\n", key, text, strpbrk(text, ".e") ? "" : ".0");
 }
 
+static void print_strings(FILE *out, const char *const *strings, size_t n)
+{
+	fputs("[ ", out);
+	for (size_t i = 0; i < n; i++) {
+		fputs(i ? ", " : "", out);
+		print_string(out, strings[i]);
+	}
+	fputs(" ]", out);
+}
+
 static void print_groups(FILE *out, const struct config *config)
 {
 	const char delimiter[] = {config->delimiter, '\0'};
@@ -72,6 +82,11 @@ static void print_groups(FILE *out, const struct config *config)
 		period_print(&config->keep, text, sizeof(text));
 		print_setting(out, "\tkeep", text);
 	}
+	if (config->n_recipients > 0) {
+		fputs("\trecipients = ", out);
+		print_strings(out, config->recipients, config->n_recipients);
+		fputs(";\n", out);
+	}
 	fprintf(out, "};\nlimits: {\n\tworkers = %d;\n\tbatch_rows = %d;\n", config->workers,
 		config->batch_rows);
 	duration_ms_print(config->batch_time_ms, text, sizeof(text));
@@ -87,16 +102,6 @@ static void print_groups(FILE *out, const struct config *config)
 	fputs("};\n", out);
 	print_bool(out, "four_eyes", config->four_eyes);
 	print_setting(out, "replay", config->replay_automatic ? "automatic" : NULL);
-}
-
-static void print_strings(FILE *out, const char *const *strings, size_t n)
-{
-	fputs("[ ", out);
-	for (size_t i = 0; i < n; i++) {
-		fputs(i ? ", " : "", out);
-		print_string(out, strings[i]);
-	}
-	fputs(" ]", out);
 }
 
 static void print_rule(FILE *out, const struct column_rule *rule)

@@ -35,6 +35,7 @@ int ctl_subject_delete(struct ctl *ctl, int argc, char **argv);
 int ctl_journal(struct ctl *ctl, int argc, char **argv);
 int ctl_show(struct ctl *ctl, int argc, char **argv);
 int ctl_archive_list(struct ctl *ctl, int argc, char **argv);
+int ctl_archive_delete(struct ctl *ctl, int argc, char **argv);
 int ctl_archive_verify(struct ctl *ctl, int argc, char **argv);
 int ctl_hold_add(struct ctl *ctl, int argc, char **argv);
 int ctl_hold_remove(struct ctl *ctl, int argc, char **argv);

@@ -1,4 +1,6 @@
 /*
+ * archive delete: the SQL function records it, the daemon removes the files; this waits and tells.
+ *
  * archive verify: every file's SHA-256 against SHA256SUMS, and the manifest against both the sums and
  * the journal's row counts.  The journal's path is not trusted: the folder is opened below
  * archives.directory and nowhere else, and its files below the folder, by openat2(2) with
@@ -17,9 +19,14 @@
 #include <openssl/evp.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <time.h>
 
 /* SHA256SUMS and manifest.json are some hundred bytes a table. */
 #define MOST_BYTES ((off_t)16 * 1024 * 1024)
+
+/* How long delete waits for the daemon to remove the files. */
+#define REMOVAL_PATIENCE_MS 5000
+#define REMOVAL_TICK_MS 100
 
 #define HEX 64 /* digits of a SHA-256 */
 #define NAME (HEX + 2) /* where a line of SHA256SUMS has the name: behind two blanks */
@@ -209,7 +216,8 @@ static const char manifest_sql[] =
 	"              THEN format('has %s rows by manifest.json, %s by the journal',\n"
 	"                          coalesce(l.rows::text, 'no'), coalesce(a.rows, 0)) END AS finding\n"
 	"    FROM listed AS l FULL JOIN summed AS s USING (name)\n"
-	"    FULL JOIN journal AS a ON a.name = coalesce(l.name, s.name))\n"
+	"    FULL JOIN journal AS a\n"
+	"      ON a.name = regexp_replace(coalesce(l.name, s.name), '\\.age$', ''))\n"
 	"SELECT f.name, f.finding FROM findings AS f WHERE f.finding IS NOT NULL\n"
 	" UNION ALL\n"
 	"SELECT 'manifest.json', 'belongs to another action' FROM manifest AS m\n"
@@ -297,4 +305,64 @@ int ctl_archive_verify(struct ctl *ctl, int argc, char **argv)
 	}
 	printf("the archive of action %d is whole\n", id);
 	return 0;
+}
+
+static const char removal_sql[] =
+	"SELECT j.archive_removed_at IS NOT NULL AS removed, j.archive_remark, j.host\n"
+	"  FROM retention.archive_journal AS j WHERE j.id = $1::int";
+
+/* Waits until the daemon has removed the files; says so, or why not. */
+static int tell_removal(struct ctl *ctl, const char *id)
+{
+	static const struct timespec tick = {.tv_nsec = REMOVAL_TICK_MS * 1000000L};
+	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
+	const char *host = NULL;
+
+	for (int waited_ms = 0; waited_ms < REMOVAL_PATIENCE_MS; waited_ms += REMOVAL_TICK_MS) {
+		AUTO(error) struct error err = {0};
+		AUTO(result) PGresult *res = NULL;
+
+		if (!db_query(ctl->db, removal_sql, 1, &id, &res, &err))
+			return ctl_failed(&err);
+		if (db_bool(res, 0, "removed")) {
+			printf("its files are gone\n");
+			return 0;
+		}
+		if (db_text(res, 0, "archive_remark")) {
+			(void)fail(&err, ERR_CONFIG,
+				   "the archive of action %s is deleted, but its files are not: %s",
+				   id, db_text(res, 0, "archive_remark"));
+			return ctl_failed(&err);
+		}
+		if (!host)
+			host = t_strdup(ctx, db_text(res, 0, "host") ? db_text(res, 0, "host")
+								     : "its host");
+		(void)nanosleep(&tick, NULL); /* early is fine */
+	}
+	printf("the daemon on %s has still to remove its files: is retentiond running there?\n",
+	       host);
+	return 0;
+}
+
+int ctl_archive_delete(struct ctl *ctl, int argc, char **argv)
+{
+	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
+	AUTO(result) PGresult *res = NULL;
+	AUTO(error) struct error err = {0};
+	const char *value;
+	int id;
+
+	if (ctl_option(ctl, argc, argv, ctl_no_options) != -1)
+		return 2;
+	id = ctl_action_id(ctl, argc, argv);
+	if (id == 0)
+		return 2;
+	value = t_printf(ctx, "%d", id);
+	if (!ctl_open(ctl))
+		return 1;
+	if (!ctl_call(ctl, "SELECT retention.delete_archive($1::int)", 1, &value, &res, &err))
+		return ctl_failed(&err);
+	printf("the archive of action %d is deleted\n", id);
+	(void)fflush(stdout); /* said before the wait; checked at the end */
+	return tell_removal(ctl, value);
 }

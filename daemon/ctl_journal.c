@@ -108,6 +108,7 @@ static const char record_sql[] =
 	"       CASE WHEN j.finished_at IS NULL AND j.frozen_at IS NOT NULL THEN %s END\n"
 	"         AS candidates_left, j.waiting, j.finished_at, j.counters - 'rows' AS counters,\n"
 	"       j.archive_path, j.archive_bytes, j.archive_deleted_at, j.archive_deleted_by,\n"
+	"       j.archive_removed_at, j.archive_remark,\n"
 	"       j.error, j.host, j.system_identifier\n"
 	"  FROM retention.archive_journal AS j WHERE j.id = $1::int";
 

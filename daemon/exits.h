@@ -3,11 +3,12 @@
  *
  *	retention-job --config-fd N --status-fd M --host NAME --job ID [--once]
  *	retention-job --config-fd N --status-fd M --check
+ *	retention-job --config-fd N --status-fd M --host NAME --tidy
  *
  * Lines, each ended by a newline, text never holding one:
  *	progress DONE DUE ETA_SECONDS	-1: not known yet
  *	waiting TEXT			what the job waits for; "waiting" alone: nothing any more
- *	complaint TEXT			--check: one thing that is wrong with the model
+ *	complaint TEXT			one thing that is wrong, with the model or an archive
  *	note TEXT			how it ended, for the log and STATUS=
  */
 #ifndef RETENTION_EXITS_H
@@ -22,7 +23,7 @@ enum job_exit {
 	JOB_STOPPED = 4, /* SIGTERM: resumable */
 	JOB_SAVED = 5, /* listed, and waits for a person's validation */
 	JOB_TAKEN = 6, /* another daemon holds it, or it has ended meanwhile */
-	JOB_AWAY = 7, /* --check, --once: the database could not be reached */
+	JOB_AWAY = 7, /* --check, --tidy, --once: the database could not be reached */
 };
 
 #endif

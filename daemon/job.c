@@ -17,6 +17,7 @@
 #include "job_run.h"
 
 #include "check.h"
+#include "crypt.h"
 #include "failpoint.h"
 #include "ledger_check.h"
 #include "mem.h"
@@ -55,7 +56,7 @@ static void close_control(struct job *j)
  * Clocks.  The database's decides what is due; a host whose clock differs by minutes, or a database
  * whose clock stands before what its journal has recorded, is a server restored or set wrong.
  */
-static bool check_clocks(struct job *j, struct error *err)
+bool job_check_clocks(struct db *db, struct error *err)
 {
 	static const char sql[] =
 		"SELECT extract(epoch FROM clock_timestamp())::bigint AS now,\n"
@@ -65,7 +66,7 @@ static bool check_clocks(struct job *j, struct error *err)
 	AUTO(result) PGresult *res = NULL;
 	int64_t now, newest;
 
-	if (!db_query(j->db, sql, 0, NULL, &res, err))
+	if (!db_query(db, sql, 0, NULL, &res, err))
 		return false;
 	now = db_int(res, 0, "now");
 	newest = db_int(res, 0, "newest");
@@ -119,7 +120,8 @@ static bool check_model(struct job *j, struct error *err)
 		return c.n > 0 ? refuse(j, &c, err) : false;
 	j->batch.plan = j->plan;
 	job_name_files(j);
-	return true;
+	return j->n_files == 0 || config->n_recipients == 0 ||
+	       crypt_check(config->recipients, config->n_recipients, err);
 }
 
 static bool reload_row(struct job *j, struct error *err)
@@ -453,7 +455,7 @@ static bool begin(struct job *j, bool *ret_go, enum job_exit *ret_exit, struct e
 		return false;
 	if (elsewhere)
 		return true;
-	if (!check_clocks(j, err) || !check_model(j, err))
+	if (!job_check_clocks(j->db, err) || !check_model(j, err))
 		return false;
 	if (strcmp(j->row.status, "saved") == 0) {
 		const bool listed = j->row.frozen;
@@ -532,90 +534,4 @@ enum job_exit job_run(const struct job_opts *opts)
 		away_ms += backoff_ms;
 		backoff_ms = backoff_ms * 2 < BACKOFF_MAX_MS ? backoff_ms * 2 : BACKOFF_MAX_MS;
 	}
-}
-
-/* The type of the contact's key, by which place_hold writes a key as the table does. */
-static const char *contact_key_type(struct db *db, const struct config *config, void *ctx,
-				    struct error *err)
-{
-	AUTO(complaints) struct complaints c = {0};
-	const struct table *t = config->model.contact;
-	struct catalog *catalog = NULL;
-
-	if (!catalog_read(db, &config->model, ctx, &catalog, &c, err))
-		return NULL;
-	return catalog_column(&catalog->relations[t->index], t->key)->type;
-}
-
-/*
- * A database that was restored from an older backup has forgotten erasures that the ledger's file
- * knows.  That refuses nothing here (a reload must still be possible): it is said loudly, and what is
- * in retention.replay keeps the SQL functions from giving out anything but the replay.
- */
-static bool check_ledger(const struct job_opts *opts, struct db *db, struct error *err)
-{
-	AUTO(ledger) struct ledger *ledger = NULL;
-	AUTO(char_p) char *text = NULL;
-	AUTO(error) struct error busy = {0};
-	int64_t ahead = 0;
-
-	if (!ledger_check_open(db, opts->config->directory, false, &ledger, err))
-		return false;
-	if (!ledger) /* nothing was ever erased, or on another host: the job that erases makes it */
-		return true;
-	if (!ledger_check(db, ledger, &ahead, err))
-		return false;
-	if (ahead == 0)
-		return true;
-	if (asprintf(&text,
-		     "the database was restored from a backup: it has forgotten %" PRId64
-		     " erasures that \"%s/" LEDGER_FILE "\" knows; no policy runs until %s",
-		     ahead, opts->config->directory,
-		     opts->config->replay_automatic
-			     ? "they are replayed, which begins now"
-			     : "retentionctl replay has erased them again") < 0)
-		must_alloc(NULL);
-	report_complaint(opts->report, text);
-	if (opts->config->replay_automatic && /* refused where one is under way already */
-	    !db_exec(db, "SELECT retention.replay_ledger('automatic')", &busy) && !db_alive(db))
-		return fail(err, busy.class, "%s", busy.text);
-	return true;
-}
-
-static bool check_and_configure(const struct job_opts *opts, struct db *db, struct complaints *c,
-				struct error *err)
-{
-	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
-	const char *type;
-
-	if (!check_config(db, opts->config, c, err))
-		return false;
-	type = contact_key_type(db, opts->config, ctx, err);
-	return type && journal_configure(db, opts->config, type, err) &&
-	       check_ledger(opts, db, err);
-}
-
-enum job_exit job_check(const struct job_opts *opts)
-{
-	const struct db_opts db_opts = worker_db_opts(opts->config, 30000);
-	AUTO(complaints) struct complaints c = {0};
-	AUTO(error) struct error err = {0};
-	AUTO(db) struct db *db = NULL;
-
-	if (db_open(&db_opts, &db, &err)) {
-		stop_watch(opts->stop, CONTROL_SLOT, db_conn(db));
-		if (check_and_configure(opts, db, &c, &err))
-			return JOB_DONE;
-		stop_watch(opts->stop, CONTROL_SLOT, NULL);
-	}
-	for (size_t i = 0; i < c.n; i++)
-		report_complaint(opts->report, c.lines[i]);
-	if (c.n > 0)
-		return JOB_REFUSED;
-	if (err.class == ERR_ENVIRONMENT || err.class == ERR_BUSY) {
-		report_note(opts->report, err.text);
-		return JOB_AWAY;
-	}
-	report_complaint(opts->report, err.text);
-	return JOB_REFUSED;
 }

@@ -1,10 +1,11 @@
 /*
  * The end of a job.  Each line can be repeated after a crash: joining starts from the committed
- * lengths, the manifest is the mark that joining is over, the renamed folder that sealing is, the
- * journal's status that all is.
+ * lengths, the manifest is the mark that joining is over (and encrypting, whose own mark is an earlier
+ * one: archive_encrypt.c), the renamed folder that sealing is, the journal's status that all is.
  */
 #include "job_run.h"
 
+#include "archive_encrypt.h"
 #include "failpoint.h"
 #include "ledger_check.h"
 #include "manifest.h"
@@ -58,7 +59,29 @@ static bool committed(struct job *j, int workers, int64_t *bytes, int64_t *rows,
 	return true;
 }
 
-static bool write_manifest(struct job *j, const int64_t *sizes, const int64_t *rows, int workers,
+/* How the joined files are kept. */
+struct kept {
+	const int64_t *sizes; /* n_files, of the joined files */
+	const char *const *recipients;
+	size_t n_recipients; /* 0: as they are */
+	const struct encrypted_file *encrypted; /* n_files, where there are recipients */
+};
+
+/* Its name, length and digest, encrypted or not. */
+static bool describe_kept(struct job *j, const struct kept *kept, size_t i, struct manifest_file *f,
+			  struct error *err)
+{
+	f->name = j->files[i].name;
+	f->bytes = kept->n_recipients > 0 ? kept->encrypted[i].bytes : kept->sizes[i];
+	if (kept->n_recipients > 0) {
+		f->name = t_printf(j->ctx, "%s.age", f->name);
+		f->plain_sha256 = kept->encrypted[i].plain_sha256;
+		f->plain_bytes = kept->encrypted[i].plain_bytes;
+	}
+	return archive_digest(j->opts->config->directory, j->archive_name, f->name, f->sha256, err);
+}
+
+static bool write_manifest(struct job *j, const struct kept *kept, const int64_t *rows, int workers,
 			   struct error *err)
 {
 	struct manifest_file *files = t_array(j->ctx, struct manifest_file, j->n_files + 1);
@@ -72,6 +95,8 @@ static bool write_manifest(struct job *j, const int64_t *sizes, const int64_t *r
 		.database_system = j->batch.system,
 		.delimiter = config->delimiter,
 		.bom = config->bom,
+		.recipients = kept->recipients,
+		.n_recipients = kept->n_recipients,
 		.files = files,
 		.n_files = j->n_files,
 	};
@@ -80,16 +105,13 @@ static bool write_manifest(struct job *j, const int64_t *sizes, const int64_t *r
 		const struct step *s = j->archived[i];
 
 		files[i] = (struct manifest_file){
-			.name = s->file,
 			.table = t_printf(j->ctx, "%s.%s", s->table->schema, s->table->table),
 			.columns = s->columns,
 			.n_columns = s->n_columns,
-			.bytes = sizes[i],
 		};
 		for (int w = 0; w < workers; w++)
 			files[i].rows += rows[(size_t)w * j->n_files + i];
-		if (!archive_digest(config->directory, j->archive_name, s->file, files[i].sha256,
-				    err))
+		if (!describe_kept(j, kept, i, &files[i], err))
 			return false;
 	}
 	return archive_write_file(config->directory, j->archive_name, "SHA256SUMS",
@@ -98,35 +120,63 @@ static bool write_manifest(struct job *j, const int64_t *sizes, const int64_t *r
 				  manifest_json(j->ctx, &m), err);
 }
 
-/* Has an earlier try got as far as the manifest?  Then the joined files are on the disk. */
-static bool has_manifest(const struct job *j)
+/*
+ * Has an earlier try got as far as the manifest?  Then the joined files are on the disk.  A manifest
+ * without the files that it speaks of is not ours: nothing is skipped for it.
+ */
+static bool has_manifest(const struct job *j, int workers, const int64_t *bytes)
 {
+	const char *directory = j->opts->config->directory;
 	AUTO(char_p) char *path = NULL;
 
-	if (asprintf(&path, "%s/%s.partial/manifest.json", j->opts->config->directory,
-		     j->archive_name) < 0)
+	if (asprintf(&path, "%s/%s.partial/manifest.json", directory, j->archive_name) < 0)
 		must_alloc(NULL);
-	return access(path, F_OK) == 0;
+	return access(path, F_OK) == 0 &&
+	       (archive_is_joined(directory, j->archive_name, j->files, j->n_files, workers,
+				  bytes) ||
+		archive_is_encrypted(directory, j->archive_name, j->files, j->n_files));
+}
+
+/* What was begun under some recipients is ended under them, whatever the configuration says by now. */
+static bool join_and_encrypt(struct job *j, int workers, const int64_t *bytes, struct kept *ret,
+			     struct error *err)
+{
+	const struct config *config = j->opts->config;
+	int64_t *sizes = t_array(j->ctx, int64_t, j->n_files + 1);
+	struct encrypted_file *encrypted = t_array(j->ctx, struct encrypted_file, j->n_files + 1);
+	const char *const *recipients = NULL;
+	size_t n = 0;
+
+	if (!archive_encryption_begun(config->directory, j->archive_name, j->ctx, &recipients, &n,
+				      err))
+		return false;
+	if (n == 0) {
+		recipients = config->recipients;
+		n = config->n_recipients;
+		if (!archive_join(config->directory, j->archive_name, j->files, j->n_files, workers,
+				  bytes, sizes, err))
+			return false;
+		failpoint("finish-after-join");
+	}
+	*ret = (struct kept){.sizes = sizes,
+			     .recipients = recipients,
+			     .n_recipients = n,
+			     .encrypted = encrypted};
+	return n == 0 || archive_encrypt(config->directory, j->archive_name, j->files, j->n_files,
+					 recipients, n, encrypted, err);
 }
 
 static bool seal(struct job *j, int workers, const int64_t *bytes, const int64_t *rows,
 		 struct error *err)
 {
 	const struct config *config = j->opts->config;
-	int64_t *sizes = t_array(j->ctx, int64_t, j->n_files + 1);
+	struct kept kept;
 
 	if (archive_is_finished(config->directory, j->archive_name))
 		return true;
-	/* A manifest without the files that it speaks of is not ours: nothing is skipped for it. */
-	if (!has_manifest(j) || !archive_is_joined(config->directory, j->archive_name, j->files,
-						   j->n_files, workers, bytes)) {
-		if (!archive_join(config->directory, j->archive_name, j->files, j->n_files, workers,
-				  bytes, sizes, err))
-			return false;
-		failpoint("finish-after-join");
-		if (!write_manifest(j, sizes, rows, workers, err))
-			return false;
-	}
+	if (!has_manifest(j, workers, bytes) && (!join_and_encrypt(j, workers, bytes, &kept, err) ||
+				 !write_manifest(j, &kept, rows, workers, err)))
+		return false;
 	failpoint("finish-after-manifest");
 	return archive_seal(config->directory, j->archive_name, j->files, j->n_files, workers, err);
 }

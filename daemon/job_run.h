@@ -26,6 +26,9 @@ struct job {
 	struct ledger *ledger; /* NULL: an export, or not open yet */
 };
 
+/* The host's clock against the database's, and that against the journal; CONFIG: one is wrong. */
+bool job_check_clocks(struct db *db, struct error *err);
+
 /* Names, per step, of the rows of retention.archive_file; and the files of the archive. */
 void job_name_files(struct job *j);
 

@@ -9,13 +9,16 @@
 #include <stdbool.h>
 
 struct manifest_file {
-	const char *name; /* "contact.csv" */
+	const char *name; /* "contact.csv", "contact.csv.age" */
 	const char *table; /* "crm.contact" */
 	const char *const *columns;
 	size_t n_columns;
 	int64_t rows;
 	int64_t bytes;
 	char sha256[65];
+	/* Of an encrypted file, what it was before; else NULL and 0. */
+	const char *plain_sha256;
+	int64_t plain_bytes;
 };
 
 struct manifest {
@@ -27,6 +30,8 @@ struct manifest {
 	const char *database_system; /* the server's system identifier */
 	char delimiter;
 	bool bom;
+	const char *const *recipients; /* of age; n_recipients, 0: not encrypted */
+	size_t n_recipients;
 	const struct manifest_file *files;
 	size_t n_files;
 };

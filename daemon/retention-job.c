@@ -5,6 +5,7 @@
 #include "job.h"
 #include "log.h"
 #include "mem.h"
+#include "tidy.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -17,6 +18,7 @@ struct options {
 	int status_fd;
 	int job;
 	bool check;
+	bool tidy;
 	bool once;
 	const char *host;
 };
@@ -39,6 +41,7 @@ static bool parse_options(int argc, char **argv, struct options *o)
 		{"host", required_argument, NULL, 'h'},
 		{"job", required_argument, NULL, 'j'},
 		{"check", no_argument, NULL, 'k'},
+		{"tidy", no_argument, NULL, 't'},
 		{"once", no_argument, NULL, 'o'},
 		{NULL, 0, NULL, 0},
 	};
@@ -62,6 +65,9 @@ static bool parse_options(int argc, char **argv, struct options *o)
 		case 'k':
 			o->check = true;
 			break;
+		case 't':
+			o->tidy = true;
+			break;
 		case 'o':
 			o->once = true;
 			break;
@@ -69,7 +75,8 @@ static bool parse_options(int argc, char **argv, struct options *o)
 			return false;
 		}
 	}
-	return optind == argc && o->config_fd >= 0 && (o->check || (o->job > 0 && o->host));
+	return optind == argc && o->config_fd >= 0 &&
+	       (o->check || (o->host && (o->job > 0 || o->tidy)));
 }
 
 int main(int argc, char **argv)
@@ -85,8 +92,11 @@ int main(int argc, char **argv)
 		log_err("retention-job is started by retentiond, not by hand");
 		return JOB_USAGE;
 	}
+	/* Neither is for age. */
 	if (o.status_fd >= 0)
-		(void)fcntl(o.status_fd, F_SETFD, FD_CLOEXEC); /* nothing is started from here */
+		(void)fcntl(o.status_fd, F_SETFD,
+			    FD_CLOEXEC); /* a descriptor that was handed to us */
+	(void)fcntl(o.config_fd, F_SETFD, FD_CLOEXEC); /* likewise */
 	opts = (struct job_opts){.host = o.host,
 				 .id = o.job,
 				 .once = o.once,
@@ -98,5 +108,5 @@ int main(int argc, char **argv)
 			report_complaint(opts.report, c.lines[i]);
 		return JOB_REFUSED;
 	}
-	return (int)(o.check ? job_check(&opts) : job_run(&opts));
+	return (int)(o.check ? job_check(&opts) : o.tidy ? tidy_run(&opts) : job_run(&opts));
 }

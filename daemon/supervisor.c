@@ -10,6 +10,8 @@
  * in archive_journal what can run (dispatch.c).  Both are asked for when the connection comes up, on
  * NOTIFY, when a child has ended, after a reload, and each minute in case a NOTIFY was lost.
  *
+ * Archives that were deleted or have expired are removed by a child, too (caretaker.c).
+ *
  * A child may die at any time: SIGCHLD tells, its batch rolls back, and the database, asked again,
  * says what is left to do.  The connection may be lost at any time: children have connections of
  * their own and wait by themselves; nothing new is started until it is back.  We may die at any
@@ -28,6 +30,7 @@
  */
 #include "supervisor.h"
 
+#include "caretaker.h"
 #include "clock.h"
 #include "dispatch.h"
 #include "log.h"
@@ -62,6 +65,7 @@ struct supervisor {
 	struct pgwatch *watch;
 	struct clock *clock;
 	struct dispatch *dispatch;
+	struct caretaker *caretaker;
 
 	struct config *config; /* in force */
 	int64_t loaded_at;
@@ -157,7 +161,8 @@ static void become_ready(struct supervisor *s)
 
 static void end_when_alone(struct supervisor *s)
 {
-	if (!precheck_busy(s->check) && !dispatch_busy(s->dispatch))
+	if (!precheck_busy(s->check) && !dispatch_busy(s->dispatch) &&
+	    !caretaker_busy(s->caretaker))
 		(void)event_base_loopbreak(s->base); /* a flag: cannot fail */
 }
 
@@ -171,6 +176,7 @@ static void stop(struct supervisor *s, int status)
 	notify_stopping(s->notify);
 	tell_status(s);
 	dispatch_stop(s->dispatch, false);
+	caretaker_stop(s->caretaker, false);
 	precheck_stop(s->check);
 	arm(s->stop_timer, STOP_S);
 	end_when_alone(s);
@@ -286,6 +292,7 @@ static void forget_database(struct supervisor *s)
 {
 	s->schema_good = false;
 	s->policies_asked = false;
+	caretaker_want(s->caretaker);
 	dispatch_allow(s->dispatch, false);
 	clock_set(s->clock, s->config, s->watch);
 }
@@ -324,8 +331,11 @@ static void on_down(void *arg, const char *why)
 
 static void on_notify(void *arg, const char *payload)
 {
-	(void)payload; /* whatever it was: what can run is asked for */
-	proceed(arg);
+	struct supervisor *s = arg;
+
+	if (strncmp(payload, "archive_deleted ", strlen("archive_deleted ")) == 0)
+		caretaker_want(s->caretaker);
+	proceed(s); /* whatever it was: what can run is asked for */
 }
 
 static void connect_database(struct supervisor *s)
@@ -344,6 +354,8 @@ static void proceed(struct supervisor *s)
 {
 	if (s->stopping || !pgwatch_up(s->watch))
 		return;
+	if (s->schema_good)
+		caretaker_proceed(s->caretaker, s->config);
 	if (!s->schema_good) {
 		pgwatch_query(s->watch, precheck_schema_sql, 0, NULL, on_schema, s, 0);
 	} else if (s->model == MODEL_GOOD) {
@@ -365,7 +377,8 @@ static void on_idle(void *arg)
 {
 	struct supervisor *s = arg;
 
-	if (!s->once || s->stopping || !clock_settled(s->clock) || s->model != MODEL_GOOD)
+	if (!s->once || s->stopping || !clock_settled(s->clock) || s->model != MODEL_GOOD ||
+	    !caretaker_settled(s->caretaker))
 		return;
 	if (s->ran && *s->remark) {
 		/* A replay may have mended it. */
@@ -415,6 +428,17 @@ static void on_job_ended(void *arg, bool good)
 	} else if (!s->once && s->policies_asked) {
 		clock_retry(s->clock); /* an occurrence may have been put off for this pass */
 	}
+}
+
+static void on_tidied(void *arg, bool good)
+{
+	struct supervisor *s = arg;
+
+	s->failed = s->failed || !good;
+	if (s->stopping)
+		end_when_alone(s);
+	else
+		proceed(s);
 }
 
 static void on_dispatch_trouble(void *arg, const char *why)
@@ -510,6 +534,7 @@ static void on_sigterm(evutil_socket_t fd, short what, void *arg)
 	if (s->stopping) {
 		log_warn("asked to stop again: jobs are killed, which rolls their batches back");
 		dispatch_stop(s->dispatch, true);
+		caretaker_stop(s->caretaker, true);
 		return;
 	}
 	log_event(LOG_INFO, KIND_STOPPED, NULL, "stopping");
@@ -523,6 +548,7 @@ static void on_stop_timer(evutil_socket_t fd, short what, void *arg)
 	(void)fd, (void)what; /* a timer */
 	log_warn("a job has not stopped within 4 s: it is killed, which rolls its batch back");
 	dispatch_stop(s->dispatch, true);
+	caretaker_stop(s->caretaker, true);
 }
 
 static void on_sigusr1(evutil_socket_t fd, short what, void *arg)
@@ -594,6 +620,7 @@ static void supervisor_free(struct supervisor *s)
 	children_free(s->children);
 	precheck_free(s->check);
 	dispatch_free(s->dispatch);
+	caretaker_free(s->caretaker);
 	clock_free(s->clock);
 	notify_free(s->notify);
 	for (int i = 0; i < SIGNALS; i++)
@@ -620,6 +647,7 @@ int supervisor_run(const struct supervisor_opts *opts)
 							    .on_idle = on_idle,
 							    .on_trouble = on_dispatch_trouble,
 							    .arg = &s};
+	const struct caretaker_handlers caretaker_handlers = {.on_ended = on_tidied, .arg = &s};
 	const struct precheck_handlers check_handlers = {
 		.on_complaint = on_check_complaint, .on_end = on_check_end, .arg = &s};
 
@@ -636,6 +664,7 @@ int supervisor_run(const struct supervisor_opts *opts)
 	s.clock = clock_new(s.base, &clock_handlers, s.once);
 	s.check = precheck_new(s.base, s.children, CHECK_MS, &check_handlers);
 	s.dispatch = dispatch_new(s.base, s.children, &dispatch_handlers, s.once);
+	s.caretaker = caretaker_new(s.children, &caretaker_handlers);
 	connect_database(&s);
 	dispatch_set(s.dispatch, s.config, s.watch, false);
 	forget_database(&s);

@@ -129,6 +129,8 @@ def action(pg, db, status="saved", listed=True, kind="export", candidates=4):
     (("show",), "the number of one action is needed"),
     (("show", "1.5"), '"1.5" is no number of an action'),
     (("archive", "verify"), "the number of one action is needed"),
+    (("archive", "delete"), "the number of one action is needed"),
+    (("archive", "delete", "x"), '"x" is no number of an action'),
     (("archive", "list", "5"), '"5" is not expected here'),
     (("hold", "add", "7"), "one contact's key and --reason are needed"),
     (("hold", "add", "--reason", "r"), "one contact's key and --reason are needed"),
@@ -155,7 +157,7 @@ def test_help():
     assert (done.returncode, done.stderr) == (0, "")
     commands = re.findall(r"^  ([a-z]+(?: (?:list|verify|add|remove|export|anonymize|delete))?)\b(?! *,)", done.stdout, re.M)
     assert commands == ["migrate", "policies", "save", "validate", "cancel", "preview", "journal", "show",
-                        "archive list", "archive verify", "hold add", "hold remove", "hold list", "replay",
+                        "archive list", "archive verify", "archive delete", "hold add", "hold remove", "hold list", "replay",
                         "subject export", "subject anonymize", "subject delete"]
     for command in commands:
         done = run(*command.split(), "--help")

@@ -66,10 +66,11 @@ pg -d crm -c "GRANT retention_daemon TO retentiond" -c "GRANT USAGE ON SCHEMA cr
 # --- the configuration ---
 install -d /etc/retentiond/models
 install -m 644 /mnt/conf/models/crm.conf /etc/retentiond/models/crm.conf
+age-keygen -o /run/key 2>/dev/null
 config() {
 	cat >/etc/retentiond/retentiond.conf <<CONF
 database: { conninfo = "host=/run/pg dbname=crm user=retentiond"; timezone = "Europe/Paris"; };
-archives: { directory = "/var/lib/retentiond/archives"; };
+archives: { directory = "/var/lib/retentiond/archives"; recipients = [ "$(age-keygen -y /run/key)" ]; };
 limits: { max_share = 1.0; };
 @include "models/crm.conf"
 policies = ( { name = "$1"; action = "delete_contacts"; depth = "$2"; schedule = "monthly"; archive = "full"; } );
@@ -116,7 +117,13 @@ erased() { is "$(pg -d crm -c "SELECT status FROM retention.archive_journal WHER
 ok "a pass deletes in the sandbox" until_true 20 erased
 archive=$(pg -d crm -c "SELECT archive_path FROM retention.archive_journal WHERE id = $policy")
 ok "the archive verifies" sh -c "cd '$archive' && sha256sum -c SHA256SUMS"
-ok "it is the daemon's alone" is "$(stat -c '%U %a' "$archive" "$archive/contact.csv" | tr '\n' ' ')" "retentiond 700 retentiond 600 "
+ok "it is the daemon's alone" is "$(stat -c '%U %a' "$archive" "$archive/contact.csv.age" | tr '\n' ' ')" "retentiond 700 retentiond 600 "
+
+ok "it was encrypted in the sandbox" sh -c "age -d -i /run/key '$archive/contact.csv.age' | head -n 1 | grep -q id"
+ok "nothing of it is plain" is "$(find /var/lib/retentiond/archives -name '*.csv*' ! -name '*.age')" ""
+pg -d crm -c "SELECT retention.delete_archive($policy)" >/dev/null
+gone() { [ ! -e "$archive" ] && [ ! -e "$archive.deleted" ] && is "$(pg -d crm -c "SELECT archive_removed_at IS NOT NULL FROM retention.archive_journal WHERE id = $policy")" t; }
+ok "it is removed when it was deleted" until_true 20 gone
 
 # --- journald's fields ---
 journalctl --sync
