@@ -41,12 +41,12 @@ ALL_LDFLAGS = -pthread $(LDFLAGS) $(if $(filter sanitize,$(VARIANT)),-fsanitize=
 comma := ,
 
 UNDER = error log units schedule model config config_text config_setting config_model config_print
-RETENTIOND = retentiond supervisor dispatch caretaker precheck child pgwatch clock notify $(UNDER)
+RETENTIOND = retentiond supervisor supervisor_state dispatch caretaker precheck child pgwatch clock notify $(UNDER)
 JOB = retention-job job job_check job_finish worker batch keys throttle stop report check catalog catalog_check \
-	plan plan_due fate sql archive archive_encrypt archive_remove crypt tidy manifest ledger ledger_check \
+	plan plan_due plan_guard fate sql archive archive_encrypt archive_remove crypt tidy manifest ledger ledger_check \
 	journal db failpoint $(UNDER)
 CTL = retentionctl ctl_migrate ctl_action ctl_journal ctl_archive ctl_policy ctl_hold ctl_preview ctl_subject \
-	output migrations check catalog catalog_check plan plan_due plan_walk fate sql db $(UNDER)
+	output migrations check catalog catalog_check plan plan_due plan_guard plan_walk fate sql db $(UNDER)
 PROGRAMS = $(B)/retentiond $(B)/retention-job $(B)/retentionctl
 
 all: $(PROGRAMS)

@@ -203,9 +203,10 @@ bool archive_writer_open(const char *directory, const char *name, int worker,
 	if (asprintf(&w->path, "%s/%s.partial", directory, name) < 0)
 		must_alloc(NULL);
 	if (w->folder < 0)
-		return fail_errno(err, errno == ENOENT ? ERR_CONFIG : ERR_ENVIRONMENT,
-				  "cannot open the folder \"%s\", which holds rows that were erased",
-				  w->path);
+		return fail_errno(
+			err, errno == ENOENT ? ERR_CONFIG : ERR_ENVIRONMENT,
+			"cannot open the folder \"%s\", which holds rows that were erased",
+			w->path);
 	for (size_t i = 0; i < n; i++)
 		if (!open_segment(w, i, committed_bytes[i], err))
 			return false;

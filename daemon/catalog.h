@@ -69,6 +69,9 @@ bool catalog_read(struct db *db, const struct model *model, void *ctx, struct ca
 /* The rest of "Fail closed": unclassified columns, rules that cannot be, foreign keys, indexes. */
 void catalog_check(const struct model *model, const struct catalog *catalog, struct complaints *c);
 
+/* Does it act by itself (CASCADE, SET NULL, SET DEFAULT) where another one would refuse? */
+bool catalog_key_is_silent(const struct foreign_key *key);
+
 /* NULL when the table has no such column. */
 const struct column *catalog_column(const struct relation *relation, const char *name);
 

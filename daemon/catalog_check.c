@@ -306,7 +306,7 @@ static bool loses_rows(const struct model *model, const struct catalog *catalog,
 	return false;
 }
 
-static bool is_silent(const struct foreign_key *k)
+bool catalog_key_is_silent(const struct foreign_key *k)
 {
 	return k->on_delete != 'a' && k->on_delete != 'r';
 }
@@ -323,12 +323,12 @@ static bool name_is_covered(const struct model *model, const struct catalog *cat
 	for (size_t i = 0; i < model->n_tables; i++) {
 		const struct table *t = &model->tables[i];
 		const enum fate fate = fate_of(t, action, ARCHIVE_NONE);
-		const bool all = !is_silent(k) || (t->of == loser && !t->where);
+		const bool all = !catalog_key_is_silent(k) || (t->of == loser && !t->where);
 
 		if (link_covers(catalog, t, k) && all &&
 		    (fate == FATE_DELETE || fate == FATE_DETACH))
 			return true;
-		if (!is_silent(k) && reverse_link_covers(catalog, t, k) &&
+		if (!catalog_key_is_silent(k) && reverse_link_covers(catalog, t, k) &&
 		    fate_of(t->of, action, ARCHIVE_NONE) == FATE_DELETE)
 			return true;
 		/* kept, and the key itself lets go of the row */
@@ -360,7 +360,7 @@ static void check_key(const struct model *model, const struct catalog *catalog,
 	if (!t)
 		return;
 	/* A second key among mapped tables that refuses by itself: the server guards each row. */
-	for (size_t i = 0; !is_silent(k) && i < model->n_tables; i++)
+	for (size_t i = 0; !catalog_key_is_silent(k) && i < model->n_tables; i++)
 		if (catalog->relations[i].oid == k->from_oid &&
 		    fate_of(&model->tables[i], action, ARCHIVE_NONE) == FATE_DELETE)
 			return;
@@ -369,7 +369,7 @@ static void check_key(const struct model *model, const struct catalog *catalog,
 		 "there with %s; map %s in the model, with of = \"%s\", by = \"%s\"%s",
 		 t->name, action_name(action), t->schema, t->table, k->name, k->from_name,
 		 k->column, on_delete_words(k->on_delete), k->from_name, t->name, k->column,
-		 is_silent(k) ? " and no where, or make the key NO ACTION" : "");
+		 catalog_key_is_silent(k) ? " and no where, or make the key NO ACTION" : "");
 }
 
 /* The table under whose name a missing index can be allowed. */

@@ -175,7 +175,7 @@ static bool seal(struct job *j, int workers, const int64_t *bytes, const int64_t
 	if (archive_is_finished(config->directory, j->archive_name))
 		return true;
 	if (!has_manifest(j, workers, bytes) && (!join_and_encrypt(j, workers, bytes, &kept, err) ||
-				 !write_manifest(j, &kept, rows, workers, err)))
+						 !write_manifest(j, &kept, rows, workers, err)))
 		return false;
 	failpoint("finish-after-manifest");
 	return archive_seal(config->directory, j->archive_name, j->files, j->n_files, workers, err);

@@ -6,6 +6,7 @@
 
 #include "mem.h"
 #include "plan_due.h"
+#include "plan_guard.h"
 #include "sql.h"
 
 static const char keys_mark[] = {PLAN_KEYS, '\0'};
@@ -112,17 +113,12 @@ static char *selection(const struct builder *b, const struct table *t, const cha
 			t->where ? t->where : "", t->where ? "\n)" : "");
 }
 
-static bool is_silent(const struct foreign_key *k)
-{
-	return k->on_delete != 'a' && k->on_delete != 'r';
-}
-
 /* Would a row that a client attaches to t's meanwhile vanish with them, or lose its link? */
 static bool attaches_silently(const struct builder *b, const struct table *t)
 {
 	for (size_t i = 0; i < b->catalog->n_keys; i++)
 		if (b->catalog->keys[i].to_oid == relation_of(b, t)->oid &&
-		    is_silent(&b->catalog->keys[i]))
+		    catalog_key_is_silent(&b->catalog->keys[i]))
 			return true;
 	return false;
 }
@@ -461,97 +457,6 @@ static bool build_steps(struct builder *b, struct complaints *c)
 	return c->n == 0;
 }
 
-/* The contacts' values that requests point at: $1 itself, where that is the key. */
-static char *request_links(const struct builder *b)
-{
-	const struct table *c = b->model->contact, *r = b->model->request;
-	const char *column = model_parent_column(r);
-	const char *type = plan_type(b->catalog, r, r->by);
-
-	if (strcmp(column, c->key) == 0)
-		return t_printf(b->ctx, "$1::%s[]", type);
-	return t_printf(b->ctx, "ARRAY(SELECT %s::%s FROM %s AS c WHERE %s = ANY (%s))",
-			plan_column(b->ctx, "c", column), type,
-			sql_table(b->ctx, c->schema, c->table), plan_column(b->ctx, "c", c->key),
-			array_cast(b, c, c->key, "$1"));
-}
-
-/*
- * A request that somebody is changing right now may be reopened, redated or on its way to another
- * contact, and its lock says nothing to the contact's: so they are locked too, before the re-check.
- * A contact of which one cannot be had, or has just moved, is left for a later sweep.
- */
-static char *lock_requests(const struct builder *b)
-{
-	const struct table *c = b->model->contact, *r = b->model->request;
-	const char *by = plan_column(b->ctx, "t", r->by);
-	const char *rows =
-		t_printf(b->ctx, "%s AS t WHERE %s = ANY (%s)%s%s%s",
-			 sql_table(b->ctx, r->schema, r->table), by, request_links(b),
-			 r->where ? " AND (" : "", r->where ? r->where : "", r->where ? "\n)" : "");
-
-	return t_printf(
-		b->ctx,
-		"WITH every AS MATERIALIZED (SELECT %s AS link, count(*) AS n FROM %s GROUP BY 1),\n"
-		"held AS MATERIALIZED (SELECT h.link, count(*) AS n FROM (\n"
-		"  SELECT %s AS link FROM %s FOR UPDATE SKIP LOCKED) AS h GROUP BY 1),\n"
-		"busy AS MATERIALIZED (SELECT e.link FROM every AS e LEFT JOIN held AS h\n"
-		"  ON h.link = e.link WHERE h.n IS DISTINCT FROM e.n)\n"
-		"SELECT coalesce(array_agg(x.k::text), '{}')::text AS keys, count(*) AS n\n"
-		"  FROM (SELECT %s AS k FROM %s AS c WHERE %s = ANY (%s)\n"
-		"           AND NOT EXISTS (SELECT FROM busy WHERE busy.link = %s::%s)\n"
-		"         ORDER BY 1) AS x",
-		by, rows, by, rows, plan_column(b->ctx, "c", c->key),
-		sql_table(b->ctx, c->schema, c->table), plan_column(b->ctx, "c", c->key),
-		array_cast(b, c, c->key, "$1"), plan_column(b->ctx, "c", model_parent_column(r)),
-		plan_type(b->catalog, r, r->by));
-}
-
-static bool request_has_foreign_key(const struct builder *b)
-{
-	const struct table *r = b->model->request;
-
-	for (size_t i = 0; i < b->catalog->n_keys; i++) {
-		const struct foreign_key *k = &b->catalog->keys[i];
-
-		if (k->from_oid == relation_of(b, r)->oid &&
-		    k->to_oid == relation_of(b, b->model->contact)->oid &&
-		    strcmp(k->from_columns[0], r->by) == 0)
-			return true;
-	}
-	return false;
-}
-
-/* What keeps the batch honest beside the lock on its subjects. */
-static void build_guards(struct builder *b)
-{
-	const struct table *r = b->model->request;
-	const bool by_key = strcmp(model_parent_column(r), b->model->contact->key) == 0;
-	char *oids = t_strdup(b->ctx, ""), *silent = t_strdup(b->ctx, "");
-
-	if (b->plan->subject != r && b->opts->action != ACTION_EXPORT)
-		b->plan->lock_requests_sql = lock_requests(b);
-	/* No foreign key: nothing keeps a client from attaching a request to a contact that goes. */
-	if (b->opts->action == ACTION_DELETE_CONTACTS && by_key && !request_has_foreign_key(b))
-		b->plan->strays_sql = t_printf(b->ctx, "SELECT count(*) AS n FROM %s AS t WHERE %s",
-					       sql_table(b->ctx, r->schema, r->table),
-					       selection(b, r, "$1", false));
-	for (size_t i = 0; i < b->model->n_tables; i++)
-		t_append(&oids, "%s%u", i ? "," : "", b->catalog->relations[i].oid);
-	for (size_t i = 0; i < b->catalog->n_keys; i++) /* in the order of their oids (catalog.c) */
-		if (is_silent(&b->catalog->keys[i]))
-			t_append(&silent, "%s%lld", *silent ? "," : "",
-				 (long long)b->catalog->keys[i].oid);
-	b->plan->silent_keys = silent;
-	b->plan->silent_keys_sql = t_printf(
-		b->ctx,
-		"SELECT coalesce(string_agg(k.oid::text, ',' ORDER BY k.oid), '') AS keys\n"
-		"  FROM pg_constraint AS k WHERE k.contype = 'f' AND k.conparentid = 0\n"
-		"   AND k.confdeltype NOT IN ('a', 'r') AND (k.confrelid IN (%s) OR EXISTS (\n"
-		"       SELECT FROM pg_partition_ancestors(k.confrelid) AS p WHERE p.relid IN (%s)))",
-		oids, oids);
-}
-
 /* The statements on the subject: list, lock, re-check and the questions about keys. */
 static void build_subject(struct builder *b)
 {
@@ -622,7 +527,7 @@ struct plan *plan_build(void *ctx, const struct model *model, const struct catal
 		return NULL;
 	}
 	build_subject(&b);
-	build_guards(&b);
+	plan_guards(plan, catalog, opts->action);
 	return plan;
 }
 

@@ -30,16 +30,10 @@
  */
 #include "supervisor.h"
 
-#include "caretaker.h"
-#include "clock.h"
-#include "dispatch.h"
 #include "log.h"
 #include "mem.h"
-#include "notify.h"
-#include "pgwatch.h"
-#include "precheck.h"
+#include "supervisor_state.h"
 
-#include <event2/event.h>
 #include <signal.h>
 
 enum {
@@ -48,47 +42,6 @@ enum {
 	ONCE_AWAY_S = 30, /* --once: how long the database may be away */
 	CHECK_MS = 60000, /* for a model check */
 	STOP_S = 4, /* from SIGTERM to SIGKILL for a child */
-	SIGNALS = 4,
-};
-
-enum model_state { MODEL_UNKNOWN, MODEL_GOOD, MODEL_REFUSED };
-static const char *const model_names[] = {"not checked yet", "good", "refused"};
-
-struct supervisor {
-	struct event_base *base;
-	struct event *signals[SIGNALS];
-	struct event *refresh; /* each minute */
-	struct event *patience; /* the end of START_S, or of ONCE_AWAY_S */
-	struct event *stop_timer;
-	struct notify *notify;
-	struct children *children;
-	struct pgwatch *watch;
-	struct clock *clock;
-	struct dispatch *dispatch;
-	struct caretaker *caretaker;
-
-	struct config *config; /* in force */
-	int64_t loaded_at;
-	struct config *candidate; /* of the reload that waits for its check; NULL: none does */
-	bool reload_wanted;
-
-	struct precheck *check; /* of the candidate, else of config */
-	enum model_state model; /* of config */
-	char *remark; /* what the last check that held had to say; "": nothing */
-	char *remark_now; /* of the check that is under way */
-	bool schema_good;
-	bool policies_asked; /* what was last, of each */
-
-	bool away; /* said in the log, and not yet said to be over */
-	char *away_why;
-	char *trouble; /* what the database last refused; "": nothing */
-
-	bool once;
-	bool ran; /* --once: an action has ended since policies were last tried */
-	bool failed; /* --once: something did */
-	bool ready; /* told to systemd: from here on only a signal ends us */
-	bool stopping;
-	int status;
 };
 
 static void proceed(struct supervisor *s);
@@ -111,44 +64,9 @@ static void replace(char **text, const char *with)
 	*text = copy;
 }
 
-/* The most important thing to know, in one line, for systemctl status. */
-static void tell_status(void *arg)
-{
-	const struct supervisor *s = arg;
-	AUTO(char_p) char *running = dispatch_status(s->dispatch);
-	const struct policy *policy = NULL;
-	char when[32];
-	int64_t at = 0;
-
-	if (s->stopping) {
-		notify_status(s->notify, "stopping");
-	} else if (s->away) {
-		notify_status(s->notify, "waiting for the database: %s", s->away_why);
-	} else if (*s->trouble) {
-		notify_status(s->notify, "%s", s->trouble);
-	} else if (running) {
-		notify_status(s->notify, "%s", running);
-	} else if (s->model == MODEL_REFUSED) {
-		notify_status(s->notify,
-			      "the model is refused: nothing runs until a reload mends it");
-	} else if (s->model == MODEL_UNKNOWN) {
-		notify_status(s->notify, "%s",
-			      pgwatch_up(s->watch) ? "checking the model" : "connecting");
-	} else if (*s->remark) {
-		notify_status(s->notify, "%s", s->remark);
-	} else if ((policy = clock_next(s->clock, &at))) {
-		clock_print(at, when, sizeof(when));
-		notify_status(s->notify, "idle, next: %s at %s", policy->name, when);
-	} else {
-		notify_status(s->notify, "%s",
-			      clock_settled(s->clock) ? "idle, no policy is enabled"
-						      : "asking what is due");
-	}
-}
-
 static void become_ready(struct supervisor *s)
 {
-	tell_status(s);
+	supervisor_tell(s);
 	if (s->ready || s->once || s->stopping)
 		return;
 	s->ready = true;
@@ -174,7 +92,7 @@ static void stop(struct supervisor *s, int status)
 	s->stopping = true;
 	s->status = status;
 	notify_stopping(s->notify);
-	tell_status(s);
+	supervisor_tell(s);
 	dispatch_stop(s->dispatch, false);
 	caretaker_stop(s->caretaker, false);
 	precheck_stop(s->check);
@@ -190,7 +108,7 @@ static void take_trouble(struct supervisor *s, const char *why)
 	replace(&s->trouble, why);
 	if (*why && !s->ready)
 		stop(s, 1);
-	tell_status(s);
+	supervisor_tell(s);
 }
 
 /* The model check. */
@@ -248,7 +166,7 @@ static void take_check(struct supervisor *s, enum child_end end)
 	}
 	if (!s->ready)
 		stop(s, 1);
-	tell_status(s);
+	supervisor_tell(s);
 }
 
 static void on_check_end(void *arg, enum child_end end, const char *how)
@@ -310,7 +228,7 @@ static void on_up(void *arg)
 	if (s->model == MODEL_GOOD)
 		s->model = MODEL_UNKNOWN; /* it may be a restored database by now */
 	pgwatch_query(s->watch, precheck_schema_sql, 0, NULL, on_schema, s, 0);
-	tell_status(s);
+	supervisor_tell(s);
 }
 
 static void on_down(void *arg, const char *why)
@@ -369,7 +287,7 @@ static void proceed(struct supervisor *s)
 	} else if (s->model == MODEL_UNKNOWN && !precheck_busy(s->check)) {
 		start_check(s, s->config);
 	}
-	tell_status(s);
+	supervisor_tell(s);
 }
 
 /* --once: nothing runs and nothing can be started.  Is that all? */
@@ -411,7 +329,7 @@ static void on_clock_settled(void *arg, bool begun)
 
 	if (begun || s->once) /* which ends when nothing can be run */
 		dispatch_refresh(s->dispatch);
-	tell_status(arg);
+	supervisor_tell(arg);
 }
 
 static void on_job_ended(void *arg, bool good)
@@ -483,7 +401,7 @@ static void end_reload(struct supervisor *s, enum child_end end)
 		talloc_free(s->candidate);
 		s->candidate = NULL;
 	}
-	tell_status(s);
+	supervisor_tell(s);
 	notify_ready(s->notify);
 	proceed(s);
 }
@@ -551,25 +469,6 @@ static void on_stop_timer(evutil_socket_t fd, short what, void *arg)
 	caretaker_stop(s->caretaker, true);
 }
 
-static void on_sigusr1(evutil_socket_t fd, short what, void *arg)
-{
-	struct supervisor *s = arg;
-	char loaded[32];
-
-	(void)fd, (void)what; /* the signal is known */
-	clock_print(s->loaded_at, loaded, sizeof(loaded));
-	log_event(LOG_INFO, KIND_STATE, NULL, "state: %s", notify_last_status(s->notify));
-	log_event(LOG_INFO, KIND_STATE, NULL, "state: %s loaded at %s, %zu policies, model %s%s",
-		  s->config->path, loaded, s->config->n_policies, model_names[s->model],
-		  s->candidate ? ", a reload is being checked" : "");
-	log_event(LOG_INFO, KIND_STATE, NULL, "state: database %s, schema %s%s%s",
-		  pgwatch_up(s->watch) ? "connected" : "away",
-		  s->schema_good ? "as expected" : "not known to be as expected",
-		  s->away ? ": " : "", s->away ? s->away_why : "");
-	clock_log_state(s->clock);
-	dispatch_log_state(s->dispatch);
-}
-
 static void on_refresh(evutil_socket_t fd, short what, void *arg)
 {
 	(void)fd, (void)what; /* a timer */
@@ -596,7 +495,7 @@ static void add_events(struct supervisor *s)
 	} signals[SIGNALS] = {{SIGHUP, on_sighup},
 			      {SIGTERM, on_sigterm},
 			      {SIGINT, on_sigterm},
-			      {SIGUSR1, on_sigusr1}};
+			      {SIGUSR1, supervisor_log_state}};
 	const struct timeval minute = {.tv_sec = REFRESH_S};
 
 	for (int i = 0; i < SIGNALS; i++) {
@@ -642,7 +541,7 @@ int supervisor_run(const struct supervisor_opts *opts)
 	struct supervisor s = {.config = opts->config, .once = opts->once};
 	const struct clock_handlers clock_handlers = {
 		.on_trouble = on_clock_trouble, .on_settled = on_clock_settled, .arg = &s};
-	const struct dispatch_handlers dispatch_handlers = {.on_change = tell_status,
+	const struct dispatch_handlers dispatch_handlers = {.on_change = supervisor_tell,
 							    .on_ended = on_job_ended,
 							    .on_idle = on_idle,
 							    .on_trouble = on_dispatch_trouble,

@@ -1,0 +1,13 @@
+/*
+ * What keeps a batch honest beside the lock on its subjects: against clients that change requests, add
+ * some where no foreign key speaks, or change the schema while a job runs.
+ */
+#ifndef RETENTION_PLAN_GUARD_H
+#define RETENTION_PLAN_GUARD_H
+
+#include "plan.h"
+
+/* Fills lock_requests_sql, strays_sql, silent_keys_sql and silent_keys of the plan, which owns them. */
+void plan_guards(struct plan *plan, const struct catalog *catalog, enum action action);
+
+#endif

@@ -1,0 +1,59 @@
+#include "supervisor_state.h"
+
+#include "log.h"
+#include "mem.h"
+
+static const char *const model_names[] = {"not checked yet", "good", "refused"};
+
+void supervisor_tell(void *arg)
+{
+	const struct supervisor *s = arg;
+	AUTO(char_p) char *running = dispatch_status(s->dispatch);
+	const struct policy *policy = NULL;
+	char when[32];
+	int64_t at = 0;
+
+	if (s->stopping) {
+		notify_status(s->notify, "stopping");
+	} else if (s->away) {
+		notify_status(s->notify, "waiting for the database: %s", s->away_why);
+	} else if (*s->trouble) {
+		notify_status(s->notify, "%s", s->trouble);
+	} else if (running) {
+		notify_status(s->notify, "%s", running);
+	} else if (s->model == MODEL_REFUSED) {
+		notify_status(s->notify,
+			      "the model is refused: nothing runs until a reload mends it");
+	} else if (s->model == MODEL_UNKNOWN) {
+		notify_status(s->notify, "%s",
+			      pgwatch_up(s->watch) ? "checking the model" : "connecting");
+	} else if (*s->remark) {
+		notify_status(s->notify, "%s", s->remark);
+	} else if ((policy = clock_next(s->clock, &at))) {
+		clock_print(at, when, sizeof(when));
+		notify_status(s->notify, "idle, next: %s at %s", policy->name, when);
+	} else {
+		notify_status(s->notify, "%s",
+			      clock_settled(s->clock) ? "idle, no policy is enabled"
+						      : "asking what is due");
+	}
+}
+
+void supervisor_log_state(evutil_socket_t fd, short what, void *arg)
+{
+	struct supervisor *s = arg;
+	char loaded[32];
+
+	(void)fd, (void)what; /* the signal is known */
+	clock_print(s->loaded_at, loaded, sizeof(loaded));
+	log_event(LOG_INFO, KIND_STATE, NULL, "state: %s", notify_last_status(s->notify));
+	log_event(LOG_INFO, KIND_STATE, NULL, "state: %s loaded at %s, %zu policies, model %s%s",
+		  s->config->path, loaded, s->config->n_policies, model_names[s->model],
+		  s->candidate ? ", a reload is being checked" : "");
+	log_event(LOG_INFO, KIND_STATE, NULL, "state: database %s, schema %s%s%s",
+		  pgwatch_up(s->watch) ? "connected" : "away",
+		  s->schema_good ? "as expected" : "not known to be as expected",
+		  s->away ? ": " : "", s->away ? s->away_why : "");
+	clock_log_state(s->clock);
+	dispatch_log_state(s->dispatch);
+}

@@ -1,0 +1,64 @@
+/*
+ * What the supervisor knows, shared by supervisor.c, which changes it, and supervisor_state.c, which
+ * tells it.
+ */
+#ifndef RETENTION_SUPERVISOR_STATE_H
+#define RETENTION_SUPERVISOR_STATE_H
+
+#include "caretaker.h"
+#include "clock.h"
+#include "dispatch.h"
+#include "notify.h"
+#include "pgwatch.h"
+#include "precheck.h"
+
+#include <event2/event.h>
+
+#define SIGNALS 4
+
+enum model_state { MODEL_UNKNOWN, MODEL_GOOD, MODEL_REFUSED };
+
+struct supervisor {
+	struct event_base *base;
+	struct event *signals[SIGNALS];
+	struct event *refresh; /* each minute */
+	struct event *patience; /* the end of START_S, or of ONCE_AWAY_S */
+	struct event *stop_timer;
+	struct notify *notify;
+	struct children *children;
+	struct pgwatch *watch;
+	struct clock *clock;
+	struct dispatch *dispatch;
+	struct caretaker *caretaker;
+
+	struct config *config; /* in force */
+	int64_t loaded_at;
+	struct config *candidate; /* of the reload that waits for its check; NULL: none does */
+	bool reload_wanted;
+
+	struct precheck *check; /* of the candidate, else of config */
+	enum model_state model; /* of config */
+	char *remark; /* what the last check that held had to say; "": nothing */
+	char *remark_now; /* of the check that is under way */
+	bool schema_good;
+	bool policies_asked; /* what was last, of each */
+
+	bool away; /* said in the log, and not yet said to be over */
+	char *away_why;
+	char *trouble; /* what the database last refused; "": nothing */
+
+	bool once;
+	bool ran; /* --once: an action has ended since policies were last tried */
+	bool failed; /* --once: something did */
+	bool ready; /* told to systemd: from here on only a signal ends us */
+	bool stopping;
+	int status;
+};
+
+/* STATUS: the most important thing to know, in one line; arg is the struct supervisor. */
+void supervisor_tell(void *arg);
+
+/* SIGUSR1: all of it, logged. */
+void supervisor_log_state(evutil_socket_t fd, short what, void *arg);
+
+#endif
