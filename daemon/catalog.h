@@ -72,6 +72,9 @@ void catalog_check(const struct model *model, const struct catalog *catalog, str
 /* Does it act by itself (CASCADE, SET NULL, SET DEFAULT) where another one would refuse? */
 bool catalog_key_is_silent(const struct foreign_key *key);
 
+/* Would a row that a client attaches to one of t's vanish with it, or lose its link, unseen? */
+bool catalog_attaches_silently(const struct catalog *catalog, const struct table *t);
+
 /* NULL when the table has no such column. */
 const struct column *catalog_column(const struct relation *relation, const char *name);
 

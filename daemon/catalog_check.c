@@ -311,6 +311,15 @@ bool catalog_key_is_silent(const struct foreign_key *k)
 	return k->on_delete != 'a' && k->on_delete != 'r';
 }
 
+bool catalog_attaches_silently(const struct catalog *catalog, const struct table *t)
+{
+	for (size_t i = 0; i < catalog->n_keys; i++)
+		if (catalog->keys[i].to_oid == catalog->relations[t->index].oid &&
+		    catalog_key_is_silent(&catalog->keys[i]))
+			return true;
+	return false;
+}
+
 /*
  * Is somebody in charge of the rows that point at loser's?  Where the key acts by itself, without a
  * word, it takes a link of this very name, to all of the rows: one with a where leaves some out, and

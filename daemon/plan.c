@@ -113,16 +113,6 @@ static char *selection(const struct builder *b, const struct table *t, const cha
 			t->where ? t->where : "", t->where ? "\n)" : "");
 }
 
-/* Would a row that a client attaches to t's meanwhile vanish with them, or lose its link? */
-static bool attaches_silently(const struct builder *b, const struct table *t)
-{
-	for (size_t i = 0; i < b->catalog->n_keys; i++)
-		if (b->catalog->keys[i].to_oid == relation_of(b, t)->oid &&
-		    catalog_key_is_silent(&b->catalog->keys[i]))
-			return true;
-	return false;
-}
-
 /*
  * The rows are locked only where a foreign key acts without a word.  Elsewhere the lock on the
  * contacts and their requests is what keeps things together, and a row that a client attaches further
@@ -148,7 +138,7 @@ static void add_collect(struct builder *b, const struct table *t, struct collect
 	t_append(&inner, "\n  FROM %s AS t\n WHERE %s%s", sql_table(b->ctx, t->schema, t->table),
 		 selection(b, t, "$1", subject),
 		 !subject && fate_of(t, b->opts->action, b->opts->archive) == FATE_DELETE &&
-				 attaches_silently(b, t)
+				 catalog_attaches_silently(b->catalog, t)
 			 ? " FOR UPDATE"
 			 : "");
 	*out = (struct collect){

@@ -17,6 +17,8 @@ static const struct command {
 	int (*run)(struct ctl *ctl, int argc, char **argv);
 } commands[] = {
 	{"migrate", "", "make or update the schema retention", NEEDS_DATABASE, ctl_migrate},
+	{"grants", " [ROLE]", "the GRANTs that the daemon's role needs, from the model",
+	 NEEDS_CONFIG, ctl_grants},
 	{"policies", " [--json]", "the policies: depth, last and next occurrence, cutoff",
 	 NEEDS_CONFIG, ctl_policies},
 	{"save", " ACTION --from DATE --to DATE [--archive none|listed|full]",
@@ -42,6 +44,9 @@ static const struct command {
 	 "place a legal hold: the contact is due to nothing", NEEDS_DATABASE, ctl_hold_add},
 	{"hold remove", " CONTACT", "release a hold", NEEDS_DATABASE, ctl_hold_remove},
 	{"hold list", " [--json]", "the holds, released ones too", NEEDS_DATABASE, ctl_hold_list},
+	{"verify", " [--last-hash HASH] [--json]",
+	 "hold the journal against itself: names what was changed, removed or inserted",
+	 NEEDS_DATABASE, ctl_verify},
 	{"replay", "",
 	 "erase again whom a restored backup has brought back: what the ledger's file knows",
 	 NEEDS_DATABASE, ctl_replay},

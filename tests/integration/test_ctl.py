@@ -156,14 +156,15 @@ def test_help():
     done = run("--help")
     assert (done.returncode, done.stderr) == (0, "")
     commands = re.findall(r"^  ([a-z]+(?: (?:list|verify|add|remove|export|anonymize|delete))?)\b(?! *,)", done.stdout, re.M)
-    assert commands == ["migrate", "policies", "save", "validate", "cancel", "preview", "journal", "show",
-                        "archive list", "archive verify", "archive delete", "hold add", "hold remove", "hold list", "replay",
+    assert commands == ["migrate", "grants", "policies", "save", "validate", "cancel", "preview", "journal", "show",
+                        "archive list", "archive verify", "archive delete", "hold add", "hold remove", "hold list", "verify",
+                        "replay",
                         "subject export", "subject anonymize", "subject delete"]
     for command in commands:
         done = run(*command.split(), "--help")
         assert (done.returncode, done.stderr) == (0, "")
         assert done.stdout.startswith(f"usage: retentionctl {command}") and done.stdout.count("\n") == 2
-    for word in ("grants", "restore", "subject"):
+    for word in ("restore", "subject"):
         assert run(word).returncode == 2
 
 
