@@ -44,8 +44,8 @@ UNDER = error log units schedule model config config_text config_setting config_
 RETENTIOND = retentiond supervisor dispatch precheck child pgwatch clock notify $(UNDER)
 JOB = retention-job job job_finish worker batch keys throttle stop report check catalog catalog_check \
 	plan plan_due fate sql archive manifest journal db failpoint $(UNDER)
-CTL = retentionctl ctl_migrate ctl_action ctl_journal ctl_archive ctl_policy ctl_hold output migrations sql \
-	db $(UNDER)
+CTL = retentionctl ctl_migrate ctl_action ctl_journal ctl_archive ctl_restore ctl_policy ctl_hold \
+	restore restore_plan stored output migrations journal sql db failpoint $(UNDER)
 PROGRAMS = $(B)/retentiond $(B)/retention-job $(B)/retentionctl
 
 all: $(PROGRAMS)

@@ -20,7 +20,8 @@ struct db {
 /*
  * search_path: a table of the CRM named like a catalog's cannot stand in for it.
  * row_security off: a row that a policy hides is an error, not a row that silently stays.
- * DateStyle, IntervalStyle, bytea_output, extra_float_digits: an archive reads back to the same row.
+ * DateStyle, IntervalStyle, bytea_output, extra_float_digits, xmloption: an archive reads back to the
+ * same row, for these sessions write it and put it back.
  * synchronous_commit: what the journal calls done survives the server's power loss.
  * idle_in_transaction_session_timeout off: a job that waits for the disk must not lose its locks
  * between fdatasync and COMMIT; tcp_user_timeout and keepalives watch over a dead client instead.
@@ -33,6 +34,7 @@ static const char session_sql[] =
 	"SET IntervalStyle = postgres;"
 	"SET bytea_output = hex;"
 	"SET extra_float_digits = 1;"
+	"SET xmloption = content;"
 	"SET standard_conforming_strings = on;"
 	"SET default_transaction_isolation = 'read committed';"
 	"SET default_transaction_read_only = off;"
@@ -323,6 +325,52 @@ bool db_copy_out(struct db *db, const char *sql, db_copy_sink sink, void *arg, i
 	}
 	/* -1: the rows have ended, and the command's own status follows; -2: the connection's end. */
 	return drain(db, &end, err) && (*ret_rows = strtoll(PQcmdTuples(end), NULL, 10), true);
+}
+
+/* The bytes of source as COPY's data; what the server makes of them its result says. */
+static bool feed_copy(struct db *db, db_copy_source source, void *arg, struct error *err)
+{
+	const char *bytes = NULL;
+	size_t n = 0;
+
+	do {
+		if (!source(arg, &bytes, &n, err)) {
+			(void)PQputCopyEnd(db->conn, "given up"); /* lost: drain() finds out */
+			return false;
+		}
+		/* n is a buffer's size, far below INT_MAX */
+		if (n > 0 && PQputCopyData(db->conn, bytes, (int)n) != 1)
+			return true; /* the connection's end: drain() says it */
+	} while (n > 0);
+	(void)PQputCopyEnd(db->conn, NULL); /* as above */
+	return true;
+}
+
+bool db_copy_in(struct db *db, const char *sql, db_copy_source source, void *arg, int64_t *ret_rows,
+		struct error *err)
+{
+	AUTO(result) PGresult *start = NULL;
+	AUTO(result) PGresult *end = NULL;
+	PGresult *res;
+
+	if (!PQsendQuery(db->conn, sql))
+		return fail(err, ERR_ENVIRONMENT, "connection lost: %s", PQerrorMessage(db->conn));
+	start = PQgetResult(db->conn);
+	if (PQresultStatus(start) != PGRES_COPY_IN) {
+		(void)db_fail(db, start, err);
+		while ((res = PQgetResult(db->conn)))
+			PQclear(res);
+		return false;
+	}
+	if (!feed_copy(db, source, arg, err)) {
+		while ((res = PQgetResult(db->conn)))
+			PQclear(res);
+		return false;
+	}
+	if (!drain(db, &end, err))
+		return false;
+	*ret_rows = strtoll(PQcmdTuples(end), NULL, 10);
+	return true;
 }
 
 static int column_of(const PGresult *res, const char *column)

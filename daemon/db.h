@@ -75,6 +75,16 @@ typedef bool (*db_copy_sink)(void *arg, const char *bytes, size_t n, struct erro
 bool db_copy_out(struct db *db, const char *sql, db_copy_sink sink, void *arg, int64_t *ret_rows,
 		 struct error *err);
 
+/*
+ * Where COPY's bytes come from: the next *ret_n of them at *ret_bytes, which stay until the next call;
+ * 0 at the end.  false with err filled ends the copy.
+ */
+typedef bool (*db_copy_source)(void *arg, const char **ret_bytes, size_t *ret_n, struct error *err);
+
+/* Runs COPY ... FROM STDIN with every byte of source.  *ret_rows is the server's count. */
+bool db_copy_in(struct db *db, const char *sql, db_copy_source source, void *arg, int64_t *ret_rows,
+		struct error *err);
+
 /* Result readers, by column name.  A missing column or a bad number is a programmer's error. */
 const char *db_text(const PGresult *res, int row, const char *column); /* NULL for SQL NULL */
 int64_t db_int(const PGresult *res, int row, const char *column); /* 0 for SQL NULL */

@@ -32,6 +32,8 @@ static const struct command {
 	 ctl_archive_list},
 	{"archive verify", " ID", "check an archive's files against its sums and the journal",
 	 NEEDS_CONFIG, ctl_archive_verify},
+	{"archive restore", " ID [--dry-run] [--disable-triggers]",
+	 "put every row of a deletion's full archive back", NEEDS_CONFIG, ctl_archive_restore},
 	{"hold add", " CONTACT --reason TEXT [--expires DATE] [--review DATE]",
 	 "place a legal hold: the contact is due to nothing", NEEDS_DATABASE, ctl_hold_add},
 	{"hold remove", " CONTACT", "release a hold", NEEDS_DATABASE, ctl_hold_remove},
