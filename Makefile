@@ -45,8 +45,8 @@ RETENTIOND = retentiond supervisor supervisor_state dispatch caretaker precheck 
 JOB = retention-job job job_check job_finish worker batch keys throttle stop report check catalog catalog_check \
 	plan plan_due plan_guard fate sql archive archive_encrypt archive_remove crypt tidy manifest ledger ledger_check \
 	journal db failpoint $(UNDER)
-CTL = retentionctl ctl_migrate ctl_action ctl_journal ctl_archive ctl_policy ctl_hold ctl_preview ctl_subject ctl_verify ctl_grants \
-	output migrations check catalog catalog_check plan plan_due plan_guard plan_walk fate sql db $(UNDER)
+CTL = retentionctl ctl_migrate ctl_action ctl_journal ctl_archive ctl_restore ctl_policy ctl_hold ctl_preview ctl_subject ctl_verify ctl_grants \
+	restore restore_plan stored crypt output migrations journal check catalog catalog_check plan plan_due plan_guard plan_walk fate sql db failpoint $(UNDER)
 PROGRAMS = $(B)/retentiond $(B)/retention-job $(B)/retentionctl
 
 all: $(PROGRAMS)

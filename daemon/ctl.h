@@ -39,6 +39,7 @@ int ctl_show(struct ctl *ctl, int argc, char **argv);
 int ctl_archive_list(struct ctl *ctl, int argc, char **argv);
 int ctl_archive_delete(struct ctl *ctl, int argc, char **argv);
 int ctl_archive_verify(struct ctl *ctl, int argc, char **argv);
+int ctl_archive_restore(struct ctl *ctl, int argc, char **argv);
 int ctl_hold_add(struct ctl *ctl, int argc, char **argv);
 int ctl_hold_remove(struct ctl *ctl, int argc, char **argv);
 int ctl_hold_list(struct ctl *ctl, int argc, char **argv);

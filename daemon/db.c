@@ -20,7 +20,8 @@ struct db {
 /*
  * search_path: a table of the CRM named like a catalog's cannot stand in for it.
  * row_security off: a row that a policy hides is an error, not a row that silently stays.
- * DateStyle, IntervalStyle, bytea_output, extra_float_digits: an archive reads back to the same row.
+ * DateStyle, IntervalStyle, bytea_output, extra_float_digits, xmloption: an archive reads back to the
+ * same row, for these sessions write it and put it back.
  * synchronous_commit: what the journal calls done survives the server's power loss.
  * idle_in_transaction_session_timeout off: a job that waits for the disk must not lose its locks
  * between fdatasync and COMMIT; tcp_user_timeout and keepalives watch over a dead client instead.
@@ -33,6 +34,7 @@ static const char session_sql[] =
 	"SET IntervalStyle = postgres;"
 	"SET bytea_output = hex;"
 	"SET extra_float_digits = 1;"
+	"SET xmloption = content;"
 	"SET standard_conforming_strings = on;"
 	"SET default_transaction_isolation = 'read committed';"
 	"SET default_transaction_read_only = off;"

@@ -38,6 +38,8 @@ static const struct command {
 	 ctl_archive_list},
 	{"archive verify", " ID", "check an archive's files against its sums and the journal",
 	 NEEDS_CONFIG, ctl_archive_verify},
+	{"archive restore", " ID [--dry-run] [--disable-triggers] [--identity FILE]",
+	 "put every row of a deletion's full archive back", NEEDS_CONFIG, ctl_archive_restore},
 	{"archive delete", " ID", "delete an archive: the daemon removes its files, for good",
 	 NEEDS_DATABASE, ctl_archive_delete},
 	{"hold add", " CONTACT --reason TEXT [--expires DATE] [--review DATE]",
