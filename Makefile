@@ -4,7 +4,8 @@
 PREFIX ?= /usr/local
 SYSCONFDIR ?= /etc
 DESTDIR ?=
-BINDIR = $(PREFIX)/sbin
+BINDIR = $(PREFIX)/bin
+SBINDIR = $(PREFIX)/sbin
 LIBEXECDIR = $(PREFIX)/libexec/retentiond
 MANDIR = $(PREFIX)/share/man
 UNITDIR ?= $(PREFIX)/lib/systemd/system
@@ -40,13 +41,14 @@ ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE -pthread $(WARNINGS) $(WERROR) $(CFLAGS) $
 ALL_LDFLAGS = -pthread $(LDFLAGS) $(if $(filter sanitize,$(VARIANT)),-fsanitize=address$(comma)undefined,$(LDHARDENING))
 comma := ,
 
-UNDER = error log units schedule model config config_text config_setting config_model config_print
-RETENTIOND = retentiond supervisor supervisor_state dispatch caretaker precheck child pgwatch clock notify $(UNDER)
-JOB = retention-job job job_check job_finish worker batch keys throttle stop report check catalog catalog_check \
+UNDER = error log units schedule model config config_text config_setting config_model config_metrics config_print
+RETENTIOND = retentiond supervisor supervisor_state surveyor metrics metrics_http dispatch caretaker precheck child pgwatch clock notify $(UNDER)
+JOB = retention-job measure metrics job job_check job_finish worker batch keys throttle stop report check catalog catalog_check \
 	plan plan_due plan_guard fate sql archive archive_encrypt archive_remove crypt tidy manifest ledger ledger_check \
 	journal db failpoint $(UNDER)
-CTL = retentionctl ctl_migrate ctl_action ctl_journal ctl_archive ctl_restore ctl_policy ctl_hold ctl_preview ctl_subject ctl_verify ctl_grants \
-	restore restore_plan stored crypt output migrations journal check catalog catalog_check plan plan_due plan_guard plan_walk fate sql db failpoint $(UNDER)
+CTL = retentionctl ctl_migrate ctl_action ctl_journal ctl_archive ctl_restore ctl_policy ctl_hold ctl_preview \
+	ctl_subject ctl_verify ctl_grants ctl_horizon restore restore_plan stored crypt output migrations journal \
+	check catalog catalog_check plan plan_due plan_guard plan_walk fate sql db failpoint $(UNDER)
 PROGRAMS = $(B)/retentiond $(B)/retention-job $(B)/retentionctl
 
 all: $(PROGRAMS)
@@ -57,7 +59,13 @@ $(B)/retentionctl: $(CTL:%=$(B)/%.o)
 $(PROGRAMS):
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS)
 
-$(B)/%.o: daemon/%.c Makefile
+# Where things are installed is compiled in: other paths than the last time mean other objects.
+$(B)/paths: FORCE
+	@mkdir -p $(@D)
+	@echo '$(LIBEXECDIR) $(SYSCONFDIR)' | cmp -s - $@ || echo '$(LIBEXECDIR) $(SYSCONFDIR)' >$@
+FORCE:
+
+$(B)/%.o: daemon/%.c Makefile $(B)/paths
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -c -o $@ $<
 
@@ -129,24 +137,25 @@ fuzz: $(FUZZ)
 # --- installation --------------------------------------------------------------------------------
 
 install: all
-	install -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(LIBEXECDIR) $(DESTDIR)$(MANDIR)/man1 \
+	install -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(SBINDIR) $(DESTDIR)$(LIBEXECDIR) $(DESTDIR)$(MANDIR)/man1 \
 		$(DESTDIR)$(MANDIR)/man5 $(DESTDIR)$(MANDIR)/man8 $(DESTDIR)$(UNITDIR) \
 		$(DESTDIR)$(SYSUSERSDIR) $(DESTDIR)$(TMPFILESDIR) $(DESTDIR)$(SYSCONFDIR)/retentiond/models
-	install $(B)/retentiond $(B)/retentionctl $(DESTDIR)$(BINDIR)
+	install $(B)/retentiond $(DESTDIR)$(SBINDIR)
+	install $(B)/retentionctl $(DESTDIR)$(BINDIR)
 	install $(B)/retention-job $(DESTDIR)$(LIBEXECDIR)
 	for page in $(wildcard daemon/*.[158] conf/*.[158]); do \
 		install -m 644 $$page $(DESTDIR)$(MANDIR)/man$${page##*.}/; done
-	sed 's|/usr/sbin/|$(BINDIR)/|g' systemd/retentiond.service >$(DESTDIR)$(UNITDIR)/retentiond.service
+	sed 's|/usr/sbin/|$(SBINDIR)/|g' systemd/retentiond.service >$(DESTDIR)$(UNITDIR)/retentiond.service
 	chmod 644 $(DESTDIR)$(UNITDIR)/retentiond.service
 	install -m 644 systemd/retentiond.sysusers $(DESTDIR)$(SYSUSERSDIR)/retentiond.conf
 	install -m 644 systemd/retentiond.tmpfiles $(DESTDIR)$(TMPFILESDIR)/retentiond.conf
-	install -m 644 $(wildcard conf/models/*.conf) $(DESTDIR)$(SYSCONFDIR)/retentiond/models
-	test -e $(DESTDIR)$(SYSCONFDIR)/retentiond/retentiond.conf || \
-		install -m 644 conf/retentiond.conf $(DESTDIR)$(SYSCONFDIR)/retentiond/retentiond.conf
+	cd conf && for file in retentiond.conf models/*.conf; do \
+		test -e "$(DESTDIR)$(SYSCONFDIR)/retentiond/$$file" || \
+			install -m 644 "$$file" "$(DESTDIR)$(SYSCONFDIR)/retentiond/$$file" || exit; done
 
 # The configuration and the archives are yours: they stay.
 uninstall:
-	rm -f $(DESTDIR)$(BINDIR)/retentiond $(DESTDIR)$(BINDIR)/retentionctl
+	rm -f $(DESTDIR)$(SBINDIR)/retentiond $(DESTDIR)$(BINDIR)/retentionctl
 	rm -rf $(DESTDIR)$(LIBEXECDIR)
 	rm -f $(DESTDIR)$(UNITDIR)/retentiond.service $(DESTDIR)$(SYSUSERSDIR)/retentiond.conf \
 		$(DESTDIR)$(TMPFILESDIR)/retentiond.conf
@@ -157,5 +166,6 @@ clean:
 	rm -rf build
 
 -include $(wildcard build/*/*.d build/*/unit/*.d)
-.PHONY: all unit deps check demo bench lint run-lint fuzz install uninstall clean
+# FORCE is no file either.
+.PHONY: FORCE all unit deps check demo bench lint run-lint fuzz install uninstall clean
 .SECONDARY:

@@ -85,7 +85,11 @@ static void take_line(struct child *child, char *line)
 	static const struct {
 		const char *name;
 		enum child_word word;
-	} words[] = {{"waiting", WORD_WAITING}, {"complaint", WORD_COMPLAINT}, {"note", WORD_NOTE}};
+	} words[] = {{"waiting", WORD_WAITING},
+		     {"complaint", WORD_COMPLAINT},
+		     {"note", WORD_NOTE},
+		     {"sample", WORD_SAMPLE},
+		     {"batch", WORD_BATCH}};
 	const size_t length = strcspn(line, " ");
 	char *rest = line + length + (line[length] ? 1 : 0);
 	int64_t numbers[3];
@@ -259,6 +263,8 @@ static void exec_job(const char *program, const struct child_opts *opts, pid_t p
 		argv[argc++] = job_text;
 	} else if (opts->tidy) {
 		argv[argc++] = "--tidy";
+	} else if (opts->measure) {
+		argv[argc++] = "--measure";
 	} else {
 		argv[argc++] = "--check";
 	}

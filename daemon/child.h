@@ -25,7 +25,7 @@ enum child_end {
 };
 
 /* The words of the protocol that carry a text. */
-enum child_word { WORD_WAITING, WORD_COMPLAINT, WORD_NOTE };
+enum child_word { WORD_WAITING, WORD_COMPLAINT, WORD_NOTE, WORD_SAMPLE, WORD_BATCH };
 
 struct progress {
 	int64_t done, due; /* -1: not known yet */
@@ -43,8 +43,9 @@ struct child_handlers {
 struct child_opts {
 	const struct config *config; /* copied to the child at once */
 	const char *host; /* jobs and --tidy */
-	int64_t job; /* 0: --check, or --tidy */
+	int64_t job; /* 0: --check, --tidy or --measure */
 	bool tidy;
+	bool measure;
 	bool once;
 	struct child_handlers handlers;
 };

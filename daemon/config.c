@@ -5,6 +5,7 @@
  */
 #include "config.h"
 
+#include "config_metrics.h"
 #include "config_model.h"
 #include "config_setting.h"
 #include "config_text.h"
@@ -26,7 +27,8 @@ static const struct setting_spec top_specs[] = {
 	{.key = "database"}, {.key = "archives"},
 	{.key = "limits"},   {.key = "model"},
 	{.key = "policies"}, {.key = "four_eyes", .kind = VALUE_BOOL, .offset = CONFIG(four_eyes)},
-	{.key = "replay"},
+	{.key = "replay"},   {.key = "metrics"},
+	{.key = "backups"},
 };
 static const struct setting_spec database_specs[] = {
 	{.key = "conninfo", .kind = VALUE_NAME, .offset = CONFIG(conninfo), .required = true},
@@ -237,6 +239,12 @@ static void read_groups(struct reader *r, const config_setting_t *root, struct c
 					"archives: directory \"%s\" does not begin with /",
 					config->directory);
 	}
+	group = top_group(r, root, "metrics");
+	if (group)
+		config_read_metrics(r, group, config);
+	group = top_group(r, root, "backups");
+	if (group)
+		config_read_backups(r, group, config);
 	s = config_setting_get_member(root, "replay");
 	if (s)
 		config->replay_automatic =
@@ -453,6 +461,7 @@ static struct config *config_new(const char *path, const char *text)
 	config->workers = 2;
 	config->batch_rows = 5000;
 	config->batch_time_ms = 250;
+	config->metrics_interval_ms = 15 * 60 * 1000;
 	config->max_replica_lag_ms = 10 * 1000;
 	config->max_share = 0.25;
 	return config;

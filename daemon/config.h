@@ -58,6 +58,15 @@ struct config {
 	struct window window;
 	double max_share; /* 0 < x <= 1; default 0.25 */
 
+	/* metrics */
+	const char *metrics_textfile; /* absolute, ends in .prom; NULL: none */
+	const char *metrics_listen; /* a loopback address with its port; NULL: none */
+	int64_t metrics_interval_ms; /* 10 s to 24 h; default 15 min */
+
+	/* backups */
+	bool has_backups_keep;
+	struct period backups_keep; /* how long a backup, and the WAL beside it, may last */
+
 	bool four_eyes; /* top level; default false */
 	bool replay_automatic; /* replay = "automatic"; default "manual" */
 

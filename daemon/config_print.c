@@ -100,6 +100,20 @@ static void print_groups(FILE *out, const struct config *config)
 	}
 	print_float(out, "\tmax_share", config->max_share);
 	fputs("};\n", out);
+	if (config->metrics_textfile || config->metrics_listen) {
+		fputs("metrics: {\n", out);
+		print_setting(out, "\ttextfile", config->metrics_textfile);
+		print_setting(out, "\tlisten", config->metrics_listen);
+		duration_ms_print(config->metrics_interval_ms, text, sizeof(text));
+		print_setting(out, "\tinterval", text);
+		fputs("};\n", out);
+	}
+	if (config->has_backups_keep) {
+		period_print(&config->backups_keep, text, sizeof(text));
+		fputs("backups: {\n", out);
+		print_setting(out, "\tkeep", text);
+		fputs("};\n", out);
+	}
 	print_bool(out, "four_eyes", config->four_eyes);
 	print_setting(out, "replay", config->replay_automatic ? "automatic" : NULL);
 }

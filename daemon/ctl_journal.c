@@ -2,7 +2,7 @@
  * journal, show, archive list: what the schema retention says of its actions.  An auditor may read
  * all of it but the work list, so what needs that list has a second way to its figures.
  */
-#include "ctl.h"
+#include "ctl_horizon.h"
 
 #include "mem.h"
 #include "output.h"
@@ -106,10 +106,11 @@ static const char record_sql[] =
 	"       j.depth, j.cutoff, j.archive, j.requested_by, j.requested_at, j.candidates,\n"
 	"       j.candidates_sha256, j.frozen_at, j.validated_by, j.validated_at, j.started_at,\n"
 	"       CASE WHEN j.finished_at IS NULL AND j.frozen_at IS NOT NULL THEN %s END\n"
-	"         AS candidates_left, j.waiting, j.finished_at, j.counters - 'rows' AS counters,\n"
+	"         AS candidates_left, j.waiting, j.finished_at,\n"
+	"       j.counters - '{rows,relations,last_xid,last_lsn}'::text[] AS counters,\n"
 	"       j.archive_path, j.archive_bytes, j.archive_deleted_at, j.archive_deleted_by,\n"
 	"       j.archive_removed_at, j.archive_remark,\n"
-	"       j.error, j.host, j.system_identifier\n"
+	"       j.error, j.host, j.system_identifier, j.subject, j.replay\n"
 	"  FROM retention.archive_journal AS j WHERE j.id = $1::int";
 
 static const char tables_sql[] =
@@ -137,6 +138,22 @@ static bool show_table(struct ctl *ctl, const char *sql, const char *id, struct 
 	return true;
 }
 
+/* Where what it erased may still be. */
+static bool show_horizon(struct ctl *ctl, const char *id, struct error *err)
+{
+	char keep[32];
+	const char *const values[] = {id, horizon_keep(ctl, keep, sizeof(keep))};
+	AUTO(result) PGresult *res = NULL;
+
+	if (!db_query(ctl->db, horizon_sql, 2, values, &res, err))
+		return false;
+	if (PQntuples(res) > 0) {
+		puts("");
+		output_table(res);
+	}
+	return true;
+}
+
 static bool show_text(struct ctl *ctl, const char *id, const char *left, struct error *err)
 {
 	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
@@ -147,7 +164,8 @@ static bool show_text(struct ctl *ctl, const char *id, const char *left, struct 
 	if (PQntuples(row) == 0)
 		return fail(err, ERR_CONFIG, "there is no action %s", id);
 	output_record(row, 0);
-	return show_table(ctl, tables_sql, id, err) && show_table(ctl, events_sql, id, err);
+	return show_table(ctl, tables_sql, id, err) && show_horizon(ctl, id, err) &&
+	       show_table(ctl, events_sql, id, err);
 }
 
 static const char json_sql[] =
@@ -158,15 +176,18 @@ static const char json_sql[] =
 	"                  sum(bytes)::bigint AS archived_bytes\n"
 	"             FROM retention.archive_file WHERE job = j.id GROUP BY 1) AS f),\n"
 	"  'events', (SELECT coalesce(jsonb_agg(to_jsonb(e) ORDER BY e.id), '[]')\n"
-	"     FROM retention.journal_event AS e WHERE e.job = j.id))) AS json\n"
+	"     FROM retention.journal_event AS e WHERE e.job = j.id),\n"
+	"  'horizon', (SELECT coalesce(jsonb_agg(to_jsonb(h)), '[]') FROM (%s) AS h))) AS json\n"
 	"  FROM retention.archive_journal AS j WHERE j.id = $1::int";
 
 static bool show_json(struct ctl *ctl, const char *id, const char *left, struct error *err)
 {
 	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
 	AUTO(result) PGresult *res = NULL;
+	char keep[32];
+	const char *const values[] = {id, horizon_keep(ctl, keep, sizeof(keep))};
 
-	if (!db_query(ctl->db, t_printf(ctx, json_sql, left), 1, &id, &res, err))
+	if (!db_query(ctl->db, t_printf(ctx, json_sql, left, horizon_sql), 2, values, &res, err))
 		return false;
 	if (PQntuples(res) == 0)
 		return fail(err, ERR_CONFIG, "there is no action %s", id);

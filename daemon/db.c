@@ -79,8 +79,8 @@ static bool prepare_session(struct db *db, const struct db_opts *opts, struct er
 
 	(void)PQsetNoticeReceiver(db->conn, ignore_notice, NULL); /* returns the old one */
 	if (PQsetClientEncoding(db->conn, "UTF8") != 0)
-		return fail(err, ERR_CONFIG, "the server cannot speak UTF-8 to us: %s",
-			    PQerrorMessage(db->conn));
+		return fail(err, PQstatus(db->conn) == CONNECTION_OK ? ERR_CONFIG : ERR_ENVIRONMENT,
+			    "the server cannot speak UTF-8 to us: %s", PQerrorMessage(db->conn));
 	if (!db_exec(db, session_sql, err))
 		return false;
 	if (!db_execf(db, err, "SET lock_timeout = %d; SET statement_timeout = %d",

@@ -32,6 +32,7 @@ struct slot {
 	const char *action;
 	const char *policy; /* NULL: a manual action */
 	char *waiting; /* NULL: for nothing */
+	int64_t waiting_since_ms;
 	char *note; /* NULL: none yet */
 	struct progress progress;
 };
@@ -81,6 +82,19 @@ static void on_progress(void *arg, const struct progress *progress)
 	slot->dispatch->handlers.on_change(slot->dispatch->handlers.arg);
 }
 
+/* How long it was, for the figures. */
+static void end_waiting(struct slot *slot)
+{
+	const struct dispatch *dispatch = slot->dispatch;
+
+	if (slot->waiting)
+		dispatch->handlers.on_waited(dispatch->handlers.arg,
+					     strstr(slot->waiting, "standby") != NULL,
+					     clock_monotonic_ms() - slot->waiting_since_ms);
+	talloc_free(slot->waiting);
+	slot->waiting = NULL;
+}
+
 /* A job that waits says so again and again, and what it waits for may take days: told on change. */
 static void take_waiting(struct slot *slot, const char *text)
 {
@@ -88,8 +102,9 @@ static void take_waiting(struct slot *slot, const char *text)
 
 	if (strcmp(slot->waiting ? slot->waiting : "", text) == 0)
 		return;
-	talloc_free(slot->waiting);
+	end_waiting(slot);
 	slot->waiting = *text ? t_strdup(slot->label, text) : NULL;
+	slot->waiting_since_ms = clock_monotonic_ms();
 	if (slot->waiting)
 		log_event(LOG_WARNING, KIND_JOB_WAITING, &fields, "job %lld (%s) waits: %s",
 			  (long long)slot->job, slot->label, text);
@@ -103,6 +118,7 @@ static void on_text(void *arg, enum child_word word, const char *text)
 {
 	struct slot *slot = arg;
 	const struct log_fields fields = fields_of(slot);
+	int64_t ms;
 
 	switch (word) {
 	case WORD_WAITING:
@@ -115,6 +131,13 @@ static void on_text(void *arg, enum child_word word, const char *text)
 		talloc_free(slot->note);
 		slot->note = t_strdup(slot->label, text);
 		break;
+	case WORD_BATCH:
+		if (number_parse(text, 0, INT64_MAX, &ms))
+			slot->dispatch->handlers.on_batch(slot->dispatch->handlers.arg,
+							  slot->action, ms);
+		break;
+	case WORD_SAMPLE:
+		break; /* a job has none */
 	}
 }
 
@@ -158,6 +181,7 @@ static void on_end(void *arg, enum child_end end, const char *how)
 	const bool good = end == END_DONE || end == END_SAVED || end == END_TAKEN;
 
 	log_end(slot, end, how);
+	end_waiting(slot);
 	for (size_t i = 0; i < dispatch->n_tasks; i++)
 		if (dispatch->tasks[i].id == slot->job)
 			attempt_note(&dispatch->tasks[i].attempt, end, clock_monotonic_ms());
@@ -390,6 +414,16 @@ bool dispatch_busy(const struct dispatch *dispatch)
 		if (dispatch->slots[i].child)
 			return true;
 	return false;
+}
+
+bool dispatch_progress(const struct dispatch *dispatch, const char **ret_label,
+		       struct progress *ret)
+{
+	const struct slot *slot = &dispatch->slots[SLOT_MAIN];
+
+	*ret_label = slot->label;
+	*ret = slot->progress;
+	return slot->child;
 }
 
 char *dispatch_status(const struct dispatch *dispatch)

@@ -13,6 +13,9 @@ struct dispatch_handlers {
 	void (*on_change)(void *arg); /* dispatch_status() may be another */
 	/* A child has ended; good: nothing went wrong. */
 	void (*on_ended)(void *arg, bool good);
+	/* A batch of action has committed; a job has waited, for a standby or for anything else. */
+	void (*on_batch)(void *arg, const char *action, int64_t ms);
+	void (*on_waited)(void *arg, bool for_replica, int64_t ms);
 	/* The database has answered, nothing runs and nothing can be started. */
 	void (*on_idle)(void *arg);
 	/* The database refused the question; why is its message.  NULL: it answers again. */
@@ -44,6 +47,10 @@ void dispatch_stop(struct dispatch *dispatch, bool now);
 
 /* Does a child run? */
 bool dispatch_busy(const struct dispatch *dispatch);
+
+/* What the job in the main place has done; false: there is none. */
+bool dispatch_progress(const struct dispatch *dispatch, const char **ret_label,
+		       struct progress *ret);
 
 /* One line on what runs, the caller's to free; NULL: nothing does. */
 char *dispatch_status(const struct dispatch *dispatch);

@@ -4,11 +4,14 @@
  *	retention-job --config-fd N --status-fd M --host NAME --job ID [--once]
  *	retention-job --config-fd N --status-fd M --check
  *	retention-job --config-fd N --status-fd M --host NAME --tidy
+ *	retention-job --config-fd N --status-fd M --measure
  *
  * Lines, each ended by a newline, text never holding one:
  *	progress DONE DUE ETA_SECONDS	-1: not known yet
  *	waiting TEXT			what the job waits for; "waiting" alone: nothing any more
  *	complaint TEXT			one thing that is wrong, with the model or an archive
+ *	sample NAME{LABELS} VALUE	--measure: one value (metrics.h)
+ *	batch MILLISECONDS		a batch has committed
  *	note TEXT			how it ended, for the log and STATUS=
  */
 #ifndef RETENTION_EXITS_H
@@ -23,7 +26,7 @@ enum job_exit {
 	JOB_STOPPED = 4, /* SIGTERM: resumable */
 	JOB_SAVED = 5, /* listed, and waits for a person's validation */
 	JOB_TAKEN = 6, /* another daemon holds it, or it has ended meanwhile */
-	JOB_AWAY = 7, /* --check, --tidy, --once: the database could not be reached */
+	JOB_AWAY = 7, /* --check, --tidy, --measure, --once: the database could not be reached */
 };
 
 #endif

@@ -183,7 +183,8 @@ static bool approve(struct job *j, bool *ret_go, struct error *err)
 		return journal_approve(j->db, j->row.id, j->row.requested_by, err) &&
 		       reload_row(j, err);
 	if (!j->row.automatic) {
-		report_note(j->opts->report, "saved, waits for validation");
+		report_note(j->opts->report,
+			    t_printf(j->ctx, "retentionctl validate %d runs it", j->row.id));
 		return true;
 	}
 	if (j->policy->approval)
@@ -193,7 +194,8 @@ static bool approve(struct job *j, bool *ret_go, struct error *err)
 	else if (!exceeds_share(j, &why, err))
 		return false;
 	if (why) {
-		report_note(j->opts->report, why);
+		report_note(j->opts->report,
+			    t_printf(j->ctx, "%s: retentionctl validate %d", why, j->row.id));
 		return journal_note(j->db, j->row.id, why, NULL, err);
 	}
 	*ret_go = true;

@@ -10,6 +10,7 @@
 #include "ledger_check.h"
 #include "manifest.h"
 #include "mem.h"
+#include "sql.h"
 
 #include <fcntl.h>
 #include <inttypes.h>
@@ -196,6 +197,19 @@ static const char *verb_of(enum action action)
 	return "anonymized";
 }
 
+/* The tables that steps wrote to, as a text[] of quoted names. */
+static const char *written_relations(const struct job *j)
+{
+	const char **names = t_array(j->ctx, const char *, j->plan->n_steps + 1);
+	size_t n = 0;
+
+	for (size_t i = 0; i < j->plan->n_steps; i++)
+		if (j->plan->steps[i].fate != FATE_COPY)
+			names[n++] = sql_table(j->ctx, j->plan->steps[i].table->schema,
+					       j->plan->steps[i].table->table);
+	return sql_array(j->ctx, names, n);
+}
+
 static bool end_row(struct job *j, int64_t archive_bytes, int64_t left, char **ret_note,
 		    bool *ret_failures, struct error *err)
 {
@@ -214,7 +228,8 @@ static bool end_row(struct job *j, int64_t archive_bytes, int64_t left, char **r
 				 "%" PRId64 " %s could not be %s, and %" PRId64
 				 " stayed locked: see the events of action %d",
 				 failures, noun, verb_of(j->row.action), left, j->row.id);
-	if (!journal_finish(j->db, j->row.id, "done", error, archive_bytes, sums, err) ||
+	if (!journal_finish(j->db, j->row.id, "done", error, archive_bytes, sums,
+			    written_relations(j), err) ||
 	    (j->row.replay && !journal_settle_replay(j->db, err)))
 		return false;
 	failpoint("finish-before-commit");

@@ -59,18 +59,34 @@ void report_waiting(struct report *r, const char *what)
 	(void)pthread_mutex_unlock(&r->lock);
 }
 
-void report_complaint(struct report *r, const char *text)
+static void say_alone(struct report *r, const char *word, const char *text)
 {
 	(void)pthread_mutex_lock(&r->lock);
-	say(r, "complaint", text);
+	say(r, word, text);
 	(void)pthread_mutex_unlock(&r->lock);
+}
+
+void report_complaint(struct report *r, const char *text)
+{
+	say_alone(r, "complaint", text);
 }
 
 void report_note(struct report *r, const char *text)
 {
-	(void)pthread_mutex_lock(&r->lock);
-	say(r, "note", text);
-	(void)pthread_mutex_unlock(&r->lock);
+	say_alone(r, "note", text);
+}
+
+void report_sample(struct report *r, const char *text)
+{
+	say_alone(r, "sample", text);
+}
+
+void report_batch(struct report *r, int64_t took_ms)
+{
+	char text[32];
+
+	(void)snprintf(text, sizeof(text), "%lld", (long long)took_ms); /* a number fits */
+	say_alone(r, "batch", text);
 }
 
 char *report_wait_reason(struct report *r)

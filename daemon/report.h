@@ -19,6 +19,8 @@ void report_waiting(struct report *r, const char *what);
 
 void report_complaint(struct report *r, const char *text);
 void report_note(struct report *r, const char *text);
+void report_sample(struct report *r, const char *text);
+void report_batch(struct report *r, int64_t took_ms);
 
 /* What is waited for now; a copy, the caller's to free; NULL: nothing. */
 char *report_wait_reason(struct report *r);

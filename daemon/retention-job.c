@@ -4,6 +4,7 @@
  */
 #include "job.h"
 #include "log.h"
+#include "measure.h"
 #include "mem.h"
 #include "tidy.h"
 
@@ -18,6 +19,7 @@ struct options {
 	int status_fd;
 	int job;
 	bool check;
+	bool measure;
 	bool tidy;
 	bool once;
 	const char *host;
@@ -42,6 +44,7 @@ static bool parse_options(int argc, char **argv, struct options *o)
 		{"job", required_argument, NULL, 'j'},
 		{"check", no_argument, NULL, 'k'},
 		{"tidy", no_argument, NULL, 't'},
+		{"measure", no_argument, NULL, 'm'},
 		{"once", no_argument, NULL, 'o'},
 		{NULL, 0, NULL, 0},
 	};
@@ -68,6 +71,9 @@ static bool parse_options(int argc, char **argv, struct options *o)
 		case 't':
 			o->tidy = true;
 			break;
+		case 'm':
+			o->measure = true;
+			break;
 		case 'o':
 			o->once = true;
 			break;
@@ -76,7 +82,7 @@ static bool parse_options(int argc, char **argv, struct options *o)
 		}
 	}
 	return optind == argc && o->config_fd >= 0 &&
-	       (o->check || (o->host && (o->job > 0 || o->tidy)));
+	       (o->check || o->measure || (o->host && (o->job > 0 || o->tidy)));
 }
 
 int main(int argc, char **argv)
@@ -108,5 +114,8 @@ int main(int argc, char **argv)
 			report_complaint(opts.report, c.lines[i]);
 		return JOB_REFUSED;
 	}
-	return (int)(o.check ? job_check(&opts) : o.tidy ? tidy_run(&opts) : job_run(&opts));
+	return (int)(o.check     ? job_check(&opts)
+		     : o.tidy    ? tidy_run(&opts)
+		     : o.measure ? measure_run(&opts)
+				 : job_run(&opts));
 }

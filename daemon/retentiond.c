@@ -102,15 +102,16 @@ static void on_end(void *arg, enum child_end end, const char *how)
 
 	check->end = end;
 	if (end == END_AWAY)
-		fputs("retentiond: the database does not answer: the model was not checked\n",
-		      stderr);
+		fprintf(stderr,
+			"retentiond: the database does not answer: the model was not checked: %s\n",
+			how);
 	else if (end != END_DONE && end != END_REFUSED)
 		fprintf(stderr, "retentiond: the model could not be checked: %s\n", how);
 	(void)event_base_loopbreak(check->base); /* a flag: cannot fail */
 }
 
-/* false: the model is refused, or something is wrong with the programs. */
-static bool check_model(const struct config *config)
+/* END_DONE, END_AWAY; anything else: the model is refused, or something is wrong with the programs. */
+static enum child_end check_model(const struct config *config)
 {
 	struct check check = {.base = must_alloc(event_base_new()), .end = END_CRASHED};
 	struct children *children = children_new(check.base);
@@ -125,23 +126,26 @@ static bool check_model(const struct config *config)
 	children_free(children);
 	precheck_free(precheck);
 	event_base_free(check.base);
-	return check.end == END_DONE || check.end == END_AWAY;
+	return check.end;
 }
 
 static int test(const struct config *config, bool verbose)
 {
 	AUTO(char_p) char *canonical = NULL;
+	const enum child_end end = check_model(config);
+	const char *verdict =
+		end == END_AWAY ? "configuration OK, but for the model" : "configuration OK";
 
-	if (!check_model(config))
+	if (end != END_DONE && end != END_AWAY)
 		return 1;
 	if (!verbose) {
-		puts("configuration OK");
+		puts(verdict);
 		return 0;
 	}
 	/* The canonical file alone on standard output: it can be read again. */
 	canonical = config_print(config);
 	fputs(canonical, stdout);
-	fputs("configuration OK\n", stderr);
+	fprintf(stderr, "%s\n", verdict);
 	return 0;
 }
 

@@ -80,7 +80,7 @@ static void become_ready(struct supervisor *s)
 static void end_when_alone(struct supervisor *s)
 {
 	if (!precheck_busy(s->check) && !dispatch_busy(s->dispatch) &&
-	    !caretaker_busy(s->caretaker))
+	    !caretaker_busy(s->caretaker) && !surveyor_busy(s->surveyor))
 		(void)event_base_loopbreak(s->base); /* a flag: cannot fail */
 }
 
@@ -95,6 +95,7 @@ static void stop(struct supervisor *s, int status)
 	supervisor_tell(s);
 	dispatch_stop(s->dispatch, false);
 	caretaker_stop(s->caretaker, false);
+	surveyor_stop(s->surveyor);
 	precheck_stop(s->check);
 	arm(s->stop_timer, STOP_S);
 	end_when_alone(s);
@@ -272,8 +273,10 @@ static void proceed(struct supervisor *s)
 {
 	if (s->stopping || !pgwatch_up(s->watch))
 		return;
-	if (s->schema_good)
+	if (s->schema_good) {
 		caretaker_proceed(s->caretaker, s->config);
+		surveyor_proceed(s->surveyor);
+	}
 	if (!s->schema_good) {
 		pgwatch_query(s->watch, precheck_schema_sql, 0, NULL, on_schema, s, 0);
 	} else if (s->model == MODEL_GOOD) {
@@ -297,6 +300,9 @@ static void on_idle(void *arg)
 
 	if (!s->once || s->stopping || !clock_settled(s->clock) || s->model != MODEL_GOOD ||
 	    !caretaker_settled(s->caretaker))
+		return;
+	surveyor_proceed(s->surveyor); /* what the jobs have changed */
+	if (!surveyor_settled(s->surveyor))
 		return;
 	if (s->ran && *s->remark) {
 		/* A replay may have mended it. */
@@ -337,6 +343,9 @@ static void on_job_ended(void *arg, bool good)
 	struct supervisor *s = arg;
 
 	s->ran = true;
+	surveyor_want(s->surveyor);
+	if (!s->once && s->schema_good)
+		surveyor_proceed(s->surveyor);
 	s->failed = s->failed || !good;
 	if (s->stopping) {
 		end_when_alone(s);
@@ -357,6 +366,30 @@ static void on_tidied(void *arg, bool good)
 		end_when_alone(s);
 	else
 		proceed(s);
+}
+
+static void on_batch(void *arg, const char *action, int64_t ms)
+{
+	const struct supervisor *s = arg;
+
+	metrics_batch(surveyor_metrics(s->surveyor), action, ms);
+}
+
+static void on_waited(void *arg, bool for_replica, int64_t ms)
+{
+	const struct supervisor *s = arg;
+
+	metrics_waited(surveyor_metrics(s->surveyor), for_replica, (double)ms / 1000);
+}
+
+static void on_surveyed(void *arg)
+{
+	struct supervisor *s = arg;
+
+	if (s->stopping)
+		end_when_alone(s);
+	else if (s->once)
+		dispatch_refresh(s->dispatch); /* it may have been the last that was waited for */
 }
 
 static void on_dispatch_trouble(void *arg, const char *why)
@@ -383,6 +416,7 @@ static void accept_candidate(struct supervisor *s, bool checked)
 		connect_database(s);
 	dispatch_set(s->dispatch, s->config, s->watch, moved);
 	forget_database(s);
+	surveyor_set(s->surveyor, s->config);
 	talloc_free(old);
 	log_event(LOG_INFO, KIND_RELOADED, NULL, "reloaded %s: %zu policies%s", s->config->path,
 		  s->config->n_policies,
@@ -520,6 +554,7 @@ static void supervisor_free(struct supervisor *s)
 	precheck_free(s->check);
 	dispatch_free(s->dispatch);
 	caretaker_free(s->caretaker);
+	surveyor_free(s->surveyor);
 	clock_free(s->clock);
 	notify_free(s->notify);
 	for (int i = 0; i < SIGNALS; i++)
@@ -543,10 +578,16 @@ int supervisor_run(const struct supervisor_opts *opts)
 		.on_trouble = on_clock_trouble, .on_settled = on_clock_settled, .arg = &s};
 	const struct dispatch_handlers dispatch_handlers = {.on_change = supervisor_tell,
 							    .on_ended = on_job_ended,
+							    .on_batch = on_batch,
+							    .on_waited = on_waited,
 							    .on_idle = on_idle,
 							    .on_trouble = on_dispatch_trouble,
 							    .arg = &s};
 	const struct caretaker_handlers caretaker_handlers = {.on_ended = on_tidied, .arg = &s};
+	const struct surveyor_handlers surveyor_handlers = {.on_text = supervisor_measure,
+							    .on_health = supervisor_health,
+							    .on_ended = on_surveyed,
+							    .arg = &s};
 	const struct precheck_handlers check_handlers = {
 		.on_complaint = on_check_complaint, .on_end = on_check_end, .arg = &s};
 
@@ -564,6 +605,8 @@ int supervisor_run(const struct supervisor_opts *opts)
 	s.check = precheck_new(s.base, s.children, CHECK_MS, &check_handlers);
 	s.dispatch = dispatch_new(s.base, s.children, &dispatch_handlers, s.once);
 	s.caretaker = caretaker_new(s.children, &caretaker_handlers);
+	s.surveyor = surveyor_new(s.base, s.children, &surveyor_handlers);
+	surveyor_set(s.surveyor, s.config);
 	connect_database(&s);
 	dispatch_set(s.dispatch, s.config, s.watch, false);
 	forget_database(&s);

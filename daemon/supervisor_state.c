@@ -57,3 +57,37 @@ void supervisor_log_state(evutil_socket_t fd, short what, void *arg)
 	clock_log_state(s->clock);
 	dispatch_log_state(s->dispatch);
 }
+
+void supervisor_measure(void *arg, struct metrics *metrics)
+{
+	const struct supervisor *s = arg;
+	const char *label = NULL;
+	struct progress progress;
+
+	metrics_put(metrics, "retentiond_up", NULL, NULL, s->stopping ? 0 : 1);
+	metrics_put(metrics, "retentiond_database_up", NULL, NULL, pgwatch_up(s->watch) ? 1 : 0);
+	metrics_put(metrics, "retentiond_model_good", NULL, NULL, s->model == MODEL_GOOD ? 1 : 0);
+	metrics_put(metrics, "retentiond_config_loaded_timestamp_seconds", NULL, NULL,
+		    (double)s->loaded_at);
+	if (!dispatch_progress(s->dispatch, &label, &progress))
+		return;
+	metrics_put(metrics, "retentiond_job_due", "job", label, (double)progress.due);
+	metrics_put(metrics, "retentiond_job_done", "job", label, (double)progress.done);
+	metrics_put(metrics, "retentiond_job_eta_seconds", "job", label, (double)progress.eta_s);
+}
+
+char *supervisor_health(void *arg)
+{
+	const struct supervisor *s = arg;
+	const char *why = s->stopping                 ? "stopping"
+			  : s->away                   ? s->away_why
+			  : *s->trouble               ? s->trouble
+			  : *s->remark                ? s->remark
+			  : !pgwatch_up(s->watch)     ? "not connected to the database yet"
+			  : !s->schema_good           ? "the schema is not known to fit yet"
+			  : s->model == MODEL_REFUSED ? "the model is refused"
+			  : s->model == MODEL_UNKNOWN ? "the model is being checked"
+						      : NULL;
+
+	return why ? xstrdup(why) : NULL;
+}

@@ -11,6 +11,7 @@
 #include "notify.h"
 #include "pgwatch.h"
 #include "precheck.h"
+#include "surveyor.h"
 
 #include <event2/event.h>
 
@@ -30,6 +31,7 @@ struct supervisor {
 	struct clock *clock;
 	struct dispatch *dispatch;
 	struct caretaker *caretaker;
+	struct surveyor *surveyor;
 
 	struct config *config; /* in force */
 	int64_t loaded_at;
@@ -57,6 +59,12 @@ struct supervisor {
 
 /* STATUS: the most important thing to know, in one line; arg is the struct supervisor. */
 void supervisor_tell(void *arg);
+
+/* Metrics: what this process knows. */
+void supervisor_measure(void *arg, struct metrics *metrics);
+
+/* NULL: all is well; else the reason, the caller's to free. */
+char *supervisor_health(void *arg);
 
 /* SIGUSR1: all of it, logged. */
 void supervisor_log_state(evutil_socket_t fd, short what, void *arg);

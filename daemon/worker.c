@@ -187,6 +187,7 @@ static bool run_keys(struct state *s, const struct keys *keys, void *ctx, struct
 		return fail(err, ERR_STOPPED, "asked to stop");
 	if (batch_run(s->crew->batch, &w, keys, &result, &one)) {
 		adapt(s, keys, result.rows, now_ms() - begun_ms);
+		report_batch(s->crew->report, now_ms() - begun_ms);
 		throttle_spend(s->crew->throttle, result.rows);
 		(void)atomic_fetch_add(&s->crew->treated, result.treated);
 		(void)atomic_fetch_add(&s->crew->rows, result.rows);

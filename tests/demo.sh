@@ -106,6 +106,11 @@ stop)
 	stop_server
 	exit
 	;;
+"") ;;
+*)
+	echo "usage: demo.sh [psql | stop]" >&2
+	exit 2
+	;;
 esac
 
 say "A private PostgreSQL, and a sample CRM of $contacts contacts"

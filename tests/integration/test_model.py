@@ -687,6 +687,7 @@ def test_a_right_that_is_missing(make, pg, revoked, words):
     d.configure(user=pg.plain_role(d.db, grants=f"{GRANTS}; REVOKE {revoked} FROM retention_plain"))
     line = 3 if '"request"' in words else 2
     assert complaints(d, d.check_config()) == [
-        (line, f"{words}: the server refuses it: permission denied for table {table} (SQLSTATE 42501)")]
+        (line, f"{words}: the server refuses it: permission denied for table {table} (SQLSTATE 42501);"
+         " retentionctl grants prints what the role needs")]
     d.once(check=False)
     assert d.jobs() == [] and keys(pg, d.db) == {1, 2}
