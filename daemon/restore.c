@@ -366,12 +366,13 @@ static bool check_written(struct restore *r, struct error *err)
 static bool disable_triggers(struct restore *r, struct error *err)
 {
 	static const char sql[] =
-		"SELECT string_agg(format('ALTER TABLE %s DISABLE TRIGGER %I', g.tgrelid::regclass,\n"
+		"SELECT string_agg(format('ALTER TABLE %I.%I DISABLE TRIGGER %I', n.nspname, c.relname,\n"
 		"                         g.tgname), ';') AS off,\n"
-		"       string_agg(format('ALTER TABLE %s ENABLE %s TRIGGER %I', g.tgrelid::regclass,\n"
+		"       string_agg(format('ALTER TABLE %I.%I ENABLE %s TRIGGER %I', n.nspname, c.relname,\n"
 		"                         CASE g.tgenabled WHEN 'A' THEN 'ALWAYS' ELSE '' END,\n"
 		"                         g.tgname), ';') AS on\n"
-		"  FROM pg_trigger AS g\n"
+		"  FROM pg_trigger AS g JOIN pg_class AS c ON c.oid = g.tgrelid\n"
+		"  JOIN pg_namespace AS n ON n.oid = c.relnamespace\n"
 		" WHERE NOT g.tgisinternal AND g.tgenabled IN ('O', 'A') AND g.tgrelid IN (\n"
 		"       SELECT o FROM unnest($1::oid[]) AS o UNION\n"
 		"       SELECT p.relid FROM unnest($1::oid[]) AS o, pg_partition_tree(o) AS p)";

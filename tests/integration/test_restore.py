@@ -211,3 +211,199 @@ def test_hostile_values(pg, empty_db, daemon, archives):
     pg.psql(db, "-c", f'ALTER DATABASE "{db}" RESET ALL')
     assert table_digests(pg, db, "public") == before
     assert pg.sql(db, "SELECT sequencename, last_value FROM pg_sequences WHERE schemaname = 'public' ORDER BY 1") == sequences
+
+
+# --- What is refused --------------------------------------------------------------------------
+
+NOTE = """; CREATE TABLE note (id bigint PRIMARY KEY, contact_id bigint REFERENCES contact, body text);
+    CREATE INDEX ON note (contact_id)"""
+NOTES = {"table": "note", "key": "id", "of": "contact", "by": "contact_id"}
+ROWS = """;
+    INSERT INTO contact (id, name) VALUES (1, 'a'), (2, 'b'), (3, 'c');
+    INSERT INTO request (id, contact_id, at) VALUES (10, 1, '2015-01-01'), (20, 2, '2015-01-01'), (30, 3, now());
+    INSERT INTO note VALUES (100, 1, 'x'), (200, 2, 'y'), (300, 3, 'z')"""
+
+SCHEMA_OF_NOTES = small.SCHEMA + NOTE + ROWS
+
+
+@pytest.fixture
+def make(daemon, empty_db, pg):
+    """make(schema, …): a small CRM of three contacts, two of which are due; the pass has run."""
+    def make(schema=SCHEMA_OF_NOTES, note=None, archive="full", model=None, run=True, **kwargs):
+        db = empty_db()
+        pg.sql(db, schema)
+        d = daemon(db=db, model=model or small.model(note={**NOTES, **(note or {})}),
+                   policies=[{**POLICY, "archive": archive}], **kwargs)
+        if run:
+            deleted(d)
+        return d
+    return make
+
+
+def test_rows_that_exist_again(make):
+    d = make()
+    d.pg.sql(d.db, "INSERT INTO contact (id) VALUES (2)")
+    said = refused(d, 1)
+    assert "table public.contact: rows of the archive exist again" in said and "contact_pkey" in said
+    assert "nothing was changed" in said and "(2)" not in said  # no value of a row
+
+
+def test_a_parent_that_is_gone(make):
+    schema = SCHEMA_OF_NOTES.replace("body text)", "body text, kind int REFERENCES kind)").replace(
+        small.SCHEMA, small.SCHEMA + "; CREATE TABLE kind (id int PRIMARY KEY); INSERT INTO kind VALUES (1)").replace(
+        "(100, 1, 'x')", "(100, 1, 'x', 1)").replace("(200, 2, 'y')", "(200, 2, 'y', 1)").replace("(300, 3, 'z')", "(300, 3, 'z', NULL)")
+    d = make(schema)
+    d.pg.sql(d.db, "DELETE FROM kind")
+    assert "table public.note: what rows of the archive point at is gone" in refused(d, 1)
+
+
+@pytest.mark.parametrize("change, message", [
+    ("ALTER TABLE note DROP COLUMN body", "body"),
+    ("ALTER TABLE note ADD COLUMN owner text NOT NULL DEFAULT ''; ALTER TABLE note ALTER owner DROP DEFAULT", "owner"),
+    ("ALTER TABLE note RENAME TO remark", "note"),
+    ("ALTER TABLE note ALTER COLUMN body TYPE int USING 0", "note"),
+])
+def test_a_schema_that_has_changed(make, change, message):
+    d = make()
+    d.pg.sql(d.db, change)
+    assert message in refused(d, 1)
+
+
+@pytest.mark.parametrize("policy, message", [
+    ({"archive": "listed"}, 'the archive of action 1 is "listed": it lacks tables'),
+    ({"action": "export", "archive": "full"}, "action 1 is an export: it took nothing away"),
+])
+def test_what_is_no_full_deletion(make, policy, message):
+    d = make(run=False, model=small.model(contact={"archive": True}, note=NOTES))
+    d.configure(policies=[{**POLICY, **policy}])
+    deleted(d)
+    assert message in refused(d, 1)
+
+
+def test_an_anonymization(daemon):
+    d = daemon(contacts=50, policies=[{"name": "p", "action": "anonymize_contacts", "depth": "18 months", "schedule": "monthly"}])
+    deleted(d)
+    assert "action 1 is an anonymization: it leaves nothing to go back to" in refused(d, 1)
+
+
+def test_unknown_deleted_and_running(make):
+    d = make()
+    assert "there is no action 9" in refused(d, 9)
+    with d.pg.connect(d.db) as conn, conn.cursor() as cur:
+        cur.execute("SELECT pg_advisory_lock(1380275201, 1)")
+        assert "action 1 is being worked on" in refused(d, 1)
+    d.pg.sql(d.db, "SELECT retention.delete_archive(1)")
+    assert "the archive of action 1 was deleted by" in refused(d, 1)
+
+
+@pytest.mark.parametrize("file", ["contact.csv", "manifest.json", "SHA256SUMS"])
+def test_an_archive_that_was_changed(make, file):
+    d = make()
+    path = d.archives / os.path.basename(d.jobs()[0]["archive_path"]) / file
+    text = path.read_bytes()
+    path.write_bytes(text.replace(b"a", b"b") if file == "contact.csv" else text.replace(b"0", b"1"))
+    refused(d, 1)
+
+
+def test_rights(make, pg):
+    """A person's own rights count, table by table, and the role that may restore."""
+    d = make()
+    pg.psql(d.db, "-c", "DROP ROLE IF EXISTS restorer", "-c", "CREATE ROLE restorer LOGIN",
+            "-c", "GRANT retention_auditor TO restorer",
+            "-c", "GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA public TO restorer")
+    try:
+        d.configure(user="restorer")
+        assert "your role may not restore: grant it retention_approver" in refused(d, 1)
+        pg.sql(d.db, "GRANT retention_approver TO restorer; REVOKE INSERT ON note FROM restorer")
+        assert "note" in refused(d, 1)
+        pg.sql(d.db, "GRANT INSERT ON note TO restorer")
+        assert restore(d, 1).returncode == 0 and d.jobs()[0]["restored_by"] == "restorer"
+    finally:
+        d.configure(user=None)
+        pg.sql(d.db, "DROP OWNED BY restorer; DROP ROLE restorer")
+
+
+# --- Triggers, links, keys --------------------------------------------------------------------
+
+TRIGGER = """; CREATE FUNCTION t() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {} END $$;
+    CREATE TRIGGER t {} ON note FOR EACH ROW EXECUTE FUNCTION t()"""
+
+
+@pytest.mark.parametrize("body, when", [
+    ("NEW.body := 'changed'; RETURN NEW;", "BEFORE INSERT"),
+    ("RETURN NULL;", "BEFORE INSERT"),
+    ("UPDATE note SET body = 'later' WHERE id = NEW.id; RETURN NULL;", "AFTER INSERT"),
+    ("IF NEW.id < 1000 THEN INSERT INTO note VALUES (NEW.id + 1000, NEW.contact_id, 'more'); END IF; RETURN NULL;", "AFTER INSERT"),
+])
+def test_a_trigger_that_interferes(make, body, when):
+    d = make()
+    d.pg.sql(d.db, TRIGGER.format(body, when)[1:])
+    before = state(d)
+    said = refused(d, 1)
+    assert "table public.note" in said and "its triggers (t)" in said
+    assert restore(d, 1, "--disable-triggers").returncode == 0
+    assert d.pg.sql(d.db, "SELECT id, body FROM note ORDER BY 1") == [(100, "x"), (200, "y"), (300, "z")]
+    assert d.pg.value(d.db, "SELECT tgenabled FROM pg_trigger WHERE tgname = 't'") == "O" and before != state(d)
+
+
+def test_detached_rows_are_linked_again(make):
+    d = make(note={"delete": "detach"})
+    assert d.pg.sql(d.db, "SELECT id, contact_id FROM note ORDER BY 1") == [(100, None), (200, None), (300, 3)]
+    d.pg.sql(d.db, "DELETE FROM note WHERE id = 200")
+    said = restore(d, 1).stdout
+    assert "note.detached: 1 linked again" in said and "1 rows of public.note that were detached are not there" in said
+    assert d.pg.sql(d.db, "SELECT id, contact_id FROM note ORDER BY 1") == [(100, 1), (300, 3)]
+
+
+def test_a_link_that_is_another_by_now(make):
+    d = make(note={"delete": "detach"})
+    d.pg.sql(d.db, "UPDATE note SET contact_id = 3 WHERE id = 100")
+    assert "1 rows that were detached have another contact_id by now" in refused(d, 1)
+
+
+def test_a_large_row(make):
+    d = make(SCHEMA_OF_NOTES.replace("(100, 1, 'x')", "(100, 1, repeat(E'x;\"\\n\\\\.\\n', 2000000))"))
+    restore(d, 1)
+    assert d.pg.value(d.db, "SELECT md5(body) = md5(repeat(E'x;\"\\n\\\\.\\n', 2000000)) FROM note WHERE id = 100")
+
+
+@pytest.mark.parametrize("point", ["restore-after-load", "restore-after-put", "restore-before-commit", "restore-after-commit"])
+def test_killed(make, point):
+    """All of it or nothing: the ledger, the journal and every table."""
+    d = make()
+    before = state(d)
+    done = restore(d, 1, check=False, failpoint=point)
+    assert done.returncode == -signal.SIGKILL
+    wait_until(lambda: d.pg.value(d.db, "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'retentionctl'") == 0)
+    if point == "restore-after-commit":
+        assert d.jobs()[0]["restored_at"] and d.pg.value(d.db, "SELECT count(*) FROM contact") == 3
+    else:
+        assert state(d) == before
+        assert restore(d, 1).returncode == 0
+    assert d.ctl("verify").returncode == 0
+
+
+def test_the_ledgers_file_follows(make):
+    """What was put back is not taken for erased: no alarm at the next start, and no replay of it."""
+    d = make()
+    restore(d, 1)
+    d.configure(policies=[])
+    assert "restored from a backup" not in d.once().stderr
+    assert sum("\trestored\t" in line for line in (d.archives / "ledger").read_text().splitlines()) == 2
+
+
+def test_an_encrypted_archive(make, tmp_path):
+    key = tmp_path / "key"
+    subprocess.run(["age-keygen", "-o", key], check=True, capture_output=True)
+    recipient = subprocess.run(["age-keygen", "-y", key], check=True, capture_output=True, text=True).stdout.strip()
+    other = tmp_path / "other"
+    subprocess.run(["age-keygen", "-o", other], check=True, capture_output=True)
+    d = make(run=False)
+    text = d.path.read_text().replace("archives = {", f'archives = {{ recipients = [ "{recipient}" ];')
+    d.path.write_text(text)
+    before = table_digests(d.pg, d.db, "public")
+    deleted(d)
+    assert "is encrypted: give the key to it with --identity FILE" in refused(d, 1)
+    refused(d, 1, "--identity", str(other))
+    assert restore(d, 1, "--identity", str(key)).returncode == 0
+    assert table_digests(d.pg, d.db, "public") == before
