@@ -8,6 +8,8 @@ BINDIR = $(PREFIX)/bin
 SBINDIR = $(PREFIX)/sbin
 LIBEXECDIR = $(PREFIX)/libexec/retentiond
 MANDIR = $(PREFIX)/share/man
+LOCALEDIR = $(PREFIX)/share/locale
+COMPLETIONDIR ?= $(PREFIX)/share/bash-completion/completions
 UNITDIR ?= $(PREFIX)/lib/systemd/system
 SYSUSERSDIR ?= $(PREFIX)/lib/sysusers.d
 TMPFILESDIR ?= $(PREFIX)/lib/tmpfiles.d
@@ -37,7 +39,8 @@ PKG_CFLAGS := $(shell pkg-config --cflags $(PACKAGES) 2>/dev/null)
 PKG_LIBS := $(shell pkg-config --libs $(PACKAGES) 2>/dev/null)
 endif
 ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE -pthread $(WARNINGS) $(WERROR) $(CFLAGS) $(FLAGS.$(VARIANT)) \
-	$(PKG_CFLAGS) -Idaemon -DLIBEXECDIR='"$(LIBEXECDIR)"' -DSYSCONFDIR='"$(SYSCONFDIR)"' -MMD -MP
+	$(PKG_CFLAGS) -Idaemon -DLIBEXECDIR='"$(LIBEXECDIR)"' -DSYSCONFDIR='"$(SYSCONFDIR)"' \
+	-DLOCALEDIR='"$(LOCALEDIR)"' -MMD -MP
 ALL_LDFLAGS = -pthread $(LDFLAGS) $(if $(filter sanitize,$(VARIANT)),-fsanitize=address$(comma)undefined,$(LDHARDENING))
 comma := ,
 
@@ -46,12 +49,18 @@ RETENTIOND = retentiond supervisor supervisor_state surveyor metrics metrics_htt
 JOB = retention-job measure metrics job job_check job_finish worker batch keys throttle stop report check catalog catalog_check \
 	plan plan_due plan_guard fate sql archive archive_encrypt archive_remove crypt tidy manifest ledger ledger_check \
 	journal db failpoint $(UNDER)
-CTL = retentionctl ctl_migrate ctl_action ctl_journal ctl_archive ctl_restore ctl_policy ctl_hold ctl_preview \
+CTL = retentionctl words ctl_migrate ctl_action ctl_journal ctl_archive ctl_restore ctl_policy ctl_hold ctl_preview \
 	ctl_subject ctl_verify ctl_grants ctl_horizon restore restore_plan stored crypt output migrations journal \
 	check catalog catalog_check plan plan_due plan_guard plan_walk fate sql db failpoint $(UNDER)
 PROGRAMS = $(B)/retentiond $(B)/retention-job $(B)/retentionctl
 
-all: $(PROGRAMS)
+# Catalogues of retentionctl; msgfmt finds a format that does not fit its original.
+CATALOGUES = $(patsubst daemon/po/%.po,$(B)/locale/%/LC_MESSAGES/retentionctl.mo,$(wildcard daemon/po/*.po))
+$(B)/locale/%/LC_MESSAGES/retentionctl.mo: daemon/po/%.po
+	@mkdir -p $(@D)
+	msgfmt --check -o $@ $<
+
+all: $(PROGRAMS) $(CATALOGUES)
 
 $(B)/retentiond: $(RETENTIOND:%=$(B)/%.o)
 $(B)/retention-job: $(JOB:%=$(B)/%.o)
@@ -62,7 +71,7 @@ $(PROGRAMS):
 # Where things are installed is compiled in: other paths than the last time mean other objects.
 $(B)/paths: FORCE
 	@mkdir -p $(@D)
-	@echo '$(LIBEXECDIR) $(SYSCONFDIR)' | cmp -s - $@ || echo '$(LIBEXECDIR) $(SYSCONFDIR)' >$@
+	@echo '$(PREFIX) $(SYSCONFDIR)' | cmp -s - $@ || echo '$(PREFIX) $(SYSCONFDIR)' >$@
 FORCE:
 
 $(B)/%.o: daemon/%.c Makefile $(B)/paths
@@ -113,12 +122,18 @@ bench:
 	@bash tests/bench/bench.sh
 
 C_FILES = $(wildcard daemon/*.c daemon/*.h tests/unit/*.c tests/fuzz/*.c tests/preload/*.c)
-SHELL_FILES = $(shell git ls-files '*.sh' .ci/run 2>/dev/null)
-TIDY_CFLAGS = -std=gnu11 -D_GNU_SOURCE -Idaemon $(PKG_CFLAGS) -DLIBEXECDIR= -DSYSCONFDIR=
+SHELL_FILES = $(shell git ls-files '*.sh' '*.bash' .ci/run 2>/dev/null)
+TIDY_CFLAGS = -std=gnu11 -D_GNU_SOURCE -Idaemon $(PKG_CFLAGS) -DLIBEXECDIR= -DSYSCONFDIR= -DLOCALEDIR=
 lint:
 	@sh tests/setup.sh lint
 	@$(MAKE) --no-print-directory run-lint # anew: pkg-config may not have been there
-run-lint:
+# Every sentence of retentionctl has its translation, and no translation has lost its sentence.
+build/retentionctl.pot: $(wildcard daemon/*.c) daemon/words.h
+	@mkdir -p $(@D)
+	@xgettext -k_ -kN_ --from-code=UTF-8 --no-location --omit-header -o $@ $(sort $(wildcard daemon/ctl_*.c)) \
+		daemon/retentionctl.c daemon/output.c daemon/words.c
+run-lint: build/retentionctl.pot
+	@for po in daemon/po/*.po; do msgcmp $$po build/retentionctl.pot || exit; done
 	@clang-format --dry-run -Werror $(C_FILES)
 	bash tests/lint.sh
 	shellcheck -x $(SHELL_FILES)
@@ -145,6 +160,10 @@ install: all
 	install $(B)/retention-job $(DESTDIR)$(LIBEXECDIR)
 	for page in $(wildcard daemon/*.[158] conf/*.[158]); do \
 		install -m 644 $$page $(DESTDIR)$(MANDIR)/man$${page##*.}/; done
+	for language in $(patsubst daemon/po/%.po,%,$(wildcard daemon/po/*.po)); do \
+		install -D -m 644 $(B)/locale/$$language/LC_MESSAGES/retentionctl.mo \
+			$(DESTDIR)$(LOCALEDIR)/$$language/LC_MESSAGES/retentionctl.mo; done
+	install -D -m 644 daemon/retentionctl.bash $(DESTDIR)$(COMPLETIONDIR)/retentionctl
 	sed 's|/usr/sbin/|$(SBINDIR)/|g' systemd/retentiond.service >$(DESTDIR)$(UNITDIR)/retentiond.service
 	chmod 644 $(DESTDIR)$(UNITDIR)/retentiond.service
 	install -m 644 systemd/retentiond.sysusers $(DESTDIR)$(SYSUSERSDIR)/retentiond.conf
@@ -157,6 +176,7 @@ install: all
 uninstall:
 	rm -f $(DESTDIR)$(SBINDIR)/retentiond $(DESTDIR)$(BINDIR)/retentionctl
 	rm -rf $(DESTDIR)$(LIBEXECDIR)
+	rm -f $(DESTDIR)$(LOCALEDIR)/*/LC_MESSAGES/retentionctl.mo $(DESTDIR)$(COMPLETIONDIR)/retentionctl
 	rm -f $(DESTDIR)$(UNITDIR)/retentiond.service $(DESTDIR)$(SYSUSERSDIR)/retentiond.conf \
 		$(DESTDIR)$(TMPFILESDIR)/retentiond.conf
 	for page in $(notdir $(wildcard daemon/*.[158] conf/*.[158])); do \

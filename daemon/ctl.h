@@ -9,6 +9,7 @@
 #include "catalog.h"
 #include "config.h"
 #include "db.h"
+#include "words.h"
 
 #include <getopt.h>
 

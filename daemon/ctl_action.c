@@ -36,11 +36,11 @@ int ctl_action_id(const struct ctl *ctl, int argc, char **argv)
 	int64_t id = 0;
 
 	if (argc - optind != 1) {
-		(void)ctl_wrong_use(ctl, "the number of one action is needed");
+		(void)ctl_wrong_use(ctl, _("the number of one action is needed"));
 		return 0;
 	}
 	if (!number_parse(argv[optind], 1, INT32_MAX, &id)) {
-		(void)ctl_wrong_use(ctl, "\"%s\" is no number of an action", argv[optind]);
+		(void)ctl_wrong_use(ctl, _("\"%s\" is no number of an action"), argv[optind]);
 		return 0;
 	}
 	return (int)id;
@@ -49,6 +49,7 @@ int ctl_action_id(const struct ctl *ctl, int argc, char **argv)
 bool ctl_call(struct ctl *ctl, const char *sql, int n, const char *const values[], PGresult **ret,
 	      struct error *err)
 {
+	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
 	AUTO(result)
 	PGresult *res = PQexecParams(db_conn(ctl->db), sql, n, NULL, values, NULL, NULL, 0);
 	const char *message = PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY);
@@ -63,7 +64,8 @@ bool ctl_call(struct ctl *ctl, const char *sql, int n, const char *const values[
 	if (!message || !sqlstate)
 		return db_fail(ctl->db, res, err);
 	(void)snprintf(err->sqlstate, sizeof(err->sqlstate), "%s", sqlstate); /* 5 + NUL */
-	return fail(err, ERR_CONFIG, "%s%s%s", message, hint ? "\nhint: " : "", hint ? hint : "");
+	return fail(err, ERR_CONFIG, "%s%s%s", words_message(ctx, message),
+		    hint ? _("\nhint: ") : "", hint ? words_message(ctx, hint) : "");
 }
 
 static const char listing_sql[] =
@@ -83,24 +85,24 @@ static int tell_candidates(struct ctl *ctl, const char *id)
 		if (!db_query(ctl->db, listing_sql, 1, &id, &res, &err))
 			return ctl_failed(&err);
 		if (db_bool(res, 0, "listed")) {
-			printf("it would touch %s %s; retentionctl validate %s runs it\n",
-			       db_text(res, 0, "candidates"), db_text(res, 0, "noun"), id);
+			printf(_("it would touch %s %s; retentionctl validate %s runs it\n"),
+			       db_text(res, 0, "candidates"), gettext(db_text(res, 0, "noun")), id);
 			return 0;
 		}
 		if (db_text(res, 0, "error")) {
-			(void)fail(&err, ERR_CONFIG, "action %s is saved, but not listed: %s", id,
-				   db_text(res, 0, "error"));
+			(void)fail(&err, ERR_CONFIG, _("action %s is saved, but not listed: %s"),
+				   id, db_text(res, 0, "error"));
 			return ctl_failed(&err);
 		}
 		(void)nanosleep(&tick, NULL); /* early is fine */
 	}
-	printf("the daemon has not listed yet what it would touch: is retentiond running?\n");
+	printf(_("the daemon has not listed yet what it would touch: is retentiond running?\n"));
 	return 0;
 }
 
 int ctl_saved(struct ctl *ctl, const char *id)
 {
-	printf("action %s saved\n", id);
+	printf(_("action %s saved\n"), id);
 	(void)fflush(stdout); /* said before the wait; checked at the end */
 	return tell_candidates(ctl, id);
 }
@@ -122,10 +124,10 @@ int ctl_save(struct ctl *ctl, int argc, char **argv)
 		values[c == 'f' ? 1 : c == 't' ? 2 : 3] = optarg;
 	}
 	if (argc - optind != 1 || !values[1] || !values[2])
-		return ctl_wrong_use(ctl, "one action, --from and --to are needed");
+		return ctl_wrong_use(ctl, _("one action, --from and --to are needed"));
 	for (int i = 1; i <= 2; i++)
 		if (!date_parse(values[i], &year, &month, &day))
-			return ctl_wrong_use(ctl, "\"%s\" is no date: YYYY-MM-DD", values[i]);
+			return ctl_wrong_use(ctl, _("\"%s\" is no date: YYYY-MM-DD"), values[i]);
 	values[0] = argv[optind];
 	if (!ctl_open(ctl))
 		return 1;
@@ -153,19 +155,19 @@ static int change(struct ctl *ctl, int argc, char **argv, const char *sql, const
 		return 1;
 	if (!ctl_call(ctl, sql, 1, &value, &res, &err))
 		return ctl_failed(&err);
-	printf("action %d %s\n", id, done);
+	printf(_("action %d %s\n"), id, _(done));
 	return 0;
 }
 
 int ctl_validate(struct ctl *ctl, int argc, char **argv)
 {
 	return change(ctl, argc, argv, "SELECT retention.validate_action($1::int)",
-		      "validated: the daemon runs it");
+		      N_("validated: the daemon runs it"));
 }
 
 int ctl_cancel(struct ctl *ctl, int argc, char **argv)
 {
-	return change(ctl, argc, argv, "SELECT retention.cancel_action($1::int)", "cancelled");
+	return change(ctl, argc, argv, "SELECT retention.cancel_action($1::int)", N_("cancelled"));
 }
 
 int ctl_replay(struct ctl *ctl, int argc, char **argv)
@@ -183,7 +185,7 @@ int ctl_replay(struct ctl *ctl, int argc, char **argv)
 	if (ctl_option(ctl, argc, argv, ctl_no_options) != -1)
 		return 2;
 	if (optind != argc)
-		return ctl_wrong_use(ctl, "\"%s\" is not expected here", argv[optind]);
+		return ctl_wrong_use(ctl, _("\"%s\" is not expected here"), argv[optind]);
 	if (!ctl_open(ctl))
 		return 1;
 	if (!ctl_call(ctl,
@@ -195,10 +197,10 @@ int ctl_replay(struct ctl *ctl, int argc, char **argv)
 	if (!db_query(ctl->db, sql, 1, &ids, &res, &err))
 		return ctl_failed(&err);
 	for (int row = 0; row < PQntuples(res); row++)
-		printf("action %s: %s of %s keys again; retentionctl show %s --follow\n",
+		printf(_("action %s: %s of %s keys again; retentionctl show %s --follow\n"),
 		       db_text(res, row, "id"), db_text(res, row, "action"), db_text(res, row, "n"),
 		       db_text(res, row, "id"));
 	if (PQntuples(res) == 0)
-		puts("nothing has to be erased again");
+		puts(_("nothing has to be erased again"));
 	return 0;
 }

@@ -32,7 +32,7 @@ int ctl_archive_verify(struct ctl *ctl, int argc, char **argv)
 		(void)fflush(stdout); /* the files' lines first; checked at the end */
 		return ctl_failed(&err);
 	}
-	printf("the archive of action %d is whole\n", id);
+	printf(_("the archive of action %d is whole\n"), id);
 	return 0;
 }
 
@@ -54,13 +54,14 @@ static int tell_removal(struct ctl *ctl, const char *id)
 		if (!db_query(ctl->db, removal_sql, 1, &id, &res, &err))
 			return ctl_failed(&err);
 		if (db_bool(res, 0, "removed")) {
-			printf("its files are gone\n");
+			printf(_("its files are gone\n"));
 			return 0;
 		}
 		if (db_text(res, 0, "archive_remark")) {
-			(void)fail(&err, ERR_CONFIG,
-				   "the archive of action %s is deleted, but its files are not: %s",
-				   id, db_text(res, 0, "archive_remark"));
+			(void)fail(
+				&err, ERR_CONFIG,
+				_("the archive of action %s is deleted, but its files are not: %s"),
+				id, db_text(res, 0, "archive_remark"));
 			return ctl_failed(&err);
 		}
 		if (!host)
@@ -68,7 +69,7 @@ static int tell_removal(struct ctl *ctl, const char *id)
 								     : "its host");
 		(void)nanosleep(&tick, NULL); /* early is fine */
 	}
-	printf("the daemon on %s has still to remove its files: is retentiond running there?\n",
+	printf(_("the daemon on %s has still to remove its files: is retentiond running there?\n"),
 	       host);
 	return 0;
 }
@@ -91,7 +92,7 @@ int ctl_archive_delete(struct ctl *ctl, int argc, char **argv)
 		return 1;
 	if (!ctl_call(ctl, "SELECT retention.delete_archive($1::int)", 1, &value, &res, &err))
 		return ctl_failed(&err);
-	printf("the archive of action %d is deleted\n", id);
+	printf(_("the archive of action %d is deleted\n"), id);
 	(void)fflush(stdout); /* said before the wait; checked at the end */
 	return tell_removal(ctl, value);
 }

@@ -115,7 +115,7 @@ int ctl_grants(struct ctl *ctl, int argc, char **argv)
 	if (ctl_option(ctl, argc, argv, ctl_no_options) != -1)
 		return 2;
 	if (argc - optind > 1)
-		return ctl_wrong_use(ctl, "one role at most");
+		return ctl_wrong_use(ctl, _("one role at most"));
 	if (!ctl_open(ctl))
 		return 1;
 	if (!ctl_model(ctl, ACTION_EXPORT, ctx, &catalog, &err))

@@ -29,16 +29,16 @@ int ctl_hold_add(struct ctl *ctl, int argc, char **argv)
 		values[c == 'r' ? 1 : c == 'e' ? 2 : 3] = optarg;
 	}
 	if (argc - optind != 1 || !values[1])
-		return ctl_wrong_use(ctl, "one contact's key and --reason are needed");
+		return ctl_wrong_use(ctl, _("one contact's key and --reason are needed"));
 	for (int i = 2; i <= 3; i++)
 		if (values[i] && !date_parse(values[i], &year, &month, &day))
-			return ctl_wrong_use(ctl, "\"%s\" is no date: YYYY-MM-DD", values[i]);
+			return ctl_wrong_use(ctl, _("\"%s\" is no date: YYYY-MM-DD"), values[i]);
 	values[0] = argv[optind];
 	if (!ctl_open(ctl))
 		return 1;
 	if (!ctl_call(ctl, place_sql, 4, values, &res, &err))
 		return ctl_failed(&err);
-	printf("hold %s placed on contact %s\n", db_text(res, 0, "id"), values[0]);
+	printf(_("hold %s placed on contact %s\n"), db_text(res, 0, "id"), values[0]);
 	return 0;
 }
 
@@ -51,13 +51,13 @@ int ctl_hold_remove(struct ctl *ctl, int argc, char **argv)
 	if (ctl_option(ctl, argc, argv, ctl_no_options) != -1)
 		return 2;
 	if (argc - optind != 1)
-		return ctl_wrong_use(ctl, "one contact's key is needed");
+		return ctl_wrong_use(ctl, _("one contact's key is needed"));
 	key = argv[optind];
 	if (!ctl_open(ctl))
 		return 1;
 	if (!ctl_call(ctl, "SELECT retention.release_hold($1)", 1, &key, &res, &err))
 		return ctl_failed(&err);
-	printf("contact %s is not on hold any more\n", key);
+	printf(_("contact %s is not on hold any more\n"), key);
 	return 0;
 }
 

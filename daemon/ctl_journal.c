@@ -22,7 +22,7 @@ bool ctl_list_options(struct ctl *ctl, int argc, char **argv)
 		ctl->json = true;
 	}
 	if (optind != argc)
-		(void)ctl_wrong_use(ctl, "\"%s\" is not expected here", argv[optind]);
+		(void)ctl_wrong_use(ctl, _("\"%s\" is not expected here"), argv[optind]);
 	return optind == argc;
 }
 
@@ -162,7 +162,7 @@ static bool show_text(struct ctl *ctl, const char *id, const char *left, struct 
 	if (!db_query(ctl->db, t_printf(ctx, record_sql, left), 1, &id, &row, err))
 		return false;
 	if (PQntuples(row) == 0)
-		return fail(err, ERR_CONFIG, "there is no action %s", id);
+		return fail(err, ERR_CONFIG, _("there is no action %s"), id);
 	output_record(row, 0);
 	return show_table(ctl, tables_sql, id, err) && show_horizon(ctl, id, err) &&
 	       show_table(ctl, events_sql, id, err);
@@ -190,7 +190,7 @@ static bool show_json(struct ctl *ctl, const char *id, const char *left, struct 
 	if (!db_query(ctl->db, t_printf(ctx, json_sql, left, horizon_sql), 2, values, &res, err))
 		return false;
 	if (PQntuples(res) == 0)
-		return fail(err, ERR_CONFIG, "there is no action %s", id);
+		return fail(err, ERR_CONFIG, _("there is no action %s"), id);
 	puts(db_text(res, 0, "json"));
 	return true;
 }
@@ -215,7 +215,7 @@ static bool look(struct ctl *ctl, const char *sql, const char *id, int64_t *firs
 	if (!db_query(ctl->db, sql, 1, &id, &res, err))
 		return false;
 	if (PQntuples(res) == 0)
-		return fail(err, ERR_CONFIG, "there is no action %s", id);
+		return fail(err, ERR_CONFIG, _("there is no action %s"), id);
 	*ret_open = db_bool(res, 0, "open");
 	p.done = db_int(res, 0, "done");
 	p.due = db_int(res, 0, "due");

@@ -43,8 +43,8 @@ static bool check_applied(struct ctl *ctl, size_t *ret_n, struct error *err)
 	if (*ret_n > 0 && db_int(res, 0, "newest") > (int64_t)migrations_count)
 		return fail(
 			err, ERR_CONFIG,
-			"this database has migration %lld, this retentionctl knows %zu: install "
-			"the newer retentiond",
+			_("this database has migration %lld, this retentionctl knows %zu: install "
+			  "the newer retentiond"),
 			(long long)db_int(res, 0, "newest"), migrations_count);
 	for (size_t i = 0; i < *ret_n; i++) {
 		const struct migration *m = &migrations[i];
@@ -53,16 +53,16 @@ static bool check_applied(struct ctl *ctl, size_t *ret_n, struct error *err)
 		if (db_int(res, (int)i, "version") != m->version)
 			return fail(
 				err, ERR_CONFIG,
-				"migration %d (%s) is not recorded in retention.schema_version, "
-				"while migration %lld is: a row was removed or never written; "
-				"nothing is changed",
+				_("migration %d (%s) is not recorded in retention.schema_version, "
+				  "while migration %lld is: a row was removed or never written; "
+				  "nothing is changed"),
 				m->version, m->name, (long long)db_int(res, (int)i, "version"));
 		if (!digest_of(ctl, m, &sum, err))
 			return false;
 		if (strcmp(db_text(sum, 0, "sha256"), db_text(res, (int)i, "sha256")) != 0)
 			return fail(err, ERR_CONFIG,
-				    "migration %d (%s) was changed after it was applied: this "
-				    "retentionctl and this database do not belong together",
+				    _("migration %d (%s) was changed after it was applied: this "
+				      "retentionctl and this database do not belong together"),
 				    m->version, m->name);
 	}
 	return true;
@@ -81,7 +81,7 @@ static bool apply(struct ctl *ctl, const struct migration *m, bool bootstrap, st
 		       "VALUES ($1::int, $2, encode(sha256(convert_to($3, 'UTF8')), 'hex'))",
 		       3, values, NULL, err) &&
 	    db_commit(ctl->db, err)) {
-		printf("migration %d (%s) applied\n", m->version, m->name);
+		printf(_("migration %d (%s) applied\n"), m->version, m->name);
 		return true;
 	}
 	db_rollback(ctl->db);
@@ -117,7 +117,7 @@ static bool migrate(struct ctl *ctl, struct error *err)
 	if (!bootstrap && !check_applied(ctl, &n, err))
 		return false;
 	if (n == migrations_count)
-		printf("nothing to do: the schema retention is at version %zu\n", n);
+		printf(_("nothing to do: the schema retention is at version %zu\n"), n);
 	for (size_t i = n; i < migrations_count; i++)
 		if (!apply(ctl, &migrations[i], bootstrap && i == 0, err))
 			return false;
@@ -133,7 +133,7 @@ static bool lock(struct ctl *ctl, struct error *err)
 		return false;
 	if (db_bool(res, 0, "ours"))
 		return true;
-	fputs("retentionctl: somebody else is migrating this database: waiting\n", stderr);
+	fputs(_("retentionctl: somebody else is migrating this database: waiting\n"), stderr);
 	return db_exec(ctl->db, "SELECT pg_advisory_lock(" LOCK ")", err);
 }
 
@@ -146,7 +146,7 @@ int ctl_migrate(struct ctl *ctl, int argc, char **argv)
 	if (ctl_option(ctl, argc, argv, ctl_no_options) != -1)
 		return 2;
 	if (optind != argc)
-		return ctl_wrong_use(ctl, "\"%s\" is not expected here", argv[optind]);
+		return ctl_wrong_use(ctl, _("\"%s\" is not expected here"), argv[optind]);
 	if (!ctl_open(ctl))
 		return 1;
 	ok = lock(ctl, &err) && migrate(ctl, &err);

@@ -157,21 +157,23 @@ static int take_word(struct preview *p, const char *word, const char *mode)
 
 	for (int i = 0; i < 3; i++)
 		if (days[i] && !date_parse(days[i], &year, &month, &day))
-			return ctl_wrong_use(p->ctl, "\"%s\" is no date: YYYY-MM-DD", days[i]);
+			return ctl_wrong_use(p->ctl, _("\"%s\" is no date: YYYY-MM-DD"), days[i]);
 	p->action = action_parse(word);
 	if (p->action == ACTION_COUNT && manual)
-		return ctl_wrong_use(p->ctl, "\"%s\" is no action: --from and --to go with one",
+		return ctl_wrong_use(p->ctl, _("\"%s\" is no action: --from and --to go with one"),
 				     word);
 	if (p->action != ACTION_COUNT && (!p->from_day || !p->to_day || p->as_of))
-		return ctl_wrong_use(p->ctl, "an action needs --from and --to, and no --as-of");
+		return ctl_wrong_use(p->ctl, _("an action needs --from and --to, and no --as-of"));
 	if (manual && strcmp(p->from_day, p->to_day) > 0) /* both are YYYY-MM-DD */
-		return ctl_wrong_use(p->ctl, "the interval ends (%s) before it starts (%s)",
+		return ctl_wrong_use(p->ctl, _("the interval ends (%s) before it starts (%s)"),
 				     p->to_day, p->from_day);
 	p->archive = p->action == ACTION_EXPORT ? ARCHIVE_LISTED : ARCHIVE_NONE;
 	if (mode && !manual)
-		return ctl_wrong_use(p->ctl, "--archive goes with an action: a policy has its own");
+		return ctl_wrong_use(p->ctl,
+				     _("--archive goes with an action: a policy has its own"));
 	if (mode && (p->archive = archive_mode_parse(mode)) == ARCHIVE_MODE_COUNT)
-		return ctl_wrong_use(p->ctl, "\"%s\" is no archive mode: none, listed, full", mode);
+		return ctl_wrong_use(p->ctl, _("\"%s\" is no archive mode: none, listed, full"),
+				     mode);
 	return 0;
 }
 
@@ -182,7 +184,7 @@ static bool find_policy(struct preview *p, const char *word, struct error *err)
 	p->policy = config_policy(p->ctl->config, word);
 	if (!p->policy)
 		return fail(err, ERR_CONFIG,
-			    "there is no policy \"%s\" in %s: retentionctl policies lists them",
+			    _("there is no policy \"%s\" in %s: retentionctl policies lists them"),
 			    word, p->ctl->config->path);
 	p->action = p->policy->action;
 	p->archive = p->policy->archive;
@@ -213,7 +215,7 @@ int ctl_preview(struct ctl *ctl, int argc, char **argv)
 				     : &mode) = optarg;
 	}
 	if (argc - optind != 1)
-		return ctl_wrong_use(ctl, "one policy, or one action, is needed");
+		return ctl_wrong_use(ctl, _("one policy, or one action, is needed"));
 	status = take_word(&p, argv[optind], mode);
 	if (status != 0)
 		return status;

@@ -32,7 +32,7 @@ static bool check_allowed(struct ctl *ctl, const char *id, struct error *err)
 		      0, NULL, &may, err))
 		return false;
 	return db_bool(may, 0, "may") ||
-	       fail(err, ERR_CONFIG, "your role may not restore: grant it retention_approver");
+	       fail(err, ERR_CONFIG, _("your role may not restore: grant it retention_approver"));
 }
 
 static bool claim(struct ctl *ctl, int id, struct error *err)
@@ -42,8 +42,8 @@ static bool claim(struct ctl *ctl, int id, struct error *err)
 	if (!journal_claim(ctl->db, id, &mine, err))
 		return false;
 	return mine || fail(err, ERR_CONFIG,
-			    "action %d is being worked on, by a daemon or another restore: try "
-			    "again when that has ended",
+			    _("action %d is being worked on, by a daemon or another restore: try "
+			      "again when that has ended"),
 			    id);
 }
 
@@ -64,8 +64,8 @@ static bool tell_next_pass(struct ctl *ctl, struct error *err)
 		if (!db_query(ctl->db, sql, 1, &p->name, &res, err))
 			return false;
 		next = PQntuples(res) > 0 ? db_text(res, 0, "next") : NULL;
-		printf("hint: policy \"%s\" (%s) runs next %s%s: who is due by it then is due "
-		       "again; before that place a hold, lengthen its depth or disable it\n",
+		printf(_("hint: policy \"%s\" (%s) runs next %s%s: who is due by it then is due "
+			 "again; before that place a hold, lengthen its depth or disable it\n"),
 		       p->name, action_name(p->action), next ? "on " : "at its next occurrence",
 		       next ? next : "");
 	}
@@ -83,7 +83,7 @@ static void tell(int id, const struct restore_plan *plan, const struct restore_r
 		*(plan->files[i].detached ? &links : &rows) += result->rows[i];
 	}
 	for (size_t i = 0; i < result->n_notes; i++)
-		printf("note: %s\n", result->notes[i]);
+		printf(_("note: %s\n"), result->notes[i]);
 	printf("action %d %s: %" PRId64 " contacts, %" PRId64 " rows, each as it was", id,
 	       dry_run ? "can be restored" : "is restored", result->keys, rows);
 	if (links > 0)
@@ -93,20 +93,20 @@ static void tell(int id, const struct restore_plan *plan, const struct restore_r
 
 static bool restore(struct ctl *ctl, struct restore_opts *opts, void *ctx, struct error *err)
 {
-	struct restore_plan plan = {0};
+	struct restore_plan *plan = t_zero(ctx, struct restore_plan);
 	struct restore_result result = {0};
 	struct stored *stored = NULL;
 	const char *id = t_printf(ctx, "%d", opts->id);
 
 	if (!check_allowed(ctl, id, err) ||
 	    !stored_open(ctl->db, ctl->config, opts->id, ctx, &stored, err) ||
-	    !restore_plan_read(ctl->db, ctl->config, stored_manifest(stored), ctx, &plan, err) ||
+	    !restore_plan_read(ctl->db, ctl->config, stored_manifest(stored), ctx, plan, err) ||
 	    !stored_verify(ctl->db, stored, false, err) || !claim(ctl, opts->id, err) ||
 	    /* Once more, now that nobody else can change the answer. */
 	    !check_allowed(ctl, id, err))
 		return false;
 	opts->stored = stored;
-	opts->plan = &plan;
+	opts->plan = plan;
 	opts->progress = isatty(STDOUT_FILENO) ? show_progress : NULL;
 	if (!restore_run(ctl->db, opts, ctx, &result, err)) {
 		if (opts->progress)
@@ -115,7 +115,7 @@ static bool restore(struct ctl *ctl, struct restore_opts *opts, void *ctx, struc
 	}
 	if (opts->progress)
 		puts("");
-	tell(opts->id, &plan, &result, opts->dry_run);
+	tell(opts->id, plan, &result, opts->dry_run);
 	return tell_next_pass(ctl, err);
 }
 
@@ -147,7 +147,7 @@ int ctl_archive_restore(struct ctl *ctl, int argc, char **argv)
 		(void)fflush(stdout); /* findings first; checked at the end */
 		(void)ctl_failed(&err); /* always 1 */
 		if (db_alive(ctl->db))
-			fputs("nothing was changed\n", stderr);
+			fputs(_("nothing was changed\n"), stderr);
 		else
 			fprintf(stderr,
 				"hint: retentionctl show %d says whether it was restored "

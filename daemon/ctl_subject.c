@@ -39,7 +39,7 @@ static bool export_document(struct ctl *ctl, const char *key, struct error *err)
 	    !db_query(ctl->db, sql, 1, &key, &res, err))
 		return false;
 	if (db_int(res, 0, "n") == 0)
-		return fail(err, ERR_CONFIG, "there is no contact %s", key);
+		return fail(err, ERR_CONFIG, _("there is no contact %s"), key);
 	if (!db_commit(ctl->db, err))
 		return false;
 	puts(db_text(res, 0, "json"));
@@ -57,7 +57,7 @@ static const char *one_key(struct ctl *ctl, int argc, char **argv)
 			return NULL;
 	if (argc - optind == 1)
 		return argv[optind];
-	(void)ctl_wrong_use(ctl, "one contact's key is needed"); /* the caller returns 2 */
+	(void)ctl_wrong_use(ctl, _("one contact's key is needed")); /* the caller returns 2 */
 	return NULL;
 }
 

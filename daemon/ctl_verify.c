@@ -50,12 +50,12 @@ static void tell(const PGresult *findings, const PGresult *summary)
 		puts(db_text(findings, row, "finding"));
 	if (PQntuples(findings) > 0)
 		return;
-	printf("the journal is whole: %s events, %s actions\n", db_text(summary, 0, "events"),
+	printf(_("the journal is whole: %s events, %s actions\n"), db_text(summary, 0, "events"),
 	       db_text(summary, 0, "actions"));
 	if (hash)
-		printf("last hash: %s\n"
-		       "note it elsewhere: verify --last-hash finds out if the journal was cut or "
-		       "rewritten since\n",
+		printf(_("last hash: %s\n"
+			 "note it elsewhere: verify --last-hash finds out if the journal was cut or "
+			 "rewritten since\n"),
 		       hash);
 }
 
@@ -86,9 +86,9 @@ int ctl_verify(struct ctl *ctl, int argc, char **argv)
 		noted = c == 'h' ? optarg : noted;
 	}
 	if (optind != argc)
-		return ctl_wrong_use(ctl, "\"%s\" is not expected here", argv[optind]);
+		return ctl_wrong_use(ctl, _("\"%s\" is not expected here"), argv[optind]);
 	if (noted && !is_hash(noted))
-		return ctl_wrong_use(ctl, "\"%s\" is no hash: 64 hexadecimal digits", noted);
+		return ctl_wrong_use(ctl, _("\"%s\" is no hash: 64 hexadecimal digits"), noted);
 	if (!ctl_open(ctl))
 		return 1;
 	if (!ask(ctl, noted, &findings, &summary, &err) ||
@@ -99,7 +99,7 @@ int ctl_verify(struct ctl *ctl, int argc, char **argv)
 	n = PQntuples(findings);
 	if (n == 0)
 		return 0;
-	(void)fail(&err, ERR_CONFIG, "the journal is not what was written: %d finding%s", n,
+	(void)fail(&err, ERR_CONFIG, _("the journal is not what was written: %d finding%s"), n,
 		   n == 1 ? "" : "s");
 	(void)fflush(stdout); /* the findings first; checked at the end */
 	return ctl_failed(&err);

@@ -57,7 +57,7 @@ static void tell(const struct job_opts *opts, const char *name, const char *labe
 		 const char *value, const char *number)
 {
 	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
-	AUTO(char_p) char *labels = label ? metrics_label(label, value) : NULL;
+	AUTO(char_p) char *labels = label && value ? metrics_label(label, value) : NULL;
 
 	report_sample(opts->report, t_printf(ctx, "%s%s%s%s %s", name, labels ? "{" : "",
 					     labels ? labels : "", labels ? "}" : "", number));

@@ -164,7 +164,7 @@ void metrics_clear_own(struct metrics *m)
 void metrics_put(struct metrics *m, const char *name, const char *label, const char *value,
 		 double number)
 {
-	AUTO(char_p) char *labels = label ? metrics_label(label, value) : NULL;
+	AUTO(char_p) char *labels = label && value ? metrics_label(label, value) : NULL;
 	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
 
 	add(m, &m->own,

@@ -1,6 +1,7 @@
 #include "output.h"
 
 #include "mem.h"
+#include "words.h"
 
 #include <sys/ioctl.h>
 #include <wchar.h>
@@ -159,14 +160,15 @@ void output_table(const PGresult *res)
 	char **cells = t_array(ctx, char *, (size_t)n *(size_t)rows + 1);
 
 	if (rows == 0) {
-		puts("nothing");
+		puts(_("nothing"));
 		return;
 	}
 	for (int i = 0; i < n; i++)
-		widths[i] = width_of(PQfname(res, i));
+		widths[i] = width_of(words_heading(PQfname(res, i)));
 	for (int row = 0; row < rows; row++)
 		for (int i = 0; i < n; i++) {
-			char *cell = clean(ctx, PQgetvalue(res, row, i));
+			char *cell =
+				clean(ctx, words_cell(PQfname(res, i), PQgetvalue(res, row, i)));
 
 			cells[row * n + i] = cell;
 			if (width_of(cell) > widths[i])
@@ -177,7 +179,8 @@ void output_table(const PGresult *res)
 		return;
 	}
 	for (int i = 0; i < n; i++)
-		print_cell(PQfname(res, i), widths[i], is_number(res, i), i == n - 1);
+		print_cell(words_heading(PQfname(res, i)), widths[i], is_number(res, i),
+			   i == n - 1);
 	for (int row = 0; row < rows; row++)
 		for (int i = 0; i < n; i++)
 			print_cell(cells[row * n + i], widths[i], is_number(res, i), i == n - 1);
@@ -189,12 +192,13 @@ void output_record(const PGresult *res, int row)
 	int width = 0;
 
 	for (int i = 0; i < PQnfields(res); i++)
-		if (width_of(PQfname(res, i)) > width)
-			width = width_of(PQfname(res, i));
+		if (width_of(words_heading(PQfname(res, i))) > width)
+			width = width_of(words_heading(PQfname(res, i)));
 	for (int i = 0; i < PQnfields(res); i++)
 		if (!PQgetisnull(res, row, i))
-			printf("%-*s  %s\n", width, PQfname(res, i),
-			       clean(ctx, PQgetvalue(res, row, i)));
+			printf("%s%*s  %s\n", words_heading(PQfname(res, i)),
+			       width - width_of(words_heading(PQfname(res, i))), "",
+			       clean(ctx, words_cell(PQfname(res, i), PQgetvalue(res, row, i))));
 }
 
 void output_progress(const struct progress *p)

@@ -16,48 +16,49 @@ static const struct command {
 	enum need need;
 	int (*run)(struct ctl *ctl, int argc, char **argv);
 } commands[] = {
-	{"migrate", "", "make or update the schema retention", NEEDS_DATABASE, ctl_migrate},
-	{"grants", " [ROLE]", "the GRANTs that the daemon's role needs, from the model",
+	{"migrate", "", N_("make or update the schema retention"), NEEDS_DATABASE, ctl_migrate},
+	{"grants", " [ROLE]", N_("the GRANTs that the daemon's role needs, from the model"),
 	 NEEDS_CONFIG, ctl_grants},
-	{"policies", " [--json]", "the policies: depth, last and next occurrence, cutoff",
+	{"policies", " [--json]", N_("the policies: depth, last and next occurrence, cutoff"),
 	 NEEDS_CONFIG, ctl_policies},
 	{"save", " ACTION --from DATE --to DATE [--archive none|listed|full]",
-	 "save a manual action on the days from DATE to DATE, at most one month", NEEDS_DATABASE,
-	 ctl_save},
-	{"validate", " ID", "validate a saved action: the daemon runs it", NEEDS_DATABASE,
+	 N_("save a manual action on the days from DATE to DATE, at most one month"),
+	 NEEDS_DATABASE, ctl_save},
+	{"validate", " ID", N_("validate a saved action: the daemon runs it"), NEEDS_DATABASE,
 	 ctl_validate},
-	{"cancel", " ID", "cancel a saved action", NEEDS_DATABASE, ctl_cancel},
+	{"cancel", " ID", N_("cancel a saved action"), NEEDS_DATABASE, ctl_cancel},
 	{"preview",
 	 " POLICY [--as-of DATE] [--json], or ACTION --from DATE --to DATE [--archive MODE] [--json]",
-	 "what it would touch: counts per table, the first keys; changes nothing", NEEDS_CONFIG,
+	 N_("what it would touch: counts per table, the first keys; changes nothing"), NEEDS_CONFIG,
 	 ctl_preview},
-	{"journal", " [--json]", "all actions, the newest first", NEEDS_DATABASE, ctl_journal},
-	{"show", " ID [--follow] [--json]", "one action: its row, counts per table, events",
+	{"journal", " [--json]", N_("all actions, the newest first"), NEEDS_DATABASE, ctl_journal},
+	{"show", " ID [--follow] [--json]", N_("one action: its row, counts per table, events"),
 	 NEEDS_DATABASE, ctl_show},
-	{"archive list", " [--json]", "the archives: type, date, status, file", NEEDS_DATABASE,
+	{"archive list", " [--json]", N_("the archives: type, date, status, file"), NEEDS_DATABASE,
 	 ctl_archive_list},
-	{"archive verify", " ID", "check an archive's files against its sums and the journal",
+	{"archive verify", " ID", N_("check an archive's files against its sums and the journal"),
 	 NEEDS_CONFIG, ctl_archive_verify},
 	{"archive restore", " ID [--dry-run] [--disable-triggers] [--identity FILE]",
-	 "put every row of a deletion's full archive back", NEEDS_CONFIG, ctl_archive_restore},
-	{"archive delete", " ID", "delete an archive: the daemon removes its files, for good",
+	 N_("put every row of a deletion's full archive back"), NEEDS_CONFIG, ctl_archive_restore},
+	{"archive delete", " ID", N_("delete an archive: the daemon removes its files, for good"),
 	 NEEDS_DATABASE, ctl_archive_delete},
 	{"hold add", " CONTACT --reason TEXT [--expires DATE] [--review DATE]",
-	 "place a legal hold: the contact is due to nothing", NEEDS_DATABASE, ctl_hold_add},
-	{"hold remove", " CONTACT", "release a hold", NEEDS_DATABASE, ctl_hold_remove},
-	{"hold list", " [--json]", "the holds, released ones too", NEEDS_DATABASE, ctl_hold_list},
+	 N_("place a legal hold: the contact is due to nothing"), NEEDS_DATABASE, ctl_hold_add},
+	{"hold remove", " CONTACT", N_("release a hold"), NEEDS_DATABASE, ctl_hold_remove},
+	{"hold list", " [--json]", N_("the holds, released ones too"), NEEDS_DATABASE,
+	 ctl_hold_list},
 	{"verify", " [--last-hash HASH] [--json]",
-	 "hold the journal against itself: names what was changed, removed or inserted",
+	 N_("hold the journal against itself: names what was changed, removed or inserted"),
 	 NEEDS_DATABASE, ctl_verify},
 	{"replay", "",
-	 "erase again whom a restored backup has brought back: what the ledger's file knows",
+	 N_("erase again whom a restored backup has brought back: what the ledger's file knows"),
 	 NEEDS_DATABASE, ctl_replay},
 	{"subject export", " CONTACT [--json]",
-	 "all that the model knows about one contact, as one JSON document", NEEDS_CONFIG,
+	 N_("all that the model knows about one contact, as one JSON document"), NEEDS_CONFIG,
 	 ctl_subject_export},
-	{"subject anonymize", " CONTACT", "save the anonymization of one contact", NEEDS_DATABASE,
-	 ctl_subject_anonymize},
-	{"subject delete", " CONTACT", "save the deletion of one contact", NEEDS_DATABASE,
+	{"subject anonymize", " CONTACT", N_("save the anonymization of one contact"),
+	 NEEDS_DATABASE, ctl_subject_anonymize},
+	{"subject delete", " CONTACT", N_("save the deletion of one contact"), NEEDS_DATABASE,
 	 ctl_subject_delete},
 };
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))
@@ -72,7 +73,7 @@ static void print_usage(FILE *to)
 	      to);
 	for (size_t i = 0; i < COMMANDS; i++)
 		fprintf(to, "  %s%s\n      %s\n", commands[i].words, commands[i].arguments,
-			commands[i].help);
+			_(commands[i].help));
 }
 
 int ctl_wrong_use(const struct ctl *ctl, const char *fmt, ...)
@@ -97,11 +98,11 @@ static int next_option(const struct ctl *ctl, int argc, char **argv, const char 
 	opterr = 0; /* the message is ours, and the only one */
 	c = getopt_long(argc, argv, shorts, longs, NULL);
 	if (c == ':')
-		(void)ctl_wrong_use(ctl, "%s needs a value", argv[optind - 1]);
+		(void)ctl_wrong_use(ctl, _("%s needs a value"), argv[optind - 1]);
 	else if (c == '?' && strncmp(argv[optind - 1], "--", 2) == 0)
-		(void)ctl_wrong_use(ctl, "%s is no option here", argv[optind - 1]);
+		(void)ctl_wrong_use(ctl, _("%s is no option here"), argv[optind - 1]);
 	else if (c == '?')
-		(void)ctl_wrong_use(ctl, "-%c is no option here", optopt);
+		(void)ctl_wrong_use(ctl, _("-%c is no option here"), optopt);
 	return c == ':' ? '?' : c;
 }
 
@@ -139,7 +140,7 @@ static bool read_config(struct ctl *ctl)
 	for (size_t i = 0; i < c.n; i++)
 		fprintf(stderr, "%s%s\n", i ? "" : "retentionctl: ", c.lines[i]);
 	if (!ctl->config && !ctl->needs_config)
-		fputs("hint: with -d CONNINFO this command needs no configuration\n", stderr);
+		fputs(_("hint: with -d CONNINFO this command needs no configuration\n"), stderr);
 	return ctl->config && schedule_set_timezone(ctl->config->timezone);
 }
 
@@ -164,7 +165,7 @@ static int run_command(struct ctl *ctl, const struct command *command, int argc,
 	int status;
 
 	if (argc > 1 && strcmp(argv[1], "--help") == 0) {
-		printf("usage: retentionctl %s\n%s\n", ctl->usage, command->help);
+		printf("usage: retentionctl %s\n%s\n", ctl->usage, _(command->help));
 		return 0;
 	}
 	ctl->needs_config = command->need == NEEDS_CONFIG;
@@ -173,7 +174,7 @@ static int run_command(struct ctl *ctl, const struct command *command, int argc,
 	db_close(ctl->db);
 	talloc_free(ctl->config);
 	if (fflush(stdout) != 0 || ferror(stdout)) {
-		fputs("retentionctl: cannot write the output\n", stderr);
+		fputs(_("retentionctl: cannot write the output\n"), stderr);
 		return 1;
 	}
 	return status;
@@ -194,6 +195,7 @@ int main(int argc, char **argv)
 	/* Sessions speak UTF-8: widths are reckoned in it, also where the locale is "C". */
 	if (!setlocale(LC_CTYPE, "") || strcmp(nl_langinfo(CODESET), "UTF-8") != 0)
 		(void)setlocale(LC_CTYPE, "C.UTF-8"); /* without it, every byte has width 1 */
+	words_open();
 	log_open("retentionctl", false);
 	while ((c = next_option(&ctl, argc, argv, "+:c:d:", longs)) != -1) {
 		if (c == '?')
@@ -208,11 +210,12 @@ int main(int argc, char **argv)
 			ctl.conninfo = optarg;
 	}
 	if (optind == argc)
-		return ctl_wrong_use(&ctl, "a command is needed; retentionctl --help lists them");
+		return ctl_wrong_use(&ctl,
+				     _("a command is needed; retentionctl --help lists them"));
 	command = find_command(argc - optind, argv + optind, &used);
 	if (!command)
 		return ctl_wrong_use(
-			&ctl, "there is no command \"%s%s%s\"; retentionctl --help lists them",
+			&ctl, _("there is no command \"%s%s%s\"; retentionctl --help lists them"),
 			argv[optind], optind + 1 < argc ? " " : "",
 			optind + 1 < argc ? argv[optind + 1] : "");
 	ctl.usage = t_printf(ctx, "%s%s", command->words, command->arguments);

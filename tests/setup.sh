@@ -3,7 +3,7 @@
 # As root or through sudo; elsewhere it prints the list and fails.
 set -eu
 
-build="gcc make pkg-config libc6-dev libevent-dev libpq-dev libconfig-dev libsystemd-dev libtalloc-dev libssl-dev"
+build="gcc make pkg-config libc6-dev libevent-dev libpq-dev libconfig-dev libsystemd-dev libtalloc-dev libssl-dev gettext"
 server="postgresql postgresql-client time"
 check="age openssh-client libcmocka-dev python3 python3-pytest python3-pytest-xdist python3-psycopg2 systemd systemd-container dbus"
 lint="clang-format clang-tidy clang cppcheck shellcheck mandoc"

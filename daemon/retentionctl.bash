@@ -1,0 +1,74 @@
+# Completion of retentionctl(1) for bash.
+
+# The words of the command that was begun, without options and their values.
+_retentionctl_words() {
+	local i word skip=0
+	words=()
+	for ((i = 1; i < COMP_CWORD; i++)); do
+		word=${COMP_WORDS[i]}
+		if ((skip)); then
+			skip=0
+		elif [[ $word == -[cd] || $word == --config || $word == --database ]]; then
+			skip=1
+		elif [[ $word != -* ]]; then
+			words+=("$word")
+		fi
+	done
+}
+
+# Numbers of actions (of a status, where one is named), or names of policies: asked of the program
+# itself, under the options that were given, and silently nothing where it cannot answer.
+_retentionctl_ask() {
+	local -a options=()
+	local i
+	for ((i = 1; i < COMP_CWORD; i++)); do
+		case ${COMP_WORDS[i]} in
+		-c | --config | -d | --database) options+=("${COMP_WORDS[i]}" "${COMP_WORDS[i + 1]-}") ;;
+		esac
+	done
+	LC_ALL=C "${COMP_WORDS[0]}" "${options[@]}" "$@" 2>/dev/null
+}
+
+_retentionctl() {
+	local cur=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
+	local actions='export delete_contacts anonymize_contacts anonymize_requests' choices='' status=''
+	local -a words
+	_retentionctl_words
+	COMPREPLY=()
+	case $previous in
+	-c | --config | --identity)
+		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+		return
+		;;
+	--archive) choices='none listed full' ;;
+	--from | --to | --as-of | --expires | --review | --reason | --last-hash | -d | --database) return ;;
+	*)
+		case "${words[0]-} ${words[1]-}" in
+		' ') choices='-c -d --help migrate grants policies save validate cancel preview journal show
+			archive hold verify replay subject' ;;
+		'archive ') choices='list verify restore delete' ;;
+		'hold ') choices='add remove list' ;;
+		'subject ') choices='export anonymize delete' ;;
+		'save ') choices=$actions ;;
+		save\ *) choices='--from --to --archive' ;;
+		'preview ') choices="$actions $(_retentionctl_ask policies | awk 'NR > 1 { print $1 }')" ;;
+		preview\ *) choices='--as-of --from --to --archive --json' ;;
+		'validate ' | 'cancel ') status=saved ;;
+		'show ') status=. ;;
+		show\ *) choices='--follow --json' ;;
+		'archive verify' | 'archive delete' | 'archive restore') ((${#words[@]} == 2)) && status='done' ;;
+		'hold add') choices='--reason --expires --review' ;;
+		'policies ' | 'journal ' | 'archive list' | 'hold list' | 'subject export') choices='--json' ;;
+		'verify ') choices='--last-hash --json' ;;
+		esac
+		;;
+	esac
+	if [[ -n $status ]]; then
+		choices=$(_retentionctl_ask journal | awk -v status="$status" 'NR > 1 && $0 ~ status { print $1 }')
+	fi
+	if [[ "${words[*]}" == 'archive restore '* ]]; then
+		choices='--dry-run --disable-triggers --identity'
+	fi
+	mapfile -t COMPREPLY < <(compgen -W "$choices --help" -- "$cur")
+}
+complete -F _retentionctl retentionctl
