@@ -1,0 +1,108 @@
+"""The brakes, each where a person looks: the journal, show, the log, STATUS."""
+
+import re
+import subprocess
+import time
+from datetime import datetime, timezone
+from pathlib import Path
+
+import pytest
+
+from harness import wait_until
+from jobs import DONE, job  # noqa: F401 (a fixture)
+
+REPO = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def clock(tmp_path):
+    """clock(hour): local time is that hour from here on, for who has its environment."""
+    library, shift = tmp_path / "localtime.so", tmp_path / "shift"
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", library, REPO / "tests" / "preload" / "localtime.c", "-ldl"], check=True)
+
+    def set_hour(hour):
+        now = datetime.now(timezone.utc)
+        seconds = hour * 3600 + 1800 - (now.hour * 3600 + now.minute * 60 + now.second)
+        new = shift.with_suffix(".new")
+        new.write_text(str(seconds))
+        new.rename(shift)
+
+    set_hour.env = {"LD_PRELOAD": str(library), "LOCALTIME_SHIFT": str(shift),
+                    "ASAN_OPTIONS": "verify_asan_link_order=0"}
+    return set_hour
+
+
+def test_the_window(job, clock):  # noqa: F811
+    """A job pauses at the window's end, says so, erases nothing meanwhile, and goes on the next night."""
+    j = job(limits={"workers": 2, "batch_rows": 20, "rows_per_second": 1500, "window": "22:00-06:00"})
+    clock(23)
+    run = j.start(env=clock.env)
+    j.begun()
+    clock(12)
+    wait_until(lambda: j.row()["waiting"] == "the window 22:00-06:00")
+    paused = len(j.ledger())
+    assert 0 < paused < j.row()["candidates"] and j.row()["status"] == "running"
+    assert run.waits_for("the window 22:00-06:00")
+    shown = j.daemon.ctl("show", j.id).stdout
+    assert re.search(r"^waiting +the window 22:00-06:00$", shown, re.M)
+    assert "waits for the window 22:00-06:00" in j.daemon.ctl("journal").stdout
+    end = time.monotonic() + 3
+    wait_until(lambda: time.monotonic() > end)  # several of the throttle's looks at the clock
+    assert len(j.ledger()) == paused and run.running()
+    clock(5)
+    assert run.wait() == DONE, run.text()
+    assert j.row()["waiting"] is None and j.row()["status"] == "done"
+    assert len(j.ledger()) > paused
+
+
+def test_the_daemon_waits_for_the_window(daemon, clock):
+    """What is due outside of it begins, is listed, and waits; STATUS says for what."""
+    d = daemon(policies=[{"name": "old", "action": "delete_contacts", "depth": "30 months", "schedule": "monthly"}],
+               limits={"window": "22:00-06:00"}, env=clock.env)
+    clock(12)
+    d.start("-v")
+    d.wait_for_log("ready: ")
+    d.pg.sql(d.db, "SELECT retention.save_action('delete_contacts', '2023-01-01', '2023-01-31')")
+    wait_until(lambda: d.jobs("frozen_at IS NOT NULL"))
+    d.ctl("validate", "1")
+    d.wait_for_log(r"job 1 \(action 1\) waits: the window 22:00-06:00")
+    d.signal(10)  # SIGUSR1
+    d.wait_for_log(r"state: job 1 .* waits: the window 22:00-06:00")
+    assert d.pg.value(d.db, "SELECT count(*) FROM retention.ledger") == 0
+    clock(23)
+    assert d.wait_for_job()["counters"]["treated"] > 0
+    assert d.stop() == 0
+
+
+def test_max_share_and_approval(daemon):
+    """Both are said with their reason, and with what to do; a person's word releases them."""
+    policy = {"name": "old", "action": "delete_contacts", "depth": "30 months", "schedule": "monthly"}
+    d = daemon(policies=[policy], limits={"max_share": 0.01})
+    said = d.once().stderr
+    job_id, = [r["id"] for r in d.jobs("status = 'saved'")]
+    assert re.search(rf"waits for approval: a person's validation: \d+ of \d+ are due, more than max_share \(0\.01\): "
+                     rf"retentionctl validate {job_id}", said)
+    assert "more than max_share" in d.ctl("show", job_id).stdout and "more than max_share" in d.ctl("journal").stdout
+    d.configure(policies=[policy, {**policy, "name": "asks", "approval": True}])
+    said = d.once().stderr
+    assert "as the policy asks" in said
+    for row in d.jobs("status = 'saved'"):
+        d.ctl("validate", row["id"])
+    d.once()
+    assert {r["status"] for r in d.jobs()} == {"done"}
+
+
+@pytest.mark.parametrize("hours", [-1, 1])
+def test_a_host_clock_that_is_off(job, hours, tmp_path):  # noqa: F811
+    """Nothing is erased by a wrong date: refused, with both clocks' difference, in journal and exit."""
+    source = tmp_path / "time.c"
+    source.write_text(f"""#define _GNU_SOURCE
+        #include <time.h>
+        time_t time(time_t *t) {{ struct timespec s; clock_gettime(CLOCK_REALTIME, &s);
+            time_t now = s.tv_sec + {hours * 3600}; if (t) *t = now; return now; }}""")
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", tmp_path / "time.so", source], check=True)
+    j = job()
+    run = j.start(env={"LD_PRELOAD": str(tmp_path / "time.so"), "ASAN_OPTIONS": "verify_asan_link_order=0"})
+    assert run.wait() == 3 and "the clocks of this host and of the database differ by" in run.note()
+    assert not j.ledger() and "set them right" in j.row()["error"]
+    assert j.run() == DONE
