@@ -218,44 +218,28 @@ static bool to_archive(void *arg, const char *bytes, size_t n, struct error *err
 	return archive_append(sink->writer, sink->file, bytes, n, err);
 }
 
-/* A COPY takes no parameters: its arrays become constants.  NULL: one cannot be quoted. */
-static char *with_arrays(struct batch *b, const char *copy_sql, const char *keys,
-			 const char *parents)
+/* A COPY takes no parameters: the array becomes a constant.  NULL: it cannot be quoted. */
+static char *with_array(struct batch *b, const char *copy_sql, const char *array)
 {
-	const char marks[] = {PLAN_KEYS, PLAN_PARENTS, '\0'};
-	char *sql = t_strdup(b->ctx, "");
+	char *literal = PQescapeLiteral(db_conn(b->worker->db), array, strlen(array));
+	char *sql = literal ? t_strdup(b->ctx, "") : NULL;
 
-	while (*copy_sql) {
-		const size_t plain = strcspn(copy_sql, marks);
-		const char mark = copy_sql[plain];
-		const char *array = mark == PLAN_KEYS ? keys : parents;
-		char *literal;
+	while (sql && *copy_sql) {
+		const char *mark = strchr(copy_sql, PLAN_KEYS);
+		const size_t plain = mark ? (size_t)(mark - copy_sql) : strlen(copy_sql);
 
-		t_append(&sql, "%.*s", (int)plain, copy_sql);
-		copy_sql += plain;
-		if (!mark)
-			break;
-		copy_sql++;
-		literal = array ? PQescapeLiteral(db_conn(b->worker->db), array, strlen(array))
-				: NULL;
-		if (!literal)
-			return NULL;
-		t_append(&sql, "%s", literal);
-		PQfreemem(literal);
+		t_append(&sql, "%.*s%s", (int)plain, copy_sql, mark ? literal : "");
+		copy_sql += plain + (mark ? 1 : 0);
 	}
+	PQfreemem(literal);
 	return sql;
-}
-
-static const char *parents_of(const struct batch *b, const struct step *s)
-{
-	return s->linked ? b->arrays[s->parent.table][s->parent.slot] : NULL;
 }
 
 static bool run_archived(struct batch *b, const struct step *s, size_t file, const char *keys,
 			 int64_t *ret_rows, struct error *err)
 {
 	struct sink sink = {.writer = b->worker->writer, .file = file};
-	const char *sql = with_arrays(b, s->copy_sql, keys, parents_of(b, s));
+	const char *sql = with_array(b, s->copy_sql, keys);
 
 	if (!sql)
 		return fail(err, ERR_ENVIRONMENT, "cannot quote the keys of table \"%s\"",
@@ -310,14 +294,21 @@ static bool verify_step(struct batch *b, const struct step *s, const char *keys,
 }
 
 /*
- * Fewer rows than were collected: a client has deleted some, or moved them to another's.  What hung
- * off a moved row is gone in this transaction, which therefore does not commit.
+ * Not the rows that were collected.  More: a client has attached some, and what may hang off those was
+ * not asked for.  Fewer: it has deleted some, or moved them to another's; what hung off a moved row is
+ * gone in this transaction, which therefore does not commit.
  */
-static bool verify_moved(struct batch *b, const struct step *s, const char *keys, struct error *err)
+static bool verify_linked(struct batch *b, const struct step *s, int64_t rows, const char *keys,
+			  struct error *err)
 {
 	const char *const values[] = {keys};
 	AUTO(result) PGresult *res = NULL;
 
+	if (rows > b->collected[s->table->index])
+		return fail(
+			err, ERR_BUSY,
+			"table \"%s\": a client has added rows to %s.%s while they were being erased",
+			s->table->name, s->table->schema, s->table->table);
 	if (!db_query(b->worker->db, s->left_sql, 1, values, &res, err))
 		return false;
 	return db_int(res, 0, "n") == 0 ||
@@ -330,17 +321,17 @@ static bool run_step(struct batch *b, const struct step *s, size_t file, int64_t
 		     struct error *err)
 {
 	const char *keys = b->arrays[s->from.table][s->from.slot];
-	const char *const values[] = {keys, parents_of(b, s)};
+	const char *const values[] = {s->linked ? b->arrays[s->parent.table][s->parent.slot]
+						: keys};
 
-	if (s->archived ? !run_archived(b, s, file, keys, ret_rows, err)
-	    : s->fate == FATE_UPDATE
-		    ? !run_update(b, s, keys, ret_rows, err)
-		    : !db_command(b->worker->db, s->sql, s->linked ? 2 : 1, values, ret_rows, err))
+	if (s->archived              ? !run_archived(b, s, file, values[0], ret_rows, err)
+	    : s->fate == FATE_UPDATE ? !run_update(b, s, keys, ret_rows, err)
+				     : !db_command(b->worker->db, s->sql, 1, values, ret_rows, err))
 		return false;
 	if (s->verify && !verify_step(b, s, keys, err))
 		return false;
-	if (s->linked && *ret_rows < b->collected[s->table->index] &&
-	    !verify_moved(b, s, keys, err))
+	if (s->linked && *ret_rows != b->collected[s->table->index] &&
+	    !verify_linked(b, s, *ret_rows, keys, err))
 		return false;
 	if (s->table == b->job->plan->subject && s->fate == FATE_DELETE && *ret_rows != b->n_due)
 		return fail(err, ERR_DATA, "%" PRId64 " of %" PRId64 " rows of %s.%s were deleted",
@@ -473,15 +464,15 @@ static bool to_ledger(void *arg, const char *bytes, size_t n, struct error *err)
 /* The rows of the ledger, and as they are made their lines for its file. */
 static bool write_ledger(struct batch *b, struct error *err)
 {
-	const char *sql = with_arrays(
-		b,
-		t_printf(b->ctx,
-			 "COPY (INSERT INTO retention.ledger (job, action, key)\n"
-			 "SELECT %d, '%s', unnest(%c::text[])\n"
-			 "RETURNING job, action, to_char(erased_at AT TIME ZONE 'UTC',\n"
-			 "  'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'), key) TO STDOUT",
-			 b->job->id, action_name(b->job->plan->action), PLAN_KEYS),
-		b->due, NULL);
+	const char *sql =
+		with_array(b,
+			   t_printf(b->ctx,
+				    "COPY (INSERT INTO retention.ledger (job, action, key)\n"
+				    "SELECT %d, '%s', unnest(%c::text[])\n"
+				    "RETURNING job, action, to_char(erased_at AT TIME ZONE 'UTC',\n"
+				    "  'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'), key) TO STDOUT",
+				    b->job->id, action_name(b->job->plan->action), PLAN_KEYS),
+			   b->due);
 	int64_t rows;
 
 	if (!sql)

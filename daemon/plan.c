@@ -10,7 +10,6 @@
 #include "sql.h"
 
 static const char keys_mark[] = {PLAN_KEYS, '\0'};
-static const char parents_mark[] = {PLAN_PARENTS, '\0'};
 
 struct builder {
 	void *ctx;
@@ -335,8 +334,7 @@ static char *detach_statement(const struct builder *b, const struct table *t, bo
 		sql_ident(b->ctx, t->key));
 }
 
-static char *statement(const struct builder *b, const struct step *s, bool own, const char *keys,
-		       const char *parents)
+static char *statement(const struct builder *b, const struct step *s, bool own, const char *keys)
 {
 	const struct table *t = s->table;
 	const char *table = sql_table(b->ctx, t->schema, t->table);
@@ -351,9 +349,8 @@ static char *statement(const struct builder *b, const struct step *s, bool own, 
 	case FATE_DETACH:
 		return detach_statement(b, t, s->archived, own, keys);
 	case FATE_DELETE:
-		return t_printf(b->ctx, "DELETE FROM %s AS t WHERE %s%s%s%s%s", table,
-				selection(b, t, keys, own), s->linked ? " AND " : "",
-				s->linked ? selection(b, t, parents, false) : "",
+		return t_printf(b->ctx, "DELETE FROM %s AS t WHERE %s%s%s", table,
+				selection(b, t, keys, own && !s->linked),
 				s->archived ? " RETURNING " : "",
 				s->archived ? column_list(b, "t", s->columns, s->n_columns) : "");
 	case FATE_NONE:
@@ -406,12 +403,11 @@ static void build_step(const struct builder *b, const struct table *t, struct st
 						      : "true");
 	if (s->archived)
 		archive_columns(b, s);
-	s->sql = statement(b, s, own, "$1",
-			   "$2"); /* archived: for the probe, PREPARE takes no COPY */
+	s->sql = statement(b, s, own, "$1"); /* archived: for the probe, PREPARE takes no COPY */
 	if (s->archived)
 		s->copy_sql =
 			t_printf(b->ctx, "COPY (%s) TO STDOUT (FORMAT csv, DELIMITER %s)",
-				 statement(b, s, own, keys_mark, parents_mark),
+				 statement(b, s, own, keys_mark),
 				 sql_literal(b->ctx, t_printf(b->ctx, "%c", b->opts->delimiter)));
 }
 

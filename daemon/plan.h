@@ -1,7 +1,7 @@
 /*
  * The plan: model + catalog + action -> the SQL of a batch, in foreign-key order.  Text only; who
  * runs it is batch.c.  Values go as parameters, but COPY takes none: there the keys stand in the
- * statement, as constants in the place of PLAN_KEYS and PLAN_PARENTS.
+ * statement, as a constant in the place of PLAN_KEYS.
  *
  * Key arrays are passed from statement to statement as text ({1,2,3}), made by the server and read
  * by the server: the job never takes them apart, so a key may be a number, a uuid or any text.
@@ -12,9 +12,8 @@
 #include "catalog.h"
 #include "fate.h"
 
-/* Stand for the arrays in a COPY's text; no predicate may hold them (config). */
+/* Stands for the array in a COPY's text; no predicate may hold it (config). */
 #define PLAN_KEYS '\001'
-#define PLAN_PARENTS '\002'
 
 /* Whose array a statement takes: a column of a table whose rows have been collected. */
 struct source {
@@ -38,12 +37,16 @@ struct step {
 	bool archived; /* then copy_sql is a COPY ... TO STDOUT */
 	bool numbered; /* $2: an array of fresh numbers, as long as $1 */
 	bool verify; /* triggers could suppress it: left_sql must find nothing after it */
-	bool linked; /* deletes by its own keys, $1, those that still hang off parent's, $2 */
+	/*
+	 * Its keys were collected (from), since others hang off it, and it deletes by parent's array all the
+	 * same: a row that a client has moved to another's meanwhile is not ours any more.
+	 */
+	bool linked;
 	struct source from;
 	struct source parent; /* linked */
-	/* $1 the array; an UPDATE by rules returns rows, dirty; archived: only to try it */
+	/* $1 the array (of parent, where it is linked); an UPDATE by rules returns rows, dirty; archived: only to try it */
 	const char *sql;
-	const char *copy_sql; /* archived: a COPY, with PLAN_KEYS and PLAN_PARENTS for the arrays */
+	const char *copy_sql; /* archived: a COPY, with PLAN_KEYS for the array */
 	const char *left_sql; /* $1: counts rows that should have gone, or been cleaned */
 	const char *file; /* archived: "contact.csv" */
 	const char *header; /* archived: the file's first line, with its newline */
