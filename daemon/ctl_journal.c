@@ -2,8 +2,9 @@
  * journal, show, archive list: what the schema retention says of its actions.  An auditor may read
  * all of it but the work list, so what needs that list has a second way to its figures.
  */
-#include "ctl_horizon.h"
+#include "ctl.h"
 
+#include "horizon.h"
 #include "mem.h"
 #include "output.h"
 
@@ -107,7 +108,7 @@ static const char record_sql[] =
 	"       j.candidates_sha256, j.frozen_at, j.validated_by, j.validated_at, j.started_at,\n"
 	"       CASE WHEN j.finished_at IS NULL AND j.frozen_at IS NOT NULL THEN %s END\n"
 	"         AS candidates_left, j.waiting, j.finished_at,\n"
-	"       j.counters - '{rows,relations,last_xid,last_lsn}'::text[] AS counters,\n"
+	"       j.counters - 'rows' - 'horizon' AS counters,\n"
 	"       j.archive_path, j.archive_bytes, j.archive_deleted_at, j.archive_deleted_by,\n"
 	"       j.archive_removed_at, j.archive_remark,\n"
 	"       j.error, j.host, j.system_identifier, j.subject, j.replay\n"
@@ -138,14 +139,30 @@ static bool show_table(struct ctl *ctl, const char *sql, const char *id, struct 
 	return true;
 }
 
+/* backups.keep as an interval, for horizon_sql; NULL: not declared, or there is no configuration. */
+static const char *backups_keep(const struct ctl *ctl, void *text_ctx)
+{
+	char text[32];
+
+	if (!ctl->config || !ctl->config->has_backups_keep)
+		return NULL;
+	period_print(&ctl->config->backups_keep, text, sizeof(text));
+	return t_strdup(text_ctx, text);
+}
+
 /* Where what it erased may still be. */
 static bool show_horizon(struct ctl *ctl, const char *id, struct error *err)
 {
-	char keep[32];
-	const char *const values[] = {id, horizon_keep(ctl, keep, sizeof(keep))};
+	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
+	const char *sql = t_printf(ctx,
+				   "SELECT h.step, h.what AS \"gone from\", h.state,\n"
+				   "       to_char(h.since, 'YYYY-MM-DD HH24:MI:SS') AS since,\n"
+				   "       h.waits_for FROM (%s) AS h ORDER BY h.step",
+				   horizon_sql);
+	const char *const values[] = {id, backups_keep(ctl, ctx)};
 	AUTO(result) PGresult *res = NULL;
 
-	if (!db_query(ctl->db, horizon_sql, 2, values, &res, err))
+	if (!db_query(ctl->db, sql, 2, values, &res, err))
 		return false;
 	if (PQntuples(res) > 0) {
 		puts("");
@@ -177,15 +194,15 @@ static const char json_sql[] =
 	"             FROM retention.archive_file WHERE job = j.id GROUP BY 1) AS f),\n"
 	"  'events', (SELECT coalesce(jsonb_agg(to_jsonb(e) ORDER BY e.id), '[]')\n"
 	"     FROM retention.journal_event AS e WHERE e.job = j.id),\n"
-	"  'horizon', (SELECT coalesce(jsonb_agg(to_jsonb(h)), '[]') FROM (%s) AS h))) AS json\n"
+	"  'horizon', (SELECT coalesce(jsonb_agg(to_jsonb(h) ORDER BY h.step), '[]')\n"
+	"     FROM (%s) AS h))) AS json\n"
 	"  FROM retention.archive_journal AS j WHERE j.id = $1::int";
 
 static bool show_json(struct ctl *ctl, const char *id, const char *left, struct error *err)
 {
 	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
 	AUTO(result) PGresult *res = NULL;
-	char keep[32];
-	const char *const values[] = {id, horizon_keep(ctl, keep, sizeof(keep))};
+	const char *const values[] = {id, backups_keep(ctl, ctx)};
 
 	if (!db_query(ctl->db, t_printf(ctx, json_sql, left, horizon_sql), 2, values, &res, err))
 		return false;

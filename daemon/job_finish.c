@@ -7,6 +7,7 @@
 
 #include "archive_encrypt.h"
 #include "failpoint.h"
+#include "horizon.h"
 #include "ledger_check.h"
 #include "manifest.h"
 #include "mem.h"
@@ -197,17 +198,20 @@ static const char *verb_of(enum action action)
 	return "anonymized";
 }
 
-/* The tables that steps wrote to, as a text[] of quoted names. */
-static const char *written_relations(const struct job *j)
+/* What is needed later to tell when the data is gone everywhere; an export erases none. */
+static bool record_horizon(struct job *j, const char *xid, const char **ret_json, struct error *err)
 {
-	const char **names = t_array(j->ctx, const char *, j->plan->n_steps + 1);
-	size_t n = 0;
+	const struct plan *plan = j->plan;
+	const char **tables = t_array(j->ctx, const char *, plan->n_steps + 1);
 
-	for (size_t i = 0; i < j->plan->n_steps; i++)
-		if (j->plan->steps[i].fate != FATE_COPY)
-			names[n++] = sql_table(j->ctx, j->plan->steps[i].table->schema,
-					       j->plan->steps[i].table->table);
-	return sql_array(j->ctx, names, n);
+	*ret_json = NULL;
+	if (j->row.action == ACTION_EXPORT)
+		return true;
+	for (size_t i = 0; i < plan->n_steps; i++)
+		tables[i] = sql_table(j->ctx, plan->steps[i].table->schema,
+				      plan->steps[i].table->table);
+	return horizon_record(j->db, j->row.id, xid, j->batch.tables, tables, plan->n_steps, j->ctx,
+			      ret_json, err);
 }
 
 static bool end_row(struct job *j, int64_t archive_bytes, int64_t left, char **ret_note,
@@ -215,21 +219,22 @@ static bool end_row(struct job *j, int64_t archive_bytes, int64_t left, char **r
 {
 	AUTO(char_p) char *sums = NULL;
 	int64_t failures = 0;
-	const char *error = NULL;
+	const char *error = NULL, *xid = NULL, *horizon = NULL;
 	const char *noun = j->plan->subject == j->plan->model->request ? "requests" : "contacts";
 
 	if (j->archive_name && !archive_read_file(j->opts->config->directory, j->archive_name,
 						  "SHA256SUMS", &sums, err))
 		return false;
-	if (!db_exec(j->db, "BEGIN", err) || !journal_failures(j->db, j->row.id, &failures, err))
+	if (!horizon_mark(j->db, j->ctx, &xid, err) || !db_exec(j->db, "BEGIN", err) ||
+	    !record_horizon(j, xid, &horizon, err) ||
+	    !journal_failures(j->db, j->row.id, &failures, err))
 		return false;
 	if (failures + left > 0)
 		error = t_printf(j->ctx,
 				 "%" PRId64 " %s could not be %s, and %" PRId64
 				 " stayed locked: see the events of action %d",
 				 failures, noun, verb_of(j->row.action), left, j->row.id);
-	if (!journal_finish(j->db, j->row.id, "done", error, archive_bytes, sums,
-			    written_relations(j), err) ||
+	if (!journal_finish(j->db, j->row.id, "done", error, archive_bytes, sums, horizon, err) ||
 	    (j->row.replay && !journal_settle_replay(j->db, err)))
 		return false;
 	failpoint("finish-before-commit");

@@ -215,17 +215,14 @@ bool journal_start(struct db *db, int id, const char *host, const char *archive_
 }
 
 bool journal_finish(struct db *db, int id, const char *status, const char *error,
-		    int64_t archive_bytes, const char *sums, const char *relations,
-		    struct error *err)
+		    int64_t archive_bytes, const char *sums, const char *horizon, struct error *err)
 {
 	static const char sql[] =
 		"UPDATE retention.archive_journal AS j\n"
 		"   SET status = $2, error = $3, waiting = NULL, finished_at = clock_timestamp(),\n"
 		"       archive_bytes = CASE WHEN j.archive_path IS NOT NULL THEN $4::bigint END,\n"
 		"       counters = jsonb_strip_nulls(jsonb_build_object(\n"
-		"         'relations', to_jsonb($6::text[]),\n"
-		"         'last_xid', pg_current_xact_id()::text,\n"
-		"         'last_lsn', pg_current_wal_insert_lsn()::text,\n"
+		"         'horizon', $6::jsonb,\n"
 		"         'sums_sha256', encode(sha256(convert_to($5, 'UTF8')), 'hex'),\n"
 		"         'rows', (SELECT coalesce(jsonb_object_agg(f.table_name, f.rows), '{}')\n"
 		"                    FROM (SELECT table_name, sum(rows) AS rows\n"
@@ -250,7 +247,7 @@ bool journal_finish(struct db *db, int id, const char *status, const char *error
 		" WHERE j.id = $1::int AND j.status IN ('running', 'validated')";
 	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
 	const char *const values[] = {
-		int_text(ctx, id), status, error, int_text(ctx, archive_bytes), sums, relations};
+		int_text(ctx, id), status, error, int_text(ctx, archive_bytes), sums, horizon};
 
 	return db_command(db, sql, 6, values, NULL, err) &&
 	       db_command(db, "DELETE FROM retention.candidate WHERE job = $1::int", 1, values,

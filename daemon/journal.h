@@ -70,12 +70,11 @@ bool journal_start(struct db *db, int id, const char *host, const char *archive_
 /*
  * running -> done or failed: counters from what the batches committed, candidates dropped.  sums is
  * the text of the archive's SHA256SUMS, or NULL: its digest goes into the counters, and with them
- * into the chain of events, so that an archive rewritten with its own sums is found.  relations: the
- * tables that were written to, as a text[]; with the last transaction and WAL position they tell later
- * how far the erasure has come (ctl_horizon.c).
+ * into the chain of events, so that an archive rewritten with its own sums is found.  horizon is
+ * horizon_record()'s, or NULL.
  */
 bool journal_finish(struct db *db, int id, const char *status, const char *error,
-		    int64_t archive_bytes, const char *sums, const char *relations,
+		    int64_t archive_bytes, const char *sums, const char *horizon,
 		    struct error *err);
 
 /* The row's waiting and, when error is not NULL, its error. */

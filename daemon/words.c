@@ -33,19 +33,24 @@ void words_open(void)
 /* The columns of all tables, for the catalogue. */
 static const char *const headings[] __attribute__((unused)) = {
 	N_("contacts"),     N_("requests"), /* and what save counts */
-	N_("id"),           N_("action"),       N_("of"),           N_("status"),
-	N_("date"),         N_("listed"),       N_("failed"),       N_("remark"),
-	N_("type"),         N_("bytes"),        N_("file"),         N_("policy"),
-	N_("depth"),        N_("schedule"),     N_("archive"),      N_("last"),
-	N_("next"),         N_("cutoff"),       N_("contact"),      N_("state"),
-	N_("reason"),       N_("by"),           N_("placed"),       N_("expires"),
-	N_("review"),       N_("released"),     N_("released_by"),  N_("table"),
-	N_("what"),         N_("rows"),         N_("due"),          N_("held"),
-	N_("oldest"),       N_("newest"),       N_("first keys"),   N_("from"),
-	N_("where"),        N_("detail"),       N_("kind"),         N_("actor"),
-	N_("at"),           N_("details"),      N_("mode"),         N_("waiting"),
-	N_("error"),        N_("requested_by"), N_("requested_at"), N_("validated_by"),
-	N_("validated_at"), N_("started_at"),   N_("finished_at"),  N_("archived_bytes"),
+	N_("id"),           N_("action"),       N_("of"),
+	N_("status"),       N_("date"),         N_("listed"),
+	N_("failed"),       N_("remark"),       N_("type"),
+	N_("bytes"),        N_("file"),         N_("policy"),
+	N_("depth"),        N_("schedule"),     N_("archive"),
+	N_("last"),         N_("next"),         N_("cutoff"),
+	N_("contact"),      N_("state"),        N_("reason"),
+	N_("by"),           N_("placed"),       N_("expires"),
+	N_("review"),       N_("released"),     N_("released_by"),
+	N_("table"),        N_("what"),         N_("rows"),
+	N_("due"),          N_("held"),         N_("oldest"),
+	N_("newest"),       N_("first keys"),   N_("from"),
+	N_("gone from"),    N_("since"),        N_("waits_for"),
+	N_("step"),         N_("kind"),         N_("actor"),
+	N_("at"),           N_("details"),      N_("mode"),
+	N_("waiting"),      N_("error"),        N_("requested_by"),
+	N_("requested_at"), N_("validated_by"), N_("validated_at"),
+	N_("started_at"),   N_("finished_at"),  N_("archived_bytes"),
 };
 
 /* What stands in the columns that hold a word. */
@@ -75,10 +80,11 @@ static const struct {
 	{"what", N_("anonymized")},
 	{"what", N_("detached")},
 	{"what", N_("deleted")},
-	{"where", N_("live tables")},
-	{"where", N_("heap pages")},
-	{"where", N_("standbys and slots")},
-	{"where", N_("WAL and backups")},
+	{"gone from", N_("live tables")},
+	{"gone from", N_("pages of the tables")},
+	{"gone from", N_("standbys and slots")},
+	{"gone from", N_("backups and archived WAL")},
+	{"state", N_("not declared")},
 };
 
 const char *words_heading(const char *column)
