@@ -259,10 +259,16 @@ static char *contact_condition(void *ctx, const struct model *model, const struc
 		c->created ? catalog_column(&catalog->relations[c->index], c->created) : NULL;
 	const char *at = created ? plan_column(ctx, "c", c->created) : NULL;
 
+	/*
+	 * A number may have been given a second time since a backup was restored: where nothing says when
+	 * the contact was made, one without requests may be another, and is replayed upon nothing.
+	 */
+	if (opts->by_key && created)
+		return t_printf(ctx, "%s AND %s", quiet_since(ctx, "r.last", date),
+				quiet_since(ctx, at, created));
 	if (opts->by_key)
-		return t_printf(ctx, "%s%s%s", quiet_since(ctx, "r.last", date),
-				created ? " AND " : "",
-				created ? quiet_since(ctx, at, created) : "");
+		return t_printf(ctx, "%s AND (r.link IS NOT NULL OR $2::timestamptz = 'infinity')",
+				quiet_since(ctx, "r.last", date));
 	if (!opts->without_requests)
 		return t_printf(ctx, "r.keeping = 0 AND %s", between(ctx, "r.last", date));
 	return t_printf(ctx, "((r.keeping = 0 AND %s) OR (r.link IS NULL AND %s))",

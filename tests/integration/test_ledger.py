@@ -9,6 +9,7 @@ import subprocess
 
 import pytest
 
+import small
 from harness import table_digests, wait_until
 from jobs import DONE, KILLED, job  # noqa: F401 (a fixture)
 
@@ -225,3 +226,28 @@ def test_another_database_beside_it(erased, daemon):
     other = daemon(policies=[DELETE], archives={"directory": str(d.archives)})
     done = other.once(check=False)
     assert done.returncode == 1 and "is the ledger of another database" in done.stderr
+
+
+@pytest.mark.parametrize("created", [False, True])
+def test_a_number_that_was_given_again(daemon, empty_db, pg, created):
+    """Sequences go back with the backup: a contact of today may have the number of one that was erased."""
+    db = empty_db()
+    pg.sql(db, small.SCHEMA)
+    d = daemon(db=db, model=small.model(contact={"created": "created"} if created else {}),
+               policies=[{**DELETE, "name": "first"}])
+    pg.sql(db, "INSERT INTO contact (id, created) SELECT n, '2015-01-01' FROM generate_series(1, 3) n; "
+               "INSERT INTO request (contact_id, at) SELECT n, '2016-01-01' FROM generate_series(1, 2) n")
+    dump = pg.dump(db)
+    pg.sql(db, "INSERT INTO contact (id, created) VALUES (4, '2015-01-01'); INSERT INTO request (contact_id, at) VALUES (4, '2016-01-01')")
+    d.once()
+    assert {k for *_, k in lines(d)} == {"1", "2", "4"}
+    put_back(d, dump)
+    d.migrate()
+    pg.sql(db, "INSERT INTO contact (id, created) VALUES (4, now())")
+    pg.sql(db, "UPDATE retention.setting SET value = (SELECT split_part(%s, ' ', 5)) WHERE name = 'ledger_id'",
+           ((d.archives / "ledger").read_text().splitlines()[0],))
+    d.configure(policies=[])
+    d.once(check=False)
+    d.ctl("replay")
+    d.once()
+    assert {k for (k,) in pg.sql(db, "SELECT id FROM contact")} == {3, 4}
