@@ -44,10 +44,11 @@ static bool tell_json(struct ctl *ctl, const char *noted, struct error *err)
 
 static void tell(const PGresult *findings, const PGresult *summary)
 {
+	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
 	const char *hash = db_text(summary, 0, "last_hash");
 
 	for (int row = 0; row < PQntuples(findings); row++)
-		puts(db_text(findings, row, "finding"));
+		puts(words_message(ctx, db_text(findings, row, "finding")));
 	if (PQntuples(findings) > 0)
 		return;
 	printf(_("the journal is whole: %s events, %s actions\n"), db_text(summary, 0, "events"),

@@ -87,7 +87,7 @@ static bool ask_replication(struct throttle *t, struct db *db, struct error *err
 	t->why = NULL;
 	if (db_int(res, 0, "unreadable") > 0) {
 		t->why = xstrdup(
-			"the lag of a standby cannot be read: grant pg_monitor to this role");
+			"the lag of a standby cannot be read: grant pg_read_all_stats to this role");
 	} else if (!t->mark_lsn || db_bool(res, 0, "reached")) {
 		free(t->mark_lsn);
 		t->mark_lsn = xstrdup(db_text(res, 0, "now"));

@@ -144,6 +144,26 @@ static const char *const sentences[] = {
 	N_("Start retentiond first."),
 	N_("there is nothing to replay: the database knows all that the ledger's file knows"),
 	N_("a replay is under way already"),
+	/* What verify finds. */
+	N_("event $ was inserted: they count from 1"),
+	N_("event $ was inserted: the one before it is event $"),
+	N_("event $ was inserted: those behind it were moved on"),
+	N_("event $ was removed"),
+	N_("event $ was removed, and those up to $"),
+	N_("event $ was changed, or inserted"),
+	N_("event $ is not the first that was written"),
+	N_("event $ was replaced: it was not written after event $"),
+	N_("event $ was replaced: event $ was written after another one"),
+	N_("event $ is older than the one before it"),
+	N_("event $, and what came after it, was removed: no event has the hash that was noted"),
+	N_("action $ was removed"),
+	N_("action $ was inserted: no event speaks of it"),
+	N_("action $ was changed: $"),
+	N_("hold $ was removed"),
+	N_("hold $ was inserted: no event speaks of it"),
+	N_("hold $ was released, and no event says so"),
+	N_("hold $ was released, and its row does not say so"),
+	N_("hold $ was changed: $"),
 };
 
 #define PARTS 4

@@ -207,21 +207,21 @@ def test_a_standby(erased, server):
 
 
 def test_who_may_not_see(erased, server):
-    """Without pg_monitor: unknown, and what to do; never reached."""
+    """Without pg_read_all_stats: unknown, and what to do; never reached."""
     d = erased()
     vacuum(d)
     role = server.plain_role(d.db, "horizon_plain", "GRANT retention_auditor TO horizon_plain")
     conninfo = server.conninfo(d.db, role)
     done = d.run("retentionctl", "-d", conninfo, "show", "1", "--json")
     found = {h["step"]: h for h in json.loads(done.stdout)["horizon"]}
-    assert (found["T1"]["state"], found["T1"]["waits_for"]) == ("unknown", "grant pg_monitor")
-    server.sql(d.db, f"GRANT pg_monitor TO {role}")
+    assert (found["T1"]["state"], found["T1"]["waits_for"]) == ("unknown", "grant pg_read_all_stats")
+    server.sql(d.db, f"GRANT pg_read_all_stats TO {role}")
     try:
         found = {h["step"]: h for h in json.loads(
             d.run("retentionctl", "-d", conninfo, "show", "1", "--json").stdout)["horizon"]}
         assert found["T1"]["state"] == "reached"
     finally:
-        server.sql(d.db, f"REVOKE pg_monitor FROM {role}")
+        server.sql(d.db, f"REVOKE pg_read_all_stats FROM {role}")
 
 
 def test_not_declared(erased):
