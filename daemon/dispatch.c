@@ -35,6 +35,8 @@ struct slot {
 	int64_t waiting_since_ms;
 	char *note; /* NULL: none yet */
 	struct progress progress;
+	int64_t first_done; /* and when: the rate is that of what we saw happen */
+	int64_t first_ms; /* 0: nothing yet */
 };
 
 struct task {
@@ -70,6 +72,32 @@ static struct log_fields fields_of(const struct slot *slot)
 		.policy = slot->policy, .action = slot->action, .job = slot->job};
 }
 
+/* --once, at a terminal: "[####    ]  50 %  contacts-36m: 1000 of 2000, 8 s left, 120/s". */
+static void show_bar(struct slot *slot, const char *text)
+{
+	static const char full[] = "##############################";
+	const struct progress *p = &slot->progress;
+	const int64_t done = p->done < p->due ? p->done : p->due;
+	const int64_t ms = clock_monotonic_ms() - slot->first_ms;
+	const int width = sizeof(full) - 1;
+	char rate[40] = "", line[200];
+	int filled;
+
+	if (!slot->dispatch->once || p->due <= 0 || done < 0)
+		return;
+	if (slot->first_ms == 0) {
+		slot->first_ms = clock_monotonic_ms();
+		slot->first_done = done;
+	} else if (ms > 0) {
+		(void)snprintf(rate, sizeof(rate), ", %lld/s",
+			       (long long)((done - slot->first_done) * 1000 / ms));
+	}
+	filled = (int)(done * width / p->due);
+	(void)snprintf(line, sizeof(line), "[%.*s%*s] %3d %%  %s: %s%s", filled, full,
+		       width - filled, "", (int)(done * 100 / p->due), slot->label, text, rate);
+	log_status(line);
+}
+
 static void on_progress(void *arg, const struct progress *progress)
 {
 	struct slot *slot = arg;
@@ -79,6 +107,7 @@ static void on_progress(void *arg, const struct progress *progress)
 	slot->progress = *progress;
 	progress_print(progress, text, sizeof(text));
 	log_event(LOG_DEBUG, KIND_JOB_PROGRESS, &fields, "%s: %s", slot->label, text);
+	show_bar(slot, text);
 	slot->dispatch->handlers.on_change(slot->dispatch->handlers.arg);
 }
 

@@ -5,6 +5,7 @@
 
 #include <assert.h>
 #include <stdarg.h>
+#include <sys/ioctl.h>
 #include <systemd/sd-journal.h>
 #include <sys/uio.h>
 #include <time.h>
@@ -17,6 +18,7 @@ static struct {
 	enum destination to;
 	bool echo; /* a person at a terminal sees the line too */
 	bool verbose;
+	bool status; /* stands on the terminal's last line */
 } logger = {.program = "retention"};
 
 /* journalctl MESSAGE_ID=...: random once, fixed for ever (sd_journal_send(3)). */
@@ -67,12 +69,26 @@ void log_open(const char *program, bool verbose)
 		openlog(program, LOG_PID, LOG_DAEMON);
 }
 
+void log_status(const char *text)
+{
+	struct winsize size = {0};
+
+	if (!isatty(STDERR_FILENO) || (!text && !logger.status))
+		return;
+	if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) < 0 || size.ws_col == 0)
+		size.ws_col = 80;
+	/* A line that wraps could not be written over. */
+	(void)fprintf(stderr, "\r\033[K%.*s", size.ws_col - 1, text ? text : "");
+	logger.status = text;
+}
+
 static void write_stderr(const char *text)
 {
 	char stamp[40] = "";
 	struct timespec now;
 	struct tm tm;
 
+	log_status(NULL);
 	(void)clock_gettime(CLOCK_REALTIME, &now); /* cannot fail on a valid clock */
 	if (localtime_r(&now.tv_sec, &tm))
 		(void)strftime(stamp, sizeof(stamp), "%Y-%m-%dT%H:%M:%S%z", &tm); /* fits 40 */

@@ -48,6 +48,12 @@ void log_open(const char *program, bool verbose);
 void log_event(int priority, enum log_kind kind, const struct log_fields *fields, const char *fmt,
 	       ...) __attribute__((format(printf, 4, 5)));
 
+/*
+ * A line that stands below the log while a person looks on, until the next one or the next event takes its
+ * place; nothing where stderr is no terminal.  NULL: none any more.
+ */
+void log_status(const char *text);
+
 #define log_debug(...) log_event(LOG_DEBUG, KIND_GENERAL, NULL, __VA_ARGS__)
 #define log_info(...) log_event(LOG_INFO, KIND_GENERAL, NULL, __VA_ARGS__)
 #define log_warn(...) log_event(LOG_WARNING, KIND_GENERAL, NULL, __VA_ARGS__)

@@ -1,6 +1,7 @@
 """What a person does on the administration page, as a session: in English and in French; completion."""
 
 import os
+import pty
 import re
 import subprocess
 from pathlib import Path
@@ -118,3 +119,29 @@ def test_completion_asks_the_database(daemon):
     assert complete("validate", "", d=d) == {"2", "--help"}
     assert complete("archive", "verify", "", d=d) == {"1", "--help"}
     assert wait_until(lambda: complete("show", "", d=d)) == {"1", "2", "--help"}
+
+
+def test_a_bar_at_a_terminal(daemon):
+    """--once before a person: a bar below the log, which each event takes the place of; a file gets events only."""
+    d = daemon(contacts=300, policies=[{"name": "old", "action": "delete_contacts", "depth": "30 months",
+                                        "schedule": "monthly"}], limits={"batch_rows": 20, "rows_per_second": 4000})
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(d._command("retentiond", "--once"), stdin=subprocess.DEVNULL, stdout=theirs, stderr=theirs,
+                          env=d._environment(None, None), start_new_session=True) as process:
+        os.close(theirs)
+        seen = b""
+        try:
+            while piece := os.read(ours, 65536):
+                seen += piece
+        except OSError:  # the other end was closed
+            pass
+    os.close(ours)
+    assert process.returncode == 0
+    text = seen.decode()
+    bars = re.findall(r"\r\x1b\[K\[#* *\] +\d+ %  old: \d+ of \d+[^\r\n]*", text)
+    assert bars, text
+    assert all(len(bar) < 85 for bar in bars)
+    events = re.sub(r"\r\x1b\[K(\[[^\r\n]*)?", "", text).replace("\r\n", "\n").splitlines()
+    assert all(re.match(r"\d{4}-\d\d-\d\dT\S+ retention\S*\[\d+\]: ", line) for line in events), events
+    assert any("job 1 (old) is done" in line for line in events)
+    assert pty and "\x1b" not in d.once().stderr
