@@ -44,7 +44,7 @@ ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE -pthread $(WARNINGS) $(WERROR) $(CFLAGS) $
 ALL_LDFLAGS = -pthread $(LDFLAGS) $(if $(filter sanitize,$(VARIANT)),-fsanitize=address$(comma)undefined,$(LDHARDENING))
 comma := ,
 
-UNDER = error log units schedule model config config_text config_setting config_model config_metrics config_print
+UNDER = error log units schedule model config config_text config_setting config_model config_rules config_metrics config_print
 RETENTIOND = retentiond supervisor supervisor_state surveyor metrics metrics_http dispatch caretaker precheck child pgwatch clock notify $(UNDER)
 JOB = retention-job measure metrics job job_check job_finish worker batch keys throttle stop report check catalog catalog_check \
 	plan plan_due plan_guard fate sql archive archive_encrypt archive_remove crypt tidy manifest ledger ledger_check horizon \

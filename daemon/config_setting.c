@@ -105,6 +105,35 @@ const char *setting_string(struct reader *r, const config_setting_t *s, const ch
 	return t_strdup(r->ctx, text);
 }
 
+static bool is_collection(const config_setting_t *s)
+{
+	return config_setting_is_array(s) || config_setting_is_list(s);
+}
+
+const char **setting_strings(struct reader *r, const config_setting_t *s, const char *what,
+			     const char *key, size_t *ret_n)
+{
+	const int n = is_collection(s) ? config_setting_length(s) : 0;
+	const char **strings;
+
+	if (n < 1 || n > SETTING_STRINGS_MAX) {
+		reader_complain(r, s,
+				"%s: %s must be an array of 1 to %d strings: [ \"a\", \"b\" ]",
+				what, key, SETTING_STRINGS_MAX);
+		return NULL;
+	}
+	strings = t_array(r->ctx, const char *, n);
+	for (int i = 0; i < n; i++) {
+		const config_setting_t *elem = config_setting_get_elem(s, (unsigned int)i);
+
+		strings[i] = setting_string(r, elem, what, key, VALUE_NAME);
+		if (!strings[i])
+			return NULL;
+	}
+	*ret_n = (size_t)n;
+	return strings;
+}
+
 size_t setting_choice(struct reader *r, const config_setting_t *s, const char *what,
 		      const char *key, const char *const *names, size_t n)
 {

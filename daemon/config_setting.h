@@ -59,6 +59,13 @@ void settings_read(struct reader *r, const config_setting_t *group, const char *
 const char *setting_string(struct reader *r, const config_setting_t *s, const char *what,
 			   const char *key, enum value_kind kind);
 
+/* PostgreSQL's limit for the columns of a table. */
+#define SETTING_STRINGS_MAX 1600
+
+/* The strings of an array or list; NULL after a complaint, also for an empty one. */
+const char **setting_strings(struct reader *r, const config_setting_t *s, const char *what,
+			     const char *key, size_t *ret_n);
+
 /* One of n names; n after a complaint, which lists them. */
 size_t setting_choice(struct reader *r, const config_setting_t *s, const char *what,
 		      const char *key, const char *const *names, size_t n);

@@ -19,7 +19,7 @@ never() {
 		done
 	done
 }
-pure="config.c config_model.c config_text.c config_setting.c config_print.c schedule.c units.c model.c fate.c"
+pure="config.c config_model.c config_rules.c config_text.c config_setting.c config_print.c schedule.c units.c model.c fate.c"
 never "$pure" "db.h journal.h archive.h event2/event.h"
 never "supervisor.c supervisor_state.c caretaker.c dispatch.c child.c pgwatch.c clock.c notify.c modelcheck.c" "catalog.h plan.h batch.h archive.h db.h journal.h"
 never "job.c job_finish.c worker.c batch.c keys.c throttle.c check.c catalog.c plan.c archive.c journal.c db.c" "event2/event.h event.h"
