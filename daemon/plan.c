@@ -2,35 +2,12 @@
  * From the model to statements.  The order of the erasures is the catalog's: a table is deleted
  * from only after every table with a foreign key onto it has had its statement.
  */
-#include "plan.h"
+#include "plan_build.h"
 
 #include "mem.h"
 #include "plan_due.h"
 #include "plan_guard.h"
 #include "sql.h"
-
-static const char keys_mark[] = {PLAN_KEYS, '\0'};
-
-struct builder {
-	void *ctx;
-	const struct model *model;
-	const struct catalog *catalog;
-	const struct plan_opts *opts;
-	struct plan *plan;
-	const char ***slots; /* per table: the columns collected; [0] is the key */
-	size_t *n_slots;
-};
-
-static const struct relation *relation_of(const struct builder *b, const struct table *t)
-{
-	return &b->catalog->relations[t->index];
-}
-
-static char *array_cast(const struct builder *b, const struct table *t, const char *column,
-			const char *keys)
-{
-	return t_printf(b->ctx, "%s::%s[]", keys, plan_type(b->catalog, t, column));
-}
 
 /* Which columns of t do those that hang off it point at?  Slot 0 is the key. */
 static void find_slots(struct builder *b)
@@ -61,57 +38,6 @@ static void find_slots(struct builder *b)
 	}
 }
 
-/* The array that t's rows are found by: its parent's, unless t's own keys were collected. */
-static struct source source_of(const struct builder *b, const struct table *t, bool own)
-{
-	struct source source = {.table = t->index};
-
-	if (own)
-		return source;
-	source.table = t->of->index;
-	while (strcmp(b->slots[source.table][source.slot] ? b->slots[source.table][source.slot]
-							  : "",
-		      model_parent_column(t)) != 0)
-		source.slot++;
-	return source;
-}
-
-static bool is_inner(const struct builder *b, const struct table *t)
-{
-	return fate_is_inner(b->model, t, b->opts->action, b->opts->archive);
-}
-
-static bool has_step(const struct builder *b, const struct table *t)
-{
-	return fate_has_step(t, b->opts->action, b->opts->archive);
-}
-
-static bool uses_number(const struct table *t)
-{
-	for (size_t i = 0; i < t->n_rules; i++)
-		if (t->rules[i].kind == RULE_SET && model_value_uses(t->rules[i].value, "{number}"))
-			return true;
-	return false;
-}
-
-/* Do t's own keys have to be in hand?  Where others hang off it, or each row gets its number. */
-static bool is_collected(const struct builder *b, const struct table *t)
-{
-	return is_inner(b, t) || (has_step(b, t) && uses_number(t) &&
-				  fate_of(t, b->opts->action, b->opts->archive) == FATE_UPDATE);
-}
-
-/* t.key = ANY (own keys), or t.by = ANY (parent's) AND (where). */
-static char *selection(const struct builder *b, const struct table *t, const char *keys, bool own)
-{
-	if (own)
-		return t_printf(b->ctx, "%s = ANY (%s)", plan_column(b->ctx, "t", t->key),
-				array_cast(b, t, t->key, keys));
-	return t_printf(b->ctx, "%s = ANY (%s)%s%s%s", plan_column(b->ctx, "t", t->by),
-			array_cast(b, t, t->by, keys), t->where ? " AND (" : "",
-			t->where ? t->where : "", t->where ? "\n)" : "");
-}
-
 /*
  * The rows are locked only where a foreign key acts without a word.  Elsewhere the lock on the
  * contacts and their requests is what keeps things together, and a row that a client attaches further
@@ -135,14 +61,14 @@ static void add_collect(struct builder *b, const struct table *t, struct collect
 			s, s, s);
 	}
 	t_append(&inner, "\n  FROM %s AS t\n WHERE %s%s", sql_table(b->ctx, t->schema, t->table),
-		 selection(b, t, "$1", subject),
+		 plan_selection(b, t, "$1", subject),
 		 !subject && fate_of(t, b->opts->action, b->opts->archive) == FATE_DELETE &&
 				 catalog_attaches_silently(b->catalog, t)
 			 ? " FOR UPDATE"
 			 : "");
 	*out = (struct collect){
 		.table = t,
-		.from = source_of(b, t, subject),
+		.from = plan_source(b, t, subject),
 		.sql = t_printf(b->ctx, "%scount(*) AS n FROM (%s) AS x", outer, inner),
 		.slots = b->slots[t->index],
 		.n_slots = n,
@@ -172,7 +98,7 @@ static void build_collects(struct builder *b)
 			if (depth_of(t) != depth || !model_is_under(t, b->plan->subject))
 				continue;
 			/* The subject's keys are the batch's: only further columns are collected. */
-			if (t == b->plan->subject ? b->n_slots[i] > 1 : is_collected(b, t))
+			if (t == b->plan->subject ? b->n_slots[i] > 1 : plan_is_collected(b, t))
 				add_collect(b, t, &collects[n++]);
 		}
 	b->plan->collects = collects;
@@ -182,7 +108,7 @@ static void build_collects(struct builder *b)
 static bool must_precede(const struct builder *b, const struct table *first,
 			 const struct table *second, bool ignore_deferrable)
 {
-	const unsigned int from = relation_of(b, first)->oid, to = relation_of(b, second)->oid;
+	const unsigned int from = plan_relation(b, first)->oid, to = plan_relation(b, second)->oid;
 
 	if (from == to || fate_of(second, b->opts->action, b->opts->archive) != FATE_DELETE)
 		return false;
@@ -199,7 +125,7 @@ static bool is_ready(const struct builder *b, const struct table *t, const bool 
 		     bool lenient)
 {
 	for (size_t i = 0; i < b->model->n_tables; i++)
-		if (!taken[i] && has_step(b, &b->model->tables[i]) &&
+		if (!taken[i] && plan_has_step(b, &b->model->tables[i]) &&
 		    must_precede(b, &b->model->tables[i], t, lenient))
 			return false;
 	return true;
@@ -218,14 +144,14 @@ static bool order_tables(const struct builder *b, const struct table **order, si
 
 	*ret_n = 0;
 	for (size_t i = 0; i < m->n_tables; i++)
-		todo += has_step(b, &m->tables[i]) ? 1 : 0;
+		todo += plan_has_step(b, &m->tables[i]) ? 1 : 0;
 	while (*ret_n < todo) {
 		const struct table *best = NULL;
 
 		for (size_t i = 0; i < m->n_tables; i++) {
 			const struct table *t = &m->tables[i];
 
-			if (taken[i] || !has_step(b, t))
+			if (taken[i] || !plan_has_step(b, t))
 				continue;
 			*ret_stuck = t;
 			if (is_ready(b, t, taken, lenient) &&
@@ -238,177 +164,6 @@ static bool order_tables(const struct builder *b, const struct table **order, si
 		order[(*ret_n)++] = best;
 	}
 	return true;
-}
-
-/* "id";"name" as the file's first line: quoted where RFC 4180 section 2 wants it. */
-static const char *header_line(const struct builder *b, const char *const *columns, size_t n)
-{
-	char *line = t_strdup(b->ctx, "");
-
-	for (size_t i = 0; i < n; i++) {
-		const char *name = columns[i];
-		const bool quote = strchr(name, b->opts->delimiter) || strpbrk(name, "\"\r\n");
-
-		if (i > 0)
-			t_append(&line, "%c", b->opts->delimiter);
-		t_append(&line, "%s", quote ? sql_ident(b->ctx, name) : name);
-	}
-	t_append(&line, "\n");
-	return line;
-}
-
-static const char **stored_columns(const struct builder *b, const struct table *t, size_t *ret_n)
-{
-	const struct relation *r = relation_of(b, t);
-	const char **columns = t_array(b->ctx, const char *, r->n_columns);
-
-	*ret_n = 0;
-	for (size_t i = 0; i < r->n_columns; i++)
-		if (!r->columns[i].generated) /* derived from the others: restore makes it again */
-			columns[(*ret_n)++] = r->columns[i].name;
-	return columns;
-}
-
-static char *column_list(const struct builder *b, const char *alias, const char *const *columns,
-			 size_t n)
-{
-	char *list = t_strdup(b->ctx, "");
-
-	for (size_t i = 0; i < n; i++)
-		t_append(&list, "%s%s", i ? ", " : "", plan_column(b->ctx, alias, columns[i]));
-	return list;
-}
-
-/* UPDATE by rules; returns how many rows it changed, and how many a trigger made dirty again. */
-static char *update_statement(const struct builder *b, const struct table *t, bool own)
-{
-	char *list = t_strdup(b->ctx, "");
-	const bool numbered = uses_number(t);
-
-	for (size_t i = 0; i < t->n_rules; i++)
-		if (t->rules[i].kind != RULE_KEEP)
-			t_append(&list, "%s%s = %s", *list ? ",\n       " : "",
-				 sql_ident(b->ctx, t->rules[i].column),
-				 plan_rule_value(b->ctx, b->catalog, t, &t->rules[i], "t",
-						 "b.fresh_number"));
-	return t_printf(
-		b->ctx,
-		"WITH changed AS (\n"
-		"  UPDATE %s AS t\n"
-		"     SET %s\n"
-		"%s"
-		"   WHERE %s AND (%s)\n"
-		"  RETURNING (%s) AS dirty)\n"
-		"SELECT count(*) AS rows, count(*) FILTER (WHERE changed.dirty) AS dirty FROM "
-		"changed",
-		sql_table(b->ctx, t->schema, t->table), list,
-		numbered
-			? t_printf(
-				  b->ctx,
-				  "    FROM unnest(%s, $2::bigint[]) AS b(row_key, fresh_number)\n",
-				  array_cast(b, t, t->key, "$1"))
-			: "",
-		numbered ? t_printf(b->ctx, "%s = b.row_key", plan_column(b->ctx, "t", t->key))
-			 : selection(b, t, "$1", own),
-		plan_dirty_row(b->ctx, b->catalog, t, "t"),
-		plan_dirty_row(b->ctx, b->catalog, t, "t"));
-}
-
-static char *detach_statement(const struct builder *b, const struct table *t, bool archived,
-			      bool own, const char *keys)
-{
-	const char *table = sql_table(b->ctx, t->schema, t->table);
-	const char *by = sql_ident(b->ctx, t->by);
-
-	if (!archived)
-		return t_printf(b->ctx, "UPDATE %s AS t SET %s = NULL WHERE %s", table, by,
-				selection(b, t, keys, own));
-	/* What the link was has to be read before it goes: RETURNING has only the new row. */
-	return t_printf(
-		b->ctx,
-		"WITH old AS (SELECT t.%s AS row_key, t.%s AS link FROM %s AS t WHERE %s FOR "
-		"UPDATE)\n"
-		"UPDATE %s AS t SET %s = NULL FROM old WHERE t.%s = old.row_key\n"
-		"RETURNING old.row_key, old.link",
-		sql_ident(b->ctx, t->key), by, table, selection(b, t, keys, own), table, by,
-		sql_ident(b->ctx, t->key));
-}
-
-static char *statement(const struct builder *b, const struct step *s, bool own, const char *keys)
-{
-	const struct table *t = s->table;
-	const char *table = sql_table(b->ctx, t->schema, t->table);
-
-	switch (s->fate) {
-	case FATE_COPY:
-		return t_printf(b->ctx, "SELECT %s FROM %s AS t WHERE %s",
-				column_list(b, "t", s->columns, s->n_columns), table,
-				selection(b, t, keys, own));
-	case FATE_UPDATE:
-		return update_statement(b, t, own);
-	case FATE_DETACH:
-		return detach_statement(b, t, s->archived, own, keys);
-	case FATE_DELETE:
-		return t_printf(b->ctx, "DELETE FROM %s AS t WHERE %s%s%s", table,
-				selection(b, t, keys, own && !s->linked),
-				s->archived ? " RETURNING " : "",
-				s->archived ? column_list(b, "t", s->columns, s->n_columns) : "");
-	case FATE_NONE:
-	case FATE_KEEP:
-		break;
-	}
-	return NULL;
-}
-
-static void archive_columns(const struct builder *b, struct step *s)
-{
-	const struct table *t = s->table;
-
-	if (s->fate == FATE_DETACH) {
-		const char **columns = t_array(b->ctx, const char *, 2);
-
-		columns[0] = t->key;
-		columns[1] = t->by;
-		s->columns = columns;
-		s->n_columns = 2;
-		s->file = t_printf(b->ctx, "%s.detached.csv", t->name);
-	} else {
-		s->columns = stored_columns(b, t, &s->n_columns);
-		s->file = t_printf(b->ctx, "%s.csv", t->name);
-	}
-	s->header = header_line(b, s->columns, s->n_columns);
-}
-
-static void build_step(const struct builder *b, const struct table *t, struct step *s)
-{
-	const bool own = t == b->plan->subject || is_collected(b, t);
-
-	*s = (struct step){
-		.table = t,
-		.fate = fate_of(t, b->opts->action, b->opts->archive),
-		.archived = fate_is_archived(t, b->opts->action, b->opts->archive),
-		.from = source_of(b, t, own),
-	};
-	/* A client may move a row to another's request meanwhile: then it is not ours any more. */
-	s->linked = own && t != b->plan->subject && s->fate == FATE_DELETE;
-	if (s->linked)
-		s->parent = source_of(b, t, false);
-	s->numbered = s->fate == FATE_UPDATE && uses_number(t);
-	s->verify = s->fate == FATE_DELETE   ? relation_of(b, t)->delete_triggers
-		    : s->fate == FATE_UPDATE ? relation_of(b, t)->update_triggers
-					     : false;
-	s->left_sql = t_printf(b->ctx, "SELECT count(*) AS n FROM %s AS t WHERE %s AND (%s)",
-			       sql_table(b->ctx, t->schema, t->table), selection(b, t, "$1", own),
-			       s->fate == FATE_UPDATE ? plan_dirty_row(b->ctx, b->catalog, t, "t")
-						      : "true");
-	if (s->archived)
-		archive_columns(b, s);
-	s->sql = statement(b, s, own, "$1"); /* archived: for the probe, PREPARE takes no COPY */
-	if (s->archived)
-		s->copy_sql =
-			t_printf(b->ctx, "COPY (%s) TO STDOUT (FORMAT csv, DELIMITER %s)",
-				 statement(b, s, own, keys_mark),
-				 sql_literal(b->ctx, t_printf(b->ctx, "%c", b->opts->delimiter)));
 }
 
 static bool build_steps(struct builder *b, struct complaints *c)
@@ -432,7 +187,7 @@ static bool build_steps(struct builder *b, struct complaints *c)
 	}
 	steps = t_array(b->ctx, struct step, n);
 	for (size_t i = 0; i < n; i++) {
-		build_step(b, order[i], &steps[i]);
+		plan_step(b, order[i], &steps[i]);
 		if (steps[i].archived && steps[i].fate == FATE_DETACH && !order[i]->key)
 			complain(c, &order[i]->place,
 				 "table \"%s\": an archive of detached rows needs the table's key",
@@ -467,10 +222,10 @@ static void build_subject(struct builder *b)
 				: NULL));
 	b->plan->recheck_sql = t_printf(b->ctx, "SELECT %s FROM (%s) AS x", of_array,
 					plan_due_query(b->ctx, b->model, b->catalog, b->opts,
-						       array_cast(b, t, t->key, "$3")));
+						       plan_array(b, t, t->key, "$3")));
 	b->plan->present_sql =
 		t_printf(b->ctx, "SELECT %s FROM (SELECT %s AS k FROM %s AS t WHERE %s) AS x",
-			 of_array, key, table, selection(b, t, "$1", true));
+			 of_array, key, table, plan_selection(b, t, "$1", true));
 	/* SKIP LOCKED: a row that somebody works on is left for a later sweep, never waited for. */
 	b->plan->lock_sql =
 		b->opts->action == ACTION_EXPORT
@@ -478,7 +233,7 @@ static void build_subject(struct builder *b)
 			: t_printf(b->ctx,
 				   "SELECT %s FROM (SELECT %s AS k FROM %s AS t WHERE %s\n"
 				   " ORDER BY 1 FOR UPDATE SKIP LOCKED) AS x",
-				   of_array, key, table, selection(b, t, "$1", true));
+				   of_array, key, table, plan_selection(b, t, "$1", true));
 	b->plan->held_sql = t_printf(
 		b->ctx,
 		"SELECT %s FROM (SELECT %s AS k FROM %s AS t%s\n"
@@ -491,7 +246,7 @@ static void build_subject(struct builder *b)
 				  sql_table(b->ctx, c->schema, c->table),
 				  plan_column(b->ctx, "c", model_parent_column(t)),
 				  plan_column(b->ctx, "t", t->by)),
-		plan_column(b->ctx, t == c ? "t" : "c", c->key), selection(b, t, "$1", true));
+		plan_column(b->ctx, t == c ? "t" : "c", c->key), plan_selection(b, t, "$1", true));
 	b->plan->total_sql = t_printf(b->ctx, "SELECT count(*) AS n FROM %s AS t", table);
 }
 

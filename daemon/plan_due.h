@@ -22,14 +22,6 @@ char *plan_due_query(void *ctx, const struct model *model, const struct catalog 
 char *plan_dirty(void *ctx, const struct model *model, const struct catalog *catalog,
 		 const struct table *t, const char *alias, enum action action);
 
-/* As plan_dirty, for the columns of the row itself. "false" where it has no rules. */
-char *plan_dirty_row(void *ctx, const struct catalog *catalog, const struct table *t,
-		     const char *alias);
-
-/* What a rule writes into its column, as an SQL expression over the row alias. */
-char *plan_rule_value(void *ctx, const struct catalog *catalog, const struct table *t,
-		      const struct column_rule *rule, const char *alias, const char *number);
-
 /* alias."column" */
 char *plan_column(void *ctx, const char *alias, const char *column);
 

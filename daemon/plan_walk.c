@@ -2,6 +2,7 @@
 
 #include "mem.h"
 #include "plan_due.h"
+#include "plan_rules.h"
 #include "sql.h"
 
 struct walk {

@@ -1,5 +1,5 @@
 /* What sql.c quotes and what plan_due.c makes of a template: text that goes into every statement. */
-#include "../../daemon/plan_due.c"
+#include "../../daemon/plan_rules.c"
 
 /* After the module: cmocka has a macro of the name fail. */
 #include <setjmp.h>

@@ -1,0 +1,40 @@
+/*
+ * What plan.c and plan_steps.c share while a plan is built; nobody else's.
+ */
+#ifndef RETENTION_PLAN_BUILD_H
+#define RETENTION_PLAN_BUILD_H
+
+#include "plan.h"
+
+struct builder {
+	void *ctx;
+	const struct model *model;
+	const struct catalog *catalog;
+	const struct plan_opts *opts;
+	struct plan *plan;
+	const char ***slots; /* per table: the columns collected; [0] is the key */
+	size_t *n_slots;
+};
+
+const struct relation *plan_relation(const struct builder *b, const struct table *t);
+
+/* Has t a statement of its own? */
+bool plan_has_step(const struct builder *b, const struct table *t);
+
+/* Do t's own keys have to be in hand?  Where others hang off it, or each row gets its number. */
+bool plan_is_collected(const struct builder *b, const struct table *t);
+
+/* keys, an SQL expression, as an array of the type of t's column. */
+char *plan_array(const struct builder *b, const struct table *t, const char *column,
+		 const char *keys);
+
+/* The array that t's rows are found by: its parent's, unless t's own keys were collected (own). */
+struct source plan_source(const struct builder *b, const struct table *t, bool own);
+
+/* t.key = ANY (own keys), or t.by = ANY (parent's) AND (where). */
+char *plan_selection(const struct builder *b, const struct table *t, const char *keys, bool own);
+
+/* The step of a table that has one. */
+void plan_step(const struct builder *b, const struct table *t, struct step *ret);
+
+#endif

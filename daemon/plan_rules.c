@@ -1,0 +1,125 @@
+/*
+ * What a rule writes into its column, and how a row is known to which it has been done already.
+ */
+#include "plan_rules.h"
+
+#include "mem.h"
+#include "plan_due.h"
+#include "sql.h"
+
+/* '^F_[0-9]+$' of "F_{number}": what an earlier pass has written there. */
+static char *number_pattern(void *ctx, const char *value)
+{
+	const char *place = strstr(value, "{number}");
+	char *pattern = t_strdup(ctx, "^");
+
+	for (const char *c = value; *c; c++) {
+		if (c == place) {
+			t_append(&pattern, "[0-9]+");
+			c += strlen("{number}") - 1;
+			place = strstr(c, "{number}");
+		} else if (strchr(".[]{}()\\*+?|^$", *c)) {
+			t_append(&pattern, "\\%c", *c);
+		} else {
+			t_append(&pattern, "%c", *c);
+		}
+	}
+	t_append(&pattern, "$");
+	return sql_literal(ctx, pattern);
+}
+
+/* 'L_' || (alias."id")::text: the template with its placeholders as expressions. */
+static char *template_text(void *ctx, const struct table *t, const char *value, const char *alias,
+			   const char *number)
+{
+	char *sql = t_strdup(ctx, "");
+	const char *rest = value;
+
+	while (*rest) {
+		const char *brace = strchr(rest, '{');
+		const size_t plain = brace ? (size_t)(brace - rest) : strlen(rest);
+
+		if (plain > 0)
+			t_append(&sql, "%s%s", *sql ? " || " : "",
+				 sql_literal(ctx, t_printf(ctx, "%.*s", (int)plain, rest)));
+		rest += plain;
+		if (!brace)
+			break;
+		if (strncmp(rest, "{key}", 5) == 0) {
+			t_append(&sql, "%s(%s)::text", *sql ? " || " : "",
+				 plan_column(ctx, alias, t->key));
+			rest += 5;
+		} else { /* {number}: the configuration lets no other through */
+			t_append(&sql, "%s(%s)::text", *sql ? " || " : "", number);
+			rest += 8;
+		}
+	}
+	return *sql ? sql : t_strdup(ctx, "''");
+}
+
+static char *json_keys(void *ctx, const struct column_rule *rule)
+{
+	return t_printf(ctx, "%s::text[]",
+			sql_literal(ctx, sql_array(ctx, rule->keys, rule->n_keys)));
+}
+
+char *plan_rule_value(void *ctx, const struct catalog *catalog, const struct table *t,
+		      const struct column_rule *rule, const char *alias, const char *number)
+{
+	const struct column *column = catalog_column(&catalog->relations[t->index], rule->column);
+	const char *at = plan_column(ctx, alias, rule->column);
+
+	switch (rule->kind) {
+	case RULE_SET:
+		if (!strchr(rule->value, '{'))
+			return t_printf(ctx, "%s::%s", sql_literal(ctx, rule->value), column->type);
+		return t_printf(ctx, "(%s)::%s", template_text(ctx, t, rule->value, alias, number),
+				column->type);
+	case RULE_CLEAR:
+		return column->not_null
+			       ? t_printf(ctx, "%s::%s", catalog_empty_value(column), column->type)
+			       : t_strdup(ctx, "NULL");
+	case RULE_JSON:
+		return t_printf(ctx,
+				"CASE WHEN jsonb_typeof(%s) = 'object' THEN %s - %s ELSE %s END",
+				at, at, json_keys(ctx, rule), at);
+	case RULE_KEEP:
+		break;
+	}
+	return t_strdup(ctx, at);
+}
+
+/* Compared as text: a type of an extension may have its = outside pg_catalog, or none. */
+static char *dirty_column(void *ctx, const struct catalog *catalog, const struct table *t,
+			  const struct column_rule *rule, const char *alias)
+{
+	const struct column *column = catalog_column(&catalog->relations[t->index], rule->column);
+	const char *at = plan_column(ctx, alias, rule->column);
+
+	if (rule->kind == RULE_KEEP)
+		return NULL;
+	if (rule->kind == RULE_JSON)
+		return t_printf(ctx, "(jsonb_typeof(%s) = 'object' AND %s ?| %s)", at, at,
+				json_keys(ctx, rule));
+	if (rule->kind == RULE_CLEAR && !column->not_null)
+		return t_printf(ctx, "%s IS NOT NULL", at);
+	if (rule->kind == RULE_SET && model_value_uses(rule->value, "{number}"))
+		return t_printf(ctx, "(%s IS NULL OR %s::text !~ %s)", at, at,
+				number_pattern(ctx, rule->value));
+	return t_printf(ctx, "%s::text IS DISTINCT FROM (%s)::text", at,
+			plan_rule_value(ctx, catalog, t, rule, alias, NULL));
+}
+
+char *plan_dirty_row(void *ctx, const struct catalog *catalog, const struct table *t,
+		     const char *alias)
+{
+	char *sql = t_strdup(ctx, "");
+
+	for (size_t i = 0; i < t->n_rules; i++) {
+		const char *one = dirty_column(ctx, catalog, t, &t->rules[i], alias);
+
+		if (one)
+			t_append(&sql, "%s%s", *sql ? " OR " : "", one);
+	}
+	return *sql ? sql : t_strdup(ctx, "false");
+}

@@ -1,0 +1,241 @@
+/*
+ * One table's statement in a batch: copied, changed by rules, detached or deleted, with what it leaves in
+ * an archive.
+ */
+#include "plan_build.h"
+
+#include "mem.h"
+#include "plan_due.h"
+#include "plan_rules.h"
+#include "sql.h"
+
+static const char keys_mark[] = {PLAN_KEYS, '\0'};
+
+const struct relation *plan_relation(const struct builder *b, const struct table *t)
+{
+	return &b->catalog->relations[t->index];
+}
+
+char *plan_array(const struct builder *b, const struct table *t, const char *column,
+		 const char *keys)
+{
+	return t_printf(b->ctx, "%s::%s[]", keys, plan_type(b->catalog, t, column));
+}
+
+/* The array that t's rows are found by: its parent's, unless t's own keys were collected. */
+struct source plan_source(const struct builder *b, const struct table *t, bool own)
+{
+	struct source source = {.table = t->index};
+
+	if (own)
+		return source;
+	source.table = t->of->index;
+	while (strcmp(b->slots[source.table][source.slot] ? b->slots[source.table][source.slot]
+							  : "",
+		      model_parent_column(t)) != 0)
+		source.slot++;
+	return source;
+}
+
+bool plan_has_step(const struct builder *b, const struct table *t)
+{
+	return fate_has_step(t, b->opts->action, b->opts->archive);
+}
+
+static bool uses_number(const struct table *t)
+{
+	for (size_t i = 0; i < t->n_rules; i++)
+		if (t->rules[i].kind == RULE_SET && model_value_uses(t->rules[i].value, "{number}"))
+			return true;
+	return false;
+}
+
+/* Do t's own keys have to be in hand?  Where others hang off it, or each row gets its number. */
+bool plan_is_collected(const struct builder *b, const struct table *t)
+{
+	return fate_is_inner(b->model, t, b->opts->action, b->opts->archive) ||
+	       (plan_has_step(b, t) && uses_number(t) &&
+		fate_of(t, b->opts->action, b->opts->archive) == FATE_UPDATE);
+}
+
+/* t.key = ANY (own keys), or t.by = ANY (parent's) AND (where). */
+char *plan_selection(const struct builder *b, const struct table *t, const char *keys, bool own)
+{
+	if (own)
+		return t_printf(b->ctx, "%s = ANY (%s)", plan_column(b->ctx, "t", t->key),
+				plan_array(b, t, t->key, keys));
+	return t_printf(b->ctx, "%s = ANY (%s)%s%s%s", plan_column(b->ctx, "t", t->by),
+			plan_array(b, t, t->by, keys), t->where ? " AND (" : "",
+			t->where ? t->where : "", t->where ? "\n)" : "");
+}
+
+/* "id";"name" as the file's first line: quoted where RFC 4180 section 2 wants it. */
+static const char *header_line(const struct builder *b, const char *const *columns, size_t n)
+{
+	char *line = t_strdup(b->ctx, "");
+
+	for (size_t i = 0; i < n; i++) {
+		const char *name = columns[i];
+		const bool quote = strchr(name, b->opts->delimiter) || strpbrk(name, "\"\r\n");
+
+		if (i > 0)
+			t_append(&line, "%c", b->opts->delimiter);
+		t_append(&line, "%s", quote ? sql_ident(b->ctx, name) : name);
+	}
+	t_append(&line, "\n");
+	return line;
+}
+
+static const char **stored_columns(const struct builder *b, const struct table *t, size_t *ret_n)
+{
+	const struct relation *r = plan_relation(b, t);
+	const char **columns = t_array(b->ctx, const char *, r->n_columns);
+
+	*ret_n = 0;
+	for (size_t i = 0; i < r->n_columns; i++)
+		if (!r->columns[i].generated) /* derived from the others: restore makes it again */
+			columns[(*ret_n)++] = r->columns[i].name;
+	return columns;
+}
+
+static char *column_list(const struct builder *b, const char *alias, const char *const *columns,
+			 size_t n)
+{
+	char *list = t_strdup(b->ctx, "");
+
+	for (size_t i = 0; i < n; i++)
+		t_append(&list, "%s%s", i ? ", " : "", plan_column(b->ctx, alias, columns[i]));
+	return list;
+}
+
+/* UPDATE by rules; returns how many rows it changed, and how many a trigger made dirty again. */
+static char *update_statement(const struct builder *b, const struct table *t, bool own)
+{
+	char *list = t_strdup(b->ctx, "");
+	const bool numbered = uses_number(t);
+
+	for (size_t i = 0; i < t->n_rules; i++)
+		if (t->rules[i].kind != RULE_KEEP)
+			t_append(&list, "%s%s = %s", *list ? ",\n       " : "",
+				 sql_ident(b->ctx, t->rules[i].column),
+				 plan_rule_value(b->ctx, b->catalog, t, &t->rules[i], "t",
+						 "b.fresh_number"));
+	return t_printf(
+		b->ctx,
+		"WITH changed AS (\n"
+		"  UPDATE %s AS t\n"
+		"     SET %s\n"
+		"%s"
+		"   WHERE %s AND (%s)\n"
+		"  RETURNING (%s) AS dirty)\n"
+		"SELECT count(*) AS rows, count(*) FILTER (WHERE changed.dirty) AS dirty FROM "
+		"changed",
+		sql_table(b->ctx, t->schema, t->table), list,
+		numbered
+			? t_printf(
+				  b->ctx,
+				  "    FROM unnest(%s, $2::bigint[]) AS b(row_key, fresh_number)\n",
+				  plan_array(b, t, t->key, "$1"))
+			: "",
+		numbered ? t_printf(b->ctx, "%s = b.row_key", plan_column(b->ctx, "t", t->key))
+			 : plan_selection(b, t, "$1", own),
+		plan_dirty_row(b->ctx, b->catalog, t, "t"),
+		plan_dirty_row(b->ctx, b->catalog, t, "t"));
+}
+
+static char *detach_statement(const struct builder *b, const struct table *t, bool archived,
+			      bool own, const char *keys)
+{
+	const char *table = sql_table(b->ctx, t->schema, t->table);
+	const char *by = sql_ident(b->ctx, t->by);
+
+	if (!archived)
+		return t_printf(b->ctx, "UPDATE %s AS t SET %s = NULL WHERE %s", table, by,
+				plan_selection(b, t, keys, own));
+	/* What the link was has to be read before it goes: RETURNING has only the new row. */
+	return t_printf(
+		b->ctx,
+		"WITH old AS (SELECT t.%s AS row_key, t.%s AS link FROM %s AS t WHERE %s FOR "
+		"UPDATE)\n"
+		"UPDATE %s AS t SET %s = NULL FROM old WHERE t.%s = old.row_key\n"
+		"RETURNING old.row_key, old.link",
+		sql_ident(b->ctx, t->key), by, table, plan_selection(b, t, keys, own), table, by,
+		sql_ident(b->ctx, t->key));
+}
+
+static char *statement(const struct builder *b, const struct step *s, bool own, const char *keys)
+{
+	const struct table *t = s->table;
+	const char *table = sql_table(b->ctx, t->schema, t->table);
+
+	switch (s->fate) {
+	case FATE_COPY:
+		return t_printf(b->ctx, "SELECT %s FROM %s AS t WHERE %s",
+				column_list(b, "t", s->columns, s->n_columns), table,
+				plan_selection(b, t, keys, own));
+	case FATE_UPDATE:
+		return update_statement(b, t, own);
+	case FATE_DETACH:
+		return detach_statement(b, t, s->archived, own, keys);
+	case FATE_DELETE:
+		return t_printf(b->ctx, "DELETE FROM %s AS t WHERE %s%s%s", table,
+				plan_selection(b, t, keys, own && !s->linked),
+				s->archived ? " RETURNING " : "",
+				s->archived ? column_list(b, "t", s->columns, s->n_columns) : "");
+	case FATE_NONE:
+	case FATE_KEEP:
+		break;
+	}
+	return NULL;
+}
+
+static void archive_columns(const struct builder *b, struct step *s)
+{
+	const struct table *t = s->table;
+
+	if (s->fate == FATE_DETACH) {
+		const char **columns = t_array(b->ctx, const char *, 2);
+
+		columns[0] = t->key;
+		columns[1] = t->by;
+		s->columns = columns;
+		s->n_columns = 2;
+		s->file = t_printf(b->ctx, "%s.detached.csv", t->name);
+	} else {
+		s->columns = stored_columns(b, t, &s->n_columns);
+		s->file = t_printf(b->ctx, "%s.csv", t->name);
+	}
+	s->header = header_line(b, s->columns, s->n_columns);
+}
+
+void plan_step(const struct builder *b, const struct table *t, struct step *s)
+{
+	const bool own = t == b->plan->subject || plan_is_collected(b, t);
+
+	*s = (struct step){
+		.table = t,
+		.fate = fate_of(t, b->opts->action, b->opts->archive),
+		.archived = fate_is_archived(t, b->opts->action, b->opts->archive),
+		.from = plan_source(b, t, own),
+	};
+	/* A client may move a row to another's request meanwhile: then it is not ours any more. */
+	s->linked = own && t != b->plan->subject && s->fate == FATE_DELETE;
+	if (s->linked)
+		s->parent = plan_source(b, t, false);
+	s->numbered = s->fate == FATE_UPDATE && uses_number(t);
+	s->verify = s->fate == FATE_DELETE   ? plan_relation(b, t)->delete_triggers
+		    : s->fate == FATE_UPDATE ? plan_relation(b, t)->update_triggers
+					     : false;
+	s->left_sql = t_printf(
+		b->ctx, "SELECT count(*) AS n FROM %s AS t WHERE %s AND (%s)",
+		sql_table(b->ctx, t->schema, t->table), plan_selection(b, t, "$1", own),
+		s->fate == FATE_UPDATE ? plan_dirty_row(b->ctx, b->catalog, t, "t") : "true");
+	if (s->archived)
+		archive_columns(b, s);
+	s->sql = statement(b, s, own, "$1"); /* archived: for the probe, PREPARE takes no COPY */
+	if (s->archived)
+		s->copy_sql =
+			t_printf(b->ctx, "COPY (%s) TO STDOUT (FORMAT csv, DELIMITER %s)",
+				 statement(b, s, own, keys_mark),
+				 sql_literal(b->ctx, t_printf(b->ctx, "%c", b->opts->delimiter)));
+}
