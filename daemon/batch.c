@@ -175,10 +175,15 @@ static bool collect(struct batch *b, struct error *err)
 	b->arrays[plan->subject->index][0] = b->due;
 	for (size_t i = 0; i < plan->n_collects; i++) {
 		const struct collect *c = &plan->collects[i];
-		const char *const values[] = {b->arrays[c->from.table][c->from.slot]};
+		const char **values = t_array(b->ctx, const char *, c->n_others + 1);
 		AUTO(result) PGresult *res = NULL;
 
-		if (!db_query(b->worker->db, c->sql, 1, values, &res, err))
+		values[0] = b->arrays[c->from.table][c->from.slot];
+		for (size_t o = 0; o < c->n_others; o++)
+			values[o + 1] = b->arrays[c->others[o].table][c->others[o].slot];
+		if ((c->lock_sql &&
+		     !db_command(b->worker->db, c->lock_sql, 1, values, NULL, err)) ||
+		    !db_query(b->worker->db, c->sql, (int)c->n_others + 1, values, &res, err))
 			return false;
 		b->collected[c->table->index] = db_int(res, 0, "n");
 		for (size_t s = 0; s < c->n_slots; s++) {

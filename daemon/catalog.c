@@ -9,18 +9,20 @@
 #include "sql.h"
 
 /* The model's tables as a relation: i counts from 0, in the model's order. */
-#define WANTED                                                                                     \
-	"WITH wanted AS (\n"                                                                       \
-	"  SELECT (w.i - 1)::int AS i, c.oid, c.relkind, w.link, w.key, w.filtered\n"              \
-	"    FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::bool[])\n"            \
-	"         WITH ORDINALITY AS w(schema, name, link, key, filtered, i)\n"                    \
-	"    LEFT JOIN pg_namespace n ON n.nspname = w.schema\n"                                   \
-	"    LEFT JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = w.name\n"              \
-	"), leaf AS (\n"                                                                           \
-	"  SELECT w.i, w.oid AS root, t.relid FROM wanted w,\n"                                    \
-	"         LATERAL (SELECT w.oid AS relid WHERE w.relkind <> 'p' UNION ALL\n"               \
-	"                  SELECT p.relid FROM pg_partition_tree(w.oid) p\n"                       \
-	"                   WHERE w.relkind = 'p' AND p.isleaf) t\n"                               \
+#define WANTED                                                                                      \
+	"WITH wanted AS (\n"                                                                        \
+	"  SELECT (w.i - 1)::int AS i, c.oid, c.relkind, w.link, w.key, w.filtered,\n"              \
+	"         to_regclass(nullif(w.used_in, '')) AS used_in, w.used_by\n"                       \
+	"    FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::bool[], $6::text[],\n" \
+	"                $7::text[])\n"                                                             \
+	"         WITH ORDINALITY AS w(schema, name, link, key, filtered, used_in, used_by, i)\n"   \
+	"    LEFT JOIN pg_namespace n ON n.nspname = w.schema\n"                                    \
+	"    LEFT JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = w.name\n"               \
+	"), leaf AS (\n"                                                                            \
+	"  SELECT w.i, w.oid AS root, t.relid FROM wanted w,\n"                                     \
+	"         LATERAL (SELECT w.oid AS relid WHERE w.relkind <> 'p' UNION ALL\n"                \
+	"                  SELECT p.relid FROM pg_partition_tree(w.oid) p\n"                        \
+	"                   WHERE w.relkind = 'p' AND p.isleaf) t\n"                                \
 	")\n"
 
 static const char relations_sql[] = WANTED
@@ -47,7 +49,14 @@ static const char relations_sql[] = WANTED
 	"             JOIN pg_attribute a ON a.attrelid = x.indrelid AND a.attname = w.link\n"
 	"            WHERE x.indrelid = leaf.relid AND x.indisvalid\n"
 	"              AND (x.indkey[0] = a.attnum\n"
-	"                   OR w.filtered AND a.attnum = ANY(x.indkey)))) AS by_indexed\n"
+	"                   OR w.filtered AND a.attnum = ANY(x.indkey)))) AS by_indexed,\n"
+	"       w.used_in IS NULL OR NOT EXISTS (\n"
+	"         SELECT FROM (SELECT w.used_in AS relid UNION\n"
+	"                      SELECT relid FROM pg_partition_tree(w.used_in)) AS l\n"
+	"           JOIN pg_class AS c ON c.oid = l.relid AND c.relkind = 'r'\n"
+	"           JOIN pg_attribute a ON a.attrelid = l.relid AND a.attname = w.used_by\n"
+	"          WHERE NOT EXISTS (SELECT FROM pg_index x WHERE x.indrelid = l.relid\n"
+	"                               AND x.indisvalid AND x.indkey[0] = a.attnum)) AS used_indexed\n"
 	"  FROM wanted w ORDER BY w.i\n";
 
 /*
@@ -135,18 +144,22 @@ static const char keys_sql[] = WANTED
 	" WHERE con.contype = 'f' AND con.conparentid = 0\n"
 	" ORDER BY con.oid, u.o\n";
 
-/* The five arrays of WANTED. */
-static void wanted_params(void *ctx, const struct model *model, const char *values[5])
+/* The arrays of WANTED. */
+#define N_WANTED 7
+static void wanted_params(void *ctx, const struct model *model, const char *values[N_WANTED])
 {
 	const size_t n = model->n_tables;
 	const char **column = t_array(ctx, const char *, n);
 
-	for (int p = 0; p < 5; p++) {
+	for (int p = 0; p < N_WANTED; p++) {
 		for (size_t i = 0; i < n; i++) {
 			const struct table *t = &model->tables[i];
-			const char *const cells[] = {t->schema, t->table, t->by ? t->by : "",
-						     t->key ? t->key : "",
-						     t->where ? "true" : "false"};
+			const char *const cells[] = {
+				t->schema, t->table, t->by ? t->by : "", t->key ? t->key : "",
+				t->where ? "true" : "false",
+				/* who uses the rows of a shared table */
+				t->shared ? sql_table(ctx, t->of->schema, t->of->table) : "",
+				t->shared ? t->from : ""};
 
 			column[i] = cells[p];
 		}
@@ -200,7 +213,7 @@ static bool read_relations(struct db *db, const struct model *model, const char 
 {
 	AUTO(result) PGresult *res = NULL;
 
-	if (!db_query(db, relations_sql, 5, values, &res, err))
+	if (!db_query(db, relations_sql, N_WANTED, values, &res, err))
 		return false;
 	for (size_t i = 0; i < model->n_tables; i++) {
 		struct relation *r = &catalog->relations[i];
@@ -209,6 +222,7 @@ static bool read_relations(struct db *db, const struct model *model, const char 
 		check_relation(&model->tables[i], res, row, c);
 		r->oid = (unsigned int)db_int(res, row, "oid");
 		r->rows = db_int(res, row, "rows");
+		r->used_indexed = db_bool(res, row, "used_indexed");
 		r->by_indexed = !model->tables[i].by || db_bool(res, row, "by_indexed");
 		r->delete_triggers = db_bool(res, row, "delete_triggers");
 		r->update_triggers = db_bool(res, row, "update_triggers");
@@ -221,7 +235,7 @@ static bool read_columns(struct db *db, const char *const values[], void *ctx,
 {
 	AUTO(result) PGresult *res = NULL;
 
-	if (!db_query(db, columns_sql, 5, values, &res, err))
+	if (!db_query(db, columns_sql, N_WANTED, values, &res, err))
 		return false;
 	for (int row = 0; row < PQntuples(res); row++) {
 		struct relation *r = &catalog->relations[db_int(res, row, "i")];
@@ -266,7 +280,7 @@ static bool read_keys(struct db *db, const char *const values[], void *ctx, stru
 	AUTO(result) PGresult *res = NULL;
 	int64_t last_oid = 0;
 
-	if (!db_query(db, keys_sql, 5, values, &res, err))
+	if (!db_query(db, keys_sql, N_WANTED, values, &res, err))
 		return false;
 	for (int row = 0; row < PQntuples(res); row++) {
 		const char *schema = db_text(res, row, "schema");
@@ -315,7 +329,11 @@ static void need_column(const struct table *t, const struct relation *r, const c
 static void check_columns_exist(const struct model *model, const struct catalog *catalog,
 				struct complaints *c)
 {
-	static const char *const kinds[] = {"set", "clear", "json", "keep"};
+	static const char *const kinds[] = {
+		[RULE_SET] = "set",       [RULE_CLEAR] = "clear",
+		[RULE_JSON] = "json",     [RULE_JSON_KEEP] = "json_keep",
+		[RULE_REDACT] = "redact", [RULE_KEEP] = "keep",
+	};
 
 	for (size_t i = 0; i < model->n_tables; i++) {
 		const struct table *t = &model->tables[i];
@@ -325,6 +343,8 @@ static void check_columns_exist(const struct model *model, const struct catalog 
 		need_column(t, r, "by", t->by, &t->place, c);
 		need_column(t, r, "date", t->date, &t->place, c);
 		need_column(t, r, "created", t->created, &t->place, c);
+		for (size_t j = 0; j < t->n_identity; j++)
+			need_column(t, r, "identity", t->identity[j], &t->place, c);
 		if (t->from)
 			need_column(t->of, &catalog->relations[t->of->index], "from", t->from,
 				    &t->place, c);
@@ -340,7 +360,7 @@ bool catalog_read(struct db *db, const struct model *model, void *ctx, struct ca
 	const size_t before = c->n;
 	AUTO(talloc) void *scratch = must_alloc(talloc_new(NULL));
 	struct catalog *catalog = t_zero(ctx, struct catalog);
-	const char *values[5];
+	const char *values[N_WANTED];
 
 	wanted_params(scratch, model, values);
 	catalog->relations = t_array(ctx, struct relation, model->n_tables);

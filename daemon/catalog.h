@@ -28,6 +28,7 @@ struct relation {
 	size_t n_columns;
 	int64_t rows; /* estimate over all partitions */
 	bool by_indexed; /* the link's column has an index that an equality can use */
+	bool used_indexed; /* shared: the parent's column that points here has an index, too */
 	bool delete_triggers; /* user triggers on DELETE: they can suppress or undo it */
 	bool update_triggers; /* user triggers on UPDATE: they can suppress or undo it */
 };
@@ -68,6 +69,17 @@ bool catalog_read(struct db *db, const struct model *model, void *ctx, struct ca
 
 /* The rest of "Fail closed": unclassified columns, rules that cannot be, foreign keys, indexes. */
 void catalog_check(const struct model *model, const struct catalog *catalog, struct complaints *c);
+
+/* Does table t's link cover the key: same tables, same pair of columns? */
+bool catalog_link_covers(const struct catalog *catalog, const struct table *t,
+			 const struct foreign_key *key);
+
+/*
+ * Is a row that points at one of t's by the key a use of it, which keeps it?  t is shared, and the row is
+ * not one that hangs off t itself.
+ */
+bool catalog_key_is_use(const struct model *model, const struct catalog *catalog,
+			const struct table *t, const struct foreign_key *key);
 
 /* Does it act by itself (CASCADE, SET NULL, SET DEFAULT) where another one would refuse? */
 bool catalog_key_is_silent(const struct foreign_key *key);

@@ -39,10 +39,11 @@ static const struct column_rule *rule_of(const struct table *t, const char *colu
 
 static bool is_link(const struct model *model, const struct table *t, const char *column)
 {
-	if ((t->key && strcmp(t->key, column) == 0) || (t->by && strcmp(t->by, column) == 0))
+	if ((t->key && strcmp(t->key, column) == 0) ||
+	    (t->by && !t->match && strcmp(t->by, column) == 0))
 		return true;
 	for (size_t i = 0; i < model->n_tables; i++)
-		if (model->tables[i].of == t && model->tables[i].from &&
+		if (model->tables[i].of == t && model->tables[i].from && !model->tables[i].match &&
 		    strcmp(model->tables[i].from, column) == 0)
 			return true;
 	return false;
@@ -101,12 +102,19 @@ static void check_rule(const struct table *t, const struct column_rule *rule,
 	if (rule->kind == RULE_SET && !model_value_uses(rule->value, "{key}") &&
 	    !model_value_uses(rule->value, "{number}"))
 		check_constant(t, rule, column, c);
-	if (rule->kind == RULE_JSON && strcmp(column->base, "jsonb") != 0)
+	if ((rule->kind == RULE_JSON || rule->kind == RULE_JSON_KEEP) &&
+	    strcmp(column->base, "jsonb") != 0 && strcmp(column->base, "json") != 0)
 		complain(c, &rule->place,
-			 "table \"%s\": json names column \"%s\", which is %s: it drops keys of "
-			 "jsonb "
-			 "columns only",
-			 t->name, column->name, column->type);
+			 "table \"%s\": %s names column \"%s\", which is %s: it drops keys of json "
+			 "and jsonb columns only",
+			 t->name, rule->kind == RULE_JSON ? "json" : "json_keep", column->name,
+			 column->type);
+	if (rule->kind == RULE_REDACT && column->category != 'S')
+		complain(
+			c, &rule->place,
+			"table \"%s\": redact names column \"%s\", which is %s: it searches texts; "
+			"use clear, set or json",
+			t->name, column->name, column->type);
 }
 
 static void check_rules(const struct model *model, const struct catalog *catalog,
@@ -247,9 +255,8 @@ static void check_dates(const struct model *model, const struct catalog *catalog
 	}
 }
 
-/* Does table t's link cover the key: same tables, same pair of columns? */
-static bool link_covers(const struct catalog *catalog, const struct table *t,
-			const struct foreign_key *k)
+bool catalog_link_covers(const struct catalog *catalog, const struct table *t,
+			 const struct foreign_key *k)
 {
 	const char *parent = t->of ? model_parent_column(t) : NULL;
 
@@ -334,19 +341,31 @@ static bool name_is_covered(const struct model *model, const struct catalog *cat
 		const enum fate fate = fate_of(t, action, ARCHIVE_NONE);
 		const bool all = !catalog_key_is_silent(k) || (t->of == loser && !t->where);
 
-		if (link_covers(catalog, t, k) && all &&
+		if (catalog_link_covers(catalog, t, k) && all &&
 		    (fate == FATE_DELETE || fate == FATE_DETACH))
 			return true;
 		if (!catalog_key_is_silent(k) && reverse_link_covers(catalog, t, k) &&
 		    fate_of(t->of, action, ARCHIVE_NONE) == FATE_DELETE)
 			return true;
 		/* kept, and the key itself lets go of the row */
-		if (link_covers(catalog, t, k) && all && fate == FATE_KEEP &&
+		if (catalog_link_covers(catalog, t, k) && all && fate == FATE_KEEP &&
 		    action == ACTION_DELETE_CONTACTS &&
 		    (k->on_delete == 'n' || k->on_delete == 'd'))
 			return true;
 	}
 	return false;
+}
+
+bool catalog_key_is_use(const struct model *model, const struct catalog *catalog,
+			const struct table *t, const struct foreign_key *k)
+{
+	if (!t->shared || t->match)
+		return false;
+	for (size_t i = 0; i < model->n_tables; i++)
+		if (model->tables[i].of == t && !model->tables[i].where &&
+		    catalog_link_covers(catalog, &model->tables[i], k))
+			return false;
+	return true;
 }
 
 /* Does the action delete rows of the table that the key points at, by a name without cover? */
@@ -356,6 +375,7 @@ static const struct table *uncovered(const struct model *model, const struct cat
 	for (size_t i = 0; i < model->n_tables; i++)
 		if (catalog->relations[i].oid == k->to_oid &&
 		    fate_of(&model->tables[i], action, ARCHIVE_NONE) == FATE_DELETE &&
+		    !catalog_key_is_use(model, catalog, &model->tables[i], k) &&
 		    !name_is_covered(model, catalog, k, action, &model->tables[i]))
 			return &model->tables[i];
 	return NULL;
@@ -423,7 +443,7 @@ static void check_link_index(const struct model *model, const struct catalog *ca
 	if (!t->of || r->by_indexed || r->rows < LARGE_ROWS || t->allow_unindexed)
 		return;
 	for (size_t i = 0; i < catalog->n_keys; i++)
-		if (link_covers(catalog, t, &catalog->keys[i]) && !catalog->keys[i].indexed)
+		if (catalog_link_covers(catalog, t, &catalog->keys[i]) && !catalog->keys[i].indexed)
 			return; /* said by check_key_index already */
 	(void)model; /* the message speaks of one table only */
 	complain(
@@ -433,6 +453,41 @@ static void check_link_index(const struct model *model, const struct catalog *ca
 		"(allow_unindexed = true overrides)",
 		t->name, t->by, t->schema, t->table, (long long)r->rows,
 		sql_table(ctx, t->schema, t->table), sql_ident(ctx, t->by));
+}
+
+/* To see whether anybody else uses a row, those who do are looked for by the value. */
+static void check_use_index(const struct catalog *catalog, const struct table *t,
+			    struct complaints *c)
+{
+	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
+
+	if (!t->shared || t->allow_unindexed || catalog->relations[t->index].used_indexed ||
+	    catalog->relations[t->of->index].rows < LARGE_ROWS)
+		return;
+	complain(c, &t->place,
+		 "table \"%s\": whether another row of %s.%s has the same \"%s\" is asked for each "
+		 "row, and no index is behind it; CREATE INDEX CONCURRENTLY ON %s (%s); "
+		 "(allow_unindexed = true overrides)",
+		 t->name, t->of->schema, t->of->table, t->from,
+		 sql_table(ctx, t->of->schema, t->of->table), sql_ident(ctx, t->from));
+}
+
+/* A row that stays and points at one that goes keeps it: it would never be erased. */
+static void check_shared(const struct model *model, const struct table *t, struct complaints *c)
+{
+	if (!t->shared || t->match)
+		return;
+	for (enum action a = ACTION_ANONYMIZE_CONTACTS; a < ACTION_COUNT; a++)
+		if (model_can_anonymize(model, a) && fate_of(t, a, ARCHIVE_NONE) == FATE_DELETE &&
+		    fate_of(t->of, a, ARCHIVE_NONE) != FATE_DELETE) {
+			complain(
+				c, &t->place,
+				"table \"%s\": %s would delete its rows, and those of \"%s\", which "
+				"point at them, stay: give rules (set, clear), or anonymize = "
+				"\"keep\"",
+				t->name, action_name(a), t->of->name);
+			return;
+		}
 }
 
 static void check_detach(const struct table *t, const struct relation *r, struct complaints *c)
@@ -460,6 +515,8 @@ void catalog_check(const struct model *model, const struct catalog *catalog, str
 	}
 	for (size_t i = 0; i < model->n_tables; i++) {
 		check_link_index(model, catalog, &model->tables[i], c);
+		check_use_index(catalog, &model->tables[i], c);
+		check_shared(model, &model->tables[i], c);
 		check_detach(&model->tables[i], &catalog->relations[i], c);
 	}
 }

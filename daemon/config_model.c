@@ -23,6 +23,9 @@ static const struct setting_spec table_specs[] = {
 	{.key = "due_when", .kind = VALUE_SQL, .offset = FIELD(due_when)},
 	{.key = "date", .kind = VALUE_NAME, .offset = FIELD(date)},
 	{.key = "created", .kind = VALUE_NAME, .offset = FIELD(created)},
+	{.key = "identity"},
+	{.key = "shared", .kind = VALUE_BOOL, .offset = FIELD(shared)},
+	{.key = "match"},
 	{.key = "archive", .kind = VALUE_BOOL, .offset = FIELD(archive)},
 	{.key = "allow_unindexed", .kind = VALUE_BOOL, .offset = FIELD(allow_unindexed)},
 	{.key = "delete"},
@@ -30,6 +33,8 @@ static const struct setting_spec table_specs[] = {
 	{.key = "set"},
 	{.key = "clear"},
 	{.key = "json"},
+	{.key = "json_keep"},
+	{.key = "redact"},
 	{.key = "keep"},
 };
 #define N_TABLE_SPECS (sizeof(table_specs) / sizeof(table_specs[0]))
@@ -73,19 +78,78 @@ static void read_table_name(struct reader *r, const config_setting_t *s, const c
 	t->table = dot ? dot + 1 : text;
 }
 
+/* match = { column = "to_address"; of = "email"; }: a link by a value that was copied. */
+static void read_match(struct reader *r, const config_setting_t *group, struct table *t,
+		       const struct draft *d)
+{
+	static const struct setting_spec specs[] = {
+		{.key = "column", .kind = VALUE_NAME, .offset = FIELD(by), .required = true},
+		{.key = "of", .kind = VALUE_NAME, .offset = FIELD(from), .required = true},
+	};
+	static const char *const others[] = {"by", "from", "shared"};
+	const config_setting_t *s = config_setting_get_member(group, "match");
+
+	if (!s)
+		return;
+	for (size_t i = 0; i < 3; i++)
+		if (config_setting_get_member(group, others[i]))
+			reader_complain(r, s,
+					"%s: match stands for by, from and shared: leave %s out",
+					d->what, others[i]);
+	if (!config_setting_is_group(s)) {
+		reader_complain(r, s,
+				"%s: match must be a group: { column = \"...\"; of = \"...\"; }",
+				d->what);
+		return;
+	}
+	settings_read(r, s, d->what, specs, 2, t);
+	t->match = true;
+	t->shared = true;
+}
+
+static void read_identity(struct reader *r, const config_setting_t *group, struct table *t,
+			  const struct draft *d)
+{
+	const config_setting_t *s = config_setting_get_member(group, "identity");
+
+	if (s)
+		t->identity = setting_strings(r, s, d->what, "identity", &t->n_identity);
+}
+
+/* Rows that several can use are rows that a column of the parent points at. */
+static void check_shared(struct reader *r, const config_setting_t *group, const struct table *t,
+			 const struct draft *d)
+{
+	if (!t->shared)
+		return;
+	if (!t->from)
+		reader_complain(r, config_setting_get_member(group, "shared"),
+				"%s: shared is for rows that a column of \"%s\" points at: from is "
+				"missing",
+				d->what, d->parent ? d->parent : "...");
+	if (!t->key && !config_setting_get_member(group, "key"))
+		reader_complain(r, group, "%s: key is missing: %s needs it", d->what,
+				t->match ? "match" : "shared");
+	if (t->on_delete == ON_DELETE_DETACH)
+		reader_complain(r, config_setting_get_member(group, "delete"),
+				"%s: delete = \"detach\" clears the link of a row that points at "
+				"\"%s\"; here it is the other way round: use delete or keep",
+				d->what, d->parent ? d->parent : "...");
+}
+
 /* What a table may say depends on which it is: contact, request, or any other. */
 static void check_role(struct reader *r, const config_setting_t *group, const struct table *t,
 		       struct draft *d)
 {
 	const bool is_contact = strcmp(t->name, "contact") == 0;
 	const bool is_request = strcmp(t->name, "request") == 0;
-	static const char *const contact_not[] = {"of", "by", "from", "delete"};
+	static const char *const contact_not[] = {"of", "by", "from", "shared", "match", "delete"};
 	static const char *const request_only[] = {"date", "due_when"};
 	const config_setting_t *s;
 
-	for (size_t i = 0; is_contact && i < 4; i++) {
+	for (size_t i = 0; is_contact && i < 6; i++) {
 		s = config_setting_get_member(group, contact_not[i]);
-		if (s && (i < 3 || t->on_delete != ON_DELETE_DELETE))
+		if (s && (i < 5 || t->on_delete != ON_DELETE_DELETE))
 			reader_complain(r, s,
 					"%s: it hangs off nothing and goes with its own "
 					"deletion: %s cannot be given",
@@ -100,6 +164,12 @@ static void check_role(struct reader *r, const config_setting_t *group, const st
 	s = config_setting_get_member(group, "created");
 	if (s && !is_contact)
 		reader_complain(r, s, "%s: created is for table \"contact\" only", d->what);
+	s = config_setting_get_member(group, "identity");
+	if (s && !is_contact)
+		reader_complain(r, s, "%s: identity is for table \"contact\" only", d->what);
+	if (is_request && t->shared)
+		reader_complain(r, group, "%s: it belongs to one contact: neither shared nor match",
+				d->what);
 	if (is_contact && t->on_anonymize == ON_ANONYMIZE_DELETE)
 		reader_complain(r, config_setting_get_member(group, "anonymize"),
 				"%s: an anonymized contact stays: give rules", d->what);
@@ -107,7 +177,7 @@ static void check_role(struct reader *r, const config_setting_t *group, const st
 		reader_complain(r, group, "%s: date is missing", d->what);
 	if ((is_contact || is_request) && !config_setting_get_member(group, "key"))
 		reader_complain(r, group, "%s: key is missing", d->what);
-	if (!is_contact && !config_setting_get_member(group, "by"))
+	if (!is_contact && !t->match && !config_setting_get_member(group, "by"))
 		reader_complain(r, group, "%s: by is missing", d->what);
 	if (!is_contact && !d->parent) {
 		if (!config_setting_get_member(group, "of"))
@@ -149,7 +219,10 @@ static void read_table(struct reader *r, const config_setting_t *group, struct t
 	s = config_setting_get_member(group, "of");
 	if (s)
 		d->parent = setting_string(r, s, d->what, "of", VALUE_NAME);
+	read_match(r, group, t, d);
+	read_identity(r, group, t, d);
 	rules_read(r, group, d->what, t);
+	check_shared(r, group, t, d);
 	check_role(r, group, t, d);
 }
 
@@ -225,18 +298,56 @@ static const struct table *deleted_above(const struct table *t)
 	return NULL;
 }
 
-static void check_links(struct reader *r, const struct model *model, const struct draft *drafts)
+static bool redacts(const struct table *t)
 {
-	bool *has_child = t_array(NULL, bool, model->n_tables + 1);
+	for (size_t i = 0; i < t->n_rules; i++)
+		if (t->rules[i].kind == RULE_REDACT)
+			return true;
+	return false;
+}
+
+/*
+ * What free text is searched for has to be known while it is, and to be gone afterwards: a kept name
+ * would name the person still.
+ */
+static void check_identity(struct reader *r, const struct model *model, const struct draft *drafts)
+{
+	const struct table *c = model->contact;
 
 	for (size_t i = 0; i < model->n_tables; i++)
-		if (model->tables[i].of)
-			has_child[model->tables[i].of->index] = true;
+		if (redacts(&model->tables[i]) && c->n_identity == 0)
+			reader_complain(
+				r, drafts[i].setting,
+				"%s: redact searches for what \"contact\" names under identity: "
+				"identity = [ \"name\", \"email\" ]",
+				drafts[i].what);
+	for (size_t i = 0; c->on_anonymize == ON_ANONYMIZE_RULES && i < c->n_identity; i++) {
+		bool erased = false;
+
+		for (size_t j = 0; j < c->n_rules; j++)
+			erased = erased || (strcmp(c->rules[j].column, c->identity[i]) == 0 &&
+					    c->rules[j].kind != RULE_KEEP);
+		if (!erased)
+			reader_complain(
+				r, config_setting_get_member(drafts[c->index].setting, "identity"),
+				"%s: identity names \"%s\", which an anonymization has to "
+				"erase: put it under set or clear",
+				drafts[c->index].what, c->identity[i]);
+	}
+}
+
+static void check_links(struct reader *r, const struct model *model, const struct draft *drafts)
+{
+	bool *needs_key = t_array(NULL, bool, model->n_tables + 1);
+
+	for (size_t i = 0; i < model->n_tables; i++)
+		if (model->tables[i].of && !model->tables[i].from)
+			needs_key[model->tables[i].of->index] = true;
 	for (size_t i = 0; i < model->n_tables; i++) {
 		const struct table *t = &model->tables[i];
 		const struct table *above = deleted_above(t);
 
-		if (has_child[i] && !t->key && t != model->contact && t != model->request &&
+		if (needs_key[i] && !t->key && t != model->contact && t != model->request &&
 		    !config_setting_get_member(drafts[i].setting, "key"))
 			reader_complain(r, drafts[i].setting,
 					"%s: key is missing: other tables hang off it",
@@ -248,7 +359,7 @@ static void check_links(struct reader *r, const struct model *model, const struc
 					"hang off, are deleted: say anonymize = \"delete\"",
 					drafts[i].what, above->name);
 	}
-	talloc_free(has_child);
+	talloc_free(needs_key);
 }
 
 void model_read(struct reader *r, const config_setting_t *group, struct model *model)
@@ -278,6 +389,8 @@ void model_read(struct reader *r, const config_setting_t *group, struct model *m
 	link_parents(r, model, drafts);
 	break_rings(r, model, drafts);
 	check_links(r, model, drafts);
+	if (model->contact)
+		check_identity(r, model, drafts);
 	talloc_free(drafts);
 }
 

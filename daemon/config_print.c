@@ -129,6 +129,7 @@ static void print_rule(FILE *out, const struct column_rule *rule)
 		fputs("; }", out);
 		break;
 	case RULE_JSON:
+	case RULE_JSON_KEEP:
 		fputs("{ column = ", out);
 		print_string(out, rule->column);
 		fputs("; keys = ", out);
@@ -136,7 +137,9 @@ static void print_rule(FILE *out, const struct column_rule *rule)
 		fputs("; }", out);
 		break;
 	case RULE_CLEAR:
+	case RULE_REDACT:
 	case RULE_KEEP:
+	case RULE_COUNT:
 		print_string(out, rule->column);
 		break;
 	}
@@ -149,10 +152,9 @@ static void print_rules(FILE *out, const struct table *t)
 		const char *open;
 		const char *close;
 	} frames[] = {
-		[RULE_SET] = {"set = (", ")"},
-		[RULE_CLEAR] = {"clear = [", "]"},
-		[RULE_JSON] = {"json = (", ")"},
-		[RULE_KEEP] = {"keep = [", "]"},
+		[RULE_SET] = {"set = (", ")"},       [RULE_CLEAR] = {"clear = [", "]"},
+		[RULE_JSON] = {"json = (", ")"},     [RULE_JSON_KEEP] = {"json_keep = (", ")"},
+		[RULE_REDACT] = {"redact = [", "]"}, [RULE_KEEP] = {"keep = [", "]"},
 	};
 
 	for (size_t i = 0; i < t->n_rules; i++) {
@@ -191,8 +193,23 @@ static void print_table(FILE *out, const struct table *t)
 	fputs(";\n", out);
 	print_setting(out, "\t\tkey", t->key);
 	print_setting(out, "\t\tof", t->of ? t->of->name : NULL);
-	print_setting(out, "\t\tby", t->by);
-	print_setting(out, "\t\tfrom", t->from);
+	if (t->match) {
+		fputs("\t\tmatch = { column = ", out);
+		print_string(out, t->by);
+		fputs("; of = ", out);
+		print_string(out, t->from);
+		fputs("; };\n", out);
+	} else {
+		print_setting(out, "\t\tby", t->by);
+		print_setting(out, "\t\tfrom", t->from);
+		if (t->shared)
+			print_bool(out, "\t\tshared", true);
+	}
+	if (t->identity) {
+		fputs("\t\tidentity = ", out);
+		print_strings(out, t->identity, t->n_identity);
+		fputs(";\n", out);
+	}
 	print_setting(out, "\t\twhere", t->where);
 	print_setting(out, "\t\tdate", t->date);
 	print_setting(out, "\t\tdue_when", t->due_when);

@@ -2,15 +2,15 @@
 
 #include "mem.h"
 
+#include <assert.h>
 #include <string.h>
 
 static const char *const rule_names[] = {
-	[RULE_SET] = "set",
-	[RULE_CLEAR] = "clear",
-	[RULE_JSON] = "json",
-	[RULE_KEEP] = "keep",
+	[RULE_SET] = "set",       [RULE_CLEAR] = "clear",
+	[RULE_JSON] = "json",     [RULE_JSON_KEEP] = "json_keep",
+	[RULE_REDACT] = "redact", [RULE_KEEP] = "keep",
 };
-#define N_RULES (sizeof(rule_names) / sizeof(rule_names[0]))
+static_assert(sizeof(rule_names) / sizeof(rule_names[0]) == RULE_COUNT, "a name for each");
 
 /* A table that is being read; rules are gathered here until all are known. */
 struct table_reader {
@@ -42,7 +42,8 @@ static void add_rule(struct table_reader *tr, const config_setting_t *s, struct 
 		}
 	if (tr->n_rules >= SETTING_STRINGS_MAX) {
 		if (!tr->is_full)
-			reader_complain(r, s, "%s: more than %d columns", tr->what, SETTING_STRINGS_MAX);
+			reader_complain(r, s, "%s: more than %d columns", tr->what,
+					SETTING_STRINGS_MAX);
 		tr->is_full = true;
 		return;
 	}
@@ -87,19 +88,19 @@ static void add_set(struct table_reader *tr, const config_setting_t *s, const ch
 	add_rule(tr, s, (struct column_rule){.kind = RULE_SET, .column = column, .value = text});
 }
 
-static void add_json(struct table_reader *tr, const config_setting_t *s, const char *column,
-		     const config_setting_t *value)
+static void add_json(struct table_reader *tr, const config_setting_t *s, enum rule_kind kind,
+		     const char *column, const config_setting_t *value)
 {
 	size_t n;
-	const char **keys = setting_strings(tr->r, value, tr->what, "json", &n);
+	const char **keys = setting_strings(tr->r, value, tr->what, rule_names[kind], &n);
 
 	if (keys)
 		add_rule(tr, s,
 			 (struct column_rule){
-				 .kind = RULE_JSON, .column = column, .keys = keys, .n_keys = n});
+				 .kind = kind, .column = column, .keys = keys, .n_keys = n});
 }
 
-/* { column = "First Name"; value = "F_{key}"; }, and keys instead of value under json. */
+/* { column = "First Name"; value = "F_{key}"; }, and keys instead of value under json and json_keep. */
 static void read_pair(struct table_reader *tr, const config_setting_t *s, enum rule_kind kind)
 {
 	const char *const value_key = kind == RULE_SET ? "value" : "keys";
@@ -122,10 +123,10 @@ static void read_pair(struct table_reader *tr, const config_setting_t *s, enum r
 	if (kind == RULE_SET)
 		add_set(tr, s, column, value);
 	else
-		add_json(tr, s, column, value);
+		add_json(tr, s, kind, column, value);
 }
 
-/* set and json: { column = ...; } or ( { column = "..."; ... } ). */
+/* set, json and json_keep: { column = ...; } or ( { column = "..."; ... } ). */
 static void read_columns_with_values(struct table_reader *tr, const config_setting_t *s,
 				     enum rule_kind kind)
 {
@@ -149,7 +150,7 @@ static void read_columns_with_values(struct table_reader *tr, const config_setti
 		else if (kind == RULE_SET)
 			add_set(tr, elem, t_strdup(tr->r->ctx, column), elem);
 		else
-			add_json(tr, elem, t_strdup(tr->r->ctx, column), elem);
+			add_json(tr, elem, kind, t_strdup(tr->r->ctx, column), elem);
 	}
 }
 
@@ -158,7 +159,7 @@ static void read_rules(struct table_reader *tr, const config_setting_t *s, enum 
 	const char **columns;
 	size_t n;
 
-	if (kind == RULE_SET || kind == RULE_JSON) {
+	if (kind == RULE_SET || kind == RULE_JSON || kind == RULE_JSON_KEEP) {
 		read_columns_with_values(tr, s, kind);
 		return;
 	}
@@ -189,7 +190,7 @@ static void read_fates(struct table_reader *tr, const config_setting_t *group, s
 	for (int m = 0; m < config_setting_length(group); m++) {
 		const config_setting_t *s = config_setting_get_elem(group, (unsigned int)m);
 
-		for (enum rule_kind kind = 0; kind < N_RULES; kind++) {
+		for (enum rule_kind kind = 0; kind < RULE_COUNT; kind++) {
 			if (strcmp(config_setting_name(s), rule_names[kind]) != 0)
 				continue;
 			if (word)
@@ -213,7 +214,10 @@ static void check_rules(struct table_reader *tr, const config_setting_t *group,
 	const struct {
 		const char *key;
 		const char *column;
-	} fixed[] = {{"key", t->key}, {"by", t->by}, {"date", t->date}, {"created", t->created}};
+	} fixed[] = {{"key", t->key},
+		     {"by", t->match ? NULL : t->by},
+		     {"date", t->date},
+		     {"created", t->created}};
 
 	for (size_t i = 0; i < t->n_rules; i++) {
 		const struct column_rule *rule = &t->rules[i];

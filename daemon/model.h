@@ -49,8 +49,11 @@ enum on_anonymize {
 enum rule_kind {
 	RULE_SET, /* value, with {key} or {number} */
 	RULE_CLEAR, /* NULL, or the type's empty value where NOT NULL */
-	RULE_JSON, /* drop the listed keys of a jsonb column */
-	RULE_KEEP
+	RULE_JSON, /* drop the listed keys of a json or jsonb column */
+	RULE_JSON_KEEP, /* keep no others */
+	RULE_REDACT, /* replace what the contact's identity columns hold, wherever it stands in the text */
+	RULE_KEEP,
+	RULE_COUNT
 };
 
 struct column_rule {
@@ -58,7 +61,7 @@ struct column_rule {
 	struct place place;
 	const char *column;
 	const char *value; /* RULE_SET: the template as written */
-	const char *const *keys; /* RULE_JSON: n_keys names */
+	const char *const *keys; /* RULE_JSON, RULE_JSON_KEEP: n_keys names */
 	size_t n_keys;
 };
 
@@ -75,6 +78,10 @@ struct table {
 	const char *due_when; /* request only */
 	const char *date; /* request only */
 	const char *created; /* contact only; NULL: not given */
+	const char *const *identity; /* contact only: n_identity columns by which free text names a person */
+	size_t n_identity;
+	bool shared; /* rows that others use, too, stay */
+	bool match; /* by holds a copy of the parent's value, which is no link: it can be under a rule */
 	bool archive;
 	bool allow_unindexed;
 	enum on_delete on_delete;

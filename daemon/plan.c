@@ -7,6 +7,7 @@
 #include "mem.h"
 #include "plan_due.h"
 #include "plan_guard.h"
+#include "plan_shared.h"
 #include "sql.h"
 
 /* Which columns of t do those that hang off it point at?  Slot 0 is the key. */
@@ -38,8 +39,55 @@ static void find_slots(struct builder *b)
 	}
 }
 
+/* Rows that are the subject's own and use t's: their arrays are gathered as parameters from $2 on. */
+struct others {
+	const struct builder *b;
+	const struct table *t;
+	struct source *sources;
+	size_t n;
+};
+
+static char *others_own(void *arg, const struct table *x, const char *u)
+{
+	struct others *o = arg;
+	const struct builder *b = o->b;
+	const bool own = plan_is_own(b, x);
+	const char *column = own ? x->key : x->by;
+
+	if (x == o->t)
+		return t_printf(b->ctx, "%s = ANY (%s)", plan_column(b->ctx, u, x->by),
+				plan_array(b, x, x->by, "$1"));
+	if (!plan_goes_along(o->t, x, b->plan->subject, b->opts->action) ||
+	    (!own && (x->where || !plan_is_collected(b, x))))
+		return NULL;
+	o->sources[o->n++] = plan_source(b, x, own);
+	return t_printf(b->ctx, "%s = ANY (%s)", plan_column(b->ctx, u, column),
+			plan_array(b, x, column, t_printf(b->ctx, "$%zu", o->n + 1)));
+}
+
+/* Shared rows: locked, and then only those that nobody else uses. */
+static char *shared_condition(struct builder *b, const struct table *t, struct collect *out)
+{
+	/* Each use may ask for each name of the model. */
+	struct others others = {.b = b, .t = t};
+
+	others.sources = t_array(b->ctx, struct source,
+				 (b->catalog->n_keys + b->model->n_tables) * b->model->n_tables);
+	out->lock_sql = t_printf(
+		b->ctx,
+		"SELECT count(*) AS n FROM (SELECT FROM %s AS t WHERE %s ORDER BY %s FOR UPDATE) AS x",
+		sql_table(b->ctx, t->schema, t->table), plan_selection(b, t, "$1", false),
+		plan_column(b->ctx, "t", t->key));
+	out->sql = plan_unused(b->ctx, b->model, b->catalog, t, "t", b->opts->action, others_own,
+			       &others);
+	out->others = others.sources;
+	out->n_others = others.n;
+	return t_printf(b->ctx, "\n   AND %s", out->sql);
+}
+
 /*
- * The rows are locked only where a foreign key acts without a word.  Elsewhere the lock on the
+ * The rows are locked only where a foreign key acts without a word, or where a table without a key is
+ * deleted from by its parent's keys.  Elsewhere the lock on the
  * contacts and their requests is what keeps things together, and a row that a client attaches further
  * down between this and the erasure makes the foreign key refuse the batch, which then is run again
  * (worker.c).  Locking millions of rows that are about to go costs as much as deleting them.
@@ -47,32 +95,36 @@ static void find_slots(struct builder *b)
 static void add_collect(struct builder *b, const struct table *t, struct collect *out)
 {
 	const bool subject = t == b->plan->subject;
+	const bool deletes =
+		!subject && fate_of(t, b->opts->action, b->opts->archive) == FATE_DELETE;
+	const bool shared = t->shared && b->opts->action != ACTION_EXPORT;
 	const size_t n = b->n_slots[t->index];
 	char *inner = t_strdup(b->ctx, "SELECT ");
 	char *outer = t_strdup(b->ctx, "SELECT ");
 
+	*out = (struct collect){
+		.table = t,
+		.from = plan_source(b, t, subject),
+		.slots = b->slots[t->index],
+		.n_slots = n,
+	};
 	for (size_t s = 0; s < n; s++) {
+		const char *slot = b->slots[t->index][s]; /* NULL: no key */
+
 		t_append(&inner, "%s%s AS c%zu", s ? ", " : "",
-			 plan_column(b->ctx, "t", b->slots[t->index][s]), s);
+			 slot ? plan_column(b->ctx, "t", slot) : "NULL::text", s);
 		t_append(
 			&outer,
 			"coalesce(array_agg(x.c%zu) FILTER (WHERE x.c%zu IS NOT NULL), '{}')::text "
 			"AS c%zu, ",
 			s, s, s);
 	}
-	t_append(&inner, "\n  FROM %s AS t\n WHERE %s%s", sql_table(b->ctx, t->schema, t->table),
-		 plan_selection(b, t, "$1", subject),
-		 !subject && fate_of(t, b->opts->action, b->opts->archive) == FATE_DELETE &&
-				 catalog_attaches_silently(b->catalog, t)
+	t_append(&inner, "\n  FROM %s AS t\n WHERE %s%s%s", sql_table(b->ctx, t->schema, t->table),
+		 plan_selection(b, t, "$1", subject), shared ? shared_condition(b, t, out) : "",
+		 deletes && !shared && (!t->key || catalog_attaches_silently(b->catalog, t))
 			 ? " FOR UPDATE"
 			 : "");
-	*out = (struct collect){
-		.table = t,
-		.from = plan_source(b, t, subject),
-		.sql = t_printf(b->ctx, "%scount(*) AS n FROM (%s) AS x", outer, inner),
-		.slots = b->slots[t->index],
-		.n_slots = n,
-	};
+	out->sql = t_printf(b->ctx, "%scount(*) AS n FROM (%s) AS x", outer, inner);
 }
 
 static size_t depth_of(const struct table *t)
@@ -84,18 +136,23 @@ static size_t depth_of(const struct table *t)
 	return depth;
 }
 
-/* Top down: a parent's arrays are there before a child asks for them. */
+/*
+ * Top down: a parent's arrays are there before a child asks for them; and what is shared after all that may
+ * use it.
+ */
 static void build_collects(struct builder *b)
 {
 	const struct model *m = b->model;
 	struct collect *collects = t_array(b->ctx, struct collect, m->n_tables);
 	size_t n = 0;
 
-	for (size_t depth = 0; depth < m->n_tables; depth++)
+	for (size_t round = 0; round < m->n_tables * m->n_tables; round++)
 		for (size_t i = 0; i < m->n_tables; i++) {
 			const struct table *t = &m->tables[i];
 
-			if (depth_of(t) != depth || !model_is_under(t, b->plan->subject))
+			if (plan_phase(t) != round / m->n_tables ||
+			    depth_of(t) != round % m->n_tables ||
+			    !model_is_under(t, b->plan->subject))
 				continue;
 			/* The subject's keys are the batch's: only further columns are collected. */
 			if (t == b->plan->subject ? b->n_slots[i] > 1 : plan_is_collected(b, t))
@@ -295,8 +352,8 @@ const struct probe *plan_probes(void *ctx, const struct plan *plan, const struct
 				const char *scope, size_t *ret_n)
 {
 	const struct model *m = plan->model;
-	struct probe *probes = t_array(ctx, struct probe,
-				       2 * m->n_tables + plan->n_collects + 2 * plan->n_steps + 8);
+	struct probe *probes = t_array(
+		ctx, struct probe, 2 * m->n_tables + 2 * plan->n_collects + 2 * plan->n_steps + 8);
 	const struct place *at = &plan->subject->place;
 	size_t n = 0;
 
@@ -315,10 +372,14 @@ const struct probe *plan_probes(void *ctx, const struct plan *plan, const struct
 	add_probe(ctx, probes, &n, at, "the lock of a batch", plan->lock_sql);
 	add_probe(ctx, probes, &n, at, "the lock of a batch's requests", plan->lock_requests_sql);
 	add_probe(ctx, probes, &n, at, "the holds of a batch", plan->held_sql);
-	for (size_t i = 0; i < plan->n_collects; i++)
-		add_probe(ctx, probes, &n, &plan->collects[i].table->place,
-			  t_printf(ctx, "table \"%s\": its keys", plan->collects[i].table->name),
-			  plan->collects[i].sql);
+	for (size_t i = 0; i < plan->n_collects; i++) {
+		const struct collect *one = &plan->collects[i];
+
+		add_probe(ctx, probes, &n, &one->table->place,
+			  t_printf(ctx, "table \"%s\": its keys", one->table->name), one->sql);
+		add_probe(ctx, probes, &n, &one->table->place,
+			  t_printf(ctx, "table \"%s\": its lock", one->table->name), one->lock_sql);
+	}
 	for (size_t i = 0; i < plan->n_steps; i++)
 		add_probe(ctx, probes, &n, &plan->steps[i].table->place,
 			  t_printf(ctx, "table \"%s\": %s", plan->steps[i].table->name,

@@ -25,7 +25,15 @@ struct source {
 struct collect {
 	const struct table *table;
 	struct source from;
+	/*
+	 * Shared rows are locked in a statement of its own ($1: the array), so that the next one sees what
+	 * another batch has done to those who use them.  NULL: not shared.
+	 */
+	const char *lock_sql;
 	const char *sql; /* $1: the array; returns c0, c1, ... as text, and n */
+	const struct source
+		*others; /* shared: $2 and so on, the rows that are the subject's own; n_others */
+	size_t n_others;
 	const char *const *slots; /* the columns collected, n_slots; [0]: the key, or NULL */
 	size_t n_slots;
 };
@@ -38,7 +46,7 @@ struct step {
 	bool numbered; /* $2: an array of fresh numbers, as long as $1 */
 	bool verify; /* triggers could suppress it: left_sql must find nothing after it */
 	/*
-	 * Its keys were collected (from), since others hang off it, and it deletes by parent's array all the
+	 * Its rows were collected (from), since others hang off it, and it deletes by parent's array all the
 	 * same: a row that a client has moved to another's meanwhile is not ours any more.
 	 */
 	bool linked;

@@ -21,8 +21,14 @@ const struct relation *plan_relation(const struct builder *b, const struct table
 /* Has t a statement of its own? */
 bool plan_has_step(const struct builder *b, const struct table *t);
 
-/* Do t's own keys have to be in hand?  Where others hang off it, or each row gets its number. */
+/*
+ * Do t's rows have to be in hand?  Where others hang off it, each row gets its number, rows are shared, or
+ * use what is shared.
+ */
 bool plan_is_collected(const struct builder *b, const struct table *t);
+
+/* Are t's rows found by their own keys then?  A join table may have none. */
+bool plan_is_own(const struct builder *b, const struct table *t);
 
 /* keys, an SQL expression, as an array of the type of t's column. */
 char *plan_array(const struct builder *b, const struct table *t, const char *column,
@@ -31,7 +37,7 @@ char *plan_array(const struct builder *b, const struct table *t, const char *col
 /* The array that t's rows are found by: its parent's, unless t's own keys were collected (own). */
 struct source plan_source(const struct builder *b, const struct table *t, bool own);
 
-/* t.key = ANY (own keys), or t.by = ANY (parent's) AND (where). */
+/* t.key = ANY (own keys), or t.by = ANY (parent's) AND (where).  keys: an SQL expression. */
 char *plan_selection(const struct builder *b, const struct table *t, const char *keys, bool own);
 
 /* The step of a table that has one. */

@@ -10,6 +10,7 @@
 
 #include "mem.h"
 #include "plan_rules.h"
+#include "plan_shared.h"
 #include "sql.h"
 
 char *plan_column(void *ctx, const char *alias, const char *column)
@@ -22,8 +23,7 @@ const char *plan_type(const struct catalog *catalog, const struct table *t, cons
 	return catalog_column(&catalog->relations[t->index], column)->type;
 }
 
-/* (SELECT * FROM table WHERE (a) AND (b)): the predicates see their own table only. */
-static char *filtered(void *ctx, const struct table *t, const char *a, const char *b)
+char *plan_filtered(void *ctx, const struct table *t, const char *a, const char *b)
 {
 	char *sql = t_printf(ctx, "(SELECT * FROM %s", sql_table(ctx, t->schema, t->table));
 
@@ -36,9 +36,8 @@ static char *filtered(void *ctx, const struct table *t, const char *a, const cha
 	return sql;
 }
 
-/* child.by = parent.from, cast where the two types are of different kinds (a polymorphic text). */
-static char *link_condition(void *ctx, const struct catalog *catalog, const struct table *t,
-			    const char *alias, const char *parent_alias)
+char *plan_link(void *ctx, const struct catalog *catalog, const struct table *t, const char *alias,
+		const char *parent_alias)
 {
 	const struct column *by = catalog_column(&catalog->relations[t->index], t->by);
 	const struct column *parent =
@@ -50,15 +49,53 @@ static char *link_condition(void *ctx, const struct catalog *catalog, const stru
 			alike ? "" : "::", alike ? "" : by->type);
 }
 
+struct dirty_own {
+	void *ctx;
+	const struct table *parent;
+	const char *alias;
+	const char *contact; /* alias of the contact; NULL: it is not at hand */
+};
+
+/* The row above, and the contact: who else is the subject's own is not known before its batch. */
+static char *dirty_own(void *arg, const struct table *x, const char *u)
+{
+	const struct dirty_own *o = arg;
+	const char *alias = x == o->parent ? o->alias : !x->of ? o->contact : NULL;
+
+	return alias && x->key ? t_printf(o->ctx, "%s = %s", plan_column(o->ctx, u, x->key),
+					  plan_column(o->ctx, alias, x->key))
+			       : NULL;
+}
+
+/* Only where nobody else uses it, and of copies only those of a value. */
+static char *dirty_shared(void *ctx, const struct model *model, const struct catalog *catalog,
+			  const struct table *t, const char *name, const char *parent,
+			  enum action action)
+{
+	struct dirty_own own = {.ctx = ctx,
+				.parent = t->of,
+				.alias = parent,
+				.contact = action == ACTION_ANONYMIZE_CONTACTS ? "c" : NULL};
+
+	return t->shared ? t_printf(ctx, " AND %s%s AND %s", plan_column(ctx, name, t->by),
+				    t->match ? "::text <> ''" : " IS NOT NULL",
+				    plan_unused(ctx, model, catalog, t, name, action, dirty_own,
+						&own))
+			 : t_strdup(ctx, "");
+}
+
 char *plan_dirty(void *ctx, const struct model *model, const struct catalog *catalog,
 		 const struct table *t, const char *alias, enum action action)
 {
 	const enum fate fate = fate_of(t, action, ARCHIVE_NONE);
+	/* An anonymized contact is known by nothing any more: what a text says of it shows while it is dirty itself. */
+	const bool redact = action == ACTION_ANONYMIZE_REQUESTS;
 	char *sql;
 
 	if (fate == FATE_DELETE)
 		return t_strdup(ctx, "true");
-	sql = fate == FATE_UPDATE ? plan_dirty_row(ctx, catalog, t, alias) : t_strdup(ctx, "false");
+	sql = fate == FATE_UPDATE ? plan_dirty_row(ctx, catalog, t, alias, redact)
+				  : t_strdup(ctx, "false");
 	for (size_t i = 0; i < model->n_tables; i++) {
 		const struct table *child = &model->tables[i];
 		const char *name;
@@ -67,9 +104,10 @@ char *plan_dirty(void *ctx, const struct model *model, const struct catalog *cat
 				       !fate_is_inner(model, child, action, ARCHIVE_NONE)))
 			continue;
 		name = t_printf(ctx, "t%zu", child->index);
-		t_append(&sql, "\n OR EXISTS (SELECT FROM %s AS %s WHERE %s AND (%s))",
-			 filtered(ctx, child, child->where, NULL), name,
-			 link_condition(ctx, catalog, child, name, alias),
+		t_append(&sql, "\n OR EXISTS (SELECT FROM %s AS %s WHERE %s%s AND (%s))",
+			 plan_filtered(ctx, child, child->where, NULL), name,
+			 plan_link(ctx, catalog, child, name, alias),
+			 dirty_shared(ctx, model, catalog, child, name, alias, action),
 			 plan_dirty(ctx, model, catalog, child, name, action));
 	}
 	return sql;
@@ -175,8 +213,8 @@ static char *due_contacts(void *ctx, const struct model *model, const struct cat
 			     all && c->created ? ", " : "",
 			     all && c->created ? plan_column(ctx, "c", c->created) : "",
 			     all && c->created ? "::timestamptz)" : "",
-			     filtered(ctx, c, c->where, opts->scope), all ? "LEFT JOIN" : "JOIN",
-			     requests_query(ctx, model, catalog, keys),
+			     plan_filtered(ctx, c, c->where, opts->scope),
+			     all ? "LEFT JOIN" : "JOIN", requests_query(ctx, model, catalog, keys),
 			     plan_column(ctx, "c", model_parent_column(model->request)),
 			     plan_type(catalog, model->request, model->request->by),
 			     contact_condition(ctx, model, catalog, opts));
@@ -202,17 +240,17 @@ static char *due_requests(void *ctx, const struct model *model, const struct cat
 			     "  FROM %s AS r\n"
 			     " WHERE %s",
 			     plan_column(ctx, "r", r->key), at,
-			     filtered(ctx, r, r->where, opts->by_key ? NULL : r->due_when),
+			     plan_filtered(ctx, r, r->where, opts->by_key ? NULL : r->due_when),
 			     opts->by_key ? quiet_since(ctx, at, date) : between(ctx, at, date));
 
 	if (!opts->despite_holds)
 		t_append(&sql, "\n   AND NOT EXISTS (SELECT FROM %s AS c WHERE %s AND %s)",
-			 sql_table(ctx, c->schema, c->table),
-			 link_condition(ctx, catalog, r, "r", "c"), held_condition(ctx, model));
+			 sql_table(ctx, c->schema, c->table), plan_link(ctx, catalog, r, "r", "c"),
+			 held_condition(ctx, model));
 	if (opts->scope || c->where)
 		t_append(&sql, "\n   AND EXISTS (SELECT FROM %s AS c WHERE %s)",
-			 filtered(ctx, c, c->where, opts->scope),
-			 link_condition(ctx, catalog, r, "r", "c"));
+			 plan_filtered(ctx, c, c->where, opts->scope),
+			 plan_link(ctx, catalog, r, "r", "c"));
 	if (keys)
 		t_append(&sql, "\n   AND %s = ANY (%s)", plan_column(ctx, "r", r->key), keys);
 	t_append(&sql, "\n   AND (%s)", plan_dirty(ctx, model, catalog, r, "r", opts->action));

@@ -22,6 +22,13 @@ char *plan_due_query(void *ctx, const struct model *model, const struct catalog 
 char *plan_dirty(void *ctx, const struct model *model, const struct catalog *catalog,
 		 const struct table *t, const char *alias, enum action action);
 
+/* child.by = parent.from, cast where the two types are of different kinds (a polymorphic text). */
+char *plan_link(void *ctx, const struct catalog *catalog, const struct table *t, const char *alias,
+		const char *parent_alias);
+
+/* (SELECT * FROM table WHERE (a) AND (b)): the predicates (NULL: none) see their own table only. */
+char *plan_filtered(void *ctx, const struct table *t, const char *a, const char *b);
+
 /* alias."column" */
 char *plan_column(void *ctx, const char *alias, const char *column);
 

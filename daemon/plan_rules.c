@@ -63,11 +63,71 @@ static char *json_keys(void *ctx, const struct column_rule *rule)
 			sql_literal(ctx, sql_array(ctx, rule->keys, rule->n_keys)));
 }
 
+/* The column as jsonb: json has no operators. */
+static char *as_jsonb(void *ctx, const struct column *column, const char *at)
+{
+	return t_printf(ctx, strcmp(column->base, "json") == 0 ? "(%s)::jsonb" : "%s", at);
+}
+
+/*
+ * Values shorter than REDACT_MIN would take half of a text along; what stands in their place is not longer,
+ * so that it fits a varchar(n).
+ */
+#define REDACT_MIN "3"
+#define REDACTED "'***'"
+
+/* The contact's identity columns as rows of v(value). */
+static char *identity_values(void *ctx, const struct catalog *catalog, const struct table *contact,
+			     const char *alias)
+{
+	char *sql = t_strdup(ctx, "");
+
+	for (size_t i = 0; i < contact->n_identity; i++) {
+		const struct column *column =
+			catalog_column(&catalog->relations[contact->index], contact->identity[i]);
+		const char *at = plan_column(ctx, alias, column->name);
+
+		if (column->category == 'A')
+			t_append(&sql, "%sSELECT unnest(%s::text[])", i ? " UNION ALL " : "", at);
+		else
+			t_append(&sql, "%sSELECT %s::text", i ? " UNION ALL " : "", at);
+	}
+	return sql;
+}
+
+/*
+ * A regular expression of what the row's own contact is known by, whole words, the longest first; NULL
+ * where nothing is known.  A blank in a name stands for any number of them in the text.
+ */
+static char *identity_pattern(void *ctx, const struct catalog *catalog, const struct table *t,
+			      const char *alias)
+{
+	char *from = t_strdup(ctx, ""), *where = t_strdup(ctx, "");
+	const char *below = alias;
+
+	for (; t->of; t = t->of) {
+		const char *name = t_printf(ctx, "k%zu", t->of->index);
+
+		t_append(&from, "%s AS %s, ", sql_table(ctx, t->of->schema, t->of->table), name);
+		t_append(&where, " AND %s", plan_link(ctx, catalog, t, below, name));
+		below = name;
+	}
+	return t_printf(
+		ctx,
+		"(SELECT '(?<!\\w)(' || string_agg(regexp_replace(regexp_replace(btrim(v.value),\n"
+		"    '([^[:alnum:]_[:space:]])', '\\\\\\1', 'g'), '\\s+', '\\\\s+', 'g'), '|'\n"
+		"    ORDER BY length(v.value) DESC, v.value) || ')(?!\\w)'\n"
+		"   FROM %sLATERAL (%s) AS v(value) WHERE length(btrim(v.value)) >= " REDACT_MIN
+		"%s)",
+		from, identity_values(ctx, catalog, t, below), where);
+}
+
 char *plan_rule_value(void *ctx, const struct catalog *catalog, const struct table *t,
 		      const struct column_rule *rule, const char *alias, const char *number)
 {
 	const struct column *column = catalog_column(&catalog->relations[t->index], rule->column);
 	const char *at = plan_column(ctx, alias, rule->column);
+	const char *json;
 
 	switch (rule->kind) {
 	case RULE_SET:
@@ -80,10 +140,25 @@ char *plan_rule_value(void *ctx, const struct catalog *catalog, const struct tab
 			       ? t_printf(ctx, "%s::%s", catalog_empty_value(column), column->type)
 			       : t_strdup(ctx, "NULL");
 	case RULE_JSON:
+		json = as_jsonb(ctx, column, at);
+		return t_printf(
+			ctx, "CASE WHEN jsonb_typeof(%s) = 'object' THEN (%s - %s)::%s ELSE %s END",
+			json, json, json_keys(ctx, rule), column->base, at);
+	case RULE_JSON_KEEP:
+		json = as_jsonb(ctx, column, at);
+		return t_printf(
+			ctx,
+			"CASE WHEN %s IS NOT NULL THEN (SELECT coalesce(jsonb_object_agg(j.key, j.value),\n"
+			"  '{}') FROM jsonb_each(CASE WHEN jsonb_typeof(%s) = 'object' THEN %s END) AS j\n"
+			"  WHERE j.key = ANY (%s))::%s END",
+			at, json, json, json_keys(ctx, rule), column->base);
+	case RULE_REDACT:
 		return t_printf(ctx,
-				"CASE WHEN jsonb_typeof(%s) = 'object' THEN %s - %s ELSE %s END",
-				at, at, json_keys(ctx, rule), at);
+				"coalesce(regexp_replace(%s::text, %s, " REDACTED
+				", 'gi'), %s::text)::%s",
+				at, identity_pattern(ctx, catalog, t, alias), at, column->type);
 	case RULE_KEEP:
+	case RULE_COUNT:
 		break;
 	}
 	return t_strdup(ctx, at);
@@ -98,9 +173,20 @@ static char *dirty_column(void *ctx, const struct catalog *catalog, const struct
 
 	if (rule->kind == RULE_KEEP)
 		return NULL;
-	if (rule->kind == RULE_JSON)
-		return t_printf(ctx, "(jsonb_typeof(%s) = 'object' AND %s ?| %s)", at, at,
-				json_keys(ctx, rule));
+	if (rule->kind == RULE_JSON || rule->kind == RULE_JSON_KEEP) {
+		at = as_jsonb(ctx, column, at);
+		return rule->kind == RULE_JSON
+			       ? t_printf(ctx, "(jsonb_typeof(%s) = 'object' AND %s ?| %s)", at, at,
+					  json_keys(ctx, rule))
+			       : t_printf(
+					 ctx,
+					 "CASE WHEN jsonb_typeof(%s) = 'object' THEN %s - %s <> '{}'\n"
+					 "  ELSE %s IS NOT NULL END",
+					 at, at, json_keys(ctx, rule), at);
+	}
+	if (rule->kind == RULE_REDACT)
+		return t_printf(ctx, "coalesce(%s::text ~* %s, false)", at,
+				identity_pattern(ctx, catalog, t, alias));
 	if (rule->kind == RULE_CLEAR && !column->not_null)
 		return t_printf(ctx, "%s IS NOT NULL", at);
 	if (rule->kind == RULE_SET && model_value_uses(rule->value, "{number}"))
@@ -111,12 +197,14 @@ static char *dirty_column(void *ctx, const struct catalog *catalog, const struct
 }
 
 char *plan_dirty_row(void *ctx, const struct catalog *catalog, const struct table *t,
-		     const char *alias)
+		     const char *alias, bool redact)
 {
 	char *sql = t_strdup(ctx, "");
 
 	for (size_t i = 0; i < t->n_rules; i++) {
-		const char *one = dirty_column(ctx, catalog, t, &t->rules[i], alias);
+		const char *one = t->rules[i].kind == RULE_REDACT && !redact
+					  ? NULL
+					  : dirty_column(ctx, catalog, t, &t->rules[i], alias);
 
 		if (one)
 			t_append(&sql, "%s%s", *sql ? " OR " : "", one);

@@ -7,6 +7,7 @@
 #include "mem.h"
 #include "plan_due.h"
 #include "plan_rules.h"
+#include "plan_shared.h"
 #include "sql.h"
 
 static const char keys_mark[] = {PLAN_KEYS, '\0'};
@@ -50,12 +51,20 @@ static bool uses_number(const struct table *t)
 	return false;
 }
 
-/* Do t's own keys have to be in hand?  Where others hang off it, or each row gets its number. */
 bool plan_is_collected(const struct builder *b, const struct table *t)
 {
+	const bool changes = b->opts->action != ACTION_EXPORT && plan_has_step(b, t);
+
 	return fate_is_inner(b->model, t, b->opts->action, b->opts->archive) ||
-	       (plan_has_step(b, t) && uses_number(t) &&
+	       (changes && t->shared) ||
+	       (changes && t->key && plan_is_user(b->model, b->catalog, t)) ||
+	       (changes && uses_number(t) &&
 		fate_of(t, b->opts->action, b->opts->archive) == FATE_UPDATE);
+}
+
+bool plan_is_own(const struct builder *b, const struct table *t)
+{
+	return t == b->plan->subject || (t->key && plan_is_collected(b, t));
 }
 
 /* t.key = ANY (own keys), or t.by = ANY (parent's) AND (where). */
@@ -64,9 +73,11 @@ char *plan_selection(const struct builder *b, const struct table *t, const char 
 	if (own)
 		return t_printf(b->ctx, "%s = ANY (%s)", plan_column(b->ctx, "t", t->key),
 				plan_array(b, t, t->key, keys));
-	return t_printf(b->ctx, "%s = ANY (%s)%s%s%s", plan_column(b->ctx, "t", t->by),
-			plan_array(b, t, t->by, keys), t->where ? " AND (" : "",
-			t->where ? t->where : "", t->where ? "\n)" : "");
+	return t_printf(
+		b->ctx, "%s = ANY (%s)%s%s%s%s%s", plan_column(b->ctx, "t", t->by),
+		plan_array(b, t, t->by, keys), t->match ? " AND " : "",
+		t->match ? t_printf(b->ctx, "%s::text <> ''", plan_column(b->ctx, "t", t->by)) : "",
+		t->where ? " AND (" : "", t->where ? t->where : "", t->where ? "\n)" : "");
 }
 
 /* "id";"name" as the file's first line: quoted where RFC 4180 section 2 wants it. */
@@ -108,7 +119,10 @@ static char *column_list(const struct builder *b, const char *alias, const char 
 	return list;
 }
 
-/* UPDATE by rules; returns how many rows it changed, and how many a trigger made dirty again. */
+/*
+ * UPDATE by rules; returns how many rows it changed, and how many a trigger made dirty again.  By then the
+ * contact's own row is known by what the rules have written, which its texts may well hold.
+ */
 static char *update_statement(const struct builder *b, const struct table *t, bool own)
 {
 	char *list = t_strdup(b->ctx, "");
@@ -139,8 +153,8 @@ static char *update_statement(const struct builder *b, const struct table *t, bo
 			: "",
 		numbered ? t_printf(b->ctx, "%s = b.row_key", plan_column(b->ctx, "t", t->key))
 			 : plan_selection(b, t, "$1", own),
-		plan_dirty_row(b->ctx, b->catalog, t, "t"),
-		plan_dirty_row(b->ctx, b->catalog, t, "t"));
+		plan_dirty_row(b->ctx, b->catalog, t, "t", true),
+		plan_dirty_row(b->ctx, b->catalog, t, "t", t->of));
 }
 
 static char *detach_statement(const struct builder *b, const struct table *t, bool archived,
@@ -210,7 +224,7 @@ static void archive_columns(const struct builder *b, struct step *s)
 
 void plan_step(const struct builder *b, const struct table *t, struct step *s)
 {
-	const bool own = t == b->plan->subject || plan_is_collected(b, t);
+	const bool own = plan_is_own(b, t);
 
 	*s = (struct step){
 		.table = t,
@@ -219,17 +233,19 @@ void plan_step(const struct builder *b, const struct table *t, struct step *s)
 		.from = plan_source(b, t, own),
 	};
 	/* A client may move a row to another's request meanwhile: then it is not ours any more. */
-	s->linked = own && t != b->plan->subject && s->fate == FATE_DELETE;
+	s->linked = t != b->plan->subject && !t->shared && plan_is_collected(b, t) &&
+		    s->fate == FATE_DELETE;
 	if (s->linked)
 		s->parent = plan_source(b, t, false);
 	s->numbered = s->fate == FATE_UPDATE && uses_number(t);
 	s->verify = s->fate == FATE_DELETE   ? plan_relation(b, t)->delete_triggers
 		    : s->fate == FATE_UPDATE ? plan_relation(b, t)->update_triggers
 					     : false;
-	s->left_sql = t_printf(
-		b->ctx, "SELECT count(*) AS n FROM %s AS t WHERE %s AND (%s)",
-		sql_table(b->ctx, t->schema, t->table), plan_selection(b, t, "$1", own),
-		s->fate == FATE_UPDATE ? plan_dirty_row(b->ctx, b->catalog, t, "t") : "true");
+	s->left_sql =
+		t_printf(b->ctx, "SELECT count(*) AS n FROM %s AS t WHERE %s AND (%s)",
+			 sql_table(b->ctx, t->schema, t->table), plan_selection(b, t, "$1", own),
+			 s->fate == FATE_UPDATE ? plan_dirty_row(b->ctx, b->catalog, t, "t", t->of)
+						: "true");
 	if (s->archived)
 		archive_columns(b, s);
 	s->sql = statement(b, s, own, "$1"); /* archived: for the probe, PREPARE takes no COPY */

@@ -2,6 +2,7 @@
 
 #include "mem.h"
 #include "plan_due.h"
+#include "plan_shared.h"
 #include "plan_rules.h"
 #include "sql.h"
 
@@ -42,9 +43,38 @@ static char *selection(const struct walk *w, const struct table *t, const struct
 	const bool own = from->table == t->index;
 	const char *column = own ? t->key : t->by;
 
-	return t_printf(w->ctx, "%s IN (%s)%s%s%s", plan_column(w->ctx, "t", column),
-			values_of(w, t, column, from), !own && t->where ? " AND (" : "",
-			!own && t->where ? t->where : "", !own && t->where ? "\n)" : "");
+	return t_printf(w->ctx, "%s IN (%s)%s%s%s%s%s", plan_column(w->ctx, "t", column),
+			values_of(w, t, column, from), !own && t->match ? " AND " : "",
+			!own && t->match ? t_printf(w->ctx, "%s::text <> ''",
+						    plan_column(w->ctx, "t", t->by))
+					 : "",
+			!own && t->where ? " AND (" : "", !own && t->where ? t->where : "",
+			!own && t->where ? "\n)" : "");
+}
+
+struct walk_own {
+	const struct walk *w;
+	const struct table *t;
+};
+
+/* As others_own() of plan.c, over the common table expressions. */
+static char *walk_own(void *arg, const struct table *x, const char *u)
+{
+	const struct walk_own *o = arg;
+	const struct walk *w = o->w;
+	const struct collect *c = collected(w, x->index);
+	const bool subject = x == w->plan->subject;
+	const struct source own = {.table = x->index};
+	const char *column = x->key && (subject || c) ? x->key : x->by;
+
+	if (x == o->t)
+		return t_printf(w->ctx, "%s IN (%s)", plan_column(w->ctx, u, x->by),
+				values_of(w, x, x->by, &c->from));
+	if (!plan_goes_along(o->t, x, w->plan->subject, w->plan->action) ||
+	    (!subject && (!c || (!x->key && x->where))))
+		return NULL;
+	return t_printf(w->ctx, "%s IN (%s)", plan_column(w->ctx, u, column),
+			values_of(w, x, column, x->key ? &own : &c->from));
 }
 
 /* Rows of an inner table: by its parent's, or by the subjects. */
@@ -54,9 +84,15 @@ static void append_collect(const struct walk *w, const struct collect *c, char *
 	for (size_t i = 0; i < c->n_slots; i++)
 		t_append(sql, "%s%s AS c%zu", i ? ", " : "",
 			 c->slots[i] ? plan_column(w->ctx, "t", c->slots[i]) : "NULL", i);
-	t_append(sql, "\n  FROM %s AS t WHERE %s)",
+	t_append(sql, "\n  FROM %s AS t WHERE %s",
 		 sql_table(w->ctx, c->table->schema, c->table->table),
 		 selection(w, c->table, &c->from));
+	if (c->lock_sql)
+		t_append(sql, "\n   AND %s",
+			 plan_unused(w->ctx, w->plan->model, w->catalog, c->table, "t",
+				     w->plan->action, walk_own,
+				     &(struct walk_own){.w = w, .t = c->table}));
+	t_append(sql, ")");
 }
 
 static char *with_clause(const struct walk *w, const char *due)
@@ -111,7 +147,7 @@ char *plan_count_sql(void *ctx, const struct plan *plan, const struct catalog *c
 			 i ? "\nUNION ALL\n" : "", sql_literal(ctx, t->name), what_of(s->fate),
 			 sql_table(ctx, t->schema, t->table), selection(&w, t, &s->from));
 		if (s->fate == FATE_UPDATE)
-			t_append(&sql, " AND (%s)", plan_dirty_row(ctx, catalog, t, "t"));
+			t_append(&sql, " AND (%s)", plan_dirty_row(ctx, catalog, t, "t", true));
 		for (size_t j = 0; j < i; j++)
 			if (same_rows(&w, &plan->steps[j], s))
 				t_append(&sql, " AND (%s) IS NOT TRUE",

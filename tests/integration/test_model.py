@@ -531,7 +531,7 @@ REFUSALS = {
             (2, (f'table "contact": column "{column}" is unique: the same value in every row would collide; use set with'
                  ' {key} or {number}')) for column in ("login", "code")]),
     "json on text": ("", model({"json": {"name": ["a"]}, "keep": ["brand", "created"]}, RULES[1]), [], [(2, (
-        'table "contact": json names column "name", which is text: it drops keys of jsonb columns only'))]),
+        'table "contact": json names column "name", which is text: it drops keys of json and jsonb columns only'))]),
     "key of a type that is no key": ("; ALTER TABLE contact ADD n numeric(9,2); CREATE TABLE note (t timestamptz, id bigint)",
                                      model({"key": "n"}, note={**NOTES, "key": "t", "by": "id"}), [], [
         (2, f'table "contact": key "n" is numeric(9,2): {KEY_TYPE}'),
