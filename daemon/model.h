@@ -78,7 +78,8 @@ struct table {
 	const char *due_when; /* request only */
 	const char *date; /* request only */
 	const char *created; /* contact only; NULL: not given */
-	const char *const *identity; /* contact only: n_identity columns by which free text names a person */
+	const char *const
+		*identity; /* contact only: n_identity columns by which free text names a person */
 	size_t n_identity;
 	bool shared; /* rows that others use, too, stay */
 	bool match; /* by holds a copy of the parent's value, which is no link: it can be under a rule */
