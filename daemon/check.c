@@ -34,12 +34,16 @@ static bool run_probes(struct db *db, const struct probe *probes, size_t n, stru
 			continue;
 		if (!db_alive(db))
 			return fail(err, ERR_ENVIRONMENT, "%s", one.text);
+		db_rollback(db);
+		/* A client that changes the table has it locked: that says nothing of the model. */
+		if (one.class == ERR_BUSY)
+			return fail(err, ERR_BUSY, "%s: a table is locked by another session: %s",
+				    probes[i].what, one.text);
 		complain(c, probes[i].place, "%s: the server refuses it: %s%s", probes[i].what,
 			 one.text,
 			 strcmp(one.sqlstate, "42501") == 0
 				 ? "; retentionctl grants prints what the role needs"
 				 : "");
-		db_rollback(db);
 		/* The predicates come first: what is built on a wrong one only repeats it. */
 		return true;
 	}
