@@ -2,19 +2,24 @@
 
 #include "mem.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <event2/buffer.h>
 #include <event2/http.h>
 #include <event2/keyvalq_struct.h>
+#include <event2/listener.h>
 
 enum {
 	TIMEOUT_S = 10, /* of a connection that says nothing, or does not read */
 	HEADERS_MAX = 8192,
 	BODY_MAX = 0,
+	OPEN_MAX_FILES = 256, /* of the whole process */
 };
 
 struct metrics_http {
 	struct evhttp *server;
+	struct evconnlistener *listener; /* the server's */
+	struct event *pause;
 	struct metrics_http_handlers handlers;
 };
 
@@ -58,11 +63,50 @@ static void on_other(struct evhttp_request *request, void *arg)
 	reply(request, HTTP_NOTFOUND, "Not Found", "/metrics and /healthz are here\n");
 }
 
+/* 0 where it cannot be told: then there is no limit but the system's. */
+static int open_files(void)
+{
+	DIR *dir = opendir("/proc/self/fd");
+	int n = 0;
+
+	if (!dir)
+		return 0;
+	while (readdir(dir))
+		n++;
+	(void)closedir(dir); /* it was only read */
+	return n;
+}
+
+static void on_pause_end(evutil_socket_t fd, short what, void *arg)
+{
+	const struct metrics_http *http = arg;
+
+	(void)fd, (void)what; /* a timer */
+	(void)evconnlistener_enable(http->listener); /* cannot fail: it is bound */
+}
+
+/*
+ * A connection comes.  Clients must not take the descriptors that jobs and sessions need: with too many open,
+ * nobody is let in until those that say nothing have been closed.
+ */
+static struct bufferevent *on_connection(struct event_base *base, void *arg)
+{
+	static const struct timeval pause = {.tv_sec = TIMEOUT_S};
+	struct metrics_http *http = arg;
+
+	(void)base; /* NULL: the usual one is made */
+	if (open_files() > OPEN_MAX_FILES && evconnlistener_disable(http->listener) == 0 &&
+	    event_add(http->pause, &pause) < 0)
+		(void)evconnlistener_enable(http->listener); /* no timer: then no pause */
+	return NULL;
+}
+
 /* host:port; brackets around a host of version 6 go. */
-static bool bind_to(struct evhttp *server, const char *listen, struct error *err)
+static bool bind_to(struct metrics_http *http, const char *listen, struct error *err)
 {
 	AUTO(char_p) char *host = xstrdup(listen);
 	char *colon = strrchr(host, ':');
+	struct evhttp_bound_socket *bound;
 	const char *name = host;
 	long port;
 
@@ -74,8 +118,12 @@ static bool bind_to(struct evhttp *server, const char *listen, struct error *err
 		name = host + 1;
 		host[strlen(host) - 1] = '\0';
 	}
-	return evhttp_bind_socket(server, name, (unsigned short)port) == 0 ||
-	       fail_errno(err, ERR_ENVIRONMENT, "metrics.listen \"%s\" cannot be had", listen);
+	bound = evhttp_bind_socket_with_handle(http->server, name, (unsigned short)port);
+	if (!bound)
+		return fail_errno(err, ERR_ENVIRONMENT, "metrics.listen \"%s\" cannot be had",
+				  listen);
+	http->listener = evhttp_bound_socket_get_listener(bound);
+	return true;
 }
 
 bool metrics_http_new(struct event_base *base, const char *listen,
@@ -94,7 +142,9 @@ bool metrics_http_new(struct event_base *base, const char *listen,
 	    evhttp_set_cb(http->server, "/healthz", on_health, http) != 0)
 		must_alloc(NULL); /* the only way in which they fail */
 	evhttp_set_gencb(http->server, on_other, NULL);
-	if (!bind_to(http->server, listen, err)) {
+	evhttp_set_bevcb(http->server, on_connection, http);
+	http->pause = must_alloc(evtimer_new(base, on_pause_end, http));
+	if (!bind_to(http, listen, err)) {
 		metrics_http_free(http);
 		return false;
 	}
@@ -106,6 +156,7 @@ void metrics_http_free(struct metrics_http *http)
 {
 	if (!http)
 		return;
+	event_free(http->pause);
 	evhttp_free(http->server);
 	free(http);
 }

@@ -1,5 +1,6 @@
 """Prometheus text, in a file and over HTTP; the figure that shows a silent stall."""
 
+import os
 import re
 import socket
 import threading
@@ -138,6 +139,10 @@ def test_health_says_what_is_wrong(own_pg, measured):
     assert d.stop() == 0
 
 
+def open_files(pid):
+    return len(os.listdir(f"/proc/{pid}/fd"))
+
+
 def test_clients_that_say_nothing(measured):
     """A hundred connections that never end their request do not stop the daemon, nor each other."""
     d, _, port = measured()
@@ -153,6 +158,27 @@ def test_clients_that_say_nothing(measured):
     assert get(port, "/healthz")[0] in (200, 503)
     for s in silent:
         s.close()
+    assert d.stop() == 0
+
+
+def test_clients_take_no_descriptors(measured):
+    """However many come: the daemon keeps enough for itself, runs its passes, and answers again when they are gone."""
+    d, _, port = measured()
+    d.start()
+    d.wait_for_log("ready: ")
+    silent = []
+    for _ in range(900):
+        s = socket.socket()
+        s.setblocking(False)
+        s.connect_ex(("127.0.0.1", port))
+        silent.append(s)
+    wait_until(lambda: open_files(d.pid) > 200, what="they are let in")
+    most = max(open_files(d.pid) for _ in range(200))
+    for s in silent:
+        s.close()
+    wait_until(lambda: open_files(d.pid) < 60, what="they are gone")
+    assert most < 512
+    wait_until(lambda: get(port, "/healthz")[0] in (200, 503), what="it answers")
     assert d.stop() == 0
 
 
