@@ -177,3 +177,37 @@ char *plan_document_sql(void *ctx, const struct plan *plan, const struct catalog
 	t_append(&sql, ") AS d");
 	return sql;
 }
+
+/* "c.name" is a column that the rules write. */
+static char *written_columns(void *ctx, const struct table *t)
+{
+	char *sql = t_strdup(ctx, "c.name IN (NULL");
+
+	for (size_t i = 0; i < t->n_rules; i++)
+		if (t->rules[i].kind != RULE_KEEP)
+			t_append(&sql, ", %s", sql_literal(ctx, t->rules[i].column));
+	t_append(&sql, ")");
+	return sql;
+}
+
+char *plan_reach_sql(void *ctx, const struct plan *plan, const struct catalog *catalog,
+		     const char *due, unsigned int oid, const char **ret_reached,
+		     const char **ret_covered)
+{
+	const struct walk w = {.ctx = ctx, .plan = plan, .catalog = catalog};
+	char *reached = t_strdup(ctx, "SELECT false AS none"), *covered = t_strdup(ctx, "x.none");
+
+	for (size_t i = 0; i < plan->n_steps; i++) {
+		const struct step *s = &plan->steps[i];
+
+		if (catalog->relations[s->table->index].oid != oid ||
+		    (s->fate != FATE_DELETE && s->fate != FATE_UPDATE))
+			continue;
+		t_append(&reached, ",\n  (%s) AS r%zu", selection(&w, s->table, &s->from), i);
+		t_append(&covered, "\n  OR x.r%zu AND %s", i,
+			 s->fate == FATE_DELETE ? "true" : written_columns(ctx, s->table));
+	}
+	*ret_reached = reached;
+	*ret_covered = covered;
+	return with_clause(&w, due);
+}

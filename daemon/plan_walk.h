@@ -23,4 +23,13 @@ char *plan_count_sql(void *ctx, const struct plan *plan, const struct catalog *c
 char *plan_document_sql(void *ctx, const struct plan *plan, const struct catalog *catalog,
 			const char *due);
 
+/*
+ * Would a row of the table oid be erased?  The text begins a statement (WITH ...); *ret_reached is a query
+ * without FROM for a LATERAL x behind the table's alias t; *ret_covered says of x, and of a column's name in
+ * c.name, whether it goes.  Owned by ctx.
+ */
+char *plan_reach_sql(void *ctx, const struct plan *plan, const struct catalog *catalog,
+		     const char *due, unsigned int oid, const char **ret_reached,
+		     const char **ret_covered);
+
 #endif

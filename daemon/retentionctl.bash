@@ -45,7 +45,7 @@ _retentionctl() {
 	*)
 		case "${words[0]-} ${words[1]-}" in
 		' ') choices='-c -d --help migrate grants policies save validate cancel preview journal show
-			archive hold verify replay subject' ;;
+			archive hold verify residue replay subject' ;;
 		'archive ') choices='list verify restore delete' ;;
 		'hold ') choices='add remove list' ;;
 		'subject ') choices='export anonymize delete' ;;
@@ -59,6 +59,7 @@ _retentionctl() {
 		'archive verify' | 'archive delete' | 'archive restore') ((${#words[@]} == 2)) && status='done' ;;
 		'hold add') choices='--reason --expires --review' ;;
 		'policies ' | 'journal ' | 'archive list' | 'hold list' | 'subject export') choices='--json' ;;
+		residue\ *) choices='--sample --values --action --timeout --json' ;;
 		'verify ') choices='--last-hash --json' ;;
 		esac
 		;;
