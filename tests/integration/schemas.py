@@ -7,8 +7,8 @@ from now().  Every personal value holds a token: canary-c<contact>-<what>, or fr
 canary-c<contact>-r<request>-<what>.  A value that several contacts use has the highest of them, c0
 where somebody uses it who is none; the highest is never due alone.
 
-Where text is redacted and not cleared, redacted.sql says so: a query for (contact, request, text).
-The tokens in such a text name the contact, whatever becomes of the rest of the row.
+Where a request's texts call the contact by name, redacted.sql selects them: (contact, request, text).
+The contact's tokens go from such a text with the request, though the contact may stay.
 """
 
 import re
@@ -60,7 +60,7 @@ def dumped(pg, db):
 
 
 def redacted(pg, db, name):
-    """[(contact, request, Counter of the tokens of its redacted text)]."""
+    """[(contact, request, Counter of the tokens of its texts)]: what redacted.sql says."""
     query = DIRECTORY / name / "redacted.sql"
     if not query.exists():
         return []
