@@ -175,6 +175,29 @@ UNION ALL VALUES (2000005, 1000003), (2000002, 1000001), (2000001, 5000000), (30
 UPDATE res_partner SET message_main_attachment_id = id WHERE id <= :contacts;
 UPDATE crm_lead SET message_main_attachment_id = 10000 + id WHERE id > 9 AND id % 2 = 1;
 
+-- What is rarely filled.
+UPDATE res_partner SET ref = pg_temp.tok(id, 'ref'), company_registry = pg_temp.tok(id, 'registry'),
+	street2 = pg_temp.tok(id, 'street_extra'), commercial_company_name = pg_temp.tok(id, 'commercial'),
+	company_name = pg_temp.tok(id, 'company'), signup_type = 'signup', signup_expiration = '2020-01-01'
+WHERE id <= :contacts AND id % 3 = 0;
+UPDATE crm_lead SET referred = pg_temp.rtok(id, 'referred'), "function" = pg_temp.rtok(id, 'function'),
+	mobile = pg_temp.rtok(id, 'mobile'), website = pg_temp.rtok(id, 'website'), street2 = pg_temp.rtok(id, 'street_extra'),
+	email_domain_criterion = '@' || pg_temp.rtok(id, 'domain')
+WHERE id > 9 AND id % 3 = 0;
+UPDATE rating_rating SET parent_res_name = pg_temp.rtok(res_id, 'parent') WHERE res_model = 'crm.lead';
+UPDATE mail_activity SET note = pg_temp.rtok(res_id, 'note') WHERE res_model = 'crm.lead';
+UPDATE mail_activity SET summary = pg_temp.tok(res_id, 'summary') WHERE res_model = 'res.partner';
+UPDATE ir_attachment SET url = pg_temp.rtok(res_id, 'url'), access_token = pg_temp.rtok(res_id, 'access'),
+	description = pg_temp.rtok(res_id, 'description') WHERE res_model = 'crm.lead';
+UPDATE ir_attachment SET url = pg_temp.tok(res_id, 'url'), access_token = pg_temp.tok(res_id, 'access'), checksum = md5(id::text),
+	description = pg_temp.tok(res_id, 'description'), index_content = pg_temp.tok(res_id, 'index') WHERE res_model = 'res.partner';
+UPDATE mail_message SET subject = pg_temp.tok(res_id, 'subject'), message_id = pg_temp.tok(res_id, 'message'),
+	reply_to = pg_temp.tok(res_id, 'reply'), email_from = pg_temp.tok(res_id, 'from')
+WHERE model = 'res.partner' AND id % 3 = 0;
+UPDATE mail_mail SET email_cc = pg_temp.rtok(g.res_id, 'copy'),
+	headers = '{"Return-Path": "' || pg_temp.rtok(g.res_id, 'header') || '"}'
+FROM mail_message g WHERE g.id = mail_message_id AND mail_mail.id % 3 = 0;
+
 SELECT setval(pg_get_serial_sequence(t, 'id'), 9000000)
 FROM unnest('{res_partner,crm_lead,mail_message,ir_attachment}'::text[]) t \g /dev/null
 
