@@ -191,6 +191,15 @@ def test_what_was_deleted_comes_back(make, schema):
     assert table_digests(d.pg, d.db, "public") == before
 
 
+@pytest.mark.parametrize("action", ACTIONS[1:])
+def test_what_grants_prints_is_enough(make, pg, schema, action):
+    d = make(schema)
+    role = pg.plain_role(d.db, "retention_models")
+    pg.psql(d.db, "-c", d.ctl("grants", role).stdout)
+    d.configure(user=role)
+    run(d, action)
+
+
 # --- What one schema has and others do not ----------------------------------------------------
 
 
