@@ -352,6 +352,11 @@ static bool name_is_covered(const struct model *model, const struct catalog *cat
 		    action == ACTION_DELETE_CONTACTS &&
 		    (k->on_delete == 'n' || k->on_delete == 'd'))
 			return true;
+		/* kept, and the contact's where leaves out whom it points at: the key only guards that */
+		if (catalog_link_covers(catalog, t, k) && !catalog_key_is_silent(k) &&
+		    fate == FATE_KEEP && action == ACTION_DELETE_CONTACTS &&
+		    t->of == model->contact && t->of->where)
+			return true;
 	}
 	return false;
 }

@@ -20,7 +20,7 @@ struct need {
 static struct need need_of(const struct model *model, const struct catalog *catalog,
 			   const struct table *t)
 {
-	struct need need = {.locks = t == model->contact || t == model->request};
+	struct need need = {.locks = t == model->contact || t == model->request || t->shared};
 	bool inner = false;
 
 	for (size_t i = 0; i < model->n_tables; i++)
@@ -34,7 +34,8 @@ static struct need need_of(const struct model *model, const struct catalog *cata
 		need.deletes |= fate == FATE_DELETE;
 		need.detaches |= fate == FATE_DETACH;
 		need.updates |= fate == FATE_UPDATE;
-		need.locks |= fate == FATE_DELETE && inner && catalog_attaches_silently(catalog, t);
+		need.locks |= fate == FATE_DELETE && inner &&
+			      (!t->key || catalog_attaches_silently(catalog, t));
 	}
 	return need;
 }
@@ -75,6 +76,24 @@ static void print_table(void *ctx, const struct model *model, const struct catal
 	printf("GRANT SELECT%s ON %s TO %s;\n", need.deletes ? ", DELETE" : "", table, role);
 	if (*columns)
 		printf("GRANT UPDATE (%s) ON %s TO %s;\n", columns, table, role);
+}
+
+/* Tables outside the model whose rows may use a shared one: they are asked, by the key's columns. */
+static void print_users(const struct model *model, const struct catalog *catalog, const char *role)
+{
+	for (size_t k = 0; k < catalog->n_keys; k++) {
+		const struct foreign_key *key = &catalog->keys[k];
+		bool outside = true, use = false;
+
+		for (size_t i = 0; i < model->n_tables; i++) {
+			outside = outside && catalog->relations[i].oid != key->from_oid;
+			use = use || (catalog->relations[i].oid == key->to_oid &&
+				      catalog_key_is_use(model, catalog, &model->tables[i], key));
+		}
+		if (outside && use)
+			printf("\n-- %s: asked for what it shares\nGRANT SELECT (%s) ON %s TO %s;\n",
+			       key->from_name, key->columns_sql, key->from_sql, role);
+	}
 }
 
 /* What PUBLIC may do by default, where it was taken away, and what row-level security would hide. */
@@ -301,5 +320,6 @@ int ctl_grants(struct ctl *ctl, int argc, char **argv)
 		return ctl_failed(&err);
 	for (size_t i = 0; i < ctl->config->model.n_tables; i++)
 		print_table(ctx, &ctl->config->model, catalog, &ctl->config->model.tables[i], role);
+	print_users(&ctl->config->model, catalog, role);
 	return print_predicates(ctl, ctx, &arrays, role, &err) ? 0 : ctl_failed(&err);
 }

@@ -204,6 +204,31 @@ static bool load(struct restore *r, const struct restore_file *f, struct error *
 	return true;
 }
 
+/*
+ * A row that pointed at itself, or at another one that went, was detached before it was deleted, and is
+ * in the archive twice: what it is held against in the end has its link again too.
+ */
+static bool relink_archived(struct restore *r, const struct restore_file *f, struct error *err)
+{
+	const struct restore_plan *plan = r->opts->plan;
+
+	for (size_t i = 0; i < plan->n_files; i++) {
+		const struct restore_file *rows = &plan->files[i];
+
+		if (rows->detached || rows->oid != f->oid)
+			continue;
+		if (!db_command(
+			    r->db,
+			    t_printf(r->ctx,
+				     "UPDATE %s AS t SET %s = r.%s FROM %s AS r WHERE t.%s = r.%s",
+				     temporary_name(r, rows), f->link_sql, f->link_sql,
+				     temporary_name(r, f), f->key_sql, f->key_sql),
+			    0, NULL, NULL, err))
+			return false;
+	}
+	return true;
+}
+
 /* Rows that were detached and are still there get their link again, if nobody gave them another. */
 static bool relink(struct restore *r, const struct restore_file *f, int64_t *ret_rows,
 		   struct error *err)
@@ -235,7 +260,7 @@ static bool relink(struct restore *r, const struct restore_file *f, int64_t *ret
 			    "%" PRId64 " rows that were detached have another %s by now: set it to "
 			    "NULL, or leave the archive where it is",
 			    f->rows - gone - *ret_rows, f->link_sql);
-	return true;
+	return relink_archived(r, f, err);
 }
 
 /* Step "put". */

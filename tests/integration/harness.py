@@ -271,7 +271,7 @@ def write_private(path, text):
 
 TROUBLE = re.compile(
     rb"AddressSanitizer|UndefinedBehaviorSanitizer|runtime error|LeakSanitizer|ThreadSanitizer"
-    rb"|Assertion|tok-\d+|746f6b2d")
+    rb"|Assertion|tok-\d+|746f6b2d|canary-c\d")
 
 
 class Daemon:

@@ -1,67 +1,22 @@
 """The reference CRM itself: what the other tests take for granted of its generator and its model."""
 
-import re
-
 import pytest
 
 from harness import (CRM_MODEL, TOKENLESS, due_contacts, due_requests, table_digests, tokens_in)
+from modelfile import column_rules, read_model
 
 DAY = "2026-11-23"
 
 
-# A model is libconfig; this reads as much of it as the shipped ones use.
-
-SCANNER = re.compile(r"""\s*(?:\#[^\n]*\s*)*(?:"((?:[^"\\]|\\.)*)"|([A-Za-z][\w-]*)|([{}()\[\]=:;,]))""")
-
-
-def scan(text):
-    """Pairs (kind, text): s a string, w a word, p punctuation."""
-    text = re.sub(r'("(?:[^"\\]|\\.)*")|#[^\n]*', lambda m: m.group(1) or "", text).strip()
-    at = 0
-    while at < len(text):
-        found = SCANNER.match(text, at)
-        assert found, text[at:at + 40]
-        at = found.end()
-        yield next((kind, value) for kind, value in zip("swp", found.groups()) if value is not None)
-
-
-def parse_group(tokens, end):
-    group = {}
-    for kind, name in tokens:
-        if (kind, name) == ("p", end):
-            return group
-        if (kind, name) in (("p", ";"), ("p", ",")):
-            continue
-        assert kind == "w" and next(tokens)[1] in "=:", name
-        assert name not in group, f"{name} twice"
-        group[name] = parse_value(tokens)
-    assert end is None
-    return group
-
-
-def parse_value(tokens):
-    kind, value = next(tokens)
-    if (kind, value) == ("p", "{"):
-        return parse_group(tokens, "}")
-    if (kind, value) == ("p", "["):
-        return [v for k, v in iter(lambda: next(tokens), ("p", "]")) if k != "p"]
-    return value == "true" if kind == "w" else value
-
-
 @pytest.fixture(scope="module")
 def model():
-    return parse_group(scan(CRM_MODEL.read_text()), None)["model"]
+    return read_model(CRM_MODEL.read_text())
 
 
 @pytest.fixture(scope="module")
 def crm(pg):
     """A database of 300 contacts that nobody here changes."""
     return pg.create_database(template=pg.crm_template(300, DAY))
-
-
-def rules(table):
-    """[(column, rule)] of a table with column rules."""
-    return [(column, rule) for rule in ("set", "clear", "json", "keep") for column in table.get(rule, ())]
 
 
 # The generator.
@@ -172,7 +127,7 @@ def test_model_names_what_there_is_and_classifies_every_column(pg, crm, model):
         assert {table[k] for k in ("key", "by", "date", "created") if k in table} <= set(columns), name
         assert (name == "contact") == ("of" not in table)
         assert table.get("of", "contact") in model
-        named = [column for column, _ in rules(table)]
+        named = [column for column, _ in column_rules(table)]
         if named:
             assert sorted(named) == sorted(columns), name
         else:
@@ -200,7 +155,7 @@ def test_model_and_canaries_agree(pg, crm, model):
     for _, table, column, _, what in pg.sql(crm, "SELECT * FROM canary.column_token"):
         fate[table, column.split(" (")[0]] = what
     for name, table in model.items():
-        for column, rule in rules(table):
+        for column, rule in column_rules(table):
             found = fate.get((table["table"], column))
             if rule == "json":
                 dropped = set(table["json"][column])

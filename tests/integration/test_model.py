@@ -242,6 +242,21 @@ def test_polymorphic_link_by_text(make):
     assert again(d, "anonymize_contacts")["candidates"] == 1
 
 
+def test_a_key_that_guards_whom_the_contacts_leave_out(make):
+    """Users of the application are contacts too, in one table with them: none of theirs goes."""
+    d = make(SCHEMA + TWO + """;
+        CREATE TABLE login (id bigint PRIMARY KEY, contact_id bigint NOT NULL REFERENCES contact);
+        INSERT INTO contact VALUES (7, 'user'); INSERT INTO request (id, contact_id, at) VALUES (70, 7, '2015-06-01');
+        INSERT INTO login VALUES (1, 7)""", model(
+            {"where": "id NOT IN (SELECT contact_id FROM public.login)"},
+            login={"table": "login", "key": "id", "of": "contact", "by": "contact_id", "delete": "keep"}),
+        policy(archive="full"))
+    d.once()
+    assert failures(d) == []
+    assert 1 not in keys(d.pg, d.db) and 7 in keys(d.pg, d.db)
+    assert keys(d.pg, d.db, "SELECT contact_id FROM login") == {7}
+
+
 @pytest.mark.parametrize("action", ["delete_contacts", "anonymize_contacts"])
 def test_what_a_parent_points_at(make, action):
     d = make(SCHEMA + TWO + """;
@@ -606,6 +621,8 @@ REFUSALS = {
     "a kept table whose key would cascade": (NOTE.format("REFERENCES contact ON DELETE CASCADE"), model(
         note={**NOTES, "delete": "keep"}), [], [(2, (
             outside("contact", "delete_contacts", "ON DELETE CASCADE: its rows would vanish unarchived")))]),
+    "a kept table whose key refuses": (NOTE.format("REFERENCES contact"), model(note={**NOTES, "delete": "keep"}), [], [(2, (
+        outside("contact", "delete_contacts", "no action: the rows it points at could not be deleted")))]),
     "a key onto what an anonymization deletes": (
         "; CREATE TABLE mail (id bigint PRIMARY KEY, request_id bigint REFERENCES request)"
         "; CREATE TABLE note (id bigint, contact_id bigint REFERENCES mail ON DELETE CASCADE)",

@@ -1,0 +1,241 @@
+"""
+The models that are shipped, each against the schema that it is for: what is erased is gone from
+everywhere, all else stays; and what a later version of the schema adds is refused until somebody has
+said what becomes of it, in the words that the refusal asks for.
+"""
+
+import re
+from pathlib import Path
+
+import pytest
+
+import schemas
+from harness import table_digests
+from modelfile import column_rules
+
+CONTACTS = 40
+ACTIONS = ("export", "delete_contacts", "anonymize_contacts", "anonymize_requests")
+
+
+@pytest.fixture(params=schemas.NAMES)
+def schema(request):
+    return request.param
+
+
+@pytest.fixture
+def make(pg, daemon):
+    """make(schema, ddl): a migrated daemon with the shipped model, on a database of its own."""
+    made = []
+
+    def make(name, *ddl):
+        made.append(pg.create_database(template=schemas.template(pg, name, CONTACTS)))
+        for statement in ddl:
+            pg.sql(made[-1], statement)
+        return daemon(db=made[-1], model=schemas.model_text(name))
+
+    yield make
+    for db in made:
+        pg.drop_database(db)
+
+
+def run(d, action):
+    """One pass; the last job."""
+    policy = {"name": f"p{len(d.jobs())}", "action": action, "depth": schemas.DEPTH, "schedule": "monthly"}
+    if not action.startswith("anonymize"):
+        policy["archive"] = "full"
+    d.configure(policies=[policy])
+    d.once()
+    job = d.jobs()[-1]
+    failed = d.pg.sql(d.db, "SELECT details FROM retention.journal_event WHERE kind = 'failed_key'")
+    assert (job["status"], job["error"], job["counters"]["failed"], failed) == ("done", None, 0, [])
+    return job
+
+
+def archived(job):
+    """The distinct tokens in the files of the job's archive."""
+    return set(schemas.canaries(b"".join(f.read_bytes() for f in Path(job["archive_path"]).glob("*.csv"))))
+
+
+def check_canary(d, name, action):
+    before, texts = schemas.dumped(d.pg, d.db), schemas.redacted(d.pg, d.db, name)
+    job = run(d, action)
+    after = schemas.dumped(d.pg, d.db)
+    keys = schemas.treated(d.pg, d.db, job["id"])
+    wanted = schemas.left_over(before, action, keys, texts)
+    assert after == wanted, schemas.difference(after, wanted)
+    if action == "anonymize_requests":
+        # Where nothing of a request is personal, as in Pagila, there is nothing to do.
+        assert (job["counters"]["treated"], bool(keys)) == (len(keys), any(t.request for t in before))
+    else:
+        assert job["counters"]["treated"] == CONTACTS // 2
+    if action == "delete_contacts":
+        assert set(before) - set(after) <= archived(job)
+        assert keys and not keys & {t.contact for t in after}
+    return job, before, after
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+def test_canary(make, schema, action):
+    d = make(schema)
+    job, before, after = check_canary(d, schema, action)
+    if action == "export":
+        # All that is known of those who are due; with it some of others', who share it or stand below them.
+        whole, held = archived(job), {t.contact for t in before if t.contact}
+        missing = {t.contact for t in before if t not in whole}
+        assert job["candidates"] == CONTACTS // 2 <= len(held - missing) < CONTACTS
+        return
+    again = run(d, action)
+    assert (again["candidates"], again["counters"]["treated"]) == (0, 0)
+    assert schemas.dumped(d.pg, d.db) == after
+
+
+def test_half_are_due_and_each_contact_has_tokens(pg, schema):
+    db = schemas.template(pg, schema, CONTACTS)
+    found = schemas.dumped(pg, db)
+    contact = schemas.tables_of(schema)["contact"]
+    where = f"WHERE {contact['where']}" if "where" in contact else ""
+    ids = {i for (i,) in pg.sql(db, f"SELECT {contact['key']} FROM {contact['table']} {where}")}
+    assert len(ids) == CONTACTS
+    assert ids == {t.contact for t in found} - {0}
+    for condition in ("IS NULL", "= ''"):
+        assert any(pg.value(db, f'SELECT count(*) FROM {contact["table"]} WHERE "{column}" {condition}')
+                   for column in contact["clear"]), condition
+
+
+def test_model_names_every_column_once(pg, schema):
+    db = schemas.template(pg, schema, CONTACTS)
+    for name, table in schemas.tables_of(schema).items():
+        columns = [c for (c,) in pg.sql(db, """SELECT attname FROM pg_attribute
+            WHERE attrelid = %s::regclass AND attnum > 0 AND NOT attisdropped""", (table["table"],))]
+        named = [column for column, _ in column_rules(table)]
+        if named:
+            assert sorted(named) == sorted(columns), name
+        else:
+            assert table.get("anonymize") in ("delete", "keep"), name
+
+
+# --- What a later version of the schema adds --------------------------------------------------
+
+
+def refusals(d):
+    """[(line, message)] of retentiond -t."""
+    done = d.check_config()
+    assert done.returncode != 0
+    return [(int(line), message) for line, message in
+            re.findall(r"model\.conf:(\d+): (.*)", done.stdout + done.stderr)]
+
+
+def edit_model(d, change):
+    text = change(d.config["model"])
+    d.configure(model=text)
+    done = d.check_config()
+    assert done.returncode == 0, done.stderr
+
+
+def line_of(text, name):
+    """The line on which a table of the model begins."""
+    return next(n for n, line in enumerate(text.split("\n"), 1) if re.match(rf"\s*{name}\s*[:=]", line))
+
+
+def test_a_new_column_is_refused_until_it_has_a_rule(make, schema):
+    contact = schemas.tables_of(schema)["contact"]
+    d = make(schema, f"ALTER TABLE {contact['table']} ADD nickname text",
+             f"UPDATE {contact['table']} SET nickname = 'canary-c' || {contact['key']} || '-nickname'"
+             + (f" WHERE {contact['where']}" if "where" in contact else ""))
+    (line, message), = refusals(d)
+    assert line == line_of(d.config["model"], "contact")
+    assert f'column "nickname" (text) of public.{contact["table"]} is under no rule' in message
+    assert "put it under clear, set, json" in message
+
+    def clear_it(text):
+        lines = text.split("\n")
+        at = next(n for n in range(line - 1, len(lines)) if "clear = [" in lines[n])
+        lines[at] = lines[at].replace("clear = [", 'clear = [ "nickname",')
+        return "\n".join(lines)
+
+    edit_model(d, clear_it)
+    check_canary(d, schema, "anonymize_contacts")
+
+
+@pytest.mark.parametrize("clause", ["", "ON DELETE CASCADE"])
+def test_a_new_table_is_refused_until_it_is_mapped(make, schema, clause):
+    contact = schemas.tables_of(schema)["contact"]
+    where = f" WHERE {contact['where']}" if "where" in contact else ""
+    d = make(schema, f"""CREATE TABLE drift_note (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+            owner_id integer REFERENCES {contact['table']} {clause}, body text)""",
+             f"INSERT INTO drift_note (owner_id, body) SELECT {contact['key']}, 'canary-c' || {contact['key']} || '-note'"
+             f" FROM {contact['table']}{where}")
+    found = refusals(d)
+    assert {line for line, _ in found} == {line_of(d.config["model"], "contact")}
+    message = found[0][1]
+    assert 'foreign key "drift_note_owner_id_fkey" of public.drift_note (owner_id)' in message
+    assert f"public.{contact['table']}" in message
+    assert ("ON DELETE CASCADE" in message) == bool(clause)
+    table, of, by = re.search(r'map (\S+) in the model, with of = "(\w+)", by = "(\w+)"', message).groups()
+
+    def map_it(text):
+        entry = f'  drift_note: {{ table = "{table}"; of = "{of}"; by = "{by}"; anonymize = "delete"; }};'
+        return re.sub(r"\n\};\s*$", f"\n{entry}\n}};\n", text)
+
+    edit_model(d, map_it)
+    check_canary(d, schema, "delete_contacts")
+
+
+def test_what_was_deleted_comes_back(make, schema):
+    """Row by row as it was, with every link: from the archive alone."""
+    d = make(schema)
+    before = table_digests(d.pg, d.db, "public")
+    job = run(d, "delete_contacts")
+    assert table_digests(d.pg, d.db, "public") != before
+    d.ctl("archive", "restore", job["id"], "--disable-triggers")
+    assert table_digests(d.pg, d.db, "public") == before
+
+
+@pytest.mark.parametrize("action", ACTIONS[1:])
+def test_what_grants_prints_is_enough(make, pg, schema, action):
+    d = make(schema)
+    role = pg.plain_role(d.db, "retention_models")
+    pg.psql(d.db, "-c", d.ctl("grants", role).stdout)
+    d.configure(user=role)
+    run(d, action)
+
+
+# --- What one schema has and others do not ----------------------------------------------------
+
+
+def test_odoo_an_address_of_two_stays_listed(make):
+    """7 is due and shares an address with 8, who is not; 3 has one of their own."""
+    d = make("odoo")
+    listed = "SELECT email FROM mail_blacklist WHERE email IN ('family7@mail.example', 'canary-c3-email@mail.example')"
+    assert len(d.pg.sql(d.db, listed)) == 2
+    run(d, "delete_contacts")
+    assert d.pg.sql(d.db, listed) == [("family7@mail.example",)]
+
+
+@pytest.mark.parametrize("action", ["anonymize_contacts", "anonymize_requests"])
+def test_odoo_a_title_loses_the_name_and_keeps_the_rest(make, action):
+    d = make("odoo")
+    run(d, action)
+    # 9 has no e-mail: an empty value is looked for nowhere.  8 is not due; the older of its leads is.
+    titles = dict(d.pg.sql(d.db, "SELECT partner_id, name FROM crm_lead WHERE partner_id IN (1, 8, 9) AND id % 10 = 1"))
+    assert titles[1] == "Pump for *** (***)" and titles[9] == "Pump for *** ()"
+    assert ("canary-c8-name" in titles[8]) == (action == "anonymize_contacts")
+    assert d.pg.value(d.db, "SELECT lead_properties FROM crm_lead WHERE id = 31") == {"4f0c2b1d9a3e5768": "gold"}
+
+
+def test_odoo_who_stood_below_stays_and_loses_the_link(make):
+    d = make("odoo")
+    links = "SELECT parent_id, commercial_partner_id FROM res_partner WHERE id = %s"
+    assert d.pg.sql(d.db, links, (6,)) == [(5, 5)]
+    run(d, "delete_contacts")
+    assert d.pg.sql(d.db, links, (6,)) == [(None, None)]
+    assert d.pg.sql(d.db, links, (4,)) == [(100002, 100002)]
+    assert d.pg.value(d.db, "SELECT parent_id FROM mail_message WHERE id = 3000001") is None
+
+
+def test_pagila_an_address_goes_with_its_last_user(make):
+    """1 lives where 2 does, who is not due; 3 where 5 does, both due; 7 in a shop, 9 with the staff."""
+    d = make("pagila")
+    there = "SELECT address_id FROM address WHERE address_id IN (1, 3, 102, 105, 107, 109) ORDER BY 1"
+    run(d, "delete_contacts")
+    assert d.pg.sql(d.db, there) == [(1,), (3,), (102,)]
