@@ -222,11 +222,26 @@ static bool read_values(struct db *db, bool samples, void *ctx, struct found *fo
 	return true;
 }
 
+/* What cannot carry a key as text and back is none. */
+static void drop_odd_keys(struct found *found)
+{
+	for (size_t i = 0; i < found->n_tables; i++) {
+		struct found_table *t = &found->tables[i];
+		const struct found_column *key = found_column(t, t->key);
+
+		if (key && !found_is_key_type(key))
+			t->key = NULL;
+	}
+}
+
 bool found_read(struct db *db, bool samples, void *ctx, struct found **ret, struct error *err)
 {
 	*ret = t_zero(ctx, struct found);
-	return read_tables(db, ctx, *ret, err) && read_columns(db, ctx, *ret, err) &&
-	       read_keys(db, ctx, *ret, err) && read_values(db, samples, ctx, *ret, err);
+	if (!read_tables(db, ctx, *ret, err) || !read_columns(db, ctx, *ret, err) ||
+	    !read_keys(db, ctx, *ret, err) || !read_values(db, samples, ctx, *ret, err))
+		return false;
+	drop_odd_keys(*ret);
+	return true;
 }
 
 const struct found_table *found_table(const struct found *found, const char *name, size_t *ret_n)

@@ -133,6 +133,14 @@ const char *reach_request_by(const struct found *found, size_t contact, size_t r
 	return by;
 }
 
+/* A key over several columns is only followed by the one that identifies the row: the others are shared. */
+static bool is_followed(const struct found *found, const struct found_key *k)
+{
+	const char *key = found->tables[k->to].key;
+
+	return k->n_columns == 1 || (key && strcmp(k->to_column, key) == 0);
+}
+
 /* The parent's column, where a link does not go by its key. */
 static const char *from_of(const struct found_table *parent, const char *to_column)
 {
@@ -200,6 +208,8 @@ static void consider_keys(const struct walk *w, struct best *best)
 		const size_t of = w->main[k->to];
 		const size_t source = w->main[k->from];
 
+		if (!is_followed(w->found, k))
+			continue;
 		if (of != REACH_NONE && source == REACH_NONE &&
 		    w->reach->items[of].how != REACH_REVERSE)
 			consider(best,
@@ -370,7 +380,7 @@ static void second_names(struct walk *w)
 		const size_t to = w->main[k->to];
 
 		if (w->main[k->from] == REACH_NONE || to == REACH_NONE ||
-		    w->reach->items[to].how == REACH_REVERSE)
+		    !is_followed(w->found, k) || w->reach->items[to].how == REACH_REVERSE)
 			continue;
 		second_key(w, k, n_main);
 	}
@@ -378,7 +388,8 @@ static void second_names(struct walk *w)
 	for (size_t i = 0; i < w->found->n_keys; i++) {
 		const size_t to = w->main[w->found->keys[i].to];
 
-		if (to != REACH_NONE && w->reach->items[to].how == REACH_REVERSE)
+		if (to != REACH_NONE && is_followed(w->found, &w->found->keys[i]) &&
+		    w->reach->items[to].how == REACH_REVERSE)
 			reverse_keys(w, &w->found->keys[i]);
 	}
 	for (size_t i = 0; i < w->reach->n; i++) {
