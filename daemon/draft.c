@@ -402,7 +402,7 @@ static void print_request(struct text *x)
 				 one_line(x->ctx, t->columns[i].name));
 	print_setting(x, "date", x->opts->date);
 	t_append(&x->out, "    # What a policy's depth is counted from%s%s%s.\n",
-		 date && !date->not_null ? "; where it is NULL, nothing is due" : "",
+		 date && !date->not_null ? "; a request without it keeps its contact" : "",
 		 *others ? "; instead it could be " : "", others);
 	for (const char *const *s = states; *s; s++)
 		if (found_column(t, *s)) {
