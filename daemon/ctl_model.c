@@ -138,6 +138,8 @@ static void push(struct model_check *m, struct list *list, const char *text)
 
 /* For a person in the person's language; for a program as it is. */
 static const char *word(const struct model_check *m, const char *text)
+	__attribute__((format_arg(2)));
+static const char *word(const struct model_check *m, const char *text)
 {
 	return m->ctl->json ? text : gettext(text);
 }
