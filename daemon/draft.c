@@ -343,12 +343,19 @@ static void print_silent_key(struct text *x, const struct reached *item)
 			 "    # Two rows may point at the same one: shared = true; then.\n");
 }
 
+/* As a person would write it: quoted only where it has to be. */
+static char *plain_ident(void *ctx, const char *name)
+{
+	return name[strspn(name, "abcdefghijklmnopqrstuvwxyz_")] ? sql_ident(ctx, name)
+								 : t_strdup(ctx, name);
+}
+
 static void print_where(struct text *x, const struct reached *item)
 {
 	if (item->how != REACH_TYPE)
 		return;
 	t_append(&x->out, "    where = %s;%s\n",
-		 quoted(x->ctx, t_printf(x->ctx, "%s = %s", sql_ident(x->ctx, item->type),
+		 quoted(x->ctx, t_printf(x->ctx, "%s = %s", plain_ident(x->ctx, item->type),
 					 sql_literal(x->ctx, item->value))),
 		 item->value_guessed ? "  # " MARK ": how does the CRM write this type?" : "");
 	if (item->value_guessed && !x->opts->samples)
