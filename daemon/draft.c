@@ -337,6 +337,14 @@ static void print_silent_key(struct text *x, const struct reached *item)
 		t_append(&x->out,
 			 "    # Refused while foreign key %s acts by itself: make it NO ACTION.\n",
 			 one_line(x->ctx, k->name));
+	if (k && item->keeps && k->from != k->to && !k->deferrable)
+		t_append(
+			&x->out,
+			"    # Refused while no order of deletion satisfies the keys of this ring:\n"
+			"    # ALTER TABLE %s ALTER CONSTRAINT %s DEFERRABLE;\n",
+			one_line(x->ctx, sql_table(x->ctx, table_of(x, item)->schema,
+						   table_of(x, item)->name)),
+			one_line(x->ctx, sql_ident(x->ctx, k->name)));
 	if (item->how == REACH_REVERSE && !item->shared &&
 	    !found_column(&x->found->tables[k->from], k->column)->identifies)
 		t_append(&x->out,

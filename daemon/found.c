@@ -77,7 +77,7 @@ static const char columns_sql[] = TABLES KEYED
 static const char keys_sql[] = TABLES KEYED
 	"SELECT DISTINCT ON (con.oid) con.oid, con.conname AS name, f.oid AS from_oid, t.oid AS to_oid,\n"
 	"       fa.attname AS column, ta.attname AS to_column, cardinality(con.conkey) AS n,\n"
-	"       con.confdeltype AS on_delete\n"
+	"       con.confdeltype AS on_delete, con.condeferrable AS deferrable\n"
 	"  FROM pg_constraint con\n"
 	"  JOIN rel f ON f.oid = coalesce(pg_partition_root(con.conrelid)::oid, con.conrelid)\n"
 	"  JOIN rel t ON t.oid = coalesce(pg_partition_root(con.confrelid)::oid, con.confrelid)\n"
@@ -192,6 +192,7 @@ static bool read_keys(struct db *db, void *ctx, struct found *found, struct erro
 			.to_column = text_of(ctx, res, row, "to_column"),
 			.n_columns = (int)db_int(res, row, "n"),
 			.on_delete = *db_text(res, row, "on_delete"),
+			.deferrable = db_bool(res, row, "deferrable"),
 		};
 	}
 	return true;

@@ -46,6 +46,7 @@ struct found_key {
 	const char *to_column;
 	int n_columns;
 	char on_delete; /* pg_constraint.confdeltype */
+	bool deferrable;
 };
 
 struct found {

@@ -290,13 +290,20 @@ static void copy_children(struct walk *w, size_t original, size_t copy, size_t n
 	}
 }
 
+static bool is_below(const struct walk *w, size_t item, size_t root)
+{
+	while (item != root && item != REACH_NONE)
+		item = w->reach->items[item].of;
+	return item == root;
+}
+
 static void second_key(struct walk *w, const struct found_key *k, size_t n_main)
 {
 	const struct found_table *from = &w->found->tables[k->from];
 	const struct found_column *column = found_column(from, k->column);
 	const size_t main = w->main[k->from];
 	const struct reached *first = &w->reach->items[main];
-	const bool owner = main < 2 || k->from == k->to;
+	const bool owner = main < 2 || is_below(w, w->main[k->to], main);
 	struct reached item = {.table = k->from,
 			       .of = w->main[k->to],
 			       .how = REACH_KEY,

@@ -174,7 +174,7 @@ def test_as_it_stands_it_errs_on_erasing(crm_db, daemon, pg):
 # Links.
 
 
-def test_second_names(make, daemon):
+def test_second_names(make, daemon, pg):
     """A self reference, a link back, and a second link to whom the row does not belong alone."""
     db, text, tables = make(SCHEMA + """;
         ALTER TABLE contact ADD merged_into bigint REFERENCES contact;
@@ -200,7 +200,39 @@ def test_second_names(make, daemon):
     assert {tables[n]["of"] for n in notes} == {"contact", "request"}
     assert all("delete" not in tables[n] for n in notes)
     assert {t["of"] for t in tables.values() if t["table"] == "public.note_file"} == notes
-    loads(daemon, db, text, *ACTIONS)
+    # a request and its messages point at each other: the comment says what the daemon asks for
+    statement = re.search(r"# (ALTER TABLE .* DEFERRABLE;)", text).group(1)
+    done = daemon(db=db, model=text, policies=ACTIONS).check_config()
+    assert done.returncode and "DEFERRABLE" in done.stderr
+    pg.psql(db, "-c", statement)
+    assert statement not in draft(pg, db)
+    d = loads(daemon, db, text, ACTIONS[0])
+    pg.psql(db, "-c", """
+        INSERT INTO contact (id, name, merged_into) VALUES (1, 'a', NULL), (2, 'b', 1);
+        INSERT INTO request (id, contact_id, at) VALUES (1, 1, '2001-01-01'), (2, 2, now());
+        INSERT INTO message (id, request_id, contact_id, parent_id) VALUES (1, 1, 1, NULL), (2, 2, 1, 1);
+        UPDATE request SET first_message_id = id;
+        INSERT INTO note (id, contact_id, request_id) VALUES (1, 1, NULL), (2, NULL, 1), (3, 2, NULL);
+        INSERT INTO note_file SELECT id, id FROM note""")
+    d.once()
+    assert [r["status"] for r in d.jobs()] == ["done"]
+    assert pg.sql(db, "SELECT id, merged_into FROM contact") == [(2, None)]
+    assert pg.sql(db, "SELECT id, contact_id, parent_id FROM message") == [(2, None, None)]
+    assert pg.sql(db, "SELECT id FROM note") == pg.sql(db, "SELECT id FROM note_file") == [(3,)]
+
+
+def test_a_second_link_is_anonymized_too(make, daemon, pg):
+    """What a contact wrote in the request of another is cleared with the contact."""
+    db, text, _ = make(SCHEMA + """;
+        CREATE TABLE message (id bigint PRIMARY KEY, request_id bigint NOT NULL REFERENCES request,
+            contact_id bigint REFERENCES contact, body text, kind text);
+        INSERT INTO contact (id, name) VALUES (1, 'a'), (2, 'b');
+        INSERT INTO request (id, contact_id, at) VALUES (1, 1, '2001-01-01'), (2, 2, now());
+        INSERT INTO message VALUES (1, 1, 1, 'x'), (2, 2, 1, 'y'), (3, 2, 2, 'z')""")
+    d = loads(daemon, db, text, ACTIONS[1])
+    d.once()
+    assert [r["status"] for r in d.jobs()] == ["done"]
+    assert pg.sql(db, "SELECT id, body FROM message ORDER BY 1") == [(1, None), (2, None), (3, "z")]
 
 
 def test_links_by_name(make, daemon):
@@ -392,7 +424,7 @@ def test_columns_by_type_and_name(make, daemon, pg):
     assert person["clear"] == ["First Name", "phone", "raw", "full_text", "nick", "extra", weird, "gadget"]
     assert set(person["keep"]) == {"id", "contact_id", "status_name", "feeling", "visits", "email_verified",
                                    "upper_name", "always", "seen_at", "uid"}
-    assert len([line for line in marks(text) if "personal" in line]) == 3 + 2  # contact.brand, request.subject's status
+    assert len([line for line in marks(text) if "personal" in line]) == 3 + 1  # and contact.brand
     assert re.search(MARK + r".*\(what they carry\)", text) and "# public.person: who model: {" in text
     assert re.search(r'"nick".*CHECK may refuse', text)
     pg.psql(db, "-c", "ALTER TABLE person DROP CONSTRAINT person_nick_check")
