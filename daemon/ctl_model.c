@@ -144,6 +144,17 @@ static const char *word(const struct model_check *m, const char *text)
 	return m->ctl->json ? text : gettext(text);
 }
 
+/* What reach_is_lookup() answers, for the catalogue. */
+static const char *const lookups[] __attribute__((unused)) = {
+	N_("the company's own people, by its name"),
+	N_("a list that others choose from, by its name"),
+	N_("nothing in it looks personal"),
+	/* And why the daemon refuses a table: found.c. */
+	N_("other tables inherit from it"),
+	N_("it has a rule on UPDATE or DELETE"),
+	N_("it has row-level security: the daemon needs BYPASSRLS"),
+};
+
 #define HINT(m, text, ...)                                                                         \
 	push((m), &(m)->hints, t_printf((m)->ctx, word((m), (text)), __VA_ARGS__))
 
@@ -186,7 +197,7 @@ static bool add_mapped(struct model_check *m, const struct found_table *found)
 		push(m, &m->cells[DELETE], fate_word(m, t, ACTION_DELETE_CONTACTS));
 		push(m, &m->cells[ANONYMIZE], fate_word(m, t, ACTION_ANONYMIZE_CONTACTS));
 		push(m, &m->cells[REQUESTS], fate_word(m, t, ACTION_ANONYMIZE_REQUESTS));
-		push(m, &m->cells[REMARK], found->trouble ? found->trouble : "");
+		push(m, &m->cells[REMARK], found->trouble ? word(m, found->trouble) : "");
 	}
 	return mapped;
 }
@@ -288,8 +299,8 @@ static void find_kept(struct model_check *m, const struct table *t, const struct
 			link = link || (links[l] && strcmp(links[l], c->name) == 0);
 		if (!link && is_kept(m, t, c->name) &&
 		    found_verdict(m->ctx, c, &why) == VERDICT_CLEAR)
-			HINT(m, N_("table \"%s\": column \"%s\" is kept, and looks personal (%s)"),
-			     t->name, c->name, why);
+			HINT(m, N_("table \"%s\": column \"%s\" is kept, and looks personal"),
+			     t->name, c->name);
 	}
 }
 

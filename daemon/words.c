@@ -51,6 +51,7 @@ static const char *const headings[] __attribute__((unused)) = {
 	N_("waiting"),      N_("error"),        N_("requested_by"),
 	N_("requested_at"), N_("validated_by"), N_("validated_at"),
 	N_("started_at"),   N_("finished_at"),  N_("archived_bytes"),
+	N_("name"),
 };
 
 /* What stands in the columns that hold a word. */
