@@ -225,7 +225,7 @@ static void add_overlooked(struct model_check *m, const struct reach *reach,
 		why = t_printf(m->ctx, word(m, N_("not mapped, and its %s points at %s")), item->by,
 			       parent->name);
 	add_unmapped(m, t, why);
-	HINT(m, N_("table %s.%s is not in the model: %s"), t->schema, t->name, why);
+	HINT(m, N_("table %s.%s: %s"), t->schema, t->name, why);
 }
 
 static bool is_pointed_at(const struct model_check *m, const struct reach *reach, size_t table)

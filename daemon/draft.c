@@ -476,13 +476,15 @@ static void print_left_out(struct text *x)
 
 	for (size_t t = 0; t < x->found->n_tables; t++) {
 		const char *why = reach_is_lookup(&x->found->tables[t]);
+		const bool mapped = reach_of(x->reach, t) != NULL;
 		char *uses = t_strdup(x->ctx, "");
 
-		for (size_t i = 0; i < x->found->n_keys && !reach_of(x->reach, t); i++) {
+		for (size_t i = 0; i < x->found->n_keys && !mapped; i++) {
 			const struct found_key *k = &x->found->keys[i];
-			const struct reached *from = reach_of(x->reach, k->from);
+			const struct reached *from =
+				k->to == t ? reach_of(x->reach, k->from) : NULL;
 
-			if (k->to == t && from)
+			if (from)
 				t_append(&uses, "%s%s.%s", *uses ? ", " : "", from->name,
 					 one_line(x->ctx, k->column));
 		}
@@ -533,6 +535,8 @@ char *draft_text(void *ctx, const struct draft_opts *opts, int *ret_open)
 		print_item(&x, i);
 	print_left_out(&x);
 	print_not_followed(&x);
+	if (opts->reach->n >= opts->reach->most)
+		t_append(&x.out, "\n  # " MARK ": more tables can be reached than fit here.\n");
 	t_append(&x.out, "};\n");
 	*ret_open = count_marks(x.out);
 	return t_printf(

@@ -3,6 +3,7 @@
 #include "mem.h"
 
 #include <ctype.h>
+#include <strings.h>
 
 #define PARTS_MAX 16
 #define PART_MAX 64
@@ -468,10 +469,14 @@ bool naming_is_type_of(const char *value, const char *table)
 
 bool naming_is_link_to(const char *column, const char *table, const char *other)
 {
-	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
+	const size_t length = strlen(column);
+	AUTO(talloc) void *ctx = NULL;
 	const char *stem;
 	struct parts p;
 
+	if (length < 3 || strcasecmp(column + length - 2, "id") != 0)
+		return false; /* most columns: said at once */
+	ctx = must_alloc(talloc_new(NULL));
 	split(column, &p);
 	if (p.n < 2 || strcmp(p.part[p.n - 1], "id") != 0)
 		return false;
@@ -483,9 +488,14 @@ bool naming_is_link_to(const char *column, const char *table, const char *other)
 bool naming_is_pair(const char *type, const char *id)
 {
 	static const char *const stems[] = {"model", "resmodel"};
-	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
+	const size_t length = strlen(type);
+	AUTO(talloc) void *ctx = NULL;
 	struct parts t, i;
 
+	if (length < 4 || (strcasecmp(type + length - 4, "type") != 0 &&
+			   strcasecmp(type + length - 4, "odel") != 0))
+		return false;
+	ctx = must_alloc(talloc_new(NULL));
 	split(type, &t);
 	split(id, &i);
 	if (t.n < 1 || i.n < 2 || strcmp(i.part[i.n - 1], "id") != 0)

@@ -9,13 +9,23 @@
 
 #include <ctype.h>
 
-#define ITEMS_MAX 400
+#define ITEMS_MAX 900 /* a model has at most 1000 */
+
+/* A link that a table could have, and how sure it is. */
+struct best {
+	int rank;
+	struct reached item;
+};
 
 struct walk {
 	void *ctx;
 	const struct found *found;
 	struct reach *reach;
 	size_t *main; /* of each table: its first name, or REACH_NONE */
+	bool *lookup; /* of each table: reach_is_lookup() */
+	const char **pair; /* of each table: its column with a type, or NULL */
+	struct best *named; /* n_named: links by name, found when their parent got its name */
+	size_t n_named;
 };
 
 static const struct found_table *table_of(const struct walk *w, size_t item)
@@ -185,11 +195,6 @@ static const char *type_value(const struct walk *w, const struct found_column *t
 
 enum { RANK_MUST, RANK_MAY, RANK_NAMED, RANK_TYPED, RANK_REVERSE, RANK_NONE };
 
-struct best {
-	int rank;
-	struct reached item;
-};
-
 static void consider(struct best *best, int rank, struct reached item)
 {
 	/* of two that are equally sure the deeper one: a message's file is not the request's */
@@ -220,7 +225,7 @@ static void consider_keys(const struct walk *w, struct best *best)
 						  .by = k->column,
 						  .from = from_of(to, k->to_column),
 						  .key = k});
-		if (of == REACH_NONE && source != REACH_NONE && !reach_is_lookup(to))
+		if (of == REACH_NONE && source != REACH_NONE && !w->lookup[k->to])
 			consider(best, RANK_REVERSE,
 				 (struct reached){.table = k->to,
 						  .of = source,
@@ -231,48 +236,53 @@ static void consider_keys(const struct walk *w, struct best *best)
 	}
 }
 
-static void consider_names(const struct walk *w, size_t table, size_t parent, struct best *best)
+static void add_named(struct walk *w, int rank, struct reached item)
+{
+	w->named = t_grow(w->ctx, w->named, struct best, w->n_named + 1);
+	w->named[w->n_named++] = (struct best){.rank = rank, .item = item};
+}
+
+/* All that could hang off parent by a name: once for each parent, for there are many names. */
+static void collect_names(struct walk *w, size_t table, size_t parent)
 {
 	const struct found_table *t = &w->found->tables[table];
 	const struct found_table *p = table_of(w, parent);
+	const struct found_column *type = found_column(t, w->pair[table]);
 	const char *role = parent == 0 ? "contact" : parent == 1 ? "request" : NULL;
-	bool guessed;
+	struct reached item = {.table = table, .of = parent, .how = REACH_NAME};
 
 	for (size_t i = 0; i < t->n_columns; i++) {
-		const struct found_column *c = &t->columns[i];
-		const char *id = pair_of(t, c);
-		const char *value = id ? type_value(w, c, parent, &guessed) : NULL;
-
-		if (!c->foreign && same_kind(c, found_column(p, p->key)) &&
-		    naming_is_link_to(c->name, p->name, role))
-			consider(best, RANK_NAMED,
-				 (struct reached){.table = table,
-						  .of = parent,
-						  .how = REACH_NAME,
-						  .by = c->name});
-		if (value && p->key)
-			consider(best, RANK_TYPED,
-				 (struct reached){.table = table,
-						  .of = parent,
-						  .how = REACH_TYPE,
-						  .by = id,
-						  .type = c->name,
-						  .value = value,
-						  .value_guessed = guessed});
+		item.by = t->columns[i].name;
+		if (!t->columns[i].foreign && same_kind(&t->columns[i], found_column(p, p->key)) &&
+		    naming_is_link_to(item.by, p->name, role))
+			add_named(w, RANK_NAMED, item);
 	}
+	if (!type || !p->key)
+		return;
+	item.how = REACH_TYPE;
+	item.by = pair_of(t, type);
+	item.type = type->name;
+	item.value = type_value(w, type, parent, &item.value_guessed);
+	if (item.value)
+		add_named(w, RANK_TYPED, item);
 }
 
 static void first_names(struct walk *w)
 {
 	struct best best;
+	size_t seen = 0;
 
 	do {
+		for (; seen < w->reach->n; seen++)
+			for (size_t t = 0; t < w->found->n_tables; t++)
+				if (w->main[t] == REACH_NONE &&
+				    w->reach->items[seen].how != REACH_REVERSE)
+					collect_names(w, t, seen);
 		best = (struct best){.rank = RANK_NONE};
 		consider_keys(w, &best);
-		for (size_t t = 0; t < w->found->n_tables; t++)
-			for (size_t p = 0; w->main[t] == REACH_NONE && p < w->reach->n; p++)
-				if (w->reach->items[p].how != REACH_REVERSE)
-					consider_names(w, t, p, &best);
+		for (size_t i = 0; i < w->n_named; i++)
+			if (w->main[w->named[i].item.table] == REACH_NONE)
+				consider(&best, w->named[i].rank, w->named[i].item);
 	} while (best.rank != RANK_NONE && add(w, best.item) != REACH_NONE);
 }
 
@@ -332,26 +342,19 @@ static void second_types(struct walk *w, size_t n_main)
 		for (size_t p = 0; p < n_main; p++) {
 			const struct reached first = w->reach->items[i];
 			const struct found_table *t = &w->found->tables[first.table];
-			struct reached item = first;
+			const struct found_column *type = found_column(t, w->pair[first.table]);
+			struct reached item = {.table = first.table, .of = p, .how = REACH_TYPE};
 
-			if (p == first.of || p == i || !table_of(w, p)->key ||
-			    w->reach->items[p].how == REACH_REVERSE)
+			if (!type || p == i || !table_of(w, p)->key ||
+			    w->reach->items[p].how == REACH_REVERSE ||
+			    (first.how == REACH_TYPE && p == first.of))
 				continue;
-			item.of = p;
-			item.name = NULL;
-			item.from = NULL;
-			item.how = REACH_TYPE;
-			item.key = NULL;
-			for (size_t c = 0; c < t->n_columns; c++) {
-				item.type = t->columns[c].name;
-				item.by = pair_of(t, &t->columns[c]);
-				item.value = item.by ? type_value(w, &t->columns[c], p,
-								  &item.value_guessed)
-						     : NULL;
-				/* a guess is not worth a second way to a table that has a sure one */
-				if (item.value && (!item.value_guessed || first.how == REACH_TYPE))
-					copy_children(w, i, add(w, item), n_main);
-			}
+			item.by = pair_of(t, type);
+			item.type = type->name;
+			item.value = type_value(w, type, p, &item.value_guessed);
+			/* a guess is not worth a second way to a table that has a sure one */
+			if (item.value && (!item.value_guessed || first.how == REACH_TYPE))
+				copy_children(w, i, add(w, item), n_main);
 		}
 }
 
@@ -411,17 +414,29 @@ static void second_names(struct walk *w)
 struct reach *reach_walk(void *ctx, const struct found *found, size_t contact, size_t request,
 			 const char *request_by)
 {
+	const struct found_column *by = found_column(&found->tables[request], request_by);
 	struct walk w = {.ctx = ctx, .found = found};
 
 	w.reach = t_zero(ctx, struct reach);
+	w.reach->most = ITEMS_MAX;
 	w.main = t_array(ctx, size_t, found->n_tables + 1);
 	for (size_t i = 0; i < found->n_tables; i++)
 		w.main[i] = REACH_NONE;
+	w.lookup = t_array(ctx, bool, found->n_tables + 1);
+	w.pair = t_array(ctx, const char *, found->n_tables + 1);
+	for (size_t i = 0; i < found->n_tables; i++) {
+		const struct found_table *t = &found->tables[i];
+
+		w.lookup[i] = reach_is_lookup(t) != NULL;
+		for (size_t c = 0; !w.pair[i] && c < t->n_columns; c++)
+			if (pair_of(t, &t->columns[c]))
+				w.pair[i] = t->columns[c].name;
+	}
 	(void)add(&w, (struct reached){.table = contact, .name = "contact", .of = REACH_NONE});
 	(void)add(&w, (struct reached){.table = request,
 				       .name = "request",
 				       .of = 0,
-				       .how = REACH_KEY,
+				       .how = by && by->foreign ? REACH_KEY : REACH_NAME,
 				       .by = request_by});
 	first_names(&w);
 	second_names(&w);

@@ -38,6 +38,7 @@ struct reached {
 struct reach {
 	struct reached *items; /* n; contact first, request second, parents before children */
 	size_t n;
+	size_t most; /* where n is no less, something may be missing */
 };
 
 /* request_by: the request's column that points at contact.  Owned by ctx. */
