@@ -309,6 +309,37 @@ static void print_rules(struct text *x, size_t table, enum rule rule)
 	t_append(&x->out, "    %s;\n", rule == RULE_OF_SET ? ")" : "]");
 }
 
+/* Under a second name the same rules, without the reasons. */
+static void print_rules_again(struct text *x, size_t table, enum rule rule)
+{
+	static const char *const begins[] = {"keep = [", "clear = [", "set: ("};
+	const struct found_table *t = &x->found->tables[table];
+	size_t width = 0, n = 0;
+
+	for (size_t i = 0; i < t->n_columns; i++) {
+		const struct decision d = decide(x, table, &t->columns[i]);
+		char *item = quoted(x->ctx, t->columns[i].name);
+
+		if (d.rule != rule)
+			continue;
+		if (rule == RULE_OF_SET)
+			item = t_printf(x->ctx, "{ column = %s; value = %s; }", item,
+					quoted(x->ctx, d.value));
+		if (n == 0)
+			t_append(&x->out, "    %s ", begins[rule]);
+		width += strlen(item) + 2;
+		t_append(&x->out, "%s%s%s", n ? "," : "",
+			 width > 90 ? "\n      "
+			 : n        ? " "
+				    : "",
+			 item);
+		width = width > 90 ? strlen(item) : width;
+		n++;
+	}
+	if (n > 0)
+		t_append(&x->out, " %s;\n", rule == RULE_OF_SET ? ")" : "]");
+}
+
 static void print_setting(struct text *x, const char *key, const char *value)
 {
 	if (value)
@@ -461,6 +492,13 @@ static void print_item(struct text *x, size_t i)
 			 reach_of(x->reach, item->table)->name);
 	} else if (wiped) {
 		t_append(&x->out, "    anonymize = \"delete\";  # nothing else is in it\n");
+	} else if (item->second) {
+		t_append(&x->out,
+			 "    # As under %s: what is changed there is to be changed here.\n",
+			 reach_of(x->reach, item->table)->name);
+		print_rules_again(x, item->table, RULE_OF_SET);
+		print_rules_again(x, item->table, RULE_OF_CLEAR);
+		print_rules_again(x, item->table, RULE_OF_KEEP);
 	} else {
 		print_rules(x, item->table, RULE_OF_SET);
 		print_rules(x, item->table, RULE_OF_CLEAR);

@@ -9,7 +9,7 @@
 
 #include <ctype.h>
 
-#define ITEMS_MAX 900 /* a model has at most 1000 */
+#define ITEMS_MAX 600 /* a model has at most 1000, and its file 1 MiB */
 
 /* A link that a table could have, and how sure it is. */
 struct best {
