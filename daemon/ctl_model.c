@@ -59,7 +59,7 @@ static bool draft(struct ctl *ctl, void *ctx, const struct draft_words *words, s
 {
 	struct draft_opts opts = {.database = PQdb(db_conn(ctl->db)), .samples = words->samples};
 	struct found *found;
-	size_t contact, request;
+	size_t contact = 0, request = 0;
 	const char *by;
 	int open;
 

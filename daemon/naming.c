@@ -338,7 +338,7 @@ static bool is_thing_name(const struct parts *p)
 
 enum naming naming_of(const char *column, const char **ret_word)
 {
-	const char *ignored;
+	const char *ignored = NULL;
 	const struct word *found;
 	struct parts p;
 	int end = 0;
