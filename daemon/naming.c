@@ -81,6 +81,7 @@ static const struct word words[] = {
 	{"lat", NAMING_PERSON},
 	{"lng", NAMING_PERSON},
 	{"lon", NAMING_PERSON},
+	{"coordinates", NAMING_PERSON},
 	{"geolocation", NAMING_PERSON},
 	{"location", NAMING_PERSON},
 	{"birth", NAMING_PERSON},

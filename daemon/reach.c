@@ -179,8 +179,8 @@ static const char *pair_of(const struct found_table *t, const struct found_colum
  * How the type names this parent: one of the values seen, else a guess, which only contact and
  * request are worth.  An enum has no other values than those.
  */
-static const char *type_value(const struct walk *w, const struct found_column *type, size_t parent,
-			      bool *ret_guessed)
+static const char *type_value(const struct walk *w, const struct found_table *t,
+			      const struct found_column *type, size_t parent, bool *ret_guessed)
 {
 	const char *table = table_of(w, parent)->name;
 
@@ -189,6 +189,8 @@ static const char *type_value(const struct walk *w, const struct found_column *t
 		if (naming_is_type_of(type->values[i], table))
 			return type->values[i];
 	*ret_guessed = true;
+	if (naming_of_table(t->name) != NAMING_TABLE_UNKNOWN)
+		return NULL; /* an inbox has its channel, and a list what it lists */
 	return parent < 2 && type->category != 'E' ? naming_type_value(w->ctx, type->name, table)
 						   : NULL;
 }
@@ -262,7 +264,7 @@ static void collect_names(struct walk *w, size_t table, size_t parent)
 	item.how = REACH_TYPE;
 	item.by = pair_of(t, type);
 	item.type = type->name;
-	item.value = type_value(w, type, parent, &item.value_guessed);
+	item.value = type_value(w, t, type, parent, &item.value_guessed);
 	if (item.value)
 		add_named(w, RANK_TYPED, item);
 }
@@ -351,7 +353,7 @@ static void second_types(struct walk *w, size_t n_main)
 				continue;
 			item.by = pair_of(t, type);
 			item.type = type->name;
-			item.value = type_value(w, type, p, &item.value_guessed);
+			item.value = type_value(w, t, type, p, &item.value_guessed);
 			/* a guess is not worth a second way to a table that has a sure one */
 			if (item.value && (!item.value_guessed || first.how == REACH_TYPE))
 				copy_children(w, i, add(w, item), n_main);

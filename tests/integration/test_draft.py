@@ -281,6 +281,11 @@ def test_without_samples_the_type_is_a_guess(make, daemon):
     loads(daemon, db, text, *ACTIONS)
 
 
+def test_no_guess_at_what_is_the_companys(make):
+    _, _, tables = make(SCHEMA + "; CREATE TABLE inboxes (id bigint PRIMARY KEY, channel_type text, channel_id bigint, name text)")
+    assert set(tables) == {"contact", "request"}
+
+
 def test_an_enum_says_its_types(make, daemon):
     """An enum's labels are in the catalog: no guess is needed, and a wrong one would not even parse."""
     db, text, tables = make(SCHEMA + """;
@@ -563,3 +568,21 @@ def test_what_the_daemon_refuses(empty_db, daemon, pg):
     assert any("of public.note (contact_id) points at \"contact\" from outside" in h for h in found["hints"])
     done = d.ctl("model", "check", check=False)
     assert done.returncode == 1 and "refused: " in done.stdout and "1 refused by the daemon" in done.stdout
+
+
+def test_in_french(empty_db, daemon, pg):
+    """What a person reads; a program reads the same words in every language."""
+    db = empty_db()
+    pg.psql(db, "-c", SMALL)
+    d = daemon(db=db, model=model(contact=RULES, request=REQUEST_RULES, note=NOTE))
+    french = {"LC_ALL": "C.UTF-8", "LANGUAGE": "fr", "LC_MESSAGES": "fr_FR.UTF-8"}
+    assert "model draft" in d.ctl("--help", env=french).stdout
+    assert check(d) == json.loads(d.ctl("model", "check", "--json", env=french).stdout)
+
+
+def test_every_table_of_the_shipped_draft_is_covered(crm_db, daemon, pg):
+    """A draft leaves nothing to look at: what check finds reachable, draft has mapped."""
+    db = crm_db(40)
+    text = draft(pg, db, contact="crm.contact", request="crm.request")
+    found = check(daemon(db=db, model=text))
+    assert (found["refused"], found["hints"]) == ([], [])
