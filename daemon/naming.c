@@ -242,7 +242,7 @@ static bool same_word(const char *part, const char *word)
 	if (strncmp(part, word, n) != 0)
 		return false;
 	return !part[n] || strcmp(part + n, "s") == 0 ||
-	       (n > 1 && word[n - 1] == 's' && strcmp(part + n, "es") == 0);
+	       (n > 1 && strchr("sxh", word[n - 1]) && strcmp(part + n, "es") == 0);
 }
 
 static bool has(const char *const *list, size_t n, const char *part)

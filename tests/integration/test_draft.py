@@ -575,8 +575,8 @@ def test_in_french(empty_db, daemon, pg):
     db = empty_db()
     pg.psql(db, "-c", SMALL)
     d = daemon(db=db, model=model(contact=RULES, request=REQUEST_RULES, note=NOTE))
-    french = {"LC_ALL": "C.UTF-8", "LANGUAGE": "fr", "LC_MESSAGES": "fr_FR.UTF-8"}
-    assert "model draft" in d.ctl("--help", env=french).stdout
+    french = {"LC_ALL": "C.UTF-8", "LANGUAGE": "fr"}
+    assert "0 refusés par le démon, 5 à regarder" in d.ctl("model", "check", env=french).stdout
     assert check(d) == json.loads(d.ctl("model", "check", "--json", env=french).stdout)
 
 

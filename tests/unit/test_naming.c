@@ -98,6 +98,7 @@ static void test_tables(void **state)
 	assert_int_equal(naming_of_table("res_users"), NAMING_TABLE_STAFF);
 	assert_int_equal(naming_of_table("countries"), NAMING_TABLE_LIST);
 	assert_int_equal(naming_of_table("res_country_state"), NAMING_TABLE_LIST);
+	assert_int_equal(naming_of_table("inboxes"), NAMING_TABLE_STAFF);
 	assert_int_equal(naming_of_table("address"), NAMING_TABLE_UNKNOWN);
 }
 
