@@ -50,7 +50,7 @@ JOB = retention-job measure metrics job job_check job_finish worker batch keys t
 	plan plan_steps plan_rules plan_shared plan_due plan_guard fate sql archive archive_encrypt archive_remove crypt tidy manifest ledger ledger_check horizon \
 	journal db failpoint $(UNDER)
 CTL = retentionctl words ctl_residue ctl_migrate ctl_action ctl_journal ctl_archive ctl_restore ctl_policy ctl_hold ctl_preview \
-	ctl_subject ctl_verify ctl_grants horizon restore restore_plan stored crypt output migrations journal \
+	ctl_subject ctl_verify ctl_grants ctl_model naming found reach draft horizon restore restore_plan stored crypt output migrations journal \
 	check catalog catalog_check plan plan_steps plan_rules plan_shared plan_due plan_guard plan_walk fate sql db failpoint $(UNDER)
 PROGRAMS = $(B)/retentiond $(B)/retention-job $(B)/retentionctl
 

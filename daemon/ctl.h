@@ -32,6 +32,8 @@ int ctl_preview(struct ctl *ctl, int argc, char **argv);
 int ctl_verify(struct ctl *ctl, int argc, char **argv);
 int ctl_grants(struct ctl *ctl, int argc, char **argv);
 int ctl_residue(struct ctl *ctl, int argc, char **argv);
+int ctl_model_draft(struct ctl *ctl, int argc, char **argv);
+int ctl_model_check(struct ctl *ctl, int argc, char **argv);
 int ctl_replay(struct ctl *ctl, int argc, char **argv);
 int ctl_subject_export(struct ctl *ctl, int argc, char **argv);
 int ctl_subject_anonymize(struct ctl *ctl, int argc, char **argv);

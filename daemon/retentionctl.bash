@@ -41,11 +41,13 @@ _retentionctl() {
 		return
 		;;
 	--archive) choices='none listed full' ;;
-	--from | --to | --as-of | --expires | --review | --reason | --last-hash | -d | --database) return ;;
+	--contact | --request | --date | --from | --to | --as-of | --expires | --review | --reason | --last-hash | -d | --database) return ;;
 	*)
 		case "${words[0]-} ${words[1]-}" in
-		' ') choices='-c -d --help migrate grants policies save validate cancel preview journal show
+		' ') choices='-c -d --help migrate model grants policies save validate cancel preview journal show
 			archive hold verify residue replay subject' ;;
+		'model ') choices='draft check' ;;
+		'model draft') choices='--contact --request --date --samples' ;;
 		'archive ') choices='list verify restore delete' ;;
 		'hold ') choices='add remove list' ;;
 		'subject ') choices='export anonymize delete' ;;
@@ -58,7 +60,7 @@ _retentionctl() {
 		show\ *) choices='--follow --json' ;;
 		'archive verify' | 'archive delete' | 'archive restore') ((${#words[@]} == 2)) && status='done' ;;
 		'hold add') choices='--reason --expires --review' ;;
-		'policies ' | 'journal ' | 'archive list' | 'hold list' | 'subject export') choices='--json' ;;
+		'policies ' | 'journal ' | 'archive list' | 'hold list' | 'subject export' | 'model check') choices='--json' ;;
 		residue\ *) choices='--sample --values --action --timeout --json' ;;
 		'verify ') choices='--last-hash --json' ;;
 		esac

@@ -17,6 +17,12 @@ static const struct command {
 	int (*run)(struct ctl *ctl, int argc, char **argv);
 } commands[] = {
 	{"migrate", "", N_("make or update the schema retention"), NEEDS_DATABASE, ctl_migrate},
+	{"model draft", " --contact TABLE --request TABLE [--date COLUMN] [--samples]",
+	 N_("a model to start from, out of the database's catalog, on the standard output"),
+	 NEEDS_DATABASE, ctl_model_draft},
+	{"model check", " [--json]",
+	 N_("the model against the database: what it covers, what is refused, what to look at"),
+	 NEEDS_CONFIG, ctl_model_check},
 	{"grants", " [ROLE]", N_("the GRANTs that the daemon's role needs, from the model"),
 	 NEEDS_CONFIG, ctl_grants},
 	{"policies", " [--json]", N_("the policies: depth, last and next occurrence, cutoff"),

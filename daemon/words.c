@@ -62,6 +62,7 @@ static const char *const headings[] __attribute__((unused)) = {
 	N_("exact"),        N_("inside"),
 	N_("covered"),      N_("started_at"),
 	N_("finished_at"),  N_("archived_bytes"),
+	N_("name"),
 };
 
 /* What stands in the columns that hold a word. */

@@ -155,15 +155,15 @@ def test_help():
 
     done = run("--help")
     assert (done.returncode, done.stderr) == (0, "")
-    commands = re.findall(r"^  ([a-z]+(?: (?:list|verify|restore|add|remove|export|anonymize|delete))?)\b(?! *,)", done.stdout, re.M)
-    assert commands == ["migrate", "grants", "policies", "save", "validate", "cancel", "preview", "journal", "show",
+    commands = re.findall(r"^  ([a-z]+(?: (?:list|verify|restore|add|remove|export|anonymize|delete|draft|check))?)\b(?! *,)", done.stdout, re.M)
+    assert commands == ["migrate", "model draft", "model check", "grants", "policies", "save", "validate", "cancel", "preview", "journal", "show",
                         "archive list", "archive verify", "archive restore", "archive delete", "hold add", "hold remove", "hold list", "verify",
-                        "replay", "subject export", "subject anonymize", "subject delete"]
+                        "residue", "replay", "subject export", "subject anonymize", "subject delete"]
     for command in commands:
         done = run(*command.split(), "--help")
         assert (done.returncode, done.stderr) == (0, "")
         assert done.stdout.startswith(f"usage: retentionctl {command}") and done.stdout.count("\n") == 2
-    for word in ("archive", "subject"):
+    for word in ("archive", "subject", "model"):
         assert run(word).returncode == 2
 
 

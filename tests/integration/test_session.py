@@ -100,6 +100,7 @@ def test_completion_of_words():
     assert complete("save", "an") == {"anonymize_contacts", "anonymize_requests"}
     assert complete("save", "export", "--archive", "f") == {"full"}
     assert complete("archive", "restore", "3", "--d") == {"--dry-run", "--disable-triggers"}
+    assert complete("model", "draft", "--contact", "c", "--d") == {"--date"} and "--json" in complete("model", "check", "-")
     assert complete("hold", "add", "7", "--r") == {"--reason", "--review"}
 
 
