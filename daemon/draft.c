@@ -376,10 +376,6 @@ static void print_silent_key(struct text *x, const struct reached *item)
 			one_line(x->ctx, sql_table(x->ctx, table_of(x, item)->schema,
 						   table_of(x, item)->name)),
 			one_line(x->ctx, sql_ident(x->ctx, k->name)));
-	if (item->how == REACH_REVERSE && !item->shared &&
-	    !found_column(&x->found->tables[k->from], k->column)->identifies)
-		t_append(&x->out,
-			 "    # Two rows may point at the same one: shared = true; then.\n");
 }
 
 /* As a person would write it: quoted only where it has to be. */
@@ -425,7 +421,7 @@ static void print_link(struct text *x, const struct reached *item)
 		t_append(&x->out, "    # Refused: to its type, or its collation, different values "
 				  "are equal.\n");
 	if (item->shared)
-		t_append(&x->out, "    shared = true;  # other columns point at it too\n");
+		t_append(&x->out, "    shared = true;  # other rows may point at the same one\n");
 	if (item->detach)
 		t_append(&x->out, "    delete = \"detach\";  # the row is not this one's alone\n");
 	else if (item->keeps)

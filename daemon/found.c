@@ -75,7 +75,9 @@ static const char columns_sql[] = TABLES KEYED
 
 /* Of a key over several columns, the pair that holds the other table's key. */
 static const char keys_sql[] = TABLES KEYED
-	"SELECT DISTINCT ON (con.oid) con.oid, con.conname AS name, f.oid AS from_oid, t.oid AS to_oid,\n"
+	/* Partitions may each have their own for the same pair of columns. */
+	"SELECT x.* FROM (SELECT DISTINCT ON (k.from_oid, k.to_oid, k.column, k.to_column, k.on_delete) k.*\n"
+	"  FROM (SELECT DISTINCT ON (con.oid) con.oid, con.conname AS name, f.oid AS from_oid, t.oid AS to_oid,\n"
 	"       fa.attname AS column, ta.attname AS to_column, cardinality(con.conkey) AS n,\n"
 	"       con.confdeltype AS on_delete, con.condeferrable AS deferrable\n"
 	"  FROM pg_constraint con\n"
@@ -86,7 +88,8 @@ static const char keys_sql[] = TABLES KEYED
 	"  JOIN pg_attribute ta ON ta.attrelid = con.confrelid AND ta.attnum = u.t\n"
 	"  LEFT JOIN keyed k ON k.oid = t.oid\n"
 	" WHERE con.contype = 'f' AND con.conparentid = 0\n"
-	" ORDER BY con.oid, (ta.attname = k.attname) DESC NULLS LAST, u.o\n";
+	" ORDER BY con.oid, (ta.attname = k.attname) DESC NULLS LAST, u.o) AS k\n"
+	" ORDER BY k.from_oid, k.to_oid, k.column, k.to_column, k.on_delete, k.oid) AS x ORDER BY x.oid\n";
 
 static const char values_sql[] = TABLES
 	"SELECT DISTINCT r.oid, a.attname AS name, v.value\n"

@@ -383,6 +383,19 @@ static void reverse_keys(struct walk *w, const struct found_key *k)
 	}
 }
 
+/* Two rows can point at the same one, if only by one column that is not unique; or another column does. */
+static bool is_shared(const struct walk *w, const struct reached *item)
+{
+	int uses = 0;
+
+	if (item->how != REACH_REVERSE)
+		return false;
+	for (size_t k = 0; k < w->found->n_keys; k++)
+		uses += w->found->keys[k].to == item->table;
+	return uses > 1 ||
+	       !found_column(&w->found->tables[item->key->from], item->from)->identifies;
+}
+
 static void second_names(struct walk *w)
 {
 	const size_t n_main = w->reach->n;
@@ -404,13 +417,8 @@ static void second_names(struct walk *w)
 		    w->reach->items[to].how == REACH_REVERSE)
 			reverse_keys(w, &w->found->keys[i]);
 	}
-	for (size_t i = 0; i < w->reach->n; i++) {
-		int uses = 0;
-
-		for (size_t k = 0; k < w->found->n_keys; k++)
-			uses += w->found->keys[k].to == w->reach->items[i].table;
-		w->reach->items[i].shared = w->reach->items[i].how == REACH_REVERSE && uses > 1;
-	}
+	for (size_t i = 0; i < w->reach->n; i++)
+		w->reach->items[i].shared = is_shared(w, &w->reach->items[i]);
 }
 
 struct reach *reach_walk(void *ctx, const struct found *found, size_t contact, size_t request,

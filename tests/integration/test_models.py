@@ -239,3 +239,28 @@ def test_pagila_an_address_goes_with_its_last_user(make):
     there = "SELECT address_id FROM address WHERE address_id IN (1, 3, 102, 105, 107, 109) ORDER BY 1"
     run(d, "delete_contacts")
     assert d.pg.sql(d.db, there) == [(1,), (3,), (102,)]
+
+
+# --- What `model draft` makes of them ---------------------------------------------------------
+
+# contact, request, further arguments; what a person answers, as (line, instead of it); how many marks there are.
+DRAFTS = {
+    "pagila": (("customer", "rental", "--date", "rental_date"),
+               [('    date = "rental_date";\n', '    date = "rental_date";\n    due_when = "return_date IS NOT NULL";\n')], 1),
+}
+
+
+@pytest.mark.parametrize("name", DRAFTS)
+@pytest.mark.parametrize("action", ACTIONS)
+def test_a_draft_with_its_marks_answered(pg, make, name, action):
+    """Loads as it is, and leaves nothing of those who are due once somebody has answered what it asks."""
+    (contact, request, *args), answers, marks = DRAFTS[name]
+    d = make(name)
+    text = d.ctl("-d", pg.conninfo(d.db), "model", "draft", "--contact", contact, "--request", request, "--samples", *args).stdout
+    asked = [line for line in text.splitlines()[4:] if "TO" "DO" in line]
+    assert len(asked) == marks, asked
+    for line, instead in answers:
+        assert line in text, line
+        text = text.replace(line, instead)
+    d.configure(model=text)
+    check_canary(d, name, action)
