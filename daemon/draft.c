@@ -399,6 +399,23 @@ static void print_where(struct text *x, const struct reached *item)
 			"    # --samples finds it out, and other tables that the column may name.\n");
 }
 
+/* Who else points at a shared row: a user, or a part of it, which nobody can tell from outside. */
+static void print_users(struct text *x, const struct reached *item)
+{
+	for (size_t i = 0; item->shared && !item->second && i < x->found->n_keys; i++) {
+		const struct found_key *k = &x->found->keys[i];
+		const struct found_table *from = &x->found->tables[k->from];
+
+		if (k->to == item->table && !reach_of(x->reach, k->from))
+			t_append(&x->out,
+				 "    # " MARK
+				 ": %s.%s points here, too (%s), and keeps the row; where it is a "
+				 "part of the row, map it with of = %s.\n",
+				 one_line(x->ctx, from->schema), one_line(x->ctx, from->name),
+				 one_line(x->ctx, k->column), quoted(x->ctx, item->name));
+	}
+}
+
 static void print_link(struct text *x, const struct reached *item)
 {
 	static const char *const how[] = {
@@ -422,6 +439,7 @@ static void print_link(struct text *x, const struct reached *item)
 				  "are equal.\n");
 	if (item->shared)
 		t_append(&x->out, "    shared = true;  # other rows may point at the same one\n");
+	print_users(x, item);
 	if (item->detach)
 		t_append(&x->out, "    delete = \"detach\";  # the row is not this one's alone\n");
 	else if (item->keeps)
