@@ -322,6 +322,14 @@ static bool verify_linked(struct batch *b, const struct step *s, int64_t rows, c
 		    s->table->name, s->table->schema, s->table->table);
 }
 
+/* In this transaction: the files go once it has committed, and only then (outbox.c). */
+static bool queue_files(struct batch *b, const struct step *s, const char *keys, struct error *err)
+{
+	const char *const values[] = {keys, t_printf(b->ctx, "%d", b->job->id)};
+
+	return db_command(b->worker->db, s->outbox_sql, 2, values, NULL, err);
+}
+
 static bool run_step(struct batch *b, const struct step *s, size_t file, int64_t *ret_rows,
 		     struct error *err)
 {
@@ -329,6 +337,8 @@ static bool run_step(struct batch *b, const struct step *s, size_t file, int64_t
 	const char *const values[] = {s->linked ? b->arrays[s->parent.table][s->parent.slot]
 						: keys};
 
+	if (s->outbox_sql && !queue_files(b, s, keys, err))
+		return false;
 	if (s->archived              ? !run_archived(b, s, file, values[0], ret_rows, err)
 	    : s->fate == FATE_UPDATE ? !run_update(b, s, keys, ret_rows, err)
 				     : !db_command(b->worker->db, s->sql, 1, values, ret_rows, err))

@@ -343,6 +343,7 @@ static void check_columns_exist(const struct model *model, const struct catalog 
 		need_column(t, r, "by", t->by, &t->place, c);
 		need_column(t, r, "date", t->date, &t->place, c);
 		need_column(t, r, "created", t->created, &t->place, c);
+		need_column(t, r, "file", t->file.column, &t->file.place, c);
 		for (size_t j = 0; j < t->n_identity; j++)
 			need_column(t, r, "identity", t->identity[j], &t->place, c);
 		if (t->from)

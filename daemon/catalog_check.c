@@ -495,6 +495,17 @@ static void check_shared(const struct model *model, const struct table *t, struc
 		}
 }
 
+/* A file's name is a text. */
+static void check_file(const struct table *t, const struct relation *r, struct complaints *c)
+{
+	const struct column *column = t->file.column ? catalog_column(r, t->file.column) : NULL;
+
+	if (column && column->category != 'S')
+		complain(c, &t->file.place,
+			 "table \"%s\": file: column \"%s\" is %s: what names a file is a text",
+			 t->name, column->name, column->type);
+}
+
 static void check_detach(const struct table *t, const struct relation *r, struct complaints *c)
 {
 	const struct column *by = t->by ? catalog_column(r, t->by) : NULL;
@@ -523,5 +534,6 @@ void catalog_check(const struct model *model, const struct catalog *catalog, str
 		check_use_index(catalog, &model->tables[i], c);
 		check_shared(model, &model->tables[i], c);
 		check_detach(&model->tables[i], &catalog->relations[i], c);
+		check_file(&model->tables[i], &catalog->relations[i], c);
 	}
 }

@@ -26,6 +26,7 @@ static const struct setting_spec table_specs[] = {
 	{.key = "identity"},
 	{.key = "shared", .kind = VALUE_BOOL, .offset = FIELD(shared)},
 	{.key = "match"},
+	{.key = "file"},
 	{.key = "archive", .kind = VALUE_BOOL, .offset = FIELD(archive)},
 	{.key = "allow_unindexed", .kind = VALUE_BOOL, .offset = FIELD(allow_unindexed)},
 	{.key = "delete"},
@@ -105,6 +106,46 @@ static void read_match(struct reader *r, const config_setting_t *group, struct t
 	settings_read(r, s, d->what, specs, 2, t);
 	t->match = true;
 	t->shared = true;
+}
+
+/* file = { column = "path"; root = "/srv/files"; }, or a command instead of the root. */
+static void read_file(struct reader *r, const config_setting_t *group, struct table *t,
+		      const struct draft *d)
+{
+	static const struct setting_spec specs[] = {
+		{.key = "column",
+		 .kind = VALUE_NAME,
+		 .offset = offsetof(struct outside, column),
+		 .required = true},
+		{.key = "root", .kind = VALUE_NAME, .offset = offsetof(struct outside, root)},
+		{.key = "command"},
+	};
+	const config_setting_t *s = config_setting_get_member(group, "file"), *command;
+
+	if (!s)
+		return;
+	if (!config_setting_is_group(s)) {
+		reader_complain(
+			r, s,
+			"%s: file must be a group: { column = \"...\"; root = \"/...\"; } or "
+			"{ column = \"...\"; command = [ \"/...\" ]; }",
+			d->what);
+		return;
+	}
+	t->file.place = reader_place(r, s);
+	settings_read(r, s, d->what, specs, 3, &t->file);
+	command = config_setting_get_member(s, "command");
+	if (command)
+		t->file.command =
+			setting_strings(r, command, d->what, "command", &t->file.n_command);
+	if (!t->file.root == !command)
+		reader_complain(r, s, "%s: file needs a root, or a command, and not both", d->what);
+	if (t->file.root && *t->file.root != '/')
+		reader_complain(r, s, "%s: file: root \"%s\" does not begin with /", d->what,
+				t->file.root);
+	if (t->file.command && *t->file.command[0] != '/')
+		reader_complain(r, s, "%s: file: command \"%s\" does not begin with /", d->what,
+				t->file.command[0]);
 }
 
 static void read_identity(struct reader *r, const config_setting_t *group, struct table *t,
@@ -221,6 +262,7 @@ static void read_table(struct reader *r, const config_setting_t *group, struct t
 		d->parent = setting_string(r, s, d->what, "of", VALUE_NAME);
 	read_match(r, group, t, d);
 	read_identity(r, group, t, d);
+	read_file(r, group, t, d);
 	rules_read(r, group, d->what, t);
 	check_shared(r, group, t, d);
 	check_role(r, group, t, d);

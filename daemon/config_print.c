@@ -205,6 +205,16 @@ static void print_table(FILE *out, const struct table *t)
 		if (t->shared)
 			print_bool(out, "\t\tshared", true);
 	}
+	if (t->file.column) {
+		fputs("\t\tfile = { column = ", out);
+		print_string(out, t->file.column);
+		fputs(t->file.root ? "; root = " : "; command = ", out);
+		if (t->file.root)
+			print_string(out, t->file.root);
+		else
+			print_strings(out, t->file.command, t->file.n_command);
+		fputs("; };\n", out);
+	}
 	if (t->identity) {
 		fputs("\t\tidentity = ", out);
 		print_strings(out, t->identity, t->n_identity);

@@ -20,7 +20,8 @@ struct need {
 static struct need need_of(const struct model *model, const struct catalog *catalog,
 			   const struct table *t)
 {
-	struct need need = {.locks = t == model->contact || t == model->request || t->shared};
+	struct need need = {.locks = t == model->contact || t == model->request || t->shared ||
+				     t->file.column};
 	bool inner = false;
 
 	for (size_t i = 0; i < model->n_tables; i++)

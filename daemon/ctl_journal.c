@@ -111,7 +111,8 @@ static const char record_sql[] =
 	"       j.counters - 'rows' - 'horizon' AS counters,\n"
 	"       j.archive_path, j.archive_bytes, j.archive_deleted_at, j.archive_deleted_by,\n"
 	"       j.archive_removed_at, j.archive_remark,\n"
-	"       j.error, j.host, j.system_identifier, j.subject, j.replay\n"
+	"       j.error, (SELECT l.files FROM retention.files_left AS l WHERE l.job = j.id) AS files_left,\n"
+	"       j.host, j.system_identifier, j.subject, j.replay\n"
 	"  FROM retention.archive_journal AS j WHERE j.id = $1::int";
 
 static const char tables_sql[] =
@@ -188,6 +189,7 @@ static bool show_text(struct ctl *ctl, const char *id, const char *left, struct 
 static const char json_sql[] =
 	"SELECT jsonb_pretty(to_jsonb(j) || jsonb_build_object(\n"
 	"  'candidates_left', CASE WHEN j.frozen_at IS NOT NULL THEN %s END,\n"
+	"  'files_left', (SELECT l.files FROM retention.files_left AS l WHERE l.job = j.id),\n"
 	"  'tables', (SELECT coalesce(jsonb_agg(to_jsonb(f) ORDER BY f.\"table\"), '[]')\n"
 	"     FROM (SELECT table_name AS \"table\", sum(rows)::bigint AS rows,\n"
 	"                  sum(bytes)::bigint AS archived_bytes\n"

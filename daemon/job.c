@@ -483,6 +483,7 @@ static bool attempt(struct job *j, enum job_exit *ret_exit, struct error *err)
 		return true;
 	if (!prepare(j, err) || !work(j, err) || !job_finish(j, &note, &failures, err))
 		return false;
+	job_remove_files(j, &note);
 	report_note(j->opts->report, note);
 	*ret_exit = failures ? JOB_FAILED : JOB_DONE;
 	return true;

@@ -8,6 +8,7 @@
 #include "crypt.h"
 #include "ledger_check.h"
 #include "mem.h"
+#include "outbox.h"
 
 #include <inttypes.h>
 
@@ -82,7 +83,7 @@ static bool check_and_configure(const struct job_opts *opts, struct db *db, stru
 
 	if (!check_config(db, opts->config, c, err))
 		return false;
-	if (!check_recipients(opts->config, c, err))
+	if (!check_recipients(opts->config, c, err) || !outbox_check(opts->config, c))
 		return false;
 	type = contact_key_type(db, opts->config, ctx, err);
 	return type && journal_configure(db, opts->config, type, err) &&

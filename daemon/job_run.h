@@ -35,4 +35,10 @@ void job_name_files(struct job *j);
 /* Joins, sums, seals the archive, and ends the journal's row; *ret_note says how it went. */
 bool job_finish(struct job *j, char **ret_note, bool *ret_failures, struct error *err);
 
+/*
+ * Behind a job that has ended: the files outside the database that its rows named; *note says what became of
+ * them.  What cannot be removed now is left to retention-job --tidy.
+ */
+void job_remove_files(struct job *j, char **note);
+
 #endif

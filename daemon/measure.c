@@ -43,6 +43,8 @@ static const char journal_sql[] =
 	"UNION ALL SELECT 'retentiond_archive_bytes', NULL, NULL,\n"
 	"       coalesce(sum(j.archive_bytes), 0)::float8\n"
 	"  FROM retention.archive_journal AS j WHERE j.archive_removed_at IS NULL\n"
+	"UNION ALL SELECT 'retentiond_files_left', NULL, NULL, count(*)::float8\n"
+	"  FROM retention.file_outbox\n"
 	"UNION ALL SELECT 'retentiond_holds', NULL, NULL, count(*)::float8\n"
 	"  FROM retention.hold AS h WHERE h.released_at IS NULL\n"
 	"   AND (h.expires_at IS NULL OR h.expires_at > now())\n"

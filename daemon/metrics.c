@@ -32,6 +32,7 @@ static const struct {
 	{"retentiond_wait_seconds_total", "counter",
 	 "How long jobs have waited: for standbys, or for anything else."},
 	{"retentiond_archive_bytes", "gauge", "Archives that are kept."},
+	{"retentiond_files_left", "gauge", "Files of erased rows that are still to be removed."},
 	{"retentiond_holds", "gauge", "Legal holds in force."},
 	{"retentiond_ledger_rows", "gauge", "Lines of the ledger."},
 	{"retentiond_ledger_forgotten", "gauge",

@@ -65,6 +65,15 @@ struct column_rule {
 	size_t n_keys;
 };
 
+/* Where a table's files lie: a path below root, or what a command is given. */
+struct outside {
+	struct place place;
+	const char *column; /* NULL: the table has none */
+	const char *root; /* NULL: by the command */
+	const char *const *command; /* n_command words; the value is the last one more */
+	size_t n_command;
+};
+
 struct table {
 	struct place place;
 	const char *name; /* the model's: "request" */
@@ -83,6 +92,7 @@ struct table {
 	size_t n_identity;
 	bool shared; /* rows that others use, too, stay */
 	bool match; /* by holds a copy of the parent's value, which is no link: it can be under a rule */
+	struct outside file;
 	bool archive;
 	bool allow_unindexed;
 	enum on_delete on_delete;

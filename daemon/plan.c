@@ -353,7 +353,7 @@ const struct probe *plan_probes(void *ctx, const struct plan *plan, const struct
 {
 	const struct model *m = plan->model;
 	struct probe *probes = t_array(
-		ctx, struct probe, 2 * m->n_tables + 2 * plan->n_collects + 2 * plan->n_steps + 8);
+		ctx, struct probe, 2 * m->n_tables + 2 * plan->n_collects + 3 * plan->n_steps + 8);
 	const struct place *at = &plan->subject->place;
 	size_t n = 0;
 
@@ -380,6 +380,10 @@ const struct probe *plan_probes(void *ctx, const struct plan *plan, const struct
 		add_probe(ctx, probes, &n, &one->table->place,
 			  t_printf(ctx, "table \"%s\": its lock", one->table->name), one->lock_sql);
 	}
+	for (size_t i = 0; i < plan->n_steps; i++)
+		add_probe(ctx, probes, &n, &plan->steps[i].table->place,
+			  t_printf(ctx, "table \"%s\": its files", plan->steps[i].table->name),
+			  plan->steps[i].outbox_sql);
 	for (size_t i = 0; i < plan->n_steps; i++)
 		add_probe(ctx, probes, &n, &plan->steps[i].table->place,
 			  t_printf(ctx, "table \"%s\": %s", plan->steps[i].table->name,

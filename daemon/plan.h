@@ -55,6 +55,8 @@ struct step {
 	/* $1 the array (of parent, where it is linked); an UPDATE by rules returns rows, dirty; archived: only to try it */
 	const char *sql;
 	const char *copy_sql; /* archived: a COPY, with PLAN_KEYS for the array */
+	/* $1 as sql, $2 the job: what names files outside the database goes into the outbox; NULL: none */
+	const char *outbox_sql;
 	const char *left_sql; /* $1: counts rows that should have gone, or been cleaned */
 	const char *file; /* archived: "contact.csv" */
 	const char *header; /* archived: the file's first line, with its newline */

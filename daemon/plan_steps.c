@@ -56,7 +56,7 @@ bool plan_is_collected(const struct builder *b, const struct table *t)
 	const bool changes = b->opts->action != ACTION_EXPORT && plan_has_step(b, t);
 
 	return fate_is_inner(b->model, t, b->opts->action, b->opts->archive) ||
-	       (changes && t->shared) ||
+	       (changes && t->shared) || (changes && t->file.column) ||
 	       (changes && t->key && plan_is_user(b->model, b->catalog, t)) ||
 	       (changes && uses_number(t) &&
 		fate_of(t, b->opts->action, b->opts->archive) == FATE_UPDATE);
@@ -222,6 +222,34 @@ static void archive_columns(const struct builder *b, struct step *s)
 	s->header = header_line(b, s->columns, s->n_columns);
 }
 
+/* Does the step take the value that names the file, with the row or by a rule? */
+static bool loses_file(const struct table *t, enum fate fate)
+{
+	bool written = fate == FATE_DELETE;
+
+	for (size_t i = 0; fate == FATE_UPDATE && i < t->n_rules; i++)
+		written = written || (t->rules[i].kind != RULE_KEEP && t->file.column &&
+				      strcmp(t->rules[i].column, t->file.column) == 0);
+	return t->file.column && written;
+}
+
+/* The rows are locked: what is queued is what goes. */
+static char *outbox_statement(const struct builder *b, const struct table *t, bool own, bool dirty)
+{
+	const char *location = plan_column(b->ctx, "t", t->file.column);
+
+	return t_printf(
+		b->ctx,
+		"INSERT INTO retention.file_outbox (job, host, table_name, location)\n"
+		"SELECT DISTINCT j.id, j.host, %s, x.location FROM retention.archive_journal AS j,\n"
+		"  (SELECT %s::text AS location FROM %s AS t WHERE %s AND %s::text <> ''\n"
+		"      AND (%s) FOR UPDATE) AS x\n"
+		" WHERE j.id = $2::int",
+		sql_literal(b->ctx, t->name), location, sql_table(b->ctx, t->schema, t->table),
+		plan_selection(b, t, "$1", own), location,
+		dirty ? plan_dirty_row(b->ctx, b->catalog, t, "t", false) : "true");
+}
+
 void plan_step(const struct builder *b, const struct table *t, struct step *s)
 {
 	const bool own = plan_is_own(b, t);
@@ -237,6 +265,8 @@ void plan_step(const struct builder *b, const struct table *t, struct step *s)
 		    s->fate == FATE_DELETE;
 	if (s->linked)
 		s->parent = plan_source(b, t, false);
+	if (loses_file(t, s->fate))
+		s->outbox_sql = outbox_statement(b, t, own, s->fate == FATE_UPDATE);
 	s->numbered = s->fate == FATE_UPDATE && uses_number(t);
 	s->verify = s->fate == FATE_DELETE   ? plan_relation(b, t)->delete_triggers
 		    : s->fate == FATE_UPDATE ? plan_relation(b, t)->update_triggers

@@ -20,6 +20,7 @@
 #include "failpoint.h"
 #include "job_run.h"
 #include "mem.h"
+#include "outbox.h"
 
 #define SLOT 0
 
@@ -171,6 +172,30 @@ static bool pass(struct tidy *t, void *ctx, struct error *err)
 	return archive_remove_folders(config->directory, err);
 }
 
+/* What earlier jobs have left outside the database. */
+static bool work_outbox(struct tidy *t, void *ctx, struct error *err)
+{
+	const struct outbox_opts opts = {
+		.config = t->opts->config, .host = t->opts->host, .stop = t->opts->stop};
+	struct outbox_result files = {0};
+
+	if (!outbox_work(t->db, &opts, ctx, &files, err))
+		return false;
+	if (files.failed > 0) {
+		report_complaint(
+			t->opts->report,
+			t_printf(ctx,
+				 "%lld files of erased rows cannot be removed: %s; they are tried "
+				 "again: retention.file_outbox",
+				 (long long)files.failed, files.why));
+		t->worst = JOB_REFUSED;
+	}
+	if (files.removed > 0)
+		report_note(t->opts->report, t_printf(ctx, "%lld files of erased rows were removed",
+						      (long long)files.removed));
+	return true;
+}
+
 static void tell(const struct tidy *t, void *ctx)
 {
 	if (t->removed > 0)
@@ -190,7 +215,7 @@ enum job_exit tidy_run(const struct job_opts *opts)
 	if (ok) {
 		t.db = db;
 		stop_watch(opts->stop, SLOT, db_conn(db));
-		ok = pass(&t, ctx, &err);
+		ok = pass(&t, ctx, &err) && work_outbox(&t, ctx, &err);
 		stop_watch(opts->stop, SLOT, NULL);
 		tell(&t, ctx);
 	}

@@ -77,6 +77,13 @@ CASES = {
         INSERT INTO mail_log SELECT n, n || '@x' FROM generate_series(1, 4) n""",
         "SELECT id, to_address FROM mail_log ORDER BY 1", [(3, "3@x"), (4, "4@x")],
         [(1, "gone-1"), (2, "gone-2"), (3, "3@x"), (4, "4@x")]),
+    "Files outside the database": ("""
+        CREATE TABLE document (id bigint PRIMARY KEY, contact_id bigint REFERENCES contact, path text);
+        CREATE TABLE scan (id bigint PRIMARY KEY, contact_id bigint REFERENCES contact, object text);
+        INSERT INTO document SELECT n, n, 'd' || n FROM generate_series(1, 3) n;
+        INSERT INTO scan SELECT n, n, 's' || n FROM generate_series(1, 3) n""",
+        "SELECT d.path, s.object, (SELECT count(*) FROM retention.file_outbox) FROM document d, scan s",
+        [("d3", "s3", 0)], [("d3", "s3", 0)]),
     "Texts that name the person": ("", "SELECT id, body FROM message ORDER BY 1", [(300, "Name3 of Name3 called")],
         [(100, "*** of Name3 called"), (200, "*** of Name3 called"), (300, "Name3 of Name3 called")]),
     "Kinds of contacts in one table": ("""
@@ -106,9 +113,14 @@ def test_all_are_run():
 
 @pytest.mark.parametrize("action", ["delete_contacts", "anonymize_contacts"])
 @pytest.mark.parametrize("title", EXAMPLES)
-def test_example(make, title, action):  # noqa: F811
+def test_example(make, title, action, tmp_path):  # noqa: F811
     schema, query, deleted, anonymized = CASES[title]
     text = text_of(EXAMPLES[title])
+    for path in ("/srv/crm/files", "/usr/local/bin/remove-object"):
+        text = text.replace(path, str(tmp_path / Path(path).name))
+    (tmp_path / "files").mkdir()
+    (tmp_path / "remove-object").write_text(f"#!/bin/sh\necho $* >> {tmp_path}/calls\n")
+    (tmp_path / "remove-object").chmod(0o755)
     d = make(SCHEMA + schema, text, policy(action), limits={"workers": 1, "max_share": 1.0})
     d.once()
     assert failures(d) == []
