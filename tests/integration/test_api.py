@@ -256,10 +256,12 @@ def test_at_once(pg, db, first, second):
 READERS = {"auditor", "operator", "approver", "daemon", "both"}
 TABLES = {"archive_journal": READERS, "journal_event": READERS, "archive_file": READERS, "ledger": READERS,
           "hold": READERS, "policy_state": READERS, "setting": READERS, "schema_version": READERS, "archives": READERS,
-          "replay": READERS, "candidate": READERS - {"auditor"}, "selection": READERS - {"auditor"}}
+          "replay": READERS, "candidate": READERS - {"auditor"}, "selection": READERS - {"auditor"},
+          "file_outbox": {"approver", "daemon", "both"}, "files_left": READERS}
 WRITES = {"archive_journal": {"INSERT"}, "journal_event": {"INSERT"}, "archive_file": {"INSERT", "UPDATE"},
           "ledger": {"INSERT"}, "policy_state": {"INSERT", "UPDATE"}, "setting": {"INSERT", "UPDATE"},
-          "replay": {"INSERT", "DELETE"}, "candidate": {"INSERT", "DELETE"}, "selection": {"DELETE"}}
+          "replay": {"INSERT", "DELETE"}, "candidate": {"INSERT", "DELETE"}, "selection": {"DELETE"},
+          "file_outbox": {"INSERT", "DELETE"}}
 
 
 def test_table_rights(pg, template):
