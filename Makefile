@@ -108,7 +108,7 @@ deps:
 check:
 	@sh tests/setup.sh check
 	@$(MAKE) --no-print-directory VARIANT=$(TESTVARIANT) WERROR=-Werror all unit
-	RETENTION_BUILD=build/$(TESTVARIANT) $(PYTHON) -m pytest -q -n 2 --dist loadfile \
+	RETENTION_BUILD=build/$(TESTVARIANT) $(PYTHON) -m pytest -q -n 3 --dist loadfile \
 		-p no:cacheprovider tests/integration $(PYTEST)
 
 demo:

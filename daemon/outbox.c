@@ -255,6 +255,13 @@ struct round {
 	struct outbox_result *result;
 };
 
+static bool same_place(const struct outside *a, const struct outside *b)
+{
+	if (a->root || b->root)
+		return a->root && b->root && strcmp(a->root, b->root) == 0;
+	return a->command && b->command && strcmp(a->command[0], b->command[0]) == 0;
+}
+
 /* The model's tables whose files lie in the same place: does a row of theirs name it? */
 static char *used_condition(const struct round *r)
 {
@@ -270,10 +277,7 @@ static char *used_condition(const struct round *r)
 		for (size_t j = 0; j < m->n_tables; j++) {
 			const struct outside *other = &m->tables[j].file;
 
-			if (other->column &&
-			    (t->file.root ? other->root && strcmp(other->root, t->file.root) == 0
-					  : other->command && strcmp(other->command[0],
-								     t->file.command[0]) == 0))
+			if (other->column && same_place(&t->file, other))
 				t_append(&names, "%s%s", *names ? ", " : "",
 					 sql_literal(r->ctx, m->tables[j].name));
 		}

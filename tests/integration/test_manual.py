@@ -5,8 +5,11 @@ from pathlib import Path
 
 import pytest
 
+from harness import BUILD
 from test_model import again, failures, make, policy  # noqa: F401 (a fixture)
 
+# The same code as test_language.py, which sanitizers watch.
+pytestmark = pytest.mark.skipif("sanitize" in str(BUILD), reason="watched in test_language.py")
 PAGE = (Path(__file__).parents[2] / "conf" / "retentiond.conf.5").read_text()
 SECTION = PAGE.split("\n.Sh CONSTRUCTS\n")[1].split("\n.Sh ")[0]
 LITERAL = re.compile(r"\.Bd -literal -offset indent\n(.*?)\n\.Ed", re.S)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import schemas
-from harness import table_digests
+from harness import BUILD, table_digests
 from modelfile import column_rules
 
 CONTACTS = 40
@@ -286,6 +286,7 @@ DRAFTS = {
 }
 
 
+@pytest.mark.skipif("sanitize" in str(BUILD), reason="watched in test_draft.py and above")
 @pytest.mark.parametrize("name", DRAFTS)
 @pytest.mark.parametrize("action", ACTIONS)
 def test_a_draft_with_its_marks_answered(pg, make, name, action):
