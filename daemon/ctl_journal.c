@@ -60,7 +60,8 @@ int ctl_journal(struct ctl *ctl, int argc, char **argv)
 {
 	static const struct ctl_listing listing = {
 		.sql = "SELECT j.id, j.action,\n"
-		       "       coalesce(j.policy, j.from_date || '..' || j.to_date) AS of, j.status,\n"
+		       "       coalesce(j.policy, j.from_date || '..' || j.to_date, 'contact ' || j.subject,\n"
+		       "                CASE WHEN j.replay THEN 'replay' END) AS of, j.status,\n"
 		       "       to_char(coalesce(j.finished_at, j.started_at, j.requested_at),\n"
 		       "               'YYYY-MM-DD HH24:MI') AS date,\n"
 		       "       j.candidates AS listed, (j.counters->>'failed')::bigint AS failed,\n"
