@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import schemas
-from harness import BUILD, table_digests
+from harness import BUILD, table_digests, wait_until
 from modelfile import column_rules
 
 CONTACTS = 40
@@ -261,6 +261,27 @@ def test_chatwoots_hard_cases(make):
     assert d.pg.value(d.db, count + "reporting_events WHERE conversation_id IS NULL") == CONTACTS // 2
     assert d.pg.value(d.db, count + "taggings WHERE tag_id = 2") == CONTACTS // 2 and d.pg.value(d.db, count + "tags") == 2
     assert d.pg.value(d.db, count + "notifications WHERE primary_actor_type = 'Message'") > 0, "as sample of what is not mapped"
+
+
+@pytest.mark.skipif("sanitize" in str(BUILD), reason="killed under sanitizers in test_crash.py")
+@pytest.mark.parametrize("action", ["delete_contacts", "anonymize_contacts"])
+@pytest.mark.parametrize("nth", [9, 37])
+def test_killed_on_the_way(make, schema, action, nth):
+    """Two workers, small batches, shared rows: killed anywhere and begun again, all is as if nothing had been."""
+    d = make(schema)
+    before, texts = schemas.dumped(d.pg, d.db), schemas.redacted(d.pg, d.db, schema)
+    d.configure(policies=[{"name": "p", "action": action, "depth": schemas.DEPTH, "schedule": "monthly"}],
+                limits={"workers": 2, "batch_rows": 10})
+    for n in (nth, nth // 2, nth + 5):
+        d.once(check=False, failpoint=f"any:{n}")
+        wait_until(lambda: not d.pg.value(d.db, "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
+                                                "AND application_name LIKE 'retention-j%%'"), what="its sessions end")
+    d.once()
+    job = d.jobs()[0]
+    assert (job["status"], job["counters"]["treated"], job["counters"]["failed"]) == ("done", CONTACTS // 2, 0)
+    after = schemas.dumped(d.pg, d.db)
+    wanted = schemas.left_over(before, action, schemas.treated(d.pg, d.db, job["id"]), texts)
+    assert after == wanted, schemas.difference(after, wanted)
 
 
 # --- What `model draft` makes of them ---------------------------------------------------------
