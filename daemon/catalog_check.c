@@ -173,6 +173,12 @@ static void check_link_column(const struct catalog *catalog, const struct model 
 			"table \"%s\": the link by \"%s\" (%s) to \"%s\" (%s) goes over a type or a "
 			"collation to which different values are equal: rows would be missed",
 			t->name, by->name, by->type, parent->name, parent->type);
+	else if (t->match && by->category != parent->category)
+		complain(
+			c, &t->place,
+			"table \"%s\": match compares \"%s\" (%s) with \"%s\" (%s): a copy is of the "
+			"same kind as what was copied",
+			t->name, by->name, by->type, parent->name, parent->type);
 	else if (t == model->request && strcmp(by->base, parent->base) != 0 &&
 		 by->category != parent->category)
 		complain(

@@ -133,6 +133,55 @@ def test_two_workers_take_the_two_last_users(make):  # noqa: F811
     assert keys(d.pg, d.db, "SELECT id FROM blob") == set()
 
 
+@pytest.mark.parametrize("batch_rows", [1, 5000])
+@pytest.mark.parametrize("action", ["delete_contacts", "anonymize_contacts"])
+def test_users_of_two_tables(make, action, batch_rows):  # noqa: F811
+    """One of them partitioned and without a key, uuids, and a shared row that points at another."""
+    blob = "00000000-0000-0000-0000-00000000000"
+    d = make(SCHEMA + """;
+        CREATE TABLE blob (id uuid PRIMARY KEY, data text, parent uuid REFERENCES blob);
+        CREATE TABLE a (id bigint PRIMARY KEY, contact_id bigint REFERENCES contact, blob_id uuid REFERENCES blob);
+        CREATE TABLE b (id bigint, request_id bigint REFERENCES request, blob_id uuid REFERENCES blob,
+            PRIMARY KEY (id, request_id)) PARTITION BY HASH (request_id);
+        CREATE TABLE b0 PARTITION OF b FOR VALUES WITH (modulus 2, remainder 0);
+        CREATE TABLE b1 PARTITION OF b FOR VALUES WITH (modulus 2, remainder 1);
+        CREATE INDEX ON blob (parent); CREATE INDEX ON a (contact_id); CREATE INDEX ON a (blob_id);
+        CREATE INDEX ON b (request_id); CREATE INDEX ON b (blob_id)""" + contacts([1, 2, 4], [3]) + f""";
+        INSERT INTO blob SELECT ('{blob}' || n)::uuid, 'b' FROM generate_series(1, 8) n;
+        UPDATE blob SET parent = '{blob}8' WHERE id = '{blob}7';
+        INSERT INTO a SELECT i, c, ('{blob}' || n)::uuid
+          FROM (VALUES (1, 1, 1), (2, 2, 2), (3, 3, 3), (4, 1, 4), (5, 4, 7), (6, 4, 8)) x(i, c, n);
+        INSERT INTO b SELECT i, r, ('{blob}' || n)::uuid
+          FROM (VALUES (1, 20, 1), (2, 30, 2), (3, 10, 3), (4, 10, 4), (5, 10, 5), (6, 10, NULL)) x(i, r, n)""",
+             model(**RULES, a={"table": "a", "key": "id", "of": "contact", "by": "contact_id", "anonymize": "delete"},
+                   b={"table": "b", "of": "request", "by": "request_id", "anonymize": "delete"},
+                   **{f"blob_{x}": {"table": "blob", "key": "id", "of": x, "by": "id", "from": "blob_id", "shared": True,
+                                    "anonymize": "delete"} for x in "ab"}),
+             policy(action), limits={**LIMITS, "batch_rows": batch_rows})
+    d.once()
+    assert failures(d) == []
+    # 2 and 3 have a user who stays, 6 was nobody's.
+    assert {str(k)[-1] for k in keys(d.pg, d.db, "SELECT id FROM blob")} == {"2", "3", "6"}
+    assert again(d, action)["counters"]["treated"] == 0
+
+
+def test_shared_below_shared(make):  # noqa: F811
+    d = make(SCHEMA + """;
+        CREATE TABLE city (id bigint PRIMARY KEY, n text);
+        CREATE TABLE address (id bigint PRIMARY KEY, city_id bigint REFERENCES city, s text);
+        ALTER TABLE contact ADD address_id bigint REFERENCES address;
+        CREATE INDEX ON contact (address_id); CREATE INDEX ON address (city_id)""" + contacts([1, 2, 4], [3]) + """;
+        INSERT INTO city VALUES (1, 'x'), (2, 'y'), (3, 'z');
+        INSERT INTO address VALUES (1, 1, 'a'), (2, 1, 'b'), (3, 2, 'c'), (4, 3, 'd');
+        UPDATE contact SET address_id = id""",
+             model(address={"table": "address", "key": "id", "of": "contact", "by": "id", "from": "address_id", "shared": True},
+                   city={"table": "city", "key": "id", "of": "address", "by": "id", "from": "city_id", "shared": True}),
+             policy(), limits=LIMITS)
+    d.once()
+    assert failures(d) == []
+    assert keys(d.pg, d.db, "SELECT id FROM address") == {3} and keys(d.pg, d.db, "SELECT id FROM city") == {2}
+
+
 # --- Joins ----------------------------------------------------------------------------------------
 
 TAGS = """;
@@ -319,6 +368,8 @@ REFUSED = [
     ({"mail": {"table": "blob", "of": "contact", "match": {"column": "data", "of": "name"}}}, "key is missing: match needs it"),
     ({"mail": {"table": "contact", "key": "id", "of": "contact", "match": {"column": "brand", "of": "name"}, "anonymize": "delete"}},
      'is the table of "contact", whose rows have dates and holds of their own'),
+    ({"mail": {"table": "logo", "key": "id", "of": "contact", "match": {"column": "blob_id", "of": "name"}, "anonymize": "delete"}},
+     'match compares "blob_id" (bigint) with "name" (text): a copy is of the same kind'),
     ({"contact": {**RULES["contact"], "match": {"column": "name", "of": "name"}}}, "match cannot be given"),
     ({"request": {**RULES["request"], "shared": True}}, "it belongs to one contact: neither shared nor match"),
     ({"variant": {**BLOB_MODEL["variant"], "anonymize": None, "json_keep": {"blob_id": ["a"]}}}, 'column "blob_id" is its by '),
