@@ -12,11 +12,10 @@ CREATE FUNCTION pg_temp.rtok(conversation bigint, what text) RETURNS text LANGUA
 $$ SELECT 'canary-c' || conversation / 10 || '-r' || conversation || '-' || what $$;
 
 INSERT INTO accounts VALUES (1, 'Shop', now(), now());
-INSERT INTO users (id, name, email, created_at, updated_at) VALUES
-	(1, 'canary-c0-agent', 'canary-c0-agentmail@shop.example', now(), now()), (2, 'canary-c0-agent', NULL, now(), now());
+INSERT INTO users (id, uid, name, email, created_at, updated_at) VALUES
+	(1, 'one', 'canary-c0-agent', 'canary-c0-agentmail@shop.example', now(), now()), (2, 'two', 'canary-c0-agent', NULL, now(), now());
 INSERT INTO inboxes VALUES (1, 1, 1, 'Website', now(), now(), 'Channel::WebWidget'), (2, 2, 1, 'Mail', now(), now(), 'Channel::Email');
 INSERT INTO tags (id, name) VALUES (1, 'vip'), (2, 'refund');
-INSERT INTO campaigns VALUES (1, 1, 'Spring', 'Hello', 1, 1, now(), now());
 
 -- Of ten contacts the third has no e-mail, the fifth an empty phone number, the seventh no documents.
 INSERT INTO contacts (id, name, email, phone_number, account_id, created_at, updated_at, additional_attributes, identifier,
@@ -34,11 +33,12 @@ INSERT INTO contact_inboxes (contact_id, inbox_id, source_id, created_at, update
 SELECT c, i, pg_temp.tok(c, 'source') || i, now(), now(), CASE WHEN i = 1 THEN pg_temp.tok(c, 'pubsub') END
 FROM generate_series(1, :contacts) c, generate_series(1, 2) i WHERE i = 1 OR c % 3 = 0;
 
--- 10 c: odd contacts an old one that is resolved, even ones a recent one; but 2 of ten an old one that is open, 6 none.
+-- 10 c: odd contacts an old one that is resolved, even ones a recent one; but 2 of ten an old one that is open, pending
+-- or snoozed, 6 none.
 -- 10 c + 1: each fourth has an old one besides, which is resolved.
 INSERT INTO conversations (id, account_id, inbox_id, status, assignee_id, created_at, updated_at, contact_id, display_id,
 	additional_attributes, contact_inbox_id, identifier, last_activity_at, custom_attributes, cached_label_list)
-SELECT r, 1, 1, CASE WHEN r / 10 % 10 = 2 THEN 0 ELSE 1 END, 1, x.at, x.at, r / 10, r,
+SELECT r, 1, 1, CASE WHEN r / 10 % 10 = 2 THEN (ARRAY[0, 2, 3])[1 + r / 100 % 3] ELSE 1 END, 1, x.at, x.at, r / 10, r,
 	jsonb_build_object('mail_subject', pg_temp.rtok(r, 'subject'), 'browser', '{}'::jsonb),
 	(SELECT min(i.id) FROM contact_inboxes i WHERE i.contact_id = r / 10), pg_temp.rtok(r, 'identifier'), x.at,
 	jsonb_build_object('order', pg_temp.rtok(r, 'order')), CASE WHEN r / 10 % 2 = 0 THEN 'vip' END
@@ -46,10 +46,11 @@ FROM (SELECT 10 * c AS r, c % 2 = 1 OR c % 10 = 2 AS old FROM generate_series(1,
       UNION ALL SELECT 10 * c + 1, true FROM generate_series(4, :contacts, 4) c WHERE c % 10 NOT IN (2, 6)) v
 CROSS JOIN LATERAL (SELECT now() - CASE WHEN v.old THEN interval '3 years' ELSE interval '1 month' END AS at) x;
 
--- By the contact, by an agent who calls the contact by name, by nobody.
+-- By the contact, by an agent who calls the contact by name, by nobody but with the contact's address in it.
 INSERT INTO messages (content, account_id, inbox_id, conversation_id, message_type, created_at, updated_at, source_id,
 	content_attributes, sender_type, sender_id, external_source_ids, additional_attributes, processed_message_content, sentiment)
-SELECT pg_temp.rtok(v.id, 'message') || CASE n WHEN 1 THEN ' hello' WHEN 2 THEN ', dear ' || pg_temp.tok(v.contact_id, 'name') ELSE '' END,
+SELECT pg_temp.rtok(v.id, 'message') || CASE n WHEN 1 THEN ' hello' WHEN 2 THEN ', dear ' || pg_temp.tok(v.contact_id, 'name')
+	ELSE ' copy to ' || pg_temp.tok(v.contact_id, 'email') || '@example.org' END,
 	1, 1, v.id, n - 1, v.created_at, v.created_at, pg_temp.rtok(v.id, 'source') || n,
 	json_build_object('email', json_build_object('from', pg_temp.rtok(v.id, 'from'))), CASE n WHEN 1 THEN 'Contact' WHEN 2 THEN 'User' END,
 	CASE n WHEN 1 THEN v.contact_id WHEN 2 THEN 1 END, '{}', jsonb_build_object('ip', pg_temp.rtok(v.id, 'ip')),
@@ -89,14 +90,20 @@ SELECT DISTINCT ON (s.blob, s.conversation, s.n) 'copy' || s.n, 'Attachment', a.
 FROM (VALUES (2000000, 10, 1), (2000000, 20, 1), (2000001, 30, 1), (2000001, 50, 1), (2000002, 70, 1), (2000002, 70, 2)) AS s(blob, conversation, n)
 JOIN messages m ON m.conversation_id = s.conversation JOIN attachments a ON a.message_id = m.id
 ORDER BY s.blob, s.conversation, s.n, a.id;
+-- The first page of a PDF is a picture that hangs off the file's blob, not off the message's attachment.
+INSERT INTO active_storage_blobs (id, key, filename, content_type, byte_size, created_at, service_name)
+SELECT 5000000 + b.id, 'page' || b.id, 'page_' || b.filename, 'image/png', 1, now(), 'local'
+FROM active_storage_blobs b WHERE b.id % 5 < 2 AND b.id NOT BETWEEN 1000000 AND 1999999;
+INSERT INTO active_storage_attachments (name, record_type, record_id, blob_id, created_at)
+SELECT 'preview_image', 'ActiveStorage::Blob', b.id - 5000000, b.id, now() FROM active_storage_blobs b WHERE b.id >= 5000000;
 -- A thumbnail is a variant of a blob, and has a blob of its own.
 INSERT INTO active_storage_variant_records (id, blob_id, variation_digest)
 SELECT b.id, b.id, 'thumb' FROM active_storage_blobs b WHERE b.id % 2 = 1;
 INSERT INTO active_storage_blobs (id, key, filename, byte_size, created_at, service_name)
-SELECT 3000000 + b.id, 'thumb' || b.id, 'thumb_' || b.filename, 1, now(), 'local'
+SELECT 10000000 + b.id, 'thumb' || b.id, 'thumb_' || b.filename, 1, now(), 'local'
 FROM active_storage_variant_records v JOIN active_storage_blobs b ON b.id = v.blob_id;
 INSERT INTO active_storage_attachments (name, record_type, record_id, blob_id, created_at)
-SELECT 'image', 'ActiveStorage::VariantRecord', v.id, 3000000 + v.id, now() FROM active_storage_variant_records v;
+SELECT 'image', 'ActiveStorage::VariantRecord', v.id, 10000000 + v.id, now() FROM active_storage_variant_records v;
 
 INSERT INTO notes (content, account_id, contact_id, user_id, created_at, updated_at)
 SELECT pg_temp.tok(c, 'note'), 1, c, 1, now(), now() FROM generate_series(1, :contacts, 2) c, generate_series(1, 2);
@@ -122,8 +129,10 @@ UNION ALL SELECT 2, 'Contact', c, 'labels', now() FROM generate_series(1, :conta
 INSERT INTO audits (auditable_type, auditable_id, user_type, user_id, action, audited_changes, created_at)
 SELECT 'Conversation', v.id, 'User', 1, 'update', jsonb_build_object('subject', ARRAY[NULL, pg_temp.rtok(v.id, 'audit')]), now() FROM conversations v
 UNION ALL SELECT 'Inbox', v.id, 'User', 1, 'update', '{"name": ["canary-c0-inbox", "Website"]}', now() FROM conversations v;
-INSERT INTO campaign_messages (campaign_id, contact_id, message_id, error_description, created_at, updated_at)
-SELECT 1, c, 'wamid' || c, pg_temp.tok(c, 'campaign'), now(), now() FROM generate_series(1, :contacts) c;
+-- What the assistant made of a conversation, and of a document.
+INSERT INTO captain_assistant_responses (question, answer, assistant_id, documentable_type, documentable_id, account_id, created_at, updated_at, status)
+SELECT pg_temp.rtok(v.id, 'question'), pg_temp.rtok(v.id, 'answer'), 1, 'Conversation', v.id, 1, now(), now(), v.contact_id % 4 / 2 FROM conversations v
+UNION ALL SELECT 'canary-c0-question', 'canary-c0-answer', 1, 'Captain::Document', v.id, 1, now(), now(), 1 FROM conversations v;
 
 COMMIT;
 ANALYZE;

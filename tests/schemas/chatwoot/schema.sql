@@ -1,10 +1,12 @@
 \set ON_ERROR_STOP on
 SET client_min_messages = warning;
 
--- Chatwoot as of August 2025 (schema version 2025_08_16): the tables that the model touches or that point
--- at one of them, with their columns, types, defaults, keys and the indexes that a link uses.  Rails declares
--- few foreign keys; all of them are here.  Left out: the trigram indexes, which need an extension, and the
--- triggers that number conversations.
+-- Chatwoot as of August 2025 (release 4.5, up to migration 20250808123008): the tables that the model touches
+-- or that point at one of them, with their columns, types, defaults, keys, unique indexes and the indexes that
+-- a link uses, and the triggers that number conversations.  Rails declares hardly any foreign key: none onto
+-- contacts, conversations or messages; those of Active Storage are here.  Left out: what needs an extension
+-- (trigram indexes, the embedding of captain_assistant_responses), and of accounts, users and inboxes, which
+-- are the company's own, most of the settings.
 
 CREATE TABLE accounts (
 	id serial PRIMARY KEY,
@@ -29,6 +31,7 @@ CREATE TABLE users (
 	updated_at timestamp NOT NULL,
 	type varchar
 );
+CREATE UNIQUE INDEX index_users_on_uid_and_provider ON users (uid, provider);
 
 CREATE TABLE inboxes (
 	id serial PRIMARY KEY,
@@ -78,6 +81,7 @@ CREATE TABLE contact_inboxes (
 CREATE INDEX index_contact_inboxes_on_contact_id ON contact_inboxes (contact_id);
 CREATE UNIQUE INDEX index_contact_inboxes_on_inbox_id_and_source_id ON contact_inboxes (inbox_id, source_id);
 CREATE UNIQUE INDEX index_contact_inboxes_on_pubsub_token ON contact_inboxes (pubsub_token);
+CREATE INDEX index_contact_inboxes_on_source_id ON contact_inboxes (source_id);
 
 CREATE TABLE conversations (
 	id serial PRIMARY KEY,
@@ -111,6 +115,22 @@ CREATE UNIQUE INDEX index_conversations_on_account_id_and_display_id ON conversa
 CREATE INDEX index_conversations_on_contact_id ON conversations (contact_id);
 CREATE INDEX index_conversations_on_contact_inbox_id ON conversations (contact_inbox_id);
 CREATE UNIQUE INDEX index_conversations_on_uuid ON conversations (uuid);
+
+-- Each account counts its conversations from 1, whatever an INSERT says.
+CREATE FUNCTION accounts_after_insert_row_tr() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+	EXECUTE format('CREATE SEQUENCE IF NOT EXISTS conv_dpid_seq_%s', NEW.id);
+	RETURN NULL;
+END $$;
+CREATE TRIGGER accounts_after_insert_row_tr AFTER INSERT ON accounts
+	FOR EACH ROW EXECUTE FUNCTION accounts_after_insert_row_tr();
+CREATE FUNCTION conversations_before_insert_row_tr() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+	NEW.display_id := nextval('conv_dpid_seq_' || NEW.account_id);
+	RETURN NEW;
+END $$;
+CREATE TRIGGER conversations_before_insert_row_tr BEFORE INSERT ON conversations
+	FOR EACH ROW EXECUTE FUNCTION conversations_before_insert_row_tr();
 
 CREATE TABLE messages (
 	id serial PRIMARY KEY,
@@ -201,6 +221,8 @@ CREATE TABLE conversation_participants (
 	updated_at timestamp(6) NOT NULL
 );
 CREATE INDEX index_conversation_participants_on_conversation_id ON conversation_participants (conversation_id);
+CREATE UNIQUE INDEX index_conversation_participants_on_user_id_and_conversation_id
+	ON conversation_participants (user_id, conversation_id);
 
 CREATE TABLE reporting_events (
 	id bigserial PRIMARY KEY,
@@ -228,6 +250,8 @@ CREATE TABLE applied_slas (
 	sla_status integer DEFAULT 0
 );
 CREATE INDEX index_applied_slas_on_conversation_id ON applied_slas (conversation_id);
+CREATE UNIQUE INDEX index_applied_slas_on_account_sla_policy_conversation
+	ON applied_slas (account_id, sla_policy_id, conversation_id);
 
 CREATE TABLE sla_events (
 	id bigserial PRIMARY KEY,
@@ -242,6 +266,7 @@ CREATE TABLE sla_events (
 	updated_at timestamp(6) NOT NULL
 );
 CREATE INDEX index_sla_events_on_conversation_id ON sla_events (conversation_id);
+CREATE INDEX index_sla_events_on_applied_sla_id ON sla_events (applied_sla_id);
 
 CREATE TABLE notifications (
 	id bigserial PRIMARY KEY,
@@ -281,6 +306,8 @@ CREATE TABLE taggings (
 );
 CREATE INDEX index_taggings_on_tag_id ON taggings (tag_id);
 CREATE INDEX index_taggings_on_taggable_id ON taggings (taggable_id);
+CREATE UNIQUE INDEX taggings_idx
+	ON taggings (tag_id, taggable_id, taggable_type, context, tagger_id, tagger_type);
 
 CREATE TABLE audits (
 	id bigserial PRIMARY KEY,
@@ -301,34 +328,19 @@ CREATE TABLE audits (
 );
 CREATE INDEX auditable_index ON audits (auditable_type, auditable_id, version);
 
-CREATE TABLE campaigns (
+CREATE TABLE captain_assistant_responses (
 	id bigserial PRIMARY KEY,
-	display_id integer NOT NULL,
-	title varchar NOT NULL,
-	message text NOT NULL,
+	question varchar NOT NULL,
+	answer text NOT NULL,
+	assistant_id bigint NOT NULL,
+	documentable_id bigint,
 	account_id bigint NOT NULL,
-	inbox_id bigint NOT NULL,
 	created_at timestamp(6) NOT NULL,
-	updated_at timestamp(6) NOT NULL
+	updated_at timestamp(6) NOT NULL,
+	status integer NOT NULL DEFAULT 1,
+	documentable_type varchar
 );
-
-CREATE TABLE campaign_messages (
-	id bigserial PRIMARY KEY,
-	campaign_id bigint NOT NULL REFERENCES campaigns,
-	contact_id bigint NOT NULL REFERENCES contacts,
-	message_id varchar,
-	status varchar NOT NULL DEFAULT 'pending',
-	error_code varchar,
-	error_description text,
-	sent_at timestamp(6),
-	delivered_at timestamp(6),
-	read_at timestamp(6),
-	created_at timestamp(6) NOT NULL,
-	updated_at timestamp(6) NOT NULL
-);
-CREATE INDEX index_campaign_messages_on_campaign_id ON campaign_messages (campaign_id);
-CREATE INDEX index_campaign_messages_on_contact_id ON campaign_messages (contact_id);
-CREATE UNIQUE INDEX index_campaign_messages_on_message_id ON campaign_messages (message_id);
+CREATE INDEX idx_cap_asst_resp_on_documentable ON captain_assistant_responses (documentable_id, documentable_type);
 
 CREATE TABLE active_storage_blobs (
 	id bigserial PRIMARY KEY,
