@@ -242,15 +242,19 @@ def test_pagila_an_address_goes_with_its_last_user(make):
 
 
 def test_chatwoots_hard_cases(make):
-    """A file that two share, thumbnails, a guest in another's conversation, figures that outlive it."""
+    """A file that two share, thumbnails, first pages, a guest in another's conversation, figures that outlive it."""
     d = make("chatwoot")
     count = "SELECT count(*) FROM "
     events = d.pg.value(d.db, count + "reporting_events")
+    answers = "captain_assistant_responses WHERE documentable_type = "
+    documents = d.pg.value(d.db, count + answers + "'Captain::Document'")
     run(d, "delete_contacts")
     blobs = "active_storage_blobs WHERE id "
     assert d.pg.value(d.db, count + blobs + "= 2000000") == 1, "contact 2 has it, too"
     assert d.pg.value(d.db, count + blobs + "IN (2000001, 2000002)") == 0, "its last users went, in one pass"
     for orphans in ("active_storage_blobs b WHERE NOT EXISTS (SELECT FROM active_storage_attachments a WHERE a.blob_id = b.id)",
+                    "active_storage_attachments a WHERE record_type = 'ActiveStorage::Blob' AND NOT EXISTS "
+                    "(SELECT FROM active_storage_blobs b WHERE b.id = a.record_id)",
                     "active_storage_variant_records v WHERE NOT EXISTS (SELECT FROM active_storage_attachments a "
                     "WHERE a.record_type = 'ActiveStorage::VariantRecord' AND a.record_id = v.id)",
                     "messages m WHERE NOT EXISTS (SELECT FROM conversations c WHERE c.id = m.conversation_id)",
@@ -258,6 +262,8 @@ def test_chatwoots_hard_cases(make):
         assert d.pg.value(d.db, count + orphans) == 0, orphans
     assert d.pg.value(d.db, count + "messages WHERE sender_type = 'Contact' AND sender_id % 2 = 1") == 0
     assert d.pg.value(d.db, count + "reporting_events") == events
+    assert d.pg.value(d.db, count + answers + "'Captain::Document'") == documents, "of the company's papers, of the same numbers"
+    assert d.pg.value(d.db, count + answers + "'Conversation' AND documentable_id / 10 % 2 = 1") == 0
     assert d.pg.value(d.db, count + "reporting_events WHERE conversation_id IS NULL") == CONTACTS // 2
     assert d.pg.value(d.db, count + "taggings WHERE tag_id = 2") == CONTACTS // 2 and d.pg.value(d.db, count + "tags") == 2
     assert d.pg.value(d.db, count + "notifications WHERE primary_actor_type = 'Message'") > 0, "as sample of what is not mapped"
@@ -286,22 +292,40 @@ def test_killed_on_the_way(make, schema, action, nth):
 
 # --- What `model draft` makes of them ---------------------------------------------------------
 
-# Thumbnails are a part of their file, with a link and a file of their own.
-CHATWOOT_PARTS = "".join(f"""
-  variant{i}: {{ table = "active_storage_variant_records"; key = "id"; of = "{blob}"; by = "blob_id"; anonymize = "keep"; }};
-  thumb{i}: {{ table = "active_storage_attachments"; key = "id"; of = "variant{i}"; by = "record_id";
+
+def chatwoot_parts(blob, name):
+    """Thumbnails are a part of their file, with a link and a file of their own."""
+    return f"""
+  variant{name}: {{ table = "active_storage_variant_records"; key = "id"; of = "{blob}"; by = "blob_id"; anonymize = "keep"; }};
+  thumb{name}: {{ table = "active_storage_attachments"; key = "id"; of = "variant{name}"; by = "record_id";
     where = "record_type = 'ActiveStorage::VariantRecord'"; anonymize = "keep"; }};
-  thumb_blob{i}: {{ table = "active_storage_blobs"; key = "id"; of = "thumb{i}"; by = "id"; from = "blob_id"; shared = true;
+  {chatwoot_blob(f"thumb{name}")}
+"""
+
+
+def chatwoot_page(blob, name):
+    """So is the picture of a PDF's first page, which has thumbnails besides."""
+    return f"""
+  page{name}: {{ table = "active_storage_attachments"; key = "id"; of = "{blob}"; by = "record_id";
+    where = "record_type = 'ActiveStorage::Blob'"; anonymize = "keep"; }};
+  {chatwoot_blob(f"page{name}")}
+""" + chatwoot_parts(f"page{name}_blob", f"_page{name}")
+
+
+def chatwoot_blob(link):
+    return f"""{link}_blob: {{ table = "active_storage_blobs"; key = "id"; of = "{link}"; by = "id"; from = "blob_id"; shared = true;
     set: {{ key = "gone_{{key}}"; }}; clear = [ "filename", "metadata" ];
-    keep = [ "id", "content_type", "byte_size", "checksum", "created_at", "service_name" ]; }};
-""" for i, blob in enumerate(["active_storage_blobs", "active_storage_blobs_by_blob", "active_storage_blobs_by_blob_2",
-                              "active_storage_blobs_by_blob_3"]))
+    keep = [ "id", "content_type", "byte_size", "checksum", "created_at", "service_name" ]; }};"""
+
+
+CHATWOOT_PARTS = "".join(chatwoot_parts(blob, i) + chatwoot_page(blob, i) for i, blob in enumerate(
+    ["active_storage_blobs", "active_storage_blobs_by_blob", "active_storage_blobs_by_blob_2", "active_storage_blobs_by_blob_3"]))
 
 # contact, request, further arguments; what a person answers, as (line, instead of it); how many marks there are.
 DRAFTS = {
     "chatwoot": (("contacts", "conversations", "--date", "last_activity_at"),
                  [("    # due_when = \"status = 'closed'\";\n", '    due_when = "status = 1";\n'),
-                  ("  # Not mapped, though mapped tables point there:\n", CHATWOOT_PARTS)], 28),
+                  ("  };\n};\n", "  };\n" + CHATWOOT_PARTS + "};\n")], 27),
     "pagila": (("customer", "rental", "--date", "rental_date"),
                [('    date = "rental_date";\n', '    date = "rental_date";\n    due_when = "return_date IS NOT NULL";\n')], 3),
 }
