@@ -1,8 +1,8 @@
 \set ON_ERROR_STOP on
 SET client_min_messages = warning;
 
--- Chatwoot as of August 2025 (release 4.5, up to migration 20250808123008): the tables that the model touches
--- or that point at one of them, with their columns, types, defaults, keys, unique indexes and the indexes that
+-- Chatwoot as of August 2025 (schema version 2025_08_08_123008): the tables that the model touches or that
+-- point at one of them, with their columns, types, defaults, keys, unique indexes and the indexes that
 -- a link uses, and the triggers that number conversations.  Rails declares hardly any foreign key: none onto
 -- contacts, conversations or messages; those of Active Storage are here.  Left out: what needs an extension
 -- (trigram indexes, the embedding of captain_assistant_responses), and of accounts, users and inboxes, which
