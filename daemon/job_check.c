@@ -27,6 +27,22 @@ static const char *contact_key_type(struct db *db, const struct config *config, 
 	return catalog_column(&catalog->relations[t->index], t->key)->type;
 }
 
+/* Not at once after one that failed, or that could not erase everybody: it would only do so again. */
+static bool may_replay(struct db *db, bool *ret, struct error *err)
+{
+	AUTO(result) PGresult *res = NULL;
+
+	if (!db_query(db,
+		      "SELECT NOT EXISTS (SELECT FROM retention.archive_journal AS j\n"
+		      "                    WHERE j.replay AND j.finished_at > now() - interval '1 hour'\n"
+		      "                      AND (j.error IS NOT NULL OR j.status IN ('failed', "
+		      "'cancelled'))) AS may",
+		      0, NULL, &res, err))
+		return false;
+	*ret = db_bool(res, 0, "may");
+	return true;
+}
+
 /*
  * A database that was restored from an older backup has forgotten erasures that the ledger's file
  * knows.  That refuses nothing here (a reload must still be possible): it is said loudly, and what is
@@ -37,6 +53,8 @@ static bool check_ledger(const struct job_opts *opts, struct db *db, struct erro
 	AUTO(ledger) struct ledger *ledger = NULL;
 	AUTO(char_p) char *text = NULL;
 	AUTO(error) struct error busy = {0};
+	const char *what = "retentionctl replay has erased them again";
+	bool automatic = false;
 	int64_t ahead = 0;
 
 	if (!ledger_check_open(db, opts->config->directory, false, &ledger, err))
@@ -47,16 +65,20 @@ static bool check_ledger(const struct job_opts *opts, struct db *db, struct erro
 		return false;
 	if (ahead == 0)
 		return true;
+	if (opts->config->replay_automatic && !may_replay(db, &automatic, err))
+		return false;
+	if (automatic)
+		what = "they are replayed, which begins now";
+	else if (opts->config->replay_automatic)
+		what = "retentionctl replay has erased them again: the last replay left some behind "
+		       "(see retentionctl show for why), and is not repeated for an hour";
 	if (asprintf(&text,
 		     "the database was restored from a backup: it has forgotten %" PRId64
 		     " erasures that \"%s/" LEDGER_FILE "\" knows; no policy runs until %s",
-		     ahead, opts->config->directory,
-		     opts->config->replay_automatic
-			     ? "they are replayed, which begins now"
-			     : "retentionctl replay has erased them again") < 0)
+		     ahead, opts->config->directory, what) < 0)
 		must_alloc(NULL);
 	report_complaint(opts->report, text);
-	if (opts->config->replay_automatic && /* refused where one is under way already */
+	if (automatic && /* refused where one is under way already */
 	    !db_exec(db, "SELECT retention.replay_ledger('automatic')", &busy) && !db_alive(db))
 		return fail(err, busy.class, "%s", busy.text);
 	return true;

@@ -235,8 +235,8 @@ static bool end_row(struct job *j, int64_t archive_bytes, int64_t left, char **r
 				 "%" PRId64 " %s could not be %s, and %" PRId64
 				 " stayed locked: see the events of action %d",
 				 failures, noun, verb_of(j->row.action), left, j->row.id);
-	if (!journal_finish(j->db, j->row.id, "done", error, archive_bytes, sums, horizon, err) ||
-	    (j->row.replay && !journal_settle_replay(j->db, err)))
+	if ((j->row.replay && !journal_settle_replay(j->db, j->row.id, err)) ||
+	    !journal_finish(j->db, j->row.id, "done", error, archive_bytes, sums, horizon, err))
 		return false;
 	failpoint("finish-before-commit");
 	if (!db_commit(j->db, err))

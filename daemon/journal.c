@@ -141,9 +141,12 @@ bool journal_cutoff(struct db *db, const struct journal_row *row, const char *ti
 	return true;
 }
 
-bool journal_settle_replay(struct db *db, struct error *err)
+bool journal_settle_replay(struct db *db, int id, struct error *err)
 {
-	return db_exec(db, "SELECT retention.settle_replay()", err);
+	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
+	const char *const values[] = {int_text(ctx, id)};
+
+	return db_command(db, "SELECT retention.settle_replay($1::int)", 1, values, NULL, err);
 }
 
 /* Over the keys in their order, a newline behind each. */

@@ -50,8 +50,11 @@ bool journal_has_archived(struct db *db, int id, bool *ret, struct error *err);
 bool journal_cutoff(struct db *db, const struct journal_row *row, const char *timezone, void *ctx,
 		    const char **ret_from, const char **ret_cutoff, struct error *err);
 
-/* The lines of the ledger that a replay was for join it, when the last such action ends. */
-bool journal_settle_replay(struct db *db, struct error *err);
+/*
+ * Before journal_finish(), in its transaction: the ledger's lines that this replay has made true again
+ * join it.  Those of keys that failed or stayed locked go on waiting for another replay.
+ */
+bool journal_settle_replay(struct db *db, int id, struct error *err);
 
 /* Freezes the list: count and digest of retention.candidate into the row. In a transaction. */
 bool journal_freeze(struct db *db, int id, const char *cutoff, int64_t *ret_candidates,

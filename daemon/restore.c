@@ -2,7 +2,8 @@
  * One transaction, in this order:
  *
  *   load      each file by COPY into a temporary table of the same columns, its digest taken again on
- *             the way: what is put back is what was verified.
+ *             the way: what is put back is what was verified.  Then back out again: a column that holds
+ *             less than it did (a date, two decimals) would cut its values without a word.
  *   put       INSERT ... SELECT, parents first; OVERRIDING SYSTEM VALUE, for an identity comes back as
  *             it was; links of detached rows last.  Deferrable constraints are deferred, and speak
  *             before anything is compared.
@@ -45,7 +46,8 @@ struct feed {
 	struct stored_file *stored;
 	size_t head; /* bytes of file->head still to come */
 	int64_t done_bytes;
-	EVP_MD_CTX *digest;
+	EVP_MD_CTX *digest; /* of all of it */
+	EVP_MD_CTX *rows_digest; /* of what follows the head */
 	char *buffer;
 };
 
@@ -75,6 +77,32 @@ static bool fail_on(const struct restore_file *f, const struct error *cause, str
 	return fail(err, cause->class, "table %s: %s%s", f->table, what, cause->text);
 }
 
+static bool new_digest(EVP_MD_CTX *digest, struct error *err)
+{
+	return EVP_DigestInit_ex(digest, EVP_sha256(), NULL) == 1 ||
+	       fail(err, ERR_CONFIG, "SHA-256 failed");
+}
+
+static bool add_bytes(void *digest, const char *bytes, size_t n, struct error *err)
+{
+	return EVP_DigestUpdate(digest, bytes, n) == 1 || fail(err, ERR_CONFIG, "SHA-256 failed");
+}
+
+typedef char hex_digest[2 * EVP_MAX_MD_SIZE + 1];
+
+static bool end_digest(EVP_MD_CTX *digest, hex_digest hex, struct error *err)
+{
+	unsigned char bytes[EVP_MAX_MD_SIZE];
+	unsigned int n = 0;
+
+	if (EVP_DigestFinal_ex(digest, bytes, &n) != 1)
+		return fail(err, ERR_CONFIG, "SHA-256 failed");
+	hex[0] = '\0';
+	for (unsigned int i = 0; i < n; i++)
+		(void)snprintf(hex + 2 * (size_t)i, 3, "%02x", bytes[i]); /* always two digits */
+	return true;
+}
+
 static bool read_some(struct feed *feed, size_t want, size_t *ret_n, struct error *err)
 {
 	ssize_t n;
@@ -84,11 +112,9 @@ static bool read_some(struct feed *feed, size_t want, size_t *ret_n, struct erro
 	while (n < 0 && errno == EINTR);
 	if (n < 0)
 		return fail_errno(err, ERR_ENVIRONMENT, "cannot read %s", feed->file->name);
-	if (EVP_DigestUpdate(feed->digest, feed->buffer, (size_t)n) != 1)
-		return fail(err, ERR_CONFIG, "SHA-256 failed");
 	feed->done_bytes += n;
 	*ret_n = (size_t)n;
-	return true;
+	return add_bytes(feed->digest, feed->buffer, *ret_n, err);
 }
 
 /* The file's first bytes say which columns follow: they must be those that its rows are given to. */
@@ -114,15 +140,9 @@ static bool skip_head(struct feed *feed, struct error *err)
 /* The end of the file: is it the one that was verified? */
 static bool check_digest(struct feed *feed, struct error *err)
 {
-	unsigned char digest[EVP_MAX_MD_SIZE];
-	char hex[2 * EVP_MAX_MD_SIZE + 1] = "";
-	unsigned int n = 0;
+	hex_digest hex;
 
-	if (EVP_DigestFinal_ex(feed->digest, digest, &n) != 1)
-		return fail(err, ERR_CONFIG, "SHA-256 failed");
-	for (unsigned int i = 0; i < n; i++)
-		(void)snprintf(hex + 2 * (size_t)i, 3, "%02x", digest[i]); /* always two digits */
-	if (!stored_file_end(feed->stored, err))
+	if (!end_digest(feed->digest, hex, err) || !stored_file_end(feed->stored, err))
 		return false;
 	if (strcmp(hex, feed->file->sha256) != 0)
 		return fail(err, ERR_CONFIG, "%s: it was changed while it was read",
@@ -149,6 +169,7 @@ static bool from_file(void *arg, struct error *err)
 
 	while (n > 0) {
 		if (!read_some(feed, BUFFER_BYTES, &n, err) ||
+		    !add_bytes(feed->rows_digest, feed->buffer, n, err) ||
 		    !db_copy_put(feed->r->db, feed->buffer, n, err))
 			return false;
 		tell_progress(feed);
@@ -156,25 +177,35 @@ static bool from_file(void *arg, struct error *err)
 	return check_digest(feed, err);
 }
 
+static const char *copy_sql(const struct restore *r, const char *temporary, const char *way)
+{
+	const char delimiter[] = {r->opts->plan->delimiter, '\0'};
+
+	return t_printf(r->ctx, "COPY %s %s (FORMAT csv, DELIMITER %s)", temporary, way,
+			sql_literal(r->ctx, delimiter));
+}
+
+/* rows: the digest of the file's rows. */
 static bool copy_file(struct restore *r, const struct restore_file *f, const char *temporary,
-		      int64_t *ret_rows, struct error *err)
+		      int64_t *ret_rows, hex_digest rows, struct error *err)
 {
 	AUTO(char_p) char *buffer = must_alloc(malloc(BUFFER_BYTES));
 	AUTO(digest) EVP_MD_CTX *digest = must_alloc(EVP_MD_CTX_new());
+	AUTO(digest) EVP_MD_CTX *rows_digest = must_alloc(EVP_MD_CTX_new());
 	AUTO(stored_file) struct stored_file *stored = NULL;
-	struct feed feed = {.r = r, .file = f, .digest = digest, .buffer = buffer};
-	const char delimiter[] = {r->opts->plan->delimiter, '\0'};
+	struct feed feed = {.r = r,
+			    .file = f,
+			    .digest = digest,
+			    .rows_digest = rows_digest,
+			    .buffer = buffer};
 
 	if (!stored_file_open(r->opts->stored, f->stored, r->opts->identity, &stored, err))
 		return false;
 	feed.stored = stored;
-	if (EVP_DigestInit_ex(digest, EVP_sha256(), NULL) != 1)
-		return fail(err, ERR_CONFIG, "SHA-256 failed");
-	return skip_head(&feed, err) &&
-	       db_copy_in(r->db,
-			  t_printf(r->ctx, "COPY %s FROM STDIN (FORMAT csv, DELIMITER %s)",
-				   temporary, sql_literal(r->ctx, delimiter)),
-			  from_file, &feed, ret_rows, err);
+	return new_digest(digest, err) && new_digest(rows_digest, err) && skip_head(&feed, err) &&
+	       db_copy_in(r->db, copy_sql(r, temporary, "FROM STDIN"), from_file, &feed, ret_rows,
+			  err) &&
+	       end_digest(rows_digest, rows, err);
 }
 
 static const char *temporary_name(const struct restore *r, const struct restore_file *f)
@@ -183,22 +214,84 @@ static const char *temporary_name(const struct restore *r, const struct restore_
 			(size_t)(f - r->opts->plan->files));
 }
 
+/* What comes out of the temporary table is, byte for byte, what went in. */
+static bool came_back(struct restore *r, const char *temporary, const hex_digest rows, bool *ret,
+		      struct error *err)
+{
+	AUTO(digest) EVP_MD_CTX *digest = must_alloc(EVP_MD_CTX_new());
+	hex_digest out;
+	int64_t n;
+
+	if (!new_digest(digest, err) ||
+	    !db_copy_out(r->db, copy_sql(r, temporary, "TO STDOUT"), add_bytes, digest, &n, err) ||
+	    !end_digest(digest, out, err))
+		return false;
+	*ret = strcmp(out, rows) == 0;
+	return true;
+}
+
+/*
+ * Which columns hold another text than the file: by a table whose columns are all text, row by row in
+ * the order of the file.  No column: the server writes CSV otherwise than it did, with the same values.
+ */
+static bool find_cut(struct restore *r, const struct restore_file *f, const char *temporary,
+		     struct error *err)
+{
+	static const char sql[] =
+		"SELECT string_agg(quote_ident(attname) || ' text', ', ' ORDER BY attnum) AS columns,\n"
+		"       string_agg(format('CASE WHEN bool_or(ROW(a.%1$I)::text IS DISTINCT FROM '\n"
+		"                         'ROW(b.%1$I)::text) THEN %1$L END', attname), ', '\n"
+		"                  ORDER BY attnum) AS cut\n"
+		"  FROM pg_attribute\n"
+		" WHERE attrelid = $1::regclass AND attnum > 0 AND NOT attisdropped";
+	static const char numbered[] = "(SELECT *, row_number() OVER (ORDER BY ctid) AS retention_row FROM %s)";
+	const char *as_text = "pg_temp.retention_restore_text";
+	AUTO(result) PGresult *res = NULL;
+	AUTO(result) PGresult *cut = NULL;
+	hex_digest rows;
+	int64_t n;
+
+	if (!db_query(r->db, sql, 1, &temporary, &res, err) ||
+	    !db_execf(r->db, err, "CREATE TEMP TABLE %s (%s) ON COMMIT DROP", as_text,
+		      db_text(res, 0, "columns")) ||
+	    !copy_file(r, f, as_text, &n, rows, err) ||
+	    !db_query(r->db,
+		      t_printf(r->ctx,
+			       "SELECT array_to_string(ARRAY[%s], ', ') AS columns FROM %s AS a\n"
+			       "  JOIN %s AS b USING (retention_row)",
+			       db_text(res, 0, "cut"), t_printf(r->ctx, numbered, as_text),
+			       t_printf(r->ctx, numbered, temporary)),
+		      0, NULL, &cut, err))
+		return false;
+	if (*db_text(cut, 0, "columns"))
+		return fail(err, ERR_DATA,
+			    "%s: today's type holds not all of what %s has: give it back the type that "
+			    "it had",
+			    db_text(cut, 0, "columns"), f->name);
+	return db_execf(r->db, err, "DROP TABLE %s", as_text);
+}
+
 /* Step "load". */
 static bool load(struct restore *r, const struct restore_file *f, struct error *err)
 {
 	AUTO(error) struct error cause = {0};
 	const char *temporary = temporary_name(r, f);
 	int64_t rows = 0;
+	hex_digest digest;
+	bool same = true;
 
 	if (!db_execf(r->db, &cause,
 		      "CREATE TEMP TABLE %s ON COMMIT DROP AS SELECT %s FROM %s WITH NO DATA",
 		      temporary, f->columns_sql, f->table_sql) ||
-	    !copy_file(r, f, temporary, &rows, &cause) ||
+	    !copy_file(r, f, temporary, &rows, digest, &cause) ||
 	    !db_execf(r->db, &cause, "ANALYZE %s", temporary))
 		return fail_on(f, &cause, err);
 	if (rows != f->rows)
 		return fail(err, ERR_CONFIG, "%s has %" PRId64 " rows, %" PRId64 " by the journal",
 			    f->name, rows, f->rows);
+	if (!came_back(r, temporary, digest, &same, &cause) ||
+	    (!same && !find_cut(r, f, temporary, &cause)))
+		return fail_on(f, &cause, err);
 	r->loaded_rows += rows;
 	failpoint("restore-after-load");
 	return true;

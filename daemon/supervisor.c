@@ -254,6 +254,8 @@ static void on_notify(void *arg, const char *payload)
 
 	if (strncmp(payload, "archive_deleted ", strlen("archive_deleted ")) == 0)
 		caretaker_want(s->caretaker);
+	if (strncmp(payload, "restored ", strlen("restored ")) == 0)
+		s->restored = true;
 	proceed(s); /* whatever it was: what can run is asked for */
 }
 
@@ -276,6 +278,11 @@ static void proceed(struct supervisor *s)
 	if (s->schema_good) {
 		caretaker_proceed(s->caretaker, s->config);
 		surveyor_proceed(s->surveyor);
+	}
+	if (s->restored && s->model == MODEL_GOOD && !precheck_busy(s->check)) {
+		/* Its lines go to the ledger's file with the next check. */
+		s->restored = false;
+		s->model = MODEL_UNKNOWN;
 	}
 	if (!s->schema_good) {
 		pgwatch_query(s->watch, precheck_schema_sql, 0, NULL, on_schema, s, 0);

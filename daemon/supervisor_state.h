@@ -50,6 +50,7 @@ struct supervisor {
 	char *trouble; /* what the database last refused; "": nothing */
 
 	bool once;
+	bool restored; /* an archive was, since the ledger's file was last compared */
 	bool ran; /* --once: an action has ended since policies were last tried */
 	bool failed; /* --once: something did */
 	bool ready; /* told to systemd: from here on only a signal ends us */

@@ -121,7 +121,7 @@ CALLS = {
     "begin_occurrence('p', 'daily', now(), now(), 'export', '1 year', 'listed')": {"daemon"},
     "watch_policy('p', 'daily', now())": {"daemon"},
     "runnable('host')": {"daemon"},
-    "settle_replay()": {"daemon"},
+    "settle_replay(1)": {"daemon"},
     "archives_to_remove('host', '/x', '1 year', 'UTC')": {"daemon"},
     "contact_key('7')": set(),
     "lock_action(1)": set(),
@@ -257,7 +257,7 @@ READERS = {"auditor", "operator", "approver", "daemon", "both"}
 TABLES = {"archive_journal": READERS, "journal_event": READERS, "archive_file": READERS, "ledger": READERS,
           "hold": READERS, "policy_state": READERS, "setting": READERS, "schema_version": READERS, "archives": READERS,
           "replay": READERS, "candidate": READERS - {"auditor"}, "selection": READERS - {"auditor"},
-          "file_outbox": {"approver", "daemon", "both"}, "files_left": READERS}
+          "file_outbox": {"approver", "daemon", "both"}, "files_left": READERS, "replay_due": READERS}
 WRITES = {"archive_journal": {"INSERT"}, "journal_event": {"INSERT"}, "archive_file": {"INSERT", "UPDATE"},
           "ledger": {"INSERT"}, "policy_state": {"INSERT", "UPDATE"}, "setting": {"INSERT", "UPDATE"},
           "replay": {"INSERT", "DELETE"}, "candidate": {"INSERT", "DELETE"}, "selection": {"DELETE"},

@@ -407,3 +407,29 @@ def test_an_encrypted_archive(make, tmp_path):
     refused(d, 1, "--identity", str(other))
     assert restore(d, 1, "--identity", str(key)).returncode == 0
     assert table_digests(d.pg, d.db, "public") == before
+
+
+@pytest.mark.parametrize("column, value, change", [
+    ("at", "'2015-03-04 13:45:06+00'", "date"),
+    ("at", "'2015-03-04 13:45:06.789+00'", "timestamptz(0)"),
+    ("amount", "12.3456", "numeric(12,2)"),
+    ("ratio", "0.1234567890123", "real"),
+])
+def test_a_column_that_holds_less_by_now(make, column, value, change):
+    """As it was, byte for byte, or nothing: a value that the column would cut is none to put back."""
+    schema = SCHEMA_OF_NOTES.replace("subject text)", "subject text, amount numeric, ratio float8)")
+    d = make(schema.replace("INSERT INTO note", f"UPDATE request SET {column} = {value} WHERE id = 10; INSERT INTO note"))
+    d.pg.sql(d.db, f"ALTER TABLE request ALTER {column} TYPE {change}")
+    said = refused(d, 1)
+    assert f"table public.request: {column}: today's type holds not all of what request.csv has" in said
+
+
+@pytest.mark.parametrize("change", ["ALTER note.body varchar(40)", "ALTER request.subject varchar", "ALTER note.id numeric",
+                                    "ALTER request.id int"])
+def test_a_column_of_another_type_that_holds_the_same(make, change):
+    d = make()
+    what, kind = change.removeprefix("ALTER ").split(" ")
+    table, column = what.split(".")
+    d.pg.sql(d.db, f"ALTER TABLE {table} ALTER {column} TYPE {kind}")
+    restore(d, 1)
+    assert d.pg.value(d.db, "SELECT count(*) FROM contact") == 3
