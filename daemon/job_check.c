@@ -32,12 +32,13 @@ static bool may_replay(struct db *db, bool *ret, struct error *err)
 {
 	AUTO(result) PGresult *res = NULL;
 
-	if (!db_query(db,
-		      "SELECT NOT EXISTS (SELECT FROM retention.archive_journal AS j\n"
-		      "                    WHERE j.replay AND j.finished_at > now() - interval '1 hour'\n"
-		      "                      AND (j.error IS NOT NULL OR j.status IN ('failed', "
-		      "'cancelled'))) AS may",
-		      0, NULL, &res, err))
+	if (!db_query(
+		    db,
+		    "SELECT NOT EXISTS (SELECT FROM retention.archive_journal AS j\n"
+		    "                    WHERE j.replay AND j.finished_at > now() - interval '1 hour'\n"
+		    "                      AND (j.error IS NOT NULL OR j.status IN ('failed', "
+		    "'cancelled'))) AS may",
+		    0, NULL, &res, err))
 		return false;
 	*ret = db_bool(res, 0, "may");
 	return true;

@@ -57,7 +57,7 @@ static const char *below(const char *root, const char *location)
 		n--;
 	if (strncmp(location, root, n) != 0 || location[n] != '/')
 		return NULL;
-	return location + n + strspn(location + n, "/");
+	return location + n + 1;
 }
 
 static bool unlink_in(int folder, const char *name, struct error *err)
@@ -98,6 +98,21 @@ static bool remove_below(int root, const char *path, struct error *err)
 	return ok;
 }
 
+/* One file, one way to write it: by another, a row that still needs it would not be found. */
+static bool is_plain(const char *path)
+{
+	while (*path) {
+		const size_t n = strcspn(path, "/");
+
+		if (n == 0 || (n <= 2 && strspn(path, ".") >= n))
+			return false;
+		path += n;
+		if (*path && !*++path)
+			return false;
+	}
+	return true;
+}
+
 bool outbox_remove_file(const char *root, const char *location, struct error *err)
 {
 	const char *path = below(root, location);
@@ -106,6 +121,10 @@ bool outbox_remove_file(const char *root, const char *location, struct error *er
 
 	if (!path)
 		return fail(err, ERR_DATA, "it does not lie below root");
+	if (*path && !is_plain(path))
+		return fail(
+			err, ERR_DATA,
+			"its path has . or .., or a / too many: another row may name it otherwise");
 	fd = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
 		return fail_errno(err, ERR_DATA, "root cannot be opened");
@@ -262,6 +281,25 @@ static bool same_place(const struct outside *a, const struct outside *b)
 	return a->command && b->command && strcmp(a->command[0], b->command[0]) == 0;
 }
 
+/* Does the column name what o.location names?  Below root, as a relative path or an absolute one. */
+static char *names_it(const struct round *r, const struct table *t)
+{
+	const char *column = t_printf(r->ctx, "u.%s", sql_ident(r->ctx, t->file.column));
+	const char *root = t->file.root;
+	size_t n;
+
+	if (!root)
+		return t_printf(r->ctx, "%s = o.location", column);
+	for (n = strlen(root); n > 0 && root[n - 1] == '/'; n--)
+		;
+	root = sql_literal(r->ctx, t_printf(r->ctx, "%.*s/", (int)n, root));
+	return t_printf(
+		r->ctx,
+		"%s IN (o.location, CASE WHEN starts_with(o.location, %s)\n"
+		"        THEN substr(o.location, length(%s) + 1) ELSE %s || o.location END)",
+		column, root, root, root);
+}
+
 /* The model's tables whose files lie in the same place: does a row of theirs name it? */
 static char *used_condition(const struct round *r)
 {
@@ -281,11 +319,9 @@ static char *used_condition(const struct round *r)
 				t_append(&names, "%s%s", *names ? ", " : "",
 					 sql_literal(r->ctx, m->tables[j].name));
 		}
-		t_append(
-			&sql,
-			"\n OR (o.table_name IN (%s) AND EXISTS (SELECT FROM %s AS u WHERE u.%s = o.location))",
-			names, sql_table(r->ctx, t->schema, t->table),
-			sql_ident(r->ctx, t->file.column));
+		t_append(&sql,
+			 "\n OR (o.table_name IN (%s) AND EXISTS (SELECT FROM %s AS u WHERE %s))",
+			 names, sql_table(r->ctx, t->schema, t->table), names_it(r, t));
 	}
 	return sql;
 }

@@ -55,8 +55,8 @@ static char *others_own(void *arg, const struct table *x, const char *u)
 	const char *column = own ? x->key : x->by;
 
 	if (x == o->t)
-		return t_printf(b->ctx, "%s = ANY (%s)", plan_column(b->ctx, u, x->by),
-				plan_array(b, x, x->by, "$1"));
+		return t_printf(b->ctx, "%s = ANY (%s)%s", plan_column(b->ctx, u, x->by),
+				plan_array(b, x, x->by, "$1"), plan_within(b->ctx, x, u));
 	if (!plan_goes_along(o->t, x, b->plan->subject, b->opts->action) ||
 	    (!own && (x->where || !plan_is_collected(b, x))))
 		return NULL;
@@ -68,11 +68,12 @@ static char *others_own(void *arg, const struct table *x, const char *u)
 /* Shared rows: locked, and then only those that nobody else uses. */
 static char *shared_condition(struct builder *b, const struct table *t, struct collect *out)
 {
-	/* Each use may ask for each name of the model. */
+	/* Each use may ask for each name of the model; twice, where rows use others of their table. */
 	struct others others = {.b = b, .t = t};
 
-	others.sources = t_array(b->ctx, struct source,
-				 (b->catalog->n_keys + b->model->n_tables) * b->model->n_tables);
+	others.sources =
+		t_array(b->ctx, struct source,
+			2 * (b->catalog->n_keys + b->model->n_tables) * b->model->n_tables);
 	out->lock_sql = t_printf(
 		b->ctx,
 		"SELECT count(*) AS n FROM (SELECT FROM %s AS t WHERE %s ORDER BY %s FOR UPDATE) AS x",

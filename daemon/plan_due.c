@@ -36,6 +36,14 @@ char *plan_filtered(void *ctx, const struct table *t, const char *a, const char 
 	return sql;
 }
 
+char *plan_within(void *ctx, const struct table *t, const char *alias)
+{
+	return t->where ? t_printf(ctx, " AND %s IN (SELECT %s FROM %s AS w)",
+				   plan_column(ctx, alias, t->key), plan_column(ctx, "w", t->key),
+				   plan_filtered(ctx, t, t->where, NULL))
+			: t_strdup(ctx, "");
+}
+
 char *plan_link(void *ctx, const struct catalog *catalog, const struct table *t, const char *alias,
 		const char *parent_alias)
 {

@@ -29,6 +29,9 @@ char *plan_link(void *ctx, const struct catalog *catalog, const struct table *t,
 /* (SELECT * FROM table WHERE (a) AND (b)): the predicates (NULL: none) see their own table only. */
 char *plan_filtered(void *ctx, const struct table *t, const char *a, const char *b);
 
+/* " AND the row alias is one that t's where lets through"; "" where t has none. */
+char *plan_within(void *ctx, const struct table *t, const char *alias);
+
 /* alias."column" */
 char *plan_column(void *ctx, const char *alias, const char *column);
 

@@ -76,6 +76,30 @@ static char *as_jsonb(void *ctx, const struct column *column, const char *at)
 #define REDACT_MIN "3"
 #define REDACTED "'***'"
 
+/* A longer one is no name, and would make an expression that the server takes for too complex. */
+#define REDACT_MAX "1000"
+
+/* A class of blanks, the no-break ones too. */
+#define BLANK "[\\s\\u00a0\\u202f]"
+#define BLANKS "[\\\\s\\\\u00a0\\\\u202f]+" /* as what it is replaced by */
+#define TRIMMED "regexp_replace(v.value, '^" BLANK "+|" BLANK "+$', '', 'g')"
+
+static char *dirty_column(void *ctx, const struct catalog *catalog, const struct table *t,
+			  const struct column_rule *rule, const char *alias);
+
+/* Is what the column of the contact holds still a person's, not what its rule has written there? */
+static char *is_own(void *ctx, const struct catalog *catalog, const struct table *contact,
+		    const char *column, const char *alias)
+{
+	char *dirty = NULL;
+
+	for (size_t i = 0; !dirty && i < contact->n_rules; i++)
+		if (strcmp(contact->rules[i].column, column) == 0 &&
+		    contact->rules[i].kind != RULE_REDACT)
+			dirty = dirty_column(ctx, catalog, contact, &contact->rules[i], alias);
+	return dirty ? dirty : t_strdup(ctx, "true");
+}
+
 /* The contact's identity columns as rows of v(value). */
 static char *identity_values(void *ctx, const struct catalog *catalog, const struct table *contact,
 			     const char *alias)
@@ -87,10 +111,11 @@ static char *identity_values(void *ctx, const struct catalog *catalog, const str
 			catalog_column(&catalog->relations[contact->index], contact->identity[i]);
 		const char *at = plan_column(ctx, alias, column->name);
 
-		if (column->category == 'A')
-			t_append(&sql, "%sSELECT unnest(%s::text[])", i ? " UNION ALL " : "", at);
-		else
-			t_append(&sql, "%sSELECT %s::text", i ? " UNION ALL " : "", at);
+		t_append(&sql,
+			 column->category == 'A' ? "%sSELECT unnest(%s::text[]) WHERE %s"
+						 : "%sSELECT %s::text WHERE %s",
+			 i ? " UNION ALL " : "", at,
+			 is_own(ctx, catalog, contact, column->name, alias));
 	}
 	return sql;
 }
@@ -112,14 +137,16 @@ static char *identity_pattern(void *ctx, const struct catalog *catalog, const st
 		t_append(&where, " AND %s", plan_link(ctx, catalog, t, below, name));
 		below = name;
 	}
-	return t_printf(
-		ctx,
-		"(SELECT '(?<!\\w)(' || string_agg(regexp_replace(regexp_replace(btrim(v.value),\n"
-		"    '([^[:alnum:]_[:space:]])', '\\\\\\1', 'g'), '\\s+', '\\\\s+', 'g'), '|'\n"
-		"    ORDER BY length(v.value) DESC, v.value) || ')(?!\\w)'\n"
-		"   FROM %sLATERAL (%s) AS v(value) WHERE length(btrim(v.value)) >= " REDACT_MIN
-		"%s)",
-		from, identity_values(ctx, catalog, t, below), where);
+	return t_printf(ctx,
+			"(SELECT '(?<!\\w)(' || string_agg(regexp_replace(regexp_replace(w.value,\n"
+			"    '([^[:alnum:]_[:space:]\\u00a0\\u202f])', '\\\\\\1', 'g'),\n"
+			"    '" BLANK "+', '" BLANKS "', 'g'), '|'\n"
+			"    ORDER BY length(w.value) DESC, w.value) || ')(?!\\w)'\n"
+			"   FROM %sLATERAL (%s) AS v(value), LATERAL (SELECT " TRIMMED
+			") AS w(value)\n"
+			"  WHERE length(w.value) BETWEEN " REDACT_MIN " AND " REDACT_MAX
+			" AND w.value ~ '[^*]'%s)",
+			from, identity_values(ctx, catalog, t, below), where);
 }
 
 char *plan_rule_value(void *ctx, const struct catalog *catalog, const struct table *t,

@@ -14,6 +14,8 @@
 typedef char *(*plan_own_fn)(void *arg, const struct table *x, const char *u);
 
 /*
+ * Of t itself, u is own if the subject reaches it, whether or not it is used elsewhere, too.
+ *
  * "No other row uses t's row alias": an SQL condition.  A use is a foreign key onto t's table from
  * anywhere in the database, or a link of the model that points at it, but for the subject's own rows, and
  * for those which the action has anonymized already; t is shared.

@@ -68,8 +68,8 @@ static char *walk_own(void *arg, const struct table *x, const char *u)
 	const char *column = x->key && (subject || c) ? x->key : x->by;
 
 	if (x == o->t)
-		return t_printf(w->ctx, "%s IN (%s)", plan_column(w->ctx, u, x->by),
-				values_of(w, x, x->by, &c->from));
+		return t_printf(w->ctx, "%s IN (%s)%s", plan_column(w->ctx, u, x->by),
+				values_of(w, x, x->by, &c->from), plan_within(w->ctx, x, u));
 	if (!plan_goes_along(o->t, x, w->plan->subject, w->plan->action) ||
 	    (!subject && (!c || (!x->key && x->where))))
 		return NULL;

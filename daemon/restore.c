@@ -193,11 +193,8 @@ static bool copy_file(struct restore *r, const struct restore_file *f, const cha
 	AUTO(digest) EVP_MD_CTX *digest = must_alloc(EVP_MD_CTX_new());
 	AUTO(digest) EVP_MD_CTX *rows_digest = must_alloc(EVP_MD_CTX_new());
 	AUTO(stored_file) struct stored_file *stored = NULL;
-	struct feed feed = {.r = r,
-			    .file = f,
-			    .digest = digest,
-			    .rows_digest = rows_digest,
-			    .buffer = buffer};
+	struct feed feed = {
+		.r = r, .file = f, .digest = digest, .rows_digest = rows_digest, .buffer = buffer};
 
 	if (!stored_file_open(r->opts->stored, f->stored, r->opts->identity, &stored, err))
 		return false;
@@ -244,7 +241,8 @@ static bool find_cut(struct restore *r, const struct restore_file *f, const char
 		"                  ORDER BY attnum) AS cut\n"
 		"  FROM pg_attribute\n"
 		" WHERE attrelid = $1::regclass AND attnum > 0 AND NOT attisdropped";
-	static const char numbered[] = "(SELECT *, row_number() OVER (ORDER BY ctid) AS retention_row FROM %s)";
+	static const char numbered[] =
+		"(SELECT *, row_number() OVER (ORDER BY ctid) AS retention_row FROM %s)";
 	const char *as_text = "pg_temp.retention_restore_text";
 	AUTO(result) PGresult *res = NULL;
 	AUTO(result) PGresult *cut = NULL;
@@ -264,10 +262,11 @@ static bool find_cut(struct restore *r, const struct restore_file *f, const char
 		      0, NULL, &cut, err))
 		return false;
 	if (*db_text(cut, 0, "columns"))
-		return fail(err, ERR_DATA,
-			    "%s: today's type holds not all of what %s has: give it back the type that "
-			    "it had",
-			    db_text(cut, 0, "columns"), f->name);
+		return fail(
+			err, ERR_DATA,
+			"%s: today's type holds not all of what %s has: give it back the type that "
+			"it had",
+			db_text(cut, 0, "columns"), f->name);
 	return db_execf(r->db, err, "DROP TABLE %s", as_text);
 }
 

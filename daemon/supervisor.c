@@ -252,10 +252,7 @@ static void on_notify(void *arg, const char *payload)
 {
 	struct supervisor *s = arg;
 
-	if (strncmp(payload, "archive_deleted ", strlen("archive_deleted ")) == 0)
-		caretaker_want(s->caretaker);
-	if (strncmp(payload, "restored ", strlen("restored ")) == 0)
-		s->restored = true;
+	supervisor_hear(s, payload);
 	proceed(s); /* whatever it was: what can run is asked for */
 }
 
@@ -279,11 +276,7 @@ static void proceed(struct supervisor *s)
 		caretaker_proceed(s->caretaker, s->config);
 		surveyor_proceed(s->surveyor);
 	}
-	if (s->restored && s->model == MODEL_GOOD && !precheck_busy(s->check)) {
-		/* Its lines go to the ledger's file with the next check. */
-		s->restored = false;
-		s->model = MODEL_UNKNOWN;
-	}
+	supervisor_compare_ledger(s);
 	if (!s->schema_good) {
 		pgwatch_query(s->watch, precheck_schema_sql, 0, NULL, on_schema, s, 0);
 	} else if (s->model == MODEL_GOOD) {

@@ -91,3 +91,19 @@ char *supervisor_health(void *arg)
 
 	return why ? xstrdup(why) : NULL;
 }
+
+void supervisor_hear(struct supervisor *s, const char *payload)
+{
+	if (strncmp(payload, "archive_deleted ", strlen("archive_deleted ")) == 0)
+		caretaker_want(s->caretaker);
+	if (strncmp(payload, "restored ", strlen("restored ")) == 0)
+		s->restored = true;
+}
+
+void supervisor_compare_ledger(struct supervisor *s)
+{
+	if (!s->restored || s->model != MODEL_GOOD || precheck_busy(s->check))
+		return;
+	s->restored = false;
+	s->model = MODEL_UNKNOWN;
+}

@@ -70,4 +70,10 @@ char *supervisor_health(void *arg);
 /* SIGUSR1: all of it, logged. */
 void supervisor_log_state(evutil_socket_t fd, short what, void *arg);
 
+/* What a NOTIFY says that is to be remembered. */
+void supervisor_hear(struct supervisor *s, const char *payload);
+
+/* After an archive was restored: its lines go to the ledger's file with the next check of the model. */
+void supervisor_compare_ledger(struct supervisor *s);
+
 #endif

@@ -133,6 +133,29 @@ def test_two_workers_take_the_two_last_users(make):  # noqa: F811
     assert keys(d.pg, d.db, "SELECT id FROM blob") == set()
 
 
+@pytest.mark.parametrize("where", [None, "data <> 'e'"])
+@pytest.mark.parametrize("rule", ["", "ON DELETE CASCADE", "ON DELETE SET NULL"])
+@pytest.mark.parametrize("batch_rows", [1, 5000])
+def test_shared_rows_that_use_one_another(make, batch_rows, rule, where):  # noqa: F811
+    """What a row that stays points at stays, and so on; a chain and a ring of contact 1's own go whole."""
+    d = make(SCHEMA + BLOBS + f"; ALTER TABLE blob ADD up bigint REFERENCES blob {rule}, ADD doc json; CREATE INDEX ON blob (up)"
+             + contacts([1, 2], [3]) + """;
+        INSERT INTO blob SELECT n, 'b' FROM generate_series(1, 12) n; UPDATE blob SET data = 'e' WHERE id = 11;
+        UPDATE blob SET up = x.up FROM (VALUES (2, 1), (3, 2), (5, 4), (6, 7), (7, 6), (8, 9), (11, 12)) x(id, up) WHERE blob.id = x.id;
+        INSERT INTO attachment (id, request_id, blob_id) SELECT row_number() OVER (), r, b FROM (VALUES (10, 1), (10, 2), (10, 3), (30, 3),
+            (10, 4), (10, 5), (10, 6), (10, 7), (20, 9), (10, 10), (10, 11), (10, 12)) x(r, b)""",
+             model(attachment=BLOB_MODEL["attachment"], blob={**BLOB_MODEL["blob"], **({"where": where} if where else {})}),
+             policy(), limits={**LIMITS, "batch_rows": batch_rows})
+    shown = json.loads(d.ctl("preview", "p", "--json").stdout)
+    d.once()
+    assert failures(d) == [] and keys(d.pg, d.db) == {3}
+    # 3 is used by who stays, and points at 2, which points at 1; 8 is nobody's, and points at 9.
+    left = {1, 2, 3, 8, 9} | ({11, 12} if where else set())
+    assert keys(d.pg, d.db, "SELECT id FROM blob") == left
+    assert d.pg.sql(d.db, "SELECT id, up FROM blob WHERE up IS NOT NULL ORDER BY 1")[:2] == [(2, 1), (3, 2)]
+    assert {t["table"]: t["rows"] for t in shown["tables"]}["blob"] == 12 - len(left)
+
+
 @pytest.mark.parametrize("batch_rows", [1, 5000])
 @pytest.mark.parametrize("action", ["delete_contacts", "anonymize_contacts"])
 def test_users_of_two_tables(make, action, batch_rows):  # noqa: F811
@@ -256,6 +279,20 @@ def test_copies_of_both(make):  # noqa: F811
     assert keys(d.pg, d.db, "SELECT id FROM mail") == {1, 3, 4, 5, 6, 7}
 
 
+def test_a_copy_that_somebody_outside_of_where_has_too(make):  # noqa: F811
+    """where leaves staff alone, and what is theirs."""
+    d = make(SCHEMA + """; ALTER TABLE contact ADD email text; CREATE INDEX ON contact (email);
+        CREATE TABLE mail (id bigint PRIMARY KEY, to_address text, text text); CREATE INDEX ON mail (to_address)"""
+             + contacts([1, 2], [3]) + """; UPDATE contact SET email = 'e@x'; UPDATE contact SET email = 'f@x' WHERE id = 2;
+        UPDATE contact SET brand = 'staff' WHERE id = 3; INSERT INTO mail VALUES (1, 'e@x', 'm'), (2, 'f@x', 'm')""",
+             model(contact={"where": "brand IS DISTINCT FROM 'staff'"},
+                   mail={"table": "mail", "key": "id", "of": "contact", "match": {"column": "to_address", "of": "email"}}),
+             policy(), limits=LIMITS)
+    d.once()
+    assert failures(d) == [] and keys(d.pg, d.db) == {3}
+    assert keys(d.pg, d.db, "SELECT id FROM mail") == {1}
+
+
 # --- Texts ----------------------------------------------------------------------------------------
 
 NOTES = """;
@@ -314,6 +351,45 @@ def test_a_name_of_many_words_and_signs(make):  # noqa: F811
     d.once()
     assert failures(d) == []
     assert {s for (s,) in d.pg.sql(d.db, "SELECT subject FROM request")} == {"to ***, urgent"}
+
+
+ODD_NAMES = [
+    ("Anne Martin\r\n", "Hello Anne Martin called", "Hello *** called"), ("\tAnne", "Hi Anne called", "Hi *** called"),
+    ("Anne\u00a0Martin", "Hi Anne Martin, x", "Hi ***, x"), ("Anne Martin\u00a0", "Hi Anne\u00a0 Martin x", "Hi *** x"),
+    ("\t\t\t", "a, b - c", "a, b - c"), ("***", "see *** there", "see *** there"), ("ab " * 20000, "none", "none"),
+    ("ab " * 300, "x " + "ab " * 300 + "y", "x *** y"), ("é" * 900, "x " + "é" * 900, "x ***"), ("", "x", "x"),
+]
+
+
+@pytest.mark.parametrize("action", ["anonymize_contacts", "anonymize_requests"])
+def test_names_with_odd_ends(make, action):  # noqa: F811
+    """Blanks of any kind around a name or in it; what is no name, or too long for one, is looked for not."""
+    d = make(SCHEMA + NOTES.replace("varchar(60)", "text") + contacts(range(1, len(ODD_NAMES) + 1)),
+             model(contact={"clear": ["name"], "keep": ["created", "brand", "email", "phones", "remark"], "identity": ["name"]},
+                   request={"clear": ["subject"], "keep": ["status", "at"]}, **NOTES_MODEL), policy(action), limits=LIMITS)
+    for i, (name, text, _) in enumerate(ODD_NAMES, 1):
+        d.pg.sql(d.db, "UPDATE contact SET name = %s WHERE id = %s", (name, i))
+        d.pg.sql(d.db, "INSERT INTO note (request_id, text, n) VALUES (%s, %s, 1)", (10 * i, text))
+    d.once()
+    assert failures(d) == []
+    assert d.pg.sql(d.db, "SELECT text FROM note ORDER BY id") == [(after,) for *_, after in ODD_NAMES]
+    assert again(d, action)["counters"]["treated"] == 0
+
+
+@pytest.mark.parametrize("action", ["anonymize_contacts", "anonymize_requests"])
+@pytest.mark.parametrize("value", ["Contact", "Contact {key}", "Contact {number}", "***"])
+def test_what_a_rule_wrote_is_nobodys_name(make, action, value):  # noqa: F811
+    """After the contact's anonymization its name is a word like any other."""
+    d = make(SCHEMA + NOTES + contacts([1], [3]),
+             model(contact={"set": {"name": value}, "keep": ["created", "brand", "email", "phones", "remark"], "identity": ["name"]},
+                   request={"clear": ["subject"], "keep": ["status", "at"]}, **NOTES_MODEL), policy("anonymize_contacts"), limits=LIMITS)
+    d.pg.sql(d.db, "UPDATE contact SET name = 'Anne Martin' WHERE id = 1; "
+                   "INSERT INTO note (request_id, text) VALUES (10, 'Anne Martin asked: please contact 1 us')")
+    d.once()
+    for _ in range(2):
+        assert d.pg.sql(d.db, "SELECT text FROM note") == [("*** asked: please contact 1 us",)] and failures(d) == []
+        assert again(d, action)["counters"]["treated"] in (0, 1)
+    assert again(d, action)["counters"]["treated"] == 0
 
 
 # --- Documents ------------------------------------------------------------------------------------
