@@ -80,8 +80,11 @@ int ctl_action_id(const struct ctl *ctl, int argc, char **argv);
 bool ctl_call(struct ctl *ctl, const char *sql, int n, const char *const values[], PGresult **ret,
 	      struct error *err);
 
-/* Says that action id is saved, and what it would touch once the daemon has listed it. */
-int ctl_saved(struct ctl *ctl, const char *id);
+/*
+ * Says that action id is saved, and what it would touch once the daemon has listed it.  subject: the key of
+ * the one contact that it is for; where that is nobody, the action is cancelled again.  NULL: none.
+ */
+int ctl_saved(struct ctl *ctl, const char *id, const char *subject);
 
 /* check_model_for(), its complaints said: the first is the error. */
 bool ctl_model(struct ctl *ctl, enum action action, void *ctx, struct catalog **ret,

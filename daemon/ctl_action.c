@@ -73,8 +73,47 @@ static const char listing_sql[] =
 	"       CASE j.action WHEN 'anonymize_requests' THEN 'requests' ELSE 'contacts' END AS noun\n"
 	"  FROM retention.archive_journal AS j WHERE j.id = $1::int";
 
+/* A person's own request that reaches nobody is no success: who asked would be told so. */
+static int tell_nobody(struct ctl *ctl, const char *id, const char *subject)
+{
+	static const char sql[] =
+		"SELECT EXISTS (SELECT FROM retention.hold AS h\n"
+		"         WHERE h.contact_key = j.subject AND h.released_at IS NULL\n"
+		"           AND (h.expires_at IS NULL OR h.expires_at > now())) AS held\n"
+		"  FROM retention.archive_journal AS j WHERE j.id = $1::int";
+	AUTO(result) PGresult *res = NULL;
+	AUTO(result) PGresult *gone = NULL;
+	AUTO(error) struct error err = {0};
+
+	if (!db_query(ctl->db, sql, 1, &id, &res, &err) ||
+	    !ctl_call(ctl, "SELECT retention.cancel_action($1::int)", 1, &id, &gone, &err))
+		return ctl_failed(&err);
+	(void)fail(
+		&err, ERR_CONFIG,
+		db_bool(res, 0, "held")
+			? _("contact %s is on hold and stays: action %s is cancelled")
+			: _("there is no contact %s, or nothing left of it: action %s is cancelled"),
+		subject, id);
+	return ctl_failed(&err);
+}
+
+/* Not listed in time: for a reason that can be known, or because nobody does it. */
+static int tell_unlisted(struct ctl *ctl)
+{
+	AUTO(result) PGresult *res = NULL;
+	AUTO(error) struct error err = {0};
+
+	if (!db_query(ctl->db, "SELECT EXISTS (SELECT FROM retention.replay) AS waits", 0, NULL,
+		      &res, &err))
+		return ctl_failed(&err);
+	puts(db_bool(res, 0, "waits")
+		     ? _("the database was restored from a backup: retentionctl replay comes first")
+		     : _("the daemon has not listed yet what it would touch: is retentiond running?"));
+	return 0;
+}
+
 /* Waits until the daemon has listed the action's keys; says how many, or that it has not. */
-static int tell_candidates(struct ctl *ctl, const char *id)
+static int tell_candidates(struct ctl *ctl, const char *id, const char *subject)
 {
 	static const struct timespec tick = {.tv_nsec = LISTING_TICK_MS * 1000000L};
 
@@ -84,6 +123,8 @@ static int tell_candidates(struct ctl *ctl, const char *id)
 
 		if (!db_query(ctl->db, listing_sql, 1, &id, &res, &err))
 			return ctl_failed(&err);
+		if (db_bool(res, 0, "listed") && subject && db_int(res, 0, "candidates") == 0)
+			return tell_nobody(ctl, id, subject);
 		if (db_bool(res, 0, "listed")) {
 			printf(_("it would touch %s %s; retentionctl validate %s runs it\n"),
 			       db_text(res, 0, "candidates"), gettext(db_text(res, 0, "noun")), id);
@@ -96,15 +137,14 @@ static int tell_candidates(struct ctl *ctl, const char *id)
 		}
 		(void)nanosleep(&tick, NULL); /* early is fine */
 	}
-	printf(_("the daemon has not listed yet what it would touch: is retentiond running?\n"));
-	return 0;
+	return tell_unlisted(ctl);
 }
 
-int ctl_saved(struct ctl *ctl, const char *id)
+int ctl_saved(struct ctl *ctl, const char *id, const char *subject)
 {
 	printf(_("action %s saved\n"), id);
 	(void)fflush(stdout); /* said before the wait; checked at the end */
-	return tell_candidates(ctl, id);
+	return tell_candidates(ctl, id, subject);
 }
 
 int ctl_save(struct ctl *ctl, int argc, char **argv)
@@ -134,7 +174,7 @@ int ctl_save(struct ctl *ctl, int argc, char **argv)
 	if (!ctl_call(ctl, "SELECT retention.save_action($1, $2::date, $3::date, $4) AS id", 4,
 		      values, &res, &err))
 		return ctl_failed(&err);
-	return ctl_saved(ctl, db_text(res, 0, "id"));
+	return ctl_saved(ctl, db_text(res, 0, "id"), NULL);
 }
 
 static int change(struct ctl *ctl, int argc, char **argv, const char *sql, const char *done)

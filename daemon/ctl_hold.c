@@ -2,6 +2,7 @@
 #include "ctl.h"
 
 #include "mem.h"
+#include "sql.h"
 
 /*
  * A hold that expires on a day holds on that day still, in the daemon's time zone whatever the
@@ -12,6 +13,54 @@ static const char place_sql[] =
 	"         (SELECT s.value FROM retention.setting AS s WHERE s.name = 'timezone'),\n"
 	"         current_setting('TimeZone')), $4::date) AS id";
 
+enum look { LOOK_THERE, LOOK_GONE, LOOK_NOT_ALLOWED, LOOK_NO_CONFIG, LOOK_FAILED };
+
+/* Whether the contact is there; what is no key at all is for place_hold to say. */
+static enum look look_for(struct ctl *ctl, const char *key, struct error *err)
+{
+	const struct table *contact = ctl->config ? ctl->config->model.contact : NULL;
+	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
+	AUTO(result) PGresult *res = NULL;
+	AUTO(error) struct error cause = {0};
+
+	if (!contact)
+		return LOOK_NO_CONFIG;
+	if (db_query(ctl->db,
+		     t_printf(ctx, "SELECT FROM %s AS c WHERE c.%s = $1",
+			      sql_table(ctx, contact->schema, contact->table),
+			      sql_ident(ctx, contact->key)),
+		     1, &key, &res, &cause))
+		return PQntuples(res) > 0 ? LOOK_THERE : LOOK_GONE;
+	if (strcmp(cause.sqlstate, "42501") == 0)
+		return LOOK_NOT_ALLOWED;
+	if (strncmp(cause.sqlstate, "22", 2) == 0)
+		return LOOK_THERE;
+	(void)fail(err, cause.class, "%s", cause.text);
+	return LOOK_FAILED;
+}
+
+/* A key with a slip protects nobody: refused where it can be seen, said where nobody could look. */
+static int place(struct ctl *ctl, const char *const values[4], struct error *err)
+{
+	AUTO(result) PGresult *res = NULL;
+	const enum look look = look_for(ctl, values[0], err);
+
+	if (look == LOOK_GONE)
+		(void)fail(err, ERR_CONFIG, _("there is no contact %s: no hold was placed"),
+			   values[0]);
+	if (look == LOOK_GONE || look == LOOK_FAILED ||
+	    !ctl_call(ctl, place_sql, 4, values, &res, err))
+		return ctl_failed(err);
+	printf(_("hold %s placed on contact %s\n"), db_text(res, 0, "id"), values[0]);
+	if (look == LOOK_NOT_ALLOWED)
+		puts(_("you may not read the contacts: whether this one is there was not looked "
+		       "at"));
+	if (look == LOOK_NO_CONFIG)
+		puts(_("no configuration was read: whether there is such a contact was not looked "
+		       "at"));
+	return 0;
+}
+
 int ctl_hold_add(struct ctl *ctl, int argc, char **argv)
 {
 	static const struct option longs[] = {{"reason", required_argument, NULL, 'r'},
@@ -19,7 +68,6 @@ int ctl_hold_add(struct ctl *ctl, int argc, char **argv)
 					      {"review", required_argument, NULL, 'v'},
 					      {NULL, 0, NULL, 0}};
 	const char *values[4] = {NULL};
-	AUTO(result) PGresult *res = NULL;
 	AUTO(error) struct error err = {0};
 	int c, year, month, day;
 
@@ -36,10 +84,7 @@ int ctl_hold_add(struct ctl *ctl, int argc, char **argv)
 	values[0] = argv[optind];
 	if (!ctl_open(ctl))
 		return 1;
-	if (!ctl_call(ctl, place_sql, 4, values, &res, &err))
-		return ctl_failed(&err);
-	printf(_("hold %s placed on contact %s\n"), db_text(res, 0, "id"), values[0]);
-	return 0;
+	return place(ctl, values, &err);
 }
 
 int ctl_hold_remove(struct ctl *ctl, int argc, char **argv)

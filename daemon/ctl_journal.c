@@ -124,7 +124,7 @@ static const char tables_sql[] =
 /* What an event adds to the row itself: keys by hundreds are for --json. */
 static const char events_sql[] =
 	"SELECT e.id, to_char(e.at, 'YYYY-MM-DD HH24:MI:SS') AS at, e.kind, e.actor,\n"
-	"       CASE WHEN e.kind IN ('dropped', 'failed_key', 'left')\n"
+	"       CASE WHEN e.kind IN ('dropped', 'failed_key', 'left', 'kept')\n"
 	"            THEN left(e.details::text, 400) END AS details\n"
 	"  FROM retention.journal_event AS e WHERE e.job = $1::int ORDER BY e.id";
 
@@ -161,10 +161,10 @@ static bool show_horizon(struct ctl *ctl, const char *id, struct error *err)
 				   "       to_char(h.since, 'YYYY-MM-DD HH24:MI:SS') AS since,\n"
 				   "       h.waits_for FROM (%s) AS h ORDER BY h.step",
 				   horizon_sql);
-	const char *const values[] = {id, backups_keep(ctl, ctx)};
+	const char *const values[] = {id, backups_keep(ctl, ctx), ctl->config ? "false" : "true"};
 	AUTO(result) PGresult *res = NULL;
 
-	if (!db_query(ctl->db, sql, 2, values, &res, err))
+	if (!db_query(ctl->db, sql, 3, values, &res, err))
 		return false;
 	if (PQntuples(res) > 0) {
 		puts("");
@@ -205,9 +205,9 @@ static bool show_json(struct ctl *ctl, const char *id, const char *left, struct 
 {
 	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
 	AUTO(result) PGresult *res = NULL;
-	const char *const values[] = {id, backups_keep(ctl, ctx)};
+	const char *const values[] = {id, backups_keep(ctl, ctx), ctl->config ? "false" : "true"};
 
-	if (!db_query(ctl->db, t_printf(ctx, json_sql, left, horizon_sql), 2, values, &res, err))
+	if (!db_query(ctl->db, t_printf(ctx, json_sql, left, horizon_sql), 3, values, &res, err))
 		return false;
 	if (PQntuples(res) == 0)
 		return fail(err, ERR_CONFIG, _("there is no action %s"), id);

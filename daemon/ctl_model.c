@@ -9,6 +9,7 @@
 #include "draft.h"
 #include "fate.h"
 #include "mem.h"
+#include "naming.h"
 #include "output.h"
 #include "sql.h"
 
@@ -236,6 +237,46 @@ static bool is_pointed_at(const struct model_check *m, const struct reach *reach
 	return false;
 }
 
+/* Nothing leads there: a log of mails, say, that knows its people by a copy of their address. */
+static void find_stranger(struct model_check *m, const struct found_table *table)
+{
+	if (naming_of_table(table->name) == NAMING_TABLE_STAFF)
+		return;
+	for (size_t i = 0; i < table->n_columns; i++) {
+		const struct found_column *c = &table->columns[i];
+
+		if (c->foreign || c->primary || naming_of(c->name, NULL) != NAMING_PERSON)
+			continue;
+		HINT(m,
+		     N_("table %s.%s: no key leads there, and its \"%s\" looks personal: match finds "
+			"copies, retentionctl residue says whose are there"),
+		     table->schema, table->name, c->name);
+		return;
+	}
+}
+
+/* Questions that the draft has left to a person, unanswered: on their lines as long as they stand there. */
+static void find_marks(struct model_check *m)
+{
+	static const char mark[] = "TO"
+				   "DO";
+	const char *path = m->model->place.file;
+	FILE *file = fopen(path, "re");
+	AUTO(char_p) char *line = NULL;
+	size_t size = 0;
+
+	for (int n = 1; file && getline(&line, &size, file) >= 0; n++) {
+		const char *comment = strchr(line, '#');
+
+		if (comment && comment > line &&
+		    strstr(comment, mark)) /* the head only speaks of them */
+			HINT(m, N_("%s:%d: a mark of the draft, %s, is still there"), path, n,
+			     mark);
+	}
+	if (file)
+		(void)fclose(file); /* was only read */
+}
+
 static void find_coverage(struct model_check *m)
 {
 	size_t roots[2] = {REACH_NONE, REACH_NONE};
@@ -262,6 +303,8 @@ static void find_coverage(struct model_check *m)
 			add_overlooked(m, reach, item);
 		else if (is_pointed_at(m, reach, t))
 			add_unmapped(m, table, lookup ? word(m, lookup) : "");
+		else if (!lookup)
+			find_stranger(m, table);
 	}
 }
 
@@ -423,6 +466,7 @@ static bool check_model(struct model_check *m, struct error *err)
 	if (!find_refusals(m, err) || !found_read(m->ctl->db, true, m->ctx, &m->found, err))
 		return false;
 	find_coverage(m);
+	find_marks(m);
 	for (size_t i = 0; m->catalog && i < m->model->n_tables; i++)
 		for (size_t t = 0; t < m->found->n_tables; t++)
 			if (is_table(&m->model->tables[i], &m->found->tables[t]))

@@ -138,6 +138,8 @@ int ctl_archive_restore(struct ctl *ctl, int argc, char **argv)
 		else
 			*(c == 'n' ? &opts.dry_run : &opts.disable_triggers) = true;
 	}
+	if (opts.identity && access(opts.identity, R_OK) < 0)
+		return ctl_wrong_use(ctl, _("cannot read %s"), opts.identity);
 	opts.id = ctl_action_id(ctl, argc, argv);
 	if (opts.id == 0)
 		return 2;

@@ -85,7 +85,7 @@ static int save(struct ctl *ctl, int argc, char **argv, const char *action)
 		return 1;
 	if (!ctl_call(ctl, "SELECT retention.save_subject($1, $2) AS id", 2, values, &res, &err))
 		return ctl_failed(&err);
-	return ctl_saved(ctl, db_text(res, 0, "id"));
+	return ctl_saved(ctl, db_text(res, 0, "id"), values[1]);
 }
 
 int ctl_subject_anonymize(struct ctl *ctl, int argc, char **argv)

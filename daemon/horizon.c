@@ -175,9 +175,11 @@ const char horizon_sql[] =
 			 "         WHEN w.behind IS NOT NULL THEN 'pending'\n"
 			 "         WHEN w.hidden THEN 'unknown' ELSE 'reached' END AS state) AS s\n"
 			 "UNION ALL\n"
-			 "SELECT 'T3', 'backups and archived WAL', CASE WHEN $2::interval IS NULL THEN 'not declared'\n"
+			 "SELECT 'T3', 'backups and archived WAL', CASE WHEN $3::boolean THEN 'unknown'\n"
+			 "       WHEN $2::interval IS NULL THEN 'not declared'\n"
 			 "       WHEN j.t0 + $2::interval <= now() THEN 'reached' ELSE 'pending' END,\n"
 			 "       CASE WHEN j.t0 + $2::interval <= now() THEN j.t0 + $2::interval END,\n"
-			 "       CASE WHEN $2::interval IS NULL THEN 'backups.keep of the configuration'\n"
+			 "       CASE WHEN $3::boolean THEN 'no configuration was read'\n"
+			 "            WHEN $2::interval IS NULL THEN 'backups.keep of the configuration'\n"
 			 "            WHEN j.t0 + $2::interval > now()\n"
 			 "            THEN to_char(j.t0 + $2::interval, 'YYYY-MM-DD HH24:MI') END FROM j\n";

@@ -106,8 +106,11 @@ static bool check_model(struct job *j, struct error *err)
 			return fail(
 				err, ERR_CONFIG,
 				"policy \"%s\" of action %d is not in the configuration any more: "
-				"put it back, or cancel the action",
-				j->row.policy, j->row.id);
+				"put it back%s",
+				j->row.policy, j->row.id,
+				strcmp(j->row.status, "saved") == 0
+					? ", or cancel the action"
+					: " under this name, so that what was begun can end");
 		if (j->policy->action != j->row.action)
 			return fail(err, ERR_CONFIG,
 				    "policy \"%s\" was %s when action %d was saved, and is %s now",

@@ -10,6 +10,7 @@
 #include "mem.h"
 #include "outbox.h"
 
+#include <errno.h>
 #include <inttypes.h>
 
 #define CONTROL_SLOT 0
@@ -75,7 +76,8 @@ static bool check_ledger(const struct job_opts *opts, struct db *db, struct erro
 		       "(see retentionctl show for why), and is not repeated for an hour";
 	if (asprintf(&text,
 		     "the database was restored from a backup: it has forgotten %" PRId64
-		     " erasures that \"%s/" LEDGER_FILE "\" knows; no policy runs until %s",
+		     " erasures that \"%s/" LEDGER_FILE "\" knows; no policy runs until %s (legal "
+		     "holds that were placed since are missing, too: place them first)",
 		     ahead, opts->config->directory, what) < 0)
 		must_alloc(NULL);
 	report_complaint(opts->report, text);
@@ -98,13 +100,38 @@ static bool check_recipients(const struct config *config, struct complaints *c, 
 	return false;
 }
 
+/* Said before anything is asked of the schema; its version is the daemon's to compare (precheck.c). */
+static bool check_schema(struct db *db, struct complaints *c, const struct config *config,
+			 struct error *err)
+{
+	AUTO(result) PGresult *res = NULL;
+
+	if (!db_query(db, "SELECT to_regnamespace('retention') IS NOT NULL AS there", 0, NULL, &res,
+		      err))
+		return false;
+	if (!db_bool(res, 0, "there"))
+		complain(c, &config->database_place,
+			 "schema retention is missing: run retentionctl migrate");
+	return db_bool(res, 0, "there");
+}
+
+static bool check_directory(struct complaints *c, const struct config *config)
+{
+	if (access(config->directory, R_OK | W_OK | X_OK) == 0)
+		return true;
+	complain(c, &config->archives_place, "archives: directory \"%s\" cannot be used: %s",
+		 config->directory, strerror(errno));
+	return false;
+}
+
 static bool check_and_configure(const struct job_opts *opts, struct db *db, struct complaints *c,
 				struct error *err)
 {
 	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
 	const char *type;
 
-	if (!check_config(db, opts->config, c, err))
+	if (!check_schema(db, c, opts->config, err) || !check_directory(c, opts->config) ||
+	    !check_config(db, opts->config, c, err))
 		return false;
 	if (!check_recipients(opts->config, c, err) || !outbox_check(opts->config, c))
 		return false;

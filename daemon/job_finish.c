@@ -215,12 +215,42 @@ static bool record_horizon(struct job *j, const char *xid, const char **ret_json
 			      ret_json, err);
 }
 
+/*
+ * Whom the backup brought back, and the replay leaves: a person has to know of them, for nothing will erase
+ * them again but the policies.
+ */
+static bool tell_kept(struct job *j, const char **ret_why, struct error *err)
+{
+	AUTO(result) PGresult *res = NULL;
+	const char *keys = NULL;
+
+	*ret_why = NULL;
+	if (!j->row.replay)
+		return true;
+	if (!journal_not_listed(j->db, j->row.id, j->ctx, &keys, err) ||
+	    !db_query(j->db, j->plan->present_sql, 1, &keys, &res, err))
+		return false;
+	if (db_int(res, 0, "n") == 0)
+		return true;
+	*ret_why = t_printf(j->ctx,
+			    "%s more are in the database and stay: on hold, %swith something newer "
+			    "than the erasure%s: see the event \"kept\" of action %d",
+			    db_text(res, 0, "n"),
+			    j->row.action == ACTION_DELETE_CONTACTS ? "" : "anonymized already, ",
+			    j->plan->model->contact->created
+				    ? ""
+				    : ", or without requests, where only created would tell them "
+				      "from others",
+			    j->row.id);
+	return journal_kept(j->db, j->row.id, db_text(res, 0, "keys"), err);
+}
+
 static bool end_row(struct job *j, int64_t archive_bytes, int64_t left, char **ret_note,
 		    bool *ret_failures, struct error *err)
 {
 	AUTO(char_p) char *sums = NULL;
 	int64_t failures = 0;
-	const char *error = NULL, *xid = NULL, *horizon = NULL;
+	const char *error = NULL, *xid = NULL, *horizon = NULL, *kept = NULL;
 	const char *noun = j->plan->subject == j->plan->model->request ? "requests" : "contacts";
 
 	if (j->archive_name && !archive_read_file(j->opts->config->directory, j->archive_name,
@@ -235,6 +265,10 @@ static bool end_row(struct job *j, int64_t archive_bytes, int64_t left, char **r
 				 "%" PRId64 " %s could not be %s, and %" PRId64
 				 " stayed locked: see the events of action %d",
 				 failures, noun, verb_of(j->row.action), left, j->row.id);
+	if (!tell_kept(j, &kept, err))
+		return false;
+	if (kept)
+		error = error ? t_printf(j->ctx, "%s; %s", error, kept) : kept;
 	if ((j->row.replay && !journal_settle_replay(j->db, j->row.id, err)) ||
 	    !journal_finish(j->db, j->row.id, "done", error, archive_bytes, sums, horizon, err))
 		return false;

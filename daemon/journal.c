@@ -141,6 +141,36 @@ bool journal_cutoff(struct db *db, const struct journal_row *row, const char *ti
 	return true;
 }
 
+bool journal_not_listed(struct db *db, int id, void *ctx, const char **ret_keys, struct error *err)
+{
+	static const char sql[] =
+		"SELECT coalesce(array_agg(s.key), '{}')::text AS keys FROM retention.selection AS s\n"
+		" WHERE s.job = $1::int AND s.key NOT IN (\n"
+		"       SELECT l.key FROM retention.ledger AS l WHERE l.job = $1::int\n"
+		"       UNION ALL\n"
+		"       SELECT jsonb_array_elements_text(e.details -> 'keys')\n"
+		"         FROM retention.journal_event AS e\n"
+		"        WHERE e.job = $1::int AND e.kind IN ('failed_key', 'dropped', 'left'))";
+	const char *const values[] = {int_text(ctx, id)};
+	AUTO(result) PGresult *res = NULL;
+
+	if (!db_query(db, sql, 1, values, &res, err))
+		return false;
+	*ret_keys = t_strdup(ctx, db_text(res, 0, "keys"));
+	return true;
+}
+
+bool journal_kept(struct db *db, int id, const char *keys, struct error *err)
+{
+	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
+	const char *const values[] = {int_text(ctx, id), keys};
+
+	return db_command(db,
+			  "INSERT INTO retention.journal_event (job, kind, details)\n"
+			  "VALUES ($1::int, 'kept', jsonb_build_object('keys', $2::text[]))",
+			  2, values, NULL, err);
+}
+
 bool journal_settle_replay(struct db *db, int id, struct error *err)
 {
 	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));

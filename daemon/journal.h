@@ -51,6 +51,15 @@ bool journal_cutoff(struct db *db, const struct journal_row *row, const char *ti
 		    const char **ret_from, const char **ret_cutoff, struct error *err);
 
 /*
+ * A replay's keys that were never on its list, text[]: under a hold, with something newer than the erasure,
+ * or not there at all.  Owned by ctx.
+ */
+bool journal_not_listed(struct db *db, int id, void *ctx, const char **ret_keys, struct error *err);
+
+/* The event "kept": those of them who are there, and so stay. */
+bool journal_kept(struct db *db, int id, const char *keys, struct error *err);
+
+/*
  * Before journal_finish(), in its transaction: the ledger's lines that this replay has made true again
  * join it.  Those of keys that failed or stayed locked go on waiting for another replay.
  */

@@ -197,7 +197,10 @@ static const char *const sentences[] = {
 	N_("the hold would have expired already ($)"),
 	N_("the daemon has not looked at this database yet: nobody knows what a key is"),
 	N_("Start retentiond first."),
-	N_("there is nothing to replay: the database knows all that the ledger's file knows"),
+	N_("there is nothing to replay, as far as the daemon has compared the database with the ledger's file"),
+	N_("It compares them when it starts, reloads or connects: see its log."),
+	N_("action $ is a replay: only an approver can cancel it"),
+	N_("Its erasures stay to be replayed; until then no policy runs."),
 	N_("a replay is under way already"),
 	/* What verify finds. */
 	N_("event $ was inserted: they count from 1"),

@@ -61,9 +61,9 @@ BEGIN
 			USING ERRCODE = 'object_not_in_prerequisite_state';
 	END IF;
 	IF NOT EXISTS (SELECT FROM retention.replay) THEN
-		RAISE EXCEPTION 'there is nothing to replay: the database knows all that the ledger''s file knows'
+		RAISE EXCEPTION 'there is nothing to replay, as far as the daemon has compared the database with the ledger''s file'
 			USING ERRCODE = 'object_not_in_prerequisite_state',
-			      HINT = 'The daemon compares them when it starts and when it connects.';
+			      HINT = 'It compares them when it starts, reloads or connects: see its log.';
 	END IF;
 	PERFORM retention.settle_replay(NULL);	-- where no action is needed
 	FOREACH one IN ARRAY ARRAY['delete_contacts', 'anonymize_contacts', 'anonymize_requests'] LOOP

@@ -210,6 +210,19 @@ def test_options(staged, args, status):
     assert (done.stdout if status == 0 else done.stderr).strip()
 
 
+def test_a_database_without_the_schema(daemon):
+    done = daemon(migrate=False, contacts=40).check_config()
+    assert done.returncode == 1 and "schema retention is missing: run retentionctl migrate" in done.stderr
+
+
+def test_archives_that_are_not_there(daemon):
+    d = daemon(contacts=40)
+    d.archives.rmdir()
+    done = d.check_config()
+    assert done.returncode == 1 and 'archives: directory "' in done.stderr and "No such file" in done.stderr
+    assert "retentiond.conf:" in done.stderr
+
+
 def test_no_file(staged):
     d = staged(migrate=False)
     d.path.unlink()

@@ -207,3 +207,33 @@ def test_the_backup_knows_the_deletion_and_not_the_restore(six):
     assert ids(d) == {6} and waiting(d) == set()
     restore(d, 1)
     assert len(ids(d)) == 6
+
+
+@pytest.mark.parametrize("created", [True, False])
+def test_who_stays_is_named(six, created):
+    """Brought back, and not erased again: on hold, with something newer, or not told from another."""
+    d = six(model=small.model(contact={"created": "created"} if created else {}),
+            policies=[{**DELETE, **({"without_requests": "created"} if created else {})}])
+    d.pg.sql(d.db, "INSERT INTO contact (id, created) VALUES (7, '2014-01-01')")
+    dump = d.pg.dump(d.db)
+    d.once()
+    if not created:
+        said = d.ctl("subject", "delete", 7).stdout
+        d.once()
+        d.ctl("validate", re.search(r"action (\d+)", said).group(1))
+        d.once()
+    assert ids(d) == {6}
+    put_back(d, dump)
+    d.configure(policies=[])
+    assert "legal holds that were placed since are missing, too" in d.once(check=False).stderr
+    d.ctl("hold", "add", 2, "--reason", "case")
+    d.pg.sql(d.db, "INSERT INTO request (contact_id, at) VALUES (3, now() + interval '2 days')")
+    job = replay(d)
+    d.once()
+    stay = {2, 3} | (set() if created else {7})
+    assert ids(d) == {6} | stay and waiting(d) == set()
+    (details,), = d.pg.sql(d.db, "SELECT details FROM retention.journal_event WHERE kind = 'kept'")
+    assert {int(k) for k in details["keys"]} == stay
+    told = d.jobs(f"id = {job}")[0]["error"]
+    assert told.startswith(f"{len(stay)} more are in the database and stay") and ("created" in told) != created
+    assert f'"{min(stay)}"' in d.ctl("show", job).stdout

@@ -118,3 +118,37 @@ def test_wrong_use(daemon, word, args):
     d = daemon(contacts=20, migrate=False)
     done = d.ctl("subject", word, *args, check=False)
     assert done.returncode == 2 and "usage: retentionctl subject" in done.stderr
+
+
+@pytest.fixture
+def resident(daemon):
+    d = daemon(contacts=40, policies=[])
+    d.start()
+    d.wait_for_log("ready: ")
+    yield d
+    assert d.stop() == 0
+
+
+@pytest.mark.parametrize("word", ["delete", "anonymize"])
+def test_nobody_is_no_success(resident, word):
+    """A key with a slip, or a person on hold: who asked is not told that it was done."""
+    d = resident
+    done = d.ctl("subject", word, "4711", check=False)
+    assert done.returncode == 1
+    assert "there is no contact 4711, or nothing left of it: action 1 is cancelled" in done.stderr
+    d.ctl("hold", "add", "7", "--reason", "case")
+    done = d.ctl("subject", word, "7", check=False)
+    assert done.returncode == 1 and "contact 7 is on hold and stays: action 2 is cancelled" in done.stderr
+    assert {j["status"] for j in d.jobs()} == {"cancelled"}
+
+
+def test_a_hold_for_nobody(daemon):
+    d = daemon(contacts=20, policies=[])
+    d.once()
+    done = d.ctl("hold", "add", "4711", "--reason", "case", check=False)
+    assert done.returncode == 1 and "there is no contact 4711: no hold was placed" in done.stderr
+    assert d.pg.value(d.db, "SELECT count(*) FROM retention.hold") == 0
+    d.pg.psql(d.db, "-c", "CREATE ROLE holder LOGIN", "-c", "GRANT retention_operator TO holder")
+    d.configure(user="holder")
+    said = d.ctl("hold", "add", "4711", "--reason", "case").stdout
+    assert "you may not read the contacts: whether this one is there was not looked at" in said
