@@ -251,16 +251,17 @@ static bool write_all(int fd, const char *bytes, size_t n, int64_t *written, con
 	return true;
 }
 
-static bool flush_segment(struct archive_writer *w, size_t i, struct error *err)
+bool archive_push(struct archive_writer *w, size_t i, struct error *err)
 {
 	struct segment *s = &w->segments[i];
 	const size_t n = s->buffered;
 
 	s->buffered = 0; /* on failure the batch is rolled back: the buffer's bytes are void */
-	if (n == 0)
-		return true;
-	s->dirty = true;
-	return write_all(s->fd, s->buffer, n, &s->written_bytes, w->files[i].name, err);
+	s->dirty = s->dirty || n > 0;
+	if (!write_all(s->fd, s->buffer, n, &s->written_bytes, w->files[i].name, err))
+		return false;
+	(void)sync_file_range(s->fd, 0, 0, SYNC_FILE_RANGE_WRITE); /* a hint */
+	return true;
 }
 
 static bool put(struct archive_writer *w, size_t i, const char *bytes, size_t n, struct error *err)
@@ -269,7 +270,7 @@ static bool put(struct archive_writer *w, size_t i, const char *bytes, size_t n,
 
 	if (!s->buffer)
 		s->buffer = must_alloc(malloc(BUFFER_BYTES));
-	if (s->buffered + n > BUFFER_BYTES && !flush_segment(w, i, err))
+	if (s->buffered + n > BUFFER_BYTES && !archive_push(w, i, err))
 		return false;
 	if (n > BUFFER_BYTES) { /* a row with a large attachment goes past the buffer */
 		s->dirty = true;
@@ -324,7 +325,7 @@ bool archive_sync(struct archive_writer *w, struct error *err)
 	for (size_t i = 0; i < w->n; i++) {
 		struct segment *s = &w->segments[i];
 
-		if (!flush_segment(w, i, err))
+		if (!archive_push(w, i, err))
 			return false;
 		if (!s->dirty)
 			continue;
@@ -613,6 +614,6 @@ bool archive_digest(const char *directory, const char *name, const char *file, c
 	if (EVP_DigestFinal_ex(ctx, digest, NULL) != 1)
 		return fail(err, ERR_ENVIRONMENT, "SHA-256 failed");
 	for (size_t i = 0; i < sizeof(digest); i++)
-		(void)snprintf(ret_hex + 2 * i, 3, "%02x", digest[i]); /* always two digits */
+		(void)snprintf(ret_hex + 2 * i, 3, "%02x", digest[i]); /* two digits */
 	return true;
 }

@@ -59,6 +59,12 @@ bool archive_append(struct archive_writer *w, size_t i, const char *bytes, size_
 /* Everything appended is on the disk when this returns true. */
 bool archive_sync(struct archive_writer *w, struct error *err);
 
+/*
+ * No more comes for file i in this batch: the system may begin to write it to the disk while the batch goes
+ * on.  A hint, which promises nothing: archive_sync() does.
+ */
+bool archive_push(struct archive_writer *w, size_t i, struct error *err);
+
 /* The length of file i with all that was appended: what the transaction commits. */
 int64_t archive_length(const struct archive_writer *w, size_t i);
 

@@ -5,8 +5,8 @@
  *   step 4    rows are deleted in an open transaction, their bytes are on the way into the file.
  *             Process, server, network or disk dies: the transaction never commits; the file is cut
  *             back to the committed length when the worker opens it again.
- *   step 5    fdatasync: the bytes are on the disk or the batch fails.
  *   step 6    lengths, counters, ledger and work list change in the same transaction.
+ *   step 5    fdatasync, last before the COMMIT: the bytes are on the disk or the batch fails.
  *   step 7    COMMIT.  Its answer lost: the worker's lock (taken first, held to the end) lets a new
  *             session wait until the old transaction has ended one way or the other; then the
  *             committed length says which.
@@ -19,7 +19,7 @@
  * LOCKED, then what hangs off them as it is erased.  A row below that somebody else holds is waited for half a
  * second (lock_timeout, below deadlock_timeout, so that we are the one who gives way).
  */
-#include "batch.h"
+#include "batch_inner.h"
 
 #include "failpoint.h"
 #include "mem.h"
@@ -30,29 +30,12 @@
 #define LOCK_RETENTION 1380275200
 #define LOCK_HOLDS 2 /* place_hold takes it alone (0005_guards.sql) */
 
-struct batch {
-	const struct batch_job *job;
-	struct batch_worker *worker;
-	const struct keys *keys;
-	void *ctx; /* all of the batch's text */
-	char ***arrays; /* [table][slot]: the collected keys */
-	int64_t *collected; /* [table]: how many rows they came from */
-	int64_t *rows; /* per step */
-	char *locked; /* those of keys that we hold */
-	char *due; /* those of locked that are due */
-	char *done_with; /* those that leave the list */
-	char *dropped; /* locked, but not due any more */
-	char *gone; /* not there any more */
-	char *ledger; /* lines for its file, once the batch has committed; NULL: none */
-	int64_t n_locked, n_due, n_dropped, n_gone, n_left;
-};
-
 static bool ask_keys(struct batch *b, const char *sql, int n, const char *const values[],
 		     char **ret_keys, int64_t *ret_n, struct error *err)
 {
 	AUTO(result) PGresult *res = NULL;
 
-	if (!db_query(b->worker->db, sql, n, values, &res, err))
+	if (!db_query_kept(b->worker->db, sql, n, values, &res, err))
 		return false;
 	*ret_keys = t_strdup(b->ctx, db_text(res, 0, "keys"));
 	*ret_n = db_int(res, 0, "n");
@@ -78,6 +61,14 @@ bool batch_settle(const struct batch_job *job, int worker, struct db *db, struct
 	return take_worker_lock(job, worker, db, err) && db_commit(db, err);
 }
 
+bool batch_refuse_role(const char *role, struct error *err)
+{
+	return fail(err, ERR_CONFIG,
+		    "session_replication_role is %s in this database or for this role: foreign "
+		    "keys would not speak; reset it",
+		    role);
+}
+
 /* Step 0: a primary, the server that the job began on, and the job still ours. */
 static bool check_ground(struct batch *b, struct error *err)
 {
@@ -90,17 +81,13 @@ static bool check_ground(struct batch *b, struct error *err)
 	const char *const values[] = {t_printf(b->ctx, "%d", b->job->id)};
 	AUTO(result) PGresult *res = NULL;
 
-	if (!db_query(b->worker->db, sql, 1, values, &res, err))
+	if (!db_query_kept(b->worker->db, sql, 1, values, &res, err))
 		return false;
 	if (db_bool(res, 0, "standby"))
 		return fail(err, ERR_ENVIRONMENT,
 			    "the server is a standby: waiting for the primary");
-	if (strcmp(db_text(res, 0, "role"), "origin") != 0)
-		return fail(
-			err, ERR_CONFIG,
-			"session_replication_role is %s in this database or for this role: foreign "
-			"keys would not speak; reset it",
-			db_text(res, 0, "role"));
+	if (strcmp(db_text(res, 0, "role"), b->job->plan->orphans_sql ? "replica" : "origin") != 0)
+		return batch_refuse_role(db_text(res, 0, "role"), err);
 	if (PQntuples(res) != 1 || db_int(res, 0, "claim") != b->job->claim ||
 	    strcmp(db_text(res, 0, "status"), "running") != 0)
 		return fail(err, ERR_STOPPED, "job %d has been taken over", b->job->id);
@@ -182,8 +169,8 @@ static bool collect(struct batch *b, struct error *err)
 		for (size_t o = 0; o < c->n_others; o++)
 			values[o + 1] = b->arrays[c->others[o].table][c->others[o].slot];
 		if ((c->lock_sql &&
-		     !db_command(b->worker->db, c->lock_sql, 1, values, NULL, err)) ||
-		    !db_query(b->worker->db, c->sql, (int)c->n_others + 1, values, &res, err))
+		     !db_command_kept(b->worker->db, c->lock_sql, 1, values, NULL, err)) ||
+		    !db_query_kept(b->worker->db, c->sql, (int)c->n_others + 1, values, &res, err))
 			return false;
 		b->collected[c->table->index] = db_int(res, 0, "n");
 		for (size_t s = 0; s < c->n_slots; s++) {
@@ -193,220 +180,6 @@ static bool collect(struct batch *b, struct error *err)
 		}
 	}
 	return true;
-}
-
-/* Numbers of retention.number, as many as the array has keys. */
-static bool fresh_numbers(struct batch *b, const char *keys, char **ret, struct error *err)
-{
-	const char *const values[] = {keys};
-	AUTO(result) PGresult *res = NULL;
-
-	if (!db_query(
-		    b->worker->db,
-		    "SELECT coalesce(array_agg(nextval('retention.number')), '{}')::text AS keys\n"
-		    "  FROM unnest($1::text[])",
-		    1, values, &res, err))
-		return false;
-	*ret = t_strdup(b->ctx, db_text(res, 0, "keys"));
-	return true;
-}
-
-struct sink {
-	struct archive_writer *writer;
-	size_t file;
-};
-
-static bool to_archive(void *arg, const char *bytes, size_t n, struct error *err)
-{
-	const struct sink *sink = arg;
-
-	return archive_append(sink->writer, sink->file, bytes, n, err);
-}
-
-/* A COPY takes no parameters: the array becomes a constant.  NULL: it cannot be quoted. */
-static char *with_array(struct batch *b, const char *copy_sql, const char *array)
-{
-	char *literal = PQescapeLiteral(db_conn(b->worker->db), array, strlen(array));
-	char *sql = literal ? t_strdup(b->ctx, "") : NULL;
-
-	while (sql && *copy_sql) {
-		const char *mark = strchr(copy_sql, PLAN_KEYS);
-		const size_t plain = mark ? (size_t)(mark - copy_sql) : strlen(copy_sql);
-
-		t_append(&sql, "%.*s%s", (int)plain, copy_sql, mark ? literal : "");
-		copy_sql += plain + (mark ? 1 : 0);
-	}
-	PQfreemem(literal);
-	return sql;
-}
-
-static bool run_archived(struct batch *b, const struct step *s, size_t file, const char *keys,
-			 int64_t *ret_rows, struct error *err)
-{
-	struct sink sink = {.writer = b->worker->writer, .file = file};
-	const char *sql = with_array(b, s->copy_sql, keys);
-
-	if (!sql)
-		return fail(err, ERR_ENVIRONMENT, "cannot quote the keys of table \"%s\"",
-			    s->table->name);
-	return db_copy_out(b->worker->db, sql, to_archive, &sink, ret_rows, err);
-}
-
-static bool fail_put_back(const struct step *s, struct error *err)
-{
-	return fail(err, ERR_DATA,
-		    "table \"%s\": a trigger of %s.%s put back what the anonymization cleared",
-		    s->table->name, s->table->schema, s->table->table);
-}
-
-static bool run_update(struct batch *b, const struct step *s, const char *keys, int64_t *ret_rows,
-		       struct error *err)
-{
-	char *numbers = NULL;
-	const char *values[2] = {keys};
-	AUTO(result) PGresult *res = NULL;
-
-	if (s->numbered) {
-		if (!fresh_numbers(b, keys, &numbers, err))
-			return false;
-		values[1] = numbers;
-	}
-	if (!db_query(b->worker->db, s->sql, s->numbered ? 2 : 1, values, &res, err))
-		return false;
-	*ret_rows = db_int(res, 0, "rows");
-	return db_int(res, 0, "dirty") == 0 || fail_put_back(s, err);
-}
-
-/*
- * A BEFORE trigger may return NULL: then the row stays as it is and nobody says so.  An AFTER UPDATE
- * trigger may write the old values back, which RETURNING does not see.
- */
-static bool verify_step(struct batch *b, const struct step *s, const char *keys, struct error *err)
-{
-	const char *const values[] = {keys};
-	AUTO(result) PGresult *res = NULL;
-
-	if (!db_query(b->worker->db, s->left_sql, 1, values, &res, err))
-		return false;
-	if (db_int(res, 0, "n") > 0 && s->fate == FATE_UPDATE)
-		return fail_put_back(s, err);
-	if (db_int(res, 0, "n") > 0)
-		return fail(err, ERR_DATA,
-			    "table \"%s\": a trigger of %s.%s kept %" PRId64
-			    " rows from being deleted",
-			    s->table->name, s->table->schema, s->table->table, db_int(res, 0, "n"));
-	return true;
-}
-
-/*
- * Not the rows that were collected.  More: a client has attached some, and what may hang off those was
- * not asked for.  Fewer: it has deleted some, or moved them to another's; what hung off a moved row is
- * gone in this transaction, which therefore does not commit.
- */
-static bool verify_linked(struct batch *b, const struct step *s, int64_t rows, const char *keys,
-			  struct error *err)
-{
-	const char *const values[] = {keys};
-	AUTO(result) PGresult *res = NULL;
-
-	if (rows > b->collected[s->table->index])
-		return fail(
-			err, ERR_BUSY,
-			"table \"%s\": a client has added rows to %s.%s while they were being erased",
-			s->table->name, s->table->schema, s->table->table);
-	if (!db_query(b->worker->db, s->left_sql, 1, values, &res, err))
-		return false;
-	return db_int(res, 0, "n") == 0 ||
-	       fail(err, ERR_BUSY,
-		    "table \"%s\": a client has moved rows of %s.%s while they were being erased",
-		    s->table->name, s->table->schema, s->table->table);
-}
-
-/* In this transaction: the files go once it has committed, and only then (outbox.c). */
-static bool queue_files(struct batch *b, const struct step *s, const char *keys, struct error *err)
-{
-	const char *const values[] = {keys, t_printf(b->ctx, "%d", b->job->id)};
-
-	return db_command(b->worker->db, s->outbox_sql, 2, values, NULL, err);
-}
-
-static bool run_step(struct batch *b, const struct step *s, size_t file, int64_t *ret_rows,
-		     struct error *err)
-{
-	const char *keys = b->arrays[s->from.table][s->from.slot];
-	const char *const values[] = {s->linked ? b->arrays[s->parent.table][s->parent.slot]
-						: keys};
-
-	if (s->outbox_sql && !queue_files(b, s, keys, err))
-		return false;
-	if (s->archived              ? !run_archived(b, s, file, values[0], ret_rows, err)
-	    : s->fate == FATE_UPDATE ? !run_update(b, s, keys, ret_rows, err)
-				     : !db_command(b->worker->db, s->sql, 1, values, ret_rows, err))
-		return false;
-	if (s->verify && !verify_step(b, s, keys, err))
-		return false;
-	if (s->linked && *ret_rows != b->collected[s->table->index] &&
-	    !verify_linked(b, s, *ret_rows, keys, err))
-		return false;
-	if (s->table == b->job->plan->subject && s->fate == FATE_DELETE && *ret_rows != b->n_due)
-		return fail(err, ERR_DATA, "%" PRId64 " of %" PRId64 " rows of %s.%s were deleted",
-			    *ret_rows, b->n_due, s->table->schema, s->table->table);
-	return true;
-}
-
-/* What has come to the batch that no lock and no foreign key kept out. */
-static bool check_guards(struct batch *b, struct error *err)
-{
-	const struct plan *plan = b->job->plan;
-	const char *const values[] = {b->due};
-	AUTO(result) PGresult *strays = NULL;
-	AUTO(result) PGresult *silent = NULL;
-
-	if (plan->action == ACTION_EXPORT)
-		return true;
-	if (plan->strays_sql) {
-		if (!db_query(b->worker->db, plan->strays_sql, 1, values, &strays, err))
-			return false;
-		if (db_int(strays, 0, "n") > 0)
-			return fail(err, ERR_BUSY,
-				    "a client has added requests to contacts that were "
-				    "being deleted, which no foreign key keeps out");
-	}
-	/* From here on the tables' own locks keep another such key from being made. */
-	if (!db_query(b->worker->db, plan->silent_keys_sql, 0, NULL, &silent, err))
-		return false;
-	return strcmp(db_text(silent, 0, "keys"), plan->silent_keys) == 0 ||
-	       fail(err, ERR_CONFIG,
-		    "a foreign key with ON DELETE CASCADE or SET NULL onto a table of the model was "
-		    "made or dropped since the job began: the batch is rolled back, and the model is "
-		    "checked anew");
-}
-
-/*
- * Step 4, in the plan's order.  The CRM's own triggers run here: they get the search_path that the
- * database gives everybody, since many name their tables without a schema; our statements name
- * theirs in full.
- */
-static bool erase(struct batch *b, struct error *err)
-{
-	const struct plan *plan = b->job->plan;
-	size_t file = 0;
-
-	if (!db_exec(b->worker->db, "SET LOCAL search_path TO DEFAULT", err))
-		return false;
-	if (plan->defer && !db_exec(b->worker->db, "SET CONSTRAINTS ALL DEFERRED", err))
-		return false;
-	for (size_t i = 0; i < plan->n_steps; i++) {
-		if (!run_step(b, &plan->steps[i], file, &b->rows[i], err))
-			return false;
-		file += plan->steps[i].archived ? 1 : 0;
-		failpoint("batch-mid-erase");
-	}
-	/* Deferred keys speak now, while halving still helps, not at COMMIT. */
-	if (plan->defer && !db_exec(b->worker->db, "SET CONSTRAINTS ALL IMMEDIATE", err))
-		return false;
-	return db_exec(b->worker->db, "SET LOCAL search_path = pg_catalog", err) &&
-	       check_guards(b, err);
 }
 
 /* Who dropped out of the list, and why: a legal hold, gone, or due no longer. */
@@ -422,13 +195,15 @@ static bool tell_dropped(struct batch *b, struct error *err)
 
 	if (b->n_dropped + b->n_gone == 0)
 		return true;
+	if (!batch_as_origin(b, true, err)) /* the journal's chain is a trigger */
+		return false;
 	if (!ask_keys(b, b->job->plan->held_sql, 1, of, &held, &n_held, err))
 		return false;
 	{
 		const char *const values[] = {t_printf(b->ctx, "%d", b->job->id), b->dropped, held,
 					      b->gone};
 
-		return db_command(b->worker->db, sql, 4, values, NULL, err);
+		return db_command_kept(b->worker->db, sql, 4, values, NULL, err);
 	}
 }
 
@@ -463,7 +238,7 @@ static bool write_lengths(struct batch *b, struct error *err)
 					      t_printf(b->ctx, "%d", b->worker->number), names,
 					      bytes, rows};
 
-		return db_command(b->worker->db, sql, 5, values, NULL, err);
+		return db_command_kept(b->worker->db, sql, 5, values, NULL, err);
 	}
 }
 
@@ -479,15 +254,15 @@ static bool to_ledger(void *arg, const char *bytes, size_t n, struct error *err)
 /* The rows of the ledger, and as they are made their lines for its file. */
 static bool write_ledger(struct batch *b, struct error *err)
 {
-	const char *sql =
-		with_array(b,
-			   t_printf(b->ctx,
-				    "COPY (INSERT INTO retention.ledger (job, action, key)\n"
-				    "SELECT %d, '%s', unnest(%c::text[])\n"
-				    "RETURNING job, action, to_char(erased_at AT TIME ZONE 'UTC',\n"
-				    "  'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'), key) TO STDOUT",
-				    b->job->id, action_name(b->job->plan->action), PLAN_KEYS),
-			   b->due);
+	const char *sql = batch_with_arrays(
+		b,
+		t_printf(b->ctx,
+			 "COPY (INSERT INTO retention.ledger (job, action, key)\n"
+			 "SELECT %d, '%s', unnest(%c::text[])\n"
+			 "RETURNING job, action, to_char(erased_at AT TIME ZONE 'UTC',\n"
+			 "  'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'), key) TO STDOUT",
+			 b->job->id, action_name(b->job->plan->action), PLAN_KEYS),
+		(const char *const[2]){b->due, NULL});
 	int64_t rows;
 
 	if (!sql)
@@ -507,12 +282,11 @@ static bool account(struct batch *b, struct error *err)
 		return false;
 	if (b->n_due > 0 && b->job->plan->action != ACTION_EXPORT && !write_ledger(b, err))
 		return false;
-	return db_command(b->worker->db,
-			  "DELETE FROM retention.candidate\n"
-			  " WHERE job = $1::int AND n BETWEEN $3::bigint AND $4::bigint\n"
-			  "   AND key = ANY ($2::text[])",
-			  4, list, NULL, err) &&
-	       tell_dropped(b, err); /* last: it holds the journal's chain until COMMIT */
+	return db_command_kept(b->worker->db,
+			       "DELETE FROM retention.candidate\n"
+			       " WHERE job = $1::int AND n BETWEEN $3::bigint AND $4::bigint\n"
+			       "   AND key = ANY ($2::text[])",
+			       4, list, NULL, err);
 }
 
 static bool run_in_transaction(struct batch *b, struct error *err)
@@ -529,14 +303,16 @@ static bool run_in_transaction(struct batch *b, struct error *err)
 		if (!collect(b, err))
 			return false;
 		failpoint("batch-after-collect");
-		if (!erase(b, err))
+		if (!batch_erase(b, err))
 			return false;
 		failpoint("batch-after-erase");
-		if (b->worker->writer && !archive_sync(b->worker->writer, err)) /* step 5 */
-			return false;
-		failpoint("batch-after-sync");
 	}
-	if (!account(b, err))
+	/* Step 5 behind step 6: the disk writes meanwhile, and what counts is that it is before the COMMIT. */
+	if (!account(b, err) ||
+	    (b->n_due > 0 && b->worker->writer && !archive_sync(b->worker->writer, err)))
+		return false;
+	failpoint("batch-after-sync");
+	if (!tell_dropped(b, err)) /* last: it holds the journal's chain until COMMIT */
 		return false;
 	failpoint("batch-before-commit");
 	if (!db_commit(b->worker->db, err)) /* step 7 */
@@ -553,7 +329,7 @@ static void make_arrays(struct batch *b)
 	b->arrays = t_array(b->ctx, char **, m->n_tables);
 	b->collected = t_array(b->ctx, int64_t, m->n_tables);
 	for (size_t i = 0; i < m->n_tables; i++)
-		b->arrays[i] = t_array(b->ctx, char *, m->n_tables + 1);
+		b->arrays[i] = t_array(b->ctx, char *, b->job->plan->most_slots);
 }
 
 bool batch_run(const struct batch_job *job, struct batch_worker *worker, const struct keys *keys,

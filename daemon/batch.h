@@ -43,6 +43,9 @@ struct batch_result {
 bool batch_run(const struct batch_job *job, struct batch_worker *worker, const struct keys *keys,
 	       struct batch_result *ret, struct error *err);
 
+/* Fails: the session's role is not what the plan rests on. */
+bool batch_refuse_role(const char *role, struct error *err);
+
 /*
  * Takes the worker's lock and releases it: any batch of this worker that an older session may still
  * be running has ended when this returns true.

@@ -1,5 +1,6 @@
 #include "check.h"
 
+#include "integrity.h"
 #include "mem.h"
 
 /*
@@ -62,6 +63,8 @@ static bool plan_and_probe(struct db *db, const struct config *config, const str
 
 	if (!plan)
 		return false;
+	if (opts->by_set && !integrity_check(db, config, plan, catalog, c, err))
+		return false;
 	probes = plan_probes(ctx, plan, scope_place, opts->scope, &n);
 	if (!run_probes(db, probes, n, c, err) || c->n > before)
 		return false;
@@ -77,6 +80,7 @@ struct plan_opts check_opts(const struct config *config, const struct policy *po
 		.archive = archive,
 		.scope = policy ? policy->scope : NULL,
 		.without_requests = policy && policy->without_requests,
+		.by_set = config->integrity_set && action != ACTION_EXPORT,
 		.delimiter = config->delimiter,
 	};
 }

@@ -68,6 +68,7 @@ static const struct setting_spec limits_specs[] = {
 	 .offset = CONFIG(window),
 	 .given = CONFIG(has_window)},
 	{.key = "max_share", .kind = VALUE_SHARE, .offset = CONFIG(max_share)},
+	{.key = "integrity"},
 };
 
 #define POLICY(member) offsetof(struct policy, member)
@@ -205,6 +206,18 @@ static const config_setting_t *top_group(struct reader *r, const config_setting_
 	return s;
 }
 
+static void read_limits(struct reader *r, const config_setting_t *group, struct config *config)
+{
+	static const char *const ways[] = {"triggers", "set"};
+	const config_setting_t *s = config_setting_get_member(group, "integrity");
+
+	settings_read(r, group, "limits", limits_specs, COUNT(limits_specs), config);
+	if (!s)
+		return;
+	config->integrity_place = reader_place(r, s);
+	config->integrity_set = setting_choice(r, s, "limits", "integrity", ways, COUNT(ways)) == 1;
+}
+
 static void read_groups(struct reader *r, const config_setting_t *root, struct config *config)
 {
 	static const char *const replays[] = {"manual", "automatic"};
@@ -251,7 +264,7 @@ static void read_groups(struct reader *r, const config_setting_t *root, struct c
 			setting_choice(r, s, NULL, "replay", replays, COUNT(replays)) == 1;
 	group = top_group(r, root, "limits");
 	if (group)
-		settings_read(r, group, "limits", limits_specs, COUNT(limits_specs), config);
+		read_limits(r, group, config);
 }
 
 static bool is_policy_name(const char *name)
@@ -459,7 +472,7 @@ static struct config *config_new(const char *path, const char *text)
 	config->delimiter = ';';
 	config->bom = true;
 	config->workers = 2;
-	config->batch_rows = 5000;
+	config->batch_rows = 10000;
 	config->batch_time_ms = 250;
 	config->metrics_interval_ms = 15 * 60 * 1000;
 	config->max_replica_lag_ms = 10 * 1000;

@@ -50,13 +50,15 @@ struct config {
 
 	/* limits */
 	int workers; /* 1 to 16; default 2 */
-	int batch_rows; /* 1 to 1,000,000; default 5000 */
+	int batch_rows; /* 1 to 1,000,000; default 10000 */
 	int64_t batch_time_ms; /* 10 ms to 60 s; default 250 */
 	int64_t rows_per_second; /* 0: no limit */
 	int64_t max_replica_lag_ms; /* 0: not watched */
 	bool has_window;
 	struct window window;
 	double max_share; /* 0 < x <= 1; default 0.25 */
+	bool integrity_set; /* integrity = "set"; default "triggers" */
+	struct place integrity_place;
 
 	/* metrics */
 	const char *metrics_textfile; /* absolute, ends in .prom; NULL: none */

@@ -99,6 +99,7 @@ static void print_groups(FILE *out, const struct config *config)
 		print_setting(out, "\twindow", text);
 	}
 	print_float(out, "\tmax_share", config->max_share);
+	print_setting(out, "\tintegrity", config->integrity_set ? "set" : NULL);
 	fputs("};\n", out);
 	if (config->metrics_textfile || config->metrics_listen) {
 		fputs("metrics: {\n", out);

@@ -282,6 +282,10 @@ static bool print_surroundings(struct ctl *ctl, const char *name, const struct a
 		printf("-- limits.max_replica_lag: how far the standbys are.\n"
 		       "GRANT pg_read_all_stats TO %s;\n",
 		       role);
+	if (ctl->config->integrity_set && db_server_version(ctl->db) >= 150000)
+		printf("-- limits.integrity = \"set\".\n"
+		       "GRANT SET ON PARAMETER session_replication_role TO %s;\n",
+		       role);
 	for (size_t i = 0; i < model->n_tables; i++) {
 		bool told = false;
 

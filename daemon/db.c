@@ -15,6 +15,8 @@
 
 struct db {
 	PGconn *conn;
+	const char **kept; /* n_kept: what has been prepared, the i-th as "k<i>" */
+	size_t n_kept;
 };
 
 /*
@@ -133,6 +135,7 @@ void db_close(struct db *db)
 	if (!db)
 		return;
 	PQfinish(db->conn);
+	free(db->kept);
 	free(db);
 }
 
@@ -243,6 +246,11 @@ bool db_query(struct db *db, const char *sql, int n, const char *const values[],
 	return drain(db, ret_res, err);
 }
 
+static int64_t affected(PGresult *res)
+{
+	return strtoll(PQcmdTuples(res), NULL, 10); /* "" is 0: no rows to count */
+}
+
 bool db_command(struct db *db, const char *sql, int n, const char *const values[],
 		int64_t *ret_rows, struct error *err)
 {
@@ -251,7 +259,53 @@ bool db_command(struct db *db, const char *sql, int n, const char *const values[
 	if (!db_query(db, sql, n, values, &res, err))
 		return false;
 	if (ret_rows)
-		*ret_rows = strtoll(PQcmdTuples(res), NULL, 10); /* "" is 0: no rows to count */
+		*ret_rows = affected(res);
+	return true;
+}
+
+typedef char kept_name[32];
+
+/* A statement that the server refuses is not kept; one whose transaction is rolled back is. */
+static bool keep(struct db *db, const char *sql, kept_name name, struct error *err)
+{
+	AUTO(result) PGresult *res = NULL;
+	size_t i = 0;
+
+	while (i < db->n_kept && db->kept[i] != sql)
+		i++;
+	(void)snprintf(name, sizeof(kept_name), "k%zu", i); /* fits */
+	if (i < db->n_kept)
+		return true;
+	if (!PQsendPrepare(db->conn, name, sql, 0, NULL))
+		return fail(err, ERR_ENVIRONMENT, "connection lost: %s", PQerrorMessage(db->conn));
+	if (!drain(db, &res, err))
+		return false;
+	db->kept = must_alloc(realloc(db->kept, (i + 1) * sizeof(*db->kept)));
+	db->kept[db->n_kept++] = sql;
+	return true;
+}
+
+bool db_query_kept(struct db *db, const char *sql, int n, const char *const values[],
+		   PGresult **ret_res, struct error *err)
+{
+	kept_name name;
+
+	if (!keep(db, sql, name, err))
+		return false;
+	if (!PQsendQueryPrepared(db->conn, name, n, values, NULL, NULL, 0))
+		return fail(err, ERR_ENVIRONMENT, "connection lost: %s", PQerrorMessage(db->conn));
+	return drain(db, ret_res, err);
+}
+
+bool db_command_kept(struct db *db, const char *sql, int n, const char *const values[],
+		     int64_t *ret_rows, struct error *err)
+{
+	AUTO(result) PGresult *res = NULL;
+
+	if (!db_query_kept(db, sql, n, values, &res, err))
+		return false;
+	if (ret_rows)
+		*ret_rows = affected(res);
 	return true;
 }
 

@@ -62,6 +62,15 @@ bool db_query(struct db *db, const char *sql, int n, const char *const values[],
 bool db_command(struct db *db, const char *sql, int n, const char *const values[],
 		int64_t *ret_rows, struct error *err);
 
+/*
+ * The same for a statement that is run again and again: the session plans it once.  It is known by the
+ * address of sql, which must stay what it is as long as db.
+ */
+bool db_query_kept(struct db *db, const char *sql, int n, const char *const values[],
+		   PGresult **ret_res, struct error *err);
+bool db_command_kept(struct db *db, const char *sql, int n, const char *const values[],
+		     int64_t *ret_rows, struct error *err);
+
 /* COMMIT, and a server that answers ROLLBACK (the transaction had failed) is a failure. */
 bool db_commit(struct db *db, struct error *err);
 

@@ -1,9 +1,12 @@
 #include "keys.h"
 
 #include "mem.h"
+#include "sql.h"
 
 /* Neighbours of the list lie in the same pages: a worker takes runs of them, not each second one. */
 #define RUN 256
+
+#define WINDOW 4096
 
 bool keys_list(struct db *db, const struct plan *plan, int job, const char *from,
 	       const char *cutoff, struct error *err)
@@ -18,39 +21,62 @@ bool keys_list(struct db *db, const struct plan *plan, int job, const char *from
 	       db_command(db, plan->list_sql, 3, values, NULL, err);
 }
 
-bool keys_take(struct db *db, int job, int worker, int workers, int64_t after_n, int64_t weight,
-	       int64_t limit, void *ctx, struct keys *ret, struct error *err)
+/*
+ * Some dozen batches' keys at once: right after the listing the planner knows nothing of the table, and
+ * sorts all that is left of it for each question.
+ */
+static bool read_window(struct db *db, int job, int worker, int workers, struct key_window *w,
+			struct error *err)
 {
 	static const char sql[] =
-		"SELECT coalesce(array_agg(k.key ORDER BY k.n), '{}')::text AS keys, count(*) AS "
-		"n,\n"
-		"       coalesce(sum(k.weight), 0)::bigint AS weight, min(k.n) AS first_n,\n"
-		"       max(k.n) AS last_n\n"
-		"  FROM (SELECT c.n, c.key, c.weight, sum(c.weight) OVER (ORDER BY c.n) AS upto\n"
-		"          FROM (SELECT n, key, weight FROM retention.candidate\n"
-		"                 WHERE job = $1::int AND n > $2::bigint\n"
-		"                   AND n / $3::bigint % $4::bigint = $5::bigint\n"
-		"                 ORDER BY n LIMIT $6::bigint) AS c) AS k\n"
-		" WHERE k.upto <= $7::bigint OR k.upto = k.weight";
-	const char *const values[] = {t_printf(ctx, "%d", job),
-				      t_printf(ctx, "%lld", (long long)after_n),
-				      t_printf(ctx, "%d", RUN),
-				      t_printf(ctx, "%d", workers),
-				      t_printf(ctx, "%d", worker),
-				      t_printf(ctx, "%lld", (long long)limit),
-				      t_printf(ctx, "%lld", (long long)weight)};
-	AUTO(result) PGresult *res = NULL;
+		"SELECT n, key, weight FROM retention.candidate\n"
+		" WHERE job = $1::int AND n > $2::bigint AND n / $3::bigint % $4::bigint = $5::bigint\n"
+		" ORDER BY n LIMIT $6::bigint";
+	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
+	const char *const values[] = {
+		t_printf(ctx, "%d", job),    t_printf(ctx, "%lld", (long long)w->after_n),
+		t_printf(ctx, "%d", RUN),    t_printf(ctx, "%d", workers),
+		t_printf(ctx, "%d", worker), t_printf(ctx, "%d", WINDOW)};
 
-	if (!db_query(db, sql, 7, values, &res, err))
+	PQclear(w->rows);
+	w->rows = NULL;
+	w->next = 0;
+	return db_query(db, sql, 6, values, &w->rows, err);
+}
+
+bool keys_take(struct db *db, int job, int worker, int workers, struct key_window *window,
+	       int64_t weight, int64_t limit, void *ctx, struct keys *ret, struct error *err)
+{
+	const char **taken;
+	int last;
+
+	*ret = (struct keys){.array = t_strdup(ctx, "{}")};
+	if ((!window->rows || window->next == PQntuples(window->rows)) &&
+	    !read_window(db, job, worker, workers, window, err))
 		return false;
-	*ret = (struct keys){
-		.array = t_strdup(ctx, db_text(res, 0, "keys")),
-		.n = db_int(res, 0, "n"),
-		.weight = db_int(res, 0, "weight"),
-		.first_n = db_int(res, 0, "first_n"),
-		.last_n = db_int(res, 0, "last_n"),
-	};
+	last = PQntuples(window->rows);
+	if (window->next == last)
+		return true;
+	taken = t_array(ctx, const char *, last - window->next);
+	ret->first_n = db_int(window->rows, window->next, "n");
+	while (window->next < last && ret->n < limit) {
+		const int64_t one = db_int(window->rows, window->next, "weight");
+
+		if (ret->n > 0 && ret->weight + one > weight)
+			break;
+		taken[ret->n++] = db_text(window->rows, window->next, "key");
+		ret->weight += one;
+		ret->last_n = window->after_n = db_int(window->rows, window->next, "n");
+		window->next++;
+	}
+	ret->array = sql_array(ctx, taken, (size_t)ret->n);
 	return true;
+}
+
+void keys_rewind(struct key_window *window)
+{
+	PQclear(window->rows);
+	*window = (struct key_window){.after_n = -1};
 }
 
 bool keys_halve(struct db *db, const struct keys *whole, void *ctx, struct keys ret[2],

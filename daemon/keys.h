@@ -22,12 +22,23 @@ struct keys {
 	int64_t last_n;
 };
 
+/* A worker's stretch of the list, in hand. */
+struct key_window {
+	PGresult *rows; /* n, key, weight; NULL: none yet */
+	int next;
+	int64_t after_n; /* all up to this one has been dealt */
+};
+
 /*
- * Takes worker's next keys behind after_n, up to weight (at least one key), at most limit of them;
- * ret->n is 0 when there is none.  They stay in the list until their batch removes them.
+ * Takes worker's next keys of the window, which is read anew where it ends, up to weight (at least one key),
+ * at most limit of them; ret->n is 0 when there is none.  They stay in the list until their batch removes
+ * them.
  */
-bool keys_take(struct db *db, int job, int worker, int workers, int64_t after_n, int64_t weight,
-	       int64_t limit, void *ctx, struct keys *ret, struct error *err);
+bool keys_take(struct db *db, int job, int worker, int workers, struct key_window *window,
+	       int64_t weight, int64_t limit, void *ctx, struct keys *ret, struct error *err);
+
+/* From the list's begin again: for a new sweep, or when the surroundings have failed. */
+void keys_rewind(struct key_window *window);
 
 /* The two halves of an array of n keys; their order is kept. */
 bool keys_halve(struct db *db, const struct keys *whole, void *ctx, struct keys ret[2],

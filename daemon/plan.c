@@ -7,8 +7,22 @@
 #include "mem.h"
 #include "plan_due.h"
 #include "plan_guard.h"
+#include "plan_integrity.h"
 #include "plan_shared.h"
 #include "sql.h"
+
+static void add_slot(struct builder *b, const struct table *t, const char *column)
+{
+	const size_t i = t->index;
+	size_t s = 0;
+
+	while (s < b->n_slots[i] && (!b->slots[i][s] || strcmp(b->slots[i][s], column) != 0))
+		s++;
+	if (s == b->n_slots[i])
+		b->slots[i][b->n_slots[i]++] = column;
+	if (b->n_slots[i] > b->plan->most_slots)
+		b->plan->most_slots = b->n_slots[i];
+}
 
 /* Which columns of t do those that hang off it point at?  Slot 0 is the key. */
 static void find_slots(struct builder *b)
@@ -20,22 +34,15 @@ static void find_slots(struct builder *b)
 	for (size_t i = 0; i < n; i++) {
 		const struct table *t = &b->model->tables[i];
 
-		b->slots[i] = t_array(b->ctx, const char *, n + 1);
+		b->slots[i] = t_array(b->ctx, const char *, n + b->catalog->n_keys + 1);
 		b->slots[i][0] = t->key;
 		b->n_slots[i] = 1;
-		for (size_t j = 0; j < n; j++) {
-			const struct table *child = &b->model->tables[j];
-			size_t s = 0;
-
-			if (child->of != t)
-				continue;
-			while (s < b->n_slots[i] &&
-			       (!b->slots[i][s] ||
-				strcmp(b->slots[i][s], model_parent_column(child)) != 0))
-				s++;
-			if (s == b->n_slots[i])
-				b->slots[i][b->n_slots[i]++] = model_parent_column(child);
-		}
+		for (size_t j = 0; j < n; j++)
+			if (b->model->tables[j].of == t)
+				add_slot(b, t, model_parent_column(&b->model->tables[j]));
+		for (size_t k = 0; plan_is_asked(b, t) && k < b->catalog->n_keys; k++)
+			if (b->catalog->keys[k].to_oid == plan_relation(b, t)->oid)
+				add_slot(b, t, plan_asked_column(t, &b->catalog->keys[k]));
 	}
 }
 
@@ -316,6 +323,7 @@ struct plan *plan_build(void *ctx, const struct model *model, const struct catal
 		.ctx = plan, .model = model, .catalog = catalog, .opts = opts, .plan = plan};
 
 	plan->action = opts->action;
+	plan->most_slots = 1;
 	plan->archive = opts->archive;
 	plan->model = model;
 	plan->subject = fate_subject(model, opts->action);
@@ -326,7 +334,9 @@ struct plan *plan_build(void *ctx, const struct model *model, const struct catal
 		return NULL;
 	}
 	build_subject(&b);
-	plan_guards(plan, catalog, opts->action);
+	if (opts->by_set)
+		plan_integrity(&b);
+	plan_guards(plan, catalog, opts);
 	return plan;
 }
 
@@ -381,6 +391,7 @@ const struct probe *plan_probes(void *ctx, const struct plan *plan, const struct
 		add_probe(ctx, probes, &n, &one->table->place,
 			  t_printf(ctx, "table \"%s\": its lock", one->table->name), one->lock_sql);
 	}
+	add_probe(ctx, probes, &n, at, "the question for orphans", plan->orphans_sql);
 	for (size_t i = 0; i < plan->n_steps; i++)
 		add_probe(ctx, probes, &n, &plan->steps[i].table->place,
 			  t_printf(ctx, "table \"%s\": its files", plan->steps[i].table->name),

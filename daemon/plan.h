@@ -12,8 +12,9 @@
 #include "catalog.h"
 #include "fate.h"
 
-/* Stands for the array in a COPY's text; no predicate may hold it (config). */
+/* Stand for the arrays in a COPY's text; no predicate may hold them (config). */
 #define PLAN_KEYS '\001'
+#define PLAN_OWN '\002'
 
 /* Whose array a statement takes: a column of a table whose rows have been collected. */
 struct source {
@@ -50,11 +51,19 @@ struct step {
 	 * same: a row that a client has moved to another's meanwhile is not ours any more.
 	 */
 	bool linked;
+	/*
+	 * Linked: when as many rows went as were collected, they are the same.  By a foreign key onto rows that
+	 * the batch has locked from its beginning: none can come to those.  Or since only rows of own keys are
+	 * taken (by_own: $2, PLAN_OWN), and what a client adds is refused by the foreign key.  Where there is
+	 * none, what comes is deleted unseen: both are looked for, and the batch is begun anew.
+	 */
+	bool exact;
+	bool by_own;
 	struct source from;
 	struct source parent; /* linked */
 	/* $1 the array (of parent, where it is linked); an UPDATE by rules returns rows, dirty; archived: only to try it */
 	const char *sql;
-	const char *copy_sql; /* archived: a COPY, with PLAN_KEYS for the array */
+	const char *copy_sql; /* archived: a COPY, with PLAN_KEYS and PLAN_OWN for the arrays */
 	/* $1 as sql, $2 the job: what names files outside the database goes into the outbox; NULL: none */
 	const char *outbox_sql;
 	const char *left_sql; /* $1: counts rows that should have gone, or been cleaned */
@@ -91,6 +100,14 @@ struct plan {
 	size_t n_collects;
 	const struct step *steps; /* n_steps, in foreign-key order */
 	size_t n_steps;
+	size_t most_slots; /* of any table */
+	/*
+	 * integrity = "set": $n the n-th of orphans' arrays; a row for each foreign key of which a row still
+	 * points at one that is gone: name.  NULL: the server's triggers say so.
+	 */
+	const char *orphans_sql;
+	const struct source *orphans; /* n_orphans */
+	size_t n_orphans;
 };
 
 struct plan_opts {
@@ -103,6 +120,7 @@ struct plan_opts {
 	 * something newer than the cutoff is another by now, and drops out.
 	 */
 	bool by_key;
+	bool by_set; /* foreign keys are asked set by set: see plan_integrity.h */
 	bool despite_holds; /* preview only: to count whom a hold keeps */
 	char delimiter;
 };

@@ -21,9 +21,12 @@ const struct relation *plan_relation(const struct builder *b, const struct table
 /* Has t a statement of its own? */
 bool plan_has_step(const struct builder *b, const struct table *t);
 
+/* integrity = "set": are t's rows deleted, and pointed at by foreign keys? */
+bool plan_is_asked(const struct builder *b, const struct table *t);
+
 /*
- * Do t's rows have to be in hand?  Where others hang off it, each row gets its number, rows are shared, or
- * use what is shared.
+ * Do t's rows have to be in hand?  Where others hang off it, each row gets its number, rows are shared or
+ * use what is shared, or foreign keys are asked set by set.
  */
 bool plan_is_collected(const struct builder *b, const struct table *t);
 

@@ -96,19 +96,38 @@ static char *table_oids(const struct guard *b)
 }
 
 /* In the order of their oids, as catalog.c reads them. */
-static char *silent_keys(const struct guard *b)
+static char *silent_keys(const struct guard *b, bool all)
 {
 	char *keys = t_strdup(b->plan, "");
 
 	for (size_t i = 0; i < b->catalog->n_keys; i++)
-		if (catalog_key_is_silent(&b->catalog->keys[i]))
+		if (all || catalog_key_is_silent(&b->catalog->keys[i]))
 			t_append(&keys, "%s%lld", *keys ? "," : "",
 				 (long long)b->catalog->keys[i].oid);
 	return keys;
 }
 
-void plan_guards(struct plan *plan, const struct catalog *catalog, enum action action)
+/* integrity = "set": triggers that a DELETE would skip; integrity_check() has found none. */
+static char *skipped_triggers(const struct guard *b)
 {
+	char *oids = t_strdup(b->plan, "0");
+
+	for (size_t i = 0; i < b->plan->n_steps; i++)
+		if (b->plan->steps[i].fate == FATE_DELETE)
+			t_append(&oids, ",%u",
+				 b->catalog->relations[b->plan->steps[i].table->index].oid);
+	return t_printf(
+		b->plan,
+		"\n UNION ALL SELECT g.oid FROM pg_trigger AS g\n"
+		" WHERE NOT g.tgisinternal AND g.tgenabled <> 'D' AND g.tgtype & 8 <> 0\n"
+		"   AND (g.tgrelid IN (%s) OR EXISTS (\n"
+		"       SELECT FROM pg_partition_ancestors(g.tgrelid) AS p WHERE p.relid IN (%s)))",
+		oids, oids);
+}
+
+void plan_guards(struct plan *plan, const struct catalog *catalog, const struct plan_opts *opts)
+{
+	const enum action action = opts->action;
 	const struct guard b = {.plan = plan, .catalog = catalog};
 	const struct table *r = plan->model->request;
 	const bool by_key = strcmp(model_parent_column(r), plan->model->contact->key) == 0;
@@ -121,12 +140,13 @@ void plan_guards(struct plan *plan, const struct catalog *catalog, enum action a
 		plan->strays_sql = t_printf(plan, "SELECT count(*) AS n FROM %s AS t WHERE %s",
 					    sql_table(plan, r->schema, r->table),
 					    request_selection(&b, request_links(&b)));
-	plan->silent_keys = silent_keys(&b);
+	plan->silent_keys = silent_keys(&b, opts->by_set);
 	plan->silent_keys_sql = t_printf(
 		plan,
 		"SELECT coalesce(string_agg(k.oid::text, ',' ORDER BY k.oid), '') AS keys\n"
-		"  FROM pg_constraint AS k WHERE k.contype = 'f' AND k.conparentid = 0\n"
-		"   AND k.confdeltype NOT IN ('a', 'r') AND (k.confrelid IN (%s) OR EXISTS (\n"
-		"       SELECT FROM pg_partition_ancestors(k.confrelid) AS p WHERE p.relid IN (%s)))",
-		oids, oids);
+		"  FROM (SELECT k.oid FROM pg_constraint AS k WHERE k.contype = 'f' AND k.conparentid = 0\n"
+		"   %s AND (k.confrelid IN (%s) OR EXISTS (\n"
+		"       SELECT FROM pg_partition_ancestors(k.confrelid) AS p WHERE p.relid IN (%s)))%s) AS k",
+		opts->by_set ? "" : "AND k.confdeltype NOT IN ('a', 'r')", oids, oids,
+		opts->by_set ? skipped_triggers(&b) : "");
 }

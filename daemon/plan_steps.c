@@ -6,11 +6,18 @@
 
 #include "mem.h"
 #include "plan_due.h"
+#include "plan_integrity.h"
 #include "plan_rules.h"
 #include "plan_shared.h"
 #include "sql.h"
 
-static const char keys_mark[] = {PLAN_KEYS, '\0'};
+/* The arrays of a statement: its rows' parents' keys or their own, and where both count, the latter. */
+struct arrays {
+	const char *keys;
+	const char *own;
+};
+
+static const char keys_mark[] = {PLAN_KEYS, '\0'}, own_mark[] = {PLAN_OWN, '\0'};
 
 const struct relation *plan_relation(const struct builder *b, const struct table *t)
 {
@@ -51,12 +58,18 @@ static bool uses_number(const struct table *t)
 	return false;
 }
 
+bool plan_is_asked(const struct builder *b, const struct table *t)
+{
+	return b->opts->by_set && plan_is_referenced(b->catalog, t) && plan_has_step(b, t) &&
+	       fate_of(t, b->opts->action, b->opts->archive) == FATE_DELETE;
+}
+
 bool plan_is_collected(const struct builder *b, const struct table *t)
 {
 	const bool changes = b->opts->action != ACTION_EXPORT && plan_has_step(b, t);
 
 	return fate_is_inner(b->model, t, b->opts->action, b->opts->archive) ||
-	       (changes && t->shared) || (changes && t->file.column) ||
+	       plan_is_asked(b, t) || (changes && t->shared) || (changes && t->file.column) ||
 	       (changes && t->key && plan_is_user(b->model, b->catalog, t)) ||
 	       (changes && uses_number(t) &&
 		fate_of(t, b->opts->action, b->opts->archive) == FATE_UPDATE);
@@ -177,8 +190,17 @@ static char *detach_statement(const struct builder *b, const struct table *t, bo
 		sql_ident(b->ctx, t->key));
 }
 
-static char *statement(const struct builder *b, const struct step *s, bool own, const char *keys)
+/* As a filter over a hash, which = ANY is only where the array is a constant. */
+static char *among_own(const struct builder *b, const struct table *t, const char *keys)
 {
+	return t_printf(b->ctx, " AND (%s IN (SELECT unnest(%s))) IS TRUE",
+			plan_column(b->ctx, "t", t->key), plan_array(b, t, t->key, keys));
+}
+
+static char *statement(const struct builder *b, const struct step *s, bool own,
+		       const struct arrays *arrays)
+{
+	const char *keys = arrays->keys;
 	const struct table *t = s->table;
 	const char *table = sql_table(b->ctx, t->schema, t->table);
 
@@ -192,8 +214,9 @@ static char *statement(const struct builder *b, const struct step *s, bool own, 
 	case FATE_DETACH:
 		return detach_statement(b, t, s->archived, own, keys);
 	case FATE_DELETE:
-		return t_printf(b->ctx, "DELETE FROM %s AS t WHERE %s%s%s", table,
+		return t_printf(b->ctx, "DELETE FROM %s AS t WHERE %s%s%s%s", table,
 				plan_selection(b, t, keys, own && !s->linked),
+				s->by_own ? among_own(b, t, arrays->own) : "",
 				s->archived ? " RETURNING " : "",
 				s->archived ? column_list(b, "t", s->columns, s->n_columns) : "");
 	case FATE_NONE:
@@ -265,6 +288,11 @@ void plan_step(const struct builder *b, const struct table *t, struct step *s)
 		    s->fate == FATE_DELETE;
 	if (s->linked)
 		s->parent = plan_source(b, t, false);
+	for (size_t i = 0; s->linked && own && i < b->catalog->n_keys; i++)
+		s->exact = s->exact ||
+			   (b->catalog->keys[i].n_columns == 1 && /* of more, one may be NULL */
+			    catalog_link_covers(b->catalog, t, &b->catalog->keys[i]));
+	s->by_own = s->exact && t->of != b->plan->subject && t->of != b->model->request;
 	if (loses_file(t, s->fate))
 		s->outbox_sql = outbox_statement(b, t, own, s->fate == FATE_UPDATE);
 	s->numbered = s->fate == FATE_UPDATE && uses_number(t);
@@ -278,10 +306,12 @@ void plan_step(const struct builder *b, const struct table *t, struct step *s)
 						: "true");
 	if (s->archived)
 		archive_columns(b, s);
-	s->sql = statement(b, s, own, "$1"); /* archived: for the probe, PREPARE takes no COPY */
+	s->sql = statement(
+		b, s, own,
+		&(struct arrays){"$1", "$2"}); /* archived: for the probe, PREPARE takes no COPY */
 	if (s->archived)
 		s->copy_sql =
 			t_printf(b->ctx, "COPY (%s) TO STDOUT (FORMAT csv, DELIMITER %s)",
-				 statement(b, s, own, keys_mark),
+				 statement(b, s, own, &(struct arrays){keys_mark, own_mark}),
 				 sql_literal(b->ctx, t_printf(b->ctx, "%c", b->opts->delimiter)));
 }

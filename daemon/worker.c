@@ -38,7 +38,7 @@ struct state {
 	struct archive_writer *writer;
 	int64_t weight; /* what the next batch may weigh */
 	double rows_a_weight; /* measured: rows of all tables behind a unit of weight */
-	int64_t after_n;
+	struct key_window window;
 	int64_t left; /* keys that this sweep had to leave */
 	int64_t backoff_ms;
 	int64_t refused; /* of those left: a foreign key points at them from elsewhere */
@@ -100,6 +100,33 @@ static bool open_writer(struct state *s, struct error *err)
 				   crew->files, n, bytes, &s->writer, err);
 }
 
+#define AS_REPLICA "SET session_replication_role = replica"
+#define AS_ORIGIN "SET session_replication_role = origin"
+
+/*
+ * Keys come in arrays of any length: a plan that reads a whole table of the CRM is never the better one for
+ * those who work beside it, even where it were faster.
+ */
+static const char session_sql[] = "SET enable_seqscan = off; SET jit = off;";
+
+/*
+ * integrity = "set", for the session.  Where everybody's sessions are replicas, nobody's foreign keys speak,
+ * and ours would ask in vain.
+ */
+static bool become_replica(struct state *s, struct error *err)
+{
+	AUTO(result) PGresult *res = NULL;
+
+	if (!s->crew->batch->plan->orphans_sql)
+		return true;
+	if (!db_query(s->db, "SELECT current_setting('session_replication_role') AS role", 0, NULL,
+		      &res, err))
+		return false;
+	if (strcmp(db_text(res, 0, "role"), "origin") != 0)
+		return batch_refuse_role(db_text(res, 0, "role"), err);
+	return db_exec(s->db, AS_REPLICA, err);
+}
+
 /* A session whose worker has no batch under way elsewhere. */
 static bool connect(struct state *s, struct error *err)
 {
@@ -111,6 +138,8 @@ static bool connect(struct state *s, struct error *err)
 	if (!db_open(&opts, &s->db, err))
 		return false;
 	stop_watch(s->crew->stop, s->worker->number + 1, db_conn(s->db));
+	if (!db_exec(s->db, session_sql, err) || !become_replica(s, err))
+		return false;
 	/* An older session's batch may still be committing: its end comes before its lengths. */
 	return batch_settle(s->crew->batch, s->worker->number, s->db, err);
 }
@@ -141,9 +170,13 @@ static bool record_failure(struct state *s, const struct keys *keys, const struc
 			   struct error *err)
 {
 	struct crew *crew = s->crew;
+	const bool replica = crew->batch->plan->orphans_sql;
 
-	if (!journal_key_failed(s->db, crew->batch->id, keys->array, cause->text, cause->sqlstate,
-				err))
+	/* The journal's chain is a trigger (batch.c, as_origin). */
+	if ((replica && !db_exec(s->db, AS_ORIGIN, err)) ||
+	    !journal_key_failed(s->db, crew->batch->id, keys->array, cause->text, cause->sqlstate,
+				err) ||
+	    (replica && !db_exec(s->db, AS_REPLICA, err)))
 		return false;
 	if (atomic_fetch_add(&crew->failed, 1) + 1 >= FAILURES_IN_A_ROW &&
 	    atomic_load(&crew->treated) == 0)
@@ -247,7 +280,7 @@ static bool next_batch(struct state *s, bool *ret_more, struct error *err)
 	if (stop_asked(s->crew->stop))
 		return fail(err, ERR_STOPPED, "asked to stop");
 	if (!connect(s, err) || !pass_throttle(s, err) ||
-	    !keys_take(s->db, s->crew->batch->id, s->worker->number, s->crew->workers, s->after_n,
+	    !keys_take(s->db, s->crew->batch->id, s->worker->number, s->crew->workers, &s->window,
 		       s->weight, s->weight < MOST_KEYS ? s->weight : MOST_KEYS, ctx, &keys, err))
 		return false;
 	*ret_more = keys.n > 0;
@@ -255,7 +288,6 @@ static bool next_batch(struct state *s, bool *ret_more, struct error *err)
 		return true;
 	if (!open_writer(s, err) || !run_keys(s, &keys, ctx, err))
 		return false;
-	s->after_n = keys.last_n;
 	report_waiting(s->crew->report, NULL);
 	return true;
 }
@@ -271,7 +303,7 @@ static bool back_off(struct state *s, const struct error *cause, struct error *e
 	if (s->backoff_ms > BACKOFF_MAX_MS)
 		s->backoff_ms = BACKOFF_MAX_MS;
 	s->away_ms += s->backoff_ms;
-	s->after_n = 0; /* what was under way is in the list, or it is done */
+	keys_rewind(&s->window); /* what was under way is in the list, or it is done */
 	if (stop_sleep_ms(s->crew->stop, s->backoff_ms))
 		return fail(err, ERR_STOPPED, "asked to stop");
 	return true;
@@ -296,7 +328,8 @@ static bool rest(struct state *s, int64_t *pause_ms, int64_t *waited_ms, struct 
 			*pause_ms * 2 < SWEEPS_MAX_PAUSE_MS ? *pause_ms * 2 : SWEEPS_MAX_PAUSE_MS;
 	}
 	s->treated_before = treated;
-	s->after_n = s->left = s->refused = 0;
+	keys_rewind(&s->window);
+	s->left = s->refused = 0;
 	return true;
 }
 
@@ -334,13 +367,14 @@ void *worker_main(void *arg)
 		.crew = w->crew,
 		.weight = FIRST_WEIGHT,
 		.rows_a_weight = 6,
-		.after_n = -1,
+		.window = {.after_n = -1},
 		.statement_timeout_ms = STATEMENT_TIMEOUT_MS,
 	};
 
 	if (!sweep(&s, &w->err) && w->err.class == ERR_CONFIG)
 		stop_ask(w->crew->stop); /* the siblings would only find the same */
 	disconnect(&s);
+	keys_rewind(&s.window);
 	(void)atomic_fetch_sub(&w->crew->running, 1);
 	return NULL;
 }

@@ -37,6 +37,13 @@ TODAY = datetime.now(timezone.utc).date().isoformat()
 # Sanitizers make programs slow; valgrind more so.
 TIMEOUT = float(os.environ.get("RETENTION_TEST_TIMEOUT") or 30)
 
+# Of every configuration that does not say otherwise: the same tests with other limits.
+LIMITS = {}
+if os.environ.get("RETENTION_INTEGRITY"):
+    LIMITS["integrity"] = os.environ["RETENTION_INTEGRITY"]
+if os.environ.get("RETENTION_WORKERS"):
+    LIMITS["workers"] = int(os.environ["RETENTION_WORKERS"])
+
 
 def wait_until(condition, timeout=TIMEOUT, what=None):
     """Polls every 20 ms until condition() is true, and returns what it returned."""
@@ -249,7 +256,7 @@ def make_config(directory, pg, db, policies=(), limits=None, model=None, archive
     groups = {
         "database": {"conninfo": pg.conninfo(db, user, host), "timezone": "UTC", **(database or {})},
         "archives": {"directory": str(store), **(archives or {})},
-        "limits": {"max_share": 1.0, **(limits or {})},
+        "limits": {"max_share": 1.0, **(limits or {}), **LIMITS},
     }
     lines = [f"{group} = {libconfig(values)};" for group, values in groups.items()]
     lines += ['@include "model.conf"', "policies = (",

@@ -291,7 +291,7 @@ static void test_defaults(void **state)
 	assert_true(config->bom);
 	assert_false(config->has_keep);
 	assert_int_equal(config->workers, 2);
-	assert_int_equal(config->batch_rows, 5000);
+	assert_int_equal(config->batch_rows, 10000);
 	assert_int_equal(config->batch_time_ms, 250);
 	assert_int_equal(config->rows_per_second, 0);
 	assert_int_equal(config->max_replica_lag_ms, 10000);

@@ -1,0 +1,266 @@
+/*
+ * Step 4 of a batch: each table's statement in the plan's order, with its bytes on their way into the file,
+ * and the questions whether something has come or gone meanwhile.  What may die here, and what then: batch.c.
+ */
+#include "batch_inner.h"
+
+#include "failpoint.h"
+#include "mem.h"
+
+#include <inttypes.h>
+
+/* Numbers of retention.number, as many as the array has keys. */
+static bool fresh_numbers(struct batch *b, const char *keys, char **ret, struct error *err)
+{
+	const char *const values[] = {keys};
+	AUTO(result) PGresult *res = NULL;
+
+	if (!db_query_kept(
+		    b->worker->db,
+		    "SELECT coalesce(array_agg(nextval('retention.number')), '{}')::text AS keys\n"
+		    "  FROM unnest($1::text[])",
+		    1, values, &res, err))
+		return false;
+	*ret = t_strdup(b->ctx, db_text(res, 0, "keys"));
+	return true;
+}
+
+struct sink {
+	struct archive_writer *writer;
+	size_t file;
+};
+
+static bool to_archive(void *arg, const char *bytes, size_t n, struct error *err)
+{
+	const struct sink *sink = arg;
+
+	return archive_append(sink->writer, sink->file, bytes, n, err);
+}
+
+char *batch_with_arrays(struct batch *b, const char *copy_sql, const char *const arrays[2])
+{
+	static const char marks[] = {PLAN_KEYS, PLAN_OWN, '\0'};
+	PGconn *conn = db_conn(b->worker->db);
+	char *sql = t_strdup(b->ctx, "");
+
+	while (*copy_sql) {
+		const size_t plain = strcspn(copy_sql, marks);
+		const char mark = copy_sql[plain];
+		const char *array = mark ? arrays[mark == PLAN_OWN] : "";
+		char *literal = mark ? PQescapeLiteral(conn, array, strlen(array)) : NULL;
+
+		if (mark && !literal)
+			return NULL;
+		t_append(&sql, "%.*s%s", (int)plain, copy_sql, mark ? literal : "");
+		PQfreemem(literal);
+		copy_sql += plain + (mark ? 1 : 0);
+	}
+	return sql;
+}
+
+static bool run_archived(struct batch *b, const struct step *s, size_t file,
+			 const char *const arrays[2], int64_t *ret_rows, struct error *err)
+{
+	struct sink sink = {.writer = b->worker->writer, .file = file};
+	const char *sql = batch_with_arrays(b, s->copy_sql, arrays);
+
+	if (!sql)
+		return fail(err, ERR_ENVIRONMENT, "cannot quote the keys of table \"%s\"",
+			    s->table->name);
+	return db_copy_out(b->worker->db, sql, to_archive, &sink, ret_rows, err) &&
+	       archive_push(b->worker->writer, file, err);
+}
+
+static bool fail_put_back(const struct step *s, struct error *err)
+{
+	return fail(err, ERR_DATA,
+		    "table \"%s\": a trigger of %s.%s put back what the anonymization cleared",
+		    s->table->name, s->table->schema, s->table->table);
+}
+
+static bool run_update(struct batch *b, const struct step *s, const char *keys, int64_t *ret_rows,
+		       struct error *err)
+{
+	char *numbers = NULL;
+	const char *values[2] = {keys};
+	AUTO(result) PGresult *res = NULL;
+
+	if (s->numbered) {
+		if (!fresh_numbers(b, keys, &numbers, err))
+			return false;
+		values[1] = numbers;
+	}
+	if (!db_query_kept(b->worker->db, s->sql, s->numbered ? 2 : 1, values, &res, err))
+		return false;
+	*ret_rows = db_int(res, 0, "rows");
+	return db_int(res, 0, "dirty") == 0 || fail_put_back(s, err);
+}
+
+/*
+ * A BEFORE trigger may return NULL: then the row stays as it is and nobody says so.  An AFTER UPDATE
+ * trigger may write the old values back, which RETURNING does not see.
+ */
+static bool verify_step(struct batch *b, const struct step *s, const char *keys, struct error *err)
+{
+	const char *const values[] = {keys};
+	AUTO(result) PGresult *res = NULL;
+
+	if (!db_query_kept(b->worker->db, s->left_sql, 1, values, &res, err))
+		return false;
+	if (db_int(res, 0, "n") > 0 && s->fate == FATE_UPDATE)
+		return fail_put_back(s, err);
+	if (db_int(res, 0, "n") > 0)
+		return fail(err, ERR_DATA,
+			    "table \"%s\": a trigger of %s.%s kept %" PRId64
+			    " rows from being deleted",
+			    s->table->name, s->table->schema, s->table->table, db_int(res, 0, "n"));
+	return true;
+}
+
+/*
+ * Perhaps not the rows that were collected.  More: a client has attached some, and what may hang off those was
+ * not asked for.  Fewer: it has deleted some, or moved them to another's; what hung off a moved row is
+ * gone in this transaction, which therefore does not commit.
+ */
+static bool verify_linked(struct batch *b, const struct step *s, int64_t rows, const char *keys,
+			  struct error *err)
+{
+	const char *const values[] = {keys};
+	AUTO(result) PGresult *res = NULL;
+
+	if (rows > b->collected[s->table->index])
+		return fail(
+			err, ERR_BUSY,
+			"table \"%s\": a client has added rows to %s.%s while they were being erased",
+			s->table->name, s->table->schema, s->table->table);
+	if (!db_query_kept(b->worker->db, s->left_sql, 1, values, &res, err))
+		return false;
+	return db_int(res, 0, "n") == 0 ||
+	       fail(err, ERR_BUSY,
+		    "table \"%s\": a client has moved rows of %s.%s while they were being erased",
+		    s->table->name, s->table->schema, s->table->table);
+}
+
+/* In this transaction: the files go once it has committed, and only then (outbox.c). */
+static bool queue_files(struct batch *b, const struct step *s, const char *keys, struct error *err)
+{
+	const char *const values[] = {keys, t_printf(b->ctx, "%d", b->job->id)};
+
+	return db_command_kept(b->worker->db, s->outbox_sql, 2, values, NULL, err);
+}
+
+bool batch_as_origin(struct batch *b, bool on, struct error *err)
+{
+	if (!b->job->plan->orphans_sql || b->origin == on)
+		return true;
+	b->origin = on;
+	return db_exec(b->worker->db,
+		       on ? "SET LOCAL session_replication_role = origin"
+			  : "SET LOCAL session_replication_role = replica",
+		       err);
+}
+
+static bool run_step(struct batch *b, const struct step *s, size_t file, int64_t *ret_rows,
+		     struct error *err)
+{
+	const char *keys = b->arrays[s->from.table][s->from.slot];
+	const char *const values[] = {s->linked ? b->arrays[s->parent.table][s->parent.slot] : keys,
+				      keys};
+
+	if ((s->outbox_sql && !queue_files(b, s, keys, err)) ||
+	    !batch_as_origin(b, s->fate != FATE_DELETE, err))
+		return false;
+	if (s->archived              ? !run_archived(b, s, file, values, ret_rows, err)
+	    : s->fate == FATE_UPDATE ? !run_update(b, s, keys, ret_rows, err)
+				     : !db_command_kept(b->worker->db, s->sql, s->by_own ? 2 : 1,
+							values, ret_rows, err))
+		return false;
+	if (s->verify && !verify_step(b, s, keys, err))
+		return false;
+	if (s->linked && !(s->exact && *ret_rows == b->collected[s->table->index]) &&
+	    !verify_linked(b, s, *ret_rows, keys, err))
+		return false;
+	if (s->table == b->job->plan->subject && s->fate == FATE_DELETE && *ret_rows != b->n_due)
+		return fail(err, ERR_DATA, "%" PRId64 " of %" PRId64 " rows of %s.%s were deleted",
+			    *ret_rows, b->n_due, s->table->schema, s->table->table);
+	return true;
+}
+
+/* integrity = "set": what the server's triggers would have refused, one after the other. */
+static bool find_orphans(struct batch *b, struct error *err)
+{
+	const struct plan *plan = b->job->plan;
+	const char **values = t_array(b->ctx, const char *, plan->n_orphans + 1);
+	AUTO(result) PGresult *res = NULL;
+
+	if (!plan->orphans_sql)
+		return true;
+	for (size_t i = 0; i < plan->n_orphans; i++)
+		values[i] = b->arrays[plan->orphans[i].table][plan->orphans[i].slot];
+	if (!db_query_kept(b->worker->db, plan->orphans_sql, (int)plan->n_orphans, values, &res,
+			   err))
+		return false;
+	if (PQntuples(res) == 0)
+		return true;
+	(void)snprintf(err->sqlstate, sizeof(err->sqlstate), "23503"); /* 5 + NUL */
+	return fail(err, ERR_DATA, "rows of %s still point at rows that were deleted",
+		    db_text(res, 0, "name"));
+}
+
+/* What has come to the batch that no lock and no foreign key kept out. */
+static bool check_guards(struct batch *b, struct error *err)
+{
+	const struct plan *plan = b->job->plan;
+	const char *const values[] = {b->due};
+	AUTO(result) PGresult *strays = NULL;
+	AUTO(result) PGresult *silent = NULL;
+
+	if (plan->action == ACTION_EXPORT)
+		return true;
+	if (plan->strays_sql) {
+		if (!db_query_kept(b->worker->db, plan->strays_sql, 1, values, &strays, err))
+			return false;
+		if (db_int(strays, 0, "n") > 0)
+			return fail(err, ERR_BUSY,
+				    "a client has added requests to contacts that were "
+				    "being deleted, which no foreign key keeps out");
+	}
+	/* From here on the tables' own locks keep another such key from being made. */
+	if (!db_query_kept(b->worker->db, plan->silent_keys_sql, 0, NULL, &silent, err))
+		return false;
+	return strcmp(db_text(silent, 0, "keys"), plan->silent_keys) == 0 ||
+	       fail(err, ERR_CONFIG,
+		    "%s a table of the model was made or dropped since the job began: the batch is "
+		    "rolled back, and the model is checked anew",
+		    plan->orphans_sql ? "a foreign key or a trigger on DELETE of"
+				      : "a foreign key with ON DELETE CASCADE or SET NULL onto");
+}
+
+/*
+ * Step 4, in the plan's order.  The CRM's own triggers run here: they get the search_path that the
+ * database gives everybody, since many name their tables without a schema; our statements name
+ * theirs in full.
+ */
+bool batch_erase(struct batch *b, struct error *err)
+{
+	const struct plan *plan = b->job->plan;
+	size_t file = 0;
+
+	if (!db_exec(b->worker->db, "SET LOCAL search_path TO DEFAULT", err))
+		return false;
+	if (plan->defer && !db_exec(b->worker->db, "SET CONSTRAINTS ALL DEFERRED", err))
+		return false;
+	for (size_t i = 0; i < plan->n_steps; i++) {
+		if (!run_step(b, &plan->steps[i], file, &b->rows[i], err))
+			return false;
+		file += plan->steps[i].archived ? 1 : 0;
+		failpoint("batch-mid-erase");
+	}
+	if (!batch_as_origin(b, false, err))
+		return false;
+	/* Deferred keys speak now, while halving still helps, not at COMMIT. */
+	if (plan->defer && !db_exec(b->worker->db, "SET CONSTRAINTS ALL IMMEDIATE", err))
+		return false;
+	return db_exec(b->worker->db, "SET LOCAL search_path = pg_catalog", err) &&
+	       find_orphans(b, err) && check_guards(b, err);
+}

@@ -1,0 +1,39 @@
+/*
+ * What batch.c and batch_erase.c share of a batch; nobody else's.
+ */
+#ifndef RETENTION_BATCH_INNER_H
+#define RETENTION_BATCH_INNER_H
+
+#include "batch.h"
+
+struct batch {
+	const struct batch_job *job;
+	struct batch_worker *worker;
+	const struct keys *keys;
+	void *ctx; /* all of the batch's text */
+	char ***arrays; /* [table][slot]: the collected keys */
+	int64_t *collected; /* [table]: how many rows they came from */
+	int64_t *rows; /* per step */
+	char *locked; /* those of keys that we hold */
+	char *due; /* those of locked that are due */
+	char *done_with; /* those that leave the list */
+	char *dropped; /* locked, but not due any more */
+	char *gone; /* not there any more */
+	char *ledger; /* lines for its file, once the batch has committed; NULL: none */
+	int64_t n_locked, n_due, n_dropped, n_gone, n_left;
+	bool origin; /* session_replication_role, until the transaction's end, with integrity = "set" */
+};
+
+/* A COPY takes no parameters: the arrays (PLAN_KEYS, PLAN_OWN) become constants.  NULL: one cannot be quoted. */
+char *batch_with_arrays(struct batch *b, const char *copy_sql, const char *const arrays[2]);
+
+/*
+ * integrity = "set": the worker's session is a replica, for which no trigger fires; a statement that wants
+ * triggers is run as origin.  (Each change of the role makes the session plan all its statements anew.)
+ */
+bool batch_as_origin(struct batch *b, bool on, struct error *err);
+
+/* Step 4, and what it has to be held against before anything is accounted for. */
+bool batch_erase(struct batch *b, struct error *err);
+
+#endif

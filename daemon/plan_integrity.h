@@ -1,0 +1,29 @@
+/*
+ * limits.integrity = "set": rows are deleted with session_replication_role = replica, so that the server
+ * fires no foreign-key trigger for each of them; instead each foreign key onto a table that loses rows is
+ * asked once a batch, by these statements, in a snapshot taken after the deletions: does a row still point
+ * at one that is gone?  Then the batch does not commit.
+ *
+ * Why nothing orphaned can come of it: who adds a row that points at ours takes FOR KEY SHARE on ours first
+ * (that trigger fires in its session, not in this one).  If it had it before the DELETE, the DELETE has
+ * waited until it committed, and the question sees its row.  If it comes later, it waits for our COMMIT and
+ * is refused.  That is what the server's own trigger rests on (ri_triggers.c, RI_FKey_noaction_del).
+ */
+#ifndef RETENTION_PLAN_INTEGRITY_H
+#define RETENTION_PLAN_INTEGRITY_H
+
+#include "plan_build.h"
+
+/* Does a foreign key point at t's table? */
+bool plan_is_referenced(const struct catalog *catalog, const struct table *t);
+
+/*
+ * The column of t that the foreign key's question takes an array of: its key, where that is one of the
+ * columns pointed at, else the first of them.
+ */
+const char *plan_asked_column(const struct table *t, const struct foreign_key *key);
+
+/* Fills orphans_sql and orphans of the plan; after its steps. */
+void plan_integrity(struct builder *b);
+
+#endif
