@@ -289,6 +289,21 @@ static bool account(struct batch *b, struct error *err)
 			       4, list, NULL, err);
 }
 
+/* Who waits for us right now: the next batch will be smaller (worker.c). */
+static bool count_blocked(struct batch *b, struct error *err)
+{
+	static const char sql[] =
+		"SELECT count(*) AS n FROM (SELECT DISTINCT l.pid FROM pg_locks AS l WHERE NOT l.granted\n"
+		"          AND l.pid <> pg_backend_pid()) AS w\n"
+		" WHERE pg_backend_pid() = ANY (pg_blocking_pids(w.pid))";
+	AUTO(result) PGresult *res = NULL;
+
+	if (!db_query_kept(b->worker->db, sql, 0, NULL, &res, err))
+		return false;
+	b->n_blocked = db_int(res, 0, "n");
+	return true;
+}
+
 static bool run_in_transaction(struct batch *b, struct error *err)
 {
 	failpoint("batch-begin");
@@ -312,7 +327,8 @@ static bool run_in_transaction(struct batch *b, struct error *err)
 	    (b->n_due > 0 && b->worker->writer && !archive_sync(b->worker->writer, err)))
 		return false;
 	failpoint("batch-after-sync");
-	if (!tell_dropped(b, err)) /* last: it holds the journal's chain until COMMIT */
+	if (!count_blocked(b, err) ||
+	    !tell_dropped(b, err)) /* last: it holds the journal's chain until COMMIT */
 		return false;
 	failpoint("batch-before-commit");
 	if (!db_commit(b->worker->db, err)) /* step 7 */
@@ -352,8 +368,10 @@ bool batch_run(const struct batch_job *job, struct batch_worker *worker, const s
 		(void)ledger_append(job->ledger, b.ledger, strlen(b.ledger), &behind);
 		failpoint("batch-after-ledger");
 	}
-	*ret = (struct batch_result){
-		.treated = b.n_due, .dropped = b.n_dropped + b.n_gone, .left = b.n_left};
+	*ret = (struct batch_result){.treated = b.n_due,
+				     .dropped = b.n_dropped + b.n_gone,
+				     .left = b.n_left,
+				     .blocked = b.n_blocked};
 	for (size_t i = 0; i < job->plan->n_steps; i++)
 		ret->rows += b.rows[i];
 	return true;

@@ -33,6 +33,7 @@ struct batch_result {
 	int64_t rows; /* of all tables */
 	int64_t dropped; /* not due any more, held, or gone */
 	int64_t left; /* locked by somebody: still in the list */
+	int64_t blocked; /* sessions that waited for this batch when it was about to commit */
 };
 
 /*

@@ -20,7 +20,7 @@ struct batch {
 	char *dropped; /* locked, but not due any more */
 	char *gone; /* not there any more */
 	char *ledger; /* lines for its file, once the batch has committed; NULL: none */
-	int64_t n_locked, n_due, n_dropped, n_gone, n_left;
+	int64_t n_locked, n_due, n_dropped, n_gone, n_left, n_blocked;
 	bool origin; /* session_replication_role, until the transaction's end, with integrity = "set" */
 };
 

@@ -63,6 +63,12 @@ static const struct setting_spec limits_specs[] = {
 	 .offset = CONFIG(max_replica_lag_ms),
 	 .min = 0,
 	 .max = 24 * 3600 * 1000},
+	{.key = "max_wal_backlog_mb",
+	 .kind = VALUE_INT64,
+	 .offset = CONFIG(max_wal_backlog_mb),
+	 .min = 0,
+	 .max = 1000000000},
+	{.key = "pause_file", .kind = VALUE_NAME, .offset = CONFIG(pause_file)},
 	{.key = "window",
 	 .kind = VALUE_WINDOW,
 	 .offset = CONFIG(window),
@@ -212,6 +218,10 @@ static void read_limits(struct reader *r, const config_setting_t *group, struct 
 	const config_setting_t *s = config_setting_get_member(group, "integrity");
 
 	settings_read(r, group, "limits", limits_specs, COUNT(limits_specs), config);
+	if (config->pause_file && config->pause_file[0] != '/')
+		reader_complain(r, config_setting_get_member(group, "pause_file"),
+				"limits: pause_file \"%s\" does not begin with /",
+				config->pause_file);
 	if (!s)
 		return;
 	config->integrity_place = reader_place(r, s);
@@ -476,6 +486,7 @@ static struct config *config_new(const char *path, const char *text)
 	config->batch_time_ms = 250;
 	config->metrics_interval_ms = 15 * 60 * 1000;
 	config->max_replica_lag_ms = 10 * 1000;
+	config->max_wal_backlog_mb = 4096;
 	config->max_share = 0.25;
 	return config;
 }

@@ -54,6 +54,8 @@ struct config {
 	int64_t batch_time_ms; /* 10 ms to 60 s; default 250 */
 	int64_t rows_per_second; /* 0: no limit */
 	int64_t max_replica_lag_ms; /* 0: not watched */
+	int64_t max_wal_backlog_mb; /* MiB; 0: not watched; default 4096 */
+	const char *pause_file; /* absolute; NULL: none */
 	bool has_window;
 	struct window window;
 	double max_share; /* 0 < x <= 1; default 0.25 */

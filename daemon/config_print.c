@@ -94,6 +94,8 @@ static void print_groups(FILE *out, const struct config *config)
 	fprintf(out, "\trows_per_second = %lld;\n", (long long)config->rows_per_second);
 	duration_ms_print(config->max_replica_lag_ms, text, sizeof(text));
 	print_setting(out, "\tmax_replica_lag", text);
+	fprintf(out, "\tmax_wal_backlog_mb = %lld;\n", (long long)config->max_wal_backlog_mb);
+	print_setting(out, "\tpause_file", config->pause_file);
 	if (config->has_window) {
 		window_print(&config->window, text, sizeof(text));
 		print_setting(out, "\twindow", text);

@@ -2,11 +2,15 @@
 
 #include "mem.h"
 
+#include <errno.h>
 #include <pthread.h>
+#include <sys/stat.h>
 #include <time.h>
 
 /* Asked this often at most, however many batches there are. */
 #define LAG_INTERVAL_MS 500
+#define PAUSE_MS 500
+#define MIB (1024 * 1024)
 
 struct throttle {
 	const struct config *config;
@@ -16,7 +20,7 @@ struct throttle {
 	int64_t asked_ms;
 	int64_t mark_ms;
 	char *mark_lsn;
-	char *why; /* NULL: the standbys follow */
+	char *why; /* NULL: the standbys follow, and nobody holds back too much WAL */
 };
 
 static int64_t now_ms(void)
@@ -62,6 +66,20 @@ static bool outside_window(const struct throttle *t, int64_t *ret_wait_ms, char 
 	return true;
 }
 
+/* An operator's hand on the brake: touch(1), and rm(1) to let go.  What cannot be looked at holds. */
+static bool is_paused(const struct throttle *t, int64_t *ret_wait_ms, char **ret_why)
+{
+	const char *path = t->config->pause_file;
+	struct stat st;
+
+	if (!path || (lstat(path, &st) < 0 && errno == ENOENT))
+		return false;
+	if (asprintf(ret_why, "the pause file \"%s\"", path) < 0)
+		must_alloc(NULL);
+	*ret_wait_ms = PAUSE_MS;
+	return true;
+}
+
 /*
  * replay_lag of pg_stat_replication stands still when a standby stands still: what counts is how
  * long ago the primary was where the slowest standby is now.  So a position is marked, and whoever
@@ -82,9 +100,6 @@ static bool ask_replication(struct throttle *t, struct db *db, struct error *err
 
 	if (!db_query(db, sql, 1, values, &res, err))
 		return false;
-	t->asked_ms = now;
-	free(t->why);
-	t->why = NULL;
 	if (db_int(res, 0, "unreadable") > 0) {
 		t->why = xstrdup(
 			"the lag of a standby cannot be read: grant pg_read_all_stats to this role");
@@ -100,16 +115,64 @@ static bool ask_replication(struct throttle *t, struct db *db, struct error *err
 	return true;
 }
 
-static bool check_replication(struct throttle *t, struct db *db, int64_t *ret_wait_ms,
-			      char **ret_why, struct error *err)
+/*
+ * WAL that a pass makes and nobody takes away fills the disk, of which everybody dies: what a slot still
+ * retains, and what the archiver has not copied yet.  An archiver that has only failed has copied nothing.
+ */
+static bool ask_wal(struct throttle *t, struct db *db, struct error *err)
+{
+	static const char sql[] =
+		"SELECT s.slot_name AS slot,\n"
+		"       coalesce(pg_wal_lsn_diff(w.now, s.restart_lsn), 0)::bigint AS slot_bytes,\n"
+		"       CASE WHEN current_setting('archive_mode') = 'off' THEN 0\n"
+		"            WHEN a.last_archived_wal ~ '^[0-9A-F]{24}' THEN pg_wal_lsn_diff(w.now,\n"
+		"                 (substr(a.last_archived_wal, 9, 8) || '/0')::pg_lsn) -\n"
+		"                 (('x' || substr(a.last_archived_wal, 17, 8))::bit(32)::int::bigint + 1)\n"
+		"                 * pg_size_bytes(current_setting('wal_segment_size'))\n"
+		"            WHEN a.failed_count > 0 THEN -1 ELSE 0 END::bigint AS archiver_bytes\n"
+		"  FROM (SELECT pg_current_wal_lsn() AS now) AS w CROSS JOIN pg_stat_archiver AS a\n"
+		"  LEFT JOIN pg_replication_slots AS s ON s.restart_lsn IS NOT NULL\n"
+		" ORDER BY s.restart_lsn LIMIT 1";
+	const int64_t most = t->config->max_wal_backlog_mb * MIB;
+	AUTO(result) PGresult *res = NULL;
+	int64_t slot, archiver;
+
+	if (!db_query(db, sql, 0, NULL, &res, err))
+		return false;
+	slot = db_int(res, 0, "slot_bytes");
+	archiver = db_int(res, 0, "archiver_bytes");
+	if (archiver < 0)
+		t->why = xstrdup("the archiver, which has only failed so far (pg_stat_archiver)");
+	else if (slot > most &&
+		 asprintf(&t->why, "the replication slot \"%s\", which retains %lld MiB of WAL",
+			  db_text(res, 0, "slot"), (long long)slot / MIB) < 0)
+		must_alloc(NULL);
+	else if (slot <= most && archiver > most &&
+		 asprintf(&t->why, "the archiver, which is %lld MiB of WAL behind",
+			  (long long)archiver / MIB) < 0)
+		must_alloc(NULL);
+	return true;
+}
+
+static bool ask_server(struct throttle *t, struct db *db, struct error *err)
+{
+	t->asked_ms = now_ms();
+	free(t->why);
+	t->why = NULL;
+	return (t->config->max_replica_lag_ms == 0 || ask_replication(t, db, err)) &&
+	       (t->config->max_wal_backlog_mb == 0 || t->why || ask_wal(t, db, err));
+}
+
+static bool check_server(struct throttle *t, struct db *db, int64_t *ret_wait_ms, char **ret_why,
+			 struct error *err)
 {
 	bool ok = true;
 
-	if (t->config->max_replica_lag_ms == 0)
+	if (t->config->max_replica_lag_ms == 0 && t->config->max_wal_backlog_mb == 0)
 		return true;
 	(void)pthread_mutex_lock(&t->lock);
 	if (now_ms() - t->asked_ms >= LAG_INTERVAL_MS || t->asked_ms == 0)
-		ok = ask_replication(t, db, err);
+		ok = ask_server(t, db, err);
 	if (ok && t->why) {
 		*ret_why = xstrdup(t->why);
 		*ret_wait_ms = LAG_INTERVAL_MS;
@@ -126,7 +189,9 @@ bool throttle_check(struct throttle *t, struct db *db, int64_t *ret_wait_ms, cha
 	*ret_wait_ms = 0;
 	if (outside_window(t, ret_wait_ms, ret_why))
 		return true;
-	if (!check_replication(t, db, ret_wait_ms, ret_why, err))
+	if (is_paused(t, ret_wait_ms, ret_why))
+		return true;
+	if (!check_server(t, db, ret_wait_ms, ret_why, err))
 		return false;
 	if (*ret_wait_ms > 0)
 		return true;

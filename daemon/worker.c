@@ -144,9 +144,14 @@ static bool connect(struct state *s, struct error *err)
 	return batch_settle(s->crew->batch, s->worker->number, s->db, err);
 }
 
-/* Holds the batch's duration near batch_time: shrinks at once, grows slowly. */
-static void adapt(struct state *s, const struct keys *keys, int64_t rows, int64_t took_ms)
+/*
+ * Holds the batch's duration near batch_time: shrinks at once, grows slowly.  Where somebody waited for it,
+ * half of it would have been enough.
+ */
+static void adapt(struct state *s, const struct keys *keys, const struct batch_result *result,
+		  int64_t took_ms)
 {
+	const int64_t rows = result->rows;
 	const struct config *config = s->crew->config;
 	const double aim = (double)config->batch_time_ms;
 	const double ratio = aim / (double)(took_ms > 0 ? took_ms : 1);
@@ -156,7 +161,9 @@ static void adapt(struct state *s, const struct keys *keys, int64_t rows, int64_
 	if (keys->weight > 0)
 		s->rows_a_weight =
 			0.8 * s->rows_a_weight + 0.2 * ((double)rows / (double)keys->weight);
-	if (ratio < 0.9)
+	if (result->blocked > 0)
+		weight = (double)keys->weight / 2;
+	else if (ratio < 0.9)
 		weight *= ratio < 0.3 ? 0.3 : ratio;
 	else if (ratio > 1.25 && keys->weight * 2 > s->weight)
 		weight *= ratio > 2 ? 1.25 : 1.1;
@@ -219,7 +226,7 @@ static bool run_keys(struct state *s, const struct keys *keys, void *ctx, struct
 	if (stop_asked(s->crew->stop))
 		return fail(err, ERR_STOPPED, "asked to stop");
 	if (batch_run(s->crew->batch, &w, keys, &result, &one)) {
-		adapt(s, keys, result.rows, now_ms() - begun_ms);
+		adapt(s, keys, &result, now_ms() - begun_ms);
 		report_batch(s->crew->report, now_ms() - begun_ms);
 		throttle_spend(s->crew->throttle, result.rows);
 		(void)atomic_fetch_add(&s->crew->treated, result.treated);

@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+import threading
 import time
 from datetime import datetime, timezone
 from pathlib import Path
@@ -9,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from harness import wait_until
-from jobs import DONE, job  # noqa: F401 (a fixture)
+from jobs import DONE, job, spare_pg  # noqa: F401 (fixtures)
+from test_faults import standby_of
 
 REPO = Path(__file__).parents[2]
 
@@ -106,3 +108,118 @@ def test_a_host_clock_that_is_off(job, hours, tmp_path):  # noqa: F811
     assert run.wait() == 3 and "the clocks of this host and of the database differ by" in run.note()
     assert not j.ledger() and "set them right" in j.row()["error"]
     assert j.run() == DONE
+
+
+# --- Back-pressure ------------------------------------------------------------------------------
+
+SLOW = {"workers": 2, "batch_rows": 50, "rows_per_second": 3000}
+
+
+def held_up(j, run, reason):
+    """It waits for that, in every place that shows it, and erases nothing meanwhile."""
+    wait_until(lambda: re.search(reason, j.row()["waiting"] or ""), what=reason)
+    assert re.search(reason, run.text()) and re.search(f"waiting +.*{reason}", j.daemon.ctl("show", j.id).stdout)
+    wait_until(lambda: not j.value("""SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()
+        AND application_name = 'retention-job' AND state = 'idle in transaction'"""))
+    paused = len(j.ledger())
+    end = time.monotonic() + 2
+    wait_until(lambda: time.monotonic() > end)  # several of the throttle's looks
+    assert len(j.ledger()) == paused < j.row()["candidates"] and run.running()
+
+
+def test_the_pause_file(job, tmp_path):  # noqa: F811
+    pause = tmp_path / "pause"
+    j = job(limits={**SLOW, "pause_file": str(pause)})
+    run = j.start()
+    j.begun()
+    pause.touch()
+    held_up(j, run, f'the pause file "{pause}"')
+    pause.unlink()
+    assert run.wait() == DONE, run.text()
+    assert j.row()["waiting"] is None
+
+
+def test_a_standby_that_stands_still(job, spare_pg):  # noqa: F811
+    j = job(server=spare_pg, limits={**SLOW, "max_replica_lag": "1s"})
+    standby = standby_of(spare_pg)
+    try:
+        standby.start()
+        wait_until(lambda: spare_pg.value("postgres", "SELECT count(*) FROM pg_stat_replication WHERE state = 'streaming'"))
+        standby.value("postgres", "SELECT pg_wal_replay_pause()")
+        run = j.start()
+        held_up(j, run, r"a standby that is \d+ s behind")
+        standby.value("postgres", "SELECT pg_wal_replay_resume()")
+        assert run.wait() == DONE, run.text()
+    finally:
+        standby.destroy()
+
+
+def test_a_slot_that_nobody_reads(job, spare_pg):  # noqa: F811
+    """Its standby is away: nobody lags by pg_stat_replication, and the WAL piles up."""
+    j = job(server=spare_pg, limits={**SLOW, "max_wal_backlog_mb": 1})
+    spare_pg.sql("postgres", "SELECT pg_create_physical_replication_slot('away', true)")
+    run = j.start()
+    held_up(j, run, r'the replication slot "away", which retains \d+ MiB of WAL')
+    spare_pg.sql("postgres", "SELECT pg_drop_replication_slot('away')")
+    assert run.wait() == DONE, run.text()
+
+
+def test_an_archiver_that_fails(job, spare_pg):  # noqa: F811
+    spare_pg.sql("postgres", "ALTER SYSTEM SET archive_mode = on")
+    spare_pg.sql("postgres", "ALTER SYSTEM SET archive_command = 'false'")
+    spare_pg.restart("fast")
+    j = job(server=spare_pg, limits=SLOW)
+    spare_pg.sql("postgres", "SELECT pg_switch_wal()")
+    wait_until(lambda: spare_pg.value("postgres", "SELECT failed_count FROM pg_stat_archiver"))
+    run = j.start()
+    held_up(j, run, "the archiver, which has only failed so far")
+    spare_pg.sql("postgres", "ALTER SYSTEM SET archive_command = 'true'")
+    spare_pg.sql("postgres", "SELECT pg_reload_conf()")
+    assert run.wait() == DONE, run.text()
+
+
+def test_an_archiver_that_falls_behind(job, spare_pg):  # noqa: F811
+    spare_pg.sql("postgres", "ALTER SYSTEM SET archive_mode = on")
+    spare_pg.sql("postgres", "ALTER SYSTEM SET archive_command = 'true'")
+    spare_pg.restart("fast")
+    j = job(server=spare_pg, limits={**SLOW, "max_wal_backlog_mb": 1})
+    spare_pg.sql("postgres", "SELECT pg_switch_wal()")
+    wait_until(lambda: spare_pg.value("postgres", "SELECT last_archived_wal FROM pg_stat_archiver"))
+    spare_pg.sql("postgres", "ALTER SYSTEM SET archive_command = 'false'")
+    spare_pg.sql("postgres", "SELECT pg_reload_conf()")
+    spare_pg.sql("postgres", "CREATE TABLE wal AS SELECT repeat('x', 1000) FROM generate_series(1, 4000)")
+    run = j.start()
+    held_up(j, run, r"the archiver, which is \d+ MiB of WAL behind")
+    j.daemon.configure(limits=SLOW)
+    run.stop()
+    assert j.run() == DONE, "the default is more than that"
+    spare_pg.sql("postgres", "DROP TABLE wal")
+
+
+def test_who_waits_makes_batches_smaller(job):  # noqa: F811
+    """A client that waits for each batch: the next is half as large, down to one contact."""
+    j = job(limits={"workers": 1, "batch_rows": 2000})
+    over = threading.Event()
+
+    def client():
+        with j.pg.connect(j.db, autocommit=False) as conn, conn.cursor() as cur:
+            while not over.is_set():
+                cur.execute("LOCK TABLE crm.contact IN SHARE MODE")
+                conn.commit()
+
+    threads = [threading.Thread(target=client) for _ in range(2)]
+    j.pg.psql(j.db, "-c", """CREATE FUNCTION public.slow() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN PERFORM pg_sleep(0.1); RETURN NULL; END $$""", "-c", """
+        CREATE TRIGGER slow AFTER DELETE ON crm.contact FOR EACH STATEMENT EXECUTE FUNCTION public.slow()""")
+    for thread in threads:
+        thread.start()
+    try:
+        run = j.start()
+        wait_until(lambda: j.value("SELECT count(DISTINCT erased_at) FROM retention.ledger") >= 12)
+    finally:
+        over.set()
+        for thread in threads:
+            thread.join()
+    sizes = [n for (n,) in j.sql("SELECT count(*) FROM retention.ledger GROUP BY erased_at ORDER BY erased_at LIMIT 12")]
+    assert sizes[0] > 8 and max(sizes[8:]) <= sizes[0] / 4, sizes
+    assert run.wait() == DONE, run.text()
