@@ -117,7 +117,7 @@ demo:
 	@bash tests/demo.sh
 
 bench:
-	@sh tests/setup.sh demo
+	@sh tests/setup.sh check
 	@$(MAKE) --no-print-directory all
 	@bash tests/bench/bench.sh
 

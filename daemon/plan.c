@@ -307,10 +307,9 @@ static void build_subject(struct builder *b)
 		" WHERE %s) AS x",
 		of_array, key, table,
 		t == c ? ""
-		       : t_printf(b->ctx, " JOIN %s AS c ON %s::text = %s::text",
+		       : t_printf(b->ctx, " JOIN %s AS c ON %s",
 				  sql_table(b->ctx, c->schema, c->table),
-				  plan_column(b->ctx, "c", model_parent_column(t)),
-				  plan_column(b->ctx, "t", t->by)),
+				  plan_link(b->ctx, b->catalog, t, "t", "c")),
 		plan_column(b->ctx, t == c ? "t" : "c", c->key), plan_selection(b, t, "$1", true));
 	b->plan->total_sql = t_printf(b->ctx, "SELECT count(*) AS n FROM %s AS t", table);
 }

@@ -2,14 +2,17 @@
 # make bench: ratios of ours to a hand-written script, both measured here and now on one machine, and
 # the job's memory on a small and on a large database.
 #   SCALE=1        100,000 contacts (4 million rows); SCALE=10: a million
-#   MEMORY="20000 500000"   the two sizes at which peak memory is printed; "" leaves that out
+#   MEMORY="20000 200000"   the two sizes at which peak memory is printed; "" leaves that out
 #   RATIOS=no               leaves the ratios out
+#   REPEAT=3                each pair is run so often; the median ratio counts
+# Prints a table in Markdown; beside a ratio: is it at most the target?
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 top=$PWD
 bin=$top/build/${VARIANT:-release}
 contacts=$((${SCALE:-1} * 100000))
-memory=${MEMORY-20000 500000}
+memory=${MEMORY-20000 200000}
+repeat=${REPEAT:-3}
 pgbin=$(find /usr/lib/postgresql -mindepth 2 -maxdepth 2 -name bin | sort -V | tail -n 1)
 work=$(mktemp -d /tmp/retentiond-bench.XXXXXX)
 
@@ -46,28 +49,46 @@ fresh() {
 	query -d postgres -c "SET client_min_messages = error" -c "DROP DATABASE IF EXISTS run" -c "CREATE DATABASE run TEMPLATE template" -c "CHECKPOINT"
 }
 
-config() { # ACTION ARCHIVE
+config() { # ACTION ARCHIVE [LIMITS [DEPTH]]
 	cat >"$work/retentiond.conf" <<CONF
 database: { conninfo = "host=$work/server dbname=run user=bench"; timezone = "Europe/Paris"; };
 archives: { directory = "$work/archives"; };
-limits: { workers = ${WORKERS:-2}; max_share = 1.0; };
+limits: { workers = ${WORKERS:-2}; max_share = 1.0; ${3:-} };
 @include "$top/tests/bench/model.conf"
-policies = ( { name = "bench"; action = "$1"; depth = "18 months"; schedule = "monthly"; archive = "$2"; } );
+policies = ( { name = "bench"; action = "$1"; depth = "${4:-18 months}"; schedule = "monthly"; archive = "$2"; } );
 CONF
 	chmod 600 "$work/retentiond.conf"
 }
 
-# Runs our pass; sets took (seconds of the job, from its journal), cpu (ours), memory_kb (its peak).
-ours() { # ACTION ARCHIVE
-	fresh
-	config "$1" "$2"
-	rm -rf "$work/archives/"*
-	"$bin/retentionctl" -c "$work/retentiond.conf" migrate >/dev/null
-	local begun ended
-	begun=$(seconds)
+# CPU seconds of the server: the postmaster, the children that it has reaped, and those that live.
+server_cpu() {
+	local postmaster
+	postmaster=$(head -n 1 "$work/server/data/postmaster.pid")
+	{
+		sed 's/.*) //' "/proc/$postmaster/stat" | awk '{ print $12 + $13 + $14 + $15 }'
+		for pid in $(pgrep -P "$postmaster"); do
+			sed 's/.*) //' "/proc/$pid/stat" 2>/dev/null | awk '{ print $12 + $13 }'
+		done
+	} | awk -v hz="$(getconf CLK_TCK)" '{ sum += $1 } END { print sum / hz }'
+}
+
+pass() {
 	/usr/bin/env time -f '%M %U %S' -o "$work/usage" "$bin/retentiond" -c "$work/retentiond.conf" --once >"$work/log" 2>&1 ||
 		{ cat "$work/log" >&2; exit 1; }
+}
+
+# Our pass on a fresh database; sets took (seconds), cpu (ours), theirs_cpu (the server's), memory_kb.
+ours() { # ACTION ARCHIVE [LIMITS [DEPTH]]
+	fresh
+	config "$@"
+	rm -rf "$work/archives/"*
+	"$bin/retentionctl" -c "$work/retentiond.conf" migrate >/dev/null
+	local begun ended before
+	before=$(server_cpu)
+	begun=$(seconds)
+	pass
 	ended=$(seconds)
+	theirs_cpu=$(elapsed "$before" "$(server_cpu)")
 	took=$(elapsed "$begun" "$ended")
 	memory_kb=$(awk '{ print $1 }' "$work/usage")
 	cpu=$(awk '{ print $2 + $3 }' "$work/usage")
@@ -82,23 +103,100 @@ script() { # FILE
 	took=$(elapsed "$begun" "$ended")
 }
 
+median() { sort -n | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }'; }
+
+row() { # WHAT OURS THEIRS RATIO TARGET
+	local verdict=-
+	[ -z "$5" ] || verdict=$(awk -v a="$4" -v b="$5" 'BEGIN { print a <= b ? "yes" : "no" }')
+	printf '| %s | %s | %s | %s | %s | %s |\n' "$1" "$2" "$3" "$4" "${5:--}" "$verdict"
+}
+
+# Pairs in turn, so that a machine whose speed drifts drifts for both.
+compare() { # WHAT TARGET SCRIPT ACTION ARCHIVE [LIMITS]
+	local what=$1 target=$2 file=$3 theirs=
+	shift 3
+	: >"$work/ratios"; : >"$work/ours"; : >"$work/theirs"; : >"$work/share"
+	for _ in $(seq "$repeat"); do
+		script "$file"; theirs=$took
+		ours "$@"
+		echo "$took" >>"$work/ours"; echo "$theirs" >>"$work/theirs"
+		ratio "$took" "$theirs" >>"$work/ratios"; echo >>"$work/ratios"
+		awk -v a="$cpu" -v b="$theirs_cpu" 'BEGIN { printf "%.1f\n", 100 * a / b }' >>"$work/share"
+	done
+	row "$what" "$(median <"$work/ours") s" "$(median <"$work/theirs") s" "$(grep . "$work/ratios" | median)" "$target"
+}
+
+# Latencies of a foreground load, in ms: sets p99, worst; failed statements end it.
+load() { # SECONDS
+	rm -f "$work"/latency.*
+	"$pgbin/pgbench" -n -h "$work/server" -U bench -f tests/bench/foreground.sql -D "contacts=$contacts" -c 4 -j 1 \
+		-R 200 -T "$1" -l --log-prefix="$work/latency" run >"$work/pgbench" 2>&1 || { cat "$work/pgbench" >&2; exit 1; }
+}
+latencies() {
+	cat "$work"/latency.* | awk '{ print ($3 - 0) / 1000 }' | sort -n |
+		awk '{ v[NR] = $1 } END { printf "%.1f %.1f\n", v[int(NR * 0.99)], v[NR] }'
+}
+
+foreground() { # LIMITS
+	local alone during job
+	fresh
+	query -d run -c "CREATE SEQUENCE crm.bench_request START 100000000"
+	load 15
+	alone=$(latencies)
+	config delete_contacts listed "$1"
+	rm -rf "$work/archives/"*
+	"$bin/retentionctl" -c "$work/retentiond.conf" migrate >/dev/null
+	pass &
+	job=$!
+	# The load ends before the pass does, or its last seconds are alone again.
+	load 8
+	during=$(latencies)
+	kill -0 "$job" 2>/dev/null || echo "(the pass was over before the load)"
+	wait "$job"
+	row "p99 latency of 200 transactions/s beside a pass ($1), against the same alone; worst ${during#* } ms" \
+		"${during% *} ms" "${alone% *} ms" "$(ratio "${during% *}" "${alone% *}")" 1.5
+}
+
 command -v time >/dev/null || { echo "bench: the program time is missing (Debian package time)" >&2; exit 1; }
 echo "$(date +%F), $(nproc) cores, $("$pgbin/postgres" --version)"
 start
+if [ -n "$memory" ]; then
+	printf '\n| contacts | peak memory of a job | seconds per 1000 contacts |\n| --- | --- | --- |\n'
+fi
 for n in $memory; do
 	make_template "$n"
 	ours delete_contacts listed
-	printf 'peak memory of a delete_contacts job at %9d contacts: %6d KiB (%s s)\n' "$n" "$memory_kb" "$took"
+	printf '| %d | %d KiB | %s |\n' "$n" "$memory_kb" "$(awk -v a="$took" -v b="$n" 'BEGIN { printf "%.3f", 1000 * a / b }')"
 done
 [ "${RATIOS:-yes}" = yes ] || exit 0
 make_template "$contacts"
-script script-delete.sql
-theirs=$took
-ours delete_contacts listed
-printf 'delete_contacts, archive listed, %d contacts: ours %s s (own CPU %s s), one-transaction script %s s, ratio %s\n' \
-	"$contacts" "$took" "$cpu" "$theirs" "$(ratio "$took" "$theirs")"
-script script-anonymize.sql
-theirs=$took
-ours anonymize_contacts none
-printf 'anonymize_contacts, %d contacts: ours %s s (own CPU %s s), one-transaction script %s s, ratio %s\n' \
-	"$contacts" "$took" "$cpu" "$theirs" "$(ratio "$took" "$theirs")"
+printf '\n%d contacts, median of %d\n\n| what | ours | theirs | ratio | at most | reached |\n| --- | --- | --- | --- | --- | --- |\n' "$contacts" "$repeat"
+compare "delete_contacts, archive listed, against a one-transaction script" 0.45 script-delete.sql delete_contacts listed
+row "our own CPU, percent of the server's" "" "" "$(median <"$work/share")" 4
+compare "the same with integrity = \"set\"" 0.20 script-delete.sql delete_contacts listed 'integrity = "set";'
+compare "the same without archives, against a batched procedure, which archives nothing" "" procedure.sql delete_contacts none
+compare "anonymize_contacts, against a one-transaction script" 0.50 script-anonymize.sql anonymize_contacts none
+
+fresh
+some=$((contacts / 50))
+begun=$(seconds)
+query -d run -c "SELECT 1" >/dev/null
+/usr/bin/python3 tests/bench/rows.py "host=$work/server dbname=run user=bench" "$some" >/dev/null
+rows_took=$(elapsed "$begun" "$(seconds)")
+ours delete_contacts none
+due=$(query -d run -c "SELECT candidates FROM retention.archive_journal")
+row "ms a contact, against an application's loop, object by object ($some contacts)" \
+	"$(awk -v a="$took" -v n="$due" 'BEGIN { printf "%.2f", 1000 * a / n }')" \
+	"$(awk -v a="$rows_took" -v n="$some" 'BEGIN { printf "%.2f", 1000 * a / n }')" \
+	"$(awk -v a="$took" -v n="$due" -v b="$rows_took" -v m="$some" 'BEGIN { printf "%.2f", (a / n) / (b / m) }')" ""
+
+ours delete_contacts listed "" "30 years"
+idle=$(query -d run -c "SELECT round(extract(epoch FROM finished_at - requested_at)::numeric, 3) FROM retention.archive_journal")
+query -d run -c "SELECT count(*) FROM crm.request" >/dev/null
+begun=$(date +%s.%N)
+query -d run -c "SELECT count(*) FROM (SELECT contact_id FROM crm.request GROUP BY 1
+	HAVING max(created_at) < date_trunc('day', now()) - interval '30 years') AS x" >/dev/null
+plain=$(awk -v a="$begun" -v b="$(date +%s.%N)" 'BEGIN { printf "%.3f", b - a }')
+row "a pass with nothing due, against the plain aggregate query" "$idle s" "$plain s" "$(ratio "$idle" "$plain")" 1.2
+foreground ""
+foreground 'integrity = "set";'
