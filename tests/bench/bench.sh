@@ -129,7 +129,7 @@ compare() { # WHAT TARGET SCRIPT ACTION ARCHIVE [LIMITS]
 # Latencies of a foreground load, in ms: sets p99, worst; failed statements end it.
 load() { # SECONDS
 	rm -f "$work"/latency.*
-	"$pgbin/pgbench" -n -h "$work/server" -U bench -f tests/bench/foreground.sql -D "contacts=$contacts" -c 4 -j 1 \
+	"$pgbin/pgbench" -n -h "$work/server" -U bench -f tests/bench/foreground.sql -D "contacts=$contacts" -D "alive=$alive" -c 4 -j 1 \
 		-R 200 -T "$1" -l --log-prefix="$work/latency" run >"$work/pgbench" 2>&1 || { cat "$work/pgbench" >&2; exit 1; }
 }
 latencies() {
@@ -140,7 +140,12 @@ latencies() {
 foreground() { # LIMITS
 	local alone during job
 	fresh
-	query -d run -c "CREATE SEQUENCE crm.bench_request START 100000000"
+	# It reads anybody, and writes to those who are not due: to somebody who is being erased nobody can.
+	query -d run -c "CREATE SEQUENCE crm.bench_request START 100000000" -c "CREATE TABLE crm.bench_alive AS
+		SELECT row_number() OVER () AS n, contact_id AS id FROM crm.request GROUP BY contact_id
+		HAVING max(created_at) >= now() - interval '18 months' - interval '1 day'" \
+		-c "ALTER TABLE crm.bench_alive ADD PRIMARY KEY (n)" -c "ANALYZE crm.bench_alive"
+	alive=$(query -d run -c "SELECT count(*) FROM crm.bench_alive")
 	load 15
 	alone=$(latencies)
 	config delete_contacts listed "$1"
@@ -149,7 +154,7 @@ foreground() { # LIMITS
 	pass &
 	job=$!
 	# The load ends before the pass does, or its last seconds are alone again.
-	load 8
+	load 6
 	during=$(latencies)
 	kill -0 "$job" 2>/dev/null || echo "(the pass was over before the load)"
 	wait "$job"
