@@ -46,12 +46,12 @@ comma := ,
 
 UNDER = error log units schedule model config config_text config_setting config_model config_rules config_metrics config_print
 RETENTIOND = retentiond supervisor supervisor_state surveyor metrics metrics_http dispatch caretaker precheck child pgwatch clock notify $(UNDER)
-JOB = retention-job measure metrics job job_check job_finish worker batch batch_erase keys throttle stop report check integrity catalog catalog_check \
-	plan plan_steps plan_rules plan_shared plan_due plan_guard plan_integrity fate sql archive archive_encrypt archive_remove crypt tidy outbox manifest ledger ledger_check horizon \
+JOB = retention-job measure metrics job job_check job_finish worker batch batch_erase batch_slice keys throttle stop report check integrity catalog catalog_check \
+	plan plan_steps plan_rules plan_shared plan_due plan_guard plan_integrity plan_slice fate sql archive archive_encrypt archive_remove crypt tidy outbox manifest ledger ledger_check horizon \
 	journal db failpoint $(UNDER)
 CTL = retentionctl words ctl_residue ctl_migrate ctl_action ctl_journal ctl_archive ctl_restore ctl_policy ctl_hold ctl_preview \
 	ctl_subject ctl_verify ctl_grants ctl_model naming found reach draft horizon restore restore_plan stored crypt output migrations journal \
-	check integrity catalog catalog_check plan plan_steps plan_rules plan_shared plan_due plan_guard plan_integrity plan_walk fate sql db failpoint $(UNDER)
+	check integrity catalog catalog_check plan plan_steps plan_rules plan_shared plan_due plan_guard plan_integrity plan_slice plan_walk fate sql db failpoint $(UNDER)
 PROGRAMS = $(B)/retentiond $(B)/retention-job $(B)/retentionctl
 
 # Catalogues of retentionctl; msgfmt finds a format that does not fit its original.
@@ -110,6 +110,14 @@ check:
 	@$(MAKE) --no-print-directory VARIANT=$(TESTVARIANT) WERROR=-Werror all unit
 	RETENTION_BUILD=build/$(TESTVARIANT) $(PYTHON) -m pytest -q -n 3 --dist loadfile \
 		-p no:cacheprovider tests/integration $(PYTEST)
+
+# The faults and the races once more, with four workers and without a trigger per row.
+FAULTS = $(foreach f,slices crash concurrency races,tests/integration/test_$(f).py)
+check-set:
+	@sh tests/setup.sh check
+	@$(MAKE) --no-print-directory VARIANT=$(TESTVARIANT) WERROR=-Werror all
+	RETENTION_INTEGRITY=set RETENTION_WORKERS=4 RETENTION_BUILD=build/$(TESTVARIANT) $(PYTHON) -m pytest -q -n 3 \
+		--dist loadfile -p no:cacheprovider $(FAULTS) $(PYTEST)
 
 demo:
 	@sh tests/setup.sh demo
@@ -187,5 +195,5 @@ clean:
 
 -include $(wildcard build/*/*.d build/*/unit/*.d)
 # FORCE is no file either.
-.PHONY: FORCE all unit deps check demo bench lint run-lint fuzz install uninstall clean
+.PHONY: FORCE all unit deps check check-set demo bench lint run-lint fuzz install uninstall clean
 .SECONDARY:

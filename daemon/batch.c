@@ -162,17 +162,24 @@ static bool collect(struct batch *b, struct error *err)
 	b->arrays[plan->subject->index][0] = b->due;
 	for (size_t i = 0; i < plan->n_collects; i++) {
 		const struct collect *c = &plan->collects[i];
-		const char **values = t_array(b->ctx, const char *, c->n_others + 1);
+		const size_t n = c->n_others + 1 + (c->limited ? 1 : 0);
+		const char **values = t_array(b->ctx, const char *, n);
 		AUTO(result) PGresult *res = NULL;
 
 		values[0] = b->arrays[c->from.table][c->from.slot];
 		for (size_t o = 0; o < c->n_others; o++)
 			values[o + 1] = b->arrays[c->others[o].table][c->others[o].slot];
+		if (c->limited && b->worker->most_rows > 0)
+			values[n - 1] = t_printf(b->ctx, "%" PRId64, b->worker->most_rows);
 		if ((c->lock_sql &&
 		     !db_command_kept(b->worker->db, c->lock_sql, 1, values, NULL, err)) ||
-		    !db_query_kept(b->worker->db, c->sql, (int)c->n_others + 1, values, &res, err))
+		    !db_query_kept(b->worker->db, c->sql, (int)n, values, &res, err))
 			return false;
 		b->collected[c->table->index] = db_int(res, 0, "n");
+		if (values[n - 1] && c->limited &&
+		    b->collected[c->table->index] >= b->worker->most_rows &&
+		    !batch_too_large(b, c->table, err))
+			return false;
 		for (size_t s = 0; s < c->n_slots; s++) {
 			const char *const column = t_printf(b->ctx, "c%zu", s);
 
@@ -187,8 +194,11 @@ static bool tell_dropped(struct batch *b, struct error *err)
 {
 	static const char sql[] =
 		"INSERT INTO retention.journal_event (job, kind, details)\n"
-		"VALUES ($1::int, 'dropped', jsonb_build_object('keys', $2::text[] || $4::text[],\n"
-		"        'held', $3::text[], 'gone', $4::text[]))";
+		"SELECT $1::int, 'dropped', jsonb_strip_nulls(jsonb_build_object('keys', $2::text[] || $4::text[],\n"
+		"       'held', $3::text[], 'gone', $4::text[], 'partly_erased',\n"
+		"       (SELECT jsonb_agg(DISTINCT e.details -> 'key') FROM retention.journal_event AS e\n"
+		"         WHERE e.job = $1::int AND e.kind = 'sliced'\n"
+		"           AND e.details ->> 'key' = ANY ($2::text[] || $4::text[]))))";
 	const char *const of[] = {b->dropped};
 	char *held = NULL;
 	int64_t n_held;
@@ -205,6 +215,21 @@ static bool tell_dropped(struct batch *b, struct error *err)
 
 		return db_command_kept(b->worker->db, sql, 4, values, NULL, err);
 	}
+}
+
+/* Its first slice is about to commit: whatever becomes of the rest, a part of it is gone. */
+static bool tell_sliced(struct batch *b, struct error *err)
+{
+	static const char sql[] =
+		"INSERT INTO retention.journal_event (job, kind, details)\n"
+		"SELECT $1::int, 'sliced', jsonb_build_object('key', ($2::text[])[1], 'rows', $3::bigint)";
+	const char *const values[] = {t_printf(b->ctx, "%d", b->job->id), b->due,
+				      t_printf(b->ctx, "%" PRId64, b->worker->most_rows)};
+
+	if (b->complete || b->worker->slicing)
+		return true;
+	return batch_as_origin(b, true, err) &&
+	       db_command_kept(b->worker->db, sql, 3, values, NULL, err);
 }
 
 static bool write_lengths(struct batch *b, struct error *err)
@@ -280,6 +305,8 @@ static bool account(struct batch *b, struct error *err)
 
 	if (b->n_due > 0 && !write_lengths(b, err))
 		return false;
+	if (!b->complete)
+		return true;
 	if (b->n_due > 0 && b->job->plan->action != ACTION_EXPORT && !write_ledger(b, err))
 		return false;
 	return db_command_kept(b->worker->db,
@@ -315,7 +342,7 @@ static bool run_in_transaction(struct batch *b, struct error *err)
 		return false;
 	failpoint("batch-after-recheck");
 	if (b->n_due > 0) {
-		if (!collect(b, err))
+		if (!collect(b, err) || !batch_measure(b, err))
 			return false;
 		failpoint("batch-after-collect");
 		if (!batch_erase(b, err))
@@ -327,7 +354,7 @@ static bool run_in_transaction(struct batch *b, struct error *err)
 	    (b->n_due > 0 && b->worker->writer && !archive_sync(b->worker->writer, err)))
 		return false;
 	failpoint("batch-after-sync");
-	if (!count_blocked(b, err) ||
+	if (!count_blocked(b, err) || !tell_sliced(b, err) ||
 	    !tell_dropped(b, err)) /* last: it holds the journal's chain until COMMIT */
 		return false;
 	failpoint("batch-before-commit");
@@ -344,6 +371,7 @@ static void make_arrays(struct batch *b)
 	b->rows = t_array(b->ctx, int64_t, b->job->plan->n_steps + 1);
 	b->arrays = t_array(b->ctx, char **, m->n_tables);
 	b->collected = t_array(b->ctx, int64_t, m->n_tables);
+	b->unfinished = t_array(b->ctx, bool, m->n_tables);
 	for (size_t i = 0; i < m->n_tables; i++)
 		b->arrays[i] = t_array(b->ctx, char *, b->job->plan->most_slots);
 }
@@ -352,11 +380,12 @@ bool batch_run(const struct batch_job *job, struct batch_worker *worker, const s
 	       struct batch_result *ret, struct error *err)
 {
 	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
-	struct batch b = {.job = job, .worker = worker, .keys = keys, .ctx = ctx};
+	struct batch b = {.job = job, .worker = worker, .keys = keys, .ctx = ctx, .complete = true};
 
 	make_arrays(&b);
 	if (!run_in_transaction(&b, err)) {
 		db_rollback(worker->db);
+		ret->sliced = b.slicing;
 		return false;
 	}
 	if (worker->writer)
@@ -368,7 +397,8 @@ bool batch_run(const struct batch_job *job, struct batch_worker *worker, const s
 		(void)ledger_append(job->ledger, b.ledger, strlen(b.ledger), &behind);
 		failpoint("batch-after-ledger");
 	}
-	*ret = (struct batch_result){.treated = b.n_due,
+	*ret = (struct batch_result){.treated = b.complete ? b.n_due : 0,
+				     .sliced = !b.complete,
 				     .dropped = b.n_dropped + b.n_gone,
 				     .left = b.n_left,
 				     .blocked = b.n_blocked};

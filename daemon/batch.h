@@ -26,6 +26,12 @@ struct batch_worker {
 	int number;
 	struct db *db;
 	struct archive_writer *writer; /* NULL: nothing is archived */
+	/*
+	 * Rows of one table that a batch may take: several keys with more are BUSY, a single one goes in slices
+	 * where the plan may (plan_slice.h).  0: no bound.
+	 */
+	int64_t most_rows;
+	bool slicing; /* an earlier slice of the single key has said so in the journal */
 };
 
 struct batch_result {
@@ -33,6 +39,8 @@ struct batch_result {
 	int64_t rows; /* of all tables */
 	int64_t dropped; /* not due any more, held, or gone */
 	int64_t left; /* locked by somebody: still in the list */
+	/* A single subject goes in slices, one of which this was: it is still in the list.  Set in failure, too. */
+	bool sliced;
 	int64_t blocked; /* sessions that waited for this batch when it was about to commit */
 };
 

@@ -62,7 +62,8 @@ static bool run_archived(struct batch *b, const struct step *s, size_t file,
 			 const char *const arrays[2], int64_t *ret_rows, struct error *err)
 {
 	struct sink sink = {.writer = b->worker->writer, .file = file};
-	const char *sql = batch_with_arrays(b, s->copy_sql, arrays);
+	const bool slice = b->slicing && s->slice_sql;
+	const char *sql = batch_with_arrays(b, slice ? s->slice_copy_sql : s->copy_sql, arrays);
 
 	if (!sql)
 		return fail(err, ERR_ENVIRONMENT, "cannot quote the keys of table \"%s\"",
@@ -160,6 +161,22 @@ bool batch_as_origin(struct batch *b, bool on, struct error *err)
 		       err);
 }
 
+/* A step of a subject that goes in slices: so many of its rows, or those that were collected. */
+static bool run_slice(struct batch *b, const struct step *s, size_t file, int64_t *ret_rows,
+		      struct error *err)
+{
+	const char *const values[] = {b->arrays[s->slice_parent.table][s->slice_parent.slot],
+				      batch_slice_own(b, s)};
+
+	if ((s->outbox_sql && !queue_files(b, s, b->arrays[s->from.table][s->from.slot], err)) ||
+	    !batch_as_origin(b, false, err))
+		return false;
+	return (s->archived
+			? run_archived(b, s, file, values, ret_rows, err)
+			: db_command_kept(b->worker->db, s->slice_sql, 2, values, ret_rows, err)) &&
+	       batch_verify_slice(b, s, *ret_rows, err);
+}
+
 static bool run_step(struct batch *b, const struct step *s, size_t file, int64_t *ret_rows,
 		     struct error *err)
 {
@@ -167,6 +184,10 @@ static bool run_step(struct batch *b, const struct step *s, size_t file, int64_t
 	const char *const values[] = {s->linked ? b->arrays[s->parent.table][s->parent.slot] : keys,
 				      keys};
 
+	if (b->slicing && batch_waits(b, s))
+		return true;
+	if (b->slicing && s->slice_sql)
+		return run_slice(b, s, file, ret_rows, err);
 	if ((s->outbox_sql && !queue_files(b, s, keys, err)) ||
 	    !batch_as_origin(b, s->fate != FATE_DELETE, err))
 		return false;
@@ -217,7 +238,7 @@ static bool check_guards(struct batch *b, struct error *err)
 
 	if (plan->action == ACTION_EXPORT)
 		return true;
-	if (plan->strays_sql) {
+	if (plan->strays_sql && b->complete) {
 		if (!db_query_kept(b->worker->db, plan->strays_sql, 1, values, &strays, err))
 			return false;
 		if (db_int(strays, 0, "n") > 0)
@@ -256,7 +277,7 @@ bool batch_erase(struct batch *b, struct error *err)
 		file += plan->steps[i].archived ? 1 : 0;
 		failpoint("batch-mid-erase");
 	}
-	if (!batch_as_origin(b, false, err))
+	if (!batch_advances(b, err) || !batch_as_origin(b, false, err))
 		return false;
 	/* Deferred keys speak now, while halving still helps, not at COMMIT. */
 	if (plan->defer && !db_exec(b->worker->db, "SET CONSTRAINTS ALL IMMEDIATE", err))

@@ -14,6 +14,9 @@ struct batch {
 	char ***arrays; /* [table][slot]: the collected keys */
 	int64_t *collected; /* [table]: how many rows they came from */
 	int64_t *rows; /* per step */
+	bool *unfinished; /* [table]: has rows left that this batch does not take */
+	bool slicing; /* a single subject, with more than a batch may take */
+	bool complete; /* nothing is left of the subjects */
 	char *locked; /* those of keys that we hold */
 	char *due; /* those of locked that are due */
 	char *done_with; /* those that leave the list */
@@ -35,5 +38,26 @@ bool batch_as_origin(struct batch *b, bool on, struct error *err);
 
 /* Step 4, and what it has to be held against before anything is accounted for. */
 bool batch_erase(struct batch *b, struct error *err);
+
+/*
+ * Before the erasure: is there more than a batch may take?  A single subject is sliced then; several are BUSY, to
+ * be halved.
+ */
+bool batch_measure(struct batch *b, struct error *err);
+
+/* Too many rows of a collected table. */
+bool batch_too_large(struct batch *b, const struct table *t, struct error *err);
+
+/* Of a batch in slices: has step s to wait for a later one?  Then its table counts as unfinished. */
+bool batch_waits(struct batch *b, const struct step *s);
+
+/* $2 of a slice's statement: its table's own keys, or how many. */
+const char *batch_slice_own(const struct batch *b, const struct step *s);
+
+/* Holds a slice's rows against what was collected. */
+bool batch_verify_slice(struct batch *b, const struct step *s, int64_t rows, struct error *err);
+
+/* DATA, where a slice has taken nothing and something is left: the next one would not either. */
+bool batch_advances(const struct batch *b, struct error *err);
 
 #endif

@@ -9,6 +9,7 @@
 #include "plan_guard.h"
 #include "plan_integrity.h"
 #include "plan_shared.h"
+#include "plan_slice.h"
 #include "sql.h"
 
 static void add_slot(struct builder *b, const struct table *t, const char *column)
@@ -127,8 +128,10 @@ static void add_collect(struct builder *b, const struct table *t, struct collect
 			"AS c%zu, ",
 			s, s, s);
 	}
-	t_append(&inner, "\n  FROM %s AS t\n WHERE %s%s%s", sql_table(b->ctx, t->schema, t->table),
-		 plan_selection(b, t, "$1", subject), shared ? shared_condition(b, t, out) : "",
+	out->limited = plan_is_cut(b, t);
+	t_append(&inner, "\n  FROM %s AS t\n WHERE %s%s%s%s",
+		 sql_table(b->ctx, t->schema, t->table), plan_selection(b, t, "$1", subject),
+		 shared ? shared_condition(b, t, out) : "", out->limited ? " LIMIT $2::bigint" : "",
 		 deletes && !shared && (!t->key || catalog_attaches_silently(b->catalog, t))
 			 ? " FOR UPDATE"
 			 : "");
@@ -260,6 +263,8 @@ static bool build_steps(struct builder *b, struct complaints *c)
 	}
 	b->plan->steps = steps;
 	b->plan->n_steps = n;
+	b->plan->may_slice = plan_may_slice(b);
+	plan_slices(b, steps);
 	return c->n == 0;
 }
 
@@ -327,11 +332,11 @@ struct plan *plan_build(void *ctx, const struct model *model, const struct catal
 	plan->model = model;
 	plan->subject = fate_subject(model, opts->action);
 	find_slots(&b);
-	build_collects(&b);
 	if (!build_steps(&b, c)) {
 		talloc_free(plan);
 		return NULL;
 	}
+	build_collects(&b);
 	build_subject(&b);
 	if (opts->by_set)
 		plan_integrity(&b);
@@ -363,7 +368,7 @@ const struct probe *plan_probes(void *ctx, const struct plan *plan, const struct
 {
 	const struct model *m = plan->model;
 	struct probe *probes = t_array(
-		ctx, struct probe, 2 * m->n_tables + 2 * plan->n_collects + 3 * plan->n_steps + 8);
+		ctx, struct probe, 2 * m->n_tables + 2 * plan->n_collects + 4 * plan->n_steps + 9);
 	const struct place *at = &plan->subject->place;
 	size_t n = 0;
 
@@ -400,6 +405,11 @@ const struct probe *plan_probes(void *ctx, const struct plan *plan, const struct
 			  t_printf(ctx, "table \"%s\": %s", plan->steps[i].table->name,
 				   action_name(plan->action)),
 			  plan->steps[i].sql);
+	for (size_t i = 0; i < plan->n_steps; i++)
+		add_probe(ctx, probes, &n, &plan->steps[i].table->place,
+			  t_printf(ctx, "table \"%s\": its slices", plan->steps[i].table->name),
+			  plan->steps[i].slice_sql);
+	add_probe(ctx, probes, &n, at, "the sizes of a batch", plan->sizes_sql);
 	*ret_n = n;
 	return probes;
 }

@@ -37,6 +37,7 @@ struct collect {
 	size_t n_others;
 	const char *const *slots; /* the columns collected, n_slots; [0]: the key, or NULL */
 	size_t n_slots;
+	bool limited; /* $2: at most so many rows; NULL: all */
 };
 
 /* Step 4: one statement on one table. */
@@ -66,6 +67,14 @@ struct step {
 	const char *copy_sql; /* archived: a COPY, with PLAN_KEYS and PLAN_OWN for the arrays */
 	/* $1 as sql, $2 the job: what names files outside the database goes into the outbox; NULL: none */
 	const char *outbox_sql;
+	/*
+	 * Of a subject that goes in slices (plan_slice.h): $1 slice_parent's array, $2 its own keys where it is
+	 * collected, else how many rows.  NULL: it is not cut, and sql does for it.
+	 */
+	const char *slice_sql;
+	const char *slice_copy_sql; /* archived */
+	struct source slice_parent;
+	const bool *waits_for; /* [table]: while it has rows left, the step is not run */
 	const char *left_sql; /* $1: counts rows that should have gone, or been cleaned */
 	const char *file; /* archived: "contact.csv" */
 	const char *header; /* archived: the file's first line, with its newline */
@@ -108,6 +117,12 @@ struct plan {
 	const char *orphans_sql;
 	const struct source *orphans; /* n_orphans */
 	size_t n_orphans;
+	bool may_slice; /* plan_slice.h */
+	/* $1 how many at most, $n + 2 the n-th array: c0, c1, ..., the rows of size_tables; or NULL */
+	const char *sizes_sql;
+	const struct source *sizes; /* n_sizes */
+	const size_t *size_tables;
+	size_t n_sizes;
 };
 
 struct plan_opts {

@@ -24,6 +24,8 @@
 #define LONGEST_STATEMENT_MS 3600000
 #define FIRST_WEIGHT 600 /* about a hundred contacts with five requests each */
 #define MOST_KEYS 5000
+#define PERSON_ROWS 1000 /* of one table; a person with fewer is never cut */
+#define SLICE_MIN_ROWS 100
 #define SWEEPS_MAX_PAUSE_MS 5000
 #define SWEEP_PATIENCE_MS 600000 /* a key that stays locked this long waits for the next pass */
 #define BACKOFF_MIN_MS 250
@@ -46,6 +48,9 @@ struct state {
 	bool last_chance; /* a sweep has changed nothing: what is refused now has failed */
 	int64_t away_ms; /* how long the surroundings have failed us */
 	int statement_timeout_ms;
+	int64_t slice_rows; /* what the next slice may take of a table */
+	bool slicing; /* the key under way has lost a slice */
+	bool whole; /* and cannot go on in slices */
 };
 
 static int64_t now_ms(void)
@@ -203,11 +208,15 @@ static bool run_halves(struct state *s, const struct keys *keys, void *ctx, stru
 	       run_keys(s, &half[1], ctx, err);
 }
 
-/* A statement that timed out: fewer keys next time; a single key is given more time. */
-static void ease(struct state *s, const struct keys *keys)
+/* A statement that timed out: fewer rows next time; a single key that cannot be cut is given more time. */
+static void ease(struct state *s, const struct keys *keys, bool sliced)
 {
 	if (keys->n > 1) {
 		s->weight = keys->weight / 2 > 0 ? keys->weight / 2 : 1;
+		return;
+	}
+	if (sliced && s->slice_rows > SLICE_MIN_ROWS) {
+		s->slice_rows /= 2;
 		return;
 	}
 	if (s->statement_timeout_ms < LONGEST_STATEMENT_MS)
@@ -215,32 +224,72 @@ static void ease(struct state *s, const struct keys *keys)
 	disconnect(s); /* the new time-out comes with the new session */
 }
 
-/* One batch, and what its failure means.  false: err says what the loop has to do. */
-static bool run_keys(struct state *s, const struct keys *keys, void *ctx, struct error *err)
+/* Of one table in one batch: up to twice what it aims at is a person among others, more is cut. */
+static int64_t most_rows(const struct state *s)
 {
-	struct batch_worker w = {.number = s->worker->number, .db = s->db, .writer = s->writer};
-	struct batch_result result = {0};
-	AUTO(error) struct error one = {0};
-	const int64_t begun_ms = now_ms();
+	const int64_t most = 2 * (int64_t)s->crew->config->batch_rows;
 
-	if (stop_asked(s->crew->stop))
-		return fail(err, ERR_STOPPED, "asked to stop");
-	if (batch_run(s->crew->batch, &w, keys, &result, &one)) {
-		adapt(s, keys, &result, now_ms() - begun_ms);
-		report_batch(s->crew->report, now_ms() - begun_ms);
-		throttle_spend(s->crew->throttle, result.rows);
-		(void)atomic_fetch_add(&s->crew->treated, result.treated);
-		(void)atomic_fetch_add(&s->crew->rows, result.rows);
-		s->left += result.left;
-		return true;
-	}
-	if (one.class == ERR_CONFIG || one.class == ERR_STOPPED)
-		return fail(err, one.class, "%s", one.text);
+	return most > PERSON_ROWS ? most : PERSON_ROWS;
+}
+
+static void note_key(const struct state *s, const struct keys *keys, const char *what,
+		     const char *why)
+{
+	AUTO(char_p) char *text = NULL;
+
+	if (asprintf(&text, "key %s: %s%s", keys->array, what, why) < 0)
+		must_alloc(NULL);
+	report_note(s->crew->report, text);
+}
+
+/* A slice has committed: the next one aims at batch_time, too. */
+static void adapt_slice(struct state *s, const struct keys *keys, int64_t took_ms)
+{
+	const double ratio =
+		(double)s->crew->config->batch_time_ms / (double)(took_ms > 0 ? took_ms : 1);
+	double rows = (double)(s->slicing ? s->slice_rows : most_rows(s)) * ratio;
+
+	if (!s->slicing)
+		note_key(s, keys, "it has too many rows for one transaction and goes in slices",
+			 "");
+	if (rows > (double)most_rows(s))
+		rows = (double)most_rows(s);
+	s->slice_rows = rows < SLICE_MIN_ROWS ? SLICE_MIN_ROWS : (int64_t)rows;
+	s->slicing = true;
+}
+
+static void account(struct state *s, const struct keys *keys, const struct batch_result *result,
+		    int64_t took_ms)
+{
+	if (result->sliced)
+		adapt_slice(s, keys, took_ms);
+	else if (!s->slicing)
+		adapt(s, keys, result, took_ms);
+	report_batch(s->crew->report, took_ms);
+	throttle_spend(s->crew->throttle, result->rows);
+	(void)atomic_fetch_add(&s->crew->treated, result->treated);
+	(void)atomic_fetch_add(&s->crew->rows, result->rows);
+	s->left += result->left;
+}
+
+/* What the failure of a batch that went back entirely means.  false: err says what the loop has to do. */
+static bool judge(struct state *s, const struct keys *keys, bool sliced, const struct error *one,
+		  void *ctx, bool *ret_again, struct error *err)
+{
+	if (one->class == ERR_CONFIG || one->class == ERR_STOPPED)
+		return fail(err, one->class, "%s", one->text);
 	if (s->writer && db_alive(s->db) && !archive_rollback(s->writer, err))
 		return false;
-	if ((one.class == ERR_DATA || one.class == ERR_BUSY) && keys->n > 1)
+	if ((one->class == ERR_DATA || one->class == ERR_BUSY) && keys->n > 1)
 		return run_halves(s, keys, ctx, err);
-	if (one.class == ERR_DATA && strcmp(one.sqlstate, "23503") == 0 && !s->last_chance) {
+	if (one->class == ERR_DATA && sliced && !s->whole) {
+		/* A row that points from one slice to another, perhaps. */
+		note_key(s, keys,
+			 "it goes as a whole, however large, since slices fail: ", one->text);
+		s->whole = *ret_again = true;
+		return true;
+	}
+	if (one->class == ERR_DATA && strcmp(one->sqlstate, "23503") == 0 && !s->last_chance) {
 		/*
 		 * A client has attached a row since the keys were collected, or another contact of
 		 * this list refers to this one and goes later: the next sweep will tell.
@@ -249,15 +298,54 @@ static bool run_keys(struct state *s, const struct keys *keys, void *ctx, struct
 		s->refused++;
 		return true;
 	}
-	if (one.class == ERR_DATA)
-		return record_failure(s, keys, &one, err);
-	if (one.class == ERR_BUSY) {
+	if (one->class == ERR_DATA)
+		return record_failure(s, keys, one, err);
+	if (one->class == ERR_BUSY) {
 		s->left++;
 		return true;
 	}
-	if (one.class == ERR_ENVIRONMENT && strcmp(one.sqlstate, "57014") == 0)
-		ease(s, keys);
-	return fail(err, one.class, "%s", one.text);
+	if (one->class == ERR_ENVIRONMENT && strcmp(one->sqlstate, "57014") == 0)
+		ease(s, keys, sliced);
+	return fail(err, one->class, "%s", one->text);
+}
+
+/* *ret_again: the key is not done, but may go on at once. */
+static bool run_batch(struct state *s, const struct keys *keys, void *ctx, bool *ret_again,
+		      struct error *err)
+{
+	struct batch_worker w = {.number = s->worker->number,
+				 .db = s->db,
+				 .writer = s->writer,
+				 .most_rows = s->whole     ? 0
+					      : s->slicing ? s->slice_rows
+							   : most_rows(s),
+				 .slicing = s->slicing};
+	struct batch_result result = {0};
+	AUTO(error) struct error one = {0};
+	const int64_t begun_ms = now_ms();
+
+	*ret_again = false;
+	if (stop_asked(s->crew->stop))
+		return fail(err, ERR_STOPPED, "asked to stop");
+	if (!batch_run(s->crew->batch, &w, keys, &result, &one))
+		return judge(s, keys, result.sliced, &one, ctx, ret_again, err);
+	*ret_again = result.sliced;
+	account(s, keys, &result, now_ms() - begun_ms);
+	return true;
+}
+
+static bool pass_throttle(struct state *s, struct error *err);
+
+/* One batch, or the slices of a single subject. */
+static bool run_keys(struct state *s, const struct keys *keys, void *ctx, struct error *err)
+{
+	bool again = true, ok = true;
+
+	s->slicing = s->whole = false;
+	while (ok && again)
+		ok = run_batch(s, keys, ctx, &again, err) && (!again || pass_throttle(s, err));
+	s->slicing = s->whole = false;
+	return ok;
 }
 
 /* Waits as long as the brakes say.  false: err, or asked to stop. */

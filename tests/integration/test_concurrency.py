@@ -15,7 +15,7 @@ import pytest
 
 from harness import wait_until
 from jobs import (DONE, FAILED, LIMITS, STOPPED, TAKEN, check_all_erased, check_done, due_before,
-                  job, missing_contacts)  # noqa: F401 (job is a fixture)
+                  hold_batches, job, missing_contacts, rests_on_triggers)  # noqa: F401 (job is a fixture)
 
 SEED = int(os.environ.get("RETENTION_SEED") or random.SystemRandom().randrange(1 << 30))
 # A pass of some seconds, in small batches.
@@ -171,6 +171,7 @@ def test_a_hold_placed_meanwhile_is_honoured(job):
 # --- One bad contact ----------------------------------------------------------------------------
 
 
+@rests_on_triggers
 def test_a_contact_that_cannot_be_deleted_is_named(job):
     j = job(limits=SLOW)
     due = sorted(due_before(j))
@@ -325,16 +326,6 @@ def test_the_fence_waits_for_a_batch_of_the_older_claim(job):
     check_done(j)
     check_all_erased(j)
 
-
-def hold_batches(j):
-    """Whoever deletes contacts waits for lock 4711, without a time-out."""
-    j.pg.psql(j.db, "-c", """
-        CREATE FUNCTION public.hold_on() RETURNS trigger LANGUAGE plpgsql SET lock_timeout = 0 AS $$
-        BEGIN
-            PERFORM pg_advisory_xact_lock_shared(4711);
-            RETURN NULL;
-        END $$""", "-c", """
-        CREATE TRIGGER hold_on AFTER DELETE ON crm.contact FOR EACH STATEMENT EXECUTE FUNCTION public.hold_on()""")
 
 
 def locks(j, number, granted):

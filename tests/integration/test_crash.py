@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from harness import REPO, table_digests, wait_until
-from jobs import DONE, KILLED, LIMITS, STOPPED, TAKEN, check_all_erased, check_done, job, spare_pg  # noqa: F401
+from jobs import DONE, KILLED, LIMITS, STOPPED, TAKEN, WORKERS, check_all_erased, check_done, hold_batches, job, spare_pg  # noqa: F401
 
 LONG = bool(os.environ.get("RETENTION_LONG"))
 SEED = int(os.environ.get("RETENTION_SEED") or random.SystemRandom().randrange(1 << 30))
@@ -115,7 +115,7 @@ def test_server_crashes_inside_a_transaction(job, spare_pg):
     """Between erasing and COMMIT, held there by a trigger that waits for a lock of ours."""
     server = spare_pg
     j = job(server=server)
-    hold_last_statement(j)
+    hold_batches(j)
     with server.connect(j.db) as conn, conn.cursor() as cur:
         cur.execute("SELECT pg_advisory_lock(4711)")
         run = j.start()
@@ -125,19 +125,6 @@ def test_server_crashes_inside_a_transaction(job, spare_pg):
     assert run.wait() == DONE, run.text()
     check_done(j)
     check_all_erased(j)
-
-
-def hold_last_statement(j, at_commit=False):
-    """Whoever deletes contacts waits for our lock (no time-out of ours ends that early)."""
-    trigger = "CREATE CONSTRAINT TRIGGER hold_on AFTER DELETE ON crm.contact DEFERRABLE INITIALLY DEFERRED FOR EACH ROW"
-    if not at_commit:
-        trigger = "CREATE TRIGGER hold_on AFTER DELETE ON crm.contact FOR EACH STATEMENT"
-    j.pg.psql(j.db, "-c", """
-        CREATE FUNCTION public.hold_on() RETURNS trigger LANGUAGE plpgsql SET lock_timeout = 0 AS $$
-        BEGIN
-            PERFORM pg_advisory_xact_lock_shared(4711);
-            RETURN NULL;
-        END $$""", "-c", f"{trigger} EXECUTE FUNCTION public.hold_on()")
 
 
 def waiting_for_us(j):
@@ -171,11 +158,11 @@ def test_cut_while_commit_is_under_way(job, proxy):
     way = proxy()
     j = job()
     j.daemon.configure(host=way.dir)
-    hold_last_statement(j, at_commit=True)
+    hold_batches(j, at_commit=True)
     with j.pg.connect(j.db) as conn, conn.cursor() as cur:
         cur.execute("SELECT pg_advisory_lock(4711)")
         run = j.start()
-        wait_until(lambda: waiting_for_us(j) == 2, what="both workers in COMMIT")
+        wait_until(lambda: waiting_for_us(j) == WORKERS, what="all workers in COMMIT")
         way.cut()
         # The new session of each worker asks for the worker's lock (and would time out: once is enough).
         wait_until(lambda: run.waits_for("55P03"), what=run.text)

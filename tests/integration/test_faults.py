@@ -11,9 +11,9 @@ from datetime import date, timedelta
 import pytest
 
 from harness import Postgres, REPO, wait_until
-from jobs import (DONE, KILLED, LIMITS, REFUSED, SAVED, STOPPED, check_all_erased, check_done, due_before, job,
-                  missing_contacts, spare_pg)  # noqa: F401 (fixtures)
-from test_concurrency import hold_batches, locks
+from jobs import (DONE, KILLED, LIMITS, REFUSED, SAVED, STOPPED, check_all_erased, check_done, due_before, hold_batches,
+                  job, missing_contacts, spare_pg)  # noqa: F401 (fixtures)
+from test_concurrency import locks
 
 SLOW = {**LIMITS, "batch_rows": 100, "rows_per_second": 3000}
 

@@ -10,7 +10,7 @@ import threading
 import pytest
 
 from harness import wait_until
-from jobs import DONE, KILLED, REFUSED, job  # noqa: F401 (a fixture)
+from jobs import DONE, KILLED, REFUSED, job, rests_on_triggers  # noqa: F401 (a fixture)
 from small import SCHEMA, keys, model
 from test_model import archived, failures, make, policy  # noqa: F401 (a fixture)
 
@@ -151,6 +151,7 @@ def test_a_request_without_a_foreign_key(make):  # noqa: F811
     assert keys(d.pg, d.db) == {1, 2} and keys(d.pg, d.db, "SELECT id FROM request") == {10, 11, 12, 20}
 
 
+@rests_on_triggers
 def test_a_trigger_puts_the_row_back(make):  # noqa: F811
     """AFTER DELETE: archived, and there again."""
     d = make(SCHEMA + TWO + MESSAGE + """;
