@@ -62,7 +62,7 @@ static bool run_archived(struct batch *b, const struct step *s, size_t file,
 			 const char *const arrays[2], int64_t *ret_rows, struct error *err)
 {
 	struct sink sink = {.writer = b->worker->writer, .file = file};
-	const bool slice = b->slicing && s->slice_sql;
+	const bool slice = b->slicing && s->slice_sql && b->unfinished[s->table->index];
 	const char *sql = batch_with_arrays(b, slice ? s->slice_copy_sql : s->copy_sql, arrays);
 
 	if (!sql)
@@ -186,7 +186,10 @@ static bool run_step(struct batch *b, const struct step *s, size_t file, int64_t
 
 	if (b->slicing && batch_waits(b, s))
 		return true;
-	if (b->slicing && s->slice_sql)
+	if (b->slicing && !batch_may_go(b, s, err))
+		return false;
+	/* Of which the rest is taken, that goes as in every batch: nothing of it may be left behind. */
+	if (b->slicing && s->slice_sql && b->unfinished[s->table->index])
 		return run_slice(b, s, file, ret_rows, err);
 	if ((s->outbox_sql && !queue_files(b, s, keys, err)) ||
 	    !batch_as_origin(b, s->fate != FATE_DELETE, err))

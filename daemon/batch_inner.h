@@ -51,6 +51,12 @@ bool batch_too_large(struct batch *b, const struct table *t, struct error *err);
 /* Of a batch in slices: has step s to wait for a later one?  Then its table counts as unfinished. */
 bool batch_waits(struct batch *b, const struct step *s);
 
+/*
+ * DATA, where the last requests would go in this slice and rows that must go after them in another: nothing would
+ * say then that these are due.
+ */
+bool batch_may_go(const struct batch *b, const struct step *s, struct error *err);
+
 /* $2 of a slice's statement: its table's own keys, or how many. */
 const char *batch_slice_own(const struct batch *b, const struct step *s);
 

@@ -11,7 +11,8 @@
 
 bool batch_too_large(struct batch *b, const struct table *t, struct error *err)
 {
-	if (b->n_due > 1)
+	/* Others who are due no longer would drop out with each of his slices. */
+	if (b->keys->n > 1)
 		return fail(err, ERR_BUSY,
 			    "table \"%s\": %" PRId64 " rows or more hang off this batch", t->name,
 			    b->worker->most_rows);
@@ -55,6 +56,22 @@ bool batch_waits(struct batch *b, const struct step *s)
 	return waits;
 }
 
+bool batch_may_go(const struct batch *b, const struct step *s, struct error *err)
+{
+	const struct plan *plan = b->job->plan;
+
+	if (s->table != plan->model->request || b->unfinished[s->table->index] ||
+	    !plan->after_requests)
+		return true;
+	for (size_t i = 0; i < plan->model->n_tables; i++)
+		if (plan->after_requests[i] && b->unfinished[i])
+			return fail(
+				err, ERR_DATA,
+				"table \"%s\": it goes after the requests, which say that he is due",
+				plan->model->tables[i].name);
+	return true;
+}
+
 const char *batch_slice_own(const struct batch *b, const struct step *s)
 {
 	if (b->arrays[s->table->index][0])
@@ -76,7 +93,7 @@ bool batch_verify_slice(struct batch *b, const struct step *s, int64_t rows, str
 			    "table \"%s\": %" PRId64 " of %" PRId64 " rows of %s.%s went",
 			    s->table->name, rows, b->collected[s->table->index], s->table->schema,
 			    s->table->table);
-	if (!collected && b->unfinished[s->table->index] && rows == 0)
+	if (!collected && rows == 0)
 		return fail(err, class, "table \"%s\": no rows of %s.%s went", s->table->name,
 			    s->table->schema, s->table->table);
 	return true;

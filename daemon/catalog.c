@@ -310,6 +310,45 @@ static bool read_keys(struct db *db, const char *const values[], void *ctx, stru
 	return true;
 }
 
+static bool read_functions(struct db *db, void *ctx, struct catalog *catalog, struct error *err)
+{
+	AUTO(result) PGresult *res = NULL;
+
+	if (!db_query(db,
+		      "SELECT DISTINCT proname FROM pg_proc\n"
+		      " WHERE provolatile <> 'i' AND pronamespace <> 'pg_catalog'::regnamespace",
+		      0, NULL, &res, err))
+		return false;
+	catalog->n_functions = (size_t)PQntuples(res);
+	catalog->functions = t_array(ctx, const char *, catalog->n_functions + 1);
+	for (size_t i = 0; i < catalog->n_functions; i++)
+		catalog->functions[i] = t_strdup(ctx, db_text(res, (int)i, "proname"));
+	return true;
+}
+
+/* The name, perhaps its closing quote, perhaps blanks, and what a call begins with. */
+static bool calls(const char *predicate, const char *name)
+{
+	for (const char *at = strcasestr(predicate, name); at; at = strcasestr(at + 1, name)) {
+		const char *after = at + strlen(name);
+
+		after += *after == '"' ? 1 : 0;
+		if (after[strspn(after, " \t\r\n")] == '(')
+			return true;
+	}
+	return false;
+}
+
+bool catalog_asks_other_rows(const struct catalog *catalog, const char *predicate)
+{
+	if (!predicate)
+		return false;
+	for (size_t i = 0; i < catalog->n_functions; i++)
+		if (calls(predicate, catalog->functions[i]))
+			return true;
+	return strcasestr(predicate, "select") || strcasestr(predicate, "table");
+}
+
 const struct column *catalog_column(const struct relation *relation, const char *name)
 {
 	for (size_t i = 0; i < relation->n_columns; i++)
@@ -370,7 +409,8 @@ bool catalog_read(struct db *db, const struct model *model, void *ctx, struct ca
 	if (!read_columns(db, values, ctx, catalog, err))
 		return false;
 	check_columns_exist(model, catalog, c);
-	if (c->n > before || !read_keys(db, values, ctx, catalog, err))
+	if (c->n > before || !read_keys(db, values, ctx, catalog, err) ||
+	    !read_functions(db, ctx, catalog, err))
 		return false;
 	*ret = catalog;
 	return true;

@@ -57,6 +57,9 @@ struct catalog {
 	struct relation *relations; /* as model.tables */
 	struct foreign_key *keys;
 	size_t n_keys;
+	const char *
+		*functions; /* n_functions, not PostgreSQL's own, that may read what they like */
+	size_t n_functions;
 };
 
 /*
@@ -86,6 +89,12 @@ bool catalog_key_is_silent(const struct foreign_key *key);
 
 /* Would a row that a client attaches to one of t's vanish with it, or lose its link, unseen? */
 bool catalog_attaches_silently(const struct catalog *catalog, const struct table *t);
+
+/*
+ * May the predicate (NULL: never) ask other rows than the one that it is about: by a subquery, or a function of
+ * the database that is not IMMUTABLE?  A name that only looks like it counts, too.
+ */
+bool catalog_asks_other_rows(const struct catalog *catalog, const char *predicate);
 
 /* NULL when the table has no such column. */
 const struct column *catalog_column(const struct relation *relation, const char *name);

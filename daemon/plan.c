@@ -129,12 +129,13 @@ static void add_collect(struct builder *b, const struct table *t, struct collect
 			s, s, s);
 	}
 	out->limited = plan_is_cut(b, t);
-	t_append(&inner, "\n  FROM %s AS t\n WHERE %s%s%s%s",
-		 sql_table(b->ctx, t->schema, t->table), plan_selection(b, t, "$1", subject),
-		 shared ? shared_condition(b, t, out) : "", out->limited ? " LIMIT $2::bigint" : "",
-		 deletes && !shared && (!t->key || catalog_attaches_silently(b->catalog, t))
-			 ? " FOR UPDATE"
-			 : "");
+	t_append(
+		&inner, "\n  FROM %s AS t\n WHERE %s%s%s%s", sql_table(b->ctx, t->schema, t->table),
+		plan_selection(b, t, "$1", subject), shared ? shared_condition(b, t, out) : "",
+		out->limited ? t_printf(b->ctx, "%s LIMIT $2::bigint", plan_slice_order(b, t)) : "",
+		deletes && !shared && (!t->key || catalog_attaches_silently(b->catalog, t))
+			? " FOR UPDATE"
+			: "");
 	out->sql = t_printf(b->ctx, "%scount(*) AS n FROM (%s) AS x", outer, inner);
 }
 

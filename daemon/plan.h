@@ -118,6 +118,7 @@ struct plan {
 	const struct source *orphans; /* n_orphans */
 	size_t n_orphans;
 	bool may_slice; /* plan_slice.h */
+	const bool *after_requests; /* [table]: in slices: goes only after the requests; or NULL */
 	/* $1 how many at most, $n + 2 the n-th array: c0, c1, ..., the rows of size_tables; or NULL */
 	const char *sizes_sql;
 	const struct source *sizes; /* n_sizes */

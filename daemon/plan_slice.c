@@ -23,16 +23,21 @@ static bool has_twin(const struct builder *b, const struct table *t)
 }
 
 /*
- * Not where rows are shared; nor where a foreign key within one table acts by itself (CASCADE, SET NULL): rows
- * that are still to come would change, or go, before they are archived.
+ * Not where rows are shared; nor where a foreign key within one table acts by itself (CASCADE, SET NULL): rows that
+ * are still to come would change, or go, before they are archived.  Nor where predicates ask other rows: what is true
+ * before a slice may be false after it because of what went, and who is due, or what is his, would not be found again.
  */
 bool plan_may_slice(const struct builder *b)
 {
-	if (b->opts->action != ACTION_DELETE_CONTACTS || b->plan->defer)
+	if (b->opts->action != ACTION_DELETE_CONTACTS || b->plan->defer ||
+	    catalog_asks_other_rows(b->catalog, b->opts->scope))
 		return false;
 	for (size_t i = 0; i < b->model->n_tables; i++) {
 		const struct table *t = &b->model->tables[i];
 
+		if (catalog_asks_other_rows(b->catalog, t->where) ||
+		    catalog_asks_other_rows(b->catalog, t->due_when))
+			return false;
 		if (plan_has_step(b, t) &&
 		    (t->shared || (is_deleted(b, t) && plan_is_collected(b, t) && has_twin(b, t))))
 			return false;
@@ -44,13 +49,18 @@ bool plan_may_slice(const struct builder *b)
 	return true;
 }
 
-/* What single rows of t are told apart by: its key, or where the model names none, the first column that may be one. */
+/*
+ * What single rows of t are told apart by: its key, or where the model names none, the first column that may be one.
+ * NULL is like no other: rows with that would be in no slice.
+ */
 static const char *slice_key(const struct builder *b, const struct table *t)
 {
 	const struct relation *r = plan_relation(b, t);
 
-	if (t->key || plan_is_collected(b, t))
-		return t->key;
+	if (t->key)
+		return catalog_column(r, t->key)->not_null ? t->key : NULL;
+	if (plan_is_collected(b, t))
+		return NULL;
 	for (size_t i = 0; i < r->n_columns; i++)
 		if (r->columns[i].identifies && r->columns[i].not_null)
 			return r->columns[i].name;
@@ -60,6 +70,13 @@ static const char *slice_key(const struct builder *b, const struct table *t)
 bool plan_is_cut(const struct builder *b, const struct table *t)
 {
 	return b->plan->may_slice && t != b->plan->subject && is_deleted(b, t) && slice_key(b, t);
+}
+
+char *plan_slice_order(const struct builder *b, const struct table *t)
+{
+	return t == b->model->request
+		       ? t_printf(b->ctx, " ORDER BY %s", plan_column(b->ctx, "t", t->date))
+		       : t_strdup(b->ctx, "");
 }
 
 /*
@@ -75,11 +92,12 @@ static char *slice_statement(const struct builder *b, const struct step *s, cons
 	const char *ours = plan_selection(b, t, parents, false);
 	const char *key = plan_column(b->ctx, "t", slice_key(b, t));
 	const char *some =
-		plan_is_own(b, t) ? plan_selection(b, t, own, true)
-				  : t_printf(b->ctx,
-					     "%s = ANY (ARRAY(\n"
-					     "  SELECT %s FROM %s AS t WHERE %s LIMIT %s::bigint))",
-					     key, key, table, ours, own);
+		plan_is_own(b, t)
+			? plan_selection(b, t, own, true)
+			: t_printf(b->ctx,
+				   "%s = ANY (ARRAY(\n"
+				   "  SELECT %s FROM %s AS t WHERE %s%s LIMIT %s::bigint))",
+				   key, key, table, ours, plan_slice_order(b, t), own);
 	char *list = t_strdup(b->ctx, "");
 
 	for (size_t i = 0; s->archived && i < s->n_columns; i++)
@@ -150,6 +168,7 @@ static void requests_last(const struct builder *b, struct step *steps)
 {
 	const struct model *m = b->model;
 	bool *waits = t_array(b->ctx, bool, m->n_tables);
+	bool *after = t_array(b->ctx, bool, m->n_tables);
 	struct step *requests = NULL;
 
 	for (size_t i = 0; i < b->plan->n_steps; i++)
@@ -165,6 +184,13 @@ static void requests_last(const struct builder *b, struct step *steps)
 				   !must_follow(b, steps, x, m->request));
 	}
 	requests->waits_for = waits;
+	for (size_t i = 0; i < b->plan->n_steps; i++) {
+		const struct table *x = steps[i].table;
+
+		after[x->index] = x != b->plan->subject && x != m->request &&
+				  must_follow(b, steps, x, m->request);
+	}
+	b->plan->after_requests = after;
 }
 
 /* How many rows there are of those tables that nobody collects, up to a limit ($1). */

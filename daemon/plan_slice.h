@@ -19,6 +19,12 @@ bool plan_may_slice(const struct builder *b);
 /* In a plan that may: is what is collected, or deleted, of t cut where it is too much? */
 bool plan_is_cut(const struct builder *b, const struct table *t);
 
+/*
+ * Which of t's rows go first: the oldest requests, so that the date of the last one, by which he is due, lasts as long
+ * as he does.
+ */
+char *plan_slice_order(const struct builder *b, const struct table *t);
+
 /* Fills the slices' statements of the plan and of its steps. */
 void plan_slices(struct builder *b, struct step *steps);
 
