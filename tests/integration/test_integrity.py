@@ -114,9 +114,13 @@ def test_a_table_appears(job):  # noqa: F811
     j = job(limits=SLOW)
     run = j.start()
     j.begun()
-    last = j.value("SELECT max(id) FROM crm.contact WHERE id::text IN (SELECT key FROM retention.candidate)")
-    j.sql("CREATE TABLE crm.late (contact_id bigint REFERENCES crm.contact)")
-    j.sql("INSERT INTO crm.late VALUES (%s)", (last,))
+    # In one transaction: the key that is made keeps everybody from deleting contacts until it ends.
+    with j.pg.connect(j.db, autocommit=False) as conn, conn.cursor() as cur:
+        cur.execute("CREATE TABLE crm.late (contact_id bigint REFERENCES crm.contact)")
+        cur.execute("""INSERT INTO crm.late SELECT max(id) FROM crm.contact
+                        WHERE id::text IN (SELECT key FROM retention.candidate) RETURNING contact_id""")
+        last, = cur.fetchone()
+        conn.commit()
     assert run.wait() == REFUSED
     assert "was made or dropped since the job began" in run.text()
     assert j.value("SELECT count(*) FROM crm.contact WHERE id = %s", (last,)) == 1
