@@ -143,11 +143,27 @@ static void take_waiting(struct slot *slot, const char *text)
 	slot->dispatch->handlers.on_change(slot->dispatch->handlers.arg);
 }
 
+static void take_batch(const struct slot *slot, const char *text)
+{
+	AUTO(char_p) char *copy = xstrdup(text);
+	struct metrics_batch batch = {0};
+	int64_t *const numbers[] = {&batch.ms, &batch.rows, &batch.next_rows, &batch.most_rows,
+				    &batch.blocked};
+	char *save = NULL;
+
+	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+		const char *number = strtok_r(i ? NULL : copy, " ", &save);
+
+		if (!number || !number_parse(number, 0, INT64_MAX, numbers[i]))
+			return;
+	}
+	slot->dispatch->handlers.on_batch(slot->dispatch->handlers.arg, slot->action, &batch);
+}
+
 static void on_text(void *arg, enum child_word word, const char *text)
 {
 	struct slot *slot = arg;
 	const struct log_fields fields = fields_of(slot);
-	int64_t ms;
 
 	switch (word) {
 	case WORD_WAITING:
@@ -161,9 +177,7 @@ static void on_text(void *arg, enum child_word word, const char *text)
 		slot->note = t_strdup(slot->label, text);
 		break;
 	case WORD_BATCH:
-		if (number_parse(text, 0, INT64_MAX, &ms))
-			slot->dispatch->handlers.on_batch(slot->dispatch->handlers.arg,
-							  slot->action, ms);
+		take_batch(slot, text);
 		break;
 	case WORD_SAMPLE:
 		break; /* a job has none */
@@ -453,6 +467,33 @@ bool dispatch_progress(const struct dispatch *dispatch, const char **ret_label,
 	*ret_label = slot->label;
 	*ret = slot->progress;
 	return slot->child;
+}
+
+const char *dispatch_waits_for(const struct dispatch *dispatch)
+{
+	/* What the sentences of throttle.c and worker.c begin with; a database that is away says anything. */
+	static const struct {
+		const char *begin, *label;
+	} known[] = {
+		{"the window ", "window"},
+		{"the pause file ", "pause_file"},
+		{"a standby ", "standby"},
+		{"the lag of a standby ", "standby"},
+		{"the replication slot ", "slot"},
+		{"the archiver", "archiver"},
+		{"the snapshot of ", "snapshot"},
+		{"the age of other sessions' snapshots", "snapshot"},
+		{"rows_per_second", "rows_per_second"},
+		{"rows that another session has locked", "locks"},
+	};
+	const char *waiting = dispatch->slots[SLOT_MAIN].waiting;
+
+	if (!waiting)
+		return NULL;
+	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
+		if (strncmp(waiting, known[i].begin, strlen(known[i].begin)) == 0)
+			return known[i].label;
+	return "other";
 }
 
 char *dispatch_status(const struct dispatch *dispatch)

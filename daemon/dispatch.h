@@ -5,6 +5,7 @@
 #define RETENTION_DISPATCH_H
 
 #include "child.h"
+#include "metrics.h"
 #include "pgwatch.h"
 
 struct dispatch;
@@ -14,7 +15,7 @@ struct dispatch_handlers {
 	/* A child has ended; good: nothing went wrong. */
 	void (*on_ended)(void *arg, bool good);
 	/* A batch of action has committed; a job has waited, for a standby or for anything else. */
-	void (*on_batch)(void *arg, const char *action, int64_t ms);
+	void (*on_batch)(void *arg, const char *action, const struct metrics_batch *batch);
 	void (*on_waited)(void *arg, bool for_replica, int64_t ms);
 	/* The database has answered, nothing runs and nothing can be started. */
 	void (*on_idle)(void *arg);
@@ -54,6 +55,9 @@ bool dispatch_progress(const struct dispatch *dispatch, const char **ret_label,
 
 /* One line on what runs, the caller's to free; NULL: nothing does. */
 char *dispatch_status(const struct dispatch *dispatch);
+
+/* What the running job waits for, as a metric's label; NULL: nothing. */
+const char *dispatch_waits_for(const struct dispatch *dispatch);
 
 /* All that is known, to the log. */
 void dispatch_log_state(const struct dispatch *dispatch);

@@ -11,7 +11,7 @@
  *	waiting TEXT			what the job waits for; "waiting" alone: nothing any more
  *	complaint TEXT			one thing that is wrong, with the model or an archive
  *	sample NAME{LABELS} VALUE	--measure: one value (metrics.h)
- *	batch MILLISECONDS		a batch has committed
+ *	batch MS ROWS NEXT MOST BLOCKED	a batch has committed: struct metrics_batch
  *	note TEXT			how it ended, for the log and STATUS=
  */
 #ifndef RETENTION_EXITS_H

@@ -29,6 +29,14 @@ static const struct {
 	{"retentiond_subjects_total", "counter", "Subjects that were treated, by action."},
 	{"retentiond_keys_failed_total", "counter", "Subjects that could not be treated."},
 	{"retentiond_batch_seconds", "histogram", "Batches, from BEGIN to COMMIT, by action."},
+	{"retentiond_batch_rows_total", "counter",
+	 "Rows that batches erased or changed, by action."},
+	{"retentiond_batch_size_rows", "gauge",
+	 "Rows that a worker's next batch aims at, by action; the last that was told."},
+	{"retentiond_batch_size_limit_rows", "gauge", "limits.batch_rows of the last batch."},
+	{"retentiond_batches_blocking_total", "counter",
+	 "Batches that another session waited for, by action: the next one is smaller."},
+	{"retentiond_job_waiting", "gauge", "1 while the running job waits, by what for."},
 	{"retentiond_wait_seconds_total", "counter",
 	 "How long jobs have waited: for standbys, or for anything else."},
 	{"retentiond_archive_bytes", "gauge", "Archives that are kept."},
@@ -55,6 +63,7 @@ struct histogram {
 	const char *action;
 	int64_t counts[BOUNDS + 1];
 	double sum;
+	int64_t rows, next_rows, most_rows, blocking;
 };
 
 struct metrics {
@@ -115,9 +124,10 @@ void metrics_survey_ended(struct metrics *m, int good)
 	m->pending = (struct samples){0};
 }
 
-void metrics_batch(struct metrics *m, const char *action, int64_t ms)
+void metrics_batch(struct metrics *m, const char *action, const struct metrics_batch *batch)
 {
-	const double seconds = (double)ms / 1000;
+	const double seconds = (double)batch->ms / 1000;
+	struct histogram *h;
 	size_t i = 0, bucket = 0;
 
 	while (i < m->n_histograms && strcmp(m->histograms[i].action, action) != 0)
@@ -129,8 +139,13 @@ void metrics_batch(struct metrics *m, const char *action, int64_t ms)
 	}
 	while (bucket < BOUNDS && seconds > bounds[bucket])
 		bucket++;
-	m->histograms[i].counts[bucket]++;
-	m->histograms[i].sum += seconds;
+	h = &m->histograms[i];
+	h->counts[bucket]++;
+	h->sum += seconds;
+	h->rows += batch->rows;
+	h->next_rows = batch->next_rows;
+	h->most_rows = batch->most_rows;
+	h->blocking += batch->blocked > 0 ? 1 : 0;
 }
 
 void metrics_waited(struct metrics *m, int for_replica, double seconds)
@@ -211,6 +226,40 @@ static void print_histogram(FILE *out, const char *name, const struct histogram 
 		h->sum, name, h->action, (long long)n);
 }
 
+/* What is counted of batches beside the histogram; NULL: name is none of that. */
+static const int64_t *batch_value(const struct histogram *h, const char *name)
+{
+	const struct {
+		const char *name;
+		const int64_t *value;
+	} values[] = {
+		{"retentiond_batch_rows_total", &h->rows},
+		{"retentiond_batch_size_rows", &h->next_rows},
+		{"retentiond_batch_size_limit_rows", &h->most_rows},
+		{"retentiond_batches_blocking_total", &h->blocking},
+	};
+
+	for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++)
+		if (strcmp(values[i].name, name) == 0)
+			return values[i].value;
+	return NULL;
+}
+
+static void print_batches(FILE *out, const struct metrics *m, const char *name, int histogram)
+{
+	const struct histogram *end = m->histograms + m->n_histograms;
+
+	for (const struct histogram *h = m->histograms; h && h < end; h++) {
+		const int64_t *value = batch_value(h, name);
+
+		if (histogram)
+			print_histogram(out, name, h);
+		else if (value)
+			fprintf(out, "%s{action=\"%s\"} %lld\n", name, h->action,
+				(long long)*value);
+	}
+}
+
 char *metrics_text(const struct metrics *m)
 {
 	char *text = NULL;
@@ -220,16 +269,16 @@ char *metrics_text(const struct metrics *m)
 	for (size_t i = 0; i < KNOWN; i++) {
 		const char *name = known[i].name;
 		const int histogram = strcmp(known[i].type, "histogram") == 0;
+		const int of_batches = histogram || batch_value(&(struct histogram){0}, name);
 		const int waits = strcmp(name, "retentiond_wait_seconds_total") == 0;
 
-		if (!(histogram && m->n_histograms > 0) && !waits && !any(&m->survey, name) &&
+		if (!(of_batches && m->n_histograms > 0) && !waits && !any(&m->survey, name) &&
 		    !any(&m->own, name))
 			continue;
 		print_head(out, i);
 		print_samples(out, &m->own, name);
 		print_samples(out, &m->survey, name);
-		for (size_t h = 0; histogram && h < m->n_histograms; h++)
-			print_histogram(out, name, &m->histograms[h]);
+		print_batches(out, m, name, histogram);
 		if (waits)
 			fprintf(out, "%s{for=\"replica\"} %g\n%s{for=\"other\"} %g\n", name,
 				m->waited[1], name, m->waited[0]);

@@ -23,8 +23,15 @@ void metrics_sample(struct metrics *metrics, const char *line);
 /* The survey is complete: it stands for the last one.  good false: it is thrown away. */
 void metrics_survey_ended(struct metrics *metrics, int good);
 
-/* A batch of action has committed after so many milliseconds. */
-void metrics_batch(struct metrics *metrics, const char *action, int64_t ms);
+/* A batch that has committed. */
+struct metrics_batch {
+	int64_t ms; /* from BEGIN to COMMIT */
+	int64_t rows; /* of all tables */
+	int64_t next_rows; /* what the next one aims at */
+	int64_t most_rows; /* batch_rows */
+	int64_t blocked; /* sessions that waited for it */
+};
+void metrics_batch(struct metrics *metrics, const char *action, const struct metrics_batch *batch);
 
 /* Seconds that a job has waited: for a standby, or for anything else. */
 void metrics_waited(struct metrics *metrics, int for_replica, double seconds);

@@ -81,11 +81,14 @@ void report_sample(struct report *r, const char *text)
 	say_alone(r, "sample", text);
 }
 
-void report_batch(struct report *r, int64_t took_ms)
+void report_batch(struct report *r, const struct metrics_batch *batch)
 {
-	char text[32];
+	char text[128];
 
-	(void)snprintf(text, sizeof(text), "%lld", (long long)took_ms); /* a number fits */
+	(void)snprintf(text, sizeof(text), "%lld %lld %lld %lld %lld", (long long)batch->ms,
+		       (long long)batch->rows, (long long)batch->next_rows,
+		       (long long)batch->most_rows,
+		       (long long)batch->blocked); /* five numbers of 20 digits fit */
 	say_alone(r, "batch", text);
 }
 

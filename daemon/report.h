@@ -5,6 +5,8 @@
 #ifndef RETENTION_REPORT_H
 #define RETENTION_REPORT_H
 
+#include "metrics.h"
+
 #include <stdint.h>
 
 struct report;
@@ -20,7 +22,7 @@ void report_waiting(struct report *r, const char *what);
 void report_complaint(struct report *r, const char *text);
 void report_note(struct report *r, const char *text);
 void report_sample(struct report *r, const char *text);
-void report_batch(struct report *r, int64_t took_ms);
+void report_batch(struct report *r, const struct metrics_batch *batch);
 
 /* What is waited for now; a copy, the caller's to free; NULL: nothing. */
 char *report_wait_reason(struct report *r);

@@ -368,11 +368,11 @@ static void on_tidied(void *arg, bool good)
 		proceed(s);
 }
 
-static void on_batch(void *arg, const char *action, int64_t ms)
+static void on_batch(void *arg, const char *action, const struct metrics_batch *batch)
 {
 	const struct supervisor *s = arg;
 
-	metrics_batch(surveyor_metrics(s->surveyor), action, ms);
+	metrics_batch(surveyor_metrics(s->surveyor), action, batch);
 }
 
 static void on_waited(void *arg, bool for_replica, int64_t ms)

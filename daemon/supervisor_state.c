@@ -69,6 +69,9 @@ void supervisor_measure(void *arg, struct metrics *metrics)
 	metrics_put(metrics, "retentiond_model_good", NULL, NULL, s->model == MODEL_GOOD ? 1 : 0);
 	metrics_put(metrics, "retentiond_config_loaded_timestamp_seconds", NULL, NULL,
 		    (double)s->loaded_at);
+	if (dispatch_waits_for(s->dispatch))
+		metrics_put(metrics, "retentiond_job_waiting", "for",
+			    dispatch_waits_for(s->dispatch), 1);
 	if (!dispatch_progress(s->dispatch, &label, &progress))
 		return;
 	metrics_put(metrics, "retentiond_job_due", "job", label, (double)progress.due);

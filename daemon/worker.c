@@ -265,7 +265,14 @@ static void account(struct state *s, const struct keys *keys, const struct batch
 		adapt_slice(s, keys, took_ms);
 	else if (!s->slicing)
 		adapt(s, keys, result, took_ms);
-	report_batch(s->crew->report, took_ms);
+	report_batch(s->crew->report,
+		     &(struct metrics_batch){.ms = took_ms,
+					     .rows = result->rows,
+					     .next_rows = s->slicing ? s->slice_rows
+								     : (int64_t)((double)s->weight *
+										 s->rows_a_weight),
+					     .most_rows = s->crew->config->batch_rows,
+					     .blocked = result->blocked});
 	throttle_spend(s->crew->throttle, result->rows);
 	(void)atomic_fetch_add(&s->crew->treated, result->treated);
 	(void)atomic_fetch_add(&s->crew->rows, result->rows);

@@ -82,7 +82,29 @@ def test_once(measured):
     batches = found["retentiond_batch_seconds"]
     count = batches[("retentiond_batch_seconds_count", 'action="delete_contacts"')]
     assert count > 0 and batches[("retentiond_batch_seconds_bucket", 'action="delete_contacts",le="+Inf"')] == count
+    rows = d.pg.value(d.db, "SELECT sum(rows) FROM retention.archive_file")
+    assert found["retentiond_batch_rows_total"]['action="delete_contacts"'] == rows
+    assert 0 < found["retentiond_batch_size_rows"]['action="delete_contacts"']
+    assert found["retentiond_batch_size_limit_rows"]['action="delete_contacts"'] == 10000
+    assert found["retentiond_batches_blocking_total"]['action="delete_contacts"'] <= count
     assert path.stat().st_mode & 0o777 == 0o644 and not path.with_suffix(".prom.tmp").exists()
+
+
+def test_what_it_waits_for(measured, tmp_path):
+    """The brake that holds the job, by its name; and no longer once it is let go."""
+    pause = tmp_path / "pause"
+    pause.touch()
+    d, _, port = measured(limits={"pause_file": str(pause)})
+    d.pg.value(d.db, "SELECT retention.save_action('delete_contacts', '2023-01-01', '2023-01-31')")
+    d.start()
+    wait_until(lambda: d.jobs("frozen_at IS NOT NULL"))
+    d.ctl("validate", "1")
+    d.wait_for_log(r"waits: the pause file")
+    assert parse(get(port)[1])["retentiond_job_waiting"] == {'for="pause_file"': 1}
+    pause.unlink()
+    d.wait_for_job()
+    wait_until(lambda: "retentiond_job_waiting" not in get(port)[1])
+    assert d.stop() == 0
 
 
 def test_a_silent_stall(measured):

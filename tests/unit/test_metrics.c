@@ -59,10 +59,13 @@ static void test_histogram(void **state)
 	AUTO(char_p) char *text = NULL;
 
 	(void)state;
-	metrics_batch(m, "delete_contacts", 10); /* on a bound: it belongs to it */
-	metrics_batch(m, "delete_contacts", 240);
-	metrics_batch(m, "delete_contacts", 61000);
-	metrics_batch(m, "export", 5);
+	/* On a bound: it belongs to it. */
+	metrics_batch(m, "delete_contacts", &(struct metrics_batch){.ms = 10, .rows = 7});
+	metrics_batch(m, "delete_contacts",
+		      &(struct metrics_batch){.ms = 240, .rows = 30, .blocked = 2});
+	metrics_batch(m, "delete_contacts",
+		      &(struct metrics_batch){.ms = 61000, .next_rows = 9, .most_rows = 10});
+	metrics_batch(m, "export", &(struct metrics_batch){.ms = 5});
 	metrics_waited(m, 1, 2.5);
 	text = metrics_text(m);
 	assert_non_null(strstr(
@@ -80,6 +83,14 @@ static void test_histogram(void **state)
 		strstr(text, "retentiond_batch_seconds_sum{action=\"delete_contacts\"} 61.25\n"));
 	assert_non_null(strstr(text, "retentiond_batch_seconds_count{action=\"export\"} 1\n"));
 	assert_non_null(strstr(text, "retentiond_wait_seconds_total{for=\"replica\"} 2.5\n"));
+	assert_non_null(
+		strstr(text, "retentiond_batch_rows_total{action=\"delete_contacts\"} 37\n"));
+	assert_non_null(strstr(text, "retentiond_batch_size_rows{action=\"delete_contacts\"} 9\n"));
+	assert_non_null(
+		strstr(text, "retentiond_batch_size_limit_rows{action=\"delete_contacts\"} 10\n"));
+	assert_non_null(
+		strstr(text, "retentiond_batches_blocking_total{action=\"delete_contacts\"} 1\n"));
+	assert_non_null(strstr(text, "retentiond_batch_rows_total{action=\"export\"} 0\n"));
 	metrics_free(m);
 }
 
