@@ -68,6 +68,11 @@ static const struct setting_spec limits_specs[] = {
 	 .offset = CONFIG(max_wal_backlog_mb),
 	 .min = 0,
 	 .max = 1000000000},
+	{.key = "max_snapshot_age",
+	 .kind = VALUE_DURATION,
+	 .offset = CONFIG(max_snapshot_age_ms),
+	 .min = 0,
+	 .max = 24 * 3600 * 1000},
 	{.key = "pause_file", .kind = VALUE_NAME, .offset = CONFIG(pause_file)},
 	{.key = "window",
 	 .kind = VALUE_WINDOW,
@@ -75,6 +80,7 @@ static const struct setting_spec limits_specs[] = {
 	 .given = CONFIG(has_window)},
 	{.key = "max_share", .kind = VALUE_SHARE, .offset = CONFIG(max_share)},
 	{.key = "integrity"},
+	{.key = "vacuum", .kind = VALUE_BOOL, .offset = CONFIG(vacuum)},
 };
 
 #define POLICY(member) offsetof(struct policy, member)

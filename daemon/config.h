@@ -55,12 +55,14 @@ struct config {
 	int64_t rows_per_second; /* 0: no limit */
 	int64_t max_replica_lag_ms; /* 0: not watched */
 	int64_t max_wal_backlog_mb; /* MiB; 0: not watched; default 4096 */
+	int64_t max_snapshot_age_ms; /* 0: not watched */
 	const char *pause_file; /* absolute; NULL: none */
 	bool has_window;
 	struct window window;
 	double max_share; /* 0 < x <= 1; default 0.25 */
 	bool integrity_set; /* integrity = "set"; default "triggers" */
 	struct place integrity_place;
+	bool vacuum; /* default false */
 
 	/* metrics */
 	const char *metrics_textfile; /* absolute, ends in .prom; NULL: none */

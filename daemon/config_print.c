@@ -95,6 +95,8 @@ static void print_groups(FILE *out, const struct config *config)
 	duration_ms_print(config->max_replica_lag_ms, text, sizeof(text));
 	print_setting(out, "\tmax_replica_lag", text);
 	fprintf(out, "\tmax_wal_backlog_mb = %lld;\n", (long long)config->max_wal_backlog_mb);
+	duration_ms_print(config->max_snapshot_age_ms, text, sizeof(text));
+	print_setting(out, "\tmax_snapshot_age", text);
 	print_setting(out, "\tpause_file", config->pause_file);
 	if (config->has_window) {
 		window_print(&config->window, text, sizeof(text));
@@ -102,6 +104,7 @@ static void print_groups(FILE *out, const struct config *config)
 	}
 	print_float(out, "\tmax_share", config->max_share);
 	print_setting(out, "\tintegrity", config->integrity_set ? "set" : NULL);
+	print_bool(out, "\tvacuum", config->vacuum);
 	fputs("};\n", out);
 	if (config->metrics_textfile || config->metrics_listen) {
 		fputs("metrics: {\n", out);

@@ -227,6 +227,29 @@ static bool print_secured(struct db *db, const struct arrays *arrays, const char
 	return true;
 }
 
+/* Before PostgreSQL 17 that is a part of owning a table, which is more than anybody should give unasked. */
+static bool print_vacuum(struct db *db, const struct arrays *arrays, const char *role,
+			 struct error *err)
+{
+	static const char sql[] =
+		"SELECT DISTINCT CASE WHEN current_setting('server_version_num')::int >= 170000\n"
+		"       THEN format('GRANT MAINTAIN ON TABLE %I.%I TO', n.nspname, c.relname)\n"
+		"       ELSE format('-- GRANT %I TO', r.rolname) END AS grants\n"
+		"  FROM pg_class AS c JOIN pg_roles AS r ON r.oid = c.relowner\n"
+		"  JOIN pg_namespace AS n ON n.oid = c.relnamespace\n"
+		" WHERE c.oid IN (SELECT t.oid FROM unnest($1::oid[]) AS t(oid) UNION\n"
+		"                 SELECT p.relid FROM unnest($1::oid[]) AS t(oid),\n"
+		"                        pg_partition_tree(t.oid) AS p)\n"
+		" ORDER BY 1";
+	const char *const values[] = {arrays->tables};
+
+	printf("-- limits.vacuum.\n");
+	if (db_server_version(db) < 170000)
+		printf("-- Only its owner may vacuum a table here, and who is granted the owner may all that\n"
+		       "-- the owner may.  Without it the job leaves that to autovacuum, and says so.\n");
+	return print_rows(db, sql, 1, values, role, err);
+}
+
 /* One predicate, on its table, as a view: what it depends on is in pg_depend until the rollback. */
 static bool print_predicate(struct db *db, void *ctx, const struct table *t, const char *predicate,
 			    const struct arrays *arrays, const char *role, struct error *err)
@@ -278,8 +301,9 @@ static bool print_surroundings(struct ctl *ctl, const char *name, const struct a
 	       "-- The schema retention: its journal, lists and functions.\n"
 	       "GRANT retention_daemon TO %s;\n",
 	       name, ctl->config->path, role);
-	if (ctl->config->max_replica_lag_ms > 0)
-		printf("-- limits.max_replica_lag: how far the standbys are.\n"
+	if (ctl->config->max_replica_lag_ms > 0 || ctl->config->max_snapshot_age_ms > 0)
+		printf("-- limits.max_replica_lag, max_snapshot_age: how far the standbys are, and how\n"
+		       "-- old others' transactions.\n"
 		       "GRANT pg_read_all_stats TO %s;\n",
 		       role);
 	if (ctl->config->integrity_set && db_server_version(ctl->db) >= 150000)
@@ -297,7 +321,8 @@ static bool print_surroundings(struct ctl *ctl, const char *name, const struct a
 			       sql_ident(arrays->tables, model->tables[i].schema), role);
 	}
 	return print_rows(ctl->db, taken_away_sql, 3, values, role, err) &&
-	       print_secured(ctl->db, arrays, role, err);
+	       print_secured(ctl->db, arrays, role, err) &&
+	       (!ctl->config->vacuum || print_vacuum(ctl->db, arrays, role, err));
 }
 
 int ctl_grants(struct ctl *ctl, int argc, char **argv)

@@ -487,6 +487,8 @@ static bool attempt(struct job *j, enum job_exit *ret_exit, struct error *err)
 	if (!prepare(j, err) || !work(j, err) || !job_finish(j, &note, &failures, err))
 		return false;
 	job_remove_files(j, &note);
+	if (j->opts->config->vacuum && j->row.action != ACTION_EXPORT)
+		job_vacuum(j, &note);
 	report_note(j->opts->report, note);
 	*ret_exit = failures ? JOB_FAILED : JOB_DONE;
 	return true;

@@ -41,4 +41,11 @@ bool job_finish(struct job *j, char **ret_note, bool *ret_failures, struct error
  */
 void job_remove_files(struct job *j, char **note);
 
+/*
+ * Behind a job that has ended, where limits.vacuum asks for it: VACUUM of the tables that lost rows, each once the
+ * brakes let it.  Whatever becomes of it, the job is done: what could not be is told in the event "vacuumed", and
+ * in *note that there is something.
+ */
+void job_vacuum(struct job *j, char **note);
+
 #endif

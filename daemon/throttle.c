@@ -20,7 +20,7 @@ struct throttle {
 	int64_t asked_ms;
 	int64_t mark_ms;
 	char *mark_lsn;
-	char *why; /* NULL: the standbys follow, and nobody holds back too much WAL */
+	char *why; /* NULL: the standbys follow, nobody holds back too much WAL, or an old snapshot */
 };
 
 static int64_t now_ms(void)
@@ -154,13 +154,52 @@ static bool ask_wal(struct throttle *t, struct db *db, struct error *err)
 	return true;
 }
 
+/*
+ * While a snapshot of before is open, what is erased stays in the pages and in the indexes, and everybody's
+ * statements walk over it.  VACUUM's own snapshots hold back nothing.
+ */
+static bool ask_snapshot(struct throttle *t, struct db *db, struct error *err)
+{
+	static const char sql[] =
+		"WITH open AS (\n"
+		"  SELECT 'session ' || a.pid || ', whose transaction' AS who, a.xact_start AS since\n"
+		"    FROM pg_stat_activity AS a\n"
+		"   WHERE (a.backend_xmin IS NOT NULL OR a.backend_xid IS NOT NULL)\n"
+		"     AND (a.datid IS NULL OR a.datid = 0 OR a.datname = current_database())\n"
+		"     AND a.backend_type <> 'autovacuum worker'\n"
+		"     AND a.pid NOT IN (SELECT v.pid FROM pg_stat_progress_vacuum AS v)\n"
+		"  UNION ALL\n"
+		"  SELECT 'the prepared transaction \"' || p.gid || '\", which', p.prepared\n"
+		"    FROM pg_prepared_xacts AS p WHERE p.database = current_database()),\n"
+		"aged AS (\n"
+		"  SELECT who, (extract(epoch FROM clock_timestamp() - since) * 1000)::bigint AS ms\n"
+		"    FROM open WHERE since IS NOT NULL)\n"
+		"SELECT (SELECT count(*) FROM pg_stat_activity AS h\n"
+		"         WHERE h.backend_type IS NULL AND h.datname = current_database()) AS hidden,\n"
+		"       o.who, o.ms FROM (SELECT) AS one LEFT JOIN\n"
+		"       (SELECT who, ms FROM aged ORDER BY ms DESC LIMIT 1) AS o ON true";
+	AUTO(result) PGresult *res = NULL;
+
+	if (!db_query(db, sql, 0, NULL, &res, err))
+		return false;
+	if (db_int(res, 0, "hidden") > 0)
+		t->why = xstrdup("the age of other sessions' snapshots cannot be read: grant "
+				 "pg_read_all_stats to this role");
+	else if (db_int(res, 0, "ms") > t->config->max_snapshot_age_ms &&
+		 asprintf(&t->why, "the snapshot of %s is %lld s old", db_text(res, 0, "who"),
+			  (long long)db_int(res, 0, "ms") / 1000) < 0)
+		must_alloc(NULL);
+	return true;
+}
+
 static bool ask_server(struct throttle *t, struct db *db, struct error *err)
 {
 	t->asked_ms = now_ms();
 	free(t->why);
 	t->why = NULL;
 	return (t->config->max_replica_lag_ms == 0 || ask_replication(t, db, err)) &&
-	       (t->config->max_wal_backlog_mb == 0 || t->why || ask_wal(t, db, err));
+	       (t->config->max_wal_backlog_mb == 0 || t->why || ask_wal(t, db, err)) &&
+	       (t->config->max_snapshot_age_ms == 0 || t->why || ask_snapshot(t, db, err));
 }
 
 static bool check_server(struct throttle *t, struct db *db, int64_t *ret_wait_ms, char **ret_why,
@@ -168,7 +207,8 @@ static bool check_server(struct throttle *t, struct db *db, int64_t *ret_wait_ms
 {
 	bool ok = true;
 
-	if (t->config->max_replica_lag_ms == 0 && t->config->max_wal_backlog_mb == 0)
+	if (t->config->max_replica_lag_ms == 0 && t->config->max_wal_backlog_mb == 0 &&
+	    t->config->max_snapshot_age_ms == 0)
 		return true;
 	(void)pthread_mutex_lock(&t->lock);
 	if (now_ms() - t->asked_ms >= LAG_INTERVAL_MS || t->asked_ms == 0)

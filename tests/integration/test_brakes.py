@@ -205,6 +205,48 @@ def test_an_archiver_that_falls_behind(job, spare_pg):  # noqa: F811
     spare_pg.sql("postgres", "DROP TABLE wal")
 
 
+def test_a_snapshot_that_is_old(job, spare_pg):  # noqa: F811
+    """A transaction that somebody forgot; its own backends' and an idle session's are none."""
+    j = job(server=spare_pg, limits={**SLOW, "max_snapshot_age": "1s"})
+    with j.pg.connect(j.db, autocommit=False) as conn, conn.cursor() as cur, j.pg.connect(j.db):
+        cur.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        cur.execute("SELECT pg_backend_pid()")
+        pid, = cur.fetchone()
+        run = j.start()
+        held_up(j, run, rf"the snapshot of session {pid}, whose transaction is \d+ s old")
+        conn.rollback()
+        assert run.wait() == DONE, run.text()
+
+
+def test_an_old_transaction_that_is_prepared(job, spare_pg):  # noqa: F811
+    spare_pg.sql("postgres", "ALTER SYSTEM SET max_prepared_transactions = 2")
+    spare_pg.restart("fast")
+    j = job(server=spare_pg, limits={**SLOW, "max_snapshot_age": "1s"})
+    j.pg.psql(j.db, "-c", "BEGIN; CREATE TABLE public.later (); PREPARE TRANSACTION 'for''gotten'")
+    run = j.start()
+    held_up(j, run, r"""the snapshot of the prepared transaction "for'gotten", which is \d+ s old""")
+    j.pg.psql(j.db, "-c", "ROLLBACK PREPARED 'for''gotten'")
+    assert run.wait() == DONE, run.text()
+
+
+def test_snapshots_that_cannot_be_read(job, spare_pg):  # noqa: F811
+    """The role sees that there is a session, and not what it does: it waits."""
+    j = job(server=spare_pg, limits={**SLOW, "max_snapshot_age": "1h"})
+    spare_pg.sql(j.db, "DO $$ BEGIN IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'blind') THEN DROP OWNED BY blind; DROP ROLE blind; END IF; END $$")
+    spare_pg.sql(j.db, "CREATE ROLE blind LOGIN")
+    spare_pg.psql(j.db, "-c", "\n".join(
+        line for line in j.daemon.ctl("grants", "blind").stdout.splitlines() if "pg_read_all_stats" not in line))
+    j.daemon.configure(user="blind", limits={**SLOW, "max_snapshot_age": "1h", "max_replica_lag": "0s"})
+    with j.pg.connect(j.db):
+        run = j.start()
+        wait_until(lambda: "the age of other sessions' snapshots cannot be read: grant pg_read_all_stats" in (j.row()["waiting"] or ""))
+        assert j.ledger() == set() and run.running()
+        j.sql("GRANT pg_read_all_stats TO blind")
+        assert run.wait() == DONE, run.text()
+    spare_pg.sql(j.db, "DROP OWNED BY blind")
+    spare_pg.sql(j.db, "DROP ROLE blind")
+
+
 def test_who_waits_makes_batches_smaller(job):  # noqa: F811
     """A client that waits for each batch: the next is half as large, down to one contact."""
     j = job(limits={"workers": 1, "batch_rows": 2000})

@@ -295,6 +295,8 @@ static void test_defaults(void **state)
 	assert_int_equal(config->batch_time_ms, 250);
 	assert_int_equal(config->rows_per_second, 0);
 	assert_int_equal(config->max_replica_lag_ms, 10000);
+	assert_int_equal(config->max_snapshot_age_ms, 0);
+	assert_false(config->vacuum);
 	assert_false(config->has_window);
 	assert_true(config->max_share > 0.2499 && config->max_share < 0.2501);
 	assert_false(config->four_eyes);
