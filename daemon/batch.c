@@ -86,7 +86,7 @@ static bool check_ground(struct batch *b, struct error *err)
 	if (db_bool(res, 0, "standby"))
 		return fail(err, ERR_ENVIRONMENT,
 			    "the server is a standby: waiting for the primary");
-	if (strcmp(db_text(res, 0, "role"), b->job->plan->orphans_sql ? "replica" : "origin") != 0)
+	if (strcmp(db_text(res, 0, "role"), b->job->plan->orphans.sql ? "replica" : "origin") != 0)
 		return batch_refuse_role(db_text(res, 0, "role"), err);
 	if (PQntuples(res) != 1 || db_int(res, 0, "claim") != b->job->claim ||
 	    strcmp(db_text(res, 0, "status"), "running") != 0)
@@ -243,17 +243,15 @@ static bool write_lengths(struct batch *b, struct error *err)
 	const struct plan *plan = b->job->plan;
 	char *names = t_strdup(b->ctx, "{"), *bytes = t_strdup(b->ctx, "{");
 	char *rows = t_strdup(b->ctx, "{");
-	size_t file = 0;
 
 	for (size_t i = 0; i < plan->n_steps; i++) {
 		const char *comma = i ? "," : "";
-		const bool archived = plan->steps[i].archived;
+		const struct step *s = &plan->steps[i];
 
 		t_append(&names, "%s\"%s\"", comma, b->job->tables[i]);
 		t_append(&bytes, "%s%" PRId64, comma,
-			 archived ? archive_length(b->worker->writer, file) : 0);
+			 s->archived ? archive_length(b->worker->writer, s->file_number) : 0);
 		t_append(&rows, "%s%" PRId64, comma, b->rows[i]);
-		file += archived ? 1 : 0;
 	}
 	t_append(&names, "}");
 	t_append(&bytes, "}");
@@ -386,6 +384,7 @@ bool batch_run(const struct batch_job *job, struct batch_worker *worker, const s
 	if (!run_in_transaction(&b, err)) {
 		db_rollback(worker->db);
 		ret->sliced = b.slicing;
+		ret->large = b.large || (!worker->measure && strcmp(err->sqlstate, "57014") == 0);
 		return false;
 	}
 	if (worker->writer)

@@ -32,6 +32,13 @@ struct batch_worker {
 	 */
 	int64_t most_rows;
 	bool slicing; /* an earlier slice of the single key has said so in the journal */
+	/*
+	 * Count what hangs off the keys before it is erased: always for a single one.  false: that costs a tenth of a
+	 * batch, and hardly anybody has so many rows.  They are counted as they go, in statements that may not take
+	 * long; a batch that turns out to be too large is rolled back with result.large, to be halved and measured.
+	 */
+	bool measure;
+	int statement_timeout_ms; /* the session's */
 };
 
 struct batch_result {
@@ -41,6 +48,7 @@ struct batch_result {
 	int64_t left; /* locked by somebody: still in the list */
 	/* A single subject goes in slices, one of which this was: it is still in the list.  Set in failure, too. */
 	bool sliced;
+	bool large; /* in failure: it was not measured, and has too many rows or takes too long */
 	int64_t blocked; /* sessions that waited for this batch when it was about to commit */
 };
 

@@ -9,6 +9,8 @@
 
 #include <inttypes.h>
 
+#define UNMEASURED_TIMEOUT_MS 5000
+
 /* Numbers of retention.number, as many as the array has keys. */
 static bool fresh_numbers(struct batch *b, const char *keys, char **ret, struct error *err)
 {
@@ -58,10 +60,10 @@ char *batch_with_arrays(struct batch *b, const char *copy_sql, const char *const
 	return sql;
 }
 
-static bool run_archived(struct batch *b, const struct step *s, size_t file,
-			 const char *const arrays[2], int64_t *ret_rows, struct error *err)
+static bool run_archived(struct batch *b, const struct step *s, const char *const arrays[2],
+			 int64_t *ret_rows, struct error *err)
 {
-	struct sink sink = {.writer = b->worker->writer, .file = file};
+	struct sink sink = {.writer = b->worker->writer, .file = s->file_number};
 	const bool slice = b->slicing && s->slice_sql && b->unfinished[s->table->index];
 	const char *sql = batch_with_arrays(b, slice ? s->slice_copy_sql : s->copy_sql, arrays);
 
@@ -69,7 +71,7 @@ static bool run_archived(struct batch *b, const struct step *s, size_t file,
 		return fail(err, ERR_ENVIRONMENT, "cannot quote the keys of table \"%s\"",
 			    s->table->name);
 	return db_copy_out(b->worker->db, sql, to_archive, &sink, ret_rows, err) &&
-	       archive_push(b->worker->writer, file, err);
+	       archive_push(b->worker->writer, s->file_number, err);
 }
 
 static bool fail_put_back(const struct step *s, struct error *err)
@@ -152,7 +154,7 @@ static bool queue_files(struct batch *b, const struct step *s, const char *keys,
 
 bool batch_as_origin(struct batch *b, bool on, struct error *err)
 {
-	if (!b->job->plan->orphans_sql || b->origin == on)
+	if (!b->job->plan->orphans.sql || b->origin == on)
 		return true;
 	b->origin = on;
 	return db_exec(b->worker->db,
@@ -162,8 +164,7 @@ bool batch_as_origin(struct batch *b, bool on, struct error *err)
 }
 
 /* A step of a subject that goes in slices: so many of its rows, or those that were collected. */
-static bool run_slice(struct batch *b, const struct step *s, size_t file, int64_t *ret_rows,
-		      struct error *err)
+static bool run_slice(struct batch *b, const struct step *s, int64_t *ret_rows, struct error *err)
 {
 	const char *const values[] = {b->arrays[s->slice_parent.table][s->slice_parent.slot],
 				      batch_slice_own(b, s)};
@@ -172,13 +173,12 @@ static bool run_slice(struct batch *b, const struct step *s, size_t file, int64_
 	    !batch_as_origin(b, false, err))
 		return false;
 	return (s->archived
-			? run_archived(b, s, file, values, ret_rows, err)
+			? run_archived(b, s, values, ret_rows, err)
 			: db_command_kept(b->worker->db, s->slice_sql, 2, values, ret_rows, err)) &&
 	       batch_verify_slice(b, s, *ret_rows, err);
 }
 
-static bool run_step(struct batch *b, const struct step *s, size_t file, int64_t *ret_rows,
-		     struct error *err)
+static bool run_step(struct batch *b, const struct step *s, int64_t *ret_rows, struct error *err)
 {
 	const char *keys = b->arrays[s->from.table][s->from.slot];
 	const char *const values[] = {s->linked ? b->arrays[s->parent.table][s->parent.slot] : keys,
@@ -190,11 +190,11 @@ static bool run_step(struct batch *b, const struct step *s, size_t file, int64_t
 		return false;
 	/* Of which the rest is taken, that goes as in every batch: nothing of it may be left behind. */
 	if (b->slicing && s->slice_sql && b->unfinished[s->table->index])
-		return run_slice(b, s, file, ret_rows, err);
+		return run_slice(b, s, ret_rows, err);
 	if ((s->outbox_sql && !queue_files(b, s, keys, err)) ||
 	    !batch_as_origin(b, s->fate != FATE_DELETE, err))
 		return false;
-	if (s->archived              ? !run_archived(b, s, file, values, ret_rows, err)
+	if (s->archived              ? !run_archived(b, s, values, ret_rows, err)
 	    : s->fate == FATE_UPDATE ? !run_update(b, s, keys, ret_rows, err)
 				     : !db_command_kept(b->worker->db, s->sql, s->by_own ? 2 : 1,
 							values, ret_rows, err))
@@ -210,19 +210,25 @@ static bool run_step(struct batch *b, const struct step *s, size_t file, int64_t
 	return true;
 }
 
+/* integrity = "set", and the subjects go whole: parents first, which settles most foreign keys by itself. */
+static bool goes_top_down(const struct batch *b)
+{
+	return b->job->plan->top_down && !b->slicing;
+}
+
 /* integrity = "set": what the server's triggers would have refused, one after the other. */
 static bool find_orphans(struct batch *b, struct error *err)
 {
 	const struct plan *plan = b->job->plan;
-	const char **values = t_array(b->ctx, const char *, plan->n_orphans + 1);
+	const struct question *q = goes_top_down(b) ? &plan->loose : &plan->orphans;
+	const char **values = t_array(b->ctx, const char *, q->n_sources + 1);
 	AUTO(result) PGresult *res = NULL;
 
-	if (!plan->orphans_sql)
+	if (!q->sql)
 		return true;
-	for (size_t i = 0; i < plan->n_orphans; i++)
-		values[i] = b->arrays[plan->orphans[i].table][plan->orphans[i].slot];
-	if (!db_query_kept(b->worker->db, plan->orphans_sql, (int)plan->n_orphans, values, &res,
-			   err))
+	for (size_t i = 0; i < q->n_sources; i++)
+		values[i] = b->arrays[q->sources[i].table][q->sources[i].slot];
+	if (!db_query_kept(b->worker->db, q->sql, (int)q->n_sources, values, &res, err))
 		return false;
 	if (PQntuples(res) == 0)
 		return true;
@@ -256,28 +262,31 @@ static bool check_guards(struct batch *b, struct error *err)
 	       fail(err, ERR_CONFIG,
 		    "%s a table of the model was made or dropped since the job began: the batch is "
 		    "rolled back, and the model is checked anew",
-		    plan->orphans_sql ? "a foreign key or a trigger on DELETE of"
+		    plan->orphans.sql ? "a foreign key or a trigger on DELETE of"
 				      : "a foreign key with ON DELETE CASCADE or SET NULL onto");
 }
 
 /*
- * Step 4, in the plan's order.  The CRM's own triggers run here: they get the search_path that the
+ * Step 4, in the plan's order, or the other way round.  The CRM's own triggers run here: they get the search_path that the
  * database gives everybody, since many name their tables without a schema; our statements name
  * theirs in full.
  */
 bool batch_erase(struct batch *b, struct error *err)
 {
 	const struct plan *plan = b->job->plan;
-	size_t file = 0;
 
-	if (!db_exec(b->worker->db, "SET LOCAL search_path TO DEFAULT", err))
+	if (!db_execf(b->worker->db, err,
+		      "SET LOCAL search_path TO DEFAULT; SET LOCAL statement_timeout = %d",
+		      b->worker->measure ? b->worker->statement_timeout_ms : UNMEASURED_TIMEOUT_MS))
 		return false;
 	if (plan->defer && !db_exec(b->worker->db, "SET CONSTRAINTS ALL DEFERRED", err))
 		return false;
 	for (size_t i = 0; i < plan->n_steps; i++) {
-		if (!run_step(b, &plan->steps[i], file, &b->rows[i], err))
+		const size_t k = goes_top_down(b) ? plan->n_steps - 1 - i : i;
+
+		if (!run_step(b, &plan->steps[k], &b->rows[k], err) ||
+		    !batch_stays_small(b, &plan->steps[k], b->rows[k], err))
 			return false;
-		file += plan->steps[i].archived ? 1 : 0;
 		failpoint("batch-mid-erase");
 	}
 	if (!batch_advances(b, err) || !batch_as_origin(b, false, err))
@@ -285,6 +294,8 @@ bool batch_erase(struct batch *b, struct error *err)
 	/* Deferred keys speak now, while halving still helps, not at COMMIT. */
 	if (plan->defer && !db_exec(b->worker->db, "SET CONSTRAINTS ALL IMMEDIATE", err))
 		return false;
-	return db_exec(b->worker->db, "SET LOCAL search_path = pg_catalog", err) &&
+	return db_execf(b->worker->db, err,
+			"SET LOCAL search_path = pg_catalog; SET LOCAL statement_timeout = %d",
+			b->worker->statement_timeout_ms) &&
 	       find_orphans(b, err) && check_guards(b, err);
 }

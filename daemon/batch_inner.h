@@ -16,6 +16,7 @@ struct batch {
 	int64_t *rows; /* per step */
 	bool *unfinished; /* [table]: has rows left that this batch does not take */
 	bool slicing; /* a single subject, with more than a batch may take */
+	bool large; /* as in struct batch_result */
 	bool complete; /* nothing is left of the subjects */
 	char *locked; /* those of keys that we hold */
 	char *due; /* those of locked that are due */
@@ -44,6 +45,12 @@ bool batch_erase(struct batch *b, struct error *err);
  * be halved.
  */
 bool batch_measure(struct batch *b, struct error *err);
+
+/*
+ * In a batch that was not measured: has step s taken more rows than a batch may?  false: so it has; err, b->large.
+ * By then it is done, but only in this transaction, which does not commit.
+ */
+bool batch_stays_small(struct batch *b, const struct step *s, int64_t rows, struct error *err);
 
 /* Too many rows of a collected table. */
 bool batch_too_large(struct batch *b, const struct table *t, struct error *err);

@@ -12,7 +12,8 @@
 bool batch_too_large(struct batch *b, const struct table *t, struct error *err)
 {
 	/* Others who are due no longer would drop out with each of his slices. */
-	if (b->keys->n > 1)
+	b->large = b->keys->n > 1;
+	if (b->large)
 		return fail(err, ERR_BUSY,
 			    "table \"%s\": %" PRId64 " rows or more hang off this batch", t->name,
 			    b->worker->most_rows);
@@ -21,13 +22,22 @@ bool batch_too_large(struct batch *b, const struct table *t, struct error *err)
 	return true;
 }
 
+bool batch_stays_small(struct batch *b, const struct step *s, int64_t rows, struct error *err)
+{
+	if (b->worker->measure || !s->slice_sql || rows <= b->worker->most_rows)
+		return true;
+	b->large = true;
+	return fail(err, ERR_BUSY, "table \"%s\": %" PRId64 " rows hang off this batch",
+		    s->table->name, rows);
+}
+
 bool batch_measure(struct batch *b, struct error *err)
 {
 	const struct plan *plan = b->job->plan;
 	const char **values = t_array(b->ctx, const char *, plan->n_sizes + 1);
 	AUTO(result) PGresult *res = NULL;
 
-	if (!plan->sizes_sql || b->worker->most_rows == 0)
+	if (!plan->sizes_sql || b->worker->most_rows == 0 || !b->worker->measure)
 		return true;
 	/* One more than is taken: so many and no more are all. */
 	values[0] = t_printf(b->ctx, "%" PRId64, b->worker->most_rows + 1);

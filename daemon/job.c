@@ -23,8 +23,11 @@
 #include "mem.h"
 
 #include <inttypes.h>
+#include <poll.h>
 #include <pthread.h>
+#include <sys/eventfd.h>
 #include <time.h>
+#include <unistd.h>
 
 #define CLOCK_TOLERANCE_S 120
 #define CONTROL_SLOT 0
@@ -361,7 +364,8 @@ static bool watch(struct job *j, struct crew *crew, struct error *err)
 	while (atomic_load(&crew->running) > 0) {
 		AUTO(error) struct error one = {0};
 		AUTO(char_p) char *waiting = report_wait_reason(j->opts->report);
-		const struct timespec tick = {.tv_nsec = TICK_MS * 1000000L};
+		struct pollfd ended = {.fd = crew->ended, .events = POLLIN};
+		eventfd_t n;
 
 		if (strcmp(waiting ? waiting : "", told ? told : "") != 0 && db_alive(j->db) &&
 		    journal_note(j->db, j->row.id, waiting, NULL, &one)) {
@@ -379,8 +383,10 @@ static bool watch(struct job *j, struct crew *crew, struct error *err)
 				(void)fail(err, ERR_STOPPED, "%s", one.text); /* told below */
 			}
 		}
-		(void)nanosleep(&tick, NULL); /* early is fine */
-		since_ping_ms += TICK_MS;
+		if (poll(&ended, 1, TICK_MS) > 0) /* early, or failed, is fine */
+			(void)eventfd_read(crew->ended, &n);
+		else
+			since_ping_ms += TICK_MS;
 	}
 	tell_progress(j, crew, begun_s);
 	return err->class == ERR_NONE;
@@ -416,12 +422,17 @@ static bool work(struct job *j, struct error *err)
 		.stop = j->opts->stop,
 		.report = j->opts->report,
 		.throttle = throttle_new(j->opts->config),
+		.ended = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
 	};
 	struct worker *workers = t_array(j->ctx, struct worker, n);
 	pthread_t *threads = t_array(j->ctx, pthread_t, n);
 	int started = 0;
 	bool ok;
 
+	if (crew.ended < 0) {
+		throttle_free(crew.throttle);
+		return fail(err, ERR_ENVIRONMENT, "cannot watch over threads: %m");
+	}
 	atomic_store(&crew.running, n);
 	for (; started < n; started++) {
 		workers[started] = (struct worker){.crew = &crew, .number = started};
@@ -437,6 +448,7 @@ static bool work(struct job *j, struct error *err)
 		(void)pthread_join(threads[i], NULL);
 	ok = worst_of(workers, started, err) && err->class == ERR_NONE;
 	throttle_free(crew.throttle);
+	(void)close(crew.ended); /* nothing was written that could be lost */
 	return ok;
 }
 

@@ -240,7 +240,7 @@ static bool build_steps(struct builder *b, struct complaints *c)
 	const struct table **order = t_array(b->ctx, const struct table *, b->model->n_tables);
 	const struct table *stuck = b->plan->subject;
 	struct step *steps;
-	size_t n = 0;
+	size_t n = 0, n_files = 0;
 
 	if (!order_tables(b, order, &n, false, &stuck)) {
 		b->plan->defer = true;
@@ -257,6 +257,8 @@ static bool build_steps(struct builder *b, struct complaints *c)
 	steps = t_array(b->ctx, struct step, n);
 	for (size_t i = 0; i < n; i++) {
 		plan_step(b, order[i], &steps[i]);
+		steps[i].file_number = n_files;
+		n_files += steps[i].archived ? 1 : 0;
 		if (steps[i].archived && steps[i].fate == FATE_DETACH && !order[i]->key)
 			complain(c, &order[i]->place,
 				 "table \"%s\": an archive of detached rows needs the table's key",
@@ -396,7 +398,7 @@ const struct probe *plan_probes(void *ctx, const struct plan *plan, const struct
 		add_probe(ctx, probes, &n, &one->table->place,
 			  t_printf(ctx, "table \"%s\": its lock", one->table->name), one->lock_sql);
 	}
-	add_probe(ctx, probes, &n, at, "the question for orphans", plan->orphans_sql);
+	add_probe(ctx, probes, &n, at, "the question for orphans", plan->orphans.sql);
 	for (size_t i = 0; i < plan->n_steps; i++)
 		add_probe(ctx, probes, &n, &plan->steps[i].table->place,
 			  t_printf(ctx, "table \"%s\": its files", plan->steps[i].table->name),

@@ -77,9 +77,17 @@ struct step {
 	const bool *waits_for; /* [table]: while it has rows left, the step is not run */
 	const char *left_sql; /* $1: counts rows that should have gone, or been cleaned */
 	const char *file; /* archived: "contact.csv" */
+	size_t file_number; /* archived: among the files of the plan */
 	const char *header; /* archived: the file's first line, with its newline */
 	const char *const *columns; /* archived: as in the header, n_columns */
 	size_t n_columns;
+};
+
+/* A statement over arrays. */
+struct question {
+	const char *sql; /* $n: the n-th of sources' arrays; NULL: nothing to ask */
+	struct source *sources; /* n_sources */
+	size_t n_sources;
 };
 
 struct plan {
@@ -111,12 +119,16 @@ struct plan {
 	size_t n_steps;
 	size_t most_slots; /* of any table */
 	/*
-	 * integrity = "set": $n the n-th of orphans' arrays; a row for each foreign key of which a row still
-	 * points at one that is gone: name.  NULL: the server's triggers say so.
+	 * integrity = "set": a row for each foreign key of which a row still points at one that is gone: name.
+	 * No sql: the server's triggers say so.
 	 */
-	const char *orphans_sql;
-	const struct source *orphans; /* n_orphans */
-	size_t n_orphans;
+	struct question orphans;
+	/*
+	 * The same without what deleting from the top down settles (plan_integrity.h); where top_down is false,
+	 * nothing is.
+	 */
+	struct question loose;
+	bool top_down; /* steps that delete may go in reverse, whole subjects */
 	bool may_slice; /* plan_slice.h */
 	const bool *after_requests; /* [table]: in slices: goes only after the requests; or NULL */
 	/* $1 how many at most, $n + 2 the n-th array: c0, c1, ..., the rows of size_tables; or NULL */

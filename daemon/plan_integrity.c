@@ -55,35 +55,84 @@ static char *question(const struct builder *b, const struct table *t, const stru
 			sql_table(b->ctx, t->schema, t->table), join);
 }
 
+/* The only step that takes rows of the table: under a second name there may be others below. */
+static const struct step *only_step(const struct builder *b, unsigned int oid)
+{
+	const struct step *found = NULL;
+
+	for (size_t i = 0; i < b->plan->n_steps; i++) {
+		const struct step *s = &b->plan->steps[i];
+
+		if (plan_relation(b, s->table)->oid != oid)
+			continue;
+		if (found || s->fate != FATE_DELETE)
+			return NULL;
+		found = s;
+	}
+	return found;
+}
+
+/*
+ * From the top down: has every row that points through k at a deleted one gone?  Where the step below takes all that
+ * its link finds, without a look at where they are known from (by_own), or at anything else.
+ */
+static bool is_settled(const struct builder *b, const struct foreign_key *k)
+{
+	const struct step *above = only_step(b, k->to_oid), *below = only_step(b, k->from_oid);
+
+	return b->plan->top_down && above && below && above != below &&
+	       below->table->of == above->table && k->n_columns == 1 &&
+	       catalog_link_covers(b->catalog, below->table, k) && !below->by_own &&
+	       !below->table->where && !below->table->match && !below->table->shared &&
+	       (below->linked || !plan_is_own(b, below->table));
+}
+
+/* Rows are found by their own table's columns alone, whatever of the others is there still. */
+static bool may_go_top_down(const struct builder *b)
+{
+	if (b->opts->action != ACTION_DELETE_CONTACTS || b->plan->defer)
+		return false;
+	for (size_t i = 0; i < b->plan->n_steps; i++)
+		if (b->plan->steps[i].fate != FATE_DELETE)
+			return false;
+	for (size_t i = 0; i < b->model->n_tables; i++)
+		if (b->model->tables[i].shared ||
+		    catalog_asks_other_rows(b->catalog, b->model->tables[i].where))
+			return false;
+	return true;
+}
+
+static void add_question(const struct builder *b, struct question *q, const struct table *t,
+			 const struct foreign_key *k)
+{
+	const size_t most = b->plan->n_steps * (b->catalog->n_keys + 1);
+	const char *one = question(b, t, k, q->n_sources + 1);
+
+	if (!q->sources)
+		q->sources = t_array(b->ctx, struct source, most);
+	q->sources[q->n_sources++] = (struct source){
+		.table = t->index,
+		.slot = slot_of(b, t, plan_asked_column(t, k)),
+	};
+	q->sql = q->sql ? t_printf(b->ctx, "%s\nUNION ALL\n%s", q->sql, one) : one;
+}
+
 void plan_integrity(struct builder *b)
 {
-	const struct plan *plan = b->plan;
-	struct source *sources =
-		t_array(b->ctx, struct source, plan->n_steps * (b->catalog->n_keys + 1));
-	char *sql = NULL;
-	size_t n = 0;
+	b->plan->top_down = may_go_top_down(b);
+	for (size_t i = 0; i < b->plan->n_steps; i++) {
+		const struct table *t = b->plan->steps[i].table;
 
-	for (size_t i = 0; i < plan->n_steps; i++) {
-		const struct table *t = plan->steps[i].table;
-
-		if (plan->steps[i].fate != FATE_DELETE)
+		if (b->plan->steps[i].fate != FATE_DELETE)
 			continue;
 		for (size_t k = 0; k < b->catalog->n_keys; k++) {
 			const struct foreign_key *key = &b->catalog->keys[k];
-			const char *one;
 
 			if (key->to_oid != plan_relation(b, t)->oid)
 				continue;
-			sources[n] = (struct source){
-				.table = t->index,
-				.slot = slot_of(b, t, plan_asked_column(t, key)),
-			};
-			one = question(b, t, key, ++n);
-			sql = sql ? t_printf(b->ctx, "%s\nUNION ALL\n%s", sql, one)
-				  : t_printf(b->ctx, "%s", one);
+			add_question(b, &b->plan->orphans, t, key);
+			if (!is_settled(b, key))
+				add_question(b, &b->plan->loose, t, key);
 		}
 	}
-	b->plan->orphans_sql = sql;
-	b->plan->orphans = sources;
-	b->plan->n_orphans = n;
 }

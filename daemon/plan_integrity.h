@@ -8,6 +8,12 @@
  * (that trigger fires in its session, not in this one).  If it had it before the DELETE, the DELETE has
  * waited until it committed, and the question sees its row.  If it comes later, it waits for our COMMIT and
  * is refused.  That is what the server's own trigger rests on (ri_triggers.c, RI_FKey_noaction_del).
+ *
+ * Subjects that go whole go from the top down: a parent's row first, then what hangs off it, found by the very
+ * column of the foreign key.  That statement's snapshot is taken after the parent's DELETE, so that by the same
+ * reasoning it sees every row that will ever point there, and takes it: the question is answered, and each index
+ * is walked once instead of twice.  Keys that no link of the model covers are asked as before, and so are all of
+ * them in slices, which go from the bottom up: between two of them the parents are there.
  */
 #ifndef RETENTION_PLAN_INTEGRITY_H
 #define RETENTION_PLAN_INTEGRITY_H
@@ -23,7 +29,7 @@ bool plan_is_referenced(const struct catalog *catalog, const struct table *t);
  */
 const char *plan_asked_column(const struct table *t, const struct foreign_key *key);
 
-/* Fills orphans_sql and orphans of the plan; after its steps. */
+/* Fills orphans, loose and top_down of the plan; after its steps. */
 void plan_integrity(struct builder *b);
 
 #endif

@@ -17,6 +17,7 @@
 #include "mem.h"
 
 #include <inttypes.h>
+#include <sys/eventfd.h>
 #include <time.h>
 
 #define LOCK_TIMEOUT_MS 500 /* below deadlock_timeout (1 s): we are the one who gives way */
@@ -51,6 +52,7 @@ struct state {
 	int64_t slice_rows; /* what the next slice may take of a table */
 	bool slicing; /* the key under way has lost a slice */
 	bool whole; /* and cannot go on in slices */
+	bool measure; /* the keys under way are part of a batch that was too large */
 };
 
 static int64_t now_ms(void)
@@ -122,7 +124,7 @@ static bool become_replica(struct state *s, struct error *err)
 {
 	AUTO(result) PGresult *res = NULL;
 
-	if (!s->crew->batch->plan->orphans_sql)
+	if (!s->crew->batch->plan->orphans.sql)
 		return true;
 	if (!db_query(s->db, "SELECT current_setting('session_replication_role') AS role", 0, NULL,
 		      &res, err))
@@ -182,7 +184,7 @@ static bool record_failure(struct state *s, const struct keys *keys, const struc
 			   struct error *err)
 {
 	struct crew *crew = s->crew;
-	const bool replica = crew->batch->plan->orphans_sql;
+	const bool replica = crew->batch->plan->orphans.sql;
 
 	/* The journal's chain is a trigger (batch.c, as_origin). */
 	if ((replica && !db_exec(s->db, AS_ORIGIN, err)) ||
@@ -280,13 +282,21 @@ static void account(struct state *s, const struct keys *keys, const struct batch
 }
 
 /* What the failure of a batch that went back entirely means.  false: err says what the loop has to do. */
-static bool judge(struct state *s, const struct keys *keys, bool sliced, const struct error *one,
-		  void *ctx, bool *ret_again, struct error *err)
+static bool judge(struct state *s, const struct keys *keys, const struct batch_result *result,
+		  const struct error *one, void *ctx, bool *ret_again, struct error *err)
 {
+	const bool sliced = result->sliced;
+
 	if (one->class == ERR_CONFIG || one->class == ERR_STOPPED)
 		return fail(err, one->class, "%s", one->text);
 	if (s->writer && db_alive(s->db) && !archive_rollback(s->writer, err))
 		return false;
+	if (result->large && db_alive(s->db)) {
+		if (strcmp(one->sqlstate, "57014") == 0)
+			ease(s, keys, sliced);
+		s->measure = true;
+		return run_halves(s, keys, ctx, err);
+	}
 	if ((one->class == ERR_DATA || one->class == ERR_BUSY) && keys->n > 1)
 		return run_halves(s, keys, ctx, err);
 	if (one->class == ERR_DATA && sliced && !s->whole) {
@@ -326,7 +336,9 @@ static bool run_batch(struct state *s, const struct keys *keys, void *ctx, bool 
 				 .most_rows = s->whole     ? 0
 					      : s->slicing ? s->slice_rows
 							   : most_rows(s),
-				 .slicing = s->slicing};
+				 .slicing = s->slicing,
+				 .measure = s->measure || keys->n == 1,
+				 .statement_timeout_ms = s->statement_timeout_ms};
 	struct batch_result result = {0};
 	AUTO(error) struct error one = {0};
 	const int64_t begun_ms = now_ms();
@@ -335,7 +347,7 @@ static bool run_batch(struct state *s, const struct keys *keys, void *ctx, bool 
 	if (stop_asked(s->crew->stop))
 		return fail(err, ERR_STOPPED, "asked to stop");
 	if (!batch_run(s->crew->batch, &w, keys, &result, &one))
-		return judge(s, keys, result.sliced, &one, ctx, ret_again, err);
+		return judge(s, keys, &result, &one, ctx, ret_again, err);
 	*ret_again = result.sliced;
 	account(s, keys, &result, now_ms() - begun_ms);
 	return true;
@@ -388,6 +400,7 @@ static bool next_batch(struct state *s, bool *ret_more, struct error *err)
 	*ret_more = keys.n > 0;
 	if (keys.n == 0)
 		return true;
+	s->measure = false;
 	if (!open_writer(s, err) || !run_keys(s, &keys, ctx, err))
 		return false;
 	report_waiting(s->crew->report, NULL);
@@ -478,5 +491,6 @@ void *worker_main(void *arg)
 	disconnect(&s);
 	keys_rewind(&s.window);
 	(void)atomic_fetch_sub(&w->crew->running, 1);
+	(void)eventfd_write(w->crew->ended, 1); /* cannot fail below 2^64 workers */
 	return NULL;
 }

@@ -27,6 +27,7 @@ struct crew {
 	atomic_llong rows;
 	atomic_llong failed;
 	atomic_int running; /* workers that have not ended */
+	int ended; /* an eventfd: written to by each that ends */
 };
 
 struct worker {
