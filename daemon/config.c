@@ -80,6 +80,7 @@ static const struct setting_spec limits_specs[] = {
 	 .given = CONFIG(has_window)},
 	{.key = "max_share", .kind = VALUE_SHARE, .offset = CONFIG(max_share)},
 	{.key = "integrity"},
+	{.key = "courtesy", .kind = VALUE_BOOL, .offset = CONFIG(courtesy)},
 	{.key = "vacuum", .kind = VALUE_BOOL, .offset = CONFIG(vacuum)},
 };
 
@@ -493,6 +494,7 @@ static struct config *config_new(const char *path, const char *text)
 	config->metrics_interval_ms = 15 * 60 * 1000;
 	config->max_replica_lag_ms = 10 * 1000;
 	config->max_wal_backlog_mb = 4096;
+	config->courtesy = true;
 	config->max_share = 0.25;
 	return config;
 }

@@ -63,6 +63,7 @@ struct config {
 	bool integrity_set; /* integrity = "set"; default "triggers" */
 	struct place integrity_place;
 	bool vacuum; /* default false */
+	bool courtesy; /* default true */
 
 	/* metrics */
 	const char *metrics_textfile; /* absolute, ends in .prom; NULL: none */

@@ -105,6 +105,7 @@ static void print_groups(FILE *out, const struct config *config)
 	print_float(out, "\tmax_share", config->max_share);
 	print_setting(out, "\tintegrity", config->integrity_set ? "set" : NULL);
 	print_bool(out, "\tvacuum", config->vacuum);
+	print_bool(out, "\tcourtesy", config->courtesy);
 	fputs("};\n", out);
 	if (config->metrics_textfile || config->metrics_listen) {
 		fputs("metrics: {\n", out);

@@ -422,6 +422,7 @@ static bool work(struct job *j, struct error *err)
 		.stop = j->opts->stop,
 		.report = j->opts->report,
 		.throttle = throttle_new(j->opts->config),
+		.courtesy = j->courtesy,
 		.ended = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
 	};
 	struct worker *workers = t_array(j->ctx, struct worker, n);
@@ -463,6 +464,9 @@ static bool begin(struct job *j, bool *ret_go, enum job_exit *ret_exit, struct e
 		return false;
 	if (!mine)
 		return true;
+	if (!courtesy_look(j->courtesy, j->db,
+			   err)) /* what comes until the first batch is counted */
+		return false;
 	if (!reload_row(j, err))
 		return false;
 	if (strcmp(j->row.status, "saved") != 0 && strcmp(j->row.status, "validated") != 0 &&
@@ -531,7 +535,10 @@ enum job_exit job_run(const struct job_opts *opts)
 	for (;;) {
 		AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
 		AUTO(error) struct error err = {0};
-		struct job j = {.opts = opts, .ctx = ctx, .row = {.id = opts->id}};
+		struct job j = {.opts = opts,
+				.ctx = ctx,
+				.row = {.id = opts->id},
+				.courtesy = courtesy_new(opts->config->courtesy)};
 		enum job_exit exit_status = JOB_FAILED;
 		const bool ok = attempt(&j, &exit_status, &err);
 
@@ -539,6 +546,7 @@ enum job_exit job_run(const struct job_opts *opts)
 			note_error(&j, &err);
 		close_control(&j);
 		ledger_close(j.ledger);
+		courtesy_free(j.courtesy);
 		if (ok)
 			return exit_status;
 		if ((err.class != ERR_ENVIRONMENT && err.class != ERR_BUSY) ||

@@ -23,6 +23,7 @@ struct job {
 	const struct step **archived; /* the step behind each file */
 	int64_t done_before; /* keys that earlier attempts had finished with */
 	int claim;
+	struct courtesy *courtesy;
 	struct ledger *ledger; /* NULL: an export, or not open yet */
 };
 

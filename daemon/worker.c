@@ -160,7 +160,7 @@ static void adapt(struct state *s, const struct keys *keys, const struct batch_r
 {
 	const int64_t rows = result->rows;
 	const struct config *config = s->crew->config;
-	const double aim = (double)config->batch_time_ms;
+	const double aim = (double)courtesy_aim_ms(s->crew->courtesy, config->batch_time_ms);
 	const double ratio = aim / (double)(took_ms > 0 ? took_ms : 1);
 	double weight = (double)s->weight;
 	double most;
@@ -247,8 +247,9 @@ static void note_key(const struct state *s, const struct keys *keys, const char 
 /* A slice has committed: the next one aims at batch_time, too. */
 static void adapt_slice(struct state *s, const struct keys *keys, int64_t took_ms)
 {
-	const double ratio =
-		(double)s->crew->config->batch_time_ms / (double)(took_ms > 0 ? took_ms : 1);
+	const double aim =
+		(double)courtesy_aim_ms(s->crew->courtesy, s->crew->config->batch_time_ms);
+	const double ratio = aim / (double)(took_ms > 0 ? took_ms : 1);
 	double rows = (double)(s->slicing ? s->slice_rows : most_rows(s)) * ratio;
 
 	if (!s->slicing)
@@ -341,15 +342,21 @@ static bool run_batch(struct state *s, const struct keys *keys, void *ctx, bool 
 				 .statement_timeout_ms = s->statement_timeout_ms};
 	struct batch_result result = {0};
 	AUTO(error) struct error one = {0};
-	const int64_t begun_ms = now_ms();
+	int64_t begun_ms, took_ms;
+	bool turn, ok;
 
 	*ret_again = false;
 	if (stop_asked(s->crew->stop))
 		return fail(err, ERR_STOPPED, "asked to stop");
-	if (!batch_run(s->crew->batch, &w, keys, &result, &one))
+	courtesy_enter(s->crew->courtesy, &turn);
+	begun_ms = now_ms();
+	ok = batch_run(s->crew->batch, &w, keys, &result, &one);
+	took_ms = now_ms() - begun_ms;
+	courtesy_leave(s->crew->courtesy, turn, took_ms, s->crew->stop);
+	if (!ok)
 		return judge(s, keys, &result, &one, ctx, ret_again, err);
 	*ret_again = result.sliced;
-	account(s, keys, &result, now_ms() - begun_ms);
+	account(s, keys, &result, took_ms);
 	return true;
 }
 
@@ -374,7 +381,8 @@ static bool pass_throttle(struct state *s, struct error *err)
 		AUTO(char_p) char *why = NULL;
 		int64_t wait_ms;
 
-		if (!throttle_check(s->crew->throttle, s->db, &wait_ms, &why, err))
+		if (!courtesy_look(s->crew->courtesy, s->db, err) ||
+		    !throttle_check(s->crew->throttle, s->db, &wait_ms, &why, err))
 			return false;
 		if (wait_ms == 0)
 			return true;
@@ -403,7 +411,7 @@ static bool next_batch(struct state *s, bool *ret_more, struct error *err)
 	s->measure = false;
 	if (!open_writer(s, err) || !run_keys(s, &keys, ctx, err))
 		return false;
-	report_waiting(s->crew->report, NULL);
+	report_waiting(s->crew->report, courtesy_reason(s->crew->courtesy));
 	return true;
 }
 

@@ -5,6 +5,7 @@
 #define RETENTION_WORKER_H
 
 #include "batch.h"
+#include "courtesy.h"
 #include "report.h"
 #include "stop.h"
 #include "throttle.h"
@@ -23,6 +24,7 @@ struct crew {
 	struct stop *stop;
 	struct report *report;
 	struct throttle *throttle;
+	struct courtesy *courtesy;
 	atomic_llong treated; /* subjects */
 	atomic_llong rows;
 	atomic_llong failed;

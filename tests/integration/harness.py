@@ -256,7 +256,7 @@ def make_config(directory, pg, db, policies=(), limits=None, model=None, archive
     groups = {
         "database": {"conninfo": pg.conninfo(db, user, host), "timezone": "UTC", **(database or {})},
         "archives": {"directory": str(store), **(archives or {})},
-        "limits": {"max_share": 1.0, **(limits or {}), **LIMITS},
+        "limits": {"max_share": 1.0, "courtesy": False, **(limits or {}), **LIMITS},
     }
     lines = [f"{group} = {libconfig(values)};" for group, values in groups.items()]
     lines += ['@include "model.conf"', "policies = (",

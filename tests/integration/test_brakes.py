@@ -11,6 +11,7 @@ import pytest
 
 from harness import wait_until
 from jobs import DONE, job, spare_pg  # noqa: F401 (fixtures)
+from test_concurrency import clients
 from test_faults import standby_of
 
 REPO = Path(__file__).parents[2]
@@ -245,6 +246,33 @@ def test_snapshots_that_cannot_be_read(job, spare_pg):  # noqa: F811
         assert run.wait() == DONE, run.text()
     spare_pg.sql(j.db, "DROP OWNED BY blind")
     spare_pg.sql(j.db, "DROP ROLE blind")
+
+
+def batches_under_way(j):
+    return j.value("""SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted
+        AND classid::bigint BETWEEN 1380275202 AND 1380275202 + 63 AND objid::bigint = %s""", (j.id,))
+
+
+def test_others_are_at_work(job, tmp_path):  # noqa: F811
+    """Their transactions are seen: one batch at a time, of four workers; the reason stands where brakes stand."""
+    pause = tmp_path / "pause"
+    pause.touch()
+    j = job(limits={"workers": 4, "batch_rows": 10, "courtesy": True, "pause_file": str(pause)})
+    reason = "others who use the database"
+
+    def read(conn, dice):
+        with conn.cursor() as cur:
+            cur.execute("SELECT FROM crm.contact WHERE id = %s", (dice.randrange(1000),))
+
+    with clients(j, read, read):
+        run = j.start()
+        held_up(j, run, "the pause file")  # two seconds at least: by then they have been seen
+        pause.unlink()
+        wait_until(lambda: reason in (j.row()["waiting"] or ""))
+        assert max(batches_under_way(j) for _ in range(200)) == 1 and run.running()
+        assert re.search(f"waiting +.*{reason}", j.daemon.ctl("show", j.id).stdout)
+        run.stop()
+    assert j.run() == DONE
 
 
 def test_who_waits_makes_batches_smaller(job):  # noqa: F811

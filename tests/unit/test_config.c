@@ -297,6 +297,7 @@ static void test_defaults(void **state)
 	assert_int_equal(config->max_replica_lag_ms, 10000);
 	assert_int_equal(config->max_snapshot_age_ms, 0);
 	assert_false(config->vacuum);
+	assert_true(config->courtesy);
 	assert_false(config->has_window);
 	assert_true(config->max_share > 0.2499 && config->max_share < 0.2501);
 	assert_false(config->four_eyes);

@@ -1,0 +1,128 @@
+/*
+ * Why by transactions, and not by sessions: what sessions of other roles do, only who has pg_read_all_stats may see;
+ * and an idle pool of connections is nobody's work.  The counter lags by about a second, which is soon enough.
+ *
+ * The turn is held through the rest, so that the workers together rest, not each for itself.  No transaction is open
+ * then; a stop ends the rest.
+ */
+#include "courtesy.h"
+
+#include "mem.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <time.h>
+
+#define LOOK_MS 500
+#define MANY_A_SECOND 10 /* monitoring and autovacuum make a few */
+#define QUIET_MS                                                                                   \
+	3000 /* a session tells its count once a second at most, so that single looks find nothing */
+#define OURS_BESIDE_BATCHES 8 /* a second: brakes, lists of keys, the claim */
+#define AIM_MS 50
+#define REST_PER_WORK 2
+#define LONGEST_REST_MS 2000
+
+struct courtesy {
+	bool on;
+	pthread_mutex_t lock; /* of what the looks remember */
+	int64_t looked_ms; /* 0: never */
+	int64_t ended; /* transactions of all, then */
+	int64_t busy_ms; /* when others were last seen at work; 0: never */
+	atomic_llong ours; /* batches since */
+	atomic_bool asked;
+	pthread_mutex_t turn;
+};
+
+static int64_t now_ms(void)
+{
+	struct timespec t;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &t); /* cannot fail on a valid clock */
+	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+struct courtesy *courtesy_new(bool on)
+{
+	struct courtesy *c = xcalloc(1, sizeof(*c));
+
+	c->on = on;
+	(void)pthread_mutex_init(&c->lock, NULL);
+	(void)pthread_mutex_init(&c->turn, NULL);
+	return c;
+}
+
+void courtesy_free(struct courtesy *c)
+{
+	if (!c)
+		return;
+	(void)pthread_mutex_destroy(&c->lock);
+	(void)pthread_mutex_destroy(&c->turn);
+	free(c);
+}
+
+static bool look(struct courtesy *c, struct db *db, int64_t now, struct error *err)
+{
+	static const char sql[] = "SELECT (xact_commit + xact_rollback)::bigint AS ended\n"
+				  "  FROM pg_stat_database WHERE datname = current_database()";
+	const int64_t ours = atomic_exchange(&c->ours, 0);
+	const double seconds = (double)(now - c->looked_ms) / 1000;
+	AUTO(result) PGresult *res = NULL;
+	int64_t ended;
+	double others;
+
+	if (!db_query(db, sql, 0, NULL, &res, err))
+		return false;
+	ended = db_int(res, 0, "ended");
+	others = (double)(ended - c->ended - ours) / seconds - OURS_BESIDE_BATCHES;
+	if (c->looked_ms > 0 && others > MANY_A_SECOND)
+		c->busy_ms = now;
+	atomic_store(&c->asked, c->busy_ms > 0 && now - c->busy_ms < QUIET_MS);
+	c->looked_ms = now;
+	c->ended = ended;
+	return true;
+}
+
+bool courtesy_look(struct courtesy *c, struct db *db, struct error *err)
+{
+	const int64_t now = now_ms();
+	bool ok = true;
+
+	if (!c->on)
+		return true;
+	(void)pthread_mutex_lock(&c->lock);
+	if (c->looked_ms == 0 || now - c->looked_ms >= LOOK_MS)
+		ok = look(c, db, now, err);
+	(void)pthread_mutex_unlock(&c->lock);
+	return ok;
+}
+
+const char *courtesy_reason(struct courtesy *c)
+{
+	return atomic_load(&c->asked)
+		       ? "others who use the database: short batches, one at a time, with rests"
+		       : NULL;
+}
+
+int64_t courtesy_aim_ms(struct courtesy *c, int64_t aim_ms)
+{
+	return atomic_load(&c->asked) && aim_ms > AIM_MS ? AIM_MS : aim_ms;
+}
+
+void courtesy_enter(struct courtesy *c, bool *ret_turn)
+{
+	*ret_turn = atomic_load(&c->asked);
+	if (*ret_turn)
+		(void)pthread_mutex_lock(&c->turn);
+	(void)atomic_fetch_add(&c->ours, 1);
+}
+
+void courtesy_leave(struct courtesy *c, bool turn, int64_t took_ms, struct stop *stop)
+{
+	const int64_t rest_ms = took_ms * REST_PER_WORK;
+
+	if (!turn)
+		return;
+	if (atomic_load(&c->asked)) /* a stop is asked for again before the next batch */
+		(void)stop_sleep_ms(stop, rest_ms < LONGEST_REST_MS ? rest_ms : LONGEST_REST_MS);
+	(void)pthread_mutex_unlock(&c->turn);
+}
