@@ -14,10 +14,11 @@
 #include <time.h>
 
 #define LOOK_MS 500
-#define MANY_A_SECOND 10 /* monitoring and autovacuum make a few */
+/* On the average of some looks: monitoring, autovacuum and the daemon itself make a few, at times in a burst. */
+#define MANY_A_SECOND 20
+#define WEIGHT 0.3 /* of the last look */
 #define QUIET_MS                                                                                   \
 	3000 /* a session tells its count once a second at most, so that single looks find nothing */
-#define OURS_BESIDE_BATCHES 8 /* a second: brakes, lists of keys, the claim */
 #define AIM_MS 50
 #define REST_PER_WORK 2
 #define LONGEST_REST_MS 2000
@@ -27,8 +28,9 @@ struct courtesy {
 	pthread_mutex_t lock; /* of what the looks remember */
 	int64_t looked_ms; /* 0: never */
 	int64_t ended; /* transactions of all, then */
+	double others; /* transactions a second of others */
 	int64_t busy_ms; /* when others were last seen at work; 0: never */
-	atomic_llong ours; /* batches since */
+	atomic_llong ours; /* transactions that the counter has not told yet, or may not have */
 	atomic_bool asked;
 	pthread_mutex_t turn;
 };
@@ -64,22 +66,31 @@ static bool look(struct courtesy *c, struct db *db, int64_t now, struct error *e
 {
 	static const char sql[] = "SELECT (xact_commit + xact_rollback)::bigint AS ended\n"
 				  "  FROM pg_stat_database WHERE datname = current_database()";
-	const int64_t ours = atomic_exchange(&c->ours, 0);
 	const double seconds = (double)(now - c->looked_ms) / 1000;
 	AUTO(result) PGresult *res = NULL;
-	int64_t ended;
+	int64_t ended, seen, ours;
 	double others;
 
 	if (!db_query(db, sql, 0, NULL, &res, err))
 		return false;
 	ended = db_int(res, 0, "ended");
-	others = (double)(ended - c->ended - ours) / seconds - OURS_BESIDE_BATCHES;
-	if (c->looked_ms > 0 && others > MANY_A_SECOND)
+	seen = ended - c->ended;
+	ours = atomic_load(&c->ours) < seen ? atomic_load(&c->ours) : seen;
+	(void)atomic_fetch_sub(&c->ours, ours);
+	others = (double)(seen - ours) / seconds;
+	if (c->looked_ms > 0)
+		c->others = (1 - WEIGHT) * c->others + WEIGHT * others;
+	if (c->others > MANY_A_SECOND)
 		c->busy_ms = now;
 	atomic_store(&c->asked, c->busy_ms > 0 && now - c->busy_ms < QUIET_MS);
 	c->looked_ms = now;
 	c->ended = ended;
 	return true;
+}
+
+void courtesy_own(struct courtesy *c, struct db *db)
+{
+	(void)atomic_fetch_add(&c->ours, db_take_ended(db));
 }
 
 bool courtesy_look(struct courtesy *c, struct db *db, struct error *err)
@@ -89,6 +100,7 @@ bool courtesy_look(struct courtesy *c, struct db *db, struct error *err)
 
 	if (!c->on)
 		return true;
+	courtesy_own(c, db);
 	(void)pthread_mutex_lock(&c->lock);
 	if (c->looked_ms == 0 || now - c->looked_ms >= LOOK_MS)
 		ok = look(c, db, now, err);
@@ -113,7 +125,6 @@ void courtesy_enter(struct courtesy *c, bool *ret_turn)
 	*ret_turn = atomic_load(&c->asked);
 	if (*ret_turn)
 		(void)pthread_mutex_lock(&c->turn);
-	(void)atomic_fetch_add(&c->ours, 1);
 }
 
 void courtesy_leave(struct courtesy *c, bool turn, int64_t took_ms, struct stop *stop)

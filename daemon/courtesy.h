@@ -27,7 +27,10 @@ const char *courtesy_reason(struct courtesy *c);
 /* What a batch may aim at now, in ms, where the configuration says aim_ms. */
 int64_t courtesy_aim_ms(struct courtesy *c, int64_t aim_ms);
 
-/* Around each batch, which is counted as ours.  Waits for the turn; *ret_turn is for the second call, which rests. */
+/* What db has done since it was last asked is ours; courtesy_look() says that of its own db. */
+void courtesy_own(struct courtesy *c, struct db *db);
+
+/* Around each batch.  Waits for the turn; *ret_turn is for the second call, which rests. */
 void courtesy_enter(struct courtesy *c, bool *ret_turn);
 void courtesy_leave(struct courtesy *c, bool turn, int64_t took_ms, struct stop *stop);
 

@@ -17,6 +17,7 @@ struct db {
 	PGconn *conn;
 	const char **kept; /* n_kept: what has been prepared, the i-th as "k<i>" */
 	size_t n_kept;
+	int64_t ended; /* transactions, since somebody asked */
 };
 
 /*
@@ -149,6 +150,14 @@ int db_server_version(const struct db *db)
 	return PQserverVersion(db->conn);
 }
 
+int64_t db_take_ended(struct db *db)
+{
+	const int64_t ended = db->ended;
+
+	db->ended = 0;
+	return ended;
+}
+
 PGconn *db_conn(struct db *db)
 {
 	return db->conn;
@@ -208,6 +217,7 @@ static bool drain(struct db *db, PGresult **ret_res, struct error *err)
 		if (status == PGRES_COPY_OUT || status == PGRES_COPY_IN)
 			return fail(err, ERR_CONFIG, "a statement turned out to be a COPY");
 	}
+	db->ended += PQtransactionStatus(db->conn) == PQTRANS_IDLE ? 1 : 0;
 	if (!last)
 		return fail(err, ERR_ENVIRONMENT, "connection lost: no answer");
 	if (failed)

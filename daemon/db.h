@@ -44,6 +44,9 @@ bool db_alive(const struct db *db);
 /* The server's version as libpq has it: 150018. */
 int db_server_version(const struct db *db);
 
+/* How many transactions the session has ended, well or not, since the last call. */
+int64_t db_take_ended(struct db *db);
+
 /* The connection itself, for PQgetCancel and PQescapeLiteral. */
 PGconn *db_conn(struct db *db);
 

@@ -383,6 +383,7 @@ static bool watch(struct job *j, struct crew *crew, struct error *err)
 				(void)fail(err, ERR_STOPPED, "%s", one.text); /* told below */
 			}
 		}
+		courtesy_own(j->courtesy, j->db);
 		if (poll(&ended, 1, TICK_MS) > 0) /* early, or failed, is fine */
 			(void)eventfd_read(crew->ended, &n);
 		else
@@ -434,6 +435,7 @@ static bool work(struct job *j, struct error *err)
 		throttle_free(crew.throttle);
 		return fail(err, ERR_ENVIRONMENT, "cannot watch over threads: %m");
 	}
+	courtesy_own(j->courtesy, j->db); /* before a worker looks */
 	atomic_store(&crew.running, n);
 	for (; started < n; started++) {
 		workers[started] = (struct worker){.crew = &crew, .number = started};
