@@ -125,7 +125,7 @@ demo:
 	@bash tests/demo.sh
 
 bench:
-	@sh tests/setup.sh check
+	@sh tests/setup.sh bench
 	@$(MAKE) --no-print-directory all
 	@bash tests/bench/bench.sh
 

@@ -90,7 +90,8 @@ static bool look(struct courtesy *c, struct db *db, int64_t now, struct error *e
 
 void courtesy_own(struct courtesy *c, struct db *db)
 {
-	(void)atomic_fetch_add(&c->ours, db_take_ended(db));
+	if (db) /* the control session may be lost at the moment */
+		(void)atomic_fetch_add(&c->ours, db_take_ended(db));
 }
 
 bool courtesy_look(struct courtesy *c, struct db *db, struct error *err)

@@ -27,7 +27,7 @@ const char *courtesy_reason(struct courtesy *c);
 /* What a batch may aim at now, in ms, where the configuration says aim_ms. */
 int64_t courtesy_aim_ms(struct courtesy *c, int64_t aim_ms);
 
-/* What db has done since it was last asked is ours; courtesy_look() says that of its own db. */
+/* What db (NULL: nothing) has done since it was last asked is ours; courtesy_look() says that of its own db. */
 void courtesy_own(struct courtesy *c, struct db *db);
 
 /* Around each batch.  Waits for the turn; *ret_turn is for the second call, which rests. */

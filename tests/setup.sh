@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs what is missing of the Debian packages that a target needs: setup.sh build|demo|check|lint
+# Installs what is missing of the Debian packages that a target needs: setup.sh build|demo|check|lint|bench
 # As root or through sudo; elsewhere it prints the list and fails.
 set -eu
 
@@ -13,8 +13,9 @@ build) want=$build ;;
 demo) want="$build $server" ;;
 check) want="$build $server $check" ;;
 lint) want="$build $lint" ;;
+bench) want="$build $server $check postgresql-15-cron gnuplot-nox" ;;
 *)
-	echo "usage: $0 build|demo|check|lint" >&2
+	echo "usage: $0 build|demo|check|lint|bench" >&2
 	exit 2
 	;;
 esac

@@ -5,7 +5,8 @@
 #   MEMORY="20000 200000"   the two sizes at which peak memory is printed; "" leaves that out
 #   RATIOS=no               leaves the ratios out
 #   REPEAT=3                each pair is run so often; the median ratio counts
-# Prints a table in Markdown; beside a ratio: is it at most the target?
+# Prints a table in Markdown, which is kept as build/bench/bench.md; beside a ratio: is it at most the target?
+# build/bench/bench.svg: rows deleted and the latency of a foreground load over time, ours and the script's.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 top=$PWD
@@ -13,6 +14,7 @@ bin=$top/build/${VARIANT:-release}
 contacts=$((${SCALE:-1} * 100000))
 memory=${MEMORY-20000 200000}
 repeat=${REPEAT:-3}
+out=$top/build/bench
 pgbin=$(find /usr/lib/postgresql -mindepth 2 -maxdepth 2 -name bin | sort -V | tail -n 1)
 work=$(mktemp -d /tmp/retentiond-bench.XXXXXX)
 
@@ -37,7 +39,8 @@ start() {
 	as_server "$pgbin/initdb" -D "$work/server/data" -A trust -U bench -N --locale=C.UTF-8 >/dev/null
 	as_server "$pgbin/pg_ctl" -D "$work/server/data" -l "$work/server/log" -w -s -o "\
 		-c unix_socket_directories='$work/server' -c listen_addresses='' -c shared_buffers=2GB \
-		-c max_wal_size=8GB -c autovacuum=off" start
+		-c max_wal_size=8GB -c autovacuum=off -c shared_preload_libraries=pg_cron -c cron.host='$work/server'" start
+	query -d postgres -c "CREATE EXTENSION pg_cron"
 }
 
 # A template of n contacts; each run works on a fresh copy, after a CHECKPOINT.
@@ -103,6 +106,23 @@ script() { # FILE
 	took=$(elapsed "$begun" "$ended")
 }
 
+# The procedure as its users run it: started by the scheduler in the database, by whose word it took so long.
+cron() { # FILE
+	fresh
+	query -d run -f "$top/tests/bench/$1"
+	query -d postgres -c "DELETE FROM cron.job_run_details" \
+		-c "SELECT cron.schedule_in_database('bench', '* * * * *', 'CALL public.delete_old()', 'run')" >/dev/null
+	local state=
+	until [ "$state" = succeeded ]; do
+		state=$(query -d postgres -c "SELECT status FROM cron.job_run_details ORDER BY runid LIMIT 1")
+		[ "$state" != failed ] || { query -d postgres -c "SELECT return_message FROM cron.job_run_details" >&2; exit 1; }
+		sleep 1
+		# Once is enough.
+		[ -z "$state" ] || query -d postgres -c "SELECT cron.unschedule(jobid) FROM cron.job" >/dev/null
+	done
+	took=$(query -d postgres -c "SELECT round(extract(epoch FROM end_time - start_time)::numeric, 1) FROM cron.job_run_details ORDER BY runid LIMIT 1")
+}
+
 median() { sort -n | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }'; }
 
 row() { # WHAT OURS THEIRS RATIO TARGET
@@ -112,12 +132,12 @@ row() { # WHAT OURS THEIRS RATIO TARGET
 }
 
 # Pairs in turn, so that a machine whose speed drifts drifts for both.
-compare() { # WHAT TARGET SCRIPT ACTION ARCHIVE [LIMITS]
-	local what=$1 target=$2 file=$3 theirs=
-	shift 3
+compare() { # WHAT TARGET script|cron SCRIPT ACTION ARCHIVE [LIMITS]
+	local what=$1 target=$2 how=$3 file=$4 theirs=
+	shift 4
 	: >"$work/ratios"; : >"$work/ours"; : >"$work/theirs"; : >"$work/share"
 	for _ in $(seq "$repeat"); do
-		script "$file"; theirs=$took
+		"$how" "$file"; theirs=$took
 		ours "$@"
 		echo "$took" >>"$work/ours"; echo "$theirs" >>"$work/theirs"
 		ratio "$took" "$theirs" >>"$work/ratios"; echo >>"$work/ratios"
@@ -137,32 +157,84 @@ latencies() {
 		awk '{ v[NR] = $1 } END { printf "%.1f %.1f\n", v[int(NR * 0.99)], v[NR] }'
 }
 
-foreground() { # LIMITS
-	local alone during job
+# A database with somebody to write to: the load reads anybody, and writes to those who are not due, for to
+# somebody who is being erased nobody can.
+living() {
 	fresh
-	# It reads anybody, and writes to those who are not due: to somebody who is being erased nobody can.
 	query -d run -c "CREATE SEQUENCE crm.bench_request START 100000000" -c "CREATE TABLE crm.bench_alive AS
 		SELECT row_number() OVER () AS n, contact_id AS id FROM crm.request GROUP BY contact_id
 		HAVING max(created_at) >= now() - interval '18 months' - interval '1 day'" \
 		-c "ALTER TABLE crm.bench_alive ADD PRIMARY KEY (n)" -c "ANALYZE crm.bench_alive"
 	alive=$(query -d run -c "SELECT count(*) FROM crm.bench_alive")
+}
+
+# The load for so long, and twice a second how many rows have gone for good: NAME.rows and NAME.ms, by seconds.
+record() { # NAME SECONDS
+	local begun sampler
+	begun=$(seconds)
+	( while query -d run -c "SELECT extract(epoch FROM clock_timestamp()) - $begun, sum(n_tup_del)
+			FROM pg_stat_user_tables WHERE schemaname = 'crm'" -F ' '; do sleep 0.5; done ) >"$out/$1.rows" 2>/dev/null &
+	sampler=$!
+	load "$2"
+	kill "$sampler"
+	wait "$sampler" 2>/dev/null || true
+	cat "$work"/latency.* | awk -v b="$begun" '{ t = int($5 + $6 / 1e6 - b); if ($3 / 1000 > m[t]) m[t] = $3 / 1000 }
+		END { for (t in m) print t, m[t] }' | sort -n >"$out/$1.ms"
+}
+
+# Beside what runs in the background as $job: its row.
+beside() { # NAME WHAT TARGET
+	local during
+	# The load ends before the pass does, or its last seconds are alone again.
+	record "$1" 8
+	during=$(latencies)
+	kill -0 "$job" 2>/dev/null || echo "(it was over before the load)"
+	row "p99 latency of 200 transactions/s beside $2, against the same alone; worst ${during#* } ms" \
+		"${during% *} ms" "${alone% *} ms" "$(ratio "${during% *}" "${alone% *}")" "$3"
+}
+
+foreground() { # NAME LIMITS
+	living
 	load 15
 	alone=$(latencies)
-	config delete_contacts listed "$1"
+	config delete_contacts listed "$2"
 	rm -rf "$work/archives/"*
 	"$bin/retentionctl" -c "$work/retentiond.conf" migrate >/dev/null
 	pass &
 	job=$!
-	# The load ends before the pass does, or its last seconds are alone again.
-	load 6
-	during=$(latencies)
-	kill -0 "$job" 2>/dev/null || echo "(the pass was over before the load)"
+	beside "$1" "a pass ($2)" 1.5
 	wait "$job"
-	row "p99 latency of 200 transactions/s beside a pass ($1), against the same alone; worst ${during#* } ms" \
-		"${during% *} ms" "${alone% *} ms" "$(ratio "${during% *}" "${alone% *}")" 1.5
+}
+
+foreground_script() {
+	living
+	load 15
+	alone=$(latencies)
+	(cd "$work/csv" && query -d run -f "$top/tests/bench/script-delete.sql" >/dev/null) &
+	job=$!
+	beside script "the one-transaction script" ""
+	wait "$job"
+}
+
+plot() {
+	gnuplot <<-PLOT
+		set terminal svg size 900,600 dynamic background "white"
+		set output "$out/bench.svg"
+		set multiplot layout 2,1
+		set key top left
+		set xlabel "seconds"
+		set ylabel "rows gone for good"
+		plot "$out/ours.rows" with lines lw 2 title "retentiond", "$out/set.rows" with lines lw 2 title "integrity = set", \
+			"$out/script.rows" with lines lw 2 title "one-transaction script"
+		set ylabel "worst latency in a second, ms"
+		plot "$out/ours.ms" with lines lw 2 title "beside retentiond", "$out/set.ms" with lines lw 2 title "integrity = set", \
+			"$out/script.ms" with lines lw 2 title "beside the script"
+	PLOT
 }
 
 command -v time >/dev/null || { echo "bench: the program time is missing (Debian package time)" >&2; exit 1; }
+mkdir -p "$out"
+exec > >(tee "$out/bench.md")
 echo "$(date +%F), $(nproc) cores, $("$pgbin/postgres" --version)"
 start
 if [ -n "$memory" ]; then
@@ -176,11 +248,11 @@ done
 [ "${RATIOS:-yes}" = yes ] || exit 0
 make_template "$contacts"
 printf '\n%d contacts, median of %d\n\n| what | ours | theirs | ratio | at most | reached |\n| --- | --- | --- | --- | --- | --- |\n' "$contacts" "$repeat"
-compare "delete_contacts, archive listed, against a one-transaction script" 0.45 script-delete.sql delete_contacts listed
+compare "delete_contacts, archive listed, against a one-transaction script" 0.45 script script-delete.sql delete_contacts listed
 row "our own CPU, percent of the server's" "" "" "$(median <"$work/share")" 4
-compare "the same with integrity = \"set\"" 0.20 script-delete.sql delete_contacts listed 'integrity = "set";'
-compare "the same without archives, against a batched procedure, which archives nothing" "" procedure.sql delete_contacts none
-compare "anonymize_contacts, against a one-transaction script" 0.50 script-anonymize.sql anonymize_contacts none
+compare "the same with integrity = \"set\"" 0.20 script script-delete.sql delete_contacts listed 'integrity = "set";'
+compare "the same without archives, against a batched procedure under pg_cron, which archives nothing" "" cron procedure.sql delete_contacts none
+compare "anonymize_contacts, against a one-transaction script" 0.50 script script-anonymize.sql anonymize_contacts none
 
 fresh
 some=$((contacts / 50))
@@ -203,5 +275,8 @@ query -d run -c "SELECT count(*) FROM (SELECT contact_id FROM crm.request GROUP 
 	HAVING max(created_at) < date_trunc('day', now()) - interval '30 years') AS x" >/dev/null
 plain=$(awk -v a="$begun" -v b="$(date +%s.%N)" 'BEGIN { printf "%.3f", b - a }')
 row "a pass with nothing due, against the plain aggregate query" "$idle s" "$plain s" "$(ratio "$idle" "$plain")" 1.2
-foreground ""
-foreground 'integrity = "set";'
+foreground ours ""
+foreground set 'integrity = "set";'
+foreground full 'courtesy = false;'
+foreground_script
+plot

@@ -1,5 +1,5 @@
--- What a scheduler in the database (pg_cron) would start each night: a procedure that deletes in batches
--- of 100 contacts and commits each.  It archives nothing: a procedure has no client to copy to.
+-- What the scheduler in the database (pg_cron) starts each night: a procedure that deletes in batches of 100
+-- contacts and commits each.  It archives nothing: a procedure has no client to copy to.
 CREATE OR REPLACE PROCEDURE public.delete_old() LANGUAGE plpgsql AS $$
 DECLARE
 	due bigint[];
@@ -28,4 +28,3 @@ BEGIN
 	END LOOP;
 END
 $$;
-CALL public.delete_old();

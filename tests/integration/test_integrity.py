@@ -97,6 +97,28 @@ def test_a_row_that_still_points_at_one_that_went(make):  # noqa: F811
     assert d.ctl("verify").returncode == 0
 
 
+def test_a_link_that_takes_only_some(make):  # noqa: F811
+    """From the top down, what a link takes whole is asked no more; what a where leaves out still is."""
+    d = make(SCHEMA + contacts([1, 2], [3]) + """;
+        CREATE TABLE message (id bigint PRIMARY KEY, request_id bigint REFERENCES request, kind text);
+        CREATE INDEX ON message (request_id);
+        INSERT INTO message VALUES (1, 10, 'a'), (2, 10, 'b'), (3, 20, 'a')""",
+             model(message={**MESSAGES, "where": "kind = 'a'"}), policy(archive="full"), limits=SET)
+    d.once(check=False)
+    ((key, said),) = failures(d)
+    assert key == "1" and said.startswith("rows of public.message (message_request_id_fkey) still point at")
+    assert keys(d.pg, d.db) == {1, 3} and keys(d.pg, d.db, "SELECT id FROM message") == {1, 2}
+
+
+def test_what_a_client_attached_goes_too(make):  # noqa: F811
+    """A row that came after its parents' keys were listed: its link finds it, and it is archived."""
+    d = make(SCHEMA + TWO + MESSAGE, model(message=MESSAGES), policy(archive="full"), limits=SET)
+    d.pg.sql(d.db, "INSERT INTO message VALUES (7, 11, 'late')")
+    d.once()
+    assert failures(d) == [] and keys(d.pg, d.db, "SELECT id FROM message") == {200}
+    assert {row[0] for row in archived(d, "message")} == {"7", "100", "110"}
+
+
 def test_keys_of_several_columns(make):  # noqa: F811
     """Held against whole rows: another tenant's 7 is another, and NULL points at nothing."""
     d = make(SCHEMA + """; ALTER TABLE contact ADD tenant int NOT NULL DEFAULT 1; CREATE UNIQUE INDEX ON contact (tenant, id);
