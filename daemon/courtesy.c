@@ -15,8 +15,8 @@
 
 #define LOOK_MS 500
 /* On the average of some looks: monitoring, autovacuum and the daemon itself make a few, at times in a burst. */
-#define MANY_A_SECOND 20
-#define WEIGHT 0.3 /* of the last look */
+#define MANY_A_SECOND 30
+#define WEIGHT 0.2 /* of the last look */
 #define QUIET_MS                                                                                   \
 	3000 /* a session tells its count once a second at most, so that single looks find nothing */
 #define AIM_MS 50
