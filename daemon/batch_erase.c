@@ -267,9 +267,9 @@ static bool check_guards(struct batch *b, struct error *err)
 }
 
 /*
- * Step 4, in the plan's order, or the other way round.  The CRM's own triggers run here: they get the search_path that the
- * database gives everybody, since many name their tables without a schema; our statements name
- * theirs in full.
+ * Step 4, in the plan's order, or the other way round.  The CRM's own triggers run here: they get the
+ * search_path that the database gives everybody, since many name their tables without a schema; our
+ * statements name theirs in full.
  */
 bool batch_erase(struct batch *b, struct error *err)
 {

@@ -9,6 +9,7 @@
 #include "clock.h"
 #include "log.h"
 #include "mem.h"
+#include "units.h"
 
 #include <limits.h>
 
@@ -51,7 +52,7 @@ static void on_end(void *arg, enum child_end end, const char *how)
 	const bool through = end == END_DONE || end == END_REFUSED;
 
 	caretaker->child = NULL;
-	caretaker->not_before_ms = clock_monotonic_ms() + (through ? HOUR_MS : RETRY_MS);
+	caretaker->not_before_ms = monotonic_ms() + (through ? HOUR_MS : RETRY_MS);
 	if (caretaker->note)
 		log_info("archives: %s", caretaker->note);
 	if (end == END_CRASHED)
@@ -100,7 +101,7 @@ void caretaker_proceed(struct caretaker *caretaker, const struct config *config)
 	};
 
 	if (caretaker->stopping || caretaker->child ||
-	    (!caretaker->wanted && clock_monotonic_ms() < caretaker->not_before_ms))
+	    (!caretaker->wanted && monotonic_ms() < caretaker->not_before_ms))
 		return;
 	caretaker->wanted = false;
 	free(caretaker->note);

@@ -65,14 +65,6 @@ int64_t clock_now(void)
 	return now.tv_sec;
 }
 
-int64_t clock_monotonic_ms(void)
-{
-	struct timespec now = {0};
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &now); /* cannot fail on a valid clock */
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 void clock_print(int64_t at, char *ret_text, size_t size)
 {
 	const time_t seconds = (time_t)at;

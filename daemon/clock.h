@@ -54,9 +54,8 @@ const struct policy *clock_next(const struct clock *clock, int64_t *ret_at);
 /* Each policy's last and next occurrence, to the log. */
 void clock_log_state(const struct clock *clock);
 
-/* CLOCK_REALTIME, epoch seconds; and CLOCK_MONOTONIC, ms. */
+/* CLOCK_REALTIME, epoch seconds. */
 int64_t clock_now(void);
-int64_t clock_monotonic_ms(void);
 
 /* "2026-12-01 00:00", local time; 32 bytes are enough. */
 void clock_print(int64_t at, char *ret_text, size_t size);

@@ -8,6 +8,7 @@
 #include "courtesy.h"
 
 #include "mem.h"
+#include "units.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -34,14 +35,6 @@ struct courtesy {
 	atomic_bool asked;
 	pthread_mutex_t turn;
 };
-
-static int64_t now_ms(void)
-{
-	struct timespec t;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &t); /* cannot fail on a valid clock */
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
 
 struct courtesy *courtesy_new(bool on)
 {
@@ -96,7 +89,7 @@ void courtesy_own(struct courtesy *c, struct db *db)
 
 bool courtesy_look(struct courtesy *c, struct db *db, struct error *err)
 {
-	const int64_t now = now_ms();
+	const int64_t now = monotonic_ms();
 	bool ok = true;
 
 	if (!c->on)

@@ -19,6 +19,7 @@
 #include "clock.h"
 #include "log.h"
 #include "mem.h"
+#include "units.h"
 
 #include <limits.h>
 
@@ -78,7 +79,7 @@ static void show_bar(struct slot *slot, const char *text)
 	static const char full[] = "##############################";
 	const struct progress *p = &slot->progress;
 	const int64_t done = p->done < p->due ? p->done : p->due;
-	const int64_t ms = clock_monotonic_ms() - slot->first_ms;
+	const int64_t ms = monotonic_ms() - slot->first_ms;
 	const int width = sizeof(full) - 1;
 	char rate[40] = "", line[200];
 	int filled;
@@ -86,7 +87,7 @@ static void show_bar(struct slot *slot, const char *text)
 	if (!slot->dispatch->once || p->due <= 0 || done < 0)
 		return;
 	if (slot->first_ms == 0) {
-		slot->first_ms = clock_monotonic_ms();
+		slot->first_ms = monotonic_ms();
 		slot->first_done = done;
 	} else if (ms > 0) {
 		(void)snprintf(rate, sizeof(rate), ", %lld/s",
@@ -119,7 +120,7 @@ static void end_waiting(struct slot *slot)
 	if (slot->waiting)
 		dispatch->handlers.on_waited(dispatch->handlers.arg,
 					     strstr(slot->waiting, "standby") != NULL,
-					     clock_monotonic_ms() - slot->waiting_since_ms);
+					     monotonic_ms() - slot->waiting_since_ms);
 	talloc_free(slot->waiting);
 	slot->waiting = NULL;
 }
@@ -133,7 +134,7 @@ static void take_waiting(struct slot *slot, const char *text)
 		return;
 	end_waiting(slot);
 	slot->waiting = *text ? t_strdup(slot->label, text) : NULL;
-	slot->waiting_since_ms = clock_monotonic_ms();
+	slot->waiting_since_ms = monotonic_ms();
 	if (slot->waiting)
 		log_event(LOG_WARNING, KIND_JOB_WAITING, &fields, "job %lld (%s) waits: %s",
 			  (long long)slot->job, slot->label, text);
@@ -227,7 +228,7 @@ static void on_end(void *arg, enum child_end end, const char *how)
 	end_waiting(slot);
 	for (size_t i = 0; i < dispatch->n_tasks; i++)
 		if (dispatch->tasks[i].id == slot->job)
-			attempt_note(&dispatch->tasks[i].attempt, end, clock_monotonic_ms());
+			attempt_note(&dispatch->tasks[i].attempt, end, monotonic_ms());
 	talloc_free(slot->label);
 	*slot = (struct slot){.dispatch = dispatch};
 	dispatch->handlers.on_change(dispatch->handlers.arg);
@@ -265,7 +266,7 @@ static void start(struct dispatch *dispatch, struct slot *slot, struct task *tas
 	}
 	log_event(LOG_ERR, KIND_JOB_FAILED, &fields, "job %lld (%s) cannot be started: %s",
 		  (long long)task->id, slot->label, err.text);
-	attempt_note(&task->attempt, END_CRASHED, clock_monotonic_ms());
+	attempt_note(&task->attempt, END_CRASHED, monotonic_ms());
 	talloc_free(slot->label);
 	*slot = (struct slot){.dispatch = dispatch};
 	dispatch->handlers.on_ended(dispatch->handlers.arg, false);
@@ -318,7 +319,7 @@ static void arm_retry(struct dispatch *dispatch, int64_t now_ms)
 /* On a fresh list only. */
 static void fill_slots(struct dispatch *dispatch)
 {
-	const int64_t now_ms = clock_monotonic_ms();
+	const int64_t now_ms = monotonic_ms();
 
 	for (int i = 0; i < SLOT_COUNT; i++) {
 		struct task *task;
@@ -521,7 +522,7 @@ char *dispatch_status(const struct dispatch *dispatch)
 
 void dispatch_log_state(const struct dispatch *dispatch)
 {
-	const int64_t now_ms = clock_monotonic_ms();
+	const int64_t now_ms = monotonic_ms();
 
 	for (int i = 0; i < SLOT_COUNT; i++) {
 		const struct slot *slot = &dispatch->slots[i];

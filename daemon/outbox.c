@@ -15,6 +15,7 @@
 #include "failpoint.h"
 #include "mem.h"
 #include "sql.h"
+#include "units.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -135,27 +136,19 @@ bool outbox_remove_file(const char *root, const char *location, struct error *er
 
 /* --- One command ---------------------------------------------------------------------------- */
 
-static int64_t now_ms(void)
-{
-	struct timespec t;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &t); /* cannot fail */
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
 /* Until it closes its standard error, or the time is over; the first line of it. */
 static bool read_complaint(int fd, int timeout_ms, char text[MOST_COMPLAINT])
 {
-	const int64_t end_ms = now_ms() + timeout_ms;
+	const int64_t end_ms = monotonic_ms() + timeout_ms;
 	size_t length = 0;
 	bool closed = false;
 
-	while (!closed && now_ms() < end_ms) {
+	while (!closed && monotonic_ms() < end_ms) {
 		struct pollfd p = {.fd = fd, .events = POLLIN};
 		char part[512];
 		ssize_t n;
 
-		if (poll(&p, 1, (int)(end_ms - now_ms()) + 1) <= 0)
+		if (poll(&p, 1, (int)(end_ms - monotonic_ms()) + 1) <= 0)
 			continue;
 		n = read(fd, part, sizeof(part));
 		closed = n == 0 || (n < 0 && errno != EINTR && errno != EAGAIN);
@@ -180,7 +173,7 @@ static bool reap(pid_t pid, int64_t end_ms, int *ret_status)
 
 		if (done == pid || (done < 0 && errno != EINTR))
 			return done == pid;
-		if (now_ms() >= end_ms)
+		if (monotonic_ms() >= end_ms)
 			break;
 		(void)nanosleep(&tick, NULL); /* early is fine */
 	}
@@ -237,7 +230,7 @@ bool outbox_run_command(const char *const *command, size_t n, const char *locati
 			struct error *err)
 {
 	AUTO(talloc) const char **argv = t_array(NULL, const char *, n + 2);
-	const int64_t end_ms = now_ms() + timeout_ms;
+	const int64_t end_ms = monotonic_ms() + timeout_ms;
 	char complaint[MOST_COMPLAINT];
 	int ends[2], status = 0, failed;
 	bool ended;

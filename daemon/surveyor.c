@@ -9,6 +9,7 @@
 #include "log.h"
 #include "mem.h"
 #include "metrics_http.h"
+#include "units.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -101,7 +102,7 @@ static void on_end(void *arg, enum child_end end, const char *how)
 	struct surveyor *s = arg;
 
 	s->child = NULL;
-	s->not_before_ms = clock_monotonic_ms() + s->config->metrics_interval_ms;
+	s->not_before_ms = monotonic_ms() + s->config->metrics_interval_ms;
 	metrics_survey_ended(s->metrics, end == END_DONE);
 	if (end != END_DONE && !s->stopping)
 		log_warn("metrics could not be measured: %s%s%s", how, s->note ? ": " : "",
@@ -174,7 +175,7 @@ void surveyor_proceed(struct surveyor *s)
 
 	if (s->stopping || s->child || !is_used(s))
 		return;
-	if (!s->wanted && clock_monotonic_ms() < s->not_before_ms) {
+	if (!s->wanted && monotonic_ms() < s->not_before_ms) {
 		write_file(s);
 		return;
 	}

@@ -1,6 +1,7 @@
 #include "throttle.h"
 
 #include "mem.h"
+#include "units.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -22,14 +23,6 @@ struct throttle {
 	char *mark_lsn;
 	char *why; /* NULL: the standbys follow, nobody holds back too much WAL, or an old snapshot */
 };
-
-static int64_t now_ms(void)
-{
-	struct timespec t;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &t); /* cannot fail on a valid clock */
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
 
 struct throttle *throttle_new(const struct config *config)
 {
@@ -96,7 +89,7 @@ static bool ask_replication(struct throttle *t, struct db *db, struct error *err
 		"'catchup')";
 	const char *const values[] = {t->mark_lsn ? t->mark_lsn : "0/0"};
 	AUTO(result) PGresult *res = NULL;
-	const int64_t now = now_ms();
+	const int64_t now = monotonic_ms();
 
 	if (!db_query(db, sql, 1, values, &res, err))
 		return false;
@@ -194,7 +187,7 @@ static bool ask_snapshot(struct throttle *t, struct db *db, struct error *err)
 
 static bool ask_server(struct throttle *t, struct db *db, struct error *err)
 {
-	t->asked_ms = now_ms();
+	t->asked_ms = monotonic_ms();
 	free(t->why);
 	t->why = NULL;
 	return (t->config->max_replica_lag_ms == 0 || ask_replication(t, db, err)) &&
@@ -211,7 +204,7 @@ static bool check_server(struct throttle *t, struct db *db, int64_t *ret_wait_ms
 	    t->config->max_snapshot_age_ms == 0)
 		return true;
 	(void)pthread_mutex_lock(&t->lock);
-	if (now_ms() - t->asked_ms >= LAG_INTERVAL_MS || t->asked_ms == 0)
+	if (monotonic_ms() - t->asked_ms >= LAG_INTERVAL_MS || t->asked_ms == 0)
 		ok = ask_server(t, db, err);
 	if (ok && t->why) {
 		*ret_why = xstrdup(t->why);
@@ -236,7 +229,7 @@ bool throttle_check(struct throttle *t, struct db *db, int64_t *ret_wait_ms, cha
 	if (*ret_wait_ms > 0)
 		return true;
 	(void)pthread_mutex_lock(&t->lock);
-	ahead_ms = t->next_ms - now_ms();
+	ahead_ms = t->next_ms - monotonic_ms();
 	(void)pthread_mutex_unlock(&t->lock);
 	if (t->config->rows_per_second > 0 && ahead_ms > 0) {
 		*ret_wait_ms = ahead_ms;
@@ -247,7 +240,7 @@ bool throttle_check(struct throttle *t, struct db *db, int64_t *ret_wait_ms, cha
 
 void throttle_spend(struct throttle *t, int64_t rows)
 {
-	const int64_t now = now_ms();
+	const int64_t now = monotonic_ms();
 
 	if (t->config->rows_per_second == 0)
 		return;

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 static const char *const period_names[] = {
 	[PERIOD_DAYS] = "day",
@@ -205,4 +206,12 @@ bool number_parse(const char *text, int64_t min, int64_t max, int64_t *ret)
 		return false;
 	*ret = value;
 	return true;
+}
+
+int64_t monotonic_ms(void)
+{
+	struct timespec t;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &t); /* cannot fail on a valid clock */
+	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }

@@ -41,6 +41,9 @@ bool window_holds(const struct window *window, int minute);
 /* "YYYY-MM-DD", a day that exists, years 1900 to 9999. */
 bool date_parse(const char *text, int *ret_year, int *ret_month, int *ret_day);
 
+/* Milliseconds of a clock that never steps; its zero means nothing. */
+int64_t monotonic_ms(void);
+
 /* A whole number in [min, max], nothing around it. */
 bool number_parse(const char *text, int64_t min, int64_t max, int64_t *ret);
 

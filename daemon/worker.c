@@ -15,6 +15,7 @@
 
 #include "journal.h"
 #include "mem.h"
+#include "units.h"
 
 #include <inttypes.h>
 #include <sys/eventfd.h>
@@ -54,14 +55,6 @@ struct state {
 	bool whole; /* and cannot go on in slices */
 	bool measure; /* the keys under way are part of a batch that was too large */
 };
-
-static int64_t now_ms(void)
-{
-	struct timespec t;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &t); /* cannot fail on a valid clock */
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
 
 struct db_opts worker_db_opts(const struct config *config, int statement_timeout_ms)
 {
@@ -349,9 +342,9 @@ static bool run_batch(struct state *s, const struct keys *keys, void *ctx, bool 
 	if (stop_asked(s->crew->stop))
 		return fail(err, ERR_STOPPED, "asked to stop");
 	courtesy_enter(s->crew->courtesy, &turn);
-	begun_ms = now_ms();
+	begun_ms = monotonic_ms();
 	ok = batch_run(s->crew->batch, &w, keys, &result, &one);
-	took_ms = now_ms() - begun_ms;
+	took_ms = monotonic_ms() - begun_ms;
 	courtesy_leave(s->crew->courtesy, turn, took_ms, s->crew->stop);
 	if (!ok)
 		return judge(s, keys, &result, &one, ctx, ret_again, err);
