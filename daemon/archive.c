@@ -22,6 +22,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <openssl/evp.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -164,6 +165,43 @@ static bool hold_file(int fd, const char *name, struct error *err)
 	return true;
 }
 
+static bool fail_short(const char *name, int64_t bytes, int64_t committed_bytes, struct error *err)
+{
+	return fail(err, ERR_CONFIG,
+		    "archive file \"%s\" has %" PRId64 " bytes where %" PRId64
+		    " were synced and committed: the disk lost them; restore the file before the "
+		    "job goes on",
+		    name, bytes, committed_bytes);
+}
+
+static bool check_segment(int folder, const char *name, int64_t committed_bytes, struct error *err)
+{
+	struct stat st = {0};
+
+	if (fstatat(folder, name, &st, AT_SYMLINK_NOFOLLOW) != 0 && errno != ENOENT)
+		return fail_errno(err, ERR_ENVIRONMENT, "cannot look at archive file \"%s\"", name);
+	return st.st_size >= committed_bytes ||
+	       fail_short(name, (int64_t)st.st_size, committed_bytes, err);
+}
+
+bool archive_check(const char *directory, const char *name, const struct archive_file *files,
+		   size_t n, int workers, const int64_t *committed, struct error *err)
+{
+	AUTO(fd) int folder = open_folder(directory, name, ".partial");
+
+	if (folder < 0)
+		return fail_errno(err, ERR_ENVIRONMENT, "cannot open the folder \"%s/%s.partial\"",
+				  directory, name);
+	for (int w = 0; w < workers; w++)
+		for (size_t i = 0; i < n; i++) {
+			AUTO(char_p) char *segment = segment_name(files[i].name, w);
+
+			if (!check_segment(folder, segment, committed[(size_t)w * n + i], err))
+				return false;
+		}
+	return true;
+}
+
 static bool open_segment(struct archive_writer *w, size_t i, int64_t committed_bytes,
 			 struct error *err)
 {
@@ -175,11 +213,7 @@ static bool open_segment(struct archive_writer *w, size_t i, int64_t committed_b
 	if (s->fd < 0 || !hold_file(s->fd, name, err) || fstat(s->fd, &st) != 0)
 		return fail_errno(err, ERR_ENVIRONMENT, "cannot open archive file \"%s\"", name);
 	if (st.st_size < committed_bytes)
-		return fail(
-			err, ERR_CONFIG,
-			"archive file \"%s\" has %lld bytes where %lld were synced and committed: "
-			"the disk lost them; restore the file before the job goes on",
-			name, (long long)st.st_size, (long long)committed_bytes);
+		return fail_short(name, (int64_t)st.st_size, committed_bytes, err);
 	s->committed_bytes = committed_bytes;
 	if (ftruncate(s->fd, committed_bytes) != 0 ||
 	    lseek(s->fd, committed_bytes, SEEK_SET) != committed_bytes)

@@ -44,6 +44,13 @@ bool archive_writer_open(const char *directory, const char *name, int worker,
 			 const struct archive_file *files, size_t n, const int64_t *committed_bytes,
 			 struct archive_writer **ret, struct error *err);
 
+/*
+ * Are the segments of all workers there, none shorter than its committed[w * n + i] bytes?  CONFIG where one is: the
+ * disk has lost rows that are nowhere else.  Before any of them are joined.
+ */
+bool archive_check(const char *directory, const char *name, const struct archive_file *files,
+		   size_t n, int workers, const int64_t *committed, struct error *err);
+
 /* Closes without syncing: what is not committed is lost anyway.  NULL is fine. */
 void archive_writer_close(struct archive_writer *w);
 

@@ -279,6 +279,20 @@ static bool open_ledger(struct job *j, struct error *err)
 		    ahead);
 }
 
+/*
+ * Before more is erased: what earlier attempts have archived is there.  A worker checks its own segments only when it
+ * has work.  With an empty list, they may be joined already.
+ */
+static bool check_segments(struct job *j, struct error *err)
+{
+	struct job_lengths lengths;
+
+	return j->done_before >= j->row.candidates ||
+	       (job_committed(j, &lengths, err) &&
+		archive_check(j->opts->config->directory, j->archive_name, j->files, j->n_files,
+			      lengths.workers, lengths.bytes, err));
+}
+
 /* Step "fence", and the archive where an earlier attempt left it. */
 static bool prepare(struct job *j, struct error *err)
 {
@@ -298,7 +312,8 @@ static bool prepare(struct job *j, struct error *err)
 		return true;
 	/* start() found no folder of that name: one that is there now is this job's. */
 	return archive_create(directory, j->archive_name,
-			      archived || archive_is_begun(directory, j->archive_name), err);
+			      archived || archive_is_begun(directory, j->archive_name), err) &&
+	       check_segments(j, err);
 }
 
 /*

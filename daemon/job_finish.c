@@ -46,18 +46,25 @@ void job_name_files(struct job *j)
 	j->batch.tables = tables;
 }
 
-/* All workers' lengths and rows of the archived tables: [worker * n_files + file]. */
-static bool committed(struct job *j, int workers, int64_t *bytes, int64_t *rows, struct error *err)
+bool job_committed(struct job *j, struct job_lengths *ret, struct error *err)
 {
 	const char **tables = t_array(j->ctx, const char *, j->n_files + 1);
+	int workers = 0;
 	size_t n = 0;
 
+	if (!journal_workers(j->db, j->row.id, &workers, err))
+		return false;
+	if (workers < 1)
+		workers = 1;
+	ret->workers = workers;
+	ret->bytes = t_array(j->ctx, int64_t, (size_t)workers * (j->n_files + 1));
+	ret->rows = t_array(j->ctx, int64_t, (size_t)workers * (j->n_files + 1));
 	for (size_t i = 0; i < j->plan->n_steps; i++)
 		if (j->plan->steps[i].archived)
 			tables[n++] = j->batch.tables[i];
 	for (int w = 0; w < workers; w++)
-		if (!journal_lengths(j->db, j->row.id, w, tables, n, bytes + (size_t)w * n,
-				     rows + (size_t)w * n, err))
+		if (!journal_lengths(j->db, j->row.id, w, tables, n, ret->bytes + (size_t)w * n,
+				     ret->rows + (size_t)w * n, err))
 			return false;
 	return true;
 }
@@ -84,8 +91,8 @@ static bool describe_kept(struct job *j, const struct kept *kept, size_t i, stru
 	return archive_digest(j->opts->config->directory, j->archive_name, f->name, f->sha256, err);
 }
 
-static bool write_manifest(struct job *j, const struct kept *kept, const int64_t *rows, int workers,
-			   struct error *err)
+static bool write_manifest(struct job *j, const struct kept *kept,
+			   const struct job_lengths *lengths, struct error *err)
 {
 	struct manifest_file *files = t_array(j->ctx, struct manifest_file, j->n_files + 1);
 	const struct config *config = j->opts->config;
@@ -112,8 +119,8 @@ static bool write_manifest(struct job *j, const struct kept *kept, const int64_t
 			.columns = s->columns,
 			.n_columns = s->n_columns,
 		};
-		for (int w = 0; w < workers; w++)
-			files[i].rows += rows[(size_t)w * j->n_files + i];
+		for (int w = 0; w < lengths->workers; w++)
+			files[i].rows += lengths->rows[(size_t)w * j->n_files + i];
 		if (!describe_kept(j, kept, i, &files[i], err))
 			return false;
 	}
@@ -127,7 +134,7 @@ static bool write_manifest(struct job *j, const struct kept *kept, const int64_t
  * Has an earlier try got as far as the manifest?  Then the joined files are on the disk.  A manifest
  * without the files that it speaks of is not ours: nothing is skipped for it.
  */
-static bool has_manifest(const struct job *j, int workers, const int64_t *bytes)
+static bool has_manifest(const struct job *j, const struct job_lengths *lengths)
 {
 	const char *directory = j->opts->config->directory;
 	AUTO(char_p) char *path = NULL;
@@ -135,13 +142,13 @@ static bool has_manifest(const struct job *j, int workers, const int64_t *bytes)
 	if (asprintf(&path, "%s/%s.partial/manifest.json", directory, j->archive_name) < 0)
 		must_alloc(NULL);
 	return access(path, F_OK) == 0 &&
-	       (archive_is_joined(directory, j->archive_name, j->files, j->n_files, workers,
-				  bytes) ||
+	       (archive_is_joined(directory, j->archive_name, j->files, j->n_files,
+				  lengths->workers, lengths->bytes) ||
 		archive_is_encrypted(directory, j->archive_name, j->files, j->n_files));
 }
 
 /* What was begun under some recipients is ended under them, whatever the configuration says by now. */
-static bool join_and_encrypt(struct job *j, int workers, const int64_t *bytes, struct kept *ret,
+static bool join_and_encrypt(struct job *j, const struct job_lengths *lengths, struct kept *ret,
 			     struct error *err)
 {
 	const struct config *config = j->opts->config;
@@ -156,8 +163,8 @@ static bool join_and_encrypt(struct job *j, int workers, const int64_t *bytes, s
 	if (n == 0) {
 		recipients = config->recipients;
 		n = config->n_recipients;
-		if (!archive_join(config->directory, j->archive_name, j->files, j->n_files, workers,
-				  bytes, sizes, err))
+		if (!archive_join(config->directory, j->archive_name, j->files, j->n_files,
+				  lengths->workers, lengths->bytes, sizes, err))
 			return false;
 		failpoint("finish-after-join");
 	}
@@ -169,19 +176,19 @@ static bool join_and_encrypt(struct job *j, int workers, const int64_t *bytes, s
 					 recipients, n, encrypted, err);
 }
 
-static bool seal(struct job *j, int workers, const int64_t *bytes, const int64_t *rows,
-		 struct error *err)
+static bool seal(struct job *j, const struct job_lengths *lengths, struct error *err)
 {
 	const struct config *config = j->opts->config;
 	struct kept kept;
 
 	if (archive_is_finished(config->directory, j->archive_name))
 		return true;
-	if (!has_manifest(j, workers, bytes) && (!join_and_encrypt(j, workers, bytes, &kept, err) ||
-						 !write_manifest(j, &kept, rows, workers, err)))
+	if (!has_manifest(j, lengths) &&
+	    (!join_and_encrypt(j, lengths, &kept, err) || !write_manifest(j, &kept, lengths, err)))
 		return false;
 	failpoint("finish-after-manifest");
-	return archive_seal(config->directory, j->archive_name, j->files, j->n_files, workers, err);
+	return archive_seal(config->directory, j->archive_name, j->files, j->n_files,
+			    lengths->workers, err);
 }
 
 static const char *verb_of(enum action action)
@@ -283,24 +290,17 @@ static bool end_row(struct job *j, int64_t archive_bytes, int64_t left, char **r
 
 bool job_finish(struct job *j, char **ret_note, bool *ret_failures, struct error *err)
 {
-	int workers = 0;
+	struct job_lengths lengths;
 	int64_t total = 0, left = 0, ahead = 0;
 	bool ok;
 
 	/* Off the list before the files are joined: a worker would look for segments once more. */
-	if (!journal_left_over(j->db, j->row.id, &left, err) ||
-	    !journal_workers(j->db, j->row.id, &workers, err))
+	if (!journal_left_over(j->db, j->row.id, &left, err))
 		return false;
-	if (workers < 1)
-		workers = 1;
 	failpoint("finish-begin");
 	if (j->archive_name) {
-		int64_t *bytes = t_array(j->ctx, int64_t, (size_t)workers * (j->n_files + 1));
-		int64_t *rows = t_array(j->ctx, int64_t, (size_t)workers * (j->n_files + 1));
-
 		/* Not the sum of the lengths: a file that worker 0 never wrote to has its header. */
-		if (!committed(j, workers, bytes, rows, err) ||
-		    !seal(j, workers, bytes, rows, err) ||
+		if (!job_committed(j, &lengths, err) || !seal(j, &lengths, err) ||
 		    !archive_size(j->opts->config->directory, j->archive_name, j->files, j->n_files,
 				  &total, err))
 			return false;

@@ -33,6 +33,16 @@ bool job_check_clocks(struct db *db, struct error *err);
 /* Names, per step, of the rows of retention.archive_file; and the files of the archive. */
 void job_name_files(struct job *j);
 
+/* What the database knows of the archive's segments: [worker * n_files + file], owned by the job's ctx. */
+struct job_lengths {
+	int workers; /* 1 at least */
+	int64_t *bytes;
+	int64_t *rows;
+};
+
+/* The lengths and rows that all workers, of this attempt and of earlier ones, have committed. */
+bool job_committed(struct job *j, struct job_lengths *ret, struct error *err);
+
 /* Joins, sums, seals the archive, and ends the journal's row; *ret_note says how it went. */
 bool job_finish(struct job *j, char **ret_note, bool *ret_failures, struct error *err);
 

@@ -126,15 +126,18 @@ def test_archive_moved_away(job):
     check_all_erased(j)
 
 
-def test_archive_file_cut_below_what_is_committed(job):
+@pytest.mark.parametrize("workers", [1, 2])
+def test_archive_file_cut_below_what_is_committed(job, workers):
+    """Also when it is that of a worker which has nothing to do any more, or is not there any more."""
     j = job(limits=SLOW)
     stopped_midway(j)
-    # Either worker may have been the first, and the only one.
+    # Either worker may have been the last, and the only one.
     worker, committed = j.sql("""SELECT worker, bytes FROM retention.archive_file
-        WHERE table_name = 'contact' AND bytes > 0 ORDER BY worker LIMIT 1""")[0]
+        WHERE table_name = 'contact' AND bytes > 0 ORDER BY worker DESC LIMIT 1""")[0]
     file = j.partial() / f"contact.csv.{worker}"
     bytes_ = file.read_bytes()
     file.write_bytes(bytes_[:committed - 1])
+    j.daemon.configure(limits={**SLOW, "workers": workers})
     refused(j, file.name, f"{committed - 1} bytes where {committed} were synced and committed")
     file.write_bytes(bytes_ + b"what a crash left")
     assert j.run() == DONE

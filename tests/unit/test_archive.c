@@ -275,10 +275,26 @@ static void test_shorter_than_committed(void **state)
 	(void)state;
 	create();
 	write_file(PARTIAL "/a.csv.0", "12345678901");
+	assert_refused(archive_check(directory, NAME, files, N, 1, committed, &err), &err,
+		       ERR_CONFIG, "11 bytes where 12 were synced and committed");
+	error_clear(&err);
 	assert_refused(archive_writer_open(directory, NAME, 0, files, N, committed, &w, &err), &err,
 		       ERR_CONFIG, "11 bytes where 12 were synced and committed");
 	assert_null(w);
 	assert_file(PARTIAL "/a.csv.0", "12345678901");
+}
+
+/* Worker 1 has committed, and its file is not there. */
+static void test_a_segment_is_missing(void **state)
+{
+	AUTO(error) struct error err = {0};
+	const int64_t committed[2 * N] = {0, 0, 0, 3};
+
+	(void)state;
+	create();
+	assert_true(archive_check(directory, NAME, files, N, 1, committed, &err));
+	assert_refused(archive_check(directory, NAME, files, N, 2, committed, &err), &err,
+		       ERR_CONFIG, "\"b.csv.1\" has 0 bytes where 3");
 }
 
 static void test_a_link_is_not_followed(void **state)
@@ -459,6 +475,7 @@ int main(void)
 		TEST(test_rows_larger_than_the_buffer),
 		TEST(test_reopened_at_the_committed_length),
 		TEST(test_shorter_than_committed),
+		TEST(test_a_segment_is_missing),
 		TEST(test_a_link_is_not_followed),
 		TEST(test_open_in_another_process),
 		TEST(test_join),
