@@ -307,10 +307,11 @@ static bool account(struct batch *b, struct error *err)
 		return true;
 	if (b->n_due > 0 && b->job->plan->action != ACTION_EXPORT && !write_ledger(b, err))
 		return false;
+	/* IS TRUE: a filter over a hash, where = ANY would compare each with each. */
 	return db_command_kept(b->worker->db,
 			       "DELETE FROM retention.candidate\n"
 			       " WHERE job = $1::int AND n BETWEEN $3::bigint AND $4::bigint\n"
-			       "   AND key = ANY ($2::text[])",
+			       "   AND (key IN (SELECT unnest($2::text[]))) IS TRUE",
 			       4, list, NULL, err);
 }
 
