@@ -12,8 +12,8 @@ static bool try_statement(struct db *db, const char *sql, struct error *err)
 	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
 	AUTO(result) PGresult *prepared = PQprepare(db_conn(db), "probe", sql, 0, NULL);
 	AUTO(result) PGresult *described = NULL;
+	AUTO(error) struct error ignored = {0};
 	char *explain = t_strdup(ctx, "EXPLAIN EXECUTE probe");
-	bool ok;
 
 	if (PQresultStatus(prepared) != PGRES_COMMAND_OK)
 		return db_fail(db, prepared, err);
@@ -21,8 +21,10 @@ static bool try_statement(struct db *db, const char *sql, struct error *err)
 	for (int i = 0; i < PQnparams(described); i++)
 		t_append(&explain, "%sNULL%s", i ? ", " : " (",
 			 i + 1 == PQnparams(described) ? ")" : "");
-	ok = db_exec(db, explain, err);
-	return db_exec(db, "DEALLOCATE probe", err) && ok;
+	if (db_execf(db, err, "%s; DEALLOCATE probe", explain))
+		return true;
+	(void)db_exec(db, "DEALLOCATE probe", &ignored); /* not run with what failed */
+	return false;
 }
 
 static bool run_probes(struct db *db, const struct probe *probes, size_t n, struct complaints *c,
@@ -120,20 +122,18 @@ bool check_action(struct db *db, const struct config *config, const struct polic
 	       plan_and_probe(db, config, policy, opts, catalog, ctx, ret_plan, c, err);
 }
 
-bool check_config(struct db *db, const struct config *config, struct complaints *c,
-		  struct error *err)
+bool check_config(struct db *db, const struct config *config, void *ctx,
+		  struct catalog **ret_catalog, struct complaints *c, struct error *err)
 {
-	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
-	struct catalog *catalog = NULL;
 	struct plan *plan;
 
-	if (!read_and_check(db, config, ctx, &catalog, c, err))
+	if (!read_and_check(db, config, ctx, ret_catalog, c, err))
 		return false;
 	for (size_t i = 0; i < config->n_policies; i++) {
 		const struct policy *p = &config->policies[i];
 		const struct plan_opts opts = check_opts(config, p, p->action, p->archive);
 
-		if (!plan_and_probe(db, config, p, &opts, catalog, ctx, &plan, c, err))
+		if (!plan_and_probe(db, config, p, &opts, *ret_catalog, ctx, &plan, c, err))
 			return false;
 	}
 	return true;

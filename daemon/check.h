@@ -7,9 +7,12 @@
 
 #include "plan.h"
 
-/* Holds the whole configuration against the database: model, all four actions, all policies. */
-bool check_config(struct db *db, const struct config *config, struct complaints *c,
-		  struct error *err);
+/*
+ * Holds the whole configuration against the database: model, all four actions, all policies.  *ret_catalog is owned
+ * by ctx.
+ */
+bool check_config(struct db *db, const struct config *config, void *ctx,
+		  struct catalog **ret_catalog, struct complaints *c, struct error *err);
 
 /* What the plan of an action is made from: the policy's own settings, none where it is NULL. */
 struct plan_opts check_opts(const struct config *config, const struct policy *policy,

@@ -407,16 +407,12 @@ static void find_outside(struct model_check *m)
 static bool find_refusals(struct model_check *m, struct error *err)
 {
 	AUTO(complaints) struct complaints c = {0};
-	AUTO(complaints) struct complaints again = {0};
 
-	if (!check_config(m->ctl->db, m->ctl->config, &c, err) && err->class != ERR_NONE)
+	if (!check_config(m->ctl->db, m->ctl->config, m->ctx, &m->catalog, &c, err) &&
+	    err->class != ERR_NONE)
 		return false;
 	for (size_t i = 0; i < c.n; i++)
 		push(m, &m->refused, t_strdup(m->ctx, c.lines[i]));
-	if (!catalog_read(m->ctl->db, m->model, m->ctx, &m->catalog, &again, err)) {
-		m->catalog = NULL;
-		return err->class == ERR_NONE;
-	}
 	return true;
 }
 

@@ -517,7 +517,8 @@ static bool attempt(struct job *j, enum job_exit *ret_exit, struct error *err)
 		return false;
 	if (!go)
 		return true;
-	if (!prepare(j, err) || !work(j, err) || !job_finish(j, &note, &failures, err))
+	if (!prepare(j, err) || (j->done_before < j->row.candidates && !work(j, err)) ||
+	    !job_finish(j, &note, &failures, err))
 		return false;
 	job_remove_files(j, &note);
 	if (j->opts->config->vacuum && j->row.action != ACTION_EXPORT)

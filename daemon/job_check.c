@@ -15,19 +15,6 @@
 
 #define CONTROL_SLOT 0
 
-/* The type of the contact's key, by which place_hold writes a key as the table does. */
-static const char *contact_key_type(struct db *db, const struct config *config, void *ctx,
-				    struct error *err)
-{
-	AUTO(complaints) struct complaints c = {0};
-	const struct table *t = config->model.contact;
-	struct catalog *catalog = NULL;
-
-	if (!catalog_read(db, &config->model, ctx, &catalog, &c, err))
-		return NULL;
-	return catalog_column(&catalog->relations[t->index], t->key)->type;
-}
-
 /* Not at once after one that failed, or that could not erase everybody: it would only do so again. */
 static bool may_replay(struct db *db, bool *ret, struct error *err)
 {
@@ -128,15 +115,18 @@ static bool check_and_configure(const struct job_opts *opts, struct db *db, stru
 				struct error *err)
 {
 	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
+	const struct table *t = opts->config->model.contact;
+	struct catalog *catalog = NULL;
 	const char *type;
 
 	if (!check_schema(db, c, opts->config, err) || !check_directory(c, opts->config) ||
-	    !check_config(db, opts->config, c, err))
+	    !check_config(db, opts->config, ctx, &catalog, c, err))
 		return false;
 	if (!check_recipients(opts->config, c, err) || !outbox_check(opts->config, c))
 		return false;
-	type = contact_key_type(db, opts->config, ctx, err);
-	return type && journal_configure(db, opts->config, type, err) &&
+	/* By which place_hold writes a key as the table does. */
+	type = catalog_column(&catalog->relations[t->index], t->key)->type;
+	return journal_configure(db, opts->config, type, err) &&
 	       check_ledger(opts, db, err);
 }
 
