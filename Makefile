@@ -112,7 +112,7 @@ check:
 		-p no:cacheprovider tests/integration $(PYTEST)
 
 # The faults and the races once more, with four workers and without a trigger per row.
-FAULTS = $(foreach f,slices slices_odd crash concurrency races,tests/integration/test_$(f).py)
+FAULTS = $(foreach f,slices slices_odd crash concurrency faults races,tests/integration/test_$(f).py)
 check-set:
 	@sh tests/setup.sh check
 	@$(MAKE) --no-print-directory VARIANT=$(TESTVARIANT) WERROR=-Werror all

@@ -126,8 +126,7 @@ static bool check_and_configure(const struct job_opts *opts, struct db *db, stru
 		return false;
 	/* By which place_hold writes a key as the table does. */
 	type = catalog_column(&catalog->relations[t->index], t->key)->type;
-	return journal_configure(db, opts->config, type, err) &&
-	       check_ledger(opts, db, err);
+	return journal_configure(db, opts->config, type, err) && check_ledger(opts, db, err);
 }
 
 enum job_exit job_check(const struct job_opts *opts)

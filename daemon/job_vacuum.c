@@ -63,22 +63,8 @@ static bool wait_for_brakes(struct vacuuming *v, struct error *err)
 {
 	const struct job_opts *opts = v->job->opts;
 
-	for (;;) {
-		AUTO(char_p) char *why = NULL;
-		int64_t wait_ms;
-
-		if (!throttle_check(v->throttle, v->job->db, &wait_ms, &why, err))
-			return false;
-		if (wait_ms == 0)
-			break;
-		if (v->patience_ms <= 0)
-			return fail(err, ERR_BUSY, "it had to wait for %s", why);
-		report_waiting(opts->report, why);
-		wait_ms = wait_ms < 1000 ? wait_ms : 1000;
-		v->patience_ms -= wait_ms;
-		if (stop_sleep_ms(opts->stop, wait_ms))
-			return fail(err, ERR_STOPPED, "asked to stop");
-	}
+	if (!throttle_wait(v->throttle, v->job->db, opts->stop, opts->report, &v->patience_ms, err))
+		return false;
 	report_waiting(opts->report, NULL);
 	return !stop_asked(opts->stop) || fail(err, ERR_STOPPED, "asked to stop");
 }

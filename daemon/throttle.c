@@ -11,6 +11,7 @@
 /* Asked this often at most, however many batches there are. */
 #define LAG_INTERVAL_MS 500
 #define PAUSE_MS 500
+#define LONGEST_PAUSE_MS 1000 /* a window or a lag can open before it was foretold */
 #define MIB (1024 * 1024)
 
 struct throttle {
@@ -236,6 +237,28 @@ bool throttle_check(struct throttle *t, struct db *db, int64_t *ret_wait_ms, cha
 		*ret_why = xstrdup("rows_per_second");
 	}
 	return true;
+}
+
+bool throttle_wait(struct throttle *t, struct db *db, struct stop *stop, struct report *report,
+		   int64_t *patience_ms, struct error *err)
+{
+	for (;;) {
+		AUTO(char_p) char *why = NULL;
+		int64_t wait_ms;
+
+		if (!throttle_check(t, db, &wait_ms, &why, err))
+			return false;
+		if (wait_ms == 0)
+			return true;
+		if (patience_ms && *patience_ms <= 0)
+			return fail(err, ERR_BUSY, "it had to wait for %s", why);
+		report_waiting(report, why);
+		wait_ms = wait_ms < LONGEST_PAUSE_MS ? wait_ms : LONGEST_PAUSE_MS;
+		if (patience_ms)
+			*patience_ms -= wait_ms;
+		if (stop_sleep_ms(stop, wait_ms))
+			return fail(err, ERR_STOPPED, "asked to stop");
+	}
 }
 
 void throttle_spend(struct throttle *t, int64_t rows)

@@ -6,6 +6,8 @@
 
 #include "config.h"
 #include "db.h"
+#include "report.h"
+#include "stop.h"
 
 struct throttle;
 
@@ -19,6 +21,13 @@ void throttle_free(struct throttle *t);
  */
 bool throttle_check(struct throttle *t, struct db *db, int64_t *ret_wait_ms, char **ret_why,
 		    struct error *err);
+
+/*
+ * Until throttle_check() says go; report is told for what it waits, by whoever calls that it does so no more.
+ * patience_ms is what is left of it (NULL: without end): used up is BUSY, with the reason.  STOPPED: stop was asked.
+ */
+bool throttle_wait(struct throttle *t, struct db *db, struct stop *stop, struct report *report,
+		   int64_t *patience_ms, struct error *err);
 
 /* A batch has worked on so many rows. */
 void throttle_spend(struct throttle *t, int64_t rows);

@@ -353,7 +353,14 @@ static bool run_batch(struct state *s, const struct keys *keys, void *ctx, bool 
 	return true;
 }
 
-static bool pass_throttle(struct state *s, struct error *err);
+/* Waits as long as the brakes say.  false: err, or asked to stop. */
+static bool pass_throttle(struct state *s, struct error *err)
+{
+	const struct crew *crew = s->crew;
+
+	return courtesy_look(crew->courtesy, s->db, err) &&
+	       throttle_wait(crew->throttle, s->db, crew->stop, crew->report, NULL, err);
+}
 
 /* One batch, or the slices of a single subject. */
 static bool run_keys(struct state *s, const struct keys *keys, void *ctx, struct error *err)
@@ -365,25 +372,6 @@ static bool run_keys(struct state *s, const struct keys *keys, void *ctx, struct
 		ok = run_batch(s, keys, ctx, &again, err) && (!again || pass_throttle(s, err));
 	s->slicing = s->whole = false;
 	return ok;
-}
-
-/* Waits as long as the brakes say.  false: err, or asked to stop. */
-static bool pass_throttle(struct state *s, struct error *err)
-{
-	for (;;) {
-		AUTO(char_p) char *why = NULL;
-		int64_t wait_ms;
-
-		if (!courtesy_look(s->crew->courtesy, s->db, err) ||
-		    !throttle_check(s->crew->throttle, s->db, &wait_ms, &why, err))
-			return false;
-		if (wait_ms == 0)
-			return true;
-		report_waiting(s->crew->report, why);
-		/* In slices: a window or a lag can open before it was foretold. */
-		if (stop_sleep_ms(s->crew->stop, wait_ms < 1000 ? wait_ms : 1000))
-			return fail(err, ERR_STOPPED, "asked to stop");
-	}
 }
 
 /* One batch from the list.  *ret_more: the list had something for us. */

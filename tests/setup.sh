@@ -8,12 +8,15 @@ server="postgresql postgresql-client time"
 check="age openssh-client libcmocka-dev python3 python3-pytest python3-pytest-xdist python3-psycopg2 systemd systemd-container dbus"
 lint="clang-format clang-tidy clang cppcheck shellcheck mandoc"
 
+# The extension is the server's that the bench takes: the newest that is there.
+version=$(find /usr/lib/postgresql -mindepth 1 -maxdepth 1 2>/dev/null | sed 's,.*/,,' | sort -n | tail -n 1)
+
 case ${1:-} in
 build) want=$build ;;
 demo) want="$build $server" ;;
 check) want="$build $server $check" ;;
 lint) want="$build $lint" ;;
-bench) want="$build $server $check postgresql-15-cron gnuplot-nox" ;;
+bench) want="$build $server $check postgresql-${version:-15}-cron gnuplot-nox" ;;
 *)
 	echo "usage: $0 build|demo|check|lint|bench" >&2
 	exit 2

@@ -12,7 +12,7 @@ import pytest
 
 from harness import Postgres, REPO, wait_until
 from jobs import (DONE, KILLED, LIMITS, REFUSED, SAVED, STOPPED, check_all_erased, check_done, due_before, hold_batches,
-                  job, missing_contacts, spare_pg)  # noqa: F401 (fixtures)
+                  job, missing_contacts, rests_on_triggers, spare_pg)  # noqa: F401 (fixtures)
 from test_concurrency import locks
 
 SLOW = {**LIMITS, "batch_rows": 100, "rows_per_second": 3000}
@@ -268,6 +268,7 @@ def test_database_away_for_a_while(job, proxy):
     check_all_erased(j)
 
 
+@rests_on_triggers
 def test_a_statement_that_takes_too_long_is_made_smaller(job):
     """A time-out, as the server tells it, for whoever deletes more than 30 contacts at once."""
     j = job()
