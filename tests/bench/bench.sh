@@ -222,7 +222,7 @@ plot() {
 		set terminal svg size 900,600 dynamic background "white"
 		set output "$out/bench.svg"
 		set multiplot layout 2,1
-		set key top left
+		set key outside top center horizontal
 		set xlabel "seconds"
 		set ylabel "rows gone for good"
 		plot "$out/ours.rows" with lines lw 2 title "retentiond", "$out/set.rows" with lines lw 2 title "integrity = set", \
