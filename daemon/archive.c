@@ -285,13 +285,31 @@ static bool write_all(int fd, const char *bytes, size_t n, int64_t *written, con
 	return true;
 }
 
+/* A file that somebody has cut would get a hole where it was cut, and have its length again. */
+static bool begin_writing(struct archive_writer *w, size_t i, struct error *err)
+{
+	struct segment *s = &w->segments[i];
+	AUTO(char_p) char *name = segment_name(w->files[i].name, w->worker);
+	struct stat st;
+
+	if (s->dirty)
+		return true;
+	if (fstat(s->fd, &st) != 0)
+		return fail_errno(err, ERR_ENVIRONMENT, "cannot look at archive file \"%s\"", name);
+	if (st.st_size != s->written_bytes)
+		return fail_short(name, (int64_t)st.st_size, s->written_bytes, err);
+	s->dirty = true;
+	return true;
+}
+
 bool archive_push(struct archive_writer *w, size_t i, struct error *err)
 {
 	struct segment *s = &w->segments[i];
 	const size_t n = s->buffered;
 
 	s->buffered = 0; /* on failure the batch is rolled back: the buffer's bytes are void */
-	s->dirty = s->dirty || n > 0;
+	if (n > 0 && !begin_writing(w, i, err))
+		return false;
 	if (!write_all(s->fd, s->buffer, n, &s->written_bytes, w->files[i].name, err))
 		return false;
 	(void)sync_file_range(s->fd, 0, 0, SYNC_FILE_RANGE_WRITE); /* a hint */
@@ -307,8 +325,8 @@ static bool put(struct archive_writer *w, size_t i, const char *bytes, size_t n,
 	if (s->buffered + n > BUFFER_BYTES && !archive_push(w, i, err))
 		return false;
 	if (n > BUFFER_BYTES) { /* a row with a large attachment goes past the buffer */
-		s->dirty = true;
-		return write_all(s->fd, bytes, n, &s->written_bytes, w->files[i].name, err);
+		return begin_writing(w, i, err) &&
+		       write_all(s->fd, bytes, n, &s->written_bytes, w->files[i].name, err);
 	}
 	memcpy(s->buffer + s->buffered, bytes, n);
 	s->buffered += n;

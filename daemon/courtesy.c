@@ -68,6 +68,10 @@ static bool look(struct courtesy *c, struct db *db, int64_t now, struct error *e
 		return false;
 	ended = db_int(res, 0, "ended");
 	seen = ended - c->ended;
+	if (seen < 0) { /* the statistics were reset: it counts from nothing, and so do we */
+		seen = 0;
+		atomic_store(&c->ours, 0);
+	}
 	ours = atomic_load(&c->ours) < seen ? atomic_load(&c->ours) : seen;
 	(void)atomic_fetch_sub(&c->ours, ours);
 	others = (double)(seen - ours) / seconds;

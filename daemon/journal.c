@@ -130,12 +130,15 @@ bool journal_cutoff(struct db *db, const struct journal_row *row, const char *ti
 		"       WHEN j.mode = 'manual' THEN (j.to_date + 1)::timestamp AT TIME ZONE $2\n"
 		"       ELSE (date_trunc('day', now() AT TIME ZONE $2) - j.depth) AT TIME ZONE $2\n"
 		"       END::text AS cutoff\n"
-		"  FROM retention.archive_journal AS j WHERE j.id = $1";
+		"  FROM retention.archive_journal AS j WHERE j.id = $1 AND j.status = 'saved'\n"
+		"   FOR KEY SHARE"; /* who cancels it waits, and takes the list away, too */
 	const char *const values[] = {int_text(ctx, row->id), timezone};
 	AUTO(result) PGresult *res = NULL;
 
 	if (!db_query(db, sql, 2, values, &res, err))
 		return false;
+	if (PQntuples(res) == 0)
+		return fail(err, ERR_STOPPED, "action %d was cancelled", row->id);
 	*ret_from = copy_text(ctx, res, "from_instant");
 	*ret_cutoff = copy_text(ctx, res, "cutoff");
 	return true;

@@ -51,6 +51,7 @@ struct state {
 	int64_t away_ms; /* how long the surroundings have failed us */
 	int statement_timeout_ms;
 	int64_t slice_rows; /* what the next slice may take of a table */
+	int64_t first_rows; /* what the first may, where it has timed out; 0: most_rows() */
 	bool slicing; /* the key under way has lost a slice */
 	bool whole; /* and cannot go on in slices */
 	bool measure; /* the keys under way are part of a batch that was too large */
@@ -195,12 +196,30 @@ static bool record_failure(struct state *s, const struct keys *keys, const struc
 
 static bool run_keys(struct state *s, const struct keys *keys, void *ctx, struct error *err);
 
+static bool pass_throttle(struct state *s, struct error *err);
+
+/* Each is a batch like others: the brakes are asked. */
 static bool run_halves(struct state *s, const struct keys *keys, void *ctx, struct error *err)
 {
 	struct keys half[2];
 
-	return keys_halve(s->db, keys, ctx, half, err) && run_keys(s, &half[0], ctx, err) &&
+	return keys_halve(s->db, keys, ctx, half, err) && pass_throttle(s, err) &&
+	       run_keys(s, &half[0], ctx, err) && pass_throttle(s, err) &&
 	       run_keys(s, &half[1], ctx, err);
+}
+
+/* Of one table in one batch: up to twice what it aims at is a person among others, more is cut. */
+static int64_t most_rows(const struct state *s)
+{
+	const int64_t most = 2 * (int64_t)s->crew->config->batch_rows;
+
+	return most > PERSON_ROWS ? most : PERSON_ROWS;
+}
+
+/* The first slice knows no other measure, unless it has timed out before. */
+static int64_t first_rows(const struct state *s)
+{
+	return s->first_rows > 0 ? s->first_rows : most_rows(s);
 }
 
 /* A statement that timed out: fewer rows next time; a single key that cannot be cut is given more time. */
@@ -210,21 +229,17 @@ static void ease(struct state *s, const struct keys *keys, bool sliced)
 		s->weight = keys->weight / 2 > 0 ? keys->weight / 2 : 1;
 		return;
 	}
-	if (sliced && s->slice_rows > SLICE_MIN_ROWS) {
+	if (sliced && s->slicing && s->slice_rows > SLICE_MIN_ROWS) {
 		s->slice_rows /= 2;
+		return;
+	}
+	if (sliced && !s->slicing && first_rows(s) > SLICE_MIN_ROWS) {
+		s->first_rows = first_rows(s) / 2;
 		return;
 	}
 	if (s->statement_timeout_ms < LONGEST_STATEMENT_MS)
 		s->statement_timeout_ms *= 2;
 	disconnect(s); /* the new time-out comes with the new session */
-}
-
-/* Of one table in one batch: up to twice what it aims at is a person among others, more is cut. */
-static int64_t most_rows(const struct state *s)
-{
-	const int64_t most = 2 * (int64_t)s->crew->config->batch_rows;
-
-	return most > PERSON_ROWS ? most : PERSON_ROWS;
 }
 
 static void note_key(const struct state *s, const struct keys *keys, const char *what,
@@ -243,7 +258,7 @@ static void adapt_slice(struct state *s, const struct keys *keys, int64_t took_m
 	const double aim =
 		(double)courtesy_aim_ms(s->crew->courtesy, s->crew->config->batch_time_ms);
 	const double ratio = aim / (double)(took_ms > 0 ? took_ms : 1);
-	double rows = (double)(s->slicing ? s->slice_rows : most_rows(s)) * ratio;
+	double rows = (double)(s->slicing ? s->slice_rows : first_rows(s)) * ratio;
 
 	if (!s->slicing)
 		note_key(s, keys, "it has too many rows for one transaction and goes in slices",
@@ -329,7 +344,8 @@ static bool run_batch(struct state *s, const struct keys *keys, void *ctx, bool 
 				 .writer = s->writer,
 				 .most_rows = s->whole     ? 0
 					      : s->slicing ? s->slice_rows
-							   : most_rows(s),
+					      : keys->n == 1 ? first_rows(s)
+							     : most_rows(s),
 				 .slicing = s->slicing,
 				 .measure = s->measure || keys->n == 1,
 				 .statement_timeout_ms = s->statement_timeout_ms};
@@ -370,6 +386,8 @@ static bool run_keys(struct state *s, const struct keys *keys, void *ctx, struct
 	s->slicing = s->whole = false;
 	while (ok && again)
 		ok = run_batch(s, keys, ctx, &again, err) && (!again || pass_throttle(s, err));
+	if (ok && s->slicing)
+		s->first_rows = 0;
 	s->slicing = s->whole = false;
 	return ok;
 }
