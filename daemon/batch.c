@@ -154,38 +154,46 @@ static bool recheck(struct batch *b, struct error *err)
 						      &b->dropped, &b->n_dropped, err);
 }
 
+void batch_keep_arrays(struct batch *b, const struct collect *c, const PGresult *res)
+{
+	b->collected[c->table->index] = db_int(res, 0, "n");
+	for (size_t s = 0; s < c->n_slots; s++) {
+		const char *const column = t_printf(b->ctx, "c%zu", s);
+
+		b->arrays[c->table->index][s] = t_strdup(b->ctx, db_text(res, 0, column));
+	}
+}
+
+static bool collect_one(struct batch *b, const struct collect *c, struct error *err)
+{
+	const size_t n = c->n_others + 1 + (c->limited ? 1 : 0);
+	const char **values = t_array(b->ctx, const char *, n);
+	AUTO(result) PGresult *res = NULL;
+
+	values[0] = b->arrays[c->from.table][c->from.slot];
+	for (size_t o = 0; o < c->n_others; o++)
+		values[o + 1] = b->arrays[c->others[o].table][c->others[o].slot];
+	if (c->limited && b->worker->most_rows > 0)
+		values[n - 1] = t_printf(b->ctx, "%" PRId64, b->worker->most_rows);
+	if ((c->lock_sql && !db_command_kept(b->worker->db, c->lock_sql, 1, values, NULL, err)) ||
+	    !db_query_kept(b->worker->db, c->sql, (int)n, values, &res, err))
+		return false;
+	batch_keep_arrays(b, c, res);
+	return !c->limited || !values[n - 1] ||
+	       b->collected[c->table->index] < b->worker->most_rows ||
+	       batch_too_large(b, c->table, err);
+}
+
 /* Step 3: top down, each table's arrays from its parent's. */
 static bool collect(struct batch *b, struct error *err)
 {
 	const struct plan *plan = b->job->plan;
 
 	b->arrays[plan->subject->index][0] = b->due;
-	for (size_t i = 0; i < plan->n_collects; i++) {
-		const struct collect *c = &plan->collects[i];
-		const size_t n = c->n_others + 1 + (c->limited ? 1 : 0);
-		const char **values = t_array(b->ctx, const char *, n);
-		AUTO(result) PGresult *res = NULL;
-
-		values[0] = b->arrays[c->from.table][c->from.slot];
-		for (size_t o = 0; o < c->n_others; o++)
-			values[o + 1] = b->arrays[c->others[o].table][c->others[o].slot];
-		if (c->limited && b->worker->most_rows > 0)
-			values[n - 1] = t_printf(b->ctx, "%" PRId64, b->worker->most_rows);
-		if ((c->lock_sql &&
-		     !db_command_kept(b->worker->db, c->lock_sql, 1, values, NULL, err)) ||
-		    !db_query_kept(b->worker->db, c->sql, (int)n, values, &res, err))
+	for (size_t i = 0; i < plan->n_collects; i++)
+		if (!(plan->collects[i].gather_sql && batch_gathers(b)) &&
+		    !collect_one(b, &plan->collects[i], err))
 			return false;
-		b->collected[c->table->index] = db_int(res, 0, "n");
-		if (values[n - 1] && c->limited &&
-		    b->collected[c->table->index] >= b->worker->most_rows &&
-		    !batch_too_large(b, c->table, err))
-			return false;
-		for (size_t s = 0; s < c->n_slots; s++) {
-			const char *const column = t_printf(b->ctx, "c%zu", s);
-
-			b->arrays[c->table->index][s] = t_strdup(b->ctx, db_text(res, 0, column));
-		}
-	}
 	return true;
 }
 

@@ -178,6 +178,39 @@ static bool run_slice(struct batch *b, const struct step *s, int64_t *ret_rows, 
 	       batch_verify_slice(b, s, *ret_rows, err);
 }
 
+bool batch_gathers(const struct batch *b)
+{
+	return b->job->plan->top_down && !b->worker->measure;
+}
+
+static bool run_gather(struct batch *b, const struct step *s, int64_t *ret_rows, struct error *err)
+{
+	const char *const values[] = {b->arrays[s->parent.table][s->parent.slot],
+				      t_printf(b->ctx, "%" PRId64, b->worker->most_rows)};
+	AUTO(result) PGresult *res = NULL;
+
+	if (!batch_as_origin(b, false, err) ||
+	    !db_query_kept(b->worker->db, s->gather->gather_sql, 2, values, &res, err))
+		return false;
+	batch_keep_arrays(b, s->gather, res);
+	*ret_rows = b->collected[s->table->index];
+	return true;
+}
+
+/* What hangs off the rows in hand, but was not collected: a client has added it. */
+static bool verify_link(struct batch *b, const struct step *s, struct error *err)
+{
+	const char *const values[] = {b->arrays[s->parent.table][s->parent.slot]};
+	AUTO(result) PGresult *res = NULL;
+
+	if (!db_query_kept(b->worker->db, s->link_sql, 1, values, &res, err))
+		return false;
+	return db_int(res, 0, "n") == 0 ||
+	       fail(err, ERR_BUSY,
+		    "table \"%s\": a client has added rows to %s.%s while they were being erased",
+		    s->table->name, s->table->schema, s->table->table);
+}
+
 static bool run_step(struct batch *b, const struct step *s, int64_t *ret_rows, struct error *err)
 {
 	const char *keys = b->arrays[s->from.table][s->from.slot];
@@ -191,6 +224,8 @@ static bool run_step(struct batch *b, const struct step *s, int64_t *ret_rows, s
 	/* Of which the rest is taken, that goes as in every batch: nothing of it may be left behind. */
 	if (b->slicing && s->slice_sql && b->unfinished[s->table->index])
 		return run_slice(b, s, ret_rows, err);
+	if (s->gather && batch_gathers(b))
+		return run_gather(b, s, ret_rows, err);
 	if ((s->outbox_sql && !queue_files(b, s, keys, err)) ||
 	    !batch_as_origin(b, s->fate != FATE_DELETE, err))
 		return false;
@@ -203,6 +238,8 @@ static bool run_step(struct batch *b, const struct step *s, int64_t *ret_rows, s
 		return false;
 	if (s->linked && !(s->exact && *ret_rows == b->collected[s->table->index]) &&
 	    !verify_linked(b, s, *ret_rows, keys, err))
+		return false;
+	if (s->link_sql && !verify_link(b, s, err))
 		return false;
 	if (s->table == b->job->plan->subject && s->fate == FATE_DELETE && *ret_rows != b->n_due)
 		return fail(err, ERR_DATA, "%" PRId64 " of %" PRId64 " rows of %s.%s were deleted",
@@ -220,7 +257,8 @@ static bool goes_top_down(const struct batch *b)
 static bool find_orphans(struct batch *b, struct error *err)
 {
 	const struct plan *plan = b->job->plan;
-	const struct question *q = goes_top_down(b) ? &plan->loose : &plan->orphans;
+	const struct question *q =
+		goes_top_down(b) && batch_gathers(b) ? &plan->loose : &plan->orphans;
 	const char **values = t_array(b->ctx, const char *, q->n_sources + 1);
 	AUTO(result) PGresult *res = NULL;
 

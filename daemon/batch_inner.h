@@ -37,6 +37,15 @@ char *batch_with_arrays(struct batch *b, const char *copy_sql, const char *const
  */
 bool batch_as_origin(struct batch *b, bool on, struct error *err);
 
+/*
+ * From the top down, a table's DELETE may return what those below ask for (collect.gather_sql).  A batch that is
+ * measured has to know before it erases: there it is collected.
+ */
+bool batch_gathers(const struct batch *b);
+
+/* What c's statement returned, collected or gathered. */
+void batch_keep_arrays(struct batch *b, const struct collect *c, const PGresult *res);
+
 /* Step 4, and what it has to be held against before anything is accounted for. */
 bool batch_erase(struct batch *b, struct error *err);
 

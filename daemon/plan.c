@@ -152,7 +152,7 @@ static size_t depth_of(const struct table *t)
  * Top down: a parent's arrays are there before a child asks for them; and what is shared after all that may
  * use it.
  */
-static void build_collects(struct builder *b)
+static struct collect *build_collects(struct builder *b)
 {
 	const struct model *m = b->model;
 	struct collect *collects = t_array(b->ctx, struct collect, m->n_tables);
@@ -172,6 +172,7 @@ static void build_collects(struct builder *b)
 		}
 	b->plan->collects = collects;
 	b->plan->n_collects = n;
+	return collects;
 }
 
 static bool must_precede(const struct builder *b, const struct table *first,
@@ -235,7 +236,7 @@ static bool order_tables(const struct builder *b, const struct table **order, si
 	return true;
 }
 
-static bool build_steps(struct builder *b, struct complaints *c)
+static struct step *build_steps(struct builder *b, struct complaints *c)
 {
 	const struct table **order = t_array(b->ctx, const struct table *, b->model->n_tables);
 	const struct table *stuck = b->plan->subject;
@@ -251,7 +252,7 @@ static bool build_steps(struct builder *b, struct complaints *c)
 				 "of deletion satisfies them: make one of them DEFERRABLE, or use "
 				 "delete = \"detach\"",
 				 stuck->name, stuck->schema, stuck->table);
-			return false;
+			return NULL;
 		}
 	}
 	steps = t_array(b->ctx, struct step, n);
@@ -268,7 +269,7 @@ static bool build_steps(struct builder *b, struct complaints *c)
 	b->plan->n_steps = n;
 	b->plan->may_slice = plan_may_slice(b);
 	plan_slices(b, steps);
-	return c->n == 0;
+	return c->n == 0 ? steps : NULL;
 }
 
 /* The statements on the subject: list, lock, re-check and the questions about keys. */
@@ -328,6 +329,8 @@ struct plan *plan_build(void *ctx, const struct model *model, const struct catal
 	struct plan *plan = t_zero(ctx, struct plan);
 	struct builder b = {
 		.ctx = plan, .model = model, .catalog = catalog, .opts = opts, .plan = plan};
+	struct collect *collects;
+	struct step *steps;
 
 	plan->action = opts->action;
 	plan->most_slots = 1;
@@ -335,14 +338,15 @@ struct plan *plan_build(void *ctx, const struct model *model, const struct catal
 	plan->model = model;
 	plan->subject = fate_subject(model, opts->action);
 	find_slots(&b);
-	if (!build_steps(&b, c)) {
+	steps = build_steps(&b, c);
+	if (!steps) {
 		talloc_free(plan);
 		return NULL;
 	}
-	build_collects(&b);
+	collects = build_collects(&b);
 	build_subject(&b);
 	if (opts->by_set)
-		plan_integrity(&b);
+		plan_integrity(&b, steps, collects);
 	plan_guards(plan, catalog, opts);
 	return plan;
 }
@@ -371,7 +375,7 @@ const struct probe *plan_probes(void *ctx, const struct plan *plan, const struct
 {
 	const struct model *m = plan->model;
 	struct probe *probes = t_array(
-		ctx, struct probe, 2 * m->n_tables + 2 * plan->n_collects + 4 * plan->n_steps + 9);
+		ctx, struct probe, 2 * m->n_tables + 3 * plan->n_collects + 4 * plan->n_steps + 9);
 	const struct place *at = &plan->subject->place;
 	size_t n = 0;
 
@@ -397,6 +401,9 @@ const struct probe *plan_probes(void *ctx, const struct plan *plan, const struct
 			  t_printf(ctx, "table \"%s\": its keys", one->table->name), one->sql);
 		add_probe(ctx, probes, &n, &one->table->place,
 			  t_printf(ctx, "table \"%s\": its lock", one->table->name), one->lock_sql);
+		add_probe(ctx, probes, &n, &one->table->place,
+			  t_printf(ctx, "table \"%s\": its keys with the rows", one->table->name),
+			  one->gather_sql);
 	}
 	add_probe(ctx, probes, &n, at, "the question for orphans", plan->orphans.sql);
 	for (size_t i = 0; i < plan->n_steps; i++)

@@ -38,6 +38,11 @@ struct collect {
 	const char *const *slots; /* the columns collected, n_slots; [0]: the key, or NULL */
 	size_t n_slots;
 	bool limited; /* $2: at most so many rows; NULL: all */
+	/*
+	 * From the top down (plan_integrity.h) its table's DELETE returns the same: $1 the parent's array, $2 how many
+	 * rows are too many to tell.  NULL: it is asked before.
+	 */
+	const char *gather_sql;
 };
 
 /* Step 4: one statement on one table. */
@@ -48,18 +53,23 @@ struct step {
 	bool numbered; /* $2: an array of fresh numbers, as long as $1 */
 	bool verify; /* triggers could suppress it: left_sql must find nothing after it */
 	/*
-	 * Its rows were collected (from), since others hang off it, and it deletes by parent's array all the
+	 * Its rows were collected (from), since others hang off it, and it goes by the parent's array all the
 	 * same: a row that a client has moved to another's meanwhile is not ours any more.
 	 */
 	bool linked;
 	/*
-	 * Linked: when as many rows went as were collected, they are the same.  By a foreign key onto rows that
-	 * the batch has locked from its beginning: none can come to those.  Or since only rows of own keys are
-	 * taken (by_own: $2, PLAN_OWN), and what a client adds is refused by the foreign key.  Where there is
-	 * none, what comes is deleted unseen: both are looked for, and the batch is begun anew.
+	 * Linked: only rows that were collected are taken ($2, PLAN_OWN), so that nothing else can stand for one of
+	 * them.  But for requests, which are locked before they are collected.
 	 */
-	bool exact;
 	bool by_own;
+	bool exact; /* linked: when as many rows went as were collected, they are the same */
+	/*
+	 * by_own: $1 the parents' array: counts what hangs off them still.  A client has added it, which no foreign key
+	 * keeps out.  NULL: one does.
+	 */
+	const char *link_sql;
+	const struct collect
+		*gather; /* its gather_sql goes in sql's place, from the top down; NULL: none */
 	struct source from;
 	struct source parent; /* linked */
 	/* $1 the array (of parent, where it is linked); an UPDATE by rules returns rows, dirty; archived: only to try it */

@@ -74,7 +74,7 @@ static const struct step *only_step(const struct builder *b, unsigned int oid)
 
 /*
  * From the top down: has every row that points through k at a deleted one gone?  Where the step below takes all that
- * its link finds, without a look at where they are known from (by_own), or at anything else.
+ * its link finds, and nothing says which of them those were (by_own), or which else.
  */
 static bool is_settled(const struct builder *b, const struct foreign_key *k)
 {
@@ -82,9 +82,10 @@ static bool is_settled(const struct builder *b, const struct foreign_key *k)
 
 	return b->plan->top_down && above && below && above != below &&
 	       below->table->of == above->table && k->n_columns == 1 &&
-	       catalog_link_covers(b->catalog, below->table, k) && !below->by_own &&
-	       !below->table->where && !below->table->match && !below->table->shared &&
-	       (below->linked || !plan_is_own(b, below->table));
+	       catalog_link_covers(b->catalog, below->table, k) && !below->table->where &&
+	       !below->table->match && !below->table->shared &&
+	       (below->gather ||
+		(!below->by_own && (below->linked || !plan_is_own(b, below->table))));
 }
 
 /* Rows are found by their own table's columns alone, whatever of the others is there still. */
@@ -117,9 +118,96 @@ static void add_question(const struct builder *b, struct question *q, const stru
 	q->sql = q->sql ? t_printf(b->ctx, "%s\nUNION ALL\n%s", q->sql, one) : one;
 }
 
-void plan_integrity(struct builder *b)
+/* As its collect, of the rows that go: no key is told where there are more than $2. */
+static char *gather_statement(const struct builder *b, const struct collect *c)
+{
+	const struct table *t = c->table;
+	char *list = t_strdup(b->ctx, ""), *returning = t_strdup(b->ctx, "");
+
+	for (size_t i = 0; i < c->n_slots; i++) {
+		t_append(
+			&list,
+			"CASE WHEN count(*) <= $2::bigint\n"
+			"     THEN coalesce(array_agg(x.c%zu) FILTER (WHERE x.c%zu IS NOT NULL), '{}')::text\n"
+			"     ELSE '{}' END AS c%zu, ",
+			i, i, i);
+		t_append(&returning, "%s%s AS c%zu", i ? ", " : "",
+			 c->slots[i] ? plan_column(b->ctx, "t", c->slots[i]) : "NULL::text", i);
+	}
+	return t_printf(b->ctx,
+			"WITH x AS (DELETE FROM %s AS t WHERE %s RETURNING %s)\n"
+			"SELECT %scount(*) AS n FROM x",
+			sql_table(b->ctx, t->schema, t->table), plan_selection(b, t, "$1", false),
+			returning, list);
+}
+
+static size_t step_of(const struct plan *plan, size_t table)
+{
+	size_t i = 0;
+
+	while (i < plan->n_steps && plan->steps[i].table->index != table)
+		i++;
+	return i; /* n_steps: it has none */
+}
+
+/* Can the step's own DELETE say what is collected of its table?  It is measured by its rows alone then. */
+static bool may_gather(const struct plan *plan, const struct collect *c)
+{
+	const size_t i = step_of(plan, c->table->index);
+	const struct step *s = i < plan->n_steps ? &plan->steps[i] : NULL;
+
+	return plan->top_down && s && s->linked && s->slice_sql && !s->archived && !s->outbox_sql &&
+	       !s->verify;
+}
+
+/* Of those marked: is c's source there before its step, and that before all who ask for what it returns? */
+static bool is_in_time(const struct plan *plan, const struct collect *collects, const bool *marked,
+		       size_t c)
+{
+	const size_t table = collects[c].table->index;
+	const size_t mine = step_of(plan, table);
+
+	for (size_t i = 0; i < plan->n_collects; i++) {
+		if (collects[i].from.table == table && i != c && !marked[i])
+			return false;
+		if (collects[i].table->index == plan->steps[mine].parent.table && marked[i] &&
+		    step_of(plan, collects[i].table->index) < mine)
+			return false;
+	}
+	for (size_t i = mine + 1; i < plan->n_steps; i++) /* from the top down: they go before */
+		if (plan->steps[i].from.table == table ||
+		    (plan->steps[i].linked && plan->steps[i].parent.table == table))
+			return false;
+	return true;
+}
+
+static void find_gathers(const struct builder *b, struct step *steps, struct collect *collects)
+{
+	const struct plan *plan = b->plan;
+	bool *marked = t_array(b->ctx, bool, plan->n_collects + 1);
+	bool changed = true;
+
+	for (size_t i = 0; i < plan->n_collects; i++)
+		marked[i] = may_gather(plan, &collects[i]);
+	while (changed) {
+		changed = false;
+		for (size_t i = 0; i < plan->n_collects; i++)
+			if (marked[i] && !is_in_time(plan, collects, marked, i)) {
+				marked[i] = false;
+				changed = true;
+			}
+	}
+	for (size_t i = 0; i < plan->n_collects; i++)
+		if (marked[i]) {
+			collects[i].gather_sql = gather_statement(b, &collects[i]);
+			steps[step_of(plan, collects[i].table->index)].gather = &collects[i];
+		}
+}
+
+void plan_integrity(struct builder *b, struct step *steps, struct collect *collects)
 {
 	b->plan->top_down = may_go_top_down(b);
+	find_gathers(b, steps, collects);
 	for (size_t i = 0; i < b->plan->n_steps; i++) {
 		const struct table *t = b->plan->steps[i].table;
 

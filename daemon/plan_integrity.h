@@ -12,8 +12,13 @@
  * Subjects that go whole go from the top down: a parent's row first, then what hangs off it, found by the very
  * column of the foreign key.  That statement's snapshot is taken after the parent's DELETE, so that by the same
  * reasoning it sees every row that will ever point there, and takes it: the question is answered, and each index
- * is walked once instead of twice.  Keys that no link of the model covers are asked as before, and so are all of
- * them in slices, which go from the bottom up: between two of them the parents are there.
+ * is walked once instead of twice.  For the same reason a table's keys need not be known before its own DELETE, which
+ * returns them to those below (collect.gather_sql): whatever a client has put in the place of what was there, these
+ * are the rows that went.
+ *
+ * Keys that no link of the model covers are asked as before.  So are all of them in batches that are measured, which
+ * have to know before they erase, and in slices, which go from the bottom up: between two of them the parents are
+ * there.
  */
 #ifndef RETENTION_PLAN_INTEGRITY_H
 #define RETENTION_PLAN_INTEGRITY_H
@@ -29,7 +34,7 @@ bool plan_is_referenced(const struct catalog *catalog, const struct table *t);
  */
 const char *plan_asked_column(const struct table *t, const struct foreign_key *key);
 
-/* Fills orphans, loose and top_down of the plan; after its steps. */
-void plan_integrity(struct builder *b);
+/* Fills orphans, loose, top_down and what is gathered of the plan; after its steps and collects. */
+void plan_integrity(struct builder *b, struct step *steps, struct collect *collects);
 
 #endif

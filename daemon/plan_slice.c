@@ -22,14 +22,26 @@ static bool has_twin(const struct builder *b, const struct table *t)
 	return false;
 }
 
+/* Has a table its statement before one that hangs off it?  In one batch what is collected tells whose rows those were. */
+static bool has_parent_first(const struct builder *b)
+{
+	for (size_t i = 0; i < b->plan->n_steps; i++)
+		for (size_t k = 0; k < i; k++)
+			if (model_is_under(b->plan->steps[i].table, b->plan->steps[k].table))
+				return true;
+	return false;
+}
+
 /*
  * Not where rows are shared; nor where a foreign key within one table acts by itself (CASCADE, SET NULL): rows that
  * are still to come would change, or go, before they are archived.  Nor where predicates ask other rows: what is true
  * before a slice may be false after it because of what went, and who is due, or what is his, would not be found again.
+ * Nor where foreign keys want a row gone before what hangs off it: that may have to wait for a later slice, which could
+ * not find it any more.
  */
 bool plan_may_slice(const struct builder *b)
 {
-	if (b->opts->action != ACTION_DELETE_CONTACTS || b->plan->defer ||
+	if (b->opts->action != ACTION_DELETE_CONTACTS || b->plan->defer || has_parent_first(b) ||
 	    catalog_asks_other_rows(b->catalog, b->opts->scope))
 		return false;
 	for (size_t i = 0; i < b->model->n_tables; i++) {

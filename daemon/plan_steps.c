@@ -273,6 +273,24 @@ static char *outbox_statement(const struct builder *b, const struct table *t, bo
 		dirty ? plan_dirty_row(b->ctx, b->catalog, t, "t", false) : "true");
 }
 
+/* Is t's link a foreign key?  Of one with more columns, one may be NULL. */
+static bool has_key_to_parent(const struct builder *b, const struct table *t)
+{
+	for (size_t i = 0; i < b->catalog->n_keys; i++)
+		if (b->catalog->keys[i].n_columns == 1 &&
+		    catalog_link_covers(b->catalog, t, &b->catalog->keys[i]))
+			return true;
+	return false;
+}
+
+/* By a foreign key, can nothing be added to the parent's rows in hand, or not without failing the batch? */
+static bool keeps_out(const struct builder *b, const struct table *parent)
+{
+	return parent == b->plan->subject || parent == b->model->request ||
+	       (plan_has_step(b, parent) &&
+		fate_of(parent, b->opts->action, b->opts->archive) == FATE_DELETE);
+}
+
 void plan_step(const struct builder *b, const struct table *t, struct step *s)
 {
 	const bool own = plan_is_own(b, t);
@@ -288,11 +306,12 @@ void plan_step(const struct builder *b, const struct table *t, struct step *s)
 		    s->fate == FATE_DELETE;
 	if (s->linked)
 		s->parent = plan_source(b, t, false);
-	for (size_t i = 0; s->linked && own && i < b->catalog->n_keys; i++)
-		s->exact = s->exact ||
-			   (b->catalog->keys[i].n_columns == 1 && /* of more, one may be NULL */
-			    catalog_link_covers(b->catalog, t, &b->catalog->keys[i]));
-	s->by_own = s->exact && t->of != b->plan->subject && t->of != b->model->request;
+	s->by_own = s->linked && own && t != b->model->request;
+	s->exact = s->by_own || (s->linked && own && has_key_to_parent(b, t));
+	if (s->by_own && !(has_key_to_parent(b, t) && keeps_out(b, t->of)))
+		s->link_sql = t_printf(b->ctx, "SELECT count(*) AS n FROM %s AS t WHERE %s",
+				       sql_table(b->ctx, t->schema, t->table),
+				       plan_selection(b, t, "$1", false));
 	if (loses_file(t, s->fate))
 		s->outbox_sql = outbox_statement(b, t, own, s->fate == FATE_UPDATE);
 	s->numbered = s->fate == FATE_UPDATE && uses_number(t);

@@ -342,8 +342,8 @@ static bool run_batch(struct state *s, const struct keys *keys, void *ctx, bool 
 	struct batch_worker w = {.number = s->worker->number,
 				 .db = s->db,
 				 .writer = s->writer,
-				 .most_rows = s->whole     ? 0
-					      : s->slicing ? s->slice_rows
+				 .most_rows = s->whole       ? 0
+					      : s->slicing   ? s->slice_rows
 					      : keys->n == 1 ? first_rows(s)
 							     : most_rows(s),
 				 .slicing = s->slicing,
