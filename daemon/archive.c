@@ -174,6 +174,31 @@ static bool fail_short(const char *name, int64_t bytes, int64_t committed_bytes,
 		    name, bytes, committed_bytes);
 }
 
+/* What an earlier attempt has written begins as what is to be written now: the table has the columns that it had. */
+static bool check_head(int folder, const char *name, const struct archive_file *f,
+		       struct error *err)
+{
+	AUTO(char_p) char *head = NULL, *found = NULL;
+	AUTO(fd) int fd = openat(folder, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	const int length = asprintf(&head, "%s%s", f->bom ? bom : "", f->header);
+	ssize_t got;
+
+	if (fd < 0)
+		return fail_errno(err, ERR_ENVIRONMENT, "cannot open archive file \"%s\"", name);
+	if (length < 0)
+		must_alloc(NULL);
+	found = must_alloc(malloc((size_t)length + 1));
+	got = read(fd, found, (size_t)length);
+	if (got < 0)
+		return fail_errno(err, ERR_ENVIRONMENT, "cannot read archive file \"%s\"", name);
+	return (got == length && memcmp(found, head, (size_t)length) == 0) ||
+	       fail(err, ERR_CONFIG,
+		    "archive file \"%s\" was begun with other columns than its table has now, or with "
+		    "another delimiter: its rows would not be told apart; undo that, end the job, and "
+		    "change it then",
+		    name);
+}
+
 static bool check_segment(int folder, const char *name, int64_t committed_bytes, struct error *err)
 {
 	struct stat st = {0};
@@ -196,7 +221,9 @@ bool archive_check(const char *directory, const char *name, const struct archive
 		for (size_t i = 0; i < n; i++) {
 			AUTO(char_p) char *segment = segment_name(files[i].name, w);
 
-			if (!check_segment(folder, segment, committed[(size_t)w * n + i], err))
+			if (!check_segment(folder, segment, committed[(size_t)w * n + i], err) ||
+			    (w == 0 && committed[i] > 0 &&
+			     !check_head(folder, segment, &files[i], err)))
 				return false;
 		}
 	return true;

@@ -45,8 +45,9 @@ bool archive_writer_open(const char *directory, const char *name, int worker,
 			 struct archive_writer **ret, struct error *err);
 
 /*
- * Are the segments of all workers there, none shorter than its committed[w * n + i] bytes?  CONFIG where one is: the
- * disk has lost rows that are nowhere else.  Before any of them are joined.
+ * Are the segments of all workers there, none shorter than its committed[w * n + i] bytes, and begun with the header
+ * that they are to have?  CONFIG where not: the disk has lost rows that are nowhere else, or the table has changed.
+ * Before any of them are joined.
  */
 bool archive_check(const char *directory, const char *name, const struct archive_file *files,
 		   size_t n, int workers, const int64_t *committed, struct error *err);

@@ -71,6 +71,8 @@ static const char columns_sql[] = WANTED
 	"SELECT w.i, a.attname, b.typname AS base,\n"
 	"       format_type(a.atttypid, CASE WHEN b.typcategory = 'S' THEN -1 ELSE a.atttypmod END)\n"
 	"         AS type,\n"
+	"       CASE WHEN b.typname IN ('int2', 'int4') THEN 'bigint' ELSE format_type(a.atttypid, -1) END\n"
+	"         AS compared,\n"
 	"       b.typcategory AS category, a.attnotnull OR t.typnotnull AS not_null,\n"
 	"       a.attgenerated <> '' AS generated, a.attidentity = 'a' AS identity_always,\n"
 	"       EXISTS (SELECT FROM pg_index x WHERE x.indrelid = w.oid AND x.indisunique\n"
@@ -248,6 +250,7 @@ static bool read_columns(struct db *db, const char *const values[], void *ctx,
 		columns[r->n_columns++] = (struct column){
 			.name = t_strdup(ctx, db_text(res, row, "attname")),
 			.type = t_strdup(ctx, db_text(res, row, "type")),
+			.compared = t_strdup(ctx, db_text(res, row, "compared")),
 			.base = t_strdup(ctx, db_text(res, row, "base")),
 			.category = *db_text(res, row, "category"),
 			.not_null = db_bool(res, row, "not_null"),

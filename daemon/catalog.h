@@ -10,7 +10,13 @@
 
 struct column {
 	const char *name;
-	const char *type; /* what a parameter is cast to; a string type without its modifier */
+	const char *
+		type; /* what a value to be written is cast to; a string type without its modifier */
+	/*
+	 * What values are compared as: without a modifier, which would round another's value to this one's; integers as
+	 * the widest of them, which another's column may have.
+	 */
+	const char *compared;
 	const char *base; /* pg_type.typname below all domains */
 	char category; /* pg_type.typcategory of base */
 	bool not_null;

@@ -120,8 +120,7 @@ static void add_collect(struct builder *b, const struct table *t, struct collect
 	for (size_t s = 0; s < n; s++) {
 		const char *slot = b->slots[t->index][s]; /* NULL: no key */
 
-		t_append(&inner, "%s%s AS c%zu", s ? ", " : "",
-			 slot ? plan_column(b->ctx, "t", slot) : "NULL::text", s);
+		t_append(&inner, "%s%s AS c%zu", s ? ", " : "", plan_slot(b, t, slot), s);
 		t_append(
 			&outer,
 			"coalesce(array_agg(x.c%zu) FILTER (WHERE x.c%zu IS NOT NULL), '{}')::text "

@@ -59,7 +59,8 @@ struct step {
 	bool linked;
 	/*
 	 * Linked: only rows that were collected are taken ($2, PLAN_OWN), so that nothing else can stand for one of
-	 * them.  But for requests, which are locked before they are collected.
+	 * them.  But for requests, which are locked before they are collected, and where the key may be NULL: such a
+	 * row would be left.
 	 */
 	bool by_own;
 	bool exact; /* linked: when as many rows went as were collected, they are the same */

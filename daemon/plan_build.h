@@ -37,6 +37,9 @@ bool plan_is_own(const struct builder *b, const struct table *t);
 char *plan_array(const struct builder *b, const struct table *t, const char *column,
 		 const char *keys);
 
+/* The column of t that is collected (NULL: none), as those below compare it: a char(8) without its padding. */
+char *plan_slot(const struct builder *b, const struct table *t, const char *column);
+
 /* The array that t's rows are found by: its parent's, unless t's own keys were collected (own). */
 struct source plan_source(const struct builder *b, const struct table *t, bool own);
 

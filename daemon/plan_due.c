@@ -20,7 +20,7 @@ char *plan_column(void *ctx, const char *alias, const char *column)
 
 const char *plan_type(const struct catalog *catalog, const struct table *t, const char *column)
 {
-	return catalog_column(&catalog->relations[t->index], column)->type;
+	return catalog_column(&catalog->relations[t->index], column)->compared;
 }
 
 char *plan_filtered(void *ctx, const struct table *t, const char *a, const char *b)

@@ -131,8 +131,8 @@ static char *gather_statement(const struct builder *b, const struct collect *c)
 			"     THEN coalesce(array_agg(x.c%zu) FILTER (WHERE x.c%zu IS NOT NULL), '{}')::text\n"
 			"     ELSE '{}' END AS c%zu, ",
 			i, i, i);
-		t_append(&returning, "%s%s AS c%zu", i ? ", " : "",
-			 c->slots[i] ? plan_column(b->ctx, "t", c->slots[i]) : "NULL::text", i);
+		t_append(&returning, "%s%s AS c%zu", i ? ", " : "", plan_slot(b, t, c->slots[i]),
+			 i);
 	}
 	return t_printf(b->ctx,
 			"WITH x AS (DELETE FROM %s AS t WHERE %s RETURNING %s)\n"

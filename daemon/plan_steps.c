@@ -30,6 +30,16 @@ char *plan_array(const struct builder *b, const struct table *t, const char *col
 	return t_printf(b->ctx, "%s::%s[]", keys, plan_type(b->catalog, t, column));
 }
 
+char *plan_slot(const struct builder *b, const struct table *t, const char *column)
+{
+	if (!column)
+		return t_strdup(b->ctx, "NULL::text");
+	return t_printf(b->ctx, "%s%s", plan_column(b->ctx, "t", column),
+			strcmp(catalog_column(plan_relation(b, t), column)->base, "bpchar") == 0
+				? "::text"
+				: "");
+}
+
 /* The array that t's rows are found by: its parent's, unless t's own keys were collected. */
 struct source plan_source(const struct builder *b, const struct table *t, bool own)
 {
@@ -64,12 +74,30 @@ bool plan_is_asked(const struct builder *b, const struct table *t)
 	       fate_of(t, b->opts->action, b->opts->archive) == FATE_DELETE;
 }
 
+/* Is t's link a foreign key?  Of one with more columns, one may be NULL. */
+static bool has_key_to_parent(const struct builder *b, const struct table *t)
+{
+	for (size_t i = 0; i < b->catalog->n_keys; i++)
+		if (b->catalog->keys[i].n_columns == 1 &&
+		    catalog_link_covers(b->catalog, t, &b->catalog->keys[i]))
+			return true;
+	return false;
+}
+
+/* Requests that no foreign key keeps out: who has one more than were locked is another by now. */
+static bool may_come_back(const struct builder *b, const struct table *t)
+{
+	return t == b->model->request && t != b->plan->subject && !has_key_to_parent(b, t) &&
+	       fate_of(t, b->opts->action, b->opts->archive) == FATE_DELETE;
+}
+
 bool plan_is_collected(const struct builder *b, const struct table *t)
 {
 	const bool changes = b->opts->action != ACTION_EXPORT && plan_has_step(b, t);
 
 	return fate_is_inner(b->model, t, b->opts->action, b->opts->archive) ||
-	       plan_is_asked(b, t) || (changes && t->shared) || (changes && t->file.column) ||
+	       plan_is_asked(b, t) || (changes && may_come_back(b, t)) || (changes && t->shared) ||
+	       (changes && t->file.column) ||
 	       (changes && t->key && plan_is_user(b->model, b->catalog, t)) ||
 	       (changes && uses_number(t) &&
 		fate_of(t, b->opts->action, b->opts->archive) == FATE_UPDATE);
@@ -273,16 +301,6 @@ static char *outbox_statement(const struct builder *b, const struct table *t, bo
 		dirty ? plan_dirty_row(b->ctx, b->catalog, t, "t", false) : "true");
 }
 
-/* Is t's link a foreign key?  Of one with more columns, one may be NULL. */
-static bool has_key_to_parent(const struct builder *b, const struct table *t)
-{
-	for (size_t i = 0; i < b->catalog->n_keys; i++)
-		if (b->catalog->keys[i].n_columns == 1 &&
-		    catalog_link_covers(b->catalog, t, &b->catalog->keys[i]))
-			return true;
-	return false;
-}
-
 /* By a foreign key, can nothing be added to the parent's rows in hand, or not without failing the batch? */
 static bool keeps_out(const struct builder *b, const struct table *parent)
 {
@@ -306,7 +324,8 @@ void plan_step(const struct builder *b, const struct table *t, struct step *s)
 		    s->fate == FATE_DELETE;
 	if (s->linked)
 		s->parent = plan_source(b, t, false);
-	s->by_own = s->linked && own && t != b->model->request;
+	s->by_own = s->linked && own && t != b->model->request &&
+		    catalog_column(plan_relation(b, t), t->key)->not_null;
 	s->exact = s->by_own || (s->linked && own && has_key_to_parent(b, t));
 	if (s->by_own && !(has_key_to_parent(b, t) && keeps_out(b, t->of)))
 		s->link_sql = t_printf(b->ctx, "SELECT count(*) AS n FROM %s AS t WHERE %s",

@@ -11,8 +11,10 @@ import pytest
 
 from harness import wait_until
 from jobs import DONE, job, spare_pg  # noqa: F401 (fixtures)
+from small import SCHEMA, model
 from test_concurrency import clients
 from test_faults import standby_of
+from test_model import make, policy  # noqa: F401 (a fixture)
 
 REPO = Path(__file__).parents[2]
 
@@ -302,3 +304,24 @@ def test_who_waits_makes_batches_smaller(job):  # noqa: F811
     sizes = [n for (n,) in j.sql("SELECT count(*) FROM retention.ledger GROUP BY erased_at ORDER BY erased_at LIMIT 12")]
     assert sizes[0] > 8 and max(sizes[8:]) <= sizes[0] / 4, sizes
     assert run.wait() == DONE, run.text()
+
+
+def test_the_pause_file_while_a_batch_is_halved(make, tmp_path):  # noqa: F811
+    """Every second contact fails, so that one large batch becomes very many small ones: each asks the brakes."""
+    pause = tmp_path / "pause"
+    d = make(SCHEMA + """; INSERT INTO contact (id) SELECT generate_series(1, 1000);
+        INSERT INTO request (id, contact_id, at) SELECT n, n, '2015-01-01' FROM generate_series(1, 1000) AS n;
+        CREATE FUNCTION no() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+            IF OLD.id % 2 = 0 THEN RAISE 'no'; END IF; RETURN OLD; END $$;
+        CREATE TRIGGER no BEFORE DELETE ON contact FOR EACH ROW EXECUTE FUNCTION no();
+        CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.1); RETURN NULL; END $$;
+        CREATE TRIGGER slow AFTER DELETE ON contact FOR EACH STATEMENT EXECUTE FUNCTION slow()""",
+             model(), policy(archive="none"), limits={"workers": 1, "pause_file": str(pause), "max_share": 1.0})
+    d.start("--once")
+    try:
+        wait_until(lambda: d.pg.value(d.db, "SELECT count(*) FROM retention.ledger") > 3)
+        pause.touch()
+        wait_until(lambda: "waits: the pause file" in d.log_text())
+        assert 0 < d.pg.value(d.db, "SELECT count(*) FROM retention.ledger") < 500
+    finally:
+        d.kill()

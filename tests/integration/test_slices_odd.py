@@ -173,3 +173,48 @@ def test_added_below_slices(make):  # noqa: F811
     d.once()
     assert sliced(d) == ["1"]
     assert keys(d.pg, d.db, "SELECT request_id FROM note") == set() and keys(d.pg, d.db) == {3}
+
+
+@pytest.mark.parametrize("integrity", ["triggers", "set"])
+@pytest.mark.parametrize("fk", ["REFERENCES blob", ""])
+def test_slices_of_a_reverse_link(make, integrity, fk):  # noqa: F811
+    """Some of very many attachments have a blob each (their own: not shared)."""
+    n = MANY
+    d = make(SCHEMA + f""";
+        CREATE TABLE blob (id bigint PRIMARY KEY, data text);
+        CREATE TABLE attachment (id bigint PRIMARY KEY, request_id bigint REFERENCES request, blob_id bigint UNIQUE {fk});
+        CREATE INDEX ON attachment (request_id);
+        INSERT INTO contact (id) VALUES (1), (2);
+        INSERT INTO request (id, contact_id, at) VALUES (10, 1, {OLD}), (20, 2, now());
+        INSERT INTO blob SELECT n, 'x' FROM generate_series(1, {n}) AS n WHERE n % 10 = 0;
+        INSERT INTO attachment SELECT n, 10, CASE WHEN n % 10 = 0 THEN n END FROM generate_series(1, {n}) AS n""",
+        model(attachment={"table": "attachment", "key": "id", "of": "request", "by": "request_id"},
+              blob={"table": "blob", "key": "id", "of": "attachment", "by": "id", "from": "blob_id"}),
+        policy(archive="full"), limits={**LIMITS, "integrity": integrity})
+    d.once(check=False)
+    left = len(keys(d.pg, d.db, "SELECT id FROM blob"))
+    assert failures(d) == [] and keys(d.pg, d.db) == {2}
+    assert (left, len(archived(d, "blob")), len(archived(d, "attachment"))) == (0, n // 10, n)
+
+
+@pytest.mark.parametrize("many", [10, MANY])
+@pytest.mark.parametrize("integrity", ["triggers", "set"])
+def test_slices_and_a_child_that_waits(make, integrity, many):  # noqa: F811
+    """Documents hang off messages (no foreign key); very many shares of the contact's point at documents."""
+    d = make(SCHEMA + f""";
+        CREATE TABLE message (id bigint PRIMARY KEY, request_id bigint REFERENCES request); CREATE INDEX ON message (request_id);
+        CREATE TABLE document (id bigint PRIMARY KEY, message_id bigint); CREATE INDEX ON document (message_id);
+        CREATE TABLE share (id bigint PRIMARY KEY, contact_id bigint REFERENCES contact, document_id bigint REFERENCES document);
+        CREATE INDEX ON share (contact_id); CREATE INDEX ON share (document_id);
+        INSERT INTO contact (id) VALUES (1), (2);
+        INSERT INTO request (id, contact_id, at) VALUES (10, 1, {OLD}), (20, 2, now());
+        INSERT INTO message SELECT n, 10 FROM generate_series(1, 50) AS n;
+        INSERT INTO document SELECT n, n FROM generate_series(1, 50) AS n;
+        INSERT INTO share SELECT n, 1, CASE WHEN n <= 50 THEN n END FROM generate_series(1, {many}) AS n""",
+        model(message={"table": "message", "key": "id", "of": "request", "by": "request_id"},
+              document={"table": "document", "key": "id", "of": "message", "by": "message_id"},
+              share={"table": "share", "key": "id", "of": "contact", "by": "contact_id"}),
+        policy(archive="full"), limits={**LIMITS, "integrity": integrity})
+    d.once(check=False)
+    left = keys(d.pg, d.db, "SELECT id FROM document")
+    assert (failures(d), keys(d.pg, d.db), len(left), len(archived(d, "document"))) == ([], {2}, 0, 50)
