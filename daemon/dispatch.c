@@ -125,22 +125,52 @@ static void end_waiting(struct slot *slot)
 	slot->waiting = NULL;
 }
 
-/* A job that waits says so again and again, and what it waits for may take days: told on change. */
+/* "5 s behind" and "6 s behind" are the same reason. */
+static bool same_but_for_numbers(const char *a, const char *b)
+{
+	static const char digits[] = "0123456789";
+
+	while (*a && *b) {
+		const size_t skip_a = strspn(a, digits), skip_b = strspn(b, digits);
+
+		if ((skip_a > 0) != (skip_b > 0) || (skip_a == 0 && *a != *b))
+			return false;
+		a += skip_a > 0 ? skip_a : 1;
+		b += skip_b > 0 ? skip_b : 1;
+	}
+	return *a == *b;
+}
+
+/*
+ * A job that waits says so again and again, and what it waits for may take days: told on change.  A pace that is kept,
+ * a rest after each batch, is nothing to tell.
+ */
 static void take_waiting(struct slot *slot, const char *text)
 {
+	static const char pace[] = "rows_per_second";
 	const struct log_fields fields = fields_of(slot);
+	const char *before = slot->waiting ? slot->waiting : "";
+	const bool rest = strcmp(*text ? text : before, pace) == 0;
+	char *now = *text ? t_strdup(slot->label, text) : NULL;
 
-	if (strcmp(slot->waiting ? slot->waiting : "", text) == 0)
+	if (strcmp(before, text) == 0) {
+		talloc_free(now);
 		return;
+	}
+	if (same_but_for_numbers(before, text)) {
+		talloc_free(slot->waiting);
+		slot->waiting = now;
+		return;
+	}
 	end_waiting(slot);
-	slot->waiting = *text ? t_strdup(slot->label, text) : NULL;
+	slot->waiting = now;
 	slot->waiting_since_ms = monotonic_ms();
 	if (slot->waiting)
-		log_event(LOG_WARNING, KIND_JOB_WAITING, &fields, "job %lld (%s) waits: %s",
-			  (long long)slot->job, slot->label, text);
+		log_event(rest ? LOG_DEBUG : LOG_WARNING, KIND_JOB_WAITING, &fields,
+			  "job %lld (%s) waits: %s", (long long)slot->job, slot->label, text);
 	else
-		log_event(LOG_INFO, KIND_JOB_WAITING, &fields, "job %lld (%s) goes on",
-			  (long long)slot->job, slot->label);
+		log_event(rest ? LOG_DEBUG : LOG_INFO, KIND_JOB_WAITING, &fields,
+			  "job %lld (%s) goes on", (long long)slot->job, slot->label);
 	slot->dispatch->handlers.on_change(slot->dispatch->handlers.arg);
 }
 

@@ -325,3 +325,13 @@ def test_the_pause_file_while_a_batch_is_halved(make, tmp_path):  # noqa: F811
         assert 0 < d.pg.value(d.db, "SELECT count(*) FROM retention.ledger") < 500
     finally:
         d.kill()
+
+
+def test_a_pace_is_no_event(make):  # noqa: F811
+    """rows_per_second rests after each batch: the log has better things to tell."""
+    d = make(SCHEMA + """; INSERT INTO contact (id) SELECT generate_series(1, 500);
+        INSERT INTO request (id, contact_id, at) SELECT n, n, '2015-01-01' FROM generate_series(1, 500) AS n""",
+             model(), policy(archive="none"),
+             limits={"workers": 1, "batch_rows": 50, "rows_per_second": 1000, "max_share": 1.0})
+    d.once()
+    assert "waits" not in d.log_text() and "goes on" not in d.log_text()
