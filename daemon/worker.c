@@ -54,6 +54,7 @@ struct state {
 	int64_t first_rows; /* what the first may, where it has timed out; 0: most_rows() */
 	bool slicing; /* the key under way has lost a slice */
 	bool whole; /* and cannot go on in slices */
+	bool locked; /* told to the crew: its last sweep left rows that others have locked */
 	bool measure; /* the keys under way are part of a batch that was too large */
 };
 
@@ -358,6 +359,10 @@ static bool run_batch(struct state *s, const struct keys *keys, void *ctx, bool 
 	if (stop_asked(s->crew->stop))
 		return fail(err, ERR_STOPPED, "asked to stop");
 	courtesy_enter(s->crew->courtesy, &turn);
+	if (turn && stop_asked(s->crew->stop)) { /* while it waited for its turn */
+		courtesy_leave(s->crew->courtesy, turn, 0, s->crew->stop);
+		return fail(err, ERR_STOPPED, "asked to stop");
+	}
 	begun_ms = monotonic_ms();
 	ok = batch_run(s->crew->batch, &w, keys, &result, &one);
 	took_ms = monotonic_ms() - begun_ms;
@@ -431,20 +436,31 @@ static bool back_off(struct state *s, const struct error *cause, struct error *e
 	return true;
 }
 
+/* What this worker had to leave is what another's key may be referred to by. */
+static void tell_locked(struct state *s, bool locked)
+{
+	if (locked != s->locked)
+		(void)atomic_fetch_add(&s->crew->locked, locked ? 1 : -1);
+	s->locked = locked;
+}
+
 /*
- * Before the next sweep: a pause where rows are locked, none where they are only referred to.  Those
- * that a sweep without any progress still found referred to get one last chance.
+ * Before the next sweep: a pause, longer each time where rows are locked.  Those that a sweep without any progress still
+ * found referred to get one last chance; not while what refers to them may be what somebody has locked.
  */
 static bool rest(struct state *s, int64_t *pause_ms, int64_t *waited_ms, struct error *err)
 {
 	const int64_t treated = atomic_load(&s->crew->treated);
+	bool locked = s->refused < s->left;
 
-	if (s->refused == s->left && treated == s->treated_before)
-		s->last_chance = true;
-	if (s->refused < s->left) {
+	tell_locked(s, locked);
+	locked = locked || atomic_load(&s->crew->locked) > 0;
+	s->last_chance = s->last_chance || (!locked && treated == s->treated_before);
+	if (locked)
 		report_waiting(s->crew->report, "rows that another session has locked");
-		if (stop_sleep_ms(s->crew->stop, *pause_ms))
-			return fail(err, ERR_STOPPED, "asked to stop");
+	if (stop_sleep_ms(s->crew->stop, *pause_ms))
+		return fail(err, ERR_STOPPED, "asked to stop");
+	if (locked) {
 		*waited_ms += *pause_ms;
 		*pause_ms =
 			*pause_ms * 2 < SWEEPS_MAX_PAUSE_MS ? *pause_ms * 2 : SWEEPS_MAX_PAUSE_MS;
@@ -495,6 +511,7 @@ void *worker_main(void *arg)
 
 	if (!sweep(&s, &w->err) && w->err.class == ERR_CONFIG)
 		stop_ask(w->crew->stop); /* the siblings would only find the same */
+	tell_locked(&s, false);
 	disconnect(&s);
 	keys_rewind(&s.window);
 	(void)atomic_fetch_sub(&w->crew->running, 1);
