@@ -14,7 +14,7 @@
  *               joined file is cut back to worker 0's committed length first, so it can be redone.
  *   seal        the manifest is there: removing segments and renaming can be repeated.
  */
-#include "archive.h"
+#include "archive_inner.h"
 
 #include "mem.h"
 
@@ -23,12 +23,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <openssl/evp.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define BUFFER_BYTES ((size_t)64 * 1024)
 #define MOST_WORKERS 16 /* limits.workers */
 static const char bom[] = "\xEF\xBB\xBF";
 
@@ -50,7 +48,7 @@ struct archive_writer {
 	struct segment *segments;
 };
 
-static int open_folder(const char *directory, const char *name, const char *suffix)
+int archive_folder(const char *directory, const char *name, const char *suffix)
 {
 	AUTO(char_p) char *path = NULL;
 
@@ -129,14 +127,14 @@ bool archive_create(const char *directory, const char *name, bool resumed, struc
 
 bool archive_is_finished(const char *directory, const char *name)
 {
-	AUTO(fd) int folder = open_folder(directory, name, "");
+	AUTO(fd) int folder = archive_folder(directory, name, "");
 
 	return folder >= 0;
 }
 
 bool archive_is_begun(const char *directory, const char *name)
 {
-	AUTO(fd) int folder = open_folder(directory, name, ".partial");
+	AUTO(fd) int folder = archive_folder(directory, name, ".partial");
 
 	return folder >= 0;
 }
@@ -212,7 +210,7 @@ static bool check_segment(int folder, const char *name, int64_t committed_bytes,
 bool archive_check(const char *directory, const char *name, const struct archive_file *files,
 		   size_t n, int workers, const int64_t *committed, struct error *err)
 {
-	AUTO(fd) int folder = open_folder(directory, name, ".partial");
+	AUTO(fd) int folder = archive_folder(directory, name, ".partial");
 
 	if (folder < 0)
 		return fail_errno(err, ERR_ENVIRONMENT, "cannot open the folder \"%s/%s.partial\"",
@@ -260,7 +258,7 @@ bool archive_writer_open(const char *directory, const char *name, int worker,
 	w->segments = xcalloc(n ? n : 1, sizeof(*w->segments));
 	for (size_t i = 0; i < n; i++)
 		w->segments[i].fd = -1;
-	w->folder = open_folder(directory, name, ".partial");
+	w->folder = archive_folder(directory, name, ".partial");
 	if (asprintf(&w->path, "%s/%s.partial", directory, name) < 0)
 		must_alloc(NULL);
 	if (w->folder < 0)
@@ -521,7 +519,7 @@ static bool join_file(int folder, const struct archive_file *f, size_t i, size_t
 bool archive_is_joined(const char *directory, const char *name, const struct archive_file *files,
 		       size_t n, int workers, const int64_t *committed)
 {
-	AUTO(fd) int folder = open_folder(directory, name, ".partial");
+	AUTO(fd) int folder = archive_folder(directory, name, ".partial");
 
 	for (size_t i = 0; folder >= 0 && i < n; i++) {
 		const int64_t head = (files[i].bom ? (int64_t)sizeof(bom) - 1 : 0) +
@@ -542,7 +540,7 @@ bool archive_join(const char *directory, const char *name, const struct archive_
 		  size_t n, int workers, const int64_t *committed, int64_t *ret_sizes,
 		  struct error *err)
 {
-	AUTO(fd) int folder = open_folder(directory, name, ".partial");
+	AUTO(fd) int folder = archive_folder(directory, name, ".partial");
 
 	if (folder < 0)
 		return fail_errno(err, ERR_ENVIRONMENT, "cannot open the folder \"%s/%s.partial\"",
@@ -557,7 +555,7 @@ bool archive_seal(const char *directory, const char *name, const struct archive_
 		  size_t n, int workers, struct error *err)
 {
 	AUTO(fd) int parent = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	AUTO(fd) int folder = open_folder(directory, name, ".partial");
+	AUTO(fd) int folder = archive_folder(directory, name, ".partial");
 	AUTO(char_p) char *partial = NULL;
 
 	if (parent < 0 || folder < 0)
@@ -584,35 +582,10 @@ bool archive_seal(const char *directory, const char *name, const struct archive_
 	return sync_fd(parent, directory, err);
 }
 
-bool archive_size(const char *directory, const char *name, const struct archive_file *files,
-		  size_t n, int64_t *ret_bytes, struct error *err)
-{
-	AUTO(fd) int folder = open_folder(directory, name, "");
-	int64_t bytes = 0;
-	struct stat st;
-
-	if (folder < 0)
-		return fail_errno(err, ERR_ENVIRONMENT, "cannot open the folder \"%s/%s\"",
-				  directory, name);
-	for (size_t i = 0; i < n; i++) {
-		AUTO(char_p) char *encrypted = NULL;
-
-		if (asprintf(&encrypted, "%s.age", files[i].name) < 0)
-			must_alloc(NULL);
-		if (fstatat(folder, files[i].name, &st, AT_SYMLINK_NOFOLLOW) != 0 &&
-		    fstatat(folder, encrypted, &st, AT_SYMLINK_NOFOLLOW) != 0)
-			return fail_errno(err, ERR_ENVIRONMENT, "cannot look at \"%s\"",
-					  files[i].name);
-		bytes += st.st_size;
-	}
-	*ret_bytes = bytes;
-	return true;
-}
-
 bool archive_write_file(const char *directory, const char *name, const char *file, const char *text,
 			struct error *err)
 {
-	AUTO(fd) int folder = open_folder(directory, name, ".partial");
+	AUTO(fd) int folder = archive_folder(directory, name, ".partial");
 	AUTO(char_p) char *temporary = NULL;
 	AUTO(fd) int fd = -1;
 	int64_t written = 0;
@@ -630,69 +603,4 @@ bool archive_write_file(const char *directory, const char *name, const char *fil
 	if (renameat(folder, temporary, folder, file) != 0)
 		return fail_errno(err, ERR_ENVIRONMENT, "cannot rename \"%s\"", temporary);
 	return sync_fd(folder, "the archive's folder", err);
-}
-
-bool archive_read_file(const char *directory, const char *name, const char *file, char **ret_text,
-		       struct error *err)
-{
-	AUTO(char_p) char *text = xcalloc(1, BUFFER_BYTES);
-	AUTO(fd) int folder = open_folder(directory, name, "");
-	AUTO(fd) int fd = -1;
-	size_t length = 0;
-	ssize_t n = 1;
-
-	if (folder >= 0)
-		fd = openat(folder, file, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	if (fd < 0)
-		return fail_errno(err, ERR_ENVIRONMENT, "cannot open \"%s/%s/%s\"", directory, name,
-				  file);
-	while (n > 0) {
-		if (length + 1 >= BUFFER_BYTES)
-			return fail(err, ERR_CONFIG, "\"%s/%s/%s\" is too long", directory, name,
-				    file);
-		n = read(fd, text + length, BUFFER_BYTES - 1 - length);
-		if (n < 0 && errno != EINTR)
-			return fail_errno(err, ERR_ENVIRONMENT, "cannot read \"%s/%s/%s\"",
-					  directory, name, file);
-		length += n > 0 ? (size_t)n : 0;
-		n = n < 0 ? 1 : n; /* interrupted: again */
-	}
-	*ret_text = text;
-	text = NULL;
-	return true;
-}
-
-static void auto_digest(EVP_MD_CTX **ctx)
-{
-	EVP_MD_CTX_free(*ctx);
-}
-
-bool archive_digest(const char *directory, const char *name, const char *file, char ret_hex[65],
-		    struct error *err)
-{
-	AUTO(char_p) char *buffer = must_alloc(malloc(BUFFER_BYTES));
-	AUTO(digest) EVP_MD_CTX *ctx = must_alloc(EVP_MD_CTX_new());
-	AUTO(fd) int folder = open_folder(directory, name, ".partial");
-	AUTO(fd) int fd = -1;
-	unsigned char digest[32];
-	ssize_t n;
-
-	if (folder >= 0)
-		fd = openat(folder, file, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	if (fd < 0 || EVP_DigestInit_ex(ctx, EVP_sha256(), NULL) != 1)
-		return fail_errno(err, ERR_ENVIRONMENT, "cannot read archive file \"%s\"", file);
-	while ((n = read(fd, buffer, BUFFER_BYTES)) != 0) {
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return fail_errno(err, ERR_ENVIRONMENT, "cannot read archive file \"%s\"",
-					  file);
-		if (EVP_DigestUpdate(ctx, buffer, (size_t)n) != 1)
-			return fail(err, ERR_ENVIRONMENT, "SHA-256 failed");
-	}
-	if (EVP_DigestFinal_ex(ctx, digest, NULL) != 1)
-		return fail(err, ERR_ENVIRONMENT, "SHA-256 failed");
-	for (size_t i = 0; i < sizeof(digest); i++)
-		(void)snprintf(ret_hex + 2 * i, 3, "%02x", digest[i]); /* two digits */
-	return true;
 }
