@@ -144,13 +144,13 @@ static char *between(void *ctx, const char *expression, const struct column *col
 }
 
 /*
- * The requests of each contact, counted: n of them, the last one's date, and how many keep their
- * contact whatever their date.
+ * The requests of each contact, or of contact c alone, counted: n of them, the last one's date, and how many keep
+ * their contact whatever their date.
  */
 static char *requests_query(void *ctx, const struct model *model, const struct catalog *catalog,
-			    const char *keys)
+			    bool of_c)
 {
-	const struct table *r = model->request, *c = model->contact;
+	const struct table *r = model->request;
 	const char *by = plan_column(ctx, "q", r->by);
 	const char *date = plan_column(ctx, "q", r->date);
 	char *sql = t_printf(ctx,
@@ -163,12 +163,10 @@ static char *requests_query(void *ctx, const struct model *model, const struct c
 			     sql_table(ctx, r->schema, r->table), by, r->where ? " AND (" : "",
 			     r->where ? r->where : "", r->where ? "\n)" : "");
 
-	if (keys)
-		t_append(&sql,
-			 " AND %s = ANY (ARRAY(SELECT %s::%s FROM %s AS k WHERE %s = ANY (%s)))",
-			 by, plan_column(ctx, "k", model_parent_column(r)),
-			 plan_type(catalog, r, r->by), sql_table(ctx, c->schema, c->table),
-			 plan_column(ctx, "k", c->key), keys);
+	if (of_c)
+		t_append(&sql, " AND %s = %s::%s", by,
+			 plan_column(ctx, "c", model_parent_column(r)),
+			 plan_type(catalog, r, r->by));
 	t_append(&sql, " GROUP BY 1");
 	return sql;
 }
@@ -205,6 +203,10 @@ static char *contact_condition(void *ctx, const struct model *model, const struc
 			between(ctx, "r.last", date), between(ctx, at, created));
 }
 
+/*
+ * Of certain keys: contact by contact, each by an index.  A join of both arrays' rows is planned for arrays of ten, and
+ * then compares each key with each.
+ */
 static char *due_contacts(void *ctx, const struct model *model, const struct catalog *catalog,
 			  const struct plan_opts *opts, const char *keys)
 {
@@ -222,7 +224,8 @@ static char *due_contacts(void *ctx, const struct model *model, const struct cat
 			     all && c->created ? plan_column(ctx, "c", c->created) : "",
 			     all && c->created ? "::timestamptz)" : "",
 			     plan_filtered(ctx, c, c->where, opts->scope),
-			     all ? "LEFT JOIN" : "JOIN", requests_query(ctx, model, catalog, keys),
+			     t_printf(ctx, "%sJOIN%s", all ? "LEFT " : "", keys ? " LATERAL" : ""),
+			     requests_query(ctx, model, catalog, keys != NULL),
 			     plan_column(ctx, "c", model_parent_column(model->request)),
 			     plan_type(catalog, model->request, model->request->by),
 			     contact_condition(ctx, model, catalog, opts));
