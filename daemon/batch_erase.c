@@ -275,13 +275,33 @@ static bool find_orphans(struct batch *b, struct error *err)
 		    db_text(res, 0, "name"));
 }
 
+/* Asked once the tables are locked: none of it can be made any more until the batch has ended. */
+static bool check_schema(struct batch *b, struct error *err)
+{
+	const struct plan *plan = b->job->plan;
+	AUTO(result) PGresult *res = NULL;
+
+	if (!db_query_kept(b->worker->db, plan->changes_sql, 0, NULL, &res, err))
+		return false;
+	if (!db_bool(res, 0, "same_columns"))
+		return fail(
+			err, ERR_CONFIG,
+			"a column of a table of the model was added, dropped or renamed since the job "
+			"began: the batch is rolled back, and the model is checked anew");
+	return strcmp(db_text(res, 0, "keys"), plan->silent_keys) == 0 ||
+	       fail(err, ERR_CONFIG,
+		    "%s a table of the model was made or dropped since the job began: the batch is "
+		    "rolled back, and the model is checked anew",
+		    plan->orphans.sql ? "a foreign key or a trigger on DELETE of"
+				      : "a foreign key with ON DELETE CASCADE or SET NULL onto");
+}
+
 /* What has come to the batch that no lock and no foreign key kept out. */
 static bool check_guards(struct batch *b, struct error *err)
 {
 	const struct plan *plan = b->job->plan;
 	const char *const values[] = {b->due};
 	AUTO(result) PGresult *strays = NULL;
-	AUTO(result) PGresult *silent = NULL;
 
 	if (plan->action == ACTION_EXPORT)
 		return true;
@@ -293,15 +313,7 @@ static bool check_guards(struct batch *b, struct error *err)
 				    "a client has added requests to contacts that were "
 				    "being deleted, which no foreign key keeps out");
 	}
-	/* From here on the tables' own locks keep another such key from being made. */
-	if (!db_query_kept(b->worker->db, plan->silent_keys_sql, 0, NULL, &silent, err))
-		return false;
-	return strcmp(db_text(silent, 0, "keys"), plan->silent_keys) == 0 ||
-	       fail(err, ERR_CONFIG,
-		    "%s a table of the model was made or dropped since the job began: the batch is "
-		    "rolled back, and the model is checked anew",
-		    plan->orphans.sql ? "a foreign key or a trigger on DELETE of"
-				      : "a foreign key with ON DELETE CASCADE or SET NULL onto");
+	return check_schema(b, err);
 }
 
 /*

@@ -118,8 +118,11 @@ struct plan {
 	const char *lock_requests_sql;
 	/* $1 text[] of deleted contacts' keys: n requests that no foreign key kept out; or NULL */
 	const char *strays_sql;
-	/* Foreign keys that act without a word: keys, which is silent_keys or the model is out of date. */
-	const char *silent_keys_sql;
+	/*
+	 * Has the schema changed under the job?  keys: foreign keys that act without a word, which is silent_keys or the
+	 * model is out of date; same_columns: whether the tables of the steps have the columns they had.
+	 */
+	const char *changes_sql;
 	const char *silent_keys;
 	const char *present_sql; /* $1 text[] of keys: those that exist: keys, n */
 	const char *held_sql; /* $1 text[] of keys: those under a legal hold: keys, n */

@@ -125,6 +125,30 @@ static char *skipped_triggers(const struct guard *b)
 		oids, oids);
 }
 
+/*
+ * Does a table that the plan touches have other columns than it was made for?  A new one would be archived by no COPY
+ * and cleared by no rule.
+ */
+static char *same_columns(const struct guard *b)
+{
+	char *oids = t_strdup(b->plan, ""), *names = t_strdup(b->plan, "");
+
+	for (size_t i = 0; i < b->plan->n_steps; i++) {
+		const struct relation *r = &b->catalog->relations[b->plan->steps[i].table->index];
+
+		t_append(&oids, "%s%u", i ? "," : "", r->oid);
+		for (size_t c = 0; c < r->n_columns; c++)
+			t_append(&names, "%zu %s\n", i + 1, r->columns[c].name);
+	}
+	return t_printf(
+		b->plan,
+		"(SELECT string_agg(s.i || ' ' || a.attname || chr(10), '' ORDER BY s.i, a.attnum)\n"
+		"    FROM unnest('{%s}'::oid[]) WITH ORDINALITY AS s(oid, i)\n"
+		"    JOIN pg_attribute AS a ON a.attrelid = s.oid\n"
+		"     AND a.attnum > 0 AND NOT a.attisdropped) IS NOT DISTINCT FROM %s",
+		oids, sql_literal(b->plan, names));
+}
+
 void plan_guards(struct plan *plan, const struct catalog *catalog, const struct plan_opts *opts)
 {
 	const enum action action = opts->action;
@@ -141,12 +165,13 @@ void plan_guards(struct plan *plan, const struct catalog *catalog, const struct 
 					    sql_table(plan, r->schema, r->table),
 					    request_selection(&b, request_links(&b)));
 	plan->silent_keys = silent_keys(&b, opts->by_set);
-	plan->silent_keys_sql = t_printf(
+	plan->changes_sql = t_printf(
 		plan,
-		"SELECT coalesce(string_agg(k.oid::text, ',' ORDER BY k.oid), '') AS keys\n"
+		"SELECT coalesce(string_agg(k.oid::text, ',' ORDER BY k.oid), '') AS keys,\n"
+		"       %s AS same_columns\n"
 		"  FROM (SELECT k.oid FROM pg_constraint AS k WHERE k.contype = 'f' AND k.conparentid = 0\n"
 		"   %s AND (k.confrelid IN (%s) OR EXISTS (\n"
 		"       SELECT FROM pg_partition_ancestors(k.confrelid) AS p WHERE p.relid IN (%s)))%s) AS k",
-		opts->by_set ? "" : "AND k.confdeltype NOT IN ('a', 'r')", oids, oids,
-		opts->by_set ? skipped_triggers(&b) : "");
+		same_columns(&b), opts->by_set ? "" : "AND k.confdeltype NOT IN ('a', 'r')", oids,
+		oids, opts->by_set ? skipped_triggers(&b) : "");
 }

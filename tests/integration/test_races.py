@@ -176,6 +176,22 @@ def test_foreign_keys_that_do_not_speak(make, pg):  # noqa: F811
 SLOW = {"workers": 2, "batch_rows": 20, "rows_per_second": 1500}
 
 
+@pytest.mark.parametrize("action", ["delete_contacts", "anonymize_contacts"])
+@pytest.mark.parametrize("change", ["ADD COLUMN mood text DEFAULT 'good'", "RENAME COLUMN summary TO mood"])
+def test_a_table_changes_under_the_job(job, action, change):  # noqa: F811
+    """What the new column holds would be archived by no COPY, and cleared by no rule."""
+    j = job(action=action, archive="full" if action == "delete_contacts" else "none", limits=SLOW)
+    run = j.start()
+    j.begun()
+    with j.pg.connect(j.db, autocommit=False) as conn, conn.cursor() as cur:
+        cur.execute(f"ALTER TABLE crm.request {change}")
+        cur.execute("SELECT count(*) FROM retention.ledger")
+        erased = cur.fetchone()[0]
+        conn.commit()
+    assert run.wait() == REFUSED, run.text()
+    assert erased == len(j.ledger()) < j.value("SELECT candidates FROM retention.archive_journal")
+
+
 def test_a_cascading_table_appears(job):  # noqa: F811
     """A migration of the CRM while the job runs: not one row of the new table vanishes."""
     j = job(limits=SLOW)
