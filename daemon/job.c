@@ -367,6 +367,12 @@ static bool is_elsewhere(struct job *j, bool *ret, struct error *err)
 	return true;
 }
 
+static bool lose_claim(struct job *j, struct error *err)
+{
+	j->claim = 0;
+	return fail(err, ERR_STOPPED, "another daemon has taken the job over");
+}
+
 /* The control session was lost: with a new one, the job must still be ours. */
 static bool keep_claim(struct job *j, struct error *err)
 {
@@ -378,12 +384,12 @@ static bool keep_claim(struct job *j, struct error *err)
 		if (!open_control(j, err) || !journal_claim(j->db, j->row.id, &mine, err))
 			return false;
 		if (!mine)
-			return fail(err, ERR_STOPPED, "another daemon has taken the job over");
+			return lose_claim(j, err);
 	}
 	if (!journal_load(j->db, j->row.id, j->opts->config->timezone, j->ctx, &now, err))
 		return false;
 	if (now.claim != j->claim)
-		return fail(err, ERR_STOPPED, "another daemon has taken the job over");
+		return lose_claim(j, err);
 	return true;
 }
 
@@ -557,14 +563,21 @@ static bool attempt(struct job *j, enum job_exit *ret_exit, struct error *err)
 	return true;
 }
 
-/* The reason stands in the journal, where a person looks for it, if the database can be reached. */
-static void note_error(struct job *j, const struct error *cause)
+/*
+ * Why it ended early (NULL: it was stopped) stands in the journal, where a person looks for it, if the database can be
+ * reached; and what it waited for last does not any more.
+ */
+static void note_end(struct job *j, const char *why)
 {
 	AUTO(error) struct error ignored = {0};
 
+	if (!db_alive(j->db))
+		return;
+	stop_watch(j->opts->stop, CONTROL_SLOT, NULL); /* or a stop would cancel this, too */
 	db_rollback(j->db);
-	if (db_alive(j->db))
-		(void)journal_note(j->db, j->row.id, NULL, cause->text, &ignored); /* logged too */
+	if (!db_exec(j->db, "SET lock_timeout = 500; SET statement_timeout = 1000", &ignored))
+		return;
+	(void)journal_note(j->db, j->row.id, NULL, why, &ignored); /* logged too */
 }
 
 static enum job_exit exit_of(struct job *j, const struct error *err)
@@ -590,7 +603,9 @@ enum job_exit job_run(const struct job_opts *opts)
 		const bool ok = attempt(&j, &exit_status, &err);
 
 		if (!ok && err.class == ERR_CONFIG)
-			note_error(&j, &err);
+			note_end(&j, err.text);
+		else if (!ok && err.class == ERR_STOPPED && j.claim > 0)
+			note_end(&j, NULL);
 		close_control(&j);
 		ledger_close(j.ledger);
 		courtesy_free(j.courtesy);

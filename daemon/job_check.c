@@ -9,6 +9,7 @@
 #include "ledger_check.h"
 #include "mem.h"
 #include "outbox.h"
+#include "throttle.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -111,6 +112,22 @@ static bool check_directory(struct complaints *c, const struct config *config)
 	return false;
 }
 
+/* Refuses nothing: the right can be granted, and the session can go, while a pass waits. */
+static bool check_brakes(const struct job_opts *opts, struct db *db, struct error *err)
+{
+	AUTO(char_p) char *why = NULL;
+	AUTO(char_p) char *text = NULL;
+
+	if (!throttle_blind(opts->config, db, &why, err))
+		return false;
+	if (!why)
+		return true;
+	if (asprintf(&text, "%s; until then, passes wait", why) < 0)
+		must_alloc(NULL);
+	report_complaint(opts->report, text);
+	return true;
+}
+
 static bool check_and_configure(const struct job_opts *opts, struct db *db, struct complaints *c,
 				struct error *err)
 {
@@ -126,7 +143,8 @@ static bool check_and_configure(const struct job_opts *opts, struct db *db, stru
 		return false;
 	/* By which place_hold writes a key as the table does. */
 	type = catalog_column(&catalog->relations[t->index], t->key)->type;
-	return journal_configure(db, opts->config, type, err) && check_ledger(opts, db, err);
+	return journal_configure(db, opts->config, type, err) && check_brakes(opts, db, err) &&
+	       check_ledger(opts, db, err);
 }
 
 enum job_exit job_check(const struct job_opts *opts)

@@ -23,6 +23,8 @@ struct throttle {
 	int64_t mark_ms;
 	char *mark_lsn;
 	char *why; /* NULL: the standbys follow, nobody holds back too much WAL, or an old snapshot */
+	const char
+		*blind; /* the key that why is of, where that is a right that is missing; or NULL */
 };
 
 struct throttle *throttle_new(const struct config *config)
@@ -95,6 +97,7 @@ static bool ask_replication(struct throttle *t, struct db *db, struct error *err
 	if (!db_query(db, sql, 1, values, &res, err))
 		return false;
 	if (db_int(res, 0, "unreadable") > 0) {
+		t->blind = "max_replica_lag";
 		t->why = xstrdup(
 			"the lag of a standby cannot be read: grant pg_read_all_stats to this role");
 	} else if (!t->mark_lsn || db_bool(res, 0, "reached")) {
@@ -176,12 +179,13 @@ static bool ask_snapshot(struct throttle *t, struct db *db, struct error *err)
 
 	if (!db_query(db, sql, 0, NULL, &res, err))
 		return false;
-	if (db_int(res, 0, "hidden") > 0)
+	if (db_int(res, 0, "hidden") > 0) {
+		t->blind = "max_snapshot_age";
 		t->why = xstrdup("the age of other sessions' snapshots cannot be read: grant "
 				 "pg_read_all_stats to this role");
-	else if (db_int(res, 0, "ms") > t->config->max_snapshot_age_ms &&
-		 asprintf(&t->why, "the snapshot of %s is %lld s old", db_text(res, 0, "who"),
-			  (long long)db_int(res, 0, "ms") / 1000) < 0)
+	} else if (db_int(res, 0, "ms") > t->config->max_snapshot_age_ms &&
+		   asprintf(&t->why, "the snapshot of %s is %lld s old", db_text(res, 0, "who"),
+			    (long long)db_int(res, 0, "ms") / 1000) < 0)
 		must_alloc(NULL);
 	return true;
 }
@@ -191,6 +195,7 @@ static bool ask_server(struct throttle *t, struct db *db, struct error *err)
 	t->asked_ms = monotonic_ms();
 	free(t->why);
 	t->why = NULL;
+	t->blind = NULL;
 	return (t->config->max_replica_lag_ms == 0 || ask_replication(t, db, err)) &&
 	       (t->config->max_wal_backlog_mb == 0 || t->why || ask_wal(t, db, err)) &&
 	       (t->config->max_snapshot_age_ms == 0 || t->why || ask_snapshot(t, db, err));
@@ -259,6 +264,17 @@ bool throttle_wait(struct throttle *t, struct db *db, struct stop *stop, struct 
 		if (stop_sleep_ms(stop, wait_ms))
 			return fail(err, ERR_STOPPED, "asked to stop");
 	}
+}
+
+bool throttle_blind(const struct config *config, struct db *db, char **ret_why, struct error *err)
+{
+	struct throttle *t = throttle_new(config);
+	const bool ok = ask_server(t, db, err);
+
+	if (ok && t->blind && asprintf(ret_why, "limits: %s: %s", t->blind, t->why) < 0)
+		must_alloc(NULL);
+	throttle_free(t);
+	return ok;
 }
 
 void throttle_spend(struct throttle *t, int64_t rows)

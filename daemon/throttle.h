@@ -29,6 +29,12 @@ bool throttle_check(struct throttle *t, struct db *db, int64_t *ret_wait_ms, cha
 bool throttle_wait(struct throttle *t, struct db *db, struct stop *stop, struct report *report,
 		   int64_t *patience_ms, struct error *err);
 
+/*
+ * Which brake cannot look at what it is there for, right now: a pass would wait.  *ret_why names the key and what to
+ * grant, and is the caller's to free; NULL: none.
+ */
+bool throttle_blind(const struct config *config, struct db *db, char **ret_why, struct error *err);
+
 /* A batch has worked on so many rows. */
 void throttle_spend(struct throttle *t, int64_t rows);
 

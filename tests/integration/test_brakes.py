@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from harness import wait_until
-from jobs import DONE, job, spare_pg  # noqa: F401 (fixtures)
+from jobs import DONE, STOPPED, job, spare_pg  # noqa: F401 (fixtures)
 from small import SCHEMA, model
 from test_concurrency import clients
 from test_faults import standby_of
@@ -241,6 +241,8 @@ def test_snapshots_that_cannot_be_read(job, spare_pg):  # noqa: F811
         line for line in j.daemon.ctl("grants", "blind").stdout.splitlines() if "pg_read_all_stats" not in line))
     j.daemon.configure(user="blind", limits={**SLOW, "max_snapshot_age": "1h", "max_replica_lag": "0s"})
     with j.pg.connect(j.db):
+        checked = j.daemon.check_config()
+        assert checked.returncode == 0 and "limits: max_snapshot_age: the age of other sessions' snapshots" in checked.stderr
         run = j.start()
         wait_until(lambda: "the age of other sessions' snapshots cannot be read: grant pg_read_all_stats" in (j.row()["waiting"] or ""))
         assert j.ledger() == set() and run.running()
@@ -273,7 +275,8 @@ def test_others_are_at_work(job, tmp_path):  # noqa: F811
         wait_until(lambda: reason in (j.row()["waiting"] or ""))
         assert max(batches_under_way(j) for _ in range(200)) == 1 and run.running()
         assert re.search(f"waiting +.*{reason}", j.daemon.ctl("show", j.id).stdout)
-        run.stop()
+        assert run.stop() == STOPPED
+    assert (j.row()["status"], j.row()["waiting"]) == ("running", None)  # nobody waits any more
     assert j.run() == DONE
 
 
