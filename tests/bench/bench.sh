@@ -154,9 +154,9 @@ load() { # SECONDS
 	"$pgbin/pgbench" -n -h "$work/server" -U bench -f tests/bench/foreground.sql -D "contacts=$contacts" -D "alive=$alive" -c 4 -j 1 \
 		-R 200 -T "$1" -l --log-prefix="$work/latency" run >"$work/pgbench" 2>&1 || { cat "$work/pgbench" >&2; exit 1; }
 }
-# "p99 worst" in ms, of the transactions that were due before UNTIL (seconds since the epoch).
-latencies() { # UNTIL
-	cat "$work"/latency.* | awk -v until="$1" '$5 + $6 / 1e6 <= until { print $3 / 1000 }' | sort -n |
+# "p99 worst" in ms, of the transactions that were due between FROM and UNTIL (seconds since the epoch).
+latencies() { # FROM UNTIL
+	cat "$work"/latency.* | awk -v from="$1" -v until="$2" '{ t = $5 + $6 / 1e6 } from <= t && t <= until { print $3 / 1000 }' | sort -n |
 		awk '{ v[NR] = $1 } END { printf "%.1f %.1f\n", v[int(NR * 0.99)], v[NR] }'
 }
 
@@ -188,33 +188,84 @@ record() { # NAME SECONDS
 		END { for (t in m) print t, m[t] }' | sort -n >"$out/$1.ms"
 }
 
-# Runs a command beside the load: its row.  What the load does when the command is over is not counted.
-beside() { # NAME WHAT TARGET COMMAND...
-	local name=$1 what=$2 target=$3 job alone during
-	shift 3
-	load 15
-	alone=$(latencies "$(seconds)")
+# Runs a command beside the load, for the plot; sets begun and ended.
+beside() { # NAME COMMAND...
+	local name=$1 job
+	shift
 	rm -f "$work/ended"
+	begun=$(seconds)
 	( "$@" && seconds >"$work/ended" ) &
 	job=$!
 	record "$name" 45
 	wait "$job"
-	during=$(latencies "$(cat "$work/ended")")
-	row "p99 latency of 200 transactions/s beside $what, against the same alone; worst ${during#* } ms" \
-		"${during% *} ms" "${alone% *} ms" "$(ratio "${during% *}" "${alone% *}")" "$target"
+	ended=$(cat "$work/ended")
+}
+
+ready() { # LIMITS
+	living
+	config delete_contacts listed "$1"
+	rm -rf "$work/archives/"*
+	"$bin/retentionctl" -c "$work/retentiond.conf" migrate >/dev/null
+}
+
+# Five seconds, once what was before has died away: "from until".
+stint() {
+	local from
+	sleep 1
+	from=$(seconds)
+	sleep 5
+	echo "$from $(seconds)"
+}
+
+# The load beside a pass that is paused and goes on in turn, each for five seconds: a machine that is slow for a while,
+# as those are that others share, is so for both.  The row has the medians, the ratio that of the pairs' ratios.
+stints() { # LIMITS
+	local job loading paused running worst=0
+	ready "pause_file = \"$work/pause\"; $1"
+	touch "$work/pause"
+	pass &
+	job=$!
+	load 75 &
+	loading=$!
+	: >"$work/pairs"
+	while kill -0 "$loading" 2>/dev/null && kill -0 "$job" 2>/dev/null; do
+		paused=$(stint)
+		rm -f "$work/pause"
+		running=$(stint)
+		touch "$work/pause"
+		! kill -0 "$loading" 2>/dev/null || ! kill -0 "$job" 2>/dev/null || echo "$paused $running" >>"$work/pairs"
+	done
+	wait "$loading"
+	rm -f "$work/pause"
+	wait "$job"
+	: >"$work/ours"; : >"$work/theirs"; : >"$work/ratios"
+	while read -r a b c d; do
+		paused=$(latencies "$a" "$b")
+		running=$(latencies "$c" "$d")
+		worst=$(awk -v a="$worst" -v b="${running#* }" 'BEGIN { print a > b ? a : b }')
+		echo "${running% *}" >>"$work/ours"; echo "${paused% *}" >>"$work/theirs"
+		ratio "${running% *}" "${paused% *}" >>"$work/ratios"; echo >>"$work/ratios"
+	done <"$work/pairs"
+	row "p99 latency of 200 transactions/s beside a pass ($1), against the same while it is paused, $(wc -l <"$work/pairs") pairs of 5 s; worst $worst ms" \
+		"$(median <"$work/ours") ms" "$(median <"$work/theirs") ms" "$(grep . "$work/ratios" | median)" 1.5
 }
 
 foreground() { # NAME LIMITS
-	living
-	config delete_contacts listed "$2"
-	rm -rf "$work/archives/"*
-	"$bin/retentionctl" -c "$work/retentiond.conf" migrate >/dev/null
-	beside "$1" "a pass ($2)" 1.5 pass
+	ready "$2"
+	beside "$1" pass
+	stints "$2"
 }
 
+# The script cannot be paused: the load is alone before it.
 foreground_script() {
+	local alone during
 	living
-	beside script "the one-transaction script" "" run_script script-delete.sql
+	load 15
+	alone=$(latencies 0 "$(seconds)")
+	beside script run_script script-delete.sql
+	during=$(latencies "$begun" "$ended")
+	row "the same beside the one-transaction script, against the load alone before; worst ${during#* } ms" \
+		"${during% *} ms" "${alone% *} ms" "$(ratio "${during% *}" "${alone% *}")" ""
 }
 
 plot() {
@@ -291,7 +342,7 @@ make_template "$contacts"
 printf '\n%d contacts, median of %d\n\n| what | ours | theirs | ratio | at most | reached |\n| --- | --- | --- | --- | --- | --- |\n' "$contacts" "$repeat"
 [ "${RATIOS:-yes}" = no ] || ratios
 if [ "${FOREGROUND:-yes}" != no ]; then
-	foreground ours ""
+	foreground ours 'courtesy = true;'
 	foreground set 'integrity = "set";'
 	foreground full 'courtesy = false;'
 	foreground_script
