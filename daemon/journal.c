@@ -95,12 +95,10 @@ bool journal_fence(struct db *db, int id, const char *host, int *ret_claim, stru
 		      2, values, &res, err))
 		return false;
 	*ret_claim = (int)db_int(res, 0, "claim");
-	for (int worker = 0; worker < MAX_WORKERS; worker++)
-		if (!db_execf(db, err,
-			      "SELECT pg_advisory_lock(%d, %d), pg_advisory_unlock(%d, %d)",
-			      LOCK_WORKER + worker, id, LOCK_WORKER + worker, id))
-			return false;
-	return true;
+	return db_execf(db, err,
+			"SELECT pg_advisory_lock(w, %d), pg_advisory_unlock(w, %d)\n"
+			"  FROM generate_series(%d, %d) AS w",
+			id, id, LOCK_WORKER, LOCK_WORKER + MAX_WORKERS - 1);
 }
 
 bool journal_has_archived(struct db *db, int id, bool *ret, struct error *err)

@@ -284,8 +284,25 @@ plot() {
 	PLOT
 }
 
+# Into ours, theirs and ratios: seconds from the request to the journal's last word, and of the query by itself.
+nothing_due() {
+	local begun idle plain
+	: >"$work/ours"; : >"$work/theirs"; : >"$work/ratios"
+	for _ in $(seq "$repeat"); do
+		ours delete_contacts listed "" "30 years"
+		idle=$(query -d run -c "SELECT round(extract(epoch FROM finished_at - requested_at)::numeric, 3) FROM retention.archive_journal")
+		query -d run -c "SELECT count(*) FROM crm.request" >/dev/null
+		begun=$(seconds)
+		query -d run -c "SELECT count(*) FROM (SELECT contact_id FROM crm.request GROUP BY 1
+			HAVING max(created_at) < date_trunc('day', now()) - interval '30 years') AS x" >/dev/null
+		plain=$(awk -v a="$begun" -v b="$(seconds)" 'BEGIN { printf "%.3f", b - a }')
+		echo "$idle" >>"$work/ours"; echo "$plain" >>"$work/theirs"
+		ratio "$idle" "$plain" >>"$work/ratios"; echo >>"$work/ratios"
+	done
+}
+
 ratios() {
-	local some begun rows_took due idle plain
+	local some begun rows_took due
 	compare "delete_contacts, archive listed, against a one-transaction script" 0.45 script script-delete.sql delete_contacts listed
 	row "our own CPU, percent of the server's" "" "" "$(median <"$work/share")" 4
 	compare "the same with integrity = \"set\"" 0.20 script script-delete.sql delete_contacts listed 'integrity = "set";'
@@ -305,18 +322,7 @@ ratios() {
 		"$(awk -v a="$rows_took" -v n="$some" 'BEGIN { printf "%.2f", 1000 * a / n }')" \
 		"$(awk -v a="$took" -v n="$due" -v b="$rows_took" -v m="$some" 'BEGIN { printf "%.2f", (a / n) / (b / m) }')" ""
 
-	: >"$work/ours"; : >"$work/theirs"; : >"$work/ratios"
-	for _ in $(seq "$repeat"); do
-		ours delete_contacts listed "" "30 years"
-		idle=$(query -d run -c "SELECT round(extract(epoch FROM finished_at - requested_at)::numeric, 3) FROM retention.archive_journal")
-		query -d run -c "SELECT count(*) FROM crm.request" >/dev/null
-		begun=$(seconds)
-		query -d run -c "SELECT count(*) FROM (SELECT contact_id FROM crm.request GROUP BY 1
-			HAVING max(created_at) < date_trunc('day', now()) - interval '30 years') AS x" >/dev/null
-		plain=$(awk -v a="$begun" -v b="$(seconds)" 'BEGIN { printf "%.3f", b - a }')
-		echo "$idle" >>"$work/ours"; echo "$plain" >>"$work/theirs"
-		ratio "$idle" "$plain" >>"$work/ratios"; echo >>"$work/ratios"
-	done
+	nothing_due
 	row "a pass with nothing due, against the plain aggregate query" "$(median <"$work/ours") s" "$(median <"$work/theirs") s" \
 		"$(grep . "$work/ratios" | median)" 1.2
 }
@@ -327,16 +333,18 @@ exec > >(tee "$out/bench.md")
 echo "$(date +%F), $(nproc) cores, $("$pgbin/postgres" --version)"
 start
 if [ -n "$memory" ]; then
-	printf '\n| contacts | peak memory of a job | seconds per 1000 contacts |\n| --- | --- | --- |\n'
+	printf '\n| contacts | peak memory of a job | seconds per 1000 contacts | nothing due, against the plain aggregate query |\n| --- | --- | --- | --- |\n'
 fi
 for n in $memory; do
 	make_template "$n"
 	ours delete_contacts listed
 	each=$(awk -v a="$took" -v b="$n" 'BEGIN { printf "%.3f", 1000 * a / b }')
-	printf '| %d | %d KiB | %s |\n' "$n" "$memory_kb" "$each"
+	peak=$memory_kb
+	nothing_due
+	printf '| %d | %d KiB | %s | %s |\n' "$n" "$peak" "$each" "$(grep . "$work/ratios" | median)"
 	first=${first:-$each}
 done
-[ -z "$memory" ] || printf '| the last against the first (at most 1.1) | | %s |\n' "$(ratio "$each" "$first")"
+[ -z "$memory" ] || printf '| the last against the first (at most 1.1) | | %s | |\n' "$(ratio "$each" "$first")"
 [ "${RATIOS:-yes}${FOREGROUND:-yes}" != nono ] || exit 0
 make_template "$contacts"
 printf '\n%d contacts, median of %d\n\n| what | ours | theirs | ratio | at most | reached |\n| --- | --- | --- | --- | --- | --- |\n' "$contacts" "$repeat"
