@@ -172,6 +172,16 @@ static bool fail_short(const char *name, int64_t bytes, int64_t committed_bytes,
 		    name, bytes, committed_bytes);
 }
 
+bool archive_fail_head(const char *name, struct error *err)
+{
+	return fail(
+		err, ERR_CONFIG,
+		"archive file \"%s\" was begun with other columns than its table has now, or with "
+		"another delimiter: its rows would not be told apart; undo that, end the job, and "
+		"change it then",
+		name);
+}
+
 /* What an earlier attempt has written begins as what is to be written now: the table has the columns that it had. */
 static bool check_head(int folder, const char *name, const struct archive_file *f,
 		       struct error *err)
@@ -190,11 +200,7 @@ static bool check_head(int folder, const char *name, const struct archive_file *
 	if (got < 0)
 		return fail_errno(err, ERR_ENVIRONMENT, "cannot read archive file \"%s\"", name);
 	return (got == length && memcmp(found, head, (size_t)length) == 0) ||
-	       fail(err, ERR_CONFIG,
-		    "archive file \"%s\" was begun with other columns than its table has now, or with "
-		    "another delimiter: its rows would not be told apart; undo that, end the job, and "
-		    "change it then",
-		    name);
+	       archive_fail_head(name, err);
 }
 
 static bool check_segment(int folder, const char *name, int64_t committed_bytes, struct error *err)

@@ -52,6 +52,9 @@ bool archive_writer_open(const char *directory, const char *name, int worker,
 bool archive_check(const char *directory, const char *name, const struct archive_file *files,
 		   size_t n, int workers, const int64_t *committed, struct error *err);
 
+/* Fails with CONFIG, and says what to do: the file was begun with another header. */
+bool archive_fail_head(const char *name, struct error *err);
+
 /* Closes without syncing: what is not committed is lost anyway.  NULL is fine. */
 void archive_writer_close(struct archive_writer *w);
 

@@ -23,6 +23,7 @@
 
 #include "failpoint.h"
 #include "mem.h"
+#include "sql.h"
 
 #include <inttypes.h>
 
@@ -243,33 +244,36 @@ static bool tell_sliced(struct batch *b, struct error *err)
 static bool write_lengths(struct batch *b, struct error *err)
 {
 	static const char sql[] =
-		"INSERT INTO retention.archive_file AS f (job, worker, table_name, bytes, rows)\n"
-		"SELECT $1::int, $2::int, u.name, u.bytes, u.rows\n"
-		"  FROM unnest($3::text[], $4::bigint[], $5::bigint[]) AS u(name, bytes, rows)\n"
+		"INSERT INTO retention.archive_file AS f (job, worker, table_name, bytes, rows, header)\n"
+		"SELECT $1::int, $2::int, u.name, u.bytes, u.rows, nullif(u.header, '')\n"
+		"  FROM unnest($3::text[], $4::bigint[], $5::bigint[], $6::text[]) AS u(name, bytes, rows, header)\n"
 		"    ON CONFLICT ON CONSTRAINT archive_file_pkey DO UPDATE\n"
-		"   SET bytes = excluded.bytes, rows = f.rows + excluded.rows";
+		"   SET bytes = excluded.bytes, rows = f.rows + excluded.rows,\n"
+		"       header = CASE WHEN f.bytes = 0 THEN excluded.header ELSE f.header END";
 	const struct plan *plan = b->job->plan;
-	char *names = t_strdup(b->ctx, "{"), *bytes = t_strdup(b->ctx, "{");
-	char *rows = t_strdup(b->ctx, "{");
+	const char **headers = t_array(b->ctx, const char *, plan->n_steps);
+	char *bytes = t_strdup(b->ctx, "{"), *rows = t_strdup(b->ctx, "{");
 
 	for (size_t i = 0; i < plan->n_steps; i++) {
 		const char *comma = i ? "," : "";
 		const struct step *s = &plan->steps[i];
 
-		t_append(&names, "%s\"%s\"", comma, b->job->tables[i]);
 		t_append(&bytes, "%s%" PRId64, comma,
 			 s->archived ? archive_length(b->worker->writer, s->file_number) : 0);
 		t_append(&rows, "%s%" PRId64, comma, b->rows[i]);
+		headers[i] = s->archived ? s->header : "";
 	}
-	t_append(&names, "}");
 	t_append(&bytes, "}");
 	t_append(&rows, "}");
 	{
 		const char *const values[] = {t_printf(b->ctx, "%d", b->job->id),
-					      t_printf(b->ctx, "%d", b->worker->number), names,
-					      bytes, rows};
+					      t_printf(b->ctx, "%d", b->worker->number),
+					      sql_array(b->ctx, b->job->tables, plan->n_steps),
+					      bytes,
+					      rows,
+					      sql_array(b->ctx, headers, plan->n_steps)};
 
-		return db_command_kept(b->worker->db, sql, 5, values, NULL, err);
+		return db_command_kept(b->worker->db, sql, 6, values, NULL, err);
 	}
 }
 

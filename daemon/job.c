@@ -21,7 +21,6 @@
 #include "failpoint.h"
 #include "ledger_check.h"
 #include "mem.h"
-#include "sql.h"
 
 #include <inttypes.h>
 #include <poll.h>
@@ -280,46 +279,6 @@ static bool open_ledger(struct job *j, struct error *err)
 		    ahead);
 }
 
-/* What has been archived under a name that the model has no more would be left out of the archive at its end. */
-static bool check_names(struct job *j, struct error *err)
-{
-	const size_t n = j->plan->n_steps;
-	const char **archived = t_array(j->ctx, const char *, n + 1);
-	const char *values[2] = {t_printf(j->ctx, "%d", j->row.id)};
-	AUTO(result) PGresult *res = NULL;
-	size_t found = 0;
-
-	for (size_t i = 0; i < n; i++)
-		if (j->plan->steps[i].archived)
-			archived[found++] = j->batch.tables[i];
-	values[1] = sql_array(j->ctx, archived, found);
-	if (!db_query(
-		    j->db,
-		    "SELECT string_agg(DISTINCT table_name, ', ') AS names FROM retention.archive_file\n"
-		    " WHERE job = $1::int AND bytes > 0 AND table_name <> ALL ($2::text[])",
-		    2, values, &res, err))
-		return false;
-	return PQgetisnull(res, 0, 0) ||
-	       fail(err, ERR_CONFIG,
-		    "action %d has archived rows of %s, which the model does not archive under that "
-		    "name any more: undo that, end the job, and change it then",
-		    j->row.id, db_text(res, 0, "names"));
-}
-
-/*
- * Before more is erased: what earlier attempts have archived is there.  A worker checks its own segments only when it
- * has work.  With an empty list, they may be joined already.
- */
-static bool check_segments(struct job *j, struct error *err)
-{
-	struct job_lengths lengths;
-
-	return j->done_before >= j->row.candidates ||
-	       (job_committed(j, &lengths, err) &&
-		archive_check(j->opts->config->directory, j->archive_name, j->files, j->n_files,
-			      lengths.workers, lengths.bytes, err));
-}
-
 /* Step "fence", and the archive where an earlier attempt left it. */
 static bool prepare(struct job *j, struct error *err)
 {
@@ -335,14 +294,14 @@ static bool prepare(struct job *j, struct error *err)
 	j->batch.from = j->row.automatic ? NULL : j->row.from;
 	j->batch.cutoff = j->row.cutoff;
 	j->archive_name = j->row.archive_path ? archive_name(j) : NULL;
-	if (j->archive_name && !check_names(j, err))
+	if (j->archive_name && !job_check_names(j, err))
 		return false;
 	if (!j->archive_name || archive_is_finished(directory, j->archive_name))
 		return true;
 	/* start() found no folder of that name: one that is there now is this job's. */
 	return archive_create(directory, j->archive_name,
 			      archived || archive_is_begun(directory, j->archive_name), err) &&
-	       check_segments(j, err);
+	       job_check_segments(j, err);
 }
 
 /*

@@ -17,58 +17,6 @@
 #include <fcntl.h>
 #include <inttypes.h>
 
-static const char *label_of(const struct job *j, size_t i)
-{
-	const struct step *s = &j->plan->steps[i];
-
-	return s->fate == FATE_DETACH ? t_printf(j->ctx, "%s.detached", s->table->name)
-				      : s->table->name;
-}
-
-void job_name_files(struct job *j)
-{
-	const struct plan *plan = j->plan;
-	const char **tables = t_array(j->ctx, const char *, plan->n_steps + 1);
-
-	j->files = t_array(j->ctx, struct archive_file, plan->n_steps + 1);
-	j->archived = t_array(j->ctx, const struct step *, plan->n_steps + 1);
-	j->n_files = 0;
-	for (size_t i = 0; i < plan->n_steps; i++) {
-		const struct step *s = &plan->steps[i];
-
-		tables[i] = label_of(j, i);
-		if (!s->archived)
-			continue;
-		j->archived[j->n_files] = s;
-		j->files[j->n_files++] = (struct archive_file){
-			.name = s->file, .header = s->header, .bom = j->opts->config->bom};
-	}
-	j->batch.tables = tables;
-}
-
-bool job_committed(struct job *j, struct job_lengths *ret, struct error *err)
-{
-	const char **tables = t_array(j->ctx, const char *, j->n_files + 1);
-	int workers = 0;
-	size_t n = 0;
-
-	if (!journal_workers(j->db, j->row.id, &workers, err))
-		return false;
-	if (workers < 1)
-		workers = 1;
-	ret->workers = workers;
-	ret->bytes = t_array(j->ctx, int64_t, (size_t)workers * (j->n_files + 1));
-	ret->rows = t_array(j->ctx, int64_t, (size_t)workers * (j->n_files + 1));
-	for (size_t i = 0; i < j->plan->n_steps; i++)
-		if (j->plan->steps[i].archived)
-			tables[n++] = j->batch.tables[i];
-	for (int w = 0; w < workers; w++)
-		if (!journal_lengths(j->db, j->row.id, w, tables, n, ret->bytes + (size_t)w * n,
-				     ret->rows + (size_t)w * n, err))
-			return false;
-	return true;
-}
-
 /* How the joined files are kept. */
 struct kept {
 	const int64_t *sizes; /* n_files, of the joined files */

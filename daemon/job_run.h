@@ -1,5 +1,5 @@
 /*
- * The inside of a job, shared by job.c (claim to start) and job_finish.c (join to done).
+ * The inside of a job, shared by job.c (claim to start), job_archive.c and job_finish.c (join to done).
  */
 #ifndef RETENTION_JOB_RUN_H
 #define RETENTION_JOB_RUN_H
@@ -42,6 +42,18 @@ struct job_lengths {
 
 /* The lengths and rows that all workers, of this attempt and of earlier ones, have committed. */
 bool job_committed(struct job *j, struct job_lengths *ret, struct error *err);
+
+/*
+ * What has been archived under a name that the model has no more would be left out of the archive at its end; and
+ * under other columns, its rows would not be told apart: CONFIG.
+ */
+bool job_check_names(struct job *j, struct error *err);
+
+/*
+ * Before more is erased: what earlier attempts have archived is there.  A worker checks its own segments only when it
+ * has work.  With an empty list, they may be joined already.
+ */
+bool job_check_segments(struct job *j, struct error *err);
 
 /* Joins, sums, seals the archive, and ends the journal's row; *ret_note says how it went. */
 bool job_finish(struct job *j, char **ret_note, bool *ret_failures, struct error *err);
