@@ -176,8 +176,8 @@ bool archive_fail_head(const char *name, struct error *err)
 {
 	return fail(
 		err, ERR_CONFIG,
-		"archive file \"%s\" was begun with other columns than its table has now, or with "
-		"another delimiter: its rows would not be told apart; undo that, end the job, and "
+		"archive file \"%s\" was not begun with the delimiter that the configuration has now, "
+		"or by another version: its rows would not be told apart; undo that, end the job, and "
 		"change it then",
 		name);
 }

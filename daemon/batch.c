@@ -244,36 +244,38 @@ static bool tell_sliced(struct batch *b, struct error *err)
 static bool write_lengths(struct batch *b, struct error *err)
 {
 	static const char sql[] =
-		"INSERT INTO retention.archive_file AS f (job, worker, table_name, bytes, rows, header)\n"
-		"SELECT $1::int, $2::int, u.name, u.bytes, u.rows, nullif(u.header, '')\n"
-		"  FROM unnest($3::text[], $4::bigint[], $5::bigint[], $6::text[]) AS u(name, bytes, rows, header)\n"
+		"INSERT INTO retention.archive_file AS f (job, worker, table_name, bytes, rows, header, columns)\n"
+		"SELECT $1::int, $2::int, u.name, u.bytes, u.rows, nullif(u.header, ''), nullif(u.columns, '')::text[]\n"
+		"  FROM unnest($3::text[], $4::bigint[], $5::bigint[], $6::text[], $7::text[])\n"
+		"       AS u(name, bytes, rows, header, columns)\n"
 		"    ON CONFLICT ON CONSTRAINT archive_file_pkey DO UPDATE\n"
 		"   SET bytes = excluded.bytes, rows = f.rows + excluded.rows,\n"
-		"       header = CASE WHEN f.bytes = 0 THEN excluded.header ELSE f.header END";
+		"       header = CASE WHEN f.bytes = 0 THEN excluded.header ELSE f.header END,\n"
+		"       columns = CASE WHEN f.bytes = 0 THEN excluded.columns ELSE f.columns END";
 	const struct plan *plan = b->job->plan;
-	const char **headers = t_array(b->ctx, const char *, plan->n_steps);
+	const size_t n = plan->n_steps;
 	char *bytes = t_strdup(b->ctx, "{"), *rows = t_strdup(b->ctx, "{");
 
-	for (size_t i = 0; i < plan->n_steps; i++) {
+	for (size_t i = 0; i < n; i++) {
 		const char *comma = i ? "," : "";
 		const struct step *s = &plan->steps[i];
 
 		t_append(&bytes, "%s%" PRId64, comma,
 			 s->archived ? archive_length(b->worker->writer, s->file_number) : 0);
 		t_append(&rows, "%s%" PRId64, comma, b->rows[i]);
-		headers[i] = s->archived ? s->header : "";
 	}
 	t_append(&bytes, "}");
 	t_append(&rows, "}");
 	{
 		const char *const values[] = {t_printf(b->ctx, "%d", b->job->id),
 					      t_printf(b->ctx, "%d", b->worker->number),
-					      sql_array(b->ctx, b->job->tables, plan->n_steps),
+					      sql_array(b->ctx, b->job->tables, n),
 					      bytes,
 					      rows,
-					      sql_array(b->ctx, headers, plan->n_steps)};
+					      sql_array(b->ctx, b->job->headers, n),
+					      sql_array(b->ctx, b->job->columns, n)};
 
-		return db_command_kept(b->worker->db, sql, 6, values, NULL, err);
+		return db_command_kept(b->worker->db, sql, 7, values, NULL, err);
 	}
 }
 

@@ -17,7 +17,10 @@ struct batch_job {
 	const char *from; /* or NULL */
 	const char *cutoff;
 	const struct plan *plan;
-	const char *const *tables; /* of each step, for retention.archive_file */
+	/* Of each step, for retention.archive_file; the latter two are "" where it is not archived. */
+	const char *const *tables;
+	const char *const *headers;
+	const char *const *columns; /* the text form of an array */
 	struct ledger *ledger; /* NULL: nothing is erased */
 };
 

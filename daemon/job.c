@@ -294,7 +294,7 @@ static bool prepare(struct job *j, struct error *err)
 	j->batch.from = j->row.automatic ? NULL : j->row.from;
 	j->batch.cutoff = j->row.cutoff;
 	j->archive_name = j->row.archive_path ? archive_name(j) : NULL;
-	if (j->archive_name && !job_check_names(j, err))
+	if (j->archive_name && !job_continue_files(j, err))
 		return false;
 	if (!j->archive_name || archive_is_finished(directory, j->archive_name))
 		return true;
@@ -426,6 +426,7 @@ static bool work(struct job *j, struct error *err)
 		.batch = &j->batch,
 		.archive_name = j->archive_name,
 		.files = j->files,
+		.labels = job_labels(j),
 		.n_files = j->n_files,
 		.workers = n,
 		.patient = !j->opts->once,

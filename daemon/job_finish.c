@@ -60,12 +60,12 @@ static bool write_manifest(struct job *j, const struct kept *kept,
 	};
 
 	for (size_t i = 0; i < j->n_files; i++) {
-		const struct step *s = j->archived[i];
+		const struct table *t = j->parts[i].step->table;
 
 		files[i] = (struct manifest_file){
-			.table = t_printf(j->ctx, "%s.%s", s->table->schema, s->table->table),
-			.columns = s->columns,
-			.n_columns = s->n_columns,
+			.table = t_printf(j->ctx, "%s.%s", t->schema, t->table),
+			.columns = j->parts[i].columns,
+			.n_columns = j->parts[i].n_columns,
 		};
 		for (int w = 0; w < lengths->workers; w++)
 			files[i].rows += lengths->rows[(size_t)w * j->n_files + i];

@@ -9,6 +9,14 @@
 #include "ledger.h"
 #include "worker.h"
 
+/* What is behind a file of the archive. */
+struct job_part {
+	const char *label; /* table_name of retention.archive_file */
+	const struct step *step;
+	const char *const *columns; /* n_columns, in its header */
+	size_t n_columns;
+};
+
 struct job {
 	const struct job_opts *opts;
 	void *ctx; /* of one attempt */
@@ -18,9 +26,10 @@ struct job {
 	struct plan *plan;
 	struct batch_job batch;
 	const char *archive_name; /* NULL: nothing is archived */
-	struct archive_file *files; /* n_files, one per archived step */
+	/* n_files: one per archived step, then those that were begun under other columns. */
+	struct archive_file *files;
+	struct job_part *parts; /* n_files */
 	size_t n_files;
-	const struct step **archived; /* the step behind each file */
 	int64_t done_before; /* keys that earlier attempts had finished with */
 	int claim;
 	struct courtesy *courtesy;
@@ -33,6 +42,9 @@ bool job_check_clocks(struct db *db, struct error *err);
 /* Names, per step, of the rows of retention.archive_file; and the files of the archive. */
 void job_name_files(struct job *j);
 
+/* The labels of the files, n_files; owned by the job's ctx. */
+const char *const *job_labels(const struct job *j);
+
 /* What the database knows of the archive's segments: [worker * n_files + file], owned by the job's ctx. */
 struct job_lengths {
 	int workers; /* 1 at least */
@@ -44,10 +56,11 @@ struct job_lengths {
 bool job_committed(struct job *j, struct job_lengths *ret, struct error *err);
 
 /*
- * What has been archived under a name that the model has no more would be left out of the archive at its end; and
- * under other columns, its rows would not be told apart: CONFIG.
+ * Where the archive was begun before a table changed, its rows go on in a file of their own (contact.2.csv), under a
+ * label of their own (contact.2), and what was begun keeps its columns.  CONFIG: something was archived under a name
+ * that the model has no more, which would be left out at the end, or with another delimiter.
  */
-bool job_check_names(struct job *j, struct error *err);
+bool job_continue_files(struct job *j, struct error *err);
 
 /*
  * Before more is erased: what earlier attempts have archived is there.  A worker checks its own segments only when it

@@ -42,7 +42,8 @@ static const char tables_sql[] =
 	"                SELECT p.relid FROM pg_partition_tree(w.name::regclass) AS p) AS t ON true\n"
 	"  JOIN pg_class AS c ON c.oid = t.oid\n"
 	" WHERE EXISTS (SELECT FROM retention.archive_file AS f\n"
-	"                WHERE f.job = $1::int AND f.table_name = w.label AND f.rows > 0)\n"
+	"                WHERE f.job = $1::int AND regexp_replace(f.table_name, '[.][0-9]+$', '')\n"
+	"                      = regexp_replace(w.label, '[.][0-9]+$', '') AND f.rows > 0)\n"
 	" GROUP BY 1 ORDER BY 1";
 
 static bool find_tables(struct job *j, PGresult **ret, struct error *err)

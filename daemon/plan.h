@@ -174,6 +174,9 @@ struct plan_opts {
 struct plan *plan_build(void *ctx, const struct model *model, const struct catalog *catalog,
 			const struct plan_opts *opts, struct complaints *c);
 
+/* "id";"name" and a newline, as an archive's file begins: quoted where RFC 4180 section 2 wants it.  Owned by ctx. */
+const char *plan_header(void *ctx, const char *const *columns, size_t n, char delimiter);
+
 /*
  * Statements that PREPARE must accept before the first row is touched: each predicate of the model
  * and the scope alone on its table, and every statement of the plan.  n in *ret_n.

@@ -121,18 +121,17 @@ char *plan_selection(const struct builder *b, const struct table *t, const char 
 		t->where ? " AND (" : "", t->where ? t->where : "", t->where ? "\n)" : "");
 }
 
-/* "id";"name" as the file's first line: quoted where RFC 4180 section 2 wants it. */
-static const char *header_line(const struct builder *b, const char *const *columns, size_t n)
+const char *plan_header(void *ctx, const char *const *columns, size_t n, char delimiter)
 {
-	char *line = t_strdup(b->ctx, "");
+	char *line = t_strdup(ctx, "");
 
 	for (size_t i = 0; i < n; i++) {
 		const char *name = columns[i];
-		const bool quote = strchr(name, b->opts->delimiter) || strpbrk(name, "\"\r\n");
+		const bool quote = strchr(name, delimiter) || strpbrk(name, "\"\r\n");
 
 		if (i > 0)
-			t_append(&line, "%c", b->opts->delimiter);
-		t_append(&line, "%s", quote ? sql_ident(b->ctx, name) : name);
+			t_append(&line, "%c", delimiter);
+		t_append(&line, "%s", quote ? sql_ident(ctx, name) : name);
 	}
 	t_append(&line, "\n");
 	return line;
@@ -270,7 +269,7 @@ static void archive_columns(const struct builder *b, struct step *s)
 		s->columns = stored_columns(b, t, &s->n_columns);
 		s->file = t_printf(b->ctx, "%s.csv", t->name);
 	}
-	s->header = header_line(b, s->columns, s->n_columns);
+	s->header = plan_header(b->ctx, s->columns, s->n_columns, b->opts->delimiter);
 }
 
 /* Does the step take the value that names the file, with the row or by a rule? */

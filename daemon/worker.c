@@ -85,21 +85,15 @@ static void disconnect(struct state *s)
 static bool open_writer(struct state *s, struct error *err)
 {
 	struct crew *crew = s->crew;
-	const struct plan *plan = crew->batch->plan;
 	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
-	const char **tables = t_array(ctx, const char *, crew->n_files + 1);
 	int64_t *bytes = t_array(ctx, int64_t, crew->n_files + 1);
-	size_t n = 0;
 
 	if (!crew->archive_name || s->writer)
 		return true;
-	for (size_t i = 0; i < plan->n_steps; i++)
-		if (plan->steps[i].archived)
-			tables[n++] = crew->batch->tables[i];
-	return journal_lengths(s->db, crew->batch->id, s->worker->number, tables, n, bytes, NULL,
-			       err) &&
+	return journal_lengths(s->db, crew->batch->id, s->worker->number, crew->labels,
+			       crew->n_files, bytes, NULL, err) &&
 	       archive_writer_open(crew->config->directory, crew->archive_name, s->worker->number,
-				   crew->files, n, bytes, &s->writer, err);
+				   crew->files, crew->n_files, bytes, &s->writer, err);
 }
 
 #define AS_REPLICA "SET session_replication_role = replica"

@@ -18,6 +18,7 @@ struct crew {
 	const struct batch_job *batch;
 	const char *archive_name; /* NULL: nothing is archived */
 	const struct archive_file *files;
+	const char *const *labels; /* n_files: table_name of retention.archive_file */
 	size_t n_files;
 	int workers;
 	bool patient; /* false: --once gives up on a database that stays away */

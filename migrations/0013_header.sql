@@ -1,2 +1,4 @@
--- The columns that a segment of an archive was begun with: only the first worker's has them in the file.
-ALTER TABLE retention.archive_file ADD COLUMN header text; -- NULL: nothing of it is archived, or begun by an earlier version
+-- What a segment of an archive was begun with: only the first worker's has it in the file.  NULL: nothing of it is
+-- archived, or it was begun by an earlier version.  A table that changes under a job goes on in a file of its own.
+ALTER TABLE retention.archive_file ADD COLUMN header text;
+ALTER TABLE retention.archive_file ADD COLUMN columns text[];

@@ -2,6 +2,7 @@
 What has changed when a job goes on, or under it: its table, its model, its files, or that it is wanted at all.
 """
 
+import csv
 import re
 import threading
 
@@ -55,25 +56,50 @@ def test_a_segment_is_cut_while_the_job_runs(job):  # noqa: F811
     assert j.ledger() == missing_contacts(j)
 
 
-@pytest.mark.parametrize("how", ["killed", "stopped"])
+def csv_rows(j, name):
+    """How many rows of how many columns a file of the archive has."""
+    folder, = j.archives.glob("2*")
+    with open(folder / name, encoding="utf-8-sig", newline="") as file:
+        header, *rows = csv.reader(file, delimiter=";")
+    assert all(len(row) == len(header) for row in rows)
+    return header, len(rows)
+
+
+def check_both(j, table, name, columns):
+    """Before the change and after it, each in a file of its own; both are verified, counted and restored."""
+    assert j.row()["status"] == "done" and j.left() == 0
+    check_all_erased(j)
+    (old, n_old), (new, n_new) = csv_rows(j, f"{name}.csv"), csv_rows(j, f"{name}.2.csv")
+    assert (set(old) ^ set(new)) == columns and n_old > 0 and n_new > 0
+    all_rows = j.value(f"SELECT count(*) FROM before.{table}")
+    assert n_old + n_new == all_rows - j.value(f"SELECT count(*) FROM crm.{table}")
+    assert j.row()["counters"]["rows"] | {name: n_old, f"{name}.2": n_new} == j.row()["counters"]["rows"]
+    j.daemon.ctl("archive", "verify", j.id)  # or it fails
+    j.daemon.ctl("archive", "restore", j.id, "--disable-triggers")
+    assert j.value(f"SELECT count(*) FROM crm.{table}") == all_rows
+    for left, right in (("before", "crm"), ("crm", "before")):
+        assert j.value(f"""SELECT count(*) FROM (SELECT to_jsonb(a) - 'mood' FROM {left}.{table} AS a
+            EXCEPT ALL SELECT to_jsonb(b) - 'mood' FROM {right}.{table} AS b) AS x""") == 0
+
+
+@pytest.mark.parametrize("how", ["killed", "stopped", "while it runs"])
 def test_a_table_has_another_column(job, how):  # noqa: F811
-    """One file cannot hold both; without the column it goes on where it stood."""
+    """One file cannot hold both: the job goes on in a second one, under a label of its own."""
     j = job(limits=SLOW)
     if how == "killed":
         j.daemon.configure(limits={**SLOW, "workers": 1})
         assert j.run("batch-after-ledger:6") == KILLED
     else:
         run = j.start()
-        # The first worker's file begins with the header, by which the others' rows are read.
-        wait_until(lambda: j.value("""SELECT count(*) FROM retention.archive_file
-            WHERE worker = 0 AND table_name = 'message' AND bytes > 0"""), what=run.text)
+        j.begun(20)
+    if how == "stopped":
         assert run.stop() == STOPPED
     j.sql("ALTER TABLE crm.message ADD COLUMN mood text DEFAULT 'good'")
-    refused(j, '"message"', "other columns")
-    j.sql("ALTER TABLE crm.message DROP COLUMN mood")
-    assert j.run() == DONE
-    check_done(j)
-    check_all_erased(j)
+    if how == "while it runs":
+        assert run.wait() == REFUSED and "a column of a table" in run.note()
+    assert j.run("finish-after-join") == KILLED
+    assert j.run() == DONE, j.last.text()
+    check_both(j, "message", "message", {"mood"})
 
 
 def test_another_column_where_the_first_worker_has_none(job):  # noqa: F811
@@ -83,15 +109,42 @@ def test_another_column_where_the_first_worker_has_none(job):  # noqa: F811
     for schema in ("crm", "before"):
         j.sql(f"""DELETE FROM {schema}.contact_social WHERE contact_id NOT IN (
             SELECT key::bigint FROM retention.candidate WHERE n / 256 % 2 = 1)""")
-    assert j.value("SELECT count(*) FROM crm.contact_social") > 0
-    run = j.start()
-    wait_until(lambda: j.value("""SELECT count(*) FROM retention.archive_file
-        WHERE worker = 1 AND table_name = 'contact_social' AND bytes > 0"""), what=run.text)
-    assert run.stop() == STOPPED
-    assert j.value("SELECT sum(bytes) FROM retention.archive_file WHERE worker = 0 AND table_name = 'contact_social'") in (0, None)
+    while not j.value("""SELECT sum(bytes) FROM retention.archive_file
+            WHERE worker = 1 AND table_name = 'contact_social'"""):
+        assert j.run("batch-after-ledger:1") == KILLED
+    assert not j.value("""SELECT sum(bytes) FROM retention.archive_file
+        WHERE worker = 0 AND table_name = 'contact_social'""")
     j.sql("ALTER TABLE crm.contact_social ADD COLUMN mood text DEFAULT 'good'")
-    refused(j, '"contact_social"', "other columns")
-    j.sql("ALTER TABLE crm.contact_social DROP COLUMN mood")
+    for schema in ("crm", "before"):
+        j.sql(f"""INSERT INTO {schema}.contact_social (id, contact_id, network, account)
+            SELECT 1000000 + n, key::bigint, 'other', 'a' FROM retention.candidate""")
+    assert j.run() == DONE, j.last.text()
+    check_both(j, "contact_social", "contact_social", {"mood"})
+
+
+def test_a_table_changes_twice_and_back(job):  # noqa: F811
+    """What has the columns that a file was begun with goes on in that file."""
+    j = job(limits={**SLOW, "workers": 1})
+    for change in ("ADD COLUMN mood text", "ADD COLUMN other text", "DROP COLUMN other", ""):
+        if change:
+            assert j.run("batch-after-ledger:1") == KILLED
+            j.sql(f"ALTER TABLE crm.message {change}")
+    assert j.run() == DONE, j.last.text()
+    check_all_erased(j)
+    files = [csv_rows(j, f"message{part}.csv") for part in ("", ".2", ".3")]
+    assert [header[-2:] for header, _ in files] == [files[0][0][-2:], [files[0][0][-1], "mood"], ["mood", "other"]]
+    assert j.row()["counters"]["rows"] | {"message": files[0][1], "message.2": files[1][1], "message.3": files[2][1]} \
+        == j.row()["counters"]["rows"]
+    assert all(n > 0 for _, n in files)
+
+
+def test_another_delimiter(job):  # noqa: F811
+    """Which the manifest has one of: it goes on where it stood with the one that it was begun with."""
+    j = job(limits=SLOW)
+    assert j.run("batch-after-ledger:6") == KILLED
+    j.daemon.configure(archives={"delimiter": ","})
+    refused(j, "the delimiter that the configuration has")
+    j.daemon.configure(archives={})
     assert j.run() == DONE
     check_done(j)
     check_all_erased(j)
