@@ -27,7 +27,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define MOST_WORKERS 16 /* limits.workers */
 static const char bom[] = "\xEF\xBB\xBF";
 
 struct segment {
@@ -57,7 +56,7 @@ int archive_folder(const char *directory, const char *name, const char *suffix)
 	return open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 }
 
-static bool sync_fd(int fd, const char *what, struct error *err)
+bool archive_sync_fd(int fd, const char *what, struct error *err)
 {
 	if (fsync(fd) != 0)
 		return fail_errno(err, ERR_ENVIRONMENT, "cannot sync %s", what);
@@ -122,7 +121,7 @@ bool archive_create(const char *directory, const char *name, bool resumed, struc
 			    "\"%s/%s\" exists already and is not empty: another database's "
 			    "archive? give each database an archives.directory of its own",
 			    directory, partial);
-	return sync_fd(parent, directory, err);
+	return archive_sync_fd(parent, directory, err);
 }
 
 bool archive_is_finished(const char *directory, const char *name)
@@ -275,7 +274,7 @@ bool archive_writer_open(const char *directory, const char *name, int worker,
 	for (size_t i = 0; i < n; i++)
 		if (!open_segment(w, i, committed_bytes[i], err))
 			return false;
-	if (!sync_fd(w->folder, "the archive's folder", err))
+	if (!archive_sync_fd(w->folder, "the archive's folder", err))
 		return false;
 	*ret = w;
 	w = NULL;
@@ -519,7 +518,7 @@ static bool join_file(int folder, const struct archive_file *f, size_t i, size_t
 		written += bytes;
 	}
 	*ret_size = written;
-	return sync_fd(fd, f->name, err);
+	return archive_sync_fd(fd, f->name, err);
 }
 
 bool archive_is_joined(const char *directory, const char *name, const struct archive_file *files,
@@ -554,38 +553,7 @@ bool archive_join(const char *directory, const char *name, const struct archive_
 	for (size_t i = 0; i < n; i++)
 		if (!join_file(folder, &files[i], i, n, workers, committed, &ret_sizes[i], err))
 			return false;
-	return sync_fd(folder, "the archive's folder", err);
-}
-
-bool archive_seal(const char *directory, const char *name, const struct archive_file *files,
-		  size_t n, int workers, struct error *err)
-{
-	AUTO(fd) int parent = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	AUTO(fd) int folder = archive_folder(directory, name, ".partial");
-	AUTO(char_p) char *partial = NULL;
-
-	if (parent < 0 || folder < 0)
-		return fail_errno(err, ERR_ENVIRONMENT, "cannot open the folder \"%s/%s.partial\"",
-				  directory, name);
-	/* Those of workers that never committed, too: the first try may have had more of them. */
-	for (size_t i = 0; i < n; i++)
-		for (int w = 1; w < MOST_WORKERS || w < workers; w++) {
-			AUTO(char_p) char *segment = segment_name(files[i].name, w);
-
-			if (unlinkat(folder, segment, 0) != 0 && errno != ENOENT)
-				return fail_errno(err, ERR_ENVIRONMENT, "cannot remove \"%s\"",
-						  segment);
-		}
-	if (unlinkat(folder, "SHA256SUMS.plain", 0) != 0 && errno != ENOENT)
-		return fail_errno(err, ERR_ENVIRONMENT, "cannot remove \"SHA256SUMS.plain\"");
-	if (!sync_fd(folder, "the archive's folder", err))
-		return false;
-	if (asprintf(&partial, "%s.partial", name) < 0)
-		must_alloc(NULL);
-	if (renameat(parent, partial, parent, name) != 0)
-		return fail_errno(err, ERR_ENVIRONMENT, "cannot rename \"%s/%s\"", directory,
-				  partial);
-	return sync_fd(parent, directory, err);
+	return archive_sync_fd(folder, "the archive's folder", err);
 }
 
 bool archive_write_file(const char *directory, const char *name, const char *file, const char *text,
@@ -604,9 +572,10 @@ bool archive_write_file(const char *directory, const char *name, const char *fil
 	fd = openat(folder, temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
 		return fail_errno(err, ERR_ENVIRONMENT, "cannot open \"%s\"", temporary);
-	if (!write_all(fd, text, strlen(text), &written, file, err) || !sync_fd(fd, file, err))
+	if (!write_all(fd, text, strlen(text), &written, file, err) ||
+	    !archive_sync_fd(fd, file, err))
 		return false;
 	if (renameat(folder, temporary, folder, file) != 0)
 		return fail_errno(err, ERR_ENVIRONMENT, "cannot rename \"%s\"", temporary);
-	return sync_fd(folder, "the archive's folder", err);
+	return archive_sync_fd(folder, "the archive's folder", err);
 }

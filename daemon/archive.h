@@ -97,9 +97,11 @@ bool archive_join(const char *directory, const char *name, const struct archive_
 		  size_t n, int workers, const int64_t *committed, int64_t *ret_sizes,
 		  struct error *err);
 
-/* Removes what is left of the segments (and of archive_encrypt.h's note) and renames NAME.partial to NAME, durably. */
-bool archive_seal(const char *directory, const char *name, const struct archive_file *files,
-		  size_t n, int workers, struct error *err);
+/*
+ * Removes what is left of segments, whoever began them (and archive_encrypt.h's note), and renames NAME.partial to NAME,
+ * durably.  Once they are joined.
+ */
+bool archive_seal(const char *directory, const char *name, struct error *err);
 
 /* Writes a small file of the folder durably: temporary name, fsync, rename, fsync of the folder. */
 bool archive_write_file(const char *directory, const char *name, const char *file, const char *text,

@@ -135,8 +135,7 @@ static bool seal(struct job *j, const struct job_lengths *lengths, struct error 
 	    (!join_and_encrypt(j, lengths, &kept, err) || !write_manifest(j, &kept, lengths, err)))
 		return false;
 	failpoint("finish-after-manifest");
-	return archive_seal(config->directory, j->archive_name, j->files, j->n_files,
-			    lengths->workers, err);
+	return archive_seal(config->directory, j->archive_name, err);
 }
 
 static const char *verb_of(enum action action)

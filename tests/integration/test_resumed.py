@@ -138,6 +138,21 @@ def test_a_table_changes_twice_and_back(job):  # noqa: F811
     assert all(n > 0 for _, n in files)
 
 
+def test_a_table_changes_and_back_before_anything(job):  # noqa: F811
+    """A second file that was begun and got no row leaves nothing behind: it would stand in the way of the archive's end."""
+    j = job(limits={**SLOW, "workers": 1})
+    assert j.run("batch-after-ledger:3") == KILLED
+    j.sql("ALTER TABLE crm.message ADD COLUMN mood text")
+    assert j.run("batch-begin:1") == KILLED
+    assert [path.name for path in j.partial().glob("message.2.csv*")] == ["message.2.csv.0"]
+    j.sql("ALTER TABLE crm.message DROP COLUMN mood")
+    assert j.run() == DONE
+    check_done(j)
+    check_all_erased(j)
+    folder, = j.archives.glob("2*")
+    assert list(folder.glob("*.csv.*")) == [] and list(folder.glob("message.*")) == [folder / "message.csv"]
+
+
 def test_another_delimiter(job):  # noqa: F811
     """Which the manifest has one of: it goes on where it stood with the one that it was begun with."""
     j = job(limits=SLOW)

@@ -437,7 +437,7 @@ static void test_seal(void **state)
 	assert_joined();
 	assert_true(archive_write_file(directory, NAME, "manifest.json", "{}\n", &err));
 	assert_true(archive_write_file(directory, NAME, "manifest.json", "{ }\n", &err));
-	assert_true(archive_seal(directory, NAME, files, N, WORKERS, &err));
+	assert_true(archive_seal(directory, NAME, &err));
 	assert_true(archive_is_finished(directory, NAME));
 	assert_false(archive_is_begun(directory, NAME));
 	assert_file(NAME "/manifest.json", "{ }\n");
