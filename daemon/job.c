@@ -512,8 +512,12 @@ static bool attempt(struct job *j, enum job_exit *ret_exit, struct error *err)
 		return false;
 	if (!go)
 		return true;
-	if (!prepare(j, err) || (j->done_before < j->row.candidates && !work(j, err)) ||
-	    !job_finish(j, &note, &failures, err))
+	if (!prepare(j, err) || (j->done_before < j->row.candidates && !work(j, err)))
+		return false;
+	/* The workers may have gone on without it: a server that came back between two looks. */
+	if (!db_alive(j->db) && !keep_claim(j, err))
+		return false;
+	if (!job_finish(j, &note, &failures, err))
 		return false;
 	job_remove_files(j, &note);
 	if (j->opts->config->vacuum && j->row.action != ACTION_EXPORT)

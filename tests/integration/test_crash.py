@@ -131,6 +131,35 @@ def waiting_for_us(j):
     return j.value("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid = 4711 AND NOT granted")
 
 
+def test_the_control_session_is_gone_at_the_end(job):
+    """The workers' sessions live on and end the list, and a new one of control cannot be had until later."""
+    j = job()
+    hold_batches(j)
+    log = j.pg.log.stat().st_size
+    with j.pg.connect(j.db) as conn, conn.cursor() as cur:
+        cur.execute("SELECT pg_advisory_lock(4711)")
+        run = j.start()
+        wait_until(lambda: waiting_for_us(j))
+        j.pg.psql("postgres", "-c", f"ALTER DATABASE {j.db} ALLOW_CONNECTIONS false")
+        try:
+            cur.execute("""SELECT count(pg_terminate_backend(pid)) FROM pg_locks
+                            WHERE locktype = 'advisory' AND classid = 1380275201 AND objid = %s AND granted""", (j.id,))
+            assert cur.fetchone() == (1,)
+            wait_until(lambda: "is not currently accepting connections" in j.pg.log.read_text(errors="replace")[log:])
+            cur.execute("SELECT pg_advisory_unlock(4711)")
+
+            def left():
+                cur.execute("SELECT count(*) FROM retention.candidate WHERE job = %s", (j.id,))
+                return cur.fetchone()[0]
+            wait_until(lambda: left() == 0 or not run.running(), what=run.text)
+            wait_until(lambda: run.waits_for("accepting connections") or not run.running(), what=run.text)
+        finally:
+            j.pg.psql("postgres", "-c", f"ALTER DATABASE {j.db} ALLOW_CONNECTIONS true")
+    assert run.wait() == DONE, run.text()
+    check_done(j)
+    check_all_erased(j)
+
+
 # --- The connection goes ------------------------------------------------------------------------
 
 
