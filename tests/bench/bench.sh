@@ -242,7 +242,7 @@ stints() { # LIMITS
 	while read -r a b c d; do
 		paused=$(latencies "$a" "$b")
 		running=$(latencies "$c" "$d")
-		worst=$(awk -v a="$worst" -v b="${running#* }" 'BEGIN { print a > b ? a : b }')
+		worst=$(awk -v a="$worst" -v b="${running#* }" 'BEGIN { print (a > b) ? a : b }')
 		echo "${running% *}" >>"$work/ours"; echo "${paused% *}" >>"$work/theirs"
 		ratio "${running% *}" "${paused% *}" >>"$work/ratios"; echo >>"$work/ratios"
 	done <"$work/pairs"
