@@ -56,6 +56,31 @@ int archive_folder(const char *directory, const char *name, const char *suffix)
 	return open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 }
 
+DIR *archive_entries(int folder, const char *name)
+{
+	const int fd = openat(folder, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	DIR *entries = fd >= 0 ? fdopendir(fd) : NULL;
+
+	if (!entries && fd >= 0)
+		(void)close(fd); /* read-only */
+	return entries;
+}
+
+const char *archive_suffix(const char *file)
+{
+	const char *suffix = NULL;
+
+	/* The last that ends a word: a table can have ".csv" in its own name. */
+	for (const char *at = file; (at = strstr(at, ".csv"));) {
+		const bool named = at != file;
+
+		at += strlen(".csv");
+		if (named && (*at == '\0' || *at == '.'))
+			suffix = at;
+	}
+	return suffix;
+}
+
 bool archive_sync_fd(int fd, const char *what, struct error *err)
 {
 	if (fsync(fd) != 0)
@@ -66,16 +91,12 @@ bool archive_sync_fd(int fd, const char *what, struct error *err)
 /* Before a job is running its folder can only be empty; what cannot be read is not taken for it. */
 static bool folder_is_empty(int parent, const char *name)
 {
-	const int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-	DIR *folder = fd >= 0 ? fdopendir(fd) : NULL;
+	DIR *folder = archive_entries(parent, name);
 	const struct dirent *entry;
-	bool empty = folder;
+	bool empty = true;
 
-	if (!folder) {
-		if (fd >= 0)
-			(void)close(fd); /* read-only */
+	if (!folder)
 		return false;
-	}
 	while ((entry = readdir(folder)))
 		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
 			empty = false;
@@ -181,7 +202,7 @@ bool archive_fail_head(const char *name, struct error *err)
 		name);
 }
 
-/* What an earlier attempt has written begins as what is to be written now: the table has the columns that it had. */
+/* What an earlier attempt has written begins with the header that the file has. */
 static bool check_head(int folder, const char *name, const struct archive_file *f,
 		       struct error *err)
 {

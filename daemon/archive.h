@@ -46,7 +46,7 @@ bool archive_writer_open(const char *directory, const char *name, int worker,
 
 /*
  * Are the segments of all workers there, none shorter than its committed[w * n + i] bytes, and begun with the header
- * that they are to have?  CONFIG where not: the disk has lost rows that are nowhere else, or the table has changed.
+ * that they are to have?  CONFIG where not: the disk has lost rows that are nowhere else, or the delimiter has changed.
  * Before any of them are joined.
  */
 bool archive_check(const char *directory, const char *name, const struct archive_file *files,

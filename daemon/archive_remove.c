@@ -27,6 +27,8 @@
  */
 #include "archive_remove.h"
 
+#include "archive_inner.h"
+
 #include "failpoint.h"
 #include "mem.h"
 
@@ -137,11 +139,10 @@ static bool is_summed(const struct removal *r, const char *name)
 /* TABLE.csv, and what becomes of it while a job runs: TABLE.csv.3, TABLE.csv.age, and their .tmp. */
 static bool is_segment(const char *name)
 {
-	const char *end = strstr(name, ".csv");
+	const char *end = archive_suffix(name);
 
-	if (!end || end == name)
+	if (!end)
 		return false;
-	end += strlen(".csv");
 	if (strncmp(end, ".age", 4) == 0)
 		end += 4;
 	else if (*end == '.' && isdigit((unsigned char)end[1]))
@@ -192,18 +193,13 @@ static bool check_entry(struct removal *r, const char *name, struct error *err)
 /* What is in the folder, each entry found to be ours. */
 static bool look(struct removal *r, struct error *err)
 {
-	const int fd = openat(r->folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *stream = fd >= 0 ? fdopendir(fd) : NULL;
+	DIR *stream = archive_entries(r->folder, ".");
 	const struct dirent *e;
 	bool ok = true;
 
-	if (!stream) {
-		(void)fail_errno(err, ERR_ENVIRONMENT, "cannot read the folder \"%s/%s\"",
-				 r->directory, r->entry);
-		if (fd >= 0)
-			(void)close(fd); /* read-only */
-		return false;
-	}
+	if (!stream)
+		return fail_errno(err, ERR_ENVIRONMENT, "cannot read the folder \"%s/%s\"",
+				  r->directory, r->entry);
 	r->n = 0;
 	errno = 0;
 	while (ok && (e = readdir(stream))) {

@@ -6,35 +6,27 @@
 
 #include "mem.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <unistd.h>
 
-/* NAME.csv.NUMBER: of any worker, the first try may have had more of them; of a label that got no rows, too. */
+/* Of any worker, the first try may have had more of them; and of a label that got no rows. */
 static bool is_segment(const char *name)
 {
-	static const char csv[] = ".csv";
-	const char *number = strrchr(name, '.');
+	const char *number = archive_suffix(name);
 
-	return number && number[1] && number[1 + strspn(number + 1, "0123456789")] == '\0' &&
-	       number - name >= (ptrdiff_t)strlen(csv) &&
-	       strncmp(number - strlen(csv), csv, strlen(csv)) == 0;
+	return number && *number == '.' && number[1] &&
+	       number[1 + strspn(number + 1, "0123456789")] == '\0';
 }
 
 static bool remove_segments(int folder, struct error *err)
 {
-	const int fd = openat(folder, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *stream = fd >= 0 ? fdopendir(fd) : NULL;
+	DIR *stream = archive_entries(folder, ".");
 	const struct dirent *e;
 	bool ok = true;
 
-	if (!stream) {
-		(void)fail_errno(err, ERR_ENVIRONMENT, "cannot read the archive's folder");
-		if (fd >= 0)
-			(void)close(fd); /* read-only */
-		return false;
-	}
+	if (!stream)
+		return fail_errno(err, ERR_ENVIRONMENT, "cannot read the archive's folder");
 	errno = 0;
 	while (ok && (e = readdir(stream))) {
 		if (is_segment(e->d_name) && unlinkat(folder, e->d_name, 0) != 0 && errno != ENOENT)

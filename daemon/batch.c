@@ -23,7 +23,6 @@
 
 #include "failpoint.h"
 #include "mem.h"
-#include "sql.h"
 
 #include <inttypes.h>
 
@@ -253,10 +252,9 @@ static bool write_lengths(struct batch *b, struct error *err)
 		"       header = CASE WHEN f.bytes = 0 THEN excluded.header ELSE f.header END,\n"
 		"       columns = CASE WHEN f.bytes = 0 THEN excluded.columns ELSE f.columns END";
 	const struct plan *plan = b->job->plan;
-	const size_t n = plan->n_steps;
 	char *bytes = t_strdup(b->ctx, "{"), *rows = t_strdup(b->ctx, "{");
 
-	for (size_t i = 0; i < n; i++) {
+	for (size_t i = 0; i < plan->n_steps; i++) {
 		const char *comma = i ? "," : "";
 		const struct step *s = &plan->steps[i];
 
@@ -269,11 +267,11 @@ static bool write_lengths(struct batch *b, struct error *err)
 	{
 		const char *const values[] = {t_printf(b->ctx, "%d", b->job->id),
 					      t_printf(b->ctx, "%d", b->worker->number),
-					      sql_array(b->ctx, b->job->tables, n),
+					      b->job->labels,
 					      bytes,
 					      rows,
-					      sql_array(b->ctx, b->job->headers, n),
-					      sql_array(b->ctx, b->job->columns, n)};
+					      b->job->headers,
+					      b->job->columns};
 
 		return db_command_kept(b->worker->db, sql, 7, values, NULL, err);
 	}

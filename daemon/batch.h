@@ -17,10 +17,10 @@ struct batch_job {
 	const char *from; /* or NULL */
 	const char *cutoff;
 	const struct plan *plan;
-	/* Of each step, for retention.archive_file; the latter two are "" where it is not archived. */
-	const char *const *tables;
-	const char *const *headers;
-	const char *const *columns; /* the text form of an array */
+	/* Of each step, for retention.archive_file, as the text of a text[]; the latter two are "" where it is not archived. */
+	const char *labels;
+	const char *headers;
+	const char *columns; /* each the text of an array in turn */
 	struct ledger *ledger; /* NULL: nothing is erased */
 };
 

@@ -13,8 +13,8 @@
  */
 #include "horizon.h"
 
+#include "journal.h"
 #include "mem.h"
-#include "sql.h"
 
 /*
  * What keeps rows that died before some transaction from being removed: (who, xmin), xmin without its
@@ -61,8 +61,8 @@ static const char record_sql[] =
 	"  SELECT DISTINCT w.name::regclass AS root\n"
 	"    FROM unnest($3::text[], $4::text[]) AS w(label, name)\n"
 	"   WHERE EXISTS (SELECT FROM retention.archive_file AS f\n"
-	"                  WHERE f.job = $1::int AND regexp_replace(f.table_name, '[.][0-9]+$', '')\n"
-	"                      = regexp_replace(w.label, '[.][0-9]+$', '') AND f.rows > 0)),\n"
+	"                  WHERE f.job = $1::int AND f.rows > 0\n"
+	"                    AND " JOURNAL_BASE_LABEL " = w.label)),\n"
 	"heap AS (\n"
 	"  SELECT c.oid, c.reltoastrelid AS toast, c.oid::regclass::text AS name\n"
 	"    FROM (SELECT root AS rel FROM touched UNION\n"
@@ -83,12 +83,10 @@ static const char record_sql[] =
 			 "            AND l.mode = 'ShareUpdateExclusiveLock'))), '[]') FROM part AS p))::text\n"
 			 "  AS record FROM " NEXT_XID " AS x";
 
-bool horizon_record(struct db *db, int job, const char *xid, const char *const *labels,
-		    const char *const *tables, size_t n, void *ctx, const char **ret_json,
-		    struct error *err)
+bool horizon_record(struct db *db, int job, const char *xid, const char *labels, const char *tables,
+		    void *ctx, const char **ret_json, struct error *err)
 {
-	const char *const values[] = {t_printf(ctx, "%d", job), xid, sql_array(ctx, labels, n),
-				      sql_array(ctx, tables, n)};
+	const char *const values[] = {t_printf(ctx, "%d", job), xid, labels, tables};
 	AUTO(result) PGresult *res = NULL;
 
 	if (!db_query(db, record_sql, 4, values, &res, err))

@@ -20,11 +20,11 @@ bool horizon_mark(struct db *db, void *ctx, const char **ret_xid, struct error *
 
 /*
  * What the journal keeps, as a JSON object owned by ctx.  In the transaction that ends the job; tables
- * are the n quoted names behind labels, which are those of retention.archive_file.
+ * are the quoted names behind labels, which are those of retention.archive_file but for a part's number, both as the
+ * text of a text[].
  */
-bool horizon_record(struct db *db, int job, const char *xid, const char *const *labels,
-		    const char *const *tables, size_t n, void *ctx, const char **ret_json,
-		    struct error *err);
+bool horizon_record(struct db *db, int job, const char *xid, const char *labels, const char *tables,
+		    void *ctx, const char **ret_json, struct error *err);
 
 /*
  * Rows (step, what, state, since, waits_for) of action $1; $2 is backups.keep as an interval, or NULL.

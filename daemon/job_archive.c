@@ -27,24 +27,30 @@ static void add_file(struct job *j, const struct job_part *part, const char *hea
 	j->parts[j->n_files++] = *part;
 }
 
-/* What the batches tell the journal of each step. */
+/* What the journal is told of each step, and asked. */
 static void name_steps(struct job *j)
 {
 	const size_t n = j->plan->n_steps;
-	const char **tables = t_array(j->ctx, const char *, n + 1);
+	const char **labels = t_array(j->ctx, const char *, n + 1);
 	const char **headers = t_array(j->ctx, const char *, n + 1);
 	const char **columns = t_array(j->ctx, const char *, n + 1);
+	const char **bases = t_array(j->ctx, const char *, n + 1);
+	const char **tables = t_array(j->ctx, const char *, n + 1);
 
 	for (size_t i = 0; i < n; i++) {
 		const struct step *s = &j->plan->steps[i];
 
-		tables[i] = s->archived ? j->parts[s->file_number].label : part_of(j, s).label;
+		bases[i] = part_of(j, s).label;
+		tables[i] = sql_table(j->ctx, s->table->schema, s->table->table);
+		labels[i] = s->archived ? j->parts[s->file_number].label : bases[i];
 		headers[i] = s->archived ? s->header : "";
 		columns[i] = s->archived ? sql_array(j->ctx, s->columns, s->n_columns) : "";
 	}
-	j->batch.tables = tables;
-	j->batch.headers = headers;
-	j->batch.columns = columns;
+	j->batch.labels = sql_array(j->ctx, labels, n);
+	j->batch.headers = sql_array(j->ctx, headers, n);
+	j->batch.columns = sql_array(j->ctx, columns, n);
+	j->step_labels = sql_array(j->ctx, bases, n);
+	j->step_tables = sql_array(j->ctx, tables, n);
 }
 
 void job_name_files(struct job *j)
@@ -73,6 +79,7 @@ const char *const *job_labels(const struct job *j)
 
 bool job_committed(struct job *j, struct job_lengths *ret, struct error *err)
 {
+	const char *const *labels = job_labels(j);
 	const size_t n = j->n_files;
 	int workers = 0;
 
@@ -84,8 +91,8 @@ bool job_committed(struct job *j, struct job_lengths *ret, struct error *err)
 	ret->bytes = t_array(j->ctx, int64_t, (size_t)workers * (n + 1));
 	ret->rows = t_array(j->ctx, int64_t, (size_t)workers * (n + 1));
 	for (int w = 0; w < workers; w++)
-		if (!journal_lengths(j->db, j->row.id, w, job_labels(j), n,
-				     ret->bytes + (size_t)w * n, ret->rows + (size_t)w * n, err))
+		if (!journal_lengths(j->db, j->row.id, w, labels, n, ret->bytes + (size_t)w * n,
+				     ret->rows + (size_t)w * n, err))
 			return false;
 	return true;
 }
@@ -94,9 +101,11 @@ bool job_committed(struct job *j, struct job_lengths *ret, struct error *err)
 static bool read_begun(struct job *j, PGresult **ret, struct error *err)
 {
 	static const char sql[] =
-		"SELECT b.label, regexp_replace(b.label, '[.][0-9]+$', '') AS base, b.header, c.name\n"
-		"  FROM (SELECT f.table_name AS label, min(f.header) AS header, min(f.columns) AS columns\n"
-		"          FROM retention.archive_file AS f WHERE f.job = $1::int AND f.bytes > 0 GROUP BY 1) AS b\n"
+		"SELECT b.label, b.base, b.header, c.name\n"
+		"  FROM (SELECT f.table_name AS label, " JOURNAL_BASE_LABEL " AS base,\n"
+		"               min(f.header) AS header, min(f.columns) AS columns\n"
+		"          FROM retention.archive_file AS f\n"
+		"         WHERE f.job = $1::int AND f.bytes > 0 GROUP BY 1, 2) AS b\n"
 		"  LEFT JOIN LATERAL unnest(b.columns) WITH ORDINALITY AS c(name, n) ON true\n"
 		" ORDER BY length(b.label), b.label, c.n";
 	const char *const values[] = {t_printf(j->ctx, "%d", j->row.id)};
@@ -138,10 +147,7 @@ static struct begun *list_begun(struct job *j, const PGresult *rows, size_t *ret
 	return list;
 }
 
-/*
- * Which of what was begun for the file goes on: the one with its columns; NULL: none, a new one does.  What is at
- * its end gets no new one.
- */
+/* Which of what was begun for the file goes on: the one with its columns; at the job's end, the last; NULL: a new one does. */
 static const struct begun *choose(const char *base, const char *header, const struct begun *list,
 				  size_t n, bool ends)
 {
@@ -222,20 +228,20 @@ static bool check_begun(struct job *j, const struct begun *list, size_t n, struc
 	return true;
 }
 
-/* The manifest says what there is: nothing is begun any more. */
-static bool is_at_its_end(const struct job *j)
+bool job_has_manifest(const struct job *j)
 {
-	const char *directory = j->opts->config->directory;
-	const char *manifest =
-		t_printf(j->ctx, "%s/%s.partial/manifest.json", directory, j->archive_name);
+	const char *path = t_printf(j->ctx, "%s/%s.partial/manifest.json",
+				    j->opts->config->directory, j->archive_name);
 
-	return archive_is_finished(directory, j->archive_name) || access(manifest, F_OK) == 0;
+	return access(path, F_OK) == 0;
 }
 
 bool job_continue_files(struct job *j, struct error *err)
 {
 	const size_t n_steps = j->n_files;
-	const bool ends = is_at_its_end(j);
+	/* The manifest says what there is: nothing is begun any more. */
+	const bool ends = job_has_manifest(j) ||
+			  archive_is_finished(j->opts->config->directory, j->archive_name);
 	AUTO(result) PGresult *rows = NULL;
 	struct begun *list;
 	size_t n;

@@ -12,7 +12,6 @@
 #include "manifest.h"
 #include "mem.h"
 #include "outbox.h"
-#include "sql.h"
 
 #include <fcntl.h>
 #include <inttypes.h>
@@ -85,11 +84,8 @@ static bool write_manifest(struct job *j, const struct kept *kept,
 static bool has_manifest(const struct job *j, const struct job_lengths *lengths)
 {
 	const char *directory = j->opts->config->directory;
-	AUTO(char_p) char *path = NULL;
 
-	if (asprintf(&path, "%s/%s.partial/manifest.json", directory, j->archive_name) < 0)
-		must_alloc(NULL);
-	return access(path, F_OK) == 0 &&
+	return job_has_manifest(j) &&
 	       (archive_is_joined(directory, j->archive_name, j->files, j->n_files,
 				  lengths->workers, lengths->bytes) ||
 		archive_is_encrypted(directory, j->archive_name, j->files, j->n_files));
@@ -156,16 +152,9 @@ static const char *verb_of(enum action action)
 /* What is needed later to tell when the data is gone everywhere; an export erases none. */
 static bool record_horizon(struct job *j, const char *xid, const char **ret_json, struct error *err)
 {
-	const struct plan *plan = j->plan;
-	const char **tables = t_array(j->ctx, const char *, plan->n_steps + 1);
-
 	*ret_json = NULL;
-	if (j->row.action == ACTION_EXPORT)
-		return true;
-	for (size_t i = 0; i < plan->n_steps; i++)
-		tables[i] = sql_table(j->ctx, plan->steps[i].table->schema,
-				      plan->steps[i].table->table);
-	return horizon_record(j->db, j->row.id, xid, j->batch.tables, tables, plan->n_steps, j->ctx,
+	return j->row.action == ACTION_EXPORT ||
+	       horizon_record(j->db, j->row.id, xid, j->step_labels, j->step_tables, j->ctx,
 			      ret_json, err);
 }
 

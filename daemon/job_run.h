@@ -29,6 +29,9 @@ struct job {
 	/* n_files: one per archived step, then those that were begun under other columns. */
 	struct archive_file *files;
 	struct job_part *parts; /* n_files */
+	/* Of each step, as the text of a text[]: its label without a part's number, and its table's quoted name. */
+	const char *step_labels;
+	const char *step_tables;
 	size_t n_files;
 	int64_t done_before; /* keys that earlier attempts had finished with */
 	int claim;
@@ -44,6 +47,9 @@ void job_name_files(struct job *j);
 
 /* The labels of the files, n_files; owned by the job's ctx. */
 const char *const *job_labels(const struct job *j);
+
+/* Has an earlier try to end the job got as far as the manifest, in a folder that is not renamed yet? */
+bool job_has_manifest(const struct job *j);
 
 /* What the database knows of the archive's segments: [worker * n_files + file], owned by the job's ctx. */
 struct job_lengths {

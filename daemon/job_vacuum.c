@@ -42,21 +42,15 @@ static const char tables_sql[] =
 	"                SELECT p.relid FROM pg_partition_tree(w.name::regclass) AS p) AS t ON true\n"
 	"  JOIN pg_class AS c ON c.oid = t.oid\n"
 	" WHERE EXISTS (SELECT FROM retention.archive_file AS f\n"
-	"                WHERE f.job = $1::int AND regexp_replace(f.table_name, '[.][0-9]+$', '')\n"
-	"                      = regexp_replace(w.label, '[.][0-9]+$', '') AND f.rows > 0)\n"
+	"                WHERE f.job = $1::int AND f.rows > 0\n"
+	"                  AND " JOURNAL_BASE_LABEL " = w.label)\n"
 	" GROUP BY 1 ORDER BY 1";
 
 static bool find_tables(struct job *j, PGresult **ret, struct error *err)
 {
-	const struct plan *plan = j->plan;
-	const char **tables = t_array(j->ctx, const char *, plan->n_steps + 1);
-	const char *values[3] = {t_printf(j->ctx, "%d", j->row.id)};
+	const char *const values[] = {t_printf(j->ctx, "%d", j->row.id), j->step_labels,
+				      j->step_tables};
 
-	for (size_t i = 0; i < plan->n_steps; i++)
-		tables[i] = sql_table(j->ctx, plan->steps[i].table->schema,
-				      plan->steps[i].table->table);
-	values[1] = sql_array(j->ctx, j->batch.tables, plan->n_steps);
-	values[2] = sql_array(j->ctx, tables, plan->n_steps);
 	return db_query(j->db, tables_sql, 3, values, ret, err);
 }
 

@@ -92,6 +92,9 @@ bool journal_finish(struct db *db, int id, const char *status, const char *error
 /* The row's waiting and, when error is not NULL, its error. */
 bool journal_note(struct db *db, int id, const char *waiting, const char *error, struct error *err);
 
+/* SQL, of a row f of retention.archive_file: its label without a part's number, contact of contact.2 (job_run.h). */
+#define JOURNAL_BASE_LABEL "regexp_replace(f.table_name, '[.][0-9]+$', '')"
+
 /*
  * Committed lengths of a worker's files, in the order of tables (n names); 0 where there is none.
  * rows may be NULL.

@@ -87,7 +87,6 @@ struct step {
 	struct source slice_parent;
 	const bool *waits_for; /* [table]: while it has rows left, the step is not run */
 	const char *left_sql; /* $1: counts rows that should have gone, or been cleaned */
-	const char *file; /* archived: "contact.csv" */
 	size_t file_number; /* archived: among the files of the plan */
 	const char *header; /* archived: the file's first line, with its newline */
 	const char *const *columns; /* archived: as in the header, n_columns */

@@ -264,10 +264,8 @@ static void archive_columns(const struct builder *b, struct step *s)
 		columns[1] = t->by;
 		s->columns = columns;
 		s->n_columns = 2;
-		s->file = t_printf(b->ctx, "%s.detached.csv", t->name);
 	} else {
 		s->columns = stored_columns(b, t, &s->n_columns);
-		s->file = t_printf(b->ctx, "%s.csv", t->name);
 	}
 	s->header = plan_header(b->ctx, s->columns, s->n_columns, b->opts->delimiter);
 }

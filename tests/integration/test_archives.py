@@ -485,6 +485,7 @@ def test_an_archive_never_sealed(archived):
     (partial / "contact.csv").rename(partial / "contact.csv.0")
     (partial / "contact.csv.1").write_text("x")
     (partial / "request.csv.age.tmp").write_text("x")
+    (partial / "old.csvs.csv.0").write_text("x")
     set_row(j, "status = 'failed'")
     delete(j)
     assert tidy(j, "remove-mid-files:2")[0] == KILLED

@@ -435,6 +435,8 @@ static void test_seal(void **state)
 	(void)state;
 	three_workers();
 	assert_joined();
+	write_file(PARTIAL "/s.csvs.csv.12", ""); /* of a table "csvs", which got no row */
+	write_file(PARTIAL "/s.csv.2.csv", ""); /* no segment: of a table "csv", its second part */
 	assert_true(archive_write_file(directory, NAME, "manifest.json", "{}\n", &err));
 	assert_true(archive_write_file(directory, NAME, "manifest.json", "{ }\n", &err));
 	assert_true(archive_seal(directory, NAME, &err));
@@ -444,6 +446,8 @@ static void test_seal(void **state)
 	assert_false(exists(NAME "/manifest.json.tmp"));
 	assert_false(exists(NAME "/a.csv.1"));
 	assert_false(exists(NAME "/b.csv.2"));
+	assert_false(exists(NAME "/s.csvs.csv.12"));
+	assert_true(exists(NAME "/s.csv.2.csv"));
 	assert_true(archive_size(directory, NAME, files, N, &bytes, &err));
 	assert_int_equal(bytes, 19 + 5);
 }
