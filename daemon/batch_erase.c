@@ -285,11 +285,11 @@ static bool check_schema(struct batch *b, struct error *err)
 		return false;
 	if (!db_bool(res, 0, "same_columns"))
 		return fail(
-			err, ERR_CONFIG,
+			err, ERR_CHANGED,
 			"a column of a table of the model was added, dropped or renamed since the job "
 			"began: the batch is rolled back, and the model is checked anew");
 	return strcmp(db_text(res, 0, "keys"), plan->silent_keys) == 0 ||
-	       fail(err, ERR_CONFIG,
+	       fail(err, ERR_CHANGED,
 		    "%s a table of the model was made or dropped since the job began: the batch is "
 		    "rolled back, and the model is checked anew",
 		    plan->orphans.sql ? "a foreign key or a trigger on DELETE of"

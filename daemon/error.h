@@ -17,6 +17,7 @@ enum error_class {
 	ERR_DATA, /* the rows at hand: halve the batch until the one at fault stands alone */
 	ERR_BUSY, /* somebody else's lock: leave the rows for a later sweep */
 	ERR_ENVIRONMENT, /* server, network, disk: roll back, back off, try again */
+	ERR_CHANGED, /* the tables are not what the job looked at: roll back, look at them anew */
 	ERR_STOPPED, /* we were asked to stop: roll back, resumable */
 };
 

@@ -8,7 +8,7 @@
  *   approve  an automatic pass validates itself, unless the policy or max_share wants a person.
  *   start    validated -> running, the archive's folder.
  *   fence    raise the claim, wait until no batch of an older claim can commit.
- *   work     the workers' threads; this one watches the claim, and tells progress.
+ *   work     job_work.c.
  *   finish   job_finish.c.
  *
  * A failure of the surroundings at any line ends the attempt; after a pause the next one begins at
@@ -23,19 +23,16 @@
 #include "mem.h"
 
 #include <inttypes.h>
-#include <poll.h>
-#include <pthread.h>
-#include <sys/eventfd.h>
 #include <time.h>
 #include <unistd.h>
 
 #define CLOCK_TOLERANCE_S 120
 #define CONTROL_SLOT 0
-#define TICK_MS 200
-#define PING_MS 1000
 #define BACKOFF_MIN_MS 500
 #define BACKOFF_MAX_MS 30000
 #define GIVE_UP_MS 60000
+/* Tries in a row that a change of the tables ended, before a person is needed. */
+#define MOST_CHANGES 5
 
 static bool open_control(struct job *j, struct error *err)
 {
@@ -332,8 +329,7 @@ static bool lose_claim(struct job *j, struct error *err)
 	return fail(err, ERR_STOPPED, "another daemon has taken the job over");
 }
 
-/* The control session was lost: with a new one, the job must still be ours. */
-static bool keep_claim(struct job *j, struct error *err)
+bool job_keep_claim(struct job *j, struct error *err)
 {
 	struct journal_row now = {0};
 	bool mine = false;
@@ -350,119 +346,6 @@ static bool keep_claim(struct job *j, struct error *err)
 	if (now.claim != j->claim)
 		return lose_claim(j, err);
 	return true;
-}
-
-static void tell_progress(struct job *j, const struct crew *crew, int64_t begun_s)
-{
-	const int64_t done = atomic_load(&crew->treated);
-	const int64_t due = j->row.candidates;
-	const int64_t left = due - j->done_before - done;
-	const int64_t took_s = (int64_t)time(NULL) - begun_s;
-
-	report_progress(j->opts->report, j->done_before + done, due,
-			done > 0 && took_s > 0 ? left * took_s / done : -1);
-}
-
-/* While the threads work: the claim, the reason of a wait into the journal, progress. */
-static bool watch(struct job *j, struct crew *crew, struct error *err)
-{
-	const int64_t begun_s = (int64_t)time(NULL);
-	AUTO(char_p) char *told = NULL;
-	int64_t since_ping_ms = 0;
-
-	while (atomic_load(&crew->running) > 0) {
-		AUTO(error) struct error one = {0};
-		AUTO(char_p) char *waiting = report_wait_reason(j->opts->report);
-		struct pollfd ended = {.fd = crew->ended, .events = POLLIN};
-		eventfd_t n;
-
-		if (strcmp(waiting ? waiting : "", told ? told : "") != 0 && db_alive(j->db) &&
-		    journal_note(j->db, j->row.id, waiting, NULL, &one)) {
-			free(told);
-			told = waiting ? xstrdup(waiting) : NULL;
-		}
-		if (since_ping_ms >= PING_MS) {
-			since_ping_ms = 0;
-			if (j->ledger)
-				(void)ledger_sync(j->ledger, &one); /* for good at the end */
-			error_clear(&one);
-			tell_progress(j, crew, begun_s);
-			if (!keep_claim(j, &one) && one.class == ERR_STOPPED) {
-				stop_ask(crew->stop);
-				(void)fail(err, ERR_STOPPED, "%s", one.text); /* told below */
-			}
-		}
-		courtesy_own(j->courtesy, j->db);
-		if (poll(&ended, 1, TICK_MS) > 0) /* early, or failed, is fine */
-			(void)eventfd_read(crew->ended, &n);
-		else
-			since_ping_ms += TICK_MS;
-	}
-	tell_progress(j, crew, begun_s);
-	return err->class == ERR_NONE;
-}
-
-/* The first failure that is not just "asked to stop" says why the work ended early. */
-static bool worst_of(struct worker *workers, int n, struct error *err)
-{
-	const struct error *worst = NULL;
-
-	for (int i = 0; i < n; i++)
-		if (workers[i].err.class != ERR_NONE && (!worst || worst->class == ERR_STOPPED))
-			worst = &workers[i].err;
-	if (worst)
-		(void)fail(err, worst->class, "%s", worst->text);
-	for (int i = 0; i < n; i++)
-		error_clear(&workers[i].err);
-	return err->class == ERR_NONE;
-}
-
-/* Step "work". */
-static bool work(struct job *j, struct error *err)
-{
-	const int n = j->opts->config->workers;
-	struct crew crew = {
-		.config = j->opts->config,
-		.batch = &j->batch,
-		.archive_name = j->archive_name,
-		.files = j->files,
-		.labels = job_labels(j),
-		.n_files = j->n_files,
-		.workers = n,
-		.patient = !j->opts->once,
-		.stop = j->opts->stop,
-		.report = j->opts->report,
-		.throttle = throttle_new(j->opts->config),
-		.courtesy = j->courtesy,
-		.ended = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
-	};
-	struct worker *workers = t_array(j->ctx, struct worker, n);
-	pthread_t *threads = t_array(j->ctx, pthread_t, n);
-	int started = 0;
-	bool ok;
-
-	if (crew.ended < 0) {
-		throttle_free(crew.throttle);
-		return fail(err, ERR_ENVIRONMENT, "cannot watch over threads: %m");
-	}
-	courtesy_own(j->courtesy, j->db); /* before a worker looks */
-	atomic_store(&crew.running, n);
-	for (; started < n; started++) {
-		workers[started] = (struct worker){.crew = &crew, .number = started};
-		if (pthread_create(&threads[started], NULL, worker_main, &workers[started]) != 0) {
-			(void)fail(err, ERR_ENVIRONMENT, "cannot start a thread");
-			stop_ask(j->opts->stop);
-			(void)atomic_fetch_sub(&crew.running, n - started);
-			break;
-		}
-	}
-	(void)watch(j, &crew, err); /* its failure is in err */
-	for (int i = 0; i < started; i++)
-		(void)pthread_join(threads[i], NULL);
-	ok = worst_of(workers, started, err) && err->class == ERR_NONE;
-	throttle_free(crew.throttle);
-	(void)close(crew.ended); /* nothing was written that could be lost */
-	return ok;
 }
 
 /* From the claim to the point where rows may be touched; *ret_exit when it ends before. */
@@ -512,10 +395,10 @@ static bool attempt(struct job *j, enum job_exit *ret_exit, struct error *err)
 		return false;
 	if (!go)
 		return true;
-	if (!prepare(j, err) || (j->done_before < j->row.candidates && !work(j, err)))
+	if (!prepare(j, err) || (j->done_before < j->row.candidates && !job_work(j, err)))
 		return false;
 	/* The workers may have gone on without it: a server that came back between two looks. */
-	if (!db_alive(j->db) && !keep_claim(j, err))
+	if (!db_alive(j->db) && !job_keep_claim(j, err))
 		return false;
 	if (!job_finish(j, &note, &failures, err))
 		return false;
@@ -544,6 +427,12 @@ static void note_end(struct job *j, const char *why)
 	(void)journal_note(j->db, j->row.id, NULL, why, &ignored); /* logged too */
 }
 
+/* Tries in a row that a change of the tables has ended, each with so many keys done before. */
+struct changes {
+	int n;
+	int64_t done;
+};
+
 static enum job_exit exit_of(struct job *j, const struct error *err)
 {
 	report_note(j->opts->report, err->text);
@@ -552,9 +441,25 @@ static enum job_exit exit_of(struct job *j, const struct error *err)
 	return JOB_REFUSED;
 }
 
+/*
+ * The tables have changed under the job: what became of them is for the next try's check of the model to judge, at
+ * once.  One that finds nothing, again and again, and gets no further, needs a person.
+ */
+static void count_change(const struct job *j, struct changes *changes, struct error *err)
+{
+	if (err->class != ERR_CHANGED)
+		return;
+	if (j->done_before != changes->done)
+		changes->n = 0;
+	changes->done = j->done_before;
+	if (++changes->n >= MOST_CHANGES)
+		err->class = ERR_CONFIG;
+}
+
 enum job_exit job_run(const struct job_opts *opts)
 {
 	int64_t backoff_ms = BACKOFF_MIN_MS, away_ms = 0;
+	struct changes changes = {0};
 
 	for (;;) {
 		AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
@@ -566,6 +471,7 @@ enum job_exit job_run(const struct job_opts *opts)
 		enum job_exit exit_status = JOB_FAILED;
 		const bool ok = attempt(&j, &exit_status, &err);
 
+		count_change(&j, &changes, &err);
 		if (!ok && err.class == ERR_CONFIG)
 			note_end(&j, err.text);
 		else if (!ok && err.class == ERR_STOPPED && j.claim > 0)
@@ -575,7 +481,8 @@ enum job_exit job_run(const struct job_opts *opts)
 		courtesy_free(j.courtesy);
 		if (ok)
 			return exit_status;
-		if ((err.class != ERR_ENVIRONMENT && err.class != ERR_BUSY) ||
+		if ((err.class != ERR_ENVIRONMENT && err.class != ERR_BUSY &&
+		     err.class != ERR_CHANGED) ||
 		    stop_asked(opts->stop))
 			return exit_of(&j, &err);
 		report_waiting(opts->report, err.text);

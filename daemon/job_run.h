@@ -74,6 +74,12 @@ bool job_continue_files(struct job *j, struct error *err);
  */
 bool job_check_segments(struct job *j, struct error *err);
 
+/* The claim is looked at; a control session that was lost is made anew.  STOPPED: the job is another's now. */
+bool job_keep_claim(struct job *j, struct error *err);
+
+/* Works through the keys that are left, until none is or a worker failed; then the weightiest failure. */
+bool job_work(struct job *j, struct error *err);
+
 /* Joins, sums, seals the archive, and ends the journal's row; *ret_note says how it went. */
 bool job_finish(struct job *j, char **ret_note, bool *ret_failures, struct error *err);
 

@@ -285,12 +285,26 @@ static void account(struct state *s, const struct keys *keys, const struct batch
 	s->left += result->left;
 }
 
+/* A table, a column, a function is gone, or gives another type than it did: it was there when the model was checked. */
+static bool is_change(const struct error *err)
+{
+	static const char *const states[] = {"42P01", "42703", "42704", "42804", "42883", "0A000"};
+
+	for (size_t i = 0; err->class == ERR_CONFIG && i < sizeof(states) / sizeof(states[0]); i++)
+		if (strcmp(err->sqlstate, states[i]) == 0)
+			return true;
+	return err->class == ERR_CHANGED;
+}
+
 /* What the failure of a batch that went back entirely means.  false: err says what the loop has to do. */
 static bool judge(struct state *s, const struct keys *keys, const struct batch_result *result,
 		  const struct error *one, void *ctx, bool *ret_again, struct error *err)
 {
 	const bool sliced = result->sliced;
 
+	/* The siblings find the same by themselves: each batch asks. */
+	if (is_change(one))
+		return fail(err, ERR_CHANGED, "%s", one->text);
 	if (one->class == ERR_CONFIG || one->class == ERR_STOPPED)
 		return fail(err, one->class, "%s", one->text);
 	if (s->writer && db_alive(s->db) && !archive_rollback(s->writer, err))
