@@ -45,7 +45,7 @@ ALL_LDFLAGS = -pthread $(LDFLAGS) $(if $(filter sanitize,$(VARIANT)),-fsanitize=
 comma := ,
 
 UNDER = error log units schedule model config config_text config_setting config_model config_rules config_metrics config_print
-RETENTIOND = retentiond supervisor supervisor_state surveyor metrics metrics_http dispatch caretaker precheck child pgwatch clock notify $(UNDER)
+RETENTIOND = retentiond supervisor supervisor_state surveyor metrics metrics_http dispatch dispatch_state caretaker precheck child pgwatch clock notify $(UNDER)
 JOB = retention-job measure metrics job job_archive job_check job_work job_finish job_vacuum worker batch batch_erase batch_slice keys throttle courtesy stop report check integrity catalog catalog_check \
 	plan plan_steps plan_rules plan_shared plan_due plan_guard plan_integrity plan_slice fate sql archive archive_read archive_seal archive_encrypt archive_remove crypt tidy outbox manifest ledger ledger_check horizon \
 	journal db failpoint $(UNDER)

@@ -14,64 +14,13 @@
  * That two daemons pick the same action is no harm: the job claims it under an advisory lock, and
  * the one who comes second says JOB_TAKEN.
  */
-#include "dispatch.h"
+#include "dispatch_inner.h"
 
 #include "clock.h"
-#include "log.h"
 #include "mem.h"
 #include "units.h"
 
-#include <limits.h>
-
-enum slot_kind { SLOT_MAIN, SLOT_LISTING, SLOT_COUNT };
-
-struct slot {
-	struct dispatch *dispatch;
-	struct child *child; /* NULL: free */
-	int64_t job;
-	char *label; /* "contacts-36m", "action 12"; this and the rest: talloc, under label */
-	const char *action;
-	const char *policy; /* NULL: a manual action */
-	char *waiting; /* NULL: for nothing */
-	int64_t waiting_since_ms;
-	char *note; /* NULL: none yet */
-	struct progress progress;
-	int64_t first_done; /* and when: the rate is that of what we saw happen */
-	int64_t first_ms; /* 0: nothing yet */
-};
-
-struct task {
-	int64_t id;
-	const char *action;
-	const char *policy; /* NULL: a manual action */
-	bool saved;
-	struct attempt attempt;
-};
-
-struct dispatch {
-	struct dispatch_handlers handlers;
-	struct children *children;
-	struct event *retry; /* the next attempt of a task that has to wait */
-	const struct config *config;
-	struct pgwatch *watch;
-	char host[HOST_NAME_MAX + 1];
-	struct slot slots[SLOT_COUNT];
-	struct task *tasks; /* talloc, n_tasks: in runnable()'s order */
-	size_t n_tasks;
-	int64_t question; /* the last that was asked: an answer to an earlier one is stale */
-	bool asking;
-	bool once;
-	bool allowed;
-	bool stopping;
-};
-
 static const char runnable_sql[] = "SELECT id, action, policy, status FROM retention.runnable($1)";
-
-static struct log_fields fields_of(const struct slot *slot)
-{
-	return (struct log_fields){
-		.policy = slot->policy, .action = slot->action, .job = slot->job};
-}
 
 /* --once, at a terminal: "[####    ]  50 %  contacts-36m: 1000 of 2000, 8 s left, 120/s". */
 static void show_bar(struct slot *slot, const char *text)
@@ -102,7 +51,7 @@ static void show_bar(struct slot *slot, const char *text)
 static void on_progress(void *arg, const struct progress *progress)
 {
 	struct slot *slot = arg;
-	const struct log_fields fields = fields_of(slot);
+	const struct log_fields fields = slot_fields(slot);
 	char text[80];
 
 	slot->progress = *progress;
@@ -143,21 +92,35 @@ static bool same_but_for_numbers(const char *a, const char *b)
 
 /*
  * A job that waits says so again and again, and what it waits for may take days: told on change.  A pace that is kept,
- * a rest after each batch, is nothing to tell.
+ * a rest after each batch, is nothing to tell, nor is it a change of what was told before.
  */
+static void tell_waiting(struct slot *slot, const char *text)
+{
+	const struct log_fields fields = slot_fields(slot);
+	const bool pace = strcmp(text, "rows_per_second") == 0;
+
+	if (!*text && slot->told)
+		log_event(LOG_INFO, KIND_JOB_WAITING, &fields, "job %lld (%s) goes on",
+			  (long long)slot->job, slot->label);
+	else if (pace || !*text || (slot->told && same_but_for_numbers(slot->told, text)))
+		log_event(LOG_DEBUG, KIND_JOB_WAITING, &fields, "job %lld (%s) %s%s",
+			  (long long)slot->job, slot->label, *text ? "waits: " : "goes on", text);
+	else
+		log_event(LOG_WARNING, KIND_JOB_WAITING, &fields, "job %lld (%s) waits: %s",
+			  (long long)slot->job, slot->label, text);
+	if (pace)
+		return;
+	talloc_free(slot->told);
+	slot->told = *text ? t_strdup(slot->label, text) : NULL;
+}
+
 static void take_waiting(struct slot *slot, const char *text)
 {
-	static const char pace[] = "rows_per_second";
-	const struct log_fields fields = fields_of(slot);
 	const char *before = slot->waiting ? slot->waiting : "";
-	const bool rest = strcmp(*text ? text : before, pace) == 0;
+	const bool same = same_but_for_numbers(before, text);
 	char *now = *text ? t_strdup(slot->label, text) : NULL;
 
-	if (strcmp(before, text) == 0) {
-		talloc_free(now);
-		return;
-	}
-	if (same_but_for_numbers(before, text)) {
+	if (same) {
 		talloc_free(slot->waiting);
 		slot->waiting = now;
 		return;
@@ -165,12 +128,7 @@ static void take_waiting(struct slot *slot, const char *text)
 	end_waiting(slot);
 	slot->waiting = now;
 	slot->waiting_since_ms = monotonic_ms();
-	if (slot->waiting)
-		log_event(rest ? LOG_DEBUG : LOG_WARNING, KIND_JOB_WAITING, &fields,
-			  "job %lld (%s) waits: %s", (long long)slot->job, slot->label, text);
-	else
-		log_event(rest ? LOG_DEBUG : LOG_INFO, KIND_JOB_WAITING, &fields,
-			  "job %lld (%s) goes on", (long long)slot->job, slot->label);
+	tell_waiting(slot, text);
 	slot->dispatch->handlers.on_change(slot->dispatch->handlers.arg);
 }
 
@@ -194,7 +152,7 @@ static void take_batch(const struct slot *slot, const char *text)
 static void on_text(void *arg, enum child_word word, const char *text)
 {
 	struct slot *slot = arg;
-	const struct log_fields fields = fields_of(slot);
+	const struct log_fields fields = slot_fields(slot);
 
 	switch (word) {
 	case WORD_WAITING:
@@ -235,7 +193,7 @@ static void log_end(const struct slot *slot, enum child_end end, const char *how
 			      "has no database, and will be resumed"},
 		[END_CRASHED] = {LOG_ERR, KIND_JOB_FAILED, "has died of "},
 	};
-	struct log_fields fields = fields_of(slot);
+	struct log_fields fields = slot_fields(slot);
 	char progress[80];
 
 	fields.has_rows = slot->progress.done >= 0;
@@ -248,6 +206,14 @@ static void log_end(const struct slot *slot, enum child_end end, const char *how
 		  progress, slot->note ? ": " : "", slot->note ? slot->note : "");
 }
 
+static void note_attempt(const struct slot *slot, struct task *task, enum child_end end)
+{
+	attempt_note(&task->attempt, end, monotonic_ms());
+	task->refusal = t_printf(slot->dispatch->tasks, "job %lld (%s) is refused%s%s",
+				 (long long)slot->job, slot->label, slot->note ? ": " : "",
+				 slot->note ? slot->note : "");
+}
+
 static void on_end(void *arg, enum child_end end, const char *how)
 {
 	struct slot *slot = arg;
@@ -258,7 +224,7 @@ static void on_end(void *arg, enum child_end end, const char *how)
 	end_waiting(slot);
 	for (size_t i = 0; i < dispatch->n_tasks; i++)
 		if (dispatch->tasks[i].id == slot->job)
-			attempt_note(&dispatch->tasks[i].attempt, end, monotonic_ms());
+			note_attempt(slot, &dispatch->tasks[i], end);
 	talloc_free(slot->label);
 	*slot = (struct slot){.dispatch = dispatch};
 	dispatch->handlers.on_change(dispatch->handlers.arg);
@@ -287,7 +253,7 @@ static void start(struct dispatch *dispatch, struct slot *slot, struct task *tas
 	slot->action = t_strdup(slot->label, task->action);
 	slot->policy = task->policy ? t_strdup(slot->label, task->policy) : NULL;
 	slot->progress = (struct progress){-1, -1, -1};
-	fields = fields_of(slot);
+	fields = slot_fields(slot);
 	if (child_start(dispatch->children, &opts, &slot->child, &err)) {
 		log_event(LOG_INFO, KIND_JOB_STARTED, &fields, "job %lld (%s) %s: %s",
 			  (long long)task->id, slot->label,
@@ -302,14 +268,6 @@ static void start(struct dispatch *dispatch, struct slot *slot, struct task *tas
 	dispatch->handlers.on_ended(dispatch->handlers.arg, false);
 }
 
-static bool runs(const struct dispatch *dispatch, const struct task *task)
-{
-	for (int i = 0; i < SLOT_COUNT; i++)
-		if (dispatch->slots[i].child && dispatch->slots[i].job == task->id)
-			return true;
-	return false;
-}
-
 /* The first of the list that the slot is for and whose time has come; NULL: none. */
 static struct task *pick(struct dispatch *dispatch, enum slot_kind kind, int64_t now_ms)
 {
@@ -317,7 +275,8 @@ static struct task *pick(struct dispatch *dispatch, enum slot_kind kind, int64_t
 		struct task *task = &dispatch->tasks[i];
 		const enum slot_kind its = task->saved && !task->policy ? SLOT_LISTING : SLOT_MAIN;
 
-		if (its != kind || runs(dispatch, task) || task->attempt.not_before_ms > now_ms)
+		if (its != kind || task_runs(dispatch, task) ||
+		    task->attempt.not_before_ms > now_ms)
 			continue;
 		/* --once tries an action once: what failed is for the next time it is called. */
 		if (dispatch->once && task->attempt.ended)
@@ -379,8 +338,11 @@ static void take_list(struct dispatch *dispatch, const PGresult *res)
 			task->policy = t_strdup(tasks, PQgetvalue(res, i, 2));
 		task->saved = strcmp(PQgetvalue(res, i, 3), "saved") == 0;
 		for (size_t j = 0; j < dispatch->n_tasks; j++)
-			if (dispatch->tasks[j].id == task->id)
+			if (dispatch->tasks[j].id == task->id) {
 				task->attempt = dispatch->tasks[j].attempt;
+				if (dispatch->tasks[j].refusal)
+					task->refusal = t_strdup(tasks, dispatch->tasks[j].refusal);
+			}
 	}
 	talloc_free(dispatch->tasks);
 	dispatch->tasks = tasks;
@@ -488,99 +450,4 @@ bool dispatch_busy(const struct dispatch *dispatch)
 		if (dispatch->slots[i].child)
 			return true;
 	return false;
-}
-
-bool dispatch_progress(const struct dispatch *dispatch, const char **ret_label,
-		       struct progress *ret)
-{
-	const struct slot *slot = &dispatch->slots[SLOT_MAIN];
-
-	*ret_label = slot->label;
-	*ret = slot->progress;
-	return slot->child;
-}
-
-const char *dispatch_waits_for(const struct dispatch *dispatch)
-{
-	/* What the sentences of throttle.c and worker.c begin with; a database that is away says anything. */
-	static const struct {
-		const char *begin, *label;
-	} known[] = {
-		{"the window ", "window"},
-		{"the pause file ", "pause_file"},
-		{"a standby ", "standby"},
-		{"the lag of a standby ", "standby"},
-		{"the replication slot ", "slot"},
-		{"the archiver", "archiver"},
-		{"the snapshot of ", "snapshot"},
-		{"the age of other sessions' snapshots", "snapshot"},
-		{"rows_per_second", "rows_per_second"},
-		{"others who use the database", "courtesy"},
-		{"rows that another session has locked", "locks"},
-	};
-	const char *waiting = dispatch->slots[SLOT_MAIN].waiting;
-
-	if (!waiting)
-		return NULL;
-	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
-		if (strncmp(waiting, known[i].begin, strlen(known[i].begin)) == 0)
-			return known[i].label;
-	return "other";
-}
-
-char *dispatch_status(const struct dispatch *dispatch)
-{
-	for (int i = 0; i < SLOT_COUNT; i++) {
-		const struct slot *slot = &dispatch->slots[i];
-		char progress[80];
-		char *text = NULL;
-
-		if (!slot->child)
-			continue;
-		progress_print(&slot->progress, progress, sizeof(progress));
-		if (asprintf(&text, "%s: %s%s%s", slot->label,
-			     *progress           ? progress
-			     : i == SLOT_LISTING ? "listing"
-						 : slot->action,
-			     slot->waiting ? ", waiting: " : "",
-			     slot->waiting ? slot->waiting : "") < 0)
-			must_alloc(NULL);
-		return text;
-	}
-	return NULL;
-}
-
-void dispatch_log_state(const struct dispatch *dispatch)
-{
-	const int64_t now_ms = monotonic_ms();
-
-	for (int i = 0; i < SLOT_COUNT; i++) {
-		const struct slot *slot = &dispatch->slots[i];
-		const struct log_fields fields = fields_of(slot);
-		char progress[80];
-
-		if (!slot->child)
-			continue;
-		progress_print(&slot->progress, progress, sizeof(progress));
-		log_event(LOG_INFO, KIND_STATE, &fields,
-			  "state: job %lld (%s) runs, process %d: %s%s%s", (long long)slot->job,
-			  slot->label, child_pid(slot->child),
-			  *progress ? progress : "no progress known",
-			  slot->waiting ? ", waits: " : "", slot->waiting ? slot->waiting : "");
-	}
-	for (size_t i = 0; i < dispatch->n_tasks; i++) {
-		const struct task *task = &dispatch->tasks[i];
-		const int64_t ms = task->attempt.not_before_ms - now_ms;
-
-		if (runs(dispatch, task))
-			continue;
-		log_event(LOG_INFO, KIND_STATE,
-			  &(struct log_fields){
-				  .policy = task->policy, .action = task->action, .job = task->id},
-			  "state: job %lld (%s) %s, %s %lld s", (long long)task->id,
-			  task->policy ? task->policy : task->action,
-			  task->attempt.refused ? "is refused" : "can run",
-			  task->attempt.ended ? "tried again in" : "waits for its turn",
-			  (long long)(ms > 0 ? ms / 1000 : 0));
-	}
 }

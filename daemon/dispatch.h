@@ -46,6 +46,9 @@ void dispatch_refresh(struct dispatch *dispatch);
 /* Starts nothing more; tells the children to stop, now: kills them. */
 void dispatch_stop(struct dispatch *dispatch, bool now);
 
+/* Why the first of *ret_n jobs that are refused is, as it stood last; NULL: none is. */
+const char *dispatch_refused(const struct dispatch *dispatch, int *ret_n);
+
 /* Does a child run? */
 bool dispatch_busy(const struct dispatch *dispatch);
 

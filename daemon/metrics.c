@@ -36,6 +36,8 @@ static const struct {
 	{"retentiond_batch_size_limit_rows", "gauge", "limits.batch_rows of the last batch."},
 	{"retentiond_batches_blocking_total", "counter",
 	 "Batches that another session waited for, by action: the next one is smaller."},
+	{"retentiond_jobs_refused", "gauge",
+	 "Jobs that a person has to look at: refused, and tried again after a reload or in an hour."},
 	{"retentiond_job_waiting", "gauge", "1 while the running job waits, by what for."},
 	{"retentiond_wait_seconds_total", "counter",
 	 "How long jobs have waited: for standbys, or for anything else."},

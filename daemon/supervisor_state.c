@@ -63,12 +63,15 @@ void supervisor_measure(void *arg, struct metrics *metrics)
 	const struct supervisor *s = arg;
 	const char *label = NULL;
 	struct progress progress;
+	int refused = 0;
 
 	metrics_put(metrics, "retentiond_up", NULL, NULL, s->stopping ? 0 : 1);
 	metrics_put(metrics, "retentiond_database_up", NULL, NULL, pgwatch_up(s->watch) ? 1 : 0);
 	metrics_put(metrics, "retentiond_model_good", NULL, NULL, s->model == MODEL_GOOD ? 1 : 0);
 	metrics_put(metrics, "retentiond_config_loaded_timestamp_seconds", NULL, NULL,
 		    (double)s->loaded_at);
+	(void)dispatch_refused(s->dispatch, &refused); /* why: /healthz says it */
+	metrics_put(metrics, "retentiond_jobs_refused", NULL, NULL, refused);
 	if (dispatch_waits_for(s->dispatch))
 		metrics_put(metrics, "retentiond_job_waiting", "for",
 			    dispatch_waits_for(s->dispatch), 1);
@@ -82,6 +85,7 @@ void supervisor_measure(void *arg, struct metrics *metrics)
 char *supervisor_health(void *arg)
 {
 	const struct supervisor *s = arg;
+	int refused = 0;
 	const char *why = s->stopping                 ? "stopping"
 			  : s->away                   ? s->away_why
 			  : *s->trouble               ? s->trouble
@@ -90,7 +94,7 @@ char *supervisor_health(void *arg)
 			  : !s->schema_good           ? "the schema is not known to fit yet"
 			  : s->model == MODEL_REFUSED ? "the model is refused"
 			  : s->model == MODEL_UNKNOWN ? "the model is being checked"
-						      : NULL;
+						      : dispatch_refused(s->dispatch, &refused);
 
 	return why ? xstrdup(why) : NULL;
 }

@@ -27,6 +27,7 @@ struct surveyor {
 	char *told; /* what could not be written, said once */
 	bool wanted;
 	bool stopping;
+	char *refusal; /* of the last survey: the figures are of an earlier one; NULL: it was not refused */
 	int64_t not_before_ms;
 };
 
@@ -43,7 +44,12 @@ static char *health(void *arg)
 {
 	const struct surveyor *s = arg;
 
-	return s->handlers.on_health(s->handlers.arg);
+	char *why = s->handlers.on_health(s->handlers.arg);
+
+	if (!why && s->refusal &&
+	    asprintf(&why, "what stands in the database cannot be measured: %s", s->refusal) < 0)
+		must_alloc(NULL);
+	return why;
 }
 
 static bool write_text(const char *path, const char *text, struct error *err)
@@ -97,6 +103,12 @@ static void on_text(void *arg, enum child_word word, const char *text)
 	}
 }
 
+/* A refusal stays until a person has done something: it is said once. */
+static bool is_told(const struct surveyor *s)
+{
+	return s->refusal && s->note && strcmp(s->refusal, s->note) == 0;
+}
+
 static void on_end(void *arg, enum child_end end, const char *how)
 {
 	struct surveyor *s = arg;
@@ -104,9 +116,13 @@ static void on_end(void *arg, enum child_end end, const char *how)
 	s->child = NULL;
 	s->not_before_ms = monotonic_ms() + s->config->metrics_interval_ms;
 	metrics_survey_ended(s->metrics, end == END_DONE);
-	if (end != END_DONE && !s->stopping)
+	if (end != END_DONE && !s->stopping && !is_told(s))
 		log_warn("metrics could not be measured: %s%s%s", how, s->note ? ": " : "",
 			 s->note ? s->note : "");
+	if (end == END_DONE || end == END_REFUSED) {
+		free(s->refusal);
+		s->refusal = end == END_DONE ? NULL : xstrdup(s->note ? s->note : how);
+	}
 	write_file(s);
 	s->handlers.on_ended(s->handlers.arg);
 }
@@ -130,6 +146,7 @@ void surveyor_free(struct surveyor *s)
 	metrics_http_free(s->http);
 	metrics_free(s->metrics);
 	free(s->note);
+	free(s->refusal);
 	free(s->told);
 	free(s);
 }

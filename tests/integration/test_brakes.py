@@ -252,6 +252,15 @@ def test_snapshots_that_cannot_be_read(job, spare_pg):  # noqa: F811
     spare_pg.sql(j.db, "DROP ROLE blind")
 
 
+def test_a_pause_file_that_nobody_can_touch(job, tmp_path):  # noqa: F811
+    """Said when the configuration is checked: a misspelt folder is a brake that is none."""
+    j = job(limits={"pause_file": str(tmp_path / "paws" / "pause")})
+    checked = j.daemon.check_config()
+    assert checked.returncode == 0 and re.search(r'limits: pause_file ".*/paws/pause": its folder is not there', checked.stderr)
+    (tmp_path / "paws").mkdir()
+    assert "pause_file" not in j.daemon.check_config().stderr
+
+
 def batches_under_way(j):
     return j.value("""SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted
         AND classid::bigint BETWEEN 1380275202 AND 1380275202 + 63 AND objid::bigint = %s""", (j.id,))

@@ -106,7 +106,8 @@ if status == "validated":
 say("progress 12 50 185")
 if play.get("waiting"):
     for _ in range(3):
-        say("waiting " + play["waiting"])
+        for reason in play["waiting"].split("|"):
+            say("waiting " + reason)
 if play.get("waits_for"):
     while not stopped and not os.path.exists(os.path.join(here, play["waits_for"])):
         time.sleep(0.02)
@@ -438,6 +439,17 @@ def test_what_a_job_waits_for_is_said_once(staged, stage):
     stage.touch("go")
     d.wait_for_job(f"id = {job} AND status = 'done'")
     assert len(re.findall(r"\) waits: room on the disk", d.log_text())) == 1
+
+
+def test_a_pace_is_no_change_of_what_a_job_waits_for(staged, stage):
+    """The rests of a pace and of courtesy take turns, batch by batch: the log has the one once, and when it is over."""
+    stage.play(waiting="rows_per_second|others who use the database|rows_per_second|others who use the database|"
+                       "rows_per_second||rows_per_second||the archiver, 5 MiB|rows_per_second|the archiver, 6 MiB")
+    d = started(staged())
+    d.wait_for_job(f"id = {save(d)} AND status = 'done'")
+    d.wait_for_log("is done: 50 of 50")
+    assert re.findall(r"\) (waits: .*|goes on)", d.log_text()) == 3 * [
+        "waits: others who use the database", "goes on", "waits: the archiver, 5 MiB"]
 
 
 def test_garbage_on_the_status_pipe(staged, stage):

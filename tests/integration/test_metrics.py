@@ -161,6 +161,23 @@ def test_health_says_what_is_wrong(own_pg, measured):
     assert d.stop() == 0
 
 
+def test_health_tells_of_a_refused_job(measured):
+    """The model held when the daemon began, and holds no more under the job: nobody else would say so for an hour."""
+    d, _, port = measured(policies=[{**POLICY, "schedule": "* * * * *"}], limits={"rows_per_second": 2000, "batch_rows": 50})
+    d.start()
+    d.wait_for_log("ready: ")
+    wait_until(lambda: d.pg.value(d.db, "SELECT count(*) FROM retention.ledger"), timeout=90)
+    d.pg.sql(d.db, "ALTER TABLE crm.contact ADD COLUMN nickname text")
+    status, text = wait_until(lambda: get(port, "/healthz")[0] == 503 and get(port, "/healthz"))
+    assert 'column "nickname" (text) of crm.contact is under no rule' in text and text.count("\n") == 1
+    assert wait_until(lambda: parse(get(port)[1])["retentiond_jobs_refused"][None]) == 1
+    d.pg.sql(d.db, "ALTER TABLE crm.contact DROP COLUMN nickname")
+    d.reload()
+    wait_until(lambda: get(port, "/healthz")[0] == 200)
+    assert parse(get(port)[1])["retentiond_jobs_refused"][None] == 0
+    assert d.stop() == 0
+
+
 def open_files(pid):
     return len(os.listdir(f"/proc/{pid}/fd"))
 
