@@ -50,7 +50,7 @@ JOB = retention-job measure metrics job job_archive job_check job_work job_finis
 	plan plan_steps plan_rules plan_shared plan_due plan_guard plan_integrity plan_slice fate sql archive archive_read archive_seal archive_encrypt archive_remove crypt tidy outbox manifest ledger ledger_check horizon \
 	journal db failpoint $(UNDER)
 CTL = retentionctl words ctl_residue ctl_migrate ctl_action ctl_journal ctl_archive ctl_restore ctl_policy ctl_hold ctl_preview \
-	ctl_subject ctl_verify ctl_grants ctl_model naming found reach draft horizon restore restore_plan stored crypt output migrations journal \
+	ctl_subject ctl_verify ctl_grants ctl_model naming found reach draft horizon restore restore_load restore_plan stored crypt output migrations journal \
 	check integrity catalog catalog_check plan plan_steps plan_rules plan_shared plan_due plan_guard plan_integrity plan_slice plan_walk fate sql db failpoint $(UNDER)
 PROGRAMS = $(B)/retentiond $(B)/retention-job $(B)/retentionctl
 
@@ -112,7 +112,7 @@ check:
 		-p no:cacheprovider tests/integration $(PYTEST)
 
 # The faults and the races once more, with four workers and without a trigger per row.
-FAULTS = $(foreach f,slices slices_odd crash concurrency faults races,tests/integration/test_$(f).py)
+FAULTS = $(foreach f,slices slices_odd crash concurrency faults races changes,tests/integration/test_$(f).py)
 check-set:
 	@sh tests/setup.sh check
 	@$(MAKE) --no-print-directory VARIANT=$(TESTVARIANT) WERROR=-Werror all

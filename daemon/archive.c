@@ -562,6 +562,20 @@ bool archive_is_joined(const char *directory, const char *name, const struct arc
 	return folder >= 0;
 }
 
+/* All that is to be joined, before anything is: where a segment is gone, what is joined already may hold its rows. */
+static bool check_segments(int folder, const struct archive_file *files, size_t n, int workers,
+			   const int64_t *committed, struct error *err)
+{
+	for (int w = 1; w < workers; w++)
+		for (size_t i = 0; i < n; i++) {
+			AUTO(char_p) char *name = segment_name(files[i].name, w);
+
+			if (!check_segment(folder, name, committed[(size_t)w * n + i], err))
+				return false;
+		}
+	return true;
+}
+
 bool archive_join(const char *directory, const char *name, const struct archive_file *files,
 		  size_t n, int workers, const int64_t *committed, int64_t *ret_sizes,
 		  struct error *err)
@@ -571,6 +585,8 @@ bool archive_join(const char *directory, const char *name, const struct archive_
 	if (folder < 0)
 		return fail_errno(err, ERR_ENVIRONMENT, "cannot open the folder \"%s/%s.partial\"",
 				  directory, name);
+	if (!check_segments(folder, files, n, workers, committed, err))
+		return false;
 	for (size_t i = 0; i < n; i++)
 		if (!join_file(folder, &files[i], i, n, workers, committed, &ret_sizes[i], err))
 			return false;

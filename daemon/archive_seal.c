@@ -4,6 +4,7 @@
  */
 #include "archive_inner.h"
 
+#include "failpoint.h"
 #include "mem.h"
 
 #include <errno.h>
@@ -50,6 +51,7 @@ bool archive_seal(const char *directory, const char *name, struct error *err)
 				  directory, name);
 	if (!remove_segments(folder, err))
 		return false;
+	failpoint("seal-after-segments");
 	if (unlinkat(folder, "SHA256SUMS.plain", 0) != 0 && errno != ENOENT)
 		return fail_errno(err, ERR_ENVIRONMENT, "cannot remove \"SHA256SUMS.plain\"");
 	if (!archive_sync_fd(folder, "the archive's folder", err))

@@ -243,14 +243,18 @@ static bool tell_sliced(struct batch *b, struct error *err)
 static bool write_lengths(struct batch *b, struct error *err)
 {
 	static const char sql[] =
-		"INSERT INTO retention.archive_file AS f (job, worker, table_name, bytes, rows, header, columns)\n"
-		"SELECT $1::int, $2::int, u.name, u.bytes, u.rows, nullif(u.header, ''), nullif(u.columns, '')::text[]\n"
-		"  FROM unnest($3::text[], $4::bigint[], $5::bigint[], $6::text[], $7::text[])\n"
-		"       AS u(name, bytes, rows, header, columns)\n"
+		"INSERT INTO retention.archive_file AS f (job, worker, table_name, bytes, rows,\n"
+		"       header, columns, types, relation)\n"
+		"SELECT $1::int, $2::int, u.name, u.bytes, u.rows, nullif(u.header, ''), nullif(u.columns, '')::text[],\n"
+		"       nullif(u.types, ''), u.relation\n"
+		"  FROM unnest($3::text[], $4::bigint[], $5::bigint[], $6::text[], $7::text[], $8::text[], $9::text[])\n"
+		"       AS u(name, bytes, rows, header, columns, types, relation)\n"
 		"    ON CONFLICT ON CONSTRAINT archive_file_pkey DO UPDATE\n"
 		"   SET bytes = excluded.bytes, rows = f.rows + excluded.rows,\n"
 		"       header = CASE WHEN f.bytes = 0 THEN excluded.header ELSE f.header END,\n"
-		"       columns = CASE WHEN f.bytes = 0 THEN excluded.columns ELSE f.columns END";
+		"       columns = CASE WHEN f.bytes = 0 THEN excluded.columns ELSE f.columns END,\n"
+		"       types = CASE WHEN f.bytes = 0 THEN excluded.types ELSE f.types END,\n"
+		"       relation = CASE WHEN f.bytes = 0 THEN excluded.relation ELSE f.relation END";
 	const struct plan *plan = b->job->plan;
 	char *bytes = t_strdup(b->ctx, "{"), *rows = t_strdup(b->ctx, "{");
 
@@ -271,9 +275,11 @@ static bool write_lengths(struct batch *b, struct error *err)
 					      bytes,
 					      rows,
 					      b->job->headers,
-					      b->job->columns};
+					      b->job->columns,
+					      b->job->types,
+					      b->job->relations};
 
-		return db_command_kept(b->worker->db, sql, 7, values, NULL, err);
+		return db_command_kept(b->worker->db, sql, 9, values, NULL, err);
 	}
 }
 
@@ -387,6 +393,19 @@ static void make_arrays(struct batch *b)
 		b->arrays[i] = t_array(b->ctx, char *, b->job->plan->most_slots);
 }
 
+/* What looks like clients at work, or rows at fault, may be a trigger or a rule that was made meanwhile. */
+static void look_for_change(struct batch *b, struct error *err)
+{
+	AUTO(error) struct error change = {0};
+
+	if ((err->class != ERR_BUSY && err->class != ERR_DATA) || *err->sqlstate ||
+	    !db_alive(b->worker->db) || batch_check_schema(b, &change) ||
+	    change.class != ERR_CHANGED)
+		return;
+	error_clear(err);
+	(void)fail(err, ERR_CHANGED, "%s", change.text);
+}
+
 bool batch_run(const struct batch_job *job, struct batch_worker *worker, const struct keys *keys,
 	       struct batch_result *ret, struct error *err)
 {
@@ -396,6 +415,7 @@ bool batch_run(const struct batch_job *job, struct batch_worker *worker, const s
 	make_arrays(&b);
 	if (!run_in_transaction(&b, err)) {
 		db_rollback(worker->db);
+		look_for_change(&b, err);
 		ret->sliced = b.slicing;
 		ret->large = b.large || (!worker->measure && strcmp(err->sqlstate, "57014") == 0);
 		return false;

@@ -17,10 +17,13 @@ struct batch_job {
 	const char *from; /* or NULL */
 	const char *cutoff;
 	const struct plan *plan;
-	/* Of each step, for retention.archive_file, as the text of a text[]; the latter two are "" where it is not archived. */
-	const char *labels;
+	/* Of each step, for retention.archive_file, as the text of a text[]; "" where it is not archived. */
 	const char *headers;
 	const char *columns; /* each the text of an array in turn */
+	const char *types;
+	/* Of each step, archived or not. */
+	const char *labels;
+	const char *relations;
 	struct ledger *ledger; /* NULL: nothing is erased */
 };
 

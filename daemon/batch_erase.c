@@ -275,25 +275,27 @@ static bool find_orphans(struct batch *b, struct error *err)
 		    db_text(res, 0, "name"));
 }
 
-/* Asked once the tables are locked: none of it can be made any more until the batch has ended. */
-static bool check_schema(struct batch *b, struct error *err)
+/*
+ * Asked once the tables are locked: none of it can be made any more until the batch has ended, but what inherits from
+ * a table, of which the batch saw nothing then.
+ */
+bool batch_check_schema(struct batch *b, struct error *err)
 {
 	const struct plan *plan = b->job->plan;
+	const struct model *m = plan->model;
 	AUTO(result) PGresult *res = NULL;
 
-	if (!db_query_kept(b->worker->db, plan->changes_sql, 0, NULL, &res, err))
+	if (!db_query_kept(b->worker->db, plan->state_sql, 0, NULL, &res, err))
 		return false;
-	if (!db_bool(res, 0, "same_columns"))
-		return fail(
-			err, ERR_CHANGED,
-			"a column of a table of the model was added, dropped or renamed since the job "
-			"began: the batch is rolled back, and the model is checked anew");
-	return strcmp(db_text(res, 0, "keys"), plan->silent_keys) == 0 ||
-	       fail(err, ERR_CHANGED,
-		    "%s a table of the model was made or dropped since the job began: the batch is "
-		    "rolled back, and the model is checked anew",
-		    plan->orphans.sql ? "a foreign key or a trigger on DELETE of"
-				      : "a foreign key with ON DELETE CASCADE or SET NULL onto");
+	for (size_t i = 0; i < m->n_tables; i++)
+		if (strcmp(db_text(res, (int)i, "state"), plan->states[i]) != 0 ||
+		    (plan->keys && strcmp(db_text(res, (int)i, "keys"), plan->keys[i]) != 0))
+			return fail(err, ERR_CHANGED,
+				    "table %s.%s is not what it was when the job looked at it (its "
+				    "columns, their types, keys, triggers, rules, partitions): the "
+				    "batch is rolled back, and the model is checked anew",
+				    m->tables[i].schema, m->tables[i].table);
+	return true;
 }
 
 /* What has come to the batch that no lock and no foreign key kept out. */
@@ -303,8 +305,6 @@ static bool check_guards(struct batch *b, struct error *err)
 	const char *const values[] = {b->due};
 	AUTO(result) PGresult *strays = NULL;
 
-	if (plan->action == ACTION_EXPORT)
-		return true;
 	if (plan->strays_sql && b->complete) {
 		if (!db_query_kept(b->worker->db, plan->strays_sql, 1, values, &strays, err))
 			return false;
@@ -313,7 +313,7 @@ static bool check_guards(struct batch *b, struct error *err)
 				    "a client has added requests to contacts that were "
 				    "being deleted, which no foreign key keeps out");
 	}
-	return check_schema(b, err);
+	return batch_check_schema(b, err);
 }
 
 /*

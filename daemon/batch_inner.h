@@ -49,6 +49,9 @@ void batch_keep_arrays(struct batch *b, const struct collect *c, const PGresult 
 /* Step 4, and what it has to be held against before anything is accounted for. */
 bool batch_erase(struct batch *b, struct error *err);
 
+/* CHANGED: a table of the model is not what the plan was made for. */
+bool batch_check_schema(struct batch *b, struct error *err);
+
 /*
  * Before the erasure: is there more than a batch may take?  A single subject is sliced then; several are BUSY, to
  * be halved.

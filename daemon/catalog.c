@@ -1,7 +1,10 @@
 /*
- * Reading pg_catalog.  Four queries, each over all tables of the model at once: the tables, their
+ * Reading pg_catalog.  A few queries, each over all tables of the model at once: their state, the tables, their
  * columns, the indexes behind their links, the foreign keys onto them.  Partitions count as their
  * root, for a key or an index may stand on the root or on each leaf.
+ *
+ * Each has a snapshot of its own.  The state is read first: what changes while the others are read is found to have
+ * changed when it is compared.
  */
 #include "catalog.h"
 
@@ -167,6 +170,56 @@ static void wanted_params(void *ctx, const struct model *model, const char *valu
 		}
 		values[p] = sql_array(ctx, column, n);
 	}
+}
+
+/* A key that references a table is a trigger of it: so all is found by indexes, for it is asked in each batch. */
+static const char state_sql[] =
+	"WITH RECURSIVE tree AS (\n"
+	"  SELECT w.i, to_regclass(w.name)::oid AS oid\n"
+	"    FROM unnest(%s::text[]) WITH ORDINALITY AS w(name, i)\n"
+	"   UNION ALL\n"
+	"  SELECT t.i, h.inhrelid FROM tree AS t JOIN pg_inherits AS h ON h.inhparent = t.oid)\n"
+	"SELECT concat_ws(' ',\n"
+	"  (SELECT string_agg(concat_ws(',', c.oid, c.relkind, c.relrowsecurity, c.relforcerowsecurity,\n"
+	"                               c.relreplident), ' ' ORDER BY c.oid)\n"
+	"     FROM tree AS t JOIN pg_class AS c ON c.oid = t.oid WHERE t.i = r.i),\n"
+	"  (SELECT string_agg(concat_ws(',', quote_ident(a.attname), a.atttypid, a.atttypmod, a.attcollation,\n"
+	"                               a.attnotnull, a.attgenerated, a.attidentity), ' ' ORDER BY a.attnum)\n"
+	"     FROM pg_attribute AS a WHERE a.attrelid = r.oid AND a.attnum > 0 AND NOT a.attisdropped),\n"
+	"  (SELECT string_agg(concat_ws(',', g.oid, g.tgenabled, g.tgtype, g.tgfoid, g.tgdeferrable),\n"
+	"                     ' ' ORDER BY g.oid)\n"
+	"     FROM tree AS t JOIN pg_trigger AS g ON g.tgrelid = t.oid\n"
+	"     LEFT JOIN pg_constraint AS k ON k.oid = g.tgconstraint\n"
+	"    WHERE t.i = r.i AND (k.confdeltype IN ('a', 'r') AND k.contype = 'f') IS NOT TRUE),\n"
+	"  (SELECT string_agg(concat_ws(',', u.oid, u.ev_type, u.ev_enabled), ' ' ORDER BY u.oid)\n"
+	"     FROM tree AS t JOIN pg_rewrite AS u ON u.ev_class = t.oid WHERE t.i = r.i)) AS state,\n"
+	"  coalesce((SELECT string_agg(k.oid::text, ' ' ORDER BY k.oid)\n"
+	"     FROM tree AS t JOIN pg_trigger AS g ON g.tgrelid = t.oid\n"
+	"     JOIN pg_constraint AS k ON k.oid = g.tgconstraint\n"
+	"    WHERE t.i = r.i AND k.confdeltype IN ('a', 'r') AND k.contype = 'f'), '') AS keys\n"
+	"  FROM (SELECT DISTINCT ON (i) i, oid FROM tree ORDER BY i) AS r ORDER BY r.i";
+
+char *catalog_state_sql(void *ctx, const struct model *model)
+{
+	const char **names = t_array(ctx, const char *, model->n_tables + 1);
+
+	for (size_t i = 0; i < model->n_tables; i++)
+		names[i] = sql_table(ctx, model->tables[i].schema, model->tables[i].table);
+	return t_printf(ctx, state_sql, sql_literal(ctx, sql_array(ctx, names, model->n_tables)));
+}
+
+static bool read_states(struct db *db, const struct model *model, void *ctx,
+			struct catalog *catalog, struct error *err)
+{
+	AUTO(result) PGresult *res = NULL;
+
+	if (!db_query(db, catalog_state_sql(ctx, model), 0, NULL, &res, err))
+		return false;
+	for (size_t i = 0; i < model->n_tables; i++) {
+		catalog->relations[i].state = t_strdup(ctx, db_text(res, (int)i, "state"));
+		catalog->relations[i].loud_keys = t_strdup(ctx, db_text(res, (int)i, "keys"));
+	}
+	return true;
 }
 
 static void check_relation(const struct table *t, const PGresult *res, int row,
@@ -407,7 +460,8 @@ bool catalog_read(struct db *db, const struct model *model, void *ctx, struct ca
 
 	wanted_params(scratch, model, values);
 	catalog->relations = t_array(ctx, struct relation, model->n_tables);
-	if (!read_relations(db, model, values, catalog, c, err) || c->n > before)
+	if (!read_states(db, model, ctx, catalog, err) ||
+	    !read_relations(db, model, values, catalog, c, err) || c->n > before)
 		return false;
 	if (!read_columns(db, values, ctx, catalog, err))
 		return false;

@@ -37,6 +37,7 @@ struct relation {
 	bool used_indexed; /* shared: the parent's column that points here has an index, too */
 	bool delete_triggers; /* user triggers on DELETE: they can suppress or undo it */
 	bool update_triggers; /* user triggers on UPDATE: they can suppress or undo it */
+	const char *state, *loud_keys; /* see catalog_state_sql() */
 };
 
 /* A foreign key onto a table of the model. */
@@ -75,6 +76,14 @@ struct catalog {
  */
 bool catalog_read(struct db *db, const struct model *model, void *ctx, struct catalog **ret,
 		  struct complaints *c, struct error *err);
+
+/*
+ * A row for each table of the model, in its order.  state: what a plan stands on, as a text: which table the name
+ * means, its columns, their types, triggers, the foreign keys that act, rules, row-level security, what inherits from
+ * it.  keys: the foreign keys from and onto it that only refuse.  Other texts than the relation's: look at the catalog
+ * anew.  Owned by ctx.
+ */
+char *catalog_state_sql(void *ctx, const struct model *model);
 
 /* The rest of "Fail closed": unclassified columns, rules that cannot be, foreign keys, indexes. */
 void catalog_check(const struct model *model, const struct catalog *catalog, struct complaints *c);

@@ -51,7 +51,7 @@ static bool write_manifest(struct job *j, const struct kept *kept,
 		.cutoff = j->row.cutoff_iso,
 		.database_system = j->batch.system,
 		.delimiter = config->delimiter,
-		.bom = config->bom,
+		.bom = j->n_files > 0 ? j->files[0].bom : config->bom,
 		.recipients = kept->recipients,
 		.n_recipients = kept->n_recipients,
 		.files = files,
@@ -59,10 +59,8 @@ static bool write_manifest(struct job *j, const struct kept *kept,
 	};
 
 	for (size_t i = 0; i < j->n_files; i++) {
-		const struct table *t = j->parts[i].step->table;
-
 		files[i] = (struct manifest_file){
-			.table = t_printf(j->ctx, "%s.%s", t->schema, t->table),
+			.table = j->parts[i].relation,
 			.columns = j->parts[i].columns,
 			.n_columns = j->parts[i].n_columns,
 		};
@@ -84,8 +82,10 @@ static bool write_manifest(struct job *j, const struct kept *kept,
 static bool has_manifest(const struct job *j, const struct job_lengths *lengths)
 {
 	const char *directory = j->opts->config->directory;
+	const char *path =
+		t_printf(j->ctx, "%s/%s.partial/manifest.json", directory, j->archive_name);
 
-	return job_has_manifest(j) &&
+	return access(path, F_OK) == 0 &&
 	       (archive_is_joined(directory, j->archive_name, j->files, j->n_files,
 				  lengths->workers, lengths->bytes) ||
 		archive_is_encrypted(directory, j->archive_name, j->files, j->n_files));
@@ -236,7 +236,8 @@ bool job_finish(struct job *j, char **ret_note, bool *ret_failures, struct error
 	failpoint("finish-begin");
 	if (j->archive_name) {
 		/* Not the sum of the lengths: a file that worker 0 never wrote to has its header. */
-		if (!job_committed(j, &lengths, err) || !seal(j, &lengths, err) ||
+		if (!job_keep_files(j, err) || !job_committed(j, &lengths, err) ||
+		    !seal(j, &lengths, err) ||
 		    !archive_size(j->opts->config->directory, j->archive_name, j->files, j->n_files,
 				  &total, err))
 			return false;

@@ -12,7 +12,8 @@
 /* What is behind a file of the archive. */
 struct job_part {
 	const char *label; /* table_name of retention.archive_file */
-	const struct step *step;
+	const char *relation; /* schema.table */
+	const char *types; /* of its columns; NULL: an earlier version did not tell */
 	const char *const *columns; /* n_columns, in its header */
 	size_t n_columns;
 };
@@ -26,13 +27,17 @@ struct job {
 	struct plan *plan;
 	struct batch_job batch;
 	const char *archive_name; /* NULL: nothing is archived */
-	/* n_files: one per archived step, then those that were begun under other columns. */
+	/*
+	 * n_files: one per archived step, then those that were begun under other columns.  Once the job's end has begun,
+	 * what the journal then kept.
+	 */
 	struct archive_file *files;
 	struct job_part *parts; /* n_files */
 	/* Of each step, as the text of a text[]: its label without a part's number, and its table's quoted name. */
 	const char *step_labels;
 	const char *step_tables;
 	size_t n_files;
+	bool files_kept;
 	int64_t done_before; /* keys that earlier attempts had finished with */
 	int claim;
 	struct courtesy *courtesy;
@@ -48,9 +53,6 @@ void job_name_files(struct job *j);
 /* The labels of the files, n_files; owned by the job's ctx. */
 const char *const *job_labels(const struct job *j);
 
-/* Has an earlier try to end the job got as far as the manifest, in a folder that is not renamed yet? */
-bool job_has_manifest(const struct job *j);
-
 /* What the database knows of the archive's segments: [worker * n_files + file], owned by the job's ctx. */
 struct job_lengths {
 	int workers; /* 1 at least */
@@ -63,10 +65,14 @@ bool job_committed(struct job *j, struct job_lengths *ret, struct error *err);
 
 /*
  * Where the archive was begun before a table changed, its rows go on in a file of their own (contact.2.csv), under a
- * label of their own (contact.2), and what was begun keeps its columns.  CONFIG: something was archived under a name
- * that the model has no more, which would be left out at the end, or with another delimiter.
+ * label of their own (contact.2), and what was begun keeps its columns.  Where the job's end has begun, the files are
+ * those of then.  CONFIG: something was archived under a name that the model has no more for a table that it has, or
+ * with another delimiter.
  */
 bool job_continue_files(struct job *j, struct error *err);
+
+/* The job's end begins: from now on the archive has these files.  Once; the next try finds them in the journal. */
+bool job_keep_files(struct job *j, struct error *err);
 
 /*
  * Before more is erased: what earlier attempts have archived is there.  A worker checks its own segments only when it

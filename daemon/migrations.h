@@ -14,6 +14,6 @@ extern const struct migration migrations[];
 extern const size_t migrations_count;
 
 /* What a database must be at for this binary to work on it: the version of the last migration. */
-enum { RETENTION_SCHEMA_VERSION = 13 };
+enum { RETENTION_SCHEMA_VERSION = 14 };
 
 #endif

@@ -91,6 +91,7 @@ struct step {
 	const char *header; /* archived: the file's first line, with its newline */
 	const char *const *columns; /* archived: as in the header, n_columns */
 	size_t n_columns;
+	const char *types; /* archived: of the columns, as a text to compare */
 };
 
 /* A statement over arrays. */
@@ -118,11 +119,12 @@ struct plan {
 	/* $1 text[] of deleted contacts' keys: n requests that no foreign key kept out; or NULL */
 	const char *strays_sql;
 	/*
-	 * Has the schema changed under the job?  keys: foreign keys that act without a word, which is silent_keys or the
-	 * model is out of date; same_columns: whether the tables of the steps have the columns they had.
+	 * Has the schema changed under the job?  A row for each table of the model: state and keys, which are
+	 * states[i] and keys[i], or it has.  keys is NULL where a key that refuses speaks for itself.
 	 */
-	const char *changes_sql;
-	const char *silent_keys;
+	const char *state_sql;
+	const char *const *states;
+	const char *const *keys;
 	const char *present_sql; /* $1 text[] of keys: those that exist: keys, n */
 	const char *held_sql; /* $1 text[] of keys: those under a legal hold: keys, n */
 	const char *total_sql; /* how many subjects there are at all: n */

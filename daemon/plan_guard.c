@@ -85,68 +85,19 @@ static bool request_has_foreign_key(const struct guard *b)
 	return false;
 }
 
-/* The oids of the model's tables, as a list. */
-static char *table_oids(const struct guard *b)
+static void table_states(const struct guard *b, bool by_set)
 {
-	char *oids = t_strdup(b->plan, "");
+	const size_t n = b->plan->model->n_tables;
+	const char **states = t_array(b->plan, const char *, n + 1);
+	const char **keys = t_array(b->plan, const char *, n + 1);
 
-	for (size_t i = 0; i < b->plan->model->n_tables; i++)
-		t_append(&oids, "%s%u", i ? "," : "", b->catalog->relations[i].oid);
-	return oids;
-}
-
-/* In the order of their oids, as catalog.c reads them. */
-static char *silent_keys(const struct guard *b, bool all)
-{
-	char *keys = t_strdup(b->plan, "");
-
-	for (size_t i = 0; i < b->catalog->n_keys; i++)
-		if (all || catalog_key_is_silent(&b->catalog->keys[i]))
-			t_append(&keys, "%s%lld", *keys ? "," : "",
-				 (long long)b->catalog->keys[i].oid);
-	return keys;
-}
-
-/* integrity = "set": triggers that a DELETE would skip; integrity_check() has found none. */
-static char *skipped_triggers(const struct guard *b)
-{
-	char *oids = t_strdup(b->plan, "0");
-
-	for (size_t i = 0; i < b->plan->n_steps; i++)
-		if (b->plan->steps[i].fate == FATE_DELETE)
-			t_append(&oids, ",%u",
-				 b->catalog->relations[b->plan->steps[i].table->index].oid);
-	return t_printf(
-		b->plan,
-		"\n UNION ALL SELECT g.oid FROM pg_trigger AS g\n"
-		" WHERE NOT g.tgisinternal AND g.tgenabled <> 'D' AND g.tgtype & 8 <> 0\n"
-		"   AND (g.tgrelid IN (%s) OR EXISTS (\n"
-		"       SELECT FROM pg_partition_ancestors(g.tgrelid) AS p WHERE p.relid IN (%s)))",
-		oids, oids);
-}
-
-/*
- * Does a table that the plan touches have other columns than it was made for?  A new one would be archived by no COPY
- * and cleared by no rule.
- */
-static char *same_columns(const struct guard *b)
-{
-	char *oids = t_strdup(b->plan, ""), *names = t_strdup(b->plan, "");
-
-	for (size_t i = 0; i < b->plan->n_steps; i++) {
-		const struct relation *r = &b->catalog->relations[b->plan->steps[i].table->index];
-
-		t_append(&oids, "%s%u", i ? "," : "", r->oid);
-		for (size_t c = 0; c < r->n_columns; c++)
-			t_append(&names, "%zu %s\n", i + 1, r->columns[c].name);
+	for (size_t i = 0; i < n; i++) {
+		states[i] = t_strdup(b->plan, b->catalog->relations[i].state);
+		keys[i] = t_strdup(b->plan, b->catalog->relations[i].loud_keys);
 	}
-	return t_printf(
-		b->plan,
-		"(SELECT string_agg(s.i || ' ' || a.attname || chr(10), '' ORDER BY s.i, a.attnum)\n"
-		"    FROM unnest('{%s}'::oid[]) WITH ORDINALITY AS s(oid, i)\n"
-		"    JOIN pg_attribute AS a ON a.attrelid = s.oid\n"
-		"     AND a.attnum > 0 AND NOT a.attisdropped) IS NOT DISTINCT FROM %s",
-		oids, sql_literal(b->plan, names));
+	b->plan->state_sql = catalog_state_sql(b->plan, b->plan->model);
+	b->plan->states = states;
+	b->plan->keys = by_set ? keys : NULL;
 }
 
 void plan_guards(struct plan *plan, const struct catalog *catalog, const struct plan_opts *opts)
@@ -155,7 +106,6 @@ void plan_guards(struct plan *plan, const struct catalog *catalog, const struct 
 	const struct guard b = {.plan = plan, .catalog = catalog};
 	const struct table *r = plan->model->request;
 	const bool by_key = strcmp(model_parent_column(r), plan->model->contact->key) == 0;
-	const char *oids = table_oids(&b);
 
 	if (plan->subject != r && action != ACTION_EXPORT)
 		plan->lock_requests_sql = lock_requests(&b);
@@ -164,14 +114,5 @@ void plan_guards(struct plan *plan, const struct catalog *catalog, const struct 
 		plan->strays_sql = t_printf(plan, "SELECT count(*) AS n FROM %s AS t WHERE %s",
 					    sql_table(plan, r->schema, r->table),
 					    request_selection(&b, request_links(&b)));
-	plan->silent_keys = silent_keys(&b, opts->by_set);
-	plan->changes_sql = t_printf(
-		plan,
-		"SELECT coalesce(string_agg(k.oid::text, ',' ORDER BY k.oid), '') AS keys,\n"
-		"       %s AS same_columns\n"
-		"  FROM (SELECT k.oid FROM pg_constraint AS k WHERE k.contype = 'f' AND k.conparentid = 0\n"
-		"   %s AND (k.confrelid IN (%s) OR EXISTS (\n"
-		"       SELECT FROM pg_partition_ancestors(k.confrelid) AS p WHERE p.relid IN (%s)))%s) AS k",
-		same_columns(&b), opts->by_set ? "" : "AND k.confdeltype NOT IN ('a', 'r')", oids,
-		oids, opts->by_set ? skipped_triggers(&b) : "");
+	table_states(&b, opts->by_set);
 }

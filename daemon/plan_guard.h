@@ -7,7 +7,7 @@
 
 #include "plan.h"
 
-/* Fills lock_requests_sql, strays_sql, changes_sql and silent_keys of the plan, which owns them. */
+/* Fills lock_requests_sql, strays_sql, state_sql and states of the plan, which owns them. */
 void plan_guards(struct plan *plan, const struct catalog *catalog, const struct plan_opts *opts);
 
 #endif

@@ -253,6 +253,16 @@ static char *statement(const struct builder *b, const struct step *s, bool own,
 	return NULL;
 }
 
+static const char *column_types(const struct builder *b, const struct step *s)
+{
+	char *types = t_strdup(b->ctx, "");
+
+	for (size_t i = 0; i < s->n_columns; i++)
+		t_append(&types, "%s%s", i ? ", " : "",
+			 catalog_column(plan_relation(b, s->table), s->columns[i])->type);
+	return types;
+}
+
 static void archive_columns(const struct builder *b, struct step *s)
 {
 	const struct table *t = s->table;
@@ -268,6 +278,7 @@ static void archive_columns(const struct builder *b, struct step *s)
 		s->columns = stored_columns(b, t, &s->n_columns);
 	}
 	s->header = plan_header(b->ctx, s->columns, s->n_columns, b->opts->delimiter);
+	s->types = column_types(b, s);
 }
 
 /* Does the step take the value that names the file, with the row or by a rule? */

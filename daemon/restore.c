@@ -17,44 +17,13 @@
  * Sequences are left alone: they are past the numbers that come back.
  * A process that dies on any line leaves nothing: the server rolls back.
  */
-#include "restore.h"
+#include "restore_inner.h"
 
 #include "failpoint.h"
 #include "mem.h"
 #include "sql.h"
 
-#include <errno.h>
 #include <inttypes.h>
-#include <openssl/evp.h>
-
-#define BUFFER_BYTES ((size_t)256 * 1024)
-
-struct restore {
-	struct db *db;
-	const struct restore_opts *opts;
-	void *ctx;
-	struct restore_result *result;
-	int64_t all_rows;
-	int64_t loaded_rows;
-	const char *enable_sql; /* switches the triggers on again; NULL: none was switched off */
-};
-
-/* A file on its way into COPY. */
-struct feed {
-	const struct restore *r;
-	const struct restore_file *file;
-	struct stored_file *stored;
-	size_t head; /* bytes of file->head still to come */
-	int64_t done_bytes;
-	EVP_MD_CTX *digest; /* of all of it */
-	EVP_MD_CTX *rows_digest; /* of what follows the head */
-	char *buffer;
-};
-
-static void auto_digest(EVP_MD_CTX **ctx)
-{
-	EVP_MD_CTX_free(*ctx);
-}
 
 static void note(struct restore *r, char *line)
 {
@@ -64,8 +33,7 @@ static void note(struct restore *r, char *line)
 	ret->notes[ret->n_notes++] = line;
 }
 
-/* The server's refusal, with the object that it is about in front; never its DETAIL (db_fail). */
-static bool fail_on(const struct restore_file *f, const struct error *cause, struct error *err)
+bool restore_fail(const struct restore_file *f, const struct error *cause, struct error *err)
 {
 	const char *what =
 		strcmp(cause->sqlstate, "23505") == 0 || strcmp(cause->sqlstate, "23P01") == 0
@@ -77,223 +45,10 @@ static bool fail_on(const struct restore_file *f, const struct error *cause, str
 	return fail(err, cause->class, "table %s: %s%s", f->table, what, cause->text);
 }
 
-static bool new_digest(EVP_MD_CTX *digest, struct error *err)
-{
-	return EVP_DigestInit_ex(digest, EVP_sha256(), NULL) == 1 ||
-	       fail(err, ERR_CONFIG, "SHA-256 failed");
-}
-
-static bool add_bytes(void *digest, const char *bytes, size_t n, struct error *err)
-{
-	return EVP_DigestUpdate(digest, bytes, n) == 1 || fail(err, ERR_CONFIG, "SHA-256 failed");
-}
-
-typedef char hex_digest[2 * EVP_MAX_MD_SIZE + 1];
-
-static bool end_digest(EVP_MD_CTX *digest, hex_digest hex, struct error *err)
-{
-	unsigned char bytes[EVP_MAX_MD_SIZE];
-	unsigned int n = 0;
-
-	if (EVP_DigestFinal_ex(digest, bytes, &n) != 1)
-		return fail(err, ERR_CONFIG, "SHA-256 failed");
-	hex[0] = '\0';
-	for (unsigned int i = 0; i < n; i++)
-		(void)snprintf(hex + 2 * (size_t)i, 3, "%02x", bytes[i]); /* always two digits */
-	return true;
-}
-
-static bool read_some(struct feed *feed, size_t want, size_t *ret_n, struct error *err)
-{
-	ssize_t n;
-
-	do
-		n = read(stored_file_fd(feed->stored), feed->buffer, want);
-	while (n < 0 && errno == EINTR);
-	if (n < 0)
-		return fail_errno(err, ERR_ENVIRONMENT, "cannot read %s", feed->file->name);
-	feed->done_bytes += n;
-	*ret_n = (size_t)n;
-	return add_bytes(feed->digest, feed->buffer, *ret_n, err);
-}
-
-/* The file's first bytes say which columns follow: they must be those that its rows are given to. */
-static bool skip_head(struct feed *feed, struct error *err)
-{
-	const char *head = feed->file->head;
-	size_t left = strlen(head), n = 0;
-
-	while (left > 0) {
-		if (!read_some(feed, left < BUFFER_BYTES ? left : BUFFER_BYTES, &n, err))
-			return false;
-		if (n == 0 || memcmp(feed->buffer, head, n) != 0)
-			return fail(err, ERR_CONFIG,
-				    "%s: its first line has not the columns, the delimiter or the "
-				    "byte order mark that manifest.json says",
-				    feed->file->name);
-		head += n;
-		left -= n;
-	}
-	return true;
-}
-
-/* The end of the file: is it the one that was verified? */
-static bool check_digest(struct feed *feed, struct error *err)
-{
-	hex_digest hex;
-
-	if (!end_digest(feed->digest, hex, err) || !stored_file_end(feed->stored, err))
-		return false;
-	if (strcmp(hex, feed->file->sha256) != 0)
-		return fail(err, ERR_CONFIG, "%s: it was changed while it was read",
-			    feed->file->name);
-	return true;
-}
-
-static void tell_progress(const struct feed *feed)
-{
-	const struct restore *r = feed->r;
-	const int64_t bytes = feed->file->bytes > 0 ? feed->file->bytes : 1;
-
-	if (r->opts->progress)
-		r->opts->progress(r->loaded_rows +
-					  (int64_t)((double)feed->file->rows *
-						    (double)feed->done_bytes / (double)bytes),
-				  r->all_rows);
-}
-
-static bool from_file(void *arg, struct error *err)
-{
-	struct feed *feed = arg;
-	size_t n = 1;
-
-	while (n > 0) {
-		if (!read_some(feed, BUFFER_BYTES, &n, err) ||
-		    !add_bytes(feed->rows_digest, feed->buffer, n, err) ||
-		    !db_copy_put(feed->r->db, feed->buffer, n, err))
-			return false;
-		tell_progress(feed);
-	}
-	return check_digest(feed, err);
-}
-
-static const char *copy_sql(const struct restore *r, const char *temporary, const char *way)
-{
-	const char delimiter[] = {r->opts->plan->delimiter, '\0'};
-
-	return t_printf(r->ctx, "COPY %s %s (FORMAT csv, DELIMITER %s)", temporary, way,
-			sql_literal(r->ctx, delimiter));
-}
-
-/* rows: the digest of the file's rows. */
-static bool copy_file(struct restore *r, const struct restore_file *f, const char *temporary,
-		      int64_t *ret_rows, hex_digest rows, struct error *err)
-{
-	AUTO(char_p) char *buffer = must_alloc(malloc(BUFFER_BYTES));
-	AUTO(digest) EVP_MD_CTX *digest = must_alloc(EVP_MD_CTX_new());
-	AUTO(digest) EVP_MD_CTX *rows_digest = must_alloc(EVP_MD_CTX_new());
-	AUTO(stored_file) struct stored_file *stored = NULL;
-	struct feed feed = {
-		.r = r, .file = f, .digest = digest, .rows_digest = rows_digest, .buffer = buffer};
-
-	if (!stored_file_open(r->opts->stored, f->stored, r->opts->identity, &stored, err))
-		return false;
-	feed.stored = stored;
-	return new_digest(digest, err) && new_digest(rows_digest, err) && skip_head(&feed, err) &&
-	       db_copy_in(r->db, copy_sql(r, temporary, "FROM STDIN"), from_file, &feed, ret_rows,
-			  err) &&
-	       end_digest(rows_digest, rows, err);
-}
-
-static const char *temporary_name(const struct restore *r, const struct restore_file *f)
+const char *restore_temporary(const struct restore *r, const struct restore_file *f)
 {
 	return t_printf(r->ctx, "pg_temp.retention_restore_%zu",
 			(size_t)(f - r->opts->plan->files));
-}
-
-/* What comes out of the temporary table is, byte for byte, what went in. */
-static bool came_back(struct restore *r, const char *temporary, const hex_digest rows, bool *ret,
-		      struct error *err)
-{
-	AUTO(digest) EVP_MD_CTX *digest = must_alloc(EVP_MD_CTX_new());
-	hex_digest out;
-	int64_t n;
-
-	if (!new_digest(digest, err) ||
-	    !db_copy_out(r->db, copy_sql(r, temporary, "TO STDOUT"), add_bytes, digest, &n, err) ||
-	    !end_digest(digest, out, err))
-		return false;
-	*ret = strcmp(out, rows) == 0;
-	return true;
-}
-
-/*
- * Which columns hold another text than the file: by a table whose columns are all text, row by row in
- * the order of the file.  No column: the server writes CSV otherwise than it did, with the same values.
- */
-static bool find_cut(struct restore *r, const struct restore_file *f, const char *temporary,
-		     struct error *err)
-{
-	static const char sql[] =
-		"SELECT string_agg(quote_ident(attname) || ' text', ', ' ORDER BY attnum) AS columns,\n"
-		"       string_agg(format('CASE WHEN bool_or(ROW(a.%1$I)::text IS DISTINCT FROM '\n"
-		"                         'ROW(b.%1$I)::text) THEN %1$L END', attname), ', '\n"
-		"                  ORDER BY attnum) AS cut\n"
-		"  FROM pg_attribute\n"
-		" WHERE attrelid = $1::regclass AND attnum > 0 AND NOT attisdropped";
-	static const char numbered[] =
-		"(SELECT *, row_number() OVER (ORDER BY ctid) AS retention_row FROM %s)";
-	const char *as_text = "pg_temp.retention_restore_text";
-	AUTO(result) PGresult *res = NULL;
-	AUTO(result) PGresult *cut = NULL;
-	hex_digest rows;
-	int64_t n;
-
-	if (!db_query(r->db, sql, 1, &temporary, &res, err) ||
-	    !db_execf(r->db, err, "CREATE TEMP TABLE %s (%s) ON COMMIT DROP", as_text,
-		      db_text(res, 0, "columns")) ||
-	    !copy_file(r, f, as_text, &n, rows, err) ||
-	    !db_query(r->db,
-		      t_printf(r->ctx,
-			       "SELECT array_to_string(ARRAY[%s], ', ') AS columns FROM %s AS a\n"
-			       "  JOIN %s AS b USING (retention_row)",
-			       db_text(res, 0, "cut"), t_printf(r->ctx, numbered, as_text),
-			       t_printf(r->ctx, numbered, temporary)),
-		      0, NULL, &cut, err))
-		return false;
-	if (*db_text(cut, 0, "columns"))
-		return fail(
-			err, ERR_DATA,
-			"%s: today's type holds not all of what %s has: give it back the type that "
-			"it had",
-			db_text(cut, 0, "columns"), f->name);
-	return db_execf(r->db, err, "DROP TABLE %s", as_text);
-}
-
-/* Step "load". */
-static bool load(struct restore *r, const struct restore_file *f, struct error *err)
-{
-	AUTO(error) struct error cause = {0};
-	const char *temporary = temporary_name(r, f);
-	int64_t rows = 0;
-	hex_digest digest;
-	bool same = true;
-
-	if (!db_execf(r->db, &cause,
-		      "CREATE TEMP TABLE %s ON COMMIT DROP AS SELECT %s FROM %s WITH NO DATA",
-		      temporary, f->columns_sql, f->table_sql) ||
-	    !copy_file(r, f, temporary, &rows, digest, &cause) ||
-	    !db_execf(r->db, &cause, "ANALYZE %s", temporary))
-		return fail_on(f, &cause, err);
-	if (rows != f->rows)
-		return fail(err, ERR_CONFIG, "%s has %" PRId64 " rows, %" PRId64 " by the journal",
-			    f->name, rows, f->rows);
-	if (!came_back(r, temporary, digest, &same, &cause) ||
-	    (!same && !find_cut(r, f, temporary, &cause)))
-		return fail_on(f, &cause, err);
-	r->loaded_rows += rows;
-	failpoint("restore-after-load");
-	return true;
 }
 
 /*
@@ -313,8 +68,8 @@ static bool relink_archived(struct restore *r, const struct restore_file *f, str
 			    r->db,
 			    t_printf(r->ctx,
 				     "UPDATE %s AS t SET %s = r.%s FROM %s AS r WHERE t.%s = r.%s",
-				     temporary_name(r, rows), f->link_sql, f->link_sql,
-				     temporary_name(r, f), f->key_sql, f->key_sql),
+				     restore_temporary(r, rows), f->link_sql, f->link_sql,
+				     restore_temporary(r, f), f->key_sql, f->key_sql),
 			    0, NULL, NULL, err))
 			return false;
 	}
@@ -325,7 +80,7 @@ static bool relink_archived(struct restore *r, const struct restore_file *f, str
 static bool relink(struct restore *r, const struct restore_file *f, int64_t *ret_rows,
 		   struct error *err)
 {
-	const char *temporary = temporary_name(r, f);
+	const char *temporary = restore_temporary(r, f);
 	int64_t gone = 0;
 
 	if (!db_command(r->db,
@@ -355,25 +110,58 @@ static bool relink(struct restore *r, const struct restore_file *f, int64_t *ret
 	return relink_archived(r, f, err);
 }
 
-/* Step "put". */
-static bool put(struct restore *r, const struct restore_file *f, int64_t *ret_rows,
-		struct error *err)
+/*
+ * The files of one table in one statement: a table that changed under the job has several, and its rows may point at
+ * each other's.  first is the first of them.
+ */
+static bool insert_rows(struct restore *r, size_t first, struct error *err)
 {
-	AUTO(error) struct error cause = {0};
-	bool ok;
+	const struct restore_plan *plan = r->opts->plan;
+	const struct restore_file *files = plan->files;
+	char *with = t_strdup(r->ctx, ""), *counts = t_strdup(r->ctx, "");
+	AUTO(result) PGresult *res = NULL;
+	int column = 0;
 
-	if (f->detached)
-		ok = relink(r, f, ret_rows, &cause);
-	else
-		ok = db_command(r->db,
-				t_printf(r->ctx,
-					 "INSERT INTO %s (%s) OVERRIDING SYSTEM VALUE SELECT %s "
-					 "FROM %s",
-					 f->table_sql, f->columns_sql, f->columns_sql,
-					 temporary_name(r, f)),
-				0, NULL, ret_rows, &cause);
-	if (!ok)
-		return fail_on(f, &cause, err);
+	for (size_t i = first; i < plan->n_files; i++) {
+		const struct restore_file *f = &files[i];
+
+		if (f->oid != files[first].oid || f->detached)
+			continue;
+		t_append(
+			&with,
+			"%s p%zu AS (INSERT INTO %s (%s) OVERRIDING SYSTEM VALUE SELECT %s FROM %s\n"
+			"  RETURNING 1)",
+			i > first ? "," : "WITH", i, f->table_sql, f->columns_sql, f->columns_sql,
+			restore_temporary(r, f));
+		t_append(&counts, "%s(SELECT count(*) FROM p%zu)", i > first ? ", " : "", i);
+	}
+	if (!db_query(r->db, t_printf(r->ctx, "%s\nSELECT %s", with, counts), 0, NULL, &res, err))
+		return false;
+	for (size_t i = first; i < plan->n_files; i++)
+		if (files[i].oid == files[first].oid && !files[i].detached)
+			r->result->rows[i] = strtoll(PQgetvalue(res, 0, column++), NULL, 10);
+	return true;
+}
+
+static bool is_put(const struct restore_plan *plan, size_t file)
+{
+	for (size_t i = 0; i < file; i++)
+		if (plan->files[i].oid == plan->files[file].oid && !plan->files[i].detached)
+			return true;
+	return false;
+}
+
+/* Step "put". */
+static bool put(struct restore *r, size_t file, struct error *err)
+{
+	const struct restore_file *f = &r->opts->plan->files[file];
+	AUTO(error) struct error cause = {0};
+
+	if (!f->detached && is_put(r->opts->plan, file))
+		return true;
+	if (!(f->detached ? relink(r, f, &r->result->rows[file], &cause)
+			  : insert_rows(r, file, &cause)))
+		return restore_fail(f, &cause, err);
 	failpoint("restore-after-put");
 	return true;
 }
@@ -394,7 +182,7 @@ static bool compare(struct restore *r, const struct restore_file *f, struct erro
 	AUTO(error) struct error cause = {0};
 	AUTO(result) PGresult *res = NULL;
 	const char *row = t_printf(r->ctx, "sha256(convert_to(%s, 'UTF8'))", f->row_sql);
-	const char *temporary = temporary_name(r, f);
+	const char *temporary = restore_temporary(r, f);
 	const char *sql =
 		t_printf(r->ctx,
 			 "SELECT count(*) AS n FROM (\n"
@@ -404,7 +192,7 @@ static bool compare(struct restore *r, const struct restore_file *f, struct erro
 			 row, temporary, row, f->table_sql, f->match_sql, f->match_sql, temporary);
 
 	if (!db_query(r->db, sql, 0, NULL, &res, &cause))
-		return fail_on(f, &cause, err);
+		return restore_fail(f, &cause, err);
 	if (db_int(res, 0, "n") > 0)
 		return fail(err, ERR_DATA,
 			    "table %s: %" PRId64 " rows came back otherwise than the archive has "
@@ -521,7 +309,7 @@ static bool put_all(struct restore *r, struct error *err)
 	if (!db_exec(r->db, "SET CONSTRAINTS ALL DEFERRED", err))
 		return false;
 	for (size_t i = 0; i < plan->n_files; i++)
-		if (!put(r, &plan->files[i], &r->result->rows[i], err))
+		if (!put(r, i, err))
 			return false;
 	return db_exec(r->db, "SET CONSTRAINTS ALL IMMEDIATE", err) &&
 	       db_exec(r->db, "SET LOCAL search_path = pg_catalog", err) &&
@@ -562,7 +350,7 @@ static bool run_in_transaction(struct restore *r, struct error *err)
 	    !db_exec(r->db, "SET LOCAL search_path TO DEFAULT", err))
 		return false;
 	for (size_t i = 0; i < plan->n_files; i++)
-		if (!load(r, &plan->files[i], err))
+		if (!restore_load(r, &plan->files[i], err))
 			return false;
 	if (!put_all(r, err))
 		return false;

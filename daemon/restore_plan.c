@@ -20,8 +20,7 @@ static const char files_sql[] =
 	"file AS (\n"
 	"  SELECT e.n, f.name, f.tbl, f.rows, f.bytes, f.sha256, f.columns,\n"
 	"         f.name ~ '[.]detached([.][0-9]+)?[.]csv$' AS detached, regexp_replace(f.name, '[.]csv$', '')\n"
-	"         AS label, f.stored, $1::jsonb->>'delimiter' AS delimiter,\n"
-	"         ($1::jsonb->>'bom')::boolean AS bom\n"
+	"         AS label, f.stored, $1::jsonb->>'delimiter' AS delimiter\n"
 	"    FROM jsonb_array_elements($1::jsonb->'files') WITH ORDINALITY AS e(j, n),\n"
 	"         LATERAL (SELECT e.j->>'name' AS stored, e.j->>'table' AS tbl,\n"
 	"                         regexp_replace(e.j->>'name', '[.]age$', '') AS name,\n"
@@ -29,7 +28,7 @@ static const char files_sql[] =
 	"                         coalesce(e.j->>'plain_bytes', e.j->>'bytes')::bigint AS bytes,\n"
 	"                         coalesce(e.j->>'plain_sha256', e.j->>'sha256') AS sha256, ARRAY(\n"
 	"                           SELECT jsonb_array_elements_text(e.j->'columns')) AS columns) AS f)\n"
-	"SELECT f.name, f.stored, f.label, f.detached, f.rows, f.bytes, f.sha256, f.tbl, f.delimiter, f.bom,\n"
+	"SELECT f.name, f.stored, f.label, f.detached, f.rows, f.bytes, f.sha256, f.tbl, f.delimiter,\n"
 	"       m.schema || '.' || m.tbl AS model_table, format('%I.%I', m.schema, m.tbl) AS table_sql,\n"
 	"       NOT f.detached OR f.columns = ARRAY[m.key, m.link] AS same_link,\n"
 	"       CASE WHEN m.key <> '' THEN quote_ident(m.key) END AS key_sql,\n"
@@ -48,7 +47,7 @@ static const char files_sql[] =
 	"           string_agg(CASE WHEN strpos(u.name, f.delimiter) > 0 OR u.name ~ E'[\"\\r\\n]'\n"
 	"                                    THEN '\"' || replace(u.name, '\"', '\"\"') || '\"'\n"
 	"                                    ELSE u.name END, f.delimiter ORDER BY u.i) AS header,\n"
-	"           min(u.name) FILTER (WHERE a.attnum IS NULL) AS gone,\n"
+	"           string_agg(quote_ident(u.name), ', ' ORDER BY u.i) FILTER (WHERE a.attnum IS NULL) AS gone,\n"
 	"           min(u.name) FILTER (WHERE a.attgenerated <> '') AS generated,\n"
 	"           bool_and(has_column_privilege(c.oid, a.attnum, 'SELECT')) AS may_select,\n"
 	"           bool_and(has_column_privilege(c.oid, a.attnum, 'INSERT')) AS may_insert,\n"
@@ -134,10 +133,11 @@ static bool check_columns(const PGresult *res, int row, struct error *err)
 	const char *table = db_text(res, row, "tbl");
 
 	if (db_text(res, row, "gone"))
-		return fail(err, ERR_CONFIG,
-			    "table %s has no column \"%s\" any more, and the archive has one: add "
-			    "it, restore, then drop it",
-			    table, db_text(res, row, "gone"));
+		return fail(
+			err, ERR_CONFIG,
+			"table %s has not all columns any more that %s has: add %s, and restore; "
+			"where one was renamed, copy its values over before you drop it",
+			table, db_text(res, row, "name"), db_text(res, row, "gone"));
 	if (db_text(res, row, "generated"))
 		return fail(err, ERR_CONFIG,
 			    "column \"%s\" of table %s is generated now, and the archive has a "
@@ -187,8 +187,7 @@ static struct restore_file file_of(void *ctx, const PGresult *res, int row)
 		.row_sql = copy_text(ctx, res, row, "row_sql"),
 		.key_sql = copy_text(ctx, res, row, "key_sql"),
 		.link_sql = copy_text(ctx, res, row, "link_sql"),
-		.head = t_printf(ctx, "%s%s\n", db_bool(res, row, "bom") ? "\xEF\xBB\xBF" : "",
-				 db_text(res, row, "header")),
+		.head = t_printf(ctx, "%s\n", db_text(res, row, "header")),
 		.sha256 = copy_text(ctx, res, row, "sha256"),
 		.triggers = copy_text(ctx, res, row, "triggers"),
 		.rows = db_int(res, row, "rows"),
@@ -220,7 +219,8 @@ static bool read_parents(struct db *db, const struct restore_file *files, size_t
 	for (int row = 0; row < PQntuples(res); row++)
 		for (size_t p = 0; p < n; p++)
 			for (size_t c = 0; c < n; c++)
-				if (files[p].oid == (unsigned int)db_int(res, row, "parent") &&
+				if (files[p].oid != files[c].oid &&
+				    files[p].oid == (unsigned int)db_int(res, row, "parent") &&
 				    files[c].oid == (unsigned int)db_int(res, row, "child"))
 					parents[p * n + c] = true;
 	return true;

@@ -23,7 +23,7 @@ struct restore_file {
 	const char *match_sql; /* quoted: the column that its rows are looked up by */
 	const char *key_sql; /* quoted; NULL: none */
 	const char *link_sql; /* quoted; NULL: none */
-	const char *head; /* the file's first bytes: byte order mark and header */
+	const char *head; /* the file's header, which a byte order mark may precede */
 	const char *sha256; /* of what was archived, decrypted */
 	const char *triggers; /* user triggers that may fire: "a, b"; NULL: none */
 	int64_t rows;

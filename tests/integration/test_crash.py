@@ -18,7 +18,7 @@ SEED = int(os.environ.get("RETENTION_SEED") or random.SystemRandom().randrange(1
 
 POINTS = sorted({(name, file.name) for file in (REPO / "daemon").glob("*.c")
                  for name in re.findall(r'failpoint\("([^"]+)"\)', file.read_text())
-                 if name.startswith(("job-", "batch-", "finish-"))})  # test_archives.py has the others
+                 if name.startswith(("job-", "batch-", "finish-", "seal-"))})  # test_archives.py has the others
 # Those that a job passes once a batch; the others it passes once.
 REPEATED = {"batch-mid-erase": 14}
 
@@ -38,7 +38,7 @@ def test_killed_at(job, point):
         assert not j.ledger() and j.left() == j.row()["candidates"]
     second = j.run(f"{point}:{later(point)}")
     # What is passed once may lie behind us: listed, started, sealed.
-    assert second == KILLED or point.startswith(("job-", "finish-")) and second == DONE, j.last.text()
+    assert second == KILLED or point.startswith(("job-", "finish-", "seal-")) and second == DONE, j.last.text()
     assert second == DONE or j.run() == DONE, j.last.text()
     check_done(j)
     check_all_erased(j)
@@ -49,8 +49,8 @@ def test_all_points_are_known():
     assert {name for name, _ in POINTS} >= {
         "job-before-list", "job-after-list", "job-before-start", "batch-begin", "batch-after-lock",
         "batch-after-recheck", "batch-after-collect", "batch-mid-erase", "batch-after-erase", "batch-after-sync",
-        "batch-before-commit", "batch-after-commit", "batch-after-ledger", "finish-begin", "finish-after-join", "finish-after-manifest",
-        "finish-after-seal", "finish-before-commit"}
+        "batch-before-commit", "batch-after-commit", "batch-after-ledger", "finish-begin", "finish-after-keep",
+        "finish-after-join", "finish-after-manifest", "seal-after-segments", "finish-after-seal", "finish-before-commit"}
 
 
 # --- Random kills -------------------------------------------------------------------------------

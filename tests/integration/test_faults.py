@@ -151,7 +151,7 @@ def test_archive_file_cut_before_it_is_joined(job):
     file = j.partial() / "request.csv.1"
     bytes_ = file.read_bytes()
     file.write_bytes(bytes_[:-1])
-    refused(j, "request.csv.1", "shorter than what was committed")
+    refused(j, "request.csv.1", "where", "were synced and committed")
     file.write_bytes(bytes_)
     assert j.run() == DONE
     check_done(j)

@@ -96,7 +96,7 @@ def test_a_table_has_another_column(job, how):  # noqa: F811
         assert run.stop() == STOPPED
     j.sql("ALTER TABLE crm.message ADD COLUMN mood text DEFAULT 'good'")
     if how == "while it runs":
-        assert run.wait() == DONE and "a column of a table" in run.text(), run.text()
+        assert run.wait() == DONE and "table crm.message is not what it was" in run.text(), run.text()
     else:
         assert j.run("finish-after-join") == KILLED
         assert j.run() == DONE, j.last.text()

@@ -421,10 +421,10 @@ static void test_join_refuses_what_is_short(void **state)
 	assert_int_equal(truncate(segment, 3), 0);
 	assert_refused(
 		archive_join(directory, NAME, files, N, WORKERS, committed, sizes, &short_one),
-		&short_one, ERR_CONFIG, "\"a.csv.2\" is shorter than what was committed");
+		&short_one, ERR_CONFIG, "\"a.csv.2\" has 3 bytes where");
 	assert_int_equal(unlink(segment), 0);
 	assert_refused(archive_join(directory, NAME, files, N, WORKERS, committed, sizes, &missing),
-		       &missing, ERR_CONFIG, "\"a.csv.2\" is missing");
+		       &missing, ERR_CONFIG, "\"a.csv.2\" has 0 bytes where");
 }
 
 static void test_seal(void **state)
