@@ -194,6 +194,9 @@ static void log_end(const struct slot *slot, enum child_end end, const char *how
 		[END_CRASHED] = {LOG_ERR, KIND_JOB_FAILED, "has died of "},
 	};
 	struct log_fields fields = slot_fields(slot);
+	const char *text = slot->dispatch->once && end == END_REFUSED
+				   ? "is refused, and tried again when --once is called again"
+				   : lines[end].text;
 	char progress[80];
 
 	fields.has_rows = slot->progress.done >= 0;
@@ -201,7 +204,7 @@ static void log_end(const struct slot *slot, enum child_end end, const char *how
 	progress_print(&(struct progress){slot->progress.done, slot->progress.due, -1}, progress,
 		       sizeof(progress));
 	log_event(lines[end].priority, lines[end].kind, &fields, "job %lld (%s) %s%s%s%s%s%s%s",
-		  (long long)slot->job, slot->label, lines[end].text, end == END_CRASHED ? how : "",
+		  (long long)slot->job, slot->label, text, end == END_CRASHED ? how : "",
 		  end == END_CRASHED ? ", and will be resumed" : "", *progress ? ": " : "",
 		  progress, slot->note ? ": " : "", slot->note ? slot->note : "");
 }
@@ -257,7 +260,10 @@ static void start(struct dispatch *dispatch, struct slot *slot, struct task *tas
 	if (child_start(dispatch->children, &opts, &slot->child, &err)) {
 		log_event(LOG_INFO, KIND_JOB_STARTED, &fields, "job %lld (%s) %s: %s",
 			  (long long)task->id, slot->label,
-			  task->attempt.ended ? "is started again" : "is started", task->action);
+			  task->attempt.ended ? "is started again"
+			  : task->running     ? "is resumed"
+					      : "is started",
+			  task->action);
 		return;
 	}
 	log_event(LOG_ERR, KIND_JOB_FAILED, &fields, "job %lld (%s) cannot be started: %s",
@@ -337,6 +343,7 @@ static void take_list(struct dispatch *dispatch, const PGresult *res)
 		if (!PQgetisnull(res, i, 2))
 			task->policy = t_strdup(tasks, PQgetvalue(res, i, 2));
 		task->saved = strcmp(PQgetvalue(res, i, 3), "saved") == 0;
+		task->running = strcmp(PQgetvalue(res, i, 3), "running") == 0;
 		for (size_t j = 0; j < dispatch->n_tasks; j++)
 			if (dispatch->tasks[j].id == task->id) {
 				task->attempt = dispatch->tasks[j].attempt;

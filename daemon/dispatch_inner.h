@@ -32,6 +32,7 @@ struct task {
 	const char *action;
 	const char *policy; /* NULL: a manual action */
 	bool saved;
+	bool running; /* begun by an earlier process */
 	struct attempt attempt;
 	const char *refusal; /* what to say of it where attempt.refused */
 };

@@ -151,6 +151,13 @@ static bool check_columns(const PGresult *res, int row, struct error *err)
 	return true;
 }
 
+/* No row, of a table or a column that is gone: nothing has to be there for it. */
+static bool is_idle(const PGresult *res, int row)
+{
+	return db_int(res, row, "rows") == 0 &&
+	       (!db_text(res, row, "oid") || db_text(res, row, "gone"));
+}
+
 static bool check_rights(struct db *db, const PGresult *res, int row, struct error *err)
 {
 	const bool detached = db_bool(res, row, "detached");
@@ -264,13 +271,11 @@ bool restore_plan_read(struct db *db, const struct config *config, const char *m
 	AUTO(result) PGresult *res = NULL;
 	struct restore_file *files;
 	bool *parents;
-	size_t n;
+	size_t n = 0;
 
 	if (!read_files(db, &config->model, manifest, ctx, &res, err))
 		return false;
-	n = (size_t)PQntuples(res);
-	files = t_array(ctx, struct restore_file, n + 1);
-	parents = t_array(ctx, bool, n *n + 1);
+	files = t_array(ctx, struct restore_file, (size_t)PQntuples(res) + 1);
 	*ret = (struct restore_plan){.delimiter = config->delimiter};
 	for (int row = 0; row < PQntuples(res); row++) {
 		const char *delimiter = db_text(res, row, "delimiter");
@@ -278,16 +283,20 @@ bool restore_plan_read(struct db *db, const struct config *config, const char *m
 		if (!delimiter || strlen(delimiter) != 1)
 			return fail(err, ERR_CONFIG, "manifest.json is not what retentiond wrote");
 		ret->delimiter = *delimiter;
+		if (is_idle(res, row))
+			continue;
 		if (!check_table(res, row, err) || !check_columns(res, row, err) ||
 		    !check_rights(db, res, row, err))
 			return false;
-		files[row] = file_of(ctx, res, row);
-		if (!files[row].match_sql)
+		files[n] = file_of(ctx, res, row);
+		if (!files[n].match_sql)
 			return fail(err, ERR_CONFIG,
 				    "%s: it has neither the key nor the link that the model has of "
 				    "%s: restore under the model that the archive was made by",
-				    files[row].name, files[row].table);
+				    files[n].name, files[n].table);
+		n++;
 	}
+	parents = t_array(ctx, bool, n *n + 1);
 	if (!read_parents(db, files, n, ctx, parents, err))
 		return false;
 	order(ret, files, parents, n, ctx);

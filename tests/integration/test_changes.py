@@ -197,7 +197,7 @@ def test_changed_while_it_is_encrypted(job, key, point, change):  # noqa: F811
 
 @pytest.mark.parametrize("point", ["finish-after-join", "finish-after-manifest"])
 def test_changed_and_changed_back(job, point):  # noqa: F811
-    """A second file that the end began with stays one of the archive's."""
+    """A second file that the end began with stays one of the archive's; it has no rows, and asks for no column."""
     j = job(limits=ENDED)
     assert j.run("finish-begin") == KILLED
     column(j)
@@ -205,7 +205,6 @@ def test_changed_and_changed_back(job, point):  # noqa: F811
     j.sql("ALTER TABLE crm.message DROP COLUMN mood")
     assert j.run() == DONE, j.last.text()
     assert csv_rows(j, "message.2.csv")[1] == 0
-    j.sql("ALTER TABLE crm.message ADD COLUMN mood text")  # or it is not restored
     check_end(j)
 
 
