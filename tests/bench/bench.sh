@@ -81,12 +81,16 @@ pass() {
 		{ cat "$work/log" >&2; exit 1; }
 }
 
-# Our pass on a fresh database; sets took (seconds), cpu (ours), theirs_cpu (the server's), memory_kb.
-ours() { # ACTION ARCHIVE [LIMITS [DEPTH]]
-	fresh
+set_up() { # ACTION ARCHIVE [LIMITS [DEPTH]]
 	config "$@"
 	rm -rf "$work/archives/"*
 	"$bin/retentionctl" -c "$work/retentiond.conf" migrate >/dev/null
+}
+
+# Our pass on a fresh database; sets took (seconds), cpu (ours), theirs_cpu (the server's), memory_kb.
+ours() { # ACTION ARCHIVE [LIMITS [DEPTH]]
+	fresh
+	set_up "$@"
 	local begun ended before
 	before=$(server_cpu)
 	begun=$(seconds)
@@ -133,19 +137,30 @@ row() { # WHAT OURS THEIRS RATIO TARGET
 	printf '| %s | %s | %s | %s | %s | %s |\n' "$1" "$2" "$3" "$4" "${5:--}" "$verdict"
 }
 
+# Measured in pairs, of which the medians count, and of the ratios the pairs' own.
+no_pairs() { : >"$work/ours"; : >"$work/theirs"; : >"$work/ratios"; }
+pair() { # OURS THEIRS
+	echo "$1" >>"$work/ours"
+	echo "$2" >>"$work/theirs"
+	printf "%s\n" "$(ratio "$1" "$2")" >>"$work/ratios"
+}
+pairs_row() { # WHAT UNIT TARGET
+	row "$1" "$(median <"$work/ours") $2" "$(median <"$work/theirs") $2" "$(median <"$work/ratios")" "$3"
+}
+
 # Pairs in turn, so that a machine whose speed drifts drifts for both.
 compare() { # WHAT TARGET script|cron SCRIPT ACTION ARCHIVE [LIMITS]
 	local what=$1 target=$2 how=$3 file=$4 theirs=
 	shift 4
-	: >"$work/ratios"; : >"$work/ours"; : >"$work/theirs"; : >"$work/share"
+	no_pairs
+	: >"$work/share"
 	for _ in $(seq "$repeat"); do
 		"$how" "$file"; theirs=$took
 		ours "$@"
-		echo "$took" >>"$work/ours"; echo "$theirs" >>"$work/theirs"
-		ratio "$took" "$theirs" >>"$work/ratios"; echo >>"$work/ratios"
+		pair "$took" "$theirs"
 		awk -v a="$cpu" -v b="$theirs_cpu" 'BEGIN { printf "%.1f\n", 100 * a / b }' >>"$work/share"
 	done
-	row "$what" "$(median <"$work/ours") s" "$(median <"$work/theirs") s" "$(grep . "$work/ratios" | median)" "$target"
+	pairs_row "$what" s "$target"
 }
 
 # A foreground load; a failed statement ends it, and the bench.
@@ -203,9 +218,7 @@ beside() { # NAME COMMAND...
 
 ready() { # LIMITS
 	living
-	config delete_contacts listed "$1"
-	rm -rf "$work/archives/"*
-	"$bin/retentionctl" -c "$work/retentiond.conf" migrate >/dev/null
+	set_up delete_contacts listed "$1"
 }
 
 # Five seconds, once what was before has died away: "from until".
@@ -238,16 +251,14 @@ stints() { # LIMITS
 	wait "$loading"
 	rm -f "$work/pause"
 	wait "$job"
-	: >"$work/ours"; : >"$work/theirs"; : >"$work/ratios"
+	no_pairs
 	while read -r a b c d; do
 		paused=$(latencies "$a" "$b")
 		running=$(latencies "$c" "$d")
 		worst=$(awk -v a="$worst" -v b="${running#* }" 'BEGIN { print (a > b) ? a : b }')
-		echo "${running% *}" >>"$work/ours"; echo "${paused% *}" >>"$work/theirs"
-		ratio "${running% *}" "${paused% *}" >>"$work/ratios"; echo >>"$work/ratios"
+		pair "${running% *}" "${paused% *}"
 	done <"$work/pairs"
-	row "p99 latency of 200 transactions/s beside a pass ($1), against the same while it is paused, $(wc -l <"$work/pairs") pairs of 5 s; worst $worst ms" \
-		"$(median <"$work/ours") ms" "$(median <"$work/theirs") ms" "$(grep . "$work/ratios" | median)" 1.5
+	pairs_row "p99 latency of 200 transactions/s beside a pass ($1), against the same while it is paused, $(wc -l <"$work/pairs") pairs of 5 s; worst $worst ms" ms 1.5
 }
 
 foreground() { # NAME LIMITS
@@ -284,10 +295,10 @@ plot() {
 	PLOT
 }
 
-# Into ours, theirs and ratios: seconds from the request to the journal's last word, and of the query by itself.
+# Pairs of seconds from the request to the journal's last word, and of the query by itself.
 nothing_due() {
 	local begun idle plain
-	: >"$work/ours"; : >"$work/theirs"; : >"$work/ratios"
+	no_pairs
 	for _ in $(seq "$repeat"); do
 		ours delete_contacts listed "" "30 years"
 		idle=$(query -d run -c "SELECT round(extract(epoch FROM finished_at - requested_at)::numeric, 3) FROM retention.archive_journal")
@@ -296,8 +307,7 @@ nothing_due() {
 		query -d run -c "SELECT count(*) FROM (SELECT contact_id FROM crm.request GROUP BY 1
 			HAVING max(created_at) < date_trunc('day', now()) - interval '30 years') AS x" >/dev/null
 		plain=$(awk -v a="$begun" -v b="$(seconds)" 'BEGIN { printf "%.3f", b - a }')
-		echo "$idle" >>"$work/ours"; echo "$plain" >>"$work/theirs"
-		ratio "$idle" "$plain" >>"$work/ratios"; echo >>"$work/ratios"
+		pair "$idle" "$plain"
 	done
 }
 
@@ -323,8 +333,7 @@ ratios() {
 		"$(awk -v a="$took" -v n="$due" -v b="$rows_took" -v m="$some" 'BEGIN { printf "%.2f", (a / n) / (b / m) }')" ""
 
 	nothing_due
-	row "a pass with nothing due, against the plain aggregate query" "$(median <"$work/ours") s" "$(median <"$work/theirs") s" \
-		"$(grep . "$work/ratios" | median)" 1.2
+	pairs_row "a pass with nothing due, against the plain aggregate query" s 1.2
 }
 
 command -v time >/dev/null || { echo "bench: the program time is missing (Debian package time)" >&2; exit 1; }
@@ -341,7 +350,7 @@ for n in $memory; do
 	each=$(awk -v a="$took" -v b="$n" 'BEGIN { printf "%.3f", 1000 * a / b }')
 	peak=$memory_kb
 	nothing_due
-	printf '| %d | %d KiB | %s | %s |\n' "$n" "$peak" "$each" "$(grep . "$work/ratios" | median)"
+	printf '| %d | %d KiB | %s | %s |\n' "$n" "$peak" "$each" "$(median <"$work/ratios")"
 	first=${first:-$each}
 done
 [ -z "$memory" ] || printf '| the last against the first (at most 1.1) | | %s | |\n' "$(ratio "$each" "$first")"
