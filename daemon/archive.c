@@ -233,15 +233,11 @@ static bool check_segment(int folder, const char *name, int64_t committed_bytes,
 	       fail_short(name, (int64_t)st.st_size, committed_bytes, err);
 }
 
-bool archive_check(const char *directory, const char *name, const struct archive_file *files,
-		   size_t n, int workers, const int64_t *committed, struct error *err)
+/* Of the workers from first on. */
+static bool check_segments(int folder, const struct archive_file *files, size_t n, int first,
+			   int workers, const int64_t *committed, struct error *err)
 {
-	AUTO(fd) int folder = archive_folder(directory, name, ".partial");
-
-	if (folder < 0)
-		return fail_errno(err, ERR_ENVIRONMENT, "cannot open the folder \"%s/%s.partial\"",
-				  directory, name);
-	for (int w = 0; w < workers; w++)
+	for (int w = first; w < workers; w++)
 		for (size_t i = 0; i < n; i++) {
 			AUTO(char_p) char *segment = segment_name(files[i].name, w);
 
@@ -251,6 +247,17 @@ bool archive_check(const char *directory, const char *name, const struct archive
 				return false;
 		}
 	return true;
+}
+
+bool archive_check(const char *directory, const char *name, const struct archive_file *files,
+		   size_t n, int workers, const int64_t *committed, struct error *err)
+{
+	AUTO(fd) int folder = archive_folder(directory, name, ".partial");
+
+	if (folder < 0)
+		return fail_errno(err, ERR_ENVIRONMENT, "cannot open the folder \"%s/%s.partial\"",
+				  directory, name);
+	return check_segments(folder, files, n, 0, workers, committed, err);
 }
 
 static bool open_segment(struct archive_writer *w, size_t i, int64_t committed_bytes,
@@ -562,20 +569,6 @@ bool archive_is_joined(const char *directory, const char *name, const struct arc
 	return folder >= 0;
 }
 
-/* All that is to be joined, before anything is: where a segment is gone, what is joined already may hold its rows. */
-static bool check_segments(int folder, const struct archive_file *files, size_t n, int workers,
-			   const int64_t *committed, struct error *err)
-{
-	for (int w = 1; w < workers; w++)
-		for (size_t i = 0; i < n; i++) {
-			AUTO(char_p) char *name = segment_name(files[i].name, w);
-
-			if (!check_segment(folder, name, committed[(size_t)w * n + i], err))
-				return false;
-		}
-	return true;
-}
-
 bool archive_join(const char *directory, const char *name, const struct archive_file *files,
 		  size_t n, int workers, const int64_t *committed, int64_t *ret_sizes,
 		  struct error *err)
@@ -585,7 +578,8 @@ bool archive_join(const char *directory, const char *name, const struct archive_
 	if (folder < 0)
 		return fail_errno(err, ERR_ENVIRONMENT, "cannot open the folder \"%s/%s.partial\"",
 				  directory, name);
-	if (!check_segments(folder, files, n, workers, committed, err))
+	/* All, before any: where a segment is gone, what is joined already may hold its rows. */
+	if (!check_segments(folder, files, n, 1, workers, committed, err))
 		return false;
 	for (size_t i = 0; i < n; i++)
 		if (!join_file(folder, &files[i], i, n, workers, committed, &ret_sizes[i], err))

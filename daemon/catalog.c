@@ -347,7 +347,6 @@ static bool read_keys(struct db *db, const char *const values[], void *ctx, stru
 			catalog->keys =
 				t_grow(ctx, catalog->keys, struct foreign_key, catalog->n_keys + 1);
 			catalog->keys[catalog->n_keys++] = (struct foreign_key){
-				.oid = last_oid,
 				.name = t_strdup(ctx, db_text(res, row, "conname")),
 				.from_name = t_printf(ctx, "%s.%s", schema, table),
 				.from_sql = sql_table(ctx, schema, table),

@@ -47,7 +47,6 @@ struct foreign_key {
 	const char *from_sql; /* quoted */
 	const char *column; /* the first referencing column */
 	const char *columns_sql; /* all of them, quoted: (a, b) */
-	int64_t oid; /* pg_constraint's */
 	unsigned int from_oid; /* the partitioned root, where it is a partition */
 	unsigned int to_oid;
 	char on_delete; /* pg_constraint.confdeltype: a r c n d */

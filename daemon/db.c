@@ -454,6 +454,13 @@ const char *db_text(const PGresult *res, int row, const char *column)
 	return PQgetisnull(res, row, n) ? NULL : PQgetvalue(res, row, n);
 }
 
+const char *db_text_copy(void *ctx, const PGresult *res, int row, const char *column)
+{
+	const char *text = db_text(res, row, column);
+
+	return text ? t_strdup(ctx, text) : NULL;
+}
+
 int64_t db_int(const PGresult *res, int row, const char *column)
 {
 	const char *text = db_text(res, row, column);

@@ -99,6 +99,7 @@ bool db_copy_put(struct db *db, const char *bytes, size_t n, struct error *err);
 
 /* Result readers, by column name.  A missing column or a bad number is a programmer's error. */
 const char *db_text(const PGresult *res, int row, const char *column); /* NULL for SQL NULL */
+const char *db_text_copy(void *ctx, const PGresult *res, int row, const char *column); /* ctx's */
 int64_t db_int(const PGresult *res, int row, const char *column); /* 0 for SQL NULL */
 bool db_bool(const PGresult *res, int row, const char *column); /* false for SQL NULL */
 

@@ -117,10 +117,9 @@ static void tell_waiting(struct slot *slot, const char *text)
 static void take_waiting(struct slot *slot, const char *text)
 {
 	const char *before = slot->waiting ? slot->waiting : "";
-	const bool same = same_but_for_numbers(before, text);
 	char *now = *text ? t_strdup(slot->label, text) : NULL;
 
-	if (same) {
+	if (same_but_for_numbers(before, text)) {
 		talloc_free(slot->waiting);
 		slot->waiting = now;
 		return;

@@ -105,13 +105,6 @@ static const char values_sql[] = TABLES
 	"       AND a.atttypid IN ('text'::regtype, 'varchar'::regtype, 'bpchar'::regtype)) AS v(value) ON true\n"
 	" ORDER BY r.oid, a.attname, v.value\n";
 
-static const char *text_of(void *ctx, const PGresult *res, int row, const char *column)
-{
-	const char *text = db_text(res, row, column);
-
-	return text ? t_strdup(ctx, text) : NULL;
-}
-
 static size_t index_of(const struct found *found, int64_t oid)
 {
 	size_t i = 0;
@@ -132,11 +125,11 @@ static bool read_tables(struct db *db, void *ctx, struct found *found, struct er
 	for (int row = 0; row < PQntuples(res); row++)
 		found->tables[row] = (struct found_table){
 			.oid = (unsigned int)db_int(res, row, "oid"),
-			.schema = text_of(ctx, res, row, "schema"),
-			.name = text_of(ctx, res, row, "name"),
-			.key = text_of(ctx, res, row, "key"),
-			.comment = text_of(ctx, res, row, "comment"),
-			.trouble = text_of(ctx, res, row, "trouble"),
+			.schema = db_text_copy(ctx, res, row, "schema"),
+			.name = db_text_copy(ctx, res, row, "name"),
+			.key = db_text_copy(ctx, res, row, "key"),
+			.comment = db_text_copy(ctx, res, row, "comment"),
+			.trouble = db_text_copy(ctx, res, row, "trouble"),
 		};
 	return true;
 }
@@ -155,10 +148,10 @@ static bool read_columns(struct db *db, void *ctx, struct found *found, struct e
 			continue; /* made between two queries */
 		t->columns = t_grow(ctx, t->columns, struct found_column, t->n_columns + 1);
 		t->columns[t->n_columns++] = (struct found_column){
-			.name = text_of(ctx, res, row, "name"),
-			.type = text_of(ctx, res, row, "type"),
-			.base = text_of(ctx, res, row, "base"),
-			.comment = text_of(ctx, res, row, "comment"),
+			.name = db_text_copy(ctx, res, row, "name"),
+			.type = db_text_copy(ctx, res, row, "type"),
+			.base = db_text_copy(ctx, res, row, "base"),
+			.comment = db_text_copy(ctx, res, row, "comment"),
 			.category = *db_text(res, row, "category"),
 			.not_null = db_bool(res, row, "not_null"),
 			.generated = db_bool(res, row, "generated"),
@@ -188,11 +181,11 @@ static bool read_keys(struct db *db, void *ctx, struct found *found, struct erro
 		if (from == found->n_tables || to == found->n_tables)
 			continue;
 		found->keys[found->n_keys++] = (struct found_key){
-			.name = text_of(ctx, res, row, "name"),
+			.name = db_text_copy(ctx, res, row, "name"),
 			.from = from,
 			.to = to,
-			.column = text_of(ctx, res, row, "column"),
-			.to_column = text_of(ctx, res, row, "to_column"),
+			.column = db_text_copy(ctx, res, row, "column"),
+			.to_column = db_text_copy(ctx, res, row, "to_column"),
 			.n_columns = (int)db_int(res, row, "n"),
 			.on_delete = *db_text(res, row, "on_delete"),
 			.deferrable = db_bool(res, row, "deferrable"),

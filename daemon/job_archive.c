@@ -137,13 +137,6 @@ struct begun {
 	bool kept;
 };
 
-static const char *copy_text(const struct job *j, const PGresult *rows, int row, const char *name)
-{
-	const char *text = db_text(rows, row, name);
-
-	return text ? t_strdup(j->ctx, text) : NULL;
-}
-
 /* Of read_begun()'s rows. */
 static struct begun *list_begun(struct job *j, const PGresult *rows, size_t *ret_n)
 {
@@ -159,10 +152,10 @@ static struct begun *list_begun(struct job *j, const PGresult *rows, size_t *ret
 			b = &list[(*ret_n)++];
 			*b = (struct begun){
 				.part = {.label = t_strdup(j->ctx, db_text(rows, row, "label")),
-					 .relation = copy_text(j, rows, row, "relation"),
-					 .types = copy_text(j, rows, row, "types")},
+					 .relation = db_text_copy(j->ctx, rows, row, "relation"),
+					 .types = db_text_copy(j->ctx, rows, row, "types")},
 				.base = t_strdup(j->ctx, db_text(rows, row, "base")),
-				.header = copy_text(j, rows, row, "header"),
+				.header = db_text_copy(j->ctx, rows, row, "header"),
 				.bom = db_bool(rows, row, "bom"),
 				.kept = db_text(rows, row, "place"),
 			};

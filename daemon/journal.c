@@ -18,13 +18,6 @@ static const char *int_text(void *ctx, int64_t n)
 	return t_printf(ctx, "%lld", (long long)n);
 }
 
-static const char *copy_text(void *ctx, const PGresult *res, const char *column)
-{
-	const char *text = db_text(res, 0, column);
-
-	return text ? t_strdup(ctx, text) : NULL;
-}
-
 bool journal_load(struct db *db, int id, const char *timezone, void *ctx, struct journal_row *ret,
 		  struct error *err)
 {
@@ -53,16 +46,16 @@ bool journal_load(struct db *db, int id, const char *timezone, void *ctx, struct
 		.replay = db_bool(res, 0, "replay"),
 		.by_key = db_bool(res, 0, "by_key"),
 		.archive = archive_mode_parse(db_text(res, 0, "archive")),
-		.requested_by = copy_text(ctx, res, "requested_by"),
-		.status = copy_text(ctx, res, "status"),
-		.policy = copy_text(ctx, res, "policy"),
-		.from = copy_text(ctx, res, "from_instant"),
-		.cutoff = copy_text(ctx, res, "cutoff"),
-		.cutoff_iso = copy_text(ctx, res, "cutoff_iso"),
-		.host = copy_text(ctx, res, "host"),
-		.system = copy_text(ctx, res, "system_identifier"),
-		.archive_path = copy_text(ctx, res, "archive_path"),
-		.day = copy_text(ctx, res, "day"),
+		.requested_by = db_text_copy(ctx, res, 0, "requested_by"),
+		.status = db_text_copy(ctx, res, 0, "status"),
+		.policy = db_text_copy(ctx, res, 0, "policy"),
+		.from = db_text_copy(ctx, res, 0, "from_instant"),
+		.cutoff = db_text_copy(ctx, res, 0, "cutoff"),
+		.cutoff_iso = db_text_copy(ctx, res, 0, "cutoff_iso"),
+		.host = db_text_copy(ctx, res, 0, "host"),
+		.system = db_text_copy(ctx, res, 0, "system_identifier"),
+		.archive_path = db_text_copy(ctx, res, 0, "archive_path"),
+		.day = db_text_copy(ctx, res, 0, "day"),
 		.frozen = db_bool(res, 0, "frozen"),
 		.candidates = db_int(res, 0, "candidates"),
 		.claim = (int)db_int(res, 0, "claim"),
@@ -137,8 +130,8 @@ bool journal_cutoff(struct db *db, const struct journal_row *row, const char *ti
 		return false;
 	if (PQntuples(res) == 0)
 		return fail(err, ERR_STOPPED, "action %d was cancelled", row->id);
-	*ret_from = copy_text(ctx, res, "from_instant");
-	*ret_cutoff = copy_text(ctx, res, "cutoff");
+	*ret_from = db_text_copy(ctx, res, 0, "from_instant");
+	*ret_cutoff = db_text_copy(ctx, res, 0, "cutoff");
 	return true;
 }
 

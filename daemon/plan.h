@@ -119,12 +119,12 @@ struct plan {
 	/* $1 text[] of deleted contacts' keys: n requests that no foreign key kept out; or NULL */
 	const char *strays_sql;
 	/*
-	 * Has the schema changed under the job?  A row for each table of the model: state and keys, which are
-	 * states[i] and keys[i], or it has.  keys is NULL where a key that refuses speaks for itself.
+	 * Has the schema changed under the job?  A row for each table of the model: state and keys, which are those
+	 * of its relation, or it has.  Without by_set, keys do not count: one that refuses speaks for itself.
 	 */
 	const char *state_sql;
-	const char *const *states;
-	const char *const *keys;
+	const struct relation *relations; /* as model.tables; the catalog's */
+	bool by_set;
 	const char *present_sql; /* $1 text[] of keys: those that exist: keys, n */
 	const char *held_sql; /* $1 text[] of keys: those under a legal hold: keys, n */
 	const char *total_sql; /* how many subjects there are at all: n */

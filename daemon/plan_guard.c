@@ -85,21 +85,6 @@ static bool request_has_foreign_key(const struct guard *b)
 	return false;
 }
 
-static void table_states(const struct guard *b, bool by_set)
-{
-	const size_t n = b->plan->model->n_tables;
-	const char **states = t_array(b->plan, const char *, n + 1);
-	const char **keys = t_array(b->plan, const char *, n + 1);
-
-	for (size_t i = 0; i < n; i++) {
-		states[i] = t_strdup(b->plan, b->catalog->relations[i].state);
-		keys[i] = t_strdup(b->plan, b->catalog->relations[i].loud_keys);
-	}
-	b->plan->state_sql = catalog_state_sql(b->plan, b->plan->model);
-	b->plan->states = states;
-	b->plan->keys = by_set ? keys : NULL;
-}
-
 void plan_guards(struct plan *plan, const struct catalog *catalog, const struct plan_opts *opts)
 {
 	const enum action action = opts->action;
@@ -114,5 +99,7 @@ void plan_guards(struct plan *plan, const struct catalog *catalog, const struct 
 		plan->strays_sql = t_printf(plan, "SELECT count(*) AS n FROM %s AS t WHERE %s",
 					    sql_table(plan, r->schema, r->table),
 					    request_selection(&b, request_links(&b)));
-	table_states(&b, opts->by_set);
+	plan->state_sql = catalog_state_sql(plan, plan->model);
+	plan->relations = catalog->relations;
+	plan->by_set = opts->by_set;
 }

@@ -7,7 +7,7 @@
 
 #include "plan.h"
 
-/* Fills lock_requests_sql, strays_sql, state_sql and states of the plan, which owns them. */
+/* Fills lock_requests_sql, strays_sql and state_sql of the plan, which owns them, and what the latter is held against. */
 void plan_guards(struct plan *plan, const struct catalog *catalog, const struct plan_opts *opts);
 
 #endif

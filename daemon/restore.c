@@ -51,6 +51,12 @@ const char *restore_temporary(const struct restore *r, const struct restore_file
 			(size_t)(f - r->opts->plan->files));
 }
 
+/* Are file's rows put back into that table, rather than linked again? */
+static bool is_row_file(const struct restore_file *file, unsigned int oid)
+{
+	return file->oid == oid && !file->detached;
+}
+
 /*
  * A row that pointed at itself, or at another one that went, was detached before it was deleted, and is
  * in the archive twice: what it is held against in the end has its link again too.
@@ -62,7 +68,7 @@ static bool relink_archived(struct restore *r, const struct restore_file *f, str
 	for (size_t i = 0; i < plan->n_files; i++) {
 		const struct restore_file *rows = &plan->files[i];
 
-		if (rows->detached || rows->oid != f->oid)
+		if (!is_row_file(rows, f->oid))
 			continue;
 		if (!db_command(
 			    r->db,
@@ -125,7 +131,7 @@ static bool insert_rows(struct restore *r, size_t first, struct error *err)
 	for (size_t i = first; i < plan->n_files; i++) {
 		const struct restore_file *f = &files[i];
 
-		if (f->oid != files[first].oid || f->detached)
+		if (!is_row_file(f, files[first].oid))
 			continue;
 		t_append(
 			&with,
@@ -138,7 +144,7 @@ static bool insert_rows(struct restore *r, size_t first, struct error *err)
 	if (!db_query(r->db, t_printf(r->ctx, "%s\nSELECT %s", with, counts), 0, NULL, &res, err))
 		return false;
 	for (size_t i = first; i < plan->n_files; i++)
-		if (files[i].oid == files[first].oid && !files[i].detached)
+		if (is_row_file(&files[i], files[first].oid))
 			r->result->rows[i] = strtoll(PQgetvalue(res, 0, column++), NULL, 10);
 	return true;
 }
@@ -146,7 +152,7 @@ static bool insert_rows(struct restore *r, size_t first, struct error *err)
 static bool is_put(const struct restore_plan *plan, size_t file)
 {
 	for (size_t i = 0; i < file; i++)
-		if (plan->files[i].oid == plan->files[file].oid && !plan->files[i].detached)
+		if (is_row_file(&plan->files[i], plan->files[file].oid))
 			return true;
 	return false;
 }

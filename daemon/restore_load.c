@@ -18,7 +18,6 @@ struct feed {
 	const struct restore *r;
 	const struct restore_file *file;
 	struct stored_file *stored;
-	size_t head; /* bytes of file->head still to come */
 	int64_t done_bytes;
 	EVP_MD_CTX *digest; /* of all of it */
 	EVP_MD_CTX *rows_digest; /* of what follows the head */

@@ -173,30 +173,23 @@ static bool check_rights(struct db *db, const PGresult *res, int row, struct err
 			      db_text(res, row, "table_sql"), PQuser(db_conn(db)));
 }
 
-static const char *copy_text(void *ctx, const PGresult *res, int row, const char *column)
-{
-	const char *text = db_text(res, row, column);
-
-	return text ? t_strdup(ctx, text) : NULL;
-}
-
 static struct restore_file file_of(void *ctx, const PGresult *res, int row)
 {
 	struct restore_file f = {
-		.name = copy_text(ctx, res, row, "name"),
-		.stored = copy_text(ctx, res, row, "stored"),
-		.label = copy_text(ctx, res, row, "label"),
+		.name = db_text_copy(ctx, res, row, "name"),
+		.stored = db_text_copy(ctx, res, row, "stored"),
+		.label = db_text_copy(ctx, res, row, "label"),
 		.detached = db_bool(res, row, "detached"),
-		.table = copy_text(ctx, res, row, "tbl"),
-		.table_sql = copy_text(ctx, res, row, "table_sql"),
+		.table = db_text_copy(ctx, res, row, "tbl"),
+		.table_sql = db_text_copy(ctx, res, row, "table_sql"),
 		.oid = (unsigned int)db_int(res, row, "oid"),
-		.columns_sql = copy_text(ctx, res, row, "columns_sql"),
-		.row_sql = copy_text(ctx, res, row, "row_sql"),
-		.key_sql = copy_text(ctx, res, row, "key_sql"),
-		.link_sql = copy_text(ctx, res, row, "link_sql"),
+		.columns_sql = db_text_copy(ctx, res, row, "columns_sql"),
+		.row_sql = db_text_copy(ctx, res, row, "row_sql"),
+		.key_sql = db_text_copy(ctx, res, row, "key_sql"),
+		.link_sql = db_text_copy(ctx, res, row, "link_sql"),
 		.head = t_printf(ctx, "%s\n", db_text(res, row, "header")),
-		.sha256 = copy_text(ctx, res, row, "sha256"),
-		.triggers = copy_text(ctx, res, row, "triggers"),
+		.sha256 = db_text_copy(ctx, res, row, "sha256"),
+		.triggers = db_text_copy(ctx, res, row, "triggers"),
 		.rows = db_int(res, row, "rows"),
 		.bytes = db_int(res, row, "bytes"),
 	};
