@@ -29,6 +29,7 @@
 #define PERSON_ROWS 1000 /* of one table; a person with fewer is never cut */
 #define SLICE_MIN_ROWS 100
 #define SWEEPS_MAX_PAUSE_MS 5000
+#define SIBLINGS_MS 50
 #define SWEEP_PATIENCE_MS 600000 /* a key that stays locked this long waits for the next pass */
 #define BACKOFF_MIN_MS 250
 #define BACKOFF_MAX_MS 30000
@@ -47,6 +48,7 @@ struct state {
 	int64_t backoff_ms;
 	int64_t refused; /* of those left: a foreign key points at them from elsewhere */
 	int64_t treated_before; /* by all workers, when this sweep began */
+	bool alone; /* the siblings have ended: all that is left of the list is this worker's */
 	bool last_chance; /* a sweep has changed nothing: what is refused now has failed */
 	int64_t away_ms; /* how long the surroundings have failed us */
 	int statement_timeout_ms;
@@ -414,8 +416,9 @@ static bool next_batch(struct state *s, bool *ret_more, struct error *err)
 	if (stop_asked(s->crew->stop))
 		return fail(err, ERR_STOPPED, "asked to stop");
 	if (!connect(s, err) || !pass_throttle(s, err) ||
-	    !keys_take(s->db, s->crew->batch->id, s->worker->number, s->crew->workers, &s->window,
-		       s->weight, s->weight < MOST_KEYS ? s->weight : MOST_KEYS, ctx, &keys, err))
+	    !keys_take(s->db, s->crew->batch->id, s->worker->number,
+		       s->alone ? 1 : s->crew->workers, &s->window, s->weight,
+		       s->weight < MOST_KEYS ? s->weight : MOST_KEYS, ctx, &keys, err))
 		return false;
 	*ret_more = keys.n > 0;
 	if (keys.n == 0)
@@ -452,18 +455,57 @@ static void tell_locked(struct state *s, bool locked)
 	s->locked = locked;
 }
 
+static bool is_alone(const struct state *s)
+{
+	return s->alone || s->crew->workers == 1;
+}
+
+static void begin_sweep(struct state *s)
+{
+	s->treated_before = atomic_load(&s->crew->treated);
+	keys_rewind(&s->window);
+	s->left = s->refused = 0;
+}
+
+/*
+ * Subjects that refer to one another go in one batch or not at all, and may have been dealt to two workers: what is
+ * stuck is left to the first, who takes it up alone when the others have ended.  *ret: that is us, and there is some.
+ */
+static bool take_over(struct state *s, bool stuck, bool *ret, struct error *err)
+{
+	struct crew *crew = s->crew;
+
+	*ret = false;
+	if (is_alone(s))
+		return true;
+	if (stuck)
+		(void)atomic_fetch_add(&crew->stuck, 1);
+	if (s->worker->number > 0)
+		return true;
+	tell_locked(s, false);
+	while (atomic_load(&crew->running) > 1)
+		if (stop_sleep_ms(crew->stop, SIBLINGS_MS))
+			return fail(err, ERR_STOPPED, "asked to stop");
+	*ret = s->alone = atomic_load(&crew->stuck) > 0;
+	if (*ret)
+		begin_sweep(s);
+	return true;
+}
+
 /*
  * Before the next sweep: a pause, longer each time where rows are locked.  Those that a sweep without any progress still
  * found referred to get one last chance; not while what refers to them may be what somebody has locked.
  */
-static bool rest(struct state *s, int64_t *pause_ms, int64_t *waited_ms, struct error *err)
+static bool rest(struct state *s, int64_t *pause_ms, int64_t *waited_ms, bool *ret_stuck,
+		 struct error *err)
 {
 	const int64_t treated = atomic_load(&s->crew->treated);
 	bool locked = s->refused < s->left;
 
 	tell_locked(s, locked);
 	locked = locked || atomic_load(&s->crew->locked) > 0;
-	s->last_chance = s->last_chance || (!locked && treated == s->treated_before);
+	*ret_stuck = !locked && treated == s->treated_before;
+	s->last_chance = s->last_chance || (*ret_stuck && is_alone(s));
 	if (locked)
 		report_waiting(s->crew->report, "rows that another session has locked");
 	if (stop_sleep_ms(s->crew->stop, *pause_ms))
@@ -473,9 +515,7 @@ static bool rest(struct state *s, int64_t *pause_ms, int64_t *waited_ms, struct 
 		*pause_ms =
 			*pause_ms * 2 < SWEEPS_MAX_PAUSE_MS ? *pause_ms * 2 : SWEEPS_MAX_PAUSE_MS;
 	}
-	s->treated_before = treated;
-	keys_rewind(&s->window);
-	s->left = s->refused = 0;
+	begin_sweep(s);
 	return true;
 }
 
@@ -486,7 +526,7 @@ static bool sweep(struct state *s, struct error *err)
 
 	for (;;) {
 		AUTO(error) struct error one = {0};
-		bool more = false;
+		bool more = false, stuck = false;
 
 		if (!next_batch(s, &more, &one)) {
 			if (one.class != ERR_ENVIRONMENT && one.class != ERR_BUSY)
@@ -498,10 +538,14 @@ static bool sweep(struct state *s, struct error *err)
 		s->backoff_ms = s->away_ms = 0;
 		if (more)
 			continue;
-		if (s->left == 0 || waited_ms >= SWEEP_PATIENCE_MS)
-			return true;
-		if (!rest(s, &pause_ms, &waited_ms, err))
-			return false;
+		if (s->left > 0 && waited_ms < SWEEP_PATIENCE_MS) {
+			if (!rest(s, &pause_ms, &waited_ms, &stuck, err))
+				return false;
+			if (!stuck || is_alone(s))
+				continue;
+		}
+		if (!take_over(s, stuck, &more, err) || !more)
+			return err->class == ERR_NONE;
 	}
 }
 

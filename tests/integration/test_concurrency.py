@@ -14,7 +14,7 @@ import psycopg2
 import pytest
 
 from harness import wait_until
-from jobs import (DONE, FAILED, LIMITS, STOPPED, TAKEN, check_all_erased, check_done, due_before,
+from jobs import (DONE, FAILED, KILLED, LIMITS, STOPPED, TAKEN, check_all_erased, check_done, due_before,
                   hold_batches, job, missing_contacts, rests_on_triggers)  # noqa: F401 (job is a fixture)
 
 SEED = int(os.environ.get("RETENTION_SEED") or random.SystemRandom().randrange(1 << 30))
@@ -352,3 +352,20 @@ def test_the_fence_waits_for_a_batch_of_the_older_claim(job):
 def locks(j, number, granted):
     return j.value("""SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND classid = 0 AND objid = %s
         AND granted = %s""", (number, granted))
+
+
+def test_contacts_that_refer_to_each_other(job):
+    """Dealt to different workers, each refuses for the other: the first worker has them in one batch at the end."""
+    j = job()
+    for schema in ("crm", "before"):
+        j.sql(f"ALTER TABLE {schema}.contact ADD partner bigint")
+    j.sql("ALTER TABLE crm.contact ADD FOREIGN KEY (partner) REFERENCES crm.contact; CREATE INDEX ON crm.contact (partner)")
+    text = (j.daemon.dir / "model.conf").read_text()
+    j.daemon.configure(model=text.replace('keep = [ "id", "full_name"', 'keep = [ "partner", "id", "full_name"'))
+    assert j.run("job-before-start") == KILLED
+    keys = [int(k) for (k,) in j.sql("SELECT key FROM retention.candidate ORDER BY n")]
+    for one, other in zip(keys[1:4], keys[-3:]):
+        for schema in ("crm", "before"):
+            j.sql(f"UPDATE {schema}.contact SET partner = %s + %s - id WHERE id IN (%s, %s)", (one, other, one, other))
+    assert j.run() == DONE, j.last.text()
+    check_all_erased(j)
