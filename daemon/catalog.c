@@ -13,7 +13,7 @@
 
 /* The model's tables as a relation: i counts from 0, in the model's order. */
 #define WANTED                                                                                      \
-	"WITH wanted AS (\n"                                                                        \
+	"WITH RECURSIVE wanted AS (\n"                                                              \
 	"  SELECT (w.i - 1)::int AS i, c.oid, c.relkind, w.link, w.key, w.filtered,\n"              \
 	"         to_regclass(nullif(w.used_in, '')) AS used_in, w.used_by\n"                       \
 	"    FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::bool[], $6::text[],\n" \
@@ -71,6 +71,12 @@ static const char relations_sql[] = WANTED
  * -1 and not NULL: char(8) has to be bpchar then, for "character" means character(1).
  */
 static const char columns_sql[] = WANTED
+	", below AS (\n"
+	"  SELECT t.oid AS type, t.oid, t.typbasetype FROM pg_type t\n"
+	"   WHERE t.oid IN (SELECT a.atttypid FROM wanted w JOIN pg_attribute a ON a.attrelid = w.oid)\n"
+	"   UNION ALL\n"
+	"  SELECT below.type, u.oid, u.typbasetype FROM below JOIN pg_type u ON u.oid = below.typbasetype\n"
+	"   WHERE below.typbasetype <> 0)\n"
 	"SELECT w.i, a.attname, b.typname AS base,\n"
 	"       format_type(a.atttypid, CASE WHEN b.typcategory = 'S' THEN -1 ELSE a.atttypmod END)\n"
 	"         AS type,\n"
@@ -98,13 +104,8 @@ static const char columns_sql[] = WANTED
 	"  FROM wanted w\n"
 	"  JOIN pg_attribute a ON a.attrelid = w.oid AND a.attnum > 0 AND NOT a.attisdropped\n"
 	"  JOIN pg_type t ON t.oid = a.atttypid\n"
-	"  JOIN LATERAL (\n"
-	"    WITH RECURSIVE below AS (\n"
-	"      SELECT t.oid, t.typbasetype UNION ALL\n"
-	"      SELECT u.oid, u.typbasetype FROM below JOIN pg_type u ON u.oid = "
-	"below.typbasetype)\n"
-	"    SELECT oid FROM below WHERE typbasetype = 0) bottom ON true\n"
-	"  JOIN pg_type b ON b.oid = bottom.oid\n"
+	"  JOIN below ON below.type = t.oid AND below.typbasetype = 0\n"
+	"  JOIN pg_type b ON b.oid = below.oid\n"
 	" ORDER BY w.i, a.attnum\n";
 
 /* conparentid = 0: the key as it was declared, not its copies on partitions. */
@@ -449,12 +450,11 @@ static void check_columns_exist(const struct model *model, const struct catalog 
 	}
 }
 
-bool catalog_read(struct db *db, const struct model *model, void *ctx, struct catalog **ret,
-		  struct complaints *c, struct error *err)
+static bool read_all(struct db *db, const struct model *model, void *ctx, struct catalog *catalog,
+		     struct complaints *c, struct error *err)
 {
 	const size_t before = c->n;
 	AUTO(talloc) void *scratch = must_alloc(talloc_new(NULL));
-	struct catalog *catalog = t_zero(ctx, struct catalog);
 	const char *values[N_WANTED];
 
 	wanted_params(scratch, model, values);
@@ -465,9 +465,23 @@ bool catalog_read(struct db *db, const struct model *model, void *ctx, struct ca
 	if (!read_columns(db, values, ctx, catalog, err))
 		return false;
 	check_columns_exist(model, catalog, c);
-	if (c->n > before || !read_keys(db, values, ctx, catalog, err) ||
-	    !read_functions(db, ctx, catalog, err))
+	return c->n == before && read_keys(db, values, ctx, catalog, err) &&
+	       read_functions(db, ctx, catalog, err);
+}
+
+bool catalog_read(struct db *db, const struct model *model, void *ctx, struct catalog **ret,
+		  struct complaints *c, struct error *err)
+{
+	struct catalog *catalog = t_zero(ctx, struct catalog);
+	AUTO(error) struct error ignored = {0};
+	bool ok;
+
+	/* The joins are written in the order that serves: to try all others takes longer than the queries. */
+	if (!db_exec(db, "SET join_collapse_limit = 1", err))
 		return false;
-	*ret = catalog;
-	return true;
+	ok = read_all(db, model, ctx, catalog, c, err);
+	if (!db_exec(db, "RESET join_collapse_limit", ok ? err : &ignored)) /* away: err says so */
+		return false;
+	*ret = ok ? catalog : NULL;
+	return ok;
 }

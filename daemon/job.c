@@ -119,7 +119,7 @@ static bool check_model(struct job *j, struct error *err)
 	}
 	opts = check_opts(config, j->policy, j->row.action, j->row.archive);
 	opts.by_key = j->row.by_key;
-	if (!check_action(j->db, config, j->policy, &opts, j->ctx, &j->plan, &c, err))
+	if (!check_action(j->db, config, &opts, j->ctx, &j->plan, &c, err))
 		return c.n > 0 ? refuse(j, &c, err) : false;
 	j->batch.plan = j->plan;
 	job_name_files(j);
@@ -154,6 +154,32 @@ static bool list(struct job *j, struct error *err)
 	}
 	failpoint("job-after-list");
 	return reload_row(j, err);
+}
+
+/* What the job would run, before any of it does; nothing due runs nothing. */
+static bool check_work(struct job *j, struct error *err)
+{
+	AUTO(complaints) struct complaints c = {0};
+
+	if (j->row.candidates == 0 ||
+	    check_statements(j->db, j->opts->config, j->policy, j->plan, &c, err))
+		return true;
+	return c.n > 0 ? refuse(j, &c, err) : false;
+}
+
+/* The server has refused to list: which of the configuration's predicates it is, and where it stands. */
+static bool explain(struct job *j, struct error *err)
+{
+	AUTO(complaints) struct complaints c = {0};
+	AUTO(error) struct error ignored = {0};
+
+	if (!*err->sqlstate || !db_alive(j->db))
+		return false;
+	(void)check_statements(j->db, j->opts->config, j->policy, j->plan, &c, &ignored);
+	if (c.n == 0)
+		return false;
+	error_clear(err);
+	return refuse(j, &c, err);
 }
 
 /* Would the pass erase more of the subjects than max_share?  *ret_why says so, owned by ctx. */
@@ -351,7 +377,7 @@ bool job_keep_claim(struct job *j, struct error *err)
 /* From the claim to the point where rows may be touched; *ret_exit when it ends before. */
 static bool begin(struct job *j, bool *ret_go, enum job_exit *ret_exit, struct error *err)
 {
-	bool mine = false, elsewhere = false;
+	bool mine = false, elsewhere = false, saved;
 
 	*ret_go = false;
 	*ret_exit = JOB_TAKEN;
@@ -373,12 +399,13 @@ static bool begin(struct job *j, bool *ret_go, enum job_exit *ret_exit, struct e
 		return true;
 	if (!job_check_clocks(j->db, err) || !check_model(j, err))
 		return false;
-	if (strcmp(j->row.status, "saved") == 0) {
-		const bool listed = j->row.frozen;
-
+	saved = strcmp(j->row.status, "saved") == 0;
+	if (saved && !j->row.frozen && !list(j, err))
+		return explain(j, err);
+	if (!check_work(j, err))
+		return false;
+	if (saved) {
 		*ret_exit = JOB_SAVED;
-		if (!listed && !list(j, err))
-			return false;
 		if (!approve(j, ret_go, err) || !*ret_go)
 			return err->class == ERR_NONE;
 	}
