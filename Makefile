@@ -88,6 +88,7 @@ $(B)/migrations.o: $(B)/migrations.c
 
 # --- tests ---------------------------------------------------------------------------------------
 
+PARALLEL = --no-print-directory -j$(shell nproc)
 TESTVARIANT = $(if $(SANITIZE),sanitize,test)
 PYTHON ?= /usr/bin/python3
 MODULES = $(filter-out retentiond retention-job retentionctl,$(sort $(RETENTIOND) $(JOB) $(CTL)))
@@ -107,26 +108,26 @@ deps:
 	@sh tests/setup.sh build
 check:
 	@sh tests/setup.sh check
-	@$(MAKE) --no-print-directory VARIANT=$(TESTVARIANT) WERROR=-Werror all unit
-	RETENTION_BUILD=build/$(TESTVARIANT) $(PYTHON) -m pytest -q -n 3 --dist loadfile \
+	@$(MAKE) $(PARALLEL) VARIANT=$(TESTVARIANT) WERROR=-Werror all unit
+	RETENTION_BUILD=build/$(TESTVARIANT) $(PYTHON) -m pytest -q -n 4 --dist loadfile \
 		-p no:cacheprovider tests/integration $(PYTEST)
 
 # The faults and the races once more, with four workers and without a trigger per row.
 FAULTS = $(foreach f,slices slices_odd crash concurrency faults races changes,tests/integration/test_$(f).py)
 check-set:
 	@sh tests/setup.sh check
-	@$(MAKE) --no-print-directory VARIANT=$(TESTVARIANT) WERROR=-Werror all
-	RETENTION_INTEGRITY=set RETENTION_WORKERS=4 RETENTION_BUILD=build/$(TESTVARIANT) $(PYTHON) -m pytest -q -n 3 \
+	@$(MAKE) $(PARALLEL) VARIANT=$(TESTVARIANT) WERROR=-Werror all
+	RETENTION_INTEGRITY=set RETENTION_WORKERS=4 RETENTION_BUILD=build/$(TESTVARIANT) $(PYTHON) -m pytest -q -n 4 \
 		--dist loadfile -p no:cacheprovider $(FAULTS) $(PYTEST)
 
 demo:
 	@sh tests/setup.sh demo
-	@$(MAKE) --no-print-directory all
+	@$(MAKE) $(PARALLEL) all
 	@bash tests/demo.sh
 
 bench:
 	@sh tests/setup.sh bench
-	@$(MAKE) --no-print-directory all
+	@$(MAKE) $(PARALLEL) all
 	@bash tests/bench/bench.sh
 
 C_FILES = $(wildcard daemon/*.c daemon/*.h tests/unit/*.c tests/fuzz/*.c tests/preload/*.c)

@@ -11,6 +11,7 @@ import glob
 import os
 import pwd
 import re
+import select
 import shutil
 import signal
 import socket
@@ -57,9 +58,21 @@ def wait_until(condition, timeout=TIMEOUT, what=None):
         time.sleep(0.02)
 
 
-def short_dir():
+IN_MEMORY = Path("/dev/shm")
+
+
+def short_dir(base="/tmp"):
     """A folder whose sockets' paths stay below the 108 bytes of sun_path."""
-    return Path(tempfile.mkdtemp(prefix="rtd-", dir="/tmp"))
+    return Path(tempfile.mkdtemp(prefix="rtd-", dir=base))
+
+
+def server_dir(fsync):
+    """
+    In memory, where there is much of it: thousands of databases are made and dropped, and a disk's inodes are what
+    that takes longest over.
+    """
+    roomy = not fsync and IN_MEMORY.is_dir() and shutil.disk_usage(IN_MEMORY).free > 6 << 30
+    return short_dir(IN_MEMORY if roomy else "/tmp")
 
 
 # --- PostgreSQL -------------------------------------------------------------------------------
@@ -76,6 +89,11 @@ def pg_bindir():
     return Path(shutil.which("initdb") or "/usr/bin/initdb").resolve().parent
 
 
+# What leaves nothing behind in its session and calls nothing that acts.
+ASKS = re.compile(r"(?is)\s*(SELECT|WITH)\b(?!.*\b(retention\.\w+\s*\(|pg_advisory|set_config|pg_terminate|pg_cancel"
+                  r"|pg_\w*slot\w*\s*\(|pg_switch|pg_wal|pg_sleep|nextval|setval|insert|update|delete))")
+
+
 class Postgres:
     """A private server: trust authentication, a unix socket and nothing else."""
 
@@ -83,12 +101,13 @@ class Postgres:
 
     def __init__(self, fsync=False, settings=None):
         self.bindir = pg_bindir()
-        self.dir = short_dir()
+        self.dir = server_dir(fsync)
         self.data = self.dir / "data"
         self.log = self.dir / "postgres.log"
         self.port = 5432
         self.templates = {}
         self.databases = 0
+        self.kept = {}
         # initdb and postgres refuse root.
         self.as_user = []
         if os.geteuid() == 0:
@@ -100,10 +119,13 @@ class Postgres:
         values = {
             "listen_addresses": "", "unix_socket_directories": str(self.dir),
             "fsync": "on" if fsync else "off", "shared_buffers": "128MB",
-            "max_wal_size": "4GB", "max_connections": 100, "timezone": "UTC",
+            "max_wal_size": "512MB", "max_connections": 100, "timezone": "UTC",
             "lc_messages": "C", "log_checkpoints": "off", "log_min_messages": "warning",
             "log_line_prefix": "%m [%p] %a: ", **(settings or {}),
         }
+        # 15 and later write each page into the log, unless told otherwise.
+        newer = int((self.data / "PG_VERSION").read_text().split(".")[0]) >= 15
+        self.by_files = " STRATEGY file_copy" if newer else ""
         with open(self.data / "postgresql.conf", "a") as conf:
             for name, value in values.items():
                 conf.write(f"{name} = '{value}'\n")
@@ -125,6 +147,7 @@ class Postgres:
         return self
 
     def stop(self, mode="fast"):
+        self.forget()
         self._tool("pg_ctl", "-D", self.data, "-m", mode, "-w", "-t", 60, "stop")
 
     def restart(self, mode="immediate"):
@@ -135,6 +158,7 @@ class Postgres:
         return self._tool("pg_ctl", "-D", self.data, "status", check=False) == 0
 
     def destroy(self):
+        self.forget()
         if self.running():
             self.stop("immediate")
         shutil.rmtree(self.dir, ignore_errors=True)
@@ -153,10 +177,42 @@ class Postgres:
             conn.close()
 
     def sql(self, db, query, args=None, user=None):
-        """Runs one statement in a connection of its own: the rows, or None where it has none."""
+        """
+        Runs one statement: the rows, or None where it has none.  What only asks has a connection that is kept, for
+        tests ask until something is so; all else one of its own.
+        """
+        if ASKS.match(query):
+            with self._kept(db, user) as conn, conn.cursor() as cur:
+                cur.execute(query, args)
+                return cur.fetchall()
         with self.connect(db, user) as conn, conn.cursor() as cur:
             cur.execute(query, args)
             return cur.fetchall() if cur.description else None
+
+    @contextlib.contextmanager
+    def _kept(self, db, user):
+        """The connection of this thread, anew where the server has ended it; closed after a failure."""
+        key = (db, user, threading.get_ident())
+        conn = self.kept.pop(key, None)
+        if conn and select.select([conn], [], [], 0)[0]:  # nothing was asked: it is the end
+            conn.close()
+            conn = None
+        if not conn:
+            conn = psycopg2.connect(self.conninfo(db, user))
+            conn.autocommit = True
+        try:
+            yield conn
+        except BaseException:
+            conn.close()
+            raise
+        self.kept[key] = conn
+
+    def forget(self, db=None):
+        """Closes the connections to db, or to all, that are kept."""
+        for key in [k for k in list(self.kept) if db in (None, k[0])]:
+            conn = self.kept.pop(key, None)
+            if conn:  # its thread may have it just now
+                conn.close()
 
     def value(self, db, query, args=None, user=None):
         return self.sql(db, query, args, user)[0][0]
@@ -181,12 +237,15 @@ class Postgres:
         if name is None:
             self.databases += 1
             name = f"db{self.databases}"
-        self.psql("postgres", "-c",
-                  f'CREATE DATABASE "{name}"' + (f' TEMPLATE "{template}"' if template else ""))
+        if template:
+            self.forget(template)  # one is copied while nobody is in it
+        copied = f' TEMPLATE "{template}"' if template else ""
+        self.sql("postgres", f'CREATE DATABASE "{name}"{copied}{self.by_files}')
         return name
 
     def drop_database(self, name):
-        self.psql("postgres", "-c", f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+        self.forget(name)
+        self.sql("postgres", f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
 
     def crm_template(self, contacts=300, today=TODAY):
         """The name of a database with the reference CRM, made at most once a server."""
@@ -195,6 +254,17 @@ class Postgres:
             name = f"crm_{contacts}_{today}".replace("-", "")
             self.create_database(name)
             self.load_crm(name, contacts, today)
+            self.templates[key] = name
+        return self.templates[key]
+
+    def migrated_template(self, contacts=300):
+        """The same with the schema retention, as retentionctl makes it."""
+        key = (contacts, "migrated")
+        if key not in self.templates:
+            name = f"migrated_{contacts}"
+            self.create_database(name, self.crm_template(contacts))
+            with tempfile.TemporaryDirectory() as folder:
+                Daemon(folder, self, name).migrate()
             self.templates[key] = name
         return self.templates[key]
 

@@ -637,6 +637,7 @@ def test_several_recipients(job, key, tmp_path):  # noqa: F811
         assert key.decrypt(path) == other != b""
 
 
+@pytest.mark.sanitize_every(3)
 @pytest.mark.parametrize("point", ENCRYPTION)
 def test_encryption_killed_at(job, key, tmp_path, point):  # noqa: F811
     j = job(archives={"recipients": [key.public]})

@@ -171,6 +171,7 @@ def check_end(j, identity=()):
 
 
 @once
+@pytest.mark.sanitize_every(4)
 @pytest.mark.parametrize("change", [column, table, mark])
 @pytest.mark.parametrize("point", END)
 def test_changed_after_the_end_began(job, point, change):  # noqa: F811
@@ -184,6 +185,7 @@ def test_changed_after_the_end_began(job, point, change):  # noqa: F811
 
 
 @once
+@pytest.mark.sanitize_every(4)
 @pytest.mark.parametrize("change", [column, table])
 @pytest.mark.parametrize("point", ENCRYPTED)
 def test_changed_while_it_is_encrypted(job, key, point, change):  # noqa: F811

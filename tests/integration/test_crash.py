@@ -27,6 +27,7 @@ def later(point):
     return REPEATED.get(point, 3) if point.startswith("batch-") else 1
 
 
+@pytest.mark.sanitize_every(3)
 @pytest.mark.parametrize("point", [name for name, _ in POINTS])
 def test_killed_at(job, point):
     """At the first hit, and after the restart at a later one."""
@@ -65,6 +66,7 @@ def undisturbed():
     return {}
 
 
+@pytest.mark.sanitize_every(3)
 @pytest.mark.parametrize("action, archive", KINDS)
 def test_random_kills(job, undisturbed, action, archive):
     """Killed anywhere, again and again: it ends as if nothing had been."""
@@ -163,6 +165,7 @@ def test_the_control_session_is_gone_at_the_end(job):
 # --- The connection goes ------------------------------------------------------------------------
 
 
+@pytest.mark.sanitize_every(3)
 @pytest.mark.parametrize("forward", [True, False], ids=["committed", "not committed"])
 @pytest.mark.parametrize("after", [0, 2, 7])
 @pytest.mark.parametrize("archive", ["full", "none"])

@@ -74,6 +74,7 @@ def check_canary(d, name, action):
     return job, before, after
 
 
+@pytest.mark.sanitize_every(2)
 @pytest.mark.parametrize("action", ACTIONS)
 def test_canary(make, schema, action):
     d = make(schema)
@@ -157,6 +158,7 @@ def test_a_new_column_is_refused_until_it_has_a_rule(make, schema):
     check_canary(d, schema, "anonymize_contacts")
 
 
+@pytest.mark.sanitize_every(3)
 @pytest.mark.parametrize("clause", ["", "ON DELETE CASCADE"])
 def test_a_new_table_is_refused_until_it_is_mapped(make, schema, clause):
     contact = schemas.tables_of(schema)["contact"]
@@ -191,6 +193,7 @@ def test_what_was_deleted_comes_back(make, schema):
     assert table_digests(d.pg, d.db, "public") == before
 
 
+@pytest.mark.sanitize_every(3)
 @pytest.mark.parametrize("action", ACTIONS[1:])
 def test_what_grants_prints_is_enough(make, pg, schema, action):
     d = make(schema)

@@ -51,12 +51,13 @@ def state(d):
 
 
 def test_round_trip(pg, daemon):
-    """20,000 contacts, two workers, many batches."""
-    d = daemon(contacts=20000, policies=[POLICY], limits={"workers": 2, "batch_time": "10s"})
+    """Many contacts, two workers, many batches."""
+    contacts = 5000 if "sanitize" in str(BUILD) else 20000
+    d = daemon(contacts=contacts, policies=[POLICY], limits={"workers": 2, "batch_time": "10s"})
     before = table_digests(pg, d.db)
     job = deleted(d)
     after = table_digests(pg, d.db)
-    assert job["counters"]["treated"] > 5000 and len({t for t in before if before[t] != after[t]}) >= 9
+    assert job["counters"]["treated"] > contacts / 4 and len({t for t in before if before[t] != after[t]}) >= 9
     erased = pg.value(d.db, "SELECT count(*) FROM retention.ledger")
     done = restore(d, job, "--dry-run")
     assert table_digests(pg, d.db) == after and d.jobs()[-1] == job
