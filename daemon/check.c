@@ -3,6 +3,8 @@
 #include "integrity.h"
 #include "mem.h"
 
+#define DENIED "42501"
+
 /*
  * PREPARE finds what does not parse or exist; EXPLAIN EXECUTE, which runs nothing, finds the rights
  * that are missing, since the executor checks them as it starts.
@@ -44,7 +46,7 @@ static bool run_probes(struct db *db, const struct probe *probes, size_t n, stru
 				    probes[i].what, one.text);
 		complain(c, probes[i].place, "%s: the server refuses it: %s%s", probes[i].what,
 			 one.text,
-			 strcmp(one.sqlstate, "42501") == 0
+			 strcmp(one.sqlstate, DENIED) == 0
 				 ? "; retentionctl grants prints what the role needs"
 				 : "");
 		/* The predicates come first: what is built on a wrong one only repeats it. */
@@ -96,8 +98,14 @@ static bool read_and_check(struct db *db, const struct config *config, void *ctx
 {
 	const size_t before = c->n;
 
-	if (!catalog_read(db, &config->model, ctx, ret, c, err))
-		return false;
+	AUTO(error) struct error one = {0};
+
+	if (!catalog_read(db, &config->model, ctx, ret, c, &one))
+		return c->n == before &&
+		       fail(err, one.class, "%s%s", one.text,
+			    strcmp(one.sqlstate, DENIED) == 0
+				    ? "; retentionctl grants prints what the role needs"
+				    : "");
 	catalog_check(&config->model, *ret, c);
 	return c->n == before;
 }

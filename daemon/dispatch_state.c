@@ -63,7 +63,7 @@ const char *dispatch_waits_for(const struct dispatch *dispatch)
 		{"the age of other sessions' snapshots", "snapshot"},
 		{"rows_per_second", "rows_per_second"},
 		{"others who use the database", "courtesy"},
-		{"rows that another session has locked", "locks"},
+		{"rows that are locked", "locks"},
 	};
 	const char *waiting = dispatch->slots[SLOT_MAIN].waiting;
 

@@ -51,9 +51,8 @@ static bool check_ledger(const struct job_opts *opts, struct db *db, struct erro
 
 	if (!ledger_check_open(db, opts->config->directory, false, &ledger, err))
 		return false;
-	if (!ledger) /* nothing was ever erased, or on another host: the job that erases makes it */
-		return true;
-	if (!ledger_check(db, ledger, &ahead, err))
+	/* No file: nothing was ever erased, or on another host; or it is gone since it was found to be ahead. */
+	if (ledger ? !ledger_check(db, ledger, &ahead, err) : !ledger_ahead(db, &ahead, err))
 		return false;
 	if (ahead == 0)
 		return true;
@@ -66,9 +65,10 @@ static bool check_ledger(const struct job_opts *opts, struct db *db, struct erro
 		       "(see retentionctl show for why), and is not repeated for an hour";
 	if (asprintf(&text,
 		     "the database was restored from a backup: it has forgotten %" PRId64
-		     " erasures that \"%s/" LEDGER_FILE "\" knows; no policy runs until %s (legal "
+		     " erasures that \"%s/" LEDGER_FILE "\" %s; no policy runs until %s (legal "
 		     "holds that were placed since are missing, too: place them first)",
-		     ahead, opts->config->directory, what) < 0)
+		     ahead, opts->config->directory,
+		     ledger ? "knows" : "knew, which is not there any more", what) < 0)
 		must_alloc(NULL);
 	report_complaint(opts->report, text);
 	if (automatic && /* refused where one is under way already */

@@ -192,7 +192,7 @@ static bool end_row(struct job *j, int64_t archive_bytes, int64_t left, char **r
 		    bool *ret_failures, struct error *err)
 {
 	AUTO(char_p) char *sums = NULL;
-	int64_t failures = 0;
+	int64_t failures = 0, treated = 0;
 	const char *error = NULL, *xid = NULL, *horizon = NULL, *kept = NULL;
 	const char *noun = j->plan->subject == j->plan->model->request ? "requests" : "contacts";
 
@@ -213,14 +213,16 @@ static bool end_row(struct job *j, int64_t archive_bytes, int64_t left, char **r
 	if (kept)
 		error = error ? t_printf(j->ctx, "%s; %s", error, kept) : kept;
 	if ((j->row.replay && !journal_settle_replay(j->db, j->row.id, err)) ||
-	    !journal_finish(j->db, j->row.id, "done", error, archive_bytes, sums, horizon, err))
+	    !journal_finish(j->db, j->row.id, "done", error, archive_bytes, sums, horizon, &treated,
+			    err))
 		return false;
 	failpoint("finish-before-commit");
 	if (!db_commit(j->db, err))
 		return false;
 	*ret_failures = failures > 0;
-	*ret_note = t_printf(j->ctx, "%" PRId64 " %s listed, %s%s%s", j->row.candidates, noun,
-			     verb_of(j->row.action), error ? "; " : "", error ? error : "");
+	*ret_note = t_printf(j->ctx, "%" PRId64 " %s listed, %" PRId64 " %s%s%s", j->row.candidates,
+			     noun, treated, verb_of(j->row.action), error ? "; " : "",
+			     error ? error : "");
 	return true;
 }
 

@@ -242,7 +242,8 @@ bool journal_start(struct db *db, int id, const char *host, const char *archive_
 }
 
 bool journal_finish(struct db *db, int id, const char *status, const char *error,
-		    int64_t archive_bytes, const char *sums, const char *horizon, struct error *err)
+		    int64_t archive_bytes, const char *sums, const char *horizon,
+		    int64_t *ret_treated, struct error *err)
 {
 	static const char sql[] =
 		"UPDATE retention.archive_journal AS j\n"
@@ -271,13 +272,18 @@ bool journal_finish(struct db *db, int id, const char *status, const char *error
 		"         'left', (SELECT coalesce(sum(jsonb_array_length(details->'keys')), 0)\n"
 		"                    FROM retention.journal_event\n"
 		"                   WHERE job = j.id AND kind = 'left')))\n"
-		" WHERE j.id = $1::int AND j.status IN ('running', 'validated')";
+		" WHERE j.id = $1::int AND j.status IN ('running', 'validated')\n"
+		" RETURNING (j.counters->>'treated')::bigint AS treated";
 	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
+	AUTO(result) PGresult *res = NULL;
 	const char *const values[] = {
 		int_text(ctx, id), status, error, int_text(ctx, archive_bytes), sums, horizon};
 
-	return db_command(db, sql, 6, values, NULL, err) &&
-	       db_command(db, "DELETE FROM retention.candidate WHERE job = $1::int", 1, values,
+	if (!db_query(db, sql, 6, values, &res, err))
+		return false;
+	*ret_treated =
+		PQntuples(res) > 0 ? db_int(res, 0, "treated") : 0; /* it had ended already */
+	return db_command(db, "DELETE FROM retention.candidate WHERE job = $1::int", 1, values,
 			  NULL, err) &&
 	       db_command(db, "DELETE FROM retention.selection WHERE job = $1::int", 1, values,
 			  NULL, err) &&

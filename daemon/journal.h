@@ -83,11 +83,11 @@ bool journal_start(struct db *db, int id, const char *host, const char *archive_
  * running -> done or failed: counters from what the batches committed, candidates dropped.  sums is
  * the text of the archive's SHA256SUMS, or NULL: its digest goes into the counters, and with them
  * into the chain of events, so that an archive rewritten with its own sums is found.  horizon is
- * horizon_record()'s, or NULL.
+ * horizon_record()'s, or NULL.  *ret_treated: the subjects that were exported, deleted or anonymized.
  */
 bool journal_finish(struct db *db, int id, const char *status, const char *error,
 		    int64_t archive_bytes, const char *sums, const char *horizon,
-		    struct error *err);
+		    int64_t *ret_treated, struct error *err);
 
 /* The row's waiting and, when error is not NULL, its error. */
 bool journal_note(struct db *db, int id, const char *waiting, const char *error, struct error *err);

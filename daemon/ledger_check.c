@@ -160,6 +160,13 @@ static bool count_ahead(struct db *db, int64_t *ret, bool *ret_under_way, struct
 	return true;
 }
 
+bool ledger_ahead(struct db *db, int64_t *ret, struct error *err)
+{
+	bool under_way;
+
+	return count_ahead(db, ret, &under_way, err);
+}
+
 static bool check(struct db *db, struct ledger *ledger, void *ctx, int64_t *ret_ahead,
 		  struct error *err)
 {

@@ -156,6 +156,18 @@ char *plan_count_sql(void *ctx, const struct plan *plan, const struct catalog *c
 	return sql;
 }
 
+/* Another contact who points at this one is another person, of whom it gets no more than the link. */
+static char *document_row(const struct walk *w, const struct table *t)
+{
+	const struct table *c = w->plan->model->contact;
+
+	if (t == c || strcmp(t->schema, c->schema) != 0 || strcmp(t->table, c->table) != 0)
+		return t_strdup(w->ctx, "to_jsonb(t)");
+	return t_printf(w->ctx, "jsonb_build_object(%s, %s, %s, %s)", sql_literal(w->ctx, c->key),
+			plan_column(w->ctx, "t", c->key), sql_literal(w->ctx, t->by),
+			plan_column(w->ctx, "t", t->by));
+}
+
 char *plan_document_sql(void *ctx, const struct plan *plan, const struct catalog *catalog,
 			const char *due)
 {
@@ -166,13 +178,12 @@ char *plan_document_sql(void *ctx, const struct plan *plan, const struct catalog
 	for (size_t i = 0; i < plan->n_steps; i++) {
 		const struct table *t = plan->steps[i].table;
 
-		t_append(
-			&sql,
-			"%s\nSELECT %s AS name, coalesce((SELECT jsonb_agg(to_jsonb(t)) FROM %s AS t\n"
-			" WHERE %s), '[]') AS rows",
-			i ? " UNION ALL" : "", sql_literal(ctx, t->name),
-			sql_table(ctx, t->schema, t->table),
-			selection(&w, t, &plan->steps[i].from));
+		t_append(&sql,
+			 "%s\nSELECT %s AS name, coalesce((SELECT jsonb_agg(%s) FROM %s AS t\n"
+			 " WHERE %s), '[]') AS rows",
+			 i ? " UNION ALL" : "", sql_literal(ctx, t->name), document_row(&w, t),
+			 sql_table(ctx, t->schema, t->table),
+			 selection(&w, t, &plan->steps[i].from));
 	}
 	t_append(&sql, ") AS d");
 	return sql;

@@ -507,7 +507,8 @@ static bool rest(struct state *s, int64_t *pause_ms, int64_t *waited_ms, bool *r
 	*ret_stuck = !locked && treated == s->treated_before;
 	s->last_chance = s->last_chance || (*ret_stuck && is_alone(s));
 	if (locked)
-		report_waiting(s->crew->report, "rows that another session has locked");
+		report_waiting(s->crew->report,
+			       "rows that are locked, by another session or another worker");
 	if (stop_sleep_ms(s->crew->stop, *pause_ms))
 		return fail(err, ERR_STOPPED, "asked to stop");
 	if (locked) {

@@ -92,6 +92,14 @@ def test_a_restored_backup_is_noticed_and_replayed(erased):
     assert d.once(check=False).returncode == 1
     assert d.pg.value(d.db, "SELECT count(*) FROM retention.journal_event WHERE kind = 'ledger_ahead'") == 1
 
+    # Nor does it without the file: what it knew is known.
+    (d.archives / "ledger").rename(d.dir / "ledger")
+    done = d.once(check=False)
+    assert done.returncode == 1 and f"forgotten {missing} erasures that" in done.stderr
+    assert "which is not there any more; no policy runs until retentionctl replay" in done.stderr
+    assert personal(d) == before and not (d.archives / "ledger").exists()
+    (d.dir / "ledger").rename(d.archives / "ledger")
+
     # A person's own action has to wait too.
     manual = d.ctl("save", "export", "--from", "2025-01-01", "--to", "2025-01-31").stdout
     assert int(re.search(r"action (\d+) saved", manual).group(1)) > last, "a number is not given twice"

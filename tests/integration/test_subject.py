@@ -37,6 +37,21 @@ def test_the_document(daemon):
     assert details == {"contact": str(key)}
 
 
+def test_another_contact_that_refers_to_it(daemon):
+    """Its row is another person's: the document has the link alone."""
+    d = daemon(contacts=20)
+    d.pg.sql(d.db, "ALTER TABLE crm.contact ADD partner bigint REFERENCES crm.contact; CREATE INDEX ON crm.contact (partner)")
+    d.pg.sql(d.db, "UPDATE crm.contact SET partner = 3 WHERE id = 4")
+    text = (d.dir / "model.conf").read_text()
+    d.configure(model=text.replace("model: {", """model: {
+      partner: { table = "crm.contact"; key = "id"; of = "contact"; by = "partner"; delete = "detach"; anonymize = "keep"; };""")
+        .replace('keep = [ "id", "full_name"', 'keep = [ "partner", "id", "full_name"'))
+    said = d.ctl("subject", "export", "3", log=os.devnull).stdout
+    document = json.loads(said)
+    assert document["partner"] == [{"id": 4, "partner": 3}] and document["contact"][0]["email"]
+    assert {t.contact for t in tokens_in(said.encode())} == {3}
+
+
 def test_no_such_contact(daemon):
     d = daemon(contacts=20)
     done = d.ctl("subject", "export", "4711", check=False)
