@@ -44,6 +44,9 @@ static bool run_probes(struct db *db, const struct probe *probes, size_t n, stru
 		if (one.class == ERR_BUSY)
 			return fail(err, ERR_BUSY, "%s: a table is locked by another session: %s",
 				    probes[i].what, one.text);
+		/* Cancelled, perhaps by our own end. */
+		if (one.class == ERR_ENVIRONMENT || one.class == ERR_STOPPED)
+			return fail(err, one.class, "%s: %s", probes[i].what, one.text);
 		complain(c, probes[i].place, "%s: the server refuses it: %s%s", probes[i].what,
 			 one.text,
 			 strcmp(one.sqlstate, DENIED) == 0
@@ -55,29 +58,25 @@ static bool run_probes(struct db *db, const struct probe *probes, size_t n, stru
 	return true;
 }
 
-static bool make_plan(struct db *db, const struct config *config, const struct plan_opts *opts,
-		      const struct catalog *catalog, void *ctx, struct plan **ret_plan,
-		      struct complaints *c, struct error *err)
+static bool plan_and_probe(struct db *db, const struct config *config, const struct policy *policy,
+			   const struct plan_opts *opts, const struct catalog *catalog, void *ctx,
+			   struct plan **ret_plan, struct complaints *c, struct error *err)
 {
+	const struct place *scope_place = policy ? &policy->place : &config->model.place;
+	const size_t before = c->n;
 	struct plan *plan = plan_build(ctx, &config->model, catalog, opts, c);
+	const struct probe *probes;
+	size_t n;
 
-	if (!plan || (opts->by_set && !integrity_check(db, config, plan, catalog, c, err)))
+	if (!plan)
+		return false;
+	if (opts->by_set && !integrity_check(db, config, plan, catalog, c, err))
+		return false;
+	probes = plan_probes(ctx, plan, scope_place, opts->scope, &n);
+	if (!run_probes(db, probes, n, c, err) || c->n > before)
 		return false;
 	*ret_plan = plan;
 	return true;
-}
-
-bool check_statements(struct db *db, const struct config *config, const struct policy *policy,
-		      const struct plan *plan, struct complaints *c, struct error *err)
-{
-	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
-	const size_t before = c->n;
-	size_t n;
-	const struct probe *probes =
-		plan_probes(ctx, plan, policy ? &policy->place : &config->model.place,
-			    policy ? policy->scope : NULL, &n);
-
-	return run_probes(db, probes, n, c, err) && c->n == before;
 }
 
 struct plan_opts check_opts(const struct config *config, const struct policy *policy,
@@ -124,13 +123,14 @@ bool check_model_for(struct db *db, const struct config *config, enum action act
 	return read_and_check(db, config, ctx, ret_catalog, c, err);
 }
 
-bool check_action(struct db *db, const struct config *config, const struct plan_opts *opts,
-		  void *ctx, struct plan **ret_plan, struct complaints *c, struct error *err)
+bool check_action(struct db *db, const struct config *config, const struct policy *policy,
+		  const struct plan_opts *opts, void *ctx, struct plan **ret_plan,
+		  struct complaints *c, struct error *err)
 {
 	struct catalog *catalog = NULL;
 
 	return check_model_for(db, config, opts->action, ctx, &catalog, c, err) &&
-	       make_plan(db, config, opts, catalog, ctx, ret_plan, c, err);
+	       plan_and_probe(db, config, policy, opts, catalog, ctx, ret_plan, c, err);
 }
 
 bool check_config(struct db *db, const struct config *config, void *ctx,
@@ -144,8 +144,7 @@ bool check_config(struct db *db, const struct config *config, void *ctx,
 		const struct policy *p = &config->policies[i];
 		const struct plan_opts opts = check_opts(config, p, p->action, p->archive);
 
-		if (!make_plan(db, config, &opts, *ret_catalog, ctx, &plan, c, err) ||
-		    !check_statements(db, config, p, plan, c, err))
+		if (!plan_and_probe(db, config, p, &opts, *ret_catalog, ctx, &plan, c, err))
 			return false;
 	}
 	return true;

@@ -26,17 +26,11 @@ bool check_model_for(struct db *db, const struct config *config, enum action act
 		     struct catalog **ret_catalog, struct complaints *c, struct error *err);
 
 /*
- * The model for one action; the plan and what it stands on are owned by ctx.  false with err empty: there are
- * complaints.
+ * Model and statements of one action; the plan and what it stands on are owned by ctx.  policy is
+ * for messages, and may be NULL: a manual action.  false with err empty: there are complaints.
  */
-bool check_action(struct db *db, const struct config *config, const struct plan_opts *opts,
-		  void *ctx, struct plan **ret_plan, struct complaints *c, struct error *err);
-
-/*
- * Every statement of a plan, none of them run.  policy is for messages and its scope, and may be NULL: a manual action.
- * false with err empty: there are complaints.
- */
-bool check_statements(struct db *db, const struct config *config, const struct policy *policy,
-		      const struct plan *plan, struct complaints *c, struct error *err);
+bool check_action(struct db *db, const struct config *config, const struct policy *policy,
+		  const struct plan_opts *opts, void *ctx, struct plan **ret_plan,
+		  struct complaints *c, struct error *err);
 
 #endif

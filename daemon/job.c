@@ -119,7 +119,7 @@ static bool check_model(struct job *j, struct error *err)
 	}
 	opts = check_opts(config, j->policy, j->row.action, j->row.archive);
 	opts.by_key = j->row.by_key;
-	if (!check_action(j->db, config, &opts, j->ctx, &j->plan, &c, err))
+	if (!check_action(j->db, config, j->policy, &opts, j->ctx, &j->plan, &c, err))
 		return c.n > 0 ? refuse(j, &c, err) : false;
 	j->batch.plan = j->plan;
 	job_name_files(j);
@@ -130,56 +130,6 @@ static bool check_model(struct job *j, struct error *err)
 static bool reload_row(struct job *j, struct error *err)
 {
 	return journal_load(j->db, j->row.id, j->opts->config->timezone, j->ctx, &j->row, err);
-}
-
-static bool list_in_transaction(struct job *j, struct error *err)
-{
-	const char *from, *cutoff;
-
-	return db_exec(j->db, "BEGIN", err) &&
-	       journal_cutoff(j->db, &j->row, j->opts->config->timezone, j->ctx, &from, &cutoff,
-			      err) &&
-	       keys_list(j->db, j->plan, j->row.id, from, cutoff, err) &&
-	       journal_freeze(j->db, j->row.id, cutoff, &j->row.candidates, err) &&
-	       db_commit(j->db, err);
-}
-
-/* Step "list": once per job.  The snapshot ends with the transaction. */
-static bool list(struct job *j, struct error *err)
-{
-	failpoint("job-before-list");
-	if (!list_in_transaction(j, err)) {
-		db_rollback(j->db);
-		return false;
-	}
-	failpoint("job-after-list");
-	return reload_row(j, err);
-}
-
-/* What the job would run, before any of it does; nothing due runs nothing. */
-static bool check_work(struct job *j, struct error *err)
-{
-	AUTO(complaints) struct complaints c = {0};
-
-	if (j->row.candidates == 0 ||
-	    check_statements(j->db, j->opts->config, j->policy, j->plan, &c, err))
-		return true;
-	return c.n > 0 ? refuse(j, &c, err) : false;
-}
-
-/* The server has refused to list: which of the configuration's predicates it is, and where it stands. */
-static bool explain(struct job *j, struct error *err)
-{
-	AUTO(complaints) struct complaints c = {0};
-	AUTO(error) struct error ignored = {0};
-
-	if (!*err->sqlstate || !db_alive(j->db))
-		return false;
-	(void)check_statements(j->db, j->opts->config, j->policy, j->plan, &c, &ignored);
-	if (c.n == 0)
-		return false;
-	error_clear(err);
-	return refuse(j, &c, err);
 }
 
 /* Would the pass erase more of the subjects than max_share?  *ret_why says so, owned by ctx. */
@@ -231,6 +181,33 @@ static bool approve(struct job *j, bool *ret_go, struct error *err)
 	return journal_approve(j->db, j->row.id, t_printf(j->ctx, "policy %s", j->row.policy),
 			       err) &&
 	       reload_row(j, err);
+}
+
+static bool list_in_transaction(struct job *j, bool *ret_go, struct error *err)
+{
+	const char *from, *cutoff;
+
+	return db_exec(j->db, "BEGIN", err) &&
+	       journal_cutoff(j->db, &j->row, j->opts->config->timezone, j->ctx, &from, &cutoff,
+			      err) &&
+	       keys_list(j->db, j->plan, j->row.id, from, cutoff, err) &&
+	       journal_freeze(j->db, j->row.id, cutoff, &j->row.candidates, err) &&
+	       approve(j, ret_go, err) && db_commit(j->db, err);
+}
+
+/*
+ * Steps "list", once per job, and "approve", in one transaction: a list that nobody is asked about, and that nobody
+ * approved, would lie for ever.  The snapshot ends with it.
+ */
+static bool list(struct job *j, bool *ret_go, struct error *err)
+{
+	failpoint("job-before-list");
+	if (!list_in_transaction(j, ret_go, err)) {
+		db_rollback(j->db);
+		return false;
+	}
+	failpoint("job-after-list");
+	return reload_row(j, err);
 }
 
 static const char *archive_name(struct job *j)
@@ -377,7 +354,7 @@ bool job_keep_claim(struct job *j, struct error *err)
 /* From the claim to the point where rows may be touched; *ret_exit when it ends before. */
 static bool begin(struct job *j, bool *ret_go, enum job_exit *ret_exit, struct error *err)
 {
-	bool mine = false, elsewhere = false, saved;
+	bool mine = false, elsewhere = false;
 
 	*ret_go = false;
 	*ret_exit = JOB_TAKEN;
@@ -399,14 +376,9 @@ static bool begin(struct job *j, bool *ret_go, enum job_exit *ret_exit, struct e
 		return true;
 	if (!job_check_clocks(j->db, err) || !check_model(j, err))
 		return false;
-	saved = strcmp(j->row.status, "saved") == 0;
-	if (saved && !j->row.frozen && !list(j, err))
-		return explain(j, err);
-	if (!check_work(j, err))
-		return false;
-	if (saved) {
+	if (strcmp(j->row.status, "saved") == 0) {
 		*ret_exit = JOB_SAVED;
-		if (!approve(j, ret_go, err) || !*ret_go)
+		if (!(j->row.frozen ? approve : list)(j, ret_go, err) || !*ret_go)
 			return err->class == ERR_NONE;
 	}
 	*ret_go = true;

@@ -100,6 +100,7 @@ bool job_work(struct job *j, struct error *err)
 		.n_files = j->n_files,
 		.workers = n,
 		.patient = !j->opts->once,
+		.done_before = j->done_before,
 		.stop = j->opts->stop,
 		.report = j->opts->report,
 		.throttle = throttle_new(j->opts->config),

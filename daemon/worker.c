@@ -30,6 +30,8 @@
 #define SLICE_MIN_ROWS 100
 #define SWEEPS_MAX_PAUSE_MS 5000
 #define SIBLINGS_MS 50
+#define SWEEPS_IN_VAIN                                                                             \
+	4 /* then what stays locked is left to the first worker: our own may lock each other out */
 #define SWEEP_PATIENCE_MS 600000 /* a key that stays locked this long waits for the next pass */
 #define BACKOFF_MIN_MS 250
 #define BACKOFF_MAX_MS 30000
@@ -48,6 +50,7 @@ struct state {
 	int64_t backoff_ms;
 	int64_t refused; /* of those left: a foreign key points at them from elsewhere */
 	int64_t treated_before; /* by all workers, when this sweep began */
+	int in_vain; /* sweeps in a row in which nobody has treated anything */
 	bool alone; /* the siblings have ended: all that is left of the list is this worker's */
 	bool last_chance; /* a sweep has changed nothing: what is refused now has failed */
 	int64_t away_ms; /* how long the surroundings have failed us */
@@ -184,7 +187,7 @@ static bool record_failure(struct state *s, const struct keys *keys, const struc
 	    (replica && !db_exec(s->db, AS_REPLICA, err)))
 		return false;
 	if (atomic_fetch_add(&crew->failed, 1) + 1 >= FAILURES_IN_A_ROW &&
-	    atomic_load(&crew->treated) == 0)
+	    atomic_load(&crew->treated) + crew->done_before == 0)
 		return fail(err, ERR_CONFIG,
 			    "the first %d keys failed, each by itself, and none went well: %s",
 			    FAILURES_IN_A_ROW, cause->text);
@@ -468,8 +471,9 @@ static void begin_sweep(struct state *s)
 }
 
 /*
- * Subjects that refer to one another go in one batch or not at all, and may have been dealt to two workers: what is
- * stuck is left to the first, who takes it up alone when the others have ended.  *ret: that is us, and there is some.
+ * Subjects that refer to one another go in one batch or not at all, and may have been dealt to two workers, who refuse
+ * them for each other, or lock each other out: what is stuck is left to the first, who takes it up alone when the others
+ * have ended.  *ret: that is us, and there is some.
  */
 static bool take_over(struct state *s, bool stuck, bool *ret, struct error *err)
 {
@@ -504,8 +508,9 @@ static bool rest(struct state *s, int64_t *pause_ms, int64_t *waited_ms, bool *r
 
 	tell_locked(s, locked);
 	locked = locked || atomic_load(&s->crew->locked) > 0;
-	*ret_stuck = !locked && treated == s->treated_before;
-	s->last_chance = s->last_chance || (*ret_stuck && is_alone(s));
+	s->in_vain = treated == s->treated_before ? s->in_vain + 1 : 0;
+	*ret_stuck = s->in_vain >= (locked ? SWEEPS_IN_VAIN : 1);
+	s->last_chance = s->last_chance || (!locked && s->in_vain > 0 && is_alone(s));
 	if (locked)
 		report_waiting(s->crew->report,
 			       "rows that are locked, by another session or another worker");

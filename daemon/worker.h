@@ -30,7 +30,8 @@ struct crew {
 	atomic_llong rows;
 	atomic_llong failed;
 	atomic_int locked; /* workers whose last sweep had to leave what others have locked */
-	atomic_int stuck; /* workers that found subjects referred to, sweep after sweep */
+	int64_t done_before; /* subjects that were off the list when this try began */
+	atomic_int stuck; /* workers that got no further, sweep after sweep */
 	atomic_int running; /* workers that have not ended */
 	int ended; /* an eventfd: written to by each that ends */
 };

@@ -355,7 +355,7 @@ def locks(j, number, granted):
 
 
 def test_contacts_that_refer_to_each_other(job):
-    """Dealt to different workers, each refuses for the other: the first worker has them in one batch at the end."""
+    """Dealt to different workers, each refuses for the other, or locks it out: the first has them in one batch at the end."""
     j = job()
     for schema in ("crm", "before"):
         j.sql(f"ALTER TABLE {schema}.contact ADD partner bigint")
@@ -364,8 +364,27 @@ def test_contacts_that_refer_to_each_other(job):
     j.daemon.configure(model=text.replace('keep = [ "id", "full_name"', 'keep = [ "partner", "id", "full_name"'))
     assert j.run("job-before-start") == KILLED
     keys = [int(k) for (k,) in j.sql("SELECT key FROM retention.candidate ORDER BY n")]
-    for one, other in zip(keys[1:4], keys[-3:]):
+    for one, other in zip(keys[1:6], keys[-5:]):
         for schema in ("crm", "before"):
             j.sql(f"UPDATE {schema}.contact SET partner = %s + %s - id WHERE id IN (%s, %s)", (one, other, one, other))
     assert j.run() == DONE, j.last.text()
+    check_all_erased(j)
+
+
+@pytest.mark.parametrize("how, status", [(signal.SIGTERM, STOPPED), (signal.SIGKILL, KILLED)], ids=["stopped", "killed"])
+@pytest.mark.parametrize("table", ["contact", "contact_social"])
+def test_ended_while_a_table_is_locked(job, table, how, status):
+    """A client has it before the job has begun: the daemon takes the pass up again, as it takes up any other."""
+    j = job()
+    with j.pg.connect(j.db, autocommit=False) as conn, conn.cursor() as cur:
+        cur.execute(f"LOCK TABLE crm.{table} IN ACCESS EXCLUSIVE MODE")
+        run = j.start()
+        wait_until(lambda: j.value("SELECT count(*) FROM pg_locks WHERE NOT granted"))
+        run.signal(how)
+        assert run.wait() == status, run.text()
+        conn.rollback()
+    assert "the server refuses" not in str(j.row()["error"])
+    wait_until(lambda: not j.sessions())
+    j.daemon.once()
+    assert j.row()["status"] == "done"
     check_all_erased(j)

@@ -60,6 +60,16 @@ KINDS = [("delete_contacts", "full"), ("delete_contacts", "listed"), ("anonymize
          ("export", "full"), ("delete_contacts", "none"), ("anonymize_requests", "none")]
 
 
+@pytest.mark.parametrize("point", ["job-before-list", "job-after-list", "job-before-start"])
+def test_the_daemon_takes_it_up(job, point):
+    """Nobody is asked about the list of an automatic pass, so nothing may wait for somebody's word."""
+    j = job()
+    assert j.run(point) == KILLED
+    wait_until(lambda: not j.sessions())
+    j.daemon.once()
+    check_done(j)
+
+
 @pytest.fixture(scope="module")
 def undisturbed():
     """{(action, archive): digests of the CRM's tables after a pass that nobody disturbed}."""
