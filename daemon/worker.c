@@ -30,8 +30,7 @@
 #define SLICE_MIN_ROWS 100
 #define SWEEPS_MAX_PAUSE_MS 5000
 #define SIBLINGS_MS 50
-#define SWEEPS_IN_VAIN                                                                             \
-	4 /* then what stays locked is left to the first worker: our own may lock each other out */
+#define SWEEPS_IN_VAIN 2 /* locked: perhaps by our own siblings; then it is the first one's alone */
 #define SWEEP_PATIENCE_MS 600000 /* a key that stays locked this long waits for the next pass */
 #define BACKOFF_MIN_MS 250
 #define BACKOFF_MAX_MS 30000
