@@ -3,7 +3,12 @@
 #include "integrity.h"
 #include "mem.h"
 
-#define DENIED "42501"
+static const char *hint(const struct error *e)
+{
+	return strcmp(e->sqlstate, "42501") == 0
+		       ? "; retentionctl grants prints what the role needs"
+		       : "";
+}
 
 /*
  * PREPARE finds what does not parse or exist; EXPLAIN EXECUTE, which runs nothing, finds the rights
@@ -48,10 +53,7 @@ static bool run_probes(struct db *db, const struct probe *probes, size_t n, stru
 		if (one.class == ERR_ENVIRONMENT || one.class == ERR_STOPPED)
 			return fail(err, one.class, "%s: %s", probes[i].what, one.text);
 		complain(c, probes[i].place, "%s: the server refuses it: %s%s", probes[i].what,
-			 one.text,
-			 strcmp(one.sqlstate, DENIED) == 0
-				 ? "; retentionctl grants prints what the role needs"
-				 : "");
+			 one.text, hint(&one));
 		/* The predicates come first: what is built on a wrong one only repeats it. */
 		return true;
 	}
@@ -96,15 +98,10 @@ static bool read_and_check(struct db *db, const struct config *config, void *ctx
 			   struct catalog **ret, struct complaints *c, struct error *err)
 {
 	const size_t before = c->n;
-
 	AUTO(error) struct error one = {0};
 
 	if (!catalog_read(db, &config->model, ctx, ret, c, &one))
-		return c->n == before &&
-		       fail(err, one.class, "%s%s", one.text,
-			    strcmp(one.sqlstate, DENIED) == 0
-				    ? "; retentionctl grants prints what the role needs"
-				    : "");
+		return c->n == before && fail(err, one.class, "%s%s", one.text, hint(&one));
 	catalog_check(&config->model, *ret, c);
 	return c->n == before;
 }

@@ -52,7 +52,7 @@ static bool check_ledger(const struct job_opts *opts, struct db *db, struct erro
 	if (!ledger_check_open(db, opts->config->directory, false, &ledger, err))
 		return false;
 	/* No file: nothing was ever erased, or on another host; or it is gone since it was found to be ahead. */
-	if (ledger ? !ledger_check(db, ledger, &ahead, err) : !ledger_ahead(db, &ahead, err))
+	if (ledger ? !ledger_check(db, ledger, &ahead, err) : !ledger_ahead(db, &ahead, NULL, err))
 		return false;
 	if (ahead == 0)
 		return true;

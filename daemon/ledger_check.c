@@ -144,7 +144,7 @@ static bool record_ahead(struct db *db, struct error *err)
 		       err);
 }
 
-static bool count_ahead(struct db *db, int64_t *ret, bool *ret_under_way, struct error *err)
+bool ledger_ahead(struct db *db, int64_t *ret, bool *ret_under_way, struct error *err)
 {
 	AUTO(result) PGresult *res = NULL;
 
@@ -156,15 +156,9 @@ static bool count_ahead(struct db *db, int64_t *ret, bool *ret_under_way, struct
 		    0, NULL, &res, err))
 		return false;
 	*ret = db_int(res, 0, "n");
-	*ret_under_way = db_bool(res, 0, "busy");
+	if (ret_under_way)
+		*ret_under_way = db_bool(res, 0, "busy");
 	return true;
-}
-
-bool ledger_ahead(struct db *db, int64_t *ret, struct error *err)
-{
-	bool under_way;
-
-	return count_ahead(db, ret, &under_way, err);
 }
 
 static bool check(struct db *db, struct ledger *ledger, void *ctx, int64_t *ret_ahead,
@@ -175,13 +169,13 @@ static bool check(struct db *db, struct ledger *ledger, void *ctx, int64_t *ret_
 	bool under_way = false;
 	int *jobs = NULL;
 
-	if (!db_exec(db, LOCK_CHECK, err) || !count_ahead(db, ret_ahead, &under_way, err) ||
+	if (!db_exec(db, LOCK_CHECK, err) || !ledger_ahead(db, ret_ahead, &under_way, err) ||
 	    !find_different(db, ledger, ctx, &jobs, &load.n_jobs, &array, err))
 		return false;
 	load.jobs = jobs;
 	if (under_way || (load.n_jobs == 0 && *ret_ahead == 0))
 		return true;
-	if (!exchange(db, &load, array, err) || !count_ahead(db, ret_ahead, &under_way, err))
+	if (!exchange(db, &load, array, err) || !ledger_ahead(db, ret_ahead, &under_way, err))
 		return false;
 	return *ret_ahead == 0 || record_ahead(db, err);
 }

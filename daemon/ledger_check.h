@@ -19,7 +19,10 @@ bool ledger_check_open(struct db *db, const char *directory, bool create, struct
  */
 bool ledger_check(struct db *db, struct ledger *ledger, int64_t *ret_ahead, struct error *err);
 
-/* What an earlier ledger_check() found to be ahead and no replay has erased, where there is no file to ask. */
-bool ledger_ahead(struct db *db, int64_t *ret, struct error *err);
+/*
+ * The lines that an earlier ledger_check() found to be ahead and no replay has settled: what is known where there is no
+ * file to ask.  *ret_under_way (may be NULL): a replay of them is.
+ */
+bool ledger_ahead(struct db *db, int64_t *ret, bool *ret_under_way, struct error *err);
 
 #endif

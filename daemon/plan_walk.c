@@ -160,8 +160,9 @@ char *plan_count_sql(void *ctx, const struct plan *plan, const struct catalog *c
 static char *document_row(const struct walk *w, const struct table *t)
 {
 	const struct table *c = w->plan->model->contact;
+	const struct relation *relations = w->catalog->relations;
 
-	if (t == c || strcmp(t->schema, c->schema) != 0 || strcmp(t->table, c->table) != 0)
+	if (t == c || relations[t->index].oid != relations[c->index].oid)
 		return t_strdup(w->ctx, "to_jsonb(t)");
 	return t_printf(w->ctx, "jsonb_build_object(%s, %s, %s, %s)", sql_literal(w->ctx, c->key),
 			plan_column(w->ctx, "t", c->key), sql_literal(w->ctx, t->by),

@@ -22,7 +22,6 @@ struct surveyor {
 	struct child *child; /* NULL: none runs */
 	struct metrics *metrics;
 	struct metrics_http *http; /* NULL: nobody is served */
-	char *listening; /* where http is, or should be */
 	const struct config *config;
 	char *note;
 	char *told; /* what could not be written, said once */
@@ -146,7 +145,6 @@ void surveyor_free(struct surveyor *s)
 		return;
 	metrics_http_free(s->http);
 	metrics_free(s->metrics);
-	free(s->listening);
 	free(s->note);
 	free(s->refusal);
 	free(s->told);
@@ -156,17 +154,17 @@ void surveyor_free(struct surveyor *s)
 void surveyor_set(struct surveyor *s, const struct config *config)
 {
 	AUTO(error) struct error err = {0};
+	const char *before = s->config ? s->config->metrics_listen : NULL;
 
 	s->config = config;
 	s->wanted = true;
 	s->not_before_ms = 0;
 	/* Who asks just now gets an answer: a server whose address stays is kept. */
-	if (s->http && config->metrics_listen && strcmp(config->metrics_listen, s->listening) == 0)
+	if (s->http && before && config->metrics_listen &&
+	    strcmp(config->metrics_listen, before) == 0)
 		return;
 	metrics_http_free(s->http);
 	s->http = NULL;
-	free(s->listening);
-	s->listening = config->metrics_listen ? xstrdup(config->metrics_listen) : NULL;
 	if (config->metrics_listen &&
 	    !metrics_http_new(s->base, config->metrics_listen,
 			      &(struct metrics_http_handlers){

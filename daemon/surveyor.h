@@ -25,7 +25,10 @@ struct surveyor *surveyor_new(struct event_base *base, struct children *children
 /* NULL is fine.  After the children, which may still call back. */
 void surveyor_free(struct surveyor *surveyor);
 
-/* The generation from now on: other files, another address.  An address that is taken is said. */
+/*
+ * The generation from now on: other files, another address.  An address that is taken is said.  The former generation,
+ * which the caller frees, is still there during the call.
+ */
 void surveyor_set(struct surveyor *surveyor, const struct config *config);
 
 /* Something has happened that changes the figures: the next survey comes soon. */

@@ -50,7 +50,7 @@ struct state {
 	int64_t refused; /* of those left: a foreign key points at them from elsewhere */
 	int64_t treated_before; /* by all workers, when this sweep began */
 	int in_vain; /* sweeps in a row in which nobody has treated anything */
-	bool alone; /* the siblings have ended: all that is left of the list is this worker's */
+	bool alone; /* no sibling is left: the whole list is this worker's */
 	bool last_chance; /* a sweep has changed nothing: what is refused now has failed */
 	int64_t away_ms; /* how long the surroundings have failed us */
 	int statement_timeout_ms;
@@ -457,11 +457,6 @@ static void tell_locked(struct state *s, bool locked)
 	s->locked = locked;
 }
 
-static bool is_alone(const struct state *s)
-{
-	return s->alone || s->crew->workers == 1;
-}
-
 static void begin_sweep(struct state *s)
 {
 	s->treated_before = atomic_load(&s->crew->treated);
@@ -479,7 +474,7 @@ static bool take_over(struct state *s, bool stuck, bool *ret, struct error *err)
 	struct crew *crew = s->crew;
 
 	*ret = false;
-	if (is_alone(s))
+	if (s->alone)
 		return true;
 	if (stuck)
 		(void)atomic_fetch_add(&crew->stuck, 1);
@@ -508,8 +503,8 @@ static bool rest(struct state *s, int64_t *pause_ms, int64_t *waited_ms, bool *r
 	tell_locked(s, locked);
 	locked = locked || atomic_load(&s->crew->locked) > 0;
 	s->in_vain = treated == s->treated_before ? s->in_vain + 1 : 0;
-	*ret_stuck = s->in_vain >= (locked ? SWEEPS_IN_VAIN : 1);
-	s->last_chance = s->last_chance || (!locked && s->in_vain > 0 && is_alone(s));
+	*ret_stuck = !s->alone && s->in_vain >= (locked ? SWEEPS_IN_VAIN : 1);
+	s->last_chance = s->last_chance || (s->alone && !locked && s->in_vain > 0);
 	if (locked)
 		report_waiting(s->crew->report,
 			       "rows that are locked, by another session or another worker");
@@ -546,7 +541,7 @@ static bool sweep(struct state *s, struct error *err)
 		if (s->left > 0 && waited_ms < SWEEP_PATIENCE_MS) {
 			if (!rest(s, &pause_ms, &waited_ms, &stuck, err))
 				return false;
-			if (!stuck || is_alone(s))
+			if (!stuck)
 				continue;
 		}
 		if (!take_over(s, stuck, &more, err) || !more)
@@ -562,6 +557,7 @@ void *worker_main(void *arg)
 		.crew = w->crew,
 		.weight = FIRST_WEIGHT,
 		.rows_a_weight = 6,
+		.alone = w->crew->workers == 1,
 		.window = {.after_n = -1},
 		.statement_timeout_ms = STATEMENT_TIMEOUT_MS,
 	};

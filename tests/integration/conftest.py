@@ -13,16 +13,15 @@ def pytest_configure(config):
 def pytest_collection_modifyitems(config, items):
     if "sanitize" not in str(BUILD):
         return
-    seen, left_out = {}, []
+    seen, watched, left_out = {}, [], []
     for item in items:
         mark = item.get_closest_marker("sanitize_every")
         if mark:
             test = (item.path, item.originalname)
             seen[test] = seen.get(test, -1) + 1
-            if seen[test] % mark.args[0]:
-                left_out.append(item)
+        (left_out if mark and seen[test] % mark.args[0] else watched).append(item)
     config.hook.pytest_deselected(items=left_out)
-    items[:] = [item for item in items if item not in set(left_out)]
+    items[:] = watched
 
 
 # With these of a Daemon's arguments it is its own migrate that is wanted, not the copy of another's.
