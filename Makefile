@@ -46,12 +46,12 @@ comma := ,
 
 UNDER = error log units schedule model config config_text config_setting config_model config_rules config_metrics config_print
 RETENTIOND = retentiond supervisor supervisor_state surveyor metrics metrics_http dispatch dispatch_state caretaker precheck child pgwatch clock notify $(UNDER)
-JOB = retention-job measure metrics job job_archive job_check job_work job_finish job_vacuum worker batch batch_erase batch_slice keys throttle courtesy stop report check integrity catalog catalog_check \
-	plan plan_steps plan_rules plan_shared plan_due plan_guard plan_integrity plan_slice fate sql archive archive_read archive_seal archive_encrypt archive_remove crypt tidy outbox manifest ledger ledger_check horizon \
+JOB = retention-job measure metrics job job_archive job_check job_work job_finish job_vacuum worker worker_keys batch batch_erase batch_slice keys throttle courtesy stop report check integrity catalog catalog_check \
+	plan plan_steps plan_rules plan_shared plan_due plan_guard plan_along plan_integrity plan_slice fate sql archive archive_read archive_seal archive_encrypt archive_remove crypt tidy outbox manifest ledger ledger_check horizon \
 	journal db failpoint $(UNDER)
 CTL = retentionctl words ctl_residue ctl_migrate ctl_action ctl_journal ctl_archive ctl_restore ctl_policy ctl_hold ctl_preview \
 	ctl_subject ctl_verify ctl_grants ctl_model naming found reach draft horizon restore restore_load restore_plan stored crypt output migrations journal \
-	check integrity catalog catalog_check plan plan_steps plan_rules plan_shared plan_due plan_guard plan_integrity plan_slice plan_walk fate sql db failpoint $(UNDER)
+	check integrity catalog catalog_check plan plan_steps plan_rules plan_shared plan_due plan_guard plan_along plan_integrity plan_slice plan_walk fate sql db failpoint $(UNDER)
 PROGRAMS = $(B)/retentiond $(B)/retention-job $(B)/retentionctl
 
 # Catalogues of retentionctl; msgfmt finds a format that does not fit its original.

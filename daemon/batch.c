@@ -333,7 +333,7 @@ static bool account(struct batch *b, struct error *err)
 			       4, list, NULL, err);
 }
 
-/* Who waits for us right now: the next batch will be smaller (worker.c). */
+/* Who waits for us right now: the next batch will be smaller (worker_keys.c). */
 static bool count_blocked(struct batch *b, struct error *err)
 {
 	static const char sql[] =

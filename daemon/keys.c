@@ -3,6 +3,8 @@
 #include "mem.h"
 #include "sql.h"
 
+#include <inttypes.h>
+
 /* Neighbours of the list lie in the same pages: a worker takes runs of them, not each second one. */
 #define RUN 256
 
@@ -77,6 +79,30 @@ void keys_rewind(struct key_window *window)
 {
 	PQclear(window->rows);
 	*window = (struct key_window){.after_n = -1};
+}
+
+bool keys_along(struct db *db, const struct plan *plan, int job, const struct keys *keys,
+		int64_t limit, void *ctx, struct along *ret, struct error *err)
+{
+	const bool all = limit > 0;
+	const char *const values[] = {keys->array, t_printf(ctx, "%d", job),
+				      t_printf(ctx, "%" PRId64, limit),
+				      t_printf(ctx, "%" PRId64, all ? 0 : keys->first_n),
+				      t_printf(ctx, "%" PRId64, all ? INT64_MAX : keys->last_n)};
+	AUTO(result) PGresult *res = NULL;
+
+	if (!db_query(db, plan->along_sql, 5, values, &res, err))
+		return false;
+	ret->own = db_int(res, 0, "n_own");
+	ret->free = (struct keys){.array = t_strdup(ctx, db_text(res, 0, "free")),
+				  .n = db_int(res, 0, "n_free"),
+				  .weight = db_int(res, 0, "weight"),
+				  .first_n = db_int(res, 0, "first_n"),
+				  .last_n = db_int(res, 0, "last_n")};
+	ret->kept = *keys;
+	ret->kept.array = t_strdup(ctx, db_text(res, 0, "kept"));
+	ret->kept.n = db_int(res, 0, "n_kept");
+	return true;
 }
 
 bool keys_halve(struct db *db, const struct keys *whole, void *ctx, struct keys ret[2],

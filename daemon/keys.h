@@ -40,6 +40,20 @@ bool keys_take(struct db *db, int job, int worker, int workers, struct key_windo
 /* From the list's begin again: for a new sweep, or when the surroundings have failed. */
 void keys_rewind(struct key_window *window);
 
+/* Subjects whose rows refer to one another. */
+struct along {
+	struct keys free; /* may go in one batch */
+	struct keys kept; /* of the keys asked for: others who stay refer to them */
+	int64_t own; /* of the keys asked for, how many are on the list still */
+};
+
+/*
+ * By plan->along_sql.  limit: how many of the job's list may go along with keys, since they refer to them; 0: none does,
+ * and those who refer to them from outside of keys stay.
+ */
+bool keys_along(struct db *db, const struct plan *plan, int job, const struct keys *keys,
+		int64_t limit, void *ctx, struct along *ret, struct error *err);
+
 /* The two halves of an array of n keys; their order is kept. */
 bool keys_halve(struct db *db, const struct keys *whole, void *ctx, struct keys ret[2],
 		struct error *err);

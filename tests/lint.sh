@@ -22,9 +22,9 @@ never() {
 pure="config.c config_model.c config_rules.c config_text.c config_setting.c config_print.c schedule.c units.c model.c fate.c"
 never "$pure" "db.h journal.h archive.h event2/event.h"
 never "supervisor.c supervisor_state.c caretaker.c dispatch.c child.c pgwatch.c clock.c notify.c modelcheck.c" "catalog.h plan.h batch.h archive.h db.h journal.h"
-never "job.c job_finish.c worker.c batch.c keys.c throttle.c check.c catalog.c plan.c archive.c journal.c db.c" "event2/event.h event.h"
+never "job.c job_finish.c worker.c worker_keys.c batch.c keys.c throttle.c check.c catalog.c plan.c archive.c journal.c db.c" "event2/event.h event.h"
 never "archive.c archive_encrypt.c archive_remove.c crypt.c manifest.c ledger.c" "db.h journal.h libpq-fe.h plan.h"
-never "plan.c plan_steps.c plan_rules.c plan_shared.c plan_due.c plan_guard.c plan_walk.c fate.c sql.c" "libevent.h journal.h"
+never "plan.c plan_steps.c plan_rules.c plan_shared.c plan_due.c plan_guard.c plan_along.c plan_walk.c fate.c sql.c" "libevent.h journal.h"
 never "db.c log.c error.c" "config.h model.h journal.h plan.h"
 
 # atoi knows no error; sprintf and strcpy know no bound.

@@ -354,23 +354,6 @@ def locks(j, number, granted):
         AND granted = %s""", (number, granted))
 
 
-def test_contacts_that_refer_to_each_other(job):
-    """Dealt to different workers, each refuses for the other, or locks it out: the first has them in one batch at the end."""
-    j = job()
-    for schema in ("crm", "before"):
-        j.sql(f"ALTER TABLE {schema}.contact ADD partner bigint")
-    j.sql("ALTER TABLE crm.contact ADD FOREIGN KEY (partner) REFERENCES crm.contact; CREATE INDEX ON crm.contact (partner)")
-    text = (j.daemon.dir / "model.conf").read_text()
-    j.daemon.configure(model=text.replace('keep = [ "id", "full_name"', 'keep = [ "partner", "id", "full_name"'))
-    assert j.run("job-before-start") == KILLED
-    keys = [int(k) for (k,) in j.sql("SELECT key FROM retention.candidate ORDER BY n")]
-    for one, other in zip(keys[1:6], keys[-5:]):
-        for schema in ("crm", "before"):
-            j.sql(f"UPDATE {schema}.contact SET partner = %s + %s - id WHERE id IN (%s, %s)", (one, other, one, other))
-    assert j.run() == DONE, j.last.text()
-    check_all_erased(j)
-
-
 @pytest.mark.parametrize("how, status", [(signal.SIGTERM, STOPPED), (signal.SIGKILL, KILLED)], ids=["stopped", "killed"])
 @pytest.mark.parametrize("table", ["contact", "contact_social"])
 def test_ended_while_a_table_is_locked(job, table, how, status):
