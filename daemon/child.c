@@ -53,9 +53,10 @@ struct children {
 static const enum child_end end_of_exit[] = {
 	[JOB_DONE] = END_DONE,       [JOB_FAILED] = END_FAILED,   [JOB_USAGE] = END_CRASHED,
 	[JOB_REFUSED] = END_REFUSED, [JOB_STOPPED] = END_STOPPED, [JOB_SAVED] = END_SAVED,
-	[JOB_TAKEN] = END_TAKEN,     [JOB_AWAY] = END_AWAY,
+	[JOB_TAKEN] = END_TAKEN,     [JOB_AWAY] = END_AWAY,       [JOB_INCOMPLETE] = END_INCOMPLETE,
 };
-static_assert(sizeof(end_of_exit) / sizeof(end_of_exit[0]) == JOB_AWAY + 1, "an end for each");
+static_assert(sizeof(end_of_exit) / sizeof(end_of_exit[0]) == JOB_INCOMPLETE + 1,
+	      "an end for each");
 
 /* Beside our own executable when it is there, as in a build folder; else where it is installed. */
 static char *find_program(void)
@@ -182,7 +183,7 @@ static void child_free(struct child *child)
 
 static enum child_end meaning(const struct child *child, int status)
 {
-	if (WIFEXITED(status) && WEXITSTATUS(status) <= JOB_AWAY)
+	if (WIFEXITED(status) && WEXITSTATUS(status) <= JOB_INCOMPLETE)
 		return end_of_exit[WEXITSTATUS(status)];
 	/* Asked to stop before it had a handler, or killed by us: its batch rolls back. */
 	if (WIFSIGNALED(status) && child->stopped &&
@@ -402,6 +403,7 @@ void attempt_note(struct attempt *attempt, enum child_end end, int64_t now_ms)
 		delay_ms = RETRY_MIN_MS;
 		break;
 	case END_DONE:
+	case END_INCOMPLETE:
 	case END_FAILED:
 	case END_SAVED:
 		/* It has left the list, or will have by the next time that the database is asked. */

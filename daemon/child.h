@@ -15,6 +15,7 @@
 /* What became of it: enum job_exit, and what a process can come to besides. */
 enum child_end {
 	END_DONE,
+	END_INCOMPLETE, /* done, but for some who could not be treated */
 	END_FAILED, /* the action has ended all the same, and its row says why */
 	END_REFUSED, /* a person is needed */
 	END_STOPPED, /* resumable */

@@ -181,6 +181,7 @@ static void log_end(const struct slot *slot, enum child_end end, const char *how
 		const char *text;
 	} lines[] = {
 		[END_DONE] = {LOG_INFO, KIND_JOB_DONE, "is done"},
+		[END_INCOMPLETE] = {LOG_ERR, KIND_JOB_FAILED, "is done, but not with everybody"},
 		[END_FAILED] = {LOG_ERR, KIND_JOB_FAILED, "has failed"},
 		[END_REFUSED] = {LOG_ERR, KIND_JOB_FAILED,
 				 "is refused, and tried again after a reload or in an hour"},

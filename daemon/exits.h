@@ -19,7 +19,7 @@
 
 enum job_exit {
 	JOB_DONE = 0, /* ended; --check: the model holds */
-	JOB_FAILED = 1, /* ended, with keys that could not be treated, or as failed */
+	JOB_FAILED = 1, /* ended as failed */
 	JOB_USAGE = 2, /* wrong arguments */
 	JOB_REFUSED =
 		3, /* the model, a right or a clock is wrong: nothing touched, a person is needed */
@@ -27,6 +27,7 @@ enum job_exit {
 	JOB_SAVED = 5, /* listed, and waits for a person's validation */
 	JOB_TAKEN = 6, /* another daemon holds it, or it has ended meanwhile */
 	JOB_AWAY = 7, /* --check, --tidy, --measure, --once: the database could not be reached */
+	JOB_INCOMPLETE = 8, /* ended as done, with keys that could not be treated or stayed locked */
 };
 
 #endif

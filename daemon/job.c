@@ -405,7 +405,7 @@ static bool attempt(struct job *j, enum job_exit *ret_exit, struct error *err)
 	if (j->opts->config->vacuum && j->row.action != ACTION_EXPORT)
 		job_vacuum(j, &note);
 	report_note(j->opts->report, note);
-	*ret_exit = failures ? JOB_FAILED : JOB_DONE;
+	*ret_exit = failures ? JOB_INCOMPLETE : JOB_DONE;
 	return true;
 }
 
