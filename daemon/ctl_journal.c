@@ -65,7 +65,9 @@ int ctl_journal(struct ctl *ctl, int argc, char **argv)
 		       "       to_char(coalesce(j.finished_at, j.started_at, j.requested_at),\n"
 		       "               'YYYY-MM-DD HH24:MI') AS date,\n"
 		       "       j.candidates AS listed, (j.counters->>'failed')::bigint AS failed,\n"
-		       "       coalesce(j.error, 'waits for ' || j.waiting) AS remark\n"
+		       "       concat_ws('; ', 'restored on ' || to_char(j.restored_at, 'YYYY-MM-DD HH24:MI')\n"
+		       "                 || ' by ' || j.restored_by,\n"
+		       "                 coalesce(j.error, 'waits for ' || j.waiting)) AS remark\n"
 		       "  FROM retention.archive_journal AS j ORDER BY j.id DESC",
 		.json_sql = "SELECT j.* FROM retention.archive_journal AS j ORDER BY j.id DESC",
 	};
@@ -111,7 +113,7 @@ static const char record_sql[] =
 	"         AS candidates_left, j.waiting, j.finished_at,\n"
 	"       j.counters - 'rows' - 'horizon' AS counters,\n"
 	"       j.archive_path, j.archive_bytes, j.archive_deleted_at, j.archive_deleted_by,\n"
-	"       j.archive_removed_at, j.archive_remark,\n"
+	"       j.archive_removed_at, j.archive_remark, j.restored_at, j.restored_by,\n"
 	"       j.error, (SELECT l.files FROM retention.files_left AS l WHERE l.job = j.id) AS files_left,\n"
 	"       j.host, j.system_identifier, j.subject, j.replay\n"
 	"  FROM retention.archive_journal AS j WHERE j.id = $1::int";

@@ -104,7 +104,8 @@ const char horizon_sql[] =
 	"         a.system_identifier::text IS DISTINCT FROM\n"
 	"           (SELECT system_identifier::text FROM pg_control_system()) AS elsewhere\n"
 	"    FROM retention.archive_journal AS a\n"
-	"   WHERE a.id = $1::int AND a.status = 'done' AND a.action <> 'export'),\n"
+	"   WHERE a.id = $1::int AND a.status = 'done' AND a.action <> 'export'\n"
+	"     AND a.restored_at IS NULL),\n"
 	/* T1: what is left to wait for, a row a reason. */
 	"part AS (\n"
 	"  SELECT coalesce(t->>'name', '?') AS name, (t->>'vacuums')::bigint AS before,\n"
@@ -153,6 +154,11 @@ const char horizon_sql[] =
 			 " AS sees)\n"
 			 "SELECT 'T0' AS step, 'live tables' AS what, 'reached' AS state, j.t0 AS since,\n"
 			 "       NULL AS waits_for FROM j\n"
+			 "UNION ALL\n"
+			 /* Its rows are back, and gone from nowhere. */
+			 "SELECT 'T0', 'live tables', 'undone', a.restored_at, NULL\n"
+			 "  FROM retention.archive_journal AS a\n"
+			 " WHERE a.id = $1::int AND a.restored_at IS NOT NULL\n"
 			 "UNION ALL\n"
 			 "SELECT 'T1', 'pages of the tables', s.state,\n"
 			 "       CASE WHEN s.state = 'reached' THEN greatest(j.t0, w.vacuumed) END,\n"

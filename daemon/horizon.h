@@ -28,7 +28,7 @@ bool horizon_record(struct db *db, int job, const char *xid, const char *labels,
 
 /*
  * Rows (step, what, state, since, waits_for) of action $1; $2 is backups.keep as an interval, or NULL.
- * None for an action that has erased nothing or has not ended.
+ * None for an action that has erased nothing or has not ended; of one that was restored, only that T0 is undone.
  */
 extern const char horizon_sql[];
 

@@ -90,6 +90,10 @@ def test_again(pg, daemon):
     first = deleted(d)
     after = table_digests(pg, d.db)
     restore(d, first)
+    shown = json.loads(d.ctl("show", first["id"], "--json").stdout)
+    assert [(h["step"], h["state"]) for h in shown["horizon"]] == [("T0", "undone")]
+    assert re.search(rf"restored_by +{pg.SUPERUSER}", d.ctl("show", first["id"]).stdout)
+    assert re.search(rf"restored on .* by {pg.SUPERUSER}", d.ctl("journal").stdout)
     assert f"action {first['id']} was restored already, by {pg.SUPERUSER} on " in refused(d, first)
     d.configure(policies=[POLICY, {**POLICY, "name": "other"}])
     second = deleted(d)
