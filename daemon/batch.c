@@ -417,6 +417,7 @@ bool batch_run(const struct batch_job *job, struct batch_worker *worker, const s
 		db_rollback(worker->db);
 		look_for_change(&b, err);
 		ret->sliced = b.slicing;
+		ret->giant = b.giant;
 		ret->large = b.large || (!worker->measure && strcmp(err->sqlstate, "57014") == 0);
 		return false;
 	}

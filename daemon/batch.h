@@ -37,6 +37,7 @@ struct batch_worker {
 	 * where the plan may (plan_slice.h).  0: no bound.
 	 */
 	int64_t most_rows;
+	bool may_slice; /* false: a single one with more is BUSY, result.giant, before anything of it is gone */
 	bool slicing; /* an earlier slice of the single key has said so in the journal */
 	/*
 	 * Count what hangs off the keys before it is erased: always for a single one.  false: that costs a tenth of a
@@ -54,6 +55,7 @@ struct batch_result {
 	int64_t left; /* locked by somebody: still in the list */
 	/* A single subject goes in slices, one of which this was: it is still in the list.  Set in failure, too. */
 	bool sliced;
+	bool giant; /* in failure: as may_slice says */
 	bool large; /* in failure: it was not measured, and has too many rows or takes too long */
 	int64_t blocked; /* sessions that waited for this batch when it was about to commit */
 };

@@ -16,7 +16,7 @@ struct batch {
 	int64_t *rows; /* per step */
 	bool *unfinished; /* [table]: has rows left that this batch does not take */
 	bool slicing; /* a single subject, with more than a batch may take */
-	bool large; /* as in struct batch_result */
+	bool large, giant; /* as in struct batch_result */
 	bool complete; /* nothing is left of the subjects */
 	char *locked; /* those of keys that we hold */
 	char *due; /* those of locked that are due */

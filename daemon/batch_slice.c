@@ -13,7 +13,8 @@ bool batch_too_large(struct batch *b, const struct table *t, struct error *err)
 {
 	/* Others who are due no longer would drop out with each of his slices. */
 	b->large = b->keys->n > 1;
-	if (b->large)
+	b->giant = !b->large && !b->worker->may_slice && !b->worker->slicing;
+	if (b->large || b->giant)
 		return fail(err, ERR_BUSY,
 			    "table \"%s\": %" PRId64 " rows or more hang off this batch", t->name,
 			    b->worker->most_rows);

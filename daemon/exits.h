@@ -27,7 +27,8 @@ enum job_exit {
 	JOB_SAVED = 5, /* listed, and waits for a person's validation */
 	JOB_TAKEN = 6, /* another daemon holds it, or it has ended meanwhile */
 	JOB_AWAY = 7, /* --check, --tidy, --measure, --once: the database could not be reached */
-	JOB_INCOMPLETE = 8, /* ended as done, with keys that could not be treated or stayed locked */
+	JOB_INCOMPLETE =
+		8, /* ended as done, with keys that could not be treated or stayed locked */
 };
 
 #endif

@@ -93,15 +93,17 @@ bool keys_along(struct db *db, const struct plan *plan, int job, const struct ke
 
 	if (!db_query(db, plan->along_sql, 5, values, &res, err))
 		return false;
-	ret->own = db_int(res, 0, "n_own");
+	ret->own = ret->kept = *keys;
+	ret->own.array = t_strdup(ctx, db_text(res, 0, "own"));
+	ret->own.n = db_int(res, 0, "n_own");
+	ret->kept.array = t_strdup(ctx, db_text(res, 0, "kept"));
+	ret->kept.n = db_int(res, 0, "n_kept");
+	ret->via = t_strdup(ctx, db_text(res, 0, "via"));
 	ret->free = (struct keys){.array = t_strdup(ctx, db_text(res, 0, "free")),
 				  .n = db_int(res, 0, "n_free"),
 				  .weight = db_int(res, 0, "weight"),
 				  .first_n = db_int(res, 0, "first_n"),
 				  .last_n = db_int(res, 0, "last_n")};
-	ret->kept = *keys;
-	ret->kept.array = t_strdup(ctx, db_text(res, 0, "kept"));
-	ret->kept.n = db_int(res, 0, "n_kept");
 	return true;
 }
 

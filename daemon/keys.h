@@ -40,17 +40,15 @@ bool keys_take(struct db *db, int job, int worker, int workers, struct key_windo
 /* From the list's begin again: for a new sweep, or when the surroundings have failed. */
 void keys_rewind(struct key_window *window);
 
-/* Subjects whose rows refer to one another. */
+/* Subjects whose rows point at one another's; plan_along.h. */
 struct along {
-	struct keys free; /* may go in one batch */
-	struct keys kept; /* of the keys asked for: others who stay refer to them */
-	int64_t own; /* of the keys asked for, how many are on the list still */
+	struct keys own; /* of the keys asked for, those that are on the list still */
+	struct keys kept; /* of own: something that stays points at them */
+	const char *via; /* the foreign keys by which it does */
+	struct keys free; /* the others of own, and who goes along: may go in one batch */
 };
 
-/*
- * By plan->along_sql.  limit: how many of the job's list may go along with keys, since they refer to them; 0: none does,
- * and those who refer to them from outside of keys stay.
- */
+/* By plan->along_sql.  limit: how many others of the job's list may go along; 0: none. */
 bool keys_along(struct db *db, const struct plan *plan, int job, const struct keys *keys,
 		int64_t limit, void *ctx, struct along *ret, struct error *err);
 

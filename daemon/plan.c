@@ -376,7 +376,7 @@ const struct probe *plan_probes(void *ctx, const struct plan *plan, const struct
 {
 	const struct model *m = plan->model;
 	struct probe *probes = t_array(
-		ctx, struct probe, 2 * m->n_tables + 3 * plan->n_collects + 4 * plan->n_steps + 10);
+		ctx, struct probe, 2 * m->n_tables + 3 * plan->n_collects + 4 * plan->n_steps + 9);
 	const struct place *at = &plan->subject->place;
 	size_t n = 0;
 
@@ -421,7 +421,6 @@ const struct probe *plan_probes(void *ctx, const struct plan *plan, const struct
 			  t_printf(ctx, "table \"%s\": its slices", plan->steps[i].table->name),
 			  plan->steps[i].slice_sql);
 	add_probe(ctx, probes, &n, at, "the sizes of a batch", plan->sizes_sql);
-	add_probe(ctx, probes, &n, at, "those who refer to each other", plan->along_sql);
 	*ret_n = n;
 	return probes;
 }

@@ -8,11 +8,16 @@
 
 /*
  * $1 text[] of keys on the list of the job $2, between its lines $4 and $5; with $3 (0: none) at most so many others of
- * those lines go along whose rows refer to theirs, and so on.  free, n_free, weight, first_n, last_n: of all these,
- * whom nobody else refers to, nor anybody of whom that is not true; kept, n_kept: of $1, the others; n_own: how many of
- * $1 are on the list.  NULL: no foreign key makes one subject wait for another.  Owned by b->ctx; after the steps.
+ * those lines go along whose rows point at theirs, and so on.
  *
- * It only says what is worth a try: the foreign keys have the last word.
+ *   own, n_own    those of $1 that are on the list
+ *   kept, n_kept  those of own at whom a row points that stays, or somebody's who is kept, or (without $3) not among own
+ *   via           the foreign keys of those rows
+ *   free, n_free, weight, first_n, last_n  the others of own and who goes along
+ *
+ * It only says what is worth a try: the foreign keys have the last word.  Keys of which the model does not say for certain
+ * what becomes of their rows are left out.  NULL: no foreign key makes one subject wait for another.  Owned by b->ctx;
+ * after the steps.
  */
 char *plan_along(const struct builder *b);
 

@@ -24,7 +24,13 @@ struct state {
 	int in_vain; /* sweeps in a row in which nobody has treated anything */
 	bool alone; /* no sibling is left: the whole list is this worker's */
 	bool along; /* every batch takes along who refers to it */
-	const struct keys *dealt; /* the batch under way was made of them by run_along(); or NULL */
+	const struct keys
+		*dealt; /* the batch under way was made of them, and others along; or NULL */
+	bool apart; /* such a batch has failed: only small ones are made of its halves */
+	bool plain; /* and none at all */
+	bool entire; /* the batch under way may have any number of rows */
+	bool unasked; /* who refers to whom cannot be asked */
+	bool may_slice; /* the single key under way will not be refused in the end */
 	bool last_chance; /* a sweep has changed nothing: what is refused now has failed */
 	int64_t away_ms; /* how long the surroundings have failed us */
 	int statement_timeout_ms;

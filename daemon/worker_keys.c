@@ -13,7 +13,8 @@
 #include "units.h"
 
 #define LONGEST_STATEMENT_MS 3600000
-#define MOST_ALONG 1000 /* beyond those that were dealt */
+#define MOST_ALONG 5000 /* beyond those that were dealt */
+#define FAMILY 16 /* so many are tried together again and again */
 #define PERSON_ROWS 1000 /* of one table; a person with fewer is never cut */
 #define SLICE_MIN_ROWS 100
 #define FAILURES_IN_A_ROW 100
@@ -53,8 +54,9 @@ static bool is_refusal(const struct error *err)
 	return err->class == ERR_DATA && strcmp(err->sqlstate, "23503") == 0;
 }
 
-#define REFUSED                                                                                    \
-	"; a row that stays points at it: where it should let go, map its table once more with delete = \"detach\""
+#define REFUSED                                                                                                       \
+	"; a row that stays, or could not go with it, points at it: where it should let go, map its table once more " \
+	"with delete = \"detach\""
 
 static bool record_failure(struct state *s, const struct keys *keys, const struct error *cause,
 			   struct error *err)
@@ -80,8 +82,7 @@ static bool record_failure(struct state *s, const struct keys *keys, const struc
 
 static bool run_batches(struct state *s, const struct keys *keys, void *ctx, struct error *err);
 
-static bool run_along(struct state *s, const struct keys *keys, int64_t limit, void *ctx,
-		      struct error *err);
+static bool run_free(struct state *s, const struct keys *keys, void *ctx, struct error *err);
 
 /* Each is a batch like others: the brakes are asked. */
 static bool run_halves(struct state *s, const struct keys *keys, void *ctx, struct error *err)
@@ -192,20 +193,99 @@ static bool is_timeout(const struct error *err)
 }
 
 /* Not in the batch that run_along() has made of them: then as they were dealt. */
-static bool run_without(struct state *s, void *ctx, struct error *err)
+static bool run_apart(struct state *s, void *ctx, struct error *err)
 {
 	const struct keys *dealt = s->dealt;
+	const bool apart = s->apart;
+	bool ok;
 
 	s->dealt = NULL;
-	return dealt->n > 1 ? run_halves(s, dealt, ctx, err)
-			    : worker_pass_throttle(s, err) && run_batches(s, dealt, ctx, err);
+	s->entire = false;
+	s->apart = true;
+	ok = dealt->n > 1 ? run_halves(s, dealt, ctx, err)
+			  : worker_pass_throttle(s, err) && run_batches(s, dealt, ctx, err);
+	s->apart = apart;
+	return ok;
+}
+
+/*
+ * A batch of run_along() has failed.  It may have been stopped for lack of a measure alone: then once more, measured.
+ * Otherwise without those who go along.
+ */
+static bool judge_joined(struct state *s, const struct keys *keys, bool large, void *ctx,
+			 struct error *err)
+{
+	if (!large || s->measure)
+		return run_apart(s, ctx, err);
+	s->measure = true;
+	return worker_pass_throttle(s, err) && run_batches(s, keys, ctx, err);
+}
+
+/*
+ * Who refers to whom.  Should that not be answered (a statement that takes too long, a right that is missing), the loop
+ * starts anew and never asks again: halving finds the same, in more steps.
+ */
+static bool ask_along(struct state *s, const struct keys *keys, int64_t limit, void *ctx,
+		      struct along *ret, struct error *err)
+{
+	const struct batch_job *batch = s->crew->batch;
+	AUTO(error) struct error one = {0};
+
+	if (keys_along(s->db, batch->plan, batch->id, keys, limit, ctx, ret, &one))
+		return true;
+	if (one.class == ERR_STOPPED || one.class == ERR_BUSY)
+		return fail(err, one.class, "%s", one.text);
+	if (db_alive(s->db)) {
+		s->unasked = true;
+		s->along = false;
+	}
+	return fail(err, ERR_ENVIRONMENT, "%s", one.text);
+}
+
+static bool may_ask(const struct state *s)
+{
+	return s->crew->batch->plan->along_sql && !s->unasked;
+}
+
+/*
+ * A foreign key: a client has attached a row since the keys were collected, or another contact of this list refers to
+ * this one and goes later: the next sweep will tell.
+ */
+static bool leave_refused(struct state *s, const struct keys *keys, const struct error *cause,
+			  struct error *err)
+{
+	if (s->last_chance)
+		return record_failure(s, keys, cause, err);
+	s->left++;
+	s->refused++;
+	return true;
+}
+
+/* A single key that would go in slices: not where its own row would be refused at the end, and the rest be gone. */
+static bool judge_giant(struct state *s, const struct keys *keys, void *ctx, bool *ret_again,
+			struct error *err)
+{
+	AUTO(error) struct error kept = {0};
+	struct along along;
+
+	if (!ask_along(s, keys, MOST_ALONG, ctx, &along, err))
+		return false;
+	s->may_slice = *ret_again = along.kept.n == 0;
+	if (s->may_slice)
+		return true;
+	(void)fail(
+		&kept, ERR_DATA,
+		"rows of %s point at it: it has too many rows for one transaction, and was not begun "
+		"with",
+		along.via);
+	(void)snprintf(kept.sqlstate, sizeof(kept.sqlstate), "23503"); /* 5 + NUL */
+	return leave_refused(s, keys, &kept, err);
 }
 
 /* What the failure of a batch that went back entirely means.  false: err says what the loop has to do. */
 static bool judge(struct state *s, const struct keys *keys, const struct batch_result *result,
 		  const struct error *one, void *ctx, bool *ret_again, struct error *err)
 {
-	const struct crew *crew = s->crew;
 	const bool sliced = result->sliced;
 
 	/* The siblings find the same by themselves: each batch asks. */
@@ -215,16 +295,18 @@ static bool judge(struct state *s, const struct keys *keys, const struct batch_r
 		return fail(err, one->class, "%s", one->text);
 	if (s->writer && db_alive(s->db) && !archive_rollback(s->writer, err))
 		return false;
+	if (result->giant)
+		return judge_giant(s, keys, ctx, ret_again, err);
 	if (s->dealt && (one->class != ERR_ENVIRONMENT || is_timeout(one)))
-		return run_without(s, ctx, err);
+		return judge_joined(s, keys, result->large, ctx, err);
 	if (result->large && db_alive(s->db)) {
 		if (is_timeout(one))
 			ease(s, keys, sliced);
 		s->measure = true;
 		return run_halves(s, keys, ctx, err);
 	}
-	if (is_refusal(one) && keys->n > 1 && !s->along && crew->batch->plan->along_sql)
-		return run_along(s, keys, 0, ctx, err);
+	if (is_refusal(one) && keys->n > 1 && !s->along && !s->last_chance && may_ask(s))
+		return run_free(s, keys, ctx, err);
 	if ((one->class == ERR_DATA || one->class == ERR_BUSY) && keys->n > 1)
 		return run_halves(s, keys, ctx, err);
 	if (one->class == ERR_DATA && sliced && !s->whole) {
@@ -234,15 +316,8 @@ static bool judge(struct state *s, const struct keys *keys, const struct batch_r
 		s->whole = *ret_again = true;
 		return true;
 	}
-	if (is_refusal(one) && !s->last_chance) {
-		/*
-		 * A client has attached a row since the keys were collected, or another contact of
-		 * this list refers to this one and goes later: the next sweep will tell.
-		 */
-		s->left++;
-		s->refused++;
-		return true;
-	}
+	if (is_refusal(one))
+		return leave_refused(s, keys, one, err);
 	if (one->class == ERR_DATA)
 		return record_failure(s, keys, one, err);
 	if (one->class == ERR_BUSY) {
@@ -261,12 +336,13 @@ static bool run_batch(struct state *s, const struct keys *keys, void *ctx, bool 
 	struct batch_worker w = {.number = s->worker->number,
 				 .db = s->db,
 				 .writer = s->writer,
-				 .most_rows = s->whole       ? 0
-					      : s->slicing   ? s->slice_rows
-					      : keys->n == 1 ? first_rows(s)
-							     : most_rows(s),
+				 .most_rows = s->whole || s->entire ? 0
+					      : s->slicing          ? s->slice_rows
+					      : keys->n == 1        ? first_rows(s)
+								    : most_rows(s),
 				 .slicing = s->slicing,
-				 .measure = s->measure || keys->n == 1,
+				 .may_slice = s->may_slice,
+				 .measure = s->measure || s->entire || keys->n == 1,
 				 .statement_timeout_ms = s->statement_timeout_ms};
 	struct batch_result result = {0};
 	AUTO(error) struct error one = {0};
@@ -306,6 +382,7 @@ static bool run_batches(struct state *s, const struct keys *keys, void *ctx, str
 	bool again = true, ok = true;
 
 	s->slicing = s->whole = false;
+	s->may_slice = !may_ask(s);
 	while (ok && again)
 		ok = run_batch(s, keys, ctx, &again, err) &&
 		     (!again || worker_pass_throttle(s, err));
@@ -315,7 +392,7 @@ static bool run_batches(struct state *s, const struct keys *keys, void *ctx, str
 	return ok;
 }
 
-/* Others who stay refer to them.  Once that is certain, each is tried by itself, to be told what refuses it. */
+/* Something that stays points at them.  Once that is certain, each is tried by itself, to be told what refuses it. */
 static bool run_kept(struct state *s, const struct keys *keys, void *ctx, struct error *err)
 {
 	struct keys half[2];
@@ -333,32 +410,59 @@ static bool run_kept(struct state *s, const struct keys *keys, void *ctx, struct
 	       run_kept(s, &half[1], ctx, err);
 }
 
-/*
- * Those of keys who may go, and up to limit with them who refer to them and are on the list, too: in one batch, and should
- * that be refused after all, judge() goes on without.  Then those who may not.
- */
-static bool run_along(struct state *s, const struct keys *keys, int64_t limit, void *ctx,
-		      struct error *err)
+/* A foreign key has refused them together: those at whom nobody else points, now; the others in a later sweep. */
+static bool run_free(struct state *s, const struct keys *keys, void *ctx, struct error *err)
 {
-	const struct batch_job *batch = s->crew->batch;
 	struct along along;
-	bool ok = true, alike, together = true;
 
-	if (!keys_along(s->db, batch->plan, batch->id, keys, limit, ctx, &along, err))
+	if (!ask_along(s, keys, 0, ctx, &along, err))
 		return false;
-	alike = along.free.n == along.own && along.kept.n == 0;
-	if (alike && limit == 0)
+	if (along.kept.n == 0)
 		return run_halves(s, keys, ctx, err);
+	return (along.free.n == 0 ||
+		(worker_pass_throttle(s, err) && run_batches(s, &along.free, ctx, err))) &&
+	       run_kept(s, &along.kept, ctx, err);
+}
+
+/* Some more of an attempt that has failed before: key by key, if need be, and nobody goes along. */
+static bool run_plain(struct state *s, const struct keys *keys, void *ctx, struct error *err)
+{
+	bool ok;
+
+	s->plain = true;
+	ok = run_batches(s, keys, ctx, err);
+	s->plain = false;
+	return ok;
+}
+
+/*
+ * Those of keys at whom nothing points that stays, and with them who points at them; then the others.  Some of keys may
+ * have gone along with others already.  At the last chance those who hang together go in one transaction however large.
+ */
+static bool run_along(struct state *s, const struct keys *keys, void *ctx, struct error *err)
+{
+	struct along along;
+	bool joined, ok = true;
+
+	if (!ask_along(s, keys, MOST_ALONG, ctx, &along, err))
+		return false;
+	joined = along.free.n > along.own.n - along.kept.n;
+	if (joined && s->apart && along.free.n > 2 * along.own.n + FAMILY)
+		return run_plain(s, &along.own, ctx, err);
 	if (along.free.n > 0) {
-		s->dealt = alike ? NULL : keys;
+		s->dealt = joined ? &along.own : NULL;
+		s->entire = joined && s->last_chance;
 		ok = run_batches(s, &along.free, ctx, err);
-		together = alike || s->dealt;
+		s->entire = false;
+		if (joined && !s->dealt)
+			return ok; /* all of own, one by one */
 		s->dealt = NULL;
 	}
-	return ok && (!together || run_kept(s, &along.kept, ctx, err));
+	return ok && run_kept(s, &along.kept, ctx, err);
 }
 
 bool worker_run_keys(struct state *s, const struct keys *keys, void *ctx, struct error *err)
 {
-	return s->along ? run_along(s, keys, MOST_ALONG, ctx, err) : run_batches(s, keys, ctx, err);
+	return s->along && !s->plain ? run_along(s, keys, ctx, err)
+				     : run_batches(s, keys, ctx, err);
 }

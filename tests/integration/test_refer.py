@@ -116,3 +116,55 @@ def test_requests_that_refer_to_other_contacts(job, limits):
     everywhere(j, """UPDATE {schema}.request SET about = %s
         WHERE id = (SELECT min(id) FROM before.request WHERE contact_id = %s)""", j.keys[5], stays)
     check_all_but(j, [j.keys[5]])
+
+
+def add_accounts(j, contact, n):
+    j.sql("INSERT INTO crm.contact_social (contact_id, network, account) SELECT %s, 'n', n FROM generate_series(1, %s) AS n",
+          (contact, n))
+    j.sql("TRUNCATE before.contact_social; INSERT INTO before.contact_social SELECT * FROM crm.contact_social")
+
+
+@WAYS
+@pytest.mark.parametrize("n", [600, 2500])
+def test_partners_with_more_rows_than_a_batch(job, limits, n):
+    """Together too many for a transaction of the usual size; or one of them is by himself, and is cut first."""
+    j = job(limits=limits)
+    j.keys, _ = with_partners(j)
+    refer_in_a_ring(j, j.keys[1], j.keys[-1])
+    add_accounts(j, j.keys[1], n)
+    add_accounts(j, j.keys[-1], 600)
+    check_all_but(j, [])
+
+
+@WAYS
+def test_a_giant_who_is_kept_loses_nothing(job, limits):
+    """He would go in slices, and be refused when all but his own row is gone."""
+    j = job(limits=limits)
+    j.keys, stays = with_partners(j)
+    giant, partner = j.keys[5], j.keys[50]
+    refers(j, stays, partner)
+    refers(j, partner, giant)
+    add_accounts(j, giant, 2500)
+    check_all_but(j, [giant, partner])
+    assert not j.events("sliced")
+
+
+@WAYS
+def test_what_the_model_leaves_in_place(job, limits):
+    """A picture of an agent, filed under the number of a contact, is not his: who stays may point at it."""
+    j = job(limits=limits)
+    j.keys, _ = with_partners(j)
+    everywhere(j, "ALTER TABLE {schema}.attachment ADD badge bigint")
+    j.sql("ALTER TABLE crm.attachment ADD FOREIGN KEY (badge) REFERENCES crm.files; CREATE INDEX ON crm.attachment (badge)")
+    attached = j.sql("""SELECT r.contact_id, min(a.id) FROM crm.attachment a JOIN crm.message m ON m.id = a.message_id
+        JOIN crm.request r ON r.id = m.request_id GROUP BY 1 ORDER BY 1""")
+    other, due = next(of for of in attached if of[0] in j.keys[6:])
+    stays, left = next(of for of in attached if of[0] not in j.keys)
+    one = j.keys[1]
+    everywhere(j, """INSERT INTO {schema}.files (id, record_type, record_id, file_name)
+        VALUES (1000001, 'Agent', %s, 'a'), (1000002, 'Contact', %s, 'a')""", one, one)
+    everywhere(j, "UPDATE {schema}.attachment SET badge = CASE id WHEN %s THEN 1000001 ELSE 1000002 END WHERE id IN (%s, %s)",
+               left, left, due)
+    refer_in_a_ring(j, one, other)
+    refers(j, stays, j.keys[5])
+    check_all_but(j, [j.keys[5]])
