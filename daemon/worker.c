@@ -183,8 +183,7 @@ static bool take_over(struct state *s, bool stuck, bool *ret, struct error *err)
 	while (atomic_load(&crew->running) > 1)
 		if (stop_sleep_ms(crew->stop, SIBLINGS_MS))
 			return fail(err, ERR_STOPPED, "asked to stop");
-	*ret = s->alone = atomic_load(&crew->stuck) > 0;
-	s->along = s->alone && crew->batch->plan->along_sql && !s->unasked;
+	*ret = s->alone = s->along = atomic_load(&crew->stuck) > 0;
 	if (*ret)
 		begin_sweep(s);
 	return true;
@@ -204,8 +203,7 @@ static bool rest(struct state *s, int64_t *pause_ms, int64_t *waited_ms, bool *r
 	locked = locked || atomic_load(&s->crew->locked) > 0;
 	s->in_vain = treated == s->treated_before ? s->in_vain + 1 : 0;
 	*ret_stuck = !s->alone && s->in_vain >= (locked ? SWEEPS_IN_VAIN : 1);
-	s->along = s->along ||
-		   (s->alone && s->refused > 0 && !s->unasked && s->crew->batch->plan->along_sql);
+	s->along = s->along || (s->alone && s->refused > 0);
 	s->last_chance = s->last_chance || (s->alone && !locked && s->in_vain > 0);
 	if (locked)
 		report_waiting(s->crew->report,

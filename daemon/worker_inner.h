@@ -23,7 +23,7 @@ struct state {
 	int64_t treated_before; /* by all workers, when this sweep began */
 	int in_vain; /* sweeps in a row in which nobody has treated anything */
 	bool alone; /* no sibling is left: the whole list is this worker's */
-	bool along; /* every batch takes along who refers to it */
+	bool along; /* every batch takes along who refers to it, where that can be asked */
 	const struct keys
 		*dealt; /* the batch under way was made of them, and others along; or NULL */
 	bool apart; /* such a batch has failed: only small ones are made of its halves */

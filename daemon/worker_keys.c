@@ -235,10 +235,7 @@ static bool ask_along(struct state *s, const struct keys *keys, int64_t limit, v
 		return true;
 	if (one.class == ERR_STOPPED || one.class == ERR_BUSY)
 		return fail(err, one.class, "%s", one.text);
-	if (db_alive(s->db)) {
-		s->unasked = true;
-		s->along = false;
-	}
+	s->unasked = db_alive(s->db);
 	return fail(err, ERR_ENVIRONMENT, "%s", one.text);
 }
 
@@ -463,6 +460,6 @@ static bool run_along(struct state *s, const struct keys *keys, void *ctx, struc
 
 bool worker_run_keys(struct state *s, const struct keys *keys, void *ctx, struct error *err)
 {
-	return s->along && !s->plain ? run_along(s, keys, ctx, err)
-				     : run_batches(s, keys, ctx, err);
+	return s->along && !s->plain && may_ask(s) ? run_along(s, keys, ctx, err)
+						   : run_batches(s, keys, ctx, err);
 }
