@@ -44,14 +44,9 @@ ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE -pthread $(WARNINGS) $(WERROR) $(CFLAGS) $
 ALL_LDFLAGS = -pthread $(LDFLAGS) $(if $(filter sanitize,$(VARIANT)),-fsanitize=address$(comma)undefined,$(LDHARDENING))
 comma := ,
 
-UNDER = error log units schedule model config config_text config_setting config_model config_rules config_metrics config_print
-RETENTIOND = retentiond supervisor supervisor_state surveyor metrics metrics_http dispatch dispatch_state caretaker precheck child pgwatch clock notify $(UNDER)
-JOB = retention-job measure metrics job job_archive job_check job_work job_finish job_vacuum worker worker_keys batch batch_erase batch_slice keys throttle courtesy stop report check integrity catalog catalog_check \
-	plan plan_steps plan_rules plan_shared plan_due plan_guard plan_along plan_integrity plan_slice fate sql archive archive_read archive_seal archive_encrypt archive_remove crypt tidy outbox manifest ledger ledger_check horizon \
-	journal db failpoint $(UNDER)
-CTL = retentionctl words ctl_residue ctl_migrate ctl_action ctl_journal ctl_archive ctl_restore ctl_policy ctl_hold ctl_preview \
-	ctl_subject ctl_verify ctl_grants ctl_model naming found reach draft horizon restore restore_load restore_plan stored crypt output migrations journal \
-	check integrity catalog catalog_check plan plan_steps plan_rules plan_shared plan_due plan_guard plan_along plan_integrity plan_slice plan_walk fate sql db failpoint $(UNDER)
+# All folders of daemon/ go into one library; each program takes from it what it calls.
+SOURCES = $(sort $(wildcard daemon/*/*.c))
+OBJECTS = $(SOURCES:daemon/%.c=$(B)/%.o) $(B)/migrations.o
 PROGRAMS = $(B)/retentiond $(B)/retention-job $(B)/retentionctl
 
 # Catalogues of retentionctl; msgfmt finds a format that does not fit its original.
@@ -62,10 +57,9 @@ $(B)/locale/%/LC_MESSAGES/retentionctl.mo: daemon/po/%.po
 
 all: $(PROGRAMS) $(CATALOGUES)
 
-$(B)/retentiond: $(RETENTIOND:%=$(B)/%.o)
-$(B)/retention-job: $(JOB:%=$(B)/%.o)
-$(B)/retentionctl: $(CTL:%=$(B)/%.o)
-$(PROGRAMS):
+$(B)/lib.a: $(OBJECTS)
+	rm -f $@ && ar rcs $@ $^
+$(PROGRAMS): $(B)/%: $(B)/%.o $(B)/lib.a
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS)
 
 # Where things are installed is compiled in: other paths than the last time mean other objects.
@@ -91,15 +85,12 @@ $(B)/migrations.o: $(B)/migrations.c
 PARALLEL = --no-print-directory -j$(shell nproc)
 TESTVARIANT = $(if $(SANITIZE),sanitize,test)
 PYTHON ?= /usr/bin/python3
-MODULES = $(filter-out retentiond retention-job retentionctl,$(sort $(RETENTIOND) $(JOB) $(CTL)))
-UNIT = $(patsubst tests/unit/%.c,$(B)/unit/%,$(wildcard tests/unit/test_*.c))
+UNIT = $(patsubst tests/unit/%.c,$(B)/unit/%,$(wildcard tests/unit/*/test_*.c))
 
-# A unit test includes the .c that it tests; what that needs besides comes from here.
-$(B)/libtest.a: $(MODULES:%=$(B)/%.o)
-	rm -f $@ && ar rcs $@ $^
-$(B)/unit/%: tests/unit/%.c $(B)/libtest.a
+# A unit test includes the .c that it tests; what that needs besides comes from the library.
+$(B)/unit/%: tests/unit/%.c $(B)/lib.a
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -Wno-missing-prototypes -Wno-format-truncation $(ALL_LDFLAGS) -o $@ $< $(B)/libtest.a -lcmocka $(PKG_LIBS)
+	$(CC) $(ALL_CFLAGS) -Wno-missing-prototypes -Wno-format-truncation $(ALL_LDFLAGS) -o $@ $< $(B)/lib.a -lcmocka $(PKG_LIBS)
 
 unit: $(UNIT)
 	@set -e; for test in $(UNIT); do echo "== $$test"; $$test; done
@@ -130,17 +121,17 @@ bench:
 	@$(MAKE) $(PARALLEL) all
 	@bash tests/bench/bench.sh
 
-C_FILES = $(wildcard daemon/*.c daemon/*.h tests/unit/*.c tests/fuzz/*.c tests/preload/*.c)
+C_FILES = $(wildcard daemon/*.c daemon/*/*.[ch] tests/unit/*/*.c tests/fuzz/*.c tests/preload/*.c)
 SHELL_FILES = $(shell git ls-files '*.sh' '*.bash' .ci/run 2>/dev/null)
 TIDY_CFLAGS = -std=gnu11 -D_GNU_SOURCE -Idaemon $(PKG_CFLAGS) -DLIBEXECDIR= -DSYSCONFDIR= -DLOCALEDIR=
 lint:
 	@sh tests/setup.sh lint
 	@$(MAKE) --no-print-directory run-lint # anew: pkg-config may not have been there
 # Every sentence of retentionctl has its translation, and no translation has lost its sentence.
-build/retentionctl.pot: $(wildcard daemon/*.c) daemon/words.h
+build/retentionctl.pot: $(wildcard daemon/*.c daemon/*/*.[ch])
 	@mkdir -p $(@D)
-	@xgettext -k_ -kN_ --from-code=UTF-8 --no-location --omit-header -o $@ $(sort $(wildcard daemon/ctl_*.c)) \
-		daemon/retentionctl.c daemon/output.c daemon/words.c
+	@xgettext -k_ -kN_ --from-code=UTF-8 --no-location --omit-header -o $@ $(sort $(wildcard daemon/command/*.c)) \
+		daemon/retentionctl.c
 run-lint: build/retentionctl.pot
 	@for po in daemon/po/*.po; do msgcmp $$po build/retentionctl.pot || exit; done
 	@clang-format --dry-run -Werror $(C_FILES)
@@ -148,13 +139,13 @@ run-lint: build/retentionctl.pot
 	shellcheck -x $(SHELL_FILES)
 	cppcheck --quiet --error-exitcode=1 --inline-suppr --std=c11 -D_GNU_SOURCE -Idaemon \
 		--enable=warning,performance,portability --suppress=missingInclude daemon
-	@printf '%s\n' $(wildcard daemon/*.c) | xargs -n 3 -P 2 sh -c 'clang-tidy --quiet "$$@" -- $(TIDY_CFLAGS) 2>/dev/null' tidy
+	@printf '%s\n' $(wildcard daemon/*.c daemon/*/*.c) | xargs -n 3 -P 2 sh -c 'clang-tidy --quiet "$$@" -- $(TIDY_CFLAGS) 2>/dev/null' tidy
 
 FUZZ = $(patsubst tests/fuzz/%.c,build/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
-build/fuzz/%: tests/fuzz/%.c $(wildcard daemon/*.c daemon/*.h)
+build/fuzz/%: tests/fuzz/%.c $(wildcard daemon/*/*.[ch])
 	@mkdir -p $(@D)
 	clang -g -O1 -std=gnu11 -D_GNU_SOURCE -fsanitize=fuzzer,address,undefined -Idaemon $(shell pkg-config --cflags $(PACKAGES)) \
-		-o $@ $< $(patsubst %,daemon/%.c,$(filter-out notify,$(UNDER))) $(PKG_LIBS)
+		-o $@ $< $(wildcard daemon/base/*.c daemon/model/*.c daemon/config/*.c) $(PKG_LIBS)
 fuzz: $(FUZZ)
 	@set -e; for f in $(FUZZ); do echo "== $$f"; $$f -max_total_time=$(or $(SECONDS),60) -print_final_stats=0; done
 
@@ -194,7 +185,7 @@ uninstall:
 clean:
 	rm -rf build
 
--include $(wildcard build/*/*.d build/*/unit/*.d)
+-include $(wildcard build/*/*.d build/*/*/*.d build/*/unit/*/*.d)
 # FORCE is no file either.
 .PHONY: FORCE all unit deps check check-set demo bench lint run-lint fuzz install uninstall clean
 .SECONDARY:

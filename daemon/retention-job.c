@@ -1,12 +1,12 @@
 /*
  * retention-job: one job, in a process of its own.  Started by retentiond, which hands it the
- * configuration as it was accepted and a descriptor to report on (exits.h).
+ * configuration as it was accepted and a descriptor to report on (base/job_exit.h).
  */
-#include "job.h"
-#include "log.h"
-#include "measure.h"
-#include "mem.h"
-#include "tidy.h"
+#include "job/job.h"
+#include "base/log.h"
+#include "job/mode_measure.h"
+#include "base/mem.h"
+#include "job/mode_expire.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,8 +1,8 @@
 /* retentionctl: options, one table of commands, nothing else. */
-#include "ctl.h"
+#include "command/command.h"
 
-#include "log.h"
-#include "mem.h"
+#include "base/log.h"
+#include "base/mem.h"
 
 #include <langinfo.h>
 #include <locale.h>

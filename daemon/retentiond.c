@@ -1,9 +1,9 @@
 /* retentiond: options, order of start, nothing else. */
-#include "config.h"
-#include "log.h"
-#include "mem.h"
-#include "precheck.h"
-#include "supervisor.h"
+#include "config/config.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "supervisor/model_check.h"
+#include "supervisor/supervisor.h"
 
 #include <event2/event.h>
 #include <getopt.h>

@@ -1,7 +1,7 @@
 #!/bin/sh
-# Writes C: the migrations named on the command line, as bytes, in the table that migrations.h declares.
+# Writes C: the migrations named on the command line, as bytes, in the table that base/migrations.h declares.
 set -eu
-echo '#include "migrations.h"'
+echo '#include "base/migrations.h"'
 n=0
 for file in "$@"; do
 	n=$((n + 1))

@@ -1,6 +1,6 @@
 -- Three ways to find who is due, each with what a batch is sized by (the anti-join cannot tell that), to be
 -- measured against one another on data.sql: psql -v n=200000 -f tests/bench/data.sql; psql -f tests/bench/listing.sql
--- The daemon takes the first (plan_due.c).  Medians of three on two cores, PostgreSQL 15, 2026-11-25, in ms:
+-- The daemon takes the first (plan/due.c).  Medians of three on two cores, PostgreSQL 15, 2026-11-25, in ms:
 --   requests      10,000   100,000   1,000,000   10,000,000
 --   aggregate         10       105         666        6,081
 --   anti-join         10       106         519        7,516

@@ -3,8 +3,8 @@
  * Run it with -detect_leaks=0 and ASAN_OPTIONS=detect_leaks=0: libconfig loses the string at hand
  * when it meets a syntax error.
  */
-#include "config.h"
-#include "mem.h"
+#include "config/config.h"
+#include "base/mem.h"
 
 #include <assert.h>
 

@@ -1,5 +1,5 @@
 /* Eight bytes of instant, then a schedule: printing is a fixed point, next and previous agree. */
-#include "schedule.h"
+#include "base/schedule.h"
 
 #include <assert.h>
 #include <stddef.h>

@@ -1,5 +1,5 @@
-/* What the parsers of units.c take must print, and parse again to the same. */
-#include "units.h"
+/* What the parsers of base/units.c take must print, and parse again to the same. */
+#include "base/units.h"
 
 #include <assert.h>
 #include <stddef.h>

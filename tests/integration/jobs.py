@@ -17,7 +17,7 @@ import harness
 from harness import TIMEOUT, TROUBLE, Daemon, Postgres, short_dir, wait_until
 from test_actions import LISTED, ROWS_OF
 
-# enum job_exit of daemon/exits.h.
+# enum job_exit of daemon/base/job_exit.h.
 DONE, FAILED, USAGE, REFUSED, STOPPED, SAVED, TAKEN, AWAY, INCOMPLETE = range(9)
 KILLED = -signal.SIGKILL
 DEPTH = "18 months"

@@ -20,7 +20,7 @@ from jobs import DONE, HOST, KILLED, REFUSED, check_all_erased, check_archive, c
 from small import set_clock
 from test_ctl import action, ctl, db, said  # noqa: F401
 
-POINTS = {name for file in (REPO / "daemon").glob("*.c") for name in re.findall(r'failpoint\("([^"]+)"\)', file.read_text())}
+POINTS = {name for file in (REPO / "daemon").rglob("*.c") for name in re.findall(r'failpoint\("([^"]+)"\)', file.read_text())}
 REMOVAL = sorted(p for p in POINTS if p.startswith(("remove-", "tidy-")))
 ENCRYPTION = sorted(p for p in POINTS if p.startswith(("encrypt-", "finish-")))
 PLAIN = {"SHA256SUMS", "manifest.json"}

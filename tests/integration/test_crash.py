@@ -16,7 +16,7 @@ from jobs import DONE, KILLED, LIMITS, STOPPED, TAKEN, WORKERS, check_all_erased
 LONG = bool(os.environ.get("RETENTION_LONG"))
 SEED = int(os.environ.get("RETENTION_SEED") or random.SystemRandom().randrange(1 << 30))
 
-POINTS = sorted({(name, file.name) for file in (REPO / "daemon").glob("*.c")
+POINTS = sorted({(name, file.name) for file in (REPO / "daemon").rglob("*.c")
                  for name in re.findall(r'failpoint\("([^"]+)"\)', file.read_text())
                  if name.startswith(("job-", "batch-", "finish-", "seal-"))})  # test_archives.py has the others
 # Those that a job passes once a batch; the others it passes once.

@@ -21,7 +21,7 @@ from harness import BUILD, Daemon, wait_until
 POLICY = {"name": "contacts-36m", "action": "delete_contacts", "depth": "36 months", "schedule": "monthly"}
 MONTHLY = "0 0 1 * *"
 
-# Exit statuses of retention-job (daemon/exits.h).
+# Exit statuses of retention-job (daemon/base/job_exit.h).
 DONE, FAILED, REFUSED, STOPPED, SAVED, TAKEN, AWAY, INCOMPLETE = 0, 1, 3, 4, 5, 6, 7, 8
 
 # Reads play.json anew each time, and appends what it was called with to calls.jsonl.

@@ -10,7 +10,7 @@ import pytest
 from harness import wait_until
 from jobs import DONE, KILLED, check_all_erased, check_done, job, rests_on_triggers  # noqa: F401 (a fixture)
 
-MANY = 2500  # of each table; PERSON_ROWS of worker_keys.c is 1000
+MANY = 2500  # of each table; PERSON_ROWS of batch/retry.c is 1000
 LIMITS = {"workers": 2, "batch_rows": 500}
 
 # To be run with the person's key as :p; the last request is the one with everything.

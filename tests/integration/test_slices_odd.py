@@ -10,7 +10,7 @@ from small import SCHEMA, keys, model
 from test_model import archived, failures, make, policy  # noqa: F401 (a fixture)
 
 LIMITS = {"workers": 1, "max_share": 1.0, "batch_rows": 500}
-MANY = 2500  # more than PERSON_ROWS of worker_keys.c
+MANY = 2500  # more than PERSON_ROWS of batch/retry.c
 OLD = "'2015-01-01'::timestamptz"
 # Contact 1 is a giant by what a test gives him, 2 is due, 3 is not.
 THREE = f"""; INSERT INTO contact (id) VALUES (1), (2), (3);

@@ -1,0 +1,45 @@
+/*
+ * What an archive says of itself: SHA256SUMS, which sha256sum -c verifies, and manifest.json.
+ */
+#ifndef RETENTION_ARCHIVE_MANIFEST_H
+#define RETENTION_ARCHIVE_MANIFEST_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <stdbool.h>
+
+struct manifest_file {
+	const char *name; /* "contact.csv", "contact.csv.age" */
+	const char *table; /* "crm.contact" */
+	const char *const *columns;
+	size_t n_columns;
+	int64_t rows;
+	int64_t bytes;
+	char sha256[65];
+	/* Of an encrypted file, what it was before; else NULL and 0. */
+	const char *plain_sha256;
+	int64_t plain_bytes;
+};
+
+struct manifest {
+	int64_t job;
+	const char *action;
+	const char *policy; /* NULL: a manual action */
+	const char *archive;
+	const char *cutoff; /* ISO 8601, with its offset from UTC */
+	const char *database_system; /* the server's system identifier */
+	char delimiter;
+	bool bom;
+	const char *const *recipients; /* of age; n_recipients, 0: not encrypted */
+	size_t n_recipients;
+	const struct manifest_file *files;
+	size_t n_files;
+};
+
+/* The text of manifest.json; owned by ctx. */
+char *manifest_json(void *ctx, const struct manifest *m);
+
+/* The text of SHA256SUMS; owned by ctx. */
+char *manifest_sums(void *ctx, const struct manifest *m);
+
+#endif

@@ -1,0 +1,52 @@
+/*
+ * One error path: a fallible function returns bool and takes a struct error last.  false means that
+ * the error holds the first failure and that nothing behind a ret_ parameter was touched.
+ * Functions below the programs, the supervisor's callbacks and the job's top loop do not log.
+ */
+#ifndef RETENTION_BASE_ERROR_H
+#define RETENTION_BASE_ERROR_H
+
+#include <stdarg.h>
+#include <stdbool.h>
+
+/* What a caller may do about a failure; DESIGN section 4 branches on nothing else. */
+enum error_class {
+	ERR_NONE,
+	ERR_USAGE, /* wrong use of a program: exit status 2 */
+	ERR_CONFIG, /* file, model, rights: refuse, touch nothing, wait for a person */
+	ERR_DATA, /* the rows at hand: halve the batch until the one at fault stands alone */
+	ERR_BUSY, /* somebody else's lock: leave the rows for a later sweep */
+	ERR_ENVIRONMENT, /* server, network, disk: roll back, back off, try again */
+	ERR_CHANGED, /* the tables are not what the job looked at: roll back, look at them anew */
+	ERR_STOPPED, /* we were asked to stop: roll back, resumable */
+};
+
+struct error {
+	enum error_class class;
+	char sqlstate[6]; /* "" when the failure is not the server's */
+	char *text; /* owned; names the object, what is wrong, what to do; no full stop */
+};
+
+/*
+ * Fills err, unless it holds an earlier failure already, and returns false:
+ *	return fail(err, ERR_CONFIG, "%s:%d: ...", file, line);
+ */
+bool fail(struct error *err, enum error_class class, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* As fail(), with ": strerror(errno)" appended. */
+bool fail_errno(struct error *err, enum error_class class, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* The class of an SQLSTATE (DESIGN section 4, "One bad contact never stops a pass"). */
+enum error_class error_class_of_sqlstate(const char *sqlstate);
+
+/* Frees the text and makes err empty; err itself is the caller's. */
+void error_clear(struct error *err);
+
+static inline void auto_error(struct error *err)
+{
+	error_clear(err);
+}
+
+#endif

@@ -1,0 +1,73 @@
+/*
+ * Memory and ownership: allocation that cannot fail, and owned locals that free themselves.
+ *
+ * Out of memory ends the process at once: a killed job is a rolled-back batch, which is the safe
+ * state by design.  Sizes that come from outside are bounded before they get here.
+ */
+#ifndef RETENTION_BASE_MEM_H
+#define RETENTION_BASE_MEM_H
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <talloc.h>
+#include <unistd.h>
+
+/*
+ * An owned local: AUTO(char_p) char *s = NULL; runs auto_char_p(&s) when s leaves its scope.
+ * Always initialised where it is declared, never in a function that has a goto.
+ * exit(), signals and longjmp do not run it, so durability never depends on it.
+ */
+#define AUTO(kind) __attribute__((cleanup(auto_##kind)))
+
+static inline void auto_char_p(char **p)
+{
+	free(*p);
+}
+
+static inline void auto_file(FILE **f)
+{
+	if (*f)
+		(void)fclose(
+			*f); /* read-only or already flushed: a writer closes by hand, checked */
+}
+
+static inline void auto_fd(int *fd)
+{
+	if (*fd >= 0)
+		(void)close(*fd); /* a writer closes by hand, checked */
+}
+
+static inline void auto_talloc(void *p)
+{
+	void **ctx = p;
+
+	if (*ctx)
+		talloc_free(*ctx);
+}
+
+/* Ends the process when an allocation failed; returns p otherwise. */
+static inline void *must_alloc(void *p)
+{
+	if (!p) {
+		fputs("retention: out of memory\n", stderr);
+		abort();
+	}
+	return p;
+}
+
+#define xstrdup(s) ((char *)must_alloc(strdup(s)))
+#define xcalloc(n, size) must_alloc(calloc((n), (size)))
+#define xrealloc(p, size) must_alloc(realloc((p), (size)))
+
+/* talloc's calls, checked.  t_append appends to *s in place; *s may have moved. */
+#define t_zero(ctx, type) ((type *)must_alloc(talloc_zero((ctx), type)))
+#define t_array(ctx, type, n)                                                                      \
+	((type *)must_alloc(talloc_zero_array((ctx), type, (unsigned int)(n))))
+#define t_grow(ctx, p, type, n)                                                                    \
+	((type *)must_alloc(talloc_realloc((ctx), (p), type, (unsigned int)(n))))
+#define t_strdup(ctx, s) ((char *)must_alloc(talloc_strdup((ctx), (s))))
+#define t_printf(ctx, ...) ((char *)must_alloc(talloc_asprintf((ctx), __VA_ARGS__)))
+#define t_append(s, ...) (*(s) = must_alloc(talloc_asprintf_append_buffer(*(s), __VA_ARGS__)))
+
+#endif

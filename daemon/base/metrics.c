@@ -1,0 +1,290 @@
+#include "base/metrics.h"
+
+#include "base/mem.h"
+
+/* Every name that is ever told, in the order in which it is told. */
+static const struct {
+	const char *name;
+	const char *type;
+	const char *help;
+} known[] = {
+	{"retentiond_up", "gauge", "1 while the daemon runs."},
+	{"retentiond_database_up", "gauge", "1 while the daemon is connected to the database."},
+	{"retentiond_model_good", "gauge", "1 when the model held against the database."},
+	{"retentiond_config_loaded_timestamp_seconds", "gauge",
+	 "When the configuration in force was loaded."},
+	{"retentiond_policy_last_success_timestamp_seconds", "gauge",
+	 "When the policy's last pass ended as done."},
+	{"retentiond_policy_next_timestamp_seconds", "gauge", "The policy's next occurrence."},
+	{"retentiond_policy_overdue", "gauge",
+	 "Subjects that the policy's last occurrence should have treated and that are still there."},
+	{"retentiond_policy_overdue_oldest_seconds", "gauge",
+	 "For how long the oldest of them has been due."},
+	{"retentiond_job_due", "gauge", "Subjects that the running job has listed."},
+	{"retentiond_job_done", "gauge", "Subjects that the running job has finished with."},
+	{"retentiond_job_eta_seconds", "gauge", "What the running job has still to go."},
+	{"retentiond_jobs", "gauge", "Actions of the journal, by status."},
+	{"retentiond_job_seconds_total", "counter", "How long jobs have run, by action."},
+	{"retentiond_job_last_seconds", "gauge", "How long the last job has run, by action."},
+	{"retentiond_subjects_total", "counter", "Subjects that were treated, by action."},
+	{"retentiond_keys_failed_total", "counter", "Subjects that could not be treated."},
+	{"retentiond_batch_seconds", "histogram", "Batches, from BEGIN to COMMIT, by action."},
+	{"retentiond_batch_rows_total", "counter",
+	 "Rows that batches erased or changed, by action."},
+	{"retentiond_batch_size_rows", "gauge",
+	 "Rows that a worker's next batch aims at, by action; the last that was told."},
+	{"retentiond_batch_size_limit_rows", "gauge", "limits.batch_rows of the last batch."},
+	{"retentiond_batches_blocking_total", "counter",
+	 "Batches that another session waited for, by action: the next one is smaller."},
+	{"retentiond_jobs_refused", "gauge",
+	 "Jobs that a person has to look at: refused, and tried again after a reload or in an hour."},
+	{"retentiond_job_waiting", "gauge", "1 while the running job waits, by what for."},
+	{"retentiond_wait_seconds_total", "counter",
+	 "How long jobs have waited: for standbys, or for anything else."},
+	{"retentiond_archive_bytes", "gauge", "Archives that are kept."},
+	{"retentiond_files_left", "gauge", "Files of erased rows that are still to be removed."},
+	{"retentiond_holds", "gauge", "Legal holds in force."},
+	{"retentiond_ledger_rows", "gauge", "Lines of the ledger."},
+	{"retentiond_ledger_forgotten", "gauge",
+	 "Erasures that the ledger's file knows and a restored database has forgotten."},
+	{"retentiond_survey_timestamp_seconds", "gauge",
+	 "When what stands in the database was measured."},
+};
+#define KNOWN (sizeof(known) / sizeof(known[0]))
+
+/* Seconds; +Inf is the last. */
+static const double bounds[] = {0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60};
+#define BOUNDS (sizeof(bounds) / sizeof(bounds[0]))
+
+struct samples {
+	char **lines; /* n, talloc'd under the array */
+	size_t n;
+};
+
+struct histogram {
+	const char *action;
+	int64_t counts[BOUNDS + 1];
+	double sum;
+	int64_t rows, next_rows, most_rows, blocking;
+};
+
+struct metrics {
+	struct samples survey, pending, own;
+	struct histogram *histograms;
+	size_t n_histograms;
+	double waited[2];
+};
+
+struct metrics *metrics_new(void)
+{
+	return t_zero(NULL, struct metrics);
+}
+
+void metrics_free(struct metrics *m)
+{
+	talloc_free(m); /* NULL is no failure that matters */
+}
+
+static void clear(struct samples *s)
+{
+	if (s->lines)
+		talloc_free(s->lines);
+	*s = (struct samples){0};
+}
+
+static void add(struct metrics *m, struct samples *s, const char *line)
+{
+	s->lines = t_grow(m, s->lines, char *, s->n + 1);
+	s->lines[s->n++] = t_strdup(s->lines, line);
+}
+
+/* Is line a sample of name, or of its parts, as a histogram has them? */
+static int is_of(const char *line, const char *name)
+{
+	const size_t n = strlen(name);
+
+	return strncmp(line, name, n) == 0 && (line[n] == '{' || line[n] == ' ');
+}
+
+void metrics_sample(struct metrics *m, const char *line)
+{
+	for (size_t i = 0; i < KNOWN; i++)
+		if (is_of(line, known[i].name)) {
+			add(m, &m->pending, line);
+			return;
+		}
+}
+
+void metrics_survey_ended(struct metrics *m, int good)
+{
+	if (good) {
+		clear(&m->survey);
+		m->survey = m->pending;
+	} else {
+		clear(&m->pending);
+	}
+	m->pending = (struct samples){0};
+}
+
+void metrics_batch(struct metrics *m, const char *action, const struct metrics_batch *batch)
+{
+	const double seconds = (double)batch->ms / 1000;
+	struct histogram *h;
+	size_t i = 0, bucket = 0;
+
+	while (i < m->n_histograms && strcmp(m->histograms[i].action, action) != 0)
+		i++;
+	if (i == m->n_histograms) {
+		m->histograms = t_grow(m, m->histograms, struct histogram, i + 1);
+		m->histograms[i] = (struct histogram){.action = t_strdup(m, action)};
+		m->n_histograms++;
+	}
+	while (bucket < BOUNDS && seconds > bounds[bucket])
+		bucket++;
+	h = &m->histograms[i];
+	h->counts[bucket]++;
+	h->sum += seconds;
+	h->rows += batch->rows;
+	h->next_rows = batch->next_rows;
+	h->most_rows = batch->most_rows;
+	h->blocking += batch->blocked > 0 ? 1 : 0;
+}
+
+void metrics_waited(struct metrics *m, int for_replica, double seconds)
+{
+	m->waited[for_replica ? 1 : 0] += seconds;
+}
+
+char *metrics_label(const char *label, const char *value)
+{
+	char *text = NULL;
+	size_t size;
+	FILE *out = must_alloc(open_memstream(&text, &size));
+
+	fprintf(out, "%s=\"", label);
+	for (; *value; value++)
+		if (*value == '\\' || *value == '"')
+			fprintf(out, "\\%c", *value);
+		else if (*value == '\n')
+			fputs("\\n", out);
+		else
+			(void)fputc(*value, out); /* into memory */
+	(void)fputc('"', out); /* likewise */
+	(void)fclose(out); /* likewise */
+	return text;
+}
+
+void metrics_clear_own(struct metrics *m)
+{
+	clear(&m->own);
+}
+
+void metrics_put(struct metrics *m, const char *name, const char *label, const char *value,
+		 double number)
+{
+	AUTO(char_p) char *labels = label && value ? metrics_label(label, value) : NULL;
+	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
+
+	add(m, &m->own,
+	    t_printf(ctx, "%s%s%s%s %.17g", name, labels ? "{" : "", labels ? labels : "",
+		     labels ? "}" : "", number));
+}
+
+static void print_samples(FILE *out, const struct samples *s, const char *name)
+{
+	for (size_t i = 0; i < s->n; i++)
+		if (is_of(s->lines[i], name))
+			fprintf(out, "%s\n", s->lines[i]);
+}
+
+static int any(const struct samples *s, const char *name)
+{
+	for (size_t i = 0; i < s->n; i++)
+		if (is_of(s->lines[i], name))
+			return 1;
+	return 0;
+}
+
+static void print_head(FILE *out, size_t i)
+{
+	fprintf(out, "# HELP %s %s\n# TYPE %s %s\n", known[i].name, known[i].help, known[i].name,
+		known[i].type);
+}
+
+static void print_histogram(FILE *out, const char *name, const struct histogram *h)
+{
+	int64_t n = 0;
+
+	for (size_t i = 0; i <= BOUNDS; i++) {
+		char bound[32] = "+Inf";
+
+		n += h->counts[i];
+		if (i < BOUNDS)
+			(void)snprintf(bound, sizeof(bound), "%g", bounds[i]); /* short */
+		fprintf(out, "%s_bucket{action=\"%s\",le=\"%s\"} %lld\n", name, h->action, bound,
+			(long long)n);
+	}
+	fprintf(out, "%s_sum{action=\"%s\"} %g\n%s_count{action=\"%s\"} %lld\n", name, h->action,
+		h->sum, name, h->action, (long long)n);
+}
+
+/* What is counted of batches beside the histogram; NULL: name is none of that. */
+static const int64_t *batch_value(const struct histogram *h, const char *name)
+{
+	const struct {
+		const char *name;
+		const int64_t *value;
+	} values[] = {
+		{"retentiond_batch_rows_total", &h->rows},
+		{"retentiond_batch_size_rows", &h->next_rows},
+		{"retentiond_batch_size_limit_rows", &h->most_rows},
+		{"retentiond_batches_blocking_total", &h->blocking},
+	};
+
+	for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++)
+		if (strcmp(values[i].name, name) == 0)
+			return values[i].value;
+	return NULL;
+}
+
+static void print_batches(FILE *out, const struct metrics *m, const char *name, int histogram)
+{
+	const struct histogram *end = m->histograms + m->n_histograms;
+
+	for (const struct histogram *h = m->histograms; h && h < end; h++) {
+		const int64_t *value = batch_value(h, name);
+
+		if (histogram)
+			print_histogram(out, name, h);
+		else if (value)
+			fprintf(out, "%s{action=\"%s\"} %lld\n", name, h->action,
+				(long long)*value);
+	}
+}
+
+char *metrics_text(const struct metrics *m)
+{
+	char *text = NULL;
+	size_t size;
+	FILE *out = must_alloc(open_memstream(&text, &size));
+
+	for (size_t i = 0; i < KNOWN; i++) {
+		const char *name = known[i].name;
+		const int histogram = strcmp(known[i].type, "histogram") == 0;
+		const int of_batches = histogram || batch_value(&(struct histogram){0}, name);
+		const int waits = strcmp(name, "retentiond_wait_seconds_total") == 0;
+
+		if (!(of_batches && m->n_histograms > 0) && !waits && !any(&m->survey, name) &&
+		    !any(&m->own, name))
+			continue;
+		print_head(out, i);
+		print_samples(out, &m->own, name);
+		print_samples(out, &m->survey, name);
+		print_batches(out, m, name, histogram);
+		if (waits)
+			fprintf(out, "%s{for=\"replica\"} %g\n%s{for=\"other\"} %g\n", name,
+				m->waited[1], name, m->waited[0]);
+	}
+	(void)fclose(out); /* into memory */
+	return text;
+}

@@ -1,0 +1,50 @@
+/*
+ * Durations, sizes, dates and windows as people write them in the configuration.  Pure.
+ */
+#ifndef RETENTION_BASE_UNITS_H
+#define RETENTION_BASE_UNITS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* A calendar period, "18 months": never seconds, since a month has no fixed length. */
+enum period_unit { PERIOD_DAYS, PERIOD_WEEKS, PERIOD_MONTHS, PERIOD_YEARS };
+
+struct period {
+	int count; /* 1 to 9999 */
+	enum period_unit unit;
+};
+
+/* "N days|weeks|months|years", the unit in singular or plural; nothing else. */
+bool period_parse(const char *text, struct period *ret);
+
+/* "18 months", the canonical text, which is a PostgreSQL interval too; 24 bytes are enough. */
+void period_print(const struct period *period, char *ret_text, unsigned long size);
+
+/* "250ms", "10s", "5min", "2h" (no space, or one) to milliseconds; 0 to 30 days. */
+bool duration_ms_parse(const char *text, int64_t *ret_ms);
+
+/* Canonical: the largest unit that divides it. */
+void duration_ms_print(int64_t ms, char *ret_text, unsigned long size);
+
+/* "HH:MM-HH:MM", local time; may pass midnight; equal ends are refused. */
+struct window {
+	int from_minute; /* of the day, 0 to 1439 */
+	int to_minute; /* exclusive */
+};
+bool window_parse(const char *text, struct window *ret);
+void window_print(const struct window *window, char *ret_text, unsigned long size);
+
+/* Is this minute of the day inside? */
+bool window_holds(const struct window *window, int minute);
+
+/* "YYYY-MM-DD", a day that exists, years 1900 to 9999. */
+bool date_parse(const char *text, int *ret_year, int *ret_month, int *ret_day);
+
+/* Milliseconds of a clock that never steps; its zero means nothing. */
+int64_t monotonic_ms(void);
+
+/* A whole number in [min, max], nothing around it. */
+bool number_parse(const char *text, int64_t min, int64_t max, int64_t *ret);
+
+#endif

@@ -1,0 +1,441 @@
+/*
+ * The batch protocol (DESIGN section 4).  What may die on each line, and what then:
+ *
+ *   step 0-3  nothing has changed.  The server rolls back when the connection goes.
+ *   step 4    rows are deleted in an open transaction, their bytes are on the way into the file.
+ *             Process, server, network or disk dies: the transaction never commits; the file is cut
+ *             back to the committed length when the worker opens it again.
+ *   step 6    lengths, counters, ledger and work list change in the same transaction.
+ *   step 5    fdatasync, last before the COMMIT: the bytes are on the disk or the batch fails.
+ *   step 7    COMMIT.  Its answer lost: the worker's lock (taken first, held to the end) lets a new
+ *             session wait until the old transaction has ended one way or the other; then the
+ *             committed length says which.
+ *   after     the keys go into the ledger's file.  Killed before that, or no room: what the file
+ *             lacks is appended from the table when they are compared, at the job's end or at the
+ *             next start.  All else is only our memory: the next session reads the database.
+ *
+ * Locks are taken in one order: the worker's own, the holds' (shared: a hold is placed before a batch
+ * or after it, never between its re-check and its end), the subjects and the contacts' requests SKIP
+ * LOCKED, then what hangs off them as it is erased.  A row below that somebody else holds is waited for half a
+ * second (lock_timeout, below deadlock_timeout, so that we are the one who gives way).
+ */
+#include "batch/batch_state.h"
+
+#include "base/failpoint.h"
+#include "base/mem.h"
+
+#include <inttypes.h>
+
+#define LOCK_WORKER 1380275202
+#define LOCK_RETENTION 1380275200
+#define LOCK_HOLDS 2 /* place_hold takes it alone (0005_guards.sql) */
+
+static bool ask_keys(struct batch *b, const char *sql, int n, const char *const values[],
+		     char **ret_keys, int64_t *ret_n, struct error *err)
+{
+	AUTO(result) PGresult *res = NULL;
+
+	if (!db_query_kept(b->worker->db, sql, n, values, &res, err))
+		return false;
+	*ret_keys = t_strdup(b->ctx, db_text(res, 0, "keys"));
+	*ret_n = db_int(res, 0, "n");
+	return true;
+}
+
+static bool take_worker_lock(const struct batch_job *job, int worker, struct db *db,
+			     struct error *err)
+{
+	if (db_execf(
+		    db, err,
+		    "BEGIN; SELECT pg_advisory_xact_lock(%d, %d), pg_advisory_xact_lock_shared(%d, %d)",
+		    LOCK_WORKER + worker, job->id, LOCK_RETENTION, LOCK_HOLDS))
+		return true;
+	/* Another session's batch is still ending: that is the server's state, not these rows'. */
+	if (err->class == ERR_BUSY)
+		err->class = ERR_ENVIRONMENT;
+	return false;
+}
+
+bool batch_settle(const struct batch_job *job, int worker, struct db *db, struct error *err)
+{
+	return take_worker_lock(job, worker, db, err) && db_commit(db, err);
+}
+
+bool batch_refuse_role(const char *role, struct error *err)
+{
+	return fail(err, ERR_CONFIG,
+		    "session_replication_role is %s in this database or for this role: foreign "
+		    "keys would not speak; reset it",
+		    role);
+}
+
+/* Step 0: a primary, the server that the job began on, and the job still ours. */
+static bool check_ground(struct batch *b, struct error *err)
+{
+	static const char sql[] =
+		"SELECT pg_is_in_recovery() AS standby,\n"
+		"       (SELECT system_identifier::text FROM pg_control_system()) AS system,\n"
+		"       current_setting('session_replication_role') AS role,\n"
+		"       j.claim, j.status\n"
+		"  FROM retention.archive_journal AS j WHERE j.id = $1::int";
+	const char *const values[] = {t_printf(b->ctx, "%d", b->job->id)};
+	AUTO(result) PGresult *res = NULL;
+
+	if (!db_query_kept(b->worker->db, sql, 1, values, &res, err))
+		return false;
+	if (db_bool(res, 0, "standby"))
+		return fail(err, ERR_ENVIRONMENT,
+			    "the server is a standby: waiting for the primary");
+	if (strcmp(db_text(res, 0, "role"), b->job->plan->orphans.sql ? "replica" : "origin") != 0)
+		return batch_refuse_role(db_text(res, 0, "role"), err);
+	if (PQntuples(res) != 1 || db_int(res, 0, "claim") != b->job->claim ||
+	    strcmp(db_text(res, 0, "status"), "running") != 0)
+		return fail(err, ERR_STOPPED, "job %d has been taken over", b->job->id);
+	if (strcmp(db_text(res, 0, "system"), b->job->system) != 0)
+		return fail(
+			err, ERR_CONFIG,
+			"the server is not the one that the job began on (system identifier %s, "
+			"was %s): a job is never continued on another",
+			db_text(res, 0, "system"), b->job->system);
+	return true;
+}
+
+/* The subjects that can be had, and with a contact all of its requests. */
+static bool lock_all(struct batch *b, struct error *err)
+{
+	const struct plan *plan = b->job->plan;
+	const char *const wanted[] = {b->keys->array};
+
+	if (!ask_keys(b, plan->lock_sql, 1, wanted, &b->locked, &b->n_locked, err))
+		return false;
+	if (!plan->lock_requests_sql || b->n_locked == 0)
+		return true;
+	{
+		const char *const locked[] = {b->locked};
+
+		return ask_keys(b, plan->lock_requests_sql, 1, locked, &b->locked, &b->n_locked,
+				err);
+	}
+}
+
+/* Step 1: what somebody else holds is left out; what is not there any more is told apart. */
+static bool lock_subjects(struct batch *b, struct error *err)
+{
+	const struct plan *plan = b->job->plan;
+	const char *const wanted[] = {b->keys->array};
+	char *present = NULL, *missing = NULL;
+	int64_t n_present, n_missing;
+
+	if (!lock_all(b, err))
+		return false;
+	b->gone = t_strdup(b->ctx, "{}");
+	b->done_with = b->keys->array;
+	if (b->n_locked == b->keys->n)
+		return true;
+	if (!ask_keys(b, plan->present_sql, 1, wanted, &present, &n_present, err) ||
+	    !keys_except(b->worker->db, b->keys->array, present, b->ctx, &b->gone, &b->n_gone,
+			 err) ||
+	    !keys_except(b->worker->db, present, b->locked, b->ctx, &missing, &n_missing, err))
+		return false;
+	b->n_left = n_missing;
+	return keys_except(b->worker->db, b->keys->array, missing, b->ctx, &b->done_with,
+			   &n_missing, err);
+}
+
+/* Step 2: a new statement, so a new snapshot: who came back between listing and locking stays. */
+static bool recheck(struct batch *b, struct error *err)
+{
+	const char *const values[] = {b->job->from, b->job->cutoff, b->locked};
+
+	if (!ask_keys(b, b->job->plan->recheck_sql, 3, values, &b->due, &b->n_due, err))
+		return false;
+	b->dropped = t_strdup(b->ctx, "{}");
+	return b->n_due == b->n_locked || keys_except(b->worker->db, b->locked, b->due, b->ctx,
+						      &b->dropped, &b->n_dropped, err);
+}
+
+void batch_keep_arrays(struct batch *b, const struct collect *c, const PGresult *res)
+{
+	b->collected[c->table->index] = db_int(res, 0, "n");
+	for (size_t s = 0; s < c->n_slots; s++) {
+		const char *const column = t_printf(b->ctx, "c%zu", s);
+
+		b->arrays[c->table->index][s] = t_strdup(b->ctx, db_text(res, 0, column));
+	}
+}
+
+static bool collect_one(struct batch *b, const struct collect *c, struct error *err)
+{
+	const size_t n = c->n_others + 1 + (c->limited ? 1 : 0);
+	const char **values = t_array(b->ctx, const char *, n);
+	AUTO(result) PGresult *res = NULL;
+
+	values[0] = b->arrays[c->from.table][c->from.slot];
+	for (size_t o = 0; o < c->n_others; o++)
+		values[o + 1] = b->arrays[c->others[o].table][c->others[o].slot];
+	if (c->limited && b->worker->most_rows > 0)
+		values[n - 1] = t_printf(b->ctx, "%" PRId64, b->worker->most_rows);
+	if ((c->lock_sql && !db_command_kept(b->worker->db, c->lock_sql, 1, values, NULL, err)) ||
+	    !db_query_kept(b->worker->db, c->sql, (int)n, values, &res, err))
+		return false;
+	batch_keep_arrays(b, c, res);
+	return !c->limited || !values[n - 1] ||
+	       b->collected[c->table->index] < b->worker->most_rows ||
+	       batch_too_large(b, c->table, err);
+}
+
+/* Step 3: top down, each table's arrays from its parent's. */
+static bool collect(struct batch *b, struct error *err)
+{
+	const struct plan *plan = b->job->plan;
+
+	b->arrays[plan->subject->index][0] = b->due;
+	for (size_t i = 0; i < plan->n_collects; i++)
+		if (!(plan->collects[i].gather_sql && batch_gathers(b)) &&
+		    !collect_one(b, &plan->collects[i], err))
+			return false;
+	return true;
+}
+
+/* Who dropped out of the list, and why: a legal hold, gone, or due no longer. */
+static bool tell_dropped(struct batch *b, struct error *err)
+{
+	static const char sql[] =
+		"INSERT INTO retention.journal_event (job, kind, details)\n"
+		"SELECT $1::int, 'dropped', jsonb_strip_nulls(jsonb_build_object('keys', $2::text[] || $4::text[],\n"
+		"       'held', $3::text[], 'gone', $4::text[], 'partly_erased',\n"
+		"       (SELECT jsonb_agg(DISTINCT e.details -> 'key') FROM retention.journal_event AS e\n"
+		"         WHERE e.job = $1::int AND e.kind = 'sliced'\n"
+		"           AND e.details ->> 'key' = ANY ($2::text[] || $4::text[]))))";
+	const char *const of[] = {b->dropped};
+	char *held = NULL;
+	int64_t n_held;
+
+	if (b->n_dropped + b->n_gone == 0)
+		return true;
+	if (!batch_as_origin(b, true, err)) /* the journal's chain is a trigger */
+		return false;
+	if (!ask_keys(b, b->job->plan->held_sql, 1, of, &held, &n_held, err))
+		return false;
+	{
+		const char *const values[] = {t_printf(b->ctx, "%d", b->job->id), b->dropped, held,
+					      b->gone};
+
+		return db_command_kept(b->worker->db, sql, 4, values, NULL, err);
+	}
+}
+
+/* Its first slice is about to commit: whatever becomes of the rest, a part of it is gone. */
+static bool tell_sliced(struct batch *b, struct error *err)
+{
+	static const char sql[] =
+		"INSERT INTO retention.journal_event (job, kind, details)\n"
+		"SELECT $1::int, 'sliced', jsonb_build_object('key', ($2::text[])[1], 'rows', $3::bigint)";
+	const char *const values[] = {t_printf(b->ctx, "%d", b->job->id), b->due,
+				      t_printf(b->ctx, "%" PRId64, b->worker->most_rows)};
+
+	if (b->complete || b->worker->slicing)
+		return true;
+	return batch_as_origin(b, true, err) &&
+	       db_command_kept(b->worker->db, sql, 3, values, NULL, err);
+}
+
+static bool write_lengths(struct batch *b, struct error *err)
+{
+	static const char sql[] =
+		"INSERT INTO retention.archive_file AS f (job, worker, table_name, bytes, rows,\n"
+		"       header, columns, types, relation)\n"
+		"SELECT $1::int, $2::int, u.name, u.bytes, u.rows, nullif(u.header, ''), nullif(u.columns, '')::text[],\n"
+		"       nullif(u.types, ''), u.relation\n"
+		"  FROM unnest($3::text[], $4::bigint[], $5::bigint[], $6::text[], $7::text[], $8::text[], $9::text[])\n"
+		"       AS u(name, bytes, rows, header, columns, types, relation)\n"
+		"    ON CONFLICT ON CONSTRAINT archive_file_pkey DO UPDATE\n"
+		"   SET bytes = excluded.bytes, rows = f.rows + excluded.rows,\n"
+		"       header = CASE WHEN f.bytes = 0 THEN excluded.header ELSE f.header END,\n"
+		"       columns = CASE WHEN f.bytes = 0 THEN excluded.columns ELSE f.columns END,\n"
+		"       types = CASE WHEN f.bytes = 0 THEN excluded.types ELSE f.types END,\n"
+		"       relation = CASE WHEN f.bytes = 0 THEN excluded.relation ELSE f.relation END";
+	const struct plan *plan = b->job->plan;
+	char *bytes = t_strdup(b->ctx, "{"), *rows = t_strdup(b->ctx, "{");
+
+	for (size_t i = 0; i < plan->n_steps; i++) {
+		const char *comma = i ? "," : "";
+		const struct step *s = &plan->steps[i];
+
+		t_append(&bytes, "%s%" PRId64, comma,
+			 s->archived ? archive_length(b->worker->writer, s->file_number) : 0);
+		t_append(&rows, "%s%" PRId64, comma, b->rows[i]);
+	}
+	t_append(&bytes, "}");
+	t_append(&rows, "}");
+	{
+		const char *const values[] = {t_printf(b->ctx, "%d", b->job->id),
+					      t_printf(b->ctx, "%d", b->worker->number),
+					      b->job->labels,
+					      bytes,
+					      rows,
+					      b->job->headers,
+					      b->job->columns,
+					      b->job->types,
+					      b->job->relations};
+
+		return db_command_kept(b->worker->db, sql, 9, values, NULL, err);
+	}
+}
+
+static bool to_ledger(void *arg, const char *bytes, size_t n, struct error *err)
+{
+	struct batch *b = arg;
+
+	(void)err; /* memory does not fail */
+	t_append(&b->ledger, "%.*s", (int)n, bytes);
+	return true;
+}
+
+/* The rows of the ledger, and as they are made their lines for its file. */
+static bool write_ledger(struct batch *b, struct error *err)
+{
+	const char *sql = batch_with_arrays(
+		b,
+		t_printf(b->ctx,
+			 "COPY (INSERT INTO retention.ledger (job, action, key)\n"
+			 "SELECT %d, '%s', unnest(%c::text[])\n"
+			 "RETURNING job, action, to_char(erased_at AT TIME ZONE 'UTC',\n"
+			 "  'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'), key) TO STDOUT",
+			 b->job->id, action_name(b->job->plan->action), PLAN_KEYS),
+		(const char *const[2]){b->due, NULL});
+	int64_t rows;
+
+	if (!sql)
+		return fail(err, ERR_ENVIRONMENT, "cannot quote the keys of the ledger");
+	b->ledger = t_strdup(b->ctx, "");
+	return db_copy_out(b->worker->db, sql, to_ledger, b, &rows, err);
+}
+
+/* Step 6: all that the journal knows of the batch, in the transaction that makes it true. */
+static bool account(struct batch *b, struct error *err)
+{
+	const char *const list[] = {t_printf(b->ctx, "%d", b->job->id), b->done_with,
+				    t_printf(b->ctx, "%" PRId64, b->keys->first_n),
+				    t_printf(b->ctx, "%" PRId64, b->keys->last_n)};
+
+	if (b->n_due > 0 && !write_lengths(b, err))
+		return false;
+	if (!b->complete)
+		return true;
+	if (b->n_due > 0 && b->job->plan->action != ACTION_EXPORT && !write_ledger(b, err))
+		return false;
+	/* IS TRUE: a filter over a hash, where = ANY would compare each with each. */
+	return db_command_kept(b->worker->db,
+			       "DELETE FROM retention.candidate\n"
+			       " WHERE job = $1::int AND n BETWEEN $3::bigint AND $4::bigint\n"
+			       "   AND (key IN (SELECT unnest($2::text[]))) IS TRUE",
+			       4, list, NULL, err);
+}
+
+/* Who waits for us right now: the next batch will be smaller (batch/retry.c). */
+static bool count_blocked(struct batch *b, struct error *err)
+{
+	static const char sql[] =
+		"SELECT count(*) AS n FROM (SELECT DISTINCT l.pid FROM pg_locks AS l WHERE NOT l.granted\n"
+		"          AND l.pid <> pg_backend_pid()) AS w\n"
+		" WHERE pg_backend_pid() = ANY (pg_blocking_pids(w.pid))";
+	AUTO(result) PGresult *res = NULL;
+
+	if (!db_query_kept(b->worker->db, sql, 0, NULL, &res, err))
+		return false;
+	b->n_blocked = db_int(res, 0, "n");
+	return true;
+}
+
+static bool run_in_transaction(struct batch *b, struct error *err)
+{
+	failpoint("batch-begin");
+	if (!take_worker_lock(b->job, b->worker->number, b->worker->db, err) ||
+	    !check_ground(b, err) || !lock_subjects(b, err))
+		return false;
+	failpoint("batch-after-lock");
+	if (!recheck(b, err))
+		return false;
+	failpoint("batch-after-recheck");
+	if (b->n_due > 0) {
+		if (!collect(b, err) || !batch_measure(b, err))
+			return false;
+		failpoint("batch-after-collect");
+		if (!batch_erase(b, err))
+			return false;
+		failpoint("batch-after-erase");
+	}
+	/* Step 5 behind step 6: the disk writes meanwhile, and what counts is that it is before the COMMIT. */
+	if (!account(b, err) ||
+	    (b->n_due > 0 && b->worker->writer && !archive_sync(b->worker->writer, err)))
+		return false;
+	failpoint("batch-after-sync");
+	if (!count_blocked(b, err) || !tell_sliced(b, err) ||
+	    !tell_dropped(b, err)) /* last: it holds the journal's chain until COMMIT */
+		return false;
+	failpoint("batch-before-commit");
+	if (!db_commit(b->worker->db, err)) /* step 7 */
+		return false;
+	failpoint("batch-after-commit");
+	return true;
+}
+
+static void make_arrays(struct batch *b)
+{
+	const struct model *m = b->job->plan->model;
+
+	b->rows = t_array(b->ctx, int64_t, b->job->plan->n_steps + 1);
+	b->arrays = t_array(b->ctx, char **, m->n_tables);
+	b->collected = t_array(b->ctx, int64_t, m->n_tables);
+	b->unfinished = t_array(b->ctx, bool, m->n_tables);
+	for (size_t i = 0; i < m->n_tables; i++)
+		b->arrays[i] = t_array(b->ctx, char *, b->job->plan->most_slots);
+}
+
+/* What looks like clients at work, or rows at fault, may be a trigger or a rule that was made meanwhile. */
+static void look_for_change(struct batch *b, struct error *err)
+{
+	AUTO(error) struct error change = {0};
+
+	if ((err->class != ERR_BUSY && err->class != ERR_DATA) || *err->sqlstate ||
+	    !db_alive(b->worker->db) || batch_check_schema(b, &change) ||
+	    change.class != ERR_CHANGED)
+		return;
+	error_clear(err);
+	(void)fail(err, ERR_CHANGED, "%s", change.text);
+}
+
+bool batch_run(const struct batch_job *job, struct batch_worker *worker, const struct keys *keys,
+	       struct batch_result *ret, struct error *err)
+{
+	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
+	struct batch b = {.job = job, .worker = worker, .keys = keys, .ctx = ctx, .complete = true};
+
+	make_arrays(&b);
+	if (!run_in_transaction(&b, err)) {
+		db_rollback(worker->db);
+		look_for_change(&b, err);
+		ret->sliced = b.slicing;
+		ret->giant = b.giant;
+		ret->large = b.large || (!worker->measure && strcmp(err->sqlstate, "57014") == 0);
+		return false;
+	}
+	if (worker->writer)
+		archive_commit(worker->writer);
+	if (b.ledger) {
+		AUTO(error) struct error behind = {0};
+
+		/* It has committed: a file that lacks it is completed at the job's end. */
+		(void)ledger_append(job->ledger, b.ledger, strlen(b.ledger), &behind);
+		failpoint("batch-after-ledger");
+	}
+	*ret = (struct batch_result){.treated = b.complete ? b.n_due : 0,
+				     .sliced = !b.complete,
+				     .dropped = b.n_dropped + b.n_gone,
+				     .left = b.n_left,
+				     .blocked = b.n_blocked};
+	for (size_t i = 0; i < job->plan->n_steps; i++)
+		ret->rows += b.rows[i];
+	return true;
+}

@@ -1,0 +1,141 @@
+/*
+ * Why by transactions, and not by sessions: what sessions of other roles do, only who has pg_read_all_stats may see;
+ * and an idle pool of connections is nobody's work.  The counter lags by about a second, which is soon enough.
+ *
+ * Few long batches rather than many short ones: what the others notice is less that a processor is taken, which the
+ * kernel shares out, than each time that one is: with the same share of rest, bursts of 20 ms cost their slowest
+ * statements more than those of 200 ms.  Who waits for a lock is looked after elsewhere: the next batch is halved.
+ *
+ * The turn is held through the rest, so that the workers together rest, not each for itself.  No transaction is open
+ * then; a stop ends the rest.
+ */
+#include "batch/courtesy.h"
+
+#include "base/mem.h"
+#include "base/units.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <time.h>
+
+#define LOOK_MS 500
+/* On the average of some looks: monitoring, autovacuum and the daemon itself make a few, at times in a burst. */
+#define MANY_A_SECOND 30
+#define WEIGHT 0.2 /* of the last look */
+#define QUIET_MS                                                                                   \
+	3000 /* a session tells its count once a second at most, so that single looks find nothing */
+#define AIM_MS 150
+#define REST_PER_WORK 4
+#define LONGEST_REST_MS 2000
+
+struct courtesy {
+	bool on;
+	pthread_mutex_t lock; /* of what the looks remember */
+	int64_t looked_ms; /* 0: never */
+	int64_t ended; /* transactions of all, then */
+	double others; /* transactions a second of others */
+	int64_t busy_ms; /* when others were last seen at work; 0: never */
+	atomic_llong ours; /* transactions that the counter has not told yet, or may not have */
+	atomic_bool asked;
+	pthread_mutex_t turn;
+};
+
+struct courtesy *courtesy_new(bool on)
+{
+	struct courtesy *c = xcalloc(1, sizeof(*c));
+
+	c->on = on;
+	(void)pthread_mutex_init(&c->lock, NULL);
+	(void)pthread_mutex_init(&c->turn, NULL);
+	return c;
+}
+
+void courtesy_free(struct courtesy *c)
+{
+	if (!c)
+		return;
+	(void)pthread_mutex_destroy(&c->lock);
+	(void)pthread_mutex_destroy(&c->turn);
+	free(c);
+}
+
+static bool look(struct courtesy *c, struct db *db, int64_t now, struct error *err)
+{
+	static const char sql[] = "SELECT (xact_commit + xact_rollback)::bigint AS ended\n"
+				  "  FROM pg_stat_database WHERE datname = current_database()";
+	const double seconds = (double)(now - c->looked_ms) / 1000;
+	AUTO(result) PGresult *res = NULL;
+	int64_t ended, seen, ours;
+	double others;
+
+	if (!db_query(db, sql, 0, NULL, &res, err))
+		return false;
+	ended = db_int(res, 0, "ended");
+	seen = ended - c->ended;
+	if (seen < 0) { /* the statistics were reset: it counts from nothing, and so do we */
+		seen = 0;
+		atomic_store(&c->ours, 0);
+	}
+	ours = atomic_load(&c->ours) < seen ? atomic_load(&c->ours) : seen;
+	(void)atomic_fetch_sub(&c->ours, ours);
+	others = (double)(seen - ours) / seconds;
+	if (c->looked_ms > 0)
+		c->others = (1 - WEIGHT) * c->others + WEIGHT * others;
+	if (c->others > MANY_A_SECOND)
+		c->busy_ms = now;
+	atomic_store(&c->asked, c->busy_ms > 0 && now - c->busy_ms < QUIET_MS);
+	c->looked_ms = now;
+	c->ended = ended;
+	return true;
+}
+
+void courtesy_own(struct courtesy *c, struct db *db)
+{
+	if (db) /* the control session may be lost at the moment */
+		(void)atomic_fetch_add(&c->ours, db_take_ended(db));
+}
+
+bool courtesy_look(struct courtesy *c, struct db *db, struct error *err)
+{
+	const int64_t now = monotonic_ms();
+	bool ok = true;
+
+	if (!c->on)
+		return true;
+	courtesy_own(c, db);
+	(void)pthread_mutex_lock(&c->lock);
+	if (c->looked_ms == 0 || now - c->looked_ms >= LOOK_MS)
+		ok = look(c, db, now, err);
+	(void)pthread_mutex_unlock(&c->lock);
+	return ok;
+}
+
+const char *courtesy_reason(struct courtesy *c)
+{
+	return atomic_load(&c->asked)
+		       ? "others who use the database: short batches, one at a time, with rests"
+		       : NULL;
+}
+
+int64_t courtesy_aim_ms(struct courtesy *c, int64_t aim_ms)
+{
+	return atomic_load(&c->asked) && aim_ms > AIM_MS ? AIM_MS : aim_ms;
+}
+
+void courtesy_enter(struct courtesy *c, bool *ret_turn)
+{
+	*ret_turn = atomic_load(&c->asked);
+	if (*ret_turn)
+		(void)pthread_mutex_lock(&c->turn);
+}
+
+void courtesy_leave(struct courtesy *c, bool turn, int64_t took_ms, struct stop *stop)
+{
+	const int64_t rest_ms = took_ms * REST_PER_WORK;
+
+	if (!turn)
+		return;
+	if (atomic_load(&c->asked)) /* a stop is asked for again before the next batch */
+		(void)stop_sleep_ms(stop, rest_ms < LONGEST_REST_MS ? rest_ms : LONGEST_REST_MS);
+	(void)pthread_mutex_unlock(&c->turn);
+}

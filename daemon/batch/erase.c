@@ -1,0 +1,352 @@
+/*
+ * Step 4 of a batch: each table's statement in the plan's order, with its bytes on their way into the file,
+ * and the questions whether something has come or gone meanwhile.  What may die here, and what then: batch/batch.c.
+ */
+#include "batch/batch_state.h"
+
+#include "base/failpoint.h"
+#include "base/mem.h"
+
+#include <inttypes.h>
+
+#define UNMEASURED_TIMEOUT_MS 5000
+
+/* Numbers of retention.number, as many as the array has keys. */
+static bool fresh_numbers(struct batch *b, const char *keys, char **ret, struct error *err)
+{
+	const char *const values[] = {keys};
+	AUTO(result) PGresult *res = NULL;
+
+	if (!db_query_kept(
+		    b->worker->db,
+		    "SELECT coalesce(array_agg(nextval('retention.number')), '{}')::text AS keys\n"
+		    "  FROM unnest($1::text[])",
+		    1, values, &res, err))
+		return false;
+	*ret = t_strdup(b->ctx, db_text(res, 0, "keys"));
+	return true;
+}
+
+struct sink {
+	struct archive_writer *writer;
+	size_t file;
+};
+
+static bool to_archive(void *arg, const char *bytes, size_t n, struct error *err)
+{
+	const struct sink *sink = arg;
+
+	return archive_append(sink->writer, sink->file, bytes, n, err);
+}
+
+char *batch_with_arrays(struct batch *b, const char *copy_sql, const char *const arrays[2])
+{
+	static const char marks[] = {PLAN_KEYS, PLAN_OWN, '\0'};
+	PGconn *conn = db_conn(b->worker->db);
+	char *sql = t_strdup(b->ctx, "");
+
+	while (*copy_sql) {
+		const size_t plain = strcspn(copy_sql, marks);
+		const char mark = copy_sql[plain];
+		const char *array = mark ? arrays[mark == PLAN_OWN] : "";
+		char *literal = mark ? PQescapeLiteral(conn, array, strlen(array)) : NULL;
+
+		if (mark && !literal)
+			return NULL;
+		t_append(&sql, "%.*s%s", (int)plain, copy_sql, mark ? literal : "");
+		PQfreemem(literal);
+		copy_sql += plain + (mark ? 1 : 0);
+	}
+	return sql;
+}
+
+static bool run_archived(struct batch *b, const struct step *s, const char *const arrays[2],
+			 int64_t *ret_rows, struct error *err)
+{
+	struct sink sink = {.writer = b->worker->writer, .file = s->file_number};
+	const bool slice = b->slicing && s->slice_sql && b->unfinished[s->table->index];
+	const char *sql = batch_with_arrays(b, slice ? s->slice_copy_sql : s->copy_sql, arrays);
+
+	if (!sql)
+		return fail(err, ERR_ENVIRONMENT, "cannot quote the keys of table \"%s\"",
+			    s->table->name);
+	return db_copy_out(b->worker->db, sql, to_archive, &sink, ret_rows, err) &&
+	       archive_push(b->worker->writer, s->file_number, err);
+}
+
+static bool fail_put_back(const struct step *s, struct error *err)
+{
+	return fail(err, ERR_DATA,
+		    "table \"%s\": a trigger of %s.%s put back what the anonymization cleared",
+		    s->table->name, s->table->schema, s->table->table);
+}
+
+static bool run_update(struct batch *b, const struct step *s, const char *keys, int64_t *ret_rows,
+		       struct error *err)
+{
+	char *numbers = NULL;
+	const char *values[2] = {keys};
+	AUTO(result) PGresult *res = NULL;
+
+	if (s->numbered) {
+		if (!fresh_numbers(b, keys, &numbers, err))
+			return false;
+		values[1] = numbers;
+	}
+	if (!db_query_kept(b->worker->db, s->sql, s->numbered ? 2 : 1, values, &res, err))
+		return false;
+	*ret_rows = db_int(res, 0, "rows");
+	return db_int(res, 0, "dirty") == 0 || fail_put_back(s, err);
+}
+
+/*
+ * A BEFORE trigger may return NULL: then the row stays as it is and nobody says so.  An AFTER UPDATE
+ * trigger may write the old values back, which RETURNING does not see.
+ */
+static bool verify_step(struct batch *b, const struct step *s, const char *keys, struct error *err)
+{
+	const char *const values[] = {keys};
+	AUTO(result) PGresult *res = NULL;
+
+	if (!db_query_kept(b->worker->db, s->left_sql, 1, values, &res, err))
+		return false;
+	if (db_int(res, 0, "n") > 0 && s->fate == FATE_UPDATE)
+		return fail_put_back(s, err);
+	if (db_int(res, 0, "n") > 0)
+		return fail(err, ERR_DATA,
+			    "table \"%s\": a trigger of %s.%s kept %" PRId64
+			    " rows from being deleted",
+			    s->table->name, s->table->schema, s->table->table, db_int(res, 0, "n"));
+	return true;
+}
+
+/*
+ * Perhaps not the rows that were collected.  More: a client has attached some, and what may hang off those was
+ * not asked for.  Fewer: it has deleted some, or moved them to another's; what hung off a moved row is
+ * gone in this transaction, which therefore does not commit.
+ */
+static bool verify_linked(struct batch *b, const struct step *s, int64_t rows, const char *keys,
+			  struct error *err)
+{
+	const char *const values[] = {keys};
+	AUTO(result) PGresult *res = NULL;
+
+	if (rows > b->collected[s->table->index])
+		return fail(
+			err, ERR_BUSY,
+			"table \"%s\": a client has added rows to %s.%s while they were being erased",
+			s->table->name, s->table->schema, s->table->table);
+	if (!db_query_kept(b->worker->db, s->left_sql, 1, values, &res, err))
+		return false;
+	return db_int(res, 0, "n") == 0 ||
+	       fail(err, ERR_BUSY,
+		    "table \"%s\": a client has moved rows of %s.%s while they were being erased",
+		    s->table->name, s->table->schema, s->table->table);
+}
+
+/* In this transaction: the files go once it has committed, and only then (job/outbox.c). */
+static bool queue_files(struct batch *b, const struct step *s, const char *keys, struct error *err)
+{
+	const char *const values[] = {keys, t_printf(b->ctx, "%d", b->job->id)};
+
+	return db_command_kept(b->worker->db, s->outbox_sql, 2, values, NULL, err);
+}
+
+bool batch_as_origin(struct batch *b, bool on, struct error *err)
+{
+	if (!b->job->plan->orphans.sql || b->origin == on)
+		return true;
+	b->origin = on;
+	return db_exec(b->worker->db,
+		       on ? "SET LOCAL session_replication_role = origin"
+			  : "SET LOCAL session_replication_role = replica",
+		       err);
+}
+
+/* A step of a subject that goes in slices: so many of its rows, or those that were collected. */
+static bool run_slice(struct batch *b, const struct step *s, int64_t *ret_rows, struct error *err)
+{
+	const char *const values[] = {b->arrays[s->slice_parent.table][s->slice_parent.slot],
+				      batch_slice_own(b, s)};
+
+	if ((s->outbox_sql && !queue_files(b, s, b->arrays[s->from.table][s->from.slot], err)) ||
+	    !batch_as_origin(b, false, err))
+		return false;
+	return (s->archived
+			? run_archived(b, s, values, ret_rows, err)
+			: db_command_kept(b->worker->db, s->slice_sql, 2, values, ret_rows, err)) &&
+	       batch_verify_slice(b, s, *ret_rows, err);
+}
+
+bool batch_gathers(const struct batch *b)
+{
+	return b->job->plan->top_down && !b->worker->measure;
+}
+
+static bool run_gather(struct batch *b, const struct step *s, int64_t *ret_rows, struct error *err)
+{
+	const char *const values[] = {b->arrays[s->parent.table][s->parent.slot],
+				      t_printf(b->ctx, "%" PRId64, b->worker->most_rows)};
+	AUTO(result) PGresult *res = NULL;
+
+	if (!batch_as_origin(b, false, err) ||
+	    !db_query_kept(b->worker->db, s->gather->gather_sql, 2, values, &res, err))
+		return false;
+	batch_keep_arrays(b, s->gather, res);
+	*ret_rows = b->collected[s->table->index];
+	return true;
+}
+
+/* What hangs off the rows in hand, but was not collected: a client has added it. */
+static bool verify_link(struct batch *b, const struct step *s, struct error *err)
+{
+	const char *const values[] = {b->arrays[s->parent.table][s->parent.slot]};
+	AUTO(result) PGresult *res = NULL;
+
+	if (!db_query_kept(b->worker->db, s->link_sql, 1, values, &res, err))
+		return false;
+	return db_int(res, 0, "n") == 0 ||
+	       fail(err, ERR_BUSY,
+		    "table \"%s\": a client has added rows to %s.%s while they were being erased",
+		    s->table->name, s->table->schema, s->table->table);
+}
+
+static bool run_step(struct batch *b, const struct step *s, int64_t *ret_rows, struct error *err)
+{
+	const char *keys = b->arrays[s->from.table][s->from.slot];
+	const char *const values[] = {s->linked ? b->arrays[s->parent.table][s->parent.slot] : keys,
+				      keys};
+
+	if (b->slicing && batch_waits(b, s))
+		return true;
+	if (b->slicing && !batch_may_go(b, s, err))
+		return false;
+	/* Of which the rest is taken, that goes as in every batch: nothing of it may be left behind. */
+	if (b->slicing && s->slice_sql && b->unfinished[s->table->index])
+		return run_slice(b, s, ret_rows, err);
+	if (s->gather && batch_gathers(b))
+		return run_gather(b, s, ret_rows, err);
+	if ((s->outbox_sql && !queue_files(b, s, keys, err)) ||
+	    !batch_as_origin(b, s->fate != FATE_DELETE, err))
+		return false;
+	if (s->archived              ? !run_archived(b, s, values, ret_rows, err)
+	    : s->fate == FATE_UPDATE ? !run_update(b, s, keys, ret_rows, err)
+				     : !db_command_kept(b->worker->db, s->sql, s->by_own ? 2 : 1,
+							values, ret_rows, err))
+		return false;
+	if (s->verify && !verify_step(b, s, keys, err))
+		return false;
+	if (s->linked && !(s->exact && *ret_rows == b->collected[s->table->index]) &&
+	    !verify_linked(b, s, *ret_rows, keys, err))
+		return false;
+	if (s->link_sql && !verify_link(b, s, err))
+		return false;
+	if (s->table == b->job->plan->subject && s->fate == FATE_DELETE && *ret_rows != b->n_due)
+		return fail(err, ERR_DATA, "%" PRId64 " of %" PRId64 " rows of %s.%s were deleted",
+			    *ret_rows, b->n_due, s->table->schema, s->table->table);
+	return true;
+}
+
+/* integrity = "set", and the subjects go whole: parents first, which settles most foreign keys by itself. */
+static bool goes_top_down(const struct batch *b)
+{
+	return b->job->plan->top_down && !b->slicing;
+}
+
+/* integrity = "set": what the server's triggers would have refused, one after the other. */
+static bool find_orphans(struct batch *b, struct error *err)
+{
+	const struct plan *plan = b->job->plan;
+	const struct question *q =
+		goes_top_down(b) && batch_gathers(b) ? &plan->loose : &plan->orphans;
+	const char **values = t_array(b->ctx, const char *, q->n_sources + 1);
+	AUTO(result) PGresult *res = NULL;
+
+	if (!q->sql)
+		return true;
+	for (size_t i = 0; i < q->n_sources; i++)
+		values[i] = b->arrays[q->sources[i].table][q->sources[i].slot];
+	if (!db_query_kept(b->worker->db, q->sql, (int)q->n_sources, values, &res, err))
+		return false;
+	if (PQntuples(res) == 0)
+		return true;
+	(void)snprintf(err->sqlstate, sizeof(err->sqlstate), "23503"); /* 5 + NUL */
+	return fail(err, ERR_DATA, "rows of %s still point at rows that were deleted",
+		    db_text(res, 0, "name"));
+}
+
+/*
+ * Asked once the tables are locked: none of it can be made any more until the batch has ended, but what inherits from
+ * a table, of which the batch saw nothing then.
+ */
+bool batch_check_schema(struct batch *b, struct error *err)
+{
+	const struct plan *plan = b->job->plan;
+	const struct model *m = plan->model;
+	AUTO(result) PGresult *res = NULL;
+
+	if (!db_query_kept(b->worker->db, plan->state_sql, 0, NULL, &res, err))
+		return false;
+	for (size_t i = 0; i < m->n_tables; i++)
+		if (strcmp(db_text(res, (int)i, "state"), plan->relations[i].state) != 0 ||
+		    (plan->by_set &&
+		     strcmp(db_text(res, (int)i, "keys"), plan->relations[i].loud_keys) != 0))
+			return fail(err, ERR_CHANGED,
+				    "table %s.%s is not what it was when the job looked at it (its "
+				    "columns, their types, keys, triggers, rules, partitions): the "
+				    "batch is rolled back, and the model is checked anew",
+				    m->tables[i].schema, m->tables[i].table);
+	return true;
+}
+
+/* What has come to the batch that no lock and no foreign key kept out. */
+static bool check_guards(struct batch *b, struct error *err)
+{
+	const struct plan *plan = b->job->plan;
+	const char *const values[] = {b->due};
+	AUTO(result) PGresult *strays = NULL;
+
+	if (plan->strays_sql && b->complete) {
+		if (!db_query_kept(b->worker->db, plan->strays_sql, 1, values, &strays, err))
+			return false;
+		if (db_int(strays, 0, "n") > 0)
+			return fail(err, ERR_BUSY,
+				    "a client has added requests to contacts that were "
+				    "being deleted, which no foreign key keeps out");
+	}
+	return batch_check_schema(b, err);
+}
+
+/*
+ * Step 4, in the plan's order, or the other way round.  The CRM's own triggers run here: they get the
+ * search_path that the database gives everybody, since many name their tables without a schema; our
+ * statements name theirs in full.
+ */
+bool batch_erase(struct batch *b, struct error *err)
+{
+	const struct plan *plan = b->job->plan;
+
+	if (!db_execf(b->worker->db, err,
+		      "SET LOCAL search_path TO DEFAULT; SET LOCAL statement_timeout = %d",
+		      b->worker->measure ? b->worker->statement_timeout_ms : UNMEASURED_TIMEOUT_MS))
+		return false;
+	if (plan->defer && !db_exec(b->worker->db, "SET CONSTRAINTS ALL DEFERRED", err))
+		return false;
+	for (size_t i = 0; i < plan->n_steps; i++) {
+		const size_t k = goes_top_down(b) ? plan->n_steps - 1 - i : i;
+
+		if (!run_step(b, &plan->steps[k], &b->rows[k], err) ||
+		    !batch_stays_small(b, &plan->steps[k], b->rows[k], err))
+			return false;
+		failpoint("batch-mid-erase");
+	}
+	if (!batch_advances(b, err) || !batch_as_origin(b, false, err))
+		return false;
+	/* Deferred keys speak now, while halving still helps, not at COMMIT. */
+	if (plan->defer && !db_exec(b->worker->db, "SET CONSTRAINTS ALL IMMEDIATE", err))
+		return false;
+	return db_execf(b->worker->db, err,
+			"SET LOCAL search_path = pg_catalog; SET LOCAL statement_timeout = %d",
+			b->worker->statement_timeout_ms) &&
+	       find_orphans(b, err) && check_guards(b, err);
+}

@@ -1,0 +1,465 @@
+/*
+ * A worker's keys, batch by batch: how large the next one is, and what a failure means (struct error's class).
+ *
+ *   DATA         halve the batch until the key at fault stands alone; it is journalled, the rest
+ *                goes on.  Where a foreign key refuses, the database is asked first who may go.
+ *   BUSY         the same halving; a single key that is busy is left for a later sweep.
+ *   ENVIRONMENT, CONFIG, STOPPED  the sweep's (batch/worker.c).
+ */
+#include "batch/worker_state.h"
+
+#include "journal/journal.h"
+#include "base/mem.h"
+#include "base/units.h"
+
+#define LONGEST_STATEMENT_MS 3600000
+#define MOST_ALONG 5000 /* beyond those that were dealt */
+#define FAMILY 16 /* so many are tried together again and again */
+#define PERSON_ROWS 1000 /* of one table; a person with fewer is never cut */
+#define SLICE_MIN_ROWS 100
+#define FAILURES_IN_A_ROW 100
+
+/*
+ * Holds the batch's duration near batch_time: shrinks at once, grows slowly.  Where somebody waited for it,
+ * half of it would have been enough.
+ */
+static void adapt(struct state *s, const struct keys *keys, const struct batch_result *result,
+		  int64_t took_ms)
+{
+	const int64_t rows = result->rows;
+	const struct config *config = s->crew->config;
+	const double aim = (double)courtesy_aim_ms(s->crew->courtesy, config->batch_time_ms);
+	const double ratio = aim / (double)(took_ms > 0 ? took_ms : 1);
+	double weight = (double)s->weight;
+	double most;
+
+	if (keys->weight > 0)
+		s->rows_a_weight =
+			0.8 * s->rows_a_weight + 0.2 * ((double)rows / (double)keys->weight);
+	if (result->blocked > 0)
+		weight = (double)keys->weight / 2;
+	else if (ratio < 0.9)
+		weight *= ratio < 0.3 ? 0.3 : ratio;
+	else if (ratio > 1.25 && keys->weight * 2 > s->weight)
+		weight *= ratio > 2 ? 1.25 : 1.1;
+	most = (double)config->batch_rows / (s->rows_a_weight > 0.1 ? s->rows_a_weight : 0.1);
+	if (weight > most)
+		weight = most;
+	s->weight = weight < 1 ? 1 : (int64_t)weight;
+}
+
+/* A foreign key: somebody's row points at ours. */
+static bool is_refusal(const struct error *err)
+{
+	return err->class == ERR_DATA && strcmp(err->sqlstate, "23503") == 0;
+}
+
+#define REFUSED                                                                                                       \
+	"; a row that stays, or could not go with it, points at it: where it should let go, map its table once more " \
+	"with delete = \"detach\""
+
+static bool record_failure(struct state *s, const struct keys *keys, const struct error *cause,
+			   struct error *err)
+{
+	struct crew *crew = s->crew;
+	const bool replica = crew->batch->plan->orphans.sql;
+	AUTO(char_p) char *text = NULL;
+
+	if (asprintf(&text, "%s%s", cause->text, is_refusal(cause) ? REFUSED : "") < 0)
+		must_alloc(NULL);
+	/* The journal's chain is a trigger (batch/batch.c, as_origin). */
+	if ((replica && !db_exec(s->db, AS_ORIGIN, err)) ||
+	    !journal_key_failed(s->db, crew->batch->id, keys->array, text, cause->sqlstate, err) ||
+	    (replica && !db_exec(s->db, AS_REPLICA, err)))
+		return false;
+	if (atomic_fetch_add(&crew->failed, 1) + 1 >= FAILURES_IN_A_ROW &&
+	    atomic_load(&crew->treated) + crew->done_before == 0)
+		return fail(err, ERR_CONFIG,
+			    "the first %d keys failed, each by itself, and none went well: %s",
+			    FAILURES_IN_A_ROW, text);
+	return true;
+}
+
+static bool run_batches(struct state *s, const struct keys *keys, void *ctx, struct error *err);
+
+static bool run_free(struct state *s, const struct keys *keys, void *ctx, struct error *err);
+
+/* Each is a batch like others: the brakes are asked. */
+static bool run_halves(struct state *s, const struct keys *keys, void *ctx, struct error *err)
+{
+	struct keys half[2];
+
+	return keys_halve(s->db, keys, ctx, half, err) && worker_pass_throttle(s, err) &&
+	       worker_run_keys(s, &half[0], ctx, err) && worker_pass_throttle(s, err) &&
+	       worker_run_keys(s, &half[1], ctx, err);
+}
+
+/* Of one table in one batch: up to twice what it aims at is a person among others, more is cut. */
+static int64_t most_rows(const struct state *s)
+{
+	const int64_t most = 2 * (int64_t)s->crew->config->batch_rows;
+
+	return most > PERSON_ROWS ? most : PERSON_ROWS;
+}
+
+/* The first slice knows no other measure, unless it has timed out before. */
+static int64_t first_rows(const struct state *s)
+{
+	return s->first_rows > 0 ? s->first_rows : most_rows(s);
+}
+
+/* A statement that timed out: fewer rows next time; a single key that cannot be cut is given more time. */
+static void ease(struct state *s, const struct keys *keys, bool sliced)
+{
+	if (keys->n > 1) {
+		s->weight = keys->weight / 2 > 0 ? keys->weight / 2 : 1;
+		return;
+	}
+	if (sliced && s->slicing && s->slice_rows > SLICE_MIN_ROWS) {
+		s->slice_rows /= 2;
+		return;
+	}
+	if (sliced && !s->slicing && first_rows(s) > SLICE_MIN_ROWS) {
+		s->first_rows = first_rows(s) / 2;
+		return;
+	}
+	if (s->statement_timeout_ms < LONGEST_STATEMENT_MS)
+		s->statement_timeout_ms *= 2;
+	worker_disconnect(s); /* the new time-out comes with the new session */
+}
+
+static void note_key(const struct state *s, const struct keys *keys, const char *what,
+		     const char *why)
+{
+	AUTO(char_p) char *text = NULL;
+
+	if (asprintf(&text, "key %s: %s%s", keys->array, what, why) < 0)
+		must_alloc(NULL);
+	report_note(s->crew->report, text);
+}
+
+/* A slice has committed: the next one aims at batch_time, too. */
+static void adapt_slice(struct state *s, const struct keys *keys, int64_t took_ms)
+{
+	const double aim =
+		(double)courtesy_aim_ms(s->crew->courtesy, s->crew->config->batch_time_ms);
+	const double ratio = aim / (double)(took_ms > 0 ? took_ms : 1);
+	double rows = (double)(s->slicing ? s->slice_rows : first_rows(s)) * ratio;
+
+	if (!s->slicing)
+		note_key(s, keys, "it has too many rows for one transaction and goes in slices",
+			 "");
+	if (rows > (double)most_rows(s))
+		rows = (double)most_rows(s);
+	s->slice_rows = rows < SLICE_MIN_ROWS ? SLICE_MIN_ROWS : (int64_t)rows;
+	s->slicing = true;
+}
+
+static void account(struct state *s, const struct keys *keys, const struct batch_result *result,
+		    int64_t took_ms)
+{
+	if (result->sliced)
+		adapt_slice(s, keys, took_ms);
+	else if (!s->slicing)
+		adapt(s, keys, result, took_ms);
+	report_batch(s->crew->report,
+		     &(struct metrics_batch){.ms = took_ms,
+					     .rows = result->rows,
+					     .next_rows = s->slicing ? s->slice_rows
+								     : (int64_t)((double)s->weight *
+										 s->rows_a_weight),
+					     .most_rows = s->crew->config->batch_rows,
+					     .blocked = result->blocked});
+	throttle_spend(s->crew->throttle, result->rows);
+	(void)atomic_fetch_add(&s->crew->treated, result->treated);
+	(void)atomic_fetch_add(&s->crew->rows, result->rows);
+	s->left += result->left;
+}
+
+/* A table, a column, a function is gone, or gives another type than it did: it was there when the model was checked. */
+static bool is_change(const struct error *err)
+{
+	static const char *const states[] = {"42P01", "42703", "42704", "42804", "42883", "0A000"};
+
+	for (size_t i = 0; err->class == ERR_CONFIG && i < sizeof(states) / sizeof(states[0]); i++)
+		if (strcmp(err->sqlstate, states[i]) == 0)
+			return true;
+	return err->class == ERR_CHANGED;
+}
+
+static bool is_timeout(const struct error *err)
+{
+	return strcmp(err->sqlstate, "57014") == 0;
+}
+
+/* Not in the batch that run_along() has made of them: then as they were dealt. */
+static bool run_apart(struct state *s, void *ctx, struct error *err)
+{
+	const struct keys *dealt = s->dealt;
+	const bool apart = s->apart;
+	bool ok;
+
+	s->dealt = NULL;
+	s->entire = false;
+	s->apart = true;
+	ok = dealt->n > 1 ? run_halves(s, dealt, ctx, err)
+			  : worker_pass_throttle(s, err) && run_batches(s, dealt, ctx, err);
+	s->apart = apart;
+	return ok;
+}
+
+/*
+ * A batch of run_along() has failed.  It may have been stopped for lack of a measure alone: then once more, measured.
+ * Otherwise without those who go along.
+ */
+static bool judge_joined(struct state *s, const struct keys *keys, bool large, void *ctx,
+			 struct error *err)
+{
+	if (!large || s->measure)
+		return run_apart(s, ctx, err);
+	s->measure = true;
+	return worker_pass_throttle(s, err) && run_batches(s, keys, ctx, err);
+}
+
+/*
+ * Who refers to whom.  Should that not be answered (a statement that takes too long, a right that is missing), the loop
+ * starts anew and never asks again: halving finds the same, in more steps.
+ */
+static bool ask_along(struct state *s, const struct keys *keys, int64_t limit, void *ctx,
+		      struct along *ret, struct error *err)
+{
+	const struct batch_job *batch = s->crew->batch;
+	AUTO(error) struct error one = {0};
+
+	if (keys_along(s->db, batch->plan, batch->id, keys, limit, ctx, ret, &one))
+		return true;
+	if (one.class == ERR_STOPPED || one.class == ERR_BUSY)
+		return fail(err, one.class, "%s", one.text);
+	s->unasked = db_alive(s->db);
+	return fail(err, ERR_ENVIRONMENT, "%s", one.text);
+}
+
+static bool may_ask(const struct state *s)
+{
+	return s->crew->batch->plan->along_sql && !s->unasked;
+}
+
+/*
+ * A foreign key: a client has attached a row since the keys were collected, or another contact of this list refers to
+ * this one and goes later: the next sweep will tell.
+ */
+static bool leave_refused(struct state *s, const struct keys *keys, const struct error *cause,
+			  struct error *err)
+{
+	if (s->last_chance)
+		return record_failure(s, keys, cause, err);
+	s->left++;
+	s->refused++;
+	return true;
+}
+
+/* A single key that would go in slices: not where its own row would be refused at the end, and the rest be gone. */
+static bool judge_giant(struct state *s, const struct keys *keys, void *ctx, bool *ret_again,
+			struct error *err)
+{
+	AUTO(error) struct error kept = {0};
+	struct along along;
+
+	if (!ask_along(s, keys, MOST_ALONG, ctx, &along, err))
+		return false;
+	s->may_slice = *ret_again = along.kept.n == 0;
+	if (s->may_slice)
+		return true;
+	(void)fail(
+		&kept, ERR_DATA,
+		"rows of %s point at it: it has too many rows for one transaction, and was not begun "
+		"with",
+		along.via);
+	(void)snprintf(kept.sqlstate, sizeof(kept.sqlstate), "23503"); /* 5 + NUL */
+	return leave_refused(s, keys, &kept, err);
+}
+
+/* What the failure of a batch that went back entirely means.  false: err says what the loop has to do. */
+static bool judge(struct state *s, const struct keys *keys, const struct batch_result *result,
+		  const struct error *one, void *ctx, bool *ret_again, struct error *err)
+{
+	const bool sliced = result->sliced;
+
+	/* The siblings find the same by themselves: each batch asks. */
+	if (is_change(one))
+		return fail(err, ERR_CHANGED, "%s", one->text);
+	if (one->class == ERR_CONFIG || one->class == ERR_STOPPED)
+		return fail(err, one->class, "%s", one->text);
+	if (s->writer && db_alive(s->db) && !archive_rollback(s->writer, err))
+		return false;
+	if (result->giant)
+		return judge_giant(s, keys, ctx, ret_again, err);
+	if (s->dealt && (one->class != ERR_ENVIRONMENT || is_timeout(one)))
+		return judge_joined(s, keys, result->large, ctx, err);
+	if (result->large && db_alive(s->db)) {
+		if (is_timeout(one))
+			ease(s, keys, sliced);
+		s->measure = true;
+		return run_halves(s, keys, ctx, err);
+	}
+	if (is_refusal(one) && keys->n > 1 && !s->along && !s->last_chance && may_ask(s))
+		return run_free(s, keys, ctx, err);
+	if ((one->class == ERR_DATA || one->class == ERR_BUSY) && keys->n > 1)
+		return run_halves(s, keys, ctx, err);
+	if (one->class == ERR_DATA && sliced && !s->whole) {
+		/* A row that points from one slice to another, perhaps. */
+		note_key(s, keys,
+			 "it goes as a whole, however large, since slices fail: ", one->text);
+		s->whole = *ret_again = true;
+		return true;
+	}
+	if (is_refusal(one))
+		return leave_refused(s, keys, one, err);
+	if (one->class == ERR_DATA)
+		return record_failure(s, keys, one, err);
+	if (one->class == ERR_BUSY) {
+		s->left++;
+		return true;
+	}
+	if (one->class == ERR_ENVIRONMENT && is_timeout(one))
+		ease(s, keys, sliced);
+	return fail(err, one->class, "%s", one->text);
+}
+
+/* *ret_again: the key is not done, but may go on at once. */
+static bool run_batch(struct state *s, const struct keys *keys, void *ctx, bool *ret_again,
+		      struct error *err)
+{
+	struct batch_worker w = {.number = s->worker->number,
+				 .db = s->db,
+				 .writer = s->writer,
+				 .most_rows = s->whole || s->entire ? 0
+					      : s->slicing          ? s->slice_rows
+					      : keys->n == 1        ? first_rows(s)
+								    : most_rows(s),
+				 .slicing = s->slicing,
+				 .may_slice = s->may_slice,
+				 .measure = s->measure || s->entire || keys->n == 1,
+				 .statement_timeout_ms = s->statement_timeout_ms};
+	struct batch_result result = {0};
+	AUTO(error) struct error one = {0};
+	int64_t begun_ms, took_ms;
+	bool turn, ok;
+
+	*ret_again = false;
+	if (stop_asked(s->crew->stop))
+		return fail(err, ERR_STOPPED, "asked to stop");
+	courtesy_enter(s->crew->courtesy, &turn);
+	if (turn && stop_asked(s->crew->stop)) { /* while it waited for its turn */
+		courtesy_leave(s->crew->courtesy, turn, 0, s->crew->stop);
+		return fail(err, ERR_STOPPED, "asked to stop");
+	}
+	begun_ms = monotonic_ms();
+	ok = batch_run(s->crew->batch, &w, keys, &result, &one);
+	took_ms = monotonic_ms() - begun_ms;
+	courtesy_leave(s->crew->courtesy, turn, took_ms, s->crew->stop);
+	if (!ok)
+		return judge(s, keys, &result, &one, ctx, ret_again, err);
+	*ret_again = result.sliced;
+	account(s, keys, &result, took_ms);
+	return true;
+}
+
+bool worker_pass_throttle(struct state *s, struct error *err)
+{
+	const struct crew *crew = s->crew;
+
+	return courtesy_look(crew->courtesy, s->db, err) &&
+	       throttle_wait(crew->throttle, s->db, crew->stop, crew->report, NULL, err);
+}
+
+/* One batch, or the slices of a single subject. */
+static bool run_batches(struct state *s, const struct keys *keys, void *ctx, struct error *err)
+{
+	bool again = true, ok = true;
+
+	s->slicing = s->whole = false;
+	s->may_slice = !may_ask(s);
+	while (ok && again)
+		ok = run_batch(s, keys, ctx, &again, err) &&
+		     (!again || worker_pass_throttle(s, err));
+	if (ok && s->slicing)
+		s->first_rows = 0;
+	s->slicing = s->whole = false;
+	return ok;
+}
+
+/* Something that stays points at them.  Once that is certain, each is tried by itself, to be told what refuses it. */
+static bool run_kept(struct state *s, const struct keys *keys, void *ctx, struct error *err)
+{
+	struct keys half[2];
+
+	if (keys->n == 0)
+		return true;
+	if (!s->last_chance) {
+		s->left += keys->n;
+		s->refused += keys->n;
+		return true;
+	}
+	if (keys->n == 1)
+		return worker_pass_throttle(s, err) && run_batches(s, keys, ctx, err);
+	return keys_halve(s->db, keys, ctx, half, err) && run_kept(s, &half[0], ctx, err) &&
+	       run_kept(s, &half[1], ctx, err);
+}
+
+/* A foreign key has refused them together: those at whom nobody else points, now; the others in a later sweep. */
+static bool run_free(struct state *s, const struct keys *keys, void *ctx, struct error *err)
+{
+	struct along along;
+
+	if (!ask_along(s, keys, 0, ctx, &along, err))
+		return false;
+	if (along.kept.n == 0)
+		return run_halves(s, keys, ctx, err);
+	return (along.free.n == 0 ||
+		(worker_pass_throttle(s, err) && run_batches(s, &along.free, ctx, err))) &&
+	       run_kept(s, &along.kept, ctx, err);
+}
+
+/* Some more of an attempt that has failed before: key by key, if need be, and nobody goes along. */
+static bool run_plain(struct state *s, const struct keys *keys, void *ctx, struct error *err)
+{
+	bool ok;
+
+	s->plain = true;
+	ok = run_batches(s, keys, ctx, err);
+	s->plain = false;
+	return ok;
+}
+
+/*
+ * Those of keys at whom nothing points that stays, and with them who points at them; then the others.  Some of keys may
+ * have gone along with others already.  At the last chance those who hang together go in one transaction however large.
+ */
+static bool run_along(struct state *s, const struct keys *keys, void *ctx, struct error *err)
+{
+	struct along along;
+	bool joined, ok = true;
+
+	if (!ask_along(s, keys, MOST_ALONG, ctx, &along, err))
+		return false;
+	joined = along.free.n > along.own.n - along.kept.n;
+	if (joined && s->apart && along.free.n > 2 * along.own.n + FAMILY)
+		return run_plain(s, &along.own, ctx, err);
+	if (along.free.n > 0) {
+		s->dealt = joined ? &along.own : NULL;
+		s->entire = joined && s->last_chance;
+		ok = run_batches(s, &along.free, ctx, err);
+		s->entire = false;
+		if (joined && !s->dealt)
+			return ok; /* all of own, one by one */
+		s->dealt = NULL;
+	}
+	return ok && run_kept(s, &along.kept, ctx, err);
+}
+
+bool worker_run_keys(struct state *s, const struct keys *keys, void *ctx, struct error *err)
+{
+	return s->along && !s->plain && may_ask(s) ? run_along(s, keys, ctx, err)
+						   : run_batches(s, keys, ctx, err);
+}

@@ -1,0 +1,120 @@
+/*
+ * A batch that is too large: several subjects are told to be halved, a single one goes in slices (plan/slice.h says
+ * why that leaves nothing behind).  What may die here, and what then, is as in every batch (batch/batch.c): a slice is a
+ * transaction of its own with its bytes, their lengths and its counters; its subject stays in the list.
+ */
+#include "batch/batch_state.h"
+
+#include "base/mem.h"
+
+#include <inttypes.h>
+
+bool batch_too_large(struct batch *b, const struct table *t, struct error *err)
+{
+	/* Others who are due no longer would drop out with each of his slices. */
+	b->large = b->keys->n > 1;
+	b->giant = !b->large && !b->worker->may_slice && !b->worker->slicing;
+	if (b->large || b->giant)
+		return fail(err, ERR_BUSY,
+			    "table \"%s\": %" PRId64 " rows or more hang off this batch", t->name,
+			    b->worker->most_rows);
+	b->unfinished[t->index] = true;
+	b->slicing = true;
+	return true;
+}
+
+bool batch_stays_small(struct batch *b, const struct step *s, int64_t rows, struct error *err)
+{
+	if (b->worker->measure || !s->slice_sql || rows <= b->worker->most_rows)
+		return true;
+	b->large = true;
+	return fail(err, ERR_BUSY, "table \"%s\": %" PRId64 " rows hang off this batch",
+		    s->table->name, rows);
+}
+
+bool batch_measure(struct batch *b, struct error *err)
+{
+	const struct plan *plan = b->job->plan;
+	const char **values = t_array(b->ctx, const char *, plan->n_sizes + 1);
+	AUTO(result) PGresult *res = NULL;
+
+	if (!plan->sizes_sql || b->worker->most_rows == 0 || !b->worker->measure)
+		return true;
+	/* One more than is taken: so many and no more are all. */
+	values[0] = t_printf(b->ctx, "%" PRId64, b->worker->most_rows + 1);
+	for (size_t i = 0; i < plan->n_sizes; i++)
+		values[i + 1] = b->arrays[plan->sizes[i].table][plan->sizes[i].slot];
+	if (!db_query_kept(b->worker->db, plan->sizes_sql, (int)plan->n_sizes + 1, values, &res,
+			   err))
+		return false;
+	for (size_t i = 0; i < plan->n_sizes; i++)
+		if (db_int(res, 0, t_printf(b->ctx, "c%zu", i)) > b->worker->most_rows &&
+		    !batch_too_large(b, &plan->model->tables[plan->size_tables[i]], err))
+			return false;
+	return true;
+}
+
+bool batch_waits(struct batch *b, const struct step *s)
+{
+	const bool subject = s->table == b->job->plan->subject;
+	bool waits = false;
+
+	for (size_t i = 0; i < b->job->plan->model->n_tables; i++)
+		waits = waits || (b->unfinished[i] && (subject || s->waits_for[i]));
+	if (waits)
+		b->unfinished[s->table->index] = true;
+	b->complete = !(waits && subject) && b->complete;
+	return waits;
+}
+
+bool batch_may_go(const struct batch *b, const struct step *s, struct error *err)
+{
+	const struct plan *plan = b->job->plan;
+
+	if (s->table != plan->model->request || b->unfinished[s->table->index] ||
+	    !plan->after_requests)
+		return true;
+	for (size_t i = 0; i < plan->model->n_tables; i++)
+		if (plan->after_requests[i] && b->unfinished[i])
+			return fail(
+				err, ERR_DATA,
+				"table \"%s\": it goes after the requests, which say that he is due",
+				plan->model->tables[i].name);
+	return true;
+}
+
+const char *batch_slice_own(const struct batch *b, const struct step *s)
+{
+	if (b->arrays[s->table->index][0])
+		return b->arrays[s->table->index][0];
+	return t_printf(b->ctx, "%" PRId64, b->worker->most_rows);
+}
+
+/*
+ * DATA, where they are fewer for a reason that will not go away by itself: then the subject is worked whole, and that
+ * says which.
+ */
+bool batch_verify_slice(struct batch *b, const struct step *s, int64_t rows, struct error *err)
+{
+	const bool collected = b->arrays[s->table->index][0];
+	const enum error_class class = s->verify ? ERR_DATA : ERR_BUSY;
+
+	if (collected && rows != b->collected[s->table->index])
+		return fail(err, class,
+			    "table \"%s\": %" PRId64 " of %" PRId64 " rows of %s.%s went",
+			    s->table->name, rows, b->collected[s->table->index], s->table->schema,
+			    s->table->table);
+	if (!collected && rows == 0)
+		return fail(err, class, "table \"%s\": no rows of %s.%s went", s->table->name,
+			    s->table->schema, s->table->table);
+	return true;
+}
+
+bool batch_advances(const struct batch *b, struct error *err)
+{
+	bool rows = b->complete;
+
+	for (size_t i = 0; i < b->job->plan->n_steps; i++)
+		rows = rows || b->rows[i] > 0;
+	return rows || fail(err, ERR_DATA, "its tables wait for one another");
+}

@@ -1,0 +1,291 @@
+#include "batch/throttle.h"
+
+#include "base/mem.h"
+#include "base/units.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <sys/stat.h>
+#include <time.h>
+
+/* Asked this often at most, however many batches there are. */
+#define LAG_INTERVAL_MS 500
+#define PAUSE_MS 500
+#define LONGEST_PAUSE_MS 1000 /* a window or a lag can open before it was foretold */
+#define MIB (1024 * 1024)
+
+struct throttle {
+	const struct config *config;
+	pthread_mutex_t lock;
+	int64_t next_ms; /* rows_per_second: when the rows spent so far are paid for */
+	/* Replication: a position of the primary that standbys have to reach, and since when. */
+	int64_t asked_ms;
+	int64_t mark_ms;
+	char *mark_lsn;
+	char *why; /* NULL: the standbys follow, nobody holds back too much WAL, or an old snapshot */
+	const char
+		*blind; /* the key that why is of, where that is a right that is missing; or NULL */
+};
+
+struct throttle *throttle_new(const struct config *config)
+{
+	struct throttle *t = xcalloc(1, sizeof(*t));
+
+	t->config = config;
+	(void)pthread_mutex_init(&t->lock, NULL);
+	return t;
+}
+
+void throttle_free(struct throttle *t)
+{
+	if (!t)
+		return;
+	free(t->mark_lsn);
+	free(t->why);
+	(void)pthread_mutex_destroy(&t->lock);
+	free(t);
+}
+
+static bool outside_window(const struct throttle *t, int64_t *ret_wait_ms, char **ret_why)
+{
+	const time_t now = time(NULL);
+	char text[32];
+	struct tm tm;
+
+	if (!t->config->has_window || !localtime_r(&now, &tm) ||
+	    window_holds(&t->config->window, tm.tm_hour * 60 + tm.tm_min))
+		return false;
+	window_print(&t->config->window, text, sizeof(text));
+	if (asprintf(ret_why, "the window %s", text) < 0)
+		must_alloc(NULL);
+	*ret_wait_ms = 1000LL * (60 - tm.tm_sec);
+	return true;
+}
+
+/* An operator's hand on the brake: touch(1), and rm(1) to let go.  What cannot be looked at holds. */
+static bool is_paused(const struct throttle *t, int64_t *ret_wait_ms, char **ret_why)
+{
+	const char *path = t->config->pause_file;
+	struct stat st;
+
+	if (!path || (lstat(path, &st) < 0 && errno == ENOENT))
+		return false;
+	if (asprintf(ret_why, "the pause file \"%s\"", path) < 0)
+		must_alloc(NULL);
+	*ret_wait_ms = PAUSE_MS;
+	return true;
+}
+
+/*
+ * replay_lag of pg_stat_replication stands still when a standby stands still: what counts is how
+ * long ago the primary was where the slowest standby is now.  So a position is marked, and whoever
+ * has not reached it after max_replica_lag is too far behind.
+ */
+static bool ask_replication(struct throttle *t, struct db *db, struct error *err)
+{
+	static const char sql[] =
+		"SELECT pg_current_wal_lsn()::text AS now,\n"
+		"       count(*) FILTER (WHERE state IS NULL) AS unreadable,\n"
+		"       coalesce(bool_and(replay_lsn >= $1::pg_lsn)\n"
+		"                FILTER (WHERE replay_lsn IS NOT NULL), true) AS reached\n"
+		"  FROM pg_stat_replication WHERE state IS NULL OR state IN ('streaming', "
+		"'catchup')";
+	const char *const values[] = {t->mark_lsn ? t->mark_lsn : "0/0"};
+	AUTO(result) PGresult *res = NULL;
+	const int64_t now = monotonic_ms();
+
+	if (!db_query(db, sql, 1, values, &res, err))
+		return false;
+	if (db_int(res, 0, "unreadable") > 0) {
+		t->blind = "max_replica_lag";
+		t->why = xstrdup(
+			"the lag of a standby cannot be read: grant pg_read_all_stats to this role");
+	} else if (!t->mark_lsn || db_bool(res, 0, "reached")) {
+		free(t->mark_lsn);
+		t->mark_lsn = xstrdup(db_text(res, 0, "now"));
+		t->mark_ms = now;
+	} else if (now - t->mark_ms > t->config->max_replica_lag_ms) {
+		if (asprintf(&t->why, "a standby that is %lld s behind",
+			     (long long)(now - t->mark_ms) / 1000) < 0)
+			must_alloc(NULL);
+	}
+	return true;
+}
+
+/*
+ * WAL that a pass makes and nobody takes away fills the disk, of which everybody dies: what a slot still
+ * retains, and what the archiver has not copied yet.  An archiver that has only failed has copied nothing.
+ */
+static bool ask_wal(struct throttle *t, struct db *db, struct error *err)
+{
+	static const char sql[] =
+		"SELECT s.slot_name AS slot,\n"
+		"       coalesce(pg_wal_lsn_diff(w.now, s.restart_lsn), 0)::bigint AS slot_bytes,\n"
+		"       CASE WHEN current_setting('archive_mode') = 'off' THEN 0\n"
+		"            WHEN a.last_archived_wal ~ '^[0-9A-F]{24}' THEN pg_wal_lsn_diff(w.now,\n"
+		"                 (substr(a.last_archived_wal, 9, 8) || '/0')::pg_lsn) -\n"
+		"                 (('x' || substr(a.last_archived_wal, 17, 8))::bit(32)::int::bigint + 1)\n"
+		"                 * pg_size_bytes(current_setting('wal_segment_size'))\n"
+		"            WHEN a.failed_count > 0 THEN -1 ELSE 0 END::bigint AS archiver_bytes\n"
+		"  FROM (SELECT pg_current_wal_lsn() AS now) AS w CROSS JOIN pg_stat_archiver AS a\n"
+		"  LEFT JOIN pg_replication_slots AS s ON s.restart_lsn IS NOT NULL\n"
+		" ORDER BY s.restart_lsn LIMIT 1";
+	const int64_t most = t->config->max_wal_backlog_mb * MIB;
+	AUTO(result) PGresult *res = NULL;
+	int64_t slot, archiver;
+
+	if (!db_query(db, sql, 0, NULL, &res, err))
+		return false;
+	slot = db_int(res, 0, "slot_bytes");
+	archiver = db_int(res, 0, "archiver_bytes");
+	if (archiver < 0)
+		t->why = xstrdup("the archiver, which has only failed so far (pg_stat_archiver)");
+	else if (slot > most &&
+		 asprintf(&t->why, "the replication slot \"%s\", which retains %lld MiB of WAL",
+			  db_text(res, 0, "slot"), (long long)slot / MIB) < 0)
+		must_alloc(NULL);
+	else if (slot <= most && archiver > most &&
+		 asprintf(&t->why, "the archiver, which is %lld MiB of WAL behind",
+			  (long long)archiver / MIB) < 0)
+		must_alloc(NULL);
+	return true;
+}
+
+/*
+ * While a snapshot of before is open, what is erased stays in the pages and in the indexes, and everybody's
+ * statements walk over it.  VACUUM's own snapshots hold back nothing.
+ */
+static bool ask_snapshot(struct throttle *t, struct db *db, struct error *err)
+{
+	static const char sql[] =
+		"WITH open AS (\n"
+		"  SELECT 'session ' || a.pid || ', whose transaction' AS who, a.xact_start AS since\n"
+		"    FROM pg_stat_activity AS a\n"
+		"   WHERE (a.backend_xmin IS NOT NULL OR a.backend_xid IS NOT NULL)\n"
+		"     AND (a.datid IS NULL OR a.datid = 0 OR a.datname = current_database())\n"
+		"     AND a.backend_type <> 'autovacuum worker'\n"
+		"     AND a.pid NOT IN (SELECT v.pid FROM pg_stat_progress_vacuum AS v)\n"
+		"  UNION ALL\n"
+		"  SELECT 'the prepared transaction \"' || p.gid || '\", which', p.prepared\n"
+		"    FROM pg_prepared_xacts AS p WHERE p.database = current_database()),\n"
+		"aged AS (\n"
+		"  SELECT who, (extract(epoch FROM clock_timestamp() - since) * 1000)::bigint AS ms\n"
+		"    FROM open WHERE since IS NOT NULL)\n"
+		"SELECT (SELECT count(*) FROM pg_stat_activity AS h\n"
+		"         WHERE h.backend_type IS NULL AND h.datname = current_database()) AS hidden,\n"
+		"       o.who, o.ms FROM (SELECT) AS one LEFT JOIN\n"
+		"       (SELECT who, ms FROM aged ORDER BY ms DESC LIMIT 1) AS o ON true";
+	AUTO(result) PGresult *res = NULL;
+
+	if (!db_query(db, sql, 0, NULL, &res, err))
+		return false;
+	if (db_int(res, 0, "hidden") > 0) {
+		t->blind = "max_snapshot_age";
+		t->why = xstrdup("the age of other sessions' snapshots cannot be read: grant "
+				 "pg_read_all_stats to this role");
+	} else if (db_int(res, 0, "ms") > t->config->max_snapshot_age_ms &&
+		   asprintf(&t->why, "the snapshot of %s is %lld s old", db_text(res, 0, "who"),
+			    (long long)db_int(res, 0, "ms") / 1000) < 0)
+		must_alloc(NULL);
+	return true;
+}
+
+static bool ask_server(struct throttle *t, struct db *db, struct error *err)
+{
+	t->asked_ms = monotonic_ms();
+	free(t->why);
+	t->why = NULL;
+	t->blind = NULL;
+	return (t->config->max_replica_lag_ms == 0 || ask_replication(t, db, err)) &&
+	       (t->config->max_wal_backlog_mb == 0 || t->why || ask_wal(t, db, err)) &&
+	       (t->config->max_snapshot_age_ms == 0 || t->why || ask_snapshot(t, db, err));
+}
+
+static bool check_server(struct throttle *t, struct db *db, int64_t *ret_wait_ms, char **ret_why,
+			 struct error *err)
+{
+	bool ok = true;
+
+	if (t->config->max_replica_lag_ms == 0 && t->config->max_wal_backlog_mb == 0 &&
+	    t->config->max_snapshot_age_ms == 0)
+		return true;
+	(void)pthread_mutex_lock(&t->lock);
+	if (monotonic_ms() - t->asked_ms >= LAG_INTERVAL_MS || t->asked_ms == 0)
+		ok = ask_server(t, db, err);
+	if (ok && t->why) {
+		*ret_why = xstrdup(t->why);
+		*ret_wait_ms = LAG_INTERVAL_MS;
+	}
+	(void)pthread_mutex_unlock(&t->lock);
+	return ok;
+}
+
+bool throttle_check(struct throttle *t, struct db *db, int64_t *ret_wait_ms, char **ret_why,
+		    struct error *err)
+{
+	int64_t ahead_ms;
+
+	*ret_wait_ms = 0;
+	if (outside_window(t, ret_wait_ms, ret_why))
+		return true;
+	if (is_paused(t, ret_wait_ms, ret_why))
+		return true;
+	if (!check_server(t, db, ret_wait_ms, ret_why, err))
+		return false;
+	if (*ret_wait_ms > 0)
+		return true;
+	(void)pthread_mutex_lock(&t->lock);
+	ahead_ms = t->next_ms - monotonic_ms();
+	(void)pthread_mutex_unlock(&t->lock);
+	if (t->config->rows_per_second > 0 && ahead_ms > 0) {
+		*ret_wait_ms = ahead_ms;
+		*ret_why = xstrdup("rows_per_second");
+	}
+	return true;
+}
+
+bool throttle_wait(struct throttle *t, struct db *db, struct stop *stop, struct report *report,
+		   int64_t *patience_ms, struct error *err)
+{
+	for (;;) {
+		AUTO(char_p) char *why = NULL;
+		int64_t wait_ms;
+
+		if (!throttle_check(t, db, &wait_ms, &why, err))
+			return false;
+		if (wait_ms == 0)
+			return true;
+		if (patience_ms && *patience_ms <= 0)
+			return fail(err, ERR_BUSY, "it had to wait for %s", why);
+		report_waiting(report, why);
+		wait_ms = wait_ms < LONGEST_PAUSE_MS ? wait_ms : LONGEST_PAUSE_MS;
+		if (patience_ms)
+			*patience_ms -= wait_ms;
+		if (stop_sleep_ms(stop, wait_ms))
+			return fail(err, ERR_STOPPED, "asked to stop");
+	}
+}
+
+bool throttle_blind(const struct config *config, struct db *db, char **ret_why, struct error *err)
+{
+	struct throttle *t = throttle_new(config);
+	const bool ok = ask_server(t, db, err);
+
+	if (ok && t->blind && asprintf(ret_why, "limits: %s: %s", t->blind, t->why) < 0)
+		must_alloc(NULL);
+	throttle_free(t);
+	return ok;
+}
+
+void throttle_spend(struct throttle *t, int64_t rows)
+{
+	const int64_t now = monotonic_ms();
+
+	if (t->config->rows_per_second == 0)
+		return;
+	(void)pthread_mutex_lock(&t->lock);
+	if (t->next_ms < now)
+		t->next_ms = now;
+	t->next_ms += rows * 1000 / t->config->rows_per_second;
+	(void)pthread_mutex_unlock(&t->lock);
+}

@@ -1,0 +1,41 @@
+/*
+ * The brakes: may a batch begin now, and if not, why not.  Shared by the workers of one job.
+ */
+#ifndef RETENTION_BATCH_THROTTLE_H
+#define RETENTION_BATCH_THROTTLE_H
+
+#include "config/config.h"
+#include "database/db.h"
+#include "base/job_report.h"
+#include "database/stop.h"
+
+struct throttle;
+
+/* config outlives it. */
+struct throttle *throttle_new(const struct config *config);
+void throttle_free(struct throttle *t);
+
+/*
+ * How long to wait before the next batch: 0 means go.  Then *ret_why is untouched; else it is the
+ * reason, for a person, the caller's to free.  A lag that cannot be read means stop, not go.
+ */
+bool throttle_check(struct throttle *t, struct db *db, int64_t *ret_wait_ms, char **ret_why,
+		    struct error *err);
+
+/*
+ * Until throttle_check() says go; report is told for what it waits, by whoever calls that it does so no more.
+ * patience_ms is what is left of it (NULL: without end): used up is BUSY, with the reason.  STOPPED: stop was asked.
+ */
+bool throttle_wait(struct throttle *t, struct db *db, struct stop *stop, struct report *report,
+		   int64_t *patience_ms, struct error *err);
+
+/*
+ * Which brake cannot look at what it is there for, right now: a pass would wait.  *ret_why names the key and what to
+ * grant, and is the caller's to free; NULL: none.
+ */
+bool throttle_blind(const struct config *config, struct db *db, char **ret_why, struct error *err);
+
+/* A batch has worked on so many rows. */
+void throttle_spend(struct throttle *t, int64_t rows);
+
+#endif

@@ -1,0 +1,319 @@
+/*
+ * journal, show, archive list: what the schema retention says of its actions.  An auditor may read
+ * all of it but the work list, so what needs that list has a second way to its figures.
+ */
+#include "command/command.h"
+
+#include "journal/horizon.h"
+#include "base/mem.h"
+#include "command/output.h"
+
+#include <time.h>
+
+#define FOLLOW_TICK_MS 500
+
+bool ctl_list_options(struct ctl *ctl, int argc, char **argv)
+{
+	static const struct option longs[] = {{"json", no_argument, NULL, 'j'}, {NULL, 0, NULL, 0}};
+	int c;
+
+	while ((c = ctl_option(ctl, argc, argv, longs)) != -1) {
+		if (c == '?')
+			return false;
+		ctl->json = true;
+	}
+	if (optind != argc)
+		(void)ctl_wrong_use(ctl, _("\"%s\" is not expected here"), argv[optind]);
+	return optind == argc;
+}
+
+int ctl_list(struct ctl *ctl, const struct ctl_listing *listing)
+{
+	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
+	AUTO(result) PGresult *res = NULL;
+	AUTO(error) struct error err = {0};
+	const char *sql = listing->sql;
+
+	if (ctl->json)
+		sql = t_printf(
+			ctx,
+			"SELECT coalesce(jsonb_pretty(jsonb_agg(to_jsonb(x))), '[]') AS json\n"
+			"  FROM (%s) AS x",
+			listing->json_sql ? listing->json_sql : sql);
+	if (!db_query(ctl->db, sql, listing->n, listing->values, &res, &err))
+		return ctl_failed(&err);
+	if (ctl->json)
+		puts(db_text(res, 0, "json"));
+	else
+		output_table(res);
+	return 0;
+}
+
+int ctl_list_command(struct ctl *ctl, int argc, char **argv, const struct ctl_listing *listing)
+{
+	if (!ctl_list_options(ctl, argc, argv))
+		return 2;
+	return ctl_open(ctl) ? ctl_list(ctl, listing) : 1;
+}
+
+int ctl_journal(struct ctl *ctl, int argc, char **argv)
+{
+	static const struct ctl_listing listing = {
+		.sql = "SELECT j.id, j.action,\n"
+		       "       coalesce(j.policy, j.from_date || '..' || j.to_date, 'contact ' || j.subject,\n"
+		       "                CASE WHEN j.replay THEN 'replay' END) AS of, j.status,\n"
+		       "       to_char(coalesce(j.finished_at, j.started_at, j.requested_at),\n"
+		       "               'YYYY-MM-DD HH24:MI') AS date,\n"
+		       "       j.candidates AS listed, (j.counters->>'failed')::bigint AS failed,\n"
+		       "       concat_ws('; ', 'restored on ' || to_char(j.restored_at, 'YYYY-MM-DD HH24:MI')\n"
+		       "                 || ' by ' || j.restored_by,\n"
+		       "                 coalesce(j.error, 'waits for ' || j.waiting)) AS remark\n"
+		       "  FROM retention.archive_journal AS j ORDER BY j.id DESC",
+		.json_sql = "SELECT j.* FROM retention.archive_journal AS j ORDER BY j.id DESC",
+	};
+
+	return ctl_list_command(ctl, argc, argv, &listing);
+}
+
+int ctl_archive_list(struct ctl *ctl, int argc, char **argv)
+{
+	static const struct ctl_listing listing = {
+		.sql = "SELECT a.id, a.type, to_char(a.date, 'YYYY-MM-DD HH24:MI') AS date, a.status,\n"
+		       "       a.bytes, a.file\n"
+		       "  FROM retention.archives AS a ORDER BY a.id DESC",
+		.json_sql = "SELECT a.* FROM retention.archives AS a ORDER BY a.id DESC",
+	};
+
+	return ctl_list_command(ctl, argc, argv, &listing);
+}
+
+/*
+ * Keys that are still to be treated: the rows of the work list, or, for who may not read it, what the
+ * ledger lacks of the keys that were listed (an export has no ledger: it then shows all or nothing).
+ */
+static bool left_sql(struct ctl *ctl, const char **ret, struct error *err)
+{
+	AUTO(result) PGresult *res = NULL;
+
+	if (!db_query(ctl->db, "SELECT has_table_privilege('retention.candidate', 'SELECT') AS may",
+		      0, NULL, &res, err))
+		return false;
+	*ret = db_bool(res, 0, "may")
+		       ? "(SELECT count(*) FROM retention.candidate AS c WHERE c.job = j.id)"
+		       : "(CASE WHEN j.finished_at IS NOT NULL THEN 0 ELSE j.candidates -\n"
+			 " (SELECT count(*) FROM retention.ledger AS l WHERE l.job = j.id) END)";
+	return true;
+}
+
+static const char record_sql[] =
+	"SELECT j.id, j.action, j.mode, j.status, j.policy, j.occurrence, j.from_date, j.to_date,\n"
+	"       j.depth, j.cutoff, j.archive, j.requested_by, j.requested_at, j.candidates,\n"
+	"       j.candidates_sha256, j.frozen_at, j.validated_by, j.validated_at, j.started_at,\n"
+	"       CASE WHEN j.finished_at IS NULL AND j.frozen_at IS NOT NULL THEN %s END\n"
+	"         AS candidates_left, j.waiting, j.finished_at,\n"
+	"       j.counters - 'rows' - 'horizon' AS counters,\n"
+	"       j.archive_path, j.archive_bytes, j.archive_deleted_at, j.archive_deleted_by,\n"
+	"       j.archive_removed_at, j.archive_remark, j.restored_at, j.restored_by,\n"
+	"       j.error, (SELECT l.files FROM retention.files_left AS l WHERE l.job = j.id) AS files_left,\n"
+	"       j.host, j.system_identifier, j.subject, j.replay\n"
+	"  FROM retention.archive_journal AS j WHERE j.id = $1::int";
+
+static const char tables_sql[] =
+	"SELECT f.table_name AS \"table\", sum(f.rows)::bigint AS rows,\n"
+	"       sum(f.bytes)::bigint AS archived_bytes\n"
+	"  FROM retention.archive_file AS f WHERE f.job = $1::int GROUP BY 1 ORDER BY 1";
+
+/* What an event adds to the row itself: keys by hundreds are for --json. */
+static const char events_sql[] =
+	"SELECT e.id, to_char(e.at, 'YYYY-MM-DD HH24:MI:SS') AS at, e.kind, e.actor,\n"
+	"       CASE WHEN e.kind IN ('dropped', 'failed_key', 'left', 'kept', 'sliced', 'vacuumed')\n"
+	"            THEN left(e.details::text, 400) END AS details\n"
+	"  FROM retention.journal_event AS e WHERE e.job = $1::int ORDER BY e.id";
+
+static bool show_table(struct ctl *ctl, const char *sql, const char *id, struct error *err)
+{
+	AUTO(result) PGresult *res = NULL;
+
+	if (!db_query(ctl->db, sql, 1, &id, &res, err))
+		return false;
+	if (PQntuples(res) > 0) {
+		puts("");
+		output_table(res);
+	}
+	return true;
+}
+
+/* backups.keep as an interval, for horizon_sql; NULL: not declared, or there is no configuration. */
+static const char *backups_keep(const struct ctl *ctl, void *text_ctx)
+{
+	char text[32];
+
+	if (!ctl->config || !ctl->config->has_backups_keep)
+		return NULL;
+	period_print(&ctl->config->backups_keep, text, sizeof(text));
+	return t_strdup(text_ctx, text);
+}
+
+/* Where what it erased may still be. */
+static bool show_horizon(struct ctl *ctl, const char *id, struct error *err)
+{
+	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
+	const char *sql = t_printf(ctx,
+				   "SELECT h.step, h.what AS \"gone from\", h.state,\n"
+				   "       to_char(h.since, 'YYYY-MM-DD HH24:MI:SS') AS since,\n"
+				   "       h.waits_for FROM (%s) AS h ORDER BY h.step",
+				   horizon_sql);
+	const char *const values[] = {id, backups_keep(ctl, ctx), ctl->config ? "false" : "true"};
+	AUTO(result) PGresult *res = NULL;
+
+	if (!db_query(ctl->db, sql, 3, values, &res, err))
+		return false;
+	if (PQntuples(res) > 0) {
+		puts("");
+		output_table(res);
+	}
+	return true;
+}
+
+static bool show_text(struct ctl *ctl, const char *id, const char *left, struct error *err)
+{
+	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
+	AUTO(result) PGresult *row = NULL;
+
+	if (!db_query(ctl->db, t_printf(ctx, record_sql, left), 1, &id, &row, err))
+		return false;
+	if (PQntuples(row) == 0)
+		return fail(err, ERR_CONFIG, _("there is no action %s"), id);
+	output_record(row, 0);
+	return show_table(ctl, tables_sql, id, err) && show_horizon(ctl, id, err) &&
+	       show_table(ctl, events_sql, id, err);
+}
+
+static const char json_sql[] =
+	"SELECT jsonb_pretty(to_jsonb(j) || jsonb_build_object(\n"
+	"  'candidates_left', CASE WHEN j.frozen_at IS NOT NULL THEN %s END,\n"
+	"  'files_left', (SELECT l.files FROM retention.files_left AS l WHERE l.job = j.id),\n"
+	"  'tables', (SELECT coalesce(jsonb_agg(to_jsonb(f) ORDER BY f.\"table\"), '[]')\n"
+	"     FROM (SELECT table_name AS \"table\", sum(rows)::bigint AS rows,\n"
+	"                  sum(bytes)::bigint AS archived_bytes\n"
+	"             FROM retention.archive_file WHERE job = j.id GROUP BY 1) AS f),\n"
+	"  'events', (SELECT coalesce(jsonb_agg(to_jsonb(e) ORDER BY e.id), '[]')\n"
+	"     FROM retention.journal_event AS e WHERE e.job = j.id),\n"
+	"  'horizon', (SELECT coalesce(jsonb_agg(to_jsonb(h) ORDER BY h.step), '[]')\n"
+	"     FROM (%s) AS h))) AS json\n"
+	"  FROM retention.archive_journal AS j WHERE j.id = $1::int";
+
+static bool show_json(struct ctl *ctl, const char *id, const char *left, struct error *err)
+{
+	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
+	AUTO(result) PGresult *res = NULL;
+	const char *const values[] = {id, backups_keep(ctl, ctx), ctl->config ? "false" : "true"};
+
+	if (!db_query(ctl->db, t_printf(ctx, json_sql, left, horizon_sql), 3, values, &res, err))
+		return false;
+	if (PQntuples(res) == 0)
+		return fail(err, ERR_CONFIG, _("there is no action %s"), id);
+	puts(db_text(res, 0, "json"));
+	return true;
+}
+
+static const char follow_sql[] =
+	"SELECT j.finished_at IS NULL AND j.status IN ('saved', 'validated', 'running') AS open,\n"
+	"       coalesce(j.waiting, CASE WHEN j.status = 'saved' AND j.frozen_at IS NOT NULL\n"
+	"                                THEN 'validation'\n"
+	"                                WHEN j.status IN ('saved', 'validated')\n"
+	"                                THEN 'the daemon' END) AS waiting,\n"
+	"       coalesce(j.candidates, 0) AS due,\n"
+	"       coalesce(j.candidates - %s, 0) AS done\n"
+	"  FROM retention.archive_journal AS j WHERE j.id = $1::int";
+
+/* One look at the action: its bar on a terminal.  *ret_open: it has not ended. */
+static bool look(struct ctl *ctl, const char *sql, const char *id, int64_t *first, time_t *begun,
+		 bool *ret_open, struct error *err)
+{
+	AUTO(result) PGresult *res = NULL;
+	struct progress p = {.rate = -1, .eta_s = -1};
+
+	if (!db_query(ctl->db, sql, 1, &id, &res, err))
+		return false;
+	if (PQntuples(res) == 0)
+		return fail(err, ERR_CONFIG, _("there is no action %s"), id);
+	*ret_open = db_bool(res, 0, "open");
+	p.done = db_int(res, 0, "done");
+	p.due = db_int(res, 0, "due");
+	p.waiting = db_text(res, 0, "waiting");
+	/* The rate is that of what we saw happen, from the first change on. */
+	if (*first < 0 || p.done == *first) {
+		*first = p.done;
+		*begun = time(NULL);
+	} else if (time(NULL) > *begun) {
+		p.rate = (p.done - *first) / (time(NULL) - *begun);
+		p.eta_s = (p.due - p.done) * (time(NULL) - *begun) / (p.done - *first);
+	}
+	if (*ret_open && isatty(STDOUT_FILENO))
+		output_progress(&p);
+	return true;
+}
+
+/* Until the action has ended: a bar on a terminal, nothing in between elsewhere. */
+static bool follow(struct ctl *ctl, const char *id, const char *left, struct error *err)
+{
+	static const struct timespec tick = {.tv_nsec = FOLLOW_TICK_MS * 1000000L};
+	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
+	const char *sql = t_printf(ctx, follow_sql, left);
+	int64_t first = -1;
+	time_t begun = 0;
+	bool open = true, shown = false;
+
+	while (look(ctl, sql, id, &first, &begun, &open, err) && open) {
+		shown = true;
+		(void)nanosleep(&tick, NULL); /* early is fine */
+	}
+	if (shown && isatty(STDOUT_FILENO))
+		puts("");
+	return !open;
+}
+
+/* Has it ended as failed? */
+static bool has_failed(struct ctl *ctl, const char *id, bool *ret, struct error *err)
+{
+	AUTO(result) PGresult *res = NULL;
+
+	if (!db_query(ctl->db,
+		      "SELECT j.status = 'failed' AS failed\n"
+		      "  FROM retention.archive_journal AS j WHERE j.id = $1::int",
+		      1, &id, &res, err))
+		return false;
+	*ret = db_bool(res, 0, "failed");
+	return true;
+}
+
+int ctl_show(struct ctl *ctl, int argc, char **argv)
+{
+	static const struct option longs[] = {{"json", no_argument, NULL, 'j'},
+					      {"follow", no_argument, NULL, 'f'},
+					      {NULL, 0, NULL, 0}};
+	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
+	AUTO(error) struct error err = {0};
+	bool wait = false, failed = false;
+	const char *text, *left = NULL;
+	int c, id;
+
+	while ((c = ctl_option(ctl, argc, argv, longs)) != -1) {
+		if (c == '?')
+			return 2;
+		wait = wait || c == 'f';
+		ctl->json = ctl->json || c == 'j';
+	}
+	id = ctl_action_id(ctl, argc, argv);
+	if (id == 0)
+		return 2;
+	if (!ctl_open(ctl))
+		return 1;
+	text = t_printf(ctx, "%d", id);
+	if (!left_sql(ctl, &left, &err) || (wait && !follow(ctl, text, left, &err)) ||
+	    !(ctl->json ? show_json(ctl, text, left, &err) : show_text(ctl, text, left, &err)) ||
+	    (wait && !has_failed(ctl, text, &failed, &err)))
+		return ctl_failed(&err);
+	return failed ? 1 : 0;
+}

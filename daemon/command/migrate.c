@@ -1,0 +1,159 @@
+/*
+ * migrate: the schema retention, version by version.  Each migration is one transaction that also
+ * records it with its checksum, so a crash leaves a whole version or none; the first one makes the
+ * schema and the table that they are recorded in, so that a right that is missing leaves nothing.
+ * Two that migrate at the same time queue at a session lock, and the second finds nothing to do.
+ */
+#include "command/command.h"
+
+#include "base/mem.h"
+#include "base/migrations.h"
+
+/* A class of its own: the jobs' and the journal's locks are the numbers behind it. */
+#define LOCK "1380275199, 1"
+
+static const char bootstrap_sql[] =
+	"CREATE SCHEMA IF NOT EXISTS retention;\n"
+	"CREATE TABLE IF NOT EXISTS retention.schema_version (\n"
+	"  version int PRIMARY KEY,\n"
+	"  name text NOT NULL,\n"
+	"  sha256 text NOT NULL,\n"
+	"  applied_at timestamptz NOT NULL DEFAULT now(),\n"
+	"  applied_by text NOT NULL DEFAULT session_user);\n"
+	"COMMENT ON TABLE retention.schema_version IS 'written by retentionctl migrate'";
+
+static const char applied_sql[] =
+	"SELECT v.version, v.name, v.sha256, max(v.version) OVER () AS newest\n"
+	"  FROM retention.schema_version AS v ORDER BY v.version";
+
+static bool digest_of(struct ctl *ctl, const struct migration *m, PGresult **ret, struct error *err)
+{
+	return db_query(ctl->db, "SELECT encode(sha256(convert_to($1, 'UTF8')), 'hex') AS sha256",
+			1, &m->text, ret, err);
+}
+
+/* What the database has must be what this binary has, as far as it goes. */
+static bool check_applied(struct ctl *ctl, size_t *ret_n, struct error *err)
+{
+	AUTO(result) PGresult *res = NULL;
+
+	if (!db_query(ctl->db, applied_sql, 0, NULL, &res, err))
+		return false;
+	*ret_n = (size_t)PQntuples(res);
+	if (*ret_n > 0 && db_int(res, 0, "newest") > (int64_t)migrations_count)
+		return fail(
+			err, ERR_CONFIG,
+			_("this database has migration %lld, this retentionctl knows %zu: install "
+			  "the newer retentiond"),
+			(long long)db_int(res, 0, "newest"), migrations_count);
+	for (size_t i = 0; i < *ret_n; i++) {
+		const struct migration *m = &migrations[i];
+		AUTO(result) PGresult *sum = NULL;
+
+		if (db_int(res, (int)i, "version") != m->version)
+			return fail(
+				err, ERR_CONFIG,
+				_("migration %d (%s) is not recorded in retention.schema_version, "
+				  "while migration %lld is: a row was removed or never written; "
+				  "nothing is changed"),
+				m->version, m->name, (long long)db_int(res, (int)i, "version"));
+		if (!digest_of(ctl, m, &sum, err))
+			return false;
+		if (strcmp(db_text(sum, 0, "sha256"), db_text(res, (int)i, "sha256")) != 0)
+			return fail(err, ERR_CONFIG,
+				    _("migration %d (%s) was changed after it was applied: this "
+				      "retentionctl and this database do not belong together"),
+				    m->version, m->name);
+	}
+	return true;
+}
+
+static bool apply(struct ctl *ctl, const struct migration *m, bool bootstrap, struct error *err)
+{
+	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
+	const char *const values[] = {t_printf(ctx, "%d", m->version), m->name, m->text};
+
+	if (db_exec(ctl->db, "BEGIN", err) &&
+	    (!bootstrap || db_exec(ctl->db, bootstrap_sql, err)) &&
+	    db_exec(ctl->db, m->text, err) &&
+	    db_command(ctl->db,
+		       "INSERT INTO retention.schema_version (version, name, sha256)\n"
+		       "VALUES ($1::int, $2, encode(sha256(convert_to($3, 'UTF8')), 'hex'))",
+		       3, values, NULL, err) &&
+	    db_commit(ctl->db, err)) {
+		printf(_("migration %d (%s) applied\n"), m->version, m->name);
+		return true;
+	}
+	db_rollback(ctl->db);
+	return false;
+}
+
+/* A right that is missing is the usual cause: say which. */
+static void explain(struct error *err)
+{
+	AUTO(char_p) char *text = err->text;
+
+	if (strcmp(err->sqlstate, "42501") != 0) {
+		text = NULL; /* err keeps it */
+		return;
+	}
+	if (asprintf(&err->text,
+		     "%s\nhint: run migrate as a role that may create a schema in this database "
+		     "(CREATE) and roles (CREATEROLE), or as the one that ran it before",
+		     text) < 0)
+		must_alloc(NULL);
+}
+
+static bool migrate(struct ctl *ctl, struct error *err)
+{
+	AUTO(result) PGresult *res = NULL;
+	size_t n = 0;
+	bool bootstrap;
+
+	if (!db_query(ctl->db, "SELECT to_regclass('retention.schema_version') IS NULL AS missing",
+		      0, NULL, &res, err))
+		return false;
+	bootstrap = db_bool(res, 0, "missing");
+	if (!bootstrap && !check_applied(ctl, &n, err))
+		return false;
+	if (n == migrations_count)
+		printf(_("nothing to do: the schema retention is at version %zu\n"), n);
+	for (size_t i = n; i < migrations_count; i++)
+		if (!apply(ctl, &migrations[i], bootstrap && i == 0, err))
+			return false;
+	return true;
+}
+
+/* Waits for another one that is at it, and says so. */
+static bool lock(struct ctl *ctl, struct error *err)
+{
+	AUTO(result) PGresult *res = NULL;
+
+	if (!db_query(ctl->db, "SELECT pg_try_advisory_lock(" LOCK ") AS ours", 0, NULL, &res, err))
+		return false;
+	if (db_bool(res, 0, "ours"))
+		return true;
+	fputs(_("retentionctl: somebody else is migrating this database: waiting\n"), stderr);
+	return db_exec(ctl->db, "SELECT pg_advisory_lock(" LOCK ")", err);
+}
+
+int ctl_migrate(struct ctl *ctl, int argc, char **argv)
+{
+	AUTO(error) struct error err = {0};
+	AUTO(error) struct error ignored = {0};
+	bool ok;
+
+	if (ctl_option(ctl, argc, argv, ctl_no_options) != -1)
+		return 2;
+	if (optind != argc)
+		return ctl_wrong_use(ctl, _("\"%s\" is not expected here"), argv[optind]);
+	if (!ctl_open(ctl))
+		return 1;
+	ok = lock(ctl, &err) && migrate(ctl, &err);
+	(void)db_exec(ctl->db, "SELECT pg_advisory_unlock(" LOCK ")", &ignored); /* or with us */
+	if (ok)
+		return 0;
+	explain(&err);
+	(void)fflush(stdout); /* what was applied, before what was not; checked at the end */
+	return ctl_failed(&err);
+}

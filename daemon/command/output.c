@@ -1,0 +1,225 @@
+#include "command/output.h"
+
+#include "base/mem.h"
+#include "command/language.h"
+
+#include <sys/ioctl.h>
+#include <wchar.h>
+
+#define NARROWEST 8 /* what a text is cut to at most */
+#define UNCUT 16 /* what is never cut: a date with its time, a status, a name */
+#define BAR 30
+#define GAP 2 /* blanks between two columns */
+
+static const char bar_text[BAR + 1] = "##############################";
+
+/*
+ * The character at text: its bytes, and in *ret_width its columns.  What this locale cannot read or
+ * print has 1 byte and width -1.
+ */
+static size_t next_character(const char *text, int *ret_width)
+{
+	mbstate_t state = {0};
+	wchar_t wide = 0;
+	const size_t n = mbrtowc(&wide, text, MB_CUR_MAX, &state);
+
+	if (n == 0 || n > MB_CUR_MAX) { /* the end, or (size_t)-1, -2: no character */
+		*ret_width = -1;
+		return 1;
+	}
+	*ret_width = wcwidth(wide);
+	return n;
+}
+
+static char *clean(void *ctx, const char *text)
+{
+	char *out = t_array(ctx, char, strlen(text) + 1), *to = out;
+
+	while (*text) {
+		int width;
+		const size_t n = next_character(text, &width);
+
+		if (width < 0) {
+			*to++ = *text == '\n' || *text == '\t' ? ' ' : '?';
+		} else {
+			memcpy(to, text, n);
+			to += n;
+		}
+		text += n;
+	}
+	*to = '\0';
+	return out;
+}
+
+/* Columns of the terminal that a cleaned text takes. */
+static int width_of(const char *text)
+{
+	int total = 0, width;
+
+	while (*text) {
+		text += next_character(text, &width);
+		total += width;
+	}
+	return total;
+}
+
+/* As far into text as these columns reach. */
+static const char *skip_columns(const char *text, int columns)
+{
+	while (*text) {
+		int width;
+		const size_t n = next_character(text, &width);
+
+		if (width > columns)
+			break;
+		columns -= width;
+		text += n;
+	}
+	return text;
+}
+
+/* 0: no terminal, so no limit. */
+static int terminal_width(void)
+{
+	struct winsize size = {0};
+
+	if (!isatty(STDOUT_FILENO) || ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) != 0)
+		return 0;
+	return size.ws_col;
+}
+
+static void print_blanks(int n)
+{
+	printf("%*s", n > 0 ? n : 0, "");
+}
+
+/* text in width columns.  Too long: its head and "..", or "/.." and its tail where it is a path. */
+static void print_cell(const char *text, int width, bool right, bool last)
+{
+	const int own = width_of(text);
+
+	if (right)
+		print_blanks(width - own);
+	if (own <= width)
+		fputs(text, stdout);
+	else if (*text == '/')
+		printf("..%s", skip_columns(text, own - width + 2));
+	else
+		printf("%.*s..", (int)(skip_columns(text, width - 2) - text), text);
+	if (last)
+		putchar('\n');
+	else
+		print_blanks(GAP + (right || own > width ? 0 : width - own));
+}
+
+static bool is_number(const PGresult *res, int column)
+{
+	const Oid type = PQftype(res, column);
+
+	return type == 20 || type == 21 || type == 23 || type == 1700; /* int8 int2 int4 numeric */
+}
+
+/* Narrows the widest texts until the line fits; false when it cannot. */
+static bool fit(const PGresult *res, int *widths, int most, void *ctx)
+{
+	const int n = PQnfields(res);
+	bool *may = t_array(ctx, bool, n + 1);
+
+	for (int i = 0; i < n; i++)
+		may[i] = PQftype(res, i) == 25 && widths[i] > UNCUT; /* text */
+	for (;;) {
+		int total = GAP * (n - 1), widest = -1;
+
+		for (int i = 0; i < n; i++) {
+			total += widths[i];
+			if (may[i] && (widest < 0 || widths[i] > widths[widest]))
+				widest = i;
+		}
+		if (most == 0 || total <= most)
+			return true;
+		if (widest < 0 || widths[widest] <= NARROWEST)
+			return false;
+		widths[widest]--;
+	}
+}
+
+static void print_records(const PGresult *res)
+{
+	for (int row = 0; row < PQntuples(res); row++) {
+		if (row > 0)
+			puts("");
+		output_record(res, row);
+	}
+}
+
+void output_table(const PGresult *res)
+{
+	const int n = PQnfields(res), rows = PQntuples(res);
+	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
+	int *widths = t_array(ctx, int, n + 1);
+	char **cells = t_array(ctx, char *, (size_t)n *(size_t)rows + 1);
+
+	if (rows == 0) {
+		puts(_("nothing"));
+		return;
+	}
+	for (int i = 0; i < n; i++)
+		widths[i] = width_of(words_heading(PQfname(res, i)));
+	for (int row = 0; row < rows; row++)
+		for (int i = 0; i < n; i++) {
+			char *cell =
+				clean(ctx, words_cell(PQfname(res, i), PQgetvalue(res, row, i)));
+
+			cells[row * n + i] = cell;
+			if (width_of(cell) > widths[i])
+				widths[i] = width_of(cell);
+		}
+	if (!fit(res, widths, terminal_width(), ctx)) {
+		print_records(res);
+		return;
+	}
+	for (int i = 0; i < n; i++)
+		print_cell(words_heading(PQfname(res, i)), widths[i], is_number(res, i),
+			   i == n - 1);
+	for (int row = 0; row < rows; row++)
+		for (int i = 0; i < n; i++)
+			print_cell(cells[row * n + i], widths[i], is_number(res, i), i == n - 1);
+}
+
+void output_record(const PGresult *res, int row)
+{
+	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
+	int width = 0;
+
+	for (int i = 0; i < PQnfields(res); i++)
+		if (width_of(words_heading(PQfname(res, i))) > width)
+			width = width_of(words_heading(PQfname(res, i)));
+	for (int i = 0; i < PQnfields(res); i++)
+		if (!PQgetisnull(res, row, i))
+			printf("%s%*s  %s\n", words_heading(PQfname(res, i)),
+			       width - width_of(words_heading(PQfname(res, i))), "",
+			       clean(ctx, words_cell(PQfname(res, i), PQgetvalue(res, row, i))));
+}
+
+void output_progress(const struct progress *p)
+{
+	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
+	const int64_t done = p->done > p->due ? p->due : p->done < 0 ? 0 : p->done;
+	/* Nothing due yet: not listed, so nothing of it is done either. */
+	const int64_t due = p->due > 0 ? p->due : 1;
+	const int filled = (int)(done * BAR / due);
+	const int columns = terminal_width();
+	char *line = t_printf(ctx, "[%.*s%*s] %3d %%  %lld of %lld", filled, bar_text, BAR - filled,
+			      "", (int)(done * 100 / due), (long long)done, (long long)p->due);
+
+	if (p->rate >= 0)
+		t_append(&line, ", %lld/s", (long long)p->rate);
+	if (p->eta_s >= 0)
+		t_append(&line, ", %lld s left", (long long)p->eta_s);
+	if (p->waiting)
+		t_append(&line, ", waits for %s", clean(ctx, p->waiting));
+	if (columns > 1) /* a line that wraps could not be written over */
+		line[skip_columns(line, columns - 1) - line] = '\0';
+	printf("\r%s\033[K", line); /* to the end of the line: the last one may have been longer */
+	(void)fflush(stdout); /* a terminal that is gone ends us by SIGHUP */
+}

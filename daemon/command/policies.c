@@ -1,0 +1,65 @@
+/* policies: what the configuration says, beside what the database knows of it. */
+#include "command/command.h"
+
+#include "base/mem.h"
+#include "base/sql.h"
+
+#include <time.h>
+
+enum { NAME, ACTION, DEPTH, SCHEDULE, ARCHIVE, NEXT, TIMEZONE, PARAMETERS };
+
+/*
+ * The cutoff is what a pass would compute if it began now (DESIGN section 1), from the database's
+ * clock; the next occurrence is this host's to reckon, since the schedule is in the file.
+ */
+static const char policies_sql[] =
+	"SELECT p.name AS policy, p.action, p.depth, p.schedule, p.archive,\n"
+	"       (SELECT date_trunc('second', max(j.occurrence)) FROM retention.archive_journal AS j\n"
+	"         WHERE j.policy = p.name) AS last,\n"
+	"       to_timestamp(nullif(p.next, '')::bigint) AS next,\n"
+	"       (date_trunc('day', now() AT TIME ZONE $7) - p.depth::interval)\n"
+	"         AT TIME ZONE $7 AS cutoff\n"
+	"  FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[])\n"
+	"         WITH ORDINALITY AS p(name, action, depth, schedule, archive, next, n)\n"
+	" ORDER BY p.n";
+
+/* The policies as rows: one array a column. */
+static void policy_arrays(const struct config *config, void *ctx, const char *values[PARAMETERS])
+{
+	const size_t n = config->n_policies;
+	const char **columns[TIMEZONE];
+
+	for (int i = 0; i < TIMEZONE; i++)
+		columns[i] = t_array(ctx, const char *, n + 1);
+	for (size_t i = 0; i < n; i++) {
+		const struct policy *p = &config->policies[i];
+		char depth[32];
+		int64_t next = 0;
+
+		period_print(&p->depth, depth, sizeof(depth));
+		columns[NAME][i] = p->name;
+		columns[ACTION][i] = action_name(p->action);
+		columns[DEPTH][i] = t_strdup(ctx, depth);
+		columns[SCHEDULE][i] = p->enabled ? p->schedule_text : "disabled";
+		columns[ARCHIVE][i] = archive_mode_name(p->archive);
+		columns[NEXT][i] = p->enabled && schedule_next(&p->schedule, time(NULL), &next)
+					   ? t_printf(ctx, "%lld", (long long)next)
+					   : "";
+	}
+	for (int i = 0; i < TIMEZONE; i++)
+		values[i] = sql_array(ctx, columns[i], n);
+	values[TIMEZONE] = config->timezone;
+}
+
+int ctl_policies(struct ctl *ctl, int argc, char **argv)
+{
+	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
+	const char *values[PARAMETERS] = {NULL};
+
+	if (!ctl_list_options(ctl, argc, argv))
+		return 2;
+	if (!ctl_open(ctl))
+		return 1;
+	policy_arrays(ctl->config, ctx, values);
+	return ctl_list(ctl, &(struct ctl_listing){policies_sql, NULL, PARAMETERS, values});
+}

@@ -1,0 +1,429 @@
+/*
+ * residue: what a contact's personal columns hold, looked for in every text of the database: the proof that the
+ * model misses nothing.  The values themselves are never printed: they are personal data.
+ */
+#include "command/command.h"
+
+#include "preflight/check_plan.h"
+#include "base/mem.h"
+#include "command/output.h"
+#include "plan/due.h"
+#include "plan/rule.h"
+#include "plan/preview.h"
+#include "base/sql.h"
+#include "base/units.h"
+
+struct residue {
+	struct ctl *ctl;
+	void *ctx;
+	const char *key; /* one contact; or */
+	const char *sample; /* so many, at random */
+	const char *values_path; /* NULL: the contact's own row says them */
+	int64_t timeout_s; /* for one table; 0: none */
+	enum action action;
+	struct catalog *catalog;
+	struct plan *plan;
+	char *keys; /* text[] */
+	char *names; /* text[]: "email", of each value */
+	char *values; /* text[] */
+	char *pattern;
+	int64_t n_contacts, n_values, n_found, n_tables, n_not_searched;
+	char *json; /* the findings, as objects */
+};
+
+/* Less is in half of all texts. */
+#define LEAST "4"
+/* A value that more contacts have says nothing of one: a city, a language. */
+#define MOST_CONTACTS "5"
+
+static bool find_contacts(struct residue *r, struct error *err)
+{
+	const struct table *c = r->ctl->config->model.contact;
+	const char *key = plan_column(r->ctx, "c", c->key);
+	const char *from = plan_filtered(r->ctx, c, c->where, NULL);
+	const char *sql =
+		r->sample
+			? t_printf(
+				  r->ctx,
+				  "SELECT coalesce(array_agg(x.k), '{}')::text AS keys, count(*) AS n\n"
+				  "  FROM (SELECT %s::text AS k FROM %s AS c\n"
+				  "         ORDER BY random() LIMIT $1::bigint) AS x",
+				  key, from)
+			: t_printf(
+				  r->ctx,
+				  "SELECT coalesce(array_agg(x.k), '{}')::text AS keys, count(*) AS n\n"
+				  "  FROM (SELECT %s::text AS k FROM %s AS c WHERE %s = $1::text::%s) AS x",
+				  key, sql_table(r->ctx, c->schema, c->table), key,
+				  plan_type(r->catalog, c, c->key));
+	const char *const values[] = {r->sample ? r->sample : r->key};
+	AUTO(result) PGresult *res = NULL;
+
+	if (!db_query(r->ctl->db, sql, 1, values, &res, err))
+		return false;
+	r->keys = t_strdup(r->ctx, db_text(res, 0, "keys"));
+	r->n_contacts = db_int(res, 0, "n");
+	if (r->n_contacts == 0 && !r->values_path)
+		return fail(err, ERR_CONFIG,
+			    r->sample ? _("there are no contacts") : _("there is no contact %s"),
+			    r->key);
+	return true;
+}
+
+/* The contact's columns that an anonymization would write, and that are texts: v(name, value) of c. */
+static char *personal_columns(const struct residue *r)
+{
+	const struct table *c = r->ctl->config->model.contact;
+	const struct relation *relation = &r->catalog->relations[c->index];
+	char *sql = t_strdup(r->ctx, "");
+
+	for (size_t i = 0; i < c->n_rules; i++) {
+		const struct column *column = catalog_column(relation, c->rules[i].column);
+		const char *at = plan_column(r->ctx, "c", column->name);
+		const char *name = sql_literal(r->ctx, column->name);
+
+		if (c->rules[i].kind == RULE_KEEP || c->rules[i].kind == RULE_REDACT)
+			continue;
+		if (column->category == 'S' || column->category == 'I')
+			t_append(&sql, "%sSELECT %s, %s::text", *sql ? " UNION ALL " : "", name,
+				 at);
+		else if (column->category == 'A')
+			t_append(&sql, "%sSELECT %s, unnest(%s::text[])", *sql ? " UNION ALL " : "",
+				 name, at);
+		else if (strcmp(column->base, "jsonb") == 0)
+			t_append(
+				&sql,
+				"%sSELECT %s, j #>> '{}' FROM jsonb_path_query(%s, 'strict $.** ? (@.type() == "
+				"\"string\")') AS j",
+				*sql ? " UNION ALL " : "", name, at);
+	}
+	return sql;
+}
+
+/* Values that a pass has put there are no residue of anybody. */
+static bool find_values(struct residue *r, struct error *err)
+{
+	const struct table *c = r->ctl->config->model.contact;
+	const char *columns = personal_columns(r);
+	const char *const values[] = {r->keys};
+	AUTO(result) PGresult *res = NULL;
+	const char *sql = t_printf(
+		r->ctx,
+		"WITH every AS (SELECT %s::text = ANY ($1::text[]) AND (%s) AS wanted, v.name, btrim(v.value) AS value\n"
+		"  FROM %s AS c CROSS JOIN LATERAL (%s) AS v(name, value)\n"
+		" WHERE length(btrim(v.value)) >= " LEAST "),\n"
+		"own AS (SELECT e.name, e.value FROM every AS e GROUP BY 1, 2\n"
+		"  HAVING bool_or(e.wanted) AND count(*) <= " MOST_CONTACTS ")\n"
+		"SELECT coalesce(array_agg(o.name), '{}')::text AS names,\n"
+		"       coalesce(array_agg(o.value), '{}')::text AS values FROM own AS o",
+		plan_column(r->ctx, "c", c->key), plan_dirty_row(r->ctx, r->catalog, c, "c", false),
+		sql_table(r->ctx, c->schema, c->table), columns);
+
+	if (!*columns)
+		return fail(
+			err, ERR_CONFIG,
+			_("\"contact\" has no column rules: nothing says which of its columns are "
+			  "personal"));
+	if (!db_query(r->ctl->db, sql, 1, values, &res, err))
+		return false;
+	r->names = t_strdup(r->ctx, db_text(res, 0, "names"));
+	r->values = t_strdup(r->ctx, db_text(res, 0, "values"));
+	return true;
+}
+
+/* One a line, as somebody knows them from elsewhere. */
+static bool read_values(struct residue *r, struct error *err)
+{
+	const bool standard = strcmp(r->values_path, "-") == 0;
+	FILE *file = standard ? stdin : fopen(r->values_path, "re");
+	const char **lines = NULL, **names = NULL;
+	AUTO(char_p) char *line = NULL;
+	size_t size = 0, n = 0;
+	bool failed;
+	ssize_t length;
+
+	if (!file)
+		return fail_errno(err, ERR_CONFIG, _("cannot read %s"), r->values_path);
+	while ((length = getline(&line, &size, file)) >= 0) {
+		if (length > 0 && line[length - 1] == '\n')
+			line[--length] = '\0';
+		if (strlen(line) < 4) /* LEAST bytes: shorter ones are left out below, too */
+			continue;
+		lines = t_grow(r->ctx, lines, const char *, n + 1);
+		names = t_grow(r->ctx, names, const char *, n + 1);
+		names[n] = "value";
+		lines[n++] = t_strdup(r->ctx, line);
+	}
+	failed = ferror(file);
+	if (!standard)
+		(void)fclose(file); /* it was only read */
+	if (failed)
+		return fail(err, ERR_CONFIG, _("cannot read %s"), r->values_path);
+	r->values = sql_array(r->ctx, lines, n);
+	r->names = sql_array(r->ctx, names, n);
+	return true;
+}
+
+/*
+ * One expression for all: a short value as a whole word, a longer one wherever it stands; and as it reads in a
+ * JSON text.
+ */
+static bool make_pattern(struct residue *r, struct error *err)
+{
+	static const char sql[] =
+		"WITH v AS (SELECT DISTINCT u.name, lower(w.value) AS value\n"
+		"  FROM unnest($1::text[], $2::text[]) AS u(name, value), LATERAL (\n"
+		"       VALUES (u.value), (btrim(to_json(u.value)::text, '\"'))) AS w(value)\n"
+		" WHERE length(btrim(w.value)) >= " LEAST "),\n"
+		"p AS (SELECT DISTINCT v.value, regexp_replace(v.value,\n"
+		"         '([^[:alnum:]_[:space:]])', '\\\\\\1', 'g') AS safe FROM v)\n"
+		"SELECT (SELECT coalesce(array_agg(v.name), '{}')::text FROM v) AS names,\n"
+		"       (SELECT coalesce(array_agg(v.value), '{}')::text FROM v) AS values,\n"
+		"       string_agg(CASE WHEN length(p.value) < 6 THEN '(?<!\\w)' || p.safe || '(?!\\w)'\n"
+		"                       ELSE p.safe END, '|') AS pattern,\n"
+		"       (SELECT count(DISTINCT lower(u.value)) FROM unnest($2::text[]) AS u(value)\n"
+		"         WHERE length(btrim(u.value)) >= " LEAST ") AS n FROM p";
+	const char *const values[] = {r->names, r->values};
+	AUTO(result) PGresult *res = NULL;
+
+	if (!db_query(r->ctl->db, sql, 2, values, &res, err))
+		return false;
+	r->n_values = db_int(res, 0, "n");
+	if (r->n_values == 0)
+		return fail(
+			err, ERR_CONFIG,
+			_("nothing to look for: no value of 4 characters or more that is theirs alone; "
+			  "give some with --values FILE"));
+	r->names = t_strdup(r->ctx, db_text(res, 0, "names"));
+	r->values = t_strdup(r->ctx, db_text(res, 0, "values"));
+	r->pattern = t_strdup(r->ctx, db_text(res, 0, "pattern"));
+	return true;
+}
+
+static bool prepare(struct residue *r, struct error *err)
+{
+	AUTO(complaints) struct complaints c = {0};
+	const struct config *config = r->ctl->config;
+	const struct plan_opts opts = check_opts(config, NULL, r->action, ARCHIVE_NONE);
+
+	if (!db_exec(r->ctl->db, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", err) ||
+	    !ctl_model(r->ctl, r->action, r->ctx, &r->catalog, err))
+		return false;
+	r->plan = plan_build(r->ctx, &config->model, r->catalog, &opts, &c);
+	if (!r->plan)
+		return fail(err, ERR_CONFIG, "%s", c.lines[0]);
+	return find_contacts(r, err) &&
+	       (r->values_path ? read_values(r, err) : find_values(r, err)) && make_pattern(r, err);
+}
+
+/*
+ * Every table and materialized view with texts, a row a table: its columns as rows of c(name, text), and the
+ * first one that the asker may not read.
+ */
+static const char tables_sql[] =
+	"SELECT c.oid, n.nspname AS schema, c.relname AS name,\n"
+	"       string_agg(format('(%L, t.%I::text)', a.attname, a.attname), ', ' ORDER BY a.attnum)\n"
+	"         AS texts,\n"
+	"       min(a.attname::text) FILTER (WHERE NOT has_schema_privilege(n.oid, 'USAGE')\n"
+	"         OR NOT has_column_privilege(c.oid, a.attnum, 'SELECT')) AS closed\n"
+	"  FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace\n"
+	"  JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped\n"
+	"  JOIN pg_type AS t ON t.oid = a.atttypid\n"
+	"  LEFT JOIN pg_type AS e ON e.oid = t.typelem AND t.typcategory = 'A'\n"
+	" WHERE c.relkind IN ('r', 'p', 'm') AND NOT c.relispartition\n"
+	"   AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'retention')\n"
+	"   AND n.nspname !~ '^pg_(toast|temp)'\n"
+	"   AND (t.typcategory IN ('S', 'I') OR e.typcategory IN ('S', 'I')\n"
+	"        OR t.typname IN ('json', 'jsonb', 'xml', 'tsvector', 'hstore'))\n"
+	" GROUP BY c.oid, n.nspname, c.relname ORDER BY n.nspname, c.relname";
+
+/* One scan: $1 the expression, $2 and $3 the values and their names, $4 the contacts. */
+static char *search_sql(struct residue *r, const PGresult *tables, int row)
+{
+	const unsigned int oid = (unsigned int)db_int(tables, row, "oid");
+	const struct table *c = r->ctl->config->model.contact;
+	const char *due = t_printf(r->ctx, "SELECT x.k::%s AS k FROM unnest($4::text[]) AS x(k)",
+				   plan_type(r->catalog, c, c->key));
+	const char *reached = NULL, *covered = NULL;
+	const char *with =
+		plan_reach_sql(r->ctx, r->plan, r->catalog, due, oid, &reached, &covered);
+
+	return t_printf(
+		r->ctx,
+		"%sSELECT c.name AS column, v.name AS of,\n"
+		"       count(*) FILTER (WHERE NOT y.covered AND v.exact) AS exact,\n"
+		"       count(*) FILTER (WHERE NOT y.covered AND NOT v.exact) AS inside,\n"
+		"       count(*) FILTER (WHERE y.covered) AS covered\n"
+		"  FROM %s AS t CROSS JOIN LATERAL (%s) AS x\n"
+		" CROSS JOIN LATERAL (VALUES %s) AS c(name, text)\n"
+		" CROSS JOIN LATERAL (SELECT coalesce(%s, false) AS covered) AS y\n"
+		"  JOIN LATERAL (SELECT u.name, bool_or(lower(c.text) = u.value) AS exact\n"
+		"         FROM unnest($2::text[], $3::text[]) AS u(value, name)\n"
+		"        WHERE strpos(lower(c.text), u.value) > 0 GROUP BY 1) AS v ON true\n"
+		" WHERE c.text ~* $1 GROUP BY 1, 2 ORDER BY 1, 2",
+		with,
+		sql_table(r->ctx, db_text(tables, row, "schema"), db_text(tables, row, "name")),
+		reached, db_text(tables, row, "texts"), covered);
+}
+
+static void add_finding(struct residue *r, const char *table, const PGresult *res, int row)
+{
+	const int64_t left = db_int(res, row, "exact") + db_int(res, row, "inside");
+
+	r->n_found += left > 0 ? 1 : 0;
+	t_append(&r->json, "%s%s", *r->json ? "," : "",
+		 t_printf(r->ctx, "(%s,%s,%s,%s,%s,%s)", sql_literal(r->ctx, table),
+			  sql_literal(r->ctx, db_text(res, row, "column")),
+			  sql_literal(r->ctx, db_text(res, row, "of")), db_text(res, row, "exact"),
+			  db_text(res, row, "inside"), db_text(res, row, "covered")));
+}
+
+/* Someone else's statement_timeout, a lock, a right: the table is told, and the others are searched. */
+static bool not_searched(struct residue *r, const char *table, const char *why, struct error *err)
+{
+	r->n_not_searched++;
+	fprintf(stderr, _("not searched: %s: %s\n"), table, why);
+	return !err || db_exec(r->ctl->db, "ROLLBACK TO SAVEPOINT residue", err);
+}
+
+static bool search_table(struct residue *r, const PGresult *tables, int row, struct error *err)
+{
+	const char *table = t_printf(r->ctx, "%s.%s", db_text(tables, row, "schema"),
+				     db_text(tables, row, "name"));
+	const char *const values[] = {r->pattern, r->values, r->names, r->keys};
+	AUTO(error) struct error one = {0};
+	AUTO(result) PGresult *res = NULL;
+
+	if (db_text(tables, row, "closed"))
+		return not_searched(r, table, _("this role may not read it"), NULL);
+	if (isatty(STDERR_FILENO))
+		fprintf(stderr, "\r\033[K%d/%d %s", row + 1, PQntuples(tables), table);
+	if (!db_exec(r->ctl->db, "SAVEPOINT residue", err))
+		return false;
+	if (!db_query(r->ctl->db, search_sql(r, tables, row), 4, values, &res, &one)) {
+		if (!db_alive(r->ctl->db))
+			return fail(err, one.class, "%s", one.text);
+		return not_searched(r, table, one.text, err);
+	}
+	for (int i = 0; i < PQntuples(res); i++)
+		add_finding(r, table, res, i);
+	r->n_tables++;
+	return true;
+}
+
+static bool search(struct residue *r, struct error *err)
+{
+	AUTO(result) PGresult *tables = NULL;
+
+	if (r->timeout_s > 0 && !db_execf(r->ctl->db, err, "SET LOCAL statement_timeout = '%llds'",
+					  (long long)r->timeout_s))
+		return false;
+	if (!db_query(r->ctl->db, tables_sql, 0, NULL, &tables, err))
+		return false;
+	r->json = t_strdup(r->ctx, "");
+	for (int row = 0; row < PQntuples(tables); row++)
+		if (!search_table(r, tables, row, err))
+			return false;
+	if (isatty(STDERR_FILENO))
+		fputs("\r\033[K", stderr);
+	return true;
+}
+
+static bool tell(struct residue *r, struct error *err)
+{
+	AUTO(result) PGresult *res = NULL;
+	const char *rows = t_printf(
+		r->ctx,
+		"SELECT x.* FROM (VALUES %s) AS x(\"table\", \"column\", of, exact, inside, covered)\n"
+		" ORDER BY x.exact + x.inside = 0, x.\"table\", x.\"column\", x.of",
+		r->json);
+
+	if (!*r->json && r->ctl->json)
+		puts("[]");
+	if (!*r->json)
+		return true;
+	if (r->ctl->json)
+		rows = t_printf(
+			r->ctx,
+			"SELECT jsonb_pretty(jsonb_agg(to_jsonb(x))) AS json FROM (%s) AS x", rows);
+	if (!db_query(r->ctl->db, rows, 0, NULL, &res, err))
+		return false;
+	if (r->ctl->json)
+		puts(db_text(res, 0, "json"));
+	else
+		output_table(res);
+	return true;
+}
+
+static int conclude(const struct residue *r)
+{
+	if (!r->ctl->json)
+		printf(_("%lld values of %lld contacts looked for in %lld tables: %lld columns hold what %s "
+			 "would leave there\n"),
+		       (long long)r->n_values, (long long)r->n_contacts, (long long)r->n_tables,
+		       (long long)r->n_found, action_name(r->action));
+	return r->n_found > 0 || r->n_not_searched > 0 ? 1 : 0;
+}
+
+static bool read_options(struct residue *r, int argc, char **argv)
+{
+	static const struct option longs[] = {
+		{"json", no_argument, NULL, 'j'},          {"sample", required_argument, NULL, 's'},
+		{"values", required_argument, NULL, 'v'},  {"action", required_argument, NULL, 'a'},
+		{"timeout", required_argument, NULL, 't'}, {NULL, 0, NULL, 0}};
+	int64_t n = 0;
+	int c;
+
+	while ((c = ctl_option(r->ctl, argc, argv, longs)) != -1) {
+		if (c == '?')
+			return false;
+		r->ctl->json = r->ctl->json || c == 'j';
+		r->sample = c == 's' ? optarg : r->sample;
+		r->values_path = c == 'v' ? optarg : r->values_path;
+		if ((c == 's' || c == 't') && (!number_parse(optarg, 1, 1000000, &n))) {
+			(void)ctl_wrong_use(r->ctl, _("\"%s\" is no number from 1 to 1000000"),
+					    optarg);
+			return false;
+		}
+		r->timeout_s = c == 't' ? n : r->timeout_s;
+		if (c == 'a')
+			r->action = action_parse(optarg);
+		if (r->action != ACTION_COUNT && r->action != ACTION_DELETE_CONTACTS &&
+		    r->action != ACTION_ANONYMIZE_CONTACTS) {
+			(void)ctl_wrong_use(r->ctl,
+					    _("--action is delete_contacts or anonymize_contacts"));
+			return false;
+		}
+		if (c == 'a' && r->action == ACTION_COUNT) {
+			(void)ctl_wrong_use(r->ctl,
+					    _("--action is delete_contacts or anonymize_contacts"));
+			return false;
+		}
+	}
+	r->key = argc - optind == 1 ? argv[optind] : NULL;
+	if (argc - optind > 1 || (!r->key == !r->sample) || (r->sample && r->values_path)) {
+		(void)ctl_wrong_use(
+			r->ctl,
+			_("one contact's key is needed, or --sample; --values goes with a key"));
+		return false;
+	}
+	return true;
+}
+
+int ctl_residue(struct ctl *ctl, int argc, char **argv)
+{
+	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
+	AUTO(error) struct error err = {0};
+	struct residue r = {.ctl = ctl, .ctx = ctx, .action = ACTION_COUNT};
+
+	if (!read_options(&r, argc, argv))
+		return 2;
+	if (!ctl_open(ctl))
+		return 1;
+	if (r.action == ACTION_COUNT)
+		r.action = model_can_anonymize(&ctl->config->model, ACTION_ANONYMIZE_CONTACTS)
+				   ? ACTION_ANONYMIZE_CONTACTS
+				   : ACTION_DELETE_CONTACTS;
+	if (!prepare(&r, &err) || !search(&r, &err) || !tell(&r, &err))
+		return ctl_failed(&err);
+	return conclude(&r);
+}

@@ -1,0 +1,161 @@
+/*
+ * archive restore: whether it may be, whether the archive is whole, whether nobody works on it, then
+ * restore/restore.c; and what a person has to know before the next pass.
+ */
+#include "command/command.h"
+
+#include "journal/journal.h"
+#include "base/mem.h"
+#include "command/output.h"
+#include "restore/restore.h"
+
+#include <inttypes.h>
+
+static void show_progress(int64_t done_rows, int64_t all_rows)
+{
+	const struct progress p = {
+		.done = done_rows, .due = all_rows, .rate = -1, .eta_s = -1, .waiting = NULL};
+
+	output_progress(&p);
+}
+
+/* The function's refusals are the first to be heard, before megabytes are read. */
+static bool check_allowed(struct ctl *ctl, const char *id, struct error *err)
+{
+	AUTO(result) PGresult *res = NULL;
+	AUTO(result) PGresult *may = NULL;
+
+	if (!ctl_call(ctl, "SELECT retention.check_restore($1::int)", 1, &id, &res, err) ||
+	    !db_query(ctl->db,
+		      "SELECT has_function_privilege('retention.record_restore(int, jsonb)',\n"
+		      "                              'EXECUTE') AS may",
+		      0, NULL, &may, err))
+		return false;
+	return db_bool(may, 0, "may") ||
+	       fail(err, ERR_CONFIG, _("your role may not restore: grant it retention_approver"));
+}
+
+static bool claim(struct ctl *ctl, int id, struct error *err)
+{
+	bool mine = false;
+
+	if (!journal_claim(ctl->db, id, &mine, err))
+		return false;
+	return mine || fail(err, ERR_CONFIG,
+			    _("action %d is being worked on, by a daemon or another restore: try "
+			      "again when that has ended"),
+			    id);
+}
+
+/* Who would erase again what comes back, and when. */
+static bool tell_next_pass(struct ctl *ctl, struct error *err)
+{
+	static const char sql[] =
+		"SELECT to_char(s.next_occurrence, 'YYYY-MM-DD HH24:MI') AS next\n"
+		"  FROM retention.policy_state AS s WHERE s.policy = $1";
+
+	for (size_t i = 0; i < ctl->config->n_policies; i++) {
+		const struct policy *p = &ctl->config->policies[i];
+		AUTO(result) PGresult *res = NULL;
+		const char *next;
+
+		if (!p->enabled || p->action == ACTION_EXPORT)
+			continue;
+		if (!db_query(ctl->db, sql, 1, &p->name, &res, err))
+			return false;
+		next = PQntuples(res) > 0 ? db_text(res, 0, "next") : NULL;
+		printf(_("hint: policy \"%s\" (%s) runs next %s%s: who is due by it then is due "
+			 "again; before that place a hold, lengthen its depth or disable it\n"),
+		       p->name, action_name(p->action), next ? "on " : "at its next occurrence",
+		       next ? next : "");
+	}
+	return true;
+}
+
+static void tell(int id, const struct restore_plan *plan, const struct restore_result *result,
+		 bool dry_run)
+{
+	int64_t rows = 0, links = 0;
+
+	for (size_t i = 0; i < plan->n_files; i++) {
+		printf("%s: %" PRId64 " %s\n", plan->files[i].label, result->rows[i],
+		       plan->files[i].detached ? "linked again" : "back");
+		*(plan->files[i].detached ? &links : &rows) += result->rows[i];
+	}
+	for (size_t i = 0; i < result->n_notes; i++)
+		printf(_("note: %s\n"), result->notes[i]);
+	printf("action %d %s: %" PRId64 " contacts, %" PRId64 " rows, each as it was", id,
+	       dry_run ? "can be restored" : "is restored", result->keys, rows);
+	if (links > 0)
+		printf("; %" PRId64 " rows linked again", links);
+	puts(dry_run ? "; nothing was changed" : "");
+}
+
+static bool restore(struct ctl *ctl, struct restore_opts *opts, void *ctx, struct error *err)
+{
+	struct restore_plan *plan = t_zero(ctx, struct restore_plan);
+	struct restore_result result = {0};
+	struct stored *stored = NULL;
+	const char *id = t_printf(ctx, "%d", opts->id);
+
+	if (!check_allowed(ctl, id, err) ||
+	    !stored_open(ctl->db, ctl->config, opts->id, ctx, &stored, err) ||
+	    !restore_plan_read(ctl->db, ctl->config, stored_manifest(stored), ctx, plan, err) ||
+	    !stored_verify(ctl->db, stored, false, err) || !claim(ctl, opts->id, err) ||
+	    /* Once more, now that nobody else can change the answer. */
+	    !check_allowed(ctl, id, err))
+		return false;
+	opts->stored = stored;
+	opts->plan = plan;
+	opts->progress = isatty(STDOUT_FILENO) ? show_progress : NULL;
+	if (!restore_run(ctl->db, opts, ctx, &result, err)) {
+		if (opts->progress)
+			puts("");
+		return false;
+	}
+	if (opts->progress)
+		puts("");
+	tell(opts->id, plan, &result, opts->dry_run);
+	return tell_next_pass(ctl, err);
+}
+
+int ctl_archive_restore(struct ctl *ctl, int argc, char **argv)
+{
+	static const struct option longs[] = {{"dry-run", no_argument, NULL, 'n'},
+					      {"disable-triggers", no_argument, NULL, 't'},
+					      {"identity", required_argument, NULL, 'i'},
+					      {NULL, 0, NULL, 0}};
+	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
+	AUTO(error) struct error err = {0};
+	struct restore_opts opts = {0};
+	int c;
+
+	while ((c = ctl_option(ctl, argc, argv, longs)) != -1) {
+		if (c == '?')
+			return 2;
+		if (c == 'i')
+			opts.identity = optarg;
+		else
+			*(c == 'n' ? &opts.dry_run : &opts.disable_triggers) = true;
+	}
+	if (opts.identity && access(opts.identity, R_OK) < 0)
+		return ctl_wrong_use(ctl, _("cannot read %s"), opts.identity);
+	opts.id = ctl_action_id(ctl, argc, argv);
+	if (opts.id == 0)
+		return 2;
+	if (!ctl_open(ctl))
+		return 1;
+	if (!restore(ctl, &opts, ctx, &err)) {
+		(void)fflush(stdout); /* findings first; checked at the end */
+		(void)ctl_failed(&err); /* always 1 */
+		if (db_alive(ctl->db))
+			fputs(_("nothing was changed\n"), stderr);
+		else
+			fprintf(stderr,
+				"hint: retentionctl show %d says whether it was restored "
+				"before the connection was lost\n",
+				opts.id);
+		return 1;
+	}
+	return 0;
+}

@@ -1,0 +1,122 @@
+/*
+ * The configuration: one file and its @includes, read whole or refused whole.
+ *
+ * A generation is one talloc context: built once, read-only, freed whole.  The text it was made of,
+ * includes expanded and each line's origin marked, is kept with it: that text is what a job reads
+ * from an inherited descriptor, so that a job runs under the very configuration that was accepted.
+ */
+#ifndef RETENTION_CONFIG_CONFIG_H
+#define RETENTION_CONFIG_CONFIG_H
+
+#include "model/model.h"
+#include "base/schedule.h"
+#include "base/units.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+struct policy {
+	struct place place;
+	const char *name; /* [A-Za-z0-9._-]{1,63}, unique: it becomes part of a folder's name */
+	enum action action;
+	struct period depth;
+	struct schedule schedule;
+	const char *schedule_text; /* as written */
+	enum archive_mode archive; /* default: listed for export, none otherwise */
+	const char *scope; /* SQL predicate on the contact; NULL: all */
+	bool without_requests; /* without_requests = "created" */
+	bool approval;
+	bool enabled;
+};
+
+struct config {
+	const char *path; /* as given */
+	const char *text; /* expanded, see above */
+
+	/* database */
+	struct place database_place;
+	const char *conninfo;
+	const char *timezone;
+
+	/* archives */
+	struct place archives_place;
+	const char *directory; /* absolute */
+	char delimiter; /* one ASCII character, not quote, newline or a letter or digit */
+	bool bom;
+	bool has_keep;
+	struct period keep;
+	const char *const *recipients; /* of age; n_recipients, 0: archives are not encrypted */
+	size_t n_recipients;
+
+	/* limits */
+	int workers; /* 1 to 16; default 2 */
+	int batch_rows; /* 1 to 1,000,000; default 10000 */
+	int64_t batch_time_ms; /* 10 ms to 60 s; default 250 */
+	int64_t rows_per_second; /* 0: no limit */
+	int64_t max_replica_lag_ms; /* 0: not watched */
+	int64_t max_wal_backlog_mb; /* MiB; 0: not watched; default 4096 */
+	int64_t max_snapshot_age_ms; /* 0: not watched */
+	const char *pause_file; /* absolute; NULL: none */
+	bool has_window;
+	struct window window;
+	double max_share; /* 0 < x <= 1; default 0.25 */
+	bool integrity_set; /* integrity = "set"; default "triggers" */
+	struct place integrity_place;
+	bool vacuum; /* default false */
+	bool courtesy; /* default true */
+
+	/* metrics */
+	const char *metrics_textfile; /* absolute, ends in .prom; NULL: none */
+	const char *metrics_listen; /* a loopback address with its port; NULL: none */
+	int64_t metrics_interval_ms; /* 10 s to 24 h; default 15 min */
+
+	/* backups */
+	bool has_backups_keep;
+	struct period backups_keep; /* how long a backup, and the WAL beside it, may last */
+
+	bool four_eyes; /* top level; default false */
+	bool replay_automatic; /* replay = "automatic"; default "manual" */
+
+	struct model model;
+	struct policy *policies; /* n_policies */
+	size_t n_policies;
+};
+
+/* All that is wrong with a file, in its order: "file:line: what, and what to do". */
+struct complaints {
+	char **lines; /* n, talloc'd under the struct's ctx */
+	size_t n;
+	void *ctx;
+};
+void complain(struct complaints *c, const struct place *at, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+void complaints_clear(struct complaints *c);
+
+static inline void auto_complaints(struct complaints *c)
+{
+	complaints_clear(c);
+}
+
+/*
+ * Reads path and what it includes (relative to the including file).  A file that others than root
+ * and its owner can write is refused.  Returns the new generation, the caller's to talloc_free, or
+ * NULL with at least one complaint.
+ */
+struct config *config_load(const char *path, struct complaints *c);
+
+/* The same from an expanded text, as config->text has it; path is only for messages. */
+struct config *config_parse_text(const char *path, const char *text, struct complaints *c);
+
+/* Reads an expanded text from a descriptor to its end (at most 16 MiB) and parses it. */
+struct config *config_read_fd(int fd, struct complaints *c);
+
+/* Writes config->text into a sealed memfd, at offset 0, close-on-exec; -1 with errno set. */
+int config_memfd(const struct config *config);
+
+/* The canonical file (retentiond -t -v): parses to the same configuration; the caller frees it. */
+char *config_print(const struct config *config);
+
+/* NULL when there is none of that name. */
+const struct policy *config_policy(const struct config *config, const char *name);
+
+#endif

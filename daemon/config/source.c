@@ -1,0 +1,505 @@
+/*
+ * libconfig 1.5 can include files but then knows neither who wrote them nor, later, in which file a
+ * setting stood; and the job has to get one text.  So @include is expanded here, by libconfig's own
+ * rule: a line of blanks and @include "x", outside strings and comments.  The scanner below follows
+ * libconfig's as far as that needs, and looks for what that one gets wrong without a word: it cuts
+ * integers to 32 bits and drops \x00 from strings.
+ */
+#include "config/source.h"
+
+#include "base/mem.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#define DEPTH_MAX 10
+#define LINE_MAX_NUMBER 99999999
+
+void findings_add(struct findings *f, unsigned int line, const struct place *at, const char *fmt,
+		  ...)
+{
+	va_list args;
+	const char *text;
+
+	va_start(args, fmt);
+	text = must_alloc(talloc_vasprintf(f->ctx, fmt, args));
+	va_end(args);
+	f->list = t_grow(f->ctx, f->list, struct finding, f->n + 1);
+	f->list[f->n] = (struct finding){.line = line, .order = f->n, .at = *at, .text = text};
+	f->n++;
+}
+
+static int compare_findings(const void *a, const void *b)
+{
+	const struct finding *x = a, *y = b;
+
+	if (x->line != y->line)
+		return x->line < y->line ? -1 : 1;
+	return (x->order > y->order) - (x->order < y->order);
+}
+
+void findings_sort(struct findings *f)
+{
+	if (f->n > 0)
+		qsort(f->list, f->n, sizeof(f->list[0]), compare_findings);
+}
+
+/* Where the scanner stands between two lines, and what it saw in the last one. */
+enum scan { SCAN_CODE, SCAN_STRING, SCAN_COMMENT };
+struct scanner {
+	enum scan state;
+	bool saw_zero_escape;
+	const char *bad_number; /* not terminated: bad_length bytes */
+	int bad_length;
+};
+
+static bool is_digit(char c)
+{
+	return c >= '0' && c <= '9';
+}
+
+static bool is_word(char c)
+{
+	return is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
+}
+
+/* Does the number that stands in [p, p + length) survive libconfig's atoi, strtoul or atoll? */
+static bool number_fits(const char *p, size_t length)
+{
+	const char *const end = p + length;
+	const bool hex = length > 2 && p[0] == '0' && (p[1] == 'x' || p[1] == 'X');
+	size_t digits = 0;
+	unsigned long long value = 0;
+
+	p += hex ? 2 : 0;
+	while (p < end && *p == '0')
+		p++;
+	for (; p < end && (is_digit(*p) || (hex && is_word(*p) && *p != 'L')); p++, digits++)
+		if (!hex && digits < 18)
+			value = value * 10 + (unsigned int)(*p - '0');
+	if (p < end && *p == 'L')
+		return digits <= (hex ? 15 : 18);
+	if (p < end)
+		return true; /* a float, or no number at all: libconfig will say */
+	return hex ? digits <= 7 : digits <= 10 && value <= INT_MAX;
+}
+
+/* Moves over a word or a number of the code. */
+static const char *scan_word(struct scanner *s, const char *p, const char *end)
+{
+	const char *const start = p;
+	const bool is_number = is_digit(*p);
+
+	while (p < end && (is_word(*p) || *p == '*' || (is_number ? *p == '.' : *p == '-')))
+		p++;
+	if (is_number && !s->bad_number && !number_fits(start, (size_t)(p - start))) {
+		s->bad_number = start;
+		s->bad_length = (int)(p - start < 40 ? p - start : 40);
+	}
+	return p;
+}
+
+static const char *scan_string(struct scanner *s, const char *p, const char *end)
+{
+	while (p < end) {
+		if (*p == '"') {
+			s->state = SCAN_CODE;
+			return p + 1;
+		}
+		if (*p == '\\' && p + 1 < end) {
+			if (end - p >= 4 && (p[1] == 'x' || p[1] == 'X') && p[2] == '0' &&
+			    p[3] == '0')
+				s->saw_zero_escape = true;
+			p++;
+		}
+		p++;
+	}
+	return p;
+}
+
+static const char *scan_code(struct scanner *s, const char *p, const char *end)
+{
+	if (*p == '#' || (*p == '/' && end - p > 1 && p[1] == '/'))
+		return end;
+	if (*p == '/' && end - p > 1 && p[1] == '*') {
+		s->state = SCAN_COMMENT;
+		return p + 2;
+	}
+	if (*p == '"') {
+		s->state = SCAN_STRING;
+		return p + 1;
+	}
+	return is_word(*p) || *p == '*' ? scan_word(s, p, end) : p + 1;
+}
+
+static const char *scan_comment(struct scanner *s, const char *p, const char *end)
+{
+	const char *const close = memmem(p, (size_t)(end - p), "*/", 2);
+
+	if (!close)
+		return end;
+	s->state = SCAN_CODE;
+	return close + 2;
+}
+
+/* Moves over one line, which ends at end, without its newline. */
+static void scan_line(struct scanner *s, const char *p, const char *end)
+{
+	s->saw_zero_escape = false;
+	s->bad_number = NULL;
+	while (p < end) {
+		switch (s->state) {
+		case SCAN_CODE:
+			p = scan_code(s, p, end);
+			break;
+		case SCAN_STRING:
+			p = scan_string(s, p, end);
+			break;
+		case SCAN_COMMENT:
+			p = scan_comment(s, p, end);
+			break;
+		}
+	}
+}
+
+static bool is_marker(const char *line, const char *end)
+{
+	return end - line >= 3 && memcmp(line, "#@ ", 3) == 0;
+}
+
+/* The directive on this line of code, behind its name; NULL: there is none. */
+static const char *include_argument(const char *line, const char *end)
+{
+	static const char name[] = "@include";
+	const size_t length = sizeof(name) - 1;
+
+	while (line < end && (*line == ' ' || *line == '\t'))
+		line++;
+	if ((size_t)(end - line) < length || memcmp(line, name, length) != 0)
+		return NULL;
+	line += length;
+	return line < end && is_word(*line) ? NULL : line;
+}
+
+/* "x" and nothing behind but a comment; returns the name, malloc'd, or NULL. */
+static char *include_name(const char *p, const char *end)
+{
+	AUTO(char_p) char *name = NULL;
+	const char *close;
+	char *ret;
+
+	while (p < end && (*p == ' ' || *p == '\t'))
+		p++;
+	if (p == end || *p != '"')
+		return NULL;
+	p++;
+	close = memchr(p, '"', (size_t)(end - p));
+	if (!close || close == p || memchr(p, '\\', (size_t)(close - p)))
+		return NULL;
+	name = must_alloc(strndup(p, (size_t)(close - p)));
+	p = close + 1;
+	while (p < end && (*p == ' ' || *p == '\t' || *p == '\r'))
+		p++;
+	if (p < end && *p != '#' && !(end - p > 1 && p[0] == '/' && p[1] == '/'))
+		return NULL;
+	for (const char *c = name; *c; c++)
+		if ((unsigned char)*c < ' ' || *c == 127)
+			return NULL;
+	ret = name;
+	name = NULL;
+	return ret;
+}
+
+/* The files that are being read, the including ones behind the included. */
+struct frame {
+	const struct frame *up;
+	dev_t device;
+	ino_t inode;
+	int depth;
+};
+
+struct expansion {
+	struct findings *f;
+	char *text; /* talloc'd; length and room in bytes */
+	size_t length;
+	size_t room;
+	unsigned int line; /* lines of text so far */
+	bool is_full;
+};
+
+static void emit(struct expansion *e, const char *p, size_t length)
+{
+	if (e->length + length + 2 > CONFIG_TEXT_MAX_BYTES) {
+		e->is_full = true;
+		return;
+	}
+	while (e->length + length + 2 > e->room) {
+		e->room = e->room ? e->room * 2 : 65536;
+		e->text = t_grow(e->f->ctx, e->text, char, e->room);
+	}
+	memcpy(e->text + e->length, p, length);
+	e->length += length;
+	e->text[e->length++] = '\n';
+	e->text[e->length] = '\0';
+	e->line++;
+}
+
+static void emit_marker(struct expansion *e, const char *path, int line)
+{
+	AUTO(char_p) char *marker = NULL;
+
+	if (asprintf(&marker, "#@ %d %s", line, path) < 0)
+		must_alloc(NULL);
+	emit(e, marker, strlen(marker));
+}
+
+/*
+ * On the open descriptor, not on the name: what is checked is what is read.  Whoever can write the
+ * file can have any row deleted, so that only root and the daemon's own user may.
+ */
+static bool is_trusted(const struct expansion *e, const char *path, const struct stat *st)
+{
+	const struct place at = {.file = path};
+	const unsigned int mode = st->st_mode & 07777;
+
+	if (!S_ISREG(st->st_mode))
+		findings_add(e->f, e->line + 1, &at, "is not a regular file");
+	else if (st->st_uid != 0 && st->st_uid != geteuid())
+		findings_add(e->f, e->line + 1, &at,
+			     "belongs to user %u, neither to root nor to the user that runs this: "
+			     "chown it",
+			     (unsigned int)st->st_uid);
+	else if (mode & 022)
+		findings_add(e->f, e->line + 1, &at,
+			     "can be written by others than root and its owner (mode %04o): "
+			     "chmod go-w it",
+			     mode);
+	else if ((unsigned long long)st->st_size > CONFIG_FILE_MAX_BYTES)
+		findings_add(e->f, e->line + 1, &at, "is larger than 1 MiB");
+	else
+		return true;
+	return false;
+}
+
+/* Reads the whole file, at most 1 MiB, into a NUL-terminated text; NULL: f says why. */
+static char *read_trusted(const struct expansion *e, const char *path, const struct place *from,
+			  struct stat *ret_st)
+{
+	AUTO(fd) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+	const struct place at = {.file = path};
+	size_t length = 0;
+	ssize_t got = 1;
+	char *text;
+
+	if (fd < 0 || fstat(fd, ret_st) != 0) {
+		if (from)
+			findings_add(e->f, e->line + 1, from, "cannot open %s: %s", path,
+				     strerror(errno));
+		else
+			findings_add(e->f, 0, &at, "cannot be opened: %s", strerror(errno));
+		return NULL;
+	}
+	if (!is_trusted(e, path, ret_st))
+		return NULL;
+	text = t_array(e->f->ctx, char, CONFIG_FILE_MAX_BYTES + 2);
+	while (got > 0 && length <= CONFIG_FILE_MAX_BYTES) {
+		got = read(fd, text + length, CONFIG_FILE_MAX_BYTES + 1 - length);
+		length += got > 0 ? (size_t)got : 0;
+	}
+	if (got < 0)
+		findings_add(e->f, e->line + 1, &at, "cannot be read: %s", strerror(errno));
+	else if (length > CONFIG_FILE_MAX_BYTES)
+		findings_add(e->f, e->line + 1, &at, "is larger than 1 MiB");
+	else if (memchr(text, '\0', length))
+		findings_add(e->f, e->line + 1, &at, "holds a NUL byte: it is no text file");
+	else
+		return text;
+	talloc_free(text);
+	return NULL;
+}
+
+static bool expand_file(struct expansion *e, const char *path, const struct place *from,
+			const struct frame *up);
+
+static void expand_include(struct expansion *e, const struct place *at, const char *argument,
+			   const char *end, const struct frame *frame)
+{
+	AUTO(char_p) char *name = include_name(argument, end);
+	const char *const slash = strrchr(at->file, '/');
+	const char *path;
+
+	if (!name) {
+		findings_add(e->f, e->line + 1, at,
+			     "@include takes a file's name in double quotes, without control "
+			     "characters or backslashes, and nothing may follow on the line");
+		return;
+	}
+	if (frame->depth >= DEPTH_MAX) {
+		findings_add(e->f, e->line + 1, at, "more than %d @includes inside one another",
+			     DEPTH_MAX);
+		return;
+	}
+	if (name[0] == '/' || !slash)
+		path = t_strdup(e->f->ctx, name);
+	else
+		path = t_printf(e->f->ctx, "%.*s/%s", (int)(slash - at->file), at->file, name);
+	(void)expand_file(e, path, at, frame); /* what is wrong is in the findings */
+	emit_marker(e, at->file, at->line + 1);
+}
+
+static void expand_lines(struct expansion *e, const char *path, const char *text,
+			 const struct frame *frame)
+{
+	struct scanner scanner = {.state = SCAN_CODE};
+	struct place at = {.file = path, .line = 1};
+
+	emit_marker(e, path, 1);
+	for (const char *line = text; *line && !e->is_full; at.line++) {
+		const char *const end = strchrnul(line, '\n');
+		const bool is_code = scanner.state == SCAN_CODE;
+		const char *argument = is_code ? include_argument(line, end) : NULL;
+
+		if (argument) {
+			expand_include(e, &at, argument, end, frame);
+		} else {
+			scan_line(&scanner, line, end);
+			if (is_code && is_marker(line, end)) {
+				const char *plain = t_printf(e->f->ctx, "# %.*s",
+							     (int)(end - line - 1), line + 1);
+				emit(e, plain, strlen(plain));
+			} else {
+				emit(e, line, (size_t)(end - line));
+			}
+		}
+		line = *end ? end + 1 : end;
+	}
+	if (scanner.state != SCAN_CODE) {
+		at.line--;
+		findings_add(e->f, e->line + 1, &at, "the file ends inside a %s",
+			     scanner.state == SCAN_STRING ? "string" : "comment");
+	}
+}
+
+/* from: the @include's place, NULL for the first file.  false: the file could not be had. */
+static bool expand_file(struct expansion *e, const char *path, const struct place *from,
+			const struct frame *up)
+{
+	struct stat st;
+	struct frame frame = {.up = up, .depth = up ? up->depth + 1 : 0};
+	char *text = read_trusted(e, path, from, &st);
+
+	if (!text)
+		return false;
+	frame.device = st.st_dev;
+	frame.inode = st.st_ino;
+	for (; up; up = up->up)
+		if (up->device == st.st_dev && up->inode == st.st_ino) {
+			findings_add(e->f, e->line + 1, from, "%s includes itself", path);
+			talloc_free(text);
+			return false;
+		}
+	expand_lines(e, path, text, &frame);
+	talloc_free(text);
+	return true;
+}
+
+char *config_text_expand(const char *path, struct findings *f)
+{
+	struct expansion e = {.f = f};
+	const struct place at = {.file = path};
+
+	for (const char *c = path; *c; c++)
+		if ((unsigned char)*c < ' ') { /* it would break the markers */
+			findings_add(f, 0, &at, "the file's name holds a control character");
+			return NULL;
+		}
+	if (!expand_file(&e, path, NULL, NULL))
+		return NULL;
+	if (e.is_full) {
+		findings_add(f, 0, &at, "with its @includes it is larger than 16 MiB");
+		return NULL;
+	}
+	return e.text;
+}
+
+/* "#@ 12 /a/file": fills ret and is true, or this is a comment like any other. */
+static bool read_marker(void *ctx, const char *line, const char *end, struct place *ret)
+{
+	long number = 0;
+
+	if (!is_marker(line, end))
+		return false;
+	line += 3;
+	for (; line < end && is_digit(*line) && number <= LINE_MAX_NUMBER; line++)
+		number = number * 10 + (*line - '0');
+	if (number < 1 || number > LINE_MAX_NUMBER || end - line < 2 || *line != ' ')
+		return false;
+	ret->line = (int)number;
+	ret->file = must_alloc(talloc_strndup(ctx, line + 1, (size_t)(end - line - 1)));
+	return true;
+}
+
+/* What libconfig would take without a word, and should not. */
+static void check_line(const struct scanner *s, const struct config_text *text, unsigned int number,
+		       struct findings *f)
+{
+	const struct place at = config_text_place(text, number);
+
+	if (s->saw_zero_escape)
+		findings_add(f, number, &at, "\\x00 cannot stand in a string");
+	if (s->bad_number)
+		findings_add(f, number, &at, "the number %.*s is too large", s->bad_length,
+			     s->bad_number);
+}
+
+bool config_text_map(void *ctx, const char *path, const char *text, struct config_text *ret,
+		     struct findings *f)
+{
+	struct scanner scanner = {.state = SCAN_CODE};
+	struct config_text map = {.path = path, .text = text};
+	unsigned int number = 1;
+	bool ok = true;
+
+	for (const char *line = text; *line; number++) {
+		const char *const end = strchrnul(line, '\n');
+		const bool is_code = scanner.state == SCAN_CODE;
+		struct place at;
+
+		if (is_code && read_marker(ctx, line, end, &at)) {
+			map.origins = t_grow(ctx, map.origins, struct origin, map.n_origins + 1);
+			map.origins[map.n_origins++] = (struct origin){number + 1, at};
+		} else if (is_code && include_argument(line, end)) {
+			at = config_text_place(&map, number);
+			findings_add(f, number, &at, "@include in a text that is expanded already");
+			ok = false;
+		}
+		scan_line(&scanner, line, end);
+		check_line(&scanner, &map, number, f);
+		line = *end ? end + 1 : end;
+	}
+	*ret = map;
+	return ok;
+}
+
+struct place config_text_place(const struct config_text *text, unsigned int line)
+{
+	size_t low = 0, high = text->n_origins; /* the last origin at or before line */
+
+	while (low < high) {
+		const size_t middle = low + (high - low) / 2;
+
+		if (text->origins[middle].first <= line)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	if (low == 0)
+		return (struct place){.file = text->path, .line = (int)line};
+	return (struct place){.file = text->origins[low - 1].at.file,
+			      .line = text->origins[low - 1].at.line +
+				      (int)(line - text->origins[low - 1].first)};
+}

@@ -1,0 +1,486 @@
+/*
+ * Blocking libpq, one session a struct.  Every failure leaves here with its class, so that a job
+ * knows whether the rows, a lock, the server or a person has to change.
+ *
+ * A statement that fails takes its transaction with it; the caller rolls back with db_rollback().
+ * A connection that is gone stays gone: the caller opens a new one and asks the server what it
+ * committed (DESIGN section 4, "Exactly once").
+ */
+#include "database/db.h"
+
+#include "base/mem.h"
+
+#include <assert.h>
+#include <errno.h>
+
+struct db {
+	PGconn *conn;
+	const char **kept; /* n_kept: what has been prepared, the i-th as "k<i>" */
+	size_t n_kept;
+	int64_t ended; /* transactions, since somebody asked */
+};
+
+/*
+ * search_path: a table of the CRM named like a catalog's cannot stand in for it.
+ * row_security off: a row that a policy hides is an error, not a row that silently stays.
+ * DateStyle, IntervalStyle, bytea_output, extra_float_digits, xmloption: an archive reads back to the
+ * same row, for these sessions write it and put it back.
+ * synchronous_commit: what the journal calls done survives the server's power loss.
+ * idle_in_transaction_session_timeout off: a job that waits for the disk must not lose its locks
+ * between fdatasync and COMMIT; tcp_user_timeout and keepalives watch over a dead client instead.
+ * client_min_messages: the notices of somebody else's triggers are not ours to print.
+ */
+static const char session_sql[] =
+	"SET search_path = pg_catalog;"
+	"SET row_security = off;"
+	"SET DateStyle = 'ISO, YMD';"
+	"SET IntervalStyle = postgres;"
+	"SET bytea_output = hex;"
+	"SET extra_float_digits = 1;"
+	"SET xmloption = content;"
+	"SET standard_conforming_strings = on;"
+	"SET default_transaction_isolation = 'read committed';"
+	"SET default_transaction_read_only = off;"
+	"SET default_transaction_deferrable = off;"
+	"SET idle_in_transaction_session_timeout = 0;"
+	"SET client_min_messages = error;"
+	"SELECT set_config('synchronous_commit', 'on', false)"
+	" WHERE current_setting('synchronous_commit') IN ('off', 'local');";
+
+static void ignore_notice(void *arg, const PGresult *res)
+{
+	(void)arg; /* a notice may quote a row: nothing of it is logged */
+	(void)res;
+}
+
+/* libpq's message, without its newline; a refusal carries no SQLSTATE in PGconn, so by its words. */
+static bool fail_connect(PGconn *conn, struct error *err)
+{
+	static const char *const refusals[] = {"password",       "authentication",
+					       "does not exist", "role ",
+					       "pg_hba.conf",    "permission denied for database",
+					       "service "};
+	AUTO(char_p) char *text = xstrdup(PQerrorMessage(conn));
+	enum error_class class = ERR_ENVIRONMENT;
+
+	for (char *end = text + strlen(text); end > text && end[-1] == '\n'; end--)
+		end[-1] = '\0';
+	if (strstr(text, "FATAL") || PQstatus(conn) == CONNECTION_BAD)
+		for (size_t i = 0; i < sizeof(refusals) / sizeof(refusals[0]); i++)
+			if (strstr(text, "FATAL") && strstr(text, refusals[i]))
+				class = ERR_CONFIG;
+	if (strstr(text, "starting up") || strstr(text, "shutting down") ||
+	    strstr(text, "No such file"))
+		class = ERR_ENVIRONMENT;
+	return fail(err, class, "cannot connect to the database: %s", text);
+}
+
+static bool prepare_session(struct db *db, const struct db_opts *opts, struct error *err)
+{
+	const char *const values[] = {opts->timezone};
+	AUTO(result) PGresult *res = NULL;
+
+	(void)PQsetNoticeReceiver(db->conn, ignore_notice, NULL); /* returns the old one */
+	if (PQsetClientEncoding(db->conn, "UTF8") != 0)
+		return fail(err, PQstatus(db->conn) == CONNECTION_OK ? ERR_CONFIG : ERR_ENVIRONMENT,
+			    "the server cannot speak UTF-8 to us: %s", PQerrorMessage(db->conn));
+	if (!db_exec(db, session_sql, err))
+		return false;
+	if (!db_execf(db, err, "SET lock_timeout = %d; SET statement_timeout = %d",
+		      opts->lock_timeout_ms, opts->statement_timeout_ms))
+		return false;
+	if (!opts->timezone)
+		return true;
+	return db_query(db, "SELECT set_config('TimeZone', $1, false)", 1, values, &res, err);
+}
+
+bool db_open(const struct db_opts *opts, struct db **ret_db, struct error *err)
+{
+	/* Behind the caller's own settings, so that conninfo can override what it names. */
+	const char *const names[] = {"fallback_application_name",
+				     "connect_timeout",
+				     "keepalives_idle",
+				     "keepalives_interval",
+				     "keepalives_count",
+				     "tcp_user_timeout",
+				     "dbname",
+				     "client_encoding",
+				     NULL};
+	const char *const values[] = {opts->application_name ? opts->application_name
+							     : "retentiond",
+				      "15",
+				      "30",
+				      "10",
+				      "3",
+				      "60000",
+				      opts->conninfo,
+				      "UTF8",
+				      NULL};
+	AUTO(db) struct db *db = xcalloc(1, sizeof(*db));
+
+	db->conn = must_alloc(PQconnectdbParams(names, values, 1));
+	if (PQstatus(db->conn) != CONNECTION_OK)
+		return fail_connect(db->conn, err);
+	if (PQserverVersion(db->conn) < 130000)
+		return fail(err, ERR_CONFIG, "the server is PostgreSQL %d: 13 or later is needed",
+			    PQserverVersion(db->conn) / 10000);
+	if (!prepare_session(db, opts, err))
+		return false;
+	*ret_db = db;
+	db = NULL;
+	return true;
+}
+
+void db_close(struct db *db)
+{
+	if (!db)
+		return;
+	PQfinish(db->conn);
+	free(db->kept);
+	free(db);
+}
+
+bool db_alive(const struct db *db)
+{
+	return db && PQstatus(db->conn) == CONNECTION_OK;
+}
+
+int db_server_version(const struct db *db)
+{
+	return PQserverVersion(db->conn);
+}
+
+int64_t db_take_ended(struct db *db)
+{
+	const int64_t ended = db->ended;
+
+	db->ended = 0;
+	return ended;
+}
+
+PGconn *db_conn(struct db *db)
+{
+	return db->conn;
+}
+
+/*
+ * Some servers' messages quote the value that they choke on (class 22: invalid input syntax for
+ * type integer: "...").  A value of the CRM is personal data: it is cut off.
+ */
+static int safe_length(const char *sqlstate, const char *message)
+{
+	const char *quote = strncmp(sqlstate, "22", 2) == 0 ? strchr(message, '"') : NULL;
+
+	return quote ? (int)(quote - message) : (int)strlen(message);
+}
+
+bool db_fail(struct db *db, const PGresult *res, struct error *err)
+{
+	const char *sqlstate = PQresultErrorField(res, PG_DIAG_SQLSTATE);
+	const char *message = PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY);
+	const char *table = PQresultErrorField(res, PG_DIAG_TABLE_NAME);
+	const char *hint = PQresultErrorField(res, PG_DIAG_MESSAGE_HINT);
+
+	if (!sqlstate || !message) {
+		AUTO(char_p) char *text = xstrdup(PQerrorMessage(db->conn));
+
+		for (char *end = text + strlen(text); end > text && end[-1] == '\n'; end--)
+			end[-1] = '\0';
+		return fail(err, ERR_ENVIRONMENT, "connection lost: %s",
+			    *text ? text : "no answer");
+	}
+	if (err->class == ERR_NONE)
+		(void)snprintf(err->sqlstate, sizeof(err->sqlstate), "%s", sqlstate); /* 5 + NUL */
+	(void)hint; /* a hint of the server may quote rows as DETAIL does */
+	return fail(err, db_alive(db) ? error_class_of_sqlstate(sqlstate) : ERR_ENVIRONMENT,
+		    "%.*s%s%s%s (SQLSTATE %s)", safe_length(sqlstate, message), message,
+		    table ? " [table " : "", table ? table : "", table ? "]" : "", sqlstate);
+}
+
+/* Takes the results of what was sent to their end; the last one that failed or the last one. */
+static bool drain(struct db *db, PGresult **ret_res, struct error *err)
+{
+	AUTO(result) PGresult *last = NULL;
+	bool failed = false;
+	PGresult *res;
+
+	while ((res = PQgetResult(db->conn))) {
+		const ExecStatusType status = PQresultStatus(res);
+
+		if (failed) {
+			PQclear(res);
+			continue;
+		}
+		PQclear(last);
+		last = res;
+		failed = status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK;
+		if (status == PGRES_COPY_OUT || status == PGRES_COPY_IN)
+			return fail(err, ERR_CONFIG, "a statement turned out to be a COPY");
+	}
+	db->ended += PQtransactionStatus(db->conn) == PQTRANS_IDLE ? 1 : 0;
+	if (!last)
+		return fail(err, ERR_ENVIRONMENT, "connection lost: no answer");
+	if (failed)
+		return db_fail(db, last, err);
+	*ret_res = last;
+	last = NULL;
+	return true;
+}
+
+bool db_exec(struct db *db, const char *sql, struct error *err)
+{
+	AUTO(result) PGresult *res = NULL;
+
+	if (!PQsendQuery(db->conn, sql))
+		return fail(err, ERR_ENVIRONMENT, "connection lost: %s", PQerrorMessage(db->conn));
+	return drain(db, &res, err);
+}
+
+bool db_execf(struct db *db, struct error *err, const char *fmt, ...)
+{
+	AUTO(char_p) char *sql = NULL;
+	va_list args;
+
+	va_start(args, fmt);
+	if (vasprintf(&sql, fmt, args) < 0)
+		must_alloc(NULL);
+	va_end(args);
+	return db_exec(db, sql, err);
+}
+
+bool db_query(struct db *db, const char *sql, int n, const char *const values[], PGresult **ret_res,
+	      struct error *err)
+{
+	if (!PQsendQueryParams(db->conn, sql, n, NULL, values, NULL, NULL, 0))
+		return fail(err, ERR_ENVIRONMENT, "connection lost: %s", PQerrorMessage(db->conn));
+	return drain(db, ret_res, err);
+}
+
+static int64_t affected(PGresult *res)
+{
+	return strtoll(PQcmdTuples(res), NULL, 10); /* "" is 0: no rows to count */
+}
+
+bool db_command(struct db *db, const char *sql, int n, const char *const values[],
+		int64_t *ret_rows, struct error *err)
+{
+	AUTO(result) PGresult *res = NULL;
+
+	if (!db_query(db, sql, n, values, &res, err))
+		return false;
+	if (ret_rows)
+		*ret_rows = affected(res);
+	return true;
+}
+
+typedef char kept_name[32];
+
+/* A statement that the server refuses is not kept; one whose transaction is rolled back is. */
+static bool keep(struct db *db, const char *sql, kept_name name, struct error *err)
+{
+	AUTO(result) PGresult *res = NULL;
+	size_t i = 0;
+
+	while (i < db->n_kept && db->kept[i] != sql)
+		i++;
+	(void)snprintf(name, sizeof(kept_name), "k%zu", i); /* fits */
+	if (i < db->n_kept)
+		return true;
+	if (!PQsendPrepare(db->conn, name, sql, 0, NULL))
+		return fail(err, ERR_ENVIRONMENT, "connection lost: %s", PQerrorMessage(db->conn));
+	if (!drain(db, &res, err))
+		return false;
+	db->kept = must_alloc(realloc(db->kept, (i + 1) * sizeof(*db->kept)));
+	db->kept[db->n_kept++] = sql;
+	return true;
+}
+
+bool db_query_kept(struct db *db, const char *sql, int n, const char *const values[],
+		   PGresult **ret_res, struct error *err)
+{
+	kept_name name;
+
+	if (!keep(db, sql, name, err))
+		return false;
+	if (!PQsendQueryPrepared(db->conn, name, n, values, NULL, NULL, 0))
+		return fail(err, ERR_ENVIRONMENT, "connection lost: %s", PQerrorMessage(db->conn));
+	return drain(db, ret_res, err);
+}
+
+bool db_command_kept(struct db *db, const char *sql, int n, const char *const values[],
+		     int64_t *ret_rows, struct error *err)
+{
+	AUTO(result) PGresult *res = NULL;
+
+	if (!db_query_kept(db, sql, n, values, &res, err))
+		return false;
+	if (ret_rows)
+		*ret_rows = affected(res);
+	return true;
+}
+
+bool db_commit(struct db *db, struct error *err)
+{
+	AUTO(result) PGresult *res = NULL;
+
+	if (!PQsendQuery(db->conn, "COMMIT"))
+		return fail(err, ERR_ENVIRONMENT, "connection lost: %s", PQerrorMessage(db->conn));
+	if (!drain(db, &res, err))
+		return false;
+	if (strcmp(PQcmdStatus(res), "COMMIT") != 0)
+		return fail(err, ERR_ENVIRONMENT, "the server answered COMMIT with %s",
+			    PQcmdStatus(res));
+	return true;
+}
+
+void db_rollback(struct db *db)
+{
+	struct error ignored = {0};
+
+	if (db_alive(db) && PQtransactionStatus(db->conn) != PQTRANS_IDLE)
+		(void)db_exec(db, "ROLLBACK", &ignored); /* lost: the server rolls back itself */
+	error_clear(&ignored);
+}
+
+/* Ends a copy that we cannot take to its end: the server is told, and the rest thrown away. */
+static void abandon_copy(struct db *db)
+{
+	PGcancel *cancel = PQgetCancel(db->conn);
+	char why[256];
+	char *bytes = NULL;
+	PGresult *res;
+
+	if (cancel)
+		(void)PQcancel(cancel, why, sizeof(why)); /* too late to matter if it fails */
+	PQfreeCancel(cancel);
+	while (PQgetCopyData(db->conn, &bytes, 0) > 0)
+		PQfreemem(bytes);
+	while ((res = PQgetResult(db->conn)))
+		PQclear(res);
+}
+
+/* Sends a COPY and takes its first answer; anything but wanted is a failure. */
+static bool begin_copy(struct db *db, const char *sql, ExecStatusType wanted, struct error *err)
+{
+	AUTO(result) PGresult *start = NULL;
+	PGresult *res;
+
+	if (!PQsendQuery(db->conn, sql))
+		return fail(err, ERR_ENVIRONMENT, "connection lost: %s", PQerrorMessage(db->conn));
+	start = PQgetResult(db->conn);
+	if (PQresultStatus(start) == wanted)
+		return true;
+	(void)db_fail(db, start, err);
+	while ((res = PQgetResult(db->conn)))
+		PQclear(res);
+	return false;
+}
+
+bool db_copy_out(struct db *db, const char *sql, db_copy_sink sink, void *arg, int64_t *ret_rows,
+		 struct error *err)
+{
+	AUTO(result) PGresult *end = NULL;
+	char *bytes = NULL;
+
+	if (!begin_copy(db, sql, PGRES_COPY_OUT, err))
+		return false;
+	for (;;) {
+		const int n = PQgetCopyData(db->conn, &bytes, 0);
+		bool taken;
+
+		if (n <= 0) /* -1: the command's status follows; -2: the connection's end */
+			break;
+		taken = sink(arg, bytes, (size_t)n, err);
+		PQfreemem(bytes);
+		if (!taken) {
+			abandon_copy(db);
+			return false;
+		}
+	}
+	return drain(db, &end, err) && (*ret_rows = strtoll(PQcmdTuples(end), NULL, 10), true);
+}
+
+bool db_copy_put(struct db *db, const char *bytes, size_t n, struct error *err)
+{
+	static const size_t most = 1 << 20; /* PQputCopyData takes an int */
+
+	while (n > 0) {
+		const size_t part = n < most ? n : most;
+
+		if (PQputCopyData(db->conn, bytes, (int)part) != 1)
+			return fail(err, ERR_ENVIRONMENT, "connection lost: %s",
+				    PQerrorMessage(db->conn));
+		bytes += part;
+		n -= part;
+	}
+	return true;
+}
+
+bool db_copy_in(struct db *db, const char *sql, db_copy_source source, void *arg, int64_t *ret_rows,
+		struct error *err)
+{
+	AUTO(result) PGresult *end = NULL;
+	bool given, ended;
+
+	if (!begin_copy(db, sql, PGRES_COPY_IN, err))
+		return false;
+	given = source(arg, err);
+	ended = PQputCopyEnd(db->conn, given ? NULL : "the source failed") == 1;
+	if (!given || !ended) {
+		AUTO(error) struct error ignored = {0};
+
+		(void)fail(err, ERR_ENVIRONMENT, "connection lost: %s", PQerrorMessage(db->conn));
+		(void)drain(db, &end, &ignored); /* the first failure is what counts */
+		return false;
+	}
+	return drain(db, &end, err) && (*ret_rows = strtoll(PQcmdTuples(end), NULL, 10), true);
+}
+
+static int column_of(const PGresult *res, const char *column)
+{
+	const int n = PQfnumber(res, column);
+
+	if (n < 0) {
+		(void)fprintf(stderr, "retention: no column %s in a result\n", column);
+		abort();
+	}
+	return n;
+}
+
+const char *db_text(const PGresult *res, int row, const char *column)
+{
+	const int n = column_of(res, column);
+
+	return PQgetisnull(res, row, n) ? NULL : PQgetvalue(res, row, n);
+}
+
+const char *db_text_copy(void *ctx, const PGresult *res, int row, const char *column)
+{
+	const char *text = db_text(res, row, column);
+
+	return text ? t_strdup(ctx, text) : NULL;
+}
+
+int64_t db_int(const PGresult *res, int row, const char *column)
+{
+	const char *text = db_text(res, row, column);
+	char *end = NULL;
+	long long value;
+
+	if (!text)
+		return 0;
+	errno = 0;
+	value = strtoll(text, &end, 10);
+	if (errno || end == text || *end) {
+		(void)fprintf(stderr, "retention: column %s is no number\n", column);
+		abort();
+	}
+	return value;
+}
+
+bool db_bool(const PGresult *res, int row, const char *column)
+{
+	const char *text = db_text(res, row, column);
+
+	return text && *text == 't';
+}

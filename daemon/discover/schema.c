@@ -1,0 +1,354 @@
+/*
+ * Four queries over the whole catalog, each a row a thing; what the rows mean is said where they are
+ * used.  Nothing of a table's data is read: with samples the planner's statistics, of types only.
+ */
+#include "discover/schema.h"
+
+#include "base/mem.h"
+
+#define TABLES                                                                                     \
+	"WITH rel AS (\n"                                                                          \
+	"  SELECT c.oid, c.relkind, c.relrowsecurity, n.nspname, c.relname\n"                      \
+	"    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace\n"                      \
+	"   WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relpersistence <> 't'\n"  \
+	"     AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'retention')\n"            \
+	"     AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass\n"    \
+	"                        AND d.objid = c.oid AND d.deptype = 'e'))\n"
+
+/* The key: a unique index over it alone, or over it and what a partitioned table is cut by. */
+#define KEYED                                                                                       \
+	", keyed AS (\n"                                                                            \
+	"  SELECT DISTINCT ON (r.oid) r.oid, a.attnum, a.attname\n"                                 \
+	"    FROM rel r JOIN pg_index x ON x.indrelid = r.oid AND x.indisunique AND x.indisvalid\n" \
+	"     AND x.indpred IS NULL\n"                                                              \
+	"    JOIN pg_attribute a ON a.attrelid = r.oid AND a.attnotnull\n"                          \
+	"     AND a.attnum = ANY (x.indkey[0:x.indnkeyatts - 1])\n"                                 \
+	"   WHERE NOT EXISTS (SELECT FROM unnest(x.indkey[0:x.indnkeyatts - 1]) AS k(n)\n"          \
+	"                      WHERE k.n <> a.attnum AND k.n <> ALL (coalesce(\n"                   \
+	"                        (SELECT p.partattrs::int2[] FROM pg_partitioned_table p\n"         \
+	"                          WHERE p.partrelid = r.oid), '{}')))\n"                           \
+	"   ORDER BY r.oid, x.indisprimary DESC, a.attnum)\n"
+
+static const char tables_sql[] = TABLES KEYED
+	"SELECT r.oid, r.nspname AS schema, r.relname AS name, k.attname AS key,\n"
+	"       obj_description(r.oid, 'pg_class') AS comment,\n"
+	"       CASE WHEN r.relkind = 'r' AND EXISTS (SELECT FROM pg_inherits h WHERE h.inhparent = r.oid)\n"
+	"            THEN 'other tables inherit from it'\n"
+	"            WHEN EXISTS (SELECT FROM pg_rewrite w WHERE w.ev_class = r.oid AND w.ev_type IN ('2', '4'))\n"
+	"            THEN 'it has a rule on UPDATE or DELETE'\n"
+	"            WHEN r.relrowsecurity THEN 'it has row-level security: the daemon needs BYPASSRLS'\n"
+	"       END AS trouble\n"
+	"  FROM rel r LEFT JOIN keyed k ON k.oid = r.oid ORDER BY r.nspname, r.relname\n";
+
+static const char columns_sql[] = TABLES KEYED
+	"SELECT r.oid, a.attname AS name, format_type(a.atttypid, a.atttypmod) AS type,\n"
+	"       b.typname AS base, b.typcategory AS category, col_description(r.oid, a.attnum) AS comment,\n"
+	"       a.attnotnull OR t.typnotnull AS not_null,\n"
+	"       a.attgenerated <> '' OR a.attidentity = 'a' AS generated,\n"
+	"       EXISTS (SELECT FROM pg_index x WHERE x.indrelid = r.oid AND x.indisunique\n"
+	"                  AND a.attnum = ANY (x.indkey[0:x.indnkeyatts - 1])\n"
+	"                  AND (k.attnum IS NULL OR k.attnum <> ALL (x.indkey::int2[]))) AS collides,\n"
+	"       EXISTS (SELECT FROM pg_index x WHERE x.indrelid = r.oid AND x.indisunique\n"
+	"                  AND x.indnkeyatts = 1 AND x.indkey[0] = a.attnum) AS identifies,\n"
+	"       b.typnamespace = 'pg_catalog'::regnamespace AND NOT EXISTS (\n"
+	"         SELECT FROM pg_collation l WHERE l.oid = a.attcollation\n"
+	"            AND NOT l.collisdeterministic) AS plain,\n"
+	"       EXISTS (SELECT FROM pg_index x WHERE x.indrelid = r.oid AND x.indisprimary\n"
+	"                  AND a.attnum = ANY (x.indkey)) AS primary,\n"
+	"       EXISTS (SELECT FROM pg_constraint f WHERE f.conrelid = r.oid AND f.contype = 'f'\n"
+	"                  AND a.attnum = ANY (f.conkey)) AS foreign,\n"
+	"       EXISTS (SELECT FROM pg_index x WHERE x.indrelid = r.oid AND x.indisvalid\n"
+	"                  AND x.indkey[0] = a.attnum) AS indexed,\n"
+	"       EXISTS (SELECT FROM pg_constraint f WHERE f.conrelid = r.oid AND f.contype = 'c'\n"
+	"                  AND a.attnum = ANY (f.conkey)) AS checked\n"
+	"  FROM rel r\n"
+	"  JOIN pg_attribute a ON a.attrelid = r.oid AND a.attnum > 0 AND NOT a.attisdropped\n"
+	"  JOIN pg_type t ON t.oid = a.atttypid\n"
+	"  JOIN LATERAL (\n"
+	"    WITH RECURSIVE below AS (\n"
+	"      SELECT t.oid, t.typbasetype UNION ALL\n"
+	"      SELECT u.oid, u.typbasetype FROM below JOIN pg_type u ON u.oid = below.typbasetype)\n"
+	"    SELECT oid FROM below WHERE typbasetype = 0) bottom ON true\n"
+	"  JOIN pg_type b ON b.oid = bottom.oid\n"
+	"  LEFT JOIN keyed k ON k.oid = r.oid\n"
+	" ORDER BY r.nspname, r.relname, a.attnum\n";
+
+/* Of a key over several columns, the pair that holds the other table's key. */
+static const char keys_sql[] = TABLES KEYED
+	/* Partitions may each have their own for the same pair of columns. */
+	"SELECT x.* FROM (SELECT DISTINCT ON (k.from_oid, k.to_oid, k.column, k.to_column, k.on_delete) k.*\n"
+	"  FROM (SELECT DISTINCT ON (con.oid) con.oid, con.conname AS name, f.oid AS from_oid, t.oid AS to_oid,\n"
+	"       fa.attname AS column, ta.attname AS to_column, cardinality(con.conkey) AS n,\n"
+	"       con.confdeltype AS on_delete, con.condeferrable AS deferrable\n"
+	"  FROM pg_constraint con\n"
+	"  JOIN rel f ON f.oid = coalesce(pg_partition_root(con.conrelid)::oid, con.conrelid)\n"
+	"  JOIN rel t ON t.oid = coalesce(pg_partition_root(con.confrelid)::oid, con.confrelid)\n"
+	"  JOIN LATERAL unnest(con.conkey, con.confkey) WITH ORDINALITY AS u(f, t, o) ON true\n"
+	"  JOIN pg_attribute fa ON fa.attrelid = con.conrelid AND fa.attnum = u.f\n"
+	"  JOIN pg_attribute ta ON ta.attrelid = con.confrelid AND ta.attnum = u.t\n"
+	"  LEFT JOIN keyed k ON k.oid = t.oid\n"
+	" WHERE con.contype = 'f' AND con.conparentid = 0\n"
+	" ORDER BY con.oid, (ta.attname = k.attname) DESC NULLS LAST, u.o) AS k\n"
+	" ORDER BY k.from_oid, k.to_oid, k.column, k.to_column, k.on_delete, k.oid) AS x ORDER BY x.oid\n";
+
+static const char values_sql[] = TABLES
+	"SELECT DISTINCT r.oid, a.attname AS name, v.value\n"
+	"  FROM rel r\n"
+	"  JOIN pg_attribute a ON a.attrelid = r.oid AND a.attnum > 0 AND NOT a.attisdropped\n"
+	"   AND a.attname ~* '(type|model)$'\n"
+	"  JOIN LATERAL (\n"
+	"    SELECT e.enumlabel::text FROM pg_enum e WHERE e.enumtypid = a.atttypid\n"
+	"     UNION ALL\n"
+	"    SELECT unnest(s.most_common_vals::text::text[]) FROM pg_stats s\n"
+	"     WHERE $1::bool AND s.schemaname = r.nspname AND s.tablename = r.relname\n"
+	"       AND s.attname = a.attname\n"
+	"       AND a.atttypid IN ('text'::regtype, 'varchar'::regtype, 'bpchar'::regtype)) AS v(value) ON true\n"
+	" ORDER BY r.oid, a.attname, v.value\n";
+
+static size_t index_of(const struct found *found, int64_t oid)
+{
+	size_t i = 0;
+
+	while (i < found->n_tables && found->tables[i].oid != oid)
+		i++;
+	return i;
+}
+
+static bool read_tables(struct db *db, void *ctx, struct found *found, struct error *err)
+{
+	AUTO(result) PGresult *res = NULL;
+
+	if (!db_query(db, tables_sql, 0, NULL, &res, err))
+		return false;
+	found->n_tables = (size_t)PQntuples(res);
+	found->tables = t_array(ctx, struct found_table, found->n_tables + 1);
+	for (int row = 0; row < PQntuples(res); row++)
+		found->tables[row] = (struct found_table){
+			.oid = (unsigned int)db_int(res, row, "oid"),
+			.schema = db_text_copy(ctx, res, row, "schema"),
+			.name = db_text_copy(ctx, res, row, "name"),
+			.key = db_text_copy(ctx, res, row, "key"),
+			.comment = db_text_copy(ctx, res, row, "comment"),
+			.trouble = db_text_copy(ctx, res, row, "trouble"),
+		};
+	return true;
+}
+
+static bool read_columns(struct db *db, void *ctx, struct found *found, struct error *err)
+{
+	AUTO(result) PGresult *res = NULL;
+
+	if (!db_query(db, columns_sql, 0, NULL, &res, err))
+		return false;
+	for (int row = 0; row < PQntuples(res); row++) {
+		const size_t i = index_of(found, db_int(res, row, "oid"));
+		struct found_table *t = &found->tables[i];
+
+		if (i == found->n_tables)
+			continue; /* made between two queries */
+		t->columns = t_grow(ctx, t->columns, struct found_column, t->n_columns + 1);
+		t->columns[t->n_columns++] = (struct found_column){
+			.name = db_text_copy(ctx, res, row, "name"),
+			.type = db_text_copy(ctx, res, row, "type"),
+			.base = db_text_copy(ctx, res, row, "base"),
+			.comment = db_text_copy(ctx, res, row, "comment"),
+			.category = *db_text(res, row, "category"),
+			.not_null = db_bool(res, row, "not_null"),
+			.generated = db_bool(res, row, "generated"),
+			.collides = db_bool(res, row, "collides"),
+			.identifies = db_bool(res, row, "identifies"),
+			.plain = db_bool(res, row, "plain"),
+			.primary = db_bool(res, row, "primary"),
+			.foreign = db_bool(res, row, "foreign"),
+			.indexed = db_bool(res, row, "indexed"),
+			.checked = db_bool(res, row, "checked"),
+		};
+	}
+	return true;
+}
+
+static bool read_keys(struct db *db, void *ctx, struct found *found, struct error *err)
+{
+	AUTO(result) PGresult *res = NULL;
+
+	if (!db_query(db, keys_sql, 0, NULL, &res, err))
+		return false;
+	found->keys = t_array(ctx, struct found_key, PQntuples(res) + 1);
+	for (int row = 0; row < PQntuples(res); row++) {
+		const size_t from = index_of(found, db_int(res, row, "from_oid"));
+		const size_t to = index_of(found, db_int(res, row, "to_oid"));
+
+		if (from == found->n_tables || to == found->n_tables)
+			continue;
+		found->keys[found->n_keys++] = (struct found_key){
+			.name = db_text_copy(ctx, res, row, "name"),
+			.from = from,
+			.to = to,
+			.column = db_text_copy(ctx, res, row, "column"),
+			.to_column = db_text_copy(ctx, res, row, "to_column"),
+			.n_columns = (int)db_int(res, row, "n"),
+			.on_delete = *db_text(res, row, "on_delete"),
+			.deferrable = db_bool(res, row, "deferrable"),
+		};
+	}
+	return true;
+}
+
+static bool read_values(struct db *db, bool samples, void *ctx, struct found *found,
+			struct error *err)
+{
+	const char *const values[] = {samples ? "true" : "false"};
+	AUTO(result) PGresult *res = NULL;
+
+	if (!db_query(db, values_sql, 1, values, &res, err))
+		return false;
+	for (int row = 0; row < PQntuples(res); row++) {
+		const size_t i = index_of(found, db_int(res, row, "oid"));
+		struct found_table *t = &found->tables[i];
+
+		for (size_t c = 0; i < found->n_tables && c < t->n_columns; c++) {
+			struct found_column *column = &t->columns[c];
+
+			if (strcmp(column->name, db_text(res, row, "name")) != 0)
+				continue;
+			column->values = t_grow(ctx, column->values, char *, column->n_values + 1);
+			column->values[column->n_values++] =
+				t_strdup(ctx, db_text(res, row, "value"));
+		}
+	}
+	return true;
+}
+
+/* What cannot carry a key as text and back is none. */
+static void drop_odd_keys(struct found *found)
+{
+	for (size_t i = 0; i < found->n_tables; i++) {
+		struct found_table *t = &found->tables[i];
+		const struct found_column *key = found_column(t, t->key);
+
+		if (key && !found_is_key_type(key))
+			t->key = NULL;
+	}
+}
+
+bool found_read(struct db *db, bool samples, void *ctx, struct found **ret, struct error *err)
+{
+	*ret = t_zero(ctx, struct found);
+	if (!read_tables(db, ctx, *ret, err) || !read_columns(db, ctx, *ret, err) ||
+	    !read_keys(db, ctx, *ret, err) || !read_values(db, samples, ctx, *ret, err))
+		return false;
+	drop_odd_keys(*ret);
+	return true;
+}
+
+const struct found_table *found_table(const struct found *found, const char *name, size_t *ret_n)
+{
+	const struct found_table *match = NULL;
+
+	*ret_n = 0;
+	for (size_t i = 0; i < found->n_tables; i++) {
+		const struct found_table *t = &found->tables[i];
+		const size_t n = strlen(t->schema);
+
+		if (strncmp(name, t->schema, n) == 0 && name[n] == '.' &&
+		    strcmp(name + n + 1, t->name) == 0) {
+			*ret_n = 1;
+			return t;
+		}
+		if (strcmp(name, t->name) == 0) {
+			match = t;
+			++*ret_n;
+		}
+	}
+	return *ret_n == 1 ? match : NULL;
+}
+
+const struct found_column *found_column(const struct found_table *t, const char *name)
+{
+	for (size_t i = 0; name && i < t->n_columns; i++)
+		if (strcmp(t->columns[i].name, name) == 0)
+			return &t->columns[i];
+	return NULL;
+}
+
+static bool is_base(const struct found_column *column, const char *const *bases)
+{
+	for (; *bases; bases++)
+		if (strcmp(column->base, *bases) == 0)
+			return true;
+	return false;
+}
+
+bool found_is_key_type(const struct found_column *column)
+{
+	static const char *const types[] = {"int2", "int4",    "int8",   "uuid",
+					    "text", "varchar", "bpchar", NULL};
+
+	return column->plain && is_base(column, types);
+}
+
+/* Numbers, dates and the like: only few of them are a person's. */
+static enum verdict verdict_of_plain(void *ctx, const struct found_column *column,
+				     enum naming naming, const char *word, const char **ret_why)
+{
+	const bool date = column->category == 'D' || column->category == 'T';
+
+	if (column->category == 'N' && naming == NAMING_PERSON) {
+		*ret_why = t_printf(ctx, "\"%s\": by its name", word);
+		return VERDICT_CLEAR;
+	}
+	if (date && naming_is_birth(column->name)) {
+		*ret_why = "a date of birth or death, by its name";
+		return VERDICT_CLEAR;
+	}
+	*ret_why = column->category == 'E' ? "an enum" : column->type;
+	return VERDICT_KEEP;
+}
+
+enum verdict found_verdict(void *ctx, const struct found_column *column, const char **ret_why)
+{
+	static const char *const documents[] = {"json", "jsonb", "xml", "hstore", NULL};
+	static const char *const bytes[] = {"bytea", "tsvector", "oid", NULL};
+	static const char *const places[] = {"inet", "cidr", "macaddr", "macaddr8", NULL};
+	const char *word = NULL;
+	const enum naming naming = naming_of(column->name, &word);
+
+	if (is_base(column, places) || is_base(column, bytes)) {
+		*ret_why = t_printf(ctx, "%s: by its type", column->type);
+		return VERDICT_CLEAR;
+	}
+	if (is_base(column, documents)) {
+		*ret_why = t_printf(ctx, "%s, which may hold anything%s", column->type,
+				    strcmp(column->base, "jsonb") == 0
+					    ? "; json or json_keep spares some of its keys"
+					    : "");
+		return VERDICT_ASK;
+	}
+	if (strchr("NBDTE", column->category) || strcmp(column->base, "uuid") == 0)
+		return verdict_of_plain(ctx, column, naming, word, ret_why);
+	if (naming_is_personal(naming)) {
+		*ret_why = t_printf(ctx, "\"%s\": by its name", word);
+		return VERDICT_CLEAR;
+	}
+	if (naming == NAMING_HARMLESS) {
+		*ret_why = t_printf(ctx, "%s, by its name", word);
+		return VERDICT_KEEP;
+	}
+	*ret_why = t_printf(ctx, "%s, and its name does not say", column->type);
+	return VERDICT_ASK;
+}
+
+bool found_holds_persons(const struct found_table *t)
+{
+	for (size_t i = 0; i < t->n_columns; i++) {
+		const struct found_column *c = &t->columns[i];
+		const enum naming naming = naming_of(c->name, NULL);
+
+		if (c->foreign || c->primary || strchr("BDTE", c->category))
+			continue;
+		if (naming == NAMING_PERSON || naming == NAMING_FILE ||
+		    strcmp(c->base, "bytea") == 0 || strcmp(c->base, "inet") == 0)
+			return true;
+	}
+	return false;
+}

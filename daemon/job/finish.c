@@ -1,0 +1,275 @@
+/*
+ * The end of a job.  Each line can be repeated after a crash: joining starts from the committed
+ * lengths, the manifest is the mark that joining is over (and encrypting, whose own mark is an earlier
+ * one: archive/encrypt.c), the renamed folder that sealing is, the journal's status that all is.
+ */
+#include "job/job_state.h"
+
+#include "archive/encrypt.h"
+#include "base/failpoint.h"
+#include "journal/horizon.h"
+#include "journal/ledger_sync.h"
+#include "archive/manifest.h"
+#include "base/mem.h"
+#include "job/outbox.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+
+/* How the joined files are kept. */
+struct kept {
+	const int64_t *sizes; /* n_files, of the joined files */
+	const char *const *recipients;
+	size_t n_recipients; /* 0: as they are */
+	const struct encrypted_file *encrypted; /* n_files, where there are recipients */
+};
+
+/* Its name, length and digest, encrypted or not. */
+static bool describe_kept(struct job *j, const struct kept *kept, size_t i, struct manifest_file *f,
+			  struct error *err)
+{
+	f->name = j->files[i].name;
+	f->bytes = kept->n_recipients > 0 ? kept->encrypted[i].bytes : kept->sizes[i];
+	if (kept->n_recipients > 0) {
+		f->name = t_printf(j->ctx, "%s.age", f->name);
+		f->plain_sha256 = kept->encrypted[i].plain_sha256;
+		f->plain_bytes = kept->encrypted[i].plain_bytes;
+	}
+	return archive_digest(j->opts->config->directory, j->archive_name, f->name, f->sha256, err);
+}
+
+static bool write_manifest(struct job *j, const struct kept *kept,
+			   const struct job_lengths *lengths, struct error *err)
+{
+	struct manifest_file *files = t_array(j->ctx, struct manifest_file, j->n_files + 1);
+	const struct config *config = j->opts->config;
+	const struct manifest m = {
+		.job = j->row.id,
+		.action = action_name(j->row.action),
+		.policy = j->row.policy,
+		.archive = archive_mode_name(j->row.archive),
+		.cutoff = j->row.cutoff_iso,
+		.database_system = j->batch.system,
+		.delimiter = config->delimiter,
+		.bom = j->n_files > 0 ? j->files[0].bom : config->bom,
+		.recipients = kept->recipients,
+		.n_recipients = kept->n_recipients,
+		.files = files,
+		.n_files = j->n_files,
+	};
+
+	for (size_t i = 0; i < j->n_files; i++) {
+		files[i] = (struct manifest_file){
+			.table = j->parts[i].relation,
+			.columns = j->parts[i].columns,
+			.n_columns = j->parts[i].n_columns,
+		};
+		for (int w = 0; w < lengths->workers; w++)
+			files[i].rows += lengths->rows[(size_t)w * j->n_files + i];
+		if (!describe_kept(j, kept, i, &files[i], err))
+			return false;
+	}
+	return archive_write_file(config->directory, j->archive_name, "SHA256SUMS",
+				  manifest_sums(j->ctx, &m), err) &&
+	       archive_write_file(config->directory, j->archive_name, "manifest.json",
+				  manifest_json(j->ctx, &m), err);
+}
+
+/*
+ * Has an earlier try got as far as the manifest?  Then the joined files are on the disk.  A manifest
+ * without the files that it speaks of is not ours: nothing is skipped for it.
+ */
+static bool has_manifest(const struct job *j, const struct job_lengths *lengths)
+{
+	const char *directory = j->opts->config->directory;
+	const char *path =
+		t_printf(j->ctx, "%s/%s.partial/manifest.json", directory, j->archive_name);
+
+	return access(path, F_OK) == 0 &&
+	       (archive_is_joined(directory, j->archive_name, j->files, j->n_files,
+				  lengths->workers, lengths->bytes) ||
+		archive_is_encrypted(directory, j->archive_name, j->files, j->n_files));
+}
+
+/* What was begun under some recipients is ended under them, whatever the configuration says by now. */
+static bool join_and_encrypt(struct job *j, const struct job_lengths *lengths, struct kept *ret,
+			     struct error *err)
+{
+	const struct config *config = j->opts->config;
+	int64_t *sizes = t_array(j->ctx, int64_t, j->n_files + 1);
+	struct encrypted_file *encrypted = t_array(j->ctx, struct encrypted_file, j->n_files + 1);
+	const char *const *recipients = NULL;
+	size_t n = 0;
+
+	if (!archive_encryption_begun(config->directory, j->archive_name, j->ctx, &recipients, &n,
+				      err))
+		return false;
+	if (n == 0) {
+		recipients = config->recipients;
+		n = config->n_recipients;
+		if (!archive_join(config->directory, j->archive_name, j->files, j->n_files,
+				  lengths->workers, lengths->bytes, sizes, err))
+			return false;
+		failpoint("finish-after-join");
+	}
+	*ret = (struct kept){.sizes = sizes,
+			     .recipients = recipients,
+			     .n_recipients = n,
+			     .encrypted = encrypted};
+	return n == 0 || archive_encrypt(config->directory, j->archive_name, j->files, j->n_files,
+					 recipients, n, encrypted, err);
+}
+
+static bool seal(struct job *j, const struct job_lengths *lengths, struct error *err)
+{
+	const struct config *config = j->opts->config;
+	struct kept kept;
+
+	if (archive_is_finished(config->directory, j->archive_name))
+		return true;
+	if (!has_manifest(j, lengths) &&
+	    (!join_and_encrypt(j, lengths, &kept, err) || !write_manifest(j, &kept, lengths, err)))
+		return false;
+	failpoint("finish-after-manifest");
+	return archive_seal(config->directory, j->archive_name, err);
+}
+
+static const char *verb_of(enum action action)
+{
+	switch (action) {
+	case ACTION_EXPORT:
+		return "exported";
+	case ACTION_DELETE_CONTACTS:
+		return "deleted";
+	case ACTION_ANONYMIZE_CONTACTS:
+	case ACTION_ANONYMIZE_REQUESTS:
+	case ACTION_COUNT:
+		break;
+	}
+	return "anonymized";
+}
+
+/* What is needed later to tell when the data is gone everywhere; an export erases none. */
+static bool record_horizon(struct job *j, const char *xid, const char **ret_json, struct error *err)
+{
+	*ret_json = NULL;
+	return j->row.action == ACTION_EXPORT ||
+	       horizon_record(j->db, j->row.id, xid, j->step_labels, j->step_tables, j->ctx,
+			      ret_json, err);
+}
+
+/*
+ * Whom the backup brought back, and the replay leaves: a person has to know of them, for nothing will erase
+ * them again but the policies.
+ */
+static bool tell_kept(struct job *j, const char **ret_why, struct error *err)
+{
+	AUTO(result) PGresult *res = NULL;
+	const char *keys = NULL;
+
+	*ret_why = NULL;
+	if (!j->row.replay)
+		return true;
+	if (!journal_not_listed(j->db, j->row.id, j->ctx, &keys, err) ||
+	    !db_query(j->db, j->plan->present_sql, 1, &keys, &res, err))
+		return false;
+	if (db_int(res, 0, "n") == 0)
+		return true;
+	*ret_why = t_printf(j->ctx,
+			    "%s more are in the database and stay: on hold, %swith something newer "
+			    "than the erasure%s: see the event \"kept\" of action %d",
+			    db_text(res, 0, "n"),
+			    j->row.action == ACTION_DELETE_CONTACTS ? "" : "anonymized already, ",
+			    j->plan->model->contact->created
+				    ? ""
+				    : ", or without requests, where only created would tell them "
+				      "from others",
+			    j->row.id);
+	return journal_kept(j->db, j->row.id, db_text(res, 0, "keys"), err);
+}
+
+static bool end_row(struct job *j, int64_t archive_bytes, int64_t left, char **ret_note,
+		    bool *ret_failures, struct error *err)
+{
+	AUTO(char_p) char *sums = NULL;
+	int64_t failures = 0, treated = 0;
+	const char *error = NULL, *xid = NULL, *horizon = NULL, *kept = NULL;
+	const char *noun = j->plan->subject == j->plan->model->request ? "requests" : "contacts";
+
+	if (j->archive_name && !archive_read_file(j->opts->config->directory, j->archive_name,
+						  "SHA256SUMS", &sums, err))
+		return false;
+	if (!horizon_mark(j->db, j->ctx, &xid, err) || !db_exec(j->db, "BEGIN", err) ||
+	    !record_horizon(j, xid, &horizon, err) ||
+	    !journal_failures(j->db, j->row.id, &failures, err))
+		return false;
+	if (failures + left > 0)
+		error = t_printf(j->ctx,
+				 "%" PRId64 " %s could not be %s, and %" PRId64
+				 " stayed locked: see the events of action %d",
+				 failures, noun, verb_of(j->row.action), left, j->row.id);
+	if (!tell_kept(j, &kept, err))
+		return false;
+	if (kept)
+		error = error ? t_printf(j->ctx, "%s; %s", error, kept) : kept;
+	if ((j->row.replay && !journal_settle_replay(j->db, j->row.id, err)) ||
+	    !journal_finish(j->db, j->row.id, "done", error, archive_bytes, sums, horizon, &treated,
+			    err))
+		return false;
+	failpoint("finish-before-commit");
+	if (!db_commit(j->db, err))
+		return false;
+	*ret_failures = failures > 0;
+	*ret_note = t_printf(j->ctx, "%" PRId64 " %s listed, %" PRId64 " %s%s%s", j->row.candidates,
+			     noun, treated, verb_of(j->row.action), error ? "; " : "",
+			     error ? error : "");
+	return true;
+}
+
+bool job_finish(struct job *j, char **ret_note, bool *ret_failures, struct error *err)
+{
+	struct job_lengths lengths;
+	int64_t total = 0, left = 0, ahead = 0;
+	bool ok;
+
+	/* Off the list before the files are joined: a worker would look for segments once more. */
+	if (!journal_left_over(j->db, j->row.id, &left, err))
+		return false;
+	failpoint("finish-begin");
+	if (j->archive_name) {
+		/* Not the sum of the lengths: a file that worker 0 never wrote to has its header. */
+		if (!job_keep_files(j, err) || !job_committed(j, &lengths, err) ||
+		    !seal(j, &lengths, err) ||
+		    !archive_size(j->opts->config->directory, j->archive_name, j->files, j->n_files,
+				  &total, err))
+			return false;
+	}
+	failpoint("finish-after-seal");
+	/* Before the journal says done: the file knows all that was erased. */
+	if (j->ledger && !ledger_check(j->db, j->ledger, &ahead, err))
+		return false;
+	ok = end_row(j, total, left, ret_note, ret_failures, err);
+	if (!ok)
+		db_rollback(j->db);
+	return ok;
+}
+
+void job_remove_files(struct job *j, char **note)
+{
+	const struct outbox_opts opts = {.config = j->opts->config,
+					 .host = j->opts->host,
+					 .job = j->row.id,
+					 .stop = j->opts->stop};
+	struct outbox_result files = {0};
+	AUTO(error) struct error err = {0};
+
+	/* The job is done: what goes wrong here is told, and tried again by the daemon. */
+	if (!outbox_work(j->db, &opts, j->ctx, &files, &err))
+		*note = t_printf(j->ctx, "%s; its files are removed later: %s", *note, err.text);
+	else if (files.failed > 0)
+		*note = t_printf(j->ctx,
+				 "%s; %" PRId64 " files removed, %" PRId64 " are tried again: %s",
+				 *note, files.removed, files.failed, files.why);
+	else if (files.removed > 0)
+		*note = t_printf(j->ctx, "%s; %" PRId64 " files removed", *note, files.removed);
+}

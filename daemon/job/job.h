@@ -1,0 +1,29 @@
+/*
+ * One action from start to end: claim, check, list, validate, work, finish.  Started anew after a
+ * crash it goes on where the database says that it stood.
+ */
+#ifndef RETENTION_JOB_JOB_H
+#define RETENTION_JOB_JOB_H
+
+#include "config/config.h"
+#include "base/error.h"
+#include "base/job_exit.h"
+#include "base/job_report.h"
+#include "database/stop.h"
+
+struct job_opts {
+	const struct config *config;
+	const char *host;
+	int id;
+	bool once; /* give up on a database that stays away, instead of waiting */
+	struct stop *stop;
+	struct report *report;
+};
+
+/* Runs the job until it has ended, must stop, or needs a person. */
+enum job_exit job_run(const struct job_opts *opts);
+
+/* --check: holds the configuration against the database, and tells the SQL functions about it. */
+enum job_exit job_check(const struct job_opts *opts);
+
+#endif

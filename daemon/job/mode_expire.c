@@ -1,0 +1,228 @@
+/*
+ * One pass, archive by archive:
+ *
+ *   claim     the advisory lock of its action, so that two daemons do not remove one folder together.
+ *   mark      one that has expired becomes deleted, in the journal, by "expiry".  From here on it is as
+ *             one that a person deleted, and dying anywhere leaves work for the next pass.
+ *   remove    archive/remove.c, which says what may die there.
+ *   record    archive_removed_at, in the journal.
+ *   folders   the empty ones.
+ *
+ * The journal names no path that is opened: the folder's name is made anew (archives_to_remove()), and
+ * looked for under archives.directory and nowhere else.  An archive that cannot be reached from here is
+ * left alone: it may lie on another host, in the directory of an older configuration, or on a file
+ * system that is not mounted.  That it is not where this host wrote it is noted in the journal, and
+ * never taken for "its files are gone".
+ */
+#include "job/mode_expire.h"
+
+#include "archive/remove.h"
+#include "base/failpoint.h"
+#include "job/job_state.h"
+#include "base/mem.h"
+#include "job/outbox.h"
+
+#define SLOT 0
+
+struct tidy {
+	const struct job_opts *opts;
+	struct db *db;
+	int removed;
+	enum job_exit worst;
+};
+
+struct doomed {
+	int id;
+	const char *id_text;
+	const char *name;
+	bool deleted; /* in the journal; else it has expired */
+	bool here; /* this host wrote it, into this directory */
+};
+
+static bool mark_expired(struct db *db, const struct doomed *d, struct error *err)
+{
+	return db_command(db,
+			  "UPDATE retention.archive_journal\n"
+			  "   SET archive_deleted_at = clock_timestamp(),\n"
+			  "       archive_deleted_by = 'expiry'\n"
+			  " WHERE id = $1::int AND archive_deleted_at IS NULL",
+			  1, &d->id_text, NULL, err);
+}
+
+static bool record(struct db *db, const struct doomed *d, struct error *err)
+{
+	failpoint("tidy-before-record");
+	return db_command(db,
+			  "UPDATE retention.archive_journal\n"
+			  "   SET archive_removed_at = clock_timestamp(), archive_remark = NULL\n"
+			  " WHERE id = $1::int AND archive_removed_at IS NULL",
+			  1, &d->id_text, NULL, err);
+}
+
+/* What stands in the way, in the journal, and told when it is news. */
+static bool remark(struct tidy *t, const struct doomed *d, const char *why, struct error *err)
+{
+	const char *const values[] = {d->id_text, why};
+	int64_t rows = 0;
+
+	if (!db_command(t->db,
+			"UPDATE retention.archive_journal SET archive_remark = $2\n"
+			" WHERE id = $1::int AND archive_removed_at IS NULL\n"
+			"   AND archive_remark IS DISTINCT FROM $2",
+			2, values, &rows, err))
+		return false;
+	if (rows > 0) {
+		AUTO(char_p) char *text = NULL;
+
+		if (asprintf(&text,
+			     "the archive of action %d is deleted, and its files are not: %s",
+			     d->id, why) < 0)
+			must_alloc(NULL);
+		report_complaint(t->opts->report, text);
+	}
+	t->worst = JOB_REFUSED;
+	return true;
+}
+
+static bool remove_claimed(struct tidy *t, const struct doomed *d, struct error *err)
+{
+	const char *directory = t->opts->config->directory;
+	AUTO(error) struct error cause = {0};
+	bool found = false;
+
+	if (!d->deleted && !mark_expired(t->db, d, err))
+		return false;
+	failpoint("tidy-after-mark");
+	if (!archive_remove(directory, d->name, &found, &cause))
+		return remark(t, d, cause.text, err);
+	if (!found && d->here)
+		return remark(t, d, "its folder is not there", err);
+	if (!found)
+		return true; /* gone between two looks: another daemon's, after all */
+	if (!record(t->db, d, err))
+		return false;
+	failpoint("tidy-after-record");
+	t->removed++;
+	return true;
+}
+
+static bool tidy_one(struct tidy *t, const struct doomed *d, struct error *err)
+{
+	const char *const values[] = {d->id_text};
+	AUTO(result) PGresult *res = NULL;
+	bool mine = false;
+
+	if (!d->here && !archive_is_there(t->opts->config->directory, d->name))
+		return true;
+	if (!journal_claim(t->db, d->id, &mine, err))
+		return false;
+	if (!mine)
+		return true;
+	/* The list may be older than the claim. */
+	if (!db_query(t->db,
+		      "SELECT archive_removed_at IS NULL AS still FROM retention.archive_journal\n"
+		      " WHERE id = $1::int",
+		      1, values, &res, err))
+		return false;
+	return PQntuples(res) == 0 || !db_bool(res, 0, "still") || remove_claimed(t, d, err);
+}
+
+/* NULL: nothing expires, by the configuration or because a clock is wrong. */
+static const char *keep_of(struct tidy *t, char *text, unsigned long size)
+{
+	const struct config *config = t->opts->config;
+	AUTO(error) struct error err = {0};
+
+	if (!config->has_keep)
+		return NULL;
+	if (!job_check_clocks(t->db, &err)) {
+		report_complaint(t->opts->report, err.text);
+		t->worst = JOB_REFUSED;
+		return NULL;
+	}
+	period_print(&config->keep, text, size);
+	return text;
+}
+
+static bool pass(struct tidy *t, void *ctx, struct error *err)
+{
+	const struct config *config = t->opts->config;
+	char keep[24];
+	const char *const values[] = {t->opts->host, config->directory,
+				      keep_of(t, keep, sizeof(keep)), config->timezone};
+	AUTO(result) PGresult *res = NULL;
+
+	if (!db_query(t->db,
+		      "SELECT id, name, deleted, here\n"
+		      "  FROM retention.archives_to_remove($1, $2, $3::interval, $4)",
+		      4, values, &res, err))
+		return false;
+	for (int i = 0; i < PQntuples(res); i++) {
+		const struct doomed d = {.id = (int)db_int(res, i, "id"),
+					 .id_text = db_text(res, i, "id"),
+					 .name = t_strdup(ctx, db_text(res, i, "name")),
+					 .deleted = db_bool(res, i, "deleted"),
+					 .here = db_bool(res, i, "here")};
+
+		if (stop_asked(t->opts->stop))
+			return fail(err, ERR_STOPPED, "stopped");
+		if (!tidy_one(t, &d, err))
+			return false;
+	}
+	return archive_remove_folders(config->directory, err);
+}
+
+/* What earlier jobs have left outside the database. */
+static bool work_outbox(struct tidy *t, void *ctx, struct error *err)
+{
+	const struct outbox_opts opts = {
+		.config = t->opts->config, .host = t->opts->host, .stop = t->opts->stop};
+	struct outbox_result files = {0};
+
+	if (!outbox_work(t->db, &opts, ctx, &files, err))
+		return false;
+	if (files.failed > 0) {
+		report_complaint(
+			t->opts->report,
+			t_printf(ctx,
+				 "%lld files of erased rows cannot be removed: %s; they are tried "
+				 "again: retention.file_outbox",
+				 (long long)files.failed, files.why));
+		t->worst = JOB_REFUSED;
+	}
+	if (files.removed > 0)
+		report_note(t->opts->report, t_printf(ctx, "%lld files of erased rows were removed",
+						      (long long)files.removed));
+	return true;
+}
+
+static void tell(const struct tidy *t, void *ctx)
+{
+	if (t->removed > 0)
+		report_note(t->opts->report, t_printf(ctx, "the files of %d archive%s were removed",
+						      t->removed, t->removed == 1 ? "" : "s"));
+}
+
+enum job_exit tidy_run(const struct job_opts *opts)
+{
+	const struct db_opts db_opts = worker_db_opts(opts->config, 30000);
+	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
+	AUTO(error) struct error err = {0};
+	AUTO(db) struct db *db = NULL;
+	struct tidy t = {.opts = opts, .worst = JOB_DONE};
+	bool ok = db_open(&db_opts, &db, &err);
+
+	if (ok) {
+		t.db = db;
+		stop_watch(opts->stop, SLOT, db_conn(db));
+		ok = pass(&t, ctx, &err) && work_outbox(&t, ctx, &err);
+		stop_watch(opts->stop, SLOT, NULL);
+		tell(&t, ctx);
+	}
+	if (ok)
+		return t.worst;
+	if (err.class == ERR_STOPPED || stop_asked(opts->stop))
+		return JOB_STOPPED;
+	report_complaint(opts->report, err.text);
+	return err.class == ERR_ENVIRONMENT || err.class == ERR_BUSY ? JOB_AWAY : JOB_REFUSED;
+}

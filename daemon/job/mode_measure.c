@@ -1,0 +1,182 @@
+/*
+ * The overdue are what shows a silent stall: those that a policy's last occurrence, the one that ran
+ * or the one that should have, was for, and that are due by its cutoff still.  That query reads the
+ * tables of the CRM; it has a time limit, and what could not be measured is not told.
+ */
+#include "job/mode_measure.h"
+
+#include "preflight/check_plan.h"
+#include "base/mem.h"
+#include "base/metrics.h"
+#include "plan/due.h"
+#include "batch/worker.h"
+
+#include <inttypes.h>
+#include <time.h>
+
+#define SLOT 0
+#define TIMEOUT_MS 300000
+
+static const char journal_sql[] =
+	"SELECT 'retentiond_jobs' AS name, 'status' AS label, s.status AS value,\n"
+	"       (SELECT count(*) FROM retention.archive_journal AS j WHERE j.status = s.status)\n"
+	"         ::float8 AS number\n"
+	"  FROM unnest('{saved,validated,running,done,failed,cancelled}'::text[]) AS s(status)\n"
+	"UNION ALL SELECT 'retentiond_policy_last_success_timestamp_seconds', 'policy', j.policy,\n"
+	"       extract(epoch FROM max(j.finished_at))::float8\n"
+	"  FROM retention.archive_journal AS j\n"
+	" WHERE j.status = 'done' AND j.policy IS NOT NULL GROUP BY j.policy\n"
+	"UNION ALL SELECT 'retentiond_job_seconds_total', 'action', j.action,\n"
+	"       sum(extract(epoch FROM j.finished_at - j.started_at))::float8\n"
+	"  FROM retention.archive_journal AS j\n"
+	" WHERE j.started_at IS NOT NULL AND j.finished_at IS NOT NULL GROUP BY j.action\n"
+	"UNION ALL SELECT * FROM (SELECT DISTINCT ON (j.action) 'retentiond_job_last_seconds',\n"
+	"       'action', j.action, extract(epoch FROM j.finished_at - j.started_at)::float8\n"
+	"  FROM retention.archive_journal AS j\n"
+	" WHERE j.started_at IS NOT NULL AND j.finished_at IS NOT NULL\n"
+	" ORDER BY j.action, j.finished_at DESC) AS l\n"
+	"UNION ALL SELECT 'retentiond_subjects_total', 'action', j.action,\n"
+	"       sum((j.counters->>'treated')::bigint)::float8\n"
+	"  FROM retention.archive_journal AS j WHERE j.counters ? 'treated' GROUP BY j.action\n"
+	"UNION ALL SELECT 'retentiond_keys_failed_total', NULL, NULL, count(*)::float8\n"
+	"  FROM retention.journal_event AS e WHERE e.kind = 'failed_key'\n"
+	"UNION ALL SELECT 'retentiond_archive_bytes', NULL, NULL,\n"
+	"       coalesce(sum(j.archive_bytes), 0)::float8\n"
+	"  FROM retention.archive_journal AS j WHERE j.archive_removed_at IS NULL\n"
+	"UNION ALL SELECT 'retentiond_files_left', NULL, NULL, count(*)::float8\n"
+	"  FROM retention.file_outbox\n"
+	"UNION ALL SELECT 'retentiond_holds', NULL, NULL, count(*)::float8\n"
+	"  FROM retention.hold AS h WHERE h.released_at IS NULL\n"
+	"   AND (h.expires_at IS NULL OR h.expires_at > now())\n"
+	"UNION ALL SELECT 'retentiond_ledger_rows', NULL, NULL, count(*)::float8\n"
+	"  FROM retention.ledger\n"
+	"UNION ALL SELECT 'retentiond_ledger_forgotten', NULL, NULL, count(*)::float8\n"
+	"  FROM retention.replay\n"
+	"UNION ALL SELECT 'retentiond_survey_timestamp_seconds', NULL, NULL,\n"
+	"       extract(epoch FROM now())::float8";
+
+static void tell(const struct job_opts *opts, const char *name, const char *label,
+		 const char *value, const char *number)
+{
+	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
+	AUTO(char_p) char *labels = label && value ? metrics_label(label, value) : NULL;
+
+	report_sample(opts->report, t_printf(ctx, "%s%s%s%s %s", name, labels ? "{" : "",
+					     labels ? labels : "", labels ? "}" : "", number));
+}
+
+static bool measure_journal(const struct job_opts *opts, struct db *db, struct error *err)
+{
+	AUTO(result) PGresult *res = NULL;
+
+	if (!db_query(db, journal_sql, 0, NULL, &res, err))
+		return false;
+	for (int row = 0; row < PQntuples(res); row++)
+		tell(opts, db_text(res, row, "name"), db_text(res, row, "label"),
+		     db_text(res, row, "value"), db_text(res, row, "number"));
+	return true;
+}
+
+/*
+ * The cutoff of the policy's last occurrence: of the one that began, or of one that should have and did
+ * not.  NULL: there was none yet.
+ */
+static bool last_cutoff(struct db *db, const struct config *config, const struct policy *policy,
+			void *ctx, const char **ret, struct error *err)
+{
+	static const char sql[] =
+		"SELECT ((date_trunc('day', x.occurrence AT TIME ZONE $2) - $3::interval)\n"
+		"         AT TIME ZONE $2)::text AS cutoff\n"
+		"  FROM (SELECT greatest((SELECT max(j.occurrence) FROM retention.archive_journal AS j\n"
+		"                          WHERE j.policy = $1),\n"
+		"                        (SELECT s.next_occurrence FROM retention.policy_state AS s\n"
+		"                          WHERE s.policy = $1 AND s.next_occurrence <= now()))\n"
+		"         AS occurrence) AS x";
+	char depth[32];
+	const char *const values[] = {policy->name, config->timezone, depth};
+	AUTO(result) PGresult *res = NULL;
+	const char *cutoff;
+
+	period_print(&policy->depth, depth, sizeof(depth));
+	if (!db_query(db, sql, 3, values, &res, err))
+		return false;
+	cutoff = db_text(res, 0, "cutoff");
+	*ret = cutoff ? t_strdup(ctx, cutoff) : NULL;
+	return true;
+}
+
+static bool measure_policy(const struct job_opts *opts, struct db *db, const struct policy *policy,
+			   const struct catalog *catalog, struct error *err)
+{
+	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
+	const struct config *config = opts->config;
+	const struct plan_opts due = check_opts(config, policy, policy->action, policy->archive);
+	const char *values[3] = {NULL};
+	char depth[32];
+	AUTO(result) PGresult *res = NULL;
+	int64_t next = 0;
+
+	if (schedule_next(&policy->schedule, time(NULL), &next))
+		tell(opts, "retentiond_policy_next_timestamp_seconds", "policy", policy->name,
+		     t_printf(ctx, "%" PRId64, next));
+	/* An export erases nothing, so that nothing of it is ever overdue. */
+	if (policy->action == ACTION_EXPORT)
+		return true;
+	if (!last_cutoff(db, config, policy, ctx, &values[1], err))
+		return false;
+	period_print(&policy->depth, depth, sizeof(depth));
+	values[2] = depth;
+	if (values[1] &&
+	    !db_query(
+		    db,
+		    t_printf(ctx,
+			     "SELECT count(*) AS n, coalesce(greatest(extract(epoch FROM now() -\n"
+			     "       (min(d.last) + $3::interval)), 0), 0)::bigint AS age\n"
+			     "  FROM (%s) AS d",
+			     plan_due_query(ctx, &config->model, catalog, &due, NULL)),
+		    3, values, &res, err))
+		return false;
+	tell(opts, "retentiond_policy_overdue", "policy", policy->name,
+	     res ? db_text(res, 0, "n") : "0");
+	tell(opts, "retentiond_policy_overdue_oldest_seconds", "policy", policy->name,
+	     res ? db_text(res, 0, "age") : "0");
+	return true;
+}
+
+static bool measure(const struct job_opts *opts, struct db *db, struct error *err)
+{
+	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
+	AUTO(complaints) struct complaints c = {0};
+	struct catalog *catalog = NULL;
+
+	if (!measure_journal(opts, db, err))
+		return false;
+	if (!check_model_for(db, opts->config, ACTION_EXPORT, ctx, &catalog, &c, err))
+		return c.n > 0 ? fail(err, ERR_CONFIG, "%s", c.lines[0]) : false;
+	for (size_t i = 0; i < opts->config->n_policies; i++)
+		if (opts->config->policies[i].enabled &&
+		    !measure_policy(opts, db, &opts->config->policies[i], catalog, err))
+			return false;
+	return true;
+}
+
+enum job_exit measure_run(const struct job_opts *opts)
+{
+	const struct db_opts db_opts = worker_db_opts(opts->config, TIMEOUT_MS);
+	AUTO(error) struct error err = {0};
+	AUTO(db) struct db *db = NULL;
+	bool ok = db_open(&db_opts, &db, &err);
+
+	if (ok) {
+		stop_watch(opts->stop, SLOT, db_conn(db));
+		ok = db_exec(db, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", &err) &&
+		     measure(opts, db, &err);
+		stop_watch(opts->stop, SLOT, NULL);
+	}
+	if (ok)
+		return JOB_DONE;
+	if (stop_asked(opts->stop))
+		return JOB_STOPPED;
+	report_note(opts->report, err.text);
+	return err.class == ERR_ENVIRONMENT || err.class == ERR_BUSY ? JOB_AWAY : JOB_REFUSED;
+}

@@ -1,0 +1,501 @@
+/*
+ * A round takes up to ROUND rows, in one transaction that holds them (SKIP LOCKED: two daemons share the
+ * work):
+ *
+ *   claim     nothing has changed.
+ *   asked     which of them another row of the model still names: those files stay, and leave the outbox;
+ *             the other row's own erasure brings them back.
+ *   removed   file by file, its folder on the disk (fsync) before the row goes.  Process, server, network or
+ *             disk dies: the row is still in the outbox, and a file that is not there any more is done.
+ *   settled   the rows of what is gone leave, the others get their reason and wait longer each time.
+ *   COMMIT    lost: the same rows are tried again.
+ */
+#include "job/outbox.h"
+
+#include "base/failpoint.h"
+#include "base/mem.h"
+#include "base/sql.h"
+#include "base/units.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#define ROUND 500
+#define COMMAND_MS 60000
+#define MOST_COMPLAINT 200
+
+extern char **environ;
+
+/* --- One file ------------------------------------------------------------------------------- */
+
+static int open_beneath(int root, const char *path)
+{
+	const struct open_how how = {
+		.flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC,
+		.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS,
+	};
+
+	return (int)syscall(SYS_openat2, root, path, &how, sizeof(how));
+}
+
+/* location without root, if it begins with it; NULL: it is absolute and lies elsewhere. */
+static const char *below(const char *root, const char *location)
+{
+	size_t n = strlen(root);
+
+	if (*location != '/')
+		return location;
+	while (n > 1 && root[n - 1] == '/')
+		n--;
+	if (strncmp(location, root, n) != 0 || location[n] != '/')
+		return NULL;
+	return location + n + 1;
+}
+
+static bool unlink_in(int folder, const char *name, struct error *err)
+{
+	struct stat st;
+
+	if (fstatat(folder, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return errno == ENOENT || fail_errno(err, ERR_DATA, "it cannot be looked at");
+	if (S_ISDIR(st.st_mode))
+		return fail(err, ERR_DATA, "it is a directory");
+	if (unlinkat(folder, name, 0) < 0 && errno != ENOENT)
+		return fail_errno(err, ERR_DATA, "it cannot be removed");
+	return fsync(folder) == 0 ||
+	       fail_errno(err, ERR_DATA, "its folder cannot be written to disk");
+}
+
+static bool remove_below(int root, const char *path, struct error *err)
+{
+	AUTO(char_p) char *folder_path = xstrdup(path);
+	char *slash = strrchr(folder_path, '/');
+	const char *name = slash ? slash + 1 : folder_path;
+	int folder;
+	bool ok;
+
+	if (!*name || strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
+		return fail(err, ERR_DATA, "it names no file");
+	if (slash)
+		*slash = '\0';
+	folder = open_beneath(root, slash ? (*folder_path ? folder_path : ".") : ".");
+	if (folder < 0 && errno == ENOENT)
+		return true; /* with its folder */
+	if (folder < 0 && (errno == EXDEV || errno == ELOOP))
+		return fail(err, ERR_DATA, "it leads out of root, or over a symbolic link");
+	if (folder < 0)
+		return fail_errno(err, ERR_DATA, "its folder cannot be opened");
+	ok = unlink_in(folder, name, err);
+	(void)close(folder); /* nothing was written through it */
+	return ok;
+}
+
+/* One file, one way to write it: by another, a row that still needs it would not be found. */
+static bool is_plain(const char *path)
+{
+	while (*path) {
+		const size_t n = strcspn(path, "/");
+
+		if (n == 0 || (n <= 2 && strspn(path, ".") >= n))
+			return false;
+		path += n;
+		if (*path && !*++path)
+			return false;
+	}
+	return true;
+}
+
+bool outbox_remove_file(const char *root, const char *location, struct error *err)
+{
+	const char *path = below(root, location);
+	int fd;
+	bool ok;
+
+	if (!path)
+		return fail(err, ERR_DATA, "it does not lie below root");
+	if (*path && !is_plain(path))
+		return fail(
+			err, ERR_DATA,
+			"its path has . or .., or a / too many: another row may name it otherwise");
+	fd = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0)
+		return fail_errno(err, ERR_DATA, "root cannot be opened");
+	ok = remove_below(fd, path, err);
+	(void)close(fd); /* as above */
+	return ok;
+}
+
+/* --- One command ---------------------------------------------------------------------------- */
+
+/* Until it closes its standard error, or the time is over; the first line of it. */
+static bool read_complaint(int fd, int timeout_ms, char text[MOST_COMPLAINT])
+{
+	const int64_t end_ms = monotonic_ms() + timeout_ms;
+	size_t length = 0;
+	bool closed = false;
+
+	while (!closed && monotonic_ms() < end_ms) {
+		struct pollfd p = {.fd = fd, .events = POLLIN};
+		char part[512];
+		ssize_t n;
+
+		if (poll(&p, 1, (int)(end_ms - monotonic_ms()) + 1) <= 0)
+			continue;
+		n = read(fd, part, sizeof(part));
+		closed = n == 0 || (n < 0 && errno != EINTR && errno != EAGAIN);
+		for (ssize_t i = 0; i < n && length < MOST_COMPLAINT - 1; i++)
+			text[length++] = part[i];
+	}
+	text[length] = '\0';
+	text[strcspn(text, "\n")] = '\0';
+	for (char *c = text; *c; c++)
+		if (iscntrl((unsigned char)*c))
+			*c = '?';
+	return closed;
+}
+
+/* It may close its standard error and go on: then it is waited for as long as is left. */
+static bool reap(pid_t pid, int64_t end_ms, int *ret_status)
+{
+	static const struct timespec tick = {.tv_nsec = 20000000};
+
+	for (;;) {
+		const pid_t done = waitpid(pid, ret_status, WNOHANG);
+
+		if (done == pid || (done < 0 && errno != EINTR))
+			return done == pid;
+		if (monotonic_ms() >= end_ms)
+			break;
+		(void)nanosleep(&tick, NULL); /* early is fine */
+	}
+	(void)kill(pid, SIGKILL); /* not reaped yet, so the pid is its own */
+	while (waitpid(pid, ret_status, 0) < 0 && errno == EINTR)
+		;
+	return false;
+}
+
+static int spawn(const char *const *argv, int complaint, pid_t *ret_pid)
+{
+	/* posix_spawn's prototype lacks a const that it honours. */
+	union {
+		const char *const *given;
+		char *const *taken;
+	} arguments = {.given = argv};
+	posix_spawn_file_actions_t actions;
+	posix_spawnattr_t attributes;
+	sigset_t none, usual;
+	int failed;
+
+	(void)sigemptyset(&none); /* neither can fail */
+	(void)sigfillset(&usual);
+	if (posix_spawn_file_actions_init(&actions) != 0 || posix_spawnattr_init(&attributes) != 0)
+		must_alloc(NULL);
+	failed = posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0) ||
+		 posix_spawn_file_actions_addopen(&actions, 1, "/dev/null", O_WRONLY, 0) ||
+		 posix_spawn_file_actions_adddup2(&actions, complaint, 2) ||
+		 posix_spawnattr_setsigmask(&attributes, &none) ||
+		 posix_spawnattr_setsigdefault(&attributes, &usual) ||
+		 posix_spawnattr_setflags(&attributes,
+					  POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+	failed = failed ? ENOMEM
+			: posix_spawn(ret_pid, argv[0], &actions, &attributes, arguments.taken,
+				      environ);
+	(void)posix_spawn_file_actions_destroy(&actions); /* neither fails */
+	(void)posix_spawnattr_destroy(&attributes);
+	return failed;
+}
+
+static bool judge(bool ended, int status, const char *complaint, struct error *err)
+{
+	if (!ended)
+		return fail(err, ERR_DATA, "the command took too long, and was ended");
+	if (WIFSIGNALED(status))
+		return fail(err, ERR_DATA, "the command was ended by signal %d", WTERMSIG(status));
+	if (WEXITSTATUS(status) != 0)
+		return fail(err, ERR_DATA, "the command has failed with status %d%s%s",
+			    WEXITSTATUS(status), *complaint ? ": " : "", complaint);
+	return true;
+}
+
+bool outbox_run_command(const char *const *command, size_t n, const char *location, int timeout_ms,
+			struct error *err)
+{
+	AUTO(talloc) const char **argv = t_array(NULL, const char *, n + 2);
+	const int64_t end_ms = monotonic_ms() + timeout_ms;
+	char complaint[MOST_COMPLAINT];
+	int ends[2], status = 0, failed;
+	bool ended;
+	pid_t pid;
+
+	memcpy(argv, command, n * sizeof(*argv));
+	argv[n] = location;
+	argv[n + 1] = NULL;
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		return fail_errno(err, ERR_DATA, "no pipe for the command");
+	failed = spawn(argv, ends[1], &pid);
+	(void)close(ends[1]); /* the command's */
+	if (failed) {
+		(void)close(ends[0]); /* never used */
+		errno = failed;
+		return fail_errno(err, ERR_DATA, "cannot run %s", command[0]);
+	}
+	(void)read_complaint(ends[0], timeout_ms, complaint); /* what counts is how it ends */
+	(void)close(ends[0]);
+	ended = reap(pid, end_ms, &status);
+	return judge(ended, status, complaint, err);
+}
+
+/* --- A round -------------------------------------------------------------------------------- */
+
+struct round {
+	struct db *db;
+	const struct outbox_opts *opts;
+	void *ctx;
+	const PGresult *rows; /* id, table_name, location, used */
+	char *gone, *failed, *reasons; /* bigint[], bigint[], text[] under way */
+	const char **why;
+	size_t n_failed;
+	struct outbox_result *result;
+};
+
+static bool same_place(const struct outside *a, const struct outside *b)
+{
+	if (a->root || b->root)
+		return a->root && b->root && strcmp(a->root, b->root) == 0;
+	return a->command && b->command && strcmp(a->command[0], b->command[0]) == 0;
+}
+
+/* Does the column name what o.location names?  Below root, as a relative path or an absolute one. */
+static char *names_it(const struct round *r, const struct table *t)
+{
+	const char *column = t_printf(r->ctx, "u.%s", sql_ident(r->ctx, t->file.column));
+	const char *root = t->file.root;
+	size_t n;
+
+	if (!root)
+		return t_printf(r->ctx, "%s = o.location", column);
+	for (n = strlen(root); n > 0 && root[n - 1] == '/'; n--)
+		;
+	root = sql_literal(r->ctx, t_printf(r->ctx, "%.*s/", (int)n, root));
+	return t_printf(
+		r->ctx,
+		"%s IN (o.location, CASE WHEN starts_with(o.location, %s)\n"
+		"        THEN substr(o.location, length(%s) + 1) ELSE %s || o.location END)",
+		column, root, root, root);
+}
+
+/* The model's tables whose files lie in the same place: does a row of theirs name it? */
+static char *used_condition(const struct round *r)
+{
+	const struct model *m = &r->opts->config->model;
+	char *sql = t_strdup(r->ctx, "false");
+
+	for (size_t i = 0; i < m->n_tables; i++) {
+		const struct table *t = &m->tables[i];
+		char *names = t_strdup(r->ctx, "");
+
+		if (!t->file.column)
+			continue;
+		for (size_t j = 0; j < m->n_tables; j++) {
+			const struct outside *other = &m->tables[j].file;
+
+			if (other->column && same_place(&t->file, other))
+				t_append(&names, "%s%s", *names ? ", " : "",
+					 sql_literal(r->ctx, m->tables[j].name));
+		}
+		t_append(&sql,
+			 "\n OR (o.table_name IN (%s) AND EXISTS (SELECT FROM %s AS u WHERE %s))",
+			 names, sql_table(r->ctx, t->schema, t->table), names_it(r, t));
+	}
+	return sql;
+}
+
+/* Longer each time: 2, 4, 8 minutes, up to a day. */
+static const char claim_sql[] =
+	"SELECT o.id, o.table_name, o.location, (%s) AS used\n"
+	"  FROM (SELECT f.* FROM retention.file_outbox AS f\n"
+	"         WHERE ($1::int = 0 OR f.job = $1::int) AND f.id > $3::bigint\n"
+	"           AND (f.host = $2 OR f.table_name = ANY ($4::text[]))\n"
+	"           AND (f.tried_at IS NULL OR f.tried_at < now() -\n"
+	"                least(interval '1 minute' * 2 ^ least(f.attempts, 12), interval '1 day'))\n"
+	"         ORDER BY f.id LIMIT $5::int FOR UPDATE SKIP LOCKED) AS o ORDER BY o.id";
+
+static char *by_command(const struct round *r)
+{
+	const struct model *m = &r->opts->config->model;
+	const char **names = t_array(r->ctx, const char *, m->n_tables + 1);
+	size_t n = 0;
+
+	for (size_t i = 0; i < m->n_tables; i++)
+		if (m->tables[i].file.command)
+			names[n++] = m->tables[i].name;
+	return sql_array(r->ctx, names, n);
+}
+
+static const struct outside *outside_of(const struct config *config, const char *name)
+{
+	for (size_t i = 0; i < config->model.n_tables; i++)
+		if (strcmp(config->model.tables[i].name, name) == 0 &&
+		    config->model.tables[i].file.column)
+			return &config->model.tables[i].file;
+	return NULL;
+}
+
+static bool remove_one(const struct round *r, int row, struct error *err)
+{
+	const char *name = db_text(r->rows, row, "table_name");
+	const char *location = db_text(r->rows, row, "location");
+	const struct outside *o = outside_of(r->opts->config, name);
+
+	if (!o)
+		return fail(err, ERR_DATA, "table \"%s\" of the model names no files any more",
+			    name);
+	return o->root ? outbox_remove_file(o->root, location, err)
+		       : outbox_run_command(o->command, o->n_command, location, COMMAND_MS, err);
+}
+
+static void note_failed(struct round *r, const char *id, const char *why)
+{
+	t_append(&r->failed, "%s%s", r->n_failed ? "," : "{", id);
+	r->why = t_grow(r->ctx, r->why, const char *, r->n_failed + 1);
+	r->why[r->n_failed++] = t_strdup(r->ctx, why);
+	r->result->failed++;
+	/* For the log: what a command says behind the colon may name the file. */
+	if (!r->result->why)
+		r->result->why = t_printf(r->ctx, "%.*s", (int)strcspn(why, ":"), why);
+}
+
+static void remove_all(struct round *r)
+{
+	for (int row = 0; row < PQntuples(r->rows) && !stop_asked(r->opts->stop); row++) {
+		AUTO(error) struct error one = {0};
+		const char *id = db_text(r->rows, row, "id");
+		const bool used = db_bool(r->rows, row, "used");
+
+		if (!used && !remove_one(r, row, &one)) {
+			note_failed(r, id, one.text);
+			continue;
+		}
+		failpoint("outbox-after-remove");
+		t_append(&r->gone, "%s%s", *r->gone ? "," : "{", id);
+		*(used ? &r->result->kept : &r->result->removed) += 1;
+	}
+}
+
+static bool settle(struct round *r, struct error *err)
+{
+	const char *const gone[] = {*r->gone ? t_printf(r->ctx, "%s}", r->gone) : "{}"};
+	const char *const failed[] = {r->n_failed ? t_printf(r->ctx, "%s}", r->failed) : "{}",
+				      sql_array(r->ctx, r->why, r->n_failed)};
+
+	failpoint("outbox-before-settle");
+	return db_command(
+		       r->db,
+		       "WITH gone AS (DELETE FROM retention.file_outbox WHERE id = ANY ($1::bigint[])\n"
+		       "              RETURNING job)\n"
+		       "INSERT INTO retention.journal_event (job, kind, details)\n"
+		       "SELECT g.job, 'files_removed', jsonb_build_object('files', count(*))\n"
+		       "  FROM gone AS g GROUP BY g.job",
+		       1, gone, NULL, err) &&
+	       db_command(
+		       r->db,
+		       "UPDATE retention.file_outbox AS f SET tried_at = now(),\n"
+		       "       attempts = f.attempts + 1, error = u.error\n"
+		       "  FROM unnest($1::bigint[], $2::text[]) AS u(id, error) WHERE f.id = u.id",
+		       2, failed, NULL, err) &&
+	       db_commit(r->db, err);
+}
+
+static bool work_round(struct db *db, const struct outbox_opts *opts, void *ctx, int64_t *last_id,
+		       bool *ret_more, struct outbox_result *result, struct error *err)
+{
+	AUTO(talloc) void *scratch = must_alloc(talloc_new(NULL));
+	struct round r = {.db = db, .opts = opts, .ctx = ctx, .result = result};
+	const char *const values[] = {t_printf(scratch, "%d", opts->job), opts->host,
+				      t_printf(scratch, "%lld", (long long)*last_id),
+				      by_command(&r), t_printf(scratch, "%d", ROUND)};
+	AUTO(result) PGresult *res = NULL;
+	int n;
+
+	if (!db_exec(db, "BEGIN", err) ||
+	    !db_query(db, t_printf(scratch, claim_sql, used_condition(&r)), 5, values, &res, err))
+		return false;
+	n = PQntuples(res);
+	r.rows = res;
+	r.gone = t_strdup(ctx, "");
+	r.failed = t_strdup(ctx, "");
+	*ret_more = n == ROUND;
+	if (n == 0)
+		return db_commit(db, err);
+	*last_id = db_int(res, n - 1, "id");
+	remove_all(&r);
+	return settle(&r, err);
+}
+
+bool outbox_work(struct db *db, const struct outbox_opts *opts, void *ctx,
+		 struct outbox_result *ret, struct error *err)
+{
+	int64_t last_id = 0;
+	bool more = true;
+
+	*ret = (struct outbox_result){0};
+	while (more) {
+		if (stop_asked(opts->stop))
+			return fail(err, ERR_STOPPED, "asked to stop");
+		if (!work_round(db, opts, ctx, &last_id, &more, ret, err)) {
+			db_rollback(db);
+			return false;
+		}
+	}
+	return true;
+}
+
+/* --- At the start --------------------------------------------------------------------------- */
+
+static void check_root(const struct table *t, struct complaints *c)
+{
+	const int fd = open(t->file.root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int self;
+
+	if (fd < 0) {
+		complain(c, &t->file.place, "table \"%s\": file: root \"%s\" cannot be opened: %s",
+			 t->name, t->file.root, strerror(errno));
+		return;
+	}
+	self = open_beneath(fd, ".");
+	if (self < 0)
+		complain(
+			c, &t->file.place,
+			"table \"%s\": file: this system cannot look below root \"%s\" and nowhere else "
+			"(openat2: %s): use a command",
+			t->name, t->file.root, strerror(errno));
+	else
+		(void)close(self); /* both were only looked at */
+	(void)close(fd);
+}
+
+bool outbox_check(const struct config *config, struct complaints *c)
+{
+	const size_t before = c->n;
+
+	for (size_t i = 0; i < config->model.n_tables; i++) {
+		const struct table *t = &config->model.tables[i];
+
+		if (t->file.root)
+			check_root(t, c);
+		else if (t->file.command && access(t->file.command[0], X_OK) < 0)
+			complain(c, &t->file.place,
+				 "table \"%s\": file: command \"%s\" cannot be run: %s", t->name,
+				 t->file.command[0], strerror(errno));
+	}
+	return c->n == before;
+}

@@ -1,0 +1,137 @@
+/*
+ * Step "work" of a job: the workers' threads, and this one, which watches the claim meanwhile, and tells progress.
+ */
+#include "job/job_state.h"
+
+#include "journal/ledger.h"
+#include "base/mem.h"
+#include "batch/worker.h"
+
+#include <poll.h>
+#include <pthread.h>
+#include <sys/eventfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#define TICK_MS 200
+#define PING_MS 1000
+
+static void tell_progress(struct job *j, const struct crew *crew, int64_t begun_s)
+{
+	const int64_t done = atomic_load(&crew->treated);
+	const int64_t due = j->row.candidates;
+	const int64_t left = due - j->done_before - done;
+	const int64_t took_s = (int64_t)time(NULL) - begun_s;
+
+	report_progress(j->opts->report, j->done_before + done, due,
+			done > 0 && took_s > 0 ? left * took_s / done : -1);
+}
+
+/* While the threads work: the claim, the reason of a wait into the journal, progress. */
+static bool watch(struct job *j, struct crew *crew, struct error *err)
+{
+	const int64_t begun_s = (int64_t)time(NULL);
+	AUTO(char_p) char *told = NULL;
+	int64_t since_ping_ms = 0;
+
+	while (atomic_load(&crew->running) > 0) {
+		AUTO(error) struct error one = {0};
+		AUTO(char_p) char *waiting = report_wait_reason(j->opts->report);
+		struct pollfd ended = {.fd = crew->ended, .events = POLLIN};
+		eventfd_t n;
+
+		if (strcmp(waiting ? waiting : "", told ? told : "") != 0 && db_alive(j->db) &&
+		    journal_note(j->db, j->row.id, waiting, NULL, &one)) {
+			free(told);
+			told = waiting ? xstrdup(waiting) : NULL;
+		}
+		if (since_ping_ms >= PING_MS) {
+			since_ping_ms = 0;
+			if (j->ledger)
+				(void)ledger_sync(j->ledger, &one); /* for good at the end */
+			error_clear(&one);
+			tell_progress(j, crew, begun_s);
+			if (!job_keep_claim(j, &one) && one.class == ERR_STOPPED) {
+				stop_ask(crew->stop);
+				(void)fail(err, ERR_STOPPED, "%s", one.text); /* told below */
+			}
+		}
+		courtesy_own(j->courtesy, j->db);
+		if (poll(&ended, 1, TICK_MS) > 0) /* early, or failed, is fine */
+			(void)eventfd_read(crew->ended, &n);
+		else
+			since_ping_ms += TICK_MS;
+	}
+	tell_progress(j, crew, begun_s);
+	return err->class == ERR_NONE;
+}
+
+/* Which of two failures says rather why the work ended early. */
+static int weight_of(const struct error *err)
+{
+	return err->class == ERR_STOPPED ? 1 : err->class == ERR_CHANGED ? 2 : 3;
+}
+
+/* The first of the weightiest. */
+static bool worst_of(struct worker *workers, int n, struct error *err)
+{
+	const struct error *worst = NULL;
+
+	for (int i = 0; i < n; i++)
+		if (workers[i].err.class != ERR_NONE &&
+		    (!worst || weight_of(&workers[i].err) > weight_of(worst)))
+			worst = &workers[i].err;
+	if (worst)
+		(void)fail(err, worst->class, "%s", worst->text);
+	for (int i = 0; i < n; i++)
+		error_clear(&workers[i].err);
+	return err->class == ERR_NONE;
+}
+
+bool job_work(struct job *j, struct error *err)
+{
+	const int n = j->opts->config->workers;
+	struct crew crew = {
+		.config = j->opts->config,
+		.batch = &j->batch,
+		.archive_name = j->archive_name,
+		.files = j->files,
+		.labels = job_labels(j),
+		.n_files = j->n_files,
+		.workers = n,
+		.patient = !j->opts->once,
+		.done_before = j->done_before,
+		.stop = j->opts->stop,
+		.report = j->opts->report,
+		.throttle = throttle_new(j->opts->config),
+		.courtesy = j->courtesy,
+		.ended = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
+	};
+	struct worker *workers = t_array(j->ctx, struct worker, n);
+	pthread_t *threads = t_array(j->ctx, pthread_t, n);
+	int started = 0;
+	bool ok;
+
+	if (crew.ended < 0) {
+		throttle_free(crew.throttle);
+		return fail(err, ERR_ENVIRONMENT, "cannot watch over threads: %m");
+	}
+	courtesy_own(j->courtesy, j->db); /* before a worker looks */
+	atomic_store(&crew.running, n);
+	for (; started < n; started++) {
+		workers[started] = (struct worker){.crew = &crew, .number = started};
+		if (pthread_create(&threads[started], NULL, worker_main, &workers[started]) != 0) {
+			(void)fail(err, ERR_ENVIRONMENT, "cannot start a thread");
+			stop_ask(j->opts->stop);
+			(void)atomic_fetch_sub(&crew.running, n - started);
+			break;
+		}
+	}
+	(void)watch(j, &crew, err); /* its failure is in err */
+	for (int i = 0; i < started; i++)
+		(void)pthread_join(threads[i], NULL);
+	ok = worst_of(workers, started, err) && err->class == ERR_NONE;
+	throttle_free(crew.throttle);
+	(void)close(crew.ended); /* nothing was written that could be lost */
+	return ok;
+}

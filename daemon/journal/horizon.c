@@ -1,0 +1,190 @@
+/*
+ * T1 is the hard one, since PostgreSQL does not say what a VACUUM has removed.  It is told as reached
+ * only when, for each table that lost rows, its partitions and its TOAST table:
+ *
+ *   - a VACUUM has begun after the job's end.  Statistics only count those that have ended, but two of
+ *     one table never run at once: where none was under way at the job's end (nobody held the lock
+ *     that it takes) one more than then is enough, else two more;
+ *   - it could remove the rows: no snapshot of before the job's end was open when the job ended (all
+ *     later ones see the rows as gone), or it left no dead row, or the table is frozen beyond;
+ *   - and no snapshot, prepared transaction or slot of before is there now.
+ *
+ * Whatever cannot be seen is "unknown" or "pending", never "reached".
+ */
+#include "journal/horizon.h"
+
+#include "journal/journal.h"
+#include "base/mem.h"
+
+/*
+ * What keeps rows that died before some transaction from being removed: (who, xmin), xmin without its
+ * epoch as the views have it.  Sessions of others are seen with pg_read_all_stats only.
+ */
+#define HOLDERS                                                                                    \
+	"SELECT 'session ' || a.pid AS who, a.backend_xmin::text::bigint AS xmin\n"                \
+	"  FROM pg_stat_activity AS a\n"                                                           \
+	" WHERE a.backend_xmin IS NOT NULL AND a.pid <> pg_backend_pid()\n"                        \
+	"   AND a.backend_type IS DISTINCT FROM 'autovacuum worker'\n"                             \
+	"   AND (a.datid IS NULL OR a.datid = 0 OR a.datname = current_database())\n"              \
+	"UNION ALL SELECT 'replication slot ' || slot_name, s.xmin::text::bigint\n"                \
+	"  FROM pg_replication_slots AS s WHERE s.xmin IS NOT NULL\n"                              \
+	"UNION ALL SELECT 'a prepared transaction', p.transaction::text::bigint\n"                 \
+	"  FROM pg_prepared_xacts AS p WHERE p.database = current_database()\n"
+
+/* h.xmin with its epoch: at most 2^31 behind, and not far ahead of, the next transaction. */
+#define FULL_XMIN                                                                                  \
+	"(x.next - (((x.next - h.xmin) & 4294967295) + 2147483648) % 4294967296 + 2147483648)"
+#define NEXT_XID                                                                                   \
+	"(SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS next,\n"                 \
+	"        pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS oldest)"
+#define SEES_ALL "pg_has_role('pg_read_all_stats', 'USAGE')"
+#define VACUUMS(oid)                                                                               \
+	"(coalesce(pg_stat_get_vacuum_count(" oid "), 0) +\n"                                      \
+	" coalesce(pg_stat_get_autovacuum_count(" oid "), 0))"
+
+bool horizon_mark(struct db *db, void *ctx, const char **ret_xid, struct error *err)
+{
+	AUTO(result) PGresult *res = NULL;
+
+	if (!db_query(db, "SELECT pg_current_xact_id()::text AS xid", 0, NULL, &res, err))
+		return false;
+	*ret_xid = t_strdup(ctx, db_text(res, 0, "xid"));
+	return true;
+}
+
+/*
+ * The position in the WAL is that of insertion, which is past all commits even where they were
+ * asynchronous and are not written yet.
+ */
+static const char record_sql[] =
+	"WITH touched AS (\n"
+	"  SELECT DISTINCT w.name::regclass AS root\n"
+	"    FROM unnest($3::text[], $4::text[]) AS w(label, name)\n"
+	"   WHERE EXISTS (SELECT FROM retention.archive_file AS f\n"
+	"                  WHERE f.job = $1::int AND f.rows > 0\n"
+	"                    AND " JOURNAL_BASE_LABEL " = w.label)),\n"
+	"heap AS (\n"
+	"  SELECT c.oid, c.reltoastrelid AS toast, c.oid::regclass::text AS name\n"
+	"    FROM (SELECT root AS rel FROM touched UNION\n"
+	"          SELECT p.relid FROM touched, pg_partition_tree(root) AS p) AS r\n"
+	"    JOIN pg_class AS c ON c.oid = r.rel WHERE c.relkind = 'r'),\n"
+	"part AS (SELECT oid, name FROM heap UNION ALL\n"
+	"         SELECT toast, name || ' (TOAST)' FROM heap WHERE toast <> 0)\n"
+	"SELECT jsonb_build_object('xid', $2::text, 'lsn', pg_current_wal_insert_lsn()::text,\n"
+	"  'clear', " SEES_ALL " AND x.oldest > $2::text::bigint AND NOT EXISTS (\n"
+	"     SELECT FROM (" HOLDERS ") AS h WHERE " FULL_XMIN " <= $2::text::bigint),\n"
+	"  'tables', (SELECT coalesce(jsonb_agg(jsonb_build_object('oid', p.oid::bigint,\n"
+	"       'name', p.name, 'vacuums', " VACUUMS(
+		"p.oid") ",\n"
+			 "       'vacuuming', EXISTS (SELECT FROM pg_locks AS l\n"
+			 "          WHERE l.locktype = 'relation' AND l.relation = p.oid AND l.granted\n"
+			 "            AND l.database = (SELECT oid FROM pg_database\n"
+			 "                               WHERE datname = current_database())\n"
+			 "            AND l.mode = 'ShareUpdateExclusiveLock'))), '[]') FROM part AS p))::text\n"
+			 "  AS record FROM " NEXT_XID " AS x";
+
+bool horizon_record(struct db *db, int job, const char *xid, const char *labels, const char *tables,
+		    void *ctx, const char **ret_json, struct error *err)
+{
+	const char *const values[] = {t_printf(ctx, "%d", job), xid, labels, tables};
+	AUTO(result) PGresult *res = NULL;
+
+	if (!db_query(db, record_sql, 4, values, &res, err))
+		return false;
+	*ret_json = t_strdup(ctx, db_text(res, 0, "record"));
+	return true;
+}
+
+const char horizon_sql[] =
+	"WITH j AS (\n"
+	"  SELECT a.finished_at AS t0, a.counters->'horizon' AS record,\n"
+	"         (a.counters->'horizon'->>'xid')::bigint AS xid,\n"
+	"         (a.counters->'horizon'->>'lsn')::pg_lsn AS lsn,\n"
+	"         (a.counters->'horizon'->>'clear')::boolean AS clear,\n"
+	"         a.system_identifier::text IS DISTINCT FROM\n"
+	"           (SELECT system_identifier::text FROM pg_control_system()) AS elsewhere\n"
+	"    FROM retention.archive_journal AS a\n"
+	"   WHERE a.id = $1::int AND a.status = 'done' AND a.action <> 'export'\n"
+	"     AND a.restored_at IS NULL),\n"
+	/* T1: what is left to wait for, a row a reason. */
+	"part AS (\n"
+	"  SELECT coalesce(t->>'name', '?') AS name, (t->>'vacuums')::bigint AS before,\n"
+	"         CASE WHEN (t->>'vacuuming')::boolean THEN 2 ELSE 1 END AS needed,\n"
+	"         c.oid, c.relfrozenxid::text::bigint AS xmin,\n"
+	"         " VACUUMS(
+		"c.oid") " AS vacuums,\n"
+			 "         greatest(pg_stat_get_last_vacuum_time(c.oid),\n"
+			 "                  pg_stat_get_last_autovacuum_time(c.oid)) AS last,\n"
+			 "         pg_stat_get_dead_tuples(c.oid) AS dead\n"
+			 "    FROM j, jsonb_array_elements(j.record->'tables') AS t\n"
+			 /* Found by its oid, whatever its name is by now; one that was dropped is gone. */
+			 "    JOIN pg_class AS c ON c.oid = (t->>'oid')::oid),\n"
+			 "unclean AS (\n"
+			 "  SELECT h.name, CASE\n"
+			 "         WHEN h.last IS NULL OR h.last <= j.t0 OR NOT (h.vacuums >= h.before + h.needed\n"
+			 /* Counted from 0 again: the second one of those that have ended since has begun since. */
+			 "              OR (h.vacuums < h.before AND h.vacuums >= 2))\n"
+			 "         THEN 'VACUUM of ' || h.name\n"
+			 "         WHEN NOT (j.clear OR h.dead = 0 OR " FULL_XMIN " > j.xid)\n"
+			 "         THEN 'another VACUUM of ' || h.name || ': an older snapshot may have kept rows '\n"
+			 "              || 'from the last' END AS reason\n"
+			 "    FROM j, part AS h, " NEXT_XID " AS x),\n"
+			 "held AS (\n"
+			 "  SELECT h.who FROM j, " NEXT_XID " AS x, (" HOLDERS ") AS h\n"
+			 "   WHERE " FULL_XMIN " <= j.xid\n"
+			 "  UNION ALL SELECT 'a transaction of before' FROM j, " NEXT_XID " AS x\n"
+			 "   WHERE x.oldest <= j.xid),\n"
+			 /* T2 */
+			 "behind AS (\n"
+			 "  SELECT 'standby ' || coalesce(nullif(r.application_name, ''), r.pid::text) AS who,\n"
+			 "         r.state IS NULL OR r.replay_lsn IS NULL AS hidden\n"
+			 "    FROM j, pg_stat_replication AS r\n"
+			 "   WHERE (r.state IS NULL OR r.state IN ('streaming', 'catchup'))\n"
+			 "     AND (r.replay_lsn IS NULL OR r.replay_lsn < j.lsn)\n"
+			 "  UNION ALL\n"
+			 "  SELECT 'replication slot ' || s.slot_name, false FROM j, pg_replication_slots AS s\n"
+			 "   WHERE s.restart_lsn IS NOT NULL\n"
+			 "     AND coalesce(s.confirmed_flush_lsn, s.restart_lsn) < j.lsn),\n"
+			 "waits AS (\n"
+			 "  SELECT (SELECT string_agg(reason, ', ' ORDER BY name) FROM unclean) AS vacuum,\n"
+			 "         (SELECT string_agg(DISTINCT who, ', ') FROM held) AS held,\n"
+			 "         (SELECT string_agg(DISTINCT who, ', ') FROM behind WHERE NOT hidden) AS behind,\n"
+			 "         (SELECT bool_or(hidden) FROM behind) AS hidden,\n"
+			 "         (SELECT max(last) FROM part) AS vacuumed, " SEES_ALL
+			 " AS sees)\n"
+			 "SELECT 'T0' AS step, 'live tables' AS what, 'reached' AS state, j.t0 AS since,\n"
+			 "       NULL AS waits_for FROM j\n"
+			 "UNION ALL\n"
+			 /* Its rows are back, and gone from nowhere. */
+			 "SELECT 'T0', 'live tables', 'undone', a.restored_at, NULL\n"
+			 "  FROM retention.archive_journal AS a\n"
+			 " WHERE a.id = $1::int AND a.restored_at IS NOT NULL\n"
+			 "UNION ALL\n"
+			 "SELECT 'T1', 'pages of the tables', s.state,\n"
+			 "       CASE WHEN s.state = 'reached' THEN greatest(j.t0, w.vacuumed) END,\n"
+			 "       CASE WHEN j.record IS NULL THEN 'not recorded when the action ended'\n"
+			 "            WHEN j.elsewhere THEN 'it was done on another server'\n"
+			 "            WHEN s.state = 'unknown' THEN 'grant pg_read_all_stats'\n"
+			 "            WHEN s.state = 'pending' THEN concat_ws(', ', w.held, w.vacuum) END\n"
+			 "  FROM j, waits AS w, LATERAL (SELECT CASE\n"
+			 "         WHEN j.record IS NULL OR j.elsewhere THEN 'unknown'\n"
+			 "         WHEN w.vacuum IS NOT NULL OR w.held IS NOT NULL THEN 'pending'\n"
+			 "         WHEN NOT w.sees THEN 'unknown' ELSE 'reached' END AS state) AS s\n"
+			 "UNION ALL\n"
+			 "SELECT 'T2', 'standbys and slots', s.state, NULL,\n"
+			 "       CASE WHEN j.record IS NULL THEN 'not recorded when the action ended'\n"
+			 "            WHEN j.elsewhere THEN 'it was done on another server'\n"
+			 "            WHEN s.state = 'unknown' THEN 'grant pg_read_all_stats' ELSE w.behind END\n"
+			 "  FROM j, waits AS w, LATERAL (SELECT CASE\n"
+			 "         WHEN j.record IS NULL OR j.elsewhere THEN 'unknown'\n"
+			 "         WHEN w.behind IS NOT NULL THEN 'pending'\n"
+			 "         WHEN w.hidden THEN 'unknown' ELSE 'reached' END AS state) AS s\n"
+			 "UNION ALL\n"
+			 "SELECT 'T3', 'backups and archived WAL', CASE WHEN $3::boolean THEN 'unknown'\n"
+			 "       WHEN $2::interval IS NULL THEN 'not declared'\n"
+			 "       WHEN j.t0 + $2::interval <= now() THEN 'reached' ELSE 'pending' END,\n"
+			 "       CASE WHEN j.t0 + $2::interval <= now() THEN j.t0 + $2::interval END,\n"
+			 "       CASE WHEN $3::boolean THEN 'no configuration was read'\n"
+			 "            WHEN $2::interval IS NULL THEN 'backups.keep of the configuration'\n"
+			 "            WHEN j.t0 + $2::interval > now()\n"
+			 "            THEN to_char(j.t0 + $2::interval, 'YYYY-MM-DD HH24:MI') END FROM j\n";

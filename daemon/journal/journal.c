@@ -1,0 +1,418 @@
+/*
+ * Each function is one statement, or one transaction that the caller has open.  Whatever a job needs
+ * to go on after a crash is read from here, never remembered: that is why resuming is the same code
+ * as starting.
+ */
+#include "journal/journal.h"
+
+#include "base/mem.h"
+#include "base/sql.h"
+
+/* First half of the advisory locks; 0 is the chain of journal_event (0002_journal.sql). */
+#define LOCK_JOB 1380275201
+#define LOCK_WORKER 1380275202
+#define MAX_WORKERS 16
+
+static const char *int_text(void *ctx, int64_t n)
+{
+	return t_printf(ctx, "%lld", (long long)n);
+}
+
+bool journal_load(struct db *db, int id, const char *timezone, void *ctx, struct journal_row *ret,
+		  struct error *err)
+{
+	static const char sql[] =
+		"SELECT j.action, j.mode, j.archive, j.status, j.policy, j.requested_by,\n"
+		"       coalesce(j.replay, false) AS replay,\n"
+		"       j.replay OR j.subject IS NOT NULL AS by_key,\n"
+		"       (j.from_date::timestamp AT TIME ZONE $2)::text AS from_instant,\n"
+		"       j.cutoff::text AS cutoff, j.host, j.system_identifier, j.archive_path,\n"
+		"       to_char(j.cutoff AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')\n"
+		"         AS cutoff_iso,\n"
+		"       to_char(j.requested_at AT TIME ZONE $2, 'YYYYMMDD') AS day,\n"
+		"       j.frozen_at IS NOT NULL AS frozen, j.candidates, j.claim\n"
+		"  FROM retention.archive_journal AS j WHERE j.id = $1";
+	const char *const values[] = {int_text(ctx, id), timezone};
+	AUTO(result) PGresult *res = NULL;
+
+	if (!db_query(db, sql, 2, values, &res, err))
+		return false;
+	if (PQntuples(res) != 1)
+		return fail(err, ERR_CONFIG, "the journal has no action %d", id);
+	*ret = (struct journal_row){
+		.id = id,
+		.action = action_parse(db_text(res, 0, "action")),
+		.automatic = strcmp(db_text(res, 0, "mode"), "automatic") == 0,
+		.replay = db_bool(res, 0, "replay"),
+		.by_key = db_bool(res, 0, "by_key"),
+		.archive = archive_mode_parse(db_text(res, 0, "archive")),
+		.requested_by = db_text_copy(ctx, res, 0, "requested_by"),
+		.status = db_text_copy(ctx, res, 0, "status"),
+		.policy = db_text_copy(ctx, res, 0, "policy"),
+		.from = db_text_copy(ctx, res, 0, "from_instant"),
+		.cutoff = db_text_copy(ctx, res, 0, "cutoff"),
+		.cutoff_iso = db_text_copy(ctx, res, 0, "cutoff_iso"),
+		.host = db_text_copy(ctx, res, 0, "host"),
+		.system = db_text_copy(ctx, res, 0, "system_identifier"),
+		.archive_path = db_text_copy(ctx, res, 0, "archive_path"),
+		.day = db_text_copy(ctx, res, 0, "day"),
+		.frozen = db_bool(res, 0, "frozen"),
+		.candidates = db_int(res, 0, "candidates"),
+		.claim = (int)db_int(res, 0, "claim"),
+	};
+	return true;
+}
+
+bool journal_claim(struct db *db, int id, bool *ret, struct error *err)
+{
+	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
+	const char *const values[] = {int_text(ctx, LOCK_JOB), int_text(ctx, id)};
+	AUTO(result) PGresult *res = NULL;
+
+	if (!db_query(db, "SELECT pg_try_advisory_lock($1::int, $2::int) AS mine", 2, values, &res,
+		      err))
+		return false;
+	*ret = db_bool(res, 0, "mine");
+	return true;
+}
+
+bool journal_fence(struct db *db, int id, const char *host, int *ret_claim, struct error *err)
+{
+	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
+	const char *const values[] = {int_text(ctx, id), host};
+	AUTO(result) PGresult *res = NULL;
+
+	if (!db_query(db,
+		      "UPDATE retention.archive_journal SET claim = claim + 1, host = $2\n"
+		      " WHERE id = $1::int RETURNING claim",
+		      2, values, &res, err))
+		return false;
+	*ret_claim = (int)db_int(res, 0, "claim");
+	return db_execf(db, err,
+			"SELECT pg_advisory_lock(w, %d), pg_advisory_unlock(w, %d)\n"
+			"  FROM generate_series(%d, %d) AS w",
+			id, id, LOCK_WORKER, LOCK_WORKER + MAX_WORKERS - 1);
+}
+
+bool journal_has_archived(struct db *db, int id, bool *ret, struct error *err)
+{
+	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
+	const char *const values[] = {int_text(ctx, id)};
+	AUTO(result) PGresult *res = NULL;
+
+	if (!db_query(db,
+		      "SELECT EXISTS (SELECT FROM retention.archive_file\n"
+		      "                WHERE job = $1::int AND bytes > 0) AS archived",
+		      1, values, &res, err))
+		return false;
+	*ret = db_bool(res, 0, "archived");
+	return true;
+}
+
+bool journal_cutoff(struct db *db, const struct journal_row *row, const char *timezone, void *ctx,
+		    const char **ret_from, const char **ret_cutoff, struct error *err)
+{
+	/* Calendar arithmetic on local days; both days of an interval count (DESIGN section 1). */
+	static const char sql[] =
+		"SELECT (j.from_date::timestamp AT TIME ZONE $2)::text AS from_instant,\n"
+		"       CASE WHEN j.replay THEN\n"
+		"         (SELECT max(r.erased_at) FROM retention.replay AS r WHERE r.action = j.action)\n"
+		"       WHEN j.subject IS NOT NULL THEN 'infinity'::timestamptz\n"
+		"       WHEN j.mode = 'manual' THEN (j.to_date + 1)::timestamp AT TIME ZONE $2\n"
+		"       ELSE (date_trunc('day', now() AT TIME ZONE $2) - j.depth) AT TIME ZONE $2\n"
+		"       END::text AS cutoff\n"
+		"  FROM retention.archive_journal AS j WHERE j.id = $1 AND j.status = 'saved'\n"
+		"   FOR KEY SHARE"; /* who cancels it waits, and takes the list away, too */
+	const char *const values[] = {int_text(ctx, row->id), timezone};
+	AUTO(result) PGresult *res = NULL;
+
+	if (!db_query(db, sql, 2, values, &res, err))
+		return false;
+	if (PQntuples(res) == 0)
+		return fail(err, ERR_STOPPED, "action %d was cancelled", row->id);
+	*ret_from = db_text_copy(ctx, res, 0, "from_instant");
+	*ret_cutoff = db_text_copy(ctx, res, 0, "cutoff");
+	return true;
+}
+
+bool journal_not_listed(struct db *db, int id, void *ctx, const char **ret_keys, struct error *err)
+{
+	static const char sql[] =
+		"SELECT coalesce(array_agg(s.key), '{}')::text AS keys FROM retention.selection AS s\n"
+		" WHERE s.job = $1::int AND s.key NOT IN (\n"
+		"       SELECT l.key FROM retention.ledger AS l WHERE l.job = $1::int\n"
+		"       UNION ALL\n"
+		"       SELECT jsonb_array_elements_text(e.details -> 'keys')\n"
+		"         FROM retention.journal_event AS e\n"
+		"        WHERE e.job = $1::int AND e.kind IN ('failed_key', 'dropped', 'left'))";
+	const char *const values[] = {int_text(ctx, id)};
+	AUTO(result) PGresult *res = NULL;
+
+	if (!db_query(db, sql, 1, values, &res, err))
+		return false;
+	*ret_keys = t_strdup(ctx, db_text(res, 0, "keys"));
+	return true;
+}
+
+bool journal_kept(struct db *db, int id, const char *keys, struct error *err)
+{
+	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
+	const char *const values[] = {int_text(ctx, id), keys};
+
+	return db_command(db,
+			  "INSERT INTO retention.journal_event (job, kind, details)\n"
+			  "VALUES ($1::int, 'kept', jsonb_build_object('keys', $2::text[]))",
+			  2, values, NULL, err);
+}
+
+bool journal_settle_replay(struct db *db, int id, struct error *err)
+{
+	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
+	const char *const values[] = {int_text(ctx, id)};
+
+	return db_command(db, "SELECT retention.settle_replay($1::int)", 1, values, NULL, err);
+}
+
+/* Over the keys in their order, a newline behind each. */
+#define LIST_DIGEST                                                                                \
+	"(SELECT encode(sha256(convert_to(coalesce(string_agg(c.key || E'\\n', '' ORDER BY c.n),"  \
+	" ''), 'UTF8')), 'hex')\n     FROM retention.candidate AS c WHERE c.job = $1::int)"
+
+bool journal_freeze(struct db *db, int id, const char *cutoff, int64_t *ret_candidates,
+		    struct error *err)
+{
+	static const char sql[] =
+		"UPDATE retention.archive_journal AS j\n"
+		"   SET cutoff = $2::timestamptz, frozen_at = clock_timestamp(), error = NULL,\n"
+		"       candidates = (SELECT count(*) FROM retention.candidate AS c\n"
+		"                      WHERE c.job = $1::int),\n"
+		"       candidates_sha256 = " LIST_DIGEST "\n"
+		" WHERE j.id = $1::int RETURNING j.candidates";
+	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
+	const char *const values[] = {int_text(ctx, id), cutoff};
+	AUTO(result) PGresult *res = NULL;
+
+	if (!db_query(db, sql, 2, values, &res, err))
+		return false;
+	*ret_candidates = db_int(res, 0, "candidates");
+	return true;
+}
+
+bool journal_list_is_intact(struct db *db, int id, bool *ret, struct error *err)
+{
+	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
+	const char *const values[] = {int_text(ctx, id)};
+	AUTO(result) PGresult *res = NULL;
+
+	if (!db_query(db,
+		      "SELECT j.candidates_sha256 = " LIST_DIGEST " AS intact\n"
+		      "  FROM retention.archive_journal AS j WHERE j.id = $1::int",
+		      1, values, &res, err))
+		return false;
+	*ret = db_bool(res, 0, "intact");
+	return true;
+}
+
+bool journal_approve(struct db *db, int id, const char *by, struct error *err)
+{
+	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
+	const char *const values[] = {int_text(ctx, id), by};
+
+	return db_command(db,
+			  "UPDATE retention.archive_journal SET status = 'validated',\n"
+			  "       validated_by = $2, validated_at = clock_timestamp()\n"
+			  " WHERE id = $1::int AND status = 'saved'",
+			  2, values, NULL, err);
+}
+
+bool journal_start(struct db *db, int id, const char *host, const char *archive_path,
+		   struct error *err)
+{
+	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
+	const char *const values[] = {int_text(ctx, id), host, archive_path};
+
+	return db_command(
+		db,
+		"UPDATE retention.archive_journal SET status = 'running', host = $2,\n"
+		"       archive_path = $3, started_at = clock_timestamp(), error = NULL,\n"
+		"       waiting = NULL,\n"
+		"       system_identifier = (SELECT system_identifier FROM pg_control_system())\n"
+		" WHERE id = $1::int AND status = 'validated'",
+		3, values, NULL, err);
+}
+
+bool journal_finish(struct db *db, int id, const char *status, const char *error,
+		    int64_t archive_bytes, const char *sums, const char *horizon,
+		    int64_t *ret_treated, struct error *err)
+{
+	static const char sql[] =
+		"UPDATE retention.archive_journal AS j\n"
+		"   SET status = $2, error = $3, waiting = NULL, finished_at = clock_timestamp(),\n"
+		"       archive_bytes = CASE WHEN j.archive_path IS NOT NULL THEN $4::bigint END,\n"
+		"       counters = jsonb_strip_nulls(jsonb_build_object(\n"
+		"         'horizon', $6::jsonb,\n"
+		"         'sums_sha256', encode(sha256(convert_to($5, 'UTF8')), 'hex'),\n"
+		"         'rows', (SELECT coalesce(jsonb_object_agg(f.table_name, f.rows), '{}')\n"
+		"                    FROM (SELECT table_name, sum(rows) AS rows\n"
+		"                            FROM retention.archive_file WHERE job = j.id\n"
+		"                           GROUP BY 1) AS f),\n"
+		"         'treated', CASE WHEN j.action = 'export' THEN j.candidates -\n" /* no ledger */
+		"                      (SELECT coalesce(sum(jsonb_array_length(details->'keys')), "
+		"0)\n"
+		"                         FROM retention.journal_event WHERE job = j.id\n"
+		"                          AND kind IN ('failed_key', 'dropped', 'left'))\n"
+		"                    ELSE (SELECT count(*) FROM retention.ledger WHERE job = j.id) "
+		"END,\n"
+		"         'failed', (SELECT count(*) FROM retention.journal_event\n"
+		"                     WHERE job = j.id AND kind = 'failed_key'),\n"
+		"         'dropped', (SELECT coalesce(sum(jsonb_array_length(details->'keys')), "
+		"0)\n"
+		"                       FROM retention.journal_event\n"
+		"                      WHERE job = j.id AND kind = 'dropped'),\n"
+		"         'left', (SELECT coalesce(sum(jsonb_array_length(details->'keys')), 0)\n"
+		"                    FROM retention.journal_event\n"
+		"                   WHERE job = j.id AND kind = 'left')))\n"
+		" WHERE j.id = $1::int AND j.status IN ('running', 'validated')\n"
+		" RETURNING (j.counters->>'treated')::bigint AS treated";
+	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
+	AUTO(result) PGresult *res = NULL;
+	const char *const values[] = {
+		int_text(ctx, id), status, error, int_text(ctx, archive_bytes), sums, horizon};
+
+	if (!db_query(db, sql, 6, values, &res, err))
+		return false;
+	*ret_treated =
+		PQntuples(res) > 0 ? db_int(res, 0, "treated") : 0; /* it had ended already */
+	return db_command(db, "DELETE FROM retention.candidate WHERE job = $1::int", 1, values,
+			  NULL, err) &&
+	       db_command(db, "DELETE FROM retention.selection WHERE job = $1::int", 1, values,
+			  NULL, err) &&
+	       db_command(db, "SELECT pg_notify('retention', $2 || ' ' || $1)", 2, values, NULL,
+			  err);
+}
+
+bool journal_note(struct db *db, int id, const char *waiting, const char *error, struct error *err)
+{
+	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
+	const char *const values[] = {int_text(ctx, id), waiting, error};
+
+	return db_command(db,
+			  "UPDATE retention.archive_journal\n"
+			  "   SET waiting = $2, error = coalesce($3, error)\n"
+			  " WHERE id = $1::int AND (waiting, error) IS DISTINCT FROM\n"
+			  "       ($2, coalesce($3, error))",
+			  3, values, NULL, err);
+}
+
+bool journal_lengths(struct db *db, int id, int worker, const char *const *tables, size_t n,
+		     int64_t *ret_bytes, int64_t *ret_rows, struct error *err)
+{
+	static const char sql[] =
+		"SELECT coalesce(f.bytes, 0) AS bytes, coalesce(f.rows, 0) AS rows\n"
+		"  FROM unnest($3::text[]) WITH ORDINALITY AS w(name, i)\n"
+		"  LEFT JOIN retention.archive_file AS f\n"
+		"    ON f.job = $1::int AND f.worker = $2::int AND f.table_name = w.name\n"
+		" ORDER BY w.i";
+	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
+	const char *const values[] = {int_text(ctx, id), int_text(ctx, worker),
+				      sql_array(ctx, tables, n)};
+	AUTO(result) PGresult *res = NULL;
+
+	if (!db_query(db, sql, 3, values, &res, err))
+		return false;
+	for (size_t i = 0; i < n; i++) {
+		ret_bytes[i] = db_int(res, (int)i, "bytes");
+		if (ret_rows)
+			ret_rows[i] = db_int(res, (int)i, "rows");
+	}
+	return true;
+}
+
+bool journal_workers(struct db *db, int id, int *ret, struct error *err)
+{
+	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
+	const char *const values[] = {int_text(ctx, id)};
+	AUTO(result) PGresult *res = NULL;
+
+	if (!db_query(db,
+		      "SELECT coalesce(max(worker) + 1, 0) AS n FROM retention.archive_file\n"
+		      " WHERE job = $1::int",
+		      1, values, &res, err))
+		return false;
+	*ret = (int)db_int(res, 0, "n");
+	return true;
+}
+
+bool journal_event(struct db *db, int id, const char *kind, const char *details, struct error *err)
+{
+	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
+	const char *const values[] = {int_text(ctx, id), kind, details};
+
+	return db_command(db,
+			  "INSERT INTO retention.journal_event (job, kind, details)\n"
+			  "VALUES ($1::int, $2, $3::jsonb)",
+			  3, values, NULL, err);
+}
+
+bool journal_key_failed(struct db *db, int id, const char *keys, const char *message,
+			const char *sqlstate, struct error *err)
+{
+	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
+	const char *const values[] = {int_text(ctx, id), keys, message, sqlstate};
+
+	return db_command(db,
+			  "WITH gone AS (DELETE FROM retention.candidate\n"
+			  "               WHERE job = $1::int AND key = ANY ($2::text[]))\n"
+			  "INSERT INTO retention.journal_event (job, kind, details)\n"
+			  "VALUES ($1::int, 'failed_key', jsonb_build_object('keys', $2::text[],\n"
+			  "        'message', $3::text, 'sqlstate', $4::text))",
+			  4, values, NULL, err);
+}
+
+bool journal_left_over(struct db *db, int id, int64_t *ret_n, struct error *err)
+{
+	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
+	const char *const values[] = {int_text(ctx, id)};
+	AUTO(result) PGresult *res = NULL;
+
+	if (!db_query(
+		    db,
+		    "WITH gone AS (DELETE FROM retention.candidate WHERE job = $1::int\n"
+		    "              RETURNING key),\n"
+		    "told AS (INSERT INTO retention.journal_event (job, kind, details)\n"
+		    "         SELECT $1::int, 'left', jsonb_build_object('keys', jsonb_agg(key))\n"
+		    "           FROM gone HAVING count(*) > 0)\n"
+		    "SELECT (SELECT count(*) FROM gone) +\n"
+		    "       (SELECT coalesce(sum(jsonb_array_length(e.details->'keys')), 0)\n"
+		    "          FROM retention.journal_event AS e\n"
+		    "         WHERE e.job = $1::int AND e.kind = 'left') AS n",
+		    1, values, &res, err))
+		return false;
+	*ret_n = db_int(res, 0, "n");
+	return true;
+}
+
+bool journal_failures(struct db *db, int id, int64_t *ret, struct error *err)
+{
+	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
+	const char *const values[] = {int_text(ctx, id)};
+	AUTO(result) PGresult *res = NULL;
+
+	if (!db_query(db,
+		      "SELECT count(*) AS n FROM retention.journal_event\n"
+		      " WHERE job = $1::int AND kind = 'failed_key'",
+		      1, values, &res, err))
+		return false;
+	*ret = db_int(res, 0, "n");
+	return true;
+}
+
+bool journal_configure(struct db *db, const struct config *config, const char *contact_key_type,
+		       struct error *err)
+{
+	const char *const values[] = {config->timezone, config->four_eyes ? "true" : "false",
+				      contact_key_type};
+
+	return db_command(db, "SELECT retention.configure($1, $2::boolean, $3)", 3, values, NULL,
+			  err);
+}

@@ -1,0 +1,125 @@
+/*
+ * Rows of schema retention, as a job reads and writes them.  Knows no table of the CRM.
+ */
+#ifndef RETENTION_JOURNAL_JOURNAL_H
+#define RETENTION_JOURNAL_JOURNAL_H
+
+#include "config/config.h"
+#include "database/db.h"
+
+/* One action, as the journal has it; strings are owned by the context it was loaded into. */
+struct journal_row {
+	int id;
+	enum action action;
+	bool automatic;
+	bool replay; /* of what a restored backup has undone */
+	bool by_key; /* on the keys of retention.selection: a replay, or one person's request */
+	enum archive_mode archive;
+	const char *status;
+	const char *policy; /* NULL: manual, or a replay */
+	const char *requested_by;
+	const char *from; /* timestamptz as text, or NULL: the interval's first instant */
+	const char *cutoff; /* timestamptz as text: the first instant that is not due any more */
+	const char *cutoff_iso;
+	const char *host; /* where it began; NULL: nowhere yet */
+	const char *system; /* the server that it began on; NULL */
+	const char *archive_path;
+	const char *day; /* YYYYMMDD of its request, for the archive's name */
+	bool frozen;
+	int64_t candidates;
+	int claim;
+};
+
+/* Reads the row; one that is not there is ERR_CONFIG. */
+bool journal_load(struct db *db, int id, const char *timezone, void *ctx, struct journal_row *ret,
+		  struct error *err);
+
+/* Takes the job for this session, which keeps it while it lives.  *ret: nobody else has it. */
+bool journal_claim(struct db *db, int id, bool *ret, struct error *err);
+
+/*
+ * Raises the claim, and waits until every batch of an older claim has ended: after this none of
+ * them can commit.  *ret_claim is what batches compare with.  From here on the job is host's.
+ */
+bool journal_fence(struct db *db, int id, const char *host, int *ret_claim, struct error *err);
+
+/* Has any batch committed bytes of an archive? */
+bool journal_has_archived(struct db *db, int id, bool *ret, struct error *err);
+
+/* The instants a job works between, from the database's clock: the cutoff of today. */
+bool journal_cutoff(struct db *db, const struct journal_row *row, const char *timezone, void *ctx,
+		    const char **ret_from, const char **ret_cutoff, struct error *err);
+
+/*
+ * A replay's keys that were never on its list, text[]: under a hold, with something newer than the erasure,
+ * or not there at all.  Owned by ctx.
+ */
+bool journal_not_listed(struct db *db, int id, void *ctx, const char **ret_keys, struct error *err);
+
+/* The event "kept": those of them who are there, and so stay. */
+bool journal_kept(struct db *db, int id, const char *keys, struct error *err);
+
+/*
+ * Before journal_finish(), in its transaction: the ledger's lines that this replay has made true again
+ * join it.  Those of keys that failed or stayed locked go on waiting for another replay.
+ */
+bool journal_settle_replay(struct db *db, int id, struct error *err);
+
+/* Freezes the list: count and digest of retention.candidate into the row. In a transaction. */
+bool journal_freeze(struct db *db, int id, const char *cutoff, int64_t *ret_candidates,
+		    struct error *err);
+
+/* Does the list still have the digest that was frozen? */
+bool journal_list_is_intact(struct db *db, int id, bool *ret, struct error *err);
+
+/* saved -> validated, by the policy itself. */
+bool journal_approve(struct db *db, int id, const char *by, struct error *err);
+
+/* validated -> running. */
+bool journal_start(struct db *db, int id, const char *host, const char *archive_path,
+		   struct error *err);
+
+/*
+ * running -> done or failed: counters from what the batches committed, candidates dropped.  sums is
+ * the text of the archive's SHA256SUMS, or NULL: its digest goes into the counters, and with them
+ * into the chain of events, so that an archive rewritten with its own sums is found.  horizon is
+ * horizon_record()'s, or NULL.  *ret_treated: the subjects that were exported, deleted or anonymized.
+ */
+bool journal_finish(struct db *db, int id, const char *status, const char *error,
+		    int64_t archive_bytes, const char *sums, const char *horizon,
+		    int64_t *ret_treated, struct error *err);
+
+/* The row's waiting and, when error is not NULL, its error. */
+bool journal_note(struct db *db, int id, const char *waiting, const char *error, struct error *err);
+
+/* SQL, of a row f of retention.archive_file: its label without a part's number, contact of contact.2 (job/job_state.h). */
+#define JOURNAL_BASE_LABEL "regexp_replace(f.table_name, '[.][0-9]+$', '')"
+
+/*
+ * Committed lengths of a worker's files, in the order of tables (n names); 0 where there is none.
+ * rows may be NULL.
+ */
+bool journal_lengths(struct db *db, int id, int worker, const char *const *tables, size_t n,
+		     int64_t *ret_bytes, int64_t *ret_rows, struct error *err);
+
+/* The number of workers that ever committed: 0 when none has. */
+bool journal_workers(struct db *db, int id, int *ret, struct error *err);
+
+/* One event of kind about job; details is a JSON object. */
+bool journal_event(struct db *db, int id, const char *kind, const char *details, struct error *err);
+
+/* The key that could not be treated leaves the list, with its event, in one transaction. */
+bool journal_key_failed(struct db *db, int id, const char *keys, const char *message,
+			const char *sqlstate, struct error *err);
+
+/* Those that stayed locked to the end leave the list, with one event; *ret_n: now or earlier. */
+bool journal_left_over(struct db *db, int id, int64_t *ret_n, struct error *err);
+
+/* How many keys failed. */
+bool journal_failures(struct db *db, int id, int64_t *ret, struct error *err);
+
+/* What the SQL functions have to know of the configuration. */
+bool journal_configure(struct db *db, const struct config *config, const char *contact_key_type,
+		       struct error *err);
+
+#endif

@@ -1,0 +1,128 @@
+/*
+ * The model: which tables of the CRM hang off a contact, how, and what becomes of each.  Plain data,
+ * filled by config/read_model.c, held against pg_catalog by preflight/read_catalog.c, turned into SQL by plan/build.c.
+ * Read-only once loaded; owned by its configuration generation (one talloc context).
+ */
+#ifndef RETENTION_MODEL_MODEL_H
+#define RETENTION_MODEL_MODEL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* A place in a configuration file, for messages. */
+struct place {
+	const char *file;
+	int line;
+};
+
+enum action {
+	ACTION_EXPORT,
+	ACTION_DELETE_CONTACTS,
+	ACTION_ANONYMIZE_CONTACTS,
+	ACTION_ANONYMIZE_REQUESTS,
+	ACTION_COUNT
+};
+
+enum archive_mode { ARCHIVE_NONE, ARCHIVE_LISTED, ARCHIVE_FULL, ARCHIVE_MODE_COUNT };
+
+/* "delete_contacts" and so on; action_parse returns ACTION_COUNT for an unknown name. */
+const char *action_name(enum action action);
+enum action action_parse(const char *name);
+const char *archive_mode_name(enum archive_mode mode);
+enum archive_mode archive_mode_parse(const char *name);
+
+/* What becomes of a table's rows when a contact is deleted. */
+enum on_delete {
+	ON_DELETE_DELETE, /* default */
+	ON_DELETE_DETACH, /* the link's column becomes NULL, the row stays */
+	ON_DELETE_KEEP /* the row stays as it is */
+};
+
+/* And when a contact or a request is anonymized. */
+enum on_anonymize {
+	ON_ANONYMIZE_UNSET, /* the file does not say: refused where an anonymization would reach it */
+	ON_ANONYMIZE_DELETE,
+	ON_ANONYMIZE_KEEP,
+	ON_ANONYMIZE_RULES /* column by column */
+};
+
+enum rule_kind {
+	RULE_SET, /* value, with {key} or {number} */
+	RULE_CLEAR, /* NULL, or the type's empty value where NOT NULL */
+	RULE_JSON, /* drop the listed keys of a json or jsonb column */
+	RULE_JSON_KEEP, /* keep no others */
+	RULE_REDACT, /* replace what the contact's identity columns hold, wherever it stands in the text */
+	RULE_KEEP,
+	RULE_COUNT
+};
+
+struct column_rule {
+	enum rule_kind kind;
+	struct place place;
+	const char *column;
+	const char *value; /* RULE_SET: the template as written */
+	const char *const *keys; /* RULE_JSON, RULE_JSON_KEEP: n_keys names */
+	size_t n_keys;
+};
+
+/* Where a table's files lie: a path below root, or what a command is given. */
+struct outside {
+	struct place place;
+	const char *column; /* NULL: the table has none */
+	const char *root; /* NULL: by the command */
+	const char *const *command; /* n_command words; the value is the last one more */
+	size_t n_command;
+};
+
+struct table {
+	struct place place;
+	const char *name; /* the model's: "request" */
+	const char *schema; /* the catalog's, exact */
+	const char *table;
+	const char *key; /* NULL: none given */
+	struct table *of; /* parent; NULL for contact */
+	const char *by; /* our column that points at the parent */
+	const char *from; /* the parent's column that it equals; NULL: the parent's key */
+	const char *where; /* SQL predicate on this table; NULL: all rows */
+	const char *due_when; /* request only */
+	const char *date; /* request only */
+	const char *created; /* contact only; NULL: not given */
+	const char *const
+		*identity; /* contact only: n_identity columns by which free text names a person */
+	size_t n_identity;
+	bool shared; /* rows that others use, too, stay */
+	bool match; /* by holds a copy of the parent's value, which is no link: it can be under a rule */
+	struct outside file;
+	bool archive;
+	bool allow_unindexed;
+	enum on_delete on_delete;
+	enum on_anonymize on_anonymize;
+	const struct column_rule *rules; /* n_rules, in the file's order */
+	size_t n_rules;
+	size_t index; /* in model.tables */
+};
+
+struct model {
+	struct place place;
+	struct table *tables; /* n_tables; a parent may stand behind its child */
+	size_t n_tables;
+	struct table *contact;
+	struct table *request;
+};
+
+/* Does the template hold the placeholder ("{key}", "{number}")? */
+bool model_value_uses(const char *value, const char *placeholder);
+
+/* Is t the table root, or below it? */
+bool model_is_under(const struct table *t, const struct table *root);
+
+/* The column of t->of that t->by equals: t->from, or the parent's key. t->of is not NULL. */
+const char *model_parent_column(const struct table *t);
+
+/*
+ * Can contacts, or requests, be anonymized by this model at all: have the tables concerned rules,
+ * and does every table that hangs off them say what becomes of it?
+ */
+bool model_can_anonymize(const struct model *model, enum action action);
+
+#endif

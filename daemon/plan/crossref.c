@@ -1,0 +1,213 @@
+#include "plan/crossref.h"
+
+#include "base/mem.h"
+#include "plan/due.h"
+#include "base/sql.h"
+
+/* Tables that the action deletes from, under their names in the model. */
+struct name_list {
+	const struct table **names; /* n */
+	size_t n;
+	bool certain; /* what stands under them goes, and nothing else of the table */
+	bool whole; /* one of them has no where: no row of the table is outside */
+};
+
+static struct name_list deleted_names(const struct builder *b, unsigned int oid)
+{
+	struct name_list list = {
+		.names = t_array(b->ctx, const struct table *, b->plan->n_steps + 1),
+		.certain = true};
+
+	for (size_t i = 0; i < b->plan->n_steps; i++) {
+		const struct table *t = b->plan->steps[i].table;
+
+		if (b->plan->steps[i].fate != FATE_DELETE || plan_relation(b, t)->oid != oid)
+			continue;
+		list.names[list.n++] = t;
+		list.certain = list.certain && !t->shared && !t->match;
+		list.whole = list.whole || !t->where;
+	}
+	return list;
+}
+
+/* Does the step let go of the rows that point by the key at its subject's? */
+static bool lets_go(const struct builder *b, const struct step *s, const struct foreign_key *k)
+{
+	return (s->fate == FATE_DELETE || s->fate == FATE_DETACH) && !s->table->shared &&
+	       catalog_link_covers(b->catalog, s->table, k);
+}
+
+static bool is_plain(const struct builder *b, unsigned int oid, const char *column)
+{
+	for (size_t i = 0; i < b->model->n_tables; i++)
+		if (b->catalog->relations[i].oid == oid)
+			return catalog_column(&b->catalog->relations[i], column)->plain;
+	return false;
+}
+
+/* Can the key make a subject wait, and be asked for by PostgreSQL's own operators? */
+static bool makes_wait(const struct builder *b, const struct foreign_key *k)
+{
+	if (catalog_key_is_silent(k))
+		return false;
+	for (size_t i = 0; i < b->plan->n_steps; i++)
+		if (lets_go(b, &b->plan->steps[i], k) && !b->plan->steps[i].table->where)
+			return false;
+	for (size_t i = 0; i < k->n_columns; i++)
+		if (!is_plain(b, k->from_oid, k->from_columns[i]) ||
+		    !is_plain(b, k->to_oid, k->to_columns[i]))
+			return false;
+	return true;
+}
+
+/*
+ * From t's row, alias 0, up to its subject's: " JOIN parent AS <alias>1 ON ... JOIN subject AS <alias>2 ON ...", by rows
+ * that the model's where lets through; *ret_top is the subject's alias.
+ */
+static char *climb(const struct builder *b, const struct table *t, const char *alias,
+		   const char *join, const char **ret_top)
+{
+	char *sql = t_strdup(b->ctx, "");
+	const char *below = t_printf(b->ctx, "%s0", alias);
+
+	for (size_t i = 1; t != b->plan->subject; t = t->of, i++) {
+		const char *above = t_printf(b->ctx, "%s%zu", alias, i);
+
+		t_append(&sql, " %s %s AS %s ON %s", join,
+			 plan_filtered(b->ctx, t->of, t->of->where, NULL), above,
+			 plan_link(b->ctx, b->catalog, t, below, above));
+		below = above;
+	}
+	*ret_top = below;
+	return sql;
+}
+
+/*
+ * A query of k: rows of the key's table (alias f0) for which condition holds and that point at rows of to that are those of
+ * the subject w.key; joins and k are about f0.
+ */
+static char *pointing(const struct builder *b, const struct foreign_key *k, const struct table *to,
+		      const char *condition, const char *joins, const char *key)
+{
+	const struct table *subject = b->plan->subject;
+	const char *top;
+	const char *to_joins = climb(b, to, "t", "JOIN", &top);
+	char *on = t_strdup(b->ctx, ""), *let_go = t_strdup(b->ctx, "");
+
+	for (size_t i = 0; i < k->n_columns; i++)
+		t_append(&on, "%s%s = %s", i ? " AND " : "",
+			 plan_column(b->ctx, "f0", k->from_columns[i]),
+			 plan_column(b->ctx, "t0", k->to_columns[i]));
+	for (size_t i = 0; i < b->plan->n_steps; i++)
+		if (lets_go(b, &b->plan->steps[i], k))
+			t_append(&let_go, " AND (%s\n) IS NOT TRUE",
+				 b->plan->steps[i].table->where);
+	return t_printf(b->ctx,
+			"SELECT %s AS k, %s AS via FROM %s AS t0%s\n"
+			"    JOIN (SELECT * FROM %s WHERE %s%s) AS f0 ON %s%s WHERE %s = w.key::%s",
+			key,
+			sql_literal(b->ctx, t_printf(b->ctx, "%s (%s)", k->from_name, k->name)),
+			plan_filtered(b->ctx, to, to->where, NULL), to_joins, k->from_sql,
+			condition, let_go, on, joins, plan_column(b->ctx, top, subject->key),
+			plan_type(b->catalog, subject, subject->key));
+}
+
+static void add(const struct builder *b, char **sql, const char *one)
+{
+	*sql = *sql ? t_printf(b->ctx, "%s\n  UNION ALL\n  %s", *sql, one) : t_strdup(b->ctx, one);
+}
+
+/* Whose they are; where only one name deletes from the table, NULL for a row that is nobody's, and stays. */
+static void add_owned(const struct builder *b, const struct foreign_key *k, const struct table *to,
+		      const struct name_list *from, char **sql)
+{
+	for (size_t i = 0; i < from->n; i++) {
+		const struct table *t = from->names[i];
+		const char *top;
+		const char *joins = climb(b, t, "f", from->n == 1 ? "LEFT JOIN" : "JOIN", &top);
+		const char *condition = t->where ? t_printf(b->ctx, "(%s\n)", t->where) : "true";
+
+		add(b, sql,
+		    pointing(b, k, to, condition, joins,
+			     t_printf(b->ctx, "%s::text",
+				      plan_column(b->ctx, top, b->plan->subject->key))));
+	}
+}
+
+/* NULL for each row that no name deletes. */
+static void add_staying(const struct builder *b, const struct foreign_key *k,
+			const struct table *to, const struct name_list *from, char **sql)
+{
+	char *condition = t_strdup(b->ctx, "true");
+
+	if (from->whole)
+		return;
+	for (size_t i = 0; i < from->n; i++)
+		t_append(&condition, " AND (%s\n) IS NOT TRUE", from->names[i]->where);
+	add(b, sql, pointing(b, k, to, condition, "", "NULL::text"));
+}
+
+static char *all_pointing(const struct builder *b)
+{
+	char *sql = NULL;
+
+	for (size_t i = 0; i < b->catalog->n_keys; i++) {
+		const struct foreign_key *k = &b->catalog->keys[i];
+		const struct name_list from = deleted_names(b, k->from_oid);
+		const struct name_list to = deleted_names(b, k->to_oid);
+
+		if (from.n == 0 || !from.certain || !to.certain || !makes_wait(b, k))
+			continue;
+		for (size_t j = 0; j < to.n; j++) {
+			add_owned(b, k, to.names[j], &from, &sql);
+			add_staying(b, k, to.names[j], &from, &sql);
+		}
+	}
+	return sql;
+}
+
+char *plan_along(const struct builder *b)
+{
+	const char *pointing_sql = all_pointing(b);
+
+	if (!pointing_sql)
+		return NULL;
+	/* IS TRUE: a filter over a hash.  The planner knows nothing of these sets, and would compare each with each. */
+	return t_printf(
+		b->ctx,
+		"WITH RECURSIVE own AS MATERIALIZED (SELECT unnest($1::text[]) AS key),\n"
+		"listed AS MATERIALIZED (\n"
+		"  SELECT c.n, c.key, c.weight FROM retention.candidate AS c\n"
+		"   WHERE c.job = $2::int AND c.n BETWEEN $4::bigint AND $5::bigint\n"
+		"     AND ($3::bigint > 0 OR (c.key IN (SELECT own.key FROM own)) IS TRUE)),\n"
+		"along AS (\n"
+		"  SELECT own.key FROM own WHERE (own.key IN (SELECT l.key FROM listed AS l)) IS TRUE\n"
+		"  UNION\n"
+		"  SELECT r.k FROM along AS w CROSS JOIN LATERAL (\n"
+		"  %s) AS r\n"
+		"   WHERE $3::bigint > 0 AND (r.k IN (SELECT l.key FROM listed AS l)) IS TRUE),\n"
+		"taken AS MATERIALIZED (\n"
+		"  SELECT along.key FROM along LIMIT (SELECT count(*) FROM own) + $3::bigint),\n"
+		"refers AS MATERIALIZED (\n"
+		"  SELECT r.k AS who, w.key AS whom, r.via FROM taken AS w CROSS JOIN LATERAL (\n"
+		"  %s) AS r WHERE r.k IS DISTINCT FROM w.key),\n"
+		"kept AS (\n"
+		"  SELECT r.whom AS key FROM refers AS r\n"
+		"   WHERE (r.who IN (SELECT l.key FROM listed AS l)) IS NOT TRUE\n"
+		"  UNION\n"
+		"  SELECT r.whom FROM kept JOIN refers AS r ON r.who = kept.key)\n"
+		"SELECT coalesce(array_agg(x.key ORDER BY x.n) FILTER (WHERE NOT x.kept), '{}')::text AS free,\n"
+		"       count(*) FILTER (WHERE NOT x.kept) AS n_free,\n"
+		"       coalesce(sum(x.weight) FILTER (WHERE NOT x.kept), 0)::bigint AS weight,\n"
+		"       coalesce(min(x.n), 0) AS first_n, coalesce(max(x.n), 0) AS last_n,\n"
+		"       coalesce(array_agg(x.key ORDER BY x.n) FILTER (WHERE x.own), '{}')::text AS own,\n"
+		"       count(*) FILTER (WHERE x.own) AS n_own,\n"
+		"       coalesce(array_agg(x.key ORDER BY x.n) FILTER (WHERE x.own AND x.kept), '{}')::text AS kept,\n"
+		"       count(*) FILTER (WHERE x.own AND x.kept) AS n_kept,\n"
+		"       (SELECT coalesce(string_agg(DISTINCT r.via, ', '), '') FROM refers AS r\n"
+		"         WHERE (r.whom IN (SELECT kept.key FROM kept)) IS TRUE) AS via\n"
+		"  FROM (SELECT l.n, l.key, l.weight, (l.key IN (SELECT kept.key FROM kept)) IS TRUE AS kept,\n"
+		"               (l.key IN (SELECT own.key FROM own)) IS TRUE AS own\n"
+		"          FROM listed AS l WHERE (l.key IN (SELECT t.key FROM taken AS t)) IS TRUE OFFSET 0) AS x",
+		pointing_sql, pointing_sql);
+}

@@ -1,0 +1,487 @@
+/*
+ * Reading pg_catalog.  A few queries, each over all tables of the model at once: their state, the tables, their
+ * columns, the indexes behind their links, the foreign keys onto them.  Partitions count as their
+ * root, for a key or an index may stand on the root or on each leaf.
+ *
+ * Each has a snapshot of its own.  The state is read first: what changes while the others are read is found to have
+ * changed when it is compared.
+ */
+#include "preflight/read_catalog.h"
+
+#include "base/mem.h"
+#include "base/sql.h"
+
+/* The model's tables as a relation: i counts from 0, in the model's order. */
+#define WANTED                                                                                      \
+	"WITH RECURSIVE wanted AS (\n"                                                              \
+	"  SELECT (w.i - 1)::int AS i, c.oid, c.relkind, w.link, w.key, w.filtered,\n"              \
+	"         to_regclass(nullif(w.used_in, '')) AS used_in, w.used_by\n"                       \
+	"    FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::bool[], $6::text[],\n" \
+	"                $7::text[])\n"                                                             \
+	"         WITH ORDINALITY AS w(schema, name, link, key, filtered, used_in, used_by, i)\n"   \
+	"    LEFT JOIN pg_namespace n ON n.nspname = w.schema\n"                                    \
+	"    LEFT JOIN pg_class c ON c.relnamespace = n.oid AND c.relname = w.name\n"               \
+	"), leaf AS (\n"                                                                            \
+	"  SELECT w.i, w.oid AS root, t.relid FROM wanted w,\n"                                     \
+	"         LATERAL (SELECT w.oid AS relid WHERE w.relkind <> 'p' UNION ALL\n"                \
+	"                  SELECT p.relid FROM pg_partition_tree(w.oid) p\n"                        \
+	"                   WHERE w.relkind = 'p' AND p.isleaf) t\n"                                \
+	")\n"
+
+static const char relations_sql[] = WANTED
+	"SELECT w.i, w.oid, w.relkind,\n"
+	"       (SELECT coalesce(sum(CASE WHEN c.reltuples >= 0 THEN c.reltuples\n"
+	"                            ELSE pg_relation_size(c.oid) / 100 END), 0)::bigint\n"
+	"          FROM leaf JOIN pg_class c ON c.oid = leaf.relid WHERE leaf.i = w.i) AS rows,\n"
+	"       w.relkind = 'r' AND EXISTS (SELECT FROM pg_inherits h WHERE h.inhparent = w.oid)\n"
+	"         AS inherited,\n"
+	"       EXISTS (SELECT FROM pg_rewrite r WHERE r.ev_class IN\n"
+	"                 (SELECT w.oid UNION SELECT relid FROM leaf WHERE leaf.i = w.i)\n"
+	"               AND r.ev_type IN ('2', '4')) AS ruled,\n"
+	"       CASE WHEN w.oid IS NOT NULL THEN row_security_active(w.oid) END AS secured,\n"
+	"       (SELECT c.relispartition FROM pg_class c WHERE c.oid = w.oid) AS partition,\n"
+	"       EXISTS (SELECT FROM pg_trigger t JOIN leaf ON leaf.relid = t.tgrelid\n"
+	"                WHERE leaf.i = w.i AND NOT t.tgisinternal AND t.tgenabled IN ('O', 'A')\n"
+	"                  AND t.tgtype & 8 <> 0) AS delete_triggers,\n"
+	"       EXISTS (SELECT FROM pg_trigger t JOIN leaf ON leaf.relid = t.tgrelid\n"
+	"                WHERE leaf.i = w.i AND NOT t.tgisinternal AND t.tgenabled IN ('O', 'A')\n"
+	"                  AND t.tgtype & 16 <> 0) AS update_triggers,\n"
+	"       w.link IS NULL OR w.oid IS NULL OR NOT EXISTS (\n"
+	"         SELECT FROM leaf WHERE leaf.i = w.i AND NOT EXISTS (\n"
+	"           SELECT FROM pg_index x\n"
+	"             JOIN pg_attribute a ON a.attrelid = x.indrelid AND a.attname = w.link\n"
+	"            WHERE x.indrelid = leaf.relid AND x.indisvalid\n"
+	"              AND (x.indkey[0] = a.attnum\n"
+	"                   OR w.filtered AND a.attnum = ANY(x.indkey)))) AS by_indexed,\n"
+	"       w.used_in IS NULL OR NOT EXISTS (\n"
+	"         SELECT FROM (SELECT w.used_in AS relid UNION\n"
+	"                      SELECT relid FROM pg_partition_tree(w.used_in)) AS l\n"
+	"           JOIN pg_class AS c ON c.oid = l.relid AND c.relkind = 'r'\n"
+	"           JOIN pg_attribute a ON a.attrelid = l.relid AND a.attname = w.used_by\n"
+	"          WHERE NOT EXISTS (SELECT FROM pg_index x WHERE x.indrelid = l.relid\n"
+	"                               AND x.indisvalid AND x.indkey[0] = a.attnum)) AS used_indexed\n"
+	"  FROM wanted w ORDER BY w.i\n";
+
+/*
+ * identifies: a unique index over the column alone.  On a partitioned table, where an index has to
+ * hold the partition key too, over the column and the partition key.
+ *
+ * A type's modifier counts where it changes how a value reads ("0" in numeric(10,2) is 0.00).  A
+ * string goes without: a cast would cut it silently, where the assignment says that it is too long.
+ * -1 and not NULL: char(8) has to be bpchar then, for "character" means character(1).
+ */
+static const char columns_sql[] = WANTED
+	", below AS (\n"
+	"  SELECT t.oid AS type, t.oid, t.typbasetype FROM pg_type t\n"
+	"   WHERE t.oid IN (SELECT a.atttypid FROM wanted w JOIN pg_attribute a ON a.attrelid = w.oid)\n"
+	"   UNION ALL\n"
+	"  SELECT below.type, u.oid, u.typbasetype FROM below JOIN pg_type u ON u.oid = below.typbasetype\n"
+	"   WHERE below.typbasetype <> 0)\n"
+	"SELECT w.i, a.attname, b.typname AS base,\n"
+	"       format_type(a.atttypid, CASE WHEN b.typcategory = 'S' THEN -1 ELSE a.atttypmod END)\n"
+	"         AS type,\n"
+	"       CASE WHEN b.typname IN ('int2', 'int4') THEN 'bigint' ELSE format_type(a.atttypid, -1) END\n"
+	"         AS compared,\n"
+	"       b.typcategory AS category, a.attnotnull OR t.typnotnull AS not_null,\n"
+	"       a.attgenerated <> '' AS generated, a.attidentity = 'a' AS identity_always,\n"
+	"       EXISTS (SELECT FROM pg_index x WHERE x.indrelid = w.oid AND x.indisunique\n"
+	"                  AND a.attnum = ANY(x.indkey[0:x.indnkeyatts - 1])\n"
+	"                  AND NOT EXISTS (SELECT FROM pg_attribute k WHERE k.attrelid = w.oid\n"
+	"                                     AND k.attname = w.key AND k.attnum = "
+	"ANY(x.indkey)))\n"
+	"         AS unique_alone,\n"
+	"       EXISTS (SELECT FROM pg_index x WHERE x.indrelid = w.oid AND x.indisunique\n"
+	"                  AND x.indisvalid AND x.indpred IS NULL\n"
+	"                  AND a.attnum = ANY(x.indkey[0:x.indnkeyatts - 1])\n"
+	"                  AND NOT EXISTS (\n"
+	"                    SELECT FROM unnest(x.indkey[0:x.indnkeyatts - 1]) AS k(n)\n"
+	"                     WHERE k.n <> a.attnum AND k.n <> ALL (coalesce(\n"
+	"                       (SELECT p.partattrs::int2[] FROM pg_partitioned_table p\n"
+	"                         WHERE p.partrelid = w.oid), '{}')))) AS identifies,\n"
+	"       b.typnamespace = 'pg_catalog'::regnamespace AND NOT EXISTS (\n"
+	"         SELECT FROM pg_collation l WHERE l.oid = a.attcollation\n"
+	"            AND NOT l.collisdeterministic) AS plain\n"
+	"  FROM wanted w\n"
+	"  JOIN pg_attribute a ON a.attrelid = w.oid AND a.attnum > 0 AND NOT a.attisdropped\n"
+	"  JOIN pg_type t ON t.oid = a.atttypid\n"
+	"  JOIN below ON below.type = t.oid AND below.typbasetype = 0\n"
+	"  JOIN pg_type b ON b.oid = below.oid\n"
+	" ORDER BY w.i, a.attnum\n";
+
+/* conparentid = 0: the key as it was declared, not its copies on partitions. */
+static const char keys_sql[] = WANTED
+	", target AS (\n"
+	"  SELECT DISTINCT w.oid AS root, t.relid FROM wanted w,\n"
+	"         LATERAL (SELECT w.oid AS relid UNION SELECT p.relid FROM "
+	"pg_partition_tree(w.oid) p\n"
+	"                   WHERE w.relkind = 'p') t\n"
+	")\n"
+	"SELECT con.oid, con.conname, coalesce(pg_partition_root(con.conrelid)::oid, con.conrelid) AS "
+	"from_oid,\n"
+	"       target.root AS to_oid, con.confdeltype AS on_delete, con.condeferrable AS "
+	"deferrable,\n"
+	"       n.nspname AS schema, c.relname AS table_name, f.attname AS from_column,\n"
+	"       k.attname AS to_column,\n"
+	"       (SELECT coalesce(sum(CASE WHEN l.reltuples >= 0 THEN l.reltuples\n"
+	"                            ELSE pg_relation_size(l.oid) / 100 END), 0)::bigint\n"
+	"          FROM pg_class l WHERE l.oid IN (SELECT con.conrelid UNION\n"
+	"               SELECT relid FROM pg_partition_tree(con.conrelid) WHERE isleaf)) AS rows,\n"
+	"       NOT EXISTS (\n"
+	"         SELECT FROM pg_class l WHERE l.oid IN (SELECT con.conrelid WHERE c.relkind <> "
+	"'p'\n"
+	"              UNION SELECT relid FROM pg_partition_tree(con.conrelid) WHERE isleaf)\n"
+	"         AND NOT EXISTS (\n"
+	"           SELECT FROM pg_index x\n"
+	"             JOIN pg_attribute a ON a.attrelid = x.indrelid AND a.attnum = x.indkey[0]\n"
+	"             JOIN pg_attribute r ON r.attrelid = con.conrelid AND r.attname = a.attname\n"
+	"              AND r.attnum = ANY(con.conkey)\n"
+	"             JOIN pg_class i ON i.oid = x.indexrelid\n"
+	"             JOIN pg_am m ON m.oid = i.relam AND m.amname IN ('btree', 'hash')\n"
+	"            WHERE x.indrelid = l.oid AND x.indisvalid\n"
+	"              AND (x.indpred IS NULL OR pg_get_expr(x.indpred, x.indrelid)\n"
+	"                   = format('(%I IS NOT NULL)', a.attname)))) AS indexed\n"
+	"  FROM pg_constraint con\n"
+	"  JOIN target ON target.relid = con.confrelid\n"
+	"  JOIN pg_class c ON c.oid = con.conrelid\n"
+	"  JOIN pg_namespace n ON n.oid = c.relnamespace\n"
+	"  JOIN LATERAL unnest(con.conkey, con.confkey) WITH ORDINALITY AS u(f, k, o) ON true\n"
+	"  JOIN pg_attribute f ON f.attrelid = con.conrelid AND f.attnum = u.f\n"
+	"  JOIN pg_attribute k ON k.attrelid = con.confrelid AND k.attnum = u.k\n"
+	" WHERE con.contype = 'f' AND con.conparentid = 0\n"
+	" ORDER BY con.oid, u.o\n";
+
+/* The arrays of WANTED. */
+#define N_WANTED 7
+static void wanted_params(void *ctx, const struct model *model, const char *values[N_WANTED])
+{
+	const size_t n = model->n_tables;
+	const char **column = t_array(ctx, const char *, n);
+
+	for (int p = 0; p < N_WANTED; p++) {
+		for (size_t i = 0; i < n; i++) {
+			const struct table *t = &model->tables[i];
+			const char *const cells[] = {
+				t->schema, t->table, t->by ? t->by : "", t->key ? t->key : "",
+				t->where ? "true" : "false",
+				/* who uses the rows of a shared table */
+				t->shared ? sql_table(ctx, t->of->schema, t->of->table) : "",
+				t->shared ? t->from : ""};
+
+			column[i] = cells[p];
+		}
+		values[p] = sql_array(ctx, column, n);
+	}
+}
+
+/* A key that references a table is a trigger of it: so all is found by indexes, for it is asked in each batch. */
+static const char state_sql[] =
+	"WITH RECURSIVE tree AS (\n"
+	"  SELECT w.i, to_regclass(w.name)::oid AS oid\n"
+	"    FROM unnest(%s::text[]) WITH ORDINALITY AS w(name, i)\n"
+	"   UNION ALL\n"
+	"  SELECT t.i, h.inhrelid FROM tree AS t JOIN pg_inherits AS h ON h.inhparent = t.oid)\n"
+	"SELECT concat_ws(' ',\n"
+	"  (SELECT string_agg(concat_ws(',', c.oid, c.relkind, c.relrowsecurity, c.relforcerowsecurity,\n"
+	"                               c.relreplident), ' ' ORDER BY c.oid)\n"
+	"     FROM tree AS t JOIN pg_class AS c ON c.oid = t.oid WHERE t.i = r.i),\n"
+	"  (SELECT string_agg(concat_ws(',', quote_ident(a.attname), a.atttypid, a.atttypmod, a.attcollation,\n"
+	"                               a.attnotnull, a.attgenerated, a.attidentity), ' ' ORDER BY a.attnum)\n"
+	"     FROM pg_attribute AS a WHERE a.attrelid = r.oid AND a.attnum > 0 AND NOT a.attisdropped),\n"
+	"  (SELECT string_agg(concat_ws(',', g.oid, g.tgenabled, g.tgtype, g.tgfoid, g.tgdeferrable),\n"
+	"                     ' ' ORDER BY g.oid)\n"
+	"     FROM tree AS t JOIN pg_trigger AS g ON g.tgrelid = t.oid\n"
+	"     LEFT JOIN pg_constraint AS k ON k.oid = g.tgconstraint\n"
+	"    WHERE t.i = r.i AND (k.confdeltype IN ('a', 'r') AND k.contype = 'f') IS NOT TRUE),\n"
+	"  (SELECT string_agg(concat_ws(',', u.oid, u.ev_type, u.ev_enabled), ' ' ORDER BY u.oid)\n"
+	"     FROM tree AS t JOIN pg_rewrite AS u ON u.ev_class = t.oid WHERE t.i = r.i)) AS state,\n"
+	"  coalesce((SELECT string_agg(k.oid::text, ' ' ORDER BY k.oid)\n"
+	"     FROM tree AS t JOIN pg_trigger AS g ON g.tgrelid = t.oid\n"
+	"     JOIN pg_constraint AS k ON k.oid = g.tgconstraint\n"
+	"    WHERE t.i = r.i AND k.confdeltype IN ('a', 'r') AND k.contype = 'f'), '') AS keys\n"
+	"  FROM (SELECT DISTINCT ON (i) i, oid FROM tree ORDER BY i) AS r ORDER BY r.i";
+
+char *catalog_state_sql(void *ctx, const struct model *model)
+{
+	const char **names = t_array(ctx, const char *, model->n_tables + 1);
+
+	for (size_t i = 0; i < model->n_tables; i++)
+		names[i] = sql_table(ctx, model->tables[i].schema, model->tables[i].table);
+	return t_printf(ctx, state_sql, sql_literal(ctx, sql_array(ctx, names, model->n_tables)));
+}
+
+static bool read_states(struct db *db, const struct model *model, void *ctx,
+			struct catalog *catalog, struct error *err)
+{
+	AUTO(result) PGresult *res = NULL;
+
+	if (!db_query(db, catalog_state_sql(ctx, model), 0, NULL, &res, err))
+		return false;
+	for (size_t i = 0; i < model->n_tables; i++) {
+		catalog->relations[i].state = t_strdup(ctx, db_text(res, (int)i, "state"));
+		catalog->relations[i].loud_keys = t_strdup(ctx, db_text(res, (int)i, "keys"));
+	}
+	return true;
+}
+
+static void check_relation(const struct table *t, const PGresult *res, int row,
+			   struct complaints *c)
+{
+	const char *kind = db_text(res, row, "relkind");
+
+	if (!kind)
+		complain(c, &t->place,
+			 "table \"%s\": there is no table %s.%s in the database; names are exact, "
+			 "as "
+			 "the catalog has them",
+			 t->name, t->schema, t->table);
+	else if (*kind != 'r' && *kind != 'p')
+		complain(c, &t->place,
+			 "table \"%s\": %s.%s is no table (a view, or a foreign table): name the "
+			 "table behind it",
+			 t->name, t->schema, t->table);
+	else if (db_bool(res, row, "partition"))
+		complain(
+			c, &t->place,
+			"table \"%s\": %s.%s is a partition, and what points at the whole would not "
+			"be seen: name the partitioned table",
+			t->name, t->schema, t->table);
+	else if (db_bool(res, row, "inherited"))
+		complain(c, &t->place,
+			 "table \"%s\": other tables inherit from %s.%s; what their rows belong to "
+			 "cannot be known: only declarative partitions are worked on",
+			 t->name, t->schema, t->table);
+	else if (db_bool(res, row, "ruled"))
+		complain(c, &t->place,
+			 "table \"%s\": %s.%s has a rule on UPDATE or DELETE, which could do "
+			 "something "
+			 "else instead: drop the rule, or use a trigger",
+			 t->name, t->schema, t->table);
+	else if (db_bool(res, row, "secured"))
+		complain(c, &t->place,
+			 "table \"%s\": row-level security on %s.%s hides rows from this role: "
+			 "give it "
+			 "BYPASSRLS",
+			 t->name, t->schema, t->table);
+}
+
+static bool read_relations(struct db *db, const struct model *model, const char *const values[],
+			   struct catalog *catalog, struct complaints *c, struct error *err)
+{
+	AUTO(result) PGresult *res = NULL;
+
+	if (!db_query(db, relations_sql, N_WANTED, values, &res, err))
+		return false;
+	for (size_t i = 0; i < model->n_tables; i++) {
+		struct relation *r = &catalog->relations[i];
+		const int row = (int)i;
+
+		check_relation(&model->tables[i], res, row, c);
+		r->oid = (unsigned int)db_int(res, row, "oid");
+		r->rows = db_int(res, row, "rows");
+		r->used_indexed = db_bool(res, row, "used_indexed");
+		r->by_indexed = !model->tables[i].by || db_bool(res, row, "by_indexed");
+		r->delete_triggers = db_bool(res, row, "delete_triggers");
+		r->update_triggers = db_bool(res, row, "update_triggers");
+	}
+	return true;
+}
+
+static bool read_columns(struct db *db, const char *const values[], void *ctx,
+			 struct catalog *catalog, struct error *err)
+{
+	AUTO(result) PGresult *res = NULL;
+
+	if (!db_query(db, columns_sql, N_WANTED, values, &res, err))
+		return false;
+	for (int row = 0; row < PQntuples(res); row++) {
+		struct relation *r = &catalog->relations[db_int(res, row, "i")];
+		struct column *columns;
+
+		/* Rows come table by table: only the last relation's array grows. */
+		columns = t_array(ctx, struct column, r->n_columns + 1);
+		if (r->n_columns)
+			memcpy(columns, r->columns, r->n_columns * sizeof(*columns));
+		columns[r->n_columns++] = (struct column){
+			.name = t_strdup(ctx, db_text(res, row, "attname")),
+			.type = t_strdup(ctx, db_text(res, row, "type")),
+			.compared = t_strdup(ctx, db_text(res, row, "compared")),
+			.base = t_strdup(ctx, db_text(res, row, "base")),
+			.category = *db_text(res, row, "category"),
+			.not_null = db_bool(res, row, "not_null"),
+			.generated = db_bool(res, row, "generated"),
+			.identity_always = db_bool(res, row, "identity_always"),
+			.unique_alone = db_bool(res, row, "unique_alone"),
+			.identifies = db_bool(res, row, "identifies"),
+			.plain = db_bool(res, row, "plain"),
+		};
+		r->columns = columns;
+	}
+	return true;
+}
+
+static void add_key_column(void *ctx, struct foreign_key *k, const char *from, const char *to)
+{
+	k->from_columns = t_grow(ctx, k->from_columns, const char *, k->n_columns + 1);
+	k->to_columns = t_grow(ctx, k->to_columns, const char *, k->n_columns + 1);
+	k->from_columns[k->n_columns] = t_strdup(ctx, from);
+	k->to_columns[k->n_columns] = t_strdup(ctx, to);
+	k->columns_sql = k->n_columns
+				 ? t_printf(ctx, "%s, %s", k->columns_sql, sql_ident(ctx, from))
+				 : sql_ident(ctx, from);
+	k->n_columns++;
+}
+
+static bool read_keys(struct db *db, const char *const values[], void *ctx, struct catalog *catalog,
+		      struct error *err)
+{
+	AUTO(result) PGresult *res = NULL;
+	int64_t last_oid = 0;
+
+	if (!db_query(db, keys_sql, N_WANTED, values, &res, err))
+		return false;
+	for (int row = 0; row < PQntuples(res); row++) {
+		const char *schema = db_text(res, row, "schema");
+		const char *table = db_text(res, row, "table_name");
+
+		if (db_int(res, row, "oid") != last_oid) {
+			last_oid = db_int(res, row, "oid");
+			catalog->keys =
+				t_grow(ctx, catalog->keys, struct foreign_key, catalog->n_keys + 1);
+			catalog->keys[catalog->n_keys++] = (struct foreign_key){
+				.name = t_strdup(ctx, db_text(res, row, "conname")),
+				.from_name = t_printf(ctx, "%s.%s", schema, table),
+				.from_sql = sql_table(ctx, schema, table),
+				.column = t_strdup(ctx, db_text(res, row, "from_column")),
+				.from_oid = (unsigned int)db_int(res, row, "from_oid"),
+				.to_oid = (unsigned int)db_int(res, row, "to_oid"),
+				.on_delete = *db_text(res, row, "on_delete"),
+				.deferrable = db_bool(res, row, "deferrable"),
+				.indexed = db_bool(res, row, "indexed"),
+				.from_rows = db_int(res, row, "rows"),
+			};
+		}
+		add_key_column(ctx, &catalog->keys[catalog->n_keys - 1],
+			       db_text(res, row, "from_column"), db_text(res, row, "to_column"));
+	}
+	return true;
+}
+
+static bool read_functions(struct db *db, void *ctx, struct catalog *catalog, struct error *err)
+{
+	AUTO(result) PGresult *res = NULL;
+
+	if (!db_query(db,
+		      "SELECT DISTINCT proname FROM pg_proc\n"
+		      " WHERE provolatile <> 'i' AND pronamespace <> 'pg_catalog'::regnamespace",
+		      0, NULL, &res, err))
+		return false;
+	catalog->n_functions = (size_t)PQntuples(res);
+	catalog->functions = t_array(ctx, const char *, catalog->n_functions + 1);
+	for (size_t i = 0; i < catalog->n_functions; i++)
+		catalog->functions[i] = t_strdup(ctx, db_text(res, (int)i, "proname"));
+	return true;
+}
+
+/* The name, perhaps its closing quote, perhaps blanks, and what a call begins with. */
+static bool calls(const char *predicate, const char *name)
+{
+	for (const char *at = strcasestr(predicate, name); at; at = strcasestr(at + 1, name)) {
+		const char *after = at + strlen(name);
+
+		after += *after == '"' ? 1 : 0;
+		if (after[strspn(after, " \t\r\n")] == '(')
+			return true;
+	}
+	return false;
+}
+
+bool catalog_asks_other_rows(const struct catalog *catalog, const char *predicate)
+{
+	if (!predicate)
+		return false;
+	for (size_t i = 0; i < catalog->n_functions; i++)
+		if (calls(predicate, catalog->functions[i]))
+			return true;
+	return strcasestr(predicate, "select") || strcasestr(predicate, "table");
+}
+
+const struct column *catalog_column(const struct relation *relation, const char *name)
+{
+	for (size_t i = 0; i < relation->n_columns; i++)
+		if (strcmp(relation->columns[i].name, name) == 0)
+			return &relation->columns[i];
+	return NULL;
+}
+
+static void need_column(const struct table *t, const struct relation *r, const char *what,
+			const char *name, const struct place *at, struct complaints *c)
+{
+	if (name && !catalog_column(r, name))
+		complain(c, at, "table \"%s\": %s: %s.%s has no column \"%s\"", t->name, what,
+			 t->schema, t->table, name);
+}
+
+static void check_columns_exist(const struct model *model, const struct catalog *catalog,
+				struct complaints *c)
+{
+	static const char *const kinds[] = {
+		[RULE_SET] = "set",       [RULE_CLEAR] = "clear",
+		[RULE_JSON] = "json",     [RULE_JSON_KEEP] = "json_keep",
+		[RULE_REDACT] = "redact", [RULE_KEEP] = "keep",
+	};
+
+	for (size_t i = 0; i < model->n_tables; i++) {
+		const struct table *t = &model->tables[i];
+		const struct relation *r = &catalog->relations[i];
+
+		need_column(t, r, "key", t->key, &t->place, c);
+		need_column(t, r, "by", t->by, &t->place, c);
+		need_column(t, r, "date", t->date, &t->place, c);
+		need_column(t, r, "created", t->created, &t->place, c);
+		need_column(t, r, "file", t->file.column, &t->file.place, c);
+		for (size_t j = 0; j < t->n_identity; j++)
+			need_column(t, r, "identity", t->identity[j], &t->place, c);
+		if (t->from)
+			need_column(t->of, &catalog->relations[t->of->index], "from", t->from,
+				    &t->place, c);
+		for (size_t j = 0; j < t->n_rules; j++)
+			need_column(t, r, kinds[t->rules[j].kind], t->rules[j].column,
+				    &t->rules[j].place, c);
+	}
+}
+
+static bool read_all(struct db *db, const struct model *model, void *ctx, struct catalog *catalog,
+		     struct complaints *c, struct error *err)
+{
+	const size_t before = c->n;
+	AUTO(talloc) void *scratch = must_alloc(talloc_new(NULL));
+	const char *values[N_WANTED];
+
+	wanted_params(scratch, model, values);
+	catalog->relations = t_array(ctx, struct relation, model->n_tables);
+	if (!read_states(db, model, ctx, catalog, err) ||
+	    !read_relations(db, model, values, catalog, c, err) || c->n > before)
+		return false;
+	if (!read_columns(db, values, ctx, catalog, err))
+		return false;
+	check_columns_exist(model, catalog, c);
+	return c->n == before && read_keys(db, values, ctx, catalog, err) &&
+	       read_functions(db, ctx, catalog, err);
+}
+
+bool catalog_read(struct db *db, const struct model *model, void *ctx, struct catalog **ret,
+		  struct complaints *c, struct error *err)
+{
+	struct catalog *catalog = t_zero(ctx, struct catalog);
+	AUTO(error) struct error ignored = {0};
+	bool ok;
+
+	/* The joins are written in the order that serves: to try all others takes longer than the queries. */
+	if (!db_exec(db, "SET join_collapse_limit = 1", err))
+		return false;
+	ok = read_all(db, model, ctx, catalog, c, err);
+	if (!db_exec(db, "RESET join_collapse_limit", ok ? err : &ignored)) /* away: err says so */
+		return false;
+	*ret = ok ? catalog : NULL;
+	return ok;
+}

@@ -1,0 +1,265 @@
+/*
+ * Step "load" of restore/restore.c: a file into its temporary table, and a look at whether it came out of it as it went in.
+ */
+#include "restore/restore_state.h"
+
+#include "base/failpoint.h"
+#include "base/mem.h"
+#include "base/sql.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <openssl/evp.h>
+
+#define BUFFER_BYTES ((size_t)256 * 1024)
+
+/* A file on its way into COPY. */
+struct feed {
+	const struct restore *r;
+	const struct restore_file *file;
+	struct stored_file *stored;
+	int64_t done_bytes;
+	EVP_MD_CTX *digest; /* of all of it */
+	EVP_MD_CTX *rows_digest; /* of what follows the head */
+	char *buffer;
+};
+
+static void auto_digest(EVP_MD_CTX **ctx)
+{
+	EVP_MD_CTX_free(*ctx);
+}
+
+static bool new_digest(EVP_MD_CTX *digest, struct error *err)
+{
+	return EVP_DigestInit_ex(digest, EVP_sha256(), NULL) == 1 ||
+	       fail(err, ERR_CONFIG, "SHA-256 failed");
+}
+
+static bool add_bytes(void *digest, const char *bytes, size_t n, struct error *err)
+{
+	return EVP_DigestUpdate(digest, bytes, n) == 1 || fail(err, ERR_CONFIG, "SHA-256 failed");
+}
+
+typedef char hex_digest[2 * EVP_MAX_MD_SIZE + 1];
+
+static bool end_digest(EVP_MD_CTX *digest, hex_digest hex, struct error *err)
+{
+	unsigned char bytes[EVP_MAX_MD_SIZE];
+	unsigned int n = 0;
+
+	if (EVP_DigestFinal_ex(digest, bytes, &n) != 1)
+		return fail(err, ERR_CONFIG, "SHA-256 failed");
+	hex[0] = '\0';
+	for (unsigned int i = 0; i < n; i++)
+		(void)snprintf(hex + 2 * (size_t)i, 3, "%02x", bytes[i]); /* always two digits */
+	return true;
+}
+
+static bool read_some(struct feed *feed, size_t want, size_t *ret_n, struct error *err)
+{
+	ssize_t n;
+
+	do
+		n = read(stored_file_fd(feed->stored), feed->buffer, want);
+	while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return fail_errno(err, ERR_ENVIRONMENT, "cannot read %s", feed->file->name);
+	feed->done_bytes += n;
+	*ret_n = (size_t)n;
+	return add_bytes(feed->digest, feed->buffer, *ret_n, err);
+}
+
+/* The byte order mark, where there is one: *ret_head is what of the head has not been read by then; NULL: neither. */
+static bool skip_mark(struct feed *feed, const char **ret_head, struct error *err)
+{
+	static const char mark[] = "\xEF\xBB\xBF";
+	const char *head = feed->file->head;
+	bool marked = true, plain = true;
+	size_t i = 0, n = 0;
+
+	while (marked && i < strlen(mark)) {
+		if (!read_some(feed, 1, &n, err))
+			return false;
+		marked = n == 1 && *feed->buffer == mark[i];
+		plain = plain && n == 1 && *feed->buffer == head[i];
+		i++;
+	}
+	*ret_head = marked ? head : plain ? head + i : NULL;
+	return true;
+}
+
+/*
+ * The file's first bytes say which columns follow: they must be those that its rows are given to.  Whether a byte
+ * order mark stands before them is not held against the manifest: what the configuration says of it may have changed
+ * while the archive was written.
+ */
+static bool skip_head(struct feed *feed, struct error *err)
+{
+	const char *head = NULL;
+	size_t left, n = 0;
+
+	if (!skip_mark(feed, &head, err))
+		return false;
+	for (left = head ? strlen(head) : 0; left > 0 && head; left -= n) {
+		if (!read_some(feed, left < BUFFER_BYTES ? left : BUFFER_BYTES, &n, err))
+			return false;
+		head = n > 0 && memcmp(feed->buffer, head, n) == 0 ? head + n : NULL;
+	}
+	return head || fail(err, ERR_CONFIG,
+			    "%s: its first line has not the columns or the delimiter that "
+			    "manifest.json says",
+			    feed->file->name);
+}
+
+/* The end of the file: is it the one that was verified? */
+static bool check_digest(struct feed *feed, struct error *err)
+{
+	hex_digest hex;
+
+	if (!end_digest(feed->digest, hex, err) || !stored_file_end(feed->stored, err))
+		return false;
+	if (strcmp(hex, feed->file->sha256) != 0)
+		return fail(err, ERR_CONFIG, "%s: it was changed while it was read",
+			    feed->file->name);
+	return true;
+}
+
+static void tell_progress(const struct feed *feed)
+{
+	const struct restore *r = feed->r;
+	const int64_t bytes = feed->file->bytes > 0 ? feed->file->bytes : 1;
+
+	if (r->opts->progress)
+		r->opts->progress(r->loaded_rows +
+					  (int64_t)((double)feed->file->rows *
+						    (double)feed->done_bytes / (double)bytes),
+				  r->all_rows);
+}
+
+static bool from_file(void *arg, struct error *err)
+{
+	struct feed *feed = arg;
+	size_t n = 1;
+
+	while (n > 0) {
+		if (!read_some(feed, BUFFER_BYTES, &n, err) ||
+		    !add_bytes(feed->rows_digest, feed->buffer, n, err) ||
+		    !db_copy_put(feed->r->db, feed->buffer, n, err))
+			return false;
+		tell_progress(feed);
+	}
+	return check_digest(feed, err);
+}
+
+static const char *copy_sql(const struct restore *r, const char *temporary, const char *way)
+{
+	const char delimiter[] = {r->opts->plan->delimiter, '\0'};
+
+	return t_printf(r->ctx, "COPY %s %s (FORMAT csv, DELIMITER %s)", temporary, way,
+			sql_literal(r->ctx, delimiter));
+}
+
+/* rows: the digest of the file's rows. */
+static bool copy_file(struct restore *r, const struct restore_file *f, const char *temporary,
+		      int64_t *ret_rows, hex_digest rows, struct error *err)
+{
+	AUTO(char_p) char *buffer = must_alloc(malloc(BUFFER_BYTES));
+	AUTO(digest) EVP_MD_CTX *digest = must_alloc(EVP_MD_CTX_new());
+	AUTO(digest) EVP_MD_CTX *rows_digest = must_alloc(EVP_MD_CTX_new());
+	AUTO(stored_file) struct stored_file *stored = NULL;
+	struct feed feed = {
+		.r = r, .file = f, .digest = digest, .rows_digest = rows_digest, .buffer = buffer};
+
+	if (!stored_file_open(r->opts->stored, f->stored, r->opts->identity, &stored, err))
+		return false;
+	feed.stored = stored;
+	return new_digest(digest, err) && new_digest(rows_digest, err) && skip_head(&feed, err) &&
+	       db_copy_in(r->db, copy_sql(r, temporary, "FROM STDIN"), from_file, &feed, ret_rows,
+			  err) &&
+	       end_digest(rows_digest, rows, err);
+}
+
+/* What comes out of the temporary table is, byte for byte, what went in. */
+static bool came_back(struct restore *r, const char *temporary, const hex_digest rows, bool *ret,
+		      struct error *err)
+{
+	AUTO(digest) EVP_MD_CTX *digest = must_alloc(EVP_MD_CTX_new());
+	hex_digest out;
+	int64_t n;
+
+	if (!new_digest(digest, err) ||
+	    !db_copy_out(r->db, copy_sql(r, temporary, "TO STDOUT"), add_bytes, digest, &n, err) ||
+	    !end_digest(digest, out, err))
+		return false;
+	*ret = strcmp(out, rows) == 0;
+	return true;
+}
+
+/*
+ * Which columns hold another text than the file: by a table whose columns are all text, row by row in
+ * the order of the file.  No column: the server writes CSV otherwise than it did, with the same values.
+ */
+static bool find_cut(struct restore *r, const struct restore_file *f, const char *temporary,
+		     struct error *err)
+{
+	static const char sql[] =
+		"SELECT string_agg(quote_ident(attname) || ' text', ', ' ORDER BY attnum) AS columns,\n"
+		"       string_agg(format('CASE WHEN bool_or(ROW(a.%1$I)::text IS DISTINCT FROM '\n"
+		"                         'ROW(b.%1$I)::text) THEN %1$L END', attname), ', '\n"
+		"                  ORDER BY attnum) AS cut\n"
+		"  FROM pg_attribute\n"
+		" WHERE attrelid = $1::regclass AND attnum > 0 AND NOT attisdropped";
+	static const char numbered[] =
+		"(SELECT *, row_number() OVER (ORDER BY ctid) AS retention_row FROM %s)";
+	const char *as_text = "pg_temp.retention_restore_text";
+	AUTO(result) PGresult *res = NULL;
+	AUTO(result) PGresult *cut = NULL;
+	hex_digest rows;
+	int64_t n;
+
+	if (!db_query(r->db, sql, 1, &temporary, &res, err) ||
+	    !db_execf(r->db, err, "CREATE TEMP TABLE %s (%s) ON COMMIT DROP", as_text,
+		      db_text(res, 0, "columns")) ||
+	    !copy_file(r, f, as_text, &n, rows, err) ||
+	    !db_query(r->db,
+		      t_printf(r->ctx,
+			       "SELECT array_to_string(ARRAY[%s], ', ') AS columns FROM %s AS a\n"
+			       "  JOIN %s AS b USING (retention_row)",
+			       db_text(res, 0, "cut"), t_printf(r->ctx, numbered, as_text),
+			       t_printf(r->ctx, numbered, temporary)),
+		      0, NULL, &cut, err))
+		return false;
+	if (*db_text(cut, 0, "columns"))
+		return fail(
+			err, ERR_DATA,
+			"%s: today's type holds not all of what %s has: give it back the type that "
+			"it had, or for the restore, where it had two, one that holds both, as "
+			"text does",
+			db_text(cut, 0, "columns"), f->name);
+	return db_execf(r->db, err, "DROP TABLE %s", as_text);
+}
+
+bool restore_load(struct restore *r, const struct restore_file *f, struct error *err)
+{
+	AUTO(error) struct error cause = {0};
+	const char *temporary = restore_temporary(r, f);
+	int64_t rows = 0;
+	hex_digest digest;
+	bool same = true;
+
+	if (!db_execf(r->db, &cause,
+		      "CREATE TEMP TABLE %s ON COMMIT DROP AS SELECT %s FROM %s WITH NO DATA",
+		      temporary, f->columns_sql, f->table_sql) ||
+	    !copy_file(r, f, temporary, &rows, digest, &cause) ||
+	    !db_execf(r->db, &cause, "ANALYZE %s", temporary))
+		return restore_fail(f, &cause, err);
+	if (rows != f->rows)
+		return fail(err, ERR_CONFIG, "%s has %" PRId64 " rows, %" PRId64 " by the journal",
+			    f->name, rows, f->rows);
+	if (!came_back(r, temporary, digest, &same, &cause) ||
+	    (!same && !find_cut(r, f, temporary, &cause)))
+		return restore_fail(f, &cause, err);
+	r->loaded_rows += rows;
+	failpoint("restore-after-load");
+	return true;
+}

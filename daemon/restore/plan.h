@@ -1,0 +1,47 @@
+/*
+ * What a restore would do: the files of an archive's manifest, each held against the model (which
+ * table it is) and the catalog (whether its rows still fit there, and whether the caller may put them
+ * there), in the order in which their rows can come back.
+ */
+#ifndef RETENTION_RESTORE_PLAN_H
+#define RETENTION_RESTORE_PLAN_H
+
+#include "config/config.h"
+#include "database/db.h"
+
+/* One file of the archive. */
+struct restore_file {
+	const char *name; /* "contact.csv" */
+	const char *stored; /* the same, or "contact.csv.age" */
+	const char *label; /* "contact", "note.detached": as the journal counts it */
+	bool detached; /* two columns: the row's key, and the link that it had */
+	const char *table; /* "crm.contact", for messages */
+	const char *table_sql; /* quoted */
+	unsigned int oid;
+	const char *columns_sql; /* all of the file, quoted, a comma between */
+	const char *row_sql; /* the same of an alias t: ROW(t.a, t.b)::text */
+	const char *match_sql; /* quoted: the column that its rows are looked up by */
+	const char *key_sql; /* quoted; NULL: none */
+	const char *link_sql; /* quoted; NULL: none */
+	const char *head; /* the file's header, which a byte order mark may precede */
+	const char *sha256; /* of what was archived, decrypted */
+	const char *triggers; /* user triggers that may fire: "a, b"; NULL: none */
+	int64_t rows;
+	int64_t bytes;
+};
+
+struct restore_plan {
+	char delimiter;
+	struct restore_file *files; /* n_files: parents first, detached ones last */
+	size_t n_files;
+};
+
+/*
+ * Reads manifest (JSON) and the catalog.  CONFIG, naming the table and what is wrong with it: a table
+ * or column that is gone, a new column that cannot be empty, a file that the model does not know, a
+ * missing right.  *ret is owned by ctx.
+ */
+bool restore_plan_read(struct db *db, const struct config *config, const char *manifest, void *ctx,
+		       struct restore_plan *ret, struct error *err);
+
+#endif

@@ -1,0 +1,391 @@
+/*
+ * One transaction, in this order:
+ *
+ *   load      each file by COPY into a temporary table of the same columns, its digest taken again on
+ *             the way: what is put back is what was verified.  Then back out again: a column that holds
+ *             less than it did (a date, two decimals) would cut its values without a word.
+ *   put       INSERT ... SELECT, parents first; OVERRIDING SYSTEM VALUE, for an identity comes back as
+ *             it was; links of detached rows last.  Deferrable constraints are deferred, and speak
+ *             before anything is compared.
+ *   compare   what is in the tables now with what was loaded, as text: a trigger of the CRM may have
+ *             changed, dropped or added rows.
+ *   record    the journal and the ledger (retention.record_restore).  Last, for it holds the chain of
+ *             events until COMMIT.
+ *
+ * The detour over a temporary table costs each row a second write.  It is what makes the comparison,
+ * and what keeps a COPY that fails half-way from having fired triggers.
+ * Sequences are left alone: they are past the numbers that come back.
+ * A process that dies on any line leaves nothing: the server rolls back.
+ */
+#include "restore/restore_state.h"
+
+#include "base/failpoint.h"
+#include "base/mem.h"
+#include "base/sql.h"
+
+#include <inttypes.h>
+
+static void note(struct restore *r, char *line)
+{
+	struct restore_result *ret = r->result;
+
+	ret->notes = t_grow(r->ctx, ret->notes, const char *, ret->n_notes + 1);
+	ret->notes[ret->n_notes++] = line;
+}
+
+bool restore_fail(const struct restore_file *f, const struct error *cause, struct error *err)
+{
+	const char *what =
+		strcmp(cause->sqlstate, "23505") == 0 || strcmp(cause->sqlstate, "23P01") == 0
+			? "rows of the archive exist again: "
+		: strcmp(cause->sqlstate, "23503") == 0
+			? "what rows of the archive point at is gone: "
+			: "";
+
+	return fail(err, cause->class, "table %s: %s%s", f->table, what, cause->text);
+}
+
+const char *restore_temporary(const struct restore *r, const struct restore_file *f)
+{
+	return t_printf(r->ctx, "pg_temp.retention_restore_%zu",
+			(size_t)(f - r->opts->plan->files));
+}
+
+/* Are file's rows put back into that table, rather than linked again? */
+static bool is_row_file(const struct restore_file *file, unsigned int oid)
+{
+	return file->oid == oid && !file->detached;
+}
+
+/*
+ * A row that pointed at itself, or at another one that went, was detached before it was deleted, and is
+ * in the archive twice: what it is held against in the end has its link again too.
+ */
+static bool relink_archived(struct restore *r, const struct restore_file *f, struct error *err)
+{
+	const struct restore_plan *plan = r->opts->plan;
+
+	for (size_t i = 0; i < plan->n_files; i++) {
+		const struct restore_file *rows = &plan->files[i];
+
+		if (!is_row_file(rows, f->oid))
+			continue;
+		if (!db_command(
+			    r->db,
+			    t_printf(r->ctx,
+				     "UPDATE %s AS t SET %s = r.%s FROM %s AS r WHERE t.%s = r.%s",
+				     restore_temporary(r, rows), f->link_sql, f->link_sql,
+				     restore_temporary(r, f), f->key_sql, f->key_sql),
+			    0, NULL, NULL, err))
+			return false;
+	}
+	return true;
+}
+
+/* Rows that were detached and are still there get their link again, if nobody gave them another. */
+static bool relink(struct restore *r, const struct restore_file *f, int64_t *ret_rows,
+		   struct error *err)
+{
+	const char *temporary = restore_temporary(r, f);
+	int64_t gone = 0;
+
+	if (!db_command(r->db,
+			t_printf(r->ctx,
+				 "DELETE FROM %s AS r WHERE NOT EXISTS (SELECT FROM %s AS t WHERE "
+				 "t.%s = r.%s)",
+				 temporary, f->table_sql, f->key_sql, f->key_sql),
+			0, NULL, &gone, err) ||
+	    !db_command(r->db,
+			t_printf(r->ctx,
+				 "UPDATE %s AS t SET %s = r.%s FROM %s AS r WHERE t.%s = r.%s AND "
+				 "t.%s IS NULL",
+				 f->table_sql, f->link_sql, f->link_sql, temporary, f->key_sql,
+				 f->key_sql, f->link_sql),
+			0, NULL, ret_rows, err))
+		return false;
+	if (gone > 0)
+		note(r, t_printf(r->ctx,
+				 "%" PRId64 " rows of %s that were detached are not there any "
+				 "more: nothing to link again",
+				 gone, f->table));
+	if (*ret_rows != f->rows - gone)
+		return fail(err, ERR_DATA,
+			    "%" PRId64 " rows that were detached have another %s by now: set it to "
+			    "NULL, or leave the archive where it is",
+			    f->rows - gone - *ret_rows, f->link_sql);
+	return relink_archived(r, f, err);
+}
+
+/*
+ * The files of one table in one statement: a table that changed under the job has several, and its rows may point at
+ * each other's.  first is the first of them.
+ */
+static bool insert_rows(struct restore *r, size_t first, struct error *err)
+{
+	const struct restore_plan *plan = r->opts->plan;
+	const struct restore_file *files = plan->files;
+	char *with = t_strdup(r->ctx, ""), *counts = t_strdup(r->ctx, "");
+	AUTO(result) PGresult *res = NULL;
+	int column = 0;
+
+	for (size_t i = first; i < plan->n_files; i++) {
+		const struct restore_file *f = &files[i];
+
+		if (!is_row_file(f, files[first].oid))
+			continue;
+		t_append(
+			&with,
+			"%s p%zu AS (INSERT INTO %s (%s) OVERRIDING SYSTEM VALUE SELECT %s FROM %s\n"
+			"  RETURNING 1)",
+			i > first ? "," : "WITH", i, f->table_sql, f->columns_sql, f->columns_sql,
+			restore_temporary(r, f));
+		t_append(&counts, "%s(SELECT count(*) FROM p%zu)", i > first ? ", " : "", i);
+	}
+	if (!db_query(r->db, t_printf(r->ctx, "%s\nSELECT %s", with, counts), 0, NULL, &res, err))
+		return false;
+	for (size_t i = first; i < plan->n_files; i++)
+		if (is_row_file(&files[i], files[first].oid))
+			r->result->rows[i] = strtoll(PQgetvalue(res, 0, column++), NULL, 10);
+	return true;
+}
+
+static bool is_put(const struct restore_plan *plan, size_t file)
+{
+	for (size_t i = 0; i < file; i++)
+		if (is_row_file(&plan->files[i], plan->files[file].oid))
+			return true;
+	return false;
+}
+
+/* Step "put". */
+static bool put(struct restore *r, size_t file, struct error *err)
+{
+	const struct restore_file *f = &r->opts->plan->files[file];
+	AUTO(error) struct error cause = {0};
+
+	if (!f->detached && is_put(r->opts->plan, file))
+		return true;
+	if (!(f->detached ? relink(r, f, &r->result->rows[file], &cause)
+			  : insert_rows(r, file, &cause)))
+		return restore_fail(f, &cause, err);
+	failpoint("restore-after-put");
+	return true;
+}
+
+static const char *blame(const struct restore *r, const struct restore_file *f)
+{
+	return f->triggers
+		       ? t_printf(r->ctx, "its triggers (%s)", f->triggers)
+		       : "a trigger of another table, which --disable-triggers keeps from firing";
+}
+
+/*
+ * Step "compare".  ROW(...)::text tells NULL from '', and -0 from 0; EXCEPT ALL counts, so that a table
+ * without a key is compared just the same.  Only rows with the archive's keys (or links) are looked at.
+ */
+static bool compare(struct restore *r, const struct restore_file *f, struct error *err)
+{
+	AUTO(error) struct error cause = {0};
+	AUTO(result) PGresult *res = NULL;
+	const char *row = t_printf(r->ctx, "sha256(convert_to(%s, 'UTF8'))", f->row_sql);
+	const char *temporary = restore_temporary(r, f);
+	const char *sql =
+		t_printf(r->ctx,
+			 "SELECT count(*) AS n FROM (\n"
+			 "  SELECT %s FROM %s AS t\n"
+			 "  EXCEPT ALL\n"
+			 "  SELECT %s FROM %s AS t WHERE t.%s IN (SELECT r.%s FROM %s AS r)) AS x",
+			 row, temporary, row, f->table_sql, f->match_sql, f->match_sql, temporary);
+
+	if (!db_query(r->db, sql, 0, NULL, &res, &cause))
+		return restore_fail(f, &cause, err);
+	if (db_int(res, 0, "n") > 0)
+		return fail(err, ERR_DATA,
+			    "table %s: %" PRId64 " rows came back otherwise than the archive has "
+			    "them, by %s",
+			    f->table, db_int(res, 0, "n"), blame(r, f));
+	return true;
+}
+
+/*
+ * What this transaction wrote, table by table, by the server's own count: the way to see rows that a
+ * trigger added, wherever.  (This session has written nothing before it but in schema retention.)
+ */
+static const char written_sql[] =
+	"SELECT s.relid AS oid, min(s.name) AS name, sum(s.n_tup_ins)::bigint AS inserted,\n"
+	"       sum(s.n_tup_upd)::bigint AS updated, sum(s.n_tup_del)::bigint AS deleted\n"
+	"  FROM (SELECT coalesce(pg_partition_root(x.relid)::oid, x.relid) AS relid,\n"
+	"               x.schemaname || '.' || x.relname AS name,\n"
+	"               x.n_tup_ins, x.n_tup_upd, x.n_tup_del\n"
+	"          FROM pg_stat_xact_user_tables AS x\n"
+	"         WHERE x.schemaname NOT LIKE 'pg\\_temp%' AND x.schemaname <> 'retention') AS s\n"
+	" GROUP BY s.relid HAVING sum(s.n_tup_ins + s.n_tup_upd + s.n_tup_del) > 0";
+
+/* One table of written_sql: what of it was ours to write? */
+static bool check_table(struct restore *r, const PGresult *res, int row, struct error *err)
+{
+	const struct restore_plan *plan = r->opts->plan;
+	const struct restore_file *file = NULL;
+	const int64_t inserted = db_int(res, row, "inserted"),
+		      updated = db_int(res, row, "updated"), deleted = db_int(res, row, "deleted");
+	int64_t own_inserted = 0, own_updated = 0;
+
+	for (size_t i = 0; i < plan->n_files; i++) {
+		if (plan->files[i].oid != (unsigned int)db_int(res, row, "oid"))
+			continue;
+		file = &plan->files[i];
+		*(file->detached ? &own_updated : &own_inserted) += r->result->rows[i];
+	}
+	if (own_inserted > 0 && (inserted != own_inserted || deleted > 0))
+		return fail(err, ERR_DATA,
+			    "table %s: %" PRId64 " rows were added and %" PRId64
+			    " removed where the archive has %" PRId64 ", by %s",
+			    file->table, inserted, deleted, own_inserted, blame(r, file));
+	if (inserted > own_inserted || updated > own_updated || deleted > 0)
+		note(r, t_printf(r->ctx,
+				 "triggers also wrote to %s: %" PRId64 " rows added, %" PRId64
+				 " changed, %" PRId64 " removed",
+				 db_text(res, row, "name"), inserted - own_inserted,
+				 updated - own_updated, deleted));
+	return true;
+}
+
+static bool check_written(struct restore *r, struct error *err)
+{
+	AUTO(result) PGresult *res = NULL;
+	AUTO(result) PGresult *on = NULL;
+
+	if (!db_query(r->db, "SELECT current_setting('track_counts')::boolean AS on", 0, NULL, &on,
+		      err))
+		return false;
+	if (!db_bool(on, 0, "on"))
+		return fail(err, ERR_CONFIG,
+			    "the server's track_counts is off, so that rows which triggers add "
+			    "could not be seen: switch it on");
+	if (!db_query(r->db, written_sql, 0, NULL, &res, err))
+		return false;
+	for (int row = 0; row < PQntuples(res); row++)
+		if (!check_table(r, res, row, err))
+			return false;
+	return true;
+}
+
+/*
+ * --disable-triggers: by name, each to be put back into the state that it had.  It takes the tables' owner, and
+ * keeps writers off them until COMMIT.
+ */
+static bool disable_triggers(struct restore *r, struct error *err)
+{
+	static const char sql[] =
+		"SELECT string_agg(format('ALTER TABLE %I.%I DISABLE TRIGGER %I', n.nspname, c.relname,\n"
+		"                         g.tgname), ';') AS off,\n"
+		"       string_agg(format('ALTER TABLE %I.%I ENABLE %s TRIGGER %I', n.nspname, c.relname,\n"
+		"                         CASE g.tgenabled WHEN 'A' THEN 'ALWAYS' ELSE '' END,\n"
+		"                         g.tgname), ';') AS on\n"
+		"  FROM pg_trigger AS g JOIN pg_class AS c ON c.oid = g.tgrelid\n"
+		"  JOIN pg_namespace AS n ON n.oid = c.relnamespace\n"
+		" WHERE NOT g.tgisinternal AND g.tgenabled IN ('O', 'A') AND g.tgrelid IN (\n"
+		"       SELECT o FROM unnest($1::oid[]) AS o UNION\n"
+		"       SELECT p.relid FROM unnest($1::oid[]) AS o, pg_partition_tree(o) AS p)";
+	const struct restore_plan *plan = r->opts->plan;
+	AUTO(result) PGresult *res = NULL;
+	char *oids = t_strdup(r->ctx, "{");
+
+	for (size_t i = 0; i < plan->n_files; i++)
+		t_append(&oids, "%s%u", i ? "," : "", plan->files[i].oid);
+	t_append(&oids, "}");
+	{
+		const char *const values[] = {oids};
+
+		if (!db_query(r->db, sql, 1, values, &res, err))
+			return false;
+	}
+	if (!db_text(res, 0, "off"))
+		return true;
+	r->enable_sql = t_strdup(r->ctx, db_text(res, 0, "on"));
+	return db_exec(r->db, db_text(res, 0, "off"), err);
+}
+
+static bool put_all(struct restore *r, struct error *err)
+{
+	const struct restore_plan *plan = r->opts->plan;
+
+	if (r->opts->disable_triggers && !disable_triggers(r, err))
+		return false;
+	if (!db_exec(r->db, "SET CONSTRAINTS ALL DEFERRED", err))
+		return false;
+	for (size_t i = 0; i < plan->n_files; i++)
+		if (!put(r, i, err))
+			return false;
+	return db_exec(r->db, "SET CONSTRAINTS ALL IMMEDIATE", err) &&
+	       db_exec(r->db, "SET LOCAL search_path = pg_catalog", err) &&
+	       (!r->enable_sql || db_exec(r->db, r->enable_sql, err));
+}
+
+static bool record(struct restore *r, struct error *err)
+{
+	const struct restore_plan *plan = r->opts->plan;
+	char *rows = t_strdup(r->ctx, "{");
+	AUTO(result) PGresult *res = NULL;
+
+	/* A label is a name of the model: letters, digits, "_", "-", and here ".". */
+	for (size_t i = 0; i < plan->n_files; i++)
+		t_append(&rows, "%s\"%s\": %" PRId64, i ? ", " : "", plan->files[i].label,
+			 r->result->rows[i]);
+	t_append(&rows, "}");
+	{
+		const char *const values[] = {t_printf(r->ctx, "%d", r->opts->id), rows};
+
+		if (!db_query(r->db, "SELECT retention.record_restore($1::int, $2::jsonb) AS keys",
+			      2, values, &res, err))
+			return false;
+	}
+	r->result->keys = db_int(res, 0, "keys");
+	return true;
+}
+
+static bool run_in_transaction(struct restore *r, struct error *err)
+{
+	const struct restore_plan *plan = r->opts->plan;
+
+	/*
+	 * The CRM's own triggers get the search_path that the database gives everybody, and so do the
+	 * files: batch/batch.c wrote them under it, and it is in the text of a regclass or a regtype.
+	 */
+	if (!db_exec(r->db, "BEGIN", err) ||
+	    !db_exec(r->db, "SET LOCAL search_path TO DEFAULT", err))
+		return false;
+	for (size_t i = 0; i < plan->n_files; i++)
+		if (!restore_load(r, &plan->files[i], err))
+			return false;
+	if (!put_all(r, err))
+		return false;
+	for (size_t i = 0; i < plan->n_files; i++)
+		if (!compare(r, &plan->files[i], err))
+			return false;
+	if (!check_written(r, err) || !record(r, err))
+		return false;
+	failpoint("restore-before-commit");
+	if (r->opts->dry_run) {
+		db_rollback(r->db);
+		return true;
+	}
+	if (!db_commit(r->db, err))
+		return false;
+	failpoint("restore-after-commit");
+	return true;
+}
+
+bool restore_run(struct db *db, const struct restore_opts *opts, void *ctx,
+		 struct restore_result *ret, struct error *err)
+{
+	struct restore r = {.db = db, .opts = opts, .ctx = ctx, .result = ret};
+
+	*ret = (struct restore_result){.rows = t_array(ctx, int64_t, opts->plan->n_files + 1)};
+	for (size_t i = 0; i < opts->plan->n_files; i++)
+		r.all_rows += opts->plan->files[i].rows;
+	if (run_in_transaction(&r, err))
+		return true;
+	db_rollback(db);
+	return false;
+}

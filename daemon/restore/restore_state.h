@@ -1,0 +1,28 @@
+/*
+ * What restore/restore.c and restore/load.c share; nobody else's.
+ */
+#ifndef RETENTION_RESTORE_RESTORE_STATE_H
+#define RETENTION_RESTORE_RESTORE_STATE_H
+
+#include "restore/restore.h"
+
+struct restore {
+	struct db *db;
+	const struct restore_opts *opts;
+	void *ctx;
+	struct restore_result *result;
+	int64_t all_rows;
+	int64_t loaded_rows;
+	const char *enable_sql; /* switches the triggers on again; NULL: none was switched off */
+};
+
+/* The server's refusal, with the object that it is about in front; never its DETAIL (db_fail). */
+bool restore_fail(const struct restore_file *f, const struct error *cause, struct error *err);
+
+/* The table that holds the file's rows until they are put back; owned by the restore's ctx. */
+const char *restore_temporary(const struct restore *r, const struct restore_file *f);
+
+/* Fills it, whole and unchanged, or fails. */
+bool restore_load(struct restore *r, const struct restore_file *f, struct error *err);
+
+#endif

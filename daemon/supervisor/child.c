@@ -1,0 +1,418 @@
+/*
+ * fork and exec, never fork alone: a child has no loop, no connection and no heap of ours, and what
+ * it does to its memory is nobody's trouble.  Two descriptors go along, all others are close-on-exec:
+ * the configuration's text (a sealed memfd: the job runs under what was accepted, whatever stands in
+ * the file by now) and the write end of the status pipe.
+ *
+ * A child may die at any moment, by itself or by us: what it committed stays, its open batch rolls
+ * back.  It dies with us (PR_SET_PDEATHSIG), since its successor would otherwise wait for its lock.
+ * Its end is known from SIGCHLD alone; the pipe is only read, and read to its end before on_end is
+ * called, so that the last words come before the news of the death.
+ */
+#include "supervisor/child.h"
+
+#include "base/job_exit.h"
+#include "base/mem.h"
+#include "base/units.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+
+enum {
+	LINE_MAX_BYTES = 2048, /* of one status line; the rest of a longer one is dropped */
+	RETRY_MIN_MS = 1000,
+	TAKEN_MIN_MS = 5000,
+	RETRY_MAX_MS = 60000,
+	REFUSED_MS = 3600 * 1000,
+};
+
+struct child {
+	struct child *next;
+	struct children *children;
+	struct child_handlers handlers;
+	pid_t pid;
+	int status_fd; /* -1 once it is at its end */
+	struct event *readable;
+	bool stopped; /* by child_stop */
+	char line[LINE_MAX_BYTES];
+	size_t length; /* of line; LINE_MAX_BYTES: overlong, skip to the newline */
+};
+
+struct children {
+	struct event_base *base;
+	struct event *sigchld;
+	struct child *first;
+	char *program; /* retention-job's path */
+};
+
+static const enum child_end end_of_exit[] = {
+	[JOB_DONE] = END_DONE,       [JOB_FAILED] = END_FAILED,   [JOB_USAGE] = END_CRASHED,
+	[JOB_REFUSED] = END_REFUSED, [JOB_STOPPED] = END_STOPPED, [JOB_SAVED] = END_SAVED,
+	[JOB_TAKEN] = END_TAKEN,     [JOB_AWAY] = END_AWAY,       [JOB_INCOMPLETE] = END_INCOMPLETE,
+};
+static_assert(sizeof(end_of_exit) / sizeof(end_of_exit[0]) == JOB_INCOMPLETE + 1,
+	      "an end for each");
+
+/* Beside our own executable when it is there, as in a build folder; else where it is installed. */
+static char *find_program(void)
+{
+	char self[PATH_MAX];
+	const ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+	char *slash;
+	char *path = NULL;
+
+	if (n > 0) {
+		self[n] = '\0';
+		slash = strrchr(self, '/');
+		if (slash)
+			*slash = '\0';
+		if (asprintf(&path, "%s/retention-job", self) < 0)
+			must_alloc(NULL);
+		if (access(path, X_OK) == 0)
+			return path;
+		free(path);
+	}
+	return xstrdup(LIBEXECDIR "/retention-job");
+}
+
+/* A line of the protocol, without its newline; one that makes no sense is dropped. */
+static void take_line(struct child *child, char *line)
+{
+	static const struct {
+		const char *name;
+		enum child_word word;
+	} words[] = {{"waiting", WORD_WAITING},
+		     {"complaint", WORD_COMPLAINT},
+		     {"note", WORD_NOTE},
+		     {"sample", WORD_SAMPLE},
+		     {"batch", WORD_BATCH}};
+	const size_t length = strcspn(line, " ");
+	char *rest = line + length + (line[length] ? 1 : 0);
+	int64_t numbers[3];
+	char *save = NULL;
+
+	line[length] = '\0';
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+		if (strcmp(line, words[i].name) == 0) {
+			child->handlers.on_text(child->handlers.arg, words[i].word, rest);
+			return;
+		}
+	if (strcmp(line, "progress") != 0)
+		return;
+	for (int i = 0; i < 3; i++) {
+		const char *number = strtok_r(i ? NULL : rest, " ", &save);
+
+		if (!number || !number_parse(number, -1, INT64_MAX, &numbers[i]))
+			return;
+	}
+	child->handlers.on_progress(
+		child->handlers.arg,
+		&(struct progress){.done = numbers[0], .due = numbers[1], .eta_s = numbers[2]});
+}
+
+/* The child is ours, but it may be in any state: nothing of what it says is trusted to be text. */
+static void take_bytes(struct child *child, const char *bytes, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		const unsigned char byte = (unsigned char)bytes[i];
+
+		if (byte == '\n') {
+			if (child->length < LINE_MAX_BYTES) {
+				child->line[child->length] = '\0';
+				take_line(child, child->line);
+			}
+			child->length = 0;
+		} else if (child->length < LINE_MAX_BYTES - 1) {
+			child->line[child->length++] = byte < ' ' || byte == 0x7f ? '?' : bytes[i];
+		} else if (child->length == LINE_MAX_BYTES - 1) {
+			child->line[child->length] = '\0';
+			take_line(child, child->line);
+			child->length = LINE_MAX_BYTES;
+		}
+	}
+}
+
+static void close_status(struct child *child)
+{
+	if (child->status_fd < 0)
+		return;
+	event_free(child->readable);
+	child->readable = NULL;
+	(void)close(child->status_fd); /* only read from */
+	child->status_fd = -1;
+}
+
+/* At most a pipe's worth: a child that never stops talking must not stop the loop. */
+static void read_status(struct child *child)
+{
+	char bytes[4096];
+
+	for (int i = 0; i < 16 && child->status_fd >= 0; i++) {
+		const ssize_t n = read(child->status_fd, bytes, sizeof(bytes));
+
+		if (n > 0)
+			take_bytes(child, bytes, (size_t)n);
+		else if (n == 0 || (errno != EAGAIN && errno != EINTR))
+			close_status(child);
+		else if (errno == EAGAIN)
+			return;
+	}
+}
+
+static void on_readable(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd, (void)what; /* the child knows its descriptor */
+	read_status(arg);
+}
+
+static void child_free(struct child *child)
+{
+	struct child **link = &child->children->first;
+
+	while (*link != child)
+		link = &(*link)->next;
+	*link = child->next;
+	close_status(child);
+	free(child);
+}
+
+static enum child_end meaning(const struct child *child, int status)
+{
+	if (WIFEXITED(status) && WEXITSTATUS(status) <= JOB_INCOMPLETE)
+		return end_of_exit[WEXITSTATUS(status)];
+	/* Asked to stop before it had a handler, or killed by us: its batch rolls back. */
+	if (WIFSIGNALED(status) && child->stopped &&
+	    (WTERMSIG(status) == SIGTERM || WTERMSIG(status) == SIGKILL))
+		return END_STOPPED;
+	return END_CRASHED;
+}
+
+static void on_sigchld(evutil_socket_t fd, short what, void *arg)
+{
+	struct children *children = arg;
+	int status;
+	pid_t pid;
+
+	(void)fd,
+		(void)what; /* one signal may stand for several deaths: wait until there is none */
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+		struct child *child = children->first;
+		char how[40];
+
+		while (child && child->pid != pid)
+			child = child->next;
+		if (!child)
+			continue; /* inherited from whoever exec'd us */
+		read_status(child);
+		(void)snprintf(how, sizeof(how),
+			       WIFSIGNALED(status) ? "signal %d" : "exit status %d",
+			       WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
+		child->handlers.on_end(child->handlers.arg, meaning(child, status), how);
+		child_free(child);
+	}
+}
+
+struct children *children_new(struct event_base *base)
+{
+	struct children *children = xcalloc(1, sizeof(*children));
+
+	children->base = base;
+	children->program = find_program();
+	children->sigchld = must_alloc(evsignal_new(base, SIGCHLD, on_sigchld, children));
+	if (event_add(children->sigchld, NULL) < 0)
+		must_alloc(NULL); /* the only way in which a signal's event can fail */
+	return children;
+}
+
+void children_free(struct children *children)
+{
+	if (!children)
+		return;
+	while (children->first) {
+		child_stop(children->first, true);
+		(void)waitpid(children->first->pid, NULL, 0); /* killed: this does not last */
+		child_free(children->first);
+	}
+	event_free(children->sigchld);
+	free(children->program);
+	free(children);
+}
+
+/* Between fork and exec.  All signals are blocked, or libevent's handlers would write to our loop. */
+static void exec_job(const char *program, const struct child_opts *opts, pid_t parent,
+		     int config_fd, int status_fd)
+{
+	char config_text[16], status_text[16], job_text[24];
+	const char *argv[12] = {program, "--config-fd", config_text, "--status-fd", status_text};
+	int argc = 5;
+	sigset_t none;
+
+	(void)snprintf(config_text, sizeof(config_text), "%d", config_fd);
+	(void)snprintf(status_text, sizeof(status_text), "%d", status_fd);
+	(void)snprintf(job_text, sizeof(job_text), "%lld", (long long)opts->job);
+	if (opts->job || opts->tidy) {
+		argv[argc++] = "--host";
+		argv[argc++] = opts->host;
+	}
+	if (opts->job) {
+		argv[argc++] = "--job";
+		argv[argc++] = job_text;
+	} else if (opts->tidy) {
+		argv[argc++] = "--tidy";
+	} else if (opts->measure) {
+		argv[argc++] = "--measure";
+	} else {
+		argv[argc++] = "--check";
+	}
+	if (opts->job && opts->once)
+		argv[argc++] = "--once";
+	argv[argc] = NULL;
+
+	for (int number = 1; number < NSIG; number++)
+		(void)signal(number, SIG_DFL); /* fails for those that cannot be handled anyway */
+	(void)sigemptyset(&none); /* cannot fail */
+	if (prctl(PR_SET_PDEATHSIG, SIGTERM) < 0 || getppid() != parent)
+		_exit(JOB_STOPPED); /* the parent died before the call: nobody would tell us */
+	/* It has no news for the service manager, and must not answer the watchdog. */
+	(void)unsetenv("NOTIFY_SOCKET"); /* the names are good, as those below */
+	(void)unsetenv("WATCHDOG_USEC");
+	(void)unsetenv("WATCHDOG_PID");
+	if (fcntl(config_fd, F_SETFD, 0) == 0 && fcntl(status_fd, F_SETFD, 0) == 0 &&
+	    sigprocmask(SIG_SETMASK, &none, NULL) == 0) {
+		/* execv's prototype lacks a const that it honours. */
+		union {
+			const char **given;
+			char *const *taken;
+		} arguments = {.given = argv};
+
+		(void)execv(program, arguments.taken); /* returns only when it failed */
+	}
+	(void)dprintf(status_fd, "note cannot run %s: %s\n", program, strerror(errno));
+	_exit(JOB_USAGE);
+}
+
+/* fork() with no signal delivered to the child before exec_job() has put them in order. */
+static pid_t fork_job(const char *program, const struct child_opts *opts, int config_fd,
+		      int status_fd)
+{
+	const pid_t parent = getpid();
+	sigset_t all, old;
+	pid_t pid;
+
+	(void)sigfillset(&all); /* neither can fail */
+	(void)sigprocmask(SIG_SETMASK, &all, &old);
+	pid = fork();
+	if (pid == 0)
+		exec_job(program, opts, parent, config_fd, status_fd);
+	(void)sigprocmask(SIG_SETMASK, &old,
+			  NULL); /* leaves errno as fork set it, when it worked */
+	return pid;
+}
+
+bool child_start(struct children *children, const struct child_opts *opts, struct child **ret_child,
+		 struct error *err)
+{
+	AUTO(fd) int config_fd = config_memfd(opts->config);
+	AUTO(fd) int read_fd = -1;
+	AUTO(fd) int write_fd = -1;
+	struct child *child;
+	int ends[2];
+	pid_t pid;
+
+	if (config_fd < 0)
+		return fail_errno(err, ERR_ENVIRONMENT, "no memory file for the configuration");
+	if (pipe2(ends, O_CLOEXEC) < 0)
+		return fail_errno(err, ERR_ENVIRONMENT, "no pipe for a job");
+	read_fd = ends[0];
+	write_fd = ends[1];
+	/* Only our end: the job's writes may block, which is how it is slowed down. */
+	if (fcntl(read_fd, F_SETFL, O_NONBLOCK) < 0)
+		return fail_errno(err, ERR_ENVIRONMENT, "no pipe for a job");
+	pid = fork_job(children->program, opts, config_fd, write_fd);
+	if (pid < 0)
+		return fail_errno(err, ERR_ENVIRONMENT, "no process for a job");
+
+	child = xcalloc(1, sizeof(*child));
+	child->next = children->first;
+	children->first = child;
+	child->children = children;
+	child->handlers = opts->handlers;
+	child->pid = pid;
+	child->status_fd = read_fd;
+	read_fd = -1;
+	child->readable = must_alloc(event_new(children->base, child->status_fd,
+					       EV_READ | EV_PERSIST, on_readable, child));
+	if (event_add(child->readable, NULL) < 0)
+		must_alloc(NULL); /* epoll takes any pipe: it can only lack memory */
+	*ret_child = child;
+	return true;
+}
+
+void child_stop(struct child *child, bool now)
+{
+	child->stopped = true;
+	(void)kill(child->pid, now ? SIGKILL : SIGTERM); /* not reaped yet, so the pid is its own */
+}
+
+int child_pid(const struct child *child)
+{
+	return (int)child->pid;
+}
+
+void progress_print(const struct progress *progress, char *ret_text, size_t size)
+{
+	char eta[40] = "";
+	const int64_t s = progress->eta_s;
+
+	*ret_text = '\0';
+	if (s >= 0 && s < 60)
+		(void)snprintf(eta, sizeof(eta), ", %lld s left", (long long)s);
+	else if (s >= 60 && s < 120 * 60)
+		(void)snprintf(eta, sizeof(eta), ", %lld min left", (long long)(s + 30) / 60);
+	else if (s >= 0)
+		(void)snprintf(eta, sizeof(eta), ", %lld h left", (long long)(s + 1800) / 3600);
+	if (progress->done >= 0 && progress->due >= 0)
+		(void)snprintf(ret_text, size, "%lld of %lld%s", (long long)progress->done,
+			       (long long)progress->due, eta);
+}
+
+static int grown_ms(int delay_ms, int min_ms)
+{
+	return delay_ms < min_ms             ? min_ms
+	       : delay_ms > RETRY_MAX_MS / 2 ? RETRY_MAX_MS
+					     : delay_ms * 2;
+}
+
+void attempt_note(struct attempt *attempt, enum child_end end, int64_t now_ms)
+{
+	int delay_ms = 0;
+
+	switch (end) {
+	case END_REFUSED:
+		delay_ms = REFUSED_MS;
+		break;
+	case END_TAKEN:
+		delay_ms = attempt->delay_ms = grown_ms(attempt->delay_ms, TAKEN_MIN_MS);
+		break;
+	case END_STOPPED:
+		delay_ms = RETRY_MIN_MS;
+		break;
+	case END_DONE:
+	case END_INCOMPLETE:
+	case END_FAILED:
+	case END_SAVED:
+		/* It has left the list, or will have by the next time that the database is asked. */
+	case END_AWAY:
+	case END_CRASHED:
+		delay_ms = attempt->delay_ms = grown_ms(attempt->delay_ms, RETRY_MIN_MS);
+		break;
+	}
+	attempt->ended = true;
+	attempt->refused = end == END_REFUSED;
+	attempt->not_before_ms = now_ms + delay_ms;
+}

@@ -1,0 +1,460 @@
+/*
+ * There are two places for a job, with one child at most in each:
+ *
+ *	SLOT_MAIN	the action that runs: the first that retention.runnable() names
+ *	SLOT_LISTING	a manual action that was saved is listed meanwhile, so that a person who
+ *			saves one gets an answer while a pass of many hours goes on.  (An automatic
+ *			one that is `saved` runs on after it was listed, so its place is the main one.)
+ *
+ * What can run stands in the database, and only there.  Nothing is started on an old answer: the
+ * end of a child makes the list stale, and the next answer starts what it names.  Of what happened
+ * here only the attempts are kept, so that a child that dies at once is not started in a circle; an
+ * action that leaves the list takes its attempts with it.
+ *
+ * That two daemons pick the same action is no harm: the job claims it under an advisory lock, and
+ * the one who comes second says JOB_TAKEN.
+ */
+#include "supervisor/dispatch_state.h"
+
+#include "supervisor/clock.h"
+#include "base/mem.h"
+#include "base/units.h"
+
+static const char runnable_sql[] = "SELECT id, action, policy, status FROM retention.runnable($1)";
+
+/* --once, at a terminal: "[####    ]  50 %  contacts-36m: 1000 of 2000, 8 s left, 120/s". */
+static void show_bar(struct slot *slot, const char *text)
+{
+	static const char full[] = "##############################";
+	const struct progress *p = &slot->progress;
+	const int64_t done = p->done < p->due ? p->done : p->due;
+	const int64_t ms = monotonic_ms() - slot->first_ms;
+	const int width = sizeof(full) - 1;
+	char rate[40] = "", line[200];
+	int filled;
+
+	if (!slot->dispatch->once || p->due <= 0 || done < 0)
+		return;
+	if (slot->first_ms == 0) {
+		slot->first_ms = monotonic_ms();
+		slot->first_done = done;
+	} else if (ms > 0) {
+		(void)snprintf(rate, sizeof(rate), ", %lld/s",
+			       (long long)((done - slot->first_done) * 1000 / ms));
+	}
+	filled = (int)(done * width / p->due);
+	(void)snprintf(line, sizeof(line), "[%.*s%*s] %3d %%  %s: %s%s", filled, full,
+		       width - filled, "", (int)(done * 100 / p->due), slot->label, text, rate);
+	log_status(line);
+}
+
+static void on_progress(void *arg, const struct progress *progress)
+{
+	struct slot *slot = arg;
+	const struct log_fields fields = slot_fields(slot);
+	char text[80];
+
+	slot->progress = *progress;
+	progress_print(progress, text, sizeof(text));
+	log_event(LOG_DEBUG, KIND_JOB_PROGRESS, &fields, "%s: %s", slot->label, text);
+	show_bar(slot, text);
+	slot->dispatch->handlers.on_change(slot->dispatch->handlers.arg);
+}
+
+/* How long it was, for the figures. */
+static void end_waiting(struct slot *slot)
+{
+	const struct dispatch *dispatch = slot->dispatch;
+
+	if (slot->waiting)
+		dispatch->handlers.on_waited(dispatch->handlers.arg,
+					     strstr(slot->waiting, "standby") != NULL,
+					     monotonic_ms() - slot->waiting_since_ms);
+	talloc_free(slot->waiting);
+	slot->waiting = NULL;
+}
+
+/* "5 s behind" and "6 s behind" are the same reason. */
+static bool same_but_for_numbers(const char *a, const char *b)
+{
+	static const char digits[] = "0123456789";
+
+	while (*a && *b) {
+		const size_t skip_a = strspn(a, digits), skip_b = strspn(b, digits);
+
+		if ((skip_a > 0) != (skip_b > 0) || (skip_a == 0 && *a != *b))
+			return false;
+		a += skip_a > 0 ? skip_a : 1;
+		b += skip_b > 0 ? skip_b : 1;
+	}
+	return *a == *b;
+}
+
+/*
+ * A job that waits says so again and again, and what it waits for may take days: told on change.  A pace that is kept,
+ * a rest after each batch, is nothing to tell, nor is it a change of what was told before.
+ */
+static void tell_waiting(struct slot *slot, const char *text)
+{
+	const struct log_fields fields = slot_fields(slot);
+	const bool pace = strcmp(text, "rows_per_second") == 0;
+
+	if (!*text && slot->told)
+		log_event(LOG_INFO, KIND_JOB_WAITING, &fields, "job %lld (%s) goes on",
+			  (long long)slot->job, slot->label);
+	else if (pace || !*text || (slot->told && same_but_for_numbers(slot->told, text)))
+		log_event(LOG_DEBUG, KIND_JOB_WAITING, &fields, "job %lld (%s) %s%s",
+			  (long long)slot->job, slot->label, *text ? "waits: " : "goes on", text);
+	else
+		log_event(LOG_WARNING, KIND_JOB_WAITING, &fields, "job %lld (%s) waits: %s",
+			  (long long)slot->job, slot->label, text);
+	if (pace)
+		return;
+	talloc_free(slot->told);
+	slot->told = *text ? t_strdup(slot->label, text) : NULL;
+}
+
+static void take_waiting(struct slot *slot, const char *text)
+{
+	const char *before = slot->waiting ? slot->waiting : "";
+	char *now = *text ? t_strdup(slot->label, text) : NULL;
+
+	if (same_but_for_numbers(before, text)) {
+		talloc_free(slot->waiting);
+		slot->waiting = now;
+		return;
+	}
+	end_waiting(slot);
+	slot->waiting = now;
+	slot->waiting_since_ms = monotonic_ms();
+	tell_waiting(slot, text);
+	slot->dispatch->handlers.on_change(slot->dispatch->handlers.arg);
+}
+
+static void take_batch(const struct slot *slot, const char *text)
+{
+	AUTO(char_p) char *copy = xstrdup(text);
+	struct metrics_batch batch = {0};
+	int64_t *const numbers[] = {&batch.ms, &batch.rows, &batch.next_rows, &batch.most_rows,
+				    &batch.blocked};
+	char *save = NULL;
+
+	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
+		const char *number = strtok_r(i ? NULL : copy, " ", &save);
+
+		if (!number || !number_parse(number, 0, INT64_MAX, numbers[i]))
+			return;
+	}
+	slot->dispatch->handlers.on_batch(slot->dispatch->handlers.arg, slot->action, &batch);
+}
+
+static void on_text(void *arg, enum child_word word, const char *text)
+{
+	struct slot *slot = arg;
+	const struct log_fields fields = slot_fields(slot);
+
+	switch (word) {
+	case WORD_WAITING:
+		take_waiting(slot, text);
+		break;
+	case WORD_COMPLAINT:
+		log_event(LOG_ERR, KIND_JOB_FAILED, &fields, "%s", text);
+		break;
+	case WORD_NOTE:
+		talloc_free(slot->note);
+		slot->note = t_strdup(slot->label, text);
+		break;
+	case WORD_BATCH:
+		take_batch(slot, text);
+		break;
+	case WORD_SAMPLE:
+		break; /* a job has none */
+	}
+}
+
+/* How it ended, in the log: one line, with what the job itself had to say about it. */
+static void log_end(const struct slot *slot, enum child_end end, const char *how)
+{
+	static const struct {
+		int priority;
+		enum log_kind kind;
+		const char *text;
+	} lines[] = {
+		[END_DONE] = {LOG_INFO, KIND_JOB_DONE, "is done"},
+		[END_INCOMPLETE] = {LOG_ERR, KIND_JOB_FAILED, "is done, but not with everybody"},
+		[END_FAILED] = {LOG_ERR, KIND_JOB_FAILED, "has failed"},
+		[END_REFUSED] = {LOG_ERR, KIND_JOB_FAILED,
+				 "is refused, and tried again after a reload or in an hour"},
+		[END_STOPPED] = {LOG_INFO, KIND_JOB_STOPPED, "was stopped, and will be resumed"},
+		[END_SAVED] = {LOG_NOTICE, KIND_APPROVAL_NEEDED,
+			       "is listed, and waits for approval"},
+		[END_TAKEN] = {LOG_DEBUG, KIND_GENERAL, "is another daemon's, or over"},
+		[END_AWAY] = {LOG_WARNING, KIND_JOB_STOPPED,
+			      "has no database, and will be resumed"},
+		[END_CRASHED] = {LOG_ERR, KIND_JOB_FAILED, "has died of "},
+	};
+	struct log_fields fields = slot_fields(slot);
+	const char *text = slot->dispatch->once && end == END_REFUSED
+				   ? "is refused, and tried again when --once is called again"
+				   : lines[end].text;
+	char progress[80];
+
+	fields.has_rows = slot->progress.done >= 0;
+	fields.rows = slot->progress.done;
+	progress_print(&(struct progress){slot->progress.done, slot->progress.due, -1}, progress,
+		       sizeof(progress));
+	log_event(lines[end].priority, lines[end].kind, &fields, "job %lld (%s) %s%s%s%s%s%s%s",
+		  (long long)slot->job, slot->label, text, end == END_CRASHED ? how : "",
+		  end == END_CRASHED ? ", and will be resumed" : "", *progress ? ": " : "",
+		  progress, slot->note ? ": " : "", slot->note ? slot->note : "");
+}
+
+static void note_attempt(const struct slot *slot, struct task *task, enum child_end end)
+{
+	attempt_note(&task->attempt, end, monotonic_ms());
+	task->refusal = t_printf(slot->dispatch->tasks, "job %lld (%s) is refused%s%s",
+				 (long long)slot->job, slot->label, slot->note ? ": " : "",
+				 slot->note ? slot->note : "");
+}
+
+static void on_end(void *arg, enum child_end end, const char *how)
+{
+	struct slot *slot = arg;
+	struct dispatch *dispatch = slot->dispatch;
+	const bool good = end == END_DONE || end == END_SAVED || end == END_TAKEN;
+
+	log_end(slot, end, how);
+	end_waiting(slot);
+	for (size_t i = 0; i < dispatch->n_tasks; i++)
+		if (dispatch->tasks[i].id == slot->job)
+			note_attempt(slot, &dispatch->tasks[i], end);
+	talloc_free(slot->label);
+	*slot = (struct slot){.dispatch = dispatch};
+	dispatch->handlers.on_change(dispatch->handlers.arg);
+	dispatch->handlers.on_ended(dispatch->handlers.arg, good);
+	dispatch_refresh(dispatch);
+}
+
+static void start(struct dispatch *dispatch, struct slot *slot, struct task *task)
+{
+	AUTO(error) struct error err = {0};
+	struct log_fields fields;
+	const struct child_opts opts = {
+		.config = dispatch->config,
+		.host = dispatch->host,
+		.job = task->id,
+		.once = dispatch->once,
+		.handlers = {.on_progress = on_progress,
+			     .on_text = on_text,
+			     .on_end = on_end,
+			     .arg = slot},
+	};
+
+	slot->job = task->id;
+	slot->label = task->policy ? t_strdup(NULL, task->policy)
+				   : t_printf(NULL, "action %lld", (long long)task->id);
+	slot->action = t_strdup(slot->label, task->action);
+	slot->policy = task->policy ? t_strdup(slot->label, task->policy) : NULL;
+	slot->progress = (struct progress){-1, -1, -1};
+	fields = slot_fields(slot);
+	if (child_start(dispatch->children, &opts, &slot->child, &err)) {
+		log_event(LOG_INFO, KIND_JOB_STARTED, &fields, "job %lld (%s) %s: %s",
+			  (long long)task->id, slot->label,
+			  task->attempt.ended ? "is started again"
+			  : task->running     ? "is resumed"
+					      : "is started",
+			  task->action);
+		return;
+	}
+	log_event(LOG_ERR, KIND_JOB_FAILED, &fields, "job %lld (%s) cannot be started: %s",
+		  (long long)task->id, slot->label, err.text);
+	attempt_note(&task->attempt, END_CRASHED, monotonic_ms());
+	talloc_free(slot->label);
+	*slot = (struct slot){.dispatch = dispatch};
+	dispatch->handlers.on_ended(dispatch->handlers.arg, false);
+}
+
+/* The first of the list that the slot is for and whose time has come; NULL: none. */
+static struct task *pick(struct dispatch *dispatch, enum slot_kind kind, int64_t now_ms)
+{
+	for (size_t i = 0; i < dispatch->n_tasks; i++) {
+		struct task *task = &dispatch->tasks[i];
+		const enum slot_kind its = task->saved && !task->policy ? SLOT_LISTING : SLOT_MAIN;
+
+		if (its != kind || task_runs(dispatch, task) ||
+		    task->attempt.not_before_ms > now_ms)
+			continue;
+		/* --once tries an action once: what failed is for the next time it is called. */
+		if (dispatch->once && task->attempt.ended)
+			continue;
+		return task;
+	}
+	return NULL;
+}
+
+static void arm_retry(struct dispatch *dispatch, int64_t now_ms)
+{
+	int64_t wait_ms = INT64_MAX;
+	struct timeval after;
+
+	(void)event_del(dispatch->retry); /* not pending is fine */
+	for (size_t i = 0; i < dispatch->n_tasks; i++) {
+		const int64_t ms = dispatch->tasks[i].attempt.not_before_ms - now_ms;
+
+		if (ms > 0 && ms < wait_ms)
+			wait_ms = ms;
+	}
+	if (wait_ms == INT64_MAX || dispatch->stopping)
+		return;
+	after = (struct timeval){.tv_sec = wait_ms / 1000, .tv_usec = wait_ms % 1000 * 1000 + 1000};
+	if (event_add(dispatch->retry, &after) < 0)
+		must_alloc(NULL); /* the only way in which a timer can fail */
+}
+
+/* On a fresh list only. */
+static void fill_slots(struct dispatch *dispatch)
+{
+	const int64_t now_ms = monotonic_ms();
+
+	for (int i = 0; i < SLOT_COUNT; i++) {
+		struct task *task;
+
+		while (!dispatch->stopping && !dispatch->slots[i].child &&
+		       (task = pick(dispatch, i, now_ms)))
+			start(dispatch, &dispatch->slots[i], task);
+	}
+	arm_retry(dispatch, now_ms);
+	dispatch->handlers.on_change(dispatch->handlers.arg);
+	if (!dispatch_busy(dispatch))
+		dispatch->handlers.on_idle(dispatch->handlers.arg);
+}
+
+/* The new list; attempts go along with those that stand in both. */
+static void take_list(struct dispatch *dispatch, const PGresult *res)
+{
+	const int n = PQntuples(res);
+	struct task *tasks = t_array(NULL, struct task, n + 1);
+
+	for (int i = 0; i < n; i++) {
+		struct task *task = &tasks[i];
+
+		task->id = strtoll(PQgetvalue(res, i, 0), NULL, 10); /* an int, always */
+		task->action = t_strdup(tasks, PQgetvalue(res, i, 1));
+		if (!PQgetisnull(res, i, 2))
+			task->policy = t_strdup(tasks, PQgetvalue(res, i, 2));
+		task->saved = strcmp(PQgetvalue(res, i, 3), "saved") == 0;
+		task->running = strcmp(PQgetvalue(res, i, 3), "running") == 0;
+		for (size_t j = 0; j < dispatch->n_tasks; j++)
+			if (dispatch->tasks[j].id == task->id) {
+				task->attempt = dispatch->tasks[j].attempt;
+				if (dispatch->tasks[j].refusal)
+					task->refusal = t_strdup(tasks, dispatch->tasks[j].refusal);
+			}
+	}
+	talloc_free(dispatch->tasks);
+	dispatch->tasks = tasks;
+	dispatch->n_tasks = (size_t)n;
+}
+
+static void on_runnable(void *arg, int64_t tag, const PGresult *res)
+{
+	struct dispatch *dispatch = arg;
+	const char *why = NULL;
+
+	dispatch->asking = false;
+	if (!pgwatch_ok(res, &why)) {
+		if (res) /* a lost connection is on_down's to tell */
+			dispatch->handlers.on_trouble(dispatch->handlers.arg, why);
+		return;
+	}
+	if (!dispatch->allowed)
+		return;
+	if (tag != dispatch->question) {
+		dispatch_refresh(dispatch);
+		return;
+	}
+	dispatch->handlers.on_trouble(dispatch->handlers.arg, NULL);
+	take_list(dispatch, res);
+	fill_slots(dispatch);
+}
+
+/* One question at a time: one that is on its way is marked stale, and asked again when it is back. */
+void dispatch_refresh(struct dispatch *dispatch)
+{
+	dispatch->question++;
+	if (dispatch->asking || dispatch->stopping || !dispatch->allowed ||
+	    !pgwatch_up(dispatch->watch))
+		return;
+	dispatch->asking = true;
+	pgwatch_query(dispatch->watch, runnable_sql, 1, (const char *const[]){dispatch->host},
+		      on_runnable, dispatch, dispatch->question);
+}
+
+static void on_retry(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd, (void)what; /* a timer */
+	dispatch_refresh(arg);
+}
+
+struct dispatch *dispatch_new(struct event_base *base, struct children *children,
+			      const struct dispatch_handlers *handlers, bool once)
+{
+	struct dispatch *dispatch = xcalloc(1, sizeof(*dispatch));
+
+	dispatch->handlers = *handlers;
+	dispatch->children = children;
+	dispatch->once = once;
+	dispatch->retry = must_alloc(evtimer_new(base, on_retry, dispatch));
+	for (int i = 0; i < SLOT_COUNT; i++)
+		dispatch->slots[i].dispatch = dispatch;
+	if (gethostname(dispatch->host, sizeof(dispatch->host) - 1) < 0)
+		(void)snprintf(dispatch->host, sizeof(dispatch->host), "localhost");
+	return dispatch;
+}
+
+void dispatch_free(struct dispatch *dispatch)
+{
+	if (!dispatch)
+		return;
+	for (int i = 0; i < SLOT_COUNT; i++)
+		talloc_free(dispatch->slots[i].label);
+	talloc_free(dispatch->tasks);
+	event_free(dispatch->retry);
+	free(dispatch);
+}
+
+void dispatch_set(struct dispatch *dispatch, const struct config *config, struct pgwatch *watch,
+		  bool forget)
+{
+	dispatch->config = config;
+	dispatch->watch = watch;
+	if (forget) {
+		dispatch->n_tasks = 0;
+		dispatch->asking = false; /* what the old connection was asked is not answered */
+	}
+	for (size_t i = 0; i < dispatch->n_tasks; i++)
+		if (dispatch->tasks[i].attempt.refused)
+			dispatch->tasks[i].attempt = (struct attempt){0};
+}
+
+void dispatch_allow(struct dispatch *dispatch, bool allowed)
+{
+	dispatch->allowed = allowed;
+}
+
+void dispatch_stop(struct dispatch *dispatch, bool now)
+{
+	dispatch->stopping = true;
+	(void)event_del(dispatch->retry); /* not pending is fine */
+	for (int i = 0; i < SLOT_COUNT; i++)
+		if (dispatch->slots[i].child)
+			child_stop(dispatch->slots[i].child, now);
+}
+
+bool dispatch_busy(const struct dispatch *dispatch)
+{
+	for (int i = 0; i < SLOT_COUNT; i++)
+		if (dispatch->slots[i].child)
+			return true;
+	return false;
+}

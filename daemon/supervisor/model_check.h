@@ -1,0 +1,44 @@
+/*
+ * What has to hold before anything is started: the schema `retention` is the one that this program
+ * knows, and the configuration's model holds against the database.  The latter is told by a child
+ * (retention-job --check), since neither the supervisor nor retentiond -t has any business in the
+ * catalog.
+ */
+#ifndef RETENTION_SUPERVISOR_MODEL_CHECK_H
+#define RETENTION_SUPERVISOR_MODEL_CHECK_H
+
+#include "supervisor/child.h"
+
+#include <libpq-fe.h>
+
+/* The question, and what the answer (not NULL) means: NULL, all is well, or what to do; to free. */
+extern const char precheck_schema_sql[];
+char *precheck_schema(const PGresult *res);
+
+struct precheck;
+
+struct precheck_handlers {
+	void (*on_complaint)(void *arg, const char *text);
+	/*
+	 * END_DONE: it holds.  END_REFUSED: complaints were made.  END_AWAY: the database does not
+	 * answer, or not in time.  Anything else: it could not be checked; how says why.
+	 */
+	void (*on_end)(void *arg, enum child_end end, const char *how);
+	void *arg;
+};
+
+struct precheck *precheck_new(struct event_base *base, struct children *children, int patience_ms,
+			      const struct precheck_handlers *handlers);
+
+/* NULL is fine.  After the children, which may still call back. */
+void precheck_free(struct precheck *check);
+
+/* One at a time.  Where no child can be started, on_end is called before this returns. */
+void precheck_start(struct precheck *check, const struct config *config);
+
+bool precheck_busy(const struct precheck *check);
+
+/* Ends it, for on_end to tell; it only reads. */
+void precheck_stop(struct precheck *check);
+
+#endif

@@ -1,0 +1,36 @@
+/*
+ * What the service manager is told: sd_notify(3), and the watchdog's pings.  Without a service
+ * manager (no NOTIFY_SOCKET) every call is a no-op, so nobody has to ask.
+ */
+#ifndef RETENTION_SUPERVISOR_NOTIFY_H
+#define RETENTION_SUPERVISOR_NOTIFY_H
+
+#include <event2/event.h>
+
+struct notify;
+
+/*
+ * Starts the pings, at half of WatchdogSec, where one is set.  They come from the loop and from
+ * nowhere else: a loop that hangs is a daemon that systemd restarts.
+ */
+struct notify *notify_new(struct event_base *base);
+
+/* NULL is fine. */
+void notify_free(struct notify *notify);
+
+/* READY=1: the start, or a reload, is over. */
+void notify_ready(struct notify *notify);
+
+/* RELOADING=1, with the time that Type=notify-reload wants. */
+void notify_reloading(struct notify *notify);
+
+void notify_stopping(struct notify *notify);
+
+/* STATUS=, one line for systemctl status; sent only when it is another than the last. */
+void notify_status(struct notify *notify, const char *fmt, ...)
+	__attribute__((format(printf, 2, 3)));
+
+/* The last one given, "" before that; valid until the next. */
+const char *notify_last_status(const struct notify *notify);
+
+#endif
