@@ -18,7 +18,6 @@
 #include <sys/syscall.h>
 
 struct stored {
-	const char *id; /* of the action */
 	int folder;
 	char *sums; /* the text of SHA256SUMS */
 	char *manifest; /* and of manifest.json */
@@ -42,27 +41,27 @@ static int open_beneath(int folder, const char *path, uint64_t flags)
 }
 
 /* The archive's folder, from the path that the journal has. */
-static int open_archive(const struct config *config, const char *path, struct error *err)
+static int open_archive(const char *root, const char *path, struct error *err)
 {
-	const size_t n = strlen(config->directory);
-	AUTO(fd) int directory = open(config->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	const size_t n = strlen(root);
+	AUTO(fd) int directory = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	int folder;
 
 	if (directory < 0) {
 		(void)fail_errno(err, ERR_CONFIG, "cannot open archives.directory \"%s\"",
-				 config->directory);
+				 root);
 		return -1;
 	}
-	if (strncmp(path, config->directory, n) != 0 || path[n] != '/') {
+	if (strncmp(path, root, n) != 0 || path[n] != '/') {
 		(void)fail(err, ERR_CONFIG, "\"%s\" does not lie under archives.directory \"%s\"",
-			   path, config->directory);
+			   path, root);
 		return -1;
 	}
 	folder = open_beneath(directory, path + n + 1, O_RDONLY | O_DIRECTORY);
 	if (folder < 0 && (errno == EXDEV || errno == ELOOP))
 		(void)fail(err, ERR_CONFIG,
 			   "\"%s\" leads out of archives.directory \"%s\": it is not opened", path,
-			   config->directory);
+			   root);
 	else if (folder < 0)
 		(void)fail_errno(err, ERR_CONFIG, "cannot open the archive \"%s\"", path);
 	return folder;
@@ -184,69 +183,6 @@ static bool verify_sums(const struct stored *s, bool tell_good, int *ret_bad, st
 	return true;
 }
 
-/*
- * What does not fit together: the manifest's own number, its files, the sums, the journal's counts.
- * The server reads the JSON.  A table that is not archived has rows in the journal and no bytes; one
- * that is archived and never had a row has a file and nothing in the journal.
- */
-static const char manifest_sql[] =
-	"WITH manifest AS (SELECT $2::jsonb AS j),\n"
-	"listed AS (\n"
-	"  SELECT f.name, f.rows, f.sha256\n"
-	"    FROM manifest AS m, jsonb_to_recordset(m.j->'files')\n"
-	"         AS f(name text, rows bigint, sha256 text)),\n"
-	"summed AS (\n"
-	"  SELECT substr(line, 67) AS name, left(line, 64) AS sha256\n"
-	"    FROM regexp_split_to_table($3, E'\\n') AS line WHERE line <> ''),\n"
-	"journal AS (\n"
-	"  SELECT a.table_name || '.csv' AS name, sum(a.rows) AS rows, sum(a.bytes) AS bytes\n"
-	"    FROM retention.archive_file AS a WHERE a.job = $1::int GROUP BY 1),\n"
-	"findings AS (\n"
-	"  SELECT coalesce(l.name, s.name, a.name) AS name,\n"
-	"         CASE WHEN l.name IS NULL AND s.name IS NULL AND a.bytes > 0\n"
-	"              THEN 'is in the journal, but not in the archive'\n"
-	"              WHEN l.name IS NULL AND s.name IS NOT NULL\n"
-	"              THEN 'is in SHA256SUMS, but not in manifest.json'\n"
-	"              WHEN l.name IS NOT NULL AND s.name IS NULL\n"
-	"              THEN 'is in manifest.json, but not in SHA256SUMS'\n"
-	"              WHEN l.sha256 IS DISTINCT FROM s.sha256\n"
-	"              THEN 'has one sum in SHA256SUMS and another in manifest.json'\n"
-	"              WHEN l.name IS NOT NULL AND l.rows IS DISTINCT FROM coalesce(a.rows, 0)\n"
-	"              THEN format('has %s rows by manifest.json, %s by the journal',\n"
-	"                          coalesce(l.rows::text, 'no'), coalesce(a.rows, 0)) END AS finding\n"
-	"    FROM listed AS l FULL JOIN summed AS s USING (name)\n"
-	"    FULL JOIN journal AS a\n"
-	"      ON a.name = regexp_replace(coalesce(l.name, s.name), '\\.age$', ''))\n"
-	"SELECT f.name, f.finding FROM findings AS f WHERE f.finding IS NOT NULL\n"
-	" UNION ALL\n"
-	"SELECT 'manifest.json', 'belongs to another action' FROM manifest AS m\n"
-	" WHERE m.j->>'job' IS DISTINCT FROM ($1::int)::text\n"
-	" UNION ALL\n"
-	"SELECT 'SHA256SUMS', 'is not the one whose digest the journal has'\n"
-	"  FROM retention.archive_journal AS j\n"
-	" WHERE j.id = $1::int AND j.counters->>'sums_sha256'\n"
-	"       IS DISTINCT FROM encode(sha256(convert_to($3, 'UTF8')), 'hex')";
-
-static bool verify_manifest(struct db *db, const struct stored *s, int *ret_bad, struct error *err)
-{
-	const char *const values[] = {s->id, s->manifest, s->sums};
-	AUTO(error) struct error cause = {0};
-	AUTO(result) PGresult *res = NULL;
-
-	if (!db_query(db, manifest_sql, 3, values, &res, &cause)) {
-		/* Class 22: the server cannot read it, which is the file's fault and no other's. */
-		if (strncmp(cause.sqlstate, "22", 2) == 0)
-			return fail(err, ERR_CONFIG, "manifest.json is not what retentiond wrote");
-		(void)memcpy(err->sqlstate, cause.sqlstate, sizeof(err->sqlstate));
-		return fail(err, cause.class, "%s", cause.text);
-	}
-	for (int row = 0; row < PQntuples(res); row++)
-		printf("%s: FAILED: it %s\n", db_text(res, row, "name"),
-		       db_text(res, row, "finding"));
-	*ret_bad += PQntuples(res);
-	return true;
-}
-
 static int close_folder(struct stored *s)
 {
 	if (s->folder >= 0)
@@ -254,32 +190,14 @@ static int close_folder(struct stored *s)
 	return 0;
 }
 
-bool stored_open(struct db *db, const struct config *config, int id, void *ctx, struct stored **ret,
+bool stored_open(const char *root, const char *path, void *ctx, struct stored **ret,
 		 struct error *err)
 {
-	static const char sql[] =
-		"SELECT j.status, j.archive_path, j.archive_deleted_at IS NOT NULL AS deleted\n"
-		"  FROM retention.archive_journal AS j WHERE j.id = $1::int";
 	struct stored *s = t_zero(ctx, struct stored);
-	const char *const values[] = {t_printf(s, "%d", id)};
-	AUTO(result) PGresult *res = NULL;
 
-	s->id = values[0];
 	s->folder = -1;
 	talloc_set_destructor(s, close_folder);
-	if (!db_query(db, sql, 1, values, &res, err))
-		return false;
-	if (PQntuples(res) == 0)
-		return fail(err, ERR_CONFIG, "there is no action %d", id);
-	if (db_bool(res, 0, "deleted"))
-		return fail(err, ERR_CONFIG, "the archive of action %d was deleted", id);
-	if (!db_text(res, 0, "archive_path"))
-		return fail(err, ERR_CONFIG, "action %d has no archive", id);
-	if (strcmp(db_text(res, 0, "status"), "done") != 0 &&
-	    strcmp(db_text(res, 0, "status"), "failed") != 0)
-		return fail(err, ERR_CONFIG, "action %d is %s: its archive is not finished", id,
-			    db_text(res, 0, "status"));
-	s->folder = open_archive(config, db_text(res, 0, "archive_path"), err);
+	s->folder = open_archive(root, path, err);
 	if (s->folder < 0)
 		return false;
 	s->sums = read_text(s->folder, "SHA256SUMS", s, err);
@@ -288,16 +206,15 @@ bool stored_open(struct db *db, const struct config *config, int id, void *ctx, 
 	return s->manifest;
 }
 
-bool stored_verify(struct db *db, const struct stored *s, bool tell_good, struct error *err)
+bool stored_verify_files(const struct stored *s, bool tell_good, int *ret_bad, struct error *err)
 {
-	int bad = 0;
+	*ret_bad = 0;
+	return verify_sums(s, tell_good, ret_bad, err);
+}
 
-	if (!verify_sums(s, tell_good, &bad, err) || !verify_manifest(db, s, &bad, err))
-		return false;
-	if (bad > 0)
-		return fail(err, ERR_CONFIG, "the archive of action %s is not whole: %d finding%s",
-			    s->id, bad, bad == 1 ? "" : "s");
-	return true;
+const char *stored_sums(const struct stored *s)
+{
+	return s->sums;
 }
 
 const char *stored_manifest(const struct stored *s)

@@ -5,28 +5,26 @@
 #ifndef RETENTION_ARCHIVE_READER_H
 #define RETENTION_ARCHIVE_READER_H
 
-#include "config/config.h"
-#include "database/db.h"
+#include "base/error.h"
 
 struct stored; /* one archive, its folder open */
 
 /*
- * Opens the archive of action id, below config's archives.directory, and reads SHA256SUMS and
- * manifest.json.  It is owned by ctx, which closes it.  CONFIG: there is none, it was deleted, is not
- * finished, or leads out of the directory.
+ * Opens the archive at path, which must lie below root (archives.directory), and reads SHA256SUMS and
+ * manifest.json.  It is owned by ctx, which closes it.  CONFIG: it cannot be read, or leads out of root.
  */
-bool stored_open(struct db *db, const struct config *config, int id, void *ctx, struct stored **ret,
+bool stored_open(const char *root, const char *path, void *ctx, struct stored **ret,
 		 struct error *err);
 
 /*
- * Every file against SHA256SUMS, the manifest against the sums and the journal's row counts, the sums
- * against the digest that the journal has.  What does not hold goes to stdout, a line a finding, and
- * with tell_good what holds, too; any finding is a failure.
+ * Holds every file against SHA256SUMS.  Prints a line to stdout for each that does not hold, and with
+ * tell_good for each that does; *ret_bad counts the first.  false: SHA256SUMS itself cannot be used.
  */
-bool stored_verify(struct db *db, const struct stored *s, bool tell_good, struct error *err);
+bool stored_verify_files(const struct stored *s, bool tell_good, int *ret_bad, struct error *err);
 
-/* The text of manifest.json. */
+/* The texts of manifest.json and SHA256SUMS; owned by s. */
 const char *stored_manifest(const struct stored *s);
+const char *stored_sums(const struct stored *s);
 
 struct stored_file; /* one file, being read */
 

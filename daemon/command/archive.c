@@ -2,10 +2,9 @@
  * archive verify: what archive/reader.c finds, told to a person.
  * archive delete: the SQL function records it, the daemon removes the files; this waits and tells.
  */
-#include "command/command.h"
+#include "command/verify_archive.h"
 
 #include "base/mem.h"
-#include "archive/reader.h"
 
 #include <time.h>
 
@@ -27,8 +26,8 @@ int ctl_archive_verify(struct ctl *ctl, int argc, char **argv)
 		return 2;
 	if (!ctl_open(ctl))
 		return 1;
-	if (!stored_open(ctl->db, ctl->config, id, ctx, &stored, &err) ||
-	    !stored_verify(ctl->db, stored, true, &err)) {
+	if (!verify_archive_open(ctl, id, ctx, &stored, &err) ||
+	    !verify_archive(ctl, id, stored, true, &err)) {
 		(void)fflush(stdout); /* the files' lines first; checked at the end */
 		return ctl_failed(&err);
 	}

@@ -6,7 +6,7 @@
 #ifndef RETENTION_COMMAND_COMMAND_H
 #define RETENTION_COMMAND_COMMAND_H
 
-#include "preflight/read_catalog.h"
+#include "model/catalog.h"
 #include "config/config.h"
 #include "database/db.h"
 #include "command/language.h"

@@ -2,7 +2,7 @@
  * archive restore: whether it may be, whether the archive is whole, whether nobody works on it, then
  * restore/restore.c; and what a person has to know before the next pass.
  */
-#include "command/command.h"
+#include "command/verify_archive.h"
 
 #include "journal/journal.h"
 #include "base/mem.h"
@@ -99,9 +99,9 @@ static bool restore(struct ctl *ctl, struct restore_opts *opts, void *ctx, struc
 	const char *id = t_printf(ctx, "%d", opts->id);
 
 	if (!check_allowed(ctl, id, err) ||
-	    !stored_open(ctl->db, ctl->config, opts->id, ctx, &stored, err) ||
+	    !verify_archive_open(ctl, opts->id, ctx, &stored, err) ||
 	    !restore_plan_read(ctl->db, ctl->config, stored_manifest(stored), ctx, plan, err) ||
-	    !stored_verify(ctl->db, stored, false, err) || !claim(ctl, opts->id, err) ||
+	    !verify_archive(ctl, opts->id, stored, false, err) || !claim(ctl, opts->id, err) ||
 	    /* Once more, now that nobody else can change the answer. */
 	    !check_allowed(ctl, id, err))
 		return false;

@@ -8,9 +8,10 @@
 #ifndef RETENTION_CONFIG_CONFIG_H
 #define RETENTION_CONFIG_CONFIG_H
 
-#include "model/model.h"
+#include "base/complaint.h"
 #include "base/schedule.h"
 #include "base/units.h"
+#include "model/model.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -81,21 +82,6 @@ struct config {
 	struct policy *policies; /* n_policies */
 	size_t n_policies;
 };
-
-/* All that is wrong with a file, in its order: "file:line: what, and what to do". */
-struct complaints {
-	char **lines; /* n, talloc'd under the struct's ctx */
-	size_t n;
-	void *ctx;
-};
-void complain(struct complaints *c, const struct place *at, const char *fmt, ...)
-	__attribute__((format(printf, 3, 4)));
-void complaints_clear(struct complaints *c);
-
-static inline void auto_complaints(struct complaints *c)
-{
-	complaints_clear(c);
-}
 
 /*
  * Reads path and what it includes (relative to the including file).  A file that others than root

@@ -1,6 +1,6 @@
 #include "discover/draft.h"
 
-#include "preflight/read_catalog.h"
+#include "model/catalog.h"
 #include "base/mem.h"
 #include "base/sql.h"
 

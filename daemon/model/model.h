@@ -6,14 +6,10 @@
 #ifndef RETENTION_MODEL_MODEL_H
 #define RETENTION_MODEL_MODEL_H
 
+#include "base/complaint.h"
+
 #include <stdbool.h>
 #include <stddef.h>
-
-/* A place in a configuration file, for messages. */
-struct place {
-	const char *file;
-	int line;
-};
 
 enum action {
 	ACTION_EXPORT,

@@ -2,6 +2,7 @@
 
 #include "base/mem.h"
 #include "plan/due.h"
+#include "plan/state.h"
 #include "base/sql.h"
 
 struct guard {
@@ -99,7 +100,7 @@ void plan_guards(struct plan *plan, const struct catalog *catalog, const struct 
 		plan->strays_sql = t_printf(plan, "SELECT count(*) AS n FROM %s AS t WHERE %s",
 					    sql_table(plan, r->schema, r->table),
 					    request_selection(&b, request_links(&b)));
-	plan->state_sql = catalog_state_sql(plan, plan->model);
+	plan->state_sql = plan_state_sql(plan, plan->model);
 	plan->relations = catalog->relations;
 	plan->by_set = opts->by_set;
 }

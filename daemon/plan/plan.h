@@ -9,7 +9,7 @@
 #ifndef RETENTION_PLAN_PLAN_H
 #define RETENTION_PLAN_PLAN_H
 
-#include "preflight/read_catalog.h"
+#include "model/catalog.h"
 #include "model/disposition.h"
 
 /* Stand for the arrays in a COPY's text; no predicate may hold them (config). */

@@ -4,7 +4,7 @@
 #ifndef RETENTION_PLAN_RULE_H
 #define RETENTION_PLAN_RULE_H
 
-#include "preflight/read_catalog.h"
+#include "model/catalog.h"
 
 /* As plan_dirty, for the columns of the row itself. "false" where it has no rules. */
 char *plan_dirty_row(void *ctx, const struct catalog *catalog, const struct table *t,

@@ -4,7 +4,7 @@
 #ifndef RETENTION_PLAN_SHARED_H
 #define RETENTION_PLAN_SHARED_H
 
-#include "preflight/read_catalog.h"
+#include "model/catalog.h"
 #include "model/disposition.h"
 
 /*

@@ -5,6 +5,7 @@
 #define RETENTION_PREFLIGHT_CHECK_BY_SET_H
 
 #include "config/config.h"
+#include "database/db.h"
 #include "plan/plan.h"
 
 /*

@@ -6,28 +6,14 @@
  * would vanish by CASCADE without having been archived, or be changed by SET NULL without anybody
  * having said so, refuses the model.
  */
-#include "preflight/read_catalog.h"
+#include "preflight/check_model.h"
 
-#include "model/disposition.h"
 #include "base/mem.h"
 #include "base/sql.h"
+#include "model/disposition.h"
 
 /* From here on a sequential scan for each deleted row turns minutes into days. */
 #define LARGE_ROWS 10000
-
-const char *catalog_empty_value(const struct column *column)
-{
-	static const char *const empty_text[] = {"text",  "varchar",  "bpchar", "citext",
-						 "bytea", "tsvector", "hstore", "name"};
-
-	if (column->category == 'A' || strcmp(column->base, "json") == 0 ||
-	    strcmp(column->base, "jsonb") == 0)
-		return "'{}'";
-	for (size_t i = 0; i < sizeof(empty_text) / sizeof(empty_text[0]); i++)
-		if (strcmp(column->base, empty_text[i]) == 0)
-			return "''";
-	return NULL;
-}
 
 static const struct column_rule *rule_of(const struct table *t, const char *column)
 {
@@ -261,20 +247,6 @@ static void check_dates(const struct model *model, const struct catalog *catalog
 	}
 }
 
-bool catalog_link_covers(const struct catalog *catalog, const struct table *t,
-			 const struct foreign_key *k)
-{
-	const char *parent = t->of ? model_parent_column(t) : NULL;
-
-	if (!t->of || catalog->relations[t->index].oid != k->from_oid ||
-	    catalog->relations[t->of->index].oid != k->to_oid)
-		return false;
-	for (size_t i = 0; i < k->n_columns; i++)
-		if (strcmp(k->from_columns[i], t->by) == 0 && strcmp(k->to_columns[i], parent) == 0)
-			return true;
-	return false;
-}
-
 /*
  * A reverse link (the parent's column points at the child: attachment.blob_id) is a foreign key
  * from the parent onto the child; the parent's row goes first, by the order of plan/build.c.
@@ -319,20 +291,6 @@ static bool loses_rows(const struct model *model, const struct catalog *catalog,
 	return false;
 }
 
-bool catalog_key_is_silent(const struct foreign_key *k)
-{
-	return k->on_delete != 'a' && k->on_delete != 'r';
-}
-
-bool catalog_attaches_silently(const struct catalog *catalog, const struct table *t)
-{
-	for (size_t i = 0; i < catalog->n_keys; i++)
-		if (catalog->keys[i].to_oid == catalog->relations[t->index].oid &&
-		    catalog_key_is_silent(&catalog->keys[i]))
-			return true;
-	return false;
-}
-
 /*
  * Is somebody in charge of the rows that point at loser's?  Where the key acts by itself, without a
  * word, it takes a link of this very name, to all of the rows: one with a where leaves some out, and
@@ -365,18 +323,6 @@ static bool name_is_covered(const struct model *model, const struct catalog *cat
 			return true;
 	}
 	return false;
-}
-
-bool catalog_key_is_use(const struct model *model, const struct catalog *catalog,
-			const struct table *t, const struct foreign_key *k)
-{
-	if (!t->shared || t->match)
-		return false;
-	for (size_t i = 0; i < model->n_tables; i++)
-		if (model->tables[i].of == t && !model->tables[i].where &&
-		    catalog_link_covers(catalog, &model->tables[i], k))
-			return false;
-	return true;
 }
 
 /* Does the action delete rows of the table that the key points at, by a name without cover? */

@@ -2,6 +2,8 @@
 
 #include "preflight/check_by_set.h"
 #include "base/mem.h"
+#include "preflight/check_model.h"
+#include "preflight/read_catalog.h"
 
 static const char *hint(const struct error *e)
 {

@@ -5,6 +5,8 @@
 #ifndef RETENTION_PREFLIGHT_CHECK_PLAN_H
 #define RETENTION_PREFLIGHT_CHECK_PLAN_H
 
+#include "config/config.h"
+#include "database/db.h"
 #include "plan/plan.h"
 
 /*

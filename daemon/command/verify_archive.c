@@ -1,0 +1,109 @@
+/*
+ * An archive held against the journal: which folder belongs to an action, and whether the files, the
+ * sums, the manifest and the journal say the same.
+ */
+#include "command/verify_archive.h"
+
+#include "base/mem.h"
+
+/*
+ * What does not fit together: the manifest's own number, its files, the sums, the journal's counts.
+ * The server reads the JSON.  A table that is not archived has rows in the journal and no bytes; one
+ * that is archived and never had a row has a file and nothing in the journal.
+ */
+static const char manifest_sql[] =
+	"WITH manifest AS (SELECT $2::jsonb AS j),\n"
+	"listed AS (\n"
+	"  SELECT f.name, f.rows, f.sha256\n"
+	"    FROM manifest AS m, jsonb_to_recordset(m.j->'files')\n"
+	"         AS f(name text, rows bigint, sha256 text)),\n"
+	"summed AS (\n"
+	"  SELECT substr(line, 67) AS name, left(line, 64) AS sha256\n"
+	"    FROM regexp_split_to_table($3, E'\\n') AS line WHERE line <> ''),\n"
+	"journal AS (\n"
+	"  SELECT a.table_name || '.csv' AS name, sum(a.rows) AS rows, sum(a.bytes) AS bytes\n"
+	"    FROM retention.archive_file AS a WHERE a.job = $1::int GROUP BY 1),\n"
+	"findings AS (\n"
+	"  SELECT coalesce(l.name, s.name, a.name) AS name,\n"
+	"         CASE WHEN l.name IS NULL AND s.name IS NULL AND a.bytes > 0\n"
+	"              THEN 'is in the journal, but not in the archive'\n"
+	"              WHEN l.name IS NULL AND s.name IS NOT NULL\n"
+	"              THEN 'is in SHA256SUMS, but not in manifest.json'\n"
+	"              WHEN l.name IS NOT NULL AND s.name IS NULL\n"
+	"              THEN 'is in manifest.json, but not in SHA256SUMS'\n"
+	"              WHEN l.sha256 IS DISTINCT FROM s.sha256\n"
+	"              THEN 'has one sum in SHA256SUMS and another in manifest.json'\n"
+	"              WHEN l.name IS NOT NULL AND l.rows IS DISTINCT FROM coalesce(a.rows, 0)\n"
+	"              THEN format('has %s rows by manifest.json, %s by the journal',\n"
+	"                          coalesce(l.rows::text, 'no'), coalesce(a.rows, 0)) END AS finding\n"
+	"    FROM listed AS l FULL JOIN summed AS s USING (name)\n"
+	"    FULL JOIN journal AS a\n"
+	"      ON a.name = regexp_replace(coalesce(l.name, s.name), '\\.age$', ''))\n"
+	"SELECT f.name, f.finding FROM findings AS f WHERE f.finding IS NOT NULL\n"
+	" UNION ALL\n"
+	"SELECT 'manifest.json', 'belongs to another action' FROM manifest AS m\n"
+	" WHERE m.j->>'job' IS DISTINCT FROM ($1::int)::text\n"
+	" UNION ALL\n"
+	"SELECT 'SHA256SUMS', 'is not the one whose digest the journal has'\n"
+	"  FROM retention.archive_journal AS j\n"
+	" WHERE j.id = $1::int AND j.counters->>'sums_sha256'\n"
+	"       IS DISTINCT FROM encode(sha256(convert_to($3, 'UTF8')), 'hex')";
+
+static bool verify_manifest(struct db *db, const char *id, const struct stored *s,
+			    int *ret_bad, struct error *err)
+{
+	const char *const values[] = {id, stored_manifest(s), stored_sums(s)};
+	AUTO(error) struct error cause = {0};
+	AUTO(result) PGresult *res = NULL;
+
+	if (!db_query(db, manifest_sql, 3, values, &res, &cause)) {
+		/* Class 22: the server cannot read it, which is the file's fault and no other's. */
+		if (strncmp(cause.sqlstate, "22", 2) == 0)
+			return fail(err, ERR_CONFIG, "manifest.json is not what retentiond wrote");
+		(void)memcpy(err->sqlstate, cause.sqlstate, sizeof(err->sqlstate));
+		return fail(err, cause.class, "%s", cause.text);
+	}
+	for (int row = 0; row < PQntuples(res); row++)
+		printf("%s: FAILED: it %s\n", db_text(res, row, "name"),
+		       db_text(res, row, "finding"));
+	*ret_bad += PQntuples(res);
+	return true;
+}
+
+bool verify_archive_open(struct ctl *ctl, int id, void *ctx, struct stored **ret, struct error *err)
+{
+	static const char sql[] =
+		"SELECT j.status, j.archive_path, j.archive_deleted_at IS NOT NULL AS deleted\n"
+		"  FROM retention.archive_journal AS j WHERE j.id = $1::int";
+	const char *const values[] = {t_printf(ctx, "%d", id)};
+	AUTO(result) PGresult *res = NULL;
+
+	if (!db_query(ctl->db, sql, 1, values, &res, err))
+		return false;
+	if (PQntuples(res) == 0)
+		return fail(err, ERR_CONFIG, "there is no action %d", id);
+	if (db_bool(res, 0, "deleted"))
+		return fail(err, ERR_CONFIG, "the archive of action %d was deleted", id);
+	if (!db_text(res, 0, "archive_path"))
+		return fail(err, ERR_CONFIG, "action %d has no archive", id);
+	if (strcmp(db_text(res, 0, "status"), "done") != 0 &&
+	    strcmp(db_text(res, 0, "status"), "failed") != 0)
+		return fail(err, ERR_CONFIG, "action %d is %s: its archive is not finished", id,
+			    db_text(res, 0, "status"));
+	return stored_open(ctl->config->directory, db_text(res, 0, "archive_path"), ctx, ret, err);
+}
+
+bool verify_archive(struct ctl *ctl, int id, const struct stored *s, bool tell_good,
+		    struct error *err)
+{
+	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
+	int bad = 0;
+
+	if (!stored_verify_files(s, tell_good, &bad, err) ||
+	    !verify_manifest(ctl->db, t_printf(ctx, "%d", id), s, &bad, err))
+		return false;
+	if (bad > 0)
+		return fail(err, ERR_CONFIG, "the archive of action %d is not whole: %d finding%s",
+			    id, bad, bad == 1 ? "" : "s");
+	return true;
+}

@@ -1,0 +1,26 @@
+/*
+ * What archive verify and archive restore share: an action's archive, found and held against the
+ * journal.
+ */
+#ifndef RETENTION_COMMAND_VERIFY_ARCHIVE_H
+#define RETENTION_COMMAND_VERIFY_ARCHIVE_H
+
+#include "archive/reader.h"
+#include "command/command.h"
+
+/*
+ * Opens the archive of action id.  It is owned by ctx.  CONFIG: the action has none, it was deleted, or
+ * it is not finished.
+ */
+bool verify_archive_open(struct ctl *ctl, int id, void *ctx, struct stored **ret,
+			 struct error *err);
+
+/*
+ * Checks every file against SHA256SUMS, the manifest against the sums and the journal's row counts, and the
+ * sums against the digest that the journal has.  Prints a line to stdout for each finding, and with tell_good
+ * for each good file.  Any finding is a failure.
+ */
+bool verify_archive(struct ctl *ctl, int id, const struct stored *s, bool tell_good,
+		    struct error *err);
+
+#endif

@@ -1,0 +1,88 @@
+#include "model/catalog.h"
+
+#include <string.h>
+
+/* The name, perhaps its closing quote, perhaps blanks, and what a call begins with. */
+static bool calls(const char *predicate, const char *name)
+{
+	for (const char *at = strcasestr(predicate, name); at; at = strcasestr(at + 1, name)) {
+		const char *after = at + strlen(name);
+
+		after += *after == '"' ? 1 : 0;
+		if (after[strspn(after, " \t\r\n")] == '(')
+			return true;
+	}
+	return false;
+}
+
+bool catalog_asks_other_rows(const struct catalog *catalog, const char *predicate)
+{
+	if (!predicate)
+		return false;
+	for (size_t i = 0; i < catalog->n_functions; i++)
+		if (calls(predicate, catalog->functions[i]))
+			return true;
+	return strcasestr(predicate, "select") || strcasestr(predicate, "table");
+}
+
+const struct column *catalog_column(const struct relation *relation, const char *name)
+{
+	for (size_t i = 0; i < relation->n_columns; i++)
+		if (strcmp(relation->columns[i].name, name) == 0)
+			return &relation->columns[i];
+	return NULL;
+}
+
+const char *catalog_empty_value(const struct column *column)
+{
+	static const char *const empty_text[] = {"text",  "varchar",  "bpchar", "citext",
+						 "bytea", "tsvector", "hstore", "name"};
+
+	if (column->category == 'A' || strcmp(column->base, "json") == 0 ||
+	    strcmp(column->base, "jsonb") == 0)
+		return "'{}'";
+	for (size_t i = 0; i < sizeof(empty_text) / sizeof(empty_text[0]); i++)
+		if (strcmp(column->base, empty_text[i]) == 0)
+			return "''";
+	return NULL;
+}
+
+bool catalog_link_covers(const struct catalog *catalog, const struct table *t,
+			 const struct foreign_key *k)
+{
+	const char *parent = t->of ? model_parent_column(t) : NULL;
+
+	if (!t->of || catalog->relations[t->index].oid != k->from_oid ||
+	    catalog->relations[t->of->index].oid != k->to_oid)
+		return false;
+	for (size_t i = 0; i < k->n_columns; i++)
+		if (strcmp(k->from_columns[i], t->by) == 0 && strcmp(k->to_columns[i], parent) == 0)
+			return true;
+	return false;
+}
+
+bool catalog_key_is_silent(const struct foreign_key *k)
+{
+	return k->on_delete != 'a' && k->on_delete != 'r';
+}
+
+bool catalog_attaches_silently(const struct catalog *catalog, const struct table *t)
+{
+	for (size_t i = 0; i < catalog->n_keys; i++)
+		if (catalog->keys[i].to_oid == catalog->relations[t->index].oid &&
+		    catalog_key_is_silent(&catalog->keys[i]))
+			return true;
+	return false;
+}
+
+bool catalog_key_is_use(const struct model *model, const struct catalog *catalog,
+			const struct table *t, const struct foreign_key *k)
+{
+	if (!t->shared || t->match)
+		return false;
+	for (size_t i = 0; i < model->n_tables; i++)
+		if (model->tables[i].of == t && !model->tables[i].where &&
+		    catalog_link_covers(catalog, &model->tables[i], k))
+			return false;
+	return true;
+}

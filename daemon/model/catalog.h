@@ -1,0 +1,102 @@
+/*
+ * The catalog as data: what the database really has of the model's tables.  preflight/read_catalog.c
+ * fills it from pg_catalog; nothing here needs a connection, so that plans can be built and tested
+ * from a literal.
+ */
+#ifndef RETENTION_MODEL_CATALOG_H
+#define RETENTION_MODEL_CATALOG_H
+
+#include "model/model.h"
+
+#include <stdint.h>
+
+struct column {
+	const char *name;
+	const char *
+		type; /* what a value to be written is cast to; a string type without its modifier */
+	/*
+	 * What values are compared as: without a modifier, which would round another's value to this one's; integers as
+	 * the widest of them, which another's column may have.
+	 */
+	const char *compared;
+	const char *base; /* pg_type.typname below all domains */
+	char category; /* pg_type.typcategory of base */
+	bool not_null;
+	bool generated; /* STORED or VIRTUAL: cannot be written */
+	bool identity_always; /* cannot be written by UPDATE */
+	bool unique_alone; /* in a unique index that does not hold the key: a constant collides */
+	bool identifies; /* no two rows have the same value, by a unique index; see preflight/read_catalog.c */
+	bool plain; /* PostgreSQL's own type, and equal means the same bytes */
+};
+
+/* One table of the model, as the database has it. */
+struct relation {
+	unsigned int oid;
+	const struct column *columns; /* n_columns, in attnum order */
+	size_t n_columns;
+	int64_t rows; /* estimate over all partitions */
+	bool by_indexed; /* the link's column has an index that an equality can use */
+	bool used_indexed; /* shared: the parent's column that points here has an index, too */
+	bool delete_triggers; /* user triggers on DELETE: they can suppress or undo it */
+	bool update_triggers; /* user triggers on UPDATE: they can suppress or undo it */
+	const char *state, *loud_keys; /* see preflight/read_catalog.h */
+};
+
+/* A foreign key onto a table of the model. */
+struct foreign_key {
+	const char *name;
+	const char *from_name; /* "schema.table", for messages */
+	const char *from_sql; /* quoted */
+	const char *column; /* the first referencing column */
+	const char *columns_sql; /* all of them, quoted: (a, b) */
+	unsigned int from_oid; /* the partitioned root, where it is a partition */
+	unsigned int to_oid;
+	char on_delete; /* pg_constraint.confdeltype: a r c n d */
+	bool deferrable;
+	bool indexed;
+	int64_t from_rows;
+	/* pairs of columns */
+	const char **from_columns; /* n_columns */
+	const char **to_columns;
+	size_t n_columns;
+};
+
+struct catalog {
+	struct relation *relations; /* as model.tables */
+	struct foreign_key *keys;
+	size_t n_keys;
+	const char *
+		*functions; /* n_functions, not PostgreSQL's own, that may read what they like */
+	size_t n_functions;
+};
+
+/* Does table t's link cover the key: same tables, same pair of columns? */
+bool catalog_link_covers(const struct catalog *catalog, const struct table *t,
+			 const struct foreign_key *key);
+
+/*
+ * Is a row that points at one of t's by the key a use of it, which keeps it?  t is shared, and the row is
+ * not one that hangs off t itself.
+ */
+bool catalog_key_is_use(const struct model *model, const struct catalog *catalog,
+			const struct table *t, const struct foreign_key *key);
+
+/* Does it act by itself (CASCADE, SET NULL, SET DEFAULT) where another one would refuse? */
+bool catalog_key_is_silent(const struct foreign_key *key);
+
+/* Would a row that a client attaches to one of t's vanish with it, or lose its link, unseen? */
+bool catalog_attaches_silently(const struct catalog *catalog, const struct table *t);
+
+/*
+ * May the predicate (NULL: never) ask other rows than the one that it is about: by a subquery, or a function of
+ * the database that is not IMMUTABLE?  A name that only looks like it counts, too.
+ */
+bool catalog_asks_other_rows(const struct catalog *catalog, const char *predicate);
+
+/* NULL when the table has no such column. */
+const struct column *catalog_column(const struct relation *relation, const char *name);
+
+/* What clear writes into a NOT NULL column of this type, as an SQL literal; NULL: there is none. */
+const char *catalog_empty_value(const struct column *column);
+
+#endif

@@ -1,0 +1,13 @@
+/*
+ * The model held against the catalog: everything for which a model is refused (DESIGN section 3,
+ * "Fail closed").
+ */
+#ifndef RETENTION_PREFLIGHT_CHECK_MODEL_H
+#define RETENTION_PREFLIGHT_CHECK_MODEL_H
+
+#include "model/catalog.h"
+
+/* Complains about unclassified columns, rules that cannot be, foreign keys, missing indexes. */
+void catalog_check(const struct model *model, const struct catalog *catalog, struct complaints *c);
+
+#endif
