@@ -114,8 +114,8 @@ int main(int argc, char **argv)
 			report_complaint(opts.report, c.lines[i]);
 		return JOB_REFUSED;
 	}
-	return (int)(o.check     ? job_check(&opts)
-		     : o.tidy    ? tidy_run(&opts)
-		     : o.measure ? measure_run(&opts)
+	return (int)(o.check     ? mode_check_run(&opts)
+		     : o.tidy    ? mode_expire_run(&opts)
+		     : o.measure ? mode_measure_run(&opts)
 				 : job_run(&opts));
 }

@@ -9,67 +9,69 @@
 
 enum need { NEEDS_DATABASE, NEEDS_CONFIG };
 
-static const struct command {
+static const struct command_spec {
 	const char *words; /* one, or two with a blank */
 	const char *arguments;
 	const char *help;
 	enum need need;
-	int (*run)(struct ctl *ctl, int argc, char **argv);
+	int (*run)(struct command *cmd, int argc, char **argv);
 } commands[] = {
-	{"migrate", "", N_("make or update the schema retention"), NEEDS_DATABASE, ctl_migrate},
+	{"migrate", "", N_("make or update the schema retention"), NEEDS_DATABASE, command_migrate},
 	{"model draft", " --contact TABLE --request TABLE [--date COLUMN] [--samples]",
 	 N_("a model to start from, out of the database's catalog, on the standard output"),
-	 NEEDS_DATABASE, ctl_model_draft},
+	 NEEDS_DATABASE, command_model_draft},
 	{"model check", " [--json]",
 	 N_("the model against the database: what it covers, what is refused, what to look at"),
-	 NEEDS_CONFIG, ctl_model_check},
+	 NEEDS_CONFIG, command_model_check},
 	{"grants", " [ROLE]", N_("the GRANTs that the daemon's role needs, from the model"),
-	 NEEDS_CONFIG, ctl_grants},
+	 NEEDS_CONFIG, command_grants},
 	{"policies", " [--json]", N_("the policies: depth, last and next occurrence, cutoff"),
-	 NEEDS_CONFIG, ctl_policies},
+	 NEEDS_CONFIG, command_policies},
 	{"save", " ACTION --from DATE --to DATE [--archive none|listed|full]",
 	 N_("save a manual action on the days from DATE to DATE, at most one month"),
-	 NEEDS_DATABASE, ctl_save},
+	 NEEDS_DATABASE, command_save},
 	{"validate", " ID", N_("validate a saved action: the daemon runs it"), NEEDS_DATABASE,
-	 ctl_validate},
-	{"cancel", " ID", N_("cancel a saved action"), NEEDS_DATABASE, ctl_cancel},
+	 command_validate},
+	{"cancel", " ID", N_("cancel a saved action"), NEEDS_DATABASE, command_cancel},
 	{"preview",
 	 " POLICY [--as-of DATE] [--json], or ACTION --from DATE --to DATE [--archive MODE] [--json]",
 	 N_("what it would touch: counts per table, the first keys; changes nothing"), NEEDS_CONFIG,
-	 ctl_preview},
-	{"journal", " [--json]", N_("all actions, the newest first"), NEEDS_DATABASE, ctl_journal},
+	 command_preview},
+	{"journal", " [--json]", N_("all actions, the newest first"), NEEDS_DATABASE,
+	 command_journal},
 	{"show", " ID [--follow] [--json]", N_("one action: its row, counts per table, events"),
-	 NEEDS_DATABASE, ctl_show},
+	 NEEDS_DATABASE, command_show},
 	{"archive list", " [--json]", N_("the archives: type, date, status, file"), NEEDS_DATABASE,
-	 ctl_archive_list},
+	 command_archive_list},
 	{"archive verify", " ID", N_("check an archive's files against its sums and the journal"),
-	 NEEDS_CONFIG, ctl_archive_verify},
+	 NEEDS_CONFIG, command_archive_verify},
 	{"archive restore", " ID [--dry-run] [--disable-triggers] [--identity FILE]",
-	 N_("put every row of a deletion's full archive back"), NEEDS_CONFIG, ctl_archive_restore},
+	 N_("put every row of a deletion's full archive back"), NEEDS_CONFIG,
+	 command_archive_restore},
 	{"archive delete", " ID", N_("delete an archive: the daemon removes its files, for good"),
-	 NEEDS_DATABASE, ctl_archive_delete},
+	 NEEDS_DATABASE, command_archive_delete},
 	{"hold add", " CONTACT --reason TEXT [--expires DATE] [--review DATE]",
-	 N_("place a legal hold: the contact is due to nothing"), NEEDS_DATABASE, ctl_hold_add},
-	{"hold remove", " CONTACT", N_("release a hold"), NEEDS_DATABASE, ctl_hold_remove},
+	 N_("place a legal hold: the contact is due to nothing"), NEEDS_DATABASE, command_hold_add},
+	{"hold remove", " CONTACT", N_("release a hold"), NEEDS_DATABASE, command_hold_remove},
 	{"hold list", " [--json]", N_("the holds, released ones too"), NEEDS_DATABASE,
-	 ctl_hold_list},
+	 command_hold_list},
 	{"verify", " [--last-hash HASH] [--json]",
 	 N_("hold the journal against itself: names what was changed, removed or inserted"),
-	 NEEDS_DATABASE, ctl_verify},
+	 NEEDS_DATABASE, command_verify},
 	{"residue",
 	 " CONTACT [--values FILE], or --sample N; [--action ACTION] [--timeout SECONDS] [--json]",
 	 N_("where in the whole database a contact's values stand that no action would erase"),
-	 NEEDS_CONFIG, ctl_residue},
+	 NEEDS_CONFIG, command_residue},
 	{"replay", "",
 	 N_("erase again whom a restored backup has brought back: what the ledger's file knows"),
-	 NEEDS_DATABASE, ctl_replay},
+	 NEEDS_DATABASE, command_replay},
 	{"subject export", " CONTACT [--json]",
 	 N_("all that the model knows about one contact, as one JSON document"), NEEDS_CONFIG,
-	 ctl_subject_export},
+	 command_subject_export},
 	{"subject anonymize", " CONTACT", N_("save the anonymization of one contact"),
-	 NEEDS_DATABASE, ctl_subject_anonymize},
+	 NEEDS_DATABASE, command_subject_anonymize},
 	{"subject delete", " CONTACT", N_("save the deletion of one contact"), NEEDS_DATABASE,
-	 ctl_subject_delete},
+	 command_subject_delete},
 };
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))
 
@@ -86,7 +88,7 @@ static void print_usage(FILE *to)
 			_(commands[i].help));
 }
 
-int ctl_wrong_use(const struct ctl *ctl, const char *fmt, ...)
+int command_wrong_use(const struct command *cmd, const char *fmt, ...)
 {
 	va_list args;
 
@@ -94,13 +96,13 @@ int ctl_wrong_use(const struct ctl *ctl, const char *fmt, ...)
 	va_start(args, fmt);
 	(void)vfprintf(stderr, fmt, args); /* nowhere else to say it */
 	va_end(args);
-	fprintf(stderr, "\nusage: retentionctl %s\n", ctl->usage);
+	fprintf(stderr, "\nusage: retentionctl %s\n", cmd->usage);
 	return 2;
 }
 
-const struct option ctl_no_options[] = {{NULL, 0, NULL, 0}};
+const struct option command_no_options[] = {{NULL, 0, NULL, 0}};
 
-static int next_option(const struct ctl *ctl, int argc, char **argv, const char *shorts,
+static int next_option(const struct command *cmd, int argc, char **argv, const char *shorts,
 		       const struct option *longs)
 {
 	int c;
@@ -108,21 +110,21 @@ static int next_option(const struct ctl *ctl, int argc, char **argv, const char 
 	opterr = 0; /* the message is ours, and the only one */
 	c = getopt_long(argc, argv, shorts, longs, NULL);
 	if (c == ':')
-		(void)ctl_wrong_use(ctl, _("%s needs a value"), argv[optind - 1]);
+		(void)command_wrong_use(cmd, _("%s needs a value"), argv[optind - 1]);
 	else if (c == '?' && strncmp(argv[optind - 1], "--", 2) == 0)
-		(void)ctl_wrong_use(ctl, _("%s is no option here"), argv[optind - 1]);
+		(void)command_wrong_use(cmd, _("%s is no option here"), argv[optind - 1]);
 	else if (c == '?')
-		(void)ctl_wrong_use(ctl, _("-%c is no option here"), optopt);
+		(void)command_wrong_use(cmd, _("-%c is no option here"), optopt);
 	return c == ':' ? '?' : c;
 }
 
-int ctl_option(const struct ctl *ctl, int argc, char **argv, const struct option *longs)
+int command_option(const struct command *cmd, int argc, char **argv, const struct option *longs)
 {
-	return next_option(ctl, argc, argv, ":", longs);
+	return next_option(cmd, argc, argv, ":", longs);
 }
 
 /* The command behind argv's first words; *ret_used of them. */
-static const struct command *find_command(int argc, char **argv, int *ret_used)
+static const struct command_spec *find_command(int argc, char **argv, int *ret_used)
 {
 	for (size_t i = 0; i < COMMANDS; i++) {
 		const char *words = commands[i].words;
@@ -140,49 +142,50 @@ static const struct command *find_command(int argc, char **argv, int *ret_used)
 }
 
 /* The configuration, where the command needs it or nothing else says where the database is. */
-static bool read_config(struct ctl *ctl)
+static bool read_config(struct command *cmd)
 {
 	AUTO(complaints) struct complaints c = {0};
 
-	if (ctl->conninfo && !ctl->needs_config)
+	if (cmd->conninfo && !cmd->needs_config)
 		return true;
-	ctl->config = config_load(ctl->path, &c);
+	cmd->config = config_load(cmd->path, &c);
 	for (size_t i = 0; i < c.n; i++)
 		fprintf(stderr, "%s%s\n", i ? "" : "retentionctl: ", c.lines[i]);
-	if (!ctl->config && !ctl->needs_config)
+	if (!cmd->config && !cmd->needs_config)
 		fputs(_("hint: with -d CONNINFO this command needs no configuration\n"), stderr);
-	return ctl->config && schedule_set_timezone(ctl->config->timezone);
+	return cmd->config && schedule_set_timezone(cmd->config->timezone);
 }
 
-bool ctl_open(struct ctl *ctl)
+bool command_open(struct command *cmd)
 {
 	AUTO(error) struct error err = {0};
-	struct db_opts opts = {.conninfo = ctl->conninfo, .application_name = "retentionctl"};
+	struct db_opts opts = {.conninfo = cmd->conninfo, .application_name = "retentionctl"};
 
-	if (!read_config(ctl))
+	if (!read_config(cmd))
 		return false;
-	if (!ctl->conninfo)
-		opts.conninfo = ctl->config->conninfo;
-	opts.timezone = ctl->config ? ctl->config->timezone : NULL;
-	if (db_open(&opts, &ctl->db, &err))
+	if (!cmd->conninfo)
+		opts.conninfo = cmd->config->conninfo;
+	opts.timezone = cmd->config ? cmd->config->timezone : NULL;
+	if (db_open(&opts, &cmd->db, &err))
 		return true;
-	(void)ctl_failed(&err); /* always 1 */
+	(void)command_failed(&err); /* always 1 */
 	return false;
 }
 
-static int run_command(struct ctl *ctl, const struct command *command, int argc, char **argv)
+static int run_command(struct command *cmd, const struct command_spec *command, int argc,
+		       char **argv)
 {
 	int status;
 
 	if (argc > 1 && strcmp(argv[1], "--help") == 0) {
-		printf("usage: retentionctl %s\n%s\n", ctl->usage, _(command->help));
+		printf("usage: retentionctl %s\n%s\n", cmd->usage, _(command->help));
 		return 0;
 	}
-	ctl->needs_config = command->need == NEEDS_CONFIG;
+	cmd->needs_config = command->need == NEEDS_CONFIG;
 	optind = 0; /* glibc: start over, for the command's own options */
-	status = command->run(ctl, argc, argv);
-	db_close(ctl->db);
-	talloc_free(ctl->config);
+	status = command->run(cmd, argc, argv);
+	db_close(cmd->db);
+	talloc_free(cmd->config);
 	if (fflush(stdout) != 0 || ferror(stdout)) {
 		fputs(_("retentionctl: cannot write the output\n"), stderr);
 		return 1;
@@ -196,18 +199,18 @@ int main(int argc, char **argv)
 					      {"database", required_argument, NULL, 'd'},
 					      {"help", no_argument, NULL, 'h'},
 					      {NULL, 0, NULL, 0}};
-	struct ctl ctl = {.path = SYSCONFDIR "/retentiond/retentiond.conf",
-			  .usage = "[-c FILE] [-d CONNINFO] COMMAND [ARGUMENT ...]"};
+	struct command cmd = {.path = SYSCONFDIR "/retentiond/retentiond.conf",
+			      .usage = "[-c FILE] [-d CONNINFO] COMMAND [ARGUMENT ...]"};
 	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
-	const struct command *command;
+	const struct command_spec *command;
 	int used = 0, c;
 
 	/* Sessions speak UTF-8: widths are reckoned in it, also where the locale is "C". */
 	if (!setlocale(LC_CTYPE, "") || strcmp(nl_langinfo(CODESET), "UTF-8") != 0)
 		(void)setlocale(LC_CTYPE, "C.UTF-8"); /* without it, every byte has width 1 */
-	words_open();
+	language_open();
 	log_open("retentionctl", false);
-	while ((c = next_option(&ctl, argc, argv, "+:c:d:", longs)) != -1) {
+	while ((c = next_option(&cmd, argc, argv, "+:c:d:", longs)) != -1) {
 		if (c == '?')
 			return 2;
 		if (c == 'h') {
@@ -215,19 +218,19 @@ int main(int argc, char **argv)
 			return 0;
 		}
 		if (c == 'c')
-			ctl.path = optarg;
+			cmd.path = optarg;
 		else
-			ctl.conninfo = optarg;
+			cmd.conninfo = optarg;
 	}
 	if (optind == argc)
-		return ctl_wrong_use(&ctl,
-				     _("a command is needed; retentionctl --help lists them"));
+		return command_wrong_use(&cmd,
+					 _("a command is needed; retentionctl --help lists them"));
 	command = find_command(argc - optind, argv + optind, &used);
 	if (!command)
-		return ctl_wrong_use(
-			&ctl, _("there is no command \"%s%s%s\"; retentionctl --help lists them"),
+		return command_wrong_use(
+			&cmd, _("there is no command \"%s%s%s\"; retentionctl --help lists them"),
 			argv[optind], optind + 1 < argc ? " " : "",
 			optind + 1 < argc ? argv[optind + 1] : "");
-	ctl.usage = t_printf(ctx, "%s%s", command->words, command->arguments);
-	return run_command(&ctl, command, argc - optind - used + 1, argv + optind + used - 1);
+	cmd.usage = t_printf(ctx, "%s%s", command->words, command->arguments);
+	return run_command(&cmd, command, argc - optind - used + 1, argv + optind + used - 1);
 }

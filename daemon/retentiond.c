@@ -115,16 +115,16 @@ static enum child_end check_model(const struct config *config)
 {
 	struct check check = {.base = must_alloc(event_base_new()), .end = END_CRASHED};
 	struct children *children = children_new(check.base);
-	struct precheck *precheck = precheck_new(
+	struct model_check *model_check = model_check_new(
 		check.base, children, CHECK_MS,
-		&(struct precheck_handlers){
+		&(struct model_check_handlers){
 			.on_complaint = on_complaint, .on_end = on_end, .arg = &check});
 
-	precheck_start(precheck, config);
-	if (precheck_busy(precheck))
+	model_check_start(model_check, config);
+	if (model_check_busy(model_check))
 		(void)event_base_dispatch(check.base); /* a failure leaves END_CRASHED */
 	children_free(children);
-	precheck_free(precheck);
+	model_check_free(model_check);
 	event_base_free(check.base);
 	return check.end;
 }

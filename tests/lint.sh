@@ -9,6 +9,9 @@ complain() {
 	failed=1
 }
 
+# Folders include downwards only.
+bash tests/lint-layers.sh || failed=1
+
 # atoi knows no error; sprintf and strcpy know no bound.
 grep -nE '\b(atoi|atol|sprintf|strcpy|strcat|gets)\(' daemon/*.c daemon/*/*.c && complain "an unbounded or unchecked call"
 

@@ -159,7 +159,7 @@ static bool encrypt(const char *const *recipients, size_t n, int in, int out,
 	return start_age(argv, in, out, &age, err) && end_age(&age, class, err);
 }
 
-bool crypt_check(const char *const *recipients, size_t n, struct error *err)
+bool age_check(const char *const *recipients, size_t n, struct error *err)
 {
 	AUTO(fd) int null = open("/dev/null", O_RDWR | O_CLOEXEC);
 	AUTO(error) struct error cause = {0};
@@ -171,7 +171,7 @@ bool crypt_check(const char *const *recipients, size_t n, struct error *err)
 	return fail(err, cause.class, "archives.recipients: %s", cause.text);
 }
 
-bool crypt_encrypt(const char *const *recipients, size_t n, int in, int out, struct error *err)
+bool age_encrypt(const char *const *recipients, size_t n, int in, int out, struct error *err)
 {
 	AUTO(error) struct error cause = {0};
 

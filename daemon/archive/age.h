@@ -11,13 +11,13 @@
 #include <stddef.h>
 
 /* Tries age and the n recipients on no bytes at all.  CONFIG: age is not installed, or refuses one. */
-bool crypt_check(const char *const *recipients, size_t n, struct error *err);
+bool age_check(const char *const *recipients, size_t n, struct error *err);
 
 /*
  * What `in` has, from where it stands to its end, encrypted into `out`, which is not synced.
  * ENVIRONMENT: age failed, whatever the reason (the disk is full, it was killed): out is void.
  */
-bool crypt_encrypt(const char *const *recipients, size_t n, int in, int out, struct error *err);
+bool age_encrypt(const char *const *recipients, size_t n, int in, int out, struct error *err);
 
 struct decryption; /* one file, being decrypted */
 

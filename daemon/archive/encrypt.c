@@ -163,7 +163,7 @@ static bool encrypt_to(int folder, const char *plain, const char *temporary,
 	if (out < 0)
 		return fail_errno(err, ERR_ENVIRONMENT, "cannot make archive file \"%s\"",
 				  temporary);
-	if (!crypt_encrypt(recipients, n_recipients, in, out, err))
+	if (!age_encrypt(recipients, n_recipients, in, out, err))
 		return false;
 	return fsync(out) == 0 ||
 	       fail_errno(err, ERR_ENVIRONMENT, "cannot sync archive file \"%s\"", temporary);

@@ -17,7 +17,7 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
-struct stored {
+struct archive_reader {
 	int folder;
 	char *sums; /* the text of SHA256SUMS */
 	char *manifest; /* and of manifest.json */
@@ -48,8 +48,7 @@ static int open_archive(const char *root, const char *path, struct error *err)
 	int folder;
 
 	if (directory < 0) {
-		(void)fail_errno(err, ERR_CONFIG, "cannot open archives.directory \"%s\"",
-				 root);
+		(void)fail_errno(err, ERR_CONFIG, "cannot open archives.directory \"%s\"", root);
 		return -1;
 	}
 	if (strncmp(path, root, n) != 0 || path[n] != '/') {
@@ -154,7 +153,8 @@ static bool digest_of(int folder, const char *name, char ret_hex[HEX + 1], struc
 }
 
 /* Each line of SHA256SUMS, told as sha256sum -c does; *ret_bad of them do not hold. */
-static bool verify_sums(const struct stored *s, bool tell_good, int *ret_bad, struct error *err)
+static bool verify_sums(const struct archive_reader *s, bool tell_good, int *ret_bad,
+			struct error *err)
 {
 	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
 	char *rest = t_strdup(ctx, s->sums);
@@ -183,17 +183,17 @@ static bool verify_sums(const struct stored *s, bool tell_good, int *ret_bad, st
 	return true;
 }
 
-static int close_folder(struct stored *s)
+static int close_folder(struct archive_reader *s)
 {
 	if (s->folder >= 0)
 		(void)close(s->folder); /* read-only */
 	return 0;
 }
 
-bool stored_open(const char *root, const char *path, void *ctx, struct stored **ret,
-		 struct error *err)
+bool archive_reader_open(const char *root, const char *path, void *ctx, struct archive_reader **ret,
+			 struct error *err)
 {
-	struct stored *s = t_zero(ctx, struct stored);
+	struct archive_reader *s = t_zero(ctx, struct archive_reader);
 
 	s->folder = -1;
 	talloc_set_destructor(s, close_folder);
@@ -206,33 +206,35 @@ bool stored_open(const char *root, const char *path, void *ctx, struct stored **
 	return s->manifest;
 }
 
-bool stored_verify_files(const struct stored *s, bool tell_good, int *ret_bad, struct error *err)
+bool archive_reader_verify_files(const struct archive_reader *s, bool tell_good, int *ret_bad,
+				 struct error *err)
 {
 	*ret_bad = 0;
 	return verify_sums(s, tell_good, ret_bad, err);
 }
 
-const char *stored_sums(const struct stored *s)
+const char *archive_reader_sums(const struct archive_reader *s)
 {
 	return s->sums;
 }
 
-const char *stored_manifest(const struct stored *s)
+const char *archive_reader_manifest(const struct archive_reader *s)
 {
 	return s->manifest;
 }
 
-struct stored_file {
+struct archive_reader_file {
 	int fd;
 	struct decryption *decryption; /* NULL: it is stored as it was archived */
 };
 
-bool stored_file_open(const struct stored *s, const char *name, const char *identity,
-		      struct stored_file **ret, struct error *err)
+bool archive_reader_file_open(const struct archive_reader *s, const char *name,
+			      const char *identity, struct archive_reader_file **ret,
+			      struct error *err)
 {
 	const size_t n = strlen(name);
 	const bool encrypted = n > 4 && strcmp(name + n - 4, ".age") == 0;
-	AUTO(stored_file) struct stored_file *file = xcalloc(1, sizeof(*file));
+	AUTO(archive_reader_file) struct archive_reader_file *file = xcalloc(1, sizeof(*file));
 	struct stat st = {0};
 
 	file->fd = -1;
@@ -248,17 +250,17 @@ bool stored_file_open(const struct stored *s, const char *name, const char *iden
 	return true;
 }
 
-int stored_file_fd(const struct stored_file *file)
+int archive_reader_file_fd(const struct archive_reader_file *file)
 {
 	return file->decryption ? decryption_fd(file->decryption) : file->fd;
 }
 
-bool stored_file_end(struct stored_file *file, struct error *err)
+bool archive_reader_file_end(struct archive_reader_file *file, struct error *err)
 {
 	return !file->decryption || decryption_end(file->decryption, err);
 }
 
-void stored_file_close(struct stored_file *file)
+void archive_reader_file_close(struct archive_reader_file *file)
 {
 	if (!file)
 		return;

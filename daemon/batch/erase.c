@@ -110,7 +110,7 @@ static bool verify_step(struct batch *b, const struct step *s, const char *keys,
 
 	if (!db_query_kept(b->worker->db, s->left_sql, 1, values, &res, err))
 		return false;
-	if (db_int(res, 0, "n") > 0 && s->fate == FATE_UPDATE)
+	if (db_int(res, 0, "n") > 0 && s->disposition == DISPOSITION_UPDATE)
 		return fail_put_back(s, err);
 	if (db_int(res, 0, "n") > 0)
 		return fail(err, ERR_DATA,
@@ -227,12 +227,13 @@ static bool run_step(struct batch *b, const struct step *s, int64_t *ret_rows, s
 	if (s->gather && batch_gathers(b))
 		return run_gather(b, s, ret_rows, err);
 	if ((s->outbox_sql && !queue_files(b, s, keys, err)) ||
-	    !batch_as_origin(b, s->fate != FATE_DELETE, err))
+	    !batch_as_origin(b, s->disposition != DISPOSITION_DELETE, err))
 		return false;
-	if (s->archived              ? !run_archived(b, s, values, ret_rows, err)
-	    : s->fate == FATE_UPDATE ? !run_update(b, s, keys, ret_rows, err)
-				     : !db_command_kept(b->worker->db, s->sql, s->by_own ? 2 : 1,
-							values, ret_rows, err))
+	if (s->archived ? !run_archived(b, s, values, ret_rows, err)
+	    : s->disposition == DISPOSITION_UPDATE
+		    ? !run_update(b, s, keys, ret_rows, err)
+		    : !db_command_kept(b->worker->db, s->sql, s->by_own ? 2 : 1, values, ret_rows,
+				       err))
 		return false;
 	if (s->verify && !verify_step(b, s, keys, err))
 		return false;
@@ -241,7 +242,8 @@ static bool run_step(struct batch *b, const struct step *s, int64_t *ret_rows, s
 		return false;
 	if (s->link_sql && !verify_link(b, s, err))
 		return false;
-	if (s->table == b->job->plan->subject && s->fate == FATE_DELETE && *ret_rows != b->n_due)
+	if (s->table == b->job->plan->subject && s->disposition == DISPOSITION_DELETE &&
+	    *ret_rows != b->n_due)
 		return fail(err, ERR_DATA, "%" PRId64 " of %" PRId64 " rows of %s.%s were deleted",
 			    *ret_rows, b->n_due, s->table->schema, s->table->table);
 	return true;

@@ -27,8 +27,8 @@ static void adapt(struct state *s, const struct keys *keys, const struct batch_r
 		  int64_t took_ms)
 {
 	const int64_t rows = result->rows;
-	const struct config *config = s->crew->config;
-	const double aim = (double)courtesy_aim_ms(s->crew->courtesy, config->batch_time_ms);
+	const struct config *config = s->pool->config;
+	const double aim = (double)courtesy_aim_ms(s->pool->courtesy, config->batch_time_ms);
 	const double ratio = aim / (double)(took_ms > 0 ? took_ms : 1);
 	double weight = (double)s->weight;
 	double most;
@@ -61,19 +61,19 @@ static bool is_refusal(const struct error *err)
 static bool record_failure(struct state *s, const struct keys *keys, const struct error *cause,
 			   struct error *err)
 {
-	struct crew *crew = s->crew;
-	const bool replica = crew->batch->plan->orphans.sql;
+	struct worker_pool *pool = s->pool;
+	const bool replica = pool->batch->plan->orphans.sql;
 	AUTO(char_p) char *text = NULL;
 
 	if (asprintf(&text, "%s%s", cause->text, is_refusal(cause) ? REFUSED : "") < 0)
 		must_alloc(NULL);
 	/* The journal's chain is a trigger (batch/batch.c, as_origin). */
 	if ((replica && !db_exec(s->db, AS_ORIGIN, err)) ||
-	    !journal_key_failed(s->db, crew->batch->id, keys->array, text, cause->sqlstate, err) ||
+	    !journal_key_failed(s->db, pool->batch->id, keys->array, text, cause->sqlstate, err) ||
 	    (replica && !db_exec(s->db, AS_REPLICA, err)))
 		return false;
-	if (atomic_fetch_add(&crew->failed, 1) + 1 >= FAILURES_IN_A_ROW &&
-	    atomic_load(&crew->treated) + crew->done_before == 0)
+	if (atomic_fetch_add(&pool->failed, 1) + 1 >= FAILURES_IN_A_ROW &&
+	    atomic_load(&pool->treated) + pool->done_before == 0)
 		return fail(err, ERR_CONFIG,
 			    "the first %d keys failed, each by itself, and none went well: %s",
 			    FAILURES_IN_A_ROW, text);
@@ -97,7 +97,7 @@ static bool run_halves(struct state *s, const struct keys *keys, void *ctx, stru
 /* Of one table in one batch: up to twice what it aims at is a person among others, more is cut. */
 static int64_t most_rows(const struct state *s)
 {
-	const int64_t most = 2 * (int64_t)s->crew->config->batch_rows;
+	const int64_t most = 2 * (int64_t)s->pool->config->batch_rows;
 
 	return most > PERSON_ROWS ? most : PERSON_ROWS;
 }
@@ -135,14 +135,14 @@ static void note_key(const struct state *s, const struct keys *keys, const char 
 
 	if (asprintf(&text, "key %s: %s%s", keys->array, what, why) < 0)
 		must_alloc(NULL);
-	report_note(s->crew->report, text);
+	report_note(s->pool->report, text);
 }
 
 /* A slice has committed: the next one aims at batch_time, too. */
 static void adapt_slice(struct state *s, const struct keys *keys, int64_t took_ms)
 {
 	const double aim =
-		(double)courtesy_aim_ms(s->crew->courtesy, s->crew->config->batch_time_ms);
+		(double)courtesy_aim_ms(s->pool->courtesy, s->pool->config->batch_time_ms);
 	const double ratio = aim / (double)(took_ms > 0 ? took_ms : 1);
 	double rows = (double)(s->slicing ? s->slice_rows : first_rows(s)) * ratio;
 
@@ -162,17 +162,17 @@ static void account(struct state *s, const struct keys *keys, const struct batch
 		adapt_slice(s, keys, took_ms);
 	else if (!s->slicing)
 		adapt(s, keys, result, took_ms);
-	report_batch(s->crew->report,
+	report_batch(s->pool->report,
 		     &(struct metrics_batch){.ms = took_ms,
 					     .rows = result->rows,
 					     .next_rows = s->slicing ? s->slice_rows
 								     : (int64_t)((double)s->weight *
 										 s->rows_a_weight),
-					     .most_rows = s->crew->config->batch_rows,
+					     .most_rows = s->pool->config->batch_rows,
 					     .blocked = result->blocked});
-	throttle_spend(s->crew->throttle, result->rows);
-	(void)atomic_fetch_add(&s->crew->treated, result->treated);
-	(void)atomic_fetch_add(&s->crew->rows, result->rows);
+	throttle_spend(s->pool->throttle, result->rows);
+	(void)atomic_fetch_add(&s->pool->treated, result->treated);
+	(void)atomic_fetch_add(&s->pool->rows, result->rows);
 	s->left += result->left;
 }
 
@@ -228,7 +228,7 @@ static bool judge_joined(struct state *s, const struct keys *keys, bool large, v
 static bool ask_along(struct state *s, const struct keys *keys, int64_t limit, void *ctx,
 		      struct along *ret, struct error *err)
 {
-	const struct batch_job *batch = s->crew->batch;
+	const struct batch_job *batch = s->pool->batch;
 	AUTO(error) struct error one = {0};
 
 	if (keys_along(s->db, batch->plan, batch->id, keys, limit, ctx, ret, &one))
@@ -241,7 +241,7 @@ static bool ask_along(struct state *s, const struct keys *keys, int64_t limit, v
 
 static bool may_ask(const struct state *s)
 {
-	return s->crew->batch->plan->along_sql && !s->unasked;
+	return s->pool->batch->plan->along_sql && !s->unasked;
 }
 
 /*
@@ -347,17 +347,17 @@ static bool run_batch(struct state *s, const struct keys *keys, void *ctx, bool 
 	bool turn, ok;
 
 	*ret_again = false;
-	if (stop_asked(s->crew->stop))
+	if (stop_asked(s->pool->stop))
 		return fail(err, ERR_STOPPED, "asked to stop");
-	courtesy_enter(s->crew->courtesy, &turn);
-	if (turn && stop_asked(s->crew->stop)) { /* while it waited for its turn */
-		courtesy_leave(s->crew->courtesy, turn, 0, s->crew->stop);
+	courtesy_enter(s->pool->courtesy, &turn);
+	if (turn && stop_asked(s->pool->stop)) { /* while it waited for its turn */
+		courtesy_leave(s->pool->courtesy, turn, 0, s->pool->stop);
 		return fail(err, ERR_STOPPED, "asked to stop");
 	}
 	begun_ms = monotonic_ms();
-	ok = batch_run(s->crew->batch, &w, keys, &result, &one);
+	ok = batch_run(s->pool->batch, &w, keys, &result, &one);
 	took_ms = monotonic_ms() - begun_ms;
-	courtesy_leave(s->crew->courtesy, turn, took_ms, s->crew->stop);
+	courtesy_leave(s->pool->courtesy, turn, took_ms, s->pool->stop);
 	if (!ok)
 		return judge(s, keys, &result, &one, ctx, ret_again, err);
 	*ret_again = result.sliced;
@@ -367,10 +367,10 @@ static bool run_batch(struct state *s, const struct keys *keys, void *ctx, bool 
 
 bool worker_pass_throttle(struct state *s, struct error *err)
 {
-	const struct crew *crew = s->crew;
+	const struct worker_pool *pool = s->pool;
 
-	return courtesy_look(crew->courtesy, s->db, err) &&
-	       throttle_wait(crew->throttle, s->db, crew->stop, crew->report, NULL, err);
+	return courtesy_look(pool->courtesy, s->db, err) &&
+	       throttle_wait(pool->throttle, s->db, pool->stop, pool->report, NULL, err);
 }
 
 /* One batch, or the slices of a single subject. */

@@ -42,7 +42,7 @@ struct db_opts worker_db_opts(const struct config *config, int statement_timeout
 
 void worker_disconnect(struct state *s)
 {
-	stop_watch(s->crew->stop, s->worker->number + 1, NULL);
+	stop_watch(s->pool->stop, s->worker->number + 1, NULL);
 	archive_writer_close(s->writer);
 	s->writer = NULL;
 	db_close(s->db);
@@ -55,16 +55,16 @@ void worker_disconnect(struct state *s)
  */
 static bool open_writer(struct state *s, struct error *err)
 {
-	struct crew *crew = s->crew;
+	struct worker_pool *pool = s->pool;
 	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
-	int64_t *bytes = t_array(ctx, int64_t, crew->n_files + 1);
+	int64_t *bytes = t_array(ctx, int64_t, pool->n_files + 1);
 
-	if (!crew->archive_name || s->writer)
+	if (!pool->archive_name || s->writer)
 		return true;
-	return journal_lengths(s->db, crew->batch->id, s->worker->number, crew->labels,
-			       crew->n_files, bytes, NULL, err) &&
-	       archive_writer_open(crew->config->directory, crew->archive_name, s->worker->number,
-				   crew->files, crew->n_files, bytes, &s->writer, err);
+	return journal_lengths(s->db, pool->batch->id, s->worker->number, pool->labels,
+			       pool->n_files, bytes, NULL, err) &&
+	       archive_writer_open(pool->config->directory, pool->archive_name, s->worker->number,
+				   pool->files, pool->n_files, bytes, &s->writer, err);
 }
 
 /*
@@ -81,7 +81,7 @@ static bool become_replica(struct state *s, struct error *err)
 {
 	AUTO(result) PGresult *res = NULL;
 
-	if (!s->crew->batch->plan->orphans.sql)
+	if (!s->pool->batch->plan->orphans.sql)
 		return true;
 	if (!db_query(s->db, "SELECT current_setting('session_replication_role') AS role", 0, NULL,
 		      &res, err))
@@ -94,18 +94,18 @@ static bool become_replica(struct state *s, struct error *err)
 /* A session whose worker has no batch under way elsewhere. */
 static bool connect(struct state *s, struct error *err)
 {
-	const struct db_opts opts = worker_db_opts(s->crew->config, s->statement_timeout_ms);
+	const struct db_opts opts = worker_db_opts(s->pool->config, s->statement_timeout_ms);
 
 	if (s->db && db_alive(s->db))
 		return true;
 	worker_disconnect(s);
 	if (!db_open(&opts, &s->db, err))
 		return false;
-	stop_watch(s->crew->stop, s->worker->number + 1, db_conn(s->db));
+	stop_watch(s->pool->stop, s->worker->number + 1, db_conn(s->db));
 	if (!db_exec(s->db, session_sql, err) || !become_replica(s, err))
 		return false;
 	/* An older session's batch may still be committing: its end comes before its lengths. */
-	return batch_settle(s->crew->batch, s->worker->number, s->db, err);
+	return batch_settle(s->pool->batch, s->worker->number, s->db, err);
 }
 
 /* One batch from the list.  *ret_more: the list had something for us. */
@@ -114,11 +114,11 @@ static bool next_batch(struct state *s, bool *ret_more, struct error *err)
 	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
 	struct keys keys;
 
-	if (stop_asked(s->crew->stop))
+	if (stop_asked(s->pool->stop))
 		return fail(err, ERR_STOPPED, "asked to stop");
 	if (!connect(s, err) || !worker_pass_throttle(s, err) ||
-	    !keys_take(s->db, s->crew->batch->id, s->worker->number,
-		       s->alone ? 1 : s->crew->workers, &s->window, s->weight,
+	    !keys_take(s->db, s->pool->batch->id, s->worker->number,
+		       s->alone ? 1 : s->pool->workers, &s->window, s->weight,
 		       s->weight < MOST_KEYS ? s->weight : MOST_KEYS, ctx, &keys, err))
 		return false;
 	*ret_more = keys.n > 0;
@@ -127,23 +127,23 @@ static bool next_batch(struct state *s, bool *ret_more, struct error *err)
 	s->measure = false;
 	if (!open_writer(s, err) || !worker_run_keys(s, &keys, ctx, err))
 		return false;
-	report_waiting(s->crew->report, courtesy_reason(s->crew->courtesy));
+	report_waiting(s->pool->report, courtesy_reason(s->pool->courtesy));
 	return true;
 }
 
 /* The surroundings failed us: wait, longer each time.  false: end. */
 static bool back_off(struct state *s, const struct error *cause, struct error *err)
 {
-	if (!s->crew->patient && s->away_ms > GIVE_UP_MS)
+	if (!s->pool->patient && s->away_ms > GIVE_UP_MS)
 		return fail(err, ERR_ENVIRONMENT, "%s", cause->text);
-	report_waiting(s->crew->report, cause->text);
+	report_waiting(s->pool->report, cause->text);
 	worker_disconnect(s);
 	s->backoff_ms = s->backoff_ms ? s->backoff_ms * 2 : BACKOFF_MIN_MS;
 	if (s->backoff_ms > BACKOFF_MAX_MS)
 		s->backoff_ms = BACKOFF_MAX_MS;
 	s->away_ms += s->backoff_ms;
 	keys_rewind(&s->window); /* what was under way is in the list, or it is done */
-	if (stop_sleep_ms(s->crew->stop, s->backoff_ms))
+	if (stop_sleep_ms(s->pool->stop, s->backoff_ms))
 		return fail(err, ERR_STOPPED, "asked to stop");
 	return true;
 }
@@ -152,13 +152,13 @@ static bool back_off(struct state *s, const struct error *cause, struct error *e
 static void tell_locked(struct state *s, bool locked)
 {
 	if (locked != s->locked)
-		(void)atomic_fetch_add(&s->crew->locked, locked ? 1 : -1);
+		(void)atomic_fetch_add(&s->pool->locked, locked ? 1 : -1);
 	s->locked = locked;
 }
 
 static void begin_sweep(struct state *s)
 {
-	s->treated_before = atomic_load(&s->crew->treated);
+	s->treated_before = atomic_load(&s->pool->treated);
 	keys_rewind(&s->window);
 	s->left = s->refused = 0;
 }
@@ -170,20 +170,20 @@ static void begin_sweep(struct state *s)
  */
 static bool take_over(struct state *s, bool stuck, bool *ret, struct error *err)
 {
-	struct crew *crew = s->crew;
+	struct worker_pool *pool = s->pool;
 
 	*ret = false;
 	if (s->alone)
 		return true;
 	if (stuck)
-		(void)atomic_fetch_add(&crew->stuck, 1);
+		(void)atomic_fetch_add(&pool->stuck, 1);
 	if (s->worker->number > 0)
 		return true;
 	tell_locked(s, false);
-	while (atomic_load(&crew->running) > 1)
-		if (stop_sleep_ms(crew->stop, SIBLINGS_MS))
+	while (atomic_load(&pool->running) > 1)
+		if (stop_sleep_ms(pool->stop, SIBLINGS_MS))
 			return fail(err, ERR_STOPPED, "asked to stop");
-	*ret = s->alone = s->along = atomic_load(&crew->stuck) > 0;
+	*ret = s->alone = s->along = atomic_load(&pool->stuck) > 0;
 	if (*ret)
 		begin_sweep(s);
 	return true;
@@ -196,19 +196,19 @@ static bool take_over(struct state *s, bool stuck, bool *ret, struct error *err)
 static bool rest(struct state *s, int64_t *pause_ms, int64_t *waited_ms, bool *ret_stuck,
 		 struct error *err)
 {
-	const int64_t treated = atomic_load(&s->crew->treated);
+	const int64_t treated = atomic_load(&s->pool->treated);
 	bool locked = s->refused < s->left;
 
 	tell_locked(s, locked);
-	locked = locked || atomic_load(&s->crew->locked) > 0;
+	locked = locked || atomic_load(&s->pool->locked) > 0;
 	s->in_vain = treated == s->treated_before ? s->in_vain + 1 : 0;
 	*ret_stuck = !s->alone && s->in_vain >= (locked ? SWEEPS_IN_VAIN : 1);
 	s->along = s->along || (s->alone && s->refused > 0);
 	s->last_chance = s->last_chance || (s->alone && !locked && s->in_vain > 0);
 	if (locked)
-		report_waiting(s->crew->report,
+		report_waiting(s->pool->report,
 			       "rows that are locked, by another session or another worker");
-	if (stop_sleep_ms(s->crew->stop, *pause_ms))
+	if (stop_sleep_ms(s->pool->stop, *pause_ms))
 		return fail(err, ERR_STOPPED, "asked to stop");
 	if (locked) {
 		*waited_ms += *pause_ms;
@@ -254,20 +254,20 @@ void *worker_main(void *arg)
 	struct worker *w = arg;
 	struct state s = {
 		.worker = w,
-		.crew = w->crew,
+		.pool = w->pool,
 		.weight = FIRST_WEIGHT,
 		.rows_a_weight = 6,
-		.alone = w->crew->workers == 1,
+		.alone = w->pool->workers == 1,
 		.window = {.after_n = -1},
 		.statement_timeout_ms = STATEMENT_TIMEOUT_MS,
 	};
 
 	if (!sweep(&s, &w->err) && w->err.class == ERR_CONFIG)
-		stop_ask(w->crew->stop); /* the siblings would only find the same */
+		stop_ask(w->pool->stop); /* the siblings would only find the same */
 	tell_locked(&s, false);
 	worker_disconnect(&s);
 	keys_rewind(&s.window);
-	(void)atomic_fetch_sub(&w->crew->running, 1);
-	(void)eventfd_write(w->crew->ended, 1); /* cannot fail below 2^64 workers */
+	(void)atomic_fetch_sub(&w->pool->running, 1);
+	(void)eventfd_write(w->pool->ended, 1); /* cannot fail below 2^64 workers */
 	return NULL;
 }

@@ -13,7 +13,7 @@
 #include <stdatomic.h>
 
 /* What the workers of one job share. */
-struct crew {
+struct worker_pool {
 	const struct config *config;
 	const struct batch_job *batch;
 	const char *archive_name; /* NULL: nothing is archived */
@@ -37,7 +37,7 @@ struct crew {
 };
 
 struct worker {
-	struct crew *crew;
+	struct worker_pool *pool;
 	int number;
 	struct error err; /* why it ended early; NONE: its keys are done */
 };

@@ -11,7 +11,7 @@
 
 struct state {
 	struct worker *worker;
-	struct crew *crew;
+	struct worker_pool *pool;
 	struct db *db;
 	struct archive_writer *writer;
 	int64_t weight; /* what the next batch may weigh */
@@ -38,7 +38,7 @@ struct state {
 	int64_t first_rows; /* what the first may, where it has timed out; 0: most_rows() */
 	bool slicing; /* the key under way has lost a slice */
 	bool whole; /* and cannot go on in slices */
-	bool locked; /* told to the crew: its last sweep left rows that others have locked */
+	bool locked; /* told to the pool: its last sweep left rows that others have locked */
 	bool measure; /* the keys under way are part of a batch that was too large */
 };
 

@@ -13,7 +13,7 @@
 #define LISTING_PATIENCE_MS 5000
 #define LISTING_TICK_MS 100
 
-int ctl_failed(const struct error *err)
+int command_failed(const struct error *err)
 {
 	static const char missing[] = "the schema retention is missing: run retentionctl migrate";
 	static const char *const hints[][2] = {
@@ -31,27 +31,27 @@ int ctl_failed(const struct error *err)
 	return 1;
 }
 
-int ctl_action_id(const struct ctl *ctl, int argc, char **argv)
+int command_action_id(const struct command *cmd, int argc, char **argv)
 {
 	int64_t id = 0;
 
 	if (argc - optind != 1) {
-		(void)ctl_wrong_use(ctl, _("the number of one action is needed"));
+		(void)command_wrong_use(cmd, _("the number of one action is needed"));
 		return 0;
 	}
 	if (!number_parse(argv[optind], 1, INT32_MAX, &id)) {
-		(void)ctl_wrong_use(ctl, _("\"%s\" is no number of an action"), argv[optind]);
+		(void)command_wrong_use(cmd, _("\"%s\" is no number of an action"), argv[optind]);
 		return 0;
 	}
 	return (int)id;
 }
 
-bool ctl_call(struct ctl *ctl, const char *sql, int n, const char *const values[], PGresult **ret,
-	      struct error *err)
+bool command_call(struct command *cmd, const char *sql, int n, const char *const values[],
+		  PGresult **ret, struct error *err)
 {
 	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
 	AUTO(result)
-	PGresult *res = PQexecParams(db_conn(ctl->db), sql, n, NULL, values, NULL, NULL, 0);
+	PGresult *res = PQexecParams(db_conn(cmd->db), sql, n, NULL, values, NULL, NULL, 0);
 	const char *message = PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY);
 	const char *hint = PQresultErrorField(res, PG_DIAG_MESSAGE_HINT);
 	const char *sqlstate = PQresultErrorField(res, PG_DIAG_SQLSTATE);
@@ -62,10 +62,10 @@ bool ctl_call(struct ctl *ctl, const char *sql, int n, const char *const values[
 		return true;
 	}
 	if (!message || !sqlstate)
-		return db_fail(ctl->db, res, err);
+		return db_fail(cmd->db, res, err);
 	(void)snprintf(err->sqlstate, sizeof(err->sqlstate), "%s", sqlstate); /* 5 + NUL */
-	return fail(err, ERR_CONFIG, "%s%s%s", words_message(ctx, message),
-		    hint ? _("\nhint: ") : "", hint ? words_message(ctx, hint) : "");
+	return fail(err, ERR_CONFIG, "%s%s%s", language_message(ctx, message),
+		    hint ? _("\nhint: ") : "", hint ? language_message(ctx, hint) : "");
 }
 
 static const char listing_sql[] =
@@ -74,7 +74,7 @@ static const char listing_sql[] =
 	"  FROM retention.archive_journal AS j WHERE j.id = $1::int";
 
 /* A person's own request that reaches nobody is no success: who asked would be told so. */
-static int tell_nobody(struct ctl *ctl, const char *id, const char *subject)
+static int tell_nobody(struct command *cmd, const char *id, const char *subject)
 {
 	static const char sql[] =
 		"SELECT EXISTS (SELECT FROM retention.hold AS h\n"
@@ -85,27 +85,27 @@ static int tell_nobody(struct ctl *ctl, const char *id, const char *subject)
 	AUTO(result) PGresult *gone = NULL;
 	AUTO(error) struct error err = {0};
 
-	if (!db_query(ctl->db, sql, 1, &id, &res, &err) ||
-	    !ctl_call(ctl, "SELECT retention.cancel_action($1::int)", 1, &id, &gone, &err))
-		return ctl_failed(&err);
+	if (!db_query(cmd->db, sql, 1, &id, &res, &err) ||
+	    !command_call(cmd, "SELECT retention.cancel_action($1::int)", 1, &id, &gone, &err))
+		return command_failed(&err);
 	(void)fail(
 		&err, ERR_CONFIG,
 		db_bool(res, 0, "held")
 			? _("contact %s is on hold and stays: action %s is cancelled")
 			: _("there is no contact %s, or nothing left of it: action %s is cancelled"),
 		subject, id);
-	return ctl_failed(&err);
+	return command_failed(&err);
 }
 
 /* Not listed in time: for a reason that can be known, or because nobody does it. */
-static int tell_unlisted(struct ctl *ctl)
+static int tell_unlisted(struct command *cmd)
 {
 	AUTO(result) PGresult *res = NULL;
 	AUTO(error) struct error err = {0};
 
-	if (!db_query(ctl->db, "SELECT EXISTS (SELECT FROM retention.replay) AS waits", 0, NULL,
+	if (!db_query(cmd->db, "SELECT EXISTS (SELECT FROM retention.replay) AS waits", 0, NULL,
 		      &res, &err))
-		return ctl_failed(&err);
+		return command_failed(&err);
 	puts(db_bool(res, 0, "waits")
 		     ? _("the database was restored from a backup: retentionctl replay comes first")
 		     : _("the daemon has not listed yet what it would touch: is retentiond running?"));
@@ -113,7 +113,7 @@ static int tell_unlisted(struct ctl *ctl)
 }
 
 /* Waits until the daemon has listed the action's keys; says how many, or that it has not. */
-static int tell_candidates(struct ctl *ctl, const char *id, const char *subject)
+static int tell_candidates(struct command *cmd, const char *id, const char *subject)
 {
 	static const struct timespec tick = {.tv_nsec = LISTING_TICK_MS * 1000000L};
 
@@ -121,10 +121,10 @@ static int tell_candidates(struct ctl *ctl, const char *id, const char *subject)
 		AUTO(error) struct error err = {0};
 		AUTO(result) PGresult *res = NULL;
 
-		if (!db_query(ctl->db, listing_sql, 1, &id, &res, &err))
-			return ctl_failed(&err);
+		if (!db_query(cmd->db, listing_sql, 1, &id, &res, &err))
+			return command_failed(&err);
 		if (db_bool(res, 0, "listed") && subject && db_int(res, 0, "candidates") == 0)
-			return tell_nobody(ctl, id, subject);
+			return tell_nobody(cmd, id, subject);
 		if (db_bool(res, 0, "listed")) {
 			printf(_("it would touch %s %s; retentionctl validate %s runs it\n"),
 			       db_text(res, 0, "candidates"), gettext(db_text(res, 0, "noun")), id);
@@ -133,21 +133,21 @@ static int tell_candidates(struct ctl *ctl, const char *id, const char *subject)
 		if (db_text(res, 0, "error")) {
 			(void)fail(&err, ERR_CONFIG, _("action %s is saved, but not listed: %s"),
 				   id, db_text(res, 0, "error"));
-			return ctl_failed(&err);
+			return command_failed(&err);
 		}
 		(void)nanosleep(&tick, NULL); /* early is fine */
 	}
-	return tell_unlisted(ctl);
+	return tell_unlisted(cmd);
 }
 
-int ctl_saved(struct ctl *ctl, const char *id, const char *subject)
+int command_saved(struct command *cmd, const char *id, const char *subject)
 {
 	printf(_("action %s saved\n"), id);
 	(void)fflush(stdout); /* said before the wait; checked at the end */
-	return tell_candidates(ctl, id, subject);
+	return tell_candidates(cmd, id, subject);
 }
 
-int ctl_save(struct ctl *ctl, int argc, char **argv)
+int command_save(struct command *cmd, int argc, char **argv)
 {
 	static const struct option longs[] = {{"from", required_argument, NULL, 'f'},
 					      {"to", required_argument, NULL, 't'},
@@ -158,26 +158,27 @@ int ctl_save(struct ctl *ctl, int argc, char **argv)
 	AUTO(error) struct error err = {0};
 	int c, year, month, day;
 
-	while ((c = ctl_option(ctl, argc, argv, longs)) != -1) {
+	while ((c = command_option(cmd, argc, argv, longs)) != -1) {
 		if (c == '?')
 			return 2;
 		values[c == 'f' ? 1 : c == 't' ? 2 : 3] = optarg;
 	}
 	if (argc - optind != 1 || !values[1] || !values[2])
-		return ctl_wrong_use(ctl, _("one action, --from and --to are needed"));
+		return command_wrong_use(cmd, _("one action, --from and --to are needed"));
 	for (int i = 1; i <= 2; i++)
 		if (!date_parse(values[i], &year, &month, &day))
-			return ctl_wrong_use(ctl, _("\"%s\" is no date: YYYY-MM-DD"), values[i]);
+			return command_wrong_use(cmd, _("\"%s\" is no date: YYYY-MM-DD"),
+						 values[i]);
 	values[0] = argv[optind];
-	if (!ctl_open(ctl))
+	if (!command_open(cmd))
 		return 1;
-	if (!ctl_call(ctl, "SELECT retention.save_action($1, $2::date, $3::date, $4) AS id", 4,
-		      values, &res, &err))
-		return ctl_failed(&err);
-	return ctl_saved(ctl, db_text(res, 0, "id"), NULL);
+	if (!command_call(cmd, "SELECT retention.save_action($1, $2::date, $3::date, $4) AS id", 4,
+			  values, &res, &err))
+		return command_failed(&err);
+	return command_saved(cmd, db_text(res, 0, "id"), NULL);
 }
 
-static int change(struct ctl *ctl, int argc, char **argv, const char *sql, const char *done)
+static int change(struct command *cmd, int argc, char **argv, const char *sql, const char *done)
 {
 	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
 	AUTO(result) PGresult *res = NULL;
@@ -185,32 +186,32 @@ static int change(struct ctl *ctl, int argc, char **argv, const char *sql, const
 	const char *value;
 	int id;
 
-	if (ctl_option(ctl, argc, argv, ctl_no_options) != -1)
+	if (command_option(cmd, argc, argv, command_no_options) != -1)
 		return 2;
-	id = ctl_action_id(ctl, argc, argv);
+	id = command_action_id(cmd, argc, argv);
 	if (id == 0)
 		return 2;
 	value = t_printf(ctx, "%d", id);
-	if (!ctl_open(ctl))
+	if (!command_open(cmd))
 		return 1;
-	if (!ctl_call(ctl, sql, 1, &value, &res, &err))
-		return ctl_failed(&err);
+	if (!command_call(cmd, sql, 1, &value, &res, &err))
+		return command_failed(&err);
 	printf(_("action %d %s\n"), id, _(done));
 	return 0;
 }
 
-int ctl_validate(struct ctl *ctl, int argc, char **argv)
+int command_validate(struct command *cmd, int argc, char **argv)
 {
-	return change(ctl, argc, argv, "SELECT retention.validate_action($1::int)",
+	return change(cmd, argc, argv, "SELECT retention.validate_action($1::int)",
 		      N_("validated: the daemon runs it"));
 }
 
-int ctl_cancel(struct ctl *ctl, int argc, char **argv)
+int command_cancel(struct command *cmd, int argc, char **argv)
 {
-	return change(ctl, argc, argv, "SELECT retention.cancel_action($1::int)", N_("cancelled"));
+	return change(cmd, argc, argv, "SELECT retention.cancel_action($1::int)", N_("cancelled"));
 }
 
-int ctl_replay(struct ctl *ctl, int argc, char **argv)
+int command_replay(struct command *cmd, int argc, char **argv)
 {
 	/* Two statements: the second one's snapshot has to see what the first one made. */
 	static const char sql[] =
@@ -222,20 +223,20 @@ int ctl_replay(struct ctl *ctl, int argc, char **argv)
 	AUTO(error) struct error err = {0};
 	const char *ids;
 
-	if (ctl_option(ctl, argc, argv, ctl_no_options) != -1)
+	if (command_option(cmd, argc, argv, command_no_options) != -1)
 		return 2;
 	if (optind != argc)
-		return ctl_wrong_use(ctl, _("\"%s\" is not expected here"), argv[optind]);
-	if (!ctl_open(ctl))
+		return command_wrong_use(cmd, _("\"%s\" is not expected here"), argv[optind]);
+	if (!command_open(cmd))
 		return 1;
-	if (!ctl_call(ctl,
-		      "SELECT coalesce(array_agg(r.id), '{}')::text AS ids\n"
-		      "  FROM retention.replay_ledger() AS r(id)",
-		      0, NULL, &made, &err))
-		return ctl_failed(&err);
+	if (!command_call(cmd,
+			  "SELECT coalesce(array_agg(r.id), '{}')::text AS ids\n"
+			  "  FROM retention.replay_ledger() AS r(id)",
+			  0, NULL, &made, &err))
+		return command_failed(&err);
 	ids = db_text(made, 0, "ids");
-	if (!db_query(ctl->db, sql, 1, &ids, &res, &err))
-		return ctl_failed(&err);
+	if (!db_query(cmd->db, sql, 1, &ids, &res, &err))
+		return command_failed(&err);
 	for (int row = 0; row < PQntuples(res); row++)
 		printf(_("action %s: %s of %s keys again; retentionctl show %s --follow\n"),
 		       db_text(res, row, "id"), db_text(res, row, "action"), db_text(res, row, "n"),

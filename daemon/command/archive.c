@@ -12,24 +12,24 @@
 #define REMOVAL_PATIENCE_MS 5000
 #define REMOVAL_TICK_MS 100
 
-int ctl_archive_verify(struct ctl *ctl, int argc, char **argv)
+int command_archive_verify(struct command *cmd, int argc, char **argv)
 {
 	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
 	AUTO(error) struct error err = {0};
-	struct stored *stored = NULL;
+	struct archive_reader *stored = NULL;
 	int id;
 
-	if (ctl_option(ctl, argc, argv, ctl_no_options) != -1)
+	if (command_option(cmd, argc, argv, command_no_options) != -1)
 		return 2;
-	id = ctl_action_id(ctl, argc, argv);
+	id = command_action_id(cmd, argc, argv);
 	if (id == 0)
 		return 2;
-	if (!ctl_open(ctl))
+	if (!command_open(cmd))
 		return 1;
-	if (!verify_archive_open(ctl, id, ctx, &stored, &err) ||
-	    !verify_archive(ctl, id, stored, true, &err)) {
+	if (!verify_archive_open(cmd, id, ctx, &stored, &err) ||
+	    !verify_archive(cmd, id, stored, true, &err)) {
 		(void)fflush(stdout); /* the files' lines first; checked at the end */
-		return ctl_failed(&err);
+		return command_failed(&err);
 	}
 	printf(_("the archive of action %d is whole\n"), id);
 	return 0;
@@ -40,7 +40,7 @@ static const char removal_sql[] =
 	"  FROM retention.archive_journal AS j WHERE j.id = $1::int";
 
 /* Waits until the daemon has removed the files; says so, or why not. */
-static int tell_removal(struct ctl *ctl, const char *id)
+static int tell_removal(struct command *cmd, const char *id)
 {
 	static const struct timespec tick = {.tv_nsec = REMOVAL_TICK_MS * 1000000L};
 	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
@@ -50,8 +50,8 @@ static int tell_removal(struct ctl *ctl, const char *id)
 		AUTO(error) struct error err = {0};
 		AUTO(result) PGresult *res = NULL;
 
-		if (!db_query(ctl->db, removal_sql, 1, &id, &res, &err))
-			return ctl_failed(&err);
+		if (!db_query(cmd->db, removal_sql, 1, &id, &res, &err))
+			return command_failed(&err);
 		if (db_bool(res, 0, "removed")) {
 			printf(_("its files are gone\n"));
 			return 0;
@@ -61,7 +61,7 @@ static int tell_removal(struct ctl *ctl, const char *id)
 				&err, ERR_CONFIG,
 				_("the archive of action %s is deleted, but its files are not: %s"),
 				id, db_text(res, 0, "archive_remark"));
-			return ctl_failed(&err);
+			return command_failed(&err);
 		}
 		if (!host)
 			host = t_strdup(ctx, db_text(res, 0, "host") ? db_text(res, 0, "host")
@@ -73,7 +73,7 @@ static int tell_removal(struct ctl *ctl, const char *id)
 	return 0;
 }
 
-int ctl_archive_delete(struct ctl *ctl, int argc, char **argv)
+int command_archive_delete(struct command *cmd, int argc, char **argv)
 {
 	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
 	AUTO(result) PGresult *res = NULL;
@@ -81,17 +81,17 @@ int ctl_archive_delete(struct ctl *ctl, int argc, char **argv)
 	const char *value;
 	int id;
 
-	if (ctl_option(ctl, argc, argv, ctl_no_options) != -1)
+	if (command_option(cmd, argc, argv, command_no_options) != -1)
 		return 2;
-	id = ctl_action_id(ctl, argc, argv);
+	id = command_action_id(cmd, argc, argv);
 	if (id == 0)
 		return 2;
 	value = t_printf(ctx, "%d", id);
-	if (!ctl_open(ctl))
+	if (!command_open(cmd))
 		return 1;
-	if (!ctl_call(ctl, "SELECT retention.delete_archive($1::int)", 1, &value, &res, &err))
-		return ctl_failed(&err);
+	if (!command_call(cmd, "SELECT retention.delete_archive($1::int)", 1, &value, &res, &err))
+		return command_failed(&err);
 	printf(_("the archive of action %d is deleted\n"), id);
 	(void)fflush(stdout); /* said before the wait; checked at the end */
-	return tell_removal(ctl, value);
+	return tell_removal(cmd, value);
 }

@@ -13,85 +13,86 @@
 
 #include <getopt.h>
 
-struct ctl {
+struct command {
 	const char *path; /* of the configuration */
 	const char *conninfo; /* -d: instead of the configuration's */
 	bool needs_config; /* else -d is enough */
-	struct config *config; /* from ctl_open() on; NULL where none is needed and -d was given */
-	struct db *db; /* from ctl_open() on */
+	struct config
+		*config; /* from command_open() on; NULL where none is needed and -d was given */
+	struct db *db; /* from command_open() on */
 	bool json;
 	const char *usage; /* of the command: for wrong use */
 };
 
-int ctl_migrate(struct ctl *ctl, int argc, char **argv);
-int ctl_policies(struct ctl *ctl, int argc, char **argv);
-int ctl_save(struct ctl *ctl, int argc, char **argv);
-int ctl_validate(struct ctl *ctl, int argc, char **argv);
-int ctl_cancel(struct ctl *ctl, int argc, char **argv);
-int ctl_preview(struct ctl *ctl, int argc, char **argv);
-int ctl_verify(struct ctl *ctl, int argc, char **argv);
-int ctl_grants(struct ctl *ctl, int argc, char **argv);
-int ctl_residue(struct ctl *ctl, int argc, char **argv);
-int ctl_model_draft(struct ctl *ctl, int argc, char **argv);
-int ctl_model_check(struct ctl *ctl, int argc, char **argv);
-int ctl_replay(struct ctl *ctl, int argc, char **argv);
-int ctl_subject_export(struct ctl *ctl, int argc, char **argv);
-int ctl_subject_anonymize(struct ctl *ctl, int argc, char **argv);
-int ctl_subject_delete(struct ctl *ctl, int argc, char **argv);
-int ctl_journal(struct ctl *ctl, int argc, char **argv);
-int ctl_show(struct ctl *ctl, int argc, char **argv);
-int ctl_archive_list(struct ctl *ctl, int argc, char **argv);
-int ctl_archive_delete(struct ctl *ctl, int argc, char **argv);
-int ctl_archive_verify(struct ctl *ctl, int argc, char **argv);
-int ctl_archive_restore(struct ctl *ctl, int argc, char **argv);
-int ctl_hold_add(struct ctl *ctl, int argc, char **argv);
-int ctl_hold_remove(struct ctl *ctl, int argc, char **argv);
-int ctl_hold_list(struct ctl *ctl, int argc, char **argv);
+int command_migrate(struct command *cmd, int argc, char **argv);
+int command_policies(struct command *cmd, int argc, char **argv);
+int command_save(struct command *cmd, int argc, char **argv);
+int command_validate(struct command *cmd, int argc, char **argv);
+int command_cancel(struct command *cmd, int argc, char **argv);
+int command_preview(struct command *cmd, int argc, char **argv);
+int command_verify(struct command *cmd, int argc, char **argv);
+int command_grants(struct command *cmd, int argc, char **argv);
+int command_residue(struct command *cmd, int argc, char **argv);
+int command_model_draft(struct command *cmd, int argc, char **argv);
+int command_model_check(struct command *cmd, int argc, char **argv);
+int command_replay(struct command *cmd, int argc, char **argv);
+int command_subject_export(struct command *cmd, int argc, char **argv);
+int command_subject_anonymize(struct command *cmd, int argc, char **argv);
+int command_subject_delete(struct command *cmd, int argc, char **argv);
+int command_journal(struct command *cmd, int argc, char **argv);
+int command_show(struct command *cmd, int argc, char **argv);
+int command_archive_list(struct command *cmd, int argc, char **argv);
+int command_archive_delete(struct command *cmd, int argc, char **argv);
+int command_archive_verify(struct command *cmd, int argc, char **argv);
+int command_archive_restore(struct command *cmd, int argc, char **argv);
+int command_hold_add(struct command *cmd, int argc, char **argv);
+int command_hold_remove(struct command *cmd, int argc, char **argv);
+int command_hold_list(struct command *cmd, int argc, char **argv);
 
 /* Says what is wrong and how the command is used; returns 2. */
-int ctl_wrong_use(const struct ctl *ctl, const char *fmt, ...)
+int command_wrong_use(const struct command *cmd, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 
 /* Says the error on stderr, with what to do about a missing right or schema; returns 1. */
-int ctl_failed(const struct error *err);
+int command_failed(const struct error *err);
 
 /*
  * getopt_long: the next option's value, -1 behind the last one (optind is then the first argument
  * that is none), or '?', after having said what is wrong.
  */
-int ctl_option(const struct ctl *ctl, int argc, char **argv, const struct option *longs);
+int command_option(const struct command *cmd, int argc, char **argv, const struct option *longs);
 
 /*
  * Reads the configuration and opens the session: once a command has found its arguments right, so
  * that wrong use is said first.  false after having said why; the command then returns 1.
  */
-bool ctl_open(struct ctl *ctl);
+bool command_open(struct command *cmd);
 
 /* A command without options. */
-extern const struct option ctl_no_options[];
+extern const struct option command_no_options[];
 
 /* Exactly one argument, the number of an action; 0 after having said what is wrong. */
-int ctl_action_id(const struct ctl *ctl, int argc, char **argv);
+int command_action_id(const struct command *cmd, int argc, char **argv);
 
 /*
  * Calls one of the SQL functions.  Its refusal was written for the caller: message and hint become
  * the error's text, unlike a table's, which db_fail() keeps to itself.
  */
-bool ctl_call(struct ctl *ctl, const char *sql, int n, const char *const values[], PGresult **ret,
-	      struct error *err);
+bool command_call(struct command *cmd, const char *sql, int n, const char *const values[],
+		  PGresult **ret, struct error *err);
 
 /*
  * Says that action id is saved, and what it would touch once the daemon has listed it.  subject: the key of
  * the one contact that it is for; where that is nobody, the action is cancelled again.  NULL: none.
  */
-int ctl_saved(struct ctl *ctl, const char *id, const char *subject);
+int command_saved(struct command *cmd, const char *id, const char *subject);
 
 /* check_model_for(), its complaints said: the first is the error. */
-bool ctl_model(struct ctl *ctl, enum action action, void *ctx, struct catalog **ret,
-	       struct error *err);
+bool command_model(struct command *cmd, enum action action, void *ctx, struct catalog **ret,
+		   struct error *err);
 
 /* A query that is shown to people as a table, and to programs as a JSON array of objects. */
-struct ctl_listing {
+struct command_listing {
 	const char *sql;
 	const char *json_sql; /* NULL: the same */
 	int n;
@@ -99,12 +100,13 @@ struct ctl_listing {
 };
 
 /* The arguments of a command that lists: --json or nothing; false after having said what is wrong. */
-bool ctl_list_options(struct ctl *ctl, int argc, char **argv);
+bool command_list_options(struct command *cmd, int argc, char **argv);
 
 /* Runs it and prints it; the command's exit status. */
-int ctl_list(struct ctl *ctl, const struct ctl_listing *listing);
+int command_list(struct command *cmd, const struct command_listing *listing);
 
 /* Both, for a listing that needs nothing of the configuration. */
-int ctl_list_command(struct ctl *ctl, int argc, char **argv, const struct ctl_listing *listing);
+int command_list_command(struct command *cmd, int argc, char **argv,
+			 const struct command_listing *listing);
 
 #endif

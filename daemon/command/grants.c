@@ -28,14 +28,14 @@ static struct need need_of(const struct model *model, const struct catalog *cata
 		inner = inner || model->tables[i].of == t;
 
 	for (enum action a = ACTION_DELETE_CONTACTS; a < ACTION_COUNT; a++) {
-		const enum fate fate = fate_of(t, a, ARCHIVE_FULL);
+		const enum disposition disposition = disposition_of(t, a, ARCHIVE_FULL);
 
 		if (a != ACTION_DELETE_CONTACTS && !model_can_anonymize(model, a))
 			continue;
-		need.deletes |= fate == FATE_DELETE;
-		need.detaches |= fate == FATE_DETACH;
-		need.updates |= fate == FATE_UPDATE;
-		need.locks |= fate == FATE_DELETE && inner &&
+		need.deletes |= disposition == DISPOSITION_DELETE;
+		need.detaches |= disposition == DISPOSITION_DETACH;
+		need.updates |= disposition == DISPOSITION_UPDATE;
+		need.locks |= disposition == DISPOSITION_DELETE && inner &&
 			      (!t->key || catalog_attaches_silently(catalog, t));
 	}
 	return need;
@@ -269,44 +269,44 @@ static bool print_predicate(struct db *db, void *ctx, const struct table *t, con
 	return ok;
 }
 
-static bool print_predicates(struct ctl *ctl, void *ctx, const struct arrays *arrays,
+static bool print_predicates(struct command *cmd, void *ctx, const struct arrays *arrays,
 			     const char *role, struct error *err)
 {
-	const struct config *config = ctl->config;
+	const struct config *config = cmd->config;
 	bool ok = true;
 
 	printf("\n-- What the predicates need beside these tables.\n");
 	for (size_t i = 0; ok && i < config->model.n_tables; i++) {
 		const struct table *t = &config->model.tables[i];
 
-		ok = (!t->where || print_predicate(ctl->db, ctx, t, t->where, arrays, role, err)) &&
+		ok = (!t->where || print_predicate(cmd->db, ctx, t, t->where, arrays, role, err)) &&
 		     (!t->due_when ||
-		      print_predicate(ctl->db, ctx, t, t->due_when, arrays, role, err));
+		      print_predicate(cmd->db, ctx, t, t->due_when, arrays, role, err));
 	}
 	for (size_t i = 0; ok && i < config->n_policies; i++)
 		ok = !config->policies[i].scope ||
-		     print_predicate(ctl->db, ctx, config->model.contact, config->policies[i].scope,
+		     print_predicate(cmd->db, ctx, config->model.contact, config->policies[i].scope,
 				     arrays, role, err);
 	return ok;
 }
 
 /* Beside the tables: membership, the schemas, and what a default would have given. */
-static bool print_surroundings(struct ctl *ctl, const char *name, const struct arrays *arrays,
+static bool print_surroundings(struct command *cmd, const char *name, const struct arrays *arrays,
 			       const char *role, struct error *err)
 {
 	const char *const values[] = {arrays->owners, arrays->columns, arrays->schemas};
-	const struct model *model = &ctl->config->model;
+	const struct model *model = &cmd->config->model;
 
 	printf("-- What %s needs to work on the model of %s.\n"
 	       "-- The schema retention: its journal, lists and functions.\n"
 	       "GRANT retention_daemon TO %s;\n",
-	       name, ctl->config->path, role);
-	if (ctl->config->max_replica_lag_ms > 0 || ctl->config->max_snapshot_age_ms > 0)
+	       name, cmd->config->path, role);
+	if (cmd->config->max_replica_lag_ms > 0 || cmd->config->max_snapshot_age_ms > 0)
 		printf("-- limits.max_replica_lag, max_snapshot_age: how far the standbys are, and how\n"
 		       "-- old others' transactions.\n"
 		       "GRANT pg_read_all_stats TO %s;\n",
 		       role);
-	if (ctl->config->integrity_set && db_server_version(ctl->db) >= 150000)
+	if (cmd->config->integrity_set && db_server_version(cmd->db) >= 150000)
 		printf("-- limits.integrity = \"set\".\n"
 		       "GRANT SET ON PARAMETER session_replication_role TO %s;\n",
 		       role);
@@ -320,12 +320,12 @@ static bool print_surroundings(struct ctl *ctl, const char *name, const struct a
 			printf("GRANT USAGE ON SCHEMA %s TO %s;\n",
 			       sql_ident(arrays->tables, model->tables[i].schema), role);
 	}
-	return print_rows(ctl->db, taken_away_sql, 3, values, role, err) &&
-	       print_secured(ctl->db, arrays, role, err) &&
-	       (!ctl->config->vacuum || print_vacuum(ctl->db, arrays, role, err));
+	return print_rows(cmd->db, taken_away_sql, 3, values, role, err) &&
+	       print_secured(cmd->db, arrays, role, err) &&
+	       (!cmd->config->vacuum || print_vacuum(cmd->db, arrays, role, err));
 }
 
-int ctl_grants(struct ctl *ctl, int argc, char **argv)
+int command_grants(struct command *cmd, int argc, char **argv)
 {
 	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
 	AUTO(error) struct error err = {0};
@@ -333,23 +333,23 @@ int ctl_grants(struct ctl *ctl, int argc, char **argv)
 	struct arrays arrays = {0};
 	const char *name, *role;
 
-	if (ctl_option(ctl, argc, argv, ctl_no_options) != -1)
+	if (command_option(cmd, argc, argv, command_no_options) != -1)
 		return 2;
 	if (argc - optind > 1)
-		return ctl_wrong_use(ctl, _("one role at most"));
+		return command_wrong_use(cmd, _("one role at most"));
 	name = argc > optind ? argv[optind] : "retentiond";
 	if (!*name || strchr(name, '\n'))
-		return ctl_wrong_use(ctl, _("\"%s\" is no role's name"), name);
-	if (!ctl_open(ctl))
+		return command_wrong_use(cmd, _("\"%s\" is no role's name"), name);
+	if (!command_open(cmd))
 		return 1;
-	if (!ctl_model(ctl, ACTION_EXPORT, ctx, &catalog, &err))
-		return ctl_failed(&err);
+	if (!command_model(cmd, ACTION_EXPORT, ctx, &catalog, &err))
+		return command_failed(&err);
 	role = sql_ident(ctx, name);
-	collect_arrays(ctx, &ctl->config->model, catalog, &arrays);
-	if (!print_surroundings(ctl, name, &arrays, role, &err))
-		return ctl_failed(&err);
-	for (size_t i = 0; i < ctl->config->model.n_tables; i++)
-		print_table(ctx, &ctl->config->model, catalog, &ctl->config->model.tables[i], role);
-	print_users(&ctl->config->model, catalog, role);
-	return print_predicates(ctl, ctx, &arrays, role, &err) ? 0 : ctl_failed(&err);
+	collect_arrays(ctx, &cmd->config->model, catalog, &arrays);
+	if (!print_surroundings(cmd, name, &arrays, role, &err))
+		return command_failed(&err);
+	for (size_t i = 0; i < cmd->config->model.n_tables; i++)
+		print_table(ctx, &cmd->config->model, catalog, &cmd->config->model.tables[i], role);
+	print_users(&cmd->config->model, catalog, role);
+	return print_predicates(cmd, ctx, &arrays, role, &err) ? 0 : command_failed(&err);
 }

@@ -16,16 +16,16 @@ static const char place_sql[] =
 enum look { LOOK_THERE, LOOK_GONE, LOOK_NOT_ALLOWED, LOOK_NO_CONFIG, LOOK_FAILED };
 
 /* Whether the contact is there; what is no key at all is for place_hold to say. */
-static enum look look_for(struct ctl *ctl, const char *key, struct error *err)
+static enum look look_for(struct command *cmd, const char *key, struct error *err)
 {
-	const struct table *contact = ctl->config ? ctl->config->model.contact : NULL;
+	const struct table *contact = cmd->config ? cmd->config->model.contact : NULL;
 	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
 	AUTO(result) PGresult *res = NULL;
 	AUTO(error) struct error cause = {0};
 
 	if (!contact)
 		return LOOK_NO_CONFIG;
-	if (db_query(ctl->db,
+	if (db_query(cmd->db,
 		     t_printf(ctx, "SELECT FROM %s AS c WHERE c.%s = $1",
 			      sql_table(ctx, contact->schema, contact->table),
 			      sql_ident(ctx, contact->key)),
@@ -40,17 +40,17 @@ static enum look look_for(struct ctl *ctl, const char *key, struct error *err)
 }
 
 /* A key with a slip protects nobody: refused where it can be seen, said where nobody could look. */
-static int place(struct ctl *ctl, const char *const values[4], struct error *err)
+static int place(struct command *cmd, const char *const values[4], struct error *err)
 {
 	AUTO(result) PGresult *res = NULL;
-	const enum look look = look_for(ctl, values[0], err);
+	const enum look look = look_for(cmd, values[0], err);
 
 	if (look == LOOK_GONE)
 		(void)fail(err, ERR_CONFIG, _("there is no contact %s: no hold was placed"),
 			   values[0]);
 	if (look == LOOK_GONE || look == LOOK_FAILED ||
-	    !ctl_call(ctl, place_sql, 4, values, &res, err))
-		return ctl_failed(err);
+	    !command_call(cmd, place_sql, 4, values, &res, err))
+		return command_failed(err);
 	printf(_("hold %s placed on contact %s\n"), db_text(res, 0, "id"), values[0]);
 	if (look == LOOK_NOT_ALLOWED)
 		puts(_("you may not read the contacts: whether this one is there was not looked "
@@ -61,7 +61,7 @@ static int place(struct ctl *ctl, const char *const values[4], struct error *err
 	return 0;
 }
 
-int ctl_hold_add(struct ctl *ctl, int argc, char **argv)
+int command_hold_add(struct command *cmd, int argc, char **argv)
 {
 	static const struct option longs[] = {{"reason", required_argument, NULL, 'r'},
 					      {"expires", required_argument, NULL, 'e'},
@@ -71,37 +71,38 @@ int ctl_hold_add(struct ctl *ctl, int argc, char **argv)
 	AUTO(error) struct error err = {0};
 	int c, year, month, day;
 
-	while ((c = ctl_option(ctl, argc, argv, longs)) != -1) {
+	while ((c = command_option(cmd, argc, argv, longs)) != -1) {
 		if (c == '?')
 			return 2;
 		values[c == 'r' ? 1 : c == 'e' ? 2 : 3] = optarg;
 	}
 	if (argc - optind != 1 || !values[1])
-		return ctl_wrong_use(ctl, _("one contact's key and --reason are needed"));
+		return command_wrong_use(cmd, _("one contact's key and --reason are needed"));
 	for (int i = 2; i <= 3; i++)
 		if (values[i] && !date_parse(values[i], &year, &month, &day))
-			return ctl_wrong_use(ctl, _("\"%s\" is no date: YYYY-MM-DD"), values[i]);
+			return command_wrong_use(cmd, _("\"%s\" is no date: YYYY-MM-DD"),
+						 values[i]);
 	values[0] = argv[optind];
-	if (!ctl_open(ctl))
+	if (!command_open(cmd))
 		return 1;
-	return place(ctl, values, &err);
+	return place(cmd, values, &err);
 }
 
-int ctl_hold_remove(struct ctl *ctl, int argc, char **argv)
+int command_hold_remove(struct command *cmd, int argc, char **argv)
 {
 	AUTO(result) PGresult *res = NULL;
 	AUTO(error) struct error err = {0};
 	const char *key;
 
-	if (ctl_option(ctl, argc, argv, ctl_no_options) != -1)
+	if (command_option(cmd, argc, argv, command_no_options) != -1)
 		return 2;
 	if (argc - optind != 1)
-		return ctl_wrong_use(ctl, _("one contact's key is needed"));
+		return command_wrong_use(cmd, _("one contact's key is needed"));
 	key = argv[optind];
-	if (!ctl_open(ctl))
+	if (!command_open(cmd))
 		return 1;
-	if (!ctl_call(ctl, "SELECT retention.release_hold($1)", 1, &key, &res, &err))
-		return ctl_failed(&err);
+	if (!command_call(cmd, "SELECT retention.release_hold($1)", 1, &key, &res, &err))
+		return command_failed(&err);
 	printf(_("contact %s is not on hold any more\n"), key);
 	return 0;
 }
@@ -110,9 +111,9 @@ int ctl_hold_remove(struct ctl *ctl, int argc, char **argv)
 	"CASE WHEN h.released_at IS NOT NULL THEN 'released'\n"                                    \
 	"     WHEN h.expires_at <= now() THEN 'expired' ELSE 'active' END AS state"
 
-int ctl_hold_list(struct ctl *ctl, int argc, char **argv)
+int command_hold_list(struct command *cmd, int argc, char **argv)
 {
-	static const struct ctl_listing listing = {
+	static const struct command_listing listing = {
 		.sql = "SELECT h.id, h.contact_key AS contact, " STATE ", h.reason,\n"
 		       "       h.placed_by AS by, to_char(h.placed_at, 'YYYY-MM-DD HH24:MI') AS placed,\n"
 		       "       to_char(h.expires_at, 'YYYY-MM-DD HH24:MI') AS expires,\n"
@@ -124,5 +125,5 @@ int ctl_hold_list(struct ctl *ctl, int argc, char **argv)
 			"  FROM retention.hold AS h ORDER BY h.released_at IS NOT NULL, h.id DESC",
 	};
 
-	return ctl_list_command(ctl, argc, argv, &listing);
+	return command_list_command(cmd, argc, argv, &listing);
 }

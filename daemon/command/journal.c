@@ -12,53 +12,54 @@
 
 #define FOLLOW_TICK_MS 500
 
-bool ctl_list_options(struct ctl *ctl, int argc, char **argv)
+bool command_list_options(struct command *cmd, int argc, char **argv)
 {
 	static const struct option longs[] = {{"json", no_argument, NULL, 'j'}, {NULL, 0, NULL, 0}};
 	int c;
 
-	while ((c = ctl_option(ctl, argc, argv, longs)) != -1) {
+	while ((c = command_option(cmd, argc, argv, longs)) != -1) {
 		if (c == '?')
 			return false;
-		ctl->json = true;
+		cmd->json = true;
 	}
 	if (optind != argc)
-		(void)ctl_wrong_use(ctl, _("\"%s\" is not expected here"), argv[optind]);
+		(void)command_wrong_use(cmd, _("\"%s\" is not expected here"), argv[optind]);
 	return optind == argc;
 }
 
-int ctl_list(struct ctl *ctl, const struct ctl_listing *listing)
+int command_list(struct command *cmd, const struct command_listing *listing)
 {
 	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
 	AUTO(result) PGresult *res = NULL;
 	AUTO(error) struct error err = {0};
 	const char *sql = listing->sql;
 
-	if (ctl->json)
+	if (cmd->json)
 		sql = t_printf(
 			ctx,
 			"SELECT coalesce(jsonb_pretty(jsonb_agg(to_jsonb(x))), '[]') AS json\n"
 			"  FROM (%s) AS x",
 			listing->json_sql ? listing->json_sql : sql);
-	if (!db_query(ctl->db, sql, listing->n, listing->values, &res, &err))
-		return ctl_failed(&err);
-	if (ctl->json)
+	if (!db_query(cmd->db, sql, listing->n, listing->values, &res, &err))
+		return command_failed(&err);
+	if (cmd->json)
 		puts(db_text(res, 0, "json"));
 	else
 		output_table(res);
 	return 0;
 }
 
-int ctl_list_command(struct ctl *ctl, int argc, char **argv, const struct ctl_listing *listing)
+int command_list_command(struct command *cmd, int argc, char **argv,
+			 const struct command_listing *listing)
 {
-	if (!ctl_list_options(ctl, argc, argv))
+	if (!command_list_options(cmd, argc, argv))
 		return 2;
-	return ctl_open(ctl) ? ctl_list(ctl, listing) : 1;
+	return command_open(cmd) ? command_list(cmd, listing) : 1;
 }
 
-int ctl_journal(struct ctl *ctl, int argc, char **argv)
+int command_journal(struct command *cmd, int argc, char **argv)
 {
-	static const struct ctl_listing listing = {
+	static const struct command_listing listing = {
 		.sql = "SELECT j.id, j.action,\n"
 		       "       coalesce(j.policy, j.from_date || '..' || j.to_date, 'contact ' || j.subject,\n"
 		       "                CASE WHEN j.replay THEN 'replay' END) AS of, j.status,\n"
@@ -72,30 +73,30 @@ int ctl_journal(struct ctl *ctl, int argc, char **argv)
 		.json_sql = "SELECT j.* FROM retention.archive_journal AS j ORDER BY j.id DESC",
 	};
 
-	return ctl_list_command(ctl, argc, argv, &listing);
+	return command_list_command(cmd, argc, argv, &listing);
 }
 
-int ctl_archive_list(struct ctl *ctl, int argc, char **argv)
+int command_archive_list(struct command *cmd, int argc, char **argv)
 {
-	static const struct ctl_listing listing = {
+	static const struct command_listing listing = {
 		.sql = "SELECT a.id, a.type, to_char(a.date, 'YYYY-MM-DD HH24:MI') AS date, a.status,\n"
 		       "       a.bytes, a.file\n"
 		       "  FROM retention.archives AS a ORDER BY a.id DESC",
 		.json_sql = "SELECT a.* FROM retention.archives AS a ORDER BY a.id DESC",
 	};
 
-	return ctl_list_command(ctl, argc, argv, &listing);
+	return command_list_command(cmd, argc, argv, &listing);
 }
 
 /*
  * Keys that are still to be treated: the rows of the work list, or, for who may not read it, what the
  * ledger lacks of the keys that were listed (an export has no ledger: it then shows all or nothing).
  */
-static bool left_sql(struct ctl *ctl, const char **ret, struct error *err)
+static bool left_sql(struct command *cmd, const char **ret, struct error *err)
 {
 	AUTO(result) PGresult *res = NULL;
 
-	if (!db_query(ctl->db, "SELECT has_table_privilege('retention.candidate', 'SELECT') AS may",
+	if (!db_query(cmd->db, "SELECT has_table_privilege('retention.candidate', 'SELECT') AS may",
 		      0, NULL, &res, err))
 		return false;
 	*ret = db_bool(res, 0, "may")
@@ -130,11 +131,11 @@ static const char events_sql[] =
 	"            THEN left(e.details::text, 400) END AS details\n"
 	"  FROM retention.journal_event AS e WHERE e.job = $1::int ORDER BY e.id";
 
-static bool show_table(struct ctl *ctl, const char *sql, const char *id, struct error *err)
+static bool show_table(struct command *cmd, const char *sql, const char *id, struct error *err)
 {
 	AUTO(result) PGresult *res = NULL;
 
-	if (!db_query(ctl->db, sql, 1, &id, &res, err))
+	if (!db_query(cmd->db, sql, 1, &id, &res, err))
 		return false;
 	if (PQntuples(res) > 0) {
 		puts("");
@@ -144,18 +145,18 @@ static bool show_table(struct ctl *ctl, const char *sql, const char *id, struct 
 }
 
 /* backups.keep as an interval, for horizon_sql; NULL: not declared, or there is no configuration. */
-static const char *backups_keep(const struct ctl *ctl, void *text_ctx)
+static const char *backups_keep(const struct command *cmd, void *text_ctx)
 {
 	char text[32];
 
-	if (!ctl->config || !ctl->config->has_backups_keep)
+	if (!cmd->config || !cmd->config->has_backups_keep)
 		return NULL;
-	period_print(&ctl->config->backups_keep, text, sizeof(text));
+	period_print(&cmd->config->backups_keep, text, sizeof(text));
 	return t_strdup(text_ctx, text);
 }
 
 /* Where what it erased may still be. */
-static bool show_horizon(struct ctl *ctl, const char *id, struct error *err)
+static bool show_horizon(struct command *cmd, const char *id, struct error *err)
 {
 	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
 	const char *sql = t_printf(ctx,
@@ -163,10 +164,10 @@ static bool show_horizon(struct ctl *ctl, const char *id, struct error *err)
 				   "       to_char(h.since, 'YYYY-MM-DD HH24:MI:SS') AS since,\n"
 				   "       h.waits_for FROM (%s) AS h ORDER BY h.step",
 				   horizon_sql);
-	const char *const values[] = {id, backups_keep(ctl, ctx), ctl->config ? "false" : "true"};
+	const char *const values[] = {id, backups_keep(cmd, ctx), cmd->config ? "false" : "true"};
 	AUTO(result) PGresult *res = NULL;
 
-	if (!db_query(ctl->db, sql, 3, values, &res, err))
+	if (!db_query(cmd->db, sql, 3, values, &res, err))
 		return false;
 	if (PQntuples(res) > 0) {
 		puts("");
@@ -175,18 +176,18 @@ static bool show_horizon(struct ctl *ctl, const char *id, struct error *err)
 	return true;
 }
 
-static bool show_text(struct ctl *ctl, const char *id, const char *left, struct error *err)
+static bool show_text(struct command *cmd, const char *id, const char *left, struct error *err)
 {
 	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
 	AUTO(result) PGresult *row = NULL;
 
-	if (!db_query(ctl->db, t_printf(ctx, record_sql, left), 1, &id, &row, err))
+	if (!db_query(cmd->db, t_printf(ctx, record_sql, left), 1, &id, &row, err))
 		return false;
 	if (PQntuples(row) == 0)
 		return fail(err, ERR_CONFIG, _("there is no action %s"), id);
 	output_record(row, 0);
-	return show_table(ctl, tables_sql, id, err) && show_horizon(ctl, id, err) &&
-	       show_table(ctl, events_sql, id, err);
+	return show_table(cmd, tables_sql, id, err) && show_horizon(cmd, id, err) &&
+	       show_table(cmd, events_sql, id, err);
 }
 
 static const char json_sql[] =
@@ -203,13 +204,13 @@ static const char json_sql[] =
 	"     FROM (%s) AS h))) AS json\n"
 	"  FROM retention.archive_journal AS j WHERE j.id = $1::int";
 
-static bool show_json(struct ctl *ctl, const char *id, const char *left, struct error *err)
+static bool show_json(struct command *cmd, const char *id, const char *left, struct error *err)
 {
 	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
 	AUTO(result) PGresult *res = NULL;
-	const char *const values[] = {id, backups_keep(ctl, ctx), ctl->config ? "false" : "true"};
+	const char *const values[] = {id, backups_keep(cmd, ctx), cmd->config ? "false" : "true"};
 
-	if (!db_query(ctl->db, t_printf(ctx, json_sql, left, horizon_sql), 3, values, &res, err))
+	if (!db_query(cmd->db, t_printf(ctx, json_sql, left, horizon_sql), 3, values, &res, err))
 		return false;
 	if (PQntuples(res) == 0)
 		return fail(err, ERR_CONFIG, _("there is no action %s"), id);
@@ -228,13 +229,13 @@ static const char follow_sql[] =
 	"  FROM retention.archive_journal AS j WHERE j.id = $1::int";
 
 /* One look at the action: its bar on a terminal.  *ret_open: it has not ended. */
-static bool look(struct ctl *ctl, const char *sql, const char *id, int64_t *first, time_t *begun,
-		 bool *ret_open, struct error *err)
+static bool look(struct command *cmd, const char *sql, const char *id, int64_t *first,
+		 time_t *begun, bool *ret_open, struct error *err)
 {
 	AUTO(result) PGresult *res = NULL;
 	struct progress p = {.rate = -1, .eta_s = -1};
 
-	if (!db_query(ctl->db, sql, 1, &id, &res, err))
+	if (!db_query(cmd->db, sql, 1, &id, &res, err))
 		return false;
 	if (PQntuples(res) == 0)
 		return fail(err, ERR_CONFIG, _("there is no action %s"), id);
@@ -256,7 +257,7 @@ static bool look(struct ctl *ctl, const char *sql, const char *id, int64_t *firs
 }
 
 /* Until the action has ended: a bar on a terminal, nothing in between elsewhere. */
-static bool follow(struct ctl *ctl, const char *id, const char *left, struct error *err)
+static bool follow(struct command *cmd, const char *id, const char *left, struct error *err)
 {
 	static const struct timespec tick = {.tv_nsec = FOLLOW_TICK_MS * 1000000L};
 	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
@@ -265,7 +266,7 @@ static bool follow(struct ctl *ctl, const char *id, const char *left, struct err
 	time_t begun = 0;
 	bool open = true, shown = false;
 
-	while (look(ctl, sql, id, &first, &begun, &open, err) && open) {
+	while (look(cmd, sql, id, &first, &begun, &open, err) && open) {
 		shown = true;
 		(void)nanosleep(&tick, NULL); /* early is fine */
 	}
@@ -275,11 +276,11 @@ static bool follow(struct ctl *ctl, const char *id, const char *left, struct err
 }
 
 /* Has it ended as failed? */
-static bool has_failed(struct ctl *ctl, const char *id, bool *ret, struct error *err)
+static bool has_failed(struct command *cmd, const char *id, bool *ret, struct error *err)
 {
 	AUTO(result) PGresult *res = NULL;
 
-	if (!db_query(ctl->db,
+	if (!db_query(cmd->db,
 		      "SELECT j.status = 'failed' AS failed\n"
 		      "  FROM retention.archive_journal AS j WHERE j.id = $1::int",
 		      1, &id, &res, err))
@@ -288,7 +289,7 @@ static bool has_failed(struct ctl *ctl, const char *id, bool *ret, struct error 
 	return true;
 }
 
-int ctl_show(struct ctl *ctl, int argc, char **argv)
+int command_show(struct command *cmd, int argc, char **argv)
 {
 	static const struct option longs[] = {{"json", no_argument, NULL, 'j'},
 					      {"follow", no_argument, NULL, 'f'},
@@ -299,21 +300,21 @@ int ctl_show(struct ctl *ctl, int argc, char **argv)
 	const char *text, *left = NULL;
 	int c, id;
 
-	while ((c = ctl_option(ctl, argc, argv, longs)) != -1) {
+	while ((c = command_option(cmd, argc, argv, longs)) != -1) {
 		if (c == '?')
 			return 2;
 		wait = wait || c == 'f';
-		ctl->json = ctl->json || c == 'j';
+		cmd->json = cmd->json || c == 'j';
 	}
-	id = ctl_action_id(ctl, argc, argv);
+	id = command_action_id(cmd, argc, argv);
 	if (id == 0)
 		return 2;
-	if (!ctl_open(ctl))
+	if (!command_open(cmd))
 		return 1;
 	text = t_printf(ctx, "%d", id);
-	if (!left_sql(ctl, &left, &err) || (wait && !follow(ctl, text, left, &err)) ||
-	    !(ctl->json ? show_json(ctl, text, left, &err) : show_text(ctl, text, left, &err)) ||
-	    (wait && !has_failed(ctl, text, &failed, &err)))
-		return ctl_failed(&err);
+	if (!left_sql(cmd, &left, &err) || (wait && !follow(cmd, text, left, &err)) ||
+	    !(cmd->json ? show_json(cmd, text, left, &err) : show_text(cmd, text, left, &err)) ||
+	    (wait && !has_failed(cmd, text, &failed, &err)))
+		return command_failed(&err);
 	return failed ? 1 : 0;
 }

@@ -8,7 +8,7 @@
 
 #define DOMAIN "retentionctl"
 
-void words_open(void)
+void language_open(void)
 {
 	AUTO(char_p) char *beside = NULL;
 	char self[PATH_MAX];
@@ -142,12 +142,12 @@ static const struct {
 	{"state", N_("not declared")},
 };
 
-const char *words_heading(const char *column)
+const char *language_heading(const char *column)
 {
 	return *column ? gettext(column) : column;
 }
 
-const char *words_cell(const char *column, const char *value)
+const char *language_cell(const char *column, const char *value)
 {
 	const char *of = strcmp(column, "type") == 0   ? "action"
 			 : strcmp(column, "kind") == 0 ? "status"
@@ -266,7 +266,7 @@ static char *fill(void *ctx, const char *translated, char *const parts[PARTS], s
 	return text;
 }
 
-char *words_message(void *ctx, const char *message)
+char *language_message(void *ctx, const char *message)
 {
 	char *parts[PARTS];
 	size_t n;
@@ -275,7 +275,7 @@ char *words_message(void *ctx, const char *message)
 		if (fits(ctx, sentences[i], message, parts, &n)) {
 			/* A status among the values is a word, too. */
 			for (size_t p = 0; p < n; p++)
-				parts[p] = t_strdup(ctx, words_cell("status", parts[p]));
+				parts[p] = t_strdup(ctx, language_cell("status", parts[p]));
 			return fill(ctx, gettext(sentences[i]), parts, n);
 		}
 	return t_strdup(ctx, message);

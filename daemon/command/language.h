@@ -11,18 +11,18 @@
 #define N_(text) text
 
 /* Opens the catalogue of the environment's language; without one all stays English. */
-void words_open(void);
+void language_open(void);
 
 /* The head of a column. */
-const char *words_heading(const char *column);
+const char *language_heading(const char *column);
 
 /* A cell: where the column holds one of a few words (a status, an action), that word. */
-const char *words_cell(const char *column, const char *value);
+const char *language_cell(const char *column, const char *value);
 
 /*
  * A refusal of one of the SQL functions, which speak English: where a known sentence fits, with what
  * stands in the place of its "$"; else as it is.  Owned by ctx.
  */
-char *words_message(void *ctx, const char *message);
+char *language_message(void *ctx, const char *message);
 
 #endif

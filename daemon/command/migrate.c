@@ -26,18 +26,19 @@ static const char applied_sql[] =
 	"SELECT v.version, v.name, v.sha256, max(v.version) OVER () AS newest\n"
 	"  FROM retention.schema_version AS v ORDER BY v.version";
 
-static bool digest_of(struct ctl *ctl, const struct migration *m, PGresult **ret, struct error *err)
+static bool digest_of(struct command *cmd, const struct migration *m, PGresult **ret,
+		      struct error *err)
 {
-	return db_query(ctl->db, "SELECT encode(sha256(convert_to($1, 'UTF8')), 'hex') AS sha256",
+	return db_query(cmd->db, "SELECT encode(sha256(convert_to($1, 'UTF8')), 'hex') AS sha256",
 			1, &m->text, ret, err);
 }
 
 /* What the database has must be what this binary has, as far as it goes. */
-static bool check_applied(struct ctl *ctl, size_t *ret_n, struct error *err)
+static bool check_applied(struct command *cmd, size_t *ret_n, struct error *err)
 {
 	AUTO(result) PGresult *res = NULL;
 
-	if (!db_query(ctl->db, applied_sql, 0, NULL, &res, err))
+	if (!db_query(cmd->db, applied_sql, 0, NULL, &res, err))
 		return false;
 	*ret_n = (size_t)PQntuples(res);
 	if (*ret_n > 0 && db_int(res, 0, "newest") > (int64_t)migrations_count)
@@ -57,7 +58,7 @@ static bool check_applied(struct ctl *ctl, size_t *ret_n, struct error *err)
 				  "while migration %lld is: a row was removed or never written; "
 				  "nothing is changed"),
 				m->version, m->name, (long long)db_int(res, (int)i, "version"));
-		if (!digest_of(ctl, m, &sum, err))
+		if (!digest_of(cmd, m, &sum, err))
 			return false;
 		if (strcmp(db_text(sum, 0, "sha256"), db_text(res, (int)i, "sha256")) != 0)
 			return fail(err, ERR_CONFIG,
@@ -68,23 +69,23 @@ static bool check_applied(struct ctl *ctl, size_t *ret_n, struct error *err)
 	return true;
 }
 
-static bool apply(struct ctl *ctl, const struct migration *m, bool bootstrap, struct error *err)
+static bool apply(struct command *cmd, const struct migration *m, bool bootstrap, struct error *err)
 {
 	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
 	const char *const values[] = {t_printf(ctx, "%d", m->version), m->name, m->text};
 
-	if (db_exec(ctl->db, "BEGIN", err) &&
-	    (!bootstrap || db_exec(ctl->db, bootstrap_sql, err)) &&
-	    db_exec(ctl->db, m->text, err) &&
-	    db_command(ctl->db,
+	if (db_exec(cmd->db, "BEGIN", err) &&
+	    (!bootstrap || db_exec(cmd->db, bootstrap_sql, err)) &&
+	    db_exec(cmd->db, m->text, err) &&
+	    db_command(cmd->db,
 		       "INSERT INTO retention.schema_version (version, name, sha256)\n"
 		       "VALUES ($1::int, $2, encode(sha256(convert_to($3, 'UTF8')), 'hex'))",
 		       3, values, NULL, err) &&
-	    db_commit(ctl->db, err)) {
+	    db_commit(cmd->db, err)) {
 		printf(_("migration %d (%s) applied\n"), m->version, m->name);
 		return true;
 	}
-	db_rollback(ctl->db);
+	db_rollback(cmd->db);
 	return false;
 }
 
@@ -104,56 +105,56 @@ static void explain(struct error *err)
 		must_alloc(NULL);
 }
 
-static bool migrate(struct ctl *ctl, struct error *err)
+static bool migrate(struct command *cmd, struct error *err)
 {
 	AUTO(result) PGresult *res = NULL;
 	size_t n = 0;
 	bool bootstrap;
 
-	if (!db_query(ctl->db, "SELECT to_regclass('retention.schema_version') IS NULL AS missing",
+	if (!db_query(cmd->db, "SELECT to_regclass('retention.schema_version') IS NULL AS missing",
 		      0, NULL, &res, err))
 		return false;
 	bootstrap = db_bool(res, 0, "missing");
-	if (!bootstrap && !check_applied(ctl, &n, err))
+	if (!bootstrap && !check_applied(cmd, &n, err))
 		return false;
 	if (n == migrations_count)
 		printf(_("nothing to do: the schema retention is at version %zu\n"), n);
 	for (size_t i = n; i < migrations_count; i++)
-		if (!apply(ctl, &migrations[i], bootstrap && i == 0, err))
+		if (!apply(cmd, &migrations[i], bootstrap && i == 0, err))
 			return false;
 	return true;
 }
 
 /* Waits for another one that is at it, and says so. */
-static bool lock(struct ctl *ctl, struct error *err)
+static bool lock(struct command *cmd, struct error *err)
 {
 	AUTO(result) PGresult *res = NULL;
 
-	if (!db_query(ctl->db, "SELECT pg_try_advisory_lock(" LOCK ") AS ours", 0, NULL, &res, err))
+	if (!db_query(cmd->db, "SELECT pg_try_advisory_lock(" LOCK ") AS ours", 0, NULL, &res, err))
 		return false;
 	if (db_bool(res, 0, "ours"))
 		return true;
 	fputs(_("retentionctl: somebody else is migrating this database: waiting\n"), stderr);
-	return db_exec(ctl->db, "SELECT pg_advisory_lock(" LOCK ")", err);
+	return db_exec(cmd->db, "SELECT pg_advisory_lock(" LOCK ")", err);
 }
 
-int ctl_migrate(struct ctl *ctl, int argc, char **argv)
+int command_migrate(struct command *cmd, int argc, char **argv)
 {
 	AUTO(error) struct error err = {0};
 	AUTO(error) struct error ignored = {0};
 	bool ok;
 
-	if (ctl_option(ctl, argc, argv, ctl_no_options) != -1)
+	if (command_option(cmd, argc, argv, command_no_options) != -1)
 		return 2;
 	if (optind != argc)
-		return ctl_wrong_use(ctl, _("\"%s\" is not expected here"), argv[optind]);
-	if (!ctl_open(ctl))
+		return command_wrong_use(cmd, _("\"%s\" is not expected here"), argv[optind]);
+	if (!command_open(cmd))
 		return 1;
-	ok = lock(ctl, &err) && migrate(ctl, &err);
-	(void)db_exec(ctl->db, "SELECT pg_advisory_unlock(" LOCK ")", &ignored); /* or with us */
+	ok = lock(cmd, &err) && migrate(cmd, &err);
+	(void)db_exec(cmd->db, "SELECT pg_advisory_unlock(" LOCK ")", &ignored); /* or with us */
 	if (ok)
 		return 0;
 	explain(&err);
 	(void)fflush(stdout); /* what was applied, before what was not; checked at the end */
-	return ctl_failed(&err);
+	return command_failed(&err);
 }

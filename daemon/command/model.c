@@ -20,10 +20,10 @@ struct draft_words {
 	bool samples;
 };
 
-static bool find_table(const struct found *found, const char *name, size_t *ret, struct error *err)
+static bool find_table(const struct schema *found, const char *name, size_t *ret, struct error *err)
 {
 	size_t n;
-	const struct found_table *t = found_table(found, name, &n);
+	const struct schema_table *t = schema_table(found, name, &n);
 
 	if (!t && n > 1)
 		return fail(err, ERR_CONFIG,
@@ -42,10 +42,10 @@ static bool find_table(const struct found *found, const char *name, size_t *ret,
 	return true;
 }
 
-static bool find_date(const struct found_table *request, const char *wanted, const char **ret,
+static bool find_date(const struct schema_table *request, const char *wanted, const char **ret,
 		      struct error *err)
 {
-	if (wanted && !found_column(request, wanted))
+	if (wanted && !schema_column(request, wanted))
 		return fail(err, ERR_CONFIG, _("table %s.%s has no column \"%s\""), request->schema,
 			    request->name, wanted);
 	*ret = wanted ? wanted : draft_date(request);
@@ -56,33 +56,34 @@ static bool find_date(const struct found_table *request, const char *wanted, con
 			   request->schema, request->name);
 }
 
-static bool draft(struct ctl *ctl, void *ctx, const struct draft_words *words, struct error *err)
+static bool draft(struct command *cmd, void *ctx, const struct draft_words *words,
+		  struct error *err)
 {
-	struct draft_opts opts = {.database = PQdb(db_conn(ctl->db)), .samples = words->samples};
-	struct found *found;
+	struct draft_opts opts = {.database = PQdb(db_conn(cmd->db)), .samples = words->samples};
+	struct schema *found;
 	size_t contact = 0, request = 0;
 	const char *by;
 	int open;
 
-	if (!db_exec(ctl->db, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", err) ||
-	    !found_read(ctl->db, words->samples, ctx, &found, err) || !db_commit(ctl->db, err) ||
+	if (!db_exec(cmd->db, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", err) ||
+	    !schema_read(cmd->db, words->samples, ctx, &found, err) || !db_commit(cmd->db, err) ||
 	    !find_table(found, words->contact, &contact, err) ||
 	    !find_table(found, words->request, &request, err) ||
 	    !find_date(&found->tables[request], words->date, &opts.date, err))
 		return false;
-	by = reach_request_by(found, contact, request);
+	by = links_request_by(found, contact, request);
 	if (!by || contact == request)
 		return fail(err, ERR_CONFIG,
 			    _("no column of %s points at %s: neither a foreign key, nor a name "
 			      "like contact_id"),
 			    words->request, words->contact);
 	opts.found = found;
-	opts.reach = reach_walk(ctx, found, contact, request, by);
+	opts.reach = links_walk(ctx, found, contact, request, by);
 	fputs(draft_text(ctx, &opts, &open), stdout);
 	return true;
 }
 
-int ctl_model_draft(struct ctl *ctl, int argc, char **argv)
+int command_model_draft(struct command *cmd, int argc, char **argv)
 {
 	static const struct option longs[] = {{"contact", required_argument, NULL, 'c'},
 					      {"request", required_argument, NULL, 'r'},
@@ -94,7 +95,7 @@ int ctl_model_draft(struct ctl *ctl, int argc, char **argv)
 	struct draft_words words = {0};
 	int c;
 
-	while ((c = ctl_option(ctl, argc, argv, longs)) != -1) {
+	while ((c = command_option(cmd, argc, argv, longs)) != -1) {
 		if (c == '?')
 			return 2;
 		if (c == 's')
@@ -105,10 +106,10 @@ int ctl_model_draft(struct ctl *ctl, int argc, char **argv)
 				     : &words.date) = optarg;
 	}
 	if (argc != optind || !words.contact || !words.request)
-		return ctl_wrong_use(ctl, _("--contact TABLE and --request TABLE are needed"));
-	if (!ctl_open(ctl))
+		return command_wrong_use(cmd, _("--contact TABLE and --request TABLE are needed"));
+	if (!command_open(cmd))
 		return 1;
-	return draft(ctl, ctx, &words, &err) ? 0 : ctl_failed(&err);
+	return draft(cmd, ctx, &words, &err) ? 0 : command_failed(&err);
 }
 
 /* --- model check --- */
@@ -121,10 +122,10 @@ struct list {
 };
 
 struct model_check {
-	struct ctl *ctl;
+	struct command *cmd;
 	void *ctx;
 	const struct model *model;
-	struct found *found;
+	struct schema *found;
 	struct catalog *catalog; /* NULL: the model speaks of what is not there */
 	struct list cells[CELLS];
 	struct list refused;
@@ -142,10 +143,10 @@ static const char *word(const struct model_check *m, const char *text)
 	__attribute__((format_arg(2)));
 static const char *word(const struct model_check *m, const char *text)
 {
-	return m->ctl->json ? text : gettext(text);
+	return m->cmd->json ? text : gettext(text);
 }
 
-/* What reach_is_lookup() answers, for the catalogue. */
+/* What links_is_lookup() answers, for the catalogue. */
 static const char *const lookups[] __attribute__((unused)) = {
 	N_("the company's own people, by its name"),
 	N_("a list that others choose from, by its name"),
@@ -159,31 +160,32 @@ static const char *const lookups[] __attribute__((unused)) = {
 #define HINT(m, text, ...)                                                                         \
 	push((m), &(m)->hints, t_printf((m)->ctx, word((m), (text)), __VA_ARGS__))
 
-static const char *fate_word(const struct model_check *m, const struct table *t, enum action action)
+static const char *disposition_word(const struct model_check *m, const struct table *t,
+				    enum action action)
 {
-	switch (fate_of(t, action, ARCHIVE_NONE)) {
-	case FATE_KEEP:
+	switch (disposition_of(t, action, ARCHIVE_NONE)) {
+	case DISPOSITION_KEEP:
 		return word(m, N_("kept"));
-	case FATE_UPDATE:
+	case DISPOSITION_UPDATE:
 		return word(m, N_("anonymized"));
-	case FATE_DETACH:
+	case DISPOSITION_DETACH:
 		return word(m, N_("detached"));
-	case FATE_DELETE:
+	case DISPOSITION_DELETE:
 		return word(m, N_("deleted"));
-	case FATE_NONE:
-	case FATE_COPY:
+	case DISPOSITION_NONE:
+	case DISPOSITION_COPY:
 		break;
 	}
 	return "";
 }
 
-static bool is_table(const struct table *t, const struct found_table *found)
+static bool is_table(const struct table *t, const struct schema_table *found)
 {
 	return strcmp(t->schema, found->schema) == 0 && strcmp(t->table, found->name) == 0;
 }
 
 /* A row for each of its names in the model; false: it has none. */
-static bool add_mapped(struct model_check *m, const struct found_table *found)
+static bool add_mapped(struct model_check *m, const struct schema_table *found)
 {
 	bool mapped = false;
 
@@ -195,15 +197,15 @@ static bool add_mapped(struct model_check *m, const struct found_table *found)
 		mapped = true;
 		push(m, &m->cells[TABLE], t_printf(m->ctx, "%s.%s", found->schema, found->name));
 		push(m, &m->cells[NAME], t->name);
-		push(m, &m->cells[DELETE], fate_word(m, t, ACTION_DELETE_CONTACTS));
-		push(m, &m->cells[ANONYMIZE], fate_word(m, t, ACTION_ANONYMIZE_CONTACTS));
-		push(m, &m->cells[REQUESTS], fate_word(m, t, ACTION_ANONYMIZE_REQUESTS));
+		push(m, &m->cells[DELETE], disposition_word(m, t, ACTION_DELETE_CONTACTS));
+		push(m, &m->cells[ANONYMIZE], disposition_word(m, t, ACTION_ANONYMIZE_CONTACTS));
+		push(m, &m->cells[REQUESTS], disposition_word(m, t, ACTION_ANONYMIZE_REQUESTS));
 		push(m, &m->cells[REMARK], found->trouble ? word(m, found->trouble) : "");
 	}
 	return mapped;
 }
 
-static void add_unmapped(struct model_check *m, const struct found_table *found, const char *why)
+static void add_unmapped(struct model_check *m, const struct schema_table *found, const char *why)
 {
 	push(m, &m->cells[TABLE], t_printf(m->ctx, "%s.%s", found->schema, found->name));
 	for (int i = NAME; i < REMARK; i++)
@@ -212,14 +214,14 @@ static void add_unmapped(struct model_check *m, const struct found_table *found,
 }
 
 /* How it is reached, where the model does not name it. */
-static void add_overlooked(struct model_check *m, const struct reach *reach,
+static void add_overlooked(struct model_check *m, const struct links *reach,
 			   const struct reached *item)
 {
-	const struct found_table *t = &m->found->tables[item->table];
-	const struct found_table *parent = &m->found->tables[reach->items[item->of].table];
+	const struct schema_table *t = &m->found->tables[item->table];
+	const struct schema_table *parent = &m->found->tables[reach->items[item->of].table];
 	const char *why;
 
-	if (item->how == REACH_REVERSE)
+	if (item->how == LINKS_REVERSE)
 		why = t_printf(m->ctx, word(m, N_("not mapped, and %s.%s points there")),
 			       parent->name, item->from);
 	else
@@ -229,23 +231,23 @@ static void add_overlooked(struct model_check *m, const struct reach *reach,
 	HINT(m, N_("table %s.%s: %s"), t->schema, t->name, why);
 }
 
-static bool is_pointed_at(const struct model_check *m, const struct reach *reach, size_t table)
+static bool is_pointed_at(const struct model_check *m, const struct links *reach, size_t table)
 {
 	for (size_t i = 0; i < m->found->n_keys; i++)
-		if (m->found->keys[i].to == table && reach_of(reach, m->found->keys[i].from))
+		if (m->found->keys[i].to == table && links_of(reach, m->found->keys[i].from))
 			return true;
 	return false;
 }
 
 /* Nothing leads there: a log of mails, say, that knows its people by a copy of their address. */
-static void find_stranger(struct model_check *m, const struct found_table *table)
+static void find_stranger(struct model_check *m, const struct schema_table *table)
 {
-	if (naming_of_table(table->name) == NAMING_TABLE_STAFF)
+	if (names_of_table(table->name) == NAME_TABLE_STAFF)
 		return;
 	for (size_t i = 0; i < table->n_columns; i++) {
-		const struct found_column *c = &table->columns[i];
+		const struct schema_column *c = &table->columns[i];
 
-		if (c->foreign || c->primary || naming_of(c->name, NULL) != NAMING_PERSON)
+		if (c->foreign || c->primary || names_of(c->name, NULL) != NAME_PERSON)
 			continue;
 		HINT(m,
 		     N_("table %s.%s: no key leads there, and its \"%s\" looks personal: match finds "
@@ -279,8 +281,8 @@ static void find_marks(struct model_check *m)
 
 static void find_coverage(struct model_check *m)
 {
-	size_t roots[2] = {REACH_NONE, REACH_NONE};
-	struct reach *reach;
+	size_t roots[2] = {LINKS_NONE, LINKS_NONE};
+	struct links *reach;
 
 	for (size_t i = 0; i < m->found->n_tables; i++) {
 		if (is_table(m->model->contact, &m->found->tables[i]))
@@ -288,18 +290,18 @@ static void find_coverage(struct model_check *m)
 		if (is_table(m->model->request, &m->found->tables[i]))
 			roots[1] = i;
 	}
-	if (roots[0] == REACH_NONE || roots[1] == REACH_NONE)
+	if (roots[0] == LINKS_NONE || roots[1] == LINKS_NONE)
 		return; /* refused for that already */
-	reach = reach_walk(m->ctx, m->found, roots[0], roots[1], m->model->request->by);
+	reach = links_walk(m->ctx, m->found, roots[0], roots[1], m->model->request->by);
 	for (size_t t = 0; t < m->found->n_tables; t++) {
-		const struct reached *item = reach_of(reach, t);
-		const struct found_table *table = &m->found->tables[t];
-		const char *lookup = reach_is_lookup(table);
+		const struct reached *item = links_of(reach, t);
+		const struct schema_table *table = &m->found->tables[t];
+		const char *lookup = links_is_lookup(table);
 
 		if (add_mapped(m, table))
 			continue;
 		/* A guess that nothing backs is not worth a warning. */
-		if (item && !(item->how == REACH_TYPE && item->value_guessed && lookup))
+		if (item && !(item->how == LINKS_TYPE && item->value_guessed && lookup))
 			add_overlooked(m, reach, item);
 		else if (is_pointed_at(m, reach, t))
 			add_unmapped(m, table, lookup ? word(m, lookup) : "");
@@ -329,19 +331,20 @@ static bool is_kept(const struct model_check *m, const struct table *t, const ch
 	return false;
 }
 
-static void find_kept(struct model_check *m, const struct table *t, const struct found_table *found)
+static void find_kept(struct model_check *m, const struct table *t,
+		      const struct schema_table *found)
 {
 	const char *const links[] = {t->key, t->by, t->date, t->created};
 
 	for (size_t i = 0; i < found->n_columns; i++) {
-		const struct found_column *c = &found->columns[i];
+		const struct schema_column *c = &found->columns[i];
 		bool link = c->foreign || c->primary || c->generated;
 		const char *why;
 
 		for (int l = 0; l < 4; l++)
 			link = link || (links[l] && strcmp(links[l], c->name) == 0);
 		if (!link && is_kept(m, t, c->name) &&
-		    found_verdict(m->ctx, c, &why) == VERDICT_CLEAR)
+		    schema_verdict(m->ctx, c, &why) == VERDICT_CLEAR)
 			HINT(m, N_("table \"%s\": column \"%s\" is kept, and looks personal"),
 			     t->name, c->name);
 	}
@@ -408,7 +411,7 @@ static bool find_refusals(struct model_check *m, struct error *err)
 {
 	AUTO(complaints) struct complaints c = {0};
 
-	if (!check_config(m->ctl->db, m->ctl->config, m->ctx, &m->catalog, &c, err) &&
+	if (!check_config(m->cmd->db, m->cmd->config, m->ctx, &m->catalog, &c, err) &&
 	    err->class != ERR_NONE)
 		return false;
 	for (size_t i = 0; i < c.n; i++)
@@ -432,7 +435,7 @@ static bool print_check(struct model_check *m, struct error *err)
 		values[i] = sql_array(m->ctx, m->cells[i].items, m->cells[i].n);
 	values[CELLS] = sql_array(m->ctx, m->refused.items, m->refused.n);
 	values[CELLS + 1] = sql_array(m->ctx, m->hints.items, m->hints.n);
-	if (m->ctl->json) {
+	if (m->cmd->json) {
 		const char *sql = t_printf(
 			m->ctx,
 			"SELECT jsonb_pretty(jsonb_build_object('tables',\n"
@@ -440,12 +443,12 @@ static bool print_check(struct model_check *m, struct error *err)
 			"  'refused', to_jsonb($7::text[]), 'hints', to_jsonb($8::text[]))) AS json",
 			cells_sql);
 
-		if (!db_query(m->ctl->db, sql, CELLS + 2, values, &res, err))
+		if (!db_query(m->cmd->db, sql, CELLS + 2, values, &res, err))
 			return false;
 		puts(db_text(res, 0, "json"));
 		return true;
 	}
-	if (!db_query(m->ctl->db, cells_sql, CELLS, values, &res, err))
+	if (!db_query(m->cmd->db, cells_sql, CELLS, values, &res, err))
 		return false;
 	output_table(res);
 	puts("");
@@ -459,7 +462,7 @@ static bool print_check(struct model_check *m, struct error *err)
 
 static bool check_model(struct model_check *m, struct error *err)
 {
-	if (!find_refusals(m, err) || !found_read(m->ctl->db, true, m->ctx, &m->found, err))
+	if (!find_refusals(m, err) || !schema_read(m->cmd->db, true, m->ctx, &m->found, err))
 		return false;
 	find_coverage(m);
 	find_marks(m);
@@ -474,18 +477,18 @@ static bool check_model(struct model_check *m, struct error *err)
 	return print_check(m, err);
 }
 
-int ctl_model_check(struct ctl *ctl, int argc, char **argv)
+int command_model_check(struct command *cmd, int argc, char **argv)
 {
 	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
 	AUTO(error) struct error err = {0};
-	struct model_check m = {.ctl = ctl, .ctx = ctx};
+	struct model_check m = {.cmd = cmd, .ctx = ctx};
 
-	if (!ctl_list_options(ctl, argc, argv))
+	if (!command_list_options(cmd, argc, argv))
 		return 2;
-	if (!ctl_open(ctl))
+	if (!command_open(cmd))
 		return 1;
-	m.model = &ctl->config->model;
+	m.model = &cmd->config->model;
 	if (!check_model(&m, &err))
-		return ctl_failed(&err);
+		return command_failed(&err);
 	return m.refused.n ? 1 : 0;
 }

@@ -164,11 +164,11 @@ void output_table(const PGresult *res)
 		return;
 	}
 	for (int i = 0; i < n; i++)
-		widths[i] = width_of(words_heading(PQfname(res, i)));
+		widths[i] = width_of(language_heading(PQfname(res, i)));
 	for (int row = 0; row < rows; row++)
 		for (int i = 0; i < n; i++) {
 			char *cell =
-				clean(ctx, words_cell(PQfname(res, i), PQgetvalue(res, row, i)));
+				clean(ctx, language_cell(PQfname(res, i), PQgetvalue(res, row, i)));
 
 			cells[row * n + i] = cell;
 			if (width_of(cell) > widths[i])
@@ -179,7 +179,7 @@ void output_table(const PGresult *res)
 		return;
 	}
 	for (int i = 0; i < n; i++)
-		print_cell(words_heading(PQfname(res, i)), widths[i], is_number(res, i),
+		print_cell(language_heading(PQfname(res, i)), widths[i], is_number(res, i),
 			   i == n - 1);
 	for (int row = 0; row < rows; row++)
 		for (int i = 0; i < n; i++)
@@ -192,13 +192,13 @@ void output_record(const PGresult *res, int row)
 	int width = 0;
 
 	for (int i = 0; i < PQnfields(res); i++)
-		if (width_of(words_heading(PQfname(res, i))) > width)
-			width = width_of(words_heading(PQfname(res, i)));
+		if (width_of(language_heading(PQfname(res, i))) > width)
+			width = width_of(language_heading(PQfname(res, i)));
 	for (int i = 0; i < PQnfields(res); i++)
 		if (!PQgetisnull(res, row, i))
-			printf("%s%*s  %s\n", words_heading(PQfname(res, i)),
-			       width - width_of(words_heading(PQfname(res, i))), "",
-			       clean(ctx, words_cell(PQfname(res, i), PQgetvalue(res, row, i))));
+			printf("%s%*s  %s\n", language_heading(PQfname(res, i)),
+			       width - width_of(language_heading(PQfname(res, i))), "",
+			       clean(ctx, language_cell(PQfname(res, i), PQgetvalue(res, row, i))));
 }
 
 void output_progress(const struct progress *p)

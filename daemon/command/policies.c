@@ -51,15 +51,15 @@ static void policy_arrays(const struct config *config, void *ctx, const char *va
 	values[TIMEZONE] = config->timezone;
 }
 
-int ctl_policies(struct ctl *ctl, int argc, char **argv)
+int command_policies(struct command *cmd, int argc, char **argv)
 {
 	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
 	const char *values[PARAMETERS] = {NULL};
 
-	if (!ctl_list_options(ctl, argc, argv))
+	if (!command_list_options(cmd, argc, argv))
 		return 2;
-	if (!ctl_open(ctl))
+	if (!command_open(cmd))
 		return 1;
-	policy_arrays(ctl->config, ctx, values);
-	return ctl_list(ctl, &(struct ctl_listing){policies_sql, NULL, PARAMETERS, values});
+	policy_arrays(cmd->config, ctx, values);
+	return command_list(cmd, &(struct command_listing){policies_sql, NULL, PARAMETERS, values});
 }

@@ -12,7 +12,7 @@
 #include "base/sql.h"
 
 struct preview {
-	struct ctl *ctl;
+	struct command *cmd;
 	void *ctx;
 	const struct policy *policy; /* NULL: a manual action */
 	enum action action;
@@ -27,12 +27,12 @@ struct preview {
 	char *due_despite_holds;
 };
 
-bool ctl_model(struct ctl *ctl, enum action action, void *ctx, struct catalog **ret,
-	       struct error *err)
+bool command_model(struct command *cmd, enum action action, void *ctx, struct catalog **ret,
+		   struct error *err)
 {
 	AUTO(complaints) struct complaints c = {0};
 
-	if (check_model_for(ctl->db, ctl->config, action, ctx, ret, &c, err))
+	if (check_model_for(cmd->db, cmd->config, action, ctx, ret, &c, err))
 		return true;
 	for (size_t i = 1; i < c.n; i++)
 		fprintf(stderr, "%s\n", c.lines[i]);
@@ -49,13 +49,13 @@ static bool find_bounds(struct preview *p, struct error *err)
 		"                           date_trunc('day', now() AT TIME ZONE $1)) - $5::interval\n"
 		"        END AT TIME ZONE $1)::text AS cutoff";
 	char depth[32] = "";
-	const char *const values[] = {p->ctl->config->timezone, p->from_day, p->to_day, p->as_of,
+	const char *const values[] = {p->cmd->config->timezone, p->from_day, p->to_day, p->as_of,
 				      p->policy ? depth : NULL};
 	AUTO(result) PGresult *res = NULL;
 
 	if (p->policy)
 		period_print(&p->policy->depth, depth, sizeof(depth));
-	if (!db_query(p->ctl->db, sql, 5, values, &res, err))
+	if (!db_query(p->cmd->db, sql, 5, values, &res, err))
 		return false;
 	p->bounds[0] = db_text(res, 0, "from_instant")
 			       ? t_strdup(p->ctx, db_text(res, 0, "from_instant"))
@@ -67,13 +67,13 @@ static bool find_bounds(struct preview *p, struct error *err)
 static bool make_plan(struct preview *p, struct error *err)
 {
 	AUTO(complaints) struct complaints c = {0};
-	const struct model *model = &p->ctl->config->model;
+	const struct model *model = &p->cmd->config->model;
 	struct plan_opts despite;
 
-	p->opts = check_opts(p->ctl->config, p->policy, p->action, p->archive);
+	p->opts = check_opts(p->cmd->config, p->policy, p->action, p->archive);
 	despite = p->opts;
 	despite.despite_holds = true;
-	if (!ctl_model(p->ctl, p->action, p->ctx, &p->catalog, err))
+	if (!command_model(p->cmd, p->action, p->ctx, &p->catalog, err))
 		return false;
 	p->plan = plan_build(p->ctx, model, p->catalog, &p->opts, &c);
 	if (!p->plan)
@@ -113,7 +113,7 @@ static bool show_json(struct preview *p, struct error *err)
 		"  FROM (%s) AS s",
 		plan_count_sql(p->ctx, p->plan, p->catalog, p->due), summary_sql(p));
 
-	if (!db_query(p->ctl->db, sql, 2, p->bounds, &res, err))
+	if (!db_query(p->cmd->db, sql, 2, p->bounds, &res, err))
 		return false;
 	puts(db_text(res, 0, "json"));
 	return true;
@@ -131,8 +131,8 @@ static bool show_text(struct preview *p, struct error *err)
 			 "  FROM (%s) AS s",
 			 summary_sql(p));
 
-	if (!db_query(p->ctl->db, sql, 2, p->bounds, &summary, err) ||
-	    !db_query(p->ctl->db, plan_count_sql(p->ctx, p->plan, p->catalog, p->due), 2, p->bounds,
+	if (!db_query(p->cmd->db, sql, 2, p->bounds, &summary, err) ||
+	    !db_query(p->cmd->db, plan_count_sql(p->ctx, p->plan, p->catalog, p->due), 2, p->bounds,
 		      &tables, err))
 		return false;
 	output_record(summary, 0);
@@ -143,9 +143,9 @@ static bool show_text(struct preview *p, struct error *err)
 
 static bool preview(struct preview *p, struct error *err)
 {
-	return db_exec(p->ctl->db, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", err) &&
+	return db_exec(p->cmd->db, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", err) &&
 	       find_bounds(p, err) && make_plan(p, err) &&
-	       (p->ctl->json ? show_json(p, err) : show_text(p, err)) && db_commit(p->ctl->db, err);
+	       (p->cmd->json ? show_json(p, err) : show_text(p, err)) && db_commit(p->cmd->db, err);
 }
 
 /* The word names a policy, or an action with its days; 0, or the exit status of wrong use. */
@@ -157,23 +157,25 @@ static int take_word(struct preview *p, const char *word, const char *mode)
 
 	for (int i = 0; i < 3; i++)
 		if (days[i] && !date_parse(days[i], &year, &month, &day))
-			return ctl_wrong_use(p->ctl, _("\"%s\" is no date: YYYY-MM-DD"), days[i]);
+			return command_wrong_use(p->cmd, _("\"%s\" is no date: YYYY-MM-DD"),
+						 days[i]);
 	p->action = action_parse(word);
 	if (p->action == ACTION_COUNT && manual)
-		return ctl_wrong_use(p->ctl, _("\"%s\" is no action: --from and --to go with one"),
-				     word);
+		return command_wrong_use(
+			p->cmd, _("\"%s\" is no action: --from and --to go with one"), word);
 	if (p->action != ACTION_COUNT && (!p->from_day || !p->to_day || p->as_of))
-		return ctl_wrong_use(p->ctl, _("an action needs --from and --to, and no --as-of"));
+		return command_wrong_use(p->cmd,
+					 _("an action needs --from and --to, and no --as-of"));
 	if (manual && strcmp(p->from_day, p->to_day) > 0) /* both are YYYY-MM-DD */
-		return ctl_wrong_use(p->ctl, _("the interval ends (%s) before it starts (%s)"),
-				     p->to_day, p->from_day);
+		return command_wrong_use(p->cmd, _("the interval ends (%s) before it starts (%s)"),
+					 p->to_day, p->from_day);
 	p->archive = p->action == ACTION_EXPORT ? ARCHIVE_LISTED : ARCHIVE_NONE;
 	if (mode && !manual)
-		return ctl_wrong_use(p->ctl,
-				     _("--archive goes with an action: a policy has its own"));
+		return command_wrong_use(p->cmd,
+					 _("--archive goes with an action: a policy has its own"));
 	if (mode && (p->archive = archive_mode_parse(mode)) == ARCHIVE_MODE_COUNT)
-		return ctl_wrong_use(p->ctl, _("\"%s\" is no archive mode: none, listed, full"),
-				     mode);
+		return command_wrong_use(p->cmd, _("\"%s\" is no archive mode: none, listed, full"),
+					 mode);
 	return 0;
 }
 
@@ -181,33 +183,33 @@ static bool find_policy(struct preview *p, const char *word, struct error *err)
 {
 	if (p->action != ACTION_COUNT)
 		return true;
-	p->policy = config_policy(p->ctl->config, word);
+	p->policy = config_policy(p->cmd->config, word);
 	if (!p->policy)
 		return fail(err, ERR_CONFIG,
 			    _("there is no policy \"%s\" in %s: retentionctl policies lists them"),
-			    word, p->ctl->config->path);
+			    word, p->cmd->config->path);
 	p->action = p->policy->action;
 	p->archive = p->policy->archive;
 	return true;
 }
 
-int ctl_preview(struct ctl *ctl, int argc, char **argv)
+int command_preview(struct command *cmd, int argc, char **argv)
 {
 	static const struct option longs[] = {
 		{"from", required_argument, NULL, 'f'},    {"to", required_argument, NULL, 't'},
 		{"as-of", required_argument, NULL, 'd'},   {"json", no_argument, NULL, 'j'},
 		{"archive", required_argument, NULL, 'a'}, {NULL, 0, NULL, 0}};
 	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
-	struct preview p = {.ctl = ctl, .ctx = ctx};
+	struct preview p = {.cmd = cmd, .ctx = ctx};
 	AUTO(error) struct error err = {0};
 	const char *mode = NULL;
 	int c, status;
 
-	while ((c = ctl_option(ctl, argc, argv, longs)) != -1) {
+	while ((c = command_option(cmd, argc, argv, longs)) != -1) {
 		if (c == '?')
 			return 2;
 		if (c == 'j')
-			ctl->json = true;
+			cmd->json = true;
 		else
 			*(c == 'f'   ? &p.from_day
 			  : c == 't' ? &p.to_day
@@ -215,11 +217,11 @@ int ctl_preview(struct ctl *ctl, int argc, char **argv)
 				     : &mode) = optarg;
 	}
 	if (argc - optind != 1)
-		return ctl_wrong_use(ctl, _("one policy, or one action, is needed"));
+		return command_wrong_use(cmd, _("one policy, or one action, is needed"));
 	status = take_word(&p, argv[optind], mode);
 	if (status != 0)
 		return status;
-	if (!ctl_open(ctl))
+	if (!command_open(cmd))
 		return 1;
-	return find_policy(&p, argv[optind], &err) && preview(&p, &err) ? 0 : ctl_failed(&err);
+	return find_policy(&p, argv[optind], &err) && preview(&p, &err) ? 0 : command_failed(&err);
 }

@@ -14,7 +14,7 @@
 #include "base/units.h"
 
 struct residue {
-	struct ctl *ctl;
+	struct command *cmd;
 	void *ctx;
 	const char *key; /* one contact; or */
 	const char *sample; /* so many, at random */
@@ -38,7 +38,7 @@ struct residue {
 
 static bool find_contacts(struct residue *r, struct error *err)
 {
-	const struct table *c = r->ctl->config->model.contact;
+	const struct table *c = r->cmd->config->model.contact;
 	const char *key = plan_column(r->ctx, "c", c->key);
 	const char *from = plan_filtered(r->ctx, c, c->where, NULL);
 	const char *sql =
@@ -58,7 +58,7 @@ static bool find_contacts(struct residue *r, struct error *err)
 	const char *const values[] = {r->sample ? r->sample : r->key};
 	AUTO(result) PGresult *res = NULL;
 
-	if (!db_query(r->ctl->db, sql, 1, values, &res, err))
+	if (!db_query(r->cmd->db, sql, 1, values, &res, err))
 		return false;
 	r->keys = t_strdup(r->ctx, db_text(res, 0, "keys"));
 	r->n_contacts = db_int(res, 0, "n");
@@ -72,7 +72,7 @@ static bool find_contacts(struct residue *r, struct error *err)
 /* The contact's columns that an anonymization would write, and that are texts: v(name, value) of c. */
 static char *personal_columns(const struct residue *r)
 {
-	const struct table *c = r->ctl->config->model.contact;
+	const struct table *c = r->cmd->config->model.contact;
 	const struct relation *relation = &r->catalog->relations[c->index];
 	char *sql = t_strdup(r->ctx, "");
 
@@ -102,7 +102,7 @@ static char *personal_columns(const struct residue *r)
 /* Values that a pass has put there are no residue of anybody. */
 static bool find_values(struct residue *r, struct error *err)
 {
-	const struct table *c = r->ctl->config->model.contact;
+	const struct table *c = r->cmd->config->model.contact;
 	const char *columns = personal_columns(r);
 	const char *const values[] = {r->keys};
 	AUTO(result) PGresult *res = NULL;
@@ -123,7 +123,7 @@ static bool find_values(struct residue *r, struct error *err)
 			err, ERR_CONFIG,
 			_("\"contact\" has no column rules: nothing says which of its columns are "
 			  "personal"));
-	if (!db_query(r->ctl->db, sql, 1, values, &res, err))
+	if (!db_query(r->cmd->db, sql, 1, values, &res, err))
 		return false;
 	r->names = t_strdup(r->ctx, db_text(res, 0, "names"));
 	r->values = t_strdup(r->ctx, db_text(res, 0, "values"));
@@ -185,7 +185,7 @@ static bool make_pattern(struct residue *r, struct error *err)
 	const char *const values[] = {r->names, r->values};
 	AUTO(result) PGresult *res = NULL;
 
-	if (!db_query(r->ctl->db, sql, 2, values, &res, err))
+	if (!db_query(r->cmd->db, sql, 2, values, &res, err))
 		return false;
 	r->n_values = db_int(res, 0, "n");
 	if (r->n_values == 0)
@@ -202,11 +202,11 @@ static bool make_pattern(struct residue *r, struct error *err)
 static bool prepare(struct residue *r, struct error *err)
 {
 	AUTO(complaints) struct complaints c = {0};
-	const struct config *config = r->ctl->config;
+	const struct config *config = r->cmd->config;
 	const struct plan_opts opts = check_opts(config, NULL, r->action, ARCHIVE_NONE);
 
-	if (!db_exec(r->ctl->db, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", err) ||
-	    !ctl_model(r->ctl, r->action, r->ctx, &r->catalog, err))
+	if (!db_exec(r->cmd->db, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", err) ||
+	    !command_model(r->cmd, r->action, r->ctx, &r->catalog, err))
 		return false;
 	r->plan = plan_build(r->ctx, &config->model, r->catalog, &opts, &c);
 	if (!r->plan)
@@ -240,7 +240,7 @@ static const char tables_sql[] =
 static char *search_sql(struct residue *r, const PGresult *tables, int row)
 {
 	const unsigned int oid = (unsigned int)db_int(tables, row, "oid");
-	const struct table *c = r->ctl->config->model.contact;
+	const struct table *c = r->cmd->config->model.contact;
 	const char *due = t_printf(r->ctx, "SELECT x.k::%s AS k FROM unnest($4::text[]) AS x(k)",
 				   plan_type(r->catalog, c, c->key));
 	const char *reached = NULL, *covered = NULL;
@@ -282,7 +282,7 @@ static bool not_searched(struct residue *r, const char *table, const char *why, 
 {
 	r->n_not_searched++;
 	fprintf(stderr, _("not searched: %s: %s\n"), table, why);
-	return !err || db_exec(r->ctl->db, "ROLLBACK TO SAVEPOINT residue", err);
+	return !err || db_exec(r->cmd->db, "ROLLBACK TO SAVEPOINT residue", err);
 }
 
 static bool search_table(struct residue *r, const PGresult *tables, int row, struct error *err)
@@ -297,10 +297,10 @@ static bool search_table(struct residue *r, const PGresult *tables, int row, str
 		return not_searched(r, table, _("this role may not read it"), NULL);
 	if (isatty(STDERR_FILENO))
 		fprintf(stderr, "\r\033[K%d/%d %s", row + 1, PQntuples(tables), table);
-	if (!db_exec(r->ctl->db, "SAVEPOINT residue", err))
+	if (!db_exec(r->cmd->db, "SAVEPOINT residue", err))
 		return false;
-	if (!db_query(r->ctl->db, search_sql(r, tables, row), 4, values, &res, &one)) {
-		if (!db_alive(r->ctl->db))
+	if (!db_query(r->cmd->db, search_sql(r, tables, row), 4, values, &res, &one)) {
+		if (!db_alive(r->cmd->db))
 			return fail(err, one.class, "%s", one.text);
 		return not_searched(r, table, one.text, err);
 	}
@@ -314,10 +314,10 @@ static bool search(struct residue *r, struct error *err)
 {
 	AUTO(result) PGresult *tables = NULL;
 
-	if (r->timeout_s > 0 && !db_execf(r->ctl->db, err, "SET LOCAL statement_timeout = '%llds'",
+	if (r->timeout_s > 0 && !db_execf(r->cmd->db, err, "SET LOCAL statement_timeout = '%llds'",
 					  (long long)r->timeout_s))
 		return false;
-	if (!db_query(r->ctl->db, tables_sql, 0, NULL, &tables, err))
+	if (!db_query(r->cmd->db, tables_sql, 0, NULL, &tables, err))
 		return false;
 	r->json = t_strdup(r->ctx, "");
 	for (int row = 0; row < PQntuples(tables); row++)
@@ -337,17 +337,17 @@ static bool tell(struct residue *r, struct error *err)
 		" ORDER BY x.exact + x.inside = 0, x.\"table\", x.\"column\", x.of",
 		r->json);
 
-	if (!*r->json && r->ctl->json)
+	if (!*r->json && r->cmd->json)
 		puts("[]");
 	if (!*r->json)
 		return true;
-	if (r->ctl->json)
+	if (r->cmd->json)
 		rows = t_printf(
 			r->ctx,
 			"SELECT jsonb_pretty(jsonb_agg(to_jsonb(x))) AS json FROM (%s) AS x", rows);
-	if (!db_query(r->ctl->db, rows, 0, NULL, &res, err))
+	if (!db_query(r->cmd->db, rows, 0, NULL, &res, err))
 		return false;
-	if (r->ctl->json)
+	if (r->cmd->json)
 		puts(db_text(res, 0, "json"));
 	else
 		output_table(res);
@@ -356,7 +356,7 @@ static bool tell(struct residue *r, struct error *err)
 
 static int conclude(const struct residue *r)
 {
-	if (!r->ctl->json)
+	if (!r->cmd->json)
 		printf(_("%lld values of %lld contacts looked for in %lld tables: %lld columns hold what %s "
 			 "would leave there\n"),
 		       (long long)r->n_values, (long long)r->n_contacts, (long long)r->n_tables,
@@ -373,15 +373,15 @@ static bool read_options(struct residue *r, int argc, char **argv)
 	int64_t n = 0;
 	int c;
 
-	while ((c = ctl_option(r->ctl, argc, argv, longs)) != -1) {
+	while ((c = command_option(r->cmd, argc, argv, longs)) != -1) {
 		if (c == '?')
 			return false;
-		r->ctl->json = r->ctl->json || c == 'j';
+		r->cmd->json = r->cmd->json || c == 'j';
 		r->sample = c == 's' ? optarg : r->sample;
 		r->values_path = c == 'v' ? optarg : r->values_path;
 		if ((c == 's' || c == 't') && (!number_parse(optarg, 1, 1000000, &n))) {
-			(void)ctl_wrong_use(r->ctl, _("\"%s\" is no number from 1 to 1000000"),
-					    optarg);
+			(void)command_wrong_use(r->cmd, _("\"%s\" is no number from 1 to 1000000"),
+						optarg);
 			return false;
 		}
 		r->timeout_s = c == 't' ? n : r->timeout_s;
@@ -389,41 +389,41 @@ static bool read_options(struct residue *r, int argc, char **argv)
 			r->action = action_parse(optarg);
 		if (r->action != ACTION_COUNT && r->action != ACTION_DELETE_CONTACTS &&
 		    r->action != ACTION_ANONYMIZE_CONTACTS) {
-			(void)ctl_wrong_use(r->ctl,
-					    _("--action is delete_contacts or anonymize_contacts"));
+			(void)command_wrong_use(
+				r->cmd, _("--action is delete_contacts or anonymize_contacts"));
 			return false;
 		}
 		if (c == 'a' && r->action == ACTION_COUNT) {
-			(void)ctl_wrong_use(r->ctl,
-					    _("--action is delete_contacts or anonymize_contacts"));
+			(void)command_wrong_use(
+				r->cmd, _("--action is delete_contacts or anonymize_contacts"));
 			return false;
 		}
 	}
 	r->key = argc - optind == 1 ? argv[optind] : NULL;
 	if (argc - optind > 1 || (!r->key == !r->sample) || (r->sample && r->values_path)) {
-		(void)ctl_wrong_use(
-			r->ctl,
+		(void)command_wrong_use(
+			r->cmd,
 			_("one contact's key is needed, or --sample; --values goes with a key"));
 		return false;
 	}
 	return true;
 }
 
-int ctl_residue(struct ctl *ctl, int argc, char **argv)
+int command_residue(struct command *cmd, int argc, char **argv)
 {
 	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
 	AUTO(error) struct error err = {0};
-	struct residue r = {.ctl = ctl, .ctx = ctx, .action = ACTION_COUNT};
+	struct residue r = {.cmd = cmd, .ctx = ctx, .action = ACTION_COUNT};
 
 	if (!read_options(&r, argc, argv))
 		return 2;
-	if (!ctl_open(ctl))
+	if (!command_open(cmd))
 		return 1;
 	if (r.action == ACTION_COUNT)
-		r.action = model_can_anonymize(&ctl->config->model, ACTION_ANONYMIZE_CONTACTS)
+		r.action = model_can_anonymize(&cmd->config->model, ACTION_ANONYMIZE_CONTACTS)
 				   ? ACTION_ANONYMIZE_CONTACTS
 				   : ACTION_DELETE_CONTACTS;
 	if (!prepare(&r, &err) || !search(&r, &err) || !tell(&r, &err))
-		return ctl_failed(&err);
+		return command_failed(&err);
 	return conclude(&r);
 }

@@ -20,13 +20,13 @@ static void show_progress(int64_t done_rows, int64_t all_rows)
 }
 
 /* The function's refusals are the first to be heard, before megabytes are read. */
-static bool check_allowed(struct ctl *ctl, const char *id, struct error *err)
+static bool check_allowed(struct command *cmd, const char *id, struct error *err)
 {
 	AUTO(result) PGresult *res = NULL;
 	AUTO(result) PGresult *may = NULL;
 
-	if (!ctl_call(ctl, "SELECT retention.check_restore($1::int)", 1, &id, &res, err) ||
-	    !db_query(ctl->db,
+	if (!command_call(cmd, "SELECT retention.check_restore($1::int)", 1, &id, &res, err) ||
+	    !db_query(cmd->db,
 		      "SELECT has_function_privilege('retention.record_restore(int, jsonb)',\n"
 		      "                              'EXECUTE') AS may",
 		      0, NULL, &may, err))
@@ -35,11 +35,11 @@ static bool check_allowed(struct ctl *ctl, const char *id, struct error *err)
 	       fail(err, ERR_CONFIG, _("your role may not restore: grant it retention_approver"));
 }
 
-static bool claim(struct ctl *ctl, int id, struct error *err)
+static bool claim(struct command *cmd, int id, struct error *err)
 {
 	bool mine = false;
 
-	if (!journal_claim(ctl->db, id, &mine, err))
+	if (!journal_claim(cmd->db, id, &mine, err))
 		return false;
 	return mine || fail(err, ERR_CONFIG,
 			    _("action %d is being worked on, by a daemon or another restore: try "
@@ -48,20 +48,20 @@ static bool claim(struct ctl *ctl, int id, struct error *err)
 }
 
 /* Who would erase again what comes back, and when. */
-static bool tell_next_pass(struct ctl *ctl, struct error *err)
+static bool tell_next_pass(struct command *cmd, struct error *err)
 {
 	static const char sql[] =
 		"SELECT to_char(s.next_occurrence, 'YYYY-MM-DD HH24:MI') AS next\n"
 		"  FROM retention.policy_state AS s WHERE s.policy = $1";
 
-	for (size_t i = 0; i < ctl->config->n_policies; i++) {
-		const struct policy *p = &ctl->config->policies[i];
+	for (size_t i = 0; i < cmd->config->n_policies; i++) {
+		const struct policy *p = &cmd->config->policies[i];
 		AUTO(result) PGresult *res = NULL;
 		const char *next;
 
 		if (!p->enabled || p->action == ACTION_EXPORT)
 			continue;
-		if (!db_query(ctl->db, sql, 1, &p->name, &res, err))
+		if (!db_query(cmd->db, sql, 1, &p->name, &res, err))
 			return false;
 		next = PQntuples(res) > 0 ? db_text(res, 0, "next") : NULL;
 		printf(_("hint: policy \"%s\" (%s) runs next %s%s: who is due by it then is due "
@@ -91,24 +91,25 @@ static void tell(int id, const struct restore_plan *plan, const struct restore_r
 	puts(dry_run ? "; nothing was changed" : "");
 }
 
-static bool restore(struct ctl *ctl, struct restore_opts *opts, void *ctx, struct error *err)
+static bool restore(struct command *cmd, struct restore_opts *opts, void *ctx, struct error *err)
 {
 	struct restore_plan *plan = t_zero(ctx, struct restore_plan);
 	struct restore_result result = {0};
-	struct stored *stored = NULL;
+	struct archive_reader *stored = NULL;
 	const char *id = t_printf(ctx, "%d", opts->id);
 
-	if (!check_allowed(ctl, id, err) ||
-	    !verify_archive_open(ctl, opts->id, ctx, &stored, err) ||
-	    !restore_plan_read(ctl->db, ctl->config, stored_manifest(stored), ctx, plan, err) ||
-	    !verify_archive(ctl, opts->id, stored, false, err) || !claim(ctl, opts->id, err) ||
+	if (!check_allowed(cmd, id, err) ||
+	    !verify_archive_open(cmd, opts->id, ctx, &stored, err) ||
+	    !restore_plan_read(cmd->db, cmd->config, archive_reader_manifest(stored), ctx, plan,
+			       err) ||
+	    !verify_archive(cmd, opts->id, stored, false, err) || !claim(cmd, opts->id, err) ||
 	    /* Once more, now that nobody else can change the answer. */
-	    !check_allowed(ctl, id, err))
+	    !check_allowed(cmd, id, err))
 		return false;
 	opts->stored = stored;
 	opts->plan = plan;
 	opts->progress = isatty(STDOUT_FILENO) ? show_progress : NULL;
-	if (!restore_run(ctl->db, opts, ctx, &result, err)) {
+	if (!restore_run(cmd->db, opts, ctx, &result, err)) {
 		if (opts->progress)
 			puts("");
 		return false;
@@ -116,10 +117,10 @@ static bool restore(struct ctl *ctl, struct restore_opts *opts, void *ctx, struc
 	if (opts->progress)
 		puts("");
 	tell(opts->id, plan, &result, opts->dry_run);
-	return tell_next_pass(ctl, err);
+	return tell_next_pass(cmd, err);
 }
 
-int ctl_archive_restore(struct ctl *ctl, int argc, char **argv)
+int command_archive_restore(struct command *cmd, int argc, char **argv)
 {
 	static const struct option longs[] = {{"dry-run", no_argument, NULL, 'n'},
 					      {"disable-triggers", no_argument, NULL, 't'},
@@ -130,7 +131,7 @@ int ctl_archive_restore(struct ctl *ctl, int argc, char **argv)
 	struct restore_opts opts = {0};
 	int c;
 
-	while ((c = ctl_option(ctl, argc, argv, longs)) != -1) {
+	while ((c = command_option(cmd, argc, argv, longs)) != -1) {
 		if (c == '?')
 			return 2;
 		if (c == 'i')
@@ -139,16 +140,16 @@ int ctl_archive_restore(struct ctl *ctl, int argc, char **argv)
 			*(c == 'n' ? &opts.dry_run : &opts.disable_triggers) = true;
 	}
 	if (opts.identity && access(opts.identity, R_OK) < 0)
-		return ctl_wrong_use(ctl, _("cannot read %s"), opts.identity);
-	opts.id = ctl_action_id(ctl, argc, argv);
+		return command_wrong_use(cmd, _("cannot read %s"), opts.identity);
+	opts.id = command_action_id(cmd, argc, argv);
 	if (opts.id == 0)
 		return 2;
-	if (!ctl_open(ctl))
+	if (!command_open(cmd))
 		return 1;
-	if (!restore(ctl, &opts, ctx, &err)) {
+	if (!restore(cmd, &opts, ctx, &err)) {
 		(void)fflush(stdout); /* findings first; checked at the end */
-		(void)ctl_failed(&err); /* always 1 */
-		if (db_alive(ctl->db))
+		(void)command_failed(&err); /* always 1 */
+		if (db_alive(cmd->db))
 			fputs(_("nothing was changed\n"), stderr);
 		else
 			fprintf(stderr,

@@ -17,15 +17,15 @@ static const char summary_sql[] =
 	"         ORDER BY e.id DESC LIMIT 1) AS last_hash";
 
 /* Both questions of one moment. */
-static bool ask(struct ctl *ctl, const char *noted, PGresult **ret_findings, PGresult **ret_summary,
-		struct error *err)
+static bool ask(struct command *cmd, const char *noted, PGresult **ret_findings,
+		PGresult **ret_summary, struct error *err)
 {
-	return db_exec(ctl->db, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", err) &&
-	       db_query(ctl->db, findings_sql, 1, &noted, ret_findings, err) &&
-	       db_query(ctl->db, summary_sql, 0, NULL, ret_summary, err) && db_commit(ctl->db, err);
+	return db_exec(cmd->db, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", err) &&
+	       db_query(cmd->db, findings_sql, 1, &noted, ret_findings, err) &&
+	       db_query(cmd->db, summary_sql, 0, NULL, ret_summary, err) && db_commit(cmd->db, err);
 }
 
-static bool tell_json(struct ctl *ctl, const char *noted, struct error *err)
+static bool tell_json(struct command *cmd, const char *noted, struct error *err)
 {
 	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
 	AUTO(result) PGresult *res = NULL;
@@ -36,7 +36,7 @@ static bool tell_json(struct ctl *ctl, const char *noted, struct error *err)
 		"  FROM (%s) AS s",
 		findings_sql, summary_sql);
 
-	if (!db_query(ctl->db, sql, 1, &noted, &res, err))
+	if (!db_query(cmd->db, sql, 1, &noted, &res, err))
 		return false;
 	puts(db_text(res, 0, "json"));
 	return true;
@@ -48,7 +48,7 @@ static void tell(const PGresult *findings, const PGresult *summary)
 	const char *hash = db_text(summary, 0, "last_hash");
 
 	for (int row = 0; row < PQntuples(findings); row++)
-		puts(words_message(ctx, db_text(findings, row, "finding")));
+		puts(language_message(ctx, db_text(findings, row, "finding")));
 	if (PQntuples(findings) > 0)
 		return;
 	printf(_("the journal is whole: %s events, %s actions\n"), db_text(summary, 0, "events"),
@@ -69,7 +69,7 @@ static bool is_hash(const char *text)
 	return n == 64 && !text[n];
 }
 
-int ctl_verify(struct ctl *ctl, int argc, char **argv)
+int command_verify(struct command *cmd, int argc, char **argv)
 {
 	static const struct option longs[] = {{"json", no_argument, NULL, 'j'},
 					      {"last-hash", required_argument, NULL, 'h'},
@@ -80,22 +80,22 @@ int ctl_verify(struct ctl *ctl, int argc, char **argv)
 	const char *noted = NULL;
 	int c, n;
 
-	while ((c = ctl_option(ctl, argc, argv, longs)) != -1) {
+	while ((c = command_option(cmd, argc, argv, longs)) != -1) {
 		if (c == '?')
 			return 2;
-		ctl->json = ctl->json || c == 'j';
+		cmd->json = cmd->json || c == 'j';
 		noted = c == 'h' ? optarg : noted;
 	}
 	if (optind != argc)
-		return ctl_wrong_use(ctl, _("\"%s\" is not expected here"), argv[optind]);
+		return command_wrong_use(cmd, _("\"%s\" is not expected here"), argv[optind]);
 	if (noted && !is_hash(noted))
-		return ctl_wrong_use(ctl, _("\"%s\" is no hash: 64 hexadecimal digits"), noted);
-	if (!ctl_open(ctl))
+		return command_wrong_use(cmd, _("\"%s\" is no hash: 64 hexadecimal digits"), noted);
+	if (!command_open(cmd))
 		return 1;
-	if (!ask(ctl, noted, &findings, &summary, &err) ||
-	    (ctl->json && !tell_json(ctl, noted, &err)))
-		return ctl_failed(&err);
-	if (!ctl->json)
+	if (!ask(cmd, noted, &findings, &summary, &err) ||
+	    (cmd->json && !tell_json(cmd, noted, &err)))
+		return command_failed(&err);
+	if (!cmd->json)
 		tell(findings, summary);
 	n = PQntuples(findings);
 	if (n == 0)
@@ -103,5 +103,5 @@ int ctl_verify(struct ctl *ctl, int argc, char **argv)
 	(void)fail(&err, ERR_CONFIG, _("the journal is not what was written: %d finding%s"), n,
 		   n == 1 ? "" : "s");
 	(void)fflush(stdout); /* the findings first; checked at the end */
-	return ctl_failed(&err);
+	return command_failed(&err);
 }

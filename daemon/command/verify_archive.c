@@ -49,10 +49,10 @@ static const char manifest_sql[] =
 	" WHERE j.id = $1::int AND j.counters->>'sums_sha256'\n"
 	"       IS DISTINCT FROM encode(sha256(convert_to($3, 'UTF8')), 'hex')";
 
-static bool verify_manifest(struct db *db, const char *id, const struct stored *s,
+static bool verify_manifest(struct db *db, const char *id, const struct archive_reader *s,
 			    int *ret_bad, struct error *err)
 {
-	const char *const values[] = {id, stored_manifest(s), stored_sums(s)};
+	const char *const values[] = {id, archive_reader_manifest(s), archive_reader_sums(s)};
 	AUTO(error) struct error cause = {0};
 	AUTO(result) PGresult *res = NULL;
 
@@ -70,7 +70,8 @@ static bool verify_manifest(struct db *db, const char *id, const struct stored *
 	return true;
 }
 
-bool verify_archive_open(struct ctl *ctl, int id, void *ctx, struct stored **ret, struct error *err)
+bool verify_archive_open(struct command *cmd, int id, void *ctx, struct archive_reader **ret,
+			 struct error *err)
 {
 	static const char sql[] =
 		"SELECT j.status, j.archive_path, j.archive_deleted_at IS NOT NULL AS deleted\n"
@@ -78,7 +79,7 @@ bool verify_archive_open(struct ctl *ctl, int id, void *ctx, struct stored **ret
 	const char *const values[] = {t_printf(ctx, "%d", id)};
 	AUTO(result) PGresult *res = NULL;
 
-	if (!db_query(ctl->db, sql, 1, values, &res, err))
+	if (!db_query(cmd->db, sql, 1, values, &res, err))
 		return false;
 	if (PQntuples(res) == 0)
 		return fail(err, ERR_CONFIG, "there is no action %d", id);
@@ -90,17 +91,18 @@ bool verify_archive_open(struct ctl *ctl, int id, void *ctx, struct stored **ret
 	    strcmp(db_text(res, 0, "status"), "failed") != 0)
 		return fail(err, ERR_CONFIG, "action %d is %s: its archive is not finished", id,
 			    db_text(res, 0, "status"));
-	return stored_open(ctl->config->directory, db_text(res, 0, "archive_path"), ctx, ret, err);
+	return archive_reader_open(cmd->config->directory, db_text(res, 0, "archive_path"), ctx,
+				   ret, err);
 }
 
-bool verify_archive(struct ctl *ctl, int id, const struct stored *s, bool tell_good,
+bool verify_archive(struct command *cmd, int id, const struct archive_reader *s, bool tell_good,
 		    struct error *err)
 {
 	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
 	int bad = 0;
 
-	if (!stored_verify_files(s, tell_good, &bad, err) ||
-	    !verify_manifest(ctl->db, t_printf(ctx, "%d", id), s, &bad, err))
+	if (!archive_reader_verify_files(s, tell_good, &bad, err) ||
+	    !verify_manifest(cmd->db, t_printf(ctx, "%d", id), s, &bad, err))
 		return false;
 	if (bad > 0)
 		return fail(err, ERR_CONFIG, "the archive of action %d is not whole: %d finding%s",

@@ -12,7 +12,7 @@
  * Opens the archive of action id.  It is owned by ctx.  CONFIG: the action has none, it was deleted, or
  * it is not finished.
  */
-bool verify_archive_open(struct ctl *ctl, int id, void *ctx, struct stored **ret,
+bool verify_archive_open(struct command *cmd, int id, void *ctx, struct archive_reader **ret,
 			 struct error *err);
 
 /*
@@ -20,7 +20,7 @@ bool verify_archive_open(struct ctl *ctl, int id, void *ctx, struct stored **ret
  * sums against the digest that the journal has.  Prints a line to stdout for each finding, and with tell_good
  * for each good file.  Any finding is a failure.
  */
-bool verify_archive(struct ctl *ctl, int id, const struct stored *s, bool tell_good,
+bool verify_archive(struct command *cmd, int id, const struct archive_reader *s, bool tell_good,
 		    struct error *err);
 
 #endif

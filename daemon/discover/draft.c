@@ -21,8 +21,8 @@ struct decision {
 struct text {
 	void *ctx;
 	const struct draft_opts *opts;
-	const struct found *found;
-	const struct reach *reach;
+	const struct schema *found;
+	const struct links *reach;
 	bool *wiped; /* of each table: anonymize = "delete" */
 	char *out;
 };
@@ -49,26 +49,26 @@ static char *quoted(void *ctx, const char *text)
 	return out;
 }
 
-static const struct found_table *table_of(const struct text *x, const struct reached *item)
+static const struct schema_table *table_of(const struct text *x, const struct reached *item)
 {
 	return &x->found->tables[item->table];
 }
 
-static char *shown(void *ctx, const struct found_table *t)
+static char *shown(void *ctx, const struct schema_table *t)
 {
 	return one_line(ctx, t_printf(ctx, "%s.%s", t->schema, t->name));
 }
 
-static bool is_date(const struct found_column *c)
+static bool is_date(const struct schema_column *c)
 {
 	return strcmp(c->base, "timestamptz") == 0 || strcmp(c->base, "timestamp") == 0 ||
 	       strcmp(c->base, "date") == 0;
 }
 
-static const char *first_date(const struct found_table *t, const char *const *names)
+static const char *first_date(const struct schema_table *t, const char *const *names)
 {
 	for (; *names; names++) {
-		const struct found_column *c = found_column(t, *names);
+		const struct schema_column *c = schema_column(t, *names);
 
 		if (c && is_date(c))
 			return c->name;
@@ -76,7 +76,7 @@ static const char *first_date(const struct found_table *t, const char *const *na
 	return NULL;
 }
 
-static const char *created_of(const struct found_table *contact)
+static const char *created_of(const struct schema_table *contact)
 {
 	static const char *const names[] = {"created_at",
 					    "create_date",
@@ -93,7 +93,7 @@ static const char *created_of(const struct found_table *contact)
 	return first_date(contact, names);
 }
 
-const char *draft_date(const struct found_table *request)
+const char *draft_date(const struct schema_table *request)
 {
 	static const char *const names[] = {
 		"last_activity_at", "closed_at",     "updated_at", "created_at",    "create_date",
@@ -111,7 +111,7 @@ const char *draft_date(const struct found_table *request)
 /* What the model's own links and dates stand on, which can only be kept; NULL: nothing. */
 static const char *fixed_because(const struct text *x, size_t table, const char *column)
 {
-	const struct found_table *t = &x->found->tables[table];
+	const struct schema_table *t = &x->found->tables[table];
 
 	if (t->key && strcmp(t->key, column) == 0)
 		return "the key";
@@ -122,7 +122,7 @@ static const char *fixed_because(const struct text *x, size_t table, const char 
 			return t_printf(x->ctx, "the link to %s", x->reach->items[item->of].name);
 		if (item->table == table && item->type && strcmp(item->type, column) == 0)
 			return "what the link points at";
-		if (item->of != REACH_NONE && x->reach->items[item->of].table == table &&
+		if (item->of != LINKS_NONE && x->reach->items[item->of].table == table &&
 		    item->from && strcmp(item->from, column) == 0)
 			return t_printf(x->ctx, "the link to %s", item->name);
 	}
@@ -135,7 +135,7 @@ static const char *fixed_because(const struct text *x, size_t table, const char 
 }
 
 /* A value for a column that can neither be NULL nor empty; NULL: nobody knows one. */
-static const char *stand_in(const struct found_column *c)
+static const char *stand_in(const struct schema_column *c)
 {
 	static const char *const values[][2] = {
 		{"inet", "0.0.0.0"},
@@ -158,7 +158,7 @@ static const char *stand_in(const struct found_column *c)
 }
 
 /* How a column is erased: NULL, the empty value, or something that stands in for it. */
-static void erase(const struct text *x, const struct found_table *t, const struct found_column *c,
+static void erase(const struct text *x, const struct schema_table *t, const struct schema_column *c,
 		  struct decision *d)
 {
 	const struct column probe = {.base = c->base, .category = c->category};
@@ -188,7 +188,7 @@ static void erase(const struct text *x, const struct found_table *t, const struc
 	d->open = d->open || (c->collides && !strchr(d->value, '{'));
 }
 
-static struct decision decide(const struct text *x, size_t table, const struct found_column *c)
+static struct decision decide(const struct text *x, size_t table, const struct schema_column *c)
 {
 	struct decision d = {.rule = RULE_OF_KEEP};
 	enum verdict verdict;
@@ -202,7 +202,7 @@ static struct decision decide(const struct text *x, size_t table, const struct f
 				     : "a foreign key";
 		return d;
 	}
-	verdict = found_verdict(x->ctx, c, &d.why);
+	verdict = schema_verdict(x->ctx, c, &d.why);
 	if (verdict == VERDICT_KEEP)
 		return d;
 	d.open = verdict == VERDICT_ASK;
@@ -211,7 +211,7 @@ static struct decision decide(const struct text *x, size_t table, const struct f
 }
 
 /* Beside a file or a text, what only describes it: a size, a type, a day. */
-static bool only_describes(const struct found_column *c)
+static bool only_describes(const struct schema_column *c)
 {
 	static const char *const words[] = {"type", "size", "checksum", "charset", "format"};
 
@@ -226,11 +226,11 @@ static bool only_describes(const struct found_column *c)
 /* Is nothing in the table worth its row once the personal is gone? */
 static bool is_all_personal(const struct text *x, size_t table)
 {
-	const struct found_table *t = &x->found->tables[table];
+	const struct schema_table *t = &x->found->tables[table];
 	bool personal = false;
 
 	for (size_t i = 0; i < t->n_columns; i++) {
-		const struct found_column *c = &t->columns[i];
+		const struct schema_column *c = &t->columns[i];
 		const struct decision d = decide(x, table, c);
 
 		if (d.open)
@@ -266,7 +266,7 @@ static void find_wiped(struct text *x)
 				*parent = false;
 				changed = true;
 			}
-			if (item->how == REACH_REVERSE && *child && !*parent) {
+			if (item->how == LINKS_REVERSE && *child && !*parent) {
 				*child = false;
 				changed = true;
 			}
@@ -278,7 +278,7 @@ static void find_wiped(struct text *x)
 static void print_rules(struct text *x, size_t table, enum rule rule)
 {
 	static const char *const names[] = {"keep = [", "clear = [", "set: ("};
-	const struct found_table *t = &x->found->tables[table];
+	const struct schema_table *t = &x->found->tables[table];
 	size_t left = 0;
 
 	for (size_t i = 0; i < t->n_columns; i++)
@@ -313,7 +313,7 @@ static void print_rules(struct text *x, size_t table, enum rule rule)
 static void print_rules_again(struct text *x, size_t table, enum rule rule)
 {
 	static const char *const begins[] = {"keep = [", "clear = [", "set: ("};
-	const struct found_table *t = &x->found->tables[table];
+	const struct schema_table *t = &x->found->tables[table];
 	size_t width = 0, n = 0;
 
 	for (size_t i = 0; i < t->n_columns; i++) {
@@ -346,9 +346,9 @@ static void print_setting(struct text *x, const char *key, const char *value)
 		t_append(&x->out, "    %s = %s;\n", key, quoted(x->ctx, value));
 }
 
-static void print_index(struct text *x, const struct found_table *t, const char *column)
+static void print_index(struct text *x, const struct schema_table *t, const char *column)
 {
-	const struct found_column *c = found_column(t, column);
+	const struct schema_column *c = schema_column(t, column);
 
 	if (c && !c->indexed)
 		t_append(&x->out,
@@ -361,9 +361,9 @@ static void print_index(struct text *x, const struct found_table *t, const char 
 /* What the key says by itself, where the model cannot be in charge of it. */
 static void print_silent_key(struct text *x, const struct reached *item)
 {
-	const struct found_key *k = item->key;
+	const struct schema_key *k = item->key;
 
-	if (k && strchr("cnd", k->on_delete) && item->how == REACH_KEY && item->keeps &&
+	if (k && strchr("cnd", k->on_delete) && item->how == LINKS_KEY && item->keeps &&
 	    !item->detach)
 		t_append(&x->out,
 			 "    # Refused while foreign key %s acts by itself: make it NO ACTION.\n",
@@ -387,7 +387,7 @@ static char *plain_ident(void *ctx, const char *name)
 
 static void print_where(struct text *x, const struct reached *item)
 {
-	if (item->how != REACH_TYPE)
+	if (item->how != LINKS_TYPE)
 		return;
 	t_append(&x->out, "    where = %s;%s\n",
 		 quoted(x->ctx, t_printf(x->ctx, "%s = %s", plain_ident(x->ctx, item->type),
@@ -403,10 +403,10 @@ static void print_where(struct text *x, const struct reached *item)
 static void print_users(struct text *x, const struct reached *item)
 {
 	for (size_t i = 0; item->shared && !item->second && i < x->found->n_keys; i++) {
-		const struct found_key *k = &x->found->keys[i];
-		const struct found_table *from = &x->found->tables[k->from];
+		const struct schema_key *k = &x->found->keys[i];
+		const struct schema_table *from = &x->found->tables[k->from];
 
-		if (k->to == item->table && !reach_of(x->reach, k->from))
+		if (k->to == item->table && !links_of(x->reach, k->from))
 			t_append(&x->out,
 				 "    # " MARK
 				 ": %s.%s points here, too (%s), and keeps the row; where it is a "
@@ -419,20 +419,20 @@ static void print_users(struct text *x, const struct reached *item)
 static void print_link(struct text *x, const struct reached *item)
 {
 	static const char *const how[] = {
-		[REACH_NAME] = "  # by its name: no foreign key says so",
-		[REACH_TYPE] = "  # by its name: no foreign key can say so",
+		[LINKS_NAME] = "  # by its name: no foreign key says so",
+		[LINKS_TYPE] = "  # by its name: no foreign key can say so",
 	};
-	const struct found_table *t = table_of(x, item);
+	const struct schema_table *t = table_of(x, item);
 	const struct reached *parent = &x->reach->items[item->of];
-	const struct found_column *by = found_column(t, item->by);
+	const struct schema_column *by = schema_column(t, item->by);
 
 	print_setting(x, "of", parent->name);
 	t_append(&x->out, "    by = %s;%s\n", quoted(x->ctx, item->by),
-		 item->how <= REACH_TYPE && how[item->how] ? how[item->how] : "");
+		 item->how <= LINKS_TYPE && how[item->how] ? how[item->how] : "");
 	print_setting(x, "from", item->from);
 	print_where(x, item);
 	print_index(x, t, item->by);
-	if (item->how == REACH_REVERSE)
+	if (item->how == LINKS_REVERSE)
 		print_index(x, table_of(x, parent), item->from);
 	if (!by->plain)
 		t_append(&x->out, "    # Refused: to its type, or its collation, different values "
@@ -452,8 +452,8 @@ static void print_request(struct text *x)
 {
 	static const char *const states[] = {"status",    "state",    "statut",   "etat",
 					     "status_id", "state_id", "stage_id", NULL};
-	const struct found_table *t = table_of(x, &x->reach->items[1]);
-	const struct found_column *date = found_column(t, x->opts->date);
+	const struct schema_table *t = table_of(x, &x->reach->items[1]);
+	const struct schema_column *date = schema_column(t, x->opts->date);
 	char *others = t_strdup(x->ctx, "");
 
 	for (size_t i = 0; i < t->n_columns; i++)
@@ -465,7 +465,7 @@ static void print_request(struct text *x)
 		 date && !date->not_null ? "; a request without it keeps its contact" : "",
 		 *others ? "; instead it could be " : "", others);
 	for (const char *const *s = states; *s; s++)
-		if (found_column(t, *s)) {
+		if (schema_column(t, *s)) {
 			t_append(&x->out,
 				 "    # " MARK ": which requests are over?  One that is not keeps "
 				 "its contact:\n    # due_when = \"%s = 'closed'\";\n",
@@ -477,7 +477,7 @@ static void print_request(struct text *x)
 static void print_item(struct text *x, size_t i)
 {
 	const struct reached *item = &x->reach->items[i];
-	const struct found_table *t = table_of(x, item);
+	const struct schema_table *t = table_of(x, item);
 	const bool wiped = x->wiped[item->table];
 
 	t_append(&x->out, "\n  # %s%s%s%s\n", shown(x->ctx, t), item->second ? ", once more" : "",
@@ -493,7 +493,7 @@ static void print_item(struct text *x, size_t i)
 	print_setting(x, "key", t->key);
 	if (!t->key)
 		t_append(&x->out, "    # No column alone is its key.\n");
-	if (item->of != REACH_NONE)
+	if (item->of != LINKS_NONE)
 		print_link(x, item);
 	if (i == 0)
 		print_setting(x, "created", created_of(t));
@@ -503,13 +503,13 @@ static void print_item(struct text *x, size_t i)
 		t_append(&x->out, "    archive = true;\n");
 	if (item->keeps) {
 		t_append(&x->out, "    anonymize = \"keep\";  # its columns are treated under %s\n",
-			 reach_of(x->reach, item->table)->name);
+			 links_of(x->reach, item->table)->name);
 	} else if (wiped) {
 		t_append(&x->out, "    anonymize = \"delete\";  # nothing else is in it\n");
 	} else if (item->second) {
 		t_append(&x->out,
 			 "    # As under %s: what is changed there is to be changed here.\n",
-			 reach_of(x->reach, item->table)->name);
+			 links_of(x->reach, item->table)->name);
 		print_rules_again(x, item->table, RULE_OF_SET);
 		print_rules_again(x, item->table, RULE_OF_CLEAR);
 		print_rules_again(x, item->table, RULE_OF_KEEP);
@@ -527,14 +527,14 @@ static void print_left_out(struct text *x)
 	bool first = true;
 
 	for (size_t t = 0; t < x->found->n_tables; t++) {
-		const char *why = reach_is_lookup(&x->found->tables[t]);
-		const bool mapped = reach_of(x->reach, t) != NULL;
+		const char *why = links_is_lookup(&x->found->tables[t]);
+		const bool mapped = links_of(x->reach, t) != NULL;
 		char *uses = t_strdup(x->ctx, "");
 
 		for (size_t i = 0; i < x->found->n_keys && !mapped; i++) {
-			const struct found_key *k = &x->found->keys[i];
+			const struct schema_key *k = &x->found->keys[i];
 			const struct reached *from =
-				k->to == t ? reach_of(x->reach, k->from) : NULL;
+				k->to == t ? links_of(x->reach, k->from) : NULL;
 
 			if (from)
 				t_append(&uses, "%s%s.%s", *uses ? ", " : "", from->name,
@@ -553,10 +553,10 @@ static void print_left_out(struct text *x)
 static void print_not_followed(struct text *x)
 {
 	for (size_t i = 0; i < x->found->n_keys; i++) {
-		const struct found_key *k = &x->found->keys[i];
-		const struct found_table *to = &x->found->tables[k->to];
+		const struct schema_key *k = &x->found->keys[i];
+		const struct schema_table *to = &x->found->tables[k->to];
 
-		if (k->n_columns > 1 && reach_of(x->reach, k->to) &&
+		if (k->n_columns > 1 && links_of(x->reach, k->to) &&
 		    (!to->key || strcmp(k->to_column, to->key) != 0))
 			t_append(&x->out,
 				 "  # Not followed: foreign key %s of %s has %d columns, none of "

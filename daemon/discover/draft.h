@@ -8,15 +8,15 @@
 #include "discover/links.h"
 
 struct draft_opts {
-	const struct found *found;
-	const struct reach *reach;
+	const struct schema *found;
+	const struct links *reach;
 	const char *date; /* of the request; never NULL */
 	const char *database; /* its name, for the head */
 	bool samples;
 };
 
 /* The request's column that ages are best counted from; NULL: it has no date. */
-const char *draft_date(const struct found_table *request);
+const char *draft_date(const struct schema_table *request);
 
 /* The whole file.  *ret_open: how many marks are in it.  Owned by ctx. */
 char *draft_text(void *ctx, const struct draft_opts *opts, int *ret_open);

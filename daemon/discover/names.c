@@ -16,189 +16,189 @@ struct parts {
 /* A word, or two that stand beside each other. */
 struct word {
 	const char *text;
-	enum naming naming;
+	enum name_kind naming;
 };
 
 /* Looked for first: two words say more than one. */
 static const struct word pairs[] = {
-	{"file name", NAMING_FILE},          {"nom fichier", NAMING_FILE},
-	{"content type", NAMING_HARMLESS},   {"mime type", NAMING_HARMLESS},
-	{"time zone", NAMING_HARMLESS},      {"byte size", NAMING_HARMLESS},
-	{"file size", NAMING_HARMLESS},      {"file type", NAMING_HARMLESS},
-	{"service name", NAMING_HARMLESS},   {"user agent", NAMING_PERSON},
-	{"zip code", NAMING_PERSON},         {"post code", NAMING_PERSON},
-	{"postal code", NAMING_PERSON},      {"code postal", NAMING_PERSON},
-	{"tax id", NAMING_PERSON},           {"tax code", NAMING_PERSON},
-	{"vat id", NAMING_PERSON},           {"national id", NAMING_PERSON},
-	{"device id", NAMING_PERSON},        {"facebook id", NAMING_PERSON},
-	{"twitter id", NAMING_PERSON},       {"google id", NAMING_PERSON},
-	{"apple id", NAMING_PERSON},         {"secu sociale", NAMING_PERSON},
-	{"securite sociale", NAMING_PERSON}, {"social security", NAMING_PERSON},
-	{"api key", NAMING_PERSON},          {"credit card", NAMING_PERSON},
-	{"card number", NAMING_PERSON},
+	{"file name", NAME_FILE},          {"nom fichier", NAME_FILE},
+	{"content type", NAME_HARMLESS},   {"mime type", NAME_HARMLESS},
+	{"time zone", NAME_HARMLESS},      {"byte size", NAME_HARMLESS},
+	{"file size", NAME_HARMLESS},      {"file type", NAME_HARMLESS},
+	{"service name", NAME_HARMLESS},   {"user agent", NAME_PERSON},
+	{"zip code", NAME_PERSON},         {"post code", NAME_PERSON},
+	{"postal code", NAME_PERSON},      {"code postal", NAME_PERSON},
+	{"tax id", NAME_PERSON},           {"tax code", NAME_PERSON},
+	{"vat id", NAME_PERSON},           {"national id", NAME_PERSON},
+	{"device id", NAME_PERSON},        {"facebook id", NAME_PERSON},
+	{"twitter id", NAME_PERSON},       {"google id", NAME_PERSON},
+	{"apple id", NAME_PERSON},         {"secu sociale", NAME_PERSON},
+	{"securite sociale", NAME_PERSON}, {"social security", NAME_PERSON},
+	{"api key", NAME_PERSON},          {"credit card", NAME_PERSON},
+	{"card number", NAME_PERSON},
 };
 
 static const struct word words[] = {
 	/* reaches a person, or is one's secret */
-	{"mail", NAMING_PERSON},
-	{"email", NAMING_PERSON},
-	{"courriel", NAMING_PERSON},
-	{"phone", NAMING_PERSON},
-	{"telephone", NAMING_PERSON},
-	{"téléphone", NAMING_PERSON},
-	{"tel", NAMING_PERSON},
-	{"mobile", NAMING_PERSON},
-	{"cell", NAMING_PERSON},
-	{"cellphone", NAMING_PERSON},
-	{"portable", NAMING_PERSON},
-	{"gsm", NAMING_PERSON},
-	{"fax", NAMING_PERSON},
-	{"telecopie", NAMING_PERSON},
-	{"whatsapp", NAMING_PERSON},
-	{"skype", NAMING_PERSON},
-	{"facebook", NAMING_PERSON},
-	{"twitter", NAMING_PERSON},
-	{"instagram", NAMING_PERSON},
-	{"linkedin", NAMING_PERSON},
-	{"telegram", NAMING_PERSON},
-	{"address", NAMING_PERSON},
-	{"addr", NAMING_PERSON},
-	{"adresse", NAMING_PERSON},
-	{"street", NAMING_PERSON},
-	{"rue", NAMING_PERSON},
-	{"voie", NAMING_PERSON},
-	{"city", NAMING_PERSON},
-	{"town", NAMING_PERSON},
-	{"ville", NAMING_PERSON},
-	{"commune", NAMING_PERSON},
-	{"zip", NAMING_PERSON},
-	{"zipcode", NAMING_PERSON},
-	{"postcode", NAMING_PERSON},
-	{"postal", NAMING_PERSON},
-	{"cp", NAMING_PERSON},
-	{"latitude", NAMING_PERSON},
-	{"longitude", NAMING_PERSON},
-	{"lat", NAMING_PERSON},
-	{"lng", NAMING_PERSON},
-	{"lon", NAMING_PERSON},
-	{"coordinates", NAMING_PERSON},
-	{"geolocation", NAMING_PERSON},
-	{"location", NAMING_PERSON},
-	{"birth", NAMING_PERSON},
-	{"birthday", NAMING_PERSON},
-	{"birthdate", NAMING_PERSON},
-	{"born", NAMING_PERSON},
-	{"dob", NAMING_PERSON},
-	{"naissance", NAMING_PERSON},
-	{"death", NAMING_PERSON},
-	{"deces", NAMING_PERSON},
-	{"age", NAMING_PERSON},
-	{"gender", NAMING_PERSON},
-	{"sex", NAMING_PERSON},
-	{"sexe", NAMING_PERSON},
-	{"civilite", NAMING_PERSON},
-	{"salutation", NAMING_PERSON},
-	{"nationality", NAMING_PERSON},
-	{"nationalite", NAMING_PERSON},
-	{"ip", NAMING_PERSON},
-	{"ipaddress", NAMING_PERSON},
-	{"useragent", NAMING_PERSON},
-	{"token", NAMING_PERSON},
-	{"jeton", NAMING_PERSON},
-	{"secret", NAMING_PERSON},
-	{"password", NAMING_PERSON},
-	{"passwd", NAMING_PERSON},
-	{"pwd", NAMING_PERSON},
-	{"passphrase", NAMING_PERSON},
-	{"otp", NAMING_PERSON},
-	{"cookie", NAMING_PERSON},
-	{"session", NAMING_PERSON},
-	{"login", NAMING_PERSON},
-	{"identifiant", NAMING_PERSON},
-	{"identifier", NAMING_PERSON},
-	{"username", NAMING_PERSON},
-	{"pseudo", NAMING_PERSON},
-	{"pseudonym", NAMING_PERSON},
-	{"handle", NAMING_PERSON},
-	{"nick", NAMING_PERSON},
-	{"nickname", NAMING_PERSON},
-	{"profile", NAMING_PERSON},
-	{"profil", NAMING_PERSON},
-	{"passport", NAMING_PERSON},
-	{"passeport", NAMING_PERSON},
-	{"ssn", NAMING_PERSON},
-	{"nir", NAMING_PERSON},
-	{"siret", NAMING_PERSON},
-	{"siren", NAMING_PERSON},
-	{"vat", NAMING_PERSON},
-	{"tva", NAMING_PERSON},
-	{"iban", NAMING_PERSON},
-	{"bic", NAMING_PERSON},
-	{"rib", NAMING_PERSON},
-	{"loyalty", NAMING_PERSON},
-	{"sender", NAMING_PERSON},
-	{"recipient", NAMING_PERSON},
-	{"expediteur", NAMING_PERSON},
-	{"destinataire", NAMING_PERSON},
-	{"cc", NAMING_PERSON},
-	{"bcc", NAMING_PERSON},
+	{"mail", NAME_PERSON},
+	{"email", NAME_PERSON},
+	{"courriel", NAME_PERSON},
+	{"phone", NAME_PERSON},
+	{"telephone", NAME_PERSON},
+	{"téléphone", NAME_PERSON},
+	{"tel", NAME_PERSON},
+	{"mobile", NAME_PERSON},
+	{"cell", NAME_PERSON},
+	{"cellphone", NAME_PERSON},
+	{"portable", NAME_PERSON},
+	{"gsm", NAME_PERSON},
+	{"fax", NAME_PERSON},
+	{"telecopie", NAME_PERSON},
+	{"whatsapp", NAME_PERSON},
+	{"skype", NAME_PERSON},
+	{"facebook", NAME_PERSON},
+	{"twitter", NAME_PERSON},
+	{"instagram", NAME_PERSON},
+	{"linkedin", NAME_PERSON},
+	{"telegram", NAME_PERSON},
+	{"address", NAME_PERSON},
+	{"addr", NAME_PERSON},
+	{"adresse", NAME_PERSON},
+	{"street", NAME_PERSON},
+	{"rue", NAME_PERSON},
+	{"voie", NAME_PERSON},
+	{"city", NAME_PERSON},
+	{"town", NAME_PERSON},
+	{"ville", NAME_PERSON},
+	{"commune", NAME_PERSON},
+	{"zip", NAME_PERSON},
+	{"zipcode", NAME_PERSON},
+	{"postcode", NAME_PERSON},
+	{"postal", NAME_PERSON},
+	{"cp", NAME_PERSON},
+	{"latitude", NAME_PERSON},
+	{"longitude", NAME_PERSON},
+	{"lat", NAME_PERSON},
+	{"lng", NAME_PERSON},
+	{"lon", NAME_PERSON},
+	{"coordinates", NAME_PERSON},
+	{"geolocation", NAME_PERSON},
+	{"location", NAME_PERSON},
+	{"birth", NAME_PERSON},
+	{"birthday", NAME_PERSON},
+	{"birthdate", NAME_PERSON},
+	{"born", NAME_PERSON},
+	{"dob", NAME_PERSON},
+	{"naissance", NAME_PERSON},
+	{"death", NAME_PERSON},
+	{"deces", NAME_PERSON},
+	{"age", NAME_PERSON},
+	{"gender", NAME_PERSON},
+	{"sex", NAME_PERSON},
+	{"sexe", NAME_PERSON},
+	{"civilite", NAME_PERSON},
+	{"salutation", NAME_PERSON},
+	{"nationality", NAME_PERSON},
+	{"nationalite", NAME_PERSON},
+	{"ip", NAME_PERSON},
+	{"ipaddress", NAME_PERSON},
+	{"useragent", NAME_PERSON},
+	{"token", NAME_PERSON},
+	{"jeton", NAME_PERSON},
+	{"secret", NAME_PERSON},
+	{"password", NAME_PERSON},
+	{"passwd", NAME_PERSON},
+	{"pwd", NAME_PERSON},
+	{"passphrase", NAME_PERSON},
+	{"otp", NAME_PERSON},
+	{"cookie", NAME_PERSON},
+	{"session", NAME_PERSON},
+	{"login", NAME_PERSON},
+	{"identifiant", NAME_PERSON},
+	{"identifier", NAME_PERSON},
+	{"username", NAME_PERSON},
+	{"pseudo", NAME_PERSON},
+	{"pseudonym", NAME_PERSON},
+	{"handle", NAME_PERSON},
+	{"nick", NAME_PERSON},
+	{"nickname", NAME_PERSON},
+	{"profile", NAME_PERSON},
+	{"profil", NAME_PERSON},
+	{"passport", NAME_PERSON},
+	{"passeport", NAME_PERSON},
+	{"ssn", NAME_PERSON},
+	{"nir", NAME_PERSON},
+	{"siret", NAME_PERSON},
+	{"siren", NAME_PERSON},
+	{"vat", NAME_PERSON},
+	{"tva", NAME_PERSON},
+	{"iban", NAME_PERSON},
+	{"bic", NAME_PERSON},
+	{"rib", NAME_PERSON},
+	{"loyalty", NAME_PERSON},
+	{"sender", NAME_PERSON},
+	{"recipient", NAME_PERSON},
+	{"expediteur", NAME_PERSON},
+	{"destinataire", NAME_PERSON},
+	{"cc", NAME_PERSON},
+	{"bcc", NAME_PERSON},
 	/* a person's name */
-	{"firstname", NAMING_PERSON},
-	{"lastname", NAMING_PERSON},
-	{"surname", NAMING_PERSON},
-	{"forename", NAMING_PERSON},
-	{"fullname", NAMING_PERSON},
-	{"middlename", NAMING_PERSON},
-	{"displayname", NAMING_PERSON},
-	{"prenom", NAMING_PERSON},
-	{"prénom", NAMING_PERSON},
-	{"patronyme", NAMING_PERSON},
+	{"firstname", NAME_PERSON},
+	{"lastname", NAME_PERSON},
+	{"surname", NAME_PERSON},
+	{"forename", NAME_PERSON},
+	{"fullname", NAME_PERSON},
+	{"middlename", NAME_PERSON},
+	{"displayname", NAME_PERSON},
+	{"prenom", NAME_PERSON},
+	{"prénom", NAME_PERSON},
+	{"patronyme", NAME_PERSON},
 	/* a file, and where it lies */
-	{"filename", NAMING_FILE},
-	{"fichier", NAMING_FILE},
-	{"file", NAMING_FILE},
-	{"path", NAMING_FILE},
-	{"chemin", NAMING_FILE},
-	{"url", NAMING_FILE},
-	{"uri", NAMING_FILE},
-	{"website", NAMING_FILE},
-	{"picture", NAMING_FILE},
-	{"photo", NAMING_FILE},
-	{"image", NAMING_FILE},
-	{"avatar", NAMING_FILE},
-	{"signature", NAMING_FILE},
-	{"attachment", NAMING_FILE},
-	{"recording", NAMING_FILE},
-	{"blob", NAMING_FILE},
-	{"datas", NAMING_FILE},
+	{"filename", NAME_FILE},
+	{"fichier", NAME_FILE},
+	{"file", NAME_FILE},
+	{"path", NAME_FILE},
+	{"chemin", NAME_FILE},
+	{"url", NAME_FILE},
+	{"uri", NAME_FILE},
+	{"website", NAME_FILE},
+	{"picture", NAME_FILE},
+	{"photo", NAME_FILE},
+	{"image", NAME_FILE},
+	{"avatar", NAME_FILE},
+	{"signature", NAME_FILE},
+	{"attachment", NAME_FILE},
+	{"recording", NAME_FILE},
+	{"blob", NAME_FILE},
+	{"datas", NAME_FILE},
 	/* what somebody wrote */
-	{"note", NAMING_TEXT},
-	{"remark", NAMING_TEXT},
-	{"remarque", NAMING_TEXT},
-	{"comment", NAMING_TEXT},
-	{"commentaire", NAMING_TEXT},
-	{"body", NAMING_TEXT},
-	{"corps", NAMING_TEXT},
-	{"content", NAMING_TEXT},
-	{"contenu", NAMING_TEXT},
-	{"subject", NAMING_TEXT},
-	{"sujet", NAMING_TEXT},
-	{"objet", NAMING_TEXT},
-	{"description", NAMING_TEXT},
-	{"summary", NAMING_TEXT},
-	{"resume", NAMING_TEXT},
-	{"message", NAMING_TEXT},
-	{"text", NAMING_TEXT},
-	{"texte", NAMING_TEXT},
-	{"html", NAMING_TEXT},
-	{"transcript", NAMING_TEXT},
-	{"snippet", NAMING_TEXT},
-	{"feedback", NAMING_TEXT},
-	{"answer", NAMING_TEXT},
-	{"reponse", NAMING_TEXT},
-	{"question", NAMING_TEXT},
-	{"bio", NAMING_TEXT},
-	{"biography", NAMING_TEXT},
+	{"note", NAME_TEXT},
+	{"remark", NAME_TEXT},
+	{"remarque", NAME_TEXT},
+	{"comment", NAME_TEXT},
+	{"commentaire", NAME_TEXT},
+	{"body", NAME_TEXT},
+	{"corps", NAME_TEXT},
+	{"content", NAME_TEXT},
+	{"contenu", NAME_TEXT},
+	{"subject", NAME_TEXT},
+	{"sujet", NAME_TEXT},
+	{"objet", NAME_TEXT},
+	{"description", NAME_TEXT},
+	{"summary", NAME_TEXT},
+	{"resume", NAME_TEXT},
+	{"message", NAME_TEXT},
+	{"text", NAME_TEXT},
+	{"texte", NAME_TEXT},
+	{"html", NAME_TEXT},
+	{"transcript", NAME_TEXT},
+	{"snippet", NAME_TEXT},
+	{"feedback", NAME_TEXT},
+	{"answer", NAME_TEXT},
+	{"reponse", NAME_TEXT},
+	{"question", NAME_TEXT},
+	{"bio", NAME_TEXT},
+	{"biography", NAME_TEXT},
 };
 
 /* The word that "name" or "nom" stands with: whose name it is. */
@@ -308,7 +308,7 @@ static const struct word *find_word(const struct parts *p)
 }
 
 /* "name" alone may be a person's; of "status" it is not; of anything unknown nobody can say. */
-static enum naming of_name(const struct parts *p, const char **ret_word)
+static enum name_kind of_name(const struct parts *p, const char **ret_word)
 {
 	static const char *const name_words[] = {"name", "nom"};
 	bool named = false, owned = false;
@@ -318,9 +318,9 @@ static enum naming of_name(const struct parts *p, const char **ret_word)
 		owned = owned || HAS(of_persons, p->part[i]);
 	}
 	if (!named || (p->n > 1 && !owned))
-		return NAMING_UNKNOWN;
+		return NAME_UNKNOWN;
 	*ret_word = "name";
-	return owned ? NAMING_PERSON : NAMING_NAME;
+	return owned ? NAME_PERSON : NAME_NAME;
 }
 
 static bool is_thing_name(const struct parts *p)
@@ -332,24 +332,24 @@ static bool is_thing_name(const struct parts *p)
 		named = named || HAS(names, p->part[i]);
 		thing = thing || HAS(harmless_heads, p->part[i]) ||
 			HAS(harmless_words, p->part[i]) ||
-			naming_of_table(p->part[i]) == NAMING_TABLE_LIST;
+			names_of_table(p->part[i]) == NAME_TABLE_LIST;
 	}
 	return named && thing;
 }
 
-enum naming naming_of(const char *column, const char **ret_word)
+enum name_kind names_of(const char *column, const char **ret_word)
 {
 	const char *ignored = NULL;
 	const struct word *found;
 	struct parts p;
 	int end = 0;
-	enum naming naming;
+	enum name_kind naming;
 
 	ret_word = ret_word ? ret_word : &ignored;
 	*ret_word = NULL;
 	split(column, &p);
 	if (p.n == 0)
-		return NAMING_UNKNOWN;
+		return NAME_UNKNOWN;
 	found = find_pair(&p, &end);
 	if (found && (end == p.n || !HAS(harmless_heads, p.part[p.n - 1]))) {
 		*ret_word = found->text;
@@ -358,32 +358,32 @@ enum naming naming_of(const char *column, const char **ret_word)
 	if (HAS(harmless_heads, p.part[p.n - 1]) || HAS(harmless_heads, p.part[0]) ||
 	    is_thing_name(&p)) {
 		*ret_word = "a status, a kind or a measure";
-		return NAMING_HARMLESS;
+		return NAME_HARMLESS;
 	}
 	naming = of_name(&p, ret_word);
-	if (naming != NAMING_UNKNOWN)
+	if (naming != NAME_UNKNOWN)
 		return naming;
 	if (strcmp(p.part[p.n - 1], "id") == 0)
-		return NAMING_UNKNOWN; /* somebody's number elsewhere, or a thing's */
+		return NAME_UNKNOWN; /* somebody's number elsewhere, or a thing's */
 	found = find_word(&p);
-	if (found && found->naming != NAMING_UNKNOWN) {
+	if (found && found->naming != NAME_UNKNOWN) {
 		*ret_word = found->text;
 		return found->naming;
 	}
 	for (int i = 0; i < p.n; i++)
 		if (HAS(harmless_words, p.part[i])) {
 			*ret_word = "one of a list";
-			return NAMING_HARMLESS;
+			return NAME_HARMLESS;
 		}
-	return NAMING_UNKNOWN;
+	return NAME_UNKNOWN;
 }
 
-bool naming_is_personal(enum naming naming)
+bool names_is_personal(enum name_kind naming)
 {
-	return naming >= NAMING_NAME;
+	return naming >= NAME_NAME;
 }
 
-bool naming_is_birth(const char *column)
+bool names_is_birth(const char *column)
 {
 	static const char *const births[] = {"birth", "birthday",  "birthdate", "born",
 					     "dob",   "naissance", "death",     "deces"};
@@ -396,7 +396,7 @@ bool naming_is_birth(const char *column)
 	return false;
 }
 
-enum naming_table naming_of_table(const char *table)
+enum names_table names_of_table(const char *table)
 {
 	static const char *const staff[] = {
 		"user",    "agent", "employee",      "staff",   "operator",
@@ -418,11 +418,11 @@ enum naming_table naming_of_table(const char *table)
 	split(table, &p);
 	for (int i = p.n - 1; i >= 0; i--) {
 		if (HAS(staff, p.part[i]))
-			return NAMING_TABLE_STAFF;
+			return NAME_TABLE_STAFF;
 		if (HAS(lists, p.part[i]))
-			return NAMING_TABLE_LIST;
+			return NAME_TABLE_LIST;
 	}
-	return NAMING_TABLE_UNKNOWN;
+	return NAME_TABLE_UNKNOWN;
 }
 
 static void make_singular(char *word)
@@ -449,7 +449,7 @@ static char *joined(void *ctx, const struct parts *p, int n)
 	return out;
 }
 
-bool naming_is_type_of(const char *value, const char *table)
+bool names_is_type_of(const char *value, const char *table)
 {
 	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
 	const char *tail = value;
@@ -468,7 +468,7 @@ bool naming_is_type_of(const char *value, const char *table)
 	return p.n > 0 && strcmp(joined(ctx, &p, p.n), wanted) == 0;
 }
 
-bool naming_is_link_to(const char *column, const char *table, const char *other)
+bool names_is_link_to(const char *column, const char *table, const char *other)
 {
 	const size_t length = strlen(column);
 	AUTO(talloc) void *ctx = NULL;
@@ -486,7 +486,7 @@ bool naming_is_link_to(const char *column, const char *table, const char *other)
 	return strcmp(stem, joined(ctx, &p, p.n)) == 0 || (other && strcmp(stem, other) == 0);
 }
 
-bool naming_is_pair(const char *type, const char *id)
+bool names_is_pair(const char *type, const char *id)
 {
 	static const char *const stems[] = {"model", "resmodel"};
 	const size_t length = strlen(type);
@@ -510,7 +510,7 @@ bool naming_is_pair(const char *type, const char *id)
 	       strcmp(joined(ctx, &t, t.n - 1), joined(ctx, &i, i.n - 1)) == 0;
 }
 
-char *naming_type_value(void *ctx, const char *type_column, const char *table)
+char *names_type_value(void *ctx, const char *type_column, const char *table)
 {
 	const bool dotted = strstr(type_column, "model") != NULL;
 	char *out = t_strdup(ctx, "");

@@ -105,7 +105,7 @@ static const char values_sql[] = TABLES
 	"       AND a.atttypid IN ('text'::regtype, 'varchar'::regtype, 'bpchar'::regtype)) AS v(value) ON true\n"
 	" ORDER BY r.oid, a.attname, v.value\n";
 
-static size_t index_of(const struct found *found, int64_t oid)
+static size_t index_of(const struct schema *found, int64_t oid)
 {
 	size_t i = 0;
 
@@ -114,16 +114,16 @@ static size_t index_of(const struct found *found, int64_t oid)
 	return i;
 }
 
-static bool read_tables(struct db *db, void *ctx, struct found *found, struct error *err)
+static bool read_tables(struct db *db, void *ctx, struct schema *found, struct error *err)
 {
 	AUTO(result) PGresult *res = NULL;
 
 	if (!db_query(db, tables_sql, 0, NULL, &res, err))
 		return false;
 	found->n_tables = (size_t)PQntuples(res);
-	found->tables = t_array(ctx, struct found_table, found->n_tables + 1);
+	found->tables = t_array(ctx, struct schema_table, found->n_tables + 1);
 	for (int row = 0; row < PQntuples(res); row++)
-		found->tables[row] = (struct found_table){
+		found->tables[row] = (struct schema_table){
 			.oid = (unsigned int)db_int(res, row, "oid"),
 			.schema = db_text_copy(ctx, res, row, "schema"),
 			.name = db_text_copy(ctx, res, row, "name"),
@@ -134,7 +134,7 @@ static bool read_tables(struct db *db, void *ctx, struct found *found, struct er
 	return true;
 }
 
-static bool read_columns(struct db *db, void *ctx, struct found *found, struct error *err)
+static bool read_columns(struct db *db, void *ctx, struct schema *found, struct error *err)
 {
 	AUTO(result) PGresult *res = NULL;
 
@@ -142,12 +142,12 @@ static bool read_columns(struct db *db, void *ctx, struct found *found, struct e
 		return false;
 	for (int row = 0; row < PQntuples(res); row++) {
 		const size_t i = index_of(found, db_int(res, row, "oid"));
-		struct found_table *t = &found->tables[i];
+		struct schema_table *t = &found->tables[i];
 
 		if (i == found->n_tables)
 			continue; /* made between two queries */
-		t->columns = t_grow(ctx, t->columns, struct found_column, t->n_columns + 1);
-		t->columns[t->n_columns++] = (struct found_column){
+		t->columns = t_grow(ctx, t->columns, struct schema_column, t->n_columns + 1);
+		t->columns[t->n_columns++] = (struct schema_column){
 			.name = db_text_copy(ctx, res, row, "name"),
 			.type = db_text_copy(ctx, res, row, "type"),
 			.base = db_text_copy(ctx, res, row, "base"),
@@ -167,20 +167,20 @@ static bool read_columns(struct db *db, void *ctx, struct found *found, struct e
 	return true;
 }
 
-static bool read_keys(struct db *db, void *ctx, struct found *found, struct error *err)
+static bool read_keys(struct db *db, void *ctx, struct schema *found, struct error *err)
 {
 	AUTO(result) PGresult *res = NULL;
 
 	if (!db_query(db, keys_sql, 0, NULL, &res, err))
 		return false;
-	found->keys = t_array(ctx, struct found_key, PQntuples(res) + 1);
+	found->keys = t_array(ctx, struct schema_key, PQntuples(res) + 1);
 	for (int row = 0; row < PQntuples(res); row++) {
 		const size_t from = index_of(found, db_int(res, row, "from_oid"));
 		const size_t to = index_of(found, db_int(res, row, "to_oid"));
 
 		if (from == found->n_tables || to == found->n_tables)
 			continue;
-		found->keys[found->n_keys++] = (struct found_key){
+		found->keys[found->n_keys++] = (struct schema_key){
 			.name = db_text_copy(ctx, res, row, "name"),
 			.from = from,
 			.to = to,
@@ -194,7 +194,7 @@ static bool read_keys(struct db *db, void *ctx, struct found *found, struct erro
 	return true;
 }
 
-static bool read_values(struct db *db, bool samples, void *ctx, struct found *found,
+static bool read_values(struct db *db, bool samples, void *ctx, struct schema *found,
 			struct error *err)
 {
 	const char *const values[] = {samples ? "true" : "false"};
@@ -204,10 +204,10 @@ static bool read_values(struct db *db, bool samples, void *ctx, struct found *fo
 		return false;
 	for (int row = 0; row < PQntuples(res); row++) {
 		const size_t i = index_of(found, db_int(res, row, "oid"));
-		struct found_table *t = &found->tables[i];
+		struct schema_table *t = &found->tables[i];
 
 		for (size_t c = 0; i < found->n_tables && c < t->n_columns; c++) {
-			struct found_column *column = &t->columns[c];
+			struct schema_column *column = &t->columns[c];
 
 			if (strcmp(column->name, db_text(res, row, "name")) != 0)
 				continue;
@@ -220,20 +220,20 @@ static bool read_values(struct db *db, bool samples, void *ctx, struct found *fo
 }
 
 /* What cannot carry a key as text and back is none. */
-static void drop_odd_keys(struct found *found)
+static void drop_odd_keys(struct schema *found)
 {
 	for (size_t i = 0; i < found->n_tables; i++) {
-		struct found_table *t = &found->tables[i];
-		const struct found_column *key = found_column(t, t->key);
+		struct schema_table *t = &found->tables[i];
+		const struct schema_column *key = schema_column(t, t->key);
 
-		if (key && !found_is_key_type(key))
+		if (key && !schema_is_key_type(key))
 			t->key = NULL;
 	}
 }
 
-bool found_read(struct db *db, bool samples, void *ctx, struct found **ret, struct error *err)
+bool schema_read(struct db *db, bool samples, void *ctx, struct schema **ret, struct error *err)
 {
-	*ret = t_zero(ctx, struct found);
+	*ret = t_zero(ctx, struct schema);
 	if (!read_tables(db, ctx, *ret, err) || !read_columns(db, ctx, *ret, err) ||
 	    !read_keys(db, ctx, *ret, err) || !read_values(db, samples, ctx, *ret, err))
 		return false;
@@ -241,13 +241,13 @@ bool found_read(struct db *db, bool samples, void *ctx, struct found **ret, stru
 	return true;
 }
 
-const struct found_table *found_table(const struct found *found, const char *name, size_t *ret_n)
+const struct schema_table *schema_table(const struct schema *found, const char *name, size_t *ret_n)
 {
-	const struct found_table *match = NULL;
+	const struct schema_table *match = NULL;
 
 	*ret_n = 0;
 	for (size_t i = 0; i < found->n_tables; i++) {
-		const struct found_table *t = &found->tables[i];
+		const struct schema_table *t = &found->tables[i];
 		const size_t n = strlen(t->schema);
 
 		if (strncmp(name, t->schema, n) == 0 && name[n] == '.' &&
@@ -263,7 +263,7 @@ const struct found_table *found_table(const struct found *found, const char *nam
 	return *ret_n == 1 ? match : NULL;
 }
 
-const struct found_column *found_column(const struct found_table *t, const char *name)
+const struct schema_column *schema_column(const struct schema_table *t, const char *name)
 {
 	for (size_t i = 0; name && i < t->n_columns; i++)
 		if (strcmp(t->columns[i].name, name) == 0)
@@ -271,7 +271,7 @@ const struct found_column *found_column(const struct found_table *t, const char 
 	return NULL;
 }
 
-static bool is_base(const struct found_column *column, const char *const *bases)
+static bool is_base(const struct schema_column *column, const char *const *bases)
 {
 	for (; *bases; bases++)
 		if (strcmp(column->base, *bases) == 0)
@@ -279,7 +279,7 @@ static bool is_base(const struct found_column *column, const char *const *bases)
 	return false;
 }
 
-bool found_is_key_type(const struct found_column *column)
+bool schema_is_key_type(const struct schema_column *column)
 {
 	static const char *const types[] = {"int2", "int4",    "int8",   "uuid",
 					    "text", "varchar", "bpchar", NULL};
@@ -288,16 +288,16 @@ bool found_is_key_type(const struct found_column *column)
 }
 
 /* Numbers, dates and the like: only few of them are a person's. */
-static enum verdict verdict_of_plain(void *ctx, const struct found_column *column,
-				     enum naming naming, const char *word, const char **ret_why)
+static enum verdict verdict_of_plain(void *ctx, const struct schema_column *column,
+				     enum name_kind naming, const char *word, const char **ret_why)
 {
 	const bool date = column->category == 'D' || column->category == 'T';
 
-	if (column->category == 'N' && naming == NAMING_PERSON) {
+	if (column->category == 'N' && naming == NAME_PERSON) {
 		*ret_why = t_printf(ctx, "\"%s\": by its name", word);
 		return VERDICT_CLEAR;
 	}
-	if (date && naming_is_birth(column->name)) {
+	if (date && names_is_birth(column->name)) {
 		*ret_why = "a date of birth or death, by its name";
 		return VERDICT_CLEAR;
 	}
@@ -305,13 +305,13 @@ static enum verdict verdict_of_plain(void *ctx, const struct found_column *colum
 	return VERDICT_KEEP;
 }
 
-enum verdict found_verdict(void *ctx, const struct found_column *column, const char **ret_why)
+enum verdict schema_verdict(void *ctx, const struct schema_column *column, const char **ret_why)
 {
 	static const char *const documents[] = {"json", "jsonb", "xml", "hstore", NULL};
 	static const char *const bytes[] = {"bytea", "tsvector", "oid", NULL};
 	static const char *const places[] = {"inet", "cidr", "macaddr", "macaddr8", NULL};
 	const char *word = NULL;
-	const enum naming naming = naming_of(column->name, &word);
+	const enum name_kind naming = names_of(column->name, &word);
 
 	if (is_base(column, places) || is_base(column, bytes)) {
 		*ret_why = t_printf(ctx, "%s: by its type", column->type);
@@ -326,11 +326,11 @@ enum verdict found_verdict(void *ctx, const struct found_column *column, const c
 	}
 	if (strchr("NBDTE", column->category) || strcmp(column->base, "uuid") == 0)
 		return verdict_of_plain(ctx, column, naming, word, ret_why);
-	if (naming_is_personal(naming)) {
+	if (names_is_personal(naming)) {
 		*ret_why = t_printf(ctx, "\"%s\": by its name", word);
 		return VERDICT_CLEAR;
 	}
-	if (naming == NAMING_HARMLESS) {
+	if (naming == NAME_HARMLESS) {
 		*ret_why = t_printf(ctx, "%s, by its name", word);
 		return VERDICT_KEEP;
 	}
@@ -338,16 +338,16 @@ enum verdict found_verdict(void *ctx, const struct found_column *column, const c
 	return VERDICT_ASK;
 }
 
-bool found_holds_persons(const struct found_table *t)
+bool schema_holds_persons(const struct schema_table *t)
 {
 	for (size_t i = 0; i < t->n_columns; i++) {
-		const struct found_column *c = &t->columns[i];
-		const enum naming naming = naming_of(c->name, NULL);
+		const struct schema_column *c = &t->columns[i];
+		const enum name_kind naming = names_of(c->name, NULL);
 
 		if (c->foreign || c->primary || strchr("BDTE", c->category))
 			continue;
-		if (naming == NAMING_PERSON || naming == NAMING_FILE ||
-		    strcmp(c->base, "bytea") == 0 || strcmp(c->base, "inet") == 0)
+		if (naming == NAME_PERSON || naming == NAME_FILE || strcmp(c->base, "bytea") == 0 ||
+		    strcmp(c->base, "inet") == 0)
 			return true;
 	}
 	return false;

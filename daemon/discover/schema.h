@@ -8,7 +8,7 @@
 #include "database/db.h"
 #include "discover/names.h"
 
-struct found_column {
+struct schema_column {
 	const char *name;
 	const char *type; /* as a person writes it: varchar(60) */
 	const char *base; /* pg_type.typname below all domains */
@@ -27,19 +27,19 @@ struct found_column {
 	size_t n_values;
 };
 
-struct found_table {
+struct schema_table {
 	unsigned int oid;
 	const char *schema;
 	const char *name;
 	const char *key; /* the column that identifies a row; NULL: none alone */
 	const char *comment; /* NULL: none */
 	const char *trouble; /* why the daemon refuses it; NULL: nothing */
-	struct found_column *columns; /* n_columns, in the table's order */
+	struct schema_column *columns; /* n_columns, in the table's order */
 	size_t n_columns;
 };
 
 /* A foreign key, by the pair of columns that a link would go by. */
-struct found_key {
+struct schema_key {
 	const char *name;
 	size_t from, to; /* in tables */
 	const char *column; /* from's */
@@ -49,10 +49,10 @@ struct found_key {
 	bool deferrable;
 };
 
-struct found {
-	struct found_table *tables; /* n_tables, by schema and name */
+struct schema {
+	struct schema_table *tables; /* n_tables, by schema and name */
 	size_t n_tables;
-	struct found_key *keys;
+	struct schema_key *keys;
 	size_t n_keys;
 };
 
@@ -61,24 +61,25 @@ struct found {
  * their root.  With samples also the most common values of columns that hold a type's name.  *ret is
  * owned by ctx.
  */
-bool found_read(struct db *db, bool samples, void *ctx, struct found **ret, struct error *err);
+bool schema_read(struct db *db, bool samples, void *ctx, struct schema **ret, struct error *err);
 
 /* "schema.table", or a table's name where there is one of it; NULL: not there, *ret_n of that name. */
-const struct found_table *found_table(const struct found *found, const char *name, size_t *ret_n);
+const struct schema_table *schema_table(const struct schema *found, const char *name,
+					size_t *ret_n);
 
 /* NULL: it has none of that name. */
-const struct found_column *found_column(const struct found_table *t, const char *name);
+const struct schema_column *schema_column(const struct schema_table *t, const char *name);
 
 /* A key's type: what the daemon takes for one (preflight/check_model.c). */
-bool found_is_key_type(const struct found_column *column);
+bool schema_is_key_type(const struct schema_column *column);
 
 /* What is to become of a column, as far as anybody can tell from outside. */
 enum verdict { VERDICT_KEEP, VERDICT_CLEAR, VERDICT_ASK };
 
 /* *ret_why: half a sentence, owned by ctx.  Keys, links and dates of the model are the caller's. */
-enum verdict found_verdict(void *ctx, const struct found_column *column, const char **ret_why);
+enum verdict schema_verdict(void *ctx, const struct schema_column *column, const char **ret_why);
 
 /* Is a person in it wherever it stands: an address, a picture, a note?  A name alone is not enough. */
-bool found_holds_persons(const struct found_table *t);
+bool schema_holds_persons(const struct schema_table *t);
 
 #endif

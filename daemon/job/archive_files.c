@@ -14,7 +14,7 @@ static const char *relation_of(const struct job *j, const struct table *t)
 
 static struct job_part part_of(const struct job *j, const struct step *s)
 {
-	return (struct job_part){.label = s->fate == FATE_DETACH
+	return (struct job_part){.label = s->disposition == DISPOSITION_DETACH
 						  ? t_printf(j->ctx, "%s.detached", s->table->name)
 						  : s->table->name,
 				 .relation = relation_of(j, s->table),

@@ -124,7 +124,7 @@ static bool check_model(struct job *j, struct error *err)
 	j->batch.plan = j->plan;
 	job_name_files(j);
 	return j->n_files == 0 || config->n_recipients == 0 ||
-	       crypt_check(config->recipients, config->n_recipients, err);
+	       age_check(config->recipients, config->n_recipients, err);
 }
 
 static bool reload_row(struct job *j, struct error *err)
@@ -262,14 +262,14 @@ static bool open_ledger(struct job *j, struct error *err)
 	const bool erases = j->row.action != ACTION_EXPORT;
 
 	/* An export erases nothing, but must not write beside another database's archives either. */
-	if (!ledger_check_open(j->db, j->opts->config->directory, erases, &j->ledger, err))
+	if (!ledger_sync_open(j->db, j->opts->config->directory, erases, &j->ledger, err))
 		return false;
 	if (!erases) {
 		ledger_close(j->ledger);
 		j->ledger = NULL;
 		return true;
 	}
-	if (!ledger_check(j->db, j->ledger, &ahead, err))
+	if (!ledger_sync_check(j->db, j->ledger, &ahead, err))
 		return false;
 	j->batch.ledger = j->ledger;
 	return ahead == 0 || j->row.replay ||

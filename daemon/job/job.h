@@ -24,6 +24,6 @@ struct job_opts {
 enum job_exit job_run(const struct job_opts *opts);
 
 /* --check: holds the configuration against the database, and tells the SQL functions about it. */
-enum job_exit job_check(const struct job_opts *opts);
+enum job_exit mode_check_run(const struct job_opts *opts);
 
 #endif

@@ -49,10 +49,11 @@ static bool check_ledger(const struct job_opts *opts, struct db *db, struct erro
 	bool automatic = false;
 	int64_t ahead = 0;
 
-	if (!ledger_check_open(db, opts->config->directory, false, &ledger, err))
+	if (!ledger_sync_open(db, opts->config->directory, false, &ledger, err))
 		return false;
 	/* No file: nothing was ever erased, or on another host; or it is gone since it was found to be ahead. */
-	if (ledger ? !ledger_check(db, ledger, &ahead, err) : !ledger_ahead(db, &ahead, NULL, err))
+	if (ledger ? !ledger_sync_check(db, ledger, &ahead, err)
+		   : !ledger_ahead(db, &ahead, NULL, err))
 		return false;
 	if (ahead == 0)
 		return true;
@@ -82,7 +83,7 @@ static bool check_recipients(const struct config *config, struct complaints *c, 
 	AUTO(error) struct error cause = {0};
 
 	if (config->n_recipients == 0 ||
-	    crypt_check(config->recipients, config->n_recipients, &cause))
+	    age_check(config->recipients, config->n_recipients, &cause))
 		return true;
 	if (cause.class != ERR_CONFIG)
 		return fail(err, cause.class, "%s", cause.text);
@@ -168,7 +169,7 @@ static bool check_and_configure(const struct job_opts *opts, struct db *db, stru
 	       check_ledger(opts, db, err);
 }
 
-enum job_exit job_check(const struct job_opts *opts)
+enum job_exit mode_check_run(const struct job_opts *opts)
 {
 	const struct db_opts db_opts = worker_db_opts(opts->config, 30000);
 	AUTO(complaints) struct complaints c = {0};

@@ -203,7 +203,7 @@ static void tell(const struct tidy *t, void *ctx)
 						      t->removed, t->removed == 1 ? "" : "s"));
 }
 
-enum job_exit tidy_run(const struct job_opts *opts)
+enum job_exit mode_expire_run(const struct job_opts *opts)
 {
 	const struct db_opts db_opts = worker_db_opts(opts->config, 30000);
 	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));

@@ -7,6 +7,6 @@
 #include "job/job.h"
 
 /* --tidy: one pass over all of them.  opts->id is not looked at. */
-enum job_exit tidy_run(const struct job_opts *opts);
+enum job_exit mode_expire_run(const struct job_opts *opts);
 
 #endif

@@ -160,7 +160,7 @@ static bool measure(const struct job_opts *opts, struct db *db, struct error *er
 	return true;
 }
 
-enum job_exit measure_run(const struct job_opts *opts)
+enum job_exit mode_measure_run(const struct job_opts *opts)
 {
 	const struct db_opts db_opts = worker_db_opts(opts->config, TIMEOUT_MS);
 	AUTO(error) struct error err = {0};

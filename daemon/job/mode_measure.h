@@ -5,6 +5,6 @@
 #include "job/job.h"
 
 /* Reads, and reports each value as a sample (base/metrics.h); DONE, REFUSED, STOPPED or AWAY. */
-enum job_exit measure_run(const struct job_opts *opts);
+enum job_exit mode_measure_run(const struct job_opts *opts);
 
 #endif

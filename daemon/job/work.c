@@ -16,9 +16,9 @@
 #define TICK_MS 200
 #define PING_MS 1000
 
-static void tell_progress(struct job *j, const struct crew *crew, int64_t begun_s)
+static void tell_progress(struct job *j, const struct worker_pool *pool, int64_t begun_s)
 {
-	const int64_t done = atomic_load(&crew->treated);
+	const int64_t done = atomic_load(&pool->treated);
 	const int64_t due = j->row.candidates;
 	const int64_t left = due - j->done_before - done;
 	const int64_t took_s = (int64_t)time(NULL) - begun_s;
@@ -28,16 +28,16 @@ static void tell_progress(struct job *j, const struct crew *crew, int64_t begun_
 }
 
 /* While the threads work: the claim, the reason of a wait into the journal, progress. */
-static bool watch(struct job *j, struct crew *crew, struct error *err)
+static bool watch(struct job *j, struct worker_pool *pool, struct error *err)
 {
 	const int64_t begun_s = (int64_t)time(NULL);
 	AUTO(char_p) char *told = NULL;
 	int64_t since_ping_ms = 0;
 
-	while (atomic_load(&crew->running) > 0) {
+	while (atomic_load(&pool->running) > 0) {
 		AUTO(error) struct error one = {0};
 		AUTO(char_p) char *waiting = report_wait_reason(j->opts->report);
-		struct pollfd ended = {.fd = crew->ended, .events = POLLIN};
+		struct pollfd ended = {.fd = pool->ended, .events = POLLIN};
 		eventfd_t n;
 
 		if (strcmp(waiting ? waiting : "", told ? told : "") != 0 && db_alive(j->db) &&
@@ -50,19 +50,19 @@ static bool watch(struct job *j, struct crew *crew, struct error *err)
 			if (j->ledger)
 				(void)ledger_sync(j->ledger, &one); /* for good at the end */
 			error_clear(&one);
-			tell_progress(j, crew, begun_s);
+			tell_progress(j, pool, begun_s);
 			if (!job_keep_claim(j, &one) && one.class == ERR_STOPPED) {
-				stop_ask(crew->stop);
+				stop_ask(pool->stop);
 				(void)fail(err, ERR_STOPPED, "%s", one.text); /* told below */
 			}
 		}
 		courtesy_own(j->courtesy, j->db);
 		if (poll(&ended, 1, TICK_MS) > 0) /* early, or failed, is fine */
-			(void)eventfd_read(crew->ended, &n);
+			(void)eventfd_read(pool->ended, &n);
 		else
 			since_ping_ms += TICK_MS;
 	}
-	tell_progress(j, crew, begun_s);
+	tell_progress(j, pool, begun_s);
 	return err->class == ERR_NONE;
 }
 
@@ -91,7 +91,7 @@ static bool worst_of(struct worker *workers, int n, struct error *err)
 bool job_work(struct job *j, struct error *err)
 {
 	const int n = j->opts->config->workers;
-	struct crew crew = {
+	struct worker_pool pool = {
 		.config = j->opts->config,
 		.batch = &j->batch,
 		.archive_name = j->archive_name,
@@ -112,26 +112,26 @@ bool job_work(struct job *j, struct error *err)
 	int started = 0;
 	bool ok;
 
-	if (crew.ended < 0) {
-		throttle_free(crew.throttle);
+	if (pool.ended < 0) {
+		throttle_free(pool.throttle);
 		return fail(err, ERR_ENVIRONMENT, "cannot watch over threads: %m");
 	}
 	courtesy_own(j->courtesy, j->db); /* before a worker looks */
-	atomic_store(&crew.running, n);
+	atomic_store(&pool.running, n);
 	for (; started < n; started++) {
-		workers[started] = (struct worker){.crew = &crew, .number = started};
+		workers[started] = (struct worker){.pool = &pool, .number = started};
 		if (pthread_create(&threads[started], NULL, worker_main, &workers[started]) != 0) {
 			(void)fail(err, ERR_ENVIRONMENT, "cannot start a thread");
 			stop_ask(j->opts->stop);
-			(void)atomic_fetch_sub(&crew.running, n - started);
+			(void)atomic_fetch_sub(&pool.running, n - started);
 			break;
 		}
 	}
-	(void)watch(j, &crew, err); /* its failure is in err */
+	(void)watch(j, &pool, err); /* its failure is in err */
 	for (int i = 0; i < started; i++)
 		(void)pthread_join(threads[i], NULL);
 	ok = worst_of(workers, started, err) && err->class == ERR_NONE;
-	throttle_free(crew.throttle);
-	(void)close(crew.ended); /* nothing was written that could be lost */
+	throttle_free(pool.throttle);
+	(void)close(pool.ended); /* nothing was written that could be lost */
 	return ok;
 }

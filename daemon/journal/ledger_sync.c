@@ -13,8 +13,8 @@
 #define UTC(at) "to_char(" at " AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')"
 #define SAME "r.job = l.job AND r.key = l.key AND r.action = l.action AND r.erased_at = l.erased_at"
 
-bool ledger_check_open(struct db *db, const char *directory, bool create, struct ledger **ret,
-		       struct error *err)
+bool ledger_sync_open(struct db *db, const char *directory, bool create, struct ledger **ret,
+		      struct error *err)
 {
 	AUTO(result) PGresult *res = NULL;
 
@@ -180,7 +180,7 @@ static bool check(struct db *db, struct ledger *ledger, void *ctx, int64_t *ret_
 	return *ret_ahead == 0 || record_ahead(db, err);
 }
 
-bool ledger_check(struct db *db, struct ledger *ledger, int64_t *ret_ahead, struct error *err)
+bool ledger_sync_check(struct db *db, struct ledger *ledger, int64_t *ret_ahead, struct error *err)
 {
 	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
 

@@ -7,29 +7,30 @@
 
 #include "model/model.h"
 
-enum fate {
-	FATE_NONE, /* the action does not reach the table */
-	FATE_KEEP, /* reached, left as it is; what hangs off it is looked at */
-	FATE_COPY, /* export: written to a file, left as it is */
-	FATE_UPDATE, /* column rules */
-	FATE_DETACH, /* the link becomes NULL */
-	FATE_DELETE
+enum disposition {
+	DISPOSITION_NONE, /* the action does not reach the table */
+	DISPOSITION_KEEP, /* reached, left as it is; what hangs off it is looked at */
+	DISPOSITION_COPY, /* export: written to a file, left as it is */
+	DISPOSITION_UPDATE, /* column rules */
+	DISPOSITION_DETACH, /* the link becomes NULL */
+	DISPOSITION_DELETE
 };
 
-/* What the action does to t's rows; copied for FATE_COPY: archive's tables, or all of them. */
-enum fate fate_of(const struct table *t, enum action action, enum archive_mode archive);
+/* What the action does to t's rows; copied for DISPOSITION_COPY: archive's tables, or all of them. */
+enum disposition disposition_of(const struct table *t, enum action action,
+				enum archive_mode archive);
 
 /* Contact, or request: the table whose keys the action's list holds. */
-const struct table *fate_subject(const struct model *model, enum action action);
+const struct table *disposition_subject(const struct model *model, enum action action);
 
 /* Has t a statement of its own in the action? */
-bool fate_has_step(const struct table *t, enum action action, enum archive_mode archive);
+bool disposition_has_step(const struct table *t, enum action action, enum archive_mode archive);
 
 /* Has anything that hangs off t one?  Then t's keys have to be collected. */
-bool fate_is_inner(const struct model *model, const struct table *t, enum action action,
-		   enum archive_mode archive);
+bool disposition_is_inner(const struct model *model, const struct table *t, enum action action,
+			  enum archive_mode archive);
 
 /* Do the rows that the action erases from t go into the archive? */
-bool fate_is_archived(const struct table *t, enum action action, enum archive_mode archive);
+bool disposition_is_archived(const struct table *t, enum action action, enum archive_mode archive);
 
 #endif

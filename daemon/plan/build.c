@@ -105,8 +105,8 @@ static char *shared_condition(struct builder *b, const struct table *t, struct c
 static void add_collect(struct builder *b, const struct table *t, struct collect *out)
 {
 	const bool subject = t == b->plan->subject;
-	const bool deletes =
-		!subject && fate_of(t, b->opts->action, b->opts->archive) == FATE_DELETE;
+	const bool deletes = !subject && disposition_of(t, b->opts->action, b->opts->archive) ==
+						 DISPOSITION_DELETE;
 	const bool shared = t->shared && b->opts->action != ACTION_EXPORT;
 	const size_t n = b->n_slots[t->index];
 	char *inner = t_strdup(b->ctx, "SELECT ");
@@ -180,7 +180,8 @@ static bool must_precede(const struct builder *b, const struct table *first,
 {
 	const unsigned int from = plan_relation(b, first)->oid, to = plan_relation(b, second)->oid;
 
-	if (from == to || fate_of(second, b->opts->action, b->opts->archive) != FATE_DELETE)
+	if (from == to ||
+	    disposition_of(second, b->opts->action, b->opts->archive) != DISPOSITION_DELETE)
 		return false;
 	for (size_t i = 0; i < b->catalog->n_keys; i++) {
 		const struct foreign_key *k = &b->catalog->keys[i];
@@ -260,7 +261,8 @@ static struct step *build_steps(struct builder *b, struct complaints *c)
 		plan_step(b, order[i], &steps[i]);
 		steps[i].file_number = n_files;
 		n_files += steps[i].archived ? 1 : 0;
-		if (steps[i].archived && steps[i].fate == FATE_DETACH && !order[i]->key)
+		if (steps[i].archived && steps[i].disposition == DISPOSITION_DETACH &&
+		    !order[i]->key)
 			complain(c, &order[i]->place,
 				 "table \"%s\": an archive of detached rows needs the table's key",
 				 order[i]->name);
@@ -336,7 +338,7 @@ struct plan *plan_build(void *ctx, const struct model *model, const struct catal
 	plan->most_slots = 1;
 	plan->archive = opts->archive;
 	plan->model = model;
-	plan->subject = fate_subject(model, opts->action);
+	plan->subject = disposition_subject(model, opts->action);
 	find_slots(&b);
 	steps = build_steps(&b, c);
 	if (!steps) {
@@ -346,8 +348,8 @@ struct plan *plan_build(void *ctx, const struct model *model, const struct catal
 	collects = build_collects(&b);
 	build_subject(&b);
 	if (opts->by_set)
-		plan_integrity(&b, steps, collects);
-	plan->along_sql = plan_along(&b);
+		plan_by_set(&b, steps, collects);
+	plan->along_sql = plan_crossref(&b);
 	plan_guards(plan, catalog, opts);
 	return plan;
 }

@@ -65,7 +65,7 @@ static const struct step *only_step(const struct builder *b, unsigned int oid)
 
 		if (plan_relation(b, s->table)->oid != oid)
 			continue;
-		if (found || s->fate != FATE_DELETE)
+		if (found || s->disposition != DISPOSITION_DELETE)
 			return NULL;
 		found = s;
 	}
@@ -94,7 +94,7 @@ static bool may_go_top_down(const struct builder *b)
 	if (b->opts->action != ACTION_DELETE_CONTACTS || b->plan->defer)
 		return false;
 	for (size_t i = 0; i < b->plan->n_steps; i++)
-		if (b->plan->steps[i].fate != FATE_DELETE)
+		if (b->plan->steps[i].disposition != DISPOSITION_DELETE)
 			return false;
 	for (size_t i = 0; i < b->model->n_tables; i++)
 		if (b->model->tables[i].shared ||
@@ -204,14 +204,14 @@ static void find_gathers(const struct builder *b, struct step *steps, struct col
 		}
 }
 
-void plan_integrity(struct builder *b, struct step *steps, struct collect *collects)
+void plan_by_set(struct builder *b, struct step *steps, struct collect *collects)
 {
 	b->plan->top_down = may_go_top_down(b);
 	find_gathers(b, steps, collects);
 	for (size_t i = 0; i < b->plan->n_steps; i++) {
 		const struct table *t = b->plan->steps[i].table;
 
-		if (b->plan->steps[i].fate != FATE_DELETE)
+		if (b->plan->steps[i].disposition != DISPOSITION_DELETE)
 			continue;
 		for (size_t k = 0; k < b->catalog->n_keys; k++) {
 			const struct foreign_key *key = &b->catalog->keys[k];

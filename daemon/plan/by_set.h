@@ -35,6 +35,6 @@ bool plan_is_referenced(const struct catalog *catalog, const struct table *t);
 const char *plan_asked_column(const struct table *t, const struct foreign_key *key);
 
 /* Fills orphans, loose, top_down and what is gathered of the plan; after its steps and collects. */
-void plan_integrity(struct builder *b, struct step *steps, struct collect *collects);
+void plan_by_set(struct builder *b, struct step *steps, struct collect *collects);
 
 #endif

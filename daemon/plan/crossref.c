@@ -21,7 +21,8 @@ static struct name_list deleted_names(const struct builder *b, unsigned int oid)
 	for (size_t i = 0; i < b->plan->n_steps; i++) {
 		const struct table *t = b->plan->steps[i].table;
 
-		if (b->plan->steps[i].fate != FATE_DELETE || plan_relation(b, t)->oid != oid)
+		if (b->plan->steps[i].disposition != DISPOSITION_DELETE ||
+		    plan_relation(b, t)->oid != oid)
 			continue;
 		list.names[list.n++] = t;
 		list.certain = list.certain && !t->shared && !t->match;
@@ -33,8 +34,8 @@ static struct name_list deleted_names(const struct builder *b, unsigned int oid)
 /* Does the step let go of the rows that point by the key at its subject's? */
 static bool lets_go(const struct builder *b, const struct step *s, const struct foreign_key *k)
 {
-	return (s->fate == FATE_DELETE || s->fate == FATE_DETACH) && !s->table->shared &&
-	       catalog_link_covers(b->catalog, s->table, k);
+	return (s->disposition == DISPOSITION_DELETE || s->disposition == DISPOSITION_DETACH) &&
+	       !s->table->shared && catalog_link_covers(b->catalog, s->table, k);
 }
 
 static bool is_plain(const struct builder *b, unsigned int oid, const char *column)
@@ -166,7 +167,7 @@ static char *all_pointing(const struct builder *b)
 	return sql;
 }
 
-char *plan_along(const struct builder *b)
+char *plan_crossref(const struct builder *b)
 {
 	const char *pointing_sql = all_pointing(b);
 

@@ -19,6 +19,6 @@
  * what becomes of their rows are left out.  NULL: no foreign key makes one subject wait for another.  Owned by b->ctx;
  * after the steps.
  */
-char *plan_along(const struct builder *b);
+char *plan_crossref(const struct builder *b);
 
 #endif

@@ -95,21 +95,21 @@ static char *dirty_shared(void *ctx, const struct model *model, const struct cat
 char *plan_dirty(void *ctx, const struct model *model, const struct catalog *catalog,
 		 const struct table *t, const char *alias, enum action action)
 {
-	const enum fate fate = fate_of(t, action, ARCHIVE_NONE);
+	const enum disposition disposition = disposition_of(t, action, ARCHIVE_NONE);
 	/* An anonymized contact is known by nothing any more: what a text says of it shows while it is dirty itself. */
 	const bool redact = action == ACTION_ANONYMIZE_REQUESTS;
 	char *sql;
 
-	if (fate == FATE_DELETE)
+	if (disposition == DISPOSITION_DELETE)
 		return t_strdup(ctx, "true");
-	sql = fate == FATE_UPDATE ? plan_dirty_row(ctx, catalog, t, alias, redact)
-				  : t_strdup(ctx, "false");
+	sql = disposition == DISPOSITION_UPDATE ? plan_dirty_row(ctx, catalog, t, alias, redact)
+						: t_strdup(ctx, "false");
 	for (size_t i = 0; i < model->n_tables; i++) {
 		const struct table *child = &model->tables[i];
 		const char *name;
 
-		if (child->of != t || (!fate_has_step(child, action, ARCHIVE_NONE) &&
-				       !fate_is_inner(model, child, action, ARCHIVE_NONE)))
+		if (child->of != t || (!disposition_has_step(child, action, ARCHIVE_NONE) &&
+				       !disposition_is_inner(model, child, action, ARCHIVE_NONE)))
 			continue;
 		name = t_printf(ctx, "t%zu", child->index);
 		t_append(&sql, "\n OR EXISTS (SELECT FROM %s AS %s WHERE %s%s AND (%s))",

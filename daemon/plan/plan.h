@@ -48,7 +48,7 @@ struct collect {
 /* Step 4: one statement on one table. */
 struct step {
 	const struct table *table;
-	enum fate fate;
+	enum disposition disposition;
 	bool archived; /* then copy_sql is a COPY ... TO STDOUT */
 	bool numbered; /* $2: an array of fresh numbers, as long as $1 */
 	bool verify; /* triggers could suppress it: left_sql must find nothing after it */

@@ -108,23 +108,24 @@ static bool same_rows(const struct walk *w, const struct step *earlier, const st
 {
 	return w->catalog->relations[earlier->table->index].oid ==
 		       w->catalog->relations[s->table->index].oid &&
-	       (earlier->fate == FATE_DELETE ||
-		(earlier->fate == FATE_UPDATE && s->fate == FATE_UPDATE));
+	       (earlier->disposition == DISPOSITION_DELETE ||
+		(earlier->disposition == DISPOSITION_UPDATE &&
+		 s->disposition == DISPOSITION_UPDATE));
 }
 
-static const char *what_of(enum fate fate)
+static const char *what_of(enum disposition disposition)
 {
-	switch (fate) {
-	case FATE_COPY:
+	switch (disposition) {
+	case DISPOSITION_COPY:
 		return "exported";
-	case FATE_UPDATE:
+	case DISPOSITION_UPDATE:
 		return "anonymized";
-	case FATE_DETACH:
+	case DISPOSITION_DETACH:
 		return "detached";
-	case FATE_DELETE:
+	case DISPOSITION_DELETE:
 		return "deleted";
-	case FATE_NONE:
-	case FATE_KEEP:
+	case DISPOSITION_NONE:
+	case DISPOSITION_KEEP:
 		break;
 	}
 	return "kept";
@@ -144,9 +145,10 @@ char *plan_count_sql(void *ctx, const struct plan *plan, const struct catalog *c
 			 "%sSELECT %s AS \"table\", '%s' AS what, count(*) AS rows,\n"
 			 "       coalesce(sum(pg_column_size(t.*)), 0)::bigint AS bytes\n"
 			 "  FROM %s AS t WHERE %s",
-			 i ? "\nUNION ALL\n" : "", sql_literal(ctx, t->name), what_of(s->fate),
-			 sql_table(ctx, t->schema, t->table), selection(&w, t, &s->from));
-		if (s->fate == FATE_UPDATE)
+			 i ? "\nUNION ALL\n" : "", sql_literal(ctx, t->name),
+			 what_of(s->disposition), sql_table(ctx, t->schema, t->table),
+			 selection(&w, t, &s->from));
+		if (s->disposition == DISPOSITION_UPDATE)
 			t_append(&sql, " AND (%s)", plan_dirty_row(ctx, catalog, t, "t", true));
 		for (size_t j = 0; j < i; j++)
 			if (same_rows(&w, &plan->steps[j], s))
@@ -213,11 +215,12 @@ char *plan_reach_sql(void *ctx, const struct plan *plan, const struct catalog *c
 		const struct step *s = &plan->steps[i];
 
 		if (catalog->relations[s->table->index].oid != oid ||
-		    (s->fate != FATE_DELETE && s->fate != FATE_UPDATE))
+		    (s->disposition != DISPOSITION_DELETE && s->disposition != DISPOSITION_UPDATE))
 			continue;
 		t_append(&reached, ",\n  (%s) AS r%zu", selection(&w, s->table, &s->from), i);
 		t_append(&covered, "\n  OR x.r%zu AND %s", i,
-			 s->fate == FATE_DELETE ? "true" : written_columns(ctx, s->table));
+			 s->disposition == DISPOSITION_DELETE ? "true"
+							      : written_columns(ctx, s->table));
 	}
 	*ret_reached = reached;
 	*ret_covered = covered;

@@ -36,7 +36,7 @@ static char *not_anonymized(const struct shared *s, const struct table *x)
 /* The names of the model under which rows of the table oid may be the subject's own, or nobody's. */
 static char *not_own(const struct shared *s, unsigned int oid)
 {
-	const bool changes = fate_of(s->t, s->action, ARCHIVE_NONE) == FATE_UPDATE;
+	const bool changes = disposition_of(s->t, s->action, ARCHIVE_NONE) == DISPOSITION_UPDATE;
 	char *sql = t_strdup(s->ctx, "");
 
 	for (size_t i = 0; i < s->model->n_tables; i++) {
@@ -46,7 +46,7 @@ static char *not_own(const struct shared *s, unsigned int oid)
 		if (own)
 			t_append(&sql, " AND (%s) IS NOT TRUE", own);
 		if (changes && x->key && oid_of(s->catalog, x) == oid &&
-		    fate_of(x, s->action, ARCHIVE_NONE) == FATE_UPDATE)
+		    disposition_of(x, s->action, ARCHIVE_NONE) == DISPOSITION_UPDATE)
 			t_append(&sql, "%s", not_anonymized(s, x));
 	}
 	return sql;
@@ -201,8 +201,8 @@ bool plan_goes_along(const struct table *t, const struct table *x, const struct 
 {
 	if (!model_is_under(x, subject) || plan_phase(x) >= plan_phase(t))
 		return false;
-	return t->match || fate_of(t, action, ARCHIVE_NONE) != FATE_DELETE ||
-	       fate_of(x, action, ARCHIVE_NONE) == FATE_DELETE;
+	return t->match || disposition_of(t, action, ARCHIVE_NONE) != DISPOSITION_DELETE ||
+	       disposition_of(x, action, ARCHIVE_NONE) == DISPOSITION_DELETE;
 }
 
 size_t plan_phase(const struct table *t)

@@ -6,7 +6,7 @@
 
 static bool is_deleted(const struct builder *b, const struct table *t)
 {
-	return fate_of(t, b->opts->action, b->opts->archive) == FATE_DELETE;
+	return disposition_of(t, b->opts->action, b->opts->archive) == DISPOSITION_DELETE;
 }
 
 /* Deleted under two names, of which what hangs off it knows but one. */

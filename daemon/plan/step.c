@@ -57,7 +57,7 @@ struct source plan_source(const struct builder *b, const struct table *t, bool o
 
 bool plan_has_step(const struct builder *b, const struct table *t)
 {
-	return fate_has_step(t, b->opts->action, b->opts->archive);
+	return disposition_has_step(t, b->opts->action, b->opts->archive);
 }
 
 static bool uses_number(const struct table *t)
@@ -71,7 +71,7 @@ static bool uses_number(const struct table *t)
 bool plan_is_asked(const struct builder *b, const struct table *t)
 {
 	return b->opts->by_set && plan_is_referenced(b->catalog, t) && plan_has_step(b, t) &&
-	       fate_of(t, b->opts->action, b->opts->archive) == FATE_DELETE;
+	       disposition_of(t, b->opts->action, b->opts->archive) == DISPOSITION_DELETE;
 }
 
 /* Is t's link a foreign key?  Of one with more columns, one may be NULL. */
@@ -88,19 +88,19 @@ static bool has_key_to_parent(const struct builder *b, const struct table *t)
 static bool may_come_back(const struct builder *b, const struct table *t)
 {
 	return t == b->model->request && t != b->plan->subject && !has_key_to_parent(b, t) &&
-	       fate_of(t, b->opts->action, b->opts->archive) == FATE_DELETE;
+	       disposition_of(t, b->opts->action, b->opts->archive) == DISPOSITION_DELETE;
 }
 
 bool plan_is_collected(const struct builder *b, const struct table *t)
 {
 	const bool changes = b->opts->action != ACTION_EXPORT && plan_has_step(b, t);
 
-	return fate_is_inner(b->model, t, b->opts->action, b->opts->archive) ||
+	return disposition_is_inner(b->model, t, b->opts->action, b->opts->archive) ||
 	       plan_is_asked(b, t) || (changes && may_come_back(b, t)) || (changes && t->shared) ||
 	       (changes && t->file.column) ||
 	       (changes && t->key && plan_is_user(b->model, b->catalog, t)) ||
 	       (changes && uses_number(t) &&
-		fate_of(t, b->opts->action, b->opts->archive) == FATE_UPDATE);
+		disposition_of(t, b->opts->action, b->opts->archive) == DISPOSITION_UPDATE);
 }
 
 bool plan_is_own(const struct builder *b, const struct table *t)
@@ -137,7 +137,8 @@ const char *plan_header(void *ctx, const char *const *columns, size_t n, char de
 	return line;
 }
 
-static const char **stored_columns(const struct builder *b, const struct table *t, size_t *ret_n)
+static const char **archive_reader_columns(const struct builder *b, const struct table *t,
+					   size_t *ret_n)
 {
 	const struct relation *r = plan_relation(b, t);
 	const char **columns = t_array(b->ctx, const char *, r->n_columns);
@@ -231,23 +232,23 @@ static char *statement(const struct builder *b, const struct step *s, bool own,
 	const struct table *t = s->table;
 	const char *table = sql_table(b->ctx, t->schema, t->table);
 
-	switch (s->fate) {
-	case FATE_COPY:
+	switch (s->disposition) {
+	case DISPOSITION_COPY:
 		return t_printf(b->ctx, "SELECT %s FROM %s AS t WHERE %s",
 				column_list(b, "t", s->columns, s->n_columns), table,
 				plan_selection(b, t, keys, own));
-	case FATE_UPDATE:
+	case DISPOSITION_UPDATE:
 		return update_statement(b, t, own);
-	case FATE_DETACH:
+	case DISPOSITION_DETACH:
 		return detach_statement(b, t, s->archived, own, keys);
-	case FATE_DELETE:
+	case DISPOSITION_DELETE:
 		return t_printf(b->ctx, "DELETE FROM %s AS t WHERE %s%s%s%s", table,
 				plan_selection(b, t, keys, own && !s->linked),
 				s->by_own ? among_own(b, t, arrays->own) : "",
 				s->archived ? " RETURNING " : "",
 				s->archived ? column_list(b, "t", s->columns, s->n_columns) : "");
-	case FATE_NONE:
-	case FATE_KEEP:
+	case DISPOSITION_NONE:
+	case DISPOSITION_KEEP:
 		break;
 	}
 	return NULL;
@@ -267,7 +268,7 @@ static void archive_columns(const struct builder *b, struct step *s)
 {
 	const struct table *t = s->table;
 
-	if (s->fate == FATE_DETACH) {
+	if (s->disposition == DISPOSITION_DETACH) {
 		const char **columns = t_array(b->ctx, const char *, 2);
 
 		columns[0] = t->key;
@@ -275,18 +276,18 @@ static void archive_columns(const struct builder *b, struct step *s)
 		s->columns = columns;
 		s->n_columns = 2;
 	} else {
-		s->columns = stored_columns(b, t, &s->n_columns);
+		s->columns = archive_reader_columns(b, t, &s->n_columns);
 	}
 	s->header = plan_header(b->ctx, s->columns, s->n_columns, b->opts->delimiter);
 	s->types = column_types(b, s);
 }
 
 /* Does the step take the value that names the file, with the row or by a rule? */
-static bool loses_file(const struct table *t, enum fate fate)
+static bool loses_file(const struct table *t, enum disposition disposition)
 {
-	bool written = fate == FATE_DELETE;
+	bool written = disposition == DISPOSITION_DELETE;
 
-	for (size_t i = 0; fate == FATE_UPDATE && i < t->n_rules; i++)
+	for (size_t i = 0; disposition == DISPOSITION_UPDATE && i < t->n_rules; i++)
 		written = written || (t->rules[i].kind != RULE_KEEP && t->file.column &&
 				      strcmp(t->rules[i].column, t->file.column) == 0);
 	return t->file.column && written;
@@ -314,7 +315,7 @@ static bool keeps_out(const struct builder *b, const struct table *parent)
 {
 	return parent == b->plan->subject || parent == b->model->request ||
 	       (plan_has_step(b, parent) &&
-		fate_of(parent, b->opts->action, b->opts->archive) == FATE_DELETE);
+		disposition_of(parent, b->opts->action, b->opts->archive) == DISPOSITION_DELETE);
 }
 
 void plan_step(const struct builder *b, const struct table *t, struct step *s)
@@ -323,13 +324,13 @@ void plan_step(const struct builder *b, const struct table *t, struct step *s)
 
 	*s = (struct step){
 		.table = t,
-		.fate = fate_of(t, b->opts->action, b->opts->archive),
-		.archived = fate_is_archived(t, b->opts->action, b->opts->archive),
+		.disposition = disposition_of(t, b->opts->action, b->opts->archive),
+		.archived = disposition_is_archived(t, b->opts->action, b->opts->archive),
 		.from = plan_source(b, t, own),
 	};
 	/* A client may move a row to another's request meanwhile: then it is not ours any more. */
 	s->linked = t != b->plan->subject && !t->shared && plan_is_collected(b, t) &&
-		    s->fate == FATE_DELETE;
+		    s->disposition == DISPOSITION_DELETE;
 	if (s->linked)
 		s->parent = plan_source(b, t, false);
 	s->by_own = s->linked && own && t != b->model->request &&
@@ -339,17 +340,18 @@ void plan_step(const struct builder *b, const struct table *t, struct step *s)
 		s->link_sql = t_printf(b->ctx, "SELECT count(*) AS n FROM %s AS t WHERE %s",
 				       sql_table(b->ctx, t->schema, t->table),
 				       plan_selection(b, t, "$1", false));
-	if (loses_file(t, s->fate))
-		s->outbox_sql = outbox_statement(b, t, own, s->fate == FATE_UPDATE);
-	s->numbered = s->fate == FATE_UPDATE && uses_number(t);
-	s->verify = s->fate == FATE_DELETE   ? plan_relation(b, t)->delete_triggers
-		    : s->fate == FATE_UPDATE ? plan_relation(b, t)->update_triggers
-					     : false;
+	if (loses_file(t, s->disposition))
+		s->outbox_sql = outbox_statement(b, t, own, s->disposition == DISPOSITION_UPDATE);
+	s->numbered = s->disposition == DISPOSITION_UPDATE && uses_number(t);
+	s->verify = s->disposition == DISPOSITION_DELETE   ? plan_relation(b, t)->delete_triggers
+		    : s->disposition == DISPOSITION_UPDATE ? plan_relation(b, t)->update_triggers
+							   : false;
 	s->left_sql =
 		t_printf(b->ctx, "SELECT count(*) AS n FROM %s AS t WHERE %s AND (%s)",
 			 sql_table(b->ctx, t->schema, t->table), plan_selection(b, t, "$1", own),
-			 s->fate == FATE_UPDATE ? plan_dirty_row(b->ctx, b->catalog, t, "t", t->of)
-						: "true");
+			 s->disposition == DISPOSITION_UPDATE
+				 ? plan_dirty_row(b->ctx, b->catalog, t, "t", t->of)
+				 : "true");
 	if (s->archived)
 		archive_columns(b, s);
 	s->sql = statement(

@@ -50,7 +50,7 @@ static bool check_triggers(struct db *db, const struct plan *plan, const struct 
 			t_printf(ctx, "%u", catalog->relations[t->index].oid)};
 		AUTO(result) PGresult *res = NULL;
 
-		if (plan->steps[i].fate != FATE_DELETE)
+		if (plan->steps[i].disposition != DISPOSITION_DELETE)
 			continue;
 		if (!db_query(db, sql, 1, values, &res, err))
 			return false;
@@ -71,8 +71,9 @@ static bool is_done_by_plan(const struct plan *plan, const struct catalog *catal
 	for (size_t i = 0; i < plan->n_steps; i++) {
 		const struct step *s = &plan->steps[i];
 
-		if ((s->fate == FATE_DELETE || s->fate == FATE_DETACH) && !s->table->where &&
-		    catalog_link_covers(catalog, s->table, key))
+		if ((s->disposition == DISPOSITION_DELETE ||
+		     s->disposition == DISPOSITION_DETACH) &&
+		    !s->table->where && catalog_link_covers(catalog, s->table, key))
 			return true;
 	}
 	return !catalog_key_is_silent(key);
@@ -103,14 +104,15 @@ static void check_keys(const struct plan *plan, const struct catalog *catalog, s
 	for (size_t i = 0; i < plan->n_steps; i++) {
 		const struct table *t = plan->steps[i].table;
 
-		for (size_t k = 0; plan->steps[i].fate == FATE_DELETE && k < catalog->n_keys; k++)
+		for (size_t k = 0;
+		     plan->steps[i].disposition == DISPOSITION_DELETE && k < catalog->n_keys; k++)
 			if (catalog->keys[k].to_oid == catalog->relations[t->index].oid)
 				check_key(plan, catalog, t, &catalog->keys[k], c);
 	}
 }
 
-bool integrity_check(struct db *db, const struct config *config, const struct plan *plan,
-		     const struct catalog *catalog, struct complaints *c, struct error *err)
+bool check_by_set(struct db *db, const struct config *config, const struct plan *plan,
+		  const struct catalog *catalog, struct complaints *c, struct error *err)
 {
 	const size_t before = c->n;
 

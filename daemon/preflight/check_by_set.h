@@ -13,7 +13,7 @@
  * replica), a foreign key whose columns cannot be compared as bytes, a missing right to set
  * session_replication_role.  false: err, or a complaint.
  */
-bool integrity_check(struct db *db, const struct config *config, const struct plan *plan,
-		     const struct catalog *catalog, struct complaints *c, struct error *err);
+bool check_by_set(struct db *db, const struct config *config, const struct plan *plan,
+		  const struct catalog *catalog, struct complaints *c, struct error *err);
 
 #endif

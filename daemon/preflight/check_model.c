@@ -207,9 +207,11 @@ static void check_second_names(const struct model *model, const struct catalog *
 
 			for (enum action a = ACTION_DELETE_CONTACTS; !safe && a < ACTION_COUNT;
 			     a++) {
-				const enum fate fate = fate_of(t, a, ARCHIVE_NONE);
+				const enum disposition disposition =
+					disposition_of(t, a, ARCHIVE_NONE);
 
-				if (fate == FATE_DELETE || fate == FATE_UPDATE)
+				if (disposition == DISPOSITION_DELETE ||
+				    disposition == DISPOSITION_UPDATE)
 					break;
 				safe = a + 1 == ACTION_COUNT;
 			}
@@ -284,7 +286,7 @@ static bool loses_rows(const struct model *model, const struct catalog *catalog,
 {
 	for (size_t i = 0; i < model->n_tables; i++)
 		if (catalog->relations[i].oid == oid &&
-		    fate_of(&model->tables[i], action, ARCHIVE_NONE) == FATE_DELETE) {
+		    disposition_of(&model->tables[i], action, ARCHIVE_NONE) == DISPOSITION_DELETE) {
 			*ret_t = &model->tables[i];
 			return true;
 		}
@@ -302,23 +304,23 @@ static bool name_is_covered(const struct model *model, const struct catalog *cat
 {
 	for (size_t i = 0; i < model->n_tables; i++) {
 		const struct table *t = &model->tables[i];
-		const enum fate fate = fate_of(t, action, ARCHIVE_NONE);
+		const enum disposition disposition = disposition_of(t, action, ARCHIVE_NONE);
 		const bool all = !catalog_key_is_silent(k) || (t->of == loser && !t->where);
 
 		if (catalog_link_covers(catalog, t, k) && all &&
-		    (fate == FATE_DELETE || fate == FATE_DETACH))
+		    (disposition == DISPOSITION_DELETE || disposition == DISPOSITION_DETACH))
 			return true;
 		if (!catalog_key_is_silent(k) && reverse_link_covers(catalog, t, k) &&
-		    fate_of(t->of, action, ARCHIVE_NONE) == FATE_DELETE)
+		    disposition_of(t->of, action, ARCHIVE_NONE) == DISPOSITION_DELETE)
 			return true;
 		/* kept, and the key itself lets go of the row */
-		if (catalog_link_covers(catalog, t, k) && all && fate == FATE_KEEP &&
+		if (catalog_link_covers(catalog, t, k) && all && disposition == DISPOSITION_KEEP &&
 		    action == ACTION_DELETE_CONTACTS &&
 		    (k->on_delete == 'n' || k->on_delete == 'd'))
 			return true;
 		/* kept, and the contact's where leaves out whom it points at: the key only guards that */
 		if (catalog_link_covers(catalog, t, k) && !catalog_key_is_silent(k) &&
-		    fate == FATE_KEEP && action == ACTION_DELETE_CONTACTS &&
+		    disposition == DISPOSITION_KEEP && action == ACTION_DELETE_CONTACTS &&
 		    t->of == model->contact && t->of->where)
 			return true;
 	}
@@ -331,7 +333,7 @@ static const struct table *uncovered(const struct model *model, const struct cat
 {
 	for (size_t i = 0; i < model->n_tables; i++)
 		if (catalog->relations[i].oid == k->to_oid &&
-		    fate_of(&model->tables[i], action, ARCHIVE_NONE) == FATE_DELETE &&
+		    disposition_of(&model->tables[i], action, ARCHIVE_NONE) == DISPOSITION_DELETE &&
 		    !catalog_key_is_use(model, catalog, &model->tables[i], k) &&
 		    !name_is_covered(model, catalog, k, action, &model->tables[i]))
 			return &model->tables[i];
@@ -348,7 +350,7 @@ static void check_key(const struct model *model, const struct catalog *catalog,
 	/* A second key among mapped tables that refuses by itself: the server guards each row. */
 	for (size_t i = 0; !catalog_key_is_silent(k) && i < model->n_tables; i++)
 		if (catalog->relations[i].oid == k->from_oid &&
-		    fate_of(&model->tables[i], action, ARCHIVE_NONE) == FATE_DELETE)
+		    disposition_of(&model->tables[i], action, ARCHIVE_NONE) == DISPOSITION_DELETE)
 			return;
 	complain(c, &t->place,
 		 "table \"%s\": %s deletes rows of %s.%s, and foreign key \"%s\" of %s (%s) points "
@@ -435,8 +437,9 @@ static void check_shared(const struct model *model, const struct table *t, struc
 	if (!t->shared || t->match)
 		return;
 	for (enum action a = ACTION_ANONYMIZE_CONTACTS; a < ACTION_COUNT; a++)
-		if (model_can_anonymize(model, a) && fate_of(t, a, ARCHIVE_NONE) == FATE_DELETE &&
-		    fate_of(t->of, a, ARCHIVE_NONE) != FATE_DELETE) {
+		if (model_can_anonymize(model, a) &&
+		    disposition_of(t, a, ARCHIVE_NONE) == DISPOSITION_DELETE &&
+		    disposition_of(t->of, a, ARCHIVE_NONE) != DISPOSITION_DELETE) {
 			complain(
 				c, &t->place,
 				"table \"%s\": %s would delete its rows, and those of \"%s\", which "
@@ -462,14 +465,15 @@ static void check_detach(const struct table *t, const struct relation *r, struct
 {
 	const struct column *by = t->by ? catalog_column(r, t->by) : NULL;
 
-	if (by && by->not_null && fate_of(t, ACTION_DELETE_CONTACTS, ARCHIVE_NONE) == FATE_DETACH)
+	if (by && by->not_null &&
+	    disposition_of(t, ACTION_DELETE_CONTACTS, ARCHIVE_NONE) == DISPOSITION_DETACH)
 		complain(c, &t->place,
 			 "table \"%s\": delete = \"detach\" clears \"%s\", which is NOT NULL: use "
 			 "delete = \"delete\", or drop the NOT NULL",
 			 t->name, t->by);
 }
 
-void catalog_check(const struct model *model, const struct catalog *catalog, struct complaints *c)
+void check_model(const struct model *model, const struct catalog *catalog, struct complaints *c)
 {
 	check_key_types(model, catalog, c);
 	check_second_names(model, catalog, c);

@@ -8,6 +8,6 @@
 #include "model/catalog.h"
 
 /* Complains about unclassified columns, rules that cannot be, foreign keys, missing indexes. */
-void catalog_check(const struct model *model, const struct catalog *catalog, struct complaints *c);
+void check_model(const struct model *model, const struct catalog *catalog, struct complaints *c);
 
 #endif

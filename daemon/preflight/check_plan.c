@@ -74,7 +74,7 @@ static bool plan_and_probe(struct db *db, const struct config *config, const str
 
 	if (!plan)
 		return false;
-	if (opts->by_set && !integrity_check(db, config, plan, catalog, c, err))
+	if (opts->by_set && !check_by_set(db, config, plan, catalog, c, err))
 		return false;
 	probes = plan_probes(ctx, plan, scope_place, opts->scope, &n);
 	if (!run_probes(db, probes, n, c, err) || c->n > before)
@@ -104,7 +104,7 @@ static bool read_and_check(struct db *db, const struct config *config, void *ctx
 
 	if (!catalog_read(db, &config->model, ctx, ret, c, &one))
 		return c->n == before && fail(err, one.class, "%s%s", one.text, hint(&one));
-	catalog_check(&config->model, *ret, c);
+	check_model(&config->model, *ret, c);
 	return c->n == before;
 }
 

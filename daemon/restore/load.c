@@ -17,7 +17,7 @@
 struct feed {
 	const struct restore *r;
 	const struct restore_file *file;
-	struct stored_file *stored;
+	struct archive_reader_file *stored;
 	int64_t done_bytes;
 	EVP_MD_CTX *digest; /* of all of it */
 	EVP_MD_CTX *rows_digest; /* of what follows the head */
@@ -60,7 +60,7 @@ static bool read_some(struct feed *feed, size_t want, size_t *ret_n, struct erro
 	ssize_t n;
 
 	do
-		n = read(stored_file_fd(feed->stored), feed->buffer, want);
+		n = read(archive_reader_file_fd(feed->stored), feed->buffer, want);
 	while (n < 0 && errno == EINTR);
 	if (n < 0)
 		return fail_errno(err, ERR_ENVIRONMENT, "cannot read %s", feed->file->name);
@@ -116,7 +116,7 @@ static bool check_digest(struct feed *feed, struct error *err)
 {
 	hex_digest hex;
 
-	if (!end_digest(feed->digest, hex, err) || !stored_file_end(feed->stored, err))
+	if (!end_digest(feed->digest, hex, err) || !archive_reader_file_end(feed->stored, err))
 		return false;
 	if (strcmp(hex, feed->file->sha256) != 0)
 		return fail(err, ERR_CONFIG, "%s: it was changed while it was read",
@@ -166,11 +166,11 @@ static bool copy_file(struct restore *r, const struct restore_file *f, const cha
 	AUTO(char_p) char *buffer = must_alloc(malloc(BUFFER_BYTES));
 	AUTO(digest) EVP_MD_CTX *digest = must_alloc(EVP_MD_CTX_new());
 	AUTO(digest) EVP_MD_CTX *rows_digest = must_alloc(EVP_MD_CTX_new());
-	AUTO(stored_file) struct stored_file *stored = NULL;
+	AUTO(archive_reader_file) struct archive_reader_file *stored = NULL;
 	struct feed feed = {
 		.r = r, .file = f, .digest = digest, .rows_digest = rows_digest, .buffer = buffer};
 
-	if (!stored_file_open(r->opts->stored, f->stored, r->opts->identity, &stored, err))
+	if (!archive_reader_file_open(r->opts->stored, f->stored, r->opts->identity, &stored, err))
 		return false;
 	feed.stored = stored;
 	return new_digest(digest, err) && new_digest(rows_digest, err) && skip_head(&feed, err) &&

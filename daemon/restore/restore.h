@@ -9,7 +9,7 @@
 
 struct restore_opts {
 	int id; /* of the action */
-	const struct stored *stored; /* verified */
+	const struct archive_reader *stored; /* verified */
 	const struct restore_plan *plan;
 	const char *identity; /* age's, where the archive is encrypted; NULL */
 	bool dry_run; /* do it all, and roll back */

@@ -33,7 +33,7 @@ struct clock {
 	bool once;
 	int fd;
 	struct event *rings;
-	struct pgwatch *watch;
+	struct connection *watch;
 	struct entry *entries; /* n: one a policy, in the file's order; policy NULL: not enabled */
 	size_t n;
 	int generation; /* of the entries */
@@ -107,7 +107,7 @@ static struct entry *answered(struct clock *clock, int64_t tag, const PGresult *
 	if (tag / TAG_ENTRIES != clock->generation)
 		return NULL;
 	clock->outstanding--;
-	if (!pgwatch_ok(res, &why)) {
+	if (!connection_ok(res, &why)) {
 		if (res) /* a lost connection is on_down's to tell */
 			clock->handlers.on_trouble(clock->handlers.arg, why);
 		return NULL;
@@ -127,13 +127,13 @@ static void settle(struct clock *clock)
 }
 
 static void ask(struct clock *clock, const char *sql, int n, const char *const values[],
-		pgwatch_callback callback, size_t entry)
+		connection_callback callback, size_t entry)
 {
-	if (!pgwatch_up(clock->watch))
+	if (!connection_up(clock->watch))
 		return;
 	clock->outstanding++;
-	pgwatch_query(clock->watch, sql, n, values, callback, clock,
-		      (int64_t)clock->generation * TAG_ENTRIES + (int64_t)entry);
+	connection_query(clock->watch, sql, n, values, callback, clock,
+			 (int64_t)clock->generation * TAG_ENTRIES + (int64_t)entry);
 }
 
 static void on_watched(void *arg, int64_t tag, const PGresult *res)
@@ -247,7 +247,7 @@ static void tick(struct clock *clock)
 	const int64_t now = clock_now();
 	int64_t earliest = 0;
 
-	for (size_t i = 0; i < clock->n && pgwatch_up(clock->watch); i++) {
+	for (size_t i = 0; i < clock->n && connection_up(clock->watch); i++) {
 		int64_t at;
 
 		if (entry_due(&clock->entries[i], now, &at))
@@ -297,7 +297,7 @@ void clock_free(struct clock *clock)
 	free(clock);
 }
 
-void clock_set(struct clock *clock, const struct config *config, struct pgwatch *watch)
+void clock_set(struct clock *clock, const struct config *config, struct connection *watch)
 {
 	free(clock->entries);
 	clock->n = config->n_policies;

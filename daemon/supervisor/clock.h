@@ -36,7 +36,7 @@ void clock_free(struct clock *clock);
  * The policies and the connection from now on; neither is copied.  Nothing is due before clock_ask()
  * has been answered; what is still on its way for those before is forgotten.
  */
-void clock_set(struct clock *clock, const struct config *config, struct pgwatch *watch);
+void clock_set(struct clock *clock, const struct config *config, struct connection *watch);
 
 /* Asks the database, policy by policy, what was last.  When the connection is up. */
 void clock_ask(struct clock *clock);

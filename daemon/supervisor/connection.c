@@ -38,15 +38,15 @@ struct query {
 	char *sql;
 	int n;
 	char **values; /* n */
-	pgwatch_callback callback;
+	connection_callback callback;
 	void *arg;
 	int64_t tag;
 };
 TAILQ_HEAD(queries, query);
 
-struct pgwatch {
+struct connection {
 	struct event_base *base;
-	struct pgwatch_handlers handlers;
+	struct connection_handlers handlers;
 	char *conninfo;
 	enum stage stage;
 	PGconn *conn; /* NULL when DOWN */
@@ -97,7 +97,7 @@ static void query_free(struct query *query)
 	free(query);
 }
 
-static void query_answer(struct pgwatch *watch, struct query *query, const PGresult *res)
+static void query_answer(struct connection *watch, struct query *query, const PGresult *res)
 {
 	watch->depth++;
 	if (query->callback)
@@ -107,7 +107,7 @@ static void query_answer(struct pgwatch *watch, struct query *query, const PGres
 }
 
 /* Equal clients of one server that comes back must not all arrive in the same instant. */
-static int next_backoff_ms(struct pgwatch *watch)
+static int next_backoff_ms(struct connection *watch)
 {
 	unsigned int noise = 0;
 	int delay_ms = watch->backoff_ms ? watch->backoff_ms * 2 : BACKOFF_MIN_MS;
@@ -120,7 +120,7 @@ static int next_backoff_ms(struct pgwatch *watch)
 }
 
 /* why may be of libpq's own memory: it is copied before the connection goes. */
-static void drop(struct pgwatch *watch, const char *why)
+static void drop(struct connection *watch, const char *why)
 {
 	AUTO(char_p) char *text = xstrdup(why);
 	struct queries orphans;
@@ -153,7 +153,7 @@ static void drop(struct pgwatch *watch, const char *why)
 	watch->depth--;
 }
 
-static void wait_for(struct pgwatch *watch, short what)
+static void wait_for(struct connection *watch, short what)
 {
 	const int fd = PQsocket(watch->conn);
 
@@ -164,7 +164,7 @@ static void wait_for(struct pgwatch *watch, short what)
 }
 
 /* Everything that waits to be sent is sent, or waited for; the server may always speak first. */
-static void wait_for_server(struct pgwatch *watch)
+static void wait_for_server(struct connection *watch)
 {
 	const int left = PQflush(watch->conn);
 
@@ -174,7 +174,7 @@ static void wait_for_server(struct pgwatch *watch)
 		wait_for(watch, left ? EV_READ | EV_WRITE : EV_READ);
 }
 
-static void send_next(struct pgwatch *watch)
+static void send_next(struct connection *watch)
 {
 	struct query *query = TAILQ_FIRST(&watch->queries);
 
@@ -188,11 +188,11 @@ static void send_next(struct pgwatch *watch)
 		drop(watch, PQerrorMessage(watch->conn));
 }
 
-static void prepared(struct pgwatch *watch)
+static void prepared(struct connection *watch)
 {
 	const char *why = NULL;
 
-	if (!pgwatch_ok(watch->result, &why)) {
+	if (!connection_ok(watch->result, &why)) {
 		drop(watch, why);
 		return;
 	}
@@ -207,7 +207,7 @@ static void prepared(struct pgwatch *watch)
 }
 
 /* The current statement has been answered to its end. */
-static void finish_current(struct pgwatch *watch)
+static void finish_current(struct connection *watch)
 {
 	struct query *query = watch->current;
 	PGresult *result = watch->result;
@@ -224,7 +224,7 @@ static void finish_current(struct pgwatch *watch)
 }
 
 /* Takes what libpq has parsed; false: the connection is gone. */
-static void take_results(struct pgwatch *watch)
+static void take_results(struct connection *watch)
 {
 	while (watch->conn && (watch->current || watch->stage == STAGE_PREPARING) &&
 	       !PQisBusy(watch->conn)) {
@@ -235,7 +235,7 @@ static void take_results(struct pgwatch *watch)
 			finish_current(watch);
 			if (watch->conn)
 				send_next(watch);
-		} else if (watch->result && !pgwatch_ok(watch->result, &why)) {
+		} else if (watch->result && !connection_ok(watch->result, &why)) {
 			PQclear(res); /* of several statements the first failure is the cause */
 		} else {
 			PQclear(watch->result);
@@ -244,7 +244,7 @@ static void take_results(struct pgwatch *watch)
 	}
 }
 
-static void take_notifies(struct pgwatch *watch)
+static void take_notifies(struct connection *watch)
 {
 	PGnotify *notify;
 
@@ -256,7 +256,7 @@ static void take_notifies(struct pgwatch *watch)
 	}
 }
 
-static void poll_connect(struct pgwatch *watch)
+static void poll_connect(struct connection *watch)
 {
 	switch (PQconnectPoll(watch->conn)) {
 	case PGRES_POLLING_READING:
@@ -282,7 +282,7 @@ static void poll_connect(struct pgwatch *watch)
 
 static void on_io(evutil_socket_t fd, short what, void *arg)
 {
-	struct pgwatch *watch = arg;
+	struct connection *watch = arg;
 
 	(void)fd; /* PQsocket() is asked instead */
 	if (watch->stage == STAGE_CONNECTING) {
@@ -307,7 +307,7 @@ static void ignore_notice(void *arg, const PGresult *res)
 	(void)res;
 }
 
-static void connect_start(struct pgwatch *watch)
+static void connect_start(struct connection *watch)
 {
 	/* Behind the file's own settings, so that conninfo can override what it names. */
 	const char *const names[] = {"fallback_application_name", "keepalives_idle",
@@ -330,7 +330,7 @@ static void connect_start(struct pgwatch *watch)
 
 static void on_deadline(evutil_socket_t fd, short what, void *arg)
 {
-	struct pgwatch *watch = arg;
+	struct connection *watch = arg;
 
 	(void)fd, (void)what; /* a timer */
 	drop(watch, watch->stage == STAGE_CONNECTING ? "no connection within 15 s"
@@ -339,7 +339,7 @@ static void on_deadline(evutil_socket_t fd, short what, void *arg)
 
 static void on_timer(evutil_socket_t fd, short what, void *arg)
 {
-	struct pgwatch *watch = arg;
+	struct connection *watch = arg;
 
 	(void)fd, (void)what; /* a timer */
 	if (watch->stage == STAGE_DOWN) {
@@ -347,14 +347,14 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 	} else if (watch->stage == STAGE_UP) {
 		arm(watch->timer, PING_MS);
 		if (!watch->current)
-			pgwatch_query(watch, "SELECT 1", 0, NULL, NULL, NULL, 0);
+			connection_query(watch, "SELECT 1", 0, NULL, NULL, NULL, 0);
 	}
 }
 
-struct pgwatch *pgwatch_new(struct event_base *base, const char *conninfo,
-			    const struct pgwatch_handlers *handlers)
+struct connection *connection_new(struct event_base *base, const char *conninfo,
+				  const struct connection_handlers *handlers)
 {
-	struct pgwatch *watch = xcalloc(1, sizeof(*watch));
+	struct connection *watch = xcalloc(1, sizeof(*watch));
 
 	watch->base = base;
 	watch->handlers = *handlers;
@@ -367,7 +367,7 @@ struct pgwatch *pgwatch_new(struct event_base *base, const char *conninfo,
 	return watch;
 }
 
-void pgwatch_free(struct pgwatch *watch)
+void connection_free(struct connection *watch)
 {
 	struct query *query;
 
@@ -389,17 +389,17 @@ void pgwatch_free(struct pgwatch *watch)
 	free(watch);
 }
 
-bool pgwatch_up(const struct pgwatch *watch)
+bool connection_up(const struct connection *watch)
 {
 	return watch && watch->stage == STAGE_UP;
 }
 
-void pgwatch_query(struct pgwatch *watch, const char *sql, int n, const char *const values[],
-		   pgwatch_callback callback, void *arg, int64_t tag)
+void connection_query(struct connection *watch, const char *sql, int n, const char *const values[],
+		      connection_callback callback, void *arg, int64_t tag)
 {
 	struct query *query;
 
-	if (!pgwatch_up(watch))
+	if (!connection_up(watch))
 		return;
 	query = xcalloc(1, sizeof(*query));
 	*query = (struct query){
@@ -412,7 +412,7 @@ void pgwatch_query(struct pgwatch *watch, const char *sql, int n, const char *co
 	event_active(watch->io, 0, 0);
 }
 
-bool pgwatch_ok(const PGresult *res, const char **ret_why)
+bool connection_ok(const PGresult *res, const char **ret_why)
 {
 	const ExecStatusType status = PQresultStatus(res);
 	const char *text = PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY);

@@ -13,9 +13,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-struct pgwatch;
+struct connection;
 
-struct pgwatch_handlers {
+struct connection_handlers {
 	void (*on_up)(void *arg); /* connected, prepared, listening */
 	/* After each attempt that failed, and when an established connection is lost. */
 	void (*on_down)(void *arg, const char *why);
@@ -24,33 +24,33 @@ struct pgwatch_handlers {
 };
 
 /* Begins to connect at the loop's next turn; conninfo is copied. */
-struct pgwatch *pgwatch_new(struct event_base *base, const char *conninfo,
-			    const struct pgwatch_handlers *handlers);
+struct connection *connection_new(struct event_base *base, const char *conninfo,
+				  const struct connection_handlers *handlers);
 
 /*
  * Closes.  Queries that have no answer yet get none: their callbacks are not called.  Never from
  * one of the callbacks.  NULL is fine.
  */
-void pgwatch_free(struct pgwatch *watch);
+void connection_free(struct connection *watch);
 
 /* Can it be queried now? */
-bool pgwatch_up(const struct pgwatch *watch);
+bool connection_up(const struct connection *watch);
 
 /*
  * res: the answer, which may be an error of the server's; NULL when the connection was lost first.
  * It is freed afterwards.  tag is what the query was given.
  */
-typedef void (*pgwatch_callback)(void *arg, int64_t tag, const PGresult *res);
+typedef void (*connection_callback)(void *arg, int64_t tag, const PGresult *res);
 
 /*
  * Queues one statement with n text parameters (NULL: SQL NULL), all copied.  Queries run one after
  * the other; one that takes longer than 30 s costs the connection.  Where it is down, the query is
  * forgotten at once and its callback never called: on_up is the time to ask again.
  */
-void pgwatch_query(struct pgwatch *watch, const char *sql, int n, const char *const values[],
-		   pgwatch_callback callback, void *arg, int64_t tag);
+void connection_query(struct connection *watch, const char *sql, int n, const char *const values[],
+		      connection_callback callback, void *arg, int64_t tag);
 
 /* Did the server do it?  If not, *ret_why is its primary message, never the DETAIL (it quotes rows). */
-bool pgwatch_ok(const PGresult *res, const char **ret_why);
+bool connection_ok(const PGresult *res, const char **ret_why);
 
 #endif

@@ -362,7 +362,7 @@ static void on_runnable(void *arg, int64_t tag, const PGresult *res)
 	const char *why = NULL;
 
 	dispatch->asking = false;
-	if (!pgwatch_ok(res, &why)) {
+	if (!connection_ok(res, &why)) {
 		if (res) /* a lost connection is on_down's to tell */
 			dispatch->handlers.on_trouble(dispatch->handlers.arg, why);
 		return;
@@ -383,11 +383,11 @@ void dispatch_refresh(struct dispatch *dispatch)
 {
 	dispatch->question++;
 	if (dispatch->asking || dispatch->stopping || !dispatch->allowed ||
-	    !pgwatch_up(dispatch->watch))
+	    !connection_up(dispatch->watch))
 		return;
 	dispatch->asking = true;
-	pgwatch_query(dispatch->watch, runnable_sql, 1, (const char *const[]){dispatch->host},
-		      on_runnable, dispatch, dispatch->question);
+	connection_query(dispatch->watch, runnable_sql, 1, (const char *const[]){dispatch->host},
+			 on_runnable, dispatch, dispatch->question);
 }
 
 static void on_retry(evutil_socket_t fd, short what, void *arg)
@@ -423,7 +423,7 @@ void dispatch_free(struct dispatch *dispatch)
 	free(dispatch);
 }
 
-void dispatch_set(struct dispatch *dispatch, const struct config *config, struct pgwatch *watch,
+void dispatch_set(struct dispatch *dispatch, const struct config *config, struct connection *watch,
 		  bool forget)
 {
 	dispatch->config = config;

@@ -34,7 +34,7 @@ void dispatch_free(struct dispatch *dispatch);
  * The generation and the connection from now on; neither is copied.  What had been refused is tried
  * again; forget: it is another database, where the numbers mean other actions.
  */
-void dispatch_set(struct dispatch *dispatch, const struct config *config, struct pgwatch *watch,
+void dispatch_set(struct dispatch *dispatch, const struct config *config, struct connection *watch,
 		  bool forget);
 
 /* Whether anything may be started (at first: no); what runs goes on in any case. */

@@ -42,7 +42,7 @@ struct dispatch {
 	struct children *children;
 	struct event *retry; /* the next attempt of a task that has to wait */
 	const struct config *config;
-	struct pgwatch *watch;
+	struct connection *watch;
 	char host[HOST_NAME_MAX + 1];
 	struct slot slots[SLOT_COUNT];
 	struct task *tasks; /* talloc, n_tasks: in runnable()'s order */

@@ -18,8 +18,8 @@ enum {
 	RETRY_MS = 60 * 1000, /* no database, a disk that fails, a crash */
 };
 
-struct caretaker {
-	struct caretaker_handlers handlers;
+struct expiry {
+	struct expiry_handlers handlers;
 	struct children *children;
 	struct child *child; /* NULL: none runs */
 	char host[HOST_NAME_MAX + 1];
@@ -36,93 +36,92 @@ static void on_progress(void *arg, const struct progress *progress)
 
 static void on_text(void *arg, enum child_word word, const char *text)
 {
-	struct caretaker *caretaker = arg;
+	struct expiry *expiry = arg;
 
 	if (word == WORD_COMPLAINT) {
 		log_err("%s", text);
 	} else if (word == WORD_NOTE) {
-		free(caretaker->note);
-		caretaker->note = xstrdup(text);
+		free(expiry->note);
+		expiry->note = xstrdup(text);
 	}
 }
 
 static void on_end(void *arg, enum child_end end, const char *how)
 {
-	struct caretaker *caretaker = arg;
+	struct expiry *expiry = arg;
 	const bool through = end == END_DONE || end == END_REFUSED;
 
-	caretaker->child = NULL;
-	caretaker->not_before_ms = monotonic_ms() + (through ? HOUR_MS : RETRY_MS);
-	if (caretaker->note)
-		log_info("archives: %s", caretaker->note);
+	expiry->child = NULL;
+	expiry->not_before_ms = monotonic_ms() + (through ? HOUR_MS : RETRY_MS);
+	if (expiry->note)
+		log_info("archives: %s", expiry->note);
 	if (end == END_CRASHED)
 		log_err("archives could not be tidied up (%s): tried again in a minute", how);
-	caretaker->handlers.on_ended(caretaker->handlers.arg, end == END_DONE);
+	expiry->handlers.on_ended(expiry->handlers.arg, end == END_DONE);
 }
 
-struct caretaker *caretaker_new(struct children *children,
-				const struct caretaker_handlers *handlers)
+struct expiry *expiry_new(struct children *children, const struct expiry_handlers *handlers)
 {
-	struct caretaker *caretaker = xcalloc(1, sizeof(*caretaker));
+	struct expiry *expiry = xcalloc(1, sizeof(*expiry));
 
-	caretaker->handlers = *handlers;
-	caretaker->children = children;
-	caretaker->wanted = true;
+	expiry->handlers = *handlers;
+	expiry->children = children;
+	expiry->wanted = true;
 	/* As supervisor/dispatch.c does: the journal compares the two. */
-	if (gethostname(caretaker->host, sizeof(caretaker->host) - 1) < 0)
-		(void)snprintf(caretaker->host, sizeof(caretaker->host), "localhost");
-	return caretaker;
+	if (gethostname(expiry->host, sizeof(expiry->host) - 1) < 0)
+		(void)snprintf(expiry->host, sizeof(expiry->host), "localhost");
+	return expiry;
 }
 
-void caretaker_free(struct caretaker *caretaker)
+void expiry_free(struct expiry *expiry)
 {
-	if (!caretaker)
+	if (!expiry)
 		return;
-	free(caretaker->note);
-	free(caretaker);
+	free(expiry->note);
+	free(expiry);
 }
 
-void caretaker_want(struct caretaker *caretaker)
+void expiry_want(struct expiry *expiry)
 {
-	caretaker->wanted = true;
+	expiry->wanted = true;
 }
 
-void caretaker_proceed(struct caretaker *caretaker, const struct config *config)
+void expiry_proceed(struct expiry *expiry, const struct config *config)
 {
 	AUTO(error) struct error err = {0};
 	const struct child_opts opts = {
 		.config = config,
-		.host = caretaker->host,
+		.host = expiry->host,
 		.tidy = true,
 		.handlers = {.on_progress = on_progress,
 			     .on_text = on_text,
 			     .on_end = on_end,
-			     .arg = caretaker},
+			     .arg = expiry},
 	};
 
-	if (caretaker->stopping || caretaker->child ||
-	    (!caretaker->wanted && monotonic_ms() < caretaker->not_before_ms))
+	if (expiry->stopping || expiry->child ||
+	    (!expiry->wanted && monotonic_ms() < expiry->not_before_ms))
 		return;
-	caretaker->wanted = false;
-	free(caretaker->note);
-	caretaker->note = NULL;
-	if (!child_start(caretaker->children, &opts, &caretaker->child, &err))
-		on_end(caretaker, END_CRASHED, err.text);
+	expiry->wanted = false;
+	free(expiry->note);
+	expiry->note = NULL;
+	if (!child_start(expiry->children, &opts, &expiry->child, &err))
+		on_end(expiry, END_CRASHED, err.text);
 }
 
-bool caretaker_settled(const struct caretaker *caretaker)
+bool expiry_settled(const struct expiry *expiry)
 {
-	return !caretaker->wanted && !caretaker->child;
+	return !expiry->wanted && !expiry->child;
 }
 
-bool caretaker_busy(const struct caretaker *caretaker)
+bool expiry_busy(const struct expiry *expiry)
 {
-	return caretaker->child;
+	return expiry->child;
 }
 
-void caretaker_stop(struct caretaker *caretaker, bool now)
+void expiry_stop(struct expiry *expiry, bool now)
 {
-	caretaker->stopping = true;
-	if (caretaker->child)
-		child_stop(caretaker->child, now);
+	expiry->stopping = true;
+	if (expiry->child)
+		child_stop(expiry->child, now);
 }

@@ -6,34 +6,33 @@
 
 #include "supervisor/child.h"
 
-struct caretaker;
+struct expiry;
 
-struct caretaker_handlers {
+struct expiry_handlers {
 	void (*on_ended)(void *arg, bool good); /* good: nothing was refused, nothing went wrong */
 	void *arg;
 };
 
-struct caretaker *caretaker_new(struct children *children,
-				const struct caretaker_handlers *handlers);
+struct expiry *expiry_new(struct children *children, const struct expiry_handlers *handlers);
 
 /* NULL is fine.  After the children, which may still call back. */
-void caretaker_free(struct caretaker *caretaker);
+void expiry_free(struct expiry *expiry);
 
 /* There may be something to do: an archive was deleted, the configuration is another, we have begun. */
-void caretaker_want(struct caretaker *caretaker);
+void expiry_want(struct expiry *expiry);
 
 /*
  * Starts the child if one is wanted, or has not been for an hour, and none runs.  Any number of times,
  * at least each minute, while the database is up and its schema the right one.
  */
-void caretaker_proceed(struct caretaker *caretaker, const struct config *config);
+void expiry_proceed(struct expiry *expiry, const struct config *config);
 
 /* --once: nothing is left to do. */
-bool caretaker_settled(const struct caretaker *caretaker);
+bool expiry_settled(const struct expiry *expiry);
 
-bool caretaker_busy(const struct caretaker *caretaker);
+bool expiry_busy(const struct expiry *expiry);
 
 /* Starts nothing more; tells the child to stop, now: kills it, which is safe too. */
-void caretaker_stop(struct caretaker *caretaker, bool now);
+void expiry_stop(struct expiry *expiry, bool now);
 
 #endif

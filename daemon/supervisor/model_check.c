@@ -6,8 +6,8 @@
 
 #include <assert.h>
 
-struct precheck {
-	struct precheck_handlers handlers;
+struct model_check {
+	struct model_check_handlers handlers;
 	struct children *children;
 	struct child *child; /* NULL: none runs */
 	struct event *timer;
@@ -16,16 +16,17 @@ struct precheck {
 	char *note;
 };
 
-const char precheck_schema_sql[] = "SELECT coalesce(max(version), 0) FROM retention.schema_version";
+const char model_check_schema_sql[] =
+	"SELECT coalesce(max(version), 0) FROM retention.schema_version";
 
-char *precheck_schema(const PGresult *res)
+char *model_check_schema(const PGresult *res)
 {
 	const char *sqlstate = PQresultErrorField(res, PG_DIAG_SQLSTATE);
 	const char *why = NULL;
 	char *text = NULL;
 	long version = 0;
 
-	if (pgwatch_ok(res, &why))
+	if (connection_ok(res, &why))
 		version = strtol(PQgetvalue(res, 0, 0), NULL, 10); /* an int, always */
 	else if (!sqlstate || (strcmp(sqlstate, "42P01") != 0 && strcmp(sqlstate, "3F000") != 0))
 		return xstrdup(why); /* neither undefined_table nor invalid_schema_name */
@@ -48,7 +49,7 @@ static void on_progress(void *arg, const struct progress *progress)
 
 static void on_text(void *arg, enum child_word word, const char *text)
 {
-	struct precheck *check = arg;
+	struct model_check *check = arg;
 
 	if (word == WORD_COMPLAINT) {
 		check->handlers.on_complaint(check->handlers.arg, text);
@@ -60,7 +61,7 @@ static void on_text(void *arg, enum child_word word, const char *text)
 
 static void on_end(void *arg, enum child_end end, const char *how)
 {
-	struct precheck *check = arg;
+	struct model_check *check = arg;
 	AUTO(char_p) char *text = NULL;
 
 	if (asprintf(&text, "%s%s%s", how, check->note ? ": " : "",
@@ -73,17 +74,17 @@ static void on_end(void *arg, enum child_end end, const char *how)
 
 static void on_timer(evutil_socket_t fd, short what, void *arg)
 {
-	struct precheck *check = arg;
+	struct model_check *check = arg;
 
 	(void)fd, (void)what; /* a timer */
 	check->too_long = true;
-	precheck_stop(check);
+	model_check_stop(check);
 }
 
-struct precheck *precheck_new(struct event_base *base, struct children *children, int patience_ms,
-			      const struct precheck_handlers *handlers)
+struct model_check *model_check_new(struct event_base *base, struct children *children,
+				    int patience_ms, const struct model_check_handlers *handlers)
 {
-	struct precheck *check = xcalloc(1, sizeof(*check));
+	struct model_check *check = xcalloc(1, sizeof(*check));
 
 	check->handlers = *handlers;
 	check->children = children;
@@ -92,7 +93,7 @@ struct precheck *precheck_new(struct event_base *base, struct children *children
 	return check;
 }
 
-void precheck_free(struct precheck *check)
+void model_check_free(struct model_check *check)
 {
 	if (!check)
 		return;
@@ -101,7 +102,7 @@ void precheck_free(struct precheck *check)
 	free(check);
 }
 
-void precheck_start(struct precheck *check, const struct config *config)
+void model_check_start(struct model_check *check, const struct config *config)
 {
 	AUTO(error) struct error err = {0};
 	const struct timeval patience = {.tv_sec = check->patience_ms / 1000,
@@ -124,12 +125,12 @@ void precheck_start(struct precheck *check, const struct config *config)
 		on_end(check, END_CRASHED, err.text);
 }
 
-bool precheck_busy(const struct precheck *check)
+bool model_check_busy(const struct model_check *check)
 {
 	return check->child;
 }
 
-void precheck_stop(struct precheck *check)
+void model_check_stop(struct model_check *check)
 {
 	if (check->child)
 		child_stop(check->child, true);

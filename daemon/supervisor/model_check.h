@@ -12,12 +12,12 @@
 #include <libpq-fe.h>
 
 /* The question, and what the answer (not NULL) means: NULL, all is well, or what to do; to free. */
-extern const char precheck_schema_sql[];
-char *precheck_schema(const PGresult *res);
+extern const char model_check_schema_sql[];
+char *model_check_schema(const PGresult *res);
 
-struct precheck;
+struct model_check;
 
-struct precheck_handlers {
+struct model_check_handlers {
 	void (*on_complaint)(void *arg, const char *text);
 	/*
 	 * END_DONE: it holds.  END_REFUSED: complaints were made.  END_AWAY: the database does not
@@ -27,18 +27,18 @@ struct precheck_handlers {
 	void *arg;
 };
 
-struct precheck *precheck_new(struct event_base *base, struct children *children, int patience_ms,
-			      const struct precheck_handlers *handlers);
+struct model_check *model_check_new(struct event_base *base, struct children *children,
+				    int patience_ms, const struct model_check_handlers *handlers);
 
 /* NULL is fine.  After the children, which may still call back. */
-void precheck_free(struct precheck *check);
+void model_check_free(struct model_check *check);
 
 /* One at a time.  Where no child can be started, on_end is called before this returns. */
-void precheck_start(struct precheck *check, const struct config *config);
+void model_check_start(struct model_check *check, const struct config *config);
 
-bool precheck_busy(const struct precheck *check);
+bool model_check_busy(const struct model_check *check);
 
 /* Ends it, for on_end to tell; it only reads. */
-void precheck_stop(struct precheck *check);
+void model_check_stop(struct model_check *check);
 
 #endif

@@ -26,7 +26,7 @@ void supervisor_tell(void *arg)
 			      "the model is refused: nothing runs until a reload mends it");
 	} else if (s->model == MODEL_UNKNOWN) {
 		notify_status(s->notify, "%s",
-			      pgwatch_up(s->watch) ? "checking the model" : "connecting");
+			      connection_up(s->watch) ? "checking the model" : "connecting");
 	} else if (*s->remark) {
 		notify_status(s->notify, "%s", s->remark);
 	} else if ((policy = clock_next(s->clock, &at))) {
@@ -51,7 +51,7 @@ void supervisor_log_state(evutil_socket_t fd, short what, void *arg)
 		  s->config->path, loaded, s->config->n_policies, model_names[s->model],
 		  s->candidate ? ", a reload is being checked" : "");
 	log_event(LOG_INFO, KIND_STATE, NULL, "state: database %s, schema %s%s%s",
-		  pgwatch_up(s->watch) ? "connected" : "away",
+		  connection_up(s->watch) ? "connected" : "away",
 		  s->schema_good ? "as expected" : "not known to be as expected",
 		  s->away ? ": " : "", s->away ? s->away_why : "");
 	clock_log_state(s->clock);
@@ -66,7 +66,7 @@ void supervisor_measure(void *arg, struct metrics *metrics)
 	int refused = 0;
 
 	metrics_put(metrics, "retentiond_up", NULL, NULL, s->stopping ? 0 : 1);
-	metrics_put(metrics, "retentiond_database_up", NULL, NULL, pgwatch_up(s->watch) ? 1 : 0);
+	metrics_put(metrics, "retentiond_database_up", NULL, NULL, connection_up(s->watch) ? 1 : 0);
 	metrics_put(metrics, "retentiond_model_good", NULL, NULL, s->model == MODEL_GOOD ? 1 : 0);
 	metrics_put(metrics, "retentiond_config_loaded_timestamp_seconds", NULL, NULL,
 		    (double)s->loaded_at);
@@ -90,7 +90,7 @@ char *supervisor_health(void *arg)
 			  : s->away                   ? s->away_why
 			  : *s->trouble               ? s->trouble
 			  : *s->remark                ? s->remark
-			  : !pgwatch_up(s->watch)     ? "not connected to the database yet"
+			  : !connection_up(s->watch)  ? "not connected to the database yet"
 			  : !s->schema_good           ? "the schema is not known to fit yet"
 			  : s->model == MODEL_REFUSED ? "the model is refused"
 			  : s->model == MODEL_UNKNOWN ? "the model is being checked"
@@ -102,14 +102,14 @@ char *supervisor_health(void *arg)
 void supervisor_hear(struct supervisor *s, const char *payload)
 {
 	if (strncmp(payload, "archive_deleted ", strlen("archive_deleted ")) == 0)
-		caretaker_want(s->caretaker);
+		expiry_want(s->expiry);
 	if (strncmp(payload, "restored ", strlen("restored ")) == 0)
 		s->restored = true;
 }
 
 void supervisor_compare_ledger(struct supervisor *s)
 {
-	if (!s->restored || s->model != MODEL_GOOD || precheck_busy(s->check))
+	if (!s->restored || s->model != MODEL_GOOD || model_check_busy(s->check))
 		return;
 	s->restored = false;
 	s->model = MODEL_UNKNOWN;

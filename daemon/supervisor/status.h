@@ -27,10 +27,10 @@ struct supervisor {
 	struct event *stop_timer;
 	struct notify *notify;
 	struct children *children;
-	struct pgwatch *watch;
+	struct connection *watch;
 	struct clock *clock;
 	struct dispatch *dispatch;
-	struct caretaker *caretaker;
+	struct expiry *expiry;
 	struct surveyor *surveyor;
 
 	struct config *config; /* in force */
@@ -38,7 +38,7 @@ struct supervisor {
 	struct config *candidate; /* of the reload that waits for its check; NULL: none does */
 	bool reload_wanted;
 
-	struct precheck *check; /* of the candidate, else of config */
+	struct model_check *check; /* of the candidate, else of config */
 	enum model_state model; /* of config */
 	char *remark; /* what the last check that held had to say; "": nothing */
 	char *remark_now; /* of the check that is under way */

@@ -79,8 +79,8 @@ static void become_ready(struct supervisor *s)
 
 static void end_when_alone(struct supervisor *s)
 {
-	if (!precheck_busy(s->check) && !dispatch_busy(s->dispatch) &&
-	    !caretaker_busy(s->caretaker) && !surveyor_busy(s->surveyor))
+	if (!model_check_busy(s->check) && !dispatch_busy(s->dispatch) && !expiry_busy(s->expiry) &&
+	    !surveyor_busy(s->surveyor))
 		(void)event_base_loopbreak(s->base); /* a flag: cannot fail */
 }
 
@@ -94,9 +94,9 @@ static void stop(struct supervisor *s, int status)
 	notify_stopping(s->notify);
 	supervisor_tell(s);
 	dispatch_stop(s->dispatch, false);
-	caretaker_stop(s->caretaker, false);
+	expiry_stop(s->expiry, false);
 	surveyor_stop(s->surveyor);
-	precheck_stop(s->check);
+	model_check_stop(s->check);
 	arm(s->stop_timer, STOP_S);
 	end_when_alone(s);
 }
@@ -135,7 +135,7 @@ static void take_remark(struct supervisor *s)
 static void start_check(struct supervisor *s, const struct config *config)
 {
 	replace(&s->remark_now, "");
-	precheck_start(s->check, config);
+	model_check_start(s->check, config);
 }
 
 /* Asks anew whether what was remarked still holds. */
@@ -195,7 +195,7 @@ static void on_check_end(void *arg, enum child_end end, const char *how)
 static void on_schema(void *arg, int64_t tag, const PGresult *res)
 {
 	struct supervisor *s = arg;
-	AUTO(char_p) char *why = res ? precheck_schema(res) : NULL;
+	AUTO(char_p) char *why = res ? model_check_schema(res) : NULL;
 
 	(void)tag; /* there is one question */
 	if (!res || s->stopping)
@@ -211,7 +211,7 @@ static void forget_database(struct supervisor *s)
 {
 	s->schema_good = false;
 	s->policies_asked = false;
-	caretaker_want(s->caretaker);
+	expiry_want(s->expiry);
 	dispatch_allow(s->dispatch, false);
 	clock_set(s->clock, s->config, s->watch);
 }
@@ -228,7 +228,7 @@ static void on_up(void *arg)
 	forget_database(s);
 	if (s->model == MODEL_GOOD)
 		s->model = MODEL_UNKNOWN; /* it may be a restored database by now */
-	pgwatch_query(s->watch, precheck_schema_sql, 0, NULL, on_schema, s, 0);
+	connection_query(s->watch, model_check_schema_sql, 0, NULL, on_schema, s, 0);
 	supervisor_tell(s);
 }
 
@@ -258,10 +258,10 @@ static void on_notify(void *arg, const char *payload)
 
 static void connect_database(struct supervisor *s)
 {
-	pgwatch_free(s->watch);
-	s->watch = pgwatch_new(
+	connection_free(s->watch);
+	s->watch = connection_new(
 		s->base, s->config->conninfo,
-		&(struct pgwatch_handlers){
+		&(struct connection_handlers){
 			.on_up = on_up, .on_down = on_down, .on_notify = on_notify, .arg = s});
 }
 
@@ -270,15 +270,15 @@ static void connect_database(struct supervisor *s)
 /* Whatever comes next: called whenever something has changed, and each minute. */
 static void proceed(struct supervisor *s)
 {
-	if (s->stopping || !pgwatch_up(s->watch))
+	if (s->stopping || !connection_up(s->watch))
 		return;
 	if (s->schema_good) {
-		caretaker_proceed(s->caretaker, s->config);
+		expiry_proceed(s->expiry, s->config);
 		surveyor_proceed(s->surveyor);
 	}
 	supervisor_compare_ledger(s);
 	if (!s->schema_good) {
-		pgwatch_query(s->watch, precheck_schema_sql, 0, NULL, on_schema, s, 0);
+		connection_query(s->watch, model_check_schema_sql, 0, NULL, on_schema, s, 0);
 	} else if (s->model == MODEL_GOOD) {
 		dispatch_allow(s->dispatch, true);
 		if (s->policies_asked)
@@ -287,7 +287,7 @@ static void proceed(struct supervisor *s)
 			clock_ask(s->clock);
 		s->policies_asked = true;
 		dispatch_refresh(s->dispatch);
-	} else if (s->model == MODEL_UNKNOWN && !precheck_busy(s->check)) {
+	} else if (s->model == MODEL_UNKNOWN && !model_check_busy(s->check)) {
 		start_check(s, s->config);
 	}
 	supervisor_tell(s);
@@ -299,7 +299,7 @@ static void on_idle(void *arg)
 	struct supervisor *s = arg;
 
 	if (!s->once || s->stopping || !clock_settled(s->clock) || s->model != MODEL_GOOD ||
-	    !caretaker_settled(s->caretaker))
+	    !expiry_settled(s->expiry))
 		return;
 	surveyor_proceed(s->surveyor); /* what the jobs have changed */
 	if (!surveyor_settled(s->surveyor))
@@ -444,7 +444,7 @@ static void reload(struct supervisor *s)
 {
 	AUTO(complaints) struct complaints c = {0};
 
-	s->reload_wanted = precheck_busy(s->check) || !s->ready;
+	s->reload_wanted = model_check_busy(s->check) || !s->ready;
 	if (s->reload_wanted || s->stopping)
 		return;
 	notify_reloading(s->notify);
@@ -457,7 +457,7 @@ static void reload(struct supervisor *s)
 		log_event(LOG_ERR, KIND_RELOAD_REFUSED, NULL,
 			  "%s is refused: the configuration stays as it was", s->config->path);
 		notify_ready(s->notify);
-	} else if (pgwatch_up(s->watch) ||
+	} else if (connection_up(s->watch) ||
 		   strcmp(s->config->conninfo, s->candidate->conninfo) != 0) {
 		start_check(s, s->candidate);
 	} else {
@@ -486,7 +486,7 @@ static void on_sigterm(evutil_socket_t fd, short what, void *arg)
 	if (s->stopping) {
 		log_warn("asked to stop again: jobs are killed, which rolls their batches back");
 		dispatch_stop(s->dispatch, true);
-		caretaker_stop(s->caretaker, true);
+		expiry_stop(s->expiry, true);
 		return;
 	}
 	log_event(LOG_INFO, KIND_STOPPED, NULL, "stopping");
@@ -500,7 +500,7 @@ static void on_stop_timer(evutil_socket_t fd, short what, void *arg)
 	(void)fd, (void)what; /* a timer */
 	log_warn("a job has not stopped within 4 s: it is killed, which rolls its batch back");
 	dispatch_stop(s->dispatch, true);
-	caretaker_stop(s->caretaker, true);
+	expiry_stop(s->expiry, true);
 }
 
 static void on_refresh(evutil_socket_t fd, short what, void *arg)
@@ -549,11 +549,11 @@ static void add_events(struct supervisor *s)
 static void supervisor_free(struct supervisor *s)
 {
 	/* Those that call back first. */
-	pgwatch_free(s->watch);
+	connection_free(s->watch);
 	children_free(s->children);
-	precheck_free(s->check);
+	model_check_free(s->check);
 	dispatch_free(s->dispatch);
-	caretaker_free(s->caretaker);
+	expiry_free(s->expiry);
 	surveyor_free(s->surveyor);
 	clock_free(s->clock);
 	notify_free(s->notify);
@@ -583,12 +583,12 @@ int supervisor_run(const struct supervisor_opts *opts)
 							    .on_idle = on_idle,
 							    .on_trouble = on_dispatch_trouble,
 							    .arg = &s};
-	const struct caretaker_handlers caretaker_handlers = {.on_ended = on_tidied, .arg = &s};
+	const struct expiry_handlers expiry_handlers = {.on_ended = on_tidied, .arg = &s};
 	const struct surveyor_handlers surveyor_handlers = {.on_text = supervisor_measure,
 							    .on_health = supervisor_health,
 							    .on_ended = on_surveyed,
 							    .arg = &s};
-	const struct precheck_handlers check_handlers = {
+	const struct model_check_handlers check_handlers = {
 		.on_complaint = on_check_complaint, .on_end = on_check_end, .arg = &s};
 
 	(void)signal(SIGPIPE, SIG_IGN); /* a server that has gone is an error of send(2) */
@@ -602,9 +602,9 @@ int supervisor_run(const struct supervisor_opts *opts)
 	s.notify = notify_new(s.base);
 	s.children = children_new(s.base);
 	s.clock = clock_new(s.base, &clock_handlers, s.once);
-	s.check = precheck_new(s.base, s.children, CHECK_MS, &check_handlers);
+	s.check = model_check_new(s.base, s.children, CHECK_MS, &check_handlers);
 	s.dispatch = dispatch_new(s.base, s.children, &dispatch_handlers, s.once);
-	s.caretaker = caretaker_new(s.children, &caretaker_handlers);
+	s.expiry = expiry_new(s.children, &expiry_handlers);
 	s.surveyor = surveyor_new(s.base, s.children, &surveyor_handlers);
 	surveyor_set(s.surveyor, s.config);
 	connect_database(&s);

@@ -85,7 +85,7 @@ static void encrypt_plain(char *plain)
 	fill(plain);
 	assert_int_equal(write(out, plain, BYTES), BYTES);
 	assert_int_equal(lseek(out, 0, SEEK_SET), 0);
-	assert_true(crypt_encrypt(recipients, 1, out, encrypted, &err));
+	assert_true(age_encrypt(recipients, 1, out, encrypted, &err));
 }
 
 /* What comes out, and whether it is good; *ret_n bytes of it. */
@@ -188,8 +188,8 @@ static void test_check(void **state)
 
 	(void)state;
 	make_key("key");
-	assert_true(crypt_check(recipients, 1, &err));
-	assert_false(crypt_check(recipients, 2, &err));
+	assert_true(age_check(recipients, 1, &err));
+	assert_false(age_check(recipients, 2, &err));
 	assert_int_equal(err.class, ERR_CONFIG);
 	assert_non_null(strstr(err.text, "archives.recipients: age: error: "));
 }
@@ -203,7 +203,7 @@ static void test_a_disk_that_is_full(void **state)
 
 	(void)state;
 	make_key("key");
-	assert_false(crypt_encrypt(recipients, 1, in, out, &err));
+	assert_false(age_encrypt(recipients, 1, in, out, &err));
 	assert_int_equal(err.class, ERR_ENVIRONMENT);
 	assert_non_null(strstr(err.text, "no space left on device"));
 }
