@@ -88,41 +88,6 @@ static void print_usage(FILE *to)
 			_(commands[i].help));
 }
 
-int command_wrong_use(const struct command *cmd, const char *fmt, ...)
-{
-	va_list args;
-
-	fputs("retentionctl: ", stderr);
-	va_start(args, fmt);
-	(void)vfprintf(stderr, fmt, args); /* nowhere else to say it */
-	va_end(args);
-	fprintf(stderr, "\nusage: retentionctl %s\n", cmd->usage);
-	return 2;
-}
-
-const struct option command_no_options[] = {{NULL, 0, NULL, 0}};
-
-static int next_option(const struct command *cmd, int argc, char **argv, const char *shorts,
-		       const struct option *longs)
-{
-	int c;
-
-	opterr = 0; /* the message is ours, and the only one */
-	c = getopt_long(argc, argv, shorts, longs, NULL);
-	if (c == ':')
-		(void)command_wrong_use(cmd, _("%s needs a value"), argv[optind - 1]);
-	else if (c == '?' && strncmp(argv[optind - 1], "--", 2) == 0)
-		(void)command_wrong_use(cmd, _("%s is no option here"), argv[optind - 1]);
-	else if (c == '?')
-		(void)command_wrong_use(cmd, _("-%c is no option here"), optopt);
-	return c == ':' ? '?' : c;
-}
-
-int command_option(const struct command *cmd, int argc, char **argv, const struct option *longs)
-{
-	return next_option(cmd, argc, argv, ":", longs);
-}
-
 /* The command behind argv's first words; *ret_used of them. */
 static const struct command_spec *find_command(int argc, char **argv, int *ret_used)
 {
@@ -139,37 +104,6 @@ static const struct command_spec *find_command(int argc, char **argv, int *ret_u
 		return &commands[i];
 	}
 	return NULL;
-}
-
-/* The configuration, where the command needs it or nothing else says where the database is. */
-static bool read_config(struct command *cmd)
-{
-	AUTO(complaints) struct complaints c = {0};
-
-	if (cmd->conninfo && !cmd->needs_config)
-		return true;
-	cmd->config = config_load(cmd->path, &c);
-	for (size_t i = 0; i < c.n; i++)
-		fprintf(stderr, "%s%s\n", i ? "" : "retentionctl: ", c.lines[i]);
-	if (!cmd->config && !cmd->needs_config)
-		fputs(_("hint: with -d CONNINFO this command needs no configuration\n"), stderr);
-	return cmd->config && schedule_set_timezone(cmd->config->timezone);
-}
-
-bool command_open(struct command *cmd)
-{
-	AUTO(error) struct error err = {0};
-	struct db_opts opts = {.conninfo = cmd->conninfo, .application_name = "retentionctl"};
-
-	if (!read_config(cmd))
-		return false;
-	if (!cmd->conninfo)
-		opts.conninfo = cmd->config->conninfo;
-	opts.timezone = cmd->config ? cmd->config->timezone : NULL;
-	if (db_open(&opts, &cmd->db, &err))
-		return true;
-	(void)command_failed(&err); /* always 1 */
-	return false;
 }
 
 static int run_command(struct command *cmd, const struct command_spec *command, int argc,
@@ -210,7 +144,7 @@ int main(int argc, char **argv)
 		(void)setlocale(LC_CTYPE, "C.UTF-8"); /* without it, every byte has width 1 */
 	language_open();
 	log_open("retentionctl", false);
-	while ((c = next_option(&cmd, argc, argv, "+:c:d:", longs)) != -1) {
+	while ((c = command_next_option(&cmd, argc, argv, "+:c:d:", longs)) != -1) {
 		if (c == '?')
 			return 2;
 		if (c == 'h') {

@@ -13,61 +13,6 @@
 #define LISTING_PATIENCE_MS 5000
 #define LISTING_TICK_MS 100
 
-int command_failed(const struct error *err)
-{
-	static const char missing[] = "the schema retention is missing: run retentionctl migrate";
-	static const char *const hints[][2] = {
-		{"42501", "grant your role retention_auditor (reads), retention_operator (saves, "
-			  "cancels, holds) or retention_approver (validates, holds)"},
-		{"3F000", missing},
-		{"42P01", missing},
-		{"42883", missing},
-	};
-
-	fprintf(stderr, "retentionctl: %s\n", err->text);
-	for (size_t i = 0; i < sizeof(hints) / sizeof(hints[0]); i++)
-		if (strcmp(err->sqlstate, hints[i][0]) == 0 && !strstr(err->text, "\nhint: "))
-			fprintf(stderr, "hint: %s\n", hints[i][1]);
-	return 1;
-}
-
-int command_action_id(const struct command *cmd, int argc, char **argv)
-{
-	int64_t id = 0;
-
-	if (argc - optind != 1) {
-		(void)command_wrong_use(cmd, _("the number of one action is needed"));
-		return 0;
-	}
-	if (!number_parse(argv[optind], 1, INT32_MAX, &id)) {
-		(void)command_wrong_use(cmd, _("\"%s\" is no number of an action"), argv[optind]);
-		return 0;
-	}
-	return (int)id;
-}
-
-bool command_call(struct command *cmd, const char *sql, int n, const char *const values[],
-		  PGresult **ret, struct error *err)
-{
-	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
-	AUTO(result)
-	PGresult *res = PQexecParams(db_conn(cmd->db), sql, n, NULL, values, NULL, NULL, 0);
-	const char *message = PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY);
-	const char *hint = PQresultErrorField(res, PG_DIAG_MESSAGE_HINT);
-	const char *sqlstate = PQresultErrorField(res, PG_DIAG_SQLSTATE);
-
-	if (PQresultStatus(res) == PGRES_TUPLES_OK) {
-		*ret = res;
-		res = NULL;
-		return true;
-	}
-	if (!message || !sqlstate)
-		return db_fail(cmd->db, res, err);
-	(void)snprintf(err->sqlstate, sizeof(err->sqlstate), "%s", sqlstate); /* 5 + NUL */
-	return fail(err, ERR_CONFIG, "%s%s%s", language_message(ctx, message),
-		    hint ? _("\nhint: ") : "", hint ? language_message(ctx, hint) : "");
-}
-
 static const char listing_sql[] =
 	"SELECT j.frozen_at IS NOT NULL AS listed, j.candidates, j.error,\n"
 	"       CASE j.action WHEN 'anonymize_requests' THEN 'requests' ELSE 'contacts' END AS noun\n"

@@ -1,7 +1,8 @@
 /*
- * retentionctl's commands.  Each gets its own arguments (argv[0] is the command's last word) and
- * returns the exit status: 0 done, 1 it failed, 2 wrong use.  They talk to the database as the person
- * who calls them, through the same SQL functions that psql or a web page would use.
+ * The commands of retentionctl, and the helpers that they share (command.c).  A command gets its own
+ * arguments (argv[0] is its last word) and returns the exit status: 0 done, 1 failed, 2 wrong use.
+ * It works with the rights of the person who calls it, through the same SQL functions that psql or a
+ * web page use.
  */
 #ifndef RETENTION_COMMAND_COMMAND_H
 #define RETENTION_COMMAND_COMMAND_H
@@ -15,13 +16,12 @@
 
 struct command {
 	const char *path; /* of the configuration */
-	const char *conninfo; /* -d: instead of the configuration's */
-	bool needs_config; /* else -d is enough */
-	struct config
-		*config; /* from command_open() on; NULL where none is needed and -d was given */
-	struct db *db; /* from command_open() on */
+	const char *conninfo; /* -d: replaces the configuration's; NULL: not given */
+	bool needs_config; /* false: -d is enough */
+	struct config *config; /* set by command_open(); NULL: not needed, and -d was given */
+	struct db *db; /* set by command_open() */
 	bool json;
-	const char *usage; /* of the command: for wrong use */
+	const char *usage; /* of the command, for wrong use */
 };
 
 int command_migrate(struct command *cmd, int argc, char **argv);
@@ -49,64 +49,73 @@ int command_hold_add(struct command *cmd, int argc, char **argv);
 int command_hold_remove(struct command *cmd, int argc, char **argv);
 int command_hold_list(struct command *cmd, int argc, char **argv);
 
-/* Says what is wrong and how the command is used; returns 2. */
+/* Prints the message and the command's usage on stderr; returns 2. */
 int command_wrong_use(const struct command *cmd, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 
-/* Says the error on stderr, with what to do about a missing right or schema; returns 1. */
+/* Prints the error on stderr, with a hint about a missing right or schema; returns 1. */
 int command_failed(const struct error *err);
 
 /*
- * getopt_long: the next option's value, -1 behind the last one (optind is then the first argument
- * that is none), or '?', after having said what is wrong.
+ * Wraps getopt_long.  Returns the value of the next option, or -1 after the last one; optind is then
+ * the index of the first argument.  Returns '?' after a message about a wrong option.
  */
 int command_option(const struct command *cmd, int argc, char **argv, const struct option *longs);
 
-/*
- * Reads the configuration and opens the session: once a command has found its arguments right, so
- * that wrong use is said first.  false after having said why; the command then returns 1.
- */
-bool command_open(struct command *cmd);
+/* The same, with short options too; shorts begins as getopt(3) wants it, and holds a ':' first. */
+int command_next_option(const struct command *cmd, int argc, char **argv, const char *shorts,
+			const struct option *longs);
 
 /* A command without options. */
 extern const struct option command_no_options[];
 
-/* Exactly one argument, the number of an action; 0 after having said what is wrong. */
+/*
+ * Reads the configuration and opens the session.  A command calls it after it has checked its
+ * arguments, so that wrong use is reported first.  false after a message; the command then returns 1.
+ */
+bool command_open(struct command *cmd);
+
+/* The only argument, the number of an action; 0 after a message. */
 int command_action_id(const struct command *cmd, int argc, char **argv);
 
 /*
- * Calls one of the SQL functions.  Its refusal was written for the caller: message and hint become
- * the error's text, unlike a table's, which db_fail() keeps to itself.
+ * Calls an SQL function of the schema retention.  The texts of its refusals are written for the
+ * caller, so that message and hint become the error's text.  (db_fail() leaves out the server's
+ * messages about tables, because they can contain personal data.)
  */
 bool command_call(struct command *cmd, const char *sql, int n, const char *const values[],
 		  PGresult **ret, struct error *err);
 
 /*
- * Says that action id is saved, and what it would touch once the daemon has listed it.  subject: the key of
- * the one contact that it is for; where that is nobody, the action is cancelled again.  NULL: none.
+ * Checks the model against the catalog for one action.  Prints all complaints but the first on
+ * stderr; the first one is the error.  *ret is owned by ctx.
  */
-int command_saved(struct command *cmd, const char *id, const char *subject);
-
-/* check_model_for(), its complaints said: the first is the error. */
 bool command_model(struct command *cmd, enum action action, void *ctx, struct catalog **ret,
 		   struct error *err);
 
-/* A query that is shown to people as a table, and to programs as a JSON array of objects. */
+/* A query whose rows are a table for people, and a JSON array of objects for programs. */
 struct command_listing {
 	const char *sql;
-	const char *json_sql; /* NULL: the same */
+	const char *json_sql; /* NULL: the same as sql */
 	int n;
-	const char *const *values; /* n parameters, of either */
+	const char *const *values; /* n parameters, for either query */
 };
 
-/* The arguments of a command that lists: --json or nothing; false after having said what is wrong. */
+/* Reads the arguments of a command that lists: --json or nothing.  false after a message. */
 bool command_list_options(struct command *cmd, int argc, char **argv);
 
-/* Runs it and prints it; the command's exit status. */
+/* Runs the query and prints its rows; returns the exit status. */
 int command_list(struct command *cmd, const struct command_listing *listing);
 
-/* Both, for a listing that needs nothing of the configuration. */
+/* A whole command that only lists: options, session, query.  Returns the exit status. */
 int command_list_command(struct command *cmd, int argc, char **argv,
 			 const struct command_listing *listing);
+
+/*
+ * Prints that action id is saved, waits until the daemon has listed its keys, and prints how many
+ * there are (action.c).  subject is the key of the one contact that the action is for, or NULL.  If
+ * the list is empty for that contact, the action is cancelled again.  Returns the exit status.
+ */
+int command_saved(struct command *cmd, const char *id, const char *subject);
 
 #endif

@@ -12,51 +12,6 @@
 
 #define FOLLOW_TICK_MS 500
 
-bool command_list_options(struct command *cmd, int argc, char **argv)
-{
-	static const struct option longs[] = {{"json", no_argument, NULL, 'j'}, {NULL, 0, NULL, 0}};
-	int c;
-
-	while ((c = command_option(cmd, argc, argv, longs)) != -1) {
-		if (c == '?')
-			return false;
-		cmd->json = true;
-	}
-	if (optind != argc)
-		(void)command_wrong_use(cmd, _("\"%s\" is not expected here"), argv[optind]);
-	return optind == argc;
-}
-
-int command_list(struct command *cmd, const struct command_listing *listing)
-{
-	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
-	AUTO(result) PGresult *res = NULL;
-	AUTO(error) struct error err = {0};
-	const char *sql = listing->sql;
-
-	if (cmd->json)
-		sql = t_printf(
-			ctx,
-			"SELECT coalesce(jsonb_pretty(jsonb_agg(to_jsonb(x))), '[]') AS json\n"
-			"  FROM (%s) AS x",
-			listing->json_sql ? listing->json_sql : sql);
-	if (!db_query(cmd->db, sql, listing->n, listing->values, &res, &err))
-		return command_failed(&err);
-	if (cmd->json)
-		puts(db_text(res, 0, "json"));
-	else
-		output_table(res);
-	return 0;
-}
-
-int command_list_command(struct command *cmd, int argc, char **argv,
-			 const struct command_listing *listing)
-{
-	if (!command_list_options(cmd, argc, argv))
-		return 2;
-	return command_open(cmd) ? command_list(cmd, listing) : 1;
-}
-
 int command_journal(struct command *cmd, int argc, char **argv)
 {
 	static const struct command_listing listing = {

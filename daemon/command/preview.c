@@ -27,18 +27,6 @@ struct preview {
 	char *due_despite_holds;
 };
 
-bool command_model(struct command *cmd, enum action action, void *ctx, struct catalog **ret,
-		   struct error *err)
-{
-	AUTO(complaints) struct complaints c = {0};
-
-	if (check_model_for(cmd->db, cmd->config, action, ctx, ret, &c, err))
-		return true;
-	for (size_t i = 1; i < c.n; i++)
-		fprintf(stderr, "%s\n", c.lines[i]);
-	return c.n > 0 ? fail(err, ERR_CONFIG, "%s", c.lines[0]) : false;
-}
-
 /* DESIGN section 1: days in the configured time zone, from the database's clock. */
 static bool find_bounds(struct preview *p, struct error *err)
 {
