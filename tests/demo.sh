@@ -1,6 +1,6 @@
 #!/bin/bash
 # make demo: a private PostgreSQL, a sample CRM of 20,000 contacts, and the daemon run once.
-#   demo.sh          builds it anew and shows it
+#   demo.sh          makes both anew and shows a pass
 #   demo.sh psql     starts that server again and opens psql on it
 #   demo.sh stop     stops it
 set -euo pipefail
@@ -18,8 +18,8 @@ as_server() {
 	if [ "$(id -u)" = 0 ]; then (cd / && runuser -u postgres -- "$@"); else "$@"; fi
 }
 
-# The server's files lie in build/demo; where its user cannot get there (a checkout below /root), in
-# a folder of /tmp.  The socket's path must be short in any case.
+# The server's files are in build/demo, or in a folder of /tmp when the server's user cannot reach build/demo (a
+# checkout below /root).  The socket's path must always be short.
 choose_folders() {
 	demo=$top/build/demo
 	mkdir -p "$demo"
@@ -58,7 +58,7 @@ write_config() {
 	cat >"$demo/retentiond.conf" <<CONF
 database: { conninfo = "host=$socket dbname=crm user=demo"; timezone = "Europe/Paris"; };
 archives: { directory = "$demo/archives"; delimiter = ";"; bom = true; keep = "5 years"; };
-# The sample has years to catch up with: on a live system max_share would ask a person first.
+# The sample has years to catch up with.  On a live system max_share makes such a pass wait for a person.
 limits: { workers = 2; max_share = 1.0; };
 @include "$top/conf/models/crm.conf"
 policies = (
@@ -122,27 +122,28 @@ query -c "SELECT (SELECT count(*) FROM crm.contact) AS contacts, (SELECT count(*
 write_config
 ctl migrate
 
-say "What the policies say"
+say "The policies: what is due next, and the cutoff"
 ctl policies
 contact=$(pick_contact)
 
-say "A contact before"
+say "A contact before the pass"
 show_contact "$contact"
 
-say "The daemon runs its policies once"
+say "The daemon runs each policy once"
 RETENTION_LOG=stderr "$bin/retentiond" -c "$demo/retentiond.conf" --once -v
 
-say "The journal, as an administration page shows it"
+say "The journal"
 ctl archive list
 
-say "The same contact after: it keeps its requests, and nothing that names it"
+say "The same contact after the pass: its requests remain, its personal values are gone"
 show_contact "$contact"
 
-say "The archive of the deleted contacts: verified twice, by sha256sum and against the journal"
+say "The archive of the deleted contacts, verified by sha256sum and then against the journal"
 archive=$(find "$demo/archives" -mindepth 1 -maxdepth 1 -type d -name '*delete_contacts*' | head -n 1)
 (cd "$archive" && ls -l && sha256sum -c SHA256SUMS)
 ctl archive verify "$(query -At -c "SELECT max(id) FROM retention.archive_journal WHERE action = 'delete_contacts'")"
 
-say "To look further"
-echo "  tests/demo.sh psql       the server again: SELECT * FROM retention.archives; SELECT * FROM retention.journal_event;"
-echo "  $demo/retentiond.conf    the configuration; $demo/archives the files"
+say "Continue from here"
+echo "  tests/demo.sh psql    starts the server again and opens psql; try SELECT * FROM retention.archives;"
+echo "  tests/demo.sh stop    stops the server"
+echo "  $demo/retentiond.conf is the configuration, $demo/archives has the archive."
