@@ -1,5 +1,5 @@
--- Group roles: nobody logs in as them, they are granted to those who do.  Roles belong to the whole
--- cluster, so another database may have made them already.
+-- The group roles.  Nobody logs in as one of them: they are granted to login roles.  What each may do
+-- stands in 0009_grants.  Roles belong to the whole cluster, so another database may already have them.
 DO $$
 DECLARE
 	role text;
@@ -12,14 +12,9 @@ BEGIN
 		END IF;
 	END LOOP;
 EXCEPTION
-	-- Two databases of one cluster migrated at the same moment: the role is there, which is all
-	-- that was wanted.
+	-- Another database of the cluster is migrated at the same moment, and has made the role.
 	WHEN duplicate_object OR unique_violation THEN NULL;
 END
 $$;
 
 COMMENT ON SCHEMA retention IS 'retentiond: retention periods, their journal and proofs';
-GRANT USAGE ON SCHEMA retention
-	TO retention_auditor, retention_operator, retention_approver, retention_daemon;
-GRANT SELECT ON retention.schema_version
-	TO retention_auditor, retention_operator, retention_approver, retention_daemon;

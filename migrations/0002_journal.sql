@@ -1,6 +1,6 @@
--- The journal: one row an action (archive_journal), one row an event (journal_event, hash chained).
+-- The journal: archive_journal has a row for each action, journal_event a row for each event.  The events
+-- are chained by hashes.
 
--- What the daemon's configuration says and the functions below must know.
 CREATE TABLE retention.setting (
 	name text PRIMARY KEY,
 	value text NOT NULL
@@ -8,9 +8,9 @@ CREATE TABLE retention.setting (
 COMMENT ON TABLE retention.setting IS
 	'written by the daemon from its configuration: timezone, four_eyes, contact_key_type';
 
--- One row an action.  Column by column what the administration page and an auditor ask for.
+-- The administration page and an auditor read these columns.
 CREATE TABLE retention.archive_journal (
-	-- int, not bigint: it is one half of the advisory lock that fences a job.
+	-- int, not bigint: the number is one half of the advisory lock that fences a job.
 	id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
 	action text NOT NULL CHECK (action IN
 		('export', 'delete_contacts', 'anonymize_contacts', 'anonymize_requests')),
@@ -26,7 +26,7 @@ CREATE TABLE retention.archive_journal (
 	archive text NOT NULL CHECK (archive IN ('none', 'listed', 'full')),
 	requested_by text NOT NULL DEFAULT session_user,
 	requested_at timestamptz NOT NULL DEFAULT now(),
-	-- The keys found when the action was saved: what a person validates.
+	-- The list of keys that was frozen when the action was saved.  An approver validates this list.
 	candidates bigint,
 	candidates_sha256 text,
 	frozen_at timestamptz,
@@ -43,20 +43,42 @@ CREATE TABLE retention.archive_journal (
 	archive_deleted_by text,
 	host text,
 	system_identifier text,
-	-- Raised by each process that takes the job over; a batch of an older claim does not commit.
+	-- Each process that takes the job over raises it.  A batch under an older claim does not commit.
 	claim int NOT NULL DEFAULT 0,
-	CHECK ((mode = 'manual') = (policy IS NULL)),
-	CHECK ((mode = 'manual') = (from_date IS NOT NULL AND to_date IS NOT NULL)),
-	CHECK ((mode = 'automatic') = (depth IS NOT NULL AND occurrence IS NOT NULL)),
-	CHECK (action NOT LIKE 'anonymize%' OR archive = 'none'),
-	CHECK (action <> 'export' OR archive <> 'none'),
+	-- The key of the contact that asked for its own erasure.
+	subject text,
+	-- true: erases again what the ledger's file knows and the database has forgotten.  Otherwise NULL and
+	-- never false: an event drops NULL columns, so the events of other actions do not mention it.
+	replay boolean CHECK (replay),
+	archive_removed_at timestamptz,
+	archive_remark text,
+	restored_at timestamptz,
+	restored_by text,
+	-- An action is about a policy's occurrence, an interval, one contact, or a replay.
+	CONSTRAINT archive_journal_about CHECK (
+		CASE WHEN replay THEN
+			num_nulls(policy, occurrence, depth, from_date, to_date, subject) = 6
+		     WHEN subject IS NOT NULL THEN mode = 'manual'
+			AND num_nulls(policy, occurrence, depth, from_date, to_date) = 5
+		     WHEN mode = 'manual' THEN
+			num_nulls(policy, occurrence, depth) = 3 AND num_nulls(from_date, to_date) = 0
+		     ELSE num_nulls(policy, occurrence, depth) = 0 AND num_nulls(from_date, to_date) = 2
+		END),
+	CONSTRAINT archive_journal_anonymize CHECK (action NOT LIKE 'anonymize%' OR archive = 'none'),
+	CONSTRAINT archive_journal_export CHECK (action <> 'export' OR archive <> 'none'),
 	UNIQUE (policy, occurrence)
 );
 CREATE INDEX ON retention.archive_journal (status) WHERE status IN ('saved', 'validated', 'running');
 COMMENT ON COLUMN retention.archive_journal.waiting IS
 	'what a job waits for right now: a lock, room on the disk, the window; NULL: nothing';
+COMMENT ON COLUMN retention.archive_journal.archive_deleted_by IS
+	'a role, or "expiry": archives.keep has passed';
+COMMENT ON COLUMN retention.archive_journal.archive_removed_at IS
+	'since when the daemon has removed the files of a deleted archive; NULL: they may still be there';
+COMMENT ON COLUMN retention.archive_journal.archive_remark IS
+	'what stands in the way of removing the files of a deleted archive';
 
--- Append-only.  id has no gaps, so that a removed row shows; each hash covers the one before it.
+-- Append-only.  id has no gaps, so that a removed row shows.  Each hash covers the hash before it.
 CREATE TABLE retention.journal_event (
 	id bigint PRIMARY KEY,
 	at timestamptz NOT NULL,
@@ -69,7 +91,7 @@ CREATE TABLE retention.journal_event (
 );
 CREATE INDEX ON retention.journal_event (job);
 
--- Canonical content: a jsonb array, so that no choice of values can imitate another row's text.
+-- Hashes the content as a jsonb array, so that no choice of values can produce another row's text.
 CREATE FUNCTION retention.event_hash(previous bytea, e retention.journal_event) RETURNS bytea
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
@@ -79,6 +101,9 @@ AS $$
 		e.job, e.kind, e.actor, e.details)::text, 'UTF8'))
 $$;
 
+-- Chains a new event to the newest one.  The chain keeps the order of its times even when the clock was
+-- set back: a row that is dated before its predecessor is therefore always a forgery, and the daemon, which
+-- stops while the clock is behind the newest event, stays stopped.  The details keep what the clock said.
 CREATE FUNCTION retention.chain_event() RETURNS trigger
 LANGUAGE plpgsql
 SECURITY DEFINER
@@ -93,6 +118,10 @@ BEGIN
 	SELECT * INTO last FROM retention.journal_event ORDER BY id DESC LIMIT 1;
 	NEW.id := coalesce(last.id, 0) + 1;
 	NEW.at := clock_timestamp();
+	IF NEW.at < last.at THEN
+		NEW.details := NEW.details || jsonb_build_object('clock', NEW.at);
+		NEW.at := last.at;
+	END IF;
 	NEW.actor := session_user;
 	NEW.previous_hash := coalesce(last.hash, '\x');
 	NEW.hash := retention.event_hash(NEW.previous_hash, NEW);
@@ -117,7 +146,7 @@ CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON retention.jour
 CREATE TRIGGER no_removal BEFORE DELETE OR TRUNCATE ON retention.archive_journal
 	FOR EACH STATEMENT EXECUTE FUNCTION retention.refuse_change();
 
--- Every change of an action that matters is an event, whoever makes it and however.
+-- Writes an event for every change of an action that matters, whichever way it was made.
 CREATE FUNCTION retention.journal_change() RETURNS trigger
 LANGUAGE plpgsql
 SECURITY DEFINER
@@ -136,6 +165,9 @@ BEGIN
 		     WHEN OLD.frozen_at IS NULL AND NEW.frozen_at IS NOT NULL THEN 'listed'
 		     WHEN OLD.archive_deleted_at IS NULL AND NEW.archive_deleted_at IS NOT NULL
 		     THEN 'archive_deleted'
+		     WHEN OLD.archive_removed_at IS NULL AND NEW.archive_removed_at IS NOT NULL
+		     THEN 'archive_removed'
+		     WHEN OLD.restored_at IS NULL AND NEW.restored_at IS NOT NULL THEN 'restored'
 		     ELSE 'noted' END,
 		jsonb_strip_nulls(row_now));
 	RETURN NULL;
@@ -144,7 +176,7 @@ $$;
 CREATE TRIGGER journal AFTER INSERT OR UPDATE ON retention.archive_journal
 	FOR EACH ROW EXECUTE FUNCTION retention.journal_change();
 
--- Legal changes only, whoever makes them: saved -> validated -> running -> done or failed.
+-- Allows legal changes only, whichever way they are made: saved, validated, running, then done or failed.
 CREATE FUNCTION retention.check_change() RETURNS trigger
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
@@ -164,10 +196,10 @@ BEGIN
 			USING ERRCODE = 'check_violation';
 	END IF;
 	IF (NEW.id, NEW.action, NEW.mode, NEW.policy, NEW.occurrence, NEW.from_date, NEW.to_date,
-	    NEW.depth, NEW.archive, NEW.requested_by, NEW.requested_at)
+	    NEW.depth, NEW.archive, NEW.requested_by, NEW.requested_at, NEW.subject, NEW.replay)
 	   IS DISTINCT FROM
 	   (OLD.id, OLD.action, OLD.mode, OLD.policy, OLD.occurrence, OLD.from_date, OLD.to_date,
-	    OLD.depth, OLD.archive, OLD.requested_by, OLD.requested_at) THEN
+	    OLD.depth, OLD.archive, OLD.requested_by, OLD.requested_at, OLD.subject, OLD.replay) THEN
 		RAISE EXCEPTION 'action %: what was asked for cannot be changed', OLD.id
 			USING ERRCODE = 'check_violation',
 			      HINT = 'Cancel it and save a new one.';
@@ -184,79 +216,34 @@ $$;
 CREATE TRIGGER legal BEFORE INSERT OR UPDATE ON retention.archive_journal
 	FOR EACH ROW EXECUTE FUNCTION retention.check_change();
 
--- Committed lengths: what of a worker's file is true, and what it counted, as of its last commit.
--- A table that is not archived has a row too, with 0 bytes: its count.
-CREATE TABLE retention.archive_file (
-	job int NOT NULL REFERENCES retention.archive_journal,
-	worker int NOT NULL,
-	table_name text NOT NULL,
-	bytes bigint NOT NULL DEFAULT 0,
-	rows bigint NOT NULL DEFAULT 0,
-	PRIMARY KEY (job, worker, table_name)
-) WITH (fillfactor = 50);	-- updated by each batch: room for HOT
-
--- Keys that were erased; no personal data.
-CREATE TABLE retention.ledger (
-	job int NOT NULL REFERENCES retention.archive_journal,
-	key text NOT NULL,
-	erased_at timestamptz NOT NULL DEFAULT now(),
-	PRIMARY KEY (job, key)
-);
-
--- The work list of a job that has not ended: keys leave it with the batch that treats them.
-CREATE TABLE retention.candidate (
-	job int NOT NULL REFERENCES retention.archive_journal,
-	n bigint NOT NULL,
-	key text NOT NULL,
-	weight bigint NOT NULL,		-- the contact and its requests: what a batch is sized by
-	PRIMARY KEY (job, n)
-);
-
--- Legal holds (GDPR art. 17(3)(e), art. 18): what is held is due to nothing.
-CREATE TABLE retention.hold (
-	id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-	contact_key text NOT NULL,
-	reason text NOT NULL CHECK (btrim(reason) <> ''),
-	placed_by text NOT NULL DEFAULT session_user,
-	placed_at timestamptz NOT NULL DEFAULT now(),
-	expires_at timestamptz,
-	review_date date,
-	released_by text,
-	released_at timestamptz
-);
-CREATE UNIQUE INDEX hold_active ON retention.hold (contact_key) WHERE released_at IS NULL;
-
-CREATE TABLE retention.policy_state (
-	policy text PRIMARY KEY,
-	schedule text NOT NULL,
-	last_occurrence timestamptz NOT NULL,
-	next_occurrence timestamptz,
-	updated_at timestamptz NOT NULL DEFAULT now()
-);
-
--- {number} of the column rules.
-CREATE SEQUENCE retention.number;
-
--- What the administration page lists.
-CREATE VIEW retention.archives AS
-SELECT id, action AS type, coalesce(finished_at, started_at, requested_at) AS date, status, mode,
-       policy, from_date, to_date, cutoff,
-       CASE WHEN archive_deleted_at IS NULL THEN archive_path END AS file,
-       archive_bytes AS bytes, counters, requested_by, validated_by, archive_deleted_at,
-       archive_deleted_by, error, waiting
-  FROM retention.archive_journal;
-
-GRANT SELECT ON ALL TABLES IN SCHEMA retention
-	TO retention_auditor, retention_operator, retention_approver, retention_daemon;
--- The work list names who is about to be erased: for the daemon, and for those who must approve it.
-REVOKE SELECT ON retention.candidate FROM retention_auditor;
-GRANT INSERT, UPDATE ON retention.setting, retention.policy_state, retention.archive_file
-	TO retention_daemon;
-GRANT INSERT ON retention.archive_journal, retention.journal_event, retention.ledger
-	TO retention_daemon;
-GRANT UPDATE (status, cutoff, candidates, candidates_sha256, frozen_at, validated_by, validated_at,
-	      started_at, finished_at, counters, archive_path, archive_bytes, error, waiting,
-	      archive_deleted_at, archive_deleted_by, host, system_identifier, claim)
-	ON retention.archive_journal TO retention_daemon;
-GRANT INSERT, DELETE ON retention.candidate TO retention_daemon;
-GRANT USAGE ON SEQUENCE retention.number TO retention_daemon;
+-- An archive is deleted in two steps: deleted (nobody may use it) and removed (its files are gone).  Only the
+-- archive of an action that has ended is deleted, neither step is taken back, and the first comes first.
+CREATE FUNCTION retention.check_archive_change() RETURNS trigger
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF OLD.archive_deleted_at IS NOT NULL AND
+	   (NEW.archive_deleted_at, NEW.archive_deleted_by, NEW.archive_path) IS DISTINCT FROM
+	   (OLD.archive_deleted_at, OLD.archive_deleted_by, OLD.archive_path) THEN
+		RAISE EXCEPTION 'the archive of action % is deleted: that cannot be taken back', OLD.id
+			USING ERRCODE = 'check_violation';
+	END IF;
+	IF NEW.archive_deleted_at IS NOT NULL AND NEW.status NOT IN ('done', 'failed') THEN
+		RAISE EXCEPTION 'action % is %: its archive cannot be deleted', OLD.id, NEW.status
+			USING ERRCODE = 'check_violation';
+	END IF;
+	IF NEW.archive_removed_at IS NOT NULL AND NEW.archive_deleted_at IS NULL THEN
+		RAISE EXCEPTION 'the archive of action % is not deleted: its files stay', OLD.id
+			USING ERRCODE = 'check_violation';
+	END IF;
+	IF OLD.archive_removed_at IS NOT NULL AND
+	   NEW.archive_removed_at IS DISTINCT FROM OLD.archive_removed_at THEN
+		RAISE EXCEPTION 'the files of action % are gone: that cannot be taken back', OLD.id
+			USING ERRCODE = 'check_violation';
+	END IF;
+	RETURN NEW;
+END
+$$;
+CREATE TRIGGER legal_archive BEFORE UPDATE ON retention.archive_journal
+	FOR EACH ROW EXECUTE FUNCTION retention.check_archive_change();

@@ -34,6 +34,11 @@ for page in daemon/*.[158] conf/*.[158]; do
 	mandoc -Tlint -Wwarning "$page" || complain "$page"
 done
 
+# A released migration is never edited.
+if grep -q '^[0-9a-f]' migrations/CHECKSUMS; then
+	(cd migrations && sha256sum --check --strict --quiet CHECKSUMS) || complain "a released migration was edited"
+fi
+
 # Nothing half done, nothing of one machine.
 grep -nE '\b(TO''DO|FIX''ME|XX''X|HA''CK)\b' daemon/*.c daemon/*/*.[ch] migrations/*.sql tests/*.sh Makefile && complain "left to do"
 exit $failed

@@ -11,9 +11,8 @@ struct migration {
 };
 
 extern const struct migration migrations[];
-extern const size_t migrations_count;
 
-/* What a database must be at for this binary to work on it: the version of the last migration. */
-enum { RETENTION_SCHEMA_VERSION = 14 };
+/* Also the version of the last migration, because versions have no gaps: a database must be at it. */
+extern const size_t migrations_count;
 
 #endif

@@ -28,7 +28,7 @@
 
 #define LOCK_WORKER 1380275202
 #define LOCK_RETENTION 1380275200
-#define LOCK_HOLDS 2 /* place_hold takes it alone (0005_guards.sql) */
+#define LOCK_HOLDS 2 /* place_hold takes it alone (0005_holds.sql) */
 
 static bool ask_keys(struct batch *b, const char *sql, int n, const char *const values[],
 		     char **ret_keys, int64_t *ret_n, struct error *err)

@@ -24,20 +24,21 @@ char *model_check_schema(const PGresult *res)
 	const char *sqlstate = PQresultErrorField(res, PG_DIAG_SQLSTATE);
 	const char *why = NULL;
 	char *text = NULL;
+	const long wanted = (long)migrations_count;
 	long version = 0;
 
 	if (connection_ok(res, &why))
 		version = strtol(PQgetvalue(res, 0, 0), NULL, 10); /* an int, always */
 	else if (!sqlstate || (strcmp(sqlstate, "42P01") != 0 && strcmp(sqlstate, "3F000") != 0))
 		return xstrdup(why); /* neither undefined_table nor invalid_schema_name */
-	if (version == RETENTION_SCHEMA_VERSION)
+	if (version == wanted)
 		return NULL;
 	if (version == 0)
 		return xstrdup("schema retention is missing: run retentionctl migrate");
-	if (asprintf(&text, "schema retention is at version %ld, this program is for %d: %s",
-		     version, RETENTION_SCHEMA_VERSION,
-		     version < RETENTION_SCHEMA_VERSION ? "run retentionctl migrate"
-							: "install the newer retentiond") < 0)
+	if (asprintf(&text, "schema retention is at version %ld, this program is for %ld: %s",
+		     version, wanted,
+		     version < wanted ? "run retentionctl migrate"
+				      : "install the newer retentiond") < 0)
 		must_alloc(NULL);
 	return text;
 }

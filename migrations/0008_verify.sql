@@ -1,122 +1,6 @@
--- What the proof of 0007 missed: a hold whose expiry, review, reason or times were changed (which lifts it
--- silently), an event put in between others, and a clock that was set back, which is no tampering.
+-- Verification of the journal: an auditor runs it, and so may every role that reads the journal.
 
--- The chain's order stays that of its times, so that a row dated before the one in front of it is always
--- somebody's doing, and the daemon, which stops for a clock behind its newest event, goes on standing still.
--- What such a clock said is in the details.
-CREATE OR REPLACE FUNCTION retention.chain_event() RETURNS trigger
-LANGUAGE plpgsql
-SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-	last retention.journal_event;
-BEGIN
-	-- One chain: writers queue here until the transaction of the one before them has ended.
-	-- Therefore batches write no event of their own, and who appends commits soon after.
-	PERFORM pg_advisory_xact_lock(1380275200, 0);
-	SELECT * INTO last FROM retention.journal_event ORDER BY id DESC LIMIT 1;
-	NEW.id := coalesce(last.id, 0) + 1;
-	NEW.at := clock_timestamp();
-	IF NEW.at < last.at THEN
-		NEW.details := NEW.details || jsonb_build_object('clock', NEW.at);
-		NEW.at := last.at;
-	END IF;
-	NEW.actor := session_user;
-	NEW.previous_hash := coalesce(last.hash, '\x');
-	NEW.hash := retention.event_hash(NEW.previous_hash, NEW);
-	RETURN NEW;
-END
-$$;
-
--- What the journal keeps of a hold: all but the words of its reason, which may say too much for a table
--- from which nothing can be removed.
-CREATE FUNCTION retention.hold_content(h retention.hold) RETURNS jsonb
-LANGUAGE sql STABLE
-SET search_path = pg_catalog, pg_temp
-SET TimeZone = 'UTC'
-AS $$
-	SELECT jsonb_strip_nulls(to_jsonb(h) - ARRAY['id', 'contact_key', 'reason'] ||
-		jsonb_build_object('hold', h.id, 'contact', h.contact_key,
-			'reason_sha256', encode(sha256(convert_to(h.reason, 'UTF8')), 'hex')))
-$$;
-
--- As an action's: every change of a hold is an event, whoever makes it and however.
-CREATE FUNCTION retention.journal_hold() RETURNS trigger
-LANGUAGE plpgsql
-SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-	INSERT INTO retention.journal_event (kind, details)
-	VALUES (CASE WHEN TG_OP = 'INSERT' THEN 'hold_placed'
-		     WHEN OLD.released_at IS NOT NULL OR NEW.released_at IS NULL THEN 'hold_noted'
-		     WHEN NEW.released_by = 'expiry' THEN 'hold_expired'
-		     ELSE 'hold_released' END, retention.hold_content(NEW));
-	RETURN NULL;
-END
-$$;
-CREATE TRIGGER journal AFTER INSERT OR UPDATE ON retention.hold
-	FOR EACH ROW EXECUTE FUNCTION retention.journal_hold();
-CREATE TRIGGER no_removal BEFORE DELETE OR TRUNCATE ON retention.hold
-	FOR EACH STATEMENT EXECUTE FUNCTION retention.refuse_change();
-
--- Those that were placed before.
-INSERT INTO retention.journal_event (kind, details)
-SELECT 'hold_noted', retention.hold_content(h) FROM retention.hold AS h ORDER BY h.id;
-
--- As in 0003; the trigger above tells the journal.
-CREATE OR REPLACE FUNCTION retention.place_hold(contact_key text, reason text,
-						expires_at timestamptz DEFAULT NULL,
-						review_date date DEFAULT NULL) RETURNS int
-LANGUAGE plpgsql
-SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-	new_id int;
-BEGIN
-	IF coalesce(btrim(reason), '') = '' THEN
-		RAISE EXCEPTION 'a hold needs a reason' USING ERRCODE = 'invalid_parameter_value',
-			HINT = 'An auditor will ask for it: name the case, not the person.';
-	END IF;
-	IF expires_at <= now() THEN
-		RAISE EXCEPTION 'the hold would have expired already (%)', expires_at
-			USING ERRCODE = 'invalid_parameter_value';
-	END IF;
-	-- One that ran out is closed first: it is history, not a reason to refuse the new one.
-	UPDATE retention.hold h SET released_at = h.expires_at, released_by = 'expiry'
-	 WHERE h.contact_key = retention.contact_key(place_hold.contact_key)
-	   AND h.released_at IS NULL AND h.expires_at <= now();
-	INSERT INTO retention.hold AS h (contact_key, reason, expires_at, review_date)
-	VALUES (retention.contact_key(place_hold.contact_key), place_hold.reason,
-		place_hold.expires_at, place_hold.review_date)
-	RETURNING h.id INTO new_id;
-	RETURN new_id;
-EXCEPTION WHEN unique_violation THEN
-	RAISE EXCEPTION 'contact % is on hold already', contact_key
-		USING ERRCODE = 'object_not_in_prerequisite_state',
-		      HINT = 'Release that hold first, or leave it.';
-END
-$$;
-
-CREATE OR REPLACE FUNCTION retention.release_hold(contact_key text) RETURNS void
-LANGUAGE plpgsql
-SECURITY DEFINER
-SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-	UPDATE retention.hold h SET released_at = now(), released_by = session_user
-	 WHERE h.contact_key = retention.contact_key(release_hold.contact_key)
-	   AND h.released_at IS NULL;
-	IF NOT FOUND THEN
-		RAISE EXCEPTION 'contact % is not on hold', contact_key
-			USING ERRCODE = 'no_data_found';
-	END IF;
-END
-$$;
-
--- Was the event's hash made when it had this number?
+-- Whether the hash of the event was made when the event had this number.
 CREATE FUNCTION retention.event_was(e retention.journal_event, number bigint) RETURNS boolean
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
@@ -125,8 +9,11 @@ AS $$
 		e.details, e.previous_hash, e.hash)::retention.journal_event)
 $$;
 
--- As in 0007, but what was put in is told from what it moved on.
-CREATE OR REPLACE FUNCTION retention.verify_chain(noted bytea DEFAULT NULL)
+-- Returns the first place where the chain was tampered with, in one sentence; no row: the chain is whole.
+-- Each hash covers the row and the hash before it, so an event that was changed, removed, swapped or inserted
+-- shows, and an inserted event is told from those that it moved on.  Events cut off at the end show only
+-- against a hash that was noted elsewhere: noted must be a hash of the chain.
+CREATE FUNCTION retention.verify_chain(noted bytea DEFAULT NULL)
 RETURNS TABLE (event bigint, finding text)
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
@@ -181,8 +68,9 @@ AS $$
 	   AND NOT EXISTS (SELECT FROM retention.journal_event AS n WHERE n.hash = noted)
 $$;
 
--- As in 0007, but a hold, too, is what its last event says that it is.
-CREATE OR REPLACE FUNCTION retention.verify_rows() RETURNS TABLE (finding text)
+-- Returns the rows that differ from what the events say.  An action and a hold are what their last event says.
+-- Not compared are the columns that say what an action waits for and which process works on it.
+CREATE FUNCTION retention.verify_rows() RETURNS TABLE (finding text)
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -233,9 +121,3 @@ AS $$
 		UNION ALL
 		(SELECT h.finding FROM holds AS h WHERE h.finding IS NOT NULL ORDER BY h.id)) AS x
 $$;
-
-REVOKE ALL ON FUNCTION retention.journal_hold(), retention.hold_content(retention.hold),
-	retention.event_was(retention.journal_event, bigint) FROM PUBLIC;
-GRANT EXECUTE ON FUNCTION retention.hold_content(retention.hold),
-	retention.event_was(retention.journal_event, bigint)
-	TO retention_auditor, retention_operator, retention_approver, retention_daemon;

@@ -1,0 +1,76 @@
+-- What a job works on and keeps between two batches, and when each policy runs.
+
+-- The work list of a job that has not ended.  A key leaves it with the batch that treats it.  There is no
+-- foreign key: it would cost a third of the listing, and could find nothing, because one statement of the
+-- job whose row the same transaction updates writes the list, and rows of the journal are never deleted.
+CREATE TABLE retention.candidate (
+	job int NOT NULL,
+	n bigint NOT NULL,
+	key text NOT NULL,
+	weight bigint NOT NULL,		-- the contact and its requests: the size of a batch counts these
+	PRIMARY KEY (job, n)
+);
+
+-- The keys to which a replay or one contact's own action is restricted, until the action has ended.
+CREATE TABLE retention.selection (
+	job int NOT NULL REFERENCES retention.archive_journal,
+	key text NOT NULL,
+	PRIMARY KEY (job, key)
+);
+
+-- How many bytes of each worker's file are committed, and how many rows they hold, as of its last commit.
+-- A table that is not archived has a row with 0 bytes, for its count of rows.
+CREATE TABLE retention.archive_file (
+	job int NOT NULL REFERENCES retention.archive_journal,
+	worker int NOT NULL,
+	table_name text NOT NULL,
+	bytes bigint NOT NULL DEFAULT 0,
+	rows bigint NOT NULL DEFAULT 0,
+	-- The first line of a segment.  Only the first worker's file has it.  NULL: nothing is archived.
+	-- A table that changes under a job goes on in a file of its own.
+	header text,
+	columns text[],
+	-- The files of an archive and the tables in them, written once, when the end of the job begins.
+	-- A later try does not derive them again, because the tables or the model may have changed since.
+	relation text,
+	types text,
+	bom boolean,
+	place integer,
+	PRIMARY KEY (job, worker, table_name)
+) WITH (fillfactor = 50);	-- each batch updates it: this leaves room for HOT
+COMMENT ON COLUMN retention.archive_file.relation IS 'schema.table';
+COMMENT ON COLUMN retention.archive_file.types IS 'of its columns: one file has one form of a value';
+COMMENT ON COLUMN retention.archive_file.place IS 'in the archive, from when its end has begun; of worker 0';
+
+-- Files outside the database.  A row's file goes after the commit that erased the row.  The transaction of
+-- the batch fills the outbox: so no file goes whose row stayed, and no file is forgotten whose row went.
+CREATE TABLE retention.file_outbox (
+	id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+	job int NOT NULL REFERENCES retention.archive_journal,
+	-- The host of the job, because a path means nothing on another host.
+	host text NOT NULL,
+	table_name text NOT NULL,
+	location text NOT NULL,
+	queued_at timestamptz NOT NULL DEFAULT now(),
+	tried_at timestamptz,
+	attempts int NOT NULL DEFAULT 0,
+	error text
+);
+CREATE INDEX ON retention.file_outbox (job);
+COMMENT ON TABLE retention.file_outbox IS 'files that are still to be removed, by the names of the model''s tables';
+
+-- How many files are left, without their paths, which may hold a name.
+CREATE VIEW retention.files_left AS
+SELECT f.job, count(*) AS files, count(f.error) AS failed, min(f.queued_at) AS since
+  FROM retention.file_outbox AS f GROUP BY f.job;
+
+CREATE TABLE retention.policy_state (
+	policy text PRIMARY KEY,
+	schedule text NOT NULL,
+	last_occurrence timestamptz NOT NULL,
+	next_occurrence timestamptz,
+	updated_at timestamptz NOT NULL DEFAULT now()
+);
+
+-- {number} of the column rules.
+CREATE SEQUENCE retention.number;

@@ -1,0 +1,134 @@
+-- Legal holds (GDPR art. 17(3)(e), art. 18).  A contact on hold is not due.
+
+CREATE TABLE retention.hold (
+	id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+	contact_key text NOT NULL,
+	reason text NOT NULL CHECK (btrim(reason) <> ''),
+	placed_by text NOT NULL DEFAULT session_user,
+	placed_at timestamptz NOT NULL DEFAULT now(),
+	expires_at timestamptz,
+	review_date date,
+	released_by text,
+	released_at timestamptz
+);
+CREATE UNIQUE INDEX hold_active ON retention.hold (contact_key) WHERE released_at IS NULL;
+
+-- Places a hold before a batch or after it, never between the re-check of a batch and its end.  Batches share
+-- this lock and a hold takes it alone, so that it waits for running batches: a quarter of a second.
+CREATE FUNCTION retention.wait_for_batches() RETURNS trigger
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	PERFORM pg_advisory_xact_lock(1380275200, 2);
+	RETURN NULL;
+END
+$$;
+CREATE TRIGGER before_or_after_batches BEFORE INSERT OR UPDATE ON retention.hold
+	FOR EACH STATEMENT EXECUTE FUNCTION retention.wait_for_batches();
+
+-- What the journal keeps of a hold: everything except the text of its reason, because that text may say too
+-- much for a table from which nothing can be removed.
+CREATE FUNCTION retention.hold_content(h retention.hold) RETURNS jsonb
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+SET TimeZone = 'UTC'
+AS $$
+	SELECT jsonb_strip_nulls(to_jsonb(h) - ARRAY['id', 'contact_key', 'reason'] ||
+		jsonb_build_object('hold', h.id, 'contact', h.contact_key,
+			'reason_sha256', encode(sha256(convert_to(h.reason, 'UTF8')), 'hex')))
+$$;
+
+-- Writes an event for every change of a hold, whichever way it was made.
+CREATE FUNCTION retention.journal_hold() RETURNS trigger
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	INSERT INTO retention.journal_event (kind, details)
+	VALUES (CASE WHEN TG_OP = 'INSERT' THEN 'hold_placed'
+		     WHEN OLD.released_at IS NOT NULL OR NEW.released_at IS NULL THEN 'hold_noted'
+		     WHEN NEW.released_by = 'expiry' THEN 'hold_expired'
+		     ELSE 'hold_released' END, retention.hold_content(NEW));
+	RETURN NULL;
+END
+$$;
+CREATE TRIGGER journal AFTER INSERT OR UPDATE ON retention.hold
+	FOR EACH ROW EXECUTE FUNCTION retention.journal_hold();
+CREATE TRIGGER no_removal BEFORE DELETE OR TRUNCATE ON retention.hold
+	FOR EACH STATEMENT EXECUTE FUNCTION retention.refuse_change();
+
+-- Writes a key as the contact's table writes it, so that a hold on " 7F3A-..." or "007" covers its contact.
+CREATE FUNCTION retention.contact_key(key text) RETURNS text
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	key_type text := (SELECT value FROM retention.setting WHERE name = 'contact_key_type');
+	canonical text := btrim(key);
+BEGIN
+	IF canonical IS NULL OR canonical = '' THEN
+		RAISE EXCEPTION 'the contact''s key is missing' USING ERRCODE = 'invalid_parameter_value';
+	END IF;
+	IF key_type IN ('smallint', 'integer', 'bigint') THEN
+		RETURN canonical::bigint;
+	ELSIF key_type = 'uuid' THEN
+		RETURN canonical::uuid;
+	END IF;
+	RETURN key;
+EXCEPTION WHEN invalid_text_representation OR numeric_value_out_of_range THEN
+	RAISE EXCEPTION '"%" is no key of a contact: it should be a %', key, key_type
+		USING ERRCODE = 'invalid_parameter_value';
+END
+$$;
+
+CREATE FUNCTION retention.place_hold(contact_key text, reason text,
+				     expires_at timestamptz DEFAULT NULL,
+				     review_date date DEFAULT NULL) RETURNS int
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	new_id int;
+BEGIN
+	IF coalesce(btrim(reason), '') = '' THEN
+		RAISE EXCEPTION 'a hold needs a reason' USING ERRCODE = 'invalid_parameter_value',
+			HINT = 'An auditor will ask for it: name the case, not the person.';
+	END IF;
+	IF expires_at <= now() THEN
+		RAISE EXCEPTION 'the hold would have expired already (%)', expires_at
+			USING ERRCODE = 'invalid_parameter_value';
+	END IF;
+	-- One that ran out is closed first: it is history, not a reason to refuse the new one.
+	UPDATE retention.hold h SET released_at = h.expires_at, released_by = 'expiry'
+	 WHERE h.contact_key = retention.contact_key(place_hold.contact_key)
+	   AND h.released_at IS NULL AND h.expires_at <= now();
+	INSERT INTO retention.hold AS h (contact_key, reason, expires_at, review_date)
+	VALUES (retention.contact_key(place_hold.contact_key), place_hold.reason,
+		place_hold.expires_at, place_hold.review_date)
+	RETURNING h.id INTO new_id;
+	RETURN new_id;
+EXCEPTION WHEN unique_violation THEN
+	RAISE EXCEPTION 'contact % is on hold already', contact_key
+		USING ERRCODE = 'object_not_in_prerequisite_state',
+		      HINT = 'Release that hold first, or leave it.';
+END
+$$;
+
+CREATE FUNCTION retention.release_hold(contact_key text) RETURNS void
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	UPDATE retention.hold h SET released_at = now(), released_by = session_user
+	 WHERE h.contact_key = retention.contact_key(release_hold.contact_key)
+	   AND h.released_at IS NULL;
+	IF NOT FOUND THEN
+		RAISE EXCEPTION 'contact % is not on hold', contact_key
+			USING ERRCODE = 'no_data_found';
+	END IF;
+END
+$$;

@@ -1,0 +1,314 @@
+-- The public API: what a person, a web page or the CRM calls.  Each function is atomic, records the role of
+-- the session, and refuses with a message that says what to do.
+
+-- Today in the time zone of the configuration.
+CREATE FUNCTION retention.today() RETURNS date
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT (now() AT TIME ZONE coalesce(
+		(SELECT value FROM retention.setting WHERE name = 'timezone'),
+		current_setting('TimeZone')))::date
+$$;
+
+CREATE FUNCTION retention.save_action(action text, from_date date, to_date date,
+				      archive text DEFAULT NULL) RETURNS int
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	mode_of_archive text := coalesce(archive, CASE action WHEN 'export' THEN 'listed' ELSE 'none' END);
+	new_id int;
+BEGIN
+	IF action IS NULL OR action NOT IN
+	   ('export', 'delete_contacts', 'anonymize_contacts', 'anonymize_requests') THEN
+		RAISE EXCEPTION 'unknown action "%"', coalesce(action, 'NULL')
+			USING ERRCODE = 'invalid_parameter_value',
+			      HINT = 'Actions: export, delete_contacts, anonymize_contacts, anonymize_requests.';
+	END IF;
+	IF mode_of_archive NOT IN ('none', 'listed', 'full') THEN
+		RAISE EXCEPTION 'unknown archive mode "%"', mode_of_archive
+			USING ERRCODE = 'invalid_parameter_value', HINT = 'Modes: none, listed, full.';
+	END IF;
+	IF action LIKE 'anonymize%' AND mode_of_archive <> 'none' THEN
+		RAISE EXCEPTION 'an anonymization cannot be archived: it leaves nothing to go back to'
+			USING ERRCODE = 'invalid_parameter_value',
+			      HINT = 'Leave the archive mode out, or give none.';
+	END IF;
+	IF action = 'export' AND mode_of_archive = 'none' THEN
+		RAISE EXCEPTION 'an export without an archive would do nothing'
+			USING ERRCODE = 'invalid_parameter_value', HINT = 'Give listed or full.';
+	END IF;
+	IF from_date IS NULL OR to_date IS NULL OR NOT isfinite(from_date) OR NOT isfinite(to_date) THEN
+		RAISE EXCEPTION 'both days of the interval are needed'
+			USING ERRCODE = 'invalid_parameter_value',
+			      HINT = 'Give the first and the last day, as YYYY-MM-DD.';
+	END IF;
+	IF to_date < from_date THEN
+		RAISE EXCEPTION 'the interval ends (%) before it starts (%)', to_date, from_date
+			USING ERRCODE = 'invalid_parameter_value', HINT = 'Exchange the two days.';
+	END IF;
+	IF to_date >= from_date + interval '1 month' THEN
+		RAISE EXCEPTION 'the interval from % to % is longer than one month', from_date, to_date
+			USING ERRCODE = 'invalid_parameter_value',
+			      HINT = format('Both days count: from %s, it can end on %s at the latest.',
+					    from_date, (from_date + interval '1 month' - interval '1 day')::date);
+	END IF;
+	IF to_date > retention.today() THEN
+		RAISE EXCEPTION 'the interval ends in the future (%; today is %)',
+				to_date, retention.today()
+			USING ERRCODE = 'invalid_parameter_value',
+			      HINT = 'Requests can still be attached to a day to come: end it today or before.';
+	END IF;
+
+	INSERT INTO retention.archive_journal AS j (action, mode, status, from_date, to_date, archive)
+	VALUES (action, 'manual', 'saved', from_date, to_date, mode_of_archive)
+	RETURNING j.id INTO new_id;
+	PERFORM pg_notify('retention', 'saved ' || new_id);
+	RETURN new_id;
+END
+$$;
+
+-- One contact's own request (GDPR art. 17).
+CREATE FUNCTION retention.save_subject(action text, contact_key text) RETURNS int
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	canonical text := retention.contact_key(save_subject.contact_key);
+	new_id int;
+BEGIN
+	IF action IS NULL OR action NOT IN ('delete_contacts', 'anonymize_contacts') THEN
+		RAISE EXCEPTION 'action "%" cannot be done to one contact', coalesce(action, 'NULL')
+			USING ERRCODE = 'invalid_parameter_value',
+			      HINT = 'Actions: delete_contacts, anonymize_contacts.';
+	END IF;
+	IF NOT EXISTS (SELECT FROM retention.setting WHERE name = 'contact_key_type') THEN
+		RAISE EXCEPTION 'the daemon has not looked at this database yet: nobody knows what a key is'
+			USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Start retentiond first.';
+	END IF;
+	INSERT INTO retention.archive_journal AS j (action, mode, status, subject, archive)
+	VALUES (action, 'manual', 'saved', canonical, 'none')
+	RETURNING j.id INTO new_id;
+	INSERT INTO retention.selection (job, key) VALUES (new_id, canonical);
+	PERFORM pg_notify('retention', 'saved ' || new_id);
+	RETURN new_id;
+END
+$$;
+
+-- Returns the row of an action and locks it, so that a second caller sees what the first one made of it.
+CREATE FUNCTION retention.lock_action(id int) RETURNS retention.archive_journal
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	j retention.archive_journal;
+BEGIN
+	SELECT * INTO j FROM retention.archive_journal WHERE archive_journal.id = lock_action.id FOR UPDATE;
+	IF NOT FOUND THEN
+		RAISE EXCEPTION 'there is no action %', coalesce(id::text, 'NULL')
+			USING ERRCODE = 'no_data_found', HINT = 'See retention.archives for their numbers.';
+	END IF;
+	RETURN j;
+END
+$$;
+
+CREATE FUNCTION retention.validate_action(id int) RETURNS void
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	j retention.archive_journal := retention.lock_action(id);
+BEGIN
+	IF j.status <> 'saved' THEN
+		RAISE EXCEPTION 'action % is %: only a saved action can be validated', id, j.status
+			USING ERRCODE = 'object_not_in_prerequisite_state';
+	END IF;
+	IF j.frozen_at IS NULL THEN
+		RAISE EXCEPTION 'action % is not listed yet: nobody knows what it would touch', id
+			USING ERRCODE = 'object_not_in_prerequisite_state',
+			      HINT = 'The daemon lists it when it is saved: is retentiond running?  Try again in a moment.';
+	END IF;
+	IF j.requested_by = session_user AND
+	   (SELECT value FROM retention.setting WHERE name = 'four_eyes') = 'true' THEN
+		RAISE EXCEPTION 'action % was saved by you: somebody else has to validate it', id
+			USING ERRCODE = 'insufficient_privilege', HINT = 'The configuration asks for four eyes.';
+	END IF;
+	UPDATE retention.archive_journal SET status = 'validated', validated_by = session_user,
+	       validated_at = clock_timestamp()
+	 WHERE archive_journal.id = j.id;
+	PERFORM pg_notify('retention', 'validated ' || id);
+END
+$$;
+
+-- Cancels a saved action.  Only an approver cancels a replay, because only an approver begins one.
+CREATE FUNCTION retention.cancel_action(id int) RETURNS void
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	j retention.archive_journal := retention.lock_action(id);
+BEGIN
+	IF j.status <> 'saved' THEN
+		RAISE EXCEPTION 'action % is %: only a saved action can be cancelled', id, j.status
+			USING ERRCODE = 'object_not_in_prerequisite_state';
+	END IF;
+	IF j.replay AND NOT pg_has_role(session_user, 'retention_approver', 'MEMBER') THEN
+		RAISE EXCEPTION 'action % is a replay: only an approver can cancel it', id
+			USING ERRCODE = 'insufficient_privilege',
+			      HINT = 'Its erasures stay to be replayed; until then no policy runs.';
+	END IF;
+	UPDATE retention.archive_journal SET status = 'cancelled', finished_at = clock_timestamp()
+	 WHERE archive_journal.id = j.id;
+	DELETE FROM retention.candidate WHERE job = j.id;
+	DELETE FROM retention.selection WHERE job = j.id;
+	PERFORM pg_notify('retention', 'cancelled ' || id);
+END
+$$;
+
+-- Records that the data about a contact was given out (GDPR art. 15).  The event holds nothing of the answer.
+CREATE FUNCTION retention.record_subject_export(contact_key text) RETURNS void
+LANGUAGE sql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+	INSERT INTO retention.journal_event (kind, details)
+	VALUES ('subject_exported', jsonb_build_object('contact', retention.contact_key(contact_key)))
+$$;
+
+-- Deletes an archive.  The approver's right and not the operator's: without its archive a deletion cannot be
+-- put back, so this is the last step of an irreversible act, as validating is the first.  With four eyes,
+-- the role that saved the action cannot do it alone.
+CREATE FUNCTION retention.delete_archive(id int) RETURNS void
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	j retention.archive_journal := retention.lock_action(id);
+BEGIN
+	IF j.status NOT IN ('done', 'failed') THEN
+		RAISE EXCEPTION 'action % is %: only the archive of an action that has ended can be deleted',
+				id, j.status
+			USING ERRCODE = 'object_not_in_prerequisite_state';
+	END IF;
+	IF j.archive_path IS NULL THEN
+		RAISE EXCEPTION 'action % has no archive', id
+			USING ERRCODE = 'object_not_in_prerequisite_state';
+	END IF;
+	IF j.archive_deleted_at IS NOT NULL THEN
+		RAISE EXCEPTION 'the archive of action % is deleted already, since % by %', id,
+				to_char(j.archive_deleted_at, 'YYYY-MM-DD HH24:MI'), j.archive_deleted_by
+			USING ERRCODE = 'object_not_in_prerequisite_state',
+			      HINT = CASE WHEN j.archive_removed_at IS NULL
+				     THEN coalesce('Its files: ' || j.archive_remark || '.',
+						   'The daemon has still to remove its files: is retentiond running?')
+				     ELSE 'Its files are gone.' END;
+	END IF;
+	IF j.requested_by = session_user AND
+	   (SELECT value FROM retention.setting WHERE name = 'four_eyes') = 'true' THEN
+		RAISE EXCEPTION 'action % was saved by you: somebody else has to delete its archive', id
+			USING ERRCODE = 'insufficient_privilege', HINT = 'The configuration asks for four eyes.';
+	END IF;
+	UPDATE retention.archive_journal
+	   SET archive_deleted_at = clock_timestamp(), archive_deleted_by = session_user
+	 WHERE archive_journal.id = j.id;
+	PERFORM pg_notify('retention', 'archive_deleted ' || id);
+END
+$$;
+
+-- Refuses with the first reason why the archive of an action cannot be put back; returns when it can.
+CREATE FUNCTION retention.check_restore(id int) RETURNS void
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	j retention.archive_journal;
+BEGIN
+	SELECT * INTO j FROM retention.archive_journal WHERE archive_journal.id = check_restore.id;
+	IF NOT FOUND THEN
+		RAISE EXCEPTION 'there is no action %', coalesce(id::text, 'NULL')
+			USING ERRCODE = 'no_data_found', HINT = 'See retention.archives for their numbers.';
+	END IF;
+	IF j.action LIKE 'anonymize%' THEN
+		RAISE EXCEPTION 'action % is an anonymization: it leaves nothing to go back to', id
+			USING ERRCODE = 'object_not_in_prerequisite_state',
+			      HINT = 'Only a deletion with archive = "full" can be restored.';
+	END IF;
+	IF j.action = 'export' THEN
+		RAISE EXCEPTION 'action % is an export: it took nothing away, so there is nothing to restore', id
+			USING ERRCODE = 'object_not_in_prerequisite_state',
+			      HINT = 'Only a deletion with archive = "full" can be restored.';
+	END IF;
+	IF j.archive <> 'full' THEN
+		RAISE EXCEPTION 'the archive of action % is "%": it lacks tables whose rows went too',
+				id, j.archive
+			USING ERRCODE = 'object_not_in_prerequisite_state',
+			      HINT = 'Only a deletion with archive = "full" can be restored.';
+	END IF;
+	IF j.status NOT IN ('done', 'failed') THEN
+		RAISE EXCEPTION 'action % is %: only one that has ended can be restored', id, j.status
+			USING ERRCODE = 'object_not_in_prerequisite_state';
+	END IF;
+	IF j.restored_at IS NOT NULL THEN
+		RAISE EXCEPTION 'action % was restored already, by % on %', id, j.restored_by,
+				to_char(j.restored_at, 'YYYY-MM-DD HH24:MI')
+			USING ERRCODE = 'object_not_in_prerequisite_state';
+	END IF;
+	IF j.archive_deleted_at IS NOT NULL THEN
+		RAISE EXCEPTION 'the archive of action % was deleted by % on %', id, j.archive_deleted_by,
+				to_char(j.archive_deleted_at, 'YYYY-MM-DD HH24:MI')
+			USING ERRCODE = 'object_not_in_prerequisite_state';
+	END IF;
+	IF j.archive_path IS NULL THEN
+		RAISE EXCEPTION 'action % has no archive: nobody was due, nothing went', id
+			USING ERRCODE = 'object_not_in_prerequisite_state';
+	END IF;
+END
+$$;
+
+-- Records a restore, in the transaction that puts the rows back.  The ledger records it too, because otherwise
+-- a replay would erase the rows again.  The daemon is told, because its ledger file must know before a backup
+-- is put back.  rows: how many rows came back, by table.  Returns the number of keys.  Sequences stay: they
+-- have already passed the numbers that come back.
+CREATE FUNCTION retention.record_restore(id int, rows jsonb) RETURNS bigint
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	j retention.archive_journal := retention.lock_action(id);
+	keys bigint;
+BEGIN
+	PERFORM retention.check_restore(id);
+	IF jsonb_typeof(rows) IS DISTINCT FROM 'object' OR
+	   EXISTS (SELECT FROM jsonb_each(rows) AS r WHERE jsonb_typeof(r.value) <> 'number') THEN
+		RAISE EXCEPTION 'the counts of a restore are an object of numbers'
+			USING ERRCODE = 'invalid_parameter_value';
+	END IF;
+	INSERT INTO retention.ledger (job, action, key)
+	SELECT l.job, 'restored', l.key FROM retention.ledger AS l
+	 WHERE l.job = j.id AND l.action = 'delete_contacts';
+	GET DIAGNOSTICS keys = ROW_COUNT;
+	UPDATE retention.archive_journal
+	   SET restored_at = clock_timestamp(), restored_by = session_user,
+	       counters = coalesce(counters, '{}') || jsonb_build_object('restored', rows)
+	 WHERE archive_journal.id = j.id;
+	PERFORM pg_notify('retention', 'restored ' || id);
+	RETURN keys;
+END
+$$;
+
+-- The list of the administration page.
+CREATE VIEW retention.archives AS
+SELECT id, action AS type, coalesce(finished_at, started_at, requested_at) AS date, status, mode,
+       policy, from_date, to_date, cutoff,
+       CASE WHEN archive_deleted_at IS NULL THEN archive_path END AS file,
+       archive_bytes AS bytes, counters, requested_by, validated_by, archive_deleted_at,
+       archive_deleted_by, error, waiting, subject, replay, archive_removed_at, archive_remark,
+       restored_at, restored_by
+  FROM retention.archive_journal;

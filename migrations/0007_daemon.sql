@@ -1,0 +1,114 @@
+-- What the daemon calls.
+
+-- Stores the settings that the functions of this schema read.
+CREATE FUNCTION retention.configure(timezone text, four_eyes boolean, contact_key_type text)
+RETURNS void
+LANGUAGE sql
+SET search_path = pg_catalog, pg_temp
+AS $$
+	INSERT INTO retention.setting AS s (name, value)
+	VALUES ('timezone', timezone), ('four_eyes', four_eyes::text),
+	       ('contact_key_type', contact_key_type)
+	ON CONFLICT (name) DO UPDATE SET value = excluded.value WHERE s.value <> excluded.value
+$$;
+
+-- Turns an occurrence of a policy into an action, once, however many daemons ask.  Returns NULL when there is
+-- nothing to start: another daemon has it, the policy's last pass has not ended, or a replay comes first
+-- because the database has forgotten erasures that its ledger file knows.
+CREATE FUNCTION retention.begin_occurrence(policy text, schedule text, occurrence timestamptz,
+					   next timestamptz, action text, depth interval,
+					   archive text) RETURNS int
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	new_id int;
+BEGIN
+	IF EXISTS (SELECT FROM retention.replay) THEN
+		RETURN NULL;
+	END IF;
+	-- A pass that has not ended comes first; the occurrence is asked for again afterwards.
+	IF EXISTS (SELECT FROM retention.archive_journal j
+		   WHERE j.policy = begin_occurrence.policy
+		     AND j.status IN ('saved', 'validated', 'running')) THEN
+		RETURN NULL;
+	END IF;
+	INSERT INTO retention.archive_journal AS j
+		(action, mode, status, policy, occurrence, depth, archive)
+	VALUES (begin_occurrence.action, 'automatic', 'saved', begin_occurrence.policy,
+		begin_occurrence.occurrence, begin_occurrence.depth, begin_occurrence.archive)
+	ON CONFLICT ON CONSTRAINT archive_journal_policy_occurrence_key DO NOTHING
+	RETURNING j.id INTO new_id;
+	INSERT INTO retention.policy_state AS s
+		(policy, schedule, last_occurrence, next_occurrence)
+	VALUES (begin_occurrence.policy, begin_occurrence.schedule, begin_occurrence.occurrence,
+		begin_occurrence.next)
+	ON CONFLICT ON CONSTRAINT policy_state_pkey DO UPDATE
+	SET schedule = excluded.schedule, next_occurrence = excluded.next_occurrence,
+	    last_occurrence = greatest(s.last_occurrence, excluded.last_occurrence),
+	    updated_at = now();
+	RETURN new_id;
+END
+$$;
+
+-- A policy that is new, or that has a new schedule, waits for its next occurrence.
+CREATE FUNCTION retention.watch_policy(policy text, schedule text, next timestamptz)
+RETURNS timestamptz
+LANGUAGE sql
+SET search_path = pg_catalog, pg_temp
+AS $$
+	INSERT INTO retention.policy_state AS s (policy, schedule, last_occurrence, next_occurrence)
+	VALUES (watch_policy.policy, watch_policy.schedule, now(), watch_policy.next)
+	ON CONFLICT ON CONSTRAINT policy_state_pkey DO UPDATE
+	SET schedule = excluded.schedule, next_occurrence = excluded.next_occurrence,
+	    last_occurrence = CASE WHEN s.schedule = excluded.schedule THEN s.last_occurrence
+				   ELSE now() END,
+	    updated_at = now()
+	RETURNING last_occurrence
+$$;
+
+-- The actions that can run now.  Those that began on this host come first.  An action that began elsewhere is
+-- offered too, because a container has a new host name each time: the job checks whether the archive's folder
+-- can be reached from here, and leaves the action to the other host if it cannot.
+CREATE FUNCTION retention.runnable(host text)
+RETURNS TABLE (id int, action text, policy text, status text)
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT j.id, j.action, CASE WHEN j.replay THEN 'replay' ELSE j.policy END, j.status
+	  FROM retention.archive_journal j
+	 WHERE (j.status IN ('validated', 'running') OR (j.status = 'saved' AND j.frozen_at IS NULL))
+	   AND (j.replay OR NOT EXISTS (SELECT FROM retention.replay))
+	 ORDER BY j.status <> 'running', j.host IS DISTINCT FROM runnable.host, j.id
+$$;
+
+-- The archives that the daemon on this host has to look at: those that were deleted and whose files may still
+-- exist, and those that have expired after keep (NULL: never).  name is the name of the folder, made of columns
+-- that cannot be changed in the journal.  archive_path only selects one of three days in it, because the day of
+-- the request depends on the time zone of the configuration then.  here: the archive was written on this host
+-- into this directory.
+CREATE FUNCTION retention.archives_to_remove(host text, directory text, keep interval, timezone text)
+RETURNS TABLE (id int, name text, deleted boolean, here boolean)
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT j.id, n.name, j.archive_deleted_at IS NOT NULL,
+	       j.host IS NOT DISTINCT FROM archives_to_remove.host AND
+	       j.archive_path = archives_to_remove.directory || '/' || n.name
+	  FROM retention.archive_journal AS j
+	 CROSS JOIN LATERAL (
+		SELECT c.name
+		  FROM generate_series(-1, 1) AS days,
+		       LATERAL (SELECT (j.requested_at AT TIME ZONE 'UTC')::date + days AS day) AS d,
+		       LATERAL (SELECT format('%s-%s-%s-%s', to_char(d.day, 'YYYYMMDD'), j.action,
+					      coalesce(j.policy, 'manual'), j.id) AS name) AS c
+		 ORDER BY right(j.archive_path, length(c.name) + 1) = '/' || c.name DESC,
+			  d.day = (j.requested_at AT TIME ZONE archives_to_remove.timezone)::date DESC
+		 LIMIT 1) AS n
+	 WHERE j.archive_path IS NOT NULL AND j.archive_removed_at IS NULL
+	   AND j.status IN ('done', 'failed')
+	   AND (j.archive_deleted_at IS NOT NULL OR
+		(j.finished_at AT TIME ZONE archives_to_remove.timezone + archives_to_remove.keep)
+		  AT TIME ZONE archives_to_remove.timezone <= now())
+	 ORDER BY j.id
+$$;

@@ -1,0 +1,82 @@
+-- Who may do what: one matrix of objects and roles.  The letters are those of \dp in psql: r SELECT, a INSERT,
+-- w UPDATE, d DELETE, U USAGE, X EXECUTE.  Everything that is not granted here is forbidden.
+REVOKE ALL ON ALL FUNCTIONS IN SCHEMA retention FROM PUBLIC;
+
+DO $$
+DECLARE
+	role text;
+	rights text;
+	one record;
+BEGIN
+	FOR one IN SELECT * FROM (VALUES
+	-- kind      object                                                auditor operator approver daemon
+	('SCHEMA',   'retention',                                          'U',    'U',    'U',    'U'),
+	('TABLE',    'schema_version',                                     'r',    'r',    'r',    'r'),
+	('TABLE',    'setting',                                            'r',    'r',    'r',    'raw'),
+	('TABLE',    'archive_journal',                                    'r',    'r',    'r',    'ra'),
+	('TABLE',    'journal_event',                                      'r',    'r',    'r',    'ra'),
+	-- The keys that are about to be erased: not for the auditor.
+	('TABLE',    'candidate',                                          '',     'r',    'r',    'rad'),
+	('TABLE',    'selection',                                          '',     'r',    'r',    'rd'),
+	('TABLE',    'archive_file',                                       'r',    'r',    'r',    'raw'),
+	-- A path may hold a name: not for the auditor and the operator.
+	('TABLE',    'file_outbox',                                        '',     '',     'r',    'rad'),
+	('TABLE',    'files_left',                                         'r',    'r',    'r',    'r'),
+	('TABLE',    'policy_state',                                       'r',    'r',    'r',    'raw'),
+	('TABLE',    'ledger',                                             'r',    'r',    'r',    'ra'),
+	('TABLE',    'replay',                                             'r',    'r',    'r',    'rad'),
+	('TABLE',    'replay_due',                                         'r',    'r',    'r',    'r'),
+	('TABLE',    'hold',                                               'r',    'r',    'r',    'r'),
+	('TABLE',    'archives',                                           'r',    'r',    'r',    'r'),
+	('SEQUENCE', 'number',                                             '',     '',     '',     'U'),
+	-- The daemon moves it past the numbers that the ledger's file knows, so that none is given twice.
+	('SEQUENCE', 'archive_journal_id_seq',                             '',     '',     '',     'rw'),
+	('FUNCTION', 'event_hash(bytea, retention.journal_event)',         'X',    'X',    'X',    'X'),
+	('FUNCTION', 'settle_replay(int)',                                 '',     '',     '',     'X'),
+	('FUNCTION', 'replay_ledger(text)',                                '',     '',     'X',    'X'),
+	('FUNCTION', 'hold_content(retention.hold)',                       'X',    'X',    'X',    'X'),
+	('FUNCTION', 'place_hold(text, text, timestamptz, date)',          '',     'X',    'X',    ''),
+	('FUNCTION', 'release_hold(text)',                                 '',     'X',    'X',    ''),
+	('FUNCTION', 'today()',                                            'X',    'X',    'X',    'X'),
+	('FUNCTION', 'save_action(text, date, date, text)',                '',     'X',    '',     ''),
+	('FUNCTION', 'save_subject(text, text)',                           '',     'X',    '',     ''),
+	('FUNCTION', 'cancel_action(int)',                                 '',     'X',    '',     ''),
+	('FUNCTION', 'record_subject_export(text)',                        '',     'X',    '',     ''),
+	('FUNCTION', 'validate_action(int)',                               '',     '',     'X',    ''),
+	('FUNCTION', 'delete_archive(int)',                                '',     '',     'X',    ''),
+	('FUNCTION', 'check_restore(int)',                                 'X',    'X',    'X',    'X'),
+	-- Not for the daemon: it never restores, and must not be able to make the ledger forget.
+	('FUNCTION', 'record_restore(int, jsonb)',                         '',     '',     'X',    ''),
+	('FUNCTION', 'configure(text, boolean, text)',                     '',     '',     '',     'X'),
+	('FUNCTION', 'begin_occurrence(text, text, timestamptz, timestamptz, text, interval, text)',
+									   '',     '',     '',     'X'),
+	('FUNCTION', 'watch_policy(text, text, timestamptz)',              '',     '',     '',     'X'),
+	('FUNCTION', 'runnable(text)',                                     '',     '',     '',     'X'),
+	('FUNCTION', 'archives_to_remove(text, text, interval, text)',     '',     '',     '',     'X'),
+	('FUNCTION', 'event_was(retention.journal_event, bigint)',         'X',    'X',    'X',    'X'),
+	('FUNCTION', 'verify_chain(bytea)',                                'X',    'X',    'X',    'X'),
+	('FUNCTION', 'verify_rows()',                                      'X',    'X',    'X',    'X')
+	) AS matrix(kind, object, retention_auditor, retention_operator, retention_approver, retention_daemon)
+	LOOP
+		FOR role, rights IN SELECT key, value FROM jsonb_each_text(to_jsonb(one) - 'kind' - 'object')
+		LOOP
+			CONTINUE WHEN rights = '';
+			SELECT string_agg(word, ', ') INTO rights
+			  FROM (VALUES ('r', 'SELECT'), ('a', 'INSERT'), ('w', 'UPDATE'), ('d', 'DELETE'),
+				       ('U', 'USAGE'), ('X', 'EXECUTE')) AS meaning(letter, word)
+			 WHERE strpos(rights, letter) > 0;
+			EXECUTE format('GRANT %s ON %s %s TO %I', rights, one.kind,
+				CASE one.kind WHEN 'SCHEMA' THEN one.object ELSE 'retention.' || one.object END,
+				role);
+		END LOOP;
+	END LOOP;
+END
+$$;
+
+-- The columns that the daemon may change.
+GRANT UPDATE (status, cutoff, candidates, candidates_sha256, frozen_at, validated_by, validated_at,
+	      started_at, finished_at, counters, archive_path, archive_bytes, error, waiting,
+	      archive_deleted_at, archive_deleted_by, archive_removed_at, archive_remark, host,
+	      system_identifier, claim)
+	ON retention.archive_journal TO retention_daemon;
+GRANT UPDATE (tried_at, attempts, error) ON retention.file_outbox TO retention_daemon;
