@@ -15,38 +15,7 @@
 #define LONGEST_STATEMENT_MS 3600000
 #define MOST_ALONG 5000 /* beyond those that were dealt */
 #define FAMILY 16 /* so many are tried together again and again */
-#define PERSON_ROWS 1000 /* of one table; a person with fewer is never cut */
-#define SLICE_MIN_ROWS 100
 #define FAILURES_IN_A_ROW 100
-
-/*
- * Holds the batch's duration near batch_time: shrinks at once, grows slowly.  Where somebody waited for it,
- * half of it would have been enough.
- */
-static void adapt(struct state *s, const struct keys *keys, const struct batch_result *result,
-		  int64_t took_ms)
-{
-	const int64_t rows = result->rows;
-	const struct config *config = s->pool->config;
-	const double aim = (double)courtesy_aim_ms(s->pool->courtesy, config->batch_time_ms);
-	const double ratio = aim / (double)(took_ms > 0 ? took_ms : 1);
-	double weight = (double)s->weight;
-	double most;
-
-	if (keys->weight > 0)
-		s->rows_a_weight =
-			0.8 * s->rows_a_weight + 0.2 * ((double)rows / (double)keys->weight);
-	if (result->blocked > 0)
-		weight = (double)keys->weight / 2;
-	else if (ratio < 0.9)
-		weight *= ratio < 0.3 ? 0.3 : ratio;
-	else if (ratio > 1.25 && keys->weight * 2 > s->weight)
-		weight *= ratio > 2 ? 1.25 : 1.1;
-	most = (double)config->batch_rows / (s->rows_a_weight > 0.1 ? s->rows_a_weight : 0.1);
-	if (weight > most)
-		weight = most;
-	s->weight = weight < 1 ? 1 : (int64_t)weight;
-}
 
 /* A foreign key: somebody's row points at ours. */
 static bool is_refusal(const struct error *err)
@@ -94,35 +63,17 @@ static bool run_halves(struct state *s, const struct keys *keys, void *ctx, stru
 	       worker_run_keys(s, &half[1], ctx, err);
 }
 
-/* Of one table in one batch: up to twice what it aims at is a person among others, more is cut. */
-static int64_t most_rows(const struct state *s)
-{
-	const int64_t most = 2 * (int64_t)s->pool->config->batch_rows;
-
-	return most > PERSON_ROWS ? most : PERSON_ROWS;
-}
-
-/* The first slice knows no other measure, unless it has timed out before. */
-static int64_t first_rows(const struct state *s)
-{
-	return s->first_rows > 0 ? s->first_rows : most_rows(s);
-}
-
 /* A statement that timed out: fewer rows next time; a single key that cannot be cut is given more time. */
 static void ease(struct state *s, const struct keys *keys, bool sliced)
 {
 	if (keys->n > 1) {
-		s->weight = keys->weight / 2 > 0 ? keys->weight / 2 : 1;
+		batch_size_ease(&s->size, keys->weight);
 		return;
 	}
-	if (sliced && s->slicing && s->slice_rows > SLICE_MIN_ROWS) {
-		s->slice_rows /= 2;
+	if (sliced &&
+	    batch_size_ease_slice(&s->size,
+				  s->slicing ? s->slice_rows : batch_size_first_slice(&s->size)))
 		return;
-	}
-	if (sliced && !s->slicing && first_rows(s) > SLICE_MIN_ROWS) {
-		s->first_rows = first_rows(s) / 2;
-		return;
-	}
 	if (s->statement_timeout_ms < LONGEST_STATEMENT_MS)
 		s->statement_timeout_ms *= 2;
 	worker_disconnect(s); /* the new time-out comes with the new session */
@@ -138,37 +89,32 @@ static void note_key(const struct state *s, const struct keys *keys, const char 
 	report_note(s->pool->report, text);
 }
 
-/* A slice has committed: the next one aims at batch_time, too. */
-static void adapt_slice(struct state *s, const struct keys *keys, int64_t took_ms)
-{
-	const double aim =
-		(double)courtesy_aim_ms(s->pool->courtesy, s->pool->config->batch_time_ms);
-	const double ratio = aim / (double)(took_ms > 0 ? took_ms : 1);
-	double rows = (double)(s->slicing ? s->slice_rows : first_rows(s)) * ratio;
-
-	if (!s->slicing)
-		note_key(s, keys, "it has too many rows for one transaction and goes in slices",
-			 "");
-	if (rows > (double)most_rows(s))
-		rows = (double)most_rows(s);
-	s->slice_rows = rows < SLICE_MIN_ROWS ? SLICE_MIN_ROWS : (int64_t)rows;
-	s->slicing = true;
-}
-
 static void account(struct state *s, const struct keys *keys, const struct batch_result *result,
 		    int64_t took_ms)
 {
-	if (result->sliced)
-		adapt_slice(s, keys, took_ms);
-	else if (!s->slicing)
-		adapt(s, keys, result, took_ms);
+	const struct config *config = s->pool->config;
+	const int64_t aim_ms = courtesy_aim_ms(s->pool->courtesy, config->batch_time_ms);
+
+	if (result->sliced && !s->slicing)
+		note_key(s, keys, "it has too many rows for one transaction and goes in slices",
+			 "");
+	if (result->sliced) {
+		s->slice_rows = batch_size_next_slice(
+			&s->size, s->slicing ? s->slice_rows : batch_size_first_slice(&s->size),
+			took_ms, aim_ms);
+		s->slicing = true;
+	} else if (!s->slicing)
+		batch_size_adapt(&s->size, &(struct batch_took){.ms = took_ms,
+								.aim_ms = aim_ms,
+								.weight = keys->weight,
+								.rows = result->rows,
+								.blocked = result->blocked > 0});
 	report_batch(s->pool->report,
 		     &(struct metrics_batch){.ms = took_ms,
 					     .rows = result->rows,
 					     .next_rows = s->slicing ? s->slice_rows
-								     : (int64_t)((double)s->weight *
-										 s->rows_a_weight),
-					     .most_rows = s->pool->config->batch_rows,
+								     : batch_size_rows(&s->size),
+					     .most_rows = config->batch_rows,
 					     .blocked = result->blocked});
 	throttle_spend(s->pool->throttle, result->rows);
 	(void)atomic_fetch_add(&s->pool->treated, result->treated);
@@ -335,8 +281,8 @@ static bool run_batch(struct state *s, const struct keys *keys, void *ctx, bool 
 				 .writer = s->writer,
 				 .most_rows = s->whole || s->entire ? 0
 					      : s->slicing          ? s->slice_rows
-					      : keys->n == 1        ? first_rows(s)
-								    : most_rows(s),
+					      : keys->n == 1 ? batch_size_first_slice(&s->size)
+							     : batch_size_table_rows(&s->size),
 				 .slicing = s->slicing,
 				 .may_slice = s->may_slice,
 				 .measure = s->measure || s->entire || keys->n == 1,
@@ -384,7 +330,7 @@ static bool run_batches(struct state *s, const struct keys *keys, void *ctx, str
 		ok = run_batch(s, keys, ctx, &again, err) &&
 		     (!again || worker_pass_throttle(s, err));
 	if (ok && s->slicing)
-		s->first_rows = 0;
+		s->size.first_slice_rows = 0;
 	s->slicing = s->whole = false;
 	return ok;
 }

@@ -19,7 +19,6 @@
 
 #define LOCK_TIMEOUT_MS 500 /* below deadlock_timeout (1 s): we are the one who gives way */
 #define STATEMENT_TIMEOUT_MS 60000
-#define FIRST_WEIGHT 600 /* about a hundred contacts with five requests each */
 #define MOST_KEYS 5000
 #define SWEEPS_MAX_PAUSE_MS 5000
 #define SIBLINGS_MS 50
@@ -118,8 +117,8 @@ static bool next_batch(struct state *s, bool *ret_more, struct error *err)
 		return fail(err, ERR_STOPPED, "asked to stop");
 	if (!connect(s, err) || !worker_pass_throttle(s, err) ||
 	    !keys_take(s->db, s->pool->batch->id, s->worker->number,
-		       s->alone ? 1 : s->pool->workers, &s->window, s->weight,
-		       s->weight < MOST_KEYS ? s->weight : MOST_KEYS, ctx, &keys, err))
+		       s->alone ? 1 : s->pool->workers, &s->window, batch_size_weight(&s->size),
+		       MOST_KEYS, ctx, &keys, err))
 		return false;
 	*ret_more = keys.n > 0;
 	if (keys.n == 0)
@@ -255,8 +254,7 @@ void *worker_main(void *arg)
 	struct state s = {
 		.worker = w,
 		.pool = w->pool,
-		.weight = FIRST_WEIGHT,
-		.rows_a_weight = 6,
+		.size = batch_size_new(w->pool->config->batch_rows),
 		.alone = w->pool->workers == 1,
 		.window = {.after_n = -1},
 		.statement_timeout_ms = STATEMENT_TIMEOUT_MS,

@@ -4,6 +4,7 @@
 #ifndef RETENTION_BATCH_WORKER_STATE_H
 #define RETENTION_BATCH_WORKER_STATE_H
 
+#include "batch/batch_size.h"
 #include "batch/worker.h"
 
 #define AS_REPLICA "SET session_replication_role = replica"
@@ -14,8 +15,7 @@ struct state {
 	struct worker_pool *pool;
 	struct db *db;
 	struct archive_writer *writer;
-	int64_t weight; /* what the next batch may weigh */
-	double rows_a_weight; /* measured: rows of all tables behind a unit of weight */
+	struct batch_size size;
 	struct key_window window;
 	int64_t left; /* keys that this sweep had to leave */
 	int64_t backoff_ms;
@@ -35,7 +35,6 @@ struct state {
 	int64_t away_ms; /* how long the surroundings have failed us */
 	int statement_timeout_ms;
 	int64_t slice_rows; /* what the next slice may take of a table */
-	int64_t first_rows; /* what the first may, where it has timed out; 0: most_rows() */
 	bool slicing; /* the key under way has lost a slice */
 	bool whole; /* and cannot go on in slices */
 	bool locked; /* told to the pool: its last sweep left rows that others have locked */

@@ -1,0 +1,107 @@
+#include "batch/batch_size.h"
+
+#define FIRST_WEIGHT 600 /* about a hundred contacts with five requests each */
+#define FIRST_ROWS_PER_WEIGHT 6
+#define LEAST_ROWS_PER_WEIGHT 0.1
+#define LATEST 0.2 /* share of the latest batch in the measured rows */
+#define MOST_GROWTH 2.0
+#define MOST_SHRINKING 0.3
+#define TOO_LONG 0.9 /* aim / duration */
+#define TOO_SHORT 1.25
+#define LEAST_TABLE_ROWS 1000 /* a subject with fewer rows in each table never goes in slices */
+#define LEAST_SLICE_ROWS 100
+
+struct batch_size batch_size_new(int64_t batch_rows)
+{
+	return (struct batch_size){.batch_rows = batch_rows,
+				   .weight = FIRST_WEIGHT,
+				   .rows_per_weight = FIRST_ROWS_PER_WEIGHT};
+}
+
+int64_t batch_size_weight(const struct batch_size *size)
+{
+	return (int64_t)size->weight;
+}
+
+int64_t batch_size_rows(const struct batch_size *size)
+{
+	return (int64_t)(size->weight * size->rows_per_weight);
+}
+
+int64_t batch_size_table_rows(const struct batch_size *size)
+{
+	const int64_t most = 2 * size->batch_rows;
+
+	return most > LEAST_TABLE_ROWS ? most : LEAST_TABLE_ROWS;
+}
+
+static double ratio_of(int64_t aim_ms, int64_t took_ms)
+{
+	return (double)aim_ms / (double)(took_ms > 0 ? took_ms : 1);
+}
+
+static double grown(double ratio)
+{
+	const double half_way = (1 + ratio) / 2;
+
+	return half_way < MOST_GROWTH ? half_way : MOST_GROWTH;
+}
+
+/* Weight within one and what batch_rows allows. */
+static double bounded(const struct batch_size *size, double weight)
+{
+	const double behind = size->rows_per_weight > LEAST_ROWS_PER_WEIGHT ? size->rows_per_weight
+									    : LEAST_ROWS_PER_WEIGHT;
+	const double most = (double)size->batch_rows / behind;
+
+	if (weight > most)
+		weight = most;
+	return weight < 1 ? 1 : weight;
+}
+
+void batch_size_adapt(struct batch_size *size, const struct batch_took *took)
+{
+	const double ratio = ratio_of(took->aim_ms, took->ms);
+	double weight = size->weight;
+
+	if (took->weight > 0)
+		size->rows_per_weight = (1 - LATEST) * size->rows_per_weight +
+					LATEST * ((double)took->rows / (double)took->weight);
+	if (took->blocked)
+		weight = (double)took->weight / 2;
+	else if (ratio < TOO_LONG)
+		weight *= ratio < MOST_SHRINKING ? MOST_SHRINKING : ratio;
+	else if (ratio > TOO_SHORT && (double)took->weight * 2 > weight)
+		/* Only a batch that was at least half as large as it might have been says that a larger one is fine. */
+		weight *= grown(ratio);
+	size->weight = bounded(size, weight);
+}
+
+void batch_size_ease(struct batch_size *size, int64_t weight)
+{
+	size->weight = bounded(size, (double)weight / 2);
+}
+
+int64_t batch_size_first_slice(const struct batch_size *size)
+{
+	return size->first_slice_rows > 0 ? size->first_slice_rows : batch_size_table_rows(size);
+}
+
+int64_t batch_size_next_slice(const struct batch_size *size, int64_t rows, int64_t took_ms,
+			      int64_t aim_ms)
+{
+	const double next = (double)rows * ratio_of(aim_ms, took_ms);
+	const int64_t most = batch_size_table_rows(size);
+
+	if (next > (double)most)
+		return most;
+	return next < LEAST_SLICE_ROWS ? LEAST_SLICE_ROWS : (int64_t)next;
+}
+
+bool batch_size_ease_slice(struct batch_size *size, int64_t rows)
+{
+	if (rows <= LEAST_SLICE_ROWS)
+		return false;
+	size->first_slice_rows = rows / 2;
+	return true;
+}

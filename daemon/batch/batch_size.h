@@ -1,0 +1,57 @@
+/*
+ * How large the next batch, or the next slice of a subject, may be.  Pure arithmetic: nothing here asks a database or a
+ * clock.  A worker has one of these; nothing of it outlives the worker.
+ */
+#ifndef RETENTION_BATCH_BATCH_SIZE_H
+#define RETENTION_BATCH_BATCH_SIZE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct batch_size {
+	int64_t batch_rows; /* the configuration's: rows of all tables that a batch aims at most */
+	double weight; /* what the next batch may weigh (struct keys); at least 1 */
+	double rows_per_weight; /* measured: rows of all tables behind a unit of weight */
+	int64_t first_slice_rows; /* of one table, where a slice has timed out; 0: the usual */
+};
+
+/* What a committed batch took. */
+struct batch_took {
+	int64_t ms;
+	int64_t aim_ms; /* what it was to take */
+	int64_t weight; /* of its keys */
+	int64_t rows; /* of all tables */
+	bool blocked; /* other sessions waited for it */
+};
+
+struct batch_size batch_size_new(int64_t batch_rows);
+
+/* What the next batch may weigh, and how many rows of all tables that is likely to be. */
+int64_t batch_size_weight(const struct batch_size *size);
+int64_t batch_size_rows(const struct batch_size *size);
+
+/*
+ * Rows of one table that one transaction takes of its subjects: up to twice what a batch aims at.  A single subject
+ * with more goes in slices.
+ */
+int64_t batch_size_table_rows(const struct batch_size *size);
+
+/*
+ * Holds a batch's duration near its aim.  A batch that took too long, or that others waited for, shrinks the next one at
+ * once.  A quick one lets the next grow half way to the aim, at most to the double: a batch that has shrunk to one
+ * subject is back at its full size after a dozen.
+ */
+void batch_size_adapt(struct batch_size *size, const struct batch_took *took);
+
+/* A statement has timed out: halves the weight that its keys had. */
+void batch_size_ease(struct batch_size *size, int64_t weight);
+
+/* Rows of one table for a subject's first slice, and for the next one after a slice of so many rows. */
+int64_t batch_size_first_slice(const struct batch_size *size);
+int64_t batch_size_next_slice(const struct batch_size *size, int64_t rows, int64_t took_ms,
+			      int64_t aim_ms);
+
+/* A slice of so many rows has timed out: the next attempt begins with half.  false: smaller ones are not worth it. */
+bool batch_size_ease_slice(struct batch_size *size, int64_t rows);
+
+#endif
