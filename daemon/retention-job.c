@@ -1,6 +1,6 @@
 /*
  * retention-job: one job, in a process of its own.  Started by retentiond, which hands it the
- * configuration as it was accepted and a descriptor to report on (base/job_exit.h).
+ * configuration as it was accepted and a descriptor to report on (base/job_protocol.h).
  */
 #include "job/job.h"
 #include "base/log.h"

@@ -87,7 +87,7 @@ static int parse_options(int argc, char *argv[], struct options *ret)
 /* The model check of -t, in a loop of its own. */
 struct check {
 	struct event_base *base;
-	enum child_end end;
+	enum job_exit end;
 };
 
 static void on_complaint(void *arg, const char *text)
@@ -96,24 +96,24 @@ static void on_complaint(void *arg, const char *text)
 	fprintf(stderr, "%s\n", text);
 }
 
-static void on_end(void *arg, enum child_end end, const char *how)
+static void on_end(void *arg, enum job_exit end, const char *how)
 {
 	struct check *check = arg;
 
 	check->end = end;
-	if (end == END_AWAY)
+	if (end == JOB_AWAY)
 		fprintf(stderr,
 			"retentiond: the database does not answer: the model was not checked: %s\n",
 			how);
-	else if (end != END_DONE && end != END_REFUSED)
+	else if (end != JOB_DONE && end != JOB_REFUSED)
 		fprintf(stderr, "retentiond: the model could not be checked: %s\n", how);
 	(void)event_base_loopbreak(check->base); /* a flag: cannot fail */
 }
 
-/* END_DONE, END_AWAY; anything else: the model is refused, or something is wrong with the programs. */
-static enum child_end check_model(const struct config *config)
+/* JOB_DONE, JOB_AWAY; anything else: the model is refused, or something is wrong with the programs. */
+static enum job_exit check_model(const struct config *config)
 {
-	struct check check = {.base = must_alloc(event_base_new()), .end = END_CRASHED};
+	struct check check = {.base = must_alloc(event_base_new()), .end = JOB_CRASHED};
 	struct children *children = children_new(check.base);
 	struct model_check *model_check = model_check_new(
 		check.base, children, CHECK_MS,
@@ -122,7 +122,7 @@ static enum child_end check_model(const struct config *config)
 
 	model_check_start(model_check, config);
 	if (model_check_busy(model_check))
-		(void)event_base_dispatch(check.base); /* a failure leaves END_CRASHED */
+		(void)event_base_dispatch(check.base); /* a failure leaves JOB_CRASHED */
 	children_free(children);
 	model_check_free(model_check);
 	event_base_free(check.base);
@@ -132,11 +132,11 @@ static enum child_end check_model(const struct config *config)
 static int test(const struct config *config, bool verbose)
 {
 	AUTO(char_p) char *canonical = NULL;
-	const enum child_end end = check_model(config);
+	const enum job_exit end = check_model(config);
 	const char *verdict =
-		end == END_AWAY ? "configuration OK, but for the model" : "configuration OK";
+		end == JOB_AWAY ? "configuration OK, but for the model" : "configuration OK";
 
-	if (end != END_DONE && end != END_AWAY)
+	if (end != JOB_DONE && end != JOB_AWAY)
 		return 1;
 	if (!verbose) {
 		puts(verdict);

@@ -22,9 +22,10 @@ struct throttle {
 	int64_t asked_ms;
 	int64_t mark_ms;
 	char *mark_lsn;
-	char *why; /* NULL: the standbys follow, nobody holds back too much WAL, or an old snapshot */
-	const char
-		*blind; /* the key that why is of, where that is a right that is missing; or NULL */
+	struct wait
+		wait; /* WAIT_NONE: the standbys follow, and nobody holds back too much WAL or an old snapshot */
+	const char *
+		blind; /* the key that wait is of, where that is a right that is missing; or NULL */
 };
 
 struct throttle *throttle_new(const struct config *config)
@@ -41,12 +42,12 @@ void throttle_free(struct throttle *t)
 	if (!t)
 		return;
 	free(t->mark_lsn);
-	free(t->why);
+	wait_clear(&t->wait);
 	(void)pthread_mutex_destroy(&t->lock);
 	free(t);
 }
 
-static bool outside_window(const struct throttle *t, int64_t *ret_wait_ms, char **ret_why)
+static bool outside_window(const struct throttle *t, int64_t *ret_wait_ms, struct wait *ret_wait)
 {
 	const time_t now = time(NULL);
 	char text[32];
@@ -56,22 +57,20 @@ static bool outside_window(const struct throttle *t, int64_t *ret_wait_ms, char 
 	    window_holds(&t->config->window, tm.tm_hour * 60 + tm.tm_min))
 		return false;
 	window_print(&t->config->window, text, sizeof(text));
-	if (asprintf(ret_why, "the window %s", text) < 0)
-		must_alloc(NULL);
+	wait_set(ret_wait, WAIT_WINDOW, "the window %s", text);
 	*ret_wait_ms = 1000LL * (60 - tm.tm_sec);
 	return true;
 }
 
 /* An operator's hand on the brake: touch(1), and rm(1) to let go.  What cannot be looked at holds. */
-static bool is_paused(const struct throttle *t, int64_t *ret_wait_ms, char **ret_why)
+static bool is_paused(const struct throttle *t, int64_t *ret_wait_ms, struct wait *ret_wait)
 {
 	const char *path = t->config->pause_file;
 	struct stat st;
 
 	if (!path || (lstat(path, &st) < 0 && errno == ENOENT))
 		return false;
-	if (asprintf(ret_why, "the pause file \"%s\"", path) < 0)
-		must_alloc(NULL);
+	wait_set(ret_wait, WAIT_PAUSED, "the pause file \"%s\"", path);
 	*ret_wait_ms = PAUSE_MS;
 	return true;
 }
@@ -98,16 +97,16 @@ static bool ask_replication(struct throttle *t, struct db *db, struct error *err
 		return false;
 	if (db_int(res, 0, "unreadable") > 0) {
 		t->blind = "max_replica_lag";
-		t->why = xstrdup(
+		wait_set(
+			&t->wait, WAIT_STANDBY,
 			"the lag of a standby cannot be read: grant pg_read_all_stats to this role");
 	} else if (!t->mark_lsn || db_bool(res, 0, "reached")) {
 		free(t->mark_lsn);
 		t->mark_lsn = xstrdup(db_text(res, 0, "now"));
 		t->mark_ms = now;
 	} else if (now - t->mark_ms > t->config->max_replica_lag_ms) {
-		if (asprintf(&t->why, "a standby that is %lld s behind",
-			     (long long)(now - t->mark_ms) / 1000) < 0)
-			must_alloc(NULL);
+		wait_set(&t->wait, WAIT_STANDBY, "a standby that is %lld s behind",
+			 (long long)(now - t->mark_ms) / 1000);
 	}
 	return true;
 }
@@ -139,15 +138,15 @@ static bool ask_wal(struct throttle *t, struct db *db, struct error *err)
 	slot = db_int(res, 0, "slot_bytes");
 	archiver = db_int(res, 0, "archiver_bytes");
 	if (archiver < 0)
-		t->why = xstrdup("the archiver, which has only failed so far (pg_stat_archiver)");
-	else if (slot > most &&
-		 asprintf(&t->why, "the replication slot \"%s\", which retains %lld MiB of WAL",
-			  db_text(res, 0, "slot"), (long long)slot / MIB) < 0)
-		must_alloc(NULL);
-	else if (slot <= most && archiver > most &&
-		 asprintf(&t->why, "the archiver, which is %lld MiB of WAL behind",
-			  (long long)archiver / MIB) < 0)
-		must_alloc(NULL);
+		wait_set(&t->wait, WAIT_ARCHIVER,
+			 "the archiver, which has only failed so far (pg_stat_archiver)");
+	else if (slot > most)
+		wait_set(&t->wait, WAIT_SLOT,
+			 "the replication slot \"%s\", which retains %lld MiB of WAL",
+			 db_text(res, 0, "slot"), (long long)slot / MIB);
+	else if (archiver > most)
+		wait_set(&t->wait, WAIT_ARCHIVER, "the archiver, which is %lld MiB of WAL behind",
+			 (long long)archiver / MIB);
 	return true;
 }
 
@@ -181,28 +180,28 @@ static bool ask_snapshot(struct throttle *t, struct db *db, struct error *err)
 		return false;
 	if (db_int(res, 0, "hidden") > 0) {
 		t->blind = "max_snapshot_age";
-		t->why = xstrdup("the age of other sessions' snapshots cannot be read: grant "
-				 "pg_read_all_stats to this role");
-	} else if (db_int(res, 0, "ms") > t->config->max_snapshot_age_ms &&
-		   asprintf(&t->why, "the snapshot of %s is %lld s old", db_text(res, 0, "who"),
-			    (long long)db_int(res, 0, "ms") / 1000) < 0)
-		must_alloc(NULL);
+		wait_set(&t->wait, WAIT_SNAPSHOT,
+			 "the age of other sessions' snapshots cannot be read: grant "
+			 "pg_read_all_stats to this role");
+	} else if (db_int(res, 0, "ms") > t->config->max_snapshot_age_ms) {
+		wait_set(&t->wait, WAIT_SNAPSHOT, "the snapshot of %s is %lld s old",
+			 db_text(res, 0, "who"), (long long)db_int(res, 0, "ms") / 1000);
+	}
 	return true;
 }
 
 static bool ask_server(struct throttle *t, struct db *db, struct error *err)
 {
 	t->asked_ms = monotonic_ms();
-	free(t->why);
-	t->why = NULL;
+	wait_clear(&t->wait);
 	t->blind = NULL;
 	return (t->config->max_replica_lag_ms == 0 || ask_replication(t, db, err)) &&
-	       (t->config->max_wal_backlog_mb == 0 || t->why || ask_wal(t, db, err)) &&
-	       (t->config->max_snapshot_age_ms == 0 || t->why || ask_snapshot(t, db, err));
+	       (t->config->max_wal_backlog_mb == 0 || t->wait.text || ask_wal(t, db, err)) &&
+	       (t->config->max_snapshot_age_ms == 0 || t->wait.text || ask_snapshot(t, db, err));
 }
 
-static bool check_server(struct throttle *t, struct db *db, int64_t *ret_wait_ms, char **ret_why,
-			 struct error *err)
+static bool check_server(struct throttle *t, struct db *db, int64_t *ret_wait_ms,
+			 struct wait *ret_wait, struct error *err)
 {
 	bool ok = true;
 
@@ -212,25 +211,25 @@ static bool check_server(struct throttle *t, struct db *db, int64_t *ret_wait_ms
 	(void)pthread_mutex_lock(&t->lock);
 	if (monotonic_ms() - t->asked_ms >= LAG_INTERVAL_MS || t->asked_ms == 0)
 		ok = ask_server(t, db, err);
-	if (ok && t->why) {
-		*ret_why = xstrdup(t->why);
+	if (ok && t->wait.text) {
+		wait_set(ret_wait, t->wait.reason, "%s", t->wait.text);
 		*ret_wait_ms = LAG_INTERVAL_MS;
 	}
 	(void)pthread_mutex_unlock(&t->lock);
 	return ok;
 }
 
-bool throttle_check(struct throttle *t, struct db *db, int64_t *ret_wait_ms, char **ret_why,
+bool throttle_check(struct throttle *t, struct db *db, int64_t *ret_wait_ms, struct wait *ret_wait,
 		    struct error *err)
 {
 	int64_t ahead_ms;
 
 	*ret_wait_ms = 0;
-	if (outside_window(t, ret_wait_ms, ret_why))
+	if (outside_window(t, ret_wait_ms, ret_wait))
 		return true;
-	if (is_paused(t, ret_wait_ms, ret_why))
+	if (is_paused(t, ret_wait_ms, ret_wait))
 		return true;
-	if (!check_server(t, db, ret_wait_ms, ret_why, err))
+	if (!check_server(t, db, ret_wait_ms, ret_wait, err))
 		return false;
 	if (*ret_wait_ms > 0)
 		return true;
@@ -239,7 +238,7 @@ bool throttle_check(struct throttle *t, struct db *db, int64_t *ret_wait_ms, cha
 	(void)pthread_mutex_unlock(&t->lock);
 	if (t->config->rows_per_second > 0 && ahead_ms > 0) {
 		*ret_wait_ms = ahead_ms;
-		*ret_why = xstrdup("rows_per_second");
+		wait_set(ret_wait, WAIT_RATE, "rows_per_second");
 	}
 	return true;
 }
@@ -248,16 +247,16 @@ bool throttle_wait(struct throttle *t, struct db *db, struct stop *stop, struct 
 		   int64_t *patience_ms, struct error *err)
 {
 	for (;;) {
-		AUTO(char_p) char *why = NULL;
+		AUTO(wait) struct wait wait = {0};
 		int64_t wait_ms;
 
-		if (!throttle_check(t, db, &wait_ms, &why, err))
+		if (!throttle_check(t, db, &wait_ms, &wait, err))
 			return false;
 		if (wait_ms == 0)
 			return true;
 		if (patience_ms && *patience_ms <= 0)
-			return fail(err, ERR_BUSY, "it had to wait for %s", why);
-		report_waiting(report, why);
+			return fail(err, ERR_BUSY, "it had to wait for %s", wait.text);
+		report_waiting(report, wait.reason, wait.text);
 		wait_ms = wait_ms < LONGEST_PAUSE_MS ? wait_ms : LONGEST_PAUSE_MS;
 		if (patience_ms)
 			*patience_ms -= wait_ms;
@@ -271,7 +270,7 @@ bool throttle_blind(const struct config *config, struct db *db, char **ret_why, 
 	struct throttle *t = throttle_new(config);
 	const bool ok = ask_server(t, db, err);
 
-	if (ok && t->blind && asprintf(ret_why, "limits: %s: %s", t->blind, t->why) < 0)
+	if (ok && t->blind && asprintf(ret_why, "limits: %s: %s", t->blind, t->wait.text) < 0)
 		must_alloc(NULL);
 	throttle_free(t);
 	return ok;

@@ -6,7 +6,7 @@
 
 #include "config/config.h"
 #include "database/db.h"
-#include "base/job_report.h"
+#include "base/job_protocol.h"
 #include "database/stop.h"
 
 struct throttle;
@@ -16,10 +16,10 @@ struct throttle *throttle_new(const struct config *config);
 void throttle_free(struct throttle *t);
 
 /*
- * How long to wait before the next batch: 0 means go.  Then *ret_why is untouched; else it is the
- * reason, for a person, the caller's to free.  A lag that cannot be read means stop, not go.
+ * How long to wait before the next batch: 0 means go.  Then *ret_wait is untouched; else it is the
+ * reason, the caller's to clear.  A lag that cannot be read means stop, not go.
  */
-bool throttle_check(struct throttle *t, struct db *db, int64_t *ret_wait_ms, char **ret_why,
+bool throttle_check(struct throttle *t, struct db *db, int64_t *ret_wait_ms, struct wait *ret_wait,
 		    struct error *err);
 
 /*

@@ -126,7 +126,7 @@ static bool next_batch(struct state *s, bool *ret_more, struct error *err)
 	s->measure = false;
 	if (!open_writer(s, err) || !worker_run_keys(s, &keys, ctx, err))
 		return false;
-	report_waiting(s->pool->report, courtesy_reason(s->pool->courtesy));
+	report_waiting(s->pool->report, WAIT_COURTESY, courtesy_reason(s->pool->courtesy));
 	return true;
 }
 
@@ -135,7 +135,7 @@ static bool back_off(struct state *s, const struct error *cause, struct error *e
 {
 	if (!s->pool->patient && s->away_ms > GIVE_UP_MS)
 		return fail(err, ERR_ENVIRONMENT, "%s", cause->text);
-	report_waiting(s->pool->report, cause->text);
+	report_waiting(s->pool->report, WAIT_OTHER, cause->text);
 	worker_disconnect(s);
 	s->backoff_ms = s->backoff_ms ? s->backoff_ms * 2 : BACKOFF_MIN_MS;
 	if (s->backoff_ms > BACKOFF_MAX_MS)
@@ -205,7 +205,7 @@ static bool rest(struct state *s, int64_t *pause_ms, int64_t *waited_ms, bool *r
 	s->along = s->along || (s->alone && s->refused > 0);
 	s->last_chance = s->last_chance || (s->alone && !locked && s->in_vain > 0);
 	if (locked)
-		report_waiting(s->pool->report,
+		report_waiting(s->pool->report, WAIT_LOCKS,
 			       "rows that are locked, by another session or another worker");
 	if (stop_sleep_ms(s->pool->stop, *pause_ms))
 		return fail(err, ERR_STOPPED, "asked to stop");

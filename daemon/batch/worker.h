@@ -6,7 +6,7 @@
 
 #include "batch/batch.h"
 #include "batch/courtesy.h"
-#include "base/job_report.h"
+#include "base/job_protocol.h"
 #include "database/stop.h"
 #include "batch/throttle.h"
 

@@ -1,6 +1,6 @@
 #include "database/stop.h"
 
-#include "base/job_exit.h"
+#include "base/job_protocol.h"
 #include "base/mem.h"
 
 #include <assert.h>

@@ -484,7 +484,7 @@ enum job_exit job_run(const struct job_opts *opts)
 		     err.class != ERR_CHANGED) ||
 		    stop_asked(opts->stop))
 			return exit_of(&j, &err);
-		report_waiting(opts->report, err.text);
+		report_waiting(opts->report, WAIT_OTHER, err.text);
 		if (opts->once && away_ms > GIVE_UP_MS) {
 			report_note(opts->report, err.text);
 			return JOB_AWAY;

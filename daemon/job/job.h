@@ -7,8 +7,7 @@
 
 #include "config/config.h"
 #include "base/error.h"
-#include "base/job_exit.h"
-#include "base/job_report.h"
+#include "base/job_protocol.h"
 #include "database/stop.h"
 
 struct job_opts {

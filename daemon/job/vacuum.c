@@ -60,7 +60,7 @@ static bool wait_for_brakes(struct vacuuming *v, struct error *err)
 
 	if (!throttle_wait(v->throttle, v->job->db, opts->stop, opts->report, &v->patience_ms, err))
 		return false;
-	report_waiting(opts->report, NULL);
+	report_waiting(opts->report, WAIT_NONE, NULL);
 	return !stop_asked(opts->stop) || fail(err, ERR_STOPPED, "asked to stop");
 }
 

@@ -23,8 +23,11 @@ static void tell_progress(struct job *j, const struct worker_pool *pool, int64_t
 	const int64_t left = due - j->done_before - done;
 	const int64_t took_s = (int64_t)time(NULL) - begun_s;
 
-	report_progress(j->opts->report, j->done_before + done, due,
-			done > 0 && took_s > 0 ? left * took_s / done : -1);
+	report_progress(j->opts->report,
+			&(struct job_progress){
+				.done = j->done_before + done,
+				.due = due,
+				.eta_s = done > 0 && took_s > 0 ? left * took_s / done : -1});
 }
 
 /* While the threads work: the claim, the reason of a wait into the journal, progress. */
@@ -36,7 +39,7 @@ static bool watch(struct job *j, struct worker_pool *pool, struct error *err)
 
 	while (atomic_load(&pool->running) > 0) {
 		AUTO(error) struct error one = {0};
-		AUTO(char_p) char *waiting = report_wait_reason(j->opts->report);
+		AUTO(char_p) char *waiting = report_waits_for(j->opts->report);
 		struct pollfd ended = {.fd = pool->ended, .events = POLLIN};
 		eventfd_t n;
 

@@ -11,11 +11,9 @@
  */
 #include "supervisor/child.h"
 
-#include "base/job_exit.h"
 #include "base/mem.h"
 #include "base/units.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -24,7 +22,6 @@
 #include <sys/wait.h>
 
 enum {
-	LINE_MAX_BYTES = 2048, /* of one status line; the rest of a longer one is dropped */
 	RETRY_MIN_MS = 1000,
 	TAKEN_MIN_MS = 5000,
 	RETRY_MAX_MS = 60000,
@@ -39,8 +36,7 @@ struct child {
 	int status_fd; /* -1 once it is at its end */
 	struct event *readable;
 	bool stopped; /* by child_stop */
-	char line[LINE_MAX_BYTES];
-	size_t length; /* of line; LINE_MAX_BYTES: overlong, skip to the newline */
+	struct job_reader reader;
 };
 
 struct children {
@@ -49,14 +45,6 @@ struct children {
 	struct child *first;
 	char *program; /* retention-job's path */
 };
-
-static const enum child_end end_of_exit[] = {
-	[JOB_DONE] = END_DONE,       [JOB_FAILED] = END_FAILED,   [JOB_USAGE] = END_CRASHED,
-	[JOB_REFUSED] = END_REFUSED, [JOB_STOPPED] = END_STOPPED, [JOB_SAVED] = END_SAVED,
-	[JOB_TAKEN] = END_TAKEN,     [JOB_AWAY] = END_AWAY,       [JOB_INCOMPLETE] = END_INCOMPLETE,
-};
-static_assert(sizeof(end_of_exit) / sizeof(end_of_exit[0]) == JOB_INCOMPLETE + 1,
-	      "an end for each");
 
 /* Beside our own executable when it is there, as in a build folder; else where it is installed. */
 static char *find_program(void)
@@ -80,63 +68,6 @@ static char *find_program(void)
 	return xstrdup(LIBEXECDIR "/retention-job");
 }
 
-/* A line of the protocol, without its newline; one that makes no sense is dropped. */
-static void take_line(struct child *child, char *line)
-{
-	static const struct {
-		const char *name;
-		enum child_word word;
-	} words[] = {{"waiting", WORD_WAITING},
-		     {"complaint", WORD_COMPLAINT},
-		     {"note", WORD_NOTE},
-		     {"sample", WORD_SAMPLE},
-		     {"batch", WORD_BATCH}};
-	const size_t length = strcspn(line, " ");
-	char *rest = line + length + (line[length] ? 1 : 0);
-	int64_t numbers[3];
-	char *save = NULL;
-
-	line[length] = '\0';
-	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
-		if (strcmp(line, words[i].name) == 0) {
-			child->handlers.on_text(child->handlers.arg, words[i].word, rest);
-			return;
-		}
-	if (strcmp(line, "progress") != 0)
-		return;
-	for (int i = 0; i < 3; i++) {
-		const char *number = strtok_r(i ? NULL : rest, " ", &save);
-
-		if (!number || !number_parse(number, -1, INT64_MAX, &numbers[i]))
-			return;
-	}
-	child->handlers.on_progress(
-		child->handlers.arg,
-		&(struct progress){.done = numbers[0], .due = numbers[1], .eta_s = numbers[2]});
-}
-
-/* The child is ours, but it may be in any state: nothing of what it says is trusted to be text. */
-static void take_bytes(struct child *child, const char *bytes, size_t n)
-{
-	for (size_t i = 0; i < n; i++) {
-		const unsigned char byte = (unsigned char)bytes[i];
-
-		if (byte == '\n') {
-			if (child->length < LINE_MAX_BYTES) {
-				child->line[child->length] = '\0';
-				take_line(child, child->line);
-			}
-			child->length = 0;
-		} else if (child->length < LINE_MAX_BYTES - 1) {
-			child->line[child->length++] = byte < ' ' || byte == 0x7f ? '?' : bytes[i];
-		} else if (child->length == LINE_MAX_BYTES - 1) {
-			child->line[child->length] = '\0';
-			take_line(child, child->line);
-			child->length = LINE_MAX_BYTES;
-		}
-	}
-}
-
 static void close_status(struct child *child)
 {
 	if (child->status_fd < 0)
@@ -156,7 +87,8 @@ static void read_status(struct child *child)
 		const ssize_t n = read(child->status_fd, bytes, sizeof(bytes));
 
 		if (n > 0)
-			take_bytes(child, bytes, (size_t)n);
+			job_reader_take(&child->reader, bytes, (size_t)n,
+					child->handlers.on_message, child->handlers.arg);
 		else if (n == 0 || (errno != EAGAIN && errno != EINTR))
 			close_status(child);
 		else if (errno == EAGAIN)
@@ -181,17 +113,6 @@ static void child_free(struct child *child)
 	free(child);
 }
 
-static enum child_end meaning(const struct child *child, int status)
-{
-	if (WIFEXITED(status) && WEXITSTATUS(status) <= JOB_INCOMPLETE)
-		return end_of_exit[WEXITSTATUS(status)];
-	/* Asked to stop before it had a handler, or killed by us: its batch rolls back. */
-	if (WIFSIGNALED(status) && child->stopped &&
-	    (WTERMSIG(status) == SIGTERM || WTERMSIG(status) == SIGKILL))
-		return END_STOPPED;
-	return END_CRASHED;
-}
-
 static void on_sigchld(evutil_socket_t fd, short what, void *arg)
 {
 	struct children *children = arg;
@@ -212,7 +133,8 @@ static void on_sigchld(evutil_socket_t fd, short what, void *arg)
 		(void)snprintf(how, sizeof(how),
 			       WIFSIGNALED(status) ? "signal %d" : "exit status %d",
 			       WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
-		child->handlers.on_end(child->handlers.arg, meaning(child, status), how);
+		child->handlers.on_end(child->handlers.arg, job_exit_of(status, child->stopped),
+				       how);
 		child_free(child);
 	}
 }
@@ -364,7 +286,7 @@ int child_pid(const struct child *child)
 	return (int)child->pid;
 }
 
-void progress_print(const struct progress *progress, char *ret_text, size_t size)
+void progress_print(const struct job_progress *progress, char *ret_text, size_t size)
 {
 	char eta[40] = "";
 	const int64_t s = progress->eta_s;
@@ -388,31 +310,32 @@ static int grown_ms(int delay_ms, int min_ms)
 					     : delay_ms * 2;
 }
 
-void attempt_note(struct attempt *attempt, enum child_end end, int64_t now_ms)
+void attempt_note(struct attempt *attempt, enum job_exit end, int64_t now_ms)
 {
 	int delay_ms = 0;
 
 	switch (end) {
-	case END_REFUSED:
+	case JOB_REFUSED:
 		delay_ms = REFUSED_MS;
 		break;
-	case END_TAKEN:
+	case JOB_TAKEN:
 		delay_ms = attempt->delay_ms = grown_ms(attempt->delay_ms, TAKEN_MIN_MS);
 		break;
-	case END_STOPPED:
+	case JOB_STOPPED:
 		delay_ms = RETRY_MIN_MS;
 		break;
-	case END_DONE:
-	case END_INCOMPLETE:
-	case END_FAILED:
-	case END_SAVED:
+	case JOB_DONE:
+	case JOB_INCOMPLETE:
+	case JOB_FAILED:
+	case JOB_SAVED:
 		/* It has left the list, or will have by the next time that the database is asked. */
-	case END_AWAY:
-	case END_CRASHED:
+	case JOB_AWAY:
+	case JOB_CRASHED:
+	case JOB_USAGE:
 		delay_ms = attempt->delay_ms = grown_ms(attempt->delay_ms, RETRY_MIN_MS);
 		break;
 	}
 	attempt->ended = true;
-	attempt->refused = end == END_REFUSED;
+	attempt->refused = end == JOB_REFUSED;
 	attempt->not_before_ms = now_ms + delay_ms;
 }

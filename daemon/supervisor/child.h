@@ -1,43 +1,22 @@
 /*
  * The children: one retention-job process each, started with the accepted configuration on an
- * inherited descriptor, heard through a pipe (base/job_exit.h has the protocol), reaped on SIGCHLD.
+ * inherited descriptor, heard through a pipe (base/job_protocol.h has the protocol), reaped on SIGCHLD.
  */
 #ifndef RETENTION_SUPERVISOR_CHILD_H
 #define RETENTION_SUPERVISOR_CHILD_H
 
 #include "config/config.h"
 #include "base/error.h"
+#include "base/job_protocol.h"
 
 #include <event2/event.h>
 #include <stdbool.h>
 #include <stdint.h>
 
-/* What became of it: enum job_exit, and what a process can come to besides. */
-enum child_end {
-	END_DONE,
-	END_INCOMPLETE, /* done, but for some who could not be treated */
-	END_FAILED, /* the action has ended all the same, and its row says why */
-	END_REFUSED, /* a person is needed */
-	END_STOPPED, /* resumable */
-	END_SAVED, /* listed; waits for a validation */
-	END_TAKEN, /* another daemon has it, or it is over */
-	END_AWAY, /* no database */
-	END_CRASHED, /* a signal, a failed exec, an exit status that means nothing */
-};
-
-/* The words of the protocol that carry a text. */
-enum child_word { WORD_WAITING, WORD_COMPLAINT, WORD_NOTE, WORD_SAMPLE, WORD_BATCH };
-
-struct progress {
-	int64_t done, due; /* -1: not known yet */
-	int64_t eta_s; /* likewise */
-};
-
 struct child_handlers {
-	void (*on_progress)(void *arg, const struct progress *progress);
-	void (*on_text)(void *arg, enum child_word word, const char *text);
+	void (*on_message)(void *arg, const struct job_message *message);
 	/* The last call; the child is freed behind it.  how: "exit status 3", "signal 11". */
-	void (*on_end)(void *arg, enum child_end end, const char *how);
+	void (*on_end)(void *arg, enum job_exit end, const char *how);
 	void *arg;
 };
 
@@ -69,7 +48,7 @@ void child_stop(struct child *child, bool now);
 int child_pid(const struct child *child);
 
 /* "12000 of 50000, 3 min left"; "" while nothing is known.  80 bytes are enough. */
-void progress_print(const struct progress *progress, char *ret_text, size_t size);
+void progress_print(const struct job_progress *progress, char *ret_text, size_t size);
 
 /*
  * When a job may be tried again, by how it ended the last times.  All zero: now.
@@ -81,6 +60,6 @@ struct attempt {
 	bool refused; /* a reload may have mended it */
 	bool ended; /* at least once */
 };
-void attempt_note(struct attempt *attempt, enum child_end end, int64_t now_ms);
+void attempt_note(struct attempt *attempt, enum job_exit end, int64_t now_ms);
 
 #endif

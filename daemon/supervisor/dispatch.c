@@ -26,7 +26,7 @@ static const char runnable_sql[] = "SELECT id, action, policy, status FROM reten
 static void show_bar(struct slot *slot, const char *text)
 {
 	static const char full[] = "##############################";
-	const struct progress *p = &slot->progress;
+	const struct job_progress *p = &slot->progress;
 	const int64_t done = p->done < p->due ? p->done : p->due;
 	const int64_t ms = monotonic_ms() - slot->first_ms;
 	const int width = sizeof(full) - 1;
@@ -48,9 +48,8 @@ static void show_bar(struct slot *slot, const char *text)
 	log_status(line);
 }
 
-static void on_progress(void *arg, const struct progress *progress)
+static void take_progress(struct slot *slot, const struct job_progress *progress)
 {
-	struct slot *slot = arg;
 	const struct log_fields fields = slot_fields(slot);
 	char text[80];
 
@@ -61,155 +60,126 @@ static void on_progress(void *arg, const struct progress *progress)
 	slot->dispatch->handlers.on_change(slot->dispatch->handlers.arg);
 }
 
-/* How long it was, for the figures. */
+/* Adds the wait that ends to the figures. */
 static void end_waiting(struct slot *slot)
 {
 	const struct dispatch *dispatch = slot->dispatch;
 
-	if (slot->waiting)
-		dispatch->handlers.on_waited(dispatch->handlers.arg,
-					     strstr(slot->waiting, "standby") != NULL,
+	if (slot->wait.reason != WAIT_NONE)
+		dispatch->handlers.on_waited(dispatch->handlers.arg, slot->wait.reason,
 					     monotonic_ms() - slot->waiting_since_ms);
-	talloc_free(slot->waiting);
-	slot->waiting = NULL;
+	wait_clear(&slot->wait);
 }
 
-/* "5 s behind" and "6 s behind" are the same reason. */
-static bool same_but_for_numbers(const char *a, const char *b)
+/* "5 s behind" and "6 s behind" are the same wait.  An error is the same only if it says the same. */
+static bool same_wait(const struct wait *wait, enum wait_reason reason, const char *text)
 {
-	static const char digits[] = "0123456789";
-
-	while (*a && *b) {
-		const size_t skip_a = strspn(a, digits), skip_b = strspn(b, digits);
-
-		if ((skip_a > 0) != (skip_b > 0) || (skip_a == 0 && *a != *b))
-			return false;
-		a += skip_a > 0 ? skip_a : 1;
-		b += skip_b > 0 ? skip_b : 1;
-	}
-	return *a == *b;
+	return wait->reason == reason && (reason != WAIT_OTHER || strcmp(wait->text, text) == 0);
 }
 
 /*
- * A job that waits says so again and again, and what it waits for may take days: told on change.  A pace that is kept,
- * a rest after each batch, is nothing to tell, nor is it a change of what was told before.
+ * Logs a wait when its reason changes, because a job repeats it, and it may last for days.  A rest of
+ * rows_per_second is not logged, and what was logged before it stays valid.
  */
-static void tell_waiting(struct slot *slot, const char *text)
+static void log_waiting(struct slot *slot, enum wait_reason reason, const char *text)
 {
 	const struct log_fields fields = slot_fields(slot);
-	const bool pace = strcmp(text, "rows_per_second") == 0;
+	const bool goes_on = reason == WAIT_NONE;
+	const bool news = reason != WAIT_RATE && !same_wait(&slot->logged, reason, text);
 
-	if (!*text && slot->told)
-		log_event(LOG_INFO, KIND_JOB_WAITING, &fields, "job %lld (%s) goes on",
-			  (long long)slot->job, slot->label);
-	else if (pace || !*text || (slot->told && same_but_for_numbers(slot->told, text)))
-		log_event(LOG_DEBUG, KIND_JOB_WAITING, &fields, "job %lld (%s) %s%s",
-			  (long long)slot->job, slot->label, *text ? "waits: " : "goes on", text);
-	else
-		log_event(LOG_WARNING, KIND_JOB_WAITING, &fields, "job %lld (%s) waits: %s",
-			  (long long)slot->job, slot->label, text);
-	if (pace)
-		return;
-	talloc_free(slot->told);
-	slot->told = *text ? t_strdup(slot->label, text) : NULL;
+	log_event(!news     ? LOG_DEBUG
+		  : goes_on ? LOG_INFO
+			    : LOG_WARNING,
+		  KIND_JOB_WAITING, &fields, "job %lld (%s) %s%s", (long long)slot->job,
+		  slot->label, goes_on ? "goes on" : "waits: ", text);
+	if (news && goes_on)
+		wait_clear(&slot->logged);
+	else if (news)
+		wait_set(&slot->logged, reason, "%s", text);
 }
 
-static void take_waiting(struct slot *slot, const char *text)
+static void take_waiting(struct slot *slot, enum wait_reason reason, const char *text)
 {
-	const char *before = slot->waiting ? slot->waiting : "";
-	char *now = *text ? t_strdup(slot->label, text) : NULL;
+	const bool same = same_wait(&slot->wait, reason, text);
 
-	if (same_but_for_numbers(before, text)) {
-		talloc_free(slot->waiting);
-		slot->waiting = now;
-		return;
+	if (!same) {
+		end_waiting(slot);
+		slot->waiting_since_ms = monotonic_ms();
+		log_waiting(slot, reason, text);
 	}
-	end_waiting(slot);
-	slot->waiting = now;
-	slot->waiting_since_ms = monotonic_ms();
-	tell_waiting(slot, text);
-	slot->dispatch->handlers.on_change(slot->dispatch->handlers.arg);
+	if (reason != WAIT_NONE)
+		wait_set(&slot->wait, reason, "%s", text);
+	if (!same)
+		slot->dispatch->handlers.on_change(slot->dispatch->handlers.arg);
 }
 
-static void take_batch(const struct slot *slot, const char *text)
-{
-	AUTO(char_p) char *copy = xstrdup(text);
-	struct metrics_batch batch = {0};
-	int64_t *const numbers[] = {&batch.ms, &batch.rows, &batch.next_rows, &batch.most_rows,
-				    &batch.blocked};
-	char *save = NULL;
-
-	for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
-		const char *number = strtok_r(i ? NULL : copy, " ", &save);
-
-		if (!number || !number_parse(number, 0, INT64_MAX, numbers[i]))
-			return;
-	}
-	slot->dispatch->handlers.on_batch(slot->dispatch->handlers.arg, slot->action, &batch);
-}
-
-static void on_text(void *arg, enum child_word word, const char *text)
+static void on_message(void *arg, const struct job_message *message)
 {
 	struct slot *slot = arg;
 	const struct log_fields fields = slot_fields(slot);
 
-	switch (word) {
+	switch (message->word) {
+	case WORD_PROGRESS:
+		take_progress(slot, &message->progress);
+		break;
 	case WORD_WAITING:
-		take_waiting(slot, text);
+		take_waiting(slot, message->reason, message->text);
 		break;
 	case WORD_COMPLAINT:
-		log_event(LOG_ERR, KIND_JOB_FAILED, &fields, "%s", text);
+		log_event(LOG_ERR, KIND_JOB_FAILED, &fields, "%s", message->text);
 		break;
 	case WORD_NOTE:
 		talloc_free(slot->note);
-		slot->note = t_strdup(slot->label, text);
+		slot->note = t_strdup(slot->label, message->text);
 		break;
 	case WORD_BATCH:
-		take_batch(slot, text);
+		slot->dispatch->handlers.on_batch(slot->dispatch->handlers.arg, slot->action,
+						  &message->batch);
 		break;
 	case WORD_SAMPLE:
+	case WORDS:
 		break; /* a job has none */
 	}
 }
 
 /* How it ended, in the log: one line, with what the job itself had to say about it. */
-static void log_end(const struct slot *slot, enum child_end end, const char *how)
+static void log_end(const struct slot *slot, enum job_exit end, const char *how)
 {
 	static const struct {
 		int priority;
 		enum log_kind kind;
 		const char *text;
 	} lines[] = {
-		[END_DONE] = {LOG_INFO, KIND_JOB_DONE, "is done"},
-		[END_INCOMPLETE] = {LOG_ERR, KIND_JOB_FAILED, "is done, but not with everybody"},
-		[END_FAILED] = {LOG_ERR, KIND_JOB_FAILED, "has failed"},
-		[END_REFUSED] = {LOG_ERR, KIND_JOB_FAILED,
+		[JOB_DONE] = {LOG_INFO, KIND_JOB_DONE, "is done"},
+		[JOB_INCOMPLETE] = {LOG_ERR, KIND_JOB_FAILED, "is done, but not with everybody"},
+		[JOB_FAILED] = {LOG_ERR, KIND_JOB_FAILED, "has failed"},
+		[JOB_REFUSED] = {LOG_ERR, KIND_JOB_FAILED,
 				 "is refused, and tried again after a reload or in an hour"},
-		[END_STOPPED] = {LOG_INFO, KIND_JOB_STOPPED, "was stopped, and will be resumed"},
-		[END_SAVED] = {LOG_NOTICE, KIND_APPROVAL_NEEDED,
+		[JOB_STOPPED] = {LOG_INFO, KIND_JOB_STOPPED, "was stopped, and will be resumed"},
+		[JOB_SAVED] = {LOG_NOTICE, KIND_APPROVAL_NEEDED,
 			       "is listed, and waits for approval"},
-		[END_TAKEN] = {LOG_DEBUG, KIND_GENERAL, "is another daemon's, or over"},
-		[END_AWAY] = {LOG_WARNING, KIND_JOB_STOPPED,
+		[JOB_TAKEN] = {LOG_DEBUG, KIND_GENERAL, "is another daemon's, or over"},
+		[JOB_AWAY] = {LOG_WARNING, KIND_JOB_STOPPED,
 			      "has no database, and will be resumed"},
-		[END_CRASHED] = {LOG_ERR, KIND_JOB_FAILED, "has died of "},
+		[JOB_CRASHED] = {LOG_ERR, KIND_JOB_FAILED, "has died of "},
 	};
 	struct log_fields fields = slot_fields(slot);
-	const char *text = slot->dispatch->once && end == END_REFUSED
+	const char *text = slot->dispatch->once && end == JOB_REFUSED
 				   ? "is refused, and tried again when --once is called again"
 				   : lines[end].text;
 	char progress[80];
 
 	fields.has_rows = slot->progress.done >= 0;
 	fields.rows = slot->progress.done;
-	progress_print(&(struct progress){slot->progress.done, slot->progress.due, -1}, progress,
-		       sizeof(progress));
+	progress_print(&(struct job_progress){slot->progress.done, slot->progress.due, -1},
+		       progress, sizeof(progress));
 	log_event(lines[end].priority, lines[end].kind, &fields, "job %lld (%s) %s%s%s%s%s%s%s",
-		  (long long)slot->job, slot->label, text, end == END_CRASHED ? how : "",
-		  end == END_CRASHED ? ", and will be resumed" : "", *progress ? ": " : "",
+		  (long long)slot->job, slot->label, text, end == JOB_CRASHED ? how : "",
+		  end == JOB_CRASHED ? ", and will be resumed" : "", *progress ? ": " : "",
 		  progress, slot->note ? ": " : "", slot->note ? slot->note : "");
 }
 
-static void note_attempt(const struct slot *slot, struct task *task, enum child_end end)
+static void note_attempt(const struct slot *slot, struct task *task, enum job_exit end)
 {
 	attempt_note(&task->attempt, end, monotonic_ms());
 	task->refusal = t_printf(slot->dispatch->tasks, "job %lld (%s) is refused%s%s",
@@ -217,14 +187,15 @@ static void note_attempt(const struct slot *slot, struct task *task, enum child_
 				 slot->note ? slot->note : "");
 }
 
-static void on_end(void *arg, enum child_end end, const char *how)
+static void on_end(void *arg, enum job_exit end, const char *how)
 {
 	struct slot *slot = arg;
 	struct dispatch *dispatch = slot->dispatch;
-	const bool good = end == END_DONE || end == END_SAVED || end == END_TAKEN;
+	const bool good = end == JOB_DONE || end == JOB_SAVED || end == JOB_TAKEN;
 
 	log_end(slot, end, how);
 	end_waiting(slot);
+	wait_clear(&slot->logged);
 	for (size_t i = 0; i < dispatch->n_tasks; i++)
 		if (dispatch->tasks[i].id == slot->job)
 			note_attempt(slot, &dispatch->tasks[i], end);
@@ -244,10 +215,7 @@ static void start(struct dispatch *dispatch, struct slot *slot, struct task *tas
 		.host = dispatch->host,
 		.job = task->id,
 		.once = dispatch->once,
-		.handlers = {.on_progress = on_progress,
-			     .on_text = on_text,
-			     .on_end = on_end,
-			     .arg = slot},
+		.handlers = {.on_message = on_message, .on_end = on_end, .arg = slot},
 	};
 
 	slot->job = task->id;
@@ -255,7 +223,7 @@ static void start(struct dispatch *dispatch, struct slot *slot, struct task *tas
 				   : t_printf(NULL, "action %lld", (long long)task->id);
 	slot->action = t_strdup(slot->label, task->action);
 	slot->policy = task->policy ? t_strdup(slot->label, task->policy) : NULL;
-	slot->progress = (struct progress){-1, -1, -1};
+	slot->progress = (struct job_progress){-1, -1, -1};
 	fields = slot_fields(slot);
 	if (child_start(dispatch->children, &opts, &slot->child, &err)) {
 		log_event(LOG_INFO, KIND_JOB_STARTED, &fields, "job %lld (%s) %s: %s",
@@ -268,7 +236,7 @@ static void start(struct dispatch *dispatch, struct slot *slot, struct task *tas
 	}
 	log_event(LOG_ERR, KIND_JOB_FAILED, &fields, "job %lld (%s) cannot be started: %s",
 		  (long long)task->id, slot->label, err.text);
-	attempt_note(&task->attempt, END_CRASHED, monotonic_ms());
+	attempt_note(&task->attempt, JOB_CRASHED, monotonic_ms());
 	talloc_free(slot->label);
 	*slot = (struct slot){.dispatch = dispatch};
 	dispatch->handlers.on_ended(dispatch->handlers.arg, false);
@@ -416,8 +384,11 @@ void dispatch_free(struct dispatch *dispatch)
 {
 	if (!dispatch)
 		return;
-	for (int i = 0; i < SLOT_COUNT; i++)
+	for (int i = 0; i < SLOT_COUNT; i++) {
+		wait_clear(&dispatch->slots[i].wait);
+		wait_clear(&dispatch->slots[i].logged);
 		talloc_free(dispatch->slots[i].label);
+	}
 	talloc_free(dispatch->tasks);
 	event_free(dispatch->retry);
 	free(dispatch);

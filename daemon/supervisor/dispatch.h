@@ -16,7 +16,7 @@ struct dispatch_handlers {
 	void (*on_ended)(void *arg, bool good);
 	/* A batch of action has committed; a job has waited, for a standby or for anything else. */
 	void (*on_batch)(void *arg, const char *action, const struct metrics_batch *batch);
-	void (*on_waited)(void *arg, bool for_replica, int64_t ms);
+	void (*on_waited)(void *arg, enum wait_reason reason, int64_t ms);
 	/* The database has answered, nothing runs and nothing can be started. */
 	void (*on_idle)(void *arg);
 	/* The database refused the question; why is its message.  NULL: it answers again. */
@@ -54,13 +54,13 @@ bool dispatch_busy(const struct dispatch *dispatch);
 
 /* What the job in the main place has done; false: there is none. */
 bool dispatch_progress(const struct dispatch *dispatch, const char **ret_label,
-		       struct progress *ret);
+		       struct job_progress *ret);
 
 /* One line on what runs, the caller's to free; NULL: nothing does. */
 char *dispatch_status(const struct dispatch *dispatch);
 
-/* What the running job waits for, as a metric's label; NULL: nothing. */
-const char *dispatch_waits_for(const struct dispatch *dispatch);
+/* What the job in the main place waits for. */
+enum wait_reason dispatch_waits_for(const struct dispatch *dispatch);
 
 /* All that is known, to the log. */
 void dispatch_log_state(const struct dispatch *dispatch);

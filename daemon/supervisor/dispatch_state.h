@@ -18,11 +18,11 @@ struct slot {
 	char *label; /* "contacts-36m", "action 12"; this and the rest: talloc, under label */
 	const char *action;
 	const char *policy; /* NULL: a manual action */
-	char *waiting; /* NULL: for nothing */
+	struct wait wait;
 	int64_t waiting_since_ms;
-	char *told; /* of what it waits for, what the log has; NULL: nothing */
+	struct wait logged; /* the last one in the log */
 	char *note; /* NULL: none yet */
-	struct progress progress;
+	struct job_progress progress;
 	int64_t first_done; /* and when: the rate is that of what we saw happen */
 	int64_t first_ms; /* 0: nothing yet */
 };

@@ -38,7 +38,7 @@ const char *dispatch_refused(const struct dispatch *dispatch, int *ret_n)
 }
 
 bool dispatch_progress(const struct dispatch *dispatch, const char **ret_label,
-		       struct progress *ret)
+		       struct job_progress *ret)
 {
 	const struct slot *slot = &dispatch->slots[SLOT_MAIN];
 
@@ -47,32 +47,9 @@ bool dispatch_progress(const struct dispatch *dispatch, const char **ret_label,
 	return slot->child;
 }
 
-const char *dispatch_waits_for(const struct dispatch *dispatch)
+enum wait_reason dispatch_waits_for(const struct dispatch *dispatch)
 {
-	/* What the sentences of batch/throttle.c and batch/worker.c begin with; a database that is away says anything. */
-	static const struct {
-		const char *begin, *label;
-	} known[] = {
-		{"the window ", "window"},
-		{"the pause file ", "pause_file"},
-		{"a standby ", "standby"},
-		{"the lag of a standby ", "standby"},
-		{"the replication slot ", "slot"},
-		{"the archiver", "archiver"},
-		{"the snapshot of ", "snapshot"},
-		{"the age of other sessions' snapshots", "snapshot"},
-		{"rows_per_second", "rows_per_second"},
-		{"others who use the database", "courtesy"},
-		{"rows that are locked", "locks"},
-	};
-	const char *waiting = dispatch->slots[SLOT_MAIN].waiting;
-
-	if (!waiting)
-		return NULL;
-	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
-		if (strncmp(waiting, known[i].begin, strlen(known[i].begin)) == 0)
-			return known[i].label;
-	return "other";
+	return dispatch->slots[SLOT_MAIN].wait.reason;
 }
 
 char *dispatch_status(const struct dispatch *dispatch)
@@ -89,8 +66,8 @@ char *dispatch_status(const struct dispatch *dispatch)
 			     *progress           ? progress
 			     : i == SLOT_LISTING ? "listing"
 						 : slot->action,
-			     slot->waiting ? ", waiting: " : "",
-			     slot->waiting ? slot->waiting : "") < 0)
+			     slot->wait.text ? ", waiting: " : "",
+			     slot->wait.text ? slot->wait.text : "") < 0)
 			must_alloc(NULL);
 		return text;
 	}
@@ -113,7 +90,8 @@ void dispatch_log_state(const struct dispatch *dispatch)
 			  "state: job %lld (%s) runs, process %d: %s%s%s", (long long)slot->job,
 			  slot->label, child_pid(slot->child),
 			  *progress ? progress : "no progress known",
-			  slot->waiting ? ", waits: " : "", slot->waiting ? slot->waiting : "");
+			  slot->wait.text ? ", waits: " : "",
+			  slot->wait.text ? slot->wait.text : "");
 	}
 	for (size_t i = 0; i < dispatch->n_tasks; i++) {
 		const struct task *task = &dispatch->tasks[i];

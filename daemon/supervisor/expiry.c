@@ -29,35 +29,30 @@ struct expiry {
 	int64_t not_before_ms; /* of a start that nobody asked for */
 };
 
-static void on_progress(void *arg, const struct progress *progress)
-{
-	(void)arg, (void)progress; /* it has none */
-}
-
-static void on_text(void *arg, enum child_word word, const char *text)
+static void on_message(void *arg, const struct job_message *message)
 {
 	struct expiry *expiry = arg;
 
-	if (word == WORD_COMPLAINT) {
-		log_err("%s", text);
-	} else if (word == WORD_NOTE) {
+	if (message->word == WORD_COMPLAINT) {
+		log_err("%s", message->text);
+	} else if (message->word == WORD_NOTE) {
 		free(expiry->note);
-		expiry->note = xstrdup(text);
+		expiry->note = xstrdup(message->text);
 	}
 }
 
-static void on_end(void *arg, enum child_end end, const char *how)
+static void on_end(void *arg, enum job_exit end, const char *how)
 {
 	struct expiry *expiry = arg;
-	const bool through = end == END_DONE || end == END_REFUSED;
+	const bool through = end == JOB_DONE || end == JOB_REFUSED;
 
 	expiry->child = NULL;
 	expiry->not_before_ms = monotonic_ms() + (through ? HOUR_MS : RETRY_MS);
 	if (expiry->note)
 		log_info("archives: %s", expiry->note);
-	if (end == END_CRASHED)
+	if (end == JOB_CRASHED)
 		log_err("archives could not be tidied up (%s): tried again in a minute", how);
-	expiry->handlers.on_ended(expiry->handlers.arg, end == END_DONE);
+	expiry->handlers.on_ended(expiry->handlers.arg, end == JOB_DONE);
 }
 
 struct expiry *expiry_new(struct children *children, const struct expiry_handlers *handlers)
@@ -93,10 +88,7 @@ void expiry_proceed(struct expiry *expiry, const struct config *config)
 		.config = config,
 		.host = expiry->host,
 		.tidy = true,
-		.handlers = {.on_progress = on_progress,
-			     .on_text = on_text,
-			     .on_end = on_end,
-			     .arg = expiry},
+		.handlers = {.on_message = on_message, .on_end = on_end, .arg = expiry},
 	};
 
 	if (expiry->stopping || expiry->child ||
@@ -106,7 +98,7 @@ void expiry_proceed(struct expiry *expiry, const struct config *config)
 	free(expiry->note);
 	expiry->note = NULL;
 	if (!child_start(expiry->children, &opts, &expiry->child, &err))
-		on_end(expiry, END_CRASHED, err.text);
+		on_end(expiry, JOB_CRASHED, err.text);
 }
 
 bool expiry_settled(const struct expiry *expiry)

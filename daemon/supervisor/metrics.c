@@ -86,20 +86,15 @@ static void write_file(struct surveyor *s)
 	}
 }
 
-static void on_progress(void *arg, const struct progress *progress)
-{
-	(void)arg, (void)progress; /* it has none */
-}
-
-static void on_text(void *arg, enum child_word word, const char *text)
+static void on_message(void *arg, const struct job_message *message)
 {
 	struct surveyor *s = arg;
 
-	if (word == WORD_SAMPLE) {
-		metrics_sample(s->metrics, text);
-	} else if (word == WORD_NOTE) {
+	if (message->word == WORD_SAMPLE) {
+		metrics_sample(s->metrics, message->text);
+	} else if (message->word == WORD_NOTE) {
 		free(s->note);
-		s->note = xstrdup(text);
+		s->note = xstrdup(message->text);
 	}
 }
 
@@ -109,19 +104,19 @@ static bool is_told(const struct surveyor *s)
 	return s->refusal && s->note && strcmp(s->refusal, s->note) == 0;
 }
 
-static void on_end(void *arg, enum child_end end, const char *how)
+static void on_end(void *arg, enum job_exit end, const char *how)
 {
 	struct surveyor *s = arg;
 
 	s->child = NULL;
 	s->not_before_ms = monotonic_ms() + s->config->metrics_interval_ms;
-	metrics_survey_ended(s->metrics, end == END_DONE);
-	if (end != END_DONE && !s->stopping && !is_told(s))
+	metrics_survey_ended(s->metrics, end == JOB_DONE);
+	if (end != JOB_DONE && !s->stopping && !is_told(s))
 		log_warn("metrics could not be measured: %s%s%s", how, s->note ? ": " : "",
 			 s->note ? s->note : "");
-	if (end == END_DONE || end == END_REFUSED) {
+	if (end == JOB_DONE || end == JOB_REFUSED) {
 		free(s->refusal);
-		s->refusal = end == END_DONE ? NULL : xstrdup(s->note ? s->note : how);
+		s->refusal = end == JOB_DONE ? NULL : xstrdup(s->note ? s->note : how);
 	}
 	write_file(s);
 	s->handlers.on_ended(s->handlers.arg);
@@ -189,10 +184,7 @@ void surveyor_proceed(struct surveyor *s)
 	const struct child_opts opts = {
 		.config = s->config,
 		.measure = true,
-		.handlers = {.on_progress = on_progress,
-			     .on_text = on_text,
-			     .on_end = on_end,
-			     .arg = s},
+		.handlers = {.on_message = on_message, .on_end = on_end, .arg = s},
 	};
 
 	if (s->stopping || s->child || !is_used(s))
@@ -205,7 +197,7 @@ void surveyor_proceed(struct surveyor *s)
 	free(s->note);
 	s->note = NULL;
 	if (!child_start(s->children, &opts, &s->child, &err))
-		on_end(s, END_CRASHED, err.text);
+		on_end(s, JOB_CRASHED, err.text);
 }
 
 bool surveyor_settled(const struct surveyor *s)

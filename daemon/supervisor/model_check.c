@@ -43,24 +43,19 @@ char *model_check_schema(const PGresult *res)
 	return text;
 }
 
-static void on_progress(void *arg, const struct progress *progress)
-{
-	(void)arg, (void)progress; /* it has none */
-}
-
-static void on_text(void *arg, enum child_word word, const char *text)
+static void on_message(void *arg, const struct job_message *message)
 {
 	struct model_check *check = arg;
 
-	if (word == WORD_COMPLAINT) {
-		check->handlers.on_complaint(check->handlers.arg, text);
-	} else if (word == WORD_NOTE) {
+	if (message->word == WORD_COMPLAINT) {
+		check->handlers.on_complaint(check->handlers.arg, message->text);
+	} else if (message->word == WORD_NOTE) {
 		free(check->note);
-		check->note = xstrdup(text);
+		check->note = xstrdup(message->text);
 	}
 }
 
-static void on_end(void *arg, enum child_end end, const char *how)
+static void on_end(void *arg, enum job_exit end, const char *how)
 {
 	struct model_check *check = arg;
 	AUTO(char_p) char *text = NULL;
@@ -70,7 +65,7 @@ static void on_end(void *arg, enum child_end end, const char *how)
 		must_alloc(NULL);
 	(void)event_del(check->timer); /* not pending is fine */
 	check->child = NULL;
-	check->handlers.on_end(check->handlers.arg, check->too_long ? END_AWAY : end, text);
+	check->handlers.on_end(check->handlers.arg, check->too_long ? JOB_AWAY : end, text);
 }
 
 static void on_timer(evutil_socket_t fd, short what, void *arg)
@@ -110,10 +105,7 @@ void model_check_start(struct model_check *check, const struct config *config)
 					 .tv_usec = check->patience_ms % 1000 * 1000};
 	const struct child_opts opts = {
 		.config = config,
-		.handlers = {.on_progress = on_progress,
-			     .on_text = on_text,
-			     .on_end = on_end,
-			     .arg = check},
+		.handlers = {.on_message = on_message, .on_end = on_end, .arg = check},
 	};
 
 	assert(!check->child);
@@ -123,7 +115,7 @@ void model_check_start(struct model_check *check, const struct config *config)
 	if (event_add(check->timer, &patience) < 0)
 		must_alloc(NULL); /* the only way in which a timer can fail */
 	if (!child_start(check->children, &opts, &check->child, &err))
-		on_end(check, END_CRASHED, err.text);
+		on_end(check, JOB_CRASHED, err.text);
 }
 
 bool model_check_busy(const struct model_check *check)

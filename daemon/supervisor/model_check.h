@@ -20,10 +20,10 @@ struct model_check;
 struct model_check_handlers {
 	void (*on_complaint)(void *arg, const char *text);
 	/*
-	 * END_DONE: it holds.  END_REFUSED: complaints were made.  END_AWAY: the database does not
+	 * JOB_DONE: it holds.  JOB_REFUSED: complaints were made.  JOB_AWAY: the database does not
 	 * answer, or not in time.  Anything else: it could not be checked; how says why.
 	 */
-	void (*on_end)(void *arg, enum child_end end, const char *how);
+	void (*on_end)(void *arg, enum job_exit end, const char *how);
 	void *arg;
 };
 

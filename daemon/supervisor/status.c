@@ -62,7 +62,7 @@ void supervisor_measure(void *arg, struct metrics *metrics)
 {
 	const struct supervisor *s = arg;
 	const char *label = NULL;
-	struct progress progress;
+	struct job_progress progress;
 	int refused = 0;
 
 	metrics_put(metrics, "retentiond_up", NULL, NULL, s->stopping ? 0 : 1);
@@ -72,9 +72,9 @@ void supervisor_measure(void *arg, struct metrics *metrics)
 		    (double)s->loaded_at);
 	(void)dispatch_refused(s->dispatch, &refused); /* why: /healthz says it */
 	metrics_put(metrics, "retentiond_jobs_refused", NULL, NULL, refused);
-	if (dispatch_waits_for(s->dispatch))
+	if (dispatch_waits_for(s->dispatch) != WAIT_NONE)
 		metrics_put(metrics, "retentiond_job_waiting", "for",
-			    dispatch_waits_for(s->dispatch), 1);
+			    wait_word(dispatch_waits_for(s->dispatch)), 1);
 	if (!dispatch_progress(s->dispatch, &label, &progress))
 		return;
 	metrics_put(metrics, "retentiond_job_due", "job", label, (double)progress.due);

@@ -46,7 +46,7 @@ enum {
 
 static void proceed(struct supervisor *s);
 static void reload(struct supervisor *s);
-static void end_reload(struct supervisor *s, enum child_end end);
+static void end_reload(struct supervisor *s, enum job_exit end);
 
 static void arm(struct event *event, int seconds)
 {
@@ -146,19 +146,19 @@ static void check_again(struct supervisor *s)
 }
 
 /* Of the generation in force: at start, or when the database is back. */
-static void take_check(struct supervisor *s, enum child_end end)
+static void take_check(struct supervisor *s, enum job_exit end)
 {
 	switch (end) {
-	case END_DONE:
+	case JOB_DONE:
 		s->model = MODEL_GOOD;
 		proceed(s);
 		become_ready(s);
 		return;
-	case END_REFUSED:
+	case JOB_REFUSED:
 		s->model = MODEL_REFUSED;
 		log_err("the model is refused: nothing is started");
 		break;
-	case END_AWAY:
+	case JOB_AWAY:
 		/* Lost between our connection and the child's; each minute asks again. */
 		become_ready(s);
 		break;
@@ -170,7 +170,7 @@ static void take_check(struct supervisor *s, enum child_end end)
 	supervisor_tell(s);
 }
 
-static void on_check_end(void *arg, enum child_end end, const char *how)
+static void on_check_end(void *arg, enum job_exit end, const char *how)
 {
 	struct supervisor *s = arg;
 
@@ -178,9 +178,9 @@ static void on_check_end(void *arg, enum child_end end, const char *how)
 		end_when_alone(s);
 		return;
 	}
-	if (end != END_DONE && end != END_REFUSED && end != END_AWAY)
+	if (end != JOB_DONE && end != JOB_REFUSED && end != JOB_AWAY)
 		log_err("the model could not be checked: %s", how);
-	if (end == END_DONE)
+	if (end == JOB_DONE)
 		take_remark(s);
 	if (s->candidate)
 		end_reload(s, end);
@@ -375,11 +375,11 @@ static void on_batch(void *arg, const char *action, const struct metrics_batch *
 	metrics_batch(surveyor_metrics(s->surveyor), action, batch);
 }
 
-static void on_waited(void *arg, bool for_replica, int64_t ms)
+static void on_waited(void *arg, enum wait_reason reason, int64_t ms)
 {
 	const struct supervisor *s = arg;
 
-	metrics_waited(surveyor_metrics(s->surveyor), for_replica, (double)ms / 1000);
+	metrics_waited(surveyor_metrics(s->surveyor), reason == WAIT_STANDBY, (double)ms / 1000);
 }
 
 static void on_surveyed(void *arg)
@@ -423,15 +423,15 @@ static void accept_candidate(struct supervisor *s, bool checked)
 		  checked ? "" : "; the model will be checked before the next job");
 }
 
-static void end_reload(struct supervisor *s, enum child_end end)
+static void end_reload(struct supervisor *s, enum job_exit end)
 {
-	if (end == END_DONE || end == END_AWAY) {
-		accept_candidate(s, end == END_DONE);
+	if (end == JOB_DONE || end == JOB_AWAY) {
+		accept_candidate(s, end == JOB_DONE);
 	} else {
 		log_event(LOG_ERR, KIND_RELOAD_REFUSED, NULL,
 			  "%s is refused, its model %s: the configuration stays as it was",
 			  s->config->path,
-			  end == END_REFUSED ? "does not hold" : "could not be checked");
+			  end == JOB_REFUSED ? "does not hold" : "could not be checked");
 		talloc_free(s->candidate);
 		s->candidate = NULL;
 	}
@@ -461,7 +461,7 @@ static void reload(struct supervisor *s)
 		   strcmp(s->config->conninfo, s->candidate->conninfo) != 0) {
 		start_check(s, s->candidate);
 	} else {
-		end_reload(s, END_AWAY);
+		end_reload(s, JOB_AWAY);
 	}
 }
 

@@ -89,7 +89,7 @@ status = sql("SELECT status FROM retention.archive_journal WHERE id = %s", args.
 if status in ("done", "failed", "cancelled"):
     sys.exit(6)
 if play.get("garbage"):
-    say(b"\0\x07\xff\n" * 100 + b"progress 1 2\nprogress a b c\nprogress 1 2 3 4 5\n\n \nwaiting\n")
+    say(b"\0\x07\xff\n" * 100 + b"progress 1 2\nprogress a b c\nprogress 1 2 3 4 5\n\n \nwaiting\nwaiting room\n")
     say(b"progress " + b"9" * 100000 + b"\n" + b"x" * 300000 + b"\n")
     say("progress 99999999999999999999 1 1")
 if mode == "manual" and status == "saved":
@@ -107,7 +107,7 @@ say("progress 12 50 185")
 if play.get("waiting"):
     for _ in range(3):
         for reason in play["waiting"].split("|"):
-            say("waiting " + reason)
+            say("waiting " + (reason or "none"))
 if play.get("waits_for"):
     while not stopped and not os.path.exists(os.path.join(here, play["waits_for"])):
         time.sleep(0.02)
@@ -431,7 +431,7 @@ def test_a_refused_job_waits_for_a_reload(staged, stage):
 
 
 def test_what_a_job_waits_for_is_said_once(staged, stage):
-    stage.play(waiting="room on the disk", waits_for="go")
+    stage.play(waiting="other room on the disk", waits_for="go")
     d = started(staged())
     job = save(d)
     d.wait_for_log("waits: room on the disk")
@@ -443,13 +443,14 @@ def test_what_a_job_waits_for_is_said_once(staged, stage):
 
 def test_a_pace_is_no_change_of_what_a_job_waits_for(staged, stage):
     """The rests of a pace and of courtesy take turns, batch by batch: the log has the one once, and when it is over."""
-    stage.play(waiting="rows_per_second|others who use the database|rows_per_second|others who use the database|"
-                       "rows_per_second||rows_per_second||the archiver, 5 MiB|rows_per_second|the archiver, 6 MiB")
+    stage.play(waiting="rows_per_second rate|courtesy others|rows_per_second rate|courtesy others|rows_per_second rate||"
+                       "rows_per_second rate||archiver the archiver, 5 MiB|rows_per_second rate|"
+                       "archiver the archiver, 6 MiB|other no room|other no server")
     d = started(staged())
     d.wait_for_job(f"id = {save(d)} AND status = 'done'")
     d.wait_for_log("is done: 50 of 50")
     assert re.findall(r"\) (waits: .*|goes on)", d.log_text()) == 3 * [
-        "waits: others who use the database", "goes on", "waits: the archiver, 5 MiB"]
+        "waits: others", "goes on", "waits: the archiver, 5 MiB", "waits: no room", "waits: no server"]
 
 
 def test_garbage_on_the_status_pipe(staged, stage):

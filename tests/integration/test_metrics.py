@@ -100,7 +100,7 @@ def test_what_it_waits_for(measured, tmp_path):
     wait_until(lambda: d.jobs("frozen_at IS NOT NULL"))
     d.ctl("validate", "1")
     d.wait_for_log(r"waits: the pause file")
-    assert parse(get(port)[1])["retentiond_job_waiting"] == {'for="pause_file"': 1}
+    assert parse(get(port)[1])["retentiond_job_waiting"] == {'for="paused"': 1}
     pause.unlink()
     d.wait_for_job()
     wait_until(lambda: "retentiond_job_waiting" not in get(port)[1])

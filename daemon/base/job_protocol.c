@@ -1,0 +1,254 @@
+#include "base/job_protocol.h"
+
+#include "base/mem.h"
+#include "base/units.h"
+
+#include <assert.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <sys/wait.h>
+
+static const char *const words[] = {
+	[WORD_PROGRESS] = "progress", [WORD_WAITING] = "waiting", [WORD_COMPLAINT] = "complaint",
+	[WORD_NOTE] = "note",         [WORD_SAMPLE] = "sample",   [WORD_BATCH] = "batch",
+};
+static_assert(sizeof(words) / sizeof(words[0]) == WORDS, "a name for each");
+
+static const char *const wait_words[] = {
+	[WAIT_NONE] = "none",         [WAIT_WINDOW] = "window",
+	[WAIT_PAUSED] = "paused",     [WAIT_STANDBY] = "standby",
+	[WAIT_SLOT] = "slot",         [WAIT_ARCHIVER] = "archiver",
+	[WAIT_SNAPSHOT] = "snapshot", [WAIT_RATE] = "rows_per_second",
+	[WAIT_COURTESY] = "courtesy", [WAIT_LOCKS] = "locks",
+	[WAIT_OTHER] = "other",
+};
+static_assert(sizeof(wait_words) / sizeof(wait_words[0]) == WAIT_REASONS, "a word for each");
+
+enum job_exit job_exit_of(int status, bool stopped)
+{
+	if (WIFEXITED(status) && WEXITSTATUS(status) < JOB_CRASHED &&
+	    WEXITSTATUS(status) != JOB_USAGE)
+		return (enum job_exit)WEXITSTATUS(status);
+	if (WIFSIGNALED(status) && stopped &&
+	    (WTERMSIG(status) == SIGTERM || WTERMSIG(status) == SIGKILL))
+		return JOB_STOPPED;
+	return JOB_CRASHED;
+}
+
+const char *wait_word(enum wait_reason reason)
+{
+	assert(reason < WAIT_REASONS);
+	return wait_words[reason];
+}
+
+void wait_set(struct wait *wait, enum wait_reason reason, const char *fmt, ...)
+{
+	va_list args;
+
+	wait_clear(wait);
+	wait->reason = reason;
+	va_start(args, fmt);
+	if (vasprintf(&wait->text, fmt, args) < 0)
+		must_alloc(NULL);
+	va_end(args);
+}
+
+void wait_clear(struct wait *wait)
+{
+	free(wait->text);
+	*wait = (struct wait){0};
+}
+
+/* --- The job's end ---------------------------------------------------------------------------- */
+
+struct report {
+	pthread_mutex_t lock;
+	int fd;
+	struct wait wait;
+};
+
+struct report *report_new(int fd)
+{
+	struct report *r = xcalloc(1, sizeof(*r));
+
+	r->fd = fd;
+	(void)pthread_mutex_init(&r->lock, NULL);
+	return r;
+}
+
+/* Writes a line in one call, so that lines of several threads do not mix. */
+static void say(struct report *r, enum job_word word, const char *text)
+{
+	AUTO(char_p) char *line = NULL;
+	int n;
+
+	if (r->fd < 0)
+		return;
+	n = asprintf(&line, "%s %s\n", words[word], text);
+	if (n < 0)
+		must_alloc(NULL);
+	for (int i = 0; i < n - 1; i++)
+		if (line[i] == '\n' || line[i] == '\r')
+			line[i] = ' ';
+	if (write(r->fd, line, (size_t)n) != n)
+		r->fd = -1; /* the parent is gone; the job goes on */
+}
+
+static void say_locked(struct report *r, enum job_word word, const char *text)
+{
+	(void)pthread_mutex_lock(&r->lock);
+	say(r, word, text);
+	(void)pthread_mutex_unlock(&r->lock);
+}
+
+void report_progress(struct report *r, const struct job_progress *progress)
+{
+	char text[80]; /* three numbers of 20 digits fit */
+
+	(void)snprintf(text, sizeof(text), "%lld %lld %lld", (long long)progress->done,
+		       (long long)progress->due, (long long)progress->eta_s);
+	say_locked(r, WORD_PROGRESS, text);
+}
+
+void report_waiting(struct report *r, enum wait_reason reason, const char *text)
+{
+	AUTO(char_p) char *line = NULL;
+
+	if (!text)
+		reason = WAIT_NONE;
+	(void)pthread_mutex_lock(&r->lock);
+	if (reason != r->wait.reason || (text && strcmp(text, r->wait.text) != 0)) {
+		if (reason == WAIT_NONE)
+			wait_clear(&r->wait);
+		else
+			wait_set(&r->wait, reason, "%s", text);
+		if (asprintf(&line, "%s%s%s", wait_words[reason], text ? " " : "",
+			     text ? text : "") < 0)
+			must_alloc(NULL);
+		say(r, WORD_WAITING, line);
+	}
+	(void)pthread_mutex_unlock(&r->lock);
+}
+
+void report_complaint(struct report *r, const char *text)
+{
+	say_locked(r, WORD_COMPLAINT, text);
+}
+
+void report_note(struct report *r, const char *text)
+{
+	say_locked(r, WORD_NOTE, text);
+}
+
+void report_sample(struct report *r, const char *text)
+{
+	say_locked(r, WORD_SAMPLE, text);
+}
+
+void report_batch(struct report *r, const struct metrics_batch *batch)
+{
+	char text[128]; /* five numbers of 20 digits fit */
+
+	(void)snprintf(text, sizeof(text), "%lld %lld %lld %lld %lld", (long long)batch->ms,
+		       (long long)batch->rows, (long long)batch->next_rows,
+		       (long long)batch->most_rows, (long long)batch->blocked);
+	say_locked(r, WORD_BATCH, text);
+}
+
+char *report_waits_for(struct report *r)
+{
+	char *copy;
+
+	(void)pthread_mutex_lock(&r->lock);
+	copy = r->wait.text ? xstrdup(r->wait.text) : NULL;
+	(void)pthread_mutex_unlock(&r->lock);
+	return copy;
+}
+
+/* --- The parent's end ------------------------------------------------------------------------- */
+
+/* Cuts the first word off; *line becomes the rest, without the space between. */
+static const char *next_word(char **line)
+{
+	const char *word = *line;
+	const size_t length = strcspn(word, " ");
+	const bool last = (*line)[length] == '\0';
+
+	(*line)[length] = '\0';
+	*line += length + (last ? 0 : 1);
+	return word;
+}
+
+/* The rest of a line is those n numbers, and nothing else. */
+static bool parse_numbers(char *rest, int64_t min, int64_t *const *ret, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (!number_parse(next_word(&rest), min, INT64_MAX, ret[i]))
+			return false;
+	return *rest == '\0';
+}
+
+/* The index of a word; n: it is not there. */
+static size_t index_of(const char *word, const char *const *list, size_t n)
+{
+	size_t i = 0;
+
+	while (i < n && strcmp(word, list[i]) != 0)
+		i++;
+	return i;
+}
+
+/* A line without its newline, which is changed.  false: it makes no sense. */
+static bool parse(char *line, struct job_message *ret)
+{
+	struct job_progress *p = &ret->progress;
+	struct metrics_batch *b = &ret->batch;
+
+	*ret = (struct job_message){
+		.word = (enum job_word)index_of(next_word(&line), words, WORDS)};
+	ret->text = line;
+	switch (ret->word) {
+	case WORD_PROGRESS:
+		return parse_numbers(line, -1, (int64_t *const[]){&p->done, &p->due, &p->eta_s}, 3);
+	case WORD_BATCH:
+		return parse_numbers(line, 0,
+				     (int64_t *const[]){&b->ms, &b->rows, &b->next_rows,
+							&b->most_rows, &b->blocked},
+				     5);
+	case WORD_WAITING:
+		ret->reason =
+			(enum wait_reason)index_of(next_word(&line), wait_words, WAIT_REASONS);
+		ret->text = line;
+		return ret->reason < WAIT_REASONS && (*line == '\0') == (ret->reason == WAIT_NONE);
+	case WORD_COMPLAINT:
+	case WORD_NOTE:
+	case WORD_SAMPLE:
+		return true;
+	case WORDS:
+		break;
+	}
+	return false;
+}
+
+void job_reader_take(struct job_reader *reader, const char *bytes, size_t n,
+		     void (*on_message)(void *arg, const struct job_message *message), void *arg)
+{
+	struct job_message message;
+
+	for (size_t i = 0; i < n; i++) {
+		const unsigned char byte = (unsigned char)bytes[i];
+		const bool full = reader->length == sizeof(reader->line) - 1;
+
+		if (byte != '\n' && !full) {
+			reader->line[reader->length++] =
+				byte < ' ' || byte == 0x7f ? '?' : bytes[i];
+			continue;
+		}
+		reader->line[reader->length] = '\0';
+		if (!reader->overlong && parse(reader->line, &message))
+			on_message(arg, &message);
+		reader->overlong = byte != '\n';
+		reader->length = byte == '\n' ? 0 : reader->length;
+	}
+}

@@ -1,0 +1,141 @@
+/*
+ * The protocol between retentiond and its jobs.  Both ends are in this file: retention-job writes, the
+ * supervisor reads.  It consists of an exit status and of lines on the status pipe.
+ *
+ *	progress DONE DUE ETA_SECONDS	-1: not known yet
+ *	waiting REASON [TEXT]		the job does not go on (enum wait_reason); "none": it goes on
+ *	complaint TEXT			one fault of the model or of an archive
+ *	sample NAME{LABELS} VALUE	one value of a survey (base/metrics.h)
+ *	batch MS ROWS NEXT MOST BLOCKED	a batch has committed: struct metrics_batch
+ *	note TEXT			how the job ended, for the log
+ *
+ * Each line ends with a newline, and no text contains one.
+ */
+#ifndef RETENTION_BASE_JOB_PROTOCOL_H
+#define RETENTION_BASE_JOB_PROTOCOL_H
+
+#include "base/metrics.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* How a job ends: its exit status, except JOB_CRASHED. */
+enum job_exit {
+	JOB_DONE = 0, /* finished; a check: the model holds */
+	JOB_FAILED = 1, /* finished as failed; the action's row says why */
+	JOB_USAGE = 2, /* wrong arguments; its parent reads JOB_CRASHED */
+	JOB_REFUSED =
+		3, /* the model, a right or a clock is wrong: nothing touched, needs a person */
+	JOB_STOPPED = 4, /* SIGTERM: resumable */
+	JOB_SAVED = 5, /* listed, and waits for a person's validation */
+	JOB_TAKEN = 6, /* another daemon holds it, or it has ended meanwhile */
+	JOB_AWAY = 7, /* gave up because the database cannot be reached */
+	JOB_INCOMPLETE = 8, /* finished, with keys that failed or stayed locked */
+	JOB_CRASHED, /* a signal, a failed exec, or a status that means nothing */
+};
+
+/*
+ * The meaning of a status from waitpid().  stopped: the parent sent SIGTERM or SIGKILL.  A job that dies of
+ * either has stopped, even before it had a handler, because its open batch rolls back.
+ */
+enum job_exit job_exit_of(int status, bool stopped);
+
+/* Why a job does not go on. */
+enum wait_reason {
+	WAIT_NONE,
+	WAIT_WINDOW,
+	WAIT_PAUSED, /* by an operator */
+	WAIT_STANDBY,
+	WAIT_SLOT,
+	WAIT_ARCHIVER,
+	WAIT_SNAPSHOT,
+	WAIT_RATE, /* rows_per_second: a rest after each batch */
+	WAIT_COURTESY,
+	WAIT_LOCKS,
+	WAIT_OTHER, /* an error of the server, the network or the disk: the text names it */
+	WAIT_REASONS
+};
+
+/* The word on the status pipe and in the metric retentiond_job_waiting{for="..."}. */
+const char *wait_word(enum wait_reason reason);
+
+/* The reason is for programs, the text for people. */
+struct wait {
+	enum wait_reason reason;
+	char *text; /* owned; NULL for WAIT_NONE */
+};
+
+/* Replaces the reason and the text. */
+void wait_set(struct wait *wait, enum wait_reason reason, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/* Makes it WAIT_NONE and frees the text. */
+void wait_clear(struct wait *wait);
+
+static inline void auto_wait(struct wait *wait)
+{
+	wait_clear(wait);
+}
+
+struct job_progress {
+	int64_t done, due; /* subjects; -1: not known yet */
+	int64_t eta_s; /* likewise */
+};
+
+/* --- The job's end: safe to call from any thread ---------------------------------------------- */
+
+struct report;
+
+/* fd -1: nobody listens. */
+struct report *report_new(int fd);
+
+void report_progress(struct report *r, const struct job_progress *progress);
+
+/* text NULL: the job goes on, whatever the reason.  The same as last time is not written again. */
+void report_waiting(struct report *r, enum wait_reason reason, const char *text);
+
+void report_complaint(struct report *r, const char *text);
+void report_note(struct report *r, const char *text);
+void report_sample(struct report *r, const char *text);
+void report_batch(struct report *r, const struct metrics_batch *batch);
+
+/* A copy of the text last given to report_waiting(), the caller's to free; NULL: the job goes on. */
+char *report_waits_for(struct report *r);
+
+/* --- The parent's end ------------------------------------------------------------------------- */
+
+enum job_word {
+	WORD_PROGRESS,
+	WORD_WAITING,
+	WORD_COMPLAINT,
+	WORD_NOTE,
+	WORD_SAMPLE,
+	WORD_BATCH,
+	WORDS
+};
+
+/* One line.  The word says which of the other members hold a value. */
+struct job_message {
+	enum job_word word;
+	struct job_progress progress;
+	enum wait_reason reason;
+	struct metrics_batch batch;
+	const char *text; /* "" where a line has none; valid during the call */
+};
+
+/* Gathers bytes to lines.  All zero at first. */
+struct job_reader {
+	char line[2048]; /* the rest of a longer line is dropped */
+	size_t length;
+	bool overlong; /* drops bytes up to the next newline */
+};
+
+/*
+ * Calls on_message for each line that the bytes complete.  The job may be in any state, so nothing is trusted: a
+ * control character becomes "?", and a line that makes no sense is dropped.
+ */
+void job_reader_take(struct job_reader *reader, const char *bytes, size_t n,
+		     void (*on_message)(void *arg, const struct job_message *message), void *arg);
+
+#endif
