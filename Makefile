@@ -101,15 +101,16 @@ check:
 	@sh tests/setup.sh check
 	@$(MAKE) $(PARALLEL) VARIANT=$(TESTVARIANT) WERROR=-Werror all unit
 	RETENTION_BUILD=build/$(TESTVARIANT) $(PYTHON) -m pytest -q -n 4 --dist loadfile \
-		-p no:cacheprovider tests/integration $(PYTEST)
+		tests/integration $(PYTEST)
 
 # The faults and the races once more, with four workers and without a trigger per row.
-FAULTS = $(foreach f,slices slices_odd crash concurrency faults races changes,tests/integration/test_$(f).py)
+FAULTS = $(foreach f,batch/test_slices batch/test_slices_odd batch/test_crash batch/test_concurrency batch/test_faults \
+	batch/test_races job/test_changes,tests/integration/$(f).py)
 check-set:
 	@sh tests/setup.sh check
 	@$(MAKE) $(PARALLEL) VARIANT=$(TESTVARIANT) WERROR=-Werror all
 	RETENTION_INTEGRITY=set RETENTION_WORKERS=4 RETENTION_BUILD=build/$(TESTVARIANT) $(PYTHON) -m pytest -q -n 4 \
-		--dist loadfile -p no:cacheprovider $(FAULTS) $(PYTEST)
+		--dist loadfile $(FAULTS) $(PYTEST)
 
 demo:
 	@sh tests/setup.sh demo

@@ -1,13 +1,27 @@
-"""Fixtures; what they hand out is described in harness.py."""
+"""Fixtures; what they hand out is described in support/."""
 
 import pytest
 
-from harness import BUILD, Daemon, Postgres, Proxy
+from support.age import Key
+from support.ctl import ctl
+from support.harness import BUILD, LIMITS, Daemon, Postgres, Proxy
+from support.jobs import CONTACTS, Job, base
+from support.small import policy
 
 
-def pytest_configure(config):
-    config.addinivalue_line("markers", "sanitize_every(n): sanitizers watch each n-th set of parameters, for all run "
-                                       "the same code; without them all are run")
+BY_SET = {"integrity": "set", "workers": 4}
+
+
+def pytest_generate_tests(metafunc):
+    if metafunc.definition.get_closest_marker("by_set_too"):
+        metafunc.parametrize("limits_of_all", [{}, BY_SET], ids=["", "set-4"], indirect=True)
+
+
+@pytest.fixture(autouse=True)
+def limits_of_all(request, monkeypatch):
+    """What every configuration of the test has among its limits, whatever the test says."""
+    for name, value in getattr(request, "param", {}).items():
+        monkeypatch.setitem(LIMITS, name, value)
 
 
 def pytest_collection_modifyitems(config, items):
@@ -122,3 +136,58 @@ def proxy(pg):
     yield make
     for each in made:
         each.close()
+
+
+@pytest.fixture
+def job(pg, tmp_path):
+    """job(action, archive, …): a Job on a database of its own, which is looked at when the test is over."""
+    made = []
+
+    def make(*args, server=None, contacts=CONTACTS, **kwargs):
+        server = server or pg
+        db = server.create_database(template=base(server, contacts))
+        made.append(Job(tmp_path / f"job{len(made)}", server, db, *args, **kwargs))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.close()
+    for each in made:
+        each.pg.drop_database(each.db)
+
+
+@pytest.fixture(scope="session")
+def spare_pg():
+    """A server to be maltreated; each test leaves it running.  It syncs, as the real ones do."""
+    server = Postgres(fsync=True)
+    try:
+        yield server.start()
+    finally:
+        server.destroy()
+
+
+@pytest.fixture
+def make(daemon, empty_db, pg):
+    """make(schema, model, policy…): a migrated daemon on a database of its own."""
+
+    def make(schema, text, *policies, settings="", **kwargs):
+        db = empty_db()
+        if settings:
+            pg.sql(db, settings.format(db=db))
+        pg.sql(db, schema)
+        return daemon(db=db, model=text, policies=list(policies or [policy()]), **kwargs)
+
+    return make
+
+
+@pytest.fixture
+def db(pg, empty_db):
+    """A database with the schema and nothing else."""
+    name = empty_db()
+    assert ctl(pg, name, "migrate").returncode == 0
+    return name
+
+
+@pytest.fixture
+def key(tmp_path):
+    return Key(tmp_path)

@@ -1,0 +1,146 @@
+"""retentionctl residue: what is known of a contact, wherever it stands; and never a word of it."""
+
+import json
+import re
+
+import pytest
+
+from support.oracles import table_digests
+from support.small import SCHEMA, model, policy
+
+PLACES = """;
+    ALTER TABLE contact ADD email text, ADD phones text[], ADD profile jsonb, ADD city text, ADD remark text;
+    CREATE TABLE note (id bigint PRIMARY KEY, contact_id bigint REFERENCES contact, name text, text text, kept text);
+    CREATE TABLE outside (id bigint PRIMARY KEY, mail varchar(80), doc jsonb, list text[], body text, x json, ip inet, n bigint);
+    CREATE SCHEMA other; CREATE TABLE other.parted (id int, t text) PARTITION BY RANGE (id);
+    CREATE TABLE other.part PARTITION OF other.parted FOR VALUES FROM (0) TO (100);
+    INSERT INTO contact (id, name, email, phones, profile, city, remark) VALUES
+        (1, 'O''Neil "Bob" %_\\ (x)', 'Bob@Ex.org', '{+33 6 01 02 03}', '{"nick": ["Bobby1"], "age": 7}', 'Paris', 'vip'),
+        (2, 'Anne', 'anne@ex.org', NULL, NULL, 'Paris', NULL), (3, 'Zoé Kept', 'zoe@ex.org', '{}', '{}', 'Paris', '');
+    INSERT INTO contact (id, city) SELECT n, 'Paris' FROM generate_series(10, 20) n;
+    INSERT INTO request (id, contact_id, at, subject) VALUES (10, 1, '2015-01-01', 'bob@ex.org asks'), (30, 3, now(), 'x');
+    INSERT INTO note VALUES (100, 1, 'n', 'to bob@ex.org', 'bobby1 was here'), (300, 3, 'n', 'seen with bob@ex.org', 'k')"""
+MODEL = model(
+    contact={"set": {"name": "L_{key}"}, "clear": ["email", "phones", "profile", "remark"], "keep": ["brand", "created", "city"]},
+    request={"clear": ["subject"], "keep": ["status", "at"]},
+    note={"table": "note", "key": "id", "of": "contact", "by": "contact_id", "where": "name = 'n'", "clear": ["text"],
+          "keep": ["name", "kept"]})
+SECRETS = ("neil", "bob@ex", "33 6 01", "bobby1")
+
+
+@pytest.fixture
+def places(make):
+    d = make(SCHEMA + PLACES, MODEL, policy("anonymize_contacts"))
+
+    def residue(*args, code=1, **kwargs):
+        before = table_digests(d.pg, d.db, "public"), d.pg.value(d.db, "SELECT count(*) FROM retention.journal_event")
+        done = d.ctl("residue", *args, check=False, **kwargs)
+        assert done.returncode == code, done.stdout + done.stderr
+        assert not any(s in (done.stdout + done.stderr).lower() for s in SECRETS)
+        assert before == (table_digests(d.pg, d.db, "public"), d.pg.value(d.db, "SELECT count(*) FROM retention.journal_event"))
+        return done
+
+    d.residue = residue
+    d.found = lambda *args, **kwargs: {
+        (r["table"], r["column"], r["of"]): (r["exact"], r["inside"], r["covered"])
+        for r in json.loads(residue(*args, "--json", **kwargs).stdout)}
+    return d
+
+
+OWN = {("public.contact", "email", "email"): (0, 0, 1), ("public.contact", "name", "name"): (0, 0, 1),
+       ("public.contact", "phones", "phones"): (0, 0, 1), ("public.contact", "profile", "profile"): (0, 0, 1),
+       ("public.request", "subject", "email"): (0, 0, 1), ("public.note", "text", "email"): (0, 1, 1),
+       # Kept, or another's: no action would erase it.
+       ("public.note", "kept", "profile"): (0, 1, 0)}
+
+
+def test_what_the_model_reaches(places):
+    assert places.found("1") == OWN
+    # A deletion takes the kept column along, but not what stands with somebody else.
+    left = {k: v for k, v in places.found("1", "--action", "delete_contacts").items() if v[0] + v[1]}
+    assert left == {("public.note", "text", "email"): (0, 1, 0 + 1)}
+
+
+@pytest.mark.parametrize("plant, where, found", [
+    ("INSERT INTO outside (id, mail) VALUES (1, 'BOB@ex.ORG'), (2, 'bob@ex.org'), (3, 'rob@ex.org')",
+     ("public.outside", "mail", "email"), (2, 0, 0)),
+    ("INSERT INTO outside (id, body) VALUES (1, 'x bob@ex.orgy')", ("public.outside", "body", "email"), (0, 1, 0)),
+    ("INSERT INTO outside (id, doc) VALUES (1, '{\"a\": {\"b\": [\"Bob@Ex.org\"]}}')", ("public.outside", "doc", "email"), (0, 1, 0)),
+    ("""INSERT INTO outside (id, doc) SELECT 1, to_jsonb(name) FROM contact WHERE id = 1""", ("public.outside", "doc", "name"), (0, 1, 0)),
+    ("""INSERT INTO outside (id, x) SELECT 1, to_json(name) FROM contact WHERE id = 1""", ("public.outside", "x", "name"), (0, 1, 0)),
+    ("INSERT INTO outside (id, list) VALUES (1, '{a,Bob@Ex.org}')", ("public.outside", "list", "email"), (0, 1, 0)),
+    ("INSERT INTO outside (id, body) SELECT 1, '<' || name || '>' FROM contact WHERE id = 1", ("public.outside", "body", "name"), (0, 1, 0)),
+    ("INSERT INTO outside (id, body) SELECT 1, phones[1] FROM contact WHERE id = 1", ("public.outside", "body", "phones"), (1, 0, 0)),
+    ("INSERT INTO other.parted VALUES (1, 'bobby1')", ("other.parted", "t", "profile"), (1, 0, 0)),
+    ("CREATE MATERIALIZED VIEW seen AS SELECT 'to bob@ex.org'::text AS t", ("public.seen", "t", "email"), (0, 1, 0)),
+    ("INSERT INTO outside (id, body) VALUES (1, 'bobx@ex.org'), (2, 'O''Neil')", None, None),
+])
+def test_planted(places, plant, where, found):
+    """Exact and inside a text, in documents and lists, whatever signs the value has; nothing that only looks alike."""
+    places.pg.sql(places.db, plant)
+    assert places.found("1") == ({**OWN, where: found} if where else OWN)
+
+
+def test_after_an_anonymization(places):
+    """The row knows nothing any more: what is known from elsewhere is looked for."""
+    values = places.dir / "values"
+    values.write_text("bob@ex.org\nabc\n\nBobby1\n")
+    places.pg.sql(places.db, "INSERT INTO outside (id, mail) VALUES (1, 'bob@ex.org')")
+    places.once()
+    done = places.residue("1")
+    assert done.stderr.startswith("retentionctl: nothing to look for: no value of 4 characters or more that is theirs alone")
+    found = places.found("1", "--values", str(values))
+    assert found == {("public.note", "kept", "value"): (0, 1, 0), ("public.note", "text", "value"): (0, 1, 0),
+                     ("public.outside", "mail", "value"): (1, 0, 0)}
+    # Of one who is gone altogether, too.
+    assert ("public.outside", "mail", "value") in places.found("999", "--values", str(values))
+
+
+def test_nothing_is_left(places):
+    places.pg.sql(places.db, "UPDATE note SET kept = NULL, text = NULL")
+    done = places.residue("1", code=0)
+    assert re.search(r"\n4 values of 1 contacts looked for in \d+ tables: 0 columns hold what anonymize_contacts would leave there\n$",
+                     done.stdout)
+    assert places.residue("2", code=0).returncode == 0
+
+
+def test_a_sample(places):
+    """What more than a few contacts have in common says nothing of one of them."""
+    found = places.found("--sample", "100")
+    assert not any(of == "city" for _, _, of in found)
+    assert found[("public.note", "kept", "profile")] == (0, 1, 0)
+    assert found[("public.contact", "email", "email")] == (0, 0, 3)
+
+
+def test_what_cannot_be_searched(places):
+    pg, db = places.pg, places.db
+    role = pg.plain_role(db, "residue_reader", "GRANT SELECT ON contact, request, note TO residue_reader; "
+                                               "GRANT retention_auditor TO residue_reader")
+    done = places.ctl("-d", pg.conninfo(db, role), "residue", "2", check=False)
+    assert done.returncode == 1
+    assert "not searched: public.outside: this role may not read it\n" in done.stderr
+    assert "not searched: other.parted: this role may not read it\n" in done.stderr
+    pg.sql(db, "INSERT INTO outside (id, body) SELECT n, repeat('x', 10000) || n FROM generate_series(1, 3000) n")
+    pg.sql(db, "CREATE FUNCTION slow() RETURNS text LANGUAGE sql AS $$ SELECT pg_sleep(60)::text $$")
+    with pg.connect(db, autocommit=False) as client, client.cursor() as cur:
+        cur.execute("LOCK TABLE outside IN ACCESS EXCLUSIVE MODE")
+        done = places.ctl("residue", "2", "--timeout", "1", check=False)
+        client.rollback()
+    assert done.returncode == 1 and re.search("not searched: public.outside: .*timeout", done.stderr)
+    assert "looked for in 4 tables" in done.stdout
+
+
+@pytest.mark.parametrize("args, message", [
+    ([], "one contact's key is needed, or --sample"), (["1", "2"], "one contact's key is needed"),
+    (["1", "--sample", "2"], "one contact's key is needed"), (["--sample", "0"], '"0" is no number from 1 to 1000000'),
+    (["--sample", "2", "--values", "-"], "one contact's key is needed"), (["1", "--action", "export"], "--action is "),
+    (["1", "--action", "x"], "--action is "), (["1", "--timeout", "x"], '"x" is no number'),
+])
+def test_wrong_use(places, args, message):
+    done = places.residue(*args, code=2)
+    assert done.stdout == "" and message in done.stderr and "usage: retentionctl residue" in done.stderr
+
+
+def test_no_such_contact(places):
+    assert "there is no contact 999" in places.residue("999").stderr
+    assert "cannot read /nowhere" in places.residue("1", "--values", "/nowhere").stderr

@@ -1,0 +1,131 @@
+"""Each example of retentiond.conf(5), section CONSTRUCTS, is run as it stands there."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from support.harness import BUILD, REPO
+from support.small import again, failures, policy
+
+# The same code as plan/test_constructs.py, which sanitizers watch.
+pytestmark = pytest.mark.skipif("sanitize" in str(BUILD), reason="watched in plan/test_constructs.py")
+PAGE = (REPO / "conf" / "retentiond.conf.5").read_text()
+SECTION = PAGE.split("\n.Sh CONSTRUCTS\n")[1].split("\n.Sh ")[0]
+LITERAL = re.compile(r"\.Bd -literal -offset indent\n(.*?)\n\.Ed", re.S)
+BASE, *EXAMPLES = re.split(r"^\.Ss ", SECTION, flags=re.M)
+EXAMPLES = {e.split("\n", 1)[0]: LITERAL.search(e).group(1) for e in EXAMPLES}
+TABLE = re.compile(r"^(\w+):.*(?:\n .*)*", re.M)  # what is indented goes on
+
+# Contacts 1 and 2 are due, 3 is not.
+SCHEMA = """
+    CREATE TABLE contact (id bigint PRIMARY KEY, name text, email text, phone text, created_at timestamptz DEFAULT '2010-01-01');
+    CREATE TABLE request (id bigint PRIMARY KEY, contact_id bigint REFERENCES contact, status text, subject text,
+        updated_at timestamptz);
+    CREATE TABLE message (id bigint PRIMARY KEY, request_id bigint REFERENCES request, body text, sent_at timestamptz);
+    CREATE INDEX ON request (contact_id); CREATE INDEX ON message (request_id);
+    INSERT INTO contact (id, name, email, phone) SELECT n, 'Name' || n, n || '@x', '0' || n || '00' FROM generate_series(1, 3) n;
+    INSERT INTO request SELECT n * 10, n, 'closed', 's' || n, CASE WHEN n < 3 THEN '2015-01-01'::timestamptz ELSE now() END
+        FROM generate_series(1, 3) n;
+    INSERT INTO message SELECT n * 100, n * 10, 'Name' || n || ' of Name3 called', now() FROM generate_series(1, 3) n;
+"""
+
+# Title: what the database has beside that, and queries with what is left after a deletion and an anonymization.
+CASES = {
+    "Polymorphic links": ("""
+        CREATE TABLE comment (record_id bigint, record_type text, text text);
+        INSERT INTO comment SELECT id, 'Contact', 'c' FROM contact UNION ALL SELECT id, 'Request', 'r' FROM request
+            UNION ALL SELECT 1, 'Product', 'p'""",
+        "SELECT record_type, record_id FROM comment ORDER BY 1, 2",
+        [("Contact", 3), ("Product", 1), ("Request", 30)], [("Contact", 3), ("Product", 1), ("Request", 30)]),
+    "What the parent points at": ("""
+        CREATE TABLE blob (id bigint PRIMARY KEY, data text);
+        CREATE TABLE attachment (id bigint PRIMARY KEY, message_id bigint REFERENCES message, blob_id bigint REFERENCES blob);
+        CREATE INDEX ON attachment (message_id); CREATE INDEX ON attachment (blob_id);
+        INSERT INTO blob SELECT n, 'b' FROM generate_series(1, 3) n;
+        INSERT INTO attachment SELECT n, n * 100, n FROM generate_series(1, 3) n""",
+        "SELECT id FROM blob", [(3,)], [(3,)]),
+    "Rows that several share": ("""
+        CREATE TABLE address (id bigint PRIMARY KEY, street text, city text);
+        CREATE TABLE staff (id bigint PRIMARY KEY, address_id bigint REFERENCES address);
+        ALTER TABLE contact ADD address_id bigint REFERENCES address;
+        INSERT INTO address SELECT n, 's', 'c' FROM generate_series(1, 3) n;
+        INSERT INTO staff VALUES (1, 2); UPDATE contact SET address_id = id;
+        INSERT INTO address VALUES (4, 'both', 'c'); INSERT INTO contact (id, name, address_id) VALUES (4, 'Name4', 4), (5, 'Name5', 4);
+        INSERT INTO request VALUES (40, 4, 'closed', 's', '2015-01-01'), (50, 5, 'closed', 's', '2015-01-01')""",
+        "SELECT id, street FROM address ORDER BY 1", [(2, "s"), (3, "s")], [(1, None), (2, "s"), (3, "s"), (4, None)]),
+    "Joins without a key": ("""
+        CREATE TABLE tag (id bigint PRIMARY KEY, name text);
+        CREATE TABLE tagging (contact_id bigint REFERENCES contact, tag_id bigint REFERENCES tag, PRIMARY KEY (contact_id, tag_id));
+        INSERT INTO tag SELECT n, 't' FROM generate_series(1, 3) n;
+        INSERT INTO tagging VALUES (1, 1), (2, 1), (2, 2), (3, 2), (3, 3)""",
+        "SELECT id FROM tag ORDER BY 1", [(2,), (3,)], [(2,), (3,)]),
+    "References to itself": ("""
+        ALTER TABLE contact ADD merged_into bigint REFERENCES contact;
+        UPDATE contact SET merged_into = 1 WHERE id = 3""",
+        "SELECT id, merged_into FROM contact ORDER BY 1", [(3, None)], [(1, None), (2, None), (3, 1)]),
+    "The same table twice": ("""
+        CREATE TABLE call (id bigint PRIMARY KEY, caller_id bigint REFERENCES contact, called_id bigint REFERENCES contact);
+        INSERT INTO call VALUES (1, 1, 2), (2, 1, 3), (3, 3, 2), (4, 3, 3), (5, NULL, 3)""",
+        "SELECT id FROM call ORDER BY 1", [(4,), (5,)], [(4,), (5,)]),
+    "Documents": ("""
+        ALTER TABLE contact ADD tags text[], ADD settings jsonb, ADD profile json;
+        UPDATE contact SET tags = '{a}', settings = '{"birthday": 1, "theme": 2}', profile = '{"plan": 1, "city": 2}'""",
+        "SELECT id, tags, settings, profile FROM contact ORDER BY 1",
+        [(3, ["a"], {"birthday": 1, "theme": 2}, {"plan": 1, "city": 2})],
+        [(1, None, {"theme": 2}, {"plan": 1}), (2, None, {"theme": 2}, {"plan": 1}),
+         (3, ["a"], {"birthday": 1, "theme": 2}, {"plan": 1, "city": 2})]),
+    "Copies of a value": ("""
+        CREATE TABLE mail_log (id bigint PRIMARY KEY, to_address text, sent_at timestamptz);
+        INSERT INTO mail_log SELECT n, n || '@x' FROM generate_series(1, 4) n""",
+        "SELECT id, to_address FROM mail_log ORDER BY 1", [(3, "3@x"), (4, "4@x")],
+        [(1, "gone-1"), (2, "gone-2"), (3, "3@x"), (4, "4@x")]),
+    "Files outside the database": ("""
+        CREATE TABLE document (id bigint PRIMARY KEY, contact_id bigint REFERENCES contact, path text);
+        CREATE TABLE scan (id bigint PRIMARY KEY, contact_id bigint REFERENCES contact, object text);
+        INSERT INTO document SELECT n, n, 'd' || n FROM generate_series(1, 3) n;
+        INSERT INTO scan SELECT n, n, 's' || n FROM generate_series(1, 3) n""",
+        "SELECT d.path, s.object, (SELECT count(*) FROM retention.file_outbox) FROM document d, scan s",
+        [("d3", "s3", 0)], [("d3", "s3", 0)]),
+    "Texts that name the person": ("", "SELECT id, body FROM message ORDER BY 1", [(300, "Name3 of Name3 called")],
+        [(100, "*** of Name3 called"), (200, "*** of Name3 called"), (300, "Name3 of Name3 called")]),
+    "Kinds of contacts in one table": ("""
+        ALTER TABLE contact ADD kind text DEFAULT 'person', ADD deleted_at timestamptz;
+        UPDATE contact SET kind = 'company' WHERE id = 2;
+        INSERT INTO contact (id, name, deleted_at) VALUES (4, 'Name4', now());
+        INSERT INTO request VALUES (40, 4, 'closed', 's', '2015-01-01')""",
+        "SELECT id, name FROM contact ORDER BY 1", [(2, "Name2"), (3, "Name3"), (4, "Name4")],
+        [(1, "C_1"), (2, "Name2"), (3, "Name3"), (4, "Name4")]),
+    "Values that must be there, and differ": ("""
+        ALTER TABLE contact ADD login text UNIQUE; UPDATE contact SET login = name;
+        ALTER TABLE contact ALTER login SET NOT NULL, ALTER name SET NOT NULL""",
+        "SELECT id, login, name ~ '^C_[0-9]+$' FROM contact ORDER BY 1", [(3, "Name3", False)],
+        [(1, "gone-1", True), (2, "gone-2", True), (3, "Name3", False)]),
+}
+
+
+def text_of(example):
+    """The example laid over the model that the section begins with."""
+    tables = {m.group(1): m.group(0) for text in (LITERAL.search(BASE).group(1), example) for m in TABLE.finditer(text)}
+    return "\n".join(["model: {", *tables.values(), "};", ""])
+
+
+def test_all_are_run():
+    assert list(EXAMPLES) == list(CASES)
+
+
+@pytest.mark.parametrize("action", ["delete_contacts", "anonymize_contacts"])
+@pytest.mark.parametrize("title", EXAMPLES)
+def test_example(make, title, action, tmp_path):
+    schema, query, deleted, anonymized = CASES[title]
+    text = text_of(EXAMPLES[title])
+    for path in ("/srv/crm/files", "/usr/local/bin/remove-object"):
+        text = text.replace(path, str(tmp_path / Path(path).name))
+    (tmp_path / "files").mkdir()
+    (tmp_path / "remove-object").write_text(f"#!/bin/sh\necho $* >> {tmp_path}/calls\n")
+    (tmp_path / "remove-object").chmod(0o755)
+    d = make(SCHEMA + schema, text, policy(action), limits={"workers": 1, "max_share": 1.0})
+    d.once()
+    assert failures(d) == []
+    assert d.pg.sql(d.db, query) == (deleted if action == "delete_contacts" else anonymized)
+    assert again(d, action)["counters"]["treated"] == 0

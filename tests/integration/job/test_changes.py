@@ -1,0 +1,264 @@
+"""
+The CRM's schema changes under a job, by another name than ALTER TABLE ADD COLUMN (test_resume.py): no row goes that
+is not archived as it was, none is called erased that is there.
+"""
+
+import json
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+from support.harness import wait_until
+from support.jobs import DONE, INCOMPLETE, KILLED, REFUSED, SLOWER
+from support.oracles import check_all_erased, check_rows_are_back, csv_rows
+
+
+def changed(job, sql, **options):
+    """A job under which sql was run, as one transaction; and how it ended."""
+    j = job(limits={**SLOWER, **options.pop("limits", {})}, **options)
+    run = j.start()
+    wait_until(lambda: j.value("SELECT count(*) FILTER (WHERE rows > 0) FROM retention.archive_file") > 3)
+    with j.pg.connect(j.db, autocommit=False) as conn, conn.cursor() as cur:
+        cur.execute(sql)
+        conn.commit()
+    j.last = run
+    return j, run.wait()
+
+
+def archived_text(j, name):
+    return "".join(p.read_text("utf-8-sig") for folder in j.archives.glob("2*") for p in folder.glob(f"{name}.*"))
+
+
+NO = "CREATE FUNCTION crm.no() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {body} END $$;"
+
+
+@pytest.mark.parametrize("sql, table, says", [
+    ("""CREATE TABLE crm.message_ext (secret text) INHERITS (crm.message);
+        INSERT INTO crm.message_ext (id, request_id, direction, channel, sender, recipient, sent_at, secret)
+            SELECT 10000000 + id, id, 'in', 'mail', 's', 'r', now(), 'secret' FROM crm.request;
+        CREATE TABLE public.had AS SELECT count(*) AS n FROM crm.message_ext""",
+     "message_ext", "inherit from crm.message"),
+    ("CREATE RULE r AS ON DELETE TO crm.files DO INSTEAD NOTHING", "files", "crm.files has a rule"),
+    ("ALTER TABLE crm.message ADD COLUMN mood text; CREATE RULE r AS ON UPDATE TO crm.message DO INSTEAD NOTHING",
+     "message", "crm.message has a rule")])
+def test_what_the_model_refuses(job, sql, table, says):
+    j, status = changed(job, sql, archive="none" if table == "files" else "full")
+    assert status == REFUSED and says in j.last.note(), j.last.text()
+    if table == "message_ext":
+        assert j.value("SELECT count(*) FROM crm.message_ext") == j.value("SELECT n FROM public.had")
+    assert j.value("""SELECT count(*) FROM crm.files WHERE record_type = 'Contact' AND NOT EXISTS (
+        SELECT FROM crm.contact AS c WHERE c.id = record_id)""") == 0
+
+
+def test_another_table_of_that_name(job):
+    """It has a column more, which is archived."""
+    j, status = changed(job, """LOCK crm.contact_social;
+        CREATE TABLE crm.other (LIKE crm.contact_social INCLUDING ALL);
+        ALTER TABLE crm.other ADD COLUMN mood text;
+        INSERT INTO crm.other SELECT *, 'feels' FROM crm.contact_social;
+        ALTER TABLE crm.other ADD FOREIGN KEY (contact_id) REFERENCES crm.contact;
+        ALTER TABLE crm.contact_social RENAME TO old;
+        ALTER TABLE crm.old DROP CONSTRAINT contact_social_contact_id_fkey;
+        ALTER TABLE crm.other RENAME TO contact_social""")
+    assert status == DONE, j.last.text()
+    check_all_erased(j)
+    header, rows = csv_rows(j, "contact_social.2.csv")
+    assert header[-1] == "mood" and rows == archived_text(j, "contact_social").count("feels") > 0
+    assert rows == j.value("SELECT (SELECT count(*) FROM crm.old) - (SELECT count(*) FROM crm.contact_social)")
+
+
+def test_a_generated_column_becomes_a_plain_one(job):
+    """What is written to it from then on is nowhere else."""
+    j, status = changed(job, """ALTER TABLE crm.contact ALTER full_name DROP EXPRESSION;
+        UPDATE crm.contact SET full_name = 'only here'""")
+    assert status == DONE, j.last.text()
+    _, rows = csv_rows(j, "contact.2.csv")
+    assert rows == archived_text(j, "contact").count("only here") > 0
+
+
+@pytest.mark.parametrize("table, column, type_", [("message", "sent_at", "timestamp"),
+                                                  ("request", "handling_seconds", "numeric(12,2)")])
+def test_a_column_has_another_type(job, table, column, type_):
+    """One file has one form of a value.  A text takes both."""
+    j, status = changed(job, f"ALTER TABLE crm.{table} ALTER {column} TYPE {type_}")
+    assert status == DONE, j.last.text()
+    check_all_erased(j)
+    (old, n_old), (new, n_new) = csv_rows(j, f"{table}.csv"), csv_rows(j, f"{table}.2.csv")
+    assert old == new and n_old > 0 and n_new > 0
+    j.daemon.ctl("archive", "verify", j.id)
+    refused = j.daemon.ctl("archive", "restore", j.id, "--disable-triggers", check=False)
+    assert refused.returncode == 1 and f"{column}: today's type" in refused.stderr and "text" in refused.stderr
+    j.sql(f"ALTER TABLE crm.{table} ALTER {column} TYPE text")
+    j.daemon.ctl("archive", "restore", j.id, "--disable-triggers")
+    assert j.value(f"SELECT count(*) FROM crm.{table}") == j.value(f"SELECT count(*) FROM before.{table}")
+
+
+def test_a_trigger_keeps_rows(job):
+    """Of a table that no foreign key speaks for.  (With integrity = "set" no trigger may be there at all.)"""
+    j, status = changed(job, NO.format(body="RETURN NULL;") + """
+        CREATE TRIGGER no BEFORE DELETE ON crm.files FOR EACH ROW EXECUTE FUNCTION crm.no()""")
+    assert status in (INCOMPLETE, REFUSED), j.last.text()
+    assert j.value("""SELECT count(*) FROM crm.files WHERE record_type = 'Contact' AND NOT EXISTS (
+        SELECT FROM crm.contact AS c WHERE c.id = record_id)""") == 0
+
+
+@pytest.mark.parametrize("when, body", [
+    ("BEFORE", "RETURN NULL;"),
+    ("AFTER", """IF pg_trigger_depth() = 1 THEN
+        UPDATE crm.contact SET last_name = OLD.last_name WHERE id = OLD.id; END IF; RETURN NULL;""")])
+def test_a_trigger_keeps_values(job, when, body):
+    j, status = changed(job, NO.format(body=body) + f"""
+        CREATE TRIGGER no {when} UPDATE ON crm.contact FOR EACH ROW EXECUTE FUNCTION crm.no()""",
+                        action="anonymize_contacts", archive="none", limits={"batch_rows": 10, "rows_per_second": 300})
+    assert status in (INCOMPLETE, REFUSED), j.last.text()
+    assert j.ledger() and j.value("""SELECT count(*) FROM crm.contact AS c JOIN before.contact AS b USING (id)
+        JOIN retention.ledger AS l ON l.key = c.id::text WHERE c.last_name = b.last_name""") == 0
+
+
+def test_an_export_tells_the_new_column(job):
+    j, status = changed(job, "ALTER TABLE crm.message ADD mood text DEFAULT 'good'", action="export")
+    assert status == DONE, j.last.text()
+    _, rows = csv_rows(j, "message.2.csv")
+    assert rows == archived_text(j, "message").count("good") > 0
+
+
+# -- once the archive's end has begun -------------------------------------------------------------
+
+once = pytest.mark.skipif(os.environ.get("RETENTION_INTEGRITY") == "set", reason="the end is the same")
+END = ["finish-after-keep", "finish-after-join", "finish-after-manifest", "seal-after-segments", "finish-after-seal"]
+ENCRYPTED = ["finish-after-join", "encrypt-after-note", "encrypt-after-rename:3", "encrypt-after-unlink:11",
+             "finish-after-manifest", "seal-after-segments"]
+ENDED = {"workers": 2, "batch_rows": 500}
+
+
+def column(j):
+    for table in ("message", "contact_document"):
+        j.sql(f"ALTER TABLE crm.{table} ADD COLUMN mood text DEFAULT 'good'")
+
+
+def table(j):
+    j.sql("""CREATE TABLE crm.badge (id bigint PRIMARY KEY, contact_id bigint NOT NULL REFERENCES crm.contact);
+             CREATE INDEX ON crm.badge (contact_id)""")
+    text = (j.daemon.dir / "model.conf").read_text()
+    j.daemon.configure(model=text.replace(
+        "request_file:", 'badge: { table = "crm.badge"; key = "id"; of = "contact"; by = "contact_id"; };\n  request_file:', 1))
+
+
+def mark(j):
+    j.daemon.configure(archives={**j.daemon.config.get("archives", {}), "bom": False})
+
+
+def nothing_of(j, table):
+    """No row of the table is due: its file has its header, and nothing else."""
+    for schema in ("crm", "before"):
+        j.sql(f"DELETE FROM {schema}.{table}")
+
+
+def check_end(j, identity=()):
+    row, = j.sql("SELECT archive_path, archive_bytes FROM retention.archive_journal WHERE id = %s", (j.id,))
+    folder = Path(row[0])
+    named = {f["name"] for f in json.loads((folder / "manifest.json").read_text())["files"]}
+    assert {p.name for p in folder.iterdir()} == named | {"SHA256SUMS", "manifest.json"}
+    assert sum((folder / name).stat().st_size for name in named) == row[1]
+    check_all_erased(j)
+    j.daemon.ctl("archive", "verify", j.id)
+    j.daemon.ctl("archive", "restore", j.id, "--disable-triggers", *identity)
+    for name in ("message", "request", "contact", "files"):
+        assert j.value(f"SELECT count(*) FROM crm.{name}") == j.value(f"SELECT count(*) FROM before.{name}")
+
+
+@once
+@pytest.mark.sanitize_every(4)
+@pytest.mark.parametrize("change", [column, table, mark])
+@pytest.mark.parametrize("point", END)
+def test_changed_after_the_end_began(job, point, change):
+    """What is joined is not joined anew, from segments that are gone."""
+    j = job(limits=ENDED)
+    nothing_of(j, "contact_document")
+    assert j.run(point) == KILLED
+    change(j)
+    assert j.run() == DONE, j.last.text()
+    check_end(j)
+
+
+@once
+@pytest.mark.sanitize_every(4)
+@pytest.mark.parametrize("change", [column, table])
+@pytest.mark.parametrize("point", ENCRYPTED)
+def test_changed_while_it_is_encrypted(job, key, point, change):
+    j = job(limits=ENDED, archives={"recipients": [key.public]})
+    nothing_of(j, "contact_document")
+    assert j.run(point) == KILLED
+    change(j)
+    assert j.run() == DONE, j.last.text()
+    check_end(j, ("--identity", key.path))
+
+
+@pytest.mark.parametrize("point", ["finish-after-join", "finish-after-manifest"])
+def test_changed_and_changed_back(job, point):
+    """A second file that the end began with stays one of the archive's; it has no rows, and asks for no column."""
+    j = job(limits=ENDED)
+    assert j.run("finish-begin") == KILLED
+    column(j)
+    assert j.run(point) == KILLED
+    j.sql("ALTER TABLE crm.message DROP COLUMN mood")
+    assert j.run() == DONE, j.last.text()
+    assert csv_rows(j, "message.2.csv")[1] == 0
+    check_end(j)
+
+
+def test_a_segment_is_missing_when_it_is_joined(job):
+    """Nothing is cut back for it: what was joined may be all that there is."""
+    j = job(limits=ENDED)
+    assert j.run("finish-after-join") == KILLED
+    segment = next(p for p in j.partial().glob("request.csv.*") if p.stat().st_size)
+    segment.unlink()
+    before = {p.name: p.stat().st_size for p in j.partial().iterdir()}
+    assert j.run() == REFUSED and segment.name in j.last.note()
+    assert {p.name: p.stat().st_size for p in j.partial().iterdir()} == before
+
+
+def test_a_table_is_dropped(job):
+    """What was archived of it stays in the archive; the model does without it."""
+    j = job(limits=SLOWER)
+    assert j.run("batch-after-ledger:6") == KILLED
+    assert j.value("SELECT sum(rows) FROM retention.archive_file WHERE table_name = 'contact_document'")
+    j.sql("DROP TABLE crm.contact_document")
+    assert j.run() == REFUSED and "crm.contact_document" in j.last.note()
+    text = (j.daemon.dir / "model.conf").read_text()
+    j.daemon.configure(model=re.sub(r"(?ms)^  contact_document: \{.*?^  \};\n", "", text))
+    assert j.run() == DONE, j.last.text()
+    _, rows = csv_rows(j, "contact_document.csv")
+    assert rows > 0
+    j.daemon.ctl("archive", "verify", j.id)
+
+
+def test_rows_of_two_files_point_at_each_other(job):
+    """They come back in one statement: a foreign key to oneself speaks at its end."""
+    j = job(limits={**SLOWER, "workers": 1})
+    for schema in ("crm", "before"):
+        j.sql(f"ALTER TABLE {schema}.contact ADD referrer bigint")
+    j.sql("ALTER TABLE crm.contact ADD FOREIGN KEY (referrer) REFERENCES crm.contact; CREATE INDEX ON crm.contact (referrer)")
+    text = (j.daemon.dir / "model.conf").read_text()
+
+    def keep(columns):
+        new = text.replace('keep = [ "id", "full_name"', f'keep = [ {columns}, "id", "full_name"')
+        assert new != text
+        j.daemon.configure(model=new)
+
+    keep('"referrer"')
+    assert j.run("job-before-start") == KILLED
+    for schema in ("crm", "before"):  # the first at the last
+        j.sql(f"""UPDATE {schema}.contact AS c SET referrer = e.last
+            FROM (SELECT (array_agg(key::bigint ORDER BY n))[1] AS first, (array_agg(key::bigint ORDER BY n DESC))[1] AS last
+                    FROM retention.candidate) AS e WHERE c.id = e.first""")
+    assert j.run("batch-after-ledger:4") == KILLED
+    j.sql("ALTER TABLE crm.contact ADD COLUMN mood text")
+    keep('"referrer", "mood"')
+    assert j.run() == DONE, j.last.text()
+    check_all_erased(j)
+    assert all(csv_rows(j, name)[1] > 0 for name in ("contact.csv", "contact.2.csv"))
+    j.daemon.ctl("archive", "restore", j.id, "--disable-triggers")
+    check_rows_are_back(j, "contact")

@@ -1,0 +1,297 @@
+"""
+The public API, every function by every role in every state of an action: allowed, or refused with the
+very message.  And what no function stands before: the tables, for who goes around it.
+"""
+
+import itertools
+import threading
+
+import psycopg2
+import pytest
+
+from support.ctl import action
+from support.harness import BUILD
+
+pytestmark = pytest.mark.skipif("sanitize" in str(BUILD), reason="SQL alone: nothing of it is compiled")
+
+ROLES = ("nobody", "auditor", "operator", "approver", "daemon", "both")
+STATES = ("saved", "listed", "validated", "running", "done", "failed", "cancelled", "unknown")
+
+
+@pytest.fixture(scope="module")
+def template(pg, tmp_path_factory):
+    from support.harness import Daemon
+
+    db = pg.create_database()
+    Daemon(tmp_path_factory.mktemp("api"), pg, db).migrate()
+    pg.sql(db, "INSERT INTO retention.setting VALUES ('contact_key_type', 'bigint'), ('timezone', 'Europe/Paris')")
+    for role in ROLES:
+        pg.sql(db, f"CREATE ROLE api_{role} LOGIN")
+        groups = {"nobody": [], "both": ["operator", "approver"]}.get(role, [role])
+        for group in groups:
+            pg.sql(db, f"GRANT retention_{group} TO api_{role}")
+    yield db
+    pg.drop_database(db)
+    for role in ROLES:
+        pg.sql("postgres", f"DROP ROLE api_{role}")
+
+
+@pytest.fixture
+def db(pg, template):
+    name = pg.create_database(template=template)
+    yield name
+    pg.drop_database(name)
+
+
+def call(pg, db, role, sql, args=()):
+    """None, or the message (and hint) of the refusal."""
+    try:
+        pg.sql(db, sql, args, user=f"api_{role}")
+    except psycopg2.Error as error:
+        diag = error.diag
+        return diag.message_primary + (f" | {diag.message_hint}" if diag.message_hint else "")
+    return None
+
+
+def make(pg, db, state):
+    if state == "unknown":
+        return 4711
+    return action(pg, db, "saved" if state == "listed" else state, listed=state != "saved")
+
+
+# --- Functions of an action's state -------------------------------------------------------------
+
+MAY = {"validate_action": {"approver", "both"}, "cancel_action": {"operator", "both"},
+       "delete_archive": {"approver", "both"}}
+
+
+def expected(function, role, state):
+    """The refusal's text with {id} for the action's number; None where it is allowed."""
+    if role == "nobody":
+        return "permission denied for schema retention"
+    if role not in MAY[function]:
+        return f"permission denied for function {function}"
+    if state == "unknown":
+        return "there is no action {id} | See retention.archives for their numbers."
+    shown = "saved" if state == "listed" else state
+    if function == "delete_archive":
+        if state in ("done", "failed"):
+            return "action {id} has no archive"
+        return f"action {{id}} is {shown}: only the archive of an action that has ended can be deleted"
+    if shown != "saved":
+        return f"action {{id}} is {shown}: only a saved action can be {function[:-len('_action')]}" + \
+            ("d" if function.startswith("validate") else "led")
+    if function == "validate_action" and state == "saved":
+        return ("action {id} is not listed yet: nobody knows what it would touch | The daemon lists it when it is "
+                "saved: is retentiond running?  Try again in a moment.")
+    return None
+
+
+@pytest.mark.parametrize("function", MAY)
+@pytest.mark.parametrize("role", ROLES)
+def test_states(pg, db, function, role):
+    for state in STATES:
+        job = make(pg, db, state)
+        before = pg.sql(db, "SELECT * FROM retention.archive_journal ORDER BY id")
+        wanted = expected(function, role, state)
+        got = call(pg, db, role, f"SELECT retention.{function}(%s)", (job,))
+        assert got == (wanted and wanted.format(id=job)), (function, role, state)
+        after = pg.sql(db, "SELECT * FROM retention.archive_journal ORDER BY id")
+        assert (after == before) == (wanted is not None), "refused is untouched, allowed is done"
+        if wanted is None:
+            status, who = pg.sql(db, "SELECT status, validated_by FROM retention.archive_journal WHERE id = %s", (job,))[0]
+            assert (status, who) == (("validated", f"api_{role}") if function == "validate_action" else ("cancelled", None))
+
+
+# --- Functions without one ----------------------------------------------------------------------
+
+CALLS = {
+    "save_action('export', '2025-01-01', '2025-01-31')": {"operator", "both"},
+    "save_subject('delete_contacts', '7')": {"operator", "both"},
+    "record_subject_export('7')": {"operator", "both"},
+    "place_hold('8', 'case 8')": {"operator", "approver", "both"},
+    "release_hold('7')": {"operator", "approver", "both"},
+    "replay_ledger()": {"approver", "daemon", "both"},
+    "record_restore(1, '{}')": {"approver", "both"},
+    "check_restore(1)": set(ROLES) - {"nobody"},
+    "today()": set(ROLES) - {"nobody"},
+    "verify_rows()": set(ROLES) - {"nobody"},
+    "verify_chain()": set(ROLES) - {"nobody"},
+    "configure('UTC', false, 'bigint')": {"daemon"},
+    "begin_occurrence('p', 'daily', now(), now(), 'export', '1 year', 'listed')": {"daemon"},
+    "watch_policy('p', 'daily', now())": {"daemon"},
+    "runnable('host')": {"daemon"},
+    "settle_replay(1)": {"daemon"},
+    "archives_to_remove('host', '/x', '1 year', 'UTC')": {"daemon"},
+    "contact_key('7')": set(),
+    "lock_action(1)": set(),
+    "journal_change()": set(),
+    "chain_event()": set(),
+    "check_change()": set(),
+    "refuse_change()": set(),
+    "check_archive_change()": set(),
+    "wait_for_batches()": set(),
+    "journal_hold()": set(),
+}
+
+
+@pytest.mark.parametrize("sql", CALLS)
+def test_who_may_call(pg, db, template, sql):
+    """Who is refused changes nothing, so one database serves all of those; who is allowed gets a fresh one."""
+    for role in ROLES:
+        allowed = role in CALLS[sql]
+        name = pg.create_database(template=template) if allowed else db
+        try:
+            if allowed:
+                pg.sql(name, "SELECT retention.place_hold('7', 'case')")
+                pg.sql(name, "INSERT INTO retention.replay VALUES (9, 'restored', now(), '1')")
+            got = call(pg, name, role, f"SELECT retention.{sql}")
+            if allowed:
+                assert got is None or got.startswith("there is no action 1"), (role, got)
+            elif role == "nobody":
+                assert got == "permission denied for schema retention"
+            else:
+                assert got == f"permission denied for function {sql.split('(')[0]}", role
+        finally:
+            if allowed:
+                pg.drop_database(name)
+
+
+def test_all_functions_are_in_the_table(pg, template):
+    """A new function without a line here has no test of who may call it."""
+    known = {sql.split("(")[0] for sql in CALLS} | set(MAY) | {"event_hash", "event_was", "hold_content"}
+    there = {f for (f,) in pg.sql(template, "SELECT proname FROM pg_proc WHERE pronamespace = 'retention'::regnamespace")}
+    assert there == known
+    assert pg.sql(template, """SELECT proname FROM pg_proc WHERE pronamespace = 'retention'::regnamespace
+        AND has_function_privilege('public', oid, 'EXECUTE')""") == []
+    # Who calls with somebody else's rights must not let the caller choose what a name means.
+    assert pg.sql(template, """SELECT proname FROM pg_proc WHERE pronamespace = 'retention'::regnamespace
+        AND NOT coalesce('search_path=pg_catalog, pg_temp' = ANY (proconfig), false)""") == []
+
+
+SAVES = [
+    (("delete", "2025-01-01", "2025-01-31", None), 'unknown action "delete"'),
+    ((None, "2025-01-01", "2025-01-31", None), 'unknown action "NULL"'),
+    (("export", None, "2025-01-31", None), "both days of the interval are needed"),
+    (("export", "2025-01-01", None, None), "both days of the interval are needed"),
+    (("export", "-infinity", "infinity", None), "both days of the interval are needed"),
+    (("export", "2025-01-02", "2025-01-01", None), "the interval ends (2025-01-01) before it starts (2025-01-02)"),
+    (("export", "2025-01-01", "2025-02-01", None),
+     "the interval from 2025-01-01 to 2025-02-01 is longer than one month | Both days count: from 2025-01-01, it can end"
+     " on 2025-01-31 at the latest."),
+    (("export", "2024-01-31", "2024-02-29", None),
+     "the interval from 2024-01-31 to 2024-02-29 is longer than one month | Both days count: from 2024-01-31, it can end"
+     " on 2024-02-28 at the latest."),
+    (("export", "2025-01-01", "2025-01-31", "some"), 'unknown archive mode "some" | Modes: none, listed, full.'),
+    (("export", "2025-01-01", "2025-01-31", "none"),
+     "an export without an archive would do nothing | Give listed or full."),
+    (("anonymize_contacts", "2025-01-01", "2025-01-31", "full"), "an anonymization cannot be archived"),
+    (("export", "2025-01-01", "2025-01-31", None), None),
+    (("export", "2024-02-01", "2024-02-29", "full"), None),
+    (("delete_contacts", "2025-01-15", "2025-02-14", "none"), None),
+    (("anonymize_requests", "2025-03-03", "2025-03-03", None), None),
+]
+
+
+@pytest.mark.parametrize("args, message", SAVES)
+def test_what_can_be_saved(pg, db, args, message):
+    got = call(pg, db, "operator", "SELECT retention.save_action(%s, %s, %s, %s)", args)
+    assert (got or "").startswith(message or "") and (got is None) == (message is None)
+    rows = pg.sql(db, "SELECT status, mode, requested_by FROM retention.archive_journal")
+    assert rows == ([] if message else [("saved", "manual", "api_operator")])
+
+
+def test_not_in_the_future(pg, db):
+    """Today is the configured time zone's; it may end today, and not tomorrow."""
+    today = pg.value(db, "SELECT (now() AT TIME ZONE 'Europe/Paris')::date")
+    sql = "SELECT retention.save_action('export', %s::date - 3, %s::date + %s)"
+    assert call(pg, db, "operator", sql, (today, today, 0)) is None
+    assert "ends in the future" in call(pg, db, "operator", sql, (today, today, 1))
+
+
+def test_four_eyes(pg, db):
+    pg.sql(db, "INSERT INTO retention.setting VALUES ('four_eyes', 'true')")
+    job = pg.sql(db, "SELECT retention.save_action('export', '2025-01-01', '2025-01-31')", user="api_both")[0][0]
+    pg.sql(db, "UPDATE retention.archive_journal SET candidates = 0, candidates_sha256 = 'x', cutoff = now(), "
+               "frozen_at = now() WHERE id = %s", (job,))
+    got = call(pg, db, "both", "SELECT retention.validate_action(%s)", (job,))
+    assert got == (f"action {job} was saved by you: somebody else has to validate it | The configuration asks for four "
+                   "eyes.")
+    assert call(pg, db, "approver", "SELECT retention.validate_action(%s)", (job,)) is None
+
+
+def test_set_role_does_not_help(pg, db):
+    """Who acts is who has logged in."""
+    pg.sql(db, "GRANT api_approver TO api_operator")
+    job = make(pg, db, "listed")
+    with pg.connect(db, user="api_operator") as conn, conn.cursor() as cur:
+        cur.execute("SET ROLE api_approver")
+        cur.execute("SELECT retention.validate_action(%s)", (job,))
+    assert pg.value(db, "SELECT validated_by FROM retention.archive_journal WHERE id = %s", (job,)) == "api_operator"
+    pg.sql(db, "REVOKE api_approver FROM api_operator")
+
+
+@pytest.mark.parametrize("first, second", itertools.product(("validate", "cancel"), repeat=2))
+def test_at_once(pg, db, first, second):
+    """Two at the same moment: one wins, the other is told what has become of it."""
+    job = make(pg, db, "listed")
+    got = {}
+
+    def run(n, what):
+        got[n] = call(pg, db, "both", f"SELECT retention.{what}_action(%s)", (job,))
+
+    threads = [threading.Thread(target=run, args=(n, what)) for n, what in enumerate((first, second))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(g is None for g in got.values()) == [False, True], got
+    status = pg.value(db, "SELECT status FROM retention.archive_journal WHERE id = %s", (job,))
+    loser = next(g for g in got.values() if g)
+    assert loser.startswith(f"action {job} is {status}: only a saved action can be ")
+
+
+# --- Tables -------------------------------------------------------------------------------------
+
+READERS = {"auditor", "operator", "approver", "daemon", "both"}
+TABLES = {"archive_journal": READERS, "journal_event": READERS, "archive_file": READERS, "ledger": READERS,
+          "hold": READERS, "policy_state": READERS, "setting": READERS, "schema_version": READERS, "archives": READERS,
+          "replay": READERS, "candidate": READERS - {"auditor"}, "selection": READERS - {"auditor"},
+          "file_outbox": {"approver", "daemon", "both"}, "files_left": READERS, "replay_due": READERS}
+WRITES = {"archive_journal": {"INSERT"}, "journal_event": {"INSERT"}, "archive_file": {"INSERT", "UPDATE"},
+          "ledger": {"INSERT"}, "policy_state": {"INSERT", "UPDATE"}, "setting": {"INSERT", "UPDATE"},
+          "replay": {"INSERT", "DELETE"}, "candidate": {"INSERT", "DELETE"}, "selection": {"DELETE"},
+          "file_outbox": {"INSERT", "DELETE"}}
+
+
+def test_table_rights(pg, template):
+    """A person reads, and changes through the functions only; the daemon adds, and never rewrites a proof."""
+    there = {t for (t,) in pg.sql(template, """SELECT relname FROM pg_class
+        WHERE relnamespace = 'retention'::regnamespace AND relkind IN ('r', 'v')""")}
+    assert there == set(TABLES)
+    for table, readers in TABLES.items():
+        for role in ROLES:
+            may = {right for right in ("SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER")
+                   if pg.value(template, "SELECT has_table_privilege(%s, %s, %s)",
+                               (f"api_{role}", f"retention.{table}", right))}
+            wanted = ({"SELECT"} if role in readers else set()) | (WRITES.get(table, set()) if role == "daemon" else set())
+            assert may == wanted, (table, role)
+
+
+def test_illegal_changes(pg, db):
+    """Whoever makes them, the daemon and a superuser too: no way back, nothing of what was asked for."""
+    job = make(pg, db, "validated")
+    for change, message in {
+        "status = 'saved'": "is validated: it cannot become saved",
+        "status = 'done'": "is validated: it cannot become done",
+        "action = 'export', requested_by = 'x'": "what was asked for cannot be changed",
+        "from_date = from_date - 1": "what was asked for cannot be changed",
+        "subject = '7'": "what was asked for cannot be changed",
+        "candidates = 1": "its list of keys is frozen",
+        "cutoff = now()": "its list of keys is frozen",
+    }.items():
+        with pytest.raises(psycopg2.Error, match=message):
+            pg.sql(db, f"UPDATE retention.archive_journal SET {change} WHERE id = {job}")
+    for table in ("archive_journal", "journal_event"):
+        with pytest.raises(psycopg2.Error, match=f"retention.{table} is append-only"):
+            pg.sql(db, f"DELETE FROM retention.{table}")
