@@ -38,14 +38,14 @@ CASES = {
             UNION ALL SELECT 1, 'Product', 'p'""",
         "SELECT record_type, record_id FROM comment ORDER BY 1, 2",
         [("Contact", 3), ("Product", 1), ("Request", 30)], [("Contact", 3), ("Product", 1), ("Request", 30)]),
-    "What the parent points at": ("""
+    "Reverse links": ("""
         CREATE TABLE blob (id bigint PRIMARY KEY, data text);
         CREATE TABLE attachment (id bigint PRIMARY KEY, message_id bigint REFERENCES message, blob_id bigint REFERENCES blob);
         CREATE INDEX ON attachment (message_id); CREATE INDEX ON attachment (blob_id);
         INSERT INTO blob SELECT n, 'b' FROM generate_series(1, 3) n;
         INSERT INTO attachment SELECT n, n * 100, n FROM generate_series(1, 3) n""",
         "SELECT id FROM blob", [(3,)], [(3,)]),
-    "Rows that several share": ("""
+    "Shared rows": ("""
         CREATE TABLE address (id bigint PRIMARY KEY, street text, city text);
         CREATE TABLE staff (id bigint PRIMARY KEY, address_id bigint REFERENCES address);
         ALTER TABLE contact ADD address_id bigint REFERENCES address;
