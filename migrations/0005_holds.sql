@@ -13,6 +13,13 @@ CREATE TABLE retention.hold (
 );
 CREATE UNIQUE INDEX hold_active ON retention.hold (contact_key) WHERE released_at IS NULL;
 
+-- The holds that are in force now.  Nothing else decides it.  A view and not a function, so that a query joins
+-- it as a set, by the index above.
+CREATE VIEW retention.holds_in_force AS
+SELECT h.id, h.contact_key, h.reason, h.placed_by, h.placed_at, h.expires_at, h.review_date
+  FROM retention.hold AS h
+ WHERE h.released_at IS NULL AND (h.expires_at IS NULL OR h.expires_at > now());
+
 -- Places a hold before a batch or after it, never between the re-check of a batch and its end.  Batches share
 -- this lock and a hold takes it alone, so that it waits for running batches: a quarter of a second.
 CREATE FUNCTION retention.wait_for_batches() RETURNS trigger
@@ -101,10 +108,11 @@ BEGIN
 		RAISE EXCEPTION 'the hold would have expired already (%)', expires_at
 			USING ERRCODE = 'invalid_parameter_value';
 	END IF;
-	-- One that ran out is closed first: it is history, not a reason to refuse the new one.
+	-- Closes a hold that has expired: it does not stand in the way of the new one.
 	UPDATE retention.hold h SET released_at = h.expires_at, released_by = 'expiry'
 	 WHERE h.contact_key = retention.contact_key(place_hold.contact_key)
-	   AND h.released_at IS NULL AND h.expires_at <= now();
+	   AND h.released_at IS NULL
+	   AND NOT EXISTS (SELECT FROM retention.holds_in_force f WHERE f.id = h.id);
 	INSERT INTO retention.hold AS h (contact_key, reason, expires_at, review_date)
 	VALUES (retention.contact_key(place_hold.contact_key), place_hold.reason,
 		place_hold.expires_at, place_hold.review_date)

@@ -1,14 +1,30 @@
 -- The public API: what a person, a web page or the CRM calls.  Each function is atomic, records the role of
 -- the session, and refuses with a message that says what to do.
 
--- Today in the time zone of the configuration.
+-- The time zone of the configuration.  Until the daemon has stored it, the one of the session.
+CREATE FUNCTION retention.time_zone() RETURNS text
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT coalesce((SELECT value FROM retention.setting WHERE name = 'timezone'),
+			current_setting('TimeZone'))
+$$;
+
 CREATE FUNCTION retention.today() RETURNS date
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
-	SELECT (now() AT TIME ZONE coalesce(
-		(SELECT value FROM retention.setting WHERE name = 'timezone'),
-		current_setting('TimeZone')))::date
+	SELECT (now() AT TIME ZONE retention.time_zone())::date
+$$;
+
+-- Data of before this moment is due after depth: the start of the day of at, minus depth, in calendar arithmetic
+-- on local days.
+CREATE FUNCTION retention.cutoff(depth interval, timezone text DEFAULT retention.time_zone(),
+				 at timestamptz DEFAULT now()) RETURNS timestamptz
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT (date_trunc('day', at AT TIME ZONE timezone) - depth) AT TIME ZONE timezone
 $$;
 
 CREATE FUNCTION retention.save_action(action text, from_date date, to_date date,

@@ -27,6 +27,7 @@ BEGIN
 	('TABLE',    'replay',                                             'r',    'r',    'r',    'rad'),
 	('TABLE',    'replay_due',                                         'r',    'r',    'r',    'r'),
 	('TABLE',    'hold',                                               'r',    'r',    'r',    'r'),
+	('TABLE',    'holds_in_force',                                     'r',    'r',    'r',    'r'),
 	('TABLE',    'archives',                                           'r',    'r',    'r',    'r'),
 	('SEQUENCE', 'number',                                             '',     '',     '',     'U'),
 	-- The daemon moves it past the numbers that the ledger's file knows, so that none is given twice.
@@ -37,6 +38,8 @@ BEGIN
 	('FUNCTION', 'hold_content(retention.hold)',                       'X',    'X',    'X',    'X'),
 	('FUNCTION', 'place_hold(text, text, timestamptz, date)',          '',     'X',    'X',    ''),
 	('FUNCTION', 'release_hold(text)',                                 '',     'X',    'X',    ''),
+	('FUNCTION', 'time_zone()',                                        'X',    'X',    'X',    'X'),
+	('FUNCTION', 'cutoff(interval, text, timestamptz)',                'X',    'X',    'X',    'X'),
 	('FUNCTION', 'today()',                                            'X',    'X',    'X',    'X'),
 	('FUNCTION', 'save_action(text, date, date, text)',                '',     'X',    '',     ''),
 	('FUNCTION', 'save_subject(text, text)',                           '',     'X',    '',     ''),

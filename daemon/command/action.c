@@ -21,11 +21,9 @@ static const char listing_sql[] =
 /* A person's own request that reaches nobody is no success: who asked would be told so. */
 static int tell_nobody(struct command *cmd, const char *id, const char *subject)
 {
-	static const char sql[] =
-		"SELECT EXISTS (SELECT FROM retention.hold AS h\n"
-		"         WHERE h.contact_key = j.subject AND h.released_at IS NULL\n"
-		"           AND (h.expires_at IS NULL OR h.expires_at > now())) AS held\n"
-		"  FROM retention.archive_journal AS j WHERE j.id = $1::int";
+	static const char sql[] = "SELECT EXISTS (SELECT FROM retention.holds_in_force AS h\n"
+				  "                WHERE h.contact_key = j.subject) AS held\n"
+				  "  FROM retention.archive_journal AS j WHERE j.id = $1::int";
 	AUTO(result) PGresult *res = NULL;
 	AUTO(result) PGresult *gone = NULL;
 	AUTO(error) struct error err = {0};

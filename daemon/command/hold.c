@@ -8,10 +8,8 @@
  * A hold that expires on a day holds on that day still, in the daemon's time zone whatever the
  * caller's is: a day too long is harmless, an hour too short is not.
  */
-static const char place_sql[] =
-	"SELECT retention.place_hold($1, $2, ($3::date + 1)::timestamp AT TIME ZONE coalesce(\n"
-	"         (SELECT s.value FROM retention.setting AS s WHERE s.name = 'timezone'),\n"
-	"         current_setting('TimeZone')), $4::date) AS id";
+static const char place_sql[] = "SELECT retention.place_hold($1, $2, ($3::date + 1)::timestamp\n"
+				"         AT TIME ZONE retention.time_zone(), $4::date) AS id";
 
 enum look { LOOK_THERE, LOOK_GONE, LOOK_NOT_ALLOWED, LOOK_NO_CONFIG, LOOK_FAILED };
 
@@ -107,9 +105,13 @@ int command_hold_remove(struct command *cmd, int argc, char **argv)
 	return 0;
 }
 
+/* The state of each hold, and the newest first. */
 #define STATE                                                                                      \
 	"CASE WHEN h.released_at IS NOT NULL THEN 'released'\n"                                    \
-	"     WHEN h.expires_at <= now() THEN 'expired' ELSE 'active' END AS state"
+	"     WHEN f.id IS NULL THEN 'expired' ELSE 'active' END AS state"
+#define FROM_HOLDS                                                                                 \
+	"  FROM retention.hold AS h LEFT JOIN retention.holds_in_force AS f ON f.id = h.id\n"      \
+	" ORDER BY h.released_at IS NOT NULL, h.id DESC"
 
 int command_hold_list(struct command *cmd, int argc, char **argv)
 {
@@ -118,11 +120,8 @@ int command_hold_list(struct command *cmd, int argc, char **argv)
 		       "       h.placed_by AS by, to_char(h.placed_at, 'YYYY-MM-DD HH24:MI') AS placed,\n"
 		       "       to_char(h.expires_at, 'YYYY-MM-DD HH24:MI') AS expires,\n"
 		       "       h.review_date AS review, h.released_by,\n"
-		       "       to_char(h.released_at, 'YYYY-MM-DD HH24:MI') AS released\n"
-		       "  FROM retention.hold AS h ORDER BY h.released_at IS NOT NULL, h.id DESC",
-		.json_sql =
-			"SELECT h.*, " STATE "\n"
-			"  FROM retention.hold AS h ORDER BY h.released_at IS NOT NULL, h.id DESC",
+		       "       to_char(h.released_at, 'YYYY-MM-DD HH24:MI') AS released\n" FROM_HOLDS,
+		.json_sql = "SELECT h.*, " STATE "\n" FROM_HOLDS,
 	};
 
 	return command_list_command(cmd, argc, argv, &listing);

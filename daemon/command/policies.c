@@ -17,8 +17,7 @@ static const char policies_sql[] =
 	"       (SELECT date_trunc('second', max(j.occurrence)) FROM retention.archive_journal AS j\n"
 	"         WHERE j.policy = p.name) AS last,\n"
 	"       to_timestamp(nullif(p.next, '')::bigint) AS next,\n"
-	"       (date_trunc('day', now() AT TIME ZONE $7) - p.depth::interval)\n"
-	"         AT TIME ZONE $7 AS cutoff\n"
+	"       retention.cutoff(p.depth::interval, $7) AS cutoff\n"
 	"  FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[])\n"
 	"         WITH ORDINALITY AS p(name, action, depth, schedule, archive, next, n)\n"
 	" ORDER BY p.n";

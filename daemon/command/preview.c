@@ -32,10 +32,10 @@ static bool find_bounds(struct preview *p, struct error *err)
 {
 	static const char sql[] =
 		"SELECT ($2::date::timestamp AT TIME ZONE $1)::text AS from_instant,\n"
-		"       (CASE WHEN $3::date IS NOT NULL THEN ($3::date + 1)::timestamp\n"
-		"             ELSE coalesce($4::date::timestamp,\n"
-		"                           date_trunc('day', now() AT TIME ZONE $1)) - $5::interval\n"
-		"        END AT TIME ZONE $1)::text AS cutoff";
+		"       (CASE WHEN $3::date IS NOT NULL THEN ($3::date + 1)::timestamp AT TIME ZONE $1\n"
+		"             ELSE retention.cutoff($5::interval, $1,\n"
+		"                    coalesce($4::date::timestamp AT TIME ZONE $1, now()))\n"
+		"        END)::text AS cutoff";
 	char depth[32] = "";
 	const char *const values[] = {p->cmd->config->timezone, p->from_day, p->to_day, p->as_of,
 				      p->policy ? depth : NULL};

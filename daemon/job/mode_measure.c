@@ -46,8 +46,7 @@ static const char journal_sql[] =
 	"UNION ALL SELECT 'retentiond_files_left', NULL, NULL, count(*)::float8\n"
 	"  FROM retention.file_outbox\n"
 	"UNION ALL SELECT 'retentiond_holds', NULL, NULL, count(*)::float8\n"
-	"  FROM retention.hold AS h WHERE h.released_at IS NULL\n"
-	"   AND (h.expires_at IS NULL OR h.expires_at > now())\n"
+	"  FROM retention.holds_in_force\n"
 	"UNION ALL SELECT 'retentiond_ledger_rows', NULL, NULL, count(*)::float8\n"
 	"  FROM retention.ledger\n"
 	"UNION ALL SELECT 'retentiond_ledger_forgotten', NULL, NULL, count(*)::float8\n"
@@ -85,8 +84,7 @@ static bool last_cutoff(struct db *db, const struct config *config, const struct
 			void *ctx, const char **ret, struct error *err)
 {
 	static const char sql[] =
-		"SELECT ((date_trunc('day', x.occurrence AT TIME ZONE $2) - $3::interval)\n"
-		"         AT TIME ZONE $2)::text AS cutoff\n"
+		"SELECT retention.cutoff($3::interval, $2, x.occurrence)::text AS cutoff\n"
 		"  FROM (SELECT greatest((SELECT max(j.occurrence) FROM retention.archive_journal AS j\n"
 		"                          WHERE j.policy = $1),\n"
 		"                        (SELECT s.next_occurrence FROM retention.policy_state AS s\n"

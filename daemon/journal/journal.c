@@ -119,8 +119,7 @@ bool journal_cutoff(struct db *db, const struct journal_row *row, const char *ti
 		"         (SELECT max(r.erased_at) FROM retention.replay AS r WHERE r.action = j.action)\n"
 		"       WHEN j.subject IS NOT NULL THEN 'infinity'::timestamptz\n"
 		"       WHEN j.mode = 'manual' THEN (j.to_date + 1)::timestamp AT TIME ZONE $2\n"
-		"       ELSE (date_trunc('day', now() AT TIME ZONE $2) - j.depth) AT TIME ZONE $2\n"
-		"       END::text AS cutoff\n"
+		"       ELSE retention.cutoff(j.depth, $2) END::text AS cutoff\n"
 		"  FROM retention.archive_journal AS j WHERE j.id = $1 AND j.status = 'saved'\n"
 		"   FOR KEY SHARE"; /* who cancels it waits, and takes the list away, too */
 	const char *const values[] = {int_text(ctx, row->id), timezone};

@@ -313,8 +313,7 @@ static void build_subject(struct builder *b)
 	b->plan->held_sql = t_printf(
 		b->ctx,
 		"SELECT %s FROM (SELECT %s AS k FROM %s AS t%s\n"
-		"  JOIN retention.hold AS h ON h.contact_key = %s::text AND h.released_at IS NULL\n"
-		"   AND (h.expires_at IS NULL OR h.expires_at > now())\n"
+		"  JOIN retention.holds_in_force AS h ON h.contact_key = %s::text\n"
 		" WHERE %s) AS x",
 		of_array, key, table,
 		t == c ? ""

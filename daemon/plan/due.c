@@ -121,13 +121,12 @@ char *plan_dirty(void *ctx, const struct model *model, const struct catalog *cat
 	return sql;
 }
 
-/* A hold of retention.hold that is in force for contact c. */
+/* Whether a hold is in force for contact c. */
 static char *held_condition(void *ctx, const struct model *model)
 {
 	return t_printf(ctx,
-			"EXISTS (SELECT FROM retention.hold AS h\n"
-			"   WHERE h.contact_key = %s::text AND h.released_at IS NULL\n"
-			"     AND (h.expires_at IS NULL OR h.expires_at > now()))",
+			"EXISTS (SELECT FROM retention.holds_in_force AS h\n"
+			"   WHERE h.contact_key = %s::text)",
 			plan_column(ctx, "c", model->contact->key));
 }
 

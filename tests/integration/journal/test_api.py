@@ -115,6 +115,8 @@ CALLS = {
     "record_restore(1, '{}')": {"approver", "both"},
     "check_restore(1)": set(ROLES) - {"nobody"},
     "today()": set(ROLES) - {"nobody"},
+    "time_zone()": set(ROLES) - {"nobody"},
+    "cutoff('36 months')": set(ROLES) - {"nobody"},
     "verify_rows()": set(ROLES) - {"nobody"},
     "verify_chain()": set(ROLES) - {"nobody"},
     "configure('UTC', false, 'bigint')": {"daemon"},
@@ -209,6 +211,32 @@ def test_not_in_the_future(pg, db):
     assert "ends in the future" in call(pg, db, "operator", sql, (today, today, 1))
 
 
+@pytest.mark.parametrize("depth, zone, at, cutoff", [
+    ("1 day", "Europe/Paris", "2025-03-31 10:00+02", "2025-03-29 23:00Z"),  # the day of 23 hours
+    ("1 month", "Europe/Paris", "2025-03-31 00:00+02", "2025-02-27 23:00Z"),
+    ("1 month", "UTC", "2024-03-31 23:59Z", "2024-02-29 00:00Z"),
+    ("1 year", "America/Sao_Paulo", "2018-11-04 12:00Z", "2017-11-04 02:00Z"),  # no midnight on that day
+    ("18 months", "Pacific/Apia", "2011-12-31 12:00Z", "2010-07-01 11:00Z"),  # no day before that one
+])
+def test_cutoff(pg, db, depth, zone, at, cutoff):
+    """The start of the local day, minus the depth on the local calendar."""
+    assert pg.value(db, "SELECT retention.cutoff(%s, %s, %s) = %s::timestamptz", (depth, zone, at, cutoff))
+
+
+def test_cutoff_of_the_configuration(pg, db):
+    assert pg.value(db, """SELECT retention.cutoff('0 days') =
+        date_trunc('day', now() AT TIME ZONE 'Europe/Paris') AT TIME ZONE 'Europe/Paris'""")
+
+
+def test_holds_in_force(pg, db):
+    pg.sql(db, """INSERT INTO retention.hold (contact_key, reason, expires_at, released_at) VALUES
+        ('for ever', 'r', NULL, NULL), ('until then', 'r', now() + interval '1 day', NULL),
+        ('expired', 'r', now() - interval '1 s', NULL), ('released', 'r', NULL, now()),
+        ('released early', 'r', now() + interval '1 day', now())""")
+    assert pg.sql(db, "SELECT contact_key FROM retention.holds_in_force ORDER BY 1", user="api_auditor") == \
+           [("for ever",), ("until then",)]
+
+
 def test_four_eyes(pg, db):
     pg.sql(db, "INSERT INTO retention.setting VALUES ('four_eyes', 'true')")
     job = pg.sql(db, "SELECT retention.save_action('export', '2025-01-01', '2025-01-31')", user="api_both")[0][0]
@@ -257,7 +285,8 @@ READERS = {"auditor", "operator", "approver", "daemon", "both"}
 TABLES = {"archive_journal": READERS, "journal_event": READERS, "archive_file": READERS, "ledger": READERS,
           "hold": READERS, "policy_state": READERS, "setting": READERS, "schema_version": READERS, "archives": READERS,
           "replay": READERS, "candidate": READERS - {"auditor"}, "selection": READERS - {"auditor"},
-          "file_outbox": {"approver", "daemon", "both"}, "files_left": READERS, "replay_due": READERS}
+          "file_outbox": {"approver", "daemon", "both"}, "files_left": READERS, "replay_due": READERS,
+          "holds_in_force": READERS}
 WRITES = {"archive_journal": {"INSERT"}, "journal_event": {"INSERT"}, "archive_file": {"INSERT", "UPDATE"},
           "ledger": {"INSERT"}, "policy_state": {"INSERT", "UPDATE"}, "setting": {"INSERT", "UPDATE"},
           "replay": {"INSERT", "DELETE"}, "candidate": {"INSERT", "DELETE"}, "selection": {"DELETE"},
