@@ -24,11 +24,8 @@ for file in daemon/*.c daemon/*/*.c; do
 	[ "$(wc -l <"$file")" -le 620 ] || complain "$file is longer than 620 lines"
 done
 
-# Every key that the configuration knows stands in the sample or the models, and in the man page.
-for key in $(grep -hoE '\{?\.?(key|name) ?= ?"[a-z_]+"|KEY\("[a-z_]+"' daemon/config/*.c |
-	grep -oE '"[a-z_]+"' | tr -d '"' | sort -u); do
-	grep -q "\b$key\b" conf/retentiond.conf.5 || complain "key $key is not in retentiond.conf(5)"
-done
+# Every key that the configuration reads is documented, and no other.
+bash tests/lint-keys.sh || failed=1
 for page in daemon/*.[158] conf/*.[158]; do
 	[ -e "$page" ] || continue
 	mandoc -Tlint -Wwarning "$page" || complain "$page"

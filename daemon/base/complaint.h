@@ -1,6 +1,6 @@
 /*
- * Complaints: all that is wrong with a configuration file or a model, collected so that an
- * administrator can mend everything in one go.
+ * Complaints: everything that is wrong with a configuration file or a model, collected so that an
+ * administrator can correct it all in one go.
  */
 #ifndef RETENTION_BASE_COMPLAINT_H
 #define RETENTION_BASE_COMPLAINT_H
@@ -10,17 +10,28 @@
 /* A place in a configuration file, for messages. */
 struct place {
 	const char *file;
-	int line;
+	int line; /* 0: the file as a whole */
 };
 
-/* The complaints, in the order of the file: "file:line: what is wrong, and what to do". */
+/* Texts of the form "file:line: what is wrong, and what to do". */
 struct complaints {
-	char **lines; /* n, talloc'd under the struct's ctx */
+	char **lines; /* n */
+	unsigned int *orders; /* n, ascending: the order of each line */
 	size_t n;
-	void *ctx;
+	void *ctx; /* talloc: owns the arrays and texts; NULL while there are none */
 };
+
+/* Adds a complaint at the end. */
 void complain(struct complaints *c, const struct place *at, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
+
+/*
+ * Adds a complaint after all that have the same order or a lower one.  A reader passes the number of
+ * the line, so that complaints are sorted by line although it reads the text in several passes.
+ */
+void complain_sorted(struct complaints *c, unsigned int order, const struct place *at,
+		     const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+
 void complaints_clear(struct complaints *c);
 
 static inline void auto_complaints(struct complaints *c)

@@ -1,9 +1,9 @@
 /*
- * The configuration: one file and its @includes, read whole or refused whole.
+ * The configuration: one file and its @includes, accepted or refused as a whole.
  *
- * A generation is one talloc context: built once, read-only, freed whole.  The text it was made of,
- * includes expanded and each line's origin marked, is kept with it: that text is what a job reads
- * from an inherited descriptor, so that a job runs under the very configuration that was accepted.
+ * A generation is one talloc context: built once, then read-only, freed as a whole.  It keeps the text
+ * that it was made from, with includes expanded and the origin of each line marked.  A job reads that
+ * text from an inherited descriptor, so that it runs under exactly the configuration that was accepted.
  */
 #ifndef RETENTION_CONFIG_CONFIG_H
 #define RETENTION_CONFIG_CONFIG_H
@@ -18,13 +18,13 @@
 
 struct policy {
 	struct place place;
-	const char *name; /* [A-Za-z0-9._-]{1,63}, unique: it becomes part of a folder's name */
+	const char *name; /* [A-Za-z0-9._-]{1,63}, unique: becomes part of a folder's name */
 	enum action action;
 	struct period depth;
 	struct schedule schedule;
 	const char *schedule_text; /* as written */
 	enum archive_mode archive; /* default: listed for export, none otherwise */
-	const char *scope; /* SQL predicate on the contact; NULL: all */
+	const char *scope; /* SQL predicate on the contact; NULL: all contacts */
 	bool without_requests; /* without_requests = "created" */
 	bool approval;
 	bool enabled;
@@ -32,7 +32,7 @@ struct policy {
 
 struct config {
 	const char *path; /* as given */
-	const char *text; /* expanded, see above */
+	const char *text; /* with includes expanded, see above */
 
 	/* database */
 	struct place database_place;
@@ -46,7 +46,7 @@ struct config {
 	bool bom;
 	bool has_keep;
 	struct period keep;
-	const char *const *recipients; /* of age; n_recipients, 0: archives are not encrypted */
+	const char *const *recipients; /* public keys for age; NULL: archives are not encrypted */
 	size_t n_recipients;
 
 	/* limits */
@@ -73,7 +73,7 @@ struct config {
 
 	/* backups */
 	bool has_backups_keep;
-	struct period backups_keep; /* how long a backup, and the WAL beside it, may last */
+	struct period backups_keep; /* how long a backup and its archived WAL are kept */
 
 	bool four_eyes; /* top level; default false */
 	bool replay_automatic; /* replay = "automatic"; default "manual" */
@@ -84,25 +84,25 @@ struct config {
 };
 
 /*
- * Reads path and what it includes (relative to the including file).  A file that others than root
- * and its owner can write is refused.  Returns the new generation, the caller's to talloc_free, or
- * NULL with at least one complaint.
+ * Reads path and its includes (relative to the including file).  Refuses a file that users other than
+ * root and its owner can write.  Returns the new generation, which the caller frees with talloc_free,
+ * or NULL after at least one complaint.
  */
 struct config *config_load(const char *path, struct complaints *c);
 
-/* The same from an expanded text, as config->text has it; path is only for messages. */
+/* The same from an expanded text such as config->text; path is for messages only. */
 struct config *config_parse_text(const char *path, const char *text, struct complaints *c);
 
-/* Reads an expanded text from a descriptor to its end (at most 16 MiB) and parses it. */
+/* Reads an expanded text of at most 16 MiB from a descriptor, to its end, and parses it. */
 struct config *config_read_fd(int fd, struct complaints *c);
 
 /* Writes config->text into a sealed memfd, at offset 0, close-on-exec; -1 with errno set. */
 int config_memfd(const struct config *config);
 
-/* The canonical file (retentiond -t -v): parses to the same configuration; the caller frees it. */
+/* The canonical file (retentiond -t -v), which parses to the same configuration; the caller frees it. */
 char *config_print(const struct config *config);
 
-/* NULL when there is none of that name. */
+/* The policy of that name; NULL: there is none. */
 const struct policy *config_policy(const struct config *config, const char *name);
 
 #endif

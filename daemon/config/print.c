@@ -1,6 +1,6 @@
 /*
- * The canonical file: every setting that has a value, defaults too, in one order, without includes.
- * Printing what was parsed from it gives the same bytes.
+ * Prints the canonical file: every setting that has a value, with defaults, in one order, without
+ * includes.  A file printed from it after parsing has the same bytes.
  */
 #include "config/config.h"
 
@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-/* A libconfig string: what is neither printable ASCII nor UTF-8 is escaped. */
+/* Prints a string as libconfig reads it: control characters, quotes and backslashes are escaped. */
 static void print_string(FILE *out, const char *text)
 {
 	fputc('"', out);
@@ -43,7 +43,7 @@ static void print_bool(FILE *out, const char *key, bool value)
 	fprintf(out, "%s = %s;\n", key, value ? "true" : "false");
 }
 
-/* The shortest text that reads back to the same number, and that libconfig takes for a float. */
+/* Prints the shortest text that reads back to the same number and that libconfig takes for a float. */
 static void print_float(FILE *out, const char *key, double value)
 {
 	char text[40];
@@ -152,29 +152,22 @@ static void print_rule(FILE *out, const struct column_rule *rule)
 	}
 }
 
-/* All rules of one kind stand together in a file, so that their order is kept by this. */
+/* Keeps the order of the rules, because all rules of one kind are together in a file. */
 static void print_rules(FILE *out, const struct table *t)
 {
-	static const struct {
-		const char *open;
-		const char *close;
-	} frames[] = {
-		[RULE_SET] = {"set = (", ")"},       [RULE_CLEAR] = {"clear = [", "]"},
-		[RULE_JSON] = {"json = (", ")"},     [RULE_JSON_KEEP] = {"json_keep = (", ")"},
-		[RULE_REDACT] = {"redact = [", "]"}, [RULE_KEEP] = {"keep = [", "]"},
-	};
-
 	for (size_t i = 0; i < t->n_rules; i++) {
 		const enum rule_kind kind = t->rules[i].kind;
+		const bool is_list =
+			kind == RULE_SET || kind == RULE_JSON || kind == RULE_JSON_KEEP;
 
 		if (i == 0 || t->rules[i - 1].kind != kind)
-			fprintf(out, "\t\t%s", frames[kind].open);
+			fprintf(out, "\t\t%s = %c", rule_name(kind), is_list ? '(' : '[');
 		fputs("\n\t\t\t", out);
 		print_rule(out, &t->rules[i]);
 		if (i + 1 < t->n_rules && t->rules[i + 1].kind == kind)
 			fputc(',', out);
 		else
-			fprintf(out, "\n\t\t%s;\n", frames[kind].close);
+			fprintf(out, "\n\t\t%c;\n", is_list ? ')' : ']');
 	}
 }
 

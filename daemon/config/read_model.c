@@ -1,11 +1,10 @@
 /*
- * Two passes: first each table by itself, in the file's order, with the name of its parent put
- * aside; then what needs all of them: parents, cycles, keys, and whether the answers given for an
- * anonymization can all be true at once.
+ * Reads the model in two passes.  The first reads each table by itself, in the file's order, and keeps
+ * the name of its parent.  The second checks what needs all tables: parents, cycles, keys, and whether
+ * the tables' answers for an anonymization contradict one another.
  */
-#include "config/read_model.h"
+#include "config/read.h"
 
-#include "config/read_rules.h"
 #include "base/mem.h"
 
 #include <string.h>
@@ -38,17 +37,16 @@ static const struct setting_spec table_specs[] = {
 	{.key = "redact"},
 	{.key = "keep"},
 };
-#define N_TABLE_SPECS (sizeof(table_specs) / sizeof(table_specs[0]))
 
-/* What the second pass needs of a table beside the table. */
-struct draft {
+/* What the second pass needs to know of a table, beside the table itself. */
+struct table_draft {
 	const config_setting_t *setting;
 	char *what; /* 'model: table "x"' */
-	const char *parent; /* the name that stands in of; NULL: none */
-	bool is_broken; /* complained of already: its links are not followed */
+	const char *parent; /* the value of key of; NULL: not given */
+	bool is_broken; /* has a complaint: its links are not followed */
 };
 
-/* "schema.table", "table", or [ "my.schema", "my.table" ] where the schema's name holds a dot. */
+/* Reads "schema.table", "table", or [ "my.schema", "my.table" ] for a schema with a dot in its name. */
 static void read_table_name(struct reader *r, const config_setting_t *s, const char *what,
 			    struct table *t)
 {
@@ -79,11 +77,11 @@ static void read_table_name(struct reader *r, const config_setting_t *s, const c
 	t->table = dot ? dot + 1 : text;
 }
 
-/* match = { column = "to_address"; of = "email"; }: a link by a value that was copied. */
+/* Reads match = { column = "to_address"; of = "email"; }: a link by a copied value. */
 static void read_match(struct reader *r, const config_setting_t *group, struct table *t,
-		       const struct draft *d)
+		       const struct table_draft *d)
 {
-	static const struct setting_spec specs[] = {
+	static const struct setting_spec match_specs[] = {
 		{.key = "column", .kind = VALUE_NAME, .offset = FIELD(by), .required = true},
 		{.key = "of", .kind = VALUE_NAME, .offset = FIELD(from), .required = true},
 	};
@@ -95,7 +93,7 @@ static void read_match(struct reader *r, const config_setting_t *group, struct t
 	for (size_t i = 0; i < 3; i++)
 		if (config_setting_get_member(group, others[i]))
 			reader_complain(r, s,
-					"%s: match stands for by, from and shared: leave %s out",
+					"%s: match replaces by, from and shared: leave %s out",
 					d->what, others[i]);
 	if (!config_setting_is_group(s)) {
 		reader_complain(r, s,
@@ -103,16 +101,16 @@ static void read_match(struct reader *r, const config_setting_t *group, struct t
 				d->what);
 		return;
 	}
-	settings_read(r, s, d->what, specs, 2, t);
+	settings_read(r, s, d->what, SETTING_SPECS(match_specs), t);
 	t->match = true;
 	t->shared = true;
 }
 
-/* file = { column = "path"; root = "/srv/files"; }, or a command instead of the root. */
+/* Reads file = { column = "path"; root = "/srv/files"; }, or with a command instead of root. */
 static void read_file(struct reader *r, const config_setting_t *group, struct table *t,
-		      const struct draft *d)
+		      const struct table_draft *d)
 {
-	static const struct setting_spec specs[] = {
+	static const struct setting_spec file_specs[] = {
 		{.key = "column",
 		 .kind = VALUE_NAME,
 		 .offset = offsetof(struct outside, column),
@@ -133,13 +131,13 @@ static void read_file(struct reader *r, const config_setting_t *group, struct ta
 		return;
 	}
 	t->file.place = reader_place(r, s);
-	settings_read(r, s, d->what, specs, 3, &t->file);
+	settings_read(r, s, d->what, SETTING_SPECS(file_specs), &t->file);
 	command = config_setting_get_member(s, "command");
 	if (command)
 		t->file.command =
 			setting_strings(r, command, d->what, "command", &t->file.n_command);
 	if (!t->file.root == !command)
-		reader_complain(r, s, "%s: file needs a root, or a command, and not both", d->what);
+		reader_complain(r, s, "%s: file needs either a root or a command", d->what);
 	if (t->file.root && *t->file.root != '/')
 		reader_complain(r, s, "%s: file: root \"%s\" does not begin with /", d->what,
 				t->file.root);
@@ -149,7 +147,7 @@ static void read_file(struct reader *r, const config_setting_t *group, struct ta
 }
 
 static void read_identity(struct reader *r, const config_setting_t *group, struct table *t,
-			  const struct draft *d)
+			  const struct table_draft *d)
 {
 	const config_setting_t *s = config_setting_get_member(group, "identity");
 
@@ -157,30 +155,32 @@ static void read_identity(struct reader *r, const config_setting_t *group, struc
 		t->identity = setting_strings(r, s, d->what, "identity", &t->n_identity);
 }
 
-/* Rows that several can use are rows that a column of the parent points at. */
+/* Checks shared: several rows can only use a row that a column of the parent references. */
 static void check_shared(struct reader *r, const config_setting_t *group, const struct table *t,
-			 const struct draft *d)
+			 const struct table_draft *d)
 {
 	if (!t->shared)
 		return;
 	if (!t->from)
 		reader_complain(r, config_setting_get_member(group, "shared"),
-				"%s: shared is for rows that a column of \"%s\" points at: from is "
-				"missing",
+				"%s: shared is for rows that a column of \"%s\" references: "
+				"from is missing",
 				d->what, d->parent ? d->parent : "...");
 	if (!t->key && !config_setting_get_member(group, "key"))
 		reader_complain(r, group, "%s: key is missing: %s needs it", d->what,
 				t->match ? "match" : "shared");
 	if (t->on_delete == ON_DELETE_DETACH)
 		reader_complain(r, config_setting_get_member(group, "delete"),
-				"%s: delete = \"detach\" clears the link of a row that points at "
-				"\"%s\"; here it is the other way round: use delete or keep",
-				d->what, d->parent ? d->parent : "...");
+				"%s: delete = \"detach\" clears the link of a row that "
+				"references \"%s\"; here \"%s\" references the row: use "
+				"delete or keep",
+				d->what, d->parent ? d->parent : "...",
+				d->parent ? d->parent : "...");
 }
 
-/* What a table may say depends on which it is: contact, request, or any other. */
+/* Checks the keys that depend on which table it is: contact, request, or another. */
 static void check_role(struct reader *r, const config_setting_t *group, const struct table *t,
-		       struct draft *d)
+		       struct table_draft *d)
 {
 	const bool is_contact = strcmp(t->name, "contact") == 0;
 	const bool is_request = strcmp(t->name, "request") == 0;
@@ -192,8 +192,8 @@ static void check_role(struct reader *r, const config_setting_t *group, const st
 		s = config_setting_get_member(group, contact_not[i]);
 		if (s && (i < 5 || t->on_delete != ON_DELETE_DELETE))
 			reader_complain(r, s,
-					"%s: it hangs off nothing and goes with its own "
-					"deletion: %s cannot be given",
+					"%s: a contact has no parent and is always deleted: "
+					"leave %s out",
 					d->what, contact_not[i]);
 	}
 	for (size_t i = 0; !is_request && i < 2; i++) {
@@ -209,11 +209,12 @@ static void check_role(struct reader *r, const config_setting_t *group, const st
 	if (s && !is_contact)
 		reader_complain(r, s, "%s: identity is for table \"contact\" only", d->what);
 	if (is_request && t->shared)
-		reader_complain(r, group, "%s: it belongs to one contact: neither shared nor match",
+		reader_complain(r, group,
+				"%s: a request belongs to one contact: leave shared and match out",
 				d->what);
 	if (is_contact && t->on_anonymize == ON_ANONYMIZE_DELETE)
 		reader_complain(r, config_setting_get_member(group, "anonymize"),
-				"%s: an anonymized contact stays: give rules", d->what);
+				"%s: an anonymized contact is not deleted: use rules", d->what);
 	if (is_request && !config_setting_get_member(group, "date"))
 		reader_complain(r, group, "%s: date is missing", d->what);
 	if ((is_contact || is_request) && !config_setting_get_member(group, "key"))
@@ -229,14 +230,14 @@ static void check_role(struct reader *r, const config_setting_t *group, const st
 		reader_complain(r, group, "%s: of must be \"contact\"", d->what);
 }
 
-/* The name becomes a file's in the archive. */
+/* The name becomes part of a file name in the archive. */
 static bool is_table_name(const char *name)
 {
 	return strlen(name) <= 63 && !strchr(name, '*');
 }
 
 static void read_table(struct reader *r, const config_setting_t *group, struct table *t,
-		       struct draft *d)
+		       struct table_draft *d)
 {
 	const config_setting_t *s;
 
@@ -253,7 +254,7 @@ static void read_table(struct reader *r, const config_setting_t *group, struct t
 		d->is_broken = true;
 		return;
 	}
-	settings_read(r, group, d->what, table_specs, N_TABLE_SPECS, t);
+	settings_read(r, group, d->what, SETTING_SPECS(table_specs), t);
 	s = config_setting_get_member(group, "table");
 	if (s)
 		read_table_name(r, s, d->what, t);
@@ -276,14 +277,14 @@ static struct table *find_table(const struct model *model, const char *name)
 	return NULL;
 }
 
-static void link_parents(struct reader *r, struct model *model, struct draft *drafts)
+static void link_parents(struct reader *r, struct model *model, struct table_draft *drafts)
 {
 	const char **names = t_array(NULL, const char *, model->n_tables);
 
 	for (size_t i = 0; i < model->n_tables; i++)
 		names[i] = model->tables[i].name;
 	for (size_t i = 0; i < model->n_tables; i++) {
-		struct draft *d = &drafts[i];
+		struct table_draft *d = &drafts[i];
 		const char *nearest;
 
 		if (!d->parent || &model->tables[i] == model->contact)
@@ -294,7 +295,7 @@ static void link_parents(struct reader *r, struct model *model, struct draft *dr
 		d->is_broken = true;
 		nearest = nearest_name(d->parent, names, model->n_tables);
 		reader_complain(r, config_setting_get_member(d->setting, "of"),
-				"%s: of = \"%s\": the model has no such table%s%s%s", d->what,
+				"%s: of = \"%s\" is not a table of the model%s%s%s", d->what,
 				d->parent, nearest ? "; did you mean \"" : "",
 				nearest ? nearest : "", nearest ? "\"?" : "");
 	}
@@ -302,10 +303,10 @@ static void link_parents(struct reader *r, struct model *model, struct draft *dr
 }
 
 /*
- * A chain of parents that comes back to itself never reaches the contact.  Every table on or below
- * such a ring is complained of, and unlinked, so that walking up ends everywhere from here on.
+ * Finds cycles of parents, which never reach the contact.  Complains of each table on or below a cycle,
+ * and clears its parent, so that a walk up the parents ends everywhere from here on.
  */
-static void break_rings(struct reader *r, struct model *model, struct draft *drafts)
+static void break_cycles(struct reader *r, struct model *model, struct table_draft *drafts)
 {
 	bool *is_lost = t_array(NULL, bool, model->n_tables + 1);
 
@@ -323,7 +324,7 @@ static void break_rings(struct reader *r, struct model *model, struct draft *dra
 		if (!is_lost[i])
 			continue;
 		reader_complain(r, config_setting_get_member(drafts[i].setting, "of"),
-				"%s: its parents form a ring and never reach \"contact\"",
+				"%s: its parents form a cycle and never reach \"contact\"",
 				drafts[i].what);
 		model->tables[i].of = NULL;
 		drafts[i].is_broken = true;
@@ -331,7 +332,7 @@ static void break_rings(struct reader *r, struct model *model, struct draft *dra
 	talloc_free(is_lost);
 }
 
-/* The nearest table above t whose rows an anonymization deletes. */
+/* The nearest table above t whose rows an anonymization deletes; NULL: none. */
 static const struct table *deleted_above(const struct table *t)
 {
 	for (t = t->of; t; t = t->of)
@@ -349,10 +350,11 @@ static bool redacts(const struct table *t)
 }
 
 /*
- * What free text is searched for has to be known while it is, and to be gone afterwards: a kept name
- * would name the person still.
+ * Redaction searches text for the values of the identity columns, so that these must be named.  An
+ * anonymization must erase them as well, because a kept name would still identify the person.
  */
-static void check_identity(struct reader *r, const struct model *model, const struct draft *drafts)
+static void check_identity(struct reader *r, const struct model *model,
+			   const struct table_draft *drafts)
 {
 	const struct table *c = model->contact;
 
@@ -360,8 +362,8 @@ static void check_identity(struct reader *r, const struct model *model, const st
 		if (redacts(&model->tables[i]) && c->n_identity == 0)
 			reader_complain(
 				r, drafts[i].setting,
-				"%s: redact searches for what \"contact\" names under identity: "
-				"identity = [ \"name\", \"email\" ]",
+				"%s: redact needs the identity columns of \"contact\" to search "
+				"for: identity = [ \"name\", \"email\" ]",
 				drafts[i].what);
 	for (size_t i = 0; c->on_anonymize == ON_ANONYMIZE_RULES && i < c->n_identity; i++) {
 		bool erased = false;
@@ -372,13 +374,14 @@ static void check_identity(struct reader *r, const struct model *model, const st
 		if (!erased)
 			reader_complain(
 				r, config_setting_get_member(drafts[c->index].setting, "identity"),
-				"%s: identity names \"%s\", which an anonymization has to "
+				"%s: identity names \"%s\", which an anonymization must "
 				"erase: put it under set or clear",
 				drafts[c->index].what, c->identity[i]);
 	}
 }
 
-static void check_links(struct reader *r, const struct model *model, const struct draft *drafts)
+static void check_links(struct reader *r, const struct model *model,
+			const struct table_draft *drafts)
 {
 	bool *needs_key = t_array(NULL, bool, model->n_tables + 1);
 
@@ -392,14 +395,15 @@ static void check_links(struct reader *r, const struct model *model, const struc
 		if (needs_key[i] && !t->key && t != model->contact && t != model->request &&
 		    !config_setting_get_member(drafts[i].setting, "key"))
 			reader_complain(r, drafts[i].setting,
-					"%s: key is missing: other tables hang off it",
+					"%s: key is missing: it is the parent of other tables",
 					drafts[i].what);
 		if (above &&
 		    (t->on_anonymize == ON_ANONYMIZE_KEEP || t->on_anonymize == ON_ANONYMIZE_RULES))
-			reader_complain(r, drafts[i].setting,
-					"%s: its rows cannot stay when those of \"%s\", which they "
-					"hang off, are deleted: say anonymize = \"delete\"",
-					drafts[i].what, above->name);
+			reader_complain(
+				r, drafts[i].setting,
+				"%s: its rows cannot stay, because they belong to rows of \"%s\", "
+				"which are deleted: use anonymize = \"delete\"",
+				drafts[i].what, above->name);
 	}
 	talloc_free(needs_key);
 }
@@ -407,7 +411,7 @@ static void check_links(struct reader *r, const struct model *model, const struc
 void model_read(struct reader *r, const config_setting_t *group, struct model *model)
 {
 	const int n = config_setting_is_group(group) ? config_setting_length(group) : 0;
-	struct draft *drafts;
+	struct table_draft *drafts;
 
 	model->place = reader_place(r, group);
 	if (n < 1 || n > N_TABLES_MAX) {
@@ -416,7 +420,7 @@ void model_read(struct reader *r, const config_setting_t *group, struct model *m
 	}
 	model->n_tables = (size_t)n;
 	model->tables = t_array(r->ctx, struct table, n);
-	drafts = t_array(r->ctx, struct draft, n);
+	drafts = t_array(r->ctx, struct table_draft, n);
 	for (size_t i = 0; i < model->n_tables; i++) {
 		model->tables[i].index = i;
 		read_table(r, config_setting_get_elem(group, (unsigned int)i), &model->tables[i],
@@ -429,7 +433,7 @@ void model_read(struct reader *r, const config_setting_t *group, struct model *m
 	if (!model->request)
 		reader_complain(r, group, "model: table \"request\" is missing");
 	link_parents(r, model, drafts);
-	break_rings(r, model, drafts);
+	break_cycles(r, model, drafts);
 	check_links(r, model, drafts);
 	if (model->contact)
 		check_identity(r, model, drafts);
@@ -460,8 +464,8 @@ void model_require_answers(struct reader *r, const config_setting_t *group, cons
 		    model_is_under(t, root))
 			reader_complain(
 				r, config_setting_get_elem(group, (unsigned int)i),
-				"model: table \"%s\": %s anonymizes what hangs off \"%s\": say "
-				"anonymize = \"delete\" or \"keep\", or give rules",
+				"model: table \"%s\": %s anonymizes \"%s\" and all tables below "
+				"it: add anonymize = \"delete\" or \"keep\", or rules",
 				t->name, what, root->name);
 	}
 }

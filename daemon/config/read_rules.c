@@ -1,24 +1,16 @@
-#include "config/read_rules.h"
+#include "config/read.h"
 
 #include "base/mem.h"
 
-#include <assert.h>
 #include <string.h>
 
-static const char *const rule_names[] = {
-	[RULE_SET] = "set",       [RULE_CLEAR] = "clear",
-	[RULE_JSON] = "json",     [RULE_JSON_KEEP] = "json_keep",
-	[RULE_REDACT] = "redact", [RULE_KEEP] = "keep",
-};
-static_assert(sizeof(rule_names) / sizeof(rule_names[0]) == RULE_COUNT, "a name for each");
-
-/* A table that is being read; rules are gathered here until all are known. */
+/* A table that is being read; collects its rules until all are known. */
 struct table_reader {
 	struct reader *r;
 	const char *what;
 	struct column_rule *rules;
 	size_t n_rules;
-	bool is_full; /* and complained of */
+	bool is_full; /* more rules than allowed: has complained */
 };
 
 static void add_rule(struct table_reader *tr, const config_setting_t *s, struct column_rule rule)
@@ -30,14 +22,14 @@ static void add_rule(struct table_reader *tr, const config_setting_t *s, struct 
 		if (strcmp(tr->rules[i].column, rule.column) == 0) {
 			if (tr->rules[i].kind == rule.kind)
 				reader_complain(r, s, "%s: column \"%s\" is under %s twice",
-						tr->what, rule.column, rule_names[rule.kind]);
+						tr->what, rule.column, rule_name(rule.kind));
 			else
-				reader_complain(r, s,
-						"%s: column \"%s\" is under %s and under %s: one "
-						"rule a column",
-						tr->what, rule.column,
-						rule_names[tr->rules[i].kind],
-						rule_names[rule.kind]);
+				reader_complain(
+					r, s,
+					"%s: column \"%s\" is under %s and under %s: use one "
+					"rule for each column",
+					tr->what, rule.column, rule_name(tr->rules[i].kind),
+					rule_name(rule.kind));
 			return;
 		}
 	if (tr->n_rules >= SETTING_STRINGS_MAX) {
@@ -51,7 +43,7 @@ static void add_rule(struct table_reader *tr, const config_setting_t *s, struct 
 	tr->rules[tr->n_rules++] = rule;
 }
 
-/* Every brace belongs to a placeholder that exists: a slip would be written into each row. */
+/* Every brace must belong to a known placeholder, because a typo would be written into each row. */
 static bool check_template(struct table_reader *tr, const config_setting_t *s, const char *column,
 			   const char *value)
 {
@@ -79,7 +71,7 @@ static void add_set(struct table_reader *tr, const config_setting_t *s, const ch
 	if (config_setting_type(value) == CONFIG_TYPE_STRING)
 		text = config_setting_get_string(value);
 	if (text && !*text) {
-		text = ""; /* a constant like another */
+		text = ""; /* an empty value is allowed here */
 	} else {
 		text = setting_string(tr->r, value, tr->what, column, VALUE_SQL);
 		if (!text || !check_template(tr, value, column, text))
@@ -92,7 +84,7 @@ static void add_json(struct table_reader *tr, const config_setting_t *s, enum ru
 		     const char *column, const config_setting_t *value)
 {
 	size_t n;
-	const char **keys = setting_strings(tr->r, value, tr->what, rule_names[kind], &n);
+	const char **keys = setting_strings(tr->r, value, tr->what, rule_name(kind), &n);
 
 	if (keys)
 		add_rule(tr, s,
@@ -100,24 +92,28 @@ static void add_json(struct table_reader *tr, const config_setting_t *s, enum ru
 				 .kind = kind, .column = column, .keys = keys, .n_keys = n});
 }
 
-/* { column = "First Name"; value = "F_{key}"; }, and keys instead of value under json and json_keep. */
+/* Reads { column = "First Name"; value = "F_{key}"; }; json and json_keep have keys instead of value. */
 static void read_pair(struct table_reader *tr, const config_setting_t *s, enum rule_kind kind)
 {
-	const char *const value_key = kind == RULE_SET ? "value" : "keys";
-	const struct setting_spec specs[] = {
+	static const struct setting_spec set_specs[] = {
 		{.key = "column", .kind = VALUE_NAME, .required = true},
-		{.key = value_key, .required = true},
+		{.key = "value", .required = true},
 	};
+	static const struct setting_spec json_specs[] = {
+		{.key = "column", .kind = VALUE_NAME, .required = true},
+		{.key = "keys", .required = true},
+	};
+	const struct setting_spec *specs = kind == RULE_SET ? set_specs : json_specs;
 	const config_setting_t *value;
 	const char *column = NULL;
 
 	if (!config_setting_is_group(s)) {
 		reader_complain(tr->r, s, "%s: %s as a list holds { column = \"...\"; %s = ...; }",
-				tr->what, rule_names[kind], value_key);
+				tr->what, rule_name(kind), specs[1].key);
 		return;
 	}
 	settings_read(tr->r, s, tr->what, specs, 2, &column);
-	value = config_setting_get_member(s, value_key);
+	value = config_setting_get_member(s, specs[1].key);
 	if (!column || !value)
 		return;
 	if (kind == RULE_SET)
@@ -126,7 +122,7 @@ static void read_pair(struct table_reader *tr, const config_setting_t *s, enum r
 		add_json(tr, s, kind, column, value);
 }
 
-/* set, json and json_keep: { column = ...; } or ( { column = "..."; ... } ). */
+/* Reads set, json or json_keep: { NAME = ...; } or ( { column = "NAME"; ... } ). */
 static void read_columns_with_values(struct table_reader *tr, const config_setting_t *s,
 				     enum rule_kind kind)
 {
@@ -138,7 +134,7 @@ static void read_columns_with_values(struct table_reader *tr, const config_setti
 		reader_complain(tr->r, s,
 				"%s: %s must be a group { column = ...; } or a list "
 				"( { column = \"...\"; ... } ), and not empty",
-				tr->what, rule_names[kind]);
+				tr->what, rule_name(kind));
 		return;
 	}
 	for (int i = 0; i < n; i++) {
@@ -163,14 +159,15 @@ static void read_rules(struct table_reader *tr, const config_setting_t *s, enum 
 		read_columns_with_values(tr, s, kind);
 		return;
 	}
-	columns = setting_strings(tr->r, s, tr->what, rule_names[kind], &n);
+	columns = setting_strings(tr->r, s, tr->what, rule_name(kind), &n);
 	for (size_t i = 0; columns && i < n; i++)
 		add_rule(tr, config_setting_get_elem(s, (unsigned int)i),
 			 (struct column_rule){.kind = kind, .column = columns[i]});
 }
 
-/* The rules in the file's order, and the two words; what contradicts itself is complained of. */
-static void read_fates(struct table_reader *tr, const config_setting_t *group, struct table *t)
+/* Reads delete, anonymize, and the rules in the file's order; complains of contradictions. */
+static void read_dispositions(struct table_reader *tr, const config_setting_t *group,
+			      struct table *t)
 {
 	static const char *const delete_names[] = {"delete", "detach", "keep"};
 	static const char *const anonymize_names[] = {"delete", "keep"};
@@ -191,13 +188,13 @@ static void read_fates(struct table_reader *tr, const config_setting_t *group, s
 		const config_setting_t *s = config_setting_get_elem(group, (unsigned int)m);
 
 		for (enum rule_kind kind = 0; kind < RULE_COUNT; kind++) {
-			if (strcmp(config_setting_name(s), rule_names[kind]) != 0)
+			if (strcmp(config_setting_name(s), rule_name(kind)) != 0)
 				continue;
 			if (word)
 				reader_complain(tr->r, s,
-						"%s: %s contradicts anonymize: give one "
-						"or the other",
-						tr->what, rule_names[kind]);
+						"%s: %s contradicts anonymize: use only one "
+						"of them",
+						tr->what, rule_name(kind));
 			else
 				t->on_anonymize = ON_ANONYMIZE_RULES;
 			read_rules(tr, s, kind);
@@ -207,7 +204,7 @@ static void read_fates(struct table_reader *tr, const config_setting_t *group, s
 	t->n_rules = tr->n_rules;
 }
 
-/* The links of this program must survive what the rules do, and so must the dates it decides by. */
+/* No rule may change a column that this program follows as a link or reads as a date. */
 static void check_rules(struct table_reader *tr, const config_setting_t *group,
 			const struct table *t)
 {
@@ -229,7 +226,7 @@ static void check_rules(struct table_reader *tr, const config_setting_t *group,
 						"%s: column \"%s\" is its %s and "
 						"cannot be under %s: put it under keep",
 						tr->what, rule->column, fixed[j].key,
-						rule_names[rule->kind]);
+						rule_name(rule->kind));
 		if (rule->kind == RULE_SET && strchr(rule->value, '{') &&
 		    !config_setting_get_member(group, "key"))
 			reader_complain(tr->r, group,
@@ -242,6 +239,6 @@ void rules_read(struct reader *r, const config_setting_t *group, const char *wha
 {
 	struct table_reader tr = {.r = r, .what = what};
 
-	read_fates(&tr, group, t);
+	read_dispositions(&tr, group, t);
 	check_rules(&tr, group, t);
 }

@@ -27,7 +27,7 @@ void reader_complain(struct reader *r, const config_setting_t *s, const char *fm
 	if (vasprintf(&text, fmt, args) < 0)
 		must_alloc(NULL);
 	va_end(args);
-	findings_add(r->findings, line, &at, "%s", text);
+	complain_sorted(r->complaints, line, &at, "%s", text);
 }
 
 static size_t least(size_t a, size_t b)
@@ -35,7 +35,7 @@ static size_t least(size_t a, size_t b)
 	return a < b ? a : b;
 }
 
-/* Levenshtein's, of names of at most NAME_MAX_COMPARED bytes; one row at a time. */
+/* Levenshtein distance of names of at most NAME_MAX_COMPARED bytes; keeps one row of the matrix. */
 static size_t edit_distance(const char *a, const char *b)
 {
 	size_t row[NAME_MAX_COMPARED + 1];
@@ -61,7 +61,8 @@ static size_t edit_distance(const char *a, const char *b)
 const char *nearest_name(const char *written, const char *const *names, size_t n)
 {
 	const size_t length = strlen(written);
-	size_t best = length < 4 ? 2 : 3; /* one slip in a short word, two in a longer one */
+	size_t best =
+		length < 4 ? 2 : 3; /* accepts one typo in a short word, two in a longer one */
 	const char *nearest = NULL;
 
 	if (length > NAME_MAX_COMPARED)
@@ -80,7 +81,7 @@ const char *nearest_name(const char *written, const char *const *names, size_t n
 	return nearest;
 }
 
-/* 'limits: ' before a key; what may be NULL at the top of the file. */
+/* Prints 'limits: ' before a key, and nothing at the top of the file, where what is NULL. */
 #define WHAT(what) (what) ? (what) : "", (what) ? ": " : ""
 
 const char *setting_string(struct reader *r, const config_setting_t *s, const char *what,
@@ -188,7 +189,7 @@ static void read_share(struct reader *r, const config_setting_t *s, const char *
 				spec->key);
 }
 
-/* The kinds that are texts with a grammar of their own (base/units.h). */
+/* Reads the kinds that have a grammar of their own (base/units.h). */
 static void read_unit(struct reader *r, const config_setting_t *s, const char *what,
 		      const struct setting_spec *spec, void *ret)
 {

@@ -1,9 +1,11 @@
 /*
- * libconfig 1.5 can include files but then knows neither who wrote them nor, later, in which file a
- * setting stood; and the job has to get one text.  So @include is expanded here, by libconfig's own
- * rule: a line of blanks and @include "x", outside strings and comments.  The scanner below follows
- * libconfig's as far as that needs, and looks for what that one gets wrong without a word: it cuts
- * integers to 32 bits and drops \x00 from strings.
+ * Expands @include here and not in libconfig, for three reasons: libconfig 1.5 does not check who can
+ * write an included file, it forgets in which file a setting was, and a job needs the configuration as
+ * one text.  The rule is libconfig's own: a line with blanks and @include "x", outside strings and
+ * comments.
+ *
+ * The scanner below follows libconfig's as far as that is needed.  It also looks for what libconfig
+ * reads wrongly without a message: it cuts integers to 32 bits, and drops \x00 from strings.
  */
 #include "config/source.h"
 
@@ -19,41 +21,12 @@
 #define DEPTH_MAX 10
 #define LINE_MAX_NUMBER 99999999
 
-void findings_add(struct findings *f, unsigned int line, const struct place *at, const char *fmt,
-		  ...)
-{
-	va_list args;
-	const char *text;
-
-	va_start(args, fmt);
-	text = must_alloc(talloc_vasprintf(f->ctx, fmt, args));
-	va_end(args);
-	f->list = t_grow(f->ctx, f->list, struct finding, f->n + 1);
-	f->list[f->n] = (struct finding){.line = line, .order = f->n, .at = *at, .text = text};
-	f->n++;
-}
-
-static int compare_findings(const void *a, const void *b)
-{
-	const struct finding *x = a, *y = b;
-
-	if (x->line != y->line)
-		return x->line < y->line ? -1 : 1;
-	return (x->order > y->order) - (x->order < y->order);
-}
-
-void findings_sort(struct findings *f)
-{
-	if (f->n > 0)
-		qsort(f->list, f->n, sizeof(f->list[0]), compare_findings);
-}
-
-/* Where the scanner stands between two lines, and what it saw in the last one. */
+/* The state of the scanner between two lines, and what it saw in the last one. */
 enum scan { SCAN_CODE, SCAN_STRING, SCAN_COMMENT };
 struct scanner {
 	enum scan state;
 	bool saw_zero_escape;
-	const char *bad_number; /* not terminated: bad_length bytes */
+	const char *bad_number; /* bad_length bytes, no NUL after them */
 	int bad_length;
 };
 
@@ -67,7 +40,7 @@ static bool is_word(char c)
 	return is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
 }
 
-/* Does the number that stands in [p, p + length) survive libconfig's atoi, strtoul or atoll? */
+/* Does libconfig's atoi, strtoul or atoll read the number in [p, p + length) correctly? */
 static bool number_fits(const char *p, size_t length)
 {
 	const char *const end = p + length;
@@ -84,7 +57,7 @@ static bool number_fits(const char *p, size_t length)
 	if (p < end && *p == 'L')
 		return digits <= (hex ? 15 : 18);
 	if (p < end)
-		return true; /* a float, or no number at all: libconfig will say */
+		return true; /* a float, or not a number: libconfig complains itself */
 	return hex ? digits <= 7 : digits <= 10 && value <= INT_MAX;
 }
 
@@ -171,7 +144,7 @@ static bool is_marker(const char *line, const char *end)
 	return end - line >= 3 && memcmp(line, "#@ ", 3) == 0;
 }
 
-/* The directive on this line of code, behind its name; NULL: there is none. */
+/* What follows @include on this line of code; NULL: the line is another one. */
 static const char *include_argument(const char *line, const char *end)
 {
 	static const char name[] = "@include";
@@ -185,7 +158,7 @@ static const char *include_argument(const char *line, const char *end)
 	return line < end && is_word(*line) ? NULL : line;
 }
 
-/* "x" and nothing behind but a comment; returns the name, malloc'd, or NULL. */
+/* Reads "x", after which only a comment may follow; returns the name, malloc'd, or NULL. */
 static char *include_name(const char *p, const char *end)
 {
 	AUTO(char_p) char *name = NULL;
@@ -214,7 +187,7 @@ static char *include_name(const char *p, const char *end)
 	return ret;
 }
 
-/* The files that are being read, the including ones behind the included. */
+/* A file that is being read; up is the file that includes it. */
 struct frame {
 	const struct frame *up;
 	dev_t device;
@@ -223,7 +196,8 @@ struct frame {
 };
 
 struct expansion {
-	struct findings *f;
+	void *ctx; /* owns text and the names of files */
+	struct complaints *c;
 	char *text; /* talloc'd; length and room in bytes */
 	size_t length;
 	size_t room;
@@ -239,7 +213,7 @@ static void emit(struct expansion *e, const char *p, size_t length)
 	}
 	while (e->length + length + 2 > e->room) {
 		e->room = e->room ? e->room * 2 : 65536;
-		e->text = t_grow(e->f->ctx, e->text, char, e->room);
+		e->text = t_grow(e->ctx, e->text, char, e->room);
 	}
 	memcpy(e->text + e->length, p, length);
 	e->length += length;
@@ -258,8 +232,9 @@ static void emit_marker(struct expansion *e, const char *path, int line)
 }
 
 /*
- * On the open descriptor, not on the name: what is checked is what is read.  Whoever can write the
- * file can have any row deleted, so that only root and the daemon's own user may.
+ * May the file be read?  A person who can write it can have any row deleted, so that only root and the
+ * daemon's own user may write it.  st is the open descriptor's, so that the file that is checked is the
+ * file that is read.
  */
 static bool is_trusted(const struct expansion *e, const char *path, const struct stat *st)
 {
@@ -267,25 +242,26 @@ static bool is_trusted(const struct expansion *e, const char *path, const struct
 	const unsigned int mode = st->st_mode & 07777;
 
 	if (!S_ISREG(st->st_mode))
-		findings_add(e->f, e->line + 1, &at, "is not a regular file");
+		complain_sorted(e->c, e->line + 1, &at, "is not a regular file");
 	else if (st->st_uid != 0 && st->st_uid != geteuid())
-		findings_add(e->f, e->line + 1, &at,
-			     "belongs to user %u, neither to root nor to the user that runs this: "
-			     "chown it",
-			     (unsigned int)st->st_uid);
+		complain_sorted(
+			e->c, e->line + 1, &at,
+			"belongs to user %u, neither to root nor to the user that runs this: "
+			"chown it",
+			(unsigned int)st->st_uid);
 	else if (mode & 022)
-		findings_add(e->f, e->line + 1, &at,
-			     "can be written by others than root and its owner (mode %04o): "
-			     "chmod go-w it",
-			     mode);
+		complain_sorted(e->c, e->line + 1, &at,
+				"can be written by others than root and its owner (mode %04o): "
+				"chmod go-w it",
+				mode);
 	else if ((unsigned long long)st->st_size > CONFIG_FILE_MAX_BYTES)
-		findings_add(e->f, e->line + 1, &at, "is larger than 1 MiB");
+		complain_sorted(e->c, e->line + 1, &at, "is larger than 1 MiB");
 	else
 		return true;
 	return false;
 }
 
-/* Reads the whole file, at most 1 MiB, into a NUL-terminated text; NULL: f says why. */
+/* Reads the whole file, at most 1 MiB, into a NUL-terminated text; NULL after a complaint. */
 static char *read_trusted(const struct expansion *e, const char *path, const struct place *from,
 			  struct stat *ret_st)
 {
@@ -297,25 +273,25 @@ static char *read_trusted(const struct expansion *e, const char *path, const str
 
 	if (fd < 0 || fstat(fd, ret_st) != 0) {
 		if (from)
-			findings_add(e->f, e->line + 1, from, "cannot open %s: %s", path,
-				     strerror(errno));
+			complain_sorted(e->c, e->line + 1, from, "cannot open %s: %s", path,
+					strerror(errno));
 		else
-			findings_add(e->f, 0, &at, "cannot be opened: %s", strerror(errno));
+			complain_sorted(e->c, 0, &at, "cannot be opened: %s", strerror(errno));
 		return NULL;
 	}
 	if (!is_trusted(e, path, ret_st))
 		return NULL;
-	text = t_array(e->f->ctx, char, CONFIG_FILE_MAX_BYTES + 2);
+	text = t_array(e->ctx, char, CONFIG_FILE_MAX_BYTES + 2);
 	while (got > 0 && length <= CONFIG_FILE_MAX_BYTES) {
 		got = read(fd, text + length, CONFIG_FILE_MAX_BYTES + 1 - length);
 		length += got > 0 ? (size_t)got : 0;
 	}
 	if (got < 0)
-		findings_add(e->f, e->line + 1, &at, "cannot be read: %s", strerror(errno));
+		complain_sorted(e->c, e->line + 1, &at, "cannot be read: %s", strerror(errno));
 	else if (length > CONFIG_FILE_MAX_BYTES)
-		findings_add(e->f, e->line + 1, &at, "is larger than 1 MiB");
+		complain_sorted(e->c, e->line + 1, &at, "is larger than 1 MiB");
 	else if (memchr(text, '\0', length))
-		findings_add(e->f, e->line + 1, &at, "holds a NUL byte: it is no text file");
+		complain_sorted(e->c, e->line + 1, &at, "holds a NUL byte: it is not a text file");
 	else
 		return text;
 	talloc_free(text);
@@ -333,21 +309,21 @@ static void expand_include(struct expansion *e, const struct place *at, const ch
 	const char *path;
 
 	if (!name) {
-		findings_add(e->f, e->line + 1, at,
-			     "@include takes a file's name in double quotes, without control "
-			     "characters or backslashes, and nothing may follow on the line");
+		complain_sorted(e->c, e->line + 1, at,
+				"@include takes a file's name in double quotes, without control "
+				"characters or backslashes, and nothing may follow on the line");
 		return;
 	}
 	if (frame->depth >= DEPTH_MAX) {
-		findings_add(e->f, e->line + 1, at, "more than %d @includes inside one another",
-			     DEPTH_MAX);
+		complain_sorted(e->c, e->line + 1, at, "more than %d @includes inside one another",
+				DEPTH_MAX);
 		return;
 	}
 	if (name[0] == '/' || !slash)
-		path = t_strdup(e->f->ctx, name);
+		path = t_strdup(e->ctx, name);
 	else
-		path = t_printf(e->f->ctx, "%.*s/%s", (int)(slash - at->file), at->file, name);
-	(void)expand_file(e, path, at, frame); /* what is wrong is in the findings */
+		path = t_printf(e->ctx, "%.*s/%s", (int)(slash - at->file), at->file, name);
+	(void)expand_file(e, path, at, frame); /* has complained; the rest is read too */
 	emit_marker(e, at->file, at->line + 1);
 }
 
@@ -368,8 +344,8 @@ static void expand_lines(struct expansion *e, const char *path, const char *text
 		} else {
 			scan_line(&scanner, line, end);
 			if (is_code && is_marker(line, end)) {
-				const char *plain = t_printf(e->f->ctx, "# %.*s",
-							     (int)(end - line - 1), line + 1);
+				const char *plain =
+					t_printf(e->ctx, "# %.*s", (int)(end - line - 1), line + 1);
 				emit(e, plain, strlen(plain));
 			} else {
 				emit(e, line, (size_t)(end - line));
@@ -379,12 +355,12 @@ static void expand_lines(struct expansion *e, const char *path, const char *text
 	}
 	if (scanner.state != SCAN_CODE) {
 		at.line--;
-		findings_add(e->f, e->line + 1, &at, "the file ends inside a %s",
-			     scanner.state == SCAN_STRING ? "string" : "comment");
+		complain_sorted(e->c, e->line + 1, &at, "the file ends inside a %s",
+				scanner.state == SCAN_STRING ? "string" : "comment");
 	}
 }
 
-/* from: the @include's place, NULL for the first file.  false: the file could not be had. */
+/* from: the place of the @include; NULL for the first file.  false: the file was not read. */
 static bool expand_file(struct expansion *e, const char *path, const struct place *from,
 			const struct frame *up)
 {
@@ -398,7 +374,7 @@ static bool expand_file(struct expansion *e, const char *path, const struct plac
 	frame.inode = st.st_ino;
 	for (; up; up = up->up)
 		if (up->device == st.st_dev && up->inode == st.st_ino) {
-			findings_add(e->f, e->line + 1, from, "%s includes itself", path);
+			complain_sorted(e->c, e->line + 1, from, "%s includes itself", path);
 			talloc_free(text);
 			return false;
 		}
@@ -407,26 +383,26 @@ static bool expand_file(struct expansion *e, const char *path, const struct plac
 	return true;
 }
 
-char *config_text_expand(const char *path, struct findings *f)
+char *config_text_expand(void *ctx, const char *path, struct complaints *c)
 {
-	struct expansion e = {.f = f};
+	struct expansion e = {.ctx = ctx, .c = c};
 	const struct place at = {.file = path};
 
-	for (const char *c = path; *c; c++)
-		if ((unsigned char)*c < ' ') { /* it would break the markers */
-			findings_add(f, 0, &at, "the file's name holds a control character");
+	for (const char *p = path; *p; p++)
+		if ((unsigned char)*p < ' ') { /* would break the markers */
+			complain_sorted(c, 0, &at, "the file's name holds a control character");
 			return NULL;
 		}
 	if (!expand_file(&e, path, NULL, NULL))
 		return NULL;
 	if (e.is_full) {
-		findings_add(f, 0, &at, "with its @includes it is larger than 16 MiB");
+		complain_sorted(c, 0, &at, "with its @includes it is larger than 16 MiB");
 		return NULL;
 	}
 	return e.text;
 }
 
-/* "#@ 12 /a/file": fills ret and is true, or this is a comment like any other. */
+/* Reads "#@ 12 /a/file" into ret; false: the line is another one, or a comment. */
 static bool read_marker(void *ctx, const char *line, const char *end, struct place *ret)
 {
 	long number = 0;
@@ -443,21 +419,21 @@ static bool read_marker(void *ctx, const char *line, const char *end, struct pla
 	return true;
 }
 
-/* What libconfig would take without a word, and should not. */
+/* Complains of what libconfig accepts and reads wrongly. */
 static void check_line(const struct scanner *s, const struct config_text *text, unsigned int number,
-		       struct findings *f)
+		       struct complaints *c)
 {
 	const struct place at = config_text_place(text, number);
 
 	if (s->saw_zero_escape)
-		findings_add(f, number, &at, "\\x00 cannot stand in a string");
+		complain_sorted(c, number, &at, "\\x00 cannot stand in a string");
 	if (s->bad_number)
-		findings_add(f, number, &at, "the number %.*s is too large", s->bad_length,
-			     s->bad_number);
+		complain_sorted(c, number, &at, "the number %.*s is too large", s->bad_length,
+				s->bad_number);
 }
 
 bool config_text_map(void *ctx, const char *path, const char *text, struct config_text *ret,
-		     struct findings *f)
+		     struct complaints *c)
 {
 	struct scanner scanner = {.state = SCAN_CODE};
 	struct config_text map = {.path = path, .text = text};
@@ -474,11 +450,12 @@ bool config_text_map(void *ctx, const char *path, const char *text, struct confi
 			map.origins[map.n_origins++] = (struct origin){number + 1, at};
 		} else if (is_code && include_argument(line, end)) {
 			at = config_text_place(&map, number);
-			findings_add(f, number, &at, "@include in a text that is expanded already");
+			complain_sorted(c, number, &at,
+					"@include in a text that is already expanded");
 			ok = false;
 		}
 		scan_line(&scanner, line, end);
-		check_line(&scanner, &map, number, f);
+		check_line(&scanner, &map, number, c);
 		line = *end ? end + 1 : end;
 	}
 	*ret = map;

@@ -19,6 +19,19 @@ static const char *const archive_mode_names[] = {
 static_assert(sizeof(archive_mode_names) / sizeof(archive_mode_names[0]) == ARCHIVE_MODE_COUNT,
 	      "a name for each");
 
+static const char *const rule_names[] = {
+	[RULE_SET] = "set",       [RULE_CLEAR] = "clear",
+	[RULE_JSON] = "json",     [RULE_JSON_KEEP] = "json_keep",
+	[RULE_REDACT] = "redact", [RULE_KEEP] = "keep",
+};
+static_assert(sizeof(rule_names) / sizeof(rule_names[0]) == RULE_COUNT, "a name for each");
+
+const char *rule_name(enum rule_kind kind)
+{
+	assert(kind < RULE_COUNT);
+	return rule_names[kind];
+}
+
 const char *action_name(enum action action)
 {
 	assert(action < ACTION_COUNT);

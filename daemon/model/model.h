@@ -52,6 +52,9 @@ enum rule_kind {
 	RULE_COUNT
 };
 
+/* The key of the configuration for rules of this kind: "json_keep". */
+const char *rule_name(enum rule_kind kind);
+
 struct column_rule {
 	enum rule_kind kind;
 	struct place place;

@@ -358,12 +358,6 @@ static void need_column(const struct table *t, const struct relation *r, const c
 static void check_columns_exist(const struct model *model, const struct catalog *catalog,
 				struct complaints *c)
 {
-	static const char *const kinds[] = {
-		[RULE_SET] = "set",       [RULE_CLEAR] = "clear",
-		[RULE_JSON] = "json",     [RULE_JSON_KEEP] = "json_keep",
-		[RULE_REDACT] = "redact", [RULE_KEEP] = "keep",
-	};
-
 	for (size_t i = 0; i < model->n_tables; i++) {
 		const struct table *t = &model->tables[i];
 		const struct relation *r = &catalog->relations[i];
@@ -379,7 +373,7 @@ static void check_columns_exist(const struct model *model, const struct catalog 
 			need_column(t->of, &catalog->relations[t->of->index], "from", t->from,
 				    &t->place, c);
 		for (size_t j = 0; j < t->n_rules; j++)
-			need_column(t, r, kinds[t->rules[j].kind], t->rules[j].column,
+			need_column(t, r, rule_name(t->rules[j].kind), t->rules[j].column,
 				    &t->rules[j].place, c);
 	}
 }

@@ -284,8 +284,8 @@ def test_the_daemon_ends_while_a_command_runs(files, script, tmp_path):
 
 
 @pytest.mark.parametrize("file, message", [
-    ({"column": "path"}, "file needs a root, or a command, and not both"),
-    ({"column": "path", "root": "/tmp", "command": ["/bin/true"]}, "file needs a root, or a command, and not both"),
+    ({"column": "path"}, "file needs either a root or a command"),
+    ({"column": "path", "root": "/tmp", "command": ["/bin/true"]}, "file needs either a root or a command"),
     ({"column": "path", "root": "tmp"}, 'file: root "tmp" does not begin with /'),
     ({"column": "path", "command": ["rm"]}, 'file: command "rm" does not begin with /'),
     ({"column": "path", "command": []}, "command must be an array"), ({"root": "/tmp"}, "column is missing"),

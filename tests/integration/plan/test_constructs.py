@@ -399,7 +399,7 @@ def test_documents(make, kind, rule, kept):
 
 REFUSED = [
     ({"blob": {**BLOB_MODEL["blob"], "from": None, "by": "id"}}, 'table "blob": shared is for rows that a column of '
-     '"attachment" points at: from is missing'),
+     '"attachment" references: from is missing'),
     ({"blob": {**BLOB_MODEL["blob"], "key": None}}, 'table "blob": key is missing: shared needs it'),
     ({"blob": {**BLOB_MODEL["blob"], "delete": "detach"}}, 'table "blob": delete = "detach" clears the link of a row that '
      'points at "attachment"; here it is the other way round'),
@@ -414,7 +414,7 @@ REFUSED = [
      'column "at" is its date and cannot be under redact'),
     ({"request": {**RULES["request"], "identity": ["subject"]}}, 'identity is for table "contact" only'),
     ({"mail": {"table": "blob", "key": "id", "of": "contact", "by": "id", "match": {"column": "data", "of": "name"}}},
-     "match stands for by, from and shared: leave by out"),
+     "match replaces by, from and shared: leave by out"),
     ({"mail": {"table": "blob", "key": "id", "of": "contact", "match": {"column": "data"}}}, "of is missing"),
     ({"mail": {"table": "blob", "key": "id", "of": "contact", "match": "data"}}, "match must be a group"),
     ({"mail": {"table": "blob", "of": "contact", "match": {"column": "data", "of": "name"}}}, "key is missing: match needs it"),
@@ -423,7 +423,7 @@ REFUSED = [
     ({"mail": {"table": "logo", "key": "id", "of": "contact", "match": {"column": "blob_id", "of": "name"}, "anonymize": "delete"}},
      'match compares "blob_id" (bigint) with "name" (text): a copy is of the same kind'),
     ({"contact": {**RULES["contact"], "match": {"column": "name", "of": "name"}}}, "match cannot be given"),
-    ({"request": {**RULES["request"], "shared": True}}, "it belongs to one contact: neither shared nor match"),
+    ({"request": {**RULES["request"], "shared": True}}, "a request belongs to one contact: leave shared and match out"),
     ({"variant": {**BLOB_MODEL["variant"], "anonymize": None, "json_keep": {"blob_id": ["a"]}}}, 'column "blob_id" is its by '),
     ({"variant": {**BLOB_MODEL["variant"], "anonymize": None, "redact": ["id"]}}, 'column "id" is its key and cannot be'),
 ]

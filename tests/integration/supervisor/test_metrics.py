@@ -270,12 +270,12 @@ def test_a_file_that_cannot_be_written(daemon, tmp_path):
 
 
 @pytest.mark.parametrize("setting, message", [
-    ('listen = "0.0.0.0:9187"', 'metrics: listen "0.0.0.0:9187" is no loopback address with a port'),
-    ('listen = "127.0.0.1"', "is no loopback address with a port"),
-    ('listen = "127.0.0.1:0"', "is no loopback address with a port"),
-    ('listen = "127.0.0.1:70000"', "is no loopback address with a port"),
-    ('listen = "[::]:9187"', "is no loopback address with a port"),
-    ('listen = "localhost:9187"', "is no loopback address with a port"),
+    ('listen = "0.0.0.0:9187"', 'metrics: listen "0.0.0.0:9187" is not a loopback address with a port'),
+    ('listen = "127.0.0.1"', "is not a loopback address with a port"),
+    ('listen = "127.0.0.1:0"', "is not a loopback address with a port"),
+    ('listen = "127.0.0.1:70000"', "is not a loopback address with a port"),
+    ('listen = "[::]:9187"', "is not a loopback address with a port"),
+    ('listen = "localhost:9187"', "is not a loopback address with a port"),
     ('textfile = "x.prom"', 'textfile "x.prom" must begin with / and end in .prom'),
     ('textfile = "/x.txt"', "must begin with / and end in .prom"),
     ('interval = "1s"', "interval"),

@@ -78,14 +78,14 @@ static const struct {
 		 MODEL,
 	 "f:2: database: conninfo holds a password: put it into ~/.pgpass of the daemon's user, or a "
 	 "systemd credential with passfile=\n"
-	 "f:3: database: timezone \"Europe/Pariss\": this system's zone database has no such zone; "
-	 "\"Europe/Paris\" is one"},
+	 "f:3: database: timezone \"Europe/Pariss\" is not in this system's time zone database; "
+	 "an example is \"Europe/Paris\""},
 	{"database: { conninfo = \"postgresql://u:secret@h/d\"; timezone = \"UTC\"; };\n" ARCHIVES
 		 MODEL,
 	 "f:1: database: conninfo holds a password: put it into ~/.pgpass of the daemon's user, or a "
 	 "systemd credential with passfile="},
 	{"database: { conninfo = \"password=my secret\"; timezone = \"UTC\"; };\n" ARCHIVES MODEL,
-	 "f:1: database: conninfo is no connection string: \"key=value key=value\" or a "
+	 "f:1: database: conninfo is not a connection string: \"key=value key=value\" or a "
 	 "postgresql:// address"},
 	{DATABASE
 	 "archives: { directory = \"a\"; delimiter = \"x\"; keep = \"5\"; bom = 1; };\n" MODEL,
@@ -124,16 +124,16 @@ static const struct {
 	{POLICY_OF("name = \"a b\"; action = \"export\"; depth = \"1 year\"; schedule = \"daily\"; "
 		   "archive = \"none\";"),
 	 "f:6: policy 1: name \"a b\" is not 1 to 63 letters, digits, dots, - and _\n"
-	 "f:6: policy 1: archive \"none\": an export is its archive: say listed or full"},
+	 "f:6: policy 1: archive \"none\": an export only writes an archive: use listed or full"},
 	{POLICY_OF("name = \"x\"; action = \"anonymize_contacts\"; depth = \"1 year\"; "
 		   "schedule = \"daily\"; archive = \"full\";"),
-	 "f:6: policy \"x\": archive \"full\": an anonymization leaves nothing to go back to: leave "
-	 "archive out"},
+	 "f:6: policy \"x\": archive \"full\": an anonymization cannot be archived, because it must not "
+	 "leave the old values: leave archive out"},
 	{GOOD
 	 "policies = (\n"
 	 "{ name = \"x\"; action = \"export\"; depth = \"1 year\"; schedule = \"daily\"; },\n"
 	 "{ name = \"x\"; action = \"export\"; depth = \"1 year\"; schedule = \"daily\"; }, 3 );\n",
-	 "f:8: policy \"x\": there is one of that name already, at f:7\n"
+	 "f:8: policy \"x\": another policy has the same name, at f:7\n"
 	 "f:8: policy 3 must be a group: { name = \"...\"; }"},
 	{GOOD "policies = { };\n",
 	 "f:6: policies must be a list of at most 1000 groups: ( { ... }, { ... } )"},
@@ -141,18 +141,18 @@ static const struct {
 	{DATABASE ARCHIVES "model: { };\n", "f:3: model must be a group of 1 to 1000 tables"},
 	{DATABASE ARCHIVES "model: { " REQUEST "};\n",
 	 "f:3: model: table \"contact\" is missing\n"
-	 "f:3: model: table \"request\": of = \"contact\": the model has no such table"},
+	 "f:3: model: table \"request\": of = \"contact\" is not a table of the model"},
 	{TABLE("m: { table = \"m\"; };\n"),
 	 "f:5: model: table \"m\": by is missing\nf:5: model: table \"m\": of is missing"},
 	{TABLE("m: { table = \"m\"; of = \"reqest\"; by = \"r\"; };\n"),
-	 "f:5: model: table \"m\": of = \"reqest\": the model has no such table; did you mean \"request\"?"},
+	 "f:5: model: table \"m\": of = \"reqest\" is not a table of the model; did you mean \"request\"?"},
 	{TABLE("m: { table = \"m\"; of = \"n\"; by = \"r\"; key = \"k\"; };\n"
 	       "n: { table = \"n\"; of = \"m\"; by = \"r\"; key = \"k\"; };\n"),
-	 "f:5: model: table \"m\": its parents form a ring and never reach \"contact\"\n"
-	 "f:6: model: table \"n\": its parents form a ring and never reach \"contact\""},
+	 "f:5: model: table \"m\": its parents form a cycle and never reach \"contact\"\n"
+	 "f:6: model: table \"n\": its parents form a cycle and never reach \"contact\""},
 	{TABLE("n: { table = \"n\"; of = \"m\"; by = \"r\"; };\n"
 	       "m: { table = \"m\"; of = \"contact\"; by = \"r\"; };\n"),
-	 "f:6: model: table \"m\": key is missing: other tables hang off it"},
+	 "f:6: model: table \"m\": key is missing: it is the parent of other tables"},
 	{TABLE("m: { table = \".m\"; of = \"contact\"; by = \"r\"; };\n"),
 	 "f:5: model: table \"m\": table \".m\" is not \"table\" or \"schema.table\""},
 	{TABLE("m: { table = [ \"a.b\", \"c.d\" ]; of = \"contact\"; by = \"r\"; };\n"), ""},
@@ -165,15 +165,15 @@ static const struct {
 	 "f:5: model: table \"m\": anonymize \"clear\" is not \"delete\" or \"keep\""},
 	{TABLE("m: { table = \"m\"; of = \"contact\"; by = \"r\"; anonymize = \"keep\";\n"
 	       "clear = [ \"a\" ]; };\n"),
-	 "f:6: model: table \"m\": clear contradicts anonymize: give one or the other"},
+	 "f:6: model: table \"m\": clear contradicts anonymize: use only one of them"},
 	{TABLE("m: { table = \"m\"; of = \"contact\"; by = \"r\"; key = \"k\"; anonymize = \"delete\"; };\n"
 	       "n: { table = \"n\"; of = \"m\"; by = \"r\"; anonymize = \"keep\"; };\n"),
-	 "f:6: model: table \"n\": its rows cannot stay when those of \"m\", which they hang off, are "
-	 "deleted: say anonymize = \"delete\""},
+	 "f:6: model: table \"n\": its rows cannot stay, because they belong to rows of \"m\", which "
+	 "are deleted: use anonymize = \"delete\""},
 	{TABLE("m: { table = \"m\"; of = \"contact\"; by = \"r\";\n"
 	       "clear = [ \"a\", \"r\" ];\n keep = [ \"a\" ]; };\n"),
 	 "f:5: model: table \"m\": column \"r\" is its by and cannot be under clear: put it under keep\n"
-	 "f:7: model: table \"m\": column \"a\" is under clear and under keep: one rule a column"},
+	 "f:7: model: table \"m\": column \"a\" is under clear and under keep: use one rule for each column"},
 	{TABLE("m: { table = \"m\"; of = \"contact\"; by = \"r\"; clear = [ \"a\", \"a\" ]; };\n"),
 	 "f:5: model: table \"m\": column \"a\" is under clear twice"},
 	{TABLE("m: { table = \"m\"; of = \"contact\"; by = \"r\"; set: { a = \"{key}\"; }; };\n"),
@@ -204,11 +204,11 @@ static const struct {
 	 "anonymize = \"delete\"; };\n"
 	 "request: { table = \"r\"; of = \"x\"; by = \"c\"; };\n"
 	 "x: { table = \"x\"; of = \"contact\"; by = \"c\"; key = \"k\"; }; };\n",
-	 "f:3: model: table \"contact\": it hangs off nothing and goes with its own deletion: of "
-	 "cannot be given\n"
-	 "f:3: model: table \"contact\": it hangs off nothing and goes with its own deletion: delete "
-	 "cannot be given\n"
-	 "f:3: model: table \"contact\": an anonymized contact stays: give rules\n"
+	 "f:3: model: table \"contact\": a contact has no parent and is always deleted: leave of "
+	 "out\n"
+	 "f:3: model: table \"contact\": a contact has no parent and is always deleted: leave "
+	 "delete out\n"
+	 "f:3: model: table \"contact\": an anonymized contact is not deleted: use rules\n"
 	 "f:3: model: table \"contact\": key is missing\n"
 	 "f:4: model: table \"request\": date is missing\n"
 	 "f:4: model: table \"request\": key is missing\n"
@@ -216,8 +216,8 @@ static const struct {
 	/* a policy and the model */
 	{TABLE("m: { table = \"m\"; of = \"contact\"; by = \"r\"; };\n") "policies = ( { name = \"x\"; "
 									 "action = \"anonymize_contacts\"; depth = \"1 year\"; schedule = \"daily\"; } );\n",
-	 "f:5: model: table \"m\": policy \"x\" anonymizes what hangs off \"contact\": say anonymize = "
-	 "\"delete\" or \"keep\", or give rules"},
+	 "f:5: model: table \"m\": policy \"x\" anonymizes \"contact\" and all tables below it: add "
+	 "anonymize = \"delete\" or \"keep\", or rules"},
 	{TABLE("m: { table = \"m\"; of = \"contact\"; by = \"r\"; };\n") "policies = ( { name = \"x\"; "
 									 "action = \"anonymize_requests\"; depth = \"1 year\"; schedule = \"daily\"; } );\n",
 	 ""},
@@ -232,7 +232,7 @@ static const struct {
 	 "f:5: policy \"x\": anonymize_contacts needs rules (set, clear, json, keep) on table "
 	 "\"contact\" of the model"},
 	/* the expanded text's own traps */
-	{GOOD "@include \"/etc/passwd\"\n", "f:6: @include in a text that is expanded already"},
+	{GOOD "@include \"/etc/passwd\"\n", "f:6: @include in a text that is already expanded"},
 	{"#@ 7 /g\n" GOOD "#@ 3 /h\nx = 1;\n", "/h:3: unknown key \"x\""},
 	{"#@ 7 /g\nx = 1;\n" GOOD, "/g:7: unknown key \"x\""},
 	{"#@ 0 /g\nx = 1;\n" GOOD, "f:2: unknown key \"x\""},

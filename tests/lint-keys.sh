@@ -1,0 +1,52 @@
+#!/bin/bash
+# Fails when the keys that the configuration reads are not the keys that retentiond.conf(5) documents.
+# A key is what a setting_spec table of daemon/config/ holds: a table at file scope belongs to a group,
+# and each of its keys is an item of retentiond.conf(5); a table inside a function belongs to a value
+# that is a group itself, and each of its keys stands in the text as "key =" or ".Ic key".
+# Every key that code looks up by name must be in a table as well.
+set -uo pipefail
+cd "$(dirname "$0")/.." || exit
+awk '
+function finish() { if (table) { tables++; if (!n_keys) complain(place, "the table " table " has no key"); table = "" } }
+function complain(where, what) { printf "lint: %s: %s\n", where, what; bad = 1 }
+FILENAME ~ /\.5$/ {
+	page = FILENAME
+	if (/^\.It Ic /)
+		for (i = 3; i <= NF; i++)
+			if ($i != ",") items[$i]++
+	text = text $0 "\n"
+	next
+}
+/struct setting_spec [a-z_]*\[\]/ { finish(); match($0, /[a-z_]*\[\]/); table = substr($0, RSTART, RLENGTH - 2); place = FILENAME ":" FNR; outer = /^static/; n_keys = 0 }
+table {
+	rest = $0
+	while (match(rest, /\.key = "[a-z_]+"/)) {
+		key = substr(rest, RSTART + 8, RLENGTH - 9); rest = substr(rest, RSTART + RLENGTH)
+		n_keys++; known[key] = 1; where[key] = FILENAME ":" FNR
+		if (outer) groups[key]++; else nested[key]++
+	}
+	if (rest ~ /\.key =/ ) complain(FILENAME ":" FNR, "a key that is not a string of small letters")
+}
+/^\t?};/ { finish() }
+{
+	rest = $0
+	while (match(rest, /config_setting_get_member\([a-z]+, "[^"]*"\)/)) {
+		split(substr(rest, RSTART, RLENGTH), part, "\""); rest = substr(rest, RSTART + RLENGTH)
+		read_at[part[2]] = FILENAME ":" FNR
+	}
+}
+END {
+	for (key in groups)
+		if (items[key] < groups[key])
+			complain(where[key], sprintf("key \"%s\" is in %d group(s), and %s has %d item(s) of it", key, groups[key], page, items[key]))
+	for (key in nested)
+		if (text !~ "(^|[^a-z_])" key " = " && text !~ "\n\\.Ic " key "[ \n]")
+			complain(where[key], "key \"" key "\" is not in " page)
+	for (key in items)
+		if (key !~ /[^a-z_]/ && items[key] > groups[key] + nested[key])
+			complain(page, sprintf("item \"%s\" is not a key of the configuration", key))
+	for (key in read_at)
+		if (!(key in known)) complain(read_at[key], "key \"" key "\" is in no table")
+	if (tables < 8) complain("daemon/config", "only " tables " tables of keys found")
+	exit bad
+}' conf/retentiond.conf.5 daemon/config/*.c
