@@ -402,14 +402,14 @@ REFUSED = [
      '"attachment" references: from is missing'),
     ({"blob": {**BLOB_MODEL["blob"], "key": None}}, 'table "blob": key is missing: shared needs it'),
     ({"blob": {**BLOB_MODEL["blob"], "delete": "detach"}}, 'table "blob": delete = "detach" clears the link of a row that '
-     'points at "attachment"; here it is the other way round'),
+     'references "attachment"; here "attachment" references the row'),
     ({"attachment": {**BLOB_MODEL["attachment"], "anonymize": "keep"}}, 'table "blob": anonymize_contacts would delete its '
      'rows, and those of "attachment", which point at them, stay'),
-    ({"contact": {**RULES["contact"], "identity": ["nam"]}}, 'table "contact": identity names "nam", which an anonymization has to erase'),
+    ({"contact": {**RULES["contact"], "identity": ["nam"]}}, 'table "contact": identity names "nam", which an anonymization must erase'),
     ({"contact": {"keep": ["name"], "clear": ["brand", "created"], "identity": ["name"]}},
-     'table "contact": identity names "name", which an anonymization has to erase'),
-    ({"request": {"redact": ["subject"], "keep": ["status", "at"]}}, 'table "request": redact searches for what "contact" names '
-     'under identity'),
+     'table "contact": identity names "name", which an anonymization must erase'),
+    ({"request": {"redact": ["subject"], "keep": ["status", "at"]}}, 'table "request": redact needs the identity columns of "contact" '
+     'to search for'),
     ({"contact": {**RULES["contact"], "identity": ["name"]}, "request": {"redact": ["at"], "clear": ["subject"], "keep": ["status", "at"]}},
      'column "at" is its date and cannot be under redact'),
     ({"request": {**RULES["request"], "identity": ["subject"]}}, 'identity is for table "contact" only'),
@@ -422,7 +422,7 @@ REFUSED = [
      'is the table of "contact", whose rows have dates and holds of their own'),
     ({"mail": {"table": "logo", "key": "id", "of": "contact", "match": {"column": "blob_id", "of": "name"}, "anonymize": "delete"}},
      'match compares "blob_id" (bigint) with "name" (text): a copy is of the same kind'),
-    ({"contact": {**RULES["contact"], "match": {"column": "name", "of": "name"}}}, "match cannot be given"),
+    ({"contact": {**RULES["contact"], "match": {"column": "name", "of": "name"}}}, "always deleted: leave match out"),
     ({"request": {**RULES["request"], "shared": True}}, "a request belongs to one contact: leave shared and match out"),
     ({"variant": {**BLOB_MODEL["variant"], "anonymize": None, "json_keep": {"blob_id": ["a"]}}}, 'column "blob_id" is its by '),
     ({"variant": {**BLOB_MODEL["variant"], "anonymize": None, "redact": ["id"]}}, 'column "id" is its key and cannot be'),
