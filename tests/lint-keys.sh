@@ -1,9 +1,9 @@
 #!/bin/bash
-# Fails when the keys that the configuration reads are not the keys that retentiond.conf(5) documents.
-# A key is what a setting_spec table of daemon/config/ holds: a table at file scope belongs to a group,
-# and each of its keys is an item of retentiond.conf(5); a table inside a function belongs to a value
-# that is a group itself, and each of its keys stands in the text as "key =" or ".Ic key".
-# Every key that code looks up by name must be in a table as well.
+# Fails when the configuration reads other keys than retentiond.conf(5) documents.  The keys are those of
+# the setting_spec tables in daemon/config/.  A table at file scope belongs to a group, and each of its
+# keys is an item or a section of the page.  A table inside a function belongs to a value that is itself
+# a group, and each of its keys is in the text as "key =" or ".Ic key".  Every key that code looks up by
+# name must be in a table.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit
 awk '
@@ -14,6 +14,8 @@ FILENAME ~ /\.5$/ {
 	if (/^\.It Ic /)
 		for (i = 3; i <= NF; i++)
 			if ($i != ",") items[$i]++
+	if (/^\.Sh /)
+		sections[tolower(substr($0, 5))] = 1
 	text = text $0 "\n"
 	next
 }
@@ -37,7 +39,7 @@ table {
 }
 END {
 	for (key in groups)
-		if (items[key] < groups[key])
+		if (items[key] < groups[key] && !(key in sections))
 			complain(where[key], sprintf("key \"%s\" is in %d group(s), and %s has %d item(s) of it", key, groups[key], page, items[key]))
 	for (key in nested)
 		if (text !~ "(^|[^a-z_])" key " = " && text !~ "\n\\.Ic " key "[ \n]")
