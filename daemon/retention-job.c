@@ -93,6 +93,10 @@ int main(int argc, char **argv)
 	struct job_opts opts;
 
 	log_open("retention-job", false);
+	/* The service manager hears from the parent alone, which answers the watchdog, too. */
+	(void)unsetenv("NOTIFY_SOCKET"); /* the names are good, as those below */
+	(void)unsetenv("WATCHDOG_USEC");
+	(void)unsetenv("WATCHDOG_PID");
 	(void)signal(SIGPIPE, SIG_IGN); /* a parent that is gone is noticed by its signal */
 	if (!parse_options(argc, argv, &o)) {
 		log_err("retention-job is started by retentiond, not by hand");

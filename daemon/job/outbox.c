@@ -14,26 +14,19 @@
 
 #include "base/failpoint.h"
 #include "base/mem.h"
+#include "base/process.h"
 #include "base/sql.h"
 #include "base/units.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
-#include <poll.h>
-#include <signal.h>
-#include <spawn.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
-#include <time.h>
 
 #define ROUND 500
 #define COMMAND_MS 60000
-#define MOST_COMPLAINT 200
-
-extern char **environ;
 
 /* --- One file ------------------------------------------------------------------------------- */
 
@@ -136,122 +129,34 @@ bool outbox_remove_file(const char *root, const char *location, struct error *er
 
 /* --- One command ---------------------------------------------------------------------------- */
 
-/* Until it closes its standard error, or the time is over; the first line of it. */
-static bool read_complaint(int fd, int timeout_ms, char text[MOST_COMPLAINT])
-{
-	const int64_t end_ms = monotonic_ms() + timeout_ms;
-	size_t length = 0;
-	bool closed = false;
-
-	while (!closed && monotonic_ms() < end_ms) {
-		struct pollfd p = {.fd = fd, .events = POLLIN};
-		char part[512];
-		ssize_t n;
-
-		if (poll(&p, 1, (int)(end_ms - monotonic_ms()) + 1) <= 0)
-			continue;
-		n = read(fd, part, sizeof(part));
-		closed = n == 0 || (n < 0 && errno != EINTR && errno != EAGAIN);
-		for (ssize_t i = 0; i < n && length < MOST_COMPLAINT - 1; i++)
-			text[length++] = part[i];
-	}
-	text[length] = '\0';
-	text[strcspn(text, "\n")] = '\0';
-	for (char *c = text; *c; c++)
-		if (iscntrl((unsigned char)*c))
-			*c = '?';
-	return closed;
-}
-
-/* It may close its standard error and go on: then it is waited for as long as is left. */
-static bool reap(pid_t pid, int64_t end_ms, int *ret_status)
-{
-	static const struct timespec tick = {.tv_nsec = 20000000};
-
-	for (;;) {
-		const pid_t done = waitpid(pid, ret_status, WNOHANG);
-
-		if (done == pid || (done < 0 && errno != EINTR))
-			return done == pid;
-		if (monotonic_ms() >= end_ms)
-			break;
-		(void)nanosleep(&tick, NULL); /* early is fine */
-	}
-	(void)kill(pid, SIGKILL); /* not reaped yet, so the pid is its own */
-	while (waitpid(pid, ret_status, 0) < 0 && errno == EINTR)
-		;
-	return false;
-}
-
-static int spawn(const char *const *argv, int complaint, pid_t *ret_pid)
-{
-	/* posix_spawn's prototype lacks a const that it honours. */
-	union {
-		const char *const *given;
-		char *const *taken;
-	} arguments = {.given = argv};
-	posix_spawn_file_actions_t actions;
-	posix_spawnattr_t attributes;
-	sigset_t none, usual;
-	int failed;
-
-	(void)sigemptyset(&none); /* neither can fail */
-	(void)sigfillset(&usual);
-	if (posix_spawn_file_actions_init(&actions) != 0 || posix_spawnattr_init(&attributes) != 0)
-		must_alloc(NULL);
-	failed = posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0) ||
-		 posix_spawn_file_actions_addopen(&actions, 1, "/dev/null", O_WRONLY, 0) ||
-		 posix_spawn_file_actions_adddup2(&actions, complaint, 2) ||
-		 posix_spawnattr_setsigmask(&attributes, &none) ||
-		 posix_spawnattr_setsigdefault(&attributes, &usual) ||
-		 posix_spawnattr_setflags(&attributes,
-					  POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-	failed = failed ? ENOMEM
-			: posix_spawn(ret_pid, argv[0], &actions, &attributes, arguments.taken,
-				      environ);
-	(void)posix_spawn_file_actions_destroy(&actions); /* neither fails */
-	(void)posix_spawnattr_destroy(&attributes);
-	return failed;
-}
-
-static bool judge(bool ended, int status, const char *complaint, struct error *err)
-{
-	if (!ended)
-		return fail(err, ERR_DATA, "the command took too long, and was ended");
-	if (WIFSIGNALED(status))
-		return fail(err, ERR_DATA, "the command was ended by signal %d", WTERMSIG(status));
-	if (WEXITSTATUS(status) != 0)
-		return fail(err, ERR_DATA, "the command has failed with status %d%s%s",
-			    WEXITSTATUS(status), *complaint ? ": " : "", complaint);
-	return true;
-}
-
 bool outbox_run_command(const char *const *command, size_t n, const char *location, int timeout_ms,
 			struct error *err)
 {
 	AUTO(talloc) const char **argv = t_array(NULL, const char *, n + 2);
-	const int64_t end_ms = monotonic_ms() + timeout_ms;
-	char complaint[MOST_COMPLAINT];
-	int ends[2], status = 0, failed;
-	bool ended;
-	pid_t pid;
+	AUTO(fd) int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	AUTO(process) struct process process = {0};
+	AUTO(error) struct error cause = {0};
+	struct process_result end;
 
 	memcpy(argv, command, n * sizeof(*argv));
 	argv[n] = location;
-	argv[n + 1] = NULL;
-	if (pipe2(ends, O_CLOEXEC) < 0)
-		return fail_errno(err, ERR_DATA, "no pipe for the command");
-	failed = spawn(argv, ends[1], &pid);
-	(void)close(ends[1]); /* the command's */
-	if (failed) {
-		(void)close(ends[0]); /* never used */
-		errno = failed;
-		return fail_errno(err, ERR_DATA, "cannot run %s", command[0]);
-	}
-	(void)read_complaint(ends[0], timeout_ms, complaint); /* what counts is how it ends */
-	(void)close(ends[0]);
-	ended = reap(pid, end_ms, &status);
-	return judge(ended, status, complaint, err);
+	if (null < 0)
+		return fail_errno(err, ERR_DATA, "cannot open /dev/null");
+	if (!process_start(
+		    &(struct process_opts){
+			    .argv = argv, .in = null, .out = null, .catches_errors = true},
+		    &process, &cause))
+		return fail(err, ERR_DATA, "%s", cause.text);
+	process_end(&process, timeout_ms, &end);
+	if (end.too_long)
+		return fail(err, ERR_DATA, "the command took too long, and was ended");
+	if (WIFSIGNALED(end.status))
+		return fail(err, ERR_DATA, "the command was ended by signal %d",
+			    WTERMSIG(end.status));
+	if (WEXITSTATUS(end.status) != 0)
+		return fail(err, ERR_DATA, "the command has failed with status %d%s%s",
+			    WEXITSTATUS(end.status), *end.complaint ? ": " : "", end.complaint);
+	return true;
 }
 
 /* --- A round -------------------------------------------------------------------------------- */

@@ -12,13 +12,13 @@
 #include "supervisor/child.h"
 
 #include "base/mem.h"
+#include "base/process.h"
 #include "base/units.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
-#include <sys/prctl.h>
 #include <sys/wait.h>
 
 enum {
@@ -165,75 +165,38 @@ void children_free(struct children *children)
 	free(children);
 }
 
-/* Between fork and exec.  All signals are blocked, or libevent's handlers would write to our loop. */
-static void exec_job(const char *program, const struct child_opts *opts, pid_t parent,
-		     int config_fd, int status_fd)
-{
-	char config_text[16], status_text[16], job_text[24];
-	const char *argv[12] = {program, "--config-fd", config_text, "--status-fd", status_text};
-	int argc = 5;
-	sigset_t none;
+/* The arguments, in text as far as they are numbers. */
+struct arguments {
+	const char *argv[12];
+	char config_fd[16], status_fd[16], job[24];
+};
 
-	(void)snprintf(config_text, sizeof(config_text), "%d", config_fd);
-	(void)snprintf(status_text, sizeof(status_text), "%d", status_fd);
-	(void)snprintf(job_text, sizeof(job_text), "%lld", (long long)opts->job);
+static void set_arguments(struct arguments *a, const char *program, const struct child_opts *opts,
+			  const int fds[2])
+{
+	int argc = 0;
+
+	*a = (struct arguments){0};
+	(void)snprintf(a->config_fd, sizeof(a->config_fd), "%d", fds[0]);
+	(void)snprintf(a->status_fd, sizeof(a->status_fd), "%d", fds[1]);
+	(void)snprintf(a->job, sizeof(a->job), "%lld", (long long)opts->job);
+	a->argv[argc++] = program;
+	a->argv[argc++] = "--config-fd";
+	a->argv[argc++] = a->config_fd;
+	a->argv[argc++] = "--status-fd";
+	a->argv[argc++] = a->status_fd;
 	if (opts->job || opts->tidy) {
-		argv[argc++] = "--host";
-		argv[argc++] = opts->host;
+		a->argv[argc++] = "--host";
+		a->argv[argc++] = opts->host;
 	}
 	if (opts->job) {
-		argv[argc++] = "--job";
-		argv[argc++] = job_text;
-	} else if (opts->tidy) {
-		argv[argc++] = "--tidy";
-	} else if (opts->measure) {
-		argv[argc++] = "--measure";
+		a->argv[argc++] = "--job";
+		a->argv[argc++] = a->job;
 	} else {
-		argv[argc++] = "--check";
+		a->argv[argc++] = opts->tidy ? "--tidy" : opts->measure ? "--measure" : "--check";
 	}
 	if (opts->job && opts->once)
-		argv[argc++] = "--once";
-	argv[argc] = NULL;
-
-	for (int number = 1; number < NSIG; number++)
-		(void)signal(number, SIG_DFL); /* fails for those that cannot be handled anyway */
-	(void)sigemptyset(&none); /* cannot fail */
-	if (prctl(PR_SET_PDEATHSIG, SIGTERM) < 0 || getppid() != parent)
-		_exit(JOB_STOPPED); /* the parent died before the call: nobody would tell us */
-	/* It has no news for the service manager, and must not answer the watchdog. */
-	(void)unsetenv("NOTIFY_SOCKET"); /* the names are good, as those below */
-	(void)unsetenv("WATCHDOG_USEC");
-	(void)unsetenv("WATCHDOG_PID");
-	if (fcntl(config_fd, F_SETFD, 0) == 0 && fcntl(status_fd, F_SETFD, 0) == 0 &&
-	    sigprocmask(SIG_SETMASK, &none, NULL) == 0) {
-		/* execv's prototype lacks a const that it honours. */
-		union {
-			const char **given;
-			char *const *taken;
-		} arguments = {.given = argv};
-
-		(void)execv(program, arguments.taken); /* returns only when it failed */
-	}
-	(void)dprintf(status_fd, "note cannot run %s: %s\n", program, strerror(errno));
-	_exit(JOB_USAGE);
-}
-
-/* fork() with no signal delivered to the child before exec_job() has put them in order. */
-static pid_t fork_job(const char *program, const struct child_opts *opts, int config_fd,
-		      int status_fd)
-{
-	const pid_t parent = getpid();
-	sigset_t all, old;
-	pid_t pid;
-
-	(void)sigfillset(&all); /* neither can fail */
-	(void)sigprocmask(SIG_SETMASK, &all, &old);
-	pid = fork();
-	if (pid == 0)
-		exec_job(program, opts, parent, config_fd, status_fd);
-	(void)sigprocmask(SIG_SETMASK, &old,
-			  NULL); /* leaves errno as fork set it, when it worked */
-	return pid;
+		a->argv[argc++] = "--once";
 }
 
 bool child_start(struct children *children, const struct child_opts *opts, struct child **ret_child,
@@ -242,9 +205,10 @@ bool child_start(struct children *children, const struct child_opts *opts, struc
 	AUTO(fd) int config_fd = config_memfd(opts->config);
 	AUTO(fd) int read_fd = -1;
 	AUTO(fd) int write_fd = -1;
+	struct arguments arguments;
+	struct process process;
 	struct child *child;
 	int ends[2];
-	pid_t pid;
 
 	if (config_fd < 0)
 		return fail_errno(err, ERR_ENVIRONMENT, "no memory file for the configuration");
@@ -255,16 +219,22 @@ bool child_start(struct children *children, const struct child_opts *opts, struc
 	/* Only our end: the job's writes may block, which is how it is slowed down. */
 	if (fcntl(read_fd, F_SETFL, O_NONBLOCK) < 0)
 		return fail_errno(err, ERR_ENVIRONMENT, "no pipe for a job");
-	pid = fork_job(children->program, opts, config_fd, write_fd);
-	if (pid < 0)
-		return fail_errno(err, ERR_ENVIRONMENT, "no process for a job");
+	set_arguments(&arguments, children->program, opts, (const int[]){config_fd, write_fd});
+	if (!process_start(&(struct process_opts){.argv = arguments.argv,
+						  .in = 0,
+						  .out = 1,
+						  .inherited = (const int[]){config_fd, write_fd},
+						  .n_inherited = 2,
+						  .death_signal = SIGTERM},
+			   &process, err))
+		return false;
 
 	child = xcalloc(1, sizeof(*child));
 	child->next = children->first;
 	children->first = child;
 	child->children = children;
 	child->handlers = opts->handlers;
-	child->pid = pid;
+	child->pid = process.pid;
 	child->status_fd = read_fd;
 	read_fd = -1;
 	child->readable = must_alloc(event_new(children->base, child->status_fd,
