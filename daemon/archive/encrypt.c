@@ -2,22 +2,25 @@
  * What may die on each line, and what then:
  *
  *   note      SHA256SUMS.plain: the recipients, and digest and length of each joined file, durably.
- *             Before it, joining is done again, from segments that nobody has touched.  After it,
- *             joining is over: what is missing plain has to be there encrypted.
- *   encrypt   into NAME.csv.age.tmp, a new file each time (one that a killed age still wrote to is
- *             another inode); fsync.  Dying here the plain file is there, and it is done again.
- *   check     age said that it was done; that it wrote age's format and more bytes than it read is
- *             seen here, since the plain file is the only copy of rows that are erased.
+ *             Before it, joining is done again, from segments that are untouched.  After it, joining is
+ *             over: a file that is missing plain has to be there encrypted.
+ *   encrypt   into NAME.csv.age.tmp, a new file each time (a killed age may still write to the old one,
+ *             which is another inode); fsync.  Dying here, the plain file is there, and it is done again.
+ *   check     age said that it was done.  Look here whether it wrote age's format and more bytes than it
+ *             read, because the plain file is the only copy of rows that are erased.
  *   rename    to NAME.csv.age, then fsync of the folder.
- *   unlink    the plain file.  Dying before it, both are there: it is encrypted once more.
+ *   unlink    the plain file.  Dying before it, both are there: the file is encrypted once more.
  *
- * The segments of the other workers, plain too, go when the archive is sealed (archive_seal), together
- * with the note.  A full disk fails the try, which begins again later, where it stood.
+ * The segments of the other workers, plain too, are removed when the archive is sealed (archive_seal),
+ * together with the note.  A full disk fails the try, which begins again later where it stood.
  */
 #include "archive/encrypt.h"
 
 #include "archive/age.h"
+#include "archive/finish.h"
+#include "archive/folder.h"
 #include "base/failpoint.h"
+#include "base/file.h"
 #include "base/mem.h"
 
 #include <errno.h>
@@ -25,24 +28,11 @@
 #include <inttypes.h>
 #include <sys/stat.h>
 
-#define NOTE "SHA256SUMS.plain"
 #define MAGIC "age-encryption.org/v1\n"
 #define RECIPIENT "recipient "
+#define NAME (FILE_HEX + 2) /* where a line has the name: behind two blanks */
 
-static int open_partial(const char *directory, const char *name, struct error *err)
-{
-	AUTO(char_p) char *path = NULL;
-	int folder;
-
-	if (asprintf(&path, "%s/%s.partial", directory, name) < 0)
-		must_alloc(NULL);
-	folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-	if (folder < 0)
-		(void)fail_errno(err, ERR_ENVIRONMENT, "cannot open the folder \"%s\"", path);
-	return folder;
-}
-
-/* -1: there is none. */
+/* -1: it is not there, or not a file. */
 static int64_t size_of(int folder, const char *file)
 {
 	struct stat st;
@@ -52,29 +42,26 @@ static int64_t size_of(int folder, const char *file)
 		       : -1;
 }
 
-/* NULL with err empty: there is none. */
-static char *read_note(const char *directory, const char *name, void *ctx, struct error *err)
+/* The note's text, owned by ctx; NULL with err empty: there is none. */
+static char *read_note(const struct archive *a, void *ctx, struct error *err)
 {
-	AUTO(char_p) char *text = NULL;
-	AUTO(char_p) char *partial = NULL;
-	AUTO(fd) int folder = open_partial(directory, name, err);
+	AUTO(fd) int folder = archive_partial(a, err);
+	AUTO(fd) int fd = -1;
 
 	if (folder < 0)
 		return NULL;
-	if (faccessat(folder, NOTE, F_OK, AT_SYMLINK_NOFOLLOW) != 0) {
-		if (errno != ENOENT)
-			(void)fail_errno(err, ERR_ENVIRONMENT, "cannot look at \"" NOTE "\"");
-		return NULL;
-	}
-	if (asprintf(&partial, "%s.partial", name) < 0)
-		must_alloc(NULL);
-	return archive_read_file(directory, partial, NOTE, &text, err) ? t_strdup(ctx, text) : NULL;
+	fd = openat(folder, ARCHIVE_PLAIN_SUMS, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd >= 0)
+		return file_read_text(fd, ARCHIVE_PLAIN_SUMS, ctx, err);
+	if (errno != ENOENT)
+		(void)fail_errno(err, ERR_ENVIRONMENT, "cannot open \"" ARCHIVE_PLAIN_SUMS "\"");
+	return NULL;
 }
 
-bool archive_encryption_begun(const char *directory, const char *name, void *ctx,
+bool archive_encryption_begun(const struct archive *a, void *ctx,
 			      const char *const **ret_recipients, size_t *ret_n, struct error *err)
 {
-	char *rest = read_note(directory, name, ctx, err);
+	char *rest = read_note(a, ctx, err);
 	const char **recipients = NULL;
 	size_t n = 0;
 
@@ -91,25 +78,25 @@ bool archive_encryption_begun(const char *directory, const char *name, void *ctx
 }
 
 /* Step "note". */
-static bool write_note(const char *directory, const char *name, int folder,
-		       const struct archive_file *files, size_t n, const char *const *recipients,
-		       size_t n_recipients, struct error *err)
+static bool write_note(const struct archive *a, int folder, const char *const *recipients, size_t n,
+		       struct error *err)
 {
 	AUTO(talloc) char *text = t_strdup(NULL, "");
-	char digest[65];
+	char digest[FILE_HEX + 1];
 
-	for (size_t i = 0; i < n_recipients; i++)
+	for (size_t i = 0; i < n; i++)
 		t_append(&text, RECIPIENT "%s\n", recipients[i]);
-	for (size_t i = 0; i < n; i++) {
-		if (!archive_digest(directory, name, files[i].name, digest, err))
+	for (size_t i = 0; i < a->n_files; i++) {
+		const char *file = a->files[i].name;
+
+		if (!archive_digest(a, file, digest, err))
 			return false;
-		t_append(&text, "%s  %s %" PRId64 "\n", digest, files[i].name,
-			 size_of(folder, files[i].name));
+		t_append(&text, "%s  %s %" PRId64 "\n", digest, file, size_of(folder, file));
 	}
-	return archive_write_file(directory, name, NOTE, text, err);
+	return archive_write_file(a, ARCHIVE_PLAIN_SUMS, text, err);
 }
 
-/* "DIGEST  NAME BYTES" of one file, out of the note. */
+/* Finds the line "DIGEST  NAME BYTES" of one file in the note. */
 static bool find_noted(const char *note, const char *file, struct encrypted_file *ret,
 		       struct error *err)
 {
@@ -118,17 +105,17 @@ static bool find_noted(const char *note, const char *file, struct encrypted_file
 	for (const char *line = note; line && *line;) {
 		const size_t n = strcspn(line, "\n");
 
-		if (n > 66 + length + 1 && strncmp(line + 64, "  ", 2) == 0 &&
-		    strncmp(line + 66, file, length) == 0 && line[66 + length] == ' ') {
-			memcpy(ret->plain_sha256, line, 64);
-			ret->plain_sha256[64] = '\0';
-			ret->plain_bytes = strtoll(line + 66 + length + 1, NULL, 10); /* ours */
+		if (n > NAME + length + 1 && strncmp(line + FILE_HEX, "  ", 2) == 0 &&
+		    strncmp(line + NAME, file, length) == 0 && line[NAME + length] == ' ') {
+			memcpy(ret->plain_sha256, line, FILE_HEX);
+			ret->plain_sha256[FILE_HEX] = '\0';
+			ret->plain_bytes = strtoll(line + NAME + length + 1, NULL, 10); /* ours */
 			return true;
 		}
 		line += n + (line[n] == '\n');
 	}
 	return fail(err, ERR_CONFIG,
-		    "\"" NOTE
+		    "\"" ARCHIVE_PLAIN_SUMS
 		    "\" does not name \"%s\": the configuration's model has changed while "
 		    "the archive was encrypted; put the old one back until the action is done",
 		    file);
@@ -142,10 +129,11 @@ static bool check_written(int folder, const char *file, int64_t plain_bytes, str
 
 	if (fd < 0 || pread(fd, magic, sizeof(magic), 0) != (ssize_t)sizeof(magic) ||
 	    memcmp(magic, MAGIC, sizeof(magic)) != 0 || size_of(folder, file) <= plain_bytes)
-		return fail(err, ERR_ENVIRONMENT,
-			    "what age wrote to \"%s\" is no encrypted file: is the age in PATH the "
-			    "right one?",
-			    file);
+		return fail(
+			err, ERR_ENVIRONMENT,
+			"what age wrote to \"%s\" is not an encrypted file: is the age in PATH the "
+			"right one?",
+			file);
 	return true;
 }
 
@@ -165,16 +153,15 @@ static bool encrypt_to(int folder, const char *plain, const char *temporary,
 				  temporary);
 	if (!age_encrypt(recipients, n_recipients, in, out, err))
 		return false;
-	return fsync(out) == 0 ||
-	       fail_errno(err, ERR_ENVIRONMENT, "cannot sync archive file \"%s\"", temporary);
+	return file_sync(out, temporary, err);
 }
 
-/* Steps "encrypt" to "unlink" of one file. */
+/* Steps "encrypt" to "unlink", for one file. */
 static bool encrypt_file(int folder, const char *plain, const char *const *recipients,
 			 size_t n_recipients, struct encrypted_file *f, struct error *err)
 {
-	AUTO(talloc) char *stored = t_printf(NULL, "%s.age", plain);
-	const char *temporary = t_printf(stored, "%s.tmp", stored);
+	AUTO(talloc) char *stored = t_printf(NULL, "%s" ARCHIVE_ENCRYPTED, plain);
+	const char *temporary = t_printf(stored, "%s" ARCHIVE_TEMPORARY, stored);
 
 	f->bytes = size_of(folder, stored);
 	if (size_of(folder, plain) < 0) {
@@ -196,45 +183,42 @@ static bool encrypt_file(int folder, const char *plain, const char *const *recip
 	return true;
 }
 
-bool archive_encrypt(const char *directory, const char *name, const struct archive_file *files,
-		     size_t n, const char *const *recipients, size_t n_recipients,
+bool archive_encrypt(const struct archive *a, const char *const *recipients, size_t n,
 		     struct encrypted_file *ret, struct error *err)
 {
 	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
-	AUTO(fd) int folder = open_partial(directory, name, err);
+	AUTO(fd) int folder = archive_partial(a, err);
 	const char *note;
 
 	if (folder < 0)
 		return false;
-	note = read_note(directory, name, ctx, err);
+	note = read_note(a, ctx, err);
 	if (!note && err->class == ERR_NONE) {
-		if (!write_note(directory, name, folder, files, n, recipients, n_recipients, err))
+		if (!write_note(a, folder, recipients, n, err))
 			return false;
-		note = read_note(directory, name, ctx, err);
+		note = read_note(a, ctx, err);
 	}
 	if (!note)
 		return false;
 	failpoint("encrypt-after-note");
-	for (size_t i = 0; i < n; i++)
-		if (!find_noted(note, files[i].name, &ret[i], err) ||
-		    !encrypt_file(folder, files[i].name, recipients, n_recipients, &ret[i], err))
+	for (size_t i = 0; i < a->n_files; i++)
+		if (!find_noted(note, a->files[i].name, &ret[i], err) ||
+		    !encrypt_file(folder, a->files[i].name, recipients, n, &ret[i], err))
 			return false;
-	return fsync(folder) == 0 ||
-	       fail_errno(err, ERR_ENVIRONMENT, "cannot sync the archive's folder");
+	return file_sync(folder, a->name, err);
 }
 
-bool archive_is_encrypted(const char *directory, const char *name, const struct archive_file *files,
-			  size_t n)
+bool archive_is_encrypted(const struct archive *a)
 {
-	AUTO(error) struct error ignored = {0};
-	AUTO(fd) int folder = open_partial(directory, name, &ignored);
+	AUTO(fd) int folder = archive_folder(a, ARCHIVE_PARTIAL);
 
-	for (size_t i = 0; folder >= 0 && i < n; i++) {
+	for (size_t i = 0; folder >= 0 && i < a->n_files; i++) {
+		const char *plain = a->files[i].name;
 		AUTO(char_p) char *stored = NULL;
 
-		if (asprintf(&stored, "%s.age", files[i].name) < 0)
+		if (asprintf(&stored, "%s" ARCHIVE_ENCRYPTED, plain) < 0)
 			must_alloc(NULL);
-		if (size_of(folder, stored) < 0 || size_of(folder, files[i].name) >= 0)
+		if (size_of(folder, stored) < 0 || size_of(folder, plain) >= 0)
 			return false;
 	}
 	return folder >= 0;

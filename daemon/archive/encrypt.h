@@ -1,6 +1,6 @@
 /*
- * The last step of an archive that is kept encrypted: of each joined file NAME.csv in NAME.partial
- * becomes NAME.csv.age, and the plain one goes.  Knows files and age, no SQL.
+ * The last step of an archive that is kept encrypted: each joined file NAME.csv in NAME.partial becomes
+ * NAME.csv.age, and the plain file is removed.  Knows files and age, no SQL.
  */
 #ifndef RETENTION_ARCHIVE_ENCRYPT_H
 #define RETENTION_ARCHIVE_ENCRYPT_H
@@ -15,24 +15,22 @@ struct encrypted_file {
 };
 
 /*
- * Has an earlier try noted what the plain files were?  Then joining is over and must not be done again,
- * since plain files may be gone; *ret_recipients (*ret_n, owned by ctx) are those that it had: they
- * stand, whatever the configuration says by now.  *ret_n 0: it has not.
+ * Has an earlier try noted what the plain files were?  Then joining is over and must not be repeated,
+ * because plain files may be gone.  *ret_recipients (*ret_n, owned by ctx) are the recipients of that try:
+ * they stand, whatever the configuration says now.  *ret_n 0: nothing is noted.
  */
-bool archive_encryption_begun(const char *directory, const char *name, void *ctx,
+bool archive_encryption_begun(const struct archive *a, void *ctx,
 			      const char *const **ret_recipients, size_t *ret_n, struct error *err);
 
 /*
- * Notes the files (joined, synced) and the recipients, then encrypts file by file.  Can be repeated
- * after a crash at any line.  ret (n) is filled.  ENVIRONMENT: age has failed, or the disk; CONFIG: a
- * file that was noted is there neither plain nor encrypted.
+ * Notes the files (joined, synced) and the n recipients, then encrypts file by file.  Can be repeated after
+ * a crash at any line.  ret (n_files) is filled.  ENVIRONMENT: age has failed, or the disk; CONFIG: a file
+ * that was noted is there neither plain nor encrypted.
  */
-bool archive_encrypt(const char *directory, const char *name, const struct archive_file *files,
-		     size_t n, const char *const *recipients, size_t n_recipients,
+bool archive_encrypt(const struct archive *a, const char *const *recipients, size_t n,
 		     struct encrypted_file *ret, struct error *err);
 
-/* Is every file of the folder there encrypted, and none plain? */
-bool archive_is_encrypted(const char *directory, const char *name, const struct archive_file *files,
-			  size_t n);
+/* Is each file there encrypted, and none plain? */
+bool archive_is_encrypted(const struct archive *a);
 
 #endif

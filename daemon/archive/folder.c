@@ -1,102 +1,167 @@
-/*
- * What an archive holds: lengths, small files, digests.  Nothing here writes.
- */
 #include "archive/folder.h"
 
+#include "base/file.h"
 #include "base/mem.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <openssl/evp.h>
+#include <inttypes.h>
+#include <sys/file.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
-bool archive_size(const char *directory, const char *name, const struct archive_file *files,
-		  size_t n, int64_t *ret_bytes, struct error *err)
+int archive_folder(const struct archive *a, const char *suffix)
 {
-	AUTO(fd) int folder = archive_folder(directory, name, "");
-	int64_t bytes = 0;
-	struct stat st;
+	AUTO(char_p) char *path = NULL;
+
+	if (asprintf(&path, "%s/%s%s", a->directory, a->name, suffix) < 0)
+		must_alloc(NULL);
+	return open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+}
+
+int archive_partial(const struct archive *a, struct error *err)
+{
+	const int folder = archive_folder(a, ARCHIVE_PARTIAL);
 
 	if (folder < 0)
-		return fail_errno(err, ERR_ENVIRONMENT, "cannot open the folder \"%s/%s\"",
-				  directory, name);
-	for (size_t i = 0; i < n; i++) {
-		AUTO(char_p) char *encrypted = NULL;
+		(void)fail_errno(err, ERR_ENVIRONMENT,
+				 "cannot open the folder \"%s/%s" ARCHIVE_PARTIAL "\"",
+				 a->directory, a->name);
+	return folder;
+}
 
-		if (asprintf(&encrypted, "%s.age", files[i].name) < 0)
-			must_alloc(NULL);
-		if (fstatat(folder, files[i].name, &st, AT_SYMLINK_NOFOLLOW) != 0 &&
-		    fstatat(folder, encrypted, &st, AT_SYMLINK_NOFOLLOW) != 0)
-			return fail_errno(err, ERR_ENVIRONMENT, "cannot look at \"%s\"",
-					  files[i].name);
-		bytes += st.st_size;
+DIR *archive_entries(int folder, const char *name)
+{
+	const int fd = openat(folder, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	DIR *entries = fd >= 0 ? fdopendir(fd) : NULL;
+
+	if (!entries && fd >= 0)
+		(void)close(fd); /* read-only */
+	return entries;
+}
+
+const char *archive_suffix(const char *file)
+{
+	const char *suffix = NULL;
+
+	/* Take the last ".csv" that ends a word, because a table can have ".csv" in its own name. */
+	for (const char *at = file; (at = strstr(at, ".csv"));) {
+		const bool named = at != file;
+
+		at += strlen(".csv");
+		if (named && (*at == '\0' || *at == '.'))
+			suffix = at;
 	}
-	*ret_bytes = bytes;
+	return suffix;
+}
+
+bool archive_is_segment(const char *file)
+{
+	const char *number = archive_suffix(file);
+
+	return number && *number == '.' && number[1] &&
+	       number[1 + strspn(number + 1, "0123456789")] == '\0';
+}
+
+char *archive_segment(const char *file, int worker)
+{
+	char *name = NULL;
+
+	if (asprintf(&name, "%s.%d", file, worker) < 0)
+		must_alloc(NULL);
+	return name;
+}
+
+/*
+ * The database fences the batches of a process that it has lost, but not its writes: a process that was
+ * stopped or cut off with rows in its buffers would write them over ours when it wakes.  The lock is held
+ * until the descriptor is closed, whatever ends the process.  On a file system without locks the job goes
+ * on without them.
+ */
+bool archive_hold(int fd, const char *name, struct error *err)
+{
+	if (flock(fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK)
+		return fail(err, ERR_ENVIRONMENT,
+			    "archive file \"%s\" is open in another process: an earlier "
+			    "retention-job of this action has not ended",
+			    name);
 	return true;
 }
 
-bool archive_read_file(const char *directory, const char *name, const char *file, char **ret_text,
-		       struct error *err)
+bool archive_fail_short(const char *name, int64_t bytes, int64_t committed_bytes, struct error *err)
 {
-	AUTO(char_p) char *text = xcalloc(1, BUFFER_BYTES);
-	AUTO(fd) int folder = archive_folder(directory, name, "");
-	AUTO(fd) int fd = -1;
-	size_t length = 0;
-	ssize_t n = 1;
-
-	if (folder >= 0)
-		fd = openat(folder, file, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	if (fd < 0)
-		return fail_errno(err, ERR_ENVIRONMENT, "cannot open \"%s/%s/%s\"", directory, name,
-				  file);
-	while (n > 0) {
-		if (length + 1 >= BUFFER_BYTES)
-			return fail(err, ERR_CONFIG, "\"%s/%s/%s\" is too long", directory, name,
-				    file);
-		n = read(fd, text + length, BUFFER_BYTES - 1 - length);
-		if (n < 0 && errno != EINTR)
-			return fail_errno(err, ERR_ENVIRONMENT, "cannot read \"%s/%s/%s\"",
-					  directory, name, file);
-		length += n > 0 ? (size_t)n : 0;
-		n = n < 0 ? 1 : n; /* interrupted: again */
-	}
-	*ret_text = text;
-	text = NULL;
-	return true;
+	return fail(err, ERR_CONFIG,
+		    "archive file \"%s\" has %" PRId64 " bytes where %" PRId64
+		    " were synced and committed: the disk lost them; restore the file before the "
+		    "job goes on",
+		    name, bytes, committed_bytes);
 }
 
-static void auto_digest(EVP_MD_CTX **ctx)
+/* Before a job runs its folder can only be empty; a folder that cannot be read does not count as empty. */
+static bool folder_is_empty(int parent, const char *name)
 {
-	EVP_MD_CTX_free(*ctx);
+	DIR *folder = archive_entries(parent, name);
+	const struct dirent *entry;
+	bool empty = true;
+
+	if (!folder)
+		return false;
+	while ((entry = readdir(folder)))
+		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+			empty = false;
+	(void)closedir(folder); /* read-only */
+	return empty;
 }
 
-bool archive_digest(const char *directory, const char *name, const char *file, char ret_hex[65],
-		    struct error *err)
+static bool make_folder(const struct archive *a, int parent, const char *partial, struct error *err)
 {
-	AUTO(char_p) char *buffer = must_alloc(malloc(BUFFER_BYTES));
-	AUTO(digest) EVP_MD_CTX *ctx = must_alloc(EVP_MD_CTX_new());
-	AUTO(fd) int folder = archive_folder(directory, name, ".partial");
-	AUTO(fd) int fd = -1;
-	unsigned char digest[32];
-	ssize_t n;
+	static const char advice[] =
+		"another database's archive? give each database an archives.directory of its own";
 
-	if (folder >= 0)
-		fd = openat(folder, file, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	if (fd < 0 || EVP_DigestInit_ex(ctx, EVP_sha256(), NULL) != 1)
-		return fail_errno(err, ERR_ENVIRONMENT, "cannot read archive file \"%s\"", file);
-	while ((n = read(fd, buffer, BUFFER_BYTES)) != 0) {
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return fail_errno(err, ERR_ENVIRONMENT, "cannot read archive file \"%s\"",
-					  file);
-		if (EVP_DigestUpdate(ctx, buffer, (size_t)n) != 1)
-			return fail(err, ERR_ENVIRONMENT, "SHA-256 failed");
-	}
-	if (EVP_DigestFinal_ex(ctx, digest, NULL) != 1)
-		return fail(err, ERR_ENVIRONMENT, "SHA-256 failed");
-	for (size_t i = 0; i < sizeof(digest); i++)
-		(void)snprintf(ret_hex + 2 * i, 3, "%02x", digest[i]); /* two digits */
-	return true;
+	if (faccessat(parent, a->name, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+		return fail(err, ERR_CONFIG, "\"%s/%s\" exists already: %s", a->directory, a->name,
+			    advice);
+	if (mkdirat(parent, partial, 0700) != 0 && errno != EEXIST)
+		return fail_errno(err,
+				  errno == ENOSPC || errno == EIO || errno == EDQUOT
+					  ? ERR_ENVIRONMENT
+					  : ERR_CONFIG,
+				  "cannot make the folder \"%s/%s\"", a->directory, partial);
+	if (!folder_is_empty(parent, partial))
+		return fail(err, ERR_CONFIG, "\"%s/%s\" exists already and is not empty: %s",
+			    a->directory, partial, advice);
+	return file_sync(parent, a->directory, err);
+}
+
+bool archive_create(const struct archive *a, bool resumed, struct error *err)
+{
+	AUTO(char_p) char *partial = NULL;
+	AUTO(fd) int parent = open(a->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct stat st;
+
+	if (parent < 0)
+		return fail_errno(err, errno == EIO ? ERR_ENVIRONMENT : ERR_CONFIG,
+				  "archives.directory \"%s\": cannot be opened", a->directory);
+	if (asprintf(&partial, "%s" ARCHIVE_PARTIAL, a->name) < 0)
+		must_alloc(NULL);
+	if (!resumed)
+		return make_folder(a, parent, partial, err);
+	return fstatat(parent, partial, &st, AT_SYMLINK_NOFOLLOW) == 0 ||
+	       fail_errno(err, ERR_CONFIG,
+			  "\"%s/%s\" holds rows that were erased already, and is not there: put "
+			  "it back, or run the job where it is",
+			  a->directory, partial);
+}
+
+bool archive_is_finished(const struct archive *a)
+{
+	AUTO(fd) int folder = archive_folder(a, "");
+
+	return folder >= 0;
+}
+
+bool archive_is_begun(const struct archive *a)
+{
+	AUTO(fd) int folder = archive_folder(a, ARCHIVE_PARTIAL);
+
+	return folder >= 0;
 }

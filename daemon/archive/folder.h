@@ -1,25 +1,42 @@
 /*
- * What archive/writer.c and its like (archive/folder.c, archive/finish.c, archive/remove.c) share; nobody else's.
+ * Folders of archives, and the names in them; for the files of archive/ only.
  */
 #ifndef RETENTION_ARCHIVE_FOLDER_H
 #define RETENTION_ARCHIVE_FOLDER_H
 
+#include "archive/layout.h"
 #include "archive/writer.h"
 
 #include <dirent.h>
 
 #define BUFFER_BYTES ((size_t)64 * 1024)
 
-/* A descriptor of directory/NAMEsuffix, the caller's to close; below 0, with errno: it cannot be opened. */
-int archive_folder(const char *directory, const char *name, const char *suffix);
+/* The folder NAMEsuffix, a descriptor that the caller closes; -1 with errno: it cannot be opened. */
+int archive_folder(const struct archive *a, const char *suffix);
 
-/* The entries of folder/name, the caller's to closedir(3); NULL, with errno: they cannot be read. */
+/* The folder NAME.partial; -1 with err. */
+int archive_partial(const struct archive *a, struct error *err);
+
+/* The entries of folder/name, which the caller closes with closedir(3); NULL with errno. */
 DIR *archive_entries(int folder, const char *name);
 
-/* Of TABLE.csv, and what it is called while a job runs (TABLE.csv.3), what is behind ".csv"; NULL: no such name. */
+/*
+ * What is behind ".csv" in TABLE.csv, and in what such a file is called while a job runs (TABLE.csv.3).
+ * NULL: not such a name.
+ */
 const char *archive_suffix(const char *file);
 
-/* fsync(2); what: for the message. */
-bool archive_sync_fd(int fd, const char *what, struct error *err);
+/* Is it the name of a segment, TABLE.csv.3? */
+bool archive_is_segment(const char *file);
+
+/* The name of worker's segment of file; the caller frees it. */
+char *archive_segment(const char *file, int worker);
+
+/* Locks a segment until fd is closed.  ENVIRONMENT: another process has it open. */
+bool archive_hold(int fd, const char *name, struct error *err);
+
+/* Fails with CONFIG: the disk has lost committed bytes of the file. */
+bool archive_fail_short(const char *name, int64_t bytes, int64_t committed_bytes,
+			struct error *err);
 
 #endif

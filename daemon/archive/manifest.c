@@ -2,7 +2,7 @@
 
 #include "base/mem.h"
 
-/* "text" with what RFC 8259 section 7 wants escaped; NULL becomes null. */
+/* Quotes text, and escapes what RFC 8259 section 7 asks for; NULL becomes null. */
 static char *json_string(void *ctx, const char *text)
 {
 	char *out = t_strdup(ctx, "\"");

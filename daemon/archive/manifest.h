@@ -1,5 +1,5 @@
 /*
- * What an archive says of itself: SHA256SUMS, which sha256sum -c verifies, and manifest.json.
+ * Writes what an archive says of itself: SHA256SUMS, which sha256sum -c verifies, and manifest.json.
  */
 #ifndef RETENTION_ARCHIVE_MANIFEST_H
 #define RETENTION_ARCHIVE_MANIFEST_H
@@ -16,7 +16,7 @@ struct manifest_file {
 	int64_t rows;
 	int64_t bytes;
 	char sha256[65];
-	/* Of an encrypted file, what it was before; else NULL and 0. */
+	/* What an encrypted file was before; else NULL and 0. */
 	const char *plain_sha256;
 	int64_t plain_bytes;
 };

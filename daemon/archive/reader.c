@@ -1,21 +1,22 @@
 /*
- * The journal's path is not trusted: the folder is opened below archives.directory and nowhere else, and
- * its files below the folder, by openat2(2) with RESOLVE_BENEATH and without symbolic links, so that
- * whoever can write the table or the folder cannot make this program read something else.
+ * Does not trust the journal's path: opens the folder below archives.directory and nowhere else, and its
+ * files below the folder, without symbolic links.  So nobody who can write the table or the folder can
+ * make this program read something else.
  *
- * All that is wrong is told, a line a file as sha256sum -c has it, not only the first.
+ * Tells everything that is wrong, a line a file as sha256sum -c does, and not only the first.
  */
 #include "archive/reader.h"
 
 #include "archive/age.h"
+#include "archive/layout.h"
+#include "base/file.h"
 #include "base/mem.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/openat2.h>
-#include <openssl/evp.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
+
+#define NAME (FILE_HEX + 2) /* where a line of SHA256SUMS has the name: behind two blanks */
 
 struct archive_reader {
 	int folder;
@@ -23,24 +24,7 @@ struct archive_reader {
 	char *manifest; /* and of manifest.json */
 };
 
-/* SHA256SUMS and manifest.json are some hundred bytes a table. */
-#define MOST_BYTES ((off_t)16 * 1024 * 1024)
-
-#define HEX 64 /* digits of a SHA-256 */
-#define NAME (HEX + 2) /* where a line of SHA256SUMS has the name: behind two blanks */
-
-/* -1 with errno set. */
-static int open_beneath(int folder, const char *path, uint64_t flags)
-{
-	const struct open_how how = {
-		.flags = flags | O_CLOEXEC,
-		.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS,
-	};
-
-	return (int)syscall(SYS_openat2, folder, path, &how, sizeof(how));
-}
-
-/* The archive's folder, from the path that the journal has. */
+/* Opens the archive's folder from the path that the journal has; -1 with err. */
 static int open_archive(const char *root, const char *path, struct error *err)
 {
 	const size_t n = strlen(root);
@@ -56,7 +40,7 @@ static int open_archive(const char *root, const char *path, struct error *err)
 			   path, root);
 		return -1;
 	}
-	folder = open_beneath(directory, path + n + 1, O_RDONLY | O_DIRECTORY);
+	folder = file_open_beneath(directory, path + n + 1, O_RDONLY | O_DIRECTORY);
 	if (folder < 0 && (errno == EXDEV || errno == ELOOP))
 		(void)fail(err, ERR_CONFIG,
 			   "\"%s\" leads out of archives.directory \"%s\": it is not opened", path,
@@ -66,23 +50,24 @@ static int open_archive(const char *root, const char *path, struct error *err)
 	return folder;
 }
 
-/* A regular file of the folder, and nothing that could block or be elsewhere; -1 with err. */
-static int open_file(int folder, const char *name, struct stat *ret, struct error *err)
+/* Opens a regular file of the folder, and nothing that could block or be elsewhere; -1 with err. */
+static int open_file(int folder, const char *name, struct error *err)
 {
 	AUTO(fd) int fd = -1;
+	struct stat st;
 	int opened;
 
 	if (*name == '\0' || strchr(name, '/')) {
-		(void)fail(err, ERR_CONFIG, "\"%s\" is no file of an archive", name);
+		(void)fail(err, ERR_CONFIG, "\"%s\" is not a file of an archive", name);
 		return -1;
 	}
-	fd = open_beneath(folder, name, O_RDONLY | O_NONBLOCK);
-	if (fd < 0 || fstat(fd, ret) != 0) {
+	fd = file_open_beneath(folder, name, O_RDONLY | O_NONBLOCK);
+	if (fd < 0 || fstat(fd, &st) != 0) {
 		(void)fail_errno(err, ERR_CONFIG, "cannot open %s", name);
 		return -1;
 	}
-	if (!S_ISREG(ret->st_mode)) {
-		(void)fail(err, ERR_CONFIG, "%s is no regular file", name);
+	if (!S_ISREG(st.st_mode)) {
+		(void)fail(err, ERR_CONFIG, "%s is not a regular file", name);
 		return -1;
 	}
 	opened = fd;
@@ -90,69 +75,22 @@ static int open_file(int folder, const char *name, struct stat *ret, struct erro
 	return opened;
 }
 
-/* A whole small file of text; owned by ctx; NULL with err. */
+/* The whole text of a small file, owned by ctx; NULL with err. */
 static char *read_text(int folder, const char *name, void *ctx, struct error *err)
 {
-	struct stat st = {0};
-	AUTO(fd) int fd = open_file(folder, name, &st, err);
-	size_t size, total = 0;
-	char *text;
+	AUTO(fd) int fd = open_file(folder, name, err);
 
-	if (fd < 0)
-		return NULL;
-	if (st.st_size > MOST_BYTES) {
-		(void)fail(err, ERR_CONFIG, "%s is too large to be ours", name);
-		return NULL;
-	}
-	size = (size_t)st.st_size;
-	text = t_array(ctx, char, size + 1);
-	while (total < size) {
-		const ssize_t n = read(fd, text + total, size - total);
-
-		if (n <= 0) {
-			(void)fail(err, ERR_CONFIG, "cannot read %s to its end", name);
-			return NULL;
-		}
-		total += (size_t)n;
-	}
-	if (strlen(text) != size) {
-		(void)fail(err, ERR_CONFIG, "%s is no text: it has been overwritten", name);
-		return NULL;
-	}
-	return text;
+	return fd < 0 ? NULL : file_read_text(fd, name, ctx, err);
 }
 
-static void auto_digest(EVP_MD_CTX **ctx)
+static bool digest_of(int folder, const char *name, char ret_hex[FILE_HEX + 1], struct error *err)
 {
-	EVP_MD_CTX_free(*ctx);
+	AUTO(fd) int fd = open_file(folder, name, err);
+
+	return fd >= 0 && file_digest(fd, name, ret_hex, err);
 }
 
-static bool digest_of(int folder, const char *name, char ret_hex[HEX + 1], struct error *err)
-{
-	struct stat st = {0};
-	AUTO(fd) int fd = open_file(folder, name, &st, err);
-	AUTO(digest) EVP_MD_CTX *ctx = must_alloc(EVP_MD_CTX_new());
-	unsigned char digest[HEX / 2];
-	char part[65536];
-	ssize_t n;
-
-	if (fd < 0)
-		return false;
-	if (EVP_DigestInit_ex(ctx, EVP_sha256(), NULL) != 1)
-		return fail(err, ERR_CONFIG, "SHA-256 failed");
-	while ((n = read(fd, part, sizeof(part))) > 0)
-		if (EVP_DigestUpdate(ctx, part, (size_t)n) != 1)
-			return fail(err, ERR_CONFIG, "SHA-256 failed");
-	if (n < 0)
-		return fail_errno(err, ERR_CONFIG, "cannot read %s to its end", name);
-	if (EVP_DigestFinal_ex(ctx, digest, NULL) != 1)
-		return fail(err, ERR_CONFIG, "SHA-256 failed");
-	for (size_t i = 0; i < sizeof(digest); i++)
-		(void)snprintf(ret_hex + 2 * i, 3, "%02x", digest[i]); /* always two digits */
-	return true;
-}
-
-/* Each line of SHA256SUMS, told as sha256sum -c does; *ret_bad of them do not hold. */
+/* Tells each line of SHA256SUMS as sha256sum -c does; *ret_bad counts the files that differ. */
 static bool verify_sums(const struct archive_reader *s, bool tell_good, int *ret_bad,
 			struct error *err)
 {
@@ -160,20 +98,20 @@ static bool verify_sums(const struct archive_reader *s, bool tell_good, int *ret
 	char *rest = t_strdup(ctx, s->sums);
 
 	if (*s->sums == '\0' || s->sums[strlen(s->sums) - 1] != '\n')
-		return fail(err, ERR_CONFIG, "SHA256SUMS was cut: its last line has no end");
+		return fail(err, ERR_CONFIG, ARCHIVE_SUMS " was cut: its last line has no end");
 	rest[strlen(rest) - 1] = '\0';
 	while (rest) {
 		AUTO(error) struct error one = {0};
 		const char *line = strsep(&rest, "\n");
-		char hex[HEX + 1];
+		char hex[FILE_HEX + 1];
 
-		if (strspn(line, "0123456789abcdef") != HEX || line[HEX] != ' ' ||
-		    line[HEX + 1] != ' ')
-			return fail(err, ERR_CONFIG, "SHA256SUMS has a line that is no sum");
+		if (strspn(line, "0123456789abcdef") != FILE_HEX || line[FILE_HEX] != ' ' ||
+		    line[FILE_HEX + 1] != ' ')
+			return fail(err, ERR_CONFIG, ARCHIVE_SUMS " has a line that is not a sum");
 		if (!digest_of(s->folder, line + NAME, hex, &one)) {
 			printf("%s: FAILED: %s\n", line + NAME, one.text);
 			(*ret_bad)++;
-		} else if (strncmp(hex, line, HEX) != 0) {
+		} else if (strncmp(hex, line, FILE_HEX) != 0) {
 			printf("%s: FAILED: it is not what was archived\n", line + NAME);
 			(*ret_bad)++;
 		} else if (tell_good) {
@@ -200,8 +138,8 @@ bool archive_reader_open(const char *root, const char *path, void *ctx, struct a
 	s->folder = open_archive(root, path, err);
 	if (s->folder < 0)
 		return false;
-	s->sums = read_text(s->folder, "SHA256SUMS", s, err);
-	s->manifest = s->sums ? read_text(s->folder, "manifest.json", s, err) : NULL;
+	s->sums = read_text(s->folder, ARCHIVE_SUMS, s, err);
+	s->manifest = s->sums ? read_text(s->folder, ARCHIVE_MANIFEST, s, err) : NULL;
 	*ret = s;
 	return s->manifest;
 }
@@ -233,15 +171,15 @@ bool archive_reader_file_open(const struct archive_reader *s, const char *name,
 			      struct error *err)
 {
 	const size_t n = strlen(name);
-	const bool encrypted = n > 4 && strcmp(name + n - 4, ".age") == 0;
+	const bool encrypted = n > strlen(ARCHIVE_ENCRYPTED) &&
+			       strcmp(name + n - strlen(ARCHIVE_ENCRYPTED), ARCHIVE_ENCRYPTED) == 0;
 	AUTO(archive_reader_file) struct archive_reader_file *file = xcalloc(1, sizeof(*file));
-	struct stat st = {0};
 
 	file->fd = -1;
 	if (encrypted && !identity)
 		return fail(err, ERR_CONFIG,
 			    "%s is encrypted: give the key to it with --identity FILE", name);
-	file->fd = open_file(s->folder, name, &st, err);
+	file->fd = open_file(s->folder, name, err);
 	if (file->fd < 0 ||
 	    (encrypted && !decryption_begin(identity, file->fd, &file->decryption, err)))
 		return false;

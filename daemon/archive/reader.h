@@ -1,6 +1,6 @@
 /*
- * A finished archive as it lies in its folder: found, verified and read, whatever the journal or the
- * folder say.  (archive/writer.h is the side that writes.)
+ * Finds, verifies and reads a finished archive in its folder, and trusts neither the journal nor the
+ * folder.  (archive/writer.h is the side that writes.)
  */
 #ifndef RETENTION_ARCHIVE_READER_H
 #define RETENTION_ARCHIVE_READER_H
@@ -11,14 +11,15 @@ struct archive_reader; /* one archive, its folder open */
 
 /*
  * Opens the archive at path, which must lie below root (archives.directory), and reads SHA256SUMS and
- * manifest.json.  It is owned by ctx, which closes it.  CONFIG: it cannot be read, or leads out of root.
+ * manifest.json.  Owned by ctx, which closes it.  CONFIG: it cannot be read, or leads out of root.
  */
 bool archive_reader_open(const char *root, const char *path, void *ctx, struct archive_reader **ret,
 			 struct error *err);
 
 /*
- * Holds every file against SHA256SUMS.  Prints a line to stdout for each that does not hold, and with
- * tell_good for each that does; *ret_bad counts the first.  false: SHA256SUMS itself cannot be used.
+ * Compares every file with SHA256SUMS.  Prints a line to stdout for each file that differs, and with
+ * tell_good for each that does not; *ret_bad counts the files that differ.  false: SHA256SUMS itself
+ * cannot be used.
  */
 bool archive_reader_verify_files(const struct archive_reader *s, bool tell_good, int *ret_bad,
 				 struct error *err);
@@ -30,18 +31,18 @@ const char *archive_reader_sums(const struct archive_reader *s);
 struct archive_reader_file; /* one file, being read */
 
 /*
- * A file of the archive for reading from its first byte to its last, as it was archived; name as it is
- * stored.  One that is encrypted (NAME.age) takes identity, the path of age's identity file.  The
- * caller closes it.
+ * Opens a file of the archive for reading from its first byte to its last, as it was archived; name as it
+ * is stored.  An encrypted file (NAME.age) needs identity, the path of age's identity file.  The caller
+ * closes it.
  */
 bool archive_reader_file_open(const struct archive_reader *s, const char *name,
 			      const char *identity, struct archive_reader_file **ret,
 			      struct error *err);
 
-/* What to read from; it may be a pipe, so it is never sought in. */
+/* The descriptor to read from; it may be a pipe, so do not seek in it. */
 int archive_reader_file_fd(const struct archive_reader_file *file);
 
-/* At its end: was that all of it, and undamaged?  Nothing that was read counts before. */
+/* At its end: was it read whole and undamaged?  Do not use what was read before this says so. */
 bool archive_reader_file_end(struct archive_reader_file *file, struct error *err);
 
 /* NULL is fine. */

@@ -1,35 +1,35 @@
 /*
  * An archive lies in one flat folder under archives.directory.  Its removal trusts no path of the
- * database: the folder is opened by its name, one component, below the open directory, its files by
- * theirs, below the open folder, and no symbolic link is ever followed.  What is removed is what the
- * archive's own SHA256SUMS names, besides that file and manifest.json; of one that never was sealed
- * (NAME.partial, of an action that failed), what has the name of a segment.  Anything else, a folder,
- * a link, a file that a person put there, is refused before anything is touched.
+ * database: it opens the folder by its name, one component, below the open directory, and the files by
+ * their names below the open folder, and never follows a symbolic link.  It removes what the archive's own
+ * SHA256SUMS names, that file and manifest.json.  From a folder that was never sealed (NAME.partial, of an
+ * action that failed) it removes what has the name of a segment.  Anything else, such as a folder, a link
+ * or a file that a person put there, is refused before anything is touched.
  *
  * What may die on each line, and what then:
  *
  *   look        nothing was touched.
  *   rename      NAME to NAME.deleted, then fsync of the directory.  Before it, the archive is whole and
  *               the next try begins at the top.  After it nobody can take the folder for an archive:
- *               verifying and restoring open NAME only.  A power cut may undo the rename; that is the
- *               archive whole again, and no file has gone yet.
+ *               verifying and restoring open NAME only.  A power cut may undo the rename; then the
+ *               archive is whole again, because no file was removed yet.
  *   files       the tables' files, then fsync of the folder.  The next try finds NAME.deleted first and
- *               goes on with what is left: SHA256SUMS is still there to say what is ours.
+ *               goes on with what is left: SHA256SUMS is still there to say which files are the archive's.
  *   the rest    manifest.json, fsync, SHA256SUMS last.  A folder that holds neither is empty.
  *   look again  a file that came meanwhile is found and told.  The folder is empty otherwise.
  *   record      the caller's, in the journal.  Dying before it, the next try finds the empty folder, and
  *               records.  Were the folder removed first, the next try would find nothing, as it does
  *               where a file system is not mounted, and could not tell which of the two it is.
  *   rmdir       then fsync of the directory.  Dying before it leaves an empty folder, which the next
- *               archive_remove_folders() takes away, whoever's it was.
+ *               archive_remove_folders() removes, whichever archive it belonged to.
  *
  * A disk that fails on any line is told, and the next try begins at the same line.
  */
 #include "archive/remove.h"
 
 #include "archive/folder.h"
-
 #include "base/failpoint.h"
+#include "base/file.h"
 #include "base/mem.h"
 
 #include <ctype.h>
@@ -38,13 +38,10 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
-#define SUMS "SHA256SUMS"
-#define MANIFEST "manifest.json"
 #define DELETED ".deleted"
-#define HEX 64 /* digits of a SHA-256 */
-#define MOST_BYTES ((off_t)16 * 1024 * 1024)
+#define NAME (FILE_HEX + 2) /* where a line of SHA256SUMS has the name: behind two blanks */
 
-/* One folder on its way out. */
+/* The removal of one folder. */
 struct removal {
 	void *ctx;
 	const char *directory;
@@ -53,11 +50,11 @@ struct removal {
 	bool partial; /* never sealed */
 	int folder; /* open */
 	const char *sums; /* the text of SHA256SUMS; NULL: there is none */
-	const char **names; /* n, what is in the folder and ours, without SUMS and MANIFEST */
+	const char **names; /* n, the archive's files in the folder, without sums and manifest */
 	size_t n;
 };
 
-/* A name from a disk is put into messages: only what is sure to be readable. */
+/* Makes a name from a disk fit for a message: replaces what may not be readable. */
 static const char *readable(void *ctx, const char *name)
 {
 	char *text = t_strdup(ctx, name);
@@ -76,11 +73,6 @@ static bool is_one_component(const char *name)
 	return isdigit((unsigned char)*name) && name[strspn(name, allowed)] == '\0';
 }
 
-static bool sync_fd(int fd, const char *what, struct error *err)
-{
-	return fsync(fd) == 0 || fail_errno(err, ERR_ENVIRONMENT, "cannot sync \"%s\"", what);
-}
-
 static enum error_class class_of_errno(void)
 {
 	return errno == EIO || errno == ENOSPC || errno == EROFS || errno == EMFILE ||
@@ -89,36 +81,19 @@ static enum error_class class_of_errno(void)
 		       : ERR_CONFIG;
 }
 
-/* The whole text of SHA256SUMS into r; there may be none. */
+/* Reads SHA256SUMS into r; it may be missing. */
 static bool read_sums(struct removal *r, struct error *err)
 {
-	AUTO(fd) int fd = openat(r->folder, SUMS, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-	struct stat st;
-	size_t size, done = 0;
-	char *text;
+	AUTO(fd)
+	int fd = openat(r->folder, ARCHIVE_SUMS, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	const char *path = t_printf(r->ctx, "%s/%s/" ARCHIVE_SUMS, r->directory, r->entry);
 
 	if (fd < 0 && errno == ENOENT)
 		return true;
-	if (fd < 0 || fstat(fd, &st) != 0)
-		return fail_errno(err, class_of_errno(), "cannot open \"%s/%s/" SUMS "\"",
-				  r->directory, r->entry);
-	if (!S_ISREG(st.st_mode) || st.st_size > MOST_BYTES)
-		return fail(err, ERR_CONFIG, "\"%s/%s/" SUMS "\" is not ours", r->directory,
-			    r->entry);
-	size = (size_t)st.st_size;
-	text = t_array(r->ctx, char, size + 1);
-	while (done < size) {
-		const ssize_t n = read(fd, text + done, size - done);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return fail_errno(err, ERR_ENVIRONMENT, "cannot read \"%s/%s/" SUMS "\"",
-					  r->directory, r->entry);
-		done += (size_t)n;
-	}
-	r->sums = text;
-	return true;
+	if (fd < 0)
+		return fail_errno(err, class_of_errno(), "cannot open \"%s\"", path);
+	r->sums = file_read_text(fd, path, r->ctx, err);
+	return r->sums;
 }
 
 /* Does a line of SHA256SUMS, "DIGEST  NAME", name it? */
@@ -129,30 +104,26 @@ static bool is_summed(const struct removal *r, const char *name)
 	for (const char *line = r->sums; line && *line;) {
 		const size_t n = strcspn(line, "\n");
 
-		if (n == HEX + 2 + length && memcmp(line + HEX + 2, name, length) == 0)
+		if (n == NAME + length && memcmp(line + NAME, name, length) == 0)
 			return true;
 		line += n + (line[n] == '\n');
 	}
 	return false;
 }
 
-/* TABLE.csv, and what becomes of it while a job runs: TABLE.csv.3, TABLE.csv.age, and their .tmp. */
-static bool is_segment(const char *name)
+/* Is it TABLE.csv, or what it is called while a job runs: TABLE.csv.3, TABLE.csv.age, TABLE.csv.age.tmp? */
+static bool is_unfinished(const char *name)
 {
-	const char *end = archive_suffix(name);
+	const char *suffix = archive_suffix(name);
 
-	if (!end)
-		return false;
-	if (strncmp(end, ".age", 4) == 0)
-		end += 4;
-	else if (*end == '.' && isdigit((unsigned char)end[1]))
-		end += 1 + strspn(end + 1, "0123456789");
-	return *end == '\0' || strcmp(end, ".tmp") == 0;
+	return archive_is_segment(name) ||
+	       (suffix && (*suffix == '\0' || strcmp(suffix, ARCHIVE_ENCRYPTED) == 0 ||
+			   strcmp(suffix, ARCHIVE_ENCRYPTED ARCHIVE_TEMPORARY) == 0));
 }
 
 static bool is_fixed(const char *name)
 {
-	return strcmp(name, SUMS) == 0 || strcmp(name, MANIFEST) == 0;
+	return strcmp(name, ARCHIVE_SUMS) == 0 || strcmp(name, ARCHIVE_MANIFEST) == 0;
 }
 
 static bool is_ours(const struct removal *r, const char *name)
@@ -161,9 +132,10 @@ static bool is_ours(const struct removal *r, const char *name)
 		return true;
 	if (!r->partial)
 		return is_summed(r, name);
-	return is_segment(name) || strcmp(name, SUMS ".tmp") == 0 ||
-	       strcmp(name, MANIFEST ".tmp") == 0 || strcmp(name, SUMS ".plain") == 0 ||
-	       strcmp(name, SUMS ".plain.tmp") == 0;
+	return is_unfinished(name) || strcmp(name, ARCHIVE_SUMS ARCHIVE_TEMPORARY) == 0 ||
+	       strcmp(name, ARCHIVE_MANIFEST ARCHIVE_TEMPORARY) == 0 ||
+	       strcmp(name, ARCHIVE_PLAIN_SUMS) == 0 ||
+	       strcmp(name, ARCHIVE_PLAIN_SUMS ARCHIVE_TEMPORARY) == 0;
 }
 
 static bool check_entry(struct removal *r, const char *name, struct error *err)
@@ -180,17 +152,17 @@ static bool check_entry(struct removal *r, const char *name, struct error *err)
 			    r->directory, r->entry, readable(r->ctx, name),
 			    S_ISDIR(st.st_mode)   ? "a folder"
 			    : S_ISLNK(st.st_mode) ? "a symbolic link"
-						  : "no regular file");
+						  : "not a regular file");
 	if (!is_ours(r, name))
 		return fail(err, ERR_CONFIG,
 			    "\"%s/%s/%s\" is not the archive's%s: take it away; nothing is removed "
 			    "until then",
 			    r->directory, r->entry, readable(r->ctx, name),
-			    r->sums || r->partial ? "" : " (its " SUMS " is missing)");
+			    r->sums || r->partial ? "" : " (its " ARCHIVE_SUMS " is missing)");
 	return true;
 }
 
-/* What is in the folder, each entry found to be ours. */
+/* Lists the folder, and checks that each entry is the archive's. */
 static bool look(struct removal *r, struct error *err)
 {
 	DIR *stream = archive_entries(r->folder, ".");
@@ -219,7 +191,7 @@ static bool look(struct removal *r, struct error *err)
 	return ok;
 }
 
-/* Step "rename"; one that was renamed before stays as it is. */
+/* Step "rename"; a folder that was renamed before stays as it is. */
 static bool set_aside(struct removal *r, const char *entry, struct error *err)
 {
 	struct stat opened, named;
@@ -230,13 +202,13 @@ static bool set_aside(struct removal *r, const char *entry, struct error *err)
 		return fail_errno(err, class_of_errno(), "cannot rename \"%s/%s\"", r->directory,
 				  r->entry);
 	r->entry = entry;
-	/* The name leads to the folder that we have open, or somebody is at work beside us. */
+	/* If the name does not lead to the folder that is open, somebody else is at work beside us. */
 	if (fstat(r->folder, &opened) != 0 ||
 	    fstatat(r->parent, entry, &named, AT_SYMLINK_NOFOLLOW) != 0 ||
 	    opened.st_ino != named.st_ino || opened.st_dev != named.st_dev)
 		return fail(err, ERR_CONFIG, "\"%s/%s\" was exchanged while it was removed",
 			    r->directory, entry);
-	if (!sync_fd(r->parent, r->directory, err))
+	if (!file_sync(r->parent, r->directory, err))
 		return false;
 	failpoint("remove-after-rename");
 	return true;
@@ -258,30 +230,22 @@ static bool empty(struct removal *r, struct error *err)
 			return false;
 		failpoint("remove-mid-files");
 	}
-	if (!sync_fd(r->folder, r->entry, err))
+	if (!file_sync(r->folder, r->entry, err))
 		return false;
 	failpoint("remove-after-files");
-	if (!unlink_one(r, MANIFEST, err) || !sync_fd(r->folder, r->entry, err) ||
-	    !unlink_one(r, SUMS, err) || !sync_fd(r->folder, r->entry, err))
+	if (!unlink_one(r, ARCHIVE_MANIFEST, err) || !file_sync(r->folder, r->entry, err) ||
+	    !unlink_one(r, ARCHIVE_SUMS, err) || !file_sync(r->folder, r->entry, err))
 		return false;
 	r->sums = NULL;
 	r->partial = false;
 	return look(r, err);
 }
 
-/* One of the folders that an archive can be in: entry, which becomes target. */
-static bool remove_folder(const char *directory, int parent, const char *entry, const char *target,
-			  bool partial, bool *ret_found, struct error *err)
+/* Removes r's entry, one of the folders that an archive can be in, under the name target. */
+static bool remove_folder(struct removal *r, const char *target, bool *ret_found, struct error *err)
 {
-	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
 	AUTO(fd)
-	int folder = openat(parent, entry, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-	struct removal r = {.ctx = ctx,
-			    .directory = directory,
-			    .parent = parent,
-			    .entry = entry,
-			    .partial = partial,
-			    .folder = folder};
+	int folder = openat(r->parent, r->entry, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 
 	if (folder < 0 && errno == ENOENT)
 		return true;
@@ -289,15 +253,16 @@ static bool remove_folder(const char *directory, int parent, const char *entry, 
 		return fail(err, ERR_CONFIG,
 			    "\"%s/%s\" is a symbolic link or a file, not the archive's folder: "
 			    "take it away",
-			    directory, entry);
+			    r->directory, r->entry);
 	if (folder < 0)
 		return fail_errno(err, class_of_errno(), "cannot open the folder \"%s/%s\"",
-				  directory, entry);
+				  r->directory, r->entry);
 	*ret_found = true;
-	return read_sums(&r, err) && look(&r, err) && set_aside(&r, target, err) && empty(&r, err);
+	r->folder = folder;
+	return read_sums(r, err) && look(r, err) && set_aside(r, target, err) && empty(r, err);
 }
 
-/* The folder's names, a half-removed one first: its place is taken by the next. */
+/* The names of an archive's folder.  A half-removed one comes first, because the next takes its name. */
 enum { STATES = 4 };
 static const struct {
 	const char *suffix;
@@ -305,9 +270,9 @@ static const struct {
 	bool partial;
 } states[STATES] = {
 	{DELETED, DELETED, false},
-	{".partial" DELETED, ".partial" DELETED, true},
+	{ARCHIVE_PARTIAL DELETED, ARCHIVE_PARTIAL DELETED, true},
 	{"", DELETED, false},
-	{".partial", ".partial" DELETED, true},
+	{ARCHIVE_PARTIAL, ARCHIVE_PARTIAL DELETED, true},
 };
 
 bool archive_is_there(const char *directory, const char *name)
@@ -330,16 +295,21 @@ bool archive_remove(const char *directory, const char *name, bool *ret_found, st
 	bool found = false;
 
 	if (!is_one_component(name))
-		return fail(err, ERR_CONFIG, "\"%s\" is no name of an archive",
+		return fail(err, ERR_CONFIG, "\"%s\" is not the name of an archive",
 			    readable(ctx, name));
 	if (parent < 0)
 		return fail_errno(err, class_of_errno(), "cannot open archives.directory \"%s\"",
 				  directory);
-	for (int i = 0; i < STATES; i++)
-		if (!remove_folder(directory, parent, t_printf(ctx, "%s%s", name, states[i].suffix),
-				   t_printf(ctx, "%s%s", name, states[i].target), states[i].partial,
-				   &found, err))
+	for (int i = 0; i < STATES; i++) {
+		struct removal r = {.ctx = ctx,
+				    .directory = directory,
+				    .parent = parent,
+				    .entry = t_printf(ctx, "%s%s", name, states[i].suffix),
+				    .partial = states[i].partial};
+
+		if (!remove_folder(&r, t_printf(ctx, "%s%s", name, states[i].target), &found, err))
 			return false;
+	}
 	*ret_found = found;
 	return true;
 }
@@ -366,5 +336,5 @@ bool archive_remove_folders(const char *directory, struct error *err)
 			removed = true;
 	}
 	(void)closedir(stream); /* read-only */
-	return !removed || sync_fd(parent, directory, err);
+	return !removed || file_sync(parent, directory, err);
 }

@@ -56,14 +56,14 @@ static bool open_writer(struct state *s, struct error *err)
 {
 	struct worker_pool *pool = s->pool;
 	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
-	int64_t *bytes = t_array(ctx, int64_t, pool->n_files + 1);
+	struct committed committed;
 
-	if (!pool->archive_name || s->writer)
+	if (!pool->archive->name || s->writer)
 		return true;
-	return journal_lengths(s->db, pool->batch->id, s->worker->number, pool->labels,
-			       pool->n_files, bytes, NULL, err) &&
-	       archive_writer_open(pool->config->directory, pool->archive_name, s->worker->number,
-				   pool->files, pool->n_files, bytes, &s->writer, err);
+	return journal_committed(s->db, pool->batch->id, pool->labels, ctx, &committed, err) &&
+	       archive_writer_open(pool->archive, s->worker->number,
+				   journal_bytes_of(&committed, s->worker->number, ctx), &s->writer,
+				   err);
 }
 
 /*

@@ -16,10 +16,9 @@
 struct worker_pool {
 	const struct config *config;
 	const struct batch_job *batch;
-	const char *archive_name; /* NULL: nothing is archived */
-	const struct archive_file *files;
-	const char *const *labels; /* n_files: table_name of retention.archive_file */
-	size_t n_files;
+	const struct archive *archive; /* its name is NULL where nothing is archived */
+	const char *
+		labels; /* table_name in retention.archive_file of each file, as the text of a text[] */
 	int workers;
 	bool patient; /* false: --once gives up on a database that stays away */
 	struct stop *stop;

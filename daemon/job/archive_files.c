@@ -3,6 +3,7 @@
  */
 #include "job/job_state.h"
 
+#include "archive/finish.h"
 #include "base/failpoint.h"
 #include "base/mem.h"
 #include "base/sql.h"
@@ -25,11 +26,12 @@ static struct job_part part_of(const struct job *j, const struct step *s)
 
 static void add_file(struct job *j, const struct job_part *part, const char *header, bool bom)
 {
-	j->files = t_grow(j->ctx, j->files, struct archive_file, j->n_files + 1);
-	j->parts = t_grow(j->ctx, j->parts, struct job_part, j->n_files + 1);
-	j->files[j->n_files] = (struct archive_file){
+	j->files = t_grow(j->ctx, j->files, struct archive_file, j->archive.n_files + 1);
+	j->parts = t_grow(j->ctx, j->parts, struct job_part, j->archive.n_files + 1);
+	j->files[j->archive.n_files] = (struct archive_file){
 		.name = t_printf(j->ctx, "%s.csv", part->label), .header = header, .bom = bom};
-	j->parts[j->n_files++] = *part;
+	j->parts[j->archive.n_files++] = *part;
+	j->archive.files = j->files;
 }
 
 /* What the journal is told of each step, and asked. */
@@ -63,15 +65,15 @@ static void name_steps(struct job *j)
 	j->batch.columns = sql_array(j->ctx, columns, n);
 	j->batch.types = sql_array(j->ctx, types, n);
 	j->batch.relations = sql_array(j->ctx, relations, n);
-	j->step_labels = sql_array(j->ctx, bases, n);
-	j->step_tables = sql_array(j->ctx, tables, n);
+	j->step_tables.labels = sql_array(j->ctx, bases, n);
+	j->step_tables.names = sql_array(j->ctx, tables, n);
 }
 
 void job_name_files(struct job *j)
 {
 	j->files = NULL;
 	j->parts = NULL;
-	j->n_files = 0;
+	j->archive.n_files = 0;
 	j->files_kept = false;
 	for (size_t i = 0; i < j->plan->n_steps; i++) {
 		const struct step *s = &j->plan->steps[i];
@@ -83,33 +85,13 @@ void job_name_files(struct job *j)
 	name_steps(j);
 }
 
-const char *const *job_labels(const struct job *j)
+const char *job_labels(const struct job *j)
 {
-	const char **labels = t_array(j->ctx, const char *, j->n_files + 1);
+	const char **labels = t_array(j->ctx, const char *, j->archive.n_files + 1);
 
-	for (size_t i = 0; i < j->n_files; i++)
+	for (size_t i = 0; i < j->archive.n_files; i++)
 		labels[i] = j->parts[i].label;
-	return labels;
-}
-
-bool job_committed(struct job *j, struct job_lengths *ret, struct error *err)
-{
-	const char *const *labels = job_labels(j);
-	const size_t n = j->n_files;
-	int workers = 0;
-
-	if (!journal_workers(j->db, j->row.id, &workers, err))
-		return false;
-	if (workers < 1)
-		workers = 1;
-	ret->workers = workers;
-	ret->bytes = t_array(j->ctx, int64_t, (size_t)workers * (n + 1));
-	ret->rows = t_array(j->ctx, int64_t, (size_t)workers * (n + 1));
-	for (int w = 0; w < workers; w++)
-		if (!journal_lengths(j->db, j->row.id, w, labels, n, ret->bytes + (size_t)w * n,
-				     ret->rows + (size_t)w * n, err))
-			return false;
-	return true;
+	return sql_array(j->ctx, labels, j->archive.n_files);
 }
 
 /* What was archived before, or is kept for the archive's end, in the order of the parts, a row for each column of each. */
@@ -245,7 +227,8 @@ static bool check_names(struct job *j, const struct begun *list, size_t n, struc
 	char *unknown = t_strdup(j->ctx, "");
 
 	for (size_t i = 0; i < n; i++)
-		if (!has_file(j, j->n_files, list[i].base) && !is_of_a_dropped_table(j, &list[i]))
+		if (!has_file(j, j->archive.n_files, list[i].base) &&
+		    !is_of_a_dropped_table(j, &list[i]))
 			t_append(&unknown, "%s%s", *unknown ? ", " : "", list[i].part.label);
 	return !*unknown ||
 	       fail(err, ERR_CONFIG,
@@ -268,7 +251,7 @@ static bool check_delimiter(const struct job *j, const struct begun *list, size_
 
 static void take_kept(struct job *j, const struct begun *list, size_t n)
 {
-	j->n_files = 0;
+	j->archive.n_files = 0;
 	j->files_kept = true;
 	for (size_t i = 0; i < n; i++)
 		if (list[i].kept)
@@ -277,7 +260,7 @@ static void take_kept(struct job *j, const struct begun *list, size_t n)
 
 bool job_continue_files(struct job *j, struct error *err)
 {
-	const size_t n_steps = j->n_files;
+	const size_t n_steps = j->archive.n_files;
 	AUTO(result) PGresult *rows = NULL;
 	struct begun *list;
 	size_t n;
@@ -314,7 +297,7 @@ bool job_keep_files(struct job *j, struct error *err)
 		"    ON CONFLICT ON CONSTRAINT archive_file_pkey DO UPDATE\n"
 		"   SET header = excluded.header, columns = excluded.columns, types = excluded.types,\n"
 		"       relation = excluded.relation, bom = excluded.bom, place = excluded.place";
-	const size_t n = j->n_files;
+	const size_t n = j->archive.n_files;
 	const char **headers = t_array(j->ctx, const char *, n + 1);
 	const char **columns = t_array(j->ctx, const char *, n + 1);
 	const char **types = t_array(j->ctx, const char *, n + 1);
@@ -332,7 +315,7 @@ bool job_keep_files(struct job *j, struct error *err)
 	}
 	{
 		const char *const values[] = {t_printf(j->ctx, "%d", j->row.id),
-					      sql_array(j->ctx, job_labels(j), n),
+					      job_labels(j),
 					      sql_array(j->ctx, headers, n),
 					      sql_array(j->ctx, columns, n),
 					      sql_array(j->ctx, types, n),
@@ -349,10 +332,9 @@ bool job_keep_files(struct job *j, struct error *err)
 
 bool job_check_segments(struct job *j, struct error *err)
 {
-	struct job_lengths lengths;
+	struct committed committed;
 
 	return j->done_before >= j->row.candidates ||
-	       (job_committed(j, &lengths, err) &&
-		archive_check(j->opts->config->directory, j->archive_name, j->files, j->n_files,
-			      lengths.workers, lengths.bytes, err));
+	       (journal_committed(j->db, j->row.id, job_labels(j), j->ctx, &committed, err) &&
+		archive_check(&j->archive, committed.workers, committed.bytes, err));
 }

@@ -6,8 +6,9 @@
 #include "job/job_state.h"
 
 #include "archive/encrypt.h"
+#include "archive/finish.h"
+#include "archive/layout.h"
 #include "base/failpoint.h"
-#include "journal/horizon.h"
 #include "journal/ledger_sync.h"
 #include "archive/manifest.h"
 #include "base/mem.h"
@@ -35,13 +36,13 @@ static bool describe_kept(struct job *j, const struct kept *kept, size_t i, stru
 		f->plain_sha256 = kept->encrypted[i].plain_sha256;
 		f->plain_bytes = kept->encrypted[i].plain_bytes;
 	}
-	return archive_digest(j->opts->config->directory, j->archive_name, f->name, f->sha256, err);
+	return archive_digest(&j->archive, f->name, f->sha256, err);
 }
 
 static bool write_manifest(struct job *j, const struct kept *kept,
-			   const struct job_lengths *lengths, struct error *err)
+			   const struct committed *committed, struct error *err)
 {
-	struct manifest_file *files = t_array(j->ctx, struct manifest_file, j->n_files + 1);
+	struct manifest_file *files = t_array(j->ctx, struct manifest_file, j->archive.n_files + 1);
 	const struct config *config = j->opts->config;
 	const struct manifest m = {
 		.job = j->row.id,
@@ -51,64 +52,56 @@ static bool write_manifest(struct job *j, const struct kept *kept,
 		.cutoff = j->row.cutoff_iso,
 		.database_system = j->batch.system,
 		.delimiter = config->delimiter,
-		.bom = j->n_files > 0 ? j->files[0].bom : config->bom,
+		.bom = j->archive.n_files > 0 ? j->files[0].bom : config->bom,
 		.recipients = kept->recipients,
 		.n_recipients = kept->n_recipients,
 		.files = files,
-		.n_files = j->n_files,
+		.n_files = j->archive.n_files,
 	};
 
-	for (size_t i = 0; i < j->n_files; i++) {
+	for (size_t i = 0; i < j->archive.n_files; i++) {
 		files[i] = (struct manifest_file){
 			.table = j->parts[i].relation,
 			.columns = j->parts[i].columns,
 			.n_columns = j->parts[i].n_columns,
 		};
-		for (int w = 0; w < lengths->workers; w++)
-			files[i].rows += lengths->rows[(size_t)w * j->n_files + i];
+		for (int w = 0; w < committed->workers; w++)
+			files[i].rows += committed->rows[(size_t)w * j->archive.n_files + i];
 		if (!describe_kept(j, kept, i, &files[i], err))
 			return false;
 	}
-	return archive_write_file(config->directory, j->archive_name, "SHA256SUMS",
-				  manifest_sums(j->ctx, &m), err) &&
-	       archive_write_file(config->directory, j->archive_name, "manifest.json",
-				  manifest_json(j->ctx, &m), err);
+	return archive_write_file(&j->archive, ARCHIVE_SUMS, manifest_sums(j->ctx, &m), err) &&
+	       archive_write_file(&j->archive, ARCHIVE_MANIFEST, manifest_json(j->ctx, &m), err);
 }
 
 /*
  * Has an earlier try got as far as the manifest?  Then the joined files are on the disk.  A manifest
  * without the files that it speaks of is not ours: nothing is skipped for it.
  */
-static bool has_manifest(const struct job *j, const struct job_lengths *lengths)
+static bool has_manifest(const struct job *j, const struct committed *committed)
 {
-	const char *directory = j->opts->config->directory;
-	const char *path =
-		t_printf(j->ctx, "%s/%s.partial/manifest.json", directory, j->archive_name);
-
-	return access(path, F_OK) == 0 &&
-	       (archive_is_joined(directory, j->archive_name, j->files, j->n_files,
-				  lengths->workers, lengths->bytes) ||
-		archive_is_encrypted(directory, j->archive_name, j->files, j->n_files));
+	return archive_has_file(&j->archive, ARCHIVE_MANIFEST) &&
+	       (archive_is_joined(&j->archive, committed->workers, committed->bytes) ||
+		archive_is_encrypted(&j->archive));
 }
 
 /* What was begun under some recipients is ended under them, whatever the configuration says by now. */
-static bool join_and_encrypt(struct job *j, const struct job_lengths *lengths, struct kept *ret,
+static bool join_and_encrypt(struct job *j, const struct committed *committed, struct kept *ret,
 			     struct error *err)
 {
 	const struct config *config = j->opts->config;
-	int64_t *sizes = t_array(j->ctx, int64_t, j->n_files + 1);
-	struct encrypted_file *encrypted = t_array(j->ctx, struct encrypted_file, j->n_files + 1);
+	int64_t *sizes = t_array(j->ctx, int64_t, j->archive.n_files + 1);
+	struct encrypted_file *encrypted =
+		t_array(j->ctx, struct encrypted_file, j->archive.n_files + 1);
 	const char *const *recipients = NULL;
 	size_t n = 0;
 
-	if (!archive_encryption_begun(config->directory, j->archive_name, j->ctx, &recipients, &n,
-				      err))
+	if (!archive_encryption_begun(&j->archive, j->ctx, &recipients, &n, err))
 		return false;
 	if (n == 0) {
 		recipients = config->recipients;
 		n = config->n_recipients;
-		if (!archive_join(config->directory, j->archive_name, j->files, j->n_files,
-				  lengths->workers, lengths->bytes, sizes, err))
+		if (!archive_join(&j->archive, committed->workers, committed->bytes, sizes, err))
 			return false;
 		failpoint("finish-after-join");
 	}
@@ -116,22 +109,20 @@ static bool join_and_encrypt(struct job *j, const struct job_lengths *lengths, s
 			     .recipients = recipients,
 			     .n_recipients = n,
 			     .encrypted = encrypted};
-	return n == 0 || archive_encrypt(config->directory, j->archive_name, j->files, j->n_files,
-					 recipients, n, encrypted, err);
+	return n == 0 || archive_encrypt(&j->archive, recipients, n, encrypted, err);
 }
 
-static bool seal(struct job *j, const struct job_lengths *lengths, struct error *err)
+static bool seal(struct job *j, const struct committed *committed, struct error *err)
 {
-	const struct config *config = j->opts->config;
 	struct kept kept;
 
-	if (archive_is_finished(config->directory, j->archive_name))
+	if (archive_is_finished(&j->archive))
 		return true;
-	if (!has_manifest(j, lengths) &&
-	    (!join_and_encrypt(j, lengths, &kept, err) || !write_manifest(j, &kept, lengths, err)))
+	if (!has_manifest(j, committed) && (!join_and_encrypt(j, committed, &kept, err) ||
+					    !write_manifest(j, &kept, committed, err)))
 		return false;
 	failpoint("finish-after-manifest");
-	return archive_seal(config->directory, j->archive_name, err);
+	return archive_seal(&j->archive, err);
 }
 
 static const char *verb_of(enum action action)
@@ -149,13 +140,13 @@ static const char *verb_of(enum action action)
 	return "anonymized";
 }
 
-/* What is needed later to tell when the data is gone everywhere; an export erases none. */
+/* Records what is needed later to tell when the data is gone everywhere; an export erases none. */
 static bool record_horizon(struct job *j, const char *xid, const char **ret_json, struct error *err)
 {
-	*ret_json = NULL;
-	return j->row.action == ACTION_EXPORT ||
-	       horizon_record(j->db, j->row.id, xid, j->step_labels, j->step_tables, j->ctx,
-			      ret_json, err);
+	*ret_json = j->row.action == ACTION_EXPORT
+			    ? NULL
+			    : horizon_record(j->db, j->row.id, xid, &j->step_tables, j->ctx, err);
+	return err->class == ERR_NONE;
 }
 
 /*
@@ -191,16 +182,18 @@ static bool tell_kept(struct job *j, const char **ret_why, struct error *err)
 static bool end_row(struct job *j, int64_t archive_bytes, int64_t left, char **ret_note,
 		    bool *ret_failures, struct error *err)
 {
-	AUTO(char_p) char *sums = NULL;
+	struct journal_end end = {.status = "done", .archive_bytes = archive_bytes};
 	int64_t failures = 0, treated = 0;
-	const char *error = NULL, *xid = NULL, *horizon = NULL, *kept = NULL;
+	const char *error = NULL, *xid = NULL, *kept = NULL;
 	const char *noun = j->plan->subject == j->plan->model->request ? "requests" : "contacts";
 
-	if (j->archive_name && !archive_read_file(j->opts->config->directory, j->archive_name,
-						  "SHA256SUMS", &sums, err))
-		return false;
+	if (j->archive.name) {
+		end.sums = archive_read_file(&j->archive, ARCHIVE_SUMS, j->ctx, err);
+		if (!end.sums)
+			return false;
+	}
 	if (!horizon_mark(j->db, j->ctx, &xid, err) || !db_exec(j->db, "BEGIN", err) ||
-	    !record_horizon(j, xid, &horizon, err) ||
+	    !record_horizon(j, xid, &end.horizon, err) ||
 	    !journal_failures(j->db, j->row.id, &failures, err))
 		return false;
 	if (failures + left > 0)
@@ -212,9 +205,9 @@ static bool end_row(struct job *j, int64_t archive_bytes, int64_t left, char **r
 		return false;
 	if (kept)
 		error = error ? t_printf(j->ctx, "%s; %s", error, kept) : kept;
+	end.error = error;
 	if ((j->row.replay && !journal_settle_replay(j->db, j->row.id, err)) ||
-	    !journal_finish(j->db, j->row.id, "done", error, archive_bytes, sums, horizon, &treated,
-			    err))
+	    !journal_finish(j->db, j->row.id, &end, &treated, err))
 		return false;
 	failpoint("finish-before-commit");
 	if (!db_commit(j->db, err))
@@ -228,7 +221,7 @@ static bool end_row(struct job *j, int64_t archive_bytes, int64_t left, char **r
 
 bool job_finish(struct job *j, char **ret_note, bool *ret_failures, struct error *err)
 {
-	struct job_lengths lengths;
+	struct committed committed;
 	int64_t total = 0, left = 0, ahead = 0;
 	bool ok;
 
@@ -236,12 +229,11 @@ bool job_finish(struct job *j, char **ret_note, bool *ret_failures, struct error
 	if (!journal_left_over(j->db, j->row.id, &left, err))
 		return false;
 	failpoint("finish-begin");
-	if (j->archive_name) {
+	if (j->archive.name) {
 		/* Not the sum of the lengths: a file that worker 0 never wrote to has its header. */
-		if (!job_keep_files(j, err) || !job_committed(j, &lengths, err) ||
-		    !seal(j, &lengths, err) ||
-		    !archive_size(j->opts->config->directory, j->archive_name, j->files, j->n_files,
-				  &total, err))
+		if (!job_keep_files(j, err) ||
+		    !journal_committed(j->db, j->row.id, job_labels(j), j->ctx, &committed, err) ||
+		    !seal(j, &committed, err) || !archive_size(&j->archive, &total, err))
 			return false;
 	}
 	failpoint("finish-after-seal");

@@ -123,7 +123,7 @@ static bool check_model(struct job *j, struct error *err)
 		return c.n > 0 ? refuse(j, &c, err) : false;
 	j->batch.plan = j->plan;
 	job_name_files(j);
-	return j->n_files == 0 || config->n_recipients == 0 ||
+	return j->archive.n_files == 0 || config->n_recipients == 0 ||
 	       age_check(config->recipients, config->n_recipients, err);
 }
 
@@ -185,13 +185,12 @@ static bool approve(struct job *j, bool *ret_go, struct error *err)
 
 static bool list_in_transaction(struct job *j, bool *ret_go, struct error *err)
 {
-	const char *from, *cutoff;
+	struct journal_interval due = {0};
 
 	return db_exec(j->db, "BEGIN", err) &&
-	       journal_cutoff(j->db, &j->row, j->opts->config->timezone, j->ctx, &from, &cutoff,
-			      err) &&
-	       keys_list(j->db, j->plan, j->row.id, from, cutoff, err) &&
-	       journal_freeze(j->db, j->row.id, cutoff, &j->row.candidates, err) &&
+	       journal_interval(j->db, j->row.id, j->opts->config->timezone, j->ctx, &due, err) &&
+	       keys_list(j->db, j->plan, j->row.id, due.from, due.cutoff, err) &&
+	       journal_freeze(j->db, j->row.id, due.cutoff, &j->row.candidates, err) &&
 	       approve(j, ret_go, err) && db_commit(j->db, err);
 }
 
@@ -210,6 +209,7 @@ static bool list(struct job *j, bool *ret_go, struct error *err)
 	return true;
 }
 
+/* The name of the action's folder, made of what cannot change in the journal. */
 static const char *archive_name(struct job *j)
 {
 	return t_printf(j->ctx, "%s-%s-%s-%d", j->row.day, action_name(j->row.action),
@@ -219,10 +219,9 @@ static const char *archive_name(struct job *j)
 /* Step "start": the list is the one that was validated; then running, in the journal first. */
 static bool start(struct job *j, struct error *err)
 {
-	const bool archives = j->n_files > 0 && j->row.candidates > 0;
-	const char *path =
-		archives ? t_printf(j->ctx, "%s/%s", j->opts->config->directory, archive_name(j))
-			 : NULL;
+	const bool archives = j->archive.n_files > 0 && j->row.candidates > 0;
+	const struct archive a = {.directory = j->archive.directory, .name = archive_name(j)};
+	const char *path = archives ? t_printf(j->ctx, "%s/%s", a.directory, a.name) : NULL;
 	bool intact = false;
 
 	if (!journal_list_is_intact(j->db, j->row.id, &intact, err))
@@ -233,7 +232,7 @@ static bool start(struct job *j, struct error *err)
 			"the list of keys is not the one that was validated (its digest differs): "
 			"save the action anew");
 	/* Before the journal says running: a folder that cannot be made refuses the job untouched. */
-	if (archives && !archive_create(j->opts->config->directory, archive_name(j), false, err))
+	if (archives && !archive_create(&a, false, err))
 		return false;
 	failpoint("job-before-start");
 	return journal_start(j->db, j->row.id, j->opts->host, path, err) && reload_row(j, err);
@@ -282,7 +281,6 @@ static bool open_ledger(struct job *j, struct error *err)
 /* Step "fence", and the archive where an earlier attempt left it. */
 static bool prepare(struct job *j, struct error *err)
 {
-	const char *directory = j->opts->config->directory;
 	bool archived = false;
 
 	if (!journal_fence(j->db, j->row.id, j->opts->host, &j->claim, err) ||
@@ -293,14 +291,13 @@ static bool prepare(struct job *j, struct error *err)
 	j->batch.system = j->row.system;
 	j->batch.from = j->row.automatic ? NULL : j->row.from;
 	j->batch.cutoff = j->row.cutoff;
-	j->archive_name = j->row.archive_path ? archive_name(j) : NULL;
-	if (j->archive_name && !job_continue_files(j, err))
+	j->archive.name = j->row.archive_path ? archive_name(j) : NULL;
+	if (j->archive.name && !job_continue_files(j, err))
 		return false;
-	if (!j->archive_name || archive_is_finished(directory, j->archive_name))
+	if (!j->archive.name || archive_is_finished(&j->archive))
 		return true;
 	/* start() found no folder of that name: one that is there now is this job's. */
-	return archive_create(directory, j->archive_name,
-			      archived || archive_is_begun(directory, j->archive_name), err) &&
+	return archive_create(&j->archive, archived || archive_is_begun(&j->archive), err) &&
 	       job_check_segments(j, err);
 }
 
@@ -310,7 +307,7 @@ static bool prepare(struct job *j, struct error *err)
  */
 static bool is_elsewhere(struct job *j, bool *ret, struct error *err)
 {
-	const char *directory = j->opts->config->directory;
+	const struct archive a = {.directory = j->archive.directory, .name = archive_name(j)};
 	bool archived = false;
 
 	*ret = false;
@@ -318,8 +315,7 @@ static bool is_elsewhere(struct job *j, bool *ret, struct error *err)
 		return true;
 	if (!journal_has_archived(j->db, j->row.id, &archived, err))
 		return false;
-	*ret = archived && !archive_is_begun(directory, archive_name(j)) &&
-	       !archive_is_finished(directory, archive_name(j));
+	*ret = archived && !archive_is_begun(&a) && !archive_is_finished(&a);
 	if (*ret)
 		report_note(j->opts->report,
 			    t_printf(j->ctx, "its archive lies on host %s", j->row.host));
@@ -466,6 +462,7 @@ enum job_exit job_run(const struct job_opts *opts)
 		struct job j = {.opts = opts,
 				.ctx = ctx,
 				.row = {.id = opts->id},
+				.archive = {.directory = opts->config->directory},
 				.courtesy = courtesy_new(opts->config->courtesy)};
 		enum job_exit exit_status = JOB_FAILED;
 		const bool ok = attempt(&j, &exit_status, &err);

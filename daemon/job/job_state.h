@@ -5,6 +5,7 @@
 #define RETENTION_JOB_JOB_STATE_H
 
 #include "job/job.h"
+#include "journal/horizon.h"
 #include "journal/journal.h"
 #include "journal/ledger.h"
 #include "batch/worker.h"
@@ -26,17 +27,15 @@ struct job {
 	const struct policy *policy; /* NULL: manual */
 	struct plan *plan;
 	struct batch_job batch;
-	const char *archive_name; /* NULL: nothing is archived */
+	struct archive archive; /* its files are these */
 	/*
 	 * n_files: one per archived step, then those that were begun under other columns.  Once the job's end has begun,
 	 * what the journal then kept.
 	 */
 	struct archive_file *files;
 	struct job_part *parts; /* n_files */
-	/* Of each step, as the text of a text[]: its label without a part's number, and its table's quoted name. */
-	const char *step_labels;
-	const char *step_tables;
-	size_t n_files;
+	struct horizon_tables
+		step_tables; /* each step's label, without a part's number, and its table */
 	bool files_kept;
 	int64_t done_before; /* keys that earlier attempts had finished with */
 	int claim;
@@ -50,18 +49,8 @@ bool job_check_clocks(struct db *db, struct error *err);
 /* Names, per step, of the rows of retention.archive_file; and the files of the archive. */
 void job_name_files(struct job *j);
 
-/* The labels of the files, n_files; owned by the job's ctx. */
-const char *const *job_labels(const struct job *j);
-
-/* What the database knows of the archive's segments: [worker * n_files + file], owned by the job's ctx. */
-struct job_lengths {
-	int workers; /* 1 at least */
-	int64_t *bytes;
-	int64_t *rows;
-};
-
-/* The lengths and rows that all workers, of this attempt and of earlier ones, have committed. */
-bool job_committed(struct job *j, struct job_lengths *ret, struct error *err);
+/* The labels of the files, as the text of a text[] owned by the job's ctx. */
+const char *job_labels(const struct job *j);
 
 /*
  * Where the archive was begun before a table changed, its rows go on in a file of their own (contact.2.csv), under a

@@ -13,6 +13,7 @@
 #include "job/outbox.h"
 
 #include "base/failpoint.h"
+#include "base/file.h"
 #include "base/mem.h"
 #include "base/process.h"
 #include "base/sql.h"
@@ -20,25 +21,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/openat2.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #define ROUND 500
 #define COMMAND_MS 60000
 
 /* --- One file ------------------------------------------------------------------------------- */
-
-static int open_beneath(int root, const char *path)
-{
-	const struct open_how how = {
-		.flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC,
-		.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS,
-	};
-
-	return (int)syscall(SYS_openat2, root, path, &how, sizeof(how));
-}
 
 /* location without root, if it begins with it; NULL: it is absolute and lies elsewhere. */
 static const char *below(const char *root, const char *location)
@@ -80,7 +69,8 @@ static bool remove_below(int root, const char *path, struct error *err)
 		return fail(err, ERR_DATA, "it names no file");
 	if (slash)
 		*slash = '\0';
-	folder = open_beneath(root, slash ? (*folder_path ? folder_path : ".") : ".");
+	folder = file_open_beneath(root, slash && *folder_path ? folder_path : ".",
+				   O_RDONLY | O_DIRECTORY);
 	if (folder < 0 && errno == ENOENT)
 		return true; /* with its folder */
 	if (folder < 0 && (errno == EXDEV || errno == ELOOP))
@@ -164,7 +154,7 @@ bool outbox_run_command(const char *const *command, size_t n, const char *locati
 struct round {
 	struct db *db;
 	const struct outbox_opts *opts;
-	void *ctx;
+	void *ctx; /* of the round; its parent is the caller's */
 	const PGresult *rows; /* id, table_name, location, used */
 	char *gone, *failed, *reasons; /* bigint[], bigint[], text[] under way */
 	const char **why;
@@ -276,7 +266,8 @@ static void note_failed(struct round *r, const char *id, const char *why)
 	r->result->failed++;
 	/* For the log: what a command says behind the colon may name the file. */
 	if (!r->result->why)
-		r->result->why = t_printf(r->ctx, "%.*s", (int)strcspn(why, ":"), why);
+		r->result->why =
+			t_printf(talloc_parent(r->ctx), "%.*s", (int)strcspn(why, ":"), why);
 }
 
 static void remove_all(struct round *r)
@@ -320,30 +311,25 @@ static bool settle(struct round *r, struct error *err)
 	       db_commit(r->db, err);
 }
 
-static bool work_round(struct db *db, const struct outbox_opts *opts, void *ctx, int64_t *last_id,
-		       bool *ret_more, struct outbox_result *result, struct error *err)
+static bool work_round(struct round *r, int64_t *last_id, bool *ret_more, struct error *err)
 {
-	AUTO(talloc) void *scratch = must_alloc(talloc_new(NULL));
-	struct round r = {.db = db, .opts = opts, .ctx = ctx, .result = result};
-	const char *const values[] = {t_printf(scratch, "%d", opts->job), opts->host,
-				      t_printf(scratch, "%lld", (long long)*last_id),
-				      by_command(&r), t_printf(scratch, "%d", ROUND)};
+	const char *const values[] = {t_printf(r->ctx, "%d", r->opts->job), r->opts->host,
+				      t_printf(r->ctx, "%lld", (long long)*last_id), by_command(r),
+				      t_printf(r->ctx, "%d", ROUND)};
 	AUTO(result) PGresult *res = NULL;
 	int n;
 
-	if (!db_exec(db, "BEGIN", err) ||
-	    !db_query(db, t_printf(scratch, claim_sql, used_condition(&r)), 5, values, &res, err))
+	if (!db_exec(r->db, "BEGIN", err) ||
+	    !db_query(r->db, t_printf(r->ctx, claim_sql, used_condition(r)), 5, values, &res, err))
 		return false;
 	n = PQntuples(res);
-	r.rows = res;
-	r.gone = t_strdup(ctx, "");
-	r.failed = t_strdup(ctx, "");
+	r->rows = res;
 	*ret_more = n == ROUND;
 	if (n == 0)
-		return db_commit(db, err);
+		return db_commit(r->db, err);
 	*last_id = db_int(res, n - 1, "id");
-	remove_all(&r);
-	return settle(&r, err);
+	remove_all(r);
+	return settle(r, err);
 }
 
 bool outbox_work(struct db *db, const struct outbox_opts *opts, void *ctx,
@@ -354,9 +340,14 @@ bool outbox_work(struct db *db, const struct outbox_opts *opts, void *ctx,
 
 	*ret = (struct outbox_result){0};
 	while (more) {
+		AUTO(talloc) void *scratch = must_alloc(talloc_new(ctx));
+		struct round r = {.db = db, .opts = opts, .ctx = scratch, .result = ret};
+
+		r.gone = t_strdup(scratch, "");
+		r.failed = t_strdup(scratch, "");
 		if (stop_asked(opts->stop))
 			return fail(err, ERR_STOPPED, "asked to stop");
-		if (!work_round(db, opts, ctx, &last_id, &more, ret, err)) {
+		if (!work_round(&r, &last_id, &more, err)) {
 			db_rollback(db);
 			return false;
 		}
@@ -376,7 +367,7 @@ static void check_root(const struct table *t, struct complaints *c)
 			 t->name, t->file.root, strerror(errno));
 		return;
 	}
-	self = open_beneath(fd, ".");
+	self = file_open_beneath(fd, ".", O_RDONLY | O_DIRECTORY);
 	if (self < 0)
 		complain(
 			c, &t->file.place,

@@ -48,8 +48,8 @@ static const char tables_sql[] =
 
 static bool find_tables(struct job *j, PGresult **ret, struct error *err)
 {
-	const char *const values[] = {t_printf(j->ctx, "%d", j->row.id), j->step_labels,
-				      j->step_tables};
+	const char *const values[] = {t_printf(j->ctx, "%d", j->row.id), j->step_tables.labels,
+				      j->step_tables.names};
 
 	return db_query(j->db, tables_sql, 3, values, ret, err);
 }

@@ -97,10 +97,8 @@ bool job_work(struct job *j, struct error *err)
 	struct worker_pool pool = {
 		.config = j->opts->config,
 		.batch = &j->batch,
-		.archive_name = j->archive_name,
-		.files = j->files,
+		.archive = &j->archive,
 		.labels = job_labels(j),
-		.n_files = j->n_files,
 		.workers = n,
 		.patient = !j->opts->once,
 		.done_before = j->done_before,

@@ -83,16 +83,15 @@ static const char record_sql[] =
 			 "            AND l.mode = 'ShareUpdateExclusiveLock'))), '[]') FROM part AS p))::text\n"
 			 "  AS record FROM " NEXT_XID " AS x";
 
-bool horizon_record(struct db *db, int job, const char *xid, const char *labels, const char *tables,
-		    void *ctx, const char **ret_json, struct error *err)
+const char *horizon_record(struct db *db, int job, const char *xid,
+			   const struct horizon_tables *tables, void *ctx, struct error *err)
 {
-	const char *const values[] = {t_printf(ctx, "%d", job), xid, labels, tables};
+	const char *const values[] = {t_printf(ctx, "%d", job), xid, tables->labels, tables->names};
 	AUTO(result) PGresult *res = NULL;
 
-	if (!db_query(db, record_sql, 4, values, &res, err))
-		return false;
-	*ret_json = t_strdup(ctx, db_text(res, 0, "record"));
-	return true;
+	return db_query(db, record_sql, 4, values, &res, err)
+		       ? t_strdup(ctx, db_text(res, 0, "record"))
+		       : NULL;
 }
 
 const char horizon_sql[] =

@@ -18,13 +18,15 @@
  */
 bool horizon_mark(struct db *db, void *ctx, const char **ret_xid, struct error *err);
 
-/*
- * What the journal keeps, as a JSON object owned by ctx.  In the transaction that ends the job; tables
- * are the quoted names behind labels, which are those of retention.archive_file but for a part's number, both as the
- * text of a text[].
- */
-bool horizon_record(struct db *db, int job, const char *xid, const char *labels, const char *tables,
-		    void *ctx, const char **ret_json, struct error *err);
+/* The tables that a job may have taken rows from; both as the text of a text[]. */
+struct horizon_tables {
+	const char *labels; /* table_name in retention.archive_file */
+	const char *names; /* quoted */
+};
+
+/* What the journal keeps, as a JSON object owned by ctx; NULL with err.  In the transaction that ends the job. */
+const char *horizon_record(struct db *db, int job, const char *xid,
+			   const struct horizon_tables *tables, void *ctx, struct error *err);
 
 /*
  * Rows (step, what, state, since, waits_for) of action $1; $2 is backups.keep as an interval, or NULL.

@@ -109,8 +109,8 @@ bool journal_has_archived(struct db *db, int id, bool *ret, struct error *err)
 	return true;
 }
 
-bool journal_cutoff(struct db *db, const struct journal_row *row, const char *timezone, void *ctx,
-		    const char **ret_from, const char **ret_cutoff, struct error *err)
+bool journal_interval(struct db *db, int id, const char *timezone, void *ctx,
+		      struct journal_interval *ret, struct error *err)
 {
 	/* Calendar arithmetic on local days; both days of an interval count (DESIGN section 1). */
 	static const char sql[] =
@@ -122,15 +122,15 @@ bool journal_cutoff(struct db *db, const struct journal_row *row, const char *ti
 		"       ELSE retention.cutoff(j.depth, $2) END::text AS cutoff\n"
 		"  FROM retention.archive_journal AS j WHERE j.id = $1 AND j.status = 'saved'\n"
 		"   FOR KEY SHARE"; /* who cancels it waits, and takes the list away, too */
-	const char *const values[] = {int_text(ctx, row->id), timezone};
+	const char *const values[] = {int_text(ctx, id), timezone};
 	AUTO(result) PGresult *res = NULL;
 
 	if (!db_query(db, sql, 2, values, &res, err))
 		return false;
 	if (PQntuples(res) == 0)
-		return fail(err, ERR_STOPPED, "action %d was cancelled", row->id);
-	*ret_from = db_text_copy(ctx, res, 0, "from_instant");
-	*ret_cutoff = db_text_copy(ctx, res, 0, "cutoff");
+		return fail(err, ERR_STOPPED, "action %d was cancelled", id);
+	*ret = (struct journal_interval){.from = db_text_copy(ctx, res, 0, "from_instant"),
+					 .cutoff = db_text_copy(ctx, res, 0, "cutoff")};
 	return true;
 }
 
@@ -240,9 +240,8 @@ bool journal_start(struct db *db, int id, const char *host, const char *archive_
 		3, values, NULL, err);
 }
 
-bool journal_finish(struct db *db, int id, const char *status, const char *error,
-		    int64_t archive_bytes, const char *sums, const char *horizon,
-		    int64_t *ret_treated, struct error *err)
+bool journal_finish(struct db *db, int id, const struct journal_end *end, int64_t *ret_treated,
+		    struct error *err)
 {
 	static const char sql[] =
 		"UPDATE retention.archive_journal AS j\n"
@@ -275,8 +274,9 @@ bool journal_finish(struct db *db, int id, const char *status, const char *error
 		" RETURNING (j.counters->>'treated')::bigint AS treated";
 	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
 	AUTO(result) PGresult *res = NULL;
-	const char *const values[] = {
-		int_text(ctx, id), status, error, int_text(ctx, archive_bytes), sums, horizon};
+	const char *const values[] = {int_text(ctx, id), end->status,
+				      end->error,        int_text(ctx, end->archive_bytes),
+				      end->sums,         end->horizon};
 
 	if (!db_query(db, sql, 6, values, &res, err))
 		return false;
@@ -303,54 +303,42 @@ bool journal_note(struct db *db, int id, const char *waiting, const char *error,
 			  3, values, NULL, err);
 }
 
-bool journal_lengths(struct db *db, int id, int worker, const char *const *tables, size_t n,
-		     int64_t *ret_bytes, int64_t *ret_rows, struct error *err)
+bool journal_committed(struct db *db, int id, const char *labels, void *ctx, struct committed *ret,
+		       struct error *err)
 {
 	static const char sql[] =
-		"SELECT coalesce(f.bytes, 0) AS bytes, coalesce(f.rows, 0) AS rows\n"
-		"  FROM unnest($3::text[]) WITH ORDINALITY AS w(name, i)\n"
+		"SELECT coalesce(f.bytes, 0) AS bytes, coalesce(f.rows, 0) AS rows,\n"
+		"       cardinality($2::text[]) AS files\n"
+		"  FROM generate_series(0, (SELECT coalesce(max(worker), 0) FROM retention.archive_file\n"
+		"                            WHERE job = $1::int)) AS w(worker)\n"
+		" CROSS JOIN unnest($2::text[]) WITH ORDINALITY AS l(name, i)\n"
 		"  LEFT JOIN retention.archive_file AS f\n"
-		"    ON f.job = $1::int AND f.worker = $2::int AND f.table_name = w.name\n"
-		" ORDER BY w.i";
-	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
-	const char *const values[] = {int_text(ctx, id), int_text(ctx, worker),
-				      sql_array(ctx, tables, n)};
+		"    ON f.job = $1::int AND f.worker = w.worker AND f.table_name = l.name\n"
+		" ORDER BY w.worker, l.i";
+	const char *const values[] = {int_text(ctx, id), labels};
 	AUTO(result) PGresult *res = NULL;
+	int n;
 
-	if (!db_query(db, sql, 3, values, &res, err))
+	if (!db_query(db, sql, 2, values, &res, err))
 		return false;
-	for (size_t i = 0; i < n; i++) {
-		ret_bytes[i] = db_int(res, (int)i, "bytes");
-		if (ret_rows)
-			ret_rows[i] = db_int(res, (int)i, "rows");
+	n = PQntuples(res);
+	*ret = (struct committed){.workers = 1,
+				  .bytes = t_array(ctx, int64_t, n + 1),
+				  .rows = t_array(ctx, int64_t, n + 1)};
+	for (int i = 0; i < n; i++) {
+		ret->n_files = (size_t)db_int(res, i, "files");
+		ret->bytes[i] = db_int(res, i, "bytes");
+		ret->rows[i] = db_int(res, i, "rows");
 	}
+	if (n > 0)
+		ret->workers = n / (int)ret->n_files;
 	return true;
 }
 
-bool journal_workers(struct db *db, int id, int *ret, struct error *err)
+const int64_t *journal_bytes_of(const struct committed *c, int worker, void *ctx)
 {
-	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
-	const char *const values[] = {int_text(ctx, id)};
-	AUTO(result) PGresult *res = NULL;
-
-	if (!db_query(db,
-		      "SELECT coalesce(max(worker) + 1, 0) AS n FROM retention.archive_file\n"
-		      " WHERE job = $1::int",
-		      1, values, &res, err))
-		return false;
-	*ret = (int)db_int(res, 0, "n");
-	return true;
-}
-
-bool journal_event(struct db *db, int id, const char *kind, const char *details, struct error *err)
-{
-	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
-	const char *const values[] = {int_text(ctx, id), kind, details};
-
-	return db_command(db,
-			  "INSERT INTO retention.journal_event (job, kind, details)\n"
-			  "VALUES ($1::int, $2, $3::jsonb)",
-			  3, values, NULL, err);
+	return worker < c->workers ? c->bytes + (size_t)worker * c->n_files
+				   : t_array(ctx, int64_t, c->n_files + 1);
 }
 
 bool journal_key_failed(struct db *db, int id, const char *keys, const char *message,

@@ -46,9 +46,13 @@ bool journal_fence(struct db *db, int id, const char *host, int *ret_claim, stru
 /* Has any batch committed bytes of an archive? */
 bool journal_has_archived(struct db *db, int id, bool *ret, struct error *err);
 
-/* The instants a job works between, from the database's clock: the cutoff of today. */
-bool journal_cutoff(struct db *db, const struct journal_row *row, const char *timezone, void *ctx,
-		    const char **ret_from, const char **ret_cutoff, struct error *err);
+/* The instants a job works between, from the database's clock: the cutoff of today.  Owned by ctx. */
+struct journal_interval {
+	const char *from; /* timestamptz as text, or NULL */
+	const char *cutoff;
+};
+bool journal_interval(struct db *db, int id, const char *timezone, void *ctx,
+		      struct journal_interval *ret, struct error *err);
 
 /*
  * A replay's keys that were never on its list, text[]: under a hold, with something newer than the erasure,
@@ -79,15 +83,25 @@ bool journal_approve(struct db *db, int id, const char *by, struct error *err);
 bool journal_start(struct db *db, int id, const char *host, const char *archive_path,
 		   struct error *err);
 
+/* How an action ends. */
+struct journal_end {
+	const char *status; /* "done" or "failed" */
+	const char *error; /* NULL: nothing to remark */
+	int64_t archive_bytes;
+	/*
+	 * The text of the archive's SHA256SUMS, or NULL.  Its digest goes into the counters, and with them into
+	 * the chain of events, so that an archive that was rewritten with its own sums is found.
+	 */
+	const char *sums;
+	const char *horizon; /* horizon_record()'s, or NULL */
+};
+
 /*
- * running -> done or failed: counters from what the batches committed, candidates dropped.  sums is
- * the text of the archive's SHA256SUMS, or NULL: its digest goes into the counters, and with them
- * into the chain of events, so that an archive rewritten with its own sums is found.  horizon is
- * horizon_record()'s, or NULL.  *ret_treated: the subjects that were exported, deleted or anonymized.
+ * running -> done or failed: counters from what the batches committed; the list is dropped.  *ret_treated:
+ * the subjects that were exported, deleted or anonymized.
  */
-bool journal_finish(struct db *db, int id, const char *status, const char *error,
-		    int64_t archive_bytes, const char *sums, const char *horizon,
-		    int64_t *ret_treated, struct error *err);
+bool journal_finish(struct db *db, int id, const struct journal_end *end, int64_t *ret_treated,
+		    struct error *err);
 
 /* The row's waiting and, when error is not NULL, its error. */
 bool journal_note(struct db *db, int id, const char *waiting, const char *error, struct error *err);
@@ -95,18 +109,20 @@ bool journal_note(struct db *db, int id, const char *waiting, const char *error,
 /* SQL, of a row f of retention.archive_file: its label without a part's number, contact of contact.2 (job/job_state.h). */
 #define JOURNAL_BASE_LABEL "regexp_replace(f.table_name, '[.][0-9]+$', '')"
 
-/*
- * Committed lengths of a worker's files, in the order of tables (n names); 0 where there is none.
- * rows may be NULL.
- */
-bool journal_lengths(struct db *db, int id, int worker, const char *const *tables, size_t n,
-		     int64_t *ret_bytes, int64_t *ret_rows, struct error *err);
+/* What all workers of a job, of this attempt and of earlier ones, have committed to each file. */
+struct committed {
+	int workers; /* 1 at least */
+	size_t n_files;
+	int64_t *bytes; /* [worker * n_files + file] */
+	int64_t *rows; /* the same */
+};
 
-/* The number of workers that ever committed: 0 when none has. */
-bool journal_workers(struct db *db, int id, int *ret, struct error *err);
+/* labels: table_name of each file, as the text of a text[]; what is in *ret is owned by ctx. */
+bool journal_committed(struct db *db, int id, const char *labels, void *ctx, struct committed *ret,
+		       struct error *err);
 
-/* One event of kind about job; details is a JSON object. */
-bool journal_event(struct db *db, int id, const char *kind, const char *details, struct error *err);
+/* A worker's lengths, n_files; zeros, owned by ctx, where it has committed nothing. */
+const int64_t *journal_bytes_of(const struct committed *c, int worker, void *ctx);
 
 /* The key that could not be treated leaves the list, with its event, in one transaction. */
 bool journal_key_failed(struct db *db, int id, const char *keys, const char *message,

@@ -1,5 +1,6 @@
 #include "journal/ledger.h"
 
+#include "base/file.h"
 #include "base/mem.h"
 
 #include <errno.h>
@@ -42,22 +43,13 @@ static void unlock(struct ledger *l)
 static bool write_whole(struct ledger *l, const char *bytes, size_t n, struct error *err)
 {
 	const off_t before = lseek(l->fd, 0, SEEK_END);
+	int64_t written = 0;
 
-	while (n > 0) {
-		const ssize_t done = write(l->fd, bytes, n);
-
-		if (done < 0 && errno == EINTR)
-			continue;
-		if (done <= 0) {
-			(void)fail_errno(err, ERR_ENVIRONMENT, "cannot write \"%s\"", l->path);
-			if (before >= 0 && ftruncate(l->fd, before) != 0)
-				return false; /* the next one to open it cuts the torn line */
-			return false;
-		}
-		bytes += done;
-		n -= (size_t)done;
-	}
-	return true;
+	if (file_write(l->fd, bytes, n, &written, l->path, err))
+		return true;
+	if (before >= 0 && ftruncate(l->fd, before) != 0)
+		return false; /* the next open cuts the torn line */
+	return false;
 }
 
 bool ledger_append(struct ledger *l, const char *lines, size_t n, struct error *err)
@@ -101,14 +93,6 @@ static bool cut_torn_line(struct ledger *l, struct error *err)
 	       fail_errno(err, ERR_ENVIRONMENT, "cannot cut a torn line off \"%s\"", l->path);
 }
 
-static bool sync_directory(const char *directory, struct error *err)
-{
-	AUTO(fd) int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-	return (fd >= 0 && fsync(fd) == 0) ||
-	       fail_errno(err, ERR_ENVIRONMENT, "cannot sync \"%s\"", directory);
-}
-
 /* An empty file gets its first line; any other has to have ours. */
 static bool check_head(struct ledger *l, const char *directory, const char *identity,
 		       struct error *err)
@@ -125,7 +109,7 @@ static bool check_head(struct ledger *l, const char *directory, const char *iden
 	n = getline(&found, &room, in);
 	if (n < 0)
 		return write_whole(l, wanted, strlen(wanted), err) && ledger_sync(l, err) &&
-		       sync_directory(directory, err);
+		       file_sync_folder(directory, err);
 	if (strncmp(found, head, strlen(head)) != 0)
 		return fail(err, ERR_CONFIG,
 			    "\"%s\" is no ledger of retentiond: move it away, or give archives "

@@ -29,9 +29,15 @@ bool ledger_sync_open(struct db *db, const char *directory, bool create, struct 
 	return ledger_open(directory, db_text(res, 0, "value"), create, ret, err);
 }
 
-/* The jobs of which file and table do not hold the same; as an array's text, and as numbers. */
-static bool find_different(struct db *db, struct ledger *ledger, void *ctx, int **ret_jobs,
-			   size_t *ret_n, const char **ret_array, struct error *err)
+struct load {
+	struct ledger *ledger;
+	int *jobs; /* n_jobs, of which file and table differ */
+	size_t n_jobs;
+	struct db *db;
+};
+
+/* Finds the jobs of which file and table do not hold the same, for load; *ret_array is an array's text. */
+static bool find_different(struct load *load, void *ctx, const char **ret_array, struct error *err)
 {
 	static const char sql[] =
 		"SELECT coalesce(f.job, t.job) AS job\n"
@@ -48,7 +54,7 @@ static bool find_different(struct db *db, struct ledger *ledger, void *ctx, int 
 	char *array = t_strdup(ctx, "{");
 	size_t n = 0;
 
-	if (!ledger_counts(ledger, ctx, &counts, &n, err))
+	if (!ledger_counts(load->ledger, ctx, &counts, &n, err))
 		return false;
 	for (size_t i = 0; i < n; i++) {
 		t_append(&jobs, "%s%d", i ? "," : "", counts[i].job);
@@ -60,25 +66,18 @@ static bool find_different(struct db *db, struct ledger *ledger, void *ctx, int 
 					      t_printf(ctx, "%s}", lines),
 					      t_printf(ctx, "%s}", newest)};
 
-		if (!db_query(db, sql, 3, values, &res, err))
+		if (!db_query(load->db, sql, 3, values, &res, err))
 			return false;
 	}
-	*ret_n = (size_t)PQntuples(res);
-	*ret_jobs = t_array(ctx, int, *ret_n + 1);
-	for (size_t i = 0; i < *ret_n; i++) {
-		(*ret_jobs)[i] = (int)db_int(res, (int)i, "job");
-		t_append(&array, "%s%d", i ? "," : "", (*ret_jobs)[i]);
+	load->n_jobs = (size_t)PQntuples(res);
+	load->jobs = t_array(ctx, int, load->n_jobs + 1);
+	for (size_t i = 0; i < load->n_jobs; i++) {
+		load->jobs[i] = (int)db_int(res, (int)i, "job");
+		t_append(&array, "%s%d", i ? "," : "", load->jobs[i]);
 	}
 	*ret_array = t_printf(ctx, "%s}", array);
 	return true;
 }
-
-struct load {
-	struct ledger *ledger;
-	const int *jobs;
-	size_t n_jobs;
-	struct db *db;
-};
 
 static bool put_line(void *arg, const char *line, size_t n, struct error *err)
 {
@@ -167,12 +166,10 @@ static bool check(struct db *db, struct ledger *ledger, void *ctx, int64_t *ret_
 	struct load load = {.ledger = ledger, .db = db};
 	const char *array = NULL;
 	bool under_way = false;
-	int *jobs = NULL;
 
 	if (!db_exec(db, LOCK_CHECK, err) || !ledger_ahead(db, ret_ahead, &under_way, err) ||
-	    !find_different(db, ledger, ctx, &jobs, &load.n_jobs, &array, err))
+	    !find_different(&load, ctx, &array, err))
 		return false;
-	load.jobs = jobs;
 	if (under_way || (load.n_jobs == 0 && *ret_ahead == 0))
 		return true;
 	if (!exchange(db, &load, array, err) || !ledger_ahead(db, ret_ahead, &under_way, err))

@@ -3,13 +3,14 @@
  */
 #include "restore/restore_state.h"
 
+#include "archive/layout.h"
 #include "base/failpoint.h"
+#include "base/file.h"
 #include "base/mem.h"
 #include "base/sql.h"
 
 #include <errno.h>
 #include <inttypes.h>
-#include <openssl/evp.h>
 
 #define BUFFER_BYTES ((size_t)256 * 1024)
 
@@ -19,41 +20,10 @@ struct feed {
 	const struct restore_file *file;
 	struct archive_reader_file *stored;
 	int64_t done_bytes;
-	EVP_MD_CTX *digest; /* of all of it */
-	EVP_MD_CTX *rows_digest; /* of what follows the head */
+	struct digest *digest; /* of all of it */
+	struct digest *rows_digest; /* of what follows the head */
 	char *buffer;
 };
-
-static void auto_digest(EVP_MD_CTX **ctx)
-{
-	EVP_MD_CTX_free(*ctx);
-}
-
-static bool new_digest(EVP_MD_CTX *digest, struct error *err)
-{
-	return EVP_DigestInit_ex(digest, EVP_sha256(), NULL) == 1 ||
-	       fail(err, ERR_CONFIG, "SHA-256 failed");
-}
-
-static bool add_bytes(void *digest, const char *bytes, size_t n, struct error *err)
-{
-	return EVP_DigestUpdate(digest, bytes, n) == 1 || fail(err, ERR_CONFIG, "SHA-256 failed");
-}
-
-typedef char hex_digest[2 * EVP_MAX_MD_SIZE + 1];
-
-static bool end_digest(EVP_MD_CTX *digest, hex_digest hex, struct error *err)
-{
-	unsigned char bytes[EVP_MAX_MD_SIZE];
-	unsigned int n = 0;
-
-	if (EVP_DigestFinal_ex(digest, bytes, &n) != 1)
-		return fail(err, ERR_CONFIG, "SHA-256 failed");
-	hex[0] = '\0';
-	for (unsigned int i = 0; i < n; i++)
-		(void)snprintf(hex + 2 * (size_t)i, 3, "%02x", bytes[i]); /* always two digits */
-	return true;
-}
 
 static bool read_some(struct feed *feed, size_t want, size_t *ret_n, struct error *err)
 {
@@ -66,13 +36,14 @@ static bool read_some(struct feed *feed, size_t want, size_t *ret_n, struct erro
 		return fail_errno(err, ERR_ENVIRONMENT, "cannot read %s", feed->file->name);
 	feed->done_bytes += n;
 	*ret_n = (size_t)n;
-	return add_bytes(feed->digest, feed->buffer, *ret_n, err);
+	digest_add(feed->digest, feed->buffer, *ret_n);
+	return true;
 }
 
 /* The byte order mark, where there is one: *ret_head is what of the head has not been read by then; NULL: neither. */
 static bool skip_mark(struct feed *feed, const char **ret_head, struct error *err)
 {
-	static const char mark[] = "\xEF\xBB\xBF";
+	static const char mark[] = ARCHIVE_BOM;
 	const char *head = feed->file->head;
 	bool marked = true, plain = true;
 	size_t i = 0, n = 0;
@@ -114,9 +85,9 @@ static bool skip_head(struct feed *feed, struct error *err)
 /* The end of the file: is it the one that was verified? */
 static bool check_digest(struct feed *feed, struct error *err)
 {
-	hex_digest hex;
+	char hex[FILE_HEX + 1];
 
-	if (!end_digest(feed->digest, hex, err) || !archive_reader_file_end(feed->stored, err))
+	if (!digest_end(feed->digest, hex, err) || !archive_reader_file_end(feed->stored, err))
 		return false;
 	if (strcmp(hex, feed->file->sha256) != 0)
 		return fail(err, ERR_CONFIG, "%s: it was changed while it was read",
@@ -143,9 +114,9 @@ static bool from_file(void *arg, struct error *err)
 
 	while (n > 0) {
 		if (!read_some(feed, BUFFER_BYTES, &n, err) ||
-		    !add_bytes(feed->rows_digest, feed->buffer, n, err) ||
 		    !db_copy_put(feed->r->db, feed->buffer, n, err))
 			return false;
+		digest_add(feed->rows_digest, feed->buffer, n);
 		tell_progress(feed);
 	}
 	return check_digest(feed, err);
@@ -161,11 +132,11 @@ static const char *copy_sql(const struct restore *r, const char *temporary, cons
 
 /* rows: the digest of the file's rows. */
 static bool copy_file(struct restore *r, const struct restore_file *f, const char *temporary,
-		      int64_t *ret_rows, hex_digest rows, struct error *err)
+		      int64_t *ret_rows, char rows[FILE_HEX + 1], struct error *err)
 {
 	AUTO(char_p) char *buffer = must_alloc(malloc(BUFFER_BYTES));
-	AUTO(digest) EVP_MD_CTX *digest = must_alloc(EVP_MD_CTX_new());
-	AUTO(digest) EVP_MD_CTX *rows_digest = must_alloc(EVP_MD_CTX_new());
+	AUTO(digest) struct digest *digest = digest_new();
+	AUTO(digest) struct digest *rows_digest = digest_new();
 	AUTO(archive_reader_file) struct archive_reader_file *stored = NULL;
 	struct feed feed = {
 		.r = r, .file = f, .digest = digest, .rows_digest = rows_digest, .buffer = buffer};
@@ -173,23 +144,29 @@ static bool copy_file(struct restore *r, const struct restore_file *f, const cha
 	if (!archive_reader_file_open(r->opts->stored, f->stored, r->opts->identity, &stored, err))
 		return false;
 	feed.stored = stored;
-	return new_digest(digest, err) && new_digest(rows_digest, err) && skip_head(&feed, err) &&
+	return skip_head(&feed, err) &&
 	       db_copy_in(r->db, copy_sql(r, temporary, "FROM STDIN"), from_file, &feed, ret_rows,
 			  err) &&
-	       end_digest(rows_digest, rows, err);
+	       digest_end(rows_digest, rows, err);
+}
+
+static bool add_bytes(void *digest, const char *bytes, size_t n, struct error *err)
+{
+	(void)err; /* digest_end() tells */
+	digest_add(digest, bytes, n);
+	return true;
 }
 
 /* What comes out of the temporary table is, byte for byte, what went in. */
-static bool came_back(struct restore *r, const char *temporary, const hex_digest rows, bool *ret,
+static bool came_back(struct restore *r, const char *temporary, const char *rows, bool *ret,
 		      struct error *err)
 {
-	AUTO(digest) EVP_MD_CTX *digest = must_alloc(EVP_MD_CTX_new());
-	hex_digest out;
+	AUTO(digest) struct digest *digest = digest_new();
+	char out[FILE_HEX + 1];
 	int64_t n;
 
-	if (!new_digest(digest, err) ||
-	    !db_copy_out(r->db, copy_sql(r, temporary, "TO STDOUT"), add_bytes, digest, &n, err) ||
-	    !end_digest(digest, out, err))
+	if (!db_copy_out(r->db, copy_sql(r, temporary, "TO STDOUT"), add_bytes, digest, &n, err) ||
+	    !digest_end(digest, out, err))
 		return false;
 	*ret = strcmp(out, rows) == 0;
 	return true;
@@ -214,7 +191,7 @@ static bool find_cut(struct restore *r, const struct restore_file *f, const char
 	const char *as_text = "pg_temp.retention_restore_text";
 	AUTO(result) PGresult *res = NULL;
 	AUTO(result) PGresult *cut = NULL;
-	hex_digest rows;
+	char rows[FILE_HEX + 1];
 	int64_t n;
 
 	if (!db_query(r->db, sql, 1, &temporary, &res, err) ||
@@ -244,7 +221,7 @@ bool restore_load(struct restore *r, const struct restore_file *f, struct error 
 	AUTO(error) struct error cause = {0};
 	const char *temporary = restore_temporary(r, f);
 	int64_t rows = 0;
-	hex_digest digest;
+	char digest[FILE_HEX + 1];
 	bool same = true;
 
 	if (!db_execf(r->db, &cause,

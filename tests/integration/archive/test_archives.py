@@ -329,7 +329,7 @@ def test_a_hostile_policy(archived, tmp_path, policy):
     set_row(j, f"policy = $p${policy}$p$")
     set_row(j, f"archive_path = '{j.archives}/' || to_char(requested_at, 'YYYYMMDD') || '-export-' || policy || '-' || id")
     status, lines = tidy(j)
-    assert status == REFUSED and "is no name of an archive" in lines
+    assert status == REFUSED and "is not the name of an archive" in lines
     assert entries(j) == [j.folder.name] and len(list(j.folder.iterdir())) > 3
 
 

@@ -1,6 +1,8 @@
 /* Archive files: append, committed length, recovery, joining, sealing, each of them redone. */
 #include "archive/writer.c"
 
+#include "archive/finish.h"
+
 #include <ftw.h>
 #include <signal.h>
 #include <sys/wait.h>
@@ -23,6 +25,10 @@ static const struct archive_file files[] = {
 #define N COUNT(files)
 static const int64_t nothing[N] = {0};
 static char directory[] = "/tmp/test_archive.XXXXXX";
+static const struct archive archive = {
+	.directory = directory, .name = NAME, .files = files, .n_files = N};
+static const struct archive nowhere = {
+	.directory = "/nowhere/at/all", .name = NAME, .files = files, .n_files = N};
 
 static char *path_of(const char *name)
 {
@@ -84,7 +90,7 @@ static void create(void)
 {
 	AUTO(error) struct error err = {0};
 
-	assert_true(archive_create(directory, NAME, false, &err));
+	assert_true(archive_create(&archive, false, &err));
 }
 
 static struct archive_writer *open_writer(int worker, const int64_t *committed)
@@ -92,7 +98,7 @@ static struct archive_writer *open_writer(int worker, const int64_t *committed)
 	struct archive_writer *w = NULL;
 	AUTO(error) struct error err = {0};
 
-	assert_true(archive_writer_open(directory, NAME, worker, files, N, committed, &w, &err));
+	assert_true(archive_writer_open(&archive, worker, committed, &w, &err));
 	return w;
 }
 
@@ -139,13 +145,13 @@ static void test_create(void **state)
 	assert_int_equal(stat(path, &st), 0);
 	assert_int_equal(st.st_mode & 07777, 0700);
 	create(); /* a crash before the journal said running */
-	assert_true(archive_is_begun(directory, NAME));
-	assert_false(archive_is_finished(directory, NAME));
+	assert_true(archive_is_begun(&archive));
+	assert_false(archive_is_finished(&archive));
 	write_file(PARTIAL "/a.csv.0", "theirs");
-	assert_refused(archive_create(directory, NAME, false, &err), &err, ERR_CONFIG, "not empty");
+	assert_refused(archive_create(&archive, false, &err), &err, ERR_CONFIG, "not empty");
 	assert_file(PARTIAL "/a.csv.0", "theirs");
 	error_clear(&err);
-	assert_true(archive_create(directory, NAME, true, &err));
+	assert_true(archive_create(&archive, true, &err));
 }
 
 static void test_create_refused(void **state)
@@ -156,12 +162,12 @@ static void test_create_refused(void **state)
 	AUTO(char_p) char *path = path_of(NAME);
 
 	(void)state;
-	assert_refused(archive_create("/nowhere/at/all", NAME, false, &gone), &gone, ERR_CONFIG,
+	assert_refused(archive_create(&nowhere, false, &gone), &gone, ERR_CONFIG,
 		       "archives.directory");
-	assert_refused(archive_create(directory, NAME, true, &resumed), &resumed, ERR_CONFIG,
+	assert_refused(archive_create(&archive, true, &resumed), &resumed, ERR_CONFIG,
 		       "put it back");
 	assert_int_equal(mkdir(path, 0700), 0);
-	assert_refused(archive_create(directory, NAME, false, &finished), &finished, ERR_CONFIG,
+	assert_refused(archive_create(&archive, false, &finished), &finished, ERR_CONFIG,
 		       "exists already");
 }
 
@@ -275,11 +281,11 @@ static void test_shorter_than_committed(void **state)
 	(void)state;
 	create();
 	write_file(PARTIAL "/a.csv.0", "12345678901");
-	assert_refused(archive_check(directory, NAME, files, N, 1, committed, &err), &err,
-		       ERR_CONFIG, "11 bytes where 12 were synced and committed");
+	assert_refused(archive_check(&archive, 1, committed, &err), &err, ERR_CONFIG,
+		       "11 bytes where 12 were synced and committed");
 	error_clear(&err);
-	assert_refused(archive_writer_open(directory, NAME, 0, files, N, committed, &w, &err), &err,
-		       ERR_CONFIG, "11 bytes where 12 were synced and committed");
+	assert_refused(archive_writer_open(&archive, 0, committed, &w, &err), &err, ERR_CONFIG,
+		       "11 bytes where 12 were synced and committed");
 	assert_null(w);
 	assert_file(PARTIAL "/a.csv.0", "12345678901");
 }
@@ -292,9 +298,9 @@ static void test_a_segment_is_missing(void **state)
 
 	(void)state;
 	create();
-	assert_true(archive_check(directory, NAME, files, N, 1, committed, &err));
-	assert_refused(archive_check(directory, NAME, files, N, 2, committed, &err), &err,
-		       ERR_CONFIG, "\"b.csv.1\" has 0 bytes where 3");
+	assert_true(archive_check(&archive, 1, committed, &err));
+	assert_refused(archive_check(&archive, 2, committed, &err), &err, ERR_CONFIG,
+		       "\"b.csv.1\" has 0 bytes where 3");
 }
 
 static void test_a_link_is_not_followed(void **state)
@@ -308,8 +314,8 @@ static void test_a_link_is_not_followed(void **state)
 	create();
 	write_file("target", "precious");
 	assert_int_equal(symlink(target, link), 0);
-	assert_refused(archive_writer_open(directory, NAME, 0, files, N, nothing, &w, &err), &err,
-		       ERR_ENVIRONMENT, "a.csv.0");
+	assert_refused(archive_writer_open(&archive, 0, nothing, &w, &err), &err, ERR_ENVIRONMENT,
+		       "a.csv.0");
 	assert_file("target", "precious");
 }
 
@@ -330,17 +336,17 @@ static void test_open_in_another_process(void **state)
 	if (pid == 0) {
 		struct error ignored = {0};
 
-		(void)archive_writer_open(directory, NAME, 0, files, N, nothing, &w, &ignored);
+		(void)archive_writer_open(&archive, 0, nothing, &w, &ignored);
 		if (write(ready[1], "", 1) == 1)
 			(void)pause(); /* until killed */
 		_exit(1);
 	}
 	assert_int_equal(read(ready[0], &byte, 1), 1);
-	assert_refused(archive_writer_open(directory, NAME, 0, files, N, nothing, &w, &err), &err,
-		       ERR_ENVIRONMENT, "open in another process");
+	assert_refused(archive_writer_open(&archive, 0, nothing, &w, &err), &err, ERR_ENVIRONMENT,
+		       "open in another process");
 	error_clear(&err);
-	assert_refused(archive_join(directory, NAME, files, N, 1, nothing, sizes, &err), &err,
-		       ERR_ENVIRONMENT, "open in another process");
+	assert_refused(archive_join(&archive, 1, nothing, sizes, &err), &err, ERR_ENVIRONMENT,
+		       "open in another process");
 	archive_writer_close(open_writer(1, nothing));
 	assert_int_equal(kill(pid, SIGKILL), 0);
 	assert_int_equal(waitpid(pid, NULL, 0), pid);
@@ -377,7 +383,7 @@ static void assert_joined(void)
 	AUTO(error) struct error err = {0};
 	int64_t sizes[N];
 
-	assert_true(archive_join(directory, NAME, files, N, WORKERS, committed, sizes, &err));
+	assert_true(archive_join(&archive, WORKERS, committed, sizes, &err));
 	assert_file(PARTIAL "/a.csv", "\xEF\xBB\xBFid;name\n0;x\n2;y\n");
 	assert_file(PARTIAL "/b.csv", "id\n2\n"); /* worker 0 had no row: the head is there */
 	assert_int_equal(sizes[0], 3 + 8 + 4 + 4);
@@ -419,12 +425,11 @@ static void test_join_refuses_what_is_short(void **state)
 	(void)state;
 	three_workers();
 	assert_int_equal(truncate(segment, 3), 0);
-	assert_refused(
-		archive_join(directory, NAME, files, N, WORKERS, committed, sizes, &short_one),
-		&short_one, ERR_CONFIG, "\"a.csv.2\" has 3 bytes where");
+	assert_refused(archive_join(&archive, WORKERS, committed, sizes, &short_one), &short_one,
+		       ERR_CONFIG, "\"a.csv.2\" has 3 bytes where");
 	assert_int_equal(unlink(segment), 0);
-	assert_refused(archive_join(directory, NAME, files, N, WORKERS, committed, sizes, &missing),
-		       &missing, ERR_CONFIG, "\"a.csv.2\" has 0 bytes where");
+	assert_refused(archive_join(&archive, WORKERS, committed, sizes, &missing), &missing,
+		       ERR_CONFIG, "\"a.csv.2\" has 0 bytes where");
 }
 
 static void test_seal(void **state)
@@ -437,18 +442,18 @@ static void test_seal(void **state)
 	assert_joined();
 	write_file(PARTIAL "/s.csvs.csv.12", ""); /* of a table "csvs", which got no row */
 	write_file(PARTIAL "/s.csv.2.csv", ""); /* no segment: of a table "csv", its second part */
-	assert_true(archive_write_file(directory, NAME, "manifest.json", "{}\n", &err));
-	assert_true(archive_write_file(directory, NAME, "manifest.json", "{ }\n", &err));
-	assert_true(archive_seal(directory, NAME, &err));
-	assert_true(archive_is_finished(directory, NAME));
-	assert_false(archive_is_begun(directory, NAME));
+	assert_true(archive_write_file(&archive, "manifest.json", "{}\n", &err));
+	assert_true(archive_write_file(&archive, "manifest.json", "{ }\n", &err));
+	assert_true(archive_seal(&archive, &err));
+	assert_true(archive_is_finished(&archive));
+	assert_false(archive_is_begun(&archive));
 	assert_file(NAME "/manifest.json", "{ }\n");
 	assert_false(exists(NAME "/manifest.json.tmp"));
 	assert_false(exists(NAME "/a.csv.1"));
 	assert_false(exists(NAME "/b.csv.2"));
 	assert_false(exists(NAME "/s.csvs.csv.12"));
 	assert_true(exists(NAME "/s.csv.2.csv"));
-	assert_true(archive_size(directory, NAME, files, N, &bytes, &err));
+	assert_true(archive_size(&archive, &bytes, &err));
 	assert_int_equal(bytes, 19 + 5);
 }
 
@@ -460,10 +465,10 @@ static void test_digest(void **state)
 	(void)state;
 	create();
 	write_file(PARTIAL "/a.csv", "abc");
-	assert_true(archive_digest(directory, NAME, "a.csv", hex, &err));
+	assert_true(archive_digest(&archive, "a.csv", hex, &err));
 	assert_string_equal(hex, "ba7816bf8f01cfea414140de5dae2223"
 				 "b00361a396177a9cb410ff61f20015ad");
-	assert_refused(archive_digest(directory, NAME, "b.csv", hex, &err), &err, ERR_ENVIRONMENT,
+	assert_refused(archive_digest(&archive, "b.csv", hex, &err), &err, ERR_ENVIRONMENT,
 		       "b.csv");
 }
 

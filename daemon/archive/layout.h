@@ -1,0 +1,17 @@
+/*
+ * The names in an archive's folder, and how its files begin.  Every reader and writer of an archive takes
+ * them from here.
+ */
+#ifndef RETENTION_ARCHIVE_LAYOUT_H
+#define RETENTION_ARCHIVE_LAYOUT_H
+
+#define ARCHIVE_PARTIAL ".partial" /* behind the folder's name, while its job runs */
+#define ARCHIVE_SUMS "SHA256SUMS"
+#define ARCHIVE_PLAIN_SUMS "SHA256SUMS.plain" /* while its files are being encrypted */
+#define ARCHIVE_MANIFEST "manifest.json"
+#define ARCHIVE_ENCRYPTED ".age" /* behind a file's name */
+#define ARCHIVE_TEMPORARY ".tmp" /* behind a file's name, until it is whole */
+#define ARCHIVE_BOM                                                                                \
+	"\xEF\xBB\xBF" /* the byte order mark of UTF-8, where the configuration asks for it */
+
+#endif

@@ -1,0 +1,57 @@
+/*
+ * Files by descriptor: opened below a folder and nowhere else, read whole, summed, written, synced.
+ */
+#ifndef RETENTION_BASE_FILE_H
+#define RETENTION_BASE_FILE_H
+
+#include "base/error.h"
+
+#include <stddef.h>
+#include <stdint.h>
+
+/*
+ * Opens path below folder with flags of open(2); O_CLOEXEC is added.  Never leaves the folder and never
+ * follows a symbolic link.  -1 with errno: EXDEV or ELOOP means that the path would do either.
+ */
+int file_open_beneath(int folder, const char *path, int flags);
+
+/*
+ * Reads a small text file whole, from its first byte; name is for messages.  The text is owned by ctx.
+ * NULL with err.  CONFIG: not a regular file, larger than 16 MiB, or with a NUL byte in it.
+ * ENVIRONMENT: the disk fails.
+ */
+char *file_read_text(int fd, const char *name, void *ctx, struct error *err);
+
+/* Writes all n bytes and adds to *written what reached the file, in failure too.  ENVIRONMENT: the disk. */
+bool file_write(int fd, const char *bytes, size_t n, int64_t *written, const char *name,
+		struct error *err);
+
+/* fsync(2); name is for messages.  ENVIRONMENT: the disk fails, or fd is -1 with errno of its opening. */
+bool file_sync(int fd, const char *name, struct error *err);
+
+/* Syncs the folder at path, so that names made or removed in it survive a power cut. */
+bool file_sync_folder(const char *path, struct error *err);
+
+#define FILE_HEX 64 /* digits of a SHA-256 */
+
+/* SHA-256 of what follows in fd, as FILE_HEX hexadecimal digits and a NUL.  ENVIRONMENT: the disk. */
+bool file_digest(int fd, const char *name, char ret_hex[FILE_HEX + 1], struct error *err);
+
+/* The same, piece by piece. */
+struct digest;
+
+struct digest *digest_new(void);
+void digest_add(struct digest *d, const char *bytes, size_t n);
+
+/* The digest of all that was added; once.  ENVIRONMENT: libcrypto fails. */
+bool digest_end(struct digest *d, char ret_hex[FILE_HEX + 1], struct error *err);
+
+/* NULL is fine. */
+void digest_free(struct digest *d);
+
+static inline void auto_digest(struct digest **d)
+{
+	digest_free(*d);
+}
+
+#endif
