@@ -682,9 +682,9 @@ exec {age} "$@"
     ("echo 'age: error: no space left on device' >&2; exit 1", "no space left on device"),
     ("kill -9 $$", "ended by signal 9"),
     ("head -c 20; exit 1", "age has failed"),
-    ("exit 0", "is no encrypted file"),
-    ("cat; exit 0", "is no encrypted file"),
-    ("echo age-encryption.org/v1; exit 0", "is no encrypted file"),
+    ("exit 0", "is not an encrypted file"),
+    ("cat; exit 0", "is not an encrypted file"),
+    ("echo age-encryption.org/v1; exit 0", "is not an encrypted file"),
 ], ids=["full", "killed", "cut", "nothing", "copy", "head"])
 def test_age_fails_and_is_tried_again(job, key, tmp_path, how, says):
     j = job(archives={"recipients": [key.public]})

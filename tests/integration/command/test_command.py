@@ -767,7 +767,7 @@ WHOLE = "the archive of action {job} is not whole: 1 finding"
     (lambda p: os.unlink(f"{p}/SHA256SUMS"), None, "cannot open SHA256SUMS: No such file or directory"),
     (lambda p: rewrite(p, "SHA256SUMS", lambda t: t[:-1]), None, "SHA256SUMS was cut: its last line has no end"),
     (lambda p: rewrite(p, "SHA256SUMS", lambda t: b""), None, "SHA256SUMS was cut: its last line has no end"),
-    (lambda p: rewrite(p, "SHA256SUMS", lambda t: b"\n" + t), None, "SHA256SUMS has a line that is no sum"),
+    (lambda p: rewrite(p, "SHA256SUMS", lambda t: b"\n" + t), None, "SHA256SUMS has a line that is not a sum"),
     (lambda p: rewrite(p, "SHA256SUMS", lambda t: t.replace(b"  contact.csv", b"  ../../etc/passwd")),
      '../../etc/passwd: FAILED: "../../etc/passwd" is not a file of an archive',
      "the archive of action {job} is not whole: 4 findings"),
