@@ -1,23 +1,28 @@
 /*
  * The batch protocol (DESIGN section 4).  What may die on each line, and what then:
  *
- *   step 0-3  nothing has changed.  The server rolls back when the connection goes.
- *   step 4    rows are deleted in an open transaction, their bytes are on the way into the file.
- *             Process, server, network or disk dies: the transaction never commits; the file is cut
- *             back to the committed length when the worker opens it again.
- *   step 6    lengths, counters, ledger and work list change in the same transaction.
- *   step 5    fdatasync, last before the COMMIT: the bytes are on the disk or the batch fails.
- *   step 7    COMMIT.  Its answer lost: the worker's lock (taken first, held to the end) lets a new
- *             session wait until the old transaction has ended one way or the other; then the
- *             committed length says which.
- *   after     the keys go into the ledger's file.  Killed before that, or no room: what the file
- *             lacks is appended from the table when they are compared, at the job's end or at the
- *             next start.  All else is only our memory: the next session reads the database.
+ *   step 0-3  Nothing has changed.  The server rolls back when the connection ends.
+ *   step 4    Rows are deleted in an open transaction, and their bytes are on the way into the file.
+ *             When the process, server, network or disk dies, the transaction never commits.  The file
+ *             is cut back to the committed length when the worker opens it again.
+ *   step 6    Lengths, counters, ledger and work list change in the same transaction.
+ *   step 5    fdatasync, last before the COMMIT: the bytes are on the disk, or the batch fails.
+ *   step 7    COMMIT.  When its answer is lost, a new session waits for the worker's lock, which is
+ *             taken first and held to the end.  The old transaction has then ended one way or the
+ *             other, and the committed length says which.
+ *   after     The keys go into the ledger's file.  When the process is killed before that, or the disk
+ *             is full, the missing lines are appended from the table when the two are compared: at the
+ *             job's end or at the next start.  All else is only memory: the next session reads the
+ *             database.
  *
- * Locks are taken in one order: the worker's own, the holds' (shared: a hold is placed before a batch
- * or after it, never between its re-check and its end), the subjects and the contacts' requests SKIP
- * LOCKED, then what hangs off them as it is erased.  A row below that somebody else holds is waited for half a
- * second (lock_timeout, below deadlock_timeout, so that we are the one who gives way).
+ * Locks are taken in one order:
+ *
+ *   1. the worker's own
+ *   2. the holds', shared: a hold is placed before a batch or after it, never between its re-check
+ *      and its end
+ *   3. the subjects and the contacts' requests, SKIP LOCKED
+ *   4. the rows below these, as they are erased.  A row that another session has locked is waited for
+ *      half a second: lock_timeout is below deadlock_timeout, so that this side gives way.
  */
 #include "batch/batch_state.h"
 
@@ -31,14 +36,14 @@
 #define LOCK_HOLDS 2 /* place_hold takes it alone (0005_holds.sql) */
 
 static bool ask_keys(struct batch *b, const char *sql, int n, const char *const values[],
-		     char **ret_keys, int64_t *ret_n, struct error *err)
+		     struct key_set *ret, struct error *err)
 {
 	AUTO(result) PGresult *res = NULL;
 
 	if (!db_query_kept(b->worker->db, sql, n, values, &res, err))
 		return false;
-	*ret_keys = t_strdup(b->ctx, db_text(res, 0, "keys"));
-	*ret_n = db_int(res, 0, "n");
+	ret->array = t_strdup(b->ctx, db_text(res, 0, "keys"));
+	ret->n = db_int(res, 0, "n");
 	return true;
 }
 
@@ -50,7 +55,7 @@ static bool take_worker_lock(const struct batch_job *job, int worker, struct db 
 		    "BEGIN; SELECT pg_advisory_xact_lock(%d, %d), pg_advisory_xact_lock_shared(%d, %d)",
 		    LOCK_WORKER + worker, job->id, LOCK_RETENTION, LOCK_HOLDS))
 		return true;
-	/* Another session's batch is still ending: that is the server's state, not these rows'. */
+	/* Another session's batch is still ending: the server is at fault, not these rows. */
 	if (err->class == ERR_BUSY)
 		err->class = ERR_ENVIRONMENT;
 	return false;
@@ -64,12 +69,12 @@ bool batch_settle(const struct batch_job *job, int worker, struct db *db, struct
 bool batch_refuse_role(const char *role, struct error *err)
 {
 	return fail(err, ERR_CONFIG,
-		    "session_replication_role is %s in this database or for this role: foreign "
-		    "keys would not speak; reset it",
+		    "session_replication_role is %s in this database or for this role: no foreign "
+		    "key would be checked; reset it",
 		    role);
 }
 
-/* Step 0: a primary, the server that the job began on, and the job still ours. */
+/* Step 0: checks that this is a primary, the server that the job began on, and that the job is still ours. */
 static bool check_ground(struct batch *b, struct error *err)
 {
 	static const char sql[] =
@@ -100,68 +105,56 @@ static bool check_ground(struct batch *b, struct error *err)
 	return true;
 }
 
-/* The subjects that can be had, and with a contact all of its requests. */
+/* Locks the subjects that no other session has locked, and with a contact all of its requests. */
 static bool lock_all(struct batch *b, struct error *err)
 {
 	const struct plan *plan = b->job->plan;
 	const char *const wanted[] = {b->keys->array};
 
-	if (!ask_keys(b, plan->lock_sql, 1, wanted, &b->locked, &b->n_locked, err))
+	if (!ask_keys(b, plan->lock_sql, 1, wanted, &b->locked, err))
 		return false;
-	if (!plan->lock_requests_sql || b->n_locked == 0)
+	if (!plan->lock_requests_sql || b->locked.n == 0)
 		return true;
 	{
-		const char *const locked[] = {b->locked};
+		const char *const locked[] = {b->locked.array};
 
-		return ask_keys(b, plan->lock_requests_sql, 1, locked, &b->locked, &b->n_locked,
-				err);
+		return ask_keys(b, plan->lock_requests_sql, 1, locked, &b->locked, err);
 	}
 }
 
-/* Step 1: what somebody else holds is left out; what is not there any more is told apart. */
+/* Step 1: leaves out what another session has locked, and tells it apart from what no longer exists. */
 static bool lock_subjects(struct batch *b, struct error *err)
 {
 	const struct plan *plan = b->job->plan;
 	const char *const wanted[] = {b->keys->array};
-	char *present = NULL, *missing = NULL;
-	int64_t n_present, n_missing;
+	struct key_set present, missing, done_with;
 
 	if (!lock_all(b, err))
 		return false;
-	b->gone = t_strdup(b->ctx, "{}");
+	b->gone.array = t_strdup(b->ctx, "{}");
 	b->done_with = b->keys->array;
-	if (b->n_locked == b->keys->n)
+	if (b->locked.n == b->keys->n)
 		return true;
-	if (!ask_keys(b, plan->present_sql, 1, wanted, &present, &n_present, err) ||
-	    !keys_except(b->worker->db, b->keys->array, present, b->ctx, &b->gone, &b->n_gone,
-			 err) ||
-	    !keys_except(b->worker->db, present, b->locked, b->ctx, &missing, &n_missing, err))
+	if (!ask_keys(b, plan->present_sql, 1, wanted, &present, err) ||
+	    !keys_except(b->worker->db, b->keys->array, present.array, b->ctx, &b->gone, err) ||
+	    !keys_except(b->worker->db, present.array, b->locked.array, b->ctx, &missing, err) ||
+	    !keys_except(b->worker->db, b->keys->array, missing.array, b->ctx, &done_with, err))
 		return false;
-	b->n_left = n_missing;
-	return keys_except(b->worker->db, b->keys->array, missing, b->ctx, &b->done_with,
-			   &n_missing, err);
+	b->n_left = missing.n;
+	b->done_with = done_with.array;
+	return true;
 }
 
-/* Step 2: a new statement, so a new snapshot: who came back between listing and locking stays. */
+/* Step 2: a new statement has a new snapshot, so that a subject that became active since the listing stays. */
 static bool recheck(struct batch *b, struct error *err)
 {
-	const char *const values[] = {b->job->from, b->job->cutoff, b->locked};
+	const char *const values[] = {b->job->from, b->job->cutoff, b->locked.array};
 
-	if (!ask_keys(b, b->job->plan->recheck_sql, 3, values, &b->due, &b->n_due, err))
+	if (!ask_keys(b, b->job->plan->recheck_sql, 3, values, &b->due, err))
 		return false;
-	b->dropped = t_strdup(b->ctx, "{}");
-	return b->n_due == b->n_locked || keys_except(b->worker->db, b->locked, b->due, b->ctx,
-						      &b->dropped, &b->n_dropped, err);
-}
-
-void batch_keep_arrays(struct batch *b, const struct collect *c, const PGresult *res)
-{
-	b->collected[c->table->index] = db_int(res, 0, "n");
-	for (size_t s = 0; s < c->n_slots; s++) {
-		const char *const column = t_printf(b->ctx, "c%zu", s);
-
-		b->arrays[c->table->index][s] = t_strdup(b->ctx, db_text(res, 0, column));
-	}
+	b->dropped.array = t_strdup(b->ctx, "{}");
+	return b->due.n == b->locked.n ||
+	       keys_except(b->worker->db, b->locked.array, b->due.array, b->ctx, &b->dropped, err);
 }
 
 static bool collect_one(struct batch *b, const struct collect *c, struct error *err)
@@ -184,12 +177,12 @@ static bool collect_one(struct batch *b, const struct collect *c, struct error *
 	       batch_too_large(b, c->table, err);
 }
 
-/* Step 3: top down, each table's arrays from its parent's. */
+/* Step 3: fills each table's arrays from its parent's, from the top down. */
 static bool collect(struct batch *b, struct error *err)
 {
 	const struct plan *plan = b->job->plan;
 
-	b->arrays[plan->subject->index][0] = b->due;
+	b->arrays[plan->subject->index][0] = b->due.array;
 	for (size_t i = 0; i < plan->n_collects; i++)
 		if (!(plan->collects[i].gather_sql && batch_gathers(b)) &&
 		    !collect_one(b, &plan->collects[i], err))
@@ -197,7 +190,7 @@ static bool collect(struct batch *b, struct error *err)
 	return true;
 }
 
-/* Who dropped out of the list, and why: a legal hold, gone, or due no longer. */
+/* Journals the keys that dropped out, and why: a legal hold, gone, or due no longer. */
 static bool tell_dropped(struct batch *b, struct error *err)
 {
 	static const char sql[] =
@@ -207,34 +200,33 @@ static bool tell_dropped(struct batch *b, struct error *err)
 		"       (SELECT jsonb_agg(DISTINCT e.details -> 'key') FROM retention.journal_event AS e\n"
 		"         WHERE e.job = $1::int AND e.kind = 'sliced'\n"
 		"           AND e.details ->> 'key' = ANY ($2::text[] || $4::text[]))))";
-	const char *const of[] = {b->dropped};
-	char *held = NULL;
-	int64_t n_held;
+	const char *const of[] = {b->dropped.array};
+	struct key_set held;
 
-	if (b->n_dropped + b->n_gone == 0)
+	if (b->dropped.n + b->gone.n == 0)
 		return true;
 	if (!batch_as_origin(b, true, err)) /* the journal's chain is a trigger */
 		return false;
-	if (!ask_keys(b, b->job->plan->held_sql, 1, of, &held, &n_held, err))
+	if (!ask_keys(b, b->job->plan->held_sql, 1, of, &held, err))
 		return false;
 	{
-		const char *const values[] = {t_printf(b->ctx, "%d", b->job->id), b->dropped, held,
-					      b->gone};
+		const char *const values[] = {t_printf(b->ctx, "%d", b->job->id), b->dropped.array,
+					      held.array, b->gone.array};
 
 		return db_command_kept(b->worker->db, sql, 4, values, NULL, err);
 	}
 }
 
-/* Its first slice is about to commit: whatever becomes of the rest, a part of it is gone. */
+/* Journals that the first slice of a subject is about to commit: a part of it is gone, whatever becomes of the rest. */
 static bool tell_sliced(struct batch *b, struct error *err)
 {
 	static const char sql[] =
 		"INSERT INTO retention.journal_event (job, kind, details)\n"
 		"SELECT $1::int, 'sliced', jsonb_build_object('key', ($2::text[])[1], 'rows', $3::bigint)";
-	const char *const values[] = {t_printf(b->ctx, "%d", b->job->id), b->due,
+	const char *const values[] = {t_printf(b->ctx, "%d", b->job->id), b->due.array,
 				      t_printf(b->ctx, "%" PRId64, b->worker->most_rows)};
 
-	if (b->complete || b->worker->slicing)
+	if (b->complete || b->worker->slice == SLICE_UNDER_WAY)
 		return true;
 	return batch_as_origin(b, true, err) &&
 	       db_command_kept(b->worker->db, sql, 3, values, NULL, err);
@@ -287,12 +279,12 @@ static bool to_ledger(void *arg, const char *bytes, size_t n, struct error *err)
 {
 	struct batch *b = arg;
 
-	(void)err; /* memory does not fail */
+	(void)err; /* t_append() cannot fail */
 	t_append(&b->ledger, "%.*s", (int)n, bytes);
 	return true;
 }
 
-/* The rows of the ledger, and as they are made their lines for its file. */
+/* Inserts the rows of the ledger, and keeps what they return as the lines for its file. */
 static bool write_ledger(struct batch *b, struct error *err)
 {
 	const char *sql = batch_with_arrays(
@@ -303,7 +295,7 @@ static bool write_ledger(struct batch *b, struct error *err)
 			 "RETURNING job, action, to_char(erased_at AT TIME ZONE 'UTC',\n"
 			 "  'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'), key) TO STDOUT",
 			 b->job->id, action_name(b->job->plan->action), PLAN_KEYS),
-		(const char *const[2]){b->due, NULL});
+		(const char *const[2]){b->due.array, NULL});
 	int64_t rows;
 
 	if (!sql)
@@ -312,20 +304,20 @@ static bool write_ledger(struct batch *b, struct error *err)
 	return db_copy_out(b->worker->db, sql, to_ledger, b, &rows, err);
 }
 
-/* Step 6: all that the journal knows of the batch, in the transaction that makes it true. */
+/* Step 6: writes what the journal knows of the batch, in the transaction that makes it true. */
 static bool account(struct batch *b, struct error *err)
 {
 	const char *const list[] = {t_printf(b->ctx, "%d", b->job->id), b->done_with,
 				    t_printf(b->ctx, "%" PRId64, b->keys->first_n),
 				    t_printf(b->ctx, "%" PRId64, b->keys->last_n)};
 
-	if (b->n_due > 0 && !write_lengths(b, err))
+	if (b->due.n > 0 && !write_lengths(b, err))
 		return false;
 	if (!b->complete)
 		return true;
-	if (b->n_due > 0 && b->job->plan->action != ACTION_EXPORT && !write_ledger(b, err))
+	if (b->due.n > 0 && b->job->plan->action != ACTION_EXPORT && !write_ledger(b, err))
 		return false;
-	/* IS TRUE: a filter over a hash, where = ANY would compare each with each. */
+	/* IS TRUE makes the planner filter by a hash.  = ANY would compare each key with each. */
 	return db_command_kept(b->worker->db,
 			       "DELETE FROM retention.candidate\n"
 			       " WHERE job = $1::int AND n BETWEEN $3::bigint AND $4::bigint\n"
@@ -333,7 +325,7 @@ static bool account(struct batch *b, struct error *err)
 			       4, list, NULL, err);
 }
 
-/* Who waits for us right now: the next batch will be smaller (batch/retry.c). */
+/* Counts the sessions that wait for this batch right now: the next one will be smaller (batch/batch_size.c). */
 static bool count_blocked(struct batch *b, struct error *err)
 {
 	static const char sql[] =
@@ -358,7 +350,7 @@ static bool run_in_transaction(struct batch *b, struct error *err)
 	if (!recheck(b, err))
 		return false;
 	failpoint("batch-after-recheck");
-	if (b->n_due > 0) {
+	if (b->due.n > 0) {
 		if (!collect(b, err) || !batch_measure(b, err))
 			return false;
 		failpoint("batch-after-collect");
@@ -366,9 +358,9 @@ static bool run_in_transaction(struct batch *b, struct error *err)
 			return false;
 		failpoint("batch-after-erase");
 	}
-	/* Step 5 behind step 6: the disk writes meanwhile, and what counts is that it is before the COMMIT. */
+	/* Step 5 comes after step 6, because the disk writes meanwhile.  It has to be before the COMMIT. */
 	if (!account(b, err) ||
-	    (b->n_due > 0 && b->worker->writer && !archive_sync(b->worker->writer, err)))
+	    (b->due.n > 0 && b->worker->writer && !archive_sync(b->worker->writer, err)))
 		return false;
 	failpoint("batch-after-sync");
 	if (!count_blocked(b, err) || !tell_sliced(b, err) ||
@@ -393,7 +385,7 @@ static void make_arrays(struct batch *b)
 		b->arrays[i] = t_array(b->ctx, char *, b->job->plan->most_slots);
 }
 
-/* What looks like clients at work, or rows at fault, may be a trigger or a rule that was made meanwhile. */
+/* Looks for a trigger or a rule that was made meanwhile: it looks like clients at work, or like rows at fault. */
 static void look_for_change(struct batch *b, struct error *err)
 {
 	AUTO(error) struct error change = {0};
@@ -417,8 +409,8 @@ bool batch_run(const struct batch_job *job, struct batch_worker *worker, const s
 		db_rollback(worker->db);
 		look_for_change(&b, err);
 		ret->sliced = b.slicing;
-		ret->giant = b.giant;
-		ret->large = b.large || (!worker->measure && strcmp(err->sqlstate, "57014") == 0);
+		ret->fit = !worker->measure && strcmp(err->sqlstate, "57014") == 0 ? BATCH_TOO_LARGE
+										   : b.fit;
 		return false;
 	}
 	if (worker->writer)
@@ -426,13 +418,13 @@ bool batch_run(const struct batch_job *job, struct batch_worker *worker, const s
 	if (b.ledger) {
 		AUTO(error) struct error behind = {0};
 
-		/* It has committed: a file that lacks it is completed at the job's end. */
+		/* The batch has committed: a file that lacks its lines is completed at the job's end. */
 		(void)ledger_append(job->ledger, b.ledger, strlen(b.ledger), &behind);
 		failpoint("batch-after-ledger");
 	}
-	*ret = (struct batch_result){.treated = b.complete ? b.n_due : 0,
+	*ret = (struct batch_result){.treated = b.complete ? b.due.n : 0,
 				     .sliced = !b.complete,
-				     .dropped = b.n_dropped + b.n_gone,
+				     .dropped = b.dropped.n + b.gone.n,
 				     .left = b.n_left,
 				     .blocked = b.n_blocked};
 	for (size_t i = 0; i < job->plan->n_steps; i++)

@@ -12,68 +12,80 @@
 /* What all batches of a job have in common. */
 struct batch_job {
 	int id;
-	int claim; /* the claim that must still be the job's */
-	const char *system; /* the server that the job began on */
+	int claim; /* the job's; a later claim takes the job over */
+	const char *system; /* identifier of the server that the job began on */
 	const char *from; /* or NULL */
 	const char *cutoff;
 	const struct plan *plan;
-	/* Of each step, for retention.archive_file, as the text of a text[]; "" where it is not archived. */
+	/* Texts of a text[] with an element per step, for retention.archive_file; "" where a step is not archived. */
 	const char *headers;
-	const char *columns; /* each the text of an array in turn */
+	const char *columns; /* each element is the text of an array in turn */
 	const char *types;
-	/* Of each step, archived or not. */
+	/* The same for all steps, archived or not. */
 	const char *labels;
 	const char *relations;
 	struct ledger *ledger; /* NULL: nothing is erased */
 };
 
-/* What one worker brings along. */
+/* How far a single subject with too many rows for one transaction has come. */
+enum slice_state {
+	SLICE_NOT_CLEARED, /* its own row might be refused in the end: nothing of it may go yet */
+	SLICE_CLEARED,
+	SLICE_UNDER_WAY, /* a slice of it has committed, and the journal says so */
+	SLICE_GIVEN_UP, /* slices have failed: the rest goes in one transaction */
+};
+
+/* What a worker contributes to a batch. */
 struct batch_worker {
 	int number;
 	struct db *db;
 	struct archive_writer *writer; /* NULL: nothing is archived */
 	/*
-	 * Rows of one table that a batch may take: several keys with more are BUSY, a single one goes in slices
-	 * where the plan may (plan/slice.h).  0: no bound.
+	 * Rows of one table that a batch may take; 0: no bound.  Several subjects with more are BUSY.  A single one with
+	 * more goes in slices, where the plan may (plan/slice.h).
 	 */
 	int64_t most_rows;
-	bool may_slice; /* false: a single one with more is BUSY, result.giant, before anything of it is gone */
-	bool slicing; /* an earlier slice of the single key has said so in the journal */
+	enum slice_state slice;
 	/*
-	 * Count what hangs off the keys before it is erased: always for a single one.  false: that costs a tenth of a
-	 * batch, and hardly anybody has so many rows.  They are counted as they go, in statements that may not take
-	 * long; a batch that turns out to be too large is rolled back with result.large, to be halved and measured.
+	 * Counts the rows of the subjects before it erases.  That costs a tenth of a batch, and hardly any batch has too
+	 * many.  Without it the rows are counted as they are deleted, by statements that may not take long, and a batch
+	 * that turns out to be too large is rolled back.  A single subject is always measured.
 	 */
 	bool measure;
 	int statement_timeout_ms; /* the session's */
 };
 
+/* Whether a batch that failed was too large. */
+enum batch_fit {
+	BATCH_FITS, /* it failed for another reason */
+	BATCH_TOO_LARGE, /* too many rows of several subjects, or, not measured, too slow */
+	BATCH_NEEDS_SLICES, /* too many rows of a single one, whose slices are SLICE_NOT_CLEARED */
+};
+
 struct batch_result {
 	int64_t treated; /* subjects */
 	int64_t rows; /* of all tables */
-	int64_t dropped; /* not due any more, held, or gone */
-	int64_t left; /* locked by somebody: still in the list */
-	/* A single subject goes in slices, one of which this was: it is still in the list.  Set in failure, too. */
-	bool sliced;
-	bool giant; /* in failure: as may_slice says */
-	bool large; /* in failure: it was not measured, and has too many rows or takes too long */
+	int64_t dropped; /* due no longer, held, or gone */
+	int64_t left; /* locked by other sessions: still in the list */
 	int64_t blocked; /* sessions that waited for this batch when it was about to commit */
+	bool sliced; /* this was a slice of a single subject, which is still in the list; set in failure, too */
+	enum batch_fit fit; /* set in failure only */
 };
 
 /*
- * Runs one batch over keys.  true: committed.  false: rolled back, as far as we know: after a lost
- * connection only retention.archive_file, read by a new session under the worker's lock, says.
- * ERR_STOPPED: the job is no longer ours.
+ * Runs one batch over keys.  true: committed.  false: rolled back, as far as this side knows.  After a lost
+ * connection only retention.archive_file says, read by a new session under the worker's lock.
+ * ERR_STOPPED: the job belongs to another process now.
  */
 bool batch_run(const struct batch_job *job, struct batch_worker *worker, const struct keys *keys,
 	       struct batch_result *ret, struct error *err);
 
-/* Fails: the session's role is not what the plan rests on. */
+/* Fails, because the session's role is not the one that the plan relies on. */
 bool batch_refuse_role(const char *role, struct error *err);
 
 /*
- * Takes the worker's lock and releases it: any batch of this worker that an older session may still
- * be running has ended when this returns true.
+ * Takes the worker's lock and releases it.  When this returns true, any batch of this worker that an older
+ * session was still running has ended.
  */
 bool batch_settle(const struct batch_job *job, int worker, struct db *db, struct error *err);
 

@@ -47,7 +47,7 @@ static double grown(double ratio)
 	return half_way < MOST_GROWTH ? half_way : MOST_GROWTH;
 }
 
-/* Weight within one and what batch_rows allows. */
+/* The weight, at least 1 and at most as batch_rows allows. */
 static double bounded(const struct batch_size *size, double weight)
 {
 	const double behind = size->rows_per_weight > LEAST_ROWS_PER_WEIGHT ? size->rows_per_weight

@@ -1,6 +1,6 @@
 /*
- * How large the next batch, or the next slice of a subject, may be.  Pure arithmetic: nothing here asks a database or a
- * clock.  A worker has one of these; nothing of it outlives the worker.
+ * The size of the next batch, or of the next slice of a subject.  Pure arithmetic: nothing here asks a database or a
+ * clock.  Each worker has its own.
  */
 #ifndef RETENTION_BATCH_BATCH_SIZE_H
 #define RETENTION_BATCH_BATCH_SIZE_H
@@ -9,16 +9,16 @@
 #include <stdint.h>
 
 struct batch_size {
-	int64_t batch_rows; /* the configuration's: rows of all tables that a batch aims at most */
-	double weight; /* what the next batch may weigh (struct keys); at least 1 */
+	int64_t batch_rows; /* the configuration's: the most rows of all tables that a batch aims at */
+	double weight; /* of the next batch (struct keys); at least 1 */
 	double rows_per_weight; /* measured: rows of all tables behind a unit of weight */
 	int64_t first_slice_rows; /* of one table, where a slice has timed out; 0: the usual */
 };
 
-/* What a committed batch took. */
+/* A batch that has committed. */
 struct batch_took {
 	int64_t ms;
-	int64_t aim_ms; /* what it was to take */
+	int64_t aim_ms; /* the duration that it aimed at */
 	int64_t weight; /* of its keys */
 	int64_t rows; /* of all tables */
 	bool blocked; /* other sessions waited for it */
@@ -26,7 +26,7 @@ struct batch_took {
 
 struct batch_size batch_size_new(int64_t batch_rows);
 
-/* What the next batch may weigh, and how many rows of all tables that is likely to be. */
+/* The weight of the next batch, and the rows of all tables that it is likely to have. */
 int64_t batch_size_weight(const struct batch_size *size);
 int64_t batch_size_rows(const struct batch_size *size);
 

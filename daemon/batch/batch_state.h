@@ -1,5 +1,5 @@
 /*
- * What batch/batch.c and batch/erase.c share of a batch; nobody else's.
+ * What batch/batch.c, batch/erase.c and batch/slice.c share of a batch.  Private to them.
  */
 #ifndef RETENTION_BATCH_BATCH_STATE_H
 #define RETENTION_BATCH_BATCH_STATE_H
@@ -12,77 +12,80 @@ struct batch {
 	const struct keys *keys;
 	void *ctx; /* all of the batch's text */
 	char ***arrays; /* [table][slot]: the collected keys */
-	int64_t *collected; /* [table]: how many rows they came from */
-	int64_t *rows; /* per step */
-	bool *unfinished; /* [table]: has rows left that this batch does not take */
-	bool slicing; /* a single subject, with more than a batch may take */
-	bool large, giant; /* as in struct batch_result */
+	int64_t *collected; /* [table]: rows that they came from */
+	int64_t *rows; /* [step]: rows that it has worked on */
+	bool *unfinished; /* [table]: some of its rows are left to a later slice */
+	bool slicing; /* a single subject with more rows than a batch may take */
 	bool complete; /* nothing is left of the subjects */
-	char *locked; /* those of keys that we hold */
-	char *due; /* those of locked that are due */
-	char *done_with; /* those that leave the list */
-	char *dropped; /* locked, but not due any more */
-	char *gone; /* not there any more */
+	enum batch_fit fit;
+	struct key_set locked; /* the keys that this batch has locked */
+	struct key_set due; /* of these: still due */
+	struct key_set dropped; /* of these: due no longer */
+	struct key_set gone; /* no longer in the database */
+	const char *done_with; /* an array of the keys that leave the list */
 	char *ledger; /* lines for its file, once the batch has committed; NULL: none */
-	int64_t n_locked, n_due, n_dropped, n_gone, n_left, n_blocked;
-	bool origin; /* session_replication_role, until the transaction's end, with integrity = "set" */
+	int64_t n_left, n_blocked; /* as in struct batch_result */
+	bool origin; /* integrity = "set": session_replication_role, until the transaction's end */
 };
 
-/* A COPY takes no parameters: the arrays (PLAN_KEYS, PLAN_OWN) become constants.  NULL: one cannot be quoted. */
+/*
+ * Writes the arrays into a statement in place of PLAN_KEYS and PLAN_OWN, because a COPY takes no parameters.
+ * NULL: one of them cannot be quoted.
+ */
 char *batch_with_arrays(struct batch *b, const char *copy_sql, const char *const arrays[2]);
 
 /*
- * integrity = "set": the worker's session is a replica, for which no trigger fires; a statement that wants
- * triggers is run as origin.  (Each change of the role makes the session plan all its statements anew.)
+ * integrity = "set": the worker's session is a replica, for which no trigger fires.  A statement that wants triggers
+ * runs as origin.  Each change of the role makes the session plan all its statements anew.
  */
 bool batch_as_origin(struct batch *b, bool on, struct error *err);
 
 /*
- * From the top down, a table's DELETE may return what those below ask for (collect.gather_sql).  A batch that is
- * measured has to know before it erases: there it is collected.
+ * Says whether a table's DELETE returns the keys that the tables below it need (collect.gather_sql).  That works from
+ * the top down only.  A batch that is measured collects them beforehand, because it counts before it erases.
  */
 bool batch_gathers(const struct batch *b);
 
-/* What c's statement returned, collected or gathered. */
+/* Keeps the arrays that c's statement returned, collected or gathered. */
 void batch_keep_arrays(struct batch *b, const struct collect *c, const PGresult *res);
 
-/* Step 4, and what it has to be held against before anything is accounted for. */
+/* Step 4, and the checks that follow it before anything is accounted for. */
 bool batch_erase(struct batch *b, struct error *err);
 
-/* CHANGED: a table of the model is not what the plan was made for. */
+/* CHANGED: a table of the model differs from what the plan was made for. */
 bool batch_check_schema(struct batch *b, struct error *err);
 
 /*
- * Before the erasure: is there more than a batch may take?  A single subject is sliced then; several are BUSY, to
- * be halved.
+ * Counts the rows before the erasure.  Where a batch may not take them all, a single subject goes in slices, and
+ * several are BUSY, to be halved.
  */
 bool batch_measure(struct batch *b, struct error *err);
 
 /*
- * In a batch that was not measured: has step s taken more rows than a batch may?  false: so it has; err, b->large.
- * By then it is done, but only in this transaction, which does not commit.
+ * Checks, in a batch that was not measured, that step s has not taken more rows than a batch may.  false: it has,
+ * though only in this transaction, which does not commit.
  */
 bool batch_stays_small(struct batch *b, const struct step *s, int64_t rows, struct error *err);
 
-/* Too many rows of a collected table. */
+/* Handles too many rows of a collected table: true, if the subject goes in slices from here on. */
 bool batch_too_large(struct batch *b, const struct table *t, struct error *err);
 
-/* Of a batch in slices: has step s to wait for a later one?  Then its table counts as unfinished. */
+/* Says whether step s has to wait for a later slice.  Its table counts as unfinished then. */
 bool batch_waits(struct batch *b, const struct step *s);
 
 /*
- * DATA, where the last requests would go in this slice and rows that must go after them in another: nothing would
- * say then that these are due.
+ * DATA, where the last requests would go in this slice and rows that must go after them in a later one: nothing
+ * would show by then that these are due.
  */
 bool batch_may_go(const struct batch *b, const struct step *s, struct error *err);
 
-/* $2 of a slice's statement: its table's own keys, or how many. */
+/* $2 of a slice's statement: its table's own keys, or a number of rows. */
 const char *batch_slice_own(const struct batch *b, const struct step *s);
 
-/* Holds a slice's rows against what was collected. */
+/* Compares the rows of a slice with those that were collected. */
 bool batch_verify_slice(struct batch *b, const struct step *s, int64_t rows, struct error *err);
 
-/* DATA, where a slice has taken nothing and something is left: the next one would not either. */
+/* DATA, where a slice has taken nothing although something is left: the next one would take nothing, either. */
 bool batch_advances(const struct batch *b, struct error *err);
 
 #endif

@@ -1,13 +1,14 @@
 /*
- * Why by transactions, and not by sessions: what sessions of other roles do, only who has pg_read_all_stats may see;
- * and an idle pool of connections is nobody's work.  The counter lags by about a second, which is soon enough.
+ * The load is measured by transactions, not by sessions, because only a role with pg_read_all_stats sees what other
+ * roles' sessions do, and because an idle pool of connections is not load.  The counter lags by about a second, which is
+ * soon enough.
  *
- * Few long batches rather than many short ones: what the others notice is less that a processor is taken, which the
- * kernel shares out, than each time that one is: with the same share of rest, bursts of 20 ms cost their slowest
- * statements more than those of 200 ms.  Who waits for a lock is looked after elsewhere: the next batch is halved.
+ * Few long batches are better than many short ones.  Other sessions notice each interruption more than the share of a
+ * processor, which the kernel divides: with the same share of rest, bursts of 20 ms cost their slowest statements more
+ * than bursts of 200 ms.  A session that waits for a lock is taken care of elsewhere: the next batch is halved.
  *
- * The turn is held through the rest, so that the workers together rest, not each for itself.  No transaction is open
- * then; a stop ends the rest.
+ * The turn is held through the rest, so that the workers rest together.  No transaction is open then, and a stop ends
+ * the rest.
  */
 #include "batch/courtesy.h"
 
@@ -19,9 +20,9 @@
 #include <time.h>
 
 #define LOOK_MS 500
-/* On the average of some looks: monitoring, autovacuum and the daemon itself make a few, at times in a burst. */
+/* Transactions, on average.  Monitoring, autovacuum and the daemon itself make a few, at times in a burst. */
 #define MANY_A_SECOND 30
-#define WEIGHT 0.2 /* of the last look */
+#define WEIGHT 0.2 /* of the latest count in the average */
 #define QUIET_MS                                                                                   \
 	3000 /* a session tells its count once a second at most, so that single looks find nothing */
 #define AIM_MS 150
@@ -30,12 +31,12 @@
 
 struct courtesy {
 	bool on;
-	pthread_mutex_t lock; /* of what the looks remember */
+	pthread_mutex_t lock; /* of the next four */
 	int64_t looked_ms; /* 0: never */
 	int64_t ended; /* transactions of all, then */
 	double others; /* transactions a second of others */
 	int64_t busy_ms; /* when others were last seen at work; 0: never */
-	atomic_llong ours; /* transactions that the counter has not told yet, or may not have */
+	atomic_llong ours; /* the job's transactions that the counter may not show yet */
 	atomic_bool asked;
 	pthread_mutex_t turn;
 };
@@ -72,7 +73,7 @@ static bool look(struct courtesy *c, struct db *db, int64_t now, struct error *e
 		return false;
 	ended = db_int(res, 0, "ended");
 	seen = ended - c->ended;
-	if (seen < 0) { /* the statistics were reset: it counts from nothing, and so do we */
+	if (seen < 0) { /* the statistics were reset: both counts begin at zero */
 		seen = 0;
 		atomic_store(&c->ours, 0);
 	}
@@ -113,7 +114,7 @@ bool courtesy_look(struct courtesy *c, struct db *db, struct error *err)
 const char *courtesy_reason(struct courtesy *c)
 {
 	return atomic_load(&c->asked)
-		       ? "others who use the database: short batches, one at a time, with rests"
+		       ? "other users of the database: short batches, one at a time, with rests"
 		       : NULL;
 }
 
@@ -135,7 +136,7 @@ void courtesy_leave(struct courtesy *c, bool turn, int64_t took_ms, struct stop 
 
 	if (!turn)
 		return;
-	if (atomic_load(&c->asked)) /* a stop is asked for again before the next batch */
+	if (atomic_load(&c->asked)) /* a stop is noticed before the next batch */
 		(void)stop_sleep_ms(stop, rest_ms < LONGEST_REST_MS ? rest_ms : LONGEST_REST_MS);
 	(void)pthread_mutex_unlock(&c->turn);
 }

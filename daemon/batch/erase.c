@@ -1,6 +1,6 @@
 /*
- * Step 4 of a batch: each table's statement in the plan's order, with its bytes on their way into the file,
- * and the questions whether something has come or gone meanwhile.  What may die here, and what then: batch/batch.c.
+ * Step 4 of a batch: runs each table's statement in the plan's order, sends its bytes on their way into the file, and
+ * asks whether rows have come or gone meanwhile.  batch/batch.c says what may die here, and what then.
  */
 #include "batch/batch_state.h"
 
@@ -11,7 +11,7 @@
 
 #define UNMEASURED_TIMEOUT_MS 5000
 
-/* Numbers of retention.number, as many as the array has keys. */
+/* Draws as many numbers from retention.number as the array has keys. */
 static bool fresh_numbers(struct batch *b, const char *keys, char **ret, struct error *err)
 {
 	const char *const values[] = {keys};
@@ -37,27 +37,6 @@ static bool to_archive(void *arg, const char *bytes, size_t n, struct error *err
 	const struct sink *sink = arg;
 
 	return archive_append(sink->writer, sink->file, bytes, n, err);
-}
-
-char *batch_with_arrays(struct batch *b, const char *copy_sql, const char *const arrays[2])
-{
-	static const char marks[] = {PLAN_KEYS, PLAN_OWN, '\0'};
-	PGconn *conn = db_conn(b->worker->db);
-	char *sql = t_strdup(b->ctx, "");
-
-	while (*copy_sql) {
-		const size_t plain = strcspn(copy_sql, marks);
-		const char mark = copy_sql[plain];
-		const char *array = mark ? arrays[mark == PLAN_OWN] : "";
-		char *literal = mark ? PQescapeLiteral(conn, array, strlen(array)) : NULL;
-
-		if (mark && !literal)
-			return NULL;
-		t_append(&sql, "%.*s%s", (int)plain, copy_sql, mark ? literal : "");
-		PQfreemem(literal);
-		copy_sql += plain + (mark ? 1 : 0);
-	}
-	return sql;
 }
 
 static bool run_archived(struct batch *b, const struct step *s, const char *const arrays[2],
@@ -100,8 +79,8 @@ static bool run_update(struct batch *b, const struct step *s, const char *keys, 
 }
 
 /*
- * A BEFORE trigger may return NULL: then the row stays as it is and nobody says so.  An AFTER UPDATE
- * trigger may write the old values back, which RETURNING does not see.
+ * Looks for rows that are as they were.  A BEFORE trigger may return NULL: the row then stays without an error.  An
+ * AFTER UPDATE trigger may write the old values back, which RETURNING does not see.
  */
 static bool verify_step(struct batch *b, const struct step *s, const char *keys, struct error *err)
 {
@@ -121,9 +100,9 @@ static bool verify_step(struct batch *b, const struct step *s, const char *keys,
 }
 
 /*
- * Perhaps not the rows that were collected.  More: a client has attached some, and what may hang off those was
- * not asked for.  Fewer: it has deleted some, or moved them to another's; what hung off a moved row is
- * gone in this transaction, which therefore does not commit.
+ * Checks that the rows were those that were collected.  More: a client has attached some, and the rows below
+ * those were not asked for.  Fewer: it has deleted some, or moved them to another subject.  The rows below a moved one
+ * are gone in this transaction, which therefore does not commit.
  */
 static bool verify_linked(struct batch *b, const struct step *s, int64_t rows, const char *keys,
 			  struct error *err)
@@ -144,7 +123,7 @@ static bool verify_linked(struct batch *b, const struct step *s, int64_t rows, c
 		    s->table->name, s->table->schema, s->table->table);
 }
 
-/* In this transaction: the files go once it has committed, and only then (job/outbox.c). */
+/* Queues the files' names in this transaction, so that they are removed only after it has committed (job/outbox.c). */
 static bool queue_files(struct batch *b, const struct step *s, const char *keys, struct error *err)
 {
 	const char *const values[] = {keys, t_printf(b->ctx, "%d", b->job->id)};
@@ -152,18 +131,7 @@ static bool queue_files(struct batch *b, const struct step *s, const char *keys,
 	return db_command_kept(b->worker->db, s->outbox_sql, 2, values, NULL, err);
 }
 
-bool batch_as_origin(struct batch *b, bool on, struct error *err)
-{
-	if (!b->job->plan->orphans.sql || b->origin == on)
-		return true;
-	b->origin = on;
-	return db_exec(b->worker->db,
-		       on ? "SET LOCAL session_replication_role = origin"
-			  : "SET LOCAL session_replication_role = replica",
-		       err);
-}
-
-/* A step of a subject that goes in slices: so many of its rows, or those that were collected. */
+/* Runs a step of a subject that goes in slices: on a number of its rows, or on those that were collected. */
 static bool run_slice(struct batch *b, const struct step *s, int64_t *ret_rows, struct error *err)
 {
 	const char *const values[] = {b->arrays[s->slice_parent.table][s->slice_parent.slot],
@@ -176,11 +144,6 @@ static bool run_slice(struct batch *b, const struct step *s, int64_t *ret_rows, 
 			? run_archived(b, s, values, ret_rows, err)
 			: db_command_kept(b->worker->db, s->slice_sql, 2, values, ret_rows, err)) &&
 	       batch_verify_slice(b, s, *ret_rows, err);
-}
-
-bool batch_gathers(const struct batch *b)
-{
-	return b->job->plan->top_down && !b->worker->measure;
 }
 
 static bool run_gather(struct batch *b, const struct step *s, int64_t *ret_rows, struct error *err)
@@ -197,7 +160,7 @@ static bool run_gather(struct batch *b, const struct step *s, int64_t *ret_rows,
 	return true;
 }
 
-/* What hangs off the rows in hand, but was not collected: a client has added it. */
+/* Looks for rows below those in hand that were not collected: a client has added them. */
 static bool verify_link(struct batch *b, const struct step *s, struct error *err)
 {
 	const char *const values[] = {b->arrays[s->parent.table][s->parent.slot]};
@@ -221,7 +184,7 @@ static bool run_step(struct batch *b, const struct step *s, int64_t *ret_rows, s
 		return true;
 	if (b->slicing && !batch_may_go(b, s, err))
 		return false;
-	/* Of which the rest is taken, that goes as in every batch: nothing of it may be left behind. */
+	/* A table whose last rows are taken is worked on as in every batch, because nothing of it may be left behind. */
 	if (b->slicing && s->slice_sql && b->unfinished[s->table->index])
 		return run_slice(b, s, ret_rows, err);
 	if (s->gather && batch_gathers(b))
@@ -243,19 +206,19 @@ static bool run_step(struct batch *b, const struct step *s, int64_t *ret_rows, s
 	if (s->link_sql && !verify_link(b, s, err))
 		return false;
 	if (s->table == b->job->plan->subject && s->disposition == DISPOSITION_DELETE &&
-	    *ret_rows != b->n_due)
+	    *ret_rows != b->due.n)
 		return fail(err, ERR_DATA, "%" PRId64 " of %" PRId64 " rows of %s.%s were deleted",
-			    *ret_rows, b->n_due, s->table->schema, s->table->table);
+			    *ret_rows, b->due.n, s->table->schema, s->table->table);
 	return true;
 }
 
-/* integrity = "set", and the subjects go whole: parents first, which settles most foreign keys by itself. */
+/* integrity = "set" without slices: parents go first, which settles most foreign keys by itself. */
 static bool goes_top_down(const struct batch *b)
 {
 	return b->job->plan->top_down && !b->slicing;
 }
 
-/* integrity = "set": what the server's triggers would have refused, one after the other. */
+/* integrity = "set": looks for what the server's triggers would have refused row by row. */
 static bool find_orphans(struct batch *b, struct error *err)
 {
 	const struct plan *plan = b->job->plan;
@@ -273,13 +236,13 @@ static bool find_orphans(struct batch *b, struct error *err)
 	if (PQntuples(res) == 0)
 		return true;
 	(void)snprintf(err->sqlstate, sizeof(err->sqlstate), "23503"); /* 5 + NUL */
-	return fail(err, ERR_DATA, "rows of %s still point at rows that were deleted",
+	return fail(err, ERR_DATA, "rows of %s still refer to rows that were deleted",
 		    db_text(res, 0, "name"));
 }
 
 /*
- * Asked once the tables are locked: none of it can be made any more until the batch has ended, but what inherits from
- * a table, of which the batch saw nothing then.
+ * Asks once the tables are locked, so that no change can follow before the batch has ended.  The exception is a table
+ * that inherits from one of these, but of that one the batch has seen nothing.
  */
 bool batch_check_schema(struct batch *b, struct error *err)
 {
@@ -301,11 +264,11 @@ bool batch_check_schema(struct batch *b, struct error *err)
 	return true;
 }
 
-/* What has come to the batch that no lock and no foreign key kept out. */
+/* Looks for what no lock and no foreign key could keep out of the batch. */
 static bool check_guards(struct batch *b, struct error *err)
 {
 	const struct plan *plan = b->job->plan;
-	const char *const values[] = {b->due};
+	const char *const values[] = {b->due.array};
 	AUTO(result) PGresult *strays = NULL;
 
 	if (plan->strays_sql && b->complete) {
@@ -320,9 +283,9 @@ static bool check_guards(struct batch *b, struct error *err)
 }
 
 /*
- * Step 4, in the plan's order, or the other way round.  The CRM's own triggers run here: they get the
- * search_path that the database gives everybody, since many name their tables without a schema; our
- * statements name theirs in full.
+ * Step 4, in the plan's order or in reverse.  The CRM's own triggers run here.  They get the search_path that the
+ * database gives every session, because many name their tables without a schema.  The statements of the plan name
+ * theirs in full.
  */
 bool batch_erase(struct batch *b, struct error *err)
 {
@@ -344,7 +307,7 @@ bool batch_erase(struct batch *b, struct error *err)
 	}
 	if (!batch_advances(b, err) || !batch_as_origin(b, false, err))
 		return false;
-	/* Deferred keys speak now, while halving still helps, not at COMMIT. */
+	/* Deferred keys are checked now, while halving still helps, not at COMMIT. */
 	if (plan->defer && !db_exec(b->worker->db, "SET CONSTRAINTS ALL IMMEDIATE", err))
 		return false;
 	return db_execf(b->worker->db, err,

@@ -5,10 +5,11 @@
 
 #include <inttypes.h>
 
-/* Neighbours of the list lie in the same pages: a worker takes runs of them, not each second one. */
+/* A worker takes runs of neighbours, not every second key, because neighbours of the list lie in the same disk pages. */
 #define RUN 256
 
-#define WINDOW 4096
+#define PAGE 4096
+#define MOST_KEYS 5000 /* in one batch */
 
 bool keys_list(struct db *db, const struct plan *plan, int job, const char *from,
 	       const char *cutoff, struct error *err)
@@ -24,11 +25,10 @@ bool keys_list(struct db *db, const struct plan *plan, int job, const char *from
 }
 
 /*
- * Some dozen batches' keys at once: right after the listing the planner knows nothing of the table, and
- * sorts all that is left of it for each question.
+ * Reads the keys of a few dozen batches at once.  Right after the listing the planner knows nothing of the table, and
+ * sorts the whole rest of it for each question.
  */
-static bool read_window(struct db *db, int job, int worker, int workers, struct key_window *w,
-			struct error *err)
+static bool read_page(struct db *db, struct key_page *page, struct error *err)
 {
 	static const char sql[] =
 		"SELECT n, key, weight FROM retention.candidate\n"
@@ -36,74 +36,84 @@ static bool read_window(struct db *db, int job, int worker, int workers, struct 
 		" ORDER BY n LIMIT $6::bigint";
 	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
 	const char *const values[] = {
-		t_printf(ctx, "%d", job),    t_printf(ctx, "%lld", (long long)w->after_n),
-		t_printf(ctx, "%d", RUN),    t_printf(ctx, "%d", workers),
-		t_printf(ctx, "%d", worker), t_printf(ctx, "%d", WINDOW)};
+		t_printf(ctx, "%d", page->job),    t_printf(ctx, "%" PRId64, page->after_n),
+		t_printf(ctx, "%d", RUN),          t_printf(ctx, "%d", page->workers),
+		t_printf(ctx, "%d", page->worker), t_printf(ctx, "%d", PAGE)};
 
-	PQclear(w->rows);
-	w->rows = NULL;
-	w->next = 0;
-	return db_query(db, sql, 6, values, &w->rows, err);
+	PQclear(page->rows);
+	page->rows = NULL;
+	page->next = 0;
+	return db_query(db, sql, 6, values, &page->rows, err);
 }
 
-bool keys_take(struct db *db, int job, int worker, int workers, struct key_window *window,
-	       int64_t weight, int64_t limit, void *ctx, struct keys *ret, struct error *err)
+bool keys_take(struct db *db, struct key_page *page, int64_t weight, void *ctx, struct keys *ret,
+	       struct error *err)
 {
 	const char **taken;
 	int last;
 
 	*ret = (struct keys){.array = t_strdup(ctx, "{}")};
-	if ((!window->rows || window->next == PQntuples(window->rows)) &&
-	    !read_window(db, job, worker, workers, window, err))
+	if ((!page->rows || page->next == PQntuples(page->rows)) && !read_page(db, page, err))
 		return false;
-	last = PQntuples(window->rows);
-	if (window->next == last)
+	last = PQntuples(page->rows);
+	if (page->next == last)
 		return true;
-	taken = t_array(ctx, const char *, last - window->next);
-	ret->first_n = db_int(window->rows, window->next, "n");
-	while (window->next < last && ret->n < limit) {
-		const int64_t one = db_int(window->rows, window->next, "weight");
+	taken = t_array(ctx, const char *, last - page->next);
+	ret->first_n = db_int(page->rows, page->next, "n");
+	while (page->next < last && ret->n < MOST_KEYS) {
+		const int64_t one = db_int(page->rows, page->next, "weight");
 
 		if (ret->n > 0 && ret->weight + one > weight)
 			break;
-		taken[ret->n++] = db_text(window->rows, window->next, "key");
+		taken[ret->n++] = db_text(page->rows, page->next, "key");
 		ret->weight += one;
-		ret->last_n = window->after_n = db_int(window->rows, window->next, "n");
-		window->next++;
+		ret->last_n = page->after_n = db_int(page->rows, page->next, "n");
+		page->next++;
 	}
 	ret->array = sql_array(ctx, taken, (size_t)ret->n);
 	return true;
 }
 
-void keys_rewind(struct key_window *window)
+void keys_rewind(struct key_page *page)
 {
-	PQclear(window->rows);
-	*window = (struct key_window){.after_n = -1};
+	PQclear(page->rows);
+	page->rows = NULL;
+	page->next = 0;
+	page->after_n = -1;
 }
 
-bool keys_along(struct db *db, const struct plan *plan, int job, const struct keys *keys,
-		int64_t limit, void *ctx, struct along *ret, struct error *err)
+/* n keys of whole.  Their weight is an estimate: its share. */
+static struct keys part_of(const struct keys *whole, void *ctx, const char *array, int64_t n)
 {
-	const bool all = limit > 0;
-	const char *const values[] = {keys->array, t_printf(ctx, "%d", job),
-				      t_printf(ctx, "%" PRId64, limit),
+	struct keys part = *whole;
+
+	part.array = t_strdup(ctx, array);
+	part.n = n;
+	part.weight = whole->n > 0 ? whole->weight * n / whole->n : 0;
+	return part;
+}
+
+bool keys_ask_references(struct db *db, const struct reference_question *question, void *ctx,
+			 struct references *ret, struct error *err)
+{
+	const struct keys *keys = question->keys;
+	const bool all = question->most_others > 0;
+	const char *const values[] = {keys->array, t_printf(ctx, "%d", question->job),
+				      t_printf(ctx, "%" PRId64, question->most_others),
 				      t_printf(ctx, "%" PRId64, all ? 0 : keys->first_n),
 				      t_printf(ctx, "%" PRId64, all ? INT64_MAX : keys->last_n)};
 	AUTO(result) PGresult *res = NULL;
 
-	if (!db_query(db, plan->along_sql, 5, values, &res, err))
+	if (!db_query(db, question->plan->crossref_sql, 5, values, &res, err))
 		return false;
-	ret->own = ret->kept = *keys;
-	ret->own.array = t_strdup(ctx, db_text(res, 0, "own"));
-	ret->own.n = db_int(res, 0, "n_own");
-	ret->kept.array = t_strdup(ctx, db_text(res, 0, "kept"));
-	ret->kept.n = db_int(res, 0, "n_kept");
+	ret->kept = part_of(keys, ctx, db_text(res, 0, "kept"), db_int(res, 0, "n_kept"));
 	ret->via = t_strdup(ctx, db_text(res, 0, "via"));
-	ret->free = (struct keys){.array = t_strdup(ctx, db_text(res, 0, "free")),
-				  .n = db_int(res, 0, "n_free"),
-				  .weight = db_int(res, 0, "weight"),
-				  .first_n = db_int(res, 0, "first_n"),
-				  .last_n = db_int(res, 0, "last_n")};
+	ret->own = part_of(keys, ctx, db_text(res, 0, "own"), db_int(res, 0, "n_own"));
+	ret->together = (struct keys){.array = t_strdup(ctx, db_text(res, 0, "together")),
+				      .n = db_int(res, 0, "n_together"),
+				      .weight = db_int(res, 0, "weight"),
+				      .first_n = db_int(res, 0, "first_n"),
+				      .last_n = db_int(res, 0, "last_n")};
 	return true;
 }
 
@@ -114,22 +124,18 @@ bool keys_halve(struct db *db, const struct keys *whole, void *ctx, struct keys 
 				  "1:]::text AS right_half\n"
 				  "  FROM (SELECT $1::text[] AS keys) AS a";
 	const int64_t half = whole->n / 2;
-	const char *const values[] = {whole->array, t_printf(ctx, "%lld", (long long)half)};
+	const char *const values[] = {whole->array, t_printf(ctx, "%" PRId64, half)};
 	AUTO(result) PGresult *res = NULL;
 
 	if (!db_query(db, sql, 2, values, &res, err))
 		return false;
-	for (int i = 0; i < 2; i++) {
-		ret[i] = *whole;
-		ret[i].n = i == 0 ? half : whole->n - half;
-		ret[i].weight = whole->weight * ret[i].n / whole->n;
-		ret[i].array = t_strdup(ctx, db_text(res, 0, i == 0 ? "left_half" : "right_half"));
-	}
+	ret[0] = part_of(whole, ctx, db_text(res, 0, "left_half"), half);
+	ret[1] = part_of(whole, ctx, db_text(res, 0, "right_half"), whole->n - half);
 	return true;
 }
 
-bool keys_except(struct db *db, const char *a, const char *b, void *ctx, char **ret_array,
-		 int64_t *ret_n, struct error *err)
+bool keys_except(struct db *db, const char *a, const char *b, void *ctx, struct key_set *ret,
+		 struct error *err)
 {
 	static const char sql[] =
 		"SELECT coalesce(array_agg(x.k), '{}')::text AS keys, count(*) AS n\n"
@@ -139,7 +145,7 @@ bool keys_except(struct db *db, const char *a, const char *b, void *ctx, char **
 
 	if (!db_query(db, sql, 2, values, &res, err))
 		return false;
-	*ret_array = t_strdup(ctx, db_text(res, 0, "keys"));
-	*ret_n = db_int(res, 0, "n");
+	ret->array = t_strdup(ctx, db_text(res, 0, "keys"));
+	ret->n = db_int(res, 0, "n");
 	return true;
 }

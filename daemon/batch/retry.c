@@ -1,128 +1,261 @@
 /*
- * A worker's keys, batch by batch: how large the next one is, and what a failure means (struct error's class).
+ * A worker's keys, batch by batch.  Sets of keys that are still to be run lie on a stack.  The top one is run as a
+ * batch.  When it fails, the remedy (batch/remedy.c) says what becomes of it, mostly smaller sets:
  *
- *   DATA         halve the batch until the key at fault stands alone; it is journalled, the rest
- *                goes on.  Where a foreign key refuses, the database is asked first who may go.
- *   BUSY         the same halving; a single key that is busy is left for a later sweep.
- *   ENVIRONMENT, CONFIG, STOPPED  the sweep's (batch/worker.c).
+ *   DATA         halve the batch until the key at fault stands alone.  That one is journalled, the others
+ *                go on.  Where a foreign key refuses, ask the database first which subjects can go.
+ *   BUSY         the same halving.  A single key that is busy is left for a later sweep.
+ *   ENVIRONMENT, CONFIG, STOPPED  the stack is dropped; the sweep decides (batch/worker.c).
+ *
+ * Nothing on the stack has to survive: its keys are in the list until a batch removes them.
+ *
+ * A foreign key lets subjects that refer to one another go only in one transaction.  From STAGE_TOGETHER on they are
+ * brought together as their keys are taken.  The list is not ordered by such groups when it is written: to find them
+ * among all subjects would read all of their rows once more, nearly all subjects go without it in the first sweep, and
+ * rows that change while the pass runs change the groups.
  */
-#include "batch/worker_state.h"
+#include "batch/retry.h"
 
+#include "batch/remedy.h"
 #include "journal/journal.h"
 #include "base/mem.h"
 #include "base/units.h"
 
 #define LONGEST_STATEMENT_MS 3600000
-#define MOST_ALONG 5000 /* beyond those that were dealt */
-#define FAMILY 16 /* so many are tried together again and again */
+#define MOST_OTHERS 5000 /* subjects that are added to those of the list */
+#define SMALL_GROUP 16 /* so many are tried together again after a larger group has failed */
 #define FAILURES_IN_A_ROW 100
 
-/* A foreign key: somebody's row points at ours. */
-static bool is_refusal(const struct error *err)
+enum manner {
+	RUN_LISTED, /* as the list deals them; from STAGE_TOGETHER on with those that refer to them */
+	RUN_CHECKED, /* nothing that remains refers to these: one batch; its halves are RUN_LISTED */
+	RUN_GROUP, /* keys, and others that refer to them, in one batch */
+	RUN_KEPT, /* remaining rows refer to these */
+	RUN_PLAIN, /* one batch, and so are its halves: nothing is asked */
+};
+
+struct work {
+	struct work *below;
+	struct keys keys;
+	enum manner manner;
+	bool small_groups; /* a group with these has failed: only small ones are tried */
+	struct keys listed; /* RUN_GROUP: the keys as the list had them */
+};
+
+struct run {
+	struct worker_state *w;
+	void *ctx;
+	struct work *top; /* of the stack */
+	bool begun; /* a batch has been tried */
+	bool measure; /* one was too large: count the rows of the next ones first */
+	enum slice_state slice; /* of the batch under way */
+	int64_t slice_rows; /* SLICE_UNDER_WAY: rows of one table for the next slice */
+};
+
+/* Puts keys on the stack, unless there are none.  from: the work that they come from. */
+static void push(struct run *r, const struct work *from, const struct keys *keys,
+		 enum manner manner)
 {
-	return err->class == ERR_DATA && strcmp(err->sqlstate, "23503") == 0;
+	struct work *work;
+
+	if (keys->n == 0)
+		return;
+	work = t_array(r->ctx, struct work, 1);
+	*work = (struct work){.below = r->top,
+			      .keys = *keys,
+			      .manner = manner,
+			      .small_groups = from->small_groups || from->manner == RUN_GROUP};
+	r->top = work;
 }
 
-#define REFUSED                                                                                                       \
-	"; a row that stays, or could not go with it, points at it: where it should let go, map its table once more " \
-	"with delete = \"detach\""
-
-static bool record_failure(struct state *s, const struct keys *keys, const struct error *cause,
-			   struct error *err)
+static bool push_halves(struct run *r, const struct work *from, const struct keys *keys,
+			enum manner manner, struct error *err)
 {
-	struct worker_pool *pool = s->pool;
-	const bool replica = pool->batch->plan->orphans.sql;
+	struct keys half[2];
+
+	if (!keys_halve(r->w->session.db, keys, r->ctx, half, err))
+		return false;
+	push(r, from, &half[1], manner);
+	push(r, from, &half[0], manner);
+	return true;
+}
+
+#define REFUSED                                                                                     \
+	"; a remaining row, or one that could not be deleted with it, refers to it: to clear such " \
+	"references, map the row's table once more with delete = \"detach\""
+
+static bool record_failure(struct run *r, const struct keys *keys, const struct error *cause,
+			   bool refused, struct error *err)
+{
+	struct worker_pool *pool = r->w->pool;
+	struct session *session = &r->w->session;
 	AUTO(char_p) char *text = NULL;
 
-	if (asprintf(&text, "%s%s", cause->text, is_refusal(cause) ? REFUSED : "") < 0)
+	if (asprintf(&text, "%s%s", cause->text, refused ? REFUSED : "") < 0)
 		must_alloc(NULL);
-	/* The journal's chain is a trigger (batch/batch.c, as_origin). */
-	if ((replica && !db_exec(s->db, AS_ORIGIN, err)) ||
-	    !journal_key_failed(s->db, pool->batch->id, keys->array, text, cause->sqlstate, err) ||
-	    (replica && !db_exec(s->db, AS_REPLICA, err)))
+	/* The journal's chain is a trigger. */
+	if (!session_set_origin(session, true, err) ||
+	    !journal_key_failed(session->db, pool->batch->id, keys->array, text, cause->sqlstate,
+				err) ||
+	    !session_set_origin(session, false, err))
 		return false;
 	if (atomic_fetch_add(&pool->failed, 1) + 1 >= FAILURES_IN_A_ROW &&
 	    atomic_load(&pool->treated) + pool->done_before == 0)
 		return fail(err, ERR_CONFIG,
-			    "the first %d keys failed, each by itself, and none went well: %s",
+			    "the first %d keys failed, each by itself, and none succeeded: %s",
 			    FAILURES_IN_A_ROW, text);
 	return true;
 }
 
-static bool run_batches(struct state *s, const struct keys *keys, void *ctx, struct error *err);
-
-static bool run_free(struct state *s, const struct keys *keys, void *ctx, struct error *err);
-
-/* Each is a batch like others: the brakes are asked. */
-static bool run_halves(struct state *s, const struct keys *keys, void *ctx, struct error *err)
+static void leave(struct run *r, int64_t n, bool refused)
 {
-	struct keys half[2];
-
-	return keys_halve(s->db, keys, ctx, half, err) && worker_pass_throttle(s, err) &&
-	       worker_run_keys(s, &half[0], ctx, err) && worker_pass_throttle(s, err) &&
-	       worker_run_keys(s, &half[1], ctx, err);
+	r->w->sweep.left += n;
+	if (refused)
+		r->w->sweep.refused += n;
 }
 
-/* A statement that timed out: fewer rows next time; a single key that cannot be cut is given more time. */
-static void ease(struct state *s, const struct keys *keys, bool sliced)
+/* A refusal is a failure now, unless the row that refers to the subject may be one that another session has locked. */
+static bool is_last_chance(const struct run *r)
 {
-	if (keys->n > 1) {
-		batch_size_ease(&s->size, keys->weight);
-		return;
-	}
-	if (sliced &&
-	    batch_size_ease_slice(&s->size,
-				  s->slicing ? s->slice_rows : batch_size_first_slice(&s->size)))
-		return;
-	if (s->statement_timeout_ms < LONGEST_STATEMENT_MS)
-		s->statement_timeout_ms *= 2;
-	worker_disconnect(s); /* the new time-out comes with the new session */
+	return r->w->sweep.stage == STAGE_LAST && !r->w->sweep.met_locks;
 }
 
-static void note_key(const struct state *s, const struct keys *keys, const char *what,
+static void note_key(const struct run *r, const struct keys *keys, const char *what,
 		     const char *why)
 {
 	AUTO(char_p) char *text = NULL;
 
-	if (asprintf(&text, "key %s: %s%s", keys->array, what, why) < 0)
+	if (asprintf(&text, "key %s %s%s", keys->array, what, why) < 0)
 		must_alloc(NULL);
-	report_note(s->pool->report, text);
+	report_note(r->w->pool->report, text);
 }
 
-static void account(struct state *s, const struct keys *keys, const struct batch_result *result,
-		    int64_t took_ms)
+static int64_t slice_rows(const struct run *r)
 {
-	const struct config *config = s->pool->config;
-	const int64_t aim_ms = courtesy_aim_ms(s->pool->courtesy, config->batch_time_ms);
-
-	if (result->sliced && !s->slicing)
-		note_key(s, keys, "it has too many rows for one transaction and goes in slices",
-			 "");
-	if (result->sliced) {
-		s->slice_rows = batch_size_next_slice(
-			&s->size, s->slicing ? s->slice_rows : batch_size_first_slice(&s->size),
-			took_ms, aim_ms);
-		s->slicing = true;
-	} else if (!s->slicing)
-		batch_size_adapt(&s->size, &(struct batch_took){.ms = took_ms,
-								.aim_ms = aim_ms,
-								.weight = keys->weight,
-								.rows = result->rows,
-								.blocked = result->blocked > 0});
-	report_batch(s->pool->report,
-		     &(struct metrics_batch){.ms = took_ms,
-					     .rows = result->rows,
-					     .next_rows = s->slicing ? s->slice_rows
-								     : batch_size_rows(&s->size),
-					     .most_rows = config->batch_rows,
-					     .blocked = result->blocked});
-	throttle_spend(s->pool->throttle, result->rows);
-	(void)atomic_fetch_add(&s->pool->treated, result->treated);
-	(void)atomic_fetch_add(&s->pool->rows, result->rows);
-	s->left += result->left;
+	return r->slice == SLICE_UNDER_WAY ? r->slice_rows : batch_size_first_slice(&r->w->size);
 }
 
-/* A table, a column, a function is gone, or gives another type than it did: it was there when the model was checked. */
+/* A statement has timed out: fewer rows next time.  A single key that cannot be cut gets more time. */
+static void ease(struct run *r, const struct keys *keys, bool sliced)
+{
+	struct session *session = &r->w->session;
+
+	if (keys->n > 1) {
+		batch_size_ease(&r->w->size, keys->weight);
+		return;
+	}
+	if (sliced && batch_size_ease_slice(&r->w->size, slice_rows(r)))
+		return;
+	if (session->statement_timeout_ms < LONGEST_STATEMENT_MS)
+		session->statement_timeout_ms *= 2;
+	session_close(session); /* the new time-out comes with the new session */
+}
+
+static bool may_ask(const struct worker_state *w)
+{
+	return w->pool->batch->plan->crossref_sql && !w->cannot_ask;
+}
+
+/*
+ * Asks which subjects refer to these.  When that fails (a statement that takes too long, a right that is missing), the
+ * sweep begins anew and never asks again: halving finds the same, in more steps.
+ */
+static bool ask_references(struct run *r, const struct keys *keys, int64_t most_others,
+			   struct references *ret, struct error *err)
+{
+	const struct batch_job *batch = r->w->pool->batch;
+	const struct reference_question question = {
+		.plan = batch->plan, .job = batch->id, .keys = keys, .most_others = most_others};
+	AUTO(error) struct error one = {0};
+
+	if (keys_ask_references(r->w->session.db, &question, r->ctx, ret, &one))
+		return true;
+	if (one.class == ERR_STOPPED || one.class == ERR_BUSY)
+		return fail(err, one.class, "%s", one.text);
+	r->w->cannot_ask = db_alive(r->w->session.db);
+	return fail(err, ERR_ENVIRONMENT, "%s", one.text);
+}
+
+/* Splits keys that a foreign key has refused: those that nothing else refers to go now, the others in a later sweep. */
+static bool split_by_reference(struct run *r, const struct work *work, struct error *err)
+{
+	struct references found;
+
+	if (!ask_references(r, &work->keys, 0, &found, err))
+		return false;
+	if (found.kept.n == 0)
+		return push_halves(r, work, &work->keys, RUN_LISTED, err);
+	push(r, work, &found.kept, RUN_KEPT);
+	push(r, work, &found.together, RUN_CHECKED);
+	return true;
+}
+
+/* Adds the subjects that refer to these.  Some of the keys may have gone with others already, and are dropped. */
+static bool bring_together(struct run *r, const struct work *work, struct error *err)
+{
+	struct references found;
+
+	if (!ask_references(r, &work->keys, MOST_OTHERS, &found, err))
+		return false;
+	push(r, work, &found.kept, RUN_KEPT);
+	if (found.own.n == 0)
+		return true;
+	if (found.together.n == found.own.n) {
+		push(r, work, &found.together, RUN_CHECKED);
+	} else if (work->small_groups && found.together.n > 2 * found.own.n + SMALL_GROUP) {
+		push(r, work, &found.own, RUN_PLAIN);
+	} else {
+		push(r, work, &found.together, RUN_GROUP);
+		r->top->listed = found.own;
+	}
+	return true;
+}
+
+/* Leaves these keys.  In the last sweep each is tried by itself, so that the server says which foreign key refuses it. */
+static bool run_kept(struct run *r, const struct work *work, struct error *err)
+{
+	if (is_last_chance(r))
+		return push_halves(r, work, &work->keys, RUN_KEPT, err);
+	leave(r, work->keys.n, true);
+	return true;
+}
+
+/* Runs the keys as the list had them, without the subjects that were added. */
+static bool ungroup(struct run *r, const struct work *work, struct error *err)
+{
+	if (work->listed.n > 1)
+		return push_halves(r, work, &work->listed, RUN_LISTED, err);
+	push(r, work, &work->listed, RUN_PLAIN);
+	return true;
+}
+
+/* Lets a single key go in slices, unless its own row would be refused in the end, after all its other rows. */
+static bool clear_for_slices(struct run *r, const struct work *work, bool *ret_again,
+			     struct error *err)
+{
+	AUTO(error) struct error refusal = {0};
+	struct references found;
+
+	if (!ask_references(r, &work->keys, MOST_OTHERS, &found, err))
+		return false;
+	if (found.kept.n == 0) {
+		r->slice = SLICE_CLEARED;
+		*ret_again = true;
+		return true;
+	}
+	if (!is_last_chance(r)) {
+		leave(r, 1, true);
+		return true;
+	}
+	(void)fail(&refusal, ERR_DATA,
+		   "rows of %s refer to it: it has too many rows for one transaction, and nothing "
+		   "of it was deleted",
+		   found.via);
+	(void)snprintf(refusal.sqlstate, sizeof(refusal.sqlstate), "23503"); /* 5 + NUL */
+	return record_failure(r, &work->keys, &refusal, true, err);
+}
+
+/* Says whether a table, a column or a function is gone, or has another type than when the model was checked. */
 static bool is_change(const struct error *err)
 {
 	static const char *const states[] = {"42P01", "42703", "42704", "42804", "42883", "0A000"};
@@ -133,279 +266,194 @@ static bool is_change(const struct error *err)
 	return err->class == ERR_CHANGED;
 }
 
-static bool is_timeout(const struct error *err)
+static struct failure failure_of(const struct run *r, const struct work *work,
+				 const struct batch_result *result, const struct error *cause)
 {
-	return strcmp(err->sqlstate, "57014") == 0;
+	return (struct failure){
+		.class = is_change(cause) ? ERR_CHANGED : cause->class,
+		.timed_out = strcmp(cause->sqlstate, "57014") == 0,
+		.refused = cause->class == ERR_DATA && strcmp(cause->sqlstate, "23503") == 0,
+		.too_large = result->fit == BATCH_TOO_LARGE && db_alive(r->w->session.db),
+		.measured = r->measure,
+		.needs_slices = result->fit == BATCH_NEEDS_SLICES,
+		.single = work->keys.n == 1,
+		.slice = result->sliced && r->slice != SLICE_GIVEN_UP,
+		.grouped = work->manner == RUN_GROUP,
+		.may_ask = may_ask(r->w) && r->w->sweep.stage < STAGE_TOGETHER,
+		.last_sweep = is_last_chance(r),
+	};
 }
 
-/* Not in the batch that run_along() has made of them: then as they were dealt. */
-static bool run_apart(struct state *s, void *ctx, struct error *err)
+/* After a rollback.  *ret_again: the same keys once more.  false: err says what the sweep has to do. */
+static bool apply_remedy(struct run *r, const struct work *work, const struct batch_result *result,
+			 const struct error *cause, bool *ret_again, struct error *err)
 {
-	const struct keys *dealt = s->dealt;
-	const bool apart = s->apart;
-	bool ok;
+	const struct failure f = failure_of(r, work, result, cause);
+	const enum remedy remedy = remedy_for(&f);
+	const enum manner halves = work->manner == RUN_PLAIN ? RUN_PLAIN : RUN_LISTED;
+	struct session *session = &r->w->session;
 
-	s->dealt = NULL;
-	s->entire = false;
-	s->apart = true;
-	ok = dealt->n > 1 ? run_halves(s, dealt, ctx, err)
-			  : worker_pass_throttle(s, err) && run_batches(s, dealt, ctx, err);
-	s->apart = apart;
-	return ok;
-}
-
-/*
- * A batch of run_along() has failed.  It may have been stopped for lack of a measure alone: then once more, measured.
- * Otherwise without those who go along.
- */
-static bool judge_joined(struct state *s, const struct keys *keys, bool large, void *ctx,
-			 struct error *err)
-{
-	if (!large || s->measure)
-		return run_apart(s, ctx, err);
-	s->measure = true;
-	return worker_pass_throttle(s, err) && run_batches(s, keys, ctx, err);
-}
-
-/*
- * Who refers to whom.  Should that not be answered (a statement that takes too long, a right that is missing), the loop
- * starts anew and never asks again: halving finds the same, in more steps.
- */
-static bool ask_along(struct state *s, const struct keys *keys, int64_t limit, void *ctx,
-		      struct along *ret, struct error *err)
-{
-	const struct batch_job *batch = s->pool->batch;
-	AUTO(error) struct error one = {0};
-
-	if (keys_along(s->db, batch->plan, batch->id, keys, limit, ctx, ret, &one))
-		return true;
-	if (one.class == ERR_STOPPED || one.class == ERR_BUSY)
-		return fail(err, one.class, "%s", one.text);
-	s->unasked = db_alive(s->db);
-	return fail(err, ERR_ENVIRONMENT, "%s", one.text);
-}
-
-static bool may_ask(const struct state *s)
-{
-	return s->pool->batch->plan->along_sql && !s->unasked;
-}
-
-/*
- * A foreign key: a client has attached a row since the keys were collected, or another contact of this list refers to
- * this one and goes later: the next sweep will tell.
- */
-static bool leave_refused(struct state *s, const struct keys *keys, const struct error *cause,
-			  struct error *err)
-{
-	if (s->last_chance)
-		return record_failure(s, keys, cause, err);
-	s->left++;
-	s->refused++;
-	return true;
-}
-
-/* A single key that would go in slices: not where its own row would be refused at the end, and the rest be gone. */
-static bool judge_giant(struct state *s, const struct keys *keys, void *ctx, bool *ret_again,
-			struct error *err)
-{
-	AUTO(error) struct error kept = {0};
-	struct along along;
-
-	if (!ask_along(s, keys, MOST_ALONG, ctx, &along, err))
+	if (remedy == REMEDY_PLAN_AGAIN || remedy == REMEDY_GIVE_UP)
+		return fail(err, f.class, "%s", cause->text);
+	if (f.class == ERR_BUSY && result->fit == BATCH_FITS)
+		r->w->sweep.met_locks = true;
+	if (session->writer && db_alive(session->db) && !archive_rollback(session->writer, err))
 		return false;
-	s->may_slice = *ret_again = along.kept.n == 0;
-	if (s->may_slice)
+	if (f.timed_out && (remedy == REMEDY_HALVE_MEASURED || remedy == REMEDY_BACK_OFF))
+		ease(r, &work->keys, result->sliced);
+	switch (remedy) {
+	case REMEDY_CLEAR_FOR_SLICES:
+		return clear_for_slices(r, work, ret_again, err);
+	case REMEDY_MEASURE:
+		r->measure = true;
+		*ret_again = true;
 		return true;
-	(void)fail(
-		&kept, ERR_DATA,
-		"rows of %s point at it: it has too many rows for one transaction, and was not begun "
-		"with",
-		along.via);
-	(void)snprintf(kept.sqlstate, sizeof(kept.sqlstate), "23503"); /* 5 + NUL */
-	return leave_refused(s, keys, &kept, err);
+	case REMEDY_UNGROUP:
+		return ungroup(r, work, err);
+	case REMEDY_SPLIT_BY_REFERENCE:
+		return split_by_reference(r, work, err);
+	case REMEDY_HALVE_MEASURED:
+		r->measure = true;
+		return push_halves(r, work, &work->keys, halves, err);
+	case REMEDY_HALVE:
+		return push_halves(r, work, &work->keys, halves, err);
+	case REMEDY_WORK_WHOLE: /* a row that points from one slice to another, perhaps */
+		note_key(r, &work->keys,
+			 "goes in one transaction, however large, because slices fail: ",
+			 cause->text);
+		r->slice = SLICE_GIVEN_UP;
+		*ret_again = true;
+		return true;
+	case REMEDY_LEAVE:
+		leave(r, 1, f.refused);
+		return true;
+	case REMEDY_RECORD:
+		return record_failure(r, &work->keys, cause, f.refused, err);
+	case REMEDY_PLAN_AGAIN:
+	case REMEDY_GIVE_UP:
+	case REMEDY_BACK_OFF:
+		break;
+	}
+	return fail(err, cause->class, "%s", cause->text);
 }
 
-/* What the failure of a batch that went back entirely means.  false: err says what the loop has to do. */
-static bool judge(struct state *s, const struct keys *keys, const struct batch_result *result,
-		  const struct error *one, void *ctx, bool *ret_again, struct error *err)
+/* Accounts for a batch that has committed, and sizes the next one. */
+static void account(struct run *r, const struct keys *keys, const struct batch_result *result,
+		    int64_t took_ms)
 {
-	const bool sliced = result->sliced;
+	struct worker_pool *pool = r->w->pool;
+	const int64_t aim_ms = courtesy_aim_ms(pool->courtesy, pool->config->batch_time_ms);
+	int64_t next_rows;
 
-	/* The siblings find the same by themselves: each batch asks. */
-	if (is_change(one))
-		return fail(err, ERR_CHANGED, "%s", one->text);
-	if (one->class == ERR_CONFIG || one->class == ERR_STOPPED)
-		return fail(err, one->class, "%s", one->text);
-	if (s->writer && db_alive(s->db) && !archive_rollback(s->writer, err))
-		return false;
-	if (result->giant)
-		return judge_giant(s, keys, ctx, ret_again, err);
-	if (s->dealt && (one->class != ERR_ENVIRONMENT || is_timeout(one)))
-		return judge_joined(s, keys, result->large, ctx, err);
-	if (result->large && db_alive(s->db)) {
-		if (is_timeout(one))
-			ease(s, keys, sliced);
-		s->measure = true;
-		return run_halves(s, keys, ctx, err);
+	if (result->sliced && r->slice != SLICE_UNDER_WAY)
+		note_key(r, keys, "has too many rows for one transaction and goes in slices", "");
+	if (result->sliced) {
+		r->slice_rows = batch_size_next_slice(&r->w->size, slice_rows(r), took_ms, aim_ms);
+		r->slice = SLICE_UNDER_WAY;
+	} else if (r->slice < SLICE_UNDER_WAY) {
+		batch_size_adapt(&r->w->size, &(struct batch_took){.ms = took_ms,
+								   .aim_ms = aim_ms,
+								   .weight = keys->weight,
+								   .rows = result->rows,
+								   .blocked = result->blocked > 0});
 	}
-	if (is_refusal(one) && keys->n > 1 && !s->along && !s->last_chance && may_ask(s))
-		return run_free(s, keys, ctx, err);
-	if ((one->class == ERR_DATA || one->class == ERR_BUSY) && keys->n > 1)
-		return run_halves(s, keys, ctx, err);
-	if (one->class == ERR_DATA && sliced && !s->whole) {
-		/* A row that points from one slice to another, perhaps. */
-		note_key(s, keys,
-			 "it goes as a whole, however large, since slices fail: ", one->text);
-		s->whole = *ret_again = true;
-		return true;
-	}
-	if (is_refusal(one))
-		return leave_refused(s, keys, one, err);
-	if (one->class == ERR_DATA)
-		return record_failure(s, keys, one, err);
-	if (one->class == ERR_BUSY) {
-		s->left++;
-		return true;
-	}
-	if (one->class == ERR_ENVIRONMENT && is_timeout(one))
-		ease(s, keys, sliced);
-	return fail(err, one->class, "%s", one->text);
+	next_rows = r->slice == SLICE_UNDER_WAY ? r->slice_rows : batch_size_rows(&r->w->size);
+	report_batch(pool->report, &(struct metrics_batch){.ms = took_ms,
+							   .rows = result->rows,
+							   .next_rows = next_rows,
+							   .most_rows = pool->config->batch_rows,
+							   .blocked = result->blocked});
+	throttle_spend(pool->throttle, result->rows);
+	(void)atomic_fetch_add(&pool->treated, result->treated);
+	(void)atomic_fetch_add(&pool->rows, result->rows);
+	r->w->sweep.left += result->left;
 }
 
-/* *ret_again: the key is not done, but may go on at once. */
-static bool run_batch(struct state *s, const struct keys *keys, void *ctx, bool *ret_again,
-		      struct error *err)
+static struct batch_worker batch_worker_of(const struct run *r, const struct work *work)
 {
-	struct batch_worker w = {.number = s->worker->number,
-				 .db = s->db,
-				 .writer = s->writer,
-				 .most_rows = s->whole || s->entire ? 0
-					      : s->slicing          ? s->slice_rows
-					      : keys->n == 1 ? batch_size_first_slice(&s->size)
-							     : batch_size_table_rows(&s->size),
-				 .slicing = s->slicing,
-				 .may_slice = s->may_slice,
-				 .measure = s->measure || s->entire || keys->n == 1,
-				 .statement_timeout_ms = s->statement_timeout_ms};
+	const bool last_group = work->manner == RUN_GROUP && r->w->sweep.stage == STAGE_LAST;
+	const bool single = work->keys.n == 1;
+	struct batch_worker worker = {
+		.number = r->w->session.worker,
+		.db = r->w->session.db,
+		.writer = r->w->session.writer,
+		.most_rows = single ? slice_rows(r) : batch_size_table_rows(&r->w->size),
+		.slice = r->slice,
+		.measure = r->measure || last_group || single,
+		.statement_timeout_ms = r->w->session.statement_timeout_ms,
+	};
+
+	/* In the last sweep a group goes in one transaction however large. */
+	if (r->slice == SLICE_GIVEN_UP || last_group)
+		worker.most_rows = 0;
+	return worker;
+}
+
+/* Tries one batch.  *ret_again: the same keys once more, for another slice or by a remedy. */
+static bool run_batch(struct run *r, const struct work *work, bool *ret_again, struct error *err)
+{
+	struct worker_pool *pool = r->w->pool;
+	struct batch_worker worker = batch_worker_of(r, work);
 	struct batch_result result = {0};
-	AUTO(error) struct error one = {0};
+	AUTO(error) struct error cause = {0};
 	int64_t begun_ms, took_ms;
 	bool turn, ok;
 
-	*ret_again = false;
-	if (stop_asked(s->pool->stop))
-		return fail(err, ERR_STOPPED, "asked to stop");
-	courtesy_enter(s->pool->courtesy, &turn);
-	if (turn && stop_asked(s->pool->stop)) { /* while it waited for its turn */
-		courtesy_leave(s->pool->courtesy, turn, 0, s->pool->stop);
+	courtesy_enter(pool->courtesy, &turn);
+	if (stop_asked(pool->stop)) { /* perhaps while it waited for its turn */
+		courtesy_leave(pool->courtesy, turn, 0, pool->stop);
 		return fail(err, ERR_STOPPED, "asked to stop");
 	}
 	begun_ms = monotonic_ms();
-	ok = batch_run(s->pool->batch, &w, keys, &result, &one);
+	ok = batch_run(pool->batch, &worker, &work->keys, &result, &cause);
 	took_ms = monotonic_ms() - begun_ms;
-	courtesy_leave(s->pool->courtesy, turn, took_ms, s->pool->stop);
+	courtesy_leave(pool->courtesy, turn, took_ms, pool->stop);
+	*ret_again = ok && result.sliced;
 	if (!ok)
-		return judge(s, keys, &result, &one, ctx, ret_again, err);
-	*ret_again = result.sliced;
-	account(s, keys, &result, took_ms);
+		return apply_remedy(r, work, &result, &cause, ret_again, err);
+	account(r, &work->keys, &result, took_ms);
 	return true;
 }
 
-bool worker_pass_throttle(struct state *s, struct error *err)
+/* Runs one batch, or the slices of a single subject. */
+static bool run_batches(struct run *r, const struct work *work, struct error *err)
 {
-	const struct worker_pool *pool = s->pool;
+	bool again = true;
 
-	return courtesy_look(pool->courtesy, s->db, err) &&
-	       throttle_wait(pool->throttle, s->db, pool->stop, pool->report, NULL, err);
-}
-
-/* One batch, or the slices of a single subject. */
-static bool run_batches(struct state *s, const struct keys *keys, void *ctx, struct error *err)
-{
-	bool again = true, ok = true;
-
-	s->slicing = s->whole = false;
-	s->may_slice = !may_ask(s);
-	while (ok && again)
-		ok = run_batch(s, keys, ctx, &again, err) &&
-		     (!again || worker_pass_throttle(s, err));
-	if (ok && s->slicing)
-		s->size.first_slice_rows = 0;
-	s->slicing = s->whole = false;
-	return ok;
-}
-
-/* Something that stays points at them.  Once that is certain, each is tried by itself, to be told what refuses it. */
-static bool run_kept(struct state *s, const struct keys *keys, void *ctx, struct error *err)
-{
-	struct keys half[2];
-
-	if (keys->n == 0)
-		return true;
-	if (!s->last_chance) {
-		s->left += keys->n;
-		s->refused += keys->n;
-		return true;
+	r->slice = may_ask(r->w) ? SLICE_NOT_CLEARED : SLICE_CLEARED;
+	while (again) {
+		/* The sweep has waited before the first one. */
+		if (r->begun && !session_wait_for_throttle(&r->w->session, err))
+			return false;
+		r->begun = true;
+		if (!run_batch(r, work, &again, err))
+			return false;
 	}
-	if (keys->n == 1)
-		return worker_pass_throttle(s, err) && run_batches(s, keys, ctx, err);
-	return keys_halve(s->db, keys, ctx, half, err) && run_kept(s, &half[0], ctx, err) &&
-	       run_kept(s, &half[1], ctx, err);
+	if (r->slice >= SLICE_UNDER_WAY)
+		r->w->size.first_slice_rows = 0;
+	return true;
 }
 
-/* A foreign key has refused them together: those at whom nobody else points, now; the others in a later sweep. */
-static bool run_free(struct state *s, const struct keys *keys, void *ctx, struct error *err)
+static bool run_work(struct run *r, const struct work *work, struct error *err)
 {
-	struct along along;
-
-	if (!ask_along(s, keys, 0, ctx, &along, err))
-		return false;
-	if (along.kept.n == 0)
-		return run_halves(s, keys, ctx, err);
-	return (along.free.n == 0 ||
-		(worker_pass_throttle(s, err) && run_batches(s, &along.free, ctx, err))) &&
-	       run_kept(s, &along.kept, ctx, err);
+	if (work->manner == RUN_LISTED && r->w->sweep.stage >= STAGE_TOGETHER && may_ask(r->w))
+		return bring_together(r, work, err);
+	if (work->manner == RUN_KEPT && (work->keys.n > 1 || !is_last_chance(r)))
+		return run_kept(r, work, err);
+	return run_batches(r, work, err);
 }
 
-/* Some more of an attempt that has failed before: key by key, if need be, and nobody goes along. */
-static bool run_plain(struct state *s, const struct keys *keys, void *ctx, struct error *err)
+bool retry_run(struct worker_state *w, const struct keys *keys, void *ctx, struct error *err)
 {
-	bool ok;
+	struct run r = {.w = w, .ctx = ctx};
 
-	s->plain = true;
-	ok = run_batches(s, keys, ctx, err);
-	s->plain = false;
-	return ok;
-}
+	push(&r, &(struct work){0}, keys, RUN_LISTED);
+	while (r.top) {
+		const struct work *work = r.top;
 
-/*
- * Those of keys at whom nothing points that stays, and with them who points at them; then the others.  Some of keys may
- * have gone along with others already.  At the last chance those who hang together go in one transaction however large.
- */
-static bool run_along(struct state *s, const struct keys *keys, void *ctx, struct error *err)
-{
-	struct along along;
-	bool joined, ok = true;
-
-	if (!ask_along(s, keys, MOST_ALONG, ctx, &along, err))
-		return false;
-	joined = along.free.n > along.own.n - along.kept.n;
-	if (joined && s->apart && along.free.n > 2 * along.own.n + FAMILY)
-		return run_plain(s, &along.own, ctx, err);
-	if (along.free.n > 0) {
-		s->dealt = joined ? &along.own : NULL;
-		s->entire = joined && s->last_chance;
-		ok = run_batches(s, &along.free, ctx, err);
-		s->entire = false;
-		if (joined && !s->dealt)
-			return ok; /* all of own, one by one */
-		s->dealt = NULL;
+		r.top = work->below;
+		if (!run_work(&r, work, err))
+			return false;
 	}
-	return ok && run_kept(s, &along.kept, ctx, err);
-}
-
-bool worker_run_keys(struct state *s, const struct keys *keys, void *ctx, struct error *err)
-{
-	return s->along && !s->plain && may_ask(s) ? run_along(s, keys, ctx, err)
-						   : run_batches(s, keys, ctx, err);
+	return true;
 }

@@ -1,7 +1,8 @@
 /*
- * A batch that is too large: several subjects are told to be halved, a single one goes in slices (plan/slice.h says
- * why that leaves nothing behind).  What may die here, and what then, is as in every batch (batch/batch.c): a slice is a
- * transaction of its own with its bytes, their lengths and its counters; its subject stays in the list.
+ * A batch that is too large.  Several subjects are halved by the caller.  A single one goes in slices; plan/slice.h
+ * explains why that leaves nothing behind.  What may die here, and what then, is the same as in every batch
+ * (batch/batch.c): a slice is a transaction of its own with its bytes, their lengths and its counters.  Its subject
+ * stays in the list.
  */
 #include "batch/batch_state.h"
 
@@ -11,12 +12,14 @@
 
 bool batch_too_large(struct batch *b, const struct table *t, struct error *err)
 {
-	/* Others who are due no longer would drop out with each of his slices. */
-	b->large = b->keys->n > 1;
-	b->giant = !b->large && !b->worker->may_slice && !b->worker->slicing;
-	if (b->large || b->giant)
+	/* Several: those that are due no longer would drop out with each slice of another. */
+	if (b->keys->n > 1)
+		b->fit = BATCH_TOO_LARGE;
+	else if (b->worker->slice == SLICE_NOT_CLEARED)
+		b->fit = BATCH_NEEDS_SLICES;
+	if (b->fit != BATCH_FITS)
 		return fail(err, ERR_BUSY,
-			    "table \"%s\": %" PRId64 " rows or more hang off this batch", t->name,
+			    "table \"%s\": %" PRId64 " rows or more belong to this batch", t->name,
 			    b->worker->most_rows);
 	b->unfinished[t->index] = true;
 	b->slicing = true;
@@ -27,8 +30,8 @@ bool batch_stays_small(struct batch *b, const struct step *s, int64_t rows, stru
 {
 	if (b->worker->measure || !s->slice_sql || rows <= b->worker->most_rows)
 		return true;
-	b->large = true;
-	return fail(err, ERR_BUSY, "table \"%s\": %" PRId64 " rows hang off this batch",
+	b->fit = BATCH_TOO_LARGE;
+	return fail(err, ERR_BUSY, "table \"%s\": %" PRId64 " rows belong to this batch",
 		    s->table->name, rows);
 }
 
@@ -40,7 +43,7 @@ bool batch_measure(struct batch *b, struct error *err)
 
 	if (!plan->sizes_sql || b->worker->most_rows == 0 || !b->worker->measure)
 		return true;
-	/* One more than is taken: so many and no more are all. */
+	/* One more than is taken, so that a count of exactly most_rows is known to be all. */
 	values[0] = t_printf(b->ctx, "%" PRId64, b->worker->most_rows + 1);
 	for (size_t i = 0; i < plan->n_sizes; i++)
 		values[i + 1] = b->arrays[plan->sizes[i].table][plan->sizes[i].slot];
@@ -78,7 +81,7 @@ bool batch_may_go(const struct batch *b, const struct step *s, struct error *err
 		if (plan->after_requests[i] && b->unfinished[i])
 			return fail(
 				err, ERR_DATA,
-				"table \"%s\": it goes after the requests, which say that he is due",
+				"table \"%s\": its rows go after the requests, because of which the contact is due",
 				plan->model->tables[i].name);
 	return true;
 }
@@ -91,8 +94,8 @@ const char *batch_slice_own(const struct batch *b, const struct step *s)
 }
 
 /*
- * DATA, where they are fewer for a reason that will not go away by itself: then the subject is worked whole, and that
- * says which.
+ * DATA, where rows are missing for a reason that will not pass by itself.  The subject is then worked on in one
+ * transaction, which finds the reason.
  */
 bool batch_verify_slice(struct batch *b, const struct step *s, int64_t rows, struct error *err)
 {
@@ -101,12 +104,12 @@ bool batch_verify_slice(struct batch *b, const struct step *s, int64_t rows, str
 
 	if (collected && rows != b->collected[s->table->index])
 		return fail(err, class,
-			    "table \"%s\": %" PRId64 " of %" PRId64 " rows of %s.%s went",
+			    "table \"%s\": %" PRId64 " of %" PRId64 " rows of %s.%s were deleted",
 			    s->table->name, rows, b->collected[s->table->index], s->table->schema,
 			    s->table->table);
 	if (!collected && rows == 0)
-		return fail(err, class, "table \"%s\": no rows of %s.%s went", s->table->name,
-			    s->table->schema, s->table->table);
+		return fail(err, class, "table \"%s\": no rows of %s.%s were deleted",
+			    s->table->name, s->table->schema, s->table->table);
 	return true;
 }
 

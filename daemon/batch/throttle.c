@@ -8,24 +8,22 @@
 #include <sys/stat.h>
 #include <time.h>
 
-/* Asked this often at most, however many batches there are. */
+/* The server is asked at most this often, however many batches there are. */
 #define LAG_INTERVAL_MS 500
 #define PAUSE_MS 500
-#define LONGEST_PAUSE_MS 1000 /* a window or a lag can open before it was foretold */
+#define LONGEST_PAUSE_MS 1000 /* a lag can end sooner than expected */
 #define MIB (1024 * 1024)
 
 struct throttle {
 	const struct config *config;
 	pthread_mutex_t lock;
-	int64_t next_ms; /* rows_per_second: when the rows spent so far are paid for */
-	/* Replication: a position of the primary that standbys have to reach, and since when. */
+	int64_t next_ms; /* rows_per_second: when the next batch may begin */
+	/* Replication: a position of the primary that the standbys have to reach, and when it was marked. */
 	int64_t asked_ms;
 	int64_t mark_ms;
 	char *mark_lsn;
-	struct wait
-		wait; /* WAIT_NONE: the standbys follow, and nobody holds back too much WAL or an old snapshot */
-	const char *
-		blind; /* the key that wait is of, where that is a right that is missing; or NULL */
+	struct wait wait; /* of the server: standbys, WAL, snapshots */
+	const char *blind; /* the key that a missing right keeps from being checked; or NULL */
 };
 
 struct throttle *throttle_new(const struct config *config)
@@ -76,8 +74,8 @@ static bool is_paused(const struct throttle *t, int64_t *ret_wait_ms, struct wai
 }
 
 /*
- * replay_lag of pg_stat_replication stands still when a standby stands still: what counts is how
- * long ago the primary was where the slowest standby is now.  So a position is marked, and whoever
+ * replay_lag of pg_stat_replication stands still when a standby stands still.  The lag that counts is how
+ * long ago the primary was where the slowest standby is now.  So a position is marked, and a standby that
  * has not reached it after max_replica_lag is too far behind.
  */
 static bool ask_replication(struct throttle *t, struct db *db, struct error *err)
@@ -112,8 +110,8 @@ static bool ask_replication(struct throttle *t, struct db *db, struct error *err
 }
 
 /*
- * WAL that a pass makes and nobody takes away fills the disk, of which everybody dies: what a slot still
- * retains, and what the archiver has not copied yet.  An archiver that has only failed has copied nothing.
+ * Checks the WAL that a slot still retains, and the WAL that the archiver has not copied yet.  WAL that piles up fills
+ * the disk and stops the server.  An archiver that has only failed has copied nothing.
  */
 static bool ask_wal(struct throttle *t, struct db *db, struct error *err)
 {
@@ -151,14 +149,14 @@ static bool ask_wal(struct throttle *t, struct db *db, struct error *err)
 }
 
 /*
- * While a snapshot of before is open, what is erased stays in the pages and in the indexes, and everybody's
- * statements walk over it.  VACUUM's own snapshots hold back nothing.
+ * Looks for an old snapshot.  While one from before the pass is open, erased rows stay in the pages and in the
+ * indexes, and every statement has to step over them.  VACUUM's own snapshots hold back nothing.
  */
 static bool ask_snapshot(struct throttle *t, struct db *db, struct error *err)
 {
 	static const char sql[] =
 		"WITH open AS (\n"
-		"  SELECT 'session ' || a.pid || ', whose transaction' AS who, a.xact_start AS since\n"
+		"  SELECT 'session ' || a.pid || ', whose transaction' AS holder, a.xact_start AS since\n"
 		"    FROM pg_stat_activity AS a\n"
 		"   WHERE (a.backend_xmin IS NOT NULL OR a.backend_xid IS NOT NULL)\n"
 		"     AND (a.datid IS NULL OR a.datid = 0 OR a.datname = current_database())\n"
@@ -168,12 +166,12 @@ static bool ask_snapshot(struct throttle *t, struct db *db, struct error *err)
 		"  SELECT 'the prepared transaction \"' || p.gid || '\", which', p.prepared\n"
 		"    FROM pg_prepared_xacts AS p WHERE p.database = current_database()),\n"
 		"aged AS (\n"
-		"  SELECT who, (extract(epoch FROM clock_timestamp() - since) * 1000)::bigint AS ms\n"
+		"  SELECT holder, (extract(epoch FROM clock_timestamp() - since) * 1000)::bigint AS ms\n"
 		"    FROM open WHERE since IS NOT NULL)\n"
 		"SELECT (SELECT count(*) FROM pg_stat_activity AS h\n"
 		"         WHERE h.backend_type IS NULL AND h.datname = current_database()) AS hidden,\n"
-		"       o.who, o.ms FROM (SELECT) AS one LEFT JOIN\n"
-		"       (SELECT who, ms FROM aged ORDER BY ms DESC LIMIT 1) AS o ON true";
+		"       o.holder, o.ms FROM (SELECT) AS one LEFT JOIN\n"
+		"       (SELECT holder, ms FROM aged ORDER BY ms DESC LIMIT 1) AS o ON true";
 	AUTO(result) PGresult *res = NULL;
 
 	if (!db_query(db, sql, 0, NULL, &res, err))
@@ -185,7 +183,7 @@ static bool ask_snapshot(struct throttle *t, struct db *db, struct error *err)
 			 "pg_read_all_stats to this role");
 	} else if (db_int(res, 0, "ms") > t->config->max_snapshot_age_ms) {
 		wait_set(&t->wait, WAIT_SNAPSHOT, "the snapshot of %s is %lld s old",
-			 db_text(res, 0, "who"), (long long)db_int(res, 0, "ms") / 1000);
+			 db_text(res, 0, "holder"), (long long)db_int(res, 0, "ms") / 1000);
 	}
 	return true;
 }

@@ -1,5 +1,5 @@
 /*
- * The brakes: may a batch begin now, and if not, why not.  Shared by the workers of one job.
+ * Throttling: whether a batch may begin now, and if not, why not.  Shared by the workers of one job.
  */
 #ifndef RETENTION_BATCH_THROTTLE_H
 #define RETENTION_BATCH_THROTTLE_H
@@ -23,19 +23,20 @@ bool throttle_check(struct throttle *t, struct db *db, int64_t *ret_wait_ms, str
 		    struct error *err);
 
 /*
- * Until throttle_check() says go; report is told for what it waits, by whoever calls that it does so no more.
- * patience_ms is what is left of it (NULL: without end): used up is BUSY, with the reason.  STOPPED: stop was asked.
+ * Waits until throttle_check() says go.  Reports what it waits for; the caller reports that it goes on.
+ * *patience_ms is the time that is left, and counts down; NULL: no limit.  BUSY, with the reason: no time is left.
+ * STOPPED: stop was asked.
  */
 bool throttle_wait(struct throttle *t, struct db *db, struct stop *stop, struct report *report,
 		   int64_t *patience_ms, struct error *err);
 
 /*
- * Which brake cannot look at what it is there for, right now: a pass would wait.  *ret_why names the key and what to
- * grant, and is the caller's to free; NULL: none.
+ * Looks for a limit that cannot be checked right now, because a right is missing: a pass would wait.  *ret_why names its
+ * key and what to grant, and is the caller's to free; NULL: none.
  */
 bool throttle_blind(const struct config *config, struct db *db, char **ret_why, struct error *err);
 
-/* A batch has worked on so many rows. */
+/* Counts the rows that a batch has worked on. */
 void throttle_spend(struct throttle *t, int64_t rows);
 
 #endif

@@ -1,271 +1,205 @@
 /*
- * The loop around the batches: sweep after sweep over the list, until it holds no key of the worker's.
- * What a failure means (struct error's class):
+ * The loop around the batches: sweep after sweep over the list, until it holds none of the worker's keys.
+ * The class of a failure says what follows:
  *
  *   DATA, BUSY   the keys' own trouble (batch/retry.c).
  *   ENVIRONMENT  roll back, back off, ask the database what it has committed, go on.
- *   CONFIG       a right or a table has changed under us: end, a person is needed.
+ *   CONFIG       a right or a table has changed meanwhile: end, a person is needed.
  *   STOPPED      end.
  *
  * A worker remembers nothing that matters: after any trouble it reads the committed lengths and the
  * list again.
  */
-#include "batch/worker_state.h"
+#include "batch/retry.h"
 
-#include "journal/journal.h"
 #include "base/mem.h"
 
 #include <sys/eventfd.h>
 
-#define LOCK_TIMEOUT_MS 500 /* below deadlock_timeout (1 s): we are the one who gives way */
 #define STATEMENT_TIMEOUT_MS 60000
-#define MOST_KEYS 5000
+#define SWEEPS_MIN_PAUSE_MS 100
 #define SWEEPS_MAX_PAUSE_MS 5000
 #define SIBLINGS_MS 50
-#define SWEEPS_IN_VAIN 2 /* locked: perhaps by our own siblings; then it is the first one's alone */
+#define SWEEPS_IN_VAIN                                                                             \
+	2 /* with locked rows, perhaps by the other workers: then one goes on alone */
 #define SWEEP_PATIENCE_MS 600000 /* a key that stays locked this long waits for the next pass */
-#define BACKOFF_MIN_MS 250
-#define BACKOFF_MAX_MS 30000
-#define GIVE_UP_MS 60000
 
-struct db_opts worker_db_opts(const struct config *config, int statement_timeout_ms)
-{
-	return (struct db_opts){
-		.conninfo = config->conninfo,
-		.timezone = config->timezone,
-		.application_name = "retention-job",
-		.lock_timeout_ms = LOCK_TIMEOUT_MS,
-		.statement_timeout_ms = statement_timeout_ms,
-	};
-}
-
-void worker_disconnect(struct state *s)
-{
-	stop_watch(s->pool->stop, s->worker->number + 1, NULL);
-	archive_writer_close(s->writer);
-	s->writer = NULL;
-	db_close(s->db);
-	s->db = NULL;
-}
-
-/*
- * The worker's segments.  Only once there is a key to work on: when all are done, an earlier attempt
- * may have joined the segments already.
- */
-static bool open_writer(struct state *s, struct error *err)
-{
-	struct worker_pool *pool = s->pool;
-	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
-	struct committed committed;
-
-	if (!pool->archive->name || s->writer)
-		return true;
-	return journal_committed(s->db, pool->batch->id, pool->labels, ctx, &committed, err) &&
-	       archive_writer_open(pool->archive, s->worker->number,
-				   journal_bytes_of(&committed, s->worker->number, ctx), &s->writer,
-				   err);
-}
-
-/*
- * Keys come in arrays of any length: a plan that reads a whole table of the CRM is never the better one for
- * those who work beside it, even where it were faster.
- */
-static const char session_sql[] = "SET enable_seqscan = off; SET jit = off;";
-
-/*
- * integrity = "set", for the session.  Where everybody's sessions are replicas, nobody's foreign keys speak,
- * and ours would ask in vain.
- */
-static bool become_replica(struct state *s, struct error *err)
-{
-	AUTO(result) PGresult *res = NULL;
-
-	if (!s->pool->batch->plan->orphans.sql)
-		return true;
-	if (!db_query(s->db, "SELECT current_setting('session_replication_role') AS role", 0, NULL,
-		      &res, err))
-		return false;
-	if (strcmp(db_text(res, 0, "role"), "origin") != 0)
-		return batch_refuse_role(db_text(res, 0, "role"), err);
-	return db_exec(s->db, AS_REPLICA, err);
-}
-
-/* A session whose worker has no batch under way elsewhere. */
-static bool connect(struct state *s, struct error *err)
-{
-	const struct db_opts opts = worker_db_opts(s->pool->config, s->statement_timeout_ms);
-
-	if (s->db && db_alive(s->db))
-		return true;
-	worker_disconnect(s);
-	if (!db_open(&opts, &s->db, err))
-		return false;
-	stop_watch(s->pool->stop, s->worker->number + 1, db_conn(s->db));
-	if (!db_exec(s->db, session_sql, err) || !become_replica(s, err))
-		return false;
-	/* An older session's batch may still be committing: its end comes before its lengths. */
-	return batch_settle(s->pool->batch, s->worker->number, s->db, err);
-}
-
-/* One batch from the list.  *ret_more: the list had something for us. */
-static bool next_batch(struct state *s, bool *ret_more, struct error *err)
+/* Runs one batch from the list.  *ret_more: the list had keys for this worker. */
+static bool next_batch(struct worker_state *w, bool *ret_more, struct error *err)
 {
 	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
+	struct session *session = &w->session;
 	struct keys keys;
 
-	if (stop_asked(s->pool->stop))
+	*ret_more = false;
+	if (stop_asked(w->pool->stop))
 		return fail(err, ERR_STOPPED, "asked to stop");
-	if (!connect(s, err) || !worker_pass_throttle(s, err) ||
-	    !keys_take(s->db, s->pool->batch->id, s->worker->number,
-		       s->alone ? 1 : s->pool->workers, &s->window, batch_size_weight(&s->size),
-		       MOST_KEYS, ctx, &keys, err))
+	if (!session_open(session, err) || !session_wait_for_throttle(session, err) ||
+	    !keys_take(session->db, &w->sweep.page, batch_size_weight(&w->size), ctx, &keys, err))
 		return false;
 	*ret_more = keys.n > 0;
 	if (keys.n == 0)
 		return true;
-	s->measure = false;
-	if (!open_writer(s, err) || !worker_run_keys(s, &keys, ctx, err))
+	if (!session_open_archive(session, err) || !retry_run(w, &keys, ctx, err))
 		return false;
-	report_waiting(s->pool->report, WAIT_COURTESY, courtesy_reason(s->pool->courtesy));
+	report_waiting(w->pool->report, WAIT_COURTESY, courtesy_reason(w->pool->courtesy));
 	return true;
 }
 
-/* The surroundings failed us: wait, longer each time.  false: end. */
-static bool back_off(struct state *s, const struct error *cause, struct error *err)
+/* Runs all batches of one sweep, across failures of the server, the network and the disk. */
+static bool run_sweep(struct worker_state *w, struct error *err)
 {
-	if (!s->pool->patient && s->away_ms > GIVE_UP_MS)
-		return fail(err, ERR_ENVIRONMENT, "%s", cause->text);
-	report_waiting(s->pool->report, WAIT_OTHER, cause->text);
-	worker_disconnect(s);
-	s->backoff_ms = s->backoff_ms ? s->backoff_ms * 2 : BACKOFF_MIN_MS;
-	if (s->backoff_ms > BACKOFF_MAX_MS)
-		s->backoff_ms = BACKOFF_MAX_MS;
-	s->away_ms += s->backoff_ms;
-	keys_rewind(&s->window); /* what was under way is in the list, or it is done */
-	if (stop_sleep_ms(s->pool->stop, s->backoff_ms))
+	bool more = true;
+
+	while (more) {
+		AUTO(error) struct error one = {0};
+
+		if (next_batch(w, &more, &one)) {
+			w->session.backoff_ms = w->session.away_ms = 0;
+			continue;
+		}
+		if (one.class != ERR_ENVIRONMENT && one.class != ERR_BUSY)
+			return fail(err, one.class, "%s", one.text);
+		keys_rewind(&w->sweep.page); /* what was under way is in the list, or it is done */
+		if (!session_back_off(&w->session, &one, err))
+			return false;
+		more = true;
+	}
+	return true;
+}
+
+/* Tells the others that rows are locked: a key of theirs may be referred to by one that this worker had to leave. */
+static void tell_locked(struct worker_state *w, bool locked)
+{
+	if (locked != w->sweep.told_locked)
+		(void)atomic_fetch_add(&w->pool->locked, locked ? 1 : -1);
+	w->sweep.told_locked = locked;
+}
+
+static void begin_sweep(struct worker_state *w)
+{
+	w->sweep.treated_before = atomic_load(&w->pool->treated);
+	w->sweep.left = w->sweep.refused = 0;
+	w->sweep.met_locks = false;
+	keys_rewind(&w->sweep.page);
+}
+
+/* Pauses before the next sweep, longer each time while rows are locked. */
+static bool pause_sweep(struct worker_state *w, bool locked, struct error *err)
+{
+	struct sweep *s = &w->sweep;
+
+	if (locked)
+		report_waiting(w->pool->report, WAIT_LOCKS,
+			       "rows that are locked, by another session or another worker");
+	if (stop_sleep_ms(w->pool->stop, s->pause_ms))
 		return fail(err, ERR_STOPPED, "asked to stop");
+	if (!locked)
+		return true;
+	s->waited_ms += s->pause_ms;
+	s->pause_ms = s->pause_ms * 2 < SWEEPS_MAX_PAUSE_MS ? s->pause_ms * 2 : SWEEPS_MAX_PAUSE_MS;
 	return true;
-}
-
-/* What this worker had to leave is what another's key may be referred to by. */
-static void tell_locked(struct state *s, bool locked)
-{
-	if (locked != s->locked)
-		(void)atomic_fetch_add(&s->pool->locked, locked ? 1 : -1);
-	s->locked = locked;
-}
-
-static void begin_sweep(struct state *s)
-{
-	s->treated_before = atomic_load(&s->pool->treated);
-	keys_rewind(&s->window);
-	s->left = s->refused = 0;
 }
 
 /*
- * Subjects that refer to one another go in one batch or not at all, and may have been dealt to two workers, who refuse
- * them for each other, or lock each other out: what is stuck is left to the first, who takes it up alone when the others
- * have ended.  *ret: that is us, and there is some.
+ * Decides what the next sweep tries, and pauses before it.  A refused key gets a last chance after a sweep without any
+ * progress, but not while the row that refers to it may be one that another session has locked.
+ * *ret_stuck: another sweep beside the other workers is useless.
  */
-static bool take_over(struct state *s, bool stuck, bool *ret, struct error *err)
+static bool prepare_sweep(struct worker_state *w, bool *ret_stuck, struct error *err)
 {
-	struct worker_pool *pool = s->pool;
+	struct sweep *s = &w->sweep;
+	bool locked = s->refused < s->left || s->met_locks;
 
-	*ret = false;
-	if (s->alone)
+	tell_locked(w, locked);
+	locked = locked || atomic_load(&w->pool->locked) > 0;
+	s->in_vain = atomic_load(&w->pool->treated) == s->treated_before ? s->in_vain + 1 : 0;
+	*ret_stuck = s->stage == STAGE_SHARED && s->in_vain >= (locked ? SWEEPS_IN_VAIN : 1);
+	if (s->stage == STAGE_ALONE && s->refused > 0)
+		s->stage = STAGE_TOGETHER;
+	if (s->stage == STAGE_TOGETHER && !locked && s->in_vain > 0)
+		s->stage = STAGE_LAST;
+	if (!pause_sweep(w, locked, err))
+		return false;
+	begin_sweep(w);
+	return true;
+}
+
+/*
+ * Subjects that refer to one another go in one batch or not at all.  They may have been dealt to two workers, whose
+ * batches refuse them for each other, or lock each other out.  So keys that are stuck are left to the first worker, which
+ * takes the whole list when the others have ended.  *ret_go_on: this worker takes it.
+ */
+static bool take_over(struct worker_state *w, bool stuck, bool *ret_go_on, struct error *err)
+{
+	struct worker_pool *pool = w->pool;
+
+	*ret_go_on = false;
+	if (w->sweep.stage != STAGE_SHARED)
 		return true;
 	if (stuck)
 		(void)atomic_fetch_add(&pool->stuck, 1);
-	if (s->worker->number > 0)
+	if (w->session.worker > 0)
 		return true;
-	tell_locked(s, false);
+	tell_locked(w, false);
 	while (atomic_load(&pool->running) > 1)
 		if (stop_sleep_ms(pool->stop, SIBLINGS_MS))
 			return fail(err, ERR_STOPPED, "asked to stop");
-	*ret = s->alone = s->along = atomic_load(&pool->stuck) > 0;
-	if (*ret)
-		begin_sweep(s);
+	if (atomic_load(&pool->stuck) == 0)
+		return true;
+	*ret_go_on = true;
+	w->sweep.stage = STAGE_TOGETHER;
+	w->sweep.page.workers = 1;
+	begin_sweep(w);
 	return true;
 }
 
-/*
- * Before the next sweep: a pause, longer each time where rows are locked.  Those that a sweep without any progress still
- * found referred to get one last chance; not while what refers to them may be what somebody has locked.
- */
-static bool rest(struct state *s, int64_t *pause_ms, int64_t *waited_ms, bool *ret_stuck,
-		 struct error *err)
+/* Runs all keys of the list, then those that were left, until none is left or nothing helps. */
+static bool run_sweeps(struct worker_state *w, struct error *err)
 {
-	const int64_t treated = atomic_load(&s->pool->treated);
-	bool locked = s->refused < s->left;
+	bool go_on = true;
 
-	tell_locked(s, locked);
-	locked = locked || atomic_load(&s->pool->locked) > 0;
-	s->in_vain = treated == s->treated_before ? s->in_vain + 1 : 0;
-	*ret_stuck = !s->alone && s->in_vain >= (locked ? SWEEPS_IN_VAIN : 1);
-	s->along = s->along || (s->alone && s->refused > 0);
-	s->last_chance = s->last_chance || (s->alone && !locked && s->in_vain > 0);
-	if (locked)
-		report_waiting(s->pool->report, WAIT_LOCKS,
-			       "rows that are locked, by another session or another worker");
-	if (stop_sleep_ms(s->pool->stop, *pause_ms))
-		return fail(err, ERR_STOPPED, "asked to stop");
-	if (locked) {
-		*waited_ms += *pause_ms;
-		*pause_ms =
-			*pause_ms * 2 < SWEEPS_MAX_PAUSE_MS ? *pause_ms * 2 : SWEEPS_MAX_PAUSE_MS;
-	}
-	begin_sweep(s);
-	return true;
-}
+	while (go_on) {
+		bool stuck = false;
 
-/* All keys of a sweep; then those that were left, until there is none. */
-static bool sweep(struct state *s, struct error *err)
-{
-	int64_t pause_ms = 100, waited_ms = 0;
-
-	for (;;) {
-		AUTO(error) struct error one = {0};
-		bool more = false, stuck = false;
-
-		if (!next_batch(s, &more, &one)) {
-			if (one.class != ERR_ENVIRONMENT && one.class != ERR_BUSY)
-				return fail(err, one.class, "%s", one.text);
-			if (!back_off(s, &one, err))
-				return false;
-			continue;
-		}
-		s->backoff_ms = s->away_ms = 0;
-		if (more)
-			continue;
-		if (s->left > 0 && waited_ms < SWEEP_PATIENCE_MS) {
-			if (!rest(s, &pause_ms, &waited_ms, &stuck, err))
+		if (!run_sweep(w, err))
+			return false;
+		if (w->sweep.left > 0 && w->sweep.waited_ms < SWEEP_PATIENCE_MS) {
+			if (!prepare_sweep(w, &stuck, err))
 				return false;
 			if (!stuck)
 				continue;
 		}
-		if (!take_over(s, stuck, &more, err) || !more)
-			return err->class == ERR_NONE;
+		if (!take_over(w, stuck, &go_on, err))
+			return false;
 	}
+	return true;
 }
 
 void *worker_main(void *arg)
 {
-	struct worker *w = arg;
-	struct state s = {
-		.worker = w,
-		.pool = w->pool,
-		.size = batch_size_new(w->pool->config->batch_rows),
-		.alone = w->pool->workers == 1,
-		.window = {.after_n = -1},
-		.statement_timeout_ms = STATEMENT_TIMEOUT_MS,
+	struct worker *worker = arg;
+	struct worker_pool *pool = worker->pool;
+	struct worker_state w = {
+		.pool = pool,
+		.session = {.pool = pool,
+			    .worker = worker->number,
+			    .statement_timeout_ms = STATEMENT_TIMEOUT_MS},
+		.size = batch_size_new(pool->config->batch_rows),
+		.sweep = {.stage = pool->workers == 1 ? STAGE_ALONE : STAGE_SHARED,
+			  .page = {.job = pool->batch->id,
+				   .worker = worker->number,
+				   .workers = pool->workers,
+				   .after_n = -1},
+			  .pause_ms = SWEEPS_MIN_PAUSE_MS},
 	};
 
-	if (!sweep(&s, &w->err) && w->err.class == ERR_CONFIG)
-		stop_ask(w->pool->stop); /* the siblings would only find the same */
-	tell_locked(&s, false);
-	worker_disconnect(&s);
-	keys_rewind(&s.window);
-	(void)atomic_fetch_sub(&w->pool->running, 1);
-	(void)eventfd_write(w->pool->ended, 1); /* cannot fail below 2^64 workers */
+	if (!run_sweeps(&w, &worker->err) && worker->err.class == ERR_CONFIG)
+		stop_ask(pool->stop); /* the other workers would only find the same */
+	tell_locked(&w, false);
+	session_close(&w.session);
+	keys_rewind(&w.sweep.page);
+	(void)atomic_fetch_sub(&pool->running, 1);
+	(void)eventfd_write(pool->ended, 1); /* cannot fail below 2^64 workers */
 	return NULL;
 }

@@ -1,5 +1,5 @@
 /*
- * A worker: one connection, one thread, batch after batch until the list holds no key of its own.
+ * A worker: one thread with one connection, which runs batch after batch until the list holds none of its keys.
  */
 #ifndef RETENTION_BATCH_WORKER_H
 #define RETENTION_BATCH_WORKER_H
@@ -12,15 +12,14 @@
 
 #include <stdatomic.h>
 
-/* What the workers of one job share. */
+/* Shared by the workers of one job. */
 struct worker_pool {
 	const struct config *config;
 	const struct batch_job *batch;
 	const struct archive *archive; /* its name is NULL where nothing is archived */
-	const char *
-		labels; /* table_name in retention.archive_file of each file, as the text of a text[] */
+	const char *labels; /* text of a text[]: each file's table_name in retention.archive_file */
 	int workers;
-	bool patient; /* false: --once gives up on a database that stays away */
+	bool patient; /* waits for a database that stays away; --once does not */
 	struct stop *stop;
 	struct report *report;
 	struct throttle *throttle;
@@ -28,23 +27,20 @@ struct worker_pool {
 	atomic_llong treated; /* subjects */
 	atomic_llong rows;
 	atomic_llong failed;
-	atomic_int locked; /* workers whose last sweep had to leave what others have locked */
-	int64_t done_before; /* subjects that were off the list when this try began */
-	atomic_int stuck; /* workers that got no further, sweep after sweep */
+	atomic_int locked; /* workers whose last sweep left rows that others have locked */
+	int64_t done_before; /* subjects that had left the list when this attempt began */
+	atomic_int stuck; /* workers that made no progress, sweep after sweep */
 	atomic_int running; /* workers that have not ended */
-	int ended; /* an eventfd: written to by each that ends */
+	int ended; /* an eventfd; each worker that ends writes to it */
 };
 
 struct worker {
 	struct worker_pool *pool;
 	int number;
-	struct error err; /* why it ended early; NONE: its keys are done */
+	struct error err; /* the reason if it ended early; NONE: its keys are done */
 };
 
-/* The thread's body; arg is a struct worker. */
+/* The thread's body.  arg is a struct worker. */
 void *worker_main(void *arg);
-
-/* Session options of a job's connections. */
-struct db_opts worker_db_opts(const struct config *config, int statement_timeout_ms);
 
 #endif

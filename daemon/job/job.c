@@ -18,6 +18,7 @@
 
 #include "preflight/check_plan.h"
 #include "archive/age.h"
+#include "batch/session.h"
 #include "base/failpoint.h"
 #include "journal/ledger_sync.h"
 #include "base/mem.h"
@@ -36,7 +37,7 @@
 
 static bool open_control(struct job *j, struct error *err)
 {
-	struct db_opts opts = worker_db_opts(j->opts->config, 0);
+	struct db_opts opts = session_opts(j->opts->config, 0);
 
 	opts.lock_timeout_ms = 0; /* the fence waits for batches to end; a stop cancels it */
 	if (!db_open(&opts, &j->db, err))

@@ -7,6 +7,7 @@
 #include "preflight/check_plan.h"
 #include "archive/age.h"
 #include "journal/ledger_sync.h"
+#include "batch/session.h"
 #include "base/mem.h"
 #include "job/outbox.h"
 #include "batch/throttle.h"
@@ -171,7 +172,7 @@ static bool check_and_configure(const struct job_opts *opts, struct db *db, stru
 
 enum job_exit mode_check_run(const struct job_opts *opts)
 {
-	const struct db_opts db_opts = worker_db_opts(opts->config, 30000);
+	const struct db_opts db_opts = session_opts(opts->config, 30000);
 	AUTO(complaints) struct complaints c = {0};
 	AUTO(error) struct error err = {0};
 	AUTO(db) struct db *db = NULL;

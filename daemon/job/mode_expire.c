@@ -17,6 +17,7 @@
 #include "job/mode_expire.h"
 
 #include "archive/remove.h"
+#include "batch/session.h"
 #include "base/failpoint.h"
 #include "job/job_state.h"
 #include "base/mem.h"
@@ -205,7 +206,7 @@ static void tell(const struct tidy *t, void *ctx)
 
 enum job_exit mode_expire_run(const struct job_opts *opts)
 {
-	const struct db_opts db_opts = worker_db_opts(opts->config, 30000);
+	const struct db_opts db_opts = session_opts(opts->config, 30000);
 	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
 	AUTO(error) struct error err = {0};
 	AUTO(db) struct db *db = NULL;

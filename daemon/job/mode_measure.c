@@ -9,7 +9,7 @@
 #include "base/mem.h"
 #include "base/metrics.h"
 #include "plan/due.h"
-#include "batch/worker.h"
+#include "batch/session.h"
 
 #include <inttypes.h>
 #include <time.h>
@@ -160,7 +160,7 @@ static bool measure(const struct job_opts *opts, struct db *db, struct error *er
 
 enum job_exit mode_measure_run(const struct job_opts *opts)
 {
-	const struct db_opts db_opts = worker_db_opts(opts->config, TIMEOUT_MS);
+	const struct db_opts db_opts = session_opts(opts->config, TIMEOUT_MS);
 	AUTO(error) struct error err = {0};
 	AUTO(db) struct db *db = NULL;
 	bool ok = db_open(&db_opts, &db, &err);

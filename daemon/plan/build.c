@@ -348,7 +348,7 @@ struct plan *plan_build(void *ctx, const struct model *model, const struct catal
 	build_subject(&b);
 	if (opts->by_set)
 		plan_by_set(&b, steps, collects);
-	plan->along_sql = plan_crossref(&b);
+	plan->crossref_sql = plan_crossref(&b);
 	plan_guards(plan, catalog, opts);
 	return plan;
 }

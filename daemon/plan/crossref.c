@@ -4,11 +4,11 @@
 #include "plan/due.h"
 #include "base/sql.h"
 
-/* Tables that the action deletes from, under their names in the model. */
+/* The names in the model of a table that the action deletes from. */
 struct name_list {
 	const struct table **names; /* n */
 	size_t n;
-	bool certain; /* what stands under them goes, and nothing else of the table */
+	bool certain; /* all rows under these names are deleted, and no other row of the table */
 	bool whole; /* one of them has no where: no row of the table is outside */
 };
 
@@ -31,7 +31,7 @@ static struct name_list deleted_names(const struct builder *b, unsigned int oid)
 	return list;
 }
 
-/* Does the step let go of the rows that point by the key at its subject's? */
+/* Says whether the step deletes or clears the rows that refer by the key to its subject's. */
 static bool lets_go(const struct builder *b, const struct step *s, const struct foreign_key *k)
 {
 	return (s->disposition == DISPOSITION_DELETE || s->disposition == DISPOSITION_DETACH) &&
@@ -46,7 +46,7 @@ static bool is_plain(const struct builder *b, unsigned int oid, const char *colu
 	return false;
 }
 
-/* Can the key make a subject wait, and be asked for by PostgreSQL's own operators? */
+/* Says whether the key can make a subject wait, and can be compared by PostgreSQL's own operators. */
 static bool makes_wait(const struct builder *b, const struct foreign_key *k)
 {
 	if (catalog_key_is_silent(k))
@@ -62,8 +62,8 @@ static bool makes_wait(const struct builder *b, const struct foreign_key *k)
 }
 
 /*
- * From t's row, alias 0, up to its subject's: " JOIN parent AS <alias>1 ON ... JOIN subject AS <alias>2 ON ...", by rows
- * that the model's where lets through; *ret_top is the subject's alias.
+ * Joins t's row, alias 0, with the rows above it up to its subject's, as far as the model's where lets them through:
+ * " JOIN parent AS <alias>1 ON ... JOIN subject AS <alias>2 ON ...".  *ret_top is the subject's alias.
  */
 static char *climb(const struct builder *b, const struct table *t, const char *alias,
 		   const char *join, const char **ret_top)
@@ -84,8 +84,8 @@ static char *climb(const struct builder *b, const struct table *t, const char *a
 }
 
 /*
- * A query of k: rows of the key's table (alias f0) for which condition holds and that point at rows of to that are those of
- * the subject w.key; joins and k are about f0.
+ * A query for rows of the key's table (alias f0) that fulfil the condition and refer to rows of to that belong to the
+ * subject w.key.  joins and key are about f0.
  */
 static char *pointing(const struct builder *b, const struct foreign_key *k, const struct table *to,
 		      const char *condition, const char *joins, const char *key)
@@ -118,7 +118,7 @@ static void add(const struct builder *b, char **sql, const char *one)
 	*sql = *sql ? t_printf(b->ctx, "%s\n  UNION ALL\n  %s", *sql, one) : t_strdup(b->ctx, one);
 }
 
-/* Whose they are; where only one name deletes from the table, NULL for a row that is nobody's, and stays. */
+/* Adds the subject of each row.  It is NULL for a row without one, which remains, if only one name deletes from the table. */
 static void add_owned(const struct builder *b, const struct foreign_key *k, const struct table *to,
 		      const struct name_list *from, char **sql)
 {
@@ -135,7 +135,7 @@ static void add_owned(const struct builder *b, const struct foreign_key *k, cons
 	}
 }
 
-/* NULL for each row that no name deletes. */
+/* Adds NULL for each row that no name deletes. */
 static void add_staying(const struct builder *b, const struct foreign_key *k,
 			const struct table *to, const struct name_list *from, char **sql)
 {
@@ -173,7 +173,7 @@ char *plan_crossref(const struct builder *b)
 
 	if (!pointing_sql)
 		return NULL;
-	/* IS TRUE: a filter over a hash.  The planner knows nothing of these sets, and would compare each with each. */
+	/* IS TRUE makes the planner filter by a hash.  It knows nothing of these sets, and would compare each with each. */
 	return t_printf(
 		b->ctx,
 		"WITH RECURSIVE own AS MATERIALIZED (SELECT unnest($1::text[]) AS key),\n"
@@ -181,32 +181,32 @@ char *plan_crossref(const struct builder *b)
 		"  SELECT c.n, c.key, c.weight FROM retention.candidate AS c\n"
 		"   WHERE c.job = $2::int AND c.n BETWEEN $4::bigint AND $5::bigint\n"
 		"     AND ($3::bigint > 0 OR (c.key IN (SELECT own.key FROM own)) IS TRUE)),\n"
-		"along AS (\n"
+		"added AS (\n"
 		"  SELECT own.key FROM own WHERE (own.key IN (SELECT l.key FROM listed AS l)) IS TRUE\n"
 		"  UNION\n"
-		"  SELECT r.k FROM along AS w CROSS JOIN LATERAL (\n"
+		"  SELECT r.k FROM added AS w CROSS JOIN LATERAL (\n"
 		"  %s) AS r\n"
 		"   WHERE $3::bigint > 0 AND (r.k IN (SELECT l.key FROM listed AS l)) IS TRUE),\n"
 		"taken AS MATERIALIZED (\n"
-		"  SELECT along.key FROM along LIMIT (SELECT count(*) FROM own) + $3::bigint),\n"
+		"  SELECT added.key FROM added LIMIT (SELECT count(*) FROM own) + $3::bigint),\n"
 		"refers AS MATERIALIZED (\n"
-		"  SELECT r.k AS who, w.key AS whom, r.via FROM taken AS w CROSS JOIN LATERAL (\n"
+		"  SELECT r.k AS from_key, w.key AS to_key, r.via FROM taken AS w CROSS JOIN LATERAL (\n"
 		"  %s) AS r WHERE r.k IS DISTINCT FROM w.key),\n"
 		"kept AS (\n"
-		"  SELECT r.whom AS key FROM refers AS r\n"
-		"   WHERE (r.who IN (SELECT l.key FROM listed AS l)) IS NOT TRUE\n"
+		"  SELECT r.to_key AS key FROM refers AS r\n"
+		"   WHERE (r.from_key IN (SELECT l.key FROM listed AS l)) IS NOT TRUE\n"
 		"  UNION\n"
-		"  SELECT r.whom FROM kept JOIN refers AS r ON r.who = kept.key)\n"
-		"SELECT coalesce(array_agg(x.key ORDER BY x.n) FILTER (WHERE NOT x.kept), '{}')::text AS free,\n"
-		"       count(*) FILTER (WHERE NOT x.kept) AS n_free,\n"
+		"  SELECT r.to_key FROM kept JOIN refers AS r ON r.from_key = kept.key)\n"
+		"SELECT coalesce(array_agg(x.key ORDER BY x.n) FILTER (WHERE NOT x.kept), '{}')::text AS together,\n"
+		"       count(*) FILTER (WHERE NOT x.kept) AS n_together,\n"
 		"       coalesce(sum(x.weight) FILTER (WHERE NOT x.kept), 0)::bigint AS weight,\n"
 		"       coalesce(min(x.n), 0) AS first_n, coalesce(max(x.n), 0) AS last_n,\n"
-		"       coalesce(array_agg(x.key ORDER BY x.n) FILTER (WHERE x.own), '{}')::text AS own,\n"
-		"       count(*) FILTER (WHERE x.own) AS n_own,\n"
+		"       coalesce(array_agg(x.key ORDER BY x.n) FILTER (WHERE x.own AND NOT x.kept), '{}')::text AS own,\n"
+		"       count(*) FILTER (WHERE x.own AND NOT x.kept) AS n_own,\n"
 		"       coalesce(array_agg(x.key ORDER BY x.n) FILTER (WHERE x.own AND x.kept), '{}')::text AS kept,\n"
 		"       count(*) FILTER (WHERE x.own AND x.kept) AS n_kept,\n"
 		"       (SELECT coalesce(string_agg(DISTINCT r.via, ', '), '') FROM refers AS r\n"
-		"         WHERE (r.whom IN (SELECT kept.key FROM kept)) IS TRUE) AS via\n"
+		"         WHERE (r.to_key IN (SELECT kept.key FROM kept)) IS TRUE) AS via\n"
 		"  FROM (SELECT l.n, l.key, l.weight, (l.key IN (SELECT kept.key FROM kept)) IS TRUE AS kept,\n"
 		"               (l.key IN (SELECT own.key FROM own)) IS TRUE AS own\n"
 		"          FROM listed AS l WHERE (l.key IN (SELECT t.key FROM taken AS t)) IS TRUE OFFSET 0) AS x",

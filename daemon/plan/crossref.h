@@ -1,5 +1,6 @@
 /*
- * Subjects whose rows refer to one another: a foreign key lets go of the one only together with, or after, the other.
+ * Cross-references: subjects whose rows refer to rows of other subjects.  A foreign key lets such a subject go only
+ * together with, or after, the subject that refers to it.
  */
 #ifndef RETENTION_PLAN_CROSSREF_H
 #define RETENTION_PLAN_CROSSREF_H
@@ -7,17 +8,18 @@
 #include "plan/builder.h"
 
 /*
- * $1 text[] of keys on the list of the job $2, between its lines $4 and $5; with $3 (0: none) at most so many others of
- * those lines go along whose rows point at theirs, and so on.
+ * The statement that asks for them.  $1: text[] of keys in the list of the job $2, between its lines $4 and $5.
+ * $3: how many other subjects of those lines may be added, which refer to the keys, or to one that was added; 0: none.
  *
- *   own, n_own    those of $1 that are on the list
- *   kept, n_kept  those of own at whom a row points that stays, or somebody's who is kept, or (without $3) not among own
+ *   kept, n_kept  keys of $1 to which a row refers that remains: of a kept subject, of one that is not in the list,
+ *                 or, without $3, of one that is not in $1
  *   via           the foreign keys of those rows
- *   free, n_free, weight, first_n, last_n  the others of own and who goes along
+ *   own, n_own    the other keys of $1 that are in the list
+ *   together, n_together, weight, first_n, last_n  own, and the subjects that were added
  *
- * It only says what is worth a try: the foreign keys have the last word.  Keys of which the model does not say for certain
- * what becomes of their rows are left out.  NULL: no foreign key makes one subject wait for another.  Owned by b->ctx;
- * after the steps.
+ * The answer only says what is worth a try: the foreign keys decide.  It ignores keys where the model does not say for
+ * certain what becomes of their rows.  NULL: no foreign key makes one subject wait for another.  Owned by b->ctx.
+ * Needs the plan's steps.
  */
 char *plan_crossref(const struct builder *b);
 

@@ -125,7 +125,7 @@ struct plan {
 	const char *state_sql;
 	const struct relation *relations; /* as model.tables; the catalog's */
 	bool by_set;
-	const char *along_sql; /* plan/crossref.h; NULL: nobody waits for another */
+	const char *crossref_sql; /* plan/crossref.h; NULL: no subject waits for another */
 	const char *present_sql; /* $1 text[] of keys: those that exist: keys, n */
 	const char *held_sql; /* $1 text[] of keys: those under a legal hold: keys, n */
 	const char *total_sql; /* how many subjects there are at all: n */

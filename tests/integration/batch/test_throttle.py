@@ -266,7 +266,7 @@ def test_others_are_at_work(job, tmp_path):
     pause = tmp_path / "pause"
     pause.touch()
     j = job(limits={"workers": 4, "batch_rows": 10, "courtesy": True, "pause_file": str(pause)})
-    reason = "others who use the database"
+    reason = "other users of the database"
 
     def read(conn, dice):
         with conn.cursor() as cur:

@@ -81,7 +81,7 @@ def test_a_row_that_still_points_at_one_that_went(make):
     d.once(check=False)
     assert keys(d.pg, d.db) == {1, 3}, "and contact 2 went"
     ((key, said),) = failures(d)
-    assert key == "1" and said.startswith("rows of public.request (request_follows_fkey) still point at")
+    assert key == "1" and said.startswith("rows of public.request (request_follows_fkey) still refer to")
     assert {row[0] for row in archived(d, "contact")} == {"2"}
     # Told through the journal's chain, which is made of triggers.
     assert d.ctl("verify").returncode == 0
@@ -96,7 +96,7 @@ def test_a_link_that_takes_only_some(make):
              model(message={**MESSAGES, "where": "kind = 'a'"}), policy(archive="full"), limits=SET)
     d.once(check=False)
     ((key, said),) = failures(d)
-    assert key == "1" and said.startswith("rows of public.message (message_request_id_fkey) still point at")
+    assert key == "1" and said.startswith("rows of public.message (message_request_id_fkey) still refer to")
     assert keys(d.pg, d.db) == {1, 3} and keys(d.pg, d.db, "SELECT id FROM message") == {1, 2}
 
 

@@ -1,0 +1,50 @@
+#include "batch/batch_state.h"
+
+#include "base/mem.h"
+
+char *batch_with_arrays(struct batch *b, const char *copy_sql, const char *const arrays[2])
+{
+	static const char marks[] = {PLAN_KEYS, PLAN_OWN, '\0'};
+	PGconn *conn = db_conn(b->worker->db);
+	char *sql = t_strdup(b->ctx, "");
+
+	while (*copy_sql) {
+		const size_t plain = strcspn(copy_sql, marks);
+		const char mark = copy_sql[plain];
+		const char *array = mark ? arrays[mark == PLAN_OWN] : "";
+		char *literal = mark ? PQescapeLiteral(conn, array, strlen(array)) : NULL;
+
+		if (mark && !literal)
+			return NULL;
+		t_append(&sql, "%.*s%s", (int)plain, copy_sql, mark ? literal : "");
+		PQfreemem(literal);
+		copy_sql += plain + (mark ? 1 : 0);
+	}
+	return sql;
+}
+
+bool batch_as_origin(struct batch *b, bool on, struct error *err)
+{
+	if (!b->job->plan->orphans.sql || b->origin == on)
+		return true;
+	b->origin = on;
+	return db_exec(b->worker->db,
+		       on ? "SET LOCAL session_replication_role = origin"
+			  : "SET LOCAL session_replication_role = replica",
+		       err);
+}
+
+bool batch_gathers(const struct batch *b)
+{
+	return b->job->plan->top_down && !b->worker->measure;
+}
+
+void batch_keep_arrays(struct batch *b, const struct collect *c, const PGresult *res)
+{
+	b->collected[c->table->index] = db_int(res, 0, "n");
+	for (size_t s = 0; s < c->n_slots; s++) {
+		const char *const column = t_printf(b->ctx, "c%zu", s);
+
+		b->arrays[c->table->index][s] = t_strdup(b->ctx, db_text(res, 0, column));
+	}
+}

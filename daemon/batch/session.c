@@ -1,0 +1,116 @@
+#include "batch/session.h"
+
+#include "journal/journal.h"
+#include "base/mem.h"
+
+#define LOCK_TIMEOUT_MS 500 /* below deadlock_timeout (1 s), so that this session gives way */
+#define BACKOFF_MIN_MS 250
+#define BACKOFF_MAX_MS 30000
+#define GIVE_UP_MS 60000
+
+struct db_opts session_opts(const struct config *config, int statement_timeout_ms)
+{
+	return (struct db_opts){
+		.conninfo = config->conninfo,
+		.timezone = config->timezone,
+		.application_name = "retention-job",
+		.lock_timeout_ms = LOCK_TIMEOUT_MS,
+		.statement_timeout_ms = statement_timeout_ms,
+	};
+}
+
+void session_close(struct session *s)
+{
+	stop_watch(s->pool->stop, s->worker + 1, NULL);
+	archive_writer_close(s->writer);
+	s->writer = NULL;
+	db_close(s->db);
+	s->db = NULL;
+}
+
+bool session_open_archive(struct session *s, struct error *err)
+{
+	struct worker_pool *pool = s->pool;
+	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
+	struct committed committed;
+
+	if (!pool->archive->name || s->writer)
+		return true;
+	return journal_committed(s->db, pool->batch->id, pool->labels, ctx, &committed, err) &&
+	       archive_writer_open(pool->archive, s->worker,
+				   journal_bytes_of(&committed, s->worker, ctx), &s->writer, err);
+}
+
+/*
+ * Keys come in arrays of any length.  A plan that reads a whole table of the CRM disturbs the other sessions, even
+ * where it is faster.
+ */
+static const char session_sql[] = "SET enable_seqscan = off; SET jit = off;";
+
+static bool is_by_set(const struct session *s)
+{
+	return s->pool->batch->plan->orphans.sql;
+}
+
+bool session_set_origin(struct session *s, bool on, struct error *err)
+{
+	return !is_by_set(s) || db_exec(s->db,
+					on ? "SET session_replication_role = origin"
+					   : "SET session_replication_role = replica",
+					err);
+}
+
+/*
+ * integrity = "set", for the session.  Where every session is a replica by default, no foreign key is
+ * checked, and the question for rows that lost their parent would prove nothing.
+ */
+static bool become_replica(struct session *s, struct error *err)
+{
+	AUTO(result) PGresult *res = NULL;
+
+	if (!is_by_set(s))
+		return true;
+	if (!db_query(s->db, "SELECT current_setting('session_replication_role') AS role", 0, NULL,
+		      &res, err))
+		return false;
+	if (strcmp(db_text(res, 0, "role"), "origin") != 0)
+		return batch_refuse_role(db_text(res, 0, "role"), err);
+	return session_set_origin(s, false, err);
+}
+
+bool session_open(struct session *s, struct error *err)
+{
+	const struct db_opts opts = session_opts(s->pool->config, s->statement_timeout_ms);
+
+	if (s->db && db_alive(s->db))
+		return true;
+	session_close(s);
+	if (!db_open(&opts, &s->db, err))
+		return false;
+	stop_watch(s->pool->stop, s->worker + 1, db_conn(s->db));
+	return db_exec(s->db, session_sql, err) && become_replica(s, err) &&
+	       batch_settle(s->pool->batch, s->worker, s->db, err);
+}
+
+bool session_wait_for_throttle(struct session *s, struct error *err)
+{
+	const struct worker_pool *pool = s->pool;
+
+	return courtesy_look(pool->courtesy, s->db, err) &&
+	       throttle_wait(pool->throttle, s->db, pool->stop, pool->report, NULL, err);
+}
+
+bool session_back_off(struct session *s, const struct error *cause, struct error *err)
+{
+	struct worker_pool *pool = s->pool;
+
+	if (!pool->patient && s->away_ms > GIVE_UP_MS)
+		return fail(err, ERR_ENVIRONMENT, "%s", cause->text);
+	report_waiting(pool->report, WAIT_OTHER, cause->text);
+	session_close(s);
+	s->backoff_ms = s->backoff_ms ? s->backoff_ms * 2 : BACKOFF_MIN_MS;
+	if (s->backoff_ms > BACKOFF_MAX_MS)
+		s->backoff_ms = BACKOFF_MAX_MS;
+	s->away_ms += s->backoff_ms;
+	return !stop_sleep_ms(pool->stop, s->backoff_ms) || fail(err, ERR_STOPPED, "asked to stop");
+}
