@@ -1,4 +1,4 @@
-/* retentionctl: options, one table of commands, nothing else. */
+/* retentionctl: the common options and the table of commands. */
 #include "command/command.h"
 
 #include "base/log.h"
@@ -10,64 +10,66 @@
 enum need { NEEDS_DATABASE, NEEDS_CONFIG };
 
 static const struct command_spec {
-	const char *words; /* one, or two with a blank */
+	const char *words; /* one word, or two with a blank between them */
 	const char *arguments;
 	const char *help;
 	enum need need;
 	int (*run)(struct command *cmd, int argc, char **argv);
 } commands[] = {
-	{"migrate", "", N_("make or update the schema retention"), NEEDS_DATABASE, command_migrate},
+	{"migrate", "", N_("create or update the schema retention"), NEEDS_DATABASE,
+	 command_migrate},
 	{"model draft", " --contact TABLE --request TABLE [--date COLUMN] [--samples]",
-	 N_("a model to start from, out of the database's catalog, on the standard output"),
-	 NEEDS_DATABASE, command_model_draft},
+	 N_("print a model to start from, made from the database's catalog"), NEEDS_DATABASE,
+	 command_model_draft},
 	{"model check", " [--json]",
-	 N_("the model against the database: what it covers, what is refused, what to look at"),
+	 N_("compare the model with the database: what it covers, what is refused, what to look at"),
 	 NEEDS_CONFIG, command_model_check},
-	{"grants", " [ROLE]", N_("the GRANTs that the daemon's role needs, from the model"),
+	{"grants", " [ROLE]", N_("print the GRANTs that the daemon's role needs for the model"),
 	 NEEDS_CONFIG, command_grants},
-	{"policies", " [--json]", N_("the policies: depth, last and next occurrence, cutoff"),
+	{"policies", " [--json]", N_("list the policies: depth, last and next occurrence, cutoff"),
 	 NEEDS_CONFIG, command_policies},
 	{"save", " ACTION --from DATE --to DATE [--archive none|listed|full]",
-	 N_("save a manual action on the days from DATE to DATE, at most one month"),
+	 N_("save a manual action for the days from DATE to DATE, at most one month"),
 	 NEEDS_DATABASE, command_save},
-	{"validate", " ID", N_("validate a saved action: the daemon runs it"), NEEDS_DATABASE,
-	 command_validate},
+	{"validate", " ID", N_("validate a saved action, so that the daemon runs it"),
+	 NEEDS_DATABASE, command_validate},
 	{"cancel", " ID", N_("cancel a saved action"), NEEDS_DATABASE, command_cancel},
 	{"preview",
 	 " POLICY [--as-of DATE] [--json], or ACTION --from DATE --to DATE [--archive MODE] [--json]",
-	 N_("what it would touch: counts per table, the first keys; changes nothing"), NEEDS_CONFIG,
+	 N_("show what it would change: rows per table, the first keys"), NEEDS_CONFIG,
 	 command_preview},
-	{"journal", " [--json]", N_("all actions, the newest first"), NEEDS_DATABASE,
+	{"journal", " [--json]", N_("list all actions, the newest first"), NEEDS_DATABASE,
 	 command_journal},
-	{"show", " ID [--follow] [--json]", N_("one action: its row, counts per table, events"),
+	{"show", " ID [--follow] [--json]", N_("show one action: its row, rows per table, events"),
 	 NEEDS_DATABASE, command_show},
-	{"archive list", " [--json]", N_("the archives: type, date, status, file"), NEEDS_DATABASE,
-	 command_archive_list},
+	{"archive list", " [--json]", N_("list the archives: type, date, status, file"),
+	 NEEDS_DATABASE, command_archive_list},
 	{"archive verify", " ID", N_("check an archive's files against its sums and the journal"),
 	 NEEDS_CONFIG, command_archive_verify},
 	{"archive restore", " ID [--dry-run] [--disable-triggers] [--identity FILE]",
-	 N_("put every row of a deletion's full archive back"), NEEDS_CONFIG,
+	 N_("restore every row of a deletion from its full archive"), NEEDS_CONFIG,
 	 command_archive_restore},
-	{"archive delete", " ID", N_("delete an archive: the daemon removes its files, for good"),
+	{"archive delete", " ID", N_("delete an archive for good: the daemon removes its files"),
 	 NEEDS_DATABASE, command_archive_delete},
 	{"hold add", " CONTACT --reason TEXT [--expires DATE] [--review DATE]",
-	 N_("place a legal hold: the contact is due to nothing"), NEEDS_DATABASE, command_hold_add},
+	 N_("place a legal hold, so that no action erases the contact"), NEEDS_DATABASE,
+	 command_hold_add},
 	{"hold remove", " CONTACT", N_("release a hold"), NEEDS_DATABASE, command_hold_remove},
-	{"hold list", " [--json]", N_("the holds, released ones too"), NEEDS_DATABASE,
+	{"hold list", " [--json]", N_("list the holds, with the released ones"), NEEDS_DATABASE,
 	 command_hold_list},
 	{"verify", " [--last-hash HASH] [--json]",
-	 N_("hold the journal against itself: names what was changed, removed or inserted"),
-	 NEEDS_DATABASE, command_verify},
+	 N_("check the journal: name what was changed, removed or inserted"), NEEDS_DATABASE,
+	 command_verify},
 	{"residue",
 	 " CONTACT [--values FILE], or --sample N; [--action ACTION] [--timeout SECONDS] [--json]",
-	 N_("where in the whole database a contact's values stand that no action would erase"),
-	 NEEDS_CONFIG, command_residue},
+	 N_("search the database for values of a contact that no action would erase"), NEEDS_CONFIG,
+	 command_residue},
 	{"replay", "",
-	 N_("erase again whom a restored backup has brought back: what the ledger's file knows"),
+	 N_("erase again the contacts that a restored backup has brought back, from the ledger's file"),
 	 NEEDS_DATABASE, command_replay},
 	{"subject export", " CONTACT [--json]",
-	 N_("all that the model knows about one contact, as one JSON document"), NEEDS_CONFIG,
-	 command_subject_export},
+	 N_("print all data of one contact that the model reaches, as one JSON document"),
+	 NEEDS_CONFIG, command_subject_export},
 	{"subject anonymize", " CONTACT", N_("save the anonymization of one contact"),
 	 NEEDS_DATABASE, command_subject_anonymize},
 	{"subject delete", " CONTACT", N_("save the deletion of one contact"), NEEDS_DATABASE,
@@ -80,15 +82,15 @@ static void print_usage(FILE *to)
 	fputs("usage: retentionctl [-c FILE] [-d CONNINFO] COMMAND [ARGUMENT ...]\n"
 	      "  -c, --config FILE   the daemon's configuration, by default " SYSCONFDIR
 	      "/retentiond/retentiond.conf\n"
-	      "  -d, --database S    a libpq connection string, instead of the configuration's\n"
-	      "      --help          this; COMMAND --help: of one command\n\n",
+	      "  -d, --database S    a libpq connection string that replaces the configuration's\n"
+	      "      --help          this help; COMMAND --help: help on one command\n\n",
 	      to);
 	for (size_t i = 0; i < COMMANDS; i++)
 		fprintf(to, "  %s%s\n      %s\n", commands[i].words, commands[i].arguments,
 			_(commands[i].help));
 }
 
-/* The command behind argv's first words; *ret_used of them. */
+/* Finds the command that argv begins with; *ret_used is its number of words. */
 static const struct command_spec *find_command(int argc, char **argv, int *ret_used)
 {
 	for (size_t i = 0; i < COMMANDS; i++) {
@@ -116,7 +118,7 @@ static int run_command(struct command *cmd, const struct command_spec *command, 
 		return 0;
 	}
 	cmd->needs_config = command->need == NEEDS_CONFIG;
-	optind = 0; /* glibc: start over, for the command's own options */
+	optind = 0; /* glibc: starts again, for the command's own options */
 	status = command->run(cmd, argc, argv);
 	db_close(cmd->db);
 	talloc_free(cmd->config);
@@ -139,7 +141,7 @@ int main(int argc, char **argv)
 	const struct command_spec *command;
 	int used = 0, c;
 
-	/* Sessions speak UTF-8: widths are reckoned in it, also where the locale is "C". */
+	/* Sessions use UTF-8, so that widths are computed in it, even if the locale is "C". */
 	if (!setlocale(LC_CTYPE, "") || strcmp(nl_langinfo(CODESET), "UTF-8") != 0)
 		(void)setlocale(LC_CTYPE, "C.UTF-8"); /* without it, every byte has width 1 */
 	language_open();
@@ -157,8 +159,7 @@ int main(int argc, char **argv)
 			cmd.conninfo = optarg;
 	}
 	if (optind == argc)
-		return command_wrong_use(&cmd,
-					 _("a command is needed; retentionctl --help lists them"));
+		return command_wrong_use(&cmd, _("give a command; retentionctl --help lists them"));
 	command = find_command(argc - optind, argv + optind, &used);
 	if (!command)
 		return command_wrong_use(

@@ -1,7 +1,7 @@
 /*
- * save, validate, cancel: thin calls of the SQL functions, which do all the checking.  What only this
- * program can refuse, a date that is none or an argument too many, is wrong use; what the database
- * refuses is told in its own words, with its hint.
+ * save, validate, cancel, replay: call the SQL functions, which check everything.  Only errors of the
+ * command line, such as a text that is not a date, are found here and are wrong use.  A refusal of the
+ * database is printed in its own words, with its hint.
  */
 #include "command/command.h"
 
@@ -9,7 +9,7 @@
 
 #include <time.h>
 
-/* How long save waits for the daemon to list what the action would touch. */
+/* How long save waits for the daemon to list the keys of the action. */
 #define LISTING_PATIENCE_MS 5000
 #define LISTING_TICK_MS 100
 
@@ -18,8 +18,11 @@ static const char listing_sql[] =
 	"       CASE j.action WHEN 'anonymize_requests' THEN 'requests' ELSE 'contacts' END AS noun\n"
 	"  FROM retention.archive_journal AS j WHERE j.id = $1::int";
 
-/* A person's own request that reaches nobody is no success: who asked would be told so. */
-static int tell_nobody(struct command *cmd, const char *id, const char *subject)
+/*
+ * Cancels the action of one contact whose list is empty.  That is a failure: otherwise the person would
+ * be told that the request was carried out.
+ */
+static int cancel_empty(struct command *cmd, const char *id, const char *subject)
 {
 	static const char sql[] = "SELECT EXISTS (SELECT FROM retention.holds_in_force AS h\n"
 				  "                WHERE h.contact_key = j.subject) AS held\n"
@@ -34,14 +37,14 @@ static int tell_nobody(struct command *cmd, const char *id, const char *subject)
 	(void)fail(
 		&err, ERR_CONFIG,
 		db_bool(res, 0, "held")
-			? _("contact %s is on hold and stays: action %s is cancelled")
-			: _("there is no contact %s, or nothing left of it: action %s is cancelled"),
+			? _("contact %s is on hold: action %s is cancelled")
+			: _("there is no contact %s, or nothing of it is left: action %s is cancelled"),
 		subject, id);
 	return command_failed(&err);
 }
 
-/* Not listed in time: for a reason that can be known, or because nobody does it. */
-static int tell_unlisted(struct command *cmd)
+/* Prints why the action is not listed in time: a replay must come first, or no daemon runs. */
+static int print_unlisted(struct command *cmd)
 {
 	AUTO(result) PGresult *res = NULL;
 	AUTO(error) struct error err = {0};
@@ -50,13 +53,13 @@ static int tell_unlisted(struct command *cmd)
 		      &res, &err))
 		return command_failed(&err);
 	puts(db_bool(res, 0, "waits")
-		     ? _("the database was restored from a backup: retentionctl replay comes first")
-		     : _("the daemon has not listed yet what it would touch: is retentiond running?"));
+		     ? _("the database was restored from a backup: run retentionctl replay first")
+		     : _("the daemon has not yet listed what the action would change: is retentiond running?"));
 	return 0;
 }
 
-/* Waits until the daemon has listed the action's keys; says how many, or that it has not. */
-static int tell_candidates(struct command *cmd, const char *id, const char *subject)
+/* Waits until the daemon has listed the keys of the action; prints how many, or that there is no list. */
+static int print_candidates(struct command *cmd, const char *id, const char *subject)
 {
 	static const struct timespec tick = {.tv_nsec = LISTING_TICK_MS * 1000000L};
 
@@ -67,27 +70,28 @@ static int tell_candidates(struct command *cmd, const char *id, const char *subj
 		if (!db_query(cmd->db, listing_sql, 1, &id, &res, &err))
 			return command_failed(&err);
 		if (db_bool(res, 0, "listed") && subject && db_int(res, 0, "candidates") == 0)
-			return tell_nobody(cmd, id, subject);
+			return cancel_empty(cmd, id, subject);
 		if (db_bool(res, 0, "listed")) {
-			printf(_("it would touch %s %s; retentionctl validate %s runs it\n"),
+			printf(_("it would change %s %s; retentionctl validate %s runs it\n"),
 			       db_text(res, 0, "candidates"), gettext(db_text(res, 0, "noun")), id);
 			return 0;
 		}
 		if (db_text(res, 0, "error")) {
-			(void)fail(&err, ERR_CONFIG, _("action %s is saved, but not listed: %s"),
-				   id, db_text(res, 0, "error"));
+			(void)fail(&err, ERR_CONFIG,
+				   _("action %s is saved, but its list failed: %s"), id,
+				   db_text(res, 0, "error"));
 			return command_failed(&err);
 		}
-		(void)nanosleep(&tick, NULL); /* early is fine */
+		(void)nanosleep(&tick, NULL); /* may return early */
 	}
-	return tell_unlisted(cmd);
+	return print_unlisted(cmd);
 }
 
 int command_saved(struct command *cmd, const char *id, const char *subject)
 {
 	printf(_("action %s saved\n"), id);
-	(void)fflush(stdout); /* said before the wait; checked at the end */
-	return tell_candidates(cmd, id, subject);
+	(void)fflush(stdout); /* shown before the wait; errors are checked at the end */
+	return print_candidates(cmd, id, subject);
 }
 
 int command_save(struct command *cmd, int argc, char **argv)
@@ -107,10 +111,10 @@ int command_save(struct command *cmd, int argc, char **argv)
 		values[c == 'f' ? 1 : c == 't' ? 2 : 3] = optarg;
 	}
 	if (argc - optind != 1 || !values[1] || !values[2])
-		return command_wrong_use(cmd, _("one action, --from and --to are needed"));
+		return command_wrong_use(cmd, _("give one action, --from and --to"));
 	for (int i = 1; i <= 2; i++)
 		if (!date_parse(values[i], &year, &month, &day))
-			return command_wrong_use(cmd, _("\"%s\" is no date: YYYY-MM-DD"),
+			return command_wrong_use(cmd, _("\"%s\" is not a date: use YYYY-MM-DD"),
 						 values[i]);
 	values[0] = argv[optind];
 	if (!command_open(cmd))
@@ -156,7 +160,7 @@ int command_cancel(struct command *cmd, int argc, char **argv)
 
 int command_replay(struct command *cmd, int argc, char **argv)
 {
-	/* Two statements: the second one's snapshot has to see what the first one made. */
+	/* A second statement, because its snapshot must see the rows of the first. */
 	static const char sql[] =
 		"SELECT j.id, j.action, (SELECT count(*) FROM retention.selection AS s\n"
 		"                         WHERE s.job = j.id) AS n\n"
@@ -169,7 +173,7 @@ int command_replay(struct command *cmd, int argc, char **argv)
 	if (command_option(cmd, argc, argv, command_no_options) != -1)
 		return 2;
 	if (optind != argc)
-		return command_wrong_use(cmd, _("\"%s\" is not expected here"), argv[optind]);
+		return command_wrong_use(cmd, _("unexpected argument \"%s\""), argv[optind]);
 	if (!command_open(cmd))
 		return 1;
 	if (!command_call(cmd,
@@ -181,10 +185,10 @@ int command_replay(struct command *cmd, int argc, char **argv)
 	if (!db_query(cmd->db, sql, 1, &ids, &res, &err))
 		return command_failed(&err);
 	for (int row = 0; row < PQntuples(res); row++)
-		printf(_("action %s: %s of %s keys again; retentionctl show %s --follow\n"),
+		printf(_("action %s: %s for %s keys again; retentionctl show %s --follow\n"),
 		       db_text(res, row, "id"), db_text(res, row, "action"), db_text(res, row, "n"),
 		       db_text(res, row, "id"));
 	if (PQntuples(res) == 0)
-		puts(_("nothing has to be erased again"));
+		puts(_("nothing needs to be erased again"));
 	return 0;
 }

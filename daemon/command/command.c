@@ -12,7 +12,7 @@ int command_wrong_use(const struct command *cmd, const char *fmt, ...)
 
 	fputs("retentionctl: ", stderr);
 	va_start(args, fmt);
-	(void)vfprintf(stderr, fmt, args); /* nowhere else to say it */
+	(void)vfprintf(stderr, fmt, args); /* there is no other place for a message */
 	va_end(args);
 	fprintf(stderr, "\nusage: retentionctl %s\n", cmd->usage);
 	return 2;
@@ -25,14 +25,14 @@ int command_next_option(const struct command *cmd, int argc, char **argv, const 
 {
 	int c;
 
-	opterr = 0; /* the message is ours, and the only one */
+	opterr = 0; /* getopt prints no message of its own */
 	c = getopt_long(argc, argv, shorts, longs, NULL);
 	if (c == ':')
 		(void)command_wrong_use(cmd, _("%s needs a value"), argv[optind - 1]);
 	else if (c == '?' && strncmp(argv[optind - 1], "--", 2) == 0)
-		(void)command_wrong_use(cmd, _("%s is no option here"), argv[optind - 1]);
+		(void)command_wrong_use(cmd, _("unknown option %s"), argv[optind - 1]);
 	else if (c == '?')
-		(void)command_wrong_use(cmd, _("-%c is no option here"), optopt);
+		(void)command_wrong_use(cmd, _("unknown option -%c"), optopt);
 	return c == ':' ? '?' : c;
 }
 
@@ -41,7 +41,7 @@ int command_option(const struct command *cmd, int argc, char **argv, const struc
 	return command_next_option(cmd, argc, argv, ":", longs);
 }
 
-/* The configuration, where the command needs it or nothing else says where the database is. */
+/* Reads the configuration if the command needs it, or if -d does not name the database. */
 static bool read_config(struct command *cmd)
 {
 	AUTO(complaints) struct complaints c = {0};
@@ -52,7 +52,8 @@ static bool read_config(struct command *cmd)
 	for (size_t i = 0; i < c.n; i++)
 		fprintf(stderr, "%s%s\n", i ? "" : "retentionctl: ", c.lines[i]);
 	if (!cmd->config && !cmd->needs_config)
-		fputs(_("hint: with -d CONNINFO this command needs no configuration\n"), stderr);
+		fputs(_("hint: with -d CONNINFO this command works without a configuration\n"),
+		      stderr);
 	return cmd->config && schedule_set_timezone(cmd->config->timezone);
 }
 
@@ -95,11 +96,12 @@ int command_action_id(const struct command *cmd, int argc, char **argv)
 	int64_t id = 0;
 
 	if (argc - optind != 1) {
-		(void)command_wrong_use(cmd, _("the number of one action is needed"));
+		(void)command_wrong_use(cmd, _("give the number of one action"));
 		return 0;
 	}
 	if (!number_parse(argv[optind], 1, INT32_MAX, &id)) {
-		(void)command_wrong_use(cmd, _("\"%s\" is no number of an action"), argv[optind]);
+		(void)command_wrong_use(cmd, _("\"%s\" is not the number of an action"),
+					argv[optind]);
 		return 0;
 	}
 	return (int)id;
@@ -150,7 +152,7 @@ bool command_list_options(struct command *cmd, int argc, char **argv)
 		cmd->json = true;
 	}
 	if (optind != argc)
-		(void)command_wrong_use(cmd, _("\"%s\" is not expected here"), argv[optind]);
+		(void)command_wrong_use(cmd, _("unexpected argument \"%s\""), argv[optind]);
 	return optind == argc;
 }
 

@@ -1,6 +1,7 @@
 /*
- * grants: what the daemon's role needs for the model on this database, as SQL for psql.  Column by column where
- * it writes; where it reads a table of the model it is the whole table, for a full export reads every column.
+ * grants: prints the rights that the daemon's role needs for the model on this database, as SQL for
+ * psql.  Rights to write are granted column by column.  The right to read covers whole tables of the
+ * model, because a full export reads every column.
  */
 #include "command/command.h"
 
@@ -9,7 +10,20 @@
 #include "base/mem.h"
 #include "base/sql.h"
 
-/* What any action that this model can do does to t. */
+/* What the whole command works on; the arrays are parameters of the queries above. */
+struct grants {
+	struct command *cmd;
+	void *ctx;
+	struct catalog *catalog;
+	const char *name; /* of the role */
+	const char *role; /* the same, quoted */
+	char *tables; /* oid[]: of the model */
+	char *columns; /* text[]: columns that are written, or found by value */
+	char *owners; /* oid[]: the table of each of the columns */
+	char *schemas; /* text[]: of the model's tables; USAGE is granted on each */
+};
+
+/* What the actions that the model allows do to the rows of a table. */
 struct need {
 	bool deletes;
 	bool detaches;
@@ -49,7 +63,7 @@ static void add_column(void *ctx, char **list, const char *column)
 		t_append(list, "%s%s", **list ? ", " : "", name);
 }
 
-/* The columns that are written; a lock takes the right to change one, whichever. */
+/* The columns to grant UPDATE on: those that are written, or any one column if rows are only locked. */
 static char *updated_columns(void *ctx, const struct table *t, const struct need *need)
 {
 	char *list = t_strdup(ctx, "");
@@ -64,24 +78,26 @@ static char *updated_columns(void *ctx, const struct table *t, const struct need
 	return list;
 }
 
-static void print_table(void *ctx, const struct model *model, const struct catalog *catalog,
-			const struct table *t, const char *role)
+static void print_table(const struct grants *g, const struct table *t)
 {
-	const struct need need = need_of(model, catalog, t);
-	const char *table = sql_table(ctx, t->schema, t->table);
-	const char *columns = updated_columns(ctx, t, &need);
+	const struct need need = need_of(&g->cmd->config->model, g->catalog, t);
+	const char *table = sql_table(g->ctx, t->schema, t->table);
+	const char *columns = updated_columns(g->ctx, t, &need);
 
 	printf("\n-- %s: read%s%s%s%s\n", t->name, need.updates ? ", anonymized" : "",
 	       need.detaches ? ", detached" : "", need.deletes ? ", deleted" : "",
 	       need.locks ? "; its rows are locked" : "");
-	printf("GRANT SELECT%s ON %s TO %s;\n", need.deletes ? ", DELETE" : "", table, role);
+	printf("GRANT SELECT%s ON %s TO %s;\n", need.deletes ? ", DELETE" : "", table, g->role);
 	if (*columns)
-		printf("GRANT UPDATE (%s) ON %s TO %s;\n", columns, table, role);
+		printf("GRANT UPDATE (%s) ON %s TO %s;\n", columns, table, g->role);
 }
 
-/* Tables outside the model whose rows may use a shared one: they are asked, by the key's columns. */
-static void print_users(const struct model *model, const struct catalog *catalog, const char *role)
+/* Tables outside the model whose rows can use a shared row: the daemon reads the key's columns. */
+static void print_users(const struct grants *g)
 {
+	const struct model *model = &g->cmd->config->model;
+	const struct catalog *catalog = g->catalog;
+
 	for (size_t k = 0; k < catalog->n_keys; k++) {
 		const struct foreign_key *key = &catalog->keys[k];
 		bool outside = true, use = false;
@@ -92,13 +108,13 @@ static void print_users(const struct model *model, const struct catalog *catalog
 				      catalog_key_is_use(model, catalog, &model->tables[i], key));
 		}
 		if (outside && use)
-			printf("\n-- %s: asked for what it shares\nGRANT SELECT (%s) ON %s TO %s;\n",
-			       key->from_name, key->columns_sql, key->from_sql, role);
+			printf("\n-- %s: read to find shared rows in use\nGRANT SELECT (%s) ON %s TO %s;\n",
+			       key->from_name, key->columns_sql, key->from_sql, g->role);
 	}
 }
 
-/* What PUBLIC may do by default, where it was taken away, and what row-level security would hide. */
-static const char taken_away_sql[] =
+/* Rights that PUBLIC has by default and that were revoked here. */
+static const char revoked_sql[] =
 	"SELECT 'the database' AS what,\n"
 	"       format('GRANT CONNECT ON DATABASE %I TO', current_database()) AS grants\n"
 	" WHERE NOT has_database_privilege('public', current_database(), 'CONNECT')\n"
@@ -113,11 +129,12 @@ static const char taken_away_sql[] =
 	"   AND n.nspname <> ALL ($3::text[])\n"
 	" GROUP BY n.nspname\n";
 
+/* Tables with row-level security. */
 static const char secured_sql[] =
 	"SELECT string_agg(DISTINCT c.oid::regclass::text, ', ') AS tables FROM pg_class AS c\n"
 	" WHERE c.oid = ANY ($1::oid[]) AND c.relrowsecurity";
 
-/* What the predicates speak of beside the table that each stands on: the server has noted it for a view. */
+/* What a predicate reads beside its own table: the dependencies of a view with that predicate. */
 static const char depends_sql[] =
 	"WITH needed AS (\n"
 	"	SELECT DISTINCT d.refclassid, d.refobjid, d.refobjsubid\n"
@@ -155,81 +172,74 @@ static const char depends_sql[] =
 	" WHERE NOT has_function_privilege('public', f.oid, 'EXECUTE')\n"
 	" ORDER BY grants";
 
-/* Arrays for the queries above: the model's tables, and the columns that are written, or looked for by value. */
-struct arrays {
-	char *tables; /* oid[] */
-	char *owners; /* oid[], of each column */
-	char *columns; /* text[] */
-	char *schemas; /* text[]: granted already */
-};
-
-static void collect_arrays(void *ctx, const struct model *model, const struct catalog *catalog,
-			   struct arrays *ret)
+static void collect_arrays(struct grants *g)
 {
-	const char **schemas = t_array(ctx, const char *, model->n_tables);
+	const struct model *model = &g->cmd->config->model;
+	const char **schemas = t_array(g->ctx, const char *, model->n_tables);
 	const char **columns;
 	size_t n = 0, most = model->n_tables;
 
 	for (size_t i = 0; i < model->n_tables; i++)
 		most += model->tables[i].n_rules + 1;
-	columns = t_array(ctx, const char *, most);
-	ret->tables = t_strdup(ctx, "{");
-	ret->owners = t_strdup(ctx, "{");
+	columns = t_array(g->ctx, const char *, most);
+	g->tables = t_strdup(g->ctx, "{");
+	g->owners = t_strdup(g->ctx, "{");
 	for (size_t i = 0; i < model->n_tables; i++) {
 		const struct table *t = &model->tables[i];
-		const unsigned int oid = catalog->relations[i].oid;
+		const unsigned int oid = g->catalog->relations[i].oid;
 
 		schemas[i] = t->schema;
-		t_append(&ret->tables, "%s%u", i ? "," : "", oid);
+		t_append(&g->tables, "%s%u", i ? "," : "", oid);
 		for (size_t r = 0; r <= t->n_rules; r++) {
 			const char *column = r < t->n_rules ? t->rules[r].column : t->key;
 
 			if (!column || (r < t->n_rules && t->rules[r].kind == RULE_KEEP))
 				continue;
-			t_append(&ret->owners, "%s%u", n ? "," : "", oid);
+			t_append(&g->owners, "%s%u", n ? "," : "", oid);
 			columns[n++] = column;
 		}
 	}
-	t_append(&ret->tables, "}");
-	t_append(&ret->owners, "}");
-	ret->columns = sql_array(ctx, columns, n);
-	ret->schemas = sql_array(ctx, schemas, model->n_tables);
+	t_append(&g->tables, "}");
+	t_append(&g->owners, "}");
+	g->columns = sql_array(g->ctx, columns, n);
+	g->schemas = sql_array(g->ctx, schemas, model->n_tables);
 }
 
-/* Every row of sql is a line, but for the role. */
-static bool print_rows(struct db *db, const char *sql, int n, const char *const values[],
-		       const char *role, struct error *err)
+/* Prints a line for each row of the query, and adds the role. */
+static bool print_rows(const struct grants *g, const char *sql, int n, const char *const values[],
+		       struct error *err)
 {
 	AUTO(result) PGresult *res = NULL;
 
-	if (!db_query(db, sql, n, values, &res, err))
+	if (!db_query(g->cmd->db, sql, n, values, &res, err))
 		return false;
 	for (int row = 0; row < PQntuples(res); row++) {
 		if (PQfnumber(res, "what") >= 0)
-			printf("-- PUBLIC has lost it: %s.\n", db_text(res, row, "what"));
-		printf("%s %s;\n", db_text(res, row, "grants"), role);
+			printf("-- Revoked from PUBLIC: %s.\n", db_text(res, row, "what"));
+		printf("%s %s;\n", db_text(res, row, "grants"), g->role);
 	}
 	return true;
 }
 
-static bool print_secured(struct db *db, const struct arrays *arrays, const char *role,
-			  struct error *err)
+static bool print_secured(const struct grants *g, struct error *err)
 {
-	const char *const values[] = {arrays->tables};
+	const char *const values[] = {g->tables};
 	AUTO(result) PGresult *res = NULL;
 
-	if (!db_query(db, secured_sql, 1, values, &res, err))
+	if (!db_query(g->cmd->db, secured_sql, 1, values, &res, err))
 		return false;
 	if (db_text(res, 0, "tables"))
 		printf("-- Row-level security (%s) would hide rows that are due.\n"
 		       "ALTER ROLE %s BYPASSRLS;\n",
-		       db_text(res, 0, "tables"), role);
+		       db_text(res, 0, "tables"), g->role);
 	return true;
 }
 
-/* Before PostgreSQL 17 that is a part of owning a table, which is more than anybody should give unasked. */
-static bool print_vacuum(struct db *db, const struct arrays *arrays, const char *role,
-			 struct error *err)
+/*
+ * Before PostgreSQL 17 only the owner of a table may vacuum it.  That grant gives more than this program
+ * may ask for, so that it is printed as a comment.
+ */
+static bool print_vacuum(const struct grants *g, struct error *err)
 {
 	static const char sql[] =
 		"SELECT DISTINCT CASE WHEN current_setting('server_version_num')::int >= 170000\n"
@@ -241,115 +251,111 @@ static bool print_vacuum(struct db *db, const struct arrays *arrays, const char 
 		"                 SELECT p.relid FROM unnest($1::oid[]) AS t(oid),\n"
 		"                        pg_partition_tree(t.oid) AS p)\n"
 		" ORDER BY 1";
-	const char *const values[] = {arrays->tables};
+	const char *const values[] = {g->tables};
 
 	printf("-- limits.vacuum.\n");
-	if (db_server_version(db) < 170000)
-		printf("-- Only its owner may vacuum a table here, and who is granted the owner may all that\n"
-		       "-- the owner may.  Without it the job leaves that to autovacuum, and says so.\n");
-	return print_rows(db, sql, 1, values, role, err);
+	if (db_server_version(g->cmd->db) < 170000)
+		printf("-- Before PostgreSQL 17 only the owner of a table may vacuum it, and this grant gives all\n"
+		       "-- of the owner's rights.  Without it the job leaves the table to autovacuum, and logs it.\n");
+	return print_rows(g, sql, 1, values, err);
 }
 
-/* One predicate, on its table, as a view: what it depends on is in pg_depend until the rollback. */
-static bool print_predicate(struct db *db, void *ctx, const struct table *t, const char *predicate,
-			    const struct arrays *arrays, const char *role, struct error *err)
+/* Creates a view with the predicate, and reads its dependencies from pg_depend before the rollback. */
+static bool print_predicate(const struct grants *g, const struct table *t, const char *predicate,
+			    struct error *err)
 {
-	const char *const values[] = {arrays->tables, arrays->schemas};
-	const char *sql = t_printf(ctx,
+	const char *const values[] = {g->tables, g->schemas};
+	const char *sql = t_printf(g->ctx,
 				   "CREATE TEMPORARY VIEW retention_predicates AS\n"
 				   "SELECT 1 AS one FROM %s WHERE (%s\n)",
-				   sql_table(ctx, t->schema, t->table), predicate);
+				   sql_table(g->ctx, t->schema, t->table), predicate);
 	AUTO(result) PGresult *res = NULL;
 	bool ok;
 
-	/* db_query() takes one statement only, so that nothing else can hide in a predicate. */
-	ok = db_exec(db, "BEGIN", err) && db_query(db, sql, 0, NULL, &res, err) &&
-	     print_rows(db, depends_sql, 2, values, role, err);
-	db_rollback(db);
+	/* db_query() accepts one statement only, so that a predicate cannot hide another one. */
+	ok = db_exec(g->cmd->db, "BEGIN", err) && db_query(g->cmd->db, sql, 0, NULL, &res, err) &&
+	     print_rows(g, depends_sql, 2, values, err);
+	db_rollback(g->cmd->db);
 	return ok;
 }
 
-static bool print_predicates(struct command *cmd, void *ctx, const struct arrays *arrays,
-			     const char *role, struct error *err)
+static bool print_predicates(const struct grants *g, struct error *err)
 {
-	const struct config *config = cmd->config;
+	const struct config *config = g->cmd->config;
 	bool ok = true;
 
 	printf("\n-- What the predicates need beside these tables.\n");
 	for (size_t i = 0; ok && i < config->model.n_tables; i++) {
 		const struct table *t = &config->model.tables[i];
 
-		ok = (!t->where || print_predicate(cmd->db, ctx, t, t->where, arrays, role, err)) &&
-		     (!t->due_when ||
-		      print_predicate(cmd->db, ctx, t, t->due_when, arrays, role, err));
+		ok = (!t->where || print_predicate(g, t, t->where, err)) &&
+		     (!t->due_when || print_predicate(g, t, t->due_when, err));
 	}
 	for (size_t i = 0; ok && i < config->n_policies; i++)
 		ok = !config->policies[i].scope ||
-		     print_predicate(cmd->db, ctx, config->model.contact, config->policies[i].scope,
-				     arrays, role, err);
+		     print_predicate(g, config->model.contact, config->policies[i].scope, err);
 	return ok;
 }
 
-/* Beside the tables: membership, the schemas, and what a default would have given. */
-static bool print_surroundings(struct command *cmd, const char *name, const struct arrays *arrays,
-			       const char *role, struct error *err)
+/* What the role needs beside the tables: membership, settings, schemas, and revoked defaults. */
+static bool print_surroundings(const struct grants *g, struct error *err)
 {
-	const char *const values[] = {arrays->owners, arrays->columns, arrays->schemas};
-	const struct model *model = &cmd->config->model;
+	const char *const values[] = {g->owners, g->columns, g->schemas};
+	const struct config *config = g->cmd->config;
+	const struct model *model = &config->model;
 
 	printf("-- What %s needs to work on the model of %s.\n"
 	       "-- The schema retention: its journal, lists and functions.\n"
 	       "GRANT retention_daemon TO %s;\n",
-	       name, cmd->config->path, role);
-	if (cmd->config->max_replica_lag_ms > 0 || cmd->config->max_snapshot_age_ms > 0)
-		printf("-- limits.max_replica_lag, max_snapshot_age: how far the standbys are, and how\n"
-		       "-- old others' transactions.\n"
+	       g->name, config->path, g->role);
+	if (config->max_replica_lag_ms > 0 || config->max_snapshot_age_ms > 0)
+		printf("-- limits.max_replica_lag, max_snapshot_age: reads the lag of the standbys and the\n"
+		       "-- age of other transactions.\n"
 		       "GRANT pg_read_all_stats TO %s;\n",
-		       role);
-	if (cmd->config->integrity_set && db_server_version(cmd->db) >= 150000)
+		       g->role);
+	if (config->integrity_set && db_server_version(g->cmd->db) >= 150000)
 		printf("-- limits.integrity = \"set\".\n"
 		       "GRANT SET ON PARAMETER session_replication_role TO %s;\n",
-		       role);
+		       g->role);
 	for (size_t i = 0; i < model->n_tables; i++) {
-		bool told = false;
+		bool printed = false;
 
 		for (size_t j = 0; j < i; j++)
-			told = told ||
-			       strcmp(model->tables[j].schema, model->tables[i].schema) == 0;
-		if (!told)
+			printed = printed ||
+				  strcmp(model->tables[j].schema, model->tables[i].schema) == 0;
+		if (!printed)
 			printf("GRANT USAGE ON SCHEMA %s TO %s;\n",
-			       sql_ident(arrays->tables, model->tables[i].schema), role);
+			       sql_ident(g->ctx, model->tables[i].schema), g->role);
 	}
-	return print_rows(cmd->db, taken_away_sql, 3, values, role, err) &&
-	       print_secured(cmd->db, arrays, role, err) &&
-	       (!cmd->config->vacuum || print_vacuum(cmd->db, arrays, role, err));
+	return print_rows(g, revoked_sql, 3, values, err) && print_secured(g, err) &&
+	       (!config->vacuum || print_vacuum(g, err));
 }
 
 int command_grants(struct command *cmd, int argc, char **argv)
 {
 	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
 	AUTO(error) struct error err = {0};
-	struct catalog *catalog = NULL;
-	struct arrays arrays = {0};
-	const char *name, *role;
+	struct grants g = {.cmd = cmd, .ctx = ctx};
+	const struct model *model;
 
 	if (command_option(cmd, argc, argv, command_no_options) != -1)
 		return 2;
 	if (argc - optind > 1)
-		return command_wrong_use(cmd, _("one role at most"));
-	name = argc > optind ? argv[optind] : "retentiond";
-	if (!*name || strchr(name, '\n'))
-		return command_wrong_use(cmd, _("\"%s\" is no role's name"), name);
+		return command_wrong_use(cmd, _("give one role at most"));
+	g.name = argc > optind ? argv[optind] : "retentiond";
+	if (!*g.name || strchr(g.name, '\n'))
+		return command_wrong_use(cmd, _("\"%s\" is not the name of a role"), g.name);
 	if (!command_open(cmd))
 		return 1;
-	if (!command_model(cmd, ACTION_EXPORT, ctx, &catalog, &err))
+	if (!command_model(cmd, ACTION_EXPORT, ctx, &g.catalog, &err))
 		return command_failed(&err);
-	role = sql_ident(ctx, name);
-	collect_arrays(ctx, &cmd->config->model, catalog, &arrays);
-	if (!print_surroundings(cmd, name, &arrays, role, &err))
+	model = &cmd->config->model;
+	g.role = sql_ident(ctx, g.name);
+	collect_arrays(&g);
+	if (!print_surroundings(&g, &err))
 		return command_failed(&err);
-	for (size_t i = 0; i < cmd->config->model.n_tables; i++)
-		print_table(ctx, &cmd->config->model, catalog, &cmd->config->model.tables[i], role);
-	print_users(&cmd->config->model, catalog, role);
-	return print_predicates(cmd, ctx, &arrays, role, &err) ? 0 : command_failed(&err);
+	for (size_t i = 0; i < model->n_tables; i++)
+		print_table(&g, &model->tables[i]);
+	print_users(&g);
+	return print_predicates(&g, &err) ? 0 : command_failed(&err);
 }

@@ -5,15 +5,15 @@
 #include "base/sql.h"
 
 /*
- * A hold that expires on a day holds on that day still, in the daemon's time zone whatever the
- * caller's is: a day too long is harmless, an hour too short is not.
+ * A hold is in force until the end of the day on which it expires, in the daemon's time zone and not in
+ * the caller's.  A hold that lasts too long does no harm; a hold that ends an hour too early does.
  */
 static const char place_sql[] = "SELECT retention.place_hold($1, $2, ($3::date + 1)::timestamp\n"
 				"         AT TIME ZONE retention.time_zone(), $4::date) AS id";
 
 enum look { LOOK_THERE, LOOK_GONE, LOOK_NOT_ALLOWED, LOOK_NO_CONFIG, LOOK_FAILED };
 
-/* Whether the contact is there; what is no key at all is for place_hold to say. */
+/* Looks for the contact.  A text that is not a valid key counts as found: place_hold refuses it. */
 static enum look look_for(struct command *cmd, const char *key, struct error *err)
 {
 	const struct table *contact = cmd->config ? cmd->config->model.contact : NULL;
@@ -37,8 +37,11 @@ static enum look look_for(struct command *cmd, const char *key, struct error *er
 	return LOOK_FAILED;
 }
 
-/* A key with a slip protects nobody: refused where it can be seen, said where nobody could look. */
-static int place(struct command *cmd, const char *const values[4], struct error *err)
+/*
+ * Places the hold.  A hold on a mistyped key protects nobody, so it is refused if the contact does not
+ * exist.  If that cannot be checked, a message says so.
+ */
+static int place_hold(struct command *cmd, const char *const values[4], struct error *err)
 {
 	AUTO(result) PGresult *res = NULL;
 	const enum look look = look_for(cmd, values[0], err);
@@ -51,11 +54,11 @@ static int place(struct command *cmd, const char *const values[4], struct error 
 		return command_failed(err);
 	printf(_("hold %s placed on contact %s\n"), db_text(res, 0, "id"), values[0]);
 	if (look == LOOK_NOT_ALLOWED)
-		puts(_("you may not read the contacts: whether this one is there was not looked "
-		       "at"));
+		puts(_("your role may not read the contacts: it was not checked whether this one "
+		       "exists"));
 	if (look == LOOK_NO_CONFIG)
-		puts(_("no configuration was read: whether there is such a contact was not looked "
-		       "at"));
+		puts(_("no configuration was read: it was not checked whether this contact "
+		       "exists"));
 	return 0;
 }
 
@@ -75,15 +78,15 @@ int command_hold_add(struct command *cmd, int argc, char **argv)
 		values[c == 'r' ? 1 : c == 'e' ? 2 : 3] = optarg;
 	}
 	if (argc - optind != 1 || !values[1])
-		return command_wrong_use(cmd, _("one contact's key and --reason are needed"));
+		return command_wrong_use(cmd, _("give the key of one contact and --reason"));
 	for (int i = 2; i <= 3; i++)
 		if (values[i] && !date_parse(values[i], &year, &month, &day))
-			return command_wrong_use(cmd, _("\"%s\" is no date: YYYY-MM-DD"),
+			return command_wrong_use(cmd, _("\"%s\" is not a date: use YYYY-MM-DD"),
 						 values[i]);
 	values[0] = argv[optind];
 	if (!command_open(cmd))
 		return 1;
-	return place(cmd, values, &err);
+	return place_hold(cmd, values, &err);
 }
 
 int command_hold_remove(struct command *cmd, int argc, char **argv)
@@ -95,13 +98,13 @@ int command_hold_remove(struct command *cmd, int argc, char **argv)
 	if (command_option(cmd, argc, argv, command_no_options) != -1)
 		return 2;
 	if (argc - optind != 1)
-		return command_wrong_use(cmd, _("one contact's key is needed"));
+		return command_wrong_use(cmd, _("give the key of one contact"));
 	key = argv[optind];
 	if (!command_open(cmd))
 		return 1;
 	if (!command_call(cmd, "SELECT retention.release_hold($1)", 1, &key, &res, &err))
 		return command_failed(&err);
-	printf(_("contact %s is not on hold any more\n"), key);
+	printf(_("contact %s is no longer on hold\n"), key);
 	return 0;
 }
 

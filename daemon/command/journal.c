@@ -1,6 +1,6 @@
 /*
- * journal, show, archive list: what the schema retention says of its actions.  An auditor may read
- * all of it but the work list, so what needs that list has a second way to its figures.
+ * journal, show: the actions in the schema retention.  An auditor may read all of the schema except the
+ * work list, so that counts from the work list have a second query.
  */
 #include "command/command.h"
 
@@ -31,21 +31,9 @@ int command_journal(struct command *cmd, int argc, char **argv)
 	return command_list_command(cmd, argc, argv, &listing);
 }
 
-int command_archive_list(struct command *cmd, int argc, char **argv)
-{
-	static const struct command_listing listing = {
-		.sql = "SELECT a.id, a.type, to_char(a.date, 'YYYY-MM-DD HH24:MI') AS date, a.status,\n"
-		       "       a.bytes, a.file\n"
-		       "  FROM retention.archives AS a ORDER BY a.id DESC",
-		.json_sql = "SELECT a.* FROM retention.archives AS a ORDER BY a.id DESC",
-	};
-
-	return command_list_command(cmd, argc, argv, &listing);
-}
-
 /*
- * Keys that are still to be treated: the rows of the work list, or, for who may not read it, what the
- * ledger lacks of the keys that were listed (an export has no ledger: it then shows all or nothing).
+ * Counts the keys that are left to process: the rows of the work list.  A role that may not read it gets
+ * the listed keys minus those in the ledger; for an export, which has no ledger, that is all or none.
  */
 static bool left_sql(struct command *cmd, const char **ret, struct error *err)
 {
@@ -79,7 +67,7 @@ static const char tables_sql[] =
 	"       sum(f.bytes)::bigint AS archived_bytes\n"
 	"  FROM retention.archive_file AS f WHERE f.job = $1::int GROUP BY 1 ORDER BY 1";
 
-/* What an event adds to the row itself: keys by hundreds are for --json. */
+/* Details that are not in the row itself, cut to 400 characters; --json has them in full. */
 static const char events_sql[] =
 	"SELECT e.id, to_char(e.at, 'YYYY-MM-DD HH24:MI:SS') AS at, e.kind, e.actor,\n"
 	"       CASE WHEN e.kind IN ('dropped', 'failed_key', 'left', 'kept', 'sliced', 'vacuumed')\n"
@@ -99,7 +87,7 @@ static bool show_table(struct command *cmd, const char *sql, const char *id, str
 	return true;
 }
 
-/* backups.keep as an interval, for horizon_sql; NULL: not declared, or there is no configuration. */
+/* backups.keep as an interval, for horizon_sql; NULL: not declared, or no configuration was read. */
 static const char *backups_keep(const struct command *cmd, void *text_ctx)
 {
 	char text[32];
@@ -110,7 +98,7 @@ static const char *backups_keep(const struct command *cmd, void *text_ctx)
 	return t_strdup(text_ctx, text);
 }
 
-/* Where what it erased may still be. */
+/* Prints where erased data can still exist. */
 static bool show_horizon(struct command *cmd, const char *id, struct error *err)
 {
 	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
@@ -183,54 +171,66 @@ static const char follow_sql[] =
 	"       coalesce(j.candidates - %s, 0) AS done\n"
 	"  FROM retention.archive_journal AS j WHERE j.id = $1::int";
 
-/* One look at the action: its bar on a terminal.  *ret_open: it has not ended. */
-static bool look(struct command *cmd, const char *sql, const char *id, int64_t *first,
-		 time_t *begun, bool *ret_open, struct error *err)
+/* An action that is followed until it ends. */
+struct follow {
+	struct command *cmd;
+	const char *sql; /* of $1, its id */
+	const char *id;
+	int64_t first; /* done keys before the first change that was seen; -1: nothing was read yet */
+	time_t begun; /* when that change was seen */
+	bool open; /* the action has not ended */
+};
+
+/* Reads the state of the action, and updates its progress bar on a terminal. */
+static bool follow_once(struct follow *f, struct error *err)
 {
 	AUTO(result) PGresult *res = NULL;
-	struct progress p = {.rate = -1, .eta_s = -1};
+	struct progress_bar bar = {.rate = -1, .eta_s = -1};
+	const time_t now = time(NULL);
 
-	if (!db_query(cmd->db, sql, 1, &id, &res, err))
+	if (!db_query(f->cmd->db, f->sql, 1, &f->id, &res, err))
 		return false;
 	if (PQntuples(res) == 0)
-		return fail(err, ERR_CONFIG, _("there is no action %s"), id);
-	*ret_open = db_bool(res, 0, "open");
-	p.done = db_int(res, 0, "done");
-	p.due = db_int(res, 0, "due");
-	p.waiting = db_text(res, 0, "waiting");
-	/* The rate is that of what we saw happen, from the first change on. */
-	if (*first < 0 || p.done == *first) {
-		*first = p.done;
-		*begun = time(NULL);
-	} else if (time(NULL) > *begun) {
-		p.rate = (p.done - *first) / (time(NULL) - *begun);
-		p.eta_s = (p.due - p.done) * (time(NULL) - *begun) / (p.done - *first);
+		return fail(err, ERR_CONFIG, _("there is no action %s"), f->id);
+	f->open = db_bool(res, 0, "open");
+	bar.done = db_int(res, 0, "done");
+	bar.due = db_int(res, 0, "due");
+	bar.waiting = db_text(res, 0, "waiting");
+	/* The rate is measured from the first change that is seen. */
+	if (f->first < 0 || bar.done == f->first) {
+		f->first = bar.done;
+		f->begun = now;
+	} else if (now > f->begun) {
+		bar.rate = (bar.done - f->first) / (now - f->begun);
+		bar.eta_s = (bar.due - bar.done) * (now - f->begun) / (bar.done - f->first);
 	}
-	if (*ret_open && isatty(STDOUT_FILENO))
-		output_progress(&p);
+	if (f->open && isatty(STDOUT_FILENO))
+		output_progress(&bar);
 	return true;
 }
 
-/* Until the action has ended: a bar on a terminal, nothing in between elsewhere. */
+/* Waits until the action has ended; shows a progress bar if stdout is a terminal. */
 static bool follow(struct command *cmd, const char *id, const char *left, struct error *err)
 {
 	static const struct timespec tick = {.tv_nsec = FOLLOW_TICK_MS * 1000000L};
 	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
-	const char *sql = t_printf(ctx, follow_sql, left);
-	int64_t first = -1;
-	time_t begun = 0;
-	bool open = true, shown = false;
+	struct follow f = {.cmd = cmd,
+			   .sql = t_printf(ctx, follow_sql, left),
+			   .id = id,
+			   .first = -1,
+			   .open = true};
+	bool shown = false;
 
-	while (look(cmd, sql, id, &first, &begun, &open, err) && open) {
+	while (follow_once(&f, err) && f.open) {
 		shown = true;
-		(void)nanosleep(&tick, NULL); /* early is fine */
+		(void)nanosleep(&tick, NULL); /* may return early */
 	}
 	if (shown && isatty(STDOUT_FILENO))
 		puts("");
-	return !open;
+	return !f.open;
 }
 
-/* Has it ended as failed? */
+/* Has the action failed? */
 static bool has_failed(struct command *cmd, const char *id, bool *ret, struct error *err)
 {
 	AUTO(result) PGresult *res = NULL;

@@ -15,7 +15,7 @@ void language_open(void)
 	const ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
 	char *slash = NULL;
 
-	(void)setlocale(LC_MESSAGES, ""); /* one that is not there: English */
+	(void)setlocale(LC_MESSAGES, ""); /* a missing locale gives English */
 	if (n > 0) {
 		self[n] = '\0';
 		slash = strrchr(self, '/');
@@ -24,16 +24,16 @@ void language_open(void)
 		*slash = '\0';
 	if (asprintf(&beside, "%s/locale", slash ? self : ".") < 0)
 		must_alloc(NULL);
-	/* Beside our own executable when it is there, as in a build folder; else where it is installed. */
+	/* Uses the catalogues beside the executable, as in a build folder, or the installed ones. */
 	(void)bindtextdomain(DOMAIN, access(beside, R_OK) == 0 ? beside : LOCALEDIR "");
 	(void)bind_textdomain_codeset(DOMAIN, "UTF-8");
-	(void)textdomain(DOMAIN); /* out of memory: English */
+	(void)textdomain(DOMAIN); /* fails only without memory: English */
 }
 
-/* The columns of all tables, for the catalogue. */
+/* The heads of all columns, for the catalogue. */
 static const char *const headings[] __attribute__((unused)) = {
 	N_("contacts"),
-	N_("requests"), /* and what save counts */
+	N_("requests"), /* save counts these too */
 	N_("id"),
 	N_("action"),
 	N_("of"),
@@ -108,7 +108,7 @@ static const char *const headings[] __attribute__((unused)) = {
 	N_("name"),
 };
 
-/* What stands in the columns that hold a word. */
+/* The values of columns that hold a fixed word. */
 static const struct {
 	const char *column;
 	const char *value;

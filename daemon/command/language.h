@@ -1,6 +1,6 @@
 /*
- * What a person reads, in the person's language (gettext; catalogues in daemon/po).  Programs read
- * --json, which is never translated.
+ * Translates messages for people (gettext; the catalogues are in daemon/po).  Programs read --json,
+ * which is never translated.
  */
 #ifndef RETENTION_COMMAND_LANGUAGE_H
 #define RETENTION_COMMAND_LANGUAGE_H
@@ -10,13 +10,13 @@
 #define _(text) gettext(text)
 #define N_(text) text
 
-/* Opens the catalogue of the environment's language; without one all stays English. */
+/* Opens the catalogue of the environment's language; without a catalogue all messages are English. */
 void language_open(void);
 
-/* The head of a column. */
+/* The translated head of a column. */
 const char *language_heading(const char *column);
 
-/* A cell: where the column holds one of a few words (a status, an action), that word. */
+/* The translated value of a cell, if the column holds a fixed word such as a status or an action. */
 const char *language_cell(const char *column, const char *value);
 
 /*

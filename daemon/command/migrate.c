@@ -1,15 +1,15 @@
 /*
- * migrate: the schema retention, version by version.  Each migration is one transaction that also
- * records it with its checksum, so a crash leaves a whole version or none; the first one makes the
- * schema and the table that they are recorded in, so that a right that is missing leaves nothing.
- * Two that migrate at the same time queue at a session lock, and the second finds nothing to do.
+ * migrate: creates or updates the schema retention, version by version.  Each migration is one
+ * transaction that also records it with its checksum, so that a crash leaves a complete version.  The
+ * first transaction also creates the schema and the table of versions, so that a missing right leaves
+ * nothing behind.  A second migrate at the same time waits for a session lock, and finds nothing to do.
  */
 #include "command/command.h"
 
 #include "base/mem.h"
 #include "base/migrations.h"
 
-/* A class of its own: the jobs' and the journal's locks are the numbers behind it. */
+/* A class of its own, next to the numbers of the jobs' and the journal's locks. */
 #define LOCK "1380275199, 1"
 
 static const char bootstrap_sql[] =
@@ -33,7 +33,7 @@ static bool digest_of(struct command *cmd, const struct migration *m, PGresult *
 			1, &m->text, ret, err);
 }
 
-/* What the database has must be what this binary has, as far as it goes. */
+/* Checks that the applied migrations are the first ones of this binary, unchanged. */
 static bool check_applied(struct command *cmd, size_t *ret_n, struct error *err)
 {
 	AUTO(result) PGresult *res = NULL;
@@ -89,7 +89,7 @@ static bool apply(struct command *cmd, const struct migration *m, bool bootstrap
 	return false;
 }
 
-/* A right that is missing is the usual cause: say which. */
+/* Adds a hint about the usual cause, a missing right. */
 static void explain(struct error *err)
 {
 	AUTO(char_p) char *text = err->text;
@@ -125,7 +125,7 @@ static bool migrate(struct command *cmd, struct error *err)
 	return true;
 }
 
-/* Waits for another one that is at it, and says so. */
+/* Takes the lock; if another migrate has it, prints that and waits. */
 static bool lock(struct command *cmd, struct error *err)
 {
 	AUTO(result) PGresult *res = NULL;
@@ -147,14 +147,15 @@ int command_migrate(struct command *cmd, int argc, char **argv)
 	if (command_option(cmd, argc, argv, command_no_options) != -1)
 		return 2;
 	if (optind != argc)
-		return command_wrong_use(cmd, _("\"%s\" is not expected here"), argv[optind]);
+		return command_wrong_use(cmd, _("unexpected argument \"%s\""), argv[optind]);
 	if (!command_open(cmd))
 		return 1;
 	ok = lock(cmd, &err) && migrate(cmd, &err);
-	(void)db_exec(cmd->db, "SELECT pg_advisory_unlock(" LOCK ")", &ignored); /* or with us */
+	(void)db_exec(cmd->db, "SELECT pg_advisory_unlock(" LOCK ")",
+		      &ignored); /* else the end of the session does it */
 	if (ok)
 		return 0;
 	explain(&err);
-	(void)fflush(stdout); /* what was applied, before what was not; checked at the end */
+	(void)fflush(stdout); /* what was applied comes first; errors are checked at the end */
 	return command_failed(&err);
 }

@@ -6,16 +6,16 @@
 #include <sys/ioctl.h>
 #include <wchar.h>
 
-#define NARROWEST 8 /* what a text is cut to at most */
-#define UNCUT 16 /* what is never cut: a date with its time, a status, a name */
+#define NARROWEST 8 /* columns of a text after cutting */
+#define UNCUT 16 /* a text of this width is not cut: a date with its time, a status, a name */
 #define BAR 30
 #define GAP 2 /* blanks between two columns */
 
 static const char bar_text[BAR + 1] = "##############################";
 
 /*
- * The character at text: its bytes, and in *ret_width its columns.  What this locale cannot read or
- * print has 1 byte and width -1.
+ * Returns the bytes of the character at text, and its columns in *ret_width.  A character that this
+ * locale cannot read or print counts as 1 byte of width -1.
  */
 static size_t next_character(const char *text, int *ret_width)
 {
@@ -23,7 +23,7 @@ static size_t next_character(const char *text, int *ret_width)
 	wchar_t wide = 0;
 	const size_t n = mbrtowc(&wide, text, MB_CUR_MAX, &state);
 
-	if (n == 0 || n > MB_CUR_MAX) { /* the end, or (size_t)-1, -2: no character */
+	if (n == 0 || n > MB_CUR_MAX) { /* the end, or (size_t)-1 or -2: not a character */
 		*ret_width = -1;
 		return 1;
 	}
@@ -51,7 +51,7 @@ static char *clean(void *ctx, const char *text)
 	return out;
 }
 
-/* Columns of the terminal that a cleaned text takes. */
+/* Columns that a cleaned text takes on the terminal. */
 static int width_of(const char *text)
 {
 	int total = 0, width;
@@ -63,7 +63,7 @@ static int width_of(const char *text)
 	return total;
 }
 
-/* As far into text as these columns reach. */
+/* The end of the part of text that fits these columns. */
 static const char *skip_columns(const char *text, int columns)
 {
 	while (*text) {
@@ -78,7 +78,7 @@ static const char *skip_columns(const char *text, int columns)
 	return text;
 }
 
-/* 0: no terminal, so no limit. */
+/* Columns of the terminal; 0: stdout is not a terminal, so there is no limit. */
 static int terminal_width(void)
 {
 	struct winsize size = {0};
@@ -93,7 +93,7 @@ static void print_blanks(int n)
 	printf("%*s", n > 0 ? n : 0, "");
 }
 
-/* text in width columns.  Too long: its head and "..", or "/.." and its tail where it is a path. */
+/* Prints text in width columns; cuts the end of a text that is too long, and the beginning of a path. */
 static void print_cell(const char *text, int width, bool right, bool last)
 {
 	const int own = width_of(text);
@@ -119,7 +119,7 @@ static bool is_number(const PGresult *res, int column)
 	return type == 20 || type == 21 || type == 23 || type == 1700; /* int8 int2 int4 numeric */
 }
 
-/* Narrows the widest texts until the line fits; false when it cannot. */
+/* Narrows the widest texts until the line fits; false if that is impossible. */
 static bool fit(const PGresult *res, int *widths, int most, void *ctx)
 {
 	const int n = PQnfields(res);
@@ -201,25 +201,25 @@ void output_record(const PGresult *res, int row)
 			       clean(ctx, language_cell(PQfname(res, i), PQgetvalue(res, row, i))));
 }
 
-void output_progress(const struct progress *p)
+void output_progress(const struct progress_bar *bar)
 {
 	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
-	const int64_t done = p->done > p->due ? p->due : p->done < 0 ? 0 : p->done;
-	/* Nothing due yet: not listed, so nothing of it is done either. */
-	const int64_t due = p->due > 0 ? p->due : 1;
+	const int64_t done = bar->done > bar->due ? bar->due : bar->done < 0 ? 0 : bar->done;
+	/* Nothing is due yet: the action is not listed, so that nothing is done either. */
+	const int64_t due = bar->due > 0 ? bar->due : 1;
 	const int filled = (int)(done * BAR / due);
 	const int columns = terminal_width();
 	char *line = t_printf(ctx, "[%.*s%*s] %3d %%  %lld of %lld", filled, bar_text, BAR - filled,
-			      "", (int)(done * 100 / due), (long long)done, (long long)p->due);
+			      "", (int)(done * 100 / due), (long long)done, (long long)bar->due);
 
-	if (p->rate >= 0)
-		t_append(&line, ", %lld/s", (long long)p->rate);
-	if (p->eta_s >= 0)
-		t_append(&line, ", %lld s left", (long long)p->eta_s);
-	if (p->waiting)
-		t_append(&line, ", waits for %s", clean(ctx, p->waiting));
-	if (columns > 1) /* a line that wraps could not be written over */
+	if (bar->rate >= 0)
+		t_append(&line, ", %lld/s", (long long)bar->rate);
+	if (bar->eta_s >= 0)
+		t_append(&line, ", %lld s left", (long long)bar->eta_s);
+	if (bar->waiting)
+		t_append(&line, ", waits for %s", clean(ctx, bar->waiting));
+	if (columns > 1) /* a line that wraps cannot be overwritten */
 		line[skip_columns(line, columns - 1) - line] = '\0';
-	printf("\r%s\033[K", line); /* to the end of the line: the last one may have been longer */
-	(void)fflush(stdout); /* a terminal that is gone ends us by SIGHUP */
+	printf("\r%s\033[K", line); /* clears the rest: the line before may have been longer */
+	(void)fflush(stdout); /* if the terminal is gone, SIGHUP ends this program */
 }

@@ -1,7 +1,7 @@
 /*
- * What retentionctl prints: tables for people, JSON for programs.  JSON is made by the server.
- * Values are cleaned before a person sees them: a newline becomes a blank, and what could command a
- * terminal a "?", since a hold's reason or an error's text was written by somebody else.
+ * Prints results as tables for people.  (JSON for programs is made by the server.)  Values are cleaned
+ * first, because another person wrote a hold's reason or an error's text: a newline becomes a blank, and
+ * a character that could control the terminal becomes "?".
  */
 #ifndef RETENTION_COMMAND_OUTPUT_H
 #define RETENTION_COMMAND_OUTPUT_H
@@ -9,25 +9,26 @@
 #include "database/db.h"
 
 /*
- * An aligned table with the result's column names as its head.  On a terminal it fits the width: text
- * is cut, and where even that is not enough each row is printed as a record.  No rows: "nothing".
+ * Prints an aligned table under the names of the result's columns.  On a terminal it fits the width:
+ * texts are cut, and if that is not enough, each row is printed as a record.  No rows: prints "nothing".
  */
 void output_table(const PGresult *res);
 
-/* One row, a line a column, without those that are NULL. */
+/* Prints one row, with a line for each column that is not NULL. */
 void output_record(const PGresult *res, int row);
 
-/*
- * "[#####     ]  50 %  1000 of 2000, 120/s, 8 s left" on one line of a terminal, over the last one.
- * rate and eta_s: -1 where nobody knows; waiting: what the job waits for, or NULL.
- */
-struct progress {
+struct progress_bar {
 	int64_t done;
 	int64_t due;
-	int64_t rate; /* per second */
-	int64_t eta_s;
-	const char *waiting;
+	int64_t rate; /* per second; -1: unknown */
+	int64_t eta_s; /* -1: unknown */
+	const char *waiting; /* what the job waits for; NULL: nothing */
 };
-void output_progress(const struct progress *p);
+
+/*
+ * Prints "[#####     ]  50 %  1000 of 2000, 120/s, 8 s left" on one line of a terminal, over the line
+ * that it printed before.
+ */
+void output_progress(const struct progress_bar *bar);
 
 #endif

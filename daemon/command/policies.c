@@ -1,4 +1,4 @@
-/* policies: what the configuration says, beside what the database knows of it. */
+/* policies: the policies of the configuration, with their state in the database. */
 #include "command/command.h"
 
 #include "base/mem.h"
@@ -9,8 +9,8 @@
 enum { NAME, ACTION, DEPTH, SCHEDULE, ARCHIVE, NEXT, TIMEZONE, PARAMETERS };
 
 /*
- * The cutoff is what a pass would compute if it began now (DESIGN section 1), from the database's
- * clock; the next occurrence is this host's to reckon, since the schedule is in the file.
+ * The cutoff is the one that a pass would use if it began now (DESIGN section 1), by the database's
+ * clock.  The next occurrence is computed here, because the schedule is in the file.
  */
 static const char policies_sql[] =
 	"SELECT p.name AS policy, p.action, p.depth, p.schedule, p.archive,\n"
@@ -22,7 +22,7 @@ static const char policies_sql[] =
 	"         WITH ORDINALITY AS p(name, action, depth, schedule, archive, next, n)\n"
 	" ORDER BY p.n";
 
-/* The policies as rows: one array a column. */
+/* The policies as rows: an array for each column. */
 static void policy_arrays(const struct config *config, void *ctx, const char *values[PARAMETERS])
 {
 	const size_t n = config->n_policies;

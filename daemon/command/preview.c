@@ -1,6 +1,6 @@
 /*
- * preview: what a policy, or a manual action, would touch.  Reads in one snapshot, with the rights of
- * who asks; takes no lock that a writer would feel, and writes nothing.
+ * preview: counts what a policy or a manual action would change.  Reads in one snapshot and with the
+ * rights of the caller.  Takes no lock that delays a writer, and writes nothing.
  */
 #include "command/command.h"
 
@@ -27,7 +27,7 @@ struct preview {
 	char *due_despite_holds;
 };
 
-/* DESIGN section 1: days in the configured time zone, from the database's clock. */
+/* Computes the bounds: days in the configured time zone, by the database's clock (DESIGN section 1). */
 static bool find_bounds(struct preview *p, struct error *err)
 {
 	static const char sql[] =
@@ -73,7 +73,7 @@ static bool make_plan(struct preview *p, struct error *err)
 
 #define FIRST_KEYS "10"
 
-/* One row: how many are due, of when, the first of them, and how many a hold keeps. */
+/* One row: how many contacts are due, their dates and first keys, and how many are on hold. */
 static char *summary_sql(const struct preview *p)
 {
 	return t_printf(
@@ -137,7 +137,7 @@ static bool preview(struct preview *p, struct error *err)
 }
 
 /* The word names a policy, or an action with its days; 0, or the exit status of wrong use. */
-static int take_word(struct preview *p, const char *word, const char *mode)
+static int read_arguments(struct preview *p, const char *word, const char *mode)
 {
 	const char *const days[] = {p->from_day, p->to_day, p->as_of};
 	const bool manual = p->from_day || p->to_day;
@@ -145,25 +145,26 @@ static int take_word(struct preview *p, const char *word, const char *mode)
 
 	for (int i = 0; i < 3; i++)
 		if (days[i] && !date_parse(days[i], &year, &month, &day))
-			return command_wrong_use(p->cmd, _("\"%s\" is no date: YYYY-MM-DD"),
+			return command_wrong_use(p->cmd, _("\"%s\" is not a date: use YYYY-MM-DD"),
 						 days[i]);
 	p->action = action_parse(word);
 	if (p->action == ACTION_COUNT && manual)
 		return command_wrong_use(
-			p->cmd, _("\"%s\" is no action: --from and --to go with one"), word);
+			p->cmd, _("\"%s\" is not an action: --from and --to are for actions"),
+			word);
 	if (p->action != ACTION_COUNT && (!p->from_day || !p->to_day || p->as_of))
-		return command_wrong_use(p->cmd,
-					 _("an action needs --from and --to, and no --as-of"));
+		return command_wrong_use(
+			p->cmd, _("an action needs --from and --to; --as-of is for policies"));
 	if (manual && strcmp(p->from_day, p->to_day) > 0) /* both are YYYY-MM-DD */
 		return command_wrong_use(p->cmd, _("the interval ends (%s) before it starts (%s)"),
 					 p->to_day, p->from_day);
 	p->archive = p->action == ACTION_EXPORT ? ARCHIVE_LISTED : ARCHIVE_NONE;
 	if (mode && !manual)
-		return command_wrong_use(p->cmd,
-					 _("--archive goes with an action: a policy has its own"));
+		return command_wrong_use(
+			p->cmd, _("--archive is for actions: a policy has its own archive mode"));
 	if (mode && (p->archive = archive_mode_parse(mode)) == ARCHIVE_MODE_COUNT)
-		return command_wrong_use(p->cmd, _("\"%s\" is no archive mode: none, listed, full"),
-					 mode);
+		return command_wrong_use(
+			p->cmd, _("\"%s\" is not an archive mode: use none, listed or full"), mode);
 	return 0;
 }
 
@@ -205,8 +206,8 @@ int command_preview(struct command *cmd, int argc, char **argv)
 				     : &mode) = optarg;
 	}
 	if (argc - optind != 1)
-		return command_wrong_use(cmd, _("one policy, or one action, is needed"));
-	status = take_word(&p, argv[optind], mode);
+		return command_wrong_use(cmd, _("give one policy or one action"));
+	status = read_arguments(&p, argv[optind], mode);
 	if (status != 0)
 		return status;
 	if (!command_open(cmd))

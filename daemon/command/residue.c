@@ -1,6 +1,6 @@
 /*
- * residue: what a contact's personal columns hold, looked for in every text of the database: the proof that the
- * model misses nothing.  The values themselves are never printed: they are personal data.
+ * residue: searches every text of the database for the values of a contact's personal columns, to show
+ * that the model misses nothing.  Never prints the values, because they are personal data.
  */
 #include "command/command.h"
 
@@ -16,24 +16,24 @@
 struct residue {
 	struct command *cmd;
 	void *ctx;
-	const char *key; /* one contact; or */
-	const char *sample; /* so many, at random */
-	const char *values_path; /* NULL: the contact's own row says them */
+	const char *key; /* of one contact; NULL: a sample */
+	const char *sample; /* number of contacts, at random; NULL: one contact */
+	const char *values_path; /* a file of values; NULL: those of the contact's own row */
 	int64_t timeout_s; /* for one table; 0: none */
 	enum action action;
 	struct catalog *catalog;
 	struct plan *plan;
-	char *keys; /* text[] */
-	char *names; /* text[]: "email", of each value */
-	char *values; /* text[] */
-	char *pattern;
+	char *keys; /* text[]: of the contacts */
+	char *values; /* text[]: to search for */
+	char *names; /* text[]: the column of each value */
+	char *pattern; /* a regular expression that matches any of the values */
 	int64_t n_contacts, n_values, n_found, n_tables, n_not_searched;
-	char *json; /* the findings, as objects */
+	char *findings; /* rows of a VALUES list */
 };
 
-/* Less is in half of all texts. */
+/* Characters of a value: shorter ones occur in half of all texts. */
 #define LEAST "4"
-/* A value that more contacts have says nothing of one: a city, a language. */
+/* A value that more contacts have does not identify one of them: a city, a language. */
 #define MOST_CONTACTS "5"
 
 static bool find_contacts(struct residue *r, struct error *err)
@@ -69,7 +69,7 @@ static bool find_contacts(struct residue *r, struct error *err)
 	return true;
 }
 
-/* The contact's columns that an anonymization would write, and that are texts: v(name, value) of c. */
+/* The text columns of contact c that an anonymization would write, as rows of v(name, value). */
 static char *personal_columns(const struct residue *r)
 {
 	const struct table *c = r->cmd->config->model.contact;
@@ -99,7 +99,7 @@ static char *personal_columns(const struct residue *r)
 	return sql;
 }
 
-/* Values that a pass has put there are no residue of anybody. */
+/* Reads the contacts' values; leaves out values that an anonymization has written. */
 static bool find_values(struct residue *r, struct error *err)
 {
 	const struct table *c = r->cmd->config->model.contact;
@@ -119,10 +119,9 @@ static bool find_values(struct residue *r, struct error *err)
 		sql_table(r->ctx, c->schema, c->table), columns);
 
 	if (!*columns)
-		return fail(
-			err, ERR_CONFIG,
-			_("\"contact\" has no column rules: nothing says which of its columns are "
-			  "personal"));
+		return fail(err, ERR_CONFIG,
+			    _("\"contact\" has no column rules, so that its personal columns are "
+			      "unknown"));
 	if (!db_query(r->cmd->db, sql, 1, values, &res, err))
 		return false;
 	r->names = t_strdup(r->ctx, db_text(res, 0, "names"));
@@ -130,7 +129,7 @@ static bool find_values(struct residue *r, struct error *err)
 	return true;
 }
 
-/* One a line, as somebody knows them from elsewhere. */
+/* Reads the values from a file, one per line. */
 static bool read_values(struct residue *r, struct error *err)
 {
 	const bool standard = strcmp(r->values_path, "-") == 0;
@@ -146,7 +145,7 @@ static bool read_values(struct residue *r, struct error *err)
 	while ((length = getline(&line, &size, file)) >= 0) {
 		if (length > 0 && line[length - 1] == '\n')
 			line[--length] = '\0';
-		if (strlen(line) < 4) /* LEAST bytes: shorter ones are left out below, too */
+		if (strlen(line) < 4) /* LEAST bytes: the query below leaves out shorter ones too */
 			continue;
 		lines = t_grow(r->ctx, lines, const char *, n + 1);
 		names = t_grow(r->ctx, names, const char *, n + 1);
@@ -155,7 +154,7 @@ static bool read_values(struct residue *r, struct error *err)
 	}
 	failed = ferror(file);
 	if (!standard)
-		(void)fclose(file); /* it was only read */
+		(void)fclose(file); /* read only */
 	if (failed)
 		return fail(err, ERR_CONFIG, _("cannot read %s"), r->values_path);
 	r->values = sql_array(r->ctx, lines, n);
@@ -164,8 +163,8 @@ static bool read_values(struct residue *r, struct error *err)
 }
 
 /*
- * One expression for all: a short value as a whole word, a longer one wherever it stands; and as it reads in a
- * JSON text.
+ * Makes one expression for all values, as they are and as they are written in JSON.  A short value
+ * matches as a whole word, a longer one anywhere.
  */
 static bool make_pattern(struct residue *r, struct error *err)
 {
@@ -191,8 +190,8 @@ static bool make_pattern(struct residue *r, struct error *err)
 	if (r->n_values == 0)
 		return fail(
 			err, ERR_CONFIG,
-			_("nothing to look for: no value of 4 characters or more that is theirs alone; "
-			  "give some with --values FILE"));
+			_("nothing to search for: the contact has no value of 4 or more characters of its "
+			  "own; give values with --values FILE"));
 	r->names = t_strdup(r->ctx, db_text(res, 0, "names"));
 	r->values = t_strdup(r->ctx, db_text(res, 0, "values"));
 	r->pattern = t_strdup(r->ctx, db_text(res, 0, "pattern"));
@@ -216,8 +215,8 @@ static bool prepare(struct residue *r, struct error *err)
 }
 
 /*
- * Every table and materialized view with texts, a row a table: its columns as rows of c(name, text), and the
- * first one that the asker may not read.
+ * A row for each table and materialized view with texts: its columns as rows of c(name, text), and the
+ * first column that the caller may not read.
  */
 static const char tables_sql[] =
 	"SELECT c.oid, n.nspname AS schema, c.relname AS name,\n"
@@ -236,7 +235,7 @@ static const char tables_sql[] =
 	"        OR t.typname IN ('json', 'jsonb', 'xml', 'tsvector', 'hstore'))\n"
 	" GROUP BY c.oid, n.nspname, c.relname ORDER BY n.nspname, c.relname";
 
-/* One scan: $1 the expression, $2 and $3 the values and their names, $4 the contacts. */
+/* Searches one table: $1 is the expression, $2 and $3 the values and their names, $4 the contacts. */
 static char *search_sql(struct residue *r, const PGresult *tables, int row)
 {
 	const unsigned int oid = (unsigned int)db_int(tables, row, "oid");
@@ -270,14 +269,14 @@ static void add_finding(struct residue *r, const char *table, const PGresult *re
 	const int64_t left = db_int(res, row, "exact") + db_int(res, row, "inside");
 
 	r->n_found += left > 0 ? 1 : 0;
-	t_append(&r->json, "%s%s", *r->json ? "," : "",
+	t_append(&r->findings, "%s%s", *r->findings ? "," : "",
 		 t_printf(r->ctx, "(%s,%s,%s,%s,%s,%s)", sql_literal(r->ctx, table),
 			  sql_literal(r->ctx, db_text(res, row, "column")),
 			  sql_literal(r->ctx, db_text(res, row, "of")), db_text(res, row, "exact"),
 			  db_text(res, row, "inside"), db_text(res, row, "covered")));
 }
 
-/* Someone else's statement_timeout, a lock, a right: the table is told, and the others are searched. */
+/* Reports a table that cannot be searched, because of a timeout, a lock or a right; the search goes on. */
 static bool not_searched(struct residue *r, const char *table, const char *why, struct error *err)
 {
 	r->n_not_searched++;
@@ -319,7 +318,7 @@ static bool search(struct residue *r, struct error *err)
 		return false;
 	if (!db_query(r->cmd->db, tables_sql, 0, NULL, &tables, err))
 		return false;
-	r->json = t_strdup(r->ctx, "");
+	r->findings = t_strdup(r->ctx, "");
 	for (int row = 0; row < PQntuples(tables); row++)
 		if (!search_table(r, tables, row, err))
 			return false;
@@ -328,18 +327,18 @@ static bool search(struct residue *r, struct error *err)
 	return true;
 }
 
-static bool tell(struct residue *r, struct error *err)
+static bool print_findings(struct residue *r, struct error *err)
 {
 	AUTO(result) PGresult *res = NULL;
 	const char *rows = t_printf(
 		r->ctx,
 		"SELECT x.* FROM (VALUES %s) AS x(\"table\", \"column\", of, exact, inside, covered)\n"
 		" ORDER BY x.exact + x.inside = 0, x.\"table\", x.\"column\", x.of",
-		r->json);
+		r->findings);
 
-	if (!*r->json && r->cmd->json)
+	if (!*r->findings && r->cmd->json)
 		puts("[]");
-	if (!*r->json)
+	if (!*r->findings)
 		return true;
 	if (r->cmd->json)
 		rows = t_printf(
@@ -357,10 +356,10 @@ static bool tell(struct residue *r, struct error *err)
 static int conclude(const struct residue *r)
 {
 	if (!r->cmd->json)
-		printf(_("%lld values of %lld contacts looked for in %lld tables: %lld columns hold what %s "
-			 "would leave there\n"),
-		       (long long)r->n_values, (long long)r->n_contacts, (long long)r->n_tables,
-		       (long long)r->n_found, action_name(r->action));
+		printf(_("searched %lld tables for %lld values of %lld contacts: %s would leave "
+			 "values in %lld columns\n"),
+		       (long long)r->n_tables, (long long)r->n_values, (long long)r->n_contacts,
+		       action_name(r->action), (long long)r->n_found);
 	return r->n_found > 0 || r->n_not_searched > 0 ? 1 : 0;
 }
 
@@ -380,22 +379,18 @@ static bool read_options(struct residue *r, int argc, char **argv)
 		r->sample = c == 's' ? optarg : r->sample;
 		r->values_path = c == 'v' ? optarg : r->values_path;
 		if ((c == 's' || c == 't') && (!number_parse(optarg, 1, 1000000, &n))) {
-			(void)command_wrong_use(r->cmd, _("\"%s\" is no number from 1 to 1000000"),
-						optarg);
+			(void)command_wrong_use(
+				r->cmd, _("\"%s\" is not a number from 1 to 1000000"), optarg);
 			return false;
 		}
 		r->timeout_s = c == 't' ? n : r->timeout_s;
 		if (c == 'a')
 			r->action = action_parse(optarg);
-		if (r->action != ACTION_COUNT && r->action != ACTION_DELETE_CONTACTS &&
+		if (c == 'a' && r->action != ACTION_DELETE_CONTACTS &&
 		    r->action != ACTION_ANONYMIZE_CONTACTS) {
 			(void)command_wrong_use(
-				r->cmd, _("--action is delete_contacts or anonymize_contacts"));
-			return false;
-		}
-		if (c == 'a' && r->action == ACTION_COUNT) {
-			(void)command_wrong_use(
-				r->cmd, _("--action is delete_contacts or anonymize_contacts"));
+				r->cmd,
+				_("--action must be delete_contacts or anonymize_contacts"));
 			return false;
 		}
 	}
@@ -403,7 +398,7 @@ static bool read_options(struct residue *r, int argc, char **argv)
 	if (argc - optind > 1 || (!r->key == !r->sample) || (r->sample && r->values_path)) {
 		(void)command_wrong_use(
 			r->cmd,
-			_("one contact's key is needed, or --sample; --values goes with a key"));
+			_("give the key of one contact, or --sample; --values needs a key"));
 		return false;
 	}
 	return true;
@@ -423,7 +418,7 @@ int command_residue(struct command *cmd, int argc, char **argv)
 		r.action = model_can_anonymize(&cmd->config->model, ACTION_ANONYMIZE_CONTACTS)
 				   ? ACTION_ANONYMIZE_CONTACTS
 				   : ACTION_DELETE_CONTACTS;
-	if (!prepare(&r, &err) || !search(&r, &err) || !tell(&r, &err))
+	if (!prepare(&r, &err) || !search(&r, &err) || !print_findings(&r, &err))
 		return command_failed(&err);
 	return conclude(&r);
 }

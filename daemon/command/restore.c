@@ -1,6 +1,7 @@
 /*
- * archive restore: whether it may be, whether the archive is whole, whether nobody works on it, then
- * restore/restore.c; and what a person has to know before the next pass.
+ * archive restore: checks that the action may be restored, that its archive is intact and that nobody
+ * else works on it, then calls restore/restore.c.  At the end it prints which policies would erase the
+ * contacts again, and when.
  */
 #include "command/verify_archive.h"
 
@@ -13,13 +14,13 @@
 
 static void show_progress(int64_t done_rows, int64_t all_rows)
 {
-	const struct progress p = {
+	const struct progress_bar bar = {
 		.done = done_rows, .due = all_rows, .rate = -1, .eta_s = -1, .waiting = NULL};
 
-	output_progress(&p);
+	output_progress(&bar);
 }
 
-/* The function's refusals are the first to be heard, before megabytes are read. */
+/* Asks the SQL function first, so that it refuses before megabytes are read. */
 static bool check_allowed(struct command *cmd, const char *id, struct error *err)
 {
 	AUTO(result) PGresult *res = NULL;
@@ -42,13 +43,13 @@ static bool claim(struct command *cmd, int id, struct error *err)
 	if (!journal_claim(cmd->db, id, &mine, err))
 		return false;
 	return mine || fail(err, ERR_CONFIG,
-			    _("action %d is being worked on, by a daemon or another restore: try "
-			      "again when that has ended"),
+			    _("a daemon or another restore works on action %d: try again when it "
+			      "has ended"),
 			    id);
 }
 
-/* Who would erase again what comes back, and when. */
-static bool tell_next_pass(struct command *cmd, struct error *err)
+/* Prints which policies would erase the restored contacts again, and when. */
+static bool print_next_pass(struct command *cmd, struct error *err)
 {
 	static const char sql[] =
 		"SELECT to_char(s.next_occurrence, 'YYYY-MM-DD HH24:MI') AS next\n"
@@ -64,16 +65,17 @@ static bool tell_next_pass(struct command *cmd, struct error *err)
 		if (!db_query(cmd->db, sql, 1, &p->name, &res, err))
 			return false;
 		next = PQntuples(res) > 0 ? db_text(res, 0, "next") : NULL;
-		printf(_("hint: policy \"%s\" (%s) runs next %s%s: who is due by it then is due "
-			 "again; before that place a hold, lengthen its depth or disable it\n"),
+		printf(_("hint: policy \"%s\" (%s) runs next %s%s and erases restored contacts that "
+			 "are due then; to prevent that, place holds, lengthen its depth or "
+			 "disable it\n"),
 		       p->name, action_name(p->action), next ? "on " : "at its next occurrence",
 		       next ? next : "");
 	}
 	return true;
 }
 
-static void tell(int id, const struct restore_plan *plan, const struct restore_result *result,
-		 bool dry_run)
+static void print_result(int id, const struct restore_plan *plan,
+			 const struct restore_result *result, bool dry_run)
 {
 	int64_t rows = 0, links = 0;
 
@@ -103,7 +105,7 @@ static bool restore(struct command *cmd, struct restore_opts *opts, void *ctx, s
 	    !restore_plan_read(cmd->db, cmd->config, archive_reader_manifest(stored), ctx, plan,
 			       err) ||
 	    !verify_archive(cmd, opts->id, stored, false, err) || !claim(cmd, opts->id, err) ||
-	    /* Once more, now that nobody else can change the answer. */
+	    /* Checks once more, now that the claim prevents changes. */
 	    !check_allowed(cmd, id, err))
 		return false;
 	opts->stored = stored;
@@ -116,8 +118,8 @@ static bool restore(struct command *cmd, struct restore_opts *opts, void *ctx, s
 	}
 	if (opts->progress)
 		puts("");
-	tell(opts->id, plan, &result, opts->dry_run);
-	return tell_next_pass(cmd, err);
+	print_result(opts->id, plan, &result, opts->dry_run);
+	return print_next_pass(cmd, err);
 }
 
 int command_archive_restore(struct command *cmd, int argc, char **argv)
@@ -147,7 +149,7 @@ int command_archive_restore(struct command *cmd, int argc, char **argv)
 	if (!command_open(cmd))
 		return 1;
 	if (!restore(cmd, &opts, ctx, &err)) {
-		(void)fflush(stdout); /* findings first; checked at the end */
+		(void)fflush(stdout); /* the findings come first; errors are checked at the end */
 		(void)command_failed(&err); /* always 1 */
 		if (db_alive(cmd->db))
 			fputs(_("nothing was changed\n"), stderr);

@@ -1,6 +1,4 @@
-/*
- * subject export, anonymize, delete: what one person may ask for (GDPR art. 15, 17 and 20).
- */
+/* subject export, anonymize, delete: requests of one data subject (GDPR art. 15, 17 and 20). */
 #include "command/command.h"
 
 #include "preflight/check_plan.h"
@@ -8,7 +6,7 @@
 #include "plan/due.h"
 #include "plan/preview.h"
 
-/* One document of everything that the model reaches from the contact. */
+/* Prints one document of all rows that the model reaches from the contact. */
 static bool export_document(struct command *cmd, const char *key, struct error *err)
 {
 	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
@@ -17,7 +15,7 @@ static bool export_document(struct command *cmd, const char *key, struct error *
 	const struct plan_opts opts = check_opts(cmd->config, NULL, ACTION_EXPORT, ARCHIVE_FULL);
 	struct catalog *catalog = NULL;
 	AUTO(result) PGresult *res = NULL;
-	AUTO(result) PGresult *told = NULL;
+	AUTO(result) PGresult *recorded = NULL;
 	struct plan *plan;
 	const char *sql;
 
@@ -33,9 +31,10 @@ static bool export_document(struct command *cmd, const char *key, struct error *
 		       "SELECT jsonb_pretty(x.document) AS json,\n"
 		       "       jsonb_array_length(x.document->'contact') AS n FROM (%s) AS x",
 		       sql);
-	/* The event first: who could not be recorded gets nothing. */
+	/* Records the event first: an export that cannot be recorded prints nothing. */
 	if (!db_exec(cmd->db, "BEGIN ISOLATION LEVEL REPEATABLE READ", err) ||
-	    !command_call(cmd, "SELECT retention.record_subject_export($1)", 1, &key, &told, err) ||
+	    !command_call(cmd, "SELECT retention.record_subject_export($1)", 1, &key, &recorded,
+			  err) ||
 	    !db_query(cmd->db, sql, 1, &key, &res, err))
 		return false;
 	if (db_int(res, 0, "n") == 0)
@@ -46,10 +45,9 @@ static bool export_document(struct command *cmd, const char *key, struct error *
 	return true;
 }
 
-/* The one argument; NULL after having said what is wrong. */
-static const char *one_key(struct command *cmd, int argc, char **argv)
+/* Reads the options, and returns the only argument; NULL after a message. */
+static const char *one_key(struct command *cmd, int argc, char **argv, const struct option *longs)
 {
-	static const struct option longs[] = {{"json", no_argument, NULL, 'j'}, {NULL, 0, NULL, 0}};
 	int c;
 
 	while ((c = command_option(cmd, argc, argv, longs)) != -1)
@@ -57,13 +55,15 @@ static const char *one_key(struct command *cmd, int argc, char **argv)
 			return NULL;
 	if (argc - optind == 1)
 		return argv[optind];
-	(void)command_wrong_use(cmd, _("one contact's key is needed")); /* the caller returns 2 */
+	(void)command_wrong_use(cmd, _("give the key of one contact")); /* the caller returns 2 */
 	return NULL;
 }
 
 int command_subject_export(struct command *cmd, int argc, char **argv)
 {
-	const char *key = one_key(cmd, argc, argv);
+	/* The document is JSON in any case. */
+	static const struct option longs[] = {{"json", no_argument, NULL, 'j'}, {NULL, 0, NULL, 0}};
+	const char *key = one_key(cmd, argc, argv, longs);
 	AUTO(error) struct error err = {0};
 
 	if (!key)
@@ -75,7 +75,7 @@ int command_subject_export(struct command *cmd, int argc, char **argv)
 
 static int save(struct command *cmd, int argc, char **argv, const char *action)
 {
-	const char *values[] = {action, one_key(cmd, argc, argv)};
+	const char *values[] = {action, one_key(cmd, argc, argv, command_no_options)};
 	AUTO(result) PGresult *res = NULL;
 	AUTO(error) struct error err = {0};
 

@@ -1,4 +1,4 @@
-/* verify: the journal held against itself, and against a hash that was noted elsewhere. */
+/* verify: checks that the journal is consistent, and that it has a hash that was noted elsewhere. */
 #include "command/command.h"
 
 #include "base/mem.h"
@@ -16,16 +16,16 @@ static const char summary_sql[] =
 	"       (SELECT encode(e.hash, 'hex') FROM retention.journal_event AS e\n"
 	"         ORDER BY e.id DESC LIMIT 1) AS last_hash";
 
-/* Both questions of one moment. */
-static bool ask(struct command *cmd, const char *noted, PGresult **ret_findings,
-		PGresult **ret_summary, struct error *err)
+/* Reads findings and summary in one snapshot. */
+static bool read_findings(struct command *cmd, const char *noted, PGresult **ret_findings,
+			  PGresult **ret_summary, struct error *err)
 {
 	return db_exec(cmd->db, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", err) &&
 	       db_query(cmd->db, findings_sql, 1, &noted, ret_findings, err) &&
 	       db_query(cmd->db, summary_sql, 0, NULL, ret_summary, err) && db_commit(cmd->db, err);
 }
 
-static bool tell_json(struct command *cmd, const char *noted, struct error *err)
+static bool print_json(struct command *cmd, const char *noted, struct error *err)
 {
 	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
 	AUTO(result) PGresult *res = NULL;
@@ -42,7 +42,7 @@ static bool tell_json(struct command *cmd, const char *noted, struct error *err)
 	return true;
 }
 
-static void tell(const PGresult *findings, const PGresult *summary)
+static void print_findings(const PGresult *findings, const PGresult *summary)
 {
 	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
 	const char *hash = db_text(summary, 0, "last_hash");
@@ -51,12 +51,12 @@ static void tell(const PGresult *findings, const PGresult *summary)
 		puts(language_message(ctx, db_text(findings, row, "finding")));
 	if (PQntuples(findings) > 0)
 		return;
-	printf(_("the journal is whole: %s events, %s actions\n"), db_text(summary, 0, "events"),
+	printf(_("the journal is intact: %s events, %s actions\n"), db_text(summary, 0, "events"),
 	       db_text(summary, 0, "actions"));
 	if (hash)
 		printf(_("last hash: %s\n"
-			 "note it elsewhere: verify --last-hash finds out if the journal was cut or "
-			 "rewritten since\n"),
+			 "note it elsewhere: verify --last-hash finds out later if the journal was "
+			 "shortened or rewritten\n"),
 		       hash);
 }
 
@@ -87,21 +87,22 @@ int command_verify(struct command *cmd, int argc, char **argv)
 		noted = c == 'h' ? optarg : noted;
 	}
 	if (optind != argc)
-		return command_wrong_use(cmd, _("\"%s\" is not expected here"), argv[optind]);
+		return command_wrong_use(cmd, _("unexpected argument \"%s\""), argv[optind]);
 	if (noted && !is_hash(noted))
-		return command_wrong_use(cmd, _("\"%s\" is no hash: 64 hexadecimal digits"), noted);
+		return command_wrong_use(cmd, _("\"%s\" is not a hash of 64 hexadecimal digits"),
+					 noted);
 	if (!command_open(cmd))
 		return 1;
-	if (!ask(cmd, noted, &findings, &summary, &err) ||
-	    (cmd->json && !tell_json(cmd, noted, &err)))
+	if (!read_findings(cmd, noted, &findings, &summary, &err) ||
+	    (cmd->json && !print_json(cmd, noted, &err)))
 		return command_failed(&err);
 	if (!cmd->json)
-		tell(findings, summary);
+		print_findings(findings, summary);
 	n = PQntuples(findings);
 	if (n == 0)
 		return 0;
-	(void)fail(&err, ERR_CONFIG, _("the journal is not what was written: %d finding%s"), n,
+	(void)fail(&err, ERR_CONFIG, _("the journal was changed: %d finding%s"), n,
 		   n == 1 ? "" : "s");
-	(void)fflush(stdout); /* the findings first; checked at the end */
+	(void)fflush(stdout); /* the findings come first; errors are checked at the end */
 	return command_failed(&err);
 }

@@ -1,15 +1,15 @@
 /*
- * An archive held against the journal: which folder belongs to an action, and whether the files, the
- * sums, the manifest and the journal say the same.
+ * Checks an archive against the journal: finds the folder of the action, and compares the files, the
+ * sums, the manifest and the journal.
  */
 #include "command/verify_archive.h"
 
 #include "base/mem.h"
 
 /*
- * What does not fit together: the manifest's own number, its files, the sums, the journal's counts.
- * The server reads the JSON.  A table that is not archived has rows in the journal and no bytes; one
- * that is archived and never had a row has a file and nothing in the journal.
+ * Finds differences between the manifest's number of the action, its files, the sums and the journal's
+ * counts.  The server reads the JSON.  A table that is not archived has rows in the journal but no
+ * bytes.  A table that is archived and never had a row has a file and no row in the journal.
  */
 static const char manifest_sql[] =
 	"WITH manifest AS (SELECT $2::jsonb AS j),\n"
@@ -57,7 +57,7 @@ static bool verify_manifest(struct db *db, const char *id, const struct archive_
 	AUTO(result) PGresult *res = NULL;
 
 	if (!db_query(db, manifest_sql, 3, values, &res, &cause)) {
-		/* Class 22: the server cannot read it, which is the file's fault and no other's. */
+		/* Class 22: the server cannot read the text, so that the file is wrong and nothing else. */
 		if (strncmp(cause.sqlstate, "22", 2) == 0)
 			return fail(err, ERR_CONFIG, "manifest.json is not what retentiond wrote");
 		(void)memcpy(err->sqlstate, cause.sqlstate, sizeof(err->sqlstate));
@@ -95,17 +95,17 @@ bool verify_archive_open(struct command *cmd, int id, void *ctx, struct archive_
 				   ret, err);
 }
 
-bool verify_archive(struct command *cmd, int id, const struct archive_reader *s, bool tell_good,
+bool verify_archive(struct command *cmd, int id, const struct archive_reader *s, bool print_good,
 		    struct error *err)
 {
 	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
 	int bad = 0;
 
-	if (!archive_reader_verify_files(s, tell_good, &bad, err) ||
+	if (!archive_reader_verify_files(s, print_good, &bad, err) ||
 	    !verify_manifest(cmd->db, t_printf(ctx, "%d", id), s, &bad, err))
 		return false;
 	if (bad > 0)
-		return fail(err, ERR_CONFIG, "the archive of action %d is not whole: %d finding%s",
+		return fail(err, ERR_CONFIG, "the archive of action %d is not intact: %d finding%s",
 			    id, bad, bad == 1 ? "" : "s");
 	return true;
 }

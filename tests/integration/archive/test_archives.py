@@ -211,7 +211,7 @@ def test_from_end_to_end(daemon):
     d.start()
     d.wait_for_log("ready: ")
     assert d.ctl("archive", "delete", row["id"]).stdout == (
-        f"the archive of action {row['id']} is deleted\nits files are gone\n")
+        f"the archive of action {row['id']} is deleted\nits files are removed\n")
     wait_until(lambda: entries(d) == [])
     listed = json.loads(d.ctl("archive", "list", "--json").stdout)[0]
     assert (listed["file"], listed["status"], listed["archive_deleted_by"]) == (None, "done", d.pg.SUPERUSER)

@@ -58,48 +58,52 @@ def people(pg):
 
 
 @pytest.mark.parametrize("args, message", [
-    ((), "a command is needed; retentionctl --help lists them"),
+    ((), "give a command; retentionctl --help lists them"),
     (("frobnicate",), 'there is no command "frobnicate"; retentionctl --help lists them'),
     (("hold",), 'there is no command "hold"; retentionctl --help lists them'),
     (("hold", "frob"), 'there is no command "hold frob"; retentionctl --help lists them'),
-    (("--frob", "journal"), "--frob is no option here"),
-    (("-x", "journal"), "-x is no option here"),
-    (("migrate", "now"), '"now" is not expected here'),
-    (("migrate", "--force"), "--force is no option here"),
-    (("journal", "5"), '"5" is not expected here'),
-    (("journal", "--jsn"), "--jsn is no option here"),
-    (("journal", "-j"), "-j is no option here"),
-    (("journal", "--json=yes"), "--json=yes is no option here"),
-    (("policies", "x"), '"x" is not expected here'),
-    (("save",), "one action, --from and --to are needed"),
-    (("save", "export"), "one action, --from and --to are needed"),
-    (("save", "export", "--from", "2024-01-01"), "one action, --from and --to are needed"),
-    (("save", "--from", "2024-01-01", "--to", "2024-01-02"), "one action, --from and --to are needed"),
+    (("--frob", "journal"), "unknown option --frob"),
+    (("-x", "journal"), "unknown option -x"),
+    (("migrate", "now"), 'unexpected argument "now"'),
+    (("migrate", "--force"), "unknown option --force"),
+    (("journal", "5"), 'unexpected argument "5"'),
+    (("journal", "--jsn"), "unknown option --jsn"),
+    (("journal", "-j"), "unknown option -j"),
+    (("journal", "--json=yes"), "unknown option --json=yes"),
+    (("policies", "x"), 'unexpected argument "x"'),
+    (("save",), "give one action, --from and --to"),
+    (("save", "export"), "give one action, --from and --to"),
+    (("save", "export", "--from", "2024-01-01"), "give one action, --from and --to"),
+    (("save", "--from", "2024-01-01", "--to", "2024-01-02"), "give one action, --from and --to"),
     (("save", "export", "more", "--from", "2024-01-01", "--to", "2024-01-02"),
-     "one action, --from and --to are needed"),
+     "give one action, --from and --to"),
     (("save", "export", "--from"), "--from needs a value"),
-    (("save", "export", "--from", "2024-02-30", "--to", "2024-03-01"), '"2024-02-30" is no date: YYYY-MM-DD'),
-    (("save", "export", "--from", "2024-01-01", "--to", "1/2/2024"), '"1/2/2024" is no date: YYYY-MM-DD'),
-    (("save", "export", "--from", "2024-01-01", "--to", "infinity"), '"infinity" is no date: YYYY-MM-DD'),
-    (("validate",), "the number of one action is needed"),
-    (("validate", "1", "2"), "the number of one action is needed"),
-    (("validate", "x"), '"x" is no number of an action'),
-    (("validate", "0"), '"0" is no number of an action'),
-    (("validate", "1; DROP"), '"1; DROP" is no number of an action'),
-    (("cancel", "99999999999"), '"99999999999" is no number of an action'),
-    (("cancel", "--", "-1"), '"-1" is no number of an action'),
-    (("show",), "the number of one action is needed"),
-    (("show", "1.5"), '"1.5" is no number of an action'),
-    (("archive", "verify"), "the number of one action is needed"),
-    (("archive", "delete"), "the number of one action is needed"),
-    (("archive", "delete", "x"), '"x" is no number of an action'),
-    (("archive", "list", "5"), '"5" is not expected here'),
-    (("hold", "add", "7"), "one contact's key and --reason are needed"),
-    (("hold", "add", "--reason", "r"), "one contact's key and --reason are needed"),
-    (("hold", "add", "7", "--reason", "r", "--expires", "soon"), '"soon" is no date: YYYY-MM-DD'),
-    (("hold", "add", "7", "--reason", "r", "--review", "13"), '"13" is no date: YYYY-MM-DD'),
-    (("hold", "remove"), "one contact's key is needed"),
-    (("hold", "remove", "-5"), "-5 is no option here"),
+    (("save", "export", "--from", "2024-02-30", "--to", "2024-03-01"), '"2024-02-30" is not a date: use YYYY-MM-DD'),
+    (("save", "export", "--from", "2024-01-01", "--to", "1/2/2024"), '"1/2/2024" is not a date: use YYYY-MM-DD'),
+    (("save", "export", "--from", "2024-01-01", "--to", "infinity"), '"infinity" is not a date: use YYYY-MM-DD'),
+    (("validate",), "give the number of one action"),
+    (("validate", "1", "2"), "give the number of one action"),
+    (("validate", "x"), '"x" is not the number of an action'),
+    (("validate", "0"), '"0" is not the number of an action'),
+    (("validate", "1; DROP"), '"1; DROP" is not the number of an action'),
+    (("cancel", "99999999999"), '"99999999999" is not the number of an action'),
+    (("cancel", "--", "-1"), '"-1" is not the number of an action'),
+    (("show",), "give the number of one action"),
+    (("show", "1.5"), '"1.5" is not the number of an action'),
+    (("archive", "verify"), "give the number of one action"),
+    (("archive", "delete"), "give the number of one action"),
+    (("archive", "delete", "x"), '"x" is not the number of an action'),
+    (("archive", "list", "5"), 'unexpected argument "5"'),
+    (("hold", "add", "7"), "give the key of one contact and --reason"),
+    (("hold", "add", "--reason", "r"), "give the key of one contact and --reason"),
+    (("hold", "add", "7", "--reason", "r", "--expires", "soon"), '"soon" is not a date: use YYYY-MM-DD'),
+    (("hold", "add", "7", "--reason", "r", "--review", "13"), '"13" is not a date: use YYYY-MM-DD'),
+    (("hold", "remove"), "give the key of one contact"),
+    (("hold", "remove", "-5"), "unknown option -5"),
+    (("cancel", "1", "--json"), "unknown option --json"),
+    (("subject", "anonymize", "1", "--json"), "unknown option --json"),
+    (("subject", "delete", "1", "--json"), "unknown option --json"),
+    (("subject", "export"), "give the key of one contact"),
 ])
 def test_wrong_use(args, message):
     """Exit 2 and one message, before any database or configuration is looked for."""
@@ -134,7 +138,7 @@ def test_no_configuration(pg, tmp_path):
                           stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert done.returncode == 1 and done.stdout == ""
     assert "none.conf" in done.stderr
-    assert done.stderr.endswith("hint: with -d CONNINFO this command needs no configuration\n")
+    assert done.stderr.endswith("hint: with -d CONNINFO this command works without a configuration\n")
     done = ctl(pg, "postgres", "policies")
     assert done.returncode == 1 and "/nonexistent/retentiond.conf" in done.stderr and "hint" not in done.stderr
 
@@ -307,7 +311,7 @@ def test_save_refuses_the_future(pg, db):
 
 @pytest.mark.parametrize("command, status, listed, message, hint", [
     ("validate", None, None, "there is no action 7", "See retention.archives for their numbers."),
-    ("validate", "saved", False, "action 1 is not listed yet: nobody knows what it would touch",
+    ("validate", "saved", False, "action 1 is not listed yet: nobody knows what it would change",
      "The daemon lists it when it is saved: is retentiond running?  Try again in a moment."),
     ("validate", "validated", True, "action 1 is validated: only a saved action can be validated", None),
     ("validate", "running", True, "action 1 is running: only a saved action can be validated", None),
@@ -361,15 +365,15 @@ def test_validated_by_two_at_once(pg, db):
 def test_save_without_a_daemon(pg, db):
     done = ctl(pg, db, "save", "delete_contacts", "--from", "2024-01-01", "--to=2024-01-31", "--archive", "full")
     assert said(done) == (0, "action 1 saved\n"
-                             "the daemon has not listed yet what it would touch: is retentiond running?\n", "")
+                             "the daemon has not yet listed what the action would change: is retentiond running?\n", "")
     assert pg.sql(db, "SELECT action, archive, from_date::text, to_date::text FROM retention.archive_journal") == \
            [("delete_contacts", "full", "2024-01-01", "2024-01-31")]
 
 
 @pytest.mark.parametrize("play, want", [
-    ("candidates = 12, frozen_at = now()", (0, "it would touch 12 requests; retentionctl validate 1 runs it\n", "")),
+    ("candidates = 12, frozen_at = now()", (0, "it would change 12 requests; retentionctl validate 1 runs it\n", "")),
     ("error = 'column \"shoe_size\" is in no rule'",
-     (1, "", "retentionctl: action 1 is saved, but not listed: column \"shoe_size\" is in no rule\n")),
+     (1, "", "retentionctl: action 1 is saved, but its list failed: column \"shoe_size\" is in no rule\n")),
 ])
 def test_save_tells_what_the_daemon_says(pg, db, play, want):
     saving = subprocess.Popen(
@@ -427,7 +431,7 @@ def test_schema_is_missing(pg, empty_db, command):
 # --- hold -------------------------------------------------------------------------------------
 
 
-NOT_LOOKED = "no configuration was read: whether there is such a contact was not looked at\n"
+NOT_LOOKED = "no configuration was read: it was not checked whether this contact exists\n"
 
 
 def test_holds(pg, db):
@@ -442,7 +446,7 @@ def test_holds(pg, db):
            (1, "", "retentionctl: contact 7 is on hold already\nhint: Release that hold first, or leave it.\n")
     held = json.loads(ctl(pg, db, "hold", "list", "--json").stdout)
     assert [(h["contact_key"], h["state"], h["released_by"]) for h in held] == [("7", "active", None)]
-    assert said(ctl(pg, db, "hold", "remove", "7")) == (0, "contact 7 is not on hold any more\n", "")
+    assert said(ctl(pg, db, "hold", "remove", "7")) == (0, "contact 7 is no longer on hold\n", "")
     assert said(ctl(pg, db, "hold", "remove", "7")) == (1, "", "retentionctl: contact 7 is not on hold\n")
     assert ctl(pg, db, "hold", "add", "7", "--reason", "again").returncode == 0
     listed = ctl(pg, db, "hold", "list").stdout.splitlines()
@@ -465,7 +469,7 @@ def test_hold_refused(pg, db, args, message):
 
 def test_hold_on_a_key_that_looks_like_an_option(pg, db):
     assert ctl(pg, db, "hold", "add", "--reason", "r", "--", "-5").returncode == 0
-    assert said(ctl(pg, db, "hold", "remove", "--", "-5")) == (0, "contact -5 is not on hold any more\n", "")
+    assert said(ctl(pg, db, "hold", "remove", "--", "-5")) == (0, "contact -5 is no longer on hold\n", "")
 
 
 # --- What it shows ----------------------------------------------------------------------------
@@ -693,7 +697,7 @@ def test_verify(archived):
     assert done.returncode == 0 and done.stderr == ""
     lines = done.stdout.splitlines()
     assert sorted(lines[:-1]) == [f"{n}: OK" for n in names]
-    assert lines[-1] == f"the archive of action {job} is whole"
+    assert lines[-1] == f"the archive of action {job} is intact"
     assert subprocess.run(["sha256sum", "--quiet", "-c", "SHA256SUMS"], cwd=path).returncode == 0
 
 
@@ -741,7 +745,7 @@ def replace_by(make):
     return change
 
 
-WHOLE = "the archive of action {job} is not whole: 1 finding"
+WHOLE = "the archive of action {job} is not intact: 1 finding"
 
 
 @pytest.mark.parametrize("change, finding, message", [
@@ -757,7 +761,7 @@ WHOLE = "the archive of action {job} is not whole: 1 finding"
     (edit_manifest(forget_contacts), "contact.csv: FAILED: it is in SHA256SUMS, but not in manifest.json", WHOLE),
     # Whoever rewrites the sums as well is found by their digest, which the journal has.
     (drop_contacts_everywhere, "SHA256SUMS: FAILED: it is not the one whose digest the journal has",
-     "the archive of action {job} is not whole: 2 findings"),
+     "the archive of action {job} is not intact: 2 findings"),
     (edit_manifest(lambda m: m.update(job=99)), "manifest.json: FAILED: it belongs to another action", WHOLE),
     (edit_manifest(lambda m: m.update(files=7)), None, "manifest.json is not what retentiond wrote"),
     (lambda p: rewrite(p, "manifest.json", lambda t: t[:40]), None, "manifest.json is not what retentiond wrote"),
@@ -770,7 +774,7 @@ WHOLE = "the archive of action {job} is not whole: 1 finding"
     (lambda p: rewrite(p, "SHA256SUMS", lambda t: b"\n" + t), None, "SHA256SUMS has a line that is not a sum"),
     (lambda p: rewrite(p, "SHA256SUMS", lambda t: t.replace(b"  contact.csv", b"  ../../etc/passwd")),
      '../../etc/passwd: FAILED: "../../etc/passwd" is not a file of an archive',
-     "the archive of action {job} is not whole: 4 findings"),
+     "the archive of action {job} is not intact: 4 findings"),
     (lambda p: (shutil.rmtree(p), os.symlink(p + ".copy", p)), None,
      '"{path}" leads out of archives.directory "{directory}": it is not opened'),
     (lambda p: shutil.rmtree(p), None, 'cannot open the archive "{path}": No such file or directory'),
@@ -783,7 +787,7 @@ def test_verify_finds(archive, change, finding, message):
     assert (done.returncode, done.stderr) == (1, f"retentionctl: {message}\n"), done.stdout
     assert finding is None or any(re.match(finding, line) or line.startswith(finding)
                                   for line in done.stdout.splitlines()), done.stdout
-    assert "is whole" not in done.stdout
+    assert "is intact" not in done.stdout
 
 
 @pytest.mark.parametrize("where, message", [
@@ -833,7 +837,7 @@ def test_a_manual_action_from_end_to_end(daemon):
     first = d.pg.value(d.db, "SELECT min(created_at)::date::text FROM crm.request WHERE status = 'closed'")
     last = d.pg.value(d.db, "SELECT (%s::date + interval '1 month' - interval '1 day')::date::text", (first,))
     done = d.ctl("save", "export", "--from", first, "--to", last)
-    found = re.fullmatch(r"action (\d+) saved\nit would touch (\d+) contacts; retentionctl validate \1 runs it\n",
+    found = re.fullmatch(r"action (\d+) saved\nit would change (\d+) contacts; retentionctl validate \1 runs it\n",
                          done.stdout)
     assert found, done.stdout
     job = found.group(1)

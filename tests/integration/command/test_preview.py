@@ -127,13 +127,13 @@ def test_who_may_read_may_preview(daemon, pg):
 
 
 @pytest.mark.parametrize("args, message", [
-    ([], "one policy, or one action, is needed"),
-    (["gone", "--as-of", "2026-02-30"], "\"2026-02-30\" is no date"),
-    (["gone", "--from", "2026-01-01", "--to", "2026-01-02"], "\"gone\" is no action"),
+    ([], "give one policy or one action"),
+    (["gone", "--as-of", "2026-02-30"], "\"2026-02-30\" is not a date"),
+    (["gone", "--from", "2026-01-01", "--to", "2026-01-02"], "\"gone\" is not an action"),
     (["export", "--from", "2026-01-01"], "an action needs --from and --to"),
     (["export", "--from", "2026-01-02", "--to", "2026-01-01"], "ends (2026-01-01) before it starts"),
     (["gone", "--archive", "full"], "a policy has its own"),
-    (["export", "--from", "2026-01-01", "--to", "2026-01-02", "--archive", "all"], "is no archive mode"),
+    (["export", "--from", "2026-01-01", "--to", "2026-01-02", "--archive", "all"], "is not an archive mode"),
 ])
 def test_wrong_use(daemon, args, message):
     d = daemon(policies=[POLICIES[0]])

@@ -88,7 +88,7 @@ def test_after_an_anonymization(places):
     places.pg.sql(places.db, "INSERT INTO outside (id, mail) VALUES (1, 'bob@ex.org')")
     places.once()
     done = places.residue("1")
-    assert done.stderr.startswith("retentionctl: nothing to look for: no value of 4 characters or more that is theirs alone")
+    assert done.stderr.startswith("retentionctl: nothing to search for: the contact has no value of 4 or more characters of its own")
     found = places.found("1", "--values", str(values))
     assert found == {("public.note", "kept", "value"): (0, 1, 0), ("public.note", "text", "value"): (0, 1, 0),
                      ("public.outside", "mail", "value"): (1, 0, 0)}
@@ -99,7 +99,7 @@ def test_after_an_anonymization(places):
 def test_nothing_is_left(places):
     places.pg.sql(places.db, "UPDATE note SET kept = NULL, text = NULL")
     done = places.residue("1", code=0)
-    assert re.search(r"\n4 values of 1 contacts looked for in \d+ tables: 0 columns hold what anonymize_contacts would leave there\n$",
+    assert re.search(r"\nsearched \d+ tables for 4 values of 1 contacts: anonymize_contacts would leave values in 0 columns\n$",
                      done.stdout)
     assert places.residue("2", code=0).returncode == 0
 
@@ -127,14 +127,14 @@ def test_what_cannot_be_searched(places):
         done = places.ctl("residue", "2", "--timeout", "1", check=False)
         client.rollback()
     assert done.returncode == 1 and re.search("not searched: public.outside: .*timeout", done.stderr)
-    assert "looked for in 4 tables" in done.stdout
+    assert "searched 4 tables for " in done.stdout
 
 
 @pytest.mark.parametrize("args, message", [
-    ([], "one contact's key is needed, or --sample"), (["1", "2"], "one contact's key is needed"),
-    (["1", "--sample", "2"], "one contact's key is needed"), (["--sample", "0"], '"0" is no number from 1 to 1000000'),
-    (["--sample", "2", "--values", "-"], "one contact's key is needed"), (["1", "--action", "export"], "--action is "),
-    (["1", "--action", "x"], "--action is "), (["1", "--timeout", "x"], '"x" is no number'),
+    ([], "give the key of one contact, or --sample"), (["1", "2"], "give the key of one contact"),
+    (["1", "--sample", "2"], "give the key of one contact"), (["--sample", "0"], '"0" is not a number from 1 to 1000000'),
+    (["--sample", "2", "--values", "-"], "give the key of one contact"), (["1", "--action", "export"], "--action must be "),
+    (["1", "--action", "x"], "--action must be "), (["1", "--timeout", "x"], '"x" is not a number'),
 ])
 def test_wrong_use(places, args, message):
     done = places.residue(*args, code=2)

@@ -12,15 +12,15 @@ from support.harness import BUILD, REPO, wait_until
 
 COMPLETION = REPO / "daemon" / "retentionctl.bash"
 
-ENGLISH = {"env": {"LC_ALL": "C.UTF-8", "LANGUAGE": "en"}, "saved": r"action (\d+) saved\nit would touch (\d+) requests; "
+ENGLISH = {"env": {"LC_ALL": "C.UTF-8", "LANGUAGE": "en"}, "saved": r"action (\d+) saved\nit would change (\d+) requests; "
            r"retentionctl validate \1 runs it\n", "row_saved": "saved", "validated": "action {} validated: the daemon runs it\n",
            "done": "done", "heading": ("id", "type", "date", "status"), "type": "anonymize_requests",
-           "export": "export", "deleted": "the archive of action {} is deleted\nits files are gone\n", "by": "archive_deleted_by",
+           "export": "export", "deleted": "the archive of action {} is deleted\nits files are removed\n", "by": "archive_deleted_by",
            "early": "action {} is done: only a saved action can be validated",
            "month": "the interval from 2025-01-01 to 2025-02-01 is longer than one month\nhint: Both days count: from "
                     "2025-01-01, it can end on 2025-01-31 at the latest."}
 FRENCH = {"env": {"LC_ALL": "C.UTF-8", "LANGUAGE": "fr"},
-          "saved": r"action (\d+) enregistrée\nelle toucherait (\d+) demandes ; retentionctl validate \1 la lance\n",
+          "saved": r"action (\d+) enregistrée\nelle modifierait (\d+) demandes ; retentionctl validate \1 la lance\n",
           "row_saved": "enregistrée", "validated": "action {} validée : le démon la lance\n", "done": "terminée",
           "heading": ("n°", "type", "date", "statut"), "type": "anonymisation de demandes", "export": "export",
           "deleted": "l'archive de l'action {} est supprimée\nses fichiers sont supprimés\n", "by": "archive_deleted_by",

@@ -478,10 +478,10 @@ def test_names_of_schemas_and_tables(make, daemon):
 @pytest.mark.parametrize("schema, args, words", [
     ("", ("--contact", "nobody", "--request", "request"), 'no table "nobody"'),
     ("CREATE SCHEMA b; CREATE TABLE b.contact (id int)", ("--contact", "contact", "--request", "request"),
-     '2 tables are called "contact"'),
+     '2 tables have the name "contact"'),
     ("CREATE TABLE loose (name text)", ("--contact", "loose", "--request", "request"), "no key of one column"),
     ("CREATE TABLE other (id int PRIMARY KEY, at date)", ("--contact", "contact", "--request", "other"),
-     "no column of other points at contact"),
+     "no column of other references contact"),
     ("CREATE TABLE other (id int PRIMARY KEY, contact_id bigint)", ("--contact", "contact", "--request", "other"),
      "--date"),
     ("", ("--contact", "contact", "--request", "request", "--date", "when"), 'no column "when"'),
@@ -529,7 +529,7 @@ def test_the_shipped_model(daemon):
     assert {t["table"]: t["remark"] for t in found["tables"] if not t["name"]} == {
         name: "the company's own people, by its name" for name in ("crm.agent", "crm.team")}
     text = d.ctl("model", "check").stdout
-    assert "0 refused by the daemon, 0 to look at" in text
+    assert "refused by the daemon: 0; to look at: 0" in text
 
 
 SMALL = SCHEMA + """;
@@ -554,7 +554,7 @@ def test_what_a_person_should_look_at(empty_db, daemon, pg):
     assert '"status"' not in hints and '"contact_id" is kept' not in hints
     assert len(found["hints"]) == 5
     remark = next(t["remark"] for t in found["tables"] if t["table"] == "public.file")
-    assert "not mapped, and its record_id points at" in remark
+    assert "not mapped, and its record_id references" in remark
 
 
 def test_what_the_daemon_refuses(empty_db, daemon, pg):
@@ -566,9 +566,9 @@ def test_what_the_daemon_refuses(empty_db, daemon, pg):
     d.configure(model=model())
     found = check(d, status=1)
     assert len(found["refused"]) == 1 and "note" in found["refused"][0]
-    assert any("of public.note (contact_id) points at \"contact\" from outside" in h for h in found["hints"])
+    assert any("of public.note (contact_id) references \"contact\" from outside" in h for h in found["hints"])
     done = d.ctl("model", "check", check=False)
-    assert done.returncode == 1 and "refused: " in done.stdout and "1 refused by the daemon" in done.stdout
+    assert done.returncode == 1 and "refused: " in done.stdout and "refused by the daemon: 1;" in done.stdout
 
 
 def test_in_french(empty_db, daemon, pg):
@@ -586,6 +586,6 @@ def test_every_table_of_the_shipped_draft_is_covered(crm_db, daemon, pg):
     db = crm_db(40)
     text = draft(pg, db, contact="crm.contact", request="crm.request")
     found = check(daemon(db=db, model=text))
-    marks = [h for h in found["hints"] if "a mark of the draft, TODO, is still there" in h]
+    marks = [h for h in found["hints"] if "a TODO of the draft is still there" in h]
     assert (found["refused"], found["hints"]) == ([], marks)
     assert len(marks) == text.count("TODO") - 1, "all but the head's"

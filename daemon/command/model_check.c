@@ -1,118 +1,18 @@
 /*
- * model draft: a model to start from, out of the catalog.  model check: what the model that there is
- * does with every table that can be reached, what the daemon refuses of it, and what a person should
- * look at.  Both read, in one snapshot, and write nothing.
+ * model check: compares the model with the database.  Prints what the actions do with every table that
+ * can be reached from a contact, what the daemon refuses, and what a person should look at.  Reads in one
+ * snapshot, and writes nothing to the database.
  */
 #include "command/command.h"
 
-#include "preflight/check_plan.h"
-#include "discover/draft.h"
-#include "model/disposition.h"
 #include "base/mem.h"
-#include "discover/names.h"
-#include "command/output.h"
 #include "base/sql.h"
-
-/* --- model draft --- */
-
-struct draft_words {
-	const char *contact, *request, *date;
-	bool samples;
-};
-
-static bool find_table(const struct schema *found, const char *name, size_t *ret, struct error *err)
-{
-	size_t n;
-	const struct schema_table *t = schema_table(found, name, &n);
-
-	if (!t && n > 1)
-		return fail(err, ERR_CONFIG,
-			    _("%zu tables are called \"%s\": name the schema too, schema.table"), n,
-			    name);
-	if (!t)
-		return fail(err, ERR_CONFIG,
-			    _("there is no table \"%s\": names are exact, as the catalog has them"),
-			    name);
-	if (!t->key)
-		return fail(err, ERR_CONFIG,
-			    _("table %s.%s has no key of one column (a whole number, a uuid or a "
-			      "text, NOT NULL, with a unique index): give it one"),
-			    t->schema, t->name);
-	*ret = (size_t)(t - found->tables);
-	return true;
-}
-
-static bool find_date(const struct schema_table *request, const char *wanted, const char **ret,
-		      struct error *err)
-{
-	if (wanted && !schema_column(request, wanted))
-		return fail(err, ERR_CONFIG, _("table %s.%s has no column \"%s\""), request->schema,
-			    request->name, wanted);
-	*ret = wanted ? wanted : draft_date(request);
-	return *ret ? true
-		    : fail(err, ERR_CONFIG,
-			   _("table %s.%s has no date that ages could be counted from: name its "
-			     "column with --date"),
-			   request->schema, request->name);
-}
-
-static bool draft(struct command *cmd, void *ctx, const struct draft_words *words,
-		  struct error *err)
-{
-	struct draft_opts opts = {.database = PQdb(db_conn(cmd->db)), .samples = words->samples};
-	struct schema *found;
-	size_t contact = 0, request = 0;
-	const char *by;
-	int open;
-
-	if (!db_exec(cmd->db, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", err) ||
-	    !schema_read(cmd->db, words->samples, ctx, &found, err) || !db_commit(cmd->db, err) ||
-	    !find_table(found, words->contact, &contact, err) ||
-	    !find_table(found, words->request, &request, err) ||
-	    !find_date(&found->tables[request], words->date, &opts.date, err))
-		return false;
-	by = links_request_by(found, contact, request);
-	if (!by || contact == request)
-		return fail(err, ERR_CONFIG,
-			    _("no column of %s points at %s: neither a foreign key, nor a name "
-			      "like contact_id"),
-			    words->request, words->contact);
-	opts.found = found;
-	opts.reach = links_walk(ctx, found, contact, request, by);
-	fputs(draft_text(ctx, &opts, &open), stdout);
-	return true;
-}
-
-int command_model_draft(struct command *cmd, int argc, char **argv)
-{
-	static const struct option longs[] = {{"contact", required_argument, NULL, 'c'},
-					      {"request", required_argument, NULL, 'r'},
-					      {"date", required_argument, NULL, 'd'},
-					      {"samples", no_argument, NULL, 's'},
-					      {NULL, 0, NULL, 0}};
-	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
-	AUTO(error) struct error err = {0};
-	struct draft_words words = {0};
-	int c;
-
-	while ((c = command_option(cmd, argc, argv, longs)) != -1) {
-		if (c == '?')
-			return 2;
-		if (c == 's')
-			words.samples = true;
-		else
-			*(c == 'c'   ? &words.contact
-			  : c == 'r' ? &words.request
-				     : &words.date) = optarg;
-	}
-	if (argc != optind || !words.contact || !words.request)
-		return command_wrong_use(cmd, _("--contact TABLE and --request TABLE are needed"));
-	if (!command_open(cmd))
-		return 1;
-	return draft(cmd, ctx, &words, &err) ? 0 : command_failed(&err);
-}
-
-/* --- model check --- */
+#include "command/output.h"
+#include "discover/links.h"
+#include "discover/names.h"
+#include "discover/schema.h"
+#include "model/disposition.h"
+#include "preflight/check_plan.h"
 
 enum { TABLE, NAME, DELETE, ANONYMIZE, REQUESTS, REMARK, CELLS };
 
@@ -126,7 +26,7 @@ struct model_check {
 	void *ctx;
 	const struct model *model;
 	struct schema *found;
-	struct catalog *catalog; /* NULL: the model speaks of what is not there */
+	struct catalog *catalog; /* NULL: the model names things that do not exist */
 	struct list cells[CELLS];
 	struct list refused;
 	struct list hints;
@@ -138,7 +38,7 @@ static void push(struct model_check *m, struct list *list, const char *text)
 	list->items[list->n++] = text;
 }
 
-/* For a person in the person's language; for a program as it is. */
+/* The text in the language of the person, or as it is in JSON. */
 static const char *word(const struct model_check *m, const char *text)
 	__attribute__((format_arg(2)));
 static const char *word(const struct model_check *m, const char *text)
@@ -146,12 +46,12 @@ static const char *word(const struct model_check *m, const char *text)
 	return m->cmd->json ? text : gettext(text);
 }
 
-/* What links_is_lookup() answers, for the catalogue. */
+/* Answers of links_is_lookup(), for the catalogue of translations. */
 static const char *const lookups[] __attribute__((unused)) = {
 	N_("the company's own people, by its name"),
 	N_("a list that others choose from, by its name"),
 	N_("nothing in it looks personal"),
-	/* And why the daemon refuses a table: discover/schema.c. */
+	/* Reasons why the daemon refuses a table, of discover/schema.c. */
 	N_("other tables inherit from it"),
 	N_("it has a rule on UPDATE or DELETE"),
 	N_("it has row-level security: the daemon needs BYPASSRLS"),
@@ -184,7 +84,7 @@ static bool is_table(const struct table *t, const struct schema_table *found)
 	return strcmp(t->schema, found->schema) == 0 && strcmp(t->table, found->name) == 0;
 }
 
-/* A row for each of its names in the model; false: it has none. */
+/* Adds a row for each name of the table in the model; false: it has none. */
 static bool add_mapped(struct model_check *m, const struct schema_table *found)
 {
 	bool mapped = false;
@@ -213,7 +113,7 @@ static void add_unmapped(struct model_check *m, const struct schema_table *found
 	push(m, &m->cells[REMARK], why);
 }
 
-/* How it is reached, where the model does not name it. */
+/* Adds a table that the model does not name, with the way in which it is reached. */
 static void add_overlooked(struct model_check *m, const struct links *reach,
 			   const struct reached *item)
 {
@@ -222,16 +122,16 @@ static void add_overlooked(struct model_check *m, const struct links *reach,
 	const char *why;
 
 	if (item->how == LINKS_REVERSE)
-		why = t_printf(m->ctx, word(m, N_("not mapped, and %s.%s points there")),
+		why = t_printf(m->ctx, word(m, N_("not mapped, and %s.%s references it")),
 			       parent->name, item->from);
 	else
-		why = t_printf(m->ctx, word(m, N_("not mapped, and its %s points at %s")), item->by,
-			       parent->name);
+		why = t_printf(m->ctx, word(m, N_("not mapped, and its %s references %s")),
+			       item->by, parent->name);
 	add_unmapped(m, t, why);
 	HINT(m, N_("table %s.%s: %s"), t->schema, t->name, why);
 }
 
-static bool is_pointed_at(const struct model_check *m, const struct links *reach, size_t table)
+static bool is_referenced(const struct model_check *m, const struct links *reach, size_t table)
 {
 	for (size_t i = 0; i < m->found->n_keys; i++)
 		if (m->found->keys[i].to == table && links_of(reach, m->found->keys[i].from))
@@ -239,8 +139,8 @@ static bool is_pointed_at(const struct model_check *m, const struct links *reach
 	return false;
 }
 
-/* Nothing leads there: a log of mails, say, that knows its people by a copy of their address. */
-static void find_stranger(struct model_check *m, const struct schema_table *table)
+/* Adds a hint on a table that no key reaches, such as a mail log with a copy of the address. */
+static void find_unlinked(struct model_check *m, const struct schema_table *table)
 {
 	if (names_of_table(table->name) == NAME_TABLE_STAFF)
 		return;
@@ -250,14 +150,14 @@ static void find_stranger(struct model_check *m, const struct schema_table *tabl
 		if (c->foreign || c->primary || names_of(c->name, NULL) != NAME_PERSON)
 			continue;
 		HINT(m,
-		     N_("table %s.%s: no key leads there, and its \"%s\" looks personal: match finds "
-			"copies, retentionctl residue says whose are there"),
+		     N_("table %s.%s: no foreign key reaches it, and its \"%s\" looks personal: match "
+			"can find copies, retentionctl residue shows which contacts are in it"),
 		     table->schema, table->name, c->name);
 		return;
 	}
 }
 
-/* Questions that the draft has left to a person, unanswered: on their lines as long as they stand there. */
+/* Adds a hint for each mark of the draft that is still in the file: a question that nobody answered. */
 static void find_marks(struct model_check *m)
 {
 	static const char mark[] = "TO"
@@ -270,13 +170,12 @@ static void find_marks(struct model_check *m)
 	for (int n = 1; file && getline(&line, &size, file) >= 0; n++) {
 		const char *comment = strchr(line, '#');
 
-		if (comment && comment > line &&
-		    strstr(comment, mark)) /* the head only speaks of them */
-			HINT(m, N_("%s:%d: a mark of the draft, %s, is still there"), path, n,
-			     mark);
+		/* A comment on a line of its own explains the marks. */
+		if (comment && comment > line && strstr(comment, mark))
+			HINT(m, N_("%s:%d: a %s of the draft is still there"), path, n, mark);
 	}
 	if (file)
-		(void)fclose(file); /* was only read */
+		(void)fclose(file); /* read only */
 }
 
 static void find_coverage(struct model_check *m)
@@ -291,7 +190,7 @@ static void find_coverage(struct model_check *m)
 			roots[1] = i;
 	}
 	if (roots[0] == LINKS_NONE || roots[1] == LINKS_NONE)
-		return; /* refused for that already */
+		return; /* has been refused for that */
 	reach = links_walk(m->ctx, m->found, roots[0], roots[1], m->model->request->by);
 	for (size_t t = 0; t < m->found->n_tables; t++) {
 		const struct reached *item = links_of(reach, t);
@@ -300,13 +199,13 @@ static void find_coverage(struct model_check *m)
 
 		if (add_mapped(m, table))
 			continue;
-		/* A guess that nothing backs is not worth a warning. */
+		/* Leaves out a guess that nothing supports. */
 		if (item && !(item->how == LINKS_TYPE && item->value_guessed && lookup))
 			add_overlooked(m, reach, item);
-		else if (is_pointed_at(m, reach, t))
+		else if (is_referenced(m, reach, t))
 			add_unmapped(m, table, lookup ? word(m, lookup) : "");
 		else if (!lookup)
-			find_stranger(m, table);
+			find_unlinked(m, table);
 	}
 }
 
@@ -320,7 +219,7 @@ static bool has_rules(const struct model_check *m, unsigned int oid)
 	return false;
 }
 
-/* Does the model keep this column on purpose: by a rule, or with its whole table? */
+/* Does the model keep this column on purpose, by a rule or together with its table? */
 static bool is_kept(const struct model_check *m, const struct table *t, const char *column)
 {
 	if (t->on_anonymize == ON_ANONYMIZE_KEEP)
@@ -345,12 +244,12 @@ static void find_kept(struct model_check *m, const struct table *t,
 			link = link || (links[l] && strcmp(links[l], c->name) == 0);
 		if (!link && is_kept(m, t, c->name) &&
 		    schema_verdict(m->ctx, c, &why) == VERDICT_CLEAR)
-			HINT(m, N_("table \"%s\": column \"%s\" is kept, and looks personal"),
+			HINT(m, N_("table \"%s\": column \"%s\" is kept and looks personal"),
 			     t->name, c->name);
 	}
 }
 
-static bool key_says_it(const struct model_check *m, const struct table *t)
+static bool key_has_hint(const struct model_check *m, const struct table *t)
 {
 	for (size_t i = 0; i < m->catalog->n_keys; i++) {
 		const struct foreign_key *k = &m->catalog->keys[i];
@@ -367,9 +266,9 @@ static void find_indexes(struct model_check *m)
 	for (size_t i = 0; i < m->model->n_tables; i++) {
 		const struct table *t = &m->model->tables[i];
 
-		if (t->by && !m->catalog->relations[i].by_indexed && !key_says_it(m, t))
+		if (t->by && !m->catalog->relations[i].by_indexed && !key_has_hint(m, t))
 			HINT(m,
-			     N_("table \"%s\": no index behind its link: CREATE INDEX CONCURRENTLY "
+			     N_("table \"%s\": its link has no index: CREATE INDEX CONCURRENTLY "
 				"ON %s (%s);"),
 			     t->name, sql_table(m->ctx, t->schema, t->table),
 			     sql_ident(m->ctx, t->by));
@@ -379,13 +278,13 @@ static void find_indexes(struct model_check *m)
 
 		if (!k->indexed)
 			HINT(m,
-			     N_("foreign key \"%s\": no index behind it: CREATE INDEX CONCURRENTLY "
+			     N_("foreign key \"%s\" has no index: CREATE INDEX CONCURRENTLY "
 				"ON %s (%s);"),
 			     k->name, k->from_sql, k->columns_sql);
 	}
 }
 
-/* Foreign keys from tables that the model does not name. */
+/* Adds hints on foreign keys from tables that the model does not name. */
 static void find_outside(struct model_check *m)
 {
 	for (size_t i = 0; i < m->catalog->n_keys; i++) {
@@ -400,13 +299,13 @@ static void find_outside(struct model_check *m)
 		}
 		if (!inside && to)
 			HINT(m,
-			     N_("foreign key \"%s\" of %s (%s) points at \"%s\" from outside the "
+			     N_("foreign key \"%s\" of %s (%s) references \"%s\" from outside the "
 				"model"),
 			     k->name, k->from_name, k->column, to->name);
 	}
 }
 
-/* What the daemon says of it, as retentiond -t would. */
+/* Collects what the daemon refuses, as retentiond -t does. */
 static bool find_refusals(struct model_check *m, struct error *err)
 {
 	AUTO(complaints) struct complaints c = {0};
@@ -456,7 +355,7 @@ static bool print_check(struct model_check *m, struct error *err)
 		printf(_("refused: %s\n"), m->refused.items[i]);
 	for (size_t i = 0; i < m->hints.n; i++)
 		printf(_("look at: %s\n"), m->hints.items[i]);
-	printf(_("%zu refused by the daemon, %zu to look at\n"), m->refused.n, m->hints.n);
+	printf(_("refused by the daemon: %zu; to look at: %zu\n"), m->refused.n, m->hints.n);
 	return true;
 }
 

@@ -1,0 +1,109 @@
+/*
+ * model draft: prints a model to start from, made from the database's catalog.  Reads in one snapshot,
+ * and writes nothing to the database.
+ */
+#include "command/command.h"
+
+#include "base/mem.h"
+#include "discover/draft.h"
+
+struct draft_arguments {
+	const char *contact, *request, *date;
+	bool samples;
+};
+
+static bool find_table(const struct schema *found, const char *name, size_t *ret, struct error *err)
+{
+	size_t n;
+	const struct schema_table *t = schema_table(found, name, &n);
+
+	if (!t && n > 1)
+		return fail(
+			err, ERR_CONFIG,
+			_("%zu tables have the name \"%s\": give the schema too, as schema.table"),
+			n, name);
+	if (!t)
+		return fail(
+			err, ERR_CONFIG,
+			_("there is no table \"%s\": upper and lower case must be as in the catalog"),
+			name);
+	if (!t->key)
+		return fail(
+			err, ERR_CONFIG,
+			_("table %s.%s has no key of one column: add a column that is an integer, "
+			  "uuid or text, NOT NULL and unique"),
+			t->schema, t->name);
+	*ret = (size_t)(t - found->tables);
+	return true;
+}
+
+static bool find_date(const struct schema_table *request, const char *wanted, const char **ret,
+		      struct error *err)
+{
+	if (wanted && !schema_column(request, wanted))
+		return fail(err, ERR_CONFIG, _("table %s.%s has no column \"%s\""), request->schema,
+			    request->name, wanted);
+	*ret = wanted ? wanted : draft_date(request);
+	return *ret ? true
+		    : fail(err, ERR_CONFIG,
+			   _("table %s.%s has no date column to count ages from: give a column with "
+			     "--date"),
+			   request->schema, request->name);
+}
+
+static bool print_draft(struct command *cmd, void *ctx, const struct draft_arguments *arguments,
+			struct error *err)
+{
+	struct draft_opts opts = {.database = PQdb(db_conn(cmd->db)),
+				  .samples = arguments->samples};
+	struct schema *found;
+	size_t contact = 0, request = 0;
+	const char *by;
+	int open;
+
+	if (!db_exec(cmd->db, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", err) ||
+	    !schema_read(cmd->db, arguments->samples, ctx, &found, err) ||
+	    !db_commit(cmd->db, err) || !find_table(found, arguments->contact, &contact, err) ||
+	    !find_table(found, arguments->request, &request, err) ||
+	    !find_date(&found->tables[request], arguments->date, &opts.date, err))
+		return false;
+	by = links_request_by(found, contact, request);
+	if (!by || contact == request)
+		return fail(err, ERR_CONFIG,
+			    _("no column of %s references %s: there is no foreign key, and no name "
+			      "like contact_id"),
+			    arguments->request, arguments->contact);
+	opts.found = found;
+	opts.reach = links_walk(ctx, found, contact, request, by);
+	fputs(draft_text(ctx, &opts, &open), stdout);
+	return true;
+}
+
+int command_model_draft(struct command *cmd, int argc, char **argv)
+{
+	static const struct option longs[] = {{"contact", required_argument, NULL, 'c'},
+					      {"request", required_argument, NULL, 'r'},
+					      {"date", required_argument, NULL, 'd'},
+					      {"samples", no_argument, NULL, 's'},
+					      {NULL, 0, NULL, 0}};
+	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
+	AUTO(error) struct error err = {0};
+	struct draft_arguments arguments = {0};
+	int c;
+
+	while ((c = command_option(cmd, argc, argv, longs)) != -1) {
+		if (c == '?')
+			return 2;
+		if (c == 's')
+			arguments.samples = true;
+		else
+			*(c == 'c'   ? &arguments.contact
+			  : c == 'r' ? &arguments.request
+				     : &arguments.date) = optarg;
+	}
+	if (argc != optind || !arguments.contact || !arguments.request)
+		return command_wrong_use(cmd, _("give --contact TABLE and --request TABLE"));
+	if (!command_open(cmd))
+		return 1;
+	return print_draft(cmd, ctx, &arguments, &err) ? 0 : command_failed(&err);
+}
