@@ -25,7 +25,7 @@ struct model_check {
 	struct command *cmd;
 	void *ctx;
 	const struct model *model;
-	struct schema *found;
+	struct schema *schema;
 	struct catalog *catalog; /* NULL: the model names things that do not exist */
 	struct list cells[CELLS];
 	struct list refused;
@@ -79,46 +79,46 @@ static const char *disposition_word(const struct model_check *m, const struct ta
 	return "";
 }
 
-static bool is_table(const struct table *t, const struct schema_table *found)
+static bool is_table(const struct table *t, const struct schema_table *table)
 {
-	return strcmp(t->schema, found->schema) == 0 && strcmp(t->table, found->name) == 0;
+	return strcmp(t->schema, table->schema) == 0 && strcmp(t->table, table->name) == 0;
 }
 
 /* Adds a row for each name of the table in the model; false: it has none. */
-static bool add_mapped(struct model_check *m, const struct schema_table *found)
+static bool add_mapped(struct model_check *m, const struct schema_table *table)
 {
 	bool mapped = false;
 
 	for (size_t i = 0; i < m->model->n_tables; i++) {
 		const struct table *t = &m->model->tables[i];
 
-		if (!is_table(t, found))
+		if (!is_table(t, table))
 			continue;
 		mapped = true;
-		push(m, &m->cells[TABLE], t_printf(m->ctx, "%s.%s", found->schema, found->name));
+		push(m, &m->cells[TABLE], t_printf(m->ctx, "%s.%s", table->schema, table->name));
 		push(m, &m->cells[NAME], t->name);
 		push(m, &m->cells[DELETE], disposition_word(m, t, ACTION_DELETE_CONTACTS));
 		push(m, &m->cells[ANONYMIZE], disposition_word(m, t, ACTION_ANONYMIZE_CONTACTS));
 		push(m, &m->cells[REQUESTS], disposition_word(m, t, ACTION_ANONYMIZE_REQUESTS));
-		push(m, &m->cells[REMARK], found->trouble ? word(m, found->trouble) : "");
+		push(m, &m->cells[REMARK], table->trouble ? word(m, table->trouble) : "");
 	}
 	return mapped;
 }
 
-static void add_unmapped(struct model_check *m, const struct schema_table *found, const char *why)
+static void add_unmapped(struct model_check *m, const struct schema_table *table, const char *why)
 {
-	push(m, &m->cells[TABLE], t_printf(m->ctx, "%s.%s", found->schema, found->name));
+	push(m, &m->cells[TABLE], t_printf(m->ctx, "%s.%s", table->schema, table->name));
 	for (int i = NAME; i < REMARK; i++)
 		push(m, &m->cells[i], "");
 	push(m, &m->cells[REMARK], why);
 }
 
 /* Adds a table that the model does not name, with the way in which it is reached. */
-static void add_overlooked(struct model_check *m, const struct links *reach,
-			   const struct reached *item)
+static void add_overlooked(struct model_check *m, const struct links *links,
+			   const struct link *item)
 {
-	const struct schema_table *t = &m->found->tables[item->table];
-	const struct schema_table *parent = &m->found->tables[reach->items[item->of].table];
+	const struct schema_table *t = &m->schema->tables[item->table];
+	const struct schema_table *parent = &m->schema->tables[links->items[item->of].table];
 	const char *why;
 
 	if (item->how == LINKS_REVERSE)
@@ -131,10 +131,10 @@ static void add_overlooked(struct model_check *m, const struct links *reach,
 	HINT(m, N_("table %s.%s: %s"), t->schema, t->name, why);
 }
 
-static bool is_referenced(const struct model_check *m, const struct links *reach, size_t table)
+static bool is_referenced(const struct model_check *m, const struct links *links, size_t table)
 {
-	for (size_t i = 0; i < m->found->n_keys; i++)
-		if (m->found->keys[i].to == table && links_of(reach, m->found->keys[i].from))
+	for (size_t i = 0; i < m->schema->n_keys; i++)
+		if (m->schema->keys[i].to == table && links_of(links, m->schema->keys[i].from))
 			return true;
 	return false;
 }
@@ -181,28 +181,28 @@ static void find_marks(struct model_check *m)
 static void find_coverage(struct model_check *m)
 {
 	size_t roots[2] = {LINKS_NONE, LINKS_NONE};
-	struct links *reach;
+	struct links *links;
 
-	for (size_t i = 0; i < m->found->n_tables; i++) {
-		if (is_table(m->model->contact, &m->found->tables[i]))
+	for (size_t i = 0; i < m->schema->n_tables; i++) {
+		if (is_table(m->model->contact, &m->schema->tables[i]))
 			roots[0] = i;
-		if (is_table(m->model->request, &m->found->tables[i]))
+		if (is_table(m->model->request, &m->schema->tables[i]))
 			roots[1] = i;
 	}
 	if (roots[0] == LINKS_NONE || roots[1] == LINKS_NONE)
 		return; /* has been refused for that */
-	reach = links_walk(m->ctx, m->found, roots[0], roots[1], m->model->request->by);
-	for (size_t t = 0; t < m->found->n_tables; t++) {
-		const struct reached *item = links_of(reach, t);
-		const struct schema_table *table = &m->found->tables[t];
+	links = links_walk(m->ctx, m->schema, roots[0], roots[1], m->model->request->by);
+	for (size_t t = 0; t < m->schema->n_tables; t++) {
+		const struct link *item = links_of(links, t);
+		const struct schema_table *table = &m->schema->tables[t];
 		const char *lookup = links_is_lookup(table);
 
 		if (add_mapped(m, table))
 			continue;
 		/* Leaves out a guess that nothing supports. */
 		if (item && !(item->how == LINKS_TYPE && item->value_guessed && lookup))
-			add_overlooked(m, reach, item);
-		else if (is_referenced(m, reach, t))
+			add_overlooked(m, links, item);
+		else if (is_referenced(m, links, t))
 			add_unmapped(m, table, lookup ? word(m, lookup) : "");
 		else if (!lookup)
 			find_unlinked(m, table);
@@ -231,12 +231,12 @@ static bool is_kept(const struct model_check *m, const struct table *t, const ch
 }
 
 static void find_kept(struct model_check *m, const struct table *t,
-		      const struct schema_table *found)
+		      const struct schema_table *table)
 {
 	const char *const links[] = {t->key, t->by, t->date, t->created};
 
-	for (size_t i = 0; i < found->n_columns; i++) {
-		const struct schema_column *c = &found->columns[i];
+	for (size_t i = 0; i < table->n_columns; i++) {
+		const struct schema_column *c = &table->columns[i];
 		bool link = c->foreign || c->primary || c->generated;
 		const char *why;
 
@@ -361,14 +361,14 @@ static bool print_check(struct model_check *m, struct error *err)
 
 static bool check_model(struct model_check *m, struct error *err)
 {
-	if (!find_refusals(m, err) || !schema_read(m->cmd->db, true, m->ctx, &m->found, err))
+	if (!find_refusals(m, err) || !schema_read(m->cmd->db, true, m->ctx, &m->schema, err))
 		return false;
 	find_coverage(m);
 	find_marks(m);
 	for (size_t i = 0; m->catalog && i < m->model->n_tables; i++)
-		for (size_t t = 0; t < m->found->n_tables; t++)
-			if (is_table(&m->model->tables[i], &m->found->tables[t]))
-				find_kept(m, &m->model->tables[i], &m->found->tables[t]);
+		for (size_t t = 0; t < m->schema->n_tables; t++)
+			if (is_table(&m->model->tables[i], &m->schema->tables[t]))
+				find_kept(m, &m->model->tables[i], &m->schema->tables[t]);
 	if (m->catalog) {
 		find_indexes(m);
 		find_outside(m);

@@ -5,6 +5,7 @@
 #include "command/command.h"
 
 #include "base/mem.h"
+#include "discover/decide.h"
 #include "discover/draft.h"
 
 struct draft_arguments {
@@ -12,10 +13,11 @@ struct draft_arguments {
 	bool samples;
 };
 
-static bool find_table(const struct schema *found, const char *name, size_t *ret, struct error *err)
+static bool find_table(const struct schema *schema, const char *name, size_t *ret,
+		       struct error *err)
 {
 	size_t n;
-	const struct schema_table *t = schema_table(found, name, &n);
+	const struct schema_table *t = schema_table(schema, name, &n);
 
 	if (!t && n > 1)
 		return fail(
@@ -33,7 +35,7 @@ static bool find_table(const struct schema *found, const char *name, size_t *ret
 			_("table %s.%s has no key of one column: add a column that is an integer, "
 			  "uuid or text, NOT NULL and unique"),
 			t->schema, t->name);
-	*ret = (size_t)(t - found->tables);
+	*ret = (size_t)(t - schema->tables);
 	return true;
 }
 
@@ -43,7 +45,7 @@ static bool find_date(const struct schema_table *request, const char *wanted, co
 	if (wanted && !schema_column(request, wanted))
 		return fail(err, ERR_CONFIG, _("table %s.%s has no column \"%s\""), request->schema,
 			    request->name, wanted);
-	*ret = wanted ? wanted : draft_date(request);
+	*ret = wanted ? wanted : decide_date(request);
 	return *ret ? true
 		    : fail(err, ERR_CONFIG,
 			   _("table %s.%s has no date column to count ages from: give a column with "
@@ -56,25 +58,25 @@ static bool print_draft(struct command *cmd, void *ctx, const struct draft_argum
 {
 	struct draft_opts opts = {.database = PQdb(db_conn(cmd->db)),
 				  .samples = arguments->samples};
-	struct schema *found;
+	struct schema *schema;
 	size_t contact = 0, request = 0;
 	const char *by;
 	int open;
 
 	if (!db_exec(cmd->db, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", err) ||
-	    !schema_read(cmd->db, arguments->samples, ctx, &found, err) ||
-	    !db_commit(cmd->db, err) || !find_table(found, arguments->contact, &contact, err) ||
-	    !find_table(found, arguments->request, &request, err) ||
-	    !find_date(&found->tables[request], arguments->date, &opts.date, err))
+	    !schema_read(cmd->db, arguments->samples, ctx, &schema, err) ||
+	    !db_commit(cmd->db, err) || !find_table(schema, arguments->contact, &contact, err) ||
+	    !find_table(schema, arguments->request, &request, err) ||
+	    !find_date(&schema->tables[request], arguments->date, &opts.date, err))
 		return false;
-	by = links_request_by(found, contact, request);
+	by = links_request_by(schema, contact, request);
 	if (!by || contact == request)
 		return fail(err, ERR_CONFIG,
 			    _("no column of %s references %s: there is no foreign key, and no name "
 			      "like contact_id"),
 			    arguments->request, arguments->contact);
-	opts.found = found;
-	opts.reach = links_walk(ctx, found, contact, request, by);
+	opts.schema = schema;
+	opts.links = links_walk(ctx, schema, contact, request, by);
 	fputs(draft_text(ctx, &opts, &open), stdout);
 	return true;
 }

@@ -1,6 +1,6 @@
 /*
- * A model to start from, as text: what was found, what is to become of it, and why; what nobody can
- * tell from outside is marked, and erased until somebody has said that it may stay.
+ * The text of a model to start from: the tables, what becomes of each column, and why.  A column that
+ * nobody can judge from outside is erased and marked, until a person decides that it may stay.
  */
 #ifndef RETENTION_DISCOVER_DRAFT_H
 #define RETENTION_DISCOVER_DRAFT_H
@@ -8,17 +8,14 @@
 #include "discover/links.h"
 
 struct draft_opts {
-	const struct schema *found;
-	const struct links *reach;
+	const struct schema *schema;
+	const struct links *links;
 	const char *date; /* of the request; never NULL */
-	const char *database; /* its name, for the head */
+	const char *database; /* its name, for the first comment */
 	bool samples;
 };
 
-/* The request's column that ages are best counted from; NULL: it has no date. */
-const char *draft_date(const struct schema_table *request);
-
-/* The whole file.  *ret_open: how many marks are in it.  Owned by ctx. */
+/* The whole file, owned by ctx.  *ret_open: the number of marks in it. */
 char *draft_text(void *ctx, const struct draft_opts *opts, int *ret_open);
 
 #endif

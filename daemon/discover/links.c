@@ -1,7 +1,7 @@
 /*
- * Two passes.  First each table gets one name, by the surest link there is: a row that must have a
- * parent belongs to it, one that may have none perhaps does.  Then every other link between two
- * tables that have a name gets a second one, since a row can be reached over it as well.
+ * Finds links in two passes.  The first gives each table one name, by its most certain link: a row that
+ * must have a parent belongs to it, a row that may have none possibly does.  The second gives a table one
+ * more name for each other link between two named tables, because rows can be reached over it as well.
  */
 #include "discover/links.h"
 
@@ -9,39 +9,40 @@
 
 #include <ctype.h>
 
-#define ITEMS_MAX 600 /* a model has at most 1000, and its file 1 MiB */
+#define ITEMS_MAX 600 /* a model has at most 1000 tables, and its file 1 MiB */
 
-/* A link that a table could have, and how sure it is. */
+/* A possible link of a table; the lowest rank is the most certain. */
 struct best {
 	int rank;
-	struct reached item;
+	struct link item;
 };
 
-struct walk {
+struct link_walk {
 	void *ctx;
-	const struct schema *found;
-	struct links *reach;
+	const struct schema *schema;
+	struct links *links;
 	size_t *main; /* of each table: its first name, or LINKS_NONE */
 	bool *lookup; /* of each table: links_is_lookup() */
 	const char **pair; /* of each table: its column with a type, or NULL */
-	struct best *named; /* n_named: links by name, found when their parent got its name */
+	struct best
+		*named; /* n_named: possible links by name, added when the parent gets its name */
 	size_t n_named;
 };
 
-static const struct schema_table *table_of(const struct walk *w, size_t item)
+static const struct schema_table *table_of(const struct link_walk *w, size_t item)
 {
-	return &w->found->tables[w->reach->items[item].table];
+	return &w->schema->tables[w->links->items[item].table];
 }
 
-static bool is_taken(const struct walk *w, const char *name)
+static bool is_taken(const struct link_walk *w, const char *name)
 {
-	for (size_t i = 0; i < w->reach->n; i++)
-		if (strcmp(w->reach->items[i].name, name) == 0)
+	for (size_t i = 0; i < w->links->n; i++)
+		if (strcmp(w->links->items[i].name, name) == 0)
 			return true;
 	return false;
 }
 
-/* A name that libconfig and a file's name can have: 60 letters at most leave room for a number. */
+/* A valid name for libconfig and for a file; its 58 letters leave room for a number. */
 static char *clean_name(void *ctx, const char *name)
 {
 	char *out = t_printf(ctx, "%s%.56s", isalpha((unsigned char)*name) ? "" : "t_", name);
@@ -64,10 +65,10 @@ static char *without_id(void *ctx, const char *column)
 	return out;
 }
 
-static const char *name_for(const struct walk *w, const struct reached *item)
+static const char *name_for(const struct link_walk *w, const struct link *item)
 {
-	const char *table = w->found->tables[item->table].name;
-	const char *parent = w->reach->items[item->of].name;
+	const char *table = w->schema->tables[item->table].name;
+	const char *parent = w->links->items[item->of].name;
 	const char *column = item->how == LINKS_REVERSE ? item->from : item->by;
 	const char *wanted = clean_name(w->ctx, table);
 	char *name;
@@ -86,17 +87,17 @@ static const char *name_for(const struct walk *w, const struct reached *item)
 	return name;
 }
 
-/* The item's index, or LINKS_NONE where there are too many already. */
-static size_t add(struct walk *w, struct reached item)
+/* Returns the index of the new item; LINKS_NONE: there are too many already. */
+static size_t add(struct link_walk *w, struct link item)
 {
-	struct links *r = w->reach;
+	struct links *r = w->links;
 
 	if (r->n >= ITEMS_MAX)
 		return LINKS_NONE;
 	if (!item.name)
 		item.name = name_for(w, &item);
 	item.second = w->main[item.table] != LINKS_NONE;
-	r->items = t_grow(w->ctx, r->items, struct reached, r->n + 1);
+	r->items = t_grow(w->ctx, r->items, struct link, r->n + 1);
 	r->items[r->n] = item;
 	if (!item.second)
 		w->main[item.table] = r->n;
@@ -116,42 +117,42 @@ const char *links_is_lookup(const struct schema_table *t)
 	return schema_holds_persons(t) ? NULL : "nothing in it looks personal";
 }
 
-const struct reached *links_of(const struct links *reach, size_t table)
+const struct link *links_of(const struct links *links, size_t table)
 {
-	for (size_t i = 0; i < reach->n; i++)
-		if (reach->items[i].table == table)
-			return &reach->items[i];
+	for (size_t i = 0; i < links->n; i++)
+		if (links->items[i].table == table)
+			return &links->items[i];
 	return NULL;
 }
 
-const char *links_request_by(const struct schema *found, size_t contact, size_t request)
+const char *links_request_by(const struct schema *schema, size_t contact, size_t request)
 {
-	const struct schema_table *t = &found->tables[request];
+	const struct schema_table *t = &schema->tables[request];
 	const char *by = NULL;
 
-	for (size_t i = 0; i < found->n_keys; i++) {
-		const struct schema_key *k = &found->keys[i];
+	for (size_t i = 0; i < schema->n_keys; i++) {
+		const struct schema_key *k = &schema->keys[i];
 
 		if (k->from != request || k->to != contact)
 			continue;
-		if (!by || names_is_link_to(k->column, found->tables[contact].name, "contact"))
+		if (!by || names_is_link_to(k->column, schema->tables[contact].name, "contact"))
 			by = k->column;
 	}
 	for (size_t i = 0; !by && i < t->n_columns; i++)
-		if (names_is_link_to(t->columns[i].name, found->tables[contact].name, "contact"))
+		if (names_is_link_to(t->columns[i].name, schema->tables[contact].name, "contact"))
 			by = t->columns[i].name;
 	return by;
 }
 
-/* A key over several columns is only followed by the one that identifies the row: the others are shared. */
-static bool is_followed(const struct schema *found, const struct schema_key *k)
+/* Can the key be a link?  Of several columns, only the one that references the key is followed. */
+static bool is_followed(const struct schema *schema, const struct schema_key *k)
 {
-	const char *key = found->tables[k->to].key;
+	const char *key = schema->tables[k->to].key;
 
 	return k->n_columns == 1 || (key && strcmp(k->to_column, key) == 0);
 }
 
-/* The parent's column, where a link does not go by its key. */
+/* The parent's column of a link; NULL: its key. */
 static const char *from_of(const struct schema_table *parent, const char *to_column)
 {
 	return parent->key && strcmp(parent->key, to_column) == 0 ? NULL : to_column;
@@ -163,7 +164,7 @@ static bool same_kind(const struct schema_column *a, const struct schema_column 
 	       (a->category == b->category || strcmp(a->base, b->base) == 0);
 }
 
-/* The pair's id, where column is a type; NULL: it is none. */
+/* The id column that forms a pair with a type column; NULL: none. */
 static const char *pair_of(const struct schema_table *t, const struct schema_column *type)
 {
 	if (type->foreign || !strchr("SE", type->category))
@@ -176,10 +177,10 @@ static const char *pair_of(const struct schema_table *t, const struct schema_col
 }
 
 /*
- * How the type names this parent: one of the values seen, else a guess, which only contact and
- * request are worth.  An enum has no other values than those.
+ * The value of a type column for this parent: one that was seen in the database, or else a guess.  Only
+ * contact and request get a guess, and an enum gets none, because all its values are known.
  */
-static const char *type_value(const struct walk *w, const struct schema_table *t,
+static const char *type_value(const struct link_walk *w, const struct schema_table *t,
 			      const struct schema_column *type, size_t parent, bool *ret_guessed)
 {
 	const char *table = table_of(w, parent)->name;
@@ -190,68 +191,68 @@ static const char *type_value(const struct walk *w, const struct schema_table *t
 			return type->values[i];
 	*ret_guessed = true;
 	if (names_of_table(t->name) != NAME_TABLE_UNKNOWN)
-		return NULL; /* an inbox has its channel, and a list what it lists */
+		return NULL; /* the type of an inbox or a list is not about contacts */
 	return parent < 2 && type->category != 'E' ? names_type_value(w->ctx, type->name, table)
 						   : NULL;
 }
 
 enum { RANK_MUST, RANK_MAY, RANK_NAMED, RANK_TYPED, RANK_REVERSE, RANK_NONE };
 
-static void consider(struct best *best, int rank, struct reached item)
+static void consider(struct best *best, int rank, struct link item)
 {
-	/* of two that are equally sure the deeper one: a message's file is not the request's */
+	/* Of two equal ranks the deeper link wins: the file of a message is not the request's. */
 	if (rank > best->rank || (rank == best->rank && item.of <= best->item.of))
 		return;
 	best->rank = rank;
 	best->item = item;
 }
 
-static void consider_keys(const struct walk *w, struct best *best)
+static void consider_keys(const struct link_walk *w, struct best *best)
 {
-	for (size_t i = 0; i < w->found->n_keys; i++) {
-		const struct schema_key *k = &w->found->keys[i];
-		const struct schema_table *from = &w->found->tables[k->from];
-		const struct schema_table *to = &w->found->tables[k->to];
+	for (size_t i = 0; i < w->schema->n_keys; i++) {
+		const struct schema_key *k = &w->schema->keys[i];
+		const struct schema_table *from = &w->schema->tables[k->from];
+		const struct schema_table *to = &w->schema->tables[k->to];
 		const size_t of = w->main[k->to];
 		const size_t source = w->main[k->from];
 
-		if (!is_followed(w->found, k))
+		if (!is_followed(w->schema, k))
 			continue;
 		if (of != LINKS_NONE && source == LINKS_NONE &&
-		    w->reach->items[of].how != LINKS_REVERSE)
+		    w->links->items[of].how != LINKS_REVERSE)
 			consider(best,
 				 schema_column(from, k->column)->not_null ? RANK_MUST : RANK_MAY,
-				 (struct reached){.table = k->from,
-						  .of = of,
-						  .how = LINKS_KEY,
-						  .by = k->column,
-						  .from = from_of(to, k->to_column),
-						  .key = k});
+				 (struct link){.table = k->from,
+					       .of = of,
+					       .how = LINKS_KEY,
+					       .by = k->column,
+					       .from = from_of(to, k->to_column),
+					       .key = k});
 		if (of == LINKS_NONE && source != LINKS_NONE && !w->lookup[k->to])
 			consider(best, RANK_REVERSE,
-				 (struct reached){.table = k->to,
-						  .of = source,
-						  .how = LINKS_REVERSE,
-						  .by = k->to_column,
-						  .from = k->column,
-						  .key = k});
+				 (struct link){.table = k->to,
+					       .of = source,
+					       .how = LINKS_REVERSE,
+					       .by = k->to_column,
+					       .from = k->column,
+					       .key = k});
 	}
 }
 
-static void add_named(struct walk *w, int rank, struct reached item)
+static void add_named(struct link_walk *w, int rank, struct link item)
 {
 	w->named = t_grow(w->ctx, w->named, struct best, w->n_named + 1);
 	w->named[w->n_named++] = (struct best){.rank = rank, .item = item};
 }
 
-/* All that could hang off parent by a name: once for each parent, for there are many names. */
-static void collect_names(struct walk *w, size_t table, size_t parent)
+/* Adds the possible links by name of one table to a parent; is called once for each parent. */
+static void collect_names(struct link_walk *w, size_t table, size_t parent)
 {
-	const struct schema_table *t = &w->found->tables[table];
+	const struct schema_table *t = &w->schema->tables[table];
 	const struct schema_table *p = table_of(w, parent);
 	const struct schema_column *type = schema_column(t, w->pair[table]);
 	const char *role = parent == 0 ? "contact" : parent == 1 ? "request" : NULL;
-	struct reached item = {.table = table, .of = parent, .how = LINKS_NAME};
+	struct link item = {.table = table, .of = parent, .how = LINKS_NAME};
 
 	for (size_t i = 0; i < t->n_columns; i++) {
 		item.by = t->columns[i].name;
@@ -269,16 +270,16 @@ static void collect_names(struct walk *w, size_t table, size_t parent)
 		add_named(w, RANK_TYPED, item);
 }
 
-static void first_names(struct walk *w)
+static void first_names(struct link_walk *w)
 {
 	struct best best;
 	size_t seen = 0;
 
 	do {
-		for (; seen < w->reach->n; seen++)
-			for (size_t t = 0; t < w->found->n_tables; t++)
+		for (; seen < w->links->n; seen++)
+			for (size_t t = 0; t < w->schema->n_tables; t++)
 				if (w->main[t] == LINKS_NONE &&
-				    w->reach->items[seen].how != LINKS_REVERSE)
+				    w->links->items[seen].how != LINKS_REVERSE)
 					collect_names(w, t, seen);
 		best = (struct best){.rank = RANK_NONE};
 		consider_keys(w, &best);
@@ -288,11 +289,11 @@ static void first_names(struct walk *w)
 	} while (best.rank != RANK_NONE && add(w, best.item) != LINKS_NONE);
 }
 
-/* What hangs off the table under its first name hangs off it under this one too. */
-static void copy_children(struct walk *w, size_t original, size_t copy, size_t n_main)
+/* Copies the children of a table's first name below another name of it. */
+static void copy_children(struct link_walk *w, size_t original, size_t copy, size_t n_main)
 {
 	for (size_t i = 0; copy != LINKS_NONE && i < n_main; i++) {
-		struct reached child = w->reach->items[i];
+		struct link child = w->links->items[i];
 
 		if (child.of != original)
 			continue;
@@ -302,35 +303,35 @@ static void copy_children(struct walk *w, size_t original, size_t copy, size_t n
 	}
 }
 
-static bool is_below(const struct walk *w, size_t item, size_t root)
+static bool is_below(const struct link_walk *w, size_t item, size_t root)
 {
 	while (item != root && item != LINKS_NONE)
-		item = w->reach->items[item].of;
+		item = w->links->items[item].of;
 	return item == root;
 }
 
-static void second_key(struct walk *w, const struct schema_key *k, size_t n_main)
+static void second_key(struct link_walk *w, const struct schema_key *k, size_t n_main)
 {
-	const struct schema_table *from = &w->found->tables[k->from];
+	const struct schema_table *from = &w->schema->tables[k->from];
 	const struct schema_column *column = schema_column(from, k->column);
 	const size_t main = w->main[k->from];
-	const struct reached *first = &w->reach->items[main];
+	const struct link *first = &w->links->items[main];
 	const bool owner = main < 2 || is_below(w, w->main[k->to], main);
-	struct reached item = {.table = k->from,
-			       .of = w->main[k->to],
-			       .how = LINKS_KEY,
-			       .by = k->column,
-			       .from = from_of(&w->found->tables[k->to], k->to_column),
-			       .keeps = owner,
-			       .detach = !column->not_null,
-			       .key = k};
+	struct link item = {.table = k->from,
+			    .of = w->main[k->to],
+			    .how = LINKS_KEY,
+			    .by = k->column,
+			    .from = from_of(&w->schema->tables[k->to], k->to_column),
+			    .keeps = owner,
+			    .detach = !column->not_null,
+			    .key = k};
 	bool sure;
 
 	if (first->by && first->how != LINKS_REVERSE && first->of == item.of &&
 	    strcmp(first->by, k->column) == 0)
 		return;
 	if (k->from == k->to && column->not_null)
-		return; /* it has itself for a parent somewhere: the server guards it */
+		return; /* some row references itself, so that the server guards it */
 	sure = !owner && first->by && schema_column(from, first->by)->not_null &&
 	       first->how == LINKS_KEY;
 	if (!owner && !(sure && !column->not_null))
@@ -338,117 +339,117 @@ static void second_key(struct walk *w, const struct schema_key *k, size_t n_main
 	main < 2 || item.detach ? (void)add(w, item) : copy_children(w, main, add(w, item), n_main);
 }
 
-static void second_types(struct walk *w, size_t n_main)
+static void second_types(struct link_walk *w, size_t n_main)
 {
 	for (size_t i = 2; i < n_main; i++)
 		for (size_t p = 0; p < n_main; p++) {
-			const struct reached first = w->reach->items[i];
-			const struct schema_table *t = &w->found->tables[first.table];
+			const struct link first = w->links->items[i];
+			const struct schema_table *t = &w->schema->tables[first.table];
 			const struct schema_column *type = schema_column(t, w->pair[first.table]);
-			struct reached item = {.table = first.table, .of = p, .how = LINKS_TYPE};
+			struct link item = {.table = first.table, .of = p, .how = LINKS_TYPE};
 
 			if (!type || p == i || !table_of(w, p)->key ||
-			    w->reach->items[p].how == LINKS_REVERSE ||
+			    w->links->items[p].how == LINKS_REVERSE ||
 			    (first.how == LINKS_TYPE && p == first.of))
 				continue;
 			item.by = pair_of(t, type);
 			item.type = type->name;
 			item.value = type_value(w, t, type, p, &item.value_guessed);
-			/* a guess is not worth a second way to a table that has a sure one */
+			/* A guess adds no second link to a table that has a certain one. */
 			if (item.value && (!item.value_guessed || first.how == LINKS_TYPE))
 				copy_children(w, i, add(w, item), n_main);
 		}
 }
 
-/* Every other column that points at a table reached in reverse, and whether its rows are shared. */
-static void reverse_keys(struct walk *w, const struct schema_key *k)
+/* Adds the other columns that reference a table which was reached in reverse. */
+static void reverse_keys(struct link_walk *w, const struct schema_key *k)
 {
-	const size_t n = w->reach->n;
+	const size_t n = w->links->n;
 
 	for (size_t i = 0; i < n; i++) {
-		const struct reached *parent = &w->reach->items[i];
+		const struct link *parent = &w->links->items[i];
 		bool there = parent->table != k->from || parent->keeps || parent->detach;
 
 		for (size_t j = 0; !there && j < n; j++)
-			there = w->reach->items[j].of == i && w->reach->items[j].table == k->to &&
-				w->reach->items[j].how == LINKS_REVERSE &&
-				strcmp(w->reach->items[j].from, k->column) == 0;
+			there = w->links->items[j].of == i && w->links->items[j].table == k->to &&
+				w->links->items[j].how == LINKS_REVERSE &&
+				strcmp(w->links->items[j].from, k->column) == 0;
 		if (!there)
-			(void)add(w, (struct reached){.table = k->to,
-						      .of = i,
-						      .how = LINKS_REVERSE,
-						      .by = k->to_column,
-						      .from = k->column,
-						      .key = k});
+			(void)add(w, (struct link){.table = k->to,
+						   .of = i,
+						   .how = LINKS_REVERSE,
+						   .by = k->to_column,
+						   .from = k->column,
+						   .key = k});
 	}
 }
 
-/* Two rows can point at the same one, if only by one column that is not unique; or another column does. */
-static bool is_shared(const struct walk *w, const struct reached *item)
+/* Can two rows reference the same one, by a column that is not unique or by two columns? */
+static bool is_shared(const struct link_walk *w, const struct link *item)
 {
 	int uses = 0;
 
 	if (item->how != LINKS_REVERSE)
 		return false;
-	for (size_t k = 0; k < w->found->n_keys; k++)
-		uses += w->found->keys[k].to == item->table;
+	for (size_t k = 0; k < w->schema->n_keys; k++)
+		uses += w->schema->keys[k].to == item->table;
 	return uses > 1 ||
-	       !schema_column(&w->found->tables[item->key->from], item->from)->identifies;
+	       !schema_column(&w->schema->tables[item->key->from], item->from)->identifies;
 }
 
-static void second_names(struct walk *w)
+static void second_names(struct link_walk *w)
 {
-	const size_t n_main = w->reach->n;
+	const size_t n_main = w->links->n;
 
-	for (size_t i = 0; i < w->found->n_keys; i++) {
-		const struct schema_key *k = &w->found->keys[i];
+	for (size_t i = 0; i < w->schema->n_keys; i++) {
+		const struct schema_key *k = &w->schema->keys[i];
 		const size_t to = w->main[k->to];
 
 		if (w->main[k->from] == LINKS_NONE || to == LINKS_NONE ||
-		    !is_followed(w->found, k) || w->reach->items[to].how == LINKS_REVERSE)
+		    !is_followed(w->schema, k) || w->links->items[to].how == LINKS_REVERSE)
 			continue;
 		second_key(w, k, n_main);
 	}
 	second_types(w, n_main);
-	for (size_t i = 0; i < w->found->n_keys; i++) {
-		const size_t to = w->main[w->found->keys[i].to];
+	for (size_t i = 0; i < w->schema->n_keys; i++) {
+		const size_t to = w->main[w->schema->keys[i].to];
 
-		if (to != LINKS_NONE && is_followed(w->found, &w->found->keys[i]) &&
-		    w->reach->items[to].how == LINKS_REVERSE)
-			reverse_keys(w, &w->found->keys[i]);
+		if (to != LINKS_NONE && is_followed(w->schema, &w->schema->keys[i]) &&
+		    w->links->items[to].how == LINKS_REVERSE)
+			reverse_keys(w, &w->schema->keys[i]);
 	}
-	for (size_t i = 0; i < w->reach->n; i++)
-		w->reach->items[i].shared = is_shared(w, &w->reach->items[i]);
+	for (size_t i = 0; i < w->links->n; i++)
+		w->links->items[i].shared = is_shared(w, &w->links->items[i]);
 }
 
-struct links *links_walk(void *ctx, const struct schema *found, size_t contact, size_t request,
+struct links *links_walk(void *ctx, const struct schema *schema, size_t contact, size_t request,
 			 const char *request_by)
 {
-	const struct schema_column *by = schema_column(&found->tables[request], request_by);
-	struct walk w = {.ctx = ctx, .found = found};
+	const struct schema_column *by = schema_column(&schema->tables[request], request_by);
+	struct link_walk w = {.ctx = ctx, .schema = schema};
 
-	w.reach = t_zero(ctx, struct links);
-	w.reach->most = ITEMS_MAX;
-	w.main = t_array(ctx, size_t, found->n_tables + 1);
-	for (size_t i = 0; i < found->n_tables; i++)
+	w.links = t_zero(ctx, struct links);
+	w.links->most = ITEMS_MAX;
+	w.main = t_array(ctx, size_t, schema->n_tables + 1);
+	for (size_t i = 0; i < schema->n_tables; i++)
 		w.main[i] = LINKS_NONE;
-	w.lookup = t_array(ctx, bool, found->n_tables + 1);
-	w.pair = t_array(ctx, const char *, found->n_tables + 1);
-	for (size_t i = 0; i < found->n_tables; i++) {
-		const struct schema_table *t = &found->tables[i];
+	w.lookup = t_array(ctx, bool, schema->n_tables + 1);
+	w.pair = t_array(ctx, const char *, schema->n_tables + 1);
+	for (size_t i = 0; i < schema->n_tables; i++) {
+		const struct schema_table *t = &schema->tables[i];
 
 		w.lookup[i] = links_is_lookup(t) != NULL;
 		for (size_t c = 0; !w.pair[i] && c < t->n_columns; c++)
 			if (pair_of(t, &t->columns[c]))
 				w.pair[i] = t->columns[c].name;
 	}
-	(void)add(&w, (struct reached){.table = contact, .name = "contact", .of = LINKS_NONE});
-	(void)add(&w, (struct reached){.table = request,
-				       .name = "request",
-				       .of = 0,
-				       .how = by && by->foreign ? LINKS_KEY : LINKS_NAME,
-				       .by = request_by});
+	(void)add(&w, (struct link){.table = contact, .name = "contact", .of = LINKS_NONE});
+	(void)add(&w, (struct link){.table = request,
+				    .name = "request",
+				    .of = 0,
+				    .how = by && by->foreign ? LINKS_KEY : LINKS_NAME,
+				    .by = request_by});
 	first_names(&w);
 	second_names(&w);
-	return w.reach;
+	return w.links;
 }

@@ -1,6 +1,6 @@
 /*
- * Which tables hang off a contact or a request, as far as the catalog and the names in it can tell: by
- * foreign keys, by a name's id where there is no key, by a type and an id, and in reverse.
+ * Finds the tables below a contact or a request, from the catalog and its names: by foreign keys, by the
+ * name of an id column without a key, by a type and an id, and in reverse, by a reference of the parent.
  */
 #ifndef RETENTION_DISCOVER_LINKS_H
 #define RETENTION_DISCOVER_LINKS_H
@@ -12,46 +12,46 @@ enum links_how {
 	LINKS_KEY, /* a foreign key */
 	LINKS_NAME, /* a column named after the table */
 	LINKS_TYPE, /* a type and an id */
-	LINKS_REVERSE, /* the parent points here */
+	LINKS_REVERSE, /* the parent references this table */
 };
 
 #define LINKS_NONE ((size_t)-1)
 
-/* One name of a table in the model. */
-struct reached {
-	size_t table; /* in found.tables */
+/* One name of a table in the model, and its link to its parent. */
+struct link {
+	size_t table; /* in schema.tables */
 	const char *name; /* the model's, unique */
-	size_t of; /* in items; LINKS_NONE: contact */
+	size_t of; /* the parent, in items; LINKS_NONE: this is contact */
 	enum links_how how;
 	const char *by; /* its column; NULL for contact */
-	const char *from; /* the parent's, where it is not the parent's key; else NULL */
+	const char *from; /* the parent's column; NULL: the parent's key */
 	const char *type; /* LINKS_TYPE: the column with the type */
-	const char *value; /* and what it says for this parent */
-	bool value_guessed; /* nobody has seen that value */
-	bool second; /* the table has another name before this one */
-	bool keeps; /* only the link is this name's business: the row belongs elsewhere */
-	bool detach; /* when the contact is deleted, the link becomes NULL */
-	bool shared; /* others use the same row */
+	const char *value; /* LINKS_TYPE: the value of type for this parent */
+	bool value_guessed; /* the value was not seen in the database */
+	bool second; /* the table has an earlier name */
+	bool keeps; /* the row belongs to another name: this one does not delete it */
+	bool detach; /* the deletion of a contact sets the link to NULL */
+	bool shared; /* several rows can use the same row */
 	const struct schema_key *key; /* LINKS_KEY, LINKS_REVERSE */
 };
 
 struct links {
-	struct reached *items; /* n; contact first, request second, parents before children */
+	struct link *items; /* n; contact first, request second, parents before children */
 	size_t n;
-	size_t most; /* where n is no less, something may be missing */
+	size_t most; /* the limit of n: if it is reached, tables can be missing */
 };
 
-/* request_by: the request's column that points at contact.  Owned by ctx. */
-struct links *links_walk(void *ctx, const struct schema *found, size_t contact, size_t request,
+/* Finds all links.  request_by: see links_request_by().  Owned by ctx. */
+struct links *links_walk(void *ctx, const struct schema *schema, size_t contact, size_t request,
 			 const char *request_by);
 
-/* The request's column that points at contact: by foreign key, or by its name; NULL: there is none. */
-const char *links_request_by(const struct schema *found, size_t contact, size_t request);
+/* The request's column that references contact, by a foreign key or by its name; NULL: none. */
+const char *links_request_by(const struct schema *schema, size_t contact, size_t request);
 
-/* Is the table one that others choose from, or of the company's own people?  Why, or NULL. */
+/* Why the table is not about contacts: a list of values, or the company's own people; NULL: it can be. */
 const char *links_is_lookup(const struct schema_table *t);
 
-/* The first name of the table, or NULL. */
-const struct reached *links_of(const struct links *reach, size_t table);
+/* The first name of the table; NULL: it is not linked. */
+const struct link *links_of(const struct links *links, size_t table);
 
 #endif

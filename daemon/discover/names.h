@@ -1,7 +1,8 @@
 /*
- * What a name says: of a column, whether a person is likely to be in it; of a table, whether it is one
- * of the company's own.  Word lists, English and French, held against the parts of a name ("birth_date",
- * "birthDate"), so that "status_name" is no person's.  A guess for a person to judge, no more.
+ * Guesses from names: whether a column is likely to hold personal data, whether a table is one of the
+ * company's own, whether a column refers to a table.  Compares the words of a name ("birth_date",
+ * "birthDate") with lists in English and French (words.h), so that "status_name" is not taken for a
+ * person's.  A person has to check each guess.
  */
 #ifndef RETENTION_DISCOVER_NAMES_H
 #define RETENTION_DISCOVER_NAMES_H
@@ -9,45 +10,45 @@
 #include <stdbool.h>
 
 enum name_kind {
-	NAME_UNKNOWN, /* it says nothing */
+	NAME_UNKNOWN,
 	NAME_HARMLESS, /* a status, a count, a language */
-	NAME_NAME, /* a name: a person's, in a table about persons; a thing's, in a list of things */
-	NAME_TEXT, /* what somebody wrote: a note, a subject */
-	NAME_FILE, /* a file, its name, where it lies */
-	NAME_PERSON, /* an address, a number, a secret: a person's wherever it stands */
+	NAME_NAME, /* the name of a person in a table about persons, or of a thing in a list of things */
+	NAME_TEXT, /* text that a person wrote: a note, a subject */
+	NAME_FILE, /* a file, its name or its path */
+	NAME_PERSON, /* an address, a number, a secret: personal in any table */
 };
 
-/* Of a column.  *ret_word (may be NULL): the part that decided, static; NULL for NAME_UNKNOWN. */
+/* The kind of a column.  *ret_word (may be NULL): the word that decided, static; NULL for NAME_UNKNOWN. */
 enum name_kind names_of(const char *column, const char **ret_word);
 
-/* Is it more than a code: NAME, TEXT, FILE or PERSON? */
-bool names_is_personal(enum name_kind naming);
+/* Can data of this kind be personal: NAME, TEXT, FILE or PERSON? */
+bool names_is_personal(enum name_kind kind);
 
-/* Does the name speak of a birth or a death?  Of all dates, only these are a person's. */
+/* Does the name contain a word for birth or death?  Other dates are not personal. */
 bool names_is_birth(const char *column);
 
 enum names_table {
 	NAME_TABLE_UNKNOWN,
 	NAME_TABLE_STAFF, /* users, agents, teams: the company's own people */
-	NAME_TABLE_LIST, /* countries, states, tags: others choose from it */
+	NAME_TABLE_LIST, /* countries, states, tags: values to choose from */
 };
 
-/* Of a table, by the last part of its name that is known. */
+/* The kind of a table, by the last word of its name that is in a list. */
 enum names_table names_of_table(const char *table);
 
 /*
- * Is value the name under which frameworks store this table: "Contact", "App::Contact",
- * "App\\Models\\Contact", "res.partner"?  Case, plural and separators make no difference.
+ * Is value a name that a framework stores for this table: "Contact", "App::Contact",
+ * "App\\Models\\Contact", "res.partner"?  Ignores case, plural and separators.
  */
 bool names_is_type_of(const char *value, const char *table);
 
-/* Is column the table's singular, or other (may be NULL), with "id" behind it: contact_id, contactId? */
+/* Is column the singular of the table, or other (may be NULL), and "id": contact_id, contactId? */
 bool names_is_link_to(const char *column, const char *table, const char *other);
 
-/* Is id what goes with type: record_type and record_id, res_model and res_id, model and res_id? */
+/* Do type and id form a pair: record_type and record_id, res_model and res_id, model and res_id? */
 bool names_is_pair(const char *type, const char *id);
 
-/* How the table would be written in such a column: "Contact"; "res.partner" beside a model. */
+/* The table as written in the column of such a type: "Contact", or "res.partner" in a model column. */
 char *names_type_value(void *ctx, const char *type_column, const char *table);
 
 #endif

@@ -1,6 +1,9 @@
 /*
- * Four queries over the whole catalog, each a row a thing; what the rows mean is said where they are
- * used.  Nothing of a table's data is read: with samples the planner's statistics, of types only.
+ * Reads the whole catalog with four queries.  They read no data of the tables; with samples they read the
+ * planner's statistics of type columns.
+ *
+ * preflight/read_catalog.c has queries of its own, because it reads the tables of a model only, with what
+ * their links need: indexes on each partition, triggers, estimated rows.
  */
 #include "discover/schema.h"
 
@@ -15,7 +18,7 @@
 	"     AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass\n"    \
 	"                        AND d.objid = c.oid AND d.deptype = 'e'))\n"
 
-/* The key: a unique index over it alone, or over it and what a partitioned table is cut by. */
+/* The key: a column with a unique index over it alone, or over it and the partition key. */
 #define KEYED                                                                                       \
 	", keyed AS (\n"                                                                            \
 	"  SELECT DISTINCT ON (r.oid) r.oid, a.attnum, a.attname\n"                                 \
@@ -73,9 +76,9 @@ static const char columns_sql[] = TABLES KEYED
 	"  LEFT JOIN keyed k ON k.oid = r.oid\n"
 	" ORDER BY r.nspname, r.relname, a.attnum\n";
 
-/* Of a key over several columns, the pair that holds the other table's key. */
+/* Of a foreign key over several columns, the pair that references the other table's key. */
 static const char keys_sql[] = TABLES KEYED
-	/* Partitions may each have their own for the same pair of columns. */
+	/* Each partition can have its own foreign key for the same pair of columns. */
 	"SELECT x.* FROM (SELECT DISTINCT ON (k.from_oid, k.to_oid, k.column, k.to_column, k.on_delete) k.*\n"
 	"  FROM (SELECT DISTINCT ON (con.oid) con.oid, con.conname AS name, f.oid AS from_oid, t.oid AS to_oid,\n"
 	"       fa.attname AS column, ta.attname AS to_column, cardinality(con.conkey) AS n,\n"
@@ -105,25 +108,25 @@ static const char values_sql[] = TABLES
 	"       AND a.atttypid IN ('text'::regtype, 'varchar'::regtype, 'bpchar'::regtype)) AS v(value) ON true\n"
 	" ORDER BY r.oid, a.attname, v.value\n";
 
-static size_t index_of(const struct schema *found, int64_t oid)
+static size_t index_of(const struct schema *schema, int64_t oid)
 {
 	size_t i = 0;
 
-	while (i < found->n_tables && found->tables[i].oid != oid)
+	while (i < schema->n_tables && schema->tables[i].oid != oid)
 		i++;
 	return i;
 }
 
-static bool read_tables(struct db *db, void *ctx, struct schema *found, struct error *err)
+static bool read_tables(struct db *db, void *ctx, struct schema *schema, struct error *err)
 {
 	AUTO(result) PGresult *res = NULL;
 
 	if (!db_query(db, tables_sql, 0, NULL, &res, err))
 		return false;
-	found->n_tables = (size_t)PQntuples(res);
-	found->tables = t_array(ctx, struct schema_table, found->n_tables + 1);
+	schema->n_tables = (size_t)PQntuples(res);
+	schema->tables = t_array(ctx, struct schema_table, schema->n_tables + 1);
 	for (int row = 0; row < PQntuples(res); row++)
-		found->tables[row] = (struct schema_table){
+		schema->tables[row] = (struct schema_table){
 			.oid = (unsigned int)db_int(res, row, "oid"),
 			.schema = db_text_copy(ctx, res, row, "schema"),
 			.name = db_text_copy(ctx, res, row, "name"),
@@ -134,18 +137,18 @@ static bool read_tables(struct db *db, void *ctx, struct schema *found, struct e
 	return true;
 }
 
-static bool read_columns(struct db *db, void *ctx, struct schema *found, struct error *err)
+static bool read_columns(struct db *db, void *ctx, struct schema *schema, struct error *err)
 {
 	AUTO(result) PGresult *res = NULL;
 
 	if (!db_query(db, columns_sql, 0, NULL, &res, err))
 		return false;
 	for (int row = 0; row < PQntuples(res); row++) {
-		const size_t i = index_of(found, db_int(res, row, "oid"));
-		struct schema_table *t = &found->tables[i];
+		const size_t i = index_of(schema, db_int(res, row, "oid"));
+		struct schema_table *t = &schema->tables[i];
 
-		if (i == found->n_tables)
-			continue; /* made between two queries */
+		if (i == schema->n_tables)
+			continue; /* was created between two queries */
 		t->columns = t_grow(ctx, t->columns, struct schema_column, t->n_columns + 1);
 		t->columns[t->n_columns++] = (struct schema_column){
 			.name = db_text_copy(ctx, res, row, "name"),
@@ -167,20 +170,20 @@ static bool read_columns(struct db *db, void *ctx, struct schema *found, struct 
 	return true;
 }
 
-static bool read_keys(struct db *db, void *ctx, struct schema *found, struct error *err)
+static bool read_keys(struct db *db, void *ctx, struct schema *schema, struct error *err)
 {
 	AUTO(result) PGresult *res = NULL;
 
 	if (!db_query(db, keys_sql, 0, NULL, &res, err))
 		return false;
-	found->keys = t_array(ctx, struct schema_key, PQntuples(res) + 1);
+	schema->keys = t_array(ctx, struct schema_key, PQntuples(res) + 1);
 	for (int row = 0; row < PQntuples(res); row++) {
-		const size_t from = index_of(found, db_int(res, row, "from_oid"));
-		const size_t to = index_of(found, db_int(res, row, "to_oid"));
+		const size_t from = index_of(schema, db_int(res, row, "from_oid"));
+		const size_t to = index_of(schema, db_int(res, row, "to_oid"));
 
-		if (from == found->n_tables || to == found->n_tables)
+		if (from == schema->n_tables || to == schema->n_tables)
 			continue;
-		found->keys[found->n_keys++] = (struct schema_key){
+		schema->keys[schema->n_keys++] = (struct schema_key){
 			.name = db_text_copy(ctx, res, row, "name"),
 			.from = from,
 			.to = to,
@@ -194,7 +197,7 @@ static bool read_keys(struct db *db, void *ctx, struct schema *found, struct err
 	return true;
 }
 
-static bool read_values(struct db *db, bool samples, void *ctx, struct schema *found,
+static bool read_values(struct db *db, bool samples, void *ctx, struct schema *schema,
 			struct error *err)
 {
 	const char *const values[] = {samples ? "true" : "false"};
@@ -203,10 +206,10 @@ static bool read_values(struct db *db, bool samples, void *ctx, struct schema *f
 	if (!db_query(db, values_sql, 1, values, &res, err))
 		return false;
 	for (int row = 0; row < PQntuples(res); row++) {
-		const size_t i = index_of(found, db_int(res, row, "oid"));
-		struct schema_table *t = &found->tables[i];
+		const size_t i = index_of(schema, db_int(res, row, "oid"));
+		struct schema_table *t = &schema->tables[i];
 
-		for (size_t c = 0; i < found->n_tables && c < t->n_columns; c++) {
+		for (size_t c = 0; i < schema->n_tables && c < t->n_columns; c++) {
 			struct schema_column *column = &t->columns[c];
 
 			if (strcmp(column->name, db_text(res, row, "name")) != 0)
@@ -219,11 +222,11 @@ static bool read_values(struct db *db, bool samples, void *ctx, struct schema *f
 	return true;
 }
 
-/* What cannot carry a key as text and back is none. */
-static void drop_odd_keys(struct schema *found)
+/* Drops keys of a type whose values cannot be written as text and read back. */
+static void drop_odd_keys(struct schema *schema)
 {
-	for (size_t i = 0; i < found->n_tables; i++) {
-		struct schema_table *t = &found->tables[i];
+	for (size_t i = 0; i < schema->n_tables; i++) {
+		struct schema_table *t = &schema->tables[i];
 		const struct schema_column *key = schema_column(t, t->key);
 
 		if (key && !schema_is_key_type(key))
@@ -241,13 +244,14 @@ bool schema_read(struct db *db, bool samples, void *ctx, struct schema **ret, st
 	return true;
 }
 
-const struct schema_table *schema_table(const struct schema *found, const char *name, size_t *ret_n)
+const struct schema_table *schema_table(const struct schema *schema, const char *name,
+					size_t *ret_n)
 {
 	const struct schema_table *match = NULL;
 
 	*ret_n = 0;
-	for (size_t i = 0; i < found->n_tables; i++) {
-		const struct schema_table *t = &found->tables[i];
+	for (size_t i = 0; i < schema->n_tables; i++) {
+		const struct schema_table *t = &schema->tables[i];
 		const size_t n = strlen(t->schema);
 
 		if (strncmp(name, t->schema, n) == 0 && name[n] == '.' &&
@@ -287,7 +291,7 @@ bool schema_is_key_type(const struct schema_column *column)
 	return column->plain && is_base(column, types);
 }
 
-/* Numbers, dates and the like: only few of them are a person's. */
+/* Judges numbers, dates and the like, of which few are personal. */
 static enum verdict verdict_of_plain(void *ctx, const struct schema_column *column,
 				     enum name_kind naming, const char *word, const char **ret_why)
 {
@@ -318,9 +322,9 @@ enum verdict schema_verdict(void *ctx, const struct schema_column *column, const
 		return VERDICT_CLEAR;
 	}
 	if (is_base(column, documents)) {
-		*ret_why = t_printf(ctx, "%s, which may hold anything%s", column->type,
+		*ret_why = t_printf(ctx, "%s, which can hold anything%s", column->type,
 				    strcmp(column->base, "jsonb") == 0
-					    ? "; json or json_keep spares some of its keys"
+					    ? "; json or json_keep can keep some of its keys"
 					    : "");
 		return VERDICT_ASK;
 	}
@@ -334,7 +338,7 @@ enum verdict schema_verdict(void *ctx, const struct schema_column *column, const
 		*ret_why = t_printf(ctx, "%s, by its name", word);
 		return VERDICT_KEEP;
 	}
-	*ret_why = t_printf(ctx, "%s, and its name does not say", column->type);
+	*ret_why = t_printf(ctx, "%s, and its name does not tell", column->type);
 	return VERDICT_ASK;
 }
 

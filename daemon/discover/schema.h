@@ -1,6 +1,6 @@
 /*
- * What a database has, whole: its tables, their columns, the foreign keys among them; for a model that
- * is still to be written (discover/draft.h) or that may have overlooked something.  Read set-based, kept flat.
+ * The whole schema of a database: its tables, their columns and foreign keys.  Serves to draft a model
+ * (draft.h), and to find tables that a model has overlooked.
  */
 #ifndef RETENTION_DISCOVER_SCHEMA_H
 #define RETENTION_DISCOVER_SCHEMA_H
@@ -10,20 +10,20 @@
 
 struct schema_column {
 	const char *name;
-	const char *type; /* as a person writes it: varchar(60) */
+	const char *type; /* as written in SQL: varchar(60) */
 	const char *base; /* pg_type.typname below all domains */
 	const char *comment; /* NULL: none */
 	char category; /* pg_type.typcategory of base */
 	bool not_null;
-	bool generated; /* or an identity that is always the database's */
-	bool collides; /* in a unique index that does not hold the key: a constant would */
-	bool identifies; /* unique alone */
-	bool plain; /* PostgreSQL's own type, and equal means the same bytes */
+	bool generated; /* generated, or an identity ALWAYS: cannot be written */
+	bool collides; /* in a unique index without the key: a constant would violate it */
+	bool identifies; /* has a unique index of its own */
+	bool plain; /* a type of PostgreSQL itself, whose equal values have the same bytes */
 	bool primary; /* of the primary key */
 	bool foreign; /* of a foreign key */
 	bool indexed; /* first in an index */
-	bool checked; /* a CHECK speaks of it */
-	char **values; /* n_values: labels of an enum; with samples what is most common; types only */
+	bool checked; /* a CHECK constraint uses it */
+	char **values; /* n_values, of type columns: labels of an enum, or with samples the most common values */
 	size_t n_values;
 };
 
@@ -31,14 +31,14 @@ struct schema_table {
 	unsigned int oid;
 	const char *schema;
 	const char *name;
-	const char *key; /* the column that identifies a row; NULL: none alone */
+	const char *key; /* the column that identifies a row; NULL: no single column does */
 	const char *comment; /* NULL: none */
-	const char *trouble; /* why the daemon refuses it; NULL: nothing */
+	const char *trouble; /* why the daemon refuses the table; NULL: it accepts it */
 	struct schema_column *columns; /* n_columns, in the table's order */
 	size_t n_columns;
 };
 
-/* A foreign key, by the pair of columns that a link would go by. */
+/* A foreign key, with the pair of columns that a link would use. */
 struct schema_key {
 	const char *name;
 	size_t from, to; /* in tables */
@@ -57,29 +57,28 @@ struct schema {
 };
 
 /*
- * All tables that are not the server's, an extension's or this program's own; partitions count as
- * their root.  With samples also the most common values of columns that hold a type's name.  *ret is
- * owned by ctx.
+ * Reads all tables except those of the server, of extensions and of this program; partitions count as
+ * their root.  With samples it also reads the most common values of type columns.  *ret is owned by ctx.
  */
 bool schema_read(struct db *db, bool samples, void *ctx, struct schema **ret, struct error *err);
 
-/* "schema.table", or a table's name where there is one of it; NULL: not there, *ret_n of that name. */
-const struct schema_table *schema_table(const struct schema *found, const char *name,
+/* Finds "schema.table", or the only table of a name; NULL: not found, and *ret_n tables have the name. */
+const struct schema_table *schema_table(const struct schema *schema, const char *name,
 					size_t *ret_n);
 
-/* NULL: it has none of that name. */
+/* The column of that name; NULL: there is none, or name is NULL. */
 const struct schema_column *schema_column(const struct schema_table *t, const char *name);
 
-/* A key's type: what the daemon takes for one (preflight/check_model.c). */
+/* Does the daemon accept the column's type for a key? */
 bool schema_is_key_type(const struct schema_column *column);
 
-/* What is to become of a column, as far as anybody can tell from outside. */
+/* What should become of a column, as far as its name and type tell. */
 enum verdict { VERDICT_KEEP, VERDICT_CLEAR, VERDICT_ASK };
 
-/* *ret_why: half a sentence, owned by ctx.  Keys, links and dates of the model are the caller's. */
+/* *ret_why: half a sentence, owned by ctx.  The caller decides about keys, links and dates itself. */
 enum verdict schema_verdict(void *ctx, const struct schema_column *column, const char **ret_why);
 
-/* Is a person in it wherever it stands: an address, a picture, a note?  A name alone is not enough. */
+/* Does a column hold data that is personal in any table, such as an address?  A name is not enough. */
 bool schema_holds_persons(const struct schema_table *t);
 
 #endif

@@ -1,0 +1,224 @@
+#include "discover/decide.h"
+
+#include "base/mem.h"
+#include "model/catalog.h"
+
+bool decide_is_date(const struct schema_column *c)
+{
+	return strcmp(c->base, "timestamptz") == 0 || strcmp(c->base, "timestamp") == 0 ||
+	       strcmp(c->base, "date") == 0;
+}
+
+static const char *first_date(const struct schema_table *t, const char *const *names)
+{
+	for (; *names; names++) {
+		const struct schema_column *c = schema_column(t, *names);
+
+		if (c && decide_is_date(c))
+			return c->name;
+	}
+	return NULL;
+}
+
+const char *decide_created(const struct schema_table *contact)
+{
+	static const char *const names[] = {"created_at",
+					    "create_date",
+					    "created",
+					    "created_on",
+					    "creation_date",
+					    "date_creation",
+					    "registered_at",
+					    "date_entered",
+					    "createdAt",
+					    "cree_le",
+					    NULL};
+
+	return first_date(contact, names);
+}
+
+const char *decide_date(const struct schema_table *request)
+{
+	static const char *const names[] = {
+		"last_activity_at", "closed_at",     "updated_at", "created_at",    "create_date",
+		"write_date",       "date_closed",   "updated_on", "date_modified", "date_mod",
+		"created_on",       "creation_date", "updatedAt",  "createdAt",     "date_creation",
+		"created",          "date_entered",  "ferme_le",   "cree_le",       NULL};
+	const char *date = first_date(request, names);
+
+	for (size_t i = 0; !date && i < request->n_columns; i++)
+		if (decide_is_date(&request->columns[i]))
+			date = request->columns[i].name;
+	return date;
+}
+
+/* Why the model needs the column for a link or a date, so that it must be kept; NULL: it does not. */
+static const char *fixed_because(const struct draft *draft, size_t table, const char *column)
+{
+	const struct schema_table *t = &draft->schema->tables[table];
+
+	if (t->key && strcmp(t->key, column) == 0)
+		return "the key";
+	for (size_t i = 0; i < draft->links->n; i++) {
+		const struct link *item = &draft->links->items[i];
+
+		if (item->table == table && item->by && strcmp(item->by, column) == 0)
+			return t_printf(draft->ctx, "the link to %s",
+					draft->links->items[item->of].name);
+		if (item->table == table && item->type && strcmp(item->type, column) == 0)
+			return "the table that the link refers to";
+		if (item->of != LINKS_NONE && draft->links->items[item->of].table == table &&
+		    item->from && strcmp(item->from, column) == 0)
+			return t_printf(draft->ctx, "the link to %s", item->name);
+	}
+	if (table == draft->links->items[1].table && strcmp(column, draft->date) == 0)
+		return "the date";
+	if (table == draft->links->items[0].table && decide_created(t) &&
+	    strcmp(column, decide_created(t)) == 0)
+		return "the day of creation";
+	return NULL;
+}
+
+/* A value for a column that can be neither NULL nor empty; NULL: none is known. */
+static const char *substitute(const struct schema_column *c)
+{
+	static const char *const values[][2] = {
+		{"inet", "0.0.0.0"},
+		{"cidr", "0.0.0.0/32"},
+		{"macaddr", "00:00:00:00:00:00"},
+		{"macaddr8", "00:00:00:00:00:00:00:00"},
+		{"date", "1900-01-01"},
+		{"timestamp", "1900-01-01"},
+		{"timestamptz", "1900-01-01"},
+		{"uuid", "00000000-0000-0000-0000-000000000000"},
+		{"xml", "<gone/>"},
+	};
+
+	if (c->category == 'N')
+		return c->collides ? "{number}" : "0";
+	for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++)
+		if (strcmp(c->base, values[i][0]) == 0)
+			return values[i][1];
+	return NULL;
+}
+
+/* Decides how to erase a column: NULL, the empty value, or a substitute. */
+static void erase(const struct draft *draft, const struct schema_table *t,
+		  const struct schema_column *c, struct decision *d)
+{
+	const struct column probe = {.base = c->base, .category = c->category};
+	const bool empty = catalog_empty_value(&probe) != NULL;
+	const char *needs = t->key ? NULL : "the daemon refuses this: the table has no key";
+
+	d->rule = RULE_CLEAR;
+	if (!c->not_null || (empty && !c->collides)) {
+		if (c->not_null && c->checked)
+			d->why = t_printf(draft->ctx, "%s; a CHECK may refuse the empty value",
+					  d->why);
+		return;
+	}
+	d->value = empty && c->category == 'S' ? t_printf(draft->ctx, "gone_{key}") : substitute(c);
+	if (d->value && strchr(d->value, '{') && needs)
+		d->value = NULL;
+	else
+		needs = "the daemon refuses this: it is NOT NULL, and no substitute is known";
+	if (!d->value) {
+		d->why = t_printf(draft->ctx, "%s; %s", d->why, needs);
+		d->open = true;
+		return;
+	}
+	d->rule = RULE_SET;
+	d->why = t_printf(draft->ctx, "%s; NOT NULL%s%s", d->why, c->collides ? ", unique" : "",
+			  c->collides && !strchr(d->value, '{') ? ": the daemon refuses a constant"
+								: "");
+	d->open = d->open || (c->collides && !strchr(d->value, '{'));
+}
+
+struct decision decide_column(const struct draft *draft, size_t table,
+			      const struct schema_column *c)
+{
+	struct decision d = {.rule = RULE_KEEP};
+	enum verdict verdict;
+
+	d.why = fixed_because(draft, table, c->name);
+	if (d.why)
+		return d;
+	if (c->generated || c->primary || c->foreign) {
+		d.why = c->generated ? "the database generates it"
+			: c->primary ? "part of the primary key"
+				     : "a foreign key";
+		return d;
+	}
+	verdict = schema_verdict(draft->ctx, c, &d.why);
+	if (verdict == VERDICT_KEEP)
+		return d;
+	d.open = verdict == VERDICT_ASK;
+	erase(draft, &draft->schema->tables[table], c, &d);
+	return d;
+}
+
+/* Does the column only describe a file or text beside it: its size, type or date? */
+static bool only_describes(const struct schema_column *c)
+{
+	static const char *const words[] = {"type", "size", "checksum", "charset", "format"};
+
+	if (c->category == 'D')
+		return true;
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+		if (strstr(c->name, words[i]) && strchr("SN", c->category))
+			return true;
+	return false;
+}
+
+/* Is nothing useful left in a row once its personal data is erased? */
+static bool is_all_personal(const struct draft *draft, size_t table)
+{
+	const struct schema_table *t = &draft->schema->tables[table];
+	bool personal = false;
+
+	for (size_t i = 0; i < t->n_columns; i++) {
+		const struct schema_column *c = &t->columns[i];
+		const struct decision d = decide_column(draft, table, c);
+
+		if (d.open)
+			return false;
+		if (d.rule != RULE_KEEP)
+			personal = true;
+		else if (!fixed_because(draft, table, c->name) && !c->primary && !c->foreign &&
+			 !only_describes(c))
+			return false;
+	}
+	return personal;
+}
+
+/*
+ * A table whose rows are deleted needs that all tables below it are deleted too.  A row that its parent
+ * references (in reverse) can only be deleted together with the parent.  Repeats until nothing changes.
+ */
+void decide_tables(struct draft *draft)
+{
+	bool changed = true;
+
+	for (size_t i = 0; i < draft->links->n; i++)
+		draft->is_erased[draft->links->items[i].table] =
+			is_all_personal(draft, draft->links->items[i].table);
+	draft->is_erased[draft->links->items[0].table] =
+		draft->is_erased[draft->links->items[1].table] = false;
+	while (changed) {
+		changed = false;
+		for (size_t i = 1; i < draft->links->n; i++) {
+			const struct link *item = &draft->links->items[i];
+			bool *child = &draft->is_erased[item->table];
+			bool *parent = &draft->is_erased[draft->links->items[item->of].table];
+
+			if (*parent && (!*child || item->keeps)) {
+				*parent = false;
+				changed = true;
+			}
+			if (item->how == LINKS_REVERSE && *child && !*parent) {
+				*child = false;
+				changed = true;
+			}
+		}
+	}
+}
