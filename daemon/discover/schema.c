@@ -8,6 +8,7 @@
 #include "discover/schema.h"
 
 #include "base/mem.h"
+#include "model/catalog.h"
 
 #define TABLES                                                                                     \
 	"WITH rel AS (\n"                                                                          \
@@ -229,7 +230,7 @@ static void drop_odd_keys(struct schema *schema)
 		struct schema_table *t = &schema->tables[i];
 		const struct schema_column *key = schema_column(t, t->key);
 
-		if (key && !schema_is_key_type(key))
+		if (key && !(key->plain && catalog_is_key_type(key->base)))
 			t->key = NULL;
 	}
 }
@@ -281,14 +282,6 @@ static bool is_base(const struct schema_column *column, const char *const *bases
 		if (strcmp(column->base, *bases) == 0)
 			return true;
 	return false;
-}
-
-bool schema_is_key_type(const struct schema_column *column)
-{
-	static const char *const types[] = {"int2", "int4",    "int8",   "uuid",
-					    "text", "varchar", "bpchar", NULL};
-
-	return column->plain && is_base(column, types);
 }
 
 /* Judges numbers, dates and the like, of which few are personal. */

@@ -69,9 +69,6 @@ const struct schema_table *schema_table(const struct schema *schema, const char 
 /* The column of that name; NULL: there is none, or name is NULL. */
 const struct schema_column *schema_column(const struct schema_table *t, const char *name);
 
-/* Does the daemon accept the column's type for a key? */
-bool schema_is_key_type(const struct schema_column *column);
-
 /* What should become of a column, as far as its name and type tell. */
 enum verdict { VERDICT_KEEP, VERDICT_CLEAR, VERDICT_ASK };
 

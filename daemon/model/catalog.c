@@ -47,6 +47,17 @@ const char *catalog_empty_value(const struct column *column)
 	return NULL;
 }
 
+bool catalog_is_key_type(const char *base)
+{
+	static const char *const types[] = {"int2", "int4",    "int8",   "uuid",
+					    "text", "varchar", "bpchar", NULL};
+	const char *const *type = types;
+
+	while (*type && strcmp(base, *type) != 0)
+		type++;
+	return *type != NULL;
+}
+
 bool catalog_link_covers(const struct catalog *catalog, const struct table *t,
 			 const struct foreign_key *k)
 {

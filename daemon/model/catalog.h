@@ -93,6 +93,12 @@ bool catalog_attaches_silently(const struct catalog *catalog, const struct table
  */
 bool catalog_asks_other_rows(const struct catalog *catalog, const char *predicate);
 
+/*
+ * Can a plain column of this type (pg_type.typname below all domains) be a key?  Arrays, the ledger and
+ * a hold must be able to carry its values as text and back.
+ */
+bool catalog_is_key_type(const char *base);
+
 /* NULL when the table has no such column. */
 const struct column *catalog_column(const struct relation *relation, const char *name);
 

@@ -118,16 +118,9 @@ static void check_rules(const struct model *model, const struct catalog *catalog
 	}
 }
 
-/* Key types: what arrays, the ledger and a hold can carry as text and back. */
 static void check_key_column(const struct table *t, const struct column *key, struct complaints *c)
 {
-	static const char *const types[] = {"int2", "int4",    "int8",  "uuid",
-					    "text", "varchar", "bpchar"};
-	bool known = false;
-
-	for (size_t i = 0; !known && i < sizeof(types) / sizeof(types[0]); i++)
-		known = key->plain && strcmp(key->base, types[i]) == 0;
-	if (!known)
+	if (!key->plain || !catalog_is_key_type(key->base))
 		complain(c, &t->place,
 			 "table \"%s\": key \"%s\" is %s: a key is a whole number, a uuid or a "
 			 "text, and no two spellings of it are equal",
