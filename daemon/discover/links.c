@@ -200,7 +200,7 @@ enum { RANK_MUST, RANK_MAY, RANK_NAMED, RANK_TYPED, RANK_REVERSE, RANK_NONE };
 
 static void consider(struct best *best, int rank, struct link item)
 {
-	/* Of two equal ranks the deeper link wins: the file of a message is not the request's. */
+	/* If ranks are equal, the deeper link wins: the file of a message is not the request's. */
 	if (rank > best->rank || (rank == best->rank && item.of <= best->item.of))
 		return;
 	best->rank = rank;

@@ -77,7 +77,7 @@ static const char columns_sql[] = TABLES KEYED
 	"  LEFT JOIN keyed k ON k.oid = r.oid\n"
 	" ORDER BY r.nspname, r.relname, a.attnum\n";
 
-/* Of a foreign key over several columns, the pair that references the other table's key. */
+/* A foreign key over several columns has the pair that references the other table's key. */
 static const char keys_sql[] = TABLES KEYED
 	/* Each partition can have its own foreign key for the same pair of columns. */
 	"SELECT x.* FROM (SELECT DISTINCT ON (k.from_oid, k.to_oid, k.column, k.to_column, k.on_delete) k.*\n"

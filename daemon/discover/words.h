@@ -45,7 +45,7 @@ static const char *const text_english[] = {
 static const char *const text_french[] = {"remarque", "commentaire", "corps",   "contenu", "sujet",
 					  "objet",    "texte",       "reponse", NULL};
 
-/* Of several words in one column name, the one of the highest kind decides. */
+/* If a column name has several of the words, the one of the highest kind decides. */
 static const struct {
 	enum name_kind kind;
 	const char *const *words;
