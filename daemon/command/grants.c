@@ -10,7 +10,7 @@
 #include "base/mem.h"
 #include "base/sql.h"
 
-/* What the whole command works on; the arrays are parameters of the queries above. */
+/* State of the command; the arrays are parameters of the queries below. */
 struct grants {
 	struct command *cmd;
 	void *ctx;
@@ -23,7 +23,7 @@ struct grants {
 	char *schemas; /* text[]: of the model's tables; USAGE is granted on each */
 };
 
-/* What the actions that the model allows do to the rows of a table. */
+/* Effects on a table's rows of all actions that the model allows. */
 struct need {
 	bool deletes;
 	bool detaches;
@@ -134,7 +134,7 @@ static const char secured_sql[] =
 	"SELECT string_agg(DISTINCT c.oid::regclass::text, ', ') AS tables FROM pg_class AS c\n"
 	" WHERE c.oid = ANY ($1::oid[]) AND c.relrowsecurity";
 
-/* What a predicate reads beside its own table: the dependencies of a view with that predicate. */
+/* Everything that a predicate reads beside its own table: the dependencies of a view with it. */
 static const char depends_sql[] =
 	"WITH needed AS (\n"
 	"	SELECT DISTINCT d.refclassid, d.refobjid, d.refobjsubid\n"
@@ -297,7 +297,7 @@ static bool print_predicates(const struct grants *g, struct error *err)
 	return ok;
 }
 
-/* What the role needs beside the tables: membership, settings, schemas, and revoked defaults. */
+/* Prints the rights beside those on tables: membership, settings, schemas, revoked defaults. */
 static bool print_surroundings(const struct grants *g, struct error *err)
 {
 	const char *const values[] = {g->owners, g->columns, g->schemas};

@@ -29,15 +29,15 @@ void model_require_rules(struct reader *r, const config_setting_t *policy, const
 			 const struct model *model, enum action action);
 
 /*
- * Complains, at each table below root, if the table does not say what becomes of its rows when root's
- * are anonymized.  group: the model.  what: the policy that anonymizes, 'policy "x"'.
+ * Complains, at each table below root, if it has neither a key anonymize nor rules.  group: the model.
+ * what: the policy that anonymizes root, 'policy "x"'.
  */
 void model_require_answers(struct reader *r, const config_setting_t *group, const char *what,
 			   const struct model *model, const struct table *root);
 
 /*
- * What a table says becomes of its rows: delete, anonymize and the rules of its columns.  Fills
- * on_delete, on_anonymize and rules of t, and complains of contradictions.  The names of t are known.
+ * The keys of a table that decide about its rows: delete, anonymize and the column rules.  Fills
+ * on_delete, on_anonymize and rules of t, whose names are known, and complains of contradictions.
  * what: 'model: table "x"'.
  */
 void rules_read(struct reader *r, const config_setting_t *group, const char *what, struct table *t);

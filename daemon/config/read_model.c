@@ -38,7 +38,7 @@ static const struct setting_spec table_specs[] = {
 	{.key = "keep"},
 };
 
-/* What the second pass needs to know of a table, beside the table itself. */
+/* Data of a table for the second pass, beside the table itself. */
 struct table_draft {
 	const config_setting_t *setting;
 	char *what; /* 'model: table "x"' */

@@ -144,7 +144,7 @@ static bool is_marker(const char *line, const char *end)
 	return end - line >= 3 && memcmp(line, "#@ ", 3) == 0;
 }
 
-/* What follows @include on this line of code; NULL: the line is another one. */
+/* The text after @include on this line of code; NULL: the line is another one. */
 static const char *include_argument(const char *line, const char *end)
 {
 	static const char name[] = "@include";

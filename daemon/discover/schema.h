@@ -69,7 +69,7 @@ const struct schema_table *schema_table(const struct schema *schema, const char 
 /* The column of that name; NULL: there is none, or name is NULL. */
 const struct schema_column *schema_column(const struct schema_table *t, const char *name);
 
-/* What should become of a column, as far as its name and type tell. */
+/* A proposal for a column, from its name and type. */
 enum verdict { VERDICT_KEEP, VERDICT_CLEAR, VERDICT_ASK };
 
 /* *ret_why: half a sentence, owned by ctx.  The caller decides about keys, links and dates itself. */
