@@ -77,7 +77,7 @@ static int parse_options(int argc, char *argv[], struct options *ret)
 	if (optind == argc && !(ret->test && ret->once))
 		return -1;
 	if (optind < argc)
-		fprintf(stderr, "retentiond: what is \"%s\"?\n", argv[optind]);
+		fprintf(stderr, "retentiond: unexpected argument \"%s\"\n", argv[optind]);
 	else
 		fputs("retentiond: -t and --once exclude each other\n", stderr);
 	fputs(usage_text, stderr);
@@ -134,7 +134,7 @@ static int test(const struct config *config, bool verbose)
 	AUTO(char_p) char *canonical = NULL;
 	const enum job_exit end = check_model(config);
 	const char *verdict =
-		end == JOB_AWAY ? "configuration OK, but for the model" : "configuration OK";
+		end == JOB_AWAY ? "configuration OK, except for the model" : "configuration OK";
 
 	if (end != JOB_DONE && end != JOB_AWAY)
 		return 1;
