@@ -16,6 +16,9 @@
 #define N_RECIPIENTS_MAX 20
 
 #define CONFIG(member) offsetof(struct config, member)
+#define RANGE(value_kind, member, least, most)                                                     \
+	.kind = (value_kind), .offset = CONFIG(member), .min = (least), .max = (most)
+
 static const struct setting_spec top_specs[] = {
 	{.key = "database"}, {.key = "archives"},
 	{.key = "limits"},   {.key = "metrics"},
@@ -35,37 +38,14 @@ static const struct setting_spec archives_specs[] = {
 	{.key = "keep", .kind = VALUE_PERIOD, .offset = CONFIG(keep), .given = CONFIG(has_keep)},
 };
 static const struct setting_spec limits_specs[] = {
-	{.key = "workers", .kind = VALUE_INT, .offset = CONFIG(workers), .min = 1, .max = 16},
-	{.key = "batch_rows",
-	 .kind = VALUE_INT,
-	 .offset = CONFIG(batch_rows),
-	 .min = 1,
-	 .max = 1000000},
-	{.key = "batch_time",
-	 .kind = VALUE_DURATION,
-	 .offset = CONFIG(batch_time_ms),
-	 .min = 10,
-	 .max = 60 * 1000},
-	{.key = "rows_per_second",
-	 .kind = VALUE_INT64,
-	 .offset = CONFIG(rows_per_second),
-	 .min = 0,
-	 .max = 1000000000},
-	{.key = "max_replica_lag",
-	 .kind = VALUE_DURATION,
-	 .offset = CONFIG(max_replica_lag_ms),
-	 .min = 0,
-	 .max = 24 * 3600 * 1000},
-	{.key = "max_wal_backlog_mb",
-	 .kind = VALUE_INT64,
-	 .offset = CONFIG(max_wal_backlog_mb),
-	 .min = 0,
-	 .max = 1000000000},
+	{.key = "workers", RANGE(VALUE_INT, workers, 1, 16)},
+	{.key = "batch_rows", RANGE(VALUE_INT, batch_rows, 1, 1000000)},
+	{.key = "batch_time", RANGE(VALUE_DURATION, batch_time_ms, 10, 60 * 1000)},
+	{.key = "rows_per_second", RANGE(VALUE_INT64, rows_per_second, 0, 1000000000)},
+	{.key = "max_replica_lag", RANGE(VALUE_DURATION, max_replica_lag_ms, 0, 24 * 3600 * 1000)},
+	{.key = "max_wal_backlog_mb", RANGE(VALUE_INT64, max_wal_backlog_mb, 0, 1000000000)},
 	{.key = "max_snapshot_age",
-	 .kind = VALUE_DURATION,
-	 .offset = CONFIG(max_snapshot_age_ms),
-	 .min = 0,
-	 .max = 24 * 3600 * 1000},
+	 RANGE(VALUE_DURATION, max_snapshot_age_ms, 0, 24 * 3600 * 1000)},
 	{.key = "pause_file", .kind = VALUE_NAME, .offset = CONFIG(pause_file)},
 	{.key = "window",
 	 .kind = VALUE_WINDOW,
@@ -81,10 +61,7 @@ static const struct setting_spec metrics_specs[] = {
 	{.key = "textfile", .kind = VALUE_NAME, .offset = CONFIG(metrics_textfile)},
 	{.key = "listen", .kind = VALUE_NAME, .offset = CONFIG(metrics_listen)},
 	{.key = "interval",
-	 .kind = VALUE_DURATION,
-	 .offset = CONFIG(metrics_interval_ms),
-	 .min = 10 * 1000,
-	 .max = 24 * 3600 * 1000},
+	 RANGE(VALUE_DURATION, metrics_interval_ms, 10 * 1000, 24 * 3600 * 1000)},
 };
 static const struct setting_spec backups_specs[] = {
 	{.key = "keep",
