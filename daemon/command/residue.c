@@ -6,7 +6,6 @@
 
 #include "preflight/check_plan.h"
 #include "base/mem.h"
-#include "command/output.h"
 #include "plan/due.h"
 #include "plan/rule.h"
 #include "plan/preview.h"
@@ -327,30 +326,20 @@ static bool search(struct residue *r, struct error *err)
 	return true;
 }
 
-static bool print_findings(struct residue *r, struct error *err)
+/* Prints the findings; returns the exit status. */
+static int print_findings(struct residue *r)
 {
-	AUTO(result) PGresult *res = NULL;
-	const char *rows = t_printf(
+	const char *sql = t_printf(
 		r->ctx,
 		"SELECT x.* FROM (VALUES %s) AS x(\"table\", \"column\", of, exact, inside, covered)\n"
 		" ORDER BY x.exact + x.inside = 0, x.\"table\", x.\"column\", x.of",
 		r->findings);
 
-	if (!*r->findings && r->cmd->json)
+	if (*r->findings)
+		return command_list(r->cmd, &(struct command_listing){.sql = sql});
+	if (r->cmd->json)
 		puts("[]");
-	if (!*r->findings)
-		return true;
-	if (r->cmd->json)
-		rows = t_printf(
-			r->ctx,
-			"SELECT jsonb_pretty(jsonb_agg(to_jsonb(x))) AS json FROM (%s) AS x", rows);
-	if (!db_query(r->cmd->db, rows, 0, NULL, &res, err))
-		return false;
-	if (r->cmd->json)
-		puts(db_text(res, 0, "json"));
-	else
-		output_table(res);
-	return true;
+	return 0;
 }
 
 static int conclude(const struct residue *r)
@@ -418,7 +407,7 @@ int command_residue(struct command *cmd, int argc, char **argv)
 		r.action = model_can_anonymize(&cmd->config->model, ACTION_ANONYMIZE_CONTACTS)
 				   ? ACTION_ANONYMIZE_CONTACTS
 				   : ACTION_DELETE_CONTACTS;
-	if (!prepare(&r, &err) || !search(&r, &err) || !print_findings(&r, &err))
+	if (!prepare(&r, &err) || !search(&r, &err))
 		return command_failed(&err);
-	return conclude(&r);
+	return print_findings(&r) ? 1 : conclude(&r);
 }
