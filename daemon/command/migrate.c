@@ -134,7 +134,7 @@ static bool lock(struct command *cmd, struct error *err)
 		return false;
 	if (db_bool(res, 0, "ours"))
 		return true;
-	fputs(_("retentionctl: somebody else is migrating this database: waiting\n"), stderr);
+	fputs(_("retentionctl: another migration of this database is running: waiting\n"), stderr);
 	return db_exec(cmd->db, "SELECT pg_advisory_lock(" LOCK ")", err);
 }
 

@@ -221,7 +221,7 @@ def test_migrate_all_at_once(pg, empty_db):
     assert [p.returncode for p in running] == [0] * 8, outs
     assert sorted(out for out, _ in outs) == sorted(
         [applied(VERSIONS)] + [UP_TO_DATE] * 7)
-    assert {err for _, err in outs} <= {"", "retentionctl: somebody else is migrating this database: waiting\n"}
+    assert {err for _, err in outs} <= {"", "retentionctl: another migration of this database is running: waiting\n"}
     assert versions(pg, db) == VERSIONS
 
 
