@@ -194,7 +194,7 @@ def test_deleted_without_a_daemon(pg, db):
     pg.sql(db, f"UPDATE retention.archive_journal SET archive_path = '/a/b', host = 'elsewhere' WHERE id = {job}")
     assert said(ctl(pg, db, "archive", "delete", job)) == (
         0, f"the archive of action {job} is deleted\n"
-        "the daemon on elsewhere has still to remove its files: is retentiond running there?\n", "")
+        "the daemon on elsewhere has not yet removed its files: is retentiond running there?\n", "")
 
 
 POLICY = {"name": "contacts-36m", "action": "delete_contacts", "depth": "36 months", "schedule": "monthly",
@@ -233,7 +233,7 @@ def test_a_refusal_reaches_who_deletes(daemon):
     d.wait_for_log("ready: ")
     done = d.ctl("archive", "delete", row["id"], check=False)
     assert done.returncode == 1
-    assert f'its files are not: "{folder}/notes.txt" is not the archive\'s: take it away' in done.stderr
+    assert f'its files are not removed: "{folder}/notes.txt" is not the archive\'s: take it away' in done.stderr
     d.wait_for_log(r"notes\.txt")
     assert (folder / "SHA256SUMS").exists()
     # Taken away: a reload looks again.
@@ -591,7 +591,7 @@ def check_encrypted(j, key, opened):
     check_archive(j, {**row, "archive_path": str(opened), "archive_bytes": sum(e["plain_bytes"] for e in manifest["files"])})
     check_counters(j, row)
     verified = j.daemon.ctl("archive", "verify", j.id)
-    assert f"the archive of action {j.id} is whole\n" in verified.stdout
+    assert f"the archive of action {j.id} is intact\n" in verified.stdout
 
 
 def test_encrypted_is_what_would_have_been_plain(job, key, tmp_path):

@@ -311,7 +311,7 @@ def test_save_refuses_the_future(pg, db):
 
 @pytest.mark.parametrize("command, status, listed, message, hint", [
     ("validate", None, None, "there is no action 7", "See retention.archives for their numbers."),
-    ("validate", "saved", False, "action 1 is not listed yet: nobody knows what it would change",
+    ("validate", "saved", False, "action 1 is not listed yet: nobody knows what it would touch",
      "The daemon lists it when it is saved: is retentiond running?  Try again in a moment."),
     ("validate", "validated", True, "action 1 is validated: only a saved action can be validated", None),
     ("validate", "running", True, "action 1 is running: only a saved action can be validated", None),

@@ -577,7 +577,7 @@ def test_in_french(empty_db, daemon, pg):
     pg.psql(db, "-c", SMALL)
     d = daemon(db=db, model=model(contact=RULES, request=REQUEST_RULES, note=NOTE))
     french = {"LC_ALL": "C.UTF-8", "LANGUAGE": "fr"}
-    assert "0 refusés par le démon, 5 à regarder" in d.ctl("model", "check", env=french).stdout
+    assert "refusés par le démon : 0 ; à examiner : 5" in d.ctl("model", "check", env=french).stdout
     assert check(d) == json.loads(d.ctl("model", "check", "--json", env=french).stdout)
 
 
