@@ -2,6 +2,8 @@
 
 #include "base/mem.h"
 
+#include <assert.h>
+
 static char *doubled(void *ctx, const char *text, char quote)
 {
 	char *out = t_array(ctx, char, 2 * strlen(text) + 3);
@@ -54,4 +56,37 @@ char *sql_array(void *ctx, const char *const items[], size_t n)
 	}
 	*o = '}';
 	return out;
+}
+
+/* Returns the length of the name that a brace begins: 0 for a brace of the statement itself. */
+static size_t part_length(const char *brace)
+{
+	const size_t n = strspn(brace + 1, "abcdefghijklmnopqrstuvwxyz_");
+
+	return brace[n + 1] == '}' ? n : 0;
+}
+
+static const char *part_text(const struct sql_part *parts, const char *name, size_t n)
+{
+	while (parts->name && (strlen(parts->name) != n || strncmp(parts->name, name, n) != 0))
+		parts++;
+	assert(parts->name && parts->text);
+	return parts->text;
+}
+
+char *sql_fill_parts(void *ctx, const char *statement, const struct sql_part *parts)
+{
+	char *sql = t_strdup(ctx, "");
+
+	while (*statement) {
+		const size_t plain = *statement == '{' ? 1 : strcspn(statement, "{");
+		const size_t n = *statement == '{' ? part_length(statement) : 0;
+
+		if (n > 0)
+			t_append(&sql, "%s", part_text(parts, statement + 1, n));
+		else
+			t_append(&sql, "%.*s", (int)plain, statement);
+		statement += n > 0 ? n + 2 : plain;
+	}
+	return sql;
 }

@@ -1,7 +1,7 @@
 /*
- * Quoting.  Identifiers and constants of the model go into statements through these and no other
- * way; values of the database go as parameters.  (PQescapeIdentifier would need a connection, which
- * the plan must not know; sessions run with standard_conforming_strings and UTF-8, see database/db.c.)
+ * Quotes names and constants of the model for a statement, and fills the named parts of one.  Values of
+ * the database go as parameters.  (PQescapeIdentifier needs a connection, which the plan must not know.
+ * Sessions run with standard_conforming_strings and UTF-8, see database/db.c.)
  */
 #ifndef RETENTION_BASE_SQL_H
 #define RETENTION_BASE_SQL_H
@@ -19,5 +19,24 @@ char *sql_literal(void *ctx, const char *text);
 
 /* {"a","b"}: the text form of a text[] of n items, for a parameter. */
 char *sql_array(void *ctx, const char *const items[], size_t n);
+
+/* A named part of a statement. */
+struct sql_part {
+	const char *name;
+	const char *text;
+};
+
+/*
+ * Returns the statement with the text of each part in the place of its {name}:
+ *
+ *     sql_fill(ctx, "SELECT {key} FROM {table}", {"key", key}, {"table", table})
+ *
+ * A name is of small letters and underscores; other braces stay, '{}' for one, and those within a text
+ * too.  A name without a part, or whose text is NULL, is a programmer's error.
+ */
+#define sql_fill(ctx, statement, ...)                                                              \
+	sql_fill_parts(ctx, statement, (const struct sql_part[]){__VA_ARGS__, {NULL, NULL}})
+
+char *sql_fill_parts(void *ctx, const char *statement, const struct sql_part *parts);
 
 #endif

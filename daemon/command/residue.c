@@ -6,8 +6,7 @@
 
 #include "preflight/check_plan.h"
 #include "base/mem.h"
-#include "plan/due.h"
-#include "plan/rule.h"
+#include "plan/expression.h"
 #include "plan/preview.h"
 #include "base/sql.h"
 #include "base/units.h"
@@ -114,7 +113,7 @@ static bool find_values(struct residue *r, struct error *err)
 		"  HAVING bool_or(e.wanted) AND count(*) <= " MOST_CONTACTS ")\n"
 		"SELECT coalesce(array_agg(o.name), '{}')::text AS names,\n"
 		"       coalesce(array_agg(o.value), '{}')::text AS values FROM own AS o",
-		plan_column(r->ctx, "c", c->key), plan_dirty_row(r->ctx, r->catalog, c, "c", false),
+		plan_column(r->ctx, "c", c->key), plan_personal_sql(r->ctx, r->plan, c, "c"),
 		sql_table(r->ctx, c->schema, c->table), columns);
 
 	if (!*columns)
@@ -242,8 +241,7 @@ static char *search_sql(struct residue *r, const PGresult *tables, int row)
 	const char *due = t_printf(r->ctx, "SELECT x.k::%s AS k FROM unnest($4::text[]) AS x(k)",
 				   plan_type(r->catalog, c, c->key));
 	const char *reached = NULL, *covered = NULL;
-	const char *with =
-		plan_reach_sql(r->ctx, r->plan, r->catalog, due, oid, &reached, &covered);
+	const char *with = plan_reach_sql(r->ctx, r->plan, due, oid, &reached, &covered);
 
 	return t_printf(
 		r->ctx,

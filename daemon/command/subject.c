@@ -3,7 +3,7 @@
 
 #include "preflight/check_plan.h"
 #include "base/mem.h"
-#include "plan/due.h"
+#include "plan/expression.h"
 #include "plan/preview.h"
 
 /* Prints one document of all rows that the model reaches from the contact. */
@@ -24,7 +24,7 @@ static bool export_document(struct command *cmd, const char *key, struct error *
 	plan = plan_build(ctx, &cmd->config->model, catalog, &opts, &c);
 	if (!plan)
 		return fail(err, ERR_CONFIG, "%s", c.lines[0]);
-	sql = plan_document_sql(ctx, plan, catalog,
+	sql = plan_document_sql(ctx, plan,
 				t_printf(ctx, "SELECT $1::text::%s AS k",
 					 plan_type(catalog, contact, contact->key)));
 	sql = t_printf(ctx,

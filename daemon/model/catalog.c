@@ -72,6 +72,14 @@ bool catalog_link_covers(const struct catalog *catalog, const struct table *t,
 	return false;
 }
 
+bool catalog_is_referenced(const struct catalog *catalog, const struct table *t)
+{
+	for (size_t i = 0; i < catalog->n_keys; i++)
+		if (catalog->keys[i].to_oid == catalog->relations[t->index].oid)
+			return true;
+	return false;
+}
+
 bool catalog_key_is_silent(const struct foreign_key *k)
 {
 	return k->on_delete != 'a' && k->on_delete != 'r';

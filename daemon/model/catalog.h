@@ -81,6 +81,9 @@ bool catalog_link_covers(const struct catalog *catalog, const struct table *t,
 bool catalog_key_is_use(const struct model *model, const struct catalog *catalog,
 			const struct table *t, const struct foreign_key *key);
 
+/* Does a foreign key point at t's table? */
+bool catalog_is_referenced(const struct catalog *catalog, const struct table *t);
+
 /* Does it act by itself (CASCADE, SET NULL, SET DEFAULT) where another one would refuse? */
 bool catalog_key_is_silent(const struct foreign_key *key);
 

@@ -75,6 +75,15 @@ bool model_is_under(const struct table *t, const struct table *root)
 	return false;
 }
 
+size_t model_depth(const struct table *t)
+{
+	size_t depth = 0;
+
+	for (; t->of; t = t->of)
+		depth++;
+	return depth;
+}
+
 const char *model_parent_column(const struct table *t)
 {
 	assert(t->of);

@@ -115,6 +115,9 @@ bool model_value_uses(const char *value, const char *placeholder);
 /* Is t the table root, or below it? */
 bool model_is_under(const struct table *t, const struct table *root);
 
+/* How many tables stand above t. */
+size_t model_depth(const struct table *t);
+
 /* The column of t->of that t->by equals: t->from, or the parent's key. t->of is not NULL. */
 const char *model_parent_column(const struct table *t);
 

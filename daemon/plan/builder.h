@@ -1,9 +1,11 @@
 /*
- * What plan/build.c and plan/step.c share while a plan is built; nobody else's.
+ * What the files of this folder share while a plan is built.  build.c calls them in the order in which they
+ * stand here; all text is owned by the builder's ctx.
  */
 #ifndef RETENTION_PLAN_BUILDER_H
 #define RETENTION_PLAN_BUILDER_H
 
+#include "plan/expression.h"
 #include "plan/plan.h"
 
 struct builder {
@@ -11,42 +13,159 @@ struct builder {
 	const struct model *model;
 	const struct catalog *catalog;
 	const struct plan_opts *opts;
-	struct plan *plan;
-	const char ***slots; /* per table: the columns collected; [0] is the key */
-	size_t *n_slots;
+	const struct plan *plan; /* as far as it is built; NULL for a query that needs no plan */
+	const char ***slots; /* [table]: the columns collected; [0] is the key, or NULL */
+	size_t *n_slots; /* [table] */
 };
 
+/* What a statement has in the place of its arrays: of the rows' parents or the rows, and of the rows besides. */
+struct arrays {
+	const char *keys;
+	const char *own;
+};
+extern const struct arrays plan_parameters; /* $1, $2 */
+extern const struct arrays plan_marks; /* PLAN_KEYS, PLAN_OWN: COPY takes no parameters */
+
+/* --- builder.c: questions about a table, and how its rows are found --------------------------- */
+
 const struct relation *plan_relation(const struct builder *b, const struct table *t);
+
+/* What does the action do to t's rows? */
+enum disposition plan_disposition(const struct builder *b, const struct table *t);
 
 /* Has t a statement of its own? */
 bool plan_has_step(const struct builder *b, const struct table *t);
 
-/* integrity = "set": are t's rows deleted, and pointed at by foreign keys? */
+/* integrity = "set": are t's rows deleted, and does a foreign key point at them? */
 bool plan_is_asked(const struct builder *b, const struct table *t);
 
+/* Is t's link a foreign key of one column?  A key of several may hold a NULL. */
+bool plan_has_key_to_parent(const struct builder *b, const struct table *t);
+
+/* Does a rule write a fresh number into each of t's rows? */
+bool plan_is_numbered(const struct builder *b, const struct table *t);
+
+/* Do rows of x's table use a shared table's?  Then x's own keys have to be known. */
+bool plan_is_user(const struct builder *b, const struct table *x);
+
 /*
- * Do t's rows have to be in hand?  Where others hang off it, each row gets its number, rows are shared or
- * use what is shared, or foreign keys are asked set by set.
+ * Do t's keys have to be read before its statement?  They do where other tables hang off it, each row gets its
+ * number, rows are shared or use shared rows, or foreign keys are asked set by set.
  */
 bool plan_is_collected(const struct builder *b, const struct table *t);
 
-/* Are t's rows found by their own keys then?  A join table may have none. */
+/* Are t's rows found by their own keys?  A join table may have none. */
 bool plan_is_own(const struct builder *b, const struct table *t);
 
 /* keys, an SQL expression, as an array of the type of t's column. */
 char *plan_array(const struct builder *b, const struct table *t, const char *column,
 		 const char *keys);
 
-/* The column of t that is collected (NULL: none), as those below compare it: a char(8) without its padding. */
+/* The column of t that is collected (NULL: none), in the form that is compared: a char(8) without padding. */
 char *plan_slot(const struct builder *b, const struct table *t, const char *column);
 
-/* The array that t's rows are found by: its parent's, unless t's own keys were collected (own). */
+/* The array that t's rows are found by: its parent's, or t's own keys (own). */
 struct source plan_source(const struct builder *b, const struct table *t, bool own);
 
 /* t.key = ANY (own keys), or t.by = ANY (parent's) AND (where).  keys: an SQL expression. */
 char *plan_selection(const struct builder *b, const struct table *t, const char *keys, bool own);
 
+/* COPY (query) TO STDOUT, as an archive's files are written. */
+char *plan_copy(const struct builder *b, const char *query);
+
+/* How many shared tables stand above t, itself counted: those of 0 are collected first. */
+size_t plan_phase(const struct table *t);
+
+/* --- rule.c: column rules as SQL --------------------------------------------------------------- */
+
+/*
+ * Is there anything left in the columns of the row alias that the rules of t would erase?  redact: in its texts,
+ * too.  "false" where it has no rules.
+ */
+char *plan_dirty_row(const struct builder *b, const struct table *t, const char *alias,
+		     bool redact);
+
+/* What a rule writes into its column, as an SQL expression over the row alias. */
+char *plan_rule_value(const struct builder *b, const struct table *t,
+		      const struct column_rule *rule, const char *alias, const char *number);
+
+/* --- shared.c: rows that several can use (an address, a blob; a copy found by its value) ------- */
+
+/*
+ * Is the row u of x's table among those that the action takes from the subject itself?  Returns an SQL
+ * condition; NULL: nobody knows, and the row counts as somebody else's.
+ */
+typedef char *(*plan_own_fn)(void *arg, const struct table *x, const char *u);
+
+/*
+ * "No other row uses t's row alias": an SQL condition; t is shared.  A use is a foreign key onto t's table from
+ * anywhere in the database, or a link of the model that points at it.  The subject's own rows do not count, nor
+ * do rows that the action has anonymized already.  A row of t counts as the subject's own when the subject
+ * reaches it, even if other rows use it too.
+ */
+char *plan_unused(const struct builder *b, const struct table *t, const char *alias,
+		  plan_own_fn own, void *arg);
+
+/*
+ * Can the rows that the action reaches under the name x take t's shared rows along?  Where t's are
+ * deleted, only rows that are deleted too.
+ */
+bool plan_goes_along(const struct builder *b, const struct table *t, const struct table *x);
+
+/* --- collect.c: the keys that are read first --------------------------------------------------- */
+
+/* Finds which columns of each table the others point at: fills slots and n_slots. */
+void plan_slots(struct builder *b);
+
+/* Fills the plan's collects, from the top down; after its steps. */
+void plan_collects(const struct builder *b, struct plan *plan);
+
+/* --- order.c ----------------------------------------------------------------------------------- */
+
+/*
+ * Fills order with the n tables that have a step, in an order that the foreign keys allow.  *ret_defer: only
+ * with deferred constraints.  Returns NULL, or a table within a ring that no order satisfies.
+ */
+const struct table *plan_order(const struct builder *b, const struct table **order, size_t *ret_n,
+			       bool *ret_defer);
+
+/* --- step.c ------------------------------------------------------------------------------------ */
+
 /* The step of a table that has one. */
-void plan_step(const struct builder *b, const struct table *t, struct step *ret);
+struct step plan_step(const struct builder *b, const struct table *t);
+
+/* --- slice.c: a subject too large for one transaction ------------------------------------------- */
+
+/* May a subject be cut, as far as its tables and foreign keys go?  Where not, it goes whole. */
+bool plan_may_slice(const struct builder *b);
+
+/* In a plan that may: is what is collected, or deleted, of t cut where it is too much? */
+bool plan_is_cut(const struct builder *b, const struct table *t);
+
+/*
+ * Which of t's rows go first: the oldest requests, because a contact is due by the date of its last one, which so
+ * lasts until the end.
+ */
+char *plan_slice_order(const struct builder *b, const struct table *t);
+
+/* Fills the slices' statements of the plan and of its steps. */
+void plan_slices(const struct builder *b, struct plan *plan);
+
+/* --- subject.c, by_set.c, guard.c -------------------------------------------------------------- */
+
+/* Fills the statements on the subject: the list, its lock, the re-check and the questions about keys. */
+void plan_subject(const struct builder *b, struct plan *plan);
+
+/*
+ * The column of t that the foreign key's question takes an array of: its key, where that is one of the
+ * columns pointed at, else the first of them.
+ */
+const char *plan_asked_column(const struct table *t, const struct foreign_key *key);
+
+/* Fills orphans, loose, top_down and what is gathered of the plan; after its steps and collects. */
+void plan_by_set(const struct builder *b, struct plan *plan);
+
+/* Fills lock_requests_sql, strays_sql and state_sql of the plan. */
+void plan_guards(const struct builder *b, struct plan *plan);
 
 #endif

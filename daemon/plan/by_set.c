@@ -1,16 +1,29 @@
-#include "plan/by_set.h"
+/*
+ * limits.integrity = "set": rows are deleted with session_replication_role = replica, so that the server
+ * fires no foreign-key trigger for each of them.  Instead each foreign key onto a table that loses rows is
+ * asked once a batch, by these statements, in a snapshot taken after the deletions: does a row still point
+ * at one that is gone?  Then the batch does not commit.
+ *
+ * Why nothing orphaned can come of it: a session that adds a row that points at ours takes FOR KEY SHARE on
+ * ours first (that trigger fires in its session, not in this one).  If it had the lock before the DELETE, the
+ * DELETE has waited until it committed, and the question sees its row.  If it comes later, it waits for our
+ * COMMIT and is refused.  The server's own trigger rests on the same (ri_triggers.c, RI_FKey_noaction_del).
+ *
+ * Subjects that go whole go from the top down: a parent's row first, then the rows that hang off it, found by
+ * the very column of the foreign key.  That statement's snapshot is taken after the parent's DELETE.  By the
+ * same reasoning it sees every row that will ever point there, and takes it: the question is answered, and each
+ * index is walked once instead of twice.  For the same reason a table's keys need not be known before its own
+ * DELETE, which returns them to the tables below (collect.gather_sql): even if a client has put other rows in
+ * their place, these are the rows that went.
+ *
+ * Keys that no link of the model covers are asked as before.  So are all of them in batches that are measured,
+ * because those have to know before they erase, and in slices, which go from the bottom up, because between
+ * two of them the parents are still there.
+ */
+#include "plan/builder.h"
 
 #include "base/mem.h"
-#include "plan/due.h"
 #include "base/sql.h"
-
-bool plan_is_referenced(const struct catalog *catalog, const struct table *t)
-{
-	for (size_t i = 0; i < catalog->n_keys; i++)
-		if (catalog->keys[i].to_oid == catalog->relations[t->index].oid)
-			return true;
-	return false;
-}
 
 const char *plan_asked_column(const struct table *t, const struct foreign_key *key)
 {
@@ -25,34 +38,37 @@ static size_t slot_of(const struct builder *b, const struct table *t, const char
 	size_t slot = 0;
 
 	while (!b->slots[t->index][slot] || strcmp(b->slots[t->index][slot], column) != 0)
-		slot++; /* find_slots() has put it there */
+		slot++; /* plan_slots() has put it there */
 	return slot;
 }
 
-/* One foreign key's question; $n: the values of the deleted rows that it asks for. */
+/* One foreign key's question: {array} holds the values of the deleted rows that it asks for. */
+static const char orphan_sql[] =
+	"SELECT {name} AS name WHERE EXISTS (\n"
+	"  SELECT FROM {from_table} AS c WHERE {from_column} = ANY ({array}){not_null}\n"
+	"     AND NOT EXISTS (SELECT FROM {to_table} AS p WHERE {match}))";
+
 static char *question(const struct builder *b, const struct table *t, const struct foreign_key *k,
-		      size_t n)
+		      const char *array)
 {
 	const char *asked = plan_asked_column(t, k), *from = NULL;
-	char *join = t_strdup(b->ctx, ""), *set = t_strdup(b->ctx, "");
+	char *not_null = t_strdup(b->ctx, "");
 
 	for (size_t i = 0; i < k->n_columns; i++) {
 		const char *column = plan_column(b->ctx, "c", k->from_columns[i]);
 
 		if (strcmp(k->to_columns[i], asked) == 0)
 			from = column;
-		t_append(&join, "%s%s = %s", i ? " AND " : "",
-			 plan_column(b->ctx, "p", k->to_columns[i]), column);
 		if (k->n_columns > 1)
-			t_append(&set, " AND %s IS NOT NULL", column);
+			t_append(&not_null, " AND %s IS NOT NULL", column);
 	}
-	return t_printf(b->ctx,
-			"SELECT %s AS name WHERE EXISTS (\n"
-			"  SELECT FROM %s AS c WHERE %s = ANY ($%zu::%s[])%s\n"
-			"     AND NOT EXISTS (SELECT FROM %s AS p WHERE %s))",
-			sql_literal(b->ctx, t_printf(b->ctx, "%s (%s)", k->from_name, k->name)),
-			k->from_sql, from, n, plan_type(b->catalog, t, asked), set,
-			sql_table(b->ctx, t->schema, t->table), join);
+	return sql_fill(
+		b->ctx, orphan_sql,
+		{"name", sql_literal(b->ctx, t_printf(b->ctx, "%s (%s)", k->from_name, k->name))},
+		{"from_table", k->from_sql}, {"from_column", from},
+		{"array", plan_array(b, t, asked, array)}, {"not_null", not_null},
+		{"to_table", plan_table(b->ctx, t)},
+		{"match", plan_key_match(b->ctx, k, "c", "p")});
 }
 
 /* The only step that takes rows of the table: under a second name there may be others below. */
@@ -73,8 +89,8 @@ static const struct step *only_step(const struct builder *b, unsigned int oid)
 }
 
 /*
- * From the top down: has every row that points through k at a deleted one gone?  Where the step below takes all that
- * its link finds, and nothing says which of them those were (by_own), or which else.
+ * From the top down: has every row that points through k at a deleted one gone?  It has where the step below takes
+ * all rows that its link finds: nothing says which of them those were (by_own), nor which others there are.
  */
 static bool is_settled(const struct builder *b, const struct foreign_key *k)
 {
@@ -88,7 +104,7 @@ static bool is_settled(const struct builder *b, const struct foreign_key *k)
 		(!below->by_own && (below->linked || !plan_is_own(b, below->table))));
 }
 
-/* Rows are found by their own table's columns alone, whatever of the others is there still. */
+/* Are rows found by their own table's columns alone, whatever is still there of the other tables? */
 static bool may_go_top_down(const struct builder *b)
 {
 	if (b->opts->action != ACTION_DELETE_CONTACTS || b->plan->defer)
@@ -107,7 +123,7 @@ static void add_question(const struct builder *b, struct question *q, const stru
 			 const struct foreign_key *k)
 {
 	const size_t most = b->plan->n_steps * (b->catalog->n_keys + 1);
-	const char *one = question(b, t, k, q->n_sources + 1);
+	const char *one = question(b, t, k, t_printf(b->ctx, "$%zu", q->n_sources + 1));
 
 	if (!q->sources)
 		q->sources = t_array(b->ctx, struct source, most);
@@ -118,7 +134,7 @@ static void add_question(const struct builder *b, struct question *q, const stru
 	q->sql = q->sql ? t_printf(b->ctx, "%s\nUNION ALL\n%s", q->sql, one) : one;
 }
 
-/* As its collect, of the rows that go: no key is told where there are more than $2. */
+/* The DELETE returns what its collect does.  It returns no key where there are more than $2 rows. */
 static char *gather_statement(const struct builder *b, const struct collect *c)
 {
 	const struct table *t = c->table;
@@ -137,8 +153,7 @@ static char *gather_statement(const struct builder *b, const struct collect *c)
 	return t_printf(b->ctx,
 			"WITH x AS (DELETE FROM %s AS t WHERE %s RETURNING %s)\n"
 			"SELECT %scount(*) AS n FROM x",
-			sql_table(b->ctx, t->schema, t->table), plan_selection(b, t, "$1", false),
-			returning, list);
+			plan_table(b->ctx, t), plan_selection(b, t, "$1", false), returning, list);
 }
 
 static size_t step_of(const struct plan *plan, size_t table)
@@ -150,7 +165,7 @@ static size_t step_of(const struct plan *plan, size_t table)
 	return i; /* n_steps: it has none */
 }
 
-/* Can the step's own DELETE say what is collected of its table?  It is measured by its rows alone then. */
+/* Can the step's own DELETE return what is collected of its table?  Its rows alone then measure it. */
 static bool may_gather(const struct plan *plan, const struct collect *c)
 {
 	const size_t i = step_of(plan, c->table->index);
@@ -160,10 +175,10 @@ static bool may_gather(const struct plan *plan, const struct collect *c)
 	       !s->verify;
 }
 
-/* Of those marked: is c's source there before its step, and that before all who ask for what it returns? */
-static bool is_in_time(const struct plan *plan, const struct collect *collects, const bool *marked,
-		       size_t c)
+/* Among the marked collects: is c's source there before its step, and its step before all that need its keys? */
+static bool is_in_time(const struct plan *plan, const bool *marked, size_t c)
 {
+	const struct collect *collects = plan->collects;
 	const size_t table = collects[c].table->index;
 	const size_t mine = step_of(plan, table);
 
@@ -181,46 +196,48 @@ static bool is_in_time(const struct plan *plan, const struct collect *collects, 
 	return true;
 }
 
-static void find_gathers(const struct builder *b, struct step *steps, struct collect *collects)
+static void find_gathers(const struct builder *b, struct plan *plan)
 {
-	const struct plan *plan = b->plan;
 	bool *marked = t_array(b->ctx, bool, plan->n_collects + 1);
 	bool changed = true;
 
 	for (size_t i = 0; i < plan->n_collects; i++)
-		marked[i] = may_gather(plan, &collects[i]);
+		marked[i] = may_gather(plan, &plan->collects[i]);
 	while (changed) {
 		changed = false;
 		for (size_t i = 0; i < plan->n_collects; i++)
-			if (marked[i] && !is_in_time(plan, collects, marked, i)) {
+			if (marked[i] && !is_in_time(plan, marked, i)) {
 				marked[i] = false;
 				changed = true;
 			}
 	}
-	for (size_t i = 0; i < plan->n_collects; i++)
-		if (marked[i]) {
-			collects[i].gather_sql = gather_statement(b, &collects[i]);
-			steps[step_of(plan, collects[i].table->index)].gather = &collects[i];
-		}
+	for (size_t i = 0; i < plan->n_collects; i++) {
+		struct collect *c = &plan->collects[i];
+
+		if (!marked[i])
+			continue;
+		c->gather_sql = gather_statement(b, c);
+		plan->steps[step_of(plan, c->table->index)].gather = c;
+	}
 }
 
-void plan_by_set(struct builder *b, struct step *steps, struct collect *collects)
+void plan_by_set(const struct builder *b, struct plan *plan)
 {
-	b->plan->top_down = may_go_top_down(b);
-	find_gathers(b, steps, collects);
-	for (size_t i = 0; i < b->plan->n_steps; i++) {
-		const struct table *t = b->plan->steps[i].table;
+	plan->top_down = may_go_top_down(b);
+	find_gathers(b, plan);
+	for (size_t i = 0; i < plan->n_steps; i++) {
+		const struct table *t = plan->steps[i].table;
 
-		if (b->plan->steps[i].disposition != DISPOSITION_DELETE)
+		if (plan->steps[i].disposition != DISPOSITION_DELETE)
 			continue;
 		for (size_t k = 0; k < b->catalog->n_keys; k++) {
 			const struct foreign_key *key = &b->catalog->keys[k];
 
 			if (key->to_oid != plan_relation(b, t)->oid)
 				continue;
-			add_question(b, &b->plan->orphans, t, key);
+			add_question(b, &plan->orphans, t, key);
 			if (!is_settled(b, key))
-				add_question(b, &b->plan->loose, t, key);
+				add_question(b, &plan->loose, t, key);
 		}
 	}
 }

@@ -1,7 +1,7 @@
 #include "plan/crossref.h"
 
 #include "base/mem.h"
-#include "plan/due.h"
+#include "plan/expression.h"
 #include "base/sql.h"
 
 /* The names in the model of a table that the action deletes from. */

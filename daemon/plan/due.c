@@ -1,7 +1,7 @@
 /*
  * A contact is due when the date of its last request lies before the cutoff, all its requests
  * satisfy due_when (an open case keeps its contact), no hold covers it, and there is still something
- * to erase.  What is unknown keeps: a request without a date, a due_when that is NULL.
+ * to erase.  What is unknown keeps the contact: a request without a date, a due_when that is NULL.
  *
  * Predicates of the model stand alone in a subquery over their own table, so that a name in them
  * can only mean a column of that table.
@@ -9,268 +9,247 @@
 #include "plan/due.h"
 
 #include "base/mem.h"
-#include "plan/rule.h"
-#include "plan/shared.h"
 #include "base/sql.h"
-
-char *plan_column(void *ctx, const char *alias, const char *column)
-{
-	return t_printf(ctx, "%s.%s", alias, sql_ident(ctx, column));
-}
-
-const char *plan_type(const struct catalog *catalog, const struct table *t, const char *column)
-{
-	return catalog_column(&catalog->relations[t->index], column)->compared;
-}
-
-char *plan_filtered(void *ctx, const struct table *t, const char *a, const char *b)
-{
-	char *sql = t_printf(ctx, "(SELECT * FROM %s", sql_table(ctx, t->schema, t->table));
-
-	/* The newline ends a comment that a predicate may end with. */
-	if (a)
-		t_append(&sql, " WHERE (%s\n)", a);
-	if (b)
-		t_append(&sql, " %s (%s\n)", a ? "AND" : "WHERE", b);
-	t_append(&sql, ")");
-	return sql;
-}
-
-char *plan_within(void *ctx, const struct table *t, const char *alias)
-{
-	return t->where ? t_printf(ctx, " AND %s IN (SELECT %s FROM %s AS w)",
-				   plan_column(ctx, alias, t->key), plan_column(ctx, "w", t->key),
-				   plan_filtered(ctx, t, t->where, NULL))
-			: t_strdup(ctx, "");
-}
-
-char *plan_link(void *ctx, const struct catalog *catalog, const struct table *t, const char *alias,
-		const char *parent_alias)
-{
-	const struct column *by = catalog_column(&catalog->relations[t->index], t->by);
-	const struct column *parent =
-		catalog_column(&catalog->relations[t->of->index], model_parent_column(t));
-	const bool alike = by->category == parent->category;
-
-	return t_printf(ctx, "%s = %s%s%s", plan_column(ctx, alias, t->by),
-			plan_column(ctx, parent_alias, parent->name),
-			alike ? "" : "::", alike ? "" : by->type);
-}
+#include "plan/builder.h"
 
 struct dirty_own {
-	void *ctx;
+	const struct builder *b;
 	const struct table *parent;
 	const char *alias;
 	const char *contact; /* alias of the contact; NULL: it is not at hand */
 };
 
-/* The row above, and the contact: who else is the subject's own is not known before its batch. */
+/* Knows the row above, and the contact.  Other rows of the subject are not known before its batch. */
 static char *dirty_own(void *arg, const struct table *x, const char *u)
 {
 	const struct dirty_own *o = arg;
 	const char *alias = x == o->parent ? o->alias : !x->of ? o->contact : NULL;
 
-	return alias && x->key ? t_printf(o->ctx, "%s = %s", plan_column(o->ctx, u, x->key),
-					  plan_column(o->ctx, alias, x->key))
+	return alias && x->key ? t_printf(o->b->ctx, "%s = %s", plan_column(o->b->ctx, u, x->key),
+					  plan_column(o->b->ctx, alias, x->key))
 			       : NULL;
 }
 
-/* Only where nobody else uses it, and of copies only those of a value. */
-static char *dirty_shared(void *ctx, const struct model *model, const struct catalog *catalog,
-			  const struct table *t, const char *name, const char *parent,
-			  enum action action)
+/* A shared row counts only where nobody else uses it, and a copy only where it holds a value. */
+static char *dirty_shared(const struct builder *b, const struct table *t, const char *name,
+			  const char *parent)
 {
-	struct dirty_own own = {.ctx = ctx,
-				.parent = t->of,
-				.alias = parent,
-				.contact = action == ACTION_ANONYMIZE_CONTACTS ? "c" : NULL};
+	struct dirty_own own = {.b = b, .parent = t->of, .alias = parent};
 
-	return t->shared ? t_printf(ctx, " AND %s%s AND %s", plan_column(ctx, name, t->by),
-				    t->match ? "::text <> ''" : " IS NOT NULL",
-				    plan_unused(ctx, model, catalog, t, name, action, dirty_own,
-						&own))
-			 : t_strdup(ctx, "");
+	if (!t->shared)
+		return t_strdup(b->ctx, "");
+	if (b->opts->action == ACTION_ANONYMIZE_CONTACTS)
+		own.contact = "c";
+	return t_printf(b->ctx, " AND %s%s AND %s", plan_column(b->ctx, name, t->by),
+			t->match ? "::text <> ''" : " IS NOT NULL",
+			plan_unused(b, t, name, dirty_own, &own));
 }
 
-char *plan_dirty(void *ctx, const struct model *model, const struct catalog *catalog,
-		 const struct table *t, const char *alias, enum action action)
+/*
+ * Is there anything left that the anonymization would erase from this row of t, called alias, or
+ * below it?  Clean rows are left out of lists and updates: a contact that was anonymized is not due
+ * again, unless something personal has come to it since.
+ */
+static char *dirty(const struct builder *b, const struct table *t, const char *alias)
 {
-	const enum disposition disposition = disposition_of(t, action, ARCHIVE_NONE);
-	/* An anonymized contact is known by nothing any more: what a text says of it shows while it is dirty itself. */
-	const bool redact = action == ACTION_ANONYMIZE_REQUESTS;
+	const enum disposition disposition = plan_disposition(b, t);
+	/*
+	 * Nothing names a contact any longer that has been anonymized: what a text says of it counts only
+	 * while the contact's own row is dirty.
+	 */
+	const bool redact = b->opts->action == ACTION_ANONYMIZE_REQUESTS;
 	char *sql;
 
 	if (disposition == DISPOSITION_DELETE)
-		return t_strdup(ctx, "true");
-	sql = disposition == DISPOSITION_UPDATE ? plan_dirty_row(ctx, catalog, t, alias, redact)
-						: t_strdup(ctx, "false");
-	for (size_t i = 0; i < model->n_tables; i++) {
-		const struct table *child = &model->tables[i];
+		return t_strdup(b->ctx, "true");
+	sql = disposition == DISPOSITION_UPDATE ? plan_dirty_row(b, t, alias, redact)
+						: t_strdup(b->ctx, "false");
+	for (size_t i = 0; i < b->model->n_tables; i++) {
+		const struct table *child = &b->model->tables[i];
 		const char *name;
 
-		if (child->of != t || (!disposition_has_step(child, action, ARCHIVE_NONE) &&
-				       !disposition_is_inner(model, child, action, ARCHIVE_NONE)))
+		if (child->of != t ||
+		    (!plan_has_step(b, child) &&
+		     !disposition_is_inner(b->model, child, b->opts->action, b->opts->archive)))
 			continue;
-		name = t_printf(ctx, "t%zu", child->index);
+		name = t_printf(b->ctx, "t%zu", child->index);
 		t_append(&sql, "\n OR EXISTS (SELECT FROM %s AS %s WHERE %s%s AND (%s))",
-			 plan_filtered(ctx, child, child->where, NULL), name,
-			 plan_link(ctx, catalog, child, name, alias),
-			 dirty_shared(ctx, model, catalog, child, name, alias, action),
-			 plan_dirty(ctx, model, catalog, child, name, action));
+			 plan_filtered(b->ctx, child, child->where, NULL), name,
+			 plan_link(b->ctx, b->catalog, child, name, alias),
+			 dirty_shared(b, child, name, alias), dirty(b, child, name));
 	}
 	return sql;
 }
 
-/* Whether a hold is in force for contact c. */
-static char *held_condition(void *ctx, const struct model *model)
+/* A hold is in force for contact c. */
+static char *held(const struct builder *b)
 {
-	return t_printf(ctx,
+	return t_printf(b->ctx,
 			"EXISTS (SELECT FROM retention.holds_in_force AS h\n"
 			"   WHERE h.contact_key = %s::text)",
-			plan_column(ctx, "c", model->contact->key));
+			plan_column(b->ctx, "c", b->model->contact->key));
 }
 
-/* $2::timestamptz as the column has its dates, so that an index on the column serves. */
-static char *bound(void *ctx, const char *parameter, const struct column *column)
+/* The parameter, cast to the type of the column, so that an index on the column can be used. */
+static char *bound(const struct builder *b, const char *parameter, const struct column *column)
 {
-	return t_printf(ctx, "%s::timestamptz::%s", parameter, column->base);
+	return t_printf(b->ctx, "%s::timestamptz::%s", parameter, column->base);
 }
 
-static char *between(void *ctx, const char *expression, const struct column *column)
+static char *between(const struct builder *b, const char *date, const struct column *column)
 {
-	return t_printf(ctx, "%s < %s AND ($1::timestamptz IS NULL OR %s >= %s)", expression,
-			bound(ctx, "$2", column), expression, bound(ctx, "$1", column));
+	return t_printf(b->ctx, "%s < %s AND ($1::timestamptz IS NULL OR %s >= %s)", date,
+			bound(b, "$2", column), date, bound(b, "$1", column));
+}
+
+/* For an action on chosen keys: no date after $2, but perhaps none at all. */
+static char *quiet_since(const struct builder *b, const char *date, const struct column *column)
+{
+	return t_printf(b->ctx, "(%s IS NULL OR %s)", date, between(b, date, column));
+}
+
+static char *among(const struct builder *b, const char *key, const char *keys)
+{
+	return keys ? t_printf(b->ctx, "%s = ANY (%s)", key, keys) : t_strdup(b->ctx, "true");
 }
 
 /*
- * The requests of each contact, or of contact c alone, counted: n of them, the last one's date, and how many keep
+ * The requests of each contact, or of contact c alone: how many, the last one's date, and how many of them keep
  * their contact whatever their date.
  */
-static char *requests_query(void *ctx, const struct model *model, const struct catalog *catalog,
-			    bool of_c)
-{
-	const struct table *r = model->request;
-	const char *by = plan_column(ctx, "q", r->by);
-	const char *date = plan_column(ctx, "q", r->date);
-	char *sql = t_printf(ctx,
-			     "SELECT %s AS link, count(*) AS n, max(%s) AS last,\n"
-			     "        count(*) FILTER (WHERE %s IS NULL%s%s%s) AS keeping\n"
-			     "   FROM %s AS q\n"
-			     "  WHERE %s IS NOT NULL%s%s%s",
-			     by, date, date, r->due_when ? " OR (" : "",
-			     r->due_when ? r->due_when : "", r->due_when ? "\n) IS NOT TRUE" : "",
-			     sql_table(ctx, r->schema, r->table), by, r->where ? " AND (" : "",
-			     r->where ? r->where : "", r->where ? "\n)" : "");
+static const char requests_sql[] =
+	"SELECT {by} AS link, count(*) AS n, max({date}) AS last,\n"
+	"        count(*) FILTER (WHERE {date} IS NULL OR ({due_when}\n) IS NOT TRUE) AS keeping\n"
+	"   FROM {requests} AS q\n"
+	"  WHERE {by} IS NOT NULL{where} AND {of_contact}\n"
+	"  GROUP BY 1";
 
-	if (of_c)
-		t_append(&sql, " AND %s = %s::%s", by,
-			 plan_column(ctx, "c", model_parent_column(r)),
-			 plan_type(catalog, r, r->by));
-	t_append(&sql, " GROUP BY 1");
-	return sql;
+static char *requests(const struct builder *b, bool of_contact)
+{
+	const struct table *r = b->model->request;
+	const char *by = plan_column(b->ctx, "q", r->by);
+
+	return sql_fill(b->ctx, requests_sql, {"by", by},
+			{"date", plan_column(b->ctx, "q", r->date)},
+			{"due_when", r->due_when ? r->due_when : "true"},
+			{"requests", plan_table(b->ctx, r)}, {"where", plan_and(b->ctx, r->where)},
+			{"of_contact",
+			 of_contact ? t_printf(b->ctx, "%s = %s::%s", by,
+					       plan_column(b->ctx, "c", model_parent_column(r)),
+					       plan_type(b->catalog, r, r->by))
+				    : "true"});
 }
 
-/* The two keys of a contact's life, where the action goes by keys: nothing of it is after $2. */
-static char *quiet_since(void *ctx, const char *expression, const struct column *column)
+/* By the dates of contact c and of its requests r. */
+static char *old_enough(const struct builder *b)
 {
-	return t_printf(ctx, "(%s IS NULL OR %s)", expression, between(ctx, expression, column));
-}
-
-/* Which contacts c with their requests r the action is for, but for holds. */
-static char *contact_condition(void *ctx, const struct model *model, const struct catalog *catalog,
-			       const struct plan_opts *opts)
-{
-	const struct table *c = model->contact, *r = model->request;
-	const struct column *date = catalog_column(&catalog->relations[r->index], r->date);
+	const struct table *c = b->model->contact, *r = b->model->request;
+	const struct column *date = catalog_column(plan_relation(b, r), r->date);
 	const struct column *created =
-		c->created ? catalog_column(&catalog->relations[c->index], c->created) : NULL;
-	const char *at = created ? plan_column(ctx, "c", c->created) : NULL;
+		c->created ? catalog_column(plan_relation(b, c), c->created) : NULL;
+	const char *at = created ? plan_column(b->ctx, "c", c->created) : NULL;
 
 	/*
-	 * A number may have been given a second time since a backup was restored: where nothing says when
-	 * the contact was made, one without requests may be another, and is replayed upon nothing.
+	 * A number may have been given a second time since a backup was restored.  Where nothing says when
+	 * the contact was created, one without requests may be another, so nothing is replayed upon it.
 	 */
-	if (opts->by_key && created)
-		return t_printf(ctx, "%s AND %s", quiet_since(ctx, "r.last", date),
-				quiet_since(ctx, at, created));
-	if (opts->by_key)
-		return t_printf(ctx, "%s AND (r.link IS NOT NULL OR $2::timestamptz = 'infinity')",
-				quiet_since(ctx, "r.last", date));
-	if (!opts->without_requests)
-		return t_printf(ctx, "r.keeping = 0 AND %s", between(ctx, "r.last", date));
-	return t_printf(ctx, "((r.keeping = 0 AND %s) OR (r.link IS NULL AND %s))",
-			between(ctx, "r.last", date), between(ctx, at, created));
+	if (b->opts->by_key && created)
+		return t_printf(b->ctx, "%s AND %s", quiet_since(b, "r.last", date),
+				quiet_since(b, at, created));
+	if (b->opts->by_key)
+		return t_printf(b->ctx,
+				"%s AND (r.link IS NOT NULL OR $2::timestamptz = 'infinity')",
+				quiet_since(b, "r.last", date));
+	if (!b->opts->without_requests)
+		return t_printf(b->ctx, "r.keeping = 0 AND %s", between(b, "r.last", date));
+	return t_printf(b->ctx, "((r.keeping = 0 AND %s) OR (r.link IS NULL AND %s))",
+			between(b, "r.last", date), between(b, at, created));
 }
 
 /*
- * Of certain keys: contact by contact, each by an index.  A join of both arrays' rows is planned for arrays of ten, and
- * then compares each key with each.
+ * The contacts that are due.  {requests} has a row for each contact with requests: LEFT JOIN keeps a contact
+ * without any, for policies that treat those as well.
+ *
+ * Among chosen keys it is LATERAL: contact by contact, each by an index.  A join of both arrays' rows is planned
+ * for arrays of ten, and then compares each key with each.
  */
-static char *due_contacts(void *ctx, const struct model *model, const struct catalog *catalog,
-			  const struct plan_opts *opts, const char *keys)
-{
-	const struct table *c = model->contact;
-	const bool all = opts->without_requests || opts->by_key; /* those without requests too */
-	char *sql = t_printf(ctx,
-			     "SELECT %s AS k, 1 + coalesce(r.n, 0) AS weight,\n"
-			     "       %sr.last::timestamptz%s%s%s AS last\n"
-			     "  FROM %s AS c\n"
-			     "  %s (%s) AS r\n"
-			     "    ON r.link = %s::%s\n"
-			     " WHERE %s",
-			     plan_column(ctx, "c", c->key), all && c->created ? "coalesce(" : "",
-			     all && c->created ? ", " : "",
-			     all && c->created ? plan_column(ctx, "c", c->created) : "",
-			     all && c->created ? "::timestamptz)" : "",
-			     plan_filtered(ctx, c, c->where, opts->scope),
-			     t_printf(ctx, "%sJOIN%s", all ? "LEFT " : "", keys ? " LATERAL" : ""),
-			     requests_query(ctx, model, catalog, keys != NULL),
-			     plan_column(ctx, "c", model_parent_column(model->request)),
-			     plan_type(catalog, model->request, model->request->by),
-			     contact_condition(ctx, model, catalog, opts));
+static const char due_contacts_sql[] = "SELECT {key} AS k, 1 + coalesce(r.n, 0) AS weight,\n"
+				       "       {last} AS last\n"
+				       "  FROM {contacts} AS c\n"
+				       "  {join} ({requests}) AS r\n"
+				       "    ON r.link = {link}\n"
+				       " WHERE {old_enough}\n"
+				       "   AND {not_held}\n"
+				       "   AND {among_keys}\n"
+				       "   AND ({dirty})";
 
-	if (!opts->despite_holds)
-		t_append(&sql, "\n   AND NOT %s", held_condition(ctx, model));
-	if (keys)
-		t_append(&sql, "\n   AND %s = ANY (%s)", plan_column(ctx, "c", c->key), keys);
-	if (opts->action == ACTION_ANONYMIZE_CONTACTS)
-		t_append(&sql, "\n   AND (%s)",
-			 plan_dirty(ctx, model, catalog, c, "c", opts->action));
-	return sql;
+static char *due_contacts(const struct builder *b, const char *keys)
+{
+	const struct table *c = b->model->contact, *r = b->model->request;
+	const bool all = b->opts->without_requests || b->opts->by_key;
+	const char *key = plan_column(b->ctx, "c", c->key);
+
+	return sql_fill(
+		b->ctx, due_contacts_sql, {"key", key},
+		{"last",
+		 all && c->created
+			 ? t_printf(b->ctx, "coalesce(r.last::timestamptz, %s::timestamptz)",
+				    plan_column(b->ctx, "c", c->created))
+			 : "r.last::timestamptz"},
+		{"contacts", plan_filtered(b->ctx, c, c->where, b->opts->scope)},
+		{"join", t_printf(b->ctx, "%sJOIN%s", all ? "LEFT " : "", keys ? " LATERAL" : "")},
+		{"requests", requests(b, keys != NULL)},
+		{"link",
+		 t_printf(b->ctx, "%s::%s", plan_column(b->ctx, "c", model_parent_column(r)),
+			  plan_type(b->catalog, r, r->by))},
+		{"old_enough", old_enough(b)},
+		{"not_held", b->opts->despite_holds ? "true" : t_printf(b->ctx, "NOT %s", held(b))},
+		{"among_keys", among(b, key, keys)},
+		{"dirty",
+		 b->opts->action == ACTION_ANONYMIZE_CONTACTS ? dirty(b, c, "c") : "true"});
 }
 
-static char *due_requests(void *ctx, const struct model *model, const struct catalog *catalog,
-			  const struct plan_opts *opts, const char *keys)
-{
-	const struct table *r = model->request, *c = model->contact;
-	const struct column *date = catalog_column(&catalog->relations[r->index], r->date);
-	const char *at = plan_column(ctx, "r", r->date);
-	char *sql = t_printf(ctx,
-			     "SELECT %s AS k, 1 AS weight, %s::timestamptz AS last\n"
-			     "  FROM %s AS r\n"
-			     " WHERE %s",
-			     plan_column(ctx, "r", r->key), at,
-			     plan_filtered(ctx, r, r->where, opts->by_key ? NULL : r->due_when),
-			     opts->by_key ? quiet_since(ctx, at, date) : between(ctx, at, date));
+/* The requests that are due, of contacts in scope that no hold covers. */
+static const char due_requests_sql[] =
+	"SELECT {key} AS k, 1 AS weight, {date}::timestamptz AS last\n"
+	"  FROM {requests} AS r\n"
+	" WHERE {old_enough}\n"
+	"   AND {not_held}\n"
+	"   AND {in_scope}\n"
+	"   AND {among_keys}\n"
+	"   AND ({dirty})";
 
-	if (!opts->despite_holds)
-		t_append(&sql, "\n   AND NOT EXISTS (SELECT FROM %s AS c WHERE %s AND %s)",
-			 sql_table(ctx, c->schema, c->table), plan_link(ctx, catalog, r, "r", "c"),
-			 held_condition(ctx, model));
-	if (opts->scope || c->where)
-		t_append(&sql, "\n   AND EXISTS (SELECT FROM %s AS c WHERE %s)",
-			 plan_filtered(ctx, c, c->where, opts->scope),
-			 plan_link(ctx, catalog, r, "r", "c"));
-	if (keys)
-		t_append(&sql, "\n   AND %s = ANY (%s)", plan_column(ctx, "r", r->key), keys);
-	t_append(&sql, "\n   AND (%s)", plan_dirty(ctx, model, catalog, r, "r", opts->action));
-	return sql;
+static char *due_requests(const struct builder *b, const char *keys)
+{
+	const struct table *r = b->model->request, *c = b->model->contact;
+	const struct column *date = catalog_column(plan_relation(b, r), r->date);
+	const char *at = plan_column(b->ctx, "r", r->date);
+	const char *key = plan_column(b->ctx, "r", r->key);
+	const char *link = plan_link(b->ctx, b->catalog, r, "r", "c");
+
+	return sql_fill(
+		b->ctx, due_requests_sql, {"key", key}, {"date", at},
+		{"requests",
+		 plan_filtered(b->ctx, r, r->where, b->opts->by_key ? NULL : r->due_when)},
+		{"old_enough", b->opts->by_key ? quiet_since(b, at, date) : between(b, at, date)},
+		{"not_held",
+		 b->opts->despite_holds
+			 ? "true"
+			 : t_printf(b->ctx, "NOT EXISTS (SELECT FROM %s AS c WHERE %s AND %s)",
+				    plan_table(b->ctx, c), link, held(b))},
+		{"in_scope",
+		 b->opts->scope || c->where
+			 ? t_printf(b->ctx, "EXISTS (SELECT FROM %s AS c WHERE %s)",
+				    plan_filtered(b->ctx, c, c->where, b->opts->scope), link)
+			 : "true"},
+		{"among_keys", among(b, key, keys)}, {"dirty", dirty(b, r, "r")});
 }
 
 char *plan_due_query(void *ctx, const struct model *model, const struct catalog *catalog,
 		     const struct plan_opts *opts, const char *keys)
 {
-	return opts->action == ACTION_ANONYMIZE_REQUESTS
-		       ? due_requests(ctx, model, catalog, opts, keys)
-		       : due_contacts(ctx, model, catalog, opts, keys);
+	const struct builder b = {.ctx = ctx, .model = model, .catalog = catalog, .opts = opts};
+
+	return opts->action == ACTION_ANONYMIZE_REQUESTS ? due_requests(&b, keys)
+							 : due_contacts(&b, keys);
 }

@@ -1,106 +1,125 @@
-#include "plan/guard.h"
+/*
+ * What keeps a batch honest beside the lock on its subjects: against clients that change requests, add
+ * some where no foreign key prevents it, or change the schema while a job runs.
+ */
+#include "plan/builder.h"
 
 #include "base/mem.h"
-#include "plan/due.h"
-#include "plan/state.h"
 #include "base/sql.h"
 
-struct guard {
-	struct plan *plan; /* owns the text, too */
-	const struct catalog *catalog;
-};
-
-static char *contact_keys(const struct guard *b)
-{
-	const struct table *c = b->plan->model->contact;
-
-	return t_printf(b->plan, "$1::%s[]", plan_type(b->catalog, c, c->key));
-}
-
-/* The requests, as t, whose link is in an array of the link's type. */
-static char *request_selection(const struct guard *b, const char *links)
-{
-	const struct table *r = b->plan->model->request;
-
-	return t_printf(b->plan, "%s = ANY (%s)%s%s%s", plan_column(b->plan, "t", r->by), links,
-			r->where ? " AND (" : "", r->where ? r->where : "", r->where ? "\n)" : "");
-}
-
-/* The contacts' values that requests point at: $1 itself, where that is the key. */
-static char *request_links(const struct guard *b)
-{
-	const struct table *c = b->plan->model->contact, *r = b->plan->model->request;
-	const char *column = model_parent_column(r);
-	const char *type = plan_type(b->catalog, r, r->by);
-
-	if (strcmp(column, c->key) == 0)
-		return t_printf(b->plan, "$1::%s[]", type);
-	return t_printf(b->plan, "ARRAY(SELECT %s::%s FROM %s AS c WHERE %s = ANY (%s))",
-			plan_column(b->plan, "c", column), type,
-			sql_table(b->plan, c->schema, c->table), plan_column(b->plan, "c", c->key),
-			contact_keys(b));
-}
-
 /*
- * A request that somebody is changing right now may be reopened, redated or on its way to another
- * contact, and its lock says nothing to the contact's: so they are locked too, before the re-check.
- * A contact of which one cannot be had, or has just moved, is left for a later sweep.
+ * A request that a client is changing right now may be reopened, redated or on its way to another contact, and
+ * its lock does not touch the contact's.  So the requests are locked too, before the re-check.  A contact is left
+ * for a later sweep where one of its requests cannot be locked, or has just moved.
  */
-static char *lock_requests(const struct guard *b)
-{
-	const struct table *c = b->plan->model->contact, *r = b->plan->model->request;
-	const char *by = plan_column(b->plan, "t", r->by);
-	const char *rows =
-		t_printf(b->plan, "%s AS t WHERE %s", sql_table(b->plan, r->schema, r->table),
-			 request_selection(b, request_links(b)));
+static const char lock_requests_sql[] =
+	"WITH every AS MATERIALIZED (\n"
+	"  SELECT {link} AS link, count(*) AS n FROM {requests} AS t WHERE {selection} GROUP BY 1),\n"
+	"held AS MATERIALIZED (SELECT h.link, count(*) AS n FROM (\n"
+	"  SELECT {link} AS link FROM {requests} AS t WHERE {selection} FOR UPDATE SKIP LOCKED) AS h\n"
+	"  GROUP BY 1),\n"
+	"busy AS MATERIALIZED (SELECT e.link FROM every AS e LEFT JOIN held AS h\n"
+	"  ON h.link = e.link WHERE h.n IS DISTINCT FROM e.n)\n"
+	"SELECT coalesce(array_agg(x.k::text), '{}')::text AS keys, count(*) AS n\n"
+	"  FROM (SELECT {key} AS k FROM {contacts} AS c WHERE {key} = ANY ({keys})\n"
+	"           AND NOT EXISTS (SELECT FROM busy WHERE busy.link = {linked}::{link_type})\n"
+	"         ORDER BY 1) AS x";
 
-	return t_printf(
-		b->plan,
-		"WITH every AS MATERIALIZED (SELECT %s AS link, count(*) AS n FROM %s GROUP BY 1),\n"
-		"held AS MATERIALIZED (SELECT h.link, count(*) AS n FROM (\n"
-		"  SELECT %s AS link FROM %s FOR UPDATE SKIP LOCKED) AS h GROUP BY 1),\n"
-		"busy AS MATERIALIZED (SELECT e.link FROM every AS e LEFT JOIN held AS h\n"
-		"  ON h.link = e.link WHERE h.n IS DISTINCT FROM e.n)\n"
-		"SELECT coalesce(array_agg(x.k::text), '{}')::text AS keys, count(*) AS n\n"
-		"  FROM (SELECT %s AS k FROM %s AS c WHERE %s = ANY (%s)\n"
-		"           AND NOT EXISTS (SELECT FROM busy WHERE busy.link = %s::%s)\n"
-		"         ORDER BY 1) AS x",
-		by, rows, by, rows, plan_column(b->plan, "c", c->key),
-		sql_table(b->plan, c->schema, c->table), plan_column(b->plan, "c", c->key),
-		contact_keys(b), plan_column(b->plan, "c", model_parent_column(r)),
-		plan_type(b->catalog, r, r->by));
-}
+/* Requests of contacts that are gone. */
+static const char strays_sql[] = "SELECT count(*) AS n FROM {requests} AS t WHERE {selection}";
 
-static bool request_has_foreign_key(const struct guard *b)
+/* The values of the contacts $1 that requests point at, where it is not the key. */
+static const char links_sql[] =
+	"ARRAY(SELECT {linked}::{link_type} FROM {contacts} AS c WHERE {key} = ANY ({keys}))";
+
+static bool has_foreign_key(const struct builder *b)
 {
-	const struct table *r = b->plan->model->request;
+	const struct table *r = b->model->request;
 
 	for (size_t i = 0; i < b->catalog->n_keys; i++) {
 		const struct foreign_key *k = &b->catalog->keys[i];
 
-		if (k->from_oid == b->catalog->relations[r->index].oid &&
-		    k->to_oid == b->catalog->relations[b->plan->model->contact->index].oid &&
+		if (k->from_oid == plan_relation(b, r)->oid &&
+		    k->to_oid == plan_relation(b, b->model->contact)->oid &&
 		    strcmp(k->from_columns[0], r->by) == 0)
 			return true;
 	}
 	return false;
 }
 
-void plan_guards(struct plan *plan, const struct catalog *catalog, const struct plan_opts *opts)
+/*
+ * Finds the tables by indexes alone, because it is asked in each batch: a foreign key that references a table is a
+ * trigger of it.
+ */
+static const char state_sql[] =
+	"WITH RECURSIVE tree AS (\n"
+	"  SELECT w.i, to_regclass(w.name)::oid AS oid\n"
+	"    FROM unnest({tables}::text[]) WITH ORDINALITY AS w(name, i)\n"
+	"   UNION ALL\n"
+	"  SELECT t.i, h.inhrelid FROM tree AS t JOIN pg_inherits AS h ON h.inhparent = t.oid)\n"
+	"SELECT concat_ws(' ',\n"
+	"  (SELECT string_agg(concat_ws(',', c.oid, c.relkind, c.relrowsecurity, c.relforcerowsecurity,\n"
+	"                               c.relreplident), ' ' ORDER BY c.oid)\n"
+	"     FROM tree AS t JOIN pg_class AS c ON c.oid = t.oid WHERE t.i = r.i),\n"
+	"  (SELECT string_agg(concat_ws(',', quote_ident(a.attname), a.atttypid, a.atttypmod, a.attcollation,\n"
+	"                               a.attnotnull, a.attgenerated, a.attidentity), ' ' ORDER BY a.attnum)\n"
+	"     FROM pg_attribute AS a WHERE a.attrelid = r.oid AND a.attnum > 0 AND NOT a.attisdropped),\n"
+	"  (SELECT string_agg(concat_ws(',', g.oid, g.tgenabled, g.tgtype, g.tgfoid, g.tgdeferrable),\n"
+	"                     ' ' ORDER BY g.oid)\n"
+	"     FROM tree AS t JOIN pg_trigger AS g ON g.tgrelid = t.oid\n"
+	"     LEFT JOIN pg_constraint AS k ON k.oid = g.tgconstraint\n"
+	"    WHERE t.i = r.i AND (k.confdeltype IN ('a', 'r') AND k.contype = 'f') IS NOT TRUE),\n"
+	"  (SELECT string_agg(concat_ws(',', u.oid, u.ev_type, u.ev_enabled), ' ' ORDER BY u.oid)\n"
+	"     FROM tree AS t JOIN pg_rewrite AS u ON u.ev_class = t.oid WHERE t.i = r.i)) AS state,\n"
+	"  coalesce((SELECT string_agg(k.oid::text, ' ' ORDER BY k.oid)\n"
+	"     FROM tree AS t JOIN pg_trigger AS g ON g.tgrelid = t.oid\n"
+	"     JOIN pg_constraint AS k ON k.oid = g.tgconstraint\n"
+	"    WHERE t.i = r.i AND k.confdeltype IN ('a', 'r') AND k.contype = 'f'), '') AS keys\n"
+	"  FROM (SELECT DISTINCT ON (i) i, oid FROM tree ORDER BY i) AS r ORDER BY r.i";
+
+char *plan_state_sql(void *ctx, const struct model *model)
 {
-	const enum action action = opts->action;
-	const struct guard b = {.plan = plan, .catalog = catalog};
-	const struct table *r = plan->model->request;
-	const bool by_key = strcmp(model_parent_column(r), plan->model->contact->key) == 0;
+	const char **names = t_array(ctx, const char *, model->n_tables + 1);
+
+	for (size_t i = 0; i < model->n_tables; i++)
+		names[i] = plan_table(ctx, &model->tables[i]);
+	return sql_fill(ctx, state_sql,
+			{"tables", sql_literal(ctx, sql_array(ctx, names, model->n_tables))});
+}
+
+void plan_guards(const struct builder *b, struct plan *plan)
+{
+	const enum action action = b->opts->action;
+	const struct table *c = b->model->contact, *r = b->model->request;
+	const char *column = model_parent_column(r), *type = plan_type(b->catalog, r, r->by);
+	const bool by_key = strcmp(column, c->key) == 0;
+	const struct sql_part contacts[] = {
+		{"contacts", plan_table(b->ctx, c)},
+		{"key", plan_column(b->ctx, "c", c->key)},
+		{"keys", plan_array(b, c, c->key, "$1")},
+		{"linked", plan_column(b->ctx, "c", column)},
+		{"link_type", type},
+		{NULL, NULL},
+	};
+	const char *links = by_key ? t_printf(b->ctx, "$1::%s[]", type)
+				   : sql_fill_parts(b->ctx, links_sql, contacts);
+	const struct sql_part requests[] = {
+		{"link", plan_column(b->ctx, "t", r->by)},
+		{"requests", plan_table(b->ctx, r)},
+		{"selection", t_printf(b->ctx, "%s = ANY (%s)%s", plan_column(b->ctx, "t", r->by),
+				       links, plan_and(b->ctx, r->where))},
+		contacts[0],
+		contacts[1],
+		contacts[2],
+		contacts[3],
+		contacts[4],
+		{NULL, NULL},
+	};
 
 	if (plan->subject != r && action != ACTION_EXPORT)
-		plan->lock_requests_sql = lock_requests(&b);
-	/* No foreign key: nothing keeps a client from attaching a request to a contact that goes. */
-	if (action == ACTION_DELETE_CONTACTS && by_key && !request_has_foreign_key(&b))
-		plan->strays_sql = t_printf(plan, "SELECT count(*) AS n FROM %s AS t WHERE %s",
-					    sql_table(plan, r->schema, r->table),
-					    request_selection(&b, request_links(&b)));
-	plan->state_sql = plan_state_sql(plan, plan->model);
-	plan->relations = catalog->relations;
-	plan->by_set = opts->by_set;
+		plan->lock_requests_sql = sql_fill_parts(b->ctx, lock_requests_sql, requests);
+	/* Without a foreign key nothing keeps a client from attaching a request to a contact that goes. */
+	if (action == ACTION_DELETE_CONTACTS && by_key && !has_foreign_key(b))
+		plan->strays_sql = sql_fill_parts(b->ctx, strays_sql, requests);
+	plan->state_sql = plan_state_sql(b->ctx, b->model);
 }

@@ -1,10 +1,10 @@
 /*
- * The plan: model + catalog + action -> the SQL of a batch, in foreign-key order.  Text only; who
- * runs it is batch/batch.c.  Values go as parameters, but COPY takes none: there the keys stand in the
+ * The plan: model + catalog + action -> the SQL of a batch, in foreign-key order.  It is text only:
+ * batch/batch.c runs it.  Values go as parameters.  COPY takes none, so there the keys stand in the
  * statement, as a constant in the place of PLAN_KEYS.
  *
  * Key arrays are passed from statement to statement as text ({1,2,3}), made by the server and read
- * by the server: the job never takes them apart, so a key may be a number, a uuid or any text.
+ * by the server.  The job never takes them apart, so a key may be a number, a uuid or any text.
  */
 #ifndef RETENTION_PLAN_PLAN_H
 #define RETENTION_PLAN_PLAN_H
@@ -12,11 +12,11 @@
 #include "model/catalog.h"
 #include "model/disposition.h"
 
-/* Stand for the arrays in a COPY's text; no predicate may hold them (config). */
+/* Stand for the arrays in the text of a COPY; the configuration lets no predicate hold them. */
 #define PLAN_KEYS '\001'
 #define PLAN_OWN '\002'
 
-/* Whose array a statement takes: a column of a table whose rows have been collected. */
+/* Names an array that a statement takes: a column of a table whose rows have been collected. */
 struct source {
 	size_t table; /* index in model.tables */
 	size_t slot; /* 0: its key; n: the n-th further column that a child points at */
@@ -27,8 +27,8 @@ struct collect {
 	const struct table *table;
 	struct source from;
 	/*
-	 * Shared rows are locked in a statement of its own ($1: the array), so that the next one sees what
-	 * another batch has done to those who use them.  NULL: not shared.
+	 * Locks shared rows in a statement of its own ($1: the array), so that the next one sees what
+	 * another batch has done to the rows that use them.  NULL: not shared.
 	 */
 	const char *lock_sql;
 	const char *sql; /* $1: the array; returns c0, c1, ... as text, and n */
@@ -39,8 +39,8 @@ struct collect {
 	size_t n_slots;
 	bool limited; /* $2: at most so many rows; NULL: all */
 	/*
-	 * From the top down (plan/by_set.h) its table's DELETE returns the same: $1 the parent's array, $2 how many
-	 * rows are too many to tell.  NULL: it is asked before.
+	 * From the top down (plan/by_set.c) the table's DELETE returns the same: $1 the parent's array, $2 above how
+	 * many rows it returns no keys.  NULL: they are collected before.
 	 */
 	const char *gather_sql;
 };
@@ -53,40 +53,40 @@ struct step {
 	bool numbered; /* $2: an array of fresh numbers, as long as $1 */
 	bool verify; /* triggers could suppress it: left_sql must find nothing after it */
 	/*
-	 * Its rows were collected (from), since others hang off it, and it goes by the parent's array all the
-	 * same: a row that a client has moved to another's meanwhile is not ours any more.
+	 * Its rows were collected (from), because others hang off it, yet they are deleted by the parent's array: a
+	 * row that a client has moved to another parent meanwhile stays.
 	 */
 	bool linked;
 	/*
-	 * Linked: only rows that were collected are taken ($2, PLAN_OWN), so that nothing else can stand for one of
-	 * them.  But for requests, which are locked before they are collected, and where the key may be NULL: such a
-	 * row would be left.
+	 * Linked: only rows that were collected are taken ($2, PLAN_OWN), so that nothing else can take the place of
+	 * one.  Not for requests, which are locked before they are collected, and not where the key may be NULL,
+	 * because such a row would be left.
 	 */
 	bool by_own;
 	bool exact; /* linked: when as many rows went as were collected, they are the same */
 	/*
-	 * by_own: $1 the parents' array: counts what hangs off them still.  A client has added it, which no foreign key
-	 * keeps out.  NULL: one does.
+	 * by_own: $1 the parents' array: counts the rows that still hang off them.  A client has added such a row
+	 * where no foreign key prevents it.  NULL: one does.
 	 */
 	const char *link_sql;
 	const struct collect
-		*gather; /* its gather_sql goes in sql's place, from the top down; NULL: none */
+		*gather; /* its gather_sql stands in for sql, from the top down; NULL: none */
 	struct source from;
 	struct source parent; /* linked */
-	/* $1 the array (of parent, where it is linked); an UPDATE by rules returns rows, dirty; archived: only to try it */
+	/* $1 the array (of parent, where linked); an UPDATE by rules returns rows, dirty; archived: for the probe */
 	const char *sql;
 	const char *copy_sql; /* archived: a COPY, with PLAN_KEYS and PLAN_OWN for the arrays */
-	/* $1 as sql, $2 the job: what names files outside the database goes into the outbox; NULL: none */
+	/* $1 as sql, $2 the job: queues the rows' files outside the database in the outbox; NULL: none */
 	const char *outbox_sql;
 	/*
-	 * Of a subject that goes in slices (plan/slice.h): $1 slice_parent's array, $2 its own keys where it is
-	 * collected, else how many rows.  NULL: it is not cut, and sql does for it.
+	 * For a subject that goes in slices (plan/slice.c): $1 slice_parent's array, $2 its own keys where it is
+	 * collected, else how many rows.  NULL: the table is not cut, and sql serves.
 	 */
 	const char *slice_sql;
 	const char *slice_copy_sql; /* archived */
 	struct source slice_parent;
 	const bool *waits_for; /* [table]: while it has rows left, the step is not run */
-	const char *left_sql; /* $1: counts rows that should have gone, or been cleaned */
+	const char *left_sql; /* $1: counts rows that should be gone, or clean */
 	size_t file_number; /* archived: among the files of the plan */
 	const char *header; /* archived: the file's first line, with its newline */
 	const char *const *columns; /* archived: as in the header, n_columns */
@@ -104,7 +104,9 @@ struct question {
 struct plan {
 	enum action action;
 	enum archive_mode archive;
+	bool by_set;
 	const struct model *model;
+	const struct catalog *catalog;
 	const struct table *subject;
 	bool defer; /* SET CONSTRAINTS ALL DEFERRED: the keys among the tables are a ring */
 	const char *list_sql; /* $1 from (or NULL), $2 cutoff, $3 job: fills retention.candidate */
@@ -119,33 +121,29 @@ struct plan {
 	/* $1 text[] of deleted contacts' keys: n requests that no foreign key kept out; or NULL */
 	const char *strays_sql;
 	/*
-	 * Has the schema changed under the job?  A row for each table of the model: state and keys, which are those
-	 * of its relation, or it has.  Without by_set, keys do not count: one that refuses speaks for itself.
+	 * Has the schema changed under the job?  A row for each table of the model: state and keys, which differ
+	 * from those of the catalog's relation if it has.  Without by_set, keys do not count, because a foreign key
+	 * that refuses does so itself.
 	 */
 	const char *state_sql;
-	const struct relation *relations; /* as model.tables; the catalog's */
-	bool by_set;
 	const char *crossref_sql; /* plan/crossref.h; NULL: no subject waits for another */
 	const char *present_sql; /* $1 text[] of keys: those that exist: keys, n */
 	const char *held_sql; /* $1 text[] of keys: those under a legal hold: keys, n */
 	const char *total_sql; /* how many subjects there are at all: n */
-	const struct collect *collects; /* n_collects, top down */
+	struct collect *collects; /* n_collects, top down */
 	size_t n_collects;
-	const struct step *steps; /* n_steps, in foreign-key order */
+	struct step *steps; /* n_steps, in foreign-key order */
 	size_t n_steps;
-	size_t most_slots; /* of any table */
+	size_t most_slots; /* the most that a table has */
 	/*
 	 * integrity = "set": a row for each foreign key of which a row still points at one that is gone: name.
 	 * No sql: the server's triggers say so.
 	 */
 	struct question orphans;
-	/*
-	 * The same without what deleting from the top down settles (plan/by_set.h); where top_down is false,
-	 * nothing is.
-	 */
+	/* The same without the keys that deleting from the top down settles (plan/by_set.c); top_down only. */
 	struct question loose;
 	bool top_down; /* steps that delete may go in reverse, whole subjects */
-	bool may_slice; /* plan/slice.h */
+	bool may_slice; /* plan/slice.c */
 	const bool *after_requests; /* [table]: in slices: goes only after the requests; or NULL */
 	/* $1 how many at most, $n + 2 the n-th array: c0, c1, ..., the rows of size_tables; or NULL */
 	const char *sizes_sql;
@@ -160,18 +158,18 @@ struct plan_opts {
 	const char *scope; /* NULL: all contacts */
 	bool without_requests;
 	/*
-	 * The action is for chosen keys (retention.selection), whatever their dates and states; who has
-	 * something newer than the cutoff is another by now, and drops out.
+	 * The action is for chosen keys (retention.selection), whatever their dates and states.  A contact with
+	 * something newer than the cutoff is not the one that was chosen, and drops out.
 	 */
 	bool by_key;
-	bool by_set; /* foreign keys are asked set by set: see plan/by_set.h */
-	bool despite_holds; /* preview only: to count whom a hold keeps */
+	bool by_set; /* foreign keys are asked set by set: see plan/by_set.c */
+	bool despite_holds; /* preview only: to count the contacts that a hold keeps */
 	char delimiter;
 };
 
 /*
- * Builds the plan; it is owned by ctx.  NULL with a complaint: the foreign keys form a ring that no
- * order satisfies, or an archive needs a key that the model does not name.
+ * Builds the plan; it is owned by ctx, and needs model and catalog as long as it lives.  NULL with a complaint:
+ * the foreign keys form a ring that no order satisfies, or an archive needs a key that the model does not name.
  */
 struct plan *plan_build(void *ctx, const struct model *model, const struct catalog *catalog,
 			const struct plan_opts *opts, struct complaints *c);
@@ -180,8 +178,20 @@ struct plan *plan_build(void *ctx, const struct model *model, const struct catal
 const char *plan_header(void *ctx, const char *const *columns, size_t n, char delimiter);
 
 /*
+ * Returns SQL that describes what a plan is built on, with a row for each table of the model, in its order.  It is
+ * compared before each batch, so that a table that changes under a job is noticed before another row is erased.
+ *
+ *   state  which table the name means, its columns, their types, triggers, the foreign keys that act by
+ *          themselves, rules, row-level security, which tables inherit from it
+ *   keys   the foreign keys from and onto it that only refuse
+ *
+ * Where they differ from the catalog's relation, the catalog has to be read again.  Owned by ctx.
+ */
+char *plan_state_sql(void *ctx, const struct model *model);
+
+/*
  * Statements that PREPARE must accept before the first row is touched: each predicate of the model
- * and the scope alone on its table, and every statement of the plan.  n in *ret_n.
+ * and the scope alone on its table, and every statement of the plan.  n in *ret_n.  Owned by ctx.
  */
 struct probe {
 	const struct place *place;

@@ -1,15 +1,23 @@
-#include "plan/slice.h"
+/*
+ * A subject with more rows than a transaction should hold goes in slices.  Each is a batch that takes at most so
+ * many rows of a table: the rows that hang off others first, then those others, the subject's own row last.
+ *
+ * A row goes in a slice only when nothing is left that hangs off it or points at it: a table's step waits while
+ * one below it, or one with a foreign key onto it, still has rows (step.waits_for).  So a slice that is committed
+ * leaves no row that the next one could not find.  An interrupted job finds the rest as it finds everything, by the
+ * subject that is still in its list.  The subject is still due, because its requests go when nothing else is left.
+ */
+#include "plan/builder.h"
 
 #include "base/mem.h"
-#include "plan/due.h"
 #include "base/sql.h"
 
 static bool is_deleted(const struct builder *b, const struct table *t)
 {
-	return disposition_of(t, b->opts->action, b->opts->archive) == DISPOSITION_DELETE;
+	return plan_disposition(b, t) == DISPOSITION_DELETE;
 }
 
-/* Deleted under two names, of which what hangs off it knows but one. */
+/* Is it deleted under two names?  What hangs off it knows only one of them. */
 static bool has_twin(const struct builder *b, const struct table *t)
 {
 	for (size_t i = 0; i < b->model->n_tables; i++) {
@@ -22,7 +30,7 @@ static bool has_twin(const struct builder *b, const struct table *t)
 	return false;
 }
 
-/* Has a table its statement before one that hangs off it?  In one batch what is collected tells whose rows those were. */
+/* Does a table go before one that hangs off it?  In one batch the collected keys tell whose rows those were. */
 static bool has_parent_first(const struct builder *b)
 {
 	for (size_t i = 0; i < b->plan->n_steps; i++)
@@ -33,11 +41,11 @@ static bool has_parent_first(const struct builder *b)
 }
 
 /*
- * Not where rows are shared; nor where a foreign key within one table acts by itself (CASCADE, SET NULL): rows that
- * are still to come would change, or go, before they are archived.  Nor where predicates ask other rows: what is true
- * before a slice may be false after it because of what went, and who is due, or what is his, would not be found again.
- * Nor where foreign keys want a row gone before what hangs off it: that may have to wait for a later slice, which could
- * not find it any more.
+ * Refuses slices in four cases.  Rows are shared.  A foreign key within one table acts by itself (CASCADE, SET
+ * NULL): rows of a later slice would change, or go, before they are archived.  A predicate reads other rows:
+ * deleting one slice could change its result, so that a contact is no longer due, or its remaining rows are not found.
+ * Foreign keys want a row gone before the rows that hang off it: these may have to wait for a later slice, which
+ * could not find them.
  */
 bool plan_may_slice(const struct builder *b)
 {
@@ -62,8 +70,9 @@ bool plan_may_slice(const struct builder *b)
 }
 
 /*
- * What single rows of t are told apart by: its key, or where the model names none, the first column that may be one.
- * NULL is like no other: rows with that would be in no slice.
+ * Returns the column that tells single rows of t apart: its key, or where the model names none, the first column
+ * that could be one.  NULL: there is none.  A column that may be NULL does not do, because those rows would be in
+ * no slice.
  */
 static const char *slice_key(const struct builder *b, const struct table *t)
 {
@@ -91,32 +100,33 @@ char *plan_slice_order(const struct builder *b, const struct table *t)
 		       : t_strdup(b->ctx, "");
 }
 
+/* So many rows of a table whose keys are not collected. */
+static const char some_sql[] =
+	"{key} = ANY (ARRAY(\n"
+	"  SELECT {key} FROM {table} AS t WHERE {selection}{order} LIMIT {limit}::bigint))";
+
 /*
- * $1 the parents' array, $2 the rows' own keys where they are collected, else how many.  A row that a client
- * has moved to another's meanwhile is not ours any more: the server asks again on the row's newest version.
- * IS TRUE: the rows are found by their own key, never by an index on the link that walks all that a person has.
+ * The arrays are those of the parents, and of the rows' own keys where they are collected, else how many rows.
+ * The selection by the parents is asked again for each row: the server does so on the row's newest version, and a
+ * row that a client has moved to another's parent meanwhile stays.  IS TRUE: the rows are found by their own key,
+ * never by an index on the link, which would walk all rows that a subject has.
  */
-static char *slice_statement(const struct builder *b, const struct step *s, const char *parents,
-			     const char *own)
+static char *slice_statement(const struct builder *b, const struct step *s,
+			     const struct arrays *arrays)
 {
 	const struct table *t = s->table;
-	const char *table = sql_table(b->ctx, t->schema, t->table);
-	const char *ours = plan_selection(b, t, parents, false);
-	const char *key = plan_column(b->ctx, "t", slice_key(b, t));
+	const char *selection = plan_selection(b, t, arrays->keys, false);
 	const char *some =
 		plan_is_own(b, t)
-			? plan_selection(b, t, own, true)
-			: t_printf(b->ctx,
-				   "%s = ANY (ARRAY(\n"
-				   "  SELECT %s FROM %s AS t WHERE %s%s LIMIT %s::bigint))",
-				   key, key, table, ours, plan_slice_order(b, t), own);
-	char *list = t_strdup(b->ctx, "");
+			? plan_selection(b, t, arrays->own, true)
+			: sql_fill(b->ctx, some_sql,
+				   {"key", plan_column(b->ctx, "t", slice_key(b, t))},
+				   {"table", plan_table(b->ctx, t)}, {"selection", selection},
+				   {"order", plan_slice_order(b, t)}, {"limit", arrays->own});
 
-	for (size_t i = 0; s->archived && i < s->n_columns; i++)
-		t_append(&list, "%s%s", i ? ", " : " RETURNING ",
-			 plan_column(b->ctx, "t", s->columns[i]));
-	return t_printf(b->ctx, "DELETE FROM %s AS t WHERE %s AND (%s) IS TRUE%s", table, some,
-			ours, list);
+	return t_printf(b->ctx, "DELETE FROM %s AS t WHERE %s AND (%s) IS TRUE%s%s",
+			plan_table(b->ctx, t), some, selection, s->archived ? " RETURNING " : "",
+			s->archived ? plan_columns(b->ctx, "t", s->columns, s->n_columns) : "");
 }
 
 /* Has x's table a foreign key onto t's that is not x's link to t? */
@@ -134,7 +144,7 @@ static bool points_otherwise(const struct builder *b, const struct table *x, con
 	return false;
 }
 
-/* Which tables must have no rows left before s is run. */
+/* Finds which tables must have no rows left before s is run. */
 static void find_waits(const struct builder *b, struct step *s)
 {
 	const struct model *m = b->model;
@@ -145,7 +155,7 @@ static void find_waits(const struct builder *b, struct step *s)
 
 		if (x != s->table && model_is_under(x, s->table))
 			waits[i] = true;
-		/* By another key than its link: some may point here that hang off rows which come later. */
+		/* Through another key than their link, rows may point here that hang off rows of a later slice. */
 		for (const struct table *a = x; points_otherwise(b, x, s->table) && a->of;
 		     a = a->of)
 			waits[a->index] = waits[a->index] || a != s->table;
@@ -153,10 +163,10 @@ static void find_waits(const struct builder *b, struct step *s)
 	s->waits_for = waits;
 }
 
-/* Is t's step to wait until x has no rows left, directly or by what it waits for? */
-static bool must_follow(const struct builder *b, const struct step *steps, const struct table *t,
-			const struct table *x)
+/* Must t's step wait until x has no rows left, directly or through what it waits for? */
+static bool must_follow(const struct builder *b, const struct table *t, const struct table *x)
 {
+	const struct step *steps = b->plan->steps;
 	const size_t n = b->model->n_tables;
 	bool *waits = t_array(b->ctx, bool, n);
 	bool grown = true;
@@ -173,42 +183,41 @@ static bool must_follow(const struct builder *b, const struct step *steps, const
 }
 
 /*
- * By his requests a contact is due: they go last but for himself, or he would not be between two slices.  Only what
- * must wait for them goes after them.
+ * A contact is due because of its requests.  So they go last, just before the contact: otherwise it is no longer
+ * due after the first slice.  Only tables that must wait for the requests go after them.
  */
-static void requests_last(const struct builder *b, struct step *steps)
+static void requests_last(const struct builder *b, struct plan *plan)
 {
 	const struct model *m = b->model;
 	bool *waits = t_array(b->ctx, bool, m->n_tables);
 	bool *after = t_array(b->ctx, bool, m->n_tables);
 	struct step *requests = NULL;
 
-	for (size_t i = 0; i < b->plan->n_steps; i++)
-		if (steps[i].table == m->request)
-			requests = &steps[i];
+	for (size_t i = 0; i < plan->n_steps; i++)
+		if (plan->steps[i].table == m->request)
+			requests = &plan->steps[i];
 	if (!requests)
 		return;
-	for (size_t i = 0; i < b->plan->n_steps; i++) {
-		const struct table *x = steps[i].table;
+	for (size_t i = 0; i < plan->n_steps; i++) {
+		const struct table *x = plan->steps[i].table;
 
 		waits[x->index] = requests->waits_for[x->index] ||
 				  (x != m->request && !model_is_under(m->request, x) &&
-				   !must_follow(b, steps, x, m->request));
+				   !must_follow(b, x, m->request));
 	}
 	requests->waits_for = waits;
-	for (size_t i = 0; i < b->plan->n_steps; i++) {
-		const struct table *x = steps[i].table;
+	for (size_t i = 0; i < plan->n_steps; i++) {
+		const struct table *x = plan->steps[i].table;
 
-		after[x->index] = x != b->plan->subject && x != m->request &&
-				  must_follow(b, steps, x, m->request);
+		after[x->index] =
+			x != plan->subject && x != m->request && must_follow(b, x, m->request);
 	}
-	b->plan->after_requests = after;
+	plan->after_requests = after;
 }
 
-/* How many rows there are of those tables that nobody collects, up to a limit ($1). */
-static void find_sizes(struct builder *b)
+/* Counts the rows of the tables whose keys are not collected, each up to a limit ($1). */
+static void find_sizes(const struct builder *b, struct plan *plan)
 {
-	const struct plan *plan = b->plan;
 	struct source *sources = t_array(b->ctx, struct source, plan->n_steps);
 	size_t *tables = t_array(b->ctx, size_t, plan->n_steps);
 	char *sql = NULL;
@@ -221,41 +230,35 @@ static void find_sizes(struct builder *b)
 			continue;
 		sources[n] = plan_source(b, t, false);
 		tables[n] = t->index;
-		sql = t_printf(
-			b->ctx,
-			"%s%s (SELECT count(*) FROM (SELECT FROM %s AS t WHERE %s LIMIT $1::bigint) AS x) AS c%zu",
-			sql ? sql : "SELECT", sql ? "," : "",
-			sql_table(b->ctx, t->schema, t->table),
-			plan_selection(b, t, t_printf(b->ctx, "$%zu", n + 2), false), n);
+		sql = t_printf(b->ctx,
+			       "%s (SELECT count(*) FROM (\n"
+			       "  SELECT FROM %s AS t WHERE %s LIMIT $1::bigint) AS x) AS c%zu",
+			       sql ? t_printf(b->ctx, "%s,", sql) : "SELECT", plan_table(b->ctx, t),
+			       plan_selection(b, t, t_printf(b->ctx, "$%zu", n + 2), false), n);
 		n++;
 	}
-	b->plan->sizes_sql = sql;
-	b->plan->sizes = sources;
-	b->plan->size_tables = tables;
-	b->plan->n_sizes = n;
+	plan->sizes_sql = sql;
+	plan->sizes = sources;
+	plan->size_tables = tables;
+	plan->n_sizes = n;
 }
 
-void plan_slices(struct builder *b, struct step *steps)
+void plan_slices(const struct builder *b, struct plan *plan)
 {
-	static const char keys_mark[] = {PLAN_KEYS, '\0'}, own_mark[] = {PLAN_OWN, '\0'};
-
-	if (!b->plan->may_slice)
+	if (!plan->may_slice)
 		return;
-	for (size_t i = 0; i < b->plan->n_steps; i++)
-		find_waits(b, &steps[i]);
-	requests_last(b, steps);
-	for (size_t i = 0; i < b->plan->n_steps; i++) {
-		struct step *s = &steps[i];
+	for (size_t i = 0; i < plan->n_steps; i++)
+		find_waits(b, &plan->steps[i]);
+	requests_last(b, plan);
+	for (size_t i = 0; i < plan->n_steps; i++) {
+		struct step *s = &plan->steps[i];
 
 		if (!plan_is_cut(b, s->table))
 			continue;
 		s->slice_parent = plan_source(b, s->table, false);
-		s->slice_sql = slice_statement(b, s, "$1", "$2");
+		s->slice_sql = slice_statement(b, s, &plan_parameters);
 		if (s->archived)
-			s->slice_copy_sql = t_printf(
-				b->ctx, "COPY (%s) TO STDOUT (FORMAT csv, DELIMITER %s)",
-				slice_statement(b, s, keys_mark, own_mark),
-				sql_literal(b->ctx, t_printf(b->ctx, "%c", b->opts->delimiter)));
+			s->slice_copy_sql = plan_copy(b, slice_statement(b, s, &plan_marks));
 	}
-	find_sizes(b);
+	find_sizes(b, plan);
 }

@@ -10,7 +10,7 @@
 
 #include "base/mem.h"
 #include "base/sql.h"
-#include "plan/state.h"
+#include "plan/plan.h"
 
 /* The model's tables as a relation: i counts from 0, in the model's order. */
 #define WANTED                                                                                      \

@@ -1,4 +1,4 @@
-/* What base/sql.c quotes and what plan/due.c makes of a template: text that goes into every statement. */
+/* Tests how names are quoted, statements filled, and the template of a rule becomes SQL. */
 #include "plan/rule.c"
 
 /* After the module: cmocka has a macro of the name fail. */

@@ -1,0 +1,74 @@
+/* What the server has to accept before the first row is touched. */
+#include "plan/plan.h"
+
+#include "base/mem.h"
+#include "plan/expression.h"
+
+/* The probes of a plan, as they are gathered. */
+struct probes {
+	void *ctx;
+	struct probe *list;
+	size_t n;
+};
+
+static void add(struct probes *p, const struct place *place, const char *what, const char *sql)
+{
+	if (!sql)
+		return;
+	p->list = t_grow(p->ctx, p->list, struct probe, p->n + 1);
+	p->list[p->n++] = (struct probe){.place = place, .what = what, .sql = sql};
+}
+
+static void add_of(struct probes *p, const struct table *t, const char *what, const char *sql)
+{
+	add(p, &t->place, t_printf(p->ctx, "table \"%s\": %s", t->name, what), sql);
+}
+
+/*
+ * A predicate alone on its table, so that no other table's columns can lend it a name.  It stands in two kinds
+ * of brackets, so that "a) OR (b" is refused: within a statement it would reach every row.
+ */
+static char *predicate_probe(void *ctx, const struct table *t, const char *predicate)
+{
+	return predicate ? t_printf(ctx, "SELECT FROM %s WHERE (%s\n) ORDER BY (ARRAY[%s\n])[1]",
+				    plan_table(ctx, t), predicate, predicate)
+			 : NULL;
+}
+
+const struct probe *plan_probes(void *ctx, const struct plan *plan, const struct place *scope_place,
+				const char *scope, size_t *ret_n)
+{
+	const struct model *m = plan->model;
+	const struct place *at = &plan->subject->place;
+	struct probes p = {.ctx = ctx};
+
+	for (size_t i = 0; i < m->n_tables; i++) {
+		const struct table *t = &m->tables[i];
+
+		add_of(&p, t, "where", predicate_probe(ctx, t, t->where));
+		add_of(&p, t, "due_when", predicate_probe(ctx, t, t->due_when));
+	}
+	add(&p, scope_place, "scope", predicate_probe(ctx, m->contact, scope));
+	add(&p, at, "the list of those due", plan->list_sql);
+	add(&p, at, "the re-check of those due", plan->recheck_sql);
+	add(&p, at, "the lock of a batch", plan->lock_sql);
+	add(&p, at, "the lock of a batch's requests", plan->lock_requests_sql);
+	add(&p, at, "the holds of a batch", plan->held_sql);
+	for (size_t i = 0; i < plan->n_collects; i++) {
+		const struct collect *one = &plan->collects[i];
+
+		add_of(&p, one->table, "its keys", one->sql);
+		add_of(&p, one->table, "its lock", one->lock_sql);
+		add_of(&p, one->table, "its keys with the rows", one->gather_sql);
+	}
+	add(&p, at, "the question for orphans", plan->orphans.sql);
+	for (size_t i = 0; i < plan->n_steps; i++)
+		add_of(&p, plan->steps[i].table, "its files", plan->steps[i].outbox_sql);
+	for (size_t i = 0; i < plan->n_steps; i++)
+		add_of(&p, plan->steps[i].table, action_name(plan->action), plan->steps[i].sql);
+	for (size_t i = 0; i < plan->n_steps; i++)
+		add_of(&p, plan->steps[i].table, "its slices", plan->steps[i].slice_sql);
+	add(&p, at, "the sizes of a batch", plan->sizes_sql);
+	*ret_n = p.n;
+	return p.list;
+}
