@@ -1,6 +1,6 @@
 /*
- * retention-job: one job, in a process of its own.  Started by retentiond, which hands it the
- * configuration as it was accepted and a descriptor to report on (base/job_protocol.h).
+ * retention-job: one job, in a process of its own.  retentiond starts it and passes the accepted configuration and a
+ * descriptor for reports (base/job_protocol.h).
  */
 #include "job/job.h"
 #include "base/log.h"
@@ -17,11 +17,9 @@
 struct options {
 	int config_fd;
 	int status_fd;
+	int mode; /* enum job_mode; JOB_MODES: none given */
 	int job;
-	bool check;
-	bool measure;
-	bool tidy;
-	bool once;
+	int once;
 	const char *host;
 };
 
@@ -37,22 +35,24 @@ static int number_of(const char *text)
 
 static bool parse_options(int argc, char **argv, struct options *o)
 {
-	static const struct option options[] = {
+	const struct option options[] = {
 		{"config-fd", required_argument, NULL, 'c'},
 		{"status-fd", required_argument, NULL, 's'},
 		{"host", required_argument, NULL, 'h'},
-		{"job", required_argument, NULL, 'j'},
-		{"check", no_argument, NULL, 'k'},
-		{"tidy", no_argument, NULL, 't'},
-		{"measure", no_argument, NULL, 'm'},
-		{"once", no_argument, NULL, 'o'},
+		{job_mode_option(MODE_ACTION), required_argument, NULL, 'j'},
+		{job_mode_option(MODE_CHECK), no_argument, &o->mode, MODE_CHECK},
+		{job_mode_option(MODE_EXPIRE), no_argument, &o->mode, MODE_EXPIRE},
+		{job_mode_option(MODE_MEASURE), no_argument, &o->mode, MODE_MEASURE},
+		{"once", no_argument, &o->once, true},
 		{NULL, 0, NULL, 0},
 	};
 	int c;
 
-	*o = (struct options){.config_fd = -1, .status_fd = -1, .job = -1};
+	*o = (struct options){.config_fd = -1, .status_fd = -1, .mode = JOB_MODES};
 	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		switch (c) {
+		case 0: /* through its pointer */
+			break;
 		case 'c':
 			o->config_fd = number_of(optarg);
 			break;
@@ -63,26 +63,30 @@ static bool parse_options(int argc, char **argv, struct options *o)
 			o->host = optarg;
 			break;
 		case 'j':
+			o->mode = MODE_ACTION;
 			o->job = number_of(optarg);
-			break;
-		case 'k':
-			o->check = true;
-			break;
-		case 't':
-			o->tidy = true;
-			break;
-		case 'm':
-			o->measure = true;
-			break;
-		case 'o':
-			o->once = true;
 			break;
 		default:
 			return false;
 		}
 	}
-	return optind == argc && o->config_fd >= 0 &&
-	       (o->check || o->measure || (o->host && (o->job > 0 || o->tidy)));
+	return optind == argc && o->config_fd >= 0 && o->mode != JOB_MODES &&
+	       (o->mode != MODE_ACTION || o->job > 0) &&
+	       (o->host || (o->mode != MODE_ACTION && o->mode != MODE_EXPIRE));
+}
+
+static enum job_exit run(enum job_mode mode, const struct job_opts *opts)
+{
+	switch (mode) {
+	case MODE_CHECK:
+		return mode_check_run(opts);
+	case MODE_EXPIRE:
+		return mode_expire_run(opts);
+	case MODE_MEASURE:
+		return mode_measure_run(opts);
+	default:
+		return job_run(opts);
+	}
 }
 
 int main(int argc, char **argv)
@@ -97,19 +101,19 @@ int main(int argc, char **argv)
 	(void)unsetenv("NOTIFY_SOCKET"); /* the names are good, as those below */
 	(void)unsetenv("WATCHDOG_USEC");
 	(void)unsetenv("WATCHDOG_PID");
-	(void)signal(SIGPIPE, SIG_IGN); /* a parent that is gone is noticed by its signal */
+	(void)signal(SIGPIPE, SIG_IGN); /* the kernel's signal tells the end of the parent */
 	if (!parse_options(argc, argv, &o)) {
 		log_err("retention-job is started by retentiond, not by hand");
 		return JOB_USAGE;
 	}
-	/* Neither is for age. */
+	/* age and commands do not get the two descriptors. */
 	if (o.status_fd >= 0)
 		(void)fcntl(o.status_fd, F_SETFD,
 			    FD_CLOEXEC); /* a descriptor that was handed to us */
 	(void)fcntl(o.config_fd, F_SETFD, FD_CLOEXEC); /* likewise */
 	opts = (struct job_opts){.host = o.host,
 				 .id = o.job,
-				 .once = o.once,
+				 .once = o.once != 0,
 				 .stop = stop_new(),
 				 .report = report_new(o.status_fd)};
 	opts.config = config = config_read_fd(o.config_fd, &c);
@@ -118,8 +122,5 @@ int main(int argc, char **argv)
 			report_complaint(opts.report, c.lines[i]);
 		return JOB_REFUSED;
 	}
-	return (int)(o.check     ? mode_check_run(&opts)
-		     : o.tidy    ? mode_expire_run(&opts)
-		     : o.measure ? mode_measure_run(&opts)
-				 : job_run(&opts));
+	return (int)run((enum job_mode)o.mode, &opts);
 }

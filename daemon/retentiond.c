@@ -1,8 +1,8 @@
-/* retentiond: options, order of start, nothing else. */
+/* retentiond: its options, and what it starts. */
 #include "config/config.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "supervisor/model_check.h"
+#include "supervisor/errand.h"
 #include "supervisor/supervisor.h"
 
 #include <event2/event.h>
@@ -13,7 +13,7 @@
 #endif
 
 enum {
-	CHECK_MS = 8000, /* -t: how long the database may take to answer */
+	CHECK_S = 8, /* -t: how long the database may take to answer */
 	OPTION_ONCE = 256,
 	OPTION_HELP,
 	OPTION_VERSION,
@@ -36,7 +36,7 @@ static const char usage_text[] =
 	"      --help         this\n"
 	"      --version      the version\n";
 
-/* Returns the exit status where the options already are the end of it, else -1. */
+/* Returns the exit status if the options end the program, else -1. */
 static int parse_options(int argc, char *argv[], struct options *ret)
 {
 	static const struct option longs[] = {{"config", required_argument, NULL, 'c'},
@@ -84,47 +84,48 @@ static int parse_options(int argc, char *argv[], struct options *ret)
 	return 2;
 }
 
-/* The model check of -t, in a loop of its own. */
+/* The check of the model of -t, in a loop of its own. */
 struct check {
 	struct event_base *base;
 	enum job_exit end;
 };
 
-static void on_complaint(void *arg, const char *text)
+static void on_complaint(void *arg, const struct job_message *message)
 {
-	(void)arg; /* said at once */
-	fprintf(stderr, "%s\n", text);
+	(void)arg; /* printed at once */
+	fprintf(stderr, "%s\n", message->text);
 }
 
-static void on_end(void *arg, enum job_exit end, const char *how)
+static void on_end(void *arg, enum job_exit end, const char *how, const char *note)
 {
 	struct check *check = arg;
 
 	check->end = end;
-	if (end == JOB_AWAY)
-		fprintf(stderr,
-			"retentiond: the database does not answer: the model was not checked: %s\n",
-			how);
-	else if (end != JOB_DONE && end != JOB_REFUSED)
-		fprintf(stderr, "retentiond: the model could not be checked: %s\n", how);
+	if (end != JOB_DONE && end != JOB_REFUSED)
+		fprintf(stderr, "retentiond: %s: %s%s%s\n",
+			end == JOB_AWAY ? "the database does not answer: the model was not checked"
+					: "the model could not be checked",
+			how, *note ? ": " : "", note);
 	(void)event_base_loopbreak(check->base); /* a flag: cannot fail */
 }
 
-/* JOB_DONE, JOB_AWAY; anything else: the model is refused, or something is wrong with the programs. */
+/* JOB_DONE or JOB_AWAY; anything else: the model is refused, or a program fails. */
 static enum job_exit check_model(const struct config *config)
 {
 	struct check check = {.base = must_alloc(event_base_new()), .end = JOB_CRASHED};
 	struct children *children = children_new(check.base);
-	struct model_check *model_check = model_check_new(
-		check.base, children, CHECK_MS,
-		&(struct model_check_handlers){
-			.on_complaint = on_complaint, .on_end = on_end, .arg = &check});
+	struct errand *errand = errand_new(check.base, children,
+					   &(struct errand_opts){.mode = MODE_CHECK,
+								 .patience_s = CHECK_S,
+								 .on_message = on_complaint,
+								 .on_end = on_end,
+								 .arg = &check});
 
-	model_check_start(model_check, config);
-	if (model_check_busy(model_check))
+	errand_start(errand, config);
+	if (errand_busy(errand))
 		(void)event_base_dispatch(check.base); /* a failure leaves JOB_CRASHED */
 	children_free(children);
-	model_check_free(model_check);
+	errand_free(errand);
 	event_base_free(check.base);
 	return check.end;
 }

@@ -11,7 +11,7 @@ static bool fail_v(struct error *err, enum error_class class, int number, const 
 	AUTO(char_p) char *text = NULL;
 
 	if (err->class != ERR_NONE)
-		return false; /* the first failure is the cause; what follows is its wake */
+		return false; /* the first failure is the cause of the others */
 	err->class = class;
 	if (vasprintf(&text, fmt, args) < 0)
 		must_alloc(NULL);
@@ -53,9 +53,9 @@ void error_clear(struct error *err)
 }
 
 /*
- * Longest prefix first.  What is not listed (22, 23, P0001 and the like) is the data's: one contact
- * at fault, found by halving.  42 is a schema or a right that changed under us: halving would only
- * blame every contact in turn.
+ * The longest prefix comes first.  A state that is not listed (22, 23, P0001 and the like) is a fault of the data: one
+ * contact causes it, and halving finds that one.  42 is a schema or a right that has changed under the job, where
+ * halving would only blame every contact in turn.
  */
 static const struct {
 	const char *prefix;
@@ -72,7 +72,7 @@ static const struct {
 	{"55", ERR_ENVIRONMENT}, /* object not in prerequisite state */
 	{"57", ERR_ENVIRONMENT}, /* operator intervention */
 	{"58", ERR_ENVIRONMENT}, /* system error: I/O */
-	{"XX", ERR_ENVIRONMENT}, /* internal error, corruption: never ours to blame on a contact */
+	{"XX", ERR_ENVIRONMENT}, /* internal error, corruption: never the fault of a contact */
 	{"28", ERR_CONFIG}, /* authorization */
 	{"3D", ERR_CONFIG}, /* no such database */
 	{"3F", ERR_CONFIG}, /* no such schema */

@@ -1,7 +1,7 @@
 /*
- * One error path: a fallible function returns bool and takes a struct error last.  false means that
- * the error holds the first failure and that nothing behind a ret_ parameter was touched.
- * Functions below the programs, the supervisor's callbacks and the job's top loop do not log.
+ * One error path: a function that can fail returns bool and takes a struct error last.  false means that the error
+ * holds the first failure, and that nothing behind a ret_ parameter was changed.  Only the programs, the supervisor's
+ * callbacks and the job's top loop log; functions below them do not.
  */
 #ifndef RETENTION_BASE_ERROR_H
 #define RETENTION_BASE_ERROR_H
@@ -9,26 +9,26 @@
 #include <stdarg.h>
 #include <stdbool.h>
 
-/* What a caller may do about a failure; DESIGN section 4 branches on nothing else. */
+/* What a caller does about a failure.  DESIGN section 4 branches on nothing else. */
 enum error_class {
 	ERR_NONE,
 	ERR_USAGE, /* wrong use of a program: exit status 2 */
-	ERR_CONFIG, /* file, model, rights: refuse, touch nothing, wait for a person */
+	ERR_CONFIG, /* file, model, rights: refuse, change nothing, wait for a person */
 	ERR_DATA, /* the rows at hand: halve the batch until the one at fault stands alone */
-	ERR_BUSY, /* somebody else's lock: leave the rows for a later sweep */
+	ERR_BUSY, /* the lock of another session: leave the rows for a later sweep */
 	ERR_ENVIRONMENT, /* server, network, disk: roll back, back off, try again */
-	ERR_CHANGED, /* the tables are not what the job looked at: roll back, look at them anew */
-	ERR_STOPPED, /* we were asked to stop: roll back, resumable */
+	ERR_CHANGED, /* the tables are not those that the job has checked: roll back, check them again */
+	ERR_STOPPED, /* a stop was asked for: roll back, resumable */
 };
 
 struct error {
 	enum error_class class;
-	char sqlstate[6]; /* "" when the failure is not the server's */
+	char sqlstate[6]; /* "" when the failure does not come from the server */
 	char *text; /* owned; names the object, what is wrong, what to do; no full stop */
 };
 
 /*
- * Fills err, unless it holds an earlier failure already, and returns false:
+ * Fills err, unless it already holds an earlier failure, and returns false:
  *	return fail(err, ERR_CONFIG, "%s:%d: ...", file, line);
  */
 bool fail(struct error *err, enum error_class class, const char *fmt, ...)
@@ -41,7 +41,7 @@ bool fail_errno(struct error *err, enum error_class class, const char *fmt, ...)
 /* The class of an SQLSTATE (DESIGN section 4, "One bad contact never stops a pass"). */
 enum error_class error_class_of_sqlstate(const char *sqlstate);
 
-/* Frees the text and makes err empty; err itself is the caller's. */
+/* Frees the text and makes err empty; err itself belongs to the caller. */
 void error_clear(struct error *err);
 
 static inline void auto_error(struct error *err)

@@ -1,7 +1,7 @@
 /*
- * Fault points: named places where a test build can be made to die.  In a release build nothing is
- * left of them.  RETENTION_FAILPOINT=NAME[:N] kills this process (SIGKILL) when NAME is passed for
- * the N-th time; the name "any" counts all points together.
+ * Fault points: named places where a test makes the process die.  A release build has none of them.
+ * RETENTION_FAILPOINT=NAME[:N] kills this process (SIGKILL) when it passes NAME for the N-th time.  The name "any"
+ * counts all points together.
  */
 #ifndef RETENTION_BASE_FAILPOINT_H
 #define RETENTION_BASE_FAILPOINT_H

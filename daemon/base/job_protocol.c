@@ -25,6 +25,20 @@ static const char *const wait_words[] = {
 };
 static_assert(sizeof(wait_words) / sizeof(wait_words[0]) == WAIT_REASONS, "a word for each");
 
+static const char *const mode_options[] = {
+	[MODE_ACTION] = "job",
+	[MODE_CHECK] = "check",
+	[MODE_EXPIRE] = "expire",
+	[MODE_MEASURE] = "measure",
+};
+static_assert(sizeof(mode_options) / sizeof(mode_options[0]) == JOB_MODES, "an option for each");
+
+const char *job_mode_option(enum job_mode mode)
+{
+	assert(mode < JOB_MODES);
+	return mode_options[mode];
+}
+
 enum job_exit job_exit_of(int status, bool stopped)
 {
 	if (WIFEXITED(status) && WEXITSTATUS(status) < JOB_CRASHED &&

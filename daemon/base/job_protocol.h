@@ -2,6 +2,10 @@
  * The protocol between retentiond and its jobs.  Both ends are in this file: retention-job writes, the
  * supervisor reads.  It consists of an exit status and of lines on the status pipe.
  *
+ *	retention-job --config-fd N --status-fd M --host NAME MODE [--once]
+ *
+ * MODE is --job ID, --check, --expire or --measure.  The lines:
+ *
  *	progress DONE DUE ETA_SECONDS	-1: not known yet
  *	waiting REASON [TEXT]		the job does not go on (enum wait_reason); "none": it goes on
  *	complaint TEXT			one fault of the model or of an archive
@@ -19,6 +23,18 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+/* What a retention-job process is for. */
+enum job_mode {
+	MODE_ACTION, /* one action of the journal */
+	MODE_CHECK, /* the model against the database */
+	MODE_EXPIRE, /* archives that were deleted or have expired */
+	MODE_MEASURE, /* a survey for the metrics */
+	JOB_MODES
+};
+
+/* The mode's option, without its dashes. */
+const char *job_mode_option(enum job_mode mode);
 
 /* How a job ends: its exit status, except JOB_CRASHED. */
 enum job_exit {

@@ -1,4 +1,4 @@
-#define SD_JOURNAL_SUPPRESS_LOCATION /* a line of ours is no help to an administrator */
+#define SD_JOURNAL_SUPPRESS_LOCATION /* a line number of the source does not help an administrator */
 #include "base/log.h"
 
 #include "base/mem.h"
@@ -21,7 +21,7 @@ static struct {
 	bool status; /* stands on the terminal's last line */
 } logger = {.program = "retention"};
 
-/* journalctl MESSAGE_ID=...: random once, fixed for ever (sd_journal_send(3)). */
+/* journalctl MESSAGE_ID=...: made at random once, never changed (sd_journal_send(3)). */
 static const char *const message_ids[] = {
 	[KIND_GENERAL] = "9819f613aac74431a36d86ffccf795d3",
 	[KIND_STARTED] = "8228c9364716411b95df3112c6e3d26b",
@@ -77,7 +77,7 @@ void log_status(const char *text)
 		return;
 	if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) < 0 || size.ws_col == 0)
 		size.ws_col = 80;
-	/* A line that wraps could not be written over. */
+	/* A line that wraps cannot be overwritten. */
 	(void)fprintf(stderr, "\r\033[K%.*s", size.ws_col - 1, text ? text : "");
 	logger.status = text;
 }
@@ -138,7 +138,7 @@ void log_event(int priority, enum log_kind kind, const struct log_fields *fields
 		must_alloc(NULL);
 	va_end(args);
 
-	/* One event, one line: a message of several lines would be several events. */
+	/* A message of several lines would be several events. */
 	for (char *c = text; *c; c++)
 		if (*c == '\n' || *c == '\r')
 			*c = ' ';

@@ -1,6 +1,6 @@
 /*
  * The log: one line an event, with fields where journald listens, else syslog(3), else stderr.
- * Never personal data: keys of a database, names from the configuration and counts only.
+ * It never holds personal data, only keys of a database, names from the configuration and counts.
  *
  * The destination is chosen once, by log_open(); RETENTION_LOG=journal|syslog|stderr overrides.
  */
@@ -32,7 +32,7 @@ enum log_kind {
 	KIND_COUNT
 };
 
-/* Fields that go along; 0 or NULL means: not given. */
+/* Fields of a line; 0 or NULL: not given. */
 struct log_fields {
 	const char *policy;
 	const char *action;
@@ -49,8 +49,8 @@ void log_event(int priority, enum log_kind kind, const struct log_fields *fields
 	       ...) __attribute__((format(printf, 4, 5)));
 
 /*
- * A line that stands below the log while a person looks on, until the next one or the next event takes its
- * place; nothing where stderr is no terminal.  NULL: none any more.
+ * Shows a line below the log until the next one or the next event replaces it; NULL: removes it.  Does nothing where
+ * stderr is not a terminal.
  */
 void log_status(const char *text);
 

@@ -1,8 +1,8 @@
 /*
  * Memory and ownership: allocation that cannot fail, and owned locals that free themselves.
  *
- * Out of memory ends the process at once: a killed job is a rolled-back batch, which is the safe
- * state by design.  Sizes that come from outside are bounded before they get here.
+ * A process that runs out of memory ends at once, because that is safe by design: the open batch of a killed job rolls
+ * back.  Sizes that come from outside are limited before they get here.
  */
 #ifndef RETENTION_BASE_MEM_H
 #define RETENTION_BASE_MEM_H
@@ -15,7 +15,7 @@
 
 /*
  * An owned local: AUTO(char_p) char *s = NULL; runs auto_char_p(&s) when s leaves its scope.
- * Always initialised where it is declared, never in a function that has a goto.
+ * It is always initialised where it is declared, and never in a function that has a goto.
  * exit(), signals and longjmp do not run it, so durability never depends on it.
  */
 #define AUTO(kind) __attribute__((cleanup(auto_##kind)))

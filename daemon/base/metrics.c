@@ -2,7 +2,7 @@
 
 #include "base/mem.h"
 
-/* Every name that is ever told, in the order in which it is told. */
+/* All names, in the order of the text. */
 static const struct {
 	const char *name;
 	const char *type;
@@ -82,7 +82,7 @@ struct metrics *metrics_new(void)
 
 void metrics_free(struct metrics *m)
 {
-	talloc_free(m); /* NULL is no failure that matters */
+	talloc_free(m); /* fails for NULL, which is fine */
 }
 
 static void clear(struct samples *s)
@@ -98,7 +98,7 @@ static void add(struct metrics *m, struct samples *s, const char *line)
 	s->lines[s->n++] = t_strdup(s->lines, line);
 }
 
-/* Is line a sample of name, or of its parts, as a histogram has them? */
+/* line is a sample of name, or of a part of it, as a histogram has them. */
 static int is_of(const char *line, const char *name)
 {
 	const size_t n = strlen(name);
@@ -228,7 +228,7 @@ static void print_histogram(FILE *out, const char *name, const struct histogram 
 		h->sum, name, h->action, (long long)n);
 }
 
-/* What is counted of batches beside the histogram; NULL: name is none of that. */
+/* A counter of batches other than the histogram; NULL: name is not one. */
 static const int64_t *batch_value(const struct histogram *h, const char *name)
 {
 	const struct {

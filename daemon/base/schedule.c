@@ -1,11 +1,11 @@
 /*
- * The one idea that makes DST small: let f(t) be the local time at the instant t, counted in
- * seconds as if it were UTC.  The instant of a local time L is the first t with f(t) >= L.  Where L
- * exists that is its first coming; where DST skips L it is the first instant after the gap; and it
- * never decreases as L grows.  So, with high(t) the highest local time reached up to t,
+ * One idea makes DST simple.  Let f(t) be the local time at the instant t, counted in seconds as if it were UTC.  The
+ * instant of a local time L is the first t with f(t) >= L.  Where L exists, that is the first time that it comes;
+ * where DST skips L, it is the first instant after the gap; and it never decreases as L grows.  So, with high(t) the
+ * highest local time that was reached up to t,
  *	the next occurrence after t is the instant of the first matching L above high(t), and
  *	the last one at or before t is the instant of the last matching L not above high(t).
- * Matching itself then is plain calendar arithmetic that knows no time zone.
+ * Matching itself is then plain calendar arithmetic that knows no time zone.
  */
 #include "base/schedule.h"
 
@@ -24,11 +24,11 @@
 #define MINUTE 60
 #define SEARCH_DAYS (28 * 366)
 
-/* No zone has ever been further than this from UTC; its rules never change twice within a step. */
+/* No zone has ever been further from UTC.  No zone changes its rules twice within a step. */
 #define OFFSET_MAX (16 * 3600)
 #define STEP (4 * 3600)
 
-/* The instants served: years 1 to 9999 or so, where no sum below can overflow. */
+/* The instants that are served: about the years 1 to 9999, where no sum below can overflow. */
 #define INSTANT_MIN (-(int64_t)719162 * DAY)
 #define INSTANT_MAX ((int64_t)2932896 * DAY)
 
@@ -92,7 +92,7 @@ static const char *read_value(const struct field *f, const char *p, int *ret)
 	return p;
 }
 
-/* One item of a list: "*", "7", "1-5", and "/2" behind the first and the last; adds its bits. */
+/* Adds the bits of one item of a list: "*", "7", "1-5", and "/2" behind the first and the last. */
 static const char *read_item(const struct field *f, const char *p, uint64_t *bits)
 {
 	int low = f->min, high = f->max, step = 1;
@@ -146,13 +146,13 @@ static const char *read_field(const struct field *f, const char *p, uint64_t *re
 	return skip_blanks(p);
 }
 
-/* Is there, in some matching month, a matching day at all?  "30 2" has none. */
+/* Some matching month has a matching day; "30 2" has none. */
 static bool can_occur(const struct schedule *s)
 {
 	static const int days[] = {31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
 
 	if (s->any_day_of_month || !s->any_day_of_week)
-		return true; /* then a weekday counts too, or the 1st is among the days */
+		return true; /* a weekday counts, too, or the 1st is among the days */
 	for (int month = 1; month <= 12; month++)
 		for (int day = 1; day <= days[month - 1]; day++)
 			if ((s->months >> month & 1) && (s->days_of_month >> day & 1))
@@ -231,15 +231,14 @@ static void print_list(FILE *out, const struct field *f, uint64_t bits)
 }
 
 /*
- * star: the field has to begin with "*" (the two days, where that decides how they combine), must
- * not, or may.  What began with "*" always holds the field's first value, so that a step beyond the
- * field's end stands for that value.
+ * star: the field has to begin with "*", must not, or may.  For the two days this decides how they combine.  A field
+ * that began with "*" always has its first value, so a step beyond the field's end stands for that value.
  */
 enum star { STAR_MUST, STAR_MUST_NOT, STAR_MAY };
 
 static void print_field(FILE *out, const struct field *f, uint64_t bits, enum star star)
 {
-	/* Two values are better read as a list, where a list may stand. */
+	/* A list reads better for two values, where a list may stand. */
 	const int longest = star == STAR_MUST ? f->max + 1 : (f->max - f->min) / 2;
 
 	if (star != STAR_MUST_NOT) {
@@ -290,7 +289,7 @@ static int64_t offset_at(int64_t t)
 	return localtime_r(&clock, &tm) ? tm.tm_gmtoff : 0;
 }
 
-/* The first instant in (from, to] whose offset is another than from's; to's is. */
+/* The first instant in (from, to] whose offset differs from that of from, as that of to does. */
 static int64_t first_other_offset(int64_t from, int64_t to)
 {
 	const int64_t offset = offset_at(from);
@@ -306,7 +305,7 @@ static int64_t first_other_offset(int64_t from, int64_t to)
 	return to;
 }
 
-/* The end of a stretch from t on, at most one step long, in which the offset is t's. */
+/* The end of a stretch that begins at t, in which the offset stays the same; at most one step long. */
 static int64_t stretch_end(int64_t t)
 {
 	return offset_at(t + STEP) == offset_at(t) ? t + STEP : first_other_offset(t, t + STEP);
@@ -359,7 +358,7 @@ static void civil_of_day(int64_t day, int *ret_month, int *ret_day)
 	*ret_month = (int)(month < 10 ? month + 3 : month - 9);
 }
 
-/* crontab(5): where both days are restricted, either is enough; one that begins with * is not. */
+/* crontab(5): where both days are restricted, one of them is enough.  A field that begins with * is not restricted. */
 static bool day_matches(const struct schedule *s, int64_t day)
 {
 	const int weekday = (int)(((day + 4) % 7 + 7) % 7);
@@ -429,8 +428,8 @@ bool schedule_previous(const struct schedule *s, int64_t at, int64_t *ret_at)
 }
 
 /*
- * The name of a file of the zone database, not a path out of it.  right/ counts leap seconds, which
- * neither this program's arithmetic nor PostgreSQL does.
+ * The name is one of a file in the zone database, not a path out of it.  right/ is refused because it counts leap
+ * seconds, which neither this program's arithmetic nor PostgreSQL does.
  */
 static bool is_zone_name(const char *zone)
 {

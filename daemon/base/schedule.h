@@ -1,12 +1,11 @@
 /*
- * Schedules: a pure function from (schedule, instant) to the next instant, in the process's time
- * zone (TZ, set once per configuration by schedule_set_timezone).  Knows calendars, no clock.
+ * Schedules: a pure function from (schedule, instant) to the next instant, in the process's time zone (TZ, which
+ * schedule_set_timezone() sets once for each configuration).  Knows calendars, but no clock.
  *
- * Differs from cron(8) and systemd on purpose (DESIGN section 3): a local time that DST skips runs
- * at the next local time that exists; one that comes twice runs once, the first time.  It is each
- * LOCAL time that counts, whatever the fields are: in the hour that comes twice "hourly" runs once
- * (two hours of real time pass), and in the hour that is skipped its occurrence falls together with
- * the next one and both run as one.
+ * Differs from cron(8) and systemd on purpose (DESIGN section 3).  A local time that DST skips runs at the next local
+ * time that exists; one that comes twice runs once, the first time.  Each LOCAL time counts, whatever the fields are:
+ * in the hour that comes twice "hourly" runs once (two hours of real time pass), and in the hour that is skipped its
+ * occurrence falls together with the next one, and both run as one.
  */
 #ifndef RETENTION_BASE_SCHEDULE_H
 #define RETENTION_BASE_SCHEDULE_H
@@ -28,7 +27,7 @@ struct schedule {
 /*
  * hourly, daily, weekly (Monday), monthly (the 1st), yearly (1 January), each at its beginning; or
  * five cron fields: lists, ranges, steps, names of months and days in English (three letters, any
- * case).  *ret_why, on failure, is a static text: what is wrong and what would be right.
+ * case).  On failure *ret_why is a static text that says what is wrong and what would be right.
  */
 bool schedule_parse(const char *text, struct schedule *ret, const char **ret_why);
 
@@ -41,12 +40,12 @@ bool schedule_next(const struct schedule *schedule, int64_t after, int64_t *ret_
 /* The last occurrence at or before the instant; false: none within 28 years. */
 bool schedule_previous(const struct schedule *schedule, int64_t at, int64_t *ret_at);
 
-/* Has the system's zone database (TZDIR, else the usual place) this zone?  Changes nothing. */
+/* The system's zone database (TZDIR, else the usual place) has this zone.  Changes nothing. */
 bool schedule_timezone_exists(const char *zone);
 
 /*
- * Sets TZ for this process.  false when the system's zone database has no such zone (an unknown TZ
- * is silently UTC in libc, which would move every midnight).
+ * Sets TZ for this process.  false: the system's zone database does not have the zone.  libc would take an unknown TZ
+ * for UTC without a word, which would move every midnight.
  */
 bool schedule_set_timezone(const char *zone);
 

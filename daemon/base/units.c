@@ -16,7 +16,7 @@ static const char *const period_names[] = {
 #define N_PERIODS (sizeof(period_names) / sizeof(period_names[0]))
 static_assert(N_PERIODS == PERIOD_YEARS + 1, "a name for each unit");
 
-/* Largest first: the order in which a canonical unit is looked for. */
+/* The largest comes first, because a canonical text has the largest unit that fits. */
 static const struct {
 	const char *name;
 	int64_t ms;
@@ -37,7 +37,7 @@ static bool is_digit(char c)
 }
 
 /*
- * Digits only, at least one and at most max_digits: strtoll would take blanks, a sign, a locale.
+ * Reads digits only, at least one and at most max_digits, because strtoll would take blanks and a sign.
  * Returns what follows them, or NULL.  18 digits always fit.
  */
 static const char *read_digits(const char *p, int max_digits, int64_t *ret)
@@ -106,7 +106,7 @@ void duration_ms_print(int64_t ms, char *ret_text, unsigned long size)
 {
 	size_t i = 0;
 
-	if (ms == 0) { /* every unit divides it: take the one that people write */
+	if (ms == 0) { /* every unit divides it; people write this one */
 		(void)snprintf(ret_text, size, "0s"); /* fits any sensible buffer */
 		return;
 	}
@@ -141,7 +141,7 @@ bool window_parse(const char *text, struct window *ret)
 		return false;
 	p = read_minute(p, &window.to_minute);
 	if (!p || *p != '\0' || window.from_minute == window.to_minute)
-		return false; /* equal ends: always or never, nobody can tell */
+		return false; /* equal ends could mean always or never */
 	*ret = window;
 	return true;
 }

@@ -7,7 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* A calendar period, "18 months": never seconds, since a month has no fixed length. */
+/* A calendar period, "18 months".  It is never in seconds, because a month has no fixed length. */
 enum period_unit { PERIOD_DAYS, PERIOD_WEEKS, PERIOD_MONTHS, PERIOD_YEARS };
 
 struct period {
@@ -18,16 +18,16 @@ struct period {
 /* "N days|weeks|months|years", the unit in singular or plural; nothing else. */
 bool period_parse(const char *text, struct period *ret);
 
-/* "18 months", the canonical text, which is a PostgreSQL interval too; 24 bytes are enough. */
+/* Prints "18 months", the canonical text, which is a PostgreSQL interval, too; 24 bytes are enough. */
 void period_print(const struct period *period, char *ret_text, unsigned long size);
 
-/* "250ms", "10s", "5min", "2h" (no space, or one) to milliseconds; 0 to 30 days. */
+/* Parses "250ms", "10s", "5min" or "2h" (no space, or one) to milliseconds; 0 to 30 days. */
 bool duration_ms_parse(const char *text, int64_t *ret_ms);
 
-/* Canonical: the largest unit that divides it. */
+/* Prints it canonically, in the largest unit that divides it. */
 void duration_ms_print(int64_t ms, char *ret_text, unsigned long size);
 
-/* "HH:MM-HH:MM", local time; may pass midnight; equal ends are refused. */
+/* "HH:MM-HH:MM", local time.  It may pass midnight; equal ends are refused. */
 struct window {
 	int from_minute; /* of the day, 0 to 1439 */
 	int to_minute; /* exclusive */
@@ -35,16 +35,16 @@ struct window {
 bool window_parse(const char *text, struct window *ret);
 void window_print(const struct window *window, char *ret_text, unsigned long size);
 
-/* Is this minute of the day inside? */
+/* This minute of the day is inside. */
 bool window_holds(const struct window *window, int minute);
 
-/* "YYYY-MM-DD", a day that exists, years 1900 to 9999. */
+/* Parses "YYYY-MM-DD", a day that exists, in the years 1900 to 9999. */
 bool date_parse(const char *text, int *ret_year, int *ret_month, int *ret_day);
 
-/* Milliseconds of a clock that never steps; its zero means nothing. */
+/* Milliseconds of a clock that never steps and begins anywhere. */
 int64_t monotonic_ms(void);
 
-/* A whole number in [min, max], nothing around it. */
+/* Parses a whole number in [min, max], without anything around it. */
 bool number_parse(const char *text, int64_t min, int64_t max, int64_t *ret);
 
 #endif

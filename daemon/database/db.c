@@ -1,10 +1,10 @@
 /*
- * Blocking libpq, one session a struct.  Every failure leaves here with its class, so that a job
- * knows whether the rows, a lock, the server or a person has to change.
+ * Blocking libpq, with a struct for each session.  Every failure leaves here with its class, so that a job knows
+ * whether the rows, a lock, the server or a person has to change.
  *
- * A statement that fails takes its transaction with it; the caller rolls back with db_rollback().
- * A connection that is gone stays gone: the caller opens a new one and asks the server what it
- * committed (DESIGN section 4, "Exactly once").
+ * A statement that fails aborts its transaction, and the caller rolls back with db_rollback().  A connection that is
+ * lost stays lost: the caller opens a new one and asks the server what it has committed (DESIGN section 4, "Exactly
+ * once").
  */
 #include "database/db.h"
 
@@ -15,20 +15,20 @@
 
 struct db {
 	PGconn *conn;
-	const char **kept; /* n_kept: what has been prepared, the i-th as "k<i>" */
+	const char **kept; /* n_kept: the prepared statements, the i-th as "k<i>" */
 	size_t n_kept;
-	int64_t ended; /* transactions, since somebody asked */
+	int64_t ended; /* transactions since the last call of db_take_ended() */
 };
 
 /*
- * search_path: a table of the CRM named like a catalog's cannot stand in for it.
- * row_security off: a row that a policy hides is an error, not a row that silently stays.
- * DateStyle, IntervalStyle, bytea_output, extra_float_digits, xmloption: an archive reads back to the
- * same row, for these sessions write it and put it back.
- * synchronous_commit: what the journal calls done survives the server's power loss.
- * idle_in_transaction_session_timeout off: a job that waits for the disk must not lose its locks
- * between fdatasync and COMMIT; tcp_user_timeout and keepalives watch over a dead client instead.
- * client_min_messages: the notices of somebody else's triggers are not ours to print.
+ * search_path: so that a table of the CRM with the name of a catalog cannot stand in for it.
+ * row_security off: so that a row that a policy hides is an error, not a row that silently stays.
+ * DateStyle, IntervalStyle, bytea_output, extra_float_digits, xmloption: so that an archive reads back to the same
+ * row, because these sessions write it and put it back.
+ * synchronous_commit: so that what the journal calls done survives a power loss of the server.
+ * idle_in_transaction_session_timeout off: because a job that waits for the disk must not lose its locks between
+ * fdatasync and COMMIT; tcp_user_timeout and keepalives detect a dead client instead.
+ * client_min_messages: because notices of the CRM's triggers are not to be printed.
  */
 static const char session_sql[] =
 	"SET search_path = pg_catalog;"
@@ -49,11 +49,11 @@ static const char session_sql[] =
 
 static void ignore_notice(void *arg, const PGresult *res)
 {
-	(void)arg; /* a notice may quote a row: nothing of it is logged */
+	(void)arg; /* a notice may quote a row, so it is not logged */
 	(void)res;
 }
 
-/* libpq's message, without its newline; a refusal carries no SQLSTATE in PGconn, so by its words. */
+/* Fails with libpq's message.  PGconn has no SQLSTATE of a refusal, so its words have to tell the class. */
 static bool fail_connect(PGconn *conn, struct error *err)
 {
 	static const char *const refusals[] = {"password",       "authentication",
@@ -96,7 +96,7 @@ static bool prepare_session(struct db *db, const struct db_opts *opts, struct er
 
 bool db_open(const struct db_opts *opts, struct db **ret_db, struct error *err)
 {
-	/* Behind the caller's own settings, so that conninfo can override what it names. */
+	/* dbname, which is expanded, stands behind the others, so that conninfo can override them. */
 	const char *const names[] = {"fallback_application_name",
 				     "connect_timeout",
 				     "keepalives_idle",
@@ -164,8 +164,8 @@ PGconn *db_conn(struct db *db)
 }
 
 /*
- * Some servers' messages quote the value that they choke on (class 22: invalid input syntax for
- * type integer: "...").  A value of the CRM is personal data: it is cut off.
+ * Cuts off a value that a message quotes (class 22: invalid input syntax for type integer: "..."), because a value of
+ * the CRM is personal data.
  */
 static int safe_length(const char *sqlstate, const char *message)
 {
@@ -191,13 +191,13 @@ bool db_fail(struct db *db, const PGresult *res, struct error *err)
 	}
 	if (err->class == ERR_NONE)
 		(void)snprintf(err->sqlstate, sizeof(err->sqlstate), "%s", sqlstate); /* 5 + NUL */
-	(void)hint; /* a hint of the server may quote rows as DETAIL does */
+	(void)hint; /* a hint of the server may quote rows, as DETAIL does */
 	return fail(err, db_alive(db) ? error_class_of_sqlstate(sqlstate) : ERR_ENVIRONMENT,
 		    "%.*s%s%s%s (SQLSTATE %s)", safe_length(sqlstate, message), message,
 		    table ? " [table " : "", table ? table : "", table ? "]" : "", sqlstate);
 }
 
-/* Takes the results of what was sent to their end; the last one that failed or the last one. */
+/* Takes all results of what was sent; returns the last one that failed, or else the last one. */
 static bool drain(struct db *db, PGresult **ret_res, struct error *err)
 {
 	AUTO(result) PGresult *last = NULL;
@@ -258,7 +258,7 @@ bool db_query(struct db *db, const char *sql, int n, const char *const values[],
 
 static int64_t affected(PGresult *res)
 {
-	return strtoll(PQcmdTuples(res), NULL, 10); /* "" is 0: no rows to count */
+	return strtoll(PQcmdTuples(res), NULL, 10); /* "" is 0: the statement counts no rows */
 }
 
 bool db_command(struct db *db, const char *sql, int n, const char *const values[],
@@ -275,7 +275,7 @@ bool db_command(struct db *db, const char *sql, int n, const char *const values[
 
 typedef char kept_name[32];
 
-/* A statement that the server refuses is not kept; one whose transaction is rolled back is. */
+/* Keeps a statement whose transaction is rolled back, but not one that the server refuses. */
 static bool keep(struct db *db, const char *sql, kept_name name, struct error *err)
 {
 	AUTO(result) PGresult *res = NULL;
@@ -338,11 +338,13 @@ void db_rollback(struct db *db)
 	struct error ignored = {0};
 
 	if (db_alive(db) && PQtransactionStatus(db->conn) != PQTRANS_IDLE)
-		(void)db_exec(db, "ROLLBACK", &ignored); /* lost: the server rolls back itself */
+		(void)db_exec(
+			db, "ROLLBACK",
+			&ignored); /* fails when the connection is lost: then the server rolls back by itself */
 	error_clear(&ignored);
 }
 
-/* Ends a copy that we cannot take to its end: the server is told, and the rest thrown away. */
+/* Ends a copy early: cancels it on the server, and drops the rest. */
 static void abandon_copy(struct db *db)
 {
 	PGcancel *cancel = PQgetCancel(db->conn);
@@ -359,7 +361,7 @@ static void abandon_copy(struct db *db)
 		PQclear(res);
 }
 
-/* Sends a COPY and takes its first answer; anything but wanted is a failure. */
+/* Sends a COPY and takes its first answer, which has to be wanted. */
 static bool begin_copy(struct db *db, const char *sql, ExecStatusType wanted, struct error *err)
 {
 	AUTO(result) PGresult *start = NULL;
@@ -430,7 +432,7 @@ bool db_copy_in(struct db *db, const char *sql, db_copy_source source, void *arg
 		AUTO(error) struct error ignored = {0};
 
 		(void)fail(err, ERR_ENVIRONMENT, "connection lost: %s", PQerrorMessage(db->conn));
-		(void)drain(db, &end, &ignored); /* the first failure is what counts */
+		(void)drain(db, &end, &ignored); /* the first failure counts */
 		return false;
 	}
 	return drain(db, &end, err) && (*ret_rows = strtoll(PQcmdTuples(end), NULL, 10), true);

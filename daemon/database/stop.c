@@ -11,9 +11,9 @@
 #include <unistd.h>
 
 #define SLOTS 64
-/* A batch aims at a quarter of a second; one that takes this long is stuck on something. */
+/* A batch aims at a quarter of a second, so one that takes this long waits for something. */
 #define PATIENCE_MS 1500
-/* A network that answers nobody swallows the cancel too; to die is as safe as anywhere else. */
+/* A network without any answer swallows the cancel, too.  To die then is as safe as anywhere else. */
 #define LAST_RESORT_S 4
 
 struct stop {
@@ -48,7 +48,7 @@ static void cancel_all(struct stop *s)
 	(void)pthread_mutex_unlock(&s->lock);
 }
 
-/* In a true signal handler: nothing but to go. */
+/* A true signal handler: it may only end the process. */
 static void on_alarm(int number)
 {
 	(void)number;
@@ -69,7 +69,7 @@ static void *listen_for_signals(void *arg)
 	(void)signal(SIGALRM, on_alarm);
 	(void)alarm(LAST_RESORT_S);
 	stop_ask(s);
-	/* Again and again: a cancel that arrives between two statements cancels nothing. */
+	/* Repeated, because a cancel that arrives between two statements cancels nothing. */
 	for (;;) {
 		const struct timespec pause = {.tv_sec = PATIENCE_MS / 1000,
 					       .tv_nsec = PATIENCE_MS % 1000 * 1000000L};

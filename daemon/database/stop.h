@@ -1,9 +1,8 @@
 /*
- * Stopping a job: SIGTERM or SIGINT asks for it, all its threads see it, sleeps end early, and a
- * statement that is still running after a while is cancelled, so that the job is gone in seconds.
- * What a cancelled statement did is rolled back: a stop is always between two batches.  Where even
- * the cancel gets no answer the process ends as a killed one would, with JOB_STOPPED: the protocol
- * of the batches bears that at any line.
+ * Stopping a job.  SIGTERM or SIGINT asks for it, all threads see it, and sleeps end early.  A statement that still
+ * runs after a while is cancelled, so that the job ends within seconds.  A cancelled statement is rolled back, so a
+ * stop is always between two batches.  Where even the cancel gets no answer, the process ends as a killed one would,
+ * with JOB_STOPPED, which the protocol of the batches allows at any line.
  */
 #ifndef RETENTION_DATABASE_STOP_H
 #define RETENTION_DATABASE_STOP_H
@@ -14,19 +13,19 @@
 
 struct stop;
 
-/* Blocks the signals in the calling thread, so in all that it starts, and starts the listener. */
+/* Blocks the signals in the calling thread, and so in all that it starts, and starts the listener. */
 struct stop *stop_new(void);
 
-/* Have we been asked? */
+/* A stop was asked for. */
 bool stop_asked(struct stop *stop);
 
-/* Asks, as a signal would (a worker that cannot go on ends its siblings so). */
+/* Asks for a stop, as a signal would.  A worker that cannot go on ends the others by this. */
 void stop_ask(struct stop *stop);
 
-/* Sleeps; true: we were asked to stop meanwhile. */
+/* Sleeps; true: a stop was asked for. */
 bool stop_sleep_ms(struct stop *stop, int64_t ms);
 
-/* A connection whose statement may be cancelled; slot 0 to 63, NULL: none any more. */
+/* Sets the connection whose statement a stop cancels; slot 0 to 63, NULL: none. */
 void stop_watch(struct stop *stop, int slot, PGconn *conn);
 
 #endif

@@ -1,13 +1,12 @@
 /*
- * fork and exec, never fork alone: a child has no loop, no connection and no heap of ours, and what
- * it does to its memory is nobody's trouble.  Two descriptors go along, all others are close-on-exec:
- * the configuration's text (a sealed memfd: the job runs under what was accepted, whatever stands in
- * the file by now) and the write end of the status pipe.
+ * A child is another program (base/process.h), so it shares no loop, no connection and no heap with the supervisor.  It
+ * inherits two descriptors.  One is the configuration's text in a sealed memfd, so that the job runs under what was
+ * accepted, whatever the file holds now.  The other is the write end of the status pipe.
  *
- * A child may die at any moment, by itself or by us: what it committed stays, its open batch rolls
- * back.  It dies with us (PR_SET_PDEATHSIG), since its successor would otherwise wait for its lock.
- * Its end is known from SIGCHLD alone; the pipe is only read, and read to its end before on_end is
- * called, so that the last words come before the news of the death.
+ * A child may die at any moment, by itself or by our signal: what it has committed stays, and its open batch rolls
+ * back.  It ends together with the supervisor (PR_SET_PDEATHSIG), because its successor would otherwise wait for its
+ * lock.  SIGCHLD alone tells its end.  The pipe is read to its end before on_end is called, so that the last lines
+ * come before the end.
  */
 #include "supervisor/child.h"
 
@@ -44,9 +43,10 @@ struct children {
 	struct event *sigchld;
 	struct child *first;
 	char *program; /* retention-job's path */
+	char host[HOST_NAME_MAX + 1];
 };
 
-/* Beside our own executable when it is there, as in a build folder; else where it is installed. */
+/* Finds it beside our own executable, as in a build folder, or else where it is installed. */
 static char *find_program(void)
 {
 	char self[PATH_MAX];
@@ -78,7 +78,7 @@ static void close_status(struct child *child)
 	child->status_fd = -1;
 }
 
-/* At most a pipe's worth: a child that never stops talking must not stop the loop. */
+/* Reads a limited number of bytes, because a child that never stops writing must not stop the loop. */
 static void read_status(struct child *child)
 {
 	char bytes[4096];
@@ -119,8 +119,7 @@ static void on_sigchld(evutil_socket_t fd, short what, void *arg)
 	int status;
 	pid_t pid;
 
-	(void)fd,
-		(void)what; /* one signal may stand for several deaths: wait until there is none */
+	(void)fd, (void)what; /* one signal may stand for several ends, so all are collected */
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
 		struct child *child = children->first;
 		char how[40];
@@ -128,7 +127,7 @@ static void on_sigchld(evutil_socket_t fd, short what, void *arg)
 		while (child && child->pid != pid)
 			child = child->next;
 		if (!child)
-			continue; /* inherited from whoever exec'd us */
+			continue; /* inherited by the exec that started us */
 		read_status(child);
 		(void)snprintf(how, sizeof(how),
 			       WIFSIGNALED(status) ? "signal %d" : "exit status %d",
@@ -145,6 +144,8 @@ struct children *children_new(struct event_base *base)
 
 	children->base = base;
 	children->program = find_program();
+	if (gethostname(children->host, sizeof(children->host) - 1) < 0)
+		(void)snprintf(children->host, sizeof(children->host), "localhost");
 	children->sigchld = must_alloc(evsignal_new(base, SIGCHLD, on_sigchld, children));
 	if (event_add(children->sigchld, NULL) < 0)
 		must_alloc(NULL); /* the only way in which a signal's event can fail */
@@ -165,37 +166,32 @@ void children_free(struct children *children)
 	free(children);
 }
 
-/* The arguments, in text as far as they are numbers. */
+const char *children_host(const struct children *children)
+{
+	return children->host;
+}
+
+/* The arguments, and the text of those that are made here. */
 struct arguments {
 	const char *argv[12];
-	char config_fd[16], status_fd[16], job[24];
+	char config_fd[16], status_fd[16], mode[16], job[24];
 };
 
-static void set_arguments(struct arguments *a, const char *program, const struct child_opts *opts,
-			  const int fds[2])
+static void set_arguments(struct arguments *a, const struct children *children,
+			  const struct child_opts *opts, const int fds[2])
 {
-	int argc = 0;
+	int argc = 8;
 
-	*a = (struct arguments){0};
+	*a = (struct arguments){.argv = {children->program, "--config-fd", a->config_fd,
+					 "--status-fd", a->status_fd, "--host", children->host,
+					 a->mode}};
 	(void)snprintf(a->config_fd, sizeof(a->config_fd), "%d", fds[0]);
 	(void)snprintf(a->status_fd, sizeof(a->status_fd), "%d", fds[1]);
+	(void)snprintf(a->mode, sizeof(a->mode), "--%s", job_mode_option(opts->mode));
 	(void)snprintf(a->job, sizeof(a->job), "%lld", (long long)opts->job);
-	a->argv[argc++] = program;
-	a->argv[argc++] = "--config-fd";
-	a->argv[argc++] = a->config_fd;
-	a->argv[argc++] = "--status-fd";
-	a->argv[argc++] = a->status_fd;
-	if (opts->job || opts->tidy) {
-		a->argv[argc++] = "--host";
-		a->argv[argc++] = opts->host;
-	}
-	if (opts->job) {
-		a->argv[argc++] = "--job";
+	if (opts->mode == MODE_ACTION)
 		a->argv[argc++] = a->job;
-	} else {
-		a->argv[argc++] = opts->tidy ? "--tidy" : opts->measure ? "--measure" : "--check";
-	}
-	if (opts->job && opts->once)
+	if (opts->once)
 		a->argv[argc++] = "--once";
 }
 
@@ -216,10 +212,10 @@ bool child_start(struct children *children, const struct child_opts *opts, struc
 		return fail_errno(err, ERR_ENVIRONMENT, "no pipe for a job");
 	read_fd = ends[0];
 	write_fd = ends[1];
-	/* Only our end: the job's writes may block, which is how it is slowed down. */
+	/* Only our end: the job's writes may block, which slows it down. */
 	if (fcntl(read_fd, F_SETFL, O_NONBLOCK) < 0)
 		return fail_errno(err, ERR_ENVIRONMENT, "no pipe for a job");
-	set_arguments(&arguments, children->program, opts, (const int[]){config_fd, write_fd});
+	set_arguments(&arguments, children, opts, (const int[]){config_fd, write_fd});
 	if (!process_start(&(struct process_opts){.argv = arguments.argv,
 						  .in = 0,
 						  .out = 1,
@@ -240,7 +236,7 @@ bool child_start(struct children *children, const struct child_opts *opts, struc
 	child->readable = must_alloc(event_new(children->base, child->status_fd,
 					       EV_READ | EV_PERSIST, on_readable, child));
 	if (event_add(child->readable, NULL) < 0)
-		must_alloc(NULL); /* epoll takes any pipe: it can only lack memory */
+		must_alloc(NULL); /* epoll takes any pipe, so it can only lack memory */
 	*ret_child = child;
 	return true;
 }
@@ -298,7 +294,7 @@ void attempt_note(struct attempt *attempt, enum job_exit end, int64_t now_ms)
 	case JOB_INCOMPLETE:
 	case JOB_FAILED:
 	case JOB_SAVED:
-		/* It has left the list, or will have by the next time that the database is asked. */
+		/* It has left the list, or has left it when the database is next asked. */
 	case JOB_AWAY:
 	case JOB_CRASHED:
 	case JOB_USAGE:

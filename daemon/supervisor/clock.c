@@ -1,12 +1,14 @@
 /*
- * libevent's timers are monotonic: one set for the first of the month would ring a day late on a
- * machine that was asleep for a day, or whose clock was set.  So the wall clock has a timerfd of its
- * own; TFD_TIMER_CANCEL_ON_SET also rings it when somebody sets the clock.  The four cases:
+ * libevent's timers are monotonic: one that is set for the first of the month would ring a day late on a machine
+ * that was asleep for a day, or whose clock was set.  So the wall clock has a timerfd of its own, and
+ * TFD_TIMER_CANCEL_ON_SET makes it ring when somebody sets the clock.  The four cases:
  *
  *	time passes		the timer rings at the earliest occurrence
- *	a step forward		it rings at once; what was jumped over is due, once
- *	a step back		nothing is due twice: the database has what was last
- *	the zone changes	a new generation: occurrences are computed anew
+ *	a step forward		the timer rings at once; what was jumped over is due, once
+ *	a step back		nothing is due twice, because the database has the last occurrence
+ *	another schedule	a new generation: occurrences are computed anew, as after a change of the zone
+ *
+ * entry_due() and next_ring() decide this from an entry and an instant alone.
  */
 #include "supervisor/clock.h"
 
@@ -22,10 +24,10 @@ struct entry {
 	char schedule[512]; /* canonical */
 	bool known; /* the database has answered */
 	bool never; /* --once: it has never run */
-	int64_t last;
-	int64_t occurrence; /* what is being begun */
-	bool beginning; /* and has no answer yet */
-	bool blocked; /* and was not to be: another daemon's, or an earlier pass has not ended */
+	int64_t last; /* occurrence that the database has */
+	int64_t occurrence; /* that was last sent to the database */
+	bool beginning; /* the answer to that is outstanding */
+	bool blocked; /* the database has put it off: another daemon has it, or an earlier pass goes on */
 };
 
 struct clock {
@@ -33,15 +35,16 @@ struct clock {
 	bool once;
 	int fd;
 	struct event *rings;
-	struct connection *watch;
-	struct entry *entries; /* n: one a policy, in the file's order; policy NULL: not enabled */
+	struct connection *connection;
+	struct entry *
+		entries; /* n: one for each policy, in the file's order; policy NULL: not enabled */
 	size_t n;
 	int generation; /* of the entries */
 	int outstanding; /* answers of this generation */
-	bool begun; /* something, since they settled */
+	bool begun; /* an occurrence has become an action since they settled */
 };
 
-/* Answers find their entry by a tag, so that one that comes too late finds that it does. */
+/* An answer finds its entry by a tag, whose generation tells an answer that comes too late. */
 enum { TAG_ENTRIES = 1 << 24 };
 
 static const char watch_sql[] = "SELECT floor(extract(epoch FROM retention.watch_policy($1, $2,"
@@ -61,7 +64,7 @@ int64_t clock_now(void)
 {
 	struct timespec now = {0};
 
-	(void)clock_gettime(CLOCK_REALTIME, &now); /* time(2) lags: it may be before what rang us */
+	(void)clock_gettime(CLOCK_REALTIME, &now); /* time(2) lags: it may be before the ring */
 	return now.tv_sec;
 }
 
@@ -80,7 +83,7 @@ static bool entry_next(const struct entry *entry, int64_t *ret_at)
 	       schedule_next(&entry->policy->schedule, entry->last, ret_at);
 }
 
-/* Is there something to begin now, and for which occurrence? */
+/* Whether an occurrence is due, and which: the latest, so that several that were missed run once. */
 static bool entry_due(const struct entry *entry, int64_t now, int64_t *ret_occurrence)
 {
 	int64_t next;
@@ -92,6 +95,17 @@ static bool entry_due(const struct entry *entry, int64_t now, int64_t *ret_occur
 	return schedule_previous(&entry->policy->schedule, now, ret_occurrence);
 }
 
+/* The earliest occurrence after now; 0: none.  One that is due already waits for the database, not for the clock. */
+static int64_t next_ring(const struct entry *entries, size_t n, int64_t now)
+{
+	int64_t earliest = 0, at;
+
+	for (size_t i = 0; i < n; i++)
+		if (entry_next(&entries[i], &at) && at > now && (!earliest || at < earliest))
+			earliest = at;
+	return earliest;
+}
+
 static int64_t answer_number(const PGresult *res, int row, const char *column)
 {
 	const int field = PQfnumber(res, column);
@@ -99,7 +113,7 @@ static int64_t answer_number(const PGresult *res, int row, const char *column)
 	return field < 0 ? 0 : strtoll(PQgetvalue(res, row, field), NULL, 10); /* ::int8, always */
 }
 
-/* The entry that an answer is for; NULL: it is of an earlier generation, or of no use. */
+/* The entry of an answer; NULL: the answer is of an earlier generation, or a failure. */
 static struct entry *answered(struct clock *clock, int64_t tag, const PGresult *res)
 {
 	const char *why = NULL;
@@ -108,7 +122,7 @@ static struct entry *answered(struct clock *clock, int64_t tag, const PGresult *
 		return NULL;
 	clock->outstanding--;
 	if (!connection_ok(res, &why)) {
-		if (res) /* a lost connection is on_down's to tell */
+		if (res) /* else the connection is lost, which on_down() logs */
 			clock->handlers.on_trouble(clock->handlers.arg, why);
 		return NULL;
 	}
@@ -126,14 +140,17 @@ static void settle(struct clock *clock)
 	clock->handlers.on_settled(clock->handlers.arg, begun);
 }
 
-static void ask(struct clock *clock, const char *sql, int n, const char *const values[],
-		connection_callback callback, size_t entry)
+/* The query is about that entry. */
+static void ask(struct clock *clock, size_t entry, const struct connection_query *query)
 {
-	if (!connection_up(clock->watch))
+	struct connection_query tagged = *query;
+
+	if (!connection_up(clock->connection))
 		return;
 	clock->outstanding++;
-	connection_query(clock->watch, sql, n, values, callback, clock,
-			 (int64_t)clock->generation * TAG_ENTRIES + (int64_t)entry);
+	tagged.arg = clock;
+	tagged.tag = (int64_t)clock->generation * TAG_ENTRIES + (int64_t)entry;
+	connection_ask(clock->connection, &tagged);
 }
 
 static void on_watched(void *arg, int64_t tag, const PGresult *res)
@@ -148,7 +165,7 @@ static void on_watched(void *arg, int64_t tag, const PGresult *res)
 	settle(clock);
 }
 
-/* --once: what the database has of all of them; what it does not have has never run. */
+/* --once: the last occurrence of all policies.  A policy that the database does not have has never run. */
 static void on_states(void *arg, int64_t tag, const PGresult *res)
 {
 	struct clock *clock = arg;
@@ -177,8 +194,12 @@ static void watch_entry(struct clock *clock, size_t i)
 
 	if (has_next && asprintf(&next_text, "%lld", (long long)next) < 0)
 		must_alloc(NULL);
-	ask(clock, watch_sql, 3,
-	    (const char *const[]){entry->policy->name, entry->schedule, next_text}, on_watched, i);
+	ask(clock, i,
+	    &(struct connection_query){.sql = watch_sql,
+				       .n = 3,
+				       .values = (const char *const[]){entry->policy->name,
+								       entry->schedule, next_text},
+				       .on_answer = on_watched});
 }
 
 static void on_begun(void *arg, int64_t tag, const PGresult *res)
@@ -186,7 +207,7 @@ static void on_begun(void *arg, int64_t tag, const PGresult *res)
 	struct clock *clock = arg;
 	struct entry *entry = answered(clock, tag, res);
 
-	/* Without an answer it stays as it was: the next connection asks for everything again. */
+	/* Without an answer it stays as it was, because the next connection asks for everything again. */
 	if (entry) {
 		entry->beginning = false;
 		entry->blocked = PQgetisnull(res, 0, 0);
@@ -195,7 +216,7 @@ static void on_begun(void *arg, int64_t tag, const PGresult *res)
 			entry->last = entry->occurrence;
 			clock->begun = true;
 		} else if (!clock->once) {
-			/* Is it another daemon's?  Then the database has a later last by now. */
+			/* Another daemon may have begun it: then the database has a later one. */
 			watch_entry(clock, (size_t)(tag % TAG_ENTRIES));
 		}
 	} else if (res && clock->entries && tag / TAG_ENTRIES == clock->generation) {
@@ -223,17 +244,20 @@ static void begin(struct clock *clock, size_t i, int64_t occurrence, int64_t now
 	period_print(&policy->depth, depth, sizeof(depth));
 	entry->occurrence = occurrence;
 	entry->beginning = true;
-	ask(clock, begin_sql, 7,
-	    (const char *const[]){policy->name, entry->schedule, at, next_text,
-				  action_name(policy->action), depth,
-				  archive_mode_name(policy->archive)},
-	    on_begun, i);
+	ask(clock, i,
+	    &(struct connection_query){
+		    .sql = begin_sql,
+		    .n = 7,
+		    .values = (const char *const[]){policy->name, entry->schedule, at, next_text,
+						    action_name(policy->action), depth,
+						    archive_mode_name(policy->archive)},
+		    .on_answer = on_begun});
 }
 
-/* Rings at the instant, and whenever the clock is set; 0: only then. */
+/* Rings at the instant, and whenever the clock is set.  0: only when it is set. */
 static void arm(struct clock *clock, int64_t at)
 {
-	/* The year 9999: a timer has to be set for a step of the clock to ring it. */
+	/* The year 9999, because a step of the clock rings only a timer that is set. */
 	const struct itimerspec when = {.it_value.tv_sec = at ? (time_t)at : 253402300799};
 
 	if (timerfd_settime(clock->fd, TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET, &when, NULL) <
@@ -245,19 +269,12 @@ static void arm(struct clock *clock, int64_t at)
 static void tick(struct clock *clock)
 {
 	const int64_t now = clock_now();
-	int64_t earliest = 0;
+	int64_t at;
 
-	for (size_t i = 0; i < clock->n && connection_up(clock->watch); i++) {
-		int64_t at;
-
+	for (size_t i = 0; i < clock->n && connection_up(clock->connection); i++)
 		if (entry_due(&clock->entries[i], now, &at))
 			begin(clock, i, at, now);
-		/* One that is due already is waited for by other means than the clock. */
-		else if (entry_next(&clock->entries[i], &at) && at > now &&
-			 (!earliest || at < earliest))
-			earliest = at;
-	}
-	arm(clock, earliest);
+	arm(clock, next_ring(clock->entries, clock->n, now));
 }
 
 static void on_rings(evutil_socket_t fd, short what, void *arg)
@@ -297,12 +314,12 @@ void clock_free(struct clock *clock)
 	free(clock);
 }
 
-void clock_set(struct clock *clock, const struct config *config, struct connection *watch)
+void clock_set(struct clock *clock, const struct config *config, struct connection *connection)
 {
 	free(clock->entries);
 	clock->n = config->n_policies;
 	clock->entries = xcalloc(clock->n + 1, sizeof(*clock->entries));
-	clock->watch = watch;
+	clock->connection = connection;
 	clock->generation++;
 	clock->outstanding = 0;
 	for (size_t i = 0; i < clock->n; i++) {
@@ -318,12 +335,13 @@ void clock_set(struct clock *clock, const struct config *config, struct connecti
 
 void clock_ask(struct clock *clock)
 {
-	clock->generation++; /* of the answers: those to earlier questions are of no use now */
+	clock->generation++; /* answers to earlier questions are dropped */
 	clock->outstanding = 0;
 	for (size_t i = 0; i < clock->n; i++)
 		clock->entries[i].beginning = clock->entries[i].blocked = false;
 	if (clock->once)
-		ask(clock, states_sql, 0, NULL, on_states, 0);
+		ask(clock, 0,
+		    &(struct connection_query){.sql = states_sql, .on_answer = on_states});
 	for (size_t i = 0; !clock->once && i < clock->n; i++)
 		if (clock->entries[i].policy)
 			watch_entry(clock, i);

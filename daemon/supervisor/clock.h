@@ -1,10 +1,9 @@
 /*
- * When policies are due: the wall clock in the loop, and the occurrences that hang on it.
+ * When policies are due: the wall clock in the loop, and the occurrences that depend on it.
  *
- * What was done last is in the database (retention.policy_state), never here: the clock may be set,
- * the daemon may have been down, another daemon may have been faster.  An occurrence is due when the
- * first one after the last that the database knows has come; what is begun then is the latest that
- * has come, so that those that were missed run once.
+ * The last occurrence of a policy is in the database (retention.policy_state), never here, because the clock may be
+ * set, the daemon may have been down, and another daemon may have been faster.  A policy is due when the first
+ * occurrence after that one has come.  The latest that has come is begun, so that several that were missed run once.
  */
 #ifndef RETENTION_SUPERVISOR_CLOCK_H
 #define RETENTION_SUPERVISOR_CLOCK_H
@@ -21,7 +20,7 @@ struct clock;
 struct clock_handlers {
 	/* The database refused a statement; why is its message. */
 	void (*on_trouble)(void *arg, const char *why);
-	/* All answers have come; begun: an occurrence has become an action since the last call. */
+	/* No answer is outstanding; begun: an occurrence has become an action since the last call. */
 	void (*on_settled)(void *arg, bool begun);
 	void *arg;
 };
@@ -29,29 +28,31 @@ struct clock_handlers {
 /* once: a policy that has never run is due. */
 struct clock *clock_new(struct event_base *base, const struct clock_handlers *handlers, bool once);
 
-/* NULL is fine.  After the connection, which may still hold questions of ours. */
+/* NULL is fine.  Call it after connection_free(), because the connection may still hold its questions. */
 void clock_free(struct clock *clock);
 
 /*
- * The policies and the connection from now on; neither is copied.  Nothing is due before clock_ask()
- * has been answered; what is still on its way for those before is forgotten.
+ * Sets the policies and the connection from now on; neither is copied.  Nothing is due before clock_ask() has been
+ * answered.  Answers for the former policies are dropped.
  */
-void clock_set(struct clock *clock, const struct config *config, struct connection *watch);
+void clock_set(struct clock *clock, const struct config *config, struct connection *connection);
 
-/* Asks the database, policy by policy, what was last.  When the connection is up. */
+/* Asks the database for the last occurrence of each policy.  The connection must be up. */
 void clock_ask(struct clock *clock);
 
-/* Begins again what the database would not begin before, an earlier pass not having ended. */
+/* Begins again the occurrences that the database has put off. */
 void clock_retry(struct clock *clock);
 
-/* Is no answer outstanding?  Did the database put off an occurrence? */
+/* No answer is outstanding. */
 bool clock_settled(const struct clock *clock);
+
+/* The database has put off an occurrence. */
 bool clock_has_blocked(const struct clock *clock);
 
-/* The policy whose turn comes first, and when; NULL: none is known. */
+/* The policy whose next occurrence is the earliest, and when; NULL: none is known. */
 const struct policy *clock_next(const struct clock *clock, int64_t *ret_at);
 
-/* Each policy's last and next occurrence, to the log. */
+/* Logs the last and the next occurrence of each policy. */
 void clock_log_state(const struct clock *clock);
 
 /* CLOCK_REALTIME, epoch seconds. */

@@ -5,15 +5,15 @@
  *	  ^                 |                             |                       |
  *	  +---- drop() -----+-----------------------------+-----------------------+
  *
- * Whatever goes wrong anywhere ends in drop(): the connection is closed, the queries that wait are
- * answered with NULL, and the timer is set for the next attempt.  There is no other way back.
+ * Every failure ends in drop(): it closes the connection, answers the queries that wait with NULL, and sets the timer
+ * for the next attempt.  There is no other way back.
  *
- * libpq has no time-outs for what runs asynchronously (connect_timeout does nothing with
- * PQconnectPoll), so every wait for the server is under `deadline`.  And a server that vanished
- * without a word is found by the ping: a LISTEN alone would wait for ever.
+ * libpq has no time-outs for what runs asynchronously (connect_timeout does nothing with PQconnectPoll), so every wait
+ * for the server is under `deadline`.  The ping finds a server that vanished without a word, because a LISTEN alone
+ * would wait for ever.
  *
- * The socket is asked for again at each wait and the event is single-shot: PQconnectPoll may close
- * one socket and open another, of the next host or for another attempt at encryption.
+ * The socket is asked for again at each wait, and the event is single-shot, because PQconnectPoll may close one socket
+ * and open another, of the next host or for another attempt at encryption.
  */
 #include "supervisor/connection.h"
 
@@ -35,12 +35,9 @@ enum stage { STAGE_DOWN, STAGE_CONNECTING, STAGE_PREPARING, STAGE_UP };
 
 struct query {
 	TAILQ_ENTRY(query) link;
+	struct connection_query ask; /* whose sql and values are those below */
 	char *sql;
-	int n;
-	char **values; /* n */
-	connection_callback callback;
-	void *arg;
-	int64_t tag;
+	char **values; /* ask.n */
 };
 TAILQ_HEAD(queries, query);
 
@@ -55,15 +52,15 @@ struct connection {
 	struct event *timer; /* DOWN: the next attempt; UP: the next ping */
 	struct queries queries; /* those that wait */
 	struct query *current; /* sent, not answered; NULL while PREPARING */
-	PGresult *result; /* what has come of current: the last, or the first that failed */
+	PGresult *result; /* of current: the last one, or the first that failed */
 	int backoff_ms;
-	int depth; /* callbacks that are running: it must not be freed below them */
+	int depth; /* callbacks that are running; while one does, it must not be freed */
 };
 
 /*
- * What each control session is.  search_path: nobody's table can stand in for a catalog's.
- * default_transaction_read_only: a role may have it on.  The time-outs are the server's side of
- * QUERY_DEADLINE_MS: a statement of a connection that was dropped must not go on there.
+ * Settings of the session.  search_path: so that no table can stand in for a catalog's.
+ * default_transaction_read_only: because a role may have it on.  The time-outs are the server's side of
+ * QUERY_DEADLINE_MS, so that a statement of a connection that was dropped does not go on there.
  */
 static const char prepare_sql[] = "SET search_path = pg_catalog;"
 				  "SET client_min_messages = error;"
@@ -90,37 +87,37 @@ static void arm(struct event *event, int ms)
 
 static void query_free(struct query *query)
 {
-	for (int i = 0; i < query->n; i++)
+	for (int i = 0; i < query->ask.n; i++)
 		free(query->values[i]);
 	free(query->values);
 	free(query->sql);
 	free(query);
 }
 
-static void query_answer(struct connection *watch, struct query *query, const PGresult *res)
+static void query_answer(struct connection *connection, struct query *query, const PGresult *res)
 {
-	watch->depth++;
-	if (query->callback)
-		query->callback(query->arg, query->tag, res);
-	watch->depth--;
+	connection->depth++;
+	if (query->ask.on_answer)
+		query->ask.on_answer(query->ask.arg, query->ask.tag, res);
+	connection->depth--;
 	query_free(query);
 }
 
-/* Equal clients of one server that comes back must not all arrive in the same instant. */
-static int next_backoff_ms(struct connection *watch)
+/* Random, so that the clients of a server that comes back do not all arrive in the same instant. */
+static int next_backoff_ms(struct connection *connection)
 {
 	unsigned int noise = 0;
-	int delay_ms = watch->backoff_ms ? watch->backoff_ms * 2 : BACKOFF_MIN_MS;
+	int delay_ms = connection->backoff_ms ? connection->backoff_ms * 2 : BACKOFF_MIN_MS;
 
 	if (delay_ms > BACKOFF_MAX_MS)
 		delay_ms = BACKOFF_MAX_MS;
-	watch->backoff_ms = delay_ms;
+	connection->backoff_ms = delay_ms;
 	evutil_secure_rng_get_bytes(&noise, sizeof(noise));
 	return delay_ms / 2 + (int)(noise % (unsigned int)(delay_ms / 2 + 1));
 }
 
-/* why may be of libpq's own memory: it is copied before the connection goes. */
-static void drop(struct connection *watch, const char *why)
+/* why may lie in libpq's own memory, so it is copied before the connection is closed. */
+static void drop(struct connection *connection, const char *why)
 {
 	AUTO(char_p) char *text = xstrdup(why);
 	struct queries orphans;
@@ -128,288 +125,289 @@ static void drop(struct connection *watch, const char *why)
 
 	for (char *end = text + strlen(text); end > text && end[-1] == '\n'; end--)
 		end[-1] = '\0';
-	(void)event_del(watch->io); /* before its socket is closed; not pending is fine */
-	(void)event_del(watch->deadline); /* likewise */
-	(void)event_del(watch->timer); /* likewise */
-	PQclear(watch->result);
-	watch->result = NULL;
-	PQfinish(watch->conn);
-	watch->conn = NULL;
-	watch->stage = STAGE_DOWN;
-	arm(watch->timer, next_backoff_ms(watch));
+	(void)event_del(connection->io); /* before its socket is closed; not pending is fine */
+	(void)event_del(connection->deadline); /* likewise */
+	(void)event_del(connection->timer); /* likewise */
+	PQclear(connection->result);
+	connection->result = NULL;
+	PQfinish(connection->conn);
+	connection->conn = NULL;
+	connection->stage = STAGE_DOWN;
+	arm(connection->timer, next_backoff_ms(connection));
 
-	/* Callbacks last, on a consistent state: what they ask now is refused, since it is down. */
+	/* Callbacks come last, on a consistent state: what they ask now is dropped, because it is down. */
 	TAILQ_INIT(&orphans);
-	if (watch->current)
-		TAILQ_INSERT_HEAD(&watch->queries, watch->current, link);
-	watch->current = NULL;
-	TAILQ_CONCAT(&orphans, &watch->queries, link);
+	if (connection->current)
+		TAILQ_INSERT_HEAD(&connection->queries, connection->current, link);
+	connection->current = NULL;
+	TAILQ_CONCAT(&orphans, &connection->queries, link);
 	while ((query = TAILQ_FIRST(&orphans))) {
 		TAILQ_REMOVE(&orphans, query, link);
-		query_answer(watch, query, NULL);
+		query_answer(connection, query, NULL);
 	}
-	watch->depth++;
-	watch->handlers.on_down(watch->handlers.arg, text);
-	watch->depth--;
+	connection->depth++;
+	connection->handlers.on_down(connection->handlers.arg, text);
+	connection->depth--;
 }
 
-static void wait_for(struct connection *watch, short what)
+static void wait_for(struct connection *connection, short what)
 {
-	const int fd = PQsocket(watch->conn);
+	const int fd = PQsocket(connection->conn);
 
-	(void)event_del(watch->io); /* not pending is fine */
-	if (fd < 0 || event_assign(watch->io, watch->base, fd, what, on_io, watch) < 0 ||
-	    event_add(watch->io, NULL) < 0)
-		drop(watch, "its socket cannot be waited for");
+	(void)event_del(connection->io); /* not pending is fine */
+	if (fd < 0 ||
+	    event_assign(connection->io, connection->base, fd, what, on_io, connection) < 0 ||
+	    event_add(connection->io, NULL) < 0)
+		drop(connection, "its socket cannot be waited for");
 }
 
-/* Everything that waits to be sent is sent, or waited for; the server may always speak first. */
-static void wait_for_server(struct connection *watch)
+/* Sends what waits to be sent, or waits until it can; the server may always speak first. */
+static void wait_for_server(struct connection *connection)
 {
-	const int left = PQflush(watch->conn);
+	const int left = PQflush(connection->conn);
 
 	if (left < 0)
-		drop(watch, PQerrorMessage(watch->conn));
+		drop(connection, PQerrorMessage(connection->conn));
 	else
-		wait_for(watch, left ? EV_READ | EV_WRITE : EV_READ);
+		wait_for(connection, left ? EV_READ | EV_WRITE : EV_READ);
 }
 
-static void send_next(struct connection *watch)
+static void send_next(struct connection *connection)
 {
-	struct query *query = TAILQ_FIRST(&watch->queries);
+	struct query *query = TAILQ_FIRST(&connection->queries);
 
-	if (watch->stage != STAGE_UP || watch->current || !query)
+	if (connection->stage != STAGE_UP || connection->current || !query)
 		return;
-	TAILQ_REMOVE(&watch->queries, query, link);
-	watch->current = query;
-	arm(watch->deadline, QUERY_DEADLINE_MS);
-	if (!PQsendQueryParams(watch->conn, query->sql, query->n, NULL,
+	TAILQ_REMOVE(&connection->queries, query, link);
+	connection->current = query;
+	arm(connection->deadline, QUERY_DEADLINE_MS);
+	if (!PQsendQueryParams(connection->conn, query->sql, query->ask.n, NULL,
 			       (const char *const *)query->values, NULL, NULL, 0))
-		drop(watch, PQerrorMessage(watch->conn));
+		drop(connection, PQerrorMessage(connection->conn));
 }
 
-static void prepared(struct connection *watch)
+static void prepared(struct connection *connection)
 {
 	const char *why = NULL;
 
-	if (!connection_ok(watch->result, &why)) {
-		drop(watch, why);
+	if (!connection_ok(connection->result, &why)) {
+		drop(connection, why);
 		return;
 	}
-	PQclear(watch->result);
-	watch->result = NULL;
-	watch->stage = STAGE_UP;
-	watch->backoff_ms = 0;
-	arm(watch->timer, PING_MS);
-	watch->depth++;
-	watch->handlers.on_up(watch->handlers.arg);
-	watch->depth--;
+	PQclear(connection->result);
+	connection->result = NULL;
+	connection->stage = STAGE_UP;
+	connection->backoff_ms = 0;
+	arm(connection->timer, PING_MS);
+	connection->depth++;
+	connection->handlers.on_up(connection->handlers.arg);
+	connection->depth--;
 }
 
-/* The current statement has been answered to its end. */
-static void finish_current(struct connection *watch)
+/* The answer to the current statement is complete. */
+static void finish_current(struct connection *connection)
 {
-	struct query *query = watch->current;
-	PGresult *result = watch->result;
+	struct query *query = connection->current;
+	PGresult *result = connection->result;
 
-	(void)event_del(watch->deadline); /* not pending is fine */
-	if (watch->stage == STAGE_PREPARING) {
-		prepared(watch);
+	(void)event_del(connection->deadline); /* not pending is fine */
+	if (connection->stage == STAGE_PREPARING) {
+		prepared(connection);
 		return;
 	}
-	watch->current = NULL;
-	watch->result = NULL;
-	query_answer(watch, query, result);
+	connection->current = NULL;
+	connection->result = NULL;
+	query_answer(connection, query, result);
 	PQclear(result);
 }
 
-/* Takes what libpq has parsed; false: the connection is gone. */
-static void take_results(struct connection *watch)
+/* Takes what libpq has parsed. */
+static void take_results(struct connection *connection)
 {
-	while (watch->conn && (watch->current || watch->stage == STAGE_PREPARING) &&
-	       !PQisBusy(watch->conn)) {
-		PGresult *res = PQgetResult(watch->conn);
+	while (connection->conn && (connection->current || connection->stage == STAGE_PREPARING) &&
+	       !PQisBusy(connection->conn)) {
+		PGresult *res = PQgetResult(connection->conn);
 		const char *why = NULL;
 
 		if (!res) {
-			finish_current(watch);
-			if (watch->conn)
-				send_next(watch);
-		} else if (watch->result && !connection_ok(watch->result, &why)) {
+			finish_current(connection);
+			if (connection->conn)
+				send_next(connection);
+		} else if (connection->result && !connection_ok(connection->result, &why)) {
 			PQclear(res); /* of several statements the first failure is the cause */
 		} else {
-			PQclear(watch->result);
-			watch->result = res;
+			PQclear(connection->result);
+			connection->result = res;
 		}
 	}
 }
 
-static void take_notifies(struct connection *watch)
+static void take_notifies(struct connection *connection)
 {
 	PGnotify *notify;
 
-	while (watch->conn && (notify = PQnotifies(watch->conn))) {
-		watch->depth++;
-		watch->handlers.on_notify(watch->handlers.arg, notify->extra);
-		watch->depth--;
+	while (connection->conn && (notify = PQnotifies(connection->conn))) {
+		connection->depth++;
+		connection->handlers.on_notify(connection->handlers.arg, notify->extra);
+		connection->depth--;
 		PQfreemem(notify);
 	}
 }
 
-static void poll_connect(struct connection *watch)
+static void poll_connect(struct connection *connection)
 {
-	switch (PQconnectPoll(watch->conn)) {
+	switch (PQconnectPoll(connection->conn)) {
 	case PGRES_POLLING_READING:
-		wait_for(watch, EV_READ);
+		wait_for(connection, EV_READ);
 		break;
 	case PGRES_POLLING_WRITING:
-		wait_for(watch, EV_WRITE);
+		wait_for(connection, EV_WRITE);
 		break;
 	case PGRES_POLLING_OK:
-		watch->stage = STAGE_PREPARING;
-		arm(watch->deadline, QUERY_DEADLINE_MS);
-		if (PQsetnonblocking(watch->conn, 1) != 0 || !PQsendQuery(watch->conn, prepare_sql))
-			drop(watch, PQerrorMessage(watch->conn));
+		connection->stage = STAGE_PREPARING;
+		arm(connection->deadline, QUERY_DEADLINE_MS);
+		if (PQsetnonblocking(connection->conn, 1) != 0 ||
+		    !PQsendQuery(connection->conn, prepare_sql))
+			drop(connection, PQerrorMessage(connection->conn));
 		else
-			wait_for_server(watch);
+			wait_for_server(connection);
 		break;
 	case PGRES_POLLING_FAILED:
-	case PGRES_POLLING_ACTIVE: /* unused by libpq since long; no state to be in */
+	case PGRES_POLLING_ACTIVE: /* libpq does not use it */
 	default:
-		drop(watch, PQerrorMessage(watch->conn));
+		drop(connection, PQerrorMessage(connection->conn));
 	}
 }
 
 static void on_io(evutil_socket_t fd, short what, void *arg)
 {
-	struct connection *watch = arg;
+	struct connection *connection = arg;
 
 	(void)fd; /* PQsocket() is asked instead */
-	if (watch->stage == STAGE_CONNECTING) {
-		poll_connect(watch);
+	if (connection->stage == STAGE_CONNECTING) {
+		poll_connect(connection);
 		return;
 	}
-	if ((what & EV_READ) && !PQconsumeInput(watch->conn)) {
-		drop(watch, PQerrorMessage(watch->conn));
+	if ((what & EV_READ) && !PQconsumeInput(connection->conn)) {
+		drop(connection, PQerrorMessage(connection->conn));
 		return;
 	}
-	take_results(watch);
-	take_notifies(watch);
-	if (watch->conn)
-		send_next(watch);
-	if (watch->conn)
-		wait_for_server(watch);
+	take_results(connection);
+	take_notifies(connection);
+	if (connection->conn)
+		send_next(connection);
+	if (connection->conn)
+		wait_for_server(connection);
 }
 
 static void ignore_notice(void *arg, const PGresult *res)
 {
-	(void)arg; /* a notice may quote a row: nothing of it is logged */
+	(void)arg; /* a notice may quote a row, so it is not logged */
 	(void)res;
 }
 
-static void connect_start(struct connection *watch)
+static void connect_start(struct connection *connection)
 {
-	/* Behind the file's own settings, so that conninfo can override what it names. */
+	/* dbname, which is expanded, stands behind the others, so that conninfo can override them. */
 	const char *const names[] = {"fallback_application_name", "keepalives_idle",
 				     "keepalives_interval",       "keepalives_count",
 				     "tcp_user_timeout",          "dbname",
 				     "client_encoding",           NULL};
-	const char *const values[] = {"retentiond",    "30",   "10", "3", "60000",
-				      watch->conninfo, "UTF8", NULL};
+	const char *const values[] = {"retentiond",         "30",   "10", "3", "60000",
+				      connection->conninfo, "UTF8", NULL};
 
-	watch->stage = STAGE_CONNECTING;
-	watch->conn = must_alloc(PQconnectStartParams(names, values, 1));
-	if (PQstatus(watch->conn) == CONNECTION_BAD) {
-		drop(watch, PQerrorMessage(watch->conn));
+	connection->stage = STAGE_CONNECTING;
+	connection->conn = must_alloc(PQconnectStartParams(names, values, 1));
+	if (PQstatus(connection->conn) == CONNECTION_BAD) {
+		drop(connection, PQerrorMessage(connection->conn));
 		return;
 	}
-	(void)PQsetNoticeReceiver(watch->conn, ignore_notice, NULL); /* returns the old one */
-	arm(watch->deadline, CONNECT_DEADLINE_MS);
-	wait_for(watch, EV_WRITE); /* as PQconnectPoll wants it the first time */
+	(void)PQsetNoticeReceiver(connection->conn, ignore_notice, NULL); /* returns the old one */
+	arm(connection->deadline, CONNECT_DEADLINE_MS);
+	wait_for(connection, EV_WRITE); /* as PQconnectPoll wants it the first time */
 }
 
 static void on_deadline(evutil_socket_t fd, short what, void *arg)
 {
-	struct connection *watch = arg;
+	struct connection *connection = arg;
 
 	(void)fd, (void)what; /* a timer */
-	drop(watch, watch->stage == STAGE_CONNECTING ? "no connection within 15 s"
-						     : "no answer within 30 s");
+	drop(connection, connection->stage == STAGE_CONNECTING ? "no connection within 15 s"
+							       : "no answer within 30 s");
 }
 
 static void on_timer(evutil_socket_t fd, short what, void *arg)
 {
-	struct connection *watch = arg;
+	struct connection *connection = arg;
 
 	(void)fd, (void)what; /* a timer */
-	if (watch->stage == STAGE_DOWN) {
-		connect_start(watch);
-	} else if (watch->stage == STAGE_UP) {
-		arm(watch->timer, PING_MS);
-		if (!watch->current)
-			connection_query(watch, "SELECT 1", 0, NULL, NULL, NULL, 0);
+	if (connection->stage == STAGE_DOWN) {
+		connect_start(connection);
+	} else if (connection->stage == STAGE_UP) {
+		arm(connection->timer, PING_MS);
+		if (!connection->current)
+			connection_ask(connection, &(struct connection_query){.sql = "SELECT 1"});
 	}
 }
 
 struct connection *connection_new(struct event_base *base, const char *conninfo,
 				  const struct connection_handlers *handlers)
 {
-	struct connection *watch = xcalloc(1, sizeof(*watch));
+	struct connection *connection = xcalloc(1, sizeof(*connection));
 
-	watch->base = base;
-	watch->handlers = *handlers;
-	watch->conninfo = xstrdup(conninfo);
-	watch->io = must_alloc(event_new(base, -1, 0, on_io, watch));
-	watch->deadline = must_alloc(evtimer_new(base, on_deadline, watch));
-	watch->timer = must_alloc(evtimer_new(base, on_timer, watch));
-	TAILQ_INIT(&watch->queries);
-	arm(watch->timer, 0);
-	return watch;
+	connection->base = base;
+	connection->handlers = *handlers;
+	connection->conninfo = xstrdup(conninfo);
+	connection->io = must_alloc(event_new(base, -1, 0, on_io, connection));
+	connection->deadline = must_alloc(evtimer_new(base, on_deadline, connection));
+	connection->timer = must_alloc(evtimer_new(base, on_timer, connection));
+	TAILQ_INIT(&connection->queries);
+	arm(connection->timer, 0);
+	return connection;
 }
 
-void connection_free(struct connection *watch)
+void connection_free(struct connection *connection)
 {
 	struct query *query;
 
-	if (!watch)
+	if (!connection)
 		return;
-	assert(watch->depth == 0);
-	event_free(watch->io);
-	event_free(watch->deadline);
-	event_free(watch->timer);
-	while ((query = TAILQ_FIRST(&watch->queries))) {
-		TAILQ_REMOVE(&watch->queries, query, link);
+	assert(connection->depth == 0);
+	event_free(connection->io);
+	event_free(connection->deadline);
+	event_free(connection->timer);
+	while ((query = TAILQ_FIRST(&connection->queries))) {
+		TAILQ_REMOVE(&connection->queries, query, link);
 		query_free(query);
 	}
-	if (watch->current)
-		query_free(watch->current);
-	PQclear(watch->result);
-	PQfinish(watch->conn);
-	free(watch->conninfo);
-	free(watch);
+	if (connection->current)
+		query_free(connection->current);
+	PQclear(connection->result);
+	PQfinish(connection->conn);
+	free(connection->conninfo);
+	free(connection);
 }
 
-bool connection_up(const struct connection *watch)
+bool connection_up(const struct connection *connection)
 {
-	return watch && watch->stage == STAGE_UP;
+	return connection && connection->stage == STAGE_UP;
 }
 
-void connection_query(struct connection *watch, const char *sql, int n, const char *const values[],
-		      connection_callback callback, void *arg, int64_t tag)
+void connection_ask(struct connection *connection, const struct connection_query *ask)
 {
 	struct query *query;
 
-	if (!connection_up(watch))
+	if (!connection_up(connection))
 		return;
 	query = xcalloc(1, sizeof(*query));
-	*query = (struct query){
-		.sql = xstrdup(sql), .n = n, .callback = callback, .arg = arg, .tag = tag};
-	query->values = xcalloc((size_t)n + 1, sizeof(*query->values));
-	for (int i = 0; i < n; i++)
-		query->values[i] = values[i] ? xstrdup(values[i]) : NULL;
-	TAILQ_INSERT_TAIL(&watch->queries, query, link);
-	/* Sent from the loop: a failure to send must not call back while the caller still asks. */
-	event_active(watch->io, 0, 0);
+	query->ask = *ask;
+	query->sql = xstrdup(ask->sql);
+	query->values = xcalloc((size_t)ask->n + 1, sizeof(*query->values));
+	for (int i = 0; i < ask->n; i++)
+		query->values[i] = ask->values[i] ? xstrdup(ask->values[i]) : NULL;
+	TAILQ_INSERT_TAIL(&connection->queries, query, link);
+	/* Sent from the loop, because a failure to send must not call back into the caller. */
+	event_active(connection->io, 0, 0);
 }
 
 bool connection_ok(const PGresult *res, const char **ret_why)

@@ -1,9 +1,9 @@
 /*
- * The supervisor's one connection: asynchronous, reconnecting, LISTENing on channel `retention`.
+ * The supervisor's one connection: asynchronous, reconnecting, and listening on channel `retention`.
  *
- * Nothing here blocks, with one exception that libpq imposes: PQconnectStart looks a host's name up
- * with getaddrinfo(3), so WatchdogSec has to stay above what the resolver may take (resolv.conf(5):
- * 5 s times 2 attempts for each server).  Addresses and unix sockets need no look-up.
+ * Nothing here blocks, with one exception that libpq imposes: PQconnectStart looks up a host's name with
+ * getaddrinfo(3).  So WatchdogSec has to be longer than the resolver may take (resolv.conf(5): 5 s times 2 attempts
+ * for each server).  Addresses and unix sockets need no look-up.
  */
 #ifndef RETENTION_SUPERVISOR_CONNECTION_H
 #define RETENTION_SUPERVISOR_CONNECTION_H
@@ -28,29 +28,35 @@ struct connection *connection_new(struct event_base *base, const char *conninfo,
 				  const struct connection_handlers *handlers);
 
 /*
- * Closes.  Queries that have no answer yet get none: their callbacks are not called.  Never from
- * one of the callbacks.  NULL is fine.
+ * Closes the connection.  Queries without an answer get none: on_answer is not called.  Not to be called from one of
+ * the callbacks.  NULL is fine.
  */
-void connection_free(struct connection *watch);
+void connection_free(struct connection *connection);
 
-/* Can it be queried now? */
-bool connection_up(const struct connection *watch);
+/* It can be queried now. */
+bool connection_up(const struct connection *connection);
+
+struct connection_query {
+	const char *sql; /* one statement */
+	int n;
+	const char *const *values; /* n text parameters; NULL: SQL NULL */
+	/*
+	 * res: the answer, which may be an error of the server; NULL: the connection was lost first.  It is freed
+	 * after the call.
+	 */
+	void (*on_answer)(void *arg, int64_t tag, const PGresult *res);
+	void *arg;
+	int64_t tag; /* for on_answer */
+};
 
 /*
- * res: the answer, which may be an error of the server's; NULL when the connection was lost first.
- * It is freed afterwards.  tag is what the query was given.
+ * Queues a query, of which all is copied.  Queries run one after the other, and one that takes longer than 30 s costs
+ * the connection.  Where the connection is down, the query is dropped and on_answer never called: on_up is the time
+ * to ask again.
  */
-typedef void (*connection_callback)(void *arg, int64_t tag, const PGresult *res);
+void connection_ask(struct connection *connection, const struct connection_query *query);
 
-/*
- * Queues one statement with n text parameters (NULL: SQL NULL), all copied.  Queries run one after
- * the other; one that takes longer than 30 s costs the connection.  Where it is down, the query is
- * forgotten at once and its callback never called: on_up is the time to ask again.
- */
-void connection_query(struct connection *watch, const char *sql, int n, const char *const values[],
-		      connection_callback callback, void *arg, int64_t tag);
-
-/* Did the server do it?  If not, *ret_why is its primary message, never the DETAIL (it quotes rows). */
+/* false: the server refused; *ret_why is its primary message, never the DETAIL, because that quotes rows. */
 bool connection_ok(const PGresult *res, const char **ret_why);
 
 #endif

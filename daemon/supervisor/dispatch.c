@@ -1,18 +1,17 @@
 /*
- * There are two places for a job, with one child at most in each:
+ * There are two places for a job, with at most one child in each:
  *
  *	SLOT_MAIN	the action that runs: the first that retention.runnable() names
- *	SLOT_LISTING	a manual action that was saved is listed meanwhile, so that a person who
- *			saves one gets an answer while a pass of many hours goes on.  (An automatic
- *			one that is `saved` runs on after it was listed, so its place is the main one.)
+ *	SLOT_LISTING	a manual action that was saved is listed meanwhile, so that a person who saves one gets an
+ *			answer while a pass of many hours goes on.  (An automatic one that is `saved` goes on after it
+ *			was listed, so its place is the main one.)
  *
- * What can run stands in the database, and only there.  Nothing is started on an old answer: the
- * end of a child makes the list stale, and the next answer starts what it names.  Of what happened
- * here only the attempts are kept, so that a child that dies at once is not started in a circle; an
- * action that leaves the list takes its attempts with it.
+ * The list of what can run is in the database, and only there.  Nothing is started on an old answer: the end of a
+ * child makes the list stale, and the next answer starts what it names.  Only the attempts are kept here, so that a
+ * child that dies at once is not started in a circle.  The attempts of an action that leaves the list are forgotten.
  *
- * That two daemons pick the same action is no harm: the job claims it under an advisory lock, and
- * the one who comes second says JOB_TAKEN.
+ * Two daemons may pick the same action: the job claims it under an advisory lock, and the second one reports
+ * JOB_TAKEN.
  */
 #include "supervisor/dispatch_state.h"
 
@@ -21,6 +20,20 @@
 #include "base/units.h"
 
 static const char runnable_sql[] = "SELECT id, action, policy, status FROM retention.runnable($1)";
+
+struct log_fields dispatch_fields(const struct slot *slot)
+{
+	return (struct log_fields){
+		.policy = slot->policy, .action = slot->action, .job = slot->job};
+}
+
+bool dispatch_runs(const struct dispatch *dispatch, const struct task *task)
+{
+	for (int i = 0; i < SLOT_COUNT; i++)
+		if (dispatch->slots[i].child && dispatch->slots[i].job == task->id)
+			return true;
+	return false;
+}
 
 /* --once, at a terminal: "[####    ]  50 %  contacts-36m: 1000 of 2000, 8 s left, 120/s". */
 static void show_bar(struct slot *slot, const char *text)
@@ -50,7 +63,7 @@ static void show_bar(struct slot *slot, const char *text)
 
 static void take_progress(struct slot *slot, const struct job_progress *progress)
 {
-	const struct log_fields fields = slot_fields(slot);
+	const struct log_fields fields = dispatch_fields(slot);
 	char text[80];
 
 	slot->progress = *progress;
@@ -83,7 +96,7 @@ static bool same_wait(const struct wait *wait, enum wait_reason reason, const ch
  */
 static void log_waiting(struct slot *slot, enum wait_reason reason, const char *text)
 {
-	const struct log_fields fields = slot_fields(slot);
+	const struct log_fields fields = dispatch_fields(slot);
 	const bool goes_on = reason == WAIT_NONE;
 	const bool news = reason != WAIT_RATE && !same_wait(&slot->logged, reason, text);
 
@@ -116,7 +129,7 @@ static void take_waiting(struct slot *slot, enum wait_reason reason, const char 
 static void on_message(void *arg, const struct job_message *message)
 {
 	struct slot *slot = arg;
-	const struct log_fields fields = slot_fields(slot);
+	const struct log_fields fields = dispatch_fields(slot);
 
 	switch (message->word) {
 	case WORD_PROGRESS:
@@ -142,7 +155,7 @@ static void on_message(void *arg, const struct job_message *message)
 	}
 }
 
-/* How it ended, in the log: one line, with what the job itself had to say about it. */
+/* Logs the end in one line, with the note of the job. */
 static void log_end(const struct slot *slot, enum job_exit end, const char *how)
 {
 	static const struct {
@@ -151,19 +164,19 @@ static void log_end(const struct slot *slot, enum job_exit end, const char *how)
 		const char *text;
 	} lines[] = {
 		[JOB_DONE] = {LOG_INFO, KIND_JOB_DONE, "is done"},
-		[JOB_INCOMPLETE] = {LOG_ERR, KIND_JOB_FAILED, "is done, but not with everybody"},
+		[JOB_INCOMPLETE] = {LOG_ERR, KIND_JOB_FAILED, "is done, but not with all contacts"},
 		[JOB_FAILED] = {LOG_ERR, KIND_JOB_FAILED, "has failed"},
 		[JOB_REFUSED] = {LOG_ERR, KIND_JOB_FAILED,
 				 "is refused, and tried again after a reload or in an hour"},
 		[JOB_STOPPED] = {LOG_INFO, KIND_JOB_STOPPED, "was stopped, and will be resumed"},
 		[JOB_SAVED] = {LOG_NOTICE, KIND_APPROVAL_NEEDED,
 			       "is listed, and waits for approval"},
-		[JOB_TAKEN] = {LOG_DEBUG, KIND_GENERAL, "is another daemon's, or over"},
+		[JOB_TAKEN] = {LOG_DEBUG, KIND_GENERAL, "belongs to another daemon, or is over"},
 		[JOB_AWAY] = {LOG_WARNING, KIND_JOB_STOPPED,
 			      "has no database, and will be resumed"},
 		[JOB_CRASHED] = {LOG_ERR, KIND_JOB_FAILED, "has died of "},
 	};
-	struct log_fields fields = slot_fields(slot);
+	struct log_fields fields = dispatch_fields(slot);
 	const char *text = slot->dispatch->once && end == JOB_REFUSED
 				   ? "is refused, and tried again when --once is called again"
 				   : lines[end].text;
@@ -212,7 +225,7 @@ static void start(struct dispatch *dispatch, struct slot *slot, struct task *tas
 	struct log_fields fields;
 	const struct child_opts opts = {
 		.config = dispatch->config,
-		.host = dispatch->host,
+		.mode = MODE_ACTION,
 		.job = task->id,
 		.once = dispatch->once,
 		.handlers = {.on_message = on_message, .on_end = on_end, .arg = slot},
@@ -224,7 +237,7 @@ static void start(struct dispatch *dispatch, struct slot *slot, struct task *tas
 	slot->action = t_strdup(slot->label, task->action);
 	slot->policy = task->policy ? t_strdup(slot->label, task->policy) : NULL;
 	slot->progress = (struct job_progress){-1, -1, -1};
-	fields = slot_fields(slot);
+	fields = dispatch_fields(slot);
 	if (child_start(dispatch->children, &opts, &slot->child, &err)) {
 		log_event(LOG_INFO, KIND_JOB_STARTED, &fields, "job %lld (%s) %s: %s",
 			  (long long)task->id, slot->label,
@@ -242,17 +255,17 @@ static void start(struct dispatch *dispatch, struct slot *slot, struct task *tas
 	dispatch->handlers.on_ended(dispatch->handlers.arg, false);
 }
 
-/* The first of the list that the slot is for and whose time has come; NULL: none. */
+/* The first task of the list that belongs in the slot and whose time has come; NULL: none. */
 static struct task *pick(struct dispatch *dispatch, enum slot_kind kind, int64_t now_ms)
 {
 	for (size_t i = 0; i < dispatch->n_tasks; i++) {
 		struct task *task = &dispatch->tasks[i];
 		const enum slot_kind its = task->saved && !task->policy ? SLOT_LISTING : SLOT_MAIN;
 
-		if (its != kind || task_runs(dispatch, task) ||
+		if (its != kind || dispatch_runs(dispatch, task) ||
 		    task->attempt.not_before_ms > now_ms)
 			continue;
-		/* --once tries an action once: what failed is for the next time it is called. */
+		/* --once tries an action once, and leaves one that failed to its next call. */
 		if (dispatch->once && task->attempt.ended)
 			continue;
 		return task;
@@ -279,7 +292,7 @@ static void arm_retry(struct dispatch *dispatch, int64_t now_ms)
 		must_alloc(NULL); /* the only way in which a timer can fail */
 }
 
-/* On a fresh list only. */
+/* Starts what can run.  The list has to be fresh. */
 static void fill_slots(struct dispatch *dispatch)
 {
 	const int64_t now_ms = monotonic_ms();
@@ -297,7 +310,7 @@ static void fill_slots(struct dispatch *dispatch)
 		dispatch->handlers.on_idle(dispatch->handlers.arg);
 }
 
-/* The new list; attempts go along with those that stand in both. */
+/* Takes the new list, and keeps the attempts of the tasks that are in both. */
 static void take_list(struct dispatch *dispatch, const PGresult *res)
 {
 	const int n = PQntuples(res);
@@ -331,7 +344,7 @@ static void on_runnable(void *arg, int64_t tag, const PGresult *res)
 
 	dispatch->asking = false;
 	if (!connection_ok(res, &why)) {
-		if (res) /* a lost connection is on_down's to tell */
+		if (res) /* else the connection is lost, which on_down() logs */
 			dispatch->handlers.on_trouble(dispatch->handlers.arg, why);
 		return;
 	}
@@ -346,16 +359,22 @@ static void on_runnable(void *arg, int64_t tag, const PGresult *res)
 	fill_slots(dispatch);
 }
 
-/* One question at a time: one that is on its way is marked stale, and asked again when it is back. */
+/* Asks one question at a time.  An answer that is outstanding becomes stale, and the question is asked again. */
 void dispatch_refresh(struct dispatch *dispatch)
 {
 	dispatch->question++;
 	if (dispatch->asking || dispatch->stopping || !dispatch->allowed ||
-	    !connection_up(dispatch->watch))
+	    !connection_up(dispatch->connection))
 		return;
 	dispatch->asking = true;
-	connection_query(dispatch->watch, runnable_sql, 1, (const char *const[]){dispatch->host},
-			 on_runnable, dispatch, dispatch->question);
+	connection_ask(dispatch->connection,
+		       &(struct connection_query){
+			       .sql = runnable_sql,
+			       .n = 1,
+			       .values = (const char *const[]){children_host(dispatch->children)},
+			       .on_answer = on_runnable,
+			       .arg = dispatch,
+			       .tag = dispatch->question});
 }
 
 static void on_retry(evutil_socket_t fd, short what, void *arg)
@@ -375,8 +394,6 @@ struct dispatch *dispatch_new(struct event_base *base, struct children *children
 	dispatch->retry = must_alloc(evtimer_new(base, on_retry, dispatch));
 	for (int i = 0; i < SLOT_COUNT; i++)
 		dispatch->slots[i].dispatch = dispatch;
-	if (gethostname(dispatch->host, sizeof(dispatch->host) - 1) < 0)
-		(void)snprintf(dispatch->host, sizeof(dispatch->host), "localhost");
 	return dispatch;
 }
 
@@ -394,14 +411,14 @@ void dispatch_free(struct dispatch *dispatch)
 	free(dispatch);
 }
 
-void dispatch_set(struct dispatch *dispatch, const struct config *config, struct connection *watch,
-		  bool forget)
+void dispatch_set(struct dispatch *dispatch, const struct config *config,
+		  struct connection *connection, bool forget)
 {
 	dispatch->config = config;
-	dispatch->watch = watch;
+	dispatch->connection = connection;
 	if (forget) {
 		dispatch->n_tasks = 0;
-		dispatch->asking = false; /* what the old connection was asked is not answered */
+		dispatch->asking = false; /* the old connection answers no more */
 	}
 	for (size_t i = 0; i < dispatch->n_tasks; i++)
 		if (dispatch->tasks[i].attempt.refused)

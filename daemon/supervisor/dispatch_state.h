@@ -1,5 +1,5 @@
 /*
- * What supervisor/dispatch.c and supervisor/dispatch_status.c share; nobody else's.
+ * What runs and what can run.  supervisor/dispatch.c changes it, supervisor/status.c reads it.
  */
 #ifndef RETENTION_SUPERVISOR_DISPATCH_STATE_H
 #define RETENTION_SUPERVISOR_DISPATCH_STATE_H
@@ -7,15 +7,13 @@
 #include "supervisor/dispatch.h"
 #include "base/log.h"
 
-#include <limits.h>
-
 enum slot_kind { SLOT_MAIN, SLOT_LISTING, SLOT_COUNT };
 
 struct slot {
 	struct dispatch *dispatch;
 	struct child *child; /* NULL: free */
 	int64_t job;
-	char *label; /* "contacts-36m", "action 12"; this and the rest: talloc, under label */
+	char *label; /* "contacts-36m", "action 12"; talloc, and the texts below belong to it */
 	const char *action;
 	const char *policy; /* NULL: a manual action */
 	struct wait wait;
@@ -23,8 +21,7 @@ struct slot {
 	struct wait logged; /* the last one in the log */
 	char *note; /* NULL: none yet */
 	struct job_progress progress;
-	int64_t first_done; /* and when: the rate is that of what we saw happen */
-	int64_t first_ms; /* 0: nothing yet */
+	int64_t first_done, first_ms; /* the first progress and when, for the rate; 0: none yet */
 };
 
 struct task {
@@ -34,7 +31,7 @@ struct task {
 	bool saved;
 	bool running; /* begun by an earlier process */
 	struct attempt attempt;
-	const char *refusal; /* what to say of it where attempt.refused */
+	const char *refusal; /* the reason where attempt.refused */
 };
 
 struct dispatch {
@@ -42,20 +39,21 @@ struct dispatch {
 	struct children *children;
 	struct event *retry; /* the next attempt of a task that has to wait */
 	const struct config *config;
-	struct connection *watch;
-	char host[HOST_NAME_MAX + 1];
+	struct connection *connection;
 	struct slot slots[SLOT_COUNT];
 	struct task *tasks; /* talloc, n_tasks: in runnable()'s order */
 	size_t n_tasks;
-	int64_t question; /* the last that was asked: an answer to an earlier one is stale */
+	int64_t question; /* the last one; an answer to an earlier one is stale */
 	bool asking;
 	bool once;
 	bool allowed;
 	bool stopping;
 };
 
-struct log_fields slot_fields(const struct slot *slot);
+/* The fields of a line about the slot's job. */
+struct log_fields dispatch_fields(const struct slot *slot);
 
-bool task_runs(const struct dispatch *dispatch, const struct task *task);
+/* A child runs the task. */
+bool dispatch_runs(const struct dispatch *dispatch, const struct task *task);
 
 #endif

@@ -1,55 +1,74 @@
 /*
- * A survey is taken when the daemon begins, after each job, and every metrics.interval; the file is
- * written after each, and each minute besides.  Written beside its place and renamed, so that nobody
- * reads half of it; not synced: after a crash of the host its figures mean nothing.
+ * A survey is taken when the daemon begins, after each job, and every metrics.interval.  The file is written
+ * after each survey and once a minute.  It is written under another name and renamed, so that nobody reads half
+ * of it.  It is not synced, because after a crash of the host its figures mean nothing.
  */
 #include "supervisor/metrics.h"
 
-#include "supervisor/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "supervisor/http.h"
+#include "http/server.h"
+#include "supervisor/errand.h"
 #include "base/units.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 
-struct surveyor {
-	struct surveyor_handlers handlers;
+struct supervisor_metrics {
+	struct supervisor_metrics_handlers handlers;
 	struct event_base *base;
-	struct children *children;
-	struct child *child; /* NULL: none runs */
-	struct metrics *metrics;
-	struct metrics_http *http; /* NULL: nobody is served */
+	struct errand *survey;
+	struct metrics *figures;
+	struct http_server *http; /* NULL: HTTP is off */
 	const struct config *config;
-	char *note;
-	char *told; /* what could not be written, said once */
-	bool wanted;
+	char *logged; /* why the file cannot be written, as the log has it; NULL: it can */
+	/* Why the last survey was refused, so that the figures are older; NULL: it was not. */
+	char *refusal;
 	bool stopping;
-	char *refusal; /* of the last survey: the figures are of an earlier one; NULL: it was not refused */
-	int64_t not_before_ms;
 };
 
-static char *make_text(void *arg)
+static char *make_text(struct supervisor_metrics *m)
 {
-	struct surveyor *s = arg;
-
-	metrics_clear_own(s->metrics);
-	s->handlers.on_text(s->handlers.arg, s->metrics);
-	return metrics_text(s->metrics);
+	metrics_clear_own(m->figures);
+	m->handlers.on_text(m->handlers.arg, m->figures);
+	return metrics_text(m->figures);
 }
 
-static char *health(void *arg)
+static void reply_metrics(struct supervisor_metrics *m, struct evhttp_request *request)
 {
-	const struct surveyor *s = arg;
+	AUTO(char_p) char *text = make_text(m);
 
-	char *why = s->handlers.on_health(s->handlers.arg);
+	http_reply(request, HTTP_OK, "text/plain; version=0.0.4; charset=utf-8", text);
+}
 
-	if (!why && s->refusal &&
-	    asprintf(&why, "what stands in the database cannot be measured: %s", s->refusal) < 0)
+static void reply_health(const struct supervisor_metrics *m, struct evhttp_request *request)
+{
+	AUTO(char_p) char *why = m->handlers.on_health(m->handlers.arg);
+	AUTO(char_p) char *line = NULL;
+
+	if (!why && m->refusal &&
+	    asprintf(&why, "what stands in the database cannot be measured: %s", m->refusal) < 0)
 		must_alloc(NULL);
-	return why;
+	for (char *c = why; c && *c; c++)
+		if (*c == '\n' || *c == '\t')
+			*c = ' '; /* libpq's messages have lines; the answer has one */
+	if (asprintf(&line, "%s\n", why ? why : "ok") < 0)
+		must_alloc(NULL);
+	http_reply(request, why ? HTTP_SERVUNAVAIL : HTTP_OK, "text/plain; charset=utf-8", line);
+}
+
+static void on_request(void *arg, struct evhttp_request *request)
+{
+	const char *path = evhttp_uri_get_path(evhttp_request_get_evhttp_uri(request));
+
+	if (path && strcmp(path, "/metrics") == 0)
+		reply_metrics(arg, request);
+	else if (path && strcmp(path, "/healthz") == 0)
+		reply_health(arg, request);
+	else
+		http_reply(request, HTTP_NOTFOUND, "text/plain; charset=utf-8",
+			   "/metrics and /healthz are here\n");
 }
 
 static bool write_text(const char *path, const char *text, struct error *err)
@@ -68,156 +87,141 @@ static bool write_text(const char *path, const char *text, struct error *err)
 	return true;
 }
 
-static void write_file(struct surveyor *s)
+static void write_file(struct supervisor_metrics *m)
 {
 	AUTO(char_p) char *text = NULL;
 	AUTO(error) struct error err = {0};
 
-	if (!s->config || !s->config->metrics_textfile)
+	if (!m->config || !m->config->metrics_textfile)
 		return;
-	text = make_text(s);
-	if (write_text(s->config->metrics_textfile, text, &err)) {
-		free(s->told);
-		s->told = NULL;
-	} else if (!s->told || strcmp(s->told, err.text) != 0) {
+	text = make_text(m);
+	if (write_text(m->config->metrics_textfile, text, &err)) {
+		free(m->logged);
+		m->logged = NULL;
+	} else if (!m->logged || strcmp(m->logged, err.text) != 0) {
 		log_err("%s", err.text);
-		free(s->told);
-		s->told = xstrdup(err.text);
+		free(m->logged);
+		m->logged = xstrdup(err.text);
 	}
 }
 
 static void on_message(void *arg, const struct job_message *message)
 {
-	struct surveyor *s = arg;
+	const struct supervisor_metrics *m = arg;
 
-	if (message->word == WORD_SAMPLE) {
-		metrics_sample(s->metrics, message->text);
-	} else if (message->word == WORD_NOTE) {
-		free(s->note);
-		s->note = xstrdup(message->text);
-	}
+	if (message->word == WORD_SAMPLE)
+		metrics_sample(m->figures, message->text);
 }
 
-/* A refusal stays until a person has done something: it is said once. */
-static bool is_told(const struct surveyor *s)
+static void on_end(void *arg, enum job_exit end, const char *how, const char *note)
 {
-	return s->refusal && s->note && strcmp(s->refusal, s->note) == 0;
-}
+	struct supervisor_metrics *m = arg;
+	const char *why = *note ? note : how;
 
-static void on_end(void *arg, enum job_exit end, const char *how)
-{
-	struct surveyor *s = arg;
-
-	s->child = NULL;
-	s->not_before_ms = monotonic_ms() + s->config->metrics_interval_ms;
-	metrics_survey_ended(s->metrics, end == JOB_DONE);
-	if (end != JOB_DONE && !s->stopping && !is_told(s))
-		log_warn("metrics could not be measured: %s%s%s", how, s->note ? ": " : "",
-			 s->note ? s->note : "");
+	errand_delay(m->survey, m->config->metrics_interval_ms);
+	metrics_survey_ended(m->figures, end == JOB_DONE);
+	/* A refusal stays until a person has done something, so it is logged once. */
+	if (end != JOB_DONE && !m->stopping && !(m->refusal && strcmp(m->refusal, why) == 0))
+		log_warn("metrics could not be measured: %s%s%s", how, *note ? ": " : "", note);
 	if (end == JOB_DONE || end == JOB_REFUSED) {
-		free(s->refusal);
-		s->refusal = end == JOB_DONE ? NULL : xstrdup(s->note ? s->note : how);
+		free(m->refusal);
+		m->refusal = end == JOB_DONE ? NULL : xstrdup(why);
 	}
-	write_file(s);
-	s->handlers.on_ended(s->handlers.arg);
+	write_file(m);
+	m->handlers.on_ended(m->handlers.arg);
 }
 
-struct surveyor *surveyor_new(struct event_base *base, struct children *children,
-			      const struct surveyor_handlers *handlers)
+struct supervisor_metrics *supervisor_metrics_new(
+	struct event_base *base, struct children *children,
+	const struct supervisor_metrics_handlers *handlers)
 {
-	struct surveyor *s = xcalloc(1, sizeof(*s));
+	struct supervisor_metrics *m = xcalloc(1, sizeof(*m));
 
-	s->handlers = *handlers;
-	s->base = base;
-	s->children = children;
-	s->metrics = metrics_new();
-	return s;
+	m->handlers = *handlers;
+	m->base = base;
+	m->figures = metrics_new();
+	m->survey = errand_new(base, children,
+			       &(struct errand_opts){.mode = MODE_MEASURE,
+						     .on_message = on_message,
+						     .on_end = on_end,
+						     .arg = m});
+	return m;
 }
 
-void surveyor_free(struct surveyor *s)
+void supervisor_metrics_free(struct supervisor_metrics *m)
 {
-	if (!s)
+	if (!m)
 		return;
-	metrics_http_free(s->http);
-	metrics_free(s->metrics);
-	free(s->note);
-	free(s->refusal);
-	free(s->told);
-	free(s);
+	http_server_free(m->http);
+	metrics_free(m->figures);
+	errand_free(m->survey);
+	free(m->refusal);
+	free(m->logged);
+	free(m);
 }
 
-void surveyor_set(struct surveyor *s, const struct config *config)
+void supervisor_metrics_set(struct supervisor_metrics *m, const struct config *config)
 {
 	AUTO(error) struct error err = {0};
-	const char *before = s->config ? s->config->metrics_listen : NULL;
+	const char *before = m->config ? m->config->metrics_listen : NULL;
 
-	s->config = config;
-	s->wanted = true;
-	s->not_before_ms = 0;
-	/* Who asks just now gets an answer: a server whose address stays is kept. */
-	if (s->http && before && config->metrics_listen &&
+	m->config = config;
+	errand_want(m->survey);
+	/* A server whose address stays is kept, so that a client of this moment gets its answer. */
+	if (m->http && before && config->metrics_listen &&
 	    strcmp(config->metrics_listen, before) == 0)
 		return;
-	metrics_http_free(s->http);
-	s->http = NULL;
+	http_server_free(m->http);
+	m->http = NULL;
 	if (config->metrics_listen &&
-	    !metrics_http_new(s->base, config->metrics_listen,
-			      &(struct metrics_http_handlers){
-				      .on_text = make_text, .on_health = health, .arg = s},
-			      &s->http, &err))
-		log_err("%s: nobody is served", err.text);
+	    !http_server_new(m->base,
+			     &(struct http_opts){.listen = config->metrics_listen,
+						 .methods = EVHTTP_REQ_GET | EVHTTP_REQ_HEAD,
+						 .headers_max = 8192,
+						 .body_max = 0,
+						 .deadline_ms = HTTP_DEADLINE_MS,
+						 .on_request = on_request,
+						 .arg = m},
+			     &m->http, &err))
+		log_err("metrics.listen: %s: nobody is served", err.text);
 }
 
-static bool is_used(const struct surveyor *s)
+static bool is_used(const struct supervisor_metrics *m)
 {
-	return s->config && (s->config->metrics_textfile || s->config->metrics_listen);
+	return m->config && (m->config->metrics_textfile || m->config->metrics_listen);
 }
 
-void surveyor_want(struct surveyor *s)
+void supervisor_metrics_want(struct supervisor_metrics *m)
 {
-	s->wanted = true;
+	errand_want(m->survey);
 }
 
-void surveyor_proceed(struct surveyor *s)
+void supervisor_metrics_proceed(struct supervisor_metrics *m)
 {
-	AUTO(error) struct error err = {0};
-	const struct child_opts opts = {
-		.config = s->config,
-		.measure = true,
-		.handlers = {.on_message = on_message, .on_end = on_end, .arg = s},
-	};
-
-	if (s->stopping || s->child || !is_used(s))
+	if (!is_used(m) || errand_busy(m->survey))
 		return;
-	if (!s->wanted && monotonic_ms() < s->not_before_ms) {
-		write_file(s);
-		return;
-	}
-	s->wanted = false;
-	free(s->note);
-	s->note = NULL;
-	if (!child_start(s->children, &opts, &s->child, &err))
-		on_end(s, JOB_CRASHED, err.text);
+	errand_proceed(m->survey, m->config);
+	if (!errand_busy(m->survey))
+		write_file(m);
 }
 
-bool surveyor_settled(const struct surveyor *s)
+bool supervisor_metrics_settled(const struct supervisor_metrics *m)
 {
-	return !is_used(s) || (!s->wanted && !s->child);
+	return !is_used(m) || errand_settled(m->survey);
 }
 
-bool surveyor_busy(const struct surveyor *s)
+bool supervisor_metrics_busy(const struct supervisor_metrics *m)
 {
-	return s->child;
+	return errand_busy(m->survey);
 }
 
-void surveyor_stop(struct surveyor *s)
+void supervisor_metrics_stop(struct supervisor_metrics *m)
 {
-	s->stopping = true;
-	if (s->child)
-		child_stop(s->child, true);
+	m->stopping = true;
+	errand_stop(m->survey, true);
 }
 
-struct metrics *surveyor_metrics(struct surveyor *s)
+struct metrics *supervisor_metrics_figures(struct supervisor_metrics *m)
 {
-	return s->metrics;
+	return m->figures;
 }

@@ -1,51 +1,52 @@
 /*
- * Metrics: when a child (retention-job --measure) measures, and where the text goes: to a file for
- * node_exporter's textfile collector, and to whoever asks over HTTP on a loopback address.
+ * Metrics: when the database is surveyed (retention-job --measure), and where the text goes.  That is a file for
+ * node_exporter's textfile collector, and HTTP on a loopback address: /metrics and /healthz.
  */
 #ifndef RETENTION_SUPERVISOR_METRICS_H
 #define RETENTION_SUPERVISOR_METRICS_H
 
-#include "supervisor/child.h"
 #include "base/metrics.h"
+#include "supervisor/child.h"
 
-struct surveyor;
+struct supervisor_metrics;
 
-struct surveyor_handlers {
+struct supervisor_metrics_handlers {
 	/* Puts in what the process knows (metrics_put), before each text. */
 	void (*on_text)(void *arg, struct metrics *metrics);
-	/* NULL: all is well; else, in one line, what is not.  The caller frees it. */
+	/* NULL: all is well; else the reason in one line, which the caller frees. */
 	char *(*on_health)(void *arg);
 	void (*on_ended)(void *arg); /* a survey has ended */
 	void *arg;
 };
 
-struct surveyor *surveyor_new(struct event_base *base, struct children *children,
-			      const struct surveyor_handlers *handlers);
+struct supervisor_metrics *supervisor_metrics_new(
+	struct event_base *base, struct children *children,
+	const struct supervisor_metrics_handlers *handlers);
 
-/* NULL is fine.  After the children, which may still call back. */
-void surveyor_free(struct surveyor *surveyor);
+/* NULL is fine.  Call it after children_free(), because the children may still call back. */
+void supervisor_metrics_free(struct supervisor_metrics *m);
 
 /*
- * The generation from now on: other files, another address.  An address that is taken is said.  The former generation,
- * which the caller frees, is still there during the call.
+ * Sets the generation from now on: other files, another address.  Logs an address that cannot be had.  The caller
+ * frees the former generation after the call.
  */
-void surveyor_set(struct surveyor *surveyor, const struct config *config);
+void supervisor_metrics_set(struct supervisor_metrics *m, const struct config *config);
 
-/* Something has happened that changes the figures: the next survey comes soon. */
-void surveyor_want(struct surveyor *surveyor);
+/* The figures have changed: the next survey comes soon. */
+void supervisor_metrics_want(struct supervisor_metrics *m);
 
-/* Starts a survey when it is time for one; the database is up and its schema the right one. */
-void surveyor_proceed(struct surveyor *surveyor);
+/* Starts a survey when it is time for one.  The database must be up and its schema the right one. */
+void supervisor_metrics_proceed(struct supervisor_metrics *m);
 
-/* --once: nothing is left to do. */
-bool surveyor_settled(const struct surveyor *surveyor);
+/* No survey runs or is wanted. */
+bool supervisor_metrics_settled(const struct supervisor_metrics *m);
 
-bool surveyor_busy(const struct surveyor *surveyor);
+bool supervisor_metrics_busy(const struct supervisor_metrics *m);
 
 /* Starts nothing more, and kills the child, which only reads. */
-void surveyor_stop(struct surveyor *surveyor);
+void supervisor_metrics_stop(struct supervisor_metrics *m);
 
-/* For what is counted as it happens. */
-struct metrics *surveyor_metrics(struct surveyor *surveyor);
+/* The figures, for what is counted as it happens. */
+struct metrics *supervisor_metrics_figures(struct supervisor_metrics *m);
 
 #endif

@@ -9,14 +9,15 @@
 #include <time.h>
 
 struct notify {
-	struct event *watchdog; /* NULL: nobody watches */
+	struct event *watchdog; /* NULL: there is no watchdog */
 	char *status;
 };
 
 static void on_watchdog(evutil_socket_t fd, short what, void *arg)
 {
 	(void)fd, (void)what, (void)arg; /* a ping carries nothing */
-	(void)sd_notify(0, "WATCHDOG=1"); /* a manager that cannot be reached will restart us */
+	(void)sd_notify(0,
+			"WATCHDOG=1"); /* a manager that does not get it will restart the daemon */
 }
 
 struct notify *notify_new(struct event_base *base)
@@ -55,7 +56,7 @@ void notify_reloading(struct notify *notify)
 {
 	struct timespec now = {0};
 
-	(void)notify; /* the call belongs to it all the same */
+	(void)notify; /* the call belongs to it nevertheless */
 	(void)clock_gettime(CLOCK_MONOTONIC, &now); /* cannot fail on a valid clock */
 	(void)sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%lld",
 			 (long long)now.tv_sec * 1000000 +

@@ -1,6 +1,6 @@
 /*
- * What the service manager is told: sd_notify(3), and the watchdog's pings.  Without a service
- * manager (no NOTIFY_SOCKET) every call is a no-op, so nobody has to ask.
+ * Messages to the service manager: sd_notify(3), and the watchdog's pings.  Without a service manager (no
+ * NOTIFY_SOCKET) the calls do nothing.
  */
 #ifndef RETENTION_SUPERVISOR_NOTIFY_H
 #define RETENTION_SUPERVISOR_NOTIFY_H
@@ -10,8 +10,8 @@
 struct notify;
 
 /*
- * Starts the pings, at half of WatchdogSec, where one is set.  They come from the loop and from
- * nowhere else: a loop that hangs is a daemon that systemd restarts.
+ * Starts the pings, at half of WatchdogSec, where one is set.  They come from the loop alone, so that systemd restarts
+ * a daemon whose loop hangs.
  */
 struct notify *notify_new(struct event_base *base);
 
@@ -26,11 +26,11 @@ void notify_reloading(struct notify *notify);
 
 void notify_stopping(struct notify *notify);
 
-/* STATUS=, one line for systemctl status; sent only when it is another than the last. */
+/* STATUS=, one line for systemctl status.  Sent only if it differs from the last. */
 void notify_status(struct notify *notify, const char *fmt, ...)
 	__attribute__((format(printf, 2, 3)));
 
-/* The last one given, "" before that; valid until the next. */
+/* The last status, at first ""; valid until the next one. */
 const char *notify_last_status(const struct notify *notify);
 
 #endif

@@ -1,5 +1,5 @@
 /*
- * The supervisor: one loop that never blocks, in which it is decided what is due and who runs.
+ * The supervisor: one loop that never blocks and decides what is due and what runs.
  */
 #ifndef RETENTION_SUPERVISOR_SUPERVISOR_H
 #define RETENTION_SUPERVISOR_SUPERVISOR_H
@@ -9,11 +9,11 @@
 #include <stdbool.h>
 
 struct supervisor_opts {
-	struct config *config; /* the first generation; owned by the supervisor from here on */
-	bool once; /* run what is due, and end */
+	struct config *config; /* the first generation; the supervisor frees it */
+	bool once; /* runs what is due, and ends */
 };
 
-/* Until it is told to end, or has no more to do: the exit status of the process. */
+/* Runs until a signal ends it or, with once, nothing is left to do.  Returns the exit status of the process. */
 int supervisor_run(const struct supervisor_opts *opts);
 
 #endif

@@ -29,7 +29,7 @@ PLAIN = {"SHA256SUMS", "manifest.json"}
 
 
 def tidy(j, failpoint=None, host=HOST, env=None):
-    """retention-job --tidy, as the supervisor starts it: (exit status, the lines that it says)."""
+    """retention-job --expire, as the supervisor starts it: (exit status, the lines that it says)."""
     text = j.daemon.path.read_text().replace('@include "model.conf"', (j.daemon.dir / "model.conf").read_text())
     config = os.memfd_create("config")
     os.write(config, text.encode())
@@ -40,7 +40,7 @@ def tidy(j, failpoint=None, host=HOST, env=None):
         environment["RETENTION_FAILPOINT"] = failpoint
     done = subprocess.run(
         [j.daemon.build / "retention-job", "--config-fd", str(config), "--status-fd", str(writer), "--host", host,
-         "--tidy"], pass_fds=(config, writer), env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+         "--expire"], pass_fds=(config, writer), env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT, timeout=2 * TIMEOUT)
     os.close(config)
     os.close(writer)

@@ -34,9 +34,9 @@ for name in ("--config-fd", "--status-fd", "--job"):
 parser.add_argument("--host")
 parser.add_argument("--once", action="store_true")
 parser.add_argument("--check", action="store_true")
-parser.add_argument("--tidy", action="store_true")
+parser.add_argument("--expire", action="store_true")
 args = parser.parse_args()
-if args.tidy:  # beside what these tests are about
+if args.expire:  # beside what these tests are about
     sys.exit(0)
 here = os.path.dirname(os.path.abspath(__file__))
 play = json.load(open(os.path.join(here, "play.json")))
@@ -592,7 +592,7 @@ def test_the_database_is_away_for_a_while(own_pg, staged, stage):
     server.start()
     d.wait_for_log("the model is refused: nothing is started", since=since)
     job = save(d, validate=False)
-    assert "nothing runs until a reload mends it" in state(d)
+    assert "nothing runs until a reload corrects it" in state(d)
     assert stage.calls(check=False) == []
     d.configure(limits={"workers": 5})
     d.reload()
@@ -703,7 +703,7 @@ def test_once_exits_with(staged, stage, play, status):
     if play.get("approval"):
         assert d.log_contains("waits for approval")
     if play.get("end") == INCOMPLETE:
-        assert d.log_contains("is done, but not with everybody")
+        assert d.log_contains("is done, but not with all contacts")
 
 
 def test_once_takes_up_what_was_left(staged, stage):

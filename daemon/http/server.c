@@ -1,0 +1,284 @@
+/*
+ * evhttp's own time-out starts anew with each byte, so a client that sends one now and then keeps its connection.
+ * It takes the first of two Content-Length headers, and cuts a header at a NUL.  Therefore:
+ *
+ *	deadline	the sweep closes a connection whose request is not complete in time
+ *	places		beyond 64 connections a new one takes the place of the oldest that is not being answered, so
+ *			that slow clients never keep an honest one out: a client that sends its request at once has
+ *			been answered before 64 others can have come
+ *	NUL		a callback looks at all bytes that come in, before evhttp does
+ *	headers		the request is looked at before on_request sees it; a refusal closes the connection, because
+ *			nobody can say where the next request would begin
+ *
+ * evhttp does not tell when a connection begins or ends.  Here is what stands for it: it asks for a bufferevent when
+ * one begins, and a reference of ours keeps that bufferevent after its end, when it has no callbacks.  Until the
+ * sweep gives the reference back, its descriptor stays open, so shutdown(2) never meets one that is used again.
+ */
+#include "http/server.h"
+
+#include "base/mem.h"
+#include "base/units.h"
+
+#include <event2/buffer.h>
+#include <event2/bufferevent.h>
+#include <event2/keyvalq_struct.h>
+#include <sys/queue.h>
+#include <sys/socket.h>
+
+enum {
+	CONNECTIONS_MAX = 64,
+	SWEEPS = 16, /* in a deadline */
+};
+
+struct connection {
+	TAILQ_ENTRY(connection) link;
+	struct bufferevent *stream;
+	int64_t until_ms; /* for the complete request */
+	bool answering; /* on_request has it */
+	bool has_nul;
+	bool cut; /* closed by us; evhttp learns it at the loop's next turn */
+};
+TAILQ_HEAD(connections, connection);
+
+struct http_server {
+	struct http_opts opts;
+	struct evhttp *evhttp;
+	struct event *sweep;
+	struct connections connections; /* the oldest first */
+};
+
+/* --- Connections ------------------------------------------------------------------------------ */
+
+/* New bytes are in the buffer, and evhttp has not seen them yet. */
+static void on_input(struct evbuffer *buffer, const struct evbuffer_cb_info *info, void *arg)
+{
+	struct connection *c = arg;
+	struct evbuffer_ptr at;
+
+	if (info->n_added == 0 || c->has_nul ||
+	    evbuffer_ptr_set(buffer, &at, info->orig_size, EVBUFFER_PTR_SET) < 0)
+		return;
+	c->has_nul = evbuffer_search(buffer, "", 1, &at).pos >= 0;
+}
+
+static void release(struct http_server *server, struct connection *c)
+{
+	TAILQ_REMOVE(&server->connections, c, link);
+	(void)evbuffer_remove_cb(bufferevent_get_input(c->stream), on_input, c); /* it is there */
+	(void)bufferevent_decref(c->stream); /* whether it was the last reference */
+	free(c);
+}
+
+static void cut(struct connection *c)
+{
+	if (!c->cut)
+		(void)shutdown(bufferevent_getfd(c->stream), SHUT_RDWR); /* gone is as good */
+	c->cut = true;
+}
+
+/* evhttp has freed the connection. */
+static bool has_ended(const struct connection *c)
+{
+	bufferevent_data_cb on_read = NULL;
+	bufferevent_data_cb on_write = NULL;
+	bufferevent_event_cb on_event = NULL;
+	void *arg = NULL;
+
+	bufferevent_getcb(c->stream, &on_read, &on_write, &on_event, &arg);
+	return !on_read && !on_write && !on_event;
+}
+
+static void sweep(struct http_server *server)
+{
+	const int64_t now_ms = monotonic_ms();
+	struct connection *next;
+
+	for (struct connection *c = TAILQ_FIRST(&server->connections); c; c = next) {
+		next = TAILQ_NEXT(c, link);
+		if (has_ended(c))
+			release(server, c);
+		else if (!c->answering && now_ms >= c->until_ms)
+			cut(c);
+	}
+}
+
+static void on_sweep(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd, (void)what; /* a timer */
+	sweep(arg);
+}
+
+/* Makes room for one more. */
+static void make_place(struct http_server *server)
+{
+	struct connection *oldest = NULL, *c;
+	int n = 0;
+
+	sweep(server);
+	TAILQ_FOREACH(c, &server->connections, link)
+	{
+		n += c->cut ? 0 : 1;
+		if (!c->cut && (!oldest || (oldest->answering && !c->answering)))
+			oldest = c;
+	}
+	if (n >= CONNECTIONS_MAX)
+		cut(oldest);
+}
+
+static struct bufferevent *on_connection(struct event_base *base, void *arg)
+{
+	struct http_server *server = arg;
+	struct connection *c = xcalloc(1, sizeof(*c));
+
+	make_place(server);
+	c->stream = must_alloc(bufferevent_socket_new(base, -1, BEV_OPT_CLOSE_ON_FREE));
+	c->until_ms = monotonic_ms() + server->opts.deadline_ms;
+	bufferevent_incref(c->stream);
+	must_alloc(evbuffer_add_cb(bufferevent_get_input(c->stream), on_input, c));
+	TAILQ_INSERT_TAIL(&server->connections, c, link);
+	return c->stream;
+}
+
+/* --- Requests --------------------------------------------------------------------------------- */
+
+static struct connection *connection_of(const struct http_server *server,
+					struct evhttp_request *request)
+{
+	const struct bufferevent *stream =
+		evhttp_connection_get_bufferevent(evhttp_request_get_connection(request));
+	struct connection *c = TAILQ_FIRST(&server->connections);
+
+	while (c && c->stream != stream)
+		c = TAILQ_NEXT(c, link);
+	return c;
+}
+
+/* Whether two readers could disagree about the request, or about where it ends. */
+static bool is_ambiguous(const struct connection *c, struct evhttp_request *request)
+{
+	const enum evhttp_cmd_type method = evhttp_request_get_command(request);
+	const bool may_have_body = method != EVHTTP_REQ_GET && method != EVHTTP_REQ_HEAD;
+	const struct evkeyvalq *headers = evhttp_request_get_input_headers(request);
+	const struct evkeyval *header;
+	int lengths = 0, hosts = 0;
+
+	if (c->has_nul)
+		return true;
+	TAILQ_FOREACH(header, headers, next)
+	{
+		if (header->key[strcspn(header->key, " \t")] != '\0' ||
+		    evutil_ascii_strcasecmp(header->key, "Transfer-Encoding") == 0)
+			return true;
+		if (evutil_ascii_strcasecmp(header->key, "Content-Length") == 0) {
+			lengths++;
+			if (!may_have_body && strcmp(header->value, "0") != 0)
+				return true; /* evhttp would take the body for a request */
+		} else if (evutil_ascii_strcasecmp(header->key, "Host") == 0) {
+			hosts++;
+		}
+	}
+	return lengths > 1 || hosts > 1;
+}
+
+/* The answer is on its way: the next request has a deadline of its own. */
+static void on_answered(struct evhttp_request *request, void *arg)
+{
+	const struct http_server *server = arg;
+	struct connection *c = connection_of(server, request);
+
+	if (!c)
+		return;
+	c->answering = false;
+	c->until_ms = monotonic_ms() + server->opts.deadline_ms;
+}
+
+static void on_request(struct evhttp_request *request, void *arg)
+{
+	struct http_server *server = arg;
+	struct connection *c = connection_of(server, request);
+
+	c->answering = true;
+	evhttp_request_set_on_complete_cb(request, on_answered, server);
+	if (is_ambiguous(c, request)) {
+		(void)evhttp_add_header(evhttp_request_get_output_headers(request), "Connection",
+					"close"); /* constant */
+		http_reply(request, HTTP_BADREQUEST, "text/plain", "the request is ambiguous\n");
+		return;
+	}
+	server->opts.on_request(server->opts.arg, request);
+}
+
+void http_reply(struct evhttp_request *request, int status, const char *type, const char *text)
+{
+	struct evbuffer *body = must_alloc(evbuffer_new());
+	struct evkeyvalq *headers = evhttp_request_get_output_headers(request);
+
+	(void)evhttp_add_header(headers, "Content-Type", type); /* fails for a newline only */
+	(void)evbuffer_add(body, text, strlen(text)); /* into memory */
+	evhttp_send_reply(request, status, NULL, body);
+	evbuffer_free(body);
+}
+
+/* --- The server ------------------------------------------------------------------------------- */
+
+/* host:port; the brackets around a host of version 6 go. */
+static bool bind_to(struct http_server *server, struct error *err)
+{
+	AUTO(char_p) char *host = xstrdup(server->opts.listen);
+	char *colon = strrchr(host, ':');
+	const char *name = host;
+	int64_t port;
+
+	if (!colon || !number_parse(colon + 1, 0, 65535, &port))
+		return fail(err, ERR_CONFIG, "\"%s\" has no port", server->opts.listen);
+	*colon = '\0';
+	if (*host == '[') {
+		name = host + 1;
+		host[strlen(host) - 1] = '\0';
+	}
+	if (!evhttp_bind_socket_with_handle(server->evhttp, name, (ev_uint16_t)port))
+		return fail_errno(err, ERR_ENVIRONMENT, "\"%s\" cannot be had",
+				  server->opts.listen);
+	return true;
+}
+
+bool http_server_new(struct event_base *base, const struct http_opts *opts,
+		     struct http_server **ret, struct error *err)
+{
+	struct http_server *server = xcalloc(1, sizeof(*server));
+	const int interval_ms = opts->deadline_ms / SWEEPS;
+	const struct timeval deadline = {.tv_sec = opts->deadline_ms / 1000,
+					 .tv_usec = opts->deadline_ms % 1000 * 1000};
+	const struct timeval interval = {.tv_sec = interval_ms / 1000,
+					 .tv_usec = interval_ms % 1000 * 1000};
+
+	server->opts = *opts;
+	TAILQ_INIT(&server->connections);
+	server->evhttp = must_alloc(evhttp_new(base));
+	evhttp_set_timeout_tv(server->evhttp, &deadline);
+	evhttp_set_max_headers_size(server->evhttp, (ev_ssize_t)opts->headers_max);
+	evhttp_set_max_body_size(server->evhttp, (ev_ssize_t)opts->body_max);
+	evhttp_set_allowed_methods(server->evhttp, opts->methods);
+	evhttp_set_gencb(server->evhttp, on_request, server);
+	evhttp_set_bevcb(server->evhttp, on_connection, server);
+	server->sweep = must_alloc(event_new(base, -1, EV_PERSIST, on_sweep, server));
+	if (event_add(server->sweep, &interval) < 0)
+		must_alloc(NULL); /* the only way in which a timer can fail */
+	if (!bind_to(server, err)) {
+		http_server_free(server);
+		return false;
+	}
+	*ret = server;
+	return true;
+}
+
+void http_server_free(struct http_server *server)
+{
+	if (!server)
+		return;
+	event_free(server->sweep);
+	evhttp_free(server->evhttp);
+	while (!TAILQ_EMPTY(&server->connections))
+		release(server, TAILQ_FIRST(&server->connections));
+	free(server);
+}

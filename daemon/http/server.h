@@ -1,0 +1,42 @@
+/*
+ * libevent's evhttp, made safe: each connection has a deadline for its request, there are at most 64 of them, and
+ * what two readers could understand differently is refused.
+ */
+#ifndef RETENTION_HTTP_SERVER_H
+#define RETENTION_HTTP_SERVER_H
+
+#include "base/error.h"
+
+#include <event2/event.h>
+#include <event2/http.h>
+#include <stddef.h>
+
+#define HTTP_DEADLINE_MS 15000
+
+struct http_server;
+
+struct http_opts {
+	const char *listen; /* "127.0.0.1:9187", "[::1]:9187"; port 0: any */
+	ev_uint16_t methods; /* EVHTTP_REQ_GET | ...; another method gets 501 */
+	size_t headers_max, body_max; /* bytes; a larger request gets 400 or 413 */
+	/*
+	 * From accept, or from the end of an answer, to the complete next request.  A client that does not read its
+	 * answer has as long for each part of it.
+	 */
+	int deadline_ms;
+	/* A complete request, to be answered by http_reply() or by evhttp's functions. */
+	void (*on_request)(void *arg, struct evhttp_request *request);
+	void *arg;
+};
+
+/* ENVIRONMENT: the address cannot be had.  CONFIG: it has no port. */
+bool http_server_new(struct event_base *base, const struct http_opts *opts,
+		     struct http_server **ret, struct error *err);
+
+/* Closes all connections.  NULL is fine. */
+void http_server_free(struct http_server *server);
+
+/* Answers with a text of that Content-Type; the status brings its usual words along. */
+void http_reply(struct evhttp_request *request, int status, const char *type, const char *text);
+
+#endif

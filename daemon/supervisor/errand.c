@@ -1,0 +1,127 @@
+#include "supervisor/errand.h"
+
+#include "base/mem.h"
+#include "base/units.h"
+
+#include <assert.h>
+
+struct errand {
+	struct errand_opts opts;
+	struct children *children;
+	struct child *child; /* NULL: none runs */
+	struct event *patience;
+	char *note;
+	bool too_long;
+	bool wanted;
+	bool stopping;
+	int64_t not_before_ms; /* of a start that is not wanted */
+};
+
+static void set_note(struct errand *errand, const char *note)
+{
+	free(errand->note);
+	errand->note = xstrdup(note);
+}
+
+static void on_message(void *arg, const struct job_message *message)
+{
+	struct errand *errand = arg;
+
+	if (message->word == WORD_NOTE)
+		set_note(errand, message->text);
+	else if (message->word == WORD_COMPLAINT || message->word == WORD_SAMPLE)
+		errand->opts.on_message(errand->opts.arg, message);
+}
+
+static void on_end(void *arg, enum job_exit end, const char *how)
+{
+	struct errand *errand = arg;
+
+	(void)event_del(errand->patience); /* not pending is fine */
+	errand->child = NULL;
+	errand->opts.on_end(errand->opts.arg, errand->too_long ? JOB_AWAY : end, how, errand->note);
+}
+
+static void on_patience(evutil_socket_t fd, short what, void *arg)
+{
+	struct errand *errand = arg;
+
+	(void)fd, (void)what; /* a timer */
+	errand->too_long = true;
+	child_stop(errand->child, true);
+}
+
+struct errand *errand_new(struct event_base *base, struct children *children,
+			  const struct errand_opts *opts)
+{
+	struct errand *errand = xcalloc(1, sizeof(*errand));
+
+	errand->opts = *opts;
+	errand->children = children;
+	errand->patience = must_alloc(evtimer_new(base, on_patience, errand));
+	errand->wanted = true;
+	set_note(errand, "");
+	return errand;
+}
+
+void errand_free(struct errand *errand)
+{
+	if (!errand)
+		return;
+	event_free(errand->patience);
+	free(errand->note);
+	free(errand);
+}
+
+void errand_start(struct errand *errand, const struct config *config)
+{
+	const struct timeval patience = {.tv_sec = errand->opts.patience_s};
+	AUTO(error) struct error err = {0};
+	const struct child_opts opts = {
+		.config = config,
+		.mode = errand->opts.mode,
+		.handlers = {.on_message = on_message, .on_end = on_end, .arg = errand},
+	};
+
+	assert(!errand->child);
+	errand->wanted = errand->too_long = false;
+	set_note(errand, "");
+	if (!child_start(errand->children, &opts, &errand->child, &err))
+		on_end(errand, JOB_CRASHED, err.text);
+	else if (patience.tv_sec > 0 && event_add(errand->patience, &patience) < 0)
+		must_alloc(NULL); /* the only way in which a timer can fail */
+}
+
+void errand_want(struct errand *errand)
+{
+	errand->wanted = true;
+}
+
+void errand_delay(struct errand *errand, int64_t delay_ms)
+{
+	errand->not_before_ms = monotonic_ms() + delay_ms;
+}
+
+void errand_proceed(struct errand *errand, const struct config *config)
+{
+	if (!errand->stopping && !errand->child &&
+	    (errand->wanted || monotonic_ms() >= errand->not_before_ms))
+		errand_start(errand, config);
+}
+
+bool errand_busy(const struct errand *errand)
+{
+	return errand->child;
+}
+
+bool errand_settled(const struct errand *errand)
+{
+	return !errand->wanted && !errand->child;
+}
+
+void errand_stop(struct errand *errand, bool now)
+{
+	errand->stopping = true;
+	if (errand->child)
+		child_stop(errand->child, now || errand->opts.mode != MODE_EXPIRE);
+}

@@ -1,0 +1,235 @@
+#include "supervisor/proceed.h"
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/migrations.h"
+#include "supervisor/status.h"
+
+#define STOP_S 4 /* from SIGTERM to SIGKILL for a child */
+
+void proceed_arm(struct event *event, int seconds)
+{
+	const struct timeval after = {.tv_sec = seconds};
+
+	if (event_add(event, &after) < 0)
+		must_alloc(NULL); /* the only way in which a timer can fail */
+}
+
+void proceed_replace(char **text, const char *with)
+{
+	char *copy = xstrdup(with);
+
+	free(*text);
+	*text = copy;
+}
+
+void proceed_ready(struct supervisor *s)
+{
+	status_notify(s);
+	if (s->ready || s->once || s->stopping)
+		return;
+	s->ready = true;
+	(void)event_del(s->patience); /* not pending is fine */
+	notify_ready(s->notify);
+	log_event(LOG_INFO, KIND_STARTED, NULL, "ready: %s", notify_last_status(s->notify));
+	if (s->reload_wanted)
+		event_active(s->reload, EV_TIMEOUT, 1);
+}
+
+void proceed_end(struct supervisor *s)
+{
+	if (!errand_busy(s->check) && !errand_busy(s->expiry) && !dispatch_busy(s->dispatch) &&
+	    !supervisor_metrics_busy(s->metrics))
+		(void)event_base_loopbreak(s->base); /* a flag: cannot fail */
+}
+
+void proceed_stop(struct supervisor *s, int status)
+{
+	if (s->stopping)
+		return;
+	s->stopping = true;
+	s->status = status;
+	notify_stopping(s->notify);
+	status_notify(s);
+	dispatch_stop(s->dispatch, false);
+	errand_stop(s->expiry, false);
+	errand_stop(s->check, false);
+	supervisor_metrics_stop(s->metrics);
+	proceed_arm(s->stop_timer, STOP_S);
+	proceed_end(s);
+}
+
+void proceed_trouble(struct supervisor *s, const char *why)
+{
+	if (strcmp(s->trouble, why) != 0 && *why)
+		log_err("%s", why);
+	proceed_replace(&s->trouble, why);
+	if (*why && !s->ready)
+		proceed_stop(s, 1);
+	status_notify(s);
+}
+
+void proceed_start_check(struct supervisor *s, const struct config *config)
+{
+	proceed_replace(&s->remark_now, "");
+	errand_start(s->check, config);
+}
+
+void proceed_check_again(struct supervisor *s)
+{
+	if (*s->remark && s->model == MODEL_GOOD)
+		s->model = MODEL_UNKNOWN;
+}
+
+/* --- The schema ------------------------------------------------------------------------------- */
+
+static const char schema_sql[] = "SELECT coalesce(max(version), 0) FROM retention.schema_version";
+
+/* NULL: the schema is the one that this program knows; else what to do, which the caller frees. */
+static char *judge_schema(const PGresult *res)
+{
+	const char *sqlstate = PQresultErrorField(res, PG_DIAG_SQLSTATE);
+	const char *why = NULL;
+	char *text = NULL;
+	const long wanted = (long)migrations_count;
+	long version = 0;
+
+	if (connection_ok(res, &why))
+		version = strtol(PQgetvalue(res, 0, 0), NULL, 10); /* an int, always */
+	else if (!sqlstate || (strcmp(sqlstate, "42P01") != 0 && strcmp(sqlstate, "3F000") != 0))
+		return xstrdup(why); /* neither undefined_table nor invalid_schema_name */
+	if (version == wanted)
+		return NULL;
+	if (version == 0)
+		return xstrdup("schema retention is missing: run retentionctl migrate");
+	if (asprintf(&text, "schema retention is at version %ld, this program is for %ld: %s",
+		     version, wanted,
+		     version < wanted ? "run retentionctl migrate"
+				      : "install the newer retentiond") < 0)
+		must_alloc(NULL);
+	return text;
+}
+
+static void on_schema(void *arg, int64_t tag, const PGresult *res)
+{
+	struct supervisor *s = arg;
+	AUTO(char_p) char *why = res ? judge_schema(res) : NULL;
+
+	(void)tag; /* there is one question */
+	if (!res || s->stopping)
+		return; /* the connection is lost: on_down() logs it, and on_up() asks again */
+	s->schema_good = !why;
+	proceed_trouble(s, why ? why : "");
+	if (s->schema_good)
+		proceed(s);
+}
+
+static void ask_schema(struct supervisor *s)
+{
+	connection_ask(s->connection, &(struct connection_query){
+					      .sql = schema_sql, .on_answer = on_schema, .arg = s});
+}
+
+/* --- The connection --------------------------------------------------------------------------- */
+
+void proceed_forget(struct supervisor *s)
+{
+	s->schema_good = false;
+	s->policies_asked = false;
+	errand_want(s->expiry); /* a NOTIFY may have been lost */
+	dispatch_allow(s->dispatch, false);
+	clock_set(s->clock, s->config, s->connection);
+}
+
+static void on_up(void *arg)
+{
+	struct supervisor *s = arg;
+
+	if (s->away)
+		log_event(LOG_INFO, KIND_DATABASE_BACK, NULL, "the database is back");
+	s->away = false;
+	if (s->once)
+		(void)event_del(s->patience); /* not pending is fine */
+	proceed_forget(s);
+	if (s->model == MODEL_GOOD)
+		s->model = MODEL_UNKNOWN; /* it may be a restored database */
+	ask_schema(s);
+	status_notify(s);
+}
+
+static void on_down(void *arg, const char *why)
+{
+	struct supervisor *s = arg;
+
+	if (s->stopping)
+		return;
+	log_event(s->away ? LOG_DEBUG : LOG_WARNING, KIND_DATABASE_AWAY, NULL,
+		  "waiting for the database: %s", why);
+	s->away = true;
+	proceed_replace(&s->away_why, why);
+	proceed_forget(s);
+	if (s->once && !evtimer_pending(s->patience, NULL))
+		proceed_arm(s->patience, ONCE_AWAY_S);
+	proceed_ready(s);
+}
+
+static bool begins_with(const char *text, const char *word)
+{
+	return strncmp(text, word, strlen(word)) == 0;
+}
+
+static void on_notify(void *arg, const char *payload)
+{
+	struct supervisor *s = arg;
+
+	if (begins_with(payload, "archive_deleted "))
+		errand_want(s->expiry);
+	else if (begins_with(payload, "restored "))
+		s->restored = true;
+	proceed(s); /* whatever it was: asks what can run */
+}
+
+void proceed_connect(struct supervisor *s)
+{
+	connection_free(s->connection);
+	s->connection = connection_new(
+		s->base, s->config->conninfo,
+		&(struct connection_handlers){
+			.on_up = on_up, .on_down = on_down, .on_notify = on_notify, .arg = s});
+}
+
+/* --- What comes next -------------------------------------------------------------------------- */
+
+/* After an archive was restored, the next check of the model writes its lines to the ledger's file. */
+static void compare_ledger(struct supervisor *s)
+{
+	if (!s->restored || s->model != MODEL_GOOD || errand_busy(s->check))
+		return;
+	s->restored = false;
+	s->model = MODEL_UNKNOWN;
+}
+
+void proceed(struct supervisor *s)
+{
+	if (s->stopping || !connection_up(s->connection))
+		return;
+	if (s->schema_good) {
+		errand_proceed(s->expiry, s->config);
+		supervisor_metrics_proceed(s->metrics);
+	}
+	compare_ledger(s);
+	if (!s->schema_good) {
+		ask_schema(s);
+	} else if (s->model == MODEL_GOOD) {
+		dispatch_allow(s->dispatch, true);
+		if (s->policies_asked)
+			clock_retry(s->clock);
+		else
+			clock_ask(s->clock);
+		s->policies_asked = true;
+		dispatch_refresh(s->dispatch);
+	} else if (s->model == MODEL_UNKNOWN && !errand_busy(s->check)) {
+		proceed_start_check(s, s->config);
+	}
+	status_notify(s);
+}

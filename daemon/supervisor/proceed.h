@@ -1,0 +1,43 @@
+/*
+ * What the supervisor does next, by what it knows: start a check, begin what is due, start what can run, or end.
+ * Here is its connection to the database, too, because each loss and each return of it changes all of that.
+ */
+#ifndef RETENTION_SUPERVISOR_PROCEED_H
+#define RETENTION_SUPERVISOR_PROCEED_H
+
+#include "supervisor/supervisor_state.h"
+
+/* Starts whatever may be started now.  To be called when something has changed, and each minute. */
+void proceed(struct supervisor *s);
+
+/* Opens a new connection, to where the configuration in force says. */
+void proceed_connect(struct supervisor *s);
+
+/* Forgets what was learnt over a connection, because the server behind the next one may be another. */
+void proceed_forget(struct supervisor *s);
+
+/* Checks the model of the configuration in force again if the last check held with a remark. */
+void proceed_check_again(struct supervisor *s);
+
+/* Starts a check of that configuration's model. */
+void proceed_start_check(struct supervisor *s, const struct config *config);
+
+/* Tells systemd that the start is over. */
+void proceed_ready(struct supervisor *s);
+
+/* The database refuses something; "": it does not.  A start and a --once fail by it; later it is only a state. */
+void proceed_trouble(struct supervisor *s, const char *why);
+
+/* Stops the children.  The loop ends when the last of them is gone; status is the exit status. */
+void proceed_stop(struct supervisor *s, int status);
+
+/* Ends the loop if no child is left. */
+void proceed_end(struct supervisor *s);
+
+/* event_add() of a timer. */
+void proceed_arm(struct event *event, int seconds);
+
+/* Puts a copy in the place of *text. */
+void proceed_replace(char **text, const char *with);
+
+#endif

@@ -1,0 +1,139 @@
+/*
+ * A reload is a new generation or complaints (config_load), the check of its model by a child, and one pointer.
+ * Up to that assignment the old generation is in force, whole.  A running job keeps the text that it was given.
+ * A SIGHUP that comes meanwhile is remembered (reload_wanted), not interleaved.
+ */
+#include "supervisor/reload.h"
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "supervisor/proceed.h"
+#include "supervisor/status.h"
+
+static void accept_candidate(struct supervisor *s, bool checked)
+{
+	struct config *old = s->config;
+	const bool moved = strcmp(old->conninfo, s->candidate->conninfo) != 0;
+
+	s->config = s->candidate;
+	s->candidate = NULL;
+	s->loaded_at = clock_now();
+	s->model = checked ? MODEL_GOOD : MODEL_UNKNOWN;
+	(void)schedule_set_timezone(s->config->timezone); /* config_load() found it */
+	if (moved)
+		proceed_connect(s);
+	dispatch_set(s->dispatch, s->config, s->connection, moved);
+	proceed_forget(s);
+	supervisor_metrics_set(s->metrics, s->config);
+	talloc_free(old);
+	log_event(LOG_INFO, KIND_RELOADED, NULL, "reloaded %s: %zu policies%s", s->config->path,
+		  s->config->n_policies,
+		  checked ? "" : "; the model will be checked before the next job");
+}
+
+static void end_reload(struct supervisor *s, enum job_exit end)
+{
+	if (end == JOB_DONE || end == JOB_AWAY) {
+		accept_candidate(s, end == JOB_DONE);
+	} else {
+		log_event(LOG_ERR, KIND_RELOAD_REFUSED, NULL,
+			  "%s is refused, its model %s: the configuration stays as it was",
+			  s->config->path,
+			  end == JOB_REFUSED ? "does not hold" : "could not be checked");
+		talloc_free(s->candidate);
+		s->candidate = NULL;
+	}
+	status_notify(s);
+	notify_ready(s->notify);
+	proceed(s);
+}
+
+void reload(struct supervisor *s)
+{
+	AUTO(complaints) struct complaints c = {0};
+
+	s->reload_wanted = errand_busy(s->check) || !s->ready;
+	if (s->reload_wanted || s->stopping)
+		return;
+	notify_reloading(s->notify);
+	s->candidate = config_load(s->config->path, &c);
+	/* Loading may have set the process's zone, but the old generation is still in force. */
+	(void)schedule_set_timezone(s->config->timezone); /* it was found before */
+	if (!s->candidate) {
+		for (size_t i = 0; i < c.n; i++)
+			log_event(LOG_ERR, KIND_RELOAD_REFUSED, NULL, "%s", c.lines[i]);
+		log_event(LOG_ERR, KIND_RELOAD_REFUSED, NULL,
+			  "%s is refused: the configuration stays as it was", s->config->path);
+		notify_ready(s->notify);
+	} else if (connection_up(s->connection) ||
+		   strcmp(s->config->conninfo, s->candidate->conninfo) != 0) {
+		proceed_start_check(s, s->candidate);
+	} else {
+		end_reload(s, JOB_AWAY);
+	}
+}
+
+/* --- The check of a model --------------------------------------------------------------------- */
+
+void reload_on_complaint(void *arg, const struct job_message *message)
+{
+	struct supervisor *s = arg;
+
+	/* The check runs each minute: a remark that it repeats is logged once. */
+	log_event(strcmp(message->text, s->remark) == 0 ? LOG_DEBUG : LOG_ERR,
+		  s->candidate ? KIND_RELOAD_REFUSED : KIND_GENERAL, NULL, "%s", message->text);
+	proceed_replace(&s->remark_now, message->text);
+}
+
+/* The model holds.  A remark that was made nevertheless stays in STATUS until a later check makes none. */
+static void take_remark(struct supervisor *s)
+{
+	if (*s->remark && !*s->remark_now)
+		log_info("no more: %s", s->remark);
+	proceed_replace(&s->remark, s->remark_now);
+}
+
+/* The generation in force was checked: at start, or because the database is back. */
+static void take_check(struct supervisor *s, enum job_exit end)
+{
+	switch (end) {
+	case JOB_DONE:
+		s->model = MODEL_GOOD;
+		proceed(s);
+		proceed_ready(s);
+		return;
+	case JOB_REFUSED:
+		s->model = MODEL_REFUSED;
+		log_err("the model is refused: nothing is started");
+		break;
+	case JOB_AWAY:
+		/* Lost between our connection and the child's: asked again within a minute. */
+		proceed_ready(s);
+		break;
+	default:
+		break;
+	}
+	if (!s->ready)
+		proceed_stop(s, 1);
+	status_notify(s);
+}
+
+void reload_on_checked(void *arg, enum job_exit end, const char *how, const char *note)
+{
+	struct supervisor *s = arg;
+
+	if (s->stopping) {
+		proceed_end(s);
+		return;
+	}
+	if (end != JOB_DONE && end != JOB_REFUSED && end != JOB_AWAY)
+		log_err("the model could not be checked: %s%s%s", how, *note ? ": " : "", note);
+	if (end == JOB_DONE)
+		take_remark(s);
+	if (s->candidate)
+		end_reload(s, end);
+	else
+		take_check(s, end);
+	if (s->reload_wanted)
+		reload(s);
+}

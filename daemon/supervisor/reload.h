@@ -1,0 +1,16 @@
+/*
+ * Another configuration, and what the check of a model has found, of that one or of the one in force.
+ */
+#ifndef RETENTION_SUPERVISOR_RELOAD_H
+#define RETENTION_SUPERVISOR_RELOAD_H
+
+#include "supervisor/supervisor_state.h"
+
+/* Loads the file anew and checks its model; remembers the wish where that cannot begin yet. */
+void reload(struct supervisor *s);
+
+/* Handlers of the check of a model; arg is the struct supervisor. */
+void reload_on_complaint(void *arg, const struct job_message *message);
+void reload_on_checked(void *arg, enum job_exit end, const char *how, const char *note);
+
+#endif
