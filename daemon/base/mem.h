@@ -60,6 +60,15 @@ static inline void *must_alloc(void *p)
 #define xcalloc(n, size) must_alloc(calloc((n), (size)))
 #define xrealloc(p, size) must_alloc(realloc((p), (size)))
 
+/* Puts a copy of with in the place of *text. */
+static inline void xreplace(char **text, const char *with)
+{
+	char *copy = xstrdup(with);
+
+	free(*text);
+	*text = copy;
+}
+
 /* talloc's calls, checked.  t_append appends to *s in place; *s may have moved. */
 #define t_zero(ctx, type) ((type *)must_alloc(talloc_zero((ctx), type)))
 #define t_array(ctx, type, n)                                                                      \

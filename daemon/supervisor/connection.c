@@ -18,6 +18,7 @@
 #include "supervisor/connection.h"
 
 #include "base/mem.h"
+#include "supervisor/timer.h"
 
 #include <assert.h>
 #include <event2/util.h>
@@ -72,19 +73,6 @@ static const char prepare_sql[] = "SET search_path = pg_catalog;"
 
 static void on_io(evutil_socket_t fd, short what, void *arg);
 
-static struct timeval timeval_of_ms(int ms)
-{
-	return (struct timeval){.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
-}
-
-static void arm(struct event *event, int ms)
-{
-	const struct timeval after = timeval_of_ms(ms);
-
-	if (event_add(event, &after) < 0)
-		must_alloc(NULL); /* the only way in which a timer can fail */
-}
-
 static void query_free(struct query *query)
 {
 	for (int i = 0; i < query->ask.n; i++)
@@ -133,7 +121,7 @@ static void drop(struct connection *connection, const char *why)
 	PQfinish(connection->conn);
 	connection->conn = NULL;
 	connection->stage = STAGE_DOWN;
-	arm(connection->timer, next_backoff_ms(connection));
+	timer_arm(connection->timer, next_backoff_ms(connection));
 
 	/* Callbacks come last, on a consistent state: what they ask now is dropped, because it is down. */
 	TAILQ_INIT(&orphans);
@@ -180,7 +168,7 @@ static void send_next(struct connection *connection)
 		return;
 	TAILQ_REMOVE(&connection->queries, query, link);
 	connection->current = query;
-	arm(connection->deadline, QUERY_DEADLINE_MS);
+	timer_arm(connection->deadline, QUERY_DEADLINE_MS);
 	if (!PQsendQueryParams(connection->conn, query->sql, query->ask.n, NULL,
 			       (const char *const *)query->values, NULL, NULL, 0))
 		drop(connection, PQerrorMessage(connection->conn));
@@ -198,7 +186,7 @@ static void prepared(struct connection *connection)
 	connection->result = NULL;
 	connection->stage = STAGE_UP;
 	connection->backoff_ms = 0;
-	arm(connection->timer, PING_MS);
+	timer_arm(connection->timer, PING_MS);
 	connection->depth++;
 	connection->handlers.on_up(connection->handlers.arg);
 	connection->depth--;
@@ -265,7 +253,7 @@ static void poll_connect(struct connection *connection)
 		break;
 	case PGRES_POLLING_OK:
 		connection->stage = STAGE_PREPARING;
-		arm(connection->deadline, QUERY_DEADLINE_MS);
+		timer_arm(connection->deadline, QUERY_DEADLINE_MS);
 		if (PQsetnonblocking(connection->conn, 1) != 0 ||
 		    !PQsendQuery(connection->conn, prepare_sql))
 			drop(connection, PQerrorMessage(connection->conn));
@@ -323,7 +311,7 @@ static void connect_start(struct connection *connection)
 		return;
 	}
 	(void)PQsetNoticeReceiver(connection->conn, ignore_notice, NULL); /* returns the old one */
-	arm(connection->deadline, CONNECT_DEADLINE_MS);
+	timer_arm(connection->deadline, CONNECT_DEADLINE_MS);
 	wait_for(connection, EV_WRITE); /* as PQconnectPoll wants it the first time */
 }
 
@@ -344,7 +332,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 	if (connection->stage == STAGE_DOWN) {
 		connect_start(connection);
 	} else if (connection->stage == STAGE_UP) {
-		arm(connection->timer, PING_MS);
+		timer_arm(connection->timer, PING_MS);
 		if (!connection->current)
 			connection_ask(connection, &(struct connection_query){.sql = "SELECT 1"});
 	}
@@ -362,7 +350,7 @@ struct connection *connection_new(struct event_base *base, const char *conninfo,
 	connection->deadline = must_alloc(evtimer_new(base, on_deadline, connection));
 	connection->timer = must_alloc(evtimer_new(base, on_timer, connection));
 	TAILQ_INIT(&connection->queries);
-	arm(connection->timer, 0);
+	timer_arm(connection->timer, 0);
 	return connection;
 }
 

@@ -18,6 +18,7 @@
 #include "supervisor/clock.h"
 #include "base/mem.h"
 #include "base/units.h"
+#include "supervisor/timer.h"
 
 static const char runnable_sql[] = "SELECT id, action, policy, status FROM retention.runnable($1)";
 
@@ -276,7 +277,6 @@ static struct task *pick(struct dispatch *dispatch, enum slot_kind kind, int64_t
 static void arm_retry(struct dispatch *dispatch, int64_t now_ms)
 {
 	int64_t wait_ms = INT64_MAX;
-	struct timeval after;
 
 	(void)event_del(dispatch->retry); /* not pending is fine */
 	for (size_t i = 0; i < dispatch->n_tasks; i++) {
@@ -285,11 +285,8 @@ static void arm_retry(struct dispatch *dispatch, int64_t now_ms)
 		if (ms > 0 && ms < wait_ms)
 			wait_ms = ms;
 	}
-	if (wait_ms == INT64_MAX || dispatch->stopping)
-		return;
-	after = (struct timeval){.tv_sec = wait_ms / 1000, .tv_usec = wait_ms % 1000 * 1000 + 1000};
-	if (event_add(dispatch->retry, &after) < 0)
-		must_alloc(NULL); /* the only way in which a timer can fail */
+	if (wait_ms < INT64_MAX && !dispatch->stopping)
+		timer_arm(dispatch->retry, wait_ms + 1);
 }
 
 /* Starts what can run.  The list has to be fresh. */

@@ -2,6 +2,7 @@
 
 #include "base/mem.h"
 #include "base/units.h"
+#include "supervisor/timer.h"
 
 #include <assert.h>
 
@@ -17,18 +18,12 @@ struct errand {
 	int64_t not_before_ms; /* of a start that is not wanted */
 };
 
-static void set_note(struct errand *errand, const char *note)
-{
-	free(errand->note);
-	errand->note = xstrdup(note);
-}
-
 static void on_message(void *arg, const struct job_message *message)
 {
 	struct errand *errand = arg;
 
 	if (message->word == WORD_NOTE)
-		set_note(errand, message->text);
+		xreplace(&errand->note, message->text);
 	else if (message->word == WORD_COMPLAINT || message->word == WORD_SAMPLE)
 		errand->opts.on_message(errand->opts.arg, message);
 }
@@ -60,7 +55,7 @@ struct errand *errand_new(struct event_base *base, struct children *children,
 	errand->children = children;
 	errand->patience = must_alloc(evtimer_new(base, on_patience, errand));
 	errand->wanted = true;
-	set_note(errand, "");
+	xreplace(&errand->note, "");
 	return errand;
 }
 
@@ -75,7 +70,6 @@ void errand_free(struct errand *errand)
 
 void errand_start(struct errand *errand, const struct config *config)
 {
-	const struct timeval patience = {.tv_sec = errand->opts.patience_s};
 	AUTO(error) struct error err = {0};
 	const struct child_opts opts = {
 		.config = config,
@@ -85,11 +79,11 @@ void errand_start(struct errand *errand, const struct config *config)
 
 	assert(!errand->child);
 	errand->wanted = errand->too_long = false;
-	set_note(errand, "");
+	xreplace(&errand->note, "");
 	if (!child_start(errand->children, &opts, &errand->child, &err))
 		on_end(errand, JOB_CRASHED, err.text);
-	else if (patience.tv_sec > 0 && event_add(errand->patience, &patience) < 0)
-		must_alloc(NULL); /* the only way in which a timer can fail */
+	else if (errand->opts.patience_s > 0)
+		timer_arm(errand->patience, errand->opts.patience_s * 1000);
 }
 
 void errand_want(struct errand *errand)

@@ -100,8 +100,7 @@ static void write_file(struct supervisor_metrics *m)
 		m->logged = NULL;
 	} else if (!m->logged || strcmp(m->logged, err.text) != 0) {
 		log_err("%s", err.text);
-		free(m->logged);
-		m->logged = xstrdup(err.text);
+		xreplace(&m->logged, err.text);
 	}
 }
 

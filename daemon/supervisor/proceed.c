@@ -4,24 +4,9 @@
 #include "base/mem.h"
 #include "base/migrations.h"
 #include "supervisor/status.h"
+#include "supervisor/timer.h"
 
 #define STOP_S 4 /* from SIGTERM to SIGKILL for a child */
-
-void proceed_arm(struct event *event, int seconds)
-{
-	const struct timeval after = {.tv_sec = seconds};
-
-	if (event_add(event, &after) < 0)
-		must_alloc(NULL); /* the only way in which a timer can fail */
-}
-
-void proceed_replace(char **text, const char *with)
-{
-	char *copy = xstrdup(with);
-
-	free(*text);
-	*text = copy;
-}
 
 void proceed_ready(struct supervisor *s)
 {
@@ -55,7 +40,7 @@ void proceed_stop(struct supervisor *s, int status)
 	errand_stop(s->expiry, false);
 	errand_stop(s->check, false);
 	supervisor_metrics_stop(s->metrics);
-	proceed_arm(s->stop_timer, STOP_S);
+	timer_arm(s->stop_timer, STOP_S * 1000);
 	proceed_end(s);
 }
 
@@ -63,7 +48,7 @@ void proceed_trouble(struct supervisor *s, const char *why)
 {
 	if (strcmp(s->trouble, why) != 0 && *why)
 		log_err("%s", why);
-	proceed_replace(&s->trouble, why);
+	xreplace(&s->trouble, why);
 	if (*why && !s->ready)
 		proceed_stop(s, 1);
 	status_notify(s);
@@ -71,7 +56,7 @@ void proceed_trouble(struct supervisor *s, const char *why)
 
 void proceed_start_check(struct supervisor *s, const struct config *config)
 {
-	proceed_replace(&s->remark_now, "");
+	xreplace(&s->remark_now, "");
 	errand_start(s->check, config);
 }
 
@@ -166,10 +151,10 @@ static void on_down(void *arg, const char *why)
 	log_event(s->away ? LOG_DEBUG : LOG_WARNING, KIND_DATABASE_AWAY, NULL,
 		  "waiting for the database: %s", why);
 	s->away = true;
-	proceed_replace(&s->away_why, why);
+	xreplace(&s->away_why, why);
 	proceed_forget(s);
 	if (s->once && !evtimer_pending(s->patience, NULL))
-		proceed_arm(s->patience, ONCE_AWAY_S);
+		timer_arm(s->patience, ONCE_AWAY_S * 1000);
 	proceed_ready(s);
 }
 

@@ -34,10 +34,4 @@ void proceed_stop(struct supervisor *s, int status);
 /* Ends the loop if no child is left. */
 void proceed_end(struct supervisor *s);
 
-/* event_add() of a timer. */
-void proceed_arm(struct event *event, int seconds);
-
-/* Puts a copy in the place of *text. */
-void proceed_replace(char **text, const char *with);
-
 #endif

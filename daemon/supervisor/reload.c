@@ -82,7 +82,7 @@ void reload_on_complaint(void *arg, const struct job_message *message)
 	/* The check runs each minute: a remark that it repeats is logged once. */
 	log_event(strcmp(message->text, s->remark) == 0 ? LOG_DEBUG : LOG_ERR,
 		  s->candidate ? KIND_RELOAD_REFUSED : KIND_GENERAL, NULL, "%s", message->text);
-	proceed_replace(&s->remark_now, message->text);
+	xreplace(&s->remark_now, message->text);
 }
 
 /* The model holds.  A remark that was made nevertheless stays in STATUS until a later check makes none. */
@@ -90,7 +90,7 @@ static void take_remark(struct supervisor *s)
 {
 	if (*s->remark && !*s->remark_now)
 		log_info("no more: %s", s->remark);
-	proceed_replace(&s->remark, s->remark_now);
+	xreplace(&s->remark, s->remark_now);
 }
 
 /* The generation in force was checked: at start, or because the database is back. */

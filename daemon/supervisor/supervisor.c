@@ -30,6 +30,7 @@
 #include "supervisor/proceed.h"
 #include "supervisor/reload.h"
 #include "supervisor/status.h"
+#include "supervisor/timer.h"
 
 #include <signal.h>
 
@@ -235,7 +236,6 @@ static void add_events(struct supervisor *s)
 			      {SIGTERM, on_sigterm},
 			      {SIGINT, on_sigterm},
 			      {SIGUSR1, status_log}};
-	const struct timeval minute = {.tv_sec = REFRESH_S};
 
 	for (int i = 0; i < SIGNALS; i++) {
 		s->signals[i] = must_alloc(
@@ -244,12 +244,11 @@ static void add_events(struct supervisor *s)
 			must_alloc(NULL); /* the only way in which it can fail */
 	}
 	s->refresh = must_alloc(event_new(s->base, -1, EV_PERSIST, on_refresh, s));
-	if (event_add(s->refresh, &minute) < 0)
-		must_alloc(NULL); /* likewise */
+	timer_arm(s->refresh, REFRESH_S * 1000);
 	s->patience = must_alloc(evtimer_new(s->base, on_patience, s));
 	s->stop_timer = must_alloc(evtimer_new(s->base, on_stop_timer, s));
 	s->reload = must_alloc(evtimer_new(s->base, on_reload, s));
-	proceed_arm(s->patience, s->once ? ONCE_AWAY_S : START_S);
+	timer_arm(s->patience, (s->once ? ONCE_AWAY_S : START_S) * 1000);
 }
 
 static void supervisor_free(struct supervisor *s)

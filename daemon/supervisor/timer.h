@@ -1,0 +1,21 @@
+/*
+ * Timers of the loop.
+ */
+#ifndef RETENTION_SUPERVISOR_TIMER_H
+#define RETENTION_SUPERVISOR_TIMER_H
+
+#include "base/mem.h"
+
+#include <event2/event.h>
+#include <stdint.h>
+
+/* Sets a timer, or sets it anew. */
+static inline void timer_arm(struct event *timer, int64_t ms)
+{
+	const struct timeval after = {.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
+
+	if (event_add(timer, &after) < 0)
+		must_alloc(NULL); /* the only way in which a timer can fail */
+}
+
+#endif
