@@ -3,10 +3,9 @@
 #include "base/mem.h"
 
 #include <limits.h>
-#include <stdarg.h>
 
-static void insert(struct complaints *c, unsigned int order, const struct place *at,
-		   const char *fmt, va_list args)
+void complain_sorted_list(struct complaints *c, unsigned int order, const struct place *at,
+			  const char *fmt, va_list args)
 {
 	char *text;
 	size_t i = c->n;
@@ -32,7 +31,7 @@ void complain(struct complaints *c, const struct place *at, const char *fmt, ...
 	va_list args;
 
 	va_start(args, fmt);
-	insert(c, UINT_MAX, at, fmt, args);
+	complain_sorted_list(c, UINT_MAX, at, fmt, args);
 	va_end(args);
 }
 
@@ -42,7 +41,7 @@ void complain_sorted(struct complaints *c, unsigned int order, const struct plac
 	va_list args;
 
 	va_start(args, fmt);
-	insert(c, order, at, fmt, args);
+	complain_sorted_list(c, order, at, fmt, args);
 	va_end(args);
 }
 

@@ -5,6 +5,7 @@
 #ifndef RETENTION_BASE_COMPLAINT_H
 #define RETENTION_BASE_COMPLAINT_H
 
+#include <stdarg.h>
 #include <stddef.h>
 
 /* A place in a configuration file, for messages. */
@@ -31,6 +32,8 @@ void complain(struct complaints *c, const struct place *at, const char *fmt, ...
  */
 void complain_sorted(struct complaints *c, unsigned int order, const struct place *at,
 		     const char *fmt, ...) __attribute__((format(printf, 4, 5)));
+void complain_sorted_list(struct complaints *c, unsigned int order, const struct place *at,
+			  const char *fmt, va_list args) __attribute__((format(printf, 4, 0)));
 
 void complaints_clear(struct complaints *c);
 

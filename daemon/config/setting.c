@@ -20,14 +20,11 @@ void reader_complain(struct reader *r, const config_setting_t *s, const char *fm
 {
 	const struct place at = reader_place(r, s);
 	const unsigned int line = at.line ? config_setting_source_line(s) : 0;
-	AUTO(char_p) char *text = NULL;
 	va_list args;
 
 	va_start(args, fmt);
-	if (vasprintf(&text, fmt, args) < 0)
-		must_alloc(NULL);
+	complain_sorted_list(r->complaints, line, &at, fmt, args);
 	va_end(args);
-	complain_sorted(r->complaints, line, &at, "%s", text);
 }
 
 static size_t least(size_t a, size_t b)
