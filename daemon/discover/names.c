@@ -126,7 +126,7 @@ static bool is_thing_name(const struct parts *p)
 
 enum name_kind names_of(const char *column, const char **ret_word)
 {
-	const char *ignored, *pair = NULL;
+	const char *ignored = NULL, *pair = NULL;
 	enum name_kind kind;
 	struct parts p;
 	int end = 0;
@@ -253,7 +253,7 @@ bool names_is_link_to(const char *column, const char *table, const char *other)
 
 bool names_is_pair(const char *type, const char *id)
 {
-	static const char *const stems[] = {"model", "resmodel"};
+	static const char *const stems[] = {"model", "resmodel", NULL};
 	const size_t length = strlen(type);
 	AUTO(talloc) void *ctx = NULL;
 	struct parts t, i;

@@ -120,6 +120,7 @@ static void test_types(void **state)
 	assert_true(names_is_pair("recordType", "recordId"));
 	assert_true(names_is_pair("res_model", "res_id"));
 	assert_true(names_is_pair("model", "res_id"));
+	assert_false(names_is_pair("car_model", "res_id"));
 	assert_true(names_is_pair("itemtype", "items_id"));
 	assert_false(names_is_pair("record_type", "owner_id"));
 	assert_false(names_is_pair("type", "id"));
