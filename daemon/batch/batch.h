@@ -1,5 +1,5 @@
 /*
- * One batch: DESIGN section 4, steps 0 to 7, one transaction.
+ * A batch: steps 0 to 7 of DESIGN section 4, in one transaction.
  */
 #ifndef RETENTION_BATCH_BATCH_H
 #define RETENTION_BATCH_BATCH_H
@@ -9,7 +9,7 @@
 #include "journal/ledger.h"
 #include "plan/plan.h"
 
-/* What all batches of a job have in common. */
+/* Common to all batches of a job. */
 struct batch_job {
 	int id;
 	int claim; /* the job's; a later claim takes the job over */
@@ -35,7 +35,7 @@ enum slice_state {
 	SLICE_GIVEN_UP, /* slices have failed: the rest goes in one transaction */
 };
 
-/* What a worker contributes to a batch. */
+/* A worker's part of a batch. */
 struct batch_worker {
 	int number;
 	struct db *db;

@@ -1,5 +1,5 @@
 /*
- * What batch/batch.c, batch/erase.c and batch/slice.c share of a batch.  Private to them.
+ * The state of a batch.  Private to batch/batch.c, batch/erase.c and batch/slice.c.
  */
 #ifndef RETENTION_BATCH_BATCH_STATE_H
 #define RETENTION_BATCH_BATCH_STATE_H

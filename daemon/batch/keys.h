@@ -19,7 +19,7 @@ struct key_set {
 	int64_t n;
 };
 
-/* What one batch works on: keys between the lines first_n and last_n of the list. */
+/* The keys of one batch, between the lines first_n and last_n of the list. */
 struct keys {
 	char *array; /* as in struct key_set */
 	int64_t n;
@@ -55,7 +55,7 @@ struct reference_question {
 	int64_t most_others; /* other subjects of the list that may be added; 0: none */
 };
 
-/* What the database says about rows of other subjects that refer to rows of these. */
+/* The answer of the database: rows of other subjects that refer to rows of these. */
 struct references {
 	struct keys kept; /* remaining rows refer to these */
 	const char *via; /* the foreign keys of those rows */

@@ -43,7 +43,7 @@ bool batch_measure(struct batch *b, struct error *err)
 
 	if (!plan->sizes_sql || b->worker->most_rows == 0 || !b->worker->measure)
 		return true;
-	/* One more than is taken, so that a count of exactly most_rows is known to be all. */
+	/* Counts one more than is taken, so that a count of exactly most_rows is known to be all. */
 	values[0] = t_printf(b->ctx, "%" PRId64, b->worker->most_rows + 1);
 	for (size_t i = 0; i < plan->n_sizes; i++)
 		values[i + 1] = b->arrays[plan->sizes[i].table][plan->sizes[i].slot];

@@ -1,5 +1,5 @@
 /*
- * What batch/worker.c and batch/retry.c share of a worker.  Private to them.
+ * The state of a worker.  Private to batch/worker.c and batch/retry.c.
  */
 #ifndef RETENTION_BATCH_WORKER_STATE_H
 #define RETENTION_BATCH_WORKER_STATE_H
@@ -15,7 +15,7 @@ enum stage {
 	STAGE_LAST, /* a sweep has changed nothing: a refusal is now a failure */
 };
 
-/* One pass over the list.  Its keys leave the list, are journalled as failed, or are left for the next sweep. */
+/* A pass over the list.  Its keys leave the list, are journalled as failed, or are left for the next sweep. */
 struct sweep {
 	enum stage stage;
 	struct key_page page;

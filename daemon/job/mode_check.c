@@ -117,7 +117,7 @@ static bool check_directory(struct complaints *c, const struct config *config)
 }
 
 /* Refuses nothing: the right can be granted, and the session can go, while a pass waits. */
-static bool check_brakes(const struct job_opts *opts, struct db *db, struct error *err)
+static bool check_throttle(const struct job_opts *opts, struct db *db, struct error *err)
 {
 	AUTO(char_p) char *why = NULL;
 	AUTO(char_p) char *text = NULL;
@@ -166,7 +166,7 @@ static bool check_and_configure(const struct job_opts *opts, struct db *db, stru
 	check_pause_file(opts);
 	/* By which place_hold writes a key as the table does. */
 	type = catalog_column(&catalog->relations[t->index], t->key)->type;
-	return journal_configure(db, opts->config, type, err) && check_brakes(opts, db, err) &&
+	return journal_configure(db, opts->config, type, err) && check_throttle(opts, db, err) &&
 	       check_ledger(opts, db, err);
 }
 

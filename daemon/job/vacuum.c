@@ -13,7 +13,7 @@
 #include "batch/throttle.h"
 
 #define PATIENCE_MS                                                                                \
-	600000 /* for the brakes, all tables together; other jobs wait behind this one */
+	600000 /* for the throttle, all tables together; other jobs wait behind this one */
 
 struct vacuuming {
 	struct job *job;
@@ -54,7 +54,7 @@ static bool find_tables(struct job *j, PGresult **ret, struct error *err)
 	return db_query(j->db, tables_sql, 3, values, ret, err);
 }
 
-static bool wait_for_brakes(struct vacuuming *v, struct error *err)
+static bool wait_for_throttle(struct vacuuming *v, struct error *err)
 {
 	const struct job_opts *opts = v->job->opts;
 
@@ -73,7 +73,7 @@ static void vacuum_table(struct vacuuming *v, const char *name, bool may)
 		(void)fail(&err, ERR_CONFIG,
 			   "this role may not: see \"retentionctl grants\" of limits.vacuum");
 	else
-		ok = wait_for_brakes(v, &err) &&
+		ok = wait_for_throttle(v, &err) &&
 		     db_execf(v->job->db, &err,
 			      "VACUUM (ANALYZE, INDEX_CLEANUP on, TRUNCATE off) %s", name);
 	if (ok) {
