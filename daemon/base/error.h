@@ -9,7 +9,7 @@
 #include <stdarg.h>
 #include <stdbool.h>
 
-/* What a caller does about a failure.  DESIGN section 4 branches on nothing else. */
+/* Says how a caller reacts to a failure.  DESIGN section 4 branches on nothing else. */
 enum error_class {
 	ERR_NONE,
 	ERR_USAGE, /* wrong use of a program: exit status 2 */

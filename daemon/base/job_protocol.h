@@ -24,7 +24,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* What a retention-job process is for. */
+/* The purpose of a retention-job process. */
 enum job_mode {
 	MODE_ACTION, /* one action of the journal */
 	MODE_CHECK, /* the model against the database */
@@ -103,7 +103,7 @@ struct job_progress {
 
 struct report;
 
-/* fd -1: nobody listens. */
+/* fd -1: drops all lines. */
 struct report *report_new(int fd);
 
 void report_progress(struct report *r, const struct job_progress *progress);
@@ -131,7 +131,7 @@ enum job_word {
 	WORDS
 };
 
-/* One line.  The word says which of the other members hold a value. */
+/* A line.  The word says which of the other members hold a value. */
 struct job_message {
 	enum job_word word;
 	struct job_progress progress;

@@ -95,7 +95,7 @@ static void write_stderr(const char *text)
 	(void)fprintf(stderr, "%s %s[%d]: %s\n", stamp, logger.program, (int)getpid(), text);
 }
 
-/* One iovec of "NAME=value"; the string is owned by ctx. */
+/* An iovec of "NAME=value"; ctx owns the string. */
 static void add_field(void *ctx, struct iovec *fields, int *n, char *field)
 {
 	(void)ctx; /* names the owner of field at the call */

@@ -11,7 +11,7 @@
 #include <stdint.h>
 #include <syslog.h>
 
-/* One per kind of event that an administrator may search for; each has a MESSAGE_ID in base/log.c. */
+/* The kinds of event that an administrator may search for; each has a MESSAGE_ID in base/log.c. */
 enum log_kind {
 	KIND_GENERAL,
 	KIND_STARTED,

@@ -19,7 +19,7 @@ struct process_opts {
 	const int
 		*inherited; /* n_inherited: further descriptors, under the numbers that they have */
 	size_t n_inherited;
-	/* What the kernel sends to it when the thread that started it ends; 0: nothing. */
+	/* The signal that it gets when the thread that started it ends; 0: none. */
 	int death_signal;
 };
 

@@ -1,5 +1,5 @@
 /*
- * One idea makes DST simple.  Let f(t) be the local time at the instant t, counted in seconds as if it were UTC.  The
+ * DST becomes simple by one idea.  Let f(t) be the local time at the instant t, counted in seconds as if it were UTC.  The
  * instant of a local time L is the first t with f(t) >= L.  Where L exists, that is the first time that it comes;
  * where DST skips L, it is the first instant after the gap; and it never decreases as L grows.  So, with high(t) the
  * highest local time that was reached up to t,
@@ -289,7 +289,7 @@ static int64_t offset_at(int64_t t)
 	return localtime_r(&clock, &tm) ? tm.tm_gmtoff : 0;
 }
 
-/* The first instant in (from, to] whose offset differs from that of from, as that of to does. */
+/* The first instant in (from, to] with another offset than from.  to has another one. */
 static int64_t first_other_offset(int64_t from, int64_t to)
 {
 	const int64_t offset = offset_at(from);

@@ -3,15 +3,15 @@
  * It takes the first of two Content-Length headers, and cuts a header at a NUL.  Therefore:
  *
  *	deadline	the sweep closes a connection whose request is not complete in time
- *	places		beyond 64 connections a new one takes the place of the oldest that is not being answered, so
- *			that slow clients never keep an honest one out: a client that sends its request at once has
- *			been answered before 64 others can have come
+ *	places		beyond 64 connections a new one takes the place of the oldest that is not being answered, or of
+ *			the oldest where all are.  Slow clients keep no honest one out, because a client that sends its
+ *			request at once is answered before 64 others have come
  *	NUL		a callback looks at all bytes that come in, before evhttp does
  *	headers		the request is looked at before on_request sees it; a refusal closes the connection, because
- *			nobody can say where the next request would begin
+ *			the start of the next request is not certain
  *
- * evhttp does not tell when a connection begins or ends.  Here is what stands for it: it asks for a bufferevent when
- * one begins, and a reference of ours keeps that bufferevent after its end, when it has no callbacks.  Until the
+ * evhttp does not tell when a connection begins or ends.  But it asks for a bufferevent when one begins, and a
+ * reference of ours keeps that bufferevent after the end, when it has no callbacks.  Until the
  * sweep gives the reference back, its descriptor stays open, so shutdown(2) never meets one that is used again.
  */
 #include "http/server.h"

@@ -1,6 +1,6 @@
 /*
- * libevent's evhttp, made safe: each connection has a deadline for its request, there are at most 64 of them, and
- * what two readers could understand differently is refused.
+ * libevent's evhttp, made safe: each connection has a deadline for its request, at most 64 are open, and a request that
+ * two readers could understand differently is refused.
  */
 #ifndef RETENTION_HTTP_SERVER_H
 #define RETENTION_HTTP_SERVER_H

@@ -265,7 +265,7 @@ static void arm(struct clock *clock, int64_t at)
 		log_err("the wall clock's timer cannot be set: %s", strerror(errno));
 }
 
-/* Begins what is due and sets the timer for what comes next. */
+/* Begins the occurrences that are due, and sets the timer for the next one. */
 static void tick(struct clock *clock)
 {
 	const int64_t now = clock_now();

@@ -49,7 +49,7 @@ bool clock_settled(const struct clock *clock);
 /* The database has put off an occurrence. */
 bool clock_has_blocked(const struct clock *clock);
 
-/* The policy whose next occurrence is the earliest, and when; NULL: none is known. */
+/* The policy with the earliest next occurrence, and its time; NULL: none is known. */
 const struct policy *clock_next(const struct clock *clock, int64_t *ret_at);
 
 /* Logs the last and the next occurrence of each policy. */

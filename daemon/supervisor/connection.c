@@ -1,5 +1,5 @@
 /*
- * One connection as a state machine in the loop:
+ * The connection is a state machine in the loop:
  *
  *	DOWN --timer--> CONNECTING --PQconnectPoll--> PREPARING --LISTEN done--> UP
  *	  ^                 |                             |                       |
@@ -36,7 +36,7 @@ enum stage { STAGE_DOWN, STAGE_CONNECTING, STAGE_PREPARING, STAGE_UP };
 
 struct query {
 	TAILQ_ENTRY(query) link;
-	struct connection_query ask; /* whose sql and values are those below */
+	struct connection_query ask; /* its sql and values are the copies below */
 	char *sql;
 	char **values; /* ask.n */
 };
@@ -123,7 +123,7 @@ static void drop(struct connection *connection, const char *why)
 	connection->stage = STAGE_DOWN;
 	timer_arm(connection->timer, next_backoff_ms(connection));
 
-	/* Callbacks come last, on a consistent state: what they ask now is dropped, because it is down. */
+	/* Callbacks come last, on a consistent state.  Their queries are dropped, because the connection is down. */
 	TAILQ_INIT(&orphans);
 	if (connection->current)
 		TAILQ_INSERT_HEAD(&connection->queries, connection->current, link);
@@ -149,7 +149,7 @@ static void wait_for(struct connection *connection, short what)
 		drop(connection, "its socket cannot be waited for");
 }
 
-/* Sends what waits to be sent, or waits until it can; the server may always speak first. */
+/* Sends the queued bytes, or waits until it can.  Always waits for input, because the server may speak first. */
 static void wait_for_server(struct connection *connection)
 {
 	const int left = PQflush(connection->conn);
@@ -209,7 +209,7 @@ static void finish_current(struct connection *connection)
 	PQclear(result);
 }
 
-/* Takes what libpq has parsed. */
+/* Takes the results that libpq has parsed. */
 static void take_results(struct connection *connection)
 {
 	while (connection->conn && (connection->current || connection->stage == STAGE_PREPARING) &&

@@ -93,7 +93,7 @@ static bool same_wait(const struct wait *wait, enum wait_reason reason, const ch
 
 /*
  * Logs a wait when its reason changes, because a job repeats it, and it may last for days.  A rest of
- * rows_per_second is not logged, and what was logged before it stays valid.
+ * rows_per_second is not logged, and the last wait in the log stays valid.
  */
 static void log_waiting(struct slot *slot, enum wait_reason reason, const char *text)
 {
@@ -289,7 +289,7 @@ static void arm_retry(struct dispatch *dispatch, int64_t now_ms)
 		timer_arm(dispatch->retry, wait_ms + 1);
 }
 
-/* Starts what can run.  The list has to be fresh. */
+/* Starts jobs in the free places.  The list has to be fresh. */
 static void fill_slots(struct dispatch *dispatch)
 {
 	const int64_t now_ms = monotonic_ms();

@@ -40,7 +40,7 @@ void dispatch_set(struct dispatch *dispatch, const struct config *config,
 /* Allows starts, or forbids them as at first.  Jobs that run go on in any case. */
 void dispatch_allow(struct dispatch *dispatch, bool allowed);
 
-/* Asks the database what can run, and starts it.  May be called at any time. */
+/* Asks the database for the actions that can run, and starts them.  May be called at any time. */
 void dispatch_refresh(struct dispatch *dispatch);
 
 /* Starts nothing more, and asks the children to stop; now: kills them. */

@@ -1,5 +1,5 @@
 /*
- * What runs and what can run.  supervisor/dispatch.c changes it, supervisor/status.c reads it.
+ * The jobs that run, and the actions that can run.  dispatch.c changes them, status.c reads them.
  */
 #ifndef RETENTION_SUPERVISOR_DISPATCH_STATE_H
 #define RETENTION_SUPERVISOR_DISPATCH_STATE_H

@@ -15,7 +15,7 @@ struct errand_opts {
 	/* A complaint or a sample. */
 	void (*on_message)(void *arg, const struct job_message *message);
 	/*
-	 * The child has ended.  note: what it said about its end; "": nothing.  JOB_AWAY stands for a child, too,
+	 * The child has ended.  note: its last note; "": none.  JOB_AWAY stands for a child, too,
 	 * that took longer than patience_s.
 	 */
 	void (*on_end)(void *arg, enum job_exit end, const char *how, const char *note);

@@ -48,7 +48,7 @@ static void reply_health(const struct supervisor_metrics *m, struct evhttp_reque
 	AUTO(char_p) char *line = NULL;
 
 	if (!why && m->refusal &&
-	    asprintf(&why, "what stands in the database cannot be measured: %s", m->refusal) < 0)
+	    asprintf(&why, "the database cannot be measured: %s", m->refusal) < 0)
 		must_alloc(NULL);
 	for (char *c = why; c && *c; c++)
 		if (*c == '\n' || *c == '\t')
@@ -182,7 +182,7 @@ void supervisor_metrics_set(struct supervisor_metrics *m, const struct config *c
 						 .on_request = on_request,
 						 .arg = m},
 			     &m->http, &err))
-		log_err("metrics.listen: %s: nobody is served", err.text);
+		log_err("metrics.listen: %s: HTTP is off", err.text);
 }
 
 static bool is_used(const struct supervisor_metrics *m)

@@ -11,7 +11,7 @@
 struct supervisor_metrics;
 
 struct supervisor_metrics_handlers {
-	/* Puts in what the process knows (metrics_put), before each text. */
+	/* Puts in the values of the process (metrics_put), before each text. */
 	void (*on_text)(void *arg, struct metrics *metrics);
 	/* NULL: all is well; else the reason in one line, which the caller frees. */
 	char *(*on_health)(void *arg);
@@ -46,7 +46,7 @@ bool supervisor_metrics_busy(const struct supervisor_metrics *m);
 /* Starts nothing more, and kills the child, which only reads. */
 void supervisor_metrics_stop(struct supervisor_metrics *m);
 
-/* The figures, for what is counted as it happens. */
+/* The figures, to count events as they happen. */
 struct metrics *supervisor_metrics_figures(struct supervisor_metrics *m);
 
 #endif

@@ -70,7 +70,7 @@ void proceed_check_again(struct supervisor *s)
 
 static const char schema_sql[] = "SELECT coalesce(max(version), 0) FROM retention.schema_version";
 
-/* NULL: the schema is the one that this program knows; else what to do, which the caller frees. */
+/* NULL: the schema fits this program; else the remedy as a text, which the caller frees. */
 static char *judge_schema(const PGresult *res)
 {
 	const char *sqlstate = PQresultErrorField(res, PG_DIAG_SQLSTATE);
@@ -171,7 +171,7 @@ static void on_notify(void *arg, const char *payload)
 		errand_want(s->expiry);
 	else if (begins_with(payload, "restored "))
 		s->restored = true;
-	proceed(s); /* whatever it was: asks what can run */
+	proceed(s); /* any payload is a reason to ask again */
 }
 
 void proceed_connect(struct supervisor *s)
@@ -183,7 +183,7 @@ void proceed_connect(struct supervisor *s)
 			.on_up = on_up, .on_down = on_down, .on_notify = on_notify, .arg = s});
 }
 
-/* --- What comes next -------------------------------------------------------------------------- */
+/* --- The next step ---------------------------------------------------------------------------- */
 
 /* After an archive was restored, the next check of the model writes its lines to the ledger's file. */
 static void compare_ledger(struct supervisor *s)

@@ -1,19 +1,19 @@
 /*
- * What the supervisor does next, by what it knows: start a check, begin what is due, start what can run, or end.
- * Here is its connection to the database, too, because each loss and each return of it changes all of that.
+ * The next step of the supervisor: start a check, begin the policies that are due, start jobs, or end.  It holds the
+ * connection to the database, too, because each loss and each return of it changes the next step.
  */
 #ifndef RETENTION_SUPERVISOR_PROCEED_H
 #define RETENTION_SUPERVISOR_PROCEED_H
 
 #include "supervisor/supervisor_state.h"
 
-/* Starts whatever may be started now.  To be called when something has changed, and each minute. */
+/* Starts everything that may be started now.  Call it when something has changed, and each minute. */
 void proceed(struct supervisor *s);
 
 /* Opens a new connection, to where the configuration in force says. */
 void proceed_connect(struct supervisor *s);
 
-/* Forgets what was learnt over a connection, because the server behind the next one may be another. */
+/* Forgets the answers of a connection, because the next one may lead to another server. */
 void proceed_forget(struct supervisor *s);
 
 /* Checks the model of the configuration in force again if the last check held with a remark. */

@@ -1,5 +1,5 @@
 /*
- * Another configuration, and what the check of a model has found, of that one or of the one in force.
+ * Reloads, and the result of each check of a model: that of the new configuration, or that of the one in force.
  */
 #ifndef RETENTION_SUPERVISOR_RELOAD_H
 #define RETENTION_SUPERVISOR_RELOAD_H

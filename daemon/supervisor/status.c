@@ -24,7 +24,7 @@ static const char *first_refusal(const struct dispatch *dispatch, int *ret_n)
 	return first;
 }
 
-/* One line on what runs, which the caller frees; NULL: nothing runs. */
+/* Describes the running job in one line, which the caller frees; NULL: none runs. */
 static char *describe_jobs(const struct dispatch *dispatch)
 {
 	for (int i = 0; i < SLOT_COUNT; i++) {

@@ -1,5 +1,5 @@
 /*
- * What the supervisor tells others: systemd's status line, metrics, /healthz and, on SIGUSR1, the log.
+ * The supervisor's reports: systemd's status line, metrics, /healthz and, on SIGUSR1, the log.
  */
 #ifndef RETENTION_SUPERVISOR_STATUS_H
 #define RETENTION_SUPERVISOR_STATUS_H
@@ -9,7 +9,7 @@
 /* STATUS=: the most important thing in one line.  arg is the struct supervisor. */
 void status_notify(void *arg);
 
-/* Puts what this process knows into the metrics. */
+/* Puts the values of this process into the metrics. */
 void status_measure(void *arg, struct metrics *metrics);
 
 /* NULL: all is well; else the reason, which the caller frees. */

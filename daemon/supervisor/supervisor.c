@@ -1,5 +1,5 @@
 /*
- * The supervisor is one loop.  This is who starts whom, who may die, and who notices.
+ * The supervisor is one loop.  This comment says how processes start and end, and how each end is noticed.
  *
  * The supervisor starts retention-job processes (supervisor/child.c) and holds one connection of its own
  * (supervisor/connection.c).  It reads no table of the CRM, touches no file except its configuration, and never
@@ -50,7 +50,7 @@ static void on_idle(void *arg)
 	if (!s->once || s->stopping || !clock_settled(s->clock) || s->model != MODEL_GOOD ||
 	    !errand_settled(s->expiry))
 		return;
-	supervisor_metrics_proceed(s->metrics); /* what the jobs have changed */
+	supervisor_metrics_proceed(s->metrics); /* the jobs have changed the figures */
 	if (!supervisor_metrics_settled(s->metrics))
 		return;
 	if (s->ran && *s->remark) {

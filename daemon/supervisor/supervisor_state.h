@@ -1,6 +1,5 @@
 /*
- * What the supervisor knows.  supervisor/supervisor.c owns it, proceed.c and reload.c change it, and status.c reads
- * it.
+ * The state of the supervisor.  supervisor.c owns it, proceed.c and reload.c change it, and status.c reads it.
  */
 #ifndef RETENTION_SUPERVISOR_SUPERVISOR_STATE_H
 #define RETENTION_SUPERVISOR_SUPERVISOR_STATE_H
@@ -49,7 +48,7 @@ struct supervisor {
 
 	bool away; /* the log says that the database is away, and not yet that it is back */
 	char *away_why;
-	char *trouble; /* what the database last refused; "": nothing */
+	char *trouble; /* the last refusal of the database; "": none */
 
 	bool once;
 	bool restored; /* an archive was restored since the ledger's file was last compared */

@@ -295,7 +295,7 @@ def test_an_address_that_is_taken(measured):
         taken.listen()
         d, path, port = measured(listen=taken.getsockname()[1])
         d.start()
-        d.wait_for_log(rf'metrics.listen: "127.0.0.1:{port}" cannot be had: .*: nobody is served')
+        d.wait_for_log(rf'metrics.listen: "127.0.0.1:{port}" cannot be had: .*: HTTP is off')
         d.wait_for_log("ready: ")
         other = free_port()
         d.configure(extra=f'metrics: {{ listen = "127.0.0.1:{other}"; }};')
