@@ -1,44 +1,37 @@
-"""Fixtures; what they hand out is described in support/."""
+"""Fixtures.  Their classes are described in support/."""
 
 import pytest
 
+from support import ways
 from support.age import Key
 from support.ctl import ctl
-from support.harness import BUILD, LIMITS, Daemon, Postgres, Proxy
-from support.jobs import CONTACTS, Job, base
+from support.harness import Daemon, LIMITS, Postgres, Proxy
+from support.jobs import Job, base, contacts_for, workers
 from support.small import policy
 
 
-BY_SET = {"integrity": "set", "workers": 4}
-
-
 def pytest_generate_tests(metafunc):
-    if metafunc.definition.get_closest_marker("by_set_too"):
-        metafunc.parametrize("limits_of_all", [{}, BY_SET], ids=["", "set-4"], indirect=True)
+    if metafunc.definition.get_closest_marker("safety"):
+        metafunc.parametrize("way", ways.possible(metafunc.definition), indirect=True, ids=str)
 
 
 @pytest.fixture(autouse=True)
-def limits_of_all(request, monkeypatch):
-    """What every configuration of the test has among its limits, whatever the test says."""
-    for name, value in getattr(request, "param", {}).items():
-        monkeypatch.setitem(LIMITS, name, value)
+def way(request, monkeypatch):
+    """The workers and the integrity of every configuration of a safety test, whatever the test says; else None."""
+    chosen = getattr(request, "param", None)
+    if chosen:
+        monkeypatch.setitem(LIMITS, "workers", chosen.workers)
+        monkeypatch.setitem(LIMITS, "integrity", chosen.integrity)
+    return chosen
 
 
 def pytest_collection_modifyitems(config, items):
-    if "sanitize" not in str(BUILD):
-        return
-    seen, watched, left_out = {}, [], []
-    for item in items:
-        mark = item.get_closest_marker("sanitize_every")
-        if mark:
-            test = (item.path, item.originalname)
-            seen[test] = seen.get(test, -1) + 1
-        (left_out if mark and seen[test] % mark.args[0] else watched).append(item)
+    run, left_out = ways.select(items)
     config.hook.pytest_deselected(items=left_out)
-    items[:] = watched
+    items[:] = run
 
 
-# With these of a Daemon's arguments it is its own migrate that is wanted, not the copy of another's.
+# A Daemon with one of these arguments runs migrate itself, and takes no copy of a migrated database.
 ONES_OWN = {"user", "host", "database", "build", "wrapper", "env"}
 
 
@@ -143,9 +136,9 @@ def job(pg, tmp_path):
     """job(action, archive, …): a Job on a database of its own, which is looked at when the test is over."""
     made = []
 
-    def make(*args, server=None, contacts=CONTACTS, **kwargs):
+    def make(*args, server=None, contacts=None, **kwargs):
         server = server or pg
-        db = server.create_database(template=base(server, contacts))
+        db = server.create_database(template=base(server, contacts or contacts_for(workers())))
         made.append(Job(tmp_path / f"job{len(made)}", server, db, *args, **kwargs))
         return made[-1]
 

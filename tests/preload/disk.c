@@ -2,6 +2,7 @@
  * A disk that fails on demand, for LD_PRELOAD.  DISK_FAULT=CALL:N, CALL being
  *	fdatasync, fsync, write	the N-th of it fails with EIO (writes to regular files count)
  *	short			from the N-th on, a write of more than a byte takes all but one
+ *	full			from the N-th on, writes fail with ENOSPC as long as the file DISK_FULL exists
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -61,6 +62,11 @@ ssize_t write(int fd, const void *bytes, size_t n)
 	nth = nth_of("write", &wanted);
 	if (nth > 0 && nth == wanted) {
 		errno = EIO;
+		return -1;
+	}
+	nth = nth_of("full", &wanted);
+	if (nth > 0 && nth >= wanted && access(getenv("DISK_FULL"), F_OK) == 0) {
+		errno = ENOSPC;
 		return -1;
 	}
 	nth = nth_of("short", &wanted);

@@ -623,7 +623,6 @@ def test_several_recipients(job, key, tmp_path):
         assert key.decrypt(path) == other != b""
 
 
-@pytest.mark.sanitize_every(3)
 @pytest.mark.parametrize("point", ENCRYPTION)
 def test_encryption_killed_at(job, key, tmp_path, point):
     j = job(archives={"recipients": [key.public]})

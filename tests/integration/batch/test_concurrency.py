@@ -1,6 +1,6 @@
 """
-A delete pass among people at work: they insert, lock, hold, create tables and put triggers, and
-other processes want the same job.  Nobody who came back is erased, and no client pays for the pass.
+A delete pass beside clients that insert, lock, hold, create tables and put triggers, and beside other processes
+that want the same job.  No contact that came back is erased, and no client pays for the pass.
 """
 
 import itertools
@@ -15,6 +15,8 @@ from support.clients import clients, locks
 from support.harness import wait_until
 from support.jobs import DONE, INCOMPLETE, KILLED, SLOW, STOPPED, TAKEN, hold_batches, rests_on_triggers
 from support.oracles import check_all_erased, check_done, due_before, missing_contacts
+
+pytestmark = pytest.mark.safety
 
 SEED = int(os.environ.get("RETENTION_SEED") or random.SystemRandom().randrange(1 << 30))
 
@@ -31,7 +33,7 @@ NEW_MESSAGE = """
     INSERT INTO before.message SELECT * FROM m"""
 
 
-@pytest.mark.by_set_too
+@pytest.mark.safety(by_set_with=4)
 def test_writers(job):
     """What is inserted also goes into schema before: so all that ever was is either there or archived."""
     j = job(limits=SLOW)
@@ -79,7 +81,7 @@ def test_writers(job):
     check_done(j)
 
 
-@pytest.mark.by_set_too
+@pytest.mark.safety(by_set_with=4)
 def test_a_locked_row_is_left_for_a_later_sweep(job):
     j = job()
     due = sorted(due_before(j))
@@ -98,7 +100,7 @@ def test_a_locked_row_is_left_for_a_later_sweep(job):
     check_all_erased(j)
 
 
-@pytest.mark.by_set_too
+@pytest.mark.safety(by_set_with=4)
 def test_a_writer_is_never_the_victim_of_a_deadlock(job):
     """They lock a request and then its contact, we the contact and then its requests."""
     j = job(limits=SLOW)
@@ -126,7 +128,7 @@ def test_a_writer_is_never_the_victim_of_a_deadlock(job):
     check_all_erased(j)
 
 
-@pytest.mark.by_set_too
+@pytest.mark.safety(by_set_with=4)
 def test_a_hold_placed_meanwhile_is_honoured(job):
     j = job(limits=SLOW)
     run = j.start()
@@ -242,7 +244,7 @@ def test_another_host_leaves_it_to_the_one_with_the_files(job):
     check_done(j)
 
 
-@pytest.mark.by_set_too
+@pytest.mark.safety(by_set_with=4)
 @pytest.mark.parametrize("archive", ["full", "none"])
 def test_a_process_that_was_stopped_wakes_up(job, archive):
     """
@@ -282,7 +284,7 @@ def test_a_stopped_process_that_dies_leaves_its_files_to_the_next(job):
     check_all_erased(j)
 
 
-@pytest.mark.by_set_too
+@pytest.mark.safety(by_set_with=4)
 def test_a_stalled_network(job, proxy):
     """Nothing passes, the server drops the sessions, another process takes over, all comes back."""
     way = proxy()

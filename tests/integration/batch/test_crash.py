@@ -1,6 +1,6 @@
 """
-Exactly once, under fire: the job's process, the server or the connection between them goes at each
-line of the batch protocol; in the end what was erased is what is archived, row for row.
+The job's process, the server or the connection between them dies at each line of the batch protocol.  In the end the
+erased rows are the archived rows, each exactly once.
 """
 
 import os
@@ -10,8 +10,10 @@ import re
 import pytest
 
 from support.harness import REPO, wait_until
-from support.jobs import DONE, KILLED, LIMITS, STOPPED, TAKEN, WORKERS, hold_batches
+from support.jobs import DONE, KILLED, LIMITS, STOPPED, TAKEN, hold_batches, workers
 from support.oracles import check_all_erased, check_done, table_digests
+
+pytestmark = pytest.mark.safety
 
 LONG = bool(os.environ.get("RETENTION_LONG"))
 SEED = int(os.environ.get("RETENTION_SEED") or random.SystemRandom().randrange(1 << 30))
@@ -27,8 +29,7 @@ def later(point):
     return REPEATED.get(point, 3) if point.startswith("batch-") else 1
 
 
-@pytest.mark.by_set_too
-@pytest.mark.sanitize_every(3)
+@pytest.mark.safety(by_set_with=4)
 @pytest.mark.parametrize("point", [name for name, _ in POINTS])
 def test_killed_at(job, point):
     """At the first hit, and after the restart at a later one."""
@@ -77,7 +78,6 @@ def undisturbed():
     return {}
 
 
-@pytest.mark.sanitize_every(3)
 @pytest.mark.parametrize("action, archive", KINDS)
 def test_random_kills(job, undisturbed, action, archive):
     """Killed anywhere, again and again: it ends as if nothing had been."""
@@ -176,8 +176,7 @@ def test_the_control_session_is_gone_at_the_end(job):
 # --- The connection goes ------------------------------------------------------------------------
 
 
-@pytest.mark.by_set_too
-@pytest.mark.sanitize_every(3)
+@pytest.mark.safety(by_set_with=4)
 @pytest.mark.parametrize("forward", [True, False], ids=["committed", "not committed"])
 @pytest.mark.parametrize("after", [0, 2, 7])
 @pytest.mark.parametrize("archive", ["full", "none"])
@@ -206,7 +205,7 @@ def test_cut_while_commit_is_under_way(job, proxy):
     with j.pg.connect(j.db) as conn, conn.cursor() as cur:
         cur.execute("SELECT pg_advisory_lock(4711)")
         run = j.start()
-        wait_until(lambda: waiting_for_us(j) == WORKERS, what="all workers in COMMIT")
+        wait_until(lambda: waiting_for_us(j) == workers(), what="all workers in COMMIT")
         way.cut()
         # The new session of each worker asks for the worker's lock (and would time out: once is enough).
         wait_until(lambda: run.waits_for("55P03"), what=run.text)
@@ -217,7 +216,7 @@ def test_cut_while_commit_is_under_way(job, proxy):
     check_all_erased(j)
 
 
-@pytest.mark.by_set_too
+@pytest.mark.safety(by_set_with=4)
 def test_cut_anywhere(job, proxy):
     """Every connection, at any moment, over and over."""
     way = proxy()

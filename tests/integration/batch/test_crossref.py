@@ -1,16 +1,13 @@
 """
-Contacts whose rows refer to one another: who goes together, who has to wait, and who stays since somebody who stays refers
-to them.
+Contacts whose rows refer to one another: those that go together, those that have to wait, and those that stay because
+a contact that stays refers to them.
 """
 
 import pytest
 
 from support.jobs import DONE, INCOMPLETE, KILLED, LIMITS
 
-WAYS = pytest.mark.parametrize("limits", [
-    {**LIMITS, "workers": 1, "integrity": "set"},
-    {**LIMITS, "workers": 2, "integrity": "triggers"},
-], ids=lambda one: f"{one['workers']}-{one['integrity']}")
+pytestmark = pytest.mark.safety
 
 
 def everywhere(j, statement, *values):
@@ -64,10 +61,9 @@ def check_all_but(j, stay):
         )
 
 
-@WAYS
-def test_partners_and_one_between_them_who_stays(job, limits):
+def test_partners_and_one_between_them_who_stays(job):
     """He fails by himself, and those who refer to each other go, however far apart they stand in the list."""
-    j = job(limits=limits)
+    j = job(limits=LIMITS)
     j.keys, stays = with_partners(j)
     refer_in_a_ring(j, j.keys[1], j.keys[-1])
     refer_in_a_ring(j, j.keys[4], j.keys[6])
@@ -76,10 +72,9 @@ def test_partners_and_one_between_them_who_stays(job, limits):
     check_all_but(j, [j.keys[5]])
 
 
-@WAYS
-def test_more_partners_than_a_batch_holds(job, limits):
+def test_more_partners_than_a_batch_holds(job):
     """The first half of the list refers to the second, and is referred to by it."""
-    j = job(limits=limits)
+    j = job(limits=LIMITS)
     j.keys, _ = with_partners(j)
     half = len(j.keys) // 2
     for one, other in zip(j.keys[:half], j.keys[half:]):
@@ -87,10 +82,9 @@ def test_more_partners_than_a_batch_holds(job, limits):
     check_all_but(j, [])
 
 
-@WAYS
-def test_who_is_kept_keeps_others(job, limits):
+def test_who_is_kept_keeps_others(job):
     """Whom those who stay refer to stays, and so on; who refers to them goes."""
-    j = job(limits=limits)
+    j = job(limits=LIMITS)
     j.keys, stays = with_partners(j)
     first, second, third, goes = j.keys[7], j.keys[70], j.keys[3], j.keys[30]
     refers(j, stays, first)
@@ -99,10 +93,9 @@ def test_who_is_kept_keeps_others(job, limits):
     check_all_but(j, [first, second])
 
 
-@WAYS
-def test_requests_that_refer_to_other_contacts(job, limits):
+def test_requests_that_refer_to_other_contacts(job):
     """Not the contacts' own rows: a request of each is about the other."""
-    j = job(limits=limits)
+    j = job(limits=LIMITS)
     everywhere(j, "ALTER TABLE {schema}.request ADD about bigint")
     j.sql("ALTER TABLE crm.request ADD FOREIGN KEY (about) REFERENCES crm.contact; CREATE INDEX ON crm.request (about)")
     text = (j.daemon.dir / "model.conf").read_text()
@@ -123,11 +116,10 @@ def add_accounts(j, contact, n):
     j.sql("TRUNCATE before.contact_social; INSERT INTO before.contact_social SELECT * FROM crm.contact_social")
 
 
-@WAYS
 @pytest.mark.parametrize("n", [600, 2500])
-def test_partners_with_more_rows_than_a_batch(job, limits, n):
+def test_partners_with_more_rows_than_a_batch(job, n):
     """Together too many for a transaction of the usual size; or one of them is by himself, and is cut first."""
-    j = job(limits=limits)
+    j = job(limits=LIMITS)
     j.keys, _ = with_partners(j)
     refer_in_a_ring(j, j.keys[1], j.keys[-1])
     add_accounts(j, j.keys[1], n)
@@ -135,10 +127,9 @@ def test_partners_with_more_rows_than_a_batch(job, limits, n):
     check_all_but(j, [])
 
 
-@WAYS
-def test_a_giant_who_is_kept_loses_nothing(job, limits):
+def test_a_giant_who_is_kept_loses_nothing(job):
     """He would go in slices, and be refused when all but his own row is gone."""
-    j = job(limits=limits)
+    j = job(limits=LIMITS)
     j.keys, stays = with_partners(j)
     giant, partner = j.keys[5], j.keys[50]
     refers(j, stays, partner)
@@ -148,10 +139,9 @@ def test_a_giant_who_is_kept_loses_nothing(job, limits):
     assert not j.events("sliced")
 
 
-@WAYS
-def test_what_the_model_leaves_in_place(job, limits):
+def test_what_the_model_leaves_in_place(job):
     """A picture of an agent, filed under the number of a contact, is not his: who stays may point at it."""
-    j = job(limits=limits)
+    j = job(limits=LIMITS)
     j.keys, _ = with_partners(j)
     everywhere(j, "ALTER TABLE {schema}.attachment ADD badge bigint")
     j.sql("ALTER TABLE crm.attachment ADD FOREIGN KEY (badge) REFERENCES crm.files; CREATE INDEX ON crm.attachment (badge)")

@@ -1,6 +1,6 @@
 """
-One person with more rows than a transaction should hold: erased in slices, his own row last, each row archived
-once, whatever happens in between.
+A contact with more rows than a transaction should hold is erased in slices, its own row last, and each row is
+archived once, whatever happens in between.
 """
 
 import random
@@ -10,6 +10,8 @@ import pytest
 from support.harness import wait_until
 from support.jobs import DONE, KILLED, rests_on_triggers
 from support.oracles import check_all_erased, check_done
+
+pytestmark = pytest.mark.safety
 
 MANY = 2500  # of each table; PERSON_ROWS of batch/retry.c is 1000
 LIMITS = {"workers": 2, "batch_rows": 500}
@@ -34,7 +36,7 @@ GROWN = ["request", "message", "attachment", "status_change", "contact_social", 
 
 
 def grow(j):
-    """Makes one who is due a giant, in schema before too: his key."""
+    """Makes a contact that is due a giant, in schema before too, and returns its key."""
     person = j.value("""SELECT contact_id FROM crm.request GROUP BY 1 HAVING bool_and(status = 'closed')
         AND max(created_at) < now() - interval '3 years' ORDER BY 1 OFFSET 7 LIMIT 1""")
     with j.pg.connect(j.db) as conn, conn.cursor() as cur:
@@ -129,7 +131,7 @@ def test_killed_between_two_slices(job):
 
 @pytest.mark.parametrize("what", ["hold", "request"])
 def test_spared_in_the_middle(job, what):
-    """Who comes back, or is held, between two slices stays with what is left; the journal says that it is a part."""
+    """A contact that comes back or is held between two slices keeps the rest; the journal says that it is a part."""
     j = job(limits={**LIMITS, "workers": 1, "rows_per_second": 4000})
     person = grow(j)
     run = j.start()
@@ -150,7 +152,7 @@ def test_spared_in_the_middle(job, what):
 
 
 def test_a_row_that_points_from_one_slice_to_another(job):
-    """Messages that answer messages: no order of slices is right, so he is worked whole, as anybody."""
+    """Messages answer messages, so that no order of slices is right: the contact is erased whole, as any other."""
     j = job(limits=LIMITS)
     person = grow(j)
     j.sql("ALTER TABLE crm.message ADD answers bigint REFERENCES crm.message")

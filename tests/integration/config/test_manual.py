@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from support.harness import BUILD, REPO
+from support.harness import REPO
 from support.small import again, failures, policy
 
 # The same code as plan/test_constructs.py, which sanitizers watch.
-pytestmark = pytest.mark.skipif("sanitize" in str(BUILD), reason="watched in plan/test_constructs.py")
+pytestmark = pytest.mark.unsanitized("watched in plan/test_constructs.py")
 PAGE = (REPO / "conf" / "retentiond.conf.5").read_text()
 SECTION = PAGE.split("\n.Sh CONSTRUCTS\n")[1].split("\n.Sh ")[0]
 LITERAL = re.compile(r"\.Bd -literal -offset indent\n(.*?)\n\.Ed", re.S)

@@ -4,7 +4,6 @@ is not archived as it was, none is called erased that is there.
 """
 
 import json
-import os
 import re
 from pathlib import Path
 
@@ -13,6 +12,8 @@ import pytest
 from support.harness import wait_until
 from support.jobs import DONE, INCOMPLETE, KILLED, REFUSED, SLOWER
 from support.oracles import check_all_erased, check_rows_are_back, csv_rows
+
+pytestmark = pytest.mark.safety
 
 
 def changed(job, sql, **options):
@@ -126,7 +127,7 @@ def test_an_export_tells_the_new_column(job):
 
 # -- once the archive's end has begun -------------------------------------------------------------
 
-once = pytest.mark.skipif(os.environ.get("RETENTION_INTEGRITY") == "set", reason="the end is the same")
+once = pytest.mark.safety(once=True)  # an archive ends in the same way, whoever looks after the keys
 END = ["finish-after-keep", "finish-after-join", "finish-after-manifest", "seal-after-segments", "finish-after-seal"]
 ENCRYPTED = ["finish-after-join", "encrypt-after-note", "encrypt-after-rename:3", "encrypt-after-unlink:11",
              "finish-after-manifest", "seal-after-segments"]
@@ -170,7 +171,6 @@ def check_end(j, identity=()):
 
 
 @once
-@pytest.mark.sanitize_every(4)
 @pytest.mark.parametrize("change", [column, table, mark])
 @pytest.mark.parametrize("point", END)
 def test_changed_after_the_end_began(job, point, change):
@@ -184,7 +184,6 @@ def test_changed_after_the_end_began(job, point, change):
 
 
 @once
-@pytest.mark.sanitize_every(4)
 @pytest.mark.parametrize("change", [column, table])
 @pytest.mark.parametrize("point", ENCRYPTED)
 def test_changed_while_it_is_encrypted(job, key, point, change):

@@ -68,7 +68,6 @@ def check_both(j, table, name, columns):
     check_rows_are_back(j, table)
 
 
-@pytest.mark.sanitize_every(3)
 @pytest.mark.parametrize("how", ["killed", "stopped", "while it runs"])
 def test_a_table_has_another_column(job, how):
     """One file cannot hold both: the job goes on in a second one, under a label of its own."""

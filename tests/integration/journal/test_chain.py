@@ -8,7 +8,6 @@ import threading
 
 import pytest
 
-from support.harness import BUILD
 
 POLICY = {"name": "old", "action": "delete_contacts", "depth": "30 months", "schedule": "monthly", "archive": "listed"}
 CHANGES = 1000
@@ -282,7 +281,7 @@ KINDS = {"event_column": 8, "action_column": 6, "hold_column": 3, "event_with_it
          "tail_cut": 3, "events_exchanged": 3, "event_inserted": 3}
 
 
-@pytest.mark.skipif("sanitize" in str(BUILD), reason="SQL alone: nothing of it is compiled")
+@pytest.mark.unsanitized("SQL alone: nothing of it is compiled")
 def test_a_thousand_changes(journal, bare):
     """One transaction each, rolled back: the first finding names the row that was changed."""
     seed = int(os.environ.get("RETENTION_SEED") or random.randrange(1 << 32))
@@ -387,7 +386,7 @@ def test_concurrent_writers_keep_one_chain(pg, empty_db, daemon):
             for i in range(10):
                 pg.sql(d.db, "SELECT retention.place_hold(%s, 'case')", (str(n * 100 + i),))
                 pg.sql(d.db, "SELECT retention.save_action('export', '2025-01-01', '2025-01-31')")
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:
             errors.append(error)
 
     threads = [threading.Thread(target=write, args=(n,)) for n in range(8)]

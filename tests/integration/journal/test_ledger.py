@@ -5,13 +5,16 @@ brought back.
 """
 
 import re
+from types import SimpleNamespace
 
 import pytest
 
 from support import small
 from support.backup import ANONYMIZE, DELETE, lines, personal, put_back, rows
 from support.harness import wait_until
-from support.jobs import DONE, KILLED
+from support.jobs import DONE, KILLED, REFUSED, SAVED, Run, days
+
+pytestmark = pytest.mark.safety(once=True)
 
 ANONYMIZE_CONTACTS = {"name": "quiet-contacts", "action": "anonymize_contacts", "depth": "18 months",
                       "schedule": "monthly"}
@@ -143,13 +146,22 @@ def test_who_is_another_by_now_stays(erased):
 
 
 def test_a_job_refuses_too(erased):
-    """Not only at start: a job that was validated does not begin on a database that has forgotten."""
+    """Not only the daemon at its start: a job that was validated does not begin on a database that has forgotten."""
     d, dump = erased
     put_back(d, dump)
-    d.pg.sql(d.db, "DELETE FROM retention.replay")
-    job_id = d.pg.value(d.db, "SELECT retention.save_action('delete_contacts', '2024-01-01', '2024-01-31')")
-    d.once(check=False)
-    assert [r["status"] for r in d.jobs(f"id = {job_id}")] == ["saved"]
+    before = personal(d)
+    number = d.pg.value(d.db, "SELECT retention.save_action('delete_contacts', %s, %s)", days())
+    job = SimpleNamespace(daemon=d, id=number, processes=[])
+    assert Run(job).wait() == SAVED
+    assert d.jobs(f"id = {number}")[0]["candidates"] > 0
+    d.pg.sql(d.db, "SELECT retention.validate_action(%s)", (number,))
+    missing = len(lines(d)) - len(rows(d.pg, d.db))
+    refused = Run(job)
+    assert refused.wait() == REFUSED, refused.text()
+    assert f"it has forgotten {missing} erasures" in refused.note()
+    row, = d.jobs(f"id = {number}")
+    assert (row["status"], row["started_at"]) == ("validated", None) and "run retentionctl replay first" in row["error"]
+    assert personal(d) == before
 
 
 def test_a_lost_file_is_written_anew(erased):

@@ -12,6 +12,8 @@ from support.backup import lines, put_back, rows
 from support.harness import wait_until
 from support.restores import restore
 
+pytestmark = pytest.mark.safety(once=True)
+
 DELETE = {"name": "old", "action": "delete_contacts", "depth": "18 months", "schedule": "monthly", "archive": "full"}
 SIX = """;
     INSERT INTO contact (id, name, created) SELECT n, 'c' || n, '2014-01-01' FROM generate_series(1, 6) n;

@@ -6,6 +6,8 @@ from support.harness import CRM_MODEL
 from support.modelfile import column_rules, read_model
 from support.oracles import TOKENLESS, due_contacts, due_requests, table_digests, tokens_in
 
+pytestmark = pytest.mark.unsanitized("SQL alone: nothing of it is compiled")
+
 DAY = "2026-11-23"
 
 

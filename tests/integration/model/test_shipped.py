@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 
 from support import schemas
-from support.harness import BUILD, wait_until
+from support.harness import wait_until
 from support.modelfile import column_rules
 from support.oracles import table_digests
+
+pytestmark = pytest.mark.sanitize_every(4)
 
 CONTACTS = 40
 ACTIONS = ("export", "delete_contacts", "anonymize_contacts", "anonymize_requests")
@@ -75,7 +77,6 @@ def check_canary(d, name, action):
     return job, before, after
 
 
-@pytest.mark.sanitize_every(2)
 @pytest.mark.parametrize("action", ACTIONS)
 def test_canary(make, schema, action):
     d = make(schema)
@@ -159,7 +160,6 @@ def test_a_new_column_is_refused_until_it_has_a_rule(make, schema):
     check_canary(d, schema, "anonymize_contacts")
 
 
-@pytest.mark.sanitize_every(3)
 @pytest.mark.parametrize("clause", ["", "ON DELETE CASCADE"])
 def test_a_new_table_is_refused_until_it_is_mapped(make, schema, clause):
     contact = schemas.tables_of(schema)["contact"]
@@ -194,7 +194,6 @@ def test_what_was_deleted_comes_back(make, schema):
     assert table_digests(d.pg, d.db, "public") == before
 
 
-@pytest.mark.sanitize_every(3)
 @pytest.mark.parametrize("action", ACTIONS[1:])
 def test_what_grants_prints_is_enough(make, pg, schema, action):
     d = make(schema)
@@ -273,7 +272,7 @@ def test_chatwoots_hard_cases(make):
     assert d.pg.value(d.db, count + "notifications WHERE primary_actor_type = 'Message'") > 0, "as sample of what is not mapped"
 
 
-@pytest.mark.skipif("sanitize" in str(BUILD), reason="killed under sanitizers in batch/test_crash.py")
+@pytest.mark.unsanitized("killed under sanitizers in batch/test_crash.py")
 @pytest.mark.parametrize("action", ["delete_contacts", "anonymize_contacts"])
 @pytest.mark.parametrize("nth", [9, 37])
 def test_killed_on_the_way(make, schema, action, nth):
@@ -336,7 +335,7 @@ DRAFTS = {
 }
 
 
-@pytest.mark.skipif("sanitize" in str(BUILD), reason="watched in discover/test_draft.py and above")
+@pytest.mark.unsanitized("watched in discover/test_draft.py and above")
 @pytest.mark.parametrize("name", DRAFTS)
 @pytest.mark.parametrize("action", ACTIONS)
 def test_a_draft_with_its_marks_answered(pg, make, name, action):

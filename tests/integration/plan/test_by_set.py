@@ -1,6 +1,6 @@
 """
 limits.integrity = "set": foreign keys are asked once a batch.  These tests show what is refused, what is found, and
-that the result is that of the server's triggers.  The tests marked by_set_too, of batch/, run under it as well.
+that the result is that of the server's triggers.  Every test marked safety runs under it as well.
 """
 
 import json

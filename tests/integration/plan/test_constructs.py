@@ -21,7 +21,6 @@ OLD, NEW = "2015-01-01", "2099-01-01"
 RULES = {"contact": {"clear": ["name", "brand", "created"]}, "request": {"clear": ["subject"], "keep": ["status", "at"]}}
 
 
-@pytest.mark.sanitize_every(3)
 @pytest.mark.parametrize("workers", [1, 2])
 @pytest.mark.parametrize("batch_rows", [1, 5000])
 @pytest.mark.parametrize("action", ["delete_contacts", "anonymize_contacts", "anonymize_requests"])
@@ -107,7 +106,6 @@ def test_two_workers_take_the_two_last_users(make):
     assert keys(d.pg, d.db, "SELECT id FROM blob") == set()
 
 
-@pytest.mark.sanitize_every(3)
 @pytest.mark.parametrize("where", [None, "data <> 'e'"])
 @pytest.mark.parametrize("rule", ["", "ON DELETE CASCADE", "ON DELETE SET NULL"])
 @pytest.mark.parametrize("batch_rows", [1, 5000])
@@ -351,7 +349,6 @@ def test_names_with_odd_ends(make, action):
     assert again(d, action)["counters"]["treated"] == 0
 
 
-@pytest.mark.sanitize_every(2)
 @pytest.mark.parametrize("action", ["anonymize_contacts", "anonymize_requests"])
 @pytest.mark.parametrize("value", ["Contact", "Contact {key}", "Contact {number}", "***"])
 def test_what_a_rule_wrote_is_nobodys_name(make, action, value):

@@ -1,12 +1,14 @@
 """
 A row stands in another's place: a client has put it there between two statements of a batch, or keys of other types
-look alike.  What hangs off it is neither left behind nor taken for another's.
+look alike.  The rows that hang off it are neither left behind nor taken for another's.
 """
 
 import pytest
 
 from support.clients import race
 from support.small import SCHEMA, failures, keys, model, policy
+
+pytestmark = pytest.mark.safety
 
 LIMITS = {"workers": 1, "max_share": 1.0}
 TWO = """;
@@ -30,41 +32,37 @@ def orphans(d, child="attachment", by="message_id", parent="message"):
     return d.pg.sql(d.db, f"SELECT c.id FROM {child} c WHERE {by} IS NOT NULL AND NOT EXISTS (SELECT FROM {parent} p WHERE p.id = c.{by})")
 
 
-@pytest.mark.parametrize("integrity", ["triggers", "set"])
-def test_swap_without_fk(make, integrity):
+def test_swap_without_fk(make, way):
     """One message goes, another comes in its place, with an attachment: as many rows as were collected."""
     d = make(SCHEMA + TWO + tables() + "; INSERT INTO message VALUES (100, 10), (110, 11), (200, 20); INSERT INTO attachment VALUES (1000, 100), (1100, 110)",
-             mod(), policy(archive="full"), limits={**LIMITS, "integrity": integrity})
-    lock = "SELECT FROM note WHERE id = 1 FOR UPDATE;" if integrity == "set" else ""
+             mod(), policy(archive="full"), limits=LIMITS)
+    lock = "SELECT FROM note WHERE id = 1 FOR UPDATE;" if way.integrity == "set" else ""
     race(d, lock + """DELETE FROM attachment WHERE id = 1000; DELETE FROM message WHERE id = 100;
         INSERT INTO message VALUES (102, 10); INSERT INTO attachment VALUES (1002, 102)""")
     assert orphans(d) == []
 
 
-@pytest.mark.parametrize("integrity", ["triggers", "set"])
-def test_swap_where(make, integrity):
+def test_swap_where(make, way):
     """All keys are there; the where takes another row than was collected."""
     d = make(SCHEMA + TWO + tables("REFERENCES request") + "; INSERT INTO message VALUES (100, 10, 'a'), (101, 10, 'b'), (200, 20, 'a'); INSERT INTO attachment VALUES (1000, 100), (1010, 101)",
-             mod("kind = 'a'"), policy(archive="full"), limits={**LIMITS, "integrity": integrity})
-    lock = "SELECT FROM note WHERE id = 1 FOR UPDATE;" if integrity == "set" else ""
+             mod("kind = 'a'"), policy(archive="full"), limits=LIMITS)
+    lock = "SELECT FROM note WHERE id = 1 FOR UPDATE;" if way.integrity == "set" else ""
     race(d, lock + """DELETE FROM attachment WHERE id = 1000; DELETE FROM message WHERE id = 100; UPDATE message SET kind = 'a' WHERE id = 101""")
     assert orphans(d) == []
 
 
-@pytest.mark.parametrize("integrity", ["triggers", "set"])
-def test_key_changes(make, integrity):
+def test_key_changes(make, way):
     """ON UPDATE CASCADE: the row is the same, its key is another."""
     d = make(SCHEMA + TWO + tables("REFERENCES request", update="ON UPDATE CASCADE") + "; INSERT INTO message VALUES (100, 10), (110, 11), (200, 20); INSERT INTO attachment VALUES (1000, 100), (1100, 110)",
-             mod(), policy(archive="full"), limits={**LIMITS, "integrity": integrity})
-    lock = "SELECT FROM note WHERE id = 1 FOR UPDATE;" if integrity == "set" else ""
+             mod(), policy(archive="full"), limits=LIMITS)
+    lock = "SELECT FROM note WHERE id = 1 FOR UPDATE;" if way.integrity == "set" else ""
     race(d, lock + "UPDATE message SET id = 999 WHERE id = 100")
     assert orphans(d) == []
 
 
 @pytest.mark.parametrize("fk", ["REFERENCES request", ""])
-@pytest.mark.parametrize("integrity", ["triggers", "set"])
 @pytest.mark.parametrize("child", ["varchar(8)", "text", "char(8)", "char(12)"])
-def test_char_keys(make, integrity, child, fk):
+def test_char_keys(make, child, fk):
     """The key is char(8), the link varchar(8): no race at all."""
     d = make(f"""
         CREATE TABLE contact (id bigint PRIMARY KEY, name text);
@@ -75,15 +73,14 @@ def test_char_keys(make, integrity, child, fk):
         INSERT INTO request VALUES ('r1', 1, '2015-01-01'), ('r2', 2, now());
         INSERT INTO message VALUES (1, 'r1'), (2, 'r2')""",
         model(message={"table": "message", "key": "id", "of": "request", "by": "request_id"}),
-        policy(archive="full"), limits={**LIMITS, "integrity": integrity})
+        policy(archive="full"), limits=LIMITS)
     d.once(check=False)
     assert d.pg.sql(d.db, "SELECT id FROM message m WHERE NOT EXISTS (SELECT FROM request r WHERE r.id = m.request_id)") == []
     assert keys(d.pg, d.db) == {2} and failures(d) == []
 
 
 @pytest.mark.parametrize("which", ["request", "note"])
-@pytest.mark.parametrize("integrity", ["triggers", "set"])
-def test_narrow_links(make, integrity, which):
+def test_narrow_links(make, which):
     """contact.id is bigint, one table's link still integer."""
     rt, nt = ("integer", "bigint") if which == "request" else ("bigint", "integer")
     d = make(f"""
@@ -96,12 +93,13 @@ def test_narrow_links(make, integrity, which):
         {"INSERT INTO request VALUES (30, 3000000000, '2015-01-01');" if which == "note" else ""}
         INSERT INTO note VALUES (1, 1)""",
         model(note={"table": "note", "key": "id", "of": "contact", "by": "contact_id"}),
-        policy(archive="full"), limits={**LIMITS, "integrity": integrity})
+        policy(archive="full"), limits=LIMITS)
     checked = d.check_config()
     done = d.once(check=False)
     assert failures(d) == [] and keys(d.pg, d.db) == ({2} if which == "note" else {2, 3000000000})
 
 
+@pytest.mark.safety(integrity="set")
 def test_swap_while_anonymized(make):
     """integrity = set, from the bottom up: the question is asked of what was collected, not of what went."""
     d = make(SCHEMA + TWO + tables() + "; INSERT INTO message VALUES (100, 10), (110, 11), (200, 20); INSERT INTO attachment VALUES (1000, 100), (1100, 110);"
@@ -110,7 +108,7 @@ def test_swap_while_anonymized(make):
                    message={"table": "message", "key": "id", "of": "request", "by": "request_id", "anonymize": "delete"},
                    attachment={"table": "attachment", "key": "id", "of": "message", "by": "message_id", "anonymize": "delete"},
                    note={"table": "note", "key": "id", "of": "contact", "by": "contact_id", "anonymize": "keep"}),
-             policy("anonymize_contacts"), limits={**LIMITS, "integrity": "set"})
+             policy("anonymize_contacts"), limits=LIMITS)
     race(d, """DELETE FROM attachment WHERE id = 1000; DELETE FROM message WHERE id = 100;
         INSERT INTO message VALUES (102, 10); INSERT INTO attachment VALUES (1002, 102)""")
     assert orphans(d) == []
@@ -136,16 +134,15 @@ def test_numeric_scales(make, what):
         assert keys(d.pg, d.db) == {1}
 
 
-@pytest.mark.parametrize("integrity", ["triggers", "set"])
-def test_swap_without_any_fk(make, integrity):
+def test_swap_without_any_fk(make, way):
     """What comes in the place of what was collected is erased; what hangs off it is looked for by nobody."""
     d = make(SCHEMA + TWO + tables().replace("message_id bigint REFERENCES message", "message_id bigint")
              + "; INSERT INTO message VALUES (100, 10), (110, 11), (200, 20); INSERT INTO attachment VALUES (1000, 100), (1100, 110)",
              model(message={"table": "message", "key": "id", "of": "request", "by": "request_id"},
                    attachment={"table": "attachment", "key": "id", "of": "message", "by": "message_id"},
                    note={"table": "note", "key": "id", "of": "contact", "by": "contact_id"}),
-             policy(archive="full"), limits={**LIMITS, "integrity": integrity})
-    race(d, ("SELECT FROM note WHERE id = 1 FOR UPDATE;" if integrity == "set" else "") + """DELETE FROM attachment WHERE id = 1000;
+             policy(archive="full"), limits=LIMITS)
+    race(d, ("SELECT FROM note WHERE id = 1 FOR UPDATE;" if way.integrity == "set" else "") + """DELETE FROM attachment WHERE id = 1000;
         DELETE FROM message WHERE id = 100; INSERT INTO message VALUES (102, 10); INSERT INTO attachment VALUES (1002, 102)""")
     assert orphans(d) == []
 

@@ -15,6 +15,8 @@ from support.harness import BUILD, wait_until
 from support.oracles import table_digests
 from support.restores import NOTES, POLICY, SCHEMA_OF_NOTES, deleted, restore
 
+pytestmark = pytest.mark.safety(once=True)
+
 OLD, NEW = "2019-05-01", "now()"
 
 

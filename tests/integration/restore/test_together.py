@@ -13,6 +13,8 @@ from support.backup import ANONYMIZE, DELETE, personal, put_back
 from support.harness import wait_until
 from support.restores import POLICY, restore
 
+pytestmark = pytest.mark.safety(once=True)
+
 
 class Together:
     """Commands in threads: each has its result once it has ended."""

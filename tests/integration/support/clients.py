@@ -1,4 +1,4 @@
-"""People at work while a job runs: clients in threads, and a client whose transaction the job meets."""
+"""Clients that work while a job runs: in threads, or with an open transaction that the job meets."""
 
 import contextlib
 import os
@@ -21,7 +21,7 @@ def clients(j, *bodies):
             with j.pg.connect(j.db) as conn:
                 while not over.wait(0.002):
                     body(conn, dice)
-        except Exception as failure:  # told in the test's own thread
+        except Exception as failure:  # the test's own thread reports it
             failures.append(failure)
 
     print(f"RETENTION_SEED={SEED}")

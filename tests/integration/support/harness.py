@@ -30,8 +30,8 @@ CRM_MODEL = REPO / "conf" / "models" / "crm.conf"
 BUILD = Path(os.environ.get("RETENTION_BUILD") or "build/release")
 if not BUILD.is_absolute():
     BUILD = REPO / BUILD
-# What the generated CRM is relative to, unless a test says otherwise: the same share of it is due
-# whenever the tests run.
+# The day that the generated CRM counts back from, so that the same share of it is due whenever the tests run.
+# A test may name another day.
 TODAY = datetime.now(timezone.utc).date().isoformat()
 
 # Sanitizers make programs slow; valgrind more so.
@@ -46,7 +46,7 @@ if os.environ.get("RETENTION_WORKERS"):
 
 
 def wait_until(condition, timeout=TIMEOUT, what=None):
-    """Polls every 20 ms until condition() is true, and returns what it returned."""
+    """Polls every 20 ms until condition() is true, and returns its value."""
     deadline = time.monotonic() + timeout
     while True:
         value = condition()
@@ -67,8 +67,8 @@ def short_dir(base="/tmp"):
 
 def server_dir(fsync):
     """
-    In memory, where there is much of it: thousands of databases are made and dropped, and a disk's inodes are what
-    that takes longest over.
+    Lies in memory where there is enough of it, because the tests make and drop thousands of databases, and a disk
+    takes long over their inodes.
     """
     roomy = not fsync and IN_MEMORY.is_dir() and shutil.disk_usage(IN_MEMORY).free > 6 << 30
     return short_dir(IN_MEMORY if roomy else "/tmp")
@@ -88,7 +88,7 @@ def pg_bindir():
     return Path(shutil.which("initdb") or "/usr/bin/initdb").resolve().parent
 
 
-# What leaves nothing behind in its session and calls nothing that acts.
+# A statement that leaves nothing behind in its session and calls no function that acts.
 ASKS = re.compile(r"(?is)\s*(SELECT|WITH)\b(?!.*\b(retention\.\w+\s*\(|pg_advisory|set_config|pg_terminate|pg_cancel"
                   r"|pg_\w*slot\w*\s*\(|pg_switch|pg_wal|pg_sleep|nextval|setval|insert|update|delete))")
 
@@ -119,7 +119,7 @@ class Postgres:
             "listen_addresses": "", "unix_socket_directories": str(self.dir),
             "fsync": "on" if fsync else "off", "shared_buffers": "128MB",
             "max_wal_size": "512MB", "max_connections": 100, "timezone": "UTC",
-            "lc_messages": "C", "log_checkpoints": "off", "log_min_messages": "warning",
+            "lc_messages": "C", "log_checkpoints": "off", "jit": "off", "log_min_messages": "warning",
             "log_line_prefix": "%m [%p] %a: ", **(settings or {}),
         }
         # 15 and later write each page into the log, unless told otherwise.
@@ -272,7 +272,7 @@ class Postgres:
                   "-f", CRM / "schema.sql", "-f", CRM / "generate.sql", "-f", CRM / "constraints.sql")
 
     def plain_role(self, db, name="retention_plain", grants=""):
-        """A login that is no superuser, granted retention_daemon (which migrate made)."""
+        """Makes a login without superuser's rights and grants it retention_daemon, which migrate has made."""
         self.psql(db, "-c", f"""DO $$ BEGIN
             IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{name}') THEN
                 CREATE ROLE {name} LOGIN;
@@ -346,7 +346,7 @@ def make_config(directory, pg, db, policies=(), limits=None, model=None, archive
 
 
 def write_private(path, text):
-    """Atomically and mode 0600: the daemon may be reading it, and refuses what others can write."""
+    """Replaces the file at once, because the daemon may be reading it; mode 0600, because it refuses other modes."""
     new = path.with_name(path.name + ".new")
     with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
         file.write(text)

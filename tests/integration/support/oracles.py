@@ -1,6 +1,6 @@
 """
-What must be true: of the tokens that a database holds, and of every job that has ended `done`, whatever
-happened to it on the way.  Written from the law and from the data, never from the daemon's own SQL.
+Checks the tokens that a database holds, and every job that has ended `done`, whatever happened to it on the way.
+Each check is written from the law and the data, never from the daemon's own SQL.
 """
 
 import csv
@@ -39,7 +39,7 @@ def reporting_numbers(pg, db):
 
 
 def after_delete(tokens, contacts):
-    """What must be left of tokens once these contacts are deleted."""
+    """The tokens that must be left once these contacts are deleted."""
     return {t for t in tokens if t.contact not in contacts}
 
 
@@ -81,7 +81,7 @@ def table_digests(pg, db, schema="crm"):
 # --- A job that is done --------------------------------------------------------------------------
 
 
-# table of the model: (table, what its rows are found by, given %(contacts)s)
+# table of the model: (table, condition that finds its rows, given %(contacts)s)
 REQUESTS = "SELECT id FROM crm.request WHERE contact_id = ANY (%(contacts)s)"
 MESSAGES = f"SELECT id FROM crm.message WHERE request_id IN ({REQUESTS})"
 ROWS_OF = {
@@ -116,7 +116,7 @@ def missing_contacts(job):
 
 
 def erased_counts(job):
-    """{table of the CRM: how many rows of before are not there any more}."""
+    """{table of the CRM: how many rows of schema before are gone}."""
     return {f"crm.{t}": job.value(f"SELECT (SELECT count(*) FROM before.{t}) - (SELECT count(*) FROM crm.{t} "
                                   f"JOIN before.{t} b USING (id))") for t in tables(job.pg, job.db)}
 
@@ -139,14 +139,20 @@ def load_archive(job, conn, folder, manifest):
     return loaded
 
 
-def erased_query(job, table, columns):
-    """The rows that must be in the archive, as a multiset."""
-    listed = ", ".join(f'"{c}"' for c in columns)
-    name = table.split(".")[1]
-    if job.action != "export":
-        return f"SELECT {listed} FROM before.{name} EXCEPT ALL SELECT {listed} FROM {table}"
-    where = " OR ".join(w for n, (t, w) in ROWS_OF.items() if t == table)
-    return f"SELECT {listed} FROM {table} WHERE {where % {'contacts': 'ARRAY(SELECT key FROM due)'}}"
+def strays(cur, job, table, columns):
+    """How many rows were erased and are not archived as they were, or archived and not erased; equal rows are counted."""
+    listed, archived = ", ".join(f'"{c}"' for c in columns), "archived_" + table.split(".")[1]
+    if job.action == "export":
+        where = " OR ".join(w for n, (t, w) in ROWS_OF.items() if t == table)
+        before, now = f"{table} WHERE {where % {'contacts': 'ARRAY(SELECT key FROM due)'}}", f"{table} WHERE false"
+    else:
+        before, now = f"before.{table.split('.')[1]}", table
+    cur.execute(f"""SELECT count(*) FROM (
+        SELECT FROM (SELECT 'before' AS of, {listed} FROM {before} UNION ALL SELECT 'now', {listed} FROM {now}
+                     UNION ALL SELECT 'archived', {listed} FROM {archived}) AS x GROUP BY {listed}
+        HAVING greatest(count(*) FILTER (WHERE of = 'before') - count(*) FILTER (WHERE of = 'now'), 0)
+               <> count(*) FILTER (WHERE of = 'archived')) AS y""")
+    return cur.fetchone()[0]
 
 
 def check_archive(job, row):
@@ -163,12 +169,7 @@ def check_archive(job, row):
         cur.execute("CREATE TEMP TABLE due (key bigint)")
         cur.execute("INSERT INTO due SELECT unnest(%s::bigint[])", (list(due_before(job)),))
         for table, columns in load_archive(job, conn, folder, manifest).items():
-            erased = erased_query(job, table, columns)
-            archived = "SELECT * FROM archived_" + table.split(".")[1]
-            for left, right, what in ((erased, archived, "erased, not archived"),
-                                      (archived, erased, "archived, not erased")):
-                cur.execute(f"SELECT count(*) FROM (({left}) EXCEPT ALL ({right})) AS x")
-                assert cur.fetchone()[0] == 0, f"rows of {table} {what}"
+            assert strays(cur, job, table, columns) == 0, f"rows of {table} are erased and not archived, or the reverse"
 
 
 def check_counters(job, row):
@@ -219,7 +220,7 @@ def check_references(job):
 
 
 def check_all_erased(job):
-    """Done, and with everybody who was due."""
+    """The job is done, and has erased every contact or request that was due."""
     assert job.row()["error"] is None
     if job.action in ("delete_contacts", "anonymize_contacts"):
         assert job.ledger() == due_before(job)
@@ -238,7 +239,7 @@ def csv_rows(j, name):
 
 
 def check_rows_are_back(j, table):
-    """As they were, whatever the column that came has."""
+    """All rows are as they were; the new column may hold anything."""
     for left, right in (("before", "crm"), ("crm", "before")):
         assert j.value(f"""SELECT count(*) FROM (SELECT to_jsonb(a) - 'mood' FROM {left}.{table} AS a
             EXCEPT ALL SELECT to_jsonb(b) - 'mood' FROM {right}.{table} AS b) AS x""") == 0

@@ -1,4 +1,4 @@
-"""A small CRM of three contacts, two of which are due, and what was deleted of it put back."""
+"""A small CRM of three contacts, two of which are due; deletes them and puts them back."""
 
 from support.small import SCHEMA
 
@@ -7,7 +7,7 @@ POLICY = {"name": "contacts", "action": "delete_contacts", "depth": "18 months",
 
 
 def deleted(d):
-    """One pass that deleted: its row of the journal."""
+    """Runs one pass that deletes, and returns its row of the journal."""
     d.once()
     job = d.jobs()[-1]
     assert (job["status"], job["error"]) == ("done", None), job

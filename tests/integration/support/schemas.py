@@ -22,7 +22,7 @@ MODELS = REPO / "conf" / "models"
 NAMES = sorted(path.parent.name for path in DIRECTORY.glob("*/schema.sql"))
 DEPTH = "18 months"
 
-# request is 0 for what is the contact's own.
+# request is 0 for a value of the contact itself.
 Canary = namedtuple("Canary", "contact request what")
 
 CANARY = re.compile(rb"canary-c(\d+)(?:-r(\d+))?-([a-z_]+)")
@@ -55,12 +55,12 @@ def template(pg, name, contacts=40):
 
 
 def dumped(pg, db):
-    """The tokens of the whole database, but for the journal's own schema."""
+    """The tokens of the whole database except the journal's own schema."""
     return canaries(pg.dump(db, "-N", "retention"))
 
 
 def redacted(pg, db, name):
-    """[(contact, request, Counter of the tokens of its texts)]: what redacted.sql says."""
+    """[(contact, request, Counter of the tokens of its texts)], as redacted.sql finds them."""
     query = DIRECTORY / name / "redacted.sql"
     if not query.exists():
         return []
@@ -73,7 +73,7 @@ def treated(pg, db, job):
 
 
 def left_over(before, action, keys, texts):
-    """What must be there after an action on these keys: a Counter, counts and all."""
+    """The tokens that must be there after an action on these keys, with their counts."""
     if action == "export":
         return before
     if action == "anonymize_requests":
@@ -86,5 +86,5 @@ def left_over(before, action, keys, texts):
 
 
 def difference(found, wanted):
-    """What is too much and what is missing, to be read in a failure."""
+    """The tokens that are too many and those that are missing, for a failure's message."""
     return {"left behind": sorted((found - wanted).items())[:20], "lost": sorted((wanted - found).items())[:20]}

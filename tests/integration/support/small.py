@@ -96,7 +96,7 @@ BLOB_MODEL = {
     "blob": {"table": "blob", "key": "id", "of": "attachment", "by": "id", "from": "blob_id", "shared": True,
              "anonymize": "delete"},
     "variant": {"table": "variant", "key": "id", "of": "blob", "by": "blob_id", "anonymize": "delete"}}
-# 1: his own; 2: twice his; 3: with one who stays; 4: with another who goes; 5: with the company's logo.
+# Blob 1 belongs to contact 1 alone; 2 twice; 3 also to a contact that stays; 4 to another that goes; 5 is a logo too.
 SHARING = """;
     INSERT INTO blob SELECT n, 'b' || n FROM generate_series(1, 6) n;
     INSERT INTO variant SELECT n * 10, n FROM generate_series(1, 6) n;
