@@ -92,25 +92,26 @@ $(B)/unit/%: tests/unit/%.c $(B)/lib.a
 	@mkdir -p $(@D)
 	$(CC) $(ALL_CFLAGS) -Wno-missing-prototypes -Wno-format-truncation $(ALL_LDFLAGS) -o $@ $< $(B)/lib.a -lcmocka $(PKG_LIBS)
 
-unit: $(UNIT)
-	@set -e; for test in $(UNIT); do echo "== $$test"; $$test; done
+# Each unit test is run by a target of its own: make -j runs them side by side, and each one's words stay together.
+unit: $(UNIT:%=%.passed)
+%.passed: % FORCE
+	@if $< >$@ 2>&1; then echo "$<: $$(sed -n 's/.*PASSED.*] //p' $@)"; else cat $@; rm $@; exit 1; fi
 
 deps:
 	@sh tests/setup.sh build
+
+# Many tests wait for something most of their time, hence two workers a processor.
+PYTEST_RUN = RETENTION_BUILD=build/$(TESTVARIANT) $(PYTHON) -m pytest -q -n $(shell expr 2 '*' $$(nproc)) --dist load tests/integration
 check:
 	@sh tests/setup.sh check
 	@$(MAKE) $(PARALLEL) VARIANT=$(TESTVARIANT) WERROR=-Werror all unit
-	RETENTION_BUILD=build/$(TESTVARIANT) $(PYTHON) -m pytest -q -n 4 --dist loadfile \
-		tests/integration $(PYTEST)
+	$(PYTEST_RUN) $(PYTEST)
 
-# The faults and the races once more, with four workers and without a trigger per row.
-FAULTS = $(foreach f,batch/test_slices batch/test_slices_odd batch/test_crash batch/test_concurrency batch/test_faults \
-	batch/test_races job/test_changes,tests/integration/$(f).py)
+# The tests marked "safety" with 1, 2 and 4 workers under each integrity; make check runs each of them in two of these ways.
 check-set:
 	@sh tests/setup.sh check
 	@$(MAKE) $(PARALLEL) VARIANT=$(TESTVARIANT) WERROR=-Werror all
-	RETENTION_INTEGRITY=set RETENTION_WORKERS=4 RETENTION_BUILD=build/$(TESTVARIANT) $(PYTHON) -m pytest -q -n 4 \
-		--dist loadfile $(FAULTS) $(PYTEST)
+	RETENTION_WAYS=all $(PYTEST_RUN) -m safety $(PYTEST)
 
 demo:
 	@sh tests/setup.sh demo
@@ -122,7 +123,7 @@ bench:
 	@$(MAKE) $(PARALLEL) all
 	@bash tests/bench/bench.sh
 
-C_FILES = $(wildcard daemon/*.c daemon/*/*.[ch] tests/unit/*/*.c tests/fuzz/*.c tests/preload/*.c)
+C_FILES = $(wildcard daemon/*.c daemon/*/*.[ch] tests/unit/*/*.c tests/fuzz/*/*.c tests/preload/*.c)
 SHELL_FILES = $(shell git ls-files '*.sh' '*.bash' .ci/run 2>/dev/null)
 TIDY_CFLAGS = -std=gnu11 -D_GNU_SOURCE -Idaemon $(PKG_CFLAGS) -DLIBEXECDIR= -DSYSCONFDIR= -DLOCALEDIR=
 lint:
@@ -140,9 +141,9 @@ run-lint: build/retentionctl.pot
 	shellcheck -x $(SHELL_FILES)
 	cppcheck --quiet --error-exitcode=1 --inline-suppr --std=c11 -D_GNU_SOURCE -Idaemon \
 		--enable=warning,performance,portability --suppress=missingInclude daemon
-	@printf '%s\n' $(wildcard daemon/*.c daemon/*/*.c) | xargs -n 3 -P 2 sh -c 'clang-tidy --quiet "$$@" -- $(TIDY_CFLAGS) 2>/dev/null' tidy
+	@printf '%s\n' $(wildcard daemon/*.c daemon/*/*.c) | xargs -n 3 -P $(shell nproc) sh -c 'clang-tidy --quiet "$$@" -- $(TIDY_CFLAGS) 2>/dev/null' tidy
 
-FUZZ = $(patsubst tests/fuzz/%.c,build/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
+FUZZ = $(patsubst tests/fuzz/%.c,build/fuzz/%,$(wildcard tests/fuzz/*/fuzz_*.c))
 build/fuzz/%: tests/fuzz/%.c $(wildcard daemon/*/*.[ch])
 	@mkdir -p $(@D)
 	clang -g -O1 -std=gnu11 -D_GNU_SOURCE -fsanitize=fuzzer,address,undefined -Idaemon $(shell pkg-config --cflags $(PACKAGES)) \
