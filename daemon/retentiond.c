@@ -110,7 +110,7 @@ static void on_end(void *arg, enum job_exit end, const char *how, const char *no
 }
 
 /* JOB_DONE or JOB_AWAY; anything else: the model is refused, or a program fails. */
-static enum job_exit check_model(const struct config *config)
+static enum job_exit check_model(const struct config *config, bool verbose)
 {
 	struct check check = {.base = must_alloc(event_base_new()), .end = JOB_CRASHED};
 	struct children *children = children_new(check.base);
@@ -118,6 +118,7 @@ static enum job_exit check_model(const struct config *config)
 					   &(struct errand_opts){.mode = MODE_CHECK,
 								 .patience_s = CHECK_S,
 								 .on_message = on_complaint,
+								 .on_detail = verbose ? on_complaint : NULL,
 								 .on_end = on_end,
 								 .arg = &check});
 
@@ -133,7 +134,7 @@ static enum job_exit check_model(const struct config *config)
 static int test(const struct config *config, bool verbose)
 {
 	AUTO(char_p) char *canonical = NULL;
-	const enum job_exit end = check_model(config);
+	const enum job_exit end = check_model(config, verbose);
 	const char *verdict =
 		end == JOB_AWAY ? "configuration OK, except for the model" : "configuration OK";
 

@@ -11,7 +11,8 @@
 
 static const char *const words[] = {
 	[WORD_PROGRESS] = "progress", [WORD_WAITING] = "waiting", [WORD_COMPLAINT] = "complaint",
-	[WORD_NOTE] = "note",         [WORD_SAMPLE] = "sample",   [WORD_BATCH] = "batch",
+	[WORD_DETAIL] = "detail",     [WORD_NOTE] = "note",       [WORD_SAMPLE] = "sample",
+	[WORD_BATCH] = "batch",
 };
 static_assert(sizeof(words) / sizeof(words[0]) == WORDS, "a name for each");
 
@@ -150,6 +151,11 @@ void report_complaint(struct report *r, const char *text)
 	say_locked(r, WORD_COMPLAINT, text);
 }
 
+void report_detail(struct report *r, const char *text)
+{
+	say_locked(r, WORD_DETAIL, text);
+}
+
 void report_note(struct report *r, const char *text)
 {
 	say_locked(r, WORD_NOTE, text);
@@ -236,6 +242,7 @@ static bool parse(char *line, struct job_message *ret)
 		ret->text = line;
 		return ret->reason < WAIT_REASONS && (*line == '\0') == (ret->reason == WAIT_NONE);
 	case WORD_COMPLAINT:
+	case WORD_DETAIL:
 	case WORD_NOTE:
 	case WORD_SAMPLE:
 		return true;

@@ -11,6 +11,7 @@
  *	complaint TEXT			one fault of the model or of an archive
  *	sample NAME{LABELS} VALUE	one value of a survey (base/metrics.h)
  *	batch MS ROWS NEXT MOST BLOCKED	a batch has committed: struct metrics_batch
+ *	detail TEXT			what the job or the check does, and why, for the log
  *	note TEXT			how the job ended, for the log
  *
  * Each line ends with a newline, and no text contains one.
@@ -112,6 +113,7 @@ void report_progress(struct report *r, const struct job_progress *progress);
 void report_waiting(struct report *r, enum wait_reason reason, const char *text);
 
 void report_complaint(struct report *r, const char *text);
+void report_detail(struct report *r, const char *text);
 void report_note(struct report *r, const char *text);
 void report_sample(struct report *r, const char *text);
 void report_batch(struct report *r, const struct metrics_batch *batch);
@@ -125,6 +127,7 @@ enum job_word {
 	WORD_PROGRESS,
 	WORD_WAITING,
 	WORD_COMPLAINT,
+	WORD_DETAIL,
 	WORD_NOTE,
 	WORD_SAMPLE,
 	WORD_BATCH,

@@ -133,9 +133,12 @@ bool command_model(struct command *cmd, enum action action, void *ctx, struct ca
 		   struct error *err)
 {
 	AUTO(complaints) struct complaints c = {0};
+	struct check check = {.db = cmd->db, .config = cmd->config, .ctx = ctx, .complaints = &c};
 
-	if (check_model_for(cmd->db, cmd->config, action, ctx, ret, &c, err))
+	if (check_model_for(&check, action, err)) {
+		*ret = check.catalog;
 		return true;
+	}
 	for (size_t i = 1; i < c.n; i++)
 		fprintf(stderr, "%s\n", c.lines[i]);
 	return c.n > 0 ? fail(err, ERR_CONFIG, "%s", c.lines[0]) : false;

@@ -313,9 +313,14 @@ static bool print_surroundings(const struct grants *g, struct error *err)
 		       "-- age of other transactions.\n"
 		       "GRANT pg_read_all_stats TO %s;\n",
 		       g->role);
-	if (config->integrity_set && db_server_version(g->cmd->db) >= 150000)
-		printf("-- limits.integrity = \"set\".\n"
+	if (config->integrity != INTEGRITY_TRIGGERS && db_server_version(g->cmd->db) >= 150000)
+		printf("-- limits.integrity = \"%s\"%s.\n"
 		       "GRANT SET ON PARAMETER session_replication_role TO %s;\n",
+		       integrity_name(config->integrity),
+		       config->integrity == INTEGRITY_AUTO
+			       ? ": lets jobs use \"set\" where nothing forbids it; without it\n"
+				 "-- they use \"triggers\""
+			       : "",
 		       g->role);
 	for (size_t i = 0; i < model->n_tables; i++) {
 		bool printed = false;

@@ -96,6 +96,7 @@ static const char *const headings[] __attribute__((unused)) = {
 	N_("candidates_sha256"),
 	N_("frozen_at"),
 	N_("candidates_left"),
+	N_("integrity"),
 	N_("counters"),
 	N_("host"),
 	N_("system_identifier"),

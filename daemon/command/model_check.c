@@ -309,10 +309,12 @@ static void find_outside(struct model_check *m)
 static bool find_refusals(struct model_check *m, struct error *err)
 {
 	AUTO(complaints) struct complaints c = {0};
+	struct check check = {
+		.db = m->cmd->db, .config = m->cmd->config, .ctx = m->ctx, .complaints = &c};
 
-	if (!check_config(m->cmd->db, m->cmd->config, m->ctx, &m->catalog, &c, err) &&
-	    err->class != ERR_NONE)
+	if (!check_config(&check, err) && err->class != ERR_NONE)
 		return false;
+	m->catalog = check.catalog;
 	for (size_t i = 0; i < c.n; i++)
 		push(m, &m->refused, t_strdup(m->ctx, c.lines[i]));
 	return true;

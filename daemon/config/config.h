@@ -30,6 +30,17 @@ struct policy {
 	bool enabled;
 };
 
+/* How foreign keys are kept when rows are deleted: by preflight/integrity.h. */
+enum integrity {
+	INTEGRITY_AUTO, /* set where nothing forbids it */
+	INTEGRITY_SET, /* by a question a batch for each key */
+	INTEGRITY_TRIGGERS, /* by the server's trigger for each row */
+	INTEGRITY_COUNT
+};
+
+/* "auto" and so on. */
+const char *integrity_name(enum integrity integrity);
+
 struct config {
 	const char *path; /* as given */
 	const char *text; /* with includes expanded, see above */
@@ -61,7 +72,7 @@ struct config {
 	bool has_window;
 	struct window window;
 	double max_share; /* 0 < x <= 1; default 0.25 */
-	bool integrity_set; /* integrity = "set"; default "triggers" */
+	enum integrity integrity; /* default auto */
 	struct place integrity_place;
 	bool vacuum; /* default false */
 	bool courtesy; /* default true */

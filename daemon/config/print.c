@@ -103,7 +103,7 @@ static void print_groups(FILE *out, const struct config *config)
 		print_setting(out, "\twindow", text);
 	}
 	print_float(out, "\tmax_share", config->max_share);
-	print_setting(out, "\tintegrity", config->integrity_set ? "set" : NULL);
+	print_setting(out, "\tintegrity", integrity_name(config->integrity));
 	print_bool(out, "\tvacuum", config->vacuum);
 	print_bool(out, "\tcourtesy", config->courtesy);
 	fputs("};\n", out);

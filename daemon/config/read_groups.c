@@ -235,15 +235,18 @@ static void read_archives(struct reader *r, const config_setting_t *group, struc
 
 static void read_limits(struct reader *r, const config_setting_t *group, struct config *config)
 {
-	static const char *const ways[] = {"triggers", "set"};
 	const config_setting_t *s = config_setting_get_member(group, "integrity");
+	const char *names[INTEGRITY_COUNT];
 
 	settings_read(r, group, "limits", SETTING_SPECS(limits_specs), config);
 	complain_not_absolute(r, group, "limits", "pause_file", config->pause_file);
 	if (!s)
 		return;
 	config->integrity_place = reader_place(r, s);
-	config->integrity_set = setting_choice(r, s, "limits", "integrity", ways, 2) == 1;
+	for (enum integrity i = 0; i < INTEGRITY_COUNT; i++)
+		names[i] = integrity_name(i);
+	config->integrity =
+		(enum integrity)setting_choice(r, s, "limits", "integrity", names, INTEGRITY_COUNT);
 }
 
 /* A group at the top; NULL if it is missing, or after a complaint that it is not a group. */

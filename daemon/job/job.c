@@ -99,6 +99,7 @@ static bool check_model(struct job *j, struct error *err)
 {
 	AUTO(complaints) struct complaints c = {0};
 	const struct config *config = j->opts->config;
+	struct check check = {.db = j->db, .config = config, .ctx = j->ctx, .complaints = &c};
 	struct plan_opts opts;
 
 	if (j->row.policy) {
@@ -120,8 +121,9 @@ static bool check_model(struct job *j, struct error *err)
 	}
 	opts = check_opts(config, j->policy, j->row.action, j->row.archive);
 	opts.by_key = j->row.by_key;
-	if (!check_action(j->db, config, j->policy, &opts, j->ctx, &j->plan, &c, err))
+	if (!check_action(&check, j->policy, &opts, &j->plan, err))
 		return c.n > 0 ? refuse(j, &c, err) : false;
+	j->integrity = check.integrity;
 	j->batch.plan = j->plan;
 	job_name_files(j);
 	return j->archive.n_files == 0 || config->n_recipients == 0 ||
@@ -382,6 +384,19 @@ static bool begin(struct job *j, bool *ret_go, enum job_exit *ret_exit, struct e
 	return open_ledger(j, err) && (strcmp(j->row.status, "validated") != 0 || start(j, err));
 }
 
+/*
+ * How this attempt keeps the foreign keys, in the journal and the log.  Each attempt decides anew, because the rights
+ * and triggers may have changed.  That is safe: either way a batch keeps them by its own commit, so that one of
+ * an earlier attempt leaves nothing to the next.
+ */
+static bool note_integrity(struct job *j, struct error *err)
+{
+	if (!j->integrity)
+		return true;
+	report_detail(j->opts->report, t_printf(j->ctx, "integrity: %s", j->integrity));
+	return journal_integrity(j->db, j->row.id, j->integrity, err);
+}
+
 static bool attempt(struct job *j, enum job_exit *ret_exit, struct error *err)
 {
 	char *note = NULL;
@@ -391,7 +406,8 @@ static bool attempt(struct job *j, enum job_exit *ret_exit, struct error *err)
 		return false;
 	if (!go)
 		return true;
-	if (!prepare(j, err) || (j->done_before < j->row.candidates && !job_work(j, err)))
+	if (!note_integrity(j, err) || !prepare(j, err) ||
+	    (j->done_before < j->row.candidates && !job_work(j, err)))
 		return false;
 	/* The workers may have gone on without it: a server that came back between two looks. */
 	if (!db_alive(j->db) && !job_keep_claim(j, err))

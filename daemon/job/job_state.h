@@ -26,6 +26,7 @@ struct job {
 	struct journal_row row;
 	const struct policy *policy; /* NULL: manual */
 	struct plan *plan;
+	const char *integrity; /* how the plan keeps the foreign keys; NULL: nothing is erased */
 	struct batch_job batch;
 	struct archive archive; /* its files are these */
 	/*

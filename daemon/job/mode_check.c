@@ -155,18 +155,27 @@ static bool check_and_configure(const struct job_opts *opts, struct db *db, stru
 {
 	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
 	const struct table *t = opts->config->model.contact;
-	struct catalog *catalog = NULL;
+	struct check check = {.db = db,
+			      .config = opts->config,
+			      .ctx = ctx,
+			      .complaints = c,
+			      .report = opts->report};
 	const char *type;
 
 	if (!check_schema(db, c, opts->config, err) || !check_directory(c, opts->config) ||
-	    !check_config(db, opts->config, ctx, &catalog, c, err))
+	    !check_config(&check, err))
 		return false;
 	if (!check_recipients(opts->config, c, err) || !outbox_check(opts->config, c))
 		return false;
 	check_pause_file(opts);
 	/* By which place_hold writes a key as the table does. */
+<<<<<<< HEAD
 	type = catalog_column(&catalog->relations[t->index], t->key)->type;
 	return journal_configure(db, opts->config, type, err) && check_throttle(opts, db, err) &&
+=======
+	type = catalog_column(&check.catalog->relations[t->index], t->key)->type;
+	return journal_configure(db, opts->config, type, err) && check_brakes(opts, db, err) &&
+>>>>>>> e1c715d (integrity = "auto" is the default: "set" where nothing forbids it)
 	       check_ledger(opts, db, err);
 }
 

@@ -145,15 +145,15 @@ static bool measure(const struct job_opts *opts, struct db *db, struct error *er
 {
 	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
 	AUTO(complaints) struct complaints c = {0};
-	struct catalog *catalog = NULL;
+	struct check check = {.db = db, .config = opts->config, .ctx = ctx, .complaints = &c};
 
 	if (!measure_journal(opts, db, err))
 		return false;
-	if (!check_model_for(db, opts->config, ACTION_EXPORT, ctx, &catalog, &c, err))
+	if (!check_model_for(&check, ACTION_EXPORT, err))
 		return c.n > 0 ? fail(err, ERR_CONFIG, "%s", c.lines[0]) : false;
 	for (size_t i = 0; i < opts->config->n_policies; i++)
 		if (opts->config->policies[i].enabled &&
-		    !measure_policy(opts, db, &opts->config->policies[i], catalog, err))
+		    !measure_policy(opts, db, &opts->config->policies[i], check.catalog, err))
 			return false;
 	return true;
 }

@@ -240,6 +240,19 @@ bool journal_start(struct db *db, int id, const char *host, const char *archive_
 		3, values, NULL, err);
 }
 
+bool journal_integrity(struct db *db, int id, const char *integrity, struct error *err)
+{
+	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
+	const char *const values[] = {int_text(ctx, id), integrity};
+
+	return db_command(db,
+			  "UPDATE retention.archive_journal\n"
+			  "   SET counters = coalesce(counters, '{}') ||\n"
+			  "                  jsonb_build_object('integrity', $2::text)\n"
+			  " WHERE id = $1::int AND status = 'running'",
+			  2, values, NULL, err);
+}
+
 bool journal_finish(struct db *db, int id, const struct journal_end *end, int64_t *ret_treated,
 		    struct error *err)
 {
@@ -249,6 +262,7 @@ bool journal_finish(struct db *db, int id, const struct journal_end *end, int64_
 		"       archive_bytes = CASE WHEN j.archive_path IS NOT NULL THEN $4::bigint END,\n"
 		"       counters = jsonb_strip_nulls(jsonb_build_object(\n"
 		"         'horizon', $6::jsonb,\n"
+		"         'integrity', j.counters->'integrity',\n"
 		"         'sums_sha256', encode(sha256(convert_to($5, 'UTF8')), 'hex'),\n"
 		"         'rows', (SELECT coalesce(jsonb_object_agg(f.table_name, f.rows), '{}')\n"
 		"                    FROM (SELECT table_name, sum(rows) AS rows\n"

@@ -83,6 +83,9 @@ bool journal_approve(struct db *db, int id, const char *by, struct error *err);
 bool journal_start(struct db *db, int id, const char *host, const char *archive_path,
 		   struct error *err);
 
+/* Records how a running job keeps the foreign keys: "set", or "triggers, because ...". */
+bool journal_integrity(struct db *db, int id, const char *integrity, struct error *err);
+
 /* How an action ends. */
 struct journal_end {
 	const char *status; /* "done" or "failed" */

@@ -62,22 +62,58 @@ static bool run_probes(struct db *db, const struct probe *probes, size_t n, stru
 	return true;
 }
 
-static bool plan_and_probe(struct db *db, const struct config *config, const struct policy *policy,
-			   const struct plan_opts *opts, const struct catalog *catalog, void *ctx,
-			   struct plan **ret_plan, struct complaints *c, struct error *err)
+/*
+ * Builds the plan as limits.integrity wants it.  Where the configuration demands "set" and something forbids it, that
+ * is refused; where it leaves the choice, the plan is made for the server's triggers.
+ */
+static struct plan *build(struct check *check, struct plan_opts *opts, struct error *err)
 {
-	const struct place *scope_place = policy ? &policy->place : &config->model.place;
-	const size_t before = c->n;
-	struct plan *plan = plan_build(ctx, &config->model, catalog, opts, c);
+	const struct config *config = check->config;
+	const bool wanted =
+		config->integrity != INTEGRITY_TRIGGERS && opts->action != ACTION_EXPORT;
+	struct integrity_facts facts;
+	const struct obstacle *obstacles;
+	struct plan *plan;
+	size_t n;
+
+	opts->by_set = wanted;
+	check->integrity = opts->action == ACTION_EXPORT ? NULL
+			   : config->integrity == INTEGRITY_SET
+				   ? "set"
+				   : "triggers, because limits.integrity asks for them";
+	plan = plan_build(check->ctx, &config->model, check->catalog, opts, check->complaints);
+	if (!plan || !wanted)
+		return plan;
+	if (!check_by_set_read(check->db, plan, check->ctx, &facts, err))
+		return NULL;
+	obstacles = integrity_obstacles(check->ctx, plan, &facts, &n);
+	if (config->integrity == INTEGRITY_SET) {
+		for (size_t i = 0; i < n; i++)
+			complain(check->complaints,
+				 obstacles[i].place ? obstacles[i].place : &config->integrity_place,
+				 "%s", obstacles[i].complaint);
+		return n > 0 ? NULL : plan;
+	}
+	opts->by_set = integrity_by_set(check->ctx, plan, obstacles, n, &check->integrity);
+	return opts->by_set ? plan
+			    : plan_build(check->ctx, &config->model, check->catalog, opts,
+					 check->complaints);
+}
+
+static bool plan_and_probe(struct check *check, const struct policy *policy, struct plan_opts *opts,
+			   struct plan **ret_plan, struct error *err)
+{
+	const struct place *scope_place = policy ? &policy->place : &check->config->model.place;
+	const size_t before = check->complaints->n;
+	struct plan *plan = build(check, opts, err);
 	const struct probe *probes;
 	size_t n;
 
 	if (!plan)
 		return false;
-	if (opts->by_set && !check_by_set(db, config, plan, catalog, c, err))
-		return false;
-	probes = plan_probes(ctx, plan, scope_place, opts->scope, &n);
-	if (!run_probes(db, probes, n, c, err) || c->n > before)
+	probes = plan_probes(check->ctx, plan, scope_place, opts->scope, &n);
+	if (!run_probes(check->db, probes, n, check->complaints, err) ||
+	    check->complaints->n > before)
 		return false;
 	*ret_plan = plan;
 	return true;
@@ -91,60 +127,61 @@ struct plan_opts check_opts(const struct config *config, const struct policy *po
 		.archive = archive,
 		.scope = policy ? policy->scope : NULL,
 		.without_requests = policy && policy->without_requests,
-		.by_set = config->integrity_set && action != ACTION_EXPORT,
 		.delimiter = config->delimiter,
 	};
 }
 
-static bool read_and_check(struct db *db, const struct config *config, void *ctx,
-			   struct catalog **ret, struct complaints *c, struct error *err)
+static bool read_and_check(struct check *check, struct error *err)
 {
+	const struct model *model = &check->config->model;
+	struct complaints *c = check->complaints;
 	const size_t before = c->n;
 	AUTO(error) struct error one = {0};
 
-	if (!catalog_read(db, &config->model, ctx, ret, c, &one))
+	if (!catalog_read(check->db, model, check->ctx, &check->catalog, c, &one))
 		return c->n == before && fail(err, one.class, "%s%s", one.text, hint(&one));
-	check_model(&config->model, *ret, c);
+	check_model(model, check->catalog, c);
 	return c->n == before;
 }
 
-bool check_model_for(struct db *db, const struct config *config, enum action action, void *ctx,
-		     struct catalog **ret_catalog, struct complaints *c, struct error *err)
+bool check_model_for(struct check *check, enum action action, struct error *err)
 {
-	if (!model_can_anonymize(&config->model, action) &&
+	const struct model *model = &check->config->model;
+
+	if (!model_can_anonymize(model, action) &&
 	    (action == ACTION_ANONYMIZE_CONTACTS || action == ACTION_ANONYMIZE_REQUESTS)) {
-		complain(c, &config->model.place,
+		complain(check->complaints, &model->place,
 			 "model: %s needs column rules (set, clear, json, keep) on \"contact\" and "
 			 "\"request\", and anonymize or rules on every table below",
 			 action_name(action));
 		return false;
 	}
-	return read_and_check(db, config, ctx, ret_catalog, c, err);
+	return read_and_check(check, err);
 }
 
-bool check_action(struct db *db, const struct config *config, const struct policy *policy,
-		  const struct plan_opts *opts, void *ctx, struct plan **ret_plan,
-		  struct complaints *c, struct error *err)
+bool check_action(struct check *check, const struct policy *policy, struct plan_opts *opts,
+		  struct plan **ret_plan, struct error *err)
 {
-	struct catalog *catalog = NULL;
-
-	return check_model_for(db, config, opts->action, ctx, &catalog, c, err) &&
-	       plan_and_probe(db, config, policy, opts, catalog, ctx, ret_plan, c, err);
+	return check_model_for(check, opts->action, err) &&
+	       plan_and_probe(check, policy, opts, ret_plan, err);
 }
 
-bool check_config(struct db *db, const struct config *config, void *ctx,
-		  struct catalog **ret_catalog, struct complaints *c, struct error *err)
+bool check_config(struct check *check, struct error *err)
 {
 	struct plan *plan;
 
-	if (!read_and_check(db, config, ctx, ret_catalog, c, err))
+	if (!read_and_check(check, err))
 		return false;
-	for (size_t i = 0; i < config->n_policies; i++) {
-		const struct policy *p = &config->policies[i];
-		const struct plan_opts opts = check_opts(config, p, p->action, p->archive);
+	for (size_t i = 0; i < check->config->n_policies; i++) {
+		const struct policy *p = &check->config->policies[i];
+		struct plan_opts opts = check_opts(check->config, p, p->action, p->archive);
 
-		if (!plan_and_probe(db, config, p, &opts, *ret_catalog, ctx, &plan, c, err))
+		if (!plan_and_probe(check, p, &opts, &plan, err))
 			return false;
+		if (check->report && check->integrity)
+			report_detail(check->report,
+				      t_printf(check->ctx, "policy \"%s\": integrity: %s", p->name,
+					       check->integrity));
 	}
 	return true;
 }

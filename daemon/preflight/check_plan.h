@@ -5,34 +5,39 @@
 #ifndef RETENTION_PREFLIGHT_CHECK_PLAN_H
 #define RETENTION_PREFLIGHT_CHECK_PLAN_H
 
+#include "base/job_protocol.h"
 #include "config/config.h"
 #include "database/db.h"
 #include "plan/plan.h"
 
-/*
- * Holds the whole configuration against the database: model, all four actions, all policies.  *ret_catalog is owned
- * by ctx.
- */
-bool check_config(struct db *db, const struct config *config, void *ctx,
-		  struct catalog **ret_catalog, struct complaints *c, struct error *err);
+/* What a check works with, and where it puts what it finds. */
+struct check {
+	struct db *db;
+	const struct config *config;
+	void *ctx; /* owns all that is found */
+	struct complaints *complaints;
+	struct catalog *catalog; /* found, once the model holds */
+	const char *integrity; /* found by check_action(): "set", or "triggers, because ..." */
+	struct report *report; /* gets a detail for each policy; NULL: nobody asks */
+};
+
+/* All of these return false with err empty where there are complaints. */
+
+/* Holds the whole configuration against the database: model, all four actions, all policies. */
+bool check_config(struct check *check, struct error *err);
 
 /* What the plan of an action is made from: the policy's own settings, none where it is NULL. */
 struct plan_opts check_opts(const struct config *config, const struct policy *policy,
 			    enum action action, enum archive_mode archive);
 
-/*
- * The model alone, as action would use it: reads the catalog and nothing else.  *ret_catalog is
- * owned by ctx.  false with err empty: there are complaints.
- */
-bool check_model_for(struct db *db, const struct config *config, enum action action, void *ctx,
-		     struct catalog **ret_catalog, struct complaints *c, struct error *err);
+/* The model alone, as action would use it: reads the catalog and nothing else. */
+bool check_model_for(struct check *check, enum action action, struct error *err);
 
 /*
- * Model and statements of one action; the plan and what it stands on are owned by ctx.  policy is
- * for messages, and may be NULL: a manual action.  false with err empty: there are complaints.
+ * Model and statements of one action, and how its foreign keys are kept: opts->by_set is set so.  policy is for
+ * messages, and may be NULL: a manual action.
  */
-bool check_action(struct db *db, const struct config *config, const struct policy *policy,
-		  const struct plan_opts *opts, void *ctx, struct plan **ret_plan,
-		  struct complaints *c, struct error *err);
+bool check_action(struct check *check, const struct policy *policy, struct plan_opts *opts,
+		  struct plan **ret_plan, struct error *err);
 
 #endif

@@ -142,6 +142,10 @@ static void on_message(void *arg, const struct job_message *message)
 	case WORD_COMPLAINT:
 		log_event(LOG_ERR, KIND_JOB_FAILED, &fields, "%s", message->text);
 		break;
+	case WORD_DETAIL:
+		log_event(LOG_INFO, KIND_JOB_PROGRESS, &fields, "%s: %s", slot->label,
+			  message->text);
+		break;
 	case WORD_NOTE:
 		talloc_free(slot->note);
 		slot->note = t_strdup(slot->label, message->text);

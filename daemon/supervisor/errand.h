@@ -14,6 +14,7 @@ struct errand_opts {
 	int patience_s; /* a child that takes longer is killed; 0: it has no limit */
 	/* A complaint or a sample. */
 	void (*on_message)(void *arg, const struct job_message *message);
+	void (*on_detail)(void *arg, const struct job_message *message); /* NULL: nobody asks */
 	/*
 	 * The child has ended.  note: its last note; "": none.  JOB_AWAY stands for a child, too,
 	 * that took longer than patience_s.

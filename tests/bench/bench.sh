@@ -54,10 +54,12 @@ fresh() {
 }
 
 config() { # ACTION ARCHIVE [LIMITS [DEPTH]]
+	local limits=${3:-}
+	[[ $limits == *integrity* ]] || limits+=' integrity = "triggers";'
 	cat >"$work/retentiond.conf" <<CONF
 database: { conninfo = "host=$work/server dbname=run user=bench"; timezone = "Europe/Paris"; };
 archives: { directory = "$work/archives"; };
-limits: { workers = ${WORKERS:-2}; max_share = 1.0; ${3:-} };
+limits: { workers = ${WORKERS:-2}; max_share = 1.0; $limits };
 @include "$top/tests/bench/model.conf"
 policies = ( { name = "bench"; action = "$1"; depth = "${4:-18 months}"; schedule = "monthly"; archive = "$2"; } );
 CONF

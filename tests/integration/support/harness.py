@@ -38,9 +38,8 @@ TODAY = datetime.now(timezone.utc).date().isoformat()
 TIMEOUT = float(os.environ.get("RETENTION_TEST_TIMEOUT") or 30)
 
 # Of every configuration that does not say otherwise: the same tests with other limits.
-LIMITS = {}
-if os.environ.get("RETENTION_INTEGRITY"):
-    LIMITS["integrity"] = os.environ["RETENTION_INTEGRITY"]
+# Each integrity is asked for by name, because "auto" would choose for the test.
+LIMITS = {"integrity": os.environ.get("RETENTION_INTEGRITY") or "triggers"}
 if os.environ.get("RETENTION_WORKERS"):
     LIMITS["workers"] = int(os.environ["RETENTION_WORKERS"])
 

@@ -81,8 +81,9 @@ static void test_round_trip(void **state)
 		report_complaint(r, "two\nlines  of\ra text");
 		report_note(r, "");
 		report_sample(r, "retentiond_due{policy=\"a b\"} 7");
+		report_detail(r, "integrity: set");
 		close_report(r, fd, slices[i], &heard);
-		assert_int_equal(heard.n, 5);
+		assert_int_equal(heard.n, 6);
 		assert_int_equal(m[0].word, WORD_PROGRESS);
 		assert_int_equal(m[0].progress.done, 12);
 		assert_int_equal(m[0].progress.due, 50);
@@ -95,6 +96,8 @@ static void test_round_trip(void **state)
 		assert_string_equal(heard.texts[3], "");
 		assert_int_equal(m[4].word, WORD_SAMPLE);
 		assert_string_equal(heard.texts[4], "retentiond_due{policy=\"a b\"} 7");
+		assert_int_equal(m[5].word, WORD_DETAIL);
+		assert_string_equal(heard.texts[5], "integrity: set");
 		forget(&heard);
 	}
 }

@@ -1,4 +1,4 @@
-/* Tests how names are quoted, statements filled, and the template of a rule becomes SQL. */
+/* Tests how the template of a rule becomes SQL: an expression, and a pattern of what it has written. */
 #include "plan/rule.c"
 
 /* After the module: cmocka has a macro of the name fail. */
@@ -9,44 +9,6 @@
 #include <cmocka.h>
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
-
-static void test_ident_and_literal(void **state)
-{
-	static const struct {
-		const char *text;
-		const char *ident;
-		const char *literal;
-	} cases[] = {
-		{"id", "\"id\"", "'id'"},
-		{"", "\"\"", "''"},
-		{"First Name", "\"First Name\"", "'First Name'"},
-		{"we\"ird", "\"we\"\"ird\"", "'we\"ird'"},
-		{"O'Brien''", "\"O'Brien''\"", "'O''Brien'''''"},
-		{"\"'", "\"\"\"'\"", "'\"'''"},
-		{"prénom;\\", "\"prénom;\\\"", "'prénom;\\'"},
-	};
-	void *ctx = talloc_new(NULL);
-
-	(void)state;
-	for (size_t i = 0; i < COUNT(cases); i++) {
-		assert_string_equal(sql_ident(ctx, cases[i].text), cases[i].ident);
-		assert_string_equal(sql_literal(ctx, cases[i].text), cases[i].literal);
-	}
-	assert_string_equal(sql_table(ctx, "My.Schema", "a\"b"), "\"My.Schema\".\"a\"\"b\"");
-	talloc_free(ctx);
-}
-
-static void test_array(void **state)
-{
-	static const char *const items[] = {"", "NULL", "a,b", "{\"c\"}", "d\\"};
-	void *ctx = talloc_new(NULL);
-
-	(void)state;
-	assert_string_equal(sql_array(ctx, items, 0), "{}");
-	assert_string_equal(sql_array(ctx, items, COUNT(items)),
-			    "{\"\",\"NULL\",\"a,b\",\"{\\\"c\\\"}\",\"d\\\\\"}");
-	talloc_free(ctx);
-}
 
 static void test_template(void **state)
 {
@@ -80,8 +42,6 @@ static void test_template(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_ident_and_literal),
-		cmocka_unit_test(test_array),
 		cmocka_unit_test(test_template),
 	};
 

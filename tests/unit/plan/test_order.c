@@ -1,0 +1,156 @@
+/* Tests the order in which tables are erased: chains, self references, and rings. */
+#include "plan/order.c"
+
+/* After the module: cmocka has a macro of the name fail. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <cmocka.h>
+
+#define COUNT(a) (sizeof(a) / sizeof((a)[0]))
+
+enum { CONTACT, REQUEST, MESSAGE, NOTE, N_TABLES };
+
+static struct table tables[N_TABLES] = {
+	[CONTACT] = {.name = "contact", .key = "id", .index = CONTACT},
+	[REQUEST] = {.name = "request",
+		     .of = &tables[CONTACT],
+		     .by = "contact_id",
+		     .index = REQUEST},
+	[MESSAGE] = {.name = "message",
+		     .of = &tables[REQUEST],
+		     .by = "request_id",
+		     .index = MESSAGE},
+	[NOTE] = {.name = "note", .of = &tables[CONTACT], .by = "contact_id", .index = NOTE},
+};
+static const struct model model = {
+	.tables = tables,
+	.n_tables = N_TABLES,
+	.contact = &tables[CONTACT],
+	.request = &tables[REQUEST],
+};
+static struct relation relations[N_TABLES] = {
+	[CONTACT] = {.oid = 1},
+	[REQUEST] = {.oid = 2},
+	[MESSAGE] = {.oid = 3},
+	[NOTE] = {.oid = 4},
+};
+
+/* The order of a deletion by these foreign keys, as "message request note contact"; "ring" where there is none. */
+static char *order_by(void *ctx, struct foreign_key *keys, size_t n_keys, bool *ret_defer)
+{
+	const struct plan_opts opts = {.action = ACTION_DELETE_CONTACTS};
+	const struct catalog catalog = {.relations = relations, .keys = keys, .n_keys = n_keys};
+	const struct builder b = {.ctx = ctx, .model = &model, .catalog = &catalog, .opts = &opts};
+	const struct table *order[N_TABLES];
+	char *text = t_strdup(ctx, "");
+	size_t n;
+
+	if (plan_order(&b, order, &n, ret_defer))
+		return t_strdup(ctx, "ring");
+	for (size_t i = 0; i < n; i++)
+		t_append(&text, "%s%s", i ? " " : "", order[i]->name);
+	return text;
+}
+
+#define KEY(from, to, ...)                                                                         \
+	{                                                                                          \
+		.from_oid = (from) + 1, .to_oid = (to) + 1, __VA_ARGS__                            \
+	}
+
+static void test_order(void **state)
+{
+	static const struct {
+		const char *what;
+		struct foreign_key keys[5];
+		size_t n;
+		bool defer;
+		const char *order;
+	} cases[] = {
+		{"no keys: the deepest first", {{0}}, 0, false, "message request note contact"},
+		{"the links",
+		 {KEY(MESSAGE, REQUEST), KEY(REQUEST, CONTACT), KEY(NOTE, CONTACT)},
+		 3,
+		 false,
+		 "message request note contact"},
+		{"across the tree: a request points at a note",
+		 {KEY(REQUEST, CONTACT), KEY(NOTE, CONTACT), KEY(REQUEST, NOTE)},
+		 3,
+		 false,
+		 "message request note contact"},
+		{"and the other way",
+		 {KEY(NOTE, MESSAGE), KEY(MESSAGE, REQUEST)},
+		 2,
+		 false,
+		 "note message request contact"},
+		{"a child points down: the parent goes first",
+		 {KEY(REQUEST, MESSAGE)},
+		 1,
+		 false,
+		 "request message note contact"},
+		{"a table that points at itself",
+		 {KEY(REQUEST, REQUEST), KEY(REQUEST, CONTACT)},
+		 2,
+		 false,
+		 "message request note contact"},
+		{"a ring", {KEY(NOTE, CONTACT), KEY(CONTACT, NOTE)}, 2, true, "ring"},
+		{"a ring that can wait for the commit",
+		 {KEY(NOTE, CONTACT), KEY(CONTACT, NOTE, .deferrable = true)},
+		 2,
+		 true,
+		 "message request note contact"},
+		{"a ring of three",
+		 {KEY(REQUEST, CONTACT), KEY(NOTE, REQUEST), KEY(CONTACT, NOTE)},
+		 3,
+		 true,
+		 "ring"},
+		{"deferrable, but no ring",
+		 {KEY(NOTE, MESSAGE, .deferrable = true), KEY(MESSAGE, REQUEST)},
+		 2,
+		 false,
+		 "note message request contact"},
+	};
+	void *ctx = talloc_new(NULL);
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct foreign_key keys[5];
+		bool defer;
+
+		memcpy(keys, cases[i].keys, sizeof(keys));
+		print_message("%s\n", cases[i].what);
+		assert_string_equal(order_by(ctx, keys, cases[i].n, &defer), cases[i].order);
+		assert_int_equal(defer, cases[i].defer);
+	}
+	talloc_free(ctx);
+}
+
+/* A table that is only detached needs not wait for those that point at it. */
+static void test_detached(void **state)
+{
+	struct foreign_key keys[] = {KEY(NOTE, REQUEST), KEY(REQUEST, NOTE)};
+	void *ctx = talloc_new(NULL);
+	bool defer;
+
+	(void)state;
+	assert_string_equal(order_by(ctx, keys, COUNT(keys), &defer), "ring");
+	tables[NOTE].on_delete = ON_DELETE_DETACH;
+	assert_string_equal(order_by(ctx, keys, COUNT(keys), &defer),
+			    "message note request contact");
+	assert_false(defer);
+	tables[NOTE].on_delete = ON_DELETE_KEEP;
+	assert_string_equal(order_by(ctx, keys, COUNT(keys), &defer), "message request contact");
+	tables[NOTE].on_delete = ON_DELETE_DELETE;
+	talloc_free(ctx);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_order),
+		cmocka_unit_test(test_detached),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
