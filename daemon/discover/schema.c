@@ -9,6 +9,7 @@
 
 #include "base/mem.h"
 #include "model/catalog.h"
+#include "model/catalog_sql.h"
 
 #define TABLES                                                                                     \
 	"WITH rel AS (\n"                                                                          \
@@ -19,18 +20,13 @@
 	"     AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass\n"    \
 	"                        AND d.objid = c.oid AND d.deptype = 'e'))\n"
 
-/* The key: a column with a unique index over it alone, or over it and the partition key. */
-#define KEYED                                                                                       \
-	", keyed AS (\n"                                                                            \
-	"  SELECT DISTINCT ON (r.oid) r.oid, a.attnum, a.attname\n"                                 \
-	"    FROM rel r JOIN pg_index x ON x.indrelid = r.oid AND x.indisunique AND x.indisvalid\n" \
-	"     AND x.indpred IS NULL\n"                                                              \
-	"    JOIN pg_attribute a ON a.attrelid = r.oid AND a.attnotnull\n"                          \
-	"     AND a.attnum = ANY (x.indkey[0:x.indnkeyatts - 1])\n"                                 \
-	"   WHERE NOT EXISTS (SELECT FROM unnest(x.indkey[0:x.indnkeyatts - 1]) AS k(n)\n"          \
-	"                      WHERE k.n <> a.attnum AND k.n <> ALL (coalesce(\n"                   \
-	"                        (SELECT p.partattrs::int2[] FROM pg_partitioned_table p\n"         \
-	"                          WHERE p.partrelid = r.oid), '{}')))\n"                           \
+/* The key: a NOT NULL column with a unique index over it alone. */
+#define KEYED                                                                                      \
+	", keyed AS (\n"                                                                           \
+	"  SELECT DISTINCT ON (r.oid) r.oid, a.attnum, a.attname\n"                                \
+	"    FROM rel r JOIN pg_index x ON x.indrelid = r.oid AND " CATALOG_UNIQUE "\n"            \
+	"    JOIN pg_attribute a ON a.attrelid = r.oid AND a.attnotnull\n"                         \
+	"   WHERE " CATALOG_ALONE "\n"                                                             \
 	"   ORDER BY r.oid, x.indisprimary DESC, a.attnum)\n"
 
 static const char tables_sql[] = TABLES KEYED
@@ -54,9 +50,7 @@ static const char columns_sql[] = TABLES KEYED
 	"                  AND (k.attnum IS NULL OR k.attnum <> ALL (x.indkey::int2[]))) AS collides,\n"
 	"       EXISTS (SELECT FROM pg_index x WHERE x.indrelid = r.oid AND x.indisunique\n"
 	"                  AND x.indnkeyatts = 1 AND x.indkey[0] = a.attnum) AS identifies,\n"
-	"       b.typnamespace = 'pg_catalog'::regnamespace AND NOT EXISTS (\n"
-	"         SELECT FROM pg_collation l WHERE l.oid = a.attcollation\n"
-	"            AND NOT l.collisdeterministic) AS plain,\n"
+	"       " CATALOG_PLAIN " AS plain,\n"
 	"       EXISTS (SELECT FROM pg_index x WHERE x.indrelid = r.oid AND x.indisprimary\n"
 	"                  AND a.attnum = ANY (x.indkey)) AS primary,\n"
 	"       EXISTS (SELECT FROM pg_constraint f WHERE f.conrelid = r.oid AND f.contype = 'f'\n"

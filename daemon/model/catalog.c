@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-/* The name, perhaps its closing quote, perhaps blanks, and what a call begins with. */
+/* Finds the name followed by a bracket; a closing quote and blanks may stand between. */
 static bool calls(const char *predicate, const char *name)
 {
 	for (const char *at = strcasestr(predicate, name); at; at = strcasestr(at + 1, name)) {
@@ -33,6 +33,22 @@ const struct column *catalog_column(const struct relation *relation, const char 
 	return NULL;
 }
 
+static bool is_among(const char *base, const char *const *types, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (strcmp(base, types[i]) == 0)
+			return true;
+	return false;
+}
+
+bool catalog_is_key_type(const char *base)
+{
+	static const char *const types[] = {"int2", "int4",    "int8",  "uuid",
+					    "text", "varchar", "bpchar"};
+
+	return is_among(base, types, sizeof(types) / sizeof(types[0]));
+}
+
 const char *catalog_empty_value(const struct column *column)
 {
 	static const char *const empty_text[] = {"text",  "varchar",  "bpchar", "citext",
@@ -41,21 +57,9 @@ const char *catalog_empty_value(const struct column *column)
 	if (column->category == 'A' || strcmp(column->base, "json") == 0 ||
 	    strcmp(column->base, "jsonb") == 0)
 		return "'{}'";
-	for (size_t i = 0; i < sizeof(empty_text) / sizeof(empty_text[0]); i++)
-		if (strcmp(column->base, empty_text[i]) == 0)
-			return "''";
-	return NULL;
-}
-
-bool catalog_is_key_type(const char *base)
-{
-	static const char *const types[] = {"int2", "int4",    "int8",   "uuid",
-					    "text", "varchar", "bpchar", NULL};
-	const char *const *type = types;
-
-	while (*type && strcmp(base, *type) != 0)
-		type++;
-	return *type != NULL;
+	return is_among(column->base, empty_text, sizeof(empty_text) / sizeof(empty_text[0]))
+		       ? "''"
+		       : NULL;
 }
 
 bool catalog_link_covers(const struct catalog *catalog, const struct table *t,

@@ -1,7 +1,7 @@
 /*
- * The catalog as data: what the database really has of the model's tables.  preflight/read_catalog.c
- * fills it from pg_catalog; nothing here needs a connection, so that plans can be built and tested
- * from a literal.
+ * The catalog as data: the model's tables as the database has them.  preflight/read_catalog.c fills
+ * it from pg_catalog.  Nothing here needs a connection, so that plans can be built and tested from a
+ * literal.
  */
 #ifndef RETENTION_MODEL_CATALOG_H
 #define RETENTION_MODEL_CATALOG_H
@@ -75,8 +75,8 @@ bool catalog_link_covers(const struct catalog *catalog, const struct table *t,
 			 const struct foreign_key *key);
 
 /*
- * Is a row that points at one of t's by the key a use of it, which keeps it?  t is shared, and the row is
- * not one that hangs off t itself.
+ * Does a row that points at one of t's by the key use it, and so keep it?  It does where t is shared and the
+ * row does not hang off t itself.
  */
 bool catalog_key_is_use(const struct model *model, const struct catalog *catalog,
 			const struct table *t, const struct foreign_key *key);
@@ -92,7 +92,7 @@ bool catalog_attaches_silently(const struct catalog *catalog, const struct table
 
 /*
  * May the predicate (NULL: never) ask other rows than the one that it is about: by a subquery, or a function of
- * the database that is not IMMUTABLE?  A name that only looks like it counts, too.
+ * the database that is not IMMUTABLE?  A name that only looks like one counts too.
  */
 bool catalog_asks_other_rows(const struct catalog *catalog, const char *predicate);
 

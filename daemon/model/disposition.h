@@ -16,7 +16,7 @@ enum disposition {
 	DISPOSITION_DELETE
 };
 
-/* What the action does to t's rows; copied for DISPOSITION_COPY: archive's tables, or all of them. */
+/* What the action does to t's rows; an export copies the tables of archive, or all of them. */
 enum disposition disposition_of(const struct table *t, enum action action,
 				enum archive_mode archive);
 

@@ -1,10 +1,10 @@
 /*
- * "Fail closed": what the catalog says against what the model says.  Everything found is said, in
- * one go, so that an administrator mends a model in one go.
+ * "Fail closed": holds what the model says against what the catalog says.  All complaints are made
+ * at once, so that an administrator mends a model in one go.
  *
- * The question behind the foreign keys: when rows of a table go, who else notices?  A row that
- * would vanish by CASCADE without having been archived, or be changed by SET NULL without anybody
- * having said so, refuses the model.
+ * The question behind the foreign keys: when rows of a table go, which other rows change?  The model is
+ * refused where a row would vanish by CASCADE without having been archived, or be changed by SET NULL
+ * although the model does not say so.
  */
 #include "preflight/check_model.h"
 
@@ -12,7 +12,7 @@
 #include "base/sql.h"
 #include "model/disposition.h"
 
-/* From here on a sequential scan for each deleted row turns minutes into days. */
+/* With more rows a sequential scan for each deleted row turns minutes into days. */
 #define LARGE_ROWS 10000
 
 static const struct column_rule *rule_of(const struct table *t, const char *column)
@@ -35,7 +35,7 @@ static bool is_link(const struct model *model, const struct table *t, const char
 	return false;
 }
 
-/* A column that no rule names: the CRM was upgraded, and nobody has said what is in it. */
+/* A column that no rule names: the CRM was upgraded, and the model does not say what it holds. */
 static void check_classified(const struct model *model, const struct table *t,
 			     const struct relation *r, struct complaints *c)
 {
@@ -135,9 +135,9 @@ static void check_key_column(const struct table *t, const struct column *key, st
 }
 
 /*
- * Values of a link are compared as the bytes that they are: where 'ABC' and 'abc' are equal to the
- * application (citext, a collation), a row would be missed.  A request that is missed is a contact
- * that is erased in spite of it, so that there the two columns have to be of one kind.
+ * The values of a link are compared as bytes.  Where 'ABC' and 'abc' are equal to the application
+ * (citext, a collation), a row would be missed.  A contact whose request is missed is erased in spite
+ * of it, so for a request the two columns have to be of one kind.
  */
 static void check_link_column(const struct catalog *catalog, const struct model *model,
 			      const struct table *t, struct complaints *c)
@@ -183,8 +183,8 @@ static void check_key_types(const struct model *model, const struct catalog *cat
 }
 
 /*
- * Contacts and requests have dates and holds of their own.  Under a second name (who was merged into
- * whom, who was in copy) their rows would go with another's, whatever those say.
+ * Contacts and requests have dates and holds of their own.  Under a second name (merged contacts, contacts
+ * in copy) their rows would go with another contact, whatever those say.
  */
 static void check_second_names(const struct model *model, const struct catalog *catalog,
 			       struct complaints *c)
@@ -287,9 +287,9 @@ static bool loses_rows(const struct model *model, const struct catalog *catalog,
 }
 
 /*
- * Is somebody in charge of the rows that point at loser's?  Where the key acts by itself, without a
- * word, it takes a link of this very name, to all of the rows: one with a where leaves some out, and
- * a reverse link says nothing of the others that point at the same row.
+ * Does the model say what becomes of the rows that point at loser's?  Where the key acts by itself,
+ * silently, only a link of this very name to all of the rows says so: one with a where leaves some
+ * out, and a reverse link does not cover the other rows that point at the same row.
  */
 static bool name_is_covered(const struct model *model, const struct catalog *catalog,
 			    const struct foreign_key *k, enum action action,
@@ -311,7 +311,7 @@ static bool name_is_covered(const struct model *model, const struct catalog *cat
 		    action == ACTION_DELETE_CONTACTS &&
 		    (k->on_delete == 'n' || k->on_delete == 'd'))
 			return true;
-		/* kept, and the contact's where leaves out whom it points at: the key only guards that */
+		/* kept, and the contact's where leaves out the row it points at: the key only guards that */
 		if (catalog_link_covers(catalog, t, k) && !catalog_key_is_silent(k) &&
 		    disposition == DISPOSITION_KEEP && action == ACTION_DELETE_CONTACTS &&
 		    t->of == model->contact && t->of->where)
@@ -385,9 +385,9 @@ static void check_key_index(const struct model *model, const struct catalog *cat
 		 loser->table, k->from_sql, k->columns_sql);
 }
 
-/* A link without a foreign key is followed batch by batch all the same. */
-static void check_link_index(const struct model *model, const struct catalog *catalog,
-			     const struct table *t, struct complaints *c)
+/* A link without a foreign key is followed batch by batch too. */
+static void check_link_index(const struct catalog *catalog, const struct table *t,
+			     struct complaints *c)
 {
 	const struct relation *r = &catalog->relations[t->index];
 	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
@@ -397,7 +397,6 @@ static void check_link_index(const struct model *model, const struct catalog *ca
 	for (size_t i = 0; i < catalog->n_keys; i++)
 		if (catalog_link_covers(catalog, t, &catalog->keys[i]) && !catalog->keys[i].indexed)
 			return; /* said by check_key_index already */
-	(void)model; /* the message speaks of one table only */
 	complain(
 		c, &t->place,
 		"table \"%s\": its link by \"%s\" has no index behind it, and %s.%s has about %lld "
@@ -407,7 +406,7 @@ static void check_link_index(const struct model *model, const struct catalog *ca
 		sql_table(ctx, t->schema, t->table), sql_ident(ctx, t->by));
 }
 
-/* To see whether anybody else uses a row, those who do are looked for by the value. */
+/* Rows that use a shared row are looked for by the value. */
 static void check_use_index(const struct catalog *catalog, const struct table *t,
 			    struct complaints *c)
 {
@@ -443,7 +442,6 @@ static void check_shared(const struct model *model, const struct table *t, struc
 		}
 }
 
-/* A file's name is a text. */
 static void check_file(const struct table *t, const struct relation *r, struct complaints *c)
 {
 	const struct column *column = t->file.column ? catalog_column(r, t->file.column) : NULL;
@@ -479,7 +477,7 @@ void check_model(const struct model *model, const struct catalog *catalog, struc
 		check_key_index(model, catalog, &catalog->keys[i], c);
 	}
 	for (size_t i = 0; i < model->n_tables; i++) {
-		check_link_index(model, catalog, &model->tables[i], c);
+		check_link_index(catalog, &model->tables[i], c);
 		check_use_index(catalog, &model->tables[i], c);
 		check_shared(model, &model->tables[i], c);
 		check_detach(&model->tables[i], &catalog->relations[i], c);

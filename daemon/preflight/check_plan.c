@@ -13,8 +13,8 @@ static const char *hint(const struct error *e)
 }
 
 /*
- * PREPARE finds what does not parse or exist; EXPLAIN EXECUTE, which runs nothing, finds the rights
- * that are missing, since the executor checks them as it starts.
+ * PREPARE finds what does not parse or exist.  EXPLAIN EXECUTE runs nothing, but finds the rights that
+ * are missing, because the executor checks them as it starts.
  */
 static bool try_statement(struct db *db, const char *sql, struct error *err)
 {
@@ -47,16 +47,16 @@ static bool run_probes(struct db *db, const struct probe *probes, size_t n, stru
 		if (!db_alive(db))
 			return fail(err, ERR_ENVIRONMENT, "%s", one.text);
 		db_rollback(db);
-		/* A client that changes the table has it locked: that says nothing of the model. */
+		/* A client that changes the table has it locked, which is not the fault of the model. */
 		if (one.class == ERR_BUSY)
 			return fail(err, ERR_BUSY, "%s: a table is locked by another session: %s",
 				    probes[i].what, one.text);
-		/* Cancelled, perhaps by our own end. */
+		/* Cancelled, perhaps because the job was stopped. */
 		if (one.class == ERR_ENVIRONMENT || one.class == ERR_STOPPED)
 			return fail(err, one.class, "%s: %s", probes[i].what, one.text);
 		complain(c, probes[i].place, "%s: the server refuses it: %s%s", probes[i].what,
 			 one.text, hint(&one));
-		/* The predicates come first: what is built on a wrong one only repeats it. */
+		/* The predicates come first: statements built on a wrong one would only repeat it. */
 		return true;
 	}
 	return true;

@@ -1,15 +1,16 @@
 /*
- * Reading pg_catalog.  A few queries, each over all tables of the model at once: their state, the tables, their
- * columns, the indexes behind their links, the foreign keys onto them.  Partitions count as their
- * root, for a key or an index may stand on the root or on each leaf.
+ * Reads pg_catalog by a few queries, each over all tables of the model at once: their state, the tables,
+ * their columns, the indexes behind their links, the foreign keys onto them.  Partitions count as their
+ * root, because a key or an index may stand on the root or on each leaf.
  *
- * Each has a snapshot of its own.  The state is read first: what changes while the others are read is found to have
- * changed when it is compared.
+ * Each query has a snapshot of its own.  The state is read first, so that a change while the others are read is
+ * noticed when the state is compared.
  */
 #include "preflight/read_catalog.h"
 
 #include "base/mem.h"
 #include "base/sql.h"
+#include "model/catalog_sql.h"
 #include "plan/plan.h"
 
 /* The model's tables as a relation: i counts from 0, in the model's order. */
@@ -64,12 +65,9 @@ static const char relations_sql[] = WANTED
 	"  FROM wanted w ORDER BY w.i\n";
 
 /*
- * identifies: a unique index over the column alone.  On a partitioned table, where an index has to
- * hold the partition key too, over the column and the partition key.
- *
- * A type's modifier counts where it changes how a value reads ("0" in numeric(10,2) is 0.00).  A
- * string goes without: a cast would cut it silently, where the assignment says that it is too long.
- * -1 and not NULL: char(8) has to be bpchar then, for "character" means character(1).
+ * A type keeps its modifier where that changes how a value reads ("0" in numeric(10,2) is 0.00).  A
+ * string type loses it, because a cast would cut the value silently, where an assignment says that it is
+ * too long.  -1 and not NULL: char(8) becomes bpchar, because "character" means character(1).
  */
 static const char columns_sql[] = WANTED
 	", below AS (\n"
@@ -91,17 +89,9 @@ static const char columns_sql[] = WANTED
 	"                                     AND k.attname = w.key AND k.attnum = "
 	"ANY(x.indkey)))\n"
 	"         AS unique_alone,\n"
-	"       EXISTS (SELECT FROM pg_index x WHERE x.indrelid = w.oid AND x.indisunique\n"
-	"                  AND x.indisvalid AND x.indpred IS NULL\n"
-	"                  AND a.attnum = ANY(x.indkey[0:x.indnkeyatts - 1])\n"
-	"                  AND NOT EXISTS (\n"
-	"                    SELECT FROM unnest(x.indkey[0:x.indnkeyatts - 1]) AS k(n)\n"
-	"                     WHERE k.n <> a.attnum AND k.n <> ALL (coalesce(\n"
-	"                       (SELECT p.partattrs::int2[] FROM pg_partitioned_table p\n"
-	"                         WHERE p.partrelid = w.oid), '{}')))) AS identifies,\n"
-	"       b.typnamespace = 'pg_catalog'::regnamespace AND NOT EXISTS (\n"
-	"         SELECT FROM pg_collation l WHERE l.oid = a.attcollation\n"
-	"            AND NOT l.collisdeterministic) AS plain\n"
+	"       EXISTS (SELECT FROM pg_index x WHERE x.indrelid = w.oid AND " CATALOG_UNIQUE "\n"
+	"                  AND " CATALOG_ALONE ") AS identifies,\n"
+	"       " CATALOG_PLAIN " AS plain\n"
 	"  FROM wanted w\n"
 	"  JOIN pg_attribute a ON a.attrelid = w.oid AND a.attnum > 0 AND NOT a.attisdropped\n"
 	"  JOIN pg_type t ON t.oid = a.atttypid\n"
@@ -164,7 +154,7 @@ static void wanted_params(void *ctx, const struct model *model, const char *valu
 			const char *const cells[] = {
 				t->schema, t->table, t->by ? t->by : "", t->key ? t->key : "",
 				t->where ? "true" : "false",
-				/* who uses the rows of a shared table */
+				/* the table that uses the rows of a shared one */
 				t->shared ? sql_table(ctx, t->of->schema, t->of->table) : "",
 				t->shared ? t->from : ""};
 
@@ -200,10 +190,11 @@ static void check_relation(const struct table *t, const PGresult *res, int row,
 			 "the catalog has them",
 			 t->name, t->schema, t->table);
 	else if (*kind != 'r' && *kind != 'p')
-		complain(c, &t->place,
-			 "table \"%s\": %s.%s is no table (a view, or a foreign table): name the "
-			 "table behind it",
-			 t->name, t->schema, t->table);
+		complain(
+			c, &t->place,
+			"table \"%s\": %s.%s is not a table (a view, or a foreign table): name the "
+			"table behind it",
+			t->name, t->schema, t->table);
 	else if (db_bool(res, row, "partition"))
 		complain(
 			c, &t->place,
@@ -404,7 +395,7 @@ bool catalog_read(struct db *db, const struct model *model, void *ctx, struct ca
 	AUTO(error) struct error ignored = {0};
 	bool ok;
 
-	/* The joins are written in the order that serves: to try all others takes longer than the queries. */
+	/* The joins are written in a good order: to try all others takes longer than the queries. */
 	if (!db_exec(db, "SET join_collapse_limit = 1", err))
 		return false;
 	ok = read_all(db, model, ctx, catalog, c, err);

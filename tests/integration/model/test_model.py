@@ -459,9 +459,9 @@ REFUSALS = {
         (2, 'table "contact": there is no table public.a in the database; names are exact, as the catalog has them'),
         (3, 'table "request": there is no table public.b in the database; names are exact, as the catalog has them')]),
     "view": ("; CREATE VIEW people AS SELECT * FROM contact", model({"table": "people"}), [], [(2, (
-        'table "contact": public.people is no table (a view, or a foreign table): name the table behind it'))]),
+        'table "contact": public.people is not a table (a view, or a foreign table): name the table behind it'))]),
     "sequence": ("; CREATE SEQUENCE people", model({"table": "people"}), [], [(2, (
-        'table "contact": public.people is no table (a view, or a foreign table): name the table behind it'))]),
+        'table "contact": public.people is not a table (a view, or a foreign table): name the table behind it'))]),
     "inherited table": ("; CREATE TABLE vip (level int) INHERITS (contact)", model(), [], [(2, (
         'table "contact": other tables inherit from public.contact; what their rows belong to cannot be known:'
         ' only declarative partitions are worked on'))]),
