@@ -38,8 +38,9 @@ TODAY = datetime.now(timezone.utc).date().isoformat()
 TIMEOUT = float(os.environ.get("RETENTION_TEST_TIMEOUT") or 30)
 
 # Of every configuration that does not say otherwise: the same tests with other limits.
-# Each integrity is asked for by name, because "auto" would choose for the test.
-LIMITS = {"integrity": os.environ.get("RETENTION_INTEGRITY") or "triggers"}
+LIMITS = {}
+if os.environ.get("RETENTION_INTEGRITY"):
+    LIMITS["integrity"] = os.environ["RETENTION_INTEGRITY"]
 if os.environ.get("RETENTION_WORKERS"):
     LIMITS["workers"] = int(os.environ["RETENTION_WORKERS"])
 
@@ -334,7 +335,8 @@ def make_config(directory, pg, db, policies=(), limits=None, model=None, archive
     groups = {
         "database": {"conninfo": pg.conninfo(db, user, host), "timezone": "UTC", **(database or {})},
         "archives": {"directory": str(store), **(archives or {})},
-        "limits": {"max_share": 1.0, "courtesy": False, **(limits or {}), **LIMITS},
+        # Integrity is asked for by name, because "auto" would choose for the test.
+        "limits": {"max_share": 1.0, "courtesy": False, "integrity": "triggers", **(limits or {}), **LIMITS},
     }
     lines = [f"{group} = {libconfig(values)};" for group, values in groups.items()]
     lines += ['@include "model.conf"', "policies = (",
