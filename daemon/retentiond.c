@@ -114,13 +114,14 @@ static enum job_exit check_model(const struct config *config, bool verbose)
 {
 	struct check check = {.base = must_alloc(event_base_new()), .end = JOB_CRASHED};
 	struct children *children = children_new(check.base);
-	struct errand *errand = errand_new(check.base, children,
-					   &(struct errand_opts){.mode = MODE_CHECK,
-								 .patience_s = CHECK_S,
-								 .on_message = on_complaint,
-								 .on_detail = verbose ? on_complaint : NULL,
-								 .on_end = on_end,
-								 .arg = &check});
+	struct errand *errand =
+		errand_new(check.base, children,
+			   &(struct errand_opts){.mode = MODE_CHECK,
+						 .patience_s = CHECK_S,
+						 .on_message = on_complaint,
+						 .on_detail = verbose ? on_complaint : NULL,
+						 .on_end = on_end,
+						 .arg = &check});
 
 	errand_start(errand, config);
 	if (errand_busy(errand))

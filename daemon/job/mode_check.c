@@ -169,13 +169,8 @@ static bool check_and_configure(const struct job_opts *opts, struct db *db, stru
 		return false;
 	check_pause_file(opts);
 	/* By which place_hold writes a key as the table does. */
-<<<<<<< HEAD
-	type = catalog_column(&catalog->relations[t->index], t->key)->type;
-	return journal_configure(db, opts->config, type, err) && check_throttle(opts, db, err) &&
-=======
 	type = catalog_column(&check.catalog->relations[t->index], t->key)->type;
-	return journal_configure(db, opts->config, type, err) && check_brakes(opts, db, err) &&
->>>>>>> e1c715d (integrity = "auto" is the default: "set" where nothing forbids it)
+	return journal_configure(db, opts->config, type, err) && check_throttle(opts, db, err) &&
 	       check_ledger(opts, db, err);
 }
 
