@@ -27,7 +27,7 @@ LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-	PERFORM pg_advisory_xact_lock(1380275200, 2);
+	PERFORM pg_advisory_xact_lock(1380275200, 2);	-- LOCK_RETENTION, LOCK_HOLDS
 	RETURN NULL;
 END
 $$;

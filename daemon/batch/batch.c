@@ -28,12 +28,9 @@
 
 #include "base/failpoint.h"
 #include "base/mem.h"
+#include "database/locks.h"
 
 #include <inttypes.h>
-
-#define LOCK_WORKER 1380275202
-#define LOCK_RETENTION 1380275200
-#define LOCK_HOLDS 2 /* place_hold takes it alone (0005_holds.sql) */
 
 static bool ask_keys(struct batch *b, const char *sql, int n, const char *const values[],
 		     struct key_set *ret, struct error *err)

@@ -8,9 +8,9 @@
 
 #include "base/mem.h"
 #include "base/migrations.h"
+#include "database/locks.h"
 
-/* A class of its own, next to the numbers of the jobs' and the journal's locks. */
-#define LOCK "1380275199, 1"
+#define MIGRATE_LOCK LOCK_SQL(LOCK_MIGRATE, LOCK_SCHEMA)
 
 static const char bootstrap_sql[] =
 	"CREATE SCHEMA IF NOT EXISTS retention;\n"
@@ -130,12 +130,13 @@ static bool lock(struct command *cmd, struct error *err)
 {
 	AUTO(result) PGresult *res = NULL;
 
-	if (!db_query(cmd->db, "SELECT pg_try_advisory_lock(" LOCK ") AS ours", 0, NULL, &res, err))
+	if (!db_query(cmd->db, "SELECT pg_try_advisory_lock(" MIGRATE_LOCK ") AS ours", 0, NULL,
+		      &res, err))
 		return false;
 	if (db_bool(res, 0, "ours"))
 		return true;
 	fputs(_("retentionctl: another migration of this database is running: waiting\n"), stderr);
-	return db_exec(cmd->db, "SELECT pg_advisory_lock(" LOCK ")", err);
+	return db_exec(cmd->db, "SELECT pg_advisory_lock(" MIGRATE_LOCK ")", err);
 }
 
 int command_migrate(struct command *cmd, int argc, char **argv)
@@ -151,7 +152,7 @@ int command_migrate(struct command *cmd, int argc, char **argv)
 	if (!command_open(cmd))
 		return 1;
 	ok = lock(cmd, &err) && migrate(cmd, &err);
-	(void)db_exec(cmd->db, "SELECT pg_advisory_unlock(" LOCK ")",
+	(void)db_exec(cmd->db, "SELECT pg_advisory_unlock(" MIGRATE_LOCK ")",
 		      &ignored); /* else the end of the session does it */
 	if (ok)
 		return 0;

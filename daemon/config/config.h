@@ -41,6 +41,9 @@ enum integrity {
 /* "auto" and so on. */
 const char *integrity_name(enum integrity integrity);
 
+/* The most that limits.workers may be. */
+enum { CONFIG_WORKERS_MAX = 16 };
+
 struct config {
 	const char *path; /* as given */
 	const char *text; /* with includes expanded, see above */
@@ -61,7 +64,7 @@ struct config {
 	size_t n_recipients;
 
 	/* limits */
-	int workers; /* 1 to 16; default 2 */
+	int workers; /* 1 to CONFIG_WORKERS_MAX; default 2 */
 	int batch_rows; /* 1 to 1,000,000; default 10000 */
 	int64_t batch_time_ms; /* 10 ms to 60 s; default 250 */
 	int64_t rows_per_second; /* 0: no limit */

@@ -38,7 +38,7 @@ static const struct setting_spec archives_specs[] = {
 	{.key = "keep", .kind = VALUE_PERIOD, .offset = CONFIG(keep), .given = CONFIG(has_keep)},
 };
 static const struct setting_spec limits_specs[] = {
-	{.key = "workers", RANGE(VALUE_INT, workers, 1, 16)},
+	{.key = "workers", RANGE(VALUE_INT, workers, 1, CONFIG_WORKERS_MAX)},
 	{.key = "batch_rows", RANGE(VALUE_INT, batch_rows, 1, 1000000)},
 	{.key = "batch_time", RANGE(VALUE_DURATION, batch_time_ms, 10, 60 * 1000)},
 	{.key = "rows_per_second", RANGE(VALUE_INT64, rows_per_second, 0, 1000000000)},

@@ -7,11 +7,7 @@
 
 #include "base/mem.h"
 #include "base/sql.h"
-
-/* First half of the advisory locks; 0 is the chain of journal_event (0002_journal.sql). */
-#define LOCK_JOB 1380275201
-#define LOCK_WORKER 1380275202
-#define MAX_WORKERS 16
+#include "database/locks.h"
 
 static const char *int_text(void *ctx, int64_t n)
 {
@@ -91,7 +87,7 @@ bool journal_fence(struct db *db, int id, const char *host, int *ret_claim, stru
 	return db_execf(db, err,
 			"SELECT pg_advisory_lock(w, %d), pg_advisory_unlock(w, %d)\n"
 			"  FROM generate_series(%d, %d) AS w",
-			id, id, LOCK_WORKER, LOCK_WORKER + MAX_WORKERS - 1);
+			id, id, LOCK_WORKER, LOCK_WORKER + CONFIG_WORKERS_MAX - 1);
 }
 
 bool journal_has_archived(struct db *db, int id, bool *ret, struct error *err)

@@ -6,10 +6,10 @@
 
 #include "base/mem.h"
 #include "base/sql.h"
+#include "database/locks.h"
 
 #include <inttypes.h>
 
-#define LOCK_CHECK "SELECT pg_advisory_xact_lock(1380275200, 1)" /* 0 is the journal's chain */
 #define UTC(at) "to_char(" at " AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')"
 #define SAME "r.job = l.job AND r.key = l.key AND r.action = l.action AND r.erased_at = l.erased_at"
 
@@ -163,11 +163,13 @@ bool ledger_ahead(struct db *db, int64_t *ret, bool *ret_under_way, struct error
 static bool check(struct db *db, struct ledger *ledger, void *ctx, int64_t *ret_ahead,
 		  struct error *err)
 {
+	static const char lock_sql[] =
+		"SELECT pg_advisory_xact_lock(" LOCK_SQL(LOCK_RETENTION, LOCK_LEDGER) ")";
 	struct load load = {.ledger = ledger, .db = db};
 	const char *array = NULL;
 	bool under_way = false;
 
-	if (!db_exec(db, LOCK_CHECK, err) || !ledger_ahead(db, ret_ahead, &under_way, err) ||
+	if (!db_exec(db, lock_sql, err) || !ledger_ahead(db, ret_ahead, &under_way, err) ||
 	    !find_different(&load, ctx, &array, err))
 		return false;
 	if (under_way || (load.n_jobs == 0 && *ret_ahead == 0))

@@ -21,6 +21,7 @@ import pytest
 
 from support.ctl import action, ctl, said
 from support.harness import BUILD, CRM_MODEL, Daemon, REPO, make_config, wait_until
+from support.locks import LOCK_MIGRATE, LOCK_SCHEMA
 
 POLICY = {"name": "contacts-36m", "action": "delete_contacts", "depth": "36 months",
           "schedule": "monthly", "archive": "full"}
@@ -228,7 +229,7 @@ def test_migrate_all_at_once(pg, empty_db):
 def test_migrate_waits_for_another(pg, empty_db):
     db = empty_db()
     with pg.connect(db) as conn, conn.cursor() as cur:
-        cur.execute("SELECT pg_advisory_lock(1380275199, 1)")
+        cur.execute("SELECT pg_advisory_lock(%s, %s)", (LOCK_MIGRATE, LOCK_SCHEMA))
         waiting = subprocess.Popen([BUILD / "retentionctl", "-d", pg.conninfo(db), "migrate"], text=True,
                                    stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         wait_until(lambda: pg.value(db, "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"))

@@ -12,6 +12,7 @@ import pytest
 
 from support import small
 from support.harness import BUILD, wait_until
+from support.locks import LOCK_JOB
 from support.oracles import table_digests
 from support.restores import NOTES, POLICY, SCHEMA_OF_NOTES, deleted, restore
 
@@ -260,7 +261,7 @@ def test_unknown_deleted_and_running(make):
     d = make()
     assert "there is no action 9" in refused(d, 9)
     with d.pg.connect(d.db) as conn, conn.cursor() as cur:
-        cur.execute("SELECT pg_advisory_lock(1380275201, 1)")
+        cur.execute("SELECT pg_advisory_lock(%s, 1)", (LOCK_JOB,))
         assert "action 1 is being worked on" in refused(d, 1)
     d.pg.sql(d.db, "SELECT retention.delete_archive(1)")
     assert "the archive of action 1 was deleted by" in refused(d, 1)
