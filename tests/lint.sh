@@ -40,8 +40,9 @@ number() {
 }
 while IFS=: read -r file line text; do
 	read -r class object <<<"$(sed -nE 's/.*-- (LOCK_[A-Z]+), (LOCK_[A-Z]+)$/\1 \2/p' <<<"$text")"
-	[ "${class:-}" ] && grep -qF "($(number "$class"), $(number "$object"))" <<<"$text" ||
+	if [ -z "${class:-}" ] || ! grep -qF "($(number "$class"), $(number "$object"))" <<<"$text"; then
 		complain "$file:$line: the lock is not the one that its comment names"
+	fi
 done < <(grep -n 'pg_[a-z_]*advisory' migrations/*.sql)
 
 # A released migration is never edited.
