@@ -146,7 +146,8 @@ CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON retention.jour
 CREATE TRIGGER no_removal BEFORE DELETE OR TRUNCATE ON retention.archive_journal
 	FOR EACH STATEMENT EXECUTE FUNCTION retention.refuse_change();
 
--- Writes an event for every change of an action that matters, whichever way it was made.
+-- Writes an event for every change of an action that matters, whichever way it was made.  An action that has
+-- ended is not paused.
 CREATE FUNCTION retention.journal_change() RETURNS trigger
 LANGUAGE plpgsql
 SECURITY DEFINER
@@ -170,6 +171,9 @@ BEGIN
 		     WHEN OLD.restored_at IS NULL AND NEW.restored_at IS NOT NULL THEN 'restored'
 		     ELSE 'noted' END,
 		jsonb_strip_nulls(row_now));
+	IF NEW.status IN ('done', 'failed', 'cancelled') THEN
+		DELETE FROM retention.pause WHERE pause.job = NEW.id;
+	END IF;
 	RETURN NULL;
 END
 $$;

@@ -64,6 +64,22 @@ CREATE VIEW retention.files_left AS
 SELECT f.job, count(*) AS files, count(f.error) AS failed, min(f.queued_at) AS since
   FROM retention.file_outbox AS f GROUP BY f.job;
 
+-- What is paused: an action, or everything (job NULL).  A paused action is not started, and a job that runs
+-- begins no batch.  The functions pause_action and resume_action change it; the end of an action removes its row.
+CREATE TABLE retention.pause (
+	job int REFERENCES retention.archive_journal,
+	paused_by text NOT NULL DEFAULT session_user,
+	paused_at timestamptz NOT NULL DEFAULT now()
+);
+CREATE UNIQUE INDEX ON retention.pause (coalesce(job, 0));	-- no action has the number 0
+
+-- The pause that each action is under: the one of everything comes before its own.
+CREATE VIEW retention.paused_action AS
+SELECT DISTINCT ON (j.id) j.id AS job, p.paused_by, p.paused_at, p.job IS NULL AS everything
+  FROM retention.archive_journal AS j
+  JOIN retention.pause AS p ON p.job = j.id OR p.job IS NULL
+ ORDER BY j.id, p.job NULLS FIRST;
+
 CREATE TABLE retention.policy_state (
 	policy text PRIMARY KEY,
 	schedule text NOT NULL,

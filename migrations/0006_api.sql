@@ -186,6 +186,76 @@ BEGIN
 END
 $$;
 
+-- Pauses an action that has not ended; id NULL: everything.  A batch that runs ends first.
+CREATE FUNCTION retention.pause_action(id int) RETURNS void
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	j retention.archive_journal;
+	old retention.pause;
+BEGIN
+	IF id IS NOT NULL THEN
+		j := retention.lock_action(id);
+		IF j.status NOT IN ('saved', 'validated', 'running') THEN
+			RAISE EXCEPTION 'action % is %: only an action that has not ended can be paused',
+					id, j.status
+				USING ERRCODE = 'object_not_in_prerequisite_state';
+		END IF;
+	END IF;
+	INSERT INTO retention.pause (job) VALUES (pause_action.id) ON CONFLICT DO NOTHING;
+	IF NOT FOUND THEN
+		SELECT * INTO old FROM retention.pause AS p WHERE p.job IS NOT DISTINCT FROM pause_action.id;
+		IF id IS NULL THEN
+			RAISE EXCEPTION 'everything is paused already, since % by %',
+					to_char(old.paused_at, 'YYYY-MM-DD HH24:MI'), old.paused_by
+				USING ERRCODE = 'object_not_in_prerequisite_state';
+		END IF;
+		RAISE EXCEPTION 'action % is paused already, since % by %', id,
+				to_char(old.paused_at, 'YYYY-MM-DD HH24:MI'), old.paused_by
+			USING ERRCODE = 'object_not_in_prerequisite_state';
+	END IF;
+	INSERT INTO retention.journal_event (job, kind, details)
+	VALUES (pause_action.id, 'paused', jsonb_build_object('everything', id IS NULL));
+	PERFORM pg_notify('retention', concat_ws(' ', 'paused', id));
+END
+$$;
+
+-- Ends a pause: of an action, or of everything (id NULL).  An action that was paused by itself stays paused
+-- when everything goes on, and the other way round.
+CREATE FUNCTION retention.resume_action(id int) RETURNS void
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	j retention.archive_journal;
+BEGIN
+	IF id IS NOT NULL THEN
+		j := retention.lock_action(id);
+		IF j.status NOT IN ('saved', 'validated', 'running') THEN
+			RAISE EXCEPTION 'action % is %: only an action that has not ended can be resumed',
+					id, j.status
+				USING ERRCODE = 'object_not_in_prerequisite_state';
+		END IF;
+	END IF;
+	DELETE FROM retention.pause AS p WHERE p.job IS NOT DISTINCT FROM resume_action.id;
+	IF NOT FOUND AND id IS NULL THEN
+		RAISE EXCEPTION 'there is no pause of everything'
+			USING ERRCODE = 'object_not_in_prerequisite_state',
+			      HINT = 'An action that was paused by itself is resumed by its number.';
+	ELSIF NOT FOUND THEN
+		RAISE EXCEPTION 'action % was not paused by itself', id
+			USING ERRCODE = 'object_not_in_prerequisite_state',
+			      HINT = 'A pause of everything is ended for everything.';
+	END IF;
+	INSERT INTO retention.journal_event (job, kind, details)
+	VALUES (resume_action.id, 'resumed', jsonb_build_object('everything', id IS NULL));
+	PERFORM pg_notify('retention', concat_ws(' ', 'resumed', id));
+END
+$$;
+
 -- Records that the data about a contact was given out (GDPR art. 15).  The event holds nothing of the answer.
 CREATE FUNCTION retention.record_subject_export(contact_key text) RETURNS void
 LANGUAGE sql
@@ -321,10 +391,12 @@ $$;
 
 -- The list of the administration page.
 CREATE VIEW retention.archives AS
-SELECT id, action AS type, coalesce(finished_at, started_at, requested_at) AS date, status, mode,
-       policy, from_date, to_date, cutoff,
-       CASE WHEN archive_deleted_at IS NULL THEN archive_path END AS file,
-       archive_bytes AS bytes, counters, requested_by, validated_by, archive_deleted_at,
-       archive_deleted_by, error, waiting, subject, replay, archive_removed_at, archive_remark,
-       restored_at, restored_by
-  FROM retention.archive_journal;
+SELECT j.id, j.action AS type, coalesce(j.finished_at, j.started_at, j.requested_at) AS date,
+       j.status, j.mode, j.policy, j.from_date, j.to_date, j.cutoff,
+       CASE WHEN j.archive_deleted_at IS NULL THEN j.archive_path END AS file,
+       j.archive_bytes AS bytes, j.counters, j.requested_by, j.validated_by, j.archive_deleted_at,
+       j.archive_deleted_by, j.error, j.waiting, j.subject, j.replay, j.archive_removed_at,
+       j.archive_remark, j.restored_at, j.restored_by, p.paused_by, p.paused_at
+  FROM retention.archive_journal AS j
+  LEFT JOIN retention.paused_action AS p
+    ON p.job = j.id AND j.status IN ('saved', 'validated', 'running');

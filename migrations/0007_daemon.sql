@@ -69,14 +69,16 @@ $$;
 
 -- The actions that can run now.  Those that began on this host come first.  An action that began elsewhere is
 -- offered too, because a container has a new host name each time: the job checks whether the archive's folder
--- can be reached from here, and leaves the action to the other host if it cannot.
+-- can be reached from here, and leaves the action to the other host if it cannot.  An action with paused_by is
+-- named, but must not be started.
 CREATE FUNCTION retention.runnable(host text)
-RETURNS TABLE (id int, action text, policy text, status text)
+RETURNS TABLE (id int, action text, policy text, status text, paused_by text)
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
-	SELECT j.id, j.action, CASE WHEN j.replay THEN 'replay' ELSE j.policy END, j.status
+	SELECT j.id, j.action, CASE WHEN j.replay THEN 'replay' ELSE j.policy END, j.status, p.paused_by
 	  FROM retention.archive_journal j
+	  LEFT JOIN retention.paused_action p ON p.job = j.id
 	 WHERE (j.status IN ('validated', 'running') OR (j.status = 'saved' AND j.frozen_at IS NULL))
 	   AND (j.replay OR NOT EXISTS (SELECT FROM retention.replay))
 	 ORDER BY j.status <> 'running', j.host IS DISTINCT FROM runnable.host, j.id

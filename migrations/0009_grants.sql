@@ -22,6 +22,8 @@ BEGIN
 	-- A path may hold a name: not for the auditor and the operator.
 	('TABLE',    'file_outbox',                                        '',     '',     'r',    'rad'),
 	('TABLE',    'files_left',                                         'r',    'r',    'r',    'r'),
+	('TABLE',    'pause',                                              'r',    'r',    'r',    'r'),
+	('TABLE',    'paused_action',                                      'r',    'r',    'r',    'r'),
 	('TABLE',    'policy_state',                                       'r',    'r',    'r',    'raw'),
 	('TABLE',    'ledger',                                             'r',    'r',    'r',    'ra'),
 	('TABLE',    'replay',                                             'r',    'r',    'r',    'rad'),
@@ -44,6 +46,8 @@ BEGIN
 	('FUNCTION', 'save_action(text, date, date, text)',                '',     'X',    '',     ''),
 	('FUNCTION', 'save_subject(text, text)',                           '',     'X',    '',     ''),
 	('FUNCTION', 'cancel_action(int)',                                 '',     'X',    '',     ''),
+	('FUNCTION', 'pause_action(int)',                                  '',     'X',    'X',    ''),
+	('FUNCTION', 'resume_action(int)',                                 '',     'X',    'X',    ''),
 	('FUNCTION', 'record_subject_export(text)',                        '',     'X',    '',     ''),
 	('FUNCTION', 'validate_action(int)',                               '',     '',     'X',    ''),
 	('FUNCTION', 'delete_archive(int)',                                '',     '',     'X',    ''),

@@ -3,9 +3,7 @@
 #include "base/mem.h"
 #include "base/units.h"
 
-#include <errno.h>
 #include <pthread.h>
-#include <sys/stat.h>
 #include <time.h>
 
 /* The server is asked at most this often, however many batches there are. */
@@ -16,6 +14,7 @@
 
 struct throttle {
 	const struct config *config;
+	int job;
 	pthread_mutex_t lock;
 	int64_t next_ms; /* rows_per_second: when the next batch may begin */
 	/* Replication: a position of the primary that the standbys have to reach, and when it was marked. */
@@ -26,11 +25,12 @@ struct throttle {
 	const char *blind; /* the key that a missing right keeps from being checked; or NULL */
 };
 
-struct throttle *throttle_new(const struct config *config)
+struct throttle *throttle_new(const struct config *config, int job)
 {
 	struct throttle *t = xcalloc(1, sizeof(*t));
 
 	t->config = config;
+	t->job = job;
 	(void)pthread_mutex_init(&t->lock, NULL);
 	return t;
 }
@@ -60,15 +60,23 @@ static bool outside_window(const struct throttle *t, int64_t *ret_wait_ms, struc
 	return true;
 }
 
-/* An operator's hand on the brake: touch(1), and rm(1) to let go.  What cannot be looked at holds. */
-static bool is_paused(const struct throttle *t, int64_t *ret_wait_ms, struct wait *ret_wait)
+/* Asks before each batch, so that none begins after somebody has paused the action. */
+static bool check_pause(const struct throttle *t, struct db *db, int64_t *ret_wait_ms,
+			struct wait *ret_wait, struct error *err)
 {
-	const char *path = t->config->pause_file;
-	struct stat st;
+	static const char sql[] = "SELECT p.paused_by, p.everything\n"
+				  "  FROM retention.paused_action AS p WHERE p.job = $1::int";
+	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
+	const char *const values[] = {t_printf(ctx, "%d", t->job)};
+	AUTO(result) PGresult *res = NULL;
 
-	if (!path || (lstat(path, &st) < 0 && errno == ENOENT))
+	if (!db_query_kept(db, sql, 1, values, &res, err))
 		return false;
-	wait_set(ret_wait, WAIT_PAUSED, "the pause file \"%s\"", path);
+	if (PQntuples(res) == 0)
+		return true;
+	wait_set(ret_wait, WAIT_PAUSED, "a pause%s by %s",
+		 db_bool(res, 0, "everything") ? " of everything" : "",
+		 db_text(res, 0, "paused_by"));
 	*ret_wait_ms = PAUSE_MS;
 	return true;
 }
@@ -225,7 +233,9 @@ bool throttle_check(struct throttle *t, struct db *db, int64_t *ret_wait_ms, str
 	*ret_wait_ms = 0;
 	if (outside_window(t, ret_wait_ms, ret_wait))
 		return true;
-	if (is_paused(t, ret_wait_ms, ret_wait))
+	if (!check_pause(t, db, ret_wait_ms, ret_wait, err))
+		return false;
+	if (*ret_wait_ms > 0)
 		return true;
 	if (!check_server(t, db, ret_wait_ms, ret_wait, err))
 		return false;
@@ -265,7 +275,7 @@ bool throttle_wait(struct throttle *t, struct db *db, struct stop *stop, struct 
 
 bool throttle_blind(const struct config *config, struct db *db, char **ret_why, struct error *err)
 {
-	struct throttle *t = throttle_new(config);
+	struct throttle *t = throttle_new(config, 0);
 	const bool ok = ask_server(t, db, err);
 
 	if (ok && t->blind && asprintf(ret_why, "limits: %s: %s", t->blind, t->wait.text) < 0)

@@ -11,8 +11,8 @@
 
 struct throttle;
 
-/* config outlives it. */
-struct throttle *throttle_new(const struct config *config);
+/* config outlives it.  job is the id of the action whose pause counts. */
+struct throttle *throttle_new(const struct config *config, int job);
 void throttle_free(struct throttle *t);
 
 /*

@@ -49,9 +49,18 @@ static int print_unlisted(struct command *cmd)
 	AUTO(result) PGresult *res = NULL;
 	AUTO(error) struct error err = {0};
 
-	if (!db_query(cmd->db, "SELECT EXISTS (SELECT FROM retention.replay) AS waits", 0, NULL,
-		      &res, &err))
+	if (!db_query(
+		    cmd->db,
+		    "SELECT EXISTS (SELECT FROM retention.replay) AS waits,\n"
+		    "       (SELECT p.paused_by FROM retention.pause AS p WHERE p.job IS NULL) AS "
+		    "paused_by",
+		    0, NULL, &res, &err))
 		return command_failed(&err);
+	if (db_text(res, 0, "paused_by")) {
+		printf(_("everything is paused by %s: it is listed after retentionctl resume\n"),
+		       db_text(res, 0, "paused_by"));
+		return 0;
+	}
 	puts(db_bool(res, 0, "waits")
 		     ? _("the database was restored from a backup: run retentionctl replay first")
 		     : _("the daemon has not yet listed what the action would change: is retentiond running?"));
@@ -156,6 +165,68 @@ int command_validate(struct command *cmd, int argc, char **argv)
 int command_cancel(struct command *cmd, int argc, char **argv)
 {
 	return change(cmd, argc, argv, "SELECT retention.cancel_action($1::int)", N_("cancelled"));
+}
+
+/* The number of an action, or NULL for everything, in *ret.  false after a message. */
+static bool one_or_everything(struct command *cmd, int argc, char **argv, void *ctx,
+			      const char **ret)
+{
+	int id;
+
+	if (command_option(cmd, argc, argv, command_no_options) != -1)
+		return false;
+	*ret = NULL;
+	if (optind == argc)
+		return true;
+	id = command_action_id(cmd, argc, argv);
+	*ret = t_printf(ctx, "%d", id);
+	return id > 0;
+}
+
+int command_pause(struct command *cmd, int argc, char **argv)
+{
+	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
+	AUTO(result) PGresult *res = NULL;
+	AUTO(error) struct error err = {0};
+	const char *id;
+
+	if (!one_or_everything(cmd, argc, argv, ctx, &id))
+		return 2;
+	if (!command_open(cmd))
+		return 1;
+	if (!command_call(cmd, "SELECT retention.pause_action($1::int)", 1, &id, &res, &err))
+		return command_failed(&err);
+	if (id)
+		printf(_("action %s is paused; retentionctl resume %s ends the pause\n"), id, id);
+	else
+		puts(_("everything is paused; retentionctl resume ends the pause"));
+	return 0;
+}
+
+int command_resume(struct command *cmd, int argc, char **argv)
+{
+	static const char sql[] =
+		"SELECT retention.resume_action($1::int),\n"
+		"       EXISTS (SELECT FROM retention.pause AS p WHERE p.job IS NULL) AS everything";
+	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
+	AUTO(result) PGresult *res = NULL;
+	AUTO(error) struct error err = {0};
+	const char *id;
+
+	if (!one_or_everything(cmd, argc, argv, ctx, &id))
+		return 2;
+	if (!command_open(cmd))
+		return 1;
+	if (!command_call(cmd, sql, 1, &id, &res, &err))
+		return command_failed(&err);
+	if (!id)
+		puts(_("everything goes on, except actions that were paused by themselves"));
+	else if (db_bool(res, 0, "everything"))
+		printf(_("action %s goes on when the pause of everything ends: retentionctl resume\n"),
+		       id);
+	else
+		printf(_("action %s goes on\n"), id);
+	return 0;
 }
 
 int command_replay(struct command *cmd, int argc, char **argv)

@@ -29,6 +29,8 @@ int command_policies(struct command *cmd, int argc, char **argv);
 int command_save(struct command *cmd, int argc, char **argv);
 int command_validate(struct command *cmd, int argc, char **argv);
 int command_cancel(struct command *cmd, int argc, char **argv);
+int command_pause(struct command *cmd, int argc, char **argv);
+int command_resume(struct command *cmd, int argc, char **argv);
 int command_preview(struct command *cmd, int argc, char **argv);
 int command_verify(struct command *cmd, int argc, char **argv);
 int command_grants(struct command *cmd, int argc, char **argv);

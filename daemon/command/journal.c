@@ -23,8 +23,11 @@ int command_journal(struct command *cmd, int argc, char **argv)
 		       "       j.candidates AS listed, (j.counters->>'failed')::bigint AS failed,\n"
 		       "       concat_ws('; ', 'restored on ' || to_char(j.restored_at, 'YYYY-MM-DD HH24:MI')\n"
 		       "                 || ' by ' || j.restored_by,\n"
-		       "                 coalesce(j.error, 'waits for ' || j.waiting)) AS remark\n"
-		       "  FROM retention.archive_journal AS j ORDER BY j.id DESC",
+		       "                 coalesce(j.error, 'waits for ' || j.waiting),\n"
+		       "                 CASE WHEN j.waiting IS NULL THEN 'paused by ' || a.paused_by END)\n"
+		       "         AS remark\n"
+		       "  FROM retention.archive_journal AS j JOIN retention.archives AS a ON a.id = j.id\n"
+		       " ORDER BY j.id DESC",
 		.json_sql = "SELECT j.* FROM retention.archive_journal AS j ORDER BY j.id DESC",
 	};
 
@@ -54,14 +57,15 @@ static const char record_sql[] =
 	"       j.depth, j.cutoff, j.archive, j.requested_by, j.requested_at, j.candidates,\n"
 	"       j.candidates_sha256, j.frozen_at, j.validated_by, j.validated_at, j.started_at,\n"
 	"       CASE WHEN j.finished_at IS NULL AND j.frozen_at IS NOT NULL THEN %s END\n"
-	"         AS candidates_left, j.waiting, j.finished_at,\n"
+	"         AS candidates_left, j.waiting, a.paused_by, a.paused_at, j.finished_at,\n"
 	"       j.counters->>'integrity' AS integrity,\n"
 	"       j.counters - 'rows' - 'horizon' - 'integrity' AS counters,\n"
 	"       j.archive_path, j.archive_bytes, j.archive_deleted_at, j.archive_deleted_by,\n"
 	"       j.archive_removed_at, j.archive_remark, j.restored_at, j.restored_by,\n"
 	"       j.error, (SELECT l.files FROM retention.files_left AS l WHERE l.job = j.id) AS files_left,\n"
 	"       j.host, j.system_identifier, j.subject, j.replay\n"
-	"  FROM retention.archive_journal AS j WHERE j.id = $1::int";
+	"  FROM retention.archive_journal AS j JOIN retention.archives AS a ON a.id = j.id\n"
+	" WHERE j.id = $1::int";
 
 static const char tables_sql[] =
 	"SELECT f.table_name AS \"table\", sum(f.rows)::bigint AS rows,\n"
@@ -137,6 +141,7 @@ static bool show_text(struct command *cmd, const char *id, const char *left, str
 static const char json_sql[] =
 	"SELECT jsonb_pretty(to_jsonb(j) || jsonb_build_object(\n"
 	"  'candidates_left', CASE WHEN j.frozen_at IS NOT NULL THEN %s END,\n"
+	"  'paused_by', a.paused_by, 'paused_at', a.paused_at,\n"
 	"  'files_left', (SELECT l.files FROM retention.files_left AS l WHERE l.job = j.id),\n"
 	"  'tables', (SELECT coalesce(jsonb_agg(to_jsonb(f) ORDER BY f.\"table\"), '[]')\n"
 	"     FROM (SELECT table_name AS \"table\", sum(rows)::bigint AS rows,\n"
@@ -146,7 +151,8 @@ static const char json_sql[] =
 	"     FROM retention.journal_event AS e WHERE e.job = j.id),\n"
 	"  'horizon', (SELECT coalesce(jsonb_agg(to_jsonb(h) ORDER BY h.step), '[]')\n"
 	"     FROM (%s) AS h))) AS json\n"
-	"  FROM retention.archive_journal AS j WHERE j.id = $1::int";
+	"  FROM retention.archive_journal AS j JOIN retention.archives AS a ON a.id = j.id\n"
+	" WHERE j.id = $1::int";
 
 static bool show_json(struct command *cmd, const char *id, const char *left, struct error *err)
 {
@@ -164,13 +170,14 @@ static bool show_json(struct command *cmd, const char *id, const char *left, str
 
 static const char follow_sql[] =
 	"SELECT j.finished_at IS NULL AND j.status IN ('saved', 'validated', 'running') AS open,\n"
-	"       coalesce(j.waiting, CASE WHEN j.status = 'saved' AND j.frozen_at IS NOT NULL\n"
+	"       coalesce(j.waiting, 'a pause by ' || a.paused_by, CASE WHEN j.status = 'saved' AND j.frozen_at IS NOT NULL\n"
 	"                                THEN 'validation'\n"
 	"                                WHEN j.status IN ('saved', 'validated')\n"
 	"                                THEN 'the daemon' END) AS waiting,\n"
 	"       coalesce(j.candidates, 0) AS due,\n"
 	"       coalesce(j.candidates - %s, 0) AS done\n"
-	"  FROM retention.archive_journal AS j WHERE j.id = $1::int";
+	"  FROM retention.archive_journal AS j JOIN retention.archives AS a ON a.id = j.id\n"
+	" WHERE j.id = $1::int";
 
 /* An action that is followed until it ends. */
 struct follow {

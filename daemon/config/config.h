@@ -71,7 +71,6 @@ struct config {
 	int64_t max_replica_lag_ms; /* 0: not watched */
 	int64_t max_wal_backlog_mb; /* MiB; 0: not watched; default 4096 */
 	int64_t max_snapshot_age_ms; /* 0: not watched */
-	const char *pause_file; /* absolute; NULL: none */
 	bool has_window;
 	struct window window;
 	double max_share; /* 0 < x <= 1; default 0.25 */

@@ -97,7 +97,6 @@ static void print_groups(FILE *out, const struct config *config)
 	fprintf(out, "\tmax_wal_backlog_mb = %lld;\n", (long long)config->max_wal_backlog_mb);
 	duration_ms_print(config->max_snapshot_age_ms, text, sizeof(text));
 	print_setting(out, "\tmax_snapshot_age", text);
-	print_setting(out, "\tpause_file", config->pause_file);
 	if (config->has_window) {
 		window_print(&config->window, text, sizeof(text));
 		print_setting(out, "\twindow", text);

@@ -46,7 +46,6 @@ static const struct setting_spec limits_specs[] = {
 	{.key = "max_wal_backlog_mb", RANGE(VALUE_INT64, max_wal_backlog_mb, 0, 1000000000)},
 	{.key = "max_snapshot_age",
 	 RANGE(VALUE_DURATION, max_snapshot_age_ms, 0, 24 * 3600 * 1000)},
-	{.key = "pause_file", .kind = VALUE_NAME, .offset = CONFIG(pause_file)},
 	{.key = "window",
 	 .kind = VALUE_WINDOW,
 	 .offset = CONFIG(window),
@@ -239,7 +238,6 @@ static void read_limits(struct reader *r, const config_setting_t *group, struct 
 	const char *names[INTEGRITY_COUNT];
 
 	settings_read(r, group, "limits", SETTING_SPECS(limits_specs), config);
-	complain_not_absolute(r, group, "limits", "pause_file", config->pause_file);
 	if (!s)
 		return;
 	config->integrity_place = reader_place(r, s);

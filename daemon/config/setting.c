@@ -265,6 +265,25 @@ static void read_value(struct reader *r, const config_setting_t *s, const char *
 	}
 }
 
+/* Keys of earlier versions, and what a person does now. */
+static const struct {
+	const char *key;
+	const char *instead;
+} removed_keys[] = {
+	{"pause_file", "retentionctl pause"},
+};
+
+static bool complain_removed(struct reader *r, const config_setting_t *s, const char *what)
+{
+	for (size_t i = 0; i < sizeof(removed_keys) / sizeof(removed_keys[0]); i++)
+		if (strcmp(config_setting_name(s), removed_keys[i].key) == 0) {
+			reader_complain(r, s, "%s%skey \"%s\" was removed: use %s", WHAT(what),
+					removed_keys[i].key, removed_keys[i].instead);
+			return true;
+		}
+	return false;
+}
+
 static void complain_unknown(struct reader *r, const config_setting_t *s, const char *what,
 			     const struct setting_spec *specs, size_t n_specs)
 {
@@ -300,7 +319,8 @@ void settings_read(struct reader *r, const config_setting_t *group, const char *
 		const struct setting_spec *spec = find_spec(specs, n_specs, config_setting_name(s));
 
 		if (!spec) {
-			complain_unknown(r, s, what, specs, n_specs);
+			if (!complain_removed(r, s, what))
+				complain_unknown(r, s, what, specs, n_specs);
 			continue;
 		}
 		if (spec->given)

@@ -132,24 +132,6 @@ static bool check_throttle(const struct job_opts *opts, struct db *db, struct er
 	return true;
 }
 
-/* A file in a folder that is not there can be touched by nobody: a brake that is none. */
-static void check_pause_file(const struct job_opts *opts)
-{
-	const char *path = opts->config->pause_file;
-	AUTO(char_p) char *copy = path ? xstrdup(path) : NULL;
-	AUTO(char_p) char *text = NULL;
-	struct stat st;
-
-	if (!path || (stat(dirname(copy), &st) == 0 && S_ISDIR(st.st_mode)))
-		return;
-	if (asprintf(&text,
-		     "limits: pause_file \"%s\": its folder is not there, or cannot be looked at: "
-		     "until it is, nobody can pause a pass",
-		     path) < 0)
-		must_alloc(NULL);
-	report_complaint(opts->report, text);
-}
-
 static bool check_and_configure(const struct job_opts *opts, struct db *db, struct complaints *c,
 				struct error *err)
 {
@@ -167,7 +149,6 @@ static bool check_and_configure(const struct job_opts *opts, struct db *db, stru
 		return false;
 	if (!check_recipients(opts->config, c, err) || !outbox_check(opts->config, c))
 		return false;
-	check_pause_file(opts);
 	/* By which place_hold writes a key as the table does. */
 	type = catalog_column(&check.catalog->relations[t->index], t->key)->type;
 	return journal_configure(db, opts->config, type, err) && check_throttle(opts, db, err) &&

@@ -105,7 +105,7 @@ void job_vacuum(struct job *j, char **note)
 	AUTO(result) PGresult *res = NULL;
 	AUTO(error) struct error err = {0};
 
-	v.throttle = throttle_new(j->opts->config);
+	v.throttle = throttle_new(j->opts->config, j->row.id);
 	if (find_tables(j, &res, &err) && db_exec(j->db, session_sql, &err)) {
 		const size_t n = (size_t)PQntuples(res);
 

@@ -104,7 +104,7 @@ bool job_work(struct job *j, struct error *err)
 		.done_before = j->done_before,
 		.stop = j->opts->stop,
 		.report = j->opts->report,
-		.throttle = throttle_new(j->opts->config),
+		.throttle = throttle_new(j->opts->config, j->row.id),
 		.courtesy = j->courtesy,
 		.ended = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
 	};

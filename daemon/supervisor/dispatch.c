@@ -20,7 +20,11 @@
 #include "base/units.h"
 #include "supervisor/timer.h"
 
-static const char runnable_sql[] = "SELECT id, action, policy, status FROM retention.runnable($1)";
+/* The last row, without an id, is there while everything is paused. */
+static const char runnable_sql[] =
+	"SELECT id, action, policy, status, paused_by FROM retention.runnable($1)\n"
+	"UNION ALL SELECT NULL, NULL, NULL, NULL, p.paused_by\n"
+	"  FROM retention.pause AS p WHERE p.job IS NULL";
 
 struct log_fields dispatch_fields(const struct slot *slot)
 {
@@ -267,7 +271,7 @@ static struct task *pick(struct dispatch *dispatch, enum slot_kind kind, int64_t
 		struct task *task = &dispatch->tasks[i];
 		const enum slot_kind its = task->saved && !task->policy ? SLOT_LISTING : SLOT_MAIN;
 
-		if (its != kind || dispatch_runs(dispatch, task) ||
+		if (its != kind || task->paused_by || dispatch_runs(dispatch, task) ||
 		    task->attempt.not_before_ms > now_ms)
 			continue;
 		/* --once tries an action once, and leaves one that failed to its next call. */
@@ -311,12 +315,31 @@ static void fill_slots(struct dispatch *dispatch)
 		dispatch->handlers.on_idle(dispatch->handlers.arg);
 }
 
+/* Notes who has paused everything (NULL: nobody), and logs a change. */
+static void take_pause(struct dispatch *dispatch, const char *paused_by)
+{
+	const char *before = dispatch->paused_by ? dispatch->paused_by : "";
+
+	if (strcmp(before, paused_by ? paused_by : "") != 0)
+		log_event(LOG_NOTICE, KIND_GENERAL, NULL, "%s%s",
+			  paused_by
+				  ? "everything is paused: nothing is started before retentionctl "
+				    "resume: paused by "
+				  : "the pause of everything has ended",
+			  paused_by ? paused_by : "");
+	free(dispatch->paused_by);
+	dispatch->paused_by = paused_by ? xstrdup(paused_by) : NULL;
+}
+
 /* Takes the new list, and keeps the attempts of the tasks that are in both. */
 static void take_list(struct dispatch *dispatch, const PGresult *res)
 {
-	const int n = PQntuples(res);
+	int n = PQntuples(res);
+	const bool everything = n > 0 && PQgetisnull(res, n - 1, 0);
 	struct task *tasks = t_array(NULL, struct task, n + 1);
 
+	take_pause(dispatch, everything ? PQgetvalue(res, n - 1, 4) : NULL);
+	n -= everything ? 1 : 0;
 	for (int i = 0; i < n; i++) {
 		struct task *task = &tasks[i];
 
@@ -326,6 +349,8 @@ static void take_list(struct dispatch *dispatch, const PGresult *res)
 			task->policy = t_strdup(tasks, PQgetvalue(res, i, 2));
 		task->saved = strcmp(PQgetvalue(res, i, 3), "saved") == 0;
 		task->running = strcmp(PQgetvalue(res, i, 3), "running") == 0;
+		if (!PQgetisnull(res, i, 4))
+			task->paused_by = t_strdup(tasks, PQgetvalue(res, i, 4));
 		for (size_t j = 0; j < dispatch->n_tasks; j++)
 			if (dispatch->tasks[j].id == task->id) {
 				task->attempt = dispatch->tasks[j].attempt;
@@ -408,6 +433,7 @@ void dispatch_free(struct dispatch *dispatch)
 		talloc_free(dispatch->slots[i].label);
 	}
 	talloc_free(dispatch->tasks);
+	free(dispatch->paused_by);
 	event_free(dispatch->retry);
 	free(dispatch);
 }

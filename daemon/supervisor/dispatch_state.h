@@ -30,6 +30,7 @@ struct task {
 	const char *policy; /* NULL: a manual action */
 	bool saved;
 	bool running; /* begun by an earlier process */
+	const char *paused_by; /* a role; NULL: the task is not paused */
 	struct attempt attempt;
 	const char *refusal; /* the reason where attempt.refused */
 };
@@ -43,6 +44,7 @@ struct dispatch {
 	struct slot slots[SLOT_COUNT];
 	struct task *tasks; /* talloc, n_tasks: in runnable()'s order */
 	size_t n_tasks;
+	char *paused_by; /* the role that has paused everything; NULL: nobody has */
 	int64_t question; /* the last one; an answer to an earlier one is stale */
 	bool asking;
 	bool once;

@@ -24,6 +24,16 @@ static const char *first_refusal(const struct dispatch *dispatch, int *ret_n)
 	return first;
 }
 
+/* Counts the actions that could run if they were not paused. */
+static int count_paused(const struct dispatch *dispatch)
+{
+	int n = 0;
+
+	for (size_t i = 0; i < dispatch->n_tasks; i++)
+		n += dispatch->tasks[i].paused_by ? 1 : 0;
+	return n;
+}
+
 /* Describes the running job in one line, which the caller frees; NULL: none runs. */
 static char *describe_jobs(const struct dispatch *dispatch)
 {
@@ -77,7 +87,9 @@ static void log_jobs(const struct dispatch *dispatch)
 				  .policy = task->policy, .action = task->action, .job = task->id},
 			  "state: job %lld (%s) %s, %s %lld s", (long long)task->id,
 			  task->policy ? task->policy : task->action,
-			  task->attempt.refused ? "is refused" : "can run",
+			  task->paused_by         ? "is paused"
+			  : task->attempt.refused ? "is refused"
+						  : "can run",
 			  task->attempt.ended ? "tried again in" : "waits for its turn",
 			  (long long)(ms > 0 ? ms / 1000 : 0));
 	}
@@ -105,8 +117,13 @@ void status_notify(void *arg)
 	} else if (s->model == MODEL_UNKNOWN) {
 		notify_status(s->notify, "%s",
 			      connection_up(s->connection) ? "checking the model" : "connecting");
+	} else if (s->dispatch->paused_by) {
+		notify_status(s->notify, "everything is paused by %s: retentionctl resume",
+			      s->dispatch->paused_by);
 	} else if (*s->remark) {
 		notify_status(s->notify, "%s", s->remark);
+	} else if (count_paused(s->dispatch) > 0) {
+		notify_status(s->notify, "actions paused: %d", count_paused(s->dispatch));
 	} else if ((policy = clock_next(s->clock, &at))) {
 		clock_print(at, when, sizeof(when));
 		notify_status(s->notify, "idle, next: %s at %s", policy->name, when);
@@ -150,6 +167,8 @@ void status_measure(void *arg, struct metrics *metrics)
 		    (double)s->loaded_at);
 	(void)first_refusal(s->dispatch, &refused); /* /healthz has the reason */
 	metrics_put(metrics, "retentiond_jobs_refused", NULL, NULL, refused);
+	metrics_put(metrics, "retentiond_paused", NULL, NULL, s->dispatch->paused_by ? 1 : 0);
+	metrics_put(metrics, "retentiond_jobs_paused", NULL, NULL, count_paused(s->dispatch));
 	if (slot->wait.reason != WAIT_NONE)
 		metrics_put(metrics, "retentiond_job_waiting", "for", wait_word(slot->wait.reason),
 			    1);

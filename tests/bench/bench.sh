@@ -232,26 +232,31 @@ stint() {
 	echo "$from $(seconds)"
 }
 
+brake() { # pause|resume
+	"$bin/retentionctl" -c "$work/retentiond.conf" "$1" >/dev/null
+}
+
 # The load beside a pass that is paused and goes on in turn, each for five seconds: a machine that is slow for a while,
 # as those are that others share, is so for both.  The row has the medians, the ratio that of the pairs' ratios.
 stints() { # LIMITS
 	local job loading paused running worst=0
-	ready "pause_file = \"$work/pause\"; $1"
-	touch "$work/pause"
+	ready "$1"
 	pass &
 	job=$!
+	until [ "$(query -d run -c 'SELECT EXISTS (SELECT FROM retention.ledger)')" = t ]; do sleep 0.1; done
+	brake pause
 	load 75 &
 	loading=$!
 	: >"$work/pairs"
 	while kill -0 "$loading" 2>/dev/null && kill -0 "$job" 2>/dev/null; do
 		paused=$(stint)
-		rm -f "$work/pause"
+		brake resume
 		running=$(stint)
-		touch "$work/pause"
+		brake pause
 		! kill -0 "$loading" 2>/dev/null || ! kill -0 "$job" 2>/dev/null || echo "$paused $running" >>"$work/pairs"
 	done
 	wait "$loading"
-	rm -f "$work/pause"
+	brake resume
 	wait "$job"
 	no_pairs
 	while read -r a b c d; do

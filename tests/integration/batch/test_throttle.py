@@ -133,16 +133,35 @@ def held_up(j, run, reason):
     assert len(j.ledger()) == paused < j.row()["candidates"] and run.running()
 
 
-def test_the_pause_file(job, tmp_path):
-    pause = tmp_path / "pause"
-    j = job(limits={**SLOW, "pause_file": str(pause)})
+@pytest.mark.parametrize("what, reason", [("1", "a pause by {}"), ("NULL", "a pause of everything by {}")])
+def test_a_pause(job, what, reason):
+    """An operator pauses the action, or everything, while the job runs; the job goes on when the pause ends."""
+    j = job(limits=SLOW)
+    assert j.id == 1
     run = j.start()
     j.begun()
-    pause.touch()
-    held_up(j, run, f'the pause file "{pause}"')
-    pause.unlink()
+    j.sql(f"SELECT retention.pause_action({what})")
+    held_up(j, run, reason.format(j.pg.SUPERUSER))
+    assert run.waits_for("waiting paused a pause ")
+    j.sql(f"SELECT retention.resume_action({what})")
     assert run.wait() == DONE, run.text()
-    assert j.row()["waiting"] is None
+    assert j.row()["waiting"] is None and j.value("SELECT count(*) FROM retention.pause") == 0
+    assert j.sql("SELECT kind, job, actor, (details->>'everything')::boolean FROM retention.journal_event"
+                 " WHERE kind IN ('paused', 'resumed') ORDER BY id") == [
+        (kind, None if what == "NULL" else 1, j.pg.SUPERUSER, what == "NULL") for kind in ("paused", "resumed")]
+
+
+def test_no_batch_begins_after_a_pause(job):
+    """When pause_action has returned, each worker ends at most the batch that it has begun."""
+    j = job(limits={"workers": 1, "batch_rows": 20})
+    run = j.start()
+    j.begun()
+    j.sql("SELECT retention.pause_action(NULL)")
+    batches = j.value("SELECT count(DISTINCT erased_at) FROM retention.ledger")
+    wait_until(lambda: run.waits_for("waiting paused "))
+    assert j.value("SELECT count(DISTINCT erased_at) FROM retention.ledger") <= batches + 1
+    j.sql("SELECT retention.resume_action(NULL)")
+    assert run.wait() == DONE, run.text()
 
 
 def test_a_standby_that_stands_still(job, spare_pg):
@@ -248,25 +267,15 @@ def test_snapshots_that_cannot_be_read(job, spare_pg):
     spare_pg.sql(j.db, "DROP ROLE blind")
 
 
-def test_a_pause_file_that_nobody_can_touch(job, tmp_path):
-    """Said when the configuration is checked: a misspelt folder is a brake that is none."""
-    j = job(limits={"pause_file": str(tmp_path / "paws" / "pause")})
-    checked = j.daemon.check_config()
-    assert checked.returncode == 0 and re.search(r'limits: pause_file ".*/paws/pause": its folder is not there', checked.stderr)
-    (tmp_path / "paws").mkdir()
-    assert "pause_file" not in j.daemon.check_config().stderr
-
-
 def batches_under_way(j):
     return j.value("""SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted
         AND classid::bigint = ANY (%s) AND objid::bigint = %s""", (LOCK_WORKERS, j.id))
 
 
-def test_others_are_at_work(job, tmp_path):
+def test_others_are_at_work(job):
     """Their transactions are seen: one batch at a time, of four workers; the reason stands where brakes stand."""
-    pause = tmp_path / "pause"
-    pause.touch()
-    j = job(limits={"workers": 4, "batch_rows": 10, "courtesy": True, "pause_file": str(pause)})
+    j = job(limits={"workers": 4, "batch_rows": 10, "courtesy": True})
+    j.sql("SELECT retention.pause_action(NULL)")
     reason = "other users of the database"
 
     def read(conn, dice):
@@ -275,8 +284,8 @@ def test_others_are_at_work(job, tmp_path):
 
     with clients(j, read, read):
         run = j.start()
-        held_up(j, run, "the pause file")  # two seconds at least: by then they have been seen
-        pause.unlink()
+        held_up(j, run, "a pause of everything")  # two seconds at least: by then they have been seen
+        j.sql("SELECT retention.resume_action(NULL)")
         wait_until(lambda: reason in (j.row()["waiting"] or ""))
         assert max(batches_under_way(j) for _ in range(200)) == 1 and run.running()
         assert re.search(f"waiting +.*{reason}", j.daemon.ctl("show", j.id).stdout)
@@ -314,9 +323,8 @@ def test_who_waits_makes_batches_smaller(job):
     assert run.wait() == DONE, run.text()
 
 
-def test_the_pause_file_while_a_batch_is_halved(make, tmp_path):
+def test_a_pause_while_a_batch_is_halved(make):
     """Every second contact fails, so that one large batch becomes very many small ones: each asks the brakes."""
-    pause = tmp_path / "pause"
     d = make(SCHEMA + """; INSERT INTO contact (id) SELECT generate_series(1, 1000);
         INSERT INTO request (id, contact_id, at) SELECT n, n, '2015-01-01' FROM generate_series(1, 1000) AS n;
         CREATE FUNCTION no() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
@@ -324,12 +332,12 @@ def test_the_pause_file_while_a_batch_is_halved(make, tmp_path):
         CREATE TRIGGER no BEFORE DELETE ON contact FOR EACH ROW EXECUTE FUNCTION no();
         CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(0.1); RETURN NULL; END $$;
         CREATE TRIGGER slow AFTER DELETE ON contact FOR EACH STATEMENT EXECUTE FUNCTION slow()""",
-             model(), policy(archive="none"), limits={"workers": 1, "pause_file": str(pause), "max_share": 1.0})
+             model(), policy(archive="none"), limits={"workers": 1, "max_share": 1.0})
     d.start("--once")
     try:
         wait_until(lambda: d.pg.value(d.db, "SELECT count(*) FROM retention.ledger") > 3)
-        pause.touch()
-        wait_until(lambda: "waits: the pause file" in d.log_text())
+        d.ctl("pause", "1")
+        wait_until(lambda: "waits: a pause by " in d.log_text())
         assert 0 < d.pg.value(d.db, "SELECT count(*) FROM retention.ledger") < 500
     finally:
         d.kill()

@@ -89,6 +89,10 @@ def people(pg):
     (("validate", "1; DROP"), '"1; DROP" is not the number of an action'),
     (("cancel", "99999999999"), '"99999999999" is not the number of an action'),
     (("cancel", "--", "-1"), '"-1" is not the number of an action'),
+    (("pause", "1", "2"), "give the number of one action"),
+    (("pause", "x"), '"x" is not the number of an action'),
+    (("resume", "0"), '"0" is not the number of an action'),
+    (("resume", "--all"), "unknown option --all"),
     (("show",), "give the number of one action"),
     (("show", "1.5"), '"1.5" is not the number of an action'),
     (("archive", "verify"), "give the number of one action"),
@@ -123,7 +127,7 @@ def test_help():
     done = run("--help")
     assert (done.returncode, done.stderr) == (0, "")
     commands = re.findall(r"^  ([a-z]+(?: (?:list|verify|restore|add|remove|export|anonymize|delete|draft|check))?)\b(?! *,)", done.stdout, re.M)
-    assert commands == ["migrate", "model draft", "model check", "grants", "policies", "save", "validate", "cancel", "preview", "journal", "show",
+    assert commands == ["migrate", "model draft", "model check", "grants", "policies", "save", "validate", "cancel", "pause", "resume", "preview", "journal", "show",
                         "archive list", "archive verify", "archive restore", "archive delete", "hold add", "hold remove", "hold list", "verify",
                         "residue", "replay", "subject export", "subject anonymize", "subject delete"]
     for command in commands:
@@ -353,6 +357,42 @@ def test_validate_and_cancel(pg, db):
     assert said(ctl(pg, db, "validate", job)) == (0, f"action {job} validated: the daemon runs it\n", "")
 
 
+def test_pause_and_resume(pg, db):
+    """Of one action and of everything; who has paused it stands where a person looks."""
+    me = pg.SUPERUSER
+    job = action(pg, db)
+    assert said(ctl(pg, db, "pause", job)) == \
+           (0, f"action {job} is paused; retentionctl resume {job} ends the pause\n", "")
+    assert f"paused by {me}" in ctl(pg, db, "journal").stdout
+    shown = ctl(pg, db, "show", job).stdout
+    assert re.search(rf"^paused_by +{me}$", shown, re.M) and re.search(r"^paused_at +\d{4}-", shown, re.M)
+    assert " paused " in shown, "the event"
+    assert json.loads(ctl(pg, db, "show", job, "--json").stdout)["paused_by"] == me
+    assert json.loads(ctl(pg, db, "archive", "list", "--json").stdout)[0]["paused_by"] == me
+    assert said(ctl(pg, db, "pause")) == (0, "everything is paused; retentionctl resume ends the pause\n", "")
+    assert said(ctl(pg, db, "resume", job)) == (
+        0, f"action {job} goes on when the pause of everything ends: retentionctl resume\n", "")
+    assert said(ctl(pg, db, "resume")) == (
+        0, "everything goes on, except actions that were paused by themselves\n", "")
+    assert json.loads(ctl(pg, db, "show", job, "--json").stdout)["paused_by"] is None
+    ctl(pg, db, "pause", job)
+    assert said(ctl(pg, db, "resume", job)) == (0, f"action {job} goes on\n", "")
+    assert said(ctl(pg, db, "resume", job)) == (1, "", (
+        f"retentionctl: action {job} was not paused by itself\nhint: A pause of everything is ended for everything.\n"))
+    assert said(ctl(pg, db, "pause", 99)) == (
+        1, "", "retentionctl: there is no action 99\nhint: See retention.archives for their numbers.\n")
+    done = action(pg, db, "done")
+    assert said(ctl(pg, db, "pause", done)) == (
+        1, "", f"retentionctl: action {done} is done: only an action that has not ended can be paused\n")
+
+
+def test_save_while_everything_is_paused(pg, db):
+    ctl(pg, db, "pause")
+    done = ctl(pg, db, "save", "delete_contacts", "--from", "2024-01-01", "--to", "2024-01-31")
+    assert said(done) == (0, "action 1 saved\neverything is paused by "
+                             f"{pg.SUPERUSER}: it is listed after retentionctl resume\n", "")
+
+
 def test_validated_by_two_at_once(pg, db):
     job = action(pg, db)
     running = [subprocess.Popen([BUILD / "retentionctl", "-d", pg.conninfo(db), "validate", str(job)],
@@ -395,6 +435,8 @@ DATES = ("--from", "2024-01-01", "--to", "2024-01-31")
     (("save", "export", *DATES), ("operator",)),
     (("cancel", "1"), ("operator",)),
     (("validate", "1"), ("approver",)),
+    (("pause", "1"), ("operator", "approver")),
+    (("resume", "1"), ("operator", "approver")),
     (("hold", "add", "7", "--reason", "case"), ("operator", "approver")),
     (("hold", "remove", "5"), ("operator", "approver")),
     (("hold", "list"), ("auditor", "operator", "approver")),
@@ -409,6 +451,8 @@ def test_who_may_what(pg, db, people, command, allowed):
         pg.sql(db, "SELECT retention.place_hold('5', 'case')")
         job = action(pg, db)
         args = [str(job) if a == "1" else a for a in command]
+        if command[0] == "resume":
+            pg.sql(db, "SELECT retention.pause_action(%s)", (job,))
         if role in allowed and command[0] == "save":
             continue  # test_save_* has it, and it waits for a daemon
         done = ctl(pg, db, *args, user=name)

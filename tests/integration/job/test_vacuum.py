@@ -97,10 +97,9 @@ def test_the_owner_s_right(job, server):
         server.sql(j.db, "DROP ROLE owns")
 
 
-def test_a_stop_while_it_waits(job, server, tmp_path):
+def test_a_stop_while_it_waits(job, server):
     """SIGTERM: the job is done all the same, and says what it left."""
-    pause = tmp_path / "pause"
-    j = job(server=server, limits={"vacuum": True, "pause_file": str(pause)})
+    j = job(server=server, limits={"vacuum": True})
     j.sql("""CREATE FUNCTION public.hold_on() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
         PERFORM pg_advisory_xact_lock(4711); RETURN NULL; END $$""")
     j.sql("""CREATE TRIGGER hold_on AFTER UPDATE OF status ON retention.archive_journal FOR EACH ROW
@@ -109,9 +108,9 @@ def test_a_stop_while_it_waits(job, server, tmp_path):
         cur.execute("SELECT pg_advisory_lock(4711)")
         run = j.start()
         wait_until(lambda: j.value("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted AND objid = 4711"))
-        pause.touch()
+        j.sql("SELECT retention.pause_action(NULL)")
         cur.execute("SELECT pg_advisory_unlock(4711)")
-    wait_until(lambda: run.waits_for("the pause file"))
+    wait_until(lambda: run.waits_for("a pause of everything by "))
     assert j.row()["status"] == "done"
     assert run.stop() == DONE
     event = vacuumed(j)

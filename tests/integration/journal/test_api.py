@@ -4,6 +4,7 @@ very message.  And what no function stands before: the tables, for who goes arou
 """
 
 import itertools
+import re
 import threading
 
 import psycopg2
@@ -61,7 +62,8 @@ def make(pg, db, state):
 # --- Functions of an action's state -------------------------------------------------------------
 
 MAY = {"validate_action": {"approver", "both"}, "cancel_action": {"operator", "both"},
-       "delete_archive": {"approver", "both"}}
+       "delete_archive": {"approver", "both"}, "pause_action": {"operator", "approver", "both"},
+       "resume_action": {"operator", "approver", "both"}}
 
 
 def expected(function, role, state):
@@ -73,6 +75,11 @@ def expected(function, role, state):
     if state == "unknown":
         return "there is no action {id} | See retention.archives for their numbers."
     shown = "saved" if state == "listed" else state
+    if function in ("pause_action", "resume_action"):
+        if state in ("done", "failed", "cancelled"):
+            return f"action {{id}} is {shown}: only an action that has not ended can be {function[:-len('_action')]}d"
+        return None if function == "pause_action" else (
+            "action {id} was not paused by itself | A pause of everything is ended for everything.")
     if function == "delete_archive":
         if state in ("done", "failed"):
             return "action {id} has no archive"
@@ -95,6 +102,10 @@ def test_states(pg, db, function, role):
         wanted = expected(function, role, state)
         got = call(pg, db, role, f"SELECT retention.{function}(%s)", (job,))
         assert got == (wanted and wanted.format(id=job)), (function, role, state)
+        if function == "pause_action":
+            assert pg.value(db, "SELECT count(*) FROM retention.pause WHERE job = %s AND paused_by = %s",
+                            (job, f"api_{role}")) == (1 if wanted is None else 0)
+            continue
         after = pg.sql(db, "SELECT * FROM retention.archive_journal ORDER BY id")
         assert (after == before) == (wanted is not None), "refused is untouched, allowed is done"
         if wanted is None:
@@ -236,6 +247,40 @@ def test_holds_in_force(pg, db):
            [("for ever",), ("until then",)]
 
 
+def test_pause_and_resume(pg, db):
+    """Each pause ends by itself; everybody who reads sees both; the end of an action ends its pause."""
+    def paused():
+        return pg.sql(db, "SELECT id, paused_by FROM retention.archives ORDER BY id", user="api_auditor")
+
+    first, second = make(pg, db, "validated"), make(pg, db, "saved")
+    done = make(pg, db, "done")
+    assert call(pg, db, "operator", "SELECT retention.pause_action(%s)", (first,)) is None
+    assert paused() == [(first, "api_operator"), (second, None), (done, None)]
+    got = call(pg, db, "approver", "SELECT retention.pause_action(%s)", (first,))
+    assert re.fullmatch(rf"action {first} is paused already, since \d{{4}}-\d\d-\d\d \d\d:\d\d by api_operator", got)
+    assert call(pg, db, "approver", "SELECT retention.pause_action(NULL)") is None
+    assert re.fullmatch(r"everything is paused already, since .* by api_approver",
+                        call(pg, db, "operator", "SELECT retention.pause_action(NULL)"))
+    assert paused() == [(first, "api_approver"), (second, "api_approver"), (done, None)]
+    runnable = pg.sql(db, "SELECT id, paused_by FROM retention.runnable('h') ORDER BY id", user="api_daemon")
+    assert runnable == [(first, "api_approver"), (second, "api_approver")]
+    assert call(pg, db, "operator", "SELECT retention.resume_action(%s)", (second,)) == \
+           f"action {second} was not paused by itself | A pause of everything is ended for everything."
+    assert call(pg, db, "operator", "SELECT retention.resume_action(NULL)") is None
+    assert call(pg, db, "operator", "SELECT retention.resume_action(NULL)") == \
+           "there is no pause of everything | An action that was paused by itself is resumed by its number."
+    assert paused() == [(first, "api_operator"), (second, None), (done, None)]
+    pg.sql(db, f"UPDATE retention.archive_journal SET status = 'failed' WHERE id = {first}")
+    assert paused()[0] == (first, None) and pg.value(db, "SELECT count(*) FROM retention.pause") == 0
+    assert pg.sql(db, "SELECT kind, job, actor FROM retention.journal_event WHERE kind IN ('paused', 'resumed')"
+                      " ORDER BY id") == [("paused", first, "api_operator"), ("paused", None, "api_approver"),
+                                          ("resumed", None, "api_operator")]
+    for role in ("nobody", "auditor", "daemon"):
+        for function in ("pause_action", "resume_action"):
+            assert "permission denied for " in call(pg, db, role, f"SELECT retention.{function}(NULL)")
+    assert pg.sql(db, "SELECT * FROM retention.verify_chain()") == pg.sql(db, "SELECT * FROM retention.verify_rows()") == []
+
+
 def test_four_eyes(pg, db):
     pg.sql(db, "INSERT INTO retention.setting VALUES ('four_eyes', 'true')")
     job = pg.sql(db, "SELECT retention.save_action('export', '2025-01-01', '2025-01-31')", user="api_both")[0][0]
@@ -285,7 +330,7 @@ TABLES = {"archive_journal": READERS, "journal_event": READERS, "archive_file": 
           "hold": READERS, "policy_state": READERS, "setting": READERS, "schema_version": READERS, "archives": READERS,
           "replay": READERS, "candidate": READERS - {"auditor"}, "selection": READERS - {"auditor"},
           "file_outbox": {"approver", "daemon", "both"}, "files_left": READERS, "replay_due": READERS,
-          "holds_in_force": READERS}
+          "holds_in_force": READERS, "pause": READERS, "paused_action": READERS}
 WRITES = {"archive_journal": {"INSERT"}, "journal_event": {"INSERT"}, "archive_file": {"INSERT", "UPDATE"},
           "ledger": {"INSERT"}, "policy_state": {"INSERT", "UPDATE"}, "setting": {"INSERT", "UPDATE"},
           "replay": {"INSERT", "DELETE"}, "candidate": {"INSERT", "DELETE"}, "selection": {"DELETE"},

@@ -92,18 +92,23 @@ def test_once(measured):
     assert path.stat().st_mode & 0o777 == 0o644 and not path.with_suffix(".prom.tmp").exists()
 
 
-def test_what_it_waits_for(measured, tmp_path):
+def test_what_it_waits_for(measured):
     """The brake that holds the job, by its name; and no longer once it is let go."""
-    pause = tmp_path / "pause"
-    pause.touch()
-    d, _, port = measured(limits={"pause_file": str(pause)})
+    d, _, port = measured(limits={"workers": 1, "batch_rows": 1, "rows_per_second": 20})
     d.pg.value(d.db, "SELECT retention.save_action('delete_contacts', '2023-01-01', '2023-01-31')")
     d.start()
     wait_until(lambda: d.jobs("frozen_at IS NOT NULL"))
     d.ctl("validate", "1")
-    d.wait_for_log(r"waits: the pause file")
-    assert parse(get(port)[1])["retentiond_job_waiting"] == {'for="paused"': 1}
-    pause.unlink()
+    wait_until(lambda: d.pg.value(d.db, "SELECT count(*) FROM retention.ledger"))
+    d.ctl("pause", "1")
+    d.wait_for_log(r"waits: a pause by ")
+    found = parse(get(port)[1])
+    assert found["retentiond_job_waiting"] == {'for="paused"': 1}
+    assert found["retentiond_paused"] == {None: 0} and found["retentiond_jobs_paused"] == {None: 1}
+    d.ctl("pause")
+    wait_until(lambda: parse(get(port)[1])["retentiond_paused"] == {None: 1})
+    d.ctl("resume")
+    d.ctl("resume", "1")
     d.wait_for_job()
     wait_until(lambda: "retentiond_job_waiting" not in get(port)[1])
     assert d.stop() == 0

@@ -311,6 +311,59 @@ def test_without_its_job_program_it_ends(staged, stage):
     assert d.log_contains("cannot run .*retention-job")
 
 
+# --- Pauses -----------------------------------------------------------------------------------
+
+
+def test_a_pause_of_everything(staged, stage):
+    """Nothing is started or listed, also after a restart; the log and STATUS say so; resume wakes the daemon."""
+    d = started(staged())
+    d.ctl("pause")
+    d.wait_for_log("everything is paused: nothing is started before retentionctl resume: paused by ")
+    job = save(d, validate=False)
+    wait_until(lambda: f"job {job} (export) is paused" in state(d))
+    assert f"state: everything is paused by {d.pg.SUPERUSER}: retentionctl resume" in state(d)
+    assert d.stop() == 0
+    since = d.log_position()
+    d.start()
+    d.wait_for_log(r"ready: ", since=since)
+    d.wait_for_log("everything is paused", since=since)
+    assert stage.calls(check=False) == []
+    began = time.monotonic()
+    d.ctl("resume")
+    d.wait_for_job(f"id = {job} AND frozen_at IS NOT NULL")
+    assert time.monotonic() - began < 10, "without NOTIFY it takes a minute"
+    assert d.log_contains("the pause of everything has ended", since=since)
+    assert d.stop() == 0
+
+
+def test_a_paused_action(staged, stage):
+    """It is not started, and what comes behind it is; a job that was stopped is not resumed before the pause ends."""
+    stage.play(waits_for="go")
+    d = started(staged())
+    first = save(d)
+    d.wait_for_job(f"id = {first} AND status = 'running'")
+    d.ctl("pause", first)
+    assert d.stop() == 0
+    d.start()
+    second = save(d)
+    d.wait_for_job(f"id = {second} AND status = 'running'")
+    assert [c["job"] for c in stage.calls(check=False)] == [first, first, second, second], "each listed, then run"
+    stage.touch("go")
+    d.wait_for_job(f"id = {second} AND status = 'done'")
+    wait_until(lambda: "state: actions paused: 1" in state(d))
+    assert d.jobs(f"id = {first}")[0]["status"] == "running"
+    d.ctl("resume", first)
+    d.wait_for_job(f"id = {first} AND status = 'done'")
+    assert d.stop() == 0
+
+
+def test_once_while_everything_is_paused(staged, stage):
+    d = staged()
+    d.ctl("pause")
+    done = d.once()
+    assert done.returncode == 0 and "everything is paused" in done.stderr and stage.calls(check=False) == []
+
+
 # --- What is due ------------------------------------------------------------------------------
 
 

@@ -72,6 +72,8 @@ static const struct {
 	 "f:6: limits: max_share must be a number above 0 and at most 1"},
 	{GOOD "limits: { max_share = 0; };\n",
 	 "f:6: limits: max_share must be a number above 0 and at most 1"},
+	{GOOD "limits: { pause_file = \"/run/pause\"; };\n",
+	 "f:6: limits: key \"pause_file\" was removed: use retentionctl pause"},
 	{"database: { };\n" ARCHIVES MODEL, "f:1: database: conninfo is missing\n"
 					    "f:1: database: timezone is missing"},
 	{"database: {\n conninfo = \"host=a password=b\";\n timezone = \"Europe/Pariss\"; };\n" ARCHIVES
