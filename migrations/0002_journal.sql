@@ -137,7 +137,8 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
 	RAISE EXCEPTION '%.% is append-only: % is refused', TG_TABLE_SCHEMA, TG_TABLE_NAME, TG_OP
-		USING ERRCODE = 'insufficient_privilege',
+		USING ERRCODE = 'insufficient_privilege', CONSTRAINT = 'retention.append_only',
+		      DETAIL = concat_ws(E'\n', TG_TABLE_SCHEMA, TG_TABLE_NAME, TG_OP),
 		      HINT = 'A wrong entry is corrected by a new one.';
 END
 $$;
@@ -189,7 +190,9 @@ BEGIN
 	IF TG_OP = 'INSERT' THEN
 		IF NEW.status <> 'saved' THEN
 			RAISE EXCEPTION 'an action begins as saved, not as %', NEW.status
-				USING ERRCODE = 'check_violation';
+				USING ERRCODE = 'check_violation', CONSTRAINT = 'retention.begins_saved',
+				      COLUMN = 'status',
+				      DETAIL = NEW.status;
 		END IF;
 		RETURN NEW;
 	END IF;
@@ -197,7 +200,9 @@ BEGIN
 	   ('saved>validated', 'saved>cancelled', 'saved>failed', 'validated>running',
 	    'validated>failed', 'running>done', 'running>failed') THEN
 		RAISE EXCEPTION 'action % is %: it cannot become %', OLD.id, OLD.status, NEW.status
-			USING ERRCODE = 'check_violation';
+			USING ERRCODE = 'check_violation', CONSTRAINT = 'retention.status_change',
+			      COLUMN = 'status',
+			      DETAIL = concat_ws(E'\n', OLD.id, OLD.status, NEW.status);
 	END IF;
 	IF (NEW.id, NEW.action, NEW.mode, NEW.policy, NEW.occurrence, NEW.from_date, NEW.to_date,
 	    NEW.depth, NEW.archive, NEW.requested_by, NEW.requested_at, NEW.subject, NEW.replay)
@@ -205,14 +210,16 @@ BEGIN
 	   (OLD.id, OLD.action, OLD.mode, OLD.policy, OLD.occurrence, OLD.from_date, OLD.to_date,
 	    OLD.depth, OLD.archive, OLD.requested_by, OLD.requested_at, OLD.subject, OLD.replay) THEN
 		RAISE EXCEPTION 'action %: what was asked for cannot be changed', OLD.id
-			USING ERRCODE = 'check_violation',
+			USING ERRCODE = 'check_violation', CONSTRAINT = 'retention.request_fixed',
+			      DETAIL = OLD.id,
 			      HINT = 'Cancel it and save a new one.';
 	END IF;
 	IF OLD.frozen_at IS NOT NULL AND
 	   (NEW.cutoff, NEW.candidates, NEW.candidates_sha256, NEW.frozen_at) IS DISTINCT FROM
 	   (OLD.cutoff, OLD.candidates, OLD.candidates_sha256, OLD.frozen_at) THEN
 		RAISE EXCEPTION 'action %: its list of keys is frozen', OLD.id
-			USING ERRCODE = 'check_violation';
+			USING ERRCODE = 'check_violation', CONSTRAINT = 'retention.list_frozen',
+			      DETAIL = OLD.id;
 	END IF;
 	RETURN NEW;
 END
@@ -231,20 +238,24 @@ BEGIN
 	   (NEW.archive_deleted_at, NEW.archive_deleted_by, NEW.archive_path) IS DISTINCT FROM
 	   (OLD.archive_deleted_at, OLD.archive_deleted_by, OLD.archive_path) THEN
 		RAISE EXCEPTION 'the archive of action % is deleted: that cannot be taken back', OLD.id
-			USING ERRCODE = 'check_violation';
+			USING ERRCODE = 'check_violation', CONSTRAINT = 'retention.archive_deletion_final',
+			      DETAIL = OLD.id;
 	END IF;
 	IF NEW.archive_deleted_at IS NOT NULL AND NEW.status NOT IN ('done', 'failed') THEN
 		RAISE EXCEPTION 'action % is %: its archive cannot be deleted', OLD.id, NEW.status
-			USING ERRCODE = 'check_violation';
+			USING ERRCODE = 'check_violation', CONSTRAINT = 'retention.archive_not_ended',
+			      DETAIL = concat_ws(E'\n', OLD.id, NEW.status);
 	END IF;
 	IF NEW.archive_removed_at IS NOT NULL AND NEW.archive_deleted_at IS NULL THEN
 		RAISE EXCEPTION 'the archive of action % is not deleted: its files stay', OLD.id
-			USING ERRCODE = 'check_violation';
+			USING ERRCODE = 'check_violation', CONSTRAINT = 'retention.archive_not_deleted',
+			      DETAIL = OLD.id;
 	END IF;
 	IF OLD.archive_removed_at IS NOT NULL AND
 	   NEW.archive_removed_at IS DISTINCT FROM OLD.archive_removed_at THEN
 		RAISE EXCEPTION 'the files of action % are gone: that cannot be taken back', OLD.id
-			USING ERRCODE = 'check_violation';
+			USING ERRCODE = 'check_violation', CONSTRAINT = 'retention.archive_removal_final',
+			      DETAIL = OLD.id;
 	END IF;
 	RETURN NEW;
 END

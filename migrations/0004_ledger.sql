@@ -84,11 +84,13 @@ BEGIN
 	IF EXISTS (SELECT FROM retention.archive_journal j
 		    WHERE j.replay AND j.status IN ('saved', 'validated', 'running')) THEN
 		RAISE EXCEPTION 'a replay is under way already'
-			USING ERRCODE = 'object_not_in_prerequisite_state';
+			USING ERRCODE = 'object_not_in_prerequisite_state',
+			      CONSTRAINT = 'retention.replay_under_way';
 	END IF;
 	IF NOT EXISTS (SELECT FROM retention.replay) THEN
 		RAISE EXCEPTION 'there is nothing to replay, as far as the daemon has compared the database with the ledger''s file'
 			USING ERRCODE = 'object_not_in_prerequisite_state',
+			      CONSTRAINT = 'retention.replay_nothing',
 			      HINT = 'It compares them when it starts, reloads or connects: see its log.';
 	END IF;
 	PERFORM retention.settle_replay(NULL);	-- where no action is needed

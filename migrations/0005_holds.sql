@@ -76,7 +76,9 @@ DECLARE
 	canonical text := btrim(key);
 BEGIN
 	IF canonical IS NULL OR canonical = '' THEN
-		RAISE EXCEPTION 'the contact''s key is missing' USING ERRCODE = 'invalid_parameter_value';
+		RAISE EXCEPTION 'the contact''s key is missing'
+			USING ERRCODE = 'invalid_parameter_value', CONSTRAINT = 'retention.key_missing',
+			      COLUMN = 'contact_key';
 	END IF;
 	IF key_type IN ('smallint', 'integer', 'bigint') THEN
 		RETURN canonical::bigint;
@@ -85,8 +87,10 @@ BEGIN
 	END IF;
 	RETURN key;
 EXCEPTION WHEN invalid_text_representation OR numeric_value_out_of_range THEN
-	RAISE EXCEPTION '"%" is no key of a contact: it should be a %', key, key_type
-		USING ERRCODE = 'invalid_parameter_value';
+	RAISE EXCEPTION '"%" is not a valid contact key: it should be a %', key, key_type
+		USING ERRCODE = 'invalid_parameter_value', CONSTRAINT = 'retention.key_invalid',
+		      COLUMN = 'contact_key',
+		      DETAIL = concat_ws(E'\n', replace(key, E'\n', ' '), key_type);
 END
 $$;
 
@@ -101,12 +105,16 @@ DECLARE
 	new_id int;
 BEGIN
 	IF coalesce(btrim(reason), '') = '' THEN
-		RAISE EXCEPTION 'a hold needs a reason' USING ERRCODE = 'invalid_parameter_value',
-			HINT = 'An auditor will ask for it: name the case, not the person.';
+		RAISE EXCEPTION 'a hold needs a reason'
+			USING ERRCODE = 'invalid_parameter_value', CONSTRAINT = 'retention.reason_missing',
+			      COLUMN = 'reason',
+			      HINT = 'An auditor will ask for it: name the case, not the person.';
 	END IF;
 	IF expires_at <= now() THEN
 		RAISE EXCEPTION 'the hold would have expired already (%)', expires_at
-			USING ERRCODE = 'invalid_parameter_value';
+			USING ERRCODE = 'invalid_parameter_value', CONSTRAINT = 'retention.hold_expired',
+			      COLUMN = 'expires_at',
+			      DETAIL = expires_at;
 	END IF;
 	-- Closes a hold that has expired: it does not stand in the way of the new one.
 	UPDATE retention.hold h SET released_at = h.expires_at, released_by = 'expiry'
@@ -120,7 +128,9 @@ BEGIN
 	RETURN new_id;
 EXCEPTION WHEN unique_violation THEN
 	RAISE EXCEPTION 'contact % is on hold already', contact_key
-		USING ERRCODE = 'object_not_in_prerequisite_state',
+		USING ERRCODE = 'object_not_in_prerequisite_state', CONSTRAINT = 'retention.hold_exists',
+		      COLUMN = 'contact_key',
+		      DETAIL = contact_key,
 		      HINT = 'Release that hold first, or leave it.';
 END
 $$;
@@ -136,7 +146,9 @@ BEGIN
 	   AND h.released_at IS NULL;
 	IF NOT FOUND THEN
 		RAISE EXCEPTION 'contact % is not on hold', contact_key
-			USING ERRCODE = 'no_data_found';
+			USING ERRCODE = 'no_data_found', CONSTRAINT = 'retention.hold_unknown',
+			      COLUMN = 'contact_key',
+			      DETAIL = contact_key;
 	END IF;
 END
 $$;

@@ -1,5 +1,9 @@
 -- The public API: what a person, a web page or the CRM calls.  Each function is atomic, records the role of
 -- the session, and refuses with a message that says what to do.
+--
+-- A refusal is also for programs, here and in the other files: the error's CONSTRAINT is the refusal's id, DETAIL
+-- holds its values, one on a line, and COLUMN the name of the argument at fault.  retentionctl translates by the
+-- id: daemon/po has a text for each id, and one for ID.hint where there is a HINT.  $1 in it is the first value.
 
 -- The time zone of the configuration.  Until the daemon has stored it, the one of the session.
 CREATE FUNCTION retention.time_zone() RETURNS text
@@ -35,46 +39,63 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	mode_of_archive text := coalesce(archive, CASE action WHEN 'export' THEN 'listed' ELSE 'none' END);
+	last_day date := from_date + interval '1 month' - interval '1 day';
 	new_id int;
 BEGIN
 	IF action IS NULL OR action NOT IN
 	   ('export', 'delete_contacts', 'anonymize_contacts', 'anonymize_requests') THEN
 		RAISE EXCEPTION 'unknown action "%"', coalesce(action, 'NULL')
-			USING ERRCODE = 'invalid_parameter_value',
+			USING ERRCODE = 'invalid_parameter_value', CONSTRAINT = 'retention.action_unknown',
+			      COLUMN = 'action',
+			      DETAIL = coalesce(action, 'NULL'),
 			      HINT = 'Actions: export, delete_contacts, anonymize_contacts, anonymize_requests.';
 	END IF;
 	IF mode_of_archive NOT IN ('none', 'listed', 'full') THEN
 		RAISE EXCEPTION 'unknown archive mode "%"', mode_of_archive
-			USING ERRCODE = 'invalid_parameter_value', HINT = 'Modes: none, listed, full.';
+			USING ERRCODE = 'invalid_parameter_value',
+			      CONSTRAINT = 'retention.archive_mode_unknown',
+			      COLUMN = 'archive',
+			      DETAIL = mode_of_archive,
+			      HINT = 'Modes: none, listed, full.';
 	END IF;
 	IF action LIKE 'anonymize%' AND mode_of_archive <> 'none' THEN
 		RAISE EXCEPTION 'an anonymization cannot be archived: it leaves nothing to go back to'
-			USING ERRCODE = 'invalid_parameter_value',
+			USING ERRCODE = 'invalid_parameter_value', CONSTRAINT = 'retention.anonymize_archive',
+			      COLUMN = 'archive',
 			      HINT = 'Leave the archive mode out, or give none.';
 	END IF;
 	IF action = 'export' AND mode_of_archive = 'none' THEN
 		RAISE EXCEPTION 'an export without an archive would do nothing'
-			USING ERRCODE = 'invalid_parameter_value', HINT = 'Give listed or full.';
+			USING ERRCODE = 'invalid_parameter_value', CONSTRAINT = 'retention.export_archive',
+			      COLUMN = 'archive',
+			      HINT = 'Give listed or full.';
 	END IF;
 	IF from_date IS NULL OR to_date IS NULL OR NOT isfinite(from_date) OR NOT isfinite(to_date) THEN
 		RAISE EXCEPTION 'both days of the interval are needed'
-			USING ERRCODE = 'invalid_parameter_value',
+			USING ERRCODE = 'invalid_parameter_value', CONSTRAINT = 'retention.days_missing',
+			      COLUMN = CASE WHEN isfinite(from_date) THEN 'to_date' ELSE 'from_date' END,
 			      HINT = 'Give the first and the last day, as YYYY-MM-DD.';
 	END IF;
 	IF to_date < from_date THEN
 		RAISE EXCEPTION 'the interval ends (%) before it starts (%)', to_date, from_date
-			USING ERRCODE = 'invalid_parameter_value', HINT = 'Exchange the two days.';
+			USING ERRCODE = 'invalid_parameter_value', CONSTRAINT = 'retention.days_reversed',
+			      COLUMN = 'to_date',
+			      DETAIL = concat_ws(E'\n', to_date, from_date),
+			      HINT = 'Exchange the two days.';
 	END IF;
-	IF to_date >= from_date + interval '1 month' THEN
+	IF to_date > last_day THEN
 		RAISE EXCEPTION 'the interval from % to % is longer than one month', from_date, to_date
-			USING ERRCODE = 'invalid_parameter_value',
+			USING ERRCODE = 'invalid_parameter_value', CONSTRAINT = 'retention.interval_too_long',
+			      COLUMN = 'to_date',
+			      DETAIL = concat_ws(E'\n', from_date, to_date, last_day),
 			      HINT = format('Both days count: from %s, it can end on %s at the latest.',
-					    from_date, (from_date + interval '1 month' - interval '1 day')::date);
+					    from_date, last_day);
 	END IF;
 	IF to_date > retention.today() THEN
-		RAISE EXCEPTION 'the interval ends in the future (%; today is %)',
-				to_date, retention.today()
-			USING ERRCODE = 'invalid_parameter_value',
+		RAISE EXCEPTION 'the interval ends in the future (%; today is %)', to_date, retention.today()
+			USING ERRCODE = 'invalid_parameter_value', CONSTRAINT = 'retention.interval_in_future',
+			      COLUMN = 'to_date',
+			      DETAIL = concat_ws(E'\n', to_date, retention.today()),
 			      HINT = 'Requests can still be attached to a day to come: end it today or before.';
 	END IF;
 
@@ -99,11 +120,16 @@ BEGIN
 	IF action IS NULL OR action NOT IN ('delete_contacts', 'anonymize_contacts') THEN
 		RAISE EXCEPTION 'action "%" cannot be done to one contact', coalesce(action, 'NULL')
 			USING ERRCODE = 'invalid_parameter_value',
+			      CONSTRAINT = 'retention.subject_action_unknown',
+			      COLUMN = 'action',
+			      DETAIL = coalesce(action, 'NULL'),
 			      HINT = 'Actions: delete_contacts, anonymize_contacts.';
 	END IF;
 	IF NOT EXISTS (SELECT FROM retention.setting WHERE name = 'contact_key_type') THEN
 		RAISE EXCEPTION 'the daemon has not looked at this database yet: nobody knows what a key is'
-			USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Start retentiond first.';
+			USING ERRCODE = 'object_not_in_prerequisite_state',
+			      CONSTRAINT = 'retention.key_type_unknown',
+			      HINT = 'Start retentiond first.';
 	END IF;
 	INSERT INTO retention.archive_journal AS j (action, mode, status, subject, archive)
 	VALUES (action, 'manual', 'saved', canonical, 'none')
@@ -125,7 +151,10 @@ BEGIN
 	SELECT * INTO j FROM retention.archive_journal WHERE archive_journal.id = lock_action.id FOR UPDATE;
 	IF NOT FOUND THEN
 		RAISE EXCEPTION 'there is no action %', coalesce(id::text, 'NULL')
-			USING ERRCODE = 'no_data_found', HINT = 'See retention.archives for their numbers.';
+			USING ERRCODE = 'no_data_found', CONSTRAINT = 'retention.id_unknown',
+			      COLUMN = 'id',
+			      DETAIL = coalesce(id::text, 'NULL'),
+			      HINT = 'See retention.archives for their numbers.';
 	END IF;
 	RETURN j;
 END
@@ -141,17 +170,23 @@ DECLARE
 BEGIN
 	IF j.status <> 'saved' THEN
 		RAISE EXCEPTION 'action % is %: only a saved action can be validated', id, j.status
-			USING ERRCODE = 'object_not_in_prerequisite_state';
+			USING ERRCODE = 'object_not_in_prerequisite_state',
+			      CONSTRAINT = 'retention.validate_not_saved',
+			      DETAIL = concat_ws(E'\n', id, j.status);
 	END IF;
 	IF j.frozen_at IS NULL THEN
 		RAISE EXCEPTION 'action % is not listed yet: nobody knows what it would touch', id
 			USING ERRCODE = 'object_not_in_prerequisite_state',
+			      CONSTRAINT = 'retention.validate_not_listed',
+			      DETAIL = id,
 			      HINT = 'The daemon lists it when it is saved: is retentiond running?  Try again in a moment.';
 	END IF;
 	IF j.requested_by = session_user AND
 	   (SELECT value FROM retention.setting WHERE name = 'four_eyes') = 'true' THEN
 		RAISE EXCEPTION 'action % was saved by you: somebody else has to validate it', id
-			USING ERRCODE = 'insufficient_privilege', HINT = 'The configuration asks for four eyes.';
+			USING ERRCODE = 'insufficient_privilege', CONSTRAINT = 'retention.validate_four_eyes',
+			      DETAIL = id,
+			      HINT = 'The configuration asks for four eyes.';
 	END IF;
 	UPDATE retention.archive_journal SET status = 'validated', validated_by = session_user,
 	       validated_at = clock_timestamp()
@@ -171,11 +206,14 @@ DECLARE
 BEGIN
 	IF j.status <> 'saved' THEN
 		RAISE EXCEPTION 'action % is %: only a saved action can be cancelled', id, j.status
-			USING ERRCODE = 'object_not_in_prerequisite_state';
+			USING ERRCODE = 'object_not_in_prerequisite_state',
+			      CONSTRAINT = 'retention.cancel_not_saved',
+			      DETAIL = concat_ws(E'\n', id, j.status);
 	END IF;
 	IF j.replay AND NOT pg_has_role(session_user, 'retention_approver', 'MEMBER') THEN
 		RAISE EXCEPTION 'action % is a replay: only an approver can cancel it', id
-			USING ERRCODE = 'insufficient_privilege',
+			USING ERRCODE = 'insufficient_privilege', CONSTRAINT = 'retention.cancel_replay',
+			      DETAIL = id,
 			      HINT = 'Its erasures stay to be replayed; until then no policy runs.';
 	END IF;
 	UPDATE retention.archive_journal SET status = 'cancelled', finished_at = clock_timestamp()
@@ -201,7 +239,9 @@ BEGIN
 		IF j.status NOT IN ('saved', 'validated', 'running') THEN
 			RAISE EXCEPTION 'action % is %: only an action that has not ended can be paused',
 					id, j.status
-				USING ERRCODE = 'object_not_in_prerequisite_state';
+				USING ERRCODE = 'object_not_in_prerequisite_state',
+				      CONSTRAINT = 'retention.pause_ended',
+				      DETAIL = concat_ws(E'\n', id, j.status);
 		END IF;
 	END IF;
 	INSERT INTO retention.pause (job) VALUES (pause_action.id) ON CONFLICT DO NOTHING;
@@ -210,11 +250,15 @@ BEGIN
 		IF id IS NULL THEN
 			RAISE EXCEPTION 'everything is paused already, since % by %',
 					to_char(old.paused_at, 'YYYY-MM-DD HH24:MI'), old.paused_by
-				USING ERRCODE = 'object_not_in_prerequisite_state';
+				USING ERRCODE = 'object_not_in_prerequisite_state',
+				      CONSTRAINT = 'retention.pause_everything_twice',
+				      DETAIL = concat_ws(E'\n', to_char(old.paused_at, 'YYYY-MM-DD HH24:MI'), old.paused_by);
 		END IF;
-		RAISE EXCEPTION 'action % is paused already, since % by %', id,
-				to_char(old.paused_at, 'YYYY-MM-DD HH24:MI'), old.paused_by
-			USING ERRCODE = 'object_not_in_prerequisite_state';
+		RAISE EXCEPTION 'action % is paused already, since % by %',
+				id, to_char(old.paused_at, 'YYYY-MM-DD HH24:MI'), old.paused_by
+			USING ERRCODE = 'object_not_in_prerequisite_state',
+			      CONSTRAINT = 'retention.pause_twice',
+			      DETAIL = concat_ws(E'\n', id, to_char(old.paused_at, 'YYYY-MM-DD HH24:MI'), old.paused_by);
 	END IF;
 	INSERT INTO retention.journal_event (job, kind, details)
 	VALUES (pause_action.id, 'paused', jsonb_build_object('everything', id IS NULL));
@@ -237,17 +281,22 @@ BEGIN
 		IF j.status NOT IN ('saved', 'validated', 'running') THEN
 			RAISE EXCEPTION 'action % is %: only an action that has not ended can be resumed',
 					id, j.status
-				USING ERRCODE = 'object_not_in_prerequisite_state';
+				USING ERRCODE = 'object_not_in_prerequisite_state',
+				      CONSTRAINT = 'retention.resume_ended',
+				      DETAIL = concat_ws(E'\n', id, j.status);
 		END IF;
 	END IF;
 	DELETE FROM retention.pause AS p WHERE p.job IS NOT DISTINCT FROM resume_action.id;
 	IF NOT FOUND AND id IS NULL THEN
 		RAISE EXCEPTION 'there is no pause of everything'
 			USING ERRCODE = 'object_not_in_prerequisite_state',
+			      CONSTRAINT = 'retention.resume_everything_not_paused',
 			      HINT = 'An action that was paused by itself is resumed by its number.';
 	ELSIF NOT FOUND THEN
 		RAISE EXCEPTION 'action % was not paused by itself', id
 			USING ERRCODE = 'object_not_in_prerequisite_state',
+			      CONSTRAINT = 'retention.resume_not_paused',
+			      DETAIL = id,
 			      HINT = 'A pause of everything is ended for everything.';
 	END IF;
 	INSERT INTO retention.journal_event (job, kind, details)
@@ -280,25 +329,36 @@ BEGIN
 	IF j.status NOT IN ('done', 'failed') THEN
 		RAISE EXCEPTION 'action % is %: only the archive of an action that has ended can be deleted',
 				id, j.status
-			USING ERRCODE = 'object_not_in_prerequisite_state';
+			USING ERRCODE = 'object_not_in_prerequisite_state',
+			      CONSTRAINT = 'retention.delete_not_ended',
+			      DETAIL = concat_ws(E'\n', id, j.status);
 	END IF;
 	IF j.archive_path IS NULL THEN
 		RAISE EXCEPTION 'action % has no archive', id
-			USING ERRCODE = 'object_not_in_prerequisite_state';
+			USING ERRCODE = 'object_not_in_prerequisite_state',
+			      CONSTRAINT = 'retention.delete_no_archive',
+			      DETAIL = id;
 	END IF;
 	IF j.archive_deleted_at IS NOT NULL THEN
 		RAISE EXCEPTION 'the archive of action % is deleted already, since % by %', id,
 				to_char(j.archive_deleted_at, 'YYYY-MM-DD HH24:MI'), j.archive_deleted_by
 			USING ERRCODE = 'object_not_in_prerequisite_state',
-			      HINT = CASE WHEN j.archive_removed_at IS NULL
-				     THEN coalesce('Its files: ' || j.archive_remark || '.',
-						   'The daemon has still to remove its files: is retentiond running?')
-				     ELSE 'Its files are gone.' END;
+			      CONSTRAINT = CASE WHEN j.archive_removed_at IS NOT NULL THEN 'retention.delete_removed'
+						WHEN j.archive_remark IS NOT NULL THEN 'retention.delete_hindered'
+						ELSE 'retention.delete_twice' END,
+			      DETAIL = concat_ws(E'\n', id, to_char(j.archive_deleted_at, 'YYYY-MM-DD HH24:MI'),
+						 j.archive_deleted_by, j.archive_remark),
+			      HINT = CASE WHEN j.archive_removed_at IS NOT NULL THEN 'Its files are gone.'
+					  WHEN j.archive_remark IS NOT NULL
+					  THEN format('Its files: %s.', j.archive_remark)
+					  ELSE 'The daemon has still to remove its files: is retentiond running?' END;
 	END IF;
 	IF j.requested_by = session_user AND
 	   (SELECT value FROM retention.setting WHERE name = 'four_eyes') = 'true' THEN
 		RAISE EXCEPTION 'action % was saved by you: somebody else has to delete its archive', id
-			USING ERRCODE = 'insufficient_privilege', HINT = 'The configuration asks for four eyes.';
+			USING ERRCODE = 'insufficient_privilege', CONSTRAINT = 'retention.delete_four_eyes',
+			      DETAIL = id,
+			      HINT = 'The configuration asks for four eyes.';
 	END IF;
 	UPDATE retention.archive_journal
 	   SET archive_deleted_at = clock_timestamp(), archive_deleted_by = session_user
@@ -318,41 +378,59 @@ BEGIN
 	SELECT * INTO j FROM retention.archive_journal WHERE archive_journal.id = check_restore.id;
 	IF NOT FOUND THEN
 		RAISE EXCEPTION 'there is no action %', coalesce(id::text, 'NULL')
-			USING ERRCODE = 'no_data_found', HINT = 'See retention.archives for their numbers.';
+			USING ERRCODE = 'no_data_found', CONSTRAINT = 'retention.id_unknown',
+			      COLUMN = 'id',
+			      DETAIL = coalesce(id::text, 'NULL'),
+			      HINT = 'See retention.archives for their numbers.';
 	END IF;
 	IF j.action LIKE 'anonymize%' THEN
 		RAISE EXCEPTION 'action % is an anonymization: it leaves nothing to go back to', id
 			USING ERRCODE = 'object_not_in_prerequisite_state',
+			      CONSTRAINT = 'retention.restore_anonymization',
+			      DETAIL = id,
 			      HINT = 'Only a deletion with archive = "full" can be restored.';
 	END IF;
 	IF j.action = 'export' THEN
-		RAISE EXCEPTION 'action % is an export: it took nothing away, so there is nothing to restore', id
+		RAISE EXCEPTION 'action % is an export: it took nothing away, so there is nothing to restore',
+				id
 			USING ERRCODE = 'object_not_in_prerequisite_state',
+			      CONSTRAINT = 'retention.restore_export',
+			      DETAIL = id,
 			      HINT = 'Only a deletion with archive = "full" can be restored.';
 	END IF;
 	IF j.archive <> 'full' THEN
 		RAISE EXCEPTION 'the archive of action % is "%": it lacks tables whose rows went too',
 				id, j.archive
 			USING ERRCODE = 'object_not_in_prerequisite_state',
+			      CONSTRAINT = 'retention.restore_not_full',
+			      DETAIL = concat_ws(E'\n', id, j.archive),
 			      HINT = 'Only a deletion with archive = "full" can be restored.';
 	END IF;
 	IF j.status NOT IN ('done', 'failed') THEN
 		RAISE EXCEPTION 'action % is %: only one that has ended can be restored', id, j.status
-			USING ERRCODE = 'object_not_in_prerequisite_state';
+			USING ERRCODE = 'object_not_in_prerequisite_state',
+			      CONSTRAINT = 'retention.restore_not_ended',
+			      DETAIL = concat_ws(E'\n', id, j.status);
 	END IF;
 	IF j.restored_at IS NOT NULL THEN
-		RAISE EXCEPTION 'action % was restored already, by % on %', id, j.restored_by,
-				to_char(j.restored_at, 'YYYY-MM-DD HH24:MI')
-			USING ERRCODE = 'object_not_in_prerequisite_state';
+		RAISE EXCEPTION 'action % was restored already, by % on %',
+				id, j.restored_by, to_char(j.restored_at, 'YYYY-MM-DD HH24:MI')
+			USING ERRCODE = 'object_not_in_prerequisite_state',
+			      CONSTRAINT = 'retention.restore_twice',
+			      DETAIL = concat_ws(E'\n', id, j.restored_by, to_char(j.restored_at, 'YYYY-MM-DD HH24:MI'));
 	END IF;
 	IF j.archive_deleted_at IS NOT NULL THEN
-		RAISE EXCEPTION 'the archive of action % was deleted by % on %', id, j.archive_deleted_by,
-				to_char(j.archive_deleted_at, 'YYYY-MM-DD HH24:MI')
-			USING ERRCODE = 'object_not_in_prerequisite_state';
+		RAISE EXCEPTION 'the archive of action % was deleted by % on %',
+				id, j.archive_deleted_by, to_char(j.archive_deleted_at, 'YYYY-MM-DD HH24:MI')
+			USING ERRCODE = 'object_not_in_prerequisite_state',
+			      CONSTRAINT = 'retention.restore_deleted',
+			      DETAIL = concat_ws(E'\n', id, j.archive_deleted_by, to_char(j.archive_deleted_at, 'YYYY-MM-DD HH24:MI'));
 	END IF;
 	IF j.archive_path IS NULL THEN
 		RAISE EXCEPTION 'action % has no archive: nobody was due, nothing went', id
-			USING ERRCODE = 'object_not_in_prerequisite_state';
+			USING ERRCODE = 'object_not_in_prerequisite_state',
+			      CONSTRAINT = 'retention.restore_no_archive',
+			      DETAIL = id;
 	END IF;
 END
 $$;
@@ -374,7 +452,8 @@ BEGIN
 	IF jsonb_typeof(rows) IS DISTINCT FROM 'object' OR
 	   EXISTS (SELECT FROM jsonb_each(rows) AS r WHERE jsonb_typeof(r.value) <> 'number') THEN
 		RAISE EXCEPTION 'the counts of a restore are an object of numbers'
-			USING ERRCODE = 'invalid_parameter_value';
+			USING ERRCODE = 'invalid_parameter_value', CONSTRAINT = 'retention.restore_counts',
+			      COLUMN = 'rows';
 	END IF;
 	INSERT INTO retention.ledger (job, action, key)
 	SELECT l.job, 'restored', l.key FROM retention.ledger AS l

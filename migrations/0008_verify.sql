@@ -9,12 +9,44 @@ AS $$
 		e.details, e.previous_hash, e.hash)::retention.journal_event)
 $$;
 
+-- What verification has found, as a sentence, and for programs as a refusal is: the id and the values, one on a
+-- line.  said is the id, and then the values.
+CREATE FUNCTION retention.finding(said text[])
+RETURNS TABLE (finding text, message text, details text)
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT format(CASE said[1]
+		WHEN 'retention.event_number' THEN 'event %s was inserted: they count from 1'
+		WHEN 'retention.event_put_in' THEN 'event %s was inserted: the one before it is event %s'
+		WHEN 'retention.event_pushed' THEN 'event %s was inserted: those behind it were moved on'
+		WHEN 'retention.events_removed' THEN 'event %s was removed, and those up to %s'
+		WHEN 'retention.event_removed' THEN 'event %s was removed'
+		WHEN 'retention.event_changed' THEN 'event %s was changed, or inserted'
+		WHEN 'retention.event_not_first' THEN 'event %s is not the first that was written'
+		WHEN 'retention.event_foreign' THEN 'event %s was replaced: it was not written after event %s'
+		WHEN 'retention.event_replaced'
+		THEN 'event %s was replaced: event %s was written after another one'
+		WHEN 'retention.event_older' THEN 'event %s is older than the one before it'
+		WHEN 'retention.events_cut'
+		THEN 'event %s, and what came after it, was removed: no event has the hash that was noted'
+		WHEN 'retention.action_removed' THEN 'action %s was removed'
+		WHEN 'retention.action_inserted' THEN 'action %s was inserted: no event speaks of it'
+		WHEN 'retention.action_changed' THEN 'action %s was changed: %s'
+		WHEN 'retention.hold_removed' THEN 'hold %s was removed'
+		WHEN 'retention.hold_inserted' THEN 'hold %s was inserted: no event speaks of it'
+		WHEN 'retention.hold_released' THEN 'hold %s was released, and no event says so'
+		WHEN 'retention.hold_not_released' THEN 'hold %s was released, and its row does not say so'
+		WHEN 'retention.hold_changed' THEN 'hold %s was changed: %s'
+		END, VARIADIC said[2:]), said[1], array_to_string(said[2:], E'\n')
+$$;
+
 -- Returns the first place where the chain was tampered with, in one sentence; no row: the chain is whole.
 -- Each hash covers the row and the hash before it, so an event that was changed, removed, swapped or inserted
 -- shows, and an inserted event is told from those that it moved on.  Events cut off at the end show only
 -- against a hash that was noted elsewhere: noted must be a hash of the chain.
 CREATE FUNCTION retention.verify_chain(noted bytea DEFAULT NULL)
-RETURNS TABLE (event bigint, finding text)
+RETURNS TABLE (event bigint, finding text, message text, details text)
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -36,41 +68,40 @@ AS $$
 		  FROM chain AS c),
 	findings AS (
 		SELECT c.id AS at_id, CASE
-			WHEN c.id < 1 THEN format('event %s was inserted: they count from 1', c.id)
-			WHEN c.put_in THEN format('event %s was inserted: the one before it is event %s',
-						  c.id, c.last_id)
-			WHEN c.pushed THEN format('event %s was inserted: those behind it were moved on',
-						  c.id - 1)
-			WHEN c.id <> c.last_id + 1 THEN format('event %s was removed%s', c.last_id + 1,
-				CASE WHEN c.id > c.last_id + 2 THEN format(', and those up to %s', c.id - 1)
-				     ELSE '' END)
-			WHEN c.hash IS DISTINCT FROM c.own THEN format('event %s was changed, or inserted', c.id)
+			WHEN c.id < 1 THEN ARRAY['retention.event_number', c.id::text]
+			WHEN c.put_in THEN ARRAY['retention.event_put_in', c.id::text, c.last_id::text]
+			WHEN c.pushed THEN ARRAY['retention.event_pushed', (c.id - 1)::text]
+			WHEN c.id > c.last_id + 2
+			THEN ARRAY['retention.events_removed', (c.last_id + 1)::text, (c.id - 1)::text]
+			WHEN c.id <> c.last_id + 1 THEN ARRAY['retention.event_removed', (c.last_id + 1)::text]
+			WHEN c.hash IS DISTINCT FROM c.own THEN ARRAY['retention.event_changed', c.id::text]
 			WHEN c.previous_hash <> c.last_hash AND c.last_id = 0
-			THEN format('event %s is not the first that was written', c.id)
+			THEN ARRAY['retention.event_not_first', c.id::text]
 			WHEN c.previous_hash <> c.last_hash AND NOT c.misled
-			THEN format('event %s was replaced: it was not written after event %s', c.id, c.last_id)
+			THEN ARRAY['retention.event_foreign', c.id::text, c.last_id::text]
 			WHEN c.previous_hash <> c.last_hash
-			THEN format('event %s was replaced: event %s was written after another one',
-				    c.last_id, c.id)
-			WHEN c.backwards THEN format('event %s is older than the one before it', c.id)
-		       END AS finding,
+			THEN ARRAY['retention.event_replaced', c.last_id::text, c.id::text]
+			WHEN c.backwards THEN ARRAY['retention.event_older', c.id::text]
+		       END AS said,
 		       CASE WHEN c.put_in THEN c.id WHEN c.pushed THEN c.id - 1
 			    WHEN c.id >= 1 AND c.id <> c.last_id + 1 THEN c.last_id + 1
 			    WHEN c.misled THEN c.last_id ELSE c.id END AS named
 		  FROM looked AS c)
-	(SELECT f.named, f.finding FROM findings AS f WHERE f.finding IS NOT NULL
-	  ORDER BY f.at_id LIMIT 1)
+	(SELECT f.named, x.* FROM findings AS f, retention.finding(f.said) AS x
+	  WHERE f.said IS NOT NULL ORDER BY f.at_id LIMIT 1)
 	UNION ALL
-	SELECT m.n, format('event %s, and what came after it, was removed: no event has the hash that was noted', m.n)
-	  FROM (SELECT coalesce(max(e.id), 0) + 1 AS n FROM retention.journal_event AS e) AS m
+	SELECT m.n, x.*
+	  FROM (SELECT coalesce(max(e.id), 0) + 1 AS n FROM retention.journal_event AS e) AS m,
+	       retention.finding(ARRAY['retention.events_cut', m.n::text]) AS x
 	 WHERE noted IS NOT NULL
-	   AND NOT EXISTS (SELECT FROM findings AS f WHERE f.finding IS NOT NULL)
+	   AND NOT EXISTS (SELECT FROM findings AS f WHERE f.said IS NOT NULL)
 	   AND NOT EXISTS (SELECT FROM retention.journal_event AS n WHERE n.hash = noted)
 $$;
 
 -- Returns the rows that differ from what the events say.  An action and a hold are what their last event says.
 -- Not compared are the columns that say what an action waits for and which process works on it.
-CREATE FUNCTION retention.verify_rows() RETURNS TABLE (finding text)
+CREATE FUNCTION retention.verify_rows()
+RETURNS TABLE (finding text, message text, details text)
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -83,16 +114,16 @@ AS $$
 		 ORDER BY e.job, e.id DESC),
 	actions AS (
 		SELECT coalesce(j.id, t.job) AS id, CASE
-			WHEN j.id IS NULL THEN format('action %s was removed', t.job)
-			WHEN t.job IS NULL THEN format('action %s was inserted: no event speaks of it', j.id)
+			WHEN j.id IS NULL THEN ARRAY['retention.action_removed', t.job::text]
+			WHEN t.job IS NULL THEN ARRAY['retention.action_inserted', j.id::text]
 			WHEN jsonb_strip_nulls(to_jsonb(j) - 'waiting' - 'claim') <> t.details
-			THEN format('action %s was changed: %s', j.id,
+			THEN ARRAY['retention.action_changed', j.id::text,
 				(SELECT string_agg(k, ', ' ORDER BY k)
 				   FROM (SELECT key FROM jsonb_object_keys(to_jsonb(j)) AS key
 					  UNION SELECT key FROM jsonb_object_keys(t.details) AS key) AS keys(k)
 				  WHERE k NOT IN ('waiting', 'claim')
-				    AND jsonb_strip_nulls(to_jsonb(j))->k IS DISTINCT FROM t.details->k))
-		       END AS finding
+				    AND jsonb_strip_nulls(to_jsonb(j))->k IS DISTINCT FROM t.details->k)]
+		       END AS said
 		  FROM retention.archive_journal AS j FULL JOIN told AS t ON t.job = j.id),
 	kept AS (
 		SELECT DISTINCT ON (e.details->'hold') (e.details->>'hold')::int AS id,
@@ -105,19 +136,20 @@ AS $$
 		  FROM retention.hold AS h FULL JOIN kept AS k ON k.id = h.id),
 	holds AS (
 		SELECT c.id, CASE
-			WHEN c.gone THEN format('hold %s was removed', c.id)
-			WHEN c.was IS NULL THEN format('hold %s was inserted: no event speaks of it', c.id)
+			WHEN c.gone THEN ARRAY['retention.hold_removed', c.id::text]
+			WHEN c.was IS NULL THEN ARRAY['retention.hold_inserted', c.id::text]
 			WHEN c.now ? 'released_at' AND NOT c.was ? 'released_at'
-			THEN format('hold %s was released, and no event says so', c.id)
+			THEN ARRAY['retention.hold_released', c.id::text]
 			WHEN c.was ? 'released_at' AND NOT c.now ? 'released_at'
-			THEN format('hold %s was released, and its row does not say so', c.id)
-			WHEN c.was <> c.now THEN format('hold %s was changed: %s', c.id,
+			THEN ARRAY['retention.hold_not_released', c.id::text]
+			WHEN c.was <> c.now THEN ARRAY['retention.hold_changed', c.id::text,
 				(SELECT string_agg(coalesce(w.key, n.key), ', ' ORDER BY coalesce(w.key, n.key))
 				   FROM jsonb_each(c.was) AS w FULL JOIN jsonb_each(c.now) AS n ON w.key = n.key
-				  WHERE w.value IS DISTINCT FROM n.value)) END AS finding
+				  WHERE w.value IS DISTINCT FROM n.value)] END AS said
 		  FROM held AS c)
-	SELECT * FROM (
-		(SELECT a.finding FROM actions AS a WHERE a.finding IS NOT NULL ORDER BY a.id)
+	SELECT x.*
+	  FROM ((SELECT a.said FROM actions AS a WHERE a.said IS NOT NULL ORDER BY a.id)
 		UNION ALL
-		(SELECT h.finding FROM holds AS h WHERE h.finding IS NOT NULL ORDER BY h.id)) AS x
+		(SELECT h.said FROM holds AS h WHERE h.said IS NOT NULL ORDER BY h.id)) AS f,
+	       retention.finding(f.said) AS x
 $$;

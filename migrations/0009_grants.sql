@@ -61,6 +61,7 @@ BEGIN
 	('FUNCTION', 'runnable(text)',                                     '',     '',     '',     'X'),
 	('FUNCTION', 'archives_to_remove(text, text, interval, text)',     '',     '',     '',     'X'),
 	('FUNCTION', 'event_was(retention.journal_event, bigint)',         'X',    'X',    'X',    'X'),
+	('FUNCTION', 'finding(text[])',                                    'X',    'X',    'X',    'X'),
 	('FUNCTION', 'verify_chain(bytea)',                                'X',    'X',    'X',    'X'),
 	('FUNCTION', 'verify_rows()',                                      'X',    'X',    'X',    'X')
 	) AS matrix(kind, object, retention_auditor, retention_operator, retention_approver, retention_daemon)

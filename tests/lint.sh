@@ -45,6 +45,9 @@ while IFS=: read -r file line text; do
 	fi
 done < <(grep -n 'pg_[a-z_]*advisory' migrations/*.sql)
 
+# Each refusal of migrations/ has an id, and each id a text in each language.
+python3 tests/lint-refusals.py || failed=1
+
 # A released migration is never edited.
 if grep -q '^[0-9a-f]' migrations/CHECKSUMS; then
 	(cd migrations && sha256sum --check --strict --quiet CHECKSUMS) || complain "a released migration was edited"

@@ -116,6 +116,8 @@ bool command_call(struct command *cmd, const char *sql, int n, const char *const
 	const char *message = PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY);
 	const char *hint = PQresultErrorField(res, PG_DIAG_MESSAGE_HINT);
 	const char *sqlstate = PQresultErrorField(res, PG_DIAG_SQLSTATE);
+	const char *id = PQresultErrorField(res, PG_DIAG_CONSTRAINT_NAME);
+	const char *details = PQresultErrorField(res, PG_DIAG_MESSAGE_DETAIL);
 
 	if (PQresultStatus(res) == PGRES_TUPLES_OK) {
 		*ret = res;
@@ -125,8 +127,11 @@ bool command_call(struct command *cmd, const char *sql, int n, const char *const
 	if (!message || !sqlstate)
 		return db_fail(cmd->db, res, err);
 	(void)snprintf(err->sqlstate, sizeof(err->sqlstate), "%s", sqlstate); /* 5 + NUL */
-	return fail(err, ERR_CONFIG, "%s%s%s", language_message(ctx, message),
-		    hint ? _("\nhint: ") : "", hint ? language_message(ctx, hint) : "");
+	if (!hint)
+		return fail(err, ERR_CONFIG, "%s", language_refusal(ctx, id, details, message));
+	return fail(err, ERR_CONFIG, "%s%s%s", language_refusal(ctx, id, details, message),
+		    _("\nhint: "),
+		    language_refusal(ctx, id ? t_printf(ctx, "%s.hint", id) : NULL, details, hint));
 }
 
 bool command_model(struct command *cmd, enum action action, void *ctx, struct catalog **ret,

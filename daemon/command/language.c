@@ -164,124 +164,34 @@ const char *language_cell(const char *column, const char *value)
 	return value;
 }
 
-/* The sentences of migrations/, a "$" for each value. */
-static const char *const sentences[] = {
-	N_("unknown action \"$\""),
-	N_("Actions: export, delete_contacts, anonymize_contacts, anonymize_requests."),
-	N_("unknown archive mode \"$\""),
-	N_("Modes: none, listed, full."),
-	N_("an anonymization cannot be archived: it leaves nothing to go back to"),
-	N_("Leave the archive mode out, or give none."),
-	N_("an export without an archive would do nothing"),
-	N_("Give listed or full."),
-	N_("the interval ends ($) before it starts ($)"),
-	N_("Exchange the two days."),
-	N_("the interval from $ to $ is longer than one month"),
-	N_("Both days count: from $, it can end on $ at the latest."),
-	N_("the interval ends in the future ($; today is $)"),
-	N_("Requests can still be attached to a day to come: end it today or before."),
-	N_("there is no action $"),
-	N_("See retention.archives for their numbers."),
-	N_("action $ is $: only the archive of an action that has ended can be deleted"),
-	N_("action $ is $: only a saved action can be validated"),
-	N_("action $ is $: only a saved action can be cancelled"),
-	N_("action $ is not listed yet: nobody knows what it would touch"),
-	N_("The daemon lists it when it is saved: is retentiond running?  Try again in a moment."),
-	N_("action $ was saved by you: somebody else has to validate it"),
-	N_("action $ was saved by you: somebody else has to delete its archive"),
-	N_("The configuration asks for four eyes."),
-	N_("action $ has no archive"),
-	N_("the archive of action $ is deleted already, since $ by $"),
-	N_("Its files are gone."),
-	N_("a hold needs a reason"),
-	N_("An auditor will ask for it: name the case, not the person."),
-	N_("contact $ is on hold already"),
-	N_("Release that hold first, or leave it."),
-	N_("contact $ is not on hold"),
-	N_("\"$\" is no key of a contact: it should be a $"),
-	N_("the hold would have expired already ($)"),
-	N_("the daemon has not looked at this database yet: nobody knows what a key is"),
-	N_("Start retentiond first."),
-	N_("there is nothing to replay, as far as the daemon has compared the database with the ledger's file"),
-	N_("It compares them when it starts, reloads or connects: see its log."),
-	N_("action $ is a replay: only an approver can cancel it"),
-	N_("Its erasures stay to be replayed; until then no policy runs."),
-	N_("a replay is under way already"),
-	/* What verify finds. */
-	N_("event $ was inserted: they count from 1"),
-	N_("event $ was inserted: the one before it is event $"),
-	N_("event $ was inserted: those behind it were moved on"),
-	N_("event $ was removed"),
-	N_("event $ was removed, and those up to $"),
-	N_("event $ was changed, or inserted"),
-	N_("event $ is not the first that was written"),
-	N_("event $ was replaced: it was not written after event $"),
-	N_("event $ was replaced: event $ was written after another one"),
-	N_("event $ is older than the one before it"),
-	N_("event $, and what came after it, was removed: no event has the hash that was noted"),
-	N_("action $ was removed"),
-	N_("action $ was inserted: no event speaks of it"),
-	N_("action $ was changed: $"),
-	N_("hold $ was removed"),
-	N_("hold $ was inserted: no event speaks of it"),
-	N_("hold $ was released, and no event says so"),
-	N_("hold $ was released, and its row does not say so"),
-	N_("hold $ was changed: $"),
-};
-
-#define PARTS 4
-
-/* Does message fit the sentence?  Then the values behind its "$" are ret, n of them. */
-static bool fits(void *ctx, const char *sentence, const char *message, char *ret[PARTS], size_t *n)
+/* The value of number n (1: the first), one on a line; "" beyond the last one.  Owned by ctx. */
+static const char *value_at(void *ctx, const char *values, int n)
 {
-	*n = 0;
-	for (;;) {
-		const char *mark = strchr(sentence, '$');
-		const size_t plain = mark ? (size_t)(mark - sentence) : strlen(sentence);
-		const char *behind, *end;
-		size_t length;
-
-		if (strncmp(message, sentence, plain) != 0)
-			return false;
-		message += plain;
-		if (!mark)
-			return *message == '\0';
-		sentence = mark + 1;
-		/* The value reaches to where the next plain part begins, or to the end. */
-		length = strcspn(sentence, "$");
-		behind = t_printf(ctx, "%.*s", (int)length, sentence);
-		end = *behind ? strstr(message, behind) : message + strlen(message);
-		if (!end || *n == PARTS)
-			return false;
-		ret[(*n)++] = t_printf(ctx, "%.*s", (int)(end - message), message);
-		message = end;
+	for (; n > 1 && values; n--) {
+		values = strchr(values, '\n');
+		values = values ? values + 1 : NULL;
 	}
+	return values ? t_printf(ctx, "%.*s", (int)strcspn(values, "\n"), values) : "";
 }
 
-static char *fill(void *ctx, const char *translated, char *const parts[PARTS], size_t n)
+char *language_refusal(void *ctx, const char *id, const char *values, const char *english)
 {
-	char *text = t_strdup(ctx, "");
-	size_t next = 0;
+	const char *text = id ? gettext(id) : NULL;
+	char *filled;
 
-	for (; *translated; translated++)
-		if (*translated == '$' && next < n)
-			t_append(&text, "%s", parts[next++]);
-		else
-			t_append(&text, "%c", *translated);
-	return text;
-}
+	if (!text || strcmp(text, id) == 0)
+		return t_strdup(ctx, english);
+	filled = t_strdup(ctx, "");
+	for (; *text; text++) {
+		const int n = *text == '$' ? text[1] - '0' : 0;
 
-char *language_message(void *ctx, const char *message)
-{
-	char *parts[PARTS];
-	size_t n;
-
-	for (size_t i = 0; i < sizeof(sentences) / sizeof(sentences[0]); i++)
-		if (fits(ctx, sentences[i], message, parts, &n)) {
-			/* A status among the values is a word, too. */
-			for (size_t p = 0; p < n; p++)
-				parts[p] = t_strdup(ctx, language_cell("status", parts[p]));
-			return fill(ctx, gettext(sentences[i]), parts, n);
+		if (n < 1 || n > 9) {
+			t_append(&filled, "%c", *text);
+			continue;
 		}
-	return t_strdup(ctx, message);
+		/* A status is a word, too. */
+		t_append(&filled, "%s", language_cell("status", value_at(ctx, values, n)));
+		text++;
+	}
+	return filled;
 }

@@ -20,9 +20,10 @@ const char *language_heading(const char *column);
 const char *language_cell(const char *column, const char *value);
 
 /*
- * A refusal of one of the SQL functions, which speak English: where a known sentence fits, with what
- * stands in the place of its "$"; else as it is.  Owned by ctx.
+ * The text of a refusal, or of what verify has found, by the id that SQL gives it (migrations/0006_api.sql).  values
+ * are the texts for "$1", "$2" and so on, one on a line; NULL: there are none.  Returns english where the catalogue
+ * has no text for id, or id is NULL.  Owned by ctx.
  */
-char *language_message(void *ctx, const char *message);
+char *language_refusal(void *ctx, const char *id, const char *values, const char *english);
 
 #endif

@@ -6,9 +6,10 @@
 #include <ctype.h>
 
 static const char findings_sql[] =
-	"SELECT f.finding FROM retention.verify_chain(decode($1, 'hex')) AS f\n"
+	"SELECT f.finding, f.message, f.details\n"
+	"  FROM retention.verify_chain(decode($1, 'hex')) AS f\n"
 	" UNION ALL\n"
-	"SELECT r.finding FROM retention.verify_rows() AS r";
+	"SELECT r.finding, r.message, r.details FROM retention.verify_rows() AS r";
 
 static const char summary_sql[] =
 	"SELECT (SELECT count(*) FROM retention.journal_event) AS events,\n"
@@ -48,7 +49,9 @@ static void print_findings(const PGresult *findings, const PGresult *summary)
 	const char *hash = db_text(summary, 0, "last_hash");
 
 	for (int row = 0; row < PQntuples(findings); row++)
-		puts(language_message(ctx, db_text(findings, row, "finding")));
+		puts(language_refusal(ctx, db_text(findings, row, "message"),
+				      db_text(findings, row, "details"),
+				      db_text(findings, row, "finding")));
 	if (PQntuples(findings) > 0)
 		return;
 	printf(_("the journal is intact: %s events, %s actions\n"), db_text(summary, 0, "events"),

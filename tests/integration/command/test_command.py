@@ -499,9 +499,9 @@ def test_holds(pg, db):
 
 
 @pytest.mark.parametrize("args, message", [
-    (("seven", "--reason", "r"), '"seven" is no key of a contact: it should be a bigint'),
+    (("seven", "--reason", "r"), '"seven" is not a valid contact key: it should be a bigint'),
     (("99999999999999999999", "--reason", "r"),
-     '"99999999999999999999" is no key of a contact: it should be a bigint'),
+     '"99999999999999999999" is not a valid contact key: it should be a bigint'),
     ((" ", "--reason", "r"), "the contact's key is missing"),
     (("7", "--reason", " "),
      "a hold needs a reason\nhint: An auditor will ask for it: name the case, not the person."),

@@ -62,7 +62,7 @@ def test_no_such_contact(daemon):
     assert done.returncode == 1 and "the daemon has not looked at this database yet" in done.stderr
     d.once()
     done = d.ctl("subject", "delete", "abc", check=False)
-    assert done.returncode == 1 and '"abc" is no key of a contact' in done.stderr
+    assert done.returncode == 1 and '"abc" is not a valid contact key' in done.stderr
 
 
 def save(d, *args):

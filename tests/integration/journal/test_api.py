@@ -129,6 +129,7 @@ CALLS = {
     "cutoff('36 months')": set(ROLES) - {"nobody"},
     "verify_rows()": set(ROLES) - {"nobody"},
     "verify_chain()": set(ROLES) - {"nobody"},
+    "finding(ARRAY['retention.hold_removed', '1'])": set(ROLES) - {"nobody"},
     "configure('UTC', false, 'bigint')": {"daemon"},
     "begin_occurrence('p', 'daily', now(), now(), 'export', '1 year', 'listed')": {"daemon"},
     "watch_policy('p', 'daily', now())": {"daemon"},
@@ -211,6 +212,48 @@ def test_what_can_be_saved(pg, db, args, message):
     assert (got or "").startswith(message or "") and (got is None) == (message is None)
     rows = pg.sql(db, "SELECT status, mode, requested_by FROM retention.archive_journal")
     assert rows == ([] if message else [("saved", "manual", "api_operator")])
+
+
+def test_refusals_are_for_programs_too(pg, db):
+    """CONSTRAINT is the refusal's id, DETAIL its values, COLUMN the argument at fault; the hint and the text are English."""
+    done = make(pg, db, "done")
+    for sql, wanted in {
+        "save_action('export', '2025-01-01', '2025-02-01')":
+            ("retention.interval_too_long", "to_date", "2025-01-01\n2025-02-01\n2025-01-31"),
+        "save_action('export', NULL, '2025-02-01')": ("retention.days_missing", "from_date", None),
+        "save_action('export', '2025-02-01', 'infinity')": ("retention.days_missing", "to_date", None),
+        "save_action('erase', '2025-01-01', '2025-01-02')": ("retention.action_unknown", "action", "erase"),
+        "save_action(NULL, '2025-01-01', '2025-01-02')": ("retention.action_unknown", "action", "NULL"),
+        "validate_action(NULL)": ("retention.id_unknown", "id", "NULL"),
+        f"cancel_action({done})": ("retention.cancel_not_saved", None, f"{done}\ndone"),
+        f"pause_action({done})": ("retention.pause_ended", None, f"{done}\ndone"),
+        "place_hold(E'a\nb', 'case')": ("retention.key_invalid", "contact_key", "a b\nbigint"),
+        "place_hold('7', ' ')": ("retention.reason_missing", "reason", None),
+        "release_hold('7')": ("retention.hold_unknown", "contact_key", "7"),
+        "record_restore(1, '[]')": ("retention.restore_export", None, "1"),
+    }.items():
+        with pytest.raises(psycopg2.Error) as refused:
+            pg.sql(db, f"SELECT retention.{sql}", user="api_both")
+        diag = refused.value.diag
+        assert (diag.constraint_name, diag.column_name, diag.message_detail) == wanted, sql
+
+
+def test_a_deleted_archive_is_deleted_once(pg, db):
+    """Three refusals, by what has become of the files."""
+    job = make(pg, db, "done")
+    pg.sql(db, f"UPDATE retention.archive_journal SET archive_path = '/a' WHERE id = {job}")
+    pg.sql(db, f"SELECT retention.delete_archive({job})", user="api_approver")
+    for change, wanted in [
+        ("archive_remark = NULL", ("delete_twice", "The daemon has still to remove its files: is retentiond running?")),
+        ("archive_remark = 'disk full'", ("delete_hindered", "Its files: disk full.")),
+        ("archive_removed_at = now()", ("delete_removed", "Its files are gone.")),
+    ]:
+        pg.sql(db, f"UPDATE retention.archive_journal SET {change} WHERE id = {job}")
+        with pytest.raises(psycopg2.Error, match="is deleted already, since .* by api_approver") as refused:
+            pg.sql(db, f"SELECT retention.delete_archive({job})", user="api_approver")
+        diag = refused.value.diag
+        assert (diag.constraint_name, diag.message_hint) == ("retention." + wanted[0], wanted[1])
+        assert diag.message_detail.split("\n")[::2][:2] == [str(job), "api_approver"]
 
 
 def test_not_in_the_future(pg, db):
