@@ -130,10 +130,11 @@ lint:
 	@sh tests/setup.sh lint
 	@$(MAKE) --no-print-directory run-lint # anew: pkg-config may not have been there
 # Every sentence of retentionctl has its translation, and no translation has lost its sentence.
-build/retentionctl.pot: $(wildcard daemon/*.c daemon/*/*.[ch])
+build/retentionctl.pot: $(wildcard daemon/*.c daemon/*/*.[ch] migrations/*.sql) tests/lint-refusals.py
 	@mkdir -p $(@D)
 	@xgettext -k_ -kN_ --from-code=UTF-8 --no-location --omit-header -o $@ $(sort $(wildcard daemon/command/*.c)) \
 		daemon/retentionctl.c
+	@python3 tests/lint-refusals.py --pot >>$@
 run-lint: build/retentionctl.pot
 	@for po in daemon/po/*.po; do msgcmp $$po build/retentionctl.pot || exit; done
 	@clang-format --dry-run -Werror $(C_FILES)

@@ -2,7 +2,7 @@
 """
 The refusals of migrations/ and their texts in daemon/po.  Each RAISE has an id (CONSTRAINT), a value in DETAIL for each
 "%" of its message, and a HINT that is text; what verify finds has an id, too.  Each catalogue has a text for each id,
-and for ID.hint where there is a hint, with no "$n" beyond the values; and no text of an id that is not there.
+and for ID.hint where there is a hint, with no "$n" beyond the values; and no text of an id that is not there.  With --pot it prints the ids for msgcmp instead.
 """
 
 import gettext
@@ -68,6 +68,9 @@ if len(refusals) < 50:
 
 wanted = {name: values for name, (values, _, _) in refusals.items()}
 wanted.update({name + ".hint": values for name, (values, hint, _) in refusals.items() if hint})
+if sys.argv[1:] == ["--pot"]:
+    print("".join(f'\nmsgid "{name}"\nmsgstr ""\n' for name in wanted))
+    sys.exit()
 for path in sorted((TOP / "daemon" / "po").glob("*.po")):
     compiled = subprocess.run(["msgfmt", "-o", "-", path], stdout=subprocess.PIPE, check=True).stdout
     texts = gettext.GNUTranslations(io.BytesIO(compiled))._catalog  # no public way to list it
