@@ -36,6 +36,8 @@ static const struct {
 	{"retentiond_batch_size_limit_rows", "gauge", "limits.batch_rows of the last batch."},
 	{"retentiond_batches_blocking_total", "counter",
 	 "Batches that another session waited for, by action: the next one is smaller."},
+	{"retentiond_paused", "gauge", "1 while everything is paused."},
+	{"retentiond_jobs_paused", "gauge", "Actions that could run if they were not paused."},
 	{"retentiond_jobs_refused", "gauge",
 	 "Jobs that a person has to look at: refused, and tried again after a reload or in an hour."},
 	{"retentiond_job_waiting", "gauge", "1 while the running job waits, by what for."},

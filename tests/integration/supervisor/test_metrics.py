@@ -102,9 +102,9 @@ def test_what_it_waits_for(measured):
     wait_until(lambda: d.pg.value(d.db, "SELECT count(*) FROM retention.ledger"))
     d.ctl("pause", "1")
     d.wait_for_log(r"waits: a pause by ")
-    found = parse(get(port)[1])
-    assert found["retentiond_job_waiting"] == {'for="paused"': 1}
-    assert found["retentiond_paused"] == {None: 0} and found["retentiond_jobs_paused"] == {None: 1}
+    assert parse(get(port)[1])["retentiond_job_waiting"] == {'for="paused"': 1}
+    found = wait_until(lambda: (f := parse(get(port)[1])) and f["retentiond_jobs_paused"] == {None: 1} and f)
+    assert found["retentiond_paused"] == {None: 0}
     d.ctl("pause")
     wait_until(lambda: parse(get(port)[1])["retentiond_paused"] == {None: 1})
     d.ctl("resume")
