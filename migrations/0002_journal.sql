@@ -112,8 +112,8 @@ AS $$
 DECLARE
 	last retention.journal_event;
 BEGIN
-	-- One chain: writers queue here until the transaction of the one before them has ended.
-	-- Therefore batches write no event of their own, and who appends commits soon after.
+	-- There is one chain: a writer waits here until the transaction of the writer before it has ended.
+	-- So batches write no events, and a transaction that appends one commits soon after.
 	PERFORM pg_advisory_xact_lock(1380275200, 0);	-- LOCK_RETENTION, LOCK_CHAIN
 	SELECT * INTO last FROM retention.journal_event ORDER BY id DESC LIMIT 1;
 	NEW.id := coalesce(last.id, 0) + 1;

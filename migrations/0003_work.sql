@@ -1,4 +1,5 @@
--- What a job works on and keeps between two batches, and when each policy runs.
+-- The state of work between two batches: lists of keys, lengths of files, files to remove, pauses, and when each
+-- policy ran.
 
 -- The work list of a job that has not ended.  A key leaves it with the batch that treats it.  There is no
 -- foreign key: it would cost a third of the listing, and could find nothing, because one statement of the
@@ -64,7 +65,7 @@ CREATE VIEW retention.files_left AS
 SELECT f.job, count(*) AS files, count(f.error) AS failed, min(f.queued_at) AS since
   FROM retention.file_outbox AS f GROUP BY f.job;
 
--- What is paused: an action, or everything (job NULL).  A paused action is not started, and a job that runs
+-- The pauses: of an action, or of everything (job NULL).  A paused action is not started, and a job that runs
 -- begins no batch.  The functions pause_action and resume_action change it; the end of an action removes its row.
 CREATE TABLE retention.pause (
 	job int REFERENCES retention.archive_journal,

@@ -34,8 +34,8 @@ $$;
 CREATE TRIGGER before_or_after_batches BEFORE INSERT OR UPDATE ON retention.hold
 	FOR EACH STATEMENT EXECUTE FUNCTION retention.wait_for_batches();
 
--- What the journal keeps of a hold: everything except the text of its reason, because that text may say too
--- much for a table from which nothing can be removed.
+-- Returns what the journal keeps of a hold.  It keeps a hash of the reason and not its text, because the text may
+-- say too much for a table from which nothing can be removed.
 CREATE FUNCTION retention.hold_content(h retention.hold) RETURNS jsonb
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp

@@ -1,4 +1,4 @@
--- The public API: what a person, a web page or the CRM calls.  Each function is atomic, records the role of
+-- The public API, for people, a web page and the CRM.  Each function is atomic, records the role of
 -- the session, and refuses with a message that says what to do.
 --
 -- A refusal is also for programs, here and in the other files: the error's CONSTRAINT is the refusal's id, DETAIL
@@ -21,8 +21,8 @@ AS $$
 	SELECT (now() AT TIME ZONE retention.time_zone())::date
 $$;
 
--- Data of before this moment is due after depth: the start of the day of at, minus depth, in calendar arithmetic
--- on local days.
+-- Returns the moment before which data is due at the given depth: the start of the local day of at, minus depth, by
+-- the calendar.
 CREATE FUNCTION retention.cutoff(depth interval, timezone text DEFAULT retention.time_zone(),
 				 at timestamptz DEFAULT now()) RETURNS timestamptz
 LANGUAGE sql STABLE
@@ -107,7 +107,7 @@ BEGIN
 END
 $$;
 
--- One contact's own request (GDPR art. 17).
+-- Saves the erasure of one contact, who has asked for it (GDPR art. 17).
 CREATE FUNCTION retention.save_subject(action text, contact_key text) RETURNS int
 LANGUAGE plpgsql
 SECURITY DEFINER
@@ -315,9 +315,9 @@ AS $$
 	VALUES ('subject_exported', jsonb_build_object('contact', retention.contact_key(contact_key)))
 $$;
 
--- Deletes an archive.  The approver's right and not the operator's: without its archive a deletion cannot be
--- put back, so this is the last step of an irreversible act, as validating is the first.  With four eyes,
--- the role that saved the action cannot do it alone.
+-- Deletes an archive.  Approvers may do it and operators may not: without its archive a deletion cannot be put
+-- back, so this is the last step of an irreversible act, as validating is the first.  With four eyes, the role
+-- that saved the action cannot do it alone.
 CREATE FUNCTION retention.delete_archive(id int) RETURNS void
 LANGUAGE plpgsql
 SECURITY DEFINER

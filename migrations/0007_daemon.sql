@@ -1,4 +1,4 @@
--- What the daemon calls.
+-- The functions that the daemon calls.
 
 -- Stores the settings that the functions of this schema read.
 CREATE FUNCTION retention.configure(timezone text, four_eyes boolean, contact_key_type text)
@@ -27,7 +27,7 @@ BEGIN
 	IF EXISTS (SELECT FROM retention.replay) THEN
 		RETURN NULL;
 	END IF;
-	-- A pass that has not ended comes first; the occurrence is asked for again afterwards.
+	-- A pass that has not ended comes first.  The daemon asks for the occurrence again afterwards.
 	IF EXISTS (SELECT FROM retention.archive_journal j
 		   WHERE j.policy = begin_occurrence.policy
 		     AND j.status IN ('saved', 'validated', 'running')) THEN

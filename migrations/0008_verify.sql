@@ -1,6 +1,6 @@
 -- Verification of the journal: an auditor runs it, and so may every role that reads the journal.
 
--- Whether the hash of the event was made when the event had this number.
+-- Tells whether the hash of the event was made when the event had this number.
 CREATE FUNCTION retention.event_was(e retention.journal_event, number bigint) RETURNS boolean
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
@@ -9,8 +9,8 @@ AS $$
 		e.details, e.previous_hash, e.hash)::retention.journal_event)
 $$;
 
--- What verification has found, as a sentence, and for programs as a refusal is: the id and the values, one on a
--- line.  said is the id, and then the values.
+-- Writes a finding as a sentence and, as a refusal does it for programs, as its id and its values, one on a line.
+-- said is the id, and then the values.
 CREATE FUNCTION retention.finding(said text[])
 RETURNS TABLE (finding text, message text, details text)
 LANGUAGE sql STABLE
@@ -57,7 +57,7 @@ AS $$
 		       lead(e.previous_hash) OVER w <> e.hash AS unfollowed, e AS event
 		  FROM retention.journal_event AS e WINDOW w AS (ORDER BY e.id)),
 	looked AS (
-		-- What a row that is not whole was, its hash still tells.
+		-- The hash of a row that was changed still tells which number the row had.
 		SELECT c.*,
 		       c.id > 1 AND c.id = c.last_id + 1 AND c.hash IS DISTINCT FROM c.own
 			AND c.hash <> c.last_hash AND retention.event_was(c.event, c.id - 1) AS pushed,
@@ -99,7 +99,7 @@ AS $$
 $$;
 
 -- Returns the rows that differ from what the events say.  An action and a hold are what their last event says.
--- Not compared are the columns that say what an action waits for and which process works on it.
+-- It does not compare what an action waits for and which process works on it.
 CREATE FUNCTION retention.verify_rows()
 RETURNS TABLE (finding text, message text, details text)
 LANGUAGE sql STABLE

@@ -1,4 +1,4 @@
--- Who may do what: one matrix of objects and roles.  The letters are those of \dp in psql: r SELECT, a INSERT,
+-- The rights: one matrix of objects and roles.  The letters are those of \dp in psql: r SELECT, a INSERT,
 -- w UPDATE, d DELETE, U USAGE, X EXECUTE.  Everything that is not granted here is forbidden.
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA retention FROM PUBLIC;
 
