@@ -373,7 +373,7 @@ static void run_world(void)
 				   .batch = &job,
 				   .workers = 1,
 				   .report = report_new(-1),
-				   .throttle = throttle_new(&config),
+				   .throttle = throttle_new(&config, 1),
 				   .courtesy = courtesy_new(false),
 				   .running = 1};
 	struct worker_state w = {.pool = &pool,
