@@ -176,17 +176,6 @@ int config_memfd(const struct config *config)
 	return -1;
 }
 
-const char *integrity_name(enum integrity integrity)
-{
-	static const char *const names[] = {
-		[INTEGRITY_AUTO] = "auto",
-		[INTEGRITY_SET] = "set",
-		[INTEGRITY_TRIGGERS] = "triggers",
-	};
-
-	return names[integrity];
-}
-
 const struct policy *config_policy(const struct config *config, const char *name)
 {
 	for (size_t i = 0; i < config->n_policies; i++)

@@ -232,6 +232,17 @@ static void read_archives(struct reader *r, const config_setting_t *group, struc
 	complain_not_absolute(r, group, "archives", "directory", config->directory);
 }
 
+const char *integrity_name(enum integrity integrity)
+{
+	static const char *const names[] = {
+		[INTEGRITY_AUTO] = "auto",
+		[INTEGRITY_SET] = "set",
+		[INTEGRITY_TRIGGERS] = "triggers",
+	};
+
+	return names[integrity];
+}
+
 static void read_limits(struct reader *r, const config_setting_t *group, struct config *config)
 {
 	const config_setting_t *s = config_setting_get_member(group, "integrity");

@@ -1,7 +1,7 @@
 /*
  * The catalog as data: the model's tables as the database has them.  preflight/read_catalog.c fills
- * it from pg_catalog.  Nothing here needs a connection, so that plans can be built and tested from a
- * literal.
+ * it from pg_catalog.  Nothing here needs a connection, so that plans can be built and tested from
+ * a literal.
  */
 #ifndef RETENTION_MODEL_CATALOG_H
 #define RETENTION_MODEL_CATALOG_H
@@ -15,8 +15,8 @@ struct column {
 	const char *
 		type; /* what a value to be written is cast to; a string type without its modifier */
 	/*
-	 * What values are compared as: without a modifier, which would round another's value to this one's; integers as
-	 * the widest of them, which another's column may have.
+	 * What values are compared as: without a modifier, which would round another's value to
+	 * this one's; integers as the widest of them, which another's column may have.
 	 */
 	const char *compared;
 	const char *base; /* pg_type.typname below all domains */
@@ -75,8 +75,8 @@ bool catalog_link_covers(const struct catalog *catalog, const struct table *t,
 			 const struct foreign_key *key);
 
 /*
- * Does a row that points at one of t's by the key use it, and so keep it?  It does where t is shared and the
- * row does not hang off t itself.
+ * Does a row that points at one of t's by the key use it, and so keep it?  It does where t is
+ * shared and the row does not hang off t itself.
  */
 bool catalog_key_is_use(const struct model *model, const struct catalog *catalog,
 			const struct table *t, const struct foreign_key *key);
@@ -91,14 +91,14 @@ bool catalog_key_is_silent(const struct foreign_key *key);
 bool catalog_attaches_silently(const struct catalog *catalog, const struct table *t);
 
 /*
- * May the predicate (NULL: never) ask other rows than the one that it is about: by a subquery, or a function of
- * the database that is not IMMUTABLE?  A name that only looks like one counts too.
+ * May the predicate (NULL: never) ask other rows than the one that it is about: by a subquery, or a
+ * function of the database that is not IMMUTABLE?  A name that only looks like one counts too.
  */
 bool catalog_asks_other_rows(const struct catalog *catalog, const char *predicate);
 
 /*
- * Can a plain column of this type (pg_type.typname below all domains) be a key?  Arrays, the ledger and
- * a hold must be able to carry its values as text and back.
+ * Can a plain column of this type (pg_type.typname below all domains) be a key?  Arrays, the ledger
+ * and a hold must be able to carry its values as text and back.
  */
 bool catalog_is_key_type(const char *base);
 

@@ -1,6 +1,7 @@
 /*
- * Conditions on pg_catalog that preflight/read_catalog.c and discover/schema.c share.  In them x is a pg_index, a a
- * pg_attribute of the same table, and b the pg_type of the column below all domains.
+ * Conditions on pg_catalog that preflight/read_catalog.c and discover/schema.c share.  In them x is
+ * a pg_index, a a pg_attribute of the same table, and b the pg_type of the column below all
+ * domains.
  */
 #ifndef RETENTION_MODEL_CATALOG_SQL_H
 #define RETENTION_MODEL_CATALOG_SQL_H
@@ -9,8 +10,8 @@
 #define CATALOG_UNIQUE "x.indisunique AND x.indisvalid AND x.indpred IS NULL"
 
 /*
- * The index is over the column alone.  On a partitioned table, where a unique index has to hold the partition key
- * too, it is over the column and the partition key.
+ * The index is over the column alone.  On a partitioned table, where a unique index has to hold the
+ * partition key too, it is over the column and the partition key.
  */
 #define CATALOG_ALONE                                                                              \
 	"a.attnum = ANY (x.indkey[0:x.indnkeyatts - 1]) AND NOT EXISTS (\n"                        \

@@ -36,7 +36,10 @@ static enum disposition disposition_in_anonymize(const struct table *t)
 	case ON_ANONYMIZE_DELETE:
 		return DISPOSITION_DELETE;
 	case ON_ANONYMIZE_RULES:
-		/* All columns under keep is an answer too: nothing is written, and new columns are refused. */
+		/*
+		 * All columns under keep is an answer too: nothing is written, and new columns are
+		 * refused.
+		 */
 		for (size_t i = 0; i < t->n_rules; i++)
 			if (t->rules[i].kind != RULE_KEEP)
 				return DISPOSITION_UPDATE;
@@ -48,7 +51,9 @@ static enum disposition disposition_in_anonymize(const struct table *t)
 	return DISPOSITION_KEEP;
 }
 
-/* The request's name is fixed (DESIGN section 3); anonymize_requests reaches the tables below it. */
+/*
+ * The request's name is fixed (DESIGN section 3); anonymize_requests reaches the tables below it.
+ */
 static bool is_under_request(const struct table *t)
 {
 	for (; t; t = t->of)

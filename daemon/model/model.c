@@ -91,8 +91,8 @@ const char *model_parent_column(const struct table *t)
 }
 
 /*
- * A manual action may ask for an anonymization that no policy names.  The configuration then has not
- * insisted on an answer for every table, so a table without one is refused here.
+ * A manual action may ask for an anonymization that no policy names.  The configuration then has
+ * not insisted on an answer for every table, so a table without one is refused here.
  */
 bool model_can_anonymize(const struct model *model, enum action action)
 {

@@ -1,7 +1,8 @@
 /*
- * The model: which tables of the CRM hang off a contact, how, and what becomes of each.  Plain data,
- * filled by config/read_model.c, held against pg_catalog by preflight/read_catalog.c, turned into SQL by plan/build.c.
- * Read-only once loaded; owned by its configuration generation (one talloc context).
+ * The model: which tables of the CRM hang off a contact, how, and what becomes of each.  Plain
+ * data, filled by config/read_model.c, held against pg_catalog by preflight/read_catalog.c, turned
+ * into SQL by plan/build.c. Read-only once loaded; owned by its configuration generation (one
+ * talloc context).
  */
 #ifndef RETENTION_MODEL_MODEL_H
 #define RETENTION_MODEL_MODEL_H

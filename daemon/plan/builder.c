@@ -63,7 +63,10 @@ bool plan_is_numbered(const struct builder *b, const struct table *t)
 	return false;
 }
 
-/* Requests that no foreign key keeps out: a contact that has more of them than were locked is not due now. */
+/*
+ * Requests that no foreign key keeps out: a contact that has more of them than were locked is not
+ * due now.
+ */
 static bool may_come_back(const struct builder *b, const struct table *t)
 {
 	return t == b->model->request && t != b->plan->subject && !plan_has_key_to_parent(b, t) &&

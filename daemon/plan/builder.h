@@ -1,6 +1,6 @@
 /*
- * What the files of this folder share while a plan is built.  build.c calls them in the order in which they
- * stand here; all text is owned by the builder's ctx.
+ * What the files of this folder share while a plan is built.  build.c calls them in the order in
+ * which they stand here; all text is owned by the builder's ctx.
  */
 #ifndef RETENTION_PLAN_BUILDER_H
 #define RETENTION_PLAN_BUILDER_H
@@ -18,7 +18,10 @@ struct builder {
 	size_t *n_slots; /* [table] */
 };
 
-/* What a statement has in the place of its arrays: of the rows' parents or the rows, and of the rows besides. */
+/*
+ * What a statement has in the place of its arrays: of the rows' parents or the rows, and of the
+ * rows besides.
+ */
 struct arrays {
 	const char *keys;
 	const char *own;
@@ -49,8 +52,8 @@ bool plan_is_numbered(const struct builder *b, const struct table *t);
 bool plan_is_user(const struct builder *b, const struct table *x);
 
 /*
- * Do t's keys have to be read before its statement?  They do where other tables hang off it, each row gets its
- * number, rows are shared or use shared rows, or foreign keys are asked set by set.
+ * Do t's keys have to be read before its statement?  They do where other tables hang off it, each
+ * row gets its number, rows are shared or use shared rows, or foreign keys are asked set by set.
  */
 bool plan_is_collected(const struct builder *b, const struct table *t);
 
@@ -61,7 +64,10 @@ bool plan_is_own(const struct builder *b, const struct table *t);
 char *plan_array(const struct builder *b, const struct table *t, const char *column,
 		 const char *keys);
 
-/* The column of t that is collected (NULL: none), in the form that is compared: a char(8) without padding. */
+/*
+ * The column of t that is collected (NULL: none), in the form that is compared: a char(8) without
+ * padding.
+ */
 char *plan_slot(const struct builder *b, const struct table *t, const char *column);
 
 /* The array that t's rows are found by: its parent's, or t's own keys (own). */
@@ -76,11 +82,13 @@ char *plan_copy(const struct builder *b, const char *query);
 /* How many shared tables stand above t, itself counted: those of 0 are collected first. */
 size_t plan_phase(const struct table *t);
 
-/* --- rule.c: column rules as SQL --------------------------------------------------------------- */
+/*
+ * --- rule.c: column rules as SQL ---------------------------------------------------------------
+ */
 
 /*
- * Is there anything left in the columns of the row alias that the rules of t would erase?  redact: in its texts,
- * too.  "false" where it has no rules.
+ * Is there anything left in the columns of the row alias that the rules of t would erase?  redact:
+ * in its texts, too.  "false" where it has no rules.
  */
 char *plan_dirty_row(const struct builder *b, const struct table *t, const char *alias,
 		     bool redact);
@@ -89,19 +97,21 @@ char *plan_dirty_row(const struct builder *b, const struct table *t, const char 
 char *plan_rule_value(const struct builder *b, const struct table *t,
 		      const struct column_rule *rule, const char *alias, const char *number);
 
-/* --- shared.c: rows that several can use (an address, a blob; a copy found by its value) ------- */
+/*
+ * --- shared.c: rows that several can use (an address, a blob; a copy found by its value) -------
+ */
 
 /*
- * Is the row u of x's table among those that the action takes from the subject itself?  Returns an SQL
- * condition; NULL: nobody knows, and the row counts as somebody else's.
+ * Is the row u of x's table among those that the action takes from the subject itself?  Returns an
+ * SQL condition; NULL: nobody knows, and the row counts as somebody else's.
  */
 typedef char *(*plan_own_fn)(void *arg, const struct table *x, const char *u);
 
 /*
- * "No other row uses t's row alias": an SQL condition; t is shared.  A use is a foreign key onto t's table from
- * anywhere in the database, or a link of the model that points at it.  The subject's own rows do not count, nor
- * do rows that the action has anonymized already.  A row of t counts as the subject's own when the subject
- * reaches it, even if other rows use it too.
+ * "No other row uses t's row alias": an SQL condition; t is shared.  A use is a foreign key onto
+ * t's table from anywhere in the database, or a link of the model that points at it.  The subject's
+ * own rows do not count, nor do rows that the action has anonymized already.  A row of t counts as
+ * the subject's own when the subject reaches it, even if other rows use it too.
  */
 char *plan_unused(const struct builder *b, const struct table *t, const char *alias,
 		  plan_own_fn own, void *arg);
@@ -112,7 +122,9 @@ char *plan_unused(const struct builder *b, const struct table *t, const char *al
  */
 bool plan_goes_along(const struct builder *b, const struct table *t, const struct table *x);
 
-/* --- collect.c: the keys that are read first --------------------------------------------------- */
+/*
+ * --- collect.c: the keys that are read first ---------------------------------------------------
+ */
 
 /* Finds which columns of each table the others point at: fills slots and n_slots. */
 void plan_slots(struct builder *b);
@@ -120,21 +132,28 @@ void plan_slots(struct builder *b);
 /* Fills the plan's collects, from the top down; after its steps. */
 void plan_collects(const struct builder *b, struct plan *plan);
 
-/* --- order.c ----------------------------------------------------------------------------------- */
+/*
+ * --- order.c -----------------------------------------------------------------------------------
+ */
 
 /*
- * Fills order with the n tables that have a step, in an order that the foreign keys allow.  *ret_defer: only
- * with deferred constraints.  Returns NULL, or a table within a ring that no order satisfies.
+ * Fills order with the n tables that have a step, in an order that the foreign keys allow.
+ * *ret_defer: only with deferred constraints.  Returns NULL, or a table within a ring that no order
+ * satisfies.
  */
 const struct table *plan_order(const struct builder *b, const struct table **order, size_t *ret_n,
 			       bool *ret_defer);
 
-/* --- step.c ------------------------------------------------------------------------------------ */
+/*
+ * --- step.c ------------------------------------------------------------------------------------
+ */
 
 /* The step of a table that has one. */
 struct step plan_step(const struct builder *b, const struct table *t);
 
-/* --- slice.c: a subject too large for one transaction ------------------------------------------- */
+/*
+ * --- slice.c: a subject too large for one transaction -------------------------------------------
+ */
 
 /* May a subject be cut, as far as its tables and foreign keys go?  Where not, it goes whole. */
 bool plan_may_slice(const struct builder *b);
@@ -143,22 +162,27 @@ bool plan_may_slice(const struct builder *b);
 bool plan_is_cut(const struct builder *b, const struct table *t);
 
 /*
- * Which of t's rows go first: the oldest requests, because a contact is due by the date of its last one, which so
- * lasts until the end.
+ * Which of t's rows go first: the oldest requests, because a contact is due by the date of its last
+ * one, which so lasts until the end.
  */
 char *plan_slice_order(const struct builder *b, const struct table *t);
 
 /* Fills the slices' statements of the plan and of its steps. */
 void plan_slices(const struct builder *b, struct plan *plan);
 
-/* --- subject.c, by_set.c, guard.c -------------------------------------------------------------- */
+/*
+ * --- subject.c, by_set.c, guard.c --------------------------------------------------------------
+ */
 
-/* Fills the statements on the subject: the list, its lock, the re-check and the questions about keys. */
+/*
+ * Fills the statements on the subject: the list, its lock, the re-check and the questions about
+ * keys.
+ */
 void plan_subject(const struct builder *b, struct plan *plan);
 
 /*
- * The column of t that the foreign key's question takes an array of: its key, where that is one of the
- * columns pointed at, else the first of them.
+ * The column of t that the foreign key's question takes an array of: its key, where that is one of
+ * the columns pointed at, else the first of them.
  */
 const char *plan_asked_column(const struct table *t, const struct foreign_key *key);
 

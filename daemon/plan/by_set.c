@@ -1,24 +1,26 @@
 /*
- * limits.integrity = "set": rows are deleted with session_replication_role = replica, so that the server
- * fires no foreign-key trigger for each of them.  Instead each foreign key onto a table that loses rows is
- * asked once a batch, by these statements, in a snapshot taken after the deletions: does a row still point
- * at one that is gone?  Then the batch does not commit.
+ * limits.integrity = "set": rows are deleted with session_replication_role = replica, so that the
+ * server fires no foreign-key trigger for each of them.  Instead each foreign key onto a table that
+ * loses rows is asked once a batch, by these statements, in a snapshot taken after the deletions:
+ * does a row still point at one that is gone?  Then the batch does not commit.
  *
- * Why nothing orphaned can come of it: a session that adds a row that points at ours takes FOR KEY SHARE on
- * ours first (that trigger fires in its session, not in this one).  If it had the lock before the DELETE, the
- * DELETE has waited until it committed, and the question sees its row.  If it comes later, it waits for our
- * COMMIT and is refused.  The server's own trigger rests on the same (ri_triggers.c, RI_FKey_noaction_del).
+ * Why nothing orphaned can come of it: a session that adds a row that points at ours takes FOR KEY
+ * SHARE on ours first (that trigger fires in its session, not in this one).  If it had the lock
+ * before the DELETE, the DELETE has waited until it committed, and the question sees its row.  If
+ * it comes later, it waits for our COMMIT and is refused.  The server's own trigger rests on the
+ * same (ri_triggers.c, RI_FKey_noaction_del).
  *
- * Subjects that go whole go from the top down: a parent's row first, then the rows that hang off it, found by
- * the very column of the foreign key.  That statement's snapshot is taken after the parent's DELETE.  By the
- * same reasoning it sees every row that will ever point there, and takes it: the question is answered, and each
- * index is walked once instead of twice.  For the same reason a table's keys need not be known before its own
- * DELETE, which returns them to the tables below (collect.gather_sql): even if a client has put other rows in
- * their place, these are the rows that went.
+ * Subjects that go whole go from the top down: a parent's row first, then the rows that hang off
+ * it, found by the very column of the foreign key.  That statement's snapshot is taken after the
+ * parent's DELETE.  By the same reasoning it sees every row that will ever point there, and takes
+ * it: the question is answered, and each index is walked once instead of twice.  For the same
+ * reason a table's keys need not be known before its own DELETE, which returns them to the tables
+ * below (collect.gather_sql): even if a client has put other rows in their place, these are the
+ * rows that went.
  *
- * Keys that no link of the model covers are asked as before.  So are all of them in batches that are measured,
- * because those have to know before they erase, and in slices, which go from the bottom up, because between
- * two of them the parents are still there.
+ * Keys that no link of the model covers are asked as before.  So are all of them in batches that
+ * are measured, because those have to know before they erase, and in slices, which go from the
+ * bottom up, because between two of them the parents are still there.
  */
 #include "plan/builder.h"
 
@@ -89,8 +91,9 @@ static const struct step *only_step(const struct builder *b, unsigned int oid)
 }
 
 /*
- * From the top down: has every row that points through k at a deleted one gone?  It has where the step below takes
- * all rows that its link finds: nothing says which of them those were (by_own), nor which others there are.
+ * From the top down: has every row that points through k at a deleted one gone?  It has where the
+ * step below takes all rows that its link finds: nothing says which of them those were (by_own),
+ * nor which others there are.
  */
 static bool is_settled(const struct builder *b, const struct foreign_key *k)
 {
@@ -104,7 +107,9 @@ static bool is_settled(const struct builder *b, const struct foreign_key *k)
 		(!below->by_own && (below->linked || !plan_is_own(b, below->table))));
 }
 
-/* Are rows found by their own table's columns alone, whatever is still there of the other tables? */
+/*
+ * Are rows found by their own table's columns alone, whatever is still there of the other tables?
+ */
 static bool may_go_top_down(const struct builder *b)
 {
 	if (b->opts->action != ACTION_DELETE_CONTACTS || b->plan->defer)
@@ -134,7 +139,9 @@ static void add_question(const struct builder *b, struct question *q, const stru
 	q->sql = q->sql ? t_printf(b->ctx, "%s\nUNION ALL\n%s", q->sql, one) : one;
 }
 
-/* The DELETE returns what its collect does.  It returns no key where there are more than $2 rows. */
+/*
+ * The DELETE returns what its collect does.  It returns no key where there are more than $2 rows.
+ */
 static char *gather_statement(const struct builder *b, const struct collect *c)
 {
 	const struct table *t = c->table;
@@ -165,7 +172,9 @@ static size_t step_of(const struct plan *plan, size_t table)
 	return i; /* n_steps: it has none */
 }
 
-/* Can the step's own DELETE return what is collected of its table?  Its rows alone then measure it. */
+/*
+ * Can the step's own DELETE return what is collected of its table?  Its rows alone then measure it.
+ */
 static bool may_gather(const struct plan *plan, const struct collect *c)
 {
 	const size_t i = step_of(plan, c->table->index);
@@ -175,7 +184,10 @@ static bool may_gather(const struct plan *plan, const struct collect *c)
 	       !s->verify;
 }
 
-/* Among the marked collects: is c's source there before its step, and its step before all that need its keys? */
+/*
+ * Among the marked collects: is c's source there before its step, and its step before all that need
+ * its keys?
+ */
 static bool is_in_time(const struct plan *plan, const bool *marked, size_t c)
 {
 	const struct collect *collects = plan->collects;

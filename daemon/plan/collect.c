@@ -1,6 +1,6 @@
 /*
- * The keys that a batch reads before it erases: those of a table that others hang off, and of a table whose rows have
- * to be known one by one.
+ * The keys that a batch reads before it erases: those of a table that others hang off, and of a
+ * table whose rows have to be known one by one.
  */
 #include "plan/builder.h"
 
@@ -72,7 +72,9 @@ static const char lock_shared_sql[] =
 /* Fills the lock of shared rows; returns the condition that nobody else uses them. */
 static char *share(const struct builder *b, const struct table *t, struct collect *c)
 {
-	/* Each use may ask for each name of the model; twice, where rows use others of their table. */
+	/*
+	 * Each use may ask for each name of the model; twice, where rows use others of their table.
+	 */
 	const size_t most = 2 * (b->catalog->n_keys + b->model->n_tables) * b->model->n_tables;
 	struct others others = {.b = b, .t = t, .sources = t_array(b->ctx, struct source, most)};
 	const char *unused = plan_unused(b, t, "t", others_own, &others);
@@ -128,8 +130,8 @@ static struct collect collect_of(const struct builder *b, const struct table *t)
 }
 
 /*
- * From the top down, so that a parent's arrays are there before a child asks for them; shared rows after all that
- * may use them.
+ * From the top down, so that a parent's arrays are there before a child asks for them; shared rows
+ * after all that may use them.
  */
 void plan_collects(const struct builder *b, struct plan *plan)
 {

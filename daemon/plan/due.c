@@ -1,7 +1,8 @@
 /*
  * A contact is due when the date of its last request lies before the cutoff, all its requests
- * satisfy due_when (an open case keeps its contact), no hold covers it, and there is still something
- * to erase.  What is unknown keeps the contact: a request without a date, a due_when that is NULL.
+ * satisfy due_when (an open case keeps its contact), no hold covers it, and there is still
+ * something to erase.  What is unknown keeps the contact: a request without a date, a due_when that
+ * is NULL.
  *
  * Predicates of the model stand alone in a subquery over their own table, so that a name in them
  * can only mean a column of that table.
@@ -19,7 +20,9 @@ struct dirty_own {
 	const char *contact; /* alias of the contact; NULL: it is not at hand */
 };
 
-/* Knows the row above, and the contact.  Other rows of the subject are not known before its batch. */
+/*
+ * Knows the row above, and the contact.  Other rows of the subject are not known before its batch.
+ */
 static char *dirty_own(void *arg, const struct table *x, const char *u)
 {
 	const struct dirty_own *o = arg;
@@ -54,8 +57,8 @@ static char *dirty(const struct builder *b, const struct table *t, const char *a
 {
 	const enum disposition disposition = plan_disposition(b, t);
 	/*
-	 * Nothing names a contact any longer that has been anonymized: what a text says of it counts only
-	 * while the contact's own row is dirty.
+	 * Nothing names a contact any longer that has been anonymized: what a text says of it
+	 * counts only while the contact's own row is dirty.
 	 */
 	const bool redact = b->opts->action == ACTION_ANONYMIZE_REQUESTS;
 	char *sql;
@@ -114,8 +117,8 @@ static char *among(const struct builder *b, const char *key, const char *keys)
 }
 
 /*
- * The requests of each contact, or of contact c alone: how many, the last one's date, and how many of them keep
- * their contact whatever their date.
+ * The requests of each contact, or of contact c alone: how many, the last one's date, and how many
+ * of them keep their contact whatever their date.
  */
 static const char requests_sql[] =
 	"SELECT {by} AS link, count(*) AS n, max({date}) AS last,\n"
@@ -150,8 +153,9 @@ static char *old_enough(const struct builder *b)
 	const char *at = created ? plan_column(b->ctx, "c", c->created) : NULL;
 
 	/*
-	 * A number may have been given a second time since a backup was restored.  Where nothing says when
-	 * the contact was created, one without requests may be another, so nothing is replayed upon it.
+	 * A number may have been given a second time since a backup was restored.  Where nothing
+	 * says when the contact was created, one without requests may be another, so nothing is
+	 * replayed upon it.
 	 */
 	if (b->opts->by_key && created)
 		return t_printf(b->ctx, "%s AND %s", quiet_since(b, "r.last", date),
@@ -167,11 +171,11 @@ static char *old_enough(const struct builder *b)
 }
 
 /*
- * The contacts that are due.  {requests} has a row for each contact with requests: LEFT JOIN keeps a contact
- * without any, for policies that treat those as well.
+ * The contacts that are due.  {requests} has a row for each contact with requests: LEFT JOIN keeps
+ * a contact without any, for policies that treat those as well.
  *
- * Among chosen keys it is LATERAL: contact by contact, each by an index.  A join of both arrays' rows is planned
- * for arrays of ten, and then compares each key with each.
+ * Among chosen keys it is LATERAL: contact by contact, each by an index.  A join of both arrays'
+ * rows is planned for arrays of ten, and then compares each key with each.
  */
 static const char due_contacts_sql[] = "SELECT {key} AS k, 1 + coalesce(r.n, 0) AS weight,\n"
 				       "       {last} AS last\n"

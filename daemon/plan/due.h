@@ -1,5 +1,6 @@
 /*
- * Which subjects are due: one definition, as SQL, for the list of a job and for the re-check under lock.
+ * Which subjects are due: one definition, as SQL, for the list of a job and for the re-check under
+ * lock.
  */
 #ifndef RETENTION_PLAN_DUE_H
 #define RETENTION_PLAN_DUE_H
@@ -7,9 +8,9 @@
 #include "plan/plan.h"
 
 /*
- * Returns a query of (k, weight, last): the subjects that are due between $1 (or NULL) and $2, and that the
- * action would still change; last is the date of their last request.  keys is an SQL array expression of the
- * key's type: then only among those; NULL: among all.  Owned by ctx.
+ * Returns a query of (k, weight, last): the subjects that are due between $1 (or NULL) and $2, and
+ * that the action would still change; last is the date of their last request.  keys is an SQL array
+ * expression of the key's type: then only among those; NULL: among all.  Owned by ctx.
  */
 char *plan_due_query(void *ctx, const struct model *model, const struct catalog *catalog,
 		     const struct plan_opts *opts, const char *keys);

@@ -1,6 +1,7 @@
 /*
- * SQL expressions that all statements share: columns and their types, tables, links, foreign keys.  The text
- * is owned by ctx.  Predicates of the model end with a newline, which ends a comment in them.
+ * SQL expressions that all statements share: columns and their types, tables, links, foreign keys.
+ * The text is owned by ctx.  Predicates of the model end with a newline, which ends a comment in
+ * them.
  */
 #ifndef RETENTION_PLAN_EXPRESSION_H
 #define RETENTION_PLAN_EXPRESSION_H
@@ -19,7 +20,10 @@ const char *plan_type(const struct catalog *catalog, const struct table *t, cons
 /* Returns "schema"."table". */
 char *plan_table(void *ctx, const struct table *t);
 
-/* Returns (SELECT * FROM table WHERE (a) AND (b)).  The predicates (NULL: none) see their own table only. */
+/*
+ * Returns (SELECT * FROM table WHERE (a) AND (b)).  The predicates (NULL: none) see their own table
+ * only.
+ */
 char *plan_filtered(void *ctx, const struct table *t, const char *a, const char *b);
 
 /* Returns " AND (predicate)"; "" for NULL. */
@@ -29,12 +33,15 @@ char *plan_and(void *ctx, const char *predicate);
 char *plan_within(void *ctx, const struct table *t, const char *alias);
 
 /*
- * Returns the further conditions on a row t that was found by its link: t's where, and for a match that the
- * value is not empty, because an empty value matches nothing.  "" where there are none.
+ * Returns the further conditions on a row t that was found by its link: t's where, and for a match
+ * that the value is not empty, because an empty value matches nothing.  "" where there are none.
  */
 char *plan_beside_link(void *ctx, const struct table *t);
 
-/* Returns child.by = parent.from, with a cast where the types are of different kinds (a polymorphic text). */
+/*
+ * Returns child.by = parent.from, with a cast where the types are of different kinds (a polymorphic
+ * text).
+ */
 char *plan_link(void *ctx, const struct catalog *catalog, const struct table *t, const char *alias,
 		const char *parent_alias);
 

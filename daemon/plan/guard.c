@@ -1,6 +1,6 @@
 /*
- * What keeps a batch honest beside the lock on its subjects: against clients that change requests, add
- * some where no foreign key prevents it, or change the schema while a job runs.
+ * What keeps a batch honest beside the lock on its subjects: against clients that change requests,
+ * add some where no foreign key prevents it, or change the schema while a job runs.
  */
 #include "plan/builder.h"
 
@@ -8,9 +8,10 @@
 #include "base/sql.h"
 
 /*
- * A request that a client is changing right now may be reopened, redated or on its way to another contact, and
- * its lock does not touch the contact's.  So the requests are locked too, before the re-check.  A contact is left
- * for a later sweep where one of its requests cannot be locked, or has just moved.
+ * A request that a client is changing right now may be reopened, redated or on its way to another
+ * contact, and its lock does not touch the contact's.  So the requests are locked too, before the
+ * re-check.  A contact is left for a later sweep where one of its requests cannot be locked, or has
+ * just moved.
  */
 static const char lock_requests_sql[] =
 	"WITH every AS MATERIALIZED (\n"
@@ -48,8 +49,8 @@ static bool has_foreign_key(const struct builder *b)
 }
 
 /*
- * Finds the tables by indexes alone, because it is asked in each batch: a foreign key that references a table is a
- * trigger of it.
+ * Finds the tables by indexes alone, because it is asked in each batch: a foreign key that
+ * references a table is a trigger of it.
  */
 static const char state_sql[] =
 	"WITH RECURSIVE tree AS (\n"
@@ -118,7 +119,10 @@ void plan_guards(const struct builder *b, struct plan *plan)
 
 	if (plan->subject != r && action != ACTION_EXPORT)
 		plan->lock_requests_sql = sql_fill_parts(b->ctx, lock_requests_sql, requests);
-	/* Without a foreign key nothing keeps a client from attaching a request to a contact that goes. */
+	/*
+	 * Without a foreign key nothing keeps a client from attaching a request to a contact that
+	 * goes.
+	 */
 	if (action == ACTION_DELETE_CONTACTS && by_key && !has_foreign_key(b))
 		plan->strays_sql = sql_fill_parts(b->ctx, strays_sql, requests);
 	plan->state_sql = plan_state_sql(b->ctx, b->model);

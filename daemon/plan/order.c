@@ -1,6 +1,6 @@
 /*
- * The order of the erasures is the catalog's: a table is deleted from only after every table with a foreign key
- * onto it has had its statement.
+ * The order of the erasures is the catalog's: a table is deleted from only after every table with a
+ * foreign key onto it has had its statement.
  */
 #include "plan/builder.h"
 
@@ -32,8 +32,9 @@ static bool is_ready(const struct builder *b, const struct table *t, const bool 
 }
 
 /*
- * Takes one table after the other whose referencing tables have all been taken, the deepest first, so that
- * triggers see what an application would show them.  Returns NULL, or a table that is left in a ring.
+ * Takes one table after the other whose referencing tables have all been taken, the deepest first,
+ * so that triggers see what an application would show them.  Returns NULL, or a table that is left
+ * in a ring.
  */
 static const struct table *take_tables(const struct builder *b, const struct table **order,
 				       size_t *ret_n, bool defer)

@@ -27,8 +27,8 @@ struct collect {
 	const struct table *table;
 	struct source from;
 	/*
-	 * Locks shared rows in a statement of its own ($1: the array), so that the next one sees what
-	 * another batch has done to the rows that use them.  NULL: not shared.
+	 * Locks shared rows in a statement of its own ($1: the array), so that the next one sees
+	 * what another batch has done to the rows that use them.  NULL: not shared.
 	 */
 	const char *lock_sql;
 	const char *sql; /* $1: the array; returns c0, c1, ... as text, and n */
@@ -39,8 +39,8 @@ struct collect {
 	size_t n_slots;
 	bool limited; /* $2: at most so many rows; NULL: all */
 	/*
-	 * From the top down (plan/by_set.c) the table's DELETE returns the same: $1 the parent's array, $2 above how
-	 * many rows it returns no keys.  NULL: they are collected before.
+	 * From the top down (plan/by_set.c) the table's DELETE returns the same: $1 the parent's
+	 * array, $2 above how many rows it returns no keys.  NULL: they are collected before.
 	 */
 	const char *gather_sql;
 };
@@ -53,34 +53,41 @@ struct step {
 	bool numbered; /* $2: an array of fresh numbers, as long as $1 */
 	bool verify; /* triggers could suppress it: left_sql must find nothing after it */
 	/*
-	 * Its rows were collected (from), because others hang off it, yet they are deleted by the parent's array: a
-	 * row that a client has moved to another parent meanwhile stays.
+	 * Its rows were collected (from), because others hang off it, yet they are deleted by the
+	 * parent's array: a row that a client has moved to another parent meanwhile stays.
 	 */
 	bool linked;
 	/*
-	 * Linked: only rows that were collected are taken ($2, PLAN_OWN), so that nothing else can take the place of
-	 * one.  Not for requests, which are locked before they are collected, and not where the key may be NULL,
-	 * because such a row would be left.
+	 * Linked: only rows that were collected are taken ($2, PLAN_OWN), so that nothing else can
+	 * take the place of one.  Not for requests, which are locked before they are collected, and
+	 * not where the key may be NULL, because such a row would be left.
 	 */
 	bool by_own;
 	bool exact; /* linked: when as many rows went as were collected, they are the same */
 	/*
-	 * by_own: $1 the parents' array: counts the rows that still hang off them.  A client has added such a row
-	 * where no foreign key prevents it.  NULL: one does.
+	 * by_own: $1 the parents' array: counts the rows that still hang off them.  A client has
+	 * added such a row where no foreign key prevents it.  NULL: one does.
 	 */
 	const char *link_sql;
 	const struct collect
 		*gather; /* its gather_sql stands in for sql, from the top down; NULL: none */
 	struct source from;
 	struct source parent; /* linked */
-	/* $1 the array (of parent, where linked); an UPDATE by rules returns rows, dirty; archived: for the probe */
+	/*
+	 * $1 the array (of parent, where linked); an UPDATE by rules returns rows, dirty; archived:
+	 * for the probe
+	 */
 	const char *sql;
 	const char *copy_sql; /* archived: a COPY, with PLAN_KEYS and PLAN_OWN for the arrays */
-	/* $1 as sql, $2 the job: queues the rows' files outside the database in the outbox; NULL: none */
+	/*
+	 * $1 as sql, $2 the job: queues the rows' files outside the database in the outbox; NULL:
+	 * none
+	 */
 	const char *outbox_sql;
 	/*
-	 * For a subject that goes in slices (plan/slice.c): $1 slice_parent's array, $2 its own keys where it is
-	 * collected, else how many rows.  NULL: the table is not cut, and sql serves.
+	 * For a subject that goes in slices (plan/slice.c): $1 slice_parent's array, $2 its own
+	 * keys where it is collected, else how many rows.  NULL: the table is not cut, and sql
+	 * serves.
 	 */
 	const char *slice_sql;
 	const char *slice_copy_sql; /* archived */
@@ -114,16 +121,16 @@ struct plan {
 		*recheck_sql; /* $1, $2, $3 text[] of keys: those of them that are due: keys, n */
 	const char *lock_sql; /* $1 text[] of keys: those that nobody else holds: keys, n */
 	/*
-	 * $1 text[] of contacts' keys: those whose requests are all locked now: keys, n.  NULL: nothing
-	 * is erased, or the subject is the request itself.
+	 * $1 text[] of contacts' keys: those whose requests are all locked now: keys, n.  NULL:
+	 * nothing is erased, or the subject is the request itself.
 	 */
 	const char *lock_requests_sql;
 	/* $1 text[] of deleted contacts' keys: n requests that no foreign key kept out; or NULL */
 	const char *strays_sql;
 	/*
-	 * Has the schema changed under the job?  A row for each table of the model: state and keys, which differ
-	 * from those of the catalog's relation if it has.  Without by_set, keys do not count, because a foreign key
-	 * that refuses does so itself.
+	 * Has the schema changed under the job?  A row for each table of the model: state and keys,
+	 * which differ from those of the catalog's relation if it has.  Without by_set, keys do not
+	 * count, because a foreign key that refuses does so itself.
 	 */
 	const char *state_sql;
 	const char *crossref_sql; /* plan/crossref.h; NULL: no subject waits for another */
@@ -136,16 +143,21 @@ struct plan {
 	size_t n_steps;
 	size_t most_slots; /* the most that a table has */
 	/*
-	 * integrity = "set": a row for each foreign key of which a row still points at one that is gone: name.
-	 * No sql: the server's triggers say so.
+	 * integrity = "set": a row for each foreign key of which a row still points at one that is
+	 * gone: name. No sql: the server's triggers say so.
 	 */
 	struct question orphans;
-	/* The same without the keys that deleting from the top down settles (plan/by_set.c); top_down only. */
+	/*
+	 * The same without the keys that deleting from the top down settles (plan/by_set.c);
+	 * top_down only.
+	 */
 	struct question loose;
 	bool top_down; /* steps that delete may go in reverse, whole subjects */
 	bool may_slice; /* plan/slice.c */
 	const bool *after_requests; /* [table]: in slices: goes only after the requests; or NULL */
-	/* $1 how many at most, $n + 2 the n-th array: c0, c1, ..., the rows of size_tables; or NULL */
+	/*
+	 * $1 how many at most, $n + 2 the n-th array: c0, c1, ..., the rows of size_tables; or NULL
+	 */
 	const char *sizes_sql;
 	const struct source *sizes; /* n_sizes */
 	const size_t *size_tables;
@@ -158,8 +170,9 @@ struct plan_opts {
 	const char *scope; /* NULL: all contacts */
 	bool without_requests;
 	/*
-	 * The action is for chosen keys (retention.selection), whatever their dates and states.  A contact with
-	 * something newer than the cutoff is not the one that was chosen, and drops out.
+	 * The action is for chosen keys (retention.selection), whatever their dates and states.  A
+	 * contact with something newer than the cutoff is not the one that was chosen, and drops
+	 * out.
 	 */
 	bool by_key;
 	bool by_set; /* foreign keys are asked set by set: see plan/by_set.c */
@@ -168,18 +181,23 @@ struct plan_opts {
 };
 
 /*
- * Builds the plan; it is owned by ctx, and needs model and catalog as long as it lives.  NULL with a complaint:
- * the foreign keys form a ring that no order satisfies, or an archive needs a key that the model does not name.
+ * Builds the plan; it is owned by ctx, and needs model and catalog as long as it lives.  NULL with
+ * a complaint: the foreign keys form a ring that no order satisfies, or an archive needs a key that
+ * the model does not name.
  */
 struct plan *plan_build(void *ctx, const struct model *model, const struct catalog *catalog,
 			const struct plan_opts *opts, struct complaints *c);
 
-/* "id";"name" and a newline, as an archive's file begins: quoted where RFC 4180 section 2 wants it.  Owned by ctx. */
+/*
+ * "id";"name" and a newline, as an archive's file begins: quoted where RFC 4180 section 2 wants it.
+ * Owned by ctx.
+ */
 const char *plan_header(void *ctx, const char *const *columns, size_t n, char delimiter);
 
 /*
- * Returns SQL that describes what a plan is built on, with a row for each table of the model, in its order.  It is
- * compared before each batch, so that a table that changes under a job is noticed before another row is erased.
+ * Returns SQL that describes what a plan is built on, with a row for each table of the model, in
+ * its order.  It is compared before each batch, so that a table that changes under a job is noticed
+ * before another row is erased.
  *
  *   state  which table the name means, its columns, their types, triggers, the foreign keys that act by
  *          themselves, rules, row-level security, which tables inherit from it

@@ -155,7 +155,10 @@ char *plan_count_sql(void *ctx, const struct plan *plan, const char *due)
 	return sql;
 }
 
-/* A contact that points at this one is another person: the document gets no more of it than the link. */
+/*
+ * A contact that points at this one is another person: the document gets no more of it than the
+ * link.
+ */
 static char *document_row(const struct builder *b, const struct table *t)
 {
 	const struct table *c = b->model->contact;

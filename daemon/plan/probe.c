@@ -25,8 +25,9 @@ static void add_of(struct probes *p, const struct table *t, const char *what, co
 }
 
 /*
- * A predicate alone on its table, so that no other table's columns can lend it a name.  It stands in two kinds
- * of brackets, so that "a) OR (b" is refused: within a statement it would reach every row.
+ * A predicate alone on its table, so that no other table's columns can lend it a name.  It stands
+ * in two kinds of brackets, so that "a) OR (b" is refused: within a statement it would reach every
+ * row.
  */
 static char *predicate_probe(void *ctx, const struct table *t, const char *predicate)
 {

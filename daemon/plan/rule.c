@@ -1,5 +1,6 @@
 /*
- * What a rule writes into its column, and how a row is recognised in which it has been done already.
+ * What a rule writes into its column, and how a row is recognised in which it has been done
+ * already.
  */
 #include "plan/builder.h"
 
@@ -86,7 +87,9 @@ static char *as_jsonb(void *ctx, const struct column *column, const char *at)
 static char *dirty_column(const struct builder *b, const struct table *t,
 			  const struct column_rule *rule, const char *alias);
 
-/* Does the column of the contact still hold a person's value, not what its rule has written there? */
+/*
+ * Does the column of the contact still hold a person's value, not what its rule has written there?
+ */
 static char *is_personal(const struct builder *b, const struct table *contact, const char *column,
 			 const char *alias)
 {
@@ -119,8 +122,8 @@ static char *identity_values(const struct builder *b, const struct table *contac
 }
 
 /*
- * A regular expression of the identity values of the row's own contact: whole words, the longest first.  NULL
- * where there are none.  A blank in a name stands for any number of them in the text.
+ * A regular expression of the identity values of the row's own contact: whole words, the longest
+ * first.  NULL where there are none.  A blank in a name stands for any number of them in the text.
  */
 static const char identity_pattern_sql[] =
 	"(SELECT '(?<!\\w)(' || string_agg(regexp_replace(regexp_replace(w.value,\n"

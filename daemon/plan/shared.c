@@ -1,5 +1,6 @@
 /*
- * Rows that several can use (an address, a blob; a copy found by its value): does anybody else use one?
+ * Rows that several can use (an address, a blob; a copy found by its value): does anybody else use
+ * one?
  */
 #include "plan/builder.h"
 
@@ -27,7 +28,9 @@ static char *not_anonymized(const struct builder *b, const struct table *x)
 			plan_column(b->ctx, "o", x->key), plan_column(b->ctx, "u", x->key));
 }
 
-/* The row u of the table oid is not the subject's own, nor anonymized, under any name of the model. */
+/*
+ * The row u of the table oid is not the subject's own, nor anonymized, under any name of the model.
+ */
 static char *not_own(const struct shared *s, unsigned int oid)
 {
 	const struct builder *b = s->b;
@@ -54,8 +57,9 @@ static char *unused_by_key(const struct shared *s, const struct foreign_key *k)
 }
 
 /*
- * link: a name of t's table that a column of its parent points at.  A contact or request that the where of the
- * model leaves out uses the row like any other; further down, where may say what the column points at.
+ * link: a name of t's table that a column of its parent points at.  A contact or request that the
+ * where of the model leaves out uses the row like any other; further down, where may say what the
+ * column points at.
  */
 static char *unused_by_link(const struct shared *s, const struct table *link)
 {
@@ -108,7 +112,10 @@ static char *unused_by_others(const struct shared *s)
 	return sql;
 }
 
-/* "The row p points at the row n", by foreign keys from t's table onto itself; NULL: there are none. */
+/*
+ * "The row p points at the row n", by foreign keys from t's table onto itself; NULL: there are
+ * none.
+ */
 static char *points_at(const struct builder *b, const struct table *t)
 {
 	const unsigned int oid = plan_relation(b, t)->oid;
@@ -127,8 +134,8 @@ static char *points_at(const struct builder *b, const struct table *t)
 }
 
 /*
- * Rows that the subject reaches and somebody else uses are kept.  So are the rows that a kept row points at, and
- * so on.
+ * Rows that the subject reaches and somebody else uses are kept.  So are the rows that a kept row
+ * points at, and so on.
  */
 static const char not_kept_sql[] =
 	"\n   AND {key} NOT IN (\n"

@@ -1,11 +1,13 @@
 /*
- * A subject with more rows than a transaction should hold goes in slices.  Each is a batch that takes at most so
- * many rows of a table: the rows that hang off others first, then those others, the subject's own row last.
+ * A subject with more rows than a transaction should hold goes in slices.  Each is a batch that
+ * takes at most so many rows of a table: the rows that hang off others first, then those others,
+ * the subject's own row last.
  *
- * A row goes in a slice only when nothing is left that hangs off it or points at it: a table's step waits while
- * one below it, or one with a foreign key onto it, still has rows (step.waits_for).  So a slice that is committed
- * leaves no row that the next one could not find.  An interrupted job finds the rest as it finds everything, by the
- * subject that is still in its list.  The subject is still due, because its requests go when nothing else is left.
+ * A row goes in a slice only when nothing is left that hangs off it or points at it: a table's step
+ * waits while one below it, or one with a foreign key onto it, still has rows (step.waits_for).  So
+ * a slice that is committed leaves no row that the next one could not find.  An interrupted job
+ * finds the rest as it finds everything, by the subject that is still in its list.  The subject is
+ * still due, because its requests go when nothing else is left.
  */
 #include "plan/builder.h"
 
@@ -30,7 +32,10 @@ static bool has_twin(const struct builder *b, const struct table *t)
 	return false;
 }
 
-/* Does a table go before one that hangs off it?  In one batch the collected keys tell whose rows those were. */
+/*
+ * Does a table go before one that hangs off it?  In one batch the collected keys tell whose rows
+ * those were.
+ */
 static bool has_parent_first(const struct builder *b)
 {
 	for (size_t i = 0; i < b->plan->n_steps; i++)
@@ -41,11 +46,11 @@ static bool has_parent_first(const struct builder *b)
 }
 
 /*
- * Refuses slices in four cases.  Rows are shared.  A foreign key within one table acts by itself (CASCADE, SET
- * NULL): rows of a later slice would change, or go, before they are archived.  A predicate reads other rows:
- * deleting one slice could change its result, so that a contact is no longer due, or its remaining rows are not found.
- * Foreign keys want a row gone before the rows that hang off it: these may have to wait for a later slice, which
- * could not find them.
+ * Refuses slices in four cases.  Rows are shared.  A foreign key within one table acts by itself
+ * (CASCADE, SET NULL): rows of a later slice would change, or go, before they are archived.  A
+ * predicate reads other rows: deleting one slice could change its result, so that a contact is no
+ * longer due, or its remaining rows are not found. Foreign keys want a row gone before the rows
+ * that hang off it: these may have to wait for a later slice, which could not find them.
  */
 bool plan_may_slice(const struct builder *b)
 {
@@ -70,9 +75,9 @@ bool plan_may_slice(const struct builder *b)
 }
 
 /*
- * Returns the column that tells single rows of t apart: its key, or where the model names none, the first column
- * that could be one.  NULL: there is none.  A column that may be NULL does not do, because those rows would be in
- * no slice.
+ * Returns the column that tells single rows of t apart: its key, or where the model names none, the
+ * first column that could be one.  NULL: there is none.  A column that may be NULL does not do,
+ * because those rows would be in no slice.
  */
 static const char *slice_key(const struct builder *b, const struct table *t)
 {
@@ -106,10 +111,11 @@ static const char some_sql[] =
 	"  SELECT {key} FROM {table} AS t WHERE {selection}{order} LIMIT {limit}::bigint))";
 
 /*
- * The arrays are those of the parents, and of the rows' own keys where they are collected, else how many rows.
- * The selection by the parents is asked again for each row: the server does so on the row's newest version, and a
- * row that a client has moved to another's parent meanwhile stays.  IS TRUE: the rows are found by their own key,
- * never by an index on the link, which would walk all rows that a subject has.
+ * The arrays are those of the parents, and of the rows' own keys where they are collected, else how
+ * many rows. The selection by the parents is asked again for each row: the server does so on the
+ * row's newest version, and a row that a client has moved to another's parent meanwhile stays.  IS
+ * TRUE: the rows are found by their own key, never by an index on the link, which would walk all
+ * rows that a subject has.
  */
 static char *slice_statement(const struct builder *b, const struct step *s,
 			     const struct arrays *arrays)
@@ -155,7 +161,10 @@ static void find_waits(const struct builder *b, struct step *s)
 
 		if (x != s->table && model_is_under(x, s->table))
 			waits[i] = true;
-		/* Through another key than their link, rows may point here that hang off rows of a later slice. */
+		/*
+		 * Through another key than their link, rows may point here that hang off rows of a
+		 * later slice.
+		 */
 		for (const struct table *a = x; points_otherwise(b, x, s->table) && a->of;
 		     a = a->of)
 			waits[a->index] = waits[a->index] || a != s->table;
@@ -183,8 +192,9 @@ static bool must_follow(const struct builder *b, const struct table *t, const st
 }
 
 /*
- * A contact is due because of its requests.  So they go last, just before the contact: otherwise it is no longer
- * due after the first slice.  Only tables that must wait for the requests go after them.
+ * A contact is due because of its requests.  So they go last, just before the contact: otherwise it
+ * is no longer due after the first slice.  Only tables that must wait for the requests go after
+ * them.
  */
 static void requests_last(const struct builder *b, struct plan *plan)
 {

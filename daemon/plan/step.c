@@ -1,6 +1,6 @@
 /*
- * One table's statement in a batch: its rows are copied, changed by rules, detached or deleted, and what they
- * leave in an archive.
+ * One table's statement in a batch: its rows are copied, changed by rules, detached or deleted, and
+ * what they leave in an archive.
  */
 #include "plan/builder.h"
 
@@ -24,8 +24,8 @@ const char *plan_header(void *ctx, const char *const *columns, size_t n, char de
 }
 
 /*
- * Returns how many rows the rules changed, and how many of them a trigger made dirty again.  The contact's own
- * row then holds what the rules have written, and its texts may well hold that too.
+ * Returns how many rows the rules changed, and how many of them a trigger made dirty again.  The
+ * contact's own row then holds what the rules have written, and its texts may well hold that too.
  */
 static const char update_sql[] =
 	"WITH changed AS (\n"
@@ -79,7 +79,10 @@ static char *detach_statement(const struct builder *b, const struct step *s, boo
 			{"key", sql_ident(b->ctx, t->key)}, {"by", by}, {"selection", selection});
 }
 
-/* IN (SELECT ...) IS TRUE is a filter over a hash, which = ANY is only where the array is a constant. */
+/*
+ * IN (SELECT ...) IS TRUE is a filter over a hash, which = ANY is only where the array is a
+ * constant.
+ */
 static char *among_own(const struct builder *b, const struct table *t, const char *keys)
 {
 	return t_printf(b->ctx, " AND (%s IN (SELECT unnest(%s))) IS TRUE",
@@ -158,7 +161,10 @@ static bool loses_file(const struct table *t, enum disposition disposition)
 	return t->file.column && written;
 }
 
-/* Queues the files of the rows.  It locks the rows, so that the files are those of the rows that are erased. */
+/*
+ * Queues the files of the rows.  It locks the rows, so that the files are those of the rows that
+ * are erased.
+ */
 static const char outbox_sql[] =
 	"INSERT INTO retention.file_outbox (job, host, table_name, location)\n"
 	"SELECT DISTINCT j.id, j.host, {name}, x.location FROM retention.archive_journal AS j,\n"
@@ -179,7 +185,10 @@ static char *outbox_statement(const struct builder *b, const struct step *s)
 					  : "true"});
 }
 
-/* Does a foreign key keep a client from adding rows to those of the parent, or fail the batch where one does? */
+/*
+ * Does a foreign key keep a client from adding rows to those of the parent, or fail the batch where
+ * one does?
+ */
 static bool keeps_out(const struct builder *b, const struct table *parent)
 {
 	return parent == b->plan->subject || parent == b->model->request ||
@@ -193,7 +202,9 @@ static char *count_rows(const struct builder *b, const struct table *t, const ch
 			plan_table(b->ctx, t), selection, condition);
 }
 
-/* How a DELETE finds rows that were collected: a client may move one to another's parent meanwhile. */
+/*
+ * How a DELETE finds rows that were collected: a client may move one to another's parent meanwhile.
+ */
 static void link_step(const struct builder *b, struct step *s)
 {
 	const struct table *t = s->table;

@@ -1,7 +1,7 @@
 /*
- * The statements on the subjects themselves: which are due, whether they are still, who holds them.  Keys come
- * back as one array.  Each key is cast to text by itself, because a char(8) in an array would bring its padding
- * along.
+ * The statements on the subjects themselves: which are due, whether they are still, who holds them.
+ * Keys come back as one array.  Each key is cast to text by itself, because a char(8) in an array
+ * would bring its padding along.
  */
 #include "plan/builder.h"
 

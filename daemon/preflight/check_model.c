@@ -2,9 +2,9 @@
  * "Fail closed": holds what the model says against what the catalog says.  All complaints are made
  * at once, so that an administrator mends a model in one go.
  *
- * The question behind the foreign keys: when rows of a table go, which other rows change?  The model is
- * refused where a row would vanish by CASCADE without having been archived, or be changed by SET NULL
- * although the model does not say so.
+ * The question behind the foreign keys: when rows of a table go, which other rows change?  The
+ * model is refused where a row would vanish by CASCADE without having been archived, or be changed
+ * by SET NULL although the model does not say so.
  */
 #include "preflight/check_model.h"
 
@@ -136,8 +136,8 @@ static void check_key_column(const struct table *t, const struct column *key, st
 
 /*
  * The values of a link are compared as bytes.  Where 'ABC' and 'abc' are equal to the application
- * (citext, a collation), a row would be missed.  A contact whose request is missed is erased in spite
- * of it, so for a request the two columns have to be of one kind.
+ * (citext, a collation), a row would be missed.  A contact whose request is missed is erased in
+ * spite of it, so for a request the two columns have to be of one kind.
  */
 static void check_link_column(const struct catalog *catalog, const struct model *model,
 			      const struct table *t, struct complaints *c)
@@ -183,8 +183,8 @@ static void check_key_types(const struct model *model, const struct catalog *cat
 }
 
 /*
- * Contacts and requests have dates and holds of their own.  Under a second name (merged contacts, contacts
- * in copy) their rows would go with another contact, whatever those say.
+ * Contacts and requests have dates and holds of their own.  Under a second name (merged contacts,
+ * contacts in copy) their rows would go with another contact, whatever those say.
  */
 static void check_second_names(const struct model *model, const struct catalog *catalog,
 			       struct complaints *c)
@@ -311,7 +311,10 @@ static bool name_is_covered(const struct model *model, const struct catalog *cat
 		    action == ACTION_DELETE_CONTACTS &&
 		    (k->on_delete == 'n' || k->on_delete == 'd'))
 			return true;
-		/* kept, and the contact's where leaves out the row it points at: the key only guards that */
+		/*
+		 * kept, and the contact's where leaves out the row it points at: the key only
+		 * guards that
+		 */
 		if (catalog_link_covers(catalog, t, k) && !catalog_key_is_silent(k) &&
 		    disposition == DISPOSITION_KEEP && action == ACTION_DELETE_CONTACTS &&
 		    t->of == model->contact && t->of->where)

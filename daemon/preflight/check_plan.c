@@ -13,8 +13,8 @@ static const char *hint(const struct error *e)
 }
 
 /*
- * PREPARE finds what does not parse or exist.  EXPLAIN EXECUTE runs nothing, but finds the rights that
- * are missing, because the executor checks them as it starts.
+ * PREPARE finds what does not parse or exist.  EXPLAIN EXECUTE runs nothing, but finds the rights
+ * that are missing, because the executor checks them as it starts.
  */
 static bool try_statement(struct db *db, const char *sql, struct error *err)
 {
@@ -47,7 +47,10 @@ static bool run_probes(struct db *db, const struct probe *probes, size_t n, stru
 		if (!db_alive(db))
 			return fail(err, ERR_ENVIRONMENT, "%s", one.text);
 		db_rollback(db);
-		/* A client that changes the table has it locked, which is not the fault of the model. */
+		/*
+		 * A client that changes the table has it locked, which is not the fault of the
+		 * model.
+		 */
 		if (one.class == ERR_BUSY)
 			return fail(err, ERR_BUSY, "%s: a table is locked by another session: %s",
 				    probes[i].what, one.text);
@@ -56,15 +59,18 @@ static bool run_probes(struct db *db, const struct probe *probes, size_t n, stru
 			return fail(err, one.class, "%s: %s", probes[i].what, one.text);
 		complain(c, probes[i].place, "%s: the server refuses it: %s%s", probes[i].what,
 			 one.text, hint(&one));
-		/* The predicates come first: statements built on a wrong one would only repeat it. */
+		/*
+		 * The predicates come first: statements built on a wrong one would only repeat it.
+		 */
 		return true;
 	}
 	return true;
 }
 
 /*
- * Builds the plan as limits.integrity wants it.  Where the configuration demands "set" and something forbids it, that
- * is refused; where it leaves the choice, the plan is made for the server's triggers.
+ * Builds the plan as limits.integrity wants it.  Where the configuration demands "set" and
+ * something forbids it, that is refused; where it leaves the choice, the plan is made for the
+ * server's triggers.
  */
 static struct plan *build(struct check *check, struct plan_opts *opts, struct error *err)
 {

@@ -34,8 +34,8 @@ struct plan_opts check_opts(const struct config *config, const struct policy *po
 bool check_model_for(struct check *check, enum action action, struct error *err);
 
 /*
- * Model and statements of one action, and how its foreign keys are kept: opts->by_set is set so.  policy is for
- * messages, and may be NULL: a manual action.
+ * Model and statements of one action, and how its foreign keys are kept: opts->by_set is set so.
+ * policy is for messages, and may be NULL: a manual action.
  */
 bool check_action(struct check *check, const struct policy *policy, struct plan_opts *opts,
 		  struct plan **ret_plan, struct error *err);

@@ -1,7 +1,7 @@
 /*
- * Decides how a plan's foreign keys are kept (limits.integrity): "set" deletes as a replica and asks each foreign
- * key once a batch (plan/by_set.c), "triggers" lets the server fire a trigger for each row.  "set" is only taken
- * where nothing of the database is skipped silently.
+ * Decides how a plan's foreign keys are kept (limits.integrity): "set" deletes as a replica and
+ * asks each foreign key once a batch (plan/by_set.c), "triggers" lets the server fire a trigger for
+ * each row.  "set" is only taken where nothing of the database is skipped silently.
  *
  * The decision is a function of facts, and check_by_set.c reads the facts.
  */
@@ -17,8 +17,8 @@ struct integrity_facts {
 	bool may_set; /* the role may set session_replication_role */
 	const char *role; /* quoted */
 	/*
-	 * [step of the plan]: the user triggers on DELETE of its table, which a replica does not fire, or which it alone
-	 * fires; NULL: none.
+	 * [step of the plan]: the user triggers on DELETE of its table, which a replica does not
+	 * fire, or which it alone fires; NULL: none.
 	 */
 	const char *const *triggers;
 };
@@ -35,8 +35,8 @@ const struct obstacle *integrity_obstacles(void *ctx, const struct plan *plan,
 					   const struct integrity_facts *facts, size_t *ret_n);
 
 /*
- * Chooses, where the configuration wants auto: "set" if the plan deletes rows and there is no obstacle.  *ret_text
- * is "set" or "triggers, because ...", owned by ctx.
+ * Chooses, where the configuration wants auto: "set" if the plan deletes rows and there is no
+ * obstacle.  *ret_text is "set" or "triggers, because ...", owned by ctx.
  */
 bool integrity_by_set(void *ctx, const struct plan *plan, const struct obstacle *obstacles,
 		      size_t n, const char **ret_text);

@@ -1,10 +1,10 @@
 /*
- * Reads pg_catalog by a few queries, each over all tables of the model at once: their state, the tables,
- * their columns, the indexes behind their links, the foreign keys onto them.  Partitions count as their
- * root, because a key or an index may stand on the root or on each leaf.
+ * Reads pg_catalog by a few queries, each over all tables of the model at once: their state, the
+ * tables, their columns, the indexes behind their links, the foreign keys onto them.  Partitions
+ * count as their root, because a key or an index may stand on the root or on each leaf.
  *
- * Each query has a snapshot of its own.  The state is read first, so that a change while the others are read is
- * noticed when the state is compared.
+ * Each query has a snapshot of its own.  The state is read first, so that a change while the others
+ * are read is noticed when the state is compared.
  */
 #include "preflight/read_catalog.h"
 
@@ -66,8 +66,8 @@ static const char relations_sql[] = WANTED
 
 /*
  * A type keeps its modifier where that changes how a value reads ("0" in numeric(10,2) is 0.00).  A
- * string type loses it, because a cast would cut the value silently, where an assignment says that it is
- * too long.  -1 and not NULL: char(8) becomes bpchar, because "character" means character(1).
+ * string type loses it, because a cast would cut the value silently, where an assignment says that
+ * it is too long.  -1 and not NULL: char(8) becomes bpchar, because "character" means character(1).
  */
 static const char columns_sql[] = WANTED
 	", below AS (\n"
@@ -395,7 +395,9 @@ bool catalog_read(struct db *db, const struct model *model, void *ctx, struct ca
 	AUTO(error) struct error ignored = {0};
 	bool ok;
 
-	/* The joins are written in a good order: to try all others takes longer than the queries. */
+	/*
+	 * The joins are written in a good order: to try all others takes longer than the queries.
+	 */
 	if (!db_exec(db, "SET join_collapse_limit = 1", err))
 		return false;
 	ok = read_all(db, model, ctx, catalog, c, err);
