@@ -208,6 +208,7 @@ def test_changed_and_changed_back(job, point):
     check_end(j)
 
 
+@pytest.mark.safety(workers=(2, 4))
 def test_a_segment_is_missing_when_it_is_joined(job):
     """Nothing is cut back for it: what was joined may be all that there is."""
     j = job(limits=ENDED)

@@ -83,6 +83,7 @@ def test_it_is_no_operators_to_cancel(brought_back):
     assert sorted(set(lines(d))) == sorted(rows(d.pg, d.db))
 
 
+@pytest.mark.rests_on_triggers
 def test_a_key_that_fails_is_not_forgotten(brought_back):
     d = noticed(brought_back())
     d.pg.sql(d.db, NOT_THREE)
@@ -97,6 +98,7 @@ def test_a_key_that_fails_is_not_forgotten(brought_back):
     assert d.once().returncode == 0 and d.ctl("verify").returncode == 0
 
 
+@pytest.mark.rests_on_triggers
 def test_automatic_is_no_treadmill(brought_back):
     """What one replay could not erase, the next would not either: it is said, and a person decides."""
     d = brought_back(extra='replay = "automatic";')
