@@ -97,6 +97,18 @@ static char *personal_columns(const struct residue *r)
 	return sql;
 }
 
+/* The values of the contacts $1 that are in few other contacts. */
+static const char values_sql[] =
+	"WITH every AS (\n"
+	"  SELECT {key}::text = ANY ($1::text[]) AND ({personal}) AS wanted, v.name,\n"
+	"         btrim(v.value) AS value\n"
+	"    FROM {contacts} AS c CROSS JOIN LATERAL ({columns}) AS v(name, value)\n"
+	"   WHERE length(btrim(v.value)) >= " LEAST "),\n"
+	"own AS (SELECT e.name, e.value FROM every AS e GROUP BY 1, 2\n"
+	"  HAVING bool_or(e.wanted) AND count(*) <= " MOST_CONTACTS ")\n"
+	"SELECT coalesce(array_agg(o.name), '{}')::text AS names,\n"
+	"       coalesce(array_agg(o.value), '{}')::text AS values FROM own AS o";
+
 /* Reads the contacts' values; leaves out values that an anonymization has written. */
 static bool find_values(struct residue *r, struct error *err)
 {
@@ -104,17 +116,9 @@ static bool find_values(struct residue *r, struct error *err)
 	const char *columns = personal_columns(r);
 	const char *const values[] = {r->keys};
 	AUTO(result) PGresult *res = NULL;
-	const char *sql = t_printf(
-		r->ctx,
-		"WITH every AS (SELECT %s::text = ANY ($1::text[]) AND (%s) AS wanted, v.name, btrim(v.value) AS value\n"
-		"  FROM %s AS c CROSS JOIN LATERAL (%s) AS v(name, value)\n"
-		" WHERE length(btrim(v.value)) >= " LEAST "),\n"
-		"own AS (SELECT e.name, e.value FROM every AS e GROUP BY 1, 2\n"
-		"  HAVING bool_or(e.wanted) AND count(*) <= " MOST_CONTACTS ")\n"
-		"SELECT coalesce(array_agg(o.name), '{}')::text AS names,\n"
-		"       coalesce(array_agg(o.value), '{}')::text AS values FROM own AS o",
-		plan_column(r->ctx, "c", c->key), plan_personal_sql(r->ctx, r->plan, c, "c"),
-		sql_table(r->ctx, c->schema, c->table), columns);
+	const char *sql = sql_fill(r->ctx, values_sql, {"key", plan_column(r->ctx, "c", c->key)},
+				   {"personal", plan_personal_sql(r->ctx, r->plan, c, "c")},
+				   {"contacts", plan_table(r->ctx, c)}, {"columns", columns});
 
 	if (!*columns)
 		return fail(err, ERR_CONFIG,

@@ -91,7 +91,7 @@ struct table {
 		*identity; /* contact only: n_identity columns by which free text names a person */
 	size_t n_identity;
 	bool shared; /* rows that others use, too, stay */
-	bool match; /* by holds a copy of the parent's value, which is no link: it can be under a rule */
+	bool match; /* by holds a copy of the parent's value, which is not a link: it can be under a rule */
 	struct outside file;
 	bool archive;
 	bool allow_unindexed;

@@ -103,7 +103,7 @@ char *plan_rule_value(const struct builder *b, const struct table *t,
 
 /*
  * Is the row u of x's table among those that the action takes from the subject itself?  Returns an
- * SQL condition; NULL: nobody knows, and the row counts as somebody else's.
+ * SQL condition; NULL: it is unknown, and the row counts as another subject's.
  */
 typedef char *(*plan_own_fn)(void *arg, const struct table *x, const char *u);
 

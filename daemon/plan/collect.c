@@ -64,7 +64,7 @@ static char *others_own(void *arg, const struct table *x, const char *u)
 			plan_array(b, x, column, t_printf(b->ctx, "$%zu", o->n + 1)));
 }
 
-/* Shared rows are locked.  Then those are collected that nobody else uses. */
+/* Locks the shared rows.  After it, those that no other subject uses are collected. */
 static const char lock_shared_sql[] =
 	"SELECT count(*) AS n FROM (\n"
 	"  SELECT FROM {table} AS t WHERE {selection} ORDER BY {key} FOR UPDATE) AS x";

@@ -105,7 +105,7 @@ char *plan_slice_order(const struct builder *b, const struct table *t)
 		       : t_strdup(b->ctx, "");
 }
 
-/* So many rows of a table whose keys are not collected. */
+/* Selects at most {limit} rows of a table whose keys are not collected. */
 static const char some_sql[] =
 	"{key} = ANY (ARRAY(\n"
 	"  SELECT {key} FROM {table} AS t WHERE {selection}{order} LIMIT {limit}::bigint))";

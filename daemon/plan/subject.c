@@ -1,5 +1,5 @@
 /*
- * The statements on the subjects themselves: which are due, whether they are still, who holds them.
+ * The statements on the subjects themselves: which are due, whether they still are, which are held.
  * Keys come back as one array.  Each key is cast to text by itself, because a char(8) in an array
  * would bring its padding along.
  */
