@@ -262,7 +262,7 @@ def test_unknown_deleted_and_running(make):
     assert "there is no action 9" in refused(d, 9)
     with d.pg.connect(d.db) as conn, conn.cursor() as cur:
         cur.execute("SELECT pg_advisory_lock(%s, 1)", (LOCK_JOB,))
-        assert "action 1 is being worked on" in refused(d, 1)
+        assert "works on action 1: try again when it has ended" in refused(d, 1)
     d.pg.sql(d.db, "SELECT retention.delete_archive(1)")
     assert "the archive of action 1 was deleted by" in refused(d, 1)
 
