@@ -1,5 +1,6 @@
 /*
- * Step "load" of restore/restore.c: a file into its temporary table, and a look at whether it came out of it as it went in.
+ * Step "load" of restore/restore.c: loads a file into its temporary table, and checks that it comes out of it
+ * as it went in.
  */
 #include "restore/restore_state.h"
 
@@ -21,7 +22,7 @@ struct feed {
 	struct archive_reader_file *stored;
 	int64_t done_bytes;
 	struct digest *digest; /* of all of it */
-	struct digest *rows_digest; /* of what follows the head */
+	struct digest *rows_digest; /* of what follows the header */
 	char *buffer;
 };
 
@@ -40,7 +41,10 @@ static bool read_some(struct feed *feed, size_t want, size_t *ret_n, struct erro
 	return true;
 }
 
-/* The byte order mark, where there is one: *ret_head is what of the head has not been read by then; NULL: neither. */
+/*
+ * Skips the byte order mark, if the file has one.  *ret_head is the part of the header that is still to be
+ * read; NULL: the file begins with neither.
+ */
 static bool skip_mark(struct feed *feed, const char **ret_head, struct error *err)
 {
 	static const char mark[] = ARCHIVE_BOM;
@@ -60,9 +64,8 @@ static bool skip_mark(struct feed *feed, const char **ret_head, struct error *er
 }
 
 /*
- * The file's first bytes say which columns follow: they must be those that its rows are given to.  Whether a byte
- * order mark stands before them is not held against the manifest: what the configuration says of it may have changed
- * while the archive was written.
+ * Checks that the file's first line names the columns that its rows are put into.  A byte order mark may
+ * stand before it, whatever the manifest says.
  */
 static bool skip_head(struct feed *feed, struct error *err)
 {
@@ -77,12 +80,12 @@ static bool skip_head(struct feed *feed, struct error *err)
 		head = n > 0 && memcmp(feed->buffer, head, n) == 0 ? head + n : NULL;
 	}
 	return head || fail(err, ERR_CONFIG,
-			    "%s: its first line has not the columns or the delimiter that "
+			    "%s: its first line does not have the columns or the delimiter that "
 			    "manifest.json says",
 			    feed->file->name);
 }
 
-/* The end of the file: is it the one that was verified? */
+/* At the end of the file, checks that it is the one that was verified. */
 static bool check_digest(struct feed *feed, struct error *err)
 {
 	char hex[FILE_HEX + 1];
@@ -130,7 +133,7 @@ static const char *copy_sql(const struct restore *r, const char *temporary, cons
 			sql_literal(r->ctx, delimiter));
 }
 
-/* rows: the digest of the file's rows. */
+/* Copies the file into a table; rows gets the digest of its rows. */
 static bool copy_file(struct restore *r, const struct restore_file *f, const char *temporary,
 		      int64_t *ret_rows, char rows[FILE_HEX + 1], struct error *err)
 {
@@ -157,7 +160,7 @@ static bool add_bytes(void *digest, const char *bytes, size_t n, struct error *e
 	return true;
 }
 
-/* What comes out of the temporary table is, byte for byte, what went in. */
+/* Is what comes out of the temporary table, byte for byte, what went in? */
 static bool came_back(struct restore *r, const char *temporary, const char *rows, bool *ret,
 		      struct error *err)
 {
@@ -173,8 +176,8 @@ static bool came_back(struct restore *r, const char *temporary, const char *rows
 }
 
 /*
- * Which columns hold another text than the file: by a table whose columns are all text, row by row in
- * the order of the file.  No column: the server writes CSV otherwise than it did, with the same values.
+ * Finds the columns that hold another text than the file, by a table whose columns are all text, row by row
+ * in the order of the file.  No column differs: the server only writes CSV in another way than it did.
  */
 static bool find_cut(struct restore *r, const struct restore_file *f, const char *temporary,
 		     struct error *err)
@@ -209,9 +212,8 @@ static bool find_cut(struct restore *r, const struct restore_file *f, const char
 	if (*db_text(cut, 0, "columns"))
 		return fail(
 			err, ERR_DATA,
-			"%s: today's type holds not all of what %s has: give it back the type that "
-			"it had, or for the restore, where it had two, one that holds both, as "
-			"text does",
+			"%s: today's type does not hold all of what %s has: for the restore, give it "
+			"the type that it had, or text",
 			db_text(cut, 0, "columns"), f->name);
 	return db_execf(r->db, err, "DROP TABLE %s", as_text);
 }

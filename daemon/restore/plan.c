@@ -1,8 +1,8 @@
 /*
- * The manifest alone is not believed: SHA256SUMS, whose digest the journal's chain has, covers the
- * files, not manifest.json.  So a file's table comes from the model, by the file's name, and must be the
- * manifest's; its columns must be those of its own first line, byte for byte (restore/restore.c), and the
- * columns of the detached rows those of the model.
+ * The manifest alone is not trusted, because SHA256SUMS, whose digest the journal's chain has, covers the
+ * files and not manifest.json.  So a file's table comes from the model, by the file's name, and must be the
+ * manifest's.  Its columns must be those of its own first line, byte for byte (restore/load.c), and the
+ * columns of detached rows must be those of the model.
  */
 #include "restore/plan.h"
 
@@ -10,8 +10,8 @@
 #include "base/sql.h"
 
 /*
- * $1 the manifest; $2 to $6 the model: name, schema, table, key, link.  A row a file, in the order of
- * the deletion, with the first thing of each kind that is wrong.
+ * SQL: a row a file, in the order of the deletion, with the first fault of each kind.  $1 is the manifest;
+ * $2 to $6 are the model's names, schemas, tables, keys and links.
  */
 static const char files_sql[] =
 	"WITH model AS (\n"
@@ -19,7 +19,7 @@ static const char files_sql[] =
 	"         AS m(name, schema, tbl, key, link)),\n"
 	"file AS (\n"
 	"  SELECT e.n, f.name, f.tbl, f.rows, f.bytes, f.sha256, f.columns,\n"
-	"         f.name ~ '[.]detached([.][0-9]+)?[.]csv$' AS detached, regexp_replace(f.name, '[.]csv$', '')\n"
+	"         f.name ~ '[.]detached[.]csv$' AS detached, regexp_replace(f.name, '[.]csv$', '')\n"
 	"         AS label, f.stored, $1::jsonb->>'delimiter' AS delimiter\n"
 	"    FROM jsonb_array_elements($1::jsonb->'files') WITH ORDINALITY AS e(j, n),\n"
 	"         LATERAL (SELECT e.j->>'name' AS stored, e.j->>'table' AS tbl,\n"
@@ -37,7 +37,7 @@ static const char files_sql[] =
 	"       CASE WHEN m.link <> '' THEN m.link = ANY (f.columns) ELSE false END AS has_link,\n"
 	"       c.oid, c.relkind IN ('r', 'p') AS is_table, x.*, y.*, t.triggers\n"
 	"  FROM file AS f\n"
-	"  LEFT JOIN model AS m ON m.name = regexp_replace(f.label, '([.]detached)?([.][0-9]+)?$', '')\n"
+	"  LEFT JOIN model AS m ON m.name = regexp_replace(f.label, '[.]detached$', '')\n"
 	"  LEFT JOIN (pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace)\n"
 	"    ON n.nspname = m.schema AND c.relname = m.tbl\n"
 	"  CROSS JOIN LATERAL (\n"
@@ -69,7 +69,7 @@ static const char files_sql[] =
 	"       AND NOT g.tgisinternal AND g.tgenabled IN ('O', 'A') AND g.tgtype & 20 <> 0) AS t\n"
 	" ORDER BY f.n";
 
-/* The foreign keys among the tables $1; a deferrable one asks for no order: restore/restore.c defers it. */
+/* SQL: the foreign keys among the tables $1, except deferrable ones, which restore/restore.c defers. */
 static const char keys_sql[] =
 	"SELECT DISTINCT k.child, k.parent\n"
 	"  FROM pg_constraint AS con, LATERAL (\n"
@@ -102,14 +102,14 @@ static bool read_files(struct db *db, const struct model *model, const char *man
 	return fail(err, cause.class, "%s", cause.text);
 }
 
-/* Is it the table that the rows came from? */
+/* Checks that it is the table that the rows came from. */
 static bool check_table(const PGresult *res, int row, struct error *err)
 {
 	const char *name = db_text(res, row, "name"), *table = db_text(res, row, "tbl");
 
 	if (!db_text(res, row, "model_table"))
 		return fail(err, ERR_CONFIG,
-			    "%s: the model has no such table (any more): its rows came from %s; "
+			    "%s: the model does not have such a table: its rows came from %s; "
 			    "restore under the model that the archive was made by",
 			    name, table);
 	if (strcmp(db_text(res, row, "model_table"), table) != 0)
@@ -118,7 +118,7 @@ static bool check_table(const PGresult *res, int row, struct error *err)
 			    "model that the archive was made by",
 			    name, table, db_text(res, row, "model_table"));
 	if (!db_text(res, row, "oid") || !db_bool(res, row, "is_table"))
-		return fail(err, ERR_CONFIG, "%s: there is no table %s any more", name, table);
+		return fail(err, ERR_CONFIG, "%s: table %s is gone", name, table);
 	if (!db_bool(res, row, "same_link"))
 		return fail(err, ERR_CONFIG,
 			    "%s: it has other columns than the key and the link that the model has "
@@ -127,7 +127,7 @@ static bool check_table(const PGresult *res, int row, struct error *err)
 	return true;
 }
 
-/* Do the rows still fit? */
+/* Checks that the rows still fit. */
 static bool check_columns(const PGresult *res, int row, struct error *err)
 {
 	const char *table = db_text(res, row, "tbl");
@@ -135,8 +135,8 @@ static bool check_columns(const PGresult *res, int row, struct error *err)
 	if (db_text(res, row, "gone"))
 		return fail(
 			err, ERR_CONFIG,
-			"table %s has not all columns any more that %s has: add %s, and restore; "
-			"where one was renamed, copy its values over before you drop it",
+			"table %s does not have all columns that %s has: add %s, and restore; where one "
+			"was renamed, copy its values over before you drop it",
 			table, db_text(res, row, "name"), db_text(res, row, "gone"));
 	if (db_text(res, row, "generated"))
 		return fail(err, ERR_CONFIG,
@@ -151,7 +151,7 @@ static bool check_columns(const PGresult *res, int row, struct error *err)
 	return true;
 }
 
-/* No row, of a table or a column that is gone: nothing has to be there for it. */
+/* Does the file have no row, and its table or a column is gone?  Then nothing has to be there for it. */
 static bool is_idle(const PGresult *res, int row)
 {
 	return db_int(res, row, "rows") == 0 &&
@@ -237,8 +237,9 @@ static bool is_ready(const bool *parents, const bool *taken, const struct restor
 }
 
 /*
- * The manifest has the files in the order of the deletion, children first; backwards it is the order
- * of return, but for foreign keys that were added since.  A ring is left to the server to refuse.
+ * Orders the files for their return.  The manifest has them in the order of the deletion, children first;
+ * backwards that is the order of return, except where foreign keys were added since.  The server refuses a
+ * ring.
  */
 static void order(struct restore_plan *plan, const struct restore_file *files, const bool *parents,
 		  size_t n, void *ctx)

@@ -1,7 +1,7 @@
 /*
- * What a restore would do: the files of an archive's manifest, each held against the model (which
- * table it is) and the catalog (whether its rows still fit there, and whether the caller may put them
- * there), in the order in which their rows can come back.
+ * Plans a restore: compares each file of an archive's manifest with the model (which table it is) and the
+ * catalog (whether its rows still fit there, and whether the caller may put them there), and finds the order
+ * in which the rows can come back.
  */
 #ifndef RETENTION_RESTORE_PLAN_H
 #define RETENTION_RESTORE_PLAN_H
@@ -14,13 +14,13 @@ struct restore_file {
 	const char *name; /* "contact.csv" */
 	const char *stored; /* the same, or "contact.csv.age" */
 	const char *label; /* "contact", "note.detached": as the journal counts it */
-	bool detached; /* two columns: the row's key, and the link that it had */
+	bool detached; /* has two columns: the row's key, and the link that it had */
 	const char *table; /* "crm.contact", for messages */
 	const char *table_sql; /* quoted */
 	unsigned int oid;
 	const char *columns_sql; /* all of the file, quoted, a comma between */
-	const char *row_sql; /* the same of an alias t: ROW(t.a, t.b)::text */
-	const char *match_sql; /* quoted: the column that its rows are looked up by */
+	const char *row_sql; /* the same columns of an alias t: ROW(t.a, t.b)::text */
+	const char *match_sql; /* quoted: the column by which its rows are found */
 	const char *key_sql; /* quoted; NULL: none */
 	const char *link_sql; /* quoted; NULL: none */
 	const char *head; /* the file's header, which a byte order mark may precede */

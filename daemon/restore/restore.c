@@ -1,20 +1,21 @@
 /*
  * One transaction, in this order:
  *
- *   load      each file by COPY into a temporary table of the same columns, its digest taken again on
- *             the way: what is put back is what was verified.  Then back out again: a column that holds
- *             less than it did (a date, two decimals) would cut its values without a word.
- *   put       INSERT ... SELECT, parents first; OVERRIDING SYSTEM VALUE, for an identity comes back as
- *             it was; links of detached rows last.  Deferrable constraints are deferred, and speak
- *             before anything is compared.
- *   compare   what is in the tables now with what was loaded, as text: a trigger of the CRM may have
- *             changed, dropped or added rows.
- *   record    the journal and the ledger (retention.record_restore).  Last, for it holds the chain of
+ *   load      each file by COPY into a temporary table of the same columns.  Its digest is taken again on
+ *             the way, so that what is put back is what was verified.  Then the table is copied out again,
+ *             because a column that holds less than it did (a date, two decimals) would cut its values
+ *             without a word.
+ *   put       INSERT ... SELECT, parents first; OVERRIDING SYSTEM VALUE, because an identity comes back as
+ *             it was; links of detached rows last.  Deferrable constraints are deferred, and checked before
+ *             anything is compared.
+ *   compare   the tables' rows with the loaded ones, as text: a trigger of the CRM may have changed,
+ *             dropped or added rows.
+ *   record    the journal and the ledger (retention.record_restore).  Last, because it holds the chain of
  *             events until COMMIT.
  *
- * The detour over a temporary table costs each row a second write.  It is what makes the comparison,
- * and what keeps a COPY that fails half-way from having fired triggers.
- * Sequences are left alone: they are past the numbers that come back.
+ * The temporary table costs each row a second write.  It makes the comparison possible, and keeps a COPY
+ * that fails half-way from firing triggers.
+ * Sequences are left alone, because they are past the numbers that come back.
  * A process that dies on any line leaves nothing: the server rolls back.
  */
 #include "restore/restore_state.h"
@@ -33,33 +34,15 @@ static void note(struct restore *r, char *line)
 	ret->notes[ret->n_notes++] = line;
 }
 
-bool restore_fail(const struct restore_file *f, const struct error *cause, struct error *err)
-{
-	const char *what =
-		strcmp(cause->sqlstate, "23505") == 0 || strcmp(cause->sqlstate, "23P01") == 0
-			? "rows of the archive exist again: "
-		: strcmp(cause->sqlstate, "23503") == 0
-			? "what rows of the archive point at is gone: "
-			: "";
-
-	return fail(err, cause->class, "table %s: %s%s", f->table, what, cause->text);
-}
-
-const char *restore_temporary(const struct restore *r, const struct restore_file *f)
-{
-	return t_printf(r->ctx, "pg_temp.retention_restore_%zu",
-			(size_t)(f - r->opts->plan->files));
-}
-
-/* Are file's rows put back into that table, rather than linked again? */
+/* Does the file have rows to put back into that table, and not links? */
 static bool is_row_file(const struct restore_file *file, unsigned int oid)
 {
 	return file->oid == oid && !file->detached;
 }
 
 /*
- * A row that pointed at itself, or at another one that went, was detached before it was deleted, and is
- * in the archive twice: what it is held against in the end has its link again too.
+ * Gives archived rows their link again, too, for the comparison.  A row that referenced itself or another
+ * erased row was detached before it was deleted, and is in the archive twice.
  */
 static bool relink_archived(struct restore *r, const struct restore_file *f, struct error *err)
 {
@@ -82,7 +65,7 @@ static bool relink_archived(struct restore *r, const struct restore_file *f, str
 	return true;
 }
 
-/* Rows that were detached and are still there get their link again, if nobody gave them another. */
+/* Gives detached rows that are still there their link again, unless they have another one now. */
 static bool relink(struct restore *r, const struct restore_file *f, int64_t *ret_rows,
 		   struct error *err)
 {
@@ -104,21 +87,23 @@ static bool relink(struct restore *r, const struct restore_file *f, int64_t *ret
 			0, NULL, ret_rows, err))
 		return false;
 	if (gone > 0)
-		note(r, t_printf(r->ctx,
-				 "%" PRId64 " rows of %s that were detached are not there any "
-				 "more: nothing to link again",
-				 gone, f->table));
+		note(r,
+		     t_printf(r->ctx,
+			      "%" PRId64 " rows of %s that were detached are gone: nothing to link "
+			      "again",
+			      gone, f->table));
 	if (*ret_rows != f->rows - gone)
 		return fail(err, ERR_DATA,
-			    "%" PRId64 " rows that were detached have another %s by now: set it to "
+			    "%" PRId64 " rows that were detached have another %s now: set it to "
 			    "NULL, or leave the archive where it is",
 			    f->rows - gone - *ret_rows, f->link_sql);
 	return relink_archived(r, f, err);
 }
 
 /*
- * The files of one table in one statement: a table that changed under the job has several, and its rows may point at
- * each other's.  first is the first of them.
+ * Inserts the files of one table with one statement.  The model may have a table under several names, and
+ * its rows may reference each other: a foreign key is checked at the statement's end.  first is the first of
+ * these files.
  */
 static bool insert_rows(struct restore *r, size_t first, struct error *err)
 {
@@ -180,8 +165,8 @@ static const char *blame(const struct restore *r, const struct restore_file *f)
 }
 
 /*
- * Step "compare".  ROW(...)::text tells NULL from '', and -0 from 0; EXCEPT ALL counts, so that a table
- * without a key is compared just the same.  Only rows with the archive's keys (or links) are looked at.
+ * Step "compare".  ROW(...)::text tells NULL from '', and -0 from 0.  EXCEPT ALL counts, so that a table
+ * without a key is compared as well.  Looks only at rows with the archive's keys (or links).
  */
 static bool compare(struct restore *r, const struct restore_file *f, struct error *err)
 {
@@ -208,8 +193,8 @@ static bool compare(struct restore *r, const struct restore_file *f, struct erro
 }
 
 /*
- * What this transaction wrote, table by table, by the server's own count: the way to see rows that a
- * trigger added, wherever.  (This session has written nothing before it but in schema retention.)
+ * SQL: what this transaction wrote, table by table, by the server's own count.  It shows rows that a trigger
+ * added, in any table.  (Before it, this session has written to schema retention only.)
  */
 static const char written_sql[] =
 	"SELECT s.relid AS oid, min(s.name) AS name, sum(s.n_tup_ins)::bigint AS inserted,\n"
@@ -221,7 +206,7 @@ static const char written_sql[] =
 	"         WHERE x.schemaname NOT LIKE 'pg\\_temp%' AND x.schemaname <> 'retention') AS s\n"
 	" GROUP BY s.relid HAVING sum(s.n_tup_ins + s.n_tup_upd + s.n_tup_del) > 0";
 
-/* One table of written_sql: what of it was ours to write? */
+/* Compares one row of written_sql with what this restore had to write. */
 static bool check_table(struct restore *r, const PGresult *res, int row, struct error *err)
 {
 	const struct restore_plan *plan = r->opts->plan;
@@ -271,8 +256,8 @@ static bool check_written(struct restore *r, struct error *err)
 }
 
 /*
- * --disable-triggers: by name, each to be put back into the state that it had.  It takes the tables' owner, and
- * keeps writers off them until COMMIT.
+ * --disable-triggers: disables them by name, and puts each back into the state that it had.  The role has to
+ * own the tables.  It keeps writers off them until COMMIT.
  */
 static bool disable_triggers(struct restore *r, struct error *err)
 {
@@ -328,7 +313,7 @@ static bool record(struct restore *r, struct error *err)
 	char *rows = t_strdup(r->ctx, "{");
 	AUTO(result) PGresult *res = NULL;
 
-	/* A label is a name of the model: letters, digits, "_", "-", and here ".". */
+	/* A label is a name of the model: letters, digits, "_", "-" and ".". */
 	for (size_t i = 0; i < plan->n_files; i++)
 		t_append(&rows, "%s\"%s\": %" PRId64, i ? ", " : "", plan->files[i].label,
 			 r->result->rows[i]);
@@ -349,8 +334,8 @@ static bool run_in_transaction(struct restore *r, struct error *err)
 	const struct restore_plan *plan = r->opts->plan;
 
 	/*
-	 * The CRM's own triggers get the search_path that the database gives everybody, and so do the
-	 * files: batch/batch.c wrote them under it, and it is in the text of a regclass or a regtype.
+	 * The CRM's own triggers need the search_path that the database gives everybody.  So do the files,
+	 * because batch/batch.c wrote them under it, and the text of a regclass or regtype depends on it.
 	 */
 	if (!db_exec(r->db, "BEGIN", err) ||
 	    !db_exec(r->db, "SET LOCAL search_path TO DEFAULT", err))

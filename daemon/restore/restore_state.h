@@ -1,5 +1,5 @@
 /*
- * What restore/restore.c and restore/load.c share; nobody else's.
+ * The state of a restore under way, for the files of restore/ only.
  */
 #ifndef RETENTION_RESTORE_RESTORE_STATE_H
 #define RETENTION_RESTORE_RESTORE_STATE_H
@@ -16,13 +16,13 @@ struct restore {
 	const char *enable_sql; /* switches the triggers on again; NULL: none was switched off */
 };
 
-/* The server's refusal, with the object that it is about in front; never its DETAIL (db_fail). */
+/* Fails with the server's refusal, behind the name of the table; never with its DETAIL (db_fail). */
 bool restore_fail(const struct restore_file *f, const struct error *cause, struct error *err);
 
-/* The table that holds the file's rows until they are put back; owned by the restore's ctx. */
+/* The name of the table that holds the file's rows until they are put back; owned by the restore's ctx. */
 const char *restore_temporary(const struct restore *r, const struct restore_file *f);
 
-/* Fills it, whole and unchanged, or fails. */
+/* Fills that table with the file, whole and unchanged, or fails. */
 bool restore_load(struct restore *r, const struct restore_file *f, struct error *err);
 
 #endif
