@@ -19,6 +19,8 @@ CREATE TABLE retention.archive_journal (
 		('saved', 'validated', 'running', 'done', 'failed', 'cancelled')),
 	policy text,
 	occurrence timestamptz,
+	-- A job whose tables change under it ends there.  The rest of the occurrence is a new action, the next part.
+	part int NOT NULL DEFAULT 1 CHECK (part = 1 OR policy IS NOT NULL),
 	from_date date,
 	to_date date,
 	depth interval,
@@ -66,7 +68,7 @@ CREATE TABLE retention.archive_journal (
 		END),
 	CONSTRAINT archive_journal_anonymize CHECK (action NOT LIKE 'anonymize%' OR archive = 'none'),
 	CONSTRAINT archive_journal_export CHECK (action <> 'export' OR archive <> 'none'),
-	UNIQUE (policy, occurrence)
+	UNIQUE (policy, occurrence, part)
 );
 CREATE INDEX ON retention.archive_journal (status) WHERE status IN ('saved', 'validated', 'running');
 COMMENT ON COLUMN retention.archive_journal.waiting IS
@@ -204,10 +206,10 @@ BEGIN
 			      COLUMN = 'status',
 			      DETAIL = concat_ws(E'\n', OLD.id, OLD.status, NEW.status);
 	END IF;
-	IF (NEW.id, NEW.action, NEW.mode, NEW.policy, NEW.occurrence, NEW.from_date, NEW.to_date,
+	IF (NEW.id, NEW.action, NEW.mode, NEW.policy, NEW.occurrence, NEW.part, NEW.from_date, NEW.to_date,
 	    NEW.depth, NEW.archive, NEW.requested_by, NEW.requested_at, NEW.subject, NEW.replay)
 	   IS DISTINCT FROM
-	   (OLD.id, OLD.action, OLD.mode, OLD.policy, OLD.occurrence, OLD.from_date, OLD.to_date,
+	   (OLD.id, OLD.action, OLD.mode, OLD.policy, OLD.occurrence, OLD.part, OLD.from_date, OLD.to_date,
 	    OLD.depth, OLD.archive, OLD.requested_by, OLD.requested_at, OLD.subject, OLD.replay) THEN
 		RAISE EXCEPTION 'action %: what was asked for cannot be changed', OLD.id
 			USING ERRCODE = 'check_violation', CONSTRAINT = 'retention.request_fixed',

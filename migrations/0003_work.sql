@@ -27,21 +27,20 @@ CREATE TABLE retention.archive_file (
 	table_name text NOT NULL,
 	bytes bigint NOT NULL DEFAULT 0,
 	rows bigint NOT NULL DEFAULT 0,
-	-- The first line of a segment.  Only the first worker's file has it.  NULL: nothing is archived.
-	-- A table that changes under a job goes on in a file of its own.
+	-- These stand in worker 0's row, written once, before the first batch: which files the archive has, of
+	-- which tables, and in which form.  No later try derives them again, so that no file gets a second form.
+	relation text,
 	header text,
 	columns text[],
-	-- The files of an archive and the tables in them, written once, when the end of the job begins.
-	-- A later try does not derive them again, because the tables or the model may have changed since.
-	relation text,
 	types text,
 	bom boolean,
 	place integer,
 	PRIMARY KEY (job, worker, table_name)
 ) WITH (fillfactor = 50);	-- each batch updates it: this leaves room for HOT
 COMMENT ON COLUMN retention.archive_file.relation IS 'schema.table';
-COMMENT ON COLUMN retention.archive_file.types IS 'of its columns: one file has one form of a value';
-COMMENT ON COLUMN retention.archive_file.place IS 'in the archive, from when its end has begun; of worker 0';
+COMMENT ON COLUMN retention.archive_file.header IS 'the first line of the file';
+COMMENT ON COLUMN retention.archive_file.types IS 'of its columns';
+COMMENT ON COLUMN retention.archive_file.place IS 'in the archive; NULL: the table is not archived';
 
 -- Files outside the database.  A row's file goes after the commit that erased the row.  The transaction of
 -- the batch fills the outbox: so no file goes whose row stayed, and no file is forgotten whose row went.

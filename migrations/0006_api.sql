@@ -475,7 +475,8 @@ SELECT j.id, j.action AS type, coalesce(j.finished_at, j.started_at, j.requested
        CASE WHEN j.archive_deleted_at IS NULL THEN j.archive_path END AS file,
        j.archive_bytes AS bytes, j.counters, j.requested_by, j.validated_by, j.archive_deleted_at,
        j.archive_deleted_by, j.error, j.waiting, j.subject, j.replay, j.archive_removed_at,
-       j.archive_remark, j.restored_at, j.restored_by, p.paused_by, p.paused_at
+       j.archive_remark, j.restored_at, j.restored_by, p.paused_by, p.paused_at,
+       j.part
   FROM retention.archive_journal AS j
   LEFT JOIN retention.paused_action AS p
     ON p.job = j.id AND j.status IN ('saved', 'validated', 'running');

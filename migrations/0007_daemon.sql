@@ -37,7 +37,7 @@ BEGIN
 		(action, mode, status, policy, occurrence, depth, archive)
 	VALUES (begin_occurrence.action, 'automatic', 'saved', begin_occurrence.policy,
 		begin_occurrence.occurrence, begin_occurrence.depth, begin_occurrence.archive)
-	ON CONFLICT ON CONSTRAINT archive_journal_policy_occurrence_key DO NOTHING
+	ON CONFLICT ON CONSTRAINT archive_journal_policy_occurrence_part_key DO NOTHING
 	RETURNING j.id INTO new_id;
 	INSERT INTO retention.policy_state AS s
 		(policy, schedule, last_occurrence, next_occurrence)

@@ -232,18 +232,11 @@ static bool tell_sliced(struct batch *b, struct error *err)
 static bool write_lengths(struct batch *b, struct error *err)
 {
 	static const char sql[] =
-		"INSERT INTO retention.archive_file AS f (job, worker, table_name, bytes, rows,\n"
-		"       header, columns, types, relation)\n"
-		"SELECT $1::int, $2::int, u.name, u.bytes, u.rows, nullif(u.header, ''), nullif(u.columns, '')::text[],\n"
-		"       nullif(u.types, ''), u.relation\n"
-		"  FROM unnest($3::text[], $4::bigint[], $5::bigint[], $6::text[], $7::text[], $8::text[], $9::text[])\n"
-		"       AS u(name, bytes, rows, header, columns, types, relation)\n"
+		"INSERT INTO retention.archive_file AS f (job, worker, table_name, bytes, rows)\n"
+		"SELECT $1::int, $2::int, u.name, u.bytes, u.rows\n"
+		"  FROM unnest($3::text[], $4::bigint[], $5::bigint[]) AS u(name, bytes, rows)\n"
 		"    ON CONFLICT ON CONSTRAINT archive_file_pkey DO UPDATE\n"
-		"   SET bytes = excluded.bytes, rows = f.rows + excluded.rows,\n"
-		"       header = CASE WHEN f.bytes = 0 THEN excluded.header ELSE f.header END,\n"
-		"       columns = CASE WHEN f.bytes = 0 THEN excluded.columns ELSE f.columns END,\n"
-		"       types = CASE WHEN f.bytes = 0 THEN excluded.types ELSE f.types END,\n"
-		"       relation = CASE WHEN f.bytes = 0 THEN excluded.relation ELSE f.relation END";
+		"   SET bytes = excluded.bytes, rows = f.rows + excluded.rows";
 	const struct plan *plan = b->job->plan;
 	char *bytes = t_strdup(b->ctx, "{"), *rows = t_strdup(b->ctx, "{");
 
@@ -260,15 +253,9 @@ static bool write_lengths(struct batch *b, struct error *err)
 	{
 		const char *const values[] = {t_printf(b->ctx, "%d", b->job->id),
 					      t_printf(b->ctx, "%d", b->worker->number),
-					      b->job->labels,
-					      bytes,
-					      rows,
-					      b->job->headers,
-					      b->job->columns,
-					      b->job->types,
-					      b->job->relations};
+					      b->job->labels, bytes, rows};
 
-		return db_command_kept(b->worker->db, sql, 9, values, NULL, err);
+		return db_command_kept(b->worker->db, sql, 5, values, NULL, err);
 	}
 }
 

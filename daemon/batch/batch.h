@@ -17,13 +17,8 @@ struct batch_job {
 	const char *from; /* or NULL */
 	const char *cutoff;
 	const struct plan *plan;
-	/* Texts of a text[] with an element per step, for retention.archive_file; "" where a step is not archived. */
-	const char *headers;
-	const char *columns; /* each element is the text of an array in turn */
-	const char *types;
-	/* The same for all steps, archived or not. */
-	const char *labels;
-	const char *relations;
+	const char *
+		labels; /* table_name in retention.archive_file of each step, as the text of a text[] */
 	struct ledger *ledger; /* NULL: nothing is erased */
 };
 

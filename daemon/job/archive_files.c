@@ -1,5 +1,7 @@
 /*
- * A job's archive as the database knows it, and whether that is what is there and what the model would write now.
+ * The files of a job's archive.  They are written to the journal once, before the first batch, and are
+ * from then on the archive's, whatever the tables or the model become: no file has two headers.  When a
+ * table has changed while keys are left, the job ends there, with the files as they are (job/finish.c).
  */
 #include "job/job_state.h"
 
@@ -13,76 +15,52 @@ static const char *relation_of(const struct job *j, const struct table *t)
 	return t_printf(j->ctx, "%s.%s", t->schema, t->table);
 }
 
-static struct job_part part_of(const struct job *j, const struct step *s)
+static const char *label_of(const struct job *j, const struct step *s)
 {
-	return (struct job_part){.label = s->disposition == DISPOSITION_DETACH
-						  ? t_printf(j->ctx, "%s.detached", s->table->name)
-						  : s->table->name,
-				 .relation = relation_of(j, s->table),
-				 .types = s->types,
-				 .columns = s->columns,
-				 .n_columns = s->n_columns};
+	return s->disposition == DISPOSITION_DETACH
+		       ? t_printf(j->ctx, "%s.detached", s->table->name)
+		       : s->table->name;
 }
 
-static void add_file(struct job *j, const struct job_part *part, const char *header, bool bom)
+static void add_file(struct job *j, const struct job_file *file, const char *header, bool bom)
 {
-	j->files = t_grow(j->ctx, j->files, struct archive_file, j->archive.n_files + 1);
-	j->parts = t_grow(j->ctx, j->parts, struct job_part, j->archive.n_files + 1);
-	j->files[j->archive.n_files] = (struct archive_file){
-		.name = t_printf(j->ctx, "%s.csv", part->label), .header = header, .bom = bom};
-	j->parts[j->archive.n_files++] = *part;
-	j->archive.files = j->files;
+	const size_t n = j->archive.n_files++;
+
+	j->archive_files = t_grow(j->ctx, j->archive_files, struct archive_file, n + 1);
+	j->files = t_grow(j->ctx, j->files, struct job_file, n + 1);
+	j->archive_files[n] = (struct archive_file){
+		.name = t_printf(j->ctx, "%s.csv", file->label), .header = header, .bom = bom};
+	j->files[n] = *file;
+	j->archive.files = j->archive_files;
 }
 
-/* What the journal is told of each step, and asked. */
-static void name_steps(struct job *j)
+static void forget_files(struct job *j)
 {
-	const size_t n = j->plan->n_steps;
-	const char **labels = t_array(j->ctx, const char *, n + 1);
-	const char **headers = t_array(j->ctx, const char *, n + 1);
-	const char **columns = t_array(j->ctx, const char *, n + 1);
-	const char **types = t_array(j->ctx, const char *, n + 1);
-	const char **relations = t_array(j->ctx, const char *, n + 1);
-	const char **bases = t_array(j->ctx, const char *, n + 1);
-	const char **tables = t_array(j->ctx, const char *, n + 1);
-
-	for (size_t i = 0; i < n; i++) {
-		const struct step *s = &j->plan->steps[i];
-		const struct job_part part = part_of(j, s);
-
-		bases[i] = part.label;
-		tables[i] = sql_table(j->ctx, s->table->schema, s->table->table);
-		relations[i] = part.relation;
-		/* Where the files are kept no batch will run any more. */
-		labels[i] =
-			s->archived && !j->files_kept ? j->parts[s->file_number].label : part.label;
-		headers[i] = s->archived ? s->header : "";
-		types[i] = s->archived ? s->types : "";
-		columns[i] = s->archived ? sql_array(j->ctx, s->columns, s->n_columns) : "";
-	}
-	j->batch.labels = sql_array(j->ctx, labels, n);
-	j->batch.headers = sql_array(j->ctx, headers, n);
-	j->batch.columns = sql_array(j->ctx, columns, n);
-	j->batch.types = sql_array(j->ctx, types, n);
-	j->batch.relations = sql_array(j->ctx, relations, n);
-	j->step_tables.labels = sql_array(j->ctx, bases, n);
-	j->step_tables.names = sql_array(j->ctx, tables, n);
+	j->archive_files = NULL;
+	j->files = NULL;
+	j->archive.files = NULL;
+	j->archive.n_files = 0;
 }
 
 void job_name_files(struct job *j)
 {
-	j->files = NULL;
-	j->parts = NULL;
-	j->archive.n_files = 0;
-	j->files_kept = false;
-	for (size_t i = 0; i < j->plan->n_steps; i++) {
-		const struct step *s = &j->plan->steps[i];
-		const struct job_part part = part_of(j, s);
+	const size_t n = j->plan->n_steps;
+	const char **labels = t_array(j->ctx, const char *, n + 1);
 
+	forget_files(j);
+	for (size_t i = 0; i < n; i++) {
+		const struct step *s = &j->plan->steps[i];
+		const struct job_file file = {.label = label_of(j, s),
+					      .relation = relation_of(j, s->table),
+					      .types = s->types,
+					      .columns = s->columns,
+					      .n_columns = s->n_columns};
+
+		labels[i] = file.label;
 		if (s->archived)
-			add_file(j, &part, s->header, j->opts->config->bom);
+			add_file(j, &file, s->header, j->opts->config->bom);
 	}
-	name_steps(j);
+	j->batch.labels = sql_array(j->ctx, labels, n);
 }
 
 const char *job_labels(const struct job *j)
@@ -90,120 +68,100 @@ const char *job_labels(const struct job *j)
 	const char **labels = t_array(j->ctx, const char *, j->archive.n_files + 1);
 
 	for (size_t i = 0; i < j->archive.n_files; i++)
-		labels[i] = j->parts[i].label;
+		labels[i] = j->files[i].label;
 	return sql_array(j->ctx, labels, j->archive.n_files);
 }
 
-/* What was archived before, or is kept for the archive's end, in the order of the parts, a row for each column of each. */
-static bool read_begun(struct job *j, PGresult **ret, struct error *err)
+/*
+ * Writes the files to the journal, and for what is only counted its table.  Killed before it, the next try
+ * does it, because no batch has run; killed after it, the next try finds it.
+ */
+static bool record_files(struct job *j, struct error *err)
 {
 	static const char sql[] =
-		"SELECT b.*, c.name\n"
-		"  FROM (SELECT f.table_name AS label, " JOURNAL_BASE_LABEL " AS base,\n"
-		"               min(f.header) AS header, min(f.columns) AS columns, min(f.types) AS types,\n"
-		"               min(f.relation) AS relation, bool_or(f.bom) AS bom, min(f.place) AS place\n"
-		"          FROM retention.archive_file AS f\n"
-		"         WHERE f.job = $1::int AND (f.bytes > 0 OR f.place IS NOT NULL) GROUP BY 1, 2) AS b\n"
-		"  LEFT JOIN LATERAL unnest(b.columns) WITH ORDINALITY AS c(name, n) ON true\n"
-		" ORDER BY b.place, length(b.label), b.label, c.n";
+		"INSERT INTO retention.archive_file AS f (job, worker, table_name, relation,\n"
+		"       header, columns, types, bom, place)\n"
+		"SELECT $1::int, 0, u.label, u.relation, nullif(u.header, ''),\n"
+		"       nullif(u.columns, '')::text[], nullif(u.types, ''),\n"
+		"       CASE WHEN u.header <> '' THEN $7::boolean END,\n"
+		"       CASE WHEN u.header <> '' THEN u.place END\n"
+		"  FROM unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::text[])\n"
+		"       WITH ORDINALITY AS u(label, relation, header, columns, types, place)\n"
+		"    ON CONFLICT ON CONSTRAINT archive_file_pkey DO NOTHING";
+	const size_t n = j->plan->n_steps;
+	const char **relations = t_array(j->ctx, const char *, n + 1);
+	const char **headers = t_array(j->ctx, const char *, n + 1);
+	const char **columns = t_array(j->ctx, const char *, n + 1);
+	const char **types = t_array(j->ctx, const char *, n + 1);
+
+	for (size_t i = 0; i < n; i++) {
+		const struct step *s = &j->plan->steps[i];
+
+		relations[i] = relation_of(j, s->table);
+		headers[i] = s->archived ? s->header : "";
+		columns[i] = s->archived ? sql_array(j->ctx, s->columns, s->n_columns) : "";
+		types[i] = s->archived ? s->types : "";
+	}
+	{
+		const char *const values[] = {
+			t_printf(j->ctx, "%d", j->row.id),      j->batch.labels,
+			sql_array(j->ctx, relations, n),        sql_array(j->ctx, headers, n),
+			sql_array(j->ctx, columns, n),          sql_array(j->ctx, types, n),
+			j->opts->config->bom ? "true" : "false"};
+
+		if (!db_command(j->db, sql, 7, values, NULL, err))
+			return false;
+	}
+	failpoint("job-after-files");
+	return true;
+}
+
+/* Reads the files that the journal has, in the archive's order, a row for each column of each. */
+static bool read_files(struct job *j, PGresult **ret, struct error *err)
+{
+	static const char sql[] =
+		"SELECT f.table_name AS label, f.relation, f.header, f.types, f.bom, c.name\n"
+		"  FROM retention.archive_file AS f\n"
+		" CROSS JOIN LATERAL unnest(f.columns) WITH ORDINALITY AS c(name, n)\n"
+		" WHERE f.job = $1::int AND f.place IS NOT NULL\n"
+		" ORDER BY f.place, c.n";
 	const char *const values[] = {t_printf(j->ctx, "%d", j->row.id)};
 
 	return db_query(j->db, sql, 1, values, ret, err);
 }
 
-struct begun {
-	struct job_part part;
-	const char *base; /* its label, without the number behind a dot */
-	const char *header; /* NULL: an earlier version did not tell */
-	bool bom;
-	bool kept;
-};
-
-/* Of read_begun()'s rows. */
-static struct begun *list_begun(struct job *j, const PGresult *rows, size_t *ret_n)
+/* Makes the rows of read_files() the job's files. */
+static void take_files(struct job *j, const PGresult *rows)
 {
-	struct begun *list = t_array(j->ctx, struct begun, (size_t)PQntuples(rows) + 1);
-	struct begun *b = NULL;
-	const char **columns = NULL;
+	const int n = PQntuples(rows);
 
-	*ret_n = 0;
-	for (int row = 0; row < PQntuples(rows); row++) {
-		const char *name = db_text(rows, row, "name");
+	forget_files(j);
+	for (int row = 0; row < n;) {
+		struct job_file file = {.label = db_text_copy(j->ctx, rows, row, "label"),
+					.relation = db_text_copy(j->ctx, rows, row, "relation"),
+					.types = db_text_copy(j->ctx, rows, row, "types")};
+		const char **columns = NULL;
+		const int first = row;
 
-		if (!b || strcmp(b->part.label, db_text(rows, row, "label")) != 0) {
-			b = &list[(*ret_n)++];
-			*b = (struct begun){
-				.part = {.label = t_strdup(j->ctx, db_text(rows, row, "label")),
-					 .relation = db_text_copy(j->ctx, rows, row, "relation"),
-					 .types = db_text_copy(j->ctx, rows, row, "types")},
-				.base = t_strdup(j->ctx, db_text(rows, row, "base")),
-				.header = db_text_copy(j->ctx, rows, row, "header"),
-				.bom = db_bool(rows, row, "bom"),
-				.kept = db_text(rows, row, "place"),
-			};
-			columns = NULL;
+		for (; row < n && strcmp(db_text(rows, row, "label"), file.label) == 0; row++) {
+			columns = t_grow(j->ctx, columns, const char *, file.n_columns + 1);
+			columns[file.n_columns++] = db_text_copy(j->ctx, rows, row, "name");
 		}
-		if (!name)
-			continue;
-		columns = t_grow(j->ctx, columns, const char *, b->part.n_columns + 1);
-		columns[b->part.n_columns++] = t_strdup(j->ctx, name);
-		b->part.columns = columns;
+		file.columns = columns;
+		add_file(j, &file, db_text_copy(j->ctx, rows, first, "header"),
+			 db_bool(rows, first, "bom"));
 	}
-	return list;
 }
 
-/* Would b's file hold the rows as they would be written now?  What an earlier version did not tell is taken to be so. */
-static bool goes_on(const struct begun *b, const struct job_part *part, const char *header)
+/* The manifest names one delimiter: that of the configuration has to be the one that the files have. */
+static bool check_delimiter(const struct job *j, struct error *err)
 {
-	return (!b->header || strcmp(b->header, header) == 0) &&
-	       (!b->part.types || strcmp(b->part.types, part->types) == 0) &&
-	       (!b->part.relation || strcmp(b->part.relation, part->relation) == 0);
-}
-
-/* relation: where an earlier version did not tell. */
-static void add_begun(struct job *j, const struct begun *b, const char *relation)
-{
-	struct job_part part = b->part;
-
-	if (!part.relation)
-		part.relation = relation;
-	add_file(j, &part, b->header, j->opts->config->bom);
-}
-
-/* One that was begun goes on in the step's place, the others behind all; where none does, a new one is begun. */
-static void continue_file(struct job *j, size_t file, const struct begun *list, size_t n)
-{
-	const struct job_part now = j->parts[file];
-	const char *header = j->files[file].header;
-	const struct begun *chosen = NULL;
-	const char *label;
-	size_t parts = 0;
-
-	for (size_t i = 0; i < n; i++) {
-		const struct begun *b = &list[i];
-
-		if (strcmp(b->base, now.label) != 0)
-			continue;
-		parts++;
-		if (!chosen && goes_on(b, &now, header))
-			chosen = b;
-		else
-			add_begun(j, b, now.relation);
-	}
-	label = chosen      ? chosen->part.label
-		: parts > 0 ? t_printf(j->ctx, "%s.%zu", now.label, parts + 1)
-			    : now.label;
-	j->parts[file].label = label;
-	j->files[file].name = t_printf(j->ctx, "%s.csv", label);
-}
-
-/* Is it the label of one of the first n_steps files, as the model has them? */
-static bool has_file(const struct job *j, size_t n_steps, const char *base)
-{
-	for (size_t i = 0; i < n_steps; i++)
-		if (strcmp(j->parts[i].label, base) == 0)
-			return true;
-	return false;
+	for (size_t i = 0; i < j->archive.n_files; i++)
+		if (strcmp(j->archive_files[i].header,
+			   plan_header(j->ctx, j->files[i].columns, j->files[i].n_columns,
+				       j->opts->config->delimiter)) != 0)
+			return archive_fail_head(j->files[i].label, err);
+	return true;
 }
 
 static bool has_table(const struct job *j, const char *relation)
@@ -216,125 +174,91 @@ static bool has_table(const struct job *j, const char *relation)
 	return false;
 }
 
-/* A table that the database has no more, nor the model: what was archived of it stays in the archive. */
-static bool is_of_a_dropped_table(const struct job *j, const struct begun *b)
+static size_t find_file(const struct job *j, const char *label)
 {
-	return b->header && b->part.relation && !has_table(j, b->part.relation);
+	size_t i = 0;
+
+	while (i < j->archive.n_files && strcmp(j->files[i].label, label) != 0)
+		i++;
+	return i;
 }
 
-static bool check_names(struct job *j, const struct begun *list, size_t n, struct error *err)
+/*
+ * Compares one of the plan's files with those of the journal.  CHANGED: the journal has not got it, or got
+ * it in another form.
+ */
+static bool check_file(const struct job *kept, const struct job *j, size_t i, struct error *err)
 {
-	char *unknown = t_strdup(j->ctx, "");
+	const struct job_file *file = &j->files[i];
+	const size_t k = find_file(kept, file->label);
 
-	for (size_t i = 0; i < n; i++)
-		if (!has_file(j, j->archive.n_files, list[i].base) &&
-		    !is_of_a_dropped_table(j, &list[i]))
-			t_append(&unknown, "%s%s", *unknown ? ", " : "", list[i].part.label);
-	return !*unknown ||
-	       fail(err, ERR_CONFIG,
-		    "action %d has archived rows of %s, which the model does not archive under that "
-		    "name any more: undo that, end the job, and change it then",
-		    j->row.id, unknown);
-}
-
-static bool check_delimiter(const struct job *j, const struct begun *list, size_t n,
-			    struct error *err)
-{
-	for (size_t i = 0; i < n; i++)
-		if (list[i].header &&
-		    strcmp(list[i].header,
-			   plan_header(j->ctx, list[i].part.columns, list[i].part.n_columns,
-				       j->opts->config->delimiter)) != 0)
-			return archive_fail_head(list[i].part.label, err);
-	return true;
-}
-
-static void take_kept(struct job *j, const struct begun *list, size_t n)
-{
-	j->archive.n_files = 0;
-	j->files_kept = true;
-	for (size_t i = 0; i < n; i++)
-		if (list[i].kept)
-			add_file(j, &list[i].part, list[i].header, list[i].bom);
-}
-
-bool job_continue_files(struct job *j, struct error *err)
-{
-	const size_t n_steps = j->archive.n_files;
-	AUTO(result) PGresult *rows = NULL;
-	struct begun *list;
-	size_t n;
-
-	if (!read_begun(j, &rows, err))
-		return false;
-	list = list_begun(j, rows, &n);
-	if (!check_delimiter(j, list, n, err))
-		return false;
-	if (n > 0 && list[0].kept) { /* NULLs last */
-		take_kept(j, list, n);
-	} else {
-		if (!check_names(j, list, n, err))
-			return false;
-		for (size_t i = 0; i < n; i++)
-			if (!has_file(j, n_steps, list[i].base))
-				add_begun(j, &list[i], NULL);
-		for (size_t file = 0; file < n_steps; file++)
-			continue_file(j, file, list, n);
-	}
-	name_steps(j);
-	return true;
-}
-
-bool job_keep_files(struct job *j, struct error *err)
-{
-	static const char sql[] =
-		"INSERT INTO retention.archive_file AS f (job, worker, table_name, bytes, rows,\n"
-		"       header, columns, types, relation, bom, place)\n"
-		"SELECT $1::int, 0, u.label, 0, 0, u.header, u.columns::text[], nullif(u.types, ''),\n"
-		"       u.relation, $7::bool, u.place\n"
-		"  FROM unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::text[]) WITH ORDINALITY\n"
-		"       AS u(label, header, columns, types, relation, place)\n"
-		"    ON CONFLICT ON CONSTRAINT archive_file_pkey DO UPDATE\n"
-		"   SET header = excluded.header, columns = excluded.columns, types = excluded.types,\n"
-		"       relation = excluded.relation, bom = excluded.bom, place = excluded.place";
-	const size_t n = j->archive.n_files;
-	const char **headers = t_array(j->ctx, const char *, n + 1);
-	const char **columns = t_array(j->ctx, const char *, n + 1);
-	const char **types = t_array(j->ctx, const char *, n + 1);
-	const char **relations = t_array(j->ctx, const char *, n + 1);
-
-	if (j->files_kept)
+	if (k < kept->archive.n_files &&
+	    strcmp(kept->archive_files[k].header, j->archive_files[i].header) == 0 &&
+	    strcmp(kept->files[k].types, file->types) == 0 &&
+	    strcmp(kept->files[k].relation, file->relation) == 0) {
+		j->archive_files[i].bom = kept->archive_files[k].bom;
 		return true;
-	for (size_t i = 0; i < n; i++) {
-		const struct job_part *part = &j->parts[i];
-
-		headers[i] = j->files[i].header;
-		columns[i] = sql_array(j->ctx, part->columns, part->n_columns);
-		types[i] = part->types ? part->types : "";
-		relations[i] = part->relation;
 	}
-	{
-		const char *const values[] = {t_printf(j->ctx, "%d", j->row.id),
-					      job_labels(j),
-					      sql_array(j->ctx, headers, n),
-					      sql_array(j->ctx, columns, n),
-					      sql_array(j->ctx, types, n),
-					      sql_array(j->ctx, relations, n),
-					      j->opts->config->bom ? "true" : "false"};
+	return fail(err, ERR_CHANGED, "table %s is not what it was when the archive began",
+		    file->relation);
+}
 
-		if (!db_command(j->db, sql, 7, values, NULL, err))
-			return false;
+/*
+ * Looks for the journal's files among those of the plan.  CHANGED: a table has left the database and the
+ * model.  CONFIG: the model has the table still, but archives it under another name or not at all.
+ */
+static bool check_kept(const struct job *kept, const struct job *j, struct error *err)
+{
+	char *lost = t_strdup(j->ctx, "");
+	const char *left = NULL;
+
+	for (size_t k = 0; k < kept->archive.n_files; k++) {
+		const struct job_file *file = &kept->files[k];
+
+		if (find_file(j, file->label) < j->archive.n_files)
+			continue;
+		if (has_table(j, file->relation))
+			t_append(&lost, "%s%s", *lost ? ", " : "", file->label);
+		else
+			left = file->relation;
 	}
-	j->files_kept = true;
-	failpoint("finish-after-keep");
-	return true;
+	if (*lost)
+		return fail(err, ERR_CONFIG,
+			    "action %d archives rows of %s, which the model does not archive "
+			    "under that name now: undo that, end the job, and change it then",
+			    j->row.id, lost);
+	return !left || fail(err, ERR_CHANGED, "table %s has left the model", left);
+}
+
+bool job_settle_files(struct job *j, struct error *err)
+{
+	AUTO(result) PGresult *rows = NULL;
+	struct job kept = *j;
+	bool ok;
+
+	if (!read_files(j, &rows, err))
+		return false;
+	if (PQntuples(rows) == 0)
+		return !j->plan || record_files(j, err);
+	take_files(&kept, rows);
+	if (!check_delimiter(&kept, err))
+		return false;
+	/* Without a key that is left, nothing more is written: the files are what they are. */
+	if (j->changed || j->done_before >= j->row.candidates) {
+		*j = kept;
+		return true;
+	}
+	ok = check_kept(&kept, j, err);
+	for (size_t i = 0; ok && i < j->archive.n_files; i++)
+		ok = check_file(&kept, j, i, err);
+	return ok;
 }
 
 bool job_check_segments(struct job *j, struct error *err)
 {
 	struct committed committed;
 
-	return j->done_before >= j->row.candidates ||
+	return j->changed || j->done_before >= j->row.candidates ||
 	       (journal_committed(j->db, j->row.id, job_labels(j), j->ctx, &committed, err) &&
 		archive_check(&j->archive, committed.workers, committed.bytes, err));
 }

@@ -1,7 +1,19 @@
 /*
- * The end of a job.  Each line can be repeated after a crash: joining starts from the committed
- * lengths, the manifest is the mark that joining is over (and encrypting, whose own mark is an earlier
- * one: archive/encrypt.c), the renamed folder that sealing is, the journal's status that all is.
+ * The end of a job, with an empty list, or early, because a table has changed under it (DESIGN section 8).
+ * What may die on each line, and what then:
+ *
+ *   changed   an early end only: the event "changed" (job/job.c) stands before anything here is done.
+ *             From it on no batch runs, and nothing here needs the model, which may not hold now.
+ *   join      can be repeated: it starts from the committed lengths, and the files are those that the
+ *             journal has (job/archive_files.c).
+ *   encrypt   has a mark of its own, an earlier one than the manifest (archive/encrypt.c).
+ *   manifest  is the mark that joining and encrypting are over.
+ *   seal      the renamed folder is the mark that the archive is whole.
+ *   done      one transaction: the journal's status and counters, the list dropped, and after an early
+ *             end of a policy's action the new action for the rest.  Killed before its COMMIT, the next
+ *             attempt finds the folder sealed and the list as it was, and does it; killed after it, the
+ *             daemon finds the new action like any other that was saved.  The rest is never lost, and
+ *             never begun twice.
  */
 #include "job/job_state.h"
 
@@ -9,6 +21,7 @@
 #include "archive/finish.h"
 #include "archive/layout.h"
 #include "base/failpoint.h"
+#include "journal/horizon.h"
 #include "journal/ledger_sync.h"
 #include "archive/manifest.h"
 #include "base/mem.h"
@@ -17,7 +30,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 
-/* How the joined files are kept. */
+/* The joined files as they are kept. */
 struct kept {
 	const int64_t *sizes; /* n_files, of the joined files */
 	const char *const *recipients;
@@ -25,11 +38,11 @@ struct kept {
 	const struct encrypted_file *encrypted; /* n_files, where there are recipients */
 };
 
-/* Its name, length and digest, encrypted or not. */
+/* Describes file i: its name, length and digest, encrypted or not. */
 static bool describe_kept(struct job *j, const struct kept *kept, size_t i, struct manifest_file *f,
 			  struct error *err)
 {
-	f->name = j->files[i].name;
+	f->name = j->archive.files[i].name;
 	f->bytes = kept->n_recipients > 0 ? kept->encrypted[i].bytes : kept->sizes[i];
 	if (kept->n_recipients > 0) {
 		f->name = t_printf(j->ctx, "%s.age", f->name);
@@ -52,7 +65,7 @@ static bool write_manifest(struct job *j, const struct kept *kept,
 		.cutoff = j->row.cutoff_iso,
 		.database_system = j->batch.system,
 		.delimiter = config->delimiter,
-		.bom = j->archive.n_files > 0 ? j->files[0].bom : config->bom,
+		.bom = j->archive.n_files > 0 ? j->archive.files[0].bom : config->bom,
 		.recipients = kept->recipients,
 		.n_recipients = kept->n_recipients,
 		.files = files,
@@ -61,9 +74,9 @@ static bool write_manifest(struct job *j, const struct kept *kept,
 
 	for (size_t i = 0; i < j->archive.n_files; i++) {
 		files[i] = (struct manifest_file){
-			.table = j->parts[i].relation,
-			.columns = j->parts[i].columns,
-			.n_columns = j->parts[i].n_columns,
+			.table = j->files[i].relation,
+			.columns = j->files[i].columns,
+			.n_columns = j->files[i].n_columns,
 		};
 		for (int w = 0; w < committed->workers; w++)
 			files[i].rows += committed->rows[(size_t)w * j->archive.n_files + i];
@@ -75,8 +88,8 @@ static bool write_manifest(struct job *j, const struct kept *kept,
 }
 
 /*
- * Has an earlier try got as far as the manifest?  Then the joined files are on the disk.  A manifest
- * without the files that it speaks of is not ours: nothing is skipped for it.
+ * Has an earlier try written the manifest?  Then the joined files are on the disk.  A manifest without the
+ * files that it names is not this job's: nothing is skipped because of it.
  */
 static bool has_manifest(const struct job *j, const struct committed *committed)
 {
@@ -85,7 +98,7 @@ static bool has_manifest(const struct job *j, const struct committed *committed)
 		archive_is_encrypted(&j->archive));
 }
 
-/* What was begun under some recipients is ended under them, whatever the configuration says by now. */
+/* Ends what was begun under some recipients under them, whatever the configuration says now. */
 static bool join_and_encrypt(struct job *j, const struct committed *committed, struct kept *ret,
 			     struct error *err)
 {
@@ -145,13 +158,13 @@ static bool record_horizon(struct job *j, const char *xid, const char **ret_json
 {
 	*ret_json = j->row.action == ACTION_EXPORT
 			    ? NULL
-			    : horizon_record(j->db, j->row.id, xid, &j->step_tables, j->ctx, err);
+			    : horizon_record(j->db, j->row.id, xid, j->ctx, err);
 	return err->class == ERR_NONE;
 }
 
 /*
- * Whom the backup brought back, and the replay leaves: a person has to know of them, for nothing will erase
- * them again but the policies.
+ * Tells of contacts that the backup brought back and the replay leaves: a person has to know of them,
+ * because only the policies would erase them again.
  */
 static bool tell_kept(struct job *j, const char **ret_why, struct error *err)
 {
@@ -179,43 +192,85 @@ static bool tell_kept(struct job *j, const char **ret_why, struct error *err)
 	return journal_kept(j->db, j->row.id, db_text(res, 0, "keys"), err);
 }
 
+static const char *noun_of(enum action action)
+{
+	return action == ACTION_ANONYMIZE_REQUESTS ? "requests" : "contacts";
+}
+
+/* Appends a remark to those that there are. */
+static void remark(struct job *j, const char **remarks, const char *text)
+{
+	*remarks = *remarks ? t_printf(j->ctx, "%s; %s", *remarks, text) : text;
+}
+
+/* After an early end, saves the rest of a policy's occurrence as a new action, and says who does the rest. */
+static bool begin_rest(struct job *j, const char **remarks, struct error *err)
+{
+	const int64_t rest = j->row.candidates - j->done_before;
+	const char *why =
+		t_printf(j->ctx, "ended early, because %s: %" PRId64 " %s of the list are left",
+			 j->changed ? j->changed : "", rest, noun_of(j->row.action));
+	int id = 0;
+
+	if (!j->changed || rest == 0)
+		return true;
+	if (!j->row.policy) {
+		remark(j, remarks, t_printf(j->ctx, "%s: save the action anew for them", why));
+		return true;
+	}
+	if (!journal_begin_rest(j->db, j->row.id, &id, err))
+		return false;
+	remark(j, remarks, t_printf(j->ctx, "%s, for action %d", why, id));
+	return true;
+}
+
+static bool end_in_transaction(struct job *j, struct journal_end *end, int64_t failures,
+			       int64_t left, int64_t *ret_treated, struct error *err)
+{
+	const char *xid = NULL, *kept = NULL;
+
+	if (!horizon_mark(j->db, j->ctx, &xid, err) || !db_exec(j->db, "BEGIN", err) ||
+	    !record_horizon(j, xid, &end->horizon, err))
+		return false;
+	if (failures + left > 0)
+		end->error = t_printf(j->ctx,
+				      "%" PRId64 " %s could not be %s, and %" PRId64
+				      " stayed locked: see the events of action %d",
+				      failures, noun_of(j->row.action), verb_of(j->row.action),
+				      left, j->row.id);
+	if (!tell_kept(j, &kept, err))
+		return false;
+	if (kept)
+		remark(j, &end->error, kept);
+	if (!begin_rest(j, &end->error, err) ||
+	    (j->row.replay && !journal_settle_replay(j->db, j->row.id, err)) ||
+	    !journal_finish(j->db, j->row.id, end, ret_treated, err))
+		return false;
+	failpoint("finish-before-commit");
+	return db_commit(j->db, err);
+}
+
 static bool end_row(struct job *j, int64_t archive_bytes, int64_t left, char **ret_note,
 		    bool *ret_failures, struct error *err)
 {
 	struct journal_end end = {.status = "done", .archive_bytes = archive_bytes};
 	int64_t failures = 0, treated = 0;
-	const char *error = NULL, *xid = NULL, *kept = NULL;
-	const char *noun = j->plan->subject == j->plan->model->request ? "requests" : "contacts";
 
 	if (j->archive.name) {
 		end.sums = archive_read_file(&j->archive, ARCHIVE_SUMS, j->ctx, err);
 		if (!end.sums)
 			return false;
 	}
-	if (!horizon_mark(j->db, j->ctx, &xid, err) || !db_exec(j->db, "BEGIN", err) ||
-	    !record_horizon(j, xid, &end.horizon, err) ||
-	    !journal_failures(j->db, j->row.id, &failures, err))
+	if (!journal_failures(j->db, j->row.id, &failures, err))
 		return false;
-	if (failures + left > 0)
-		error = t_printf(j->ctx,
-				 "%" PRId64 " %s could not be %s, and %" PRId64
-				 " stayed locked: see the events of action %d",
-				 failures, noun, verb_of(j->row.action), left, j->row.id);
-	if (!tell_kept(j, &kept, err))
+	if (!end_in_transaction(j, &end, failures, left, &treated, err)) {
+		db_rollback(j->db);
 		return false;
-	if (kept)
-		error = error ? t_printf(j->ctx, "%s; %s", error, kept) : kept;
-	end.error = error;
-	if ((j->row.replay && !journal_settle_replay(j->db, j->row.id, err)) ||
-	    !journal_finish(j->db, j->row.id, &end, &treated, err))
-		return false;
-	failpoint("finish-before-commit");
-	if (!db_commit(j->db, err))
-		return false;
-	*ret_failures = failures > 0;
+	}
+	*ret_failures = failures > 0 || (j->changed && !j->row.policy);
 	*ret_note = t_printf(j->ctx, "%" PRId64 " %s listed, %" PRId64 " %s%s%s", j->row.candidates,
-			     noun, treated, verb_of(j->row.action), error ? "; " : "",
-			     error ? error : "");
+			     noun_of(j->row.action), treated, verb_of(j->row.action),
+			     end.error ? "; " : "", end.error ? end.error : "");
 	return true;
 }
 
@@ -223,27 +278,21 @@ bool job_finish(struct job *j, char **ret_note, bool *ret_failures, struct error
 {
 	struct committed committed;
 	int64_t total = 0, left = 0, ahead = 0;
-	bool ok;
 
 	/* Off the list before the files are joined: a worker would look for segments once more. */
-	if (!journal_left_over(j->db, j->row.id, &left, err))
+	if (!j->changed && !journal_left_over(j->db, j->row.id, &left, err))
 		return false;
 	failpoint("finish-begin");
 	if (j->archive.name) {
 		/* Not the sum of the lengths: a file that worker 0 never wrote to has its header. */
-		if (!job_keep_files(j, err) ||
-		    !journal_committed(j->db, j->row.id, job_labels(j), j->ctx, &committed, err) ||
+		if (!journal_committed(j->db, j->row.id, job_labels(j), j->ctx, &committed, err) ||
 		    !seal(j, &committed, err) || !archive_size(&j->archive, &total, err))
 			return false;
 	}
 	failpoint("finish-after-seal");
 	/* Before the journal says done: the file knows all that was erased. */
-	if (j->ledger && !ledger_sync_check(j->db, j->ledger, &ahead, err))
-		return false;
-	ok = end_row(j, total, left, ret_note, ret_failures, err);
-	if (!ok)
-		db_rollback(j->db);
-	return ok;
+	return (!j->ledger || ledger_sync_check(j->db, j->ledger, &ahead, err)) &&
+	       end_row(j, total, left, ret_note, ret_failures, err);
 }
 
 void job_remove_files(struct job *j, char **note)

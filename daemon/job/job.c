@@ -1,24 +1,34 @@
 /*
- * The sequence of an action.  It is one function after another over what the journal says, so that
- * starting, going on after a stop and going on after a crash are the same code:
+ * The sequence of an action.  Each step asks the journal what is done, so that starting, going on after a
+ * stop and going on after a crash are the same code:
  *
  *   claim    a session lock: whoever holds it works on the job.  Lost with the session.
  *   check    clocks, policy, model against the catalog, every statement against the server.
  *   list     saved: the keys that are due, frozen with their count and digest.
- *   approve  an automatic pass validates itself, unless the policy or max_share wants a person.
+ *   approve  an automatic action validates itself, unless the policy or max_share wants a person, or a
+ *            person validated the action whose rest it is.
  *   start    validated -> running, the archive's folder.
  *   fence    raise the claim, wait until no batch of an older claim can commit.
+ *   files    the archive's files into the journal, or compared with it: job/archive_files.c.
  *   work     job/work.c.
  *   finish   job/finish.c.
  *
- * A failure of the surroundings at any line ends the attempt; after a pause the next one begins at
- * the top.
+ * A failure of the server, the network or the disk at any line ends the attempt; after a pause the next
+ * one begins at the top.
+ *
+ * One line of the configuration reaches this code by two ways.  retentiond reads the file and accepts it
+ * (config/load.c).  It hands the accepted text to retention-job, which reads it a second time, from a sealed
+ * descriptor (config_read_fd()): from there come the policy's name, its scope, the model and the limits.
+ * But when a policy is due, the supervisor's clock writes the policy's action, depth and archive mode into
+ * the journal (retention.begin_occurrence()), and the job takes those from the journal's row, not from the
+ * configuration.  So a policy that is edited while its action waits keeps the depth that the action began
+ * with, and gets the scope that the file has now; check_model() refuses one whose action differs.
  */
-#include "job/job_state.h"
+#include "job/claim.h"
+#include "job/mode.h"
 
 #include "preflight/check_plan.h"
 #include "archive/age.h"
-#include "batch/session.h"
 #include "base/failpoint.h"
 #include "journal/ledger_sync.h"
 #include "base/mem.h"
@@ -27,66 +37,13 @@
 #include <time.h>
 #include <unistd.h>
 
-#define CLOCK_TOLERANCE_S 120
-#define CONTROL_SLOT 0
 #define BACKOFF_MIN_MS 500
 #define BACKOFF_MAX_MS 30000
 #define GIVE_UP_MS 60000
-/* Tries in a row that a change of the tables ended, before a person is needed. */
+/* How many attempts in a row a change of the tables may end before a person is needed. */
 #define MOST_CHANGES 5
 
-static bool open_control(struct job *j, struct error *err)
-{
-	struct db_opts opts = session_opts(j->opts->config, 0);
-
-	opts.lock_timeout_ms = 0; /* the fence waits for batches to end; a stop cancels it */
-	if (!db_open(&opts, &j->db, err))
-		return false;
-	stop_watch(j->opts->stop, CONTROL_SLOT, db_conn(j->db));
-	return true;
-}
-
-static void close_control(struct job *j)
-{
-	stop_watch(j->opts->stop, CONTROL_SLOT, NULL);
-	db_close(j->db);
-	j->db = NULL;
-}
-
-/*
- * Clocks.  The database's decides what is due; a host whose clock differs by minutes, or a database
- * whose clock stands before what its journal has recorded, is a server restored or set wrong.
- */
-bool job_check_clocks(struct db *db, struct error *err)
-{
-	static const char sql[] =
-		"SELECT extract(epoch FROM clock_timestamp())::bigint AS now,\n"
-		"       coalesce(extract(epoch FROM (SELECT at FROM retention.journal_event\n"
-		"                                     ORDER BY id DESC LIMIT 1))::bigint, 0) AS "
-		"newest";
-	AUTO(result) PGresult *res = NULL;
-	int64_t now, newest;
-
-	if (!db_query(db, sql, 0, NULL, &res, err))
-		return false;
-	now = db_int(res, 0, "now");
-	newest = db_int(res, 0, "newest");
-	if (llabs(now - (int64_t)time(NULL)) > CLOCK_TOLERANCE_S)
-		return fail(err, ERR_CONFIG,
-			    "the clocks of this host and of the database differ by %" PRId64
-			    " s: set them right; nothing is erased by a wrong date",
-			    (int64_t)time(NULL) - now);
-	if (now + 1 < newest)
-		return fail(
-			err, ERR_CONFIG,
-			"the database's clock is %" PRId64
-			" s behind its newest journal row: set it right; nothing is erased by a "
-			"wrong date",
-			newest - now);
-	return true;
-}
-
-/* Complaints as one error: the first in full, the others told to the parent. */
+/* Makes complaints one error: err gets the first in full, the parent is told all. */
 static bool refuse(struct job *j, const struct complaints *c, struct error *err)
 {
 	for (size_t i = 0; i < c->n; i++)
@@ -105,14 +62,13 @@ static bool check_model(struct job *j, struct error *err)
 	if (j->row.policy) {
 		j->policy = config_policy(config, j->row.policy);
 		if (!j->policy)
-			return fail(
-				err, ERR_CONFIG,
-				"policy \"%s\" of action %d is not in the configuration any more: "
-				"put it back%s",
-				j->row.policy, j->row.id,
-				strcmp(j->row.status, "saved") == 0
-					? ", or cancel the action"
-					: " under this name, so that what was begun can end");
+			return fail(err, ERR_CONFIG,
+				    "policy \"%s\" of action %d is missing in the configuration: "
+				    "put it back%s",
+				    j->row.policy, j->row.id,
+				    strcmp(j->row.status, "saved") == 0
+					    ? ", or cancel the action"
+					    : " under this name, so that what was begun can end");
 		if (j->policy->action != j->row.action)
 			return fail(err, ERR_CONFIG,
 				    "policy \"%s\" was %s when action %d was saved, and is %s now",
@@ -135,7 +91,7 @@ static bool reload_row(struct job *j, struct error *err)
 	return journal_load(j->db, j->row.id, j->opts->config->timezone, j->ctx, &j->row, err);
 }
 
-/* Would the pass erase more of the subjects than max_share?  *ret_why says so, owned by ctx. */
+/* Would the action erase more of the subjects than max_share?  Then *ret_why says so, owned by ctx. */
 static bool exceeds_share(struct job *j, char **ret_why, struct error *err)
 {
 	AUTO(result) PGresult *res = NULL;
@@ -155,7 +111,7 @@ static bool exceeds_share(struct job *j, char **ret_why, struct error *err)
 	return true;
 }
 
-/* Step "approve".  *ret_go false: it stays saved, and waits for a person. */
+/* Step "approve".  *ret_go false: the action stays saved, and waits for a person. */
 static bool approve(struct job *j, bool *ret_go, struct error *err)
 {
 	char *why = NULL;
@@ -169,7 +125,12 @@ static bool approve(struct job *j, bool *ret_go, struct error *err)
 			    t_printf(j->ctx, "retentionctl validate %d runs it", j->row.id));
 		return true;
 	}
-	if (j->policy->approval)
+	if (j->row.by_person)
+		why = t_printf(j->ctx,
+			       "a person's validation, as the action whose rest it is (%" PRId64
+			       " due)",
+			       j->row.candidates);
+	else if (j->policy->approval)
 		why = t_printf(j->ctx,
 			       "a person's validation, as the policy asks (%" PRId64 " due)",
 			       j->row.candidates);
@@ -181,8 +142,8 @@ static bool approve(struct job *j, bool *ret_go, struct error *err)
 		return journal_note(j->db, j->row.id, why, NULL, err);
 	}
 	*ret_go = true;
-	return journal_approve(j->db, j->row.id, t_printf(j->ctx, "policy %s", j->row.policy),
-			       err) &&
+	return journal_approve(j->db, j->row.id,
+			       t_printf(j->ctx, JOURNAL_BY_POLICY "%s", j->row.policy), err) &&
 	       reload_row(j, err);
 }
 
@@ -198,8 +159,8 @@ static bool list_in_transaction(struct job *j, bool *ret_go, struct error *err)
 }
 
 /*
- * Steps "list", once per job, and "approve", in one transaction: a list that nobody is asked about, and that nobody
- * approved, would lie for ever.  The snapshot ends with it.
+ * Steps "list", once per job, and "approve", in one transaction: otherwise a crash between them would leave
+ * a list that was not approved and that nobody is asked about.  The snapshot ends with the transaction.
  */
 static bool list(struct job *j, bool *ret_go, struct error *err)
 {
@@ -219,7 +180,7 @@ static const char *archive_name(struct job *j)
 			j->row.policy ? j->row.policy : "manual", j->row.id);
 }
 
-/* Step "start": the list is the one that was validated; then running, in the journal first. */
+/* Step "start": checks that the list is the one that was validated; then the action is running. */
 static bool start(struct job *j, struct error *err)
 {
 	const bool archives = j->archive.n_files > 0 && j->row.candidates > 0;
@@ -234,7 +195,7 @@ static bool start(struct job *j, struct error *err)
 			err, ERR_CONFIG,
 			"the list of keys is not the one that was validated (its digest differs): "
 			"save the action anew");
-	/* Before the journal says running: a folder that cannot be made refuses the job untouched. */
+	/* Before the journal says running, so that a folder that cannot be made refuses the job untouched. */
 	if (archives && !archive_create(&a, false, err))
 		return false;
 	failpoint("job-before-start");
@@ -254,8 +215,8 @@ static bool count_done(struct job *j, struct error *err)
 }
 
 /*
- * The ledger's file, before anything is erased: it can be written, and the database knows all that it
- * knows.  A replay is what mends a database that does not.
+ * Before anything is erased, checks that the ledger's file can be written, and that the database knows all
+ * that the file knows.  A replay repairs a database that does not.
  */
 static bool open_ledger(struct job *j, struct error *err)
 {
@@ -281,7 +242,7 @@ static bool open_ledger(struct job *j, struct error *err)
 		    ahead);
 }
 
-/* Step "fence", and the archive where an earlier attempt left it. */
+/* Steps "fence" and "files", and the archive's folder as an earlier attempt left it. */
 static bool prepare(struct job *j, struct error *err)
 {
 	bool archived = false;
@@ -295,18 +256,18 @@ static bool prepare(struct job *j, struct error *err)
 	j->batch.from = j->row.automatic ? NULL : j->row.from;
 	j->batch.cutoff = j->row.cutoff;
 	j->archive.name = j->row.archive_path ? archive_name(j) : NULL;
-	if (j->archive.name && !job_continue_files(j, err))
+	if (j->row.candidates > 0 && !job_settle_files(j, err))
 		return false;
 	if (!j->archive.name || archive_is_finished(&j->archive))
 		return true;
-	/* start() found no folder of that name: one that is there now is this job's. */
+	/* start() found no folder of that name, so a folder that is there now is this job's. */
 	return archive_create(&j->archive, archived || archive_is_begun(&j->archive), err) &&
 	       job_check_segments(j, err);
 }
 
 /*
- * A job that another host began: its archive may lie there, with rows that are nowhere else.  It is
- * taken over where its folder can be reached from here, or has nothing in it yet.
+ * Does the archive lie on the host that began the job, with rows that are nowhere else?  The job is taken
+ * over only where the folder can be reached from here, or has nothing in it yet.
  */
 static bool is_elsewhere(struct job *j, bool *ret, struct error *err)
 {
@@ -325,44 +286,19 @@ static bool is_elsewhere(struct job *j, bool *ret, struct error *err)
 	return true;
 }
 
-static bool lose_claim(struct job *j, struct error *err)
-{
-	j->claim = 0;
-	return fail(err, ERR_STOPPED, "another daemon has taken the job over");
-}
-
-bool job_keep_claim(struct job *j, struct error *err)
-{
-	struct journal_row now = {0};
-	bool mine = false;
-
-	if (!db_alive(j->db)) {
-		close_control(j);
-		if (!open_control(j, err) || !journal_claim(j->db, j->row.id, &mine, err))
-			return false;
-		if (!mine)
-			return lose_claim(j, err);
-	}
-	if (!journal_load(j->db, j->row.id, j->opts->config->timezone, j->ctx, &now, err))
-		return false;
-	if (now.claim != j->claim)
-		return lose_claim(j, err);
-	return true;
-}
-
-/* From the claim to the point where rows may be touched; *ret_exit when it ends before. */
+/* Runs the steps from "claim" to "start"; *ret_go false: the job ends here, with *ret_exit. */
 static bool begin(struct job *j, bool *ret_go, enum job_exit *ret_exit, struct error *err)
 {
 	bool mine = false, elsewhere = false;
 
 	*ret_go = false;
 	*ret_exit = JOB_TAKEN;
-	if (!open_control(j, err) || !journal_claim(j->db, j->row.id, &mine, err))
+	if (!claim_take(j, &mine, err))
 		return false;
 	if (!mine)
 		return true;
 	if (!courtesy_look(j->courtesy, j->db,
-			   err)) /* what comes until the first batch is counted */
+			   err)) /* counts from now what others do until the first batch */
 		return false;
 	if (!reload_row(j, err))
 		return false;
@@ -373,7 +309,10 @@ static bool begin(struct job *j, bool *ret_go, enum job_exit *ret_exit, struct e
 		return false;
 	if (elsewhere)
 		return true;
-	if (!job_check_clocks(j->db, err) || !check_model(j, err))
+	if (strcmp(j->row.status, "running") == 0 &&
+	    !journal_changed(j->db, j->row.id, j->ctx, &j->changed, err))
+		return false;
+	if (!mode_check_clocks(j->db, err) || (!j->changed && !check_model(j, err)))
 		return false;
 	if (strcmp(j->row.status, "saved") == 0) {
 		*ret_exit = JOB_SAVED;
@@ -397,6 +336,21 @@ static bool note_integrity(struct job *j, struct error *err)
 	return journal_integrity(j->db, j->row.id, j->integrity, err);
 }
 
+/*
+ * A table has changed under a job that archives.  Notes it, so that the next attempt ends the job (DESIGN
+ * section 8), whether the model holds then or not.  Killed before it, the next attempt finds the change
+ * itself, or, where it was undone, goes on.  Always false: err stands.
+ */
+static bool mark_changed(struct job *j, const struct error *err)
+{
+	AUTO(error) struct error ignored = {0};
+
+	if (err->class == ERR_CHANGED && j->archive.name && db_alive(j->db) &&
+	    journal_mark_changed(j->db, j->row.id, err->text, &ignored))
+		failpoint("changed-after-mark");
+	return false;
+}
+
 static bool attempt(struct job *j, enum job_exit *ret_exit, struct error *err)
 {
 	char *note = NULL;
@@ -407,10 +361,10 @@ static bool attempt(struct job *j, enum job_exit *ret_exit, struct error *err)
 	if (!go)
 		return true;
 	if (!note_integrity(j, err) || !prepare(j, err) ||
-	    (j->done_before < j->row.candidates && !job_work(j, err)))
-		return false;
-	/* The workers may have gone on without it: a server that came back between two looks. */
-	if (!db_alive(j->db) && !job_keep_claim(j, err))
+	    (!j->changed && j->done_before < j->row.candidates && !job_work(j, err)))
+		return mark_changed(j, err);
+	/* The workers may have outlived the control session, if the server came back between two looks. */
+	if (!db_alive(j->db) && !claim_keep(j, err))
 		return false;
 	if (!job_finish(j, &note, &failures, err))
 		return false;
@@ -423,8 +377,8 @@ static bool attempt(struct job *j, enum job_exit *ret_exit, struct error *err)
 }
 
 /*
- * Why it ended early (NULL: it was stopped) stands in the journal, where a person looks for it, if the database can be
- * reached; and what it waited for last does not any more.
+ * Notes in the journal, where a person looks for it, why the attempt ended (NULL: it was stopped), and that
+ * the job waits for nothing now; if the database can be reached.
  */
 static void note_end(struct job *j, const char *why)
 {
@@ -432,14 +386,14 @@ static void note_end(struct job *j, const char *why)
 
 	if (!db_alive(j->db))
 		return;
-	stop_watch(j->opts->stop, CONTROL_SLOT, NULL); /* or a stop would cancel this, too */
+	stop_watch(j->opts->stop, CLAIM_SLOT, NULL); /* or a stop would cancel this, too */
 	db_rollback(j->db);
 	if (!db_exec(j->db, "SET lock_timeout = 500; SET statement_timeout = 1000", &ignored))
 		return;
 	(void)journal_note(j->db, j->row.id, NULL, why, &ignored); /* logged too */
 }
 
-/* Tries in a row that a change of the tables has ended, each with so many keys done before. */
+/* The attempts in a row that a change of the tables has ended, with the same number of keys done. */
 struct changes {
 	int n;
 	int64_t done;
@@ -454,8 +408,8 @@ static enum job_exit exit_of(struct job *j, const struct error *err)
 }
 
 /*
- * The tables have changed under the job: what became of them is for the next try's check of the model to judge, at
- * once.  One that finds nothing, again and again, and gets no further, needs a person.
+ * The tables have changed under the job.  The next attempt ends it early, or, without an archive, checks the
+ * model anew and goes on.  When that happens again and again and no key gets done, a person is needed.
  */
 static void count_change(const struct job *j, struct changes *changes, struct error *err)
 {
@@ -489,7 +443,7 @@ enum job_exit job_run(const struct job_opts *opts)
 			note_end(&j, err.text);
 		else if (!ok && err.class == ERR_STOPPED && j.claim > 0)
 			note_end(&j, NULL);
-		close_control(&j);
+		claim_drop(&j);
 		ledger_close(j.ledger);
 		courtesy_free(j.courtesy);
 		if (ok)

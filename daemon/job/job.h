@@ -1,6 +1,6 @@
 /*
- * One action from start to end: claim, check, list, validate, work, finish.  Started anew after a
- * crash it goes on where the database says that it stood.
+ * Runs one action from start to end: claim, check, list, validate, work, finish.  Started anew after a
+ * crash, it goes on where the database says that it stood.
  */
 #ifndef RETENTION_JOB_JOB_H
 #define RETENTION_JOB_JOB_H
@@ -22,7 +22,7 @@ struct job_opts {
 /* Runs the job until it has ended, must stop, or needs a person. */
 enum job_exit job_run(const struct job_opts *opts);
 
-/* --check: holds the configuration against the database, and tells the SQL functions about it. */
+/* --check: compares the configuration with the database, and tells the SQL functions about it. */
 enum job_exit mode_check_run(const struct job_opts *opts);
 
 #endif

@@ -1,20 +1,20 @@
 /*
- * The inside of a job, shared by job/job.c (claim to start), job/archive_files.c and job/finish.c (join to done).
+ * The state of a job, shared by the files of its steps: job/job.c and job/claim.c (claim to start),
+ * job/archive_files.c, job/work.c, job/finish.c (join to done) and job/vacuum.c.
  */
 #ifndef RETENTION_JOB_JOB_STATE_H
 #define RETENTION_JOB_JOB_STATE_H
 
 #include "job/job.h"
-#include "journal/horizon.h"
 #include "journal/journal.h"
 #include "journal/ledger.h"
 #include "batch/worker.h"
 
-/* What is behind a file of the archive. */
-struct job_part {
+/* The table behind a file of the archive. */
+struct job_file {
 	const char *label; /* table_name of retention.archive_file */
 	const char *relation; /* schema.table */
-	const char *types; /* of its columns; NULL: an earlier version did not tell */
+	const char *types; /* of its columns */
 	const char *const *columns; /* n_columns, in its header */
 	size_t n_columns;
 };
@@ -25,70 +25,58 @@ struct job {
 	struct db *db;
 	struct journal_row row;
 	const struct policy *policy; /* NULL: manual */
-	struct plan *plan;
+	struct plan *plan; /* NULL: changed is not */
 	const char *integrity; /* how the plan keeps the foreign keys; NULL: nothing is erased */
 	struct batch_job batch;
-	struct archive archive; /* its files are these */
-	/*
-	 * n_files: one per archived step, then those that were begun under other columns.  Once the job's end has begun,
-	 * what the journal then kept.
-	 */
-	struct archive_file *files;
-	struct job_part *parts; /* n_files */
-	struct horizon_tables
-		step_tables; /* each step's label, without a part's number, and its table */
-	bool files_kept;
+	struct archive archive; /* its name is NULL where nothing is archived */
+	struct archive_file *archive_files; /* the same as archive.files */
+	struct job_file *files; /* archive.n_files, one behind each */
+	const char *changed; /* why the job ends before its list is empty; NULL: it does not */
 	int64_t done_before; /* keys that earlier attempts had finished with */
 	int claim;
 	struct courtesy *courtesy;
 	struct ledger *ledger; /* NULL: an export, or not open yet */
 };
 
-/* The host's clock against the database's, and that against the journal; CONFIG: one is wrong. */
-bool job_check_clocks(struct db *db, struct error *err);
-
-/* Names, per step, of the rows of retention.archive_file; and the files of the archive. */
+/* Names the steps' rows of retention.archive_file, and the archive's files, as the plan has them. */
 void job_name_files(struct job *j);
 
 /* The labels of the files, as the text of a text[] owned by the job's ctx. */
 const char *job_labels(const struct job *j);
 
 /*
- * Where the archive was begun before a table changed, its rows go on in a file of their own (contact.2.csv), under a
- * label of their own (contact.2), and what was begun keeps its columns.  Where the job's end has begun, the files are
- * those of then.  CONFIG: something was archived under a name that the model has no more for a table that it has, or
- * with another delimiter.
+ * Before the first batch, writes the archive's files to the journal.  Later compares them with the plan's,
+ * as long as keys are left and the job has not to end early; otherwise takes them as they are.  CHANGED: a
+ * table is not what it was when the archive began.  CONFIG: the configuration has another delimiter, or the
+ * model archives a table under another name.
  */
-bool job_continue_files(struct job *j, struct error *err);
-
-/* The job's end begins: from now on the archive has these files.  Once; the next try finds them in the journal. */
-bool job_keep_files(struct job *j, struct error *err);
+bool job_settle_files(struct job *j, struct error *err);
 
 /*
- * Before more is erased: what earlier attempts have archived is there.  A worker checks its own segments only when it
- * has work.  With an empty list, they may be joined already.
+ * Before more is erased: what earlier attempts have archived is there.  A worker checks its own segments
+ * only when it has work.  With an empty list, they may be joined already.
  */
 bool job_check_segments(struct job *j, struct error *err);
 
-/* The claim is looked at; a control session that was lost is made anew.  STOPPED: the job is another's now. */
-bool job_keep_claim(struct job *j, struct error *err);
-
-/* Works through the keys that are left, until none is or a worker failed; then the weightiest failure. */
+/* Works through the keys that are left.  false: a worker failed; err is the weightiest failure. */
 bool job_work(struct job *j, struct error *err);
 
-/* Joins, sums, seals the archive, and ends the journal's row; *ret_note says how it went. */
+/*
+ * Joins, sums and seals the archive, and ends the journal's row; *ret_note says how it went.  *ret_failures:
+ * keys failed, or are left for nobody.
+ */
 bool job_finish(struct job *j, char **ret_note, bool *ret_failures, struct error *err);
 
 /*
- * Behind a job that has ended: the files outside the database that its rows named; *note says what became of
- * them.  What cannot be removed now is left to retention-job --tidy.
+ * After the job has ended, removes the files outside the database that its rows named, and appends to *note
+ * what became of them.  The daemon retries later what cannot be removed now.
  */
 void job_remove_files(struct job *j, char **note);
 
 /*
- * Behind a job that has ended, where limits.vacuum asks for it: VACUUM of the tables that lost rows, each once the
- * brakes let it.  Whatever becomes of it, the job is done: what could not be is told in the event "vacuumed", and
- * in *note that there is something.
+ * After the job has ended, where limits.vacuum asks for it: VACUUM of the tables that lost rows, each as
+ * soon as the throttle permits.  The job is done whatever becomes of it: the event "vacuumed" tells what was
+ * skipped, and *note says that something was.
  */
 void job_vacuum(struct job *j, char **note);
 

@@ -1,13 +1,13 @@
 /*
- * --check: the configuration against the database, and whatever else must be right before a job may
- * begin: age and its recipients, the ledger's file.  Complaints are told line by line.
+ * --check: compares the configuration with the database, and checks what else must be right before a job
+ * may begin: age and its recipients, the ledger's file.  Tells complaints line by line.
  */
-#include "job/job_state.h"
+#include "job/mode.h"
+#include "journal/journal.h"
 
 #include "preflight/check_plan.h"
 #include "archive/age.h"
 #include "journal/ledger_sync.h"
-#include "batch/session.h"
 #include "base/mem.h"
 #include "job/outbox.h"
 #include "batch/throttle.h"
@@ -17,9 +17,9 @@
 #include <libgen.h>
 #include <sys/stat.h>
 
-#define CONTROL_SLOT 0
+#define TIMEOUT_MS 30000
 
-/* Not at once after one that failed, or that could not erase everybody: it would only do so again. */
+/* May a replay begin by itself?  Not soon after one that failed or left somebody: it would do so again. */
 static bool may_replay(struct db *db, bool *ret, struct error *err)
 {
 	AUTO(result) PGresult *res = NULL;
@@ -37,9 +37,9 @@ static bool may_replay(struct db *db, bool *ret, struct error *err)
 }
 
 /*
- * A database that was restored from an older backup has forgotten erasures that the ledger's file
- * knows.  That refuses nothing here (a reload must still be possible): it is said loudly, and what is
- * in retention.replay keeps the SQL functions from giving out anything but the replay.
+ * A database that was restored from an older backup has forgotten erasures that the ledger's file knows.
+ * This refuses nothing, because a reload must still be possible.  It complains loudly, and the rows of
+ * retention.replay keep the SQL functions from giving out anything but the replay.
  */
 static bool check_ledger(const struct job_opts *opts, struct db *db, struct error *err)
 {
@@ -52,7 +52,7 @@ static bool check_ledger(const struct job_opts *opts, struct db *db, struct erro
 
 	if (!ledger_sync_open(db, opts->config->directory, false, &ledger, err))
 		return false;
-	/* No file: nothing was ever erased, or on another host; or it is gone since it was found to be ahead. */
+	/* Without a file: nothing was erased on this host, or the file is gone since it was found to be ahead. */
 	if (ledger ? !ledger_sync_check(db, ledger, &ahead, err)
 		   : !ledger_ahead(db, &ahead, NULL, err))
 		return false;
@@ -69,11 +69,11 @@ static bool check_ledger(const struct job_opts *opts, struct db *db, struct erro
 		     "the database was restored from a backup: it has forgotten %" PRId64
 		     " erasures that \"%s/" LEDGER_FILE "\" %s; no policy runs until %s (legal "
 		     "holds that were placed since are missing, too: place them first)",
-		     ahead, opts->config->directory,
-		     ledger ? "knows" : "knew, which is not there any more", what) < 0)
+		     ahead, opts->config->directory, ledger ? "knows" : "knew, which is gone",
+		     what) < 0)
 		must_alloc(NULL);
 	report_complaint(opts->report, text);
-	if (automatic && /* refused where one is under way already */
+	if (automatic && /* the function refuses it while a replay is under way */
 	    !db_exec(db, "SELECT retention.replay_ledger('automatic')", &busy) && !db_alive(db))
 		return fail(err, busy.class, "%s", busy.text);
 	return true;
@@ -92,7 +92,7 @@ static bool check_recipients(const struct config *config, struct complaints *c, 
 	return false;
 }
 
-/* Said before anything is asked of the schema; its version is the daemon's to compare (supervisor/model_check.c). */
+/* Checks that the schema is there, before any query of it; supervisor/model_check.c compares its version. */
 static bool check_schema(struct db *db, struct complaints *c, const struct config *config,
 			 struct error *err)
 {
@@ -116,7 +116,7 @@ static bool check_directory(struct complaints *c, const struct config *config)
 	return false;
 }
 
-/* Refuses nothing: the right can be granted, and the session can go, while a pass waits. */
+/* Refuses nothing, because the right can be granted, or the session can end, while an action waits. */
 static bool check_throttle(const struct job_opts *opts, struct db *db, struct error *err)
 {
 	AUTO(char_p) char *why = NULL;
@@ -132,11 +132,18 @@ static bool check_throttle(const struct job_opts *opts, struct db *db, struct er
 	return true;
 }
 
-static bool check_and_configure(const struct job_opts *opts, struct db *db, struct complaints *c,
-				struct error *err)
+struct checking {
+	const struct job_opts *opts;
+	struct complaints *complaints;
+};
+
+static bool check_and_configure(void *arg, struct db *db, struct error *err)
 {
 	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
+	const struct checking *checking = arg;
+	const struct job_opts *opts = checking->opts;
 	const struct table *t = opts->config->model.contact;
+	struct complaints *c = checking->complaints;
 	struct check check = {.db = db,
 			      .config = opts->config,
 			      .ctx = ctx,
@@ -149,7 +156,7 @@ static bool check_and_configure(const struct job_opts *opts, struct db *db, stru
 		return false;
 	if (!check_recipients(opts->config, c, err) || !outbox_check(opts->config, c))
 		return false;
-	/* By which place_hold writes a key as the table does. */
+	/* By this type place_hold writes a key as the table does. */
 	type = catalog_column(&check.catalog->relations[t->index], t->key)->type;
 	return journal_configure(db, opts->config, type, err) && check_throttle(opts, db, err) &&
 	       check_ledger(opts, db, err);
@@ -157,25 +164,18 @@ static bool check_and_configure(const struct job_opts *opts, struct db *db, stru
 
 enum job_exit mode_check_run(const struct job_opts *opts)
 {
-	const struct db_opts db_opts = session_opts(opts->config, 30000);
 	AUTO(complaints) struct complaints c = {0};
 	AUTO(error) struct error err = {0};
-	AUTO(db) struct db *db = NULL;
+	struct checking checking = {.opts = opts, .complaints = &c};
+	const enum job_exit end = mode_run(opts, TIMEOUT_MS, check_and_configure, &checking, &err);
 
-	if (db_open(&db_opts, &db, &err)) {
-		stop_watch(opts->stop, CONTROL_SLOT, db_conn(db));
-		if (check_and_configure(opts, db, &c, &err))
-			return JOB_DONE;
-		stop_watch(opts->stop, CONTROL_SLOT, NULL);
-	}
 	for (size_t i = 0; i < c.n; i++)
 		report_complaint(opts->report, c.lines[i]);
 	if (c.n > 0)
 		return JOB_REFUSED;
-	if (err.class == ERR_ENVIRONMENT || err.class == ERR_BUSY) {
+	if (end == JOB_AWAY)
 		report_note(opts->report, err.text);
-		return JOB_AWAY;
-	}
-	report_complaint(opts->report, err.text);
-	return JOB_REFUSED;
+	else if (end == JOB_REFUSED)
+		report_complaint(opts->report, err.text);
+	return end;
 }

@@ -1,31 +1,31 @@
 /*
- * One pass, archive by archive:
+ * Works archive by archive:
  *
  *   claim     the advisory lock of its action, so that two daemons do not remove one folder together.
- *   mark      one that has expired becomes deleted, in the journal, by "expiry".  From here on it is as
- *             one that a person deleted, and dying anywhere leaves work for the next pass.
+ *   mark      an archive that has expired becomes deleted in the journal, by "expiry".  From here on it is
+ *             treated as if a person had deleted it, and dying anywhere leaves work for the next run.
  *   remove    archive/remove.c, which says what may die there.
  *   record    archive_removed_at, in the journal.
- *   folders   the empty ones.
+ *   folders   removes the empty ones.
  *
- * The journal names no path that is opened: the folder's name is made anew (archives_to_remove()), and
- * looked for under archives.directory and nowhere else.  An archive that cannot be reached from here is
- * left alone: it may lie on another host, in the directory of an older configuration, or on a file
- * system that is not mounted.  That it is not where this host wrote it is noted in the journal, and
- * never taken for "its files are gone".
+ * No path of the journal is opened: archives_to_remove() makes the folder's name anew, and this looks for it
+ * under archives.directory and nowhere else.  An archive that cannot be reached from here is left alone,
+ * because it may lie on another host, in the directory of an older configuration, or on a file system that
+ * is not mounted.  When it is not where this host wrote it, the journal notes that; it never counts as "its
+ * files are gone".
  */
 #include "job/mode_expire.h"
 
 #include "archive/remove.h"
-#include "batch/session.h"
 #include "base/failpoint.h"
-#include "job/job_state.h"
+#include "job/mode.h"
+#include "journal/journal.h"
 #include "base/mem.h"
 #include "job/outbox.h"
 
-#define SLOT 0
+#define TIMEOUT_MS 30000
 
-struct tidy {
+struct expiry {
 	const struct job_opts *opts;
 	struct db *db;
 	int removed;
@@ -60,8 +60,8 @@ static bool record(struct db *db, const struct doomed *d, struct error *err)
 			  1, &d->id_text, NULL, err);
 }
 
-/* What stands in the way, in the journal, and told when it is news. */
-static bool remark(struct tidy *t, const struct doomed *d, const char *why, struct error *err)
+/* Notes in the journal what stands in the way, and complains when it is news. */
+static bool remark(struct expiry *t, const struct doomed *d, const char *why, struct error *err)
 {
 	const char *const values[] = {d->id_text, why};
 	int64_t rows = 0;
@@ -85,7 +85,7 @@ static bool remark(struct tidy *t, const struct doomed *d, const char *why, stru
 	return true;
 }
 
-static bool remove_claimed(struct tidy *t, const struct doomed *d, struct error *err)
+static bool remove_claimed(struct expiry *t, const struct doomed *d, struct error *err)
 {
 	const char *directory = t->opts->config->directory;
 	AUTO(error) struct error cause = {0};
@@ -99,7 +99,7 @@ static bool remove_claimed(struct tidy *t, const struct doomed *d, struct error 
 	if (!found && d->here)
 		return remark(t, d, "its folder is not there", err);
 	if (!found)
-		return true; /* gone between two looks: another daemon's, after all */
+		return true; /* gone between two looks: it was another daemon's */
 	if (!record(t->db, d, err))
 		return false;
 	failpoint("tidy-after-record");
@@ -107,7 +107,7 @@ static bool remove_claimed(struct tidy *t, const struct doomed *d, struct error 
 	return true;
 }
 
-static bool tidy_one(struct tidy *t, const struct doomed *d, struct error *err)
+static bool expire_one(struct expiry *t, const struct doomed *d, struct error *err)
 {
 	const char *const values[] = {d->id_text};
 	AUTO(result) PGresult *res = NULL;
@@ -128,15 +128,15 @@ static bool tidy_one(struct tidy *t, const struct doomed *d, struct error *err)
 	return PQntuples(res) == 0 || !db_bool(res, 0, "still") || remove_claimed(t, d, err);
 }
 
-/* NULL: nothing expires, by the configuration or because a clock is wrong. */
-static const char *keep_of(struct tidy *t, char *text, unsigned long size)
+/* archives.keep as text; NULL: nothing expires, by the configuration or because a clock is wrong. */
+static const char *keep_of(struct expiry *t, char *text, unsigned long size)
 {
 	const struct config *config = t->opts->config;
 	AUTO(error) struct error err = {0};
 
 	if (!config->has_keep)
 		return NULL;
-	if (!job_check_clocks(t->db, &err)) {
+	if (!mode_check_clocks(t->db, &err)) {
 		report_complaint(t->opts->report, err.text);
 		t->worst = JOB_REFUSED;
 		return NULL;
@@ -145,7 +145,7 @@ static const char *keep_of(struct tidy *t, char *text, unsigned long size)
 	return text;
 }
 
-static bool pass(struct tidy *t, void *ctx, struct error *err)
+static bool pass(struct expiry *t, void *ctx, struct error *err)
 {
 	const struct config *config = t->opts->config;
 	char keep[24];
@@ -167,14 +167,14 @@ static bool pass(struct tidy *t, void *ctx, struct error *err)
 
 		if (stop_asked(t->opts->stop))
 			return fail(err, ERR_STOPPED, "stopped");
-		if (!tidy_one(t, &d, err))
+		if (!expire_one(t, &d, err))
 			return false;
 	}
 	return archive_remove_folders(config->directory, err);
 }
 
-/* What earlier jobs have left outside the database. */
-static bool work_outbox(struct tidy *t, void *ctx, struct error *err)
+/* Removes the files that earlier jobs have left outside the database. */
+static bool work_outbox(struct expiry *t, void *ctx, struct error *err)
 {
 	const struct outbox_opts opts = {
 		.config = t->opts->config, .host = t->opts->host, .stop = t->opts->stop};
@@ -197,33 +197,32 @@ static bool work_outbox(struct tidy *t, void *ctx, struct error *err)
 	return true;
 }
 
-static void tell(const struct tidy *t, void *ctx)
+static void tell(const struct expiry *t, void *ctx)
 {
 	if (t->removed > 0)
 		report_note(t->opts->report, t_printf(ctx, "the files of %d archive%s were removed",
 						      t->removed, t->removed == 1 ? "" : "s"));
 }
 
+static bool run(void *arg, struct db *db, struct error *err)
+{
+	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
+	struct expiry *t = arg;
+	bool ok;
+
+	t->db = db;
+	ok = pass(t, ctx, err) && work_outbox(t, ctx, err);
+	tell(t, ctx);
+	return ok;
+}
+
 enum job_exit mode_expire_run(const struct job_opts *opts)
 {
-	const struct db_opts db_opts = session_opts(opts->config, 30000);
-	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
+	struct expiry t = {.opts = opts, .worst = JOB_DONE};
 	AUTO(error) struct error err = {0};
-	AUTO(db) struct db *db = NULL;
-	struct tidy t = {.opts = opts, .worst = JOB_DONE};
-	bool ok = db_open(&db_opts, &db, &err);
+	const enum job_exit end = mode_run(opts, TIMEOUT_MS, run, &t, &err);
 
-	if (ok) {
-		t.db = db;
-		stop_watch(opts->stop, SLOT, db_conn(db));
-		ok = pass(&t, ctx, &err) && work_outbox(&t, ctx, &err);
-		stop_watch(opts->stop, SLOT, NULL);
-		tell(&t, ctx);
-	}
-	if (ok)
-		return t.worst;
-	if (err.class == ERR_STOPPED || stop_asked(opts->stop))
-		return JOB_STOPPED;
-	report_complaint(opts->report, err.text);
-	return err.class == ERR_ENVIRONMENT || err.class == ERR_BUSY ? JOB_AWAY : JOB_REFUSED;
+	if (end != JOB_DONE && end != JOB_STOPPED)
+		report_complaint(opts->report, err.text);
+	return end == JOB_DONE ? t.worst : end;
 }

@@ -1,12 +1,12 @@
 /*
- * Archives whose time has come: those that a person deleted, and those that archives.keep lets expire.
+ * Removes the files of archives that a person deleted, and of archives that archives.keep lets expire.
  */
 #ifndef RETENTION_JOB_MODE_EXPIRE_H
 #define RETENTION_JOB_MODE_EXPIRE_H
 
 #include "job/job.h"
 
-/* --tidy: one pass over all of them.  opts->id is not looked at. */
+/* --expire: looks at all archives once; does not use opts->id. */
 enum job_exit mode_expire_run(const struct job_opts *opts);
 
 #endif

@@ -1,7 +1,7 @@
 /*
- * The overdue are what shows a silent stall: those that a policy's last occurrence, the one that ran
- * or the one that should have, was for, and that are due by its cutoff still.  That query reads the
- * tables of the CRM; it has a time limit, and what could not be measured is not told.
+ * The overdue subjects show a silent stall: they are due by the cutoff of the policy's last occurrence, the
+ * one that ran or the one that should have, and are still there.  That query reads the tables of the CRM.
+ * It has a time limit, and a value that could not be measured is not reported.
  */
 #include "job/mode_measure.h"
 
@@ -9,12 +9,11 @@
 #include "base/mem.h"
 #include "base/metrics.h"
 #include "plan/due.h"
-#include "batch/session.h"
+#include "job/mode.h"
 
 #include <inttypes.h>
 #include <time.h>
 
-#define SLOT 0
 #define TIMEOUT_MS 300000
 
 static const char journal_sql[] =
@@ -77,8 +76,8 @@ static bool measure_journal(const struct job_opts *opts, struct db *db, struct e
 }
 
 /*
- * The cutoff of the policy's last occurrence: of the one that began, or of one that should have and did
- * not.  NULL: there was none yet.
+ * Gets the cutoff of the policy's last occurrence, which began, or should have begun and did not.  NULL:
+ * there was none yet.
  */
 static bool last_cutoff(struct db *db, const struct config *config, const struct policy *policy,
 			void *ctx, const char **ret, struct error *err)
@@ -117,7 +116,7 @@ static bool measure_policy(const struct job_opts *opts, struct db *db, const str
 	if (schedule_next(&policy->schedule, time(NULL), &next))
 		tell(opts, "retentiond_policy_next_timestamp_seconds", "policy", policy->name,
 		     t_printf(ctx, "%" PRId64, next));
-	/* An export erases nothing, so that nothing of it is ever overdue. */
+	/* An export erases nothing, so nothing is ever overdue for it. */
 	if (policy->action == ACTION_EXPORT)
 		return true;
 	if (!last_cutoff(db, config, policy, ctx, &values[1], err))
@@ -141,40 +140,33 @@ static bool measure_policy(const struct job_opts *opts, struct db *db, const str
 	return true;
 }
 
-static bool measure(const struct job_opts *opts, struct db *db, struct error *err)
+static bool measure(void *arg, struct db *db, struct error *err)
 {
 	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
 	AUTO(complaints) struct complaints c = {0};
-	struct check check = {.db = db, .config = opts->config, .ctx = ctx, .complaints = &c};
+	const struct job_opts *opts = arg;
+	const struct config *config = opts->config;
+	struct check check = {.db = db, .config = config, .ctx = ctx, .complaints = &c};
 
-	if (!measure_journal(opts, db, err))
+	if (!db_exec(db, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", err) ||
+	    !measure_journal(opts, db, err))
 		return false;
 	if (!check_model_for(&check, ACTION_EXPORT, err))
 		return c.n > 0 ? fail(err, ERR_CONFIG, "%s", c.lines[0]) : false;
-	for (size_t i = 0; i < opts->config->n_policies; i++)
-		if (opts->config->policies[i].enabled &&
-		    !measure_policy(opts, db, &opts->config->policies[i], check.catalog, err))
+	for (size_t i = 0; i < config->n_policies; i++)
+		if (config->policies[i].enabled &&
+		    !measure_policy(opts, db, &config->policies[i], check.catalog, err))
 			return false;
 	return true;
 }
 
 enum job_exit mode_measure_run(const struct job_opts *opts)
 {
-	const struct db_opts db_opts = session_opts(opts->config, TIMEOUT_MS);
 	AUTO(error) struct error err = {0};
-	AUTO(db) struct db *db = NULL;
-	bool ok = db_open(&db_opts, &db, &err);
+	struct job_opts arg = *opts;
+	const enum job_exit end = mode_run(opts, TIMEOUT_MS, measure, &arg, &err);
 
-	if (ok) {
-		stop_watch(opts->stop, SLOT, db_conn(db));
-		ok = db_exec(db, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", &err) &&
-		     measure(opts, db, &err);
-		stop_watch(opts->stop, SLOT, NULL);
-	}
-	if (ok)
-		return JOB_DONE;
-	if (stop_asked(opts->stop))
-		return JOB_STOPPED;
-	report_note(opts->report, err.text);
-	return err.class == ERR_ENVIRONMENT || err.class == ERR_BUSY ? JOB_AWAY : JOB_REFUSED;
+	if (end != JOB_DONE && end != JOB_STOPPED)
+		report_note(opts->report, err.text);
+	return end;
 }

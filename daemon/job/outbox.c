@@ -1,13 +1,13 @@
 /*
- * A round takes up to ROUND rows, in one transaction that holds them (SKIP LOCKED: two daemons share the
- * work):
+ * A round takes up to ROUND rows, in one transaction that locks them (SKIP LOCKED, so that two daemons share
+ * the work).  What may die on each line, and what then:
  *
  *   claim     nothing has changed.
- *   asked     which of them another row of the model still names: those files stay, and leave the outbox;
- *             the other row's own erasure brings them back.
- *   removed   file by file, its folder on the disk (fsync) before the row goes.  Process, server, network or
- *             disk dies: the row is still in the outbox, and a file that is not there any more is done.
- *   settled   the rows of what is gone leave, the others get their reason and wait longer each time.
+ *   ask       whether another row of the model still names the same file.  Such a file stays, and leaves
+ *             the outbox; the other row's own erasure puts it there again.
+ *   remove    file by file, and fsync of its folder before its row is deleted.  Process, server, network or
+ *             disk dies: the row is still in the outbox, and a file that is missing then counts as removed.
+ *   settle    deletes the rows of removed files; the others get their reason and wait longer each time.
  *   COMMIT    lost: the same rows are tried again.
  */
 #include "job/outbox.h"
@@ -29,7 +29,7 @@
 
 /* --- One file ------------------------------------------------------------------------------- */
 
-/* location without root, if it begins with it; NULL: it is absolute and lies elsewhere. */
+/* location below root, without root's own path; NULL: it is absolute and lies elsewhere. */
 static const char *below(const char *root, const char *location)
 {
 	size_t n = strlen(root);
@@ -72,7 +72,7 @@ static bool remove_below(int root, const char *path, struct error *err)
 	folder = file_open_beneath(root, slash && *folder_path ? folder_path : ".",
 				   O_RDONLY | O_DIRECTORY);
 	if (folder < 0 && errno == ENOENT)
-		return true; /* with its folder */
+		return true; /* its folder is gone, and the file with it */
 	if (folder < 0 && (errno == EXDEV || errno == ELOOP))
 		return fail(err, ERR_DATA, "it leads out of root, or over a symbolic link");
 	if (folder < 0)
@@ -82,7 +82,7 @@ static bool remove_below(int root, const char *path, struct error *err)
 	return ok;
 }
 
-/* One file, one way to write it: by another, a row that still needs it would not be found. */
+/* Is the path written in the one plain way?  Another row that needs the file is found only by that. */
 static bool is_plain(const char *path)
 {
 	while (*path) {
@@ -97,7 +97,11 @@ static bool is_plain(const char *path)
 	return true;
 }
 
-bool outbox_remove_file(const char *root, const char *location, struct error *err)
+/*
+ * Removes one file below root: location is relative, or begins with root.  Reaches nothing outside root and
+ * follows no link; a link itself is removed, not its target.  A missing file counts as removed.
+ */
+static bool remove_file(const char *root, const char *location, struct error *err)
 {
 	const char *path = below(root, location);
 	int fd;
@@ -119,7 +123,8 @@ bool outbox_remove_file(const char *root, const char *location, struct error *er
 
 /* --- One command ---------------------------------------------------------------------------- */
 
-bool outbox_run_command(const char *const *command, size_t n, const char *location, int timeout_ms,
+/* Runs the command with location as its last word, for at most timeout_ms; exit status 0: done. */
+static bool run_command(const char *const *command, size_t n, const char *location, int timeout_ms,
 			struct error *err)
 {
 	AUTO(talloc) const char **argv = t_array(NULL, const char *, n + 2);
@@ -156,7 +161,7 @@ struct round {
 	const struct outbox_opts *opts;
 	void *ctx; /* of the round; its parent is the caller's */
 	const PGresult *rows; /* id, table_name, location, used */
-	char *gone, *failed, *reasons; /* bigint[], bigint[], text[] under way */
+	char *gone, *failed; /* bigint[] under way */
 	const char **why;
 	size_t n_failed;
 	struct outbox_result *result;
@@ -169,7 +174,7 @@ static bool same_place(const struct outside *a, const struct outside *b)
 	return a->command && b->command && strcmp(a->command[0], b->command[0]) == 0;
 }
 
-/* Does the column name what o.location names?  Below root, as a relative path or an absolute one. */
+/* SQL: does the column name what o.location names?  Below root, as a relative path or an absolute one. */
 static char *names_it(const struct round *r, const struct table *t)
 {
 	const char *column = t_printf(r->ctx, "u.%s", sql_ident(r->ctx, t->file.column));
@@ -188,7 +193,7 @@ static char *names_it(const struct round *r, const struct table *t)
 		column, root, root, root);
 }
 
-/* The model's tables whose files lie in the same place: does a row of theirs name it? */
+/* SQL: does a row of a table of the model whose files lie in the same place name the file? */
 static char *used_condition(const struct round *r)
 {
 	const struct model *m = &r->opts->config->model;
@@ -214,7 +219,7 @@ static char *used_condition(const struct round *r)
 	return sql;
 }
 
-/* Longer each time: 2, 4, 8 minutes, up to a day. */
+/* A file that failed waits longer each time: 2, 4, 8 minutes, up to a day. */
 static const char claim_sql[] =
 	"SELECT o.id, o.table_name, o.location, (%s) AS used\n"
 	"  FROM (SELECT f.* FROM retention.file_outbox AS f\n"
@@ -252,10 +257,9 @@ static bool remove_one(const struct round *r, int row, struct error *err)
 	const struct outside *o = outside_of(r->opts->config, name);
 
 	if (!o)
-		return fail(err, ERR_DATA, "table \"%s\" of the model names no files any more",
-			    name);
-	return o->root ? outbox_remove_file(o->root, location, err)
-		       : outbox_run_command(o->command, o->n_command, location, COMMAND_MS, err);
+		return fail(err, ERR_DATA, "table \"%s\" of the model names no files now", name);
+	return o->root ? remove_file(o->root, location, err)
+		       : run_command(o->command, o->n_command, location, COMMAND_MS, err);
 }
 
 static void note_failed(struct round *r, const char *id, const char *why)
@@ -264,7 +268,7 @@ static void note_failed(struct round *r, const char *id, const char *why)
 	r->why = t_grow(r->ctx, r->why, const char *, r->n_failed + 1);
 	r->why[r->n_failed++] = t_strdup(r->ctx, why);
 	r->result->failed++;
-	/* For the log: what a command says behind the colon may name the file. */
+	/* This goes to the log: leave out what a command says behind the colon, because it may name the file. */
 	if (!r->result->why)
 		r->result->why =
 			t_printf(talloc_parent(r->ctx), "%.*s", (int)strcspn(why, ":"), why);

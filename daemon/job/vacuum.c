@@ -1,10 +1,10 @@
 /*
- * VACUUM after a pass.  It runs when all is committed and the journal says done; killed on any line, it has changed
- * nothing that anybody could see, and autovacuum does what it did not.
+ * VACUUM after a pass.  It runs when everything is committed and the journal says done.  Killed on any
+ * line, it has changed nothing that a client could see, and autovacuum does the rest.
  *
- * As gentle as autovacuum (the same cost delay), without giving the file's end back to the system (that
- * takes a lock which readers wait for), and with the indexes, which PostgreSQL leaves out by itself where few rows
- * went: their entries hold values, too.
+ * It is as gentle as autovacuum (the same cost delay).  It does not give the file's end back to the
+ * system, because that takes a lock which readers wait for.  It includes the indexes, which PostgreSQL
+ * leaves out by itself where few rows went, because their entries hold values, too.
  */
 #include "job/job_state.h"
 
@@ -12,8 +12,8 @@
 #include "base/sql.h"
 #include "batch/throttle.h"
 
-#define PATIENCE_MS                                                                                \
-	600000 /* for the throttle, all tables together; other jobs wait behind this one */
+/* How long the throttle may keep all tables together waiting, because other jobs wait behind this one. */
+#define PATIENCE_MS 600000
 
 struct vacuuming {
 	struct job *job;
@@ -30,28 +30,23 @@ static const char session_sql[] =
 	"SELECT set_config('vacuum_cost_delay', s.setting, false) FROM pg_settings AS s\n"
 	" WHERE s.name = 'autovacuum_vacuum_cost_delay' AND s.setting <> '-1'";
 
-/* Those that lost rows.  may: VACUUM would only warn, and go on without the table. */
+/* Finds the tables that lost rows.  may: otherwise VACUUM would only warn, and go on without the table. */
 static const char tables_sql[] =
-	"SELECT w.name::regclass::text AS name, bool_and(pg_has_role(c.relowner, 'USAGE')\n"
+	"SELECT w.oid::regclass::text AS name, bool_and(pg_has_role(c.relowner, 'USAGE')\n"
 	"       OR pg_has_role(d.datdba, 'USAGE')\n"
 	"       OR CASE WHEN current_setting('server_version_num')::int >= 170000\n"
 	"               THEN has_table_privilege(c.oid, 'MAINTAIN') ELSE false END) AS may\n"
-	"  FROM unnest($2::text[], $3::text[]) AS w(label, name)\n"
+	"  FROM (" JOURNAL_TABLES ") AS w\n"
 	"  JOIN pg_database AS d ON d.datname = current_database()\n"
-	"  JOIN LATERAL (SELECT w.name::regclass AS oid UNION\n"
-	"                SELECT p.relid FROM pg_partition_tree(w.name::regclass) AS p) AS t ON true\n"
+	"  JOIN LATERAL (SELECT w.oid UNION SELECT p.relid FROM pg_partition_tree(w.oid) AS p) AS t ON true\n"
 	"  JOIN pg_class AS c ON c.oid = t.oid\n"
-	" WHERE EXISTS (SELECT FROM retention.archive_file AS f\n"
-	"                WHERE f.job = $1::int AND f.rows > 0\n"
-	"                  AND " JOURNAL_BASE_LABEL " = w.label)\n"
 	" GROUP BY 1 ORDER BY 1";
 
 static bool find_tables(struct job *j, PGresult **ret, struct error *err)
 {
-	const char *const values[] = {t_printf(j->ctx, "%d", j->row.id), j->step_tables.labels,
-				      j->step_tables.names};
+	const char *const values[] = {t_printf(j->ctx, "%d", j->row.id)};
 
-	return db_query(j->db, tables_sql, 3, values, ret, err);
+	return db_query(j->db, tables_sql, 1, values, ret, err);
 }
 
 static bool wait_for_throttle(struct vacuuming *v, struct error *err)

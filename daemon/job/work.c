@@ -1,7 +1,7 @@
 /*
- * Step "work" of a job: the workers' threads, and this one, which watches the claim meanwhile, and tells progress.
+ * Step "work" of a job: starts the workers' threads; meanwhile this thread keeps the claim and tells progress.
  */
-#include "job/job_state.h"
+#include "job/claim.h"
 
 #include "journal/ledger.h"
 #include "base/mem.h"
@@ -30,7 +30,7 @@ static void tell_progress(struct job *j, const struct worker_pool *pool, int64_t
 				.eta_s = done > 0 && took_s > 0 ? left * took_s / done : -1});
 }
 
-/* While the threads work: the claim, the reason of a wait into the journal, progress. */
+/* While the threads work: keeps the claim, notes in the journal why they wait, and tells progress. */
 static bool watch(struct job *j, struct worker_pool *pool, struct error *err)
 {
 	const int64_t begun_s = (int64_t)time(NULL);
@@ -54,7 +54,7 @@ static bool watch(struct job *j, struct worker_pool *pool, struct error *err)
 				(void)ledger_sync(j->ledger, &one); /* for good at the end */
 			error_clear(&one);
 			tell_progress(j, pool, begun_s);
-			if (!job_keep_claim(j, &one) && one.class == ERR_STOPPED) {
+			if (!claim_keep(j, &one) && one.class == ERR_STOPPED) {
 				stop_ask(pool->stop);
 				(void)fail(err, ERR_STOPPED, "%s", one.text); /* told below */
 			}
@@ -69,13 +69,13 @@ static bool watch(struct job *j, struct worker_pool *pool, struct error *err)
 	return err->class == ERR_NONE;
 }
 
-/* Which of two failures says rather why the work ended early. */
+/* Ranks failures: the higher one explains better why the work ended early. */
 static int weight_of(const struct error *err)
 {
 	return err->class == ERR_STOPPED ? 1 : err->class == ERR_CHANGED ? 2 : 3;
 }
 
-/* The first of the weightiest. */
+/* Makes err the first of the weightiest failures. */
 static bool worst_of(struct worker *workers, int n, struct error *err)
 {
 	const struct error *worst = NULL;

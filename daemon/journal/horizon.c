@@ -1,15 +1,15 @@
 /*
- * T1 is the hard one, since PostgreSQL does not say what a VACUUM has removed.  It is told as reached
- * only when, for each table that lost rows, its partitions and its TOAST table:
+ * T1 is the difficult step, because PostgreSQL does not say what a VACUUM has removed.  It counts as
+ * reached only when, for each table that lost rows, its partitions and its TOAST table:
  *
- *   - a VACUUM has begun after the job's end.  Statistics only count those that have ended, but two of
+ *   - a VACUUM has begun after the job's end.  Statistics count only those that have ended, and two of
  *     one table never run at once: where none was under way at the job's end (nobody held the lock
  *     that it takes) one more than then is enough, else two more;
  *   - it could remove the rows: no snapshot of before the job's end was open when the job ended (all
  *     later ones see the rows as gone), or it left no dead row, or the table is frozen beyond;
  *   - and no snapshot, prepared transaction or slot of before is there now.
  *
- * Whatever cannot be seen is "unknown" or "pending", never "reached".
+ * Where something cannot be seen, the state is "unknown" or "pending", never "reached".
  */
 #include "journal/horizon.h"
 
@@ -17,8 +17,8 @@
 #include "base/mem.h"
 
 /*
- * What keeps rows that died before some transaction from being removed: (who, xmin), xmin without its
- * epoch as the views have it.  Sessions of others are seen with pg_read_all_stats only.
+ * SQL: (who, xmin) of everything that keeps dead rows from being removed; xmin has no epoch, as in the
+ * views.  A role sees the sessions of others only with pg_read_all_stats.
  */
 #define HOLDERS                                                                                    \
 	"SELECT 'session ' || a.pid AS who, a.backend_xmin::text::bigint AS xmin\n"                \
@@ -57,12 +57,7 @@ bool horizon_mark(struct db *db, void *ctx, const char **ret_xid, struct error *
  * asynchronous and are not written yet.
  */
 static const char record_sql[] =
-	"WITH touched AS (\n"
-	"  SELECT DISTINCT w.name::regclass AS root\n"
-	"    FROM unnest($3::text[], $4::text[]) AS w(label, name)\n"
-	"   WHERE EXISTS (SELECT FROM retention.archive_file AS f\n"
-	"                  WHERE f.job = $1::int AND f.rows > 0\n"
-	"                    AND " JOURNAL_BASE_LABEL " = w.label)),\n"
+	"WITH touched AS (SELECT t.oid AS root FROM (" JOURNAL_TABLES ") AS t),\n"
 	"heap AS (\n"
 	"  SELECT c.oid, c.reltoastrelid AS toast, c.oid::regclass::text AS name\n"
 	"    FROM (SELECT root AS rel FROM touched UNION\n"
@@ -83,13 +78,12 @@ static const char record_sql[] =
 			 "            AND l.mode = 'ShareUpdateExclusiveLock'))), '[]') FROM part AS p))::text\n"
 			 "  AS record FROM " NEXT_XID " AS x";
 
-const char *horizon_record(struct db *db, int job, const char *xid,
-			   const struct horizon_tables *tables, void *ctx, struct error *err)
+const char *horizon_record(struct db *db, int job, const char *xid, void *ctx, struct error *err)
 {
-	const char *const values[] = {t_printf(ctx, "%d", job), xid, tables->labels, tables->names};
+	const char *const values[] = {t_printf(ctx, "%d", job), xid};
 	AUTO(result) PGresult *res = NULL;
 
-	return db_query(db, record_sql, 4, values, &res, err)
+	return db_query(db, record_sql, 2, values, &res, err)
 		       ? t_strdup(ctx, db_text(res, 0, "record"))
 		       : NULL;
 }
@@ -105,7 +99,7 @@ const char horizon_sql[] =
 	"    FROM retention.archive_journal AS a\n"
 	"   WHERE a.id = $1::int AND a.status = 'done' AND a.action <> 'export'\n"
 	"     AND a.restored_at IS NULL),\n"
-	/* T1: what is left to wait for, a row a reason. */
+	/* T1: a row for each reason to wait. */
 	"part AS (\n"
 	"  SELECT coalesce(t->>'name', '?') AS name, (t->>'vacuums')::bigint AS before,\n"
 	"         CASE WHEN (t->>'vacuuming')::boolean THEN 2 ELSE 1 END AS needed,\n"
@@ -116,12 +110,12 @@ const char horizon_sql[] =
 			 "                  pg_stat_get_last_autovacuum_time(c.oid)) AS last,\n"
 			 "         pg_stat_get_dead_tuples(c.oid) AS dead\n"
 			 "    FROM j, jsonb_array_elements(j.record->'tables') AS t\n"
-			 /* Found by its oid, whatever its name is by now; one that was dropped is gone. */
+			 /* Finds a table by its oid, whatever its name is now; the data of a dropped table is gone. */
 			 "    JOIN pg_class AS c ON c.oid = (t->>'oid')::oid),\n"
 			 "unclean AS (\n"
 			 "  SELECT h.name, CASE\n"
 			 "         WHEN h.last IS NULL OR h.last <= j.t0 OR NOT (h.vacuums >= h.before + h.needed\n"
-			 /* Counted from 0 again: the second one of those that have ended since has begun since. */
+			 /* The statistics were reset: the second VACUUM that has ended since has begun since. */
 			 "              OR (h.vacuums < h.before AND h.vacuums >= 2))\n"
 			 "         THEN 'VACUUM of ' || h.name\n"
 			 "         WHEN NOT (j.clear OR h.dead = 0 OR " FULL_XMIN " > j.xid)\n"

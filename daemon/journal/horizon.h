@@ -1,6 +1,6 @@
 /*
- * Erased is not yet gone everywhere: what a job has to record at its end so that later somebody can
- * tell how far its erasures have come, and the query that tells.
+ * Erasure status: erased rows are not yet gone everywhere.  A job records at its end what is needed to
+ * tell later how far its erasures have come; a query tells it.
  *
  *	T0	the commit: gone from the live tables
  *	T1	VACUUM has passed over the rows: gone from the pages of the tables
@@ -13,24 +13,21 @@
 #include "database/db.h"
 
 /*
- * In a transaction of its own, once all batches have ended: a transaction number above all of theirs,
- * owned by ctx.
+ * Gets a transaction number above those of all batches, owned by ctx.  In a transaction of its own, once
+ * all batches have ended.
  */
 bool horizon_mark(struct db *db, void *ctx, const char **ret_xid, struct error *err);
 
-/* The tables that a job may have taken rows from; both as the text of a text[]. */
-struct horizon_tables {
-	const char *labels; /* table_name in retention.archive_file */
-	const char *names; /* quoted */
-};
-
-/* What the journal keeps, as a JSON object owned by ctx; NULL with err.  In the transaction that ends the job. */
-const char *horizon_record(struct db *db, int job, const char *xid,
-			   const struct horizon_tables *tables, void *ctx, struct error *err);
+/*
+ * What the journal keeps of the tables that the job took rows from, as a JSON object owned by ctx; NULL
+ * with err.  In the transaction that ends the job.
+ */
+const char *horizon_record(struct db *db, int job, const char *xid, void *ctx, struct error *err);
 
 /*
- * Rows (step, what, state, since, waits_for) of action $1; $2 is backups.keep as an interval, or NULL.
- * None for an action that has erased nothing or has not ended; of one that was restored, only that T0 is undone.
+ * SQL: rows (step, what, state, since, waits_for) about action $1; $2 is backups.keep as an interval, or
+ * NULL.  No row for an action that has erased nothing or has not ended.  A restored action has one row: T0
+ * is undone.
  */
 extern const char horizon_sql[];
 

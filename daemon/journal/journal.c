@@ -1,7 +1,6 @@
 /*
- * Each function is one statement, or one transaction that the caller has open.  Whatever a job needs
- * to go on after a crash is read from here, never remembered: that is why resuming is the same code
- * as starting.
+ * Each function is one statement, or runs in a transaction that the caller has open.  A job reads from here
+ * what it needs to go on after a crash, and remembers nothing: so resuming is the same code as starting.
  */
 #include "journal/journal.h"
 
@@ -20,6 +19,11 @@ bool journal_load(struct db *db, int id, const char *timezone, void *ctx, struct
 	static const char sql[] =
 		"SELECT j.action, j.mode, j.archive, j.status, j.policy, j.requested_by,\n"
 		"       coalesce(j.replay, false) AS replay,\n"
+		"       EXISTS (SELECT FROM retention.archive_journal AS p\n"
+		"                WHERE p.policy = j.policy AND p.occurrence = j.occurrence\n"
+		"                  AND p.part = j.part - 1\n"
+		"                  AND p.validated_by <> '" JOURNAL_BY_POLICY
+		"' || p.policy) AS by_person,\n"
 		"       j.replay OR j.subject IS NOT NULL AS by_key,\n"
 		"       (j.from_date::timestamp AT TIME ZONE $2)::text AS from_instant,\n"
 		"       j.cutoff::text AS cutoff, j.host, j.system_identifier, j.archive_path,\n"
@@ -40,6 +44,7 @@ bool journal_load(struct db *db, int id, const char *timezone, void *ctx, struct
 		.action = action_parse(db_text(res, 0, "action")),
 		.automatic = strcmp(db_text(res, 0, "mode"), "automatic") == 0,
 		.replay = db_bool(res, 0, "replay"),
+		.by_person = db_bool(res, 0, "by_person"),
 		.by_key = db_bool(res, 0, "by_key"),
 		.archive = archive_mode_parse(db_text(res, 0, "archive")),
 		.requested_by = db_text_copy(ctx, res, 0, "requested_by"),
@@ -108,16 +113,19 @@ bool journal_has_archived(struct db *db, int id, bool *ret, struct error *err)
 bool journal_interval(struct db *db, int id, const char *timezone, void *ctx,
 		      struct journal_interval *ret, struct error *err)
 {
-	/* Calendar arithmetic on local days; both days of an interval count (DESIGN section 1). */
+	/*
+	 * Calendar arithmetic on local days; both days of an interval count (DESIGN section 1).  The rest of
+	 * an occurrence has the cutoff of its first part already.
+	 */
 	static const char sql[] =
 		"SELECT (j.from_date::timestamp AT TIME ZONE $2)::text AS from_instant,\n"
 		"       CASE WHEN j.replay THEN\n"
 		"         (SELECT max(r.erased_at) FROM retention.replay AS r WHERE r.action = j.action)\n"
 		"       WHEN j.subject IS NOT NULL THEN 'infinity'::timestamptz\n"
 		"       WHEN j.mode = 'manual' THEN (j.to_date + 1)::timestamp AT TIME ZONE $2\n"
-		"       ELSE retention.cutoff(j.depth, $2) END::text AS cutoff\n"
+		"       ELSE coalesce(j.cutoff, retention.cutoff(j.depth, $2)) END::text AS cutoff\n"
 		"  FROM retention.archive_journal AS j WHERE j.id = $1 AND j.status = 'saved'\n"
-		"   FOR KEY SHARE"; /* who cancels it waits, and takes the list away, too */
+		"   FOR KEY SHARE"; /* a cancel waits for this, and then removes the list, too */
 	const char *const values[] = {int_text(ctx, id), timezone};
 	AUTO(result) PGresult *res = NULL;
 
@@ -168,7 +176,7 @@ bool journal_settle_replay(struct db *db, int id, struct error *err)
 	return db_command(db, "SELECT retention.settle_replay($1::int)", 1, values, NULL, err);
 }
 
-/* Over the keys in their order, a newline behind each. */
+/* SQL: the digest of the keys in their order, a newline behind each. */
 #define LIST_DIGEST                                                                                \
 	"(SELECT encode(sha256(convert_to(coalesce(string_agg(c.key || E'\\n', '' ORDER BY c.n),"  \
 	" ''), 'UTF8')), 'hex')\n     FROM retention.candidate AS c WHERE c.job = $1::int)"
@@ -260,11 +268,13 @@ bool journal_finish(struct db *db, int id, const struct journal_end *end, int64_
 		"         'horizon', $6::jsonb,\n"
 		"         'integrity', j.counters->'integrity',\n"
 		"         'sums_sha256', encode(sha256(convert_to($5, 'UTF8')), 'hex'),\n"
+		"         'rest', nullif((SELECT count(*) FROM retention.candidate WHERE job = j.id), 0),\n"
 		"         'rows', (SELECT coalesce(jsonb_object_agg(f.table_name, f.rows), '{}')\n"
 		"                    FROM (SELECT table_name, sum(rows) AS rows\n"
 		"                            FROM retention.archive_file WHERE job = j.id\n"
 		"                           GROUP BY 1) AS f),\n"
 		"         'treated', CASE WHEN j.action = 'export' THEN j.candidates -\n" /* no ledger */
+		"                      (SELECT count(*) FROM retention.candidate WHERE job = j.id) -\n"
 		"                      (SELECT coalesce(sum(jsonb_array_length(details->'keys')), "
 		"0)\n"
 		"                         FROM retention.journal_event WHERE job = j.id\n"
@@ -290,8 +300,8 @@ bool journal_finish(struct db *db, int id, const struct journal_end *end, int64_
 
 	if (!db_query(db, sql, 6, values, &res, err))
 		return false;
-	*ret_treated =
-		PQntuples(res) > 0 ? db_int(res, 0, "treated") : 0; /* it had ended already */
+	*ret_treated = PQntuples(res) > 0 ? db_int(res, 0, "treated")
+					  : 0; /* no row: the action had ended already */
 	return db_command(db, "DELETE FROM retention.candidate WHERE job = $1::int", 1, values,
 			  NULL, err) &&
 	       db_command(db, "DELETE FROM retention.selection WHERE job = $1::int", 1, values,
@@ -364,6 +374,52 @@ bool journal_key_failed(struct db *db, int id, const char *keys, const char *mes
 			  "VALUES ($1::int, 'failed_key', jsonb_build_object('keys', $2::text[],\n"
 			  "        'message', $3::text, 'sqlstate', $4::text))",
 			  4, values, NULL, err);
+}
+
+bool journal_mark_changed(struct db *db, int id, const char *why, struct error *err)
+{
+	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
+	const char *const values[] = {int_text(ctx, id), why};
+
+	return db_command(db,
+			  "INSERT INTO retention.journal_event (job, kind, details)\n"
+			  "SELECT $1::int, 'changed', jsonb_build_object('why', $2::text)\n"
+			  " WHERE NOT EXISTS (SELECT FROM retention.journal_event\n"
+			  "                    WHERE job = $1::int AND kind = 'changed')",
+			  2, values, NULL, err);
+}
+
+bool journal_changed(struct db *db, int id, void *ctx, const char **ret_why, struct error *err)
+{
+	const char *const values[] = {int_text(ctx, id)};
+	AUTO(result) PGresult *res = NULL;
+
+	if (!db_query(db,
+		      "SELECT details->>'why' AS why FROM retention.journal_event\n"
+		      " WHERE job = $1::int AND kind = 'changed'",
+		      1, values, &res, err))
+		return false;
+	*ret_why = PQntuples(res) > 0 ? db_text_copy(ctx, res, 0, "why") : NULL;
+	return true;
+}
+
+bool journal_begin_rest(struct db *db, int id, int *ret_id, struct error *err)
+{
+	static const char sql[] =
+		"INSERT INTO retention.archive_journal AS n\n"
+		"       (action, mode, status, policy, occurrence, part, depth, cutoff, archive)\n"
+		"SELECT j.action, j.mode, 'saved', j.policy, j.occurrence, j.part + 1, j.depth, j.cutoff,\n"
+		"       j.archive\n"
+		"  FROM retention.archive_journal AS j WHERE j.id = $1::int\n"
+		"RETURNING n.id, pg_notify('retention', 'saved ' || n.id)";
+	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
+	const char *const values[] = {int_text(ctx, id)};
+	AUTO(result) PGresult *res = NULL;
+
+	if (!db_query(db, sql, 1, values, &res, err))
+		return false;
+	*ret_id = (int)db_int(res, 0, "id");
+	return true;
 }
 
 bool journal_left_over(struct db *db, int id, int64_t *ret_n, struct error *err)

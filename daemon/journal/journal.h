@@ -1,5 +1,5 @@
 /*
- * Rows of schema retention, as a job reads and writes them.  Knows no table of the CRM.
+ * Reads and writes the rows of schema retention for a job.  Knows no table of the CRM.
  */
 #ifndef RETENTION_JOURNAL_JOURNAL_H
 #define RETENTION_JOURNAL_JOURNAL_H
@@ -12,14 +12,15 @@ struct journal_row {
 	int id;
 	enum action action;
 	bool automatic;
-	bool replay; /* of what a restored backup has undone */
-	bool by_key; /* on the keys of retention.selection: a replay, or one person's request */
+	bool replay; /* erases again what a restored backup has undone */
+	bool by_person; /* is the rest of an action that a person validated */
+	bool by_key; /* restricted to the keys of retention.selection: a replay, or one contact's request */
 	enum archive_mode archive;
 	const char *status;
 	const char *policy; /* NULL: manual, or a replay */
 	const char *requested_by;
 	const char *from; /* timestamptz as text, or NULL: the interval's first instant */
-	const char *cutoff; /* timestamptz as text: the first instant that is not due any more */
+	const char *cutoff; /* timestamptz as text: the first instant that is not due */
 	const char *cutoff_iso;
 	const char *host; /* where it began; NULL: nowhere yet */
 	const char *system; /* the server that it began on; NULL */
@@ -30,23 +31,23 @@ struct journal_row {
 	int claim;
 };
 
-/* Reads the row; one that is not there is ERR_CONFIG. */
+/* Reads the row.  CONFIG: there is none. */
 bool journal_load(struct db *db, int id, const char *timezone, void *ctx, struct journal_row *ret,
 		  struct error *err);
 
-/* Takes the job for this session, which keeps it while it lives.  *ret: nobody else has it. */
+/* Takes the job for this session, which keeps it while it lives.  *ret: is it ours? */
 bool journal_claim(struct db *db, int id, bool *ret, struct error *err);
 
 /*
- * Raises the claim, and waits until every batch of an older claim has ended: after this none of
- * them can commit.  *ret_claim is what batches compare with.  From here on the job is host's.
+ * Raises the claim, and waits until every batch of an older claim has ended: after this none of them can
+ * commit.  Batches compare with *ret_claim.  From here on the job belongs to host.
  */
 bool journal_fence(struct db *db, int id, const char *host, int *ret_claim, struct error *err);
 
 /* Has any batch committed bytes of an archive? */
 bool journal_has_archived(struct db *db, int id, bool *ret, struct error *err);
 
-/* The instants a job works between, from the database's clock: the cutoff of today.  Owned by ctx. */
+/* The instants a job works between, by the database's clock; owned by ctx. */
 struct journal_interval {
 	const char *from; /* timestamptz as text, or NULL */
 	const char *cutoff;
@@ -55,28 +56,28 @@ bool journal_interval(struct db *db, int id, const char *timezone, void *ctx,
 		      struct journal_interval *ret, struct error *err);
 
 /*
- * A replay's keys that were never on its list, text[]: under a hold, with something newer than the erasure,
- * or not there at all.  Owned by ctx.
+ * Gets a replay's keys that were never on its list, as a text[] owned by ctx: they are under a hold, have
+ * something newer than the erasure, or are not there at all.
  */
 bool journal_not_listed(struct db *db, int id, void *ctx, const char **ret_keys, struct error *err);
 
-/* The event "kept": those of them who are there, and so stay. */
+/* Writes the event "kept": of those keys, the ones that are there, and so stay. */
 bool journal_kept(struct db *db, int id, const char *keys, struct error *err);
 
 /*
- * Before journal_finish(), in its transaction: the ledger's lines that this replay has made true again
- * join it.  Those of keys that failed or stayed locked go on waiting for another replay.
+ * Puts the ledger's lines that this replay has made true again back into the ledger.  Lines of keys that
+ * failed or stayed locked wait for another replay.  Before journal_finish(), in its transaction.
  */
 bool journal_settle_replay(struct db *db, int id, struct error *err);
 
-/* Freezes the list: count and digest of retention.candidate into the row. In a transaction. */
+/* Freezes the list: writes count and digest of retention.candidate into the row.  In a transaction. */
 bool journal_freeze(struct db *db, int id, const char *cutoff, int64_t *ret_candidates,
 		    struct error *err);
 
 /* Does the list still have the digest that was frozen? */
 bool journal_list_is_intact(struct db *db, int id, bool *ret, struct error *err);
 
-/* saved -> validated, by the policy itself. */
+/* saved -> validated; by: the policy itself, or a replay's approver. */
 bool journal_approve(struct db *db, int id, const char *by, struct error *err);
 
 /* validated -> running. */
@@ -100,17 +101,29 @@ struct journal_end {
 };
 
 /*
- * running -> done or failed: counters from what the batches committed; the list is dropped.  *ret_treated:
- * the subjects that were exported, deleted or anonymized.
+ * running -> done or failed.  Counts what the batches committed, and what is left on the list, and drops the
+ * list.  *ret_treated: the subjects that were exported, deleted or anonymized.
  */
 bool journal_finish(struct db *db, int id, const struct journal_end *end, int64_t *ret_treated,
 		    struct error *err);
 
-/* The row's waiting and, when error is not NULL, its error. */
+/* Sets the row's waiting and, when error is not NULL, its error. */
 bool journal_note(struct db *db, int id, const char *waiting, const char *error, struct error *err);
 
-/* SQL, of a row f of retention.archive_file: its label without a part's number, contact of contact.2 (job/job_state.h). */
-#define JOURNAL_BASE_LABEL "regexp_replace(f.table_name, '[.][0-9]+$', '')"
+/* Before the policy's name in validated_by, where the policy itself has validated its action. */
+#define JOURNAL_BY_POLICY "policy "
+
+/*
+ * SQL: the tables that job $1 took rows from, as a relation (oid).  A table that was dropped since is not
+ * among them.
+ */
+#define JOURNAL_TABLES                                                                             \
+	"SELECT DISTINCT c.oid\n"                                                                  \
+	"  FROM (SELECT max(f.relation) AS relation FROM retention.archive_file AS f\n"            \
+	"         WHERE f.job = $1::int GROUP BY f.table_name HAVING sum(f.rows) > 0) AS r\n"      \
+	"  JOIN pg_namespace AS n ON starts_with(r.relation, n.nspname || '.')\n"                  \
+	"  JOIN pg_class AS c ON c.relnamespace = n.oid\n"                                         \
+	"   AND n.nspname || '.' || c.relname = r.relation"
 
 /* What all workers of a job, of this attempt and of earlier ones, have committed to each file. */
 struct committed {
@@ -127,17 +140,29 @@ bool journal_committed(struct db *db, int id, const char *labels, void *ctx, str
 /* A worker's lengths, n_files; zeros, owned by ctx, where it has committed nothing. */
 const int64_t *journal_bytes_of(const struct committed *c, int worker, void *ctx);
 
-/* The key that could not be treated leaves the list, with its event, in one transaction. */
+/* Removes keys that could not be treated from the list, with their event, in one transaction. */
 bool journal_key_failed(struct db *db, int id, const char *keys, const char *message,
 			const char *sqlstate, struct error *err);
 
-/* Those that stayed locked to the end leave the list, with one event; *ret_n: now or earlier. */
+/* Writes the event "changed", once: a table has changed under the job, which therefore ends early. */
+bool journal_mark_changed(struct db *db, int id, const char *why, struct error *err);
+
+/* Why the job ends early; NULL: it does not.  Owned by ctx. */
+bool journal_changed(struct db *db, int id, void *ctx, const char **ret_why, struct error *err);
+
+/*
+ * Saves the rest of a policy's occurrence as a new action with the same cutoff; *ret_id is its number.  Before
+ * journal_finish(), in its transaction.
+ */
+bool journal_begin_rest(struct db *db, int id, int *ret_id, struct error *err);
+
+/* Removes keys that stayed locked to the end from the list, with one event; *ret_n counts earlier ones too. */
 bool journal_left_over(struct db *db, int id, int64_t *ret_n, struct error *err);
 
 /* How many keys failed. */
 bool journal_failures(struct db *db, int id, int64_t *ret, struct error *err);
 
-/* What the SQL functions have to know of the configuration. */
+/* Tells the SQL functions what they have to know of the configuration. */
 bool journal_configure(struct db *db, const struct config *config, const char *contact_key_type,
 		       struct error *err);
 

@@ -17,7 +17,7 @@ struct ledger {
 	char *path;
 };
 
-/* Among processes; a file system that knows no locks goes without, as the archives do. */
+/* Locks the file among processes.  On a file system without locks it goes on without, as the archives do. */
 static bool lock(struct ledger *l, struct error *err)
 {
 	(void)pthread_mutex_lock(&l->mutex);
@@ -35,7 +35,8 @@ static bool lock(struct ledger *l, struct error *err)
 
 static void unlock(struct ledger *l)
 {
-	(void)flock(l->fd, LOCK_UN); /* without locks there is none to lose */
+	(void)flock(l->fd,
+		    LOCK_UN); /* on a file system without locks there is nothing to release */
 	(void)pthread_mutex_unlock(&l->mutex);
 }
 
@@ -78,7 +79,7 @@ static FILE *reader(const struct ledger *l, struct error *err)
 	return in;
 }
 
-/* Behind the last newline there is nothing, or a line that a crash tore. */
+/* Cuts off what is behind the last newline: a line that a crash tore. */
 static bool cut_torn_line(struct ledger *l, struct error *err)
 {
 	off_t size = lseek(l->fd, 0, SEEK_END);
@@ -93,7 +94,7 @@ static bool cut_torn_line(struct ledger *l, struct error *err)
 	       fail_errno(err, ERR_ENVIRONMENT, "cannot cut a torn line off \"%s\"", l->path);
 }
 
-/* An empty file gets its first line; any other has to have ours. */
+/* Writes the first line of an empty file; checks that of any other. */
 static bool check_head(struct ledger *l, const char *directory, const char *identity,
 		       struct error *err)
 {
@@ -112,7 +113,7 @@ static bool check_head(struct ledger *l, const char *directory, const char *iden
 		       file_sync_folder(directory, err);
 	if (strncmp(found, head, strlen(head)) != 0)
 		return fail(err, ERR_CONFIG,
-			    "\"%s\" is no ledger of retentiond: move it away, or give archives "
+			    "\"%s\" is not a ledger of retentiond: move it away, or give archives "
 			    "another directory",
 			    l->path);
 	if (strcmp(found, wanted) != 0)
@@ -163,13 +164,13 @@ void ledger_close(struct ledger *l)
 	if (!l)
 		return;
 	if (l->fd >= 0)
-		(void)close(l->fd); /* ledger_sync() is what makes it last */
+		(void)close(l->fd); /* ledger_sync() makes it durable */
 	(void)pthread_mutex_destroy(&l->mutex);
 	free(l->path);
 	free(l);
 }
 
-/* job TAB action TAB time TAB key: the job, and in *ret_time (32 bytes) the time; 0: no such line. */
+/* Parses job TAB action TAB time TAB key.  Returns the job, and in *ret_time (32 bytes) the time; 0: not such a line. */
 static int parse_line(const char *line, char *ret_time)
 {
 	const char *action = strchr(line, '\t');
@@ -205,12 +206,13 @@ static bool each_line(struct ledger *l,
 		const int job = parse_line(line, time);
 
 		number++;
-		if (number == 1 || line[n - 1] != '\n') /* the head; a line that is being written */
+		if (number == 1 ||
+		    line[n - 1] != '\n') /* skips the head, and a line that is being written */
 			continue;
 		if (job == 0)
 			return fail(
 				err, ERR_CONFIG,
-				"%s:%lld: no line of a ledger: put the file back from its backup",
+				"%s:%lld: not a line of a ledger: put the file back from its backup",
 				l->path, (long long)number);
 		if (!take(arg, job, time, line, (size_t)n, err))
 			return false;
@@ -224,7 +226,7 @@ struct counting {
 	size_t n, room, last;
 };
 
-/* Lines of a job stand mostly together: the last one's place first. */
+/* The lines of a job stand mostly together, so look first where the last one was counted. */
 static bool count_line(void *arg, int job, const char *time, const char *line, size_t n,
 		       struct error *err)
 {

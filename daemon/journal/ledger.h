@@ -1,12 +1,12 @@
 /*
- * The ledger's file: which keys were erased, beside the archives, outside of the database.  A database
- * restored from an older backup has forgotten what was erased since; the file has not.
+ * The ledger's file says which keys were erased.  It lies beside the archives, outside of the database: a
+ * database restored from an older backup has forgotten what was erased since, and the file has not.
  *
- * The first line says which database it belongs to.  Each further line is one of retention.ledger as
- * COPY writes it: job, action, time in UTC, key; no other personal data.  Lines are only ever appended,
- * after the transaction that made them true has committed: so the file never knows more than the
- * database that wrote it, and what a crash kept from it is appended when it is compared the next time.
- * A last line without its newline was never finished, and is cut off.
+ * The first line says which database the file belongs to.  Each further line is a row of retention.ledger
+ * as COPY writes it: job, action, time in UTC, key; no other personal data.  Lines are only ever appended,
+ * after the transaction that made them true has committed, so that the file never knows more than the
+ * database that wrote it.  Lines that a crash kept from the file are appended at the next comparison.  A
+ * last line without its newline was never finished, and is cut off.
  */
 #ifndef RETENTION_JOURNAL_LEDGER_H
 #define RETENTION_JOURNAL_LEDGER_H
@@ -22,12 +22,12 @@ struct ledger;
 
 /*
  * Opens DIRECTORY/ledger; identity: retention.setting's ledger_id.  A file of another database is
- * ERR_CONFIG.  Where there is none it is made if create, else *ret becomes NULL.  The caller closes it.
+ * ERR_CONFIG.  A missing file is made if create, otherwise *ret becomes NULL.  The caller closes it.
  */
 bool ledger_open(const char *directory, const char *identity, bool create, struct ledger **ret,
 		 struct error *err);
 
-/* NULL is fine.  Loses nothing: each append was a write of its own. */
+/* NULL is fine.  Loses nothing, because each append was a write of its own. */
 void ledger_close(struct ledger *ledger);
 
 static inline void auto_ledger(struct ledger **ledger)
@@ -38,10 +38,10 @@ static inline void auto_ledger(struct ledger **ledger)
 /* Appends whole lines, all or none; from any thread, and beside other processes. */
 bool ledger_append(struct ledger *ledger, const char *lines, size_t n, struct error *err);
 
-/* On the disk, whatever was appended. */
+/* Makes durable what was appended. */
 bool ledger_sync(struct ledger *ledger, struct error *err);
 
-/* What the file holds of a job. */
+/* How much the file holds of a job. */
 struct ledger_count {
 	int job;
 	int64_t lines;
@@ -52,7 +52,7 @@ struct ledger_count {
 bool ledger_counts(struct ledger *ledger, void *ctx, struct ledger_count **ret, size_t *ret_n,
 		   struct error *err);
 
-/* Where lines go; false with err filled ends the reading. */
+/* Takes one line; false with err filled ends the reading. */
 typedef bool (*ledger_sink)(void *arg, const char *line, size_t n, struct error *err);
 
 /* Hands sink the lines of these jobs, each with its newline. */

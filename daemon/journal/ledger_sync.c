@@ -1,6 +1,6 @@
 /*
- * Jobs are compared by their number of lines and their latest time; only where these differ are the
- * lines themselves read into the database, which does the comparing.
+ * Compares jobs by their number of lines and their latest time.  Only where these differ, reads the lines
+ * themselves into the database, which compares them.
  */
 #include "journal/ledger_sync.h"
 
@@ -36,7 +36,7 @@ struct load {
 	struct db *db;
 };
 
-/* Finds the jobs of which file and table do not hold the same, for load; *ret_array is an array's text. */
+/* Finds for load the jobs of which file and table do not hold the same; *ret_array has them as an int[]. */
 static bool find_different(struct load *load, void *ctx, const char **ret_array, struct error *err)
 {
 	static const char sql[] =
@@ -96,7 +96,7 @@ static bool to_file(void *arg, const char *bytes, size_t n, struct error *err)
 	return ledger_append(arg, bytes, n, err);
 }
 
-/* The file's lines into retention.replay, those of the table alone into the file. */
+/* Puts the file's lines into retention.replay, and lines that only the table has into the file. */
 static bool exchange(struct db *db, struct load *load, const char *array, struct error *err)
 {
 	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
@@ -122,8 +122,8 @@ static bool exchange(struct db *db, struct load *load, const char *array, struct
 }
 
 /*
- * The numbers of the jobs that were forgotten are not given again, so that lines and archives keep
- * their meaning; and the journal says once what was found.
+ * Sees to it that the numbers of forgotten jobs are not given again, so that lines and archives keep their
+ * meaning, and tells the journal once what was found.
  */
 static bool record_ahead(struct db *db, struct error *err)
 {

@@ -51,9 +51,9 @@ def test_killed_at(job, point):
 def test_all_points_are_known():
     """A protocol step that loses its point loses its test."""
     assert {name for name, _ in POINTS} >= {
-        "job-before-list", "job-after-list", "job-before-start", "batch-begin", "batch-after-lock",
+        "job-before-list", "job-after-list", "job-before-start", "job-after-files", "batch-begin", "batch-after-lock",
         "batch-after-recheck", "batch-after-collect", "batch-mid-erase", "batch-after-erase", "batch-after-sync",
-        "batch-before-commit", "batch-after-commit", "batch-after-ledger", "finish-begin", "finish-after-keep",
+        "batch-before-commit", "batch-after-commit", "batch-after-ledger", "finish-begin",
         "finish-after-join", "finish-after-manifest", "seal-after-segments", "finish-after-seal", "finish-before-commit"}
 
 

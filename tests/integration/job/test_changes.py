@@ -1,6 +1,7 @@
 """
 The CRM's schema changes under a job, by another name than ALTER TABLE ADD COLUMN (test_resume.py): no row goes that
-is not archived as it was, none is called erased that is there.
+is not archived as it was, none is called erased that is there.  The job ends there, its archive sealed as it is, and
+the rest begins as a new action.
 """
 
 import json
@@ -10,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from support.harness import wait_until
-from support.jobs import DONE, INCOMPLETE, KILLED, REFUSED, SLOWER
-from support.oracles import check_all_erased, check_rows_are_back, csv_rows
+from support.jobs import DONE, INCOMPLETE, KILLED, REFUSED, SAVED, SLOWER, days
+from support.oracles import check_all_erased, check_rows_are_back, csv_rows, due_before, missing_contacts
 
 pytestmark = pytest.mark.safety
 
@@ -26,6 +27,15 @@ def changed(job, sql, **options):
         conn.commit()
     j.last = run
     return j, run.wait()
+
+
+def rest_is_done(j, status):
+    """The job has ended early, and the new action erases whom it left; the number of the first."""
+    assert status == DONE, j.last.text()
+    first = j.rest()
+    assert j.run() == DONE, j.last.text()
+    check_all_erased(j)
+    return first
 
 
 def archived_text(j, name):
@@ -45,7 +55,12 @@ NO = "CREATE FUNCTION crm.no() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {bod
     ("ALTER TABLE crm.message ADD COLUMN mood text; CREATE RULE r AS ON UPDATE TO crm.message DO INSTEAD NOTHING",
      "message", "crm.message has a rule")])
 def test_what_the_model_refuses(job, sql, table, says):
+    """Without an archive nothing has to be sealed: the job itself waits.  With one, the action for the rest does."""
     j, status = changed(job, sql, archive="none" if table == "files" else "full")
+    if table != "files":
+        assert status == DONE, j.last.text()
+        j.rest()
+        status = j.run()
     assert status == REFUSED and says in j.last.note(), j.last.text()
     if table == "message_ext":
         assert j.value("SELECT count(*) FROM crm.message_ext") == j.value("SELECT n FROM public.had")
@@ -63,9 +78,8 @@ def test_another_table_of_that_name(job):
         ALTER TABLE crm.contact_social RENAME TO old;
         ALTER TABLE crm.old DROP CONSTRAINT contact_social_contact_id_fkey;
         ALTER TABLE crm.other RENAME TO contact_social""")
-    assert status == DONE, j.last.text()
-    check_all_erased(j)
-    header, rows = csv_rows(j, "contact_social.2.csv")
+    rest_is_done(j, status)
+    header, rows = csv_rows(j, "contact_social.csv")
     assert header[-1] == "mood" and rows == archived_text(j, "contact_social").count("feels") > 0
     assert rows == j.value("SELECT (SELECT count(*) FROM crm.old) - (SELECT count(*) FROM crm.contact_social)")
 
@@ -74,25 +88,26 @@ def test_a_generated_column_becomes_a_plain_one(job):
     """What is written to it from then on is nowhere else."""
     j, status = changed(job, """ALTER TABLE crm.contact ALTER full_name DROP EXPRESSION;
         UPDATE crm.contact SET full_name = 'only here'""")
-    assert status == DONE, j.last.text()
-    _, rows = csv_rows(j, "contact.2.csv")
+    rest_is_done(j, status)
+    _, rows = csv_rows(j, "contact.csv")
     assert rows == archived_text(j, "contact").count("only here") > 0
 
 
 @pytest.mark.parametrize("table, column, type_", [("message", "sent_at", "timestamp"),
                                                   ("request", "handling_seconds", "numeric(12,2)")])
 def test_a_column_has_another_type(job, table, column, type_):
-    """One file has one form of a value.  A text takes both."""
+    """One file has one form of a value."""
     j, status = changed(job, f"ALTER TABLE crm.{table} ALTER {column} TYPE {type_}")
-    assert status == DONE, j.last.text()
-    check_all_erased(j)
-    (old, n_old), (new, n_new) = csv_rows(j, f"{table}.csv"), csv_rows(j, f"{table}.2.csv")
+    first = rest_is_done(j, status)
+    (old, n_old), (new, n_new) = (csv_rows(j, f"{table}.csv", action) for action in (first, j.id))
     assert old == new and n_old > 0 and n_new > 0
-    j.daemon.ctl("archive", "verify", j.id)
-    refused = j.daemon.ctl("archive", "restore", j.id, "--disable-triggers", check=False)
+    for action in (first, j.id):
+        j.daemon.ctl("archive", "verify", action)
+    j.daemon.ctl("archive", "restore", j.id, "--disable-triggers")
+    refused = j.daemon.ctl("archive", "restore", first, "--disable-triggers", check=False)
     assert refused.returncode == 1 and f"{column}: today's type" in refused.stderr and "text" in refused.stderr
     j.sql(f"ALTER TABLE crm.{table} ALTER {column} TYPE text")
-    j.daemon.ctl("archive", "restore", j.id, "--disable-triggers")
+    j.daemon.ctl("archive", "restore", first, "--disable-triggers")
     assert j.value(f"SELECT count(*) FROM crm.{table}") == j.value(f"SELECT count(*) FROM before.{table}")
 
 
@@ -100,7 +115,9 @@ def test_a_trigger_keeps_rows(job):
     """Of a table that no foreign key speaks for.  (With integrity = "set" no trigger may be there at all.)"""
     j, status = changed(job, NO.format(body="RETURN NULL;") + """
         CREATE TRIGGER no BEFORE DELETE ON crm.files FOR EACH ROW EXECUTE FUNCTION crm.no()""")
-    assert status in (INCOMPLETE, REFUSED), j.last.text()
+    assert status == DONE, j.last.text()
+    j.rest()
+    assert j.run() in (INCOMPLETE, REFUSED), j.last.text()
     assert j.value("""SELECT count(*) FROM crm.files WHERE record_type = 'Contact' AND NOT EXISTS (
         SELECT FROM crm.contact AS c WHERE c.id = record_id)""") == 0
 
@@ -121,14 +138,16 @@ def test_a_trigger_keeps_values(job, when, body):
 def test_an_export_tells_the_new_column(job):
     j, status = changed(job, "ALTER TABLE crm.message ADD mood text DEFAULT 'good'", action="export")
     assert status == DONE, j.last.text()
-    _, rows = csv_rows(j, "message.2.csv")
+    j.rest()
+    assert j.run() == DONE, j.last.text()
+    _, rows = csv_rows(j, "message.csv")
     assert rows == archived_text(j, "message").count("good") > 0
 
 
 # -- once the archive's end has begun -------------------------------------------------------------
 
 once = pytest.mark.safety(once=True)  # an archive ends in the same way, whoever looks after the keys
-END = ["finish-after-keep", "finish-after-join", "finish-after-manifest", "seal-after-segments", "finish-after-seal"]
+END = ["finish-after-join", "finish-after-manifest", "seal-after-segments", "finish-after-seal"]
 ENCRYPTED = ["finish-after-join", "encrypt-after-note", "encrypt-after-rename:3", "encrypt-after-unlink:11",
              "finish-after-manifest", "seal-after-segments"]
 ENDED = {"workers": 2, "batch_rows": 500}
@@ -197,14 +216,14 @@ def test_changed_while_it_is_encrypted(job, key, point, change):
 
 @pytest.mark.parametrize("point", ["finish-after-join", "finish-after-manifest"])
 def test_changed_and_changed_back(job, point):
-    """A second file that the end began with stays one of the archive's; it has no rows, and asks for no column."""
+    """With nobody left on the list the end goes on with the files that the archive began with."""
     j = job(limits=ENDED)
     assert j.run("finish-begin") == KILLED
     column(j)
     assert j.run(point) == KILLED
     j.sql("ALTER TABLE crm.message DROP COLUMN mood")
     assert j.run() == DONE, j.last.text()
-    assert csv_rows(j, "message.2.csv")[1] == 0
+    assert "mood" not in csv_rows(j, "message.csv")[0]
     check_end(j)
 
 
@@ -229,14 +248,15 @@ def test_a_table_is_dropped(job):
     assert j.run() == REFUSED and "crm.contact_document" in j.last.note()
     text = (j.daemon.dir / "model.conf").read_text()
     j.daemon.configure(model=re.sub(r"(?ms)^  contact_document: \{.*?^  \};\n", "", text))
-    assert j.run() == DONE, j.last.text()
-    _, rows = csv_rows(j, "contact_document.csv")
-    assert rows > 0
-    j.daemon.ctl("archive", "verify", j.id)
+    first = rest_is_done(j, j.run())
+    _, rows = csv_rows(j, "contact_document.csv", first)
+    assert rows > 0 and not (Path(j.row()["archive_path"]) / "contact_document.csv").exists()
+    for action in (first, j.id):
+        j.daemon.ctl("archive", "verify", action)
 
 
-def test_rows_of_two_files_point_at_each_other(job):
-    """They come back in one statement: a foreign key to oneself speaks at its end."""
+def test_rows_of_two_parts_point_at_each_other(job):
+    """What went first can point at what went last: the last part comes back first."""
     j = job(limits={**SLOWER, "workers": 1})
     for schema in ("crm", "before"):
         j.sql(f"ALTER TABLE {schema}.contact ADD referrer bigint")
@@ -257,8 +277,89 @@ def test_rows_of_two_files_point_at_each_other(job):
     assert j.run("batch-after-ledger:4") == KILLED
     j.sql("ALTER TABLE crm.contact ADD COLUMN mood text")
     keep('"referrer", "mood"')
+    first = rest_is_done(j, j.run())
+    refused = j.daemon.ctl("archive", "restore", first, "--disable-triggers", check=False)
+    assert refused.returncode == 1 and "point at is gone" in refused.stderr
+    for action in (j.id, first):
+        j.daemon.ctl("archive", "restore", action, "--disable-triggers")
+    check_rows_are_back(j, "contact")
+
+
+# -- an end before the list is empty ---------------------------------------------------------------
+
+EARLY = ["finish-begin", "finish-after-join", "finish-after-manifest", "seal-after-segments", "finish-after-seal",
+         "finish-before-commit"]
+CHANGE = "ALTER TABLE crm.message ADD COLUMN mood text; CREATE RULE r AS ON UPDATE TO crm.message DO INSTEAD NOTHING"
+
+
+def test_killed_at_each_step_of_an_early_end(job):
+    """
+    Whether the model holds or not, the archive is sealed; the rest is begun with the row's end, once, and done once
+    the model holds again.
+    """
+    j = job(limits=SLOWER)
+    run = j.start("changed-after-mark")
+    j.begun(20)
+    j.sql(CHANGE)
+    assert run.wait() == KILLED, run.text()
+    treated = len(j.ledger())
+    for point in EARLY:
+        assert j.run(point) == KILLED, (point, j.last.text())
+        assert j.row()["status"] == "running" and len(j.ledger()) == treated
+        assert j.value("SELECT count(*) FROM retention.archive_journal") == 1
+        assert j.left() == j.row()["candidates"] - treated
+    assert j.run() == DONE, j.last.text()
+    assert j.events("changed") == [{"why": j.events("changed")[0]["why"]}]
+    first = j.rest()
+    counters = j.daemon.jobs(f"id = {first}")[0]["counters"]
+    assert counters["treated"] == treated and counters["rest"] == len(due_before(j)) - treated
+    j.daemon.ctl("archive", "verify", first)
+    assert j.run() == REFUSED and "crm.message has a rule" in j.last.note()
+    assert len(j.ledger()) == treated and j.ledger() == missing_contacts(j)
+    j.sql("DROP RULE r ON crm.message")
+    j.daemon.once()  # finds it by itself
+    check_all_erased(j)
+    assert j.ledger() == missing_contacts(j) == due_before(j)
+    assert j.value("SELECT count(*) FROM retention.archive_journal") == 2
+    for action in (j.id, first):
+        j.daemon.ctl("archive", "restore", action, "--disable-triggers")
+    for name in ("message", "request", "contact", "files"):
+        assert j.value(f"SELECT count(*) FROM crm.{name}") == j.value(f"SELECT count(*) FROM before.{name}")
+
+
+@pytest.mark.parametrize("policy, limits, says", [
+    ({"approval": True}, {}, "as the policy asks"), ({}, {"max_share": 0.25}, "more than max_share (0.25)")])
+def test_what_a_person_approved_is_approved_again(job, policy, limits, says):
+    """The rest is smaller than the whole: what asked for a person then need not ask for one now."""
+    j = job(limits={**SLOWER, **limits})
+    j.daemon.configure(policies=[{**j.daemon.config["policies"][0], **policy}])
+    assert j.run() == SAVED and says in j.last.note(), j.last.text()
+    j.sql("SELECT retention.validate_action(%s)", (j.id,))
+    assert j.run("batch-after-ledger:6") == KILLED
+    j.sql("ALTER TABLE crm.message ADD COLUMN mood text")
+    j.daemon.configure(policies=[{k: v for k, v in j.daemon.config["policies"][0].items() if k != "approval"}],
+                       limits=SLOWER)
+    assert j.run() == DONE, j.last.text()
+    j.rest()
+    gone = missing_contacts(j)
+    assert j.run() == SAVED and "as the action whose rest it is" in j.last.note(), j.last.text()
+    assert missing_contacts(j) == gone
+    j.sql("SELECT retention.validate_action(%s)", (j.id,))
     assert j.run() == DONE, j.last.text()
     check_all_erased(j)
-    assert all(csv_rows(j, name)[1] > 0 for name in ("contact.csv", "contact.2.csv"))
-    j.daemon.ctl("archive", "restore", j.id, "--disable-triggers")
-    check_rows_are_back(j, "contact")
+
+
+def test_a_manual_action_is_saved_anew(job):
+    """Its list was validated by a person: nobody else begins the rest."""
+    j = job(manual=days(), archive="full")
+    assert j.run() == SAVED
+    j.sql("SELECT retention.validate_action(%s)", (j.id,))
+    assert j.run("batch-begin") == KILLED
+    j.sql("ALTER TABLE crm.message ADD COLUMN mood text")
+    assert j.run() == INCOMPLETE and "save the action anew" in j.last.note(), j.last.text()
+    row = j.row()
+    assert row["status"] == "done" and "save the action anew" in row["error"] and j.left() == 0
+    assert row["counters"]["treated"] == 0 and row["counters"]["rest"] == row["candidates"] > 0
+    assert j.ledger() == missing_contacts(j) == set()
+    assert j.value("SELECT count(*) FROM retention.archive_journal") == 1
+    j.daemon.ctl("archive", "verify", j.id)

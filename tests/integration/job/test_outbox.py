@@ -221,7 +221,7 @@ def test_a_model_without_the_table(files):
     d.once(check=False)
     d.configure(model=model(**RULES, document={"table": "document", "key": "id", "of": "contact", "by": "contact_id", "anonymize": "delete"}))
     try_again(d)
-    assert outbox(d) == [("1/f1", 2, 'table "document" of the model names no files any more')]
+    assert outbox(d) == [("1/f1", 2, 'table "document" of the model names no files now')]
 
 
 # --- Commands -------------------------------------------------------------------------------------

@@ -70,7 +70,7 @@ def test_a_restored_backup_is_noticed_and_replayed(erased):
     (d.archives / "ledger").rename(d.dir / "ledger")
     done = d.once(check=False)
     assert done.returncode == 1 and f"forgotten {missing} erasures that" in done.stderr
-    assert "which is not there any more; no policy runs until retentionctl replay" in done.stderr
+    assert "which is gone; no policy runs until retentionctl replay" in done.stderr
     assert personal(d) == before and not (d.archives / "ledger").exists()
     (d.dir / "ledger").rename(d.archives / "ledger")
 
@@ -185,7 +185,7 @@ def test_a_torn_line_is_cut_off(erased):
 
 @pytest.mark.parametrize("head, message", [
     ("# retentiond ledger 1 0b5ad1f2-0000-4000-8000-000000000000\n", "is the ledger of another database"),
-    ("id;name\n1;x\n", "is no ledger of retentiond"),
+    ("id;name\n1;x\n", "is not a ledger of retentiond"),
 ])
 def test_a_file_that_is_not_ours(erased, head, message):
     d, _ = erased
@@ -199,7 +199,7 @@ def test_a_line_that_is_none(erased):
     with open(d.archives / "ledger", "ab") as file:
         file.write(b"rubbish\n")
     done = d.check_config()
-    assert done.returncode == 1 and re.search(r"ledger:\d+: no line of a ledger", done.stderr)
+    assert done.returncode == 1 and re.search(r"ledger:\d+: not a line of a ledger", done.stderr)
 
 
 @pytest.mark.parametrize("point", ["batch-after-commit", "batch-after-ledger", "batch-before-commit"])

@@ -99,6 +99,16 @@ class Job:
     def row(self):
         return self.daemon.jobs(f"id = {self.id}")[0]
 
+    def rest(self):
+        """Goes over to the action that has the rest of this one's list; the number of this one."""
+        first = self.row()
+        assert first["status"] == "done" and first["counters"]["rest"] > 0 and self.left() == 0, first
+        self.id = self.value("""SELECT n.id FROM retention.archive_journal AS n JOIN retention.archive_journal AS j
+            ON (n.policy, n.occurrence, n.part, n.cutoff, n.archive) = (j.policy, j.occurrence, j.part + 1, j.cutoff, j.archive)
+            WHERE j.id = %s""", (first["id"],))
+        assert self.row()["status"] == "saved" and f"for action {self.id}" in first["error"]
+        return first["id"]
+
     def value(self, query, args=None):
         return self.pg.value(self.db, query, args)
 

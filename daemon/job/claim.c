@@ -1,0 +1,43 @@
+#include "job/claim.h"
+
+#include "batch/session.h"
+
+bool claim_take(struct job *j, bool *ret_mine, struct error *err)
+{
+	struct db_opts opts = session_opts(j->opts->config, 0);
+
+	opts.lock_timeout_ms = 0; /* the fence waits for batches to end; a stop cancels it */
+	if (!db_open(&opts, &j->db, err))
+		return false;
+	stop_watch(j->opts->stop, CLAIM_SLOT, db_conn(j->db));
+	return journal_claim(j->db, j->row.id, ret_mine, err);
+}
+
+void claim_drop(struct job *j)
+{
+	stop_watch(j->opts->stop, CLAIM_SLOT, NULL);
+	db_close(j->db);
+	j->db = NULL;
+}
+
+static bool lose_claim(struct job *j, struct error *err)
+{
+	j->claim = 0;
+	return fail(err, ERR_STOPPED, "another daemon has taken the job over");
+}
+
+bool claim_keep(struct job *j, struct error *err)
+{
+	struct journal_row now = {0};
+	bool mine = false;
+
+	if (!db_alive(j->db)) {
+		claim_drop(j);
+		if (!claim_take(j, &mine, err))
+			return false;
+		if (!mine)
+			return lose_claim(j, err);
+	}
+	return journal_load(j->db, j->row.id, j->opts->config->timezone, j->ctx, &now, err) &&
+	       (now.claim == j->claim || lose_claim(j, err));
+}
