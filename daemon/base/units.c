@@ -28,6 +28,9 @@ static const struct {
 };
 #define N_DURATIONS (sizeof(duration_units) / sizeof(duration_units[0]))
 
+/* A date so long ago is still one that PostgreSQL knows, which begins in 4713 BC. */
+#define PERIOD_MAX_YEARS 1000
+
 #define DURATION_MAX_MS ((int64_t)30 * 24 * 3600 * 1000)
 #define MINUTES_A_DAY (24 * 60)
 
@@ -69,6 +72,8 @@ bool period_parse(const char *text, struct period *ret)
 		if (strncmp(p, period_names[i], length) != 0)
 			continue;
 		if (strcmp(p + length, "") != 0 && strcmp(p + length, "s") != 0)
+			return false;
+		if (i == PERIOD_YEARS && count > PERIOD_MAX_YEARS)
 			return false;
 		*ret = (struct period){.count = (int)count, .unit = (enum period_unit)i};
 		return true;

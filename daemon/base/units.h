@@ -15,7 +15,7 @@ struct period {
 	enum period_unit unit;
 };
 
-/* "N days|weeks|months|years", the unit in singular or plural; nothing else. */
+/* "N days|weeks|months|years", the unit in singular or plural, at most 1000 years; nothing else. */
 bool period_parse(const char *text, struct period *ret);
 
 /* Prints "18 months", the canonical text, which is a PostgreSQL interval, too; 24 bytes are enough. */

@@ -199,8 +199,11 @@ static void read_unit(struct reader *r, const config_setting_t *s, const char *w
 	switch (spec->kind) {
 	case VALUE_PERIOD:
 		if (!period_parse(text, ret))
-			reader_complain(r, s, "%s%s%s \"%s\" is not N days|weeks|months|years",
-					WHAT(what), spec->key, text);
+			reader_complain(
+				r, s,
+				"%s%s%s \"%s\" is not N days|weeks|months|years, N from 1 to "
+				"9999, at most 1000 years",
+				WHAT(what), spec->key, text);
 		break;
 	case VALUE_WINDOW:
 		if (!window_parse(text, ret))

@@ -20,13 +20,13 @@
 	"     AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass\n"    \
 	"                        AND d.objid = c.oid AND d.deptype = 'e'))\n"
 
-/* The key: a NOT NULL column with a unique index over it alone. */
+/* The key: a NOT NULL column that identifies a row. */
 #define KEYED                                                                                      \
 	", keyed AS (\n"                                                                           \
 	"  SELECT DISTINCT ON (r.oid) r.oid, a.attnum, a.attname\n"                                \
-	"    FROM rel r JOIN pg_index x ON x.indrelid = r.oid AND " CATALOG_UNIQUE "\n"            \
+	"    FROM rel r JOIN pg_index x ON x.indrelid = r.oid\n"                                   \
 	"    JOIN pg_attribute a ON a.attrelid = r.oid AND a.attnotnull\n"                         \
-	"   WHERE " CATALOG_ALONE "\n"                                                             \
+	"   WHERE " CATALOG_IDENTIFIES "\n"                                                        \
 	"   ORDER BY r.oid, x.indisprimary DESC, a.attnum)\n"
 
 static const char tables_sql[] = TABLES KEYED
@@ -48,8 +48,8 @@ static const char columns_sql[] = TABLES KEYED
 	"       EXISTS (SELECT FROM pg_index x WHERE x.indrelid = r.oid AND x.indisunique\n"
 	"                  AND a.attnum = ANY (x.indkey[0:x.indnkeyatts - 1])\n"
 	"                  AND (k.attnum IS NULL OR k.attnum <> ALL (x.indkey::int2[]))) AS collides,\n"
-	"       EXISTS (SELECT FROM pg_index x WHERE x.indrelid = r.oid AND x.indisunique\n"
-	"                  AND x.indnkeyatts = 1 AND x.indkey[0] = a.attnum) AS identifies,\n"
+	"       EXISTS (SELECT FROM pg_index x WHERE x.indrelid = r.oid\n"
+	"                  AND " CATALOG_IDENTIFIES ") AS identifies,\n"
 	"       " CATALOG_PLAIN " AS plain,\n"
 	"       EXISTS (SELECT FROM pg_index x WHERE x.indrelid = r.oid AND x.indisprimary\n"
 	"                  AND a.attnum = ANY (x.indkey)) AS primary,\n"

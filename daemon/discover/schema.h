@@ -17,7 +17,7 @@ struct schema_column {
 	bool not_null;
 	bool generated; /* generated, or an identity ALWAYS: cannot be written */
 	bool collides; /* in a unique index without the key: a constant would violate it */
-	bool identifies; /* has a unique index of its own */
+	bool identifies; /* no two rows have the same value, by a unique index */
 	bool plain; /* a type of PostgreSQL itself, whose equal values have the same bytes */
 	bool primary; /* of the primary key */
 	bool foreign; /* of a foreign key */

@@ -35,6 +35,7 @@ struct relation {
 	const struct column *columns; /* n_columns, in attnum order */
 	size_t n_columns;
 	int64_t rows; /* estimate over all partitions */
+	bool partitioned;
 	bool by_indexed; /* the link's column has an index that an equality can use */
 	bool used_indexed; /* shared: the parent's column that points here has an index, too */
 	bool delete_triggers; /* user triggers on DELETE: they can suppress or undo it */

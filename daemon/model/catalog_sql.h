@@ -6,19 +6,15 @@
 #ifndef RETENTION_MODEL_CATALOG_SQL_H
 #define RETENTION_MODEL_CATALOG_SQL_H
 
-/* The unique index is valid for every row. */
-#define CATALOG_UNIQUE "x.indisunique AND x.indisvalid AND x.indpred IS NULL"
-
 /*
- * The index is over the column alone.  On a partitioned table, where a unique index has to hold the
- * partition key too, it is over the column and the partition key.
+ * The index makes the column identify a row: it is valid, unique, and over this column alone.  It may
+ * leave out NULL, which no link finds.  An index over the column and the partition key says nothing,
+ * because another partition can hold the same value.  Nor does an index on each partition.
  */
-#define CATALOG_ALONE                                                                              \
-	"a.attnum = ANY (x.indkey[0:x.indnkeyatts - 1]) AND NOT EXISTS (\n"                        \
-	"         SELECT FROM unnest(x.indkey[0:x.indnkeyatts - 1]) AS k(n)\n"                     \
-	"          WHERE k.n <> a.attnum AND k.n <> ALL (coalesce(\n"                              \
-	"            (SELECT p.partattrs::int2[] FROM pg_partitioned_table p\n"                    \
-	"              WHERE p.partrelid = x.indrelid), '{}')))"
+#define CATALOG_IDENTIFIES                                                                         \
+	"x.indisunique AND x.indisvalid AND x.indnkeyatts = 1 AND x.indkey[0] = a.attnum\n"        \
+	"         AND (x.indpred IS NULL OR pg_get_expr(x.indpred, x.indrelid)\n"                  \
+	"              = format('(%I IS NOT NULL)', a.attname))"
 
 /* PostgreSQL's own type, and equal means the same bytes. */
 #define CATALOG_PLAIN                                                                              \

@@ -58,14 +58,15 @@ static char *unused_by_key(const struct shared *s, const struct foreign_key *k)
 
 /*
  * link: a name of t's table that a column of its parent points at.  A contact or request that the
- * where of the model leaves out uses the row like any other; further down, where may say what the
- * column points at.
+ * where of the model leaves out uses the row like any other.  Further down, where may say what the
+ * column points at.  A copied value points at nothing: there a row that where leaves out counts,
+ * because the copy may be of its value.
  */
 static char *unused_by_link(const struct shared *s, const struct table *link)
 {
 	const struct builder *b = s->b;
 	const struct table *x = link->of;
-	const bool all = x == b->model->contact || x == b->model->request;
+	const bool all = link->match || x == b->model->contact || x == b->model->request;
 
 	return t_printf(b->ctx, "NOT EXISTS (SELECT FROM %s AS u WHERE %s%s)",
 			plan_filtered(b->ctx, x, all ? NULL : x->where, NULL),

@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "base/sql.h"
 #include "model/disposition.h"
+#include "preflight/check_links.h"
 
 /* With more rows a sequential scan for each deleted row turns minutes into days. */
 #define LARGE_ROWS 10000
@@ -115,70 +116,6 @@ static void check_rules(const struct model *model, const struct catalog *catalog
 		check_classified(model, t, r, c);
 		for (size_t j = 0; j < t->n_rules; j++)
 			check_rule(t, &t->rules[j], catalog_column(r, t->rules[j].column), c);
-	}
-}
-
-static void check_key_column(const struct table *t, const struct column *key, struct complaints *c)
-{
-	if (!key->plain || !catalog_is_key_type(key->base))
-		complain(c, &t->place,
-			 "table \"%s\": key \"%s\" is %s: a key is a whole number, a uuid or a "
-			 "text, and no two spellings of it are equal",
-			 t->name, t->key, key->type);
-	else if (!key->identifies)
-		complain(
-			c, &t->place,
-			"table \"%s\": no unique index on %s.%s says that \"%s\" is its key: rows of "
-			"others could go with it; name the right column, or CREATE UNIQUE INDEX "
-			"CONCURRENTLY",
-			t->name, t->schema, t->table, t->key);
-}
-
-/*
- * The values of a link are compared as bytes.  Where 'ABC' and 'abc' are equal to the application
- * (citext, a collation), a row would be missed.  A contact whose request is missed is erased in
- * spite of it, so for a request the two columns have to be of one kind.
- */
-static void check_link_column(const struct catalog *catalog, const struct model *model,
-			      const struct table *t, struct complaints *c)
-{
-	const struct column *by = catalog_column(&catalog->relations[t->index], t->by);
-	const struct column *parent =
-		catalog_column(&catalog->relations[t->of->index], model_parent_column(t));
-
-	if (!by->plain || !parent->plain)
-		complain(
-			c, &t->place,
-			"table \"%s\": the link by \"%s\" (%s) to \"%s\" (%s) goes over a type or a "
-			"collation to which different values are equal: rows would be missed",
-			t->name, by->name, by->type, parent->name, parent->type);
-	else if (t->match && by->category != parent->category)
-		complain(
-			c, &t->place,
-			"table \"%s\": match compares \"%s\" (%s) with \"%s\" (%s): a copy is of the "
-			"same kind as what was copied",
-			t->name, by->name, by->type, parent->name, parent->type);
-	else if (t == model->request && strcmp(by->base, parent->base) != 0 &&
-		 by->category != parent->category)
-		complain(
-			c, &t->place,
-			"table \"%s\": \"%s\" is %s, and the contact's \"%s\" is %s: a request whose "
-			"link is spelt in another way would be missed, and its contact erased; "
-			"ALTER TABLE %s.%s ALTER COLUMN \"%s\" TYPE %s",
-			t->name, by->name, by->type, parent->name, parent->type, t->schema,
-			t->table, by->name, parent->type);
-}
-
-static void check_key_types(const struct model *model, const struct catalog *catalog,
-			    struct complaints *c)
-{
-	for (size_t i = 0; i < model->n_tables; i++) {
-		const struct table *t = &model->tables[i];
-
-		if (t->key)
-			check_key_column(t, catalog_column(&catalog->relations[i], t->key), c);
-		if (t->of)
-			check_link_column(catalog, model, t, c);
 	}
 }
 
@@ -459,8 +396,14 @@ static void check_detach(const struct table *t, const struct relation *r, struct
 {
 	const struct column *by = t->by ? catalog_column(r, t->by) : NULL;
 
-	if (by && by->not_null &&
-	    disposition_of(t, ACTION_DELETE_CONTACTS, ARCHIVE_NONE) == DISPOSITION_DETACH)
+	if (!by || disposition_of(t, ACTION_DELETE_CONTACTS, ARCHIVE_NONE) != DISPOSITION_DETACH)
+		return;
+	if (by->generated)
+		complain(c, &t->place,
+			 "table \"%s\": delete = \"detach\" clears \"%s\", which the database "
+			 "generates: use delete = \"delete\" or \"keep\"",
+			 t->name, t->by);
+	else if (by->not_null)
 		complain(c, &t->place,
 			 "table \"%s\": delete = \"detach\" clears \"%s\", which is NOT NULL: use "
 			 "delete = \"delete\", or drop the NOT NULL",
@@ -469,7 +412,7 @@ static void check_detach(const struct table *t, const struct relation *r, struct
 
 void check_model(const struct model *model, const struct catalog *catalog, struct complaints *c)
 {
-	check_key_types(model, catalog, c);
+	check_links(model, catalog, c);
 	check_second_names(model, catalog, c);
 	check_dates(model, catalog, c);
 	check_rules(model, catalog, c);

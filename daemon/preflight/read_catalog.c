@@ -31,7 +31,7 @@
 	")\n"
 
 static const char relations_sql[] = WANTED
-	"SELECT w.i, w.oid, w.relkind,\n"
+	"SELECT w.i, w.oid, w.relkind, w.relkind = 'p' AS partitioned,\n"
 	"       (SELECT coalesce(sum(CASE WHEN c.reltuples >= 0 THEN c.reltuples\n"
 	"                            ELSE pg_relation_size(c.oid) / 100 END), 0)::bigint\n"
 	"          FROM leaf JOIN pg_class c ON c.oid = leaf.relid WHERE leaf.i = w.i) AS rows,\n"
@@ -89,8 +89,8 @@ static const char columns_sql[] = WANTED
 	"                                     AND k.attname = w.key AND k.attnum = "
 	"ANY(x.indkey)))\n"
 	"         AS unique_alone,\n"
-	"       EXISTS (SELECT FROM pg_index x WHERE x.indrelid = w.oid AND " CATALOG_UNIQUE "\n"
-	"                  AND " CATALOG_ALONE ") AS identifies,\n"
+	"       EXISTS (SELECT FROM pg_index x WHERE x.indrelid = w.oid\n"
+	"                  AND " CATALOG_IDENTIFIES ") AS identifies,\n"
 	"       " CATALOG_PLAIN " AS plain\n"
 	"  FROM wanted w\n"
 	"  JOIN pg_attribute a ON a.attrelid = w.oid AND a.attnum > 0 AND NOT a.attisdropped\n"
@@ -234,6 +234,7 @@ static bool read_relations(struct db *db, const struct model *model, const char 
 		check_relation(&model->tables[i], res, row, c);
 		r->oid = (unsigned int)db_int(res, row, "oid");
 		r->rows = db_int(res, row, "rows");
+		r->partitioned = db_bool(res, row, "partitioned");
 		r->used_indexed = db_bool(res, row, "used_indexed");
 		r->by_indexed = !model->tables[i].by || db_bool(res, row, "by_indexed");
 		r->delete_triggers = db_bool(res, row, "delete_triggers");

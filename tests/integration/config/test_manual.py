@@ -40,8 +40,8 @@ CASES = {
         [("Contact", 3), ("Product", 1), ("Request", 30)], [("Contact", 3), ("Product", 1), ("Request", 30)]),
     "Reverse links": ("""
         CREATE TABLE blob (id bigint PRIMARY KEY, data text);
-        CREATE TABLE attachment (id bigint PRIMARY KEY, message_id bigint REFERENCES message, blob_id bigint REFERENCES blob);
-        CREATE INDEX ON attachment (message_id); CREATE INDEX ON attachment (blob_id);
+        CREATE TABLE attachment (id bigint PRIMARY KEY, message_id bigint REFERENCES message, blob_id bigint UNIQUE REFERENCES blob);
+        CREATE INDEX ON attachment (message_id);
         INSERT INTO blob SELECT n, 'b' FROM generate_series(1, 3) n;
         INSERT INTO attachment SELECT n, n * 100, n FROM generate_series(1, 3) n""",
         "SELECT id FROM blob", [(3,)], [(3,)]),

@@ -91,7 +91,8 @@ static const struct {
 	 "postgresql:// address"},
 	{DATABASE
 	 "archives: { directory = \"a\"; delimiter = \"x\"; keep = \"5\"; bom = 1; };\n" MODEL,
-	 "f:2: archives: keep \"5\" is not N days|weeks|months|years\n"
+	 "f:2: archives: keep \"5\" is not N days|weeks|months|years, N from 1 to 9999, at most "
+	 "1000 years\n"
 	 "f:2: archives: bom must be true or false\n"
 	 "f:2: archives: delimiter must be one ASCII character, a tab or punctuation, and neither a "
 	 "double quote nor a backslash\n"
@@ -103,7 +104,12 @@ static const struct {
 	/* policies */
 	{POLICY_OF("name = \"x\"; action = \"delete_contacts\"; depth = \"18 moths\"; "
 		   "schedule = \"monthly\";"),
-	 "f:6: policy \"x\": depth \"18 moths\" is not N days|weeks|months|years"},
+	 "f:6: policy \"x\": depth \"18 moths\" is not N days|weeks|months|years, N from 1 to 9999, "
+	 "at most 1000 years"},
+	{POLICY_OF("name = \"x\"; action = \"delete_contacts\"; depth = \"9999 years\"; "
+		   "schedule = \"monthly\";"),
+	 "f:6: policy \"x\": depth \"9999 years\" is not N days|weeks|months|years, N from 1 to "
+	 "9999, at most 1000 years"},
 	{POLICY_OF(""), "f:6: policy 1: name is missing\nf:6: policy 1: action is missing\n"
 			"f:6: policy 1: depth is missing\nf:6: policy 1: schedule is missing"},
 	{POLICY_WITH("dept = \"1 year\";"),

@@ -1,0 +1,155 @@
+/*
+ * The ways in which a model names rows by a value, and the reason why each of them is safe:
+ *
+ *   key      needs a unique index over the column alone (identifies, see model/catalog_sql.h).
+ *   from     needs the same of the parent's column, because a row of another parent with the same
+ *            value would go too.  shared and match need none: they leave alone a value that another
+ *            row has too (plan/shared.c).
+ *   by       must keep the parent's values apart when they are cast to its type: '007' and '7' are
+ *            two texts and one number.
+ *   where    only chooses among rows that were found in these ways.
+ *   file     is safe, because the outbox asks whether another row names the same file
+ *            (job/outbox.c).
+ */
+#include "preflight/check_links.h"
+
+#include "base/mem.h"
+#include "base/sql.h"
+
+#include <string.h>
+
+/* The way out where equal values can be spelt differently. */
+#define ONE_SPELLING                                                                               \
+	"make both columns text with a deterministic collation, or add columns that hold one "     \
+	"spelling, index them and name them instead: ALTER TABLE %s.%s ADD COLUMN \"%s_lower\" "   \
+	"text GENERATED ALWAYS AS (lower(\"%s\"::text)) STORED"
+
+static bool is_one_of(const char *base, const char *const *bases)
+{
+	for (; *bases; bases++)
+		if (strcmp(base, *bases) == 0)
+			return true;
+	return false;
+}
+
+static void check_key(const struct table *t, const struct relation *r, struct complaints *c)
+{
+	const struct column *key = catalog_column(r, t->key);
+
+	if (!key->plain || !catalog_is_key_type(key->base))
+		complain(c, &t->place,
+			 "table \"%s\": key \"%s\" is %s: a key is a whole number, a uuid or a "
+			 "text, and no two spellings of it are equal; name another column that "
+			 "is unique, or ALTER TABLE %s.%s ADD COLUMN row_number bigint GENERATED "
+			 "ALWAYS AS IDENTITY UNIQUE",
+			 t->name, t->key, key->type, t->schema, t->table);
+	else if (!key->identifies && r->partitioned)
+		complain(c, &t->place,
+			 "table \"%s\": no unique index on %s.%s says that \"%s\" is its key: the "
+			 "same value can be in two partitions, and rows of others could go with "
+			 "it; name a column that a unique index of the whole table holds alone, or "
+			 "leave key out if nothing needs it",
+			 t->name, t->schema, t->table, t->key);
+	else if (!key->identifies)
+		complain(
+			c, &t->place,
+			"table \"%s\": no unique index on %s.%s says that \"%s\" is its key: rows of "
+			"others could go with it; name the right column, or CREATE UNIQUE INDEX "
+			"CONCURRENTLY",
+			t->name, t->schema, t->table, t->key);
+}
+
+/* A row belongs to the parent that has the value, so only one parent may have it. */
+static void check_from(const struct model *model, const struct catalog *catalog,
+		       const struct table *t, struct complaints *c)
+{
+	const struct table *of = t->of;
+	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
+
+	if (!t->from || t->shared || (of->key && strcmp(t->from, of->key) == 0) ||
+	    catalog_column(&catalog->relations[of->index], t->from)->identifies)
+		return;
+	complain(
+		c, &t->place,
+		"table \"%s\": no unique index on %s.%s says that a value of \"%s\" belongs to one "
+		"row: rows of others could go with it; CREATE UNIQUE INDEX CONCURRENTLY ON %s (%s)%s",
+		t->name, of->schema, of->table, t->from, sql_table(ctx, of->schema, of->table),
+		sql_ident(ctx, t->from),
+		t == model->request ? ""
+				    : ", or shared = true or match, which leave alone a value that "
+				      "another row has too");
+}
+
+/* Do two different values of the parent stay different when they are cast to the type of by? */
+static bool stay_apart(const struct column *by, const struct column *parent)
+{
+	static const char *const integers[] = {"int2", "int4", "int8", NULL};
+	static const char *const numbers[] = {"int2", "int4", "int8", "numeric", NULL};
+	static const char *const texts[] = {"text", "varchar", NULL};
+
+	if (strcmp(by->base, parent->base) == 0 || is_one_of(by->base, texts))
+		return true;
+	if (strcmp(by->base, "bpchar") == 0)
+		return is_one_of(parent->base, integers) || strcmp(parent->base, "uuid") == 0;
+	return is_one_of(by->base, numbers) && is_one_of(parent->base, numbers);
+}
+
+/*
+ * The values of a link are compared as bytes.  Where 'ABC' and 'abc' are equal to the application
+ * (citext, a collation), a row would be missed.  A contact whose request is missed is erased in
+ * spite of it, so for a request the two columns have to be of one kind.
+ */
+static void check_types(const struct catalog *catalog, const struct model *model,
+			const struct table *t, struct complaints *c)
+{
+	const struct column *by = catalog_column(&catalog->relations[t->index], t->by);
+	const struct column *parent =
+		catalog_column(&catalog->relations[t->of->index], model_parent_column(t));
+	const struct table *odd = by->plain ? t->of : t;
+	const char *odd_column = by->plain ? parent->name : by->name;
+
+	if (!by->plain || !parent->plain)
+		complain(
+			c, &t->place,
+			"table \"%s\": the link by \"%s\" (%s) to \"%s\" (%s) goes over a type or a "
+			"collation to which different values are equal: rows would be missed; " ONE_SPELLING,
+			t->name, by->name, by->type, parent->name, parent->type, odd->schema,
+			odd->table, odd_column, odd_column);
+	else if (t->match && by->category != parent->category)
+		complain(
+			c, &t->place,
+			"table \"%s\": match compares \"%s\" (%s) with \"%s\" (%s): a copy is of the "
+			"same kind as what was copied",
+			t->name, by->name, by->type, parent->name, parent->type);
+	else if (!stay_apart(by, parent))
+		complain(
+			c, &t->place,
+			"table \"%s\": its link by \"%s\" (%s) to \"%s\" (%s): different values of "
+			"\"%s\" can become one of \"%s\", and rows of others could go with it; ALTER "
+			"TABLE %s.%s ALTER COLUMN \"%s\" TYPE %s",
+			t->name, by->name, by->type, parent->name, parent->type, parent->name,
+			by->name, t->schema, t->table, by->name, parent->type);
+	else if (t == model->request && strcmp(by->base, parent->base) != 0 &&
+		 by->category != parent->category)
+		complain(
+			c, &t->place,
+			"table \"%s\": \"%s\" is %s, and the contact's \"%s\" is %s: a request whose "
+			"link is spelt in another way would be missed, and its contact erased; "
+			"ALTER TABLE %s.%s ALTER COLUMN \"%s\" TYPE %s",
+			t->name, by->name, by->type, parent->name, parent->type, t->schema,
+			t->table, by->name, parent->type);
+}
+
+void check_links(const struct model *model, const struct catalog *catalog, struct complaints *c)
+{
+	for (size_t i = 0; i < model->n_tables; i++) {
+		const struct table *t = &model->tables[i];
+
+		if (t->key)
+			check_key(t, &catalog->relations[i], c);
+		if (!t->of)
+			continue;
+		check_from(model, catalog, t, c);
+		check_types(catalog, model, t, c);
+	}
+}
