@@ -53,6 +53,9 @@ if grep -q '^[0-9a-f]' migrations/CHECKSUMS; then
 	(cd migrations && sha256sum --check --strict --quiet CHECKSUMS) || complain "a released migration was edited"
 fi
 
+# The map of CONTRIBUTING.md names every source file, and no other.
+bash tests/lint-map.sh || failed=1
+
 # Nothing half done, nothing of one machine.
 grep -nE '\b(TO''DO|FIX''ME|XX''X|HA''CK)\b' daemon/*.c daemon/*/*.[ch] migrations/*.sql tests/*.sh Makefile && complain "left to do"
 exit $failed
