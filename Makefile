@@ -135,10 +135,12 @@ build/retentionctl.pot: $(wildcard daemon/*.c daemon/*/*.[ch] migrations/*.sql) 
 	@xgettext -k_ -kN_ --from-code=UTF-8 --no-location --omit-header -o $@ $(sort $(wildcard daemon/command/*.c)) \
 		daemon/retentionctl.c
 	@python3 tests/lint-refusals.py --pot >>$@
-run-lint: build/retentionctl.pot
+# The objects say which file calls which.
+run-lint: all build/retentionctl.pot
 	@for po in daemon/po/*.po; do msgcmp $$po build/retentionctl.pot || exit; done
 	@clang-format --dry-run -Werror $(C_FILES)
 	bash tests/lint.sh
+	bash tests/lint-cycles.sh $(B)
 	shellcheck -x $(SHELL_FILES)
 	cppcheck --quiet --error-exitcode=1 --inline-suppr --std=c11 -D_GNU_SOURCE -Idaemon \
 		--enable=warning,performance,portability --suppress=missingInclude daemon

@@ -15,14 +15,9 @@ bash tests/lint-layers.sh || failed=1
 # atoi knows no error; sprintf and strcpy know no bound.
 grep -nE '\b(atoi|atol|sprintf|strcpy|strcat|gets)\(' daemon/*.c daemon/*/*.c && complain "an unbounded or unchecked call"
 
-# No function is longer than a screen and a half, no file longer than a chapter.
-awk 'FNR == 1 { open = 0 }
-     /^\{/ { open = FNR }
-     /^\}/ { if (open && FNR - open > 61) { printf "lint: %s:%d: a function of %d lines\n", FILENAME, open, FNR - open; bad = 1 } open = 0 }
-     END { exit bad }' daemon/*.c daemon/*/*.c || failed=1
-for file in daemon/*.c daemon/*/*.c; do
-	[ "$(wc -l <"$file")" -le 620 ] || complain "$file is longer than 620 lines"
-done
+# Functions and files keep to their limits, comments and manuals to plain words.
+bash tests/lint-size.sh || failed=1
+bash tests/lint-english.sh || failed=1
 
 # Every key that the configuration reads is documented, and no other.
 bash tests/lint-keys.sh || failed=1
