@@ -111,12 +111,11 @@ static void on_sweep(evutil_socket_t fd, short what, void *arg)
 /* Makes room for one more. */
 static void make_place(struct http_server *server)
 {
-	struct connection *oldest = NULL, *c;
+	struct connection *oldest = NULL;
 	int n = 0;
 
 	sweep(server);
-	TAILQ_FOREACH(c, &server->connections, link)
-	{
+	for (struct connection *c = TAILQ_FIRST(&server->connections); c; c = TAILQ_NEXT(c, link)) {
 		n += c->cut ? 0 : 1;
 		if (!c->cut && (!oldest || (oldest->answering && !c->answering)))
 			oldest = c;
