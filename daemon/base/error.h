@@ -9,7 +9,7 @@
 #include <stdarg.h>
 #include <stdbool.h>
 
-/* Says how a caller reacts to a failure.  DESIGN section 4 branches on nothing else. */
+/* Says how a caller reacts to a failure.  Callers branch on nothing else, never on a text. */
 enum error_class {
 	ERR_NONE,
 	ERR_USAGE, /* wrong use of a program: exit status 2 */
@@ -38,7 +38,7 @@ bool fail(struct error *err, enum error_class class, const char *fmt, ...)
 bool fail_errno(struct error *err, enum error_class class, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 
-/* The class of an SQLSTATE (DESIGN section 4, "One bad contact never stops a pass"). */
+/* The class of an SQLSTATE (one bad contact must not stop a pass). */
 enum error_class error_class_of_sqlstate(const char *sqlstate);
 
 /* Frees the text and makes err empty; err itself belongs to the caller. */

@@ -2,7 +2,7 @@
  * Schedules: a pure function from (schedule, instant) to the next instant, in the process's time zone (TZ, which
  * schedule_set_timezone() sets once for each configuration).  Knows calendars, but no clock.
  *
- * Differs from cron(8) and systemd on purpose (DESIGN section 3).  A local time that DST skips runs at the next local
+ * Differs from cron(8) and systemd on purpose.  A local time that DST skips runs at the next local
  * time that exists; one that comes twice runs once, the first time.  Each LOCAL time counts, whatever the fields are:
  * in the hour that comes twice "hourly" runs once (two hours of real time pass), and in the hour that is skipped its
  * occurrence falls together with the next one, and both run as one.

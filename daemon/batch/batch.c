@@ -1,15 +1,20 @@
 /*
- * The batch protocol (DESIGN section 4).  What may die on each line, and what then:
+ * The batch protocol.  What may die on each line, and what then:
  *
- *   step 0-3  Nothing has changed.  The server rolls back when the connection ends.
- *   step 4    Rows are deleted in an open transaction, and their bytes are on the way into the file.
+ *   step 0    Check the ground: the server, the claim, the tables.
+ *   step 1    Lock the subjects.
+ *   step 2    Check again, in a new snapshot, that they are due and not held.
+ *   step 3    Collect the keys of the rows below them.
+ *             Until here nothing has changed.  The server rolls back when the connection ends.
+ *   step 4    Erase: rows are deleted in an open transaction, and their bytes are on the way into the file.
  *             When the process, server, network or disk dies, the transaction never commits.  The file
  *             is cut back to the committed length when the worker opens it again.
  *   step 6    Lengths, counters, ledger and work list change in the same transaction.
  *   step 5    fdatasync, last before the COMMIT: the bytes are on the disk, or the batch fails.
- *   step 7    COMMIT.  When its answer is lost, a new session waits for the worker's lock, which is
- *             taken first and held to the end.  The old transaction has then ended one way or the
- *             other, and the committed length says which.
+ *   step 7    COMMIT.  When its answer is lost (db_commit() fails), a new session waits in batch_settle()
+ *             for the worker's lock, which is taken first and held to the end.  The old transaction has
+ *             then ended one way or the other, and the committed length, which session_open_archive()
+ *             reads, says which.
  *   after     The keys go into the ledger's file.  When the process is killed before that, or the disk
  *             is full, the missing lines are appended from the table when the two are compared: at the
  *             job's end or at the next start.  All else is only memory: the next session reads the

@@ -1,5 +1,5 @@
 /*
- * A batch: steps 0 to 7 of DESIGN section 4, in one transaction.
+ * A batch: steps 0 to 7 of the protocol (batch/batch.c), in one transaction.
  */
 #ifndef RETENTION_BATCH_BATCH_H
 #define RETENTION_BATCH_BATCH_H

@@ -9,7 +9,7 @@
 enum { NAME, ACTION, DEPTH, SCHEDULE, ARCHIVE, NEXT, TIMEZONE, PARAMETERS };
 
 /*
- * The cutoff is the one that a pass would use if it began now (DESIGN section 1), by the database's
+ * The cutoff is the one that a pass would use if it began now, by the database's
  * clock.  The next occurrence is computed here, because the schedule is in the file.
  */
 static const char policies_sql[] =

@@ -27,7 +27,7 @@ struct preview {
 	char *due_despite_holds;
 };
 
-/* Computes the bounds: days in the configured time zone, by the database's clock (DESIGN section 1). */
+/* Computes the bounds: days in the configured time zone, by the database's clock. */
 static bool find_bounds(struct preview *p, struct error *err)
 {
 	static const char sql[] =

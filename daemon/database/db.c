@@ -3,8 +3,8 @@
  * whether the rows, a lock, the server or a person has to change.
  *
  * A statement that fails aborts its transaction, and the caller rolls back with db_rollback().  A connection that is
- * lost stays lost: the caller opens a new one and asks the server what it has committed (DESIGN section 4, "Exactly
- * once").
+ * lost stays lost: the caller opens a new one and asks the server what it has committed, because the answer to a COMMIT
+ * may have been lost with it.
  */
 #include "database/db.h"
 

@@ -114,7 +114,7 @@ bool journal_interval(struct db *db, int id, const char *timezone, void *ctx,
 		      struct journal_interval *ret, struct error *err)
 {
 	/*
-	 * Calendar arithmetic on local days; both days of an interval count (DESIGN section 1).  The rest of
+	 * Calendar arithmetic on local days; both days of an interval count.  The rest of
 	 * an occurrence has the cutoff of its first part already.
 	 */
 	static const char sql[] =

@@ -52,7 +52,7 @@ static enum disposition disposition_in_anonymize(const struct table *t)
 }
 
 /*
- * The request's name is fixed (DESIGN section 3); anonymize_requests reaches the tables below it.
+ * The request's name is fixed. anonymize_requests reaches the tables below it.
  */
 static bool is_under_request(const struct table *t)
 {

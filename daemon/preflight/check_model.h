@@ -1,6 +1,5 @@
 /*
- * The model held against the catalog: everything for which a model is refused (DESIGN section 3,
- * "Fail closed").
+ * The model held against the catalog: everything for which a model is refused.
  */
 #ifndef RETENTION_PREFLIGHT_CHECK_MODEL_H
 #define RETENTION_PREFLIGHT_CHECK_MODEL_H
