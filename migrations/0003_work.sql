@@ -2,8 +2,9 @@
 -- policy ran.
 
 -- The work list of a job that has not ended.  A key leaves it with the batch that treats it.  There is no
--- foreign key: it would cost a third of the listing, and could find nothing, because one statement of the
--- job whose row the same transaction updates writes the list, and rows of the journal are never deleted.
+-- foreign key, because it would cost a third of the time of the listing and could find no error: the list is
+-- written by one statement, in the transaction that updates the job's row, and rows of the journal are never
+-- deleted.
 CREATE TABLE retention.candidate (
 	job int NOT NULL,
 	n bigint NOT NULL,
@@ -43,7 +44,7 @@ COMMENT ON COLUMN retention.archive_file.types IS 'of its columns';
 COMMENT ON COLUMN retention.archive_file.place IS 'in the archive; NULL: the table is not archived';
 
 -- Files outside the database.  A row's file goes after the commit that erased the row.  The transaction of
--- the batch fills the outbox: so no file goes whose row stayed, and no file is forgotten whose row went.
+-- the batch fills the outbox.  So a file is removed only if its row was erased, and is never forgotten then.
 CREATE TABLE retention.file_outbox (
 	id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
 	job int NOT NULL REFERENCES retention.archive_journal,

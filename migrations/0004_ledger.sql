@@ -40,9 +40,10 @@ SELECT DISTINCT r.action, r.key
 		     WHEN 'anonymize_contacts' THEN last.action IS DISTINCT FROM 'delete_contacts'
 		     ELSE r.action = 'anonymize_requests' END;
 
--- Moves lines of the replay that have become true again into the ledger: those of the keys that this replay
--- was for and that neither failed nor stayed locked, and those for which there is nothing to do.  The
--- transaction that ends the action calls it before it removes the selection.  job NULL: only the latter.
+-- Moves lines from the replay into the ledger when their erasure holds again.  These are the lines of the keys that
+-- this replay has erased (they neither failed nor stayed locked), and the lines for which there is nothing to do.
+-- The transaction that ends the action calls this function before it removes the selection.  If job is NULL, only
+-- the lines with nothing to do are moved.
 CREATE FUNCTION retention.settle_replay(job int) RETURNS void
 LANGUAGE sql
 SET search_path = pg_catalog, pg_temp

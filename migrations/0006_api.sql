@@ -21,8 +21,8 @@ AS $$
 	SELECT (now() AT TIME ZONE retention.time_zone())::date
 $$;
 
--- Returns the moment before which data is due at the given depth: the start of the local day of at, minus depth, by
--- the calendar.
+-- Returns the cutoff: data that is older is due.  It is the start of the local day on which "at" falls, minus the
+-- depth, by the calendar.
 CREATE FUNCTION retention.cutoff(depth interval, timezone text DEFAULT retention.time_zone(),
 				 at timestamptz DEFAULT now()) RETURNS timestamptz
 LANGUAGE sql STABLE
@@ -266,8 +266,8 @@ BEGIN
 END
 $$;
 
--- Ends a pause: of an action, or of everything (id NULL).  An action that was paused by itself stays paused
--- when everything goes on, and the other way round.
+-- Ends a pause: of an action, or of everything (id NULL).  An action that was paused by its number stays paused
+-- when the pause of everything ends, and the pause of everything stays when one action is resumed.
 CREATE FUNCTION retention.resume_action(id int) RETURNS void
 LANGUAGE plpgsql
 SECURITY DEFINER

@@ -86,9 +86,9 @@ $$;
 
 -- The archives that the daemon on this host has to look at: those that were deleted and whose files may still
 -- exist, and those that have expired after keep (NULL: never).  name is the name of the folder, made of columns
--- that cannot be changed in the journal.  archive_path only selects one of three days in it, because the day of
--- the request depends on the time zone of the configuration then.  here: the archive was written on this host
--- into this directory.
+-- that cannot be changed in the journal.  The name has the day of the request, which depends on the time zone that the
+-- configuration had then.  So three days are possible, and archive_path only decides which of them it is.
+-- here: the archive was written on this host into this directory.
 CREATE FUNCTION retention.archives_to_remove(host text, directory text, keep interval, timezone text)
 RETURNS TABLE (id int, name text, deleted boolean, here boolean)
 LANGUAGE sql STABLE

@@ -9,8 +9,8 @@ AS $$
 		e.details, e.previous_hash, e.hash)::retention.journal_event)
 $$;
 
--- Writes a finding as a sentence and, as a refusal does it for programs, as its id and its values, one on a line.
--- said is the id, and then the values.
+-- Returns a finding twice: as a sentence for people, and as an id with its values, one on a line, for programs (like
+-- a refusal in 0006_api).  The array said has the id first, and then the values.
 CREATE FUNCTION retention.finding(said text[])
 RETURNS TABLE (finding text, message text, details text)
 LANGUAGE sql STABLE
@@ -43,8 +43,8 @@ $$;
 
 -- Returns the first place where the chain was tampered with, in one sentence; no row: the chain is whole.
 -- Each hash covers the row and the hash before it, so an event that was changed, removed, swapped or inserted
--- shows, and an inserted event is told from those that it moved on.  Events cut off at the end show only
--- against a hash that was noted elsewhere: noted must be a hash of the chain.
+-- is found.  An inserted event is distinguished from the events that got higher numbers because of it.  If events
+-- were cut off at the end, only a hash that was noted elsewhere shows it: "noted" must be a hash of the chain.
 CREATE FUNCTION retention.verify_chain(noted bytea DEFAULT NULL)
 RETURNS TABLE (event bigint, finding text, message text, details text)
 LANGUAGE sql STABLE
@@ -98,8 +98,8 @@ AS $$
 	   AND NOT EXISTS (SELECT FROM retention.journal_event AS n WHERE n.hash = noted)
 $$;
 
--- Returns the rows that differ from what the events say.  An action and a hold are what their last event says.
--- It does not compare what an action waits for and which process works on it.
+-- Returns the rows that differ from what the events say: each action and each hold must agree with its last event.
+-- Not compared: what an action waits for, and which process works on it.
 CREATE FUNCTION retention.verify_rows()
 RETURNS TABLE (finding text, message text, details text)
 LANGUAGE sql STABLE

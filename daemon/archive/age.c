@@ -1,6 +1,6 @@
 /*
- * The kernel ends age together with us, because one that lived on would go on writing.  Its standard error is
- * a pipe of ours, for one line of an error's text.
+ * The kernel ends age together with this process, because otherwise age would go on writing.  age's standard
+ * error is a pipe of ours, from which we take one line for the error's text.
  */
 #include "archive/age.h"
 

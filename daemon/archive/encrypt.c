@@ -1,18 +1,18 @@
 /*
- * What may die on each line, and what then:
+ * The steps, and what happens when the process or the machine dies in each of them:
  *
  *   note      SHA256SUMS.plain: the recipients, and digest and length of each joined file, durably.
  *             Before it, joining is done again, from segments that are untouched.  After it, joining is
  *             over: a file that is missing plain has to be there encrypted.
  *   encrypt   into NAME.csv.age.tmp, a new file each time (a killed age may still write to the old one,
- *             which is another inode); fsync.  Dying here, the plain file is there, and it is done again.
+ *             which is another inode); fsync.  After a crash here the plain file still exists, and is encrypted again.
  *   check     age said that it was done.  Look here whether it wrote age's format and more bytes than it
  *             read, because the plain file is the only copy of rows that are erased.
  *   rename    to NAME.csv.age, then fsync of the folder.
- *   unlink    the plain file.  Dying before it, both are there: the file is encrypted once more.
+ *   unlink    the plain file.  After a crash before this, both files exist: the file is encrypted again.
  *
  * The segments of the other workers, plain too, are removed when the archive is sealed (archive_seal),
- * together with the note.  A full disk fails the try, which begins again later where it stood.
+ * together with the note.  If the disk is full, this attempt fails, and a later one continues here.
  */
 #include "archive/encrypt.h"
 

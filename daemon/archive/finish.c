@@ -1,5 +1,5 @@
 /*
- * What may die on each line, and what then:
+ * The steps, and what happens when the process or the machine dies in each of them:
  *
  *   join        segments are only read until SHA256SUMS and manifest.json are on the disk; the joined
  *               file is cut back to worker 0's committed length first, so it can be redone.

@@ -6,7 +6,7 @@
  * action that failed) it removes what has the name of a segment.  Anything else, such as a folder, a link
  * or a file that a person put there, is refused before anything is touched.
  *
- * What may die on each line, and what then:
+ * The steps, and what happens when the process or the machine dies in each of them:
  *
  *   look        nothing was touched.
  *   rename      NAME to NAME.deleted, then fsync of the directory.  Before it, the archive is whole and
@@ -17,9 +17,9 @@
  *               goes on with what is left: SHA256SUMS is still there to say which files are the archive's.
  *   the rest    manifest.json, fsync, SHA256SUMS last.  A folder that holds neither is empty.
  *   look again  a file that came meanwhile is found and told.  The folder is empty otherwise.
- *   record      the caller's, in the journal.  Dying before it, the next try finds the empty folder, and
- *               records.  Were the folder removed first, the next try would find nothing, as it does
- *               where a file system is not mounted, and could not tell which of the two it is.
+ *   record      the caller records the removal in the journal.  After a crash before this, the next try finds
+ *               the empty folder, and records.  Therefore the folder is removed later: without it, the next
+ *               try could not tell a removed archive from a file system that is not mounted.
  *   rmdir       then fsync of the directory.  Dying before it leaves an empty folder, which the next
  *               archive_remove_folders() removes, whichever archive it belonged to.
  *

@@ -1,6 +1,6 @@
 /*
- * What may die on each line, and what then.  The batch (batch/batch.c) appends, syncs, commits the lengths
- * in its transaction, and only then calls them true:
+ * The steps, and what happens when something dies in each of them.  The batch (batch/batch.c) appends, syncs and
+ * commits the lengths in its transaction.  The lengths count only from then on:
  *
  *   open        an earlier process of the job may still live, stopped or cut off: each file is
  *               locked (flock) by the process that writes it.

@@ -1,8 +1,8 @@
 /*
  * DST becomes simple by one idea.  Let f(t) be the local time at the instant t, counted in seconds as if it were UTC.  The
  * instant of a local time L is the first t with f(t) >= L.  Where L exists, that is the first time that it comes;
- * where DST skips L, it is the first instant after the gap; and it never decreases as L grows.  So, with high(t) the
- * highest local time that was reached up to t,
+ * where DST skips L, it is the first instant after the gap; and it never decreases as L grows.  Let high(t) be the
+ * highest local time that was reached up to t.  Then
  *	the next occurrence after t is the instant of the first matching L above high(t), and
  *	the last one at or before t is the instant of the last matching L not above high(t).
  * Matching itself is then plain calendar arithmetic that knows no time zone.

@@ -3,9 +3,9 @@
  * schedule_set_timezone() sets once for each configuration).  Knows calendars, but no clock.
  *
  * Differs from cron(8) and systemd on purpose.  A local time that DST skips runs at the next local
- * time that exists; one that comes twice runs once, the first time.  Each LOCAL time counts, whatever the fields are:
- * in the hour that comes twice "hourly" runs once (two hours of real time pass), and in the hour that is skipped its
- * occurrence falls together with the next one, and both run as one.
+ * time that exists; one that comes twice runs once, the first time.  Each LOCAL time counts, whatever the fields are.
+ * So in the hour that comes twice "hourly" runs once, although two hours of real time pass.  If an hour is skipped, its
+ * occurrence and the next one fall on the same instant, and run once.
  */
 #ifndef RETENTION_BASE_SCHEDULE_H
 #define RETENTION_BASE_SCHEDULE_H

@@ -15,10 +15,10 @@
  *             for the worker's lock, which is taken first and held to the end.  The old transaction has
  *             then ended one way or the other, and the committed length, which session_open_archive()
  *             reads, says which.
- *   after     The keys go into the ledger's file.  When the process is killed before that, or the disk
- *             is full, the missing lines are appended from the table when the two are compared: at the
- *             job's end or at the next start.  All else is only memory: the next session reads the
- *             database.
+ *   after     The keys go into the ledger's file.  If the process is killed before that, or the disk is
+ *             full, the file lacks lines.  They are appended from the table when file and table are
+ *             compared, at the job's end or at the next start.  Everything else is only in memory, and
+ *             the next session reads it from the database.
  *
  * Locks are taken in one order:
  *

@@ -3,12 +3,13 @@
  * roles' sessions do, and because an idle pool of connections is not load.  The counter lags by about a second, which is
  * soon enough.
  *
- * Few long batches are better than many short ones.  Other sessions notice each interruption more than the share of a
- * processor, which the kernel divides: with the same share of rest, bursts of 20 ms cost their slowest statements more
- * than bursts of 200 ms.  A session that waits for a lock is taken care of elsewhere: the next batch is halved.
+ * Few long batches are better than many short ones.  What slows other sessions is the number of interruptions, more
+ * than the share of a processor, which the kernel divides.  With the same share of rest, bursts of 20 ms delay the
+ * slowest statements of other sessions more than bursts of 200 ms.  Sessions that wait for a lock are not treated here:
+ * the next batch is halved.
  *
- * The turn is held through the rest, so that the workers rest together.  No transaction is open then, and a stop ends
- * the rest.
+ * A worker keeps the turn while it rests, so that all workers rest together.  No transaction is open during the rest,
+ * and a stop ends it.
  */
 #include "batch/courtesy.h"
 

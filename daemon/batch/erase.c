@@ -1,6 +1,6 @@
 /*
  * Step 4 of a batch: runs each table's statement in the plan's order, sends its bytes on their way into the file, and
- * asks whether rows have come or gone meanwhile.  batch/batch.c says what may die here, and what then.
+ * asks whether rows have come or gone meanwhile.  batch/batch.c says what happens after a crash.
  */
 #include "batch/batch_state.h"
 

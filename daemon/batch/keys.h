@@ -1,7 +1,7 @@
 /*
- * Keys: a job lists those that are due once, in SQL, into retention.candidate; keys_take() deals
- * them to batches.  It is the one place that says which worker works on which key.  Workers never
- * share one, and a distribution by shard would be made here.
+ * Keys: a job lists the keys that are due, once, by SQL, into retention.candidate.  keys_take() gives
+ * them to batches.  This is the only place that decides which worker works on which key.  Two workers
+ * never get the same key.  A distribution by shard would be made here.
  */
 #ifndef RETENTION_BATCH_KEYS_H
 #define RETENTION_BATCH_KEYS_H

@@ -10,9 +10,9 @@
  * Nothing on the stack has to survive: its keys are in the list until a batch removes them.
  *
  * A foreign key lets subjects that refer to one another go only in one transaction.  From STAGE_TOGETHER on they are
- * brought together as their keys are taken.  The list is not ordered by such groups when it is written: to find them
- * among all subjects would read all of their rows once more, nearly all subjects go without it in the first sweep, and
- * rows that change while the pass runs change the groups.
+ * brought together as their keys are taken.  The list is not ordered by such groups when it is written, for
+ * three reasons.  To find the groups among all subjects, all of their rows would have to be read once more.  Nearly
+ * all subjects go in the first sweep without groups.  And the groups change when rows change while the pass runs.
  */
 #include "batch/retry.h"
 

@@ -1,8 +1,8 @@
 /*
  * A batch that is too large.  Several subjects are halved by the caller.  A single one goes in slices; plan/slice.h
- * explains why that leaves nothing behind.  What may die here, and what then, is the same as in every batch
- * (batch/batch.c): a slice is a transaction of its own with its bytes, their lengths and its counters.  Its subject
- * stays in the list.
+ * explains why that leaves nothing behind.  A crash has the same effect as in every batch (batch/batch.c),
+ * because a slice is a transaction of its own with its bytes, their lengths and its counters.  Its subject stays in
+ * the list.
  */
 #include "batch/batch_state.h"
 

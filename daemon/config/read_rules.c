@@ -1,3 +1,7 @@
+/*
+ * Reads what becomes of a table's rows: delete, anonymize, and a rule for each column.  The names of the
+ * rules stand in model/model.c.
+ */
 #include "config/read.h"
 
 #include "base/mem.h"

@@ -10,9 +10,10 @@
  *	headers		the request is looked at before on_request sees it; a refusal closes the connection, because
  *			the start of the next request is not certain
  *
- * evhttp does not tell when a connection begins or ends.  But it asks for a bufferevent when one begins, and a
- * reference of ours keeps that bufferevent after the end, when it has no callbacks.  Until the
- * sweep gives the reference back, its descriptor stays open, so shutdown(2) never meets one that is used again.
+ * evhttp does not tell when a connection begins or ends.  But it asks for a bufferevent when one begins.  We hold a
+ * reference, so the bufferevent stays after the connection's end.  It then has no callbacks, and the sweep recognises
+ * the end by that.  Its descriptor stays open until the sweep gives the reference back, so shutdown(2) never
+ * hits a descriptor that has been reused.
  */
 #include "http/server.h"
 

@@ -1,5 +1,5 @@
 /*
- * The end of a job, with an empty list, or early, because a table has changed under it (DESIGN section 8).
+ * The end of a job, with an empty list, or early, because a table has changed under it.
  * What may die on each line, and what then:
  *
  *   changed   an early end only: the event "changed" (job/job.c) stands before anything here is done.

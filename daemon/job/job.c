@@ -337,8 +337,8 @@ static bool note_integrity(struct job *j, struct error *err)
 }
 
 /*
- * A table has changed under a job that archives.  Notes it, so that the next attempt ends the job (DESIGN
- * section 8), whether the model holds then or not.  Killed before it, the next attempt finds the change
+ * A table has changed under a job that archives.  Notes it, so that the next attempt ends the job,
+ * whether the model holds then or not.  Killed before it, the next attempt finds the change
  * itself, or, where it was undone, goes on.  Always false: err stands.
  */
 static bool mark_changed(struct job *j, const struct error *err)

@@ -4,8 +4,8 @@
  *
  *	T0	the commit: gone from the live tables
  *	T1	VACUUM has passed over the rows: gone from the pages of the tables
- *	T2	standbys have replayed it, and no slot holds WAL of before
- *	T3	base backups and archived WAL of before are no longer kept (declared: backups.keep)
+ *	T2	standbys have replayed it, and no slot holds WAL from before it
+ *	T3	base backups and archived WAL from before it are no longer kept (as backups.keep declares)
  */
 #ifndef RETENTION_JOURNAL_HORIZON_H
 #define RETENTION_JOURNAL_HORIZON_H

@@ -1,7 +1,7 @@
 /*
- * Conditions on pg_catalog that preflight/read_catalog.c and discover/schema.c share.  In them x is
- * a pg_index, a a pg_attribute of the same table, and b the pg_type of the column below all
- * domains.
+ * Conditions on pg_catalog that preflight/read_catalog.c and discover/schema.c share.  The aliases
+ * in them: "x" is the pg_index, "a" the pg_attribute of the same table, and "b" the pg_type of the
+ * column, with all domains resolved.
  */
 #ifndef RETENTION_MODEL_CATALOG_SQL_H
 #define RETENTION_MODEL_CATALOG_SQL_H

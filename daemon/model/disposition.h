@@ -1,6 +1,6 @@
 /*
- * What an action does to the rows of a table that hang off a contact (or a request): the one place
- * where the model's `delete` and `anonymize` are read.
+ * What an action does to the rows of a table that belong to a contact (or a request).  No other file
+ * reads the model's `delete` and `anonymize`.
  */
 #ifndef RETENTION_MODEL_DISPOSITION_H
 #define RETENTION_MODEL_DISPOSITION_H

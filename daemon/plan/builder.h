@@ -1,6 +1,6 @@
 /*
- * What the files of this folder share while a plan is built.  build.c calls them in the order in
- * which they stand here; all text is owned by the builder's ctx.
+ * What the files of this folder share while a plan is built.  build.c calls these functions in
+ * the order in which they are declared here.  All text is owned by the builder's ctx.
  */
 #ifndef RETENTION_PLAN_BUILDER_H
 #define RETENTION_PLAN_BUILDER_H

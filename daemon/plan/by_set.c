@@ -4,23 +4,23 @@
  * loses rows is asked once a batch, by these statements, in a snapshot taken after the deletions:
  * does a row still point at one that is gone?  Then the batch does not commit.
  *
- * Why nothing orphaned can come of it: a session that adds a row that points at ours takes FOR KEY
- * SHARE on ours first (that trigger fires in its session, not in this one).  If it had the lock
- * before the DELETE, the DELETE has waited until it committed, and the question sees its row.  If
- * it comes later, it waits for our COMMIT and is refused.  The server's own trigger rests on the
- * same (ri_triggers.c, RI_FKey_noaction_del).
+ * No orphaned row can result.  A session that adds a row that points at one of ours first locks our
+ * row FOR KEY SHARE: the foreign-key trigger still fires in that session.  If that session has the
+ * lock before our DELETE, the DELETE waits until it commits, and then the question sees its row.
+ * If it comes later, it waits for our COMMIT and is refused.  The server's own trigger relies on
+ * the same locks (ri_triggers.c, RI_FKey_noaction_del).
  *
  * Subjects that go whole go from the top down: a parent's row first, then the rows that hang off
  * it, found by the very column of the foreign key.  That statement's snapshot is taken after the
- * parent's DELETE.  By the same reasoning it sees every row that will ever point there, and takes
- * it: the question is answered, and each index is walked once instead of twice.  For the same
- * reason a table's keys need not be known before its own DELETE, which returns them to the tables
- * below (collect.gather_sql): even if a client has put other rows in their place, these are the
- * rows that went.
+ * parent's DELETE.  By the same reasoning it sees, and deletes, every row that will ever point
+ * there.  So no question is needed, and each index is searched once instead of twice.  For the same
+ * reason a table's keys need not be known before its own DELETE.  The DELETE returns the keys for
+ * the tables below (collect.gather_sql).  They are the keys of the rows that went, even if a client
+ * has put other rows in their place.
  *
- * Keys that no link of the model covers are asked as before.  So are all of them in batches that
- * are measured, because those have to know before they erase, and in slices, which go from the
- * bottom up, because between two of them the parents are still there.
+ * Keys that no link of the model covers are asked as before.  All keys are asked in two kinds of
+ * batches: in measured batches, which have to know the rows before they erase, and in slices, which
+ * go from the bottom up because the parents still exist between two slices.
  */
 #include "plan/builder.h"
 

@@ -1,6 +1,6 @@
 /*
- * The keys that a batch reads before it erases: those of a table that others hang off, and of a
- * table whose rows have to be known one by one.
+ * The keys that a batch reads before it erases.  It reads them from each table that has tables below
+ * it, and from each table whose rows have to be known one by one.
  */
 #include "plan/builder.h"
 

@@ -1,6 +1,7 @@
 /*
- * What keeps a batch honest beside the lock on its subjects: against clients that change requests,
- * add some where no foreign key prevents it, or change the schema while a job runs.
+ * What protects a batch in addition to the lock on its subjects.  It protects against clients that
+ * change requests, that add requests where no foreign key prevents it, or that change the schema
+ * while a job runs.
  */
 #include "plan/builder.h"
 

@@ -1,6 +1,6 @@
 /*
- * The order of the erasures is the catalog's: a table is deleted from only after every table with a
- * foreign key onto it has had its statement.
+ * The foreign keys of the catalog decide the order of the erasures: the statement of a table runs
+ * only after the statements of all tables that have a foreign key onto it.
  */
 #include "plan/builder.h"
 

@@ -2,8 +2,8 @@
  * A plan's tables as one query, for commands that only look: the rows that a batch finds by arrays
  * of keys are found by joins.  Nothing is written, and nothing is locked beyond what reading locks.
  *
- * due is a query whose column k are the subjects' keys; its parameters become the result's.  All
- * text is owned by ctx.
+ * "due" is a query whose column k has the subjects' keys.  The query that is returned has the same
+ * parameters as due.  All text is owned by ctx.
  */
 #ifndef RETENTION_PLAN_PREVIEW_H
 #define RETENTION_PLAN_PREVIEW_H

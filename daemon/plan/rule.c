@@ -1,6 +1,6 @@
 /*
- * What a rule writes into its column, and how a row is recognised in which it has been done
- * already.
+ * What a rule writes into its column, and how to recognise a row to which the rule has already been
+ * applied.
  */
 #include "plan/builder.h"
 

@@ -1,10 +1,11 @@
 /*
  * A subject with more rows than a transaction should hold goes in slices.  Each is a batch that
- * takes at most so many rows of a table: the rows that hang off others first, then those others,
- * the subject's own row last.
+ * takes a limited number of rows of each table: child rows first, then their parents, the subject's
+ * own row last.
  *
- * A row goes in a slice only when nothing is left that hangs off it or points at it: a table's step
- * waits while one below it, or one with a foreign key onto it, still has rows (step.waits_for).  So
+ * A row goes in a slice only when no child row is left and no row points at it.  Therefore a table's
+ * step waits while a table below it, or a table with a foreign key onto it, still has rows
+ * (step.waits_for).  So
  * a slice that is committed leaves no row that the next one could not find.  An interrupted job
  * finds the rest as it finds everything, by the subject that is still in its list.  The subject is
  * still due, because its requests go when nothing else is left.

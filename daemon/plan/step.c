@@ -1,6 +1,6 @@
 /*
- * One table's statement in a batch: its rows are copied, changed by rules, detached or deleted, and
- * what they leave in an archive.
+ * One table's statement in a batch.  It copies rows, changes them by rules, detaches or deletes them,
+ * and returns what goes into the archive.
  */
 #include "plan/builder.h"
 

@@ -1,6 +1,6 @@
 /*
- * "Before a single row is touched": the model against the catalog, and every statement that the
- * actions would run put before the server's parser and rights.
+ * Before a single row is touched, this checks the model against the catalog.  The server also has to
+ * parse every statement that the actions would run, and to check the rights for it.
  */
 #ifndef RETENTION_PREFLIGHT_CHECK_PLAN_H
 #define RETENTION_PREFLIGHT_CHECK_PLAN_H
