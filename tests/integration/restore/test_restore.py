@@ -59,8 +59,8 @@ def test_round_trip(pg, daemon):
     assert set(done.stdout.splitlines()[:-2]) == {f"{table}: {n} back" for table, n in rows.items()}
     assert done.stdout.splitlines()[-2] == \
         f"action {job['id']} is restored: {erased} contacts, {sum(rows.values())} rows, each as it was"
-    assert re.fullmatch(r'hint: policy "contacts" \(delete_contacts\) runs next on 20\d\d-\d\d-01 00:00: who is due by it '
-                        r'then is due again; before that place a hold, lengthen its depth or disable it',
+    assert re.fullmatch(r'hint: policy "contacts" \(delete_contacts\) runs next on 20\d\d-\d\d-01 00:00 and erases '
+                        r'restored contacts that are due then; to prevent that, place holds, lengthen its depth or disable it',
                         done.stdout.splitlines()[-1])
     row = d.jobs()[-1]
     assert row["restored_at"] and row["restored_by"] == pg.SUPERUSER and row["counters"]["restored"] == rows
@@ -392,7 +392,7 @@ def test_a_column_that_holds_less_by_now(make, column, value, change):
     d = make(schema.replace("INSERT INTO note", f"UPDATE request SET {column} = {value} WHERE id = 10; INSERT INTO note"))
     d.pg.sql(d.db, f"ALTER TABLE request ALTER {column} TYPE {change}")
     said = refused(d, 1)
-    assert f"table public.request: {column}: today's type holds not all of what request.csv has" in said
+    assert f"table public.request: {column}: today's type does not hold all of what request.csv has" in said
 
 
 @pytest.mark.parametrize("change", ["ALTER note.body varchar(40)", "ALTER request.subject varchar", "ALTER note.id numeric",
