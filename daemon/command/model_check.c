@@ -157,25 +157,12 @@ static void find_unlinked(struct model_check *m, const struct schema_table *tabl
 	}
 }
 
-/* Adds a hint for each mark of the draft that is still in the file: a question that nobody answered. */
+/* Adds a hint for each mark that is still in the model: a question without an answer. */
 static void find_marks(struct model_check *m)
 {
-	static const char mark[] = "TO"
-				   "DO";
-	const char *path = m->model->place.file;
-	FILE *file = fopen(path, "re");
-	AUTO(char_p) char *line = NULL;
-	size_t size = 0;
-
-	for (int n = 1; file && getline(&line, &size, file) >= 0; n++) {
-		const char *comment = strchr(line, '#');
-
-		/* A comment on a line of its own explains the marks. */
-		if (comment && comment > line && strstr(comment, mark))
-			HINT(m, N_("%s:%d: a %s of the draft is still there"), path, n, mark);
-	}
-	if (file)
-		(void)fclose(file); /* read only */
+	for (size_t i = 0; i < m->model->n_marks; i++)
+		HINT(m, N_("%s:%d: a %s of the draft is still there"), m->model->marks[i].file,
+		     m->model->marks[i].line, MODEL_MARK);
 }
 
 static void find_coverage(struct model_check *m)

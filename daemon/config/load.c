@@ -13,6 +13,20 @@
 #include <string.h>
 #include <sys/mman.h>
 
+/* Notes the marks within the group model: until they are answered, the model erases nothing. */
+static void read_marks(const struct reader *r, const config_setting_t *group, struct model *model)
+{
+	const struct config_text *text = r->text;
+	const unsigned int first = config_setting_source_line(group);
+	const unsigned int last = config_text_group_end(text, first);
+	struct place *marks = t_array(r->ctx, struct place, text->n_marks + 1);
+
+	for (size_t i = 0; i < text->n_marks; i++)
+		if (text->marks[i] >= first && text->marks[i] <= last)
+			marks[model->n_marks++] = config_text_place(text, text->marks[i]);
+	model->marks = marks;
+}
+
 /* is_whole: no include is missing, so that a group that is not in the text was not written. */
 static void read_tree(struct reader *r, const config_setting_t *root, struct config *config,
 		      bool is_whole)
@@ -24,8 +38,10 @@ static void read_tree(struct reader *r, const config_setting_t *root, struct con
 		if (!config_setting_get_member(root, required[i]))
 			reader_complain(r, root, "group %s is missing", required[i]);
 	groups_read(r, root, config);
-	if (model)
+	if (model) {
 		model_read(r, model, &config->model);
+		read_marks(r, model, &config->model);
+	}
 	policies_read(r, root, config);
 }
 

@@ -3,13 +3,11 @@
  * write an included file, it forgets in which file a setting was, and a job needs the configuration as
  * one text.  The rule is libconfig's own: a line with blanks and @include "x", outside strings and
  * comments.
- *
- * The scanner below follows libconfig's as far as that is needed.  It also looks for what libconfig
- * reads wrongly without a message: it cuts integers to 32 bits, and drops \x00 from strings.
  */
 #include "config/source.h"
 
 #include "base/mem.h"
+#include "config/scan.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -21,122 +19,9 @@
 #define DEPTH_MAX 10
 #define LINE_MAX_NUMBER 99999999
 
-/* The state of the scanner between two lines, and what it saw in the last one. */
-enum scan { SCAN_CODE, SCAN_STRING, SCAN_COMMENT };
-struct scanner {
-	enum scan state;
-	bool saw_zero_escape;
-	const char *bad_number; /* bad_length bytes, no NUL after them */
-	int bad_length;
-};
-
 static bool is_digit(char c)
 {
 	return c >= '0' && c <= '9';
-}
-
-static bool is_word(char c)
-{
-	return is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
-}
-
-/* Does libconfig's atoi, strtoul or atoll read the number in [p, p + length) correctly? */
-static bool number_fits(const char *p, size_t length)
-{
-	const char *const end = p + length;
-	const bool hex = length > 2 && p[0] == '0' && (p[1] == 'x' || p[1] == 'X');
-	size_t digits = 0;
-	unsigned long long value = 0;
-
-	p += hex ? 2 : 0;
-	while (p < end && *p == '0')
-		p++;
-	for (; p < end && (is_digit(*p) || (hex && is_word(*p) && *p != 'L')); p++, digits++)
-		if (!hex && digits < 18)
-			value = value * 10 + (unsigned int)(*p - '0');
-	if (p < end && *p == 'L')
-		return digits <= (hex ? 15 : 18);
-	if (p < end)
-		return true; /* a float, or not a number: libconfig complains itself */
-	return hex ? digits <= 7 : digits <= 10 && value <= INT_MAX;
-}
-
-/* Moves over a word or a number of the code. */
-static const char *scan_word(struct scanner *s, const char *p, const char *end)
-{
-	const char *const start = p;
-	const bool is_number = is_digit(*p);
-
-	while (p < end && (is_word(*p) || *p == '*' || (is_number ? *p == '.' : *p == '-')))
-		p++;
-	if (is_number && !s->bad_number && !number_fits(start, (size_t)(p - start))) {
-		s->bad_number = start;
-		s->bad_length = (int)(p - start < 40 ? p - start : 40);
-	}
-	return p;
-}
-
-static const char *scan_string(struct scanner *s, const char *p, const char *end)
-{
-	while (p < end) {
-		if (*p == '"') {
-			s->state = SCAN_CODE;
-			return p + 1;
-		}
-		if (*p == '\\' && p + 1 < end) {
-			if (end - p >= 4 && (p[1] == 'x' || p[1] == 'X') && p[2] == '0' &&
-			    p[3] == '0')
-				s->saw_zero_escape = true;
-			p++;
-		}
-		p++;
-	}
-	return p;
-}
-
-static const char *scan_code(struct scanner *s, const char *p, const char *end)
-{
-	if (*p == '#' || (*p == '/' && end - p > 1 && p[1] == '/'))
-		return end;
-	if (*p == '/' && end - p > 1 && p[1] == '*') {
-		s->state = SCAN_COMMENT;
-		return p + 2;
-	}
-	if (*p == '"') {
-		s->state = SCAN_STRING;
-		return p + 1;
-	}
-	return is_word(*p) || *p == '*' ? scan_word(s, p, end) : p + 1;
-}
-
-static const char *scan_comment(struct scanner *s, const char *p, const char *end)
-{
-	const char *const close = memmem(p, (size_t)(end - p), "*/", 2);
-
-	if (!close)
-		return end;
-	s->state = SCAN_CODE;
-	return close + 2;
-}
-
-/* Moves over one line, which ends at end, without its newline. */
-static void scan_line(struct scanner *s, const char *p, const char *end)
-{
-	s->saw_zero_escape = false;
-	s->bad_number = NULL;
-	while (p < end) {
-		switch (s->state) {
-		case SCAN_CODE:
-			p = scan_code(s, p, end);
-			break;
-		case SCAN_STRING:
-			p = scan_string(s, p, end);
-			break;
-		case SCAN_COMMENT:
-			p = scan_comment(s, p, end);
-			break;
-		}
-	}
 }
 
 static bool is_marker(const char *line, const char *end)
@@ -155,7 +40,7 @@ static const char *include_argument(const char *line, const char *end)
 	if ((size_t)(end - line) < length || memcmp(line, name, length) != 0)
 		return NULL;
 	line += length;
-	return line < end && is_word(*line) ? NULL : line;
+	return line < end && scan_is_word(*line) ? NULL : line;
 }
 
 /* Reads "x", after which only a comment may follow; returns the name, malloc'd, or NULL. */
@@ -456,10 +341,30 @@ bool config_text_map(void *ctx, const char *path, const char *text, struct confi
 		}
 		scan_line(&scanner, line, end);
 		check_line(&scanner, &map, number, c);
+		if (scanner.saw_mark && !(is_code && is_marker(line, end))) {
+			map.marks = t_grow(ctx, map.marks, unsigned int, map.n_marks + 1);
+			map.marks[map.n_marks++] = number;
+		}
 		line = *end ? end + 1 : end;
 	}
 	*ret = map;
 	return ok;
+}
+
+unsigned int config_text_group_end(const struct config_text *text, unsigned int line)
+{
+	struct scanner scanner = {.state = SCAN_CODE};
+	unsigned int number = 1;
+
+	for (const char *p = text->text; *p; number++) {
+		const char *const end = strchrnul(p, '\n');
+
+		scan_line(&scanner, p, end);
+		if (number >= line && scanner.depth == 0 && scanner.saw_close)
+			break;
+		p = *end ? end + 1 : end;
+	}
+	return number;
 }
 
 struct place config_text_place(const struct config_text *text, unsigned int line)

@@ -27,6 +27,9 @@ struct config_text {
 	const char *text;
 	struct origin *origins; /* n_origins, ascending */
 	size_t n_origins;
+	unsigned int
+		*marks; /* n_marks: the lines with a comment that holds the mark of a question */
+	size_t n_marks;
 };
 
 /*
@@ -42,6 +45,9 @@ char *config_text_expand(void *ctx, const char *path, struct complaints *c);
  */
 bool config_text_map(void *ctx, const char *path, const char *text, struct config_text *ret,
 		     struct complaints *c);
+
+/* The last line of the group at the top of the text that begins on this line. */
+unsigned int config_text_group_end(const struct config_text *text, unsigned int line);
 
 /* The file and line that a line of the text came from. */
 struct place config_text_place(const struct config_text *text, unsigned int line);

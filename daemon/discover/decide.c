@@ -193,7 +193,8 @@ static bool is_all_personal(const struct draft *draft, size_t table)
 
 /*
  * A table whose rows are deleted needs that all tables below it are deleted too.  A row that its parent
- * references (in reverse) can only be deleted together with the parent.  Repeats until nothing changes.
+ * references (in reverse) can only be deleted together with the parent.  A shared row stays, because only
+ * a person knows whether it belongs to one.  Repeats until nothing changes.
  */
 void decide_tables(struct draft *draft)
 {
@@ -204,6 +205,9 @@ void decide_tables(struct draft *draft)
 			is_all_personal(draft, draft->links->items[i].table);
 	draft->is_erased[draft->links->items[0].table] =
 		draft->is_erased[draft->links->items[1].table] = false;
+	for (size_t i = 0; i < draft->links->n; i++)
+		if (draft->links->items[i].shared)
+			draft->is_erased[draft->links->items[i].table] = false;
 	while (changed) {
 		changed = false;
 		for (size_t i = 1; i < draft->links->n; i++) {

@@ -8,17 +8,13 @@
 #include "base/sql.h"
 #include "discover/decide.h"
 
-/* The mark that a person looks for and removes; in two parts, so that lint does not find it here. */
-#define MARK                                                                                       \
-	"TO"                                                                                       \
-	"DO"
-
 struct text {
 	void *ctx;
 	const struct draft_opts *opts;
 	const struct schema *schema;
 	const struct links *links;
 	struct draft draft;
+	bool is_proposal; /* the rules stand in comments, so their own marks are left out */
 	char *out;
 };
 
@@ -84,7 +80,9 @@ static void print_rules(struct text *x, size_t table, enum rule_kind rule)
 						quoted(x->ctx, d.value));
 			line = t_printf(x->ctx, "%s%s", line, left ? "," : "");
 			t_append(&x->out, "      %-26s # %s%s", line,
-				 d.open ? MARK ": is this personal? " : "",
+				 !d.open          ? ""
+				 : x->is_proposal ? "is this personal? "
+						  : MODEL_MARK ": is this personal? ",
 				 one_line(x->ctx, d.why));
 			if (t->columns[i].comment)
 				t_append(&x->out, " (%s)", one_line(x->ctx, t->columns[i].comment));
@@ -177,7 +175,8 @@ static void print_where(struct text *x, const struct link *item)
 	t_append(&x->out, "    where = %s;%s\n",
 		 quoted(x->ctx, t_printf(x->ctx, "%s = %s", plain_ident(x->ctx, item->type),
 					 sql_literal(x->ctx, item->value))),
-		 item->value_guessed ? "  # " MARK ": how does the CRM write this type?" : "");
+		 item->value_guessed ? "  # " MODEL_MARK ": how does the CRM write this type?"
+				     : "");
 	if (item->value_guessed && !x->opts->samples)
 		t_append(&x->out,
 			 "    # --samples finds it, and other tables that the column can name.\n");
@@ -192,7 +191,7 @@ static void print_users(struct text *x, const struct link *item)
 
 		if (k->to == item->table && !links_of(x->links, k->from))
 			t_append(&x->out,
-				 "    # " MARK
+				 "    # " MODEL_MARK
 				 ": %s.%s references this row too (%s) and keeps it; if it is "
 				 "a part of the row, map it with of = %s.\n",
 				 one_line(x->ctx, from->schema), one_line(x->ctx, from->name),
@@ -223,7 +222,14 @@ static void print_link(struct text *x, const struct link *item)
 			 "    # The daemon refuses it: its type or collation makes different "
 			 "values equal.\n");
 	if (item->shared)
-		t_append(&x->out, "    shared = true;  # other rows may reference the same one\n");
+		t_append(&x->out,
+			 "    shared = true;  # other rows may reference the same one\n"
+			 "    # " MODEL_MARK
+			 ": is it a person's own (an address), or does it stay (a "
+			 "company)?  It stays until\n"
+			 "    # both lines with keep are gone: then it goes with the last row that "
+			 "references it.\n"
+			 "    delete = \"keep\";\n");
 	print_users(x, item);
 	if (item->detach)
 		t_append(&x->out, "    delete = \"detach\";  # the row also belongs to others\n");
@@ -239,6 +245,7 @@ static void print_request(struct text *x)
 					     "status_id", "state_id", "stage_id", NULL};
 	const struct schema_table *t = table_of(x, &x->links->items[1]);
 	const struct schema_column *date = schema_column(t, x->opts->date);
+	const struct schema_column *state = NULL;
 	char *others = t_strdup(x->ctx, "");
 
 	for (size_t i = 0; i < t->n_columns; i++)
@@ -249,14 +256,39 @@ static void print_request(struct text *x)
 	t_append(&x->out, "    # The date that a policy's depth is counted from%s%s%s.\n",
 		 date && !date->not_null ? "; a request without it keeps its contact" : "",
 		 *others ? "; other dates are " : "", others);
-	for (const char *const *s = states; *s; s++)
-		if (schema_column(t, *s)) {
-			t_append(&x->out,
-				 "    # " MARK ": which requests are closed?  An open one keeps "
-				 "its contact:\n    # due_when = \"%s = 'closed'\";\n",
-				 *s);
-			break;
-		}
+	for (const char *const *s = states; *s && !state; s++)
+		state = schema_column(t, *s);
+	t_append(&x->out,
+		 "    # " MODEL_MARK
+		 ": which requests are closed?  An open one keeps its contact.  "
+		 "As it stands, none is closed.\n    due_when = \"false\";\n    # due_when = "
+		 "\"%s%s\";\n",
+		 state ? state->name : "true", state ? " = 'closed'" : "");
+}
+
+static void print_all_rules(struct text *x, size_t table)
+{
+	print_rules(x, table, RULE_SET);
+	print_rules(x, table, RULE_CLEAR);
+	print_rules(x, table, RULE_KEEP);
+}
+
+/* Prints in comments how an anonymization would treat the columns of a shared table. */
+static void print_proposal(struct text *x, size_t table)
+{
+	char *const before = x->out;
+	const char *rules;
+
+	x->out = t_strdup(x->ctx, "");
+	x->is_proposal = true;
+	print_all_rules(x, table);
+	rules = x->out;
+	x->out = before;
+	x->is_proposal = false;
+	for (const char *end; *rules; rules = end + 1) {
+		end = strchr(rules, '\n');
+		t_append(&x->out, "    # %.*s\n", (int)(end - rules - 4), rules + 4);
+	}
 }
 
 static void print_item(struct text *x, size_t i)
@@ -286,7 +318,10 @@ static void print_item(struct text *x, size_t i)
 		print_request(x);
 	if (i < 2)
 		t_append(&x->out, "    archive = true;\n");
-	if (item->keeps) {
+	if (item->shared) {
+		t_append(&x->out, "    anonymize = \"keep\";\n");
+		print_proposal(x, item->table);
+	} else if (item->keeps) {
 		t_append(&x->out, "    anonymize = \"keep\";  # %s has the rules of its columns\n",
 			 links_of(x->links, item->table)->name);
 	} else if (is_erased) {
@@ -298,9 +333,7 @@ static void print_item(struct text *x, size_t i)
 		print_rules_again(x, item->table, RULE_CLEAR);
 		print_rules_again(x, item->table, RULE_KEEP);
 	} else {
-		print_rules(x, item->table, RULE_SET);
-		print_rules(x, item->table, RULE_CLEAR);
-		print_rules(x, item->table, RULE_KEEP);
+		print_all_rules(x, item->table);
 	}
 	t_append(&x->out, "  };\n");
 }
@@ -355,7 +388,7 @@ static int count_marks(const char *text)
 {
 	int n = 0;
 
-	for (const char *at = strstr(text, MARK); at; at = strstr(at + 1, MARK))
+	for (const char *at = strstr(text, MODEL_MARK); at; at = strstr(at + 1, MODEL_MARK))
 		n++;
 	return n;
 }
@@ -374,17 +407,17 @@ char *draft_text(void *ctx, const struct draft_opts *opts, int *ret_open)
 	print_left_out(&x);
 	print_not_followed(&x);
 	if (opts->links->n >= opts->links->most)
-		t_append(&x.out,
-			 "\n  # " MARK ": more tables can be reached than are listed here.\n");
+		t_append(&x.out, "\n  # " MODEL_MARK
+				 ": more tables can be reached than are listed here.\n");
 	t_append(&x.out, "};\n");
 	*ret_open = count_marks(x.out);
 	return t_printf(
 		ctx,
 		"# A model to start from, made from the catalog of database %s and from names.\n"
-		"# Read every line.  " MARK
+		"# Read every line.  " MODEL_MARK
 		" (%d times) marks a question that only a person can answer.\n"
-		"# Until then the column is erased: move it to keep if it is not personal, and remove\n"
-		"# the mark.  retentiond.conf(5) explains the settings; retentionctl model check lists\n"
-		"# the marks that are left.\n%s",
+		"# While one is left, the daemon erases nothing.  A marked column is under a rule that erases\n"
+		"# it: move it to keep if it is not personal, and remove the mark.  retentiond.conf(5) explains\n"
+		"# the settings; retentionctl model check lists the marks that are left.\n%s",
 		one_line(ctx, opts->database), *ret_open, x.out);
 }

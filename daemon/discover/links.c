@@ -384,7 +384,10 @@ static void reverse_keys(struct link_walk *w, const struct schema_key *k)
 	}
 }
 
-/* Can two rows reference the same one, by a column that is not unique or by two columns? */
+/*
+ * Can two rows reference the same one, by a column that is not unique or by two columns?  Below a shared
+ * row, which may stay, another one has to stay too.
+ */
 static bool is_shared(const struct link_walk *w, const struct link *item)
 {
 	int uses = 0;
@@ -393,7 +396,7 @@ static bool is_shared(const struct link_walk *w, const struct link *item)
 		return false;
 	for (size_t k = 0; k < w->schema->n_keys; k++)
 		uses += w->schema->keys[k].to == item->table;
-	return uses > 1 ||
+	return uses > 1 || w->links->items[item->of].shared ||
 	       !schema_column(&w->schema->tables[item->key->from], item->from)->identifies;
 }
 

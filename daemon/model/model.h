@@ -12,6 +12,14 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+/*
+ * Marks a question that only a person can answer, in a comment of the model.  In two parts, so that
+ * lint does not find it here.
+ */
+#define MODEL_MARK                                                                                 \
+	"TO"                                                                                       \
+	"DO"
+
 enum action {
 	ACTION_EXPORT,
 	ACTION_DELETE_CONTACTS,
@@ -108,6 +116,8 @@ struct model {
 	size_t n_tables;
 	struct table *contact;
 	struct table *request;
+	const struct place *marks; /* n_marks: comments with a question that nobody has answered */
+	size_t n_marks;
 };
 
 /* Does the template hold the placeholder ("{key}", "{number}")? */

@@ -5,6 +5,9 @@
 #include "preflight/check_model.h"
 #include "preflight/read_catalog.h"
 
+/* A message names the places of so many marks. */
+#define MARKS_SHOWN 50
+
 static const char *hint(const struct error *e)
 {
 	return strcmp(e->sqlstate, "42501") == 0
@@ -165,15 +168,68 @@ bool check_model_for(struct check *check, enum action action, struct error *err)
 	return read_and_check(check, err);
 }
 
+/* Says how many questions of the model are not answered, and where they stand. */
+static const char *marks_text(const struct check *check)
+{
+	const struct model *model = &check->config->model;
+	const char *file = "";
+	char *lines = t_strdup(check->ctx, "");
+
+	for (size_t i = 0; i < model->n_marks && i < MARKS_SHOWN; i++) {
+		const struct place *at = &model->marks[i];
+		const bool same = strcmp(file, at->file) == 0;
+
+		t_append(&lines, "%s%s%s%d", i ? ", " : "", same ? "" : at->file, same ? "" : ":",
+			 at->line);
+		file = at->file;
+	}
+	if (model->n_marks > MARKS_SHOWN)
+		t_append(&lines, " and %zu more", model->n_marks - MARKS_SHOWN);
+	return t_printf(check->ctx,
+			"model: %zu question%s marked " MODEL_MARK
+			", and until %s answered nothing is "
+			"erased: decide, then remove the mark (%s)",
+			model->n_marks, model->n_marks == 1 ? " is" : "s are",
+			model->n_marks == 1 ? "it is" : "they are", lines);
+}
+
+/*
+ * Complains about an action that erases by a model with questions that are not answered, because the
+ * guess of the draft may be wrong.
+ */
+static bool is_answered(struct check *check, enum action action)
+{
+	const struct model *model = &check->config->model;
+
+	if (model->n_marks == 0 || action == ACTION_EXPORT)
+		return true;
+	complain(check->complaints, &model->marks[0], "%s", marks_text(check));
+	return false;
+}
+
+/* The same of all policies.  Without one that erases it only says so. */
+static bool is_answered_for_policies(struct check *check)
+{
+	const struct config *config = check->config;
+
+	for (size_t i = 0; i < config->n_policies; i++)
+		if (!is_answered(check, config->policies[i].action))
+			return false;
+	if (config->model.n_marks > 0 && check->report)
+		report_complaint(check->report, marks_text(check));
+	return true;
+}
+
 bool check_action(struct check *check, const struct policy *policy, struct plan_opts *opts,
 		  struct plan **ret_plan, struct error *err)
 {
-	return check_model_for(check, opts->action, err) &&
+	return is_answered(check, opts->action) && check_model_for(check, opts->action, err) &&
 	       plan_and_probe(check, policy, opts, ret_plan, err);
 }
 
 bool check_config(struct check *check, struct error *err)
 {
+	const bool answered = is_answered_for_policies(check);
 	struct plan *plan;
 
 	if (!read_and_check(check, err))
@@ -189,5 +245,5 @@ bool check_config(struct check *check, struct error *err)
 				      t_printf(check->ctx, "policy \"%s\": integrity: %s", p->name,
 					       check->integrity));
 	}
-	return true;
+	return answered;
 }

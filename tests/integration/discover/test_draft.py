@@ -93,8 +93,14 @@ def make(empty_db, pg, daemon):
     return make
 
 
+def answered(text):
+    """The draft with every guess taken for the answer, and every request closed."""
+    return re.sub(r'due_when = "false";', 'due_when = "true";', text).replace(MARK, "# asked")
+
+
 def loads(daemon, db, text, *policies):
-    d = daemon(db=db, model=text, policies=list(policies))
+    """Loads once its questions are answered."""
+    d = daemon(db=db, model=answered(text), policies=list(policies))
     done = d.check_config()
     assert done.returncode == 0, done.stderr + text
     return d
@@ -166,7 +172,7 @@ def test_as_it_stands_it_errs_on_erasing(crm_db, daemon, pg):
     """With no mark answered (but for which requests are over) not even reporting is left."""
     db = crm_db(60)
     text = draft(pg, db, "--samples", "--date", "created_at", contact="crm.contact", request="crm.request")
-    text = text.replace("# due_when", "due_when")
+    text = text.replace('    due_when = "false";\n    # due_when', "    due_when")
     contacts = due_contacts(pg, db)
     loads(daemon, db, text, ACTIONS[1]).once()
     assert not {t for t in tokens_in(pg.dump(db)) if t.contact in contacts}
@@ -331,13 +337,99 @@ def test_what_is_pointed_at(make, daemon):
     loads(daemon, db, text, *ACTIONS)
 
 
+COMPANY = SCHEMA + """;
+    CREATE TABLE company (id bigint PRIMARY KEY, name text, phone text, site_id bigint);
+    CREATE TABLE site (id bigint PRIMARY KEY, street text, city text);
+    ALTER TABLE company ADD UNIQUE (site_id), ADD FOREIGN KEY (site_id) REFERENCES site;
+    ALTER TABLE contact ADD company_id bigint REFERENCES company; CREATE INDEX ON contact (company_id);
+    INSERT INTO site VALUES (1, 's', 'c'); INSERT INTO company VALUES (1, 'ACME', '555', 1);
+    INSERT INTO contact (id, name, company_id) VALUES (1, 'a', 1), (2, 'b', 1);
+    INSERT INTO request (id, contact_id, at, subject) VALUES (1, 1, '2001-01-01', 's'), (2, 2, '2001-01-01', 's')"""
+COMPANY_IS_THERE = "SELECT c.name, c.phone, s.street, s.city FROM company c JOIN site s ON s.id = c.site_id"
+
+
+@pytest.mark.parametrize("action", ACTIONS, ids=lambda a: a["action"])
+def test_a_company_stays_unless_a_person_says_otherwise(make, daemon, pg, action):
+    """With its last contact too, and what hangs off it; the draft asks about both."""
+    db, text, tables = make(COMPANY)
+    assert {name for name, t in tables.items() if t.get("shared")} == {"company", "site"}
+    assert len([line for line in marks(text) if "a person's own" in line]) == 2
+    d = loads(daemon, db, text, action)
+    d.configure(limits={"max_share": 1.0})
+    d.once()
+    assert [(r["status"], r["counters"]["treated"]) for r in d.jobs()] == [("done", 2)]
+    assert pg.sql(db, COMPANY_IS_THERE) == [("ACME", "555", "s", "c")]
+
+
+@pytest.mark.parametrize("action, left", [(ACTIONS[0], []), (ACTIONS[1], [(None, None, "s", "c")])], ids=["delete", "anonymize"])
+def test_a_company_that_a_person_lets_go(make, daemon, pg, action, left):
+    """The answer is what the draft proposes in comments."""
+    db, text, _ = make(COMPANY)
+    before, after = text.split("  company: {", 1)
+    company, after = after.split("\n  };", 1)
+    company = company.replace('    delete = "keep";\n', "").replace('    anonymize = "keep";\n', "")
+    company = re.sub(r"(?m)^    # ((clear|keep|set) |  |\])", r"    \1", company)
+    d = loads(daemon, db, f"{before}  company: {{{company}\n  }};{after}", action)
+    d.configure(limits={"max_share": 1.0})
+    d.once()
+    assert [(r["status"], r["counters"]["treated"]) for r in d.jobs()] == [("done", 2)]
+    assert pg.sql(db, COMPANY_IS_THERE) == left
+
+
+def test_no_request_is_closed_before_a_person_says_which(make, daemon, pg):
+    db, text, tables = make(SCHEMA + """;
+        INSERT INTO contact VALUES (1); INSERT INTO request (id, contact_id, at, status) VALUES (1, 1, '2001-01-01', 'open')""")
+    assert tables["request"]["due_when"] == "false"
+    assert len([line for line in marks(text) if "which requests are closed" in line]) == 1
+    assert "    # due_when = \"status = 'closed'\";" in text
+    for action in ACTIONS:
+        d = daemon(db=db, model=text.replace(MARK, "#"), policies=[action], limits={"max_share": 1.0})
+        d.once()
+        assert d.jobs()[-1]["candidates"] == 0
+
+
+def test_nothing_is_erased_before_the_questions_are_answered(make, daemon, pg):
+    """Refused by -t, by model check and by the job, which say how many there are and where; an export goes on."""
+    db, text, _ = make(SCHEMA + """;
+        INSERT INTO contact VALUES (1, 'a'); INSERT INTO request (id, contact_id, at) VALUES (1, 1, '2001-01-01')""")
+    text = text.replace('due_when = "false"', 'due_when = "true"')
+    lines = [n for n, line in enumerate(text.splitlines(), 1) if MARK in line and n > 4]
+    export = {**ACTIONS[0], "name": "copy", "action": "export"}
+
+    def said(d):
+        places = ", ".join(map(str, lines))
+        return (f"model: {len(lines)} questions are marked {MARK[2:]}, and until they are answered nothing is erased: decide,"
+                f" then remove the mark ({d.dir}/model.conf:{places})")
+
+    for action in ACTIONS:
+        d = daemon(db=db, model=text, policies=[export, action], limits={"max_share": 1.0})
+        done = d.check_config()
+        assert done.returncode == 1 and f"model.conf:{lines[0]}: {said(d)}\n" in done.stderr
+        assert any(said(d) in line for line in check(d, status=1)["refused"])
+        assert d.once(check=False).returncode and said(d) in d.log.read_text()
+        assert d.jobs() == []
+    d.configure(policies=[export])
+    done = d.check_config()
+    assert done.returncode == 0 and said(d) in done.stderr
+    assert check(d)["refused"] == []
+    pg.sql(db, "SELECT retention.save_action('delete_contacts', '2000-12-20', '2001-01-10')")
+    d.once(check=False)
+    by_action = {r["action"]: r for r in d.jobs()}
+    assert (by_action["export"]["status"], by_action["export"]["counters"]["treated"]) == ("done", 1)
+    assert by_action["delete_contacts"]["status"] == "saved" and said(d) in by_action["delete_contacts"]["error"]
+    assert pg.sql(db, "SELECT id FROM contact") == [(1,)]
+    d.configure(policies=[ACTIONS[0]], model=text.replace(MARK, "#"))
+    d.once()
+    assert pg.sql(db, "SELECT id FROM contact") == []
+
+
 def test_what_several_point_at_is_shared(make):
     _, _, tables = make(SCHEMA + REVERSE + """;
         ALTER TABLE contact ADD work_address_id bigint REFERENCES address;
         CREATE TABLE shop (id bigint PRIMARY KEY, address_id bigint REFERENCES address)""")
     found = {t["from"]: t for t in tables.values() if t["table"] == "public.address"}
     assert set(found) == {"address_id", "work_address_id"}
-    assert all(t["shared"] is True for t in found.values())
+    assert all(t["shared"] is True and t["delete"] == t["anonymize"] == "keep" for t in found.values())
     assert "public.shop" not in {t["table"] for t in tables.values()}
 
 

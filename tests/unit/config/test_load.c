@@ -406,6 +406,35 @@ static void test_places(void **state)
 	assert_non_null(strstr(c.lines[2], "/a.conf:13: unknown key \"bad2\""));
 }
 
+/* Questions are comments within the model, in whatever file.  Longer words and values are not. */
+static void test_marks(void **state)
+{
+	static const int lines[] = {2, 3, 5, 9, 4};
+	AUTO(complaints) struct complaints c = {0};
+	struct config *config;
+
+	(void)state;
+	put("model.conf",
+	    "# a " MODEL_MARK " before\nmodel: { # " MODEL_MARK ": one\n// " MODEL_MARK "\n" CONTACT
+	    "/* " MODEL_MARK " of two\n lines */ # MAS" MODEL_MARK "N, " MODEL_MARK "S\n" REQUEST
+	    "x: { table = \"" MODEL_MARK "\"; of = \"contact\"; by = \"a\"; };\n#" MODEL_MARK "\n",
+	    0600);
+	config = config_load(put("a.conf",
+				 DATABASE "# " MODEL_MARK
+					  "\n@include \"model.conf\"\n}; # " MODEL_MARK
+					  "\n# " MODEL_MARK "\n" ARCHIVES,
+				 0600),
+			     &c);
+	assert_non_null(config);
+	assert_int_equal(config->model.n_marks, N(lines));
+	for (size_t i = 0; i < N(lines); i++) {
+		assert_int_equal(config->model.marks[i].line, lines[i]);
+		assert_non_null(
+			strstr(config->model.marks[i].file, i < 4 ? "/model.conf" : "/a.conf"));
+	}
+	talloc_free(config);
+}
+
 static void test_depth(void **state)
 {
 	AUTO(complaints) struct complaints c = {0};
@@ -500,7 +529,7 @@ int main(void)
 		cmocka_unit_test(test_cases),   cmocka_unit_test(test_defaults),
 		cmocka_unit_test(test_files),   cmocka_unit_test(test_places),
 		cmocka_unit_test(test_depth),   cmocka_unit_test(test_memfd),
-		cmocka_unit_test(test_shipped),
+		cmocka_unit_test(test_shipped), cmocka_unit_test(test_marks),
 	};
 
 	return cmocka_run_group_tests_name("config", tests, begin, end);
