@@ -7,6 +7,7 @@
 
 #include "base/mem.h"
 #include "base/sql.h"
+#include "model/catalog_sql.h"
 
 /*
  * A request that a client is changing right now may be reopened, redated or on its way to another
@@ -72,21 +73,48 @@ static const char state_sql[] =
 	"     LEFT JOIN pg_constraint AS k ON k.oid = g.tgconstraint\n"
 	"    WHERE t.i = r.i AND (k.confdeltype IN ('a', 'r') AND k.contype = 'f') IS NOT TRUE),\n"
 	"  (SELECT string_agg(concat_ws(',', u.oid, u.ev_type, u.ev_enabled), ' ' ORDER BY u.oid)\n"
-	"     FROM tree AS t JOIN pg_rewrite AS u ON u.ev_class = t.oid WHERE t.i = r.i)) AS state,\n"
+	"     FROM tree AS t JOIN pg_rewrite AS u ON u.ev_class = t.oid WHERE t.i = r.i),\n"
+	"  (SELECT string_agg(DISTINCT quote_ident(a.attname), ' ')\n"
+	"     FROM unnest({tables_of}::int[], {columns}::text[]) AS n(i, name)\n"
+	"     JOIN pg_attribute AS a ON a.attrelid = r.oid AND a.attname = n.name\n"
+	"     JOIN pg_index AS x ON x.indrelid = r.oid AND " CATALOG_IDENTIFIES "\n"
+	"    WHERE n.i = r.i)) AS state,\n"
 	"  coalesce((SELECT string_agg(k.oid::text, ' ' ORDER BY k.oid)\n"
 	"     FROM tree AS t JOIN pg_trigger AS g ON g.tgrelid = t.oid\n"
 	"     JOIN pg_constraint AS k ON k.oid = g.tgconstraint\n"
 	"    WHERE t.i = r.i AND k.confdeltype IN ('a', 'r') AND k.contype = 'f'), '') AS keys\n"
 	"  FROM (SELECT DISTINCT ON (i) i, oid FROM tree ORDER BY i) AS r ORDER BY r.i";
 
+/* Adds the column to those that name rows of t, so that they have to identify them. */
+static void add_naming(void *ctx, const struct table *t, const char *column, const char **tables_of,
+		       const char **columns, size_t *n)
+{
+	if (!column)
+		return;
+	tables_of[*n] = t_printf(ctx, "%zu", t->index + 1);
+	columns[(*n)++] = column;
+}
+
 char *plan_state_sql(void *ctx, const struct model *model)
 {
-	const char **names = t_array(ctx, const char *, model->n_tables + 1);
+	const size_t most = 2 * model->n_tables + 1;
+	const char **names = t_array(ctx, const char *, most);
+	const char **tables_of = t_array(ctx, const char *, most);
+	const char **columns = t_array(ctx, const char *, most);
+	size_t n = 0;
 
-	for (size_t i = 0; i < model->n_tables; i++)
-		names[i] = plan_table(ctx, &model->tables[i]);
+	for (size_t i = 0; i < model->n_tables; i++) {
+		const struct table *t = &model->tables[i];
+
+		names[i] = plan_table(ctx, t);
+		add_naming(ctx, t, t->key, tables_of, columns, &n);
+		if (t->of)
+			add_naming(ctx, t->of, t->from, tables_of, columns, &n);
+	}
 	return sql_fill(ctx, state_sql,
-			{"tables", sql_literal(ctx, sql_array(ctx, names, model->n_tables))});
+			{"tables", sql_literal(ctx, sql_array(ctx, names, model->n_tables))},
+			{"tables_of", sql_literal(ctx, sql_array(ctx, tables_of, n))},
+			{"columns", sql_literal(ctx, sql_array(ctx, columns, n))});
 }
 
 void plan_guards(const struct builder *b, struct plan *plan)

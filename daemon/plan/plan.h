@@ -200,7 +200,8 @@ const char *plan_header(void *ctx, const char *const *columns, size_t n, char de
  * before another row is erased.
  *
  *   state  which table the name means, its columns, their types, triggers, the foreign keys that act by
- *          themselves, rules, row-level security, which tables inherit from it
+ *          themselves, rules, row-level security, which tables inherit from it, which of the columns that
+ *          name rows identify them
  *   keys   the foreign keys from and onto it that only refuse
  *
  * Where they differ from the catalog's relation, the catalog has to be read again.  Owned by ctx.

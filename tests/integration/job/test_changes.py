@@ -52,6 +52,8 @@ NO = "CREATE FUNCTION crm.no() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {bod
         CREATE TABLE public.had AS SELECT count(*) AS n FROM crm.message_ext""",
      "message_ext", "inherit from crm.message"),
     ("CREATE RULE r AS ON DELETE TO crm.files DO INSTEAD NOTHING", "files", "crm.files has a rule"),
+    ("ALTER TABLE crm.contact_social DROP CONSTRAINT contact_social_pkey", "contact_social",
+     'no unique index on crm.contact_social says that "id" is its key'),
     ("ALTER TABLE crm.message ADD COLUMN mood text; CREATE RULE r AS ON UPDATE TO crm.message DO INSTEAD NOTHING",
      "message", "crm.message has a rule")])
 def test_what_the_model_refuses(job, sql, table, says):
