@@ -380,7 +380,7 @@ static void look_for_change(struct batch *b, struct error *err)
 	AUTO(error) struct error change = {0};
 
 	if ((err->class != ERR_BUSY && err->class != ERR_DATA) || *err->sqlstate ||
-	    !db_alive(b->worker->db) || batch_check_schema(b, &change) ||
+	    !db_alive(b->worker->db) || batch_check_tables(b->worker->db, b->job->plan, &change) ||
 	    change.class != ERR_CHANGED)
 		return;
 	error_clear(err);

@@ -52,9 +52,6 @@ void batch_keep_arrays(struct batch *b, const struct collect *c, const PGresult 
 /* Step 4, and the checks that follow it before anything is accounted for. */
 bool batch_erase(struct batch *b, struct error *err);
 
-/* CHANGED: a table of the model differs from what the plan was made for. */
-bool batch_check_schema(struct batch *b, struct error *err);
-
 /*
  * Counts the rows before the erasure.  Where a batch may not take them all, a single subject goes in slices, and
  * several are BUSY, to be halved.

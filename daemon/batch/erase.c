@@ -240,17 +240,12 @@ static bool find_orphans(struct batch *b, struct error *err)
 		    db_text(res, 0, "name"));
 }
 
-/*
- * Asks once the tables are locked, so that no change can follow before the batch has ended.  The exception is a table
- * that inherits from one of these, but of that one the batch has seen nothing.
- */
-bool batch_check_schema(struct batch *b, struct error *err)
+bool batch_check_tables(struct db *db, const struct plan *plan, struct error *err)
 {
-	const struct plan *plan = b->job->plan;
 	const struct model *m = plan->model;
 	AUTO(result) PGresult *res = NULL;
 
-	if (!db_query_kept(b->worker->db, plan->state_sql, 0, NULL, &res, err))
+	if (!db_query_kept(db, plan->state_sql, 0, NULL, &res, err))
 		return false;
 	for (size_t i = 0; i < m->n_tables; i++)
 		if (strcmp(db_text(res, (int)i, "state"), plan->catalog->relations[i].state) != 0 ||
@@ -279,7 +274,11 @@ static bool check_guards(struct batch *b, struct error *err)
 				    "a client has added requests to contacts that were "
 				    "being deleted, which no foreign key keeps out");
 	}
-	return batch_check_schema(b, err);
+	/*
+	 * The tables are locked here, so that no change can follow before the batch has ended.  The exception is a
+	 * table that inherits from one of these, but of that one the batch has seen nothing.
+	 */
+	return batch_check_tables(b->worker->db, plan, err);
 }
 
 /*

@@ -1,7 +1,9 @@
 /*
- * The files of a job's archive.  They are written to the journal once, before the first batch, and are
- * from then on the archive's, whatever the tables or the model become: no file has two headers.  When a
- * table has changed while keys are left, the job ends there, with the files as they are (job/finish.c).
+ * The files of a job's archive.  They are written to the journal before the first batch, and are the
+ * archive's from the first row on, whatever the tables or the model become: no file has two headers.  When
+ * a table has changed while keys are left, the job ends there, with the files as they are (job/finish.c).
+ * A job that has archived nothing writes them anew instead.  So each action that ends early has made
+ * progress, and a table that changes again and again does not call forth one empty action after another.
  */
 #include "job/job_state.h"
 
@@ -73,8 +75,25 @@ const char *job_labels(const struct job *j)
 }
 
 /*
+ * Takes the files back as long as no batch has committed a row of theirs; the fence keeps an older claim's
+ * batch out.  Segments that are begun are cut back to nothing, or removed when the archive is sealed.
+ */
+static bool take_back_files(struct job *j, struct error *err)
+{
+	static const char sql[] =
+		"UPDATE retention.archive_file\n"
+		"   SET header = NULL, columns = NULL, types = NULL, bom = NULL, place = NULL\n"
+		" WHERE job = $1::int AND place IS NOT NULL\n"
+		"   AND NOT EXISTS (SELECT FROM retention.archive_file\n"
+		"                    WHERE job = $1::int AND (bytes > 0 OR rows > 0))";
+	const char *const values[] = {t_printf(j->ctx, "%d", j->row.id)};
+
+	return db_command(j->db, sql, 1, values, NULL, err);
+}
+
+/*
  * Writes the files to the journal, and for what is only counted its table.  Killed before it, the next try
- * does it, because no batch has run; killed after it, the next try finds it.
+ * does it, because no batch has run; killed after it, the next try takes them back and writes them again.
  */
 static bool record_files(struct job *j, struct error *err)
 {
@@ -87,7 +106,11 @@ static bool record_files(struct job *j, struct error *err)
 		"       CASE WHEN u.header <> '' THEN u.place END\n"
 		"  FROM unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::text[])\n"
 		"       WITH ORDINALITY AS u(label, relation, header, columns, types, place)\n"
-		"    ON CONFLICT ON CONSTRAINT archive_file_pkey DO NOTHING";
+		"    ON CONFLICT ON CONSTRAINT archive_file_pkey DO UPDATE\n"
+		"   SET relation = excluded.relation, header = excluded.header,\n"
+		"       columns = excluded.columns, types = excluded.types, bom = excluded.bom,\n"
+		"       place = excluded.place\n"
+		" WHERE f.place IS NULL AND excluded.place IS NOT NULL";
 	const size_t n = j->plan->n_steps;
 	const char **relations = t_array(j->ctx, const char *, n + 1);
 	const char **headers = t_array(j->ctx, const char *, n + 1);
@@ -232,19 +255,20 @@ static bool check_kept(const struct job *kept, const struct job *j, struct error
 
 bool job_settle_files(struct job *j, struct error *err)
 {
+	/* Without a key that is left, nothing more is written: the files are what they are. */
+	const bool ends = j->changed || j->done_before >= j->row.candidates;
 	AUTO(result) PGresult *rows = NULL;
 	struct job kept = *j;
 	bool ok;
 
-	if (!read_files(j, &rows, err))
+	if ((!ends && !take_back_files(j, err)) || !read_files(j, &rows, err))
 		return false;
 	if (PQntuples(rows) == 0)
 		return !j->plan || record_files(j, err);
 	take_files(&kept, rows);
 	if (!check_delimiter(&kept, err))
 		return false;
-	/* Without a key that is left, nothing more is written: the files are what they are. */
-	if (j->changed || j->done_before >= j->row.candidates) {
+	if (ends) {
 		*j = kept;
 		return true;
 	}

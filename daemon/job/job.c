@@ -5,13 +5,15 @@
  *   claim    a session lock: whoever holds it works on the job.  Lost with the session.
  *   check    clocks, policy, model against the catalog, every statement against the server.
  *   list     saved: the keys that are due, frozen with their count and digest.
- *   approve  an automatic action validates itself, unless the policy or max_share wants a person, or a
- *            person validated the action whose rest it is.
+ *   approve  an automatic action validates itself, unless the policy or max_share wants a person, a
+ *            person validated the action whose rest it is, or a change of the tables has ended MOST_PARTS
+ *            actions of its occurrence.
  *   start    validated -> running, the archive's folder.
  *   fence    raise the claim, wait until no batch of an older claim can commit.
  *   files    the archive's files into the journal, or compared with it: job/archive_files.c.
  *   work     job/work.c.
- *   finish   job/finish.c.
+ *   finish   job/finish.c.  Early, where a table has changed under a job that has archived rows.  The rest
+ *            is a new action, which begins by itself; a job that has archived nothing goes on instead.
  *
  * A failure of the server, the network or the disk at any line ends the attempt; after a pause the next
  * one begins at the top.
@@ -42,6 +44,8 @@
 #define GIVE_UP_MS 60000
 /* How many attempts in a row a change of the tables may end before a person is needed. */
 #define MOST_CHANGES 5
+/* How many actions of one occurrence may begin by themselves, where a change of the tables ends each early. */
+#define MOST_PARTS 5
 
 /* Makes complaints one error: err gets the first in full, the parent is told all. */
 static bool refuse(struct job *j, const struct complaints *c, struct error *err)
@@ -130,6 +134,11 @@ static bool approve(struct job *j, bool *ret_go, struct error *err)
 			       "a person's validation, as the action whose rest it is (%" PRId64
 			       " due)",
 			       j->row.candidates);
+	else if (j->row.part > MOST_PARTS)
+		why = t_printf(j->ctx,
+			       "a person's validation, because a change of the tables has ended %d "
+			       "actions of this occurrence (%" PRId64 " due)",
+			       j->row.part - 1, j->row.candidates);
 	else if (j->policy->approval)
 		why = t_printf(j->ctx,
 			       "a person's validation, as the policy asks (%" PRId64 " due)",
@@ -337,7 +346,7 @@ static bool note_integrity(struct job *j, struct error *err)
 }
 
 /*
- * A table has changed under a job that archives.  Notes it, so that the next attempt ends the job,
+ * A table has changed under a job that has archived rows.  Notes it, so that the next attempt ends the job,
  * whether the model holds then or not.  Killed before it, the next attempt finds the change
  * itself, or, where it was undone, goes on.  Always false: err stands.
  */
@@ -351,6 +360,22 @@ static bool mark_changed(struct job *j, const struct error *err)
 	return false;
 }
 
+/*
+ * Runs step "work".  A failure that looks like a change may have another cause, such as a trigger of the CRM
+ * that misses a table of its own.  Then the tables are what they were, and the job does not end for it.
+ */
+static bool work(struct job *j, struct error *err)
+{
+	AUTO(error) struct error change = {0};
+
+	if (j->changed || j->done_before >= j->row.candidates || job_work(j, err))
+		return true;
+	if (err->class == ERR_CHANGED && db_alive(j->db) &&
+	    !batch_check_tables(j->db, j->plan, &change) && change.class == ERR_CHANGED)
+		return mark_changed(j, err);
+	return false;
+}
+
 static bool attempt(struct job *j, enum job_exit *ret_exit, struct error *err)
 {
 	char *note = NULL;
@@ -360,9 +385,12 @@ static bool attempt(struct job *j, enum job_exit *ret_exit, struct error *err)
 		return false;
 	if (!go)
 		return true;
-	if (!note_integrity(j, err) || !prepare(j, err) ||
-	    (!j->changed && j->done_before < j->row.candidates && !job_work(j, err)))
+	if (!note_integrity(j, err))
+		return false;
+	if (!prepare(j, err))
 		return mark_changed(j, err);
+	if (!work(j, err))
+		return false;
 	/* The workers may have outlived the control session, if the server came back between two looks. */
 	if (!db_alive(j->db) && !claim_keep(j, err))
 		return false;

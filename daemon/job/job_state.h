@@ -45,7 +45,7 @@ void job_name_files(struct job *j);
 const char *job_labels(const struct job *j);
 
 /*
- * Before the first batch, writes the archive's files to the journal.  Later compares them with the plan's,
+ * Before a row is archived, writes the archive's files to the journal.  Later compares them with the plan's,
  * as long as keys are left and the job has not to end early; otherwise takes them as they are.  CHANGED: a
  * table is not what it was when the archive began.  CONFIG: the configuration has another delimiter, or the
  * model archives a table under another name.

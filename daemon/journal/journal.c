@@ -17,7 +17,7 @@ bool journal_load(struct db *db, int id, const char *timezone, void *ctx, struct
 		  struct error *err)
 {
 	static const char sql[] =
-		"SELECT j.action, j.mode, j.archive, j.status, j.policy, j.requested_by,\n"
+		"SELECT j.action, j.mode, j.archive, j.status, j.policy, j.part, j.requested_by,\n"
 		"       coalesce(j.replay, false) AS replay,\n"
 		"       EXISTS (SELECT FROM retention.archive_journal AS p\n"
 		"                WHERE p.policy = j.policy AND p.occurrence = j.occurrence\n"
@@ -44,6 +44,7 @@ bool journal_load(struct db *db, int id, const char *timezone, void *ctx, struct
 		.action = action_parse(db_text(res, 0, "action")),
 		.automatic = strcmp(db_text(res, 0, "mode"), "automatic") == 0,
 		.replay = db_bool(res, 0, "replay"),
+		.part = (int)db_int(res, 0, "part"),
 		.by_person = db_bool(res, 0, "by_person"),
 		.by_key = db_bool(res, 0, "by_key"),
 		.archive = archive_mode_parse(db_text(res, 0, "archive")),
@@ -385,7 +386,9 @@ bool journal_mark_changed(struct db *db, int id, const char *why, struct error *
 			  "INSERT INTO retention.journal_event (job, kind, details)\n"
 			  "SELECT $1::int, 'changed', jsonb_build_object('why', $2::text)\n"
 			  " WHERE NOT EXISTS (SELECT FROM retention.journal_event\n"
-			  "                    WHERE job = $1::int AND kind = 'changed')",
+			  "                    WHERE job = $1::int AND kind = 'changed')\n"
+			  "   AND EXISTS (SELECT FROM retention.archive_file\n"
+			  "                WHERE job = $1::int AND (bytes > 0 OR rows > 0))",
 			  2, values, NULL, err);
 }
 

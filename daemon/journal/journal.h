@@ -13,6 +13,7 @@ struct journal_row {
 	enum action action;
 	bool automatic;
 	bool replay; /* erases again what a restored backup has undone */
+	int part; /* of its occurrence: 2 and more are the rest of an action that ended early */
 	bool by_person; /* is the rest of an action that a person validated */
 	bool by_key; /* restricted to the keys of retention.selection: a replay, or one contact's request */
 	enum archive_mode archive;
@@ -144,7 +145,10 @@ const int64_t *journal_bytes_of(const struct committed *c, int worker, void *ctx
 bool journal_key_failed(struct db *db, int id, const char *keys, const char *message,
 			const char *sqlstate, struct error *err);
 
-/* Writes the event "changed", once: a table has changed under the job, which therefore ends early. */
+/*
+ * Writes the event "changed", once: a table has changed under the job, which therefore ends early.  A job
+ * that has archived nothing gets no event, because it can go on with the table as it is now.
+ */
 bool journal_mark_changed(struct db *db, int id, const char *why, struct error *err);
 
 /* Why the job ends early; NULL: it does not.  Owned by ctx. */

@@ -353,15 +353,71 @@ def test_what_a_person_approved_is_approved_again(job, policy, limits, says):
 
 def test_a_manual_action_is_saved_anew(job):
     """Its list was validated by a person: nobody else begins the rest."""
-    j = job(manual=days(), archive="full")
+    j = job(manual=days(), archive="full", limits={"workers": 1, "batch_rows": 2})
     assert j.run() == SAVED
     j.sql("SELECT retention.validate_action(%s)", (j.id,))
-    assert j.run("batch-begin") == KILLED
+    assert j.run("batch-after-ledger:1") == KILLED
+    gone = j.ledger()
     j.sql("ALTER TABLE crm.message ADD COLUMN mood text")
     assert j.run() == INCOMPLETE and "save the action anew" in j.last.note(), j.last.text()
     row = j.row()
     assert row["status"] == "done" and "save the action anew" in row["error"] and j.left() == 0
-    assert row["counters"]["treated"] == 0 and row["counters"]["rest"] == row["candidates"] > 0
-    assert j.ledger() == missing_contacts(j) == set()
+    assert row["counters"]["treated"] == len(gone) and row["counters"]["rest"] == row["candidates"] - len(gone) > 0
+    assert j.ledger() == missing_contacts(j) == gone
     assert j.value("SELECT count(*) FROM retention.archive_journal") == 1
     j.daemon.ctl("archive", "verify", j.id)
+
+
+def test_a_job_that_has_archived_nothing_goes_on(job):
+    """It takes its files back, so that a table that changes again and again calls forth no empty actions."""
+    j = job(limits={**SLOWER, "workers": 1})
+    for schema in ("crm", "before"):
+        j.sql(f"""INSERT INTO {schema}.contact_social (id, contact_id, network, account)
+            SELECT 1000000 + id, id, 'other', 'a' FROM crm.contact""")
+    for change in ("ADD COLUMN mood text", "ADD COLUMN other text", "DROP COLUMN mood"):
+        assert j.run("batch-before-commit") == KILLED
+        assert (j.partial() / "contact_social.csv.0").stat().st_size > 0  # begun, with the header of then
+        j.sql(f"ALTER TABLE crm.contact_social {change}")
+    assert j.run() == DONE, j.last.text()
+    check_all_erased(j)
+    header, rows = csv_rows(j, "contact_social.csv")
+    assert "other" in header and "mood" not in header and rows >= len(j.ledger())
+    assert j.value("SELECT count(*) FROM retention.archive_journal") == 1 and j.events("changed") == []
+    j.daemon.ctl("archive", "verify", j.id)
+    j.daemon.ctl("archive", "restore", j.id, "--disable-triggers")
+    check_rows_are_back(j, "contact")
+
+
+def test_a_table_that_leaves_before_anything_is_archived(job):
+    """The archive has no file of it, although the job had begun one."""
+    j = job(limits={**SLOWER, "workers": 1})
+    assert j.run("batch-before-commit") == KILLED
+    j.sql("DROP TABLE crm.contact_document")
+    assert j.run() == REFUSED and "crm.contact_document" in j.last.note(), j.last.text()
+    text = (j.daemon.dir / "model.conf").read_text()
+    j.daemon.configure(model=re.sub(r"(?ms)^  contact_document: \{.*?^  \};\n", "", text))
+    assert j.run() == DONE, j.last.text()
+    check_all_erased(j)
+    assert list(Path(j.row()["archive_path"]).glob("contact_document*")) == []
+    j.daemon.ctl("archive", "verify", j.id)
+
+
+def test_a_table_that_changes_under_each_action(job):
+    """Five actions begin by themselves, the sixth waits for a person; each has erased something."""
+    j = job(limits={"workers": 1, "batch_rows": 30})
+    for n in range(1, 6):
+        assert j.run("batch-after-ledger:1") == KILLED
+        j.sql(f"ALTER TABLE crm.message ADD COLUMN mood{n} text")
+        assert j.run() == DONE, j.last.text()
+        first = j.rest()
+        assert j.daemon.jobs(f"id = {first}")[0]["counters"]["treated"] > 0
+    gone = missing_contacts(j)
+    for _ in range(2):
+        assert j.run() == SAVED and "a change of the tables has ended 5 actions" in j.last.note(), j.last.text()
+    j.daemon.once()
+    assert j.value("SELECT count(*) FROM retention.archive_journal") == 6 and j.row()["status"] == "saved"
+    assert j.ledger() == missing_contacts(j) == gone
+    j.sql("SELECT retention.validate_action(%s)", (j.id,))
+    assert j.run() == DONE, j.last.text()
+    check_all_erased(j)
+    assert j.ledger() == missing_contacts(j) == due_before(j)
