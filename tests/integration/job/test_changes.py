@@ -353,10 +353,12 @@ def test_what_a_person_approved_is_approved_again(job, policy, limits, says):
 
 def test_a_manual_action_is_saved_anew(job):
     """Its list was validated by a person: nobody else begins the rest."""
-    j = job(manual=days(), archive="full", limits={"workers": 1, "batch_rows": 2})
+    j = job(manual=days(), archive="full")
     assert j.run() == SAVED
     j.sql("SELECT retention.validate_action(%s)", (j.id,))
-    assert j.run("batch-after-ledger:1") == KILLED
+    with j.pg.connect(j.db, autocommit=False) as conn, conn.cursor() as cur:
+        cur.execute("SELECT FROM crm.contact WHERE id = (SELECT max(key::bigint) FROM retention.candidate) FOR UPDATE")
+        assert j.run("batch-after-ledger:1") == KILLED
     gone = j.ledger()
     j.sql("ALTER TABLE crm.message ADD COLUMN mood text")
     assert j.run() == INCOMPLETE and "save the action anew" in j.last.note(), j.last.text()
@@ -376,7 +378,7 @@ def test_a_job_that_has_archived_nothing_goes_on(job):
             SELECT 1000000 + id, id, 'other', 'a' FROM crm.contact""")
     for change in ("ADD COLUMN mood text", "ADD COLUMN other text", "DROP COLUMN mood"):
         assert j.run("batch-before-commit") == KILLED
-        assert (j.partial() / "contact_social.csv.0").stat().st_size > 0  # begun, with the header of then
+        assert any(p.stat().st_size for p in j.partial().glob("contact_social.csv.*"))  # begun, with the columns of then
         j.sql(f"ALTER TABLE crm.contact_social {change}")
     assert j.run() == DONE, j.last.text()
     check_all_erased(j)

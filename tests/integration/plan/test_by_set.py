@@ -12,7 +12,7 @@ import pytest
 from support import harness
 from support.clients import clients, race
 from support.jobs import DONE, REFUSED, SLOW
-from support.oracles import table_digests
+from support.oracles import check_all_erased, missing_contacts, table_digests
 from support.small import (BLOBS, BLOB_MODEL, MESSAGE, MESSAGES, SCHEMA, SHARING, TWO, archived, contacts, failures,
                            keys, model, policy)
 
@@ -133,10 +133,15 @@ def test_a_table_appears(job):
                         WHERE id::text IN (SELECT key FROM retention.candidate) RETURNING contact_id""")
         last, = cur.fetchone()
         conn.commit()
-    assert run.wait() == REFUSED
+    assert run.wait() == DONE
     assert "is not what it was when the job looked at it" in run.text()
+    j.rest()
+    assert j.run() == REFUSED and "crm.late" in j.last.note(), j.last.text()
     assert j.value("SELECT count(*) FROM crm.contact WHERE id = %s", (last,)) == 1
+    assert j.ledger() == missing_contacts(j)
     j.sql("DROP TABLE crm.late")
+    assert j.run() == DONE, j.last.text()
+    check_all_erased(j)
 
 
 def test_a_trigger_appears(job):
@@ -145,10 +150,15 @@ def test_a_trigger_appears(job):
     j.begun()
     j.sql("""CREATE FUNCTION crm.keep() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$;
              CREATE TRIGGER keep BEFORE DELETE ON crm.message FOR EACH ROW EXECUTE FUNCTION crm.keep()""")
-    assert run.wait() == REFUSED
+    assert run.wait() == DONE
     assert "is not what it was when the job looked at it" in run.text()
+    erased = j.ledger()
+    j.rest()
+    assert j.run() == REFUSED and "crm.message" in j.last.note(), j.last.text()
+    assert j.ledger() == missing_contacts(j) == erased
     j.sql("DROP TRIGGER keep ON crm.message")
-    assert j.run() in (DONE, REFUSED)
+    assert j.run() == DONE, j.last.text()
+    check_all_erased(j)
 
 
 def test_dropped_keys_are_told(make):
