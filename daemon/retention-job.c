@@ -93,6 +93,7 @@ int main(int argc, char **argv)
 {
 	AUTO(complaints) struct complaints c = {0};
 	AUTO(talloc) struct config *config = NULL;
+	AUTO(report) struct report *report = NULL;
 	struct options o;
 	struct job_opts opts;
 
@@ -111,11 +112,12 @@ int main(int argc, char **argv)
 		(void)fcntl(o.status_fd, F_SETFD,
 			    FD_CLOEXEC); /* a descriptor that was handed to us */
 	(void)fcntl(o.config_fd, F_SETFD, FD_CLOEXEC); /* likewise */
+	report = report_new(o.status_fd);
 	opts = (struct job_opts){.host = o.host,
 				 .id = o.job,
 				 .once = o.once != 0,
 				 .stop = stop_new(),
-				 .report = report_new(o.status_fd)};
+				 .report = report};
 	opts.config = config = config_read_fd(o.config_fd, &c);
 	if (!config || !schedule_set_timezone(config->timezone)) {
 		for (size_t i = 0; i < c.n; i++)

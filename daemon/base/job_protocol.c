@@ -92,6 +92,15 @@ struct report *report_new(int fd)
 	return r;
 }
 
+void report_free(struct report *r)
+{
+	if (!r)
+		return;
+	wait_clear(&r->wait);
+	(void)pthread_mutex_destroy(&r->lock);
+	free(r);
+}
+
 /* Writes a line in one call, so that lines of several threads do not mix. */
 static void say(struct report *r, enum job_word word, const char *text)
 {

@@ -107,6 +107,14 @@ struct report;
 /* fd -1: drops all lines. */
 struct report *report_new(int fd);
 
+/* Once no thread uses it; fd stays open.  NULL is fine. */
+void report_free(struct report *r);
+
+static inline void auto_report(struct report **r)
+{
+	report_free(*r);
+}
+
 void report_progress(struct report *r, const struct job_progress *progress);
 
 /* text NULL: the job goes on, whatever the reason.  The same as last time is not written again. */

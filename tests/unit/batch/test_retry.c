@@ -364,9 +364,6 @@ static struct set those_who_stay(bool by_rows)
 	return stay;
 }
 
-/* Nobody listens; one for all worlds, because a report lives as long as its process. */
-static struct report *report;
-
 static void run_world(void)
 {
 	const struct plan plan = {.crossref_sql = "asked"};
@@ -375,7 +372,7 @@ static void run_world(void)
 	struct worker_pool pool = {.config = &config,
 				   .batch = &job,
 				   .workers = 1,
-				   .report = report,
+				   .report = report_new(-1),
 				   .throttle = throttle_new(&config, 1),
 				   .courtesy = courtesy_new(false),
 				   .running = 1};
@@ -389,6 +386,7 @@ static void run_world(void)
 
 	batches = 0;
 	assert_true(run_sweeps(&w, &err));
+	report_free(pool.report);
 	throttle_free(pool.throttle);
 	courtesy_free(pool.courtesy);
 }
@@ -396,7 +394,6 @@ static void run_world(void)
 static void test_worlds(void **state)
 {
 	(void)state;
-	report = report_new(-1);
 	for (unsigned int number = 1; number <= WORLDS; number++) {
 		unsigned int seed = number;
 		struct set stay, by_rows;
