@@ -52,20 +52,21 @@ struct run {
 	int64_t slice_rows; /* SLICE_UNDER_WAY: rows of one table for the next slice */
 };
 
-/* Puts keys on the stack, unless there are none.  from: the work that they come from. */
-static void push(struct run *r, const struct work *from, const struct keys *keys,
-		 enum manner manner)
+/* Puts keys on the stack; NULL where there are none.  from: the work that they come from. */
+static struct work *push(struct run *r, const struct work *from, const struct keys *keys,
+			 enum manner manner)
 {
 	struct work *work;
 
 	if (keys->n == 0)
-		return;
+		return NULL;
 	work = t_array(r->ctx, struct work, 1);
 	*work = (struct work){.below = r->top,
 			      .keys = *keys,
 			      .manner = manner,
 			      .small_groups = from->small_groups || from->manner == RUN_GROUP};
 	r->top = work;
+	return work;
 }
 
 static bool push_halves(struct run *r, const struct work *from, const struct keys *keys,
@@ -75,8 +76,8 @@ static bool push_halves(struct run *r, const struct work *from, const struct key
 
 	if (!keys_halve(r->w->session.db, keys, r->ctx, half, err))
 		return false;
-	push(r, from, &half[1], manner);
-	push(r, from, &half[0], manner);
+	(void)push(r, from, &half[1], manner);
+	(void)push(r, from, &half[0], manner);
 	return true;
 }
 
@@ -185,8 +186,8 @@ static bool split_by_reference(struct run *r, const struct work *work, struct er
 		return false;
 	if (found.kept.n == 0)
 		return push_halves(r, work, &work->keys, RUN_LISTED, err);
-	push(r, work, &found.kept, RUN_KEPT);
-	push(r, work, &found.together, RUN_CHECKED);
+	(void)push(r, work, &found.kept, RUN_KEPT);
+	(void)push(r, work, &found.together, RUN_CHECKED);
 	return true;
 }
 
@@ -197,16 +198,18 @@ static bool bring_together(struct run *r, const struct work *work, struct error 
 
 	if (!ask_references(r, &work->keys, MOST_OTHERS, &found, err))
 		return false;
-	push(r, work, &found.kept, RUN_KEPT);
+	(void)push(r, work, &found.kept, RUN_KEPT);
 	if (found.own.n == 0)
 		return true;
 	if (found.together.n == found.own.n) {
-		push(r, work, &found.together, RUN_CHECKED);
+		(void)push(r, work, &found.together, RUN_CHECKED);
 	} else if (work->small_groups && found.together.n > 2 * found.own.n + SMALL_GROUP) {
-		push(r, work, &found.own, RUN_PLAIN);
+		(void)push(r, work, &found.own, RUN_PLAIN);
 	} else {
-		push(r, work, &found.together, RUN_GROUP);
-		r->top->listed = found.own;
+		struct work *group = push(r, work, &found.together, RUN_GROUP);
+
+		if (group)
+			group->listed = found.own;
 	}
 	return true;
 }
@@ -225,7 +228,7 @@ static bool ungroup(struct run *r, const struct work *work, struct error *err)
 {
 	if (work->listed.n > 1)
 		return push_halves(r, work, &work->listed, RUN_LISTED, err);
-	push(r, work, &work->listed, RUN_PLAIN);
+	(void)push(r, work, &work->listed, RUN_PLAIN);
 	return true;
 }
 
@@ -447,7 +450,7 @@ bool retry_run(struct worker_state *w, const struct keys *keys, void *ctx, struc
 {
 	struct run r = {.w = w, .ctx = ctx};
 
-	push(&r, &(struct work){0}, keys, RUN_LISTED);
+	(void)push(&r, &(struct work){0}, keys, RUN_LISTED);
 	while (r.top) {
 		const struct work *work = r.top;
 
