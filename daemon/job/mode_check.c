@@ -158,8 +158,9 @@ static bool check_and_configure(void *arg, struct db *db, struct error *err)
 		return false;
 	/* By this type place_hold writes a key as the table does. */
 	type = catalog_column(&check.catalog->relations[t->index], t->key)->type;
-	return journal_configure(db, opts->config, type, err) && check_throttle(opts, db, err) &&
-	       check_ledger(opts, db, err);
+	/* Last: the settings of a configuration that is refused must not act. */
+	return check_throttle(opts, db, err) && check_ledger(opts, db, err) &&
+	       journal_configure(db, opts->config, type, err);
 }
 
 enum job_exit mode_check_run(const struct job_opts *opts)

@@ -194,6 +194,17 @@ def test_a_file_that_is_not_ours(erased, head, message):
     assert done.returncode == 1 and message in done.stderr
 
 
+def test_a_refused_configuration_sets_nothing(erased):
+    """The SQL functions go on by the settings of the configuration that is in force, four eyes above all."""
+    d, _ = erased
+    d.configure(extra="four_eyes = true;")
+    assert d.check_config().returncode == 0
+    (d.archives / "ledger").write_text("id;name\n")
+    d.configure(extra="four_eyes = false;")
+    assert d.check_config().returncode == 1
+    assert d.pg.value(d.db, "SELECT value FROM retention.setting WHERE name = 'four_eyes'") == "true"
+
+
 def test_a_line_that_is_none(erased):
     d, _ = erased
     with open(d.archives / "ledger", "ab") as file:
