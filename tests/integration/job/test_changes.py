@@ -257,6 +257,7 @@ def test_a_table_is_dropped(job):
         j.daemon.ctl("archive", "verify", action)
 
 
+@pytest.mark.safety(workers=(1,))
 def test_rows_of_two_parts_point_at_each_other(job):
     """What went first can point at what went last: the last part comes back first."""
     j = job(limits={**SLOWER, "workers": 1})
