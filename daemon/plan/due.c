@@ -13,6 +13,8 @@
 #include "base/sql.h"
 #include "plan/builder.h"
 
+#include <assert.h>
+
 struct dirty_own {
 	const struct builder *b;
 	const struct table *parent;
@@ -96,6 +98,7 @@ static char *held(const struct builder *b)
 /* The parameter, cast to the type of the column, so that an index on the column can be used. */
 static char *bound(const struct builder *b, const char *parameter, const struct column *column)
 {
+	assert(column); /* preflight has found each date that the model names */
 	return t_printf(b->ctx, "%s::timestamptz::%s", parameter, column->base);
 }
 

@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <sys/timerfd.h>
 #include <time.h>
@@ -271,6 +272,7 @@ static void tick(struct clock *clock)
 	const int64_t now = clock_now();
 	int64_t at;
 
+	assert(clock->entries || clock->n == 0);
 	for (size_t i = 0; i < clock->n && connection_up(clock->connection); i++)
 		if (entry_due(&clock->entries[i], now, &at))
 			begin(clock, i, at, now);
