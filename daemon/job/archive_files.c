@@ -110,7 +110,8 @@ static bool record_files(struct job *j, struct error *err)
 		"   SET relation = excluded.relation, header = excluded.header,\n"
 		"       columns = excluded.columns, types = excluded.types, bom = excluded.bom,\n"
 		"       place = excluded.place\n"
-		" WHERE f.place IS NULL AND excluded.place IS NOT NULL";
+		" WHERE f.place IS NULL AND (excluded.place IS NOT NULL\n"
+		"                            OR f.relation IS DISTINCT FROM excluded.relation)";
 	const size_t n = j->plan->n_steps;
 	const char **relations = t_array(j->ctx, const char *, n + 1);
 	const char **headers = t_array(j->ctx, const char *, n + 1);
@@ -275,7 +276,8 @@ bool job_settle_files(struct job *j, struct error *err)
 	ok = check_kept(&kept, j, err);
 	for (size_t i = 0; ok && i < j->archive.n_files; i++)
 		ok = check_file(&kept, j, i, err);
-	return ok;
+	/* A table that is only counted may be new in the model, or have another name. */
+	return ok && record_files(j, err);
 }
 
 bool job_check_segments(struct job *j, struct error *err)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from support.ctl import horizon
 from support.harness import wait_until
 from support.jobs import DONE, INCOMPLETE, KILLED, REFUSED, SAVED, SLOWER, days
 from support.oracles import check_all_erased, check_rows_are_back, csv_rows, due_before, missing_contacts
@@ -255,6 +256,22 @@ def test_a_table_is_dropped(job):
     assert rows > 0 and not (Path(j.row()["archive_path"]) / "contact_document.csv").exists()
     for action in (first, j.id):
         j.daemon.ctl("archive", "verify", action)
+
+
+def test_the_model_gains_a_table(job):
+    """Its rows are not archived, only counted; what is known of their erasure needs the table's name."""
+    j = job(limits=SLOWER, archive="listed")
+    j.sql("CREATE TABLE crm.note (id bigint PRIMARY KEY, contact_id bigint, body text);"
+          "INSERT INTO crm.note SELECT id, id, 'x' FROM crm.contact; CREATE INDEX ON crm.note (contact_id)")
+    assert j.run("batch-after-ledger:4") == KILLED
+    text = (j.daemon.dir / "model.conf").read_text()
+    new = text.replace("  request: {", '  note: { table = "crm.note"; key = "id"; of = "contact"; by = "contact_id"; anonymize = "delete"; };\n'
+                                       "  request: {", 1)
+    assert new != text
+    j.daemon.configure(model=new)
+    assert j.run() == DONE, j.last.text()
+    assert j.value("SELECT max(relation) FROM retention.archive_file WHERE table_name = 'note' HAVING sum(rows) > 0") == "crm.note"
+    assert horizon(j.daemon)["T1"]["state"] == "pending"
 
 
 @pytest.mark.safety(workers=(1,))
