@@ -2,8 +2,7 @@
  * Encryption by age (https://age-encryption.org/v1): the program of that name is found by PATH and run
  * without a shell.  Bytes go from descriptor to descriptor; a key is only ever named by its file.
  */
-#ifndef RETENTION_ARCHIVE_AGE_H
-#define RETENTION_ARCHIVE_AGE_H
+#pragma once
 
 #include "base/error.h"
 
@@ -43,5 +42,3 @@ static inline void auto_decryption(struct decryption **d)
 {
 	decryption_free(*d);
 }
-
-#endif

@@ -2,8 +2,7 @@
  * The last step of an archive that is kept encrypted: each joined file NAME.csv in NAME.partial becomes
  * NAME.csv.age, and the plain file is removed.  Knows files and age, no SQL.
  */
-#ifndef RETENTION_ARCHIVE_ENCRYPT_H
-#define RETENTION_ARCHIVE_ENCRYPT_H
+#pragma once
 
 #include "archive/writer.h"
 
@@ -32,5 +31,3 @@ bool archive_encrypt(const struct archive *a, const char *const *recipients, siz
 
 /* Is each file there encrypted, and none plain? */
 bool archive_is_encrypted(const struct archive *a);
-
-#endif

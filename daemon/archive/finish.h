@@ -2,8 +2,7 @@
  * The end of an archive: its segments are checked and joined, its small files written, its folder sealed.
  * Knows files, no SQL.
  */
-#ifndef RETENTION_ARCHIVE_FINISH_H
-#define RETENTION_ARCHIVE_FINISH_H
+#pragma once
 
 #include "archive/writer.h"
 
@@ -45,5 +44,3 @@ bool archive_size(const struct archive *a, int64_t *ret_bytes, struct error *err
 
 /* SHA-256 of a file of the unfinished folder, as 64 hexadecimal digits and a NUL. */
 bool archive_digest(const struct archive *a, const char *file, char ret_hex[65], struct error *err);
-
-#endif

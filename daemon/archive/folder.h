@@ -1,8 +1,7 @@
 /*
  * Folders of archives, and the names in them; for the files of archive/ only.
  */
-#ifndef RETENTION_ARCHIVE_FOLDER_H
-#define RETENTION_ARCHIVE_FOLDER_H
+#pragma once
 
 #include "archive/layout.h"
 #include "archive/writer.h"
@@ -38,5 +37,3 @@ bool archive_hold(int fd, const char *name, struct error *err);
 /* Fails with CONFIG: the disk has lost committed bytes of the file. */
 bool archive_fail_short(const char *name, int64_t bytes, int64_t committed_bytes,
 			struct error *err);
-
-#endif

@@ -2,8 +2,7 @@
  * The names in an archive's folder, and how its files begin.  Every reader and writer of an archive takes
  * them from here.
  */
-#ifndef RETENTION_ARCHIVE_LAYOUT_H
-#define RETENTION_ARCHIVE_LAYOUT_H
+#pragma once
 
 #define ARCHIVE_PARTIAL ".partial" /* behind the folder's name, while its job runs */
 #define ARCHIVE_SUMS "SHA256SUMS"
@@ -13,5 +12,3 @@
 #define ARCHIVE_TEMPORARY ".tmp" /* behind a file's name, until it is whole */
 #define ARCHIVE_BOM                                                                                \
 	"\xEF\xBB\xBF" /* the byte order mark of UTF-8, where the configuration asks for it */
-
-#endif

@@ -1,8 +1,7 @@
 /*
  * Writes what an archive says of itself: SHA256SUMS, which sha256sum -c verifies, and manifest.json.
  */
-#ifndef RETENTION_ARCHIVE_MANIFEST_H
-#define RETENTION_ARCHIVE_MANIFEST_H
+#pragma once
 
 #include <stddef.h>
 #include <stdint.h>
@@ -41,5 +40,3 @@ char *manifest_json(void *ctx, const struct manifest *m);
 
 /* The text of SHA256SUMS; owned by ctx. */
 char *manifest_sums(void *ctx, const struct manifest *m);
-
-#endif

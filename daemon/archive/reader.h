@@ -2,8 +2,7 @@
  * Finds, verifies and reads a finished archive in its folder, and trusts neither the journal nor the
  * folder.  (archive/writer.h is the side that writes.)
  */
-#ifndef RETENTION_ARCHIVE_READER_H
-#define RETENTION_ARCHIVE_READER_H
+#pragma once
 
 #include "base/error.h"
 
@@ -52,5 +51,3 @@ static inline void auto_archive_reader_file(struct archive_reader_file **file)
 {
 	archive_reader_file_close(*file);
 }
-
-#endif

@@ -2,8 +2,7 @@
  * Removes the files of an archive that was deleted.  Knows files, no SQL: the caller has committed to the
  * journal that the archive is deleted, and records afterwards that its files are gone.
  */
-#ifndef RETENTION_ARCHIVE_REMOVE_H
-#define RETENTION_ARCHIVE_REMOVE_H
+#pragma once
 
 #include "base/error.h"
 
@@ -24,5 +23,3 @@ bool archive_remove(const char *directory, const char *name, bool *ret_found, st
 
 /* Removes the empty folders that archive_remove() has left under directory.  Others stay. */
 bool archive_remove_folders(const char *directory, struct error *err);
-
-#endif

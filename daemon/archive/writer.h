@@ -8,8 +8,7 @@
  * segments, writes SHA256SUMS and manifest.json, and renames the folder to NAME.
  * Folders are 0700, files 0600.
  */
-#ifndef RETENTION_ARCHIVE_WRITER_H
-#define RETENTION_ARCHIVE_WRITER_H
+#pragma once
 
 #include "base/error.h"
 
@@ -86,5 +85,3 @@ void archive_commit(struct archive_writer *w);
 
 /* The transaction has rolled back: cuts back to the lengths that are true. */
 bool archive_rollback(struct archive_writer *w, struct error *err);
-
-#endif

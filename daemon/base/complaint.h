@@ -2,8 +2,7 @@
  * Complaints: everything that is wrong with a configuration file or a model, collected so that an
  * administrator can correct it all in one go.
  */
-#ifndef RETENTION_BASE_COMPLAINT_H
-#define RETENTION_BASE_COMPLAINT_H
+#pragma once
 
 #include <stdarg.h>
 #include <stddef.h>
@@ -41,5 +40,3 @@ static inline void auto_complaints(struct complaints *c)
 {
 	complaints_clear(c);
 }
-
-#endif

@@ -3,8 +3,7 @@
  * holds the first failure, and that nothing behind a ret_ parameter was changed.  Only the programs, the supervisor's
  * callbacks and the job's top loop log; functions below them do not.
  */
-#ifndef RETENTION_BASE_ERROR_H
-#define RETENTION_BASE_ERROR_H
+#pragma once
 
 #include <stdarg.h>
 #include <stdbool.h>
@@ -48,5 +47,3 @@ static inline void auto_error(struct error *err)
 {
 	error_clear(err);
 }
-
-#endif

@@ -3,8 +3,7 @@
  * RETENTION_FAILPOINT=NAME[:N] kills this process (SIGKILL) when it passes NAME for the N-th time.  The name "any"
  * counts all points together.
  */
-#ifndef RETENTION_BASE_FAILPOINT_H
-#define RETENTION_BASE_FAILPOINT_H
+#pragma once
 
 #ifdef RETENTION_FAILPOINTS
 void failpoint(const char *name);
@@ -13,6 +12,4 @@ static inline void failpoint(const char *name)
 {
 	(void)name; /* the release build has no fault points */
 }
-#endif
-
 #endif

@@ -1,8 +1,7 @@
 /*
  * Files by descriptor: opened below a folder and nowhere else, read whole, summed, written, synced.
  */
-#ifndef RETENTION_BASE_FILE_H
-#define RETENTION_BASE_FILE_H
+#pragma once
 
 #include "base/error.h"
 
@@ -53,5 +52,3 @@ static inline void auto_digest(struct digest **d)
 {
 	digest_free(*d);
 }
-
-#endif

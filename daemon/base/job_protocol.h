@@ -16,8 +16,7 @@
  *
  * Each line ends with a newline, and no text contains one.
  */
-#ifndef RETENTION_BASE_JOB_PROTOCOL_H
-#define RETENTION_BASE_JOB_PROTOCOL_H
+#pragma once
 
 #include "base/metrics.h"
 
@@ -164,5 +163,3 @@ struct job_reader {
  */
 void job_reader_take(struct job_reader *reader, const char *bytes, size_t n,
 		     void (*on_message)(void *arg, const struct job_message *message), void *arg);
-
-#endif

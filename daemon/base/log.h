@@ -4,8 +4,7 @@
  *
  * The destination is chosen once, by log_open(); RETENTION_LOG=journal|syslog|stderr overrides.
  */
-#ifndef RETENTION_BASE_LOG_H
-#define RETENTION_BASE_LOG_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -58,5 +57,3 @@ void log_status(const char *text);
 #define log_info(...) log_event(LOG_INFO, KIND_GENERAL, NULL, __VA_ARGS__)
 #define log_warn(...) log_event(LOG_WARNING, KIND_GENERAL, NULL, __VA_ARGS__)
 #define log_err(...) log_event(LOG_ERR, KIND_GENERAL, NULL, __VA_ARGS__)
-
-#endif

@@ -4,8 +4,7 @@
  * A process that runs out of memory ends at once, because that is safe by design: the open batch of a killed job rolls
  * back.  Sizes that come from outside are limited before they get here.
  */
-#ifndef RETENTION_BASE_MEM_H
-#define RETENTION_BASE_MEM_H
+#pragma once
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -78,5 +77,3 @@ static inline void xreplace(char **text, const char *with)
 #define t_strdup(ctx, s) ((char *)must_alloc(talloc_strdup((ctx), (s))))
 #define t_printf(ctx, ...) ((char *)must_alloc(talloc_asprintf((ctx), __VA_ARGS__)))
 #define t_append(s, ...) (*(s) = must_alloc(talloc_asprintf_append_buffer(*(s), __VA_ARGS__)))
-
-#endif

@@ -5,8 +5,7 @@
  * A child measures a survey in the database, and each survey replaces the one before it as a whole.  Batches are
  * counted when they are reported.  The process puts in its own values anew for each text.
  */
-#ifndef RETENTION_BASE_METRICS_H
-#define RETENTION_BASE_METRICS_H
+#pragma once
 
 #include <stddef.h>
 #include <stdint.h>
@@ -45,5 +44,3 @@ char *metrics_text(const struct metrics *metrics);
 
 /* label="value", escaped as the format asks for; the caller frees it. */
 char *metrics_label(const char *label, const char *value);
-
-#endif

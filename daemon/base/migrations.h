@@ -1,6 +1,5 @@
 /* The migrations that this binary carries, in their order (made by migrations/embed.sh). */
-#ifndef RETENTION_BASE_MIGRATIONS_H
-#define RETENTION_BASE_MIGRATIONS_H
+#pragma once
 
 #include <stddef.h>
 
@@ -14,5 +13,3 @@ extern const struct migration migrations[];
 
 /* Also the version of the last migration, because versions have no gaps: a database must be at it. */
 extern const size_t migrations_count;
-
-#endif

@@ -2,8 +2,7 @@
  * Other programs: started by fork and exec, never by a shell.  A child gets no signal handler, no blocked
  * signal and no descriptor of ours except those that are named.
  */
-#ifndef RETENTION_BASE_PROCESS_H
-#define RETENTION_BASE_PROCESS_H
+#pragma once
 
 #include "base/error.h"
 
@@ -51,5 +50,3 @@ static inline void auto_process(struct process *process)
 {
 	process_kill(process);
 }
-
-#endif

@@ -7,8 +7,7 @@
  * So in the hour that comes twice "hourly" runs once, although two hours of real time pass.  If an hour is skipped, its
  * occurrence and the next one fall on the same instant, and run once.
  */
-#ifndef RETENTION_BASE_SCHEDULE_H
-#define RETENTION_BASE_SCHEDULE_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -48,5 +47,3 @@ bool schedule_timezone_exists(const char *zone);
  * for UTC without a word, which would move every midnight.
  */
 bool schedule_set_timezone(const char *zone);
-
-#endif

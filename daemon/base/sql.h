@@ -3,8 +3,7 @@
  * the database go as parameters.  (PQescapeIdentifier needs a connection, which the plan must not know.
  * Sessions run with standard_conforming_strings and UTF-8, see database/db.c.)
  */
-#ifndef RETENTION_BASE_SQL_H
-#define RETENTION_BASE_SQL_H
+#pragma once
 
 #include <stddef.h>
 
@@ -38,5 +37,3 @@ struct sql_part {
 	sql_fill_parts(ctx, statement, (const struct sql_part[]){__VA_ARGS__, {NULL, NULL}})
 
 char *sql_fill_parts(void *ctx, const char *statement, const struct sql_part *parts);
-
-#endif

@@ -1,8 +1,7 @@
 /*
  * Durations, sizes, dates and windows as people write them in the configuration.  Pure.
  */
-#ifndef RETENTION_BASE_UNITS_H
-#define RETENTION_BASE_UNITS_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -46,5 +45,3 @@ int64_t monotonic_ms(void);
 
 /* Parses a whole number in [min, max], without anything around it. */
 bool number_parse(const char *text, int64_t min, int64_t max, int64_t *ret);
-
-#endif

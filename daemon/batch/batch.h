@@ -1,8 +1,7 @@
 /*
  * A batch: steps 0 to 7 of the protocol (batch/batch.c), in one transaction.
  */
-#ifndef RETENTION_BATCH_BATCH_H
-#define RETENTION_BATCH_BATCH_H
+#pragma once
 
 #include "archive/writer.h"
 #include "batch/keys.h"
@@ -86,5 +85,3 @@ bool batch_refuse_role(const char *role, struct error *err);
  * session was still running has ended.
  */
 bool batch_settle(const struct batch_job *job, int worker, struct db *db, struct error *err);
-
-#endif

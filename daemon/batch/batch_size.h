@@ -2,8 +2,7 @@
  * The size of the next batch, or of the next slice of a subject.  Pure arithmetic: nothing here asks a database or a
  * clock.  Each worker has its own.
  */
-#ifndef RETENTION_BATCH_BATCH_SIZE_H
-#define RETENTION_BATCH_BATCH_SIZE_H
+#pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -53,5 +52,3 @@ int64_t batch_size_next_slice(const struct batch_size *size, int64_t rows, int64
 
 /* A slice of so many rows has timed out: the next attempt begins with half.  false: smaller ones are not worth it. */
 bool batch_size_ease_slice(struct batch_size *size, int64_t rows);
-
-#endif

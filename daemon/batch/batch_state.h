@@ -1,8 +1,7 @@
 /*
  * The state of a batch.  Private to batch/batch.c, batch/erase.c and batch/slice.c.
  */
-#ifndef RETENTION_BATCH_BATCH_STATE_H
-#define RETENTION_BATCH_BATCH_STATE_H
+#pragma once
 
 #include "batch/batch.h"
 
@@ -84,5 +83,3 @@ bool batch_verify_slice(struct batch *b, const struct step *s, int64_t rows, str
 
 /* DATA, where a slice has taken nothing although something is left: the next one would take nothing, either. */
 bool batch_advances(const struct batch *b, struct error *err);
-
-#endif

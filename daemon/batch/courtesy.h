@@ -5,8 +5,7 @@
  * seconds.  Shared by the workers of
  * one job.
  */
-#ifndef RETENTION_BATCH_COURTESY_H
-#define RETENTION_BATCH_COURTESY_H
+#pragma once
 
 #include "database/db.h"
 #include "database/stop.h"
@@ -35,5 +34,3 @@ void courtesy_own(struct courtesy *c, struct db *db);
 /* Stand around each batch: the first waits for the turn, the second rests.  *ret_turn is the second one's turn. */
 void courtesy_enter(struct courtesy *c, bool *ret_turn);
 void courtesy_leave(struct courtesy *c, bool turn, int64_t took_ms, struct stop *stop);
-
-#endif

@@ -3,8 +3,7 @@
  * them to batches.  This is the only place that decides which worker works on which key.  Two workers
  * never get the same key.  A distribution by shard would be made here.
  */
-#ifndef RETENTION_BATCH_KEYS_H
-#define RETENTION_BATCH_KEYS_H
+#pragma once
 
 #include "database/db.h"
 #include "plan/plan.h"
@@ -74,5 +73,3 @@ bool keys_halve(struct db *db, const struct keys *whole, void *ctx, struct keys 
 /* The keys of a that are not in b. */
 bool keys_except(struct db *db, const char *a, const char *b, void *ctx, struct key_set *ret,
 		 struct error *err);
-
-#endif

@@ -1,8 +1,7 @@
 /*
  * The remedy for a batch that failed and was rolled back.  A pure decision; batch/retry.c carries it out.
  */
-#ifndef RETENTION_BATCH_REMEDY_H
-#define RETENTION_BATCH_REMEDY_H
+#pragma once
 
 #include "base/error.h"
 
@@ -36,5 +35,3 @@ enum remedy {
 };
 
 enum remedy remedy_for(const struct failure *f);
-
-#endif

@@ -1,8 +1,7 @@
 /*
  * From the keys of one batch to their end: as many batches as it takes.
  */
-#ifndef RETENTION_BATCH_RETRY_H
-#define RETENTION_BATCH_RETRY_H
+#pragma once
 
 #include "batch/worker_state.h"
 
@@ -11,5 +10,3 @@
  * the next sweep.  false: err says what the sweep has to do (batch/worker.c), and what is not done is in the list.
  */
 bool retry_run(struct worker_state *w, const struct keys *keys, void *ctx, struct error *err);
-
-#endif

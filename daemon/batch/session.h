@@ -2,8 +2,7 @@
  * A worker's session: its connection and its archive segments.  Both are opened anew after a failure, from what the
  * database says has been committed.
  */
-#ifndef RETENTION_BATCH_SESSION_H
-#define RETENTION_BATCH_SESSION_H
+#pragma once
 
 #include "batch/worker.h"
 
@@ -48,5 +47,3 @@ bool session_wait_for_throttle(struct session *s, struct error *err);
  * the cause itself, where the job does not wait for a database that stays away.
  */
 bool session_back_off(struct session *s, const struct error *cause, struct error *err);
-
-#endif

@@ -1,8 +1,7 @@
 /*
  * Throttling: whether a batch may begin now, and if not, why not.  Shared by the workers of one job.
  */
-#ifndef RETENTION_BATCH_THROTTLE_H
-#define RETENTION_BATCH_THROTTLE_H
+#pragma once
 
 #include "config/config.h"
 #include "database/db.h"
@@ -38,5 +37,3 @@ bool throttle_blind(const struct config *config, struct db *db, char **ret_why, 
 
 /* Counts the rows that a batch has worked on. */
 void throttle_spend(struct throttle *t, int64_t rows);
-
-#endif

@@ -1,8 +1,7 @@
 /*
  * A worker: one thread with one connection, which runs batch after batch until the list holds none of its keys.
  */
-#ifndef RETENTION_BATCH_WORKER_H
-#define RETENTION_BATCH_WORKER_H
+#pragma once
 
 #include "batch/batch.h"
 #include "batch/courtesy.h"
@@ -42,5 +41,3 @@ struct worker {
 
 /* The thread's body.  arg is a struct worker. */
 void *worker_main(void *arg);
-
-#endif

@@ -1,8 +1,7 @@
 /*
  * The state of a worker.  Private to batch/worker.c and batch/retry.c.
  */
-#ifndef RETENTION_BATCH_WORKER_STATE_H
-#define RETENTION_BATCH_WORKER_STATE_H
+#pragma once
 
 #include "batch/batch_size.h"
 #include "batch/session.h"
@@ -36,5 +35,3 @@ struct worker_state {
 	struct sweep sweep;
 	bool cannot_ask; /* the question which subjects refer to these has failed */
 };
-
-#endif

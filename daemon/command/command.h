@@ -4,8 +4,7 @@
  * It works with the rights of the person who calls it, through the same SQL functions that psql or a
  * web page use.
  */
-#ifndef RETENTION_COMMAND_COMMAND_H
-#define RETENTION_COMMAND_COMMAND_H
+#pragma once
 
 #include "model/catalog.h"
 #include "config/config.h"
@@ -119,5 +118,3 @@ int command_list_command(struct command *cmd, int argc, char **argv,
  * the list is empty for that contact, the action is cancelled again.  Returns the exit status.
  */
 int command_saved(struct command *cmd, const char *id, const char *subject);
-
-#endif

@@ -2,8 +2,7 @@
  * Translates messages for people (gettext; the catalogues are in daemon/po).  Programs read --json,
  * which is never translated.
  */
-#ifndef RETENTION_COMMAND_LANGUAGE_H
-#define RETENTION_COMMAND_LANGUAGE_H
+#pragma once
 
 #include <libintl.h>
 
@@ -25,5 +24,3 @@ const char *language_cell(const char *column, const char *value);
  * has no text for id, or id is NULL.  Owned by ctx.
  */
 char *language_refusal(void *ctx, const char *id, const char *values, const char *english);
-
-#endif

@@ -3,8 +3,7 @@
  * first, because another person wrote a hold's reason or an error's text: a newline becomes a blank, and
  * a character that could control the terminal becomes "?".
  */
-#ifndef RETENTION_COMMAND_OUTPUT_H
-#define RETENTION_COMMAND_OUTPUT_H
+#pragma once
 
 #include "database/db.h"
 
@@ -30,5 +29,3 @@ struct progress_bar {
  * that it printed before.
  */
 void output_progress(const struct progress_bar *bar);
-
-#endif

@@ -1,6 +1,5 @@
 /* Helpers of archive verify and archive restore: find the archive of an action, and check it. */
-#ifndef RETENTION_COMMAND_VERIFY_ARCHIVE_H
-#define RETENTION_COMMAND_VERIFY_ARCHIVE_H
+#pragma once
 
 #include "archive/reader.h"
 #include "command/command.h"
@@ -19,5 +18,3 @@ bool verify_archive_open(struct command *cmd, int id, void *ctx, struct archive_
  */
 bool verify_archive(struct command *cmd, int id, const struct archive_reader *s, bool print_good,
 		    struct error *err);
-
-#endif

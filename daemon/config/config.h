@@ -5,8 +5,7 @@
  * that it was made from, with includes expanded and the origin of each line marked.  A job reads that
  * text from an inherited descriptor, so that it runs under exactly the configuration that was accepted.
  */
-#ifndef RETENTION_CONFIG_CONFIG_H
-#define RETENTION_CONFIG_CONFIG_H
+#pragma once
 
 #include "base/complaint.h"
 #include "base/schedule.h"
@@ -117,5 +116,3 @@ char *config_print(const struct config *config);
 
 /* The policy of that name; NULL: there is none. */
 const struct policy *config_policy(const struct config *config, const char *name);
-
-#endif

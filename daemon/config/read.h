@@ -3,8 +3,7 @@
  * complains of everything that can be known to be wrong without a database.  Everything read is owned
  * by r->ctx, the generation.
  */
-#ifndef RETENTION_CONFIG_READ_H
-#define RETENTION_CONFIG_READ_H
+#pragma once
 
 #include "config/config.h"
 #include "config/setting.h"
@@ -41,5 +40,3 @@ void model_require_answers(struct reader *r, const config_setting_t *group, cons
  * what: 'model: table "x"'.
  */
 void rules_read(struct reader *r, const config_setting_t *group, const char *what, struct table *t);
-
-#endif

@@ -3,8 +3,7 @@
  * groups.  It also looks for what libconfig reads wrongly without a message: it cuts integers to 32
  * bits, and drops \x00 from strings.
  */
-#ifndef RETENTION_CONFIG_SCAN_H
-#define RETENTION_CONFIG_SCAN_H
+#pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -26,5 +25,3 @@ void scan_line(struct scanner *s, const char *p, const char *end);
 
 /* Can the character be part of a word of the code? */
 bool scan_is_word(char c);
-
-#endif

@@ -2,8 +2,7 @@
  * Reads typed settings from libconfig's tree, by tables: which keys a group may hold, of what type, in
  * what range, and where the value goes.  A setting that does not fit becomes a complaint with its place.
  */
-#ifndef RETENTION_CONFIG_SETTING_H
-#define RETENTION_CONFIG_SETTING_H
+#pragma once
 
 #include "config/source.h"
 
@@ -73,5 +72,3 @@ size_t setting_choice(struct reader *r, const config_setting_t *s, const char *w
 
 /* The name that differs least from what was written, for "did you mean"; NULL: none is similar. */
 const char *nearest_name(const char *written, const char *const *names, size_t n);
-
-#endif

@@ -6,8 +6,7 @@
  * "#@ 12 /etc/retentiond/models/crm.conf", says that the next line is line 12 of that file.  If a file
  * holds such a line itself, the line becomes an ordinary comment.
  */
-#ifndef RETENTION_CONFIG_SOURCE_H
-#define RETENTION_CONFIG_SOURCE_H
+#pragma once
 
 #include "model/model.h"
 
@@ -51,5 +50,3 @@ unsigned int config_text_group_end(const struct config_text *text, unsigned int 
 
 /* The file and line that a line of the text came from. */
 struct place config_text_place(const struct config_text *text, unsigned int line);
-
-#endif

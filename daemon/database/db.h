@@ -3,8 +3,7 @@
  * supervisor/connection.h.)  All sessions are opened here, with search_path = pg_catalog, every time-out set, and
  * row_security off, so that a hidden row is an error and not a row that silently stays.
  */
-#ifndef RETENTION_DATABASE_DB_H
-#define RETENTION_DATABASE_DB_H
+#pragma once
 
 #include "base/error.h"
 
@@ -109,5 +108,3 @@ bool db_bool(const PGresult *res, int row, const char *column); /* false for SQL
  * constraint.  Never the DETAIL, because it quotes rows.
  */
 bool db_fail(struct db *db, const PGresult *res, struct error *err);
-
-#endif

@@ -3,8 +3,7 @@
  * and an object.  The SQL of migrations/ takes two of these locks and names them in a comment behind the call, so
  * that tests/lint.sh can compare the numbers.
  */
-#ifndef RETENTION_DATABASE_LOCKS_H
-#define RETENTION_DATABASE_LOCKS_H
+#pragma once
 
 /* Classes. */
 #define LOCK_MIGRATE 1380275199 /* object LOCK_SCHEMA */
@@ -27,5 +26,3 @@
 #define LOCK_SQL(class, object) LOCK_TEXT(class) ", " LOCK_TEXT(object)
 #define LOCK_TEXT(number) LOCK_DIGITS(number)
 #define LOCK_DIGITS(number) #number
-
-#endif

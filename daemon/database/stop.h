@@ -4,8 +4,7 @@
  * stop is always between two batches.  Where even the cancel gets no answer, the process ends as a killed one would,
  * with JOB_STOPPED, which the protocol of the batches allows at any line.
  */
-#ifndef RETENTION_DATABASE_STOP_H
-#define RETENTION_DATABASE_STOP_H
+#pragma once
 
 #include <libpq-fe.h>
 #include <stdbool.h>
@@ -27,5 +26,3 @@ bool stop_sleep_ms(struct stop *stop, int64_t ms);
 
 /* Sets the connection whose statement a stop cancels; slot 0 to 63, NULL: none. */
 void stop_watch(struct stop *stop, int slot, PGconn *conn);
-
-#endif

@@ -2,8 +2,7 @@
  * Decides what a draft does with each column and table: keep, clear, or set to a value.  A column that
  * nobody can judge from outside is erased, and marked as open until a person has looked at it.
  */
-#ifndef RETENTION_DISCOVER_DECIDE_H
-#define RETENTION_DISCOVER_DECIDE_H
+#pragma once
 
 #include "discover/links.h"
 #include "model/model.h"
@@ -36,5 +35,3 @@ struct decision decide_column(const struct draft *d, size_t table,
 
 /* Fills is_erased, which has an element for each table of the schema. */
 void decide_tables(struct draft *d);
-
-#endif

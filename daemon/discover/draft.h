@@ -2,8 +2,7 @@
  * The text of a model to start from: the tables, what becomes of each column, and why.  A column that
  * nobody can judge from outside is erased and marked, until a person decides that it may stay.
  */
-#ifndef RETENTION_DISCOVER_DRAFT_H
-#define RETENTION_DISCOVER_DRAFT_H
+#pragma once
 
 #include "discover/links.h"
 
@@ -17,5 +16,3 @@ struct draft_opts {
 
 /* The whole file, owned by ctx.  *ret_open: the number of marks in it. */
 char *draft_text(void *ctx, const struct draft_opts *opts, int *ret_open);
-
-#endif

@@ -2,8 +2,7 @@
  * Finds the tables below a contact or a request, from the catalog and its names: by foreign keys, by the
  * name of an id column without a key, by a type and an id, and in reverse, by a reference of the parent.
  */
-#ifndef RETENTION_DISCOVER_LINKS_H
-#define RETENTION_DISCOVER_LINKS_H
+#pragma once
 
 #include "discover/schema.h"
 
@@ -53,5 +52,3 @@ const char *links_is_lookup(const struct schema_table *t);
 
 /* The first name of the table; NULL: it is not linked. */
 const struct link *links_of(const struct links *links, size_t table);
-
-#endif

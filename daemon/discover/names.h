@@ -4,8 +4,7 @@
  * "birthDate") with lists in English and French (words.h), so that "status_name" is not taken for a
  * person's.  A person has to check each guess.
  */
-#ifndef RETENTION_DISCOVER_NAMES_H
-#define RETENTION_DISCOVER_NAMES_H
+#pragma once
 
 #include <stdbool.h>
 
@@ -50,5 +49,3 @@ bool names_is_pair(const char *type, const char *id);
 
 /* The table as written in the column of such a type: "Contact", or "res.partner" in a model column. */
 char *names_type_value(void *ctx, const char *type_column, const char *table);
-
-#endif

@@ -2,8 +2,7 @@
  * The whole schema of a database: its tables, their columns and foreign keys.  Serves to draft a model
  * (draft.h), and to find tables that a model has overlooked.
  */
-#ifndef RETENTION_DISCOVER_SCHEMA_H
-#define RETENTION_DISCOVER_SCHEMA_H
+#pragma once
 
 #include "database/db.h"
 #include "discover/names.h"
@@ -77,5 +76,3 @@ enum verdict schema_verdict(void *ctx, const struct schema_column *column, const
 
 /* Does a column hold data that is personal in any table, such as an address?  A name is not enough. */
 bool schema_holds_persons(const struct schema_table *t);
-
-#endif

@@ -2,8 +2,7 @@
  * Words for names.c, in lists by meaning and language; all in small letters.  A word also stands for its
  * plural.  Data and nothing else: a new word needs no other change.
  */
-#ifndef RETENTION_DISCOVER_WORDS_H
-#define RETENTION_DISCOVER_WORDS_H
+#pragma once
 
 #include "discover/names.h"
 
@@ -125,5 +124,3 @@ static const char *const list_tables[] = {
 	"pays",    "statut",     "devise",  "langue",   "brand",     "template",  "setting",
 	"title",   "queue",      "plan",    "event",    "class",     "table",     "host",
 	"produit", "priorities", NULL};
-
-#endif

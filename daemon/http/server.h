@@ -2,8 +2,7 @@
  * libevent's evhttp, made safe: each connection has a deadline for its request, at most 64 are open, and a request that
  * two readers could understand differently is refused.
  */
-#ifndef RETENTION_HTTP_SERVER_H
-#define RETENTION_HTTP_SERVER_H
+#pragma once
 
 #include "base/error.h"
 
@@ -38,5 +37,3 @@ void http_server_free(struct http_server *server);
 
 /* Answers with a text of that Content-Type; the status brings its usual words along. */
 void http_reply(struct evhttp_request *request, int status, const char *type, const char *text);
-
-#endif

@@ -1,8 +1,7 @@
 /*
  * The control session of a job and the claim that it holds: whoever has the claim works on the job.
  */
-#ifndef RETENTION_JOB_CLAIM_H
-#define RETENTION_JOB_CLAIM_H
+#pragma once
 
 #include "job/job_state.h"
 
@@ -19,5 +18,3 @@ void claim_drop(struct job *j);
  * daemon has the job now.
  */
 bool claim_keep(struct job *j, struct error *err);
-
-#endif

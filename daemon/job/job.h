@@ -2,8 +2,7 @@
  * Runs one action from start to end: claim, check, list, validate, work, finish.  Started anew after a
  * crash, it goes on where the database says that it stood.
  */
-#ifndef RETENTION_JOB_JOB_H
-#define RETENTION_JOB_JOB_H
+#pragma once
 
 #include "config/config.h"
 #include "base/error.h"
@@ -24,5 +23,3 @@ enum job_exit job_run(const struct job_opts *opts);
 
 /* --check: compares the configuration with the database, and tells the SQL functions about it. */
 enum job_exit mode_check_run(const struct job_opts *opts);
-
-#endif

@@ -2,8 +2,7 @@
  * The state of a job, shared by the files of its steps: job/job.c and job/claim.c (claim to start),
  * job/archive_files.c, job/work.c, job/finish.c (join to done) and job/vacuum.c.
  */
-#ifndef RETENTION_JOB_JOB_STATE_H
-#define RETENTION_JOB_JOB_STATE_H
+#pragma once
 
 #include "job/job.h"
 #include "journal/journal.h"
@@ -79,5 +78,3 @@ void job_remove_files(struct job *j, char **note);
  * skipped, and *note says that something was.
  */
 void job_vacuum(struct job *j, char **note);
-
-#endif

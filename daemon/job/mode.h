@@ -2,8 +2,7 @@
  * The one session of retention-job's short modes (mode_check, mode_expire, mode_measure), and how a session's
  * failure ends the process.
  */
-#ifndef RETENTION_JOB_MODE_H
-#define RETENTION_JOB_MODE_H
+#pragma once
 
 #include "database/db.h"
 #include "job/job.h"
@@ -22,5 +21,3 @@ enum job_exit mode_run(const struct job_opts *opts, int timeout_ms,
  * nothing may be erased by its date.
  */
 bool mode_check_clocks(struct db *db, struct error *err);
-
-#endif

@@ -1,12 +1,9 @@
 /*
  * Removes the files of archives that a person deleted, and of archives that archives.keep lets expire.
  */
-#ifndef RETENTION_JOB_MODE_EXPIRE_H
-#define RETENTION_JOB_MODE_EXPIRE_H
+#pragma once
 
 #include "job/job.h"
 
 /* --expire: looks at all archives once; does not use opts->id. */
 enum job_exit mode_expire_run(const struct job_opts *opts);
-
-#endif

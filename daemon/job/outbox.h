@@ -2,8 +2,7 @@
  * Removes files outside the database, once the batch that erased their rows has committed.  That batch has
  * written them to retention.file_outbox.
  */
-#ifndef RETENTION_JOB_OUTBOX_H
-#define RETENTION_JOB_OUTBOX_H
+#pragma once
 
 #include "config/config.h"
 #include "database/db.h"
@@ -33,5 +32,3 @@ bool outbox_work(struct db *db, const struct outbox_opts *opts, void *ctx,
 
 /* Complains about missing roots, commands that cannot be run, and a kernel without openat2. */
 bool outbox_check(const struct config *config, struct complaints *c);
-
-#endif

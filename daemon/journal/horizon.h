@@ -7,8 +7,7 @@
  *	T2	standbys have replayed it, and no slot holds WAL from before it
  *	T3	base backups and archived WAL from before it are no longer kept (as backups.keep declares)
  */
-#ifndef RETENTION_JOURNAL_HORIZON_H
-#define RETENTION_JOURNAL_HORIZON_H
+#pragma once
 
 #include "database/db.h"
 
@@ -30,5 +29,3 @@ const char *horizon_record(struct db *db, int job, const char *xid, void *ctx, s
  * is undone.
  */
 extern const char horizon_sql[];
-
-#endif

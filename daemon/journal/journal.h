@@ -1,8 +1,7 @@
 /*
  * Reads and writes the rows of schema retention for a job.  Knows no table of the CRM.
  */
-#ifndef RETENTION_JOURNAL_JOURNAL_H
-#define RETENTION_JOURNAL_JOURNAL_H
+#pragma once
 
 #include "config/config.h"
 #include "database/db.h"
@@ -169,5 +168,3 @@ bool journal_failures(struct db *db, int id, int64_t *ret, struct error *err);
 /* Tells the SQL functions what they have to know of the configuration. */
 bool journal_configure(struct db *db, const struct config *config, const char *contact_key_type,
 		       struct error *err);
-
-#endif

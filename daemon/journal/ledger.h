@@ -8,8 +8,7 @@
  * database that wrote it.  Lines that a crash kept from the file are appended at the next comparison.  A
  * last line without its newline was never finished, and is cut off.
  */
-#ifndef RETENTION_JOURNAL_LEDGER_H
-#define RETENTION_JOURNAL_LEDGER_H
+#pragma once
 
 #include "base/error.h"
 
@@ -58,5 +57,3 @@ typedef bool (*ledger_sink)(void *arg, const char *line, size_t n, struct error 
 /* Hands sink the lines of these jobs, each with its newline. */
 bool ledger_read(struct ledger *ledger, const int *jobs, size_t n_jobs, ledger_sink sink, void *arg,
 		 struct error *err);
-
-#endif

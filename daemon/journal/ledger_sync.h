@@ -1,8 +1,7 @@
 /*
  * Compares the ledger's file with the ledger's table.
  */
-#ifndef RETENTION_JOURNAL_LEDGER_SYNC_H
-#define RETENTION_JOURNAL_LEDGER_SYNC_H
+#pragma once
 
 #include "database/db.h"
 #include "journal/ledger.h"
@@ -24,5 +23,3 @@ bool ledger_sync_check(struct db *db, struct ledger *ledger, int64_t *ret_ahead,
  * host that has no file to ask.  *ret_under_way (may be NULL): is a replay of them under way?
  */
 bool ledger_ahead(struct db *db, int64_t *ret, bool *ret_under_way, struct error *err);
-
-#endif

@@ -3,8 +3,7 @@
  * it from pg_catalog.  Nothing here needs a connection, so that plans can be built and tested from
  * a literal.
  */
-#ifndef RETENTION_MODEL_CATALOG_H
-#define RETENTION_MODEL_CATALOG_H
+#pragma once
 
 #include "model/model.h"
 
@@ -108,5 +107,3 @@ const struct column *catalog_column(const struct relation *relation, const char 
 
 /* What clear writes into a NOT NULL column of this type, as an SQL literal; NULL: there is none. */
 const char *catalog_empty_value(const struct column *column);
-
-#endif

@@ -3,8 +3,7 @@
  * in them: "x" is the pg_index, "a" the pg_attribute of the same table, and "b" the pg_type of the
  * column, with all domains resolved.
  */
-#ifndef RETENTION_MODEL_CATALOG_SQL_H
-#define RETENTION_MODEL_CATALOG_SQL_H
+#pragma once
 
 /*
  * The index makes the column identify a row: it is valid, unique, and over this column alone.  It may
@@ -21,5 +20,3 @@
 	"b.typnamespace = 'pg_catalog'::regnamespace AND NOT EXISTS (\n"                           \
 	"         SELECT FROM pg_collation l WHERE l.oid = a.attcollation\n"                       \
 	"            AND NOT l.collisdeterministic)"
-
-#endif

@@ -2,8 +2,7 @@
  * What an action does to the rows of a table that belong to a contact (or a request).  No other file
  * reads the model's `delete` and `anonymize`.
  */
-#ifndef RETENTION_MODEL_DISPOSITION_H
-#define RETENTION_MODEL_DISPOSITION_H
+#pragma once
 
 #include "model/model.h"
 
@@ -32,5 +31,3 @@ bool disposition_is_inner(const struct model *model, const struct table *t, enum
 
 /* Do the rows that the action erases from t go into the archive? */
 bool disposition_is_archived(const struct table *t, enum action action, enum archive_mode archive);
-
-#endif

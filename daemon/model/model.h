@@ -4,8 +4,7 @@
  * into SQL by plan/build.c. Read-only once loaded; owned by its configuration generation (one
  * talloc context).
  */
-#ifndef RETENTION_MODEL_MODEL_H
-#define RETENTION_MODEL_MODEL_H
+#pragma once
 
 #include "base/complaint.h"
 
@@ -137,5 +136,3 @@ const char *model_parent_column(const struct table *t);
  * and does every table that hangs off them say what becomes of it?
  */
 bool model_can_anonymize(const struct model *model, enum action action);
-
-#endif

@@ -2,8 +2,7 @@
  * What the files of this folder share while a plan is built.  build.c calls these functions in
  * the order in which they are declared here.  All text is owned by the builder's ctx.
  */
-#ifndef RETENTION_PLAN_BUILDER_H
-#define RETENTION_PLAN_BUILDER_H
+#pragma once
 
 #include "plan/expression.h"
 #include "plan/plan.h"
@@ -191,5 +190,3 @@ void plan_by_set(const struct builder *b, struct plan *plan);
 
 /* Fills lock_requests_sql, strays_sql and state_sql of the plan. */
 void plan_guards(const struct builder *b, struct plan *plan);
-
-#endif

@@ -2,8 +2,7 @@
  * Cross-references: subjects whose rows refer to rows of other subjects.  A foreign key lets such a subject go only
  * together with, or after, the subject that refers to it.
  */
-#ifndef RETENTION_PLAN_CROSSREF_H
-#define RETENTION_PLAN_CROSSREF_H
+#pragma once
 
 #include "plan/builder.h"
 
@@ -22,5 +21,3 @@
  * Needs the plan's steps.
  */
 char *plan_crossref(const struct builder *b);
-
-#endif

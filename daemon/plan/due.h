@@ -2,8 +2,7 @@
  * Which subjects are due: one definition, as SQL, for the list of a job and for the re-check under
  * lock.
  */
-#ifndef RETENTION_PLAN_DUE_H
-#define RETENTION_PLAN_DUE_H
+#pragma once
 
 #include "plan/plan.h"
 
@@ -14,5 +13,3 @@
  */
 char *plan_due_query(void *ctx, const struct model *model, const struct catalog *catalog,
 		     const struct plan_opts *opts, const char *keys);
-
-#endif

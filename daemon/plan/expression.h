@@ -3,8 +3,7 @@
  * The text is owned by ctx.  Predicates of the model end with a newline, which ends a comment in
  * them.
  */
-#ifndef RETENTION_PLAN_EXPRESSION_H
-#define RETENTION_PLAN_EXPRESSION_H
+#pragma once
 
 #include "model/catalog.h"
 
@@ -48,5 +47,3 @@ char *plan_link(void *ctx, const struct catalog *catalog, const struct table *t,
 /* Returns the foreign key's columns compared: from_alias.a = to_alias.b AND ... */
 char *plan_key_match(void *ctx, const struct foreign_key *k, const char *from_alias,
 		     const char *to_alias);
-
-#endif

@@ -6,8 +6,7 @@
  * Key arrays are passed from statement to statement as text ({1,2,3}), made by the server and read
  * by the server.  The job never takes them apart, so a key may be a number, a uuid or any text.
  */
-#ifndef RETENTION_PLAN_PLAN_H
-#define RETENTION_PLAN_PLAN_H
+#pragma once
 
 #include "model/catalog.h"
 #include "model/disposition.h"
@@ -219,5 +218,3 @@ struct probe {
 };
 const struct probe *plan_probes(void *ctx, const struct plan *plan, const struct place *scope_place,
 				const char *scope, size_t *ret_n);
-
-#endif

@@ -5,8 +5,7 @@
  * "due" is a query whose column k has the subjects' keys.  The query that is returned has the same
  * parameters as due.  All text is owned by ctx.
  */
-#ifndef RETENTION_PLAN_PREVIEW_H
-#define RETENTION_PLAN_PREVIEW_H
+#pragma once
 
 #include "plan/plan.h"
 
@@ -36,5 +35,3 @@ char *plan_reach_sql(void *ctx, const struct plan *plan, const char *due, unsign
  */
 char *plan_personal_sql(void *ctx, const struct plan *plan, const struct table *t,
 			const char *alias);
-
-#endif

@@ -1,8 +1,7 @@
 /*
  * Reads what decides between "set" and "triggers" (preflight/integrity.h).
  */
-#ifndef RETENTION_PREFLIGHT_CHECK_BY_SET_H
-#define RETENTION_PREFLIGHT_CHECK_BY_SET_H
+#pragma once
 
 #include "database/db.h"
 #include "preflight/integrity.h"
@@ -10,5 +9,3 @@
 /* Reads the facts about the session's role and the tables of the plan.  Owned by ctx. */
 bool check_by_set_read(struct db *db, const struct plan *plan, void *ctx,
 		       struct integrity_facts *ret, struct error *err);
-
-#endif

@@ -1,8 +1,7 @@
 /*
  * Keys and links: a row is found by a value, and the value must name rows of one subject only.
  */
-#ifndef RETENTION_PREFLIGHT_CHECK_LINKS_H
-#define RETENTION_PREFLIGHT_CHECK_LINKS_H
+#pragma once
 
 #include "model/catalog.h"
 
@@ -11,5 +10,3 @@
  * its rows can have the same value in, and links whose type makes two values one.
  */
 void check_links(const struct model *model, const struct catalog *catalog, struct complaints *c);
-
-#endif

@@ -1,12 +1,9 @@
 /*
  * The model held against the catalog: everything for which a model is refused.
  */
-#ifndef RETENTION_PREFLIGHT_CHECK_MODEL_H
-#define RETENTION_PREFLIGHT_CHECK_MODEL_H
+#pragma once
 
 #include "model/catalog.h"
 
 /* Complains about unclassified columns, rules that cannot be, foreign keys, missing indexes. */
 void check_model(const struct model *model, const struct catalog *catalog, struct complaints *c);
-
-#endif

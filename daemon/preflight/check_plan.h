@@ -2,8 +2,7 @@
  * Before a single row is touched, this checks the model against the catalog.  The server also has to
  * parse every statement that the actions would run, and to check the rights for it.
  */
-#ifndef RETENTION_PREFLIGHT_CHECK_PLAN_H
-#define RETENTION_PREFLIGHT_CHECK_PLAN_H
+#pragma once
 
 #include "base/job_protocol.h"
 #include "config/config.h"
@@ -39,5 +38,3 @@ bool check_model_for(struct check *check, enum action action, struct error *err)
  */
 bool check_action(struct check *check, const struct policy *policy, struct plan_opts *opts,
 		  struct plan **ret_plan, struct error *err);
-
-#endif

@@ -5,8 +5,7 @@
  *
  * The decision is a function of facts, and check_by_set.c reads the facts.
  */
-#ifndef RETENTION_PREFLIGHT_INTEGRITY_H
-#define RETENTION_PREFLIGHT_INTEGRITY_H
+#pragma once
 
 #include "config/config.h"
 #include "plan/plan.h"
@@ -40,5 +39,3 @@ const struct obstacle *integrity_obstacles(void *ctx, const struct plan *plan,
  */
 bool integrity_by_set(void *ctx, const struct plan *plan, const struct obstacle *obstacles,
 		      size_t n, const char **ret_text);
-
-#endif

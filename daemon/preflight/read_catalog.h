@@ -1,8 +1,7 @@
 /*
  * Reads what the database really has of the model's tables, in a few set-based queries.
  */
-#ifndef RETENTION_PREFLIGHT_READ_CATALOG_H
-#define RETENTION_PREFLIGHT_READ_CATALOG_H
+#pragma once
 
 #include "database/db.h"
 #include "model/catalog.h"
@@ -14,5 +13,3 @@
  */
 bool catalog_read(struct db *db, const struct model *model, void *ctx, struct catalog **ret,
 		  struct complaints *c, struct error *err);
-
-#endif

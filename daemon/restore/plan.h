@@ -3,8 +3,7 @@
  * catalog (whether its rows still fit there, and whether the caller may put them there), and finds the order
  * in which the rows can come back.
  */
-#ifndef RETENTION_RESTORE_PLAN_H
-#define RETENTION_RESTORE_PLAN_H
+#pragma once
 
 #include "config/config.h"
 #include "database/db.h"
@@ -43,5 +42,3 @@ struct restore_plan {
  */
 bool restore_plan_read(struct db *db, const struct config *config, const char *manifest, void *ctx,
 		       struct restore_plan *ret, struct error *err);
-
-#endif

@@ -1,8 +1,7 @@
 /*
  * Puts a deletion's archive back in one transaction: every row as it was, or nothing.
  */
-#ifndef RETENTION_RESTORE_RESTORE_H
-#define RETENTION_RESTORE_RESTORE_H
+#pragma once
 
 #include "restore/plan.h"
 #include "archive/reader.h"
@@ -30,5 +29,3 @@ struct restore_result {
  */
 bool restore_run(struct db *db, const struct restore_opts *opts, void *ctx,
 		 struct restore_result *ret, struct error *err);
-
-#endif

@@ -1,8 +1,7 @@
 /*
  * The state of a restore under way, for the files of restore/ only.
  */
-#ifndef RETENTION_RESTORE_RESTORE_STATE_H
-#define RETENTION_RESTORE_RESTORE_STATE_H
+#pragma once
 
 #include "restore/restore.h"
 
@@ -24,5 +23,3 @@ const char *restore_temporary(const struct restore *r, const struct restore_file
 
 /* Fills that table with the file, whole and unchanged, or fails. */
 bool restore_load(struct restore *r, const struct restore_file *f, struct error *err);
-
-#endif

@@ -2,8 +2,7 @@
  * The children: retention-job processes.  Each gets the accepted configuration by a descriptor, reports through a pipe
  * (base/job_protocol.h), and is reaped on SIGCHLD.
  */
-#ifndef RETENTION_SUPERVISOR_CHILD_H
-#define RETENTION_SUPERVISOR_CHILD_H
+#pragma once
 
 #include "config/config.h"
 #include "base/error.h"
@@ -62,5 +61,3 @@ struct attempt {
 	bool ended; /* at least once */
 };
 void attempt_note(struct attempt *attempt, enum job_exit end, int64_t now_ms);
-
-#endif

@@ -5,8 +5,7 @@
  * set, the daemon may have been down, and another daemon may have been faster.  A policy is due when the first
  * occurrence after that one has come.  The latest that has come is begun, so that several that were missed run once.
  */
-#ifndef RETENTION_SUPERVISOR_CLOCK_H
-#define RETENTION_SUPERVISOR_CLOCK_H
+#pragma once
 
 #include "config/config.h"
 #include "supervisor/connection.h"
@@ -60,5 +59,3 @@ int64_t clock_now(void);
 
 /* "2026-12-01 00:00", local time; 32 bytes are enough. */
 void clock_print(int64_t at, char *ret_text, size_t size);
-
-#endif

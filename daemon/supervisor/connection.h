@@ -5,8 +5,7 @@
  * getaddrinfo(3).  So WatchdogSec has to be longer than the resolver may take (resolv.conf(5): 5 s times 2 attempts
  * for each server).  Addresses and unix sockets need no look-up.
  */
-#ifndef RETENTION_SUPERVISOR_CONNECTION_H
-#define RETENTION_SUPERVISOR_CONNECTION_H
+#pragma once
 
 #include <event2/event.h>
 #include <libpq-fe.h>
@@ -58,5 +57,3 @@ void connection_ask(struct connection *connection, const struct connection_query
 
 /* false: the server refused; *ret_why is its primary message, never the DETAIL, because that quotes rows. */
 bool connection_ok(const PGresult *res, const char **ret_why);
-
-#endif

@@ -1,8 +1,7 @@
 /*
  * Jobs: the actions that can run, as the database says, and the places for them.
  */
-#ifndef RETENTION_SUPERVISOR_DISPATCH_H
-#define RETENTION_SUPERVISOR_DISPATCH_H
+#pragma once
 
 #include "supervisor/child.h"
 #include "base/metrics.h"
@@ -48,5 +47,3 @@ void dispatch_stop(struct dispatch *dispatch, bool now);
 
 /* A child runs. */
 bool dispatch_busy(const struct dispatch *dispatch);
-
-#endif

@@ -1,8 +1,7 @@
 /*
  * The jobs that run, and the actions that can run.  dispatch.c changes them, status.c reads them.
  */
-#ifndef RETENTION_SUPERVISOR_DISPATCH_STATE_H
-#define RETENTION_SUPERVISOR_DISPATCH_STATE_H
+#pragma once
 
 #include "supervisor/dispatch.h"
 #include "base/log.h"
@@ -57,5 +56,3 @@ struct log_fields dispatch_fields(const struct slot *slot);
 
 /* A child runs the task. */
 bool dispatch_runs(const struct dispatch *dispatch, const struct task *task);
-
-#endif

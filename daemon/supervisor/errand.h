@@ -2,8 +2,7 @@
  * Errands: the children that run no action.  A check of the model, a survey for the metrics, and the removal of
  * archives that were deleted or have expired.  One runner serves them all; of each kind one child runs at a time.
  */
-#ifndef RETENTION_SUPERVISOR_ERRAND_H
-#define RETENTION_SUPERVISOR_ERRAND_H
+#pragma once
 
 #include "supervisor/child.h"
 
@@ -51,5 +50,3 @@ bool errand_settled(const struct errand *errand);
 
 /* Starts nothing more.  Sends SIGTERM to the child; SIGKILL if now, or if the child only reads. */
 void errand_stop(struct errand *errand, bool now);
-
-#endif

@@ -2,8 +2,7 @@
  * Metrics: when the database is surveyed (retention-job --measure), and where the text goes.  That is a file for
  * node_exporter's textfile collector, and HTTP on a loopback address: /metrics and /healthz.
  */
-#ifndef RETENTION_SUPERVISOR_METRICS_H
-#define RETENTION_SUPERVISOR_METRICS_H
+#pragma once
 
 #include "base/metrics.h"
 #include "supervisor/child.h"
@@ -48,5 +47,3 @@ void supervisor_metrics_stop(struct supervisor_metrics *m);
 
 /* The figures, to count events as they happen. */
 struct metrics *supervisor_metrics_figures(struct supervisor_metrics *m);
-
-#endif

@@ -2,8 +2,7 @@
  * Messages to the service manager: sd_notify(3), and the watchdog's pings.  Without a service manager (no
  * NOTIFY_SOCKET) the calls do nothing.
  */
-#ifndef RETENTION_SUPERVISOR_NOTIFY_H
-#define RETENTION_SUPERVISOR_NOTIFY_H
+#pragma once
 
 #include <event2/event.h>
 
@@ -32,5 +31,3 @@ void notify_status(struct notify *notify, const char *fmt, ...)
 
 /* The last status, at first ""; valid until the next one. */
 const char *notify_last_status(const struct notify *notify);
-
-#endif

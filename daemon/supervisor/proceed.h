@@ -2,8 +2,7 @@
  * The next step of the supervisor: start a check, begin the policies that are due, start jobs, or end.  It holds the
  * connection to the database, too, because each loss and each return of it changes the next step.
  */
-#ifndef RETENTION_SUPERVISOR_PROCEED_H
-#define RETENTION_SUPERVISOR_PROCEED_H
+#pragma once
 
 #include "supervisor/supervisor_state.h"
 
@@ -33,5 +32,3 @@ void proceed_stop(struct supervisor *s, int status);
 
 /* Ends the loop if no child is left. */
 void proceed_end(struct supervisor *s);
-
-#endif

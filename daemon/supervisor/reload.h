@@ -1,8 +1,7 @@
 /*
  * Reloads, and the result of each check of a model: that of the new configuration, or that of the one in force.
  */
-#ifndef RETENTION_SUPERVISOR_RELOAD_H
-#define RETENTION_SUPERVISOR_RELOAD_H
+#pragma once
 
 #include "supervisor/supervisor_state.h"
 
@@ -12,5 +11,3 @@ void reload(struct supervisor *s);
 /* Handlers of the check of a model; arg is the struct supervisor. */
 void reload_on_complaint(void *arg, const struct job_message *message);
 void reload_on_checked(void *arg, enum job_exit end, const char *how, const char *note);
-
-#endif

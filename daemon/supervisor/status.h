@@ -1,8 +1,7 @@
 /*
  * The supervisor's reports: systemd's status line, metrics, /healthz and, on SIGUSR1, the log.
  */
-#ifndef RETENTION_SUPERVISOR_STATUS_H
-#define RETENTION_SUPERVISOR_STATUS_H
+#pragma once
 
 #include "supervisor/supervisor_state.h"
 
@@ -17,5 +16,3 @@ char *status_health(void *arg);
 
 /* SIGUSR1: logs all of it. */
 void status_log(evutil_socket_t fd, short what, void *arg);
-
-#endif

@@ -1,8 +1,7 @@
 /*
  * The supervisor: one loop that never blocks and decides what is due and what runs.
  */
-#ifndef RETENTION_SUPERVISOR_SUPERVISOR_H
-#define RETENTION_SUPERVISOR_SUPERVISOR_H
+#pragma once
 
 #include "config/config.h"
 
@@ -15,5 +14,3 @@ struct supervisor_opts {
 
 /* Runs until a signal ends it or, with once, nothing is left to do.  Returns the exit status of the process. */
 int supervisor_run(const struct supervisor_opts *opts);
-
-#endif

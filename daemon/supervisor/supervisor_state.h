@@ -1,8 +1,7 @@
 /*
  * The state of the supervisor.  supervisor.c owns it, proceed.c and reload.c change it, and status.c reads it.
  */
-#ifndef RETENTION_SUPERVISOR_SUPERVISOR_STATE_H
-#define RETENTION_SUPERVISOR_SUPERVISOR_STATE_H
+#pragma once
 
 #include "supervisor/clock.h"
 #include "supervisor/connection.h"
@@ -58,5 +57,3 @@ struct supervisor {
 	bool stopping;
 	int status; /* of the process */
 };
-
-#endif

@@ -1,8 +1,7 @@
 /*
  * Timers of the loop.
  */
-#ifndef RETENTION_SUPERVISOR_TIMER_H
-#define RETENTION_SUPERVISOR_TIMER_H
+#pragma once
 
 #include "base/mem.h"
 
@@ -17,5 +16,3 @@ static inline void timer_arm(struct event *timer, int64_t ms)
 	if (event_add(timer, &after) < 0)
 		must_alloc(NULL); /* the only way in which a timer can fail */
 }
-
-#endif
