@@ -5,8 +5,9 @@ A test marked `safety` runs in two ways, once under each integrity; the number o
 neighbours (and the parameters of one test) have different ones.  RETENTION_WAYS=all runs each test in all six ways;
 RETENTION_WORKERS and RETENTION_INTEGRITY narrow the choice.
 
-Sanitizers watch every test function, but not each with all of its parameters, and safety tests in one way: the plain
-run does the rest.  A mark says where they watch more (sanitize_every) or nothing (unsanitized).
+Sanitizers watch every test function, but not each with all of its parameters, and safety tests in one way.  A mark says
+where they watch more (sanitize_every) or nothing (unsanitized).  RETENTION_REST=1 leaves out of a plain run what the
+sanitizers watch: both runs together are every test in every way of a plain run, and none twice.
 """
 
 import os
@@ -14,7 +15,9 @@ from collections import namedtuple
 
 from support.harness import BUILD, LIMITS
 
+ALL = os.environ.get("RETENTION_WAYS") == "all"
 SANITIZED = "sanitize" in str(BUILD)
+REST = os.environ.get("RETENTION_REST") == "1" and not SANITIZED
 WORKERS = (1, 2, 4)
 # Of the parameters of one test, sanitizers watch each so many-th set.  Elsewhere the parameters are what C code parses.
 SANITIZE_EVERY = {"batch": 4, "job": 6, "journal": 6, "plan": 6}
@@ -38,9 +41,10 @@ def possible(definition):
 def chosen(ways, number, once=False, by_set_with=None):
     """
     Those in which the test of that number runs: one under each integrity, or just one.  by_set_with=4 marks the tests
-    that matter most of all: foreign keys are asked by set then, and four workers are in each other's way.
+    that matter most of all: foreign keys are asked by set then, and four workers are in each other's way.  The first is
+    the one that sanitizers watch.
     """
-    if os.environ.get("RETENTION_WAYS") == "all":
+    if ALL:
         return ways
     turn = number + number // len(WORKERS)  # parameters often come in threes
     found = []
@@ -49,7 +53,8 @@ def chosen(ways, number, once=False, by_set_with=None):
         if integrity == "set" and Way(by_set_with, integrity) in those:
             those = [Way(by_set_with, integrity)]
         found.append(those[(turn + n) % len(those)])
-    return [found[number % len(found)]] if found and (once or SANITIZED) else found
+    found = found[number % len(found):] + found[:number % len(found)] if found else []
+    return found[:1] if once else found
 
 
 def is_watched(item, number):
@@ -77,8 +82,11 @@ def select(items):
         test = (item.originalname, parameters)
         in_file, in_function = numbers.of(item.path, test), numbers.of((item.path, item.originalname), parameters)
         way = spec.params.get("way") if mark and spec else None
-        runs = not SANITIZED or is_watched(item, in_function)
+        runs, watched = True, is_watched(item, in_function)
         if isinstance(way, Way):  # or it has none under these limits, and is skipped
-            runs = runs and way in chosen(possible(item), in_file, mark.kwargs.get("once"), mark.kwargs.get("by_set_with"))
+            those = chosen(possible(item), in_file, mark.kwargs.get("once"), mark.kwargs.get("by_set_with"))
+            runs, watched = way in those, watched and way in (those if ALL else those[:1])
+        if SANITIZED or REST:
+            runs = runs and watched == SANITIZED
         (run if runs else left_out).append(item)
     return run, left_out
