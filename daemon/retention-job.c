@@ -121,7 +121,7 @@ int main(int argc, char **argv)
 	opts.config = config = config_read_fd(o.config_fd, &c);
 	if (!config || !schedule_set_timezone(config->timezone)) {
 		for (size_t i = 0; i < c.n; i++)
-			report_complaint(opts.report, c.lines[i]);
+			report_complaint(opts.report, "%s", c.lines[i]);
 		return JOB_REFUSED;
 	}
 	return (int)run((enum job_mode)o.mode, &opts);

@@ -37,10 +37,8 @@ bool archive_size(const struct archive *a, int64_t *ret_bytes, struct error *err
 				  a->directory, a->name);
 	for (size_t i = 0; i < a->n_files; i++) {
 		const char *plain = a->files[i].name;
-		AUTO(char_p) char *encrypted = NULL;
+		AUTO(char_p) char *encrypted = xprintf("%s" ARCHIVE_ENCRYPTED, plain);
 
-		if (asprintf(&encrypted, "%s" ARCHIVE_ENCRYPTED, plain) < 0)
-			must_alloc(NULL);
 		if (fstatat(folder, plain, &st, AT_SYMLINK_NOFOLLOW) != 0 &&
 		    fstatat(folder, encrypted, &st, AT_SYMLINK_NOFOLLOW) != 0)
 			return fail_errno(err, ERR_ENVIRONMENT, "cannot look at \"%s\"", plain);

@@ -214,10 +214,8 @@ bool archive_is_encrypted(const struct archive *a)
 
 	for (size_t i = 0; folder >= 0 && i < a->n_files; i++) {
 		const char *plain = a->files[i].name;
-		AUTO(char_p) char *stored = NULL;
+		AUTO(char_p) char *stored = xprintf("%s" ARCHIVE_ENCRYPTED, plain);
 
-		if (asprintf(&stored, "%s" ARCHIVE_ENCRYPTED, plain) < 0)
-			must_alloc(NULL);
 		if (size_of(folder, stored) < 0 || size_of(folder, plain) >= 0)
 			return false;
 	}

@@ -33,20 +33,19 @@ bool archive_fail_head(const char *name, struct error *err)
 static bool check_head(int folder, const char *name, const struct archive_file *f,
 		       struct error *err)
 {
-	AUTO(char_p) char *head = NULL, *found = NULL;
+	AUTO(char_p) char *head = xprintf("%s%s", f->bom ? ARCHIVE_BOM : "", f->header);
+	AUTO(char_p) char *found = NULL;
 	AUTO(fd) int fd = openat(folder, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	const int length = asprintf(&head, "%s%s", f->bom ? ARCHIVE_BOM : "", f->header);
+	const size_t length = strlen(head);
 	ssize_t got;
 
 	if (fd < 0)
 		return fail_errno(err, ERR_ENVIRONMENT, "cannot open archive file \"%s\"", name);
-	if (length < 0)
-		must_alloc(NULL);
-	found = must_alloc(malloc((size_t)length + 1));
-	got = read(fd, found, (size_t)length);
+	found = must_alloc(malloc(length + 1));
+	got = read(fd, found, length);
 	if (got < 0)
 		return fail_errno(err, ERR_ENVIRONMENT, "cannot read archive file \"%s\"", name);
-	return (got == length && memcmp(found, head, (size_t)length) == 0) ||
+	return ((size_t)got == length && memcmp(found, head, length) == 0) ||
 	       archive_fail_head(name, err);
 }
 
@@ -223,8 +222,7 @@ bool archive_write_file(const struct archive *a, const char *file, const char *t
 
 	if (folder < 0)
 		return false;
-	if (asprintf(&temporary, "%s" ARCHIVE_TEMPORARY, file) < 0)
-		must_alloc(NULL);
+	temporary = xprintf("%s" ARCHIVE_TEMPORARY, file);
 	fd = openat(folder, temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
 		return fail_errno(err, ERR_ENVIRONMENT, "cannot open \"%s\"", temporary);
@@ -273,8 +271,7 @@ bool archive_seal(const struct archive *a, struct error *err)
 		return fail_errno(err, ERR_ENVIRONMENT, "cannot remove \"" ARCHIVE_PLAIN_SUMS "\"");
 	if (!file_sync(folder, a->name, err))
 		return false;
-	if (asprintf(&partial, "%s" ARCHIVE_PARTIAL, a->name) < 0)
-		must_alloc(NULL);
+	partial = xprintf("%s" ARCHIVE_PARTIAL, a->name);
 	if (renameat(parent, partial, parent, a->name) != 0)
 		return fail_errno(err, ERR_ENVIRONMENT, "cannot rename \"%s/%s\"", a->directory,
 				  partial);

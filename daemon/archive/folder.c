@@ -11,10 +11,8 @@
 
 int archive_folder(const struct archive *a, const char *suffix)
 {
-	AUTO(char_p) char *path = NULL;
+	AUTO(char_p) char *path = xprintf("%s/%s%s", a->directory, a->name, suffix);
 
-	if (asprintf(&path, "%s/%s%s", a->directory, a->name, suffix) < 0)
-		must_alloc(NULL);
 	return open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 }
 
@@ -64,11 +62,7 @@ bool archive_is_segment(const char *file)
 
 char *archive_segment(const char *file, int worker)
 {
-	char *name = NULL;
-
-	if (asprintf(&name, "%s.%d", file, worker) < 0)
-		must_alloc(NULL);
-	return name;
+	return xprintf("%s.%d", file, worker);
 }
 
 /*
@@ -134,15 +128,13 @@ static bool make_folder(const struct archive *a, int parent, const char *partial
 
 bool archive_create(const struct archive *a, bool resumed, struct error *err)
 {
-	AUTO(char_p) char *partial = NULL;
+	AUTO(char_p) char *partial = xprintf("%s" ARCHIVE_PARTIAL, a->name);
 	AUTO(fd) int parent = open(a->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	struct stat st;
 
 	if (parent < 0)
 		return fail_errno(err, errno == EIO ? ERR_ENVIRONMENT : ERR_CONFIG,
 				  "archives.directory \"%s\": cannot be opened", a->directory);
-	if (asprintf(&partial, "%s" ARCHIVE_PARTIAL, a->name) < 0)
-		must_alloc(NULL);
 	if (!resumed)
 		return make_folder(a, parent, partial, err);
 	return fstatat(parent, partial, &st, AT_SYMLINK_NOFOLLOW) == 0 ||

@@ -76,8 +76,7 @@ bool archive_writer_open(const struct archive *a, int worker, const int64_t *com
 	for (size_t i = 0; i < a->n_files; i++)
 		w->segments[i].fd = -1;
 	w->folder = archive_folder(a, ARCHIVE_PARTIAL);
-	if (asprintf(&w->path, "%s/%s" ARCHIVE_PARTIAL, a->directory, a->name) < 0)
-		must_alloc(NULL);
+	w->path = xprintf("%s/%s" ARCHIVE_PARTIAL, a->directory, a->name);
 	if (w->folder < 0)
 		return fail_errno(
 			err, errno == ENOENT ? ERR_CONFIG : ERR_ENVIRONMENT,

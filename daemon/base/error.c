@@ -13,11 +13,9 @@ static bool fail_v(struct error *err, enum error_class class, int number, const 
 	if (err->class != ERR_NONE)
 		return false; /* the first failure is the cause of the others */
 	err->class = class;
-	if (vasprintf(&text, fmt, args) < 0)
-		must_alloc(NULL);
+	text = xvprintf(fmt, args);
 	if (number) {
-		if (asprintf(&err->text, "%s: %s", text, strerror(number)) < 0)
-			must_alloc(NULL);
+		err->text = xprintf("%s: %s", text, strerror(number));
 	} else {
 		err->text = text;
 		text = NULL;

@@ -1,6 +1,7 @@
 #include "base/job_protocol.h"
 
 #include "base/mem.h"
+#include "base/text.h"
 #include "base/units.h"
 
 #include <assert.h>
@@ -64,8 +65,7 @@ void wait_set(struct wait *wait, enum wait_reason reason, const char *fmt, ...)
 	wait_clear(wait);
 	wait->reason = reason;
 	va_start(args, fmt);
-	if (vasprintf(&wait->text, fmt, args) < 0)
-		must_alloc(NULL);
+	wait->text = xvprintf(fmt, args);
 	va_end(args);
 }
 
@@ -105,22 +105,26 @@ void report_free(struct report *r)
 static void say(struct report *r, enum job_word word, const char *text)
 {
 	AUTO(char_p) char *line = NULL;
-	int n;
+	size_t n;
 
 	if (r->fd < 0)
 		return;
-	n = asprintf(&line, "%s %s\n", words[word], text);
-	if (n < 0)
-		must_alloc(NULL);
-	for (int i = 0; i < n - 1; i++)
-		if (line[i] == '\n' || line[i] == '\r')
-			line[i] = ' ';
-	if (write(r->fd, line, (size_t)n) != n)
+	line = xprintf("%s %s", words[word], text);
+	text_one_line(line);
+	n = strlen(line);
+	line[n] = '\n'; /* in the place of the NUL */
+	if (write(r->fd, line, n + 1) != (ssize_t)n + 1)
 		r->fd = -1; /* the parent is gone; the job goes on */
 }
 
-static void say_locked(struct report *r, enum job_word word, const char *text)
+void report_line(struct report *r, enum job_word word, const char *fmt, ...)
 {
+	AUTO(char_p) char *text = NULL;
+	va_list args;
+
+	va_start(args, fmt);
+	text = xvprintf(fmt, args);
+	va_end(args);
 	(void)pthread_mutex_lock(&r->lock);
 	say(r, word, text);
 	(void)pthread_mutex_unlock(&r->lock);
@@ -128,61 +132,31 @@ static void say_locked(struct report *r, enum job_word word, const char *text)
 
 void report_progress(struct report *r, const struct job_progress *progress)
 {
-	char text[80]; /* three numbers of 20 digits fit */
+	report_line(r, WORD_PROGRESS, "%lld %lld %lld", (long long)progress->done,
+		    (long long)progress->due, (long long)progress->eta_s);
+}
 
-	(void)snprintf(text, sizeof(text), "%lld %lld %lld", (long long)progress->done,
-		       (long long)progress->due, (long long)progress->eta_s);
-	say_locked(r, WORD_PROGRESS, text);
+void report_batch(struct report *r, const struct metrics_batch *batch)
+{
+	report_line(r, WORD_BATCH, "%lld %lld %lld %lld %lld", (long long)batch->ms,
+		    (long long)batch->rows, (long long)batch->next_rows,
+		    (long long)batch->most_rows, (long long)batch->blocked);
 }
 
 void report_waiting(struct report *r, enum wait_reason reason, const char *text)
 {
 	AUTO(char_p) char *line = NULL;
 
-	if (!text)
-		reason = WAIT_NONE;
 	(void)pthread_mutex_lock(&r->lock);
-	if (reason != r->wait.reason || (text && strcmp(text, r->wait.text) != 0)) {
-		if (reason == WAIT_NONE)
-			wait_clear(&r->wait);
-		else
-			wait_set(&r->wait, reason, "%s", text);
-		if (asprintf(&line, "%s%s%s", wait_words[reason], text ? " " : "",
-			     text ? text : "") < 0)
-			must_alloc(NULL);
+	if (!text && r->wait.text) {
+		wait_clear(&r->wait);
+		say(r, WORD_WAITING, wait_words[WAIT_NONE]);
+	} else if (text && (reason != r->wait.reason || strcmp(text, r->wait.text) != 0)) {
+		wait_set(&r->wait, reason, "%s", text);
+		line = xprintf("%s %s", wait_words[reason], text);
 		say(r, WORD_WAITING, line);
 	}
 	(void)pthread_mutex_unlock(&r->lock);
-}
-
-void report_complaint(struct report *r, const char *text)
-{
-	say_locked(r, WORD_COMPLAINT, text);
-}
-
-void report_detail(struct report *r, const char *text)
-{
-	say_locked(r, WORD_DETAIL, text);
-}
-
-void report_note(struct report *r, const char *text)
-{
-	say_locked(r, WORD_NOTE, text);
-}
-
-void report_sample(struct report *r, const char *text)
-{
-	say_locked(r, WORD_SAMPLE, text);
-}
-
-void report_batch(struct report *r, const struct metrics_batch *batch)
-{
-	char text[128]; /* five numbers of 20 digits fit */
-
-	(void)snprintf(text, sizeof(text), "%lld %lld %lld %lld %lld", (long long)batch->ms,
-		       (long long)batch->rows, (long long)batch->next_rows,
-		       (long long)batch->most_rows, (long long)batch->blocked);
-	say_locked(r, WORD_BATCH, text);
 }
 
 char *report_waits_for(struct report *r)
@@ -218,16 +192,6 @@ static bool parse_numbers(char *rest, int64_t min, int64_t *const *ret, size_t n
 	return *rest == '\0';
 }
 
-/* The index of a word; n: it is not there. */
-static size_t index_of(const char *word, const char *const *list, size_t n)
-{
-	size_t i = 0;
-
-	while (i < n && strcmp(word, list[i]) != 0)
-		i++;
-	return i;
-}
-
 /* A line without its newline, which is changed.  false: it makes no sense. */
 static bool parse(char *line, struct job_message *ret)
 {
@@ -235,7 +199,7 @@ static bool parse(char *line, struct job_message *ret)
 	struct metrics_batch *b = &ret->batch;
 
 	*ret = (struct job_message){
-		.word = (enum job_word)index_of(next_word(&line), words, WORDS)};
+		.word = (enum job_word)text_index(next_word(&line), words, WORDS)};
 	ret->text = line;
 	switch (ret->word) {
 	case WORD_PROGRESS:
@@ -247,7 +211,7 @@ static bool parse(char *line, struct job_message *ret)
 				     5);
 	case WORD_WAITING:
 		ret->reason =
-			(enum wait_reason)index_of(next_word(&line), wait_words, WAIT_REASONS);
+			(enum wait_reason)text_index(next_word(&line), wait_words, WAIT_REASONS);
 		ret->text = line;
 		return ret->reason < WAIT_REASONS && (*line == '\0') == (ret->reason == WAIT_NONE);
 	case WORD_COMPLAINT:

@@ -94,6 +94,17 @@ static inline void auto_wait(struct wait *wait)
 	wait_clear(wait);
 }
 
+enum job_word {
+	WORD_PROGRESS,
+	WORD_WAITING,
+	WORD_COMPLAINT,
+	WORD_DETAIL,
+	WORD_NOTE,
+	WORD_SAMPLE,
+	WORD_BATCH,
+	WORDS
+};
+
 struct job_progress {
 	int64_t done, due; /* subjects; -1: not known yet */
 	int64_t eta_s; /* likewise */
@@ -119,27 +130,21 @@ void report_progress(struct report *r, const struct job_progress *progress);
 /* text NULL: the job goes on, whatever the reason.  The same as last time is not written again. */
 void report_waiting(struct report *r, enum wait_reason reason, const char *text);
 
-void report_complaint(struct report *r, const char *text);
-void report_detail(struct report *r, const char *text);
-void report_note(struct report *r, const char *text);
-void report_sample(struct report *r, const char *text);
 void report_batch(struct report *r, const struct metrics_batch *batch);
+
+/* Writes a line of a word that a text follows. */
+void report_line(struct report *r, enum job_word word, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+
+#define report_complaint(r, ...) report_line((r), WORD_COMPLAINT, __VA_ARGS__)
+#define report_detail(r, ...) report_line((r), WORD_DETAIL, __VA_ARGS__)
+#define report_note(r, ...) report_line((r), WORD_NOTE, __VA_ARGS__)
+#define report_sample(r, ...) report_line((r), WORD_SAMPLE, __VA_ARGS__)
 
 /* A copy of the text last given to report_waiting(), the caller's to free; NULL: the job goes on. */
 char *report_waits_for(struct report *r);
 
 /* --- The parent's end ------------------------------------------------------------------------- */
-
-enum job_word {
-	WORD_PROGRESS,
-	WORD_WAITING,
-	WORD_COMPLAINT,
-	WORD_DETAIL,
-	WORD_NOTE,
-	WORD_SAMPLE,
-	WORD_BATCH,
-	WORDS
-};
 
 /* A line.  The word says which of the other members hold a value. */
 struct job_message {

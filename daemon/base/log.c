@@ -2,6 +2,7 @@
 #include "base/log.h"
 
 #include "base/mem.h"
+#include "base/text.h"
 
 #include <assert.h>
 #include <stdarg.h>
@@ -134,15 +135,10 @@ void log_event(int priority, enum log_kind kind, const struct log_fields *fields
 	if (priority == LOG_DEBUG && !logger.verbose)
 		return;
 	va_start(args, fmt);
-	if (vasprintf(&text, fmt, args) < 0)
-		must_alloc(NULL);
+	text = xvprintf(fmt, args);
 	va_end(args);
 
-	/* A message of several lines would be several events. */
-	for (char *c = text; *c; c++)
-		if (*c == '\n' || *c == '\r')
-			*c = ' ';
-
+	text_one_line(text); /* several lines would be several events */
 	if (logger.to == TO_JOURNAL && write_journal(priority, kind, fields, text)) {
 		if (logger.echo)
 			write_stderr(text);

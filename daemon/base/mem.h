@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -58,6 +59,10 @@ static inline void *must_alloc(void *p)
 #define xstrdup(s) ((char *)must_alloc(strdup(s)))
 #define xcalloc(n, size) must_alloc(calloc((n), (size)))
 #define xrealloc(p, size) must_alloc(realloc((p), (size)))
+
+/* A new text, which the caller frees. */
+char *xprintf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+char *xvprintf(const char *fmt, va_list args) __attribute__((format(printf, 1, 0)));
 
 /* Puts a copy of with in the place of *text. */
 static inline void xreplace(char **text, const char *with)

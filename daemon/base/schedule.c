@@ -9,6 +9,9 @@
  */
 #include "base/schedule.h"
 
+#include "base/mem.h"
+#include "base/text.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -60,11 +63,6 @@ static const struct {
 	{"hourly", "0 * * * *"},  {"daily", "0 0 * * *"},  {"weekly", "0 0 * * 1"},
 	{"monthly", "0 0 1 * *"}, {"yearly", "0 0 1 1 *"},
 };
-
-static bool is_digit(char c)
-{
-	return c >= '0' && c <= '9';
-}
 
 static const char *skip_blanks(const char *p)
 {
@@ -444,10 +442,9 @@ static bool is_zone_name(const char *zone)
 bool schedule_timezone_exists(const char *zone)
 {
 	const char *directory = getenv("TZDIR");
+	AUTO(char_p) char *path = NULL;
+	AUTO(fd) int fd = -1;
 	char magic[4];
-	char *path;
-	bool ok;
-	int fd;
 
 	if (!is_zone_name(zone))
 		return false;
@@ -455,16 +452,10 @@ bool schedule_timezone_exists(const char *zone)
 		return true; /* libc needs no file for it */
 	if (!directory || !*directory)
 		directory = "/usr/share/zoneinfo";
-	if (asprintf(&path, "%s/%s", directory, zone) < 0)
-		return false;
+	path = xprintf("%s/%s", directory, zone);
 	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-	free(path);
-	if (fd < 0)
-		return false;
-	ok = read(fd, magic, sizeof(magic)) == (ssize_t)sizeof(magic) &&
-	     memcmp(magic, "TZif", sizeof(magic)) == 0;
-	(void)close(fd); /* read only */
-	return ok;
+	return fd >= 0 && read(fd, magic, sizeof(magic)) == (ssize_t)sizeof(magic) &&
+	       memcmp(magic, "TZif", sizeof(magic)) == 0;
 }
 
 bool schedule_set_timezone(const char *zone)

@@ -1,5 +1,7 @@
 #include "base/units.h"
 
+#include "base/text.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <stdio.h>
@@ -33,11 +35,6 @@ static const struct {
 
 #define DURATION_MAX_MS ((int64_t)30 * 24 * 3600 * 1000)
 #define MINUTES_A_DAY (24 * 60)
-
-static bool is_digit(char c)
-{
-	return c >= '0' && c <= '9';
-}
 
 /*
  * Reads digits only, at least one and at most max_digits, because strtoll would take blanks and a sign.

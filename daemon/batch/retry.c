@@ -90,10 +90,8 @@ static bool record_failure(struct run *r, const struct keys *keys, const struct 
 {
 	struct worker_pool *pool = r->w->pool;
 	struct session *session = &r->w->session;
-	AUTO(char_p) char *text = NULL;
+	AUTO(char_p) char *text = xprintf("%s%s", cause->text, refused ? REFUSED : "");
 
-	if (asprintf(&text, "%s%s", cause->text, refused ? REFUSED : "") < 0)
-		must_alloc(NULL);
 	/* The journal's chain is a trigger. */
 	if (!session_set_origin(session, true, err) ||
 	    !journal_key_failed(session->db, pool->batch->id, keys->array, text, cause->sqlstate,
@@ -124,11 +122,7 @@ static bool is_last_chance(const struct run *r)
 static void note_key(const struct run *r, const struct keys *keys, const char *what,
 		     const char *why)
 {
-	AUTO(char_p) char *text = NULL;
-
-	if (asprintf(&text, "key %s %s%s", keys->array, what, why) < 0)
-		must_alloc(NULL);
-	report_note(r->w->pool->report, text);
+	report_note(r->w->pool->report, "key %s %s%s", keys->array, what, why);
 }
 
 static int64_t slice_rows(const struct run *r)

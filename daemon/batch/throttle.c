@@ -278,8 +278,8 @@ bool throttle_blind(const struct config *config, struct db *db, char **ret_why, 
 	struct throttle *t = throttle_new(config, 0);
 	const bool ok = ask_server(t, db, err);
 
-	if (ok && t->blind && asprintf(ret_why, "limits: %s: %s", t->blind, t->wait.text) < 0)
-		must_alloc(NULL);
+	if (ok && t->blind)
+		*ret_why = xprintf("limits: %s: %s", t->blind, t->wait.text);
 	throttle_free(t);
 	return ok;
 }

@@ -22,8 +22,7 @@ void language_open(void)
 	}
 	if (slash)
 		*slash = '\0';
-	if (asprintf(&beside, "%s/locale", slash ? self : ".") < 0)
-		must_alloc(NULL);
+	beside = xprintf("%s/locale", slash ? self : ".");
 	/* Uses the catalogues beside the executable, as in a build folder, or the installed ones. */
 	(void)bindtextdomain(DOMAIN, access(beside, R_OK) == 0 ? beside : LOCALEDIR "");
 	(void)bind_textdomain_codeset(DOMAIN, "UTF-8");

@@ -98,11 +98,10 @@ static void explain(struct error *err)
 		text = NULL; /* err keeps it */
 		return;
 	}
-	if (asprintf(&err->text,
-		     "%s\nhint: run migrate as a role that may create a schema in this database "
-		     "(CREATE) and roles (CREATEROLE), or as the one that ran it before",
-		     text) < 0)
-		must_alloc(NULL);
+	err->text =
+		xprintf("%s\nhint: run migrate as a role that may create a schema in this database "
+			"(CREATE) and roles (CREATEROLE), or as the one that ran it before",
+			text);
 }
 
 static bool migrate(struct command *cmd, struct error *err)

@@ -183,10 +183,8 @@ static void print_table(FILE *out, const struct table *t)
 	if (strchr(t->schema, '.')) {
 		print_strings(out, parts, 2);
 	} else {
-		AUTO(char_p) char *full = NULL;
+		AUTO(char_p) char *full = xprintf("%s.%s", t->schema, t->table);
 
-		if (asprintf(&full, "%s.%s", t->schema, t->table) < 0)
-			must_alloc(NULL);
 		print_string(out, full);
 	}
 	fputs(";\n", out);

@@ -1,14 +1,10 @@
 #include "config/scan.h"
 
+#include "base/text.h"
 #include "model/model.h"
 
 #include <limits.h>
 #include <string.h>
-
-static bool is_digit(char c)
-{
-	return c >= '0' && c <= '9';
-}
 
 bool scan_is_word(char c)
 {

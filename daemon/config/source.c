@@ -7,6 +7,7 @@
 #include "config/source.h"
 
 #include "base/mem.h"
+#include "base/text.h"
 #include "config/scan.h"
 
 #include <errno.h>
@@ -18,11 +19,6 @@
 
 #define DEPTH_MAX 10
 #define LINE_MAX_NUMBER 99999999
-
-static bool is_digit(char c)
-{
-	return c >= '0' && c <= '9';
-}
 
 static bool is_marker(const char *line, const char *end)
 {
@@ -109,10 +105,8 @@ static void emit(struct expansion *e, const char *p, size_t length)
 
 static void emit_marker(struct expansion *e, const char *path, int line)
 {
-	AUTO(char_p) char *marker = NULL;
+	AUTO(char_p) char *marker = xprintf("#@ %d %s", line, path);
 
-	if (asprintf(&marker, "#@ %d %s", line, path) < 0)
-		must_alloc(NULL);
 	emit(e, marker, strlen(marker));
 }
 

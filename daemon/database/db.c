@@ -9,6 +9,7 @@
 #include "database/db.h"
 
 #include "base/mem.h"
+#include "base/text.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -63,8 +64,7 @@ static bool fail_connect(PGconn *conn, struct error *err)
 	AUTO(char_p) char *text = xstrdup(PQerrorMessage(conn));
 	enum error_class class = ERR_ENVIRONMENT;
 
-	for (char *end = text + strlen(text); end > text && end[-1] == '\n'; end--)
-		end[-1] = '\0';
+	text_trim(text);
 	if (strstr(text, "FATAL") || PQstatus(conn) == CONNECTION_BAD)
 		for (size_t i = 0; i < sizeof(refusals) / sizeof(refusals[0]); i++)
 			if (strstr(text, "FATAL") && strstr(text, refusals[i]))
@@ -184,8 +184,7 @@ bool db_fail(struct db *db, const PGresult *res, struct error *err)
 	if (!sqlstate || !message) {
 		AUTO(char_p) char *text = xstrdup(PQerrorMessage(db->conn));
 
-		for (char *end = text + strlen(text); end > text && end[-1] == '\n'; end--)
-			end[-1] = '\0';
+		text_trim(text);
 		return fail(err, ERR_ENVIRONMENT, "connection lost: %s",
 			    *text ? text : "no answer");
 	}
@@ -242,8 +241,7 @@ bool db_execf(struct db *db, struct error *err, const char *fmt, ...)
 	va_list args;
 
 	va_start(args, fmt);
-	if (vasprintf(&sql, fmt, args) < 0)
-		must_alloc(NULL);
+	sql = xvprintf(fmt, args);
 	va_end(args);
 	return db_exec(db, sql, err);
 }

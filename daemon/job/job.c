@@ -51,7 +51,7 @@
 static bool refuse(struct job *j, const struct complaints *c, struct error *err)
 {
 	for (size_t i = 0; i < c->n; i++)
-		report_complaint(j->opts->report, c->lines[i]);
+		report_complaint(j->opts->report, "%s", c->lines[i]);
 	return fail(err, ERR_CONFIG, "%s%s", c->lines[0],
 		    c->n > 1 ? t_printf(j->ctx, " (and %zu more)", c->n - 1) : "");
 }
@@ -125,8 +125,7 @@ static bool approve(struct job *j, bool *ret_go, struct error *err)
 		return journal_approve(j->db, j->row.id, j->row.requested_by, err) &&
 		       reload_row(j, err);
 	if (!j->row.automatic) {
-		report_note(j->opts->report,
-			    t_printf(j->ctx, "retentionctl validate %d runs it", j->row.id));
+		report_note(j->opts->report, "retentionctl validate %d runs it", j->row.id);
 		return true;
 	}
 	if (j->row.by_person)
@@ -146,8 +145,7 @@ static bool approve(struct job *j, bool *ret_go, struct error *err)
 	else if (!exceeds_share(j, &why, err))
 		return false;
 	if (why) {
-		report_note(j->opts->report,
-			    t_printf(j->ctx, "%s: retentionctl validate %d", why, j->row.id));
+		report_note(j->opts->report, "%s: retentionctl validate %d", why, j->row.id);
 		return journal_note(j->db, j->row.id, why, NULL, err);
 	}
 	*ret_go = true;
@@ -290,8 +288,7 @@ static bool is_elsewhere(struct job *j, bool *ret, struct error *err)
 		return false;
 	*ret = archived && !archive_is_begun(&a) && !archive_is_finished(&a);
 	if (*ret)
-		report_note(j->opts->report,
-			    t_printf(j->ctx, "its archive lies on host %s", j->row.host));
+		report_note(j->opts->report, "its archive lies on host %s", j->row.host);
 	return true;
 }
 
@@ -341,7 +338,7 @@ static bool note_integrity(struct job *j, struct error *err)
 {
 	if (!j->integrity)
 		return true;
-	report_detail(j->opts->report, t_printf(j->ctx, "integrity: %s", j->integrity));
+	report_detail(j->opts->report, "integrity: %s", j->integrity);
 	return journal_integrity(j->db, j->row.id, j->integrity, err);
 }
 
@@ -399,7 +396,7 @@ static bool attempt(struct job *j, enum job_exit *ret_exit, struct error *err)
 	job_remove_files(j, &note);
 	if (j->opts->config->vacuum && j->row.action != ACTION_EXPORT)
 		job_vacuum(j, &note);
-	report_note(j->opts->report, note);
+	report_note(j->opts->report, "%s", note);
 	*ret_exit = failures ? JOB_INCOMPLETE : JOB_DONE;
 	return true;
 }
@@ -429,7 +426,7 @@ struct changes {
 
 static enum job_exit exit_of(struct job *j, const struct error *err)
 {
-	report_note(j->opts->report, err->text);
+	report_note(j->opts->report, "%s", err->text);
 	if (err->class == ERR_STOPPED || stop_asked(j->opts->stop))
 		return err->class == ERR_CONFIG ? JOB_REFUSED : JOB_STOPPED;
 	return JOB_REFUSED;
@@ -482,7 +479,7 @@ enum job_exit job_run(const struct job_opts *opts)
 			return exit_of(&j, &err);
 		report_waiting(opts->report, WAIT_OTHER, err.text);
 		if (opts->once && away_ms > GIVE_UP_MS) {
-			report_note(opts->report, err.text);
+			report_note(opts->report, "%s", err.text);
 			return JOB_AWAY;
 		}
 		if (stop_sleep_ms(opts->stop, backoff_ms))

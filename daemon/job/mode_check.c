@@ -44,7 +44,6 @@ static bool may_replay(struct db *db, bool *ret, struct error *err)
 static bool check_ledger(const struct job_opts *opts, struct db *db, struct error *err)
 {
 	AUTO(ledger) struct ledger *ledger = NULL;
-	AUTO(char_p) char *text = NULL;
 	AUTO(error) struct error busy = {0};
 	const char *what = "retentionctl replay has erased them again";
 	bool automatic = false;
@@ -65,14 +64,12 @@ static bool check_ledger(const struct job_opts *opts, struct db *db, struct erro
 	else if (opts->config->replay_automatic)
 		what = "retentionctl replay has erased them again: the last replay left some behind "
 		       "(see retentionctl show for why), and is not repeated for an hour";
-	if (asprintf(&text,
-		     "the database was restored from a backup: it has forgotten %" PRId64
-		     " erasures that \"%s/" LEDGER_FILE "\" %s; no policy runs until %s (legal "
-		     "holds that were placed since are missing, too: place them first)",
-		     ahead, opts->config->directory, ledger ? "knows" : "knew, which is gone",
-		     what) < 0)
-		must_alloc(NULL);
-	report_complaint(opts->report, text);
+	report_complaint(opts->report,
+			 "the database was restored from a backup: it has forgotten %" PRId64
+			 " erasures that \"%s/" LEDGER_FILE "\" %s; no policy runs until %s (legal "
+			 "holds that were placed since are missing, too: place them first)",
+			 ahead, opts->config->directory, ledger ? "knows" : "knew, which is gone",
+			 what);
 	if (automatic && /* the function refuses it while a replay is under way */
 	    !db_exec(db, "SELECT retention.replay_ledger('automatic')", &busy) && !db_alive(db))
 		return fail(err, busy.class, "%s", busy.text);
@@ -120,15 +117,11 @@ static bool check_directory(struct complaints *c, const struct config *config)
 static bool check_throttle(const struct job_opts *opts, struct db *db, struct error *err)
 {
 	AUTO(char_p) char *why = NULL;
-	AUTO(char_p) char *text = NULL;
 
 	if (!throttle_blind(opts->config, db, &why, err))
 		return false;
-	if (!why)
-		return true;
-	if (asprintf(&text, "%s; until then, passes wait", why) < 0)
-		must_alloc(NULL);
-	report_complaint(opts->report, text);
+	if (why)
+		report_complaint(opts->report, "%s; until then, passes wait", why);
 	return true;
 }
 
@@ -171,12 +164,12 @@ enum job_exit mode_check_run(const struct job_opts *opts)
 	const enum job_exit end = mode_run(opts, TIMEOUT_MS, check_and_configure, &checking, &err);
 
 	for (size_t i = 0; i < c.n; i++)
-		report_complaint(opts->report, c.lines[i]);
+		report_complaint(opts->report, "%s", c.lines[i]);
 	if (c.n > 0)
 		return JOB_REFUSED;
 	if (end == JOB_AWAY)
-		report_note(opts->report, err.text);
+		report_note(opts->report, "%s", err.text);
 	else if (end == JOB_REFUSED)
-		report_complaint(opts->report, err.text);
+		report_complaint(opts->report, "%s", err.text);
 	return end;
 }

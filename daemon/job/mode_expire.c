@@ -72,15 +72,10 @@ static bool remark(struct expiry *t, const struct doomed *d, const char *why, st
 			"   AND archive_remark IS DISTINCT FROM $2",
 			2, values, &rows, err))
 		return false;
-	if (rows > 0) {
-		AUTO(char_p) char *text = NULL;
-
-		if (asprintf(&text,
-			     "the archive of action %d is deleted, and its files are not: %s",
-			     d->id, why) < 0)
-			must_alloc(NULL);
-		report_complaint(t->opts->report, text);
-	}
+	if (rows > 0)
+		report_complaint(t->opts->report,
+				 "the archive of action %d is deleted, and its files are not: %s",
+				 d->id, why);
 	t->worst = JOB_REFUSED;
 	return true;
 }
@@ -137,7 +132,7 @@ static const char *keep_of(struct expiry *t, char *text, unsigned long size)
 	if (!config->has_keep)
 		return NULL;
 	if (!mode_check_clocks(t->db, &err)) {
-		report_complaint(t->opts->report, err.text);
+		report_complaint(t->opts->report, "%s", err.text);
 		t->worst = JOB_REFUSED;
 		return NULL;
 	}
@@ -183,25 +178,16 @@ static bool work_outbox(struct expiry *t, void *ctx, struct error *err)
 	if (!outbox_work(t->db, &opts, ctx, &files, err))
 		return false;
 	if (files.failed > 0) {
-		report_complaint(
-			t->opts->report,
-			t_printf(ctx,
+		report_complaint(t->opts->report,
 				 "%lld files of erased rows cannot be removed: %s; they are tried "
 				 "again: retention.file_outbox",
-				 (long long)files.failed, files.why));
+				 (long long)files.failed, files.why);
 		t->worst = JOB_REFUSED;
 	}
 	if (files.removed > 0)
-		report_note(t->opts->report, t_printf(ctx, "%lld files of erased rows were removed",
-						      (long long)files.removed));
+		report_note(t->opts->report, "%lld files of erased rows were removed",
+			    (long long)files.removed);
 	return true;
-}
-
-static void tell(const struct expiry *t, void *ctx)
-{
-	if (t->removed > 0)
-		report_note(t->opts->report, t_printf(ctx, "the files of %d archive%s were removed",
-						      t->removed, t->removed == 1 ? "" : "s"));
 }
 
 static bool run(void *arg, struct db *db, struct error *err)
@@ -212,7 +198,9 @@ static bool run(void *arg, struct db *db, struct error *err)
 
 	t->db = db;
 	ok = pass(t, ctx, err) && work_outbox(t, ctx, err);
-	tell(t, ctx);
+	if (t->removed > 0)
+		report_note(t->opts->report, "the files of %d archive%s were removed", t->removed,
+			    t->removed == 1 ? "" : "s");
 	return ok;
 }
 
@@ -223,6 +211,6 @@ enum job_exit mode_expire_run(const struct job_opts *opts)
 	const enum job_exit end = mode_run(opts, TIMEOUT_MS, run, &t, &err);
 
 	if (end != JOB_DONE && end != JOB_STOPPED)
-		report_complaint(opts->report, err.text);
+		report_complaint(opts->report, "%s", err.text);
 	return end == JOB_DONE ? t.worst : end;
 }

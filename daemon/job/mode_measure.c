@@ -56,11 +56,10 @@ static const char journal_sql[] =
 static void tell(const struct job_opts *opts, const char *name, const char *label,
 		 const char *value, const char *number)
 {
-	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
 	AUTO(char_p) char *labels = label && value ? metrics_label(label, value) : NULL;
 
-	report_sample(opts->report, t_printf(ctx, "%s%s%s%s %s", name, labels ? "{" : "",
-					     labels ? labels : "", labels ? "}" : "", number));
+	report_sample(opts->report, "%s%s%s%s %s", name, labels ? "{" : "", labels ? labels : "",
+		      labels ? "}" : "", number);
 }
 
 static bool measure_journal(const struct job_opts *opts, struct db *db, struct error *err)
@@ -167,6 +166,6 @@ enum job_exit mode_measure_run(const struct job_opts *opts)
 	const enum job_exit end = mode_run(opts, TIMEOUT_MS, measure, &arg, &err);
 
 	if (end != JOB_DONE && end != JOB_STOPPED)
-		report_note(opts->report, err.text);
+		report_note(opts->report, "%s", err.text);
 	return end;
 }

@@ -105,8 +105,7 @@ static bool check_head(struct ledger *l, const char *directory, const char *iden
 
 	if (!in)
 		return false;
-	if (asprintf(&wanted, "%s%s\n", head, identity) < 0)
-		must_alloc(NULL);
+	wanted = xprintf("%s%s\n", head, identity);
 	n = getline(&found, &room, in);
 	if (n < 0)
 		return write_whole(l, wanted, strlen(wanted), err) && ledger_sync(l, err) &&
@@ -131,8 +130,7 @@ bool ledger_open(const char *directory, const char *identity, bool create, struc
 	bool ok;
 
 	(void)pthread_mutex_init(&l->mutex, NULL);
-	if (asprintf(&l->path, "%s/%s", directory, LEDGER_FILE) < 0)
-		must_alloc(NULL);
+	l->path = xprintf("%s/%s", directory, LEDGER_FILE);
 	l->fd = open(l->path, O_RDWR | O_APPEND | O_CLOEXEC | O_NOFOLLOW | (create ? O_CREAT : 0),
 		     0600);
 	if (l->fd < 0) {

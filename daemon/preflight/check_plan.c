@@ -216,7 +216,7 @@ static bool is_answered_for_policies(struct check *check)
 		if (!is_answered(check, config->policies[i].action))
 			return false;
 	if (config->model.n_marks > 0 && check->report)
-		report_complaint(check->report, marks_text(check));
+		report_complaint(check->report, "%s", marks_text(check));
 	return true;
 }
 
@@ -241,9 +241,8 @@ bool check_config(struct check *check, struct error *err)
 		if (!plan_and_probe(check, p, &opts, &plan, err))
 			return false;
 		if (check->report && check->integrity)
-			report_detail(check->report,
-				      t_printf(check->ctx, "policy \"%s\": integrity: %s", p->name,
-					       check->integrity));
+			report_detail(check->report, "policy \"%s\": integrity: %s", p->name,
+				      check->integrity);
 	}
 	return answered;
 }

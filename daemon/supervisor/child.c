@@ -59,8 +59,7 @@ static char *find_program(void)
 		slash = strrchr(self, '/');
 		if (slash)
 			*slash = '\0';
-		if (asprintf(&path, "%s/retention-job", self) < 0)
-			must_alloc(NULL);
+		path = xprintf("%s/retention-job", self);
 		if (access(path, X_OK) == 0)
 			return path;
 		free(path);

@@ -193,8 +193,8 @@ static void watch_entry(struct clock *clock, size_t i)
 	int64_t next;
 	bool has_next = schedule_next(&entry->policy->schedule, clock_now(), &next);
 
-	if (has_next && asprintf(&next_text, "%lld", (long long)next) < 0)
-		must_alloc(NULL);
+	if (has_next)
+		next_text = xprintf("%lld", (long long)next);
 	ask(clock, i,
 	    &(struct connection_query){.sql = watch_sql,
 				       .n = 3,
@@ -232,16 +232,13 @@ static void begin(struct clock *clock, size_t i, int64_t occurrence, int64_t now
 {
 	struct entry *entry = &clock->entries[i];
 	const struct policy *policy = entry->policy;
-	AUTO(char_p) char *at = NULL;
+	AUTO(char_p) char *at = xprintf("%lld", (long long)occurrence);
 	AUTO(char_p) char *next_text = NULL;
 	char depth[24];
 	int64_t next;
 
-	if (asprintf(&at, "%lld", (long long)occurrence) < 0)
-		must_alloc(NULL);
-	if (schedule_next(&policy->schedule, now, &next) &&
-	    asprintf(&next_text, "%lld", (long long)next) < 0)
-		must_alloc(NULL);
+	if (schedule_next(&policy->schedule, now, &next))
+		next_text = xprintf("%lld", (long long)next);
 	period_print(&policy->depth, depth, sizeof(depth));
 	entry->occurrence = occurrence;
 	entry->beginning = true;

@@ -18,6 +18,7 @@
 #include "supervisor/connection.h"
 
 #include "base/mem.h"
+#include "base/text.h"
 #include "supervisor/timer.h"
 
 #include <assert.h>
@@ -111,8 +112,7 @@ static void drop(struct connection *connection, const char *why)
 	struct queries orphans;
 	struct query *query;
 
-	for (char *end = text + strlen(text); end > text && end[-1] == '\n'; end--)
-		end[-1] = '\0';
+	text_trim(text);
 	(void)event_del(connection->io); /* before its socket is closed; not pending is fine */
 	(void)event_del(connection->deadline); /* likewise */
 	(void)event_del(connection->timer); /* likewise */

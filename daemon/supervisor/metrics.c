@@ -7,6 +7,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/text.h"
 #include "http/server.h"
 #include "supervisor/errand.h"
 #include "base/units.h"
@@ -47,14 +48,11 @@ static void reply_health(const struct supervisor_metrics *m, struct evhttp_reque
 	AUTO(char_p) char *why = m->handlers.on_health(m->handlers.arg);
 	AUTO(char_p) char *line = NULL;
 
-	if (!why && m->refusal &&
-	    asprintf(&why, "the database cannot be measured: %s", m->refusal) < 0)
-		must_alloc(NULL);
-	for (char *c = why; c && *c; c++)
-		if (*c == '\n' || *c == '\t')
-			*c = ' '; /* libpq's messages have lines; the answer has one */
-	if (asprintf(&line, "%s\n", why ? why : "ok") < 0)
-		must_alloc(NULL);
+	if (!why && m->refusal)
+		why = xprintf("the database cannot be measured: %s", m->refusal);
+	if (why)
+		text_one_line(why); /* libpq's messages have lines; the answer has one */
+	line = xprintf("%s\n", why ? why : "ok");
 	http_reply(request, why ? HTTP_SERVUNAVAIL : HTTP_OK, "text/plain; charset=utf-8", line);
 }
 
@@ -73,12 +71,10 @@ static void on_request(void *arg, struct evhttp_request *request)
 
 static bool write_text(const char *path, const char *text, struct error *err)
 {
-	AUTO(char_p) char *temporary = NULL;
+	AUTO(char_p) char *temporary = xprintf("%s.tmp", path);
 	AUTO(fd) int fd = -1;
 	const size_t n = strlen(text);
 
-	if (asprintf(&temporary, "%s.tmp", path) < 0)
-		must_alloc(NULL);
 	fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
 	if (fd < 0 || fchmod(fd, 0644) != 0 || write(fd, text, n) != (ssize_t)n ||
 	    rename(temporary, path) != 0)

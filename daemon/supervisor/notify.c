@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/text.h"
 
 #include <stdarg.h>
 #include <stdint.h>
@@ -75,13 +76,9 @@ void notify_status(struct notify *notify, const char *fmt, ...)
 	va_list args;
 
 	va_start(args, fmt);
-	if (vasprintf(&text, fmt, args) < 0)
-		must_alloc(NULL);
+	text = xvprintf(fmt, args);
 	va_end(args);
-	/* A newline would begin another assignment of the protocol. */
-	for (char *c = text; *c; c++)
-		if (*c == '\n' || *c == '\r')
-			*c = ' ';
+	text_one_line(text); /* a newline would begin another assignment of the protocol */
 	if (strcmp(text, notify->status) == 0)
 		return;
 	free(notify->status);

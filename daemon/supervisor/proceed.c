@@ -75,7 +75,6 @@ static char *judge_schema(const PGresult *res)
 {
 	const char *sqlstate = PQresultErrorField(res, PG_DIAG_SQLSTATE);
 	const char *why = NULL;
-	char *text = NULL;
 	const long wanted = (long)migrations_count;
 	long version = 0;
 
@@ -87,12 +86,9 @@ static char *judge_schema(const PGresult *res)
 		return NULL;
 	if (version == 0)
 		return xstrdup("schema retention is missing: run retentionctl migrate");
-	if (asprintf(&text, "schema retention is at version %ld, this program is for %ld: %s",
-		     version, wanted,
-		     version < wanted ? "run retentionctl migrate"
-				      : "install the newer retentiond") < 0)
-		must_alloc(NULL);
-	return text;
+	return xprintf(
+		"schema retention is at version %ld, this program is for %ld: %s", version, wanted,
+		version < wanted ? "run retentionctl migrate" : "install the newer retentiond");
 }
 
 static void on_schema(void *arg, int64_t tag, const PGresult *res)

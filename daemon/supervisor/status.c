@@ -40,19 +40,16 @@ static char *describe_jobs(const struct dispatch *dispatch)
 	for (int i = 0; i < SLOT_COUNT; i++) {
 		const struct slot *slot = &dispatch->slots[i];
 		char progress[80];
-		char *text = NULL;
 
 		if (!slot->child)
 			continue;
 		progress_print(&slot->progress, progress, sizeof(progress));
-		if (asprintf(&text, "%s: %s%s%s", slot->label,
-			     *progress           ? progress
-			     : i == SLOT_LISTING ? "listing"
-						 : slot->action,
-			     slot->wait.text ? ", waiting: " : "",
-			     slot->wait.text ? slot->wait.text : "") < 0)
-			must_alloc(NULL);
-		return text;
+		return xprintf("%s: %s%s%s", slot->label,
+			       *progress           ? progress
+			       : i == SLOT_LISTING ? "listing"
+						   : slot->action,
+			       slot->wait.text ? ", waiting: " : "",
+			       slot->wait.text ? slot->wait.text : "");
 	}
 	return NULL;
 }

@@ -79,7 +79,7 @@ static void test_round_trip(void **state)
 		report_progress(r, &(struct job_progress){12, 50, -1});
 		report_batch(r, &batch);
 		report_complaint(r, "two\nlines  of\ra text");
-		report_note(r, "");
+		report_note(r, "%s", "");
 		report_sample(r, "retentiond_due{policy=\"a b\"} 7");
 		report_detail(r, "integrity: set");
 		close_report(r, fd, slices[i], &heard);

@@ -1,0 +1,19 @@
+/* Small operations on texts. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+static inline bool is_digit(char c)
+{
+	return c >= '0' && c <= '9';
+}
+
+/* Cuts newlines off the end, in place. */
+void text_trim(char *text);
+
+/* Puts a blank in the place of each newline, carriage return and tab. */
+void text_one_line(char *text);
+
+/* The index of a word in a list; n: it is not there. */
+size_t text_index(const char *word, const char *const *list, size_t n);
