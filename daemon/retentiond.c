@@ -113,21 +113,19 @@ static void on_end(void *arg, enum job_exit end, const char *how, const char *no
 static enum job_exit check_model(const struct config *config, bool verbose)
 {
 	struct check check = {.base = must_alloc(event_base_new()), .end = JOB_CRASHED};
-	struct children *children = children_new(check.base);
-	struct errand *errand =
-		errand_new(check.base, children,
-			   &(struct errand_opts){.mode = MODE_CHECK,
-						 .patience_s = CHECK_S,
-						 .on_message = on_complaint,
-						 .on_detail = verbose ? on_complaint : NULL,
-						 .on_end = on_end,
-						 .arg = &check});
+	struct children *children = children_new(NULL, check.base);
+	struct errand *errand = errand_new(
+		children, &(struct errand_opts){.mode = MODE_CHECK,
+						.patience_s = CHECK_S,
+						.on_message = on_complaint,
+						.on_detail = verbose ? on_complaint : NULL,
+						.on_end = on_end,
+						.arg = &check});
 
 	errand_start(errand, config);
-	if (errand_busy(errand))
+	if (errand->child)
 		(void)event_base_dispatch(check.base); /* a failure leaves JOB_CRASHED */
-	children_free(children);
-	errand_free(errand);
+	talloc_free(children);
 	event_base_free(check.base);
 	return check.end;
 }
@@ -171,16 +169,11 @@ int main(int argc, char *argv[])
 	}
 	if (!config)
 		return 1;
-	if (!schedule_set_timezone(config->timezone)) {
-		log_err("%s: the time zone \"%s\" is not installed", config->path,
-			config->timezone);
-		talloc_free(config);
-		return 1;
-	}
+	(void)schedule_set_timezone(config->timezone); /* config_load() found it */
 	if (options.test) {
 		status = test(config, options.verbose);
 		talloc_free(config);
 		return status;
 	}
-	return supervisor_run(&(struct supervisor_opts){.config = config, .once = options.once});
+	return supervisor_run(config, options.once);
 }

@@ -64,15 +64,6 @@ static inline void *must_alloc(void *p)
 char *xprintf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 char *xvprintf(const char *fmt, va_list args) __attribute__((format(printf, 1, 0)));
 
-/* Puts a copy of with in the place of *text. */
-static inline void xreplace(char **text, const char *with)
-{
-	char *copy = xstrdup(with);
-
-	free(*text);
-	*text = copy;
-}
-
 /* talloc's calls, checked.  t_append appends to *s in place; *s may have moved. */
 #define t_zero(ctx, type) ((type *)must_alloc(talloc_zero((ctx), type)))
 #define t_array(ctx, type, n)                                                                      \
@@ -82,3 +73,12 @@ static inline void xreplace(char **text, const char *with)
 #define t_strdup(ctx, s) ((char *)must_alloc(talloc_strdup((ctx), (s))))
 #define t_printf(ctx, ...) ((char *)must_alloc(talloc_asprintf((ctx), __VA_ARGS__)))
 #define t_append(s, ...) (*(s) = must_alloc(talloc_asprintf_append_buffer(*(s), __VA_ARGS__)))
+
+/* Puts a copy of with, owned by ctx, in the place of *text; with NULL: NULL. */
+static inline void t_replace(void *ctx, char **text, const char *with)
+{
+	char *copy = with ? t_strdup(ctx, with) : NULL;
+
+	talloc_free(*text); /* fails for NULL, which is fine */
+	*text = copy;
+}

@@ -33,6 +33,7 @@ enum {
 
 struct connection {
 	TAILQ_ENTRY(connection) link;
+	struct http_server *server;
 	struct bufferevent *stream;
 	int64_t until_ms; /* for the complete request */
 	bool answering; /* on_request has it */
@@ -62,12 +63,12 @@ static void on_input(struct evbuffer *buffer, const struct evbuffer_cb_info *inf
 	c->has_nul = evbuffer_search(buffer, "", 1, &at).pos >= 0;
 }
 
-static void release(struct http_server *server, struct connection *c)
+static int on_connection_free(struct connection *c)
 {
-	TAILQ_REMOVE(&server->connections, c, link);
+	TAILQ_REMOVE(&c->server->connections, c, link);
 	(void)evbuffer_remove_cb(bufferevent_get_input(c->stream), on_input, c); /* it is there */
 	(void)bufferevent_decref(c->stream); /* whether it was the last reference */
-	free(c);
+	return 0;
 }
 
 static void cut(struct connection *c)
@@ -97,7 +98,7 @@ static void sweep(struct http_server *server)
 	for (struct connection *c = TAILQ_FIRST(&server->connections); c; c = next) {
 		next = TAILQ_NEXT(c, link);
 		if (has_ended(c))
-			release(server, c);
+			talloc_free(c);
 		else if (!c->answering && now_ms >= c->until_ms)
 			cut(c);
 	}
@@ -112,11 +113,11 @@ static void on_sweep(evutil_socket_t fd, short what, void *arg)
 /* Makes room for one more. */
 static void make_place(struct http_server *server)
 {
-	struct connection *oldest = NULL;
+	struct connection *c, *oldest = NULL;
 	int n = 0;
 
 	sweep(server);
-	for (struct connection *c = TAILQ_FIRST(&server->connections); c; c = TAILQ_NEXT(c, link)) {
+	TAILQ_FOREACH(c, &server->connections, link) {
 		n += c->cut ? 0 : 1;
 		if (!c->cut && (!oldest || (oldest->answering && !c->answering)))
 			oldest = c;
@@ -128,14 +129,17 @@ static void make_place(struct http_server *server)
 static struct bufferevent *on_connection(struct event_base *base, void *arg)
 {
 	struct http_server *server = arg;
-	struct connection *c = xcalloc(1, sizeof(*c));
+	struct connection *c;
 
 	make_place(server);
+	c = t_zero(server, struct connection);
+	c->server = server;
 	c->stream = must_alloc(bufferevent_socket_new(base, -1, BEV_OPT_CLOSE_ON_FREE));
 	c->until_ms = monotonic_ms() + server->opts.deadline_ms;
 	bufferevent_incref(c->stream);
 	must_alloc(evbuffer_add_cb(bufferevent_get_input(c->stream), on_input, c));
 	TAILQ_INSERT_TAIL(&server->connections, c, link);
+	talloc_set_destructor(c, on_connection_free);
 	return c->stream;
 }
 
@@ -146,10 +150,11 @@ static struct connection *connection_of(const struct http_server *server,
 {
 	const struct bufferevent *stream =
 		evhttp_connection_get_bufferevent(evhttp_request_get_connection(request));
-	struct connection *c = TAILQ_FIRST(&server->connections);
+	struct connection *c;
 
-	while (c && c->stream != stream)
-		c = TAILQ_NEXT(c, link);
+	TAILQ_FOREACH(c, &server->connections, link)
+		if (c->stream == stream)
+			break;
 	return c;
 }
 
@@ -164,8 +169,7 @@ static bool is_ambiguous(const struct connection *c, struct evhttp_request *requ
 
 	if (c->has_nul)
 		return true;
-	TAILQ_FOREACH(header, headers, next)
-	{
+	TAILQ_FOREACH(header, headers, next) {
 		if (header->key[strcspn(header->key, " \t")] != '\0' ||
 		    evutil_ascii_strcasecmp(header->key, "Transfer-Encoding") == 0)
 			return true;
@@ -224,7 +228,7 @@ void http_reply(struct evhttp_request *request, int status, const char *type, co
 /* host:port; the brackets around a host of version 6 go. */
 static bool bind_to(struct http_server *server, struct error *err)
 {
-	AUTO(char_p) char *host = xstrdup(server->opts.listen);
+	AUTO(talloc) char *host = t_strdup(NULL, server->opts.listen);
 	char *colon = strrchr(host, ':');
 	const char *name = host;
 	int64_t port;
@@ -242,15 +246,24 @@ static bool bind_to(struct http_server *server, struct error *err)
 	return true;
 }
 
-bool http_server_new(struct event_base *base, const struct http_opts *opts,
+static int on_server_free(struct http_server *server)
+{
+	event_free(server->sweep);
+	evhttp_free(server->evhttp);
+	return 0;
+}
+
+static struct timeval span(int ms)
+{
+	return (struct timeval){.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
+}
+
+bool http_server_new(void *ctx, struct event_base *base, const struct http_opts *opts,
 		     struct http_server **ret, struct error *err)
 {
-	struct http_server *server = xcalloc(1, sizeof(*server));
-	const int interval_ms = opts->deadline_ms / SWEEPS;
-	const struct timeval deadline = {.tv_sec = opts->deadline_ms / 1000,
-					 .tv_usec = opts->deadline_ms % 1000 * 1000};
-	const struct timeval interval = {.tv_sec = interval_ms / 1000,
-					 .tv_usec = interval_ms % 1000 * 1000};
+	struct http_server *server = t_zero(ctx, struct http_server);
+	const struct timeval deadline = span(opts->deadline_ms);
+	const struct timeval interval = span(opts->deadline_ms / SWEEPS);
 
 	server->opts = *opts;
 	TAILQ_INIT(&server->connections);
@@ -264,21 +277,11 @@ bool http_server_new(struct event_base *base, const struct http_opts *opts,
 	server->sweep = must_alloc(event_new(base, -1, EV_PERSIST, on_sweep, server));
 	if (event_add(server->sweep, &interval) < 0)
 		must_alloc(NULL); /* the only way in which a timer can fail */
+	talloc_set_destructor(server, on_server_free);
 	if (!bind_to(server, err)) {
-		http_server_free(server);
+		talloc_free(server);
 		return false;
 	}
 	*ret = server;
 	return true;
-}
-
-void http_server_free(struct http_server *server)
-{
-	if (!server)
-		return;
-	event_free(server->sweep);
-	evhttp_free(server->evhttp);
-	while (!TAILQ_EMPTY(&server->connections))
-		release(server, TAILQ_FIRST(&server->connections));
-	free(server);
 }

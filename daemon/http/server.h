@@ -28,12 +28,12 @@ struct http_opts {
 	void *arg;
 };
 
-/* ENVIRONMENT: the address cannot be had.  CONFIG: it has no port. */
-bool http_server_new(struct event_base *base, const struct http_opts *opts,
+/*
+ * Owned by ctx; its connections are closed when it is freed.  ENVIRONMENT: the address cannot be had.  CONFIG: it has
+ * no port.
+ */
+bool http_server_new(void *ctx, struct event_base *base, const struct http_opts *opts,
 		     struct http_server **ret, struct error *err);
-
-/* Closes all connections.  NULL is fine. */
-void http_server_free(struct http_server *server);
 
 /* Answers with a text of that Content-Type; the status brings its usual words along. */
 void http_reply(struct evhttp_request *request, int status, const char *type, const char *text);

@@ -12,11 +12,10 @@
 
 #include "base/mem.h"
 #include "base/process.h"
-#include "base/units.h"
+#include "supervisor/loop.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <signal.h>
 #include <sys/wait.h>
 
@@ -27,52 +26,27 @@ enum {
 	REFUSED_MS = 3600 * 1000,
 };
 
-struct child {
-	struct child *next;
-	struct children *children;
-	struct child_handlers handlers;
-	pid_t pid;
-	int status_fd; /* -1 once it is at its end */
-	struct event *readable;
-	bool stopped; /* by child_stop */
-	struct job_reader reader;
-};
-
-struct children {
-	struct event_base *base;
-	struct event *sigchld;
-	struct child *first;
-	char *program; /* retention-job's path */
-	char host[HOST_NAME_MAX + 1];
-};
-
 /* Finds it beside our own executable, as in a build folder, or else where it is installed. */
-static char *find_program(void)
+static const char *find_program(void *ctx)
 {
 	char self[PATH_MAX];
-	const ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
-	char *slash;
-	char *path = NULL;
+	const ssize_t n = readlink("/proc/self/exe", self, sizeof(self));
+	const char *slash = n > 0 ? memrchr(self, '/', (size_t)n) : NULL;
+	const char *path;
 
-	if (n > 0) {
-		self[n] = '\0';
-		slash = strrchr(self, '/');
-		if (slash)
-			*slash = '\0';
-		path = xprintf("%s/retention-job", self);
+	if (slash) {
+		path = t_printf(ctx, "%.*s/retention-job", (int)(slash - self), self);
 		if (access(path, X_OK) == 0)
 			return path;
-		free(path);
 	}
-	return xstrdup(LIBEXECDIR "/retention-job");
+	return LIBEXECDIR "/retention-job";
 }
 
 static void close_status(struct child *child)
 {
 	if (child->status_fd < 0)
 		return;
-	event_free(child->readable);
-	child->readable = NULL;
+	talloc_free(child->readable); /* before its descriptor is closed */
 	(void)close(child->status_fd); /* only read from */
 	child->status_fd = -1;
 }
@@ -101,15 +75,11 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
 	read_status(arg);
 }
 
-static void child_free(struct child *child)
+static int on_child_free(struct child *child)
 {
-	struct child **link = &child->children->first;
-
-	while (*link != child)
-		link = &(*link)->next;
-	*link = child->next;
+	LIST_REMOVE(child, link);
 	close_status(child);
-	free(child);
+	return 0;
 }
 
 static void on_sigchld(evutil_socket_t fd, short what, void *arg)
@@ -120,11 +90,12 @@ static void on_sigchld(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd, (void)what; /* one signal may stand for several ends, so all are collected */
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
-		struct child *child = children->first;
+		struct child *child;
 		char how[40];
 
-		while (child && child->pid != pid)
-			child = child->next;
+		LIST_FOREACH(child, &children->list, link)
+			if (child->pid == pid)
+				break;
 		if (!child)
 			continue; /* inherited by the exec that started us */
 		read_status(child);
@@ -133,109 +104,91 @@ static void on_sigchld(evutil_socket_t fd, short what, void *arg)
 			       WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
 		child->handlers.on_end(child->handlers.arg, job_exit_of(status, child->stopped),
 				       how);
-		child_free(child);
+		talloc_free(child);
 	}
 }
 
-struct children *children_new(struct event_base *base)
+static int on_children_free(struct children *children)
 {
-	struct children *children = xcalloc(1, sizeof(*children));
+	struct child *child;
+
+	LIST_FOREACH(child, &children->list, link) {
+		child_stop(child, true);
+		(void)waitpid(child->pid, NULL, 0); /* killed: this does not last */
+	}
+	return 0;
+}
+
+struct children *children_new(void *ctx, struct event_base *base)
+{
+	struct children *children = t_zero(ctx, struct children);
 
 	children->base = base;
-	children->program = find_program();
+	children->program = find_program(children);
 	if (gethostname(children->host, sizeof(children->host) - 1) < 0)
 		(void)snprintf(children->host, sizeof(children->host), "localhost");
-	children->sigchld = must_alloc(evsignal_new(base, SIGCHLD, on_sigchld, children));
-	if (event_add(children->sigchld, NULL) < 0)
-		must_alloc(NULL); /* the only way in which a signal's event can fail */
+	(void)loop_event(children, base, SIGCHLD, EV_SIGNAL | EV_PERSIST, on_sigchld);
+	talloc_set_destructor(children, on_children_free);
 	return children;
 }
 
-void children_free(struct children *children)
+/* Starts retention-job with its two descriptors. */
+static bool start_job(const struct children *children, const struct child_opts *opts,
+		      const int fds[2], struct process *ret, struct error *err)
 {
-	if (!children)
-		return;
-	while (children->first) {
-		child_stop(children->first, true);
-		(void)waitpid(children->first->pid, NULL, 0); /* killed: this does not last */
-		child_free(children->first);
-	}
-	event_free(children->sigchld);
-	free(children->program);
-	free(children);
-}
+	AUTO(talloc) void *ctx = talloc_new(NULL);
+	const bool action = opts->mode == MODE_ACTION;
+	const char *const argv[] = {
+		children->program,
+		"--config-fd",
+		t_printf(ctx, "%d", fds[0]),
+		"--status-fd",
+		t_printf(ctx, "%d", fds[1]),
+		"--host",
+		children->host,
+		t_printf(ctx, "--%s", job_mode_option(opts->mode)),
+		action ? t_printf(ctx, "%lld", (long long)opts->job) : NULL,
+		opts->once ? "--once" : NULL,
+		NULL,
+	};
 
-const char *children_host(const struct children *children)
-{
-	return children->host;
-}
-
-/* The arguments, and the text of those that are made here. */
-struct arguments {
-	const char *argv[12];
-	char config_fd[16], status_fd[16], mode[16], job[24];
-};
-
-static void set_arguments(struct arguments *a, const struct children *children,
-			  const struct child_opts *opts, const int fds[2])
-{
-	int argc = 8;
-
-	*a = (struct arguments){.argv = {children->program, "--config-fd", a->config_fd,
-					 "--status-fd", a->status_fd, "--host", children->host,
-					 a->mode}};
-	(void)snprintf(a->config_fd, sizeof(a->config_fd), "%d", fds[0]);
-	(void)snprintf(a->status_fd, sizeof(a->status_fd), "%d", fds[1]);
-	(void)snprintf(a->mode, sizeof(a->mode), "--%s", job_mode_option(opts->mode));
-	(void)snprintf(a->job, sizeof(a->job), "%lld", (long long)opts->job);
-	if (opts->mode == MODE_ACTION)
-		a->argv[argc++] = a->job;
-	if (opts->once)
-		a->argv[argc++] = "--once";
+	return process_start(&(struct process_opts){.argv = argv,
+						    .in = 0,
+						    .out = 1,
+						    .inherited = fds,
+						    .n_inherited = 2,
+						    .death_signal = SIGTERM},
+			     ret, err);
 }
 
 bool child_start(struct children *children, const struct child_opts *opts, struct child **ret_child,
 		 struct error *err)
 {
 	AUTO(fd) int config_fd = config_memfd(opts->config);
-	AUTO(fd) int read_fd = -1;
-	AUTO(fd) int write_fd = -1;
-	struct arguments arguments;
+	int ends[2] = {-1, -1};
+	const bool piped = pipe2(ends, O_CLOEXEC) == 0;
+	AUTO(fd) int read_fd = ends[0];
+	AUTO(fd) int write_fd = ends[1];
 	struct process process;
 	struct child *child;
-	int ends[2];
 
+	/* Only our end does not block: the job's writes may, which slows it down. */
+	if (!piped || fcntl(read_fd, F_SETFL, O_NONBLOCK) < 0)
+		return fail_errno(err, ERR_ENVIRONMENT, "no pipe for a job");
 	if (config_fd < 0)
 		return fail_errno(err, ERR_ENVIRONMENT, "no memory file for the configuration");
-	if (pipe2(ends, O_CLOEXEC) < 0)
-		return fail_errno(err, ERR_ENVIRONMENT, "no pipe for a job");
-	read_fd = ends[0];
-	write_fd = ends[1];
-	/* Only our end: the job's writes may block, which slows it down. */
-	if (fcntl(read_fd, F_SETFL, O_NONBLOCK) < 0)
-		return fail_errno(err, ERR_ENVIRONMENT, "no pipe for a job");
-	set_arguments(&arguments, children, opts, (const int[]){config_fd, write_fd});
-	if (!process_start(&(struct process_opts){.argv = arguments.argv,
-						  .in = 0,
-						  .out = 1,
-						  .inherited = (const int[]){config_fd, write_fd},
-						  .n_inherited = 2,
-						  .death_signal = SIGTERM},
-			   &process, err))
+	if (!start_job(children, opts, (const int[]){config_fd, write_fd}, &process, err))
 		return false;
 
-	child = xcalloc(1, sizeof(*child));
-	child->next = children->first;
-	children->first = child;
-	child->children = children;
+	child = t_zero(children, struct child);
 	child->handlers = opts->handlers;
 	child->pid = process.pid;
 	child->status_fd = read_fd;
 	read_fd = -1;
-	child->readable = must_alloc(event_new(children->base, child->status_fd,
-					       EV_READ | EV_PERSIST, on_readable, child));
-	if (event_add(child->readable, NULL) < 0)
-		must_alloc(NULL); /* epoll takes any pipe, so it can only lack memory */
+	child->readable = loop_event(child, children->base, child->status_fd, EV_READ | EV_PERSIST,
+				     on_readable);
+	LIST_INSERT_HEAD(&children->list, child, link);
+	talloc_set_destructor(child, on_child_free);
 	*ret_child = child;
 	return true;
 }
@@ -244,11 +197,6 @@ void child_stop(struct child *child, bool now)
 {
 	child->stopped = true;
 	(void)kill(child->pid, now ? SIGKILL : SIGTERM); /* not reaped yet, so the pid is its own */
-}
-
-int child_pid(const struct child *child)
-{
-	return (int)child->pid;
 }
 
 void progress_print(const struct job_progress *progress, char *ret_text, size_t size)
@@ -277,29 +225,12 @@ static int grown_ms(int delay_ms, int min_ms)
 
 void attempt_note(struct attempt *attempt, enum job_exit end, int64_t now_ms)
 {
-	int delay_ms = 0;
+	int delay_ms = end == JOB_REFUSED ? REFUSED_MS : RETRY_MIN_MS;
 
-	switch (end) {
-	case JOB_REFUSED:
-		delay_ms = REFUSED_MS;
-		break;
-	case JOB_TAKEN:
-		delay_ms = attempt->delay_ms = grown_ms(attempt->delay_ms, TAKEN_MIN_MS);
-		break;
-	case JOB_STOPPED:
-		delay_ms = RETRY_MIN_MS;
-		break;
-	case JOB_DONE:
-	case JOB_INCOMPLETE:
-	case JOB_FAILED:
-	case JOB_SAVED:
-		/* It has left the list, or has left it when the database is next asked. */
-	case JOB_AWAY:
-	case JOB_CRASHED:
-	case JOB_USAGE:
-		delay_ms = attempt->delay_ms = grown_ms(attempt->delay_ms, RETRY_MIN_MS);
-		break;
-	}
+	/* An action that has finished has left the list, or leaves it when the database is next asked. */
+	if (end != JOB_REFUSED && end != JOB_STOPPED)
+		delay_ms = attempt->delay_ms =
+			grown_ms(attempt->delay_ms, end == JOB_TAKEN ? TAKEN_MIN_MS : RETRY_MIN_MS);
 	attempt->ended = true;
 	attempt->refused = end == JOB_REFUSED;
 	attempt->not_before_ms = now_ms + delay_ms;

@@ -9,8 +9,10 @@
 #include "base/job_protocol.h"
 
 #include <event2/event.h>
+#include <limits.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/queue.h>
 
 struct child_handlers {
 	void (*on_message)(void *arg, const struct job_message *message);
@@ -27,16 +29,29 @@ struct child_opts {
 	struct child_handlers handlers;
 };
 
-struct children; /* one in a process, because SIGCHLD can have one reader only */
-struct child;
+struct child {
+	LIST_ENTRY(child) link;
+	struct child_handlers handlers;
+	pid_t pid;
+	int status_fd; /* -1 once it is at its end */
+	struct event *readable;
+	bool stopped; /* by child_stop */
+	struct job_reader reader;
+};
 
-struct children *children_new(struct event_base *base);
+struct children {
+	struct event_base *base;
+	LIST_HEAD(, child) list;
+	const char *program; /* retention-job's path */
+	char host[HOST_NAME_MAX +
+		  1]; /* this host's name, as the journal and the children know it */
+};
 
-/* Kills what still runs, without a callback.  NULL is fine. */
-void children_free(struct children *children);
-
-/* This host's name, as the journal and the children know it. */
-const char *children_host(const struct children *children);
+/*
+ * One in a process, because SIGCHLD can have one reader only.  Owned by ctx; when it is freed, it kills what still
+ * runs, without a callback.
+ */
+struct children *children_new(void *ctx, struct event_base *base);
 
 /* *ret_child is valid until on_end. */
 bool child_start(struct children *children, const struct child_opts *opts, struct child **ret_child,
@@ -44,8 +59,6 @@ bool child_start(struct children *children, const struct child_opts *opts, struc
 
 /* Sends SIGTERM: the job stops between two batches.  now: SIGKILL, which is safe, too, because the batch rolls back. */
 void child_stop(struct child *child, bool now);
-
-int child_pid(const struct child *child);
 
 /* Prints "12000 of 50000, 3 min left", or "" while nothing is known.  80 bytes are enough. */
 void progress_print(const struct job_progress *progress, char *ret_text, size_t size);

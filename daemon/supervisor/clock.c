@@ -14,6 +14,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "supervisor/loop.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -21,7 +22,7 @@
 #include <time.h>
 
 struct entry {
-	const struct policy *policy; /* enabled */
+	const struct policy *policy;
 	char schedule[512]; /* canonical */
 	bool known; /* the database has answered */
 	bool never; /* --once: it has never run */
@@ -32,13 +33,11 @@ struct entry {
 };
 
 struct clock {
-	struct clock_handlers handlers;
-	bool once;
+	struct clock_opts opts;
 	int fd;
 	struct event *rings;
 	struct connection *connection;
-	struct entry *
-		entries; /* n: one for each policy, in the file's order; policy NULL: not enabled */
+	struct entry *entries; /* n: one for each policy that is enabled, in the file's order */
 	size_t n;
 	int generation; /* of the entries */
 	int outstanding; /* answers of this generation */
@@ -51,9 +50,9 @@ enum { TAG_ENTRIES = 1 << 24 };
 static const char watch_sql[] = "SELECT floor(extract(epoch FROM retention.watch_policy($1, $2,"
 				"              to_timestamp($3::float8))))::int8 AS last";
 
-static const char states_sql[] =
-	"SELECT policy, floor(extract(epoch FROM last_occurrence))::int8 AS last"
-	"  FROM retention.policy_state";
+/* --once: no row for a policy that has never run. */
+static const char state_sql[] = "SELECT floor(extract(epoch FROM last_occurrence))::int8 AS last"
+				"  FROM retention.policy_state WHERE policy = $1";
 
 static const char begin_sql[] =
 	"SELECT retention.begin_occurrence($1, $2, to_timestamp($3::float8),"
@@ -80,7 +79,7 @@ void clock_print(int64_t at, char *ret_text, size_t size)
 
 static bool entry_next(const struct entry *entry, int64_t *ret_at)
 {
-	return entry->policy && entry->known && !entry->never &&
+	return entry->known && !entry->never &&
 	       schedule_next(&entry->policy->schedule, entry->last, ret_at);
 }
 
@@ -89,7 +88,7 @@ static bool entry_due(const struct entry *entry, int64_t now, int64_t *ret_occur
 {
 	int64_t next;
 
-	if (!entry->policy || !entry->known || entry->beginning || entry->blocked)
+	if (!entry->known || entry->beginning || entry->blocked)
 		return false;
 	if (!entry->never && (!entry_next(entry, &next) || next > now))
 		return false;
@@ -107,26 +106,20 @@ static int64_t next_ring(const struct entry *entries, size_t n, int64_t now)
 	return earliest;
 }
 
-static int64_t answer_number(const PGresult *res, int row, const char *column)
+/*
+ * The entry that an answer is about; NULL: the answer is of an earlier generation.  *ret_good: the database has done
+ * what it was asked.
+ */
+static struct entry *answered(struct clock *clock, int64_t tag, const PGresult *res, bool *ret_good)
 {
-	const int field = PQfnumber(res, column);
+	const char *why = connection_failure(res);
 
-	return field < 0 ? 0 : strtoll(PQgetvalue(res, row, field), NULL, 10); /* ::int8, always */
-}
-
-/* The entry of an answer; NULL: the answer is of an earlier generation, or a failure. */
-static struct entry *answered(struct clock *clock, int64_t tag, const PGresult *res)
-{
-	const char *why = NULL;
-
+	*ret_good = !why;
 	if (tag / TAG_ENTRIES != clock->generation)
 		return NULL;
 	clock->outstanding--;
-	if (!connection_ok(res, &why)) {
-		if (res) /* else the connection is lost, which on_down() logs */
-			clock->handlers.on_trouble(clock->handlers.arg, why);
-		return NULL;
-	}
+	if (why && res) /* else the connection is lost, which on_down() logs */
+		clock->opts.on_trouble(clock->opts.arg, why);
 	return &clock->entries[tag % TAG_ENTRIES];
 }
 
@@ -138,11 +131,11 @@ static void settle(struct clock *clock)
 	if (clock->outstanding > 0)
 		return;
 	clock->begun = false;
-	clock->handlers.on_settled(clock->handlers.arg, begun);
+	clock->opts.on_settled(clock->opts.arg, begun);
 }
 
-/* The query is about that entry. */
-static void ask(struct clock *clock, size_t entry, const struct connection_query *query)
+static void ask(struct clock *clock, const struct entry *entry,
+		const struct connection_query *query)
 {
 	struct connection_query tagged = *query;
 
@@ -150,103 +143,86 @@ static void ask(struct clock *clock, size_t entry, const struct connection_query
 		return;
 	clock->outstanding++;
 	tagged.arg = clock;
-	tagged.tag = (int64_t)clock->generation * TAG_ENTRIES + (int64_t)entry;
+	tagged.tag = (int64_t)clock->generation * TAG_ENTRIES + (entry - clock->entries);
 	connection_ask(clock->connection, &tagged);
+}
+
+/* The occurrence after now, as a parameter of a query; NULL: none. */
+static const char *next_text(void *ctx, const struct entry *entry, int64_t now)
+{
+	int64_t next;
+
+	return schedule_next(&entry->policy->schedule, now, &next)
+		       ? t_printf(ctx, "%lld", (long long)next)
+		       : NULL;
 }
 
 static void on_watched(void *arg, int64_t tag, const PGresult *res)
 {
 	struct clock *clock = arg;
-	struct entry *entry = answered(clock, tag, res);
+	bool good;
+	struct entry *entry = answered(clock, tag, res, &good);
 
-	if (entry && PQntuples(res) == 1) {
-		entry->last = answer_number(res, 0, "last");
+	if (entry && good) {
 		entry->known = true;
+		entry->never = PQntuples(res) == 0;
+		if (!entry->never)
+			entry->last = strtoll(PQgetvalue(res, 0, 0), NULL, 10); /* ::int8, always */
 	}
 	settle(clock);
 }
 
-/* --once: the last occurrence of all policies.  A policy that the database does not have has never run. */
-static void on_states(void *arg, int64_t tag, const PGresult *res)
+static void watch(struct clock *clock, const struct entry *entry)
 {
-	struct clock *clock = arg;
+	AUTO(talloc) void *ctx = talloc_new(NULL);
 
-	if (!answered(clock, tag, res))
-		return;
-	for (size_t i = 0; i < clock->n; i++) {
-		struct entry *entry = &clock->entries[i];
-
-		entry->known = entry->never = entry->policy;
-		for (int row = 0; entry->policy && row < PQntuples(res); row++)
-			if (strcmp(PQgetvalue(res, row, 0), entry->policy->name) == 0) {
-				entry->never = false;
-				entry->last = answer_number(res, row, "last");
-			}
-	}
-	settle(clock);
-}
-
-static void watch_entry(struct clock *clock, size_t i)
-{
-	struct entry *entry = &clock->entries[i];
-	AUTO(char_p) char *next_text = NULL;
-	int64_t next;
-	bool has_next = schedule_next(&entry->policy->schedule, clock_now(), &next);
-
-	if (has_next)
-		next_text = xprintf("%lld", (long long)next);
-	ask(clock, i,
-	    &(struct connection_query){.sql = watch_sql,
-				       .n = 3,
-				       .values = (const char *const[]){entry->policy->name,
-								       entry->schedule, next_text},
-				       .on_answer = on_watched});
+	ask(clock, entry,
+	    &(struct connection_query){
+		    .sql = clock->opts.once ? state_sql : watch_sql,
+		    .n = clock->opts.once ? 1 : 3,
+		    .values = (const char *const[]){entry->policy->name, entry->schedule,
+						    next_text(ctx, entry, clock_now())},
+		    .on_answer = on_watched});
 }
 
 static void on_begun(void *arg, int64_t tag, const PGresult *res)
 {
 	struct clock *clock = arg;
-	struct entry *entry = answered(clock, tag, res);
+	bool good;
+	struct entry *entry = answered(clock, tag, res, &good);
 
 	/* Without an answer it stays as it was, because the next connection asks for everything again. */
-	if (entry) {
+	if (entry && res) {
 		entry->beginning = false;
-		entry->blocked = PQgetisnull(res, 0, 0);
+		entry->blocked = !good || PQgetisnull(res, 0, 0); /* refused: see clock_retry() */
 		if (!entry->blocked) {
 			entry->never = false;
 			entry->last = entry->occurrence;
 			clock->begun = true;
-		} else if (!clock->once) {
+		} else if (good && !clock->opts.once) {
 			/* Another daemon may have begun it: then the database has a later one. */
-			watch_entry(clock, (size_t)(tag % TAG_ENTRIES));
+			watch(clock, entry);
 		}
-	} else if (res && clock->entries && tag / TAG_ENTRIES == clock->generation) {
-		entry = &clock->entries[tag % TAG_ENTRIES];
-		entry->beginning = false;
-		entry->blocked = true; /* refused: asked again with clock_retry() */
 	}
 	settle(clock);
 }
 
-static void begin(struct clock *clock, size_t i, int64_t occurrence, int64_t now)
+static void begin(struct clock *clock, struct entry *entry, int64_t occurrence, int64_t now)
 {
-	struct entry *entry = &clock->entries[i];
+	AUTO(talloc) void *ctx = talloc_new(NULL);
 	const struct policy *policy = entry->policy;
-	AUTO(char_p) char *at = xprintf("%lld", (long long)occurrence);
-	AUTO(char_p) char *next_text = NULL;
 	char depth[24];
-	int64_t next;
 
-	if (schedule_next(&policy->schedule, now, &next))
-		next_text = xprintf("%lld", (long long)next);
 	period_print(&policy->depth, depth, sizeof(depth));
 	entry->occurrence = occurrence;
 	entry->beginning = true;
-	ask(clock, i,
+	ask(clock, entry,
 	    &(struct connection_query){
 		    .sql = begin_sql,
 		    .n = 7,
-		    .values = (const char *const[]){policy->name, entry->schedule, at, next_text,
+		    .values = (const char *const[]){policy->name, entry->schedule,
+						    t_printf(ctx, "%lld", (long long)occurrence),
+						    next_text(ctx, entry, now),
 						    action_name(policy->action), depth,
 						    archive_mode_name(policy->archive)},
 		    .on_answer = on_begun});
@@ -272,7 +248,7 @@ static void tick(struct clock *clock)
 	assert(clock->entries || clock->n == 0);
 	for (size_t i = 0; i < clock->n && connection_up(clock->connection); i++)
 		if (entry_due(&clock->entries[i], now, &at))
-			begin(clock, i, at, now);
+			begin(clock, &clock->entries[i], at, now);
 	arm(clock, next_ring(clock->entries, clock->n, now));
 }
 
@@ -286,48 +262,44 @@ static void on_rings(evutil_socket_t fd, short what, void *arg)
 	tick(arg);
 }
 
-struct clock *clock_new(struct event_base *base, const struct clock_handlers *handlers, bool once)
+static int on_clock_free(struct clock *clock)
 {
-	const int fd = timerfd_create(CLOCK_REALTIME, TFD_NONBLOCK | TFD_CLOEXEC);
-	struct clock *clock = xcalloc(1, sizeof(*clock));
+	talloc_free(clock->rings); /* before its descriptor is closed */
+	(void)close(clock->fd); /* a timer: nothing is lost */
+	return 0;
+}
 
-	if (fd < 0)
+struct clock *clock_new(void *ctx, const struct clock_opts *opts)
+{
+	struct clock *clock = t_zero(ctx, struct clock);
+
+	clock->opts = *opts;
+	clock->fd = timerfd_create(CLOCK_REALTIME, TFD_NONBLOCK | TFD_CLOEXEC);
+	if (clock->fd < 0)
 		must_alloc(NULL); /* no memory, or no descriptors right at the start */
-	clock->handlers = *handlers;
-	clock->once = once;
-	clock->fd = fd;
-	clock->rings = must_alloc(event_new(base, fd, EV_READ | EV_PERSIST, on_rings, clock));
-	if (event_add(clock->rings, NULL) < 0)
-		must_alloc(NULL); /* epoll takes any timerfd: it can only lack memory */
+	clock->rings = loop_event(clock, opts->base, clock->fd, EV_READ | EV_PERSIST, on_rings);
+	talloc_set_destructor(clock, on_clock_free);
 	arm(clock, 0);
 	return clock;
 }
 
-void clock_free(struct clock *clock)
-{
-	if (!clock)
-		return;
-	event_free(clock->rings);
-	(void)close(clock->fd); /* a timer: nothing is lost */
-	free(clock->entries);
-	free(clock);
-}
-
 void clock_set(struct clock *clock, const struct config *config, struct connection *connection)
 {
-	free(clock->entries);
-	clock->n = config->n_policies;
-	clock->entries = xcalloc(clock->n + 1, sizeof(*clock->entries));
+	talloc_free(clock->entries);
+	clock->entries = t_array(clock, struct entry, config->n_policies);
+	clock->n = 0;
 	clock->connection = connection;
 	clock->generation++;
 	clock->outstanding = 0;
-	for (size_t i = 0; i < clock->n; i++) {
-		struct entry *entry = &clock->entries[i];
+	for (size_t i = 0; i < config->n_policies; i++) {
+		const struct policy *policy = &config->policies[i];
+		struct entry *entry = &clock->entries[clock->n];
 
-		if (!config->policies[i].enabled)
+		if (!policy->enabled)
 			continue;
-		entry->policy = &config->policies[i];
-		schedule_print(&entry->policy->schedule, entry->schedule, sizeof(entry->schedule));
+		clock->n++;
+		entry->policy = policy;
+		schedule_print(&policy->schedule, entry->schedule, sizeof(entry->schedule));
 	}
 	arm(clock, 0);
 }
@@ -336,14 +308,10 @@ void clock_ask(struct clock *clock)
 {
 	clock->generation++; /* answers to earlier questions are dropped */
 	clock->outstanding = 0;
-	for (size_t i = 0; i < clock->n; i++)
+	for (size_t i = 0; i < clock->n; i++) {
 		clock->entries[i].beginning = clock->entries[i].blocked = false;
-	if (clock->once)
-		ask(clock, 0,
-		    &(struct connection_query){.sql = states_sql, .on_answer = on_states});
-	for (size_t i = 0; !clock->once && i < clock->n; i++)
-		if (clock->entries[i].policy)
-			watch_entry(clock, i);
+		watch(clock, &clock->entries[i]);
+	}
 }
 
 void clock_retry(struct clock *clock)
@@ -387,8 +355,6 @@ void clock_log_state(const struct clock *clock)
 		char last[32] = "never", next[32] = "not known";
 		int64_t at;
 
-		if (!policy)
-			continue;
 		if (!entry->known)
 			(void)snprintf(last, sizeof(last), "not known");
 		else if (!entry->never)

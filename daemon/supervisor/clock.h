@@ -16,7 +16,9 @@
 
 struct clock;
 
-struct clock_handlers {
+struct clock_opts {
+	struct event_base *base;
+	bool once; /* a policy that has never run is due */
 	/* The database refused a statement; why is its message. */
 	void (*on_trouble)(void *arg, const char *why);
 	/* No answer is outstanding; begun: an occurrence has become an action since the last call. */
@@ -24,11 +26,8 @@ struct clock_handlers {
 	void *arg;
 };
 
-/* once: a policy that has never run is due. */
-struct clock *clock_new(struct event_base *base, const struct clock_handlers *handlers, bool once);
-
-/* NULL is fine.  Call it after connection_free(), because the connection may still hold its questions. */
-void clock_free(struct clock *clock);
+/* Owned by ctx, which has to own the connection, too, because it answers the questions. */
+struct clock *clock_new(void *ctx, const struct clock_opts *opts);
 
 /*
  * Sets the policies and the connection from now on; neither is copied.  Nothing is due before clock_ask() has been

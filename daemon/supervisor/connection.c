@@ -19,7 +19,7 @@
 
 #include "base/mem.h"
 #include "base/text.h"
-#include "supervisor/timer.h"
+#include "supervisor/loop.h"
 
 #include <assert.h>
 #include <event2/util.h>
@@ -37,9 +37,7 @@ enum stage { STAGE_DOWN, STAGE_CONNECTING, STAGE_PREPARING, STAGE_UP };
 
 struct query {
 	TAILQ_ENTRY(query) link;
-	struct connection_query ask; /* its sql and values are the copies below */
-	char *sql;
-	char **values; /* ask.n */
+	struct connection_query ask; /* with copies of sql and values */
 };
 TAILQ_HEAD(queries, query);
 
@@ -74,22 +72,13 @@ static const char prepare_sql[] = "SET search_path = pg_catalog;"
 
 static void on_io(evutil_socket_t fd, short what, void *arg);
 
-static void query_free(struct query *query)
-{
-	for (int i = 0; i < query->ask.n; i++)
-		free(query->values[i]);
-	free(query->values);
-	free(query->sql);
-	free(query);
-}
-
 static void query_answer(struct connection *connection, struct query *query, const PGresult *res)
 {
 	connection->depth++;
 	if (query->ask.on_answer)
 		query->ask.on_answer(query->ask.arg, query->ask.tag, res);
 	connection->depth--;
-	query_free(query);
+	talloc_free(query);
 }
 
 /* Random, so that the clients of a server that comes back do not all arrive in the same instant. */
@@ -108,7 +97,7 @@ static int next_backoff_ms(struct connection *connection)
 /* why may lie in libpq's own memory, so it is copied before the connection is closed. */
 static void drop(struct connection *connection, const char *why)
 {
-	AUTO(char_p) char *text = xstrdup(why);
+	AUTO(talloc) char *text = t_strdup(NULL, why);
 	struct queries orphans;
 	struct query *query;
 
@@ -121,7 +110,7 @@ static void drop(struct connection *connection, const char *why)
 	PQfinish(connection->conn);
 	connection->conn = NULL;
 	connection->stage = STAGE_DOWN;
-	timer_arm(connection->timer, next_backoff_ms(connection));
+	loop_arm(connection->timer, next_backoff_ms(connection));
 
 	/* Callbacks come last, on a consistent state.  Their queries are dropped, because the connection is down. */
 	TAILQ_INIT(&orphans);
@@ -168,17 +157,17 @@ static void send_next(struct connection *connection)
 		return;
 	TAILQ_REMOVE(&connection->queries, query, link);
 	connection->current = query;
-	timer_arm(connection->deadline, QUERY_DEADLINE_MS);
-	if (!PQsendQueryParams(connection->conn, query->sql, query->ask.n, NULL,
-			       (const char *const *)query->values, NULL, NULL, 0))
+	loop_arm(connection->deadline, QUERY_DEADLINE_MS);
+	if (!PQsendQueryParams(connection->conn, query->ask.sql, query->ask.n, NULL,
+			       query->ask.values, NULL, NULL, 0))
 		drop(connection, PQerrorMessage(connection->conn));
 }
 
 static void prepared(struct connection *connection)
 {
-	const char *why = NULL;
+	const char *why = connection_failure(connection->result);
 
-	if (!connection_ok(connection->result, &why)) {
+	if (why) {
 		drop(connection, why);
 		return;
 	}
@@ -186,7 +175,7 @@ static void prepared(struct connection *connection)
 	connection->result = NULL;
 	connection->stage = STAGE_UP;
 	connection->backoff_ms = 0;
-	timer_arm(connection->timer, PING_MS);
+	loop_arm(connection->timer, PING_MS);
 	connection->depth++;
 	connection->handlers.on_up(connection->handlers.arg);
 	connection->depth--;
@@ -215,13 +204,12 @@ static void take_results(struct connection *connection)
 	while (connection->conn && (connection->current || connection->stage == STAGE_PREPARING) &&
 	       !PQisBusy(connection->conn)) {
 		PGresult *res = PQgetResult(connection->conn);
-		const char *why = NULL;
 
 		if (!res) {
 			finish_current(connection);
 			if (connection->conn)
 				send_next(connection);
-		} else if (connection->result && !connection_ok(connection->result, &why)) {
+		} else if (connection->result && connection_failure(connection->result)) {
 			PQclear(res); /* of several statements the first failure is the cause */
 		} else {
 			PQclear(connection->result);
@@ -253,7 +241,7 @@ static void poll_connect(struct connection *connection)
 		break;
 	case PGRES_POLLING_OK:
 		connection->stage = STAGE_PREPARING;
-		timer_arm(connection->deadline, QUERY_DEADLINE_MS);
+		loop_arm(connection->deadline, QUERY_DEADLINE_MS);
 		if (PQsetnonblocking(connection->conn, 1) != 0 ||
 		    !PQsendQuery(connection->conn, prepare_sql))
 			drop(connection, PQerrorMessage(connection->conn));
@@ -311,7 +299,7 @@ static void connect_start(struct connection *connection)
 		return;
 	}
 	(void)PQsetNoticeReceiver(connection->conn, ignore_notice, NULL); /* returns the old one */
-	timer_arm(connection->deadline, CONNECT_DEADLINE_MS);
+	loop_arm(connection->deadline, CONNECT_DEADLINE_MS);
 	wait_for(connection, EV_WRITE); /* as PQconnectPoll wants it the first time */
 }
 
@@ -332,48 +320,36 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 	if (connection->stage == STAGE_DOWN) {
 		connect_start(connection);
 	} else if (connection->stage == STAGE_UP) {
-		timer_arm(connection->timer, PING_MS);
+		loop_arm(connection->timer, PING_MS);
 		if (!connection->current)
 			connection_ask(connection, &(struct connection_query){.sql = "SELECT 1"});
 	}
 }
 
-struct connection *connection_new(struct event_base *base, const char *conninfo,
+static int on_connection_free(struct connection *connection)
+{
+	assert(connection->depth == 0);
+	(void)event_del(connection->io); /* before its socket is closed; not pending is fine */
+	PQclear(connection->result);
+	PQfinish(connection->conn);
+	return 0;
+}
+
+struct connection *connection_new(void *ctx, struct event_base *base, const char *conninfo,
 				  const struct connection_handlers *handlers)
 {
-	struct connection *connection = xcalloc(1, sizeof(*connection));
+	struct connection *connection = t_zero(ctx, struct connection);
 
 	connection->base = base;
 	connection->handlers = *handlers;
-	connection->conninfo = xstrdup(conninfo);
-	connection->io = must_alloc(event_new(base, -1, 0, on_io, connection));
-	connection->deadline = must_alloc(evtimer_new(base, on_deadline, connection));
-	connection->timer = must_alloc(evtimer_new(base, on_timer, connection));
+	connection->conninfo = t_strdup(connection, conninfo);
+	connection->io = loop_event(connection, base, -1, 0, on_io);
+	connection->deadline = loop_event(connection, base, -1, 0, on_deadline);
+	connection->timer = loop_event(connection, base, -1, 0, on_timer);
 	TAILQ_INIT(&connection->queries);
-	timer_arm(connection->timer, 0);
+	talloc_set_destructor(connection, on_connection_free);
+	loop_arm(connection->timer, 0);
 	return connection;
-}
-
-void connection_free(struct connection *connection)
-{
-	struct query *query;
-
-	if (!connection)
-		return;
-	assert(connection->depth == 0);
-	event_free(connection->io);
-	event_free(connection->deadline);
-	event_free(connection->timer);
-	while ((query = TAILQ_FIRST(&connection->queries))) {
-		TAILQ_REMOVE(&connection->queries, query, link);
-		query_free(query);
-	}
-	if (connection->current)
-		query_free(connection->current);
-	PQclear(connection->result);
-	PQfinish(connection->conn);
-	free(connection->conninfo);
-	free(connection);
 }
 
 bool connection_up(const struct connection *connection)
@@ -384,27 +360,27 @@ bool connection_up(const struct connection *connection)
 void connection_ask(struct connection *connection, const struct connection_query *ask)
 {
 	struct query *query;
+	const char **values;
 
 	if (!connection_up(connection))
 		return;
-	query = xcalloc(1, sizeof(*query));
+	query = t_zero(connection, struct query);
 	query->ask = *ask;
-	query->sql = xstrdup(ask->sql);
-	query->values = xcalloc((size_t)ask->n + 1, sizeof(*query->values));
+	query->ask.sql = t_strdup(query, ask->sql);
+	query->ask.values = values = t_array(query, const char *, ask->n);
 	for (int i = 0; i < ask->n; i++)
-		query->values[i] = ask->values[i] ? xstrdup(ask->values[i]) : NULL;
+		values[i] = ask->values[i] ? t_strdup(query, ask->values[i]) : NULL;
 	TAILQ_INSERT_TAIL(&connection->queries, query, link);
 	/* Sent from the loop, because a failure to send must not call back into the caller. */
 	event_active(connection->io, 0, 0);
 }
 
-bool connection_ok(const PGresult *res, const char **ret_why)
+const char *connection_failure(const PGresult *res)
 {
 	const ExecStatusType status = PQresultStatus(res);
 	const char *text = PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY);
 
 	if (status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK)
-		return true;
-	*ret_why = !res ? "the connection was lost" : text ? text : "an answer that makes no sense";
-	return false;
+		return NULL;
+	return !res ? "the connection was lost" : text ? text : "an answer that makes no sense";
 }

@@ -22,15 +22,12 @@ struct connection_handlers {
 	void *arg;
 };
 
-/* Begins to connect at the loop's next turn; conninfo is copied. */
-struct connection *connection_new(struct event_base *base, const char *conninfo,
-				  const struct connection_handlers *handlers);
-
 /*
- * Closes the connection.  Queries without an answer get none: on_answer is not called.  Not to be called from one of
- * the callbacks.  NULL is fine.
+ * Begins to connect at the loop's next turn; conninfo is copied.  Owned by ctx.  talloc_free() closes it: queries
+ * without an answer get none (on_answer is not called).  It must not be freed by one of the callbacks.
  */
-void connection_free(struct connection *connection);
+struct connection *connection_new(void *ctx, struct event_base *base, const char *conninfo,
+				  const struct connection_handlers *handlers);
 
 /* It can be queried now. */
 bool connection_up(const struct connection *connection);
@@ -55,5 +52,5 @@ struct connection_query {
  */
 void connection_ask(struct connection *connection, const struct connection_query *query);
 
-/* false: the server refused; *ret_why is its primary message, never the DETAIL, because that quotes rows. */
-bool connection_ok(const PGresult *res, const char **ret_why);
+/* NULL: the server has done it; else its primary message, never the DETAIL, because that quotes rows. */
+const char *connection_failure(const PGresult *res);

@@ -13,12 +13,11 @@
  * Two daemons may pick the same action: the job claims it under an advisory lock, and the second one reports
  * JOB_TAKEN.
  */
-#include "supervisor/dispatch_state.h"
+#include "supervisor/dispatch.h"
 
-#include "supervisor/clock.h"
 #include "base/mem.h"
 #include "base/units.h"
-#include "supervisor/timer.h"
+#include "supervisor/loop.h"
 
 /* The last row, without an id, is there while everything is paused. */
 static const char runnable_sql[] =
@@ -51,7 +50,7 @@ static void show_bar(struct slot *slot, const char *text)
 	char rate[40] = "", line[200];
 	int filled;
 
-	if (!slot->dispatch->once || p->due <= 0 || done < 0)
+	if (!slot->dispatch->opts.once || p->due <= 0 || done < 0)
 		return;
 	if (slot->first_ms == 0) {
 		slot->first_ms = monotonic_ms();
@@ -75,18 +74,23 @@ static void take_progress(struct slot *slot, const struct job_progress *progress
 	progress_print(progress, text, sizeof(text));
 	log_event(LOG_DEBUG, KIND_JOB_PROGRESS, &fields, "%s: %s", slot->label, text);
 	show_bar(slot, text);
-	slot->dispatch->handlers.on_change(slot->dispatch->handlers.arg);
+	slot->dispatch->opts.on_change(slot->dispatch->opts.arg);
+}
+
+/* Puts another wait in the place of one.  Without a reason there is no text. */
+static void replace_wait(struct slot *slot, struct wait *wait, enum wait_reason reason,
+			 const char *text)
+{
+	wait->reason = reason;
+	t_replace(slot->label, &wait->text, reason == WAIT_NONE ? NULL : text);
 }
 
 /* Adds the wait that ends to the figures. */
-static void end_waiting(struct slot *slot)
+static void count_wait(const struct slot *slot)
 {
-	const struct dispatch *dispatch = slot->dispatch;
-
 	if (slot->wait.reason != WAIT_NONE)
-		dispatch->handlers.on_waited(dispatch->handlers.arg, slot->wait.reason,
-					     monotonic_ms() - slot->waiting_since_ms);
-	wait_clear(&slot->wait);
+		metrics_waited(slot->dispatch->opts.figures, slot->wait.reason == WAIT_STANDBY,
+			       (double)(monotonic_ms() - slot->waiting_since_ms) / 1000);
 }
 
 /* "5 s behind" and "6 s behind" are the same wait.  An error is the same only if it says the same. */
@@ -110,10 +114,8 @@ static void log_waiting(struct slot *slot, enum wait_reason reason, const char *
 			    : LOG_WARNING,
 		  KIND_JOB_WAITING, &fields, "job %lld (%s) %s%s", (long long)slot->job,
 		  slot->label, goes_on ? "goes on" : "waits: ", text);
-	if (news && goes_on)
-		wait_clear(&slot->logged);
-	else if (news)
-		wait_set(&slot->logged, reason, "%s", text);
+	if (news)
+		replace_wait(slot, &slot->logged, reason, text);
 }
 
 static void take_waiting(struct slot *slot, enum wait_reason reason, const char *text)
@@ -121,14 +123,13 @@ static void take_waiting(struct slot *slot, enum wait_reason reason, const char 
 	const bool same = same_wait(&slot->wait, reason, text);
 
 	if (!same) {
-		end_waiting(slot);
+		count_wait(slot);
 		slot->waiting_since_ms = monotonic_ms();
 		log_waiting(slot, reason, text);
 	}
-	if (reason != WAIT_NONE)
-		wait_set(&slot->wait, reason, "%s", text);
+	replace_wait(slot, &slot->wait, reason, text);
 	if (!same)
-		slot->dispatch->handlers.on_change(slot->dispatch->handlers.arg);
+		slot->dispatch->opts.on_change(slot->dispatch->opts.arg);
 }
 
 static void on_message(void *arg, const struct job_message *message)
@@ -151,12 +152,10 @@ static void on_message(void *arg, const struct job_message *message)
 			  message->text);
 		break;
 	case WORD_NOTE:
-		talloc_free(slot->note);
-		slot->note = t_strdup(slot->label, message->text);
+		t_replace(slot->label, &slot->note, message->text);
 		break;
 	case WORD_BATCH:
-		slot->dispatch->handlers.on_batch(slot->dispatch->handlers.arg, slot->action,
-						  &message->batch);
+		metrics_batch(slot->dispatch->opts.figures, slot->action, &message->batch);
 		break;
 	case WORD_SAMPLE:
 	case WORDS:
@@ -186,7 +185,7 @@ static void log_end(const struct slot *slot, enum job_exit end, const char *how)
 		[JOB_CRASHED] = {LOG_ERR, KIND_JOB_FAILED, "has died of "},
 	};
 	struct log_fields fields = dispatch_fields(slot);
-	const char *text = slot->dispatch->once && end == JOB_REFUSED
+	const char *text = slot->dispatch->opts.once && end == JOB_REFUSED
 				   ? "is refused, and tried again when --once is called again"
 				   : lines[end].text;
 	char progress[80];
@@ -216,15 +215,14 @@ static void on_end(void *arg, enum job_exit end, const char *how)
 	const bool good = end == JOB_DONE || end == JOB_SAVED || end == JOB_TAKEN;
 
 	log_end(slot, end, how);
-	end_waiting(slot);
-	wait_clear(&slot->logged);
+	count_wait(slot);
 	for (size_t i = 0; i < dispatch->n_tasks; i++)
 		if (dispatch->tasks[i].id == slot->job)
 			note_attempt(slot, &dispatch->tasks[i], end);
 	talloc_free(slot->label);
 	*slot = (struct slot){.dispatch = dispatch};
-	dispatch->handlers.on_change(dispatch->handlers.arg);
-	dispatch->handlers.on_ended(dispatch->handlers.arg, good);
+	dispatch->opts.on_change(dispatch->opts.arg);
+	dispatch->opts.on_ended(dispatch->opts.arg, good);
 	dispatch_refresh(dispatch);
 }
 
@@ -236,7 +234,7 @@ static void start(struct dispatch *dispatch, struct slot *slot, struct task *tas
 		.config = dispatch->config,
 		.mode = MODE_ACTION,
 		.job = task->id,
-		.once = dispatch->once,
+		.once = dispatch->opts.once,
 		.handlers = {.on_message = on_message, .on_end = on_end, .arg = slot},
 	};
 
@@ -247,7 +245,7 @@ static void start(struct dispatch *dispatch, struct slot *slot, struct task *tas
 	slot->policy = task->policy ? t_strdup(slot->label, task->policy) : NULL;
 	slot->progress = (struct job_progress){-1, -1, -1};
 	fields = dispatch_fields(slot);
-	if (child_start(dispatch->children, &opts, &slot->child, &err)) {
+	if (child_start(dispatch->opts.children, &opts, &slot->child, &err)) {
 		log_event(LOG_INFO, KIND_JOB_STARTED, &fields, "job %lld (%s) %s: %s",
 			  (long long)task->id, slot->label,
 			  task->attempt.ended ? "is started again"
@@ -261,7 +259,7 @@ static void start(struct dispatch *dispatch, struct slot *slot, struct task *tas
 	attempt_note(&task->attempt, JOB_CRASHED, monotonic_ms());
 	talloc_free(slot->label);
 	*slot = (struct slot){.dispatch = dispatch};
-	dispatch->handlers.on_ended(dispatch->handlers.arg, false);
+	dispatch->opts.on_ended(dispatch->opts.arg, false);
 }
 
 /* The first task of the list that belongs in the slot and whose time has come; NULL: none. */
@@ -275,7 +273,7 @@ static struct task *pick(struct dispatch *dispatch, enum slot_kind kind, int64_t
 		    task->attempt.not_before_ms > now_ms)
 			continue;
 		/* --once tries an action once, and leaves one that failed to its next call. */
-		if (dispatch->once && task->attempt.ended)
+		if (dispatch->opts.once && task->attempt.ended)
 			continue;
 		return task;
 	}
@@ -294,7 +292,7 @@ static void arm_retry(struct dispatch *dispatch, int64_t now_ms)
 			wait_ms = ms;
 	}
 	if (wait_ms < INT64_MAX && !dispatch->stopping)
-		timer_arm(dispatch->retry, wait_ms + 1);
+		loop_arm(dispatch->retry, wait_ms + 1);
 }
 
 /* Starts jobs in the free places.  The list has to be fresh. */
@@ -310,9 +308,9 @@ static void fill_slots(struct dispatch *dispatch)
 			start(dispatch, &dispatch->slots[i], task);
 	}
 	arm_retry(dispatch, now_ms);
-	dispatch->handlers.on_change(dispatch->handlers.arg);
+	dispatch->opts.on_change(dispatch->opts.arg);
 	if (!dispatch_busy(dispatch))
-		dispatch->handlers.on_idle(dispatch->handlers.arg);
+		dispatch->opts.on_idle(dispatch->opts.arg);
 }
 
 /* Notes who has paused everything (NULL: nobody), and logs a change. */
@@ -327,8 +325,7 @@ static void take_pause(struct dispatch *dispatch, const char *paused_by)
 				    "resume: paused by "
 				  : "the pause of everything has ended",
 			  paused_by ? paused_by : "");
-	free(dispatch->paused_by);
-	dispatch->paused_by = paused_by ? xstrdup(paused_by) : NULL;
+	t_replace(dispatch, &dispatch->paused_by, paused_by);
 }
 
 /* Takes the new list, and keeps the attempts of the tasks that are in both. */
@@ -366,12 +363,12 @@ static void take_list(struct dispatch *dispatch, const PGresult *res)
 static void on_runnable(void *arg, int64_t tag, const PGresult *res)
 {
 	struct dispatch *dispatch = arg;
-	const char *why = NULL;
+	const char *why = connection_failure(res);
 
 	dispatch->asking = false;
-	if (!connection_ok(res, &why)) {
+	if (why) {
 		if (res) /* else the connection is lost, which on_down() logs */
-			dispatch->handlers.on_trouble(dispatch->handlers.arg, why);
+			dispatch->opts.on_trouble(dispatch->opts.arg, why);
 		return;
 	}
 	if (!dispatch->allowed)
@@ -380,7 +377,7 @@ static void on_runnable(void *arg, int64_t tag, const PGresult *res)
 		dispatch_refresh(dispatch);
 		return;
 	}
-	dispatch->handlers.on_trouble(dispatch->handlers.arg, NULL);
+	dispatch->opts.on_trouble(dispatch->opts.arg, NULL);
 	take_list(dispatch, res);
 	fill_slots(dispatch);
 }
@@ -397,7 +394,7 @@ void dispatch_refresh(struct dispatch *dispatch)
 		       &(struct connection_query){
 			       .sql = runnable_sql,
 			       .n = 1,
-			       .values = (const char *const[]){children_host(dispatch->children)},
+			       .values = (const char *const[]){dispatch->opts.children->host},
 			       .on_answer = on_runnable,
 			       .arg = dispatch,
 			       .tag = dispatch->question});
@@ -409,33 +406,15 @@ static void on_retry(evutil_socket_t fd, short what, void *arg)
 	dispatch_refresh(arg);
 }
 
-struct dispatch *dispatch_new(struct event_base *base, struct children *children,
-			      const struct dispatch_handlers *handlers, bool once)
+struct dispatch *dispatch_new(void *ctx, const struct dispatch_opts *opts)
 {
-	struct dispatch *dispatch = xcalloc(1, sizeof(*dispatch));
+	struct dispatch *dispatch = t_zero(ctx, struct dispatch);
 
-	dispatch->handlers = *handlers;
-	dispatch->children = children;
-	dispatch->once = once;
-	dispatch->retry = must_alloc(evtimer_new(base, on_retry, dispatch));
+	dispatch->opts = *opts;
+	dispatch->retry = loop_event(dispatch, opts->base, -1, 0, on_retry);
 	for (int i = 0; i < SLOT_COUNT; i++)
 		dispatch->slots[i].dispatch = dispatch;
 	return dispatch;
-}
-
-void dispatch_free(struct dispatch *dispatch)
-{
-	if (!dispatch)
-		return;
-	for (int i = 0; i < SLOT_COUNT; i++) {
-		wait_clear(&dispatch->slots[i].wait);
-		wait_clear(&dispatch->slots[i].logged);
-		talloc_free(dispatch->slots[i].label);
-	}
-	talloc_free(dispatch->tasks);
-	free(dispatch->paused_by);
-	event_free(dispatch->retry);
-	free(dispatch);
 }
 
 void dispatch_set(struct dispatch *dispatch, const struct config *config,
@@ -450,11 +429,6 @@ void dispatch_set(struct dispatch *dispatch, const struct config *config,
 	for (size_t i = 0; i < dispatch->n_tasks; i++)
 		if (dispatch->tasks[i].attempt.refused)
 			dispatch->tasks[i].attempt = (struct attempt){0};
-}
-
-void dispatch_allow(struct dispatch *dispatch, bool allowed)
-{
-	dispatch->allowed = allowed;
 }
 
 void dispatch_stop(struct dispatch *dispatch, bool now)

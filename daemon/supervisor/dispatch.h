@@ -1,21 +1,21 @@
 /*
- * Jobs: the actions that can run, as the database says, and the places for them.
+ * Jobs: the actions that can run, as the database says, and the places for them.  dispatch.c changes them, status.c
+ * reads them.
  */
 #pragma once
 
+#include "base/log.h"
 #include "supervisor/child.h"
-#include "base/metrics.h"
 #include "supervisor/connection.h"
 
-struct dispatch;
-
-struct dispatch_handlers {
+struct dispatch_opts {
+	struct event_base *base;
+	struct children *children;
+	struct metrics *figures; /* counts the batches and the waits */
+	bool once;
 	void (*on_change)(void *arg); /* the status may have changed */
 	/* A child has ended; good: nothing went wrong. */
 	void (*on_ended)(void *arg, bool good);
-	/* A batch of the action has committed; a job has waited. */
-	void (*on_batch)(void *arg, const char *action, const struct metrics_batch *batch);
-	void (*on_waited)(void *arg, enum wait_reason reason, int64_t ms);
 	/* The database has answered, nothing runs and nothing can be started. */
 	void (*on_idle)(void *arg);
 	/* The database refused the question; why is its message.  NULL: it answers again. */
@@ -23,11 +23,57 @@ struct dispatch_handlers {
 	void *arg;
 };
 
-struct dispatch *dispatch_new(struct event_base *base, struct children *children,
-			      const struct dispatch_handlers *handlers, bool once);
+enum slot_kind { SLOT_MAIN, SLOT_LISTING, SLOT_COUNT };
 
-/* NULL is fine.  Call it after children_free() and connection_free(), because both may still call back. */
-void dispatch_free(struct dispatch *dispatch);
+struct slot {
+	struct dispatch *dispatch;
+	struct child *child; /* NULL: free */
+	int64_t job;
+	char *label; /* "contacts-36m", "action 12"; talloc, and all texts below belong to it */
+	const char *action;
+	const char *policy; /* NULL: a manual action */
+	struct wait wait;
+	int64_t waiting_since_ms;
+	struct wait logged; /* the last one in the log */
+	char *note; /* NULL: none yet */
+	struct job_progress progress;
+	int64_t first_done, first_ms; /* the first progress and when, for the rate; 0: none yet */
+};
+
+struct task {
+	int64_t id;
+	const char *action;
+	const char *policy; /* NULL: a manual action */
+	bool saved;
+	bool running; /* begun by an earlier process */
+	const char *paused_by; /* a role; NULL: the task is not paused */
+	struct attempt attempt;
+	const char *refusal; /* the reason where attempt.refused */
+};
+
+struct dispatch {
+	struct dispatch_opts opts;
+	struct event *retry; /* the next attempt of a task that has to wait */
+	const struct config *config;
+	struct connection *connection;
+	struct slot slots[SLOT_COUNT];
+	struct task *tasks; /* n_tasks, in runnable()'s order; it owns their texts */
+	size_t n_tasks;
+	char *paused_by; /* the role that has paused everything; NULL: nobody has */
+	int64_t question; /* the last one; an answer to an earlier one is stale */
+	bool asking;
+	bool allowed; /* to start jobs; those that run go on in any case */
+	bool stopping;
+};
+
+/* The fields of a line about the slot's job. */
+struct log_fields dispatch_fields(const struct slot *slot);
+
+/* A child runs the task. */
+bool dispatch_runs(const struct dispatch *dispatch, const struct task *task);
+
+/* Owned by ctx, which has to own the children and the connection, too, because both call back. */
+struct dispatch *dispatch_new(void *ctx, const struct dispatch_opts *opts);
 
 /*
  * Sets the generation and the connection from now on; neither is copied.  Refused actions are tried again.  forget: it
@@ -35,9 +81,6 @@ void dispatch_free(struct dispatch *dispatch);
  */
 void dispatch_set(struct dispatch *dispatch, const struct config *config,
 		  struct connection *connection, bool forget);
-
-/* Allows starts, or forbids them as at first.  Jobs that run go on in any case. */
-void dispatch_allow(struct dispatch *dispatch, bool allowed);
 
 /* Asks the database for the actions that can run, and starts them.  May be called at any time. */
 void dispatch_refresh(struct dispatch *dispatch);

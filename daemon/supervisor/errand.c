@@ -2,28 +2,16 @@
 
 #include "base/mem.h"
 #include "base/units.h"
-#include "supervisor/timer.h"
+#include "supervisor/loop.h"
 
 #include <assert.h>
-
-struct errand {
-	struct errand_opts opts;
-	struct children *children;
-	struct child *child; /* NULL: none runs */
-	struct event *patience;
-	char *note;
-	bool too_long;
-	bool wanted;
-	bool stopping;
-	int64_t not_before_ms; /* of a start that is not wanted */
-};
 
 static void on_message(void *arg, const struct job_message *message)
 {
 	struct errand *errand = arg;
 
 	if (message->word == WORD_NOTE)
-		xreplace(&errand->note, message->text);
+		t_replace(errand, &errand->note, message->text);
 	else if (message->word == WORD_COMPLAINT || message->word == WORD_SAMPLE)
 		errand->opts.on_message(errand->opts.arg, message);
 	else if (message->word == WORD_DETAIL && errand->opts.on_detail)
@@ -48,26 +36,15 @@ static void on_patience(evutil_socket_t fd, short what, void *arg)
 	child_stop(errand->child, true);
 }
 
-struct errand *errand_new(struct event_base *base, struct children *children,
-			  const struct errand_opts *opts)
+struct errand *errand_new(struct children *children, const struct errand_opts *opts)
 {
-	struct errand *errand = xcalloc(1, sizeof(*errand));
+	struct errand *errand = t_zero(children, struct errand);
 
 	errand->opts = *opts;
 	errand->children = children;
-	errand->patience = must_alloc(evtimer_new(base, on_patience, errand));
+	errand->patience = loop_event(errand, children->base, -1, 0, on_patience);
 	errand->wanted = true;
-	xreplace(&errand->note, "");
 	return errand;
-}
-
-void errand_free(struct errand *errand)
-{
-	if (!errand)
-		return;
-	event_free(errand->patience);
-	free(errand->note);
-	free(errand);
 }
 
 void errand_start(struct errand *errand, const struct config *config)
@@ -81,21 +58,11 @@ void errand_start(struct errand *errand, const struct config *config)
 
 	assert(!errand->child);
 	errand->wanted = errand->too_long = false;
-	xreplace(&errand->note, "");
+	t_replace(errand, &errand->note, "");
 	if (!child_start(errand->children, &opts, &errand->child, &err))
 		on_end(errand, JOB_CRASHED, err.text);
 	else if (errand->opts.patience_s > 0)
-		timer_arm(errand->patience, errand->opts.patience_s * 1000);
-}
-
-void errand_want(struct errand *errand)
-{
-	errand->wanted = true;
-}
-
-void errand_delay(struct errand *errand, int64_t delay_ms)
-{
-	errand->not_before_ms = monotonic_ms() + delay_ms;
+		loop_arm(errand->patience, errand->opts.patience_s * 1000);
 }
 
 void errand_proceed(struct errand *errand, const struct config *config)
@@ -103,16 +70,6 @@ void errand_proceed(struct errand *errand, const struct config *config)
 	if (!errand->stopping && !errand->child &&
 	    (errand->wanted || monotonic_ms() >= errand->not_before_ms))
 		errand_start(errand, config);
-}
-
-bool errand_busy(const struct errand *errand)
-{
-	return errand->child;
-}
-
-bool errand_settled(const struct errand *errand)
-{
-	return !errand->wanted && !errand->child;
 }
 
 void errand_stop(struct errand *errand, bool now)

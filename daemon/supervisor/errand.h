@@ -6,8 +6,6 @@
 
 #include "supervisor/child.h"
 
-struct errand;
-
 struct errand_opts {
 	enum job_mode mode; /* MODE_CHECK and MODE_MEASURE only read */
 	int patience_s; /* a child that takes longer is killed; 0: it has no limit */
@@ -22,31 +20,29 @@ struct errand_opts {
 	void *arg;
 };
 
-struct errand *errand_new(struct event_base *base, struct children *children,
-			  const struct errand_opts *opts);
+struct errand {
+	struct errand_opts opts;
+	struct children *children;
+	struct child *child; /* NULL: none runs */
+	bool wanted; /* there may be something to do: errand_proceed() starts a child */
+	int64_t not_before_ms; /* of a start that is not wanted; monotonic_ms() */
+	struct event *patience;
+	char *note;
+	bool too_long;
+	bool stopping;
+};
 
-/* NULL is fine.  Call it after children_free(), because the children may still call back. */
-void errand_free(struct errand *errand);
+/* Owned by children; wanted from the start. */
+struct errand *errand_new(struct children *children, const struct errand_opts *opts);
 
 /* Starts the child; none may run.  Where it cannot be started, on_end is called before this returns. */
 void errand_start(struct errand *errand, const struct config *config);
-
-/* There may be something to do: the next errand_proceed() starts a child. */
-void errand_want(struct errand *errand);
-
-/* Without errand_want() the next child is started in delay_ms, not before. */
-void errand_delay(struct errand *errand, int64_t delay_ms);
 
 /*
  * Starts the child if one is wanted, or its time has come, and none runs.  A wish that comes while a child runs is
  * kept, because the child may have read its list already.
  */
 void errand_proceed(struct errand *errand, const struct config *config);
-
-bool errand_busy(const struct errand *errand);
-
-/* Neither runs nor is wanted. */
-bool errand_settled(const struct errand *errand);
 
 /* Starts nothing more.  Sends SIGTERM to the child; SIGKILL if now, or if the child only reads. */
 void errand_stop(struct errand *errand, bool now);

@@ -3,8 +3,11 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/migrations.h"
+#include "supervisor/loop.h"
+#include "supervisor/metrics.h"
 #include "supervisor/status.h"
-#include "supervisor/timer.h"
+
+#include <systemd/sd-daemon.h>
 
 #define STOP_S 4 /* from SIGTERM to SIGKILL for a child */
 
@@ -15,16 +18,16 @@ void proceed_ready(struct supervisor *s)
 		return;
 	s->ready = true;
 	(void)event_del(s->patience); /* not pending is fine */
-	notify_ready(s->notify);
-	log_event(LOG_INFO, KIND_STARTED, NULL, "ready: %s", notify_last_status(s->notify));
+	status_ready(s);
+	log_event(LOG_INFO, KIND_STARTED, NULL, "ready: %s", s->status_text);
 	if (s->reload_wanted)
 		event_active(s->reload, EV_TIMEOUT, 1);
 }
 
 void proceed_end(struct supervisor *s)
 {
-	if (!errand_busy(s->check) && !errand_busy(s->expiry) && !dispatch_busy(s->dispatch) &&
-	    !supervisor_metrics_busy(s->metrics))
+	if (!s->check->child && !s->expiry->child && !s->survey->child &&
+	    !dispatch_busy(s->dispatch))
 		(void)event_base_loopbreak(s->base); /* a flag: cannot fail */
 }
 
@@ -34,13 +37,13 @@ void proceed_stop(struct supervisor *s, int status)
 		return;
 	s->stopping = true;
 	s->status = status;
-	notify_stopping(s->notify);
+	(void)sd_notify(0, "STOPPING=1"); /* a message that is lost stops nothing */
 	status_notify(s);
 	dispatch_stop(s->dispatch, false);
 	errand_stop(s->expiry, false);
 	errand_stop(s->check, false);
-	supervisor_metrics_stop(s->metrics);
-	timer_arm(s->stop_timer, STOP_S * 1000);
+	errand_stop(s->survey, false);
+	loop_arm(s->stop_timer, STOP_S * 1000);
 	proceed_end(s);
 }
 
@@ -48,7 +51,7 @@ void proceed_trouble(struct supervisor *s, const char *why)
 {
 	if (strcmp(s->trouble, why) != 0 && *why)
 		log_err("%s", why);
-	xreplace(&s->trouble, why);
+	t_replace(s, &s->trouble, why);
 	if (*why && !s->ready)
 		proceed_stop(s, 1);
 	status_notify(s);
@@ -56,7 +59,7 @@ void proceed_trouble(struct supervisor *s, const char *why)
 
 void proceed_start_check(struct supervisor *s, const struct config *config)
 {
-	xreplace(&s->remark_now, "");
+	t_replace(s, &s->remark_now, "");
 	errand_start(s->check, config);
 }
 
@@ -70,35 +73,37 @@ void proceed_check_again(struct supervisor *s)
 
 static const char schema_sql[] = "SELECT coalesce(max(version), 0) FROM retention.schema_version";
 
-/* NULL: the schema fits this program; else the remedy as a text, which the caller frees. */
-static char *judge_schema(const PGresult *res)
+/* NULL: the schema fits this program; else the remedy, owned by ctx. */
+static char *judge_schema(void *ctx, const PGresult *res)
 {
 	const char *sqlstate = PQresultErrorField(res, PG_DIAG_SQLSTATE);
-	const char *why = NULL;
+	const char *why = connection_failure(res);
 	const long wanted = (long)migrations_count;
 	long version = 0;
 
-	if (connection_ok(res, &why))
+	if (!why)
 		version = strtol(PQgetvalue(res, 0, 0), NULL, 10); /* an int, always */
 	else if (!sqlstate || (strcmp(sqlstate, "42P01") != 0 && strcmp(sqlstate, "3F000") != 0))
-		return xstrdup(why); /* neither undefined_table nor invalid_schema_name */
+		return t_strdup(ctx, why); /* neither undefined_table nor invalid_schema_name */
 	if (version == wanted)
 		return NULL;
 	if (version == 0)
-		return xstrdup("schema retention is missing: run retentionctl migrate");
-	return xprintf(
-		"schema retention is at version %ld, this program is for %ld: %s", version, wanted,
-		version < wanted ? "run retentionctl migrate" : "install the newer retentiond");
+		return t_strdup(ctx, "schema retention is missing: run retentionctl migrate");
+	return t_printf(ctx, "schema retention is at version %ld, this program is for %ld: %s",
+			version, wanted,
+			version < wanted ? "run retentionctl migrate"
+					 : "install the newer retentiond");
 }
 
 static void on_schema(void *arg, int64_t tag, const PGresult *res)
 {
 	struct supervisor *s = arg;
-	AUTO(char_p) char *why = res ? judge_schema(res) : NULL;
+	AUTO(talloc) char *why = NULL;
 
 	(void)tag; /* there is one question */
 	if (!res || s->stopping)
 		return; /* the connection is lost: on_down() logs it, and on_up() asks again */
+	why = judge_schema(NULL, res);
 	s->schema_good = !why;
 	proceed_trouble(s, why ? why : "");
 	if (s->schema_good)
@@ -117,8 +122,8 @@ void proceed_forget(struct supervisor *s)
 {
 	s->schema_good = false;
 	s->policies_asked = false;
-	errand_want(s->expiry); /* a NOTIFY may have been lost */
-	dispatch_allow(s->dispatch, false);
+	s->expiry->wanted = true; /* a NOTIFY may have been lost */
+	s->dispatch->allowed = false;
 	clock_set(s->clock, s->config, s->connection);
 }
 
@@ -147,10 +152,10 @@ static void on_down(void *arg, const char *why)
 	log_event(s->away ? LOG_DEBUG : LOG_WARNING, KIND_DATABASE_AWAY, NULL,
 		  "waiting for the database: %s", why);
 	s->away = true;
-	xreplace(&s->away_why, why);
+	t_replace(s, &s->away_why, why);
 	proceed_forget(s);
 	if (s->once && !evtimer_pending(s->patience, NULL))
-		timer_arm(s->patience, ONCE_AWAY_S * 1000);
+		loop_arm(s->patience, ONCE_AWAY_S * 1000);
 	proceed_ready(s);
 }
 
@@ -164,7 +169,7 @@ static void on_notify(void *arg, const char *payload)
 	struct supervisor *s = arg;
 
 	if (begins_with(payload, "archive_deleted "))
-		errand_want(s->expiry);
+		s->expiry->wanted = true;
 	else if (begins_with(payload, "restored "))
 		s->restored = true;
 	proceed(s); /* any payload is a reason to ask again */
@@ -172,23 +177,14 @@ static void on_notify(void *arg, const char *payload)
 
 void proceed_connect(struct supervisor *s)
 {
-	connection_free(s->connection);
+	talloc_free(s->connection); /* fails for NULL, which is fine */
 	s->connection = connection_new(
-		s->base, s->config->conninfo,
+		s, s->base, s->config->conninfo,
 		&(struct connection_handlers){
 			.on_up = on_up, .on_down = on_down, .on_notify = on_notify, .arg = s});
 }
 
 /* --- The next step ---------------------------------------------------------------------------- */
-
-/* After an archive was restored, the next check of the model writes its lines to the ledger's file. */
-static void compare_ledger(struct supervisor *s)
-{
-	if (!s->restored || s->model != MODEL_GOOD || errand_busy(s->check))
-		return;
-	s->restored = false;
-	s->model = MODEL_UNKNOWN;
-}
 
 void proceed(struct supervisor *s)
 {
@@ -196,20 +192,24 @@ void proceed(struct supervisor *s)
 		return;
 	if (s->schema_good) {
 		errand_proceed(s->expiry, s->config);
-		supervisor_metrics_proceed(s->metrics);
+		supervisor_metrics_proceed(s);
 	}
-	compare_ledger(s);
+	if (s->restored && s->model == MODEL_GOOD && !s->check->child) {
+		/* The check of the model writes the restored archive's lines to the ledger's file. */
+		s->restored = false;
+		s->model = MODEL_UNKNOWN;
+	}
 	if (!s->schema_good) {
 		ask_schema(s);
 	} else if (s->model == MODEL_GOOD) {
-		dispatch_allow(s->dispatch, true);
+		s->dispatch->allowed = true;
 		if (s->policies_asked)
 			clock_retry(s->clock);
 		else
 			clock_ask(s->clock);
 		s->policies_asked = true;
 		dispatch_refresh(s->dispatch);
-	} else if (s->model == MODEL_UNKNOWN && !errand_busy(s->check)) {
+	} else if (s->model == MODEL_UNKNOWN && !s->check->child) {
 		proceed_start_check(s, s->config);
 	}
 	status_notify(s);

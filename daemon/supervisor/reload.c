@@ -7,8 +7,12 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "supervisor/metrics.h"
 #include "supervisor/proceed.h"
 #include "supervisor/status.h"
+
+#include <systemd/sd-daemon.h>
+#include <time.h>
 
 static void accept_candidate(struct supervisor *s, bool checked)
 {
@@ -24,7 +28,7 @@ static void accept_candidate(struct supervisor *s, bool checked)
 		proceed_connect(s);
 	dispatch_set(s->dispatch, s->config, s->connection, moved);
 	proceed_forget(s);
-	supervisor_metrics_set(s->metrics, s->config);
+	supervisor_metrics_set(s, old);
 	talloc_free(old);
 	log_event(LOG_INFO, KIND_RELOADED, NULL, "reloaded %s: %zu policies%s", s->config->path,
 		  s->config->n_policies,
@@ -44,19 +48,23 @@ static void end_reload(struct supervisor *s, enum job_exit end)
 		s->candidate = NULL;
 	}
 	status_notify(s);
-	notify_ready(s->notify);
+	status_ready(s);
 	proceed(s);
 }
 
 void reload(struct supervisor *s)
 {
 	AUTO(complaints) struct complaints c = {0};
+	struct timespec now = {0};
 
-	s->reload_wanted = errand_busy(s->check) || !s->ready;
+	s->reload_wanted = s->check->child || !s->ready;
 	if (s->reload_wanted || s->stopping)
 		return;
-	notify_reloading(s->notify);
-	s->candidate = config_load(s->config->path, &c);
+	(void)clock_gettime(CLOCK_MONOTONIC, &now); /* cannot fail on a valid clock */
+	(void)sd_notifyf(0, "RELOADING=1\nMONOTONIC_USEC=%lld",
+			 (long long)now.tv_sec * 1000000 +
+				 now.tv_nsec / 1000); /* if lost: no wait */
+	s->candidate = talloc_steal(s, config_load(s->config->path, &c));
 	/* Loading may have set the process's zone, but the old generation is still in force. */
 	(void)schedule_set_timezone(s->config->timezone); /* it was found before */
 	if (!s->candidate) {
@@ -64,7 +72,7 @@ void reload(struct supervisor *s)
 			log_event(LOG_ERR, KIND_RELOAD_REFUSED, NULL, "%s", c.lines[i]);
 		log_event(LOG_ERR, KIND_RELOAD_REFUSED, NULL,
 			  "%s is refused: the configuration stays as it was", s->config->path);
-		notify_ready(s->notify);
+		status_ready(s);
 	} else if (connection_up(s->connection) ||
 		   strcmp(s->config->conninfo, s->candidate->conninfo) != 0) {
 		proceed_start_check(s, s->candidate);
@@ -82,7 +90,7 @@ void reload_on_complaint(void *arg, const struct job_message *message)
 	/* The check runs each minute: a remark that it repeats is logged once. */
 	log_event(strcmp(message->text, s->remark) == 0 ? LOG_DEBUG : LOG_ERR,
 		  s->candidate ? KIND_RELOAD_REFUSED : KIND_GENERAL, NULL, "%s", message->text);
-	xreplace(&s->remark_now, message->text);
+	t_replace(s, &s->remark_now, message->text);
 }
 
 /* The model holds.  A remark that was made nevertheless stays in STATUS until a later check makes none. */
@@ -90,7 +98,7 @@ static void take_remark(struct supervisor *s)
 {
 	if (*s->remark && !*s->remark_now)
 		log_info("no more: %s", s->remark);
-	xreplace(&s->remark, s->remark_now);
+	t_replace(s, &s->remark, s->remark_now);
 }
 
 /* The generation in force was checked: at start, or because the database is back. */

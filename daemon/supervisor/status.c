@@ -2,7 +2,9 @@
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "supervisor/dispatch_state.h"
+#include "base/text.h"
+
+#include <systemd/sd-daemon.h>
 
 static const char *const model_names[] = {"not checked yet", "good", "refused"};
 
@@ -34,24 +36,26 @@ static int count_paused(const struct dispatch *dispatch)
 	return n;
 }
 
-/* Describes the running job in one line, which the caller frees; NULL: none runs. */
-static char *describe_jobs(const struct dispatch *dispatch)
+/* The first job that runs; NULL: none does. */
+static const struct slot *running_slot(const struct dispatch *dispatch)
 {
-	for (int i = 0; i < SLOT_COUNT; i++) {
-		const struct slot *slot = &dispatch->slots[i];
-		char progress[80];
-
-		if (!slot->child)
-			continue;
-		progress_print(&slot->progress, progress, sizeof(progress));
-		return xprintf("%s: %s%s%s", slot->label,
-			       *progress           ? progress
-			       : i == SLOT_LISTING ? "listing"
-						   : slot->action,
-			       slot->wait.text ? ", waiting: " : "",
-			       slot->wait.text ? slot->wait.text : "");
-	}
+	for (int i = 0; i < SLOT_COUNT; i++)
+		if (dispatch->slots[i].child)
+			return &dispatch->slots[i];
 	return NULL;
+}
+
+static char *describe_job(const struct slot *slot)
+{
+	char progress[80];
+
+	progress_print(&slot->progress, progress, sizeof(progress));
+	return t_printf(NULL, "%s: %s%s%s", slot->label,
+			*progress                                      ? progress
+			: slot == &slot->dispatch->slots[SLOT_LISTING] ? "listing"
+								       : slot->action,
+			slot->wait.text ? ", waiting: " : "",
+			slot->wait.text ? slot->wait.text : "");
 }
 
 static void log_jobs(const struct dispatch *dispatch)
@@ -68,7 +72,7 @@ static void log_jobs(const struct dispatch *dispatch)
 		progress_print(&slot->progress, progress, sizeof(progress));
 		log_event(LOG_INFO, KIND_STATE, &fields,
 			  "state: job %lld (%s) runs, process %d: %s%s%s", (long long)slot->job,
-			  slot->label, child_pid(slot->child),
+			  slot->label, (int)slot->child->pid,
 			  *progress ? progress : "no progress known",
 			  slot->wait.text ? ", waits: " : "",
 			  slot->wait.text ? slot->wait.text : "");
@@ -92,43 +96,58 @@ static void log_jobs(const struct dispatch *dispatch)
 	}
 }
 
-void status_notify(void *arg)
+static char *describe(const struct supervisor *s)
 {
-	const struct supervisor *s = arg;
-	AUTO(char_p) char *running = describe_jobs(s->dispatch);
+	const struct slot *slot = running_slot(s->dispatch);
 	const struct policy *policy = NULL;
+	const int paused = count_paused(s->dispatch);
 	char when[32];
 	int64_t at = 0;
 
-	if (s->stopping) {
-		notify_status(s->notify, "stopping");
-	} else if (s->away) {
-		notify_status(s->notify, "waiting for the database: %s", s->away_why);
-	} else if (*s->trouble) {
-		notify_status(s->notify, "%s", s->trouble);
-	} else if (running) {
-		notify_status(s->notify, "%s", running);
-	} else if (s->model == MODEL_REFUSED) {
-		notify_status(s->notify,
-			      "the model is refused: nothing runs until a reload corrects it");
-	} else if (s->model == MODEL_UNKNOWN) {
-		notify_status(s->notify, "%s",
-			      connection_up(s->connection) ? "checking the model" : "connecting");
-	} else if (s->dispatch->paused_by) {
-		notify_status(s->notify, "everything is paused by %s: retentionctl resume",
-			      s->dispatch->paused_by);
-	} else if (*s->remark) {
-		notify_status(s->notify, "%s", s->remark);
-	} else if (count_paused(s->dispatch) > 0) {
-		notify_status(s->notify, "actions paused: %d", count_paused(s->dispatch));
-	} else if ((policy = clock_next(s->clock, &at))) {
-		clock_print(at, when, sizeof(when));
-		notify_status(s->notify, "idle, next: %s at %s", policy->name, when);
-	} else {
-		notify_status(s->notify, "%s",
-			      clock_settled(s->clock) ? "idle, no policy is enabled"
-						      : "asking what is due");
-	}
+	if (s->stopping)
+		return t_strdup(NULL, "stopping");
+	if (s->away)
+		return t_printf(NULL, "waiting for the database: %s", s->away_why);
+	if (*s->trouble)
+		return t_strdup(NULL, s->trouble);
+	if (slot)
+		return describe_job(slot);
+	if (s->model == MODEL_REFUSED)
+		return t_strdup(NULL,
+				"the model is refused: nothing runs until a reload corrects it");
+	if (s->model == MODEL_UNKNOWN)
+		return t_strdup(NULL,
+				connection_up(s->connection) ? "checking the model" : "connecting");
+	if (s->dispatch->paused_by)
+		return t_printf(NULL, "everything is paused by %s: retentionctl resume",
+				s->dispatch->paused_by);
+	if (*s->remark)
+		return t_strdup(NULL, s->remark);
+	if (paused > 0)
+		return t_printf(NULL, "actions paused: %d", paused);
+	policy = clock_next(s->clock, &at);
+	if (!policy)
+		return t_strdup(NULL, clock_settled(s->clock) ? "idle, no policy is enabled"
+							      : "asking what is due");
+	clock_print(at, when, sizeof(when));
+	return t_printf(NULL, "idle, next: %s at %s", policy->name, when);
+}
+
+void status_notify(void *arg)
+{
+	struct supervisor *s = arg;
+	AUTO(talloc) char *text = describe(s);
+
+	text_one_line(text); /* a newline would begin another assignment of the protocol */
+	if (strcmp(text, s->status_text) == 0)
+		return;
+	t_replace(s, &s->status_text, text);
+	(void)sd_notifyf(0, "STATUS=%s", text); /* a message that is lost stops nothing */
+}
+
+void status_ready(const struct supervisor *s)
+{
+	(void)sd_notifyf(0, "READY=1\nSTATUS=%s", s->status_text); /* if lost: started again */
 }
 
 void status_log(evutil_socket_t fd, short what, void *arg)
@@ -138,7 +157,7 @@ void status_log(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd, (void)what; /* the signal is known */
 	clock_print(s->loaded_at, loaded, sizeof(loaded));
-	log_event(LOG_INFO, KIND_STATE, NULL, "state: %s", notify_last_status(s->notify));
+	log_event(LOG_INFO, KIND_STATE, NULL, "state: %s", s->status_text);
 	log_event(LOG_INFO, KIND_STATE, NULL, "state: %s loaded at %s, %zu policies, model %s%s",
 		  s->config->path, loaded, s->config->n_policies, model_names[s->model],
 		  s->candidate ? ", a reload is being checked" : "");
@@ -150,37 +169,36 @@ void status_log(evutil_socket_t fd, short what, void *arg)
 	log_jobs(s->dispatch);
 }
 
-void status_measure(void *arg, struct metrics *metrics)
+void status_measure(const struct supervisor *s)
 {
-	const struct supervisor *s = arg;
+	struct metrics *figures = s->figures;
 	const struct slot *slot = &s->dispatch->slots[SLOT_MAIN];
 	int refused = 0;
 
-	metrics_put(metrics, "retentiond_up", NULL, NULL, s->stopping ? 0 : 1);
-	metrics_put(metrics, "retentiond_database_up", NULL, NULL,
+	metrics_put(figures, "retentiond_up", NULL, NULL, s->stopping ? 0 : 1);
+	metrics_put(figures, "retentiond_database_up", NULL, NULL,
 		    connection_up(s->connection) ? 1 : 0);
-	metrics_put(metrics, "retentiond_model_good", NULL, NULL, s->model == MODEL_GOOD ? 1 : 0);
-	metrics_put(metrics, "retentiond_config_loaded_timestamp_seconds", NULL, NULL,
+	metrics_put(figures, "retentiond_model_good", NULL, NULL, s->model == MODEL_GOOD ? 1 : 0);
+	metrics_put(figures, "retentiond_config_loaded_timestamp_seconds", NULL, NULL,
 		    (double)s->loaded_at);
 	(void)first_refusal(s->dispatch, &refused); /* /healthz has the reason */
-	metrics_put(metrics, "retentiond_jobs_refused", NULL, NULL, refused);
-	metrics_put(metrics, "retentiond_paused", NULL, NULL, s->dispatch->paused_by ? 1 : 0);
-	metrics_put(metrics, "retentiond_jobs_paused", NULL, NULL, count_paused(s->dispatch));
+	metrics_put(figures, "retentiond_jobs_refused", NULL, NULL, refused);
+	metrics_put(figures, "retentiond_paused", NULL, NULL, s->dispatch->paused_by ? 1 : 0);
+	metrics_put(figures, "retentiond_jobs_paused", NULL, NULL, count_paused(s->dispatch));
 	if (slot->wait.reason != WAIT_NONE)
-		metrics_put(metrics, "retentiond_job_waiting", "for", wait_word(slot->wait.reason),
+		metrics_put(figures, "retentiond_job_waiting", "for", wait_word(slot->wait.reason),
 			    1);
 	if (!slot->child)
 		return;
-	metrics_put(metrics, "retentiond_job_due", "job", slot->label, (double)slot->progress.due);
-	metrics_put(metrics, "retentiond_job_done", "job", slot->label,
+	metrics_put(figures, "retentiond_job_due", "job", slot->label, (double)slot->progress.due);
+	metrics_put(figures, "retentiond_job_done", "job", slot->label,
 		    (double)slot->progress.done);
-	metrics_put(metrics, "retentiond_job_eta_seconds", "job", slot->label,
+	metrics_put(figures, "retentiond_job_eta_seconds", "job", slot->label,
 		    (double)slot->progress.eta_s);
 }
 
-char *status_health(void *arg)
+char *status_health(const struct supervisor *s)
 {
-	const struct supervisor *s = arg;
 	int refused = 0;
 	const char *why = s->stopping                     ? "stopping"
 			  : s->away                       ? s->away_why
@@ -191,6 +209,12 @@ char *status_health(void *arg)
 			  : s->model == MODEL_REFUSED     ? "the model is refused"
 			  : s->model == MODEL_UNKNOWN     ? "the model is being checked"
 							  : first_refusal(s->dispatch, &refused);
+	char *text;
 
-	return why ? xstrdup(why) : NULL;
+	if (!why && !s->survey_refusal)
+		return NULL;
+	text = why ? t_strdup(NULL, why)
+		   : t_printf(NULL, "the database cannot be measured: %s", s->survey_refusal);
+	text_one_line(text); /* libpq's messages have lines; the answer has one */
+	return text;
 }

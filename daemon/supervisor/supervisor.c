@@ -27,12 +27,14 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "supervisor/loop.h"
+#include "supervisor/metrics.h"
 #include "supervisor/proceed.h"
 #include "supervisor/reload.h"
 #include "supervisor/status.h"
-#include "supervisor/timer.h"
 
 #include <signal.h>
+#include <systemd/sd-daemon.h>
 
 enum {
 	REFRESH_S = 60, /* for lost NOTIFYs, and for occurrences that were put off */
@@ -48,10 +50,10 @@ static void on_idle(void *arg)
 	struct supervisor *s = arg;
 
 	if (!s->once || s->stopping || !clock_settled(s->clock) || s->model != MODEL_GOOD ||
-	    !errand_settled(s->expiry))
+	    s->expiry->wanted || s->expiry->child)
 		return;
-	supervisor_metrics_proceed(s->metrics); /* the jobs have changed the figures */
-	if (!supervisor_metrics_settled(s->metrics))
+	supervisor_metrics_proceed(s); /* the jobs have changed the figures */
+	if (!supervisor_metrics_settled(s))
 		return;
 	if (s->ran && *s->remark) {
 		/* A replay may have removed its cause. */
@@ -92,9 +94,9 @@ static void on_job_ended(void *arg, bool good)
 	struct supervisor *s = arg;
 
 	s->ran = true;
-	supervisor_metrics_want(s->metrics);
+	s->survey->wanted = true; /* the figures have changed */
 	if (!s->once && s->schema_good)
-		supervisor_metrics_proceed(s->metrics);
+		supervisor_metrics_proceed(s);
 	s->failed = s->failed || !good;
 	if (s->stopping) {
 		proceed_end(s);
@@ -116,8 +118,9 @@ static void on_expired(void *arg, enum job_exit end, const char *how, const char
 {
 	struct supervisor *s = arg;
 
-	errand_delay(s->expiry,
-		     end == JOB_DONE || end == JOB_REFUSED ? EXPIRE_MS : EXPIRE_RETRY_MS);
+	s->expiry->not_before_ms =
+		monotonic_ms() +
+		(end == JOB_DONE || end == JOB_REFUSED ? EXPIRE_MS : EXPIRE_RETRY_MS);
 	if (*note)
 		log_info("archives: %s", note);
 	if (end == JOB_CRASHED)
@@ -129,25 +132,11 @@ static void on_expired(void *arg, enum job_exit end, const char *how, const char
 		proceed(s);
 }
 
-static void on_batch(void *arg, const char *action, const struct metrics_batch *batch)
-{
-	const struct supervisor *s = arg;
-
-	metrics_batch(supervisor_metrics_figures(s->metrics), action, batch);
-}
-
-static void on_waited(void *arg, enum wait_reason reason, int64_t ms)
-{
-	const struct supervisor *s = arg;
-
-	metrics_waited(supervisor_metrics_figures(s->metrics), reason == WAIT_STANDBY,
-		       (double)ms / 1000);
-}
-
-static void on_surveyed(void *arg)
+static void on_surveyed(void *arg, enum job_exit end, const char *how, const char *note)
 {
 	struct supervisor *s = arg;
 
+	supervisor_metrics_surveyed(s, end, how, note);
 	if (s->stopping)
 		proceed_end(s);
 	else if (s->once)
@@ -175,6 +164,12 @@ static void on_sighup(evutil_socket_t fd, short what, void *arg)
 		reload(s);
 }
 
+static void kill_jobs(struct supervisor *s)
+{
+	dispatch_stop(s->dispatch, true);
+	errand_stop(s->expiry, true);
+}
+
 static void on_sigterm(evutil_socket_t fd, short what, void *arg)
 {
 	struct supervisor *s = arg;
@@ -182,8 +177,7 @@ static void on_sigterm(evutil_socket_t fd, short what, void *arg)
 	(void)fd, (void)what; /* TERM and INT are the same */
 	if (s->stopping) {
 		log_warn("asked to stop again: jobs are killed, which rolls their batches back");
-		dispatch_stop(s->dispatch, true);
-		errand_stop(s->expiry, true);
+		kill_jobs(s);
 		return;
 	}
 	log_event(LOG_INFO, KIND_STOPPED, NULL, "stopping");
@@ -192,12 +186,9 @@ static void on_sigterm(evutil_socket_t fd, short what, void *arg)
 
 static void on_stop_timer(evutil_socket_t fd, short what, void *arg)
 {
-	struct supervisor *s = arg;
-
 	(void)fd, (void)what; /* a timer */
 	log_warn("a job has not stopped within 4 s: it is killed, which rolls its batch back");
-	dispatch_stop(s->dispatch, true);
-	errand_stop(s->expiry, true);
+	kill_jobs(arg);
 }
 
 static void on_reload(evutil_socket_t fd, short what, void *arg)
@@ -227,106 +218,97 @@ static void on_patience(evutil_socket_t fd, short what, void *arg)
 		proceed_ready(s);
 }
 
+/* systemd restarts a daemon whose loop hangs, because the pings come from the loop alone. */
+static void on_watchdog(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd, (void)what, (void)arg; /* a ping carries nothing */
+	(void)sd_notify(0, "WATCHDOG=1"); /* if lost: the daemon is restarted */
+}
+
 static void add_events(struct supervisor *s)
 {
-	static const struct {
-		int number;
-		event_callback_fn callback;
-	} signals[SIGNALS] = {{SIGHUP, on_sighup},
-			      {SIGTERM, on_sigterm},
-			      {SIGINT, on_sigterm},
-			      {SIGUSR1, status_log}};
+	uint64_t watchdog_us = 0;
+	struct event_base *base = s->base;
 
-	for (int i = 0; i < SIGNALS; i++) {
-		s->signals[i] = must_alloc(
-			evsignal_new(s->base, signals[i].number, signals[i].callback, s));
-		if (event_add(s->signals[i], NULL) < 0)
-			must_alloc(NULL); /* the only way in which it can fail */
-	}
-	s->refresh = must_alloc(event_new(s->base, -1, EV_PERSIST, on_refresh, s));
-	timer_arm(s->refresh, REFRESH_S * 1000);
-	s->patience = must_alloc(evtimer_new(s->base, on_patience, s));
-	s->stop_timer = must_alloc(evtimer_new(s->base, on_stop_timer, s));
-	s->reload = must_alloc(evtimer_new(s->base, on_reload, s));
-	timer_arm(s->patience, (s->once ? ONCE_AWAY_S : START_S) * 1000);
+	(void)loop_event(s, base, SIGHUP, EV_SIGNAL | EV_PERSIST, on_sighup);
+	(void)loop_event(s, base, SIGTERM, EV_SIGNAL | EV_PERSIST, on_sigterm);
+	(void)loop_event(s, base, SIGINT, EV_SIGNAL | EV_PERSIST, on_sigterm);
+	(void)loop_event(s, base, SIGUSR1, EV_SIGNAL | EV_PERSIST, status_log);
+	loop_arm(loop_event(s, base, -1, EV_PERSIST, on_refresh), REFRESH_S * 1000);
+	s->patience = loop_event(s, base, -1, 0, on_patience);
+	s->stop_timer = loop_event(s, base, -1, 0, on_stop_timer);
+	s->reload = loop_event(s, base, -1, 0, on_reload);
+	loop_arm(s->patience, (s->once ? ONCE_AWAY_S : START_S) * 1000);
+	/* At half of WatchdogSec, where one is set. */
+	if (sd_watchdog_enabled(0, &watchdog_us) > 0)
+		loop_arm(loop_event(s, base, -1, EV_PERSIST, on_watchdog),
+			 (int64_t)watchdog_us / 2000);
 }
 
-static void supervisor_free(struct supervisor *s)
+/* Makes the parts of the loop, of which none does anything before the loop runs. */
+static void make_parts(struct supervisor *s)
 {
-	/* First those that call back. */
-	connection_free(s->connection);
-	children_free(s->children);
-	errand_free(s->check);
-	dispatch_free(s->dispatch);
-	errand_free(s->expiry);
-	supervisor_metrics_free(s->metrics);
-	clock_free(s->clock);
-	notify_free(s->notify);
-	for (int i = 0; i < SIGNALS; i++)
-		event_free(s->signals[i]);
-	event_free(s->refresh);
-	event_free(s->patience);
-	event_free(s->stop_timer);
-	event_free(s->reload);
-	event_base_free(s->base);
-	talloc_free(s->candidate);
-	talloc_free(s->config);
-	free(s->away_why);
-	free(s->trouble);
-	free(s->remark);
-	free(s->remark_now);
+	add_events(s);
+	s->figures = talloc_steal(s, metrics_new());
+	s->children = children_new(s, s->base);
+	s->clock = clock_new(s, &(struct clock_opts){.base = s->base,
+						     .once = s->once,
+						     .on_trouble = on_clock_trouble,
+						     .on_settled = on_clock_settled,
+						     .arg = s});
+	s->dispatch = dispatch_new(s, &(struct dispatch_opts){.base = s->base,
+							      .children = s->children,
+							      .figures = s->figures,
+							      .once = s->once,
+							      .on_change = status_notify,
+							      .on_ended = on_job_ended,
+							      .on_idle = on_idle,
+							      .on_trouble = on_dispatch_trouble,
+							      .arg = s});
+	s->check = errand_new(s->children, &(struct errand_opts){.mode = MODE_CHECK,
+								 .patience_s = CHECK_S,
+								 .on_message = reload_on_complaint,
+								 .on_end = reload_on_checked,
+								 .arg = s});
+	s->expiry = errand_new(s->children, &(struct errand_opts){.mode = MODE_EXPIRE,
+								  .on_message = on_expire_complaint,
+								  .on_end = on_expired,
+								  .arg = s});
+	s->survey = errand_new(s->children,
+			       &(struct errand_opts){.mode = MODE_MEASURE,
+						     .on_message = supervisor_metrics_on_sample,
+						     .on_end = on_surveyed,
+						     .arg = s});
 }
 
-int supervisor_run(const struct supervisor_opts *opts)
+int supervisor_run(struct config *config, bool once)
 {
-	struct supervisor s = {.config = opts->config, .once = opts->once};
-	const struct clock_handlers clock_handlers = {
-		.on_trouble = on_clock_trouble, .on_settled = on_clock_settled, .arg = &s};
-	const struct dispatch_handlers dispatch_handlers = {.on_change = status_notify,
-							    .on_ended = on_job_ended,
-							    .on_batch = on_batch,
-							    .on_waited = on_waited,
-							    .on_idle = on_idle,
-							    .on_trouble = on_dispatch_trouble,
-							    .arg = &s};
-	const struct supervisor_metrics_handlers metrics_handlers = {.on_text = status_measure,
-								     .on_health = status_health,
-								     .on_ended = on_surveyed,
-								     .arg = &s};
-	const struct errand_opts check_opts = {.mode = MODE_CHECK,
-					       .patience_s = CHECK_S,
-					       .on_message = reload_on_complaint,
-					       .on_end = reload_on_checked,
-					       .arg = &s};
-	const struct errand_opts expiry_opts = {.mode = MODE_EXPIRE,
-						.on_message = on_expire_complaint,
-						.on_end = on_expired,
-						.arg = &s};
+	struct event_base *base = must_alloc(event_base_new());
+	struct supervisor *s = t_zero(NULL, struct supervisor);
+	int status;
 
 	(void)signal(SIGPIPE, SIG_IGN); /* a server that has gone is an error of send(2) */
-	s.base = must_alloc(event_base_new());
-	s.loaded_at = clock_now();
-	s.away_why = xstrdup("no answer");
-	s.trouble = xstrdup("");
-	s.remark = xstrdup("");
-	s.remark_now = xstrdup("");
-	add_events(&s);
-	s.notify = notify_new(s.base);
-	s.children = children_new(s.base);
-	s.clock = clock_new(s.base, &clock_handlers, s.once);
-	s.check = errand_new(s.base, s.children, &check_opts);
-	s.dispatch = dispatch_new(s.base, s.children, &dispatch_handlers, s.once);
-	s.expiry = errand_new(s.base, s.children, &expiry_opts);
-	s.metrics = supervisor_metrics_new(s.base, s.children, &metrics_handlers);
-	supervisor_metrics_set(s.metrics, s.config);
-	proceed_connect(&s);
-	dispatch_set(s.dispatch, s.config, s.connection, false);
-	proceed_forget(&s);
-	log_event(LOG_INFO, KIND_STARTED, NULL, "started with %s: %zu policies", s.config->path,
-		  s.config->n_policies);
-	if (event_base_dispatch(s.base) < 0)
-		s.status = 1;
+	s->base = base;
+	s->config = talloc_steal(s, config);
+	s->once = once;
+	s->loaded_at = clock_now();
+	s->away_why = t_strdup(s, "no answer");
+	s->trouble = t_strdup(s, "");
+	s->remark = t_strdup(s, "");
+	s->remark_now = t_strdup(s, "");
+	s->status_text = t_strdup(s, "");
+	make_parts(s);
+	supervisor_metrics_set(s, NULL);
+	proceed_connect(s);
+	dispatch_set(s->dispatch, s->config, s->connection, false);
+	proceed_forget(s);
+	log_event(LOG_INFO, KIND_STARTED, NULL, "started with %s: %zu policies", s->config->path,
+		  s->config->n_policies);
+	if (event_base_dispatch(base) < 0)
+		s->status = 1;
 	log_event(LOG_INFO, KIND_STOPPED, NULL, "stopped");
-	supervisor_free(&s);
-	return s.status;
+	status = s->status;
+	talloc_free(s);
+	event_base_free(base); /* after the events */
+	return status;
 }

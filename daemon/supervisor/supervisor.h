@@ -7,10 +7,8 @@
 
 #include <stdbool.h>
 
-struct supervisor_opts {
-	struct config *config; /* the first generation; the supervisor frees it */
-	bool once; /* runs what is due, and ends */
-};
-
-/* Runs until a signal ends it or, with once, nothing is left to do.  Returns the exit status of the process. */
-int supervisor_run(const struct supervisor_opts *opts);
+/*
+ * Runs until a signal ends it or, with once, until what is due is done.  config: the first generation, which it frees.
+ * Returns the exit status of the process.
+ */
+int supervisor_run(struct config *config, bool once);

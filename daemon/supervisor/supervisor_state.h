@@ -1,5 +1,6 @@
 /*
- * The state of the supervisor.  supervisor.c owns it, proceed.c and reload.c change it, and status.c reads it.
+ * The state of the supervisor, which is a talloc context, too: it owns its texts and the parts of the loop.
+ * supervisor.c makes it, proceed.c, reload.c and metrics.c change it, and status.c reads it.
  */
 #pragma once
 
@@ -7,32 +8,26 @@
 #include "supervisor/connection.h"
 #include "supervisor/dispatch.h"
 #include "supervisor/errand.h"
-#include "supervisor/metrics.h"
-#include "supervisor/notify.h"
 
-#include <event2/event.h>
-
-#define SIGNALS 4
 #define ONCE_AWAY_S 30 /* --once: how long the database may be away */
 
 enum model_state { MODEL_UNKNOWN, MODEL_GOOD, MODEL_REFUSED };
 
 struct supervisor {
 	struct event_base *base;
-	struct event *signals[SIGNALS];
-	struct event *refresh; /* each minute */
-	struct event
-		*patience; /* the end of the time for a start, or for a database that is away */
+	/* The end of the time for a start, or for a database that is away. */
+	struct event *patience;
 	struct event *stop_timer;
 	struct event *reload; /* triggered by hand: a reload is wanted, and may begin */
-	struct notify *notify;
 	struct children *children;
 	struct connection *connection;
 	struct clock *clock;
 	struct dispatch *dispatch;
 	struct errand *check; /* of the model of candidate, else of config */
 	struct errand *expiry;
-	struct supervisor_metrics *metrics;
+	struct errand *survey; /* for the metrics */
+	struct metrics *figures;
+	struct http_server *http; /* NULL: HTTP is off */
 
 	struct config *config; /* in force */
 	int64_t loaded_at;
@@ -49,11 +44,15 @@ struct supervisor {
 	char *away_why;
 	char *trouble; /* the last refusal of the database; "": none */
 
+	char *survey_refusal; /* the figures of the last survey are old, and why; NULL: they are not */
+	char *textfile_failure; /* why metrics.textfile was not written; NULL: it was */
+	char *status_text; /* systemd's status line, as it was last sent; at first "" */
+
 	bool once;
 	bool restored; /* an archive was restored since the ledger's file was last compared */
 	bool ran; /* --once: an action has ended since policies were last tried */
 	bool failed; /* --once: something has failed */
 	bool ready; /* systemd was told: from here on only a signal ends the process */
 	bool stopping;
-	int status; /* of the process */
+	int status; /* exit status of the process */
 };

@@ -54,7 +54,7 @@ static void open_stage(struct stage *stage, int deadline_ms)
 
 	*stage = (struct stage){.base = event_base_new()};
 	assert_true(http_server_new(
-		stage->base,
+		NULL, stage->base,
 		&(struct http_opts){.listen = "127.0.0.1:0",
 				    .methods = EVHTTP_REQ_GET | EVHTTP_REQ_HEAD | EVHTTP_REQ_POST,
 				    .headers_max = 1000,
@@ -68,7 +68,7 @@ static void open_stage(struct stage *stage, int deadline_ms)
 
 static void close_stage(struct stage *stage)
 {
-	http_server_free(stage->server);
+	talloc_free(stage->server);
 	event_base_free(stage->base);
 }
 
@@ -301,12 +301,12 @@ static void test_an_address_that_cannot_be_had(void **state)
 		AUTO(error) struct error err = {0};
 
 		assert_false(http_server_new(
-			base, &(struct http_opts){.listen = addresses[i], .deadline_ms = 1000},
-			&server, &err));
+			NULL, base,
+			&(struct http_opts){.listen = addresses[i], .deadline_ms = 1000}, &server,
+			&err));
 		assert_non_null(strstr(err.text, addresses[i]));
 		assert_null(server);
 	}
-	http_server_free(NULL);
 	event_base_free(base);
 }
 
