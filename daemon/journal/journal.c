@@ -8,10 +8,46 @@
 #include "base/sql.h"
 #include "database/locks.h"
 
-static const char *int_text(void *ctx, int64_t n)
+#include <inttypes.h>
+
+/* A statement about one action, whose id is $1; the others are $2 and what follows. */
+struct statement {
+	const char *sql;
+	int n_others;
+	const char *others[5];
+};
+
+/* Runs it; NULL with err.  The caller clears the result. */
+static PGresult *query(struct db *db, int id, struct statement s, struct error *err)
 {
-	return t_printf(ctx, "%lld", (long long)n);
+	char number[16];
+	const char *values[6] = {number};
+	PGresult *res = NULL;
+
+	(void)snprintf(number, sizeof(number), "%d", id); /* fits */
+	memcpy(values + 1, s.others, sizeof(s.others));
+	return db_query(db, s.sql, 1 + s.n_others, values, &res, err) ? res : NULL;
 }
+
+static bool run(struct db *db, int id, struct statement s, struct error *err)
+{
+	AUTO(result) PGresult *res = query(db, id, s, err);
+
+	return res != NULL;
+}
+
+/* Runs a statement that returns one number; 0 where it returns no row. */
+static bool query_int(struct db *db, int id, struct statement s, int64_t *ret, struct error *err)
+{
+	AUTO(result) PGresult *res = query(db, id, s, err);
+
+	if (res)
+		*ret = PQntuples(res) > 0 ? db_int(res, 0, PQfname(res, 0)) : 0;
+	return res != NULL;
+}
+
+/* SQL: how many keys are on the list. */
+#define LISTED "(SELECT count(*) FROM retention.candidate AS c WHERE c.job = $1::int)"
 
 bool journal_load(struct db *db, int id, const char *timezone, void *ctx, struct journal_row *ret,
 		  struct error *err)
@@ -32,10 +68,9 @@ bool journal_load(struct db *db, int id, const char *timezone, void *ctx, struct
 		"       to_char(j.requested_at AT TIME ZONE $2, 'YYYYMMDD') AS day,\n"
 		"       j.frozen_at IS NOT NULL AS frozen, j.candidates, j.claim\n"
 		"  FROM retention.archive_journal AS j WHERE j.id = $1";
-	const char *const values[] = {int_text(ctx, id), timezone};
-	AUTO(result) PGresult *res = NULL;
+	AUTO(result) PGresult *res = query(db, id, (struct statement){sql, 1, {timezone}}, err);
 
-	if (!db_query(db, sql, 2, values, &res, err))
+	if (!res)
 		return false;
 	if (PQntuples(res) != 1)
 		return fail(err, ERR_CONFIG, "the journal has no action %d", id);
@@ -67,29 +102,25 @@ bool journal_load(struct db *db, int id, const char *timezone, void *ctx, struct
 
 bool journal_claim(struct db *db, int id, bool *ret, struct error *err)
 {
-	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
-	const char *const values[] = {int_text(ctx, LOCK_JOB), int_text(ctx, id)};
-	AUTO(result) PGresult *res = NULL;
+	static const char sql[] =
+		"SELECT pg_try_advisory_lock(" LOCK_TEXT(LOCK_JOB) ", $1::int) AS mine";
+	AUTO(result) PGresult *res = query(db, id, (struct statement){.sql = sql}, err);
 
-	if (!db_query(db, "SELECT pg_try_advisory_lock($1::int, $2::int) AS mine", 2, values, &res,
-		      err))
-		return false;
-	*ret = db_bool(res, 0, "mine");
-	return true;
+	if (res)
+		*ret = db_bool(res, 0, "mine");
+	return res != NULL;
 }
 
 bool journal_fence(struct db *db, int id, const char *host, int *ret_claim, struct error *err)
 {
-	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
-	const char *const values[] = {int_text(ctx, id), host};
-	AUTO(result) PGresult *res = NULL;
+	static const char sql[] =
+		"UPDATE retention.archive_journal SET claim = claim + 1, host = $2\n"
+		" WHERE id = $1::int RETURNING claim";
+	int64_t claim = 0;
 
-	if (!db_query(db,
-		      "UPDATE retention.archive_journal SET claim = claim + 1, host = $2\n"
-		      " WHERE id = $1::int RETURNING claim",
-		      2, values, &res, err))
+	if (!query_int(db, id, (struct statement){sql, 1, {host}}, &claim, err))
 		return false;
-	*ret_claim = (int)db_int(res, 0, "claim");
+	*ret_claim = (int)claim;
 	return db_execf(db, err,
 			"SELECT pg_advisory_lock(w, %d), pg_advisory_unlock(w, %d)\n"
 			"  FROM generate_series(%d, %d) AS w",
@@ -98,17 +129,13 @@ bool journal_fence(struct db *db, int id, const char *host, int *ret_claim, stru
 
 bool journal_has_archived(struct db *db, int id, bool *ret, struct error *err)
 {
-	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
-	const char *const values[] = {int_text(ctx, id)};
-	AUTO(result) PGresult *res = NULL;
+	static const char sql[] = "SELECT EXISTS (SELECT FROM retention.archive_file\n"
+				  "                WHERE job = $1::int AND bytes > 0) AS archived";
+	AUTO(result) PGresult *res = query(db, id, (struct statement){.sql = sql}, err);
 
-	if (!db_query(db,
-		      "SELECT EXISTS (SELECT FROM retention.archive_file\n"
-		      "                WHERE job = $1::int AND bytes > 0) AS archived",
-		      1, values, &res, err))
-		return false;
-	*ret = db_bool(res, 0, "archived");
-	return true;
+	if (res)
+		*ret = db_bool(res, 0, "archived");
+	return res != NULL;
 }
 
 bool journal_interval(struct db *db, int id, const char *timezone, void *ctx,
@@ -127,10 +154,9 @@ bool journal_interval(struct db *db, int id, const char *timezone, void *ctx,
 		"       ELSE coalesce(j.cutoff, retention.cutoff(j.depth, $2)) END::text AS cutoff\n"
 		"  FROM retention.archive_journal AS j WHERE j.id = $1 AND j.status = 'saved'\n"
 		"   FOR KEY SHARE"; /* a cancel waits for this, and then removes the list, too */
-	const char *const values[] = {int_text(ctx, id), timezone};
-	AUTO(result) PGresult *res = NULL;
+	AUTO(result) PGresult *res = query(db, id, (struct statement){sql, 1, {timezone}}, err);
 
-	if (!db_query(db, sql, 2, values, &res, err))
+	if (!res)
 		return false;
 	if (PQntuples(res) == 0)
 		return fail(err, ERR_STOPPED, "action %d was cancelled", id);
@@ -149,32 +175,26 @@ bool journal_not_listed(struct db *db, int id, void *ctx, const char **ret_keys,
 		"       SELECT jsonb_array_elements_text(e.details -> 'keys')\n"
 		"         FROM retention.journal_event AS e\n"
 		"        WHERE e.job = $1::int AND e.kind IN ('failed_key', 'dropped', 'left'))";
-	const char *const values[] = {int_text(ctx, id)};
-	AUTO(result) PGresult *res = NULL;
+	AUTO(result) PGresult *res = query(db, id, (struct statement){.sql = sql}, err);
 
-	if (!db_query(db, sql, 1, values, &res, err))
-		return false;
-	*ret_keys = t_strdup(ctx, db_text(res, 0, "keys"));
-	return true;
+	if (res)
+		*ret_keys = db_text_copy(ctx, res, 0, "keys");
+	return res != NULL;
 }
 
 bool journal_kept(struct db *db, int id, const char *keys, struct error *err)
 {
-	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
-	const char *const values[] = {int_text(ctx, id), keys};
+	static const char sql[] =
+		"INSERT INTO retention.journal_event (job, kind, details)\n"
+		"VALUES ($1::int, 'kept', jsonb_build_object('keys', $2::text[]))";
 
-	return db_command(db,
-			  "INSERT INTO retention.journal_event (job, kind, details)\n"
-			  "VALUES ($1::int, 'kept', jsonb_build_object('keys', $2::text[]))",
-			  2, values, NULL, err);
+	return run(db, id, (struct statement){sql, 1, {keys}}, err);
 }
 
 bool journal_settle_replay(struct db *db, int id, struct error *err)
 {
-	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
-	const char *const values[] = {int_text(ctx, id)};
-
-	return db_command(db, "SELECT retention.settle_replay($1::int)", 1, values, NULL, err);
+	return run(db, id, (struct statement){.sql = "SELECT retention.settle_replay($1::int)"},
+		   err);
 }
 
 /* SQL: the digest of the keys in their order, a newline behind each. */
@@ -188,74 +208,53 @@ bool journal_freeze(struct db *db, int id, const char *cutoff, int64_t *ret_cand
 	static const char sql[] =
 		"UPDATE retention.archive_journal AS j\n"
 		"   SET cutoff = $2::timestamptz, frozen_at = clock_timestamp(), error = NULL,\n"
-		"       candidates = (SELECT count(*) FROM retention.candidate AS c\n"
-		"                      WHERE c.job = $1::int),\n"
-		"       candidates_sha256 = " LIST_DIGEST "\n"
+		"       candidates = " LISTED ", candidates_sha256 = " LIST_DIGEST "\n"
 		" WHERE j.id = $1::int RETURNING j.candidates";
-	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
-	const char *const values[] = {int_text(ctx, id), cutoff};
-	AUTO(result) PGresult *res = NULL;
 
-	if (!db_query(db, sql, 2, values, &res, err))
-		return false;
-	*ret_candidates = db_int(res, 0, "candidates");
-	return true;
+	return query_int(db, id, (struct statement){sql, 1, {cutoff}}, ret_candidates, err);
 }
 
 bool journal_list_is_intact(struct db *db, int id, bool *ret, struct error *err)
 {
-	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
-	const char *const values[] = {int_text(ctx, id)};
-	AUTO(result) PGresult *res = NULL;
+	static const char sql[] = "SELECT j.candidates_sha256 = " LIST_DIGEST " AS intact\n"
+				  "  FROM retention.archive_journal AS j WHERE j.id = $1::int";
+	AUTO(result) PGresult *res = query(db, id, (struct statement){.sql = sql}, err);
 
-	if (!db_query(db,
-		      "SELECT j.candidates_sha256 = " LIST_DIGEST " AS intact\n"
-		      "  FROM retention.archive_journal AS j WHERE j.id = $1::int",
-		      1, values, &res, err))
-		return false;
-	*ret = db_bool(res, 0, "intact");
-	return true;
+	if (res)
+		*ret = db_bool(res, 0, "intact");
+	return res != NULL;
 }
 
 bool journal_approve(struct db *db, int id, const char *by, struct error *err)
 {
-	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
-	const char *const values[] = {int_text(ctx, id), by};
+	static const char sql[] = "UPDATE retention.archive_journal SET status = 'validated',\n"
+				  "       validated_by = $2, validated_at = clock_timestamp()\n"
+				  " WHERE id = $1::int AND status = 'saved'";
 
-	return db_command(db,
-			  "UPDATE retention.archive_journal SET status = 'validated',\n"
-			  "       validated_by = $2, validated_at = clock_timestamp()\n"
-			  " WHERE id = $1::int AND status = 'saved'",
-			  2, values, NULL, err);
+	return run(db, id, (struct statement){sql, 1, {by}}, err);
 }
 
 bool journal_start(struct db *db, int id, const char *host, const char *archive_path,
 		   struct error *err)
 {
-	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
-	const char *const values[] = {int_text(ctx, id), host, archive_path};
-
-	return db_command(
-		db,
+	static const char sql[] =
 		"UPDATE retention.archive_journal SET status = 'running', host = $2,\n"
 		"       archive_path = $3, started_at = clock_timestamp(), error = NULL,\n"
 		"       waiting = NULL,\n"
 		"       system_identifier = (SELECT system_identifier FROM pg_control_system())\n"
-		" WHERE id = $1::int AND status = 'validated'",
-		3, values, NULL, err);
+		" WHERE id = $1::int AND status = 'validated'";
+
+	return run(db, id, (struct statement){sql, 2, {host, archive_path}}, err);
 }
 
 bool journal_integrity(struct db *db, int id, const char *integrity, struct error *err)
 {
-	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
-	const char *const values[] = {int_text(ctx, id), integrity};
+	static const char sql[] = "UPDATE retention.archive_journal\n"
+				  "   SET counters = coalesce(counters, '{}') ||\n"
+				  "                  jsonb_build_object('integrity', $2::text)\n"
+				  " WHERE id = $1::int AND status = 'running'";
 
-	return db_command(db,
-			  "UPDATE retention.archive_journal\n"
-			  "   SET counters = coalesce(counters, '{}') ||\n"
-			  "                  jsonb_build_object('integrity', $2::text)\n"
-			  " WHERE id = $1::int AND status = 'running'",
-			  2, values, NULL, err);
+	return run(db, id, (struct statement){sql, 1, {integrity}}, err);
 }
 
 bool journal_finish(struct db *db, int id, const struct journal_end *end, int64_t *ret_treated,
@@ -269,59 +268,48 @@ bool journal_finish(struct db *db, int id, const struct journal_end *end, int64_
 		"         'horizon', $6::jsonb,\n"
 		"         'integrity', j.counters->'integrity',\n"
 		"         'sums_sha256', encode(sha256(convert_to($5, 'UTF8')), 'hex'),\n"
-		"         'rest', nullif((SELECT count(*) FROM retention.candidate WHERE job = j.id), 0),\n"
+		"         'rest', nullif(" LISTED ", 0),\n"
 		"         'rows', (SELECT coalesce(jsonb_object_agg(f.table_name, f.rows), '{}')\n"
 		"                    FROM (SELECT table_name, sum(rows) AS rows\n"
 		"                            FROM retention.archive_file WHERE job = j.id\n"
 		"                           GROUP BY 1) AS f),\n"
-		"         'treated', CASE WHEN j.action = 'export' THEN j.candidates -\n" /* no ledger */
-		"                      (SELECT count(*) FROM retention.candidate WHERE job = j.id) -\n"
-		"                      (SELECT coalesce(sum(jsonb_array_length(details->'keys')), "
-		"0)\n"
-		"                         FROM retention.journal_event WHERE job = j.id\n"
-		"                          AND kind IN ('failed_key', 'dropped', 'left'))\n"
-		"                    ELSE (SELECT count(*) FROM retention.ledger WHERE job = j.id) "
-		"END,\n"
-		"         'failed', (SELECT count(*) FROM retention.journal_event\n"
-		"                     WHERE job = j.id AND kind = 'failed_key'),\n"
-		"         'dropped', (SELECT coalesce(sum(jsonb_array_length(details->'keys')), "
-		"0)\n"
-		"                       FROM retention.journal_event\n"
-		"                      WHERE job = j.id AND kind = 'dropped'),\n"
-		"         'left', (SELECT coalesce(sum(jsonb_array_length(details->'keys')), 0)\n"
-		"                    FROM retention.journal_event\n"
-		"                   WHERE job = j.id AND kind = 'left')))\n"
+		"         'treated', CASE WHEN j.action = 'export'\n" /* no ledger */
+		"                    THEN j.candidates - " LISTED
+		" - k.failed - k.dropped - k.rest\n"
+		"                    ELSE (SELECT count(*) FROM retention.ledger WHERE job = j.id) END,\n"
+		"         'failed', k.failures, 'dropped', k.dropped, 'left', k.rest))\n"
+		"  FROM (SELECT count(*) FILTER (WHERE e.kind = 'failed_key') AS failures,\n"
+		"               coalesce(sum(e.n) FILTER (WHERE e.kind = 'failed_key'), 0) AS failed,\n"
+		"               coalesce(sum(e.n) FILTER (WHERE e.kind = 'dropped'), 0) AS dropped,\n"
+		"               coalesce(sum(e.n) FILTER (WHERE e.kind = 'left'), 0) AS rest\n"
+		"          FROM (SELECT kind, jsonb_array_length(details->'keys') AS n\n"
+		"                  FROM retention.journal_event WHERE job = $1::int\n"
+		"                   AND kind IN ('failed_key', 'dropped', 'left')) AS e) AS k\n"
 		" WHERE j.id = $1::int AND j.status IN ('running', 'validated')\n"
 		" RETURNING (j.counters->>'treated')::bigint AS treated";
+	static const char drop_sql[] =
+		"WITH list AS (DELETE FROM retention.candidate WHERE job = $1::int),\n"
+		"selection AS (DELETE FROM retention.selection WHERE job = $1::int)\n"
+		"SELECT pg_notify('retention', $2 || ' ' || $1::int)";
 	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
-	AUTO(result) PGresult *res = NULL;
-	const char *const values[] = {int_text(ctx, id), end->status,
-				      end->error,        int_text(ctx, end->archive_bytes),
-				      end->sums,         end->horizon};
+	const char *bytes = t_printf(ctx, "%" PRId64, end->archive_bytes);
 
-	if (!db_query(db, sql, 6, values, &res, err))
-		return false;
-	*ret_treated = PQntuples(res) > 0 ? db_int(res, 0, "treated")
-					  : 0; /* no row: the action had ended already */
-	return db_command(db, "DELETE FROM retention.candidate WHERE job = $1::int", 1, values,
-			  NULL, err) &&
-	       db_command(db, "DELETE FROM retention.selection WHERE job = $1::int", 1, values,
-			  NULL, err) &&
-	       db_command(db, "SELECT pg_notify('retention', $2 || ' ' || $1)", 2, values, NULL,
-			  err);
+	/* No row: the action had ended already. */
+	return query_int(db, id,
+			 (struct statement){
+				 sql, 5, {end->status, end->error, bytes, end->sums, end->horizon}},
+			 ret_treated, err) &&
+	       run(db, id, (struct statement){drop_sql, 1, {end->status}}, err);
 }
 
 bool journal_note(struct db *db, int id, const char *waiting, const char *error, struct error *err)
 {
-	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
-	const char *const values[] = {int_text(ctx, id), waiting, error};
+	static const char sql[] = "UPDATE retention.archive_journal\n"
+				  "   SET waiting = $2, error = coalesce($3, error)\n"
+				  " WHERE id = $1::int AND (waiting, error) IS DISTINCT FROM\n"
+				  "       ($2, coalesce($3, error))";
 
-	return db_command(db,
-			  "UPDATE retention.archive_journal\n"
-			  "   SET waiting = $2, error = coalesce($3, error)\n"
-			  " WHERE id = $1::int AND (waiting, error) IS DISTINCT FROM\n"
-			  "       ($2, coalesce($3, error))",
-			  3, values, NULL, err);
+	return run(db, id, (struct statement){sql, 2, {waiting, error}}, err);
 }
 
 bool journal_committed(struct db *db, int id, const char *labels, void *ctx, struct committed *ret,
@@ -336,11 +324,10 @@ bool journal_committed(struct db *db, int id, const char *labels, void *ctx, str
 		"  LEFT JOIN retention.archive_file AS f\n"
 		"    ON f.job = $1::int AND f.worker = w.worker AND f.table_name = l.name\n"
 		" ORDER BY w.worker, l.i";
-	const char *const values[] = {int_text(ctx, id), labels};
-	AUTO(result) PGresult *res = NULL;
+	AUTO(result) PGresult *res = query(db, id, (struct statement){sql, 1, {labels}}, err);
 	int n;
 
-	if (!db_query(db, sql, 2, values, &res, err))
+	if (!res)
 		return false;
 	n = PQntuples(res);
 	*ret = (struct committed){.workers = 1,
@@ -365,45 +352,39 @@ const int64_t *journal_bytes_of(const struct committed *c, int worker, void *ctx
 bool journal_key_failed(struct db *db, int id, const char *keys, const char *message,
 			const char *sqlstate, struct error *err)
 {
-	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
-	const char *const values[] = {int_text(ctx, id), keys, message, sqlstate};
+	static const char sql[] =
+		"WITH gone AS (DELETE FROM retention.candidate\n"
+		"               WHERE job = $1::int AND key = ANY ($2::text[]))\n"
+		"INSERT INTO retention.journal_event (job, kind, details)\n"
+		"VALUES ($1::int, 'failed_key', jsonb_build_object('keys', $2::text[],\n"
+		"        'message', $3::text, 'sqlstate', $4::text))";
 
-	return db_command(db,
-			  "WITH gone AS (DELETE FROM retention.candidate\n"
-			  "               WHERE job = $1::int AND key = ANY ($2::text[]))\n"
-			  "INSERT INTO retention.journal_event (job, kind, details)\n"
-			  "VALUES ($1::int, 'failed_key', jsonb_build_object('keys', $2::text[],\n"
-			  "        'message', $3::text, 'sqlstate', $4::text))",
-			  4, values, NULL, err);
+	return run(db, id, (struct statement){sql, 3, {keys, message, sqlstate}}, err);
 }
 
 bool journal_mark_changed(struct db *db, int id, const char *why, struct error *err)
 {
-	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
-	const char *const values[] = {int_text(ctx, id), why};
+	static const char sql[] =
+		"INSERT INTO retention.journal_event (job, kind, details)\n"
+		"SELECT $1::int, 'changed', jsonb_build_object('why', $2::text)\n"
+		" WHERE NOT EXISTS (SELECT FROM retention.journal_event\n"
+		"                    WHERE job = $1::int AND kind = 'changed')\n"
+		"   AND EXISTS (SELECT FROM retention.archive_file\n"
+		"                WHERE job = $1::int AND (bytes > 0 OR rows > 0))";
 
-	return db_command(db,
-			  "INSERT INTO retention.journal_event (job, kind, details)\n"
-			  "SELECT $1::int, 'changed', jsonb_build_object('why', $2::text)\n"
-			  " WHERE NOT EXISTS (SELECT FROM retention.journal_event\n"
-			  "                    WHERE job = $1::int AND kind = 'changed')\n"
-			  "   AND EXISTS (SELECT FROM retention.archive_file\n"
-			  "                WHERE job = $1::int AND (bytes > 0 OR rows > 0))",
-			  2, values, NULL, err);
+	return run(db, id, (struct statement){sql, 1, {why}}, err);
 }
 
 bool journal_changed(struct db *db, int id, void *ctx, const char **ret_why, struct error *err)
 {
-	const char *const values[] = {int_text(ctx, id)};
-	AUTO(result) PGresult *res = NULL;
+	static const char sql[] =
+		"SELECT max(details->>'why') AS why FROM retention.journal_event\n"
+		" WHERE job = $1::int AND kind = 'changed'";
+	AUTO(result) PGresult *res = query(db, id, (struct statement){.sql = sql}, err);
 
-	if (!db_query(db,
-		      "SELECT details->>'why' AS why FROM retention.journal_event\n"
-		      " WHERE job = $1::int AND kind = 'changed'",
-		      1, values, &res, err))
-		return false;
-	*ret_why = PQntuples(res) > 0 ? db_text_copy(ctx, res, 0, "why") : NULL;
-	return true;
+	if (res)
+		*ret_why = db_text_copy(ctx, res, 0, "why");
+	return res != NULL;
 }
 
 bool journal_begin_rest(struct db *db, int id, int *ret_id, struct error *err)
@@ -415,52 +396,36 @@ bool journal_begin_rest(struct db *db, int id, int *ret_id, struct error *err)
 		"       j.archive\n"
 		"  FROM retention.archive_journal AS j WHERE j.id = $1::int\n"
 		"RETURNING n.id, pg_notify('retention', 'saved ' || n.id)";
-	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
-	const char *const values[] = {int_text(ctx, id)};
-	AUTO(result) PGresult *res = NULL;
+	int64_t rest = 0;
 
-	if (!db_query(db, sql, 1, values, &res, err))
+	if (!query_int(db, id, (struct statement){.sql = sql}, &rest, err))
 		return false;
-	*ret_id = (int)db_int(res, 0, "id");
+	*ret_id = (int)rest;
 	return true;
 }
 
 bool journal_left_over(struct db *db, int id, int64_t *ret_n, struct error *err)
 {
-	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
-	const char *const values[] = {int_text(ctx, id)};
-	AUTO(result) PGresult *res = NULL;
+	static const char sql[] =
+		"WITH gone AS (DELETE FROM retention.candidate WHERE job = $1::int\n"
+		"              RETURNING key),\n"
+		"told AS (INSERT INTO retention.journal_event (job, kind, details)\n"
+		"         SELECT $1::int, 'left', jsonb_build_object('keys', jsonb_agg(key))\n"
+		"           FROM gone HAVING count(*) > 0)\n"
+		"SELECT (SELECT count(*) FROM gone) +\n"
+		"       (SELECT coalesce(sum(jsonb_array_length(e.details->'keys')), 0)\n"
+		"          FROM retention.journal_event AS e\n"
+		"         WHERE e.job = $1::int AND e.kind = 'left')";
 
-	if (!db_query(
-		    db,
-		    "WITH gone AS (DELETE FROM retention.candidate WHERE job = $1::int\n"
-		    "              RETURNING key),\n"
-		    "told AS (INSERT INTO retention.journal_event (job, kind, details)\n"
-		    "         SELECT $1::int, 'left', jsonb_build_object('keys', jsonb_agg(key))\n"
-		    "           FROM gone HAVING count(*) > 0)\n"
-		    "SELECT (SELECT count(*) FROM gone) +\n"
-		    "       (SELECT coalesce(sum(jsonb_array_length(e.details->'keys')), 0)\n"
-		    "          FROM retention.journal_event AS e\n"
-		    "         WHERE e.job = $1::int AND e.kind = 'left') AS n",
-		    1, values, &res, err))
-		return false;
-	*ret_n = db_int(res, 0, "n");
-	return true;
+	return query_int(db, id, (struct statement){.sql = sql}, ret_n, err);
 }
 
 bool journal_failures(struct db *db, int id, int64_t *ret, struct error *err)
 {
-	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
-	const char *const values[] = {int_text(ctx, id)};
-	AUTO(result) PGresult *res = NULL;
+	static const char sql[] = "SELECT count(*) FROM retention.journal_event\n"
+				  " WHERE job = $1::int AND kind = 'failed_key'";
 
-	if (!db_query(db,
-		      "SELECT count(*) AS n FROM retention.journal_event\n"
-		      " WHERE job = $1::int AND kind = 'failed_key'",
-		      1, values, &res, err))
-		return false;
-	*ret = db_int(res, 0, "n");
-	return true;
+	return query_int(db, id, (struct statement){.sql = sql}, ret, err);
 }
 
 bool journal_configure(struct db *db, const struct config *config, const char *contact_key_type,
