@@ -22,7 +22,6 @@
 #include "archive/layout.h"
 #include "base/failpoint.h"
 #include "journal/horizon.h"
-#include "journal/ledger_sync.h"
 #include "archive/manifest.h"
 #include "base/mem.h"
 #include "job/outbox.h"
@@ -291,7 +290,7 @@ bool job_finish(struct job *j, char **ret_note, bool *ret_failures, struct error
 	}
 	failpoint("finish-after-seal");
 	/* Before the journal says done: the file knows all that was erased. */
-	return (!j->ledger || ledger_sync_check(j->db, j->ledger, &ahead, err)) &&
+	return (!j->ledger || ledger_check(j->db, j->ledger, &ahead, err)) &&
 	       end_row(j, total, left, ret_note, ret_failures, err);
 }
 

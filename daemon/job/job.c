@@ -32,7 +32,6 @@
 #include "preflight/check_plan.h"
 #include "archive/age.h"
 #include "base/failpoint.h"
-#include "journal/ledger_sync.h"
 #include "base/mem.h"
 
 #include <inttypes.h>
@@ -232,14 +231,14 @@ static bool open_ledger(struct job *j, struct error *err)
 	const bool erases = j->row.action != ACTION_EXPORT;
 
 	/* An export erases nothing, but must not write beside another database's archives either. */
-	if (!ledger_sync_open(j->db, j->opts->config->directory, erases, &j->ledger, err))
+	if (!ledger_open(j->db, j->opts->config->directory, erases, &j->ledger, err))
 		return false;
 	if (!erases) {
 		ledger_close(j->ledger);
 		j->ledger = NULL;
 		return true;
 	}
-	if (!ledger_sync_check(j->db, j->ledger, &ahead, err))
+	if (!ledger_check(j->db, j->ledger, &ahead, err))
 		return false;
 	j->batch.ledger = j->ledger;
 	return ahead == 0 || j->row.replay ||

@@ -7,7 +7,7 @@
 
 #include "preflight/check_plan.h"
 #include "archive/age.h"
-#include "journal/ledger_sync.h"
+#include "journal/ledger.h"
 #include "base/mem.h"
 #include "job/outbox.h"
 #include "batch/throttle.h"
@@ -49,10 +49,10 @@ static bool check_ledger(const struct job_opts *opts, struct db *db, struct erro
 	bool automatic = false;
 	int64_t ahead = 0;
 
-	if (!ledger_sync_open(db, opts->config->directory, false, &ledger, err))
+	if (!ledger_open(db, opts->config->directory, false, &ledger, err))
 		return false;
 	/* Without a file: nothing was erased on this host, or the file is gone since it was found to be ahead. */
-	if (ledger ? !ledger_sync_check(db, ledger, &ahead, err)
+	if (ledger ? !ledger_check(db, ledger, &ahead, err)
 		   : !ledger_ahead(db, &ahead, NULL, err))
 		return false;
 	if (ahead == 0)

@@ -1,10 +1,17 @@
+/*
+ * Compares the file with the table by the number of lines of each job and their latest time.  Only where these
+ * differ, reads the lines themselves into the database, which compares them.
+ */
 #include "journal/ledger.h"
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "base/sql.h"
+#include "database/locks.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <pthread.h>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -70,7 +77,7 @@ bool ledger_sync(struct ledger *l, struct error *err)
 	       fail_errno(err, ERR_ENVIRONMENT, "cannot sync \"%s\"", l->path);
 }
 
-static FILE *reader(const struct ledger *l, struct error *err)
+static FILE *open_reader(const struct ledger *l, struct error *err)
 {
 	FILE *in = fopen(l->path, "re");
 
@@ -99,7 +106,7 @@ static bool check_head(struct ledger *l, const char *directory, const char *iden
 		       struct error *err)
 {
 	AUTO(char_p) char *wanted = NULL, *found = NULL;
-	AUTO(file) FILE *in = reader(l, err);
+	AUTO(file) FILE *in = open_reader(l, err);
 	size_t room = 0;
 	ssize_t n;
 
@@ -123,38 +130,53 @@ static bool check_head(struct ledger *l, const char *directory, const char *iden
 	return true;
 }
 
-bool ledger_open(const char *directory, const char *identity, bool create, struct ledger **ret,
-		 struct error *err)
+/* Opens DIRECTORY/ledger of the database with this identity. */
+static bool open_file(const char *directory, const char *identity, bool create, struct ledger **ret,
+		      struct error *err)
 {
-	struct ledger *l = xcalloc(1, sizeof(*l));
+	AUTO(ledger) struct ledger *l = xcalloc(1, sizeof(*l));
 	bool ok;
 
 	(void)pthread_mutex_init(&l->mutex, NULL);
 	l->path = xprintf("%s/%s", directory, LEDGER_FILE);
 	l->fd = open(l->path, O_RDWR | O_APPEND | O_CLOEXEC | O_NOFOLLOW | (create ? O_CREAT : 0),
 		     0600);
+	if (l->fd < 0 && (create || errno != ENOENT))
+		return fail_errno(
+			err,
+			errno == EIO || errno == ENOSPC || errno == EDQUOT ? ERR_ENVIRONMENT
+									   : ERR_CONFIG,
+			"archives.directory \"%s\": cannot open \"" LEDGER_FILE "\" in it",
+			directory);
 	if (l->fd < 0) {
-		ok = (!create && errno == ENOENT) ||
-		     fail_errno(err,
-				errno == EIO || errno == ENOSPC || errno == EDQUOT ? ERR_ENVIRONMENT
-										   : ERR_CONFIG,
-				"archives.directory \"%s\": cannot open \"" LEDGER_FILE "\" in it",
-				directory);
-		ledger_close(l);
-		if (ok)
-			*ret = NULL;
-		return ok;
+		*ret = NULL;
+		return true;
 	}
-	ok = lock(l, err);
+	if (!lock(l, err))
+		return false;
+	ok = cut_torn_line(l, err) && check_head(l, directory, identity, err);
+	unlock(l);
 	if (ok) {
-		ok = cut_torn_line(l, err) && check_head(l, directory, identity, err);
-		unlock(l);
-	}
-	if (ok)
 		*ret = l;
-	else
-		ledger_close(l);
+		l = NULL;
+	}
 	return ok;
+}
+
+bool ledger_open(struct db *db, const char *directory, bool create, struct ledger **ret,
+		 struct error *err)
+{
+	AUTO(result) PGresult *res = NULL;
+
+	if (!db_query(db, "SELECT value FROM retention.setting WHERE name = 'ledger_id'", 0, NULL,
+		      &res, err))
+		return false;
+	if (PQntuples(res) != 1)
+		return fail(err, ERR_CONFIG,
+			    "retention.setting has no ledger_id: put it back, as the first line of "
+			    "\"%s/" LEDGER_FILE "\" has it",
+			    directory);
+	return open_file(directory, db_text(res, 0, "value"), create, ret, err);
 }
 
 void ledger_close(struct ledger *l)
@@ -186,103 +208,218 @@ static int parse_line(const char *line, char *ret_time)
 	return (int)job;
 }
 
-static bool each_line(struct ledger *l,
-		      bool (*take)(void *arg, int job, const char *time, const char *line, size_t n,
-				   struct error *err),
-		      void *arg, struct error *err)
-{
-	AUTO(file) FILE *in = reader(l, err);
-	AUTO(char_p) char *line = NULL;
-	size_t room = 0;
-	int64_t number = 0;
+/* The lines of the file, read one by one. */
+struct reader {
+	const struct ledger *ledger;
+	FILE *in;
+	int64_t number;
+	char *line; /* the last one, n bytes with its newline */
 	ssize_t n;
+	size_t room;
+	int job;
+	char time[32];
+};
 
-	if (!in)
-		return false;
-	while ((n = getline(&line, &room, in)) > 0) {
-		char time[32] = "";
-		const int job = parse_line(line, time);
+static void auto_reader(struct reader *r)
+{
+	auto_file(&r->in);
+	free(r->line);
+}
 
-		number++;
-		if (number == 1 ||
-		    line[n - 1] != '\n') /* skips the head, and a line that is being written */
-			continue;
-		if (job == 0)
-			return fail(
-				err, ERR_CONFIG,
-				"%s:%lld: not a line of a ledger: put the file back from its backup",
-				l->path, (long long)number);
-		if (!take(arg, job, time, line, (size_t)n, err))
+/* Reads the next line.  false: the end, or a failure with err. */
+static bool next_line(struct reader *r, struct error *err)
+{
+	if (!r->in) {
+		r->in = open_reader(r->ledger, err);
+		if (!r->in)
 			return false;
 	}
-	return !ferror(in) || fail_errno(err, ERR_ENVIRONMENT, "cannot read \"%s\"", l->path);
+	/* Skips the head, and a line that is being written. */
+	do {
+		r->n = getline(&r->line, &r->room, r->in);
+		r->number++;
+	} while (r->n > 0 && (r->number == 1 || r->line[r->n - 1] != '\n'));
+	if (r->n <= 0)
+		return ferror(r->in) &&
+		       fail_errno(err, ERR_ENVIRONMENT, "cannot read \"%s\"", r->ledger->path);
+	r->job = parse_line(r->line, r->time);
+	return r->job > 0 ||
+	       fail(err, ERR_CONFIG,
+		    "%s:%" PRId64 ": not a line of a ledger: put the file back from its backup",
+		    r->ledger->path, r->number);
 }
 
-struct counting {
-	void *ctx;
-	struct ledger_count *counts;
-	size_t n, room, last;
+#define UTC "AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')"
+#define SAME "r.job = l.job AND r.key = l.key AND r.action = l.action AND r.erased_at = l.erased_at"
+
+/* How much the file holds of a job. */
+struct count {
+	int job;
+	int64_t lines;
+	char newest[32]; /* the latest time */
 };
 
-/* The lines of a job stand mostly together, so look first where the last one was counted. */
-static bool count_line(void *arg, int job, const char *time, const char *line, size_t n,
-		       struct error *err)
+/* Counts the lines of all jobs of the file: JSON records like struct count, owned by ctx; NULL with err. */
+static const char *count_lines(const struct ledger *l, void *ctx, struct error *err)
 {
-	struct counting *c = arg;
-	size_t i = c->last;
+	AUTO(reader) struct reader r = {.ledger = l};
+	struct count *counts = NULL;
+	char *json = t_strdup(ctx, "[");
+	size_t n = 0, room = 0, i = 0;
 
-	(void)line, (void)n, (void)err; /* counting needs neither, and cannot fail */
-	if (i >= c->n || c->counts[i].job != job)
-		for (i = 0; i < c->n && c->counts[i].job != job;)
-			i++;
-	if (i == c->n) {
-		if (c->n == c->room)
-			c->counts = t_grow(c->ctx, c->counts, struct ledger_count,
-					   c->room = c->room * 2 + 16);
-		c->counts[c->n++] = (struct ledger_count){.job = job};
+	while (next_line(&r, err)) {
+		/* The lines of a job stand mostly together, so look first where the last one was counted. */
+		if (i >= n || counts[i].job != r.job)
+			for (i = 0; i < n && counts[i].job != r.job;)
+				i++;
+		if (i == n) {
+			if (n == room)
+				counts = t_grow(ctx, counts, struct count, room = room * 2 + 16);
+			counts[n++] = (struct count){.job = r.job};
+		}
+		counts[i].lines++;
+		if (strcmp(r.time, counts[i].newest) > 0)
+			memcpy(counts[i].newest, r.time, sizeof(r.time));
 	}
-	c->last = i;
-	c->counts[i].lines++;
-	if (strcmp(time, c->counts[i].newest) > 0)
-		(void)snprintf(c->counts[i].newest, sizeof(c->counts[i].newest), "%s", time);
-	return true;
+	if (err->class != ERR_NONE)
+		return NULL;
+	for (i = 0; i < n; i++)
+		t_append(&json, "%s{\"job\": %d, \"lines\": %" PRId64 ", \"newest\": \"%s\"}",
+			 i ? "," : "", counts[i].job, counts[i].lines, counts[i].newest);
+	return t_printf(ctx, "%s]", json);
 }
 
-bool ledger_counts(struct ledger *l, void *ctx, struct ledger_count **ret, size_t *ret_n,
-		   struct error *err)
-{
-	struct counting c = {.ctx = ctx};
-
-	if (!each_line(l, count_line, &c, err))
-		return false;
-	*ret = c.counts;
-	*ret_n = c.n;
-	return true;
-}
-
-struct reading {
-	const int *jobs;
+struct load {
+	struct ledger *ledger;
+	int *jobs; /* n_jobs, of which file and table differ */
 	size_t n_jobs;
-	ledger_sink sink;
-	void *arg;
+	struct db *db;
 };
 
-static bool hand_over(void *arg, int job, const char *time, const char *line, size_t n,
-		      struct error *err)
+/* Finds for load the jobs of which file and table do not hold the same; *ret_array has them as an int[]. */
+static bool find_different(struct load *load, void *ctx, const char **ret_array, struct error *err)
 {
-	const struct reading *r = arg;
+	static const char sql[] =
+		"SELECT coalesce(f.job, t.job) AS job\n"
+		"  FROM json_to_recordset($1::json) AS f(job int, lines bigint, newest text)\n"
+		"  FULL JOIN (SELECT job, count(*) AS lines, to_char(max(erased_at) " UTC
+		" AS newest\n"
+		"               FROM retention.ledger GROUP BY job) AS t ON f.job = t.job\n"
+		" WHERE (f.lines, f.newest) IS DISTINCT FROM (t.lines, t.newest)";
+	const char *const values[] = {count_lines(load->ledger, ctx, err)};
+	char *array = t_strdup(ctx, "{");
+	AUTO(result) PGresult *res = NULL;
 
-	(void)time;
-	for (size_t i = 0; i < r->n_jobs; i++)
-		if (r->jobs[i] == job)
-			return r->sink(r->arg, line, n, err);
+	if (!values[0] || !db_query(load->db, sql, 1, values, &res, err))
+		return false;
+	load->n_jobs = (size_t)PQntuples(res);
+	load->jobs = t_array(ctx, int, load->n_jobs + 1);
+	for (size_t i = 0; i < load->n_jobs; i++) {
+		load->jobs[i] = (int)db_int(res, (int)i, "job");
+		t_append(&array, "%s%d", i ? "," : "", load->jobs[i]);
+	}
+	*ret_array = t_printf(ctx, "%s}", array);
 	return true;
 }
 
-bool ledger_read(struct ledger *l, const int *jobs, size_t n_jobs, ledger_sink sink, void *arg,
-		 struct error *err)
+static bool put_lines(void *arg, struct error *err)
 {
-	struct reading r = {.jobs = jobs, .n_jobs = n_jobs, .sink = sink, .arg = arg};
+	const struct load *load = arg;
+	AUTO(reader) struct reader r = {.ledger = load->ledger};
 
-	return each_line(l, hand_over, &r, err);
+	while (next_line(&r, err))
+		for (size_t i = 0; i < load->n_jobs; i++)
+			if (load->jobs[i] == r.job &&
+			    !db_copy_put(load->db, r.line, (size_t)r.n, err))
+				return false;
+	return err->class == ERR_NONE;
+}
+
+static bool to_file(void *arg, const char *bytes, size_t n, struct error *err)
+{
+	return ledger_append(arg, bytes, n, err);
+}
+
+/* Puts the file's lines into retention.replay, and lines that only the table has into the file. */
+static bool exchange(struct load *load, void *ctx, const char *array, struct error *err)
+{
+	const char *only_there = t_printf(
+		ctx,
+		"COPY (SELECT l.job, l.action, to_char(l.erased_at " UTC ", l.key\n"
+		"  FROM retention.ledger AS l WHERE l.job = ANY (%s::int[]) AND NOT EXISTS (\n"
+		"       SELECT FROM retention.replay AS r WHERE " SAME ")) TO STDOUT",
+		sql_literal(ctx, array));
+	int64_t rows;
+
+	return db_exec(load->db, "DELETE FROM retention.replay", err) &&
+	       db_copy_in(load->db,
+			  "COPY retention.replay (job, action, erased_at, key) FROM STDIN",
+			  put_lines, load, &rows, err) &&
+	       db_copy_out(load->db, only_there, to_file, load->ledger, &rows, err) &&
+	       db_exec(load->db,
+		       "DELETE FROM retention.replay AS r USING retention.ledger AS l WHERE " SAME,
+		       err);
+}
+
+/*
+ * Sees to it that the numbers of forgotten jobs are not given again, so that lines and archives keep their
+ * meaning, and tells the journal once what was found.
+ */
+static const char record_ahead_sql[] =
+	"SELECT setval('retention.archive_journal_id_seq', greatest(s.last_value,\n"
+	"              (SELECT max(r.job) FROM retention.replay AS r)))\n"
+	"  FROM retention.archive_journal_id_seq AS s;\n"
+	"INSERT INTO retention.journal_event (kind, details)\n"
+	"SELECT 'ledger_ahead', x.details\n"
+	"  FROM (SELECT jsonb_build_object('lines', count(*), 'since', min(erased_at),\n"
+	"               'until', max(erased_at)) AS details FROM retention.replay) AS x\n"
+	" WHERE x.details IS DISTINCT FROM (\n"
+	"       SELECT e.details FROM retention.journal_event AS e\n"
+	"        WHERE e.kind = 'ledger_ahead' ORDER BY e.id DESC LIMIT 1)";
+
+bool ledger_ahead(struct db *db, int64_t *ret, bool *ret_under_way, struct error *err)
+{
+	AUTO(result) PGresult *res = NULL;
+
+	if (!db_query(
+		    db,
+		    "SELECT (SELECT count(*) FROM retention.replay) AS n,\n"
+		    "       EXISTS (SELECT FROM retention.archive_journal AS j WHERE j.replay\n"
+		    "                  AND j.status IN ('saved', 'validated', 'running')) AS busy",
+		    0, NULL, &res, err))
+		return false;
+	*ret = db_int(res, 0, "n");
+	if (ret_under_way)
+		*ret_under_way = db_bool(res, 0, "busy");
+	return true;
+}
+
+static bool check(struct db *db, struct ledger *ledger, void *ctx, int64_t *ret_ahead,
+		  struct error *err)
+{
+	static const char lock_sql[] =
+		"SELECT pg_advisory_xact_lock(" LOCK_SQL(LOCK_RETENTION, LOCK_LEDGER) ")";
+	struct load load = {.ledger = ledger, .db = db};
+	const char *array = NULL;
+	bool under_way = false;
+
+	if (!db_exec(db, lock_sql, err) || !ledger_ahead(db, ret_ahead, &under_way, err) ||
+	    !find_different(&load, ctx, &array, err))
+		return false;
+	if (under_way || (load.n_jobs == 0 && *ret_ahead == 0))
+		return true;
+	if (!exchange(&load, ctx, array, err) || !ledger_ahead(db, ret_ahead, &under_way, err))
+		return false;
+	return *ret_ahead == 0 || db_exec(db, record_ahead_sql, err);
+}
+
+bool ledger_check(struct db *db, struct ledger *ledger, int64_t *ret_ahead, struct error *err)
+{
+	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
+
+	if (db_exec(db, "BEGIN", err) && check(db, ledger, ctx, ret_ahead, err) &&
+	    db_commit(db, err))
+		return ledger_sync(ledger, err);
+	db_rollback(db);
+	return false;
 }

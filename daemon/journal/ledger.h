@@ -10,20 +10,17 @@
  */
 #pragma once
 
-#include "base/error.h"
-
-#include <stddef.h>
-#include <stdint.h>
+#include "database/db.h"
 
 #define LEDGER_FILE "ledger"
 
 struct ledger;
 
 /*
- * Opens DIRECTORY/ledger; identity: retention.setting's ledger_id.  A file of another database is
+ * Opens DIRECTORY/ledger of db's database, which retention.setting names.  A file of another database is
  * ERR_CONFIG.  A missing file is made if create, otherwise *ret becomes NULL.  The caller closes it.
  */
-bool ledger_open(const char *directory, const char *identity, bool create, struct ledger **ret,
+bool ledger_open(struct db *db, const char *directory, bool create, struct ledger **ret,
 		 struct error *err);
 
 /* NULL is fine.  Loses nothing, because each append was a write of its own. */
@@ -40,20 +37,16 @@ bool ledger_append(struct ledger *ledger, const char *lines, size_t n, struct er
 /* Makes durable what was appended. */
 bool ledger_sync(struct ledger *ledger, struct error *err);
 
-/* How much the file holds of a job. */
-struct ledger_count {
-	int job;
-	int64_t lines;
-	char newest[32]; /* the latest time */
-};
+/*
+ * Appends to the file, durably, what only the table knows (after a crash between a commit and its line).
+ * Puts what only the file knows into retention.replay; *ret_ahead counts it.  More than 0 means that the
+ * database was restored from a backup older than the file.  While a replay of these lines is under way,
+ * they are left as they are.
+ */
+bool ledger_check(struct db *db, struct ledger *ledger, int64_t *ret_ahead, struct error *err);
 
-/* All jobs of the file; the array is owned by ctx. */
-bool ledger_counts(struct ledger *ledger, void *ctx, struct ledger_count **ret, size_t *ret_n,
-		   struct error *err);
-
-/* Takes one line; false with err filled ends the reading. */
-typedef bool (*ledger_sink)(void *arg, const char *line, size_t n, struct error *err);
-
-/* Hands sink the lines of these jobs, each with its newline. */
-bool ledger_read(struct ledger *ledger, const int *jobs, size_t n_jobs, ledger_sink sink, void *arg,
-		 struct error *err);
+/*
+ * Counts the lines that an earlier ledger_check() found to be ahead and no replay has settled, for a
+ * host that has no file to ask.  *ret_under_way (may be NULL): is a replay of them under way?
+ */
+bool ledger_ahead(struct db *db, int64_t *ret, bool *ret_under_way, struct error *err);
