@@ -33,33 +33,37 @@ const struct column *catalog_column(const struct relation *relation, const char 
 	return NULL;
 }
 
-static bool is_among(const char *base, const char *const *types, size_t n)
+bool catalog_is_among(const char *base, const char *const *types)
 {
-	for (size_t i = 0; i < n; i++)
-		if (strcmp(base, types[i]) == 0)
-			return true;
-	return false;
+	while (*types && strcmp(base, *types) != 0)
+		types++;
+	return *types != NULL;
 }
 
 bool catalog_is_key_type(const char *base)
 {
-	static const char *const types[] = {"int2", "int4",    "int8",  "uuid",
-					    "text", "varchar", "bpchar"};
+	static const char *const types[] = {"int2", "int4",    "int8",   "uuid",
+					    "text", "varchar", "bpchar", NULL};
 
-	return is_among(base, types, sizeof(types) / sizeof(types[0]));
+	return catalog_is_among(base, types);
+}
+
+bool catalog_is_date(const char *base)
+{
+	static const char *const types[] = {"timestamptz", "timestamp", "date", NULL};
+
+	return catalog_is_among(base, types);
 }
 
 const char *catalog_empty_value(const struct column *column)
 {
-	static const char *const empty_text[] = {"text",  "varchar",  "bpchar", "citext",
-						 "bytea", "tsvector", "hstore", "name"};
+	static const char *const empty_text[] = {"text",     "varchar", "bpchar", "citext", "bytea",
+						 "tsvector", "hstore",  "name",   NULL};
+	static const char *const empty_object[] = {"json", "jsonb", NULL};
 
-	if (column->category == 'A' || strcmp(column->base, "json") == 0 ||
-	    strcmp(column->base, "jsonb") == 0)
+	if (column->category == 'A' || catalog_is_among(column->base, empty_object))
 		return "'{}'";
-	return is_among(column->base, empty_text, sizeof(empty_text) / sizeof(empty_text[0]))
-		       ? "''"
-		       : NULL;
+	return catalog_is_among(column->base, empty_text) ? "''" : NULL;
 }
 
 bool catalog_link_covers(const struct catalog *catalog, const struct table *t,

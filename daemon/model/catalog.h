@@ -31,7 +31,7 @@ struct column {
 /* One table of the model, as the database has it. */
 struct relation {
 	unsigned int oid;
-	const struct column *columns; /* n_columns, in attnum order */
+	struct column *columns; /* n_columns, in attnum order */
 	size_t n_columns;
 	int64_t rows; /* estimate over all partitions */
 	bool partitioned;
@@ -101,6 +101,12 @@ bool catalog_asks_other_rows(const struct catalog *catalog, const char *predicat
  * and a hold must be able to carry its values as text and back.
  */
 bool catalog_is_key_type(const char *base);
+
+/* Is base one of the types, whose list ends with NULL? */
+bool catalog_is_among(const char *base, const char *const *types);
+
+/* Is it the type of a date, or of a date and a time? */
+bool catalog_is_date(const char *base);
 
 /* NULL when the table has no such column. */
 const struct column *catalog_column(const struct relation *relation, const char *name);

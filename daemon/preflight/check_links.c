@@ -24,14 +24,6 @@
 	"spelling, index them and name them instead: ALTER TABLE %s.%s ADD COLUMN \"%s_lower\" "   \
 	"text GENERATED ALWAYS AS (lower(\"%s\"::text)) STORED"
 
-static bool is_one_of(const char *base, const char *const *bases)
-{
-	for (; *bases; bases++)
-		if (strcmp(base, *bases) == 0)
-			return true;
-	return false;
-}
-
 static void check_key(const struct table *t, const struct relation *r, struct complaints *c)
 {
 	const struct column *key = catalog_column(r, t->key);
@@ -87,11 +79,12 @@ static bool stay_apart(const struct column *by, const struct column *parent)
 	static const char *const numbers[] = {"int2", "int4", "int8", "numeric", NULL};
 	static const char *const texts[] = {"text", "varchar", NULL};
 
-	if (strcmp(by->base, parent->base) == 0 || is_one_of(by->base, texts))
+	if (strcmp(by->base, parent->base) == 0 || catalog_is_among(by->base, texts))
 		return true;
 	if (strcmp(by->base, "bpchar") == 0)
-		return is_one_of(parent->base, integers) || strcmp(parent->base, "uuid") == 0;
-	return is_one_of(by->base, numbers) && is_one_of(parent->base, numbers);
+		return catalog_is_among(parent->base, integers) ||
+		       strcmp(parent->base, "uuid") == 0;
+	return catalog_is_among(by->base, numbers) && catalog_is_among(parent->base, numbers);
 }
 
 /*

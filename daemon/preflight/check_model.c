@@ -53,19 +53,13 @@ static void check_classified(const struct model *model, const struct table *t,
 	}
 }
 
-static void check_constant(const struct table *t, const struct column_rule *rule,
-			   const struct column *column, struct complaints *c)
-{
-	if (column->unique_alone)
-		complain(c, &rule->place,
-			 "table \"%s\": column \"%s\" is unique: the same value in every row would "
-			 "collide; use set with {key} or {number}",
-			 t->name, column->name);
-}
-
 static void check_rule(const struct table *t, const struct column_rule *rule,
 		       const struct column *column, struct complaints *c)
 {
+	const bool empties = rule->kind == RULE_CLEAR && column->not_null;
+	const bool constant = rule->kind == RULE_SET && !model_value_uses(rule->value, "{key}") &&
+			      !model_value_uses(rule->value, "{number}");
+
 	if (rule->kind == RULE_KEEP)
 		return;
 	if (column->generated || column->identity_always) {
@@ -75,20 +69,16 @@ static void check_rule(const struct table *t, const struct column_rule *rule,
 			 t->name, column->name);
 		return;
 	}
-	if (rule->kind == RULE_CLEAR && column->not_null) {
-		if (!catalog_empty_value(column))
-			complain(c, &rule->place,
-				 "table \"%s\": column \"%s\" is NOT NULL and %s has no empty "
-				 "value: "
-				 "use set, or ALTER TABLE %s.%s ALTER COLUMN \"%s\" DROP NOT NULL",
-				 t->name, column->name, column->type, t->schema, t->table,
-				 column->name);
-		else
-			check_constant(t, rule, column, c);
-	}
-	if (rule->kind == RULE_SET && !model_value_uses(rule->value, "{key}") &&
-	    !model_value_uses(rule->value, "{number}"))
-		check_constant(t, rule, column, c);
+	if (empties && !catalog_empty_value(column))
+		complain(c, &rule->place,
+			 "table \"%s\": column \"%s\" is NOT NULL and %s has no empty value: use "
+			 "set, or ALTER TABLE %s.%s ALTER COLUMN \"%s\" DROP NOT NULL",
+			 t->name, column->name, column->type, t->schema, t->table, column->name);
+	else if ((empties || constant) && column->unique_alone)
+		complain(c, &rule->place,
+			 "table \"%s\": column \"%s\" is unique: the same value in every row would "
+			 "collide; use set with {key} or {number}",
+			 t->name, column->name);
 	if ((rule->kind == RULE_JSON || rule->kind == RULE_JSON_KEEP) &&
 	    strcmp(column->base, "jsonb") != 0 && strcmp(column->base, "json") != 0)
 		complain(c, &rule->place,
@@ -134,18 +124,15 @@ static void check_second_names(const struct model *model, const struct catalog *
 			bool safe =
 				t == owners[o] || catalog->relations[i].oid !=
 							  catalog->relations[owners[o]->index].oid;
+			bool touched = false;
 
-			for (enum action a = ACTION_DELETE_CONTACTS; !safe && a < ACTION_COUNT;
-			     a++) {
-				const enum disposition disposition =
-					disposition_of(t, a, ARCHIVE_NONE);
+			for (enum action a = ACTION_DELETE_CONTACTS; a < ACTION_COUNT; a++) {
+				const enum disposition d = disposition_of(t, a, ARCHIVE_NONE);
 
-				if (disposition == DISPOSITION_DELETE ||
-				    disposition == DISPOSITION_UPDATE)
-					break;
-				safe = a + 1 == ACTION_COUNT;
+				touched = touched || d == DISPOSITION_DELETE ||
+					  d == DISPOSITION_UPDATE;
 			}
-			if (!safe)
+			if (!safe && touched)
 				complain(
 					c, &t->place,
 					"table \"%s\": %s.%s is the table of \"%s\", whose rows have "
@@ -171,8 +158,7 @@ static void check_dates(const struct model *model, const struct catalog *catalog
 							 dates[i].column)
 					: NULL;
 
-		if (column && strcmp(column->base, "timestamptz") != 0 &&
-		    strcmp(column->base, "timestamp") != 0 && strcmp(column->base, "date") != 0)
+		if (column && !catalog_is_date(column->base))
 			complain(c, &dates[i].t->place,
 				 "table \"%s\": %s \"%s\" is %s: it must be a timestamp or a date",
 				 dates[i].t->name, dates[i].what, column->name, column->type);
@@ -210,17 +196,15 @@ static const char *on_delete_words(char on_delete)
 	}
 }
 
-/* Does the action delete rows of the table that has this oid?  ret_t: one name that does. */
-static bool loses_rows(const struct model *model, const struct catalog *catalog, unsigned int oid,
-		       enum action action, const struct table **ret_t)
+/* One name of the table with this oid whose rows the action deletes; NULL: it deletes none. */
+static const struct table *loser_of(const struct model *model, const struct catalog *catalog,
+				    unsigned int oid, enum action action)
 {
 	for (size_t i = 0; i < model->n_tables; i++)
 		if (catalog->relations[i].oid == oid &&
-		    disposition_of(&model->tables[i], action, ARCHIVE_NONE) == DISPOSITION_DELETE) {
-			*ret_t = &model->tables[i];
-			return true;
-		}
-	return false;
+		    disposition_of(&model->tables[i], action, ARCHIVE_NONE) == DISPOSITION_DELETE)
+			return &model->tables[i];
+	return NULL;
 }
 
 /*
@@ -232,29 +216,26 @@ static bool name_is_covered(const struct model *model, const struct catalog *cat
 			    const struct foreign_key *k, enum action action,
 			    const struct table *loser)
 {
+	const bool silent = catalog_key_is_silent(k);
+
 	for (size_t i = 0; i < model->n_tables; i++) {
 		const struct table *t = &model->tables[i];
 		const enum disposition disposition = disposition_of(t, action, ARCHIVE_NONE);
-		const bool all = !catalog_key_is_silent(k) || (t->of == loser && !t->where);
 
-		if (catalog_link_covers(catalog, t, k) && all &&
-		    (disposition == DISPOSITION_DELETE || disposition == DISPOSITION_DETACH))
-			return true;
-		if (!catalog_key_is_silent(k) && reverse_link_covers(catalog, t, k) &&
+		if (!silent && reverse_link_covers(catalog, t, k) &&
 		    disposition_of(t->of, action, ARCHIVE_NONE) == DISPOSITION_DELETE)
 			return true;
-		/* kept, and the key itself lets go of the row */
-		if (catalog_link_covers(catalog, t, k) && all && disposition == DISPOSITION_KEEP &&
-		    action == ACTION_DELETE_CONTACTS &&
-		    (k->on_delete == 'n' || k->on_delete == 'd'))
+		if (!catalog_link_covers(catalog, t, k) || (silent && (t->of != loser || t->where)))
+			continue;
+		if (disposition == DISPOSITION_DELETE || disposition == DISPOSITION_DETACH)
 			return true;
-		/*
-		 * kept, and the contact's where leaves out the row it points at: the key only
-		 * guards that
-		 */
-		if (catalog_link_covers(catalog, t, k) && !catalog_key_is_silent(k) &&
-		    disposition == DISPOSITION_KEEP && action == ACTION_DELETE_CONTACTS &&
-		    t->of == model->contact && t->of->where)
+		if (disposition != DISPOSITION_KEEP || action != ACTION_DELETE_CONTACTS)
+			continue;
+		/* kept, and the key itself lets go of the row */
+		if (k->on_delete == 'n' || k->on_delete == 'd')
+			return true;
+		/* kept, and the contact's where leaves out the row it points at: the key only guards that */
+		if (!silent && t->of == model->contact && t->of->where)
 			return true;
 	}
 	return false;
@@ -281,10 +262,8 @@ static void check_key(const struct model *model, const struct catalog *catalog,
 	if (!t)
 		return;
 	/* A second key among mapped tables that refuses by itself: the server guards each row. */
-	for (size_t i = 0; !catalog_key_is_silent(k) && i < model->n_tables; i++)
-		if (catalog->relations[i].oid == k->from_oid &&
-		    disposition_of(&model->tables[i], action, ARCHIVE_NONE) == DISPOSITION_DELETE)
-			return;
+	if (!catalog_key_is_silent(k) && loser_of(model, catalog, k->from_oid, action))
+		return;
 	complain(c, &t->place,
 		 "table \"%s\": %s deletes rows of %s.%s, and foreign key \"%s\" of %s (%s) points "
 		 "there with %s; map %s in the model, with of = \"%s\", by = \"%s\"%s",
@@ -306,13 +285,11 @@ static const struct table *owner_of(const struct model *model, const struct cata
 static void check_key_index(const struct model *model, const struct catalog *catalog,
 			    const struct foreign_key *k, struct complaints *c)
 {
-	const struct table *loser = NULL;
-	const struct table *t;
-	bool loses = false;
+	const struct table *loser = NULL, *t;
 
-	for (enum action a = 0; a < ACTION_COUNT && !loses; a++)
-		loses = loses_rows(model, catalog, k->to_oid, a, &loser);
-	if (!loses || k->indexed || k->from_rows < LARGE_ROWS)
+	for (enum action a = 0; a < ACTION_COUNT && !loser; a++)
+		loser = loser_of(model, catalog, k->to_oid, a);
+	if (!loser || k->indexed || k->from_rows < LARGE_ROWS)
 		return;
 	t = owner_of(model, catalog, k, loser);
 	if (t->allow_unindexed)

@@ -1,8 +1,8 @@
 #include "preflight/check_plan.h"
 
-#include "preflight/check_by_set.h"
 #include "base/mem.h"
 #include "preflight/check_model.h"
+#include "preflight/integrity.h"
 #include "preflight/read_catalog.h"
 
 /* A message names the places of so many marks. */
@@ -93,14 +93,15 @@ static struct plan *build(struct check *check, struct plan_opts *opts, struct er
 	plan = plan_build(check->ctx, &config->model, check->catalog, opts, check->complaints);
 	if (!plan || !wanted)
 		return plan;
-	if (!check_by_set_read(check->db, plan, check->ctx, &facts, err))
+	if (!integrity_read(check->db, plan, check->ctx, &facts, err))
 		return NULL;
 	obstacles = integrity_obstacles(check->ctx, plan, &facts, &n);
 	if (config->integrity == INTEGRITY_SET) {
 		for (size_t i = 0; i < n; i++)
 			complain(check->complaints,
 				 obstacles[i].place ? obstacles[i].place : &config->integrity_place,
-				 "%s", obstacles[i].complaint);
+				 "limits.integrity = \"set\" is refused, because %s: %s",
+				 obstacles[i].because, obstacles[i].cure);
 		return n > 0 ? NULL : plan;
 	}
 	opts->by_set = integrity_by_set(check->ctx, plan, obstacles, n, &check->integrity);

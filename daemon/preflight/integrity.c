@@ -2,6 +2,55 @@
 
 #include "base/mem.h"
 
+#define FIRST_GRANTABLE 150000 /* GRANT SET ON PARAMETER */
+
+static const char granted_sql[] =
+	"SELECT has_parameter_privilege('session_replication_role', 'SET') AS may,\n"
+	"       quote_ident(current_user) AS name";
+
+static const char superuser_sql[] =
+	"SELECT rolsuper AS may, quote_ident(rolname) AS name FROM pg_roles\n"
+	" WHERE rolname = current_user";
+
+/* The user triggers on DELETE of each table of $1, in its order, partitions included. */
+static const char triggers_sql[] =
+	"SELECT (SELECT string_agg(DISTINCT quote_ident(t.tgname), ', ') FROM pg_trigger AS t\n"
+	"         WHERE NOT t.tgisinternal AND t.tgenabled <> 'D' AND t.tgtype & 8 <> 0\n"
+	"           AND t.tgrelid IN (SELECT w.oid UNION\n"
+	"                             SELECT relid FROM pg_partition_tree(w.oid))) AS names\n"
+	"  FROM unnest($1::oid[]) WITH ORDINALITY AS w(oid, i) ORDER BY w.i";
+
+bool integrity_read(struct db *db, const struct plan *plan, void *ctx, struct integrity_facts *ret,
+		    struct error *err)
+{
+	const bool grantable = db_server_version(db) >= FIRST_GRANTABLE;
+	const char **triggers = t_array(ctx, const char *, plan->n_steps + 1);
+	char *oids = t_strdup(ctx, "");
+	AUTO(result) PGresult *right = NULL;
+	AUTO(result) PGresult *names = NULL;
+
+	for (size_t i = 0; i < plan->n_steps; i++)
+		t_append(&oids, "%s%u", i ? "," : "",
+			 plan->catalog->relations[plan->steps[i].table->index].oid);
+	if (!db_query(db, grantable ? granted_sql : superuser_sql, 0, NULL, &right, err) ||
+	    !db_query(db, triggers_sql, 1, (const char *const[]){t_printf(ctx, "{%s}", oids)},
+		      &names, err))
+		return false;
+	for (size_t i = 0; i < plan->n_steps; i++) {
+		const char *found = db_text(names, (int)i, "names");
+
+		if (found && plan->steps[i].disposition == DISPOSITION_DELETE)
+			triggers[i] = t_strdup(ctx, found);
+	}
+	*ret = (struct integrity_facts){
+		.grantable = grantable,
+		.may_set = db_bool(right, 0, "may"),
+		.role = t_strdup(ctx, db_text(right, 0, "name")),
+		.triggers = triggers,
+	};
+	return true;
+}
+
 /* The list of obstacles, as it is gathered. */
 struct obstacles {
 	void *ctx;
@@ -10,11 +59,13 @@ struct obstacles {
 	size_t n;
 };
 
+static const char no_set[] = "say integrity = \"triggers\"";
+
 static void add(struct obstacles *o, const struct place *place, const char *because,
-		const char *complaint)
+		const char *cure)
 {
 	o->list = t_grow(o->ctx, o->list, struct obstacle, o->n + 1);
-	o->list[o->n++] = (struct obstacle){place, because, complaint};
+	o->list[o->n++] = (struct obstacle){place, because, cure};
 }
 
 static void check_right(struct obstacles *o, const struct integrity_facts *facts)
@@ -27,33 +78,14 @@ static void check_right(struct obstacles *o, const struct integrity_facts *facts
 			     "role %s has no right to set session_replication_role "
 			     "(retentionctl grants prints it)",
 			     facts->role),
-		    t_printf(o->ctx,
-			     "limits: integrity = \"set\" needs the right to set "
-			     "session_replication_role: GRANT SET ON PARAMETER "
-			     "session_replication_role TO %s; or say \"triggers\"",
-			     facts->role));
+		    t_printf(o->ctx, "GRANT SET ON PARAMETER session_replication_role TO %s, or %s",
+			     facts->role, no_set));
 	else
 		add(o, NULL,
 		    t_printf(o->ctx,
 			     "before PostgreSQL 15 it takes a superuser, which role %s is not",
 			     facts->role),
-		    t_printf(o->ctx,
-			     "limits: integrity = \"set\" needs a superuser before PostgreSQL "
-			     "15, which %s is not: say \"triggers\"",
-			     facts->role));
-}
-
-static void check_triggers(struct obstacles *o, const struct table *t, const char *names)
-{
-	if (!names)
-		return;
-	add(o, &t->place,
-	    t_printf(o->ctx, "%s.%s has triggers on DELETE (%s), which it does not fire", t->schema,
-		     t->table, names),
-	    t_printf(o->ctx,
-		     "table \"%s\": limits.integrity = \"set\" deletes without firing triggers, "
-		     "and %s.%s has some on DELETE (%s): say integrity = \"triggers\"",
-		     t->name, t->schema, t->table, names));
+		    no_set);
 }
 
 /* ON DELETE CASCADE, SET NULL and SET DEFAULT do nothing for a replica: does the plan do it? */
@@ -80,11 +112,7 @@ static void check_key(struct obstacles *o, const struct table *t, const struct f
 			     "it does not do what constraint \"%s\" of %s does to rows that stay "
 			     "(ON DELETE)",
 			     key->name, key->from_name),
-		    t_printf(o->ctx,
-			     "table \"%s\": limits.integrity = \"set\" does not do what constraint "
-			     "\"%s\" of %s does to rows that stay (ON DELETE): map them with "
-			     "delete = \"detach\", or say integrity = \"triggers\"",
-			     t->name, key->name, key->from_name));
+		    t_printf(o->ctx, "map them with delete = \"detach\", or %s", no_set));
 	for (size_t j = 0; j < key->n_columns; j++)
 		if (!catalog_column(r, key->to_columns[j])->plain)
 			add(o, &t->place,
@@ -93,11 +121,7 @@ static void check_key(struct obstacles *o, const struct table *t, const struct f
 				     "%s does not",
 				     t->schema, t->table, key->to_columns[j], key->name,
 				     key->from_name),
-			    t_printf(o->ctx,
-				     "table \"%s\": limits.integrity = \"set\" compares \"%s\" as "
-				     "bytes, which constraint \"%s\" of %s does not: say integrity "
-				     "= \"triggers\"",
-				     t->name, key->to_columns[j], key->name, key->from_name));
+			    no_set);
 }
 
 const struct obstacle *integrity_obstacles(void *ctx, const struct plan *plan,
@@ -107,8 +131,16 @@ const struct obstacle *integrity_obstacles(void *ctx, const struct plan *plan,
 	const struct catalog *catalog = plan->catalog;
 
 	check_right(&o, facts);
-	for (size_t i = 0; i < plan->n_steps; i++)
-		check_triggers(&o, plan->steps[i].table, facts->triggers[i]);
+	for (size_t i = 0; i < plan->n_steps; i++) {
+		const struct table *t = plan->steps[i].table;
+
+		if (facts->triggers[i])
+			add(&o, &t->place,
+			    t_printf(ctx,
+				     "%s.%s has triggers on DELETE (%s), which it does not fire",
+				     t->schema, t->table, facts->triggers[i]),
+			    no_set);
+	}
 	for (size_t i = 0; i < plan->n_steps; i++) {
 		const struct table *t = plan->steps[i].table;
 
@@ -132,13 +164,14 @@ static bool deletes(const struct plan *plan)
 bool integrity_by_set(void *ctx, const struct plan *plan, const struct obstacle *obstacles,
 		      size_t n, const char **ret_text)
 {
-	if (n == 0 && deletes(plan)) {
+	const bool by_set = n == 0 && deletes(plan);
+
+	if (by_set)
 		*ret_text = "set";
-		return true;
-	}
-	*ret_text = !deletes(plan) ? "triggers, because the action deletes no rows"
-				   : t_printf(ctx, "triggers, because %s", obstacles[0].because);
-	if (n > 1 && deletes(plan))
-		*ret_text = t_printf(ctx, "%s; and %zu more", *ret_text, n - 1);
-	return false;
+	else if (!deletes(plan))
+		*ret_text = "triggers, because the action deletes no rows";
+	else
+		*ret_text = t_printf(ctx, "triggers, because %s%s", obstacles[0].because,
+				     n > 1 ? t_printf(ctx, "; and %zu more", n - 1) : "");
+	return by_set;
 }

@@ -3,11 +3,11 @@
  * asks each foreign key once a batch (plan/by_set.c), "triggers" lets the server fire a trigger for
  * each row.  "set" is only taken where nothing of the database is skipped silently.
  *
- * The decision is a function of facts, and check_by_set.c reads the facts.
+ * The decision is a function of facts, so that it can be tested without a server.
  */
 #pragma once
 
-#include "config/config.h"
+#include "database/db.h"
 #include "plan/plan.h"
 
 /* What the server says, beside the catalog. */
@@ -22,11 +22,15 @@ struct integrity_facts {
 	const char *const *triggers;
 };
 
+/* Reads the facts about the session's role and the tables of the plan.  Owned by ctx. */
+bool integrity_read(struct db *db, const struct plan *plan, void *ctx, struct integrity_facts *ret,
+		    struct error *err);
+
 /* One thing that forbids "set". */
 struct obstacle {
 	const struct place *place; /* NULL: limits.integrity */
-	const char *because; /* "... because <because>", for the log and the journal */
-	const char *complaint; /* for a configuration that demands "set" */
+	const char *because; /* "... because <because>"; "it" is "set" */
+	const char *cure; /* for a configuration that demands "set" */
 };
 
 /* Returns all that forbids "set" for the plan, n in *ret_n.  Owned by ctx. */

@@ -17,6 +17,7 @@
 #define WANTED                                                                                      \
 	"WITH RECURSIVE wanted AS (\n"                                                              \
 	"  SELECT (w.i - 1)::int AS i, c.oid, c.relkind, w.link, w.key, w.filtered,\n"              \
+	"         w.schema || '.' || w.name AS shown, c.relispartition,\n"                          \
 	"         to_regclass(nullif(w.used_in, '')) AS used_in, w.used_by\n"                       \
 	"    FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::bool[], $6::text[],\n" \
 	"                $7::text[])\n"                                                             \
@@ -31,17 +32,30 @@
 	")\n"
 
 static const char relations_sql[] = WANTED
-	"SELECT w.i, w.oid, w.relkind, w.relkind = 'p' AS partitioned,\n"
+	"SELECT w.oid, w.relkind = 'p' AS partitioned,\n"
 	"       (SELECT coalesce(sum(CASE WHEN c.reltuples >= 0 THEN c.reltuples\n"
 	"                            ELSE pg_relation_size(c.oid) / 100 END), 0)::bigint\n"
 	"          FROM leaf JOIN pg_class c ON c.oid = leaf.relid WHERE leaf.i = w.i) AS rows,\n"
-	"       w.relkind = 'r' AND EXISTS (SELECT FROM pg_inherits h WHERE h.inhparent = w.oid)\n"
-	"         AS inherited,\n"
-	"       EXISTS (SELECT FROM pg_rewrite r WHERE r.ev_class IN\n"
-	"                 (SELECT w.oid UNION SELECT relid FROM leaf WHERE leaf.i = w.i)\n"
-	"               AND r.ev_type IN ('2', '4')) AS ruled,\n"
-	"       CASE WHEN w.oid IS NOT NULL THEN row_security_active(w.oid) END AS secured,\n"
-	"       (SELECT c.relispartition FROM pg_class c WHERE c.oid = w.oid) AS partition,\n"
+	"       CASE WHEN w.oid IS NULL\n"
+	"            THEN format('there is no table %s in the database; names are exact, as the catalog '\n"
+	"                        'has them', w.shown)\n"
+	"            WHEN w.relkind NOT IN ('r', 'p')\n"
+	"            THEN format('%s is not a table (a view, or a foreign table): name the table behind '\n"
+	"                        'it', w.shown)\n"
+	"            WHEN w.relispartition\n"
+	"            THEN format('%s is a partition, and what points at the whole would not be seen: '\n"
+	"                        'name the partitioned table', w.shown)\n"
+	"            WHEN w.relkind = 'r'\n"
+	"             AND EXISTS (SELECT FROM pg_inherits h WHERE h.inhparent = w.oid)\n"
+	"            THEN format('other tables inherit from %s; what their rows belong to cannot be '\n"
+	"                        'known: only declarative partitions are worked on', w.shown)\n"
+	"            WHEN EXISTS (SELECT FROM pg_rewrite r WHERE r.ev_type IN ('2', '4') AND r.ev_class IN\n"
+	"                   (SELECT w.oid UNION SELECT relid FROM leaf WHERE leaf.i = w.i))\n"
+	"            THEN format('%s has a rule on UPDATE or DELETE, which could do something else '\n"
+	"                        'instead: drop the rule, or use a trigger', w.shown)\n"
+	"            WHEN row_security_active(w.oid)\n"
+	"            THEN format('row-level security on %s hides rows from this role: give it '\n"
+	"                        'BYPASSRLS', w.shown) END AS trouble,\n"
 	"       EXISTS (SELECT FROM pg_trigger t JOIN leaf ON leaf.relid = t.tgrelid\n"
 	"                WHERE leaf.i = w.i AND NOT t.tgisinternal AND t.tgenabled IN ('O', 'A')\n"
 	"                  AND t.tgtype & 8 <> 0) AS delete_triggers,\n"
@@ -178,48 +192,6 @@ static bool read_states(struct db *db, const struct model *model, void *ctx,
 	return true;
 }
 
-static void check_relation(const struct table *t, const PGresult *res, int row,
-			   struct complaints *c)
-{
-	const char *kind = db_text(res, row, "relkind");
-
-	if (!kind)
-		complain(c, &t->place,
-			 "table \"%s\": there is no table %s.%s in the database; names are exact, "
-			 "as "
-			 "the catalog has them",
-			 t->name, t->schema, t->table);
-	else if (*kind != 'r' && *kind != 'p')
-		complain(
-			c, &t->place,
-			"table \"%s\": %s.%s is not a table (a view, or a foreign table): name the "
-			"table behind it",
-			t->name, t->schema, t->table);
-	else if (db_bool(res, row, "partition"))
-		complain(
-			c, &t->place,
-			"table \"%s\": %s.%s is a partition, and what points at the whole would not "
-			"be seen: name the partitioned table",
-			t->name, t->schema, t->table);
-	else if (db_bool(res, row, "inherited"))
-		complain(c, &t->place,
-			 "table \"%s\": other tables inherit from %s.%s; what their rows belong to "
-			 "cannot be known: only declarative partitions are worked on",
-			 t->name, t->schema, t->table);
-	else if (db_bool(res, row, "ruled"))
-		complain(c, &t->place,
-			 "table \"%s\": %s.%s has a rule on UPDATE or DELETE, which could do "
-			 "something "
-			 "else instead: drop the rule, or use a trigger",
-			 t->name, t->schema, t->table);
-	else if (db_bool(res, row, "secured"))
-		complain(c, &t->place,
-			 "table \"%s\": row-level security on %s.%s hides rows from this role: "
-			 "give it "
-			 "BYPASSRLS",
-			 t->name, t->schema, t->table);
-}
-
 static bool read_relations(struct db *db, const struct model *model, const char *const values[],
 			   struct catalog *catalog, struct complaints *c, struct error *err)
 {
@@ -228,15 +200,18 @@ static bool read_relations(struct db *db, const struct model *model, const char 
 	if (!db_query(db, relations_sql, N_WANTED, values, &res, err))
 		return false;
 	for (size_t i = 0; i < model->n_tables; i++) {
+		const struct table *t = &model->tables[i];
 		struct relation *r = &catalog->relations[i];
 		const int row = (int)i;
+		const char *trouble = db_text(res, row, "trouble");
 
-		check_relation(&model->tables[i], res, row, c);
+		if (trouble)
+			complain(c, &t->place, "table \"%s\": %s", t->name, trouble);
 		r->oid = (unsigned int)db_int(res, row, "oid");
 		r->rows = db_int(res, row, "rows");
 		r->partitioned = db_bool(res, row, "partitioned");
 		r->used_indexed = db_bool(res, row, "used_indexed");
-		r->by_indexed = !model->tables[i].by || db_bool(res, row, "by_indexed");
+		r->by_indexed = !t->by || db_bool(res, row, "by_indexed");
 		r->delete_triggers = db_bool(res, row, "delete_triggers");
 		r->update_triggers = db_bool(res, row, "update_triggers");
 	}
@@ -252,13 +227,9 @@ static bool read_columns(struct db *db, const char *const values[], void *ctx,
 		return false;
 	for (int row = 0; row < PQntuples(res); row++) {
 		struct relation *r = &catalog->relations[db_int(res, row, "i")];
-		struct column *columns;
 
-		/* Rows come table by table: only the last relation's array grows. */
-		columns = t_array(ctx, struct column, r->n_columns + 1);
-		if (r->n_columns)
-			memcpy(columns, r->columns, r->n_columns * sizeof(*columns));
-		columns[r->n_columns++] = (struct column){
+		r->columns = t_grow(ctx, r->columns, struct column, r->n_columns + 1);
+		r->columns[r->n_columns++] = (struct column){
 			.name = t_strdup(ctx, db_text(res, row, "attname")),
 			.type = t_strdup(ctx, db_text(res, row, "type")),
 			.compared = t_strdup(ctx, db_text(res, row, "compared")),
@@ -271,7 +242,6 @@ static bool read_columns(struct db *db, const char *const values[], void *ctx,
 			.identifies = db_bool(res, row, "identifies"),
 			.plain = db_bool(res, row, "plain"),
 		};
-		r->columns = columns;
 	}
 	return true;
 }

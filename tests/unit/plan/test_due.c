@@ -49,12 +49,12 @@ static const struct model model = {
 	{                                                                                          \
 		.name = (NAME), .type = (TYPE), .compared = (TYPE), .base = (TYPE), __VA_ARGS__    \
 	}
-static const struct column contact_columns[] = {
+static struct column contact_columns[] = {
 	COLUMN("id", "int8", .category = 'N', .not_null = true),
 	COLUMN("name", "text", .category = 'S'),
 	COLUMN("since", "timestamp", .category = 'D'),
 };
-static const struct column request_columns[] = {
+static struct column request_columns[] = {
 	COLUMN("no", "uuid", .category = 'U'),
 	COLUMN("person_id", "int8", .category = 'N'),
 	COLUMN("at", "date", .category = 'D'),
