@@ -52,8 +52,7 @@ static bool check_ledger(const struct job_opts *opts, struct db *db, struct erro
 	if (!ledger_open(db, opts->config->directory, false, &ledger, err))
 		return false;
 	/* Without a file: nothing was erased on this host, or the file is gone since it was found to be ahead. */
-	if (ledger ? !ledger_check(db, ledger, &ahead, err)
-		   : !ledger_ahead(db, &ahead, NULL, err))
+	if (ledger ? !ledger_check(db, ledger, &ahead, err) : !ledger_ahead(db, &ahead, NULL, err))
 		return false;
 	if (ahead == 0)
 		return true;
