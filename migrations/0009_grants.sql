@@ -88,3 +88,19 @@ GRANT UPDATE (status, cutoff, candidates, candidates_sha256, frozen_at, validate
 	      system_identifier, claim)
 	ON retention.archive_journal TO retention_daemon;
 GRANT UPDATE (tried_at, attempts, error) ON retention.file_outbox TO retention_daemon;
+
+-- With limits.integrity = "set" the daemon's role may set session_replication_role, and an ordinary trigger does not
+-- fire for a replica.  Every trigger of this schema fires always, so that no session can write past it.  The
+-- foreign keys of this schema do not fire for a replica.  Nothing rests on them, because no action is ever removed.
+DO $$
+DECLARE
+	one record;
+BEGIN
+	FOR one IN SELECT t.tgname, t.tgrelid::regclass AS relation
+		     FROM pg_catalog.pg_trigger AS t JOIN pg_catalog.pg_class AS c ON c.oid = t.tgrelid
+		    WHERE c.relnamespace = 'retention'::regnamespace AND NOT t.tgisinternal
+	LOOP
+		EXECUTE format('ALTER TABLE %s ENABLE ALWAYS TRIGGER %I', one.relation, one.tgname);
+	END LOOP;
+END
+$$;

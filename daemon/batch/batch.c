@@ -207,8 +207,6 @@ static bool tell_dropped(struct batch *b, struct error *err)
 
 	if (b->dropped.n + b->gone.n == 0)
 		return true;
-	if (!batch_as_origin(b, true, err)) /* the journal's chain is a trigger */
-		return false;
 	if (!ask_keys(b, b->job->plan->held_sql, 1, of, &held, err))
 		return false;
 	{
@@ -230,8 +228,7 @@ static bool tell_sliced(struct batch *b, struct error *err)
 
 	if (b->complete || b->worker->slice == SLICE_UNDER_WAY)
 		return true;
-	return batch_as_origin(b, true, err) &&
-	       db_command_kept(b->worker->db, sql, 3, values, NULL, err);
+	return db_command_kept(b->worker->db, sql, 3, values, NULL, err);
 }
 
 static bool write_lengths(struct batch *b, struct error *err)

@@ -34,8 +34,8 @@ struct batch {
 char *batch_with_arrays(struct batch *b, const char *copy_sql, const char *const arrays[2]);
 
 /*
- * integrity = "set": the worker's session is a replica, for which no trigger fires.  A statement that wants triggers
- * runs as origin.  Each change of the role makes the session plan all its statements anew.
+ * integrity = "set": the worker's session is a replica, for which no trigger of the CRM fires.  A statement that wants
+ * these triggers runs as origin.  Each change of the role makes the session plan all its statements anew.
  */
 bool batch_as_origin(struct batch *b, bool on, struct error *err);
 

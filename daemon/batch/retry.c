@@ -92,11 +92,8 @@ static bool record_failure(struct run *r, const struct keys *keys, const struct 
 	struct session *session = &r->w->session;
 	AUTO(char_p) char *text = xprintf("%s%s", cause->text, refused ? REFUSED : "");
 
-	/* The journal's chain is a trigger. */
-	if (!session_set_origin(session, true, err) ||
-	    !journal_key_failed(session->db, pool->batch->id, keys->array, text, cause->sqlstate,
-				err) ||
-	    !session_set_origin(session, false, err))
+	if (!journal_key_failed(session->db, pool->batch->id, keys->array, text, cause->sqlstate,
+				err))
 		return false;
 	if (atomic_fetch_add(&pool->failed, 1) + 1 >= FAILURES_IN_A_ROW &&
 	    atomic_load(&pool->treated) + pool->done_before == 0)

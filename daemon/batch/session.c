@@ -47,35 +47,23 @@ bool session_open_archive(struct session *s, struct error *err)
  */
 static const char session_sql[] = "SET enable_seqscan = off; SET jit = off;";
 
-static bool is_by_set(const struct session *s)
-{
-	return s->pool->batch->plan->orphans.sql;
-}
-
-bool session_set_origin(struct session *s, bool on, struct error *err)
-{
-	return !is_by_set(s) || db_exec(s->db,
-					on ? "SET session_replication_role = origin"
-					   : "SET session_replication_role = replica",
-					err);
-}
-
 /*
- * integrity = "set", for the session.  Where every session is a replica by default, no foreign key is
- * checked, and the question for rows that lost their parent would prove nothing.
+ * integrity = "set": makes the session a replica.  The triggers of schema retention fire nevertheless.  Where every
+ * session is a replica by default, no foreign key is checked, and the question for rows that lost their parent would
+ * prove nothing.
  */
 static bool become_replica(struct session *s, struct error *err)
 {
 	AUTO(result) PGresult *res = NULL;
 
-	if (!is_by_set(s))
+	if (!s->pool->batch->plan->orphans.sql)
 		return true;
 	if (!db_query(s->db, "SELECT current_setting('session_replication_role') AS role", 0, NULL,
 		      &res, err))
 		return false;
 	if (strcmp(db_text(res, 0, "role"), "origin") != 0)
 		return batch_refuse_role(db_text(res, 0, "role"), err);
-	return session_set_origin(s, false, err);
+	return db_exec(s->db, "SET session_replication_role = replica", err);
 }
 
 bool session_open(struct session *s, struct error *err)

@@ -33,12 +33,6 @@ bool session_open_archive(struct session *s, struct error *err);
 
 void session_close(struct session *s);
 
-/*
- * integrity = "set": makes the session's role that of an ordinary one, for statements that want triggers, or that of a
- * replica again.  Does nothing otherwise.
- */
-bool session_set_origin(struct session *s, bool on, struct error *err);
-
 /* Before each batch: waits while the throttle says so.  false: err; STOPPED: stop was asked. */
 bool session_wait_for_throttle(struct session *s, struct error *err);
 

@@ -71,8 +71,7 @@ def delete(j):
 
 def set_row(j, changes, *args):
     """As a superuser can, past every trigger."""
-    j.pg.psql(j.db, "-c", "SET session_replication_role = replica",
-              "-c", f"UPDATE retention.archive_journal SET {changes} WHERE id = {j.id}")
+    j.pg.tamper(j.db, f"UPDATE retention.archive_journal SET {changes} WHERE id = {j.id}")
 
 
 def entries(j):
@@ -550,9 +549,9 @@ def test_a_wrong_clock_lets_nothing_expire(archived):
 
     def set_clock_back():
         """The newest event lies in the future."""
-        j.pg.psql(j.db, "-c", "SET session_replication_role = replica", "-c",
-                  "INSERT INTO retention.journal_event SELECT max(id) + 1, now() + interval '1 hour', NULL, 'noted', "
-                  "'x', '{}', '', '' FROM retention.journal_event")
+        j.pg.tamper(
+            j.db, "INSERT INTO retention.journal_event SELECT max(id) + 1, now() + interval '1 hour', NULL, 'noted', "
+            "'x', '{}', '', '' FROM retention.journal_event")
 
     set_clock_back()
     status, lines = tidy(j)

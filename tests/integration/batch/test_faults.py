@@ -346,8 +346,7 @@ def test_another_server(job):
 def test_a_clock_that_went_back(job):
     """An event from the future: the database's clock is wrong now, or was."""
     j = job()
-    j.pg.psql(j.db, "-c", """
-        SET session_replication_role = replica;
+    j.pg.tamper(j.db, """
         INSERT INTO retention.journal_event (id, at, kind, actor, previous_hash, hash)
         SELECT max(id) + 1, now() + interval '1 hour', 'note', 'x', '', '' FROM retention.journal_event""")
     refused(j, "behind its newest journal row", "set it right")

@@ -93,6 +93,20 @@ ASKS = re.compile(r"(?is)\s*(SELECT|WITH)\b(?!.*\b(retention\.\w+\s*\(|pg_adviso
                   r"|pg_\w*slot\w*\s*\(|pg_switch|pg_wal|pg_sleep|nextval|setval|insert|update|delete))")
 
 
+def guards(change):
+    """SQL that makes a change of ALTER TABLE to every table of schema retention."""
+    return f"""DO $$ DECLARE t record; BEGIN
+        FOR t IN SELECT oid::regclass AS name FROM pg_class WHERE relnamespace = 'retention'::regnamespace AND relkind = 'r'
+        LOOP EXECUTE format('ALTER TABLE %s {change}', t.name); END LOOP; END $$"""
+
+
+# Enables the triggers of schema retention as migrations/0009_grants.sql does.
+ALWAYS = """DO $$ DECLARE t record; BEGIN
+    FOR t IN SELECT tgrelid::regclass AS name, tgname FROM pg_trigger JOIN pg_class AS c ON c.oid = tgrelid
+              WHERE c.relnamespace = 'retention'::regnamespace AND NOT tgisinternal
+    LOOP EXECUTE format('ALTER TABLE %s ENABLE ALWAYS TRIGGER %I', t.name, t.tgname); END LOOP; END $$"""
+
+
 class Postgres:
     """A private server: trust authentication, a unix socket and nothing else."""
 
@@ -212,6 +226,13 @@ class Postgres:
             conn = self.kept.pop(key, None)
             if conn:  # its thread may have it just now
                 conn.close()
+
+    def tamper(self, db, *statements):
+        """Runs the statements as the owner of schema retention can: without its triggers and foreign keys."""
+        with self.connect(db, autocommit=False) as conn, conn.cursor() as cur:
+            for statement in (guards("DISABLE TRIGGER ALL"), *statements, guards("ENABLE TRIGGER ALL"), ALWAYS):
+                cur.execute(statement)
+            conn.commit()
 
     def value(self, db, query, args=None, user=None):
         return self.sql(db, query, args, user)[0][0]

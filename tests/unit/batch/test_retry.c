@@ -7,7 +7,6 @@
 #define session_open model_open
 #define session_open_archive model_open
 #define session_close model_close
-#define session_set_origin model_set_origin
 #define session_wait_for_throttle model_open
 #define session_back_off model_back_off
 #define keys_take model_take
@@ -93,14 +92,6 @@ bool model_open(struct session *s, struct error *err)
 void model_close(struct session *s)
 {
 	(void)s;
-}
-
-bool model_set_origin(struct session *s, bool on, struct error *err)
-{
-	(void)s;
-	(void)on;
-	(void)err;
-	return true;
 }
 
 bool model_back_off(struct session *s, const struct error *cause, struct error *err)
