@@ -64,7 +64,10 @@ static inline void *must_alloc(void *p)
 char *xprintf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 char *xvprintf(const char *fmt, va_list args) __attribute__((format(printf, 1, 0)));
 
-/* talloc's calls, checked.  t_append appends to *s in place; *s may have moved. */
+/*
+ * talloc's calls, checked.  t_append appends to *s in place; *s may have moved.  t_list does too, an
+ * item of a list: the separator goes before it, unless the list is still empty.
+ */
 #define t_zero(ctx, type) ((type *)must_alloc(talloc_zero((ctx), type)))
 #define t_array(ctx, type, n)                                                                      \
 	((type *)must_alloc(talloc_zero_array((ctx), type, (unsigned int)(n))))
@@ -73,6 +76,8 @@ char *xvprintf(const char *fmt, va_list args) __attribute__((format(printf, 1, 0
 #define t_strdup(ctx, s) ((char *)must_alloc(talloc_strdup((ctx), (s))))
 #define t_printf(ctx, ...) ((char *)must_alloc(talloc_asprintf((ctx), __VA_ARGS__)))
 #define t_append(s, ...) (*(s) = must_alloc(talloc_asprintf_append_buffer(*(s), __VA_ARGS__)))
+#define t_list(s, separator, ...)                                                                  \
+	(t_append((s), "%s", **(s) ? (separator) : ""), t_append((s), __VA_ARGS__))
 
 /* Puts a copy of with, owned by ctx, in the place of *text; with NULL: NULL. */
 static inline void t_replace(void *ctx, char **text, const char *with)

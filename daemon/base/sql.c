@@ -4,7 +4,7 @@
 
 #include <assert.h>
 
-static char *doubled(void *ctx, const char *text, char quote)
+static char *doubled(const void *ctx, const char *text, char quote)
 {
 	char *out = t_array(ctx, char, 2 * strlen(text) + 3);
 	char *o = out;
@@ -19,22 +19,22 @@ static char *doubled(void *ctx, const char *text, char quote)
 	return out;
 }
 
-char *sql_ident(void *ctx, const char *name)
+char *sql_ident(const void *ctx, const char *name)
 {
 	return doubled(ctx, name, '"');
 }
 
-char *sql_table(void *ctx, const char *schema, const char *table)
+char *sql_table(const void *ctx, const char *schema, const char *table)
 {
 	return t_printf(ctx, "%s.%s", sql_ident(ctx, schema), sql_ident(ctx, table));
 }
 
-char *sql_literal(void *ctx, const char *text)
+char *sql_literal(const void *ctx, const char *text)
 {
 	return doubled(ctx, text, '\'');
 }
 
-char *sql_array(void *ctx, const char *const items[], size_t n)
+char *sql_array(const void *ctx, const char *const items[], size_t n)
 {
 	size_t size = 3;
 	char *out, *o;
@@ -74,7 +74,7 @@ static const char *part_text(const struct sql_part *parts, const char *name, siz
 	return parts->text;
 }
 
-char *sql_fill_parts(void *ctx, const char *statement, const struct sql_part *parts)
+char *sql_fill_parts(const void *ctx, const char *statement, const struct sql_part *parts)
 {
 	char *sql = t_strdup(ctx, "");
 

@@ -8,16 +8,16 @@
 #include <stddef.h>
 
 /* "name", quotes doubled.  Owned by ctx, as all that follow. */
-char *sql_ident(void *ctx, const char *name);
+char *sql_ident(const void *ctx, const char *name);
 
 /* "schema"."table" */
-char *sql_table(void *ctx, const char *schema, const char *table);
+char *sql_table(const void *ctx, const char *schema, const char *table);
 
 /* 'text', quotes doubled. */
-char *sql_literal(void *ctx, const char *text);
+char *sql_literal(const void *ctx, const char *text);
 
 /* {"a","b"}: the text form of a text[] of n items, for a parameter. */
-char *sql_array(void *ctx, const char *const items[], size_t n);
+char *sql_array(const void *ctx, const char *const items[], size_t n);
 
 /* A named part of a statement. */
 struct sql_part {
@@ -36,4 +36,4 @@ struct sql_part {
 #define sql_fill(ctx, statement, ...)                                                              \
 	sql_fill_parts(ctx, statement, (const struct sql_part[]){__VA_ARGS__, {NULL, NULL}})
 
-char *sql_fill_parts(void *ctx, const char *statement, const struct sql_part *parts);
+char *sql_fill_parts(const void *ctx, const char *statement, const struct sql_part *parts);

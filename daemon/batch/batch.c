@@ -280,7 +280,7 @@ static bool write_ledger(struct batch *b, struct error *err)
 			 "SELECT %d, '%s', unnest(%c::text[])\n"
 			 "RETURNING job, action, to_char(erased_at AT TIME ZONE 'UTC',\n"
 			 "  'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'), key) TO STDOUT",
-			 b->job->id, action_name(b->job->plan->action), PLAN_KEYS),
+			 b->job->id, action_name(b->job->plan->opts.action), PLAN_KEYS),
 		(const char *const[2]){b->due.array, NULL});
 	int64_t rows;
 
@@ -301,7 +301,7 @@ static bool account(struct batch *b, struct error *err)
 		return false;
 	if (!b->complete)
 		return true;
-	if (b->due.n > 0 && b->job->plan->action != ACTION_EXPORT && !write_ledger(b, err))
+	if (b->due.n > 0 && b->job->plan->opts.action != ACTION_EXPORT && !write_ledger(b, err))
 		return false;
 	/* IS TRUE makes the planner filter by a hash.  = ANY would compare each key with each. */
 	return db_command_kept(b->worker->db,

@@ -42,7 +42,7 @@ bool batch_gathers(const struct batch *b)
 void batch_keep_arrays(struct batch *b, const struct collect *c, const PGresult *res)
 {
 	b->collected[c->table->index] = db_int(res, 0, "n");
-	for (size_t s = 0; s < c->n_slots; s++) {
+	for (size_t s = 0; s < b->job->plan->n_slots[c->table->index]; s++) {
 		const char *const column = t_printf(b->ctx, "c%zu", s);
 
 		b->arrays[c->table->index][s] = t_strdup(b->ctx, db_text(res, 0, column));

@@ -249,8 +249,8 @@ bool batch_check_tables(struct db *db, const struct plan *plan, struct error *er
 		return false;
 	for (size_t i = 0; i < m->n_tables; i++)
 		if (strcmp(db_text(res, (int)i, "state"), plan->catalog->relations[i].state) != 0 ||
-		    (plan->by_set && strcmp(db_text(res, (int)i, "keys"),
-					    plan->catalog->relations[i].loud_keys) != 0))
+		    (plan->opts.by_set && strcmp(db_text(res, (int)i, "keys"),
+						 plan->catalog->relations[i].loud_keys) != 0))
 			return fail(err, ERR_CHANGED,
 				    "table %s.%s is not what it was when the job looked at it (its "
 				    "columns, their types, keys, triggers, rules, partitions): the "

@@ -38,19 +38,20 @@ bool batch_stays_small(struct batch *b, const struct step *s, int64_t rows, stru
 bool batch_measure(struct batch *b, struct error *err)
 {
 	const struct plan *plan = b->job->plan;
-	const char **values = t_array(b->ctx, const char *, plan->n_sizes + 1);
+	const char **values = t_array(b->ctx, const char *, plan->sizes.n_sources + 1);
 	AUTO(result) PGresult *res = NULL;
 
-	if (!plan->sizes_sql || b->worker->most_rows == 0 || !b->worker->measure)
+	if (!plan->sizes.sql || b->worker->most_rows == 0 || !b->worker->measure)
 		return true;
 	/* Counts one more than is taken, so that a count of exactly most_rows is known to be all. */
 	values[0] = t_printf(b->ctx, "%" PRId64, b->worker->most_rows + 1);
-	for (size_t i = 0; i < plan->n_sizes; i++)
-		values[i + 1] = b->arrays[plan->sizes[i].table][plan->sizes[i].slot];
-	if (!db_query_kept(b->worker->db, plan->sizes_sql, (int)plan->n_sizes + 1, values, &res,
-			   err))
+	for (size_t i = 0; i < plan->sizes.n_sources; i++)
+		values[i + 1] =
+			b->arrays[plan->sizes.sources[i].table][plan->sizes.sources[i].slot];
+	if (!db_query_kept(b->worker->db, plan->sizes.sql, (int)plan->sizes.n_sources + 1, values,
+			   &res, err))
 		return false;
-	for (size_t i = 0; i < plan->n_sizes; i++)
+	for (size_t i = 0; i < plan->sizes.n_sources; i++)
 		if (db_int(res, 0, t_printf(b->ctx, "c%zu", i)) > b->worker->most_rows &&
 		    !batch_too_large(b, &plan->model->tables[plan->size_tables[i]], err))
 			return false;

@@ -99,7 +99,7 @@ static bool show_json(struct preview *p, struct error *err)
 		"SELECT jsonb_pretty(to_jsonb(s) || jsonb_build_object('tables',\n"
 		"       (SELECT coalesce(jsonb_agg(to_jsonb(c)), '[]') FROM (%s) AS c))) AS json\n"
 		"  FROM (%s) AS s",
-		plan_count_sql(p->ctx, p->plan, p->due), summary_sql(p));
+		plan_count_sql(p->plan, p->due), summary_sql(p));
 
 	if (!db_query(p->cmd->db, sql, 2, p->bounds, &res, err))
 		return false;
@@ -120,8 +120,7 @@ static bool show_text(struct preview *p, struct error *err)
 			 summary_sql(p));
 
 	if (!db_query(p->cmd->db, sql, 2, p->bounds, &summary, err) ||
-	    !db_query(p->cmd->db, plan_count_sql(p->ctx, p->plan, p->due), 2, p->bounds, &tables,
-		      err))
+	    !db_query(p->cmd->db, plan_count_sql(p->plan, p->due), 2, p->bounds, &tables, err))
 		return false;
 	output_record(summary, 0);
 	puts("");

@@ -117,7 +117,7 @@ static bool find_values(struct residue *r, struct error *err)
 	const char *const values[] = {r->keys};
 	AUTO(result) PGresult *res = NULL;
 	const char *sql = sql_fill(r->ctx, values_sql, {"key", plan_column(r->ctx, "c", c->key)},
-				   {"personal", plan_personal_sql(r->ctx, r->plan, c, "c")},
+				   {"personal", plan_dirty_row(r->plan, c, "c", false)},
 				   {"contacts", plan_table(r->ctx, c)}, {"columns", columns});
 
 	if (!*columns)
@@ -245,7 +245,7 @@ static char *search_sql(struct residue *r, const PGresult *tables, int row)
 	const char *due = t_printf(r->ctx, "SELECT x.k::%s AS k FROM unnest($4::text[]) AS x(k)",
 				   plan_type(r->catalog, c, c->key));
 	const char *reached = NULL, *covered = NULL;
-	const char *with = plan_reach_sql(r->ctx, r->plan, due, oid, &reached, &covered);
+	const char *with = plan_reach_sql(r->plan, due, oid, &reached, &covered);
 
 	return t_printf(
 		r->ctx,

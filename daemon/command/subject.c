@@ -24,9 +24,8 @@ static bool export_document(struct command *cmd, const char *key, struct error *
 	plan = plan_build(ctx, &cmd->config->model, catalog, &opts, &c);
 	if (!plan)
 		return fail(err, ERR_CONFIG, "%s", c.lines[0]);
-	sql = plan_document_sql(ctx, plan,
-				t_printf(ctx, "SELECT $1::text::%s AS k",
-					 plan_type(catalog, contact, contact->key)));
+	sql = plan_document_sql(plan, t_printf(ctx, "SELECT $1::text::%s AS k",
+					       plan_type(catalog, contact, contact->key)));
 	sql = t_printf(ctx,
 		       "SELECT jsonb_pretty(x.document) AS json,\n"
 		       "       jsonb_array_length(x.document->'contact') AS n FROM (%s) AS x",

@@ -69,23 +69,25 @@ const char *catalog_empty_value(const struct column *column)
 bool catalog_link_covers(const struct catalog *catalog, const struct table *t,
 			 const struct foreign_key *k)
 {
-	const char *parent = t->of ? model_parent_column(t) : NULL;
-
 	if (!t->of || catalog->relations[t->index].oid != k->from_oid ||
 	    catalog->relations[t->of->index].oid != k->to_oid)
 		return false;
 	for (size_t i = 0; i < k->n_columns; i++)
-		if (strcmp(k->from_columns[i], t->by) == 0 && strcmp(k->to_columns[i], parent) == 0)
+		if (strcmp(k->from_columns[i], t->by) == 0 &&
+		    strcmp(k->to_columns[i], model_parent_column(t)) == 0)
 			return true;
 	return false;
 }
 
-bool catalog_is_referenced(const struct catalog *catalog, const struct table *t)
+const struct foreign_key *catalog_next_key(const struct catalog *catalog,
+					   const struct foreign_key *after, unsigned int from,
+					   unsigned int to)
 {
-	for (size_t i = 0; i < catalog->n_keys; i++)
-		if (catalog->keys[i].to_oid == catalog->relations[t->index].oid)
-			return true;
-	return false;
+	for (size_t i = after ? (size_t)(after - catalog->keys) + 1 : 0; i < catalog->n_keys; i++)
+		if ((from == 0 || catalog->keys[i].from_oid == from) &&
+		    (to == 0 || catalog->keys[i].to_oid == to))
+			return &catalog->keys[i];
+	return NULL;
 }
 
 bool catalog_key_is_silent(const struct foreign_key *k)
@@ -95,9 +97,10 @@ bool catalog_key_is_silent(const struct foreign_key *k)
 
 bool catalog_attaches_silently(const struct catalog *catalog, const struct table *t)
 {
-	for (size_t i = 0; i < catalog->n_keys; i++)
-		if (catalog->keys[i].to_oid == catalog->relations[t->index].oid &&
-		    catalog_key_is_silent(&catalog->keys[i]))
+	const unsigned int oid = catalog->relations[t->index].oid;
+
+	for (const struct foreign_key *k = NULL; (k = catalog_next_key(catalog, k, 0, oid));)
+		if (catalog_key_is_silent(k))
 			return true;
 	return false;
 }

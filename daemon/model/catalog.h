@@ -81,8 +81,13 @@ bool catalog_link_covers(const struct catalog *catalog, const struct table *t,
 bool catalog_key_is_use(const struct model *model, const struct catalog *catalog,
 			const struct table *t, const struct foreign_key *key);
 
-/* Does a foreign key point at t's table? */
-bool catalog_is_referenced(const struct catalog *catalog, const struct table *t);
+/*
+ * The next foreign key behind after (NULL: the first) from the table of the oid from onto that of the oid to
+ * (0: any); NULL when there are no more.
+ */
+const struct foreign_key *catalog_next_key(const struct catalog *catalog,
+					   const struct foreign_key *after, unsigned int from,
+					   unsigned int to);
 
 /* Does it act by itself (CASCADE, SET NULL, SET DEFAULT) where another one would refuse? */
 bool catalog_key_is_silent(const struct foreign_key *key);

@@ -2,11 +2,6 @@
 
 #include <string.h>
 
-const struct table *disposition_subject(const struct model *model, enum action action)
-{
-	return action == ACTION_ANONYMIZE_REQUESTS ? model->request : model->contact;
-}
-
 static bool is_copied(const struct table *t, enum archive_mode archive)
 {
 	return archive == ARCHIVE_FULL || (archive == ARCHIVE_LISTED && t->archive);
@@ -19,41 +14,23 @@ static enum disposition disposition_in_delete(const struct table *t)
 		return DISPOSITION_DELETE;
 	if (disposition_in_delete(t->of) != DISPOSITION_DELETE)
 		return DISPOSITION_NONE;
-	switch (t->on_delete) {
-	case ON_DELETE_DETACH:
-		return DISPOSITION_DETACH;
-	case ON_DELETE_KEEP:
-		return DISPOSITION_KEEP;
-	case ON_DELETE_DELETE:
-		break;
-	}
-	return DISPOSITION_DELETE;
+	return t->on_delete == ON_DELETE_DETACH ? DISPOSITION_DETACH
+	       : t->on_delete == ON_DELETE_KEEP ? DISPOSITION_KEEP
+						: DISPOSITION_DELETE;
 }
 
 static enum disposition disposition_in_anonymize(const struct table *t)
 {
-	switch (t->on_anonymize) {
-	case ON_ANONYMIZE_DELETE:
+	if (t->on_anonymize == ON_ANONYMIZE_DELETE)
 		return DISPOSITION_DELETE;
-	case ON_ANONYMIZE_RULES:
-		/*
-		 * All columns under keep is an answer too: nothing is written, and new columns are
-		 * refused.
-		 */
-		for (size_t i = 0; i < t->n_rules; i++)
-			if (t->rules[i].kind != RULE_KEEP)
-				return DISPOSITION_UPDATE;
-		break;
-	case ON_ANONYMIZE_KEEP:
-	case ON_ANONYMIZE_UNSET: /* refused by the configuration where it is reached */
-		break;
-	}
-	return DISPOSITION_KEEP;
+	/* All columns under keep is an answer too: nothing is written, and new columns are refused. */
+	for (size_t i = 0; t->on_anonymize == ON_ANONYMIZE_RULES && i < t->n_rules; i++)
+		if (t->rules[i].kind != RULE_KEEP)
+			return DISPOSITION_UPDATE;
+	return DISPOSITION_KEEP; /* UNSET: the configuration refuses it where it is reached */
 }
 
-/*
- * The request's name is fixed. anonymize_requests reaches the tables below it.
- */
+/* The request's name is fixed.  anonymize_requests reaches the tables below it. */
 static bool is_under_request(const struct table *t)
 {
 	for (; t; t = t->of)
@@ -78,24 +55,6 @@ enum disposition disposition_of(const struct table *t, enum action action,
 		break;
 	}
 	return DISPOSITION_NONE;
-}
-
-bool disposition_has_step(const struct table *t, enum action action, enum archive_mode archive)
-{
-	return disposition_of(t, action, archive) >= DISPOSITION_COPY;
-}
-
-bool disposition_is_inner(const struct model *model, const struct table *t, enum action action,
-			  enum archive_mode archive)
-{
-	for (size_t i = 0; i < model->n_tables; i++) {
-		const struct table *child = &model->tables[i];
-
-		if (child != t && model_is_under(child, t) &&
-		    disposition_has_step(child, action, archive))
-			return true;
-	}
-	return false;
 }
 
 bool disposition_is_archived(const struct table *t, enum action action, enum archive_mode archive)

@@ -19,15 +19,5 @@ enum disposition {
 enum disposition disposition_of(const struct table *t, enum action action,
 				enum archive_mode archive);
 
-/* Contact, or request: the table whose keys the action's list holds. */
-const struct table *disposition_subject(const struct model *model, enum action action);
-
-/* Has t a statement of its own in the action? */
-bool disposition_has_step(const struct table *t, enum action action, enum archive_mode archive);
-
-/* Has anything that hangs off t one?  Then t's keys have to be collected. */
-bool disposition_is_inner(const struct model *model, const struct table *t, enum action action,
-			  enum archive_mode archive);
-
 /* Do the rows that the action erases from t go into the archive? */
 bool disposition_is_archived(const struct table *t, enum action action, enum archive_mode archive);

@@ -26,6 +26,16 @@ static const char *const rule_names[] = {
 };
 static_assert(sizeof(rule_names) / sizeof(rule_names[0]) == RULE_COUNT, "a name for each");
 
+/* Returns the name's index, n for an unknown name. */
+static unsigned int find_name(const char *const *names, unsigned int n, const char *name)
+{
+	unsigned int i = 0;
+
+	while (i < n && strcmp(name, names[i]) != 0)
+		i++;
+	return i;
+}
+
 const char *rule_name(enum rule_kind kind)
 {
 	assert(kind < RULE_COUNT);
@@ -40,11 +50,7 @@ const char *action_name(enum action action)
 
 enum action action_parse(const char *name)
 {
-	enum action action = 0;
-
-	while (action < ACTION_COUNT && strcmp(name, action_names[action]) != 0)
-		action++;
-	return action;
+	return find_name(action_names, ACTION_COUNT, name);
 }
 
 const char *archive_mode_name(enum archive_mode mode)
@@ -55,16 +61,7 @@ const char *archive_mode_name(enum archive_mode mode)
 
 enum archive_mode archive_mode_parse(const char *name)
 {
-	enum archive_mode mode = 0;
-
-	while (mode < ARCHIVE_MODE_COUNT && strcmp(name, archive_mode_names[mode]) != 0)
-		mode++;
-	return mode;
-}
-
-bool model_value_uses(const char *value, const char *placeholder)
-{
-	return strstr(value, placeholder) != NULL;
+	return find_name(archive_mode_names, ARCHIVE_MODE_COUNT, name);
 }
 
 bool model_is_under(const struct table *t, const struct table *root)
@@ -90,14 +87,18 @@ const char *model_parent_column(const struct table *t)
 	return t->from ? t->from : t->of->key;
 }
 
+const struct table *model_subject(const struct model *model, enum action action)
+{
+	return action == ACTION_ANONYMIZE_REQUESTS ? model->request : model->contact;
+}
+
 /*
  * A manual action may ask for an anonymization that no policy names.  The configuration then has
  * not insisted on an answer for every table, so a table without one is refused here.
  */
 bool model_can_anonymize(const struct model *model, enum action action)
 {
-	const struct table *root =
-		action == ACTION_ANONYMIZE_REQUESTS ? model->request : model->contact;
+	const struct table *root = model_subject(model, action);
 
 	if (root->on_anonymize != ON_ANONYMIZE_RULES ||
 	    model->request->on_anonymize != ON_ANONYMIZE_RULES)

@@ -119,8 +119,8 @@ struct model {
 	size_t n_marks;
 };
 
-/* Does the template hold the placeholder ("{key}", "{number}")? */
-bool model_value_uses(const char *value, const char *placeholder);
+/* Contact, or request: the table whose keys the action's list holds. */
+const struct table *model_subject(const struct model *model, enum action action);
 
 /* Is t the table root, or below it? */
 bool model_is_under(const struct table *t, const struct table *root);

@@ -1,14 +1,21 @@
 /* Builds the plan of an action: from the model and the catalog to statements. */
-#include "plan/builder.h"
+#include "plan/build.h"
 
 #include "base/mem.h"
 #include "plan/crossref.h"
 
-static bool build_steps(const struct builder *b, struct plan *plan, struct complaints *c)
+/* An archive of detached rows names them by their key. */
+static bool lacks_key(const struct plan *p, const struct table *t)
+{
+	return !t->key && plan_disposition(p, t) == DISPOSITION_DETACH &&
+	       disposition_is_archived(t, p->opts.action, p->opts.archive);
+}
+
+static bool build_steps(struct plan *p, struct complaints *c)
 {
 	const size_t before = c->n;
-	const struct table **order = t_array(b->ctx, const struct table *, b->model->n_tables);
-	const struct table *ring = plan_order(b, order, &plan->n_steps, &plan->defer);
+	const struct table **order = t_array(p, const struct table *, p->model->n_tables);
+	const struct table *ring = plan_order(p, order, &p->n_steps, &p->defer);
 	size_t n_files = 0;
 
 	if (ring) {
@@ -19,46 +26,41 @@ static bool build_steps(const struct builder *b, struct plan *plan, struct compl
 			 ring->name, ring->schema, ring->table);
 		return false;
 	}
-	plan->steps = t_array(b->ctx, struct step, plan->n_steps);
-	for (size_t i = 0; i < plan->n_steps; i++) {
-		struct step *s = &plan->steps[i];
+	for (size_t i = 0; i < p->n_steps; i++)
+		if (lacks_key(p, order[i]))
+			complain(c, &order[i]->place,
+				 "table \"%s\": an archive of detached rows needs the table's key",
+				 order[i]->name);
+	if (c->n > before)
+		return false;
+	p->steps = t_array(p, struct step, p->n_steps);
+	for (size_t i = 0; i < p->n_steps; i++) {
+		struct step *s = &p->steps[i];
 
-		*s = plan_step(b, order[i]);
+		*s = plan_step(p, order[i]);
 		s->file_number = n_files;
 		n_files += s->archived ? 1 : 0;
-		if (s->archived && s->disposition == DISPOSITION_DETACH && !s->table->key)
-			complain(c, &s->table->place,
-				 "table \"%s\": an archive of detached rows needs the table's key",
-				 s->table->name);
 	}
-	plan->may_slice = plan_may_slice(b);
-	plan_slices(b, plan);
-	return c->n == before;
+	p->may_slice = plan_may_slice(p);
+	plan_slices(p);
+	return true;
 }
 
 struct plan *plan_build(void *ctx, const struct model *model, const struct catalog *catalog,
 			const struct plan_opts *opts, struct complaints *c)
 {
-	struct plan *plan = t_zero(ctx, struct plan);
-	struct builder b = {
-		.ctx = plan, .model = model, .catalog = catalog, .opts = opts, .plan = plan};
+	struct plan *p = plan_new(ctx, model, catalog, opts);
 
-	plan->action = opts->action;
-	plan->archive = opts->archive;
-	plan->by_set = opts->by_set;
-	plan->model = model;
-	plan->catalog = catalog;
-	plan->subject = disposition_subject(model, opts->action);
-	plan_slots(&b);
-	if (!build_steps(&b, plan, c)) {
-		talloc_free(plan);
+	plan_slots(p);
+	if (!build_steps(p, c)) {
+		talloc_free(p);
 		return NULL;
 	}
-	plan_collects(&b, plan);
-	plan_subject(&b, plan);
+	plan_collects(p);
+	plan_subject(p);
 	if (opts->by_set)
-		plan_by_set(&b, plan);
-	plan->crossref_sql = plan_crossref(&b);
-	plan_guards(&b, plan);
-	return plan;
+		plan_by_set(p);
+	p->crossref_sql = plan_crossref(p);
+	plan_guards(p);
+	return p;
 }

@@ -22,7 +22,7 @@
  * batches: in measured batches, which have to know the rows before they erase, and in slices, which
  * go from the bottom up because the parents still exist between two slices.
  */
-#include "plan/builder.h"
+#include "plan/build.h"
 
 #include "base/mem.h"
 #include "base/sql.h"
@@ -35,53 +35,41 @@ const char *plan_asked_column(const struct table *t, const struct foreign_key *k
 	return key->to_columns[0];
 }
 
-static size_t slot_of(const struct builder *b, const struct table *t, const char *column)
-{
-	size_t slot = 0;
-
-	while (!b->slots[t->index][slot] || strcmp(b->slots[t->index][slot], column) != 0)
-		slot++; /* plan_slots() has put it there */
-	return slot;
-}
-
 /* One foreign key's question: {array} holds the values of the deleted rows that it asks for. */
 static const char orphan_sql[] =
 	"SELECT {name} AS name WHERE EXISTS (\n"
 	"  SELECT FROM {from_table} AS c WHERE {from_column} = ANY ({array}){not_null}\n"
 	"     AND NOT EXISTS (SELECT FROM {to_table} AS p WHERE {match}))";
 
-static char *question(const struct builder *b, const struct table *t, const struct foreign_key *k,
+static char *question(const struct plan *p, const struct table *t, const struct foreign_key *k,
 		      const char *array)
 {
 	const char *asked = plan_asked_column(t, k), *from = NULL;
-	char *not_null = t_strdup(b->ctx, "");
+	char *not_null = t_strdup(p, "");
 
 	for (size_t i = 0; i < k->n_columns; i++) {
-		const char *column = plan_column(b->ctx, "c", k->from_columns[i]);
+		const char *column = plan_column(p, "c", k->from_columns[i]);
 
 		if (strcmp(k->to_columns[i], asked) == 0)
 			from = column;
 		if (k->n_columns > 1)
 			t_append(&not_null, " AND %s IS NOT NULL", column);
 	}
-	return sql_fill(
-		b->ctx, orphan_sql,
-		{"name", sql_literal(b->ctx, t_printf(b->ctx, "%s (%s)", k->from_name, k->name))},
-		{"from_table", k->from_sql}, {"from_column", from},
-		{"array", plan_array(b, t, asked, array)}, {"not_null", not_null},
-		{"to_table", plan_table(b->ctx, t)},
-		{"match", plan_key_match(b->ctx, k, "c", "p")});
+	return sql_fill(p, orphan_sql, {"name", plan_key_name(p, k)}, {"from_table", k->from_sql},
+			{"from_column", from}, {"array", plan_array(p, t, asked, array)},
+			{"not_null", not_null}, {"to_table", plan_table(p, t)},
+			{"match", plan_key_match(p, k, "c", "p")});
 }
 
 /* The only step that takes rows of the table: under a second name there may be others below. */
-static const struct step *only_step(const struct builder *b, unsigned int oid)
+static const struct step *only_step(const struct plan *p, unsigned int oid)
 {
 	const struct step *found = NULL;
 
-	for (size_t i = 0; i < b->plan->n_steps; i++) {
-		const struct step *s = &b->plan->steps[i];
+	for (size_t i = 0; i < p->n_steps; i++) {
+		const struct step *s = &p->steps[i];
 
-		if (plan_relation(b, s->table)->oid != oid)
+		if (plan_oid(p, s->table) != oid)
 			continue;
 		if (found || s->disposition != DISPOSITION_DELETE)
 			return NULL;
@@ -95,161 +83,153 @@ static const struct step *only_step(const struct builder *b, unsigned int oid)
  * step below takes all rows that its link finds: nothing says which of them those were (by_own),
  * nor which others there are.
  */
-static bool is_settled(const struct builder *b, const struct foreign_key *k)
+static bool is_settled(const struct plan *p, const struct foreign_key *k)
 {
-	const struct step *above = only_step(b, k->to_oid), *below = only_step(b, k->from_oid);
+	const struct step *above = only_step(p, k->to_oid), *below = only_step(p, k->from_oid);
 
-	return b->plan->top_down && above && below && above != below &&
+	return p->top_down && above && below && above != below &&
 	       below->table->of == above->table && k->n_columns == 1 &&
-	       catalog_link_covers(b->catalog, below->table, k) && !below->table->where &&
+	       catalog_link_covers(p->catalog, below->table, k) && !below->table->where &&
 	       !below->table->match && !below->table->shared &&
 	       (below->gather ||
-		(!below->by_own && (below->linked || !plan_is_own(b, below->table))));
+		(!below->by_own && (below->linked || !plan_is_own(p, below->table))));
 }
 
 /*
  * Are rows found by their own table's columns alone, whatever is still there of the other tables?
  */
-static bool may_go_top_down(const struct builder *b)
+static bool may_go_top_down(const struct plan *p)
 {
-	if (b->opts->action != ACTION_DELETE_CONTACTS || b->plan->defer)
+	if (p->opts.action != ACTION_DELETE_CONTACTS || p->defer)
 		return false;
-	for (size_t i = 0; i < b->plan->n_steps; i++)
-		if (b->plan->steps[i].disposition != DISPOSITION_DELETE)
+	for (size_t i = 0; i < p->n_steps; i++)
+		if (p->steps[i].disposition != DISPOSITION_DELETE)
 			return false;
-	for (size_t i = 0; i < b->model->n_tables; i++)
-		if (b->model->tables[i].shared ||
-		    catalog_asks_other_rows(b->catalog, b->model->tables[i].where))
+	for (size_t i = 0; i < p->model->n_tables; i++)
+		if (p->model->tables[i].shared ||
+		    catalog_asks_other_rows(p->catalog, p->model->tables[i].where))
 			return false;
 	return true;
 }
 
-static void add_question(const struct builder *b, struct question *q, const struct table *t,
+static void add_question(struct plan *p, struct question *q, const struct table *t,
 			 const struct foreign_key *k)
 {
-	const size_t most = b->plan->n_steps * (b->catalog->n_keys + 1);
-	const char *one = question(b, t, k, t_printf(b->ctx, "$%zu", q->n_sources + 1));
+	const char *asked = plan_asked_column(t, k);
 
-	if (!q->sources)
-		q->sources = t_array(b->ctx, struct source, most);
-	q->sources[q->n_sources++] = (struct source){
-		.table = t->index,
-		.slot = slot_of(b, t, plan_asked_column(t, k)),
-	};
-	q->sql = q->sql ? t_printf(b->ctx, "%s\nUNION ALL\n%s", q->sql, one) : one;
+	q->sources = t_grow(p, q->sources, struct source, q->n_sources + 1);
+	q->sources[q->n_sources++] = (struct source){t->index, plan_slot_of(p, t, asked)};
+	if (!q->sql)
+		q->sql = t_strdup(p, "");
+	t_list(&q->sql, "\nUNION ALL\n", "%s",
+	       question(p, t, k, t_printf(p, "$%zu", q->n_sources)));
 }
 
 /*
  * The DELETE returns what its collect does.  It returns no key where there are more than $2 rows.
  */
-static char *gather_statement(const struct builder *b, const struct collect *c)
+static char *gather_statement(const struct plan *p, const struct collect *c)
 {
 	const struct table *t = c->table;
-	char *list = t_strdup(b->ctx, ""), *returning = t_strdup(b->ctx, "");
+	char *list = t_strdup(p, "");
 
-	for (size_t i = 0; i < c->n_slots; i++) {
-		t_append(
-			&list,
-			"CASE WHEN count(*) <= $2::bigint\n"
-			"     THEN coalesce(array_agg(x.c%zu) FILTER (WHERE x.c%zu IS NOT NULL), '{}')::text\n"
-			"     ELSE '{}' END AS c%zu, ",
-			i, i, i);
-		t_append(&returning, "%s%s AS c%zu", i ? ", " : "", plan_slot(b, t, c->slots[i]),
-			 i);
-	}
-	return t_printf(b->ctx,
+	for (size_t i = 0; i < p->n_slots[t->index]; i++)
+		t_append(&list,
+			 "CASE WHEN count(*) <= $2::bigint\n"
+			 "     THEN %s\n"
+			 "     ELSE '{}' END AS c%zu, ",
+			 plan_slot_array(p, i), i);
+	return t_printf(p,
 			"WITH x AS (DELETE FROM %s AS t WHERE %s RETURNING %s)\n"
 			"SELECT %scount(*) AS n FROM x",
-			plan_table(b->ctx, t), plan_selection(b, t, "$1", false), returning, list);
+			plan_table(p, t), plan_selection(p, t, "$1", false),
+			plan_slot_columns(p, t), list);
 }
 
-static size_t step_of(const struct plan *plan, size_t table)
+/* Returns the step of the table; n_steps: it has none. */
+static size_t step_of(const struct plan *p, size_t table)
 {
 	size_t i = 0;
 
-	while (i < plan->n_steps && plan->steps[i].table->index != table)
+	while (i < p->n_steps && p->steps[i].table->index != table)
 		i++;
-	return i; /* n_steps: it has none */
+	return i;
 }
 
 /*
  * Can the step's own DELETE return what is collected of its table?  Its rows alone then measure it.
  */
-static bool may_gather(const struct plan *plan, const struct collect *c)
+static bool may_gather(const struct plan *p, const struct collect *c)
 {
-	const size_t i = step_of(plan, c->table->index);
-	const struct step *s = i < plan->n_steps ? &plan->steps[i] : NULL;
+	const size_t i = step_of(p, c->table->index);
+	const struct step *s = &p->steps[i];
 
-	return plan->top_down && s && s->linked && s->slice_sql && !s->archived && !s->outbox_sql &&
-	       !s->verify;
+	return p->top_down && i < p->n_steps && s->linked && s->slice_sql && !s->archived &&
+	       !s->outbox_sql && !s->verify;
 }
 
 /*
  * Among the marked collects: is c's source there before its step, and its step before all that need
  * its keys?
  */
-static bool is_in_time(const struct plan *plan, const bool *marked, size_t c)
+static bool is_in_time(const struct plan *p, const bool *marked, size_t c)
 {
-	const struct collect *collects = plan->collects;
+	const struct collect *collects = p->collects;
 	const size_t table = collects[c].table->index;
-	const size_t mine = step_of(plan, table);
+	const size_t mine = step_of(p, table);
 
-	for (size_t i = 0; i < plan->n_collects; i++) {
+	for (size_t i = 0; i < p->n_collects; i++) {
 		if (collects[i].from.table == table && i != c && !marked[i])
 			return false;
-		if (collects[i].table->index == plan->steps[mine].parent.table && marked[i] &&
-		    step_of(plan, collects[i].table->index) < mine)
+		if (collects[i].table->index == p->steps[mine].parent.table && marked[i] &&
+		    step_of(p, collects[i].table->index) < mine)
 			return false;
 	}
-	for (size_t i = mine + 1; i < plan->n_steps; i++) /* from the top down: they go before */
-		if (plan->steps[i].from.table == table ||
-		    (plan->steps[i].linked && plan->steps[i].parent.table == table))
+	for (size_t i = mine + 1; i < p->n_steps; i++) /* from the top down: they go before */
+		if (p->steps[i].from.table == table ||
+		    (p->steps[i].linked && p->steps[i].parent.table == table))
 			return false;
 	return true;
 }
 
-static void find_gathers(const struct builder *b, struct plan *plan)
+static void find_gathers(struct plan *p)
 {
-	bool *marked = t_array(b->ctx, bool, plan->n_collects + 1);
+	bool *marked = t_array(p, bool, p->n_collects + 1);
 	bool changed = true;
 
-	for (size_t i = 0; i < plan->n_collects; i++)
-		marked[i] = may_gather(plan, &plan->collects[i]);
+	for (size_t i = 0; i < p->n_collects; i++)
+		marked[i] = may_gather(p, &p->collects[i]);
 	while (changed) {
 		changed = false;
-		for (size_t i = 0; i < plan->n_collects; i++)
-			if (marked[i] && !is_in_time(plan, marked, i)) {
+		for (size_t i = 0; i < p->n_collects; i++)
+			if (marked[i] && !is_in_time(p, marked, i)) {
 				marked[i] = false;
 				changed = true;
 			}
 	}
-	for (size_t i = 0; i < plan->n_collects; i++) {
-		struct collect *c = &plan->collects[i];
+	for (size_t i = 0; i < p->n_collects; i++) {
+		struct collect *c = &p->collects[i];
 
 		if (!marked[i])
 			continue;
-		c->gather_sql = gather_statement(b, c);
-		plan->steps[step_of(plan, c->table->index)].gather = c;
+		c->gather_sql = gather_statement(p, c);
+		p->steps[step_of(p, c->table->index)].gather = c;
 	}
 }
 
-void plan_by_set(const struct builder *b, struct plan *plan)
+void plan_by_set(struct plan *p)
 {
-	plan->top_down = may_go_top_down(b);
-	find_gathers(b, plan);
-	for (size_t i = 0; i < plan->n_steps; i++) {
-		const struct table *t = plan->steps[i].table;
+	p->top_down = may_go_top_down(p);
+	find_gathers(p);
+	for (size_t i = 0; i < p->n_steps; i++) {
+		const struct table *t = p->steps[i].table;
+		const struct foreign_key *k = NULL;
 
-		if (plan->steps[i].disposition != DISPOSITION_DELETE)
-			continue;
-		for (size_t k = 0; k < b->catalog->n_keys; k++) {
-			const struct foreign_key *key = &b->catalog->keys[k];
-
-			if (key->to_oid != plan_relation(b, t)->oid)
-				continue;
-			add_question(b, &plan->orphans, t, key);
-			if (!is_settled(b, key))
-				add_question(b, &plan->loose, t, key);
+		while (plan_is_deleted(p, t) &&
+		       (k = catalog_next_key(p->catalog, k, 0, plan_oid(p, t)))) {
+			add_question(p, &p->orphans, t, k);
+			if (!is_settled(p, k))
+				add_question(p, &p->loose, t, k);
 		}
 	}
 }

@@ -1,7 +1,6 @@
 #include "plan/crossref.h"
 
 #include "base/mem.h"
-#include "plan/expression.h"
 #include "base/sql.h"
 
 /* The names in the model of a table that the action deletes from. */
@@ -12,17 +11,15 @@ struct name_list {
 	bool whole; /* one of them has no where: no row of the table is outside */
 };
 
-static struct name_list deleted_names(const struct builder *b, unsigned int oid)
+static struct name_list deleted_names(const struct plan *p, unsigned int oid)
 {
-	struct name_list list = {
-		.names = t_array(b->ctx, const struct table *, b->plan->n_steps + 1),
-		.certain = true};
+	struct name_list list = {.names = t_array(p, const struct table *, p->n_steps + 1),
+				 .certain = true};
 
-	for (size_t i = 0; i < b->plan->n_steps; i++) {
-		const struct table *t = b->plan->steps[i].table;
+	for (size_t i = 0; i < p->n_steps; i++) {
+		const struct table *t = p->steps[i].table;
 
-		if (b->plan->steps[i].disposition != DISPOSITION_DELETE ||
-		    plan_relation(b, t)->oid != oid)
+		if (!plan_is_deleted(p, t) || plan_oid(p, t) != oid)
 			continue;
 		list.names[list.n++] = t;
 		list.certain = list.certain && !t->shared && !t->match;
@@ -32,31 +29,31 @@ static struct name_list deleted_names(const struct builder *b, unsigned int oid)
 }
 
 /* Says whether the step deletes or clears the rows that refer by the key to its subject's. */
-static bool lets_go(const struct builder *b, const struct step *s, const struct foreign_key *k)
+static bool lets_go(const struct plan *p, const struct step *s, const struct foreign_key *k)
 {
 	return (s->disposition == DISPOSITION_DELETE || s->disposition == DISPOSITION_DETACH) &&
-	       !s->table->shared && catalog_link_covers(b->catalog, s->table, k);
+	       !s->table->shared && catalog_link_covers(p->catalog, s->table, k);
 }
 
-static bool is_plain(const struct builder *b, unsigned int oid, const char *column)
+static bool is_plain(const struct plan *p, unsigned int oid, const char *column)
 {
-	for (size_t i = 0; i < b->model->n_tables; i++)
-		if (b->catalog->relations[i].oid == oid)
-			return catalog_column(&b->catalog->relations[i], column)->plain;
+	for (size_t i = 0; i < p->model->n_tables; i++)
+		if (p->catalog->relations[i].oid == oid)
+			return catalog_column(&p->catalog->relations[i], column)->plain;
 	return false;
 }
 
 /* Says whether the key can make a subject wait, and can be compared by PostgreSQL's own operators. */
-static bool makes_wait(const struct builder *b, const struct foreign_key *k)
+static bool makes_wait(const struct plan *p, const struct foreign_key *k)
 {
 	if (catalog_key_is_silent(k))
 		return false;
-	for (size_t i = 0; i < b->plan->n_steps; i++)
-		if (lets_go(b, &b->plan->steps[i], k) && !b->plan->steps[i].table->where)
+	for (size_t i = 0; i < p->n_steps; i++)
+		if (lets_go(p, &p->steps[i], k) && !p->steps[i].table->where)
 			return false;
 	for (size_t i = 0; i < k->n_columns; i++)
-		if (!is_plain(b, k->from_oid, k->from_columns[i]) ||
-		    !is_plain(b, k->to_oid, k->to_columns[i]))
+		if (!is_plain(p, k->from_oid, k->from_columns[i]) ||
+		    !is_plain(p, k->to_oid, k->to_columns[i]))
 			return false;
 	return true;
 }
@@ -65,18 +62,18 @@ static bool makes_wait(const struct builder *b, const struct foreign_key *k)
  * Joins t's row, alias 0, with the rows above it up to its subject's, as far as the model's where lets them through:
  * " JOIN parent AS <alias>1 ON ... JOIN subject AS <alias>2 ON ...".  *ret_top is the subject's alias.
  */
-static char *climb(const struct builder *b, const struct table *t, const char *alias,
-		   const char *join, const char **ret_top)
+static char *climb(const struct plan *p, const struct table *t, const char *alias, const char *join,
+		   const char **ret_top)
 {
-	char *sql = t_strdup(b->ctx, "");
-	const char *below = t_printf(b->ctx, "%s0", alias);
+	char *sql = t_strdup(p, "");
+	const char *below = t_printf(p, "%s0", alias);
 
-	for (size_t i = 1; t != b->plan->subject; t = t->of, i++) {
-		const char *above = t_printf(b->ctx, "%s%zu", alias, i);
+	for (size_t i = 1; t != p->subject; t = t->of, i++) {
+		const char *above = t_printf(p, "%s%zu", alias, i);
 
 		t_append(&sql, " %s %s AS %s ON %s", join,
-			 plan_filtered(b->ctx, t->of, t->of->where, NULL), above,
-			 plan_link(b->ctx, b->catalog, t, below, above));
+			 plan_filtered(p, t->of, t->of->where, NULL), above,
+			 plan_link(p, t, below, above));
 		below = above;
 	}
 	*ret_top = below;
@@ -87,95 +84,78 @@ static char *climb(const struct builder *b, const struct table *t, const char *a
  * A query for rows of the key's table (alias f0) that fulfil the condition and refer to rows of to that belong to the
  * subject w.key.  joins and key are about f0.
  */
-static char *pointing(const struct builder *b, const struct foreign_key *k, const struct table *to,
+static char *pointing(const struct plan *p, const struct foreign_key *k, const struct table *to,
 		      const char *condition, const char *joins, const char *key)
 {
-	const struct table *subject = b->plan->subject;
 	const char *top;
-	const char *to_joins = climb(b, to, "t", "JOIN", &top);
-	char *on = t_strdup(b->ctx, ""), *let_go = t_strdup(b->ctx, "");
+	const char *to_joins = climb(p, to, "t", "JOIN", &top);
+	char *let_go = t_strdup(p, "");
 
-	for (size_t i = 0; i < k->n_columns; i++)
-		t_append(&on, "%s%s = %s", i ? " AND " : "",
-			 plan_column(b->ctx, "f0", k->from_columns[i]),
-			 plan_column(b->ctx, "t0", k->to_columns[i]));
-	for (size_t i = 0; i < b->plan->n_steps; i++)
-		if (lets_go(b, &b->plan->steps[i], k))
-			t_append(&let_go, " AND (%s\n) IS NOT TRUE",
-				 b->plan->steps[i].table->where);
-	return t_printf(b->ctx,
+	for (size_t i = 0; i < p->n_steps; i++)
+		if (lets_go(p, &p->steps[i], k))
+			t_append(&let_go, " AND (%s\n) IS NOT TRUE", p->steps[i].table->where);
+	return t_printf(p,
 			"SELECT %s AS k, %s AS via FROM %s AS t0%s\n"
 			"    JOIN (SELECT * FROM %s WHERE %s%s) AS f0 ON %s%s WHERE %s = w.key::%s",
-			key,
-			sql_literal(b->ctx, t_printf(b->ctx, "%s (%s)", k->from_name, k->name)),
-			plan_filtered(b->ctx, to, to->where, NULL), to_joins, k->from_sql,
-			condition, let_go, on, joins, plan_column(b->ctx, top, subject->key),
-			plan_type(b->catalog, subject, subject->key));
+			key, plan_key_name(p, k), plan_filtered(p, to, to->where, NULL), to_joins,
+			k->from_sql, condition, let_go, plan_key_match(p, k, "f0", "t0"), joins,
+			plan_column(p, top, p->subject->key),
+			plan_type(p->catalog, p->subject, p->subject->key));
 }
 
-static void add(const struct builder *b, char **sql, const char *one)
+/*
+ * Adds a query for each name of the rows that refer.  It returns their subject.  That is NULL for a
+ * row without one, which remains, if only one name deletes from the table.  NULL is also returned
+ * for each row that no name deletes.
+ */
+static void add_pointing(const struct plan *p, const struct foreign_key *k, const struct table *to,
+			 const struct name_list *from, char **sql)
 {
-	*sql = *sql ? t_printf(b->ctx, "%s\n  UNION ALL\n  %s", *sql, one) : t_strdup(b->ctx, one);
-}
+	char *others = t_strdup(p, "true");
 
-/* Adds the subject of each row.  It is NULL for a row without one, which remains, if only one name deletes from the table. */
-static void add_owned(const struct builder *b, const struct foreign_key *k, const struct table *to,
-		      const struct name_list *from, char **sql)
-{
 	for (size_t i = 0; i < from->n; i++) {
-		const struct table *t = from->names[i];
 		const char *top;
-		const char *joins = climb(b, t, "f", from->n == 1 ? "LEFT JOIN" : "JOIN", &top);
-		const char *condition = t->where ? t_printf(b->ctx, "(%s\n)", t->where) : "true";
+		const char *joins =
+			climb(p, from->names[i], "f", from->n == 1 ? "LEFT JOIN" : "JOIN", &top);
+		const char *where = from->names[i]->where;
+		const char *condition = where ? t_printf(p, "(%s\n)", where) : "true";
+		const char *key = t_printf(p, "%s::text", plan_column(p, top, p->subject->key));
 
-		add(b, sql,
-		    pointing(b, k, to, condition, joins,
-			     t_printf(b->ctx, "%s::text",
-				      plan_column(b->ctx, top, b->plan->subject->key))));
+		t_list(sql, "\n  UNION ALL\n  ", "%s", pointing(p, k, to, condition, joins, key));
+		if (where)
+			t_append(&others, " AND (%s\n) IS NOT TRUE", where);
 	}
+	if (!from->whole)
+		t_list(sql, "\n  UNION ALL\n  ", "%s",
+		       pointing(p, k, to, others, "", "NULL::text"));
 }
 
-/* Adds NULL for each row that no name deletes. */
-static void add_staying(const struct builder *b, const struct foreign_key *k,
-			const struct table *to, const struct name_list *from, char **sql)
+static char *all_pointing(const struct plan *p)
 {
-	char *condition = t_strdup(b->ctx, "true");
+	char *sql = t_strdup(p, "");
 
-	if (from->whole)
-		return;
-	for (size_t i = 0; i < from->n; i++)
-		t_append(&condition, " AND (%s\n) IS NOT TRUE", from->names[i]->where);
-	add(b, sql, pointing(b, k, to, condition, "", "NULL::text"));
-}
+	for (size_t i = 0; i < p->catalog->n_keys; i++) {
+		const struct foreign_key *k = &p->catalog->keys[i];
+		const struct name_list from = deleted_names(p, k->from_oid);
+		const struct name_list to = deleted_names(p, k->to_oid);
 
-static char *all_pointing(const struct builder *b)
-{
-	char *sql = NULL;
-
-	for (size_t i = 0; i < b->catalog->n_keys; i++) {
-		const struct foreign_key *k = &b->catalog->keys[i];
-		const struct name_list from = deleted_names(b, k->from_oid);
-		const struct name_list to = deleted_names(b, k->to_oid);
-
-		if (from.n == 0 || !from.certain || !to.certain || !makes_wait(b, k))
+		if (from.n == 0 || !from.certain || !to.certain || !makes_wait(p, k))
 			continue;
-		for (size_t j = 0; j < to.n; j++) {
-			add_owned(b, k, to.names[j], &from, &sql);
-			add_staying(b, k, to.names[j], &from, &sql);
-		}
+		for (size_t j = 0; j < to.n; j++)
+			add_pointing(p, k, to.names[j], &from, &sql);
 	}
 	return sql;
 }
 
-char *plan_crossref(const struct builder *b)
+char *plan_crossref(const struct plan *p)
 {
-	const char *pointing_sql = all_pointing(b);
+	const char *pointing_sql = all_pointing(p);
 
-	if (!pointing_sql)
+	if (!*pointing_sql)
 		return NULL;
 	/* IS TRUE makes the planner filter by a hash.  It knows nothing of these sets, and would compare each with each. */
 	return t_printf(
-		b->ctx,
+		p,
 		"WITH RECURSIVE own AS MATERIALIZED (SELECT unnest($1::text[]) AS key),\n"
 		"listed AS MATERIALIZED (\n"
 		"  SELECT c.n, c.key, c.weight FROM retention.candidate AS c\n"

@@ -4,7 +4,7 @@
  */
 #pragma once
 
-#include "plan/builder.h"
+#include "plan/build.h"
 
 /*
  * The statement that asks for them.  $1: text[] of keys in the list of the job $2, between its lines $4 and $5.
@@ -20,4 +20,4 @@
  * certain what becomes of their rows.  NULL: no foreign key makes one subject wait for another.  Owned by b->ctx.
  * Needs the plan's steps.
  */
-char *plan_crossref(const struct builder *b);
+char *plan_crossref(const struct plan *p);

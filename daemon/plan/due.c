@@ -11,43 +11,41 @@
 
 #include "base/mem.h"
 #include "base/sql.h"
-#include "plan/builder.h"
+#include "plan/build.h"
 
 #include <assert.h>
 
 struct dirty_own {
-	const struct builder *b;
+	const struct plan *p;
 	const struct table *parent;
 	const char *alias;
-	const char *contact; /* alias of the contact; NULL: it is not at hand */
 };
 
 /*
- * Knows the row above, and the contact.  Other rows of the subject are not known before its batch.
+ * Knows the row above, and the contact in a query of contacts.  Other rows of the subject are not
+ * known before its batch.
  */
 static char *dirty_own(void *arg, const struct table *x, const char *u)
 {
 	const struct dirty_own *o = arg;
-	const char *alias = x == o->parent ? o->alias : !x->of ? o->contact : NULL;
+	const bool contact = x == o->p->model->contact && x == o->p->subject;
+	const char *alias = x == o->parent ? o->alias : contact ? "c" : NULL;
 
-	return alias && x->key ? t_printf(o->b->ctx, "%s = %s", plan_column(o->b->ctx, u, x->key),
-					  plan_column(o->b->ctx, alias, x->key))
+	return alias && x->key ? t_printf(o->p, "%s = %s", plan_column(o->p, u, x->key),
+					  plan_column(o->p, alias, x->key))
 			       : NULL;
 }
 
 /* A shared row counts only where nobody else uses it, and a copy only where it holds a value. */
-static char *dirty_shared(const struct builder *b, const struct table *t, const char *name,
-			  const char *parent)
+static const char *dirty_shared(const struct plan *p, const struct table *t, const char *name,
+				const char *parent)
 {
-	struct dirty_own own = {.b = b, .parent = t->of, .alias = parent};
+	struct dirty_own own = {.p = p, .parent = t->of, .alias = parent};
 
-	if (!t->shared)
-		return t_strdup(b->ctx, "");
-	if (b->opts->action == ACTION_ANONYMIZE_CONTACTS)
-		own.contact = "c";
-	return t_printf(b->ctx, " AND %s%s AND %s", plan_column(b->ctx, name, t->by),
-			t->match ? "::text <> ''" : " IS NOT NULL",
-			plan_unused(b, t, name, dirty_own, &own));
+	return t->shared ? t_printf(p, " AND %s%s AND %s", plan_column(p, name, t->by),
+				    t->match ? "::text <> ''" : " IS NOT NULL",
+				    plan_unused(p, t, name, dirty_own, &own))
+			 : "";
 }
 
 /*
@@ -55,68 +53,64 @@ static char *dirty_shared(const struct builder *b, const struct table *t, const 
  * below it?  Clean rows are left out of lists and updates: a contact that was anonymized is not due
  * again, unless something personal has come to it since.
  */
-static char *dirty(const struct builder *b, const struct table *t, const char *alias)
+static char *dirty(const struct plan *p, const struct table *t, const char *alias)
 {
-	const enum disposition disposition = plan_disposition(b, t);
 	/*
 	 * Nothing names a contact any longer that has been anonymized: what a text says of it
 	 * counts only while the contact's own row is dirty.
 	 */
-	const bool redact = b->opts->action == ACTION_ANONYMIZE_REQUESTS;
+	const bool redact = p->opts.action == ACTION_ANONYMIZE_REQUESTS;
+	const bool updates = plan_disposition(p, t) == DISPOSITION_UPDATE;
 	char *sql;
 
-	if (disposition == DISPOSITION_DELETE)
-		return t_strdup(b->ctx, "true");
-	sql = disposition == DISPOSITION_UPDATE ? plan_dirty_row(b, t, alias, redact)
-						: t_strdup(b->ctx, "false");
-	for (size_t i = 0; i < b->model->n_tables; i++) {
-		const struct table *child = &b->model->tables[i];
-		const char *name;
+	if (plan_is_deleted(p, t))
+		return t_strdup(p, "true");
+	sql = t_strdup(p, updates ? plan_dirty_row(p, t, alias, redact) : "false");
+	for (size_t i = 0; i < p->model->n_tables; i++) {
+		const struct table *child = &p->model->tables[i];
+		const char *name = t_printf(p, "t%zu", i);
 
-		if (child->of != t ||
-		    (!plan_has_step(b, child) &&
-		     !disposition_is_inner(b->model, child, b->opts->action, b->opts->archive)))
-			continue;
-		name = t_printf(b->ctx, "t%zu", child->index);
-		t_append(&sql, "\n OR EXISTS (SELECT FROM %s AS %s WHERE %s%s AND (%s))",
-			 plan_filtered(b->ctx, child, child->where, NULL), name,
-			 plan_link(b->ctx, b->catalog, child, name, alias),
-			 dirty_shared(b, child, name, alias), dirty(b, child, name));
+		if (child->of == t && (plan_has_step(p, child) || plan_is_inner(p, child)))
+			t_append(&sql, "\n OR EXISTS (SELECT FROM %s AS %s WHERE %s%s AND (%s))",
+				 plan_filtered(p, child, child->where, NULL), name,
+				 plan_link(p, child, name, alias),
+				 dirty_shared(p, child, name, alias), dirty(p, child, name));
 	}
 	return sql;
 }
 
 /* A hold is in force for contact c. */
-static char *held(const struct builder *b)
+static char *held(const struct plan *p)
 {
-	return t_printf(b->ctx,
+	return t_printf(p,
 			"EXISTS (SELECT FROM retention.holds_in_force AS h\n"
 			"   WHERE h.contact_key = %s::text)",
-			plan_column(b->ctx, "c", b->model->contact->key));
+			plan_column(p, "c", p->model->contact->key));
 }
 
-/* The parameter, cast to the type of the column, so that an index on the column can be used. */
-static char *bound(const struct builder *b, const char *parameter, const struct column *column)
+/* The bounds are cast to the type of t's column, so that an index on the column can be used. */
+static char *between(const struct plan *p, const char *date, const struct table *t,
+		     const char *column)
 {
-	assert(column); /* preflight has found each date that the model names */
-	return t_printf(b->ctx, "%s::timestamptz::%s", parameter, column->base);
-}
+	const struct column *type = catalog_column(plan_relation(p, t), column);
 
-static char *between(const struct builder *b, const char *date, const struct column *column)
-{
-	return t_printf(b->ctx, "%s < %s AND ($1::timestamptz IS NULL OR %s >= %s)", date,
-			bound(b, "$2", column), date, bound(b, "$1", column));
+	assert(type); /* preflight has found each date that the model names */
+	return t_printf(p,
+			"%s < $2::timestamptz::%s"
+			" AND ($1::timestamptz IS NULL OR %s >= $1::timestamptz::%s)",
+			date, type->base, date, type->base);
 }
 
 /* For an action on chosen keys: no date after $2, but perhaps none at all. */
-static char *quiet_since(const struct builder *b, const char *date, const struct column *column)
+static char *quiet_since(const struct plan *p, const char *date, const struct table *t,
+			 const char *column)
 {
-	return t_printf(b->ctx, "(%s IS NULL OR %s)", date, between(b, date, column));
+	return t_printf(p, "(%s IS NULL OR %s)", date, between(p, date, t, column));
 }
 
-static char *among(const struct builder *b, const char *key, const char *keys)
+static const char *among(const struct plan *p, const char *key, const char *keys)
 {
-	return keys ? t_printf(b->ctx, "%s = ANY (%s)", key, keys) : t_strdup(b->ctx, "true");
+	return keys ? t_printf(p, "%s = ANY (%s)", key, keys) : "true";
 }
 
 /*
@@ -130,47 +124,46 @@ static const char requests_sql[] =
 	"  WHERE {by} IS NOT NULL{where} AND {of_contact}\n"
 	"  GROUP BY 1";
 
-static char *requests(const struct builder *b, bool of_contact)
+/* Returns the value of contact c that its requests hold. */
+static char *linked_value(const struct plan *p)
 {
-	const struct table *r = b->model->request;
-	const char *by = plan_column(b->ctx, "q", r->by);
+	const struct table *r = p->model->request;
 
-	return sql_fill(b->ctx, requests_sql, {"by", by},
-			{"date", plan_column(b->ctx, "q", r->date)},
-			{"due_when", r->due_when ? r->due_when : "true"},
-			{"requests", plan_table(b->ctx, r)}, {"where", plan_and(b->ctx, r->where)},
-			{"of_contact",
-			 of_contact ? t_printf(b->ctx, "%s = %s::%s", by,
-					       plan_column(b->ctx, "c", model_parent_column(r)),
-					       plan_type(b->catalog, r, r->by))
-				    : "true"});
+	return t_printf(p, "%s::%s", plan_column(p, "c", model_parent_column(r)),
+			plan_type(p->catalog, r, r->by));
+}
+
+static char *requests(const struct plan *p, bool of_contact)
+{
+	const struct table *r = p->model->request;
+	const char *by = plan_column(p, "q", r->by);
+
+	return sql_fill(
+		p, requests_sql, {"by", by}, {"date", plan_column(p, "q", r->date)},
+		{"due_when", r->due_when ? r->due_when : "true"}, {"requests", plan_table(p, r)},
+		{"where", plan_and(p, r->where)},
+		{"of_contact", of_contact ? t_printf(p, "%s = %s", by, linked_value(p)) : "true"});
 }
 
 /* By the dates of contact c and of its requests r. */
-static char *old_enough(const struct builder *b)
+static char *old_enough(const struct plan *p)
 {
-	const struct table *c = b->model->contact, *r = b->model->request;
-	const struct column *date = catalog_column(plan_relation(b, r), r->date);
-	const struct column *created =
-		c->created ? catalog_column(plan_relation(b, c), c->created) : NULL;
-	const char *at = created ? plan_column(b->ctx, "c", c->created) : NULL;
+	const struct table *c = p->model->contact, *r = p->model->request;
+	const char *at = c->created ? plan_column(p, "c", c->created) : NULL;
 
 	/*
 	 * A number may have been given a second time since a backup was restored.  Where nothing
 	 * says when the contact was created, one without requests may be another, so nothing is
 	 * replayed upon it.
 	 */
-	if (b->opts->by_key && created)
-		return t_printf(b->ctx, "%s AND %s", quiet_since(b, "r.last", date),
-				quiet_since(b, at, created));
-	if (b->opts->by_key)
-		return t_printf(b->ctx,
-				"%s AND (r.link IS NOT NULL OR $2::timestamptz = 'infinity')",
-				quiet_since(b, "r.last", date));
-	if (!b->opts->without_requests)
-		return t_printf(b->ctx, "r.keeping = 0 AND %s", between(b, "r.last", date));
-	return t_printf(b->ctx, "((r.keeping = 0 AND %s) OR (r.link IS NULL AND %s))",
-			between(b, "r.last", date), between(b, at, created));
+	if (p->opts.by_key)
+		return t_printf(p, "%s AND %s", quiet_since(p, "r.last", r, r->date),
+				at ? quiet_since(p, at, c, c->created)
+				   : "(r.link IS NOT NULL OR $2::timestamptz = 'infinity')");
+	if (!p->opts.without_requests)
+		return t_printf(p, "r.keeping = 0 AND %s", between(p, "r.last", r, r->date));
+	return t_printf(p, "((r.keeping = 0 AND %s) OR (r.link IS NULL AND %s))",
+			between(p, "r.last", r, r->date), between(p, at, c, c->created));
 }
 
 /*
@@ -190,30 +183,25 @@ static const char due_contacts_sql[] = "SELECT {key} AS k, 1 + coalesce(r.n, 0) 
 				       "   AND {among_keys}\n"
 				       "   AND ({dirty})";
 
-static char *due_contacts(const struct builder *b, const char *keys)
+static char *due_contacts(const struct plan *p, const char *keys)
 {
-	const struct table *c = b->model->contact, *r = b->model->request;
-	const bool all = b->opts->without_requests || b->opts->by_key;
-	const char *key = plan_column(b->ctx, "c", c->key);
+	const struct table *c = p->model->contact;
+	const bool all = p->opts.without_requests || p->opts.by_key;
+	const char *key = plan_column(p, "c", c->key);
 
 	return sql_fill(
-		b->ctx, due_contacts_sql, {"key", key},
-		{"last",
-		 all && c->created
-			 ? t_printf(b->ctx, "coalesce(r.last::timestamptz, %s::timestamptz)",
-				    plan_column(b->ctx, "c", c->created))
-			 : "r.last::timestamptz"},
-		{"contacts", plan_filtered(b->ctx, c, c->where, b->opts->scope)},
-		{"join", t_printf(b->ctx, "%sJOIN%s", all ? "LEFT " : "", keys ? " LATERAL" : "")},
-		{"requests", requests(b, keys != NULL)},
-		{"link",
-		 t_printf(b->ctx, "%s::%s", plan_column(b->ctx, "c", model_parent_column(r)),
-			  plan_type(b->catalog, r, r->by))},
-		{"old_enough", old_enough(b)},
-		{"not_held", b->opts->despite_holds ? "true" : t_printf(b->ctx, "NOT %s", held(b))},
-		{"among_keys", among(b, key, keys)},
-		{"dirty",
-		 b->opts->action == ACTION_ANONYMIZE_CONTACTS ? dirty(b, c, "c") : "true"});
+		p, due_contacts_sql, {"key", key},
+		{"last", all && c->created
+				 ? t_printf(p, "coalesce(r.last::timestamptz, %s::timestamptz)",
+					    plan_column(p, "c", c->created))
+				 : "r.last::timestamptz"},
+		{"contacts", plan_filtered(p, c, c->where, p->opts.scope)},
+		{"join", t_printf(p, "%sJOIN%s", all ? "LEFT " : "", keys ? " LATERAL" : "")},
+		{"requests", requests(p, keys != NULL)}, {"link", linked_value(p)},
+		{"old_enough", old_enough(p)},
+		{"not_held", p->opts.despite_holds ? "true" : t_printf(p, "NOT %s", held(p))},
+		{"among_keys", among(p, key, keys)},
+		{"dirty", p->opts.action == ACTION_ANONYMIZE_CONTACTS ? dirty(p, c, "c") : "true"});
 }
 
 /* The requests that are due, of contacts in scope that no hold covers. */
@@ -226,37 +214,37 @@ static const char due_requests_sql[] =
 	"   AND {among_keys}\n"
 	"   AND ({dirty})";
 
-static char *due_requests(const struct builder *b, const char *keys)
+static char *due_requests(const struct plan *p, const char *keys)
 {
-	const struct table *r = b->model->request, *c = b->model->contact;
-	const struct column *date = catalog_column(plan_relation(b, r), r->date);
-	const char *at = plan_column(b->ctx, "r", r->date);
-	const char *key = plan_column(b->ctx, "r", r->key);
-	const char *link = plan_link(b->ctx, b->catalog, r, "r", "c");
+	const struct table *r = p->model->request, *c = p->model->contact;
+	const char *at = plan_column(p, "r", r->date), *key = plan_column(p, "r", r->key);
+	const char *link = plan_link(p, r, "r", "c");
 
 	return sql_fill(
-		b->ctx, due_requests_sql, {"key", key}, {"date", at},
-		{"requests",
-		 plan_filtered(b->ctx, r, r->where, b->opts->by_key ? NULL : r->due_when)},
-		{"old_enough", b->opts->by_key ? quiet_since(b, at, date) : between(b, at, date)},
+		p, due_requests_sql, {"key", key}, {"date", at},
+		{"requests", plan_filtered(p, r, r->where, p->opts.by_key ? NULL : r->due_when)},
+		{"old_enough",
+		 p->opts.by_key ? quiet_since(p, at, r, r->date) : between(p, at, r, r->date)},
 		{"not_held",
-		 b->opts->despite_holds
+		 p->opts.despite_holds
 			 ? "true"
-			 : t_printf(b->ctx, "NOT EXISTS (SELECT FROM %s AS c WHERE %s AND %s)",
-				    plan_table(b->ctx, c), link, held(b))},
-		{"in_scope",
-		 b->opts->scope || c->where
-			 ? t_printf(b->ctx, "EXISTS (SELECT FROM %s AS c WHERE %s)",
-				    plan_filtered(b->ctx, c, c->where, b->opts->scope), link)
-			 : "true"},
-		{"among_keys", among(b, key, keys)}, {"dirty", dirty(b, r, "r")});
+			 : t_printf(p, "NOT EXISTS (SELECT FROM %s AS c WHERE %s AND %s)",
+				    plan_table(p, c), link, held(p))},
+		{"in_scope", p->opts.scope || c->where
+				     ? t_printf(p, "EXISTS (SELECT FROM %s AS c WHERE %s)",
+						plan_filtered(p, c, c->where, p->opts.scope), link)
+				     : "true"},
+		{"among_keys", among(p, key, keys)}, {"dirty", dirty(p, r, "r")});
+}
+
+char *plan_due(const struct plan *p, const char *keys)
+{
+	return p->opts.action == ACTION_ANONYMIZE_REQUESTS ? due_requests(p, keys)
+							   : due_contacts(p, keys);
 }
 
 char *plan_due_query(void *ctx, const struct model *model, const struct catalog *catalog,
 		     const struct plan_opts *opts, const char *keys)
 {
-	const struct builder b = {.ctx = ctx, .model = model, .catalog = catalog, .opts = opts};
-
-	return opts->action == ACTION_ANONYMIZE_REQUESTS ? due_requests(&b, keys)
-							 : due_contacts(&b, keys);
+	return plan_due(plan_new(ctx, model, catalog, opts), keys);
 }

@@ -13,3 +13,6 @@
  */
 char *plan_due_query(void *ctx, const struct model *model, const struct catalog *catalog,
 		     const struct plan_opts *opts, const char *keys);
+
+/* The same by a plan's fields; owned by it. */
+char *plan_due(const struct plan *p, const char *keys);

@@ -3,7 +3,7 @@
  * change requests, that add requests where no foreign key prevents it, or that change the schema
  * while a job runs.
  */
-#include "plan/builder.h"
+#include "plan/build.h"
 
 #include "base/mem.h"
 #include "base/sql.h"
@@ -27,28 +27,6 @@ static const char lock_requests_sql[] =
 	"  FROM (SELECT {key} AS k FROM {contacts} AS c WHERE {key} = ANY ({keys})\n"
 	"           AND NOT EXISTS (SELECT FROM busy WHERE busy.link = {linked}::{link_type})\n"
 	"         ORDER BY 1) AS x";
-
-/* Requests of contacts that are gone. */
-static const char strays_sql[] = "SELECT count(*) AS n FROM {requests} AS t WHERE {selection}";
-
-/* The values of the contacts $1 that requests point at, where it is not the key. */
-static const char links_sql[] =
-	"ARRAY(SELECT {linked}::{link_type} FROM {contacts} AS c WHERE {key} = ANY ({keys}))";
-
-static bool has_foreign_key(const struct builder *b)
-{
-	const struct table *r = b->model->request;
-
-	for (size_t i = 0; i < b->catalog->n_keys; i++) {
-		const struct foreign_key *k = &b->catalog->keys[i];
-
-		if (k->from_oid == plan_relation(b, r)->oid &&
-		    k->to_oid == plan_relation(b, b->model->contact)->oid &&
-		    strcmp(k->from_columns[0], r->by) == 0)
-			return true;
-	}
-	return false;
-}
 
 /*
  * Finds the tables by indexes alone, because it is asked in each batch: a foreign key that
@@ -85,20 +63,11 @@ static const char state_sql[] =
 	"    WHERE t.i = r.i AND k.confdeltype IN ('a', 'r') AND k.contype = 'f'), '') AS keys\n"
 	"  FROM (SELECT DISTINCT ON (i) i, oid FROM tree ORDER BY i) AS r ORDER BY r.i";
 
-/* Adds the column to those that name rows of t, so that they have to identify them. */
-static void add_naming(void *ctx, const struct table *t, const char *column, const char **tables_of,
-		       const char **columns, size_t *n)
-{
-	if (!column)
-		return;
-	tables_of[*n] = t_printf(ctx, "%zu", t->index + 1);
-	columns[(*n)++] = column;
-}
-
 char *plan_state_sql(void *ctx, const struct model *model)
 {
 	const size_t most = 2 * model->n_tables + 1;
 	const char **names = t_array(ctx, const char *, most);
+	/* The columns that name rows of a table, so that they have to identify them. */
 	const char **tables_of = t_array(ctx, const char *, most);
 	const char **columns = t_array(ctx, const char *, most);
 	size_t n = 0;
@@ -107,9 +76,10 @@ char *plan_state_sql(void *ctx, const struct model *model)
 		const struct table *t = &model->tables[i];
 
 		names[i] = plan_table(ctx, t);
-		add_naming(ctx, t, t->key, tables_of, columns, &n);
-		if (t->of)
-			add_naming(ctx, t->of, t->from, tables_of, columns, &n);
+		if ((columns[n] = t->key))
+			tables_of[n++] = t_printf(ctx, "%zu", i + 1);
+		if (t->of && (columns[n] = t->from))
+			tables_of[n++] = t_printf(ctx, "%zu", t->of->index + 1);
 	}
 	return sql_fill(ctx, state_sql,
 			{"tables", sql_literal(ctx, sql_array(ctx, names, model->n_tables))},
@@ -117,42 +87,30 @@ char *plan_state_sql(void *ctx, const struct model *model)
 			{"columns", sql_literal(ctx, sql_array(ctx, columns, n))});
 }
 
-void plan_guards(const struct builder *b, struct plan *plan)
+void plan_guards(struct plan *p)
 {
-	const enum action action = b->opts->action;
-	const struct table *c = b->model->contact, *r = b->model->request;
-	const char *column = model_parent_column(r), *type = plan_type(b->catalog, r, r->by);
+	const enum action action = p->opts.action;
+	const struct table *c = p->model->contact, *r = p->model->request;
+	const char *contacts = plan_table(p, c), *key = plan_column(p, "c", c->key);
+	const char *keys = plan_array(p, c, c->key, "$1"), *link = plan_column(p, "t", r->by);
+	const char *column = model_parent_column(r), *linked = plan_column(p, "c", column);
+	const char *type = plan_type(p->catalog, r, r->by);
 	const bool by_key = strcmp(column, c->key) == 0;
-	const struct sql_part contacts[] = {
-		{"contacts", plan_table(b->ctx, c)},
-		{"key", plan_column(b->ctx, "c", c->key)},
-		{"keys", plan_array(b, c, c->key, "$1")},
-		{"linked", plan_column(b->ctx, "c", column)},
-		{"link_type", type},
-		{NULL, NULL},
-	};
-	const char *links = by_key ? t_printf(b->ctx, "$1::%s[]", type)
-				   : sql_fill_parts(b->ctx, links_sql, contacts);
-	const struct sql_part requests[] = {
-		{"link", plan_column(b->ctx, "t", r->by)},
-		{"requests", plan_table(b->ctx, r)},
-		{"selection", t_printf(b->ctx, "%s = ANY (%s)%s", plan_column(b->ctx, "t", r->by),
-				       links, plan_and(b->ctx, r->where))},
-		contacts[0],
-		contacts[1],
-		contacts[2],
-		contacts[3],
-		contacts[4],
-		{NULL, NULL},
-	};
+	/* The values of the contacts $1 that requests point at. */
+	const char *links =
+		by_key ? t_printf(p, "$1::%s[]", type)
+		       : t_printf(p, "ARRAY(SELECT %s::%s FROM %s AS c WHERE %s = ANY (%s))",
+				  linked, type, contacts, key, keys);
+	const char *selection = t_printf(p, "%s = ANY (%s)%s", link, links, plan_and(p, r->where));
 
-	if (plan->subject != r && action != ACTION_EXPORT)
-		plan->lock_requests_sql = sql_fill_parts(b->ctx, lock_requests_sql, requests);
-	/*
-	 * Without a foreign key nothing keeps a client from attaching a request to a contact that
-	 * goes.
-	 */
-	if (action == ACTION_DELETE_CONTACTS && by_key && !has_foreign_key(b))
-		plan->strays_sql = sql_fill_parts(b->ctx, strays_sql, requests);
-	plan->state_sql = plan_state_sql(b->ctx, b->model);
+	if (p->subject != r && action != ACTION_EXPORT)
+		p->lock_requests_sql = sql_fill(
+			p, lock_requests_sql, {"link", link}, {"requests", plan_table(p, r)},
+			{"selection", selection}, {"contacts", contacts}, {"key", key},
+			{"keys", keys}, {"linked", linked}, {"link_type", type});
+	/* Without a foreign key nothing keeps a client from attaching a request to a contact that goes. */
+	if (action == ACTION_DELETE_CONTACTS && by_key && !plan_has_key_to_parent(p, r))
+		p->strays_sql = t_printf(p, "SELECT count(*) AS n FROM %s AS t WHERE %s",
+					 plan_table(p, r), selection);
+	p->state_sql = plan_state_sql(p, p->model);
 }

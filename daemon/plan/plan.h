@@ -34,8 +34,6 @@ struct collect {
 	const struct source
 		*others; /* shared: $2 and so on, the rows that are the subject's own; n_others */
 	size_t n_others;
-	const char *const *slots; /* the columns collected, n_slots; [0]: the key, or NULL */
-	size_t n_slots;
 	bool limited; /* $2: at most so many rows; NULL: all */
 	/*
 	 * From the top down (plan/by_set.c) the table's DELETE returns the same: $1 the parent's
@@ -102,15 +100,29 @@ struct step {
 
 /* A statement over arrays. */
 struct question {
-	const char *sql; /* $n: the n-th of sources' arrays; NULL: nothing to ask */
+	char *sql; /* $n: the n-th of sources' arrays; NULL: nothing to ask */
 	struct source *sources; /* n_sources */
 	size_t n_sources;
 };
 
-struct plan {
+struct plan_opts {
 	enum action action;
 	enum archive_mode archive;
-	bool by_set;
+	const char *scope; /* NULL: all contacts */
+	bool without_requests;
+	/*
+	 * The action is for chosen keys (retention.selection), whatever their dates and states.  A
+	 * contact with something newer than the cutoff is not the one that was chosen, and drops
+	 * out.
+	 */
+	bool by_key;
+	bool by_set; /* foreign keys are asked set by set: see plan/by_set.c */
+	bool despite_holds; /* preview only: to count the contacts that a hold keeps */
+	char delimiter;
+};
+
+struct plan {
+	struct plan_opts opts;
 	const struct model *model;
 	const struct catalog *catalog;
 	const struct table *subject;
@@ -140,6 +152,8 @@ struct plan {
 	size_t n_collects;
 	struct step *steps; /* n_steps, in foreign-key order */
 	size_t n_steps;
+	const char ***slots; /* [table]: the columns collected; [0] is the key, or NULL */
+	size_t *n_slots; /* [table] */
 	size_t most_slots; /* the most that a table has */
 	/*
 	 * integrity = "set": a row for each foreign key of which a row still points at one that is
@@ -154,29 +168,9 @@ struct plan {
 	bool top_down; /* steps that delete may go in reverse, whole subjects */
 	bool may_slice; /* plan/slice.c */
 	const bool *after_requests; /* [table]: in slices: goes only after the requests; or NULL */
-	/*
-	 * $1 how many at most, $n + 2 the n-th array: c0, c1, ..., the rows of size_tables; or NULL
-	 */
-	const char *sizes_sql;
-	const struct source *sizes; /* n_sizes */
+	/* $1 how many at most, the arrays from $2 on: c0, c1, ..., the rows of size_tables */
+	struct question sizes;
 	const size_t *size_tables;
-	size_t n_sizes;
-};
-
-struct plan_opts {
-	enum action action;
-	enum archive_mode archive;
-	const char *scope; /* NULL: all contacts */
-	bool without_requests;
-	/*
-	 * The action is for chosen keys (retention.selection), whatever their dates and states.  A
-	 * contact with something newer than the cutoff is not the one that was chosen, and drops
-	 * out.
-	 */
-	bool by_key;
-	bool by_set; /* foreign keys are asked set by set: see plan/by_set.c */
-	bool despite_holds; /* preview only: to count the contacts that a hold keeps */
-	char delimiter;
 };
 
 /*
@@ -191,7 +185,14 @@ struct plan *plan_build(void *ctx, const struct model *model, const struct catal
  * "id";"name" and a newline, as an archive's file begins: quoted where RFC 4180 section 2 wants it.
  * Owned by ctx.
  */
-const char *plan_header(void *ctx, const char *const *columns, size_t n, char delimiter);
+const char *plan_header(const void *ctx, const char *const *columns, size_t n, char delimiter);
+
+/*
+ * Is there anything left in the columns of the row alias that the rules of t would erase?  redact:
+ * in its texts, too.  "false" where it has no rules.
+ */
+const char *plan_dirty_row(const struct plan *p, const struct table *t, const char *alias,
+			   bool redact);
 
 /*
  * Returns SQL that describes what a plan is built on, with a row for each table of the model, in

@@ -3,7 +3,7 @@
  * of keys are found by joins.  Nothing is written, and nothing is locked beyond what reading locks.
  *
  * "due" is a query whose column k has the subjects' keys.  The query that is returned has the same
- * parameters as due.  All text is owned by ctx.
+ * parameters as due.  All text is owned by the plan.
  */
 #pragma once
 
@@ -13,25 +13,18 @@
  * Returns SQL with rows ("table", what, rows, bytes), a row a step in the plan's order: what a run
  * would write to the counters.  A row that two links reach counts for the step that would erase it.
  */
-char *plan_count_sql(void *ctx, const struct plan *plan, const char *due);
+char *plan_count_sql(const struct plan *p, const char *due);
 
 /*
  * Returns SQL with one jsonb object: for each table of the plan, by its name in the model, the
  * array of its rows.
  */
-char *plan_document_sql(void *ctx, const struct plan *plan, const char *due);
+char *plan_document_sql(const struct plan *p, const char *due);
 
 /*
  * Would a row of the table oid be erased?  Returns the beginning of a statement (WITH ...).
  * *ret_reached is a query without FROM for a LATERAL x behind the table's alias t; *ret_covered is
  * a condition on x and on a column's name in c.name: the column is erased.
  */
-char *plan_reach_sql(void *ctx, const struct plan *plan, const char *due, unsigned int oid,
+char *plan_reach_sql(const struct plan *p, const char *due, unsigned int oid,
 		     const char **ret_reached, const char **ret_covered);
-
-/*
- * Returns the condition that the row alias of t still holds something that a rule would erase;
- * texts apart.
- */
-char *plan_personal_sql(void *ctx, const struct plan *plan, const struct table *t,
-			const char *alias);

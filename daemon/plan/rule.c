@@ -2,26 +2,25 @@
  * What a rule writes into its column, and how to recognise a row to which the rule has already been
  * applied.
  */
-#include "plan/builder.h"
+#include "plan/build.h"
 
 #include "base/mem.h"
 #include "base/sql.h"
 
+#define KEY "{key}"
+#define NUMBER "{number}"
+
 /* Makes '^F_[0-9]+$' of "F_{number}": a pattern of what an earlier pass has written there. */
-static char *number_pattern(void *ctx, const char *value)
+static char *number_pattern(const void *ctx, const char *value)
 {
-	const char *place = strstr(value, "{number}");
 	char *pattern = t_strdup(ctx, "^");
 
 	for (const char *c = value; *c; c++) {
-		if (c == place) {
+		if (strncmp(c, NUMBER, strlen(NUMBER)) == 0) {
 			t_append(&pattern, "[0-9]+");
-			c += strlen("{number}") - 1;
-			place = strstr(c, "{number}");
-		} else if (strchr(".[]{}()\\*+?|^$", *c)) {
-			t_append(&pattern, "\\%c", *c);
+			c += strlen(NUMBER) - 1;
 		} else {
-			t_append(&pattern, "%c", *c);
+			t_append(&pattern, strchr(".[]{}()\\*+?|^$", *c) ? "\\%c" : "%c", *c);
 		}
 	}
 	t_append(&pattern, "$");
@@ -29,42 +28,34 @@ static char *number_pattern(void *ctx, const char *value)
 }
 
 /* Makes 'L_' || (alias."id")::text of "L_{key}": the placeholders become expressions. */
-static char *template_text(void *ctx, const struct table *t, const char *value, const char *alias,
-			   const char *number)
+static char *template_text(const void *ctx, const struct table *t, const char *value,
+			   const char *alias, const char *number)
 {
 	char *sql = t_strdup(ctx, "");
-	const char *rest = value;
 
-	while (*rest) {
-		const char *brace = strchr(rest, '{');
-		const size_t plain = brace ? (size_t)(brace - rest) : strlen(rest);
+	while (*value) {
+		const size_t plain = strcspn(value, "{");
+		const bool key = strncmp(value, KEY, strlen(KEY)) == 0;
 
 		if (plain > 0)
-			t_append(&sql, "%s%s", *sql ? " || " : "",
-				 sql_literal(ctx, t_printf(ctx, "%.*s", (int)plain, rest)));
-		rest += plain;
-		if (!brace)
-			break;
-		if (strncmp(rest, "{key}", 5) == 0) {
-			t_append(&sql, "%s(%s)::text", *sql ? " || " : "",
-				 plan_column(ctx, alias, t->key));
-			rest += 5;
-		} else { /* {number}: the configuration lets no other through */
-			t_append(&sql, "%s(%s)::text", *sql ? " || " : "", number);
-			rest += 8;
-		}
+			t_list(&sql, " || ", "%s",
+			       sql_literal(ctx, t_printf(ctx, "%.*s", (int)plain, value)));
+		else /* {number}: the configuration lets no other through */
+			t_list(&sql, " || ", "(%s)::text",
+			       key ? plan_column(ctx, alias, t->key) : number);
+		value += plain > 0 ? plain : strlen(key ? KEY : NUMBER);
 	}
 	return *sql ? sql : t_strdup(ctx, "''");
 }
 
-static char *json_keys(void *ctx, const struct column_rule *rule)
+static char *json_keys(const void *ctx, const struct column_rule *rule)
 {
 	return t_printf(ctx, "%s::text[]",
 			sql_literal(ctx, sql_array(ctx, rule->keys, rule->n_keys)));
 }
 
 /* Returns the column as jsonb, because json has no operators. */
-static char *as_jsonb(void *ctx, const struct column *column, const char *at)
+static char *as_jsonb(const void *ctx, const struct column *column, const char *at)
 {
 	return t_printf(ctx, strcmp(column->base, "json") == 0 ? "(%s)::jsonb" : "%s", at);
 }
@@ -84,39 +75,38 @@ static char *as_jsonb(void *ctx, const struct column *column, const char *at)
 #define BLANKS "[\\\\s\\\\u00a0\\\\u202f]+" /* the same as a replacement */
 #define TRIMMED "regexp_replace(v.value, '^" BLANK "+|" BLANK "+$', '', 'g')"
 
-static char *dirty_column(const struct builder *b, const struct table *t,
+static char *dirty_column(const struct plan *p, const struct table *t,
 			  const struct column_rule *rule, const char *alias);
 
 /*
  * Does the column of the contact still hold a person's value, not what its rule has written there?
  */
-static char *is_personal(const struct builder *b, const struct table *contact, const char *column,
-			 const char *alias)
+static const char *is_personal(const struct plan *p, const struct table *contact,
+			       const char *column, const char *alias)
 {
-	char *dirty = NULL;
+	const char *dirty = NULL;
 
 	for (size_t i = 0; !dirty && i < contact->n_rules; i++)
 		if (strcmp(contact->rules[i].column, column) == 0 &&
 		    contact->rules[i].kind != RULE_REDACT)
-			dirty = dirty_column(b, contact, &contact->rules[i], alias);
-	return dirty ? dirty : t_strdup(b->ctx, "true");
+			dirty = dirty_column(p, contact, &contact->rules[i], alias);
+	return dirty ? dirty : "true";
 }
 
 /* The contact's identity columns as rows of v(value). */
-static char *identity_values(const struct builder *b, const struct table *contact,
-			     const char *alias)
+static char *identity_values(const struct plan *p, const struct table *contact, const char *alias)
 {
-	char *sql = t_strdup(b->ctx, "");
+	char *sql = t_strdup(p, "");
 
 	for (size_t i = 0; i < contact->n_identity; i++) {
 		const struct column *column =
-			catalog_column(plan_relation(b, contact), contact->identity[i]);
-		const char *at = plan_column(b->ctx, alias, column->name);
+			catalog_column(plan_relation(p, contact), contact->identity[i]);
+		const char *at = plan_column(p, alias, column->name);
 
-		t_append(&sql,
-			 column->category == 'A' ? "%sSELECT unnest(%s::text[]) WHERE %s"
-						 : "%sSELECT %s::text WHERE %s",
-			 i ? " UNION ALL " : "", at, is_personal(b, contact, column->name, alias));
+		t_list(&sql, " UNION ALL ",
+		       column->category == 'A' ? "SELECT unnest(%s::text[]) WHERE %s"
+					       : "SELECT %s::text WHERE %s",
+		       at, is_personal(p, contact, column->name, alias));
 	}
 	return sql;
 }
@@ -135,20 +125,20 @@ static const char identity_pattern_sql[] =
 	"  WHERE length(w.value) BETWEEN " REDACT_MIN " AND " REDACT_MAX
 	" AND w.value ~ '[^*]'{links})";
 
-static char *identity_pattern(const struct builder *b, const struct table *t, const char *alias)
+static char *identity_pattern(const struct plan *p, const struct table *t, const char *alias)
 {
-	char *tables = t_strdup(b->ctx, ""), *links = t_strdup(b->ctx, "");
+	char *tables = t_strdup(p, ""), *links = t_strdup(p, "");
 	const char *below = alias;
 
 	for (; t->of; t = t->of) {
-		const char *name = t_printf(b->ctx, "k%zu", t->of->index);
+		const char *name = t_printf(p, "k%zu", t->of->index);
 
-		t_append(&tables, "%s AS %s, ", plan_table(b->ctx, t->of), name);
-		t_append(&links, " AND %s", plan_link(b->ctx, b->catalog, t, below, name));
+		t_append(&tables, "%s AS %s, ", plan_table(p, t->of), name);
+		t_append(&links, " AND %s", plan_link(p, t, below, name));
 		below = name;
 	}
-	return sql_fill(b->ctx, identity_pattern_sql, {"tables_above", tables},
-			{"values", identity_values(b, t, below)}, {"links", links});
+	return sql_fill(p, identity_pattern_sql, {"tables_above", tables},
+			{"values", identity_values(p, t, below)}, {"links", links});
 }
 
 /* An object without the listed keys. */
@@ -164,36 +154,33 @@ static const char json_keep_sql[] =
 static const char redact_sql[] = "coalesce(regexp_replace({column}::text, {pattern}, " REDACTED
 				 ", 'gi'), {column}::text)::{type}";
 
-char *plan_rule_value(const struct builder *b, const struct table *t,
-		      const struct column_rule *rule, const char *alias, const char *number)
+char *plan_rule_value(const struct plan *p, const struct table *t, const struct column_rule *rule,
+		      const char *alias, const char *number)
 {
-	const struct column *column = catalog_column(plan_relation(b, t), rule->column);
-	const char *at = plan_column(b->ctx, alias, rule->column);
+	const struct column *column = catalog_column(plan_relation(p, t), rule->column);
+	const char *at = plan_column(p, alias, rule->column);
 
 	switch (rule->kind) {
 	case RULE_SET:
-		if (!strchr(rule->value, '{'))
-			return t_printf(b->ctx, "%s::%s", sql_literal(b->ctx, rule->value),
-					column->type);
-		return t_printf(b->ctx, "(%s)::%s",
-				template_text(b->ctx, t, rule->value, alias, number), column->type);
+		return t_printf(p, strchr(rule->value, '{') ? "(%s)::%s" : "%s::%s",
+				template_text(p, t, rule->value, alias, number), column->type);
 	case RULE_CLEAR:
-		return column->not_null ? t_printf(b->ctx, "%s::%s", catalog_empty_value(column),
-						   column->type)
-					: t_strdup(b->ctx, "NULL");
+		return column->not_null
+			       ? t_printf(p, "%s::%s", catalog_empty_value(column), column->type)
+			       : t_strdup(p, "NULL");
 	case RULE_JSON:
 	case RULE_JSON_KEEP:
-		return sql_fill(b->ctx, rule->kind == RULE_JSON ? json_sql : json_keep_sql,
-				{"json", as_jsonb(b->ctx, column, at)}, {"column", at},
-				{"keys", json_keys(b->ctx, rule)}, {"type", column->base});
+		return sql_fill(p, rule->kind == RULE_JSON ? json_sql : json_keep_sql,
+				{"json", as_jsonb(p, column, at)}, {"column", at},
+				{"keys", json_keys(p, rule)}, {"type", column->base});
 	case RULE_REDACT:
-		return sql_fill(b->ctx, redact_sql, {"column", at},
-				{"pattern", identity_pattern(b, t, alias)}, {"type", column->type});
+		return sql_fill(p, redact_sql, {"column", at},
+				{"pattern", identity_pattern(p, t, alias)}, {"type", column->type});
 	case RULE_KEEP:
 	case RULE_COUNT:
 		break;
 	}
-	return t_strdup(b->ctx, at);
+	return t_strdup(p, at);
 }
 
 /* Does the value hold a listed key? */
@@ -205,41 +192,40 @@ static const char json_keep_dirty_sql[] =
 	"  ELSE {json} IS NOT NULL END";
 
 /* Compared as text, because a type of an extension may have its = outside pg_catalog, or none. */
-static char *dirty_column(const struct builder *b, const struct table *t,
+static char *dirty_column(const struct plan *p, const struct table *t,
 			  const struct column_rule *rule, const char *alias)
 {
-	const struct column *column = catalog_column(plan_relation(b, t), rule->column);
-	const char *at = plan_column(b->ctx, alias, rule->column);
+	const struct column *column = catalog_column(plan_relation(p, t), rule->column);
+	const char *at = plan_column(p, alias, rule->column);
 
 	if (rule->kind == RULE_KEEP)
 		return NULL;
 	if (rule->kind == RULE_JSON || rule->kind == RULE_JSON_KEEP)
-		return sql_fill(
-			b->ctx, rule->kind == RULE_JSON ? json_dirty_sql : json_keep_dirty_sql,
-			{"json", as_jsonb(b->ctx, column, at)}, {"keys", json_keys(b->ctx, rule)});
+		return sql_fill(p, rule->kind == RULE_JSON ? json_dirty_sql : json_keep_dirty_sql,
+				{"json", as_jsonb(p, column, at)}, {"keys", json_keys(p, rule)});
 	if (rule->kind == RULE_REDACT)
-		return t_printf(b->ctx, "coalesce(%s::text ~* %s, false)", at,
-				identity_pattern(b, t, alias));
+		return t_printf(p, "coalesce(%s::text ~* %s, false)", at,
+				identity_pattern(p, t, alias));
 	if (rule->kind == RULE_CLEAR && !column->not_null)
-		return t_printf(b->ctx, "%s IS NOT NULL", at);
-	if (rule->kind == RULE_SET && model_value_uses(rule->value, "{number}"))
-		return t_printf(b->ctx, "(%s IS NULL OR %s::text !~ %s)", at, at,
-				number_pattern(b->ctx, rule->value));
-	return t_printf(b->ctx, "%s::text IS DISTINCT FROM (%s)::text", at,
-			plan_rule_value(b, t, rule, alias, NULL));
+		return t_printf(p, "%s IS NOT NULL", at);
+	if (rule->kind == RULE_SET && strstr(rule->value, NUMBER))
+		return t_printf(p, "(%s IS NULL OR %s::text !~ %s)", at, at,
+				number_pattern(p, rule->value));
+	return t_printf(p, "%s::text IS DISTINCT FROM (%s)::text", at,
+			plan_rule_value(p, t, rule, alias, NULL));
 }
 
-char *plan_dirty_row(const struct builder *b, const struct table *t, const char *alias, bool redact)
+const char *plan_dirty_row(const struct plan *p, const struct table *t, const char *alias,
+			   bool redact)
 {
-	char *sql = t_strdup(b->ctx, "");
+	char *sql = t_strdup(p, "");
 
 	for (size_t i = 0; i < t->n_rules; i++) {
-		const char *one = t->rules[i].kind == RULE_REDACT && !redact
-					  ? NULL
-					  : dirty_column(b, t, &t->rules[i], alias);
+		const bool asked = t->rules[i].kind != RULE_REDACT || redact;
+		const char *one = asked ? dirty_column(p, t, &t->rules[i], alias) : NULL;
 
 		if (one)
-			t_append(&sql, "%s%s", *sql ? " OR " : "", one);
+			t_list(&sql, " OR ", "%s", one);
 	}
-	return *sql ? sql : t_strdup(b->ctx, "false");
+	return *sql ? sql : "false";
 }

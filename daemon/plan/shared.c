@@ -2,14 +2,14 @@
  * Rows that several can use (an address, a blob; a copy found by its value): does anybody else use
  * one?
  */
-#include "plan/builder.h"
+#include "plan/build.h"
 
 #include "base/mem.h"
 #include "base/sql.h"
 
 /* A question about t's row alias. */
 struct shared {
-	const struct builder *b;
+	const struct plan *p;
 	const struct table *t;
 	const char *alias;
 	plan_own_fn own;
@@ -17,15 +17,15 @@ struct shared {
 };
 
 /* A row that has been anonymized under the name x holds nothing personal any longer. */
-static char *not_anonymized(const struct builder *b, const struct table *x)
+static char *not_anonymized(const struct plan *p, const struct table *x)
 {
-	const char *dirty = plan_dirty_row(b, x, "u", false);
+	const char *dirty = plan_dirty_row(p, x, "u", false);
 
 	if (!x->where)
-		return t_printf(b->ctx, " AND (%s)", dirty);
-	return t_printf(b->ctx, " AND (%s OR NOT EXISTS (SELECT FROM %s AS o WHERE %s = %s))",
-			dirty, plan_filtered(b->ctx, x, x->where, NULL),
-			plan_column(b->ctx, "o", x->key), plan_column(b->ctx, "u", x->key));
+		return t_printf(p, " AND (%s)", dirty);
+	return t_printf(p, " AND (%s OR NOT EXISTS (SELECT FROM %s AS o WHERE %s = %s))", dirty,
+			plan_filtered(p, x, x->where, NULL), plan_column(p, "o", x->key),
+			plan_column(p, "u", x->key));
 }
 
 /*
@@ -33,27 +33,29 @@ static char *not_anonymized(const struct builder *b, const struct table *x)
  */
 static char *not_own(const struct shared *s, unsigned int oid)
 {
-	const struct builder *b = s->b;
-	const bool changes = plan_disposition(b, s->t) == DISPOSITION_UPDATE;
-	char *sql = t_strdup(b->ctx, "");
+	const struct plan *p = s->p;
+	const bool changes = plan_disposition(p, s->t) == DISPOSITION_UPDATE;
+	char *sql = t_strdup(p, "");
 
-	for (size_t i = 0; i < b->model->n_tables; i++) {
-		const struct table *x = &b->model->tables[i];
-		char *own = plan_relation(b, x)->oid == oid ? s->own(s->arg, x, "u") : NULL;
+	for (size_t i = 0; i < p->model->n_tables; i++) {
+		const struct table *x = &p->model->tables[i];
+		const char *own;
 
+		if (plan_oid(p, x) != oid)
+			continue;
+		own = s->own(s->arg, x, "u");
 		if (own)
 			t_append(&sql, " AND (%s) IS NOT TRUE", own);
-		if (changes && x->key && plan_relation(b, x)->oid == oid &&
-		    plan_disposition(b, x) == DISPOSITION_UPDATE)
-			t_append(&sql, "%s", not_anonymized(b, x));
+		if (changes && x->key && plan_disposition(p, x) == DISPOSITION_UPDATE)
+			t_append(&sql, "%s", not_anonymized(p, x));
 	}
 	return sql;
 }
 
 static char *unused_by_key(const struct shared *s, const struct foreign_key *k)
 {
-	return t_printf(s->b->ctx, "NOT EXISTS (SELECT FROM %s AS u WHERE %s%s)", k->from_sql,
-			plan_key_match(s->b->ctx, k, "u", s->alias), not_own(s, k->from_oid));
+	return t_printf(s->p, "NOT EXISTS (SELECT FROM %s AS u WHERE %s%s)", k->from_sql,
+			plan_key_match(s->p, k, "u", s->alias), not_own(s, k->from_oid));
 }
 
 /*
@@ -64,73 +66,59 @@ static char *unused_by_key(const struct shared *s, const struct foreign_key *k)
  */
 static char *unused_by_link(const struct shared *s, const struct table *link)
 {
-	const struct builder *b = s->b;
+	const struct plan *p = s->p;
 	const struct table *x = link->of;
-	const bool all = link->match || x == b->model->contact || x == b->model->request;
+	const bool all = link->match || x == p->model->contact || x == p->model->request;
 
-	return t_printf(b->ctx, "NOT EXISTS (SELECT FROM %s AS u WHERE %s%s)",
-			plan_filtered(b->ctx, x, all ? NULL : x->where, NULL),
-			plan_link(b->ctx, b->catalog, link, s->alias, "u"),
-			not_own(s, plan_relation(b, x)->oid));
+	return t_printf(p, "NOT EXISTS (SELECT FROM %s AS u WHERE %s%s)",
+			plan_filtered(p, x, all ? NULL : x->where, NULL),
+			plan_link(p, link, s->alias, "u"), not_own(s, plan_oid(p, x)));
 }
 
 /* Is the link a foreign key too, about which unused_by_key() asks already? */
-static bool is_key(const struct builder *b, const struct table *link)
+static bool is_key(const struct plan *p, const struct table *link)
 {
-	for (size_t i = 0; i < b->catalog->n_keys; i++) {
-		const struct foreign_key *k = &b->catalog->keys[i];
+	const unsigned int from = plan_oid(p, link->of), to = plan_oid(p, link);
 
-		if (k->n_columns == 1 && k->from_oid == plan_relation(b, link->of)->oid &&
-		    k->to_oid == plan_relation(b, link)->oid &&
-		    strcmp(k->from_columns[0], link->from) == 0 &&
+	for (const struct foreign_key *k = NULL; (k = catalog_next_key(p->catalog, k, from, to));)
+		if (k->n_columns == 1 && strcmp(k->from_columns[0], link->from) == 0 &&
 		    strcmp(k->to_columns[0], link->by) == 0)
 			return true;
-	}
 	return false;
 }
 
 /* No row uses it that is neither the subject's own nor one of t's that the subject reaches. */
 static char *unused_by_others(const struct shared *s)
 {
-	const struct builder *b = s->b;
+	const struct plan *p = s->p;
 	const struct table *t = s->t;
-	const unsigned int oid = plan_relation(b, t)->oid;
-	char *sql = t_strdup(b->ctx, "true");
+	const struct foreign_key *k = NULL;
+	const unsigned int oid = plan_oid(p, t);
+	char *sql = t_strdup(p, "true");
 
 	/* A row that matches a copied value does not refer to the row that holds the copy. */
-	for (size_t i = 0; !t->match && i < b->catalog->n_keys; i++)
-		if (b->catalog->keys[i].to_oid == oid &&
-		    catalog_key_is_use(b->model, b->catalog, t, &b->catalog->keys[i]))
-			t_append(&sql, "\n   AND %s", unused_by_key(s, &b->catalog->keys[i]));
-	for (size_t i = 0; i < b->model->n_tables; i++) {
-		const struct table *link = &b->model->tables[i];
+	while (!t->match && (k = catalog_next_key(p->catalog, k, 0, oid)))
+		if (catalog_key_is_use(p->model, p->catalog, t, k))
+			t_append(&sql, "\n   AND %s", unused_by_key(s, k));
+	for (size_t i = 0; i < p->model->n_tables; i++) {
+		const struct table *link = &p->model->tables[i];
 
-		if (link->of && link->from && link->match == t->match &&
-		    plan_relation(b, link)->oid == oid &&
-		    (!t->match || strcmp(link->by, t->by) == 0) && !is_key(b, link))
+		if (link->of && link->from && link->match == t->match && plan_oid(p, link) == oid &&
+		    (!t->match || strcmp(link->by, t->by) == 0) && !is_key(p, link))
 			t_append(&sql, "\n   AND %s", unused_by_link(s, link));
 	}
 	return sql;
 }
 
-/*
- * "The row p points at the row n", by foreign keys from t's table onto itself; NULL: there are
- * none.
- */
-static char *points_at(const struct builder *b, const struct table *t)
+/* "The row p points at the row n", by foreign keys from t's table onto itself; "": there are none. */
+static char *points_at(const struct plan *p, const struct table *t)
 {
-	const unsigned int oid = plan_relation(b, t)->oid;
-	char *sql = NULL;
+	const unsigned int oid = plan_oid(p, t);
+	char *sql = t_strdup(p, "");
 
-	for (size_t i = 0; i < b->catalog->n_keys; i++) {
-		const struct foreign_key *k = &b->catalog->keys[i];
-
-		if (k->from_oid != oid || k->to_oid != oid ||
-		    !catalog_key_is_use(b->model, b->catalog, t, k))
-			continue;
-		sql = t_printf(b->ctx, "%s%s(%s)", sql ? sql : "", sql ? " OR " : "",
-			       plan_key_match(b->ctx, k, "p", "n"));
-	}
+	for (const struct foreign_key *k = NULL; (k = catalog_next_key(p->catalog, k, oid, oid));)
+		if (catalog_key_is_use(p->model, p->catalog, t, k))
+			t_list(&sql, " OR ", "(%s)", plan_key_match(p, k, "p", "n"));
 	return sql;
 }
 
@@ -147,38 +135,35 @@ static const char not_kept_sql[] =
 	"      JOIN {table} AS n ON ({points_at}) AND {next_reached})\n"
 	"  SELECT kept.k FROM kept)";
 
-static char *not_kept(const struct shared *s)
+static const char *not_kept(const struct shared *s)
 {
-	const struct builder *b = s->b;
-	struct shared first = *s;
-	const char *link = points_at(b, s->t);
-	const char *reached = link ? s->own(s->arg, s->t, "f") : NULL;
+	const struct plan *p = s->p;
+	const struct shared first = {.p = p, .t = s->t, .alias = "f", .own = s->own, .arg = s->arg};
+	const char *link = points_at(p, s->t);
+	const char *reached = *link ? s->own(s->arg, s->t, "f") : NULL;
 
 	if (!reached)
-		return t_strdup(b->ctx, "");
-	first.alias = "f";
-	return sql_fill(b->ctx, not_kept_sql, {"key", plan_column(b->ctx, s->alias, s->t->key)},
-			{"table", plan_table(b->ctx, s->t)},
-			{"first_key", plan_column(b->ctx, "f", s->t->key)},
-			{"first_reached", reached}, {"first_unused", unused_by_others(&first)},
-			{"next_key", plan_column(b->ctx, "n", s->t->key)},
-			{"pointing_key", plan_column(b->ctx, "p", s->t->key)}, {"points_at", link},
+		return "";
+	return sql_fill(p, not_kept_sql, {"key", plan_column(p, s->alias, s->t->key)},
+			{"table", plan_table(p, s->t)},
+			{"first_key", plan_column(p, "f", s->t->key)}, {"first_reached", reached},
+			{"first_unused", unused_by_others(&first)},
+			{"next_key", plan_column(p, "n", s->t->key)},
+			{"pointing_key", plan_column(p, "p", s->t->key)}, {"points_at", link},
 			{"next_reached", s->own(s->arg, s->t, "n")});
 }
 
-char *plan_unused(const struct builder *b, const struct table *t, const char *alias,
-		  plan_own_fn own, void *arg)
+char *plan_unused(const struct plan *p, const struct table *t, const char *alias, plan_own_fn own,
+		  void *arg)
 {
-	const struct shared s = {.b = b, .t = t, .alias = alias, .own = own, .arg = arg};
+	const struct shared s = {.p = p, .t = t, .alias = alias, .own = own, .arg = arg};
 	const char *unused = unused_by_others(&s);
 
-	return t_printf(b->ctx, "%s%s", unused, t->match ? "" : not_kept(&s));
+	return t_printf(p, "%s%s", unused, t->match ? "" : not_kept(&s));
 }
 
-bool plan_goes_along(const struct builder *b, const struct table *t, const struct table *x)
+bool plan_goes_along(const struct plan *p, const struct table *t, const struct table *x)
 {
-	if (!model_is_under(x, b->plan->subject) || plan_phase(x) >= plan_phase(t))
-		return false;
-	return t->match || plan_disposition(b, t) != DISPOSITION_DELETE ||
-	       plan_disposition(b, x) == DISPOSITION_DELETE;
+	return model_is_under(x, p->subject) && plan_phase(x) < plan_phase(t) &&
+	       (t->match || !plan_is_deleted(p, t) || plan_is_deleted(p, x));
 }

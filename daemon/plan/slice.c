@@ -10,24 +10,18 @@
  * finds the rest as it finds everything, by the subject that is still in its list.  The subject is
  * still due, because its requests go when nothing else is left.
  */
-#include "plan/builder.h"
+#include "plan/build.h"
 
 #include "base/mem.h"
 #include "base/sql.h"
 
-static bool is_deleted(const struct builder *b, const struct table *t)
-{
-	return plan_disposition(b, t) == DISPOSITION_DELETE;
-}
-
 /* Is it deleted under two names?  What hangs off it knows only one of them. */
-static bool has_twin(const struct builder *b, const struct table *t)
+static bool has_twin(const struct plan *p, const struct table *t)
 {
-	for (size_t i = 0; i < b->model->n_tables; i++) {
-		const struct table *x = &b->model->tables[i];
+	for (size_t i = 0; i < p->model->n_tables; i++) {
+		const struct table *x = &p->model->tables[i];
 
-		if (x != t && is_deleted(b, x) &&
-		    plan_relation(b, x)->oid == plan_relation(b, t)->oid)
+		if (x != t && plan_is_deleted(p, x) && plan_oid(p, x) == plan_oid(p, t))
 			return true;
 	}
 	return false;
@@ -37,11 +31,11 @@ static bool has_twin(const struct builder *b, const struct table *t)
  * Does a table go before one that hangs off it?  In one batch the collected keys tell whose rows
  * those were.
  */
-static bool has_parent_first(const struct builder *b)
+static bool has_parent_first(const struct plan *p)
 {
-	for (size_t i = 0; i < b->plan->n_steps; i++)
+	for (size_t i = 0; i < p->n_steps; i++)
 		for (size_t k = 0; k < i; k++)
-			if (model_is_under(b->plan->steps[i].table, b->plan->steps[k].table))
+			if (model_is_under(p->steps[i].table, p->steps[k].table))
 				return true;
 	return false;
 }
@@ -53,24 +47,24 @@ static bool has_parent_first(const struct builder *b)
  * longer due, or its remaining rows are not found. Foreign keys want a row gone before the rows
  * that hang off it: these may have to wait for a later slice, which could not find them.
  */
-bool plan_may_slice(const struct builder *b)
+bool plan_may_slice(const struct plan *p)
 {
-	if (b->opts->action != ACTION_DELETE_CONTACTS || b->plan->defer || has_parent_first(b) ||
-	    catalog_asks_other_rows(b->catalog, b->opts->scope))
+	if (p->opts.action != ACTION_DELETE_CONTACTS || p->defer || has_parent_first(p) ||
+	    catalog_asks_other_rows(p->catalog, p->opts.scope))
 		return false;
-	for (size_t i = 0; i < b->model->n_tables; i++) {
-		const struct table *t = &b->model->tables[i];
+	for (size_t i = 0; i < p->model->n_tables; i++) {
+		const struct table *t = &p->model->tables[i];
 
-		if (catalog_asks_other_rows(b->catalog, t->where) ||
-		    catalog_asks_other_rows(b->catalog, t->due_when))
+		if (catalog_asks_other_rows(p->catalog, t->where) ||
+		    catalog_asks_other_rows(p->catalog, t->due_when))
 			return false;
-		if (plan_has_step(b, t) &&
-		    (t->shared || (is_deleted(b, t) && plan_is_collected(b, t) && has_twin(b, t))))
+		if (plan_has_step(p, t) &&
+		    (t->shared ||
+		     (plan_is_deleted(p, t) && plan_is_collected(p, t) && has_twin(p, t))))
 			return false;
 	}
-	for (size_t i = 0; i < b->catalog->n_keys; i++)
-		if (b->catalog->keys[i].from_oid == b->catalog->keys[i].to_oid &&
-		    catalog_key_is_silent(&b->catalog->keys[i]))
+	for (const struct foreign_key *k = NULL; (k = catalog_next_key(p->catalog, k, 0, 0));)
+		if (k->from_oid == k->to_oid && catalog_key_is_silent(k))
 			return false;
 	return true;
 }
@@ -80,13 +74,13 @@ bool plan_may_slice(const struct builder *b)
  * first column that could be one.  NULL: there is none.  A column that may be NULL does not do,
  * because those rows would be in no slice.
  */
-static const char *slice_key(const struct builder *b, const struct table *t)
+static const char *slice_key(const struct plan *p, const struct table *t)
 {
-	const struct relation *r = plan_relation(b, t);
+	const struct relation *r = plan_relation(p, t);
 
 	if (t->key)
 		return catalog_column(r, t->key)->not_null ? t->key : NULL;
-	if (plan_is_collected(b, t))
+	if (plan_is_collected(p, t))
 		return NULL;
 	for (size_t i = 0; i < r->n_columns; i++)
 		if (r->columns[i].identifies && r->columns[i].not_null)
@@ -94,16 +88,15 @@ static const char *slice_key(const struct builder *b, const struct table *t)
 	return NULL;
 }
 
-bool plan_is_cut(const struct builder *b, const struct table *t)
+bool plan_is_cut(const struct plan *p, const struct table *t)
 {
-	return b->plan->may_slice && t != b->plan->subject && is_deleted(b, t) && slice_key(b, t);
+	return p->may_slice && t != p->subject && plan_is_deleted(p, t) && slice_key(p, t);
 }
 
-char *plan_slice_order(const struct builder *b, const struct table *t)
+const char *plan_slice_order(const struct plan *p, const struct table *t)
 {
-	return t == b->model->request
-		       ? t_printf(b->ctx, " ORDER BY %s", plan_column(b->ctx, "t", t->date))
-		       : t_strdup(b->ctx, "");
+	return t == p->model->request ? t_printf(p, " ORDER BY %s", plan_column(p, "t", t->date))
+				      : "";
 }
 
 /* Selects at most {limit} rows of a table whose keys are not collected. */
@@ -118,44 +111,40 @@ static const char some_sql[] =
  * TRUE: the rows are found by their own key, never by an index on the link, which would walk all
  * rows that a subject has.
  */
-static char *slice_statement(const struct builder *b, const struct step *s,
+static char *slice_statement(const struct plan *p, const struct step *s,
 			     const struct arrays *arrays)
 {
 	const struct table *t = s->table;
-	const char *selection = plan_selection(b, t, arrays->keys, false);
+	const char *selection = plan_selection(p, t, arrays->keys, false);
 	const char *some =
-		plan_is_own(b, t)
-			? plan_selection(b, t, arrays->own, true)
-			: sql_fill(b->ctx, some_sql,
-				   {"key", plan_column(b->ctx, "t", slice_key(b, t))},
-				   {"table", plan_table(b->ctx, t)}, {"selection", selection},
-				   {"order", plan_slice_order(b, t)}, {"limit", arrays->own});
+		plan_is_own(p, t)
+			? plan_selection(p, t, arrays->own, true)
+			: sql_fill(p, some_sql, {"key", plan_column(p, "t", slice_key(p, t))},
+				   {"table", plan_table(p, t)}, {"selection", selection},
+				   {"order", plan_slice_order(p, t)}, {"limit", arrays->own});
 
-	return t_printf(b->ctx, "DELETE FROM %s AS t WHERE %s AND (%s) IS TRUE%s%s",
-			plan_table(b->ctx, t), some, selection, s->archived ? " RETURNING " : "",
-			s->archived ? plan_columns(b->ctx, "t", s->columns, s->n_columns) : "");
+	return t_printf(p, "DELETE FROM %s AS t WHERE %s AND (%s) IS TRUE%s%s", plan_table(p, t),
+			some, selection, s->archived ? " RETURNING " : "",
+			s->archived ? plan_columns(p, "t", s->columns, s->n_columns) : "");
 }
 
 /* Has x's table a foreign key onto t's that is not x's link to t? */
-static bool points_otherwise(const struct builder *b, const struct table *x, const struct table *t)
+static bool points_otherwise(const struct plan *p, const struct table *x, const struct table *t)
 {
-	const unsigned int from = plan_relation(b, x)->oid, to = plan_relation(b, t)->oid;
+	const unsigned int from = plan_oid(p, x), to = plan_oid(p, t);
+	const struct foreign_key *k = NULL;
 
-	for (size_t i = 0; from != to && i < b->catalog->n_keys; i++) {
-		const struct foreign_key *key = &b->catalog->keys[i];
-
-		if (key->from_oid == from && key->to_oid == to &&
-		    !(x->of == t && catalog_link_covers(b->catalog, x, key)))
+	while (from != to && (k = catalog_next_key(p->catalog, k, from, to)))
+		if (!(x->of == t && catalog_link_covers(p->catalog, x, k)))
 			return true;
-	}
 	return false;
 }
 
 /* Finds which tables must have no rows left before s is run. */
-static void find_waits(const struct builder *b, struct step *s)
+static void find_waits(const struct plan *p, struct step *s)
 {
-	const struct model *m = b->model;
-	bool *waits = t_array(b->ctx, bool, m->n_tables);
+	const struct model *m = p->model;
+	bool *waits = t_array(p, bool, m->n_tables);
 
 	for (size_t i = 0; i < m->n_tables; i++) {
 		const struct table *x = &m->tables[i];
@@ -166,7 +155,7 @@ static void find_waits(const struct builder *b, struct step *s)
 		 * Through another key than their link, rows may point here that hang off rows of a
 		 * later slice.
 		 */
-		for (const struct table *a = x; points_otherwise(b, x, s->table) && a->of;
+		for (const struct table *a = x; points_otherwise(p, x, s->table) && a->of;
 		     a = a->of)
 			waits[a->index] = waits[a->index] || a != s->table;
 	}
@@ -174,17 +163,17 @@ static void find_waits(const struct builder *b, struct step *s)
 }
 
 /* Must t's step wait until x has no rows left, directly or through what it waits for? */
-static bool must_follow(const struct builder *b, const struct table *t, const struct table *x)
+static bool must_follow(const struct plan *p, const struct table *t, const struct table *x)
 {
-	const struct step *steps = b->plan->steps;
-	const size_t n = b->model->n_tables;
-	bool *waits = t_array(b->ctx, bool, n);
+	const struct step *steps = p->steps;
+	const size_t n = p->model->n_tables;
+	bool *waits = t_array(p, bool, n);
 	bool grown = true;
 
 	waits[t->index] = true;
 	while (grown) {
 		grown = false;
-		for (size_t i = 0; i < b->plan->n_steps; i++)
+		for (size_t i = 0; i < p->n_steps; i++)
 			for (size_t k = 0; k < n && waits[steps[i].table->index]; k++)
 				if (steps[i].waits_for[k] && !waits[k])
 					grown = waits[k] = true;
@@ -197,79 +186,77 @@ static bool must_follow(const struct builder *b, const struct table *t, const st
  * is no longer due after the first slice.  Only tables that must wait for the requests go after
  * them.
  */
-static void requests_last(const struct builder *b, struct plan *plan)
+static void requests_last(struct plan *p)
 {
-	const struct model *m = b->model;
-	bool *waits = t_array(b->ctx, bool, m->n_tables);
-	bool *after = t_array(b->ctx, bool, m->n_tables);
+	const struct table *r = p->model->request;
+	bool *waits = t_array(p, bool, p->model->n_tables);
+	bool *after = t_array(p, bool, p->model->n_tables);
 	struct step *requests = NULL;
 
-	for (size_t i = 0; i < plan->n_steps; i++)
-		if (plan->steps[i].table == m->request)
-			requests = &plan->steps[i];
+	for (size_t i = 0; i < p->n_steps; i++)
+		if (p->steps[i].table == r)
+			requests = &p->steps[i];
 	if (!requests)
 		return;
-	for (size_t i = 0; i < plan->n_steps; i++) {
-		const struct table *x = plan->steps[i].table;
+	for (size_t i = 0; i < p->n_steps; i++) {
+		const struct table *x = p->steps[i].table;
 
 		waits[x->index] = requests->waits_for[x->index] ||
-				  (x != m->request && !model_is_under(m->request, x) &&
-				   !must_follow(b, x, m->request));
+				  (x != r && !model_is_under(r, x) && !must_follow(p, x, r));
 	}
 	requests->waits_for = waits;
-	for (size_t i = 0; i < plan->n_steps; i++) {
-		const struct table *x = plan->steps[i].table;
+	for (size_t i = 0; i < p->n_steps; i++) {
+		const struct table *x = p->steps[i].table;
 
-		after[x->index] =
-			x != plan->subject && x != m->request && must_follow(b, x, m->request);
+		after[x->index] = x != p->subject && x != r && must_follow(p, x, r);
 	}
-	plan->after_requests = after;
+	p->after_requests = after;
 }
 
 /* Counts the rows of the tables whose keys are not collected, each up to a limit ($1). */
-static void find_sizes(const struct builder *b, struct plan *plan)
+static void find_sizes(struct plan *p)
 {
-	struct source *sources = t_array(b->ctx, struct source, plan->n_steps);
-	size_t *tables = t_array(b->ctx, size_t, plan->n_steps);
-	char *sql = NULL;
-	size_t n = 0;
+	struct question *q = &p->sizes;
+	size_t *tables = t_array(p, size_t, p->n_steps);
+	char *counts = t_strdup(p, "");
 
-	for (size_t i = 0; i < plan->n_steps; i++) {
-		const struct table *t = plan->steps[i].table;
+	q->sources = t_array(p, struct source, p->n_steps);
+	for (size_t i = 0; i < p->n_steps; i++) {
+		const struct table *t = p->steps[i].table;
+		const size_t n = q->n_sources;
 
-		if (!plan_is_cut(b, t) || plan_is_own(b, t))
+		if (!plan_is_cut(p, t) || plan_is_own(p, t))
 			continue;
-		sources[n] = plan_source(b, t, false);
+		q->sources[n] = plan_source(p, t, false);
 		tables[n] = t->index;
-		sql = t_printf(b->ctx,
-			       "%s (SELECT count(*) FROM (\n"
-			       "  SELECT FROM %s AS t WHERE %s LIMIT $1::bigint) AS x) AS c%zu",
-			       sql ? t_printf(b->ctx, "%s,", sql) : "SELECT", plan_table(b->ctx, t),
-			       plan_selection(b, t, t_printf(b->ctx, "$%zu", n + 2), false), n);
-		n++;
+		q->n_sources++;
+		t_list(&counts, ",",
+		       " (SELECT count(*) FROM (\n"
+		       "  SELECT FROM %s AS t WHERE %s LIMIT $1::bigint) AS x) AS c%zu",
+		       plan_table(p, t), plan_selection(p, t, t_printf(p, "$%zu", n + 2), false),
+		       n);
 	}
-	plan->sizes_sql = sql;
-	plan->sizes = sources;
-	plan->size_tables = tables;
-	plan->n_sizes = n;
+	if (q->n_sources > 0)
+		q->sql = t_printf(p, "SELECT%s", counts);
+	p->size_tables = tables;
 }
 
-void plan_slices(const struct builder *b, struct plan *plan)
+void plan_slices(struct plan *p)
 {
-	if (!plan->may_slice)
+	if (!p->may_slice)
 		return;
-	for (size_t i = 0; i < plan->n_steps; i++)
-		find_waits(b, &plan->steps[i]);
-	requests_last(b, plan);
-	for (size_t i = 0; i < plan->n_steps; i++) {
-		struct step *s = &plan->steps[i];
+	for (size_t i = 0; i < p->n_steps; i++)
+		find_waits(p, &p->steps[i]);
+	requests_last(p);
+	for (size_t i = 0; i < p->n_steps; i++) {
+		struct step *s = &p->steps[i];
 
-		if (!plan_is_cut(b, s->table))
+		if (!plan_is_cut(p, s->table))
 			continue;
-		s->slice_parent = plan_source(b, s->table, false);
-		s->slice_sql = slice_statement(b, s, &plan_parameters);
+		s->slice_parent = plan_source(p, s->table, false);
+		s->slice_sql = slice_statement(p, s, &plan_parameters);
 		if (s->archived)
-			s->slice_copy_sql = plan_copy(b, slice_statement(b, s, &plan_marks));
+			s->slice_copy_sql = plan_copy(p, slice_statement(p, s, &plan_marks));
 	}
-	find_sizes(b, plan);
+	find_sizes(p);
 }

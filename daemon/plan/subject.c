@@ -3,7 +3,7 @@
  * Keys come back as one array.  Each key is cast to text by itself, because a char(8) in an array
  * would bring its padding along.
  */
-#include "plan/builder.h"
+#include "plan/build.h"
 
 #include "base/mem.h"
 #include "base/sql.h"
@@ -34,35 +34,28 @@ static const char held_sql[] =
 	"  JOIN retention.holds_in_force AS h ON h.contact_key = {contact_key}::text\n"
 	" WHERE {selection}) AS x";
 
-/* The query of the due, among the keys (NULL: all). */
-static const char *due(const struct builder *b, const char *keys)
+void plan_subject(struct plan *p)
 {
-	return plan_due_query(b->ctx, b->model, b->catalog, b->opts, keys);
-}
-
-void plan_subject(const struct builder *b, struct plan *plan)
-{
-	const struct table *t = plan->subject, *c = b->model->contact;
+	const struct table *t = p->subject, *c = p->model->contact;
 	const char *selected =
-		sql_fill(b->ctx, selected_sql, {"type", plan_type(b->catalog, t, t->key)});
+		sql_fill(p, selected_sql, {"type", plan_type(p->catalog, t, t->key)});
 	const struct sql_part parts[] = {
-		{"key", plan_column(b->ctx, "t", t->key)},
-		{"table", plan_table(b->ctx, t)},
-		{"selection", plan_selection(b, t, "$1", true)},
+		{"key", plan_column(p, "t", t->key)},
+		{"table", plan_table(p, t)},
+		{"selection", plan_selection(p, t, "$1", true)},
 		{"contact", t == c ? ""
-				   : t_printf(b->ctx, " JOIN %s AS c ON %s", plan_table(b->ctx, c),
-					      plan_link(b->ctx, b->catalog, t, "t", "c"))},
-		{"contact_key", plan_column(b->ctx, t == c ? "t" : "c", c->key)},
+				   : t_printf(p, " JOIN %s AS c ON %s", plan_table(p, c),
+					      plan_link(p, t, "t", "c"))},
+		{"contact_key", plan_column(p, t == c ? "t" : "c", c->key)},
 		{NULL, NULL},
 	};
 
-	plan->list_sql =
-		sql_fill(b->ctx, list_sql, {"due", due(b, b->opts->by_key ? selected : NULL)});
-	plan->recheck_sql =
-		sql_fill(b->ctx, recheck_sql, {"due", due(b, plan_array(b, t, t->key, "$3"))});
-	plan->present_sql = sql_fill_parts(b->ctx, present_sql, parts);
-	plan->lock_sql = b->opts->action == ACTION_EXPORT ? plan->present_sql
-							  : sql_fill_parts(b->ctx, lock_sql, parts);
-	plan->held_sql = sql_fill_parts(b->ctx, held_sql, parts);
-	plan->total_sql = sql_fill_parts(b->ctx, "SELECT count(*) AS n FROM {table} AS t", parts);
+	p->list_sql = sql_fill(p, list_sql, {"due", plan_due(p, p->opts.by_key ? selected : NULL)});
+	p->recheck_sql =
+		sql_fill(p, recheck_sql, {"due", plan_due(p, plan_array(p, t, t->key, "$3"))});
+	p->present_sql = sql_fill_parts(p, present_sql, parts);
+	p->lock_sql = p->opts.action == ACTION_EXPORT ? p->present_sql
+						      : sql_fill_parts(p, lock_sql, parts);
+	p->held_sql = sql_fill_parts(p, held_sql, parts);
+	p->total_sql = sql_fill_parts(p, "SELECT count(*) AS n FROM {table} AS t", parts);
 }

@@ -57,8 +57,8 @@ static void check_rule(const struct table *t, const struct column_rule *rule,
 		       const struct column *column, struct complaints *c)
 {
 	const bool empties = rule->kind == RULE_CLEAR && column->not_null;
-	const bool constant = rule->kind == RULE_SET && !model_value_uses(rule->value, "{key}") &&
-			      !model_value_uses(rule->value, "{number}");
+	const bool constant = rule->kind == RULE_SET && !strstr(rule->value, "{key}") &&
+			      !strstr(rule->value, "{number}");
 
 	if (rule->kind == RULE_KEEP)
 		return;

@@ -42,12 +42,12 @@ static char *order_by(void *ctx, struct foreign_key *keys, size_t n_keys, bool *
 {
 	const struct plan_opts opts = {.action = ACTION_DELETE_CONTACTS};
 	const struct catalog catalog = {.relations = relations, .keys = keys, .n_keys = n_keys};
-	const struct builder b = {.ctx = ctx, .model = &model, .catalog = &catalog, .opts = &opts};
+	const struct plan *p = plan_new(ctx, &model, &catalog, &opts);
 	const struct table *order[N_TABLES];
 	char *text = t_strdup(ctx, "");
 	size_t n;
 
-	if (plan_order(&b, order, &n, ret_defer))
+	if (plan_order(p, order, &n, ret_defer))
 		return t_strdup(ctx, "ring");
 	for (size_t i = 0; i < n; i++)
 		t_append(&text, "%s%s", i ? " " : "", order[i]->name);

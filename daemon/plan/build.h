@@ -1,0 +1,172 @@
+/*
+ * What the files of this folder share while a plan is built.  build.c calls these functions in
+ * the order in which they are declared here.  All text is owned by the plan.
+ */
+#pragma once
+
+#include "plan/expression.h"
+#include "plan/plan.h"
+
+/* A plan that says what it is for, and has no statement yet.  Owned by ctx. */
+struct plan *plan_new(void *ctx, const struct model *model, const struct catalog *catalog,
+		      const struct plan_opts *opts);
+
+/*
+ * What a statement has in the place of its arrays: of the rows' parents or the rows, and of the
+ * rows besides.
+ */
+struct arrays {
+	const char *keys;
+	const char *own;
+};
+extern const struct arrays plan_parameters; /* $1, $2 */
+extern const struct arrays plan_marks; /* PLAN_KEYS, PLAN_OWN: COPY takes no parameters */
+
+/* table.c: questions about a table, and how its rows are found */
+
+const struct relation *plan_relation(const struct plan *p, const struct table *t);
+
+/* Tells the table of the database: the model may have two names for it. */
+unsigned int plan_oid(const struct plan *p, const struct table *t);
+
+/* What does the action do to t's rows? */
+enum disposition plan_disposition(const struct plan *p, const struct table *t);
+
+bool plan_is_deleted(const struct plan *p, const struct table *t);
+
+/* Has t a statement of its own? */
+bool plan_has_step(const struct plan *p, const struct table *t);
+
+/* Has anything that hangs off t one?  Then t's keys have to be collected. */
+bool plan_is_inner(const struct plan *p, const struct table *t);
+
+/* integrity = "set": are t's rows deleted, and does a foreign key point at them? */
+bool plan_is_asked(const struct plan *p, const struct table *t);
+
+/* Is t's link a foreign key of one column?  A key of several may hold a NULL. */
+bool plan_has_key_to_parent(const struct plan *p, const struct table *t);
+
+/* Does a rule write a fresh number into each of t's rows? */
+bool plan_is_numbered(const struct plan *p, const struct table *t);
+
+/*
+ * Do t's keys have to be read before its statement?  They do where other tables hang off it, each
+ * row gets its number, rows are shared or use shared rows, or foreign keys are asked set by set.
+ */
+bool plan_is_collected(const struct plan *p, const struct table *t);
+
+/* Are t's rows found by their own keys?  A join table may have none. */
+bool plan_is_own(const struct plan *p, const struct table *t);
+
+/* keys, an SQL expression, as an array of the type of t's column. */
+char *plan_array(const struct plan *p, const struct table *t, const char *column, const char *keys);
+
+/* What is collected of t as columns c0, c1, ..., in the form that is compared: a char(8) without padding. */
+char *plan_slot_columns(const struct plan *p, const struct table *t);
+
+/* The values of the slot's column among the rows x, as the text of an array. */
+char *plan_slot_array(const struct plan *p, size_t slot);
+
+/* The slot of t that holds the column, n_slots where none does. */
+size_t plan_slot_of(const struct plan *p, const struct table *t, const char *column);
+
+/* The array that t's rows are found by: its parent's, or t's own keys (own). */
+struct source plan_source(const struct plan *p, const struct table *t, bool own);
+
+/* t.key = ANY (own keys), or t.by = ANY (parent's) AND (where).  keys: an SQL expression. */
+char *plan_selection(const struct plan *p, const struct table *t, const char *keys, bool own);
+
+/* COPY (query) TO STDOUT, as an archive's files are written. */
+char *plan_copy(const struct plan *p, const char *query);
+
+/* How many shared tables stand above t, itself counted: those of 0 are collected first. */
+size_t plan_phase(const struct table *t);
+
+/* rule.c: column rules as SQL */
+
+/* What a rule writes into its column, as an SQL expression over the row alias. */
+char *plan_rule_value(const struct plan *p, const struct table *t, const struct column_rule *rule,
+		      const char *alias, const char *number);
+
+/* shared.c: rows that several can use (an address, a blob; a copy found by its value) */
+
+/*
+ * Is the row u of x's table among those that the action takes from the subject itself?  Returns an
+ * SQL condition; NULL: it is unknown, and the row counts as another subject's.
+ */
+typedef char *(*plan_own_fn)(void *arg, const struct table *x, const char *u);
+
+/*
+ * "No other row uses t's row alias": an SQL condition; t is shared.  A use is a foreign key onto
+ * t's table from anywhere in the database, or a link of the model that points at it.  The subject's
+ * own rows do not count, nor do rows that the action has anonymized already.  A row of t counts as
+ * the subject's own when the subject reaches it, even if other rows use it too.
+ */
+char *plan_unused(const struct plan *p, const struct table *t, const char *alias, plan_own_fn own,
+		  void *arg);
+
+/*
+ * Can the rows that the action reaches under the name x take t's shared rows along?  Where t's are
+ * deleted, only rows that are deleted too.
+ */
+bool plan_goes_along(const struct plan *p, const struct table *t, const struct table *x);
+
+/* collect.c: the keys that are read first */
+
+/* Finds which columns of each table the others point at: fills slots and n_slots. */
+void plan_slots(struct plan *p);
+
+/* Fills the plan's collects, from the top down; after its steps. */
+void plan_collects(struct plan *p);
+
+/* order.c */
+
+/*
+ * Fills order with the n tables that have a step, in an order that the foreign keys allow.
+ * *ret_defer: only with deferred constraints.  Returns NULL, or a table within a ring that no order
+ * satisfies.
+ */
+const struct table *plan_order(const struct plan *p, const struct table **order, size_t *ret_n,
+			       bool *ret_defer);
+
+/* step.c */
+
+/* The step of a table that has one. */
+struct step plan_step(const struct plan *p, const struct table *t);
+
+/* slice.c: a subject too large for one transaction */
+
+/* May a subject be cut, as far as its tables and foreign keys go?  Where not, it goes whole. */
+bool plan_may_slice(const struct plan *p);
+
+/* In a plan that may: is what is collected, or deleted, of t cut where it is too much? */
+bool plan_is_cut(const struct plan *p, const struct table *t);
+
+/*
+ * Which of t's rows go first: the oldest requests, because a contact is due by the date of its last
+ * one, which so lasts until the end.
+ */
+const char *plan_slice_order(const struct plan *p, const struct table *t);
+
+/* Fills the slices' statements of the plan and of its steps. */
+void plan_slices(struct plan *p);
+
+/* subject.c, by_set.c, guard.c */
+
+/*
+ * Fills the statements on the subject: the list, its lock, the re-check and the questions about
+ * keys.
+ */
+void plan_subject(struct plan *p);
+
+/*
+ * The column of t that the foreign key's question takes an array of: its key, where that is one of
+ * the columns pointed at, else the first of them.
+ */
+const char *plan_asked_column(const struct table *t, const struct foreign_key *key);
+
+/* Fills orphans, loose, top_down and what is gathered of the plan; after its steps and collects. */
+void plan_by_set(struct plan *p);
+
+/* Fills lock_requests_sql, strays_sql and state_sql of the plan. */
+void plan_guards(struct plan *p);

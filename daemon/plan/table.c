@@ -1,0 +1,185 @@
+#include "plan/build.h"
+
+#include "base/mem.h"
+#include "base/sql.h"
+
+const struct arrays plan_parameters = {"$1", "$2"};
+const struct arrays plan_marks = {(const char[]){PLAN_KEYS, '\0'}, (const char[]){PLAN_OWN, '\0'}};
+
+const struct relation *plan_relation(const struct plan *p, const struct table *t)
+{
+	return &p->catalog->relations[t->index];
+}
+
+enum disposition plan_disposition(const struct plan *p, const struct table *t)
+{
+	return disposition_of(t, p->opts.action, p->opts.archive);
+}
+
+unsigned int plan_oid(const struct plan *p, const struct table *t)
+{
+	return plan_relation(p, t)->oid;
+}
+
+bool plan_has_step(const struct plan *p, const struct table *t)
+{
+	return plan_disposition(p, t) >= DISPOSITION_COPY;
+}
+
+bool plan_is_deleted(const struct plan *p, const struct table *t)
+{
+	return plan_disposition(p, t) == DISPOSITION_DELETE;
+}
+
+bool plan_is_inner(const struct plan *p, const struct table *t)
+{
+	for (size_t i = 0; i < p->model->n_tables; i++) {
+		const struct table *child = &p->model->tables[i];
+
+		if (child != t && model_is_under(child, t) && plan_has_step(p, child))
+			return true;
+	}
+	return false;
+}
+
+bool plan_is_asked(const struct plan *p, const struct table *t)
+{
+	return p->opts.by_set && catalog_next_key(p->catalog, NULL, 0, plan_oid(p, t)) &&
+	       plan_is_deleted(p, t);
+}
+
+bool plan_has_key_to_parent(const struct plan *p, const struct table *t)
+{
+	for (const struct foreign_key *k = NULL; (k = catalog_next_key(p->catalog, k, 0, 0));)
+		if (k->n_columns == 1 && catalog_link_covers(p->catalog, t, k))
+			return true;
+	return false;
+}
+
+/* Do rows of x's table use a shared table's?  Then x's own keys have to be known. */
+static bool is_user(const struct plan *p, const struct table *x)
+{
+	const unsigned int oid = plan_oid(p, x);
+
+	for (size_t i = 0; i < p->model->n_tables; i++) {
+		const struct table *t = &p->model->tables[i];
+
+		if (t->shared && (plan_oid(p, t->of) == oid ||
+				  catalog_next_key(p->catalog, NULL, oid, plan_oid(p, t))))
+			return true;
+	}
+	return false;
+}
+
+bool plan_is_numbered(const struct plan *p, const struct table *t)
+{
+	for (size_t i = 0; plan_disposition(p, t) == DISPOSITION_UPDATE && i < t->n_rules; i++)
+		if (t->rules[i].kind == RULE_SET && strstr(t->rules[i].value, "{number}"))
+			return true;
+	return false;
+}
+
+/*
+ * Requests that no foreign key keeps out: a contact that has more of them than were locked is not
+ * due now.
+ */
+static bool may_come_back(const struct plan *p, const struct table *t)
+{
+	return t == p->model->request && t != p->subject && !plan_has_key_to_parent(p, t) &&
+	       plan_is_deleted(p, t);
+}
+
+bool plan_is_collected(const struct plan *p, const struct table *t)
+{
+	const bool changes = p->opts.action != ACTION_EXPORT && plan_has_step(p, t);
+
+	return plan_is_inner(p, t) || plan_is_asked(p, t) ||
+	       (changes && (t->shared || t->file.column || may_come_back(p, t) ||
+			    (t->key && is_user(p, t)) || plan_is_numbered(p, t)));
+}
+
+bool plan_is_own(const struct plan *p, const struct table *t)
+{
+	return t == p->subject || (t->key && plan_is_collected(p, t));
+}
+
+char *plan_array(const struct plan *p, const struct table *t, const char *column, const char *keys)
+{
+	return t_printf(p, "%s::%s[]", keys, plan_type(p->catalog, t, column));
+}
+
+char *plan_slot_columns(const struct plan *p, const struct table *t)
+{
+	char *list = t_strdup(p, "");
+
+	for (size_t i = 0; i < p->n_slots[t->index]; i++) {
+		const char *column = p->slots[t->index][i];
+		const bool padded =
+			column &&
+			strcmp(catalog_column(plan_relation(p, t), column)->base, "bpchar") == 0;
+
+		t_list(&list, ", ", "%s%s AS c%zu",
+		       column ? plan_column(p, "t", column) : "NULL::text", padded ? "::text" : "",
+		       i);
+	}
+	return list;
+}
+
+char *plan_slot_array(const struct plan *p, size_t slot)
+{
+	return t_printf(p,
+			"coalesce(array_agg(x.c%zu) FILTER (WHERE x.c%zu IS NOT NULL), '{}')::text",
+			slot, slot);
+}
+
+size_t plan_slot_of(const struct plan *p, const struct table *t, const char *column)
+{
+	const char *const *slots = p->slots[t->index];
+	size_t i = 0;
+
+	while (i < p->n_slots[t->index] && (!slots[i] || strcmp(slots[i], column) != 0))
+		i++;
+	return i;
+}
+
+struct source plan_source(const struct plan *p, const struct table *t, bool own)
+{
+	return own ? (struct source){.table = t->index}
+		   : (struct source){.table = t->of->index,
+				     .slot = plan_slot_of(p, t->of, model_parent_column(t))};
+}
+
+char *plan_selection(const struct plan *p, const struct table *t, const char *keys, bool own)
+{
+	const char *column = own ? t->key : t->by;
+
+	return t_printf(p, "%s = ANY (%s)%s", plan_column(p, "t", column),
+			plan_array(p, t, column, keys), own ? "" : plan_beside_link(p, t));
+}
+
+char *plan_copy(const struct plan *p, const char *query)
+{
+	return t_printf(p, "COPY (%s) TO STDOUT (FORMAT csv, DELIMITER %s)", query,
+			sql_literal(p, t_printf(p, "%c", p->opts.delimiter)));
+}
+
+size_t plan_phase(const struct table *t)
+{
+	size_t n = 0;
+
+	for (; t; t = t->of)
+		n += t->shared ? 1 : 0;
+	return n;
+}
+
+struct plan *plan_new(void *ctx, const struct model *model, const struct catalog *catalog,
+		      const struct plan_opts *opts)
+{
+	struct plan *p = t_zero(ctx, struct plan);
+
+	p->opts = *opts;
+	p->model = model;
+	p->catalog = catalog;
+	p->subject = model_subject(model, opts->action);
+	return p;
+}
