@@ -134,7 +134,7 @@ static bool queue_files(struct batch *b, const struct step *s, const char *keys,
 /* Runs a step of a subject that goes in slices: on a number of its rows, or on those that were collected. */
 static bool run_slice(struct batch *b, const struct step *s, int64_t *ret_rows, struct error *err)
 {
-	const char *const values[] = {b->arrays[s->slice_parent.table][s->slice_parent.slot],
+	const char *const values[] = {b->arrays[s->parent.table][s->parent.slot],
 				      batch_slice_own(b, s)};
 
 	if ((s->outbox_sql && !queue_files(b, s, b->arrays[s->from.table][s->from.slot], err)) ||

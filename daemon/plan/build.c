@@ -2,7 +2,6 @@
 #include "plan/build.h"
 
 #include "base/mem.h"
-#include "plan/crossref.h"
 
 /* An archive of detached rows names them by their key. */
 static bool lacks_key(const struct plan *p, const struct table *t)
@@ -15,7 +14,7 @@ static bool build_steps(struct plan *p, struct complaints *c)
 {
 	const size_t before = c->n;
 	const struct table **order = t_array(p, const struct table *, p->model->n_tables);
-	const struct table *ring = plan_order(p, order, &p->n_steps, &p->defer);
+	const struct table *ring = plan_order(p, order);
 	size_t n_files = 0;
 
 	if (ring) {
@@ -41,7 +40,6 @@ static bool build_steps(struct plan *p, struct complaints *c)
 		s->file_number = n_files;
 		n_files += s->archived ? 1 : 0;
 	}
-	p->may_slice = plan_may_slice(p);
 	plan_slices(p);
 	return true;
 }

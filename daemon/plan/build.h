@@ -119,25 +119,16 @@ void plan_slots(struct plan *p);
 /* Fills the plan's collects, from the top down; after its steps. */
 void plan_collects(struct plan *p);
 
-/* order.c */
-
 /*
- * Fills order with the n tables that have a step, in an order that the foreign keys allow.
- * *ret_defer: only with deferred constraints.  Returns NULL, or a table within a ring that no order
- * satisfies.
+ * order.c: fills order with the tables that have a step, in an order that the foreign keys allow, and
+ * n_steps and defer of the plan.  Returns NULL, or a table within a ring that no order satisfies.
  */
-const struct table *plan_order(const struct plan *p, const struct table **order, size_t *ret_n,
-			       bool *ret_defer);
+const struct table *plan_order(struct plan *p, const struct table **order);
 
-/* step.c */
-
-/* The step of a table that has one. */
+/* step.c: the step of a table that has one. */
 struct step plan_step(const struct plan *p, const struct table *t);
 
 /* slice.c: a subject too large for one transaction */
-
-/* May a subject be cut, as far as its tables and foreign keys go?  Where not, it goes whole. */
-bool plan_may_slice(const struct plan *p);
 
 /* In a plan that may: is what is collected, or deleted, of t cut where it is too much? */
 bool plan_is_cut(const struct plan *p, const struct table *t);
@@ -148,16 +139,16 @@ bool plan_is_cut(const struct plan *p, const struct table *t);
  */
 const char *plan_slice_order(const struct plan *p, const struct table *t);
 
-/* Fills the slices' statements of the plan and of its steps. */
+/* Fills may_slice, and the slices' statements, of the plan and of its steps. */
 void plan_slices(struct plan *p);
 
-/* subject.c, by_set.c, guard.c */
-
-/*
- * Fills the statements on the subject: the list, its lock, the re-check and the questions about
- * keys.
- */
+/* subject.c: fills the list, its lock, the re-check and the questions about keys of subjects. */
 void plan_subject(struct plan *p);
+
+/* crossref.c.  NULL: no foreign key makes one subject wait for another.  Needs the plan's steps. */
+char *plan_crossref(const struct plan *p);
+
+/* by_set.c: integrity = "set" */
 
 /*
  * The column of t that the foreign key's question takes an array of: its key, where that is one of
@@ -168,5 +159,5 @@ const char *plan_asked_column(const struct table *t, const struct foreign_key *k
 /* Fills orphans, loose, top_down and what is gathered of the plan; after its steps and collects. */
 void plan_by_set(struct plan *p);
 
-/* Fills lock_requests_sql, strays_sql and state_sql of the plan. */
+/* guard.c: fills lock_requests_sql, strays_sql and state_sql of the plan. */
 void plan_guards(struct plan *p);

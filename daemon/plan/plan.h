@@ -69,7 +69,7 @@ struct step {
 	const struct collect
 		*gather; /* its gather_sql stands in for sql, from the top down; NULL: none */
 	struct source from;
-	struct source parent; /* linked */
+	struct source parent; /* not of the subject's table */
 	/*
 	 * $1 the array (of parent, where linked); an UPDATE by rules returns rows, dirty; archived:
 	 * for the probe
@@ -82,13 +82,12 @@ struct step {
 	 */
 	const char *outbox_sql;
 	/*
-	 * For a subject that goes in slices (plan/slice.c): $1 slice_parent's array, $2 its own
+	 * For a subject that goes in slices (plan/slice.c): $1 parent's array, $2 its own
 	 * keys where it is collected, else how many rows.  NULL: the table is not cut, and sql
 	 * serves.
 	 */
 	const char *slice_sql;
 	const char *slice_copy_sql; /* archived */
-	struct source slice_parent;
 	const bool *waits_for; /* [table]: while it has rows left, the step is not run */
 	const char *left_sql; /* $1: counts rows that should be gone, or clean */
 	size_t file_number; /* archived: among the files of the plan */
@@ -144,7 +143,7 @@ struct plan {
 	 * count, because a foreign key that refuses does so itself.
 	 */
 	const char *state_sql;
-	const char *crossref_sql; /* plan/crossref.h; NULL: no subject waits for another */
+	const char *crossref_sql; /* plan/crossref.c; NULL: no subject waits for another */
 	const char *present_sql; /* $1 text[] of keys: those that exist: keys, n */
 	const char *held_sql; /* $1 text[] of keys: those under a legal hold: keys, n */
 	const char *total_sql; /* how many subjects there are at all: n */

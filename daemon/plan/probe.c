@@ -66,7 +66,8 @@ const struct probe *plan_probes(void *ctx, const struct plan *plan, const struct
 	for (size_t i = 0; i < plan->n_steps; i++)
 		add_of(&p, plan->steps[i].table, "its files", plan->steps[i].outbox_sql);
 	for (size_t i = 0; i < plan->n_steps; i++)
-		add_of(&p, plan->steps[i].table, action_name(plan->opts.action), plan->steps[i].sql);
+		add_of(&p, plan->steps[i].table, action_name(plan->opts.action),
+		       plan->steps[i].sql);
 	for (size_t i = 0; i < plan->n_steps; i++)
 		add_of(&p, plan->steps[i].table, "its slices", plan->steps[i].slice_sql);
 	add(&p, at, "the sizes of a batch", plan->sizes.sql);

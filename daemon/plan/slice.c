@@ -47,7 +47,7 @@ static bool has_parent_first(const struct plan *p)
  * longer due, or its remaining rows are not found. Foreign keys want a row gone before the rows
  * that hang off it: these may have to wait for a later slice, which could not find them.
  */
-bool plan_may_slice(const struct plan *p)
+static bool may_slice(const struct plan *p)
 {
 	if (p->opts.action != ACTION_DELETE_CONTACTS || p->defer || has_parent_first(p) ||
 	    catalog_asks_other_rows(p->catalog, p->opts.scope))
@@ -243,6 +243,7 @@ static void find_sizes(struct plan *p)
 
 void plan_slices(struct plan *p)
 {
+	p->may_slice = may_slice(p);
 	if (!p->may_slice)
 		return;
 	for (size_t i = 0; i < p->n_steps; i++)
@@ -253,7 +254,6 @@ void plan_slices(struct plan *p)
 
 		if (!plan_is_cut(p, s->table))
 			continue;
-		s->slice_parent = plan_source(p, s->table, false);
 		s->slice_sql = slice_statement(p, s, &plan_parameters);
 		if (s->archived)
 			s->slice_copy_sql = plan_copy(p, slice_statement(p, s, &plan_marks));

@@ -197,7 +197,6 @@ static void link_step(const struct plan *p, struct step *s)
 		    s->disposition == DISPOSITION_DELETE;
 	if (!s->linked)
 		return;
-	s->parent = plan_source(p, t, false);
 	s->by_own = own && t != p->model->request &&
 		    catalog_column(plan_relation(p, t), t->key)->not_null;
 	s->exact = s->by_own || (own && plan_has_key_to_parent(p, t));
@@ -217,6 +216,8 @@ struct step plan_step(const struct plan *p, const struct table *t)
 	};
 	const bool updates = s.disposition == DISPOSITION_UPDATE;
 
+	if (t->of)
+		s.parent = plan_source(p, t, false);
 	link_step(p, &s);
 	if (loses_file(t, s.disposition))
 		s.outbox_sql = outbox_statement(p, &s);

@@ -167,7 +167,7 @@ bool model_halve(struct db *db, const struct keys *whole, void *ctx, struct keys
 	return true;
 }
 
-/* As plan/crossref.h says. */
+/* As plan/crossref.c says. */
 bool model_ask_references(struct db *db, const struct reference_question *question, void *ctx,
 			  struct references *ret, struct error *err)
 {

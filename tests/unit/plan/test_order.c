@@ -42,14 +42,15 @@ static char *order_by(void *ctx, struct foreign_key *keys, size_t n_keys, bool *
 {
 	const struct plan_opts opts = {.action = ACTION_DELETE_CONTACTS};
 	const struct catalog catalog = {.relations = relations, .keys = keys, .n_keys = n_keys};
-	const struct plan *p = plan_new(ctx, &model, &catalog, &opts);
+	struct plan *p = plan_new(ctx, &model, &catalog, &opts);
 	const struct table *order[N_TABLES];
 	char *text = t_strdup(ctx, "");
-	size_t n;
+	const struct table *ring = plan_order(p, order);
 
-	if (plan_order(p, order, &n, ret_defer))
+	*ret_defer = p->defer;
+	if (ring)
 		return t_strdup(ctx, "ring");
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; i < p->n_steps; i++)
 		t_append(&text, "%s%s", i ? " " : "", order[i]->name);
 	return text;
 }
