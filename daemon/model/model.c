@@ -72,6 +72,14 @@ bool model_is_under(const struct table *t, const struct table *root)
 	return false;
 }
 
+const struct column_rule *model_rule(const struct table *t, const char *column)
+{
+	for (size_t i = 0; i < t->n_rules; i++)
+		if (strcmp(t->rules[i].column, column) == 0)
+			return &t->rules[i];
+	return NULL;
+}
+
 size_t model_depth(const struct table *t)
 {
 	size_t depth = 0;

@@ -125,6 +125,9 @@ const struct table *model_subject(const struct model *model, enum action action)
 /* Is t the table root, or below it? */
 bool model_is_under(const struct table *t, const struct table *root);
 
+/* The rule of t for the column; NULL: there is none. */
+const struct column_rule *model_rule(const struct table *t, const char *column);
+
 /* How many tables stand above t. */
 size_t model_depth(const struct table *t);
 

@@ -5,7 +5,6 @@
 #pragma once
 
 #include "plan/expression.h"
-#include "plan/plan.h"
 
 /* A plan that says what it is for, and has no statement yet.  Owned by ctx. */
 struct plan *plan_new(void *ctx, const struct model *model, const struct catalog *catalog,
@@ -91,10 +90,11 @@ char *plan_rule_value(const struct plan *p, const struct table *t, const struct 
 /* shared.c: rows that several can use (an address, a blob; a copy found by its value) */
 
 /*
- * Is the row u of x's table among those that the action takes from the subject itself?  Returns an
- * SQL condition; NULL: it is unknown, and the row counts as another subject's.
+ * Is the row u of x's table, which may use t's, among those that the action takes from the subject
+ * itself?  Returns an SQL condition; NULL: it is unknown, and the row counts as another subject's.
  */
-typedef char *(*plan_own_fn)(void *arg, const struct table *x, const char *u);
+typedef char *(*plan_own_fn)(const struct plan *p, const struct table *t, const struct table *x,
+			     const char *u, void *arg);
 
 /*
  * "No other row uses t's row alias": an SQL condition; t is shared.  A use is a foreign key onto

@@ -40,49 +40,38 @@ void plan_slots(struct plan *p)
 	}
 }
 
-/* The subject's own rows that use t's: their arrays become the parameters from $2 on. */
-struct others {
-	const struct plan *p;
-	const struct table *t;
-	struct source *sources;
-	size_t n;
-};
-
-static char *others_own(void *arg, const struct table *x, const char *u)
+/* The subject's own rows that use t's: their arrays become the parameters from $2 on, the collect's others. */
+static char *others_own(const struct plan *p, const struct table *t, const struct table *x,
+			const char *u, void *arg)
 {
-	struct others *o = arg;
-	const struct plan *p = o->p;
+	struct collect *c = arg;
 	const bool own = plan_is_own(p, x);
 	const char *column = own ? x->key : x->by;
 
-	if (x == o->t)
+	if (x == t)
 		return t_printf(p, "%s = ANY (%s)%s", plan_column(p, u, x->by),
 				plan_array(p, x, x->by, "$1"), plan_within(p, x, u));
-	if (!plan_goes_along(p, o->t, x) || (!own && (x->where || !plan_is_collected(p, x))))
+	if (!plan_goes_along(p, t, x) || (!own && (x->where || !plan_is_collected(p, x))))
 		return NULL;
-	o->sources = t_grow(p, o->sources, struct source, o->n + 1);
-	o->sources[o->n++] = plan_source(p, x, own);
+	c->others = t_grow(p, c->others, struct source, c->n_others + 1);
+	c->others[c->n_others++] = plan_source(p, x, own);
 	return t_printf(p, "%s = ANY (%s)", plan_column(p, u, column),
-			plan_array(p, x, column, t_printf(p, "$%zu", o->n + 1)));
+			plan_array(p, x, column, t_printf(p, "$%zu", c->n_others + 1)));
 }
 
-/* Locks the shared rows.  After it, those that no other subject uses are collected. */
 static const char lock_shared_sql[] =
 	"SELECT count(*) AS n FROM (\n"
 	"  SELECT FROM {table} AS t WHERE {selection} ORDER BY {key} FOR UPDATE) AS x";
 
-/* Fills the lock of shared rows; returns the condition that nobody else uses them. */
-static char *share(const struct plan *p, const struct table *t, struct collect *c)
+/* Fills lock_sql and others of shared rows; returns the condition that nobody else uses them. */
+static char *share(const struct plan *p, struct collect *c)
 {
-	struct others others = {.p = p, .t = t};
-	const char *unused = plan_unused(p, t, "t", others_own, &others);
+	const struct table *t = c->table;
 
 	c->lock_sql = sql_fill(p, lock_shared_sql, {"table", plan_table(p, t)},
 			       {"selection", plan_selection(p, t, "$1", false)},
 			       {"key", plan_column(p, "t", t->key)});
-	c->others = others.sources;
-	c->n_others = others.n;
-	return t_printf(p, "\n   AND %s", unused);
+	return t_printf(p, "\n   AND %s", plan_unused(p, t, "t", others_own, c));
 }
 
 static const char collect_sql[] = "SELECT {arrays}, count(*) AS n FROM (SELECT {columns}\n"
@@ -111,7 +100,7 @@ static struct collect collect_of(const struct plan *p, const struct table *t)
 	c.sql = sql_fill(
 		p, collect_sql, {"arrays", arrays}, {"columns", plan_slot_columns(p, t)},
 		{"table", plan_table(p, t)}, {"selection", plan_selection(p, t, "$1", subject)},
-		{"unused", shared ? share(p, t, &c) : ""},
+		{"unused", shared ? share(p, &c) : ""},
 		{"limit",
 		 c.limited ? t_printf(p, "%s LIMIT $2::bigint", plan_slice_order(p, t)) : ""},
 		{"lock", locks ? " FOR UPDATE" : ""});

@@ -18,7 +18,6 @@
 #include "plan/build.h"
 
 #include "base/mem.h"
-#include "base/sql.h"
 
 /* The names in the model of a table that the action deletes from. */
 struct name_list {

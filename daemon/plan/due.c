@@ -15,24 +15,18 @@
 
 #include <assert.h>
 
-struct dirty_own {
-	const struct plan *p;
-	const struct table *parent;
-	const char *alias;
-};
-
 /*
- * Knows the row above, and the contact in a query of contacts.  Other rows of the subject are not
- * known before its batch.
+ * Knows the row above, whose alias is arg, and the contact in a query of contacts.  Other rows of
+ * the subject are not known before its batch.
  */
-static char *dirty_own(void *arg, const struct table *x, const char *u)
+static char *dirty_own(const struct plan *p, const struct table *t, const struct table *x,
+		       const char *u, void *arg)
 {
-	const struct dirty_own *o = arg;
-	const bool contact = x == o->p->model->contact && x == o->p->subject;
-	const char *alias = x == o->parent ? o->alias : contact ? "c" : NULL;
+	const bool contact = x == p->model->contact && x == p->subject;
+	const char *alias = x == t->of ? arg : contact ? "c" : NULL;
 
-	return alias && x->key ? t_printf(o->p, "%s = %s", plan_column(o->p, u, x->key),
-					  plan_column(o->p, alias, x->key))
+	return alias && x->key ? t_printf(p, "%s = %s", plan_column(p, u, x->key),
+					  plan_column(p, alias, x->key))
 			       : NULL;
 }
 
@@ -40,11 +34,9 @@ static char *dirty_own(void *arg, const struct table *x, const char *u)
 static const char *dirty_shared(const struct plan *p, const struct table *t, const char *name,
 				const char *parent)
 {
-	struct dirty_own own = {.p = p, .parent = t->of, .alias = parent};
-
 	return t->shared ? t_printf(p, " AND %s%s AND %s", plan_column(p, name, t->by),
 				    t->match ? "::text <> ''" : " IS NOT NULL",
-				    plan_unused(p, t, name, dirty_own, &own))
+				    plan_unused(p, t, name, dirty_own, t_strdup(p, parent)))
 			 : "";
 }
 

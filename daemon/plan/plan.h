@@ -31,7 +31,7 @@ struct collect {
 	 */
 	const char *lock_sql;
 	const char *sql; /* $1: the array; returns c0, c1, ... as text, and n */
-	const struct source
+	struct source
 		*others; /* shared: $2 and so on, the rows that are the subject's own; n_others */
 	size_t n_others;
 	bool limited; /* $2: at most so many rows; NULL: all */

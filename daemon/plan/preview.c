@@ -39,25 +39,20 @@ static char *selection(const struct plan *p, const struct table *t, const struct
 			values_of(p, t, column, from), own ? "" : plan_beside_link(p, t));
 }
 
-struct walk_own {
-	const struct plan *p;
-	const struct table *t;
-};
-
 /* As others_own() of plan/collect.c, over the common table expressions. */
-static char *walk_own(void *arg, const struct table *x, const char *u)
+static char *walk_own(const struct plan *p, const struct table *t, const struct table *x,
+		      const char *u, void *arg)
 {
-	const struct walk_own *o = arg;
-	const struct plan *p = o->p;
 	const struct collect *c = collected(p, x->index);
 	const bool subject = x == p->subject;
 	const struct source own = {.table = x->index};
 	const char *column = x->key && (subject || c) ? x->key : x->by;
 
-	if (x == o->t)
+	(void)arg;
+	if (x == t)
 		return t_printf(p, "%s IN (%s)%s", plan_column(p, u, x->by),
 				values_of(p, x, x->by, &c->from), plan_within(p, x, u));
-	if (!plan_goes_along(p, o->t, x) || (!subject && (!c || (!x->key && x->where))))
+	if (!plan_goes_along(p, t, x) || (!subject && (!c || (!x->key && x->where))))
 		return NULL;
 	return t_printf(p, "%s IN (%s)", plan_column(p, u, column),
 			values_of(p, x, column, x->key ? &own : &c->from));
@@ -71,7 +66,6 @@ static char *with_clause(const struct plan *p, const char *due)
 	for (size_t i = 0; i < p->n_collects; i++) {
 		const struct collect *c = &p->collects[i];
 		const struct table *t = c->table;
-		struct walk_own own = {.p = p, .t = t};
 
 		t_append(&sql, ",\ns%zu AS MATERIALIZED (SELECT ", t->index);
 		for (size_t s = 0; s < p->n_slots[t->index]; s++)
@@ -82,7 +76,7 @@ static char *with_clause(const struct plan *p, const char *due)
 		t_append(&sql, "\n  FROM %s AS t WHERE %s", plan_table(p, t),
 			 selection(p, t, &c->from));
 		if (c->lock_sql)
-			t_append(&sql, "\n   AND %s", plan_unused(p, t, "t", walk_own, &own));
+			t_append(&sql, "\n   AND %s", plan_unused(p, t, "t", walk_own, NULL));
 		t_append(&sql, ")");
 	}
 	return t_printf(p, "%s\n", sql);

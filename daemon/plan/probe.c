@@ -63,13 +63,13 @@ const struct probe *plan_probes(void *ctx, const struct plan *plan, const struct
 		add_of(&p, one->table, "its keys with the rows", one->gather_sql);
 	}
 	add(&p, at, "the question for orphans", plan->orphans.sql);
-	for (size_t i = 0; i < plan->n_steps; i++)
-		add_of(&p, plan->steps[i].table, "its files", plan->steps[i].outbox_sql);
-	for (size_t i = 0; i < plan->n_steps; i++)
-		add_of(&p, plan->steps[i].table, action_name(plan->opts.action),
-		       plan->steps[i].sql);
-	for (size_t i = 0; i < plan->n_steps; i++)
-		add_of(&p, plan->steps[i].table, "its slices", plan->steps[i].slice_sql);
+	for (size_t i = 0; i < plan->n_steps; i++) {
+		const struct step *s = &plan->steps[i];
+
+		add_of(&p, s->table, "its files", s->outbox_sql);
+		add_of(&p, s->table, action_name(plan->opts.action), s->sql);
+		add_of(&p, s->table, "its slices", s->slice_sql);
+	}
 	add(&p, at, "the sizes of a batch", plan->sizes.sql);
 	*ret_n = p.n;
 	return p.list;

@@ -84,12 +84,10 @@ static char *dirty_column(const struct plan *p, const struct table *t,
 static const char *is_personal(const struct plan *p, const struct table *contact,
 			       const char *column, const char *alias)
 {
-	const char *dirty = NULL;
+	const struct column_rule *rule = model_rule(contact, column);
+	const bool told = rule && rule->kind != RULE_REDACT;
+	const char *dirty = told ? dirty_column(p, contact, rule, alias) : NULL;
 
-	for (size_t i = 0; !dirty && i < contact->n_rules; i++)
-		if (strcmp(contact->rules[i].column, column) == 0 &&
-		    contact->rules[i].kind != RULE_REDACT)
-			dirty = dirty_column(p, contact, &contact->rules[i], alias);
 	return dirty ? dirty : "true";
 }
 

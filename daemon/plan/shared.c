@@ -43,7 +43,7 @@ static char *not_own(const struct shared *s, unsigned int oid)
 
 		if (plan_oid(p, x) != oid)
 			continue;
-		own = s->own(s->arg, x, "u");
+		own = s->own(p, s->t, x, "u", s->arg);
 		if (own)
 			t_append(&sql, " AND (%s) IS NOT TRUE", own);
 		if (changes && x->key && plan_disposition(p, x) == DISPOSITION_UPDATE)
@@ -140,7 +140,7 @@ static const char *not_kept(const struct shared *s)
 	const struct plan *p = s->p;
 	const struct shared first = {.p = p, .t = s->t, .alias = "f", .own = s->own, .arg = s->arg};
 	const char *link = points_at(p, s->t);
-	const char *reached = *link ? s->own(s->arg, s->t, "f") : NULL;
+	const char *reached = *link ? s->own(p, s->t, s->t, "f", s->arg) : NULL;
 
 	if (!reached)
 		return "";
@@ -150,7 +150,7 @@ static const char *not_kept(const struct shared *s)
 			{"first_unused", unused_by_others(&first)},
 			{"next_key", plan_column(p, "n", s->t->key)},
 			{"pointing_key", plan_column(p, "p", s->t->key)}, {"points_at", link},
-			{"next_reached", s->own(s->arg, s->t, "n")});
+			{"next_reached", s->own(p, s->t, s->t, "n", s->arg)});
 }
 
 char *plan_unused(const struct plan *p, const struct table *t, const char *alias, plan_own_fn own,

@@ -137,13 +137,10 @@ static void archive_columns(const struct plan *p, struct step *s)
 /* Does the step erase the value that names the file, with the row or by a rule? */
 static bool loses_file(const struct table *t, enum disposition disposition)
 {
-	if (!t->file.column || disposition != DISPOSITION_UPDATE)
-		return t->file.column && disposition == DISPOSITION_DELETE;
-	for (size_t i = 0; i < t->n_rules; i++)
-		if (t->rules[i].kind != RULE_KEEP &&
-		    strcmp(t->rules[i].column, t->file.column) == 0)
-			return true;
-	return false;
+	const struct column_rule *rule = t->file.column ? model_rule(t, t->file.column) : NULL;
+
+	return (t->file.column && disposition == DISPOSITION_DELETE) ||
+	       (rule && rule->kind != RULE_KEEP && disposition == DISPOSITION_UPDATE);
 }
 
 /*

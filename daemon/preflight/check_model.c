@@ -16,14 +16,6 @@
 /* With more rows a sequential scan for each deleted row turns minutes into days. */
 #define LARGE_ROWS 10000
 
-static const struct column_rule *rule_of(const struct table *t, const char *column)
-{
-	for (size_t i = 0; i < t->n_rules; i++)
-		if (strcmp(t->rules[i].column, column) == 0)
-			return &t->rules[i];
-	return NULL;
-}
-
 static bool is_link(const struct model *model, const struct table *t, const char *column)
 {
 	if ((t->key && strcmp(t->key, column) == 0) ||
@@ -44,7 +36,7 @@ static void check_classified(const struct model *model, const struct table *t,
 		const struct column *column = &r->columns[i];
 
 		if (column->generated || is_link(model, t, column->name) ||
-		    rule_of(t, column->name))
+		    model_rule(t, column->name))
 			continue;
 		complain(c, &t->place,
 			 "table \"%s\": column \"%s\" (%s) of %s.%s is under no rule: it may hold "
