@@ -271,6 +271,17 @@ bool db_command(struct db *db, const char *sql, int n, const char *const values[
 	return true;
 }
 
+bool db_query_int(struct db *db, const char *sql, int n, const char *const values[], int64_t *ret,
+		  struct error *err)
+{
+	AUTO(result) PGresult *res = NULL;
+
+	if (!db_query(db, sql, n, values, &res, err))
+		return false;
+	*ret = db_int(res, 0, PQfname(res, 0));
+	return true;
+}
+
 typedef char kept_name[32];
 
 /* Keeps a statement whose transaction is rolled back, but not one that the server refuses. */

@@ -64,6 +64,10 @@ bool db_query(struct db *db, const char *sql, int n, const char *const values[],
 bool db_command(struct db *db, const char *sql, int n, const char *const values[],
 		int64_t *ret_rows, struct error *err);
 
+/* Runs a query of one row and one column, a number.  *ret is 0 for SQL NULL. */
+bool db_query_int(struct db *db, const char *sql, int n, const char *const values[], int64_t *ret,
+		  struct error *err);
+
 /*
  * The same for a statement that is run often: the session plans it once.  It is known by the address of sql, whose
  * text must not change as long as db lives.

@@ -41,48 +41,34 @@ static bool read_some(struct feed *feed, size_t want, size_t *ret_n, struct erro
 	return true;
 }
 
-/*
- * Skips the byte order mark, if the file has one.  *ret_head is the part of the header that is still to be
- * read; NULL: the file begins with neither.
- */
-static bool skip_mark(struct feed *feed, const char **ret_head, struct error *err)
+/* The rest of a text whose next byte was read; NULL: it was another byte, or the file's end. */
+static const char *advance(const char *text, const struct feed *feed, size_t n)
 {
-	static const char mark[] = ARCHIVE_BOM;
-	const char *head = feed->file->head;
-	bool marked = true, plain = true;
-	size_t i = 0, n = 0;
-
-	while (marked && i < strlen(mark)) {
-		if (!read_some(feed, 1, &n, err))
-			return false;
-		marked = n == 1 && *feed->buffer == mark[i];
-		plain = plain && n == 1 && *feed->buffer == head[i];
-		i++;
-	}
-	*ret_head = marked ? head : plain ? head + i : NULL;
-	return true;
+	return text && n == 1 && *text == *feed->buffer ? text + 1 : NULL;
 }
 
 /*
  * Checks that the file's first line names the columns that its rows are put into.  A byte order mark may
- * stand before it, whatever the manifest says.
+ * stand before it, whatever the manifest says.  Reads byte by byte, because what follows is COPY's.
  */
 static bool skip_head(struct feed *feed, struct error *err)
 {
-	const char *head = NULL;
-	size_t left, n = 0;
+	const char *plain = feed->file->head;
+	const char *marked = t_printf(feed->r->ctx, ARCHIVE_BOM "%s", plain);
+	size_t n = 0;
 
-	if (!skip_mark(feed, &head, err))
-		return false;
-	for (left = head ? strlen(head) : 0; left > 0 && head; left -= n) {
-		if (!read_some(feed, left < BUFFER_BYTES ? left : BUFFER_BYTES, &n, err))
+	while (plain || marked) {
+		if (!read_some(feed, 1, &n, err))
 			return false;
-		head = n > 0 && memcmp(feed->buffer, head, n) == 0 ? head + n : NULL;
+		plain = advance(plain, feed, n);
+		marked = advance(marked, feed, n);
+		if ((plain && !*plain) || (marked && !*marked))
+			return true;
 	}
-	return head || fail(err, ERR_CONFIG,
-			    "%s: its first line does not have the columns or the delimiter that "
-			    "manifest.json says",
-			    feed->file->name);
+	return fail(err, ERR_CONFIG,
+		    "%s: its first line does not have the columns or the delimiter that "
+		    "manifest.json says",
+		    feed->file->name);
 }
 
 /* At the end of the file, checks that it is the one that was verified. */
@@ -160,27 +146,11 @@ static bool add_bytes(void *digest, const char *bytes, size_t n, struct error *e
 	return true;
 }
 
-/* Is what comes out of the temporary table, byte for byte, what went in? */
-static bool came_back(struct restore *r, const char *temporary, const char *rows, bool *ret,
-		      struct error *err)
-{
-	AUTO(digest) struct digest *digest = digest_new();
-	char out[FILE_HEX + 1];
-	int64_t n;
-
-	if (!db_copy_out(r->db, copy_sql(r, temporary, "TO STDOUT"), add_bytes, digest, &n, err) ||
-	    !digest_end(digest, out, err))
-		return false;
-	*ret = strcmp(out, rows) == 0;
-	return true;
-}
-
 /*
  * Finds the columns that hold another text than the file, by a table whose columns are all text, row by row
  * in the order of the file.  No column differs: the server only writes CSV in another way than it did.
  */
-static bool find_cut(struct restore *r, const struct restore_file *f, const char *temporary,
-		     struct error *err)
+static bool find_cut(struct restore *r, const struct restore_file *f, struct error *err)
 {
 	static const char sql[] =
 		"SELECT string_agg(quote_ident(attname) || ' text', ', ' ORDER BY attnum) AS columns,\n"
@@ -197,7 +167,7 @@ static bool find_cut(struct restore *r, const struct restore_file *f, const char
 	char rows[FILE_HEX + 1];
 	int64_t n;
 
-	if (!db_query(r->db, sql, 1, &temporary, &res, err) ||
+	if (!db_query(r->db, sql, 1, &f->temporary, &res, err) ||
 	    !db_execf(r->db, err, "CREATE TEMP TABLE %s (%s) ON COMMIT DROP", as_text,
 		      db_text(res, 0, "columns")) ||
 	    !copy_file(r, f, as_text, &n, rows, err) ||
@@ -206,7 +176,7 @@ static bool find_cut(struct restore *r, const struct restore_file *f, const char
 			       "SELECT array_to_string(ARRAY[%s], ', ') AS columns FROM %s AS a\n"
 			       "  JOIN %s AS b USING (retention_row)",
 			       db_text(res, 0, "cut"), t_printf(r->ctx, numbered, as_text),
-			       t_printf(r->ctx, numbered, temporary)),
+			       t_printf(r->ctx, numbered, f->temporary)),
 		      0, NULL, &cut, err))
 		return false;
 	if (*db_text(cut, 0, "columns"))
@@ -218,26 +188,35 @@ static bool find_cut(struct restore *r, const struct restore_file *f, const char
 	return db_execf(r->db, err, "DROP TABLE %s", as_text);
 }
 
+/* Checks that what comes out of the temporary table is, byte for byte, what went in. */
+static bool check_back(struct restore *r, const struct restore_file *f, const char *rows,
+		       struct error *err)
+{
+	AUTO(digest) struct digest *digest = digest_new();
+	char out[FILE_HEX + 1];
+	int64_t n;
+
+	return db_copy_out(r->db, copy_sql(r, f->temporary, "TO STDOUT"), add_bytes, digest, &n,
+			   err) &&
+	       digest_end(digest, out, err) && (strcmp(out, rows) == 0 || find_cut(r, f, err));
+}
+
 bool restore_load(struct restore *r, const struct restore_file *f, struct error *err)
 {
-	AUTO(error) struct error cause = {0};
-	const char *temporary = restore_temporary(r, f);
 	int64_t rows = 0;
 	char digest[FILE_HEX + 1];
-	bool same = true;
 
-	if (!db_execf(r->db, &cause,
+	if (!db_execf(r->db, err,
 		      "CREATE TEMP TABLE %s ON COMMIT DROP AS SELECT %s FROM %s WITH NO DATA",
-		      temporary, f->columns_sql, f->table_sql) ||
-	    !copy_file(r, f, temporary, &rows, digest, &cause) ||
-	    !db_execf(r->db, &cause, "ANALYZE %s", temporary))
-		return restore_fail(f, &cause, err);
+		      f->temporary, f->columns_sql, f->table_sql) ||
+	    !copy_file(r, f, f->temporary, &rows, digest, err) ||
+	    !db_execf(r->db, err, "ANALYZE %s", f->temporary))
+		return false;
 	if (rows != f->rows)
 		return fail(err, ERR_CONFIG, "%s has %" PRId64 " rows, %" PRId64 " by the journal",
 			    f->name, rows, f->rows);
-	if (!came_back(r, temporary, digest, &same, &cause) ||
-	    (!same && !find_cut(r, f, temporary, &cause)))
-		return restore_fail(f, &cause, err);
+	if (!check_back(r, f, digest, err))
+		return false;
 	r->loaded_rows += rows;
 	failpoint("restore-after-load");
 	return true;

@@ -16,6 +16,7 @@ struct restore_file {
 	bool detached; /* has two columns: the row's key, and the link that it had */
 	const char *table; /* "crm.contact", for messages */
 	const char *table_sql; /* quoted */
+	const char *temporary; /* the table that holds its rows until they are put back */
 	unsigned int oid;
 	const char *columns_sql; /* all of the file, quoted, a comma between */
 	const char *row_sql; /* the same columns of an alias t: ROW(t.a, t.b)::text */
@@ -33,6 +34,7 @@ struct restore_plan {
 	char delimiter;
 	struct restore_file *files; /* n_files: parents first, detached ones last */
 	size_t n_files;
+	const char *oids; /* of their tables: "{16384,16390}" */
 };
 
 /*

@@ -26,6 +26,36 @@
 
 #include <inttypes.h>
 
+/* Puts the name of the table before the server's refusal, which never has its DETAIL (db_fail). */
+static bool fail_at(const struct restore_file *f, const struct error *cause, struct error *err)
+{
+	const char *state = cause->sqlstate;
+	const char *what = strcmp(state, "23505") == 0 || strcmp(state, "23P01") == 0
+				   ? "rows of the archive exist again: "
+			   : strcmp(state, "23503") == 0
+				   ? "what rows of the archive point at is gone: "
+				   : "";
+
+	return fail(err, cause->class, "table %s: %s%s", f->table, what, cause->text);
+}
+
+/* Runs a step for each file. */
+static bool each_file(struct restore *r,
+		      bool (*step)(struct restore *r, const struct restore_file *f,
+				   struct error *err),
+		      struct error *err)
+{
+	const struct restore_plan *plan = r->opts->plan;
+
+	for (size_t i = 0; i < plan->n_files; i++) {
+		AUTO(error) struct error cause = {0};
+
+		if (!step(r, &plan->files[i], &cause))
+			return fail_at(&plan->files[i], &cause, err);
+	}
+	return true;
+}
+
 static void note(struct restore *r, char *line)
 {
 	struct restore_result *ret = r->result;
@@ -51,15 +81,11 @@ static bool relink_archived(struct restore *r, const struct restore_file *f, str
 	for (size_t i = 0; i < plan->n_files; i++) {
 		const struct restore_file *rows = &plan->files[i];
 
-		if (!is_row_file(rows, f->oid))
-			continue;
-		if (!db_command(
-			    r->db,
-			    t_printf(r->ctx,
-				     "UPDATE %s AS t SET %s = r.%s FROM %s AS r WHERE t.%s = r.%s",
-				     restore_temporary(r, rows), f->link_sql, f->link_sql,
-				     restore_temporary(r, f), f->key_sql, f->key_sql),
-			    0, NULL, NULL, err))
+		if (is_row_file(rows, f->oid) &&
+		    !db_execf(r->db, err,
+			      "UPDATE %s AS t SET %s = r.%s FROM %s AS r WHERE t.%s = r.%s",
+			      rows->temporary, f->link_sql, f->link_sql, f->temporary, f->key_sql,
+			      f->key_sql))
 			return false;
 	}
 	return true;
@@ -69,20 +95,19 @@ static bool relink_archived(struct restore *r, const struct restore_file *f, str
 static bool relink(struct restore *r, const struct restore_file *f, int64_t *ret_rows,
 		   struct error *err)
 {
-	const char *temporary = restore_temporary(r, f);
 	int64_t gone = 0;
 
 	if (!db_command(r->db,
 			t_printf(r->ctx,
 				 "DELETE FROM %s AS r WHERE NOT EXISTS (SELECT FROM %s AS t WHERE "
 				 "t.%s = r.%s)",
-				 temporary, f->table_sql, f->key_sql, f->key_sql),
+				 f->temporary, f->table_sql, f->key_sql, f->key_sql),
 			0, NULL, &gone, err) ||
 	    !db_command(r->db,
 			t_printf(r->ctx,
 				 "UPDATE %s AS t SET %s = r.%s FROM %s AS r WHERE t.%s = r.%s AND "
 				 "t.%s IS NULL",
-				 f->table_sql, f->link_sql, f->link_sql, temporary, f->key_sql,
+				 f->table_sql, f->link_sql, f->link_sql, f->temporary, f->key_sql,
 				 f->key_sql, f->link_sql),
 			0, NULL, ret_rows, err))
 		return false;
@@ -123,7 +148,7 @@ static bool insert_rows(struct restore *r, size_t first, struct error *err)
 			"%s p%zu AS (INSERT INTO %s (%s) OVERRIDING SYSTEM VALUE SELECT %s FROM %s\n"
 			"  RETURNING 1)",
 			i > first ? "," : "WITH", i, f->table_sql, f->columns_sql, f->columns_sql,
-			restore_temporary(r, f));
+			f->temporary);
 		t_append(&counts, "%s(SELECT count(*) FROM p%zu)", i > first ? ", " : "", i);
 	}
 	if (!db_query(r->db, t_printf(r->ctx, "%s\nSELECT %s", with, counts), 0, NULL, &res, err))
@@ -143,16 +168,14 @@ static bool is_put(const struct restore_plan *plan, size_t file)
 }
 
 /* Step "put". */
-static bool put(struct restore *r, size_t file, struct error *err)
+static bool put(struct restore *r, const struct restore_file *f, struct error *err)
 {
-	const struct restore_file *f = &r->opts->plan->files[file];
-	AUTO(error) struct error cause = {0};
+	const size_t file = (size_t)(f - r->opts->plan->files);
 
 	if (!f->detached && is_put(r->opts->plan, file))
 		return true;
-	if (!(f->detached ? relink(r, f, &r->result->rows[file], &cause)
-			  : insert_rows(r, file, &cause)))
-		return restore_fail(f, &cause, err);
+	if (!(f->detached ? relink(r, f, &r->result->rows[file], err) : insert_rows(r, file, err)))
+		return false;
 	failpoint("restore-after-put");
 	return true;
 }
@@ -170,26 +193,22 @@ static const char *blame(const struct restore *r, const struct restore_file *f)
  */
 static bool compare(struct restore *r, const struct restore_file *f, struct error *err)
 {
-	AUTO(error) struct error cause = {0};
-	AUTO(result) PGresult *res = NULL;
 	const char *row = t_printf(r->ctx, "sha256(convert_to(%s, 'UTF8'))", f->row_sql);
-	const char *temporary = restore_temporary(r, f);
-	const char *sql =
-		t_printf(r->ctx,
-			 "SELECT count(*) AS n FROM (\n"
-			 "  SELECT %s FROM %s AS t\n"
-			 "  EXCEPT ALL\n"
-			 "  SELECT %s FROM %s AS t WHERE t.%s IN (SELECT r.%s FROM %s AS r)) AS x",
-			 row, temporary, row, f->table_sql, f->match_sql, f->match_sql, temporary);
+	const char *sql = t_printf(
+		r->ctx,
+		"SELECT count(*) AS n FROM (\n"
+		"  SELECT %s FROM %s AS t\n"
+		"  EXCEPT ALL\n"
+		"  SELECT %s FROM %s AS t WHERE t.%s IN (SELECT r.%s FROM %s AS r)) AS x",
+		row, f->temporary, row, f->table_sql, f->match_sql, f->match_sql, f->temporary);
+	int64_t n = 0;
 
-	if (!db_query(r->db, sql, 0, NULL, &res, &cause))
-		return restore_fail(f, &cause, err);
-	if (db_int(res, 0, "n") > 0)
-		return fail(err, ERR_DATA,
-			    "table %s: %" PRId64 " rows came back otherwise than the archive has "
-			    "them, by %s",
-			    f->table, db_int(res, 0, "n"), blame(r, f));
-	return true;
+	if (!db_query_int(r->db, sql, 0, NULL, &n, err))
+		return false;
+	return n == 0 ||
+	       fail(err, ERR_DATA,
+		    "%" PRId64 " rows came back otherwise than the archive has them, by %s", n,
+		    blame(r, f));
 }
 
 /*
@@ -238,12 +257,12 @@ static bool check_table(struct restore *r, const PGresult *res, int row, struct 
 static bool check_written(struct restore *r, struct error *err)
 {
 	AUTO(result) PGresult *res = NULL;
-	AUTO(result) PGresult *on = NULL;
+	int64_t counted = 0;
 
-	if (!db_query(r->db, "SELECT current_setting('track_counts')::boolean AS on", 0, NULL, &on,
-		      err))
+	if (!db_query_int(r->db, "SELECT current_setting('track_counts')::boolean::int", 0, NULL,
+			  &counted, err))
 		return false;
-	if (!db_bool(on, 0, "on"))
+	if (!counted)
 		return fail(err, ERR_CONFIG,
 			    "the server's track_counts is off, so that rows which triggers add "
 			    "could not be seen: switch it on");
@@ -272,19 +291,10 @@ static bool disable_triggers(struct restore *r, struct error *err)
 		" WHERE NOT g.tgisinternal AND g.tgenabled IN ('O', 'A') AND g.tgrelid IN (\n"
 		"       SELECT o FROM unnest($1::oid[]) AS o UNION\n"
 		"       SELECT p.relid FROM unnest($1::oid[]) AS o, pg_partition_tree(o) AS p)";
-	const struct restore_plan *plan = r->opts->plan;
 	AUTO(result) PGresult *res = NULL;
-	char *oids = t_strdup(r->ctx, "{");
 
-	for (size_t i = 0; i < plan->n_files; i++)
-		t_append(&oids, "%s%u", i ? "," : "", plan->files[i].oid);
-	t_append(&oids, "}");
-	{
-		const char *const values[] = {oids};
-
-		if (!db_query(r->db, sql, 1, values, &res, err))
-			return false;
-	}
+	if (!db_query(r->db, sql, 1, &r->opts->plan->oids, &res, err))
+		return false;
 	if (!db_text(res, 0, "off"))
 		return true;
 	r->enable_sql = t_strdup(r->ctx, db_text(res, 0, "on"));
@@ -293,16 +303,9 @@ static bool disable_triggers(struct restore *r, struct error *err)
 
 static bool put_all(struct restore *r, struct error *err)
 {
-	const struct restore_plan *plan = r->opts->plan;
-
-	if (r->opts->disable_triggers && !disable_triggers(r, err))
-		return false;
-	if (!db_exec(r->db, "SET CONSTRAINTS ALL DEFERRED", err))
-		return false;
-	for (size_t i = 0; i < plan->n_files; i++)
-		if (!put(r, i, err))
-			return false;
-	return db_exec(r->db, "SET CONSTRAINTS ALL IMMEDIATE", err) &&
+	return (!r->opts->disable_triggers || disable_triggers(r, err)) &&
+	       db_exec(r->db, "SET CONSTRAINTS ALL DEFERRED", err) && each_file(r, put, err) &&
+	       db_exec(r->db, "SET CONSTRAINTS ALL IMMEDIATE", err) &&
 	       db_exec(r->db, "SET LOCAL search_path = pg_catalog", err) &&
 	       (!r->enable_sql || db_exec(r->db, r->enable_sql, err));
 }
@@ -311,44 +314,27 @@ static bool record(struct restore *r, struct error *err)
 {
 	const struct restore_plan *plan = r->opts->plan;
 	char *rows = t_strdup(r->ctx, "{");
-	AUTO(result) PGresult *res = NULL;
 
 	/* A label is a name of the model: letters, digits, "_", "-" and ".". */
 	for (size_t i = 0; i < plan->n_files; i++)
 		t_append(&rows, "%s\"%s\": %" PRId64, i ? ", " : "", plan->files[i].label,
 			 r->result->rows[i]);
 	t_append(&rows, "}");
-	{
-		const char *const values[] = {t_printf(r->ctx, "%d", r->opts->id), rows};
-
-		if (!db_query(r->db, "SELECT retention.record_restore($1::int, $2::jsonb) AS keys",
-			      2, values, &res, err))
-			return false;
-	}
-	r->result->keys = db_int(res, 0, "keys");
-	return true;
+	return db_query_int(r->db, "SELECT retention.record_restore($1::int, $2::jsonb)", 2,
+			    (const char *const[]){t_printf(r->ctx, "%d", r->opts->id), rows},
+			    &r->result->keys, err);
 }
 
 static bool run_in_transaction(struct restore *r, struct error *err)
 {
-	const struct restore_plan *plan = r->opts->plan;
-
 	/*
 	 * The CRM's own triggers need the search_path that the database gives everybody.  So do the files,
 	 * because batch/batch.c wrote them under it, and the text of a regclass or regtype depends on it.
 	 */
 	if (!db_exec(r->db, "BEGIN", err) ||
-	    !db_exec(r->db, "SET LOCAL search_path TO DEFAULT", err))
-		return false;
-	for (size_t i = 0; i < plan->n_files; i++)
-		if (!restore_load(r, &plan->files[i], err))
-			return false;
-	if (!put_all(r, err))
-		return false;
-	for (size_t i = 0; i < plan->n_files; i++)
-		if (!compare(r, &plan->files[i], err))
-			return false;
-	if (!check_written(r, err) || !record(r, err))
+	    !db_exec(r->db, "SET LOCAL search_path TO DEFAULT", err) ||
+	    !each_file(r, restore_load, err) || !put_all(r, err) || !each_file(r, compare, err) ||
+	    !check_written(r, err) || !record(r, err))
 		return false;
 	failpoint("restore-before-commit");
 	if (r->opts->dry_run) {

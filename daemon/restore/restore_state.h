@@ -15,11 +15,5 @@ struct restore {
 	const char *enable_sql; /* switches the triggers on again; NULL: none was switched off */
 };
 
-/* Fails with the server's refusal, behind the name of the table; never with its DETAIL (db_fail). */
-bool restore_fail(const struct restore_file *f, const struct error *cause, struct error *err);
-
-/* The name of the table that holds the file's rows until they are put back; owned by the restore's ctx. */
-const char *restore_temporary(const struct restore *r, const struct restore_file *f);
-
-/* Fills that table with the file, whole and unchanged, or fails. */
+/* Fills the file's temporary table with it, whole and unchanged, or fails. */
 bool restore_load(struct restore *r, const struct restore_file *f, struct error *err);
