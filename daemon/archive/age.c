@@ -5,7 +5,6 @@
 #include "archive/age.h"
 
 #include "base/mem.h"
-#include "base/process.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -87,49 +86,27 @@ bool age_encrypt(const char *const *recipients, size_t n, int in, int out, struc
 	       fail(err, ERR_ENVIRONMENT, "cannot encrypt the archive: %s", cause.text);
 }
 
-struct decryption {
-	struct process age;
-	int fd;
-};
-
-bool decryption_begin(const char *identity, int in, struct decryption **ret, struct error *err)
+bool age_decrypt(const char *identity, int in, struct process *ret, int *ret_fd, struct error *err)
 {
 	const char *const argv[] = {PROGRAM, "--decrypt", "-i", identity, NULL};
-	AUTO(decryption) struct decryption *d = xcalloc(1, sizeof(*d));
-	AUTO(fd) int write_end = -1;
+	AUTO(fd) int read_end = -1, write_end = -1;
 	int ends[2];
 
-	d->fd = -1;
 	if (pipe2(ends, O_CLOEXEC) < 0)
 		return fail_errno(err, ERR_ENVIRONMENT, "no pipe for " PROGRAM);
-	d->fd = ends[0];
+	read_end = ends[0];
 	write_end = ends[1];
-	if (!start_age(argv, in, write_end, ERR_CONFIG, &d->age, err))
+	if (!start_age(argv, in, write_end, ERR_CONFIG, ret, err))
 		return false;
-	*ret = d;
-	d = NULL;
+	*ret_fd = read_end;
+	read_end = -1;
 	return true;
 }
 
-int decryption_fd(const struct decryption *d)
-{
-	return d->fd;
-}
-
-bool decryption_end(struct decryption *d, struct error *err)
+bool age_decrypt_end(struct process *age, struct error *err)
 {
 	AUTO(error) struct error cause = {0};
 
-	return end_age(&d->age, ERR_CONFIG, &cause) ||
+	return end_age(age, ERR_CONFIG, &cause) ||
 	       fail(err, cause.class, "cannot decrypt the archive: %s", cause.text);
-}
-
-void decryption_free(struct decryption *d)
-{
-	if (!d)
-		return;
-	process_kill(&d->age);
-	if (d->fd >= 0)
-		(void)close(d->fd); /* only read from */
-	free(d);
 }

@@ -30,17 +30,6 @@
 
 #define MAGIC "age-encryption.org/v1\n"
 #define RECIPIENT "recipient "
-#define NAME (FILE_HEX + 2) /* where a line has the name: behind two blanks */
-
-/* -1: it is not there, or not a file. */
-static int64_t size_of(int folder, const char *file)
-{
-	struct stat st;
-
-	return fstatat(folder, file, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode)
-		       ? st.st_size
-		       : -1;
-}
 
 /* The note's text, owned by ctx; NULL with err empty: there is none. */
 static char *read_note(const struct archive *a, void *ctx, struct error *err)
@@ -91,7 +80,8 @@ static bool write_note(const struct archive *a, int folder, const char *const *r
 
 		if (!archive_digest(a, file, digest, err))
 			return false;
-		t_append(&text, "%s  %s %" PRId64 "\n", digest, file, size_of(folder, file));
+		t_append(&text, "%s  %s %" PRId64 "\n", digest, file,
+			 archive_file_bytes(folder, file));
 	}
 	return archive_write_file(a, ARCHIVE_PLAIN_SUMS, text, err);
 }
@@ -100,25 +90,19 @@ static bool write_note(const struct archive *a, int folder, const char *const *r
 static bool find_noted(const char *note, const char *file, struct encrypted_file *ret,
 		       struct error *err)
 {
-	const size_t length = strlen(file);
+	const char *line = archive_find_sum(note, file, ' ');
 
-	for (const char *line = note; line && *line;) {
-		const size_t n = strcspn(line, "\n");
-
-		if (n > NAME + length + 1 && strncmp(line + FILE_HEX, "  ", 2) == 0 &&
-		    strncmp(line + NAME, file, length) == 0 && line[NAME + length] == ' ') {
-			memcpy(ret->plain_sha256, line, FILE_HEX);
-			ret->plain_sha256[FILE_HEX] = '\0';
-			ret->plain_bytes = strtoll(line + NAME + length + 1, NULL, 10); /* ours */
-			return true;
-		}
-		line += n + (line[n] == '\n');
-	}
-	return fail(err, ERR_CONFIG,
-		    "\"" ARCHIVE_PLAIN_SUMS
-		    "\" does not name \"%s\": the configuration's model has changed while "
-		    "the archive was encrypted; put the old one back until the action is done",
-		    file);
+	if (!line)
+		return fail(
+			err, ERR_CONFIG,
+			"\"" ARCHIVE_PLAIN_SUMS
+			"\" does not name \"%s\": the configuration's model has changed while "
+			"the archive was encrypted; put the old one back until the action is done",
+			file);
+	memcpy(ret->plain_sha256, line, FILE_HEX);
+	ret->plain_sha256[FILE_HEX] = '\0';
+	ret->plain_bytes = strtoll(line + ARCHIVE_SUM_NAME + strlen(file), NULL, 10); /* ours */
+	return true;
 }
 
 /* Step "check". */
@@ -128,7 +112,8 @@ static bool check_written(int folder, const char *file, int64_t plain_bytes, str
 	char magic[sizeof(MAGIC) - 1];
 
 	if (fd < 0 || pread(fd, magic, sizeof(magic), 0) != (ssize_t)sizeof(magic) ||
-	    memcmp(magic, MAGIC, sizeof(magic)) != 0 || size_of(folder, file) <= plain_bytes)
+	    memcmp(magic, MAGIC, sizeof(magic)) != 0 ||
+	    archive_file_bytes(folder, file) <= plain_bytes)
 		return fail(
 			err, ERR_ENVIRONMENT,
 			"what age wrote to \"%s\" is not an encrypted file: is the age in PATH the "
@@ -163,8 +148,8 @@ static bool encrypt_file(int folder, const char *plain, const char *const *recip
 	AUTO(talloc) char *stored = t_printf(NULL, "%s" ARCHIVE_ENCRYPTED, plain);
 	const char *temporary = t_printf(stored, "%s" ARCHIVE_TEMPORARY, stored);
 
-	f->bytes = size_of(folder, stored);
-	if (size_of(folder, plain) < 0) {
+	f->bytes = archive_file_bytes(folder, stored);
+	if (archive_file_bytes(folder, plain) < 0) {
 		return f->bytes >= 0 ||
 		       fail(err, ERR_CONFIG,
 			    "archive file \"%s\" is there neither plain nor encrypted", plain);
@@ -179,7 +164,7 @@ static bool encrypt_file(int folder, const char *plain, const char *const *recip
 	if (unlinkat(folder, plain, 0) != 0)
 		return fail_errno(err, ERR_ENVIRONMENT, "cannot remove \"%s\"", plain);
 	failpoint("encrypt-after-unlink");
-	f->bytes = size_of(folder, stored);
+	f->bytes = archive_file_bytes(folder, stored);
 	return true;
 }
 
@@ -216,7 +201,8 @@ bool archive_is_encrypted(const struct archive *a)
 		const char *plain = a->files[i].name;
 		AUTO(char_p) char *stored = xprintf("%s" ARCHIVE_ENCRYPTED, plain);
 
-		if (size_of(folder, stored) < 0 || size_of(folder, plain) >= 0)
+		if (archive_file_bytes(folder, stored) < 0 ||
+		    archive_file_bytes(folder, plain) >= 0)
 			return false;
 	}
 	return folder >= 0;

@@ -59,29 +59,28 @@ static bool check_segment(int folder, const char *name, int64_t committed_bytes,
 	       archive_fail_short(name, (int64_t)st.st_size, committed_bytes, err);
 }
 
-/* Checks one worker's segments; committed: n_files lengths. */
-static bool check_worker(const struct archive *a, int folder, int worker, const int64_t *committed,
-			 struct error *err)
+/* Checks the segments of the workers from first on; bytes: [worker * n_files + file]. */
+static bool check_workers(const struct archive *a, int folder, int first, int workers,
+			  const int64_t *bytes, struct error *err)
 {
-	for (size_t i = 0; i < a->n_files; i++) {
-		AUTO(char_p) char *segment = archive_segment(a->files[i].name, worker);
+	for (int w = first; w < workers; w++)
+		for (size_t i = 0; i < a->n_files; i++) {
+			const int64_t committed = bytes[(size_t)w * a->n_files + i];
+			AUTO(char_p) char *segment = archive_segment(a->files[i].name, w);
 
-		if (!check_segment(folder, segment, committed[i], err) ||
-		    (worker == 0 && committed[i] > 0 &&
-		     !check_head(folder, segment, &a->files[i], err)))
-			return false;
-	}
+			if (!check_segment(folder, segment, committed, err) ||
+			    (w == 0 && committed > 0 &&
+			     !check_head(folder, segment, &a->files[i], err)))
+				return false;
+		}
 	return true;
 }
 
 bool archive_check(const struct archive *a, int workers, const int64_t *bytes, struct error *err)
 {
 	AUTO(fd) int folder = archive_partial(a, err);
-	bool ok = folder >= 0;
 
-	for (int w = 0; ok && w < workers; w++)
-		ok = check_worker(a, folder, w, bytes + (size_t)w * a->n_files, err);
-	return ok;
+	return folder >= 0 && check_workers(a, folder, 0, workers, bytes, err);
 }
 
 /* A join under way. */
@@ -176,11 +175,10 @@ bool archive_is_joined(const struct archive *a, int workers, const int64_t *byte
 		const struct archive_file *f = &a->files[i];
 		const size_t head = strlen(f->bom ? ARCHIVE_BOM : "") + strlen(f->header);
 		int64_t size = bytes[i] > 0 ? bytes[i] : (int64_t)head;
-		struct stat st;
 
 		for (int w = 1; w < workers; w++)
 			size += bytes[(size_t)w * a->n_files + i];
-		if (fstatat(folder, f->name, &st, AT_SYMLINK_NOFOLLOW) != 0 || st.st_size != size)
+		if (archive_file_bytes(folder, f->name) != size)
 			return false;
 	}
 	return folder >= 0;
@@ -196,9 +194,8 @@ bool archive_join(const struct archive *a, int workers, const int64_t *bytes, in
 	if (folder < 0)
 		return false;
 	/* Check all before joining any: where a segment is gone, a joined file may hold its rows. */
-	for (int w = 1; w < workers; w++)
-		if (!check_worker(a, folder, w, bytes + (size_t)w * a->n_files, err))
-			return false;
+	if (!check_workers(a, folder, 1, workers, bytes, err))
+		return false;
 	for (size_t i = 0; i < a->n_files; i++)
 		if (!join_file(&j, i, &ret_sizes[i], err))
 			return false;
@@ -235,24 +232,16 @@ bool archive_write_file(const struct archive *a, const char *file, const char *t
 
 static bool remove_segments(int folder, struct error *err)
 {
-	DIR *stream = archive_entries(folder, ".");
-	const struct dirent *e;
-	bool ok = true;
+	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
+	const char **names = archive_list(folder, ".", ctx);
 
-	if (!stream)
+	if (!names)
 		return fail_errno(err, ERR_ENVIRONMENT, "cannot read the archive's folder");
-	errno = 0;
-	while (ok && (e = readdir(stream))) {
-		/* Whichever worker began it: the first try may have had more of them. */
-		if (archive_is_segment(e->d_name) && unlinkat(folder, e->d_name, 0) != 0 &&
+	for (; *names; names++) /* whichever worker began it: the first try may have had more */
+		if (archive_is_segment(*names) && unlinkat(folder, *names, 0) != 0 &&
 		    errno != ENOENT)
-			ok = fail_errno(err, ERR_ENVIRONMENT, "cannot remove \"%s\"", e->d_name);
-		errno = 0;
-	}
-	if (ok && errno != 0)
-		ok = fail_errno(err, ERR_ENVIRONMENT, "cannot read the archive's folder");
-	(void)closedir(stream); /* read-only */
-	return ok;
+			return fail_errno(err, ERR_ENVIRONMENT, "cannot remove \"%s\"", *names);
+	return true;
 }
 
 bool archive_seal(const struct archive *a, struct error *err)
@@ -276,4 +265,56 @@ bool archive_seal(const struct archive *a, struct error *err)
 		return fail_errno(err, ERR_ENVIRONMENT, "cannot rename \"%s/%s\"", a->directory,
 				  partial);
 	return file_sync(parent, a->directory, err);
+}
+
+char *archive_read_file(const struct archive *a, const char *file, void *ctx, struct error *err)
+{
+	AUTO(fd) int folder = archive_folder(a, "");
+	AUTO(fd) int fd = -1;
+
+	if (folder >= 0)
+		fd = openat(folder, file, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0) {
+		(void)fail_errno(err, ERR_ENVIRONMENT, "cannot open \"%s/%s/%s\"", a->directory,
+				 a->name, file);
+		return NULL;
+	}
+	return file_read_text(fd, file, ctx, err);
+}
+
+bool archive_size(const struct archive *a, int64_t *ret_bytes, struct error *err)
+{
+	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
+	AUTO(fd) int folder = archive_folder(a, "");
+	int64_t bytes = 0;
+
+	if (folder < 0)
+		return fail_errno(err, ERR_ENVIRONMENT, "cannot open the folder \"%s/%s\"",
+				  a->directory, a->name);
+	for (size_t i = 0; i < a->n_files; i++) {
+		const char *plain = a->files[i].name;
+		int64_t n = archive_file_bytes(folder, plain);
+
+		if (n < 0)
+			n = archive_file_bytes(folder,
+					       t_printf(ctx, "%s" ARCHIVE_ENCRYPTED, plain));
+		if (n < 0)
+			return fail_errno(err, ERR_ENVIRONMENT, "cannot look at \"%s\"", plain);
+		bytes += n;
+	}
+	*ret_bytes = bytes;
+	return true;
+}
+
+bool archive_digest(const struct archive *a, const char *file, char ret_hex[65], struct error *err)
+{
+	AUTO(fd) int folder = archive_partial(a, err);
+	AUTO(fd) int fd = -1;
+
+	if (folder < 0)
+		return false;
+	fd = openat(folder, file, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0)
+		return fail_errno(err, ERR_ENVIRONMENT, "cannot open archive file \"%s\"", file);
+	return file_digest(fd, file, ret_hex, err);
 }

@@ -1,8 +1,8 @@
 #include "archive/folder.h"
 
-#include "base/file.h"
 #include "base/mem.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -27,14 +27,58 @@ int archive_partial(const struct archive *a, struct error *err)
 	return folder;
 }
 
-DIR *archive_entries(int folder, const char *name)
+const char **archive_list(int folder, const char *name, void *ctx)
 {
 	const int fd = openat(folder, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 	DIR *entries = fd >= 0 ? fdopendir(fd) : NULL;
+	const char **names = t_array(ctx, const char *, 1);
+	const struct dirent *e;
+	size_t n = 0;
+	int failure;
 
-	if (!entries && fd >= 0)
-		(void)close(fd); /* read-only */
-	return entries;
+	if (!entries) {
+		if (fd >= 0)
+			(void)close(fd); /* read-only */
+		return NULL;
+	}
+	while (errno = 0, (e = readdir(entries))) {
+		if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
+			continue;
+		names = t_grow(ctx, names, const char *, n + 2);
+		names[n++] = t_strdup(ctx, e->d_name);
+		names[n] = NULL;
+	}
+	failure = errno;
+	(void)closedir(entries); /* read-only */
+	errno = failure;
+	return failure ? NULL : names;
+}
+
+int64_t archive_file_bytes(int folder, const char *file)
+{
+	struct stat st;
+
+	errno = EINVAL; /* not a file */
+	return fstatat(folder, file, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode)
+		       ? st.st_size
+		       : -1;
+}
+
+const char *archive_find_sum(const char *sums, const char *name, char end)
+{
+	const size_t length = strlen(name);
+
+	for (const char *line = sums; line && *line;) {
+		const size_t n = strcspn(line, "\n");
+
+		if (n >= ARCHIVE_SUM_NAME + length &&
+		    strncmp(line + ARCHIVE_SUM_NAME, name, length) == 0 &&
+		    (line[ARCHIVE_SUM_NAME + length] == end ||
+		     (end == '\n' && !line[ARCHIVE_SUM_NAME + length])))
+			return line;
+		line += n + (line[n] == '\n');
+	}
+	return NULL;
 }
 
 const char *archive_suffix(const char *file)
@@ -93,17 +137,10 @@ bool archive_fail_short(const char *name, int64_t bytes, int64_t committed_bytes
 /* Before a job runs its folder can only be empty; a folder that cannot be read does not count as empty. */
 static bool folder_is_empty(int parent, const char *name)
 {
-	DIR *folder = archive_entries(parent, name);
-	const struct dirent *entry;
-	bool empty = true;
+	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
+	const char **names = archive_list(parent, name, ctx);
 
-	if (!folder)
-		return false;
-	while ((entry = readdir(folder)))
-		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
-			empty = false;
-	(void)closedir(folder); /* read-only */
-	return empty;
+	return names && !*names;
 }
 
 static bool make_folder(const struct archive *a, int parent, const char *partial, struct error *err)

@@ -6,8 +6,6 @@
 #include "archive/layout.h"
 #include "archive/writer.h"
 
-#include <dirent.h>
-
 #define BUFFER_BYTES ((size_t)64 * 1024)
 
 /* The folder NAMEsuffix, a descriptor that the caller closes; -1 with errno: it cannot be opened. */
@@ -16,8 +14,14 @@ int archive_folder(const struct archive *a, const char *suffix);
 /* The folder NAME.partial; -1 with err. */
 int archive_partial(const struct archive *a, struct error *err);
 
-/* The entries of folder/name, which the caller closes with closedir(3); NULL with errno. */
-DIR *archive_entries(int folder, const char *name);
+/* The names in folder/name, ended by a NULL, owned by ctx; NULL with errno: it cannot be read. */
+const char **archive_list(int folder, const char *name, void *ctx);
+
+/* The length of a file; -1 with errno: it is not there, or not a file. */
+int64_t archive_file_bytes(int folder, const char *file);
+
+/* The line "DIGEST  NAME" of a text like SHA256SUMS, with `end` behind the name; NULL: it has none. */
+const char *archive_find_sum(const char *sums, const char *name, char end);
 
 /*
  * What is behind ".csv" in TABLE.csv, and in what such a file is called while a job runs (TABLE.csv.3).

@@ -4,8 +4,11 @@
  */
 #pragma once
 
+#include "base/file.h"
+
 #define ARCHIVE_PARTIAL ".partial" /* behind the folder's name, while its job runs */
 #define ARCHIVE_SUMS "SHA256SUMS"
+#define ARCHIVE_SUM_NAME (FILE_HEX + 2) /* where its lines have the name: behind two blanks */
 #define ARCHIVE_PLAIN_SUMS "SHA256SUMS.plain" /* while its files are being encrypted */
 #define ARCHIVE_MANIFEST "manifest.json"
 #define ARCHIVE_ENCRYPTED ".age" /* behind a file's name */

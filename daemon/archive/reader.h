@@ -4,9 +4,16 @@
  */
 #pragma once
 
-#include "base/error.h"
+#include "base/process.h"
 
-struct archive_reader; /* one archive, its folder open */
+#include <unistd.h>
+
+/* One archive.  Its texts are its own. */
+struct archive_reader {
+	int folder; /* open */
+	const char *sums; /* the text of SHA256SUMS */
+	const char *manifest; /* and of manifest.json */
+};
 
 /*
  * Opens the archive at path, which must lie below root (archives.directory), and reads SHA256SUMS and
@@ -23,31 +30,27 @@ bool archive_reader_open(const char *root, const char *path, void *ctx, struct a
 bool archive_reader_verify_files(const struct archive_reader *s, bool tell_good, int *ret_bad,
 				 struct error *err);
 
-/* The texts of manifest.json and SHA256SUMS; owned by s. */
-const char *archive_reader_manifest(const struct archive_reader *s);
-const char *archive_reader_sums(const struct archive_reader *s);
-
-struct archive_reader_file; /* one file, being read */
+/* One file, being read. */
+struct archive_reader_file {
+	int fd; /* to read from, and maybe a pipe, so do not seek in it; -1: not open */
+	struct process age; /* decrypts it; none: it is stored as it was archived */
+};
 
 /*
  * Opens a file of the archive for reading from its first byte to its last, as it was archived; name as it
- * is stored.  An encrypted file (NAME.age) needs identity, the path of age's identity file.  The caller
- * closes it.
+ * is stored.  An encrypted file (NAME.age) needs identity, the path of age's identity file.  *ret is not
+ * open before; AUTO(archive_reader_file) closes it.
  */
 bool archive_reader_file_open(const struct archive_reader *s, const char *name,
-			      const char *identity, struct archive_reader_file **ret,
+			      const char *identity, struct archive_reader_file *ret,
 			      struct error *err);
-
-/* The descriptor to read from; it may be a pipe, so do not seek in it. */
-int archive_reader_file_fd(const struct archive_reader_file *file);
 
 /* At its end: was it read whole and undamaged?  Do not use what was read before this says so. */
 bool archive_reader_file_end(struct archive_reader_file *file, struct error *err);
 
-/* NULL is fine. */
-void archive_reader_file_close(struct archive_reader_file *file);
-
-static inline void auto_archive_reader_file(struct archive_reader_file **file)
+static inline void auto_archive_reader_file(struct archive_reader_file *file)
 {
-	archive_reader_file_close(*file);
+	process_kill(&file->age);
+	if (file->fd >= 0)
+		(void)close(file->fd); /* only read from */
 }

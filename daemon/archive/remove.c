@@ -33,13 +33,11 @@
 #include "base/mem.h"
 
 #include <ctype.h>
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 
 #define DELETED ".deleted"
-#define NAME (FILE_HEX + 2) /* where a line of SHA256SUMS has the name: behind two blanks */
 
 /* The removal of one folder. */
 struct removal {
@@ -50,8 +48,7 @@ struct removal {
 	bool partial; /* never sealed */
 	int folder; /* open */
 	const char *sums; /* the text of SHA256SUMS; NULL: there is none */
-	const char **names; /* n, the archive's files in the folder, without sums and manifest */
-	size_t n;
+	const char **names; /* the archive's files in the folder, ended by a NULL */
 };
 
 /* Makes a name from a disk fit for a message: replaces what may not be readable. */
@@ -63,6 +60,13 @@ static const char *readable(void *ctx, const char *name)
 		if (!isprint((unsigned char)*c) || (unsigned char)*c > 126)
 			*c = '?';
 	return text;
+}
+
+/* The folder, or the entry called name in it, for messages. */
+static const char *path_of(const struct removal *r, const char *name)
+{
+	return t_printf(r->ctx, "%s/%s%s%s", r->directory, r->entry, name ? "/" : "",
+			name ? readable(r->ctx, name) : "");
 }
 
 static bool is_one_component(const char *name)
@@ -86,7 +90,7 @@ static bool read_sums(struct removal *r, struct error *err)
 {
 	AUTO(fd)
 	int fd = openat(r->folder, ARCHIVE_SUMS, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-	const char *path = t_printf(r->ctx, "%s/%s/" ARCHIVE_SUMS, r->directory, r->entry);
+	const char *path = path_of(r, ARCHIVE_SUMS);
 
 	if (fd < 0 && errno == ENOENT)
 		return true;
@@ -94,21 +98,6 @@ static bool read_sums(struct removal *r, struct error *err)
 		return fail_errno(err, class_of_errno(), "cannot open \"%s\"", path);
 	r->sums = file_read_text(fd, path, r->ctx, err);
 	return r->sums;
-}
-
-/* Does a line of SHA256SUMS, "DIGEST  NAME", name it? */
-static bool is_summed(const struct removal *r, const char *name)
-{
-	const size_t length = strlen(name);
-
-	for (const char *line = r->sums; line && *line;) {
-		const size_t n = strcspn(line, "\n");
-
-		if (n == NAME + length && memcmp(line + NAME, name, length) == 0)
-			return true;
-		line += n + (line[n] == '\n');
-	}
-	return false;
 }
 
 /* Is it TABLE.csv, or what it is called while a job runs: TABLE.csv.3, TABLE.csv.age, TABLE.csv.age.tmp? */
@@ -131,7 +120,7 @@ static bool is_ours(const struct removal *r, const char *name)
 	if (is_fixed(name))
 		return true;
 	if (!r->partial)
-		return is_summed(r, name);
+		return archive_find_sum(r->sums, name, '\n');
 	return is_unfinished(name) || strcmp(name, ARCHIVE_SUMS ARCHIVE_TEMPORARY) == 0 ||
 	       strcmp(name, ARCHIVE_MANIFEST ARCHIVE_TEMPORARY) == 0 ||
 	       strcmp(name, ARCHIVE_PLAIN_SUMS) == 0 ||
@@ -143,52 +132,33 @@ static bool check_entry(struct removal *r, const char *name, struct error *err)
 	struct stat st;
 
 	if (fstatat(r->folder, name, &st, AT_SYMLINK_NOFOLLOW) != 0)
-		return fail_errno(err, ERR_ENVIRONMENT, "cannot look at \"%s/%s/%s\"", r->directory,
-				  r->entry, readable(r->ctx, name));
+		return fail_errno(err, ERR_ENVIRONMENT, "cannot look at \"%s\"", path_of(r, name));
 	if (!S_ISREG(st.st_mode))
 		return fail(err, ERR_CONFIG,
-			    "\"%s/%s/%s\" is %s, which no archive holds: take it away; nothing is "
+			    "\"%s\" is %s, which no archive holds: take it away; nothing is "
 			    "removed until then",
-			    r->directory, r->entry, readable(r->ctx, name),
+			    path_of(r, name),
 			    S_ISDIR(st.st_mode)   ? "a folder"
 			    : S_ISLNK(st.st_mode) ? "a symbolic link"
 						  : "not a regular file");
-	if (!is_ours(r, name))
-		return fail(err, ERR_CONFIG,
-			    "\"%s/%s/%s\" is not the archive's%s: take it away; nothing is removed "
-			    "until then",
-			    r->directory, r->entry, readable(r->ctx, name),
-			    r->sums || r->partial ? "" : " (its " ARCHIVE_SUMS " is missing)");
-	return true;
+	return is_ours(r, name) ||
+	       fail(err, ERR_CONFIG,
+		    "\"%s\" is not the archive's%s: take it away; nothing is removed until then",
+		    path_of(r, name),
+		    r->sums || r->partial ? "" : " (its " ARCHIVE_SUMS " is missing)");
 }
 
 /* Lists the folder, and checks that each entry is the archive's. */
 static bool look(struct removal *r, struct error *err)
 {
-	DIR *stream = archive_entries(r->folder, ".");
-	const struct dirent *e;
-	bool ok = true;
-
-	if (!stream)
-		return fail_errno(err, ERR_ENVIRONMENT, "cannot read the folder \"%s/%s\"",
-				  r->directory, r->entry);
-	r->n = 0;
-	errno = 0;
-	while (ok && (e = readdir(stream))) {
-		if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
-			continue;
-		ok = check_entry(r, e->d_name, err);
-		if (ok && !is_fixed(e->d_name)) {
-			r->names = t_grow(r->ctx, r->names, const char *, r->n + 1);
-			r->names[r->n++] = t_strdup(r->ctx, e->d_name);
-		}
-		errno = 0;
-	}
-	if (ok && errno != 0)
-		ok = fail_errno(err, ERR_ENVIRONMENT, "cannot read the folder \"%s/%s\"",
-				r->directory, r->entry);
-	(void)closedir(stream); /* read-only */
-	return ok;
+	r->names = archive_list(r->folder, ".", r->ctx);
+	if (!r->names)
+		return fail_errno(err, ERR_ENVIRONMENT, "cannot read the folder \"%s\"",
+				  path_of(r, NULL));
+	for (const char **name = r->names; *name; name++)
+		if (!check_entry(r, *name, err))
+			return false;
+	return true;
 }
 
 /* Step "rename"; a folder that was renamed before stays as it is. */
@@ -199,15 +169,14 @@ static bool set_aside(struct removal *r, const char *entry, struct error *err)
 	failpoint("remove-before-rename");
 	if (strcmp(r->entry, entry) != 0 &&
 	    renameat2(r->parent, r->entry, r->parent, entry, RENAME_NOREPLACE) != 0)
-		return fail_errno(err, class_of_errno(), "cannot rename \"%s/%s\"", r->directory,
-				  r->entry);
+		return fail_errno(err, class_of_errno(), "cannot rename \"%s\"", path_of(r, NULL));
 	r->entry = entry;
 	/* If the name does not lead to the folder that is open, somebody else is at work beside us. */
 	if (fstat(r->folder, &opened) != 0 ||
 	    fstatat(r->parent, entry, &named, AT_SYMLINK_NOFOLLOW) != 0 ||
 	    opened.st_ino != named.st_ino || opened.st_dev != named.st_dev)
-		return fail(err, ERR_CONFIG, "\"%s/%s\" was exchanged while it was removed",
-			    r->directory, entry);
+		return fail(err, ERR_CONFIG, "\"%s\" was exchanged while it was removed",
+			    path_of(r, NULL));
 	if (!file_sync(r->parent, r->directory, err))
 		return false;
 	failpoint("remove-after-rename");
@@ -216,17 +185,17 @@ static bool set_aside(struct removal *r, const char *entry, struct error *err)
 
 static bool unlink_one(struct removal *r, const char *name, struct error *err)
 {
-	if (unlinkat(r->folder, name, 0) != 0 && errno != ENOENT)
-		return fail_errno(err, class_of_errno(), "cannot remove \"%s/%s/%s\"", r->directory,
-				  r->entry, readable(r->ctx, name));
-	return true;
+	return unlinkat(r->folder, name, 0) == 0 || errno == ENOENT ||
+	       fail_errno(err, class_of_errno(), "cannot remove \"%s\"", path_of(r, name));
 }
 
 /* Steps "files", "the rest" and "look again". */
 static bool empty(struct removal *r, struct error *err)
 {
-	for (size_t i = 0; i < r->n; i++) {
-		if (!unlink_one(r, r->names[i], err))
+	for (const char **name = r->names; *name; name++) {
+		if (is_fixed(*name))
+			continue;
+		if (!unlink_one(r, *name, err))
 			return false;
 		failpoint("remove-mid-files");
 	}
@@ -251,12 +220,12 @@ static bool remove_folder(struct removal *r, const char *target, bool *ret_found
 		return true;
 	if (folder < 0 && (errno == ENOTDIR || errno == ELOOP))
 		return fail(err, ERR_CONFIG,
-			    "\"%s/%s\" is a symbolic link or a file, not the archive's folder: "
+			    "\"%s\" is a symbolic link or a file, not the archive's folder: "
 			    "take it away",
-			    r->directory, r->entry);
+			    path_of(r, NULL));
 	if (folder < 0)
-		return fail_errno(err, class_of_errno(), "cannot open the folder \"%s/%s\"",
-				  r->directory, r->entry);
+		return fail_errno(err, class_of_errno(), "cannot open the folder \"%s\"",
+				  path_of(r, NULL));
 	*ret_found = true;
 	r->folder = folder;
 	return read_sums(r, err) && look(r, err) && set_aside(r, target, err) && empty(r, err);
@@ -316,25 +285,21 @@ bool archive_remove(const char *directory, const char *name, bool *ret_found, st
 
 bool archive_remove_folders(const char *directory, struct error *err)
 {
+	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
 	AUTO(fd) int parent = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	DIR *stream = opendir(directory);
-	const struct dirent *e;
+	const char **names = parent < 0 ? NULL : archive_list(parent, ".", ctx);
 	bool removed = false;
 
-	if (parent < 0 || !stream) {
-		if (stream)
-			(void)closedir(stream); /* read-only */
+	if (!names)
 		return fail_errno(err, class_of_errno(), "cannot open archives.directory \"%s\"",
 				  directory);
-	}
-	while ((e = readdir(stream))) {
-		const size_t length = strlen(e->d_name);
+	for (; *names; names++) {
+		const size_t length = strlen(*names);
 
-		if (length > strlen(DELETED) && is_one_component(e->d_name) &&
-		    strcmp(e->d_name + length - strlen(DELETED), DELETED) == 0 &&
-		    unlinkat(parent, e->d_name, AT_REMOVEDIR) == 0)
+		if (length > strlen(DELETED) && is_one_component(*names) &&
+		    strcmp(*names + length - strlen(DELETED), DELETED) == 0 &&
+		    unlinkat(parent, *names, AT_REMOVEDIR) == 0)
 			removed = true;
 	}
-	(void)closedir(stream); /* read-only */
 	return !removed || file_sync(parent, directory, err);
 }

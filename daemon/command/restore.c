@@ -102,8 +102,7 @@ static bool restore(struct command *cmd, struct restore_opts *opts, void *ctx, s
 
 	if (!check_allowed(cmd, id, err) ||
 	    !verify_archive_open(cmd, opts->id, ctx, &stored, err) ||
-	    !restore_plan_read(cmd->db, cmd->config, archive_reader_manifest(stored), ctx, plan,
-			       err) ||
+	    !restore_plan_read(cmd->db, cmd->config, stored->manifest, ctx, plan, err) ||
 	    !verify_archive(cmd, opts->id, stored, false, err) || !claim(cmd, opts->id, err) ||
 	    /* Checks once more, now that the claim prevents changes. */
 	    !check_allowed(cmd, id, err))

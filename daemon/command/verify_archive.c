@@ -52,7 +52,7 @@ static const char manifest_sql[] =
 static bool verify_manifest(struct db *db, const char *id, const struct archive_reader *s,
 			    int *ret_bad, struct error *err)
 {
-	const char *const values[] = {id, archive_reader_manifest(s), archive_reader_sums(s)};
+	const char *const values[] = {id, s->manifest, s->sums};
 	AUTO(error) struct error cause = {0};
 	AUTO(result) PGresult *res = NULL;
 

@@ -31,7 +31,7 @@ static bool read_some(struct feed *feed, size_t want, size_t *ret_n, struct erro
 	ssize_t n;
 
 	do
-		n = read(archive_reader_file_fd(feed->stored), feed->buffer, want);
+		n = read(feed->stored->fd, feed->buffer, want);
 	while (n < 0 && errno == EINTR);
 	if (n < 0)
 		return fail_errno(err, ERR_ENVIRONMENT, "cannot read %s", feed->file->name);
@@ -126,14 +126,17 @@ static bool copy_file(struct restore *r, const struct restore_file *f, const cha
 	AUTO(char_p) char *buffer = must_alloc(malloc(BUFFER_BYTES));
 	AUTO(digest) struct digest *digest = digest_new();
 	AUTO(digest) struct digest *rows_digest = digest_new();
-	AUTO(archive_reader_file) struct archive_reader_file *stored = NULL;
-	struct feed feed = {
-		.r = r, .file = f, .digest = digest, .rows_digest = rows_digest, .buffer = buffer};
+	AUTO(archive_reader_file) struct archive_reader_file stored = {.fd = -1};
+	struct feed feed = {.r = r,
+			    .file = f,
+			    .stored = &stored,
+			    .digest = digest,
+			    .rows_digest = rows_digest,
+			    .buffer = buffer};
 
-	if (!archive_reader_file_open(r->opts->stored, f->stored, r->opts->identity, &stored, err))
-		return false;
-	feed.stored = stored;
-	return skip_head(&feed, err) &&
+	return archive_reader_file_open(r->opts->stored, f->stored, r->opts->identity, &stored,
+					err) &&
+	       skip_head(&feed, err) &&
 	       db_copy_in(r->db, copy_sql(r, temporary, "FROM STDIN"), from_file, &feed, ret_rows,
 			  err) &&
 	       digest_end(rows_digest, rows, err);

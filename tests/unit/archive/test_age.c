@@ -93,15 +93,16 @@ static bool decrypt(const char *identity, char *ret, size_t *ret_n, struct error
 {
 	AUTO(char_p) char *path = path_of(identity);
 	AUTO(fd) int in = open_file("encrypted", O_RDONLY);
-	AUTO(decryption) struct decryption *d = NULL;
+	AUTO(process) struct process age = {0};
+	AUTO(fd) int out = -1;
 	ssize_t n;
 
 	*ret_n = 0;
-	assert_true(decryption_begin(path, in, &d, err));
-	while ((n = read(decryption_fd(d), ret + *ret_n, BYTES + 1 - *ret_n)) > 0)
+	assert_true(age_decrypt(path, in, &age, &out, err));
+	while ((n = read(out, ret + *ret_n, BYTES + 1 - *ret_n)) > 0)
 		*ret_n += (size_t)n;
 	assert_int_equal(n, 0);
-	return decryption_end(d, err);
+	return age_decrypt_end(&age, err);
 }
 
 static void test_there_and_back(void **state)
@@ -163,7 +164,8 @@ static void test_given_up(void **state)
 	AUTO(error) struct error err = {0};
 	AUTO(char_p) char *plain = xcalloc(1, BYTES);
 	AUTO(char_p) char *path = path_of("key");
-	struct decryption *d = NULL;
+	struct process age = {0};
+	AUTO(fd) int out = -1;
 	char byte;
 
 	(void)state;
@@ -172,12 +174,11 @@ static void test_given_up(void **state)
 	{
 		AUTO(fd) int in = open_file("encrypted", O_RDONLY);
 
-		assert_true(decryption_begin(path, in, &d, &err));
+		assert_true(age_decrypt(path, in, &age, &out, &err));
 	}
-	assert_int_equal(read(decryption_fd(d), &byte, 1), 1);
-	decryption_free(d);
+	assert_int_equal(read(out, &byte, 1), 1);
+	process_kill(&age);
 	assert_int_equal(waitpid(-1, NULL, WNOHANG), -1); /* nobody is left */
-	decryption_free(NULL);
 }
 
 static void test_check(void **state)
