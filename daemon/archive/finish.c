@@ -213,13 +213,12 @@ bool archive_write_file(const struct archive *a, const char *file, const char *t
 			struct error *err)
 {
 	AUTO(fd) int folder = archive_partial(a, err);
-	AUTO(char_p) char *temporary = NULL;
+	AUTO(char_p) char *temporary = xprintf("%s" ARCHIVE_TEMPORARY, file);
 	AUTO(fd) int fd = -1;
 	int64_t written = 0;
 
 	if (folder < 0)
 		return false;
-	temporary = xprintf("%s" ARCHIVE_TEMPORARY, file);
 	fd = openat(folder, temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
 		return fail_errno(err, ERR_ENVIRONMENT, "cannot open \"%s\"", temporary);
@@ -248,7 +247,7 @@ bool archive_seal(const struct archive *a, struct error *err)
 {
 	AUTO(fd) int parent = open(a->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	AUTO(fd) int folder = archive_partial(a, err);
-	AUTO(char_p) char *partial = NULL;
+	AUTO(char_p) char *partial = xprintf("%s" ARCHIVE_PARTIAL, a->name);
 
 	if (parent < 0 || folder < 0)
 		return fail_errno(err, ERR_ENVIRONMENT, "cannot open the folder \"%s\"",
@@ -260,7 +259,6 @@ bool archive_seal(const struct archive *a, struct error *err)
 		return fail_errno(err, ERR_ENVIRONMENT, "cannot remove \"" ARCHIVE_PLAIN_SUMS "\"");
 	if (!file_sync(folder, a->name, err))
 		return false;
-	partial = xprintf("%s" ARCHIVE_PARTIAL, a->name);
 	if (renameat(parent, partial, parent, a->name) != 0)
 		return fail_errno(err, ERR_ENVIRONMENT, "cannot rename \"%s/%s\"", a->directory,
 				  partial);
@@ -284,7 +282,6 @@ char *archive_read_file(const struct archive *a, const char *file, void *ctx, st
 
 bool archive_size(const struct archive *a, int64_t *ret_bytes, struct error *err)
 {
-	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
 	AUTO(fd) int folder = archive_folder(a, "");
 	int64_t bytes = 0;
 
@@ -293,11 +290,11 @@ bool archive_size(const struct archive *a, int64_t *ret_bytes, struct error *err
 				  a->directory, a->name);
 	for (size_t i = 0; i < a->n_files; i++) {
 		const char *plain = a->files[i].name;
+		AUTO(char_p) char *encrypted = xprintf("%s" ARCHIVE_ENCRYPTED, plain);
 		int64_t n = archive_file_bytes(folder, plain);
 
 		if (n < 0)
-			n = archive_file_bytes(folder,
-					       t_printf(ctx, "%s" ARCHIVE_ENCRYPTED, plain));
+			n = archive_file_bytes(folder, encrypted);
 		if (n < 0)
 			return fail_errno(err, ERR_ENVIRONMENT, "cannot look at \"%s\"", plain);
 		bytes += n;
