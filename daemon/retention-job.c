@@ -2,7 +2,6 @@
  * retention-job: one job, in a process of its own.  retentiond starts it and passes the accepted configuration and a
  * descriptor for reports (base/job_protocol.h).
  */
-#include "job/job.h"
 #include "base/log.h"
 #include "job/mode_measure.h"
 #include "base/mem.h"

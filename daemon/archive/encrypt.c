@@ -20,13 +20,11 @@
 #include "archive/finish.h"
 #include "archive/folder.h"
 #include "base/failpoint.h"
-#include "base/file.h"
 #include "base/mem.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <sys/stat.h>
 
 #define MAGIC "age-encryption.org/v1\n"
 #define RECIPIENT "recipient "

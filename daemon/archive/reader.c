@@ -9,7 +9,6 @@
 
 #include "archive/age.h"
 #include "archive/layout.h"
-#include "base/file.h"
 #include "base/mem.h"
 
 #include <errno.h>

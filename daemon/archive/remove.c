@@ -29,7 +29,6 @@
 
 #include "archive/folder.h"
 #include "base/failpoint.h"
-#include "base/file.h"
 #include "base/mem.h"
 
 #include <ctype.h>

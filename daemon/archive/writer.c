@@ -15,7 +15,6 @@
  */
 #include "archive/folder.h"
 
-#include "base/file.h"
 #include "base/mem.h"
 
 #include <assert.h>

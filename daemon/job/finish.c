@@ -26,7 +26,6 @@
 #include "base/mem.h"
 #include "job/outbox.h"
 
-#include <fcntl.h>
 #include <inttypes.h>
 
 /* The joined files as they are kept. */

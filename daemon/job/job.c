@@ -35,8 +35,6 @@
 #include "base/mem.h"
 
 #include <inttypes.h>
-#include <time.h>
-#include <unistd.h>
 
 #define BACKOFF_MIN_MS 500
 #define BACKOFF_MAX_MS 30000

@@ -14,8 +14,6 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <libgen.h>
-#include <sys/stat.h>
 
 #define TIMEOUT_MS 30000
 

@@ -7,7 +7,6 @@
 
 #include "preflight/check_plan.h"
 #include "base/mem.h"
-#include "base/metrics.h"
 #include "plan/due.h"
 #include "job/mode.h"
 

@@ -17,7 +17,6 @@
 #include "base/mem.h"
 #include "base/process.h"
 #include "base/sql.h"
-#include "base/units.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -10,7 +10,6 @@
 
 #include "base/mem.h"
 #include "base/sql.h"
-#include "batch/throttle.h"
 
 /* How long the throttle may keep all tables together waiting, because other jobs wait behind this one. */
 #define PATIENCE_MS 600000

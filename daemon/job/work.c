@@ -3,15 +3,12 @@
  */
 #include "job/claim.h"
 
-#include "journal/ledger.h"
 #include "base/mem.h"
-#include "batch/worker.h"
 
 #include <poll.h>
 #include <pthread.h>
 #include <sys/eventfd.h>
 #include <time.h>
-#include <unistd.h>
 
 #define TICK_MS 200
 #define PING_MS 1000

@@ -22,7 +22,6 @@
 
 #include "base/failpoint.h"
 #include "base/mem.h"
-#include "base/sql.h"
 
 #include <inttypes.h>
 
