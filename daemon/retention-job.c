@@ -3,11 +3,10 @@
  * descriptor for reports (base/job_protocol.h).
  */
 #include "base/log.h"
-#include "job/mode_measure.h"
+#include "job/job.h"
 #include "base/mem.h"
-#include "job/mode_expire.h"
+#include "base/units.h"
 
-#include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
 #include <limits.h>
@@ -24,12 +23,9 @@ struct options {
 
 static int number_of(const char *text)
 {
-	char *end = NULL;
-	long n;
+	int64_t n;
 
-	errno = 0;
-	n = strtol(text, &end, 10);
-	return errno || end == text || *end || n < 0 || n > INT_MAX ? -1 : (int)n;
+	return number_parse(text, 0, INT_MAX, &n) ? (int)n : -1;
 }
 
 static bool parse_options(int argc, char **argv, struct options *o)
@@ -74,22 +70,14 @@ static bool parse_options(int argc, char **argv, struct options *o)
 	       (o->host || (o->mode != MODE_ACTION && o->mode != MODE_EXPIRE));
 }
 
-static enum job_exit run(enum job_mode mode, const struct job_opts *opts)
-{
-	switch (mode) {
-	case MODE_CHECK:
-		return mode_check_run(opts);
-	case MODE_EXPIRE:
-		return mode_expire_run(opts);
-	case MODE_MEASURE:
-		return mode_measure_run(opts);
-	default:
-		return job_run(opts);
-	}
-}
-
 int main(int argc, char **argv)
 {
+	static enum job_exit (*const runs[JOB_MODES])(const struct job_opts *opts) = {
+		[MODE_ACTION] = job_run,
+		[MODE_CHECK] = mode_check_run,
+		[MODE_EXPIRE] = mode_expire_run,
+		[MODE_MEASURE] = mode_measure_run,
+	};
 	AUTO(complaints) struct complaints c = {0};
 	AUTO(talloc) struct config *config = NULL;
 	AUTO(report) struct report *report = NULL;
@@ -123,5 +111,5 @@ int main(int argc, char **argv)
 			report_complaint(opts.report, "%s", c.lines[i]);
 		return JOB_REFUSED;
 	}
-	return (int)run((enum job_mode)o.mode, &opts);
+	return (int)runs[o.mode](&opts);
 }

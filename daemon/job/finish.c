@@ -138,17 +138,9 @@ static bool seal(struct job *j, const struct committed *committed, struct error 
 
 static const char *verb_of(enum action action)
 {
-	switch (action) {
-	case ACTION_EXPORT:
-		return "exported";
-	case ACTION_DELETE_CONTACTS:
-		return "deleted";
-	case ACTION_ANONYMIZE_CONTACTS:
-	case ACTION_ANONYMIZE_REQUESTS:
-	case ACTION_COUNT:
-		break;
-	}
-	return "anonymized";
+	return action == ACTION_EXPORT            ? "exported"
+	       : action == ACTION_DELETE_CONTACTS ? "deleted"
+						  : "anonymized";
 }
 
 /* Records what is needed later to tell when the data is gone everywhere; an export erases none. */

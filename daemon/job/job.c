@@ -95,15 +95,13 @@ static bool reload_row(struct job *j, struct error *err)
 /* Would the action erase more of the subjects than max_share?  Then *ret_why says so, owned by ctx. */
 static bool exceeds_share(struct job *j, char **ret_why, struct error *err)
 {
-	AUTO(result) PGresult *res = NULL;
 	const double most = j->opts->config->max_share;
 	int64_t total;
 
 	if (j->row.action == ACTION_EXPORT || j->row.candidates == 0)
 		return true;
-	if (!db_query(j->db, j->plan->total_sql, 0, NULL, &res, err))
+	if (!db_query_int(j->db, j->plan->total_sql, 0, NULL, &total, err))
 		return false;
-	total = db_int(res, 0, "n");
 	if ((double)j->row.candidates > most * (double)total)
 		*ret_why = t_printf(j->ctx,
 				    "a person's validation: %" PRId64 " of %" PRId64
@@ -208,13 +206,13 @@ static bool start(struct job *j, struct error *err)
 
 static bool count_done(struct job *j, struct error *err)
 {
-	const char *const values[] = {t_printf(j->ctx, "%d", j->row.id)};
-	AUTO(result) PGresult *res = NULL;
+	const char *id = t_printf(j->ctx, "%d", j->row.id);
+	int64_t left = 0;
 
-	if (!db_query(j->db, "SELECT count(*) AS n FROM retention.candidate WHERE job = $1::int", 1,
-		      values, &res, err))
+	if (!db_query_int(j->db, "SELECT count(*) FROM retention.candidate WHERE job = $1::int", 1,
+			  &id, &left, err))
 		return false;
-	j->done_before = j->row.candidates - db_int(res, 0, "n");
+	j->done_before = j->row.candidates - left;
 	return true;
 }
 

@@ -21,5 +21,13 @@ struct job_opts {
 /* Runs the job until it has ended, must stop, or needs a person. */
 enum job_exit job_run(const struct job_opts *opts);
 
-/* --check: compares the configuration with the database, and tells the SQL functions about it. */
+/*
+ * The short modes, which do not use opts->id.  They return JOB_DONE, _REFUSED, _STOPPED or _AWAY.
+ *
+ * --check compares the configuration with the database, and tells the SQL functions about it.
+ * --expire removes the files of archives that a person deleted, or that archives.keep lets expire.
+ * --measure reads what a monitoring system needs, and reports each value as a sample (base/metrics.h).
+ */
 enum job_exit mode_check_run(const struct job_opts *opts);
+enum job_exit mode_expire_run(const struct job_opts *opts);
+enum job_exit mode_measure_run(const struct job_opts *opts);

@@ -18,21 +18,11 @@
 #define TIMEOUT_MS 30000
 
 /* May a replay begin by itself?  Not soon after one that failed or left somebody: it would do so again. */
-static bool may_replay(struct db *db, bool *ret, struct error *err)
-{
-	AUTO(result) PGresult *res = NULL;
-
-	if (!db_query(
-		    db,
-		    "SELECT NOT EXISTS (SELECT FROM retention.archive_journal AS j\n"
-		    "                    WHERE j.replay AND j.finished_at > now() - interval '1 hour'\n"
-		    "                      AND (j.error IS NOT NULL OR j.status IN ('failed', "
-		    "'cancelled'))) AS may",
-		    0, NULL, &res, err))
-		return false;
-	*ret = db_bool(res, 0, "may");
-	return true;
-}
+static const char may_replay_sql[] =
+	"SELECT (NOT EXISTS (SELECT FROM retention.archive_journal AS j\n"
+	"                     WHERE j.replay AND j.finished_at > now() - interval '1 hour'\n"
+	"                       AND (j.error IS NOT NULL\n"
+	"                            OR j.status IN ('failed', 'cancelled'))))::int";
 
 /*
  * A database that was restored from an older backup has forgotten erasures that the ledger's file knows.
@@ -44,8 +34,7 @@ static bool check_ledger(const struct job_opts *opts, struct db *db, struct erro
 	AUTO(ledger) struct ledger *ledger = NULL;
 	AUTO(error) struct error busy = {0};
 	const char *what = "retentionctl replay has erased them again";
-	bool automatic = false;
-	int64_t ahead = 0;
+	int64_t automatic = 0, ahead = 0;
 
 	if (!ledger_open(db, opts->config->directory, false, &ledger, err))
 		return false;
@@ -54,7 +43,8 @@ static bool check_ledger(const struct job_opts *opts, struct db *db, struct erro
 		return false;
 	if (ahead == 0)
 		return true;
-	if (opts->config->replay_automatic && !may_replay(db, &automatic, err))
+	if (opts->config->replay_automatic &&
+	    !db_query_int(db, may_replay_sql, 0, NULL, &automatic, err))
 		return false;
 	if (automatic)
 		what = "they are replayed, which begins now";
@@ -90,15 +80,15 @@ static bool check_recipients(const struct config *config, struct complaints *c, 
 static bool check_schema(struct db *db, struct complaints *c, const struct config *config,
 			 struct error *err)
 {
-	AUTO(result) PGresult *res = NULL;
+	int64_t there = 0;
 
-	if (!db_query(db, "SELECT to_regnamespace('retention') IS NOT NULL AS there", 0, NULL, &res,
-		      err))
+	if (!db_query_int(db, "SELECT (to_regnamespace('retention') IS NOT NULL)::int", 0, NULL,
+			  &there, err))
 		return false;
-	if (!db_bool(res, 0, "there"))
+	if (!there)
 		complain(c, &config->database_place,
 			 "schema retention is missing: run retentionctl migrate");
-	return db_bool(res, 0, "there");
+	return there;
 }
 
 static bool check_directory(struct complaints *c, const struct config *config)

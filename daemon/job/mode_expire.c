@@ -14,11 +14,10 @@
  * is not mounted.  When it is not where this host wrote it, the journal notes that; it never counts as "its
  * files are gone".
  */
-#include "job/mode_expire.h"
+#include "job/mode.h"
 
 #include "archive/remove.h"
 #include "base/failpoint.h"
-#include "job/mode.h"
 #include "journal/journal.h"
 #include "base/mem.h"
 #include "job/outbox.h"
@@ -104,8 +103,7 @@ static bool remove_claimed(struct expiry *t, const struct doomed *d, struct erro
 
 static bool expire_one(struct expiry *t, const struct doomed *d, struct error *err)
 {
-	const char *const values[] = {d->id_text};
-	AUTO(result) PGresult *res = NULL;
+	int64_t still = 0;
 	bool mine = false;
 
 	if (!d->here && !archive_is_there(t->opts->config->directory, d->name))
@@ -115,12 +113,11 @@ static bool expire_one(struct expiry *t, const struct doomed *d, struct error *e
 	if (!mine)
 		return true;
 	/* The list may be older than the claim. */
-	if (!db_query(t->db,
-		      "SELECT archive_removed_at IS NULL AS still FROM retention.archive_journal\n"
-		      " WHERE id = $1::int",
-		      1, values, &res, err))
-		return false;
-	return PQntuples(res) == 0 || !db_bool(res, 0, "still") || remove_claimed(t, d, err);
+	return db_query_int(t->db,
+			    "SELECT count(*) FROM retention.archive_journal\n"
+			    " WHERE id = $1::int AND archive_removed_at IS NULL",
+			    1, &d->id_text, &still, err) &&
+	       (!still || remove_claimed(t, d, err));
 }
 
 /* archives.keep as text; NULL: nothing expires, by the configuration or because a clock is wrong. */

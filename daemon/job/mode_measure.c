@@ -3,12 +3,11 @@
  * one that ran or the one that should have, and are still there.  That query reads the tables of the CRM.
  * It has a time limit, and a value that could not be measured is not reported.
  */
-#include "job/mode_measure.h"
+#include "job/mode.h"
 
 #include "preflight/check_plan.h"
 #include "base/mem.h"
 #include "plan/due.h"
-#include "job/mode.h"
 
 #include <inttypes.h>
 #include <time.h>
@@ -74,31 +73,16 @@ static bool measure_journal(const struct job_opts *opts, struct db *db, struct e
 }
 
 /*
- * Gets the cutoff of the policy's last occurrence, which began, or should have begun and did not.  NULL:
- * there was none yet.
+ * SQL: the cutoff of the policy's last occurrence, which began, or should have begun and did not; NULL: there
+ * was none yet.  $1 to $3: its name, the time zone, its depth.
  */
-static bool last_cutoff(struct db *db, const struct config *config, const struct policy *policy,
-			void *ctx, const char **ret, struct error *err)
-{
-	static const char sql[] =
-		"SELECT retention.cutoff($3::interval, $2, x.occurrence)::text AS cutoff\n"
-		"  FROM (SELECT greatest((SELECT max(j.occurrence) FROM retention.archive_journal AS j\n"
-		"                          WHERE j.policy = $1),\n"
-		"                        (SELECT s.next_occurrence FROM retention.policy_state AS s\n"
-		"                          WHERE s.policy = $1 AND s.next_occurrence <= now()))\n"
-		"         AS occurrence) AS x";
-	char depth[32];
-	const char *const values[] = {policy->name, config->timezone, depth};
-	AUTO(result) PGresult *res = NULL;
-	const char *cutoff;
-
-	period_print(&policy->depth, depth, sizeof(depth));
-	if (!db_query(db, sql, 3, values, &res, err))
-		return false;
-	cutoff = db_text(res, 0, "cutoff");
-	*ret = cutoff ? t_strdup(ctx, cutoff) : NULL;
-	return true;
-}
+static const char cutoff_sql[] =
+	"SELECT retention.cutoff($3::interval, $2, x.occurrence)::text AS cutoff\n"
+	"  FROM (SELECT greatest((SELECT max(j.occurrence) FROM retention.archive_journal AS j\n"
+	"                          WHERE j.policy = $1),\n"
+	"                        (SELECT s.next_occurrence FROM retention.policy_state AS s\n"
+	"                          WHERE s.policy = $1 AND s.next_occurrence <= now()))\n"
+	"         AS occurrence) AS x";
 
 static bool measure_policy(const struct job_opts *opts, struct db *db, const struct policy *policy,
 			   const struct catalog *catalog, struct error *err)
@@ -106,8 +90,9 @@ static bool measure_policy(const struct job_opts *opts, struct db *db, const str
 	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
 	const struct config *config = opts->config;
 	const struct plan_opts due = check_opts(config, policy, policy->action, policy->archive);
-	const char *values[3] = {NULL};
 	char depth[32];
+	const char *values[3] = {policy->name, config->timezone, depth};
+	AUTO(result) PGresult *last = NULL;
 	AUTO(result) PGresult *res = NULL;
 	int64_t next = 0;
 
@@ -117,10 +102,11 @@ static bool measure_policy(const struct job_opts *opts, struct db *db, const str
 	/* An export erases nothing, so nothing is ever overdue for it. */
 	if (policy->action == ACTION_EXPORT)
 		return true;
-	if (!last_cutoff(db, config, policy, ctx, &values[1], err))
-		return false;
 	period_print(&policy->depth, depth, sizeof(depth));
-	values[2] = depth;
+	if (!db_query(db, cutoff_sql, 3, values, &last, err))
+		return false;
+	values[0] = NULL;
+	values[1] = db_text(last, 0, "cutoff");
 	if (values[1] &&
 	    !db_query(
 		    db,
