@@ -287,15 +287,11 @@ bool job_finish(struct job *j, char **ret_note, bool *ret_failures, struct error
 
 void job_remove_files(struct job *j, char **note)
 {
-	const struct outbox_opts opts = {.config = j->opts->config,
-					 .host = j->opts->host,
-					 .job = j->row.id,
-					 .stop = j->opts->stop};
 	struct outbox_result files = {0};
 	AUTO(error) struct error err = {0};
 
 	/* The job is done: what goes wrong here is told, and tried again by the daemon. */
-	if (!outbox_work(j->db, &opts, j->ctx, &files, &err))
+	if (!outbox_work(j->db, j->opts, j->row.id, j->ctx, &files, &err))
 		*note = t_printf(j->ctx, "%s; its files are removed later: %s", *note, err.text);
 	else if (files.failed > 0)
 		*note = t_printf(j->ctx,

@@ -168,11 +168,9 @@ static bool pass(struct expiry *t, void *ctx, struct error *err)
 /* Removes the files that earlier jobs have left outside the database. */
 static bool work_outbox(struct expiry *t, void *ctx, struct error *err)
 {
-	const struct outbox_opts opts = {
-		.config = t->opts->config, .host = t->opts->host, .stop = t->opts->stop};
 	struct outbox_result files = {0};
 
-	if (!outbox_work(t->db, &opts, ctx, &files, err))
+	if (!outbox_work(t->db, t->opts, 0, ctx, &files, err))
 		return false;
 	if (files.failed > 0) {
 		report_complaint(t->opts->report,

@@ -61,8 +61,7 @@ static bool remove_below(int root, const char *path, struct error *err)
 	AUTO(char_p) char *folder_path = xstrdup(path);
 	char *slash = strrchr(folder_path, '/');
 	const char *name = slash ? slash + 1 : folder_path;
-	int folder;
-	bool ok;
+	AUTO(fd) int folder = -1;
 
 	if (!*name || strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
 		return fail(err, ERR_DATA, "it names no file");
@@ -76,9 +75,7 @@ static bool remove_below(int root, const char *path, struct error *err)
 		return fail(err, ERR_DATA, "it leads out of root, or over a symbolic link");
 	if (folder < 0)
 		return fail_errno(err, ERR_DATA, "its folder cannot be opened");
-	ok = unlink_in(folder, name, err);
-	(void)close(folder); /* nothing was written through it */
-	return ok;
+	return unlink_in(folder, name, err);
 }
 
 /* Is the path written in the one plain way?  Another row that needs the file is found only by that. */
@@ -103,8 +100,7 @@ static bool is_plain(const char *path)
 static bool remove_file(const char *root, const char *location, struct error *err)
 {
 	const char *path = below(root, location);
-	int fd;
-	bool ok;
+	AUTO(fd) int fd = -1;
 
 	if (!path)
 		return fail(err, ERR_DATA, "it does not lie below root");
@@ -115,9 +111,7 @@ static bool remove_file(const char *root, const char *location, struct error *er
 	fd = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
 		return fail_errno(err, ERR_DATA, "root cannot be opened");
-	ok = remove_below(fd, path, err);
-	(void)close(fd); /* as above */
-	return ok;
+	return remove_below(fd, path, err);
 }
 
 /* --- One command ---------------------------------------------------------------------------- */
@@ -157,12 +151,12 @@ static bool run_command(const char *const *command, size_t n, const char *locati
 
 struct round {
 	struct db *db;
-	const struct outbox_opts *opts;
+	const struct job_opts *opts;
 	void *ctx; /* of the round; its parent is the caller's */
 	const PGresult *rows; /* id, table_name, location, used */
-	char *gone, *failed; /* bigint[] under way */
-	const char **why;
-	size_t n_failed;
+	const char *ids[ROUND],
+		*errors[ROUND]; /* n, of the rows that were tried; "": nothing is left to do */
+	size_t n;
 	struct outbox_result *result;
 };
 
@@ -261,62 +255,56 @@ static bool remove_one(const struct round *r, int row, struct error *err)
 		       : run_command(o->command, o->n_command, location, COMMAND_MS, err);
 }
 
-static void note_failed(struct round *r, const char *id, const char *why)
+static void note_failed(struct outbox_result *result, void *ctx, const char *why)
 {
-	t_append(&r->failed, "%s%s", r->n_failed ? "," : "{", id);
-	r->why = t_grow(r->ctx, r->why, const char *, r->n_failed + 1);
-	r->why[r->n_failed++] = t_strdup(r->ctx, why);
-	r->result->failed++;
+	result->failed++;
 	/* This goes to the log: leave out what a command says behind the colon, because it may name the file. */
-	if (!r->result->why)
-		r->result->why =
-			t_printf(talloc_parent(r->ctx), "%.*s", (int)strcspn(why, ":"), why);
+	if (!result->why)
+		result->why = t_printf(ctx, "%.*s", (int)strcspn(why, ":"), why);
 }
 
 static void remove_all(struct round *r)
 {
 	for (int row = 0; row < PQntuples(r->rows) && !stop_asked(r->opts->stop); row++) {
 		AUTO(error) struct error one = {0};
-		const char *id = db_text(r->rows, row, "id");
 		const bool used = db_bool(r->rows, row, "used");
 
-		if (!used && !remove_one(r, row, &one)) {
-			note_failed(r, id, one.text);
-			continue;
+		if (used || remove_one(r, row, &one)) {
+			failpoint("outbox-after-remove");
+			*(used ? &r->result->kept : &r->result->removed) += 1;
+		} else {
+			note_failed(r->result, talloc_parent(r->ctx), one.text);
 		}
-		failpoint("outbox-after-remove");
-		t_append(&r->gone, "%s%s", *r->gone ? "," : "{", id);
-		*(used ? &r->result->kept : &r->result->removed) += 1;
+		r->ids[r->n] = db_text(r->rows, row, "id");
+		r->errors[r->n++] = t_strdup(r->ctx, one.text ? one.text : "");
 	}
 }
 
 static bool settle(struct round *r, struct error *err)
 {
-	const char *const gone[] = {*r->gone ? t_printf(r->ctx, "%s}", r->gone) : "{}"};
-	const char *const failed[] = {r->n_failed ? t_printf(r->ctx, "%s}", r->failed) : "{}",
-				      sql_array(r->ctx, r->why, r->n_failed)};
+	static const char sql[] =
+		"WITH tried AS (SELECT * FROM unnest($1::bigint[], $2::text[]) AS u(id, error)),\n"
+		"gone AS (\n"
+		"  DELETE FROM retention.file_outbox AS f USING tried AS u\n"
+		"   WHERE f.id = u.id AND u.error = '' RETURNING f.job),\n"
+		"failed AS (\n"
+		"  UPDATE retention.file_outbox AS f\n"
+		"     SET tried_at = now(), attempts = f.attempts + 1, error = u.error\n"
+		"    FROM tried AS u WHERE f.id = u.id AND u.error <> '')\n"
+		"INSERT INTO retention.journal_event (job, kind, details)\n"
+		"SELECT g.job, 'files_removed', jsonb_build_object('files', count(*))\n"
+		"  FROM gone AS g GROUP BY g.job";
+	const char *const values[] = {sql_array(r->ctx, r->ids, r->n),
+				      sql_array(r->ctx, r->errors, r->n)};
 
 	failpoint("outbox-before-settle");
-	return db_command(
-		       r->db,
-		       "WITH gone AS (DELETE FROM retention.file_outbox WHERE id = ANY ($1::bigint[])\n"
-		       "              RETURNING job)\n"
-		       "INSERT INTO retention.journal_event (job, kind, details)\n"
-		       "SELECT g.job, 'files_removed', jsonb_build_object('files', count(*))\n"
-		       "  FROM gone AS g GROUP BY g.job",
-		       1, gone, NULL, err) &&
-	       db_command(
-		       r->db,
-		       "UPDATE retention.file_outbox AS f SET tried_at = now(),\n"
-		       "       attempts = f.attempts + 1, error = u.error\n"
-		       "  FROM unnest($1::bigint[], $2::text[]) AS u(id, error) WHERE f.id = u.id",
-		       2, failed, NULL, err) &&
-	       db_commit(r->db, err);
+	return db_command(r->db, sql, 2, values, NULL, err) && db_commit(r->db, err);
 }
 
-static bool work_round(struct round *r, int64_t *last_id, bool *ret_more, struct error *err)
+static bool work_round(struct round *r, int job, int64_t *last_id, bool *ret_more,
+		       struct error *err)
 {
-	const char *const values[] = {t_printf(r->ctx, "%d", r->opts->job), r->opts->host,
+	const char *const values[] = {t_printf(r->ctx, "%d", job), r->opts->host,
 				      t_printf(r->ctx, "%lld", (long long)*last_id), by_command(r),
 				      t_printf(r->ctx, "%d", ROUND)};
 	AUTO(result) PGresult *res = NULL;
@@ -335,7 +323,7 @@ static bool work_round(struct round *r, int64_t *last_id, bool *ret_more, struct
 	return settle(r, err);
 }
 
-bool outbox_work(struct db *db, const struct outbox_opts *opts, void *ctx,
+bool outbox_work(struct db *db, const struct job_opts *opts, int job, void *ctx,
 		 struct outbox_result *ret, struct error *err)
 {
 	int64_t last_id = 0;
@@ -346,11 +334,9 @@ bool outbox_work(struct db *db, const struct outbox_opts *opts, void *ctx,
 		AUTO(talloc) void *scratch = must_alloc(talloc_new(ctx));
 		struct round r = {.db = db, .opts = opts, .ctx = scratch, .result = ret};
 
-		r.gone = t_strdup(scratch, "");
-		r.failed = t_strdup(scratch, "");
 		if (stop_asked(opts->stop))
 			return fail(err, ERR_STOPPED, "asked to stop");
-		if (!work_round(&r, &last_id, &more, err)) {
+		if (!work_round(&r, job, &last_id, &more, err)) {
 			db_rollback(db);
 			return false;
 		}
@@ -362,24 +348,18 @@ bool outbox_work(struct db *db, const struct outbox_opts *opts, void *ctx,
 
 static void check_root(const struct table *t, struct complaints *c)
 {
-	const int fd = open(t->file.root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	int self;
+	AUTO(fd) int fd = open(t->file.root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	AUTO(fd) int self = fd < 0 ? -1 : file_open_beneath(fd, ".", O_RDONLY | O_DIRECTORY);
 
-	if (fd < 0) {
+	if (fd < 0)
 		complain(c, &t->file.place, "table \"%s\": file: root \"%s\" cannot be opened: %s",
 			 t->name, t->file.root, strerror(errno));
-		return;
-	}
-	self = file_open_beneath(fd, ".", O_RDONLY | O_DIRECTORY);
-	if (self < 0)
+	else if (self < 0)
 		complain(
 			c, &t->file.place,
 			"table \"%s\": file: this system cannot look below root \"%s\" and nowhere else "
 			"(openat2: %s): use a command",
 			t->name, t->file.root, strerror(errno));
-	else
-		(void)close(self); /* both were only looked at */
-	(void)close(fd);
 }
 
 bool outbox_check(const struct config *config, struct complaints *c)

@@ -4,17 +4,8 @@
  */
 #pragma once
 
-#include "config/config.h"
 #include "database/db.h"
-#include "database/stop.h"
-
-struct outbox_opts {
-	const struct config *config;
-	const char *
-		host; /* leaves the files of other hosts' jobs to those hosts; a command serves all */
-	int job; /* 0: the files of all jobs, if they have waited long enough since their last try */
-	struct stop *stop;
-};
+#include "job/job.h"
 
 struct outbox_result {
 	int64_t removed; /* or missing */
@@ -24,10 +15,12 @@ struct outbox_result {
 };
 
 /*
- * Removes what can be removed.  A file that cannot be removed is not a failure of this call.  false: the
+ * Removes what can be removed of the files of one job, or, with 0, of all jobs whose files have waited long
+ * enough since their last try.  Leaves files of jobs on other hosts to those hosts, except where a command
+ * removes them.  A file that cannot be removed is not a failure of this call.  false: the
  * database failed, or a stop was asked; what was removed until then counts.
  */
-bool outbox_work(struct db *db, const struct outbox_opts *opts, void *ctx,
+bool outbox_work(struct db *db, const struct job_opts *opts, int job, void *ctx,
 		 struct outbox_result *ret, struct error *err);
 
 /* Complains about missing roots, commands that cannot be run, and a kernel without openat2. */

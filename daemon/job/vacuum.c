@@ -18,10 +18,7 @@ struct vacuuming {
 	struct job *job;
 	struct throttle *throttle;
 	int64_t patience_ms;
-	const char **done; /* n_done, names of tables */
-	size_t n_done;
-	const char **skipped, **reasons; /* n_skipped */
-	size_t n_skipped;
+	size_t n_skipped; /* tables */
 };
 
 static const char session_sql[] =
@@ -58,59 +55,58 @@ static bool wait_for_throttle(struct vacuuming *v, struct error *err)
 	return !stop_asked(opts->stop) || fail(err, ERR_STOPPED, "asked to stop");
 }
 
-static void vacuum_table(struct vacuuming *v, const char *name, bool may)
+/* false: the table is skipped, and err says why. */
+static bool vacuum_table(struct vacuuming *v, const char *name, bool may, struct error *err)
 {
-	AUTO(error) struct error err = {0};
-	bool ok = false;
-
 	if (!may)
-		(void)fail(&err, ERR_CONFIG,
-			   "this role may not: see \"retentionctl grants\" of limits.vacuum");
-	else
-		ok = wait_for_throttle(v, &err) &&
-		     db_execf(v->job->db, &err,
-			      "VACUUM (ANALYZE, INDEX_CLEANUP on, TRUNCATE off) %s", name);
-	if (ok) {
-		v->done[v->n_done++] = t_strdup(v->job->ctx, name);
-		return;
-	}
-	v->skipped[v->n_skipped] = t_strdup(v->job->ctx, name);
-	v->reasons[v->n_skipped++] = t_strdup(v->job->ctx, err.text);
+		return fail(err, ERR_CONFIG,
+			    "this role may not: see \"retentionctl grants\" of limits.vacuum");
+	return wait_for_throttle(v, err) &&
+	       db_execf(v->job->db, err, "VACUUM (ANALYZE, INDEX_CLEANUP on, TRUNCATE off) %s",
+			name);
 }
 
-static bool tell(struct vacuuming *v, struct error *err)
+static bool vacuum_all(struct vacuuming *v, const PGresult *tables, struct error *err)
 {
 	static const char sql[] =
 		"INSERT INTO retention.journal_event (job, kind, details)\n"
-		"SELECT $1::int, 'vacuumed', jsonb_strip_nulls(jsonb_build_object('tables', $2::text[], 'skipped',\n"
-		"       (SELECT jsonb_object_agg(s.name, s.why)\n"
-		"          FROM unnest($3::text[], $4::text[]) AS s(name, why))))";
+		"SELECT $1::int, 'vacuumed', jsonb_strip_nulls(jsonb_build_object(\n"
+		"       'tables', array_remove(array_agg(CASE WHEN s.why = '' THEN s.name END), NULL),\n"
+		"       'skipped', jsonb_object_agg(s.name, s.why) FILTER (WHERE s.why <> '')))\n"
+		"  FROM unnest($2::text[], $3::text[]) AS s(name, why) HAVING count(*) > 0";
 	void *ctx = v->job->ctx;
-	const char *const values[] = {
-		t_printf(ctx, "%d", v->job->row.id), sql_array(ctx, v->done, v->n_done),
-		sql_array(ctx, v->skipped, v->n_skipped), sql_array(ctx, v->reasons, v->n_skipped)};
+	const int n = PQntuples(tables);
+	const char **names = t_array(ctx, const char *, n + 1);
+	const char **reasons = t_array(ctx, const char *, n + 1);
 
-	return db_command(v->job->db, sql, 4, values, NULL, err);
+	for (int i = 0; i < n; i++) {
+		AUTO(error) struct error one = {0};
+
+		names[i] = db_text(tables, i, "name");
+		if (!vacuum_table(v, names[i], db_bool(tables, i, "may"), &one))
+			v->n_skipped++;
+		reasons[i] = t_strdup(ctx, one.text ? one.text : "");
+	}
+	{
+		const char *const values[] = {t_printf(ctx, "%d", v->job->row.id),
+					      sql_array(ctx, names, (size_t)n),
+					      sql_array(ctx, reasons, (size_t)n)};
+
+		return db_command(v->job->db, sql, 3, values, NULL, err);
+	}
 }
 
 void job_vacuum(struct job *j, char **note)
 {
-	struct vacuuming v = {.job = j, .patience_ms = PATIENCE_MS};
+	struct vacuuming v = {.job = j,
+			      .throttle = throttle_new(j->opts->config, j->row.id),
+			      .patience_ms = PATIENCE_MS};
 	AUTO(result) PGresult *res = NULL;
 	AUTO(error) struct error err = {0};
 
-	v.throttle = throttle_new(j->opts->config, j->row.id);
-	if (find_tables(j, &res, &err) && db_exec(j->db, session_sql, &err)) {
-		const size_t n = (size_t)PQntuples(res);
-
-		v.done = t_array(j->ctx, const char *, n + 1);
-		v.skipped = t_array(j->ctx, const char *, n + 1);
-		v.reasons = t_array(j->ctx, const char *, n + 1);
-		for (size_t i = 0; i < n; i++)
-			vacuum_table(&v, db_text(res, (int)i, "name"), db_bool(res, (int)i, "may"));
-		if (n > 0)
-			(void)tell(&v, &err); /* its failure is in err */
-	}
+	/* A failure is in err, and told below. */
+	(void)(find_tables(j, &res, &err) && db_exec(j->db, session_sql, &err) &&
+	       vacuum_all(&v, res, &err));
 	throttle_free(v.throttle);
 	if (err.class != ERR_NONE)
 		*note = t_printf(j->ctx, "%s; its tables were not vacuumed: %s", *note, err.text);
