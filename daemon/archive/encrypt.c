@@ -85,7 +85,7 @@ static bool write_note(const struct archive *a, int folder, const char *const *r
 }
 
 /* Finds the line "DIGEST  NAME BYTES" of one file in the note. */
-static bool find_noted(const char *note, const char *file, struct encrypted_file *ret,
+static bool find_noted(const char *note, const char *file, struct manifest_file *ret,
 		       struct error *err)
 {
 	const char *line = archive_find_sum(note, file, ' ');
@@ -141,7 +141,7 @@ static bool encrypt_to(int folder, const char *plain, const char *temporary,
 
 /* Steps "encrypt" to "unlink", for one file. */
 static bool encrypt_file(int folder, const char *plain, const char *const *recipients,
-			 size_t n_recipients, struct encrypted_file *f, struct error *err)
+			 size_t n_recipients, struct manifest_file *f, struct error *err)
 {
 	AUTO(talloc) char *stored = t_printf(NULL, "%s" ARCHIVE_ENCRYPTED, plain);
 	const char *temporary = t_printf(stored, "%s" ARCHIVE_TEMPORARY, stored);
@@ -167,7 +167,7 @@ static bool encrypt_file(int folder, const char *plain, const char *const *recip
 }
 
 bool archive_encrypt(const struct archive *a, const char *const *recipients, size_t n,
-		     struct encrypted_file *ret, struct error *err)
+		     struct manifest_file *files, struct error *err)
 {
 	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
 	AUTO(fd) int folder = archive_partial(a, err);
@@ -185,23 +185,8 @@ bool archive_encrypt(const struct archive *a, const char *const *recipients, siz
 		return false;
 	failpoint("encrypt-after-note");
 	for (size_t i = 0; i < a->n_files; i++)
-		if (!find_noted(note, a->files[i].name, &ret[i], err) ||
-		    !encrypt_file(folder, a->files[i].name, recipients, n, &ret[i], err))
+		if (!find_noted(note, a->files[i].name, &files[i], err) ||
+		    !encrypt_file(folder, a->files[i].name, recipients, n, &files[i], err))
 			return false;
 	return file_sync(folder, a->name, err);
-}
-
-bool archive_is_encrypted(const struct archive *a)
-{
-	AUTO(fd) int folder = archive_folder(a, ARCHIVE_PARTIAL);
-
-	for (size_t i = 0; folder >= 0 && i < a->n_files; i++) {
-		const char *plain = a->files[i].name;
-		AUTO(char_p) char *stored = xprintf("%s" ARCHIVE_ENCRYPTED, plain);
-
-		if (archive_file_bytes(folder, stored) < 0 ||
-		    archive_file_bytes(folder, plain) >= 0)
-			return false;
-	}
-	return folder >= 0;
 }

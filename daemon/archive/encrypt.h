@@ -4,14 +4,8 @@
  */
 #pragma once
 
+#include "archive/manifest.h"
 #include "archive/writer.h"
-
-/* What a file was before, and is now. */
-struct encrypted_file {
-	char plain_sha256[65];
-	int64_t plain_bytes;
-	int64_t bytes;
-};
 
 /*
  * Has an earlier try noted what the plain files were?  Then joining is over and must not be repeated,
@@ -23,11 +17,8 @@ bool archive_encryption_begun(const struct archive *a, void *ctx,
 
 /*
  * Notes the files (joined, synced) and the n recipients, then encrypts file by file.  Can be repeated after
- * a crash at any line.  ret (n_files) is filled.  ENVIRONMENT: age has failed, or the disk; CONFIG: a file
+ * a crash at any line.  Of each file (n_files) it sets bytes, plain_bytes and plain_sha256.  ENVIRONMENT: age has failed, or the disk; CONFIG: a file
  * that was noted is there neither plain nor encrypted.
  */
 bool archive_encrypt(const struct archive *a, const char *const *recipients, size_t n,
-		     struct encrypted_file *ret, struct error *err);
-
-/* Is each file there encrypted, and none plain? */
-bool archive_is_encrypted(const struct archive *a);
+		     struct manifest_file *files, struct error *err);

@@ -166,25 +166,8 @@ static bool join_file(const struct joining *j, size_t i, int64_t *ret_size, stru
 	return file_sync(fd, f->name, err);
 }
 
-bool archive_is_joined(const struct archive *a, int workers, const int64_t *bytes)
-{
-	AUTO(fd) int folder = archive_folder(a, ARCHIVE_PARTIAL);
-
-	for (size_t i = 0; folder >= 0 && i < a->n_files; i++) {
-		const struct archive_file *f = &a->files[i];
-		const size_t head = strlen(f->bom ? ARCHIVE_BOM : "") + strlen(f->header);
-		int64_t size = bytes[i] > 0 ? bytes[i] : (int64_t)head;
-
-		for (int w = 1; w < workers; w++)
-			size += bytes[(size_t)w * a->n_files + i];
-		if (archive_file_bytes(folder, f->name) != size)
-			return false;
-	}
-	return folder >= 0;
-}
-
-bool archive_join(const struct archive *a, int workers, const int64_t *bytes, int64_t *ret_sizes,
-		  struct error *err)
+bool archive_join(const struct archive *a, int workers, const int64_t *bytes,
+		  struct manifest_file *files, struct error *err)
 {
 	AUTO(fd) int folder = archive_partial(a, err);
 	const struct joining j = {
@@ -196,16 +179,38 @@ bool archive_join(const struct archive *a, int workers, const int64_t *bytes, in
 	if (!check_workers(a, folder, 1, workers, bytes, err))
 		return false;
 	for (size_t i = 0; i < a->n_files; i++)
-		if (!join_file(&j, i, &ret_sizes[i], err))
+		if (!join_file(&j, i, &files[i].bytes, err))
 			return false;
 	return file_sync(folder, a->name, err);
 }
 
-bool archive_has_file(const struct archive *a, const char *file)
+/* The length of file i when it is joined. */
+static int64_t joined_bytes(const struct archive *a, int workers, const int64_t *bytes, size_t i)
+{
+	const struct archive_file *f = &a->files[i];
+	const size_t head = strlen(f->bom ? ARCHIVE_BOM : "") + strlen(f->header);
+	int64_t sum = bytes[i] > 0 ? bytes[i] : (int64_t)head;
+
+	for (int w = 1; w < workers; w++)
+		sum += bytes[(size_t)w * a->n_files + i];
+	return sum;
+}
+
+bool archive_is_whole(const struct archive *a, int workers, const int64_t *bytes)
 {
 	AUTO(fd) int folder = archive_folder(a, ARCHIVE_PARTIAL);
+	bool joined =
+		folder >= 0 && faccessat(folder, ARCHIVE_MANIFEST, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+	bool encrypted = joined;
 
-	return folder >= 0 && faccessat(folder, file, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+	for (size_t i = 0; i < a->n_files; i++) {
+		AUTO(char_p) char *stored = xprintf("%s" ARCHIVE_ENCRYPTED, a->files[i].name);
+		const int64_t plain = archive_file_bytes(folder, a->files[i].name);
+
+		joined = joined && plain == joined_bytes(a, workers, bytes, i);
+		encrypted = encrypted && plain < 0 && archive_file_bytes(folder, stored) >= 0;
+	}
+	return joined || encrypted;
 }
 
 bool archive_write_file(const struct archive *a, const char *file, const char *text,

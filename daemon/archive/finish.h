@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include "archive/manifest.h"
 #include "archive/writer.h"
 
 /*
@@ -13,24 +14,24 @@
  */
 bool archive_check(const struct archive *a, int workers, const int64_t *bytes, struct error *err);
 
-/* Has an earlier archive_join() done its work?  The lengths of the joined files tell. */
-bool archive_is_joined(const struct archive *a, int workers, const int64_t *bytes);
-
 /*
  * Joins the segments of all workers, each up to its committed length (as above).  Can be repeated after a
- * crash at any line.  ret_sizes (n_files) gets the lengths of the joined files.
+ * crash at any line.  Sets bytes, the length of the joined file, of each of the files (n_files).
  */
-bool archive_join(const struct archive *a, int workers, const int64_t *bytes, int64_t *ret_sizes,
-		  struct error *err);
+bool archive_join(const struct archive *a, int workers, const int64_t *bytes,
+		  struct manifest_file *files, struct error *err);
+
+/*
+ * Has an earlier try written the manifest?  Then the files are on the disk, joined or encrypted.  A manifest
+ * without the files that it names is not this job's: nothing is skipped because of it.
+ */
+bool archive_is_whole(const struct archive *a, int workers, const int64_t *bytes);
 
 /*
  * Removes what is left of segments, whichever worker began them, and archive/encrypt.h's note, then renames
  * NAME.partial to NAME, durably.  Once the segments are joined.
  */
 bool archive_seal(const struct archive *a, struct error *err);
-
-/* Is a small file of that name in the unfinished folder? */
-bool archive_has_file(const struct archive *a, const char *file);
 
 /* Writes a small file of the unfinished folder durably: temporary name, fsync, rename, fsync of the folder. */
 bool archive_write_file(const struct archive *a, const char *file, const char *text,

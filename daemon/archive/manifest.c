@@ -28,7 +28,7 @@ static void append_file(void *ctx, char **json, const struct manifest_file *f, b
 		 "     \"sha256\": \"%s\",\n",
 		 json_string(ctx, f->name), json_string(ctx, f->table), (long long)f->rows,
 		 (long long)f->bytes, f->sha256);
-	if (f->plain_sha256)
+	if (*f->plain_sha256)
 		t_append(json, "     \"plain_bytes\": %lld, \"plain_sha256\": \"%s\",\n",
 			 (long long)f->plain_bytes, f->plain_sha256);
 	t_append(json, "     \"columns\": [");

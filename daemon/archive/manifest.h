@@ -15,8 +15,8 @@ struct manifest_file {
 	int64_t rows;
 	int64_t bytes;
 	char sha256[65];
-	/* What an encrypted file was before; else NULL and 0. */
-	const char *plain_sha256;
+	/* What an encrypted file was before; else "" and 0. */
+	char plain_sha256[65];
 	int64_t plain_bytes;
 };
 
@@ -31,7 +31,7 @@ struct manifest {
 	bool bom;
 	const char *const *recipients; /* of age; n_recipients, 0: not encrypted */
 	size_t n_recipients;
-	const struct manifest_file *files;
+	struct manifest_file *files;
 	size_t n_files;
 };
 

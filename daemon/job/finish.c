@@ -22,40 +22,52 @@
 #include "archive/layout.h"
 #include "base/failpoint.h"
 #include "journal/horizon.h"
-#include "archive/manifest.h"
 #include "base/mem.h"
 #include "job/outbox.h"
 
 #include <inttypes.h>
 
-/* The joined files as they are kept. */
-struct kept {
-	const int64_t *sizes; /* n_files, of the joined files */
-	const char *const *recipients;
-	size_t n_recipients; /* 0: as they are */
-	const struct encrypted_file *encrypted; /* n_files, where there are recipients */
-};
-
-/* Describes file i: its name, length and digest, encrypted or not. */
-static bool describe_kept(struct job *j, const struct kept *kept, size_t i, struct manifest_file *f,
-			  struct error *err)
+/* Ends what was begun under some recipients under them, whatever the configuration says now. */
+static bool join_and_encrypt(struct job *j, const struct committed *committed, struct manifest *m,
+			     struct error *err)
 {
-	f->name = j->archive.files[i].name;
-	f->bytes = kept->n_recipients > 0 ? kept->encrypted[i].bytes : kept->sizes[i];
-	if (kept->n_recipients > 0) {
-		f->name = t_printf(j->ctx, "%s.age", f->name);
-		f->plain_sha256 = kept->encrypted[i].plain_sha256;
-		f->plain_bytes = kept->encrypted[i].plain_bytes;
+	if (!archive_encryption_begun(&j->archive, j->ctx, &m->recipients, &m->n_recipients, err))
+		return false;
+	if (m->n_recipients == 0) {
+		m->recipients = j->opts->config->recipients;
+		m->n_recipients = j->opts->config->n_recipients;
+		if (!archive_join(&j->archive, committed->workers, committed->bytes, m->files, err))
+			return false;
+		failpoint("finish-after-join");
 	}
-	return archive_digest(&j->archive, f->name, f->sha256, err);
+	return m->n_recipients == 0 ||
+	       archive_encrypt(&j->archive, m->recipients, m->n_recipients, m->files, err);
 }
 
-static bool write_manifest(struct job *j, const struct kept *kept,
-			   const struct committed *committed, struct error *err)
+static bool write_manifest(struct job *j, const struct committed *committed,
+			   const struct manifest *m, struct error *err)
 {
-	struct manifest_file *files = t_array(j->ctx, struct manifest_file, j->archive.n_files + 1);
+	for (size_t i = 0; i < m->n_files; i++) {
+		struct manifest_file *f = &m->files[i];
+
+		f->name = t_printf(j->ctx, "%s%s", j->archive.files[i].name,
+				   m->n_recipients > 0 ? ARCHIVE_ENCRYPTED : "");
+		f->table = j->files[i].relation;
+		f->columns = j->files[i].columns;
+		f->n_columns = j->files[i].n_columns;
+		for (int w = 0; w < committed->workers; w++)
+			f->rows += committed->rows[(size_t)w * m->n_files + i];
+		if (!archive_digest(&j->archive, f->name, f->sha256, err))
+			return false;
+	}
+	return archive_write_file(&j->archive, ARCHIVE_SUMS, manifest_sums(j->ctx, m), err) &&
+	       archive_write_file(&j->archive, ARCHIVE_MANIFEST, manifest_json(j->ctx, m), err);
+}
+
+static bool seal(struct job *j, const struct committed *committed, struct error *err)
+{
 	const struct config *config = j->opts->config;
-	const struct manifest m = {
+	struct manifest m = {
 		.job = j->row.id,
 		.action = action_name(j->row.action),
 		.policy = j->row.policy,
@@ -64,73 +76,14 @@ static bool write_manifest(struct job *j, const struct kept *kept,
 		.database_system = j->batch.system,
 		.delimiter = config->delimiter,
 		.bom = j->archive.n_files > 0 ? j->archive.files[0].bom : config->bom,
-		.recipients = kept->recipients,
-		.n_recipients = kept->n_recipients,
-		.files = files,
+		.files = t_array(j->ctx, struct manifest_file, j->archive.n_files + 1),
 		.n_files = j->archive.n_files,
 	};
 
-	for (size_t i = 0; i < j->archive.n_files; i++) {
-		files[i] = (struct manifest_file){
-			.table = j->files[i].relation,
-			.columns = j->files[i].columns,
-			.n_columns = j->files[i].n_columns,
-		};
-		for (int w = 0; w < committed->workers; w++)
-			files[i].rows += committed->rows[(size_t)w * j->archive.n_files + i];
-		if (!describe_kept(j, kept, i, &files[i], err))
-			return false;
-	}
-	return archive_write_file(&j->archive, ARCHIVE_SUMS, manifest_sums(j->ctx, &m), err) &&
-	       archive_write_file(&j->archive, ARCHIVE_MANIFEST, manifest_json(j->ctx, &m), err);
-}
-
-/*
- * Has an earlier try written the manifest?  Then the joined files are on the disk.  A manifest without the
- * files that it names is not this job's: nothing is skipped because of it.
- */
-static bool has_manifest(const struct job *j, const struct committed *committed)
-{
-	return archive_has_file(&j->archive, ARCHIVE_MANIFEST) &&
-	       (archive_is_joined(&j->archive, committed->workers, committed->bytes) ||
-		archive_is_encrypted(&j->archive));
-}
-
-/* Ends what was begun under some recipients under them, whatever the configuration says now. */
-static bool join_and_encrypt(struct job *j, const struct committed *committed, struct kept *ret,
-			     struct error *err)
-{
-	const struct config *config = j->opts->config;
-	int64_t *sizes = t_array(j->ctx, int64_t, j->archive.n_files + 1);
-	struct encrypted_file *encrypted =
-		t_array(j->ctx, struct encrypted_file, j->archive.n_files + 1);
-	const char *const *recipients = NULL;
-	size_t n = 0;
-
-	if (!archive_encryption_begun(&j->archive, j->ctx, &recipients, &n, err))
-		return false;
-	if (n == 0) {
-		recipients = config->recipients;
-		n = config->n_recipients;
-		if (!archive_join(&j->archive, committed->workers, committed->bytes, sizes, err))
-			return false;
-		failpoint("finish-after-join");
-	}
-	*ret = (struct kept){.sizes = sizes,
-			     .recipients = recipients,
-			     .n_recipients = n,
-			     .encrypted = encrypted};
-	return n == 0 || archive_encrypt(&j->archive, recipients, n, encrypted, err);
-}
-
-static bool seal(struct job *j, const struct committed *committed, struct error *err)
-{
-	struct kept kept;
-
 	if (archive_is_finished(&j->archive))
 		return true;
-	if (!has_manifest(j, committed) && (!join_and_encrypt(j, committed, &kept, err) ||
-					    !write_manifest(j, &kept, committed, err)))
+	if (!archive_is_whole(&j->archive, committed->workers, committed->bytes) &&
+	    (!join_and_encrypt(j, committed, &m, err) || !write_manifest(j, committed, &m, err)))
 		return false;
 	failpoint("finish-after-manifest");
 	return archive_seal(&j->archive, err);
@@ -141,15 +94,6 @@ static const char *verb_of(enum action action)
 	return action == ACTION_EXPORT            ? "exported"
 	       : action == ACTION_DELETE_CONTACTS ? "deleted"
 						  : "anonymized";
-}
-
-/* Records what is needed later to tell when the data is gone everywhere; an export erases none. */
-static bool record_horizon(struct job *j, const char *xid, const char **ret_json, struct error *err)
-{
-	*ret_json = j->row.action == ACTION_EXPORT
-			    ? NULL
-			    : horizon_record(j->db, j->row.id, xid, j->ctx, err);
-	return err->class == ERR_NONE;
 }
 
 /*
@@ -219,9 +163,14 @@ static bool end_in_transaction(struct job *j, struct journal_end *end, int64_t f
 {
 	const char *xid = NULL, *kept = NULL;
 
-	if (!horizon_mark(j->db, j->ctx, &xid, err) || !db_exec(j->db, "BEGIN", err) ||
-	    !record_horizon(j, xid, &end->horizon, err))
+	if (!horizon_mark(j->db, j->ctx, &xid, err) || !db_exec(j->db, "BEGIN", err))
 		return false;
+	/* What is needed later to tell when the data is gone everywhere; an export erases none. */
+	if (j->row.action != ACTION_EXPORT) {
+		end->horizon = horizon_record(j->db, j->row.id, xid, j->ctx, err);
+		if (!end->horizon)
+			return false;
+	}
 	if (failures + left > 0)
 		end->error = t_printf(j->ctx,
 				      "%" PRId64 " %s could not be %s, and %" PRId64
@@ -281,7 +230,7 @@ bool job_finish(struct job *j, char **ret_note, bool *ret_failures, struct error
 	}
 	failpoint("finish-after-seal");
 	/* Before the journal says done: the file knows all that was erased. */
-	return (!j->ledger || ledger_check(j->db, j->ledger, &ahead, err)) &&
+	return (!j->ledger || ledger_sync_check(j->db, j->ledger, &ahead, err)) &&
 	       end_row(j, total, left, ret_note, ret_failures, err);
 }
 
@@ -292,11 +241,10 @@ void job_remove_files(struct job *j, char **note)
 
 	/* The job is done: what goes wrong here is told, and tried again by the daemon. */
 	if (!outbox_work(j->db, j->opts, j->row.id, j->ctx, &files, &err))
-		*note = t_printf(j->ctx, "%s; its files are removed later: %s", *note, err.text);
+		t_append(note, "; its files are removed later: %s", err.text);
 	else if (files.failed > 0)
-		*note = t_printf(j->ctx,
-				 "%s; %" PRId64 " files removed, %" PRId64 " are tried again: %s",
-				 *note, files.removed, files.failed, files.why);
+		t_append(note, "; %" PRId64 " files removed, %" PRId64 " are tried again: %s",
+			 files.removed, files.failed, files.why);
 	else if (files.removed > 0)
-		*note = t_printf(j->ctx, "%s; %" PRId64 " files removed", *note, files.removed);
+		t_append(note, "; %" PRId64 " files removed", files.removed);
 }

@@ -298,10 +298,8 @@ static bool begin(struct job *j, bool *ret_go, enum job_exit *ret_exit, struct e
 		return false;
 	if (!mine)
 		return true;
-	if (!courtesy_look(j->courtesy, j->db,
-			   err)) /* counts from now what others do until the first batch */
-		return false;
-	if (!reload_row(j, err))
+	/* Counts from now what others do until the first batch. */
+	if (!courtesy_look(j->courtesy, j->db, err) || !reload_row(j, err))
 		return false;
 	if (strcmp(j->row.status, "saved") != 0 && strcmp(j->row.status, "validated") != 0 &&
 	    strcmp(j->row.status, "running") != 0)
@@ -373,10 +371,8 @@ static bool attempt(struct job *j, enum job_exit *ret_exit, struct error *err)
 	char *note = NULL;
 	bool go, failures = false;
 
-	if (!begin(j, &go, ret_exit, err))
-		return false;
-	if (!go)
-		return true;
+	if (!begin(j, &go, ret_exit, err) || !go)
+		return err->class == ERR_NONE;
 	if (!note_integrity(j, err))
 		return false;
 	if (!prepare(j, err))
@@ -384,9 +380,7 @@ static bool attempt(struct job *j, enum job_exit *ret_exit, struct error *err)
 	if (!work(j, err))
 		return false;
 	/* The workers may have outlived the control session, if the server came back between two looks. */
-	if (!db_alive(j->db) && !claim_keep(j, err))
-		return false;
-	if (!job_finish(j, &note, &failures, err))
+	if ((!db_alive(j->db) && !claim_keep(j, err)) || !job_finish(j, &note, &failures, err))
 		return false;
 	job_remove_files(j, &note);
 	if (j->opts->config->vacuum && j->row.action != ACTION_EXPORT)

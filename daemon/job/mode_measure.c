@@ -35,21 +35,17 @@ static const char journal_sql[] =
 	"UNION ALL SELECT 'retentiond_subjects_total', 'action', j.action,\n"
 	"       sum((j.counters->>'treated')::bigint)::float8\n"
 	"  FROM retention.archive_journal AS j WHERE j.counters ? 'treated' GROUP BY j.action\n"
-	"UNION ALL SELECT 'retentiond_keys_failed_total', NULL, NULL, count(*)::float8\n"
-	"  FROM retention.journal_event AS e WHERE e.kind = 'failed_key'\n"
-	"UNION ALL SELECT 'retentiond_archive_bytes', NULL, NULL,\n"
-	"       coalesce(sum(j.archive_bytes), 0)::float8\n"
-	"  FROM retention.archive_journal AS j WHERE j.archive_removed_at IS NULL\n"
-	"UNION ALL SELECT 'retentiond_files_left', NULL, NULL, count(*)::float8\n"
-	"  FROM retention.file_outbox\n"
-	"UNION ALL SELECT 'retentiond_holds', NULL, NULL, count(*)::float8\n"
-	"  FROM retention.holds_in_force\n"
-	"UNION ALL SELECT 'retentiond_ledger_rows', NULL, NULL, count(*)::float8\n"
-	"  FROM retention.ledger\n"
-	"UNION ALL SELECT 'retentiond_ledger_forgotten', NULL, NULL, count(*)::float8\n"
-	"  FROM retention.replay\n"
-	"UNION ALL SELECT 'retentiond_survey_timestamp_seconds', NULL, NULL,\n"
-	"       extract(epoch FROM now())::float8";
+	"UNION ALL SELECT v.name, NULL, NULL, v.n::float8 FROM (VALUES\n"
+	"  ('retentiond_keys_failed_total',\n"
+	"   (SELECT count(*) FROM retention.journal_event AS e WHERE e.kind = 'failed_key')),\n"
+	"  ('retentiond_archive_bytes',\n"
+	"   (SELECT coalesce(sum(j.archive_bytes), 0) FROM retention.archive_journal AS j\n"
+	"     WHERE j.archive_removed_at IS NULL)),\n"
+	"  ('retentiond_files_left', (SELECT count(*) FROM retention.file_outbox)),\n"
+	"  ('retentiond_holds', (SELECT count(*) FROM retention.holds_in_force)),\n"
+	"  ('retentiond_ledger_rows', (SELECT count(*) FROM retention.ledger)),\n"
+	"  ('retentiond_ledger_forgotten', (SELECT count(*) FROM retention.replay)),\n"
+	"  ('retentiond_survey_timestamp_seconds', extract(epoch FROM now()))) AS v(name, n)";
 
 static void tell(const struct job_opts *opts, const char *name, const char *label,
 		 const char *value, const char *number)

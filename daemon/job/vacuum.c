@@ -109,10 +109,10 @@ void job_vacuum(struct job *j, char **note)
 	       vacuum_all(&v, res, &err));
 	throttle_free(v.throttle);
 	if (err.class != ERR_NONE)
-		*note = t_printf(j->ctx, "%s; its tables were not vacuumed: %s", *note, err.text);
+		t_append(note, "; its tables were not vacuumed: %s", err.text);
 	else if (v.n_skipped > 0)
-		*note = t_printf(j->ctx,
-				 "%s; %zu of the tables left to autovacuum: see the event "
-				 "\"vacuumed\" of action %d",
-				 *note, v.n_skipped, j->row.id);
+		t_append(note,
+			 "; %zu of the tables left to autovacuum: see the event \"vacuumed\" of "
+			 "action %d",
+			 v.n_skipped, j->row.id);
 }

@@ -324,7 +324,7 @@ static void test_open_in_another_process(void **state)
 {
 	AUTO(error) struct error err = {0};
 	struct archive_writer *w = NULL;
-	int64_t sizes[N];
+	struct manifest_file sizes[N];
 	int ready[2];
 	char byte;
 	pid_t pid;
@@ -381,13 +381,13 @@ static void three_workers(void)
 static void assert_joined(void)
 {
 	AUTO(error) struct error err = {0};
-	int64_t sizes[N];
+	struct manifest_file sizes[N];
 
 	assert_true(archive_join(&archive, WORKERS, committed, sizes, &err));
 	assert_file(PARTIAL "/a.csv", "\xEF\xBB\xBFid;name\n0;x\n2;y\n");
 	assert_file(PARTIAL "/b.csv", "id\n2\n"); /* worker 0 had no row: the head is there */
-	assert_int_equal(sizes[0], 3 + 8 + 4 + 4);
-	assert_int_equal(sizes[1], 3 + 2);
+	assert_int_equal(sizes[0].bytes, 3 + 8 + 4 + 4);
+	assert_int_equal(sizes[1].bytes, 3 + 2);
 }
 
 static void test_join(void **state)
@@ -420,7 +420,7 @@ static void test_join_refuses_what_is_short(void **state)
 	AUTO(error) struct error short_one = {0};
 	AUTO(error) struct error missing = {0};
 	AUTO(char_p) char *segment = path_of(PARTIAL "/a.csv.2");
-	int64_t sizes[N];
+	struct manifest_file sizes[N];
 
 	(void)state;
 	three_workers();
