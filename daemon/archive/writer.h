@@ -26,7 +26,7 @@ struct archive_file {
 struct archive {
 	const char *directory; /* archives.directory, which must exist */
 	const char *name; /* of its folder, one component; NULL: nothing is archived */
-	const struct archive_file *files; /* n_files */
+	struct archive_file *files; /* n_files */
 	size_t n_files;
 };
 

@@ -28,17 +28,15 @@ static void add_file(struct job *j, const struct job_file *file, const char *hea
 {
 	const size_t n = j->archive.n_files++;
 
-	j->archive_files = t_grow(j->ctx, j->archive_files, struct archive_file, n + 1);
+	j->archive.files = t_grow(j->ctx, j->archive.files, struct archive_file, n + 1);
 	j->files = t_grow(j->ctx, j->files, struct job_file, n + 1);
-	j->archive_files[n] = (struct archive_file){
+	j->archive.files[n] = (struct archive_file){
 		.name = t_printf(j->ctx, "%s.csv", file->label), .header = header, .bom = bom};
 	j->files[n] = *file;
-	j->archive.files = j->archive_files;
 }
 
 static void forget_files(struct job *j)
 {
-	j->archive_files = NULL;
 	j->files = NULL;
 	j->archive.files = NULL;
 	j->archive.n_files = 0;
@@ -86,9 +84,8 @@ static bool take_back_files(struct job *j, struct error *err)
 		" WHERE job = $1::int AND place IS NOT NULL\n"
 		"   AND NOT EXISTS (SELECT FROM retention.archive_file\n"
 		"                    WHERE job = $1::int AND (bytes > 0 OR rows > 0))";
-	const char *const values[] = {t_printf(j->ctx, "%d", j->row.id)};
 
-	return db_command(j->db, sql, 1, values, NULL, err);
+	return db_command(j->db, sql, 1, &j->id, NULL, err);
 }
 
 /*
@@ -127,11 +124,13 @@ static bool record_files(struct job *j, struct error *err)
 		types[i] = s->archived ? s->types : "";
 	}
 	{
-		const char *const values[] = {
-			t_printf(j->ctx, "%d", j->row.id),      j->batch.labels,
-			sql_array(j->ctx, relations, n),        sql_array(j->ctx, headers, n),
-			sql_array(j->ctx, columns, n),          sql_array(j->ctx, types, n),
-			j->opts->config->bom ? "true" : "false"};
+		const char *const values[] = {j->id,
+					      j->batch.labels,
+					      sql_array(j->ctx, relations, n),
+					      sql_array(j->ctx, headers, n),
+					      sql_array(j->ctx, columns, n),
+					      sql_array(j->ctx, types, n),
+					      j->opts->config->bom ? "true" : "false"};
 
 		if (!db_command(j->db, sql, 7, values, NULL, err))
 			return false;
@@ -149,9 +148,8 @@ static bool read_files(struct job *j, PGresult **ret, struct error *err)
 		" CROSS JOIN LATERAL unnest(f.columns) WITH ORDINALITY AS c(name, n)\n"
 		" WHERE f.job = $1::int AND f.place IS NOT NULL\n"
 		" ORDER BY f.place, c.n";
-	const char *const values[] = {t_printf(j->ctx, "%d", j->row.id)};
 
-	return db_query(j->db, sql, 1, values, ret, err);
+	return db_query(j->db, sql, 1, &j->id, ret, err);
 }
 
 /* Makes the rows of read_files() the job's files. */
@@ -181,7 +179,7 @@ static void take_files(struct job *j, const PGresult *rows)
 static bool check_delimiter(const struct job *j, struct error *err)
 {
 	for (size_t i = 0; i < j->archive.n_files; i++)
-		if (strcmp(j->archive_files[i].header,
+		if (strcmp(j->archive.files[i].header,
 			   plan_header(j->ctx, j->files[i].columns, j->files[i].n_columns,
 				       j->opts->config->delimiter)) != 0)
 			return archive_fail_head(j->files[i].label, err);
@@ -217,10 +215,10 @@ static bool check_file(const struct job *kept, const struct job *j, size_t i, st
 	const size_t k = find_file(kept, file->label);
 
 	if (k < kept->archive.n_files &&
-	    strcmp(kept->archive_files[k].header, j->archive_files[i].header) == 0 &&
+	    strcmp(kept->archive.files[k].header, j->archive.files[i].header) == 0 &&
 	    strcmp(kept->files[k].types, file->types) == 0 &&
 	    strcmp(kept->files[k].relation, file->relation) == 0) {
-		j->archive_files[i].bom = kept->archive_files[k].bom;
+		j->archive.files[i].bom = kept->archive.files[k].bom;
 		return true;
 	}
 	return fail(err, ERR_CHANGED, "table %s is not what it was when the archive began",

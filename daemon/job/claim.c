@@ -1,4 +1,4 @@
-#include "job/claim.h"
+#include "job/job_state.h"
 
 #include "batch/session.h"
 

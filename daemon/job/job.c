@@ -26,7 +26,7 @@
  * configuration.  So a policy that is edited while its action waits keeps the depth that the action began
  * with, and gets the scope that the file has now; check_model() refuses one whose action differs.
  */
-#include "job/claim.h"
+#include "job/job_state.h"
 #include "job/mode.h"
 
 #include "preflight/check_plan.h"
@@ -113,6 +113,7 @@ static bool exceeds_share(struct job *j, char **ret_why, struct error *err)
 /* Step "approve".  *ret_go false: the action stays saved, and waits for a person. */
 static bool approve(struct job *j, bool *ret_go, struct error *err)
 {
+	const char *reason = NULL;
 	char *why = NULL;
 
 	*ret_go = j->row.replay;
@@ -124,18 +125,16 @@ static bool approve(struct job *j, bool *ret_go, struct error *err)
 		return true;
 	}
 	if (j->row.by_person)
-		why = t_printf(j->ctx,
-			       "a person's validation, as the action whose rest it is (%" PRId64
-			       " due)",
-			       j->row.candidates);
+		reason = "as the action whose rest it is";
 	else if (j->row.part > MOST_PARTS)
-		why = t_printf(j->ctx,
-			       "a person's validation, because a change of the tables has ended %d "
-			       "actions of this occurrence (%" PRId64 " due)",
-			       j->row.part - 1, j->row.candidates);
+		reason = t_printf(j->ctx,
+				  "because a change of the tables has ended %d actions of this "
+				  "occurrence",
+				  j->row.part - 1);
 	else if (j->policy->approval)
-		why = t_printf(j->ctx,
-			       "a person's validation, as the policy asks (%" PRId64 " due)",
+		reason = "as the policy asks";
+	if (reason)
+		why = t_printf(j->ctx, "a person's validation, %s (%" PRId64 " due)", reason,
 			       j->row.candidates);
 	else if (!exceeds_share(j, &why, err))
 		return false;
@@ -206,11 +205,10 @@ static bool start(struct job *j, struct error *err)
 
 static bool count_done(struct job *j, struct error *err)
 {
-	const char *id = t_printf(j->ctx, "%d", j->row.id);
 	int64_t left = 0;
 
 	if (!db_query_int(j->db, "SELECT count(*) FROM retention.candidate WHERE job = $1::int", 1,
-			  &id, &left, err))
+			  &j->id, &left, err))
 		return false;
 	j->done_before = j->row.candidates - left;
 	return true;
@@ -416,9 +414,9 @@ struct changes {
 static enum job_exit exit_of(struct job *j, const struct error *err)
 {
 	report_note(j->opts->report, "%s", err->text);
-	if (err->class == ERR_STOPPED || stop_asked(j->opts->stop))
-		return err->class == ERR_CONFIG ? JOB_REFUSED : JOB_STOPPED;
-	return JOB_REFUSED;
+	return err->class == ERR_STOPPED || (stop_asked(j->opts->stop) && err->class != ERR_CONFIG)
+		       ? JOB_STOPPED
+		       : JOB_REFUSED;
 }
 
 /*
@@ -446,6 +444,7 @@ enum job_exit job_run(const struct job_opts *opts)
 		AUTO(error) struct error err = {0};
 		struct job j = {.opts = opts,
 				.ctx = ctx,
+				.id = t_printf(ctx, "%d", opts->id),
 				.row = {.id = opts->id},
 				.archive = {.directory = opts->config->directory},
 				.courtesy = courtesy_new(opts->config->courtesy)};

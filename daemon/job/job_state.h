@@ -21,6 +21,7 @@ struct job_file {
 struct job {
 	const struct job_opts *opts;
 	void *ctx; /* of one attempt */
+	const char *id; /* the action's number, as text */
 	struct db *db;
 	struct journal_row row;
 	const struct policy *policy; /* NULL: manual */
@@ -28,7 +29,6 @@ struct job {
 	const char *integrity; /* how the plan keeps the foreign keys; NULL: nothing is erased */
 	struct batch_job batch;
 	struct archive archive; /* its name is NULL where nothing is archived */
-	struct archive_file *archive_files; /* the same as archive.files */
 	struct job_file *files; /* archive.n_files, one behind each */
 	const char *changed; /* why the job ends before its list is empty; NULL: it does not */
 	int64_t done_before; /* keys that earlier attempts had finished with */
@@ -36,6 +36,23 @@ struct job {
 	struct courtesy *courtesy;
 	struct ledger *ledger; /* NULL: an export, or not open yet */
 };
+
+#define CLAIM_SLOT 0 /* of stop_watch() */
+
+/*
+ * Opens the control session, which a stop cancels, and takes the claim.  *ret_mine: nobody else has it.
+ * Whoever has the claim works on the job.
+ */
+bool claim_take(struct job *j, bool *ret_mine, struct error *err);
+
+/* Closes the control session; the claim goes with it. */
+void claim_drop(struct job *j);
+
+/*
+ * Checks that the claim is still this process's, and makes a lost control session anew.  STOPPED: another
+ * daemon has the job now.
+ */
+bool claim_keep(struct job *j, struct error *err);
 
 /* Names the steps' rows of retention.archive_file, and the archive's files, as the plan has them. */
 void job_name_files(struct job *j);

@@ -17,8 +17,9 @@ static enum job_exit exit_of(const struct job_opts *opts, const struct error *er
 }
 
 enum job_exit mode_run(const struct job_opts *opts, int timeout_ms,
-		       bool (*body)(void *arg, struct db *db, struct error *err), void *arg,
-		       struct error *err)
+		       bool (*body)(const struct job_opts *opts, void *arg, struct db *db,
+				    struct error *err),
+		       void *arg, struct error *err)
 {
 	const struct db_opts db_opts = session_opts(opts->config, timeout_ms);
 	AUTO(db) struct db *db = NULL;
@@ -27,7 +28,7 @@ enum job_exit mode_run(const struct job_opts *opts, int timeout_ms,
 	if (!db_open(&db_opts, &db, err))
 		return exit_of(opts, err);
 	stop_watch(opts->stop, SLOT, db_conn(db));
-	ok = body(arg, db, err);
+	ok = body(opts, arg, db, err);
 	stop_watch(opts->stop, SLOT, NULL);
 	return ok ? JOB_DONE : exit_of(opts, err);
 }

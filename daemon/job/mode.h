@@ -13,8 +13,9 @@
  * JOB_STOPPED, JOB_AWAY, or JOB_REFUSED.
  */
 enum job_exit mode_run(const struct job_opts *opts, int timeout_ms,
-		       bool (*body)(void *arg, struct db *db, struct error *err), void *arg,
-		       struct error *err);
+		       bool (*body)(const struct job_opts *opts, void *arg, struct db *db,
+				    struct error *err),
+		       void *arg, struct error *err);
 
 /*
  * Compares the host's clock with the database's, and that with the journal.  CONFIG: one is wrong, and

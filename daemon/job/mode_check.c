@@ -112,18 +112,12 @@ static bool check_throttle(const struct job_opts *opts, struct db *db, struct er
 	return true;
 }
 
-struct checking {
-	const struct job_opts *opts;
-	struct complaints *complaints;
-};
-
-static bool check_and_configure(void *arg, struct db *db, struct error *err)
+static bool check_and_configure(const struct job_opts *opts, void *arg, struct db *db,
+				struct error *err)
 {
 	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
-	const struct checking *checking = arg;
-	const struct job_opts *opts = checking->opts;
 	const struct table *t = opts->config->model.contact;
-	struct complaints *c = checking->complaints;
+	struct complaints *c = arg;
 	struct check check = {.db = db,
 			      .config = opts->config,
 			      .ctx = ctx,
@@ -147,8 +141,7 @@ enum job_exit mode_check_run(const struct job_opts *opts)
 {
 	AUTO(complaints) struct complaints c = {0};
 	AUTO(error) struct error err = {0};
-	struct checking checking = {.opts = opts, .complaints = &c};
-	const enum job_exit end = mode_run(opts, TIMEOUT_MS, check_and_configure, &checking, &err);
+	const enum job_exit end = mode_run(opts, TIMEOUT_MS, check_and_configure, &c, &err);
 
 	for (size_t i = 0; i < c.n; i++)
 		report_complaint(opts->report, "%s", c.lines[i]);

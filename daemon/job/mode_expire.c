@@ -185,12 +185,13 @@ static bool work_outbox(struct expiry *t, void *ctx, struct error *err)
 	return true;
 }
 
-static bool run(void *arg, struct db *db, struct error *err)
+static bool run(const struct job_opts *opts, void *arg, struct db *db, struct error *err)
 {
 	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
 	struct expiry *t = arg;
 	bool ok;
 
+	t->opts = opts;
 	t->db = db;
 	ok = pass(t, ctx, err) && work_outbox(t, ctx, err);
 	if (t->removed > 0)
@@ -201,7 +202,7 @@ static bool run(void *arg, struct db *db, struct error *err)
 
 enum job_exit mode_expire_run(const struct job_opts *opts)
 {
-	struct expiry t = {.opts = opts, .worst = JOB_DONE};
+	struct expiry t = {.worst = JOB_DONE};
 	AUTO(error) struct error err = {0};
 	const enum job_exit end = mode_run(opts, TIMEOUT_MS, run, &t, &err);
 

@@ -120,14 +120,14 @@ static bool measure_policy(const struct job_opts *opts, struct db *db, const str
 	return true;
 }
 
-static bool measure(void *arg, struct db *db, struct error *err)
+static bool measure(const struct job_opts *opts, void *arg, struct db *db, struct error *err)
 {
 	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
 	AUTO(complaints) struct complaints c = {0};
-	const struct job_opts *opts = arg;
 	const struct config *config = opts->config;
 	struct check check = {.db = db, .config = config, .ctx = ctx, .complaints = &c};
 
+	(void)arg;
 	if (!db_exec(db, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", err) ||
 	    !measure_journal(opts, db, err))
 		return false;
@@ -143,8 +143,7 @@ static bool measure(void *arg, struct db *db, struct error *err)
 enum job_exit mode_measure_run(const struct job_opts *opts)
 {
 	AUTO(error) struct error err = {0};
-	struct job_opts arg = *opts;
-	const enum job_exit end = mode_run(opts, TIMEOUT_MS, measure, &arg, &err);
+	const enum job_exit end = mode_run(opts, TIMEOUT_MS, measure, NULL, &err);
 
 	if (end != JOB_DONE && end != JOB_STOPPED)
 		report_note(opts->report, "%s", err.text);

@@ -38,13 +38,6 @@ static const char tables_sql[] =
 	"  JOIN pg_class AS c ON c.oid = t.oid\n"
 	" GROUP BY 1 ORDER BY 1";
 
-static bool find_tables(struct job *j, PGresult **ret, struct error *err)
-{
-	const char *const values[] = {t_printf(j->ctx, "%d", j->row.id)};
-
-	return db_query(j->db, tables_sql, 1, values, ret, err);
-}
-
 static bool wait_for_throttle(struct vacuuming *v, struct error *err)
 {
 	const struct job_opts *opts = v->job->opts;
@@ -88,8 +81,7 @@ static bool vacuum_all(struct vacuuming *v, const PGresult *tables, struct error
 		reasons[i] = t_strdup(ctx, one.text ? one.text : "");
 	}
 	{
-		const char *const values[] = {t_printf(ctx, "%d", v->job->row.id),
-					      sql_array(ctx, names, (size_t)n),
+		const char *const values[] = {v->job->id, sql_array(ctx, names, (size_t)n),
 					      sql_array(ctx, reasons, (size_t)n)};
 
 		return db_command(v->job->db, sql, 3, values, NULL, err);
@@ -105,8 +97,8 @@ void job_vacuum(struct job *j, char **note)
 	AUTO(error) struct error err = {0};
 
 	/* A failure is in err, and told below. */
-	(void)(find_tables(j, &res, &err) && db_exec(j->db, session_sql, &err) &&
-	       vacuum_all(&v, res, &err));
+	(void)(db_query(j->db, tables_sql, 1, &j->id, &res, &err) &&
+	       db_exec(j->db, session_sql, &err) && vacuum_all(&v, res, &err));
 	throttle_free(v.throttle);
 	if (err.class != ERR_NONE)
 		t_append(note, "; its tables were not vacuumed: %s", err.text);

@@ -1,7 +1,7 @@
 /*
  * Step "work" of a job: starts the workers' threads; meanwhile this thread keeps the claim and tells progress.
  */
-#include "job/claim.h"
+#include "job/job_state.h"
 
 #include "base/mem.h"
 

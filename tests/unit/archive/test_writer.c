@@ -18,7 +18,7 @@
 #define PARTIAL NAME ".partial"
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
-static const struct archive_file files[] = {
+static struct archive_file files[] = {
 	{.name = "a.csv", .header = "id;name\n", .bom = true},
 	{.name = "b.csv", .header = "id\n", .bom = false},
 };
