@@ -32,19 +32,17 @@ bool archive_fail_head(const char *name, struct error *err)
 static bool check_head(int folder, const char *name, const struct archive_file *f,
 		       struct error *err)
 {
-	AUTO(char_p) char *head = xprintf("%s%s", f->bom ? ARCHIVE_BOM : "", f->header);
-	AUTO(char_p) char *found = NULL;
+	const size_t length = strlen(f->head);
+	AUTO(char_p) char *found = must_alloc(malloc(length + 1));
 	AUTO(fd) int fd = openat(folder, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	const size_t length = strlen(head);
 	ssize_t got;
 
 	if (fd < 0)
 		return fail_errno(err, ERR_ENVIRONMENT, "cannot open archive file \"%s\"", name);
-	found = must_alloc(malloc(length + 1));
 	got = read(fd, found, length);
 	if (got < 0)
 		return fail_errno(err, ERR_ENVIRONMENT, "cannot read archive file \"%s\"", name);
-	return ((size_t)got == length && memcmp(found, head, length) == 0) ||
+	return ((size_t)got == length && memcmp(found, f->head, length) == 0) ||
 	       archive_fail_head(name, err);
 }
 
@@ -127,15 +125,6 @@ static int open_joined(int folder, const char *file)
 	return openat(folder, file, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 }
 
-/* Writes what a file begins with, where worker 0 has written nothing. */
-static bool write_head(int fd, const struct archive_file *f, int64_t *written, struct error *err)
-{
-	const char *mark = f->bom ? ARCHIVE_BOM : "";
-
-	return file_write(fd, mark, strlen(mark), written, f->name, err) &&
-	       file_write(fd, f->header, strlen(f->header), written, f->name, err);
-}
-
 static bool join_file(const struct joining *j, size_t i, int64_t *ret_size, struct error *err)
 {
 	const struct archive_file *f = &j->archive->files[i];
@@ -152,7 +141,8 @@ static bool join_file(const struct joining *j, size_t i, int64_t *ret_size, stru
 	if (ftruncate(fd, first) != 0 || lseek(fd, 0, SEEK_END) < 0)
 		return fail_errno(err, ERR_ENVIRONMENT, "cannot cut back archive file \"%s\"",
 				  f->name);
-	if (first == 0 && !write_head(fd, f, &written, err))
+	/* Begins the file, where worker 0 has written nothing. */
+	if (first == 0 && !file_write(fd, f->head, strlen(f->head), &written, f->name, err))
 		return false;
 	for (int w = 1; w < j->workers; w++) {
 		const int64_t bytes = j->bytes[(size_t)w * j->archive->n_files + i];
@@ -187,9 +177,7 @@ bool archive_join(const struct archive *a, int workers, const int64_t *bytes,
 /* The length of file i when it is joined. */
 static int64_t joined_bytes(const struct archive *a, int workers, const int64_t *bytes, size_t i)
 {
-	const struct archive_file *f = &a->files[i];
-	const size_t head = strlen(f->bom ? ARCHIVE_BOM : "") + strlen(f->header);
-	int64_t sum = bytes[i] > 0 ? bytes[i] : (int64_t)head;
+	int64_t sum = bytes[i] > 0 ? bytes[i] : (int64_t)strlen(a->files[i].head);
 
 	for (int w = 1; w < workers; w++)
 		sum += bytes[(size_t)w * a->n_files + i];

@@ -161,12 +161,9 @@ static bool put(struct archive_writer *w, size_t i, const char *bytes, size_t n,
 /* Worker 0's segment becomes the file, so it begins as the file does. */
 static bool put_head(struct archive_writer *w, size_t i, struct error *err)
 {
-	const struct archive_file *f = &w->archive->files[i];
+	const char *head = w->archive->files[i].head;
 
-	if (w->worker != 0 || archive_length(w, i) > 0)
-		return true;
-	return (!f->bom || put(w, i, ARCHIVE_BOM, strlen(ARCHIVE_BOM), err)) &&
-	       put(w, i, f->header, strlen(f->header), err);
+	return w->worker != 0 || archive_length(w, i) > 0 || put(w, i, head, strlen(head), err);
 }
 
 bool archive_append(struct archive_writer *w, size_t i, const char *bytes, size_t n,

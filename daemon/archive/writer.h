@@ -18,8 +18,7 @@
 /* One file of an archive. */
 struct archive_file {
 	const char *name; /* "contact.csv" */
-	const char *header; /* its first line */
-	bool bom;
+	const char *head; /* its first line, behind the byte order mark where it has one */
 };
 
 /* One archive. */

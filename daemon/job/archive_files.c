@@ -8,6 +8,7 @@
 #include "job/job_state.h"
 
 #include "archive/finish.h"
+#include "archive/layout.h"
 #include "base/failpoint.h"
 #include "base/mem.h"
 #include "base/sql.h"
@@ -24,14 +25,15 @@ static const char *label_of(const struct job *j, const struct step *s)
 		       : s->table->name;
 }
 
-static void add_file(struct job *j, const struct job_file *file, const char *header, bool bom)
+static void add_file(struct job *j, const struct job_file *file)
 {
 	const size_t n = j->archive.n_files++;
 
 	j->archive.files = t_grow(j->ctx, j->archive.files, struct archive_file, n + 1);
 	j->files = t_grow(j->ctx, j->files, struct job_file, n + 1);
 	j->archive.files[n] = (struct archive_file){
-		.name = t_printf(j->ctx, "%s.csv", file->label), .header = header, .bom = bom};
+		.name = t_printf(j->ctx, "%s.csv", file->label),
+		.head = t_printf(j->ctx, "%s%s", file->bom ? ARCHIVE_BOM : "", file->header)};
 	j->files[n] = *file;
 }
 
@@ -52,13 +54,15 @@ void job_name_files(struct job *j)
 		const struct step *s = &j->plan->steps[i];
 		const struct job_file file = {.label = label_of(j, s),
 					      .relation = relation_of(j, s->table),
+					      .header = s->header,
+					      .bom = j->opts->config->bom,
 					      .types = s->types,
 					      .columns = s->columns,
 					      .n_columns = s->n_columns};
 
 		labels[i] = file.label;
 		if (s->archived)
-			add_file(j, &file, s->header, j->opts->config->bom);
+			add_file(j, &file);
 	}
 	j->batch.labels = sql_array(j->ctx, labels, n);
 }
@@ -161,17 +165,17 @@ static void take_files(struct job *j, const PGresult *rows)
 	for (int row = 0; row < n;) {
 		struct job_file file = {.label = db_text_copy(j->ctx, rows, row, "label"),
 					.relation = db_text_copy(j->ctx, rows, row, "relation"),
+					.header = db_text_copy(j->ctx, rows, row, "header"),
+					.bom = db_bool(rows, row, "bom"),
 					.types = db_text_copy(j->ctx, rows, row, "types")};
 		const char **columns = NULL;
-		const int first = row;
 
 		for (; row < n && strcmp(db_text(rows, row, "label"), file.label) == 0; row++) {
 			columns = t_grow(j->ctx, columns, const char *, file.n_columns + 1);
 			columns[file.n_columns++] = db_text_copy(j->ctx, rows, row, "name");
 		}
 		file.columns = columns;
-		add_file(j, &file, db_text_copy(j->ctx, rows, first, "header"),
-			 db_bool(rows, first, "bom"));
+		add_file(j, &file);
 	}
 }
 
@@ -179,7 +183,7 @@ static void take_files(struct job *j, const PGresult *rows)
 static bool check_delimiter(const struct job *j, struct error *err)
 {
 	for (size_t i = 0; i < j->archive.n_files; i++)
-		if (strcmp(j->archive.files[i].header,
+		if (strcmp(j->files[i].header,
 			   plan_header(j->ctx, j->files[i].columns, j->files[i].n_columns,
 				       j->opts->config->delimiter)) != 0)
 			return archive_fail_head(j->files[i].label, err);
@@ -214,11 +218,11 @@ static bool check_file(const struct job *kept, const struct job *j, size_t i, st
 	const struct job_file *file = &j->files[i];
 	const size_t k = find_file(kept, file->label);
 
-	if (k < kept->archive.n_files &&
-	    strcmp(kept->archive.files[k].header, j->archive.files[i].header) == 0 &&
+	if (k < kept->archive.n_files && strcmp(kept->files[k].header, file->header) == 0 &&
 	    strcmp(kept->files[k].types, file->types) == 0 &&
 	    strcmp(kept->files[k].relation, file->relation) == 0) {
-		j->archive.files[i].bom = kept->archive.files[k].bom;
+		j->files[i].bom = kept->files[k].bom;
+		j->archive.files[i].head = kept->archive.files[k].head;
 		return true;
 	}
 	return fail(err, ERR_CHANGED, "table %s is not what it was when the archive began",

@@ -75,7 +75,7 @@ static bool seal(struct job *j, const struct committed *committed, struct error 
 		.cutoff = j->row.cutoff_iso,
 		.database_system = j->batch.system,
 		.delimiter = config->delimiter,
-		.bom = j->archive.n_files > 0 ? j->archive.files[0].bom : config->bom,
+		.bom = j->archive.n_files > 0 ? j->files[0].bom : config->bom,
 		.files = t_array(j->ctx, struct manifest_file, j->archive.n_files + 1),
 		.n_files = j->archive.n_files,
 	};

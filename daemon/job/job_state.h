@@ -13,6 +13,8 @@
 struct job_file {
 	const char *label; /* table_name of retention.archive_file */
 	const char *relation; /* schema.table */
+	const char *header; /* its first line */
+	bool bom; /* before it */
 	const char *types; /* of its columns */
 	const char *const *columns; /* n_columns, in its header */
 	size_t n_columns;

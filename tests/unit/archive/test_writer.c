@@ -19,8 +19,8 @@
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
 static struct archive_file files[] = {
-	{.name = "a.csv", .header = "id;name\n", .bom = true},
-	{.name = "b.csv", .header = "id\n", .bom = false},
+	{.name = "a.csv", .head = "\xEF\xBB\xBFid;name\n"},
+	{.name = "b.csv", .head = "id\n"},
 };
 #define N COUNT(files)
 static const int64_t nothing[N] = {0};
