@@ -100,12 +100,11 @@ static const char *verb_of(enum action action)
  * Tells of contacts that the backup brought back and the replay leaves: a person has to know of them,
  * because only the policies would erase them again.
  */
-static bool tell_kept(struct job *j, const char **ret_why, struct error *err)
+static bool tell_kept(struct job *j, char **remarks, struct error *err)
 {
 	AUTO(result) PGresult *res = NULL;
 	const char *keys = NULL;
 
-	*ret_why = NULL;
 	if (!j->row.replay)
 		return true;
 	if (!journal_not_listed(j->db, j->row.id, j->ctx, &keys, err) ||
@@ -113,16 +112,16 @@ static bool tell_kept(struct job *j, const char **ret_why, struct error *err)
 		return false;
 	if (db_int(res, 0, "n") == 0)
 		return true;
-	*ret_why = t_printf(j->ctx,
-			    "%s more are in the database and stay: on hold, %swith something newer "
-			    "than the erasure%s: see the event \"kept\" of action %d",
-			    db_text(res, 0, "n"),
-			    j->row.action == ACTION_DELETE_CONTACTS ? "" : "anonymized already, ",
-			    j->plan->model->contact->created
-				    ? ""
-				    : ", or without requests, where only created would tell them "
-				      "from others",
-			    j->row.id);
+	t_append(remarks,
+		 "; %s more are in the database and stay: on hold, %swith something newer "
+		 "than the erasure%s: see the event \"kept\" of action %d",
+		 db_text(res, 0, "n"),
+		 j->row.action == ACTION_DELETE_CONTACTS ? "" : "anonymized already, ",
+		 j->plan->model->contact->created
+			 ? ""
+			 : ", or without requests, where only created would tell them "
+			   "from others",
+		 j->row.id);
 	return journal_kept(j->db, j->row.id, db_text(res, 0, "keys"), err);
 }
 
@@ -131,37 +130,31 @@ static const char *noun_of(enum action action)
 	return action == ACTION_ANONYMIZE_REQUESTS ? "requests" : "contacts";
 }
 
-/* Appends a remark to those that there are. */
-static void remark(struct job *j, const char **remarks, const char *text)
-{
-	*remarks = *remarks ? t_printf(j->ctx, "%s; %s", *remarks, text) : text;
-}
-
 /* After an early end, saves the rest of a policy's occurrence as a new action, and says who does the rest. */
-static bool begin_rest(struct job *j, const char **remarks, struct error *err)
+static bool begin_rest(struct job *j, char **remarks, struct error *err)
 {
 	const int64_t rest = j->row.candidates - j->done_before;
-	const char *why =
-		t_printf(j->ctx, "ended early, because %s: %" PRId64 " %s of the list are left",
-			 j->changed ? j->changed : "", rest, noun_of(j->row.action));
 	int id = 0;
 
 	if (!j->changed || rest == 0)
 		return true;
+	t_append(remarks, "; ended early, because %s: %" PRId64 " %s of the list are left",
+		 j->changed, rest, noun_of(j->row.action));
 	if (!j->row.policy) {
-		remark(j, remarks, t_printf(j->ctx, "%s: save the action anew for them", why));
+		t_append(remarks, ": save the action anew for them");
 		return true;
 	}
 	if (!journal_begin_rest(j->db, j->row.id, &id, err))
 		return false;
-	remark(j, remarks, t_printf(j->ctx, "%s, for action %d", why, id));
+	t_append(remarks, ", for action %d", id);
 	return true;
 }
 
-static bool end_in_transaction(struct job *j, struct journal_end *end, int64_t failures,
-			       int64_t left, int64_t *ret_treated, struct error *err)
+/* remarks: each with "; " before it. */
+static bool end_in_transaction(struct job *j, struct journal_end *end, char **remarks,
+			       int64_t *ret_treated, struct error *err)
 {
-	const char *xid = NULL, *kept = NULL;
+	const char *xid = NULL;
 
 	if (!horizon_mark(j->db, j->ctx, &xid, err) || !db_exec(j->db, "BEGIN", err))
 		return false;
@@ -171,18 +164,10 @@ static bool end_in_transaction(struct job *j, struct journal_end *end, int64_t f
 		if (!end->horizon)
 			return false;
 	}
-	if (failures + left > 0)
-		end->error = t_printf(j->ctx,
-				      "%" PRId64 " %s could not be %s, and %" PRId64
-				      " stayed locked: see the events of action %d",
-				      failures, noun_of(j->row.action), verb_of(j->row.action),
-				      left, j->row.id);
-	if (!tell_kept(j, &kept, err))
+	if (!tell_kept(j, remarks, err) || !begin_rest(j, remarks, err))
 		return false;
-	if (kept)
-		remark(j, &end->error, kept);
-	if (!begin_rest(j, &end->error, err) ||
-	    (j->row.replay && !journal_settle_replay(j->db, j->row.id, err)) ||
+	end->error = **remarks ? *remarks + strlen("; ") : NULL;
+	if ((j->row.replay && !journal_settle_replay(j->db, j->row.id, err)) ||
 	    !journal_finish(j->db, j->row.id, end, ret_treated, err))
 		return false;
 	failpoint("finish-before-commit");
@@ -193,6 +178,8 @@ static bool end_row(struct job *j, int64_t archive_bytes, int64_t left, char **r
 		    bool *ret_failures, struct error *err)
 {
 	struct journal_end end = {.status = "done", .archive_bytes = archive_bytes};
+	const char *noun = noun_of(j->row.action), *verb = verb_of(j->row.action);
+	char *remarks = t_strdup(j->ctx, "");
 	int64_t failures = 0, treated = 0;
 
 	if (j->archive.name) {
@@ -202,14 +189,18 @@ static bool end_row(struct job *j, int64_t archive_bytes, int64_t left, char **r
 	}
 	if (!journal_failures(j->db, j->row.id, &failures, err))
 		return false;
-	if (!end_in_transaction(j, &end, failures, left, &treated, err)) {
+	if (failures + left > 0)
+		t_append(&remarks,
+			 "; %" PRId64 " %s could not be %s, and %" PRId64
+			 " stayed locked: see the events of action %d",
+			 failures, noun, verb, left, j->row.id);
+	if (!end_in_transaction(j, &end, &remarks, &treated, err)) {
 		db_rollback(j->db);
 		return false;
 	}
 	*ret_failures = failures > 0 || (j->changed && !j->row.policy);
-	*ret_note = t_printf(j->ctx, "%" PRId64 " %s listed, %" PRId64 " %s%s%s", j->row.candidates,
-			     noun_of(j->row.action), treated, verb_of(j->row.action),
-			     end.error ? "; " : "", end.error ? end.error : "");
+	*ret_note = t_printf(j->ctx, "%" PRId64 " %s listed, %" PRId64 " %s%s", j->row.candidates,
+			     noun, treated, verb, remarks);
 	return true;
 }
 
