@@ -148,25 +148,20 @@ static bool approve(struct job *j, bool *ret_go, struct error *err)
 	       reload_row(j, err);
 }
 
-static bool list_in_transaction(struct job *j, bool *ret_go, struct error *err)
-{
-	struct journal_interval due = {0};
-
-	return db_exec(j->db, "BEGIN", err) &&
-	       journal_interval(j->db, j->row.id, j->opts->config->timezone, j->ctx, &due, err) &&
-	       keys_list(j->db, j->plan, j->row.id, due.from, due.cutoff, err) &&
-	       journal_freeze(j->db, j->row.id, due.cutoff, &j->row.candidates, err) &&
-	       approve(j, ret_go, err) && db_commit(j->db, err);
-}
-
 /*
  * Steps "list", once per job, and "approve", in one transaction: otherwise a crash between them would leave
  * a list that was not approved and that nobody is asked about.  The snapshot ends with the transaction.
  */
 static bool list(struct job *j, bool *ret_go, struct error *err)
 {
+	struct journal_interval due = {0};
+
 	failpoint("job-before-list");
-	if (!list_in_transaction(j, ret_go, err)) {
+	if (!db_exec(j->db, "BEGIN", err) ||
+	    !journal_interval(j->db, j->row.id, j->opts->config->timezone, j->ctx, &due, err) ||
+	    !keys_list(j->db, j->plan, j->row.id, due.from, due.cutoff, err) ||
+	    !journal_freeze(j->db, j->row.id, due.cutoff, &j->row.candidates, err) ||
+	    !approve(j, ret_go, err) || !db_commit(j->db, err)) {
 		db_rollback(j->db);
 		return false;
 	}
@@ -203,17 +198,6 @@ static bool start(struct job *j, struct error *err)
 	return journal_start(j->db, j->row.id, j->opts->host, path, err) && reload_row(j, err);
 }
 
-static bool count_done(struct job *j, struct error *err)
-{
-	int64_t left = 0;
-
-	if (!db_query_int(j->db, "SELECT count(*) FROM retention.candidate WHERE job = $1::int", 1,
-			  &j->id, &left, err))
-		return false;
-	j->done_before = j->row.candidates - left;
-	return true;
-}
-
 /*
  * Before anything is erased, checks that the ledger's file can be written, and that the database knows all
  * that the file knows.  A replay repairs a database that does not.
@@ -245,11 +229,15 @@ static bool open_ledger(struct job *j, struct error *err)
 /* Steps "fence" and "files", and the archive's folder as an earlier attempt left it. */
 static bool prepare(struct job *j, struct error *err)
 {
+	int64_t left = 0;
 	bool archived = false;
 
 	if (!journal_fence(j->db, j->row.id, j->opts->host, &j->claim, err) ||
-	    !count_done(j, err) || !journal_has_archived(j->db, j->row.id, &archived, err))
+	    !db_query_int(j->db, "SELECT count(*) FROM retention.candidate WHERE job = $1::int", 1,
+			  &j->id, &left, err) ||
+	    !journal_has_archived(j->db, j->row.id, &archived, err))
 		return false;
+	j->done_before = j->row.candidates - left;
 	j->batch.id = j->row.id;
 	j->batch.claim = j->claim;
 	j->batch.system = j->row.system;

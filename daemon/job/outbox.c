@@ -63,12 +63,9 @@ static bool remove_below(int root, const char *path, struct error *err)
 	const char *name = slash ? slash + 1 : folder_path;
 	AUTO(fd) int folder = -1;
 
-	if (!*name || strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
-		return fail(err, ERR_DATA, "it names no file");
 	if (slash)
 		*slash = '\0';
-	folder = file_open_beneath(root, slash && *folder_path ? folder_path : ".",
-				   O_RDONLY | O_DIRECTORY);
+	folder = file_open_beneath(root, slash ? folder_path : ".", O_RDONLY | O_DIRECTORY);
 	if (folder < 0 && errno == ENOENT)
 		return true; /* its folder is gone, and the file with it */
 	if (folder < 0 && (errno == EXDEV || errno == ELOOP))
@@ -104,7 +101,9 @@ static bool remove_file(const char *root, const char *location, struct error *er
 
 	if (!path)
 		return fail(err, ERR_DATA, "it does not lie below root");
-	if (*path && !is_plain(path))
+	if (!*path)
+		return fail(err, ERR_DATA, "it names no file");
+	if (!is_plain(path))
 		return fail(
 			err, ERR_DATA,
 			"its path has . or .., or a / too many: another row may name it otherwise");
