@@ -17,8 +17,9 @@ bool archive_encryption_begun(const struct archive *a, void *ctx,
 
 /*
  * Notes the files (joined, synced) and the n recipients, then encrypts file by file.  Can be repeated after
- * a crash at any line.  Of each file (n_files) it sets bytes, plain_bytes and plain_sha256.  ENVIRONMENT: age has failed, or the disk; CONFIG: a file
- * that was noted is there neither plain nor encrypted.
+ * a crash at any line.  Sets bytes, plain_bytes and plain_sha256 of each of the files (n_files).
+ * ENVIRONMENT: age has failed, or the disk; CONFIG: a file that was noted is there neither plain nor
+ * encrypted.
  */
 bool archive_encrypt(const struct archive *a, const char *const *recipients, size_t n,
 		     struct manifest_file *files, struct error *err);

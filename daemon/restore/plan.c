@@ -135,29 +135,6 @@ static bool read_files(struct db *db, const struct model *model, const char *man
 	return fail(err, cause.class, "%s", cause.text);
 }
 
-static struct restore_file file_of(void *ctx, const PGresult *res, int row)
-{
-	return (struct restore_file){
-		.name = db_text_copy(ctx, res, row, "name"),
-		.stored = db_text_copy(ctx, res, row, "stored"),
-		.label = db_text_copy(ctx, res, row, "label"),
-		.detached = db_bool(res, row, "detached"),
-		.table = db_text_copy(ctx, res, row, "tbl"),
-		.table_sql = db_text_copy(ctx, res, row, "table_sql"),
-		.oid = (unsigned int)db_int(res, row, "oid"),
-		.columns_sql = db_text_copy(ctx, res, row, "columns_sql"),
-		.row_sql = db_text_copy(ctx, res, row, "row_sql"),
-		.match_sql = db_text_copy(ctx, res, row, "match_sql"),
-		.key_sql = db_text_copy(ctx, res, row, "key_sql"),
-		.link_sql = db_text_copy(ctx, res, row, "link_sql"),
-		.head = t_printf(ctx, "%s\n", db_text(res, row, "header")),
-		.sha256 = db_text_copy(ctx, res, row, "sha256"),
-		.triggers = db_text_copy(ctx, res, row, "triggers"),
-		.rows = db_int(res, row, "rows"),
-		.bytes = db_int(res, row, "bytes"),
-	};
-}
-
 /* Do rows of parent's table have to be there before those of child's?  keys: the rows of keys_sql. */
 static bool is_parent(const PGresult *keys, const struct restore_file *parent,
 		      const struct restore_file *child)
@@ -219,7 +196,25 @@ bool restore_plan_read(struct db *db, const struct config *config, const char *m
 	for (int row = 0; row < n; row++) {
 		if (db_text(res, row, "fault"))
 			return fail(err, ERR_CONFIG, "%s", db_text(res, row, "fault"));
-		files[row] = file_of(ctx, res, row);
+		files[row] = (struct restore_file){
+			.name = db_text_copy(ctx, res, row, "name"),
+			.stored = db_text_copy(ctx, res, row, "stored"),
+			.label = db_text_copy(ctx, res, row, "label"),
+			.detached = db_bool(res, row, "detached"),
+			.table = db_text_copy(ctx, res, row, "tbl"),
+			.table_sql = db_text_copy(ctx, res, row, "table_sql"),
+			.oid = (unsigned int)db_int(res, row, "oid"),
+			.columns_sql = db_text_copy(ctx, res, row, "columns_sql"),
+			.row_sql = db_text_copy(ctx, res, row, "row_sql"),
+			.match_sql = db_text_copy(ctx, res, row, "match_sql"),
+			.key_sql = db_text_copy(ctx, res, row, "key_sql"),
+			.link_sql = db_text_copy(ctx, res, row, "link_sql"),
+			.head = t_printf(ctx, "%s\n", db_text(res, row, "header")),
+			.sha256 = db_text_copy(ctx, res, row, "sha256"),
+			.triggers = db_text_copy(ctx, res, row, "triggers"),
+			.rows = db_int(res, row, "rows"),
+			.bytes = db_int(res, row, "bytes"),
+		};
 		t_append(&oids, "%s%u", row ? "," : "", files[row].oid);
 	}
 	t_append(&oids, "}");
