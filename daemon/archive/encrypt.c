@@ -33,11 +33,10 @@
 static char *read_note(const struct archive *a, void *ctx, struct error *err)
 {
 	AUTO(fd) int folder = archive_partial(a, err);
-	AUTO(fd) int fd = -1;
+	AUTO(fd)
+	int fd = folder < 0 ? -1
+			    : openat(folder, ARCHIVE_PLAIN_SUMS, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 
-	if (folder < 0)
-		return NULL;
-	fd = openat(folder, ARCHIVE_PLAIN_SUMS, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	if (fd >= 0)
 		return file_read_text(fd, ARCHIVE_PLAIN_SUMS, ctx, err);
 	if (errno != ENOENT)

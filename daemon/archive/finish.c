@@ -163,10 +163,8 @@ bool archive_join(const struct archive *a, int workers, const int64_t *bytes,
 	const struct joining j = {
 		.archive = a, .folder = folder, .workers = workers, .bytes = bytes};
 
-	if (folder < 0)
-		return false;
 	/* Check all before joining any: where a segment is gone, a joined file may hold its rows. */
-	if (!check_workers(a, folder, 1, workers, bytes, err))
+	if (folder < 0 || !check_workers(a, folder, 1, workers, bytes, err))
 		return false;
 	for (size_t i = 0; i < a->n_files; i++)
 		if (!join_file(&j, i, &files[i].bytes, err))
@@ -260,16 +258,13 @@ bool archive_seal(const struct archive *a, struct error *err)
 char *archive_read_file(const struct archive *a, const char *file, void *ctx, struct error *err)
 {
 	AUTO(fd) int folder = archive_folder(a, "");
-	AUTO(fd) int fd = -1;
+	AUTO(fd) int fd = folder < 0 ? -1 : openat(folder, file, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 
-	if (folder >= 0)
-		fd = openat(folder, file, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	if (fd < 0) {
-		(void)fail_errno(err, ERR_ENVIRONMENT, "cannot open \"%s/%s/%s\"", a->directory,
-				 a->name, file);
-		return NULL;
-	}
-	return file_read_text(fd, file, ctx, err);
+	if (fd >= 0)
+		return file_read_text(fd, file, ctx, err);
+	(void)fail_errno(err, ERR_ENVIRONMENT, "cannot open \"%s/%s/%s\"", a->directory, a->name,
+			 file);
+	return NULL;
 }
 
 bool archive_size(const struct archive *a, int64_t *ret_bytes, struct error *err)
@@ -298,11 +293,8 @@ bool archive_size(const struct archive *a, int64_t *ret_bytes, struct error *err
 bool archive_digest(const struct archive *a, const char *file, char ret_hex[65], struct error *err)
 {
 	AUTO(fd) int folder = archive_partial(a, err);
-	AUTO(fd) int fd = -1;
+	AUTO(fd) int fd = folder < 0 ? -1 : openat(folder, file, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 
-	if (folder < 0)
-		return false;
-	fd = openat(folder, file, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	if (fd < 0)
 		return fail_errno(err, ERR_ENVIRONMENT, "cannot open archive file \"%s\"", file);
 	return file_digest(fd, file, ret_hex, err);

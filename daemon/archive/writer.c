@@ -68,14 +68,15 @@ static bool open_segment(struct archive_writer *w, size_t i, int64_t committed_b
 bool archive_writer_open(const struct archive *a, int worker, const int64_t *committed_bytes,
 			 struct archive_writer **ret, struct error *err)
 {
-	AUTO(writer) struct archive_writer *w = xcalloc(1, sizeof(*w));
+	AUTO(writer) struct archive_writer *w = t_zero(NULL, struct archive_writer);
 
-	*w = (struct archive_writer){.archive = a, .worker = worker};
-	w->segments = xcalloc(a->n_files + 1, sizeof(*w->segments));
+	w->archive = a;
+	w->worker = worker;
+	w->segments = t_array(w, struct segment, a->n_files + 1);
 	for (size_t i = 0; i < a->n_files; i++)
 		w->segments[i].fd = -1;
 	w->folder = archive_folder(a, ARCHIVE_PARTIAL);
-	w->path = xprintf("%s/%s" ARCHIVE_PARTIAL, a->directory, a->name);
+	w->path = t_printf(w, "%s/%s" ARCHIVE_PARTIAL, a->directory, a->name);
 	if (w->folder < 0)
 		return fail_errno(
 			err, errno == ENOENT ? ERR_CONFIG : ERR_ENVIRONMENT,
@@ -95,16 +96,12 @@ void archive_writer_close(struct archive_writer *w)
 {
 	if (!w)
 		return;
-	for (size_t i = 0; i < w->archive->n_files; i++) {
+	for (size_t i = 0; i < w->archive->n_files; i++)
 		if (w->segments[i].fd >= 0)
 			(void)close(w->segments[i].fd); /* synced before it counted */
-		free(w->segments[i].buffer);
-	}
 	if (w->folder >= 0)
 		(void)close(w->folder); /* read-only */
-	free(w->segments);
-	free(w->path);
-	free(w);
+	talloc_free(w);
 }
 
 /*
@@ -146,7 +143,7 @@ static bool put(struct archive_writer *w, size_t i, const char *bytes, size_t n,
 	struct segment *s = &w->segments[i];
 
 	if (!s->buffer)
-		s->buffer = must_alloc(malloc(BUFFER_BYTES));
+		s->buffer = t_array(w, char, BUFFER_BYTES);
 	if (s->buffered + n > BUFFER_BYTES && !archive_push(w, i, err))
 		return false;
 	if (n > BUFFER_BYTES) { /* a row with a large attachment goes past the buffer */
