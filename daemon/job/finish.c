@@ -221,7 +221,7 @@ bool job_finish(struct job *j, char **ret_note, bool *ret_failures, struct error
 	}
 	failpoint("finish-after-seal");
 	/* Before the journal says done: the file knows all that was erased. */
-	return (!j->ledger || ledger_sync_check(j->db, j->ledger, &ahead, err)) &&
+	return (!j->ledger || ledger_check(j->db, j->ledger, &ahead, err)) &&
 	       end_row(j, total, left, ret_note, ret_failures, err);
 }
 
