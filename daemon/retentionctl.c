@@ -7,84 +7,87 @@
 #include <langinfo.h>
 #include <locale.h>
 
-enum need { NEEDS_DATABASE, NEEDS_CONFIG };
+#define NEEDS_DATABASE false /* -d is enough */
+#define NEEDS_CONFIG true
 
-static const struct command_spec {
-	const char *words; /* one word, or two with a blank between them */
-	const char *arguments;
-	const char *help;
-	enum need need;
-	int (*run)(struct command *cmd, int argc, char **argv);
-} commands[] = {
+static const struct command_spec commands[] = {
 	{"migrate", "", N_("create or update the schema retention"), NEEDS_DATABASE,
-	 command_migrate},
+	 .run = command_migrate},
 	{"model draft", " --contact TABLE --request TABLE [--date COLUMN] [--samples]",
 	 N_("print a model to start from, made from the database's catalog"), NEEDS_DATABASE,
-	 command_model_draft},
+	 .run = command_model_draft, .give = N_("give --contact TABLE and --request TABLE")},
 	{"model check", " [--json]",
 	 N_("compare the model with the database: what it covers, what is refused, what to look at"),
-	 NEEDS_CONFIG, command_model_check},
+	 NEEDS_CONFIG, .run = command_model_check},
 	{"grants", " [ROLE]", N_("print the GRANTs that the daemon's role needs for the model"),
-	 NEEDS_CONFIG, command_grants},
+	 NEEDS_CONFIG, .run = command_grants, .give = N_("give one role at most"),
+	 .check = command_check_grants},
 	{"policies", " [--json]", N_("list the policies: depth, last and next occurrence, cutoff"),
-	 NEEDS_CONFIG, command_policies},
+	 NEEDS_CONFIG, .run = command_policies},
 	{"save", " ACTION --from DATE --to DATE [--archive none|listed|full]",
 	 N_("save a manual action for the days from DATE to DATE, at most one month"),
-	 NEEDS_DATABASE, command_save},
+	 NEEDS_DATABASE, .run = command_save, .give = N_("give one action, --from and --to")},
 	{"validate", " ID", N_("validate a saved action, so that the daemon runs it"),
-	 NEEDS_DATABASE, command_validate},
-	{"cancel", " ID", N_("cancel a saved action"), NEEDS_DATABASE, command_cancel},
+	 NEEDS_DATABASE, .run = command_validate},
+	{"cancel", " ID", N_("cancel a saved action"), NEEDS_DATABASE, .run = command_cancel},
 	{"pause", " [ID]",
 	 N_("pause an action, or everything: no batch begins, nothing is started"), NEEDS_DATABASE,
-	 command_pause},
+	 .run = command_pause},
 	{"resume", " [ID]", N_("end the pause of an action, or of everything"), NEEDS_DATABASE,
-	 command_resume},
+	 .run = command_resume},
 	{"preview",
 	 " POLICY [--as-of DATE] [--json], or ACTION --from DATE --to DATE [--archive MODE] [--json]",
 	 N_("show what it would change: rows per table, the first keys"), NEEDS_CONFIG,
-	 command_preview},
+	 .run = command_preview, .give = N_("give one policy or one action"),
+	 .check = command_check_preview},
 	{"journal", " [--json]", N_("list all actions, the newest first"), NEEDS_DATABASE,
-	 command_journal},
+	 .run = command_journal},
 	{"show", " ID [--follow] [--json]", N_("show one action: its row, rows per table, events"),
-	 NEEDS_DATABASE, command_show},
+	 NEEDS_DATABASE, .run = command_show},
 	{"archive list", " [--json]", N_("list the archives: type, date, status, file"),
-	 NEEDS_DATABASE, command_archive_list},
+	 NEEDS_DATABASE, .run = command_archive_list},
 	{"archive verify", " ID", N_("check an archive's files against its sums and the journal"),
-	 NEEDS_CONFIG, command_archive_verify},
+	 NEEDS_CONFIG, .run = command_archive_verify},
 	{"archive restore", " ID [--dry-run] [--disable-triggers] [--identity FILE]",
 	 N_("restore every row of a deletion from its full archive"), NEEDS_CONFIG,
-	 command_archive_restore},
+	 .run = command_archive_restore},
 	{"archive delete", " ID", N_("delete an archive for good: the daemon removes its files"),
-	 NEEDS_DATABASE, command_archive_delete},
+	 NEEDS_DATABASE, .run = command_archive_delete},
 	{"hold add", " CONTACT --reason TEXT [--expires DATE] [--review DATE]",
 	 N_("place a legal hold, so that no action erases the contact"), NEEDS_DATABASE,
-	 command_hold_add},
-	{"hold remove", " CONTACT", N_("release a hold"), NEEDS_DATABASE, command_hold_remove},
+	 .run = command_hold_add, .give = N_("give the key of one contact and --reason")},
+	{"hold remove", " CONTACT", N_("release a hold"), NEEDS_DATABASE,
+	 .run = command_hold_remove, .give = N_("give the key of one contact")},
 	{"hold list", " [--json]", N_("list the holds, with the released ones"), NEEDS_DATABASE,
-	 command_hold_list},
+	 .run = command_hold_list},
 	{"verify", " [--last-hash HASH] [--json]",
 	 N_("check the journal: name what was changed, removed or inserted"), NEEDS_DATABASE,
-	 command_verify},
+	 .run = command_verify},
 	{"residue",
 	 " CONTACT [--values FILE], or --sample N; [--action ACTION] [--timeout SECONDS] [--json]",
 	 N_("search the database for values of a contact that no action would erase"), NEEDS_CONFIG,
-	 command_residue},
+	 .run = command_residue,
+	 .give = N_("give the key of one contact, or --sample; --values needs a key"),
+	 .check = command_check_residue},
 	{"replay", "",
 	 N_("erase again the contacts that a restored backup has brought back, from the ledger's file"),
-	 NEEDS_DATABASE, command_replay},
+	 NEEDS_DATABASE, .run = command_replay},
 	{"subject export", " CONTACT [--json]",
 	 N_("print all data of one contact that the model reaches, as one JSON document"),
-	 NEEDS_CONFIG, command_subject_export},
+	 NEEDS_CONFIG, .run = command_subject_export, .give = N_("give the key of one contact")},
 	{"subject anonymize", " CONTACT", N_("save the anonymization of one contact"),
-	 NEEDS_DATABASE, command_subject_anonymize},
+	 NEEDS_DATABASE, .run = command_subject_anonymize,
+	 .give = N_("give the key of one contact")},
 	{"subject delete", " CONTACT", N_("save the deletion of one contact"), NEEDS_DATABASE,
-	 command_subject_delete},
+	 .run = command_subject_delete, .give = N_("give the key of one contact")},
 };
+#define COMMON_USAGE "[-c FILE] [-d CONNINFO] COMMAND [ARGUMENT ...]"
+
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))
 
 static void print_usage(FILE *to)
 {
-	fputs("usage: retentionctl [-c FILE] [-d CONNINFO] COMMAND [ARGUMENT ...]\n"
+	fputs("usage: retentionctl " COMMON_USAGE "\n"
 	      "  -c, --config FILE   the daemon's configuration, by default " SYSCONFDIR
 	      "/retentiond/retentiond.conf\n"
 	      "  -d, --database S    a libpq connection string that replaces the configuration's\n"
@@ -113,64 +116,89 @@ static const struct command_spec *find_command(int argc, char **argv, int *ret_u
 	return NULL;
 }
 
-static int run_command(struct command *cmd, const struct command_spec *command, int argc,
-		       char **argv)
-{
-	int status;
-
-	if (argc > 1 && strcmp(argv[1], "--help") == 0) {
-		printf("usage: retentionctl %s\n%s\n", cmd->usage, _(command->help));
-		return 0;
-	}
-	cmd->needs_config = command->need == NEEDS_CONFIG;
-	optind = 0; /* glibc: starts again, for the command's own options */
-	status = command->run(cmd, argc, argv);
-	db_close(cmd->db);
-	talloc_free(cmd->config);
-	if (fflush(stdout) != 0 || ferror(stdout)) {
-		fputs(_("retentionctl: cannot write the output\n"), stderr);
-		return 1;
-	}
-	return status;
-}
-
-int main(int argc, char **argv)
+/* Reads the arguments, and runs the command that they name. */
+static bool run(struct command *cmd, int argc, char **argv, struct error *err)
 {
 	static const struct option longs[] = {{"config", required_argument, NULL, 'c'},
 					      {"database", required_argument, NULL, 'd'},
 					      {"help", no_argument, NULL, 'h'},
 					      {NULL, 0, NULL, 0}};
-	struct command cmd = {.path = SYSCONFDIR "/retentiond/retentiond.conf",
-			      .usage = "[-c FILE] [-d CONNINFO] COMMAND [ARGUMENT ...]"};
-	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
-	const struct command_spec *command;
 	int used = 0, c;
+
+	while ((c = command_option(argc, argv, "+:c:d:", longs, err)) != -1) {
+		if (c == '?')
+			return false;
+		if (c == 'h') {
+			print_usage(stdout);
+			return true;
+		}
+		*(c == 'c' ? &cmd->path : &cmd->conninfo) = optarg;
+	}
+	if (optind == argc)
+		return fail(err, ERR_USAGE, _("give a command; retentionctl --help lists them"));
+	cmd->spec = find_command(argc - optind, argv + optind, &used);
+	if (!cmd->spec)
+		return fail(err, ERR_USAGE,
+			    _("there is no command \"%s%s%s\"; retentionctl --help lists them"),
+			    argv[optind], optind + 1 < argc ? " " : "",
+			    optind + 1 < argc ? argv[optind + 1] : "");
+	argc -= optind + used - 1;
+	argv += optind + used - 1;
+	if (argc > 1 && strcmp(argv[1], "--help") == 0) {
+		printf("usage: retentionctl %s%s\n%s\n", cmd->spec->words, cmd->spec->arguments,
+		       _(cmd->spec->help));
+		return true;
+	}
+	return command_parse(cmd, argc, argv, err) &&
+	       (!cmd->spec->check || cmd->spec->check(cmd, err)) && command_open(cmd, err) &&
+	       cmd->spec->run(cmd, err);
+}
+
+/* Prints the error on stderr, with the usage or a hint about a missing right or schema; returns the status. */
+static int print_error(const struct command *cmd, const struct error *err)
+{
+	static const char missing[] = "the schema retention is missing: run retentionctl migrate";
+	static const char *const hints[][2] = {
+		{"42501", "grant your role retention_auditor (reads), retention_operator (saves, "
+			  "cancels, holds) or retention_approver (validates, holds)"},
+		{"3F000", missing},
+		{"42P01", missing},
+		{"42883", missing},
+	};
+
+	if (err->class == ERR_NONE)
+		return 1;
+	fprintf(stderr, "retentionctl: %s\n", err->text);
+	for (size_t i = 0; i < sizeof(hints) / sizeof(hints[0]); i++)
+		if (strcmp(err->sqlstate, hints[i][0]) == 0 && !strstr(err->text, "\nhint: "))
+			fprintf(stderr, "hint: %s\n", hints[i][1]);
+	if (err->class != ERR_USAGE)
+		return 1;
+	fprintf(stderr, "usage: retentionctl %s%s\n", cmd->spec ? cmd->spec->words : COMMON_USAGE,
+		cmd->spec ? cmd->spec->arguments : "");
+	return 2;
+}
+
+int main(int argc, char **argv)
+{
+	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
+	struct command cmd = {.path = SYSCONFDIR "/retentiond/retentiond.conf", .ctx = ctx};
+	AUTO(error) struct error err = {0};
+	bool ok, written;
+	int status;
 
 	/* Sessions use UTF-8, so that widths are computed in it, even if the locale is "C". */
 	if (!setlocale(LC_CTYPE, "") || strcmp(nl_langinfo(CODESET), "UTF-8") != 0)
 		(void)setlocale(LC_CTYPE, "C.UTF-8"); /* without it, every byte has width 1 */
 	language_open();
 	log_open("retentionctl", false);
-	while ((c = command_next_option(&cmd, argc, argv, "+:c:d:", longs)) != -1) {
-		if (c == '?')
-			return 2;
-		if (c == 'h') {
-			print_usage(stdout);
-			return 0;
-		}
-		if (c == 'c')
-			cmd.path = optarg;
-		else
-			cmd.conninfo = optarg;
-	}
-	if (optind == argc)
-		return command_wrong_use(&cmd, _("give a command; retentionctl --help lists them"));
-	command = find_command(argc - optind, argv + optind, &used);
-	if (!command)
-		return command_wrong_use(
-			&cmd, _("there is no command \"%s%s%s\"; retentionctl --help lists them"),
-			argv[optind], optind + 1 < argc ? " " : "",
-			optind + 1 < argc ? argv[optind + 1] : "");
-	cmd.usage = t_printf(ctx, "%s%s", command->words, command->arguments);
-	return run_command(&cmd, command, argc - optind - used + 1, argv + optind + used - 1);
+	ok = run(&cmd, argc, argv, &err);
+	db_close(cmd.db);
+	talloc_free(cmd.config);
+	written = fflush(stdout) == 0 && !ferror(stdout); /* findings come before the error */
+	status = ok ? 0 : print_error(&cmd, &err);
+	if (written)
+		return status;
+	fputs(_("retentionctl: cannot write the output\n"), stderr);
+	return 1;
 }

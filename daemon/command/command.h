@@ -1,8 +1,8 @@
 /*
- * The commands of retentionctl, and the helpers that they share (command.c).  A command gets its own
- * arguments (argv[0] is its last word) and returns the exit status: 0 done, 1 failed, 2 wrong use.
- * It works with the rights of the person who calls it, through the same SQL functions that psql or a
- * web page use.
+ * The commands of retentionctl, and the helpers that they share (command.c).  A command finds its
+ * arguments read, its session open, and returns true for exit status 0.  false with an empty error: it
+ * has failed, and has printed why.  It works with the rights of the person who calls it, through the
+ * same SQL functions that psql or a web page use.
  */
 #pragma once
 
@@ -13,86 +13,120 @@
 
 #include <getopt.h>
 
-struct command {
-	const char *path; /* of the configuration */
-	const char *conninfo; /* -d: replaces the configuration's; NULL: not given */
-	bool needs_config; /* false: -d is enough */
-	struct config *config; /* set by command_open(); NULL: not needed, and -d was given */
-	struct db *db; /* set by command_open() */
-	bool json;
-	const char *usage; /* of the command, for wrong use */
+struct plan_opts;
+struct plan;
+
+/* The options of all commands, as they were given.  NULL: not given; a flag is not NULL. */
+struct command_options {
+	const char *action, *archive; /* names of an action and of an archive mode */
+	const char *from, *to, *as_of, *expires, *review; /* dates */
+	const char *contact, *request, *date; /* tables and a column */
+	const char *identity, *values; /* files */
+	const char *sample, *timeout; /* numbers from 1 */
+	const char *reason, *last_hash;
+	const char *disable_triggers, *dry_run, *follow, *json, *samples; /* flags */
 };
 
-int command_migrate(struct command *cmd, int argc, char **argv);
-int command_policies(struct command *cmd, int argc, char **argv);
-int command_save(struct command *cmd, int argc, char **argv);
-int command_validate(struct command *cmd, int argc, char **argv);
-int command_cancel(struct command *cmd, int argc, char **argv);
-int command_pause(struct command *cmd, int argc, char **argv);
-int command_resume(struct command *cmd, int argc, char **argv);
-int command_preview(struct command *cmd, int argc, char **argv);
-int command_verify(struct command *cmd, int argc, char **argv);
-int command_grants(struct command *cmd, int argc, char **argv);
-int command_residue(struct command *cmd, int argc, char **argv);
-int command_model_draft(struct command *cmd, int argc, char **argv);
-int command_model_check(struct command *cmd, int argc, char **argv);
-int command_replay(struct command *cmd, int argc, char **argv);
-int command_subject_export(struct command *cmd, int argc, char **argv);
-int command_subject_anonymize(struct command *cmd, int argc, char **argv);
-int command_subject_delete(struct command *cmd, int argc, char **argv);
-int command_journal(struct command *cmd, int argc, char **argv);
-int command_show(struct command *cmd, int argc, char **argv);
-int command_archive_list(struct command *cmd, int argc, char **argv);
-int command_archive_delete(struct command *cmd, int argc, char **argv);
-int command_archive_verify(struct command *cmd, int argc, char **argv);
-int command_archive_restore(struct command *cmd, int argc, char **argv);
-int command_hold_add(struct command *cmd, int argc, char **argv);
-int command_hold_remove(struct command *cmd, int argc, char **argv);
-int command_hold_list(struct command *cmd, int argc, char **argv);
+struct command;
 
-/* Prints the message and the command's usage on stderr; returns 2. */
-int command_wrong_use(const struct command *cmd, const char *fmt, ...)
-	__attribute__((format(printf, 2, 3)));
+/* What a command is (retentionctl.c), and how its arguments are read (arguments.c). */
+struct command_spec {
+	const char *words; /* one word, or two with a blank between them */
+	const char *arguments; /* the usage behind the words: what may be given, and what must be */
+	const char *help;
+	bool needs_config; /* false: -d is enough */
+	bool (*run)(struct command *cmd, struct error *err);
+	const char *give; /* says what to give instead of too much or too little; NULL: an id */
+	/* Checks the arguments beyond their usage, before the session is opened; NULL: needs none. */
+	bool (*check)(struct command *cmd, struct error *err);
+};
 
-/* Prints the error on stderr, with a hint about a missing right or schema; returns 1. */
-int command_failed(const struct error *err);
+struct command {
+	const struct command_spec *spec;
+	const char *path; /* of the configuration */
+	const char *conninfo; /* -d: replaces the configuration's; NULL: not given */
+	struct config *config; /* NULL: not needed, and -d was given */
+	struct db *db;
+	void *ctx; /* lives as long as the command */
+	const char *argument; /* NULL: none was given */
+	int id; /* the argument as a number, where it is one of an action */
+	struct command_options options;
+};
+
+/* Checks of command_spec: ERR_USAGE. */
+bool command_check_preview(struct command *cmd, struct error *err);
+bool command_check_grants(struct command *cmd, struct error *err);
+bool command_check_residue(struct command *cmd, struct error *err);
+
+bool command_migrate(struct command *cmd, struct error *err);
+bool command_policies(struct command *cmd, struct error *err);
+bool command_save(struct command *cmd, struct error *err);
+bool command_validate(struct command *cmd, struct error *err);
+bool command_cancel(struct command *cmd, struct error *err);
+bool command_pause(struct command *cmd, struct error *err);
+bool command_resume(struct command *cmd, struct error *err);
+bool command_preview(struct command *cmd, struct error *err);
+bool command_verify(struct command *cmd, struct error *err);
+bool command_grants(struct command *cmd, struct error *err);
+bool command_residue(struct command *cmd, struct error *err);
+bool command_model_draft(struct command *cmd, struct error *err);
+bool command_model_check(struct command *cmd, struct error *err);
+bool command_replay(struct command *cmd, struct error *err);
+bool command_subject_export(struct command *cmd, struct error *err);
+bool command_subject_anonymize(struct command *cmd, struct error *err);
+bool command_subject_delete(struct command *cmd, struct error *err);
+bool command_journal(struct command *cmd, struct error *err);
+bool command_show(struct command *cmd, struct error *err);
+bool command_archive_list(struct command *cmd, struct error *err);
+bool command_archive_delete(struct command *cmd, struct error *err);
+bool command_archive_verify(struct command *cmd, struct error *err);
+bool command_archive_restore(struct command *cmd, struct error *err);
+bool command_hold_add(struct command *cmd, struct error *err);
+bool command_hold_remove(struct command *cmd, struct error *err);
+bool command_hold_list(struct command *cmd, struct error *err);
 
 /*
  * Wraps getopt_long.  Returns the value of the next option, or -1 after the last one; optind is then
- * the index of the first argument.  Returns '?' after a message about a wrong option.
+ * the index of the first argument.  Returns '?' with ERR_USAGE for a wrong option.  shorts begins as
+ * getopt(3) wants it, and holds a ':' first.
  */
-int command_option(const struct command *cmd, int argc, char **argv, const struct option *longs);
+int command_option(int argc, char **argv, const char *shorts, const struct option *longs,
+		   struct error *err);
 
-/* The same, with short options too; shorts begins as getopt(3) wants it, and holds a ':' first. */
-int command_next_option(const struct command *cmd, int argc, char **argv, const char *shorts,
-			const struct option *longs);
+/* Reads the arguments of cmd->spec; argv[0] is the last of its words. */
+bool command_parse(struct command *cmd, int argc, char **argv, struct error *err);
 
-/* A command without options. */
-extern const struct option command_no_options[];
+/* Reads the configuration and opens the session; its complaints are printed and leave err empty. */
+bool command_open(struct command *cmd, struct error *err);
 
-/*
- * Reads the configuration and opens the session.  A command calls it after it has checked its
- * arguments, so that wrong use is reported first.  false after a message; the command then returns 1.
- */
-bool command_open(struct command *cmd);
-
-/* The only argument, the number of an action; 0 after a message. */
-int command_action_id(const struct command *cmd, int argc, char **argv);
+/* Appends a line to the text of the error: a hint, or what the failure has left behind. */
+void command_explain(struct error *err, const char *line);
 
 /*
  * Calls an SQL function of the schema retention.  The texts of its refusals are written for the
  * caller, so that message and hint become the error's text.  (db_fail() leaves out the server's
- * messages about tables, because they can contain personal data.)
+ * messages about tables, because they can contain personal data.)  ret may be NULL.
  */
 bool command_call(struct command *cmd, const char *sql, int n, const char *const values[],
 		  PGresult **ret, struct error *err);
 
 /*
- * Checks the model against the catalog for one action.  Prints all complaints but the first on
- * stderr; the first one is the error.  *ret is owned by ctx.
+ * Runs a query of action $1 until its column "ended" is true, for 5 seconds at most.  *ret holds the
+ * last row.
  */
-bool command_model(struct command *cmd, enum action action, void *ctx, struct catalog **ret,
+bool command_wait(struct command *cmd, const char *sql, const char *id, PGresult **ret,
+		  struct error *err);
+
+/*
+ * Checks the model against the catalog for one action.  Prints all complaints but the first on
+ * stderr; the first one is the error.  *ret is owned by cmd->ctx.
+ */
+bool command_model(struct command *cmd, enum action action, struct catalog **ret,
 		   struct error *err);
+
+/* The same, and makes the plan of the action. */
+bool command_plan(struct command *cmd, const struct plan_opts *opts, struct catalog **ret_catalog,
+		  struct plan **ret_plan, struct error *err);
 
 /* A query whose rows are a table for people, and a JSON array of objects for programs. */
 struct command_listing {
@@ -102,19 +136,16 @@ struct command_listing {
 	const char *const *values; /* n parameters, for either query */
 };
 
-/* Reads the arguments of a command that lists: --json or nothing.  false after a message. */
-bool command_list_options(struct command *cmd, int argc, char **argv);
+/* Runs the query and prints its rows. */
+bool command_list(struct command *cmd, const struct command_listing *listing, struct error *err);
 
-/* Runs the query and prints its rows; returns the exit status. */
-int command_list(struct command *cmd, const struct command_listing *listing);
-
-/* A whole command that only lists: options, session, query.  Returns the exit status. */
-int command_list_command(struct command *cmd, int argc, char **argv,
-			 const struct command_listing *listing);
+/* Runs a query and prints the column "json" of its only row. */
+bool command_print_json(struct command *cmd, const char *sql, int n, const char *const values[],
+			struct error *err);
 
 /*
  * Prints that action id is saved, waits until the daemon has listed its keys, and prints how many
  * there are (action.c).  subject is the key of the one contact that the action is for, or NULL.  If
- * the list is empty for that contact, the action is cancelled again.  Returns the exit status.
+ * the list is empty for that contact, the action is cancelled again, and that is a failure.
  */
-int command_saved(struct command *cmd, const char *id, const char *subject);
+bool command_saved(struct command *cmd, const char *id, const char *subject, struct error *err);

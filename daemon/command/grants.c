@@ -336,31 +336,28 @@ static bool print_surroundings(const struct grants *g, struct error *err)
 	       (!config->vacuum || print_vacuum(g, err));
 }
 
-int command_grants(struct command *cmd, int argc, char **argv)
+bool command_check_grants(struct command *cmd, struct error *err)
 {
-	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
-	AUTO(error) struct error err = {0};
-	struct grants g = {.cmd = cmd, .ctx = ctx};
-	const struct model *model;
+	const char *name = cmd->argument;
 
-	if (command_option(cmd, argc, argv, command_no_options) != -1)
-		return 2;
-	if (argc - optind > 1)
-		return command_wrong_use(cmd, _("give one role at most"));
-	g.name = argc > optind ? argv[optind] : "retentiond";
-	if (!*g.name || strchr(g.name, '\n'))
-		return command_wrong_use(cmd, _("\"%s\" is not the name of a role"), g.name);
-	if (!command_open(cmd))
-		return 1;
-	if (!command_model(cmd, ACTION_EXPORT, ctx, &g.catalog, &err))
-		return command_failed(&err);
-	model = &cmd->config->model;
-	g.role = sql_ident(ctx, g.name);
+	return !name || (*name && !strchr(name, '\n')) ||
+	       fail(err, ERR_USAGE, _("\"%s\" is not the name of a role"), name);
+}
+
+bool command_grants(struct command *cmd, struct error *err)
+{
+	const struct model *model = &cmd->config->model;
+	struct grants g = {
+		.cmd = cmd, .ctx = cmd->ctx, .name = cmd->argument ? cmd->argument : "retentiond"};
+
+	g.role = sql_ident(g.ctx, g.name);
+	if (!command_model(cmd, ACTION_EXPORT, &g.catalog, err))
+		return false;
 	collect_arrays(&g);
-	if (!print_surroundings(&g, &err))
-		return command_failed(&err);
+	if (!print_surroundings(&g, err))
+		return false;
 	for (size_t i = 0; i < model->n_tables; i++)
 		print_table(&g, &model->tables[i]);
 	print_users(&g);
-	return print_predicates(&g, &err) ? 0 : command_failed(&err);
+	return print_predicates(&g, err);
 }

@@ -71,8 +71,7 @@ static bool check_applied(struct command *cmd, size_t *ret_n, struct error *err)
 
 static bool apply(struct command *cmd, const struct migration *m, bool bootstrap, struct error *err)
 {
-	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
-	const char *const values[] = {t_printf(ctx, "%d", m->version), m->name, m->text};
+	const char *const values[] = {t_printf(cmd->ctx, "%d", m->version), m->name, m->text};
 
 	if (db_exec(cmd->db, "BEGIN", err) &&
 	    (!bootstrap || db_exec(cmd->db, bootstrap_sql, err)) &&
@@ -87,21 +86,6 @@ static bool apply(struct command *cmd, const struct migration *m, bool bootstrap
 	}
 	db_rollback(cmd->db);
 	return false;
-}
-
-/* Adds a hint about the usual cause, a missing right. */
-static void explain(struct error *err)
-{
-	AUTO(char_p) char *text = err->text;
-
-	if (strcmp(err->sqlstate, "42501") != 0) {
-		text = NULL; /* err keeps it */
-		return;
-	}
-	err->text =
-		xprintf("%s\nhint: run migrate as a role that may create a schema in this database "
-			"(CREATE) and roles (CREATEROLE), or as the one that ran it before",
-			text);
 }
 
 static bool migrate(struct command *cmd, struct error *err)
@@ -138,24 +122,16 @@ static bool lock(struct command *cmd, struct error *err)
 	return db_exec(cmd->db, "SELECT pg_advisory_lock(" MIGRATE_LOCK ")", err);
 }
 
-int command_migrate(struct command *cmd, int argc, char **argv)
+bool command_migrate(struct command *cmd, struct error *err)
 {
-	AUTO(error) struct error err = {0};
 	AUTO(error) struct error ignored = {0};
-	bool ok;
+	const bool ok = lock(cmd, err) && migrate(cmd, err);
 
-	if (command_option(cmd, argc, argv, command_no_options) != -1)
-		return 2;
-	if (optind != argc)
-		return command_wrong_use(cmd, _("unexpected argument \"%s\""), argv[optind]);
-	if (!command_open(cmd))
-		return 1;
-	ok = lock(cmd, &err) && migrate(cmd, &err);
 	(void)db_exec(cmd->db, "SELECT pg_advisory_unlock(" MIGRATE_LOCK ")",
 		      &ignored); /* else the end of the session does it */
-	if (ok)
-		return 0;
-	explain(&err);
-	(void)fflush(stdout); /* what was applied comes first; errors are checked at the end */
-	return command_failed(&err);
+	if (strcmp(err->sqlstate, "42501") == 0)
+		command_explain(err, "hint: run migrate as a role that may create a schema in this "
+				     "database (CREATE) and roles (CREATEROLE), or as the one that "
+				     "ran it before");
+	return ok;
 }

@@ -43,7 +43,7 @@ static const char *word(const struct model_check *m, const char *text)
 	__attribute__((format_arg(2)));
 static const char *word(const struct model_check *m, const char *text)
 {
-	return m->cmd->json ? text : gettext(text);
+	return m->cmd->options.json ? text : gettext(text);
 }
 
 /* Answers of links_is_lookup(), for the catalogue of translations. */
@@ -323,7 +323,7 @@ static bool print_check(struct model_check *m, struct error *err)
 		values[i] = sql_array(m->ctx, m->cells[i].items, m->cells[i].n);
 	values[CELLS] = sql_array(m->ctx, m->refused.items, m->refused.n);
 	values[CELLS + 1] = sql_array(m->ctx, m->hints.items, m->hints.n);
-	if (m->cmd->json) {
+	if (m->cmd->options.json) {
 		const char *sql = t_printf(
 			m->ctx,
 			"SELECT jsonb_pretty(jsonb_build_object('tables',\n"
@@ -331,10 +331,7 @@ static bool print_check(struct model_check *m, struct error *err)
 			"  'refused', to_jsonb($7::text[]), 'hints', to_jsonb($8::text[]))) AS json",
 			cells_sql);
 
-		if (!db_query(m->cmd->db, sql, CELLS + 2, values, &res, err))
-			return false;
-		puts(db_text(res, 0, "json"));
-		return true;
+		return command_print_json(m->cmd, sql, CELLS + 2, values, err);
 	}
 	if (!db_query(m->cmd->db, cells_sql, CELLS, values, &res, err))
 		return false;
@@ -365,18 +362,9 @@ static bool check_model(struct model_check *m, struct error *err)
 	return print_check(m, err);
 }
 
-int command_model_check(struct command *cmd, int argc, char **argv)
+bool command_model_check(struct command *cmd, struct error *err)
 {
-	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
-	AUTO(error) struct error err = {0};
-	struct model_check m = {.cmd = cmd, .ctx = ctx};
+	struct model_check m = {.cmd = cmd, .ctx = cmd->ctx, .model = &cmd->config->model};
 
-	if (!command_list_options(cmd, argc, argv))
-		return 2;
-	if (!command_open(cmd))
-		return 1;
-	m.model = &cmd->config->model;
-	if (!check_model(&m, &err))
-		return command_failed(&err);
-	return m.refused.n ? 1 : 0;
+	return check_model(&m, err) && m.refused.n == 0;
 }

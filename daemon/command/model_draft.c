@@ -4,14 +4,8 @@
  */
 #include "command/command.h"
 
-#include "base/mem.h"
 #include "discover/decide.h"
 #include "discover/draft.h"
-
-struct draft_arguments {
-	const char *contact, *request, *date;
-	bool samples;
-};
 
 static bool find_table(const struct schema *schema, const char *name, size_t *ret,
 		       struct error *err)
@@ -53,59 +47,29 @@ static bool find_date(const struct schema_table *request, const char *wanted, co
 			   request->schema, request->name);
 }
 
-static bool print_draft(struct command *cmd, void *ctx, const struct draft_arguments *arguments,
-			struct error *err)
+bool command_model_draft(struct command *cmd, struct error *err)
 {
-	struct draft_opts opts = {.database = PQdb(db_conn(cmd->db)),
-				  .samples = arguments->samples};
+	const struct command_options *options = &cmd->options;
+	struct draft_opts opts = {.database = PQdb(db_conn(cmd->db)), .samples = options->samples};
 	struct schema *schema;
 	size_t contact = 0, request = 0;
 	const char *by;
 	int open;
 
 	if (!db_exec(cmd->db, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", err) ||
-	    !schema_read(cmd->db, arguments->samples, ctx, &schema, err) ||
-	    !db_commit(cmd->db, err) || !find_table(schema, arguments->contact, &contact, err) ||
-	    !find_table(schema, arguments->request, &request, err) ||
-	    !find_date(&schema->tables[request], arguments->date, &opts.date, err))
+	    !schema_read(cmd->db, opts.samples, cmd->ctx, &schema, err) ||
+	    !db_commit(cmd->db, err) || !find_table(schema, options->contact, &contact, err) ||
+	    !find_table(schema, options->request, &request, err) ||
+	    !find_date(&schema->tables[request], options->date, &opts.date, err))
 		return false;
 	by = links_request_by(schema, contact, request);
 	if (!by || contact == request)
 		return fail(err, ERR_CONFIG,
 			    _("no column of %s references %s: there is no foreign key, and no name "
 			      "like contact_id"),
-			    arguments->request, arguments->contact);
+			    options->request, options->contact);
 	opts.schema = schema;
-	opts.links = links_walk(ctx, schema, contact, request, by);
-	fputs(draft_text(ctx, &opts, &open), stdout);
+	opts.links = links_walk(cmd->ctx, schema, contact, request, by);
+	fputs(draft_text(cmd->ctx, &opts, &open), stdout);
 	return true;
-}
-
-int command_model_draft(struct command *cmd, int argc, char **argv)
-{
-	static const struct option longs[] = {{"contact", required_argument, NULL, 'c'},
-					      {"request", required_argument, NULL, 'r'},
-					      {"date", required_argument, NULL, 'd'},
-					      {"samples", no_argument, NULL, 's'},
-					      {NULL, 0, NULL, 0}};
-	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
-	AUTO(error) struct error err = {0};
-	struct draft_arguments arguments = {0};
-	int c;
-
-	while ((c = command_option(cmd, argc, argv, longs)) != -1) {
-		if (c == '?')
-			return 2;
-		if (c == 's')
-			arguments.samples = true;
-		else
-			*(c == 'c'   ? &arguments.contact
-			  : c == 'r' ? &arguments.request
-				     : &arguments.date) = optarg;
-	}
-	if (argc != optind || !arguments.contact || !arguments.request)
-		return command_wrong_use(cmd, _("give --contact TABLE and --request TABLE"));
-	if (!command_open(cmd))
-		return 1;
-	return print_draft(cmd, ctx, &arguments, &err) ? 0 : command_failed(&err);
 }

@@ -50,15 +50,11 @@ static void policy_arrays(const struct config *config, void *ctx, const char *va
 	values[TIMEZONE] = config->timezone;
 }
 
-int command_policies(struct command *cmd, int argc, char **argv)
+bool command_policies(struct command *cmd, struct error *err)
 {
-	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
 	const char *values[PARAMETERS] = {NULL};
 
-	if (!command_list_options(cmd, argc, argv))
-		return 2;
-	if (!command_open(cmd))
-		return 1;
-	policy_arrays(cmd->config, ctx, values);
-	return command_list(cmd, &(struct command_listing){policies_sql, NULL, PARAMETERS, values});
+	policy_arrays(cmd->config, cmd->ctx, values);
+	return command_list(cmd, &(struct command_listing){policies_sql, NULL, PARAMETERS, values},
+			    err);
 }

@@ -17,11 +17,7 @@ struct preview {
 	const struct policy *policy; /* NULL: a manual action */
 	enum action action;
 	enum archive_mode archive;
-	const char *from_day, *to_day; /* of a manual action */
-	const char *as_of; /* NULL: today */
 	const char *bounds[2]; /* from (or NULL) and cutoff, as instants */
-	struct plan_opts opts;
-	struct catalog *catalog;
 	struct plan *plan;
 	char *due;
 	char *due_despite_holds;
@@ -36,38 +32,32 @@ static bool find_bounds(struct preview *p, struct error *err)
 		"             ELSE retention.cutoff($5::interval, $1,\n"
 		"                    coalesce($4::date::timestamp AT TIME ZONE $1, now()))\n"
 		"        END)::text AS cutoff";
+	const struct command_options *options = &p->cmd->options;
 	char depth[32] = "";
-	const char *const values[] = {p->cmd->config->timezone, p->from_day, p->to_day, p->as_of,
-				      p->policy ? depth : NULL};
+	const char *const values[] = {p->cmd->config->timezone, options->from, options->to,
+				      options->as_of, p->policy ? depth : NULL};
 	AUTO(result) PGresult *res = NULL;
 
 	if (p->policy)
 		period_print(&p->policy->depth, depth, sizeof(depth));
 	if (!db_query(p->cmd->db, sql, 5, values, &res, err))
 		return false;
-	p->bounds[0] = db_text(res, 0, "from_instant")
-			       ? t_strdup(p->ctx, db_text(res, 0, "from_instant"))
-			       : NULL;
-	p->bounds[1] = t_strdup(p->ctx, db_text(res, 0, "cutoff"));
+	p->bounds[0] = db_text_copy(p->ctx, res, 0, "from_instant");
+	p->bounds[1] = db_text_copy(p->ctx, res, 0, "cutoff");
 	return true;
 }
 
 static bool make_plan(struct preview *p, struct error *err)
 {
-	AUTO(complaints) struct complaints c = {0};
 	const struct model *model = &p->cmd->config->model;
-	struct plan_opts despite;
+	struct plan_opts opts = check_opts(p->cmd->config, p->policy, p->action, p->archive);
+	struct catalog *catalog = NULL;
 
-	p->opts = check_opts(p->cmd->config, p->policy, p->action, p->archive);
-	despite = p->opts;
-	despite.despite_holds = true;
-	if (!command_model(p->cmd, p->action, p->ctx, &p->catalog, err))
+	if (!command_plan(p->cmd, &opts, &catalog, &p->plan, err))
 		return false;
-	p->plan = plan_build(p->ctx, model, p->catalog, &p->opts, &c);
-	if (!p->plan)
-		return fail(err, ERR_CONFIG, "%s", c.lines[0]);
-	p->due = plan_due_query(p->ctx, model, p->catalog, &p->opts, NULL);
-	p->due_despite_holds = plan_due_query(p->ctx, model, p->catalog, &despite, NULL);
+	p->due = plan_due_query(p->ctx, model, catalog, &opts, NULL);
+	opts.despite_holds = true;
+	p->due_despite_holds = plan_due_query(p->ctx, model, catalog, &opts, NULL);
 	return true;
 }
 
@@ -93,7 +83,6 @@ static char *summary_sql(const struct preview *p)
 
 static bool show_json(struct preview *p, struct error *err)
 {
-	AUTO(result) PGresult *res = NULL;
 	const char *sql = t_printf(
 		p->ctx,
 		"SELECT jsonb_pretty(to_jsonb(s) || jsonb_build_object('tables',\n"
@@ -101,10 +90,7 @@ static bool show_json(struct preview *p, struct error *err)
 		"  FROM (%s) AS s",
 		plan_count_sql(p->plan, p->due), summary_sql(p));
 
-	if (!db_query(p->cmd->db, sql, 2, p->bounds, &res, err))
-		return false;
-	puts(db_text(res, 0, "json"));
-	return true;
+	return command_print_json(p->cmd, sql, 2, p->bounds, err);
 }
 
 static bool show_text(struct preview *p, struct error *err)
@@ -128,49 +114,45 @@ static bool show_text(struct preview *p, struct error *err)
 	return true;
 }
 
-static bool preview(struct preview *p, struct error *err)
+bool command_check_preview(struct command *cmd, struct error *err)
 {
-	return db_exec(p->cmd->db, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", err) &&
-	       find_bounds(p, err) && make_plan(p, err) &&
-	       (p->cmd->json ? show_json(p, err) : show_text(p, err)) && db_commit(p->cmd->db, err);
+	const struct command_options *options = &cmd->options;
+	const char *word = cmd->argument, *from = options->from, *to = options->to;
+	const bool manual = from || to;
+
+	if (!word)
+		return fail(err, ERR_USAGE, "%s", _(cmd->spec->give));
+	if (manual && action_parse(word) == ACTION_COUNT)
+		return fail(err, ERR_USAGE,
+			    _("\"%s\" is not an action: --from and --to are for actions"), word);
+	if (action_parse(word) != ACTION_COUNT && (!from || !to || options->as_of))
+		return fail(err, ERR_USAGE,
+			    _("an action needs --from and --to; --as-of is for policies"));
+	if (manual && strcmp(from, to) > 0) /* both are YYYY-MM-DD */
+		return fail(err, ERR_USAGE, _("the interval ends (%s) before it starts (%s)"), to,
+			    from);
+	if (options->archive && !manual)
+		return fail(err, ERR_USAGE,
+			    _("--archive is for actions: a policy has its own archive mode"));
+	if (options->archive && archive_mode_parse(options->archive) == ARCHIVE_MODE_COUNT)
+		return fail(err, ERR_USAGE,
+			    _("\"%s\" is not an archive mode: use none, listed or full"),
+			    options->archive);
+	return true;
 }
 
-/* The word names a policy, or an action with its days; 0, or the exit status of wrong use. */
-static int read_arguments(struct preview *p, const char *word, const char *mode)
+/* Finds the action: the policy's, or the one that was given. */
+static bool find_action(struct preview *p, struct error *err)
 {
-	const char *const days[] = {p->from_day, p->to_day, p->as_of};
-	const bool manual = p->from_day || p->to_day;
-	int year, month, day;
+	const char *word = p->cmd->argument, *mode = p->cmd->options.archive;
 
-	for (int i = 0; i < 3; i++)
-		if (days[i] && !date_parse(days[i], &year, &month, &day))
-			return command_wrong_use(p->cmd, _("\"%s\" is not a date: use YYYY-MM-DD"),
-						 days[i]);
 	p->action = action_parse(word);
-	if (p->action == ACTION_COUNT && manual)
-		return command_wrong_use(
-			p->cmd, _("\"%s\" is not an action: --from and --to are for actions"),
-			word);
-	if (p->action != ACTION_COUNT && (!p->from_day || !p->to_day || p->as_of))
-		return command_wrong_use(
-			p->cmd, _("an action needs --from and --to; --as-of is for policies"));
-	if (manual && strcmp(p->from_day, p->to_day) > 0) /* both are YYYY-MM-DD */
-		return command_wrong_use(p->cmd, _("the interval ends (%s) before it starts (%s)"),
-					 p->to_day, p->from_day);
-	p->archive = p->action == ACTION_EXPORT ? ARCHIVE_LISTED : ARCHIVE_NONE;
-	if (mode && !manual)
-		return command_wrong_use(
-			p->cmd, _("--archive is for actions: a policy has its own archive mode"));
-	if (mode && (p->archive = archive_mode_parse(mode)) == ARCHIVE_MODE_COUNT)
-		return command_wrong_use(
-			p->cmd, _("\"%s\" is not an archive mode: use none, listed or full"), mode);
-	return 0;
-}
-
-static bool find_policy(struct preview *p, const char *word, struct error *err)
-{
-	if (p->action != ACTION_COUNT)
+	if (p->action != ACTION_COUNT) {
+		p->archive = mode                         ? archive_mode_parse(mode)
+			     : p->action == ACTION_EXPORT ? ARCHIVE_LISTED
+							  : ARCHIVE_NONE;
 		return true;
+	}
 	p->policy = config_policy(p->cmd->config, word);
 	if (!p->policy)
 		return fail(err, ERR_CONFIG,
@@ -181,35 +163,13 @@ static bool find_policy(struct preview *p, const char *word, struct error *err)
 	return true;
 }
 
-int command_preview(struct command *cmd, int argc, char **argv)
+bool command_preview(struct command *cmd, struct error *err)
 {
-	static const struct option longs[] = {
-		{"from", required_argument, NULL, 'f'},    {"to", required_argument, NULL, 't'},
-		{"as-of", required_argument, NULL, 'd'},   {"json", no_argument, NULL, 'j'},
-		{"archive", required_argument, NULL, 'a'}, {NULL, 0, NULL, 0}};
-	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
-	struct preview p = {.cmd = cmd, .ctx = ctx};
-	AUTO(error) struct error err = {0};
-	const char *mode = NULL;
-	int c, status;
+	struct preview p = {.cmd = cmd, .ctx = cmd->ctx};
 
-	while ((c = command_option(cmd, argc, argv, longs)) != -1) {
-		if (c == '?')
-			return 2;
-		if (c == 'j')
-			cmd->json = true;
-		else
-			*(c == 'f'   ? &p.from_day
-			  : c == 't' ? &p.to_day
-			  : c == 'd' ? &p.as_of
-				     : &mode) = optarg;
-	}
-	if (argc - optind != 1)
-		return command_wrong_use(cmd, _("give one policy or one action"));
-	status = read_arguments(&p, argv[optind], mode);
-	if (status != 0)
-		return status;
-	if (!command_open(cmd))
-		return 1;
-	return find_policy(&p, argv[optind], &err) && preview(&p, &err) ? 0 : command_failed(&err);
+	return find_action(&p, err) &&
+	       db_exec(cmd->db, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", err) &&
+	       find_bounds(&p, err) && make_plan(&p, err) &&
+	       (cmd->options.json ? show_json(&p, err) : show_text(&p, err)) &&
+	       db_commit(cmd->db, err);
 }

@@ -14,17 +14,14 @@
 struct residue {
 	struct command *cmd;
 	void *ctx;
-	const char *key; /* of one contact; NULL: a sample */
-	const char *sample; /* number of contacts, at random; NULL: one contact */
-	const char *values_path; /* a file of values; NULL: those of the contact's own row */
-	int64_t timeout_s; /* for one table; 0: none */
+	const struct command_options *options;
 	enum action action;
 	struct catalog *catalog;
 	struct plan *plan;
-	char *keys; /* text[]: of the contacts */
-	char *values; /* text[]: to search for */
-	char *names; /* text[]: the column of each value */
-	char *pattern; /* a regular expression that matches any of the values */
+	const char *keys; /* text[]: of the contacts */
+	const char *values; /* text[]: to search for */
+	const char *names; /* text[]: the column of each value */
+	const char *pattern; /* a regular expression that matches any of the values */
 	int64_t n_contacts, n_values, n_found, n_tables, n_not_searched;
 	char *findings; /* rows of a VALUES list */
 };
@@ -34,36 +31,33 @@ struct residue {
 /* A value that more contacts have does not identify one of them: a city, a language. */
 #define MOST_CONTACTS "5"
 
+/* Finds the contact, or so many at random. */
 static bool find_contacts(struct residue *r, struct error *err)
 {
+	static const char sql[] =
+		"SELECT coalesce(array_agg(x.k), '{}')::text AS keys, count(*) AS n\n"
+		"  FROM (SELECT {key}::text AS k FROM {contacts} AS c {which}) AS x";
 	const struct table *c = r->cmd->config->model.contact;
 	const char *key = plan_column(r->ctx, "c", c->key);
-	const char *from = plan_filtered(r->ctx, c, c->where, NULL);
-	const char *sql =
-		r->sample
-			? t_printf(
-				  r->ctx,
-				  "SELECT coalesce(array_agg(x.k), '{}')::text AS keys, count(*) AS n\n"
-				  "  FROM (SELECT %s::text AS k FROM %s AS c\n"
-				  "         ORDER BY random() LIMIT $1::bigint) AS x",
-				  key, from)
-			: t_printf(
-				  r->ctx,
-				  "SELECT coalesce(array_agg(x.k), '{}')::text AS keys, count(*) AS n\n"
-				  "  FROM (SELECT %s::text AS k FROM %s AS c WHERE %s = $1::text::%s) AS x",
-				  key, sql_table(r->ctx, c->schema, c->table), key,
-				  plan_type(r->catalog, c, c->key));
-	const char *const values[] = {r->sample ? r->sample : r->key};
+	const char *sample = r->options->sample;
+	const char *contacts = sample ? plan_filtered(r->ctx, c, c->where, NULL)
+				      : sql_table(r->ctx, c->schema, c->table);
+	const char *which = sample ? "ORDER BY random() LIMIT $1::bigint"
+				   : t_printf(r->ctx, "WHERE %s = $1::text::%s", key,
+					      plan_type(r->catalog, c, c->key));
+	const char *const values[] = {sample ? sample : r->cmd->argument};
 	AUTO(result) PGresult *res = NULL;
 
-	if (!db_query(r->cmd->db, sql, 1, values, &res, err))
+	if (!db_query(r->cmd->db,
+		      sql_fill(r->ctx, sql, {"key", key}, {"contacts", contacts}, {"which", which}),
+		      1, values, &res, err))
 		return false;
-	r->keys = t_strdup(r->ctx, db_text(res, 0, "keys"));
+	r->keys = db_text_copy(r->ctx, res, 0, "keys");
 	r->n_contacts = db_int(res, 0, "n");
-	if (r->n_contacts == 0 && !r->values_path)
+	if (r->n_contacts == 0 && !r->options->values)
 		return fail(err, ERR_CONFIG,
-			    r->sample ? _("there are no contacts") : _("there is no contact %s"),
-			    r->key);
+			    sample ? _("there are no contacts") : _("there is no contact %s"),
+			    r->cmd->argument);
 	return true;
 }
 
@@ -126,16 +120,16 @@ static bool find_values(struct residue *r, struct error *err)
 			      "unknown"));
 	if (!db_query(r->cmd->db, sql, 1, values, &res, err))
 		return false;
-	r->names = t_strdup(r->ctx, db_text(res, 0, "names"));
-	r->values = t_strdup(r->ctx, db_text(res, 0, "values"));
+	r->names = db_text_copy(r->ctx, res, 0, "names");
+	r->values = db_text_copy(r->ctx, res, 0, "values");
 	return true;
 }
 
 /* Reads the values from a file, one per line. */
 static bool read_values(struct residue *r, struct error *err)
 {
-	const bool standard = strcmp(r->values_path, "-") == 0;
-	FILE *file = standard ? stdin : fopen(r->values_path, "re");
+	const bool standard = strcmp(r->options->values, "-") == 0;
+	FILE *file = standard ? stdin : fopen(r->options->values, "re");
 	const char **lines = NULL, **names = NULL;
 	AUTO(char_p) char *line = NULL;
 	size_t size = 0, n = 0;
@@ -143,7 +137,7 @@ static bool read_values(struct residue *r, struct error *err)
 	ssize_t length;
 
 	if (!file)
-		return fail_errno(err, ERR_CONFIG, _("cannot read %s"), r->values_path);
+		return fail_errno(err, ERR_CONFIG, _("cannot read %s"), r->options->values);
 	while ((length = getline(&line, &size, file)) >= 0) {
 		if (length > 0 && line[length - 1] == '\n')
 			line[--length] = '\0';
@@ -158,7 +152,7 @@ static bool read_values(struct residue *r, struct error *err)
 	if (!standard)
 		(void)fclose(file); /* read only */
 	if (failed)
-		return fail(err, ERR_CONFIG, _("cannot read %s"), r->values_path);
+		return fail(err, ERR_CONFIG, _("cannot read %s"), r->options->values);
 	r->values = sql_array(r->ctx, lines, n);
 	r->names = sql_array(r->ctx, names, n);
 	return true;
@@ -194,26 +188,20 @@ static bool make_pattern(struct residue *r, struct error *err)
 			err, ERR_CONFIG,
 			_("nothing to search for: the contact has no value of 4 or more characters of its "
 			  "own; give values with --values FILE"));
-	r->names = t_strdup(r->ctx, db_text(res, 0, "names"));
-	r->values = t_strdup(r->ctx, db_text(res, 0, "values"));
-	r->pattern = t_strdup(r->ctx, db_text(res, 0, "pattern"));
+	r->names = db_text_copy(r->ctx, res, 0, "names");
+	r->values = db_text_copy(r->ctx, res, 0, "values");
+	r->pattern = db_text_copy(r->ctx, res, 0, "pattern");
 	return true;
 }
 
 static bool prepare(struct residue *r, struct error *err)
 {
-	AUTO(complaints) struct complaints c = {0};
-	const struct config *config = r->cmd->config;
-	const struct plan_opts opts = check_opts(config, NULL, r->action, ARCHIVE_NONE);
+	const struct plan_opts opts = check_opts(r->cmd->config, NULL, r->action, ARCHIVE_NONE);
 
-	if (!db_exec(r->cmd->db, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", err) ||
-	    !command_model(r->cmd, r->action, r->ctx, &r->catalog, err))
-		return false;
-	r->plan = plan_build(r->ctx, &config->model, r->catalog, &opts, &c);
-	if (!r->plan)
-		return fail(err, ERR_CONFIG, "%s", c.lines[0]);
-	return find_contacts(r, err) &&
-	       (r->values_path ? read_values(r, err) : find_values(r, err)) && make_pattern(r, err);
+	return db_exec(r->cmd->db, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", err) &&
+	       command_plan(r->cmd, &opts, &r->catalog, &r->plan, err) && find_contacts(r, err) &&
+	       (r->options->values ? read_values(r, err) : find_values(r, err)) &&
+	       make_pattern(r, err);
 }
 
 /*
@@ -314,10 +302,10 @@ static bool search(struct residue *r, struct error *err)
 {
 	AUTO(result) PGresult *tables = NULL;
 
-	if (r->timeout_s > 0 && !db_execf(r->cmd->db, err, "SET LOCAL statement_timeout = '%llds'",
-					  (long long)r->timeout_s))
-		return false;
-	if (!db_query(r->cmd->db, tables_sql, 0, NULL, &tables, err))
+	if ((r->options->timeout &&
+	     !db_execf(r->cmd->db, err, "SET LOCAL statement_timeout = '%ss'",
+		       r->options->timeout)) ||
+	    !db_query(r->cmd->db, tables_sql, 0, NULL, &tables, err))
 		return false;
 	r->findings = t_strdup(r->ctx, "");
 	for (int row = 0; row < PQntuples(tables); row++)
@@ -328,8 +316,7 @@ static bool search(struct residue *r, struct error *err)
 	return true;
 }
 
-/* Prints the findings; returns the exit status. */
-static int print_findings(struct residue *r)
+static bool print_findings(struct residue *r, struct error *err)
 {
 	const char *sql = t_printf(
 		r->ctx,
@@ -337,79 +324,38 @@ static int print_findings(struct residue *r)
 		" ORDER BY x.exact + x.inside = 0, x.\"table\", x.\"column\", x.of",
 		r->findings);
 
-	if (*r->findings)
-		return command_list(r->cmd, &(struct command_listing){.sql = sql});
-	if (r->cmd->json)
-		puts("[]");
-	return 0;
-}
-
-static int conclude(const struct residue *r)
-{
-	if (!r->cmd->json)
+	if (*r->findings && !command_list(r->cmd, &(struct command_listing){.sql = sql}, err))
+		return false;
+	if (!r->options->json)
 		printf(_("searched %lld tables for %lld values of %lld contacts: %s would leave "
 			 "values in %lld columns\n"),
 		       (long long)r->n_tables, (long long)r->n_values, (long long)r->n_contacts,
 		       action_name(r->action), (long long)r->n_found);
-	return r->n_found > 0 || r->n_not_searched > 0 ? 1 : 0;
+	else if (!*r->findings)
+		puts("[]");
+	return r->n_found == 0 && r->n_not_searched == 0;
 }
 
-static bool read_options(struct residue *r, int argc, char **argv)
+bool command_check_residue(struct command *cmd, struct error *err)
 {
-	static const struct option longs[] = {
-		{"json", no_argument, NULL, 'j'},          {"sample", required_argument, NULL, 's'},
-		{"values", required_argument, NULL, 'v'},  {"action", required_argument, NULL, 'a'},
-		{"timeout", required_argument, NULL, 't'}, {NULL, 0, NULL, 0}};
-	int64_t n = 0;
-	int c;
+	const struct command_options *options = &cmd->options;
 
-	while ((c = command_option(r->cmd, argc, argv, longs)) != -1) {
-		if (c == '?')
-			return false;
-		r->cmd->json = r->cmd->json || c == 'j';
-		r->sample = c == 's' ? optarg : r->sample;
-		r->values_path = c == 'v' ? optarg : r->values_path;
-		if ((c == 's' || c == 't') && (!number_parse(optarg, 1, 1000000, &n))) {
-			(void)command_wrong_use(
-				r->cmd, _("\"%s\" is not a number from 1 to 1000000"), optarg);
-			return false;
-		}
-		r->timeout_s = c == 't' ? n : r->timeout_s;
-		if (c == 'a')
-			r->action = action_parse(optarg);
-		if (c == 'a' && r->action != ACTION_DELETE_CONTACTS &&
-		    r->action != ACTION_ANONYMIZE_CONTACTS) {
-			(void)command_wrong_use(
-				r->cmd,
-				_("--action must be delete_contacts or anonymize_contacts"));
-			return false;
-		}
-	}
-	r->key = argc - optind == 1 ? argv[optind] : NULL;
-	if (argc - optind > 1 || (!r->key == !r->sample) || (r->sample && r->values_path)) {
-		(void)command_wrong_use(
-			r->cmd,
-			_("give the key of one contact, or --sample; --values needs a key"));
-		return false;
-	}
+	if (!cmd->argument == !options->sample || (options->sample && options->values))
+		return fail(err, ERR_USAGE, "%s", _(cmd->spec->give));
+	if (options->action && strcmp(options->action, "delete_contacts") != 0 &&
+	    strcmp(options->action, "anonymize_contacts") != 0)
+		return fail(err, ERR_USAGE,
+			    _("--action must be delete_contacts or anonymize_contacts"));
 	return true;
 }
 
-int command_residue(struct command *cmd, int argc, char **argv)
+bool command_residue(struct command *cmd, struct error *err)
 {
-	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
-	AUTO(error) struct error err = {0};
-	struct residue r = {.cmd = cmd, .ctx = ctx, .action = ACTION_COUNT};
+	struct residue r = {.cmd = cmd, .ctx = cmd->ctx, .options = &cmd->options};
 
-	if (!read_options(&r, argc, argv))
-		return 2;
-	if (!command_open(cmd))
-		return 1;
-	if (r.action == ACTION_COUNT)
-		r.action = model_can_anonymize(&cmd->config->model, ACTION_ANONYMIZE_CONTACTS)
-				   ? ACTION_ANONYMIZE_CONTACTS
-				   : ACTION_DELETE_CONTACTS;
-	if (!prepare(&r, &err) || !search(&r, &err))
-		return command_failed(&err);
-	return print_findings(&r) ? 1 : conclude(&r);
+	r.action = cmd->options.action ? action_parse(cmd->options.action)
+		   : model_can_anonymize(&cmd->config->model, ACTION_ANONYMIZE_CONTACTS)
+			   ? ACTION_ANONYMIZE_CONTACTS
+			   : ACTION_DELETE_CONTACTS;
+	return prepare(&r, err) && search(&r, err) && print_findings(&r, err);
 }

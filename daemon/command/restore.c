@@ -21,12 +21,12 @@ static void show_progress(int64_t done_rows, int64_t all_rows)
 }
 
 /* Asks the SQL function first, so that it refuses before megabytes are read. */
-static bool check_allowed(struct command *cmd, const char *id, struct error *err)
+static bool check_allowed(struct command *cmd, struct error *err)
 {
-	AUTO(result) PGresult *res = NULL;
 	AUTO(result) PGresult *may = NULL;
 
-	if (!command_call(cmd, "SELECT retention.check_restore($1::int)", 1, &id, &res, err) ||
+	if (!command_call(cmd, "SELECT retention.check_restore($1::int)", 1, &cmd->argument, NULL,
+			  err) ||
 	    !db_query(cmd->db,
 		      "SELECT has_function_privilege('retention.record_restore(int, jsonb)',\n"
 		      "                              'EXECUTE') AS may",
@@ -36,16 +36,16 @@ static bool check_allowed(struct command *cmd, const char *id, struct error *err
 	       fail(err, ERR_CONFIG, _("your role may not restore: grant it retention_approver"));
 }
 
-static bool claim(struct command *cmd, int id, struct error *err)
+static bool claim(struct command *cmd, struct error *err)
 {
 	bool mine = false;
 
-	if (!journal_claim(cmd->db, id, &mine, err))
+	if (!journal_claim(cmd->db, cmd->id, &mine, err))
 		return false;
 	return mine || fail(err, ERR_CONFIG,
 			    _("a daemon or another restore works on action %d: try again when it "
 			      "has ended"),
-			    id);
+			    cmd->id);
 }
 
 /* Prints which policies would erase the restored contacts again, and when. */
@@ -93,71 +93,46 @@ static void print_result(int id, const struct restore_plan *plan,
 	puts(dry_run ? "; nothing was changed" : "");
 }
 
-static bool restore(struct command *cmd, struct restore_opts *opts, void *ctx, struct error *err)
+static bool restore(struct command *cmd, struct error *err)
 {
-	struct restore_plan *plan = t_zero(ctx, struct restore_plan);
+	struct restore_plan *plan = t_zero(cmd->ctx, struct restore_plan);
 	struct restore_result result = {0};
 	struct archive_reader *stored = NULL;
-	const char *id = t_printf(ctx, "%d", opts->id);
+	struct restore_opts opts = {
+		.id = cmd->id,
+		.plan = plan,
+		.identity = cmd->options.identity,
+		.dry_run = cmd->options.dry_run,
+		.disable_triggers = cmd->options.disable_triggers,
+		.progress = isatty(STDOUT_FILENO) ? show_progress : NULL,
+	};
+	bool ok;
 
-	if (!check_allowed(cmd, id, err) ||
-	    !verify_archive_open(cmd, opts->id, ctx, &stored, err) ||
-	    !restore_plan_read(cmd->db, cmd->config, stored->manifest, ctx, plan, err) ||
-	    !verify_archive(cmd, opts->id, stored, false, err) || !claim(cmd, opts->id, err) ||
+	if (!check_allowed(cmd, err) || !verify_archive_open(cmd, &stored, err) ||
+	    !restore_plan_read(cmd->db, cmd->config, stored->manifest, cmd->ctx, plan, err) ||
+	    !verify_archive(cmd, stored, false, err) || !claim(cmd, err) ||
 	    /* Checks once more, now that the claim prevents changes. */
-	    !check_allowed(cmd, id, err))
+	    !check_allowed(cmd, err))
 		return false;
-	opts->stored = stored;
-	opts->plan = plan;
-	opts->progress = isatty(STDOUT_FILENO) ? show_progress : NULL;
-	if (!restore_run(cmd->db, opts, ctx, &result, err)) {
-		if (opts->progress)
-			puts("");
-		return false;
-	}
-	if (opts->progress)
+	opts.stored = stored;
+	ok = restore_run(cmd->db, &opts, cmd->ctx, &result, err);
+	if (opts.progress)
 		puts("");
-	print_result(opts->id, plan, &result, opts->dry_run);
+	if (!ok)
+		return false;
+	print_result(cmd->id, plan, &result, opts.dry_run);
 	return print_next_pass(cmd, err);
 }
 
-int command_archive_restore(struct command *cmd, int argc, char **argv)
+bool command_archive_restore(struct command *cmd, struct error *err)
 {
-	static const struct option longs[] = {{"dry-run", no_argument, NULL, 'n'},
-					      {"disable-triggers", no_argument, NULL, 't'},
-					      {"identity", required_argument, NULL, 'i'},
-					      {NULL, 0, NULL, 0}};
-	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
-	AUTO(error) struct error err = {0};
-	struct restore_opts opts = {0};
-	int c;
-
-	while ((c = command_option(cmd, argc, argv, longs)) != -1) {
-		if (c == '?')
-			return 2;
-		if (c == 'i')
-			opts.identity = optarg;
-		else
-			*(c == 'n' ? &opts.dry_run : &opts.disable_triggers) = true;
-	}
-	if (opts.identity && access(opts.identity, R_OK) < 0)
-		return command_wrong_use(cmd, _("cannot read %s"), opts.identity);
-	opts.id = command_action_id(cmd, argc, argv);
-	if (opts.id == 0)
-		return 2;
-	if (!command_open(cmd))
-		return 1;
-	if (!restore(cmd, &opts, ctx, &err)) {
-		(void)fflush(stdout); /* the findings come first; errors are checked at the end */
-		(void)command_failed(&err); /* always 1 */
-		if (db_alive(cmd->db))
-			fputs(_("nothing was changed\n"), stderr);
-		else
-			fprintf(stderr,
-				"hint: retentionctl show %d says whether it was restored "
-				"before the connection was lost\n",
-				opts.id);
-		return 1;
-	}
-	return 0;
+	if (restore(cmd, err))
+		return true;
+	command_explain(err, db_alive(cmd->db)
+				     ? _("nothing was changed")
+				     : t_printf(cmd->ctx,
+						"hint: retentionctl show %d says whether it was "
+						"restored before the connection was lost",
+						cmd->id));
+	return false;
 }

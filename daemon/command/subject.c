@@ -7,93 +7,53 @@
 #include "plan/preview.h"
 
 /* Prints one document of all rows that the model reaches from the contact. */
-static bool export_document(struct command *cmd, const char *key, struct error *err)
+bool command_subject_export(struct command *cmd, struct error *err)
 {
-	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
-	AUTO(complaints) struct complaints c = {0};
 	const struct table *contact = cmd->config->model.contact;
 	const struct plan_opts opts = check_opts(cmd->config, NULL, ACTION_EXPORT, ARCHIVE_FULL);
 	struct catalog *catalog = NULL;
 	AUTO(result) PGresult *res = NULL;
-	AUTO(result) PGresult *recorded = NULL;
 	struct plan *plan;
-	const char *sql;
+	const char *due, *sql;
 
-	if (!command_model(cmd, ACTION_EXPORT, ctx, &catalog, err))
+	if (!command_plan(cmd, &opts, &catalog, &plan, err))
 		return false;
-	plan = plan_build(ctx, &cmd->config->model, catalog, &opts, &c);
-	if (!plan)
-		return fail(err, ERR_CONFIG, "%s", c.lines[0]);
-	sql = plan_document_sql(plan, t_printf(ctx, "SELECT $1::text::%s AS k",
-					       plan_type(catalog, contact, contact->key)));
-	sql = t_printf(ctx,
+	due = t_printf(cmd->ctx, "SELECT $1::text::%s AS k",
+		       plan_type(catalog, contact, contact->key));
+	sql = t_printf(cmd->ctx,
 		       "SELECT jsonb_pretty(x.document) AS json,\n"
 		       "       jsonb_array_length(x.document->'contact') AS n FROM (%s) AS x",
-		       sql);
+		       plan_document_sql(plan, due));
 	/* Records the event first: an export that cannot be recorded prints nothing. */
 	if (!db_exec(cmd->db, "BEGIN ISOLATION LEVEL REPEATABLE READ", err) ||
-	    !command_call(cmd, "SELECT retention.record_subject_export($1)", 1, &key, &recorded,
-			  err) ||
-	    !db_query(cmd->db, sql, 1, &key, &res, err))
+	    !command_call(cmd, "SELECT retention.record_subject_export($1)", 1, &cmd->argument,
+			  NULL, err) ||
+	    !db_query(cmd->db, sql, 1, &cmd->argument, &res, err))
 		return false;
 	if (db_int(res, 0, "n") == 0)
-		return fail(err, ERR_CONFIG, _("there is no contact %s"), key);
+		return fail(err, ERR_CONFIG, _("there is no contact %s"), cmd->argument);
 	if (!db_commit(cmd->db, err))
 		return false;
 	puts(db_text(res, 0, "json"));
 	return true;
 }
 
-/* Reads the options, and returns the only argument; NULL after a message. */
-static const char *one_key(struct command *cmd, int argc, char **argv, const struct option *longs)
+static bool save(struct command *cmd, const char *action, struct error *err)
 {
-	int c;
-
-	while ((c = command_option(cmd, argc, argv, longs)) != -1)
-		if (c == '?')
-			return NULL;
-	if (argc - optind == 1)
-		return argv[optind];
-	(void)command_wrong_use(cmd, _("give the key of one contact")); /* the caller returns 2 */
-	return NULL;
-}
-
-int command_subject_export(struct command *cmd, int argc, char **argv)
-{
-	/* The document is JSON in any case. */
-	static const struct option longs[] = {{"json", no_argument, NULL, 'j'}, {NULL, 0, NULL, 0}};
-	const char *key = one_key(cmd, argc, argv, longs);
-	AUTO(error) struct error err = {0};
-
-	if (!key)
-		return 2;
-	if (!command_open(cmd))
-		return 1;
-	return export_document(cmd, key, &err) ? 0 : command_failed(&err);
-}
-
-static int save(struct command *cmd, int argc, char **argv, const char *action)
-{
-	const char *values[] = {action, one_key(cmd, argc, argv, command_no_options)};
+	const char *const values[] = {action, cmd->argument};
 	AUTO(result) PGresult *res = NULL;
-	AUTO(error) struct error err = {0};
 
-	if (!values[1])
-		return 2;
-	if (!command_open(cmd))
-		return 1;
-	if (!command_call(cmd, "SELECT retention.save_subject($1, $2) AS id", 2, values, &res,
-			  &err))
-		return command_failed(&err);
-	return command_saved(cmd, db_text(res, 0, "id"), values[1]);
+	return command_call(cmd, "SELECT retention.save_subject($1, $2) AS id", 2, values, &res,
+			    err) &&
+	       command_saved(cmd, db_text(res, 0, "id"), cmd->argument, err);
 }
 
-int command_subject_anonymize(struct command *cmd, int argc, char **argv)
+bool command_subject_anonymize(struct command *cmd, struct error *err)
 {
-	return save(cmd, argc, argv, "anonymize_contacts");
+	return save(cmd, "anonymize_contacts", err);
 }
 
-int command_subject_delete(struct command *cmd, int argc, char **argv)
+bool command_subject_delete(struct command *cmd, struct error *err)
 {
-	return save(cmd, argc, argv, "delete_contacts");
+	return save(cmd, "delete_contacts", err);
 }

@@ -3,8 +3,6 @@
 
 #include "base/mem.h"
 
-#include <ctype.h>
-
 static const char findings_sql[] =
 	"SELECT f.finding, f.message, f.details\n"
 	"  FROM retention.verify_chain(decode($1, 'hex')) AS f\n"
@@ -17,35 +15,8 @@ static const char summary_sql[] =
 	"       (SELECT encode(e.hash, 'hex') FROM retention.journal_event AS e\n"
 	"         ORDER BY e.id DESC LIMIT 1) AS last_hash";
 
-/* Reads findings and summary in one snapshot. */
-static bool read_findings(struct command *cmd, const char *noted, PGresult **ret_findings,
-			  PGresult **ret_summary, struct error *err)
+static void print_findings(void *ctx, const PGresult *findings, const PGresult *summary)
 {
-	return db_exec(cmd->db, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", err) &&
-	       db_query(cmd->db, findings_sql, 1, &noted, ret_findings, err) &&
-	       db_query(cmd->db, summary_sql, 0, NULL, ret_summary, err) && db_commit(cmd->db, err);
-}
-
-static bool print_json(struct command *cmd, const char *noted, struct error *err)
-{
-	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
-	AUTO(result) PGresult *res = NULL;
-	const char *sql = t_printf(
-		ctx,
-		"SELECT jsonb_pretty(to_jsonb(s) || jsonb_build_object('findings',\n"
-		"  (SELECT coalesce(jsonb_agg(f.finding), '[]') FROM (%s) AS f))) AS json\n"
-		"  FROM (%s) AS s",
-		findings_sql, summary_sql);
-
-	if (!db_query(cmd->db, sql, 1, &noted, &res, err))
-		return false;
-	puts(db_text(res, 0, "json"));
-	return true;
-}
-
-static void print_findings(const PGresult *findings, const PGresult *summary)
-{
-	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
 	const char *hash = db_text(summary, 0, "last_hash");
 
 	for (int row = 0; row < PQntuples(findings); row++)
@@ -63,49 +34,31 @@ static void print_findings(const PGresult *findings, const PGresult *summary)
 		       hash);
 }
 
-static bool is_hash(const char *text)
+bool command_verify(struct command *cmd, struct error *err)
 {
-	size_t n = 0;
-
-	while (isxdigit((unsigned char)text[n]))
-		n++;
-	return n == 64 && !text[n];
-}
-
-int command_verify(struct command *cmd, int argc, char **argv)
-{
-	static const struct option longs[] = {{"json", no_argument, NULL, 'j'},
-					      {"last-hash", required_argument, NULL, 'h'},
-					      {NULL, 0, NULL, 0}};
-	AUTO(error) struct error err = {0};
+	const char *const noted = cmd->options.last_hash;
 	AUTO(result) PGresult *findings = NULL;
 	AUTO(result) PGresult *summary = NULL;
-	const char *noted = NULL;
-	int c, n;
+	int n;
 
-	while ((c = command_option(cmd, argc, argv, longs)) != -1) {
-		if (c == '?')
-			return 2;
-		cmd->json = cmd->json || c == 'j';
-		noted = c == 'h' ? optarg : noted;
-	}
-	if (optind != argc)
-		return command_wrong_use(cmd, _("unexpected argument \"%s\""), argv[optind]);
-	if (noted && !is_hash(noted))
-		return command_wrong_use(cmd, _("\"%s\" is not a hash of 64 hexadecimal digits"),
-					 noted);
-	if (!command_open(cmd))
-		return 1;
-	if (!read_findings(cmd, noted, &findings, &summary, &err) ||
-	    (cmd->json && !print_json(cmd, noted, &err)))
-		return command_failed(&err);
-	if (!cmd->json)
-		print_findings(findings, summary);
+	/* One snapshot for all. */
+	if (!db_exec(cmd->db, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", err) ||
+	    !db_query(cmd->db, findings_sql, 1, &noted, &findings, err) ||
+	    !db_query(cmd->db, summary_sql, 0, NULL, &summary, err) ||
+	    (cmd->options.json &&
+	     !command_print_json(
+		     cmd,
+		     t_printf(
+			     cmd->ctx,
+			     "SELECT jsonb_pretty(to_jsonb(s) || jsonb_build_object('findings',\n"
+			     "  (SELECT coalesce(jsonb_agg(f.finding), '[]') FROM (%s) AS f))) AS json\n"
+			     "  FROM (%s) AS s",
+			     findings_sql, summary_sql),
+		     1, &noted, err)))
+		return false;
+	if (!cmd->options.json)
+		print_findings(cmd->ctx, findings, summary);
 	n = PQntuples(findings);
-	if (n == 0)
-		return 0;
-	(void)fail(&err, ERR_CONFIG, _("the journal was changed: %d finding%s"), n,
-		   n == 1 ? "" : "s");
-	(void)fflush(stdout); /* the findings come first; errors are checked at the end */
-	return command_failed(&err);
+	return n == 0 || fail(err, ERR_CONFIG, _("the journal was changed: %d finding%s"), n,
+			      n == 1 ? "" : "s");
 }

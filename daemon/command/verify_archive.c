@@ -49,14 +49,14 @@ static const char manifest_sql[] =
 	" WHERE j.id = $1::int AND j.counters->>'sums_sha256'\n"
 	"       IS DISTINCT FROM encode(sha256(convert_to($3, 'UTF8')), 'hex')";
 
-static bool verify_manifest(struct db *db, const char *id, const struct archive_reader *s,
-			    int *ret_bad, struct error *err)
+static bool verify_manifest(struct command *cmd, const struct archive_reader *s, int *ret_bad,
+			    struct error *err)
 {
-	const char *const values[] = {id, s->manifest, s->sums};
+	const char *const values[] = {cmd->argument, s->manifest, s->sums};
 	AUTO(error) struct error cause = {0};
 	AUTO(result) PGresult *res = NULL;
 
-	if (!db_query(db, manifest_sql, 3, values, &res, &cause)) {
+	if (!db_query(cmd->db, manifest_sql, 3, values, &res, &cause)) {
 		/* Class 22: the server cannot read the text, so that the file is wrong and nothing else. */
 		if (strncmp(cause.sqlstate, "22", 2) == 0)
 			return fail(err, ERR_CONFIG, "manifest.json is not what retentiond wrote");
@@ -70,42 +70,38 @@ static bool verify_manifest(struct db *db, const char *id, const struct archive_
 	return true;
 }
 
-bool verify_archive_open(struct command *cmd, int id, void *ctx, struct archive_reader **ret,
-			 struct error *err)
+bool verify_archive_open(struct command *cmd, struct archive_reader **ret, struct error *err)
 {
 	static const char sql[] =
-		"SELECT j.status, j.archive_path, j.archive_deleted_at IS NOT NULL AS deleted\n"
+		"SELECT j.status, j.archive_path, j.archive_deleted_at IS NOT NULL AS deleted,\n"
+		"       j.status IN ('done', 'failed') AS ended\n"
 		"  FROM retention.archive_journal AS j WHERE j.id = $1::int";
-	const char *const values[] = {t_printf(ctx, "%d", id)};
 	AUTO(result) PGresult *res = NULL;
 
-	if (!db_query(cmd->db, sql, 1, values, &res, err))
+	if (!db_query(cmd->db, sql, 1, &cmd->argument, &res, err))
 		return false;
 	if (PQntuples(res) == 0)
-		return fail(err, ERR_CONFIG, "there is no action %d", id);
+		return fail(err, ERR_CONFIG, _("there is no action %s"), cmd->argument);
 	if (db_bool(res, 0, "deleted"))
-		return fail(err, ERR_CONFIG, "the archive of action %d was deleted", id);
+		return fail(err, ERR_CONFIG, "the archive of action %d was deleted", cmd->id);
 	if (!db_text(res, 0, "archive_path"))
-		return fail(err, ERR_CONFIG, "action %d has no archive", id);
-	if (strcmp(db_text(res, 0, "status"), "done") != 0 &&
-	    strcmp(db_text(res, 0, "status"), "failed") != 0)
-		return fail(err, ERR_CONFIG, "action %d is %s: its archive is not finished", id,
-			    db_text(res, 0, "status"));
-	return archive_reader_open(cmd->config->directory, db_text(res, 0, "archive_path"), ctx,
-				   ret, err);
+		return fail(err, ERR_CONFIG, "action %d has no archive", cmd->id);
+	if (!db_bool(res, 0, "ended"))
+		return fail(err, ERR_CONFIG, "action %d is %s: its archive is not finished",
+			    cmd->id, db_text(res, 0, "status"));
+	return archive_reader_open(cmd->config->directory, db_text(res, 0, "archive_path"),
+				   cmd->ctx, ret, err);
 }
 
-bool verify_archive(struct command *cmd, int id, const struct archive_reader *s, bool print_good,
+bool verify_archive(struct command *cmd, const struct archive_reader *s, bool print_good,
 		    struct error *err)
 {
-	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
 	int bad = 0;
 
 	if (!archive_reader_verify_files(s, print_good, &bad, err) ||
-	    !verify_manifest(cmd->db, t_printf(ctx, "%d", id), s, &bad, err))
+	    !verify_manifest(cmd, s, &bad, err))
 		return false;
-	if (bad > 0)
-		return fail(err, ERR_CONFIG, "the archive of action %d is not intact: %d finding%s",
-			    id, bad, bad == 1 ? "" : "s");
-	return true;
+	return bad == 0 ||
+	       fail(err, ERR_CONFIG, "the archive of action %d is not intact: %d finding%s",
+		    cmd->id, bad, bad == 1 ? "" : "s");
 }
