@@ -1,8 +1,8 @@
 #!/bin/bash
 # Fails when the configuration reads other keys than retentiond.conf(5) documents.  The keys are those of
-# the setting_spec tables in daemon/config/.  A table at file scope belongs to a group, and each of its
-# keys is an item or a section of the page.  A table inside a function belongs to a value that is itself
-# a group, and each of its keys is in the text as "key =" or ".Ic key".  Every key that code looks up by
+# the setting_spec tables in daemon/config/.  A table *_specs belongs to a group, and each of its keys is an
+# item or a section of the page.  A table *_parts belongs to a value that is itself a group, and each of its
+# keys is in the text as "key =" or ".Ic key".  Every key that code looks up by
 # name must be in a table.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit
@@ -19,7 +19,7 @@ FILENAME ~ /\.5$/ {
 	text = text $0 "\n"
 	next
 }
-/struct setting_spec [a-z_]*\[\]/ { finish(); match($0, /[a-z_]*\[\]/); table = substr($0, RSTART, RLENGTH - 2); place = FILENAME ":" FNR; outer = /^static/; n_keys = 0 }
+/struct setting_spec [a-z_]*\[\]/ { finish(); match($0, /[a-z_]*\[\]/); table = substr($0, RSTART, RLENGTH - 2); place = FILENAME ":" FNR; outer = table ~ /_specs$/; n_keys = 0 }
 table {
 	rest = $0
 	while (match(rest, /\.key = "[a-z_]+"/)) {
@@ -32,7 +32,7 @@ table {
 /^\t?};/ { finish() }
 {
 	rest = $0
-	while (match(rest, /config_setting_get_member\([a-z]+, "[^"]*"\)/)) {
+	while (match(rest, /reader_key\([&a-z]+, "[^"]*"\)/)) {
 		split(substr(rest, RSTART, RLENGTH), part, "\""); rest = substr(rest, RSTART + RLENGTH)
 		read_at[part[2]] = FILENAME ":" FNR
 	}

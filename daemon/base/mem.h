@@ -64,6 +64,8 @@ static inline void *must_alloc(void *p)
 char *xprintf(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 char *xvprintf(const char *fmt, va_list args) __attribute__((format(printf, 1, 0)));
 
+#define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
+
 /*
  * talloc's calls, checked.  t_append appends to *s in place; *s may have moved.  t_list does too, an
  * item of a list: the separator goes before it, unless the list is still empty.

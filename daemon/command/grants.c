@@ -316,7 +316,7 @@ static bool print_surroundings(const struct grants *g, struct error *err)
 	if (config->integrity != INTEGRITY_TRIGGERS && db_server_version(g->cmd->db) >= 150000)
 		printf("-- limits.integrity = \"%s\"%s.\n"
 		       "GRANT SET ON PARAMETER session_replication_role TO %s;\n",
-		       integrity_name(config->integrity),
+		       integrity_names[config->integrity],
 		       config->integrity == INTEGRITY_AUTO
 			       ? ": lets jobs use \"set\" where nothing forbids it; without it\n"
 				 "-- they use \"triggers\""

@@ -37,8 +37,7 @@ enum integrity {
 	INTEGRITY_COUNT
 };
 
-/* "auto" and so on. */
-const char *integrity_name(enum integrity integrity);
+extern const char *const integrity_names[INTEGRITY_COUNT];
 
 /* The most that limits.workers may be. */
 enum { CONFIG_WORKERS_MAX = 16 };

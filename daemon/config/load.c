@@ -14,10 +14,10 @@
 #include <sys/mman.h>
 
 /* Notes the marks within the group model: until they are answered, the model erases nothing. */
-static void read_marks(const struct reader *r, const config_setting_t *group, struct model *model)
+static void read_marks(const struct reader *r, struct model *model)
 {
 	const struct config_text *text = r->text;
-	const unsigned int first = config_setting_source_line(group);
+	const unsigned int first = config_setting_source_line(r->group);
 	const unsigned int last = config_text_group_end(text, first);
 	struct place *marks = t_array(r->ctx, struct place, text->n_marks + 1);
 
@@ -28,21 +28,20 @@ static void read_marks(const struct reader *r, const config_setting_t *group, st
 }
 
 /* is_whole: no include is missing, so that a group that is not in the text was not written. */
-static void read_tree(struct reader *r, const config_setting_t *root, struct config *config,
-		      bool is_whole)
+static void read_tree(const struct reader *r, struct config *config, bool is_whole)
 {
 	static const char *const required[] = {"database", "archives", "model"};
-	const config_setting_t *model = config_setting_get_member(root, "model");
+	const struct reader model = reader_in(r, reader_key(r, "model"), NULL);
 
-	for (size_t i = 0; is_whole && i < sizeof(required) / sizeof(required[0]); i++)
-		if (!config_setting_get_member(root, required[i]))
-			reader_complain(r, root, "group %s is missing", required[i]);
-	groups_read(r, root, config);
-	if (model) {
-		model_read(r, model, &config->model);
-		read_marks(r, model, &config->model);
+	for (size_t i = 0; is_whole && i < LENGTH(required); i++)
+		if (!reader_key(r, required[i]))
+			complain_at(r, NULL, "group %s is missing", required[i]);
+	groups_read(r, config);
+	if (model.group) {
+		model_read(&model, &config->model);
+		read_marks(&model, &config->model);
 	}
-	policies_read(r, root, config);
+	policies_read(r, config);
 }
 
 static void parse_text(struct config *config, struct complaints *c, bool is_whole)
@@ -50,17 +49,17 @@ static void parse_text(struct config *config, struct complaints *c, bool is_whol
 	struct config_text text;
 	struct reader r = {.ctx = config, .text = &text, .complaints = c};
 	config_t tree;
-	struct place at;
-	unsigned int line;
 
 	if (!config_text_map(config, config->path, config->text, &text, c))
 		return;
 	config_init(&tree);
 	if (config_read_string(&tree, config->text)) {
-		read_tree(&r, config_root_setting(&tree), config, is_whole);
+		r.group = config_root_setting(&tree);
+		read_tree(&r, config, is_whole);
 	} else {
-		line = (unsigned int)config_error_line(&tree);
-		at = config_text_place(&text, line);
+		const unsigned int line = (unsigned int)config_error_line(&tree);
+		const struct place at = config_text_place(&text, line);
+
 		complain_sorted(c, line, &at, "%s, here or shortly before",
 				config_error_text(&tree));
 	}

@@ -8,35 +8,41 @@
 #include "config/config.h"
 #include "config/setting.h"
 
+/* A group at the top, except model and policies; the list ends with one without a key. */
+struct config_group {
+	const char *key;
+	const struct setting_spec *specs;
+	/* Complains of values that the table lets through.  NULL: there are none. */
+	void (*check)(const struct reader *r, struct config *config);
+};
+
+extern const struct config_group config_groups[];
+
+/* The keys at the top, of a table and of a policy; and those of the table's values match and file. */
+extern const struct setting_spec top_specs[], table_specs[], match_parts[], file_parts[],
+	policy_specs[];
+
 /* The settings at the top, and all groups except model and policies. */
-void groups_read(struct reader *r, const config_setting_t *root, struct config *config);
+void groups_read(const struct reader *r, struct config *config);
 
 /* The list policies, which may be missing.  Is read after the model, to check policies against it. */
-void policies_read(struct reader *r, const config_setting_t *root, struct config *config);
+void policies_read(const struct reader *r, struct config *config);
 
 /*
- * The group model.  After complaints the model can only be used to find more complaints: table i is
+ * The group model, which r reads.  After complaints the model can only be used to find more complaints: table i is
  * the group's element i, and contact and request may be NULL.
  */
-void model_read(struct reader *r, const config_setting_t *group, struct model *model);
+void model_read(const struct reader *r, struct model *model);
+
+/* Complains, at the policy that r reads, if the model lacks the rules that its action needs: it anonymizes. */
+void model_require_rules(const struct reader *r, const struct model *model, enum action action);
 
 /*
- * Complains, at the policy, if the model lacks the rules that its action needs: policy anonymizes.
- * what: 'policy "x"'.
+ * Complains, at each table below root, if it has neither a key anonymize nor rules.  r reads the group model.
+ * policy: the name of the one that anonymizes root.
  */
-void model_require_rules(struct reader *r, const config_setting_t *policy, const char *what,
-			 const struct model *model, enum action action);
+void model_require_answers(const struct reader *r, const char *policy, const struct model *model,
+			   const struct table *root);
 
-/*
- * Complains, at each table below root, if it has neither a key anonymize nor rules.  group: the model.
- * what: the policy that anonymizes root, 'policy "x"'.
- */
-void model_require_answers(struct reader *r, const config_setting_t *group, const char *what,
-			   const struct model *model, const struct table *root);
-
-/*
- * The keys of a table that decide about its rows: delete, anonymize and the column rules.  Fills
- * on_delete, on_anonymize and rules of t, whose names are known, and complains of contradictions.
- * what: 'model: table "x"'.
- */
-void rules_read(struct reader *r, const config_setting_t *group, const char *what, struct table *t);
+/* The column rules of the table that r reads.  Complains of contradictions. */
+void rules_read(const struct reader *r, struct table *t);

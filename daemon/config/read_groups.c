@@ -9,33 +9,56 @@
 #include "base/mem.h"
 
 #include <arpa/inet.h>
-#include <ctype.h>
 #include <libpq-fe.h>
 #include <string.h>
 
-#define N_RECIPIENTS_MAX 20
-
-#define CONFIG(member) offsetof(struct config, member)
+#define CONFIG(member) .offset = offsetof(struct config, member)
+#define GIVEN(member) .given = offsetof(struct config, member)
 #define RANGE(value_kind, member, least, most)                                                     \
-	.kind = (value_kind), .offset = CONFIG(member), .min = (least), .max = (most)
+	.kind = (value_kind), CONFIG(member), .min = (least), .max = (most)
 
-static const struct setting_spec top_specs[] = {
-	{.key = "database"}, {.key = "archives"},
-	{.key = "limits"},   {.key = "metrics"},
-	{.key = "backups"},  {.key = "model"},
-	{.key = "policies"}, {.key = "four_eyes", .kind = VALUE_BOOL, .offset = CONFIG(four_eyes)},
-	{.key = "replay"},
+static const char *const replay_names[] = {"manual", "automatic"};
+const char *const integrity_names[] = {
+	[INTEGRITY_AUTO] = "auto",
+	[INTEGRITY_SET] = "set",
+	[INTEGRITY_TRIGGERS] = "triggers",
+};
+
+const struct setting_spec top_specs[] = {
+	{.key = "database"},
+	{.key = "archives"},
+	{.key = "limits"},
+	{.key = "metrics"},
+	{.key = "backups"},
+	{.key = "model"},
+	{.key = "policies"},
+	{.key = "four_eyes", .kind = VALUE_BOOL, CONFIG(four_eyes)},
+	{.key = "replay",
+	 .kind = VALUE_WORD,
+	 CONFIG(replay_automatic),
+	 .names = replay_names,
+	 .max = 1,
+	 .quiet = true},
+	{0},
 };
 static const struct setting_spec database_specs[] = {
-	{.key = "conninfo", .kind = VALUE_NAME, .offset = CONFIG(conninfo), .required = true},
-	{.key = "timezone", .kind = VALUE_NAME, .offset = CONFIG(timezone), .required = true},
+	{.key = "conninfo", .kind = VALUE_NAME, CONFIG(conninfo), .required = true},
+	{.key = "timezone", .kind = VALUE_NAME, CONFIG(timezone), .required = true},
+	{0},
 };
 static const struct setting_spec archives_specs[] = {
-	{.key = "directory", .kind = VALUE_NAME, .offset = CONFIG(directory), .required = true},
-	{.key = "delimiter"},
-	{.key = "bom", .kind = VALUE_BOOL, .offset = CONFIG(bom)},
-	{.key = "recipients"},
-	{.key = "keep", .kind = VALUE_PERIOD, .offset = CONFIG(keep), .given = CONFIG(has_keep)},
+	{.key = "directory", .kind = VALUE_PATH, CONFIG(directory), .required = true},
+	{.key = "delimiter", .kind = VALUE_CHAR, CONFIG(delimiter)},
+	{.key = "bom", .kind = VALUE_BOOL, CONFIG(bom)},
+	{.key = "keep", .kind = VALUE_PERIOD, CONFIG(keep), GIVEN(has_keep)},
+	{.key = "recipients",
+	 .kind = VALUE_STRINGS,
+	 CONFIG(recipients),
+	 .count = offsetof(struct config, n_recipients),
+	 .max = 20,
+	 .example = "[ \"age1...\", \"ssh-ed25519 ...\" ]; leave it out if archives are not to be "
+		    "encrypted"},
+	{0},
 };
 static const struct setting_spec limits_specs[] = {
 	{.key = "workers", RANGE(VALUE_INT, workers, 1, CONFIG_WORKERS_MAX)},
@@ -46,63 +69,56 @@ static const struct setting_spec limits_specs[] = {
 	{.key = "max_wal_backlog_mb", RANGE(VALUE_INT64, max_wal_backlog_mb, 0, 1000000000)},
 	{.key = "max_snapshot_age",
 	 RANGE(VALUE_DURATION, max_snapshot_age_ms, 0, 24 * 3600 * 1000)},
-	{.key = "window",
-	 .kind = VALUE_WINDOW,
-	 .offset = CONFIG(window),
-	 .given = CONFIG(has_window)},
-	{.key = "max_share", .kind = VALUE_SHARE, .offset = CONFIG(max_share)},
-	{.key = "integrity"},
-	{.key = "courtesy", .kind = VALUE_BOOL, .offset = CONFIG(courtesy)},
-	{.key = "vacuum", .kind = VALUE_BOOL, .offset = CONFIG(vacuum)},
+	{.key = "window", .kind = VALUE_WINDOW, CONFIG(window), GIVEN(has_window)},
+	{.key = "max_share", .kind = VALUE_SHARE, CONFIG(max_share)},
+	{.key = "integrity", CHOICE(integrity_names), CONFIG(integrity)},
+	{.key = "vacuum", .kind = VALUE_BOOL, CONFIG(vacuum)},
+	{.key = "courtesy", .kind = VALUE_BOOL, CONFIG(courtesy)},
+	{0},
 };
-
 static const struct setting_spec metrics_specs[] = {
-	{.key = "textfile", .kind = VALUE_NAME, .offset = CONFIG(metrics_textfile)},
-	{.key = "listen", .kind = VALUE_NAME, .offset = CONFIG(metrics_listen)},
+	{.key = "textfile", .kind = VALUE_NAME, CONFIG(metrics_textfile)},
+	{.key = "listen", .kind = VALUE_NAME, CONFIG(metrics_listen)},
 	{.key = "interval",
 	 RANGE(VALUE_DURATION, metrics_interval_ms, 10 * 1000, 24 * 3600 * 1000)},
+	{0},
 };
 static const struct setting_spec backups_specs[] = {
 	{.key = "keep",
 	 .kind = VALUE_PERIOD,
-	 .offset = CONFIG(backups_keep),
-	 .given = CONFIG(has_backups_keep),
+	 CONFIG(backups_keep),
+	 GIVEN(has_backups_keep),
 	 .required = true},
+	{0},
 };
 
 /*
  * Refuses a password, because retentiond -t -v prints the file and people mail it to support.  Does
  * not repeat libpq's message about a string that it cannot read, because that can quote the password.
  */
-static void check_conninfo(struct reader *r, const config_setting_t *s, const char *conninfo)
+static void check_database(const struct reader *r, struct config *config)
 {
-	PQconninfoOption *options = PQconninfoParse(conninfo, NULL);
+	const config_setting_t *s = reader_key(r, "conninfo");
+	PQconninfoOption *options = NULL;
 
-	if (!options)
-		reader_complain(r, s,
-				"database: conninfo is not a connection string: "
-				"\"key=value key=value\" or a postgresql:// address");
+	if (config->conninfo) {
+		options = PQconninfoParse(config->conninfo, NULL);
+		if (!options)
+			complain_at(r, s,
+				    "conninfo is not a connection string: \"key=value key=value\" "
+				    "or a postgresql:// address");
+	}
 	for (const PQconninfoOption *o = options; o && o->keyword; o++)
 		if (strcmp(o->keyword, "password") == 0 && o->val)
-			reader_complain(r, s,
-					"database: conninfo holds a password: put it into "
-					"~/.pgpass of the daemon's user, or a systemd "
-					"credential with passfile=");
+			complain_at(r, s,
+				    "conninfo holds a password: put it into ~/.pgpass of the "
+				    "daemon's user, or a systemd credential with passfile=");
 	PQconninfoFree(options);
-}
-
-static void read_delimiter(struct reader *r, const config_setting_t *s, char *ret)
-{
-	const char *text = config_setting_get_string(s);
-
-	if (config_setting_type(s) == CONFIG_TYPE_STRING && text && strlen(text) == 1 &&
-	    (*text == '\t' || (isascii(*text) && ispunct((unsigned char)*text))) &&
-	    !strchr("\"\\", *text))
-		*ret = *text;
-	else
-		reader_complain(r, s,
-				"archives: delimiter must be one ASCII character, a tab or "
-				"punctuation, and neither a double quote nor a backslash");
+	if (config->timezone && !schedule_timezone_exists(config->timezone))
+		complain_at(r, reader_key(r, "timezone"),
+			    "timezone \"%s\" is not in this system's time zone database; an "
+			    "example is \"Europe/Paris\"",
+			    config->timezone);
 }
 
 /*
@@ -115,44 +131,26 @@ static bool is_recipient(const char *text)
 	static const char bech32[] = "qpzry9x8gf2tvdw0s3jn54khce6mua7l";
 	static const size_t x25519_length = 62;
 
-	for (size_t i = 0; i < sizeof(ssh) / sizeof(ssh[0]); i++)
+	for (size_t i = 0; i < LENGTH(ssh); i++)
 		if (strncmp(text, ssh[i], strlen(ssh[i])) == 0)
 			return true;
 	return strncmp(text, "age1", 4) == 0 && strlen(text) == x25519_length &&
 	       4 + strspn(text + 4, bech32) == x25519_length;
 }
 
-static void read_recipients(struct reader *r, const config_setting_t *s, struct config *config)
+static void check_archives(const struct reader *r, struct config *config)
 {
-	const bool is_many = config_setting_is_array(s) || config_setting_is_list(s);
-	const int n = is_many ? config_setting_length(s) : -1;
-	const char **recipients;
+	const config_setting_t *s = reader_key(r, "recipients");
 
-	if (n < 1 || n > N_RECIPIENTS_MAX) {
-		reader_complain(r, s,
-				"archives: recipients must be an array of 1 to %d strings: "
-				"[ \"age1...\", \"ssh-ed25519 ...\" ]; leave it out if archives "
-				"are not to be encrypted",
-				N_RECIPIENTS_MAX);
-		return;
-	}
-	recipients = t_array(config, const char *, n);
-	for (int i = 0; i < n; i++) {
-		const config_setting_t *one = config_setting_get_elem(s, (unsigned int)i);
-
-		recipients[i] = setting_string(r, one, "archives", "recipients", VALUE_NAME);
-		if (recipients[i] && !is_recipient(recipients[i]))
-			reader_complain(
-				r, one,
-				"archives: recipients: \"%s\" is not a public key of age "
-				"(age1..., as age-keygen prints it) or SSH (ssh-ed25519, "
-				"ssh-rsa)",
-				/* Keeps a private key, pasted by mistake, out of the log. */
-				strncasecmp(recipients[i], "AGE-SECRET", 10) == 0 ? "AGE-SECRET-..."
-										  : recipients[i]);
-	}
-	config->recipients = recipients;
-	config->n_recipients = (size_t)n;
+	for (size_t i = 0; i < config->n_recipients; i++)
+		if (!is_recipient(config->recipients[i]))
+			complain_at(r, config_setting_get_elem(s, (unsigned int)i),
+				    "recipients: \"%s\" is not a public key of age (age1..., as "
+				    "age-keygen prints it) or SSH (ssh-ed25519, ssh-rsa)",
+				    /* Keeps a private key, pasted by mistake, out of the log. */
+				    strncasecmp(config->recipients[i], "AGE-SECRET", 10) == 0
+					    ? "AGE-SECRET-..."
+					    : config->recipients[i]);
 }
 
 /* Is it an address with a port that only this host can reach?  Metrics are not for others. */
@@ -174,124 +172,51 @@ static bool is_loopback(const char *listen)
 	return inet_pton(AF_INET, host, &four) == 1 && ntohl(four.s_addr) >> 24 == 127;
 }
 
-static void read_metrics(struct reader *r, const config_setting_t *group, struct config *config)
+static void check_metrics(const struct reader *r, struct config *config)
 {
-	const char *file, *dot;
+	const char *file = config->metrics_textfile, *dot = file ? strrchr(file, '.') : NULL;
 
-	settings_read(r, group, "metrics", SETTING_SPECS(metrics_specs), config);
-	file = config->metrics_textfile;
-	dot = file ? strrchr(file, '.') : NULL;
 	if (file && (file[0] != '/' || !dot || strcmp(dot, ".prom") != 0))
-		reader_complain(r, config_setting_get_member(group, "textfile"),
-				"metrics: textfile \"%s\" must begin with / and end in .prom, "
-				"because node_exporter reads only such files",
-				file);
+		complain_at(r, reader_key(r, "textfile"),
+			    "textfile \"%s\" must begin with / and end in .prom, because "
+			    "node_exporter reads only such files",
+			    file);
 	if (config->metrics_listen && !is_loopback(config->metrics_listen))
-		reader_complain(r, config_setting_get_member(group, "listen"),
-				"metrics: listen \"%s\" is not a loopback address with a port: "
-				"\"127.0.0.1:9187\" or \"[::1]:9187\"",
-				config->metrics_listen);
+		complain_at(r, reader_key(r, "listen"),
+			    "listen \"%s\" is not a loopback address with a port: "
+			    "\"127.0.0.1:9187\" or \"[::1]:9187\"",
+			    config->metrics_listen);
 }
 
-static void read_backups(struct reader *r, const config_setting_t *group, struct config *config)
+static void check_limits(const struct reader *r, struct config *config)
 {
-	settings_read(r, group, "backups", SETTING_SPECS(backups_specs), config);
+	config->integrity_place = reader_place(r, reader_key(r, "integrity"));
 }
 
-static void read_database(struct reader *r, const config_setting_t *group, struct config *config)
+const struct config_group config_groups[] = {
+	{"database", database_specs, check_database},
+	{"archives", archives_specs, check_archives},
+	{"limits", limits_specs, check_limits},
+	{"metrics", metrics_specs, check_metrics},
+	{"backups", backups_specs, NULL},
+	{0},
+};
+
+void groups_read(const struct reader *r, struct config *config)
 {
-	settings_read(r, group, "database", SETTING_SPECS(database_specs), config);
-	if (config->conninfo)
-		check_conninfo(r, config_setting_get_member(group, "conninfo"), config->conninfo);
-	if (config->timezone && !schedule_timezone_exists(config->timezone))
-		reader_complain(r, config_setting_get_member(group, "timezone"),
-				"database: timezone \"%s\" is not in this system's time zone "
-				"database; an example is \"Europe/Paris\"",
-				config->timezone);
-}
+	settings_read(r, top_specs, config);
+	config->database_place = reader_place(r, reader_key(r, "database"));
+	config->archives_place = reader_place(r, reader_key(r, "archives"));
+	for (const struct config_group *g = config_groups; g->key; g++) {
+		const config_setting_t *s = reader_key(r, g->key);
+		const struct reader inner = reader_in(r, s, g->key);
 
-static void complain_not_absolute(struct reader *r, const config_setting_t *group, const char *what,
-				  const char *key, const char *path)
-{
-	if (path && path[0] != '/')
-		reader_complain(r, config_setting_get_member(group, key),
-				"%s: %s \"%s\" does not begin with /", what, key, path);
-}
-
-static void read_archives(struct reader *r, const config_setting_t *group, struct config *config)
-{
-	const config_setting_t *s;
-
-	settings_read(r, group, "archives", SETTING_SPECS(archives_specs), config);
-	s = config_setting_get_member(group, "delimiter");
-	if (s)
-		read_delimiter(r, s, &config->delimiter);
-	s = config_setting_get_member(group, "recipients");
-	if (s)
-		read_recipients(r, s, config);
-	complain_not_absolute(r, group, "archives", "directory", config->directory);
-}
-
-const char *integrity_name(enum integrity integrity)
-{
-	static const char *const names[] = {
-		[INTEGRITY_AUTO] = "auto",
-		[INTEGRITY_SET] = "set",
-		[INTEGRITY_TRIGGERS] = "triggers",
-	};
-
-	return names[integrity];
-}
-
-static void read_limits(struct reader *r, const config_setting_t *group, struct config *config)
-{
-	const config_setting_t *s = config_setting_get_member(group, "integrity");
-	const char *names[INTEGRITY_COUNT];
-
-	settings_read(r, group, "limits", SETTING_SPECS(limits_specs), config);
-	if (!s)
-		return;
-	config->integrity_place = reader_place(r, s);
-	for (enum integrity i = 0; i < INTEGRITY_COUNT; i++)
-		names[i] = integrity_name(i);
-	config->integrity =
-		(enum integrity)setting_choice(r, s, "limits", "integrity", names, INTEGRITY_COUNT);
-}
-
-/* A group at the top; NULL if it is missing, or after a complaint that it is not a group. */
-static const config_setting_t *top_group(struct reader *r, const config_setting_t *root,
-					 const char *key)
-{
-	const config_setting_t *s = config_setting_get_member(root, key);
-
-	if (s && !config_setting_is_group(s)) {
-		reader_complain(r, s, "%s must be a group: %s: { ... };", key, key);
-		return NULL;
-	}
-	return s;
-}
-
-void groups_read(struct reader *r, const config_setting_t *root, struct config *config)
-{
-	static const char *const replays[] = {"manual", "automatic"};
-	static const struct {
-		const char *key;
-		void (*read)(struct reader *r, const config_setting_t *group,
-			     struct config *config);
-	} groups[] = {
-		{"database", read_database}, {"archives", read_archives}, {"limits", read_limits},
-		{"metrics", read_metrics},   {"backups", read_backups},
-	};
-	const config_setting_t *s = config_setting_get_member(root, "replay");
-
-	settings_read(r, root, NULL, SETTING_SPECS(top_specs), config);
-	if (s)
-		config->replay_automatic = setting_choice(r, s, NULL, "replay", replays, 2) == 1;
-	config->database_place = reader_place(r, config_setting_get_member(root, "database"));
-	config->archives_place = reader_place(r, config_setting_get_member(root, "archives"));
-	for (size_t i = 0; i < sizeof(groups) / sizeof(groups[0]); i++) {
-		s = top_group(r, root, groups[i].key);
-		if (s)
-			groups[i].read(r, s, config);
+		if (s && !config_setting_is_group(s)) {
+			complain_at(r, s, "%s must be a group: %s: { ... };", g->key, g->key);
+		} else if (s) {
+			settings_read(&inner, g->specs, config);
+			if (g->check)
+				g->check(&inner, config);
+		}
 	}
 }

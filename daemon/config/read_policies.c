@@ -7,18 +7,27 @@
 
 #define N_POLICIES_MAX 1000
 
-#define POLICY(member) offsetof(struct policy, member)
-static const struct setting_spec policy_specs[] = {
-	{.key = "name", .kind = VALUE_NAME, .offset = POLICY(name), .required = true},
-	{.key = "action", .required = true},
-	{.key = "depth", .kind = VALUE_PERIOD, .offset = POLICY(depth), .required = true},
-	{.key = "schedule", .kind = VALUE_NAME, .offset = POLICY(schedule_text), .required = true},
-	{.key = "archive"},
-	{.key = "scope", .kind = VALUE_SQL, .offset = POLICY(scope)},
-	{.key = "without_requests"},
-	{.key = "approval", .kind = VALUE_BOOL, .offset = POLICY(approval)},
-	{.key = "enabled", .kind = VALUE_BOOL, .offset = POLICY(enabled)},
+#define POLICY(member) .offset = offsetof(struct policy, member)
+
+static const char *const without_names[] = {NULL, "created"};
+
+const struct setting_spec policy_specs[] = {
+	{.key = "name", .kind = VALUE_NAME, POLICY(name), .required = true},
+	{.key = "action", CHOICE(action_names), POLICY(action), .required = true},
+	{.key = "depth", .kind = VALUE_PERIOD, POLICY(depth), .required = true},
+	{.key = "schedule", .kind = VALUE_NAME, POLICY(schedule_text), .required = true},
+	{.key = "archive", CHOICE(archive_mode_names), POLICY(archive)},
+	{.key = "scope", .kind = VALUE_SQL, POLICY(scope)},
+	{.key = "without_requests",
+	 .kind = VALUE_WORD,
+	 POLICY(without_requests),
+	 .names = without_names,
+	 .max = 1},
+	{.key = "approval", .kind = VALUE_BOOL, POLICY(approval)},
+	{.key = "enabled", .kind = VALUE_BOOL, POLICY(enabled)},
+	{0},
 };
+
 static bool is_policy_name(const char *name)
 {
 	static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -27,97 +36,92 @@ static bool is_policy_name(const char *name)
 	return strlen(name) <= 63 && name[strspn(name, allowed)] == '\0';
 }
 
-static void read_action(struct reader *r, const config_setting_t *group, const char *what,
-			struct policy *policy)
+static bool is_anonymization(const struct policy *policy)
 {
-	const config_setting_t *action = config_setting_get_member(group, "action");
-	const config_setting_t *archive = config_setting_get_member(group, "archive");
-	const char *actions[ACTION_COUNT], *modes[ARCHIVE_MODE_COUNT];
+	return policy->action == ACTION_ANONYMIZE_CONTACTS ||
+	       policy->action == ACTION_ANONYMIZE_REQUESTS;
+}
 
-	for (enum action a = 0; a < ACTION_COUNT; a++)
-		actions[a] = action_name(a);
-	for (enum archive_mode m = 0; m < ARCHIVE_MODE_COUNT; m++)
-		modes[m] = archive_mode_name(m);
-	policy->action = ACTION_COUNT;
-	if (action)
-		policy->action = (enum action)setting_choice(r, action, what, "action", actions,
-							     ACTION_COUNT);
-	policy->archive = policy->action == ACTION_EXPORT ? ARCHIVE_LISTED : ARCHIVE_NONE;
-	if (!archive)
-		return;
-	policy->archive = (enum archive_mode)setting_choice(r, archive, what, "archive", modes,
-							    ARCHIVE_MODE_COUNT);
-	if (policy->archive == ARCHIVE_MODE_COUNT || policy->action == ACTION_COUNT)
-		return;
+static void check_archive(const struct reader *r, struct policy *policy)
+{
+	const config_setting_t *s = reader_key(r, "archive");
+
+	if (policy->archive == ARCHIVE_MODE_COUNT)
+		policy->archive = policy->action == ACTION_EXPORT ? ARCHIVE_LISTED : ARCHIVE_NONE;
 	if (policy->action == ACTION_EXPORT && policy->archive == ARCHIVE_NONE)
-		reader_complain(r, archive,
-				"%s: archive \"none\": an export only writes an archive: "
-				"use listed or full",
-				what);
-	if ((policy->action == ACTION_ANONYMIZE_CONTACTS ||
-	     policy->action == ACTION_ANONYMIZE_REQUESTS) &&
-	    policy->archive != ARCHIVE_NONE)
-		reader_complain(r, archive,
-				"%s: archive \"%s\": an anonymization cannot be archived, "
-				"because it must not leave the old values: leave archive out",
-				what, archive_mode_name(policy->archive));
+		complain_at(
+			r, s,
+			"archive \"none\": an export only writes an archive: use listed or full");
+	if (is_anonymization(policy) && policy->archive != ARCHIVE_NONE)
+		complain_at(r, s,
+			    "archive \"%s\": an anonymization cannot be archived, because it must "
+			    "not leave the old values: leave archive out",
+			    archive_mode_name(policy->archive));
 }
 
-static void read_without_requests(struct reader *r, const config_setting_t *s, const char *what,
-				  const struct model *model, struct policy *policy)
+static void check_without_requests(const struct reader *r, const struct model *model,
+				   const struct policy *policy)
 {
-	static const char *const names[] = {"created"};
+	const config_setting_t *s = reader_key(r, "without_requests");
 
-	if (setting_choice(r, s, what, "without_requests", names, 1) == 1)
-		return;
-	policy->without_requests = true;
 	if (policy->action == ACTION_ANONYMIZE_REQUESTS)
-		reader_complain(r, s,
-				"%s: without_requests is for actions on contacts, not for "
-				"anonymize_requests",
-				what);
+		complain_at(r, s,
+			    "without_requests is for actions on contacts, not for "
+			    "anonymize_requests");
 	else if (model->contact && !model->contact->created)
-		reader_complain(r, s,
-				"%s: without_requests needs created in table \"contact\" of "
-				"the model",
-				what);
+		complain_at(r, s,
+			    "without_requests needs created in table \"contact\" of the model");
 }
 
-static void read_policy(struct reader *r, const config_setting_t *group, struct config *config,
-			struct policy *policy)
+/* Complains of a name that cannot be one, or that an earlier policy has. */
+static void check_name(const struct reader *r, const struct config *config, const char *name)
 {
+	const config_setting_t *s = reader_key(r, "name");
+
+	if (!is_policy_name(name))
+		complain_at(r, s, "name \"%s\" is not 1 to 63 letters, digits, dots, - and _",
+			    name);
+	for (size_t i = 0; i < config->n_policies; i++) {
+		const struct policy *other = &config->policies[i];
+
+		if (other->name && strcmp(other->name, name) == 0)
+			complain_at(r, s, "another policy has the same name, at %s:%d",
+				    other->place.file, other->place.line);
+	}
+}
+
+static void read_policy(const struct reader *outer, const config_setting_t *group,
+			struct config *config)
+{
+	struct policy policy = {.place = reader_place(outer, group),
+				.action = ACTION_COUNT,
+				.archive = ARCHIVE_MODE_COUNT,
+				.enabled = true};
 	const config_setting_t *s = config_setting_get_member(group, "name");
 	const char *name = s ? config_setting_get_string(s) : NULL;
-	char *what = name && is_policy_name(name)
-			     ? t_printf(config, "policy \"%s\"", name)
-			     : t_printf(config, "policy %zu", config->n_policies + 1);
+	const struct reader inner =
+		reader_in(outer, group,
+			  name && is_policy_name(name)
+				  ? t_printf(config, "policy \"%s\"", name)
+				  : t_printf(config, "policy %zu", config->n_policies + 1));
+	const struct reader *r = &inner;
 	const char *why;
 
-	*policy = (struct policy){.place = reader_place(r, group), .enabled = true};
-	settings_read(r, group, what, SETTING_SPECS(policy_specs), policy);
-	if (policy->name && !is_policy_name(policy->name))
-		reader_complain(r, s,
-				"%s: name \"%s\" is not 1 to 63 letters, digits, dots, - and _",
-				what, policy->name);
-	for (size_t i = 0; policy->name && i < config->n_policies; i++)
-		if (config->policies[i].name && strcmp(config->policies[i].name, policy->name) == 0)
-			reader_complain(r, s, "%s: another policy has the same name, at %s:%d",
-					what, config->policies[i].place.file,
-					config->policies[i].place.line);
-	read_action(r, group, what, policy);
-	if (policy->schedule_text &&
-	    !schedule_parse(policy->schedule_text, &policy->schedule, &why))
-		reader_complain(r, config_setting_get_member(group, "schedule"),
-				"%s: schedule \"%s\": %s", what, policy->schedule_text, why);
-	s = config_setting_get_member(group, "without_requests");
-	if (s)
-		read_without_requests(r, s, what, &config->model, policy);
-	if (policy->action == ACTION_ANONYMIZE_CONTACTS ||
-	    policy->action == ACTION_ANONYMIZE_REQUESTS)
-		model_require_rules(r, group, what, &config->model, policy->action);
+	settings_read(r, policy_specs, &policy);
+	if (policy.name)
+		check_name(r, config, policy.name);
+	check_archive(r, &policy);
+	if (policy.schedule_text && !schedule_parse(policy.schedule_text, &policy.schedule, &why))
+		complain_at(r, reader_key(r, "schedule"), "schedule \"%s\": %s",
+			    policy.schedule_text, why);
+	if (policy.without_requests)
+		check_without_requests(r, &config->model, &policy);
+	if (is_anonymization(&policy))
+		model_require_rules(r, &config->model, policy.action);
+	config->policies[config->n_policies] = policy;
 }
 
-static void read_list(struct reader *r, const config_setting_t *list, struct config *config)
+static void read_list(const struct reader *r, const config_setting_t *list, struct config *config)
 {
 	const int n = config_setting_is_list(list) ? config_setting_length(list) : -1;
 
@@ -125,22 +129,20 @@ static void read_list(struct reader *r, const config_setting_t *list, struct con
 	if (config_setting_is_array(list) && config_setting_length(list) == 0)
 		return;
 	if (n < 0 || n > N_POLICIES_MAX) {
-		reader_complain(r, list,
-				"policies must be a list of at most %d groups: ( { ... }, "
-				"{ ... } )",
-				N_POLICIES_MAX);
+		complain_at(r, list,
+			    "policies must be a list of at most %d groups: ( { ... }, { ... } )",
+			    N_POLICIES_MAX);
 		return;
 	}
 	config->policies = t_array(config, struct policy, n);
-	for (int i = 0; i < n; i++) {
+	for (int i = 0; i < n; i++, config->n_policies++) {
 		const config_setting_t *group = config_setting_get_elem(list, (unsigned int)i);
 
 		if (config_setting_is_group(group))
-			read_policy(r, group, config, &config->policies[config->n_policies]);
+			read_policy(r, group, config);
 		else
-			reader_complain(r, group, "policy %d must be a group: { name = \"...\"; }",
-					i + 1);
-		config->n_policies++;
+			complain_at(r, group, "policy %d must be a group: { name = \"...\"; }",
+				    i + 1);
 	}
 }
 
@@ -148,38 +150,32 @@ static void read_list(struct reader *r, const config_setting_t *list, struct con
  * Complains once per table, naming the first policy that reaches it.  A policy that anonymizes contacts
  * reaches all tables.
  */
-static void check_answers(struct reader *r, const config_setting_t *group,
-			  const struct config *config)
+static void check_answers(const struct reader *r, const struct config *config)
 {
-	const struct model *model = &config->model;
 	const struct policy *first[ACTION_COUNT + 1] = {NULL};
 	const struct policy *policy;
-	const struct table *root;
-	char *what;
+	const struct table *root = config->model.contact;
 
 	for (size_t i = config->n_policies; i-- > 0;)
 		if (config->policies[i].name)
 			first[config->policies[i].action] = &config->policies[i];
 	policy = first[ACTION_ANONYMIZE_CONTACTS];
-	root = model->contact;
 	if (!policy) {
 		policy = first[ACTION_ANONYMIZE_REQUESTS];
-		root = model->request;
+		root = config->model.request;
 	}
-	if (!policy || !root)
-		return;
-	what = t_printf(config, "policy \"%s\"", policy->name);
-	model_require_answers(r, group, what, model, root);
+	if (policy && root)
+		model_require_answers(r, policy->name, &config->model, root);
 }
 
-void policies_read(struct reader *r, const config_setting_t *root, struct config *config)
+void policies_read(const struct reader *r, struct config *config)
 {
-	const config_setting_t *list = config_setting_get_member(root, "policies");
-	const config_setting_t *model = config_setting_get_member(root, "model");
+	const config_setting_t *list = reader_key(r, "policies");
+	const config_setting_t *model = reader_key(r, "model");
+	const struct reader inner = reader_in(r, model, NULL);
 
-	if (!list)
-		return;
-	read_list(r, list, config);
-	if (model)
-		check_answers(r, model, config);
+	if (list)
+		read_list(r, list, config);
+	if (list && model)
+		check_answers(&inner, config);
 }

@@ -1,13 +1,23 @@
 #include "config/setting.h"
 
 #include "base/mem.h"
+#include "base/text.h"
 #include "base/units.h"
 
 #include <assert.h>
-#include <stdarg.h>
+#include <ctype.h>
 #include <string.h>
 
 #define NAME_MAX_COMPARED 40
+
+struct reader reader_in(const struct reader *r, const config_setting_t *group, const char *what)
+{
+	struct reader inner = *r;
+
+	inner.group = group;
+	inner.what = what;
+	return inner;
+}
 
 struct place reader_place(const struct reader *r, const config_setting_t *s)
 {
@@ -16,15 +26,18 @@ struct place reader_place(const struct reader *r, const config_setting_t *s)
 	return config_text_place(r->text, config_setting_source_line(s));
 }
 
-void reader_complain(struct reader *r, const config_setting_t *s, const char *fmt, ...)
+void complain_at(const struct reader *r, const config_setting_t *s, const char *fmt, ...)
 {
-	const struct place at = reader_place(r, s);
-	const unsigned int line = at.line ? config_setting_source_line(s) : 0;
+	const config_setting_t *where = s ? s : r->group;
+	const struct place at = reader_place(r, where);
+	AUTO(char_p) char *text = NULL;
 	va_list args;
 
 	va_start(args, fmt);
-	complain_sorted_list(r->complaints, line, &at, fmt, args);
+	text = xvprintf(fmt, args);
 	va_end(args);
+	complain_sorted(r->complaints, at.line ? config_setting_source_line(where) : 0, &at,
+			"%s%s%s", r->what ? r->what : "", r->what ? ": " : "", text);
 }
 
 static size_t least(size_t a, size_t b)
@@ -55,16 +68,14 @@ static size_t edit_distance(const char *a, const char *b)
 	return row[n];
 }
 
-const char *nearest_name(const char *written, const char *const *names, size_t n)
+const char *nearest_name_hint(void *ctx, const char *written, const char *const *names, size_t n)
 {
 	const size_t length = strlen(written);
 	size_t best =
 		length < 4 ? 2 : 3; /* accepts one typo in a short word, two in a longer one */
 	const char *nearest = NULL;
 
-	if (length > NAME_MAX_COMPARED)
-		return NULL;
-	for (size_t i = 0; i < n; i++) {
+	for (size_t i = 0; length <= NAME_MAX_COMPARED && i < n; i++) {
 		size_t distance;
 
 		if (strlen(names[i]) > NAME_MAX_COMPARED)
@@ -75,56 +86,50 @@ const char *nearest_name(const char *written, const char *const *names, size_t n
 			nearest = names[i];
 		}
 	}
-	return nearest;
+	return nearest ? t_printf(ctx, "; did you mean \"%s\"?", nearest) : "";
 }
 
-/* Prints 'limits: ' before a key, and nothing at the top of the file, where what is NULL. */
-#define WHAT(what) (what) ? (what) : "", (what) ? ": " : ""
-
-const char *setting_string(struct reader *r, const config_setting_t *s, const char *what,
-			   const char *key, enum value_kind kind)
+const char *setting_string(const struct reader *r, const config_setting_t *s, const char *key,
+			   enum value_kind kind)
 {
 	const char *text = config_setting_get_string(s);
+	const char *allowed = kind == VALUE_SQL ? "\t\r\n" : "";
 
-	if (config_setting_type(s) != CONFIG_TYPE_STRING || !text) {
-		reader_complain(r, s, "%s%s%s must be a string in double quotes", WHAT(what), key);
+	if (!text) {
+		complain_at(r, s, "%s must be a string in double quotes", key);
 		return NULL;
 	}
 	if (text[strspn(text, " \t\r\n")] == '\0') {
-		reader_complain(r, s, "%s%s%s is empty", WHAT(what), key);
+		complain_at(r, s, "%s is empty", key);
 		return NULL;
 	}
 	for (const char *c = text; *c; c++)
-		if (((unsigned char)*c < ' ' || *c == 127) &&
-		    !(kind == VALUE_SQL && strchr("\t\r\n", *c))) {
-			reader_complain(r, s, "%s%s%s holds a control character", WHAT(what), key);
+		if (((unsigned char)*c < ' ' || *c == 127) && !strchr(allowed, *c)) {
+			complain_at(r, s, "%s holds a control character", key);
 			return NULL;
 		}
+	if (kind == VALUE_PATH && *text != '/') {
+		complain_at(r, s, "%s \"%s\" does not begin with /", key, text);
+		return NULL;
+	}
 	return t_strdup(r->ctx, text);
 }
 
-static bool is_collection(const config_setting_t *s)
+static const char **read_strings(const struct reader *r, const config_setting_t *s,
+				 const struct setting_spec *spec, size_t *ret_n)
 {
-	return config_setting_is_array(s) || config_setting_is_list(s);
-}
+	const bool is_many = config_setting_is_array(s) || config_setting_is_list(s);
+	const int n = is_many ? config_setting_length(s) : 0;
+	const char **strings = t_array(r->ctx, const char *, n);
 
-const char **setting_strings(struct reader *r, const config_setting_t *s, const char *what,
-			     const char *key, size_t *ret_n)
-{
-	const int n = is_collection(s) ? config_setting_length(s) : 0;
-	const char **strings;
-
-	if (n < 1 || n > SETTING_STRINGS_MAX) {
-		reader_complain(r, s,
-				"%s: %s must be an array of 1 to %d strings: [ \"a\", \"b\" ]",
-				what, key, SETTING_STRINGS_MAX);
+	if (n < 1 || n > spec->max) {
+		complain_at(r, s, "%s must be an array of 1 to %d strings: %s", spec->key,
+			    (int)spec->max, spec->example ? spec->example : "[ \"a\", \"b\" ]");
 		return NULL;
 	}
-	strings = t_array(r->ctx, const char *, n);
 	for (int i = 0; i < n; i++) {
-		const config_setting_t *elem = config_setting_get_elem(s, (unsigned int)i);
-
-		strings[i] = setting_string(r, elem, what, key, VALUE_NAME);
+		strings[i] = setting_string(r, config_setting_get_elem(s, (unsigned int)i),
+					    spec->key, VALUE_NAME);
 		if (!strings[i])
 			return NULL;
 	}
@@ -132,28 +137,40 @@ const char **setting_strings(struct reader *r, const config_setting_t *s, const 
 	return strings;
 }
 
-size_t setting_choice(struct reader *r, const config_setting_t *s, const char *what,
-		      const char *key, const char *const *names, size_t n)
+const char **setting_strings(const struct reader *r, const config_setting_t *s, const char *key,
+			     size_t *ret_n)
 {
-	const char *text = setting_string(r, s, what, key, VALUE_NAME);
-	AUTO(char_p) char *list = NULL;
-	size_t length;
-	FILE *out;
-
-	if (!text)
-		return n;
-	for (size_t i = 0; i < n; i++)
-		if (strcmp(text, names[i]) == 0)
-			return i;
-	out = must_alloc(open_memstream(&list, &length));
-	for (size_t i = 0; i < n; i++)
-		fprintf(out, "%s\"%s\"", i == 0 ? "" : i + 1 < n ? ", " : " or ", names[i]);
-	(void)fclose(out); /* into memory */
-	reader_complain(r, s, "%s%s%s \"%s\" is not %s", WHAT(what), key, text, list);
-	return n;
+	return read_strings(r, s, &(struct setting_spec){.key = key, .max = SETTING_STRINGS_MAX},
+			    ret_n);
 }
 
-static bool read_number(struct reader *r, const config_setting_t *s, const char *what,
+/* Reads one of the words; false after a complaint that lists them. */
+static bool read_choice(const struct reader *r, const config_setting_t *s,
+			const struct setting_spec *spec, int *ret)
+{
+	const char *text = setting_string(r, s, spec->key, VALUE_NAME);
+	const char *last = NULL;
+	char *list;
+
+	if (!text)
+		return false;
+	for (int i = 0; i <= spec->max; i++)
+		if (spec->names[i] && strcmp(text, spec->names[i]) == 0) {
+			*ret = i;
+			return true;
+		}
+	list = t_strdup(r->ctx, "");
+	for (int i = 0; i <= spec->max; i++) {
+		if (last && spec->names[i])
+			t_append(&list, "%s\"%s\"", *list ? ", " : "", last);
+		last = spec->names[i] ? spec->names[i] : last;
+	}
+	complain_at(r, s, "%s \"%s\" is not %s%s\"%s\"", spec->key, text, list, *list ? " or " : "",
+		    last);
+	return false;
+}
+
+static bool read_number(const struct reader *r, const config_setting_t *s,
 			const struct setting_spec *spec, int64_t *ret)
 {
 	const int type = config_setting_type(s);
@@ -162,16 +179,16 @@ static bool read_number(struct reader *r, const config_setting_t *s, const char 
 							  : spec->min - 1;
 
 	if (value < spec->min || value > spec->max) {
-		reader_complain(r, s, "%s%s%s must be a whole number from %lld to %lld", WHAT(what),
-				spec->key, (long long)spec->min, (long long)spec->max);
+		complain_at(r, s, "%s must be a whole number from %lld to %lld", spec->key,
+			    (long long)spec->min, (long long)spec->max);
 		return false;
 	}
 	*ret = value;
 	return true;
 }
 
-static void read_share(struct reader *r, const config_setting_t *s, const char *what,
-		       const struct setting_spec *spec, double *ret)
+static void read_share(const struct reader *r, const config_setting_t *s, const char *key,
+		       double *ret)
 {
 	double value = 0;
 
@@ -182,15 +199,28 @@ static void read_share(struct reader *r, const config_setting_t *s, const char *
 	if (value > 0 && value <= 1)
 		*ret = value;
 	else
-		reader_complain(r, s, "%s%s%s must be a number above 0 and at most 1", WHAT(what),
-				spec->key);
+		complain_at(r, s, "%s must be a number above 0 and at most 1", key);
+}
+
+static void read_char(const struct reader *r, const config_setting_t *s, const char *key, char *ret)
+{
+	const char *text = config_setting_get_string(s);
+
+	if (text && strlen(text) == 1 && !strchr("\"\\", *text) &&
+	    (*text == '\t' || (isascii(*text) && ispunct((unsigned char)*text))))
+		*ret = *text;
+	else
+		complain_at(r, s,
+			    "%s must be one ASCII character, a tab or punctuation, and neither a "
+			    "double quote nor a backslash",
+			    key);
 }
 
 /* Reads the kinds that have a grammar of their own (base/units.h). */
-static void read_unit(struct reader *r, const config_setting_t *s, const char *what,
+static void read_unit(const struct reader *r, const config_setting_t *s,
 		      const struct setting_spec *spec, void *ret)
 {
-	const char *text = setting_string(r, s, what, spec->key, VALUE_NAME);
+	const char *text = setting_string(r, s, spec->key, VALUE_NAME);
 	char min[24], max[24];
 	int64_t ms;
 
@@ -199,18 +229,15 @@ static void read_unit(struct reader *r, const config_setting_t *s, const char *w
 	switch (spec->kind) {
 	case VALUE_PERIOD:
 		if (!period_parse(text, ret))
-			reader_complain(
-				r, s,
-				"%s%s%s \"%s\" is not N days|weeks|months|years, N from 1 to "
-				"9999, at most 1000 years",
-				WHAT(what), spec->key, text);
+			complain_at(r, s,
+				    "%s \"%s\" is not N days|weeks|months|years, N from 1 to "
+				    "9999, at most 1000 years",
+				    spec->key, text);
 		break;
 	case VALUE_WINDOW:
 		if (!window_parse(text, ret))
-			reader_complain(r, s,
-					"%s%s%s \"%s\" is not HH:MM-HH:MM with two "
-					"different times",
-					WHAT(what), spec->key, text);
+			complain_at(r, s, "%s \"%s\" is not HH:MM-HH:MM with two different times",
+				    spec->key, text);
 		break;
 	default:
 		assert(spec->kind == VALUE_DURATION);
@@ -220,52 +247,65 @@ static void read_unit(struct reader *r, const config_setting_t *s, const char *w
 		}
 		duration_ms_print(spec->min, min, sizeof(min));
 		duration_ms_print(spec->max, max, sizeof(max));
-		reader_complain(r, s,
-				"%s%s%s \"%s\" is not a duration (Nms, Ns, Nmin, Nh) from %s "
-				"to %s",
-				WHAT(what), spec->key, text, min, max);
+		complain_at(r, s, "%s \"%s\" is not a duration (Nms, Ns, Nmin, Nh) from %s to %s",
+			    spec->key, text, min, max);
 	}
 }
 
-static void read_value(struct reader *r, const config_setting_t *s, const char *what,
-		       const struct setting_spec *spec, void *ret)
+static void read_value(const struct reader *r, const config_setting_t *s,
+		       const struct setting_spec *spec, char *target)
 {
-	const char *text;
+	void *const ret = target + spec->offset;
+	const void *pointer = NULL;
 	int64_t number;
+	int choice;
 
 	switch (spec->kind) {
 	case VALUE_OTHER:
 		break;
 	case VALUE_NAME:
+	case VALUE_PATH:
 	case VALUE_SQL:
-		text = setting_string(r, s, what, spec->key, spec->kind);
-		if (text)
-			*(const char **)ret = text;
+		pointer = setting_string(r, s, spec->key, spec->kind);
+		break;
+	case VALUE_STRINGS:
+		pointer = read_strings(r, s, spec, (size_t *)(target + spec->count));
+		break;
+	case VALUE_CHAR:
+		read_char(r, s, spec->key, ret);
 		break;
 	case VALUE_BOOL:
 		if (config_setting_type(s) == CONFIG_TYPE_BOOL)
 			*(bool *)ret = config_setting_get_bool(s) != 0;
 		else
-			reader_complain(r, s, "%s%s%s must be true or false", WHAT(what),
-					spec->key);
+			complain_at(r, s, "%s must be true or false", spec->key);
 		break;
 	case VALUE_INT:
-		if (read_number(r, s, what, spec, &number))
+		if (read_number(r, s, spec, &number))
 			*(int *)ret = (int)number;
 		break;
 	case VALUE_INT64:
-		if (read_number(r, s, what, spec, &number))
+		if (read_number(r, s, spec, &number))
 			*(int64_t *)ret = number;
 		break;
 	case VALUE_SHARE:
-		read_share(r, s, what, spec, ret);
+		read_share(r, s, spec->key, ret);
 		break;
 	case VALUE_DURATION:
 	case VALUE_PERIOD:
 	case VALUE_WINDOW:
-		read_unit(r, s, what, spec, ret);
+		read_unit(r, s, spec, ret);
+		break;
+	case VALUE_CHOICE:
+		(void)read_choice(r, s, spec, ret); /* has complained */
+		break;
+	case VALUE_WORD:
+		if (read_choice(r, s, spec, &choice))
+			*(bool *)ret = choice == 1;
 		break;
 	}
+	if (pointer)
+		*(const void **)ret = pointer;
 }
 
 /* Keys of earlier versions, and what a person does now. */
@@ -276,61 +316,47 @@ static const struct {
 	{"pause_file", "retentionctl pause"},
 };
 
-static bool complain_removed(struct reader *r, const config_setting_t *s, const char *what)
+static void complain_unknown(const struct reader *r, const config_setting_t *s,
+			     const struct setting_spec *specs)
 {
-	for (size_t i = 0; i < sizeof(removed_keys) / sizeof(removed_keys[0]); i++)
-		if (strcmp(config_setting_name(s), removed_keys[i].key) == 0) {
-			reader_complain(r, s, "%s%skey \"%s\" was removed: use %s", WHAT(what),
-					removed_keys[i].key, removed_keys[i].instead);
-			return true;
-		}
-	return false;
-}
-
-static void complain_unknown(struct reader *r, const config_setting_t *s, const char *what,
-			     const struct setting_spec *specs, size_t n_specs)
-{
+	const struct reader bare = reader_in(r, r->group, NULL);
 	const char *name = config_setting_name(s);
-	const char **names = t_array(NULL, const char *, n_specs);
-	const char *nearest;
+	const char **names = NULL;
+	size_t n = 0;
 
-	for (size_t i = 0; i < n_specs; i++)
-		names[i] = specs[i].key;
-	nearest = nearest_name(name, names, n_specs);
-	reader_complain(r, s, "unknown key \"%s\"%s%s%s%s%s", name, what ? " in " : "",
-			what ? what : "", nearest ? "; did you mean \"" : "",
-			nearest ? nearest : "", nearest ? "\"?" : "");
-	talloc_free(names);
+	for (size_t i = 0; i < LENGTH(removed_keys); i++)
+		if (strcmp(name, removed_keys[i].key) == 0) {
+			complain_at(r, s, "key \"%s\" was removed: use %s", name,
+				    removed_keys[i].instead);
+			return;
+		}
+	for (; specs->key; specs++) {
+		names = t_grow(r->ctx, names, const char *, n + 1);
+		names[n++] = specs->key;
+	}
+	complain_at(&bare, s, "unknown key \"%s\"%s%s%s", name, r->what ? " in " : "",
+		    r->what ? r->what : "", nearest_name_hint(r->ctx, name, names, n));
 }
 
-static const struct setting_spec *find_spec(const struct setting_spec *specs, size_t n_specs,
-					    const char *key)
+void settings_read(const struct reader *r, const struct setting_spec *specs, void *target)
 {
-	for (size_t i = 0; i < n_specs; i++)
-		if (strcmp(specs[i].key, key) == 0)
-			return &specs[i];
-	return NULL;
-}
-
-void settings_read(struct reader *r, const config_setting_t *group, const char *what,
-		   const struct setting_spec *specs, size_t n_specs, void *target)
-{
-	const int n = config_setting_length(group);
+	const int n = config_setting_length(r->group);
 
 	for (int i = 0; i < n; i++) {
-		const config_setting_t *s = config_setting_get_elem(group, (unsigned int)i);
-		const struct setting_spec *spec = find_spec(specs, n_specs, config_setting_name(s));
+		const config_setting_t *s = config_setting_get_elem(r->group, (unsigned int)i);
+		const struct setting_spec *spec = specs;
 
-		if (!spec) {
-			if (!complain_removed(r, s, what))
-				complain_unknown(r, s, what, specs, n_specs);
+		while (spec->key && strcmp(spec->key, config_setting_name(s)) != 0)
+			spec++;
+		if (!spec->key) {
+			complain_unknown(r, s, specs);
 			continue;
 		}
 		if (spec->given)
-			*(bool *)((char *)target + spec->given) = true;
-		read_value(r, s, what, spec, (char *)target + spec->offset);
+			*((bool *)target + spec->given) = true;
+		read_value(r, s, spec, target);
 	}
-	for (size_t i = 0; i < n_specs; i++)
-		if (specs[i].required && !config_setting_get_member(group, specs[i].key))
-			reader_complain(r, group, "%s%s%s is missing", WHAT(what), specs[i].key);
+	for (; specs->key; specs++)
+		if (specs->required && !reader_key(r, specs->key))
+			complain_at(r, NULL, "%s is missing", specs->key);
 }

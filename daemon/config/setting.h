@@ -7,33 +7,48 @@
 #include "config/source.h"
 
 #include <libconfig.h>
-#include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
 
+/* Reads the settings of one group.  A reader is copied for each group within another one. */
 struct reader {
 	void *ctx; /* talloc: the generation; owns every string read */
 	const struct config_text *text;
 	struct complaints *complaints;
+	const config_setting_t *group;
+	const char *what; /* begins each complaint: 'policy "x"'; NULL at the top of the file */
 };
+
+struct reader reader_in(const struct reader *r, const config_setting_t *group, const char *what);
+
+/* The setting of that key in the group; NULL: there is none. */
+static inline const config_setting_t *reader_key(const struct reader *r, const char *key)
+{
+	return config_setting_get_member(r->group, key);
+}
 
 /* The place of the setting; NULL: the file as a whole. */
 struct place reader_place(const struct reader *r, const config_setting_t *s);
 
-void reader_complain(struct reader *r, const config_setting_t *s, const char *fmt, ...)
+/* Adds a complaint at the setting; NULL: at the group. */
+void complain_at(const struct reader *r, const config_setting_t *s, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 
 enum value_kind {
 	VALUE_OTHER, /* a key that other code reads */
 	VALUE_NAME, /* const char *: not blank, no control characters */
+	VALUE_PATH, /* the same, and begins with / */
 	VALUE_SQL, /* const char *: not blank; may have several lines */
+	VALUE_CHAR, /* char: punctuation or a tab */
 	VALUE_BOOL, /* bool */
 	VALUE_INT, /* int, min to max */
 	VALUE_INT64, /* int64_t, min to max */
 	VALUE_SHARE, /* double, above 0, up to 1 */
 	VALUE_DURATION, /* int64_t, ms, min to max */
 	VALUE_PERIOD, /* struct period */
-	VALUE_WINDOW /* struct window */
+	VALUE_WINDOW, /* struct window */
+	VALUE_STRINGS, /* const char *const *, 1 to max; count is the offset of their number */
+	VALUE_CHOICE, /* an enum: the index in names of a word */
+	VALUE_WORD /* bool: the word is names[1] and not names[0] */
 };
 
 struct setting_spec {
@@ -42,33 +57,33 @@ struct setting_spec {
 	size_t offset; /* of the value in the target */
 	size_t given; /* of a bool that becomes true if the key is there; 0: none */
 	bool required;
+	bool quiet; /* is printed only if it is true */
 	int64_t min;
 	int64_t max;
+	const char *const *names; /* max + 1 of them; NULL: the value has no word */
+	const char *example; /* of VALUE_STRINGS, for the complaint */
+	size_t count;
 };
 
-#define SETTING_SPECS(specs) (specs), sizeof(specs) / sizeof((specs)[0])
+/* A choice among all words of an array. */
+#define CHOICE(words) .kind = VALUE_CHOICE, .names = (words), .max = LENGTH(words) - 1
 
 /*
- * Reads a group into target, which holds the defaults.  Complains of each key that is missing, does
- * not fit, or is not in the table.  what: 'policy "x"', or NULL at the top.
+ * Reads the group into target, which holds the defaults.  specs ends with a spec without a key.  Complains of each
+ * key that is missing, does not fit, or is not in the table, and leaves the default.
  */
-void settings_read(struct reader *r, const config_setting_t *group, const char *what,
-		   const struct setting_spec *specs, size_t n_specs, void *target);
+void settings_read(const struct reader *r, const struct setting_spec *specs, void *target);
 
-/* A string of kind VALUE_NAME or VALUE_SQL, owned by the generation; NULL after a complaint. */
-const char *setting_string(struct reader *r, const config_setting_t *s, const char *what,
-			   const char *key, enum value_kind kind);
+/* A string of kind VALUE_NAME, VALUE_PATH or VALUE_SQL, owned by the generation; NULL after a complaint. */
+const char *setting_string(const struct reader *r, const config_setting_t *s, const char *key,
+			   enum value_kind kind);
 
 /* PostgreSQL's limit for the columns of a table. */
 #define SETTING_STRINGS_MAX 1600
 
 /* The strings of an array or list; NULL after a complaint, also for an empty one. */
-const char **setting_strings(struct reader *r, const config_setting_t *s, const char *what,
-			     const char *key, size_t *ret_n);
+const char **setting_strings(const struct reader *r, const config_setting_t *s, const char *key,
+			     size_t *ret_n);
 
-/* The index in names of the setting's value; n after a complaint, which lists the names. */
-size_t setting_choice(struct reader *r, const config_setting_t *s, const char *what,
-		      const char *key, const char *const *names, size_t n);
-
-/* The name that differs least from what was written, for "did you mean"; NULL: none is similar. */
-const char *nearest_name(const char *written, const char *const *names, size_t n);
+/* '; did you mean "..."?' with the name that differs least from what was written, or ""; owned by ctx. */
+const char *nearest_name_hint(void *ctx, const char *written, const char *const *names, size_t n);

@@ -1,40 +1,26 @@
 #include "model/model.h"
 
+#include "base/text.h"
+
 #include <assert.h>
 #include <string.h>
 
-static const char *const action_names[] = {
+const char *const action_names[ACTION_COUNT] = {
 	[ACTION_EXPORT] = "export",
 	[ACTION_DELETE_CONTACTS] = "delete_contacts",
 	[ACTION_ANONYMIZE_CONTACTS] = "anonymize_contacts",
 	[ACTION_ANONYMIZE_REQUESTS] = "anonymize_requests",
 };
-static_assert(sizeof(action_names) / sizeof(action_names[0]) == ACTION_COUNT, "a name for each");
-
-static const char *const archive_mode_names[] = {
+const char *const archive_mode_names[ARCHIVE_MODE_COUNT] = {
 	[ARCHIVE_NONE] = "none",
 	[ARCHIVE_LISTED] = "listed",
 	[ARCHIVE_FULL] = "full",
 };
-static_assert(sizeof(archive_mode_names) / sizeof(archive_mode_names[0]) == ARCHIVE_MODE_COUNT,
-	      "a name for each");
-
-static const char *const rule_names[] = {
+const char *const rule_names[RULE_COUNT] = {
 	[RULE_SET] = "set",       [RULE_CLEAR] = "clear",
 	[RULE_JSON] = "json",     [RULE_JSON_KEEP] = "json_keep",
 	[RULE_REDACT] = "redact", [RULE_KEEP] = "keep",
 };
-static_assert(sizeof(rule_names) / sizeof(rule_names[0]) == RULE_COUNT, "a name for each");
-
-/* Returns the name's index, n for an unknown name. */
-static unsigned int find_name(const char *const *names, unsigned int n, const char *name)
-{
-	unsigned int i = 0;
-
-	while (i < n && strcmp(name, names[i]) != 0)
-		i++;
-	return i;
-}
 
 const char *rule_name(enum rule_kind kind)
 {
@@ -50,7 +36,7 @@ const char *action_name(enum action action)
 
 enum action action_parse(const char *name)
 {
-	return find_name(action_names, ACTION_COUNT, name);
+	return (enum action)text_index(name, action_names, ACTION_COUNT);
 }
 
 const char *archive_mode_name(enum archive_mode mode)
@@ -61,7 +47,7 @@ const char *archive_mode_name(enum archive_mode mode)
 
 enum archive_mode archive_mode_parse(const char *name)
 {
-	return find_name(archive_mode_names, ARCHIVE_MODE_COUNT, name);
+	return (enum archive_mode)text_index(name, archive_mode_names, ARCHIVE_MODE_COUNT);
 }
 
 bool model_is_under(const struct table *t, const struct table *root)

@@ -91,12 +91,12 @@ static const struct {
 	 "postgresql:// address"},
 	{DATABASE
 	 "archives: { directory = \"a\"; delimiter = \"x\"; keep = \"5\"; bom = 1; };\n" MODEL,
-	 "f:2: archives: keep \"5\" is not N days|weeks|months|years, N from 1 to 9999, at most "
-	 "1000 years\n"
-	 "f:2: archives: bom must be true or false\n"
+	 "f:2: archives: directory \"a\" does not begin with /\n"
 	 "f:2: archives: delimiter must be one ASCII character, a tab or punctuation, and neither a "
 	 "double quote nor a backslash\n"
-	 "f:2: archives: directory \"a\" does not begin with /"},
+	 "f:2: archives: keep \"5\" is not N days|weeks|months|years, N from 1 to 9999, at most "
+	 "1000 years\n"
+	 "f:2: archives: bom must be true or false"},
 	{DATABASE "archives: { directory = \"/a\\nb\"; };\n" MODEL,
 	 "f:2: archives: directory holds a control character"},
 	{DATABASE "archives: { directory = \"/a\\x00b\"; };\n" MODEL,
@@ -168,9 +168,9 @@ static const struct {
 	 "f:5: model: table \"m\": table as an array is [ \"schema\", \"table\" ]"},
 	{TABLE("m: { table = \"m\"; of = \"contact\"; by = \"r\"; delete = \"detatch\"; "
 	       "anonymize = \"clear\"; where = \"\"; };\n"),
-	 "f:5: model: table \"m\": where is empty\n"
 	 "f:5: model: table \"m\": delete \"detatch\" is not \"delete\", \"detach\" or \"keep\"\n"
-	 "f:5: model: table \"m\": anonymize \"clear\" is not \"delete\" or \"keep\""},
+	 "f:5: model: table \"m\": anonymize \"clear\" is not \"delete\" or \"keep\"\n"
+	 "f:5: model: table \"m\": where is empty"},
 	{TABLE("m: { table = \"m\"; of = \"contact\"; by = \"r\"; anonymize = \"keep\";\n"
 	       "clear = [ \"a\" ]; };\n"),
 	 "f:6: model: table \"m\": clear contradicts anonymize: use only one of them"},
