@@ -4,7 +4,7 @@
  */
 #pragma once
 
-#include <stdarg.h>
+#include <limits.h>
 #include <stddef.h>
 
 /* A place in a configuration file, for messages. */
@@ -21,18 +21,15 @@ struct complaints {
 	void *ctx; /* talloc: owns the arrays and texts; NULL while there are none */
 };
 
-/* Adds a complaint at the end. */
-void complain(struct complaints *c, const struct place *at, const char *fmt, ...)
-	__attribute__((format(printf, 3, 4)));
-
 /*
  * Adds a complaint after all that have the same order or a lower one.  A reader passes the number of
  * the line, so that complaints are sorted by line although it reads the text in several passes.
  */
 void complain_sorted(struct complaints *c, unsigned int order, const struct place *at,
 		     const char *fmt, ...) __attribute__((format(printf, 4, 5)));
-void complain_sorted_list(struct complaints *c, unsigned int order, const struct place *at,
-			  const char *fmt, va_list args) __attribute__((format(printf, 4, 0)));
+
+/* Adds a complaint at the end. */
+#define complain(c, at, ...) complain_sorted((c), UINT_MAX, (at), __VA_ARGS__)
 
 void complaints_clear(struct complaints *c);
 

@@ -5,22 +5,18 @@
 #include <errno.h>
 #include <string.h>
 
-static bool fail_v(struct error *err, enum error_class class, int number, const char *fmt,
+static void fail_v(struct error *err, enum error_class class, int number, const char *fmt,
 		   va_list args)
 {
-	AUTO(char_p) char *text = NULL;
-
 	if (err->class != ERR_NONE)
-		return false; /* the first failure is the cause of the others */
+		return; /* the first failure is the cause of the others */
 	err->class = class;
-	text = xvprintf(fmt, args);
+	err->text = xvprintf(fmt, args);
 	if (number) {
+		AUTO(char_p) char *text = err->text;
+
 		err->text = xprintf("%s: %s", text, strerror(number));
-	} else {
-		err->text = text;
-		text = NULL;
 	}
-	return false;
 }
 
 bool fail(struct error *err, enum error_class class, const char *fmt, ...)
@@ -28,7 +24,7 @@ bool fail(struct error *err, enum error_class class, const char *fmt, ...)
 	va_list args;
 
 	va_start(args, fmt);
-	(void)fail_v(err, class, 0, fmt, args); /* always false */
+	fail_v(err, class, 0, fmt, args);
 	va_end(args);
 	return false;
 }
@@ -39,7 +35,7 @@ bool fail_errno(struct error *err, enum error_class class, const char *fmt, ...)
 	va_list args;
 
 	va_start(args, fmt);
-	(void)fail_v(err, class, number, fmt, args); /* always false */
+	fail_v(err, class, number, fmt, args);
 	va_end(args);
 	return false;
 }
@@ -80,7 +76,7 @@ static const struct {
 
 enum error_class error_class_of_sqlstate(const char *sqlstate)
 {
-	for (size_t i = 0; i < sizeof(sqlstates) / sizeof(sqlstates[0]); i++)
+	for (size_t i = 0; i < LENGTH(sqlstates); i++)
 		if (strncmp(sqlstate, sqlstates[i].prefix, strlen(sqlstates[i].prefix)) == 0)
 			return sqlstates[i].class;
 	return ERR_DATA;

@@ -22,21 +22,27 @@ int file_open_beneath(int folder, const char *path, int flags)
 	return (int)syscall(SYS_openat2, folder, path, &how, sizeof(how));
 }
 
-/* read(2) again while a signal interrupts it. */
-static ssize_t read_some(int fd, char *bytes, size_t n)
+ssize_t file_read_all(int fd, char *bytes, size_t n)
 {
-	ssize_t got;
+	size_t done = 0;
 
-	do
-		got = read(fd, bytes, n);
-	while (got < 0 && errno == EINTR);
-	return got;
+	for (;;) {
+		ssize_t got = pread(fd, bytes + done, n - done, (off_t)done);
+
+		if (got < 0 && errno == ESPIPE)
+			got = read(fd, bytes + done, n - done);
+		if (got < 0 && errno == EINTR)
+			continue;
+		if (got <= 0)
+			return got < 0 ? got : (ssize_t)done;
+		done += (size_t)got;
+	}
 }
 
 char *file_read_text(int fd, const char *name, void *ctx, struct error *err)
 {
 	struct stat st;
-	size_t size, done = 0;
+	ssize_t n;
 	char *text;
 
 	if (fstat(fd, &st) != 0) {
@@ -49,20 +55,14 @@ char *file_read_text(int fd, const char *name, void *ctx, struct error *err)
 					       : "not a regular file");
 		return NULL;
 	}
-	size = (size_t)st.st_size;
-	text = t_array(ctx, char, size + 1);
-	while (done < size) {
-		const ssize_t n = read_some(fd, text + done, size - done);
-
-		if (n <= 0) {
-			(void)(n < 0 ? fail_errno(err, ERR_ENVIRONMENT, "cannot read \"%s\"", name)
-				     : fail(err, ERR_CONFIG, "\"%s\" was cut while it was read",
-					    name));
-			return NULL;
-		}
-		done += (size_t)n;
+	text = t_array(ctx, char, (size_t)st.st_size + 1);
+	n = file_read_all(fd, text, (size_t)st.st_size);
+	if (n < st.st_size) {
+		(void)(n < 0 ? fail_errno(err, ERR_ENVIRONMENT, "cannot read \"%s\"", name)
+			     : fail(err, ERR_CONFIG, "\"%s\" was cut while it was read", name));
+		return NULL;
 	}
-	if (strlen(text) != size) {
+	if (strlen(text) != (size_t)n) {
 		(void)fail(err, ERR_CONFIG, "\"%s\" is not a text: it has been overwritten", name);
 		return NULL;
 	}
@@ -143,8 +143,8 @@ bool file_digest(int fd, const char *name, char ret_hex[FILE_HEX + 1], struct er
 	AUTO(digest) struct digest *d = digest_new();
 	ssize_t n;
 
-	while ((n = read_some(fd, part, PART_BYTES)) > 0)
-		digest_add(d, part, (size_t)n);
+	while ((n = read(fd, part, PART_BYTES)) > 0 || (n < 0 && errno == EINTR))
+		digest_add(d, part, n > 0 ? (size_t)n : 0);
 	if (n < 0)
 		return fail_errno(err, ERR_ENVIRONMENT, "cannot read \"%s\" to its end", name);
 	return digest_end(d, ret_hex, err);

@@ -5,14 +5,21 @@
 
 #include "base/error.h"
 
-#include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 /*
  * Opens path below folder with flags of open(2); O_CLOEXEC is added.  Never leaves the folder and never
  * follows a symbolic link.  -1 with errno: EXDEV or ELOOP means that the path would do either.
  */
 int file_open_beneath(int folder, const char *path, int flags);
+
+/*
+ * Reads up to n bytes, or to the end if that comes first.  Reads by position, because processes that inherited the same
+ * open file share its offset.  A pipe has no positions, so it is read in sequence.  Returns the number of bytes, or -1
+ * with errno.
+ */
+ssize_t file_read_all(int fd, char *bytes, size_t n);
 
 /*
  * Reads a small text file whole, from its first byte; name is for messages.  The text is owned by ctx.

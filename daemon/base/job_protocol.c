@@ -15,7 +15,7 @@ static const char *const words[] = {
 	[WORD_DETAIL] = "detail",     [WORD_NOTE] = "note",       [WORD_SAMPLE] = "sample",
 	[WORD_BATCH] = "batch",
 };
-static_assert(sizeof(words) / sizeof(words[0]) == WORDS, "a name for each");
+static_assert(LENGTH(words) == WORDS, "a name for each");
 
 static const char *const wait_words[] = {
 	[WAIT_NONE] = "none",         [WAIT_WINDOW] = "window",
@@ -25,7 +25,7 @@ static const char *const wait_words[] = {
 	[WAIT_COURTESY] = "courtesy", [WAIT_LOCKS] = "locks",
 	[WAIT_OTHER] = "other",
 };
-static_assert(sizeof(wait_words) / sizeof(wait_words[0]) == WAIT_REASONS, "a word for each");
+static_assert(LENGTH(wait_words) == WAIT_REASONS, "a word for each");
 
 static const char *const mode_options[] = {
 	[MODE_ACTION] = "job",
@@ -33,7 +33,7 @@ static const char *const mode_options[] = {
 	[MODE_EXPIRE] = "expire",
 	[MODE_MEASURE] = "measure",
 };
-static_assert(sizeof(mode_options) / sizeof(mode_options[0]) == JOB_MODES, "an option for each");
+static_assert(LENGTH(mode_options) == JOB_MODES, "an option for each");
 
 const char *job_mode_option(enum job_mode mode)
 {

@@ -41,23 +41,20 @@ static const char *const message_ids[] = {
 	[KIND_APPROVAL_NEEDED] = "0f88a8af754d441c9ec80b379a6ef4b4",
 	[KIND_STATE] = "f6af928b67784346837a0f7c4b09d16d",
 };
-static_assert(sizeof(message_ids) / sizeof(message_ids[0]) == KIND_COUNT, "an id for each kind");
+static_assert(LENGTH(message_ids) == KIND_COUNT, "an id for each kind");
 
 static enum destination choose_destination(void)
 {
+	static const char *const names[] = {
+		[TO_STDERR] = "stderr", [TO_SYSLOG] = "syslog", [TO_JOURNAL] = "journal"};
 	const char *wish = getenv("RETENTION_LOG");
+	const size_t named = text_index(wish ? wish : "", names, LENGTH(names));
 
-	if (wish && strcmp(wish, "journal") == 0)
-		return TO_JOURNAL;
-	if (wish && strcmp(wish, "syslog") == 0)
-		return TO_SYSLOG;
-	if (wish && strcmp(wish, "stderr") == 0)
-		return TO_STDERR;
+	if (named < LENGTH(names))
+		return (enum destination)named;
 	if (access("/run/systemd/journal/socket", W_OK) == 0)
 		return TO_JOURNAL;
-	if (access("/dev/log", W_OK) == 0)
-		return TO_SYSLOG;
-	return TO_STDERR;
+	return access("/dev/log", W_OK) == 0 ? TO_SYSLOG : TO_STDERR;
 }
 
 void log_open(const char *program, bool verbose)
@@ -130,6 +127,7 @@ void log_event(int priority, enum log_kind kind, const struct log_fields *fields
 	       ...)
 {
 	AUTO(char_p) char *text = NULL;
+	bool is_written = logger.to != TO_STDERR;
 	va_list args;
 
 	if (priority == LOG_DEBUG && !logger.verbose)
@@ -139,14 +137,10 @@ void log_event(int priority, enum log_kind kind, const struct log_fields *fields
 	va_end(args);
 
 	text_one_line(text); /* several lines would be several events */
-	if (logger.to == TO_JOURNAL && write_journal(priority, kind, fields, text)) {
-		if (logger.echo)
-			write_stderr(text);
-	} else if (logger.to == TO_SYSLOG) {
+	if (logger.to == TO_JOURNAL)
+		is_written = write_journal(priority, kind, fields, text);
+	else if (logger.to == TO_SYSLOG)
 		syslog(priority, "%s", text);
-		if (logger.echo)
-			write_stderr(text);
-	} else {
+	if (!is_written || logger.echo)
 		write_stderr(text);
-	}
 }

@@ -52,11 +52,10 @@ static const struct {
 	{"retentiond_survey_timestamp_seconds", "gauge",
 	 "When what stands in the database was measured."},
 };
-#define KNOWN (sizeof(known) / sizeof(known[0]))
 
 /* Seconds; +Inf is the last. */
 static const double bounds[] = {0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60};
-#define BOUNDS (sizeof(bounds) / sizeof(bounds[0]))
+#define BOUNDS LENGTH(bounds)
 
 struct samples {
 	char **lines; /* n, talloc'd under the array */
@@ -110,11 +109,9 @@ static int is_of(const char *line, const char *name)
 
 void metrics_sample(struct metrics *m, const char *line)
 {
-	for (size_t i = 0; i < KNOWN; i++)
-		if (is_of(line, known[i].name)) {
+	for (size_t i = 0; i < LENGTH(known); i++)
+		if (is_of(line, known[i].name))
 			add(m, &m->pending, line);
-			return;
-		}
 }
 
 void metrics_survey_ended(struct metrics *m, int good)
@@ -157,22 +154,26 @@ void metrics_waited(struct metrics *m, int for_replica, double seconds)
 	m->waited[for_replica ? 1 : 0] += seconds;
 }
 
-char *metrics_label(const char *label, const char *value)
+char *metrics_line(const char *name, const char *label, const char *value, const char *number)
 {
 	char *text = NULL;
 	size_t size;
 	FILE *out = must_alloc(open_memstream(&text, &size));
 
-	fprintf(out, "%s=\"", label);
-	for (; *value; value++)
-		if (*value == '\\' || *value == '"')
-			fprintf(out, "\\%c", *value);
-		else if (*value == '\n')
-			fputs("\\n", out);
-		else
-			(void)fputc(*value, out); /* into memory */
-	(void)fputc('"', out); /* likewise */
-	(void)fclose(out); /* likewise */
+	fputs(name, out);
+	if (label && value) {
+		fprintf(out, "{%s=\"", label);
+		for (; *value; value++)
+			if (*value == '\\' || *value == '"')
+				fprintf(out, "\\%c", *value);
+			else if (*value == '\n')
+				fputs("\\n", out);
+			else
+				(void)fputc(*value, out); /* into memory */
+		fputs("\"}", out);
+	}
+	fprintf(out, " %s", number);
+	(void)fclose(out); /* into memory */
 	return text;
 }
 
@@ -184,12 +185,10 @@ void metrics_clear_own(struct metrics *m)
 void metrics_put(struct metrics *m, const char *name, const char *label, const char *value,
 		 double number)
 {
-	AUTO(char_p) char *labels = label && value ? metrics_label(label, value) : NULL;
-	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
+	AUTO(char_p) char *text = xprintf("%.17g", number);
+	AUTO(char_p) char *line = metrics_line(name, label, value, text);
 
-	add(m, &m->own,
-	    t_printf(ctx, "%s%s%s%s %.17g", name, labels ? "{" : "", labels ? labels : "",
-		     labels ? "}" : "", number));
+	add(m, &m->own, line);
 }
 
 static void print_samples(FILE *out, const struct samples *s, const char *name)
@@ -205,12 +204,6 @@ static int any(const struct samples *s, const char *name)
 		if (is_of(s->lines[i], name))
 			return 1;
 	return 0;
-}
-
-static void print_head(FILE *out, size_t i)
-{
-	fprintf(out, "# HELP %s %s\n# TYPE %s %s\n", known[i].name, known[i].help, known[i].name,
-		known[i].type);
 }
 
 static void print_histogram(FILE *out, const char *name, const struct histogram *h)
@@ -243,7 +236,7 @@ static const int64_t *batch_value(const struct histogram *h, const char *name)
 		{"retentiond_batches_blocking_total", &h->blocking},
 	};
 
-	for (size_t i = 0; i < sizeof(values) / sizeof(values[0]); i++)
+	for (size_t i = 0; i < LENGTH(values); i++)
 		if (strcmp(values[i].name, name) == 0)
 			return values[i].value;
 	return NULL;
@@ -270,7 +263,7 @@ char *metrics_text(const struct metrics *m)
 	size_t size;
 	FILE *out = must_alloc(open_memstream(&text, &size));
 
-	for (size_t i = 0; i < KNOWN; i++) {
+	for (size_t i = 0; i < LENGTH(known); i++) {
 		const char *name = known[i].name;
 		const int histogram = strcmp(known[i].type, "histogram") == 0;
 		const int of_batches = histogram || batch_value(&(struct histogram){0}, name);
@@ -279,7 +272,8 @@ char *metrics_text(const struct metrics *m)
 		if (!(of_batches && m->n_histograms > 0) && !waits && !any(&m->survey, name) &&
 		    !any(&m->own, name))
 			continue;
-		print_head(out, i);
+		fprintf(out, "# HELP %s %s\n# TYPE %s %s\n", name, known[i].help, name,
+			known[i].type);
 		print_samples(out, &m->own, name);
 		print_samples(out, &m->survey, name);
 		print_batches(out, m, name, histogram);

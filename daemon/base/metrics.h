@@ -42,5 +42,8 @@ void metrics_put(struct metrics *metrics, const char *name, const char *label, c
 /* The text of all metrics, which the caller frees. */
 char *metrics_text(const struct metrics *metrics);
 
-/* label="value", escaped as the format asks for; the caller frees it. */
-char *metrics_label(const char *label, const char *value);
+/*
+ * A sample: NAME{LABEL="VALUE"} NUMBER, the value escaped as the format asks for; the caller frees it.  Without braces
+ * if label or value is NULL.
+ */
+char *metrics_line(const char *name, const char *label, const char *value, const char *number);

@@ -54,7 +54,7 @@ static const struct field {
 		{0, 6, 7, "sunmontuewedthufrisat",
 		 "the day of the week is not 0 to 7, sun to sat, a list, a range or a step"},
 };
-static_assert(sizeof(fields) / sizeof(fields[0]) == FIELD_COUNT, "a row for each field");
+static_assert(LENGTH(fields) == FIELD_COUNT, "a row for each field");
 
 static const struct {
 	const char *name;
@@ -72,22 +72,17 @@ static const char *skip_blanks(const char *p)
 /* A number of one or two digits, or one of the field's names; returns what follows, or NULL. */
 static const char *read_value(const struct field *f, const char *p, int *ret)
 {
-	int value = 0, n = 0;
+	const size_t n = strspn(p, DIGITS);
 
 	for (const char *name = f->names; *name; name += 3)
 		if (strncasecmp(p, name, 3) == 0) {
 			*ret = f->min + (int)(name - f->names) / 3;
 			return p + 3;
 		}
-	for (; is_digit(*p); p++) {
-		if (++n > 2)
-			return NULL;
-		value = value * 10 + (*p - '0');
-	}
-	if (n == 0)
+	if (n < 1 || n > 2)
 		return NULL;
-	*ret = value;
-	return p;
+	*ret = (int)strtol(p, NULL, 10);
+	return p + n;
 }
 
 /* Adds the bits of one item of a list: "*", "7", "1-5", and "/2" behind the first and the last. */
@@ -130,15 +125,10 @@ static const char *read_field(const struct field *f, const char *p, uint64_t *re
 	uint64_t bits = 0;
 
 	*ret_any = *p == '*';
-	for (;;) {
-		p = read_item(f, p, &bits);
-		if (!p)
-			return NULL;
-		if (*p != ',')
-			break;
-		p++;
-	}
-	if (*p && *p != ' ' && *p != '\t')
+	p = read_item(f, p, &bits);
+	while (p && *p == ',')
+		p = read_item(f, p + 1, &bits);
+	if (!p || (*p && *p != ' ' && *p != '\t'))
 		return NULL;
 	*ret_bits = bits;
 	return skip_blanks(p);
@@ -167,7 +157,7 @@ bool schedule_parse(const char *text, struct schedule *ret, const char **ret_why
 	bool any[FIELD_COUNT];
 	struct schedule s;
 
-	for (size_t i = 0; i < sizeof(shorthands) / sizeof(shorthands[0]); i++)
+	for (size_t i = 0; i < LENGTH(shorthands); i++)
 		if (strcmp(text, shorthands[i].name) == 0)
 			p = shorthands[i].text;
 	p = skip_blanks(p);
@@ -259,22 +249,25 @@ static void print_field(FILE *out, const struct field *f, uint64_t bits, enum st
 
 void schedule_print(const struct schedule *s, char *ret_text, unsigned long size)
 {
+	const struct {
+		uint64_t bits;
+		enum star star;
+	} parts[] = {
+		[FIELD_MINUTE] = {s->minutes, STAR_MAY},
+		[FIELD_HOUR] = {s->hours, STAR_MAY},
+		[FIELD_DAY] = {s->days_of_month, s->any_day_of_month ? STAR_MUST : STAR_MUST_NOT},
+		[FIELD_MONTH] = {s->months, STAR_MAY},
+		[FIELD_WEEKDAY] = {s->days_of_week, s->any_day_of_week ? STAR_MUST : STAR_MUST_NOT},
+	};
 	FILE *out = fmemopen(ret_text, size, "w");
 
 	ret_text[0] = '\0';
 	if (!out)
 		return; /* out of memory: the text is for people only */
-	print_field(out, &fields[FIELD_MINUTE], s->minutes, STAR_MAY);
-	fputc(' ', out);
-	print_field(out, &fields[FIELD_HOUR], s->hours, STAR_MAY);
-	fputc(' ', out);
-	print_field(out, &fields[FIELD_DAY], s->days_of_month,
-		    s->any_day_of_month ? STAR_MUST : STAR_MUST_NOT);
-	fputc(' ', out);
-	print_field(out, &fields[FIELD_MONTH], s->months, STAR_MAY);
-	fputc(' ', out);
-	print_field(out, &fields[FIELD_WEEKDAY], s->days_of_week,
-		    s->any_day_of_week ? STAR_MUST : STAR_MUST_NOT);
+	for (int i = 0; i < FIELD_COUNT; i++) {
+		fputs(i > 0 ? " " : "", out);
+		print_field(out, &fields[i], parts[i].bits, parts[i].star);
+	}
 	(void)fclose(out); /* into memory: nothing to lose */
 }
 
@@ -383,46 +376,36 @@ static int64_t day_of(int64_t local)
 	return local / DAY - (local % DAY < 0);
 }
 
-bool schedule_next(const struct schedule *s, int64_t after, int64_t *ret_at)
+/* Walks from the minute after at, or with step -1 from the minute of at, to one that matches. */
+static bool find(const struct schedule *s, int64_t at, int step, int64_t *ret_at)
 {
-	int64_t high, first_day;
-	int minute;
-
-	if (after < INSTANT_MIN || after > INSTANT_MAX)
-		return false;
-	high = high_local(after);
-	first_day = day_of(high);
-	minute = (int)((high - first_day * DAY) / MINUTE) + 1;
-	for (int64_t day = first_day; day <= first_day + SEARCH_DAYS; day++) {
-		for (; minute < DAY / MINUTE && day_matches(s, day); minute++)
-			if (minute_matches(s, minute)) {
-				*ret_at = instant_of(day * DAY + minute * MINUTE);
-				return true;
-			}
-		minute = 0;
-	}
-	return false;
-}
-
-bool schedule_previous(const struct schedule *s, int64_t at, int64_t *ret_at)
-{
-	int64_t high, first_day;
+	int64_t high, day;
 	int minute;
 
 	if (at < INSTANT_MIN || at > INSTANT_MAX)
 		return false;
 	high = high_local(at);
-	first_day = day_of(high);
-	minute = (int)((high - first_day * DAY) / MINUTE);
-	for (int64_t day = first_day; day >= first_day - SEARCH_DAYS; day--) {
-		for (; minute >= 0 && day_matches(s, day); minute--)
+	day = day_of(high);
+	minute = (int)((high - day * DAY) / MINUTE) + (step > 0 ? 1 : 0);
+	for (int days = 0; days <= SEARCH_DAYS; days++, day += step) {
+		for (; minute >= 0 && minute < DAY / MINUTE && day_matches(s, day); minute += step)
 			if (minute_matches(s, minute)) {
 				*ret_at = instant_of(day * DAY + minute * MINUTE);
 				return true;
 			}
-		minute = DAY / MINUTE - 1;
+		minute = step > 0 ? 0 : DAY / MINUTE - 1;
 	}
 	return false;
+}
+
+bool schedule_next(const struct schedule *s, int64_t after, int64_t *ret_at)
+{
+	return find(s, after, 1, ret_at);
+}
+
+bool schedule_previous(const struct schedule *s, int64_t at, int64_t *ret_at)
+{
+	return find(s, at, -1, ret_at);
 }
 
 /*

@@ -4,9 +4,16 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#define DIGITS "0123456789"
+
 static inline bool is_digit(char c)
 {
 	return c >= '0' && c <= '9';
+}
+
+static inline bool is_control(char c)
+{
+	return (unsigned char)c < ' ' || c == 127;
 }
 
 /* Cuts newlines off the end, in place. */

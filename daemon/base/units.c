@@ -1,5 +1,6 @@
 #include "base/units.h"
 
+#include "base/mem.h"
 #include "base/text.h"
 
 #include <assert.h>
@@ -15,8 +16,7 @@ static const char *const period_names[] = {
 	[PERIOD_MONTHS] = "month",
 	[PERIOD_YEARS] = "year",
 };
-#define N_PERIODS (sizeof(period_names) / sizeof(period_names[0]))
-static_assert(N_PERIODS == PERIOD_YEARS + 1, "a name for each unit");
+static_assert(LENGTH(period_names) == PERIOD_YEARS + 1, "a name for each unit");
 
 /* The largest comes first, because a canonical text has the largest unit that fits. */
 static const struct {
@@ -28,7 +28,6 @@ static const struct {
 	{"s", 1000},
 	{"ms", 1},
 };
-#define N_DURATIONS (sizeof(duration_units) / sizeof(duration_units[0]))
 
 /* A date so long ago is still one that PostgreSQL knows, which begins in 4713 BC. */
 #define PERIOD_MAX_YEARS 1000
@@ -40,20 +39,14 @@ static const struct {
  * Reads digits only, at least one and at most max_digits, because strtoll would take blanks and a sign.
  * Returns what follows them, or NULL.  18 digits always fit.
  */
-static const char *read_digits(const char *p, int max_digits, int64_t *ret)
+static const char *read_digits(const char *p, size_t max_digits, int64_t *ret)
 {
-	int64_t value = 0;
-	int n = 0;
+	const size_t n = strspn(p, DIGITS);
 
-	for (; is_digit(*p); p++) {
-		if (++n > max_digits)
-			return NULL;
-		value = value * 10 + (*p - '0');
-	}
-	if (n == 0)
+	if (n < 1 || n > max_digits)
 		return NULL;
-	*ret = value;
-	return p;
+	*ret = strtoll(p, NULL, 10);
+	return p + n;
 }
 
 bool period_parse(const char *text, struct period *ret)
@@ -63,7 +56,7 @@ bool period_parse(const char *text, struct period *ret)
 
 	if (!p || count < 1 || *p++ != ' ')
 		return false;
-	for (size_t i = 0; i < N_PERIODS; i++) {
+	for (size_t i = 0; i < LENGTH(period_names); i++) {
 		const size_t length = strlen(period_names[i]);
 
 		if (strncmp(p, period_names[i], length) != 0)
@@ -93,7 +86,7 @@ bool duration_ms_parse(const char *text, int64_t *ret_ms)
 		return false;
 	if (*p == ' ')
 		p++;
-	for (size_t i = 0; i < N_DURATIONS; i++) {
+	for (size_t i = 0; i < LENGTH(duration_units); i++) {
 		if (strcmp(p, duration_units[i].name) != 0)
 			continue;
 		if (count > DURATION_MAX_MS / duration_units[i].ms)
@@ -118,31 +111,18 @@ void duration_ms_print(int64_t ms, char *ret_text, unsigned long size)
 		       duration_units[i].name); /* at most 22 bytes */
 }
 
-/* "HH:MM", both of two digits; returns what follows, or NULL. */
-static const char *read_minute(const char *p, int *ret_minute)
-{
-	int hour, minute;
-
-	for (int i = 0; i < 5; i++)
-		if (i == 2 ? p[i] != ':' : !is_digit(p[i]))
-			return NULL;
-	hour = (p[0] - '0') * 10 + (p[1] - '0');
-	minute = (p[3] - '0') * 10 + (p[4] - '0');
-	if (hour > 23 || minute > 59)
-		return NULL;
-	*ret_minute = hour * 60 + minute;
-	return p + 5;
-}
-
 bool window_parse(const char *text, struct window *ret)
 {
+	int hour[2], minute[2];
 	struct window window;
-	const char *p = read_minute(text, &window.from_minute);
+	char again[64];
 
-	if (!p || *p++ != '-')
+	if (sscanf(text, "%2d:%2d-%2d:%2d", &hour[0], &minute[0], &hour[1], &minute[1]) != 4)
 		return false;
-	p = read_minute(p, &window.to_minute);
-	if (!p || *p != '\0' || window.from_minute == window.to_minute)
+	window = (struct window){hour[0] * 60 + minute[0], hour[1] * 60 + minute[1]};
+	window_print(&window, again, sizeof(again));
+	if (strcmp(text, again) != 0 || hour[0] > 23 || hour[1] > 23 || minute[0] < 0 ||
+	    minute[1] < 0 || window.from_minute == window.to_minute)
 		return false; /* equal ends could mean always or never */
 	*ret = window;
 	return true;
@@ -152,7 +132,7 @@ void window_print(const struct window *window, char *ret_text, unsigned long siz
 {
 	(void)snprintf(ret_text, size, "%02d:%02d-%02d:%02d", window->from_minute / 60,
 		       window->from_minute % 60, window->to_minute / 60,
-		       window->to_minute % 60); /* 12 bytes */
+		       window->to_minute % 60); /* 12 bytes for a window of two times */
 }
 
 bool window_holds(const struct window *window, int minute)
@@ -163,35 +143,16 @@ bool window_holds(const struct window *window, int minute)
 	return minute >= window->from_minute || minute < window->to_minute;
 }
 
-static int days_in_month(int year, int month)
+bool date_is_valid(const char *text)
 {
-	static const int days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+	struct tm tm = {0};
+	char again[16] = "";
 
-	if (month == 2 && year % 4 == 0 && (year % 100 != 0 || year % 400 == 0))
-		return 29;
-	return days[month - 1];
-}
-
-bool date_parse(const char *text, int *ret_year, int *ret_month, int *ret_day)
-{
-	int64_t part[3];
-	const char *p = text;
-
-	if (strlen(text) != strlen("YYYY-MM-DD") || text[4] != '-' || text[7] != '-')
+	/* strptime() takes a 31st of each month, which timegm() moves to the next one. */
+	if (!strptime(text, "%Y-%m-%d", &tm) || tm.tm_year < 0)
 		return false;
-	for (int i = 0; i < 3; i++) {
-		p = read_digits(p, i == 0 ? 4 : 2, &part[i]);
-		if (!p || *p != (i == 2 ? '\0' : '-'))
-			return false;
-		p++;
-	}
-	if (part[0] < 1900 || part[1] < 1 || part[1] > 12 || part[2] < 1 ||
-	    part[2] > days_in_month((int)part[0], (int)part[1]))
-		return false;
-	*ret_year = (int)part[0];
-	*ret_month = (int)part[1];
-	*ret_day = (int)part[2];
-	return true;
+	(void)timegm(&tm); /* no such year fails */
+	return strftime(again, sizeof(again), "%Y-%m-%d", &tm) > 0 && strcmp(text, again) == 0;
 }
 
 bool number_parse(const char *text, int64_t min, int64_t max, int64_t *ret)

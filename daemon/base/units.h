@@ -37,8 +37,8 @@ void window_print(const struct window *window, char *ret_text, unsigned long siz
 /* This minute of the day is inside. */
 bool window_holds(const struct window *window, int minute);
 
-/* Parses "YYYY-MM-DD", a day that exists, in the years 1900 to 9999. */
-bool date_parse(const char *text, int *ret_year, int *ret_month, int *ret_day);
+/* Is it "YYYY-MM-DD", a day that exists, in the years 1900 to 9999? */
+bool date_is_valid(const char *text);
 
 /* Milliseconds of a clock that never steps and begins anywhere. */
 int64_t monotonic_ms(void);

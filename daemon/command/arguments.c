@@ -84,10 +84,9 @@ static bool is_hash(const char *text)
 
 static bool check_value(enum value value, const char *text, struct error *err)
 {
-	int year, month, day;
 	int64_t n;
 
-	if (value == VALUE_DATE && !date_parse(text, &year, &month, &day))
+	if (value == VALUE_DATE && !date_is_valid(text))
 		return fail(err, ERR_USAGE, _("\"%s\" is not a date: use YYYY-MM-DD"), text);
 	if (value == VALUE_NUMBER && !number_parse(text, 1, 1000000, &n))
 		return fail(err, ERR_USAGE, _("\"%s\" is not a number from 1 to 1000000"), text);

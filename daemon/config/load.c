@@ -5,6 +5,7 @@
  */
 #include "config/config.h"
 
+#include "base/file.h"
 #include "base/mem.h"
 #include "config/read.h"
 
@@ -117,40 +118,15 @@ struct config *config_parse_text(const char *path, const char *text, struct comp
 	return config_build(path, text, c->n, c);
 }
 
-/*
- * Reads by position, because all jobs of a supervisor inherit the same open file and share its
- * offset.  A pipe has no positions, so it is read in sequence.  Returns the length, or -1 with errno
- * set.
- */
-static ssize_t read_all(int fd, char *text, size_t size)
-{
-	size_t length = 0;
-
-	for (;;) {
-		ssize_t got = pread(fd, text + length, size - length, (off_t)length);
-
-		if (got < 0 && errno == ESPIPE)
-			got = read(fd, text + length, size - length);
-		if (got < 0 && errno == EINTR)
-			continue;
-		if (got <= 0)
-			return got < 0 ? got : (ssize_t)length;
-		length += (size_t)got;
-		if (length == size) {
-			errno = EFBIG;
-			return -1;
-		}
-	}
-}
-
 struct config *config_read_fd(int fd, struct complaints *c)
 {
 	const struct place at = {.file = "the inherited configuration"};
 	AUTO(char_p) char *text = must_alloc(malloc(CONFIG_TEXT_MAX_BYTES + 1));
-	const ssize_t length = read_all(fd, text, CONFIG_TEXT_MAX_BYTES + 1);
+	AUTO(char_p) char *path = NULL;
+	const ssize_t length = file_read_all(fd, text, CONFIG_TEXT_MAX_BYTES + 1);
 
-	if (length < 0) {
-		complain(c, &at, "cannot be read: %s", strerror(errno));
+	if (length < 0 || (size_t)length > CONFIG_TEXT_MAX_BYTES) {
+		complain(c, &at, "cannot be read: %s", strerror(length < 0 ? errno : EFBIG));
 		return NULL;
 	}
 	text[length] = '\0';
@@ -158,32 +134,21 @@ struct config *config_read_fd(int fd, struct complaints *c)
 		complain(c, &at, "holds a NUL byte");
 		return NULL;
 	}
-	if (strncmp(text, "#@ 1 ", 5) == 0) { /* the first marker names the file */
-		AUTO(char_p) char *path = must_alloc(strndup(text + 5, strcspn(text + 5, "\n")));
-
-		return config_parse_text(path, text, c);
-	}
-	return config_parse_text(at.file, text, c);
+	if (strncmp(text, "#@ 1 ", 5) == 0) /* the first marker names the file */
+		path = must_alloc(strndup(text + 5, strcspn(text + 5, "\n")));
+	return config_parse_text(path ? path : at.file, text, c);
 }
 
 int config_memfd(const struct config *config)
 {
 	const size_t size = strlen(config->text);
-	size_t done = 0;
 	int fd = memfd_create("retentiond.conf", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	int saved;
 
-	if (fd < 0)
-		return -1;
-	while (done < size) {
-		const ssize_t put = write(fd, config->text + done, size - done);
-
-		if (put < 0 && errno != EINTR)
-			break;
-		done += put > 0 ? (size_t)put : 0;
-	}
-	if (done == size && lseek(fd, 0, SEEK_SET) == 0 &&
-	    fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) == 0)
+	/* All or nothing: only a signal that kills the process stops a write into memory half-way. */
+	if (fd < 0 ||
+	    (pwrite(fd, config->text, size, 0) == (ssize_t)size &&
+	     fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) == 0))
 		return fd;
 	saved = errno;
 	(void)close(fd); /* holds nothing that anybody needs */

@@ -5,6 +5,7 @@
 #include "config/read.h"
 
 #include "base/mem.h"
+#include "base/text.h"
 
 #include <string.h>
 
@@ -13,16 +14,14 @@ static void print_string(FILE *out, const char *text)
 {
 	fputc('"', out);
 	for (const char *c = text; *c; c++) {
-		const unsigned char byte = (unsigned char)*c;
-
 		if (*c == '"' || *c == '\\')
 			fprintf(out, "\\%c", *c);
 		else if (*c == '\n')
 			fputs("\\n", out);
 		else if (*c == '\t')
 			fputs("\\t", out);
-		else if (byte < ' ' || byte == 127)
-			fprintf(out, "\\x%02x", byte);
+		else if (is_control(*c))
+			fprintf(out, "\\x%02x", (unsigned char)*c);
 		else
 			fputc(*c, out);
 	}

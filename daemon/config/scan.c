@@ -113,17 +113,8 @@ void scan_line(struct scanner *s, const char *p, const char *end)
 	s->saw_zero_escape = false;
 	s->bad_number = NULL;
 	s->saw_mark = s->saw_close = false;
-	while (p < end) {
-		switch (s->state) {
-		case SCAN_CODE:
-			p = scan_code(s, p, end);
-			break;
-		case SCAN_STRING:
-			p = scan_string(s, p, end);
-			break;
-		case SCAN_COMMENT:
-			p = scan_comment(s, p, end);
-			break;
-		}
-	}
+	while (p < end)
+		p = s->state == SCAN_CODE     ? scan_code(s, p, end)
+		    : s->state == SCAN_STRING ? scan_string(s, p, end)
+					      : scan_comment(s, p, end);
 }

@@ -104,7 +104,7 @@ const char *setting_string(const struct reader *r, const config_setting_t *s, co
 		return NULL;
 	}
 	for (const char *c = text; *c; c++)
-		if (((unsigned char)*c < ' ' || *c == 127) && !strchr(allowed, *c)) {
+		if (is_control(*c) && !strchr(allowed, *c)) {
 			complain_at(r, s, "%s holds a control character", key);
 			return NULL;
 		}

@@ -6,100 +6,81 @@
  */
 #include "config/source.h"
 
+#include "base/file.h"
 #include "base/mem.h"
 #include "base/text.h"
 #include "config/scan.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
-#include <stdarg.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #define DEPTH_MAX 10
 #define LINE_MAX_NUMBER 99999999
 
-static bool is_marker(const char *line, const char *end)
+/* The functions below stop at the end of a line by themselves: a newline or a NUL fits nothing that they look for. */
+
+static bool is_marker(const char *line)
 {
-	return end - line >= 3 && memcmp(line, "#@ ", 3) == 0;
+	return strncmp(line, "#@ ", 3) == 0;
 }
 
 /* The text after @include on this line of code; NULL: the line is another one. */
-static const char *include_argument(const char *line, const char *end)
+static const char *include_argument(const char *line)
 {
 	static const char name[] = "@include";
 	const size_t length = sizeof(name) - 1;
 
-	while (line < end && (*line == ' ' || *line == '\t'))
-		line++;
-	if ((size_t)(end - line) < length || memcmp(line, name, length) != 0)
-		return NULL;
-	line += length;
-	return line < end && scan_is_word(*line) ? NULL : line;
+	line += strspn(line, " \t");
+	return strncmp(line, name, length) == 0 && !scan_is_word(line[length]) ? line + length
+									       : NULL;
 }
 
 /* Reads "x", after which only a comment may follow; returns the name, malloc'd, or NULL. */
-static char *include_name(const char *p, const char *end)
+static char *include_name(const char *p)
 {
-	AUTO(char_p) char *name = NULL;
-	const char *close;
-	char *ret;
+	const char *name = p + strspn(p, " \t") + 1;
+	const size_t n = name[-1] == '"' ? strcspn(name, "\"\\\n") : 0;
+	const char *rest = name + n + 1;
 
-	while (p < end && (*p == ' ' || *p == '\t'))
-		p++;
-	if (p == end || *p != '"')
+	if (n == 0 || name[n] != '"')
 		return NULL;
-	p++;
-	close = memchr(p, '"', (size_t)(end - p));
-	if (!close || close == p || memchr(p, '\\', (size_t)(close - p)))
+	rest += strspn(rest, " \t\r");
+	if (*rest && *rest != '\n' && *rest != '#' && strncmp(rest, "//", 2) != 0)
 		return NULL;
-	name = must_alloc(strndup(p, (size_t)(close - p)));
-	p = close + 1;
-	while (p < end && (*p == ' ' || *p == '\t' || *p == '\r'))
-		p++;
-	if (p < end && *p != '#' && !(end - p > 1 && p[0] == '/' && p[1] == '/'))
-		return NULL;
-	for (const char *c = name; *c; c++)
-		if ((unsigned char)*c < ' ' || *c == 127)
+	for (size_t i = 0; i < n; i++)
+		if (is_control(name[i]))
 			return NULL;
-	ret = name;
-	name = NULL;
-	return ret;
+	return must_alloc(strndup(name, n));
 }
 
 /* A file that is being read; up is the file that includes it. */
 struct frame {
 	const struct frame *up;
-	dev_t device;
-	ino_t inode;
+	struct stat st;
 	int depth;
 };
 
 struct expansion {
-	void *ctx; /* owns text and the names of files */
+	void *ctx; /* owns the names of files */
 	struct complaints *c;
-	char *text; /* talloc'd; length and room in bytes */
+	FILE *out; /* collects the text, of length bytes and line lines */
 	size_t length;
-	size_t room;
-	unsigned int line; /* lines of text so far */
+	unsigned int line;
 	bool is_full;
 };
 
+/* Complains at the line of the text that comes next. */
+#define complain_next(e, at, ...) complain_sorted((e)->c, (e)->line + 1, (at), __VA_ARGS__)
+
 static void emit(struct expansion *e, const char *p, size_t length)
 {
-	if (e->length + length + 2 > CONFIG_TEXT_MAX_BYTES) {
-		e->is_full = true;
+	e->length += length + 1;
+	e->is_full = e->is_full || e->length > CONFIG_TEXT_MAX_BYTES - 1;
+	if (e->is_full)
 		return;
-	}
-	while (e->length + length + 2 > e->room) {
-		e->room = e->room ? e->room * 2 : 65536;
-		e->text = t_grow(e->ctx, e->text, char, e->room);
-	}
-	memcpy(e->text + e->length, p, length);
-	e->length += length;
-	e->text[e->length++] = '\n';
-	e->text[e->length] = '\0';
+	fprintf(e->out, "%.*s\n", (int)length, p);
 	e->line++;
 }
 
@@ -121,20 +102,19 @@ static bool is_trusted(const struct expansion *e, const char *path, const struct
 	const unsigned int mode = st->st_mode & 07777;
 
 	if (!S_ISREG(st->st_mode))
-		complain_sorted(e->c, e->line + 1, &at, "is not a regular file");
+		complain_next(e, &at, "is not a regular file");
 	else if (st->st_uid != 0 && st->st_uid != geteuid())
-		complain_sorted(
-			e->c, e->line + 1, &at,
-			"belongs to user %u, neither to root nor to the user that runs this: "
-			"chown it",
-			(unsigned int)st->st_uid);
+		complain_next(e, &at,
+			      "belongs to user %u, neither to root nor to the user that runs this: "
+			      "chown it",
+			      (unsigned int)st->st_uid);
 	else if (mode & 022)
-		complain_sorted(e->c, e->line + 1, &at,
-				"can be written by others than root and its owner (mode %04o): "
-				"chmod go-w it",
-				mode);
+		complain_next(e, &at,
+			      "can be written by others than root and its owner (mode %04o): "
+			      "chmod go-w it",
+			      mode);
 	else if ((unsigned long long)st->st_size > CONFIG_FILE_MAX_BYTES)
-		complain_sorted(e->c, e->line + 1, &at, "is larger than 1 MiB");
+		complain_next(e, &at, "is larger than 1 MiB");
 	else
 		return true;
 	return false;
@@ -146,14 +126,12 @@ static char *read_trusted(const struct expansion *e, const char *path, const str
 {
 	AUTO(fd) int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 	const struct place at = {.file = path};
-	size_t length = 0;
-	ssize_t got = 1;
+	ssize_t length;
 	char *text;
 
 	if (fd < 0 || fstat(fd, ret_st) != 0) {
 		if (from)
-			complain_sorted(e->c, e->line + 1, from, "cannot open %s: %s", path,
-					strerror(errno));
+			complain_next(e, from, "cannot open %s: %s", path, strerror(errno));
 		else
 			complain_sorted(e->c, 0, &at, "cannot be opened: %s", strerror(errno));
 		return NULL;
@@ -161,16 +139,13 @@ static char *read_trusted(const struct expansion *e, const char *path, const str
 	if (!is_trusted(e, path, ret_st))
 		return NULL;
 	text = t_array(e->ctx, char, CONFIG_FILE_MAX_BYTES + 2);
-	while (got > 0 && length <= CONFIG_FILE_MAX_BYTES) {
-		got = read(fd, text + length, CONFIG_FILE_MAX_BYTES + 1 - length);
-		length += got > 0 ? (size_t)got : 0;
-	}
-	if (got < 0)
-		complain_sorted(e->c, e->line + 1, &at, "cannot be read: %s", strerror(errno));
-	else if (length > CONFIG_FILE_MAX_BYTES)
-		complain_sorted(e->c, e->line + 1, &at, "is larger than 1 MiB");
-	else if (memchr(text, '\0', length))
-		complain_sorted(e->c, e->line + 1, &at, "holds a NUL byte: it is not a text file");
+	length = file_read_all(fd, text, CONFIG_FILE_MAX_BYTES + 1);
+	if (length < 0)
+		complain_next(e, &at, "cannot be read: %s", strerror(errno));
+	else if ((size_t)length > CONFIG_FILE_MAX_BYTES)
+		complain_next(e, &at, "is larger than 1 MiB");
+	else if (strlen(text) != (size_t)length)
+		complain_next(e, &at, "holds a NUL byte: it is not a text file");
 	else
 		return text;
 	talloc_free(text);
@@ -181,21 +156,20 @@ static bool expand_file(struct expansion *e, const char *path, const struct plac
 			const struct frame *up);
 
 static void expand_include(struct expansion *e, const struct place *at, const char *argument,
-			   const char *end, const struct frame *frame)
+			   const struct frame *frame)
 {
-	AUTO(char_p) char *name = include_name(argument, end);
+	AUTO(char_p) char *name = include_name(argument);
 	const char *const slash = strrchr(at->file, '/');
 	const char *path;
 
 	if (!name) {
-		complain_sorted(e->c, e->line + 1, at,
-				"@include takes a file's name in double quotes, without control "
-				"characters or backslashes, and nothing may follow on the line");
+		complain_next(e, at,
+			      "@include takes a file's name in double quotes, without control "
+			      "characters or backslashes, and nothing may follow on the line");
 		return;
 	}
 	if (frame->depth >= DEPTH_MAX) {
-		complain_sorted(e->c, e->line + 1, at, "more than %d @includes inside one another",
-				DEPTH_MAX);
+		complain_next(e, at, "more than %d @includes inside one another", DEPTH_MAX);
 		return;
 	}
 	if (name[0] == '/' || !slash)
@@ -216,13 +190,13 @@ static void expand_lines(struct expansion *e, const char *path, const char *text
 	for (const char *line = text; *line && !e->is_full; at.line++) {
 		const char *const end = strchrnul(line, '\n');
 		const bool is_code = scanner.state == SCAN_CODE;
-		const char *argument = is_code ? include_argument(line, end) : NULL;
+		const char *argument = is_code ? include_argument(line) : NULL;
 
 		if (argument) {
-			expand_include(e, &at, argument, end, frame);
+			expand_include(e, &at, argument, frame);
 		} else {
 			scan_line(&scanner, line, end);
-			if (is_code && is_marker(line, end)) {
+			if (is_code && is_marker(line)) {
 				const char *plain =
 					t_printf(e->ctx, "# %.*s", (int)(end - line - 1), line + 1);
 				emit(e, plain, strlen(plain));
@@ -234,8 +208,8 @@ static void expand_lines(struct expansion *e, const char *path, const char *text
 	}
 	if (scanner.state != SCAN_CODE) {
 		at.line--;
-		complain_sorted(e->c, e->line + 1, &at, "the file ends inside a %s",
-				scanner.state == SCAN_STRING ? "string" : "comment");
+		complain_next(e, &at, "the file ends inside a %s",
+			      scanner.state == SCAN_STRING ? "string" : "comment");
 	}
 }
 
@@ -243,58 +217,56 @@ static void expand_lines(struct expansion *e, const char *path, const char *text
 static bool expand_file(struct expansion *e, const char *path, const struct place *from,
 			const struct frame *up)
 {
-	struct stat st;
 	struct frame frame = {.up = up, .depth = up ? up->depth + 1 : 0};
-	char *text = read_trusted(e, path, from, &st);
+	char *text = read_trusted(e, path, from, &frame.st);
 
 	if (!text)
 		return false;
-	frame.device = st.st_dev;
-	frame.inode = st.st_ino;
-	for (; up; up = up->up)
-		if (up->device == st.st_dev && up->inode == st.st_ino) {
-			complain_sorted(e->c, e->line + 1, from, "%s includes itself", path);
-			talloc_free(text);
-			return false;
-		}
-	expand_lines(e, path, text, &frame);
+	while (up && (up->st.st_dev != frame.st.st_dev || up->st.st_ino != frame.st.st_ino))
+		up = up->up;
+	if (up)
+		complain_next(e, from, "%s includes itself", path);
+	else
+		expand_lines(e, path, text, &frame);
 	talloc_free(text);
-	return true;
+	return !up;
 }
 
 char *config_text_expand(void *ctx, const char *path, struct complaints *c)
 {
+	AUTO(char_p) char *text = NULL;
 	struct expansion e = {.ctx = ctx, .c = c};
 	const struct place at = {.file = path};
+	size_t size;
+	bool ok;
 
 	for (const char *p = path; *p; p++)
 		if ((unsigned char)*p < ' ') { /* would break the markers */
 			complain_sorted(c, 0, &at, "the file's name holds a control character");
 			return NULL;
 		}
-	if (!expand_file(&e, path, NULL, NULL))
-		return NULL;
-	if (e.is_full) {
+	e.out = must_alloc(open_memstream(&text, &size));
+	ok = expand_file(&e, path, NULL, NULL);
+	if (fclose(e.out) != 0)
+		must_alloc(NULL); /* into memory: only memory can be short */
+	if (e.is_full)
 		complain_sorted(c, 0, &at, "with its @includes it is larger than 16 MiB");
-		return NULL;
-	}
-	return e.text;
+	return ok && !e.is_full ? t_strdup(ctx, text) : NULL;
 }
 
 /* Reads "#@ 12 /a/file" into ret; false: the line is another one, or a comment. */
 static bool read_marker(void *ctx, const char *line, const char *end, struct place *ret)
 {
-	long number = 0;
+	char *rest;
+	long number;
 
-	if (!is_marker(line, end))
+	if (!is_marker(line) || !is_digit(line[3]))
 		return false;
-	line += 3;
-	for (; line < end && is_digit(*line) && number <= LINE_MAX_NUMBER; line++)
-		number = number * 10 + (*line - '0');
-	if (number < 1 || number > LINE_MAX_NUMBER || end - line < 2 || *line != ' ')
+	number = strtol(line + 3, &rest, 10); /* too large: LONG_MAX */
+	if (number < 1 || number > LINE_MAX_NUMBER || *rest != ' ' || rest + 1 == end)
 		return false;
 	ret->line = (int)number;
-	ret->file = must_alloc(talloc_strndup(ctx, line + 1, (size_t)(end - line - 1)));
+	ret->file = must_alloc(talloc_strndup(ctx, rest + 1, (size_t)(end - rest - 1)));
 	return true;
 }
 
@@ -327,7 +299,7 @@ bool config_text_map(void *ctx, const char *path, const char *text, struct confi
 		if (is_code && read_marker(ctx, line, end, &at)) {
 			map.origins = t_grow(ctx, map.origins, struct origin, map.n_origins + 1);
 			map.origins[map.n_origins++] = (struct origin){number + 1, at};
-		} else if (is_code && include_argument(line, end)) {
+		} else if (is_code && include_argument(line)) {
 			at = config_text_place(&map, number);
 			complain_sorted(c, number, &at,
 					"@include in a text that is already expanded");
@@ -335,7 +307,7 @@ bool config_text_map(void *ctx, const char *path, const char *text, struct confi
 		}
 		scan_line(&scanner, line, end);
 		check_line(&scanner, &map, number, c);
-		if (scanner.saw_mark && !(is_code && is_marker(line, end))) {
+		if (scanner.saw_mark && !(is_code && is_marker(line))) {
 			map.marks = t_grow(ctx, map.marks, unsigned int, map.n_marks + 1);
 			map.marks[map.n_marks++] = number;
 		}
@@ -364,6 +336,7 @@ unsigned int config_text_group_end(const struct config_text *text, unsigned int 
 struct place config_text_place(const struct config_text *text, unsigned int line)
 {
 	size_t low = 0, high = text->n_origins; /* the last origin at or before line */
+	struct place at;
 
 	while (low < high) {
 		const size_t middle = low + (high - low) / 2;
@@ -375,7 +348,7 @@ struct place config_text_place(const struct config_text *text, unsigned int line
 	}
 	if (low == 0)
 		return (struct place){.file = text->path, .line = (int)line};
-	return (struct place){.file = text->origins[low - 1].at.file,
-			      .line = text->origins[low - 1].at.line +
-				      (int)(line - text->origins[low - 1].first)};
+	at = text->origins[low - 1].at;
+	at.line += (int)(line - text->origins[low - 1].first);
+	return at;
 }

@@ -50,10 +50,9 @@ static const char journal_sql[] =
 static void tell(const struct job_opts *opts, const char *name, const char *label,
 		 const char *value, const char *number)
 {
-	AUTO(char_p) char *labels = label && value ? metrics_label(label, value) : NULL;
+	AUTO(char_p) char *line = metrics_line(name, label, value, number);
 
-	report_sample(opts->report, "%s%s%s%s %s", name, labels ? "{" : "", labels ? labels : "",
-		      labels ? "}" : "", number);
+	report_sample(opts->report, "%s", line);
 }
 
 static bool measure_journal(const struct job_opts *opts, struct db *db, struct error *err)

@@ -8,12 +8,14 @@
 
 static void test_labels(void **state)
 {
-	AUTO(char_p) char *plain = metrics_label("policy", "contacts-36m");
-	AUTO(char_p) char *odd = metrics_label("policy", "a\"b\\c\nd");
+	AUTO(char_p) char *bare = metrics_line("n", "policy", NULL, "1");
+	AUTO(char_p) char *plain = metrics_line("n", "policy", "contacts-36m", "1");
+	AUTO(char_p) char *odd = metrics_line("n", "policy", "a\"b\\c\nd", "-2.5");
 
 	(void)state;
-	assert_string_equal(plain, "policy=\"contacts-36m\"");
-	assert_string_equal(odd, "policy=\"a\\\"b\\\\c\\nd\"");
+	assert_string_equal(bare, "n 1");
+	assert_string_equal(plain, "n{policy=\"contacts-36m\"} 1");
+	assert_string_equal(odd, "n{policy=\"a\\\"b\\\\c\\nd\"} -2.5");
 }
 
 static void test_text(void **state)

@@ -2,15 +2,16 @@
  * Configurations in and out: each complaint by its exact text and place, includes and their files,
  * the canonical print as a fixed point, the generation that a job reads from its descriptor.
  */
+#include "config/load.c"
+
+#include <sys/stat.h>
+
+/* Behind the others: it makes a macro of our fail(). */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
-
-#include "config/load.c"
-
-#include <sys/stat.h>
 
 #define N(a) (sizeof(a) / sizeof((a)[0]))
 
