@@ -3,7 +3,6 @@
 #include "base/mem.h"
 
 #include <errno.h>
-#include <string.h>
 
 static void fail_v(struct error *err, enum error_class class, int number, const char *fmt,
 		   va_list args)

@@ -6,8 +6,6 @@
 
 #include <assert.h>
 #include <pthread.h>
-#include <signal.h>
-#include <stdarg.h>
 #include <sys/wait.h>
 
 static const char *const words[] = {

@@ -5,10 +5,8 @@
 #include "base/text.h"
 
 #include <assert.h>
-#include <stdarg.h>
 #include <sys/ioctl.h>
 #include <systemd/sd-journal.h>
-#include <sys/uio.h>
 #include <time.h>
 
 enum destination { TO_STDERR, TO_SYSLOG, TO_JOURNAL };

@@ -81,11 +81,6 @@ struct metrics *metrics_new(void)
 	return t_zero(NULL, struct metrics);
 }
 
-void metrics_free(struct metrics *m)
-{
-	talloc_free(m); /* fails for NULL, which is fine */
-}
-
 static void clear(struct samples *s)
 {
 	if (s->lines)
@@ -198,14 +193,6 @@ static void print_samples(FILE *out, const struct samples *s, const char *name)
 			fprintf(out, "%s\n", s->lines[i]);
 }
 
-static int any(const struct samples *s, const char *name)
-{
-	for (size_t i = 0; i < s->n; i++)
-		if (is_of(s->lines[i], name))
-			return 1;
-	return 0;
-}
-
 static void print_histogram(FILE *out, const char *name, const struct histogram *h)
 {
 	int64_t n = 0;
@@ -257,6 +244,23 @@ static void print_batches(FILE *out, const struct metrics *m, const char *name, 
 	}
 }
 
+/* The lines of all values of a name. */
+static char *print_values(const struct metrics *m, const char *name, int histogram)
+{
+	char *text = NULL;
+	size_t size;
+	FILE *out = must_alloc(open_memstream(&text, &size));
+
+	print_samples(out, &m->own, name);
+	print_samples(out, &m->survey, name);
+	print_batches(out, m, name, histogram);
+	if (strcmp(name, "retentiond_wait_seconds_total") == 0)
+		fprintf(out, "%s{for=\"replica\"} %g\n%s{for=\"other\"} %g\n", name, m->waited[1],
+			name, m->waited[0]);
+	(void)fclose(out); /* into memory */
+	return text;
+}
+
 char *metrics_text(const struct metrics *m)
 {
 	char *text = NULL;
@@ -264,22 +268,12 @@ char *metrics_text(const struct metrics *m)
 	FILE *out = must_alloc(open_memstream(&text, &size));
 
 	for (size_t i = 0; i < LENGTH(known); i++) {
-		const char *name = known[i].name;
-		const int histogram = strcmp(known[i].type, "histogram") == 0;
-		const int of_batches = histogram || batch_value(&(struct histogram){0}, name);
-		const int waits = strcmp(name, "retentiond_wait_seconds_total") == 0;
+		const char *name = known[i].name, *type = known[i].type;
+		AUTO(char_p) char *values = print_values(m, name, strcmp(type, "histogram") == 0);
 
-		if (!(of_batches && m->n_histograms > 0) && !waits && !any(&m->survey, name) &&
-		    !any(&m->own, name))
-			continue;
-		fprintf(out, "# HELP %s %s\n# TYPE %s %s\n", name, known[i].help, name,
-			known[i].type);
-		print_samples(out, &m->own, name);
-		print_samples(out, &m->survey, name);
-		print_batches(out, m, name, histogram);
-		if (waits)
-			fprintf(out, "%s{for=\"replica\"} %g\n%s{for=\"other\"} %g\n", name,
-				m->waited[1], name, m->waited[0]);
+		if (*values)
+			fprintf(out, "# HELP %s %s\n# TYPE %s %s\n%s", name, known[i].help, name,
+				type, values);
 	}
 	(void)fclose(out); /* into memory */
 	return text;

@@ -12,8 +12,8 @@
 
 struct metrics;
 
+/* The caller frees it with talloc_free(). */
 struct metrics *metrics_new(void);
-void metrics_free(struct metrics *metrics);
 
 /* Adds a line to the survey that is being taken: NAME{LABELS} VALUE.  Drops a name that is not known. */
 void metrics_sample(struct metrics *metrics, const char *line);

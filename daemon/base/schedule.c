@@ -13,15 +13,8 @@
 #include "base/text.h"
 
 #include <assert.h>
-#include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <strings.h>
-#include <sys/stat.h>
 #include <time.h>
-#include <unistd.h>
 
 #define DAY 86400
 #define MINUTE 60
@@ -336,30 +329,20 @@ static int64_t high_local(int64_t at)
 	return high;
 }
 
-/* Day 0 is 1970-01-01; the proleptic Gregorian calendar, by eras of 400 years from 1 March. */
-static void civil_of_day(int64_t day, int *ret_month, int *ret_day)
-{
-	const int64_t z = day + 719468 + 400 * 146097; /* never negative for the instants served */
-	const int64_t of_era = z % 146097;
-	const int64_t year = (of_era - of_era / 1460 + of_era / 36524 - of_era / 146096) / 365;
-	const int64_t of_year = of_era - (365 * year + year / 4 - year / 100);
-	const int64_t month = (5 * of_year + 2) / 153; /* 0 is March */
-
-	*ret_day = (int)(of_year - (153 * month + 2) / 5 + 1);
-	*ret_month = (int)(month < 10 ? month + 3 : month - 9);
-}
-
-/* crontab(5): where both days are restricted, one of them is enough.  A field that begins with * is not restricted. */
+/*
+ * crontab(5): where both days are restricted, one of them is enough.  A field that begins with * is not restricted.
+ * Day 0 is 1970-01-01.
+ */
 static bool day_matches(const struct schedule *s, int64_t day)
 {
-	const int weekday = (int)(((day + 4) % 7 + 7) % 7);
-	const bool by_week = s->days_of_week >> weekday & 1;
-	int month, of_month;
-	bool by_month;
+	const time_t midnight = day * DAY;
+	bool by_month, by_week;
+	struct tm tm;
 
-	civil_of_day(day, &month, &of_month);
-	by_month = s->days_of_month >> of_month & 1;
-	if (!(s->months >> month & 1))
+	(void)gmtime_r(&midnight, &tm); /* cannot fail for the instants served */
+	by_month = s->days_of_month >> tm.tm_mday & 1;
+	by_week = s->days_of_week >> tm.tm_wday & 1;
+	if (!(s->months >> (tm.tm_mon + 1) & 1))
 		return false;
 	if (s->any_day_of_month || s->any_day_of_week)
 		return by_month && by_week;

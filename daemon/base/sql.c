@@ -4,18 +4,25 @@
 
 #include <assert.h>
 
+/* Writes the text in quotes, each quote and escape in it behind an escape; returns the place behind. */
+static char *put_quoted(char *out, const char *text, char quote, char escape)
+{
+	*out++ = quote;
+	for (; *text; text++) {
+		if (*text == quote || *text == escape)
+			*out++ = escape;
+		*out++ = *text;
+	}
+	*out++ = quote;
+	return out;
+}
+
+/* The arrays below come zeroed, so that their texts end with a NUL. */
 static char *doubled(const void *ctx, const char *text, char quote)
 {
 	char *out = t_array(ctx, char, 2 * strlen(text) + 3);
-	char *o = out;
 
-	*o++ = quote;
-	for (; *text; text++) {
-		if (*text == quote)
-			*o++ = quote;
-		*o++ = *text;
-	}
-	*o = quote; /* the array came zeroed: the NUL is there */
+	(void)put_quoted(out, text, quote, quote); /* fits */
 	return out;
 }
 
@@ -46,13 +53,7 @@ char *sql_array(const void *ctx, const char *const items[], size_t n)
 	for (size_t i = 0; i < n; i++) {
 		if (i > 0)
 			*o++ = ',';
-		*o++ = '"';
-		for (const char *c = items[i]; *c; c++) {
-			if (*c == '"' || *c == '\\')
-				*o++ = '\\';
-			*o++ = *c;
-		}
-		*o++ = '"';
+		o = put_quoted(o, items[i], '"', '\\');
 	}
 	*o = '}';
 	return out;

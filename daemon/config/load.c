@@ -11,7 +11,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <string.h>
 #include <sys/mman.h>
 
 /* Notes the marks within the group model: until they are answered, the model erases nothing. */

@@ -7,8 +7,6 @@
 #include "base/mem.h"
 #include "base/text.h"
 
-#include <string.h>
-
 /* Prints a string as libconfig reads it: control characters, quotes and backslashes are escaped. */
 static void print_string(FILE *out, const char *text)
 {

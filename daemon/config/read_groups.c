@@ -10,7 +10,6 @@
 
 #include <arpa/inet.h>
 #include <libpq-fe.h>
-#include <string.h>
 
 #define CONFIG(member) .offset = offsetof(struct config, member)
 #define GIVEN(member) .given = offsetof(struct config, member)

@@ -7,8 +7,6 @@
 
 #include "base/mem.h"
 
-#include <string.h>
-
 #define N_TABLES_MAX 1000
 
 #define FIELD(member) .offset = offsetof(struct table, member)
@@ -80,6 +78,8 @@ const struct setting_spec file_parts[] = {
 struct table_draft {
 	struct reader r; /* of the table's group */
 	const char *parent; /* the value of key of; NULL: not given */
+	bool is_lost; /* its parents never reach the contact */
+	bool is_named; /* a table below links to its key */
 };
 
 /* Reads "schema.table", "table", or [ "my.schema", "my.table" ] for a schema with a dot in its name. */
@@ -276,26 +276,23 @@ static void link_parents(struct model *model, const struct table_draft *drafts)
  * Finds cycles of parents, which never reach the contact.  Complains of each table on or below a cycle,
  * and clears its parent, so that a walk up the parents ends everywhere from here on.
  */
-static void break_cycles(struct model *model, const struct table_draft *drafts)
+static void break_cycles(struct model *model, struct table_draft *drafts)
 {
-	bool *is_lost = t_array(NULL, bool, model->n_tables + 1);
-
 	for (size_t i = 0; i < model->n_tables; i++) {
 		const struct table *t = &model->tables[i];
 		size_t steps = 0;
 
 		for (; t->of && steps <= model->n_tables; steps++)
 			t = t->of;
-		is_lost[i] = steps > model->n_tables;
+		drafts[i].is_lost = steps > model->n_tables;
 	}
 	for (size_t i = 0; i < model->n_tables; i++) {
-		if (!is_lost[i])
+		if (!drafts[i].is_lost)
 			continue;
 		complain_at(&drafts[i].r, reader_key(&drafts[i].r, "of"),
 			    "its parents form a cycle and never reach \"contact\"");
 		model->tables[i].of = NULL;
 	}
-	talloc_free(is_lost);
 }
 
 /* The nearest table above t whose rows an anonymization deletes; NULL: none. */
@@ -343,18 +340,16 @@ static void check_identity(const struct model *model, const struct table_draft *
 	}
 }
 
-static void check_links(const struct model *model, const struct table_draft *drafts)
+static void check_links(const struct model *model, struct table_draft *drafts)
 {
-	bool *needs_key = t_array(NULL, bool, model->n_tables + 1);
-
 	for (size_t i = 0; i < model->n_tables; i++)
 		if (model->tables[i].of && !model->tables[i].from)
-			needs_key[model->tables[i].of->index] = true;
+			drafts[model->tables[i].of->index].is_named = true;
 	for (size_t i = 0; i < model->n_tables; i++) {
 		const struct table *t = &model->tables[i];
 		const struct table *above = deleted_above(t);
 
-		if (needs_key[i] && t != model->contact && t != model->request &&
+		if (drafts[i].is_named && t != model->contact && t != model->request &&
 		    !reader_key(&drafts[i].r, "key"))
 			complain_at(&drafts[i].r, NULL,
 				    "key is missing: it is the parent of other tables");
@@ -365,7 +360,6 @@ static void check_links(const struct model *model, const struct table_draft *dra
 				    "which are deleted: use anonymize = \"delete\"",
 				    above->name);
 	}
-	talloc_free(needs_key);
 }
 
 void model_read(const struct reader *r, struct model *model)

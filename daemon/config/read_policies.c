@@ -3,8 +3,6 @@
 
 #include "base/mem.h"
 
-#include <string.h>
-
 #define N_POLICIES_MAX 1000
 
 #define POLICY(member) .offset = offsetof(struct policy, member)

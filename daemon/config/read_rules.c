@@ -4,8 +4,6 @@
 #include "base/mem.h"
 #include "base/text.h"
 
-#include <string.h>
-
 /* A table that is being read; collects its rules until all are known. */
 struct table_reader {
 	const struct reader *r;

@@ -6,7 +6,6 @@
 
 #include <assert.h>
 #include <ctype.h>
-#include <string.h>
 
 #define NAME_MAX_COMPARED 40
 

@@ -52,7 +52,7 @@ static void test_text(void **state)
 	assert_non_null(strstr(text, "retentiond_jobs{status=\"done\"} 3\n"));
 	assert_null(strstr(text, "retentiond_up"));
 	free(text);
-	metrics_free(m);
+	talloc_free(m);
 }
 
 static void test_histogram(void **state)
@@ -93,7 +93,7 @@ static void test_histogram(void **state)
 	assert_non_null(
 		strstr(text, "retentiond_batches_blocking_total{action=\"delete_contacts\"} 1\n"));
 	assert_non_null(strstr(text, "retentiond_batch_rows_total{action=\"export\"} 0\n"));
-	metrics_free(m);
+	talloc_free(m);
 }
 
 int main(void)
