@@ -1,11 +1,9 @@
 /* retentiond: its options, and what it starts. */
-#include "config/config.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "supervisor/errand.h"
 #include "supervisor/supervisor.h"
 
-#include <event2/event.h>
 #include <getopt.h>
 
 #ifndef RETENTION_VERSION
@@ -132,21 +130,18 @@ static enum job_exit check_model(const struct config *config, bool verbose)
 
 static int test(const struct config *config, bool verbose)
 {
-	AUTO(char_p) char *canonical = NULL;
 	const enum job_exit end = check_model(config, verbose);
-	const char *verdict =
-		end == JOB_AWAY ? "configuration OK, except for the model" : "configuration OK";
 
 	if (end != JOB_DONE && end != JOB_AWAY)
 		return 1;
-	if (!verbose) {
-		puts(verdict);
-		return 0;
+	if (verbose) {
+		/* The canonical file alone on standard output: it can be read again. */
+		AUTO(char_p) char *canonical = config_print(config);
+
+		fputs(canonical, stdout);
 	}
-	/* The canonical file alone on standard output: it can be read again. */
-	canonical = config_print(config);
-	fputs(canonical, stdout);
-	fprintf(stderr, "%s\n", verdict);
+	fprintf(verbose ? stderr : stdout, "configuration OK%s\n",
+		end == JOB_AWAY ? ", except for the model" : "");
 	return 0;
 }
 

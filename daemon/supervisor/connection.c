@@ -22,7 +22,6 @@
 #include "supervisor/loop.h"
 
 #include <assert.h>
-#include <event2/util.h>
 #include <sys/queue.h>
 
 enum {
@@ -163,16 +162,14 @@ static void send_next(struct connection *connection)
 		drop(connection, PQerrorMessage(connection->conn));
 }
 
-static void prepared(struct connection *connection)
+static void prepared(struct connection *connection, const PGresult *result)
 {
-	const char *why = connection_failure(connection->result);
+	const char *why = connection_failure(result);
 
 	if (why) {
 		drop(connection, why);
 		return;
 	}
-	PQclear(connection->result);
-	connection->result = NULL;
 	connection->stage = STAGE_UP;
 	connection->backoff_ms = 0;
 	loop_arm(connection->timer, PING_MS);
@@ -188,13 +185,12 @@ static void finish_current(struct connection *connection)
 	PGresult *result = connection->result;
 
 	(void)event_del(connection->deadline); /* not pending is fine */
-	if (connection->stage == STAGE_PREPARING) {
-		prepared(connection);
-		return;
-	}
 	connection->current = NULL;
 	connection->result = NULL;
-	query_answer(connection, query, result);
+	if (connection->stage == STAGE_PREPARING)
+		prepared(connection, result);
+	else
+		query_answer(connection, query, result);
 	PQclear(result);
 }
 
@@ -248,8 +244,6 @@ static void poll_connect(struct connection *connection)
 		else
 			wait_for_server(connection);
 		break;
-	case PGRES_POLLING_FAILED:
-	case PGRES_POLLING_ACTIVE: /* libpq does not use it */
 	default:
 		drop(connection, PQerrorMessage(connection->conn));
 	}

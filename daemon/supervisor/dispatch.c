@@ -16,7 +16,6 @@
 #include "supervisor/dispatch.h"
 
 #include "base/mem.h"
-#include "base/units.h"
 #include "supervisor/loop.h"
 
 /* The last row, without an id, is there while everything is paused. */
@@ -25,16 +24,10 @@ static const char runnable_sql[] =
 	"UNION ALL SELECT NULL, NULL, NULL, NULL, p.paused_by\n"
 	"  FROM retention.pause AS p WHERE p.job IS NULL";
 
-struct log_fields dispatch_fields(const struct slot *slot)
-{
-	return (struct log_fields){
-		.policy = slot->policy, .action = slot->action, .job = slot->job};
-}
-
 bool dispatch_runs(const struct dispatch *dispatch, const struct task *task)
 {
 	for (int i = 0; i < SLOT_COUNT; i++)
-		if (dispatch->slots[i].child && dispatch->slots[i].job == task->id)
+		if (dispatch->slots[i].child && dispatch->slots[i].id.job == task->id.job)
 			return true;
 	return false;
 }
@@ -67,12 +60,11 @@ static void show_bar(struct slot *slot, const char *text)
 
 static void take_progress(struct slot *slot, const struct job_progress *progress)
 {
-	const struct log_fields fields = dispatch_fields(slot);
 	char text[80];
 
 	slot->progress = *progress;
 	progress_print(progress, text, sizeof(text));
-	log_event(LOG_DEBUG, KIND_JOB_PROGRESS, &fields, "%s: %s", slot->label, text);
+	log_event(LOG_DEBUG, KIND_JOB_PROGRESS, &slot->id, "%s: %s", slot->label, text);
 	show_bar(slot, text);
 	slot->dispatch->opts.on_change(slot->dispatch->opts.arg);
 }
@@ -105,14 +97,13 @@ static bool same_wait(const struct wait *wait, enum wait_reason reason, const ch
  */
 static void log_waiting(struct slot *slot, enum wait_reason reason, const char *text)
 {
-	const struct log_fields fields = dispatch_fields(slot);
 	const bool goes_on = reason == WAIT_NONE;
 	const bool news = reason != WAIT_RATE && !same_wait(&slot->logged, reason, text);
 
 	log_event(!news     ? LOG_DEBUG
 		  : goes_on ? LOG_INFO
 			    : LOG_WARNING,
-		  KIND_JOB_WAITING, &fields, "job %lld (%s) %s%s", (long long)slot->job,
+		  KIND_JOB_WAITING, &slot->id, "job %lld (%s) %s%s", (long long)slot->id.job,
 		  slot->label, goes_on ? "goes on" : "waits: ", text);
 	if (news)
 		replace_wait(slot, &slot->logged, reason, text);
@@ -135,7 +126,6 @@ static void take_waiting(struct slot *slot, enum wait_reason reason, const char 
 static void on_message(void *arg, const struct job_message *message)
 {
 	struct slot *slot = arg;
-	const struct log_fields fields = dispatch_fields(slot);
 
 	switch (message->word) {
 	case WORD_PROGRESS:
@@ -145,17 +135,17 @@ static void on_message(void *arg, const struct job_message *message)
 		take_waiting(slot, message->reason, message->text);
 		break;
 	case WORD_COMPLAINT:
-		log_event(LOG_ERR, KIND_JOB_FAILED, &fields, "%s", message->text);
+		log_event(LOG_ERR, KIND_JOB_FAILED, &slot->id, "%s", message->text);
 		break;
 	case WORD_DETAIL:
-		log_event(LOG_INFO, KIND_JOB_PROGRESS, &fields, "%s: %s", slot->label,
+		log_event(LOG_INFO, KIND_JOB_PROGRESS, &slot->id, "%s: %s", slot->label,
 			  message->text);
 		break;
 	case WORD_NOTE:
 		t_replace(slot->label, &slot->note, message->text);
 		break;
 	case WORD_BATCH:
-		metrics_batch(slot->dispatch->opts.figures, slot->action, &message->batch);
+		metrics_batch(slot->dispatch->opts.figures, slot->id.action, &message->batch);
 		break;
 	case WORD_SAMPLE:
 	case WORDS:
@@ -184,7 +174,7 @@ static void log_end(const struct slot *slot, enum job_exit end, const char *how)
 			      "has no database, and will be resumed"},
 		[JOB_CRASHED] = {LOG_ERR, KIND_JOB_FAILED, "has died of "},
 	};
-	struct log_fields fields = dispatch_fields(slot);
+	struct log_fields fields = slot->id;
 	const char *text = slot->dispatch->opts.once && end == JOB_REFUSED
 				   ? "is refused, and tried again when --once is called again"
 				   : lines[end].text;
@@ -195,7 +185,7 @@ static void log_end(const struct slot *slot, enum job_exit end, const char *how)
 	progress_print(&(struct job_progress){slot->progress.done, slot->progress.due, -1},
 		       progress, sizeof(progress));
 	log_event(lines[end].priority, lines[end].kind, &fields, "job %lld (%s) %s%s%s%s%s%s%s",
-		  (long long)slot->job, slot->label, text, end == JOB_CRASHED ? how : "",
+		  (long long)slot->id.job, slot->label, text, end == JOB_CRASHED ? how : "",
 		  end == JOB_CRASHED ? ", and will be resumed" : "", *progress ? ": " : "",
 		  progress, slot->note ? ": " : "", slot->note ? slot->note : "");
 }
@@ -204,7 +194,7 @@ static void note_attempt(const struct slot *slot, struct task *task, enum job_ex
 {
 	attempt_note(&task->attempt, end, monotonic_ms());
 	task->refusal = t_printf(slot->dispatch->tasks, "job %lld (%s) is refused%s%s",
-				 (long long)slot->job, slot->label, slot->note ? ": " : "",
+				 (long long)slot->id.job, slot->label, slot->note ? ": " : "",
 				 slot->note ? slot->note : "");
 }
 
@@ -217,7 +207,7 @@ static void on_end(void *arg, enum job_exit end, const char *how)
 	log_end(slot, end, how);
 	count_wait(slot);
 	for (size_t i = 0; i < dispatch->n_tasks; i++)
-		if (dispatch->tasks[i].id == slot->job)
+		if (dispatch->tasks[i].id.job == slot->id.job)
 			note_attempt(slot, &dispatch->tasks[i], end);
 	talloc_free(slot->label);
 	*slot = (struct slot){.dispatch = dispatch};
@@ -229,33 +219,32 @@ static void on_end(void *arg, enum job_exit end, const char *how)
 static void start(struct dispatch *dispatch, struct slot *slot, struct task *task)
 {
 	AUTO(error) struct error err = {0};
-	struct log_fields fields;
 	const struct child_opts opts = {
 		.config = dispatch->config,
 		.mode = MODE_ACTION,
-		.job = task->id,
+		.job = task->id.job,
 		.once = dispatch->opts.once,
 		.handlers = {.on_message = on_message, .on_end = on_end, .arg = slot},
 	};
 
-	slot->job = task->id;
-	slot->label = task->policy ? t_strdup(NULL, task->policy)
-				   : t_printf(NULL, "action %lld", (long long)task->id);
-	slot->action = t_strdup(slot->label, task->action);
-	slot->policy = task->policy ? t_strdup(slot->label, task->policy) : NULL;
+	slot->label = task->id.policy ? t_strdup(NULL, task->id.policy)
+				      : t_printf(NULL, "action %lld", (long long)task->id.job);
+	slot->id = task->id;
+	slot->id.action = t_strdup(slot->label, task->id.action);
+	if (task->id.policy)
+		slot->id.policy = slot->label;
 	slot->progress = (struct job_progress){-1, -1, -1};
-	fields = dispatch_fields(slot);
 	if (child_start(dispatch->opts.children, &opts, &slot->child, &err)) {
-		log_event(LOG_INFO, KIND_JOB_STARTED, &fields, "job %lld (%s) %s: %s",
-			  (long long)task->id, slot->label,
+		log_event(LOG_INFO, KIND_JOB_STARTED, &slot->id, "job %lld (%s) %s: %s",
+			  (long long)task->id.job, slot->label,
 			  task->attempt.ended ? "is started again"
 			  : task->running     ? "is resumed"
 					      : "is started",
-			  task->action);
+			  task->id.action);
 		return;
 	}
-	log_event(LOG_ERR, KIND_JOB_FAILED, &fields, "job %lld (%s) cannot be started: %s",
-		  (long long)task->id, slot->label, err.text);
+	log_event(LOG_ERR, KIND_JOB_FAILED, &slot->id, "job %lld (%s) cannot be started: %s",
+		  (long long)task->id.job, slot->label, err.text);
 	attempt_note(&task->attempt, JOB_CRASHED, monotonic_ms());
 	talloc_free(slot->label);
 	*slot = (struct slot){.dispatch = dispatch};
@@ -267,7 +256,8 @@ static struct task *pick(struct dispatch *dispatch, enum slot_kind kind, int64_t
 {
 	for (size_t i = 0; i < dispatch->n_tasks; i++) {
 		struct task *task = &dispatch->tasks[i];
-		const enum slot_kind its = task->saved && !task->policy ? SLOT_LISTING : SLOT_MAIN;
+		const enum slot_kind its =
+			task->saved && !task->id.policy ? SLOT_LISTING : SLOT_MAIN;
 
 		if (its != kind || task->paused_by || dispatch_runs(dispatch, task) ||
 		    task->attempt.not_before_ms > now_ms)
@@ -340,16 +330,16 @@ static void take_list(struct dispatch *dispatch, const PGresult *res)
 	for (int i = 0; i < n; i++) {
 		struct task *task = &tasks[i];
 
-		task->id = strtoll(PQgetvalue(res, i, 0), NULL, 10); /* an int, always */
-		task->action = t_strdup(tasks, PQgetvalue(res, i, 1));
+		task->id.job = strtoll(PQgetvalue(res, i, 0), NULL, 10); /* an int, always */
+		task->id.action = t_strdup(tasks, PQgetvalue(res, i, 1));
 		if (!PQgetisnull(res, i, 2))
-			task->policy = t_strdup(tasks, PQgetvalue(res, i, 2));
+			task->id.policy = t_strdup(tasks, PQgetvalue(res, i, 2));
 		task->saved = strcmp(PQgetvalue(res, i, 3), "saved") == 0;
 		task->running = strcmp(PQgetvalue(res, i, 3), "running") == 0;
 		if (!PQgetisnull(res, i, 4))
 			task->paused_by = t_strdup(tasks, PQgetvalue(res, i, 4));
 		for (size_t j = 0; j < dispatch->n_tasks; j++)
-			if (dispatch->tasks[j].id == task->id) {
+			if (dispatch->tasks[j].id.job == task->id.job) {
 				task->attempt = dispatch->tasks[j].attempt;
 				if (dispatch->tasks[j].refusal)
 					task->refusal = t_strdup(tasks, dispatch->tasks[j].refusal);

@@ -28,10 +28,9 @@ enum slot_kind { SLOT_MAIN, SLOT_LISTING, SLOT_COUNT };
 struct slot {
 	struct dispatch *dispatch;
 	struct child *child; /* NULL: free */
-	int64_t job;
 	char *label; /* "contacts-36m", "action 12"; talloc, and all texts below belong to it */
-	const char *action;
-	const char *policy; /* NULL: a manual action */
+	struct log_fields
+		id; /* of the action, for the log too; without a policy it is a manual one */
 	struct wait wait;
 	int64_t waiting_since_ms;
 	struct wait logged; /* the last one in the log */
@@ -41,9 +40,7 @@ struct slot {
 };
 
 struct task {
-	int64_t id;
-	const char *action;
-	const char *policy; /* NULL: a manual action */
+	struct log_fields id; /* likewise */
 	bool saved;
 	bool running; /* begun by an earlier process */
 	const char *paused_by; /* a role; NULL: the task is not paused */
@@ -65,9 +62,6 @@ struct dispatch {
 	bool allowed; /* to start jobs; those that run go on in any case */
 	bool stopping;
 };
-
-/* The fields of a line about the slot's job. */
-struct log_fields dispatch_fields(const struct slot *slot);
 
 /* A child runs the task. */
 bool dispatch_runs(const struct dispatch *dispatch, const struct task *task);

@@ -1,7 +1,6 @@
 #include "supervisor/errand.h"
 
 #include "base/mem.h"
-#include "base/units.h"
 #include "supervisor/loop.h"
 
 #include <assert.h>

@@ -5,9 +5,7 @@
  */
 #include "supervisor/metrics.h"
 
-#include "base/log.h"
 #include "base/mem.h"
-#include "base/units.h"
 #include "http/server.h"
 #include "supervisor/status.h"
 

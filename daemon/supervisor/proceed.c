@@ -1,6 +1,5 @@
 #include "supervisor/proceed.h"
 
-#include "base/log.h"
 #include "base/mem.h"
 #include "base/migrations.h"
 #include "supervisor/loop.h"
@@ -24,13 +23,6 @@ void proceed_ready(struct supervisor *s)
 		event_active(s->reload, EV_TIMEOUT, 1);
 }
 
-void proceed_end(struct supervisor *s)
-{
-	if (!s->check->child && !s->expiry->child && !s->survey->child &&
-	    !dispatch_busy(s->dispatch))
-		(void)event_base_loopbreak(s->base); /* a flag: cannot fail */
-}
-
 void proceed_stop(struct supervisor *s, int status)
 {
 	if (s->stopping)
@@ -44,28 +36,28 @@ void proceed_stop(struct supervisor *s, int status)
 	errand_stop(s->check, false);
 	errand_stop(s->survey, false);
 	loop_arm(s->stop_timer, STOP_S * 1000);
-	proceed_end(s);
+	proceed(s);
 }
 
 void proceed_trouble(struct supervisor *s, const char *why)
 {
-	if (strcmp(s->trouble, why) != 0 && *why)
+	if (why && !(s->trouble && strcmp(s->trouble, why) == 0))
 		log_err("%s", why);
 	t_replace(s, &s->trouble, why);
-	if (*why && !s->ready)
+	if (why && !s->ready)
 		proceed_stop(s, 1);
 	status_notify(s);
 }
 
 void proceed_start_check(struct supervisor *s, const struct config *config)
 {
-	t_replace(s, &s->remark_now, "");
+	t_replace(s, &s->remark_now, NULL);
 	errand_start(s->check, config);
 }
 
 void proceed_check_again(struct supervisor *s)
 {
-	if (*s->remark && s->model == MODEL_GOOD)
+	if (s->remark && s->model == MODEL_GOOD)
 		s->model = MODEL_UNKNOWN;
 }
 
@@ -73,8 +65,8 @@ void proceed_check_again(struct supervisor *s)
 
 static const char schema_sql[] = "SELECT coalesce(max(version), 0) FROM retention.schema_version";
 
-/* NULL: the schema fits this program; else the remedy, owned by ctx. */
-static char *judge_schema(void *ctx, const PGresult *res)
+/* NULL: the schema fits this program; else the remedy; talloc. */
+static char *judge_schema(const PGresult *res)
 {
 	const char *sqlstate = PQresultErrorField(res, PG_DIAG_SQLSTATE);
 	const char *why = connection_failure(res);
@@ -84,12 +76,12 @@ static char *judge_schema(void *ctx, const PGresult *res)
 	if (!why)
 		version = strtol(PQgetvalue(res, 0, 0), NULL, 10); /* an int, always */
 	else if (!sqlstate || (strcmp(sqlstate, "42P01") != 0 && strcmp(sqlstate, "3F000") != 0))
-		return t_strdup(ctx, why); /* neither undefined_table nor invalid_schema_name */
+		return t_strdup(NULL, why); /* neither undefined_table nor invalid_schema_name */
 	if (version == wanted)
 		return NULL;
 	if (version == 0)
-		return t_strdup(ctx, "schema retention is missing: run retentionctl migrate");
-	return t_printf(ctx, "schema retention is at version %ld, this program is for %ld: %s",
+		return t_strdup(NULL, "schema retention is missing: run retentionctl migrate");
+	return t_printf(NULL, "schema retention is at version %ld, this program is for %ld: %s",
 			version, wanted,
 			version < wanted ? "run retentionctl migrate"
 					 : "install the newer retentiond");
@@ -103,9 +95,9 @@ static void on_schema(void *arg, int64_t tag, const PGresult *res)
 	(void)tag; /* there is one question */
 	if (!res || s->stopping)
 		return; /* the connection is lost: on_down() logs it, and on_up() asks again */
-	why = judge_schema(NULL, res);
+	why = judge_schema(res);
 	s->schema_good = !why;
-	proceed_trouble(s, why ? why : "");
+	proceed_trouble(s, why);
 	if (s->schema_good)
 		proceed(s);
 }
@@ -133,7 +125,7 @@ static void on_up(void *arg)
 
 	if (s->away)
 		log_event(LOG_INFO, KIND_DATABASE_BACK, NULL, "the database is back");
-	s->away = false;
+	t_replace(s, &s->away, NULL);
 	if (s->once)
 		(void)event_del(s->patience); /* not pending is fine */
 	proceed_forget(s);
@@ -151,8 +143,7 @@ static void on_down(void *arg, const char *why)
 		return;
 	log_event(s->away ? LOG_DEBUG : LOG_WARNING, KIND_DATABASE_AWAY, NULL,
 		  "waiting for the database: %s", why);
-	s->away = true;
-	t_replace(s, &s->away_why, why);
+	t_replace(s, &s->away, why);
 	proceed_forget(s);
 	if (s->once && !evtimer_pending(s->patience, NULL))
 		loop_arm(s->patience, ONCE_AWAY_S * 1000);
@@ -188,7 +179,13 @@ void proceed_connect(struct supervisor *s)
 
 void proceed(struct supervisor *s)
 {
-	if (s->stopping || !connection_up(s->connection))
+	if (s->stopping) {
+		if (!s->check->child && !s->expiry->child && !s->survey->child &&
+		    !dispatch_busy(s->dispatch))
+			(void)event_base_loopbreak(s->base); /* a flag: cannot fail */
+		return;
+	}
+	if (!connection_up(s->connection))
 		return;
 	if (s->schema_good) {
 		errand_proceed(s->expiry, s->config);

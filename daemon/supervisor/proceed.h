@@ -6,7 +6,10 @@
 
 #include "supervisor/supervisor_state.h"
 
-/* Starts everything that may be started now.  Call it when something has changed, and each minute. */
+/*
+ * Starts everything that may be started now, or ends the loop where it is to end and no child is left.  Call it when
+ * something has changed, and each minute.
+ */
 void proceed(struct supervisor *s);
 
 /* Opens a new connection, to where the configuration in force says. */
@@ -24,11 +27,8 @@ void proceed_start_check(struct supervisor *s, const struct config *config);
 /* Tells systemd that the start is over. */
 void proceed_ready(struct supervisor *s);
 
-/* The database refuses something; "": it does not.  A start and a --once fail by it; later it is only a state. */
+/* The database refuses something; NULL: it does not.  A start and a --once fail by it; later it is only a state. */
 void proceed_trouble(struct supervisor *s, const char *why);
 
 /* Stops the children.  The loop ends when the last of them is gone; status is the exit status. */
 void proceed_stop(struct supervisor *s, int status);
-
-/* Ends the loop if no child is left. */
-void proceed_end(struct supervisor *s);

@@ -5,7 +5,6 @@
  */
 #include "supervisor/reload.h"
 
-#include "base/log.h"
 #include "base/mem.h"
 #include "supervisor/metrics.h"
 #include "supervisor/proceed.h"
@@ -88,7 +87,7 @@ void reload_on_complaint(void *arg, const struct job_message *message)
 	struct supervisor *s = arg;
 
 	/* The check runs each minute: a remark that it repeats is logged once. */
-	log_event(strcmp(message->text, s->remark) == 0 ? LOG_DEBUG : LOG_ERR,
+	log_event(s->remark && strcmp(message->text, s->remark) == 0 ? LOG_DEBUG : LOG_ERR,
 		  s->candidate ? KIND_RELOAD_REFUSED : KIND_GENERAL, NULL, "%s", message->text);
 	t_replace(s, &s->remark_now, message->text);
 }
@@ -96,7 +95,7 @@ void reload_on_complaint(void *arg, const struct job_message *message)
 /* The model holds.  A remark that was made nevertheless stays in STATUS until a later check makes none. */
 static void take_remark(struct supervisor *s)
 {
-	if (*s->remark && !*s->remark_now)
+	if (s->remark && !s->remark_now)
 		log_info("no more: %s", s->remark);
 	t_replace(s, &s->remark, s->remark_now);
 }
@@ -104,22 +103,18 @@ static void take_remark(struct supervisor *s)
 /* The generation in force was checked: at start, or because the database is back. */
 static void take_check(struct supervisor *s, enum job_exit end)
 {
-	switch (end) {
-	case JOB_DONE:
+	if (end == JOB_DONE) {
 		s->model = MODEL_GOOD;
 		proceed(s);
 		proceed_ready(s);
 		return;
-	case JOB_REFUSED:
+	}
+	if (end == JOB_REFUSED) {
 		s->model = MODEL_REFUSED;
 		log_err("the model is refused: nothing is started");
-		break;
-	case JOB_AWAY:
+	} else if (end == JOB_AWAY) {
 		/* Lost between our connection and the child's: asked again within a minute. */
 		proceed_ready(s);
-		break;
-	default:
-		break;
 	}
 	if (!s->ready)
 		proceed_stop(s, 1);
@@ -131,7 +126,7 @@ void reload_on_checked(void *arg, enum job_exit end, const char *how, const char
 	struct supervisor *s = arg;
 
 	if (s->stopping) {
-		proceed_end(s);
+		proceed(s);
 		return;
 	}
 	if (end != JOB_DONE && end != JOB_REFUSED && end != JOB_AWAY)

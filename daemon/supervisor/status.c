@@ -1,6 +1,5 @@
 #include "supervisor/status.h"
 
-#include "base/log.h"
 #include "base/mem.h"
 #include "base/text.h"
 
@@ -53,7 +52,7 @@ static char *describe_job(const struct slot *slot)
 	return t_printf(NULL, "%s: %s%s%s", slot->label,
 			*progress                                      ? progress
 			: slot == &slot->dispatch->slots[SLOT_LISTING] ? "listing"
-								       : slot->action,
+								       : slot->id.action,
 			slot->wait.text ? ", waiting: " : "",
 			slot->wait.text ? slot->wait.text : "");
 }
@@ -64,14 +63,13 @@ static void log_jobs(const struct dispatch *dispatch)
 
 	for (int i = 0; i < SLOT_COUNT; i++) {
 		const struct slot *slot = &dispatch->slots[i];
-		const struct log_fields fields = dispatch_fields(slot);
 		char progress[80];
 
 		if (!slot->child)
 			continue;
 		progress_print(&slot->progress, progress, sizeof(progress));
-		log_event(LOG_INFO, KIND_STATE, &fields,
-			  "state: job %lld (%s) runs, process %d: %s%s%s", (long long)slot->job,
+		log_event(LOG_INFO, KIND_STATE, &slot->id,
+			  "state: job %lld (%s) runs, process %d: %s%s%s", (long long)slot->id.job,
 			  slot->label, (int)slot->child->pid,
 			  *progress ? progress : "no progress known",
 			  slot->wait.text ? ", waits: " : "",
@@ -83,11 +81,9 @@ static void log_jobs(const struct dispatch *dispatch)
 
 		if (dispatch_runs(dispatch, task))
 			continue;
-		log_event(LOG_INFO, KIND_STATE,
-			  &(struct log_fields){
-				  .policy = task->policy, .action = task->action, .job = task->id},
-			  "state: job %lld (%s) %s, %s %lld s", (long long)task->id,
-			  task->policy ? task->policy : task->action,
+		log_event(LOG_INFO, KIND_STATE, &task->id, "state: job %lld (%s) %s, %s %lld s",
+			  (long long)task->id.job,
+			  task->id.policy ? task->id.policy : task->id.action,
 			  task->paused_by         ? "is paused"
 			  : task->attempt.refused ? "is refused"
 						  : "can run",
@@ -107,8 +103,8 @@ static char *describe(const struct supervisor *s)
 	if (s->stopping)
 		return t_strdup(NULL, "stopping");
 	if (s->away)
-		return t_printf(NULL, "waiting for the database: %s", s->away_why);
-	if (*s->trouble)
+		return t_printf(NULL, "waiting for the database: %s", s->away);
+	if (s->trouble)
 		return t_strdup(NULL, s->trouble);
 	if (slot)
 		return describe_job(slot);
@@ -121,7 +117,7 @@ static char *describe(const struct supervisor *s)
 	if (s->dispatch->paused_by)
 		return t_printf(NULL, "everything is paused by %s: retentionctl resume",
 				s->dispatch->paused_by);
-	if (*s->remark)
+	if (s->remark)
 		return t_strdup(NULL, s->remark);
 	if (paused > 0)
 		return t_printf(NULL, "actions paused: %d", paused);
@@ -164,7 +160,7 @@ void status_log(evutil_socket_t fd, short what, void *arg)
 	log_event(LOG_INFO, KIND_STATE, NULL, "state: database %s, schema %s%s%s",
 		  connection_up(s->connection) ? "connected" : "away",
 		  s->schema_good ? "as expected" : "not known to be as expected",
-		  s->away ? ": " : "", s->away ? s->away_why : "");
+		  s->away ? ": " : "", s->away ? s->away : "");
 	clock_log_state(s->clock);
 	log_jobs(s->dispatch);
 }
@@ -201,9 +197,9 @@ char *status_health(const struct supervisor *s)
 {
 	int refused = 0;
 	const char *why = s->stopping                     ? "stopping"
-			  : s->away                       ? s->away_why
-			  : *s->trouble                   ? s->trouble
-			  : *s->remark                    ? s->remark
+			  : s->away                       ? s->away
+			  : s->trouble                    ? s->trouble
+			  : s->remark                     ? s->remark
 			  : !connection_up(s->connection) ? "not connected to the database yet"
 			  : !s->schema_good               ? "the schema is not known to fit yet"
 			  : s->model == MODEL_REFUSED     ? "the model is refused"

@@ -25,7 +25,6 @@
  */
 #include "supervisor/supervisor.h"
 
-#include "base/log.h"
 #include "base/mem.h"
 #include "supervisor/loop.h"
 #include "supervisor/metrics.h"
@@ -55,7 +54,7 @@ static void on_idle(void *arg)
 	supervisor_metrics_proceed(s); /* the jobs have changed the figures */
 	if (!supervisor_metrics_settled(s))
 		return;
-	if (s->ran && *s->remark) {
+	if (s->ran && s->remark) {
 		/* A replay may have removed its cause. */
 		s->ran = false;
 		proceed_check_again(s);
@@ -69,7 +68,7 @@ static void on_idle(void *arg)
 		if (!clock_settled(s->clock))
 			return;
 	}
-	proceed_stop(s, s->failed || *s->remark ? 1 : 0);
+	proceed_stop(s, s->failed || s->remark ? 1 : 0);
 }
 
 static void on_clock_trouble(void *arg, const char *why)
@@ -99,8 +98,8 @@ static void on_job_ended(void *arg, bool good)
 		supervisor_metrics_proceed(s);
 	s->failed = s->failed || !good;
 	if (s->stopping) {
-		proceed_end(s);
-	} else if (!s->once && *s->remark) {
+		proceed(s);
+	} else if (!s->once && s->remark) {
 		proceed_check_again(s);
 		proceed(s);
 	} else if (!s->once && s->policies_asked) {
@@ -126,10 +125,7 @@ static void on_expired(void *arg, enum job_exit end, const char *how, const char
 	if (end == JOB_CRASHED)
 		log_err("archives could not be removed (%s): tried again in a minute", how);
 	s->failed = s->failed || end != JOB_DONE;
-	if (s->stopping)
-		proceed_end(s);
-	else
-		proceed(s);
+	proceed(s);
 }
 
 static void on_surveyed(void *arg, enum job_exit end, const char *how, const char *note)
@@ -138,7 +134,7 @@ static void on_surveyed(void *arg, enum job_exit end, const char *how, const cha
 
 	supervisor_metrics_surveyed(s, end, how, note);
 	if (s->stopping)
-		proceed_end(s);
+		proceed(s);
 	else if (s->once)
 		dispatch_refresh(s->dispatch); /* on_idle() may have waited for this */
 }
@@ -148,7 +144,7 @@ static void on_dispatch_trouble(void *arg, const char *why)
 	struct supervisor *s = arg;
 
 	if (why || s->policies_asked) /* else the clock's trouble stays */
-		proceed_trouble(s, why ? why : "");
+		proceed_trouble(s, why);
 }
 
 /* --- Signals, by evsignal: these are ordinary callbacks of the loop --------------------------- */
@@ -292,10 +288,6 @@ int supervisor_run(struct config *config, bool once)
 	s->config = talloc_steal(s, config);
 	s->once = once;
 	s->loaded_at = clock_now();
-	s->away_why = t_strdup(s, "no answer");
-	s->trouble = t_strdup(s, "");
-	s->remark = t_strdup(s, "");
-	s->remark_now = t_strdup(s, "");
 	s->status_text = t_strdup(s, "");
 	make_parts(s);
 	supervisor_metrics_set(s, NULL);

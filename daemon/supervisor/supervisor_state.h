@@ -35,14 +35,13 @@ struct supervisor {
 	bool reload_wanted;
 
 	enum model_state model; /* of config */
-	char *remark; /* the complaint of the last check that held; "": none */
-	char *remark_now; /* the complaint of the check that is under way */
+	char *remark; /* the complaint of the last check that held; NULL: none */
+	char *remark_now; /* the complaint of the check that is under way; NULL: none yet */
 	bool schema_good;
 	bool policies_asked; /* the database was asked for the last occurrence of each */
 
-	bool away; /* the log says that the database is away, and not yet that it is back */
-	char *away_why;
-	char *trouble; /* the last refusal of the database; "": none */
+	char *away; /* why the database is away, as the log says; NULL: it is not known to be */
+	char *trouble; /* the last refusal of the database; NULL: none */
 
 	char *survey_refusal; /* the figures of the last survey are old, and why; NULL: they are not */
 	char *textfile_failure; /* why metrics.textfile was not written; NULL: it was */
