@@ -1,7 +1,7 @@
 /*
  * The batch protocol.  What may die on each line, and what then:
  *
- *   step 0    Check the ground: the server, the claim, the tables.
+ *   step 0    Check the ground: the server, the claim, that nobody has paused the action.
  *   step 1    Lock the subjects.
  *   step 2    Check again, in a new snapshot, that they are due and not held.
  *   step 3    Collect the keys of the rows below them.
@@ -76,15 +76,20 @@ bool batch_refuse_role(const char *role, struct error *err)
 		    role);
 }
 
-/* Step 0: checks that this is a primary, the server that the job began on, and that the job is still ours. */
+/*
+ * Step 0: checks that this is a primary, the server that the job began on, that the job is still ours, and that it is
+ * not paused.  The snapshot is younger than all that the worker has waited for, so no batch goes on after a pause.
+ */
 static bool check_ground(struct batch *b, struct error *err)
 {
 	static const char sql[] =
 		"SELECT pg_is_in_recovery() AS standby,\n"
 		"       (SELECT system_identifier::text FROM pg_control_system()) AS system,\n"
 		"       current_setting('session_replication_role') AS role,\n"
-		"       j.claim, j.status\n"
-		"  FROM retention.archive_journal AS j WHERE j.id = $1::int";
+		"       j.claim, j.status, p.job IS NOT NULL AS paused\n"
+		"  FROM retention.archive_journal AS j\n"
+		"  LEFT JOIN retention.paused_action AS p ON p.job = j.id\n"
+		" WHERE j.id = $1::int";
 	const char *const values[] = {t_printf(b->ctx, "%d", b->job->id)};
 	AUTO(result) PGresult *res = NULL;
 
@@ -104,7 +109,8 @@ static bool check_ground(struct batch *b, struct error *err)
 			"the server is not the one that the job began on (system identifier %s, "
 			"was %s): a job is never continued on another",
 			db_text(res, 0, "system"), b->job->system);
-	return true;
+	b->paused = db_bool(res, 0, "paused");
+	return !b->paused || fail(err, ERR_STOPPED, "job %d is paused", b->job->id);
 }
 
 /* Locks the subjects that no other session has locked, and with a contact all of its requests. */
@@ -395,6 +401,7 @@ bool batch_run(const struct batch_job *job, struct batch_worker *worker, const s
 		db_rollback(worker->db);
 		look_for_change(&b, err);
 		ret->sliced = b.slicing;
+		ret->paused = b.paused;
 		ret->fit = !worker->measure && strcmp(err->sqlstate, "57014") == 0 ? BATCH_TOO_LARGE
 										   : b.fit;
 		return false;

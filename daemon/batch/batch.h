@@ -64,12 +64,13 @@ struct batch_result {
 	int64_t blocked; /* sessions that waited for this batch when it was about to commit */
 	bool sliced; /* this was a slice of a single subject, which is still in the list; set in failure, too */
 	enum batch_fit fit; /* set in failure only */
+	bool paused; /* set in failure only: somebody has paused the action, and the batch has not begun */
 };
 
 /*
  * Runs one batch over keys.  true: committed.  false: rolled back, as far as this side knows.  After a lost
  * connection only retention.archive_file says, read by a new session under the worker's lock.
- * ERR_STOPPED: the job belongs to another process now.
+ * ERR_STOPPED: the job belongs to another process now, or ret->paused.
  */
 bool batch_run(const struct batch_job *job, struct batch_worker *worker, const struct keys *keys,
 	       struct batch_result *ret, struct error *err);

@@ -17,6 +17,7 @@ struct batch {
 	bool slicing; /* a single subject with more rows than a batch may take */
 	bool complete; /* nothing is left of the subjects */
 	enum batch_fit fit;
+	bool paused; /* as in struct batch_result */
 	struct key_set locked; /* the keys that this batch has locked */
 	struct key_set due; /* of these: still due */
 	struct key_set dropped; /* of these: due no longer */

@@ -403,6 +403,11 @@ static bool run_batch(struct run *r, const struct work *work, bool *ret_again, s
 	took_ms = monotonic_ms() - begun_ms;
 	courtesy_leave(pool->courtesy, turn, took_ms, pool->stop);
 	*ret_again = ok && result.sliced;
+	if (result.paused) {
+		throttle_expect_pause(pool->throttle);
+		*ret_again = true;
+		return true;
+	}
 	if (!ok)
 		return apply_remedy(r, work, &result, &cause, ret_again, err);
 	account(r, &work->keys, &result, took_ms);

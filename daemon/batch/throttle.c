@@ -4,6 +4,7 @@
 #include "base/units.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <time.h>
 
 /* The server is asked at most this often, however many batches there are. */
@@ -15,7 +16,8 @@
 struct throttle {
 	const struct config *config;
 	int job;
-	pthread_mutex_t lock;
+	atomic_bool expect_pause;
+	pthread_mutex_t lock; /* of the following */
 	int64_t next_ms; /* rows_per_second: when the next batch may begin */
 	/* Replication: a position of the primary that the standbys have to reach, and when it was marked. */
 	int64_t asked_ms;
@@ -60,8 +62,13 @@ static bool outside_window(const struct throttle *t, int64_t *ret_wait_ms, struc
 	return true;
 }
 
-/* Asks before each batch, so that none begins after somebody has paused the action. */
-static bool check_pause(const struct throttle *t, struct db *db, int64_t *ret_wait_ms,
+void throttle_expect_pause(struct throttle *t)
+{
+	atomic_store(&t->expect_pause, true);
+}
+
+/* Comes last, so that a job that waits for something else as well says that it is paused. */
+static bool check_pause(struct throttle *t, struct db *db, int64_t *ret_wait_ms,
 			struct wait *ret_wait, struct error *err)
 {
 	static const char sql[] = "SELECT p.paused_by, p.everything\n"
@@ -70,10 +77,15 @@ static bool check_pause(const struct throttle *t, struct db *db, int64_t *ret_wa
 	const char *const values[] = {t_printf(ctx, "%d", t->job)};
 	AUTO(result) PGresult *res = NULL;
 
-	if (!db_query_kept(db, sql, 1, values, &res, err))
-		return false;
-	if (PQntuples(res) == 0)
+	if (*ret_wait_ms == 0 && !atomic_load(&t->expect_pause))
 		return true;
+	if (!db_query(db, sql, 1, values, &res, err))
+		return false;
+	if (PQntuples(res) == 0) {
+		if (*ret_wait_ms == 0)
+			atomic_store(&t->expect_pause, false);
+		return true;
+	}
 	wait_set(ret_wait, WAIT_PAUSED, "a pause%s by %s",
 		 db_bool(res, 0, "everything") ? " of everything" : "",
 		 db_text(res, 0, "paused_by"));
@@ -225,30 +237,31 @@ static bool check_server(struct throttle *t, struct db *db, int64_t *ret_wait_ms
 	return ok;
 }
 
-bool throttle_check(struct throttle *t, struct db *db, int64_t *ret_wait_ms, struct wait *ret_wait,
-		    struct error *err)
+static void check_rate(struct throttle *t, int64_t *ret_wait_ms, struct wait *ret_wait)
 {
 	int64_t ahead_ms;
 
-	*ret_wait_ms = 0;
-	if (outside_window(t, ret_wait_ms, ret_wait))
-		return true;
-	if (!check_pause(t, db, ret_wait_ms, ret_wait, err))
-		return false;
-	if (*ret_wait_ms > 0)
-		return true;
-	if (!check_server(t, db, ret_wait_ms, ret_wait, err))
-		return false;
-	if (*ret_wait_ms > 0)
-		return true;
 	(void)pthread_mutex_lock(&t->lock);
 	ahead_ms = t->next_ms - monotonic_ms();
 	(void)pthread_mutex_unlock(&t->lock);
-	if (t->config->rows_per_second > 0 && ahead_ms > 0) {
-		*ret_wait_ms = ahead_ms;
-		wait_set(ret_wait, WAIT_RATE, "rows_per_second");
-	}
-	return true;
+	if (t->config->rows_per_second == 0 || ahead_ms <= 0)
+		return;
+	*ret_wait_ms = ahead_ms;
+	wait_set(ret_wait, WAIT_RATE, "rows_per_second");
+}
+
+/* How long to wait, and for what; 0: go. */
+static bool check(struct throttle *t, struct db *db, int64_t *ret_wait_ms, struct wait *ret_wait,
+		  struct error *err)
+{
+	*ret_wait_ms = 0;
+	if (outside_window(t, ret_wait_ms, ret_wait))
+		return true;
+	if (!check_server(t, db, ret_wait_ms, ret_wait, err))
+		return false;
+	if (*ret_wait_ms == 0)
+		check_rate(t, ret_wait_ms, ret_wait);
+	return check_pause(t, db, ret_wait_ms, ret_wait, err);
 }
 
 bool throttle_wait(struct throttle *t, struct db *db, struct stop *stop, struct report *report,
@@ -258,7 +271,7 @@ bool throttle_wait(struct throttle *t, struct db *db, struct stop *stop, struct 
 		AUTO(wait) struct wait wait = {0};
 		int64_t wait_ms;
 
-		if (!throttle_check(t, db, &wait_ms, &wait, err))
+		if (!check(t, db, &wait_ms, &wait, err))
 			return false;
 		if (wait_ms == 0)
 			return true;

@@ -15,19 +15,18 @@ struct throttle *throttle_new(const struct config *config, int job);
 void throttle_free(struct throttle *t);
 
 /*
- * How long to wait before the next batch: 0 means go.  Then *ret_wait is untouched; else it is the
- * reason, the caller's to clear.  A lag that cannot be read means stop, not go.
- */
-bool throttle_check(struct throttle *t, struct db *db, int64_t *ret_wait_ms, struct wait *ret_wait,
-		    struct error *err);
-
-/*
- * Waits until throttle_check() says go.  Reports what it waits for; the caller reports that it goes on.
- * *patience_ms is the time that is left, and counts down; NULL: no limit.  BUSY, with the reason: no time is left.
- * STOPPED: stop was asked.
+ * Waits until a batch may begin.  Reports what it waits for; the caller reports that it goes on.  A lag that cannot be
+ * read means wait, not go.  *patience_ms is the time that is left, and counts down; NULL: no limit.  BUSY, with the
+ * reason: no time is left.  STOPPED: stop was asked.
  */
 bool throttle_wait(struct throttle *t, struct db *db, struct stop *stop, struct report *report,
 		   int64_t *patience_ms, struct error *err);
+
+/*
+ * The next throttle_wait() asks the database whether the action is paused.  Otherwise it asks only while it waits for
+ * something else, because each batch asks by itself, in its own transaction (batch_result.paused).
+ */
+void throttle_expect_pause(struct throttle *t);
 
 /*
  * Looks for a limit that cannot be checked right now, because a right is missing: a pass would wait.  *ret_why names its

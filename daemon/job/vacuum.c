@@ -42,6 +42,7 @@ static bool wait_for_throttle(struct vacuuming *v, struct error *err)
 {
 	const struct job_opts *opts = v->job->opts;
 
+	throttle_expect_pause(v->throttle);
 	if (!throttle_wait(v->throttle, v->job->db, opts->stop, opts->report, &v->patience_ms, err))
 		return false;
 	report_waiting(opts->report, WAIT_NONE, NULL);

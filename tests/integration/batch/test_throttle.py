@@ -289,6 +289,12 @@ def test_others_are_at_work(job):
         wait_until(lambda: reason in (j.row()["waiting"] or ""))
         assert max(batches_under_way(j) for _ in range(200)) == 1 and run.running()
         assert re.search(f"waiting +.*{reason}", j.daemon.ctl("show", j.id).stdout)
+        # A pause ends the batch that has the turn, and none of the three workers that wait for it begins one.
+        j.sql("SELECT retention.pause_action(NULL)")
+        batches = j.value("SELECT count(DISTINCT erased_at) FROM retention.ledger")
+        held_up(j, run, "a pause of everything")
+        assert j.value("SELECT count(DISTINCT erased_at) FROM retention.ledger") <= batches + 1
+        j.sql("SELECT retention.resume_action(NULL)")
         assert run.stop() == STOPPED
     assert (j.row()["status"], j.row()["waiting"]) == ("running", None)  # nobody waits any more
     assert j.run() == DONE

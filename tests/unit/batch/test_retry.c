@@ -276,7 +276,9 @@ bool model_run(const struct batch_job *job, struct batch_worker *worker, const s
 
 	(void)job;
 	batches++;
-	*ret = (struct batch_result){0};
+	*ret = (struct batch_result){.paused = batches % 17 == 0};
+	if (ret->paused)
+		return refuse(err, ERR_STOPPED, "");
 	for (int i = 0; i < n_subjects; i++)
 		if (set.has[i] && !world[i].listed) {
 			set.has[i] = false;
