@@ -11,7 +11,6 @@
 #include "base/mem.h"
 #include "base/text.h"
 
-#include <assert.h>
 #include <errno.h>
 
 struct db {
@@ -54,6 +53,15 @@ static void ignore_notice(void *arg, const PGresult *res)
 	(void)res;
 }
 
+/* The connection's last message without its newlines. */
+static char *message_of(PGconn *conn)
+{
+	char *text = xstrdup(PQerrorMessage(conn));
+
+	text_trim(text);
+	return text;
+}
+
 /* Fails with libpq's message.  PGconn has no SQLSTATE of a refusal, so its words have to tell the class. */
 static bool fail_connect(PGconn *conn, struct error *err)
 {
@@ -61,18 +69,23 @@ static bool fail_connect(PGconn *conn, struct error *err)
 					       "does not exist", "role ",
 					       "pg_hba.conf",    "permission denied for database",
 					       "service "};
-	AUTO(char_p) char *text = xstrdup(PQerrorMessage(conn));
+	AUTO(char_p) char *text = message_of(conn);
 	enum error_class class = ERR_ENVIRONMENT;
 
-	text_trim(text);
-	if (strstr(text, "FATAL") || PQstatus(conn) == CONNECTION_BAD)
-		for (size_t i = 0; i < sizeof(refusals) / sizeof(refusals[0]); i++)
-			if (strstr(text, "FATAL") && strstr(text, refusals[i]))
-				class = ERR_CONFIG;
+	for (size_t i = 0; i < sizeof(refusals) / sizeof(refusals[0]); i++)
+		if (strstr(text, "FATAL") && strstr(text, refusals[i]))
+			class = ERR_CONFIG;
 	if (strstr(text, "starting up") || strstr(text, "shutting down") ||
 	    strstr(text, "No such file"))
 		class = ERR_ENVIRONMENT;
 	return fail(err, class, "cannot connect to the database: %s", text);
+}
+
+static bool fail_lost(struct db *db, struct error *err)
+{
+	AUTO(char_p) char *text = message_of(db->conn);
+
+	return fail(err, ERR_ENVIRONMENT, "connection lost: %s", *text ? text : "no answer");
 }
 
 static bool prepare_session(struct db *db, const struct db_opts *opts, struct error *err)
@@ -179,21 +192,23 @@ bool db_fail(struct db *db, const PGresult *res, struct error *err)
 	const char *sqlstate = PQresultErrorField(res, PG_DIAG_SQLSTATE);
 	const char *message = PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY);
 	const char *table = PQresultErrorField(res, PG_DIAG_TABLE_NAME);
-	const char *hint = PQresultErrorField(res, PG_DIAG_MESSAGE_HINT);
 
-	if (!sqlstate || !message) {
-		AUTO(char_p) char *text = xstrdup(PQerrorMessage(db->conn));
-
-		text_trim(text);
-		return fail(err, ERR_ENVIRONMENT, "connection lost: %s",
-			    *text ? text : "no answer");
-	}
+	if (!sqlstate || !message)
+		return fail_lost(db, err);
 	if (err->class == ERR_NONE)
 		(void)snprintf(err->sqlstate, sizeof(err->sqlstate), "%s", sqlstate); /* 5 + NUL */
-	(void)hint; /* a hint of the server may quote rows, as DETAIL does */
 	return fail(err, db_alive(db) ? error_class_of_sqlstate(sqlstate) : ERR_ENVIRONMENT,
 		    "%.*s%s%s%s (SQLSTATE %s)", safe_length(sqlstate, message), message,
 		    table ? " [table " : "", table ? table : "", table ? "]" : "", sqlstate);
+}
+
+/* Drops all results that are still to come. */
+static void drop_results(struct db *db)
+{
+	PGresult *res;
+
+	while ((res = PQgetResult(db->conn)))
+		PQclear(res);
 }
 
 /* Takes all results of what was sent; returns the last one that failed, or else the last one. */
@@ -230,9 +245,7 @@ bool db_exec(struct db *db, const char *sql, struct error *err)
 {
 	AUTO(result) PGresult *res = NULL;
 
-	if (!PQsendQuery(db->conn, sql))
-		return fail(err, ERR_ENVIRONMENT, "connection lost: %s", PQerrorMessage(db->conn));
-	return drain(db, &res, err);
+	return (PQsendQuery(db->conn, sql) || fail_lost(db, err)) && drain(db, &res, err);
 }
 
 bool db_execf(struct db *db, struct error *err, const char *fmt, ...)
@@ -249,14 +262,17 @@ bool db_execf(struct db *db, struct error *err, const char *fmt, ...)
 bool db_query(struct db *db, const char *sql, int n, const char *const values[], PGresult **ret_res,
 	      struct error *err)
 {
-	if (!PQsendQueryParams(db->conn, sql, n, NULL, values, NULL, NULL, 0))
-		return fail(err, ERR_ENVIRONMENT, "connection lost: %s", PQerrorMessage(db->conn));
-	return drain(db, ret_res, err);
+	return (PQsendQueryParams(db->conn, sql, n, NULL, values, NULL, NULL, 0) ||
+		fail_lost(db, err)) &&
+	       drain(db, ret_res, err);
 }
 
-static int64_t affected(PGresult *res)
+/* Notes the number of rows affected, where ret_rows is not NULL. */
+static bool count_rows(PGresult *res, int64_t *ret_rows)
 {
-	return strtoll(PQcmdTuples(res), NULL, 10); /* "" is 0: the statement counts no rows */
+	if (ret_rows)
+		*ret_rows = strtoll(PQcmdTuples(res), NULL, 10); /* "" is 0: nothing is counted */
+	return true;
 }
 
 bool db_command(struct db *db, const char *sql, int n, const char *const values[],
@@ -264,11 +280,7 @@ bool db_command(struct db *db, const char *sql, int n, const char *const values[
 {
 	AUTO(result) PGresult *res = NULL;
 
-	if (!db_query(db, sql, n, values, &res, err))
-		return false;
-	if (ret_rows)
-		*ret_rows = affected(res);
-	return true;
+	return db_query(db, sql, n, values, &res, err) && count_rows(res, ret_rows);
 }
 
 bool db_query_int(struct db *db, const char *sql, int n, const char *const values[], int64_t *ret,
@@ -295,9 +307,8 @@ static bool keep(struct db *db, const char *sql, kept_name name, struct error *e
 	(void)snprintf(name, sizeof(kept_name), "k%zu", i); /* fits */
 	if (i < db->n_kept)
 		return true;
-	if (!PQsendPrepare(db->conn, name, sql, 0, NULL))
-		return fail(err, ERR_ENVIRONMENT, "connection lost: %s", PQerrorMessage(db->conn));
-	if (!drain(db, &res, err))
+	if (!(PQsendPrepare(db->conn, name, sql, 0, NULL) || fail_lost(db, err)) ||
+	    !drain(db, &res, err))
 		return false;
 	db->kept = must_alloc(realloc(db->kept, (i + 1) * sizeof(*db->kept)));
 	db->kept[db->n_kept++] = sql;
@@ -309,11 +320,10 @@ bool db_query_kept(struct db *db, const char *sql, int n, const char *const valu
 {
 	kept_name name;
 
-	if (!keep(db, sql, name, err))
-		return false;
-	if (!PQsendQueryPrepared(db->conn, name, n, values, NULL, NULL, 0))
-		return fail(err, ERR_ENVIRONMENT, "connection lost: %s", PQerrorMessage(db->conn));
-	return drain(db, ret_res, err);
+	return keep(db, sql, name, err) &&
+	       (PQsendQueryPrepared(db->conn, name, n, values, NULL, NULL, 0) ||
+		fail_lost(db, err)) &&
+	       drain(db, ret_res, err);
 }
 
 bool db_command_kept(struct db *db, const char *sql, int n, const char *const values[],
@@ -321,36 +331,25 @@ bool db_command_kept(struct db *db, const char *sql, int n, const char *const va
 {
 	AUTO(result) PGresult *res = NULL;
 
-	if (!db_query_kept(db, sql, n, values, &res, err))
-		return false;
-	if (ret_rows)
-		*ret_rows = affected(res);
-	return true;
+	return db_query_kept(db, sql, n, values, &res, err) && count_rows(res, ret_rows);
 }
 
 bool db_commit(struct db *db, struct error *err)
 {
 	AUTO(result) PGresult *res = NULL;
 
-	if (!PQsendQuery(db->conn, "COMMIT"))
-		return fail(err, ERR_ENVIRONMENT, "connection lost: %s", PQerrorMessage(db->conn));
-	if (!drain(db, &res, err))
-		return false;
-	if (strcmp(PQcmdStatus(res), "COMMIT") != 0)
-		return fail(err, ERR_ENVIRONMENT, "the server answered COMMIT with %s",
-			    PQcmdStatus(res));
-	return true;
+	return (PQsendQuery(db->conn, "COMMIT") || fail_lost(db, err)) && drain(db, &res, err) &&
+	       (strcmp(PQcmdStatus(res), "COMMIT") == 0 ||
+		fail(err, ERR_ENVIRONMENT, "the server answered COMMIT with %s", PQcmdStatus(res)));
 }
 
 void db_rollback(struct db *db)
 {
-	struct error ignored = {0};
+	AUTO(error) struct error ignored = {0};
 
+	/* Fails when the connection is lost: then the server rolls back by itself. */
 	if (db_alive(db) && PQtransactionStatus(db->conn) != PQTRANS_IDLE)
-		(void)db_exec(
-			db, "ROLLBACK",
-			&ignored); /* fails when the connection is lost: then the server rolls back by itself */
-	error_clear(&ignored);
+		(void)db_exec(db, "ROLLBACK", &ignored);
 }
 
 /* Ends a copy early: cancels it on the server, and drops the rest. */
@@ -359,31 +358,27 @@ static void abandon_copy(struct db *db)
 	PGcancel *cancel = PQgetCancel(db->conn);
 	char why[256];
 	char *bytes = NULL;
-	PGresult *res;
 
 	if (cancel)
 		(void)PQcancel(cancel, why, sizeof(why)); /* too late to matter if it fails */
 	PQfreeCancel(cancel);
 	while (PQgetCopyData(db->conn, &bytes, 0) > 0)
 		PQfreemem(bytes);
-	while ((res = PQgetResult(db->conn)))
-		PQclear(res);
+	drop_results(db);
 }
 
 /* Sends a COPY and takes its first answer, which has to be wanted. */
 static bool begin_copy(struct db *db, const char *sql, ExecStatusType wanted, struct error *err)
 {
 	AUTO(result) PGresult *start = NULL;
-	PGresult *res;
 
 	if (!PQsendQuery(db->conn, sql))
-		return fail(err, ERR_ENVIRONMENT, "connection lost: %s", PQerrorMessage(db->conn));
+		return fail_lost(db, err);
 	start = PQgetResult(db->conn);
 	if (PQresultStatus(start) == wanted)
 		return true;
 	(void)db_fail(db, start, err);
-	while ((res = PQgetResult(db->conn)))
-		PQclear(res);
+	drop_results(db);
 	return false;
 }
 
@@ -408,7 +403,7 @@ bool db_copy_out(struct db *db, const char *sql, db_copy_sink sink, void *arg, i
 			return false;
 		}
 	}
-	return drain(db, &end, err) && (*ret_rows = strtoll(PQcmdTuples(end), NULL, 10), true);
+	return drain(db, &end, err) && count_rows(end, ret_rows);
 }
 
 bool db_copy_put(struct db *db, const char *bytes, size_t n, struct error *err)
@@ -419,8 +414,7 @@ bool db_copy_put(struct db *db, const char *bytes, size_t n, struct error *err)
 		const size_t part = n < most ? n : most;
 
 		if (PQputCopyData(db->conn, bytes, (int)part) != 1)
-			return fail(err, ERR_ENVIRONMENT, "connection lost: %s",
-				    PQerrorMessage(db->conn));
+			return fail_lost(db, err);
 		bytes += part;
 		n -= part;
 	}
@@ -440,11 +434,11 @@ bool db_copy_in(struct db *db, const char *sql, db_copy_source source, void *arg
 	if (!given || !ended) {
 		AUTO(error) struct error ignored = {0};
 
-		(void)fail(err, ERR_ENVIRONMENT, "connection lost: %s", PQerrorMessage(db->conn));
+		(void)fail_lost(db, err);
 		(void)drain(db, &end, &ignored); /* the first failure counts */
 		return false;
 	}
-	return drain(db, &end, err) && (*ret_rows = strtoll(PQcmdTuples(end), NULL, 10), true);
+	return drain(db, &end, err) && count_rows(end, ret_rows);
 }
 
 static int column_of(const PGresult *res, const char *column)

@@ -109,6 +109,6 @@ bool db_bool(const PGresult *res, int row, const char *column); /* false for SQL
 
 /*
  * Fills err from a failed result: the class by SQLSTATE, the server's primary message, and the names of table and
- * constraint.  Never the DETAIL, because it quotes rows.
+ * constraint.  Never the DETAIL or the HINT, because they may quote rows.
  */
 bool db_fail(struct db *db, const PGresult *res, struct error *err);

@@ -4,10 +4,10 @@
 #include "base/mem.h"
 
 #include <assert.h>
-#include <errno.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
-#include <time.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 #define SLOTS 64
@@ -17,24 +17,19 @@
 #define LAST_RESORT_S 4
 
 struct stop {
-	pthread_mutex_t lock;
-	pthread_cond_t changed;
-	bool asked;
+	int asked; /* an eventfd: readable once a stop was asked for */
+	pthread_mutex_t lock; /* of the next one */
 	PGcancel *cancels[SLOTS];
 };
 
-static struct timespec deadline_in(int64_t ms)
+static sigset_t stop_signals(void)
 {
-	struct timespec t;
+	sigset_t set;
 
-	(void)clock_gettime(CLOCK_MONOTONIC, &t); /* cannot fail on a valid clock */
-	t.tv_sec += ms / 1000;
-	t.tv_nsec += (ms % 1000) * 1000000;
-	if (t.tv_nsec >= 1000000000) {
-		t.tv_sec++;
-		t.tv_nsec -= 1000000000;
-	}
-	return t;
+	(void)sigemptyset(&set);
+	(void)sigaddset(&set, SIGTERM);
+	(void)sigaddset(&set, SIGINT);
+	return set;
 }
 
 static void cancel_all(struct stop *s)
@@ -57,13 +52,10 @@ static void on_alarm(int number)
 
 static void *listen_for_signals(void *arg)
 {
+	const sigset_t set = stop_signals();
 	struct stop *s = arg;
-	sigset_t set;
 	int number;
 
-	(void)sigemptyset(&set);
-	(void)sigaddset(&set, SIGTERM);
-	(void)sigaddset(&set, SIGINT);
 	while (sigwait(&set, &number) != 0)
 		;
 	(void)signal(SIGALRM, on_alarm);
@@ -71,10 +63,7 @@ static void *listen_for_signals(void *arg)
 	stop_ask(s);
 	/* Repeated, because a cancel that arrives between two statements cancels nothing. */
 	for (;;) {
-		const struct timespec pause = {.tv_sec = PATIENCE_MS / 1000,
-					       .tv_nsec = PATIENCE_MS % 1000 * 1000000L};
-
-		(void)nanosleep(&pause, NULL); /* early is fine */
+		(void)poll(NULL, 0, PATIENCE_MS); /* early is fine */
 		cancel_all(s);
 	}
 	return NULL;
@@ -82,54 +71,34 @@ static void *listen_for_signals(void *arg)
 
 struct stop *stop_new(void)
 {
+	const sigset_t set = stop_signals();
 	struct stop *s = xcalloc(1, sizeof(*s));
-	pthread_condattr_t monotonic;
 	pthread_t thread;
-	sigset_t set;
 
-	(void)sigemptyset(&set);
-	(void)sigaddset(&set, SIGTERM);
-	(void)sigaddset(&set, SIGINT);
 	(void)pthread_sigmask(SIG_BLOCK, &set, NULL);
 	(void)pthread_mutex_init(&s->lock, NULL);
-	(void)pthread_condattr_init(&monotonic);
-	(void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-	(void)pthread_cond_init(&s->changed, &monotonic);
-	if (pthread_create(&thread, NULL, listen_for_signals, s) != 0)
-		must_alloc(NULL); /* no memory for a thread's stack */
+	s->asked = eventfd(0, EFD_CLOEXEC);
+	if (s->asked < 0 || pthread_create(&thread, NULL, listen_for_signals, s) != 0)
+		must_alloc(NULL); /* no memory for an eventfd or for a thread's stack */
 	(void)pthread_detach(thread);
 	return s;
 }
 
 bool stop_asked(struct stop *s)
 {
-	bool asked;
-
-	(void)pthread_mutex_lock(&s->lock);
-	asked = s->asked;
-	(void)pthread_mutex_unlock(&s->lock);
-	return asked;
+	return stop_sleep_ms(s, 0);
 }
 
 void stop_ask(struct stop *s)
 {
-	(void)pthread_mutex_lock(&s->lock);
-	s->asked = true;
-	(void)pthread_cond_broadcast(&s->changed);
-	(void)pthread_mutex_unlock(&s->lock);
+	(void)eventfd_write(s->asked, 1); /* cannot fail below 2^64 stops */
 }
 
 bool stop_sleep_ms(struct stop *s, int64_t ms)
 {
-	const struct timespec until = deadline_in(ms);
-	bool asked;
+	struct pollfd asked = {.fd = s->asked, .events = POLLIN};
 
-	(void)pthread_mutex_lock(&s->lock);
-	while (!s->asked && pthread_cond_timedwait(&s->changed, &s->lock, &until) != ETIMEDOUT)
-		;
-	asked = s->asked;
-	(void)pthread_mutex_unlock(&s->lock);
-	return asked;
+	return poll(&asked, 1, (int)ms) > 0; /* nobody sleeps for days, and no signal comes here */
 }
 
 void stop_watch(struct stop *s, int slot, PGconn *conn)
