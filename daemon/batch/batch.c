@@ -33,20 +33,21 @@
 
 #include "base/failpoint.h"
 #include "base/mem.h"
+#include "base/sql.h"
 #include "database/locks.h"
 
 #include <inttypes.h>
 
-static bool ask_keys(struct batch *b, const char *sql, int n, const char *const values[],
-		     struct key_set *ret, struct error *err)
+/* The keys of one array that are not in the other one. */
+static bool except(struct batch *b, const char *one, const char *other, struct key_set *ret,
+		   struct error *err)
 {
-	AUTO(result) PGresult *res = NULL;
+	static const char sql[] =
+		"SELECT coalesce(array_agg(x.k), '{}')::text AS keys, count(*) AS n\n"
+		"  FROM (SELECT unnest($1::text[]) EXCEPT SELECT unnest($2::text[])) AS x(k)";
+	const char *const values[] = {one, other};
 
-	if (!db_query_kept(b->worker->db, sql, n, values, &res, err))
-		return false;
-	ret->array = t_strdup(b->ctx, db_text(res, 0, "keys"));
-	ret->n = db_int(res, 0, "n");
-	return true;
+	return batch_ask_keys(b, sql, 2, values, ret, err);
 }
 
 static bool take_worker_lock(const struct batch_job *job, int worker, struct db *db,
@@ -90,15 +91,14 @@ static bool check_ground(struct batch *b, struct error *err)
 		"  FROM retention.archive_journal AS j\n"
 		"  LEFT JOIN retention.paused_action AS p ON p.job = j.id\n"
 		" WHERE j.id = $1::int";
-	const char *const values[] = {t_printf(b->ctx, "%d", b->job->id)};
 	AUTO(result) PGresult *res = NULL;
 
-	if (!db_query_kept(b->worker->db, sql, 1, values, &res, err))
+	if (!db_query_kept(b->db, sql, 1, &b->id, &res, err))
 		return false;
 	if (db_bool(res, 0, "standby"))
 		return fail(err, ERR_ENVIRONMENT,
 			    "the server is a standby: waiting for the primary");
-	if (strcmp(db_text(res, 0, "role"), b->job->plan->orphans.sql ? "replica" : "origin") != 0)
+	if (strcmp(db_text(res, 0, "role"), b->plan->orphans.sql ? "replica" : "origin") != 0)
 		return batch_refuse_role(db_text(res, 0, "role"), err);
 	if (PQntuples(res) != 1 || db_int(res, 0, "claim") != b->job->claim ||
 	    strcmp(db_text(res, 0, "status"), "running") != 0)
@@ -116,24 +116,18 @@ static bool check_ground(struct batch *b, struct error *err)
 /* Locks the subjects that no other session has locked, and with a contact all of its requests. */
 static bool lock_all(struct batch *b, struct error *err)
 {
-	const struct plan *plan = b->job->plan;
 	const char *const wanted[] = {b->keys->array};
+	const char *sql = b->plan->lock_requests_sql;
 
-	if (!ask_keys(b, plan->lock_sql, 1, wanted, &b->locked, err))
+	if (!batch_ask_keys(b, b->plan->lock_sql, 1, wanted, &b->locked, err))
 		return false;
-	if (!plan->lock_requests_sql || b->locked.n == 0)
-		return true;
-	{
-		const char *const locked[] = {b->locked.array};
-
-		return ask_keys(b, plan->lock_requests_sql, 1, locked, &b->locked, err);
-	}
+	return !sql || b->locked.n == 0 ||
+	       batch_ask_keys(b, sql, 1, (const char *const[]){b->locked.array}, &b->locked, err);
 }
 
 /* Step 1: leaves out what another session has locked, and tells it apart from what no longer exists. */
 static bool lock_subjects(struct batch *b, struct error *err)
 {
-	const struct plan *plan = b->job->plan;
 	const char *const wanted[] = {b->keys->array};
 	struct key_set present, missing, done_with;
 
@@ -143,10 +137,10 @@ static bool lock_subjects(struct batch *b, struct error *err)
 	b->done_with = b->keys->array;
 	if (b->locked.n == b->keys->n)
 		return true;
-	if (!ask_keys(b, plan->present_sql, 1, wanted, &present, err) ||
-	    !keys_except(b->worker->db, b->keys->array, present.array, b->ctx, &b->gone, err) ||
-	    !keys_except(b->worker->db, present.array, b->locked.array, b->ctx, &missing, err) ||
-	    !keys_except(b->worker->db, b->keys->array, missing.array, b->ctx, &done_with, err))
+	if (!batch_ask_keys(b, b->plan->present_sql, 1, wanted, &present, err) ||
+	    !except(b, b->keys->array, present.array, &b->gone, err) ||
+	    !except(b, present.array, b->locked.array, &missing, err) ||
+	    !except(b, b->keys->array, missing.array, &done_with, err))
 		return false;
 	b->n_left = missing.n;
 	b->done_with = done_with.array;
@@ -158,11 +152,11 @@ static bool recheck(struct batch *b, struct error *err)
 {
 	const char *const values[] = {b->job->from, b->job->cutoff, b->locked.array};
 
-	if (!ask_keys(b, b->job->plan->recheck_sql, 3, values, &b->due, err))
+	if (!batch_ask_keys(b, b->plan->recheck_sql, 3, values, &b->due, err))
 		return false;
 	b->dropped.array = t_strdup(b->ctx, "{}");
 	return b->due.n == b->locked.n ||
-	       keys_except(b->worker->db, b->locked.array, b->due.array, b->ctx, &b->dropped, err);
+	       except(b, b->locked.array, b->due.array, &b->dropped, err);
 }
 
 static bool collect_one(struct batch *b, const struct collect *c, struct error *err)
@@ -171,13 +165,13 @@ static bool collect_one(struct batch *b, const struct collect *c, struct error *
 	const char **values = t_array(b->ctx, const char *, n);
 	AUTO(result) PGresult *res = NULL;
 
-	values[0] = b->arrays[c->from.table][c->from.slot];
+	values[0] = batch_array(b, c->from);
 	for (size_t o = 0; o < c->n_others; o++)
 		values[o + 1] = b->arrays[c->others[o].table][c->others[o].slot];
 	if (c->limited && b->worker->most_rows > 0)
 		values[n - 1] = t_printf(b->ctx, "%" PRId64, b->worker->most_rows);
-	if ((c->lock_sql && !db_command_kept(b->worker->db, c->lock_sql, 1, values, NULL, err)) ||
-	    !db_query_kept(b->worker->db, c->sql, (int)n, values, &res, err))
+	if ((c->lock_sql && !db_command_kept(b->db, c->lock_sql, 1, values, NULL, err)) ||
+	    !db_query_kept(b->db, c->sql, (int)n, values, &res, err))
 		return false;
 	batch_keep_arrays(b, c, res);
 	return !c->limited || !values[n - 1] ||
@@ -188,7 +182,7 @@ static bool collect_one(struct batch *b, const struct collect *c, struct error *
 /* Step 3: fills each table's arrays from its parent's, from the top down. */
 static bool collect(struct batch *b, struct error *err)
 {
-	const struct plan *plan = b->job->plan;
+	const struct plan *plan = b->plan;
 
 	b->arrays[plan->subject->index][0] = b->due.array;
 	for (size_t i = 0; i < plan->n_collects; i++)
@@ -213,13 +207,12 @@ static bool tell_dropped(struct batch *b, struct error *err)
 
 	if (b->dropped.n + b->gone.n == 0)
 		return true;
-	if (!ask_keys(b, b->job->plan->held_sql, 1, of, &held, err))
+	if (!batch_ask_keys(b, b->plan->held_sql, 1, of, &held, err))
 		return false;
 	{
-		const char *const values[] = {t_printf(b->ctx, "%d", b->job->id), b->dropped.array,
-					      held.array, b->gone.array};
+		const char *const values[] = {b->id, b->dropped.array, held.array, b->gone.array};
 
-		return db_command_kept(b->worker->db, sql, 4, values, NULL, err);
+		return db_command_kept(b->db, sql, 4, values, NULL, err);
 	}
 }
 
@@ -229,12 +222,12 @@ static bool tell_sliced(struct batch *b, struct error *err)
 	static const char sql[] =
 		"INSERT INTO retention.journal_event (job, kind, details)\n"
 		"SELECT $1::int, 'sliced', jsonb_build_object('key', ($2::text[])[1], 'rows', $3::bigint)";
-	const char *const values[] = {t_printf(b->ctx, "%d", b->job->id), b->due.array,
+	const char *const values[] = {b->id, b->due.array,
 				      t_printf(b->ctx, "%" PRId64, b->worker->most_rows)};
 
 	if (b->complete || b->worker->slice == SLICE_UNDER_WAY)
 		return true;
-	return db_command_kept(b->worker->db, sql, 3, values, NULL, err);
+	return db_command_kept(b->db, sql, 3, values, NULL, err);
 }
 
 static bool write_lengths(struct batch *b, struct error *err)
@@ -245,25 +238,24 @@ static bool write_lengths(struct batch *b, struct error *err)
 		"  FROM unnest($3::text[], $4::bigint[], $5::bigint[]) AS u(name, bytes, rows)\n"
 		"    ON CONFLICT ON CONSTRAINT archive_file_pkey DO UPDATE\n"
 		"   SET bytes = excluded.bytes, rows = f.rows + excluded.rows";
-	const struct plan *plan = b->job->plan;
-	char *bytes = t_strdup(b->ctx, "{"), *rows = t_strdup(b->ctx, "{");
+	const size_t n = b->plan->n_steps;
+	const char **bytes = t_array(b->ctx, const char *, n + 1);
+	const char **rows = t_array(b->ctx, const char *, n + 1);
 
-	for (size_t i = 0; i < plan->n_steps; i++) {
-		const char *comma = i ? "," : "";
-		const struct step *s = &plan->steps[i];
+	for (size_t i = 0; i < n; i++) {
+		const struct step *s = &b->plan->steps[i];
+		const int64_t length =
+			s->archived ? archive_length(b->worker->writer, s->file_number) : 0;
 
-		t_append(&bytes, "%s%" PRId64, comma,
-			 s->archived ? archive_length(b->worker->writer, s->file_number) : 0);
-		t_append(&rows, "%s%" PRId64, comma, b->rows[i]);
+		bytes[i] = t_printf(b->ctx, "%" PRId64, length);
+		rows[i] = t_printf(b->ctx, "%" PRId64, b->rows[i]);
 	}
-	t_append(&bytes, "}");
-	t_append(&rows, "}");
 	{
-		const char *const values[] = {t_printf(b->ctx, "%d", b->job->id),
-					      t_printf(b->ctx, "%d", b->worker->number),
-					      b->job->labels, bytes, rows};
+		const char *const values[] = {b->id, t_printf(b->ctx, "%d", b->worker->number),
+					      b->job->labels, sql_array(b->ctx, bytes, n),
+					      sql_array(b->ctx, rows, n)};
 
-		return db_command_kept(b->worker->db, sql, 5, values, NULL, err);
+		return db_command_kept(b->db, sql, 5, values, NULL, err);
 	}
 }
 
@@ -286,20 +278,20 @@ static bool write_ledger(struct batch *b, struct error *err)
 			 "SELECT %d, '%s', unnest(%c::text[])\n"
 			 "RETURNING job, action, to_char(erased_at AT TIME ZONE 'UTC',\n"
 			 "  'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'), key) TO STDOUT",
-			 b->job->id, action_name(b->job->plan->opts.action), PLAN_KEYS),
+			 b->job->id, action_name(b->plan->opts.action), PLAN_KEYS),
 		(const char *const[2]){b->due.array, NULL});
 	int64_t rows;
 
 	if (!sql)
 		return fail(err, ERR_ENVIRONMENT, "cannot quote the keys of the ledger");
 	b->ledger = t_strdup(b->ctx, "");
-	return db_copy_out(b->worker->db, sql, to_ledger, b, &rows, err);
+	return db_copy_out(b->db, sql, to_ledger, b, &rows, err);
 }
 
 /* Step 6: writes what the journal knows of the batch, in the transaction that makes it true. */
 static bool account(struct batch *b, struct error *err)
 {
-	const char *const list[] = {t_printf(b->ctx, "%d", b->job->id), b->done_with,
+	const char *const list[] = {b->id, b->done_with,
 				    t_printf(b->ctx, "%" PRId64, b->keys->first_n),
 				    t_printf(b->ctx, "%" PRId64, b->keys->last_n)};
 
@@ -307,10 +299,10 @@ static bool account(struct batch *b, struct error *err)
 		return false;
 	if (!b->complete)
 		return true;
-	if (b->due.n > 0 && b->job->plan->opts.action != ACTION_EXPORT && !write_ledger(b, err))
+	if (b->due.n > 0 && b->plan->opts.action != ACTION_EXPORT && !write_ledger(b, err))
 		return false;
 	/* IS TRUE makes the planner filter by a hash.  = ANY would compare each key with each. */
-	return db_command_kept(b->worker->db,
+	return db_command_kept(b->db,
 			       "DELETE FROM retention.candidate\n"
 			       " WHERE job = $1::int AND n BETWEEN $3::bigint AND $4::bigint\n"
 			       "   AND (key IN (SELECT unnest($2::text[]))) IS TRUE",
@@ -324,19 +316,15 @@ static bool count_blocked(struct batch *b, struct error *err)
 		"SELECT count(*) AS n FROM (SELECT DISTINCT l.pid FROM pg_locks AS l WHERE NOT l.granted\n"
 		"          AND l.pid <> pg_backend_pid()) AS w\n"
 		" WHERE pg_backend_pid() = ANY (pg_blocking_pids(w.pid))";
-	AUTO(result) PGresult *res = NULL;
 
-	if (!db_query_kept(b->worker->db, sql, 0, NULL, &res, err))
-		return false;
-	b->n_blocked = db_int(res, 0, "n");
-	return true;
+	return batch_count(b, sql, NULL, &b->n_blocked, err);
 }
 
 static bool run_in_transaction(struct batch *b, struct error *err)
 {
 	failpoint("batch-begin");
-	if (!take_worker_lock(b->job, b->worker->number, b->worker->db, err) ||
-	    !check_ground(b, err) || !lock_subjects(b, err))
+	if (!take_worker_lock(b->job, b->worker->number, b->db, err) || !check_ground(b, err) ||
+	    !lock_subjects(b, err))
 		return false;
 	failpoint("batch-after-lock");
 	if (!recheck(b, err))
@@ -359,7 +347,7 @@ static bool run_in_transaction(struct batch *b, struct error *err)
 	    !tell_dropped(b, err)) /* last: it holds the journal's chain until COMMIT */
 		return false;
 	failpoint("batch-before-commit");
-	if (!db_commit(b->worker->db, err)) /* step 7 */
+	if (!db_commit(b->db, err)) /* step 7 */
 		return false;
 	failpoint("batch-after-commit");
 	return true;
@@ -367,14 +355,14 @@ static bool run_in_transaction(struct batch *b, struct error *err)
 
 static void make_arrays(struct batch *b)
 {
-	const struct model *m = b->job->plan->model;
+	const struct model *m = b->plan->model;
 
-	b->rows = t_array(b->ctx, int64_t, b->job->plan->n_steps + 1);
+	b->rows = t_array(b->ctx, int64_t, b->plan->n_steps + 1);
 	b->arrays = t_array(b->ctx, char **, m->n_tables);
 	b->collected = t_array(b->ctx, int64_t, m->n_tables);
 	b->unfinished = t_array(b->ctx, bool, m->n_tables);
 	for (size_t i = 0; i < m->n_tables; i++)
-		b->arrays[i] = t_array(b->ctx, char *, b->job->plan->most_slots);
+		b->arrays[i] = t_array(b->ctx, char *, b->plan->most_slots);
 }
 
 /* Looks for a trigger or a rule that was made meanwhile: it looks like clients at work, or like rows at fault. */
@@ -383,7 +371,7 @@ static void look_for_change(struct batch *b, struct error *err)
 	AUTO(error) struct error change = {0};
 
 	if ((err->class != ERR_BUSY && err->class != ERR_DATA) || *err->sqlstate ||
-	    !db_alive(b->worker->db) || batch_check_tables(b->worker->db, b->job->plan, &change) ||
+	    !db_alive(b->db) || batch_check_tables(b->db, b->plan, &change) ||
 	    change.class != ERR_CHANGED)
 		return;
 	error_clear(err);
@@ -394,7 +382,14 @@ bool batch_run(const struct batch_job *job, struct batch_worker *worker, const s
 	       struct batch_result *ret, struct error *err)
 {
 	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
-	struct batch b = {.job = job, .worker = worker, .keys = keys, .ctx = ctx, .complete = true};
+	struct batch b = {.job = job,
+			  .worker = worker,
+			  .keys = keys,
+			  .plan = job->plan,
+			  .db = worker->db,
+			  .ctx = ctx,
+			  .id = t_printf(ctx, "%d", job->id),
+			  .complete = true};
 
 	make_arrays(&b);
 	if (!run_in_transaction(&b, err)) {

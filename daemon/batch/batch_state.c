@@ -5,7 +5,7 @@
 char *batch_with_arrays(struct batch *b, const char *copy_sql, const char *const arrays[2])
 {
 	static const char marks[] = {PLAN_KEYS, PLAN_OWN, '\0'};
-	PGconn *conn = db_conn(b->worker->db);
+	PGconn *conn = db_conn(b->db);
 	char *sql = t_strdup(b->ctx, "");
 
 	while (*copy_sql) {
@@ -25,24 +25,47 @@ char *batch_with_arrays(struct batch *b, const char *copy_sql, const char *const
 
 bool batch_as_origin(struct batch *b, bool on, struct error *err)
 {
-	if (!b->job->plan->orphans.sql || b->origin == on)
+	if (!b->plan->orphans.sql || b->origin == on)
 		return true;
 	b->origin = on;
-	return db_exec(b->worker->db,
+	return db_exec(b->db,
 		       on ? "SET LOCAL session_replication_role = origin"
 			  : "SET LOCAL session_replication_role = replica",
 		       err);
 }
 
+bool batch_ask_keys(struct batch *b, const char *sql, int n, const char *const values[],
+		    struct key_set *ret, struct error *err)
+{
+	AUTO(result) PGresult *res = NULL;
+
+	if (!db_query_kept(b->db, sql, n, values, &res, err))
+		return false;
+	ret->array = t_strdup(b->ctx, db_text(res, 0, "keys"));
+	ret->n = db_int(res, 0, "n");
+	return true;
+}
+
+bool batch_count(struct batch *b, const char *sql, const char *array, int64_t *ret,
+		 struct error *err)
+{
+	AUTO(result) PGresult *res = NULL;
+
+	if (!db_query_kept(b->db, sql, array ? 1 : 0, &array, &res, err))
+		return false;
+	*ret = db_int(res, 0, "n");
+	return true;
+}
+
 bool batch_gathers(const struct batch *b)
 {
-	return b->job->plan->top_down && !b->worker->measure;
+	return b->plan->top_down && !b->worker->measure;
 }
 
 void batch_keep_arrays(struct batch *b, const struct collect *c, const PGresult *res)
 {
 	b->collected[c->table->index] = db_int(res, 0, "n");
-	for (size_t s = 0; s < b->job->plan->n_slots[c->table->index]; s++) {
+	for (size_t s = 0; s < b->plan->n_slots[c->table->index]; s++) {
 		const char *const column = t_printf(b->ctx, "c%zu", s);
 
 		b->arrays[c->table->index][s] = t_strdup(b->ctx, db_text(res, 0, column));

@@ -9,7 +9,10 @@ struct batch {
 	const struct batch_job *job;
 	struct batch_worker *worker;
 	const struct keys *keys;
+	const struct plan *plan; /* the job's */
+	struct db *db; /* the worker's */
 	void *ctx; /* all of the batch's text */
+	const char *id; /* the job's, as a parameter */
 	char ***arrays; /* [table][slot]: the collected keys */
 	int64_t *collected; /* [table]: rows that they came from */
 	int64_t *rows; /* [step]: rows that it has worked on */
@@ -45,6 +48,20 @@ bool batch_as_origin(struct batch *b, bool on, struct error *err);
  * the top down only.  A batch that is measured collects them beforehand, because it counts before it erases.
  */
 bool batch_gathers(const struct batch *b);
+
+/* The collected keys in that slot, as the text of an array. */
+static inline char *batch_array(const struct batch *b, struct source source)
+{
+	return b->arrays[source.table][source.slot];
+}
+
+/* Runs a statement that returns an array of keys as "keys" and its length as "n". */
+bool batch_ask_keys(struct batch *b, const char *sql, int n, const char *const values[],
+		    struct key_set *ret, struct error *err);
+
+/* Runs a statement that counts, as "n"; array, or NULL, is its only parameter. */
+bool batch_count(struct batch *b, const char *sql, const char *array, int64_t *ret,
+		 struct error *err);
 
 /* Keeps the arrays that c's statement returned, collected or gathered. */
 void batch_keep_arrays(struct batch *b, const struct collect *c, const PGresult *res);

@@ -12,19 +12,13 @@
 #define UNMEASURED_TIMEOUT_MS 5000
 
 /* Draws as many numbers from retention.number as the array has keys. */
-static bool fresh_numbers(struct batch *b, const char *keys, char **ret, struct error *err)
+static bool fresh_numbers(struct batch *b, const char *keys, struct key_set *ret, struct error *err)
 {
-	const char *const values[] = {keys};
-	AUTO(result) PGresult *res = NULL;
+	static const char sql[] =
+		"SELECT coalesce(array_agg(nextval('retention.number')), '{}')::text AS keys,\n"
+		"       count(*) AS n FROM unnest($1::text[])";
 
-	if (!db_query_kept(
-		    b->worker->db,
-		    "SELECT coalesce(array_agg(nextval('retention.number')), '{}')::text AS keys\n"
-		    "  FROM unnest($1::text[])",
-		    1, values, &res, err))
-		return false;
-	*ret = t_strdup(b->ctx, db_text(res, 0, "keys"));
-	return true;
+	return batch_ask_keys(b, sql, 1, &keys, ret, err);
 }
 
 struct sink {
@@ -49,7 +43,7 @@ static bool run_archived(struct batch *b, const struct step *s, const char *cons
 	if (!sql)
 		return fail(err, ERR_ENVIRONMENT, "cannot quote the keys of table \"%s\"",
 			    s->table->name);
-	return db_copy_out(b->worker->db, sql, to_archive, &sink, ret_rows, err) &&
+	return db_copy_out(b->db, sql, to_archive, &sink, ret_rows, err) &&
 	       archive_push(b->worker->writer, s->file_number, err);
 }
 
@@ -63,16 +57,14 @@ static bool fail_put_back(const struct step *s, struct error *err)
 static bool run_update(struct batch *b, const struct step *s, const char *keys, int64_t *ret_rows,
 		       struct error *err)
 {
-	char *numbers = NULL;
+	struct key_set numbers = {0};
 	const char *values[2] = {keys};
 	AUTO(result) PGresult *res = NULL;
 
-	if (s->numbered) {
-		if (!fresh_numbers(b, keys, &numbers, err))
-			return false;
-		values[1] = numbers;
-	}
-	if (!db_query_kept(b->worker->db, s->sql, s->numbered ? 2 : 1, values, &res, err))
+	if (s->numbered && !fresh_numbers(b, keys, &numbers, err))
+		return false;
+	values[1] = numbers.array;
+	if (!db_query_kept(b->db, s->sql, s->numbered ? 2 : 1, values, &res, err))
 		return false;
 	*ret_rows = db_int(res, 0, "rows");
 	return db_int(res, 0, "dirty") == 0 || fail_put_back(s, err);
@@ -84,19 +76,24 @@ static bool run_update(struct batch *b, const struct step *s, const char *keys, 
  */
 static bool verify_step(struct batch *b, const struct step *s, const char *keys, struct error *err)
 {
-	const char *const values[] = {keys};
-	AUTO(result) PGresult *res = NULL;
+	int64_t n;
 
-	if (!db_query_kept(b->worker->db, s->left_sql, 1, values, &res, err))
+	if (!batch_count(b, s->left_sql, keys, &n, err))
 		return false;
-	if (db_int(res, 0, "n") > 0 && s->disposition == DISPOSITION_UPDATE)
+	if (n > 0 && s->disposition == DISPOSITION_UPDATE)
 		return fail_put_back(s, err);
-	if (db_int(res, 0, "n") > 0)
-		return fail(err, ERR_DATA,
-			    "table \"%s\": a trigger of %s.%s kept %" PRId64
-			    " rows from being deleted",
-			    s->table->name, s->table->schema, s->table->table, db_int(res, 0, "n"));
-	return true;
+	return n == 0 ||
+	       fail(err, ERR_DATA,
+		    "table \"%s\": a trigger of %s.%s kept %" PRId64 " rows from being deleted",
+		    s->table->name, s->table->schema, s->table->table, n);
+}
+
+/* A client has added rows to the table, or moved rows of it. */
+static bool fail_clients(const struct step *s, const char *did, struct error *err)
+{
+	return fail(err, ERR_BUSY,
+		    "table \"%s\": a client has %s %s.%s while they were being erased",
+		    s->table->name, did, s->table->schema, s->table->table);
 }
 
 /*
@@ -107,53 +104,43 @@ static bool verify_step(struct batch *b, const struct step *s, const char *keys,
 static bool verify_linked(struct batch *b, const struct step *s, int64_t rows, const char *keys,
 			  struct error *err)
 {
-	const char *const values[] = {keys};
-	AUTO(result) PGresult *res = NULL;
+	int64_t n;
 
 	if (rows > b->collected[s->table->index])
-		return fail(
-			err, ERR_BUSY,
-			"table \"%s\": a client has added rows to %s.%s while they were being erased",
-			s->table->name, s->table->schema, s->table->table);
-	if (!db_query_kept(b->worker->db, s->left_sql, 1, values, &res, err))
-		return false;
-	return db_int(res, 0, "n") == 0 ||
-	       fail(err, ERR_BUSY,
-		    "table \"%s\": a client has moved rows of %s.%s while they were being erased",
-		    s->table->name, s->table->schema, s->table->table);
+		return fail_clients(s, "added rows to", err);
+	return batch_count(b, s->left_sql, keys, &n, err) &&
+	       (n == 0 || fail_clients(s, "moved rows of", err));
 }
 
 /* Queues the files' names in this transaction, so that they are removed only after it has committed (job/outbox.c). */
 static bool queue_files(struct batch *b, const struct step *s, const char *keys, struct error *err)
 {
-	const char *const values[] = {keys, t_printf(b->ctx, "%d", b->job->id)};
+	const char *const values[] = {keys, b->id};
 
-	return db_command_kept(b->worker->db, s->outbox_sql, 2, values, NULL, err);
+	return db_command_kept(b->db, s->outbox_sql, 2, values, NULL, err);
 }
 
 /* Runs a step of a subject that goes in slices: on a number of its rows, or on those that were collected. */
 static bool run_slice(struct batch *b, const struct step *s, int64_t *ret_rows, struct error *err)
 {
-	const char *const values[] = {b->arrays[s->parent.table][s->parent.slot],
-				      batch_slice_own(b, s)};
+	const char *const values[] = {batch_array(b, s->parent), batch_slice_own(b, s)};
 
-	if ((s->outbox_sql && !queue_files(b, s, b->arrays[s->from.table][s->from.slot], err)) ||
+	if ((s->outbox_sql && !queue_files(b, s, batch_array(b, s->from), err)) ||
 	    !batch_as_origin(b, false, err))
 		return false;
-	return (s->archived
-			? run_archived(b, s, values, ret_rows, err)
-			: db_command_kept(b->worker->db, s->slice_sql, 2, values, ret_rows, err)) &&
+	return (s->archived ? run_archived(b, s, values, ret_rows, err)
+			    : db_command_kept(b->db, s->slice_sql, 2, values, ret_rows, err)) &&
 	       batch_verify_slice(b, s, *ret_rows, err);
 }
 
 static bool run_gather(struct batch *b, const struct step *s, int64_t *ret_rows, struct error *err)
 {
-	const char *const values[] = {b->arrays[s->parent.table][s->parent.slot],
+	const char *const values[] = {batch_array(b, s->parent),
 				      t_printf(b->ctx, "%" PRId64, b->worker->most_rows)};
 	AUTO(result) PGresult *res = NULL;
 
 	if (!batch_as_origin(b, false, err) ||
-	    !db_query_kept(b->worker->db, s->gather->gather_sql, 2, values, &res, err))
+	    !db_query_kept(b->db, s->gather->gather_sql, 2, values, &res, err))
 		return false;
 	batch_keep_arrays(b, s->gather, res);
 	*ret_rows = b->collected[s->table->index];
@@ -163,22 +150,16 @@ static bool run_gather(struct batch *b, const struct step *s, int64_t *ret_rows,
 /* Looks for rows below those in hand that were not collected: a client has added them. */
 static bool verify_link(struct batch *b, const struct step *s, struct error *err)
 {
-	const char *const values[] = {b->arrays[s->parent.table][s->parent.slot]};
-	AUTO(result) PGresult *res = NULL;
+	int64_t n;
 
-	if (!db_query_kept(b->worker->db, s->link_sql, 1, values, &res, err))
-		return false;
-	return db_int(res, 0, "n") == 0 ||
-	       fail(err, ERR_BUSY,
-		    "table \"%s\": a client has added rows to %s.%s while they were being erased",
-		    s->table->name, s->table->schema, s->table->table);
+	return batch_count(b, s->link_sql, batch_array(b, s->parent), &n, err) &&
+	       (n == 0 || fail_clients(s, "added rows to", err));
 }
 
 static bool run_step(struct batch *b, const struct step *s, int64_t *ret_rows, struct error *err)
 {
-	const char *keys = b->arrays[s->from.table][s->from.slot];
-	const char *const values[] = {s->linked ? b->arrays[s->parent.table][s->parent.slot] : keys,
-				      keys};
+	const char *keys = batch_array(b, s->from);
+	const char *const values[] = {s->linked ? batch_array(b, s->parent) : keys, keys};
 
 	if (b->slicing && batch_waits(b, s))
 		return true;
@@ -195,8 +176,7 @@ static bool run_step(struct batch *b, const struct step *s, int64_t *ret_rows, s
 	if (s->archived ? !run_archived(b, s, values, ret_rows, err)
 	    : s->disposition == DISPOSITION_UPDATE
 		    ? !run_update(b, s, keys, ret_rows, err)
-		    : !db_command_kept(b->worker->db, s->sql, s->by_own ? 2 : 1, values, ret_rows,
-				       err))
+		    : !db_command_kept(b->db, s->sql, s->by_own ? 2 : 1, values, ret_rows, err))
 		return false;
 	if (s->verify && !verify_step(b, s, keys, err))
 		return false;
@@ -205,7 +185,7 @@ static bool run_step(struct batch *b, const struct step *s, int64_t *ret_rows, s
 		return false;
 	if (s->link_sql && !verify_link(b, s, err))
 		return false;
-	if (s->table == b->job->plan->subject && s->disposition == DISPOSITION_DELETE &&
+	if (s->table == b->plan->subject && s->disposition == DISPOSITION_DELETE &&
 	    *ret_rows != b->due.n)
 		return fail(err, ERR_DATA, "%" PRId64 " of %" PRId64 " rows of %s.%s were deleted",
 			    *ret_rows, b->due.n, s->table->schema, s->table->table);
@@ -215,23 +195,22 @@ static bool run_step(struct batch *b, const struct step *s, int64_t *ret_rows, s
 /* integrity = "set" without slices: parents go first, which settles most foreign keys by itself. */
 static bool goes_top_down(const struct batch *b)
 {
-	return b->job->plan->top_down && !b->slicing;
+	return b->plan->top_down && !b->slicing;
 }
 
 /* integrity = "set": looks for what the server's triggers would have refused row by row. */
 static bool find_orphans(struct batch *b, struct error *err)
 {
-	const struct plan *plan = b->job->plan;
-	const struct question *q =
-		goes_top_down(b) && batch_gathers(b) ? &plan->loose : &plan->orphans;
+	const bool loose = goes_top_down(b) && batch_gathers(b);
+	const struct question *q = loose ? &b->plan->loose : &b->plan->orphans;
 	const char **values = t_array(b->ctx, const char *, q->n_sources + 1);
 	AUTO(result) PGresult *res = NULL;
 
 	if (!q->sql)
 		return true;
 	for (size_t i = 0; i < q->n_sources; i++)
-		values[i] = b->arrays[q->sources[i].table][q->sources[i].slot];
-	if (!db_query_kept(b->worker->db, q->sql, (int)q->n_sources, values, &res, err))
+		values[i] = batch_array(b, q->sources[i]);
+	if (!db_query_kept(b->db, q->sql, (int)q->n_sources, values, &res, err))
 		return false;
 	if (PQntuples(res) == 0)
 		return true;
@@ -262,23 +241,22 @@ bool batch_check_tables(struct db *db, const struct plan *plan, struct error *er
 /* Looks for what no lock and no foreign key could keep out of the batch. */
 static bool check_guards(struct batch *b, struct error *err)
 {
-	const struct plan *plan = b->job->plan;
-	const char *const values[] = {b->due.array};
-	AUTO(result) PGresult *strays = NULL;
+	const struct plan *plan = b->plan;
+	int64_t strays = 0;
 
-	if (plan->strays_sql && b->complete) {
-		if (!db_query_kept(b->worker->db, plan->strays_sql, 1, values, &strays, err))
-			return false;
-		if (db_int(strays, 0, "n") > 0)
-			return fail(err, ERR_BUSY,
-				    "a client has added requests to contacts that were "
-				    "being deleted, which no foreign key keeps out");
-	}
+	if (plan->strays_sql && b->complete &&
+	    !batch_count(b, plan->strays_sql, b->due.array, &strays, err))
+		return false;
+	if (strays > 0)
+		return fail(
+			err, ERR_BUSY,
+			"a client has added requests to contacts that were being deleted, which no "
+			"foreign key keeps out");
 	/*
 	 * The tables are locked here, so that no change can follow before the batch has ended.  The exception is a
 	 * table that inherits from one of these, but of that one the batch has seen nothing.
 	 */
-	return batch_check_tables(b->worker->db, plan, err);
+	return batch_check_tables(b->db, plan, err);
 }
 
 /*
@@ -288,13 +266,13 @@ static bool check_guards(struct batch *b, struct error *err)
  */
 bool batch_erase(struct batch *b, struct error *err)
 {
-	const struct plan *plan = b->job->plan;
+	const struct plan *plan = b->plan;
 
-	if (!db_execf(b->worker->db, err,
+	if (!db_execf(b->db, err,
 		      "SET LOCAL search_path TO DEFAULT; SET LOCAL statement_timeout = %d",
 		      b->worker->measure ? b->worker->statement_timeout_ms : UNMEASURED_TIMEOUT_MS))
 		return false;
-	if (plan->defer && !db_exec(b->worker->db, "SET CONSTRAINTS ALL DEFERRED", err))
+	if (plan->defer && !db_exec(b->db, "SET CONSTRAINTS ALL DEFERRED", err))
 		return false;
 	for (size_t i = 0; i < plan->n_steps; i++) {
 		const size_t k = goes_top_down(b) ? plan->n_steps - 1 - i : i;
@@ -307,9 +285,9 @@ bool batch_erase(struct batch *b, struct error *err)
 	if (!batch_advances(b, err) || !batch_as_origin(b, false, err))
 		return false;
 	/* Deferred keys are checked now, while halving still helps, not at COMMIT. */
-	if (plan->defer && !db_exec(b->worker->db, "SET CONSTRAINTS ALL IMMEDIATE", err))
+	if (plan->defer && !db_exec(b->db, "SET CONSTRAINTS ALL IMMEDIATE", err))
 		return false;
-	return db_execf(b->worker->db, err,
+	return db_execf(b->db, err,
 			"SET LOCAL search_path = pg_catalog; SET LOCAL statement_timeout = %d",
 			b->worker->statement_timeout_ms) &&
 	       find_orphans(b, err) && check_guards(b, err);

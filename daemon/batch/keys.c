@@ -133,19 +133,3 @@ bool keys_halve(struct db *db, const struct keys *whole, void *ctx, struct keys 
 	ret[1] = part_of(whole, ctx, db_text(res, 0, "right_half"), whole->n - half);
 	return true;
 }
-
-bool keys_except(struct db *db, const char *a, const char *b, void *ctx, struct key_set *ret,
-		 struct error *err)
-{
-	static const char sql[] =
-		"SELECT coalesce(array_agg(x.k), '{}')::text AS keys, count(*) AS n\n"
-		"  FROM (SELECT unnest($1::text[]) EXCEPT SELECT unnest($2::text[])) AS x(k)";
-	const char *const values[] = {a, b};
-	AUTO(result) PGresult *res = NULL;
-
-	if (!db_query(db, sql, 2, values, &res, err))
-		return false;
-	ret->array = t_strdup(ctx, db_text(res, 0, "keys"));
-	ret->n = db_int(res, 0, "n");
-	return true;
-}

@@ -69,7 +69,3 @@ bool keys_ask_references(struct db *db, const struct reference_question *questio
 /* The two halves of the array, in its order. */
 bool keys_halve(struct db *db, const struct keys *whole, void *ctx, struct keys ret[2],
 		struct error *err);
-
-/* The keys of a that are not in b. */
-bool keys_except(struct db *db, const char *a, const char *b, void *ctx, struct key_set *ret,
-		 struct error *err);

@@ -37,7 +37,7 @@ bool batch_stays_small(struct batch *b, const struct step *s, int64_t rows, stru
 
 bool batch_measure(struct batch *b, struct error *err)
 {
-	const struct plan *plan = b->job->plan;
+	const struct plan *plan = b->plan;
 	const char **values = t_array(b->ctx, const char *, plan->sizes.n_sources + 1);
 	AUTO(result) PGresult *res = NULL;
 
@@ -46,10 +46,9 @@ bool batch_measure(struct batch *b, struct error *err)
 	/* Counts one more than is taken, so that a count of exactly most_rows is known to be all. */
 	values[0] = t_printf(b->ctx, "%" PRId64, b->worker->most_rows + 1);
 	for (size_t i = 0; i < plan->sizes.n_sources; i++)
-		values[i + 1] =
-			b->arrays[plan->sizes.sources[i].table][plan->sizes.sources[i].slot];
-	if (!db_query_kept(b->worker->db, plan->sizes.sql, (int)plan->sizes.n_sources + 1, values,
-			   &res, err))
+		values[i + 1] = batch_array(b, plan->sizes.sources[i]);
+	if (!db_query_kept(b->db, plan->sizes.sql, (int)plan->sizes.n_sources + 1, values, &res,
+			   err))
 		return false;
 	for (size_t i = 0; i < plan->sizes.n_sources; i++)
 		if (db_int(res, 0, t_printf(b->ctx, "c%zu", i)) > b->worker->most_rows &&
@@ -60,10 +59,10 @@ bool batch_measure(struct batch *b, struct error *err)
 
 bool batch_waits(struct batch *b, const struct step *s)
 {
-	const bool subject = s->table == b->job->plan->subject;
+	const bool subject = s->table == b->plan->subject;
 	bool waits = false;
 
-	for (size_t i = 0; i < b->job->plan->model->n_tables; i++)
+	for (size_t i = 0; i < b->plan->model->n_tables; i++)
 		waits = waits || (b->unfinished[i] && (subject || s->waits_for[i]));
 	if (waits)
 		b->unfinished[s->table->index] = true;
@@ -73,7 +72,7 @@ bool batch_waits(struct batch *b, const struct step *s)
 
 bool batch_may_go(const struct batch *b, const struct step *s, struct error *err)
 {
-	const struct plan *plan = b->job->plan;
+	const struct plan *plan = b->plan;
 
 	if (s->table != plan->model->request || b->unfinished[s->table->index] ||
 	    !plan->after_requests)
@@ -89,9 +88,9 @@ bool batch_may_go(const struct batch *b, const struct step *s, struct error *err
 
 const char *batch_slice_own(const struct batch *b, const struct step *s)
 {
-	if (b->arrays[s->table->index][0])
-		return b->arrays[s->table->index][0];
-	return t_printf(b->ctx, "%" PRId64, b->worker->most_rows);
+	const char *own = b->arrays[s->table->index][0];
+
+	return own ? own : t_printf(b->ctx, "%" PRId64, b->worker->most_rows);
 }
 
 /*
@@ -118,7 +117,7 @@ bool batch_advances(const struct batch *b, struct error *err)
 {
 	bool rows = b->complete;
 
-	for (size_t i = 0; i < b->job->plan->n_steps; i++)
+	for (size_t i = 0; i < b->plan->n_steps; i++)
 		rows = rows || b->rows[i] > 0;
 	return rows || fail(err, ERR_DATA, "its tables wait for one another");
 }
