@@ -109,8 +109,8 @@ static bool check_ground(struct batch *b, struct error *err)
 			"the server is not the one that the job began on (system identifier %s, "
 			"was %s): a job is never continued on another",
 			db_text(res, 0, "system"), b->job->system);
-	b->paused = db_bool(res, 0, "paused");
-	return !b->paused || fail(err, ERR_STOPPED, "job %d is paused", b->job->id);
+	b->result->paused = db_bool(res, 0, "paused");
+	return !b->result->paused || fail(err, ERR_STOPPED, "job %d is paused", b->job->id);
 }
 
 /* Locks the subjects that no other session has locked, and with a contact all of its requests. */
@@ -142,7 +142,7 @@ static bool lock_subjects(struct batch *b, struct error *err)
 	    !except(b, present.array, b->locked.array, &missing, err) ||
 	    !except(b, b->keys->array, missing.array, &done_with, err))
 		return false;
-	b->n_left = missing.n;
+	b->result->left = missing.n;
 	b->done_with = done_with.array;
 	return true;
 }
@@ -317,7 +317,7 @@ static bool count_blocked(struct batch *b, struct error *err)
 		"          AND l.pid <> pg_backend_pid()) AS w\n"
 		" WHERE pg_backend_pid() = ANY (pg_blocking_pids(w.pid))";
 
-	return batch_count(b, sql, NULL, &b->n_blocked, err);
+	return batch_count(b, sql, NULL, &b->result->blocked, err);
 }
 
 static bool run_in_transaction(struct batch *b, struct error *err)
@@ -385,6 +385,7 @@ bool batch_run(const struct batch_job *job, struct batch_worker *worker, const s
 	struct batch b = {.job = job,
 			  .worker = worker,
 			  .keys = keys,
+			  .result = ret,
 			  .plan = job->plan,
 			  .db = worker->db,
 			  .ctx = ctx,
@@ -396,9 +397,8 @@ bool batch_run(const struct batch_job *job, struct batch_worker *worker, const s
 		db_rollback(worker->db);
 		look_for_change(&b, err);
 		ret->sliced = b.slicing;
-		ret->paused = b.paused;
-		ret->fit = !worker->measure && strcmp(err->sqlstate, "57014") == 0 ? BATCH_TOO_LARGE
-										   : b.fit;
+		if (!worker->measure && strcmp(err->sqlstate, "57014") == 0)
+			ret->fit = BATCH_TOO_LARGE;
 		return false;
 	}
 	if (worker->writer)
@@ -410,11 +410,8 @@ bool batch_run(const struct batch_job *job, struct batch_worker *worker, const s
 		(void)ledger_append(job->ledger, b.ledger, strlen(b.ledger), &behind);
 		failpoint("batch-after-ledger");
 	}
-	*ret = (struct batch_result){.treated = b.complete ? b.due.n : 0,
-				     .sliced = !b.complete,
-				     .dropped = b.dropped.n + b.gone.n,
-				     .left = b.n_left,
-				     .blocked = b.n_blocked};
+	ret->treated = b.complete ? b.due.n : 0;
+	ret->sliced = !b.complete;
 	for (size_t i = 0; i < job->plan->n_steps; i++)
 		ret->rows += b.rows[i];
 	return true;

@@ -59,7 +59,6 @@ enum batch_fit {
 struct batch_result {
 	int64_t treated; /* subjects */
 	int64_t rows; /* of all tables */
-	int64_t dropped; /* due no longer, held, or gone */
 	int64_t left; /* locked by other sessions: still in the list */
 	int64_t blocked; /* sessions that waited for this batch when it was about to commit */
 	bool sliced; /* this was a slice of a single subject, which is still in the list; set in failure, too */
@@ -68,7 +67,7 @@ struct batch_result {
 };
 
 /*
- * Runs one batch over keys.  true: committed.  false: rolled back, as far as this side knows.  After a lost
+ * Runs one batch over keys.  *ret is zero before.  true: committed.  false: rolled back, as far as this side knows.  After a lost
  * connection only retention.archive_file says, read by a new session under the worker's lock.
  * ERR_STOPPED: the job belongs to another process now, or ret->paused.
  */

@@ -9,6 +9,7 @@ struct batch {
 	const struct batch_job *job;
 	struct batch_worker *worker;
 	const struct keys *keys;
+	struct batch_result *result;
 	const struct plan *plan; /* the job's */
 	struct db *db; /* the worker's */
 	void *ctx; /* all of the batch's text */
@@ -19,15 +20,12 @@ struct batch {
 	bool *unfinished; /* [table]: some of its rows are left to a later slice */
 	bool slicing; /* a single subject with more rows than a batch may take */
 	bool complete; /* nothing is left of the subjects */
-	enum batch_fit fit;
-	bool paused; /* as in struct batch_result */
 	struct key_set locked; /* the keys that this batch has locked */
 	struct key_set due; /* of these: still due */
 	struct key_set dropped; /* of these: due no longer */
 	struct key_set gone; /* no longer in the database */
 	const char *done_with; /* an array of the keys that leave the list */
 	char *ledger; /* lines for its file, once the batch has committed; NULL: none */
-	int64_t n_left, n_blocked; /* as in struct batch_result */
 	bool origin; /* integrity = "set": session_replication_role, until the transaction's end */
 };
 

@@ -18,14 +18,13 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
-#include <time.h>
 
 #define LOOK_MS 500
 /* Transactions, on average.  Monitoring, autovacuum and the daemon itself make a few, at times in a burst. */
 #define MANY_A_SECOND 30
 #define WEIGHT 0.2 /* of the latest count in the average */
-#define QUIET_MS                                                                                   \
-	3000 /* a session tells its count once a second at most, so that single looks find nothing */
+/* A session tells its count once a second at most, so that single looks find nothing. */
+#define QUIET_MS 3000
 #define AIM_MS 150
 #define REST_PER_WORK 4
 #define LONGEST_REST_MS 2000
@@ -124,11 +123,9 @@ int64_t courtesy_aim_ms(struct courtesy *c, int64_t aim_ms)
 	return atomic_load(&c->asked) && aim_ms > AIM_MS ? AIM_MS : aim_ms;
 }
 
-void courtesy_enter(struct courtesy *c, bool *ret_turn)
+bool courtesy_enter(struct courtesy *c)
 {
-	*ret_turn = atomic_load(&c->asked);
-	if (*ret_turn)
-		(void)pthread_mutex_lock(&c->turn);
+	return atomic_load(&c->asked) && pthread_mutex_lock(&c->turn) == 0;
 }
 
 void courtesy_leave(struct courtesy *c, bool turn, int64_t took_ms, struct stop *stop)

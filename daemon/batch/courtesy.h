@@ -31,6 +31,6 @@ int64_t courtesy_aim_ms(struct courtesy *c, int64_t aim_ms);
 /* Counts what db (NULL: nothing) has done since the last call as the job's own.  courtesy_look() does so for its db. */
 void courtesy_own(struct courtesy *c, struct db *db);
 
-/* Stand around each batch: the first waits for the turn, the second rests.  *ret_turn is the second one's turn. */
-void courtesy_enter(struct courtesy *c, bool *ret_turn);
+/* Stand around each batch: the first waits for the turn and returns whether it has it, the second rests. */
+bool courtesy_enter(struct courtesy *c);
 void courtesy_leave(struct courtesy *c, bool turn, int64_t took_ms, struct stop *stop);

@@ -19,7 +19,6 @@
 #include "batch/remedy.h"
 #include "journal/journal.h"
 #include "base/mem.h"
-#include "base/units.h"
 
 #define LONGEST_STATEMENT_MS 3600000
 #define MOST_OTHERS 5000 /* subjects that are added to those of the list */
@@ -390,10 +389,10 @@ static bool run_batch(struct run *r, const struct work *work, bool *ret_again, s
 	struct batch_worker worker = batch_worker_of(r, work);
 	struct batch_result result = {0};
 	AUTO(error) struct error cause = {0};
+	const bool turn = courtesy_enter(pool->courtesy);
 	int64_t begun_ms, took_ms;
-	bool turn, ok;
+	bool ok;
 
-	courtesy_enter(pool->courtesy, &turn);
 	if (stop_asked(pool->stop)) { /* perhaps while it waited for its turn */
 		courtesy_leave(pool->courtesy, turn, 0, pool->stop);
 		return fail(err, ERR_STOPPED, "asked to stop");

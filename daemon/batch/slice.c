@@ -14,10 +14,10 @@ bool batch_too_large(struct batch *b, const struct table *t, struct error *err)
 {
 	/* Several: those that are due no longer would drop out with each slice of another. */
 	if (b->keys->n > 1)
-		b->fit = BATCH_TOO_LARGE;
+		b->result->fit = BATCH_TOO_LARGE;
 	else if (b->worker->slice == SLICE_NOT_CLEARED)
-		b->fit = BATCH_NEEDS_SLICES;
-	if (b->fit != BATCH_FITS)
+		b->result->fit = BATCH_NEEDS_SLICES;
+	if (b->result->fit != BATCH_FITS)
 		return fail(err, ERR_BUSY,
 			    "table \"%s\": %" PRId64 " rows or more belong to this batch", t->name,
 			    b->worker->most_rows);
@@ -30,7 +30,7 @@ bool batch_stays_small(struct batch *b, const struct step *s, int64_t rows, stru
 {
 	if (b->worker->measure || !s->slice_sql || rows <= b->worker->most_rows)
 		return true;
-	b->fit = BATCH_TOO_LARGE;
+	b->result->fit = BATCH_TOO_LARGE;
 	return fail(err, ERR_BUSY, "table \"%s\": %" PRId64 " rows belong to this batch",
 		    s->table->name, rows);
 }

@@ -20,8 +20,8 @@
 #define SWEEPS_MIN_PAUSE_MS 100
 #define SWEEPS_MAX_PAUSE_MS 5000
 #define SIBLINGS_MS 50
-#define SWEEPS_IN_VAIN                                                                             \
-	2 /* with locked rows, perhaps by the other workers: then one goes on alone */
+/* With locked rows, perhaps by the other workers: then one goes on alone. */
+#define SWEEPS_IN_VAIN 2
 #define SWEEP_PATIENCE_MS 600000 /* a key that stays locked this long waits for the next pass */
 
 /* Runs one batch from the list.  *ret_more: the list had keys for this worker. */
