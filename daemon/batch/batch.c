@@ -167,7 +167,7 @@ static bool collect_one(struct batch *b, const struct collect *c, struct error *
 
 	values[0] = batch_array(b, c->from);
 	for (size_t o = 0; o < c->n_others; o++)
-		values[o + 1] = b->arrays[c->others[o].table][c->others[o].slot];
+		values[o + 1] = batch_array(b, c->others[o]);
 	if (c->limited && b->worker->most_rows > 0)
 		values[n - 1] = t_printf(b->ctx, "%" PRId64, b->worker->most_rows);
 	if ((c->lock_sql && !db_command_kept(b->db, c->lock_sql, 1, values, NULL, err)) ||
@@ -317,7 +317,7 @@ static bool count_blocked(struct batch *b, struct error *err)
 		"          AND l.pid <> pg_backend_pid()) AS w\n"
 		" WHERE pg_backend_pid() = ANY (pg_blocking_pids(w.pid))";
 
-	return batch_count(b, sql, NULL, &b->result->blocked, err);
+	return batch_count(b, sql, 0, NULL, &b->result->blocked, err);
 }
 
 static bool run_in_transaction(struct batch *b, struct error *err)

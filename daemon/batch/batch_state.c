@@ -46,12 +46,12 @@ bool batch_ask_keys(struct batch *b, const char *sql, int n, const char *const v
 	return true;
 }
 
-bool batch_count(struct batch *b, const char *sql, const char *array, int64_t *ret,
+bool batch_count(struct batch *b, const char *sql, int n, const char *const values[], int64_t *ret,
 		 struct error *err)
 {
 	AUTO(result) PGresult *res = NULL;
 
-	if (!db_query_kept(b->db, sql, array ? 1 : 0, &array, &res, err))
+	if (!db_query_kept(b->db, sql, n, values, &res, err))
 		return false;
 	*ret = db_int(res, 0, "n");
 	return true;

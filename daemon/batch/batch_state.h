@@ -57,8 +57,8 @@ static inline char *batch_array(const struct batch *b, struct source source)
 bool batch_ask_keys(struct batch *b, const char *sql, int n, const char *const values[],
 		    struct key_set *ret, struct error *err);
 
-/* Runs a statement that counts, as "n"; array, or NULL, is its only parameter. */
-bool batch_count(struct batch *b, const char *sql, const char *array, int64_t *ret,
+/* Runs a statement that counts, as "n". */
+bool batch_count(struct batch *b, const char *sql, int n, const char *const values[], int64_t *ret,
 		 struct error *err);
 
 /* Keeps the arrays that c's statement returned, collected or gathered. */

@@ -78,7 +78,7 @@ static bool verify_step(struct batch *b, const struct step *s, const char *keys,
 {
 	int64_t n;
 
-	if (!batch_count(b, s->left_sql, keys, &n, err))
+	if (!batch_count(b, s->left_sql, 1, &keys, &n, err))
 		return false;
 	if (n > 0 && s->disposition == DISPOSITION_UPDATE)
 		return fail_put_back(s, err);
@@ -108,7 +108,7 @@ static bool verify_linked(struct batch *b, const struct step *s, int64_t rows, c
 
 	if (rows > b->collected[s->table->index])
 		return fail_clients(s, "added rows to", err);
-	return batch_count(b, s->left_sql, keys, &n, err) &&
+	return batch_count(b, s->left_sql, 1, &keys, &n, err) &&
 	       (n == 0 || fail_clients(s, "moved rows of", err));
 }
 
@@ -150,9 +150,10 @@ static bool run_gather(struct batch *b, const struct step *s, int64_t *ret_rows,
 /* Looks for rows below those in hand that were not collected: a client has added them. */
 static bool verify_link(struct batch *b, const struct step *s, struct error *err)
 {
+	const char *const parents[] = {batch_array(b, s->parent)};
 	int64_t n;
 
-	return batch_count(b, s->link_sql, batch_array(b, s->parent), &n, err) &&
+	return batch_count(b, s->link_sql, 1, parents, &n, err) &&
 	       (n == 0 || fail_clients(s, "added rows to", err));
 }
 
@@ -242,10 +243,11 @@ bool batch_check_tables(struct db *db, const struct plan *plan, struct error *er
 static bool check_guards(struct batch *b, struct error *err)
 {
 	const struct plan *plan = b->plan;
+	const char *const values[] = {b->due.array};
 	int64_t strays = 0;
 
 	if (plan->strays_sql && b->complete &&
-	    !batch_count(b, plan->strays_sql, b->due.array, &strays, err))
+	    !batch_count(b, plan->strays_sql, 1, values, &strays, err))
 		return false;
 	if (strays > 0)
 		return fail(
