@@ -1,9 +1,8 @@
 /*
  * Courtesy: while other sessions use the database, a pass throttles itself.  It runs one short batch at a time,
  * whatever the number of workers, and rests after each, so that other statements find a free processor and a short
- * queue at the WAL.  It works at full speed again when the average load has been low for three
- * seconds.  Shared by the workers of
- * one job.
+ * queue at the WAL.  It works at full speed again when the average load has been low for three seconds.  Shared by the
+ * workers of one job.
  */
 #pragma once
 

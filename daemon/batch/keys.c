@@ -16,10 +16,9 @@ bool keys_list(struct db *db, const struct plan *plan, int job, const char *from
 {
 	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
 	const char *const id = t_printf(ctx, "%d", job);
-	const char *const one[] = {id};
 	const char *const values[] = {from, cutoff, id};
 
-	return db_command(db, "DELETE FROM retention.candidate WHERE job = $1::int", 1, one, NULL,
+	return db_command(db, "DELETE FROM retention.candidate WHERE job = $1::int", 1, &id, NULL,
 			  err) &&
 	       db_command(db, plan->list_sql, 3, values, NULL, err);
 }

@@ -14,7 +14,7 @@
  * three reasons.  To find the groups among all subjects, all of their rows would have to be read once more.  Nearly
  * all subjects go in the first sweep without groups.  And the groups change when rows change while the pass runs.
  */
-#include "batch/retry.h"
+#include "batch/worker_state.h"
 
 #include "batch/remedy.h"
 #include "journal/journal.h"

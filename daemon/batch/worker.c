@@ -10,7 +10,7 @@
  * A worker remembers nothing that matters: after any trouble it reads the committed lengths and the
  * list again.
  */
-#include "batch/retry.h"
+#include "batch/worker_state.h"
 
 #include "base/mem.h"
 

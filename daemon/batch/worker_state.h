@@ -35,3 +35,10 @@ struct worker_state {
 	struct sweep sweep;
 	bool cannot_ask; /* the question which subjects refer to these has failed */
 };
+
+/*
+ * From the keys of one batch to their end (batch/retry.c): erases the subjects of keys in as many batches as it takes.
+ * Subjects of a batch that fails are halved, journalled as failed, or left for the next sweep.  false: err says what the
+ * sweep has to do (batch/worker.c), and what is not done is in the list.
+ */
+bool retry_run(struct worker_state *w, const struct keys *keys, void *ctx, struct error *err);
