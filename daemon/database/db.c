@@ -109,28 +109,25 @@ static bool prepare_session(struct db *db, const struct db_opts *opts, struct er
 
 bool db_open(const struct db_opts *opts, struct db **ret_db, struct error *err)
 {
+	const char *application = opts->application_name ? opts->application_name : "retentiond";
 	/* dbname, which is expanded, stands behind the others, so that conninfo can override them. */
-	const char *const names[] = {"fallback_application_name",
-				     "connect_timeout",
-				     "keepalives_idle",
-				     "keepalives_interval",
-				     "keepalives_count",
-				     "tcp_user_timeout",
-				     "dbname",
-				     "client_encoding",
-				     NULL};
-	const char *const values[] = {opts->application_name ? opts->application_name
-							     : "retentiond",
-				      "15",
-				      "30",
-				      "10",
-				      "3",
-				      "60000",
-				      opts->conninfo,
-				      "UTF8",
-				      NULL};
+	const char *const options[][2] = {{"fallback_application_name", application},
+					  {"connect_timeout", "15"},
+					  {"keepalives_idle", "30"},
+					  {"keepalives_interval", "10"},
+					  {"keepalives_count", "3"},
+					  {"tcp_user_timeout", "60000"},
+					  {"dbname", opts->conninfo},
+					  {"client_encoding", "UTF8"},
+					  {NULL, NULL}};
+	const char *names[sizeof(options) / sizeof(options[0])];
+	const char *values[sizeof(options) / sizeof(options[0])];
 	AUTO(db) struct db *db = xcalloc(1, sizeof(*db));
 
+	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++) {
+		names[i] = options[i][0];
+		values[i] = options[i][1];
+	}
 	db->conn = must_alloc(PQconnectdbParams(names, values, 1));
 	if (PQstatus(db->conn) != CONNECTION_OK)
 		return fail_connect(db->conn, err);
