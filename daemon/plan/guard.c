@@ -49,7 +49,8 @@ static const char state_sql[] =
 	"  (SELECT string_agg(concat_ws(',', u.oid, u.ev_type, u.ev_enabled), ' ' ORDER BY u.oid)\n"
 	"     FROM tree AS t JOIN pg_rewrite AS u ON u.ev_class = t.oid WHERE t.i = r.i),\n"
 	"  (SELECT string_agg(DISTINCT quote_ident(a.attname), ' ')\n"
-	"     FROM pg_index AS x JOIN pg_attribute AS a ON a.attrelid = r.oid AND " CATALOG_IDENTIFIES "\n"
+	"     FROM pg_index AS x JOIN pg_attribute AS a ON a.attrelid = r.oid AND " CATALOG_IDENTIFIES
+	"\n"
 	"    WHERE x.indrelid = r.oid AND (r.i, a.attname::text) IN\n"
 	"          (SELECT * FROM unnest({tables_of}::bigint[], {columns}::text[])))) AS state,\n"
 	"  coalesce(l.keys, '') AS keys\n"
