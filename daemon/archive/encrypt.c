@@ -1,11 +1,13 @@
 /*
- * The steps, and what happens when the process or the machine dies in each of them:
+ * Each joined file NAME.csv in NAME.partial becomes NAME.csv.age, and the plain file is removed.  The steps,
+ * and what happens when the process or the machine dies in each of them:
  *
  *   note      SHA256SUMS.plain: the recipients, and digest and length of each joined file, durably.
  *             Before it, joining is done again, from segments that are untouched.  After it, joining is
  *             over: a file that is missing plain has to be there encrypted.
  *   encrypt   into NAME.csv.age.tmp, a new file each time (a killed age may still write to the old one,
- *             which is another inode); fsync.  After a crash here the plain file still exists, and is encrypted again.
+ *             which is another inode); fsync.  After a crash here the plain file still exists, and is
+ *             encrypted again.
  *   check     age said that it was done.  Look here whether it wrote age's format and more bytes than it
  *             read, because the plain file is the only copy of rows that are erased.
  *   rename    to NAME.csv.age, then fsync of the folder.
@@ -14,10 +16,9 @@
  * The segments of the other workers, plain too, are removed when the archive is sealed (archive_seal),
  * together with the note.  If the disk is full, this attempt fails, and a later one continues here.
  */
-#include "archive/encrypt.h"
+#include "archive/finish.h"
 
 #include "archive/age.h"
-#include "archive/finish.h"
 #include "archive/folder.h"
 #include "base/failpoint.h"
 #include "base/mem.h"

@@ -1,6 +1,6 @@
 /*
- * The end of an archive: its segments are checked and joined, its small files written, its folder sealed.
- * Knows files, no SQL.
+ * The end of an archive: its segments are checked and joined, its files maybe encrypted, its small files
+ * written, its folder sealed.  Knows files and age, no SQL.
  */
 #pragma once
 
@@ -22,13 +22,30 @@ bool archive_join(const struct archive *a, int workers, const int64_t *bytes,
 		  struct manifest_file *files, struct error *err);
 
 /*
+ * Has an earlier try noted what the plain files were?  Then joining is over and must not be repeated,
+ * because plain files may be gone.  *ret_recipients (*ret_n, owned by ctx) are the recipients of that try:
+ * they stand, whatever the configuration says now.  *ret_n 0: nothing is noted.
+ */
+bool archive_encryption_begun(const struct archive *a, void *ctx,
+			      const char *const **ret_recipients, size_t *ret_n, struct error *err);
+
+/*
+ * Notes the files (joined, synced) and the n recipients, then encrypts file by file.  Can be repeated after
+ * a crash at any line.  Sets bytes, plain_bytes and plain_sha256 of each of the files (n_files).
+ * ENVIRONMENT: age has failed, or the disk; CONFIG: a file that was noted is there neither plain nor
+ * encrypted.
+ */
+bool archive_encrypt(const struct archive *a, const char *const *recipients, size_t n,
+		     struct manifest_file *files, struct error *err);
+
+/*
  * Has an earlier try written the manifest?  Then the files are on the disk, joined or encrypted.  A manifest
  * without the files that it names is not this job's: nothing is skipped because of it.
  */
 bool archive_is_whole(const struct archive *a, int workers, const int64_t *bytes);
 
 /*
- * Removes what is left of segments, whichever worker began them, and archive/encrypt.h's note, then renames
+ * Removes what is left of segments, whichever worker began them, and archive_encrypt()'s note, then renames
  * NAME.partial to NAME, durably.  Once the segments are joined.
  */
 bool archive_seal(const struct archive *a, struct error *err);

@@ -17,7 +17,6 @@
  */
 #include "job/job_state.h"
 
-#include "archive/encrypt.h"
 #include "archive/finish.h"
 #include "archive/layout.h"
 #include "base/failpoint.h"

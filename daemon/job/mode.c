@@ -7,7 +7,6 @@
 #include <time.h>
 
 #define SLOT 0
-#define CLOCK_TOLERANCE_S 120
 
 static enum job_exit exit_of(const struct job_opts *opts, const struct error *err)
 {
@@ -40,28 +39,20 @@ enum job_exit mode_run(const struct job_opts *opts, int timeout_ms,
 bool mode_check_clocks(struct db *db, struct error *err)
 {
 	static const char sql[] =
-		"SELECT extract(epoch FROM clock_timestamp())::bigint AS now,\n"
-		"       coalesce(extract(epoch FROM (SELECT at FROM retention.journal_event\n"
-		"                                     ORDER BY id DESC LIMIT 1))::bigint, 0) AS "
-		"newest";
+		"SELECT CASE WHEN abs(t.here - t.now) > 120\n"
+		"       THEN format('the clocks of this host and of the database differ by %s s: set them '\n"
+		"                   'right; nothing is erased by a wrong date', t.here - t.now)\n"
+		"       WHEN t.now + 1 < t.newest\n"
+		"       THEN format('the database''s clock is %s s behind its newest journal row: set it '\n"
+		"                   'right; nothing is erased by a wrong date', t.newest - t.now)\n"
+		"       END AS fault\n"
+		"  FROM (SELECT $1::bigint AS here, extract(epoch FROM clock_timestamp())::bigint AS now,\n"
+		"               (SELECT extract(epoch FROM e.at)::bigint FROM retention.journal_event AS e\n"
+		"                 ORDER BY e.id DESC LIMIT 1) AS newest) AS t";
+	AUTO(talloc) const char *here = t_printf(NULL, "%" PRId64, (int64_t)time(NULL));
 	AUTO(result) PGresult *res = NULL;
-	int64_t now, newest;
 
-	if (!db_query(db, sql, 0, NULL, &res, err))
+	if (!db_query(db, sql, 1, &here, &res, err))
 		return false;
-	now = db_int(res, 0, "now");
-	newest = db_int(res, 0, "newest");
-	if (llabs(now - (int64_t)time(NULL)) > CLOCK_TOLERANCE_S)
-		return fail(err, ERR_CONFIG,
-			    "the clocks of this host and of the database differ by %" PRId64
-			    " s: set them right; nothing is erased by a wrong date",
-			    (int64_t)time(NULL) - now);
-	if (now + 1 < newest)
-		return fail(
-			err, ERR_CONFIG,
-			"the database's clock is %" PRId64
-			" s behind its newest journal row: set it right; nothing is erased by a "
-			"wrong date",
-			newest - now);
-	return true;
+	return !db_text(res, 0, "fault") || fail(err, ERR_CONFIG, "%s", db_text(res, 0, "fault"));
 }
