@@ -16,9 +16,8 @@ struct options {
 	int config_fd;
 	int status_fd;
 	int mode; /* enum job_mode; JOB_MODES: none given */
-	int job;
 	int once;
-	const char *host;
+	struct job_opts job;
 };
 
 static int number_of(const char *text)
@@ -55,19 +54,19 @@ static bool parse_options(int argc, char **argv, struct options *o)
 			o->status_fd = number_of(optarg);
 			break;
 		case 'h':
-			o->host = optarg;
+			o->job.host = optarg;
 			break;
 		case 'j':
 			o->mode = MODE_ACTION;
-			o->job = number_of(optarg);
+			o->job.id = number_of(optarg);
 			break;
 		default:
 			return false;
 		}
 	}
 	return optind == argc && o->config_fd >= 0 && o->mode != JOB_MODES &&
-	       (o->mode != MODE_ACTION || o->job > 0) &&
-	       (o->host || (o->mode != MODE_ACTION && o->mode != MODE_EXPIRE));
+	       (o->mode != MODE_ACTION || o->job.id > 0) &&
+	       (o->job.host || (o->mode != MODE_ACTION && o->mode != MODE_EXPIRE));
 }
 
 int main(int argc, char **argv)
@@ -82,7 +81,6 @@ int main(int argc, char **argv)
 	AUTO(talloc) struct config *config = NULL;
 	AUTO(report) struct report *report = NULL;
 	struct options o;
-	struct job_opts opts;
 
 	log_open("retention-job", false);
 	/* The service manager hears from the parent alone, which answers the watchdog, too. */
@@ -100,16 +98,14 @@ int main(int argc, char **argv)
 			    FD_CLOEXEC); /* a descriptor that was handed to us */
 	(void)fcntl(o.config_fd, F_SETFD, FD_CLOEXEC); /* likewise */
 	report = report_new(o.status_fd);
-	opts = (struct job_opts){.host = o.host,
-				 .id = o.job,
-				 .once = o.once != 0,
-				 .stop = stop_new(),
-				 .report = report};
-	opts.config = config = config_read_fd(o.config_fd, &c);
+	o.job.once = o.once != 0;
+	o.job.stop = stop_new();
+	o.job.report = report;
+	o.job.config = config = config_read_fd(o.config_fd, &c);
 	if (!config || !schedule_set_timezone(config->timezone)) {
 		for (size_t i = 0; i < c.n; i++)
-			report_complaint(opts.report, "%s", c.lines[i]);
+			report_complaint(report, "%s", c.lines[i]);
 		return JOB_REFUSED;
 	}
-	return (int)runs[o.mode](&opts);
+	return (int)runs[o.mode](&o.job);
 }

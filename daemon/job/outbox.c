@@ -56,25 +56,6 @@ static bool unlink_in(int folder, const char *name, struct error *err)
 	       fail_errno(err, ERR_DATA, "its folder cannot be written to disk");
 }
 
-static bool remove_below(int root, const char *path, struct error *err)
-{
-	AUTO(char_p) char *folder_path = xstrdup(path);
-	char *slash = strrchr(folder_path, '/');
-	const char *name = slash ? slash + 1 : folder_path;
-	AUTO(fd) int folder = -1;
-
-	if (slash)
-		*slash = '\0';
-	folder = file_open_beneath(root, slash ? folder_path : ".", O_RDONLY | O_DIRECTORY);
-	if (folder < 0 && errno == ENOENT)
-		return true; /* its folder is gone, and the file with it */
-	if (folder < 0 && (errno == EXDEV || errno == ELOOP))
-		return fail(err, ERR_DATA, "it leads out of root, or over a symbolic link");
-	if (folder < 0)
-		return fail_errno(err, ERR_DATA, "its folder cannot be opened");
-	return unlink_in(folder, name, err);
-}
-
 /* Is the path written in the one plain way?  Another row that needs the file is found only by that. */
 static bool is_plain(const char *path)
 {
@@ -97,7 +78,10 @@ static bool is_plain(const char *path)
 static bool remove_file(const char *root, const char *location, struct error *err)
 {
 	const char *path = below(root, location);
-	AUTO(fd) int fd = -1;
+	const char *slash = path ? strrchr(path, '/') : NULL;
+	AUTO(char_p)
+	char *parent = slash ? xprintf("%.*s", (int)(slash - path), path) : xstrdup(".");
+	AUTO(fd) int directory = -1, folder = -1;
 
 	if (!path)
 		return fail(err, ERR_DATA, "it does not lie below root");
@@ -107,10 +91,17 @@ static bool remove_file(const char *root, const char *location, struct error *er
 		return fail(
 			err, ERR_DATA,
 			"its path has . or .., or a / too many: another row may name it otherwise");
-	fd = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (fd < 0)
+	directory = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (directory < 0)
 		return fail_errno(err, ERR_DATA, "root cannot be opened");
-	return remove_below(fd, path, err);
+	folder = file_open_beneath(directory, parent, O_RDONLY | O_DIRECTORY);
+	if (folder < 0 && errno == ENOENT)
+		return true; /* its folder is gone, and the file with it */
+	if (folder < 0 && (errno == EXDEV || errno == ELOOP))
+		return fail(err, ERR_DATA, "it leads out of root, or over a symbolic link");
+	if (folder < 0)
+		return fail_errno(err, ERR_DATA, "its folder cannot be opened");
+	return unlink_in(folder, slash ? slash + 1 : path, err);
 }
 
 /* --- One command ---------------------------------------------------------------------------- */
