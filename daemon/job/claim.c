@@ -28,7 +28,8 @@ static bool lose_claim(struct job *j, struct error *err)
 
 bool claim_keep(struct job *j, struct error *err)
 {
-	struct journal_row now = {0};
+	static const char sql[] = "SELECT claim FROM retention.archive_journal WHERE id = $1::int";
+	int64_t now = 0;
 	bool mine = false;
 
 	if (!db_alive(j->db)) {
@@ -38,6 +39,6 @@ bool claim_keep(struct job *j, struct error *err)
 		if (!mine)
 			return lose_claim(j, err);
 	}
-	return journal_load(j->db, j->row.id, j->opts->config->timezone, j->ctx, &now, err) &&
-	       (now.claim == j->claim || lose_claim(j, err));
+	return db_query_int(j->db, sql, 1, &j->id, &now, err) &&
+	       (now == j->claim || lose_claim(j, err));
 }
