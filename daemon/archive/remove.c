@@ -30,6 +30,7 @@
 #include "archive/folder.h"
 #include "base/failpoint.h"
 #include "base/mem.h"
+#include "base/text.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -70,10 +71,7 @@ static const char *path_of(const struct removal *r, const char *name)
 
 static bool is_one_component(const char *name)
 {
-	static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-				      "0123456789._-";
-
-	return isdigit((unsigned char)*name) && name[strspn(name, allowed)] == '\0';
+	return is_digit(*name) && !name[strspn(name, LETTERS DIGITS "._-")];
 }
 
 static enum error_class class_of_errno(void)

@@ -11,6 +11,7 @@
 #pragma once
 
 #include "base/error.h"
+#include "base/mem.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -58,10 +59,7 @@ bool archive_fail_head(const char *name, struct error *err);
 /* Closes without syncing: what is not committed is lost anyway.  NULL is fine. */
 void archive_writer_close(struct archive_writer *w);
 
-static inline void auto_writer(struct archive_writer **w)
-{
-	archive_writer_close(*w);
-}
+DEFINE_AUTO(writer, struct archive_writer, archive_writer_close)
 
 /* Appends to file i.  ENVIRONMENT when the disk is full or failing. */
 bool archive_append(struct archive_writer *w, size_t i, const char *bytes, size_t n,

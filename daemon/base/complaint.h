@@ -33,7 +33,4 @@ void complain_sorted(struct complaints *c, unsigned int order, const struct plac
 
 void complaints_clear(struct complaints *c);
 
-static inline void auto_complaints(struct complaints *c)
-{
-	complaints_clear(c);
-}
+#define auto_complaints complaints_clear /* AUTO(complaints) */

@@ -43,7 +43,4 @@ enum error_class error_class_of_sqlstate(const char *sqlstate);
 /* Frees the text and makes err empty; err itself belongs to the caller. */
 void error_clear(struct error *err);
 
-static inline void auto_error(struct error *err)
-{
-	error_clear(err);
-}
+#define auto_error error_clear /* AUTO(error) */

@@ -3,6 +3,7 @@
  */
 #pragma once
 
+#include "base/mem.h"
 #include "base/error.h"
 
 #include <stdint.h>
@@ -55,7 +56,4 @@ bool digest_end(struct digest *d, char ret_hex[FILE_HEX + 1], struct error *err)
 /* NULL is fine. */
 void digest_free(struct digest *d);
 
-static inline void auto_digest(struct digest **d)
-{
-	digest_free(*d);
-}
+DEFINE_AUTO(digest, struct digest, digest_free)

@@ -172,12 +172,10 @@ char *report_waits_for(struct report *r)
 /* Cuts the first word off; *line becomes the rest, without the space between. */
 static const char *next_word(char **line)
 {
-	const char *word = *line;
-	const size_t length = strcspn(word, " ");
-	const bool last = (*line)[length] == '\0';
+	char *word = strsep(line, " ");
 
-	(*line)[length] = '\0';
-	*line += length + (last ? 0 : 1);
+	if (!*line)
+		*line = word + strlen(word);
 	return word;
 }
 
@@ -229,12 +227,11 @@ void job_reader_take(struct job_reader *reader, const char *bytes, size_t n,
 	struct job_message message;
 
 	for (size_t i = 0; i < n; i++) {
-		const unsigned char byte = (unsigned char)bytes[i];
+		const char byte = bytes[i];
 		const bool full = reader->length == sizeof(reader->line) - 1;
 
 		if (byte != '\n' && !full) {
-			reader->line[reader->length++] =
-				byte < ' ' || byte == 0x7f ? '?' : bytes[i];
+			reader->line[reader->length++] = is_control(byte) ? '?' : byte;
 			continue;
 		}
 		reader->line[reader->length] = '\0';

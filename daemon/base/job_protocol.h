@@ -18,6 +18,7 @@
  */
 #pragma once
 
+#include "base/mem.h"
 #include "base/metrics.h"
 
 #include <stdbool.h>
@@ -89,10 +90,7 @@ void wait_set(struct wait *wait, enum wait_reason reason, const char *fmt, ...)
 /* Makes it WAIT_NONE and frees the text. */
 void wait_clear(struct wait *wait);
 
-static inline void auto_wait(struct wait *wait)
-{
-	wait_clear(wait);
-}
+#define auto_wait wait_clear /* AUTO(wait) */
 
 enum job_word {
 	WORD_PROGRESS,
@@ -120,10 +118,7 @@ struct report *report_new(int fd);
 /* Once no thread uses it; fd stays open.  NULL is fine. */
 void report_free(struct report *r);
 
-static inline void auto_report(struct report **r)
-{
-	report_free(*r);
-}
+DEFINE_AUTO(report, struct report, report_free)
 
 void report_progress(struct report *r, const struct job_progress *progress);
 

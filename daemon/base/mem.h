@@ -20,16 +20,22 @@
  */
 #define AUTO(kind) __attribute__((cleanup(auto_##kind)))
 
-static inline void auto_char_p(char **p)
-{
-	free(*p);
-}
+/*
+ * Defines AUTO(kind) for a pointer, which end() frees or, when it is NULL, ignores.  For a variable that end() empties
+ * itself, "#define auto_kind end" is enough.
+ */
+#define DEFINE_AUTO(kind, type, end)                                                               \
+	static inline void auto_##kind(type **p)                                                   \
+	{                                                                                          \
+		end(*p);                                                                           \
+	}
+
+DEFINE_AUTO(char_p, char, free)
 
 static inline void auto_file(FILE **f)
 {
 	if (*f)
-		(void)fclose(
-			*f); /* read-only or already flushed: a writer closes by hand, checked */
+		(void)fclose(*f); /* read-only, or already flushed: a writer closes by hand */
 }
 
 static inline void auto_fd(int *fd)

@@ -6,6 +6,7 @@
 #include "base/process.h"
 
 #include "base/mem.h"
+#include "base/text.h"
 #include "base/units.h"
 
 #include <errno.h>
@@ -147,7 +148,7 @@ static void read_complaint(int fd, int64_t end_ms, char *text, size_t size)
 	text[length] = '\0';
 	text[strcspn(text, "\n")] = '\0';
 	for (char *c = text; *c; c++)
-		if ((unsigned char)*c < ' ' || *c == 0x7f)
+		if (is_control(*c))
 			*c = '?';
 }
 

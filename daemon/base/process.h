@@ -46,7 +46,4 @@ void process_end(struct process *process, int64_t timeout_ms, struct process_res
 /* Kills the process, waits until it has ended and closes the pipe.  None is fine. */
 void process_kill(struct process *process);
 
-static inline void auto_process(struct process *process)
-{
-	process_kill(process);
-}
+#define auto_process process_kill /* AUTO(process) */

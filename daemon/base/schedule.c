@@ -397,11 +397,8 @@ bool schedule_previous(const struct schedule *s, int64_t at, int64_t *ret_at)
  */
 static bool is_zone_name(const char *zone)
 {
-	static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-				      "0123456789_+-/";
-
 	return *zone && *zone != '/' && *zone != '-' && strlen(zone) < 64 &&
-	       zone[strspn(zone, allowed)] == '\0' && !strstr(zone, "//") &&
+	       !zone[strspn(zone, LETTERS DIGITS "_+-/")] && !strstr(zone, "//") &&
 	       strncmp(zone, "right/", 6) != 0;
 }
 

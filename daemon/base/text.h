@@ -5,6 +5,7 @@
 #include <stddef.h>
 
 #define DIGITS "0123456789"
+#define LETTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 static inline bool is_digit(char c)
 {

@@ -7,27 +7,38 @@
 #include "base/mem.h"
 #include "base/text.h"
 
-/* Prints a string as libconfig reads it: control characters, quotes and backslashes are escaped. */
-static void print_string(FILE *out, const char *text)
+/* The texts below are owned by ctx; NULL gives NULL. */
+
+/* A string as libconfig reads it: control characters, quotes and backslashes are escaped. */
+static char *quoted(void *ctx, const char *string)
 {
-	fputc('"', out);
-	for (const char *c = text; *c; c++) {
+	char *text = string ? t_strdup(ctx, "\"") : NULL;
+
+	for (const char *c = string; c && *c; c++)
 		if (*c == '"' || *c == '\\')
-			fprintf(out, "\\%c", *c);
+			t_append(&text, "\\%c", *c);
 		else if (*c == '\n')
-			fputs("\\n", out);
+			t_append(&text, "\\n");
 		else if (*c == '\t')
-			fputs("\\t", out);
+			t_append(&text, "\\t");
 		else if (is_control(*c))
-			fprintf(out, "\\x%02x", (unsigned char)*c);
+			t_append(&text, "\\x%02x", (unsigned char)*c);
 		else
-			fputc(*c, out);
-	}
-	fputc('"', out);
+			t_append(&text, "%c", *c);
+	return text ? t_append(&text, "\"") : NULL;
 }
 
-/* Prints the shortest text that reads back to the same number and that libconfig takes for a float. */
-static void print_float(FILE *out, double value)
+static char *quoted_list(void *ctx, const char *const *strings, size_t n)
+{
+	char *text = strings ? t_strdup(ctx, "[ ") : NULL;
+
+	for (size_t i = 0; strings && i < n; i++)
+		t_append(&text, "%s%s", i ? ", " : "", quoted(ctx, strings[i]));
+	return text ? t_append(&text, " ]") : NULL;
+}
+
+/* The shortest text that reads back to the same number and that libconfig takes for a float. */
+static char *float_text(void *ctx, double value)
 {
 	char text[40];
 
@@ -36,82 +47,40 @@ static void print_float(FILE *out, double value)
 		if (!(strtod(text, NULL) < value) && !(strtod(text, NULL) > value))
 			break;
 	}
-	fprintf(out, "%s%s", text, strpbrk(text, ".e") ? "" : ".0");
+	return t_printf(ctx, "%s%s", text, strpbrk(text, ".e") ? "" : ".0");
 }
 
-static void print_strings(FILE *out, const char *const *strings, size_t n)
-{
-	fputs("[ ", out);
-	for (size_t i = 0; i < n; i++) {
-		fputs(i ? ", " : "", out);
-		print_string(out, strings[i]);
-	}
-	fputs(" ]", out);
-}
-
-/* The word of a choice; NULL: it has none. */
-static const char *chosen(const struct setting_spec *spec, const void *value)
-{
-	return spec->names[spec->kind == VALUE_WORD ? *(const bool *)value : *(const int *)value];
-}
-
-static bool has_value(const struct setting_spec *spec, const char *target)
-{
-	const void *value = target + spec->offset;
-
-	if (spec->given)
-		return *((const bool *)target + spec->given);
-	if (spec->quiet)
-		return *(const bool *)value;
-	switch (spec->kind) {
-	case VALUE_OTHER:
-		return false;
-	case VALUE_NAME:
-	case VALUE_PATH:
-	case VALUE_SQL:
-	case VALUE_STRINGS:
-		return *(void *const *)value != NULL;
-	case VALUE_CHOICE:
-	case VALUE_WORD:
-		return chosen(spec, value) != NULL;
-	default:
-		return true;
-	}
-}
-
-static void print_value(FILE *out, const struct setting_spec *spec, const char *target)
+/* The value that target holds, as the file has it; NULL: there is none. */
+static char *value_text(void *ctx, const struct setting_spec *spec, const char *target)
 {
 	const void *value = target + spec->offset;
 	char text[32] = "";
 
+	if ((spec->given && !*((const bool *)target + spec->given)) ||
+	    (spec->quiet && !*(const bool *)value))
+		return NULL;
 	switch (spec->kind) {
 	case VALUE_OTHER:
-		return;
+		return NULL;
 	case VALUE_BOOL:
-		fputs(*(const bool *)value ? "true" : "false", out);
-		return;
+		return t_strdup(ctx, *(const bool *)value ? "true" : "false");
 	case VALUE_INT:
-		fprintf(out, "%d", *(const int *)value);
-		return;
+		return t_printf(ctx, "%d", *(const int *)value);
 	case VALUE_INT64:
-		fprintf(out, "%lld", (long long)*(const int64_t *)value);
-		return;
+		return t_printf(ctx, "%lld", (long long)*(const int64_t *)value);
 	case VALUE_SHARE:
-		print_float(out, *(const double *)value);
-		return;
+		return float_text(ctx, *(const double *)value);
 	case VALUE_STRINGS:
-		print_strings(out, *(const char *const *const *)value,
-			      *(const size_t *)(const void *)(target + spec->count));
-		return;
+		return quoted_list(ctx, *(const char *const *const *)value,
+				   *(const size_t *)(const void *)(target + spec->count));
 	case VALUE_NAME:
 	case VALUE_PATH:
 	case VALUE_SQL:
-		print_string(out, *(const char *const *)value);
-		return;
+		return quoted(ctx, *(const char *const *)value);
 	case VALUE_CHOICE:
+		return quoted(ctx, spec->names[*(const int *)value]);
 	case VALUE_WORD:
-		print_string(out, chosen(spec, value));
-		return;
+		return quoted(ctx, spec->names[*(const bool *)value]);
 	case VALUE_CHAR:
 		text[0] = *(const char *)value;
 		break;
@@ -125,113 +94,106 @@ static void print_value(FILE *out, const struct setting_spec *spec, const char *
 		window_print(value, text, sizeof(text));
 		break;
 	}
-	print_string(out, text);
+	return quoted(ctx, text);
 }
+
+struct printer {
+	void *ctx; /* talloc: owns the values' texts */
+	FILE *out;
+};
 
 /* Prints what target holds of a table, each setting on a line behind indent. */
-static void print_settings(FILE *out, const char *indent, const struct setting_spec *spec,
-			   const void *target)
+static void print_settings(const struct printer *p, const char *indent,
+			   const struct setting_spec *spec, const void *target)
 {
-	for (; spec->key; spec++)
-		if (has_value(spec, target)) {
-			fprintf(out, "%s%s = ", indent, spec->key);
-			print_value(out, spec, target);
-			fputs(";\n", out);
-		}
+	for (; spec->key; spec++) {
+		const char *value = value_text(p->ctx, spec, target);
+
+		if (value)
+			fprintf(p->out, "%s%s = %s;\n", indent, spec->key, value);
+	}
 }
 
-static void print_rule(FILE *out, const struct column_rule *rule)
+/* Prints a group with what target holds of it. */
+static void print_group(const struct printer *p, const char *indent, const char *head,
+			const struct setting_spec *specs, const void *target)
 {
-	if (!rule->value && !rule->keys) {
-		print_string(out, rule->column);
-		return;
-	}
-	fputs("{ column = ", out);
-	print_string(out, rule->column);
-	fputs(rule->value ? "; value = " : "; keys = ", out);
-	if (rule->value)
-		print_string(out, rule->value);
-	else
-		print_strings(out, rule->keys, rule->n_keys);
-	fputs("; }", out);
+	AUTO(char_p) char *deeper = xprintf("%s\t", indent);
+
+	fprintf(p->out, "%s%s {\n", indent, head);
+	print_settings(p, deeper, specs, target);
+	fprintf(p->out, "%s};\n", indent);
 }
 
 /* Keeps the order of the rules, because all rules of one kind are together in a file. */
-static void print_rules(FILE *out, const struct table *t)
+static void print_rules(const struct printer *p, const struct table *t)
 {
 	for (size_t i = 0; i < t->n_rules; i++) {
 		const struct column_rule *rule = &t->rules[i];
 		const bool is_list = rule->value || rule->keys;
+		const char *column = quoted(p->ctx, rule->column);
 
 		if (i == 0 || rule[-1].kind != rule->kind)
-			fprintf(out, "\t\t%s = %c", rule_name(rule->kind), is_list ? '(' : '[');
-		fputs("\n\t\t\t", out);
-		print_rule(out, rule);
-		if (i + 1 < t->n_rules && rule[1].kind == rule->kind)
-			fputc(',', out);
+			fprintf(p->out, "\t\t%s = %c", rule_name(rule->kind), is_list ? '(' : '[');
+		if (is_list)
+			fprintf(p->out, "\n\t\t\t{ column = %s; %s = %s; }", column,
+				rule->value ? "value" : "keys",
+				rule->value ? quoted(p->ctx, rule->value)
+					    : quoted_list(p->ctx, rule->keys, rule->n_keys));
 		else
-			fprintf(out, "\n\t\t%c;\n", is_list ? ')' : ']');
+			fprintf(p->out, "\n\t\t\t%s", column);
+		if (i + 1 < t->n_rules && rule[1].kind == rule->kind)
+			fputc(',', p->out);
+		else
+			fprintf(p->out, "\n\t\t%c;\n", is_list ? ')' : ']');
 	}
 }
 
-static void print_table(FILE *out, const struct table *t)
+static void print_table(const struct printer *p, const struct table *t)
 {
 	const char *const parts[] = {t->schema, t->table};
+	const char *full = t_printf(p->ctx, "%s.%s", t->schema, t->table);
 	struct table plain = *t;
 
-	fprintf(out, "\t%s: {\n\t\ttable = ", t->name);
-	if (strchr(t->schema, '.')) {
-		print_strings(out, parts, 2);
-	} else {
-		AUTO(char_p) char *full = xprintf("%s.%s", t->schema, t->table);
-
-		print_string(out, full);
-	}
-	fputs(";\n", out);
+	fprintf(p->out, "\t%s: {\n\t\ttable = %s;\n", t->name,
+		strchr(t->schema, '.') ? quoted_list(p->ctx, parts, 2) : quoted(p->ctx, full));
 	if (t->of)
-		fprintf(out, "\t\tof = \"%s\";\n", t->of->name);
+		fprintf(p->out, "\t\tof = \"%s\";\n", t->of->name);
 	if (t->match) {
-		fputs("\t\tmatch = {\n", out);
-		print_settings(out, "\t\t\t", match_parts, t);
-		fputs("\t\t};\n", out);
+		print_group(p, "\t\t", "match =", match_parts, t);
 		plain.by = plain.from = NULL;
 		plain.shared = false;
 	}
-	if (t->file.column) {
-		fputs("\t\tfile = {\n", out);
-		print_settings(out, "\t\t\t", file_parts, &t->file);
-		fputs("\t\t};\n", out);
-	}
-	print_settings(out, "\t\t", table_specs, &plain);
-	print_rules(out, t);
-	fputs("\t};\n", out);
+	if (t->file.column)
+		print_group(p, "\t\t", "file =", file_parts, &t->file);
+	print_settings(p, "\t\t", table_specs, &plain);
+	print_rules(p, t);
+	fputs("\t};\n", p->out);
 }
 
 char *config_print(const struct config *config)
 {
+	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
 	char *text = NULL;
 	size_t length;
-	FILE *out = must_alloc(open_memstream(&text, &length));
+	const struct printer p = {.ctx = ctx, .out = must_alloc(open_memstream(&text, &length))};
 
-	for (const struct config_group *g = config_groups; g->key; g++) {
-		if (g->specs->given && !has_value(g->specs, (const char *)config))
-			continue; /* a group that consists of one setting */
-		fprintf(out, "%s: {\n", g->key);
-		print_settings(out, "\t", g->specs, config);
-		fputs("};\n", out);
-	}
-	print_settings(out, "", top_specs, config);
-	fputs("model: {\n", out);
+	for (const struct config_group *g = config_groups; g->key; g++)
+		/* A group that consists of one setting is there with it. */
+		if (!g->specs->given || value_text(ctx, g->specs, (const char *)config))
+			print_group(&p, "", t_printf(ctx, "%s:", g->key), g->specs, config);
+	print_settings(&p, "", top_specs, config);
+	fputs("model: {\n", p.out);
 	for (size_t i = 0; i < config->model.n_tables; i++)
-		print_table(out, &config->model.tables[i]);
-	fputs("};\npolicies = (\n", out);
+		print_table(&p, &config->model.tables[i]);
+	fputs("};\npolicies = (\n", p.out);
 	for (size_t i = 0; i < config->n_policies; i++) {
-		fputs("\t{\n", out);
-		print_settings(out, "\t\t", policy_specs, &config->policies[i]);
-		fputs(i + 1 < config->n_policies ? "\t},\n" : "\t}\n", out);
+		fputs("\t{\n", p.out);
+		print_settings(&p, "\t\t", policy_specs, &config->policies[i]);
+		fputs(i + 1 < config->n_policies ? "\t},\n" : "\t}\n", p.out);
 	}
-	fputs(");\n", out);
-	if (fclose(out) != 0)
+	fputs(");\n", p.out);
+	if (fclose(p.out) != 0)
 		must_alloc(NULL); /* into memory: only memory can be short */
 	return text;
 }

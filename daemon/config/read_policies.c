@@ -2,6 +2,7 @@
 #include "config/read.h"
 
 #include "base/mem.h"
+#include "base/text.h"
 
 #define N_POLICIES_MAX 1000
 
@@ -28,10 +29,7 @@ const struct setting_spec policy_specs[] = {
 
 static bool is_policy_name(const char *name)
 {
-	static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-				      "0123456789._-";
-
-	return strlen(name) <= 63 && name[strspn(name, allowed)] == '\0';
+	return strlen(name) <= 63 && !name[strspn(name, LETTERS DIGITS "._-")];
 }
 
 static bool is_anonymization(const struct policy *policy)

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "base/error.h"
+#include "base/mem.h"
 
 #include <libpq-fe.h>
 #include <stddef.h>
@@ -21,10 +22,7 @@ struct db_opts {
 	int statement_timeout_ms; /* 0: none */
 };
 
-static inline void auto_result(PGresult **res)
-{
-	PQclear(*res);
-}
+DEFINE_AUTO(result, PGresult, PQclear)
 
 /* Opens a session.  ENVIRONMENT: the server is away.  CONFIG: it refuses the role or the database. */
 bool db_open(const struct db_opts *opts, struct db **ret_db, struct error *err);
@@ -32,10 +30,7 @@ bool db_open(const struct db_opts *opts, struct db **ret_db, struct error *err);
 /* Closes it; NULL is fine. */
 void db_close(struct db *db);
 
-static inline void auto_db(struct db **db)
-{
-	db_close(*db);
-}
+DEFINE_AUTO(db, struct db, db_close)
 
 /* The connection is usable; false after a failure that lost it. */
 bool db_alive(const struct db *db);

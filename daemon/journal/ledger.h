@@ -10,6 +10,7 @@
  */
 #pragma once
 
+#include "base/mem.h"
 #include "database/db.h"
 
 #define LEDGER_FILE "ledger"
@@ -26,10 +27,7 @@ bool ledger_open(struct db *db, const char *directory, bool create, struct ledge
 /* NULL is fine.  Loses nothing, because each append was a write of its own. */
 void ledger_close(struct ledger *ledger);
 
-static inline void auto_ledger(struct ledger **ledger)
-{
-	ledger_close(*ledger);
-}
+DEFINE_AUTO(ledger, struct ledger, ledger_close)
 
 /* Appends whole lines, all or none; from any thread, and beside other processes. */
 bool ledger_append(struct ledger *ledger, const char *lines, size_t n, struct error *err);
