@@ -147,7 +147,7 @@ static void find_unlinked(struct model_check *m, const struct schema_table *tabl
 	for (size_t i = 0; i < table->n_columns; i++) {
 		const struct schema_column *c = &table->columns[i];
 
-		if (c->foreign || c->primary || names_of(c->name, NULL) != NAME_PERSON)
+		if (c->foreign || c->primary || names_of(c->name).kind != NAME_PERSON)
 			continue;
 		HINT(m,
 		     N_("table %s.%s: no foreign key reaches it, and its \"%s\" looks personal: match "

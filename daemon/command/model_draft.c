@@ -1,10 +1,9 @@
 /*
- * model draft: prints a model to start from, made from the database's catalog.  Reads in one snapshot,
- * and writes nothing to the database.
+ * model draft: prints a model to start from, made from the database's catalog.  Writes
+ * nothing to the database.
  */
 #include "command/command.h"
 
-#include "discover/decide.h"
 #include "discover/draft.h"
 
 static bool find_table(const struct schema *schema, const char *name, size_t *ret,
@@ -50,17 +49,16 @@ static bool find_date(const struct schema_table *request, const char *wanted, co
 bool command_model_draft(struct command *cmd, struct error *err)
 {
 	const struct command_options *options = &cmd->options;
-	struct draft_opts opts = {.database = PQdb(db_conn(cmd->db)), .samples = options->samples};
+	struct draft draft = {
+		.ctx = cmd->ctx, .database = PQdb(db_conn(cmd->db)), .samples = options->samples};
 	struct schema *schema;
 	size_t contact = 0, request = 0;
 	const char *by;
-	int open;
 
-	if (!db_exec(cmd->db, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", err) ||
-	    !schema_read(cmd->db, opts.samples, cmd->ctx, &schema, err) ||
-	    !db_commit(cmd->db, err) || !find_table(schema, options->contact, &contact, err) ||
+	if (!schema_read(cmd->db, options->samples, cmd->ctx, &schema, err) ||
+	    !find_table(schema, options->contact, &contact, err) ||
 	    !find_table(schema, options->request, &request, err) ||
-	    !find_date(&schema->tables[request], options->date, &opts.date, err))
+	    !find_date(&schema->tables[request], options->date, &draft.date, err))
 		return false;
 	by = links_request_by(schema, contact, request);
 	if (!by || contact == request)
@@ -68,8 +66,8 @@ bool command_model_draft(struct command *cmd, struct error *err)
 			    _("no column of %s references %s: there is no foreign key, and no name "
 			      "like contact_id"),
 			    options->request, options->contact);
-	opts.schema = schema;
-	opts.links = links_walk(cmd->ctx, schema, contact, request, by);
-	fputs(draft_text(cmd->ctx, &opts, &open), stdout);
+	draft.schema = schema;
+	draft.links = links_walk(cmd->ctx, schema, contact, request, by);
+	fputs(draft_text(&draft), stdout);
 	return true;
 }

@@ -3,18 +3,12 @@
 #include "base/mem.h"
 #include "model/catalog.h"
 
-bool decide_is_date(const struct schema_column *c)
-{
-	return strcmp(c->base, "timestamptz") == 0 || strcmp(c->base, "timestamp") == 0 ||
-	       strcmp(c->base, "date") == 0;
-}
-
 static const char *first_date(const struct schema_table *t, const char *const *names)
 {
 	for (; *names; names++) {
 		const struct schema_column *c = schema_column(t, *names);
 
-		if (c && decide_is_date(c))
+		if (c && catalog_is_date(c->base))
 			return c->name;
 	}
 	return NULL;
@@ -47,34 +41,37 @@ const char *decide_date(const struct schema_table *request)
 	const char *date = first_date(request, names);
 
 	for (size_t i = 0; !date && i < request->n_columns; i++)
-		if (decide_is_date(&request->columns[i]))
+		if (catalog_is_date(request->columns[i].base))
 			date = request->columns[i].name;
 	return date;
+}
+
+static bool is(const char *name, const char *column)
+{
+	return name && strcmp(name, column) == 0;
 }
 
 /* Why the model needs the column for a link or a date, so that it must be kept; NULL: it does not. */
 static const char *fixed_because(const struct draft *draft, size_t table, const char *column)
 {
 	const struct schema_table *t = &draft->schema->tables[table];
+	const struct link *items = draft->links->items;
 
-	if (t->key && strcmp(t->key, column) == 0)
+	if (is(t->key, column))
 		return "the key";
-	for (size_t i = 0; i < draft->links->n; i++) {
-		const struct link *item = &draft->links->items[i];
+	for (size_t i = 1; i < draft->links->n; i++) {
+		const struct link *item = &items[i];
 
-		if (item->table == table && item->by && strcmp(item->by, column) == 0)
-			return t_printf(draft->ctx, "the link to %s",
-					draft->links->items[item->of].name);
-		if (item->table == table && item->type && strcmp(item->type, column) == 0)
+		if (item->table == table && is(item->by, column))
+			return t_printf(draft->ctx, "the link to %s", items[item->of].name);
+		if (item->table == table && is(item->type, column))
 			return "the table that the link refers to";
-		if (item->of != LINKS_NONE && draft->links->items[item->of].table == table &&
-		    item->from && strcmp(item->from, column) == 0)
+		if (items[item->of].table == table && is(item->from, column))
 			return t_printf(draft->ctx, "the link to %s", item->name);
 	}
-	if (table == draft->links->items[1].table && strcmp(column, draft->date) == 0)
+	if (table == items[1].table && is(draft->date, column))
 		return "the date";
-	if (table == draft->links->items[0].table && decide_created(t) &&
-	    strcmp(column, decide_created(t)) == 0)
+	if (table == items[0].table && is(decide_created(t), column))
 		return "the day of creation";
 	return NULL;
 }
@@ -160,14 +157,12 @@ struct decision decide_column(const struct draft *draft, size_t table,
 /* Does the column only describe a file or text beside it: its size, type or date? */
 static bool only_describes(const struct schema_column *c)
 {
-	static const char *const words[] = {"type", "size", "checksum", "charset", "format"};
+	const char *n = c->name;
 
-	if (c->category == 'D')
-		return true;
-	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
-		if (strstr(c->name, words[i]) && strchr("SN", c->category))
-			return true;
-	return false;
+	return c->category == 'D' ||
+	       (strchr("SN", c->category) &&
+		(strstr(n, "type") || strstr(n, "size") || strstr(n, "checksum") ||
+		 strstr(n, "charset") || strstr(n, "format")));
 }
 
 /* Is nothing useful left in a row once its personal data is erased? */
@@ -198,28 +193,26 @@ static bool is_all_personal(const struct draft *draft, size_t table)
  */
 void decide_tables(struct draft *draft)
 {
+	const struct link *items = draft->links->items;
 	bool changed = true;
 
+	draft->is_erased = t_array(draft->ctx, bool, draft->schema->n_tables + 1);
+	for (size_t i = 2; i < draft->links->n; i++)
+		draft->is_erased[items[i].table] = is_all_personal(draft, items[i].table);
 	for (size_t i = 0; i < draft->links->n; i++)
-		draft->is_erased[draft->links->items[i].table] =
-			is_all_personal(draft, draft->links->items[i].table);
-	draft->is_erased[draft->links->items[0].table] =
-		draft->is_erased[draft->links->items[1].table] = false;
-	for (size_t i = 0; i < draft->links->n; i++)
-		if (draft->links->items[i].shared)
-			draft->is_erased[draft->links->items[i].table] = false;
+		if (i < 2 || items[i].shared)
+			draft->is_erased[items[i].table] = false;
 	while (changed) {
 		changed = false;
 		for (size_t i = 1; i < draft->links->n; i++) {
-			const struct link *item = &draft->links->items[i];
-			bool *child = &draft->is_erased[item->table];
-			bool *parent = &draft->is_erased[draft->links->items[item->of].table];
+			bool *child = &draft->is_erased[items[i].table];
+			bool *parent = &draft->is_erased[items[items[i].of].table];
 
-			if (*parent && (!*child || item->keeps)) {
+			if (*parent && (!*child || items[i].keeps)) {
 				*parent = false;
 				changed = true;
 			}
-			if (item->how == LINKS_REVERSE && *child && !*parent) {
+			if (items[i].how == LINKS_REVERSE && *child && !*parent) {
 				*child = false;
 				changed = true;
 			}

@@ -8,11 +8,16 @@
 #include "model/model.h"
 
 struct draft {
-	void *ctx; /* talloc: owns all reasons */
+	void *ctx; /* talloc: owns all that follows from the draft */
 	const struct schema *schema;
 	const struct links *links;
-	const char *date; /* of the request */
-	bool *is_erased; /* of each table: an anonymization deletes its rows; see decide_tables() */
+	const char *date; /* of the request; never NULL */
+	const char *database; /* its name, for the first comment */
+	bool samples; /* the schema was read with samples */
+	bool *is_erased; /* of each table: an anonymization deletes its rows; set by decide_tables() */
+	/* draft_text()'s own */
+	char *out;
+	bool is_proposal; /* the rules stand in comments, so their own marks are left out */
 };
 
 struct decision {
@@ -21,8 +26,6 @@ struct decision {
 	const char *why; /* half a sentence */
 	bool open; /* a person has to decide */
 };
-
-bool decide_is_date(const struct schema_column *column);
 
 /* The request's column to count ages from; NULL: it has no date. */
 const char *decide_date(const struct schema_table *request);
@@ -33,5 +36,5 @@ const char *decide_created(const struct schema_table *contact);
 struct decision decide_column(const struct draft *d, size_t table,
 			      const struct schema_column *column);
 
-/* Fills is_erased, which has an element for each table of the schema. */
+/* Decides which tables an anonymization empties. */
 void decide_tables(struct draft *d);

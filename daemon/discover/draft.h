@@ -4,15 +4,7 @@
  */
 #pragma once
 
-#include "discover/links.h"
+#include "discover/decide.h"
 
-struct draft_opts {
-	const struct schema *schema;
-	const struct links *links;
-	const char *date; /* of the request; never NULL */
-	const char *database; /* its name, for the first comment */
-	bool samples;
-};
-
-/* The whole file, owned by ctx.  *ret_open: the number of marks in it. */
-char *draft_text(void *ctx, const struct draft_opts *opts, int *ret_open);
+/* The whole file, owned by draft->ctx. */
+const char *draft_text(struct draft *draft);

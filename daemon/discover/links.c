@@ -152,12 +152,6 @@ static bool is_followed(const struct schema *schema, const struct schema_key *k)
 	return k->n_columns == 1 || (key && strcmp(k->to_column, key) == 0);
 }
 
-/* The parent's column of a link; NULL: its key. */
-static const char *from_of(const struct schema_table *parent, const char *to_column)
-{
-	return parent->key && strcmp(parent->key, to_column) == 0 ? NULL : to_column;
-}
-
 static bool same_kind(const struct schema_column *a, const struct schema_column *b)
 {
 	return a && b && a->plain && b->plain &&
@@ -190,10 +184,25 @@ static const char *type_value(const struct link_walk *w, const struct schema_tab
 		if (names_is_type_of(type->values[i], table))
 			return type->values[i];
 	*ret_guessed = true;
-	if (names_of_table(t->name) != NAME_TABLE_UNKNOWN)
-		return NULL; /* the type of an inbox or a list is not about contacts */
-	return parent < 2 && type->category != 'E' ? names_type_value(w->ctx, type->name, table)
-						   : NULL;
+	/* The type of an inbox or a list is not about contacts. */
+	return parent < 2 && type->category != 'E' && names_of_table(t->name) == NAME_TABLE_UNKNOWN
+		       ? names_type_value(w->ctx, type->name, table)
+		       : NULL;
+}
+
+/* The link of a table to the parent by a type and an id; its value is NULL: there is none. */
+static struct link type_link(const struct link_walk *w, size_t table, size_t parent)
+{
+	const struct schema_table *t = &w->schema->tables[table];
+	const struct schema_column *type = schema_column(t, w->pair[table]);
+	struct link item = {.table = table, .of = parent, .how = LINKS_TYPE};
+
+	if (type && table_of(w, parent)->key) {
+		item.by = pair_of(t, type);
+		item.type = type->name;
+		item.value = type_value(w, t, type, parent, &item.value_guessed);
+	}
+	return item;
 }
 
 enum { RANK_MUST, RANK_MAY, RANK_NAMED, RANK_TYPED, RANK_REVERSE, RANK_NONE };
@@ -207,12 +216,35 @@ static void consider(struct best *best, int rank, struct link item)
 	best->item = item;
 }
 
+/* The link of the table that the key references, below a name of the table that references it. */
+static struct link reverse_link(const struct schema_key *k, size_t of)
+{
+	return (struct link){.table = k->to,
+			     .of = of,
+			     .how = LINKS_REVERSE,
+			     .by = k->to_column,
+			     .from = k->column,
+			     .key = k};
+}
+
+/* The link of the table that the key stands in, below the first name of the table that it references. */
+static struct link key_link(const struct link_walk *w, const struct schema_key *k)
+{
+	const char *key = w->schema->tables[k->to].key;
+
+	return (struct link){.table = k->from,
+			     .of = w->main[k->to],
+			     .how = LINKS_KEY,
+			     .by = k->column,
+			     .from = key && strcmp(key, k->to_column) == 0 ? NULL : k->to_column,
+			     .key = k};
+}
+
 static void consider_keys(const struct link_walk *w, struct best *best)
 {
 	for (size_t i = 0; i < w->schema->n_keys; i++) {
 		const struct schema_key *k = &w->schema->keys[i];
 		const struct schema_table *from = &w->schema->tables[k->from];
-		const struct schema_table *to = &w->schema->tables[k->to];
 		const size_t of = w->main[k->to];
 		const size_t source = w->main[k->from];
 
@@ -222,20 +254,9 @@ static void consider_keys(const struct link_walk *w, struct best *best)
 		    w->links->items[of].how != LINKS_REVERSE)
 			consider(best,
 				 schema_column(from, k->column)->not_null ? RANK_MUST : RANK_MAY,
-				 (struct link){.table = k->from,
-					       .of = of,
-					       .how = LINKS_KEY,
-					       .by = k->column,
-					       .from = from_of(to, k->to_column),
-					       .key = k});
+				 key_link(w, k));
 		if (of == LINKS_NONE && source != LINKS_NONE && !w->lookup[k->to])
-			consider(best, RANK_REVERSE,
-				 (struct link){.table = k->to,
-					       .of = source,
-					       .how = LINKS_REVERSE,
-					       .by = k->to_column,
-					       .from = k->column,
-					       .key = k});
+			consider(best, RANK_REVERSE, reverse_link(k, source));
 	}
 }
 
@@ -250,7 +271,7 @@ static void collect_names(struct link_walk *w, size_t table, size_t parent)
 {
 	const struct schema_table *t = &w->schema->tables[table];
 	const struct schema_table *p = table_of(w, parent);
-	const struct schema_column *type = schema_column(t, w->pair[table]);
+	const struct link typed = type_link(w, table, parent);
 	const char *role = parent == 0 ? "contact" : parent == 1 ? "request" : NULL;
 	struct link item = {.table = table, .of = parent, .how = LINKS_NAME};
 
@@ -260,14 +281,8 @@ static void collect_names(struct link_walk *w, size_t table, size_t parent)
 		    names_is_link_to(item.by, p->name, role))
 			add_named(w, RANK_NAMED, item);
 	}
-	if (!type || !p->key)
-		return;
-	item.how = LINKS_TYPE;
-	item.by = pair_of(t, type);
-	item.type = type->name;
-	item.value = type_value(w, t, type, parent, &item.value_guessed);
-	if (item.value)
-		add_named(w, RANK_TYPED, item);
+	if (typed.value)
+		add_named(w, RANK_TYPED, typed);
 }
 
 static void first_names(struct link_walk *w)
@@ -317,14 +332,7 @@ static void second_key(struct link_walk *w, const struct schema_key *k, size_t n
 	const size_t main = w->main[k->from];
 	const struct link *first = &w->links->items[main];
 	const bool owner = main < 2 || is_below(w, w->main[k->to], main);
-	struct link item = {.table = k->from,
-			    .of = w->main[k->to],
-			    .how = LINKS_KEY,
-			    .by = k->column,
-			    .from = from_of(&w->schema->tables[k->to], k->to_column),
-			    .keeps = owner,
-			    .detach = !column->not_null,
-			    .key = k};
+	struct link item = key_link(w, k);
 	bool sure;
 
 	if (first->by && first->how != LINKS_REVERSE && first->of == item.of &&
@@ -332,10 +340,9 @@ static void second_key(struct link_walk *w, const struct schema_key *k, size_t n
 		return;
 	if (k->from == k->to && column->not_null)
 		return; /* some row references itself, so that the server guards it */
-	sure = !owner && first->by && schema_column(from, first->by)->not_null &&
-	       first->how == LINKS_KEY;
-	if (!owner && !(sure && !column->not_null))
-		item.detach = false;
+	sure = first->by && schema_column(from, first->by)->not_null && first->how == LINKS_KEY;
+	item.keeps = owner;
+	item.detach = !column->not_null && (owner || sure);
 	main < 2 || item.detach ? (void)add(w, item) : copy_children(w, main, add(w, item), n_main);
 }
 
@@ -344,17 +351,11 @@ static void second_types(struct link_walk *w, size_t n_main)
 	for (size_t i = 2; i < n_main; i++)
 		for (size_t p = 0; p < n_main; p++) {
 			const struct link first = w->links->items[i];
-			const struct schema_table *t = &w->schema->tables[first.table];
-			const struct schema_column *type = schema_column(t, w->pair[first.table]);
-			struct link item = {.table = first.table, .of = p, .how = LINKS_TYPE};
+			const struct link item = type_link(w, first.table, p);
 
-			if (!type || p == i || !table_of(w, p)->key ||
-			    w->links->items[p].how == LINKS_REVERSE ||
+			if (p == i || w->links->items[p].how == LINKS_REVERSE ||
 			    (first.how == LINKS_TYPE && p == first.of))
 				continue;
-			item.by = pair_of(t, type);
-			item.type = type->name;
-			item.value = type_value(w, t, type, p, &item.value_guessed);
 			/* A guess adds no second link to a table that has a certain one. */
 			if (item.value && (!item.value_guessed || first.how == LINKS_TYPE))
 				copy_children(w, i, add(w, item), n_main);
@@ -375,12 +376,7 @@ static void reverse_keys(struct link_walk *w, const struct schema_key *k)
 				w->links->items[j].how == LINKS_REVERSE &&
 				strcmp(w->links->items[j].from, k->column) == 0;
 		if (!there)
-			(void)add(w, (struct link){.table = k->to,
-						   .of = i,
-						   .how = LINKS_REVERSE,
-						   .by = k->to_column,
-						   .from = k->column,
-						   .key = k});
+			(void)add(w, reverse_link(k, i));
 	}
 }
 

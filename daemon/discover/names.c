@@ -14,22 +14,33 @@ struct parts {
 	int n;
 };
 
-/* Is part the word or its plural? */
-static bool same_word(const char *part, const char *word)
+/* Is part the word, which has n letters, or its plural? */
+static bool same_word(const char *part, const char *word, size_t n)
 {
-	const size_t n = strlen(word);
-
 	if (strncmp(part, word, n) != 0)
 		return false;
 	return !part[n] || strcmp(part + n, "s") == 0 ||
 	       (n > 1 && strchr("sxh", word[n - 1]) && strcmp(part + n, "es") == 0);
 }
 
-static bool is_in(const char *part, const char *const *words)
+/* The place in a list of words.h of the word that part is, alone or in the plural; NULL: there is none. */
+static const char *find_in(const char *list, const char *part)
 {
-	while (*words && !same_word(part, *words))
-		words++;
-	return *words != NULL;
+	for (size_t n; *list; list += n + strspn(list + n, ", ")) {
+		n = strcspn(list, ",");
+		if (same_word(part, list, n))
+			return list;
+	}
+	return NULL;
+}
+
+/* Is a part of the name in the list? */
+static bool has_any(const struct parts *p, const char *list)
+{
+	for (int i = 0; i < p->n; i++)
+		if (find_in(list, p->part[i]))
+			return true;
+	return false;
 }
 
 /* Splits a name into words: "birthDate", "birth_date" and "Birth date" give two.  Drops digits. */
@@ -57,112 +68,76 @@ static void split(const char *name, struct parts *parts)
 		parts->n++;
 }
 
-/* Is the pair "first second" in the name, at part i? */
-static bool is_pair_at(const struct parts *p, int i, const char *pair)
+/* word: its place in a list. */
+static struct naming as_listed(enum name_kind kind, const char *word)
 {
-	const char *blank = strchr(pair, ' ');
-	const size_t first = (size_t)(blank - pair);
+	struct naming naming = {.kind = kind};
 
-	return strlen(p->part[i]) == first && strncmp(p->part[i], pair, first) == 0 &&
-	       same_word(p->part[i + 1], blank + 1);
+	(void)snprintf(naming.word, sizeof(naming.word), "%.*s", (int)strcspn(word, ","), word);
+	return naming;
 }
 
-/* The kind of the first pair of words in the name; *ret_end is the index of the part after it. */
-static enum name_kind find_pair(const struct parts *p, const char **ret_pair, int *ret_end)
+/* The first pair of words in the name; *ret_end is the index of the part after it. */
+static struct naming find_pair(const struct parts *p, int *ret_end)
 {
-	for (int i = 0; i + 1 < p->n; i++)
-		for (size_t l = 0; l < sizeof(pair_lists) / sizeof(pair_lists[0]); l++)
-			for (const char *const *pair = pair_lists[l].words; *pair; pair++)
-				if (is_pair_at(p, i, *pair)) {
-					*ret_pair = *pair;
-					*ret_end = i + 2;
-					return pair_lists[l].kind;
-				}
-	return NAME_UNKNOWN;
+	char pair[2 * PART_MAX];
+
+	for (int i = 0; i + 1 < p->n; i++) {
+		(void)snprintf(pair, sizeof(pair), "%s %s", p->part[i], p->part[i + 1]); /* fits */
+		for (size_t l = 0; l < sizeof(pair_lists) / sizeof(pair_lists[0]); l++) {
+			const char *found = find_in(pair_lists[l].words, pair);
+
+			*ret_end = i + 2;
+			if (found)
+				return as_listed(pair_lists[l].kind, found);
+		}
+	}
+	return (struct naming){.kind = NAME_UNKNOWN};
 }
 
 /* The highest kind of the words in the name, with the first word of that kind. */
-static enum name_kind find_word(const struct parts *p, const char **ret_word)
+static struct naming find_word(const struct parts *p)
 {
-	enum name_kind kind = NAME_UNKNOWN;
+	struct naming best = {.kind = NAME_UNKNOWN};
 
 	for (int i = 0; i < p->n; i++)
-		for (size_t l = 0; l < sizeof(word_lists) / sizeof(word_lists[0]); l++)
-			for (const char *const *word = word_lists[l].words; *word; word++)
-				if (word_lists[l].kind > kind && same_word(p->part[i], *word)) {
-					*ret_word = *word;
-					kind = word_lists[l].kind;
-				}
-	return kind;
+		for (size_t l = 0; l < sizeof(word_lists) / sizeof(word_lists[0]); l++) {
+			const char *found = find_in(word_lists[l].words, p->part[i]);
+
+			if (found && word_lists[l].kind > best.kind)
+				best = as_listed(word_lists[l].kind, found);
+		}
+	return best;
 }
 
-/* Decides about "name": alone it can be a person's; beside another word only if that is of_persons. */
-static enum name_kind of_name(const struct parts *p, const char **ret_word)
+struct naming names_of(const char *column)
 {
-	bool named = false, owned = false;
-
-	for (int i = 0; i < p->n; i++) {
-		named = named || is_in(p->part[i], name_words);
-		owned = owned || is_in(p->part[i], of_persons);
-	}
-	if (!named || (p->n > 1 && !owned))
-		return NAME_UNKNOWN;
-	*ret_word = "name";
-	return owned ? NAME_PERSON : NAME_NAME;
-}
-
-static bool is_thing_name(const struct parts *p)
-{
-	bool named = false, thing = false;
-
-	for (int i = 0; i < p->n; i++) {
-		named = named || is_in(p->part[i], label_words);
-		thing = thing || is_in(p->part[i], describing_words) ||
-			is_in(p->part[i], harmless_words) ||
-			names_of_table(p->part[i]) == NAME_TABLE_LIST;
-	}
-	return named && thing;
-}
-
-enum name_kind names_of(const char *column, const char **ret_word)
-{
-	const char *ignored = NULL, *pair = NULL;
-	enum name_kind kind;
+	const struct naming unknown = {.kind = NAME_UNKNOWN};
+	struct naming naming;
 	struct parts p;
 	int end = 0;
+	bool describes, owned;
 
-	ret_word = ret_word ? ret_word : &ignored;
-	*ret_word = NULL;
 	split(column, &p);
 	if (p.n == 0)
-		return NAME_UNKNOWN;
-	kind = find_pair(&p, &pair, &end);
-	if (kind != NAME_UNKNOWN && (end == p.n || !is_in(p.part[p.n - 1], describing_words))) {
-		*ret_word = pair;
-		return kind;
-	}
-	if (is_in(p.part[p.n - 1], describing_words) || is_in(p.part[0], describing_words) ||
-	    is_thing_name(&p)) {
-		*ret_word = "a status, a kind or a measure";
-		return NAME_HARMLESS;
-	}
-	kind = of_name(&p, ret_word);
-	if (kind != NAME_UNKNOWN)
-		return kind;
+		return unknown;
+	describes = find_in(describing_words, p.part[p.n - 1]);
+	naming = find_pair(&p, &end);
+	if (naming.kind != NAME_UNKNOWN && (end == p.n || !describes))
+		return naming;
+	if (describes || find_in(describing_words, p.part[0]) ||
+	    (has_any(&p, label_words) && (has_any(&p, describing_words) ||
+					  has_any(&p, harmless_words) || has_any(&p, list_tables))))
+		return (struct naming){NAME_HARMLESS, "a status, a kind or a measure"};
+	/* Alone, "name" can be a person's; beside another word only if that is of_persons. */
+	owned = has_any(&p, of_persons);
+	if (has_any(&p, name_words) && (p.n == 1 || owned))
+		return (struct naming){owned ? NAME_PERSON : NAME_NAME, "name"};
 	if (strcmp(p.part[p.n - 1], "id") == 0)
-		return NAME_UNKNOWN; /* the number of a person or of a thing */
-	kind = find_word(&p, ret_word);
-	for (int i = 0; kind == NAME_UNKNOWN && i < p.n; i++)
-		if (is_in(p.part[i], harmless_words)) {
-			*ret_word = "one of a list";
-			kind = NAME_HARMLESS;
-		}
-	return kind;
-}
-
-bool names_is_personal(enum name_kind kind)
-{
-	return kind >= NAME_NAME;
+		return unknown; /* the number of a person or of a thing */
+	naming = find_word(&p);
+	return naming.kind == NAME_HARMLESS ? (struct naming){NAME_HARMLESS, "one of a list"}
+					    : naming;
 }
 
 bool names_is_birth(const char *column)
@@ -170,10 +145,7 @@ bool names_is_birth(const char *column)
 	struct parts p;
 
 	split(column, &p);
-	for (int i = 0; i < p.n; i++)
-		if (is_in(p.part[i], birth_words))
-			return true;
-	return false;
+	return has_any(&p, birth_words);
 }
 
 enum names_table names_of_table(const char *table)
@@ -182,9 +154,9 @@ enum names_table names_of_table(const char *table)
 
 	split(table, &p);
 	for (int i = p.n - 1; i >= 0; i--) {
-		if (is_in(p.part[i], staff_tables))
+		if (find_in(staff_tables, p.part[i]))
 			return NAME_TABLE_STAFF;
-		if (is_in(p.part[i], list_tables))
+		if (find_in(list_tables, p.part[i]))
 			return NAME_TABLE_LIST;
 	}
 	return NAME_TABLE_UNKNOWN;
@@ -253,7 +225,6 @@ bool names_is_link_to(const char *column, const char *table, const char *other)
 
 bool names_is_pair(const char *type, const char *id)
 {
-	static const char *const stems[] = {"model", "resmodel", NULL};
 	const size_t length = strlen(type);
 	AUTO(talloc) void *ctx = NULL;
 	struct parts t, i;
@@ -268,9 +239,9 @@ bool names_is_pair(const char *type, const char *id)
 		return false;
 	if (strcmp(joined(ctx, &i, i.n - 1), "re") == 0 ||
 	    strcmp(i.part[0], "res") == 0) /* "res" in the singular */
-		return i.n == 2 && is_in(joined(ctx, &t, t.n), stems);
+		return i.n == 2 && find_in("model, resmodel", joined(ctx, &t, t.n));
 	if (strcmp(t.part[0], "itemtype") == 0)
-		return t.n == 1 && same_word(i.part[0], "item");
+		return t.n == 1 && find_in("item", i.part[0]);
 	return t.n == i.n && strcmp(t.part[t.n - 1], "type") == 0 &&
 	       strcmp(joined(ctx, &t, t.n - 1), joined(ctx, &i, i.n - 1)) == 0;
 }

@@ -10,18 +10,19 @@
 
 enum name_kind {
 	NAME_UNKNOWN,
-	NAME_HARMLESS, /* a status, a count, a language */
+	NAME_HARMLESS, /* a status, a count, a language; the kinds behind it can be personal */
 	NAME_NAME, /* the name of a person in a table about persons, or of a thing in a list of things */
 	NAME_TEXT, /* text that a person wrote: a note, a subject */
 	NAME_FILE, /* a file, its name or its path */
 	NAME_PERSON, /* an address, a number, a secret: personal in any table */
 };
 
-/* The kind of a column.  *ret_word (may be NULL): the word that decided, static; NULL for NAME_UNKNOWN. */
-enum name_kind names_of(const char *column, const char **ret_word);
+struct naming {
+	enum name_kind kind;
+	char word[32]; /* that decided; "" for NAME_UNKNOWN */
+};
 
-/* Can data of this kind be personal: NAME, TEXT, FILE or PERSON? */
-bool names_is_personal(enum name_kind kind);
+struct naming names_of(const char *column);
 
 /* Does the name contain a word for birth or death?  Other dates are not personal. */
 bool names_is_birth(const char *column);

@@ -11,9 +11,11 @@
 #include "model/catalog.h"
 #include "model/catalog_sql.h"
 
+/* All tables; i counts from 0, in the order of the struct. */
 #define TABLES                                                                                     \
 	"WITH rel AS (\n"                                                                          \
-	"  SELECT c.oid, c.relkind, c.relrowsecurity, n.nspname, c.relname\n"                      \
+	"  SELECT (row_number() OVER (ORDER BY n.nspname, c.relname) - 1)::int AS i,\n"            \
+	"         c.oid, c.relkind, c.relrowsecurity, n.nspname, c.relname\n"                      \
 	"    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace\n"                      \
 	"   WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relpersistence <> 't'\n"  \
 	"     AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'retention')\n"            \
@@ -30,7 +32,7 @@
 	"   ORDER BY r.oid, x.indisprimary DESC, a.attnum)\n"
 
 static const char tables_sql[] = TABLES KEYED
-	"SELECT r.oid, r.nspname AS schema, r.relname AS name, k.attname AS key,\n"
+	"SELECT r.nspname AS schema, r.relname AS name, k.attname AS key,\n"
 	"       obj_description(r.oid, 'pg_class') AS comment,\n"
 	"       CASE WHEN r.relkind = 'r' AND EXISTS (SELECT FROM pg_inherits h WHERE h.inhparent = r.oid)\n"
 	"            THEN 'other tables inherit from it'\n"
@@ -38,10 +40,10 @@ static const char tables_sql[] = TABLES KEYED
 	"            THEN 'it has a rule on UPDATE or DELETE'\n"
 	"            WHEN r.relrowsecurity THEN 'it has row-level security: the daemon needs BYPASSRLS'\n"
 	"       END AS trouble\n"
-	"  FROM rel r LEFT JOIN keyed k ON k.oid = r.oid ORDER BY r.nspname, r.relname\n";
+	"  FROM rel r LEFT JOIN keyed k ON k.oid = r.oid ORDER BY r.i\n";
 
 static const char columns_sql[] = TABLES KEYED
-	"SELECT r.oid, a.attname AS name, format_type(a.atttypid, a.atttypmod) AS type,\n"
+	"SELECT r.i, a.attname AS name, format_type(a.atttypid, a.atttypmod) AS type,\n"
 	"       b.typname AS base, b.typcategory AS category, col_description(r.oid, a.attnum) AS comment,\n"
 	"       a.attnotnull OR t.typnotnull AS not_null,\n"
 	"       a.attgenerated <> '' OR a.attidentity = 'a' AS generated,\n"
@@ -61,21 +63,15 @@ static const char columns_sql[] = TABLES KEYED
 	"                  AND a.attnum = ANY (f.conkey)) AS checked\n"
 	"  FROM rel r\n"
 	"  JOIN pg_attribute a ON a.attrelid = r.oid AND a.attnum > 0 AND NOT a.attisdropped\n"
-	"  JOIN pg_type t ON t.oid = a.atttypid\n"
-	"  JOIN LATERAL (\n"
-	"    WITH RECURSIVE below AS (\n"
-	"      SELECT t.oid, t.typbasetype UNION ALL\n"
-	"      SELECT u.oid, u.typbasetype FROM below JOIN pg_type u ON u.oid = below.typbasetype)\n"
-	"    SELECT oid FROM below WHERE typbasetype = 0) bottom ON true\n"
-	"  JOIN pg_type b ON b.oid = bottom.oid\n"
+	"  JOIN pg_type t ON t.oid = a.atttypid\n" CATALOG_BASE
 	"  LEFT JOIN keyed k ON k.oid = r.oid\n"
-	" ORDER BY r.nspname, r.relname, a.attnum\n";
+	" ORDER BY r.i, a.attnum\n";
 
 /* A foreign key over several columns has the pair that references the other table's key. */
 static const char keys_sql[] = TABLES KEYED
 	/* Each partition can have its own foreign key for the same pair of columns. */
-	"SELECT x.* FROM (SELECT DISTINCT ON (k.from_oid, k.to_oid, k.column, k.to_column, k.on_delete) k.*\n"
-	"  FROM (SELECT DISTINCT ON (con.oid) con.oid, con.conname AS name, f.oid AS from_oid, t.oid AS to_oid,\n"
+	"SELECT x.* FROM (SELECT DISTINCT ON (k.from_i, k.to_i, k.column, k.to_column, k.on_delete) k.*\n"
+	"  FROM (SELECT DISTINCT ON (con.oid) con.oid, con.conname AS name, f.i AS from_i, t.i AS to_i,\n"
 	"       fa.attname AS column, ta.attname AS to_column, cardinality(con.conkey) AS n,\n"
 	"       con.confdeltype AS on_delete, con.condeferrable AS deferrable\n"
 	"  FROM pg_constraint con\n"
@@ -87,10 +83,10 @@ static const char keys_sql[] = TABLES KEYED
 	"  LEFT JOIN keyed k ON k.oid = t.oid\n"
 	" WHERE con.contype = 'f' AND con.conparentid = 0\n"
 	" ORDER BY con.oid, (ta.attname = k.attname) DESC NULLS LAST, u.o) AS k\n"
-	" ORDER BY k.from_oid, k.to_oid, k.column, k.to_column, k.on_delete, k.oid) AS x ORDER BY x.oid\n";
+	" ORDER BY k.from_i, k.to_i, k.column, k.to_column, k.on_delete, k.oid) AS x ORDER BY x.oid\n";
 
 static const char values_sql[] = TABLES
-	"SELECT DISTINCT r.oid, a.attname AS name, v.value\n"
+	"SELECT DISTINCT r.i, a.attname AS name, v.value\n"
 	"  FROM rel r\n"
 	"  JOIN pg_attribute a ON a.attrelid = r.oid AND a.attnum > 0 AND NOT a.attisdropped\n"
 	"   AND a.attname ~* '(type|model)$'\n"
@@ -101,16 +97,7 @@ static const char values_sql[] = TABLES
 	"     WHERE $1::bool AND s.schemaname = r.nspname AND s.tablename = r.relname\n"
 	"       AND s.attname = a.attname\n"
 	"       AND a.atttypid IN ('text'::regtype, 'varchar'::regtype, 'bpchar'::regtype)) AS v(value) ON true\n"
-	" ORDER BY r.oid, a.attname, v.value\n";
-
-static size_t index_of(const struct schema *schema, int64_t oid)
-{
-	size_t i = 0;
-
-	while (i < schema->n_tables && schema->tables[i].oid != oid)
-		i++;
-	return i;
-}
+	" ORDER BY r.i, a.attname, v.value\n";
 
 static bool read_tables(struct db *db, void *ctx, struct schema *schema, struct error *err)
 {
@@ -122,7 +109,6 @@ static bool read_tables(struct db *db, void *ctx, struct schema *schema, struct 
 	schema->tables = t_array(ctx, struct schema_table, schema->n_tables + 1);
 	for (int row = 0; row < PQntuples(res); row++)
 		schema->tables[row] = (struct schema_table){
-			.oid = (unsigned int)db_int(res, row, "oid"),
 			.schema = db_text_copy(ctx, res, row, "schema"),
 			.name = db_text_copy(ctx, res, row, "name"),
 			.key = db_text_copy(ctx, res, row, "key"),
@@ -139,11 +125,8 @@ static bool read_columns(struct db *db, void *ctx, struct schema *schema, struct
 	if (!db_query(db, columns_sql, 0, NULL, &res, err))
 		return false;
 	for (int row = 0; row < PQntuples(res); row++) {
-		const size_t i = index_of(schema, db_int(res, row, "oid"));
-		struct schema_table *t = &schema->tables[i];
+		struct schema_table *t = &schema->tables[db_int(res, row, "i")];
 
-		if (i == schema->n_tables)
-			continue; /* was created between two queries */
 		t->columns = t_grow(ctx, t->columns, struct schema_column, t->n_columns + 1);
 		t->columns[t->n_columns++] = (struct schema_column){
 			.name = db_text_copy(ctx, res, row, "name"),
@@ -172,23 +155,18 @@ static bool read_keys(struct db *db, void *ctx, struct schema *schema, struct er
 	if (!db_query(db, keys_sql, 0, NULL, &res, err))
 		return false;
 	schema->keys = t_array(ctx, struct schema_key, PQntuples(res) + 1);
-	for (int row = 0; row < PQntuples(res); row++) {
-		const size_t from = index_of(schema, db_int(res, row, "from_oid"));
-		const size_t to = index_of(schema, db_int(res, row, "to_oid"));
-
-		if (from == schema->n_tables || to == schema->n_tables)
-			continue;
-		schema->keys[schema->n_keys++] = (struct schema_key){
+	schema->n_keys = (size_t)PQntuples(res);
+	for (int row = 0; row < PQntuples(res); row++)
+		schema->keys[row] = (struct schema_key){
 			.name = db_text_copy(ctx, res, row, "name"),
-			.from = from,
-			.to = to,
+			.from = (size_t)db_int(res, row, "from_i"),
+			.to = (size_t)db_int(res, row, "to_i"),
 			.column = db_text_copy(ctx, res, row, "column"),
 			.to_column = db_text_copy(ctx, res, row, "to_column"),
 			.n_columns = (int)db_int(res, row, "n"),
 			.on_delete = *db_text(res, row, "on_delete"),
 			.deferrable = db_bool(res, row, "deferrable"),
 		};
-	}
 	return true;
 }
 
@@ -201,18 +179,13 @@ static bool read_values(struct db *db, bool samples, void *ctx, struct schema *s
 	if (!db_query(db, values_sql, 1, values, &res, err))
 		return false;
 	for (int row = 0; row < PQntuples(res); row++) {
-		const size_t i = index_of(schema, db_int(res, row, "oid"));
-		struct schema_table *t = &schema->tables[i];
+		const struct schema_table *t = &schema->tables[db_int(res, row, "i")];
+		struct schema_column *c = t->columns;
 
-		for (size_t c = 0; i < schema->n_tables && c < t->n_columns; c++) {
-			struct schema_column *column = &t->columns[c];
-
-			if (strcmp(column->name, db_text(res, row, "name")) != 0)
-				continue;
-			column->values = t_grow(ctx, column->values, char *, column->n_values + 1);
-			column->values[column->n_values++] =
-				t_strdup(ctx, db_text(res, row, "value"));
-		}
+		while (strcmp(c->name, db_text(res, row, "name")) != 0)
+			c++;
+		c->values = t_grow(ctx, c->values, const char *, c->n_values + 1);
+		c->values[c->n_values++] = db_text_copy(ctx, res, row, "value");
 	}
 	return true;
 }
@@ -232,8 +205,10 @@ static void drop_odd_keys(struct schema *schema)
 bool schema_read(struct db *db, bool samples, void *ctx, struct schema **ret, struct error *err)
 {
 	*ret = t_zero(ctx, struct schema);
-	if (!read_tables(db, ctx, *ret, err) || !read_columns(db, ctx, *ret, err) ||
-	    !read_keys(db, ctx, *ret, err) || !read_values(db, samples, ctx, *ret, err))
+	if (!db_exec(db, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", err) ||
+	    !read_tables(db, ctx, *ret, err) || !read_columns(db, ctx, *ret, err) ||
+	    !read_keys(db, ctx, *ret, err) || !read_values(db, samples, ctx, *ret, err) ||
+	    !db_commit(db, err))
 		return false;
 	drop_odd_keys(*ret);
 	return true;
@@ -270,59 +245,41 @@ const struct schema_column *schema_column(const struct schema_table *t, const ch
 	return NULL;
 }
 
-static bool is_base(const struct schema_column *column, const char *const *bases)
-{
-	for (; *bases; bases++)
-		if (strcmp(column->base, *bases) == 0)
-			return true;
-	return false;
-}
-
-/* Judges numbers, dates and the like, of which few are personal. */
-static enum verdict verdict_of_plain(void *ctx, const struct schema_column *column,
-				     enum name_kind naming, const char *word, const char **ret_why)
-{
-	const bool date = column->category == 'D' || column->category == 'T';
-
-	if (column->category == 'N' && naming == NAME_PERSON) {
-		*ret_why = t_printf(ctx, "\"%s\": by its name", word);
-		return VERDICT_CLEAR;
-	}
-	if (date && names_is_birth(column->name)) {
-		*ret_why = "a date of birth or death, by its name";
-		return VERDICT_CLEAR;
-	}
-	*ret_why = column->category == 'E' ? "an enum" : column->type;
-	return VERDICT_KEEP;
-}
-
 enum verdict schema_verdict(void *ctx, const struct schema_column *column, const char **ret_why)
 {
 	static const char *const documents[] = {"json", "jsonb", "xml", "hstore", NULL};
-	static const char *const bytes[] = {"bytea", "tsvector", "oid", NULL};
-	static const char *const places[] = {"inet", "cidr", "macaddr", "macaddr8", NULL};
-	const char *word = NULL;
-	const enum name_kind naming = names_of(column->name, &word);
+	static const char *const erased[] = {"inet",  "cidr",     "macaddr", "macaddr8",
+					     "bytea", "tsvector", "oid",     NULL};
+	const struct naming naming = names_of(column->name);
+	const bool birth = strchr("DT", column->category) && names_is_birth(column->name);
 
-	if (is_base(column, places) || is_base(column, bytes)) {
+	if (catalog_is_among(column->base, erased)) {
 		*ret_why = t_printf(ctx, "%s: by its type", column->type);
 		return VERDICT_CLEAR;
 	}
-	if (is_base(column, documents)) {
+	if (catalog_is_among(column->base, documents)) {
 		*ret_why = t_printf(ctx, "%s, which can hold anything%s", column->type,
 				    strcmp(column->base, "jsonb") == 0
 					    ? "; json or json_keep can keep some of its keys"
 					    : "");
 		return VERDICT_ASK;
 	}
-	if (strchr("NBDTE", column->category) || strcmp(column->base, "uuid") == 0)
-		return verdict_of_plain(ctx, column, naming, word, ret_why);
-	if (names_is_personal(naming)) {
-		*ret_why = t_printf(ctx, "\"%s\": by its name", word);
+	/* Few numbers, dates and the like are personal. */
+	if (strchr("NBDTE", column->category) || strcmp(column->base, "uuid") == 0) {
+		const bool number = column->category == 'N' && naming.kind == NAME_PERSON;
+
+		*ret_why = number  ? t_printf(ctx, "\"%s\": by its name", naming.word)
+			   : birth ? "a date of birth or death, by its name"
+			   : column->category == 'E' ? "an enum"
+						     : column->type;
+		return number || birth ? VERDICT_CLEAR : VERDICT_KEEP;
+	}
+	if (naming.kind > NAME_HARMLESS) {
+		*ret_why = t_printf(ctx, "\"%s\": by its name", naming.word);
 		return VERDICT_CLEAR;
 	}
-	if (naming == NAME_HARMLESS) {
-		*ret_why = t_printf(ctx, "%s, by its name", word);
+	if (naming.kind == NAME_HARMLESS) {
+		*ret_why = t_printf(ctx, "%s, by its name", naming.word);
 		return VERDICT_KEEP;
 	}
 	*ret_why = t_printf(ctx, "%s, and its name does not tell", column->type);
@@ -333,7 +290,7 @@ bool schema_holds_persons(const struct schema_table *t)
 {
 	for (size_t i = 0; i < t->n_columns; i++) {
 		const struct schema_column *c = &t->columns[i];
-		const enum name_kind naming = names_of(c->name, NULL);
+		const enum name_kind naming = names_of(c->name).kind;
 
 		if (c->foreign || c->primary || strchr("BDTE", c->category))
 			continue;

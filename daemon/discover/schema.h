@@ -22,12 +22,12 @@ struct schema_column {
 	bool foreign; /* of a foreign key */
 	bool indexed; /* first in an index */
 	bool checked; /* a CHECK constraint uses it */
-	char **values; /* n_values, of type columns: labels of an enum, or with samples the most common values */
+	const char **
+		values; /* n_values, of type columns: labels of an enum, or with samples the most common values */
 	size_t n_values;
 };
 
 struct schema_table {
-	unsigned int oid;
 	const char *schema;
 	const char *name;
 	const char *key; /* the column that identifies a row; NULL: no single column does */
@@ -56,8 +56,8 @@ struct schema {
 };
 
 /*
- * Reads all tables except those of the server, of extensions and of this program; partitions count as
- * their root.  With samples it also reads the most common values of type columns.  *ret is owned by ctx.
+ * Reads, in one snapshot, all tables except those of the server, of extensions and of this program;
+ * partitions count as their root.  With samples it also reads the most common values of type columns.  *ret is owned by ctx.
  */
 bool schema_read(struct db *db, bool samples, void *ctx, struct schema **ret, struct error *err);
 

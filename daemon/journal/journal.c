@@ -5,7 +5,6 @@
 #include "journal/journal.h"
 
 #include "base/mem.h"
-#include "base/sql.h"
 #include "database/locks.h"
 
 #include <inttypes.h>

@@ -14,7 +14,6 @@
 #include <inttypes.h>
 #include <pthread.h>
 #include <sys/file.h>
-#include <sys/stat.h>
 
 static const char head[] = "# retentiond ledger 1 ";
 

@@ -20,3 +20,12 @@
 	"b.typnamespace = 'pg_catalog'::regnamespace AND NOT EXISTS (\n"                           \
 	"         SELECT FROM pg_collation l WHERE l.oid = a.attcollation\n"                       \
 	"            AND NOT l.collisdeterministic)"
+
+/* Joins "b" behind "t", the type of the column. */
+#define CATALOG_BASE                                                                                  \
+	"  JOIN LATERAL (\n"                                                                          \
+	"    WITH RECURSIVE below AS (\n"                                                             \
+	"      SELECT t.oid, t.typbasetype UNION ALL\n"                                               \
+	"      SELECT u.oid, u.typbasetype FROM below JOIN pg_type u ON u.oid = below.typbasetype)\n" \
+	"    SELECT oid FROM below WHERE typbasetype = 0) bottom ON true\n"                           \
+	"  JOIN pg_type b ON b.oid = bottom.oid\n"

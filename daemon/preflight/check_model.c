@@ -86,19 +86,14 @@ static void check_rule(const struct table *t, const struct column_rule *rule,
 			t->name, column->name, column->type);
 }
 
-static void check_rules(const struct model *model, const struct catalog *catalog,
+static void check_rules(const struct model *model, const struct table *t, const struct relation *r,
 			struct complaints *c)
 {
-	for (size_t i = 0; i < model->n_tables; i++) {
-		const struct table *t = &model->tables[i];
-		const struct relation *r = &catalog->relations[i];
-
-		if (t->on_anonymize != ON_ANONYMIZE_RULES)
-			continue;
-		check_classified(model, t, r, c);
-		for (size_t j = 0; j < t->n_rules; j++)
-			check_rule(t, &t->rules[j], catalog_column(r, t->rules[j].column), c);
-	}
+	if (t->on_anonymize != ON_ANONYMIZE_RULES)
+		return;
+	check_classified(model, t, r, c);
+	for (size_t j = 0; j < t->n_rules; j++)
+		check_rule(t, &t->rules[j], catalog_column(r, t->rules[j].column), c);
 }
 
 /*
@@ -134,27 +129,15 @@ static void check_second_names(const struct model *model, const struct catalog *
 		}
 }
 
-static void check_dates(const struct model *model, const struct catalog *catalog,
-			struct complaints *c)
+static void check_date(const struct table *t, const struct relation *r, const char *what,
+		       const char *name, struct complaints *c)
 {
-	const struct {
-		const struct table *t;
-		const char *column;
-		const char *what;
-	} dates[] = {{model->request, model->request->date, "date"},
-		     {model->contact, model->contact->created, "created"}};
+	const struct column *column = name ? catalog_column(r, name) : NULL;
 
-	for (size_t i = 0; i < 2; i++) {
-		const struct column *column =
-			dates[i].column ? catalog_column(&catalog->relations[dates[i].t->index],
-							 dates[i].column)
-					: NULL;
-
-		if (column && !catalog_is_date(column->base))
-			complain(c, &dates[i].t->place,
-				 "table \"%s\": %s \"%s\" is %s: it must be a timestamp or a date",
-				 dates[i].t->name, dates[i].what, column->name, column->type);
-	}
+	if (column && !catalog_is_date(column->base))
+		complain(c, &t->place,
+			 "table \"%s\": %s \"%s\" is %s: it must be a timestamp or a date", t->name,
+			 what, column->name, column->type);
 }
 
 /*
@@ -383,19 +366,23 @@ void check_model(const struct model *model, const struct catalog *catalog, struc
 {
 	check_links(model, catalog, c);
 	check_second_names(model, catalog, c);
-	check_dates(model, catalog, c);
-	check_rules(model, catalog, c);
+	for (size_t i = 0; i < model->n_tables; i++) {
+		const struct table *t = &model->tables[i];
+		const struct relation *r = &catalog->relations[i];
+
+		check_date(t, r, "date", t->date, c);
+		check_date(t, r, "created", t->created, c);
+		check_rules(model, t, r, c);
+		check_link_index(catalog, t, c);
+		check_use_index(catalog, t, c);
+		check_shared(model, t, c);
+		check_detach(t, r, c);
+		check_file(t, r, c);
+	}
 	for (size_t i = 0; i < catalog->n_keys; i++) {
 		for (enum action a = ACTION_DELETE_CONTACTS; a < ACTION_COUNT; a++)
 			if (a == ACTION_DELETE_CONTACTS || model_can_anonymize(model, a))
 				check_key(model, catalog, &catalog->keys[i], a, c);
 		check_key_index(model, catalog, &catalog->keys[i], c);
-	}
-	for (size_t i = 0; i < model->n_tables; i++) {
-		check_link_index(catalog, &model->tables[i], c);
-		check_use_index(catalog, &model->tables[i], c);
-		check_shared(model, &model->tables[i], c);
-		check_detach(&model->tables[i], &catalog->relations[i], c);
-		check_file(&model->tables[i], &catalog->relations[i], c);
 	}
 }

@@ -84,12 +84,6 @@ static const char relations_sql[] = WANTED
  * it is too long.  -1 and not NULL: char(8) becomes bpchar, because "character" means character(1).
  */
 static const char columns_sql[] = WANTED
-	", below AS (\n"
-	"  SELECT t.oid AS type, t.oid, t.typbasetype FROM pg_type t\n"
-	"   WHERE t.oid IN (SELECT a.atttypid FROM wanted w JOIN pg_attribute a ON a.attrelid = w.oid)\n"
-	"   UNION ALL\n"
-	"  SELECT below.type, u.oid, u.typbasetype FROM below JOIN pg_type u ON u.oid = below.typbasetype\n"
-	"   WHERE below.typbasetype <> 0)\n"
 	"SELECT w.i, a.attname, b.typname AS base,\n"
 	"       format_type(a.atttypid, CASE WHEN b.typcategory = 'S' THEN -1 ELSE a.atttypmod END)\n"
 	"         AS type,\n"
@@ -108,10 +102,7 @@ static const char columns_sql[] = WANTED
 	"       " CATALOG_PLAIN " AS plain\n"
 	"  FROM wanted w\n"
 	"  JOIN pg_attribute a ON a.attrelid = w.oid AND a.attnum > 0 AND NOT a.attisdropped\n"
-	"  JOIN pg_type t ON t.oid = a.atttypid\n"
-	"  JOIN below ON below.type = t.oid AND below.typbasetype = 0\n"
-	"  JOIN pg_type b ON b.oid = below.oid\n"
-	" ORDER BY w.i, a.attnum\n";
+	"  JOIN pg_type t ON t.oid = a.atttypid\n" CATALOG_BASE " ORDER BY w.i, a.attnum\n";
 
 /* conparentid = 0: the key as it was declared, not its copies on partitions. */
 static const char keys_sql[] = WANTED

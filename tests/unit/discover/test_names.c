@@ -68,12 +68,11 @@ static void test_columns(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(cases); i++) {
-		const char *word = NULL;
-		const enum name_kind found = names_of(cases[i].column, &word);
+		const struct naming found = names_of(cases[i].column);
 
-		if (found != cases[i].naming)
-			fail_msg("%s: %d, not %d", cases[i].column, found, cases[i].naming);
-		assert_true((word != NULL) == (found != NAME_UNKNOWN));
+		if (found.kind != cases[i].naming)
+			fail_msg("%s: %d, not %d", cases[i].column, found.kind, cases[i].naming);
+		assert_true((found.word[0] != '\0') == (found.kind != NAME_UNKNOWN));
 	}
 }
 
@@ -85,10 +84,10 @@ static void test_long_names(void **state)
 	(void)state;
 	memset(name, 'x', sizeof(name) - 1);
 	name[sizeof(name) - 1] = '\0';
-	assert_int_equal(names_of(name, NULL), NAME_UNKNOWN);
+	assert_int_equal(names_of(name).kind, NAME_UNKNOWN);
 	for (size_t i = 1; i < sizeof(name) - 1; i += 2)
 		name[i] = '_';
-	assert_int_equal(names_of(name, NULL), NAME_UNKNOWN);
+	assert_int_equal(names_of(name).kind, NAME_UNKNOWN);
 }
 
 static void test_tables(void **state)
