@@ -242,7 +242,7 @@ static bool key_has_hint(const struct model_check *m, const struct table *t)
 		const struct foreign_key *k = &m->catalog->keys[i];
 
 		if (!k->indexed && k->from_oid == m->catalog->relations[t->index].oid &&
-		    strcmp(k->column, t->by) == 0)
+		    strcmp(k->from_columns[0], t->by) == 0)
 			return true;
 	}
 	return false;
@@ -288,7 +288,7 @@ static void find_outside(struct model_check *m)
 			HINT(m,
 			     N_("foreign key \"%s\" of %s (%s) references \"%s\" from outside the "
 				"model"),
-			     k->name, k->from_name, k->column, to->name);
+			     k->name, k->from_name, k->from_columns[0], to->name);
 	}
 }
 

@@ -3,42 +3,35 @@
 #include "base/mem.h"
 #include "model/catalog.h"
 
-static const char *first_date(const struct schema_table *t, const char *const *names)
+/* The first name of the list that is a column with a date. */
+static const char *first_date(const struct schema_table *t, const char *list)
 {
-	for (; *names; names++) {
-		const struct schema_column *c = schema_column(t, *names);
-
-		if (c && catalog_is_date(c->base))
-			return c->name;
+	for (size_t n; *list; list += n + strspn(list + n, ", ")) {
+		n = strcspn(list, ",");
+		for (size_t i = 0; i < t->n_columns; i++)
+			if (strlen(t->columns[i].name) == n &&
+			    strncmp(t->columns[i].name, list, n) == 0 &&
+			    catalog_is_date(t->columns[i].base))
+				return t->columns[i].name;
 	}
 	return NULL;
 }
 
 const char *decide_created(const struct schema_table *contact)
 {
-	static const char *const names[] = {"created_at",
-					    "create_date",
-					    "created",
-					    "created_on",
-					    "creation_date",
-					    "date_creation",
-					    "registered_at",
-					    "date_entered",
-					    "createdAt",
-					    "cree_le",
-					    NULL};
-
-	return first_date(contact, names);
+	return first_date(contact,
+			  "created_at, create_date, created, created_on, creation_date, "
+			  "date_creation, registered_at, date_entered, createdAt, cree_le");
 }
 
 const char *decide_date(const struct schema_table *request)
 {
-	static const char *const names[] = {
-		"last_activity_at", "closed_at",     "updated_at", "created_at",    "create_date",
-		"write_date",       "date_closed",   "updated_on", "date_modified", "date_mod",
-		"created_on",       "creation_date", "updatedAt",  "createdAt",     "date_creation",
-		"created",          "date_entered",  "ferme_le",   "cree_le",       NULL};
-	const char *date = first_date(request, names);
+	const char *date = first_date(
+		request,
+		"last_activity_at, closed_at, updated_at, created_at, create_date, "
+		"write_date, date_closed, updated_on, date_modified, date_mod, created_on, "
+		"creation_date, updatedAt, createdAt, date_creation, created, "
+		"date_entered, ferme_le, cree_le");
 
 	for (size_t i = 0; !date && i < request->n_columns; i++)
 		if (catalog_is_date(request->columns[i].base))

@@ -1,7 +1,4 @@
-/*
- * Decides what a draft does with each column and table: keep, clear, or set to a value.  A column that
- * nobody can judge from outside is erased, and marked as open until a person has looked at it.
- */
+/* Decides what a draft (draft.h) does with each column and table: keep, clear, or set to a value. */
 #pragma once
 
 #include "discover/links.h"

@@ -7,6 +7,8 @@
 #include "base/mem.h"
 #include "base/sql.h"
 #include "model/catalog.h"
+
+/* Appends to the draft. */
 __attribute__((format(printf, 2, 3))) static void put(struct draft *x, const char *fmt, ...)
 {
 	va_list args;
@@ -48,14 +50,14 @@ static char *shown(const struct draft *x, const struct schema_table *t)
 	return one_line(x, t_printf(x->ctx, "%s.%s", t->schema, t->name));
 }
 
+static char *shown_sql(const struct draft *x, const struct schema_table *t)
+{
+	return one_line(x, sql_table(x->ctx, t->schema, t->name));
+}
+
 static const char *opening(enum rule_kind rule)
 {
 	return rule == RULE_SET ? ": (" : " = [";
-}
-
-static const char *closing(enum rule_kind rule)
-{
-	return rule == RULE_SET ? ")" : "]";
 }
 
 /* A column as an element of its rule. */
@@ -95,7 +97,7 @@ static void print_rule(struct draft *x, size_t table, enum rule_kind rule)
 				put(x, " (%s)", one_line(x, c->comment));
 			put(x, "\n");
 		}
-	put(x, "    %s;\n", closing(rule));
+	put(x, "    %s;\n", rule == RULE_SET ? ")" : "]");
 }
 
 /* Prints the rule of a second name of the table: the same, without reasons. */
@@ -122,7 +124,7 @@ static void print_rule_again(struct draft *x, size_t table, enum rule_kind rule)
 		width = width > 90 ? strlen(item) : width;
 	}
 	if (width > 0)
-		put(x, " %s;\n", closing(rule));
+		put(x, " %s;\n", rule == RULE_SET ? ")" : "]");
 }
 
 static void print_rules(struct draft *x, size_t table, bool again)
@@ -147,8 +149,7 @@ static void print_index(struct draft *x, const struct schema_table *t, const cha
 		put(x,
 		    "    # No index begins with it; the daemon refuses a large table without one:\n"
 		    "    # CREATE INDEX CONCURRENTLY ON %s (%s);\n",
-		    one_line(x, sql_table(x->ctx, t->schema, t->name)),
-		    one_line(x, sql_ident(x->ctx, column)));
+		    shown_sql(x, t), one_line(x, sql_ident(x->ctx, column)));
 }
 
 /* Prints why the daemon refuses the foreign key, if what it does by itself contradicts the model. */
@@ -165,9 +166,7 @@ static void print_silent_key(struct draft *x, const struct link *item)
 		put(x,
 		    "    # The daemon refuses keys in a cycle, which no order of deletion satisfies:\n"
 		    "    # ALTER TABLE %s ALTER CONSTRAINT %s DEFERRABLE;\n",
-		    one_line(x,
-			     sql_table(x->ctx, table_of(x, item)->schema, table_of(x, item)->name)),
-		    one_line(x, sql_ident(x->ctx, k->name)));
+		    shown_sql(x, table_of(x, item)), one_line(x, sql_ident(x->ctx, k->name)));
 }
 
 /* An identifier, quoted only if it must be. */

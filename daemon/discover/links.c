@@ -11,11 +11,8 @@
 
 #define ITEMS_MAX 600 /* a model has at most 1000 tables, and its file 1 MiB */
 
-/* A possible link of a table; the lowest rank is the most certain. */
-struct best {
-	int rank;
-	struct link item;
-};
+/* How certain a possible link is; the lowest rank is the most certain. */
+enum { RANK_MUST, RANK_MAY, RANK_NAMED, RANK_TYPED, RANK_REVERSE, RANK_NONE };
 
 struct link_walk {
 	void *ctx;
@@ -24,7 +21,7 @@ struct link_walk {
 	size_t *main; /* of each table: its first name, or LINKS_NONE */
 	bool *lookup; /* of each table: links_is_lookup() */
 	const char **pair; /* of each table: its column with a type, or NULL */
-	struct best
+	struct link
 		*named; /* n_named: possible links by name, added when the parent gets its name */
 	size_t n_named;
 };
@@ -106,15 +103,12 @@ static size_t add(struct link_walk *w, struct link item)
 
 const char *links_is_lookup(const struct schema_table *t)
 {
-	switch (names_of_table(t->name)) {
-	case NAME_TABLE_STAFF:
-		return "the company's own people, by its name";
-	case NAME_TABLE_LIST:
-		return "a list that others choose from, by its name";
-	case NAME_TABLE_UNKNOWN:
-		break;
-	}
-	return schema_holds_persons(t) ? NULL : "nothing in it looks personal";
+	const enum names_table kind = names_of_table(t->name);
+
+	return kind == NAME_TABLE_STAFF  ? "the company's own people, by its name"
+	       : kind == NAME_TABLE_LIST ? "a list that others choose from, by its name"
+	       : schema_holds_persons(t) ? NULL
+					 : "nothing in it looks personal";
 }
 
 const struct link *links_of(const struct links *links, size_t table)
@@ -171,49 +165,35 @@ static const char *pair_of(const struct schema_table *t, const struct schema_col
 }
 
 /*
- * The value of a type column for this parent: one that was seen in the database, or else a guess.  Only
- * contact and request get a guess, and an enum gets none, because all its values are known.
+ * The link of a table to the parent by a type and an id; its value is NULL: there is none.  The value is one
+ * that was seen in the database, or else a guess.  Only contact and request get a guess, an enum gets none,
+ * because all its values are known, and the type of an inbox or a list is not about contacts.
  */
-static const char *type_value(const struct link_walk *w, const struct schema_table *t,
-			      const struct schema_column *type, size_t parent, bool *ret_guessed)
-{
-	const char *table = table_of(w, parent)->name;
-
-	*ret_guessed = false;
-	for (size_t i = 0; i < type->n_values; i++)
-		if (names_is_type_of(type->values[i], table))
-			return type->values[i];
-	*ret_guessed = true;
-	/* The type of an inbox or a list is not about contacts. */
-	return parent < 2 && type->category != 'E' && names_of_table(t->name) == NAME_TABLE_UNKNOWN
-		       ? names_type_value(w->ctx, type->name, table)
-		       : NULL;
-}
-
-/* The link of a table to the parent by a type and an id; its value is NULL: there is none. */
 static struct link type_link(const struct link_walk *w, size_t table, size_t parent)
 {
-	const struct schema_table *t = &w->schema->tables[table];
+	const struct schema_table *t = &w->schema->tables[table], *p = table_of(w, parent);
 	const struct schema_column *type = schema_column(t, w->pair[table]);
-	struct link item = {.table = table, .of = parent, .how = LINKS_TYPE};
+	struct link item = {.table = table, .of = parent, .how = LINKS_TYPE, .rank = RANK_TYPED};
 
-	if (type && table_of(w, parent)->key) {
-		item.by = pair_of(t, type);
-		item.type = type->name;
-		item.value = type_value(w, t, type, parent, &item.value_guessed);
-	}
+	if (!type || !p->key)
+		return item;
+	item.by = pair_of(t, type);
+	item.type = type->name;
+	for (size_t i = 0; i < type->n_values && !item.value; i++)
+		if (names_is_type_of(type->values[i], p->name))
+			item.value = type->values[i];
+	item.value_guessed = !item.value;
+	if (!item.value && parent < 2 && type->category != 'E' &&
+	    names_of_table(t->name) == NAME_TABLE_UNKNOWN)
+		item.value = names_type_value(w->ctx, type->name, p->name);
 	return item;
 }
 
-enum { RANK_MUST, RANK_MAY, RANK_NAMED, RANK_TYPED, RANK_REVERSE, RANK_NONE };
-
-static void consider(struct best *best, int rank, struct link item)
+/* Takes the link if it is better.  If ranks are equal, the deeper one is: the file of a message is not the request's. */
+static void consider(struct link *best, struct link item)
 {
-	/* If ranks are equal, the deeper link wins: the file of a message is not the request's. */
-	if (rank > best->rank || (rank == best->rank && item.of <= best->item.of))
-		return;
-	best->rank = rank;
-	best->item = item;
+	if (item.rank < best->rank || (item.rank == best->rank && item.of > best->of))
+		*best = item;
 }
 
 /* The link of the table that the key references, below a name of the table that references it. */
@@ -222,6 +202,7 @@ static struct link reverse_link(const struct schema_key *k, size_t of)
 	return (struct link){.table = k->to,
 			     .of = of,
 			     .how = LINKS_REVERSE,
+			     .rank = RANK_REVERSE,
 			     .by = k->to_column,
 			     .from = k->column,
 			     .key = k};
@@ -231,20 +212,21 @@ static struct link reverse_link(const struct schema_key *k, size_t of)
 static struct link key_link(const struct link_walk *w, const struct schema_key *k)
 {
 	const char *key = w->schema->tables[k->to].key;
+	const struct schema_column *column = schema_column(&w->schema->tables[k->from], k->column);
 
 	return (struct link){.table = k->from,
 			     .of = w->main[k->to],
 			     .how = LINKS_KEY,
+			     .rank = column->not_null ? RANK_MUST : RANK_MAY,
 			     .by = k->column,
 			     .from = key && strcmp(key, k->to_column) == 0 ? NULL : k->to_column,
 			     .key = k};
 }
 
-static void consider_keys(const struct link_walk *w, struct best *best)
+static void consider_keys(const struct link_walk *w, struct link *best)
 {
 	for (size_t i = 0; i < w->schema->n_keys; i++) {
 		const struct schema_key *k = &w->schema->keys[i];
-		const struct schema_table *from = &w->schema->tables[k->from];
 		const size_t of = w->main[k->to];
 		const size_t source = w->main[k->from];
 
@@ -252,18 +234,16 @@ static void consider_keys(const struct link_walk *w, struct best *best)
 			continue;
 		if (of != LINKS_NONE && source == LINKS_NONE &&
 		    w->links->items[of].how != LINKS_REVERSE)
-			consider(best,
-				 schema_column(from, k->column)->not_null ? RANK_MUST : RANK_MAY,
-				 key_link(w, k));
+			consider(best, key_link(w, k));
 		if (of == LINKS_NONE && source != LINKS_NONE && !w->lookup[k->to])
-			consider(best, RANK_REVERSE, reverse_link(k, source));
+			consider(best, reverse_link(k, source));
 	}
 }
 
-static void add_named(struct link_walk *w, int rank, struct link item)
+static void add_named(struct link_walk *w, struct link item)
 {
-	w->named = t_grow(w->ctx, w->named, struct best, w->n_named + 1);
-	w->named[w->n_named++] = (struct best){.rank = rank, .item = item};
+	w->named = t_grow(w->ctx, w->named, struct link, w->n_named + 1);
+	w->named[w->n_named++] = item;
 }
 
 /* Adds the possible links by name of one table to a parent; is called once for each parent. */
@@ -273,21 +253,21 @@ static void collect_names(struct link_walk *w, size_t table, size_t parent)
 	const struct schema_table *p = table_of(w, parent);
 	const struct link typed = type_link(w, table, parent);
 	const char *role = parent == 0 ? "contact" : parent == 1 ? "request" : NULL;
-	struct link item = {.table = table, .of = parent, .how = LINKS_NAME};
+	struct link item = {.table = table, .of = parent, .how = LINKS_NAME, .rank = RANK_NAMED};
 
 	for (size_t i = 0; i < t->n_columns; i++) {
 		item.by = t->columns[i].name;
 		if (!t->columns[i].foreign && same_kind(&t->columns[i], schema_column(p, p->key)) &&
 		    names_is_link_to(item.by, p->name, role))
-			add_named(w, RANK_NAMED, item);
+			add_named(w, item);
 	}
 	if (typed.value)
-		add_named(w, RANK_TYPED, typed);
+		add_named(w, typed);
 }
 
 static void first_names(struct link_walk *w)
 {
-	struct best best;
+	struct link best;
 	size_t seen = 0;
 
 	do {
@@ -296,12 +276,12 @@ static void first_names(struct link_walk *w)
 				if (w->main[t] == LINKS_NONE &&
 				    w->links->items[seen].how != LINKS_REVERSE)
 					collect_names(w, t, seen);
-		best = (struct best){.rank = RANK_NONE};
+		best = (struct link){.rank = RANK_NONE};
 		consider_keys(w, &best);
 		for (size_t i = 0; i < w->n_named; i++)
-			if (w->main[w->named[i].item.table] == LINKS_NONE)
-				consider(&best, w->named[i].rank, w->named[i].item);
-	} while (best.rank != RANK_NONE && add(w, best.item) != LINKS_NONE);
+			if (w->main[w->named[i].table] == LINKS_NONE)
+				consider(&best, w->named[i]);
+	} while (best.rank != RANK_NONE && add(w, best) != LINKS_NONE);
 }
 
 /* Copies the children of a table's first name below another name of it. */
@@ -430,13 +410,12 @@ struct links *links_walk(void *ctx, const struct schema *schema, size_t contact,
 	w.links = t_zero(ctx, struct links);
 	w.links->most = ITEMS_MAX;
 	w.main = t_array(ctx, size_t, schema->n_tables + 1);
-	for (size_t i = 0; i < schema->n_tables; i++)
-		w.main[i] = LINKS_NONE;
 	w.lookup = t_array(ctx, bool, schema->n_tables + 1);
 	w.pair = t_array(ctx, const char *, schema->n_tables + 1);
 	for (size_t i = 0; i < schema->n_tables; i++) {
 		const struct schema_table *t = &schema->tables[i];
 
+		w.main[i] = LINKS_NONE;
 		w.lookup[i] = links_is_lookup(t) != NULL;
 		for (size_t c = 0; !w.pair[i] && c < t->n_columns; c++)
 			if (pair_of(t, &t->columns[c]))

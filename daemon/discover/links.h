@@ -22,6 +22,7 @@ struct link {
 	const char *name; /* the model's, unique */
 	size_t of; /* the parent, in items; LINKS_NONE: this is contact */
 	enum links_how how;
+	int rank; /* links.c's: how certain the link is */
 	const char *by; /* its column; NULL for contact */
 	const char *from; /* the parent's column; NULL: the parent's key */
 	const char *type; /* LINKS_TYPE: the column with the type */

@@ -45,6 +45,15 @@ static bool query_int(struct db *db, int id, struct statement s, int64_t *ret, s
 	return res != NULL;
 }
 
+static bool query_bool(struct db *db, int id, struct statement s, bool *ret, struct error *err)
+{
+	AUTO(result) PGresult *res = query(db, id, s, err);
+
+	if (res)
+		*ret = db_bool(res, 0, PQfname(res, 0));
+	return res != NULL;
+}
+
 /* SQL: how many keys are on the list. */
 #define LISTED "(SELECT count(*) FROM retention.candidate AS c WHERE c.job = $1::int)"
 
@@ -103,11 +112,8 @@ bool journal_claim(struct db *db, int id, bool *ret, struct error *err)
 {
 	static const char sql[] =
 		"SELECT pg_try_advisory_lock(" LOCK_TEXT(LOCK_JOB) ", $1::int) AS mine";
-	AUTO(result) PGresult *res = query(db, id, (struct statement){.sql = sql}, err);
 
-	if (res)
-		*ret = db_bool(res, 0, "mine");
-	return res != NULL;
+	return query_bool(db, id, (struct statement){.sql = sql}, ret, err);
 }
 
 bool journal_fence(struct db *db, int id, const char *host, int *ret_claim, struct error *err)
@@ -130,11 +136,8 @@ bool journal_has_archived(struct db *db, int id, bool *ret, struct error *err)
 {
 	static const char sql[] = "SELECT EXISTS (SELECT FROM retention.archive_file\n"
 				  "                WHERE job = $1::int AND bytes > 0) AS archived";
-	AUTO(result) PGresult *res = query(db, id, (struct statement){.sql = sql}, err);
 
-	if (res)
-		*ret = db_bool(res, 0, "archived");
-	return res != NULL;
+	return query_bool(db, id, (struct statement){.sql = sql}, ret, err);
 }
 
 bool journal_interval(struct db *db, int id, const char *timezone, void *ctx,
@@ -217,11 +220,8 @@ bool journal_list_is_intact(struct db *db, int id, bool *ret, struct error *err)
 {
 	static const char sql[] = "SELECT j.candidates_sha256 = " LIST_DIGEST " AS intact\n"
 				  "  FROM retention.archive_journal AS j WHERE j.id = $1::int";
-	AUTO(result) PGresult *res = query(db, id, (struct statement){.sql = sql}, err);
 
-	if (res)
-		*ret = db_bool(res, 0, "intact");
-	return res != NULL;
+	return query_bool(db, id, (struct statement){.sql = sql}, ret, err);
 }
 
 bool journal_approve(struct db *db, int id, const char *by, struct error *err)

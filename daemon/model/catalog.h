@@ -47,7 +47,6 @@ struct foreign_key {
 	const char *name;
 	const char *from_name; /* "schema.table", for messages */
 	const char *from_sql; /* quoted */
-	const char *column; /* the first referencing column */
 	const char *columns_sql; /* all of them, quoted: (a, b) */
 	unsigned int from_oid; /* the partitioned root, where it is a partition */
 	unsigned int to_oid;

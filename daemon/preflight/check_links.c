@@ -35,20 +35,17 @@ static void check_key(const struct table *t, const struct relation *r, struct co
 			 "is unique, or ALTER TABLE %s.%s ADD COLUMN row_number bigint GENERATED "
 			 "ALWAYS AS IDENTITY UNIQUE",
 			 t->name, t->key, key->type, t->schema, t->table);
-	else if (!key->identifies && r->partitioned)
-		complain(c, &t->place,
-			 "table \"%s\": no unique index on %s.%s says that \"%s\" is its key: the "
-			 "same value can be in two partitions, and rows of others could go with "
-			 "it; name a column that a unique index of the whole table holds alone, or "
-			 "leave key out if nothing needs it",
-			 t->name, t->schema, t->table, t->key);
 	else if (!key->identifies)
 		complain(
 			c, &t->place,
-			"table \"%s\": no unique index on %s.%s says that \"%s\" is its key: rows of "
-			"others could go with it; name the right column, or CREATE UNIQUE INDEX "
-			"CONCURRENTLY",
-			t->name, t->schema, t->table, t->key);
+			"table \"%s\": no unique index on %s.%s says that \"%s\" is its key: %s",
+			t->name, t->schema, t->table, t->key,
+			r->partitioned
+				? "the same value can be in two partitions, and rows of others could "
+				  "go with it; name a column that a unique index of the whole table "
+				  "holds alone, or leave key out if nothing needs it"
+				: "rows of others could go with it; name the right column, or CREATE "
+				  "UNIQUE INDEX CONCURRENTLY");
 }
 
 /* A row belongs to the parent that has the value, so only one parent may have it. */

@@ -120,12 +120,11 @@ static void check_second_names(const struct model *model, const struct catalog *
 					  d == DISPOSITION_UPDATE;
 			}
 			if (!safe && touched)
-				complain(
-					c, &t->place,
-					"table \"%s\": %s.%s is the table of \"%s\", whose rows have "
-					"dates and holds of their own: use delete = \"detach\" or "
-					"\"keep\", and anonymize = \"keep\"",
-					t->name, t->schema, t->table, owners[o]->name);
+				complain(c, &t->place,
+					 "table \"%s\": %s.%s is the table of \"%s\", whose rows "
+					 "have dates and holds of their own: use delete = "
+					 "\"detach\" or \"keep\", and anonymize = \"keep\"",
+					 t->name, t->schema, t->table, owners[o]->name);
 		}
 }
 
@@ -243,7 +242,8 @@ static void check_key(const struct model *model, const struct catalog *catalog,
 		 "table \"%s\": %s deletes rows of %s.%s, and foreign key \"%s\" of %s (%s) points "
 		 "there with %s; map %s in the model, with of = \"%s\", by = \"%s\"%s",
 		 t->name, action_name(action), t->schema, t->table, k->name, k->from_name,
-		 k->column, on_delete_words(k->on_delete), k->from_name, t->name, k->column,
+		 k->from_columns[0], on_delete_words(k->on_delete), k->from_name, t->name,
+		 k->from_columns[0],
 		 catalog_key_is_silent(k) ? " and no where, or make the key NO ACTION" : "");
 }
 
@@ -324,12 +324,11 @@ static void check_shared(const struct model *model, const struct table *t, struc
 		if (model_can_anonymize(model, a) &&
 		    disposition_of(t, a, ARCHIVE_NONE) == DISPOSITION_DELETE &&
 		    disposition_of(t->of, a, ARCHIVE_NONE) != DISPOSITION_DELETE) {
-			complain(
-				c, &t->place,
-				"table \"%s\": %s would delete its rows, and those of \"%s\", which "
-				"point at them, stay: give rules (set, clear), or anonymize = "
-				"\"keep\"",
-				t->name, action_name(a), t->of->name);
+			complain(c, &t->place,
+				 "table \"%s\": %s would delete its rows, and those of \"%s\", "
+				 "which point at them, stay: give rules (set, clear), or anonymize "
+				 "= \"keep\"",
+				 t->name, action_name(a), t->of->name);
 			return;
 		}
 }
@@ -350,16 +349,12 @@ static void check_detach(const struct table *t, const struct relation *r, struct
 
 	if (!by || disposition_of(t, ACTION_DELETE_CONTACTS, ARCHIVE_NONE) != DISPOSITION_DETACH)
 		return;
-	if (by->generated)
-		complain(c, &t->place,
-			 "table \"%s\": delete = \"detach\" clears \"%s\", which the database "
-			 "generates: use delete = \"delete\" or \"keep\"",
-			 t->name, t->by);
-	else if (by->not_null)
-		complain(c, &t->place,
-			 "table \"%s\": delete = \"detach\" clears \"%s\", which is NOT NULL: use "
-			 "delete = \"delete\", or drop the NOT NULL",
-			 t->name, t->by);
+	if (by->generated || by->not_null)
+		complain(c, &t->place, "table \"%s\": delete = \"detach\" clears \"%s\", which %s",
+			 t->name, t->by,
+			 by->generated
+				 ? "the database generates: use delete = \"delete\" or \"keep\""
+				 : "is NOT NULL: use delete = \"delete\", or drop the NOT NULL");
 }
 
 void check_model(const struct model *model, const struct catalog *catalog, struct complaints *c)

@@ -62,9 +62,7 @@ static bool run_probes(struct db *db, const struct probe *probes, size_t n, stru
 			return fail(err, one.class, "%s: %s", probes[i].what, one.text);
 		complain(c, probes[i].place, "%s: the server refuses it: %s%s", probes[i].what,
 			 one.text, hint(&one));
-		/*
-		 * The predicates come first: statements built on a wrong one would only repeat it.
-		 */
+		/* The predicates come first: statements built on a wrong one would only repeat it. */
 		return true;
 	}
 	return true;

@@ -4,13 +4,9 @@
 
 #define FIRST_GRANTABLE 150000 /* GRANT SET ON PARAMETER */
 
-static const char granted_sql[] =
-	"SELECT has_parameter_privilege('session_replication_role', 'SET') AS may,\n"
-	"       quote_ident(current_user) AS name";
-
-static const char superuser_sql[] =
-	"SELECT rolsuper AS may, quote_ident(rolname) AS name FROM pg_roles\n"
-	" WHERE rolname = current_user";
+static const char right_sql[] = "SELECT %s AS may, quote_ident(current_user) AS name";
+static const char granted[] = "has_parameter_privilege('session_replication_role', 'SET')";
+static const char superuser[] = "(SELECT rolsuper FROM pg_roles WHERE rolname = current_user)";
 
 /* The user triggers on DELETE of each table of $1, in its order, partitions included. */
 static const char triggers_sql[] =
@@ -32,7 +28,8 @@ bool integrity_read(struct db *db, const struct plan *plan, void *ctx, struct in
 	for (size_t i = 0; i < plan->n_steps; i++)
 		t_append(&oids, "%s%u", i ? "," : "",
 			 plan->catalog->relations[plan->steps[i].table->index].oid);
-	if (!db_query(db, grantable ? granted_sql : superuser_sql, 0, NULL, &right, err) ||
+	if (!db_query(db, t_printf(ctx, right_sql, grantable ? granted : superuser), 0, NULL,
+		      &right, err) ||
 	    !db_query(db, triggers_sql, 1, (const char *const[]){t_printf(ctx, "{%s}", oids)},
 		      &names, err))
 		return false;

@@ -94,8 +94,7 @@ static const char columns_sql[] = WANTED
 	"       EXISTS (SELECT FROM pg_index x WHERE x.indrelid = w.oid AND x.indisunique\n"
 	"                  AND a.attnum = ANY(x.indkey[0:x.indnkeyatts - 1])\n"
 	"                  AND NOT EXISTS (SELECT FROM pg_attribute k WHERE k.attrelid = w.oid\n"
-	"                                     AND k.attname = w.key AND k.attnum = "
-	"ANY(x.indkey)))\n"
+	"                                     AND k.attname = w.key AND k.attnum = ANY(x.indkey)))\n"
 	"         AS unique_alone,\n"
 	"       EXISTS (SELECT FROM pg_index x WHERE x.indrelid = w.oid\n"
 	"                  AND " CATALOG_IDENTIFIES ") AS identifies,\n"
@@ -108,14 +107,11 @@ static const char columns_sql[] = WANTED
 static const char keys_sql[] = WANTED
 	", target AS (\n"
 	"  SELECT DISTINCT w.oid AS root, t.relid FROM wanted w,\n"
-	"         LATERAL (SELECT w.oid AS relid UNION SELECT p.relid FROM "
-	"pg_partition_tree(w.oid) p\n"
+	"         LATERAL (SELECT w.oid AS relid UNION SELECT p.relid FROM pg_partition_tree(w.oid) p\n"
 	"                   WHERE w.relkind = 'p') t\n"
 	")\n"
-	"SELECT con.oid, con.conname, coalesce(pg_partition_root(con.conrelid)::oid, con.conrelid) AS "
-	"from_oid,\n"
-	"       target.root AS to_oid, con.confdeltype AS on_delete, con.condeferrable AS "
-	"deferrable,\n"
+	"SELECT con.oid, con.conname, coalesce(pg_partition_root(con.conrelid)::oid, con.conrelid) AS from_oid,\n"
+	"       target.root AS to_oid, con.confdeltype AS on_delete, con.condeferrable AS deferrable,\n"
 	"       n.nspname AS schema, c.relname AS table_name, f.attname AS from_column,\n"
 	"       k.attname AS to_column,\n"
 	"       (SELECT coalesce(sum(CASE WHEN l.reltuples >= 0 THEN l.reltuples\n"
@@ -123,8 +119,7 @@ static const char keys_sql[] = WANTED
 	"          FROM pg_class l WHERE l.oid IN (SELECT con.conrelid UNION\n"
 	"               SELECT relid FROM pg_partition_tree(con.conrelid) WHERE isleaf)) AS rows,\n"
 	"       NOT EXISTS (\n"
-	"         SELECT FROM pg_class l WHERE l.oid IN (SELECT con.conrelid WHERE c.relkind <> "
-	"'p'\n"
+	"         SELECT FROM pg_class l WHERE l.oid IN (SELECT con.conrelid WHERE c.relkind <> 'p'\n"
 	"              UNION SELECT relid FROM pg_partition_tree(con.conrelid) WHERE isleaf)\n"
 	"         AND NOT EXISTS (\n"
 	"           SELECT FROM pg_index x\n"
@@ -237,18 +232,6 @@ static bool read_columns(struct db *db, const char *const values[], void *ctx,
 	return true;
 }
 
-static void add_key_column(void *ctx, struct foreign_key *k, const char *from, const char *to)
-{
-	k->from_columns = t_grow(ctx, k->from_columns, const char *, k->n_columns + 1);
-	k->to_columns = t_grow(ctx, k->to_columns, const char *, k->n_columns + 1);
-	k->from_columns[k->n_columns] = t_strdup(ctx, from);
-	k->to_columns[k->n_columns] = t_strdup(ctx, to);
-	k->columns_sql = k->n_columns
-				 ? t_printf(ctx, "%s, %s", k->columns_sql, sql_ident(ctx, from))
-				 : sql_ident(ctx, from);
-	k->n_columns++;
-}
-
 static bool read_keys(struct db *db, const char *const values[], void *ctx, struct catalog *catalog,
 		      struct error *err)
 {
@@ -260,6 +243,8 @@ static bool read_keys(struct db *db, const char *const values[], void *ctx, stru
 	for (int row = 0; row < PQntuples(res); row++) {
 		const char *schema = db_text(res, row, "schema");
 		const char *table = db_text(res, row, "table_name");
+		const char *from = db_text_copy(ctx, res, row, "from_column");
+		struct foreign_key *k;
 
 		if (db_int(res, row, "oid") != last_oid) {
 			last_oid = db_int(res, row, "oid");
@@ -269,7 +254,6 @@ static bool read_keys(struct db *db, const char *const values[], void *ctx, stru
 				.name = t_strdup(ctx, db_text(res, row, "conname")),
 				.from_name = t_printf(ctx, "%s.%s", schema, table),
 				.from_sql = sql_table(ctx, schema, table),
-				.column = t_strdup(ctx, db_text(res, row, "from_column")),
 				.from_oid = (unsigned int)db_int(res, row, "from_oid"),
 				.to_oid = (unsigned int)db_int(res, row, "to_oid"),
 				.on_delete = *db_text(res, row, "on_delete"),
@@ -278,8 +262,14 @@ static bool read_keys(struct db *db, const char *const values[], void *ctx, stru
 				.from_rows = db_int(res, row, "rows"),
 			};
 		}
-		add_key_column(ctx, &catalog->keys[catalog->n_keys - 1],
-			       db_text(res, row, "from_column"), db_text(res, row, "to_column"));
+		k = &catalog->keys[catalog->n_keys - 1];
+		k->from_columns = t_grow(ctx, k->from_columns, const char *, k->n_columns + 1);
+		k->to_columns = t_grow(ctx, k->to_columns, const char *, k->n_columns + 1);
+		k->from_columns[k->n_columns] = from;
+		k->to_columns[k->n_columns] = db_text_copy(ctx, res, row, "to_column");
+		k->columns_sql = t_printf(ctx, "%s%s%s", k->n_columns ? k->columns_sql : "",
+					  k->n_columns ? ", " : "", sql_ident(ctx, from));
+		k->n_columns++;
 	}
 	return true;
 }
@@ -357,9 +347,7 @@ bool catalog_read(struct db *db, const struct model *model, void *ctx, struct ca
 	AUTO(error) struct error ignored = {0};
 	bool ok;
 
-	/*
-	 * The joins are written in a good order: to try all others takes longer than the queries.
-	 */
+	/* The joins are written in a good order: to try all others takes longer than the queries. */
 	if (!db_exec(db, "SET join_collapse_limit = 1", err))
 		return false;
 	ok = read_all(db, model, ctx, catalog, c, err);

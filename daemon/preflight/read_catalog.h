@@ -1,13 +1,11 @@
-/*
- * Reads what the database really has of the model's tables, in a few set-based queries.
- */
+/* What the database really has of the model's tables, read by a few set-based queries. */
 #pragma once
 
 #include "database/db.h"
 #include "model/catalog.h"
 
 /*
- * Reads what the database has of the model's tables.  A table or column that does not exist, or
+ * A table or column that does not exist, or
  * that cannot be worked on (a view, row-level security, a rule), is a complaint.  false: the
  * database failed us (err), or there is a complaint (err is empty).  *ret is owned by ctx.
  */
