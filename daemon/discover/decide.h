@@ -14,7 +14,7 @@ struct draft {
 	bool *is_erased; /* of each table: an anonymization deletes its rows; set by decide_tables() */
 	/* draft_text()'s own */
 	char *out;
-	bool is_proposal; /* the rules stand in comments, so their own marks are left out */
+	bool is_proposal; /* of a shared table: its rules stand in comments, without marks */
 };
 
 struct decision {

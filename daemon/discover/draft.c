@@ -72,13 +72,14 @@ static char *element(const struct draft *x, const struct schema_column *c, const
 static void print_rule(struct draft *x, size_t table, enum rule_kind rule)
 {
 	const struct schema_table *t = &x->schema->tables[table];
+	const char *hidden = x->is_proposal ? "# " : "";
 	size_t left = 0;
 
 	for (size_t i = 0; i < t->n_columns; i++)
 		left += decide_column(x, table, &t->columns[i]).rule == rule;
 	if (left == 0)
 		return;
-	put(x, "    %s%s\n", rule_name(rule), opening(rule));
+	put(x, "    %s%s%s\n", hidden, rule_name(rule), opening(rule));
 	for (int open = 0; open < 2; open++)
 		for (size_t i = 0; i < t->n_columns; i++) {
 			const struct schema_column *c = &t->columns[i];
@@ -87,7 +88,7 @@ static void print_rule(struct draft *x, size_t table, enum rule_kind rule)
 			if (d.rule != rule || d.open != (open == 1))
 				continue;
 			left--;
-			put(x, "      %-26s # %s%s",
+			put(x, "    %s  %-26s # %s%s", hidden,
 			    t_printf(x->ctx, "%s%s", element(x, c, &d), left ? "," : ""),
 			    !d.open          ? ""
 			    : x->is_proposal ? "is this personal? "
@@ -97,7 +98,7 @@ static void print_rule(struct draft *x, size_t table, enum rule_kind rule)
 				put(x, " (%s)", one_line(x, c->comment));
 			put(x, "\n");
 		}
-	put(x, "    %s;\n", rule == RULE_SET ? ")" : "]");
+	put(x, "    %s%s;\n", hidden, rule == RULE_SET ? ")" : "]");
 }
 
 /* Prints the rule of a second name of the table: the same, without reasons. */
@@ -269,24 +270,6 @@ static void print_request(struct draft *x)
 	    state ? state->name : "true", state ? " = 'closed'" : "");
 }
 
-/* Prints in comments how an anonymization would treat the columns of a shared table. */
-static void print_proposal(struct draft *x, size_t table)
-{
-	char *const before = x->out;
-	const char *rules;
-
-	x->out = t_strdup(x->ctx, "");
-	x->is_proposal = true;
-	print_rules(x, table, false);
-	rules = x->out;
-	x->out = before;
-	x->is_proposal = false;
-	for (const char *end; *rules; rules = end + 1) {
-		end = strchr(rules, '\n');
-		put(x, "    # %.*s\n", (int)(end - rules - 4), rules + 4);
-	}
-}
-
 static void print_item(struct draft *x, size_t i)
 {
 	const struct link *item = &x->links->items[i];
@@ -314,7 +297,9 @@ static void print_item(struct draft *x, size_t i)
 		put(x, "    archive = true;\n");
 	if (item->shared) {
 		put(x, "    anonymize = \"keep\";\n");
-		print_proposal(x, item->table);
+		x->is_proposal = true;
+		print_rules(x, item->table, false);
+		x->is_proposal = false;
 	} else if (item->keeps) {
 		put(x, "    anonymize = \"keep\";  # %s has the rules of its columns\n",
 		    links_of(x->links, item->table)->name);

@@ -67,18 +67,15 @@ static const char *name_for(const struct link_walk *w, const struct link *item)
 	const char *table = w->schema->tables[item->table].name;
 	const char *parent = w->links->items[item->of].name;
 	const char *column = item->how == LINKS_REVERSE ? item->from : item->by;
-	const char *wanted = clean_name(w->ctx, table);
-	char *name;
+	const bool typed = item->how == LINKS_TYPE;
+	const char *wanted =
+		clean_name(w->ctx, typed ? t_printf(w->ctx, "%s_%s", parent, table) : table);
+	const char *name;
 
-	if (item->how == LINKS_TYPE)
-		wanted = clean_name(w->ctx, t_printf(w->ctx, "%s_%s", parent, table));
-	if (strcmp(wanted, "contact") != 0 && strcmp(wanted, "request") != 0 &&
-	    !is_taken(w, wanted))
-		return wanted;
-	wanted = clean_name(w->ctx, item->how == LINKS_TYPE ? wanted
-							    : t_printf(w->ctx, "%s_by_%s", table,
-								       without_id(w->ctx, column)));
-	name = t_strdup(w->ctx, wanted);
+	if (!typed && is_taken(w, wanted))
+		wanted = clean_name(
+			w->ctx, t_printf(w->ctx, "%s_by_%s", table, without_id(w->ctx, column)));
+	name = wanted;
 	for (int i = 2; is_taken(w, name); i++)
 		name = t_printf(w->ctx, "%s_%d", wanted, i);
 	return name;

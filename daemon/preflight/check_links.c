@@ -1,5 +1,6 @@
 /*
- * The ways in which a model names rows by a value, and the reason why each of them is safe:
+ * A row is found by a value, which must name rows of one subject only.  The ways in which a model does so, and
+ * why each of them is safe:
  *
  *   key      needs a unique index over the column alone (identifies, see model/catalog_sql.h).
  *   from     needs the same of the parent's column, because a row of another parent with the same
@@ -11,12 +12,10 @@
  *   file     is safe, because the outbox asks whether another row names the same file
  *            (job/outbox.c).
  */
-#include "preflight/check_links.h"
+#include "preflight/check_model.h"
 
 #include "base/mem.h"
 #include "base/sql.h"
-
-#include <string.h>
 
 /* The way out where equal values can be spelt differently. */
 #define ONE_SPELLING                                                                               \

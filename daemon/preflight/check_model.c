@@ -11,7 +11,6 @@
 #include "base/mem.h"
 #include "base/sql.h"
 #include "model/disposition.h"
-#include "preflight/check_links.h"
 
 /* With more rows a sequential scan for each deleted row turns minutes into days. */
 #define LARGE_ROWS 10000

@@ -5,5 +5,11 @@
 
 #include "model/catalog.h"
 
-/* Complains about unclassified columns, rules that cannot be, foreign keys, missing indexes. */
+/* Complains about links, unclassified columns, rules that cannot be, foreign keys, missing indexes. */
 void check_model(const struct model *model, const struct catalog *catalog, struct complaints *c);
+
+/*
+ * Its part in check_links.c.  Complains about keys that do not identify a row, links to a column of the
+ * parent that several of its rows can have the same value in, and links whose type makes two values one.
+ */
+void check_links(const struct model *model, const struct catalog *catalog, struct complaints *c);
