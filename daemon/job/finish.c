@@ -166,8 +166,7 @@ static bool end_in_transaction(struct job *j, struct journal_end *end, char **re
 	if (!tell_kept(j, remarks, err) || !begin_rest(j, remarks, err))
 		return false;
 	end->error = **remarks ? *remarks + strlen("; ") : NULL;
-	if ((j->row.replay && !journal_settle_replay(j->db, j->row.id, err)) ||
-	    !journal_finish(j->db, j->row.id, end, ret_treated, err))
+	if (!journal_finish(j->db, j->row.id, end, ret_treated, err))
 		return false;
 	failpoint("finish-before-commit");
 	return db_commit(j->db, err);
@@ -176,7 +175,8 @@ static bool end_in_transaction(struct job *j, struct journal_end *end, char **re
 static bool end_row(struct job *j, int64_t archive_bytes, int64_t left, char **ret_note,
 		    bool *ret_failures, struct error *err)
 {
-	struct journal_end end = {.status = "done", .archive_bytes = archive_bytes};
+	struct journal_end end = {
+		.replay = j->row.replay, .status = "done", .archive_bytes = archive_bytes};
 	const char *noun = noun_of(j->row.action), *verb = verb_of(j->row.action);
 	char *remarks = t_strdup(j->ctx, "");
 	int64_t failures = 0, treated = 0;

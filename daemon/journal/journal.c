@@ -193,12 +193,6 @@ bool journal_kept(struct db *db, int id, const char *keys, struct error *err)
 	return run(db, id, (struct statement){sql, 1, {keys}}, err);
 }
 
-bool journal_settle_replay(struct db *db, int id, struct error *err)
-{
-	return run(db, id, (struct statement){.sql = "SELECT retention.settle_replay($1::int)"},
-		   err);
-}
-
 /* SQL: the digest of the keys in their order, a newline behind each. */
 #define LIST_DIGEST                                                                                \
 	"(SELECT encode(sha256(convert_to(coalesce(string_agg(c.key || E'\\n', '' ORDER BY c.n),"  \
@@ -293,6 +287,9 @@ bool journal_finish(struct db *db, int id, const struct journal_end *end, int64_
 	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
 	const char *bytes = t_printf(ctx, "%" PRId64, end->archive_bytes);
 
+	if (end->replay &&
+	    !run(db, id, (struct statement){.sql = "SELECT retention.settle_replay($1::int)"}, err))
+		return false;
 	/* No row: the action had ended already. */
 	return query_int(db, id,
 			 (struct statement){

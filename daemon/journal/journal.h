@@ -64,12 +64,6 @@ bool journal_not_listed(struct db *db, int id, void *ctx, const char **ret_keys,
 /* Writes the event "kept": of those keys, the ones that are there, and so stay. */
 bool journal_kept(struct db *db, int id, const char *keys, struct error *err);
 
-/*
- * Puts the ledger's lines that this replay has made true again back into the ledger.  Lines of keys that
- * failed or stayed locked wait for another replay.  Before journal_finish(), in its transaction.
- */
-bool journal_settle_replay(struct db *db, int id, struct error *err);
-
 /* Freezes the list: writes count and digest of retention.candidate into the row.  In a transaction. */
 bool journal_freeze(struct db *db, int id, const char *cutoff, int64_t *ret_candidates,
 		    struct error *err);
@@ -89,6 +83,11 @@ bool journal_integrity(struct db *db, int id, const char *integrity, struct erro
 
 /* How an action ends. */
 struct journal_end {
+	/*
+	 * Puts the ledger's lines that it has made true again back into the ledger.  Lines of keys that failed
+	 * or stayed locked wait for another replay.
+	 */
+	bool replay;
 	const char *status; /* "done" or "failed" */
 	const char *error; /* NULL: nothing to remark */
 	int64_t archive_bytes;
