@@ -52,14 +52,12 @@ static char *clean_name(void *ctx, const char *name)
 
 static char *without_id(void *ctx, const char *column)
 {
-	char *out = t_strdup(ctx, column);
-	const size_t n = strlen(out);
+	const size_t n = strlen(column);
+	const size_t id = n > 3 && strcmp(column + n - 3, "_id") == 0  ? 3
+			  : n > 2 && strcmp(column + n - 2, "Id") == 0 ? 2
+								       : 0;
 
-	if (n > 3 && strcmp(out + n - 3, "_id") == 0)
-		out[n - 3] = '\0';
-	else if (n > 2 && strcmp(out + n - 2, "Id") == 0)
-		out[n - 2] = '\0';
-	return out;
+	return t_printf(ctx, "%.*s", (int)(n - id), column);
 }
 
 static const char *name_for(const struct link_walk *w, const struct link *item)

@@ -98,7 +98,8 @@ static struct plan *build(struct check *check, struct plan_opts *opts, struct er
 		for (size_t i = 0; i < n; i++)
 			complain(check->complaints,
 				 obstacles[i].place ? obstacles[i].place : &config->integrity_place,
-				 "limits.integrity = \"set\" is refused, because %s: %s",
+				 "limits.integrity = \"set\" is refused, because %s: %ssay "
+				 "integrity = \"triggers\"",
 				 obstacles[i].because, obstacles[i].cure);
 		return n > 0 ? NULL : plan;
 	}

@@ -56,13 +56,17 @@ struct obstacles {
 	size_t n;
 };
 
-static const char no_set[] = "say integrity = \"triggers\"";
-
-static void add(struct obstacles *o, const struct place *place, const char *because,
-		const char *cure)
+__attribute__((format(printf, 4, 5))) static void add(struct obstacles *o,
+						      const struct place *place, const char *cure,
+						      const char *because, ...)
 {
+	va_list args;
+
+	va_start(args, because);
 	o->list = t_grow(o->ctx, o->list, struct obstacle, o->n + 1);
-	o->list[o->n++] = (struct obstacle){place, because, cure};
+	o->list[o->n++] =
+		(struct obstacle){place, must_alloc(talloc_vasprintf(o->ctx, because, args)), cure};
+	va_end(args);
 }
 
 static void check_right(struct obstacles *o, const struct integrity_facts *facts)
@@ -71,18 +75,14 @@ static void check_right(struct obstacles *o, const struct integrity_facts *facts
 		return;
 	if (facts->grantable)
 		add(o, NULL,
-		    t_printf(o->ctx,
-			     "role %s has no right to set session_replication_role "
-			     "(retentionctl grants prints it)",
+		    t_printf(o->ctx, "GRANT SET ON PARAMETER session_replication_role TO %s, or ",
 			     facts->role),
-		    t_printf(o->ctx, "GRANT SET ON PARAMETER session_replication_role TO %s, or %s",
-			     facts->role, no_set));
+		    "role %s has no right to set session_replication_role "
+		    "(retentionctl grants prints it)",
+		    facts->role);
 	else
-		add(o, NULL,
-		    t_printf(o->ctx,
-			     "before PostgreSQL 15 it takes a superuser, which role %s is not",
-			     facts->role),
-		    no_set);
+		add(o, NULL, "", "before PostgreSQL 15 it takes a superuser, which role %s is not",
+		    facts->role);
 }
 
 /* ON DELETE CASCADE, SET NULL and SET DEFAULT do nothing for a replica: does the plan do it? */
@@ -104,21 +104,14 @@ static void check_key(struct obstacles *o, const struct table *t, const struct f
 	const struct relation *r = &o->plan->catalog->relations[t->index];
 
 	if (!is_done_by_plan(o->plan, key))
-		add(o, &t->place,
-		    t_printf(o->ctx,
-			     "it does not do what constraint \"%s\" of %s does to rows that stay "
-			     "(ON DELETE)",
-			     key->name, key->from_name),
-		    t_printf(o->ctx, "map them with delete = \"detach\", or %s", no_set));
+		add(o, &t->place, "map them with delete = \"detach\", or ",
+		    "it does not do what constraint \"%s\" of %s does to rows that stay (ON DELETE)",
+		    key->name, key->from_name);
 	for (size_t j = 0; j < key->n_columns; j++)
 		if (!catalog_column(r, key->to_columns[j])->plain)
-			add(o, &t->place,
-			    t_printf(o->ctx,
-				     "it compares %s.%s.%s as bytes, which constraint \"%s\" of "
-				     "%s does not",
-				     t->schema, t->table, key->to_columns[j], key->name,
-				     key->from_name),
-			    no_set);
+			add(o, &t->place, "",
+			    "it compares %s.%s.%s as bytes, which constraint \"%s\" of %s does not",
+			    t->schema, t->table, key->to_columns[j], key->name, key->from_name);
 }
 
 const struct obstacle *integrity_obstacles(void *ctx, const struct plan *plan,
@@ -132,11 +125,9 @@ const struct obstacle *integrity_obstacles(void *ctx, const struct plan *plan,
 		const struct table *t = plan->steps[i].table;
 
 		if (facts->triggers[i])
-			add(&o, &t->place,
-			    t_printf(ctx,
-				     "%s.%s has triggers on DELETE (%s), which it does not fire",
-				     t->schema, t->table, facts->triggers[i]),
-			    no_set);
+			add(&o, &t->place, "",
+			    "%s.%s has triggers on DELETE (%s), which it does not fire", t->schema,
+			    t->table, facts->triggers[i]);
 	}
 	for (size_t i = 0; i < plan->n_steps; i++) {
 		const struct table *t = plan->steps[i].table;

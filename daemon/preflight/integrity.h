@@ -30,7 +30,7 @@ bool integrity_read(struct db *db, const struct plan *plan, void *ctx, struct in
 struct obstacle {
 	const struct place *place; /* NULL: limits.integrity */
 	const char *because; /* "... because <because>"; "it" is "set" */
-	const char *cure; /* for a configuration that demands "set" */
+	const char *cure; /* for a configuration that demands "set", before "say ..."; or "" */
 };
 
 /* Returns all that forbids "set" for the plan, n in *ret_n.  Owned by ctx. */
