@@ -127,10 +127,11 @@ static void check_second_names(const struct model *model, const struct catalog *
 		}
 }
 
-static void check_date(const struct table *t, const struct relation *r, const char *what,
+static void check_date(const struct table *t, const struct catalog *catalog, const char *what,
 		       const char *name, struct complaints *c)
 {
-	const struct column *column = name ? catalog_column(r, name) : NULL;
+	const struct column *column =
+		name ? catalog_column(&catalog->relations[t->index], name) : NULL;
 
 	if (column && !catalog_is_date(column->base))
 		complain(c, &t->place,
@@ -360,23 +361,23 @@ void check_model(const struct model *model, const struct catalog *catalog, struc
 {
 	check_links(model, catalog, c);
 	check_second_names(model, catalog, c);
-	for (size_t i = 0; i < model->n_tables; i++) {
-		const struct table *t = &model->tables[i];
-		const struct relation *r = &catalog->relations[i];
-
-		check_date(t, r, "date", t->date, c);
-		check_date(t, r, "created", t->created, c);
-		check_rules(model, t, r, c);
-		check_link_index(catalog, t, c);
-		check_use_index(catalog, t, c);
-		check_shared(model, t, c);
-		check_detach(t, r, c);
-		check_file(t, r, c);
-	}
+	check_date(model->request, catalog, "date", model->request->date, c);
+	check_date(model->contact, catalog, "created", model->contact->created, c);
+	for (size_t i = 0; i < model->n_tables; i++)
+		check_rules(model, &model->tables[i], &catalog->relations[i], c);
 	for (size_t i = 0; i < catalog->n_keys; i++) {
 		for (enum action a = ACTION_DELETE_CONTACTS; a < ACTION_COUNT; a++)
 			if (a == ACTION_DELETE_CONTACTS || model_can_anonymize(model, a))
 				check_key(model, catalog, &catalog->keys[i], a, c);
 		check_key_index(model, catalog, &catalog->keys[i], c);
+	}
+	for (size_t i = 0; i < model->n_tables; i++) {
+		const struct table *t = &model->tables[i];
+
+		check_link_index(catalog, t, c);
+		check_use_index(catalog, t, c);
+		check_shared(model, t, c);
+		check_detach(t, &catalog->relations[i], c);
+		check_file(t, &catalog->relations[i], c);
 	}
 }
