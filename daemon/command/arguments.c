@@ -8,7 +8,6 @@
 #include "command/command.h"
 
 #include "base/mem.h"
-#include "base/units.h"
 
 #include <ctype.h>
 

@@ -5,7 +5,6 @@
  */
 #include "command/command.h"
 
-#include "preflight/read_catalog.h"
 #include "model/disposition.h"
 #include "base/mem.h"
 #include "base/sql.h"
@@ -60,7 +59,7 @@ static void add_column(void *ctx, char **list, const char *column)
 	const char *name = sql_ident(ctx, column);
 
 	if (!strstr(*list, name))
-		t_append(list, "%s%s", **list ? ", " : "", name);
+		t_list(list, ", ", "%s", name);
 }
 
 /* The columns to grant UPDATE on: those that are written, or any one column if rows are only locked. */

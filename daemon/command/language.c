@@ -4,7 +4,6 @@
 
 #include <limits.h>
 #include <locale.h>
-#include <stdbool.h>
 
 #define DOMAIN "retentionctl"
 
@@ -113,37 +112,21 @@ static const char *const headings[] __attribute__((unused)) = {
 /* The values of columns that hold a fixed word. */
 static const struct {
 	const char *column;
-	const char *value;
+	const char *values[9]; /* up to NULL */
 } cells[] = {
-	{"status", N_("saved")},
-	{"status", N_("validated")},
-	{"status", N_("running")},
-	{"status", N_("done")},
-	{"status", N_("failed")},
-	{"status", N_("cancelled")},
-	{"status", N_("paused")},
-	{"status", N_("resumed")},
-	{"action", N_("export")},
-	{"action", N_("delete_contacts")},
-	{"action", N_("anonymize_contacts")},
-	{"action", N_("anonymize_requests")},
-	{"mode", N_("manual")},
-	{"mode", N_("automatic")},
-	{"state", N_("active")},
-	{"state", N_("expired")},
-	{"state", N_("released")},
-	{"state", N_("reached")},
-	{"state", N_("pending")},
-	{"state", N_("unknown")},
-	{"what", N_("exported")},
-	{"what", N_("anonymized")},
-	{"what", N_("detached")},
-	{"what", N_("deleted")},
-	{"gone from", N_("live tables")},
-	{"gone from", N_("pages of the tables")},
-	{"gone from", N_("standbys and slots")},
-	{"gone from", N_("backups and archived WAL")},
-	{"state", N_("not declared")},
+	{"status",
+	 {N_("saved"), N_("validated"), N_("running"), N_("done"), N_("failed"), N_("cancelled"),
+	  N_("paused"), N_("resumed")}},
+	{"action",
+	 {N_("export"), N_("delete_contacts"), N_("anonymize_contacts"), N_("anonymize_requests")}},
+	{"mode", {N_("manual"), N_("automatic")}},
+	{"state",
+	 {N_("active"), N_("expired"), N_("released"), N_("reached"), N_("pending"), N_("unknown"),
+	  N_("not declared")}},
+	{"what", {N_("exported"), N_("anonymized"), N_("detached"), N_("deleted")}},
+	{"gone from",
+	 {N_("live tables"), N_("pages of the tables"), N_("standbys and slots"),
+	  N_("backups and archived WAL")}},
 };
 
 const char *language_heading(const char *column)
@@ -158,8 +141,9 @@ const char *language_cell(const char *column, const char *value)
 						       : column;
 
 	for (size_t i = 0; i < sizeof(cells) / sizeof(cells[0]); i++)
-		if (strcmp(cells[i].column, of) == 0 && strcmp(cells[i].value, value) == 0)
-			return gettext(value);
+		for (int v = 0; strcmp(cells[i].column, of) == 0 && cells[i].values[v]; v++)
+			if (strcmp(cells[i].values[v], value) == 0)
+				return gettext(value);
 	return value;
 }
 

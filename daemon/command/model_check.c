@@ -10,11 +10,11 @@
 #include "command/output.h"
 #include "discover/links.h"
 #include "discover/names.h"
-#include "discover/schema.h"
 #include "model/disposition.h"
 #include "preflight/check_plan.h"
 
-enum { TABLE, NAME, DELETE, ANONYMIZE, REQUESTS, REMARK, CELLS };
+/* Columns of the printed table; between DELETE and REMARK there is one for each action that erases. */
+enum { TABLE, NAME, DELETE, REMARK = DELETE + ACTION_COUNT - ACTION_DELETE_CONTACTS, CELLS };
 
 struct list {
 	const char **items;
@@ -38,11 +38,13 @@ static void push(struct model_check *m, struct list *list, const char *text)
 	list->items[list->n++] = text;
 }
 
-/* The text in the language of the person, or as it is in JSON. */
+/* The text in the language of the person, or as it is in JSON; "" for NULL. */
 static const char *word(const struct model_check *m, const char *text)
 	__attribute__((format_arg(2)));
 static const char *word(const struct model_check *m, const char *text)
 {
+	if (!text)
+		return "";
 	return m->cmd->options.json ? text : gettext(text);
 }
 
@@ -60,28 +62,29 @@ static const char *const lookups[] __attribute__((unused)) = {
 #define HINT(m, text, ...)                                                                         \
 	push((m), &(m)->hints, t_printf((m)->ctx, word((m), (text)), __VA_ARGS__))
 
-static const char *disposition_word(const struct model_check *m, const struct table *t,
-				    enum action action)
-{
-	switch (disposition_of(t, action, ARCHIVE_NONE)) {
-	case DISPOSITION_KEEP:
-		return word(m, N_("kept"));
-	case DISPOSITION_UPDATE:
-		return word(m, N_("anonymized"));
-	case DISPOSITION_DETACH:
-		return word(m, N_("detached"));
-	case DISPOSITION_DELETE:
-		return word(m, N_("deleted"));
-	case DISPOSITION_NONE:
-	case DISPOSITION_COPY:
-		break;
-	}
-	return "";
-}
+/* What an action does with a table, by its disposition; NULL: nothing. */
+static const char *const effects[] = {
+	[DISPOSITION_KEEP] = N_("kept"),
+	[DISPOSITION_UPDATE] = N_("anonymized"),
+	[DISPOSITION_DETACH] = N_("detached"),
+	[DISPOSITION_DELETE] = N_("deleted"),
+};
 
 static bool is_table(const struct table *t, const struct schema_table *table)
 {
 	return strcmp(t->schema, table->schema) == 0 && strcmp(t->table, table->name) == 0;
+}
+
+/* Adds a row for a table, which the model names t; NULL: it does not name it. */
+static void add_row(struct model_check *m, const struct schema_table *table, const struct table *t,
+		    const char *remark)
+{
+	push(m, &m->cells[TABLE], t_printf(m->ctx, "%s.%s", table->schema, table->name));
+	push(m, &m->cells[NAME], t ? t->name : "");
+	for (enum action a = ACTION_DELETE_CONTACTS; a < ACTION_COUNT; a++)
+		push(m, &m->cells[DELETE + a - ACTION_DELETE_CONTACTS],
+		     t ? word(m, effects[disposition_of(t, a, ARCHIVE_NONE)]) : "");
+	push(m, &m->cells[REMARK], remark);
 }
 
 /* Adds a row for each name of the table in the model; false: it has none. */
@@ -90,27 +93,12 @@ static bool add_mapped(struct model_check *m, const struct schema_table *table)
 	bool mapped = false;
 
 	for (size_t i = 0; i < m->model->n_tables; i++) {
-		const struct table *t = &m->model->tables[i];
-
-		if (!is_table(t, table))
+		if (!is_table(&m->model->tables[i], table))
 			continue;
 		mapped = true;
-		push(m, &m->cells[TABLE], t_printf(m->ctx, "%s.%s", table->schema, table->name));
-		push(m, &m->cells[NAME], t->name);
-		push(m, &m->cells[DELETE], disposition_word(m, t, ACTION_DELETE_CONTACTS));
-		push(m, &m->cells[ANONYMIZE], disposition_word(m, t, ACTION_ANONYMIZE_CONTACTS));
-		push(m, &m->cells[REQUESTS], disposition_word(m, t, ACTION_ANONYMIZE_REQUESTS));
-		push(m, &m->cells[REMARK], table->trouble ? word(m, table->trouble) : "");
+		add_row(m, table, &m->model->tables[i], word(m, table->trouble));
 	}
 	return mapped;
-}
-
-static void add_unmapped(struct model_check *m, const struct schema_table *table, const char *why)
-{
-	push(m, &m->cells[TABLE], t_printf(m->ctx, "%s.%s", table->schema, table->name));
-	for (int i = NAME; i < REMARK; i++)
-		push(m, &m->cells[i], "");
-	push(m, &m->cells[REMARK], why);
 }
 
 /* Adds a table that the model does not name, with the way in which it is reached. */
@@ -127,7 +115,7 @@ static void add_overlooked(struct model_check *m, const struct links *links,
 	else
 		why = t_printf(m->ctx, word(m, N_("not mapped, and its %s references %s")),
 			       item->by, parent->name);
-	add_unmapped(m, t, why);
+	add_row(m, t, NULL, why);
 	HINT(m, N_("table %s.%s: %s"), t->schema, t->name, why);
 }
 
@@ -190,7 +178,7 @@ static void find_coverage(struct model_check *m)
 		if (item && !(item->how == LINKS_TYPE && item->value_guessed && lookup))
 			add_overlooked(m, links, item);
 		else if (is_referenced(m, links, t))
-			add_unmapped(m, table, lookup ? word(m, lookup) : "");
+			add_row(m, table, NULL, word(m, lookup));
 		else if (!lookup)
 			find_unlinked(m, table);
 	}

@@ -9,7 +9,6 @@
 #include "plan/expression.h"
 #include "plan/preview.h"
 #include "base/sql.h"
-#include "base/units.h"
 
 struct residue {
 	struct command *cmd;
@@ -76,17 +75,14 @@ static char *personal_columns(const struct residue *r)
 		if (c->rules[i].kind == RULE_KEEP || c->rules[i].kind == RULE_REDACT)
 			continue;
 		if (column->category == 'S' || column->category == 'I')
-			t_append(&sql, "%sSELECT %s, %s::text", *sql ? " UNION ALL " : "", name,
-				 at);
+			t_list(&sql, " UNION ALL ", "SELECT %s, %s::text", name, at);
 		else if (column->category == 'A')
-			t_append(&sql, "%sSELECT %s, unnest(%s::text[])", *sql ? " UNION ALL " : "",
-				 name, at);
+			t_list(&sql, " UNION ALL ", "SELECT %s, unnest(%s::text[])", name, at);
 		else if (strcmp(column->base, "jsonb") == 0)
-			t_append(
-				&sql,
-				"%sSELECT %s, j #>> '{}' FROM jsonb_path_query(%s, 'strict $.** ? (@.type() == "
-				"\"string\")') AS j",
-				*sql ? " UNION ALL " : "", name, at);
+			t_list(&sql, " UNION ALL ",
+			       "SELECT %s, j #>> '{}' FROM jsonb_path_query(%s, 'strict $.** ? (@.type() == "
+			       "\"string\")') AS j",
+			       name, at);
 	}
 	return sql;
 }
@@ -258,11 +254,10 @@ static void add_finding(struct residue *r, const char *table, const PGresult *re
 	const int64_t left = db_int(res, row, "exact") + db_int(res, row, "inside");
 
 	r->n_found += left > 0 ? 1 : 0;
-	t_append(&r->findings, "%s%s", *r->findings ? "," : "",
-		 t_printf(r->ctx, "(%s,%s,%s,%s,%s,%s)", sql_literal(r->ctx, table),
-			  sql_literal(r->ctx, db_text(res, row, "column")),
-			  sql_literal(r->ctx, db_text(res, row, "of")), db_text(res, row, "exact"),
-			  db_text(res, row, "inside"), db_text(res, row, "covered")));
+	t_list(&r->findings, ",", "(%s,%s,%s,%s,%s,%s)", sql_literal(r->ctx, table),
+	       sql_literal(r->ctx, db_text(res, row, "column")),
+	       sql_literal(r->ctx, db_text(res, row, "of")), db_text(res, row, "exact"),
+	       db_text(res, row, "inside"), db_text(res, row, "covered"));
 }
 
 /* Reports a table that cannot be searched, because of a timeout, a lock or a right; the search goes on. */
