@@ -2,7 +2,6 @@
 #include "command/command.h"
 
 #include "base/log.h"
-#include "base/mem.h"
 
 #include <langinfo.h>
 #include <locale.h>
@@ -81,9 +80,9 @@ static const struct command_spec commands[] = {
 	{"subject delete", " CONTACT", N_("save the deletion of one contact"), NEEDS_DATABASE,
 	 .run = command_subject_delete, .give = N_("give the key of one contact")},
 };
-#define COMMON_USAGE "[-c FILE] [-d CONNINFO] COMMAND [ARGUMENT ...]"
-
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))
+
+#define COMMON_USAGE "[-c FILE] [-d CONNINFO] COMMAND [ARGUMENT ...]"
 
 static void print_usage(FILE *to)
 {
@@ -99,19 +98,14 @@ static void print_usage(FILE *to)
 }
 
 /* Finds the command that argv begins with; *ret_used is its number of words. */
-static const struct command_spec *find_command(int argc, char **argv, int *ret_used)
+static const struct command_spec *find_command(void *ctx, int argc, char **argv, int *ret_used)
 {
-	for (size_t i = 0; i < COMMANDS; i++) {
-		const char *words = commands[i].words;
-		const char *blank = strchr(words, ' ');
-		const size_t first = blank ? (size_t)(blank - words) : strlen(words);
+	const char *two = t_printf(ctx, "%s %s", argv[0], argc > 1 ? argv[1] : "");
 
-		if (argc < 1 || strlen(argv[0]) != first || strncmp(argv[0], words, first) != 0)
-			continue;
-		if (blank && (argc < 2 || strcmp(argv[1], blank + 1) != 0))
-			continue;
-		*ret_used = blank ? 2 : 1;
-		return &commands[i];
+	for (size_t i = 0; i < COMMANDS; i++) {
+		*ret_used = strchr(commands[i].words, ' ') ? 2 : 1;
+		if (strcmp(commands[i].words, *ret_used == 2 ? two : argv[0]) == 0)
+			return &commands[i];
 	}
 	return NULL;
 }
@@ -136,7 +130,7 @@ static bool run(struct command *cmd, int argc, char **argv, struct error *err)
 	}
 	if (optind == argc)
 		return fail(err, ERR_USAGE, _("give a command; retentionctl --help lists them"));
-	cmd->spec = find_command(argc - optind, argv + optind, &used);
+	cmd->spec = find_command(cmd->ctx, argc - optind, argv + optind, &used);
 	if (!cmd->spec)
 		return fail(err, ERR_USAGE,
 			    _("there is no command \"%s%s%s\"; retentionctl --help lists them"),

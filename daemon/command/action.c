@@ -5,8 +5,6 @@
  */
 #include "command/command.h"
 
-#include "base/mem.h"
-
 /* "noun" is what the action's keys are. */
 static const char listing_sql[] =
 	"SELECT j.frozen_at IS NOT NULL AS listed, j.candidates, j.error,\n"

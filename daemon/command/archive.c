@@ -4,8 +4,6 @@
  */
 #include "command/verify_archive.h"
 
-#include "base/mem.h"
-
 bool command_archive_list(struct command *cmd, struct error *err)
 {
 	static const struct command_listing listing = {

@@ -7,8 +7,6 @@
  */
 #include "command/command.h"
 
-#include "base/mem.h"
-
 #include <ctype.h>
 
 enum value { VALUE_NONE, VALUE_TEXT, VALUE_DATE, VALUE_NUMBER, VALUE_HASH, VALUE_FILE };

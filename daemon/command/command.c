@@ -1,7 +1,6 @@
 /* Helpers that all commands of retentionctl share: the session, calls, plans, listings. */
 #include "command/command.h"
 
-#include "base/mem.h"
 #include "command/output.h"
 #include "preflight/check_plan.h"
 

@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include "base/mem.h"
 #include "model/catalog.h"
 #include "config/config.h"
 #include "database/db.h"

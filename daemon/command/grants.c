@@ -6,7 +6,6 @@
 #include "command/command.h"
 
 #include "model/disposition.h"
-#include "base/mem.h"
 #include "base/sql.h"
 
 /* State of the command; the arrays are parameters of the queries below. */

@@ -1,7 +1,6 @@
 /* hold add, remove, list: legal holds (GDPR art. 17(3)(e), art. 18). */
 #include "command/command.h"
 
-#include "base/mem.h"
 #include "base/sql.h"
 
 /*

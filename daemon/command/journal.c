@@ -5,7 +5,6 @@
 #include "command/command.h"
 
 #include "journal/horizon.h"
-#include "base/mem.h"
 #include "base/sql.h"
 #include "command/output.h"
 

@@ -6,7 +6,6 @@
  */
 #include "command/command.h"
 
-#include "base/mem.h"
 #include "base/migrations.h"
 #include "database/locks.h"
 
@@ -26,12 +25,7 @@ static const char applied_sql[] =
 	"SELECT v.version, v.name, v.sha256, max(v.version) OVER () AS newest\n"
 	"  FROM retention.schema_version AS v ORDER BY v.version";
 
-static bool digest_of(struct command *cmd, const struct migration *m, PGresult **ret,
-		      struct error *err)
-{
-	return db_query(cmd->db, "SELECT encode(sha256(convert_to($1, 'UTF8')), 'hex') AS sha256",
-			1, &m->text, ret, err);
-}
+static const char digest_sql[] = "SELECT encode(sha256(convert_to($1, 'UTF8')), 'hex') AS sha256";
 
 /* Checks that the applied migrations are the first ones of this binary, unchanged. */
 static bool check_applied(struct command *cmd, size_t *ret_n, struct error *err)
@@ -58,7 +52,7 @@ static bool check_applied(struct command *cmd, size_t *ret_n, struct error *err)
 				  "while migration %lld is: a row was removed or never written; "
 				  "nothing is changed"),
 				m->version, m->name, (long long)db_int(res, (int)i, "version"));
-		if (!digest_of(cmd, m, &sum, err))
+		if (!db_query(cmd->db, digest_sql, 1, &m->text, &sum, err))
 			return false;
 		if (strcmp(db_text(sum, 0, "sha256"), db_text(res, (int)i, "sha256")) != 0)
 			return fail(err, ERR_CONFIG,

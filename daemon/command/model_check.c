@@ -5,7 +5,6 @@
  */
 #include "command/command.h"
 
-#include "base/mem.h"
 #include "base/sql.h"
 #include "command/output.h"
 #include "discover/links.h"

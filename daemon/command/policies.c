@@ -1,7 +1,6 @@
 /* policies: the policies of the configuration, with their state in the database. */
 #include "command/command.h"
 
-#include "base/mem.h"
 #include "base/sql.h"
 
 #include <time.h>

@@ -5,7 +5,6 @@
 #include "command/command.h"
 
 #include "preflight/check_plan.h"
-#include "base/mem.h"
 #include "command/output.h"
 #include "plan/due.h"
 #include "plan/preview.h"

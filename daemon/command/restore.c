@@ -6,7 +6,6 @@
 #include "command/verify_archive.h"
 
 #include "journal/journal.h"
-#include "base/mem.h"
 #include "command/output.h"
 #include "restore/restore.h"
 
@@ -14,10 +13,8 @@
 
 static void show_progress(int64_t done_rows, int64_t all_rows)
 {
-	const struct progress_bar bar = {
-		.done = done_rows, .due = all_rows, .rate = -1, .eta_s = -1, .waiting = NULL};
-
-	output_progress(&bar);
+	output_progress(&(struct progress_bar){
+		.done = done_rows, .due = all_rows, .rate = -1, .eta_s = -1});
 }
 
 /* Asks the SQL function first, so that it refuses before megabytes are read. */

@@ -2,7 +2,6 @@
 #include "command/command.h"
 
 #include "preflight/check_plan.h"
-#include "base/mem.h"
 #include "plan/expression.h"
 #include "plan/preview.h"
 

@@ -1,8 +1,6 @@
 /* verify: checks that the journal is consistent, and that it has a hash that was noted elsewhere. */
 #include "command/command.h"
 
-#include "base/mem.h"
-
 static const char findings_sql[] =
 	"SELECT f.finding, f.message, f.details\n"
 	"  FROM retention.verify_chain(decode($1, 'hex')) AS f\n"

@@ -4,8 +4,6 @@
  */
 #include "command/verify_archive.h"
 
-#include "base/mem.h"
-
 /*
  * Finds differences between the manifest's number of the action, its files, the sums and the journal's
  * counts.  The server reads the JSON.  A table that is not archived has rows in the journal but no
