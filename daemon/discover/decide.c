@@ -1,4 +1,4 @@
-#include "discover/decide.h"
+#include "discover/draft.h"
 
 #include "base/mem.h"
 #include "model/catalog.h"

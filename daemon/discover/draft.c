@@ -378,7 +378,7 @@ const char *draft_text(struct draft *x)
 		print_item(x, i);
 	print_left_out(x);
 	print_not_followed(x);
-	if (x->links->n >= x->links->most)
+	if (x->links->n >= LINKS_MAX)
 		put(x, "\n  # " MODEL_MARK ": more tables can be reached than are listed here.\n");
 	put(x, "};\n");
 	return t_printf(

@@ -9,8 +9,6 @@
 
 #include <ctype.h>
 
-#define ITEMS_MAX 600 /* a model has at most 1000 tables, and its file 1 MiB */
-
 /* How certain a possible link is; the lowest rank is the most certain. */
 enum { RANK_MUST, RANK_MAY, RANK_NAMED, RANK_TYPED, RANK_REVERSE, RANK_NONE };
 
@@ -84,7 +82,7 @@ static size_t add(struct link_walk *w, struct link item)
 {
 	struct links *r = w->links;
 
-	if (r->n >= ITEMS_MAX)
+	if (r->n >= LINKS_MAX)
 		return LINKS_NONE;
 	if (!item.name)
 		item.name = name_for(w, &item);
@@ -403,7 +401,6 @@ struct links *links_walk(void *ctx, const struct schema *schema, size_t contact,
 	struct link_walk w = {.ctx = ctx, .schema = schema};
 
 	w.links = t_zero(ctx, struct links);
-	w.links->most = ITEMS_MAX;
 	w.main = t_array(ctx, size_t, schema->n_tables + 1);
 	w.lookup = t_array(ctx, bool, schema->n_tables + 1);
 	w.pair = t_array(ctx, const char *, schema->n_tables + 1);

@@ -15,6 +15,7 @@ enum links_how {
 };
 
 #define LINKS_NONE ((size_t)-1)
+#define LINKS_MAX 600 /* a model has at most 1000 tables, and its file 1 MiB */
 
 /* One name of a table in the model, and its link to its parent. */
 struct link {
@@ -37,8 +38,7 @@ struct link {
 
 struct links {
 	struct link *items; /* n; contact first, request second, parents before children */
-	size_t n;
-	size_t most; /* the limit of n: if it is reached, tables can be missing */
+	size_t n; /* LINKS_MAX: tables can be missing */
 };
 
 /* Finds all links.  request_by: see links_request_by().  Owned by ctx. */
