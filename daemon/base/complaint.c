@@ -28,7 +28,6 @@ void complain_sorted(struct complaints *c, unsigned int order, const struct plac
 
 void complaints_clear(struct complaints *c)
 {
-	if (c->ctx)
-		talloc_free(c->ctx);
+	(void)talloc_free(c->ctx); /* refuses NULL, which is fine */
 	*c = (struct complaints){0};
 }

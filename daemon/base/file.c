@@ -39,34 +39,32 @@ ssize_t file_read_all(int fd, char *bytes, size_t n)
 	}
 }
 
-char *file_read_text(int fd, const char *name, void *ctx, struct error *err)
+static bool read_text(int fd, const char *name, void *ctx, char **ret, struct error *err)
 {
 	struct stat st;
 	ssize_t n;
-	char *text;
 
-	if (fstat(fd, &st) != 0) {
-		(void)fail_errno(err, ERR_ENVIRONMENT, "cannot look at \"%s\"", name);
-		return NULL;
-	}
-	if (!S_ISREG(st.st_mode) || st.st_size > MOST_BYTES) {
-		(void)fail(err, ERR_CONFIG, "\"%s\" is %s", name,
-			   S_ISREG(st.st_mode) ? "larger than such a file ever is"
-					       : "not a regular file");
-		return NULL;
-	}
-	text = t_array(ctx, char, (size_t)st.st_size + 1);
-	n = file_read_all(fd, text, (size_t)st.st_size);
-	if (n < st.st_size) {
-		(void)(n < 0 ? fail_errno(err, ERR_ENVIRONMENT, "cannot read \"%s\"", name)
-			     : fail(err, ERR_CONFIG, "\"%s\" was cut while it was read", name));
-		return NULL;
-	}
-	if (strlen(text) != (size_t)n) {
-		(void)fail(err, ERR_CONFIG, "\"%s\" is not a text: it has been overwritten", name);
-		return NULL;
-	}
-	return text;
+	if (fstat(fd, &st) != 0)
+		return fail_errno(err, ERR_ENVIRONMENT, "cannot look at \"%s\"", name);
+	if (!S_ISREG(st.st_mode))
+		return fail(err, ERR_CONFIG, "\"%s\" is not a regular file", name);
+	if (st.st_size > MOST_BYTES)
+		return fail(err, ERR_CONFIG, "\"%s\" is larger than such a file ever is", name);
+	*ret = t_array(ctx, char, (size_t)st.st_size + 1);
+	n = file_read_all(fd, *ret, (size_t)st.st_size);
+	if (n < 0)
+		return fail_errno(err, ERR_ENVIRONMENT, "cannot read \"%s\"", name);
+	if (n < st.st_size)
+		return fail(err, ERR_CONFIG, "\"%s\" was cut while it was read", name);
+	return strlen(*ret) == (size_t)n ||
+	       fail(err, ERR_CONFIG, "\"%s\" is not a text: it has been overwritten", name);
+}
+
+char *file_read_text(int fd, const char *name, void *ctx, struct error *err)
+{
+	char *text = NULL;
+
+	return read_text(fd, name, ctx, &text, err) ? text : NULL;
 }
 
 bool file_write(int fd, const char *bytes, size_t n, int64_t *written, const char *name,

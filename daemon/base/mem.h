@@ -46,10 +46,7 @@ static inline void auto_fd(int *fd)
 
 static inline void auto_talloc(void *p)
 {
-	void **ctx = p;
-
-	if (*ctx)
-		talloc_free(*ctx);
+	(void)talloc_free(*(void **)p); /* refuses NULL, which is fine */
 }
 
 /* Ends the process when an allocation failed; returns p otherwise. */

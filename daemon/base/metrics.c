@@ -1,6 +1,7 @@
 #include "base/metrics.h"
 
 #include "base/mem.h"
+#include "base/text.h"
 
 /* All names, in the order of the text. */
 static const struct {
@@ -62,11 +63,21 @@ struct samples {
 	size_t n;
 };
 
+/* What is known of batches besides the histogram. */
+enum { BATCH_ROWS, BATCH_NEXT, BATCH_MOST, BATCH_BLOCKING };
+
+static const char *const batch_names[] = {
+	[BATCH_ROWS] = "retentiond_batch_rows_total",
+	[BATCH_NEXT] = "retentiond_batch_size_rows",
+	[BATCH_MOST] = "retentiond_batch_size_limit_rows",
+	[BATCH_BLOCKING] = "retentiond_batches_blocking_total",
+};
+
 struct histogram {
 	const char *action;
 	int64_t counts[BOUNDS + 1];
 	double sum;
-	int64_t rows, next_rows, most_rows, blocking;
+	int64_t values[LENGTH(batch_names)];
 };
 
 struct metrics {
@@ -83,8 +94,7 @@ struct metrics *metrics_new(void)
 
 static void clear(struct samples *s)
 {
-	if (s->lines)
-		talloc_free(s->lines);
+	(void)talloc_free(s->lines); /* refuses NULL, which is fine */
 	*s = (struct samples){0};
 }
 
@@ -138,10 +148,10 @@ void metrics_batch(struct metrics *m, const char *action, const struct metrics_b
 	h = &m->histograms[i];
 	h->counts[bucket]++;
 	h->sum += seconds;
-	h->rows += batch->rows;
-	h->next_rows = batch->next_rows;
-	h->most_rows = batch->most_rows;
-	h->blocking += batch->blocked > 0 ? 1 : 0;
+	h->values[BATCH_ROWS] += batch->rows;
+	h->values[BATCH_NEXT] = batch->next_rows;
+	h->values[BATCH_MOST] = batch->most_rows;
+	h->values[BATCH_BLOCKING] += batch->blocked > 0 ? 1 : 0;
 }
 
 void metrics_waited(struct metrics *m, int for_replica, double seconds)
@@ -210,37 +220,18 @@ static void print_histogram(FILE *out, const char *name, const struct histogram 
 		h->sum, name, h->action, (long long)n);
 }
 
-/* A counter of batches other than the histogram; NULL: name is not one. */
-static const int64_t *batch_value(const struct histogram *h, const char *name)
-{
-	const struct {
-		const char *name;
-		const int64_t *value;
-	} values[] = {
-		{"retentiond_batch_rows_total", &h->rows},
-		{"retentiond_batch_size_rows", &h->next_rows},
-		{"retentiond_batch_size_limit_rows", &h->most_rows},
-		{"retentiond_batches_blocking_total", &h->blocking},
-	};
-
-	for (size_t i = 0; i < LENGTH(values); i++)
-		if (strcmp(values[i].name, name) == 0)
-			return values[i].value;
-	return NULL;
-}
-
 static void print_batches(FILE *out, const struct metrics *m, const char *name, int histogram)
 {
-	const struct histogram *end = m->histograms + m->n_histograms;
+	const size_t value = text_index(name, batch_names, LENGTH(batch_names));
 
-	for (const struct histogram *h = m->histograms; h && h < end; h++) {
-		const int64_t *value = batch_value(h, name);
+	for (size_t i = 0; i < m->n_histograms; i++) {
+		const struct histogram *h = &m->histograms[i];
 
 		if (histogram)
 			print_histogram(out, name, h);
-		else if (value)
+		else if (value < LENGTH(batch_names))
 			fprintf(out, "%s{action=\"%s\"} %lld\n", name, h->action,
-				(long long)*value);
+				(long long)h->values[value]);
 	}
 }
 

@@ -73,21 +73,17 @@ struct expansion {
 /* Complains at the line of the text that comes next. */
 #define complain_next(e, at, ...) complain_sorted((e)->c, (e)->line + 1, (at), __VA_ARGS__)
 
-static void emit(struct expansion *e, const char *p, size_t length)
+/* Adds a line, or marks the expansion as full: then its text is dropped. */
+static void __attribute__((format(printf, 2, 3))) emit(struct expansion *e, const char *fmt, ...)
 {
-	e->length += length + 1;
-	e->is_full = e->is_full || e->length > CONFIG_TEXT_MAX_BYTES - 1;
-	if (e->is_full)
-		return;
-	fprintf(e->out, "%.*s\n", (int)length, p);
+	va_list args;
+
+	va_start(args, fmt);
+	e->length += (size_t)vfprintf(e->out, fmt, args) + 1; /* into memory */
+	va_end(args);
+	(void)fputc('\n', e->out); /* likewise */
 	e->line++;
-}
-
-static void emit_marker(struct expansion *e, const char *path, int line)
-{
-	AUTO(char_p) char *marker = xprintf("#@ %d %s", line, path);
-
-	emit(e, marker, strlen(marker));
+	e->is_full = e->length >= CONFIG_TEXT_MAX_BYTES;
 }
 
 /*
@@ -176,7 +172,7 @@ static void expand_include(struct expansion *e, const struct place *at, const ch
 	else
 		path = t_printf(e->ctx, "%.*s/%s", (int)(slash - at->file), at->file, name);
 	(void)expand_file(e, path, at, frame); /* has complained; the rest is read too */
-	emit_marker(e, at->file, at->line + 1);
+	emit(e, "#@ %d %s", at->line + 1, at->file);
 }
 
 static void expand_lines(struct expansion *e, const char *path, const char *text,
@@ -185,7 +181,7 @@ static void expand_lines(struct expansion *e, const char *path, const char *text
 	struct scanner scanner = {.state = SCAN_CODE};
 	struct place at = {.file = path, .line = 1};
 
-	emit_marker(e, path, 1);
+	emit(e, "#@ 1 %s", path);
 	for (const char *line = text; *line && !e->is_full; at.line++) {
 		const char *const end = strchrnul(line, '\n');
 		const bool is_code = scanner.state == SCAN_CODE;
@@ -195,13 +191,10 @@ static void expand_lines(struct expansion *e, const char *path, const char *text
 			expand_include(e, &at, argument, frame);
 		} else {
 			scan_line(&scanner, line, end);
-			if (is_code && is_marker(line)) {
-				const char *plain =
-					t_printf(e->ctx, "# %.*s", (int)(end - line - 1), line + 1);
-				emit(e, plain, strlen(plain));
-			} else {
-				emit(e, line, (size_t)(end - line));
-			}
+			if (is_code && is_marker(line))
+				emit(e, "# %.*s", (int)(end - line - 1), line + 1);
+			else
+				emit(e, "%.*s", (int)(end - line), line);
 		}
 		line = *end ? end + 1 : end;
 	}
