@@ -362,7 +362,7 @@ static void make_arrays(struct batch *b)
 	b->collected = t_array(b->ctx, int64_t, m->n_tables);
 	b->unfinished = t_array(b->ctx, bool, m->n_tables);
 	for (size_t i = 0; i < m->n_tables; i++)
-		b->arrays[i] = t_array(b->ctx, char *, b->plan->most_slots);
+		b->arrays[i] = t_array(b->ctx, char *, b->plan->n_slots[i]);
 }
 
 /* Looks for a trigger or a rule that was made meanwhile: it looks like clients at work, or like rows at fault. */

@@ -78,6 +78,9 @@ char *plan_selection(const struct plan *p, const struct table *t, const char *ke
 /* COPY (query) TO STDOUT, as an archive's files are written. */
 char *plan_copy(const struct plan *p, const char *query);
 
+/* The step of t in the plan; NULL: it has none. */
+struct step *plan_step_of(const struct plan *p, const struct table *t);
+
 /* How many shared tables stand above t, itself counted: those of 0 are collected first. */
 size_t plan_phase(const struct table *t);
 

@@ -125,9 +125,6 @@ static void add_question(struct plan *p, struct question *q, const struct table 
 	       question(p, t, k, t_printf(p, "$%zu", q->n_sources)));
 }
 
-/*
- * The DELETE returns what its collect does.  It returns no key where there are more than $2 rows.
- */
 static char *gather_statement(const struct plan *p, const struct collect *c)
 {
 	const struct table *t = c->table;
@@ -146,75 +143,58 @@ static char *gather_statement(const struct plan *p, const struct collect *c)
 			plan_slot_columns(p, t), list);
 }
 
-/* Returns the step of the table; n_steps: it has none. */
-static size_t step_of(const struct plan *p, size_t table)
-{
-	size_t i = 0;
-
-	while (i < p->n_steps && p->steps[i].table->index != table)
-		i++;
-	return i;
-}
-
 /*
  * Can the step's own DELETE return what is collected of its table?  Its rows alone then measure it.
  */
 static bool may_gather(const struct plan *p, const struct collect *c)
 {
-	const size_t i = step_of(p, c->table->index);
-	const struct step *s = &p->steps[i];
+	const struct step *s = plan_step_of(p, c->table);
 
-	return p->top_down && i < p->n_steps && s->linked && s->slice_sql && !s->archived &&
-	       !s->outbox_sql && !s->verify;
+	return p->top_down && s && s->linked && s->slice_sql && !s->archived && !s->outbox_sql &&
+	       !s->verify;
 }
 
 /*
- * Among the marked collects: is c's source there before its step, and its step before all that need
- * its keys?
+ * Among the collects that are gathered: is c's source there before its step, and its step before all
+ * that need its keys?
  */
-static bool is_in_time(const struct plan *p, const bool *marked, size_t c)
+static bool is_in_time(const struct plan *p, const struct collect *c)
 {
-	const struct collect *collects = p->collects;
-	const size_t table = collects[c].table->index;
-	const size_t mine = step_of(p, table);
+	const size_t table = c->table->index;
+	const struct step *mine = plan_step_of(p, c->table);
 
-	for (size_t i = 0; i < p->n_collects; i++) {
-		if (collects[i].from.table == table && i != c && !marked[i])
+	for (const struct collect *x = p->collects; x < p->collects + p->n_collects; x++) {
+		if (x->from.table == table && x != c && !x->gather_sql)
 			return false;
-		if (collects[i].table->index == p->steps[mine].parent.table && marked[i] &&
-		    step_of(p, collects[i].table->index) < mine)
+		if (x->table->index == mine->parent.table && x->gather_sql &&
+		    plan_step_of(p, x->table) < mine)
 			return false;
 	}
-	for (size_t i = mine + 1; i < p->n_steps; i++) /* from the top down: they go before */
-		if (p->steps[i].from.table == table ||
-		    (p->steps[i].linked && p->steps[i].parent.table == table))
+	/* From the top down the later steps go before. */
+	for (const struct step *s = mine + 1; s < p->steps + p->n_steps; s++)
+		if (s->from.table == table || (s->linked && s->parent.table == table))
 			return false;
 	return true;
 }
 
 static void find_gathers(struct plan *p)
 {
-	bool *marked = t_array(p, bool, p->n_collects + 1);
 	bool changed = true;
 
 	for (size_t i = 0; i < p->n_collects; i++)
-		marked[i] = may_gather(p, &p->collects[i]);
+		if (may_gather(p, &p->collects[i]))
+			p->collects[i].gather_sql = gather_statement(p, &p->collects[i]);
 	while (changed) {
 		changed = false;
 		for (size_t i = 0; i < p->n_collects; i++)
-			if (marked[i] && !is_in_time(p, marked, i)) {
-				marked[i] = false;
+			if (p->collects[i].gather_sql && !is_in_time(p, &p->collects[i])) {
+				p->collects[i].gather_sql = NULL;
 				changed = true;
 			}
 	}
-	for (size_t i = 0; i < p->n_collects; i++) {
-		struct collect *c = &p->collects[i];
-
-		if (!marked[i])
-			continue;
-		c->gather_sql = gather_statement(p, c);
-		p->steps[step_of(p, c->table->index)].gather = c;
-	}
+	for (size_t i = 0; i < p->n_collects; i++)
+		if (p->collects[i].gather_sql)
+			plan_step_of(p, p->collects[i].table)->gather = &p->collects[i];
 }
 
 void plan_by_set(struct plan *p)

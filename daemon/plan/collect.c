@@ -19,7 +19,6 @@ void plan_slots(struct plan *p)
 {
 	const size_t n = p->model->n_tables;
 
-	p->most_slots = 1;
 	p->slots = t_array(p, const char **, n);
 	p->n_slots = t_array(p, size_t, n);
 	for (size_t i = 0; i < n; i++) {
@@ -35,8 +34,6 @@ void plan_slots(struct plan *p)
 		while (plan_is_asked(p, t) &&
 		       (k = catalog_next_key(p->catalog, k, 0, plan_oid(p, t))))
 			add_slot(p, t, plan_asked_column(t, k));
-		if (p->n_slots[i] > p->most_slots)
-			p->most_slots = p->n_slots[i];
 	}
 }
 

@@ -153,7 +153,6 @@ struct plan {
 	size_t n_steps;
 	const char ***slots; /* [table]: the columns collected; [0] is the key, or NULL */
 	size_t *n_slots; /* [table] */
-	size_t most_slots; /* the most that a table has */
 	/*
 	 * integrity = "set": a row for each foreign key of which a row still points at one that is
 	 * gone: name. No sql: the server's triggers say so.

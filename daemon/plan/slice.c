@@ -191,11 +191,8 @@ static void requests_last(struct plan *p)
 	const struct table *r = p->model->request;
 	bool *waits = t_array(p, bool, p->model->n_tables);
 	bool *after = t_array(p, bool, p->model->n_tables);
-	struct step *requests = NULL;
+	struct step *requests = plan_step_of(p, r);
 
-	for (size_t i = 0; i < p->n_steps; i++)
-		if (p->steps[i].table == r)
-			requests = &p->steps[i];
 	if (!requests)
 		return;
 	for (size_t i = 0; i < p->n_steps; i++) {

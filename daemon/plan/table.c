@@ -163,6 +163,14 @@ char *plan_copy(const struct plan *p, const char *query)
 			sql_literal(p, t_printf(p, "%c", p->opts.delimiter)));
 }
 
+struct step *plan_step_of(const struct plan *p, const struct table *t)
+{
+	for (size_t i = 0; i < p->n_steps; i++)
+		if (p->steps[i].table == t)
+			return &p->steps[i];
+	return NULL;
+}
+
 size_t plan_phase(const struct table *t)
 {
 	size_t n = 0;
