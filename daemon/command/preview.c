@@ -6,7 +6,6 @@
 
 #include "preflight/check_plan.h"
 #include "command/output.h"
-#include "plan/due.h"
 #include "plan/preview.h"
 #include "base/sql.h"
 

@@ -5,7 +5,6 @@
 #include "command/command.h"
 
 #include "preflight/check_plan.h"
-#include "plan/expression.h"
 #include "plan/preview.h"
 #include "base/sql.h"
 

@@ -2,7 +2,6 @@
 #include "command/command.h"
 
 #include "preflight/check_plan.h"
-#include "plan/expression.h"
 #include "plan/preview.h"
 
 /* Prints one document of all rows that the model reaches from the contact. */

@@ -7,7 +7,6 @@
 
 #include "preflight/check_plan.h"
 #include "base/mem.h"
-#include "plan/due.h"
 
 #include <inttypes.h>
 #include <time.h>

@@ -4,7 +4,7 @@
  */
 #pragma once
 
-#include "plan/expression.h"
+#include "plan/plan.h"
 
 /* A plan that says what it is for, and has no statement yet.  Owned by ctx. */
 struct plan *plan_new(void *ctx, const struct model *model, const struct catalog *catalog,
@@ -21,7 +21,7 @@ struct arrays {
 extern const struct arrays plan_parameters; /* $1, $2 */
 extern const struct arrays plan_marks; /* PLAN_KEYS, PLAN_OWN: COPY takes no parameters */
 
-/* table.c: questions about a table, and how its rows are found */
+/* table.c: questions about a table, and how its rows are found, as SQL */
 
 const struct relation *plan_relation(const struct plan *p, const struct table *t);
 
@@ -56,6 +56,35 @@ bool plan_is_collected(const struct plan *p, const struct table *t);
 
 /* Are t's rows found by their own keys?  A join table may have none. */
 bool plan_is_own(const struct plan *p, const struct table *t);
+
+/* Returns alias."a", alias."b" and so on, of n columns. */
+char *plan_columns(const void *ctx, const char *alias, const char *const *columns, size_t n);
+
+/* Returns " AND (predicate)"; "" for NULL. */
+const char *plan_and(const void *ctx, const char *predicate);
+
+/* Returns " AND the row alias is one that t's where lets through"; "" where t has none. */
+const char *plan_within(const void *ctx, const struct table *t, const char *alias);
+
+/*
+ * Returns the further conditions on a row t that was found by its link: t's where, and for a match
+ * that the value is not empty, because an empty value matches nothing.  "" where there are none.
+ */
+char *plan_beside_link(const void *ctx, const struct table *t);
+
+/*
+ * Returns child.by = parent.from, with a cast where the types are of different kinds (a polymorphic
+ * text).
+ */
+char *plan_link(const struct plan *p, const struct table *t, const char *alias,
+		const char *parent_alias);
+
+/* Returns the foreign key's name as a message has it, as a constant. */
+char *plan_key_name(const void *ctx, const struct foreign_key *k);
+
+/* Returns the foreign key's columns compared: from_alias.a = to_alias.b AND ... */
+char *plan_key_match(const void *ctx, const struct foreign_key *k, const char *from_alias,
+		     const char *to_alias);
 
 /* keys, an SQL expression, as an array of the type of t's column. */
 char *plan_array(const struct plan *p, const struct table *t, const char *column, const char *keys);
@@ -122,12 +151,6 @@ void plan_slots(struct plan *p);
 /* Fills the plan's collects, from the top down; after its steps. */
 void plan_collects(struct plan *p);
 
-/*
- * order.c: fills order with the tables that have a step, in an order that the foreign keys allow, and
- * n_steps and defer of the plan.  Returns NULL, or a table within a ring that no order satisfies.
- */
-const struct table *plan_order(struct plan *p, const struct table **order);
-
 /* step.c: the step of a table that has one. */
 struct step plan_step(const struct plan *p, const struct table *t);
 
@@ -144,6 +167,9 @@ const char *plan_slice_order(const struct plan *p, const struct table *t);
 
 /* Fills may_slice, and the slices' statements, of the plan and of its steps. */
 void plan_slices(struct plan *p);
+
+/* due.c: plan_due_query() by what the plan is for. */
+char *plan_due(const struct plan *p, const char *keys);
 
 /* subject.c: fills the list, its lock, the re-check and the questions about keys of subjects. */
 void plan_subject(struct plan *p);

@@ -18,6 +18,7 @@
 #include "plan/build.h"
 
 #include "base/mem.h"
+#include "base/sql.h"
 
 /* The names in the model of a table that the action deletes from. */
 struct name_list {
@@ -146,7 +147,47 @@ static void add_pointing(const struct plan *p, const struct foreign_key *k, cons
 		       pointing(p, k, to, others, "", "NULL::text"));
 }
 
-static char *all_pointing(const struct plan *p)
+/*
+ * IS TRUE makes the planner filter by a hash.  It knows nothing of these sets, and would compare each
+ * with each.
+ */
+static const char crossref_sql[] =
+	"WITH RECURSIVE own AS MATERIALIZED (SELECT unnest($1::text[]) AS key),\n"
+	"listed AS MATERIALIZED (\n"
+	"  SELECT c.n, c.key, c.weight FROM retention.candidate AS c\n"
+	"   WHERE c.job = $2::int AND c.n BETWEEN $4::bigint AND $5::bigint\n"
+	"     AND ($3::bigint > 0 OR (c.key IN (SELECT own.key FROM own)) IS TRUE)),\n"
+	"added AS (\n"
+	"  SELECT own.key FROM own WHERE (own.key IN (SELECT l.key FROM listed AS l)) IS TRUE\n"
+	"  UNION\n"
+	"  SELECT r.k FROM added AS w CROSS JOIN LATERAL (\n"
+	"  {pointing}) AS r\n"
+	"   WHERE $3::bigint > 0 AND (r.k IN (SELECT l.key FROM listed AS l)) IS TRUE),\n"
+	"taken AS MATERIALIZED (\n"
+	"  SELECT added.key FROM added LIMIT (SELECT count(*) FROM own) + $3::bigint),\n"
+	"refers AS MATERIALIZED (\n"
+	"  SELECT r.k AS from_key, w.key AS to_key, r.via FROM taken AS w CROSS JOIN LATERAL (\n"
+	"  {pointing}) AS r WHERE r.k IS DISTINCT FROM w.key),\n"
+	"kept AS (\n"
+	"  SELECT r.to_key AS key FROM refers AS r\n"
+	"   WHERE (r.from_key IN (SELECT l.key FROM listed AS l)) IS NOT TRUE\n"
+	"  UNION\n"
+	"  SELECT r.to_key FROM kept JOIN refers AS r ON r.from_key = kept.key)\n"
+	"SELECT coalesce(array_agg(x.key ORDER BY x.n) FILTER (WHERE NOT x.kept), '{}')::text AS together,\n"
+	"       count(*) FILTER (WHERE NOT x.kept) AS n_together,\n"
+	"       coalesce(sum(x.weight) FILTER (WHERE NOT x.kept), 0)::bigint AS weight,\n"
+	"       coalesce(min(x.n), 0) AS first_n, coalesce(max(x.n), 0) AS last_n,\n"
+	"       coalesce(array_agg(x.key ORDER BY x.n) FILTER (WHERE x.own AND NOT x.kept), '{}')::text AS own,\n"
+	"       count(*) FILTER (WHERE x.own AND NOT x.kept) AS n_own,\n"
+	"       coalesce(array_agg(x.key ORDER BY x.n) FILTER (WHERE x.own AND x.kept), '{}')::text AS kept,\n"
+	"       count(*) FILTER (WHERE x.own AND x.kept) AS n_kept,\n"
+	"       (SELECT coalesce(string_agg(DISTINCT r.via, ', '), '') FROM refers AS r\n"
+	"         WHERE (r.to_key IN (SELECT kept.key FROM kept)) IS TRUE) AS via\n"
+	"  FROM (SELECT l.n, l.key, l.weight, (l.key IN (SELECT kept.key FROM kept)) IS TRUE AS kept,\n"
+	"               (l.key IN (SELECT own.key FROM own)) IS TRUE AS own\n"
+	"          FROM listed AS l WHERE (l.key IN (SELECT t.key FROM taken AS t)) IS TRUE OFFSET 0) AS x";
+
+char *plan_crossref(const struct plan *p)
 {
 	char *sql = t_strdup(p, "");
 
@@ -160,51 +201,5 @@ static char *all_pointing(const struct plan *p)
 		for (size_t j = 0; j < to.n; j++)
 			add_pointing(p, k, to.names[j], &from, &sql);
 	}
-	return sql;
-}
-
-char *plan_crossref(const struct plan *p)
-{
-	const char *pointing_sql = all_pointing(p);
-
-	if (!*pointing_sql)
-		return NULL;
-	/* IS TRUE makes the planner filter by a hash.  It knows nothing of these sets, and would compare each with each. */
-	return t_printf(
-		p,
-		"WITH RECURSIVE own AS MATERIALIZED (SELECT unnest($1::text[]) AS key),\n"
-		"listed AS MATERIALIZED (\n"
-		"  SELECT c.n, c.key, c.weight FROM retention.candidate AS c\n"
-		"   WHERE c.job = $2::int AND c.n BETWEEN $4::bigint AND $5::bigint\n"
-		"     AND ($3::bigint > 0 OR (c.key IN (SELECT own.key FROM own)) IS TRUE)),\n"
-		"added AS (\n"
-		"  SELECT own.key FROM own WHERE (own.key IN (SELECT l.key FROM listed AS l)) IS TRUE\n"
-		"  UNION\n"
-		"  SELECT r.k FROM added AS w CROSS JOIN LATERAL (\n"
-		"  %s) AS r\n"
-		"   WHERE $3::bigint > 0 AND (r.k IN (SELECT l.key FROM listed AS l)) IS TRUE),\n"
-		"taken AS MATERIALIZED (\n"
-		"  SELECT added.key FROM added LIMIT (SELECT count(*) FROM own) + $3::bigint),\n"
-		"refers AS MATERIALIZED (\n"
-		"  SELECT r.k AS from_key, w.key AS to_key, r.via FROM taken AS w CROSS JOIN LATERAL (\n"
-		"  %s) AS r WHERE r.k IS DISTINCT FROM w.key),\n"
-		"kept AS (\n"
-		"  SELECT r.to_key AS key FROM refers AS r\n"
-		"   WHERE (r.from_key IN (SELECT l.key FROM listed AS l)) IS NOT TRUE\n"
-		"  UNION\n"
-		"  SELECT r.to_key FROM kept JOIN refers AS r ON r.from_key = kept.key)\n"
-		"SELECT coalesce(array_agg(x.key ORDER BY x.n) FILTER (WHERE NOT x.kept), '{}')::text AS together,\n"
-		"       count(*) FILTER (WHERE NOT x.kept) AS n_together,\n"
-		"       coalesce(sum(x.weight) FILTER (WHERE NOT x.kept), 0)::bigint AS weight,\n"
-		"       coalesce(min(x.n), 0) AS first_n, coalesce(max(x.n), 0) AS last_n,\n"
-		"       coalesce(array_agg(x.key ORDER BY x.n) FILTER (WHERE x.own AND NOT x.kept), '{}')::text AS own,\n"
-		"       count(*) FILTER (WHERE x.own AND NOT x.kept) AS n_own,\n"
-		"       coalesce(array_agg(x.key ORDER BY x.n) FILTER (WHERE x.own AND x.kept), '{}')::text AS kept,\n"
-		"       count(*) FILTER (WHERE x.own AND x.kept) AS n_kept,\n"
-		"       (SELECT coalesce(string_agg(DISTINCT r.via, ', '), '') FROM refers AS r\n"
-		"         WHERE (r.to_key IN (SELECT kept.key FROM kept)) IS TRUE) AS via\n"
-		"  FROM (SELECT l.n, l.key, l.weight, (l.key IN (SELECT kept.key FROM kept)) IS TRUE AS kept,\n"
-		"               (l.key IN (SELECT own.key FROM own)) IS TRUE AS own\n"
-		"          FROM listed AS l WHERE (l.key IN (SELECT t.key FROM taken AS t)) IS TRUE OFFSET 0) AS x",
-		pointing_sql, pointing_sql);
+	return *sql ? sql_fill(p, crossref_sql, {"pointing", sql}) : NULL;
 }

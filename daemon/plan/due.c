@@ -7,7 +7,6 @@
  * Predicates of the model stand alone in a subquery over their own table, so that a name in them
  * can only mean a column of that table.
  */
-#include "plan/due.h"
 
 #include "base/mem.h"
 #include "base/sql.h"
@@ -100,11 +99,6 @@ static char *quiet_since(const struct plan *p, const char *date, const struct ta
 	return t_printf(p, "(%s IS NULL OR %s)", date, between(p, date, t, column));
 }
 
-static const char *among(const struct plan *p, const char *key, const char *keys)
-{
-	return keys ? t_printf(p, "%s = ANY (%s)", key, keys) : "true";
-}
-
 /*
  * The requests of each contact, or of contact c alone: how many, the last one's date, and how many
  * of them keep their contact whatever their date.
@@ -192,7 +186,7 @@ static char *due_contacts(const struct plan *p, const char *keys)
 		{"requests", requests(p, keys != NULL)}, {"link", linked_value(p)},
 		{"old_enough", old_enough(p)},
 		{"not_held", p->opts.despite_holds ? "true" : t_printf(p, "NOT %s", held(p))},
-		{"among_keys", among(p, key, keys)},
+		{"among_keys", keys ? t_printf(p, "%s = ANY (%s)", key, keys) : "true"},
 		{"dirty", p->opts.action == ACTION_ANONYMIZE_CONTACTS ? dirty(p, c, "c") : "true"});
 }
 
@@ -226,7 +220,8 @@ static char *due_requests(const struct plan *p, const char *keys)
 				     ? t_printf(p, "EXISTS (SELECT FROM %s AS c WHERE %s)",
 						plan_filtered(p, c, c->where, p->opts.scope), link)
 				     : "true"},
-		{"among_keys", among(p, key, keys)}, {"dirty", dirty(p, r, "r")});
+		{"among_keys", keys ? t_printf(p, "%s = ANY (%s)", key, keys) : "true"},
+		{"dirty", dirty(p, r, "r")});
 }
 
 char *plan_due(const struct plan *p, const char *keys)

@@ -180,10 +180,38 @@ struct plan *plan_build(void *ctx, const struct model *model, const struct catal
 			const struct plan_opts *opts, struct complaints *c);
 
 /*
+ * Returns a query of (k, weight, last): the subjects that are due between $1 (or NULL) and $2, and
+ * that the action would still change; last is the date of their last request.  keys is an SQL array
+ * expression of the key's type: then only among those; NULL: among all.  Owned by ctx.
+ */
+char *plan_due_query(void *ctx, const struct model *model, const struct catalog *catalog,
+		     const struct plan_opts *opts, const char *keys);
+
+/*
  * "id";"name" and a newline, as an archive's file begins: quoted where RFC 4180 section 2 wants it.
  * Owned by ctx.
  */
 const char *plan_header(const void *ctx, const char *const *columns, size_t n, char delimiter);
+
+/*
+ * SQL expressions about a table.  The text is owned by ctx.  Predicates of the model end with a
+ * newline, which ends a comment in them.
+ */
+
+/* Returns alias."column". */
+char *plan_column(const void *ctx, const char *alias, const char *column);
+
+/* Returns the type of a column, for a cast. */
+const char *plan_type(const struct catalog *catalog, const struct table *t, const char *column);
+
+/* Returns "schema"."table". */
+char *plan_table(const void *ctx, const struct table *t);
+
+/*
+ * Returns (SELECT * FROM table WHERE (a) AND (b)).  The predicates (NULL: none) see their own table
+ * only.
+ */
+char *plan_filtered(const void *ctx, const struct table *t, const char *a, const char *b);
 
 /*
  * Is there anything left in the columns of the row alias that the rules of t would erase?  redact:

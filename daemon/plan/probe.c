@@ -2,7 +2,6 @@
 #include "plan/plan.h"
 
 #include "base/mem.h"
-#include "plan/expression.h"
 
 /* The probes of a plan, as they are gathered. */
 struct probes {

@@ -52,12 +52,6 @@ static char *not_own(const struct shared *s, unsigned int oid)
 	return sql;
 }
 
-static char *unused_by_key(const struct shared *s, const struct foreign_key *k)
-{
-	return t_printf(s->p, "NOT EXISTS (SELECT FROM %s AS u WHERE %s%s)", k->from_sql,
-			plan_key_match(s->p, k, "u", s->alias), not_own(s, k->from_oid));
-}
-
 /*
  * link: a name of t's table that a column of its parent points at.  A contact or request that the
  * where of the model leaves out uses the row like any other.  Further down, where may say what the
@@ -75,7 +69,7 @@ static char *unused_by_link(const struct shared *s, const struct table *link)
 			plan_link(p, link, s->alias, "u"), not_own(s, plan_oid(p, x)));
 }
 
-/* Is the link a foreign key too, about which unused_by_key() asks already? */
+/* Is the link a foreign key too, about which unused_by_others() asks already? */
 static bool is_key(const struct plan *p, const struct table *link)
 {
 	const unsigned int from = plan_oid(p, link->of), to = plan_oid(p, link);
@@ -99,7 +93,9 @@ static char *unused_by_others(const struct shared *s)
 	/* A row that matches a copied value does not refer to the row that holds the copy. */
 	while (!t->match && (k = catalog_next_key(p->catalog, k, 0, oid)))
 		if (catalog_key_is_use(p->model, p->catalog, t, k))
-			t_append(&sql, "\n   AND %s", unused_by_key(s, k));
+			t_append(&sql, "\n   AND NOT EXISTS (SELECT FROM %s AS u WHERE %s%s)",
+				 k->from_sql, plan_key_match(p, k, "u", s->alias),
+				 not_own(s, k->from_oid));
 	for (size_t i = 0; i < p->model->n_tables; i++) {
 		const struct table *link = &p->model->tables[i];
 

@@ -5,10 +5,9 @@
  *
  * A row goes in a slice only when no child row is left and no row points at it.  Therefore a table's
  * step waits while a table below it, or a table with a foreign key onto it, still has rows
- * (step.waits_for).  So
- * a slice that is committed leaves no row that the next one could not find.  An interrupted job
- * finds the rest as it finds everything, by the subject that is still in its list.  The subject is
- * still due, because its requests go when nothing else is left.
+ * (step.waits_for).  So a slice that is committed leaves no row that the next one could not find.
+ * An interrupted job finds the rest as it finds everything, by the subject that is still in its
+ * list.  The subject is still due, because its requests go when nothing else is left.
  */
 #include "plan/build.h"
 

@@ -7,7 +7,6 @@
 
 #include "base/mem.h"
 #include "base/sql.h"
-#include "plan/due.h"
 
 #define KEYS "coalesce(array_agg(x.k::text), '{}')::text AS keys, count(*) AS n"
 

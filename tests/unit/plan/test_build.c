@@ -1,5 +1,5 @@
 /* Tests the order in which tables are erased: chains, self references, and rings. */
-#include "plan/order.c"
+#include "plan/build.c"
 
 /* After the module: cmocka has a macro of the name fail. */
 #include <setjmp.h>
@@ -45,7 +45,7 @@ static char *order_by(void *ctx, struct foreign_key *keys, size_t n_keys, bool *
 	struct plan *p = plan_new(ctx, &model, &catalog, &opts);
 	const struct table *order[N_TABLES];
 	char *text = t_strdup(ctx, "");
-	const struct table *ring = plan_order(p, order);
+	const struct table *ring = find_order(p, order);
 
 	*ret_defer = p->defer;
 	if (ring)
