@@ -8,25 +8,21 @@
 
 #include "base/mem.h"
 
-static bool must_precede(const struct plan *p, const struct table *first,
-			 const struct table *second)
-{
-	const unsigned int from = plan_oid(p, first), to = plan_oid(p, second);
-	const struct foreign_key *k = NULL;
-
-	while (from != to && plan_is_deleted(p, second) &&
-	       (k = catalog_next_key(p->catalog, k, from, to)))
-		if (!(p->defer && k->deferrable))
-			return true;
-	return false;
-}
-
+/* Have all tables been taken that have a foreign key onto t, whose rows go? */
 static bool is_ready(const struct plan *p, const struct table *t, const bool *taken)
 {
-	for (size_t i = 0; i < p->model->n_tables; i++)
-		if (!taken[i] && plan_has_step(p, &p->model->tables[i]) &&
-		    must_precede(p, &p->model->tables[i], t))
-			return false;
+	const unsigned int to = plan_oid(p, t);
+
+	for (size_t i = 0; plan_is_deleted(p, t) && i < p->model->n_tables; i++) {
+		const struct table *x = &p->model->tables[i];
+		const unsigned int from = plan_oid(p, x);
+		const struct foreign_key *k = NULL;
+
+		while (!taken[i] && from != to && plan_has_step(p, x) &&
+		       (k = catalog_next_key(p->catalog, k, from, to)))
+			if (!(p->defer && k->deferrable))
+				return false;
+	}
 	return true;
 }
 

@@ -79,32 +79,22 @@ static char *dirty_column(const struct plan *p, const struct table *t,
 			  const struct column_rule *rule, const char *alias);
 
 /*
- * Does the column of the contact still hold a person's value, not what its rule has written there?
+ * The contact's identity columns as rows of v(value), where they still hold a person's value, not what
+ * their rule has written there.
  */
-static const char *is_personal(const struct plan *p, const struct table *contact,
-			       const char *column, const char *alias)
-{
-	const struct column_rule *rule = model_rule(contact, column);
-	const bool told = rule && rule->kind != RULE_REDACT;
-	const char *dirty = told ? dirty_column(p, contact, rule, alias) : NULL;
-
-	return dirty ? dirty : "true";
-}
-
-/* The contact's identity columns as rows of v(value). */
 static char *identity_values(const struct plan *p, const struct table *contact, const char *alias)
 {
 	char *sql = t_strdup(p, "");
 
 	for (size_t i = 0; i < contact->n_identity; i++) {
-		const struct column *column =
-			catalog_column(plan_relation(p, contact), contact->identity[i]);
-		const char *at = plan_column(p, alias, column->name);
+		const char *name = contact->identity[i], *at = plan_column(p, alias, name);
+		const struct column_rule *rule = model_rule(contact, name);
+		const bool told = rule && rule->kind != RULE_KEEP && rule->kind != RULE_REDACT;
+		const bool list = catalog_column(plan_relation(p, contact), name)->category == 'A';
 
 		t_list(&sql, " UNION ALL ",
-		       column->category == 'A' ? "SELECT unnest(%s::text[]) WHERE %s"
-					       : "SELECT %s::text WHERE %s",
-		       at, is_personal(p, contact, column->name, alias));
+		       list ? "SELECT unnest(%s::text[]) WHERE %s" : "SELECT %s::text WHERE %s", at,
+		       told ? dirty_column(p, contact, rule, alias) : "true");
 	}
 	return sql;
 }
@@ -189,15 +179,16 @@ static const char json_keep_dirty_sql[] =
 	"CASE WHEN jsonb_typeof({json}) = 'object' THEN {json} - {keys} <> '{}'\n"
 	"  ELSE {json} IS NOT NULL END";
 
-/* Compared as text, because a type of an extension may have its = outside pg_catalog, or none. */
+/*
+ * Is there anything left that the rule, which is not keep, would erase?  Compared as text, because a
+ * type of an extension may have its = outside pg_catalog, or none.
+ */
 static char *dirty_column(const struct plan *p, const struct table *t,
 			  const struct column_rule *rule, const char *alias)
 {
 	const struct column *column = catalog_column(plan_relation(p, t), rule->column);
 	const char *at = plan_column(p, alias, rule->column);
 
-	if (rule->kind == RULE_KEEP)
-		return NULL;
 	if (rule->kind == RULE_JSON || rule->kind == RULE_JSON_KEEP)
 		return sql_fill(p, rule->kind == RULE_JSON ? json_dirty_sql : json_keep_dirty_sql,
 				{"json", as_jsonb(p, column, at)}, {"keys", json_keys(p, rule)});
@@ -218,12 +209,8 @@ const char *plan_dirty_row(const struct plan *p, const struct table *t, const ch
 {
 	char *sql = t_strdup(p, "");
 
-	for (size_t i = 0; i < t->n_rules; i++) {
-		const bool asked = t->rules[i].kind != RULE_REDACT || redact;
-		const char *one = asked ? dirty_column(p, t, &t->rules[i], alias) : NULL;
-
-		if (one)
-			t_list(&sql, " OR ", "%s", one);
-	}
+	for (size_t i = 0; i < t->n_rules; i++)
+		if (t->rules[i].kind != RULE_KEEP && (t->rules[i].kind != RULE_REDACT || redact))
+			t_list(&sql, " OR ", "%s", dirty_column(p, t, &t->rules[i], alias));
 	return *sql ? sql : "false";
 }

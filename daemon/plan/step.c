@@ -166,15 +166,6 @@ static char *outbox_statement(const struct plan *p, const struct step *s)
 		 s->disposition == DISPOSITION_UPDATE ? plan_dirty_row(p, t, "t", false) : "true"});
 }
 
-/*
- * Does a foreign key keep a client from adding rows to those of the parent, or fail the batch where
- * one does?
- */
-static bool keeps_out(const struct plan *p, const struct table *parent)
-{
-	return parent == p->subject || parent == p->model->request || plan_is_deleted(p, parent);
-}
-
 static char *count_rows(const struct plan *p, const struct table *t, const char *selection,
 			const char *condition)
 {
@@ -182,13 +173,12 @@ static char *count_rows(const struct plan *p, const struct table *t, const char 
 			selection, condition);
 }
 
-/*
- * How a DELETE finds rows that were collected: a client may move one to another's parent meanwhile.
- */
+/* How a DELETE finds rows that were collected: a client may move one to another's parent meanwhile. */
 static void link_step(const struct plan *p, struct step *s)
 {
 	const struct table *t = s->table;
-	const bool own = plan_is_own(p, t);
+	const bool own = plan_is_own(p, t), has_key = plan_has_key_to_parent(p, t);
+	bool kept_out;
 
 	s->linked = t != p->subject && !t->shared && plan_is_collected(p, t) &&
 		    s->disposition == DISPOSITION_DELETE;
@@ -196,8 +186,11 @@ static void link_step(const struct plan *p, struct step *s)
 		return;
 	s->by_own = own && t != p->model->request &&
 		    catalog_column(plan_relation(p, t), t->key)->not_null;
-	s->exact = s->by_own || (own && plan_has_key_to_parent(p, t));
-	if (s->by_own && !(plan_has_key_to_parent(p, t) && keeps_out(p, t->of)))
+	s->exact = s->by_own || (own && has_key);
+	/* The foreign key keeps a client from adding rows, or fails the batch where one does. */
+	kept_out = has_key &&
+		   (t->of == p->subject || t->of == p->model->request || plan_is_deleted(p, t->of));
+	if (s->by_own && !kept_out)
 		s->link_sql = count_rows(p, t, plan_selection(p, t, "$1", false), "true");
 }
 
