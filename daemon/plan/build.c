@@ -119,7 +119,7 @@ struct plan *plan_build(void *ctx, const struct model *model, const struct catal
 		return NULL;
 	}
 	plan_collects(p);
-	plan_subject(p);
+	plan_due_statements(p);
 	if (opts->by_set)
 		plan_by_set(p);
 	p->crossref_sql = plan_crossref(p);

@@ -168,11 +168,8 @@ const char *plan_slice_order(const struct plan *p, const struct table *t);
 /* Fills may_slice, and the slices' statements, of the plan and of its steps. */
 void plan_slices(struct plan *p);
 
-/* due.c: plan_due_query() by what the plan is for. */
-char *plan_due(const struct plan *p, const char *keys);
-
-/* subject.c: fills the list, its lock, the re-check and the questions about keys of subjects. */
-void plan_subject(struct plan *p);
+/* due.c: fills the list, its lock, the re-check and the questions about keys of subjects. */
+void plan_due_statements(struct plan *p);
 
 /* crossref.c.  NULL: no foreign key makes one subject wait for another.  Needs the plan's steps. */
 char *plan_crossref(const struct plan *p);

@@ -1,4 +1,6 @@
 /*
+ * The statements on the subjects themselves: which are due, whether they still are, which are held.
+ *
  * A contact is due when the date of its last request lies before the cutoff, all its requests
  * satisfy due_when (an open case keeps its contact), no hold covers it, and there is still
  * something to erase.  What is unknown keeps the contact: a request without a date, a due_when that
@@ -8,9 +10,10 @@
  * can only mean a column of that table.
  */
 
+#include "plan/build.h"
+
 #include "base/mem.h"
 #include "base/sql.h"
-#include "plan/build.h"
 
 #include <assert.h>
 
@@ -224,7 +227,7 @@ static char *due_requests(const struct plan *p, const char *keys)
 		{"dirty", dirty(p, r, "r")});
 }
 
-char *plan_due(const struct plan *p, const char *keys)
+static char *due_query(const struct plan *p, const char *keys)
 {
 	return p->opts.action == ACTION_ANONYMIZE_REQUESTS ? due_requests(p, keys)
 							   : due_contacts(p, keys);
@@ -233,5 +236,61 @@ char *plan_due(const struct plan *p, const char *keys)
 char *plan_due_query(void *ctx, const struct model *model, const struct catalog *catalog,
 		     const struct plan_opts *opts, const char *keys)
 {
-	return plan_due(plan_new(ctx, model, catalog, opts), keys);
+	return due_query(plan_new(ctx, model, catalog, opts), keys);
+}
+
+/*
+ * Keys come back as one array.  Each key is cast to text by itself, because a char(8) in an array would
+ * bring its padding along.
+ */
+#define KEYS "coalesce(array_agg(x.k::text), '{}')::text AS keys, count(*) AS n"
+
+static const char list_sql[] =
+	"INSERT INTO retention.candidate (job, n, key, weight)\n"
+	"SELECT $3::int, row_number() OVER (ORDER BY due.k), due.k::text, due.weight\n"
+	"  FROM ({due}) AS due";
+
+static const char selected_sql[] =
+	"ARRAY(SELECT s.key::{type} FROM retention.selection AS s WHERE s.job = $3::int)";
+
+static const char recheck_sql[] = "SELECT " KEYS " FROM ({due}) AS x";
+
+static const char present_sql[] =
+	"SELECT " KEYS " FROM (SELECT {key} AS k FROM {table} AS t WHERE {selection}) AS x";
+
+/* SKIP LOCKED: a row that somebody works on is left for a later sweep, never waited for. */
+static const char lock_sql[] =
+	"SELECT " KEYS " FROM (SELECT {key} AS k FROM {table} AS t WHERE {selection}\n"
+	" ORDER BY 1 FOR UPDATE SKIP LOCKED) AS x";
+
+static const char held_sql[] =
+	"SELECT " KEYS " FROM (SELECT {key} AS k FROM {table} AS t{contact}\n"
+	"  JOIN retention.holds_in_force AS h ON h.contact_key = {contact_key}::text\n"
+	" WHERE {selection}) AS x";
+
+void plan_due_statements(struct plan *p)
+{
+	const struct table *t = p->subject, *c = p->model->contact;
+	const char *selected =
+		sql_fill(p, selected_sql, {"type", plan_type(p->catalog, t, t->key)});
+	const struct sql_part parts[] = {
+		{"key", plan_column(p, "t", t->key)},
+		{"table", plan_table(p, t)},
+		{"selection", plan_selection(p, t, "$1", true)},
+		{"contact", t == c ? ""
+				   : t_printf(p, " JOIN %s AS c ON %s", plan_table(p, c),
+					      plan_link(p, t, "t", "c"))},
+		{"contact_key", plan_column(p, t == c ? "t" : "c", c->key)},
+		{NULL, NULL},
+	};
+
+	p->list_sql =
+		sql_fill(p, list_sql, {"due", due_query(p, p->opts.by_key ? selected : NULL)});
+	p->recheck_sql =
+		sql_fill(p, recheck_sql, {"due", due_query(p, plan_array(p, t, t->key, "$3"))});
+	p->present_sql = sql_fill_parts(p, present_sql, parts);
+	p->lock_sql = p->opts.action == ACTION_EXPORT ? p->present_sql
+						      : sql_fill_parts(p, lock_sql, parts);
+	p->held_sql = sql_fill_parts(p, held_sql, parts);
+	p->total_sql = sql_fill_parts(p, "SELECT count(*) AS n FROM {table} AS t", parts);
 }

@@ -35,7 +35,7 @@ static const char lock_requests_sql[] =
 static const char state_sql[] =
 	"WITH RECURSIVE tree AS (\n"
 	"  SELECT w.i, to_regclass(w.name)::oid AS oid\n"
-	"    FROM unnest({tables}::text[]) WITH ORDINALITY AS w(name, i)\n"
+	"    FROM (VALUES {tables}) AS w(i, name)\n"
 	"   UNION ALL\n"
 	"  SELECT t.i, h.inhrelid FROM tree AS t JOIN pg_inherits AS h ON h.inhparent = t.oid)\n"
 	"SELECT concat_ws(' ',\n"
@@ -51,8 +51,7 @@ static const char state_sql[] =
 	"  (SELECT string_agg(DISTINCT quote_ident(a.attname), ' ')\n"
 	"     FROM pg_index AS x JOIN pg_attribute AS a ON a.attrelid = r.oid AND " CATALOG_IDENTIFIES
 	"\n"
-	"    WHERE x.indrelid = r.oid AND (r.i, a.attname::text) IN\n"
-	"          (SELECT * FROM unnest({tables_of}::bigint[], {columns}::text[])))) AS state,\n"
+	"    WHERE x.indrelid = r.oid AND (r.i, a.attname::text) IN (VALUES {naming}))) AS state,\n"
 	"  coalesce(l.keys, '') AS keys\n"
 	"  FROM (SELECT DISTINCT ON (i) i, oid FROM tree ORDER BY i) AS r\n"
 	" CROSS JOIN LATERAL (\n"
@@ -67,26 +66,20 @@ static const char state_sql[] =
 
 char *plan_state_sql(void *ctx, const struct model *model)
 {
-	const size_t most = 2 * model->n_tables + 1;
-	const char **names = t_array(ctx, const char *, most);
-	/* The columns that name rows of a table, so that they have to identify them. */
-	const char **tables_of = t_array(ctx, const char *, most);
-	const char **columns = t_array(ctx, const char *, most);
-	size_t n = 0;
+	char *tables = t_strdup(ctx, "");
+	/* The columns that name rows: they have to identify them. */
+	char *naming = t_strdup(ctx, "");
 
 	for (size_t i = 0; i < model->n_tables; i++) {
 		const struct table *t = &model->tables[i];
 
-		names[i] = plan_table(ctx, t);
-		if ((columns[n] = t->key))
-			tables_of[n++] = t_printf(ctx, "%zu", i + 1);
-		if (t->of && (columns[n] = t->from))
-			tables_of[n++] = t_printf(ctx, "%zu", t->of->index + 1);
+		t_list(&tables, ", ", "(%zu, %s)", i, sql_literal(ctx, plan_table(ctx, t)));
+		if (t->key)
+			t_list(&naming, ", ", "(%zu, %s)", i, sql_literal(ctx, t->key));
+		if (t->of && t->from)
+			t_list(&naming, ", ", "(%zu, %s)", t->of->index, sql_literal(ctx, t->from));
 	}
-	return sql_fill(ctx, state_sql,
-			{"tables", sql_literal(ctx, sql_array(ctx, names, model->n_tables))},
-			{"tables_of", sql_literal(ctx, sql_array(ctx, tables_of, n))},
-			{"columns", sql_literal(ctx, sql_array(ctx, columns, n))});
+	return sql_fill(ctx, state_sql, {"tables", tables}, {"naming", naming});
 }
 
 void plan_guards(struct plan *p)
