@@ -38,21 +38,24 @@ bool batch_stays_small(struct batch *b, const struct step *s, int64_t rows, stru
 bool batch_measure(struct batch *b, struct error *err)
 {
 	const struct plan *plan = b->plan;
-	const char **values = t_array(b->ctx, const char *, plan->sizes.n_sources + 1);
+	const char **values = t_array(b->ctx, const char *, plan->n_steps + 1);
 	AUTO(result) PGresult *res = NULL;
+	size_t n = 0;
 
-	if (!plan->sizes.sql || b->worker->most_rows == 0 || !b->worker->measure)
+	if (!plan->sizes_sql || b->worker->most_rows == 0 || !b->worker->measure)
 		return true;
 	/* Counts one more than is taken, so that a count of exactly most_rows is known to be all. */
-	values[0] = t_printf(b->ctx, "%" PRId64, b->worker->most_rows + 1);
-	for (size_t i = 0; i < plan->sizes.n_sources; i++)
-		values[i + 1] = batch_array(b, plan->sizes.sources[i]);
-	if (!db_query_kept(b->db, plan->sizes.sql, (int)plan->sizes.n_sources + 1, values, &res,
-			   err))
+	values[n++] = t_printf(b->ctx, "%" PRId64, b->worker->most_rows + 1);
+	for (const struct step *s = plan->steps; s < plan->steps + plan->n_steps; s++)
+		if (s->sized)
+			values[n++] = batch_array(b, s->parent);
+	if (!db_query_kept(b->db, plan->sizes_sql, (int)n, values, &res, err))
 		return false;
-	for (size_t i = 0; i < plan->sizes.n_sources; i++)
-		if (db_int(res, 0, t_printf(b->ctx, "c%zu", i)) > b->worker->most_rows &&
-		    !batch_too_large(b, &plan->model->tables[plan->size_tables[i]], err))
+	n = 0;
+	for (const struct step *s = plan->steps; s < plan->steps + plan->n_steps; s++)
+		if (s->sized &&
+		    db_int(res, 0, t_printf(b->ctx, "c%zu", n++)) > b->worker->most_rows &&
+		    !batch_too_large(b, s->table, err))
 			return false;
 	return true;
 }

@@ -10,13 +10,10 @@
 struct plan *plan_new(void *ctx, const struct model *model, const struct catalog *catalog,
 		      const struct plan_opts *opts);
 
-/*
- * What a statement has in the place of its arrays: of the rows' parents or the rows, and of the
- * rows besides.
- */
+/* What a statement has in the place of its arrays. */
 struct arrays {
-	const char *keys;
-	const char *own;
+	const char *keys; /* of the rows' parents, or of the rows */
+	const char *own; /* of the rows, besides their parents' */
 };
 extern const struct arrays plan_parameters; /* $1, $2 */
 extern const struct arrays plan_marks; /* PLAN_KEYS, PLAN_OWN: COPY takes no parameters */

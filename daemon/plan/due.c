@@ -82,10 +82,10 @@ static char *held(const struct plan *p)
 			plan_column(p, "c", p->model->contact->key));
 }
 
-/* The bounds are cast to the type of t's column, so that an index on the column can be used. */
-static char *between(const struct plan *p, const char *date, const struct table *t,
-		     const char *column)
+/* The bounds are cast to the type of t's date, so that an index on it can be used. */
+static char *between(const struct plan *p, const char *date, const struct table *t)
 {
+	const char *column = t == p->model->request ? t->date : t->created;
 	const struct column *type = catalog_column(plan_relation(p, t), column);
 
 	assert(type); /* preflight has found each date that the model names */
@@ -96,10 +96,9 @@ static char *between(const struct plan *p, const char *date, const struct table 
 }
 
 /* For an action on chosen keys: no date after $2, but perhaps none at all. */
-static char *quiet_since(const struct plan *p, const char *date, const struct table *t,
-			 const char *column)
+static char *quiet_since(const struct plan *p, const char *date, const struct table *t)
 {
-	return t_printf(p, "(%s IS NULL OR %s)", date, between(p, date, t, column));
+	return t_printf(p, "(%s IS NULL OR %s)", date, between(p, date, t));
 }
 
 /*
@@ -146,13 +145,13 @@ static char *old_enough(const struct plan *p)
 	 * replayed upon it.
 	 */
 	if (p->opts.by_key)
-		return t_printf(p, "%s AND %s", quiet_since(p, "r.last", r, r->date),
-				at ? quiet_since(p, at, c, c->created)
+		return t_printf(p, "%s AND %s", quiet_since(p, "r.last", r),
+				at ? quiet_since(p, at, c)
 				   : "(r.link IS NOT NULL OR $2::timestamptz = 'infinity')");
 	if (!p->opts.without_requests)
-		return t_printf(p, "r.keeping = 0 AND %s", between(p, "r.last", r, r->date));
+		return t_printf(p, "r.keeping = 0 AND %s", between(p, "r.last", r));
 	return t_printf(p, "((r.keeping = 0 AND %s) OR (r.link IS NULL AND %s))",
-			between(p, "r.last", r, r->date), between(p, at, c, c->created));
+			between(p, "r.last", r), between(p, at, c));
 }
 
 /*
@@ -212,8 +211,7 @@ static char *due_requests(const struct plan *p, const char *keys)
 	return sql_fill(
 		p, due_requests_sql, {"key", key}, {"date", at},
 		{"requests", plan_filtered(p, r, r->where, p->opts.by_key ? NULL : r->due_when)},
-		{"old_enough",
-		 p->opts.by_key ? quiet_since(p, at, r, r->date) : between(p, at, r, r->date)},
+		{"old_enough", p->opts.by_key ? quiet_since(p, at, r) : between(p, at, r)},
 		{"not_held",
 		 p->opts.despite_holds
 			 ? "true"

@@ -88,6 +88,7 @@ struct step {
 	 */
 	const char *slice_sql;
 	const char *slice_copy_sql; /* archived */
+	bool sized; /* sizes_sql of the plan counts its rows, because their keys are not collected */
 	const bool *waits_for; /* [table]: while it has rows left, the step is not run */
 	const char *left_sql; /* $1: counts rows that should be gone, or clean */
 	size_t file_number; /* archived: among the files of the plan */
@@ -166,9 +167,8 @@ struct plan {
 	bool top_down; /* steps that delete may go in reverse, whole subjects */
 	bool may_slice; /* plan/slice.c */
 	const bool *after_requests; /* [table]: in slices: goes only after the requests; or NULL */
-	/* $1 how many at most, the arrays from $2 on: c0, c1, ..., the rows of size_tables */
-	struct question sizes;
-	const size_t *size_tables;
+	/* $1 how many at most, $2 and so on the parents' arrays of the sized steps: c0, ..., their rows */
+	const char *sizes_sql; /* NULL: there are none */
 };
 
 /*

@@ -91,9 +91,10 @@ static bool same_rows(const struct plan *p, const struct step *earlier, const st
 }
 
 static const char *const done_names[] = {
-	[DISPOSITION_NONE] = "kept",       [DISPOSITION_KEEP] = "kept",
-	[DISPOSITION_COPY] = "exported",   [DISPOSITION_UPDATE] = "anonymized",
-	[DISPOSITION_DETACH] = "detached", [DISPOSITION_DELETE] = "deleted",
+	[DISPOSITION_COPY] = "exported",
+	[DISPOSITION_UPDATE] = "anonymized",
+	[DISPOSITION_DETACH] = "detached",
+	[DISPOSITION_DELETE] = "deleted",
 };
 
 static const char count_sql[] = "SELECT {name} AS \"table\", {what} AS what, count(*) AS rows,\n"

@@ -69,7 +69,7 @@ const struct probe *plan_probes(void *ctx, const struct plan *plan, const struct
 		add_of(&p, s->table, action_name(plan->opts.action), s->sql);
 		add_of(&p, s->table, "its slices", s->slice_sql);
 	}
-	add(&p, at, "the sizes of a batch", plan->sizes.sql);
+	add(&p, at, "the sizes of a batch", plan->sizes_sql);
 	*ret_n = p.n;
 	return p.list;
 }

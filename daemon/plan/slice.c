@@ -212,29 +212,23 @@ static void requests_last(struct plan *p)
 /* Counts the rows of the tables whose keys are not collected, each up to a limit ($1). */
 static void find_sizes(struct plan *p)
 {
-	struct question *q = &p->sizes;
-	size_t *tables = t_array(p, size_t, p->n_steps);
 	char *counts = t_strdup(p, "");
+	size_t n = 0;
 
-	q->sources = t_array(p, struct source, p->n_steps);
 	for (size_t i = 0; i < p->n_steps; i++) {
 		const struct table *t = p->steps[i].table;
-		const size_t n = q->n_sources;
+		const char *keys = t_printf(p, "$%zu", n + 2);
 
-		if (!plan_is_cut(p, t) || plan_is_own(p, t))
+		p->steps[i].sized = plan_is_cut(p, t) && !plan_is_own(p, t);
+		if (!p->steps[i].sized)
 			continue;
-		q->sources[n] = plan_source(p, t, false);
-		tables[n] = t->index;
-		q->n_sources++;
 		t_list(&counts, ",",
 		       " (SELECT count(*) FROM (\n"
 		       "  SELECT FROM %s AS t WHERE %s LIMIT $1::bigint) AS x) AS c%zu",
-		       plan_table(p, t), plan_selection(p, t, t_printf(p, "$%zu", n + 2), false),
-		       n);
+		       plan_table(p, t), plan_selection(p, t, keys, false), n);
+		n++;
 	}
-	if (q->n_sources > 0)
-		q->sql = t_printf(p, "SELECT%s", counts);
-	p->size_tables = tables;
+	p->sizes_sql = n > 0 ? t_printf(p, "SELECT%s", counts) : NULL;
 }
 
 void plan_slices(struct plan *p)
