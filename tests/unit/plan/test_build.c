@@ -1,4 +1,7 @@
-/* Tests the order in which tables are erased: chains, self references, and rings. */
+/*
+ * Tests the order in which tables are erased: chains, self references, and rings; and the refusal of an
+ * archive that could not name its rows.
+ */
 #include "plan/build.c"
 
 /* After the module: cmocka has a macro of the name fail. */
@@ -146,11 +149,35 @@ static void test_detached(void **state)
 	talloc_free(ctx);
 }
 
+/* Detached rows are archived by key and link: without a key the plan is refused. */
+static void test_detached_without_key(void **state)
+{
+	const struct plan_opts opts = {.action = ACTION_DELETE_CONTACTS, .archive = ARCHIVE_FULL};
+	const struct catalog catalog = {.relations = relations};
+	struct complaints c = {0};
+	void *ctx = talloc_new(NULL);
+
+	(void)state;
+	tables[REQUEST].key = "id";
+	tables[NOTE].on_delete = ON_DELETE_DETACH;
+	tables[NOTE].place = (struct place){"model.conf", 7};
+	assert_null(plan_build(ctx, &model, &catalog, &opts, &c));
+	assert_int_equal(c.n, 1);
+	assert_string_equal(
+		c.lines[0],
+		"model.conf:7: table \"note\": an archive of detached rows needs the table's key");
+	tables[REQUEST].key = NULL;
+	tables[NOTE].on_delete = ON_DELETE_DELETE;
+	complaints_clear(&c);
+	talloc_free(ctx);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_order),
 		cmocka_unit_test(test_detached),
+		cmocka_unit_test(test_detached_without_key),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
