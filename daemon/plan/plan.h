@@ -244,4 +244,4 @@ struct probe {
 	const char *sql;
 };
 const struct probe *plan_probes(void *ctx, const struct plan *plan, const struct place *scope_place,
-				const char *scope, size_t *ret_n);
+				size_t *ret_n);

@@ -36,7 +36,7 @@ static char *predicate_probe(void *ctx, const struct table *t, const char *predi
 }
 
 const struct probe *plan_probes(void *ctx, const struct plan *plan, const struct place *scope_place,
-				const char *scope, size_t *ret_n)
+				size_t *ret_n)
 {
 	const struct model *m = plan->model;
 	const struct place *at = &plan->subject->place;
@@ -48,7 +48,7 @@ const struct probe *plan_probes(void *ctx, const struct plan *plan, const struct
 		add_of(&p, t, "where", predicate_probe(ctx, t, t->where));
 		add_of(&p, t, "due_when", predicate_probe(ctx, t, t->due_when));
 	}
-	add(&p, scope_place, "scope", predicate_probe(ctx, m->contact, scope));
+	add(&p, scope_place, "scope", predicate_probe(ctx, m->contact, plan->opts.scope));
 	add(&p, at, "the list of those due", plan->list_sql);
 	add(&p, at, "the re-check of those due", plan->recheck_sql);
 	add(&p, at, "the lock of a batch", plan->lock_sql);

@@ -120,7 +120,7 @@ static bool plan_and_probe(struct check *check, const struct policy *policy, str
 
 	if (!plan)
 		return false;
-	probes = plan_probes(check->ctx, plan, scope_place, opts->scope, &n);
+	probes = plan_probes(check->ctx, plan, scope_place, &n);
 	if (!run_probes(check->db, probes, n, check->complaints, err) ||
 	    check->complaints->n > before)
 		return false;
