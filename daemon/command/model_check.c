@@ -225,13 +225,11 @@ static void find_kept(struct model_check *m, const struct table *t,
 
 static bool key_has_hint(const struct model_check *m, const struct table *t)
 {
-	for (size_t i = 0; i < m->catalog->n_keys; i++) {
-		const struct foreign_key *k = &m->catalog->keys[i];
+	const unsigned int oid = m->catalog->relations[t->index].oid;
 
-		if (!k->indexed && k->from_oid == m->catalog->relations[t->index].oid &&
-		    strcmp(k->from_columns[0], t->by) == 0)
+	for (const struct foreign_key *k = NULL; (k = catalog_next_key(m->catalog, k, oid, 0));)
+		if (!k->indexed && strcmp(k->from_columns[0], t->by) == 0)
 			return true;
-	}
 	return false;
 }
 

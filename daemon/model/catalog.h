@@ -81,8 +81,8 @@ bool catalog_key_is_use(const struct model *model, const struct catalog *catalog
 			const struct table *t, const struct foreign_key *key);
 
 /*
- * The next foreign key behind after (NULL: the first) from the table of the oid from onto that of the oid to
- * (0: any); NULL when there are no more.
+ * Returns the first foreign key behind after (NULL: of all) that leads from the table with the oid
+ * from to the one with the oid to (0: any table).  NULL: there are no more.
  */
 const struct foreign_key *catalog_next_key(const struct catalog *catalog,
 					   const struct foreign_key *after, unsigned int from,

@@ -86,7 +86,7 @@ char *plan_key_match(const void *ctx, const struct foreign_key *k, const char *f
 /* keys, an SQL expression, as an array of the type of t's column. */
 char *plan_array(const struct plan *p, const struct table *t, const char *column, const char *keys);
 
-/* What is collected of t as columns c0, c1, ..., in the form that is compared: a char(8) without padding. */
+/* Lists what is collected of t as c0, c1, ..., in the form that is compared: no char(8)'s padding. */
 char *plan_slot_columns(const struct plan *p, const struct table *t);
 
 /* The values of the slot's column among the rows x, as the text of an array. */

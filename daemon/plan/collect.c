@@ -37,7 +37,7 @@ void plan_slots(struct plan *p)
 	}
 }
 
-/* The subject's own rows that use t's: their arrays become the parameters from $2 on, the collect's others. */
+/* The arrays of the subject's own rows that use t's become the parameters from $2 on. */
 static char *others_own(const struct plan *p, const struct table *t, const struct table *x,
 			const char *u, void *arg)
 {

@@ -131,11 +131,12 @@ const struct obstacle *integrity_obstacles(void *ctx, const struct plan *plan,
 	}
 	for (size_t i = 0; i < plan->n_steps; i++) {
 		const struct table *t = plan->steps[i].table;
+		const unsigned int oid = catalog->relations[t->index].oid;
+		const struct foreign_key *k = NULL;
 
-		for (size_t k = 0;
-		     plan->steps[i].disposition == DISPOSITION_DELETE && k < catalog->n_keys; k++)
-			if (catalog->keys[k].to_oid == catalog->relations[t->index].oid)
-				check_key(&o, t, &catalog->keys[k]);
+		while (plan->steps[i].disposition == DISPOSITION_DELETE &&
+		       (k = catalog_next_key(catalog, k, 0, oid)))
+			check_key(&o, t, k);
 	}
 	*ret_n = o.n;
 	return o.list;
