@@ -4,8 +4,8 @@
 
 #include <errno.h>
 
-static void fail_v(struct error *err, enum error_class class, int number, const char *fmt,
-		   va_list args)
+static void __attribute__((format(printf, 4, 0)))
+fail_v(struct error *err, enum error_class class, int number, const char *fmt, va_list args)
 {
 	if (err->class != ERR_NONE)
 		return; /* the first failure is the cause of the others */

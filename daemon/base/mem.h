@@ -25,7 +25,7 @@
  * itself, "#define auto_kind end" is enough.
  */
 #define DEFINE_AUTO(kind, type, end)                                                               \
-	static inline void auto_##kind(type **p)                                                   \
+	static inline void auto_##kind(__typeof__(type) **p)                                       \
 	{                                                                                          \
 		end(*p);                                                                           \
 	}

@@ -110,17 +110,21 @@ void duration_ms_print(int64_t ms, char *ret_text, unsigned long size)
 
 bool window_parse(const char *text, struct window *ret)
 {
-	int hour[2], minute[2];
+	static const char shape[] = "00:00-00:00";
 	struct window window;
+	int64_t part[4];
 	char again[64];
 
-	if (sscanf(text, "%2d:%2d-%2d:%2d", &hour[0], &minute[0], &hour[1], &minute[1]) != 4)
-		return false;
-	window = (struct window){hour[0] * 60 + minute[0], hour[1] * 60 + minute[1]};
+	for (size_t i = 0; i < sizeof(shape); i++)
+		if (shape[i] == '0' ? !is_digit(text[i]) : text[i] != shape[i])
+			return false;
+	for (int i = 0; i < 4; i++)
+		part[i] = strtoll(text + 3 * (ptrdiff_t)i, NULL, 10);
+	window = (struct window){(int)(part[0] * 60 + part[1]), (int)(part[2] * 60 + part[3])};
 	window_print(&window, again, sizeof(again));
-	if (strcmp(text, again) != 0 || hour[0] > 23 || hour[1] > 23 || minute[0] < 0 ||
-	    minute[1] < 0 || window.from_minute == window.to_minute)
-		return false; /* equal ends could mean always or never */
+	if (strcmp(text, again) != 0 || part[0] > 23 || part[2] > 23 ||
+	    window.from_minute == window.to_minute)
+		return false; /* a minute above 59; equal ends could mean always or never */
 	*ret = window;
 	return true;
 }
