@@ -11,15 +11,40 @@
 
 #define MIGRATE_LOCK LOCK_SQL(LOCK_MIGRATE, LOCK_SCHEMA)
 
-static const char bootstrap_sql[] =
-	"CREATE SCHEMA IF NOT EXISTS retention;\n"
-	"CREATE TABLE IF NOT EXISTS retention.schema_version (\n"
-	"  version int PRIMARY KEY,\n"
-	"  name text NOT NULL,\n"
-	"  sha256 text NOT NULL,\n"
-	"  applied_at timestamptz NOT NULL DEFAULT now(),\n"
-	"  applied_by text NOT NULL DEFAULT session_user);\n"
-	"COMMENT ON TABLE retention.schema_version IS 'written by retentionctl migrate'";
+#define VERSIONS_SQL                                                                               \
+	"CREATE TABLE retention.schema_version (\n"                                                \
+	"  version int PRIMARY KEY,\n"                                                             \
+	"  name text NOT NULL,\n"                                                                  \
+	"  sha256 text NOT NULL,\n"                                                                \
+	"  applied_at timestamptz NOT NULL DEFAULT now(),\n"                                       \
+	"  applied_by text NOT NULL DEFAULT session_user);\n"                                      \
+	"COMMENT ON TABLE retention.schema_version IS 'written by retentionctl migrate'"
+
+static const char versions_sql[] = VERSIONS_SQL; /* for an empty schema of this role */
+static const char schema_sql[] = "CREATE SCHEMA retention;\n" VERSIONS_SQL;
+
+/*
+ * Everything in the schema that another role could have prepared, and roles that may still add to it.  The first row
+ * names a foreign one, if there is any.  The owner of an object stands in pg_shdepend, and is the server's first
+ * superuser where it does not.
+ */
+static const char contents_sql[] =
+	"SELECT o.identity, o.owner, o.owner <> current_user AS is_foreign, current_user AS me\n"
+	"  FROM pg_namespace AS n, LATERAL (\n"
+	"       SELECT 'schema retention' AS identity, pg_get_userbyid(n.nspowner) AS owner, 0 AS place\n"
+	"        UNION ALL\n"
+	"       SELECT (pg_identify_object(d.classid, d.objid, 0)).identity,\n"
+	"              pg_get_userbyid(coalesce(s.refobjid, 10)), 1\n"
+	"         FROM pg_depend AS d LEFT JOIN pg_shdepend AS s\n"
+	"           ON s.dbid = (SELECT oid FROM pg_database WHERE datname = current_database())\n"
+	"          AND (s.classid, s.objid, s.objsubid) = (d.classid, d.objid, 0) AND s.deptype = 'o'\n"
+	"        WHERE (d.refclassid, d.refobjid) = ('pg_namespace'::regclass, n.oid)\n"
+	"        UNION ALL\n"
+	"       SELECT 'the right to create objects in schema retention',\n"
+	"              CASE WHEN a.grantee = 0 THEN 'PUBLIC' ELSE pg_get_userbyid(a.grantee) END, 2\n"
+	"         FROM aclexplode(n.nspacl) AS a\n"
+	"        WHERE a.privilege_type = 'CREATE' AND a.grantee <> n.nspowner) AS o\n"
+	" WHERE n.nspname = 'retention' ORDER BY 3 DESC, o.place, 1";
 
 static const char applied_sql[] =
 	"SELECT v.version, v.name, v.sha256, max(v.version) OVER () AS newest\n"
@@ -63,12 +88,13 @@ static bool check_applied(struct command *cmd, size_t *ret_n, struct error *err)
 	return true;
 }
 
-static bool apply(struct command *cmd, const struct migration *m, bool bootstrap, struct error *err)
+/* bootstrap: SQL that comes before the first migration, or NULL. */
+static bool apply(struct command *cmd, const struct migration *m, const char *bootstrap,
+		  struct error *err)
 {
 	const char *const values[] = {t_printf(cmd->ctx, "%d", m->version), m->name, m->text};
 
-	if (db_exec(cmd->db, "BEGIN", err) &&
-	    (!bootstrap || db_exec(cmd->db, bootstrap_sql, err)) &&
+	if (db_exec(cmd->db, "BEGIN", err) && (!bootstrap || db_exec(cmd->db, bootstrap, err)) &&
 	    db_exec(cmd->db, m->text, err) &&
 	    db_command(cmd->db,
 		       "INSERT INTO retention.schema_version (version, name, sha256)\n"
@@ -82,22 +108,52 @@ static bool apply(struct command *cmd, const struct migration *m, bool bootstrap
 	return false;
 }
 
+/*
+ * Refuses a schema that another role owns, or in which it owns anything, because the migrations run what they find
+ * there with this role's rights.  *ret_there: the schema exists.
+ */
+static bool check_owners(struct command *cmd, bool bootstrap, bool *ret_there, struct error *err)
+{
+	AUTO(result) PGresult *res = NULL;
+
+	if (!db_query(cmd->db, contents_sql, 0, NULL, &res, err))
+		return false;
+	*ret_there = PQntuples(res) > 0;
+	if (*ret_there && db_bool(res, 0, "is_foreign"))
+		return fail(err, ERR_CONFIG,
+			    _("%s belongs to role %s, and migrate would run its code with the "
+			      "rights of %s: drop what is foreign, or run migrate as the role that "
+			      "ran it before; nothing is changed"),
+			    db_text(res, 0, "identity"), db_text(res, 0, "owner"),
+			    db_text(res, 0, "me"));
+	return !bootstrap || PQntuples(res) <= 1 ||
+	       fail(err, ERR_CONFIG,
+		    _("the schema retention is there already and holds %s, which migrate has not "
+		      "made: drop or rename that schema; nothing is changed"),
+		    db_text(res, 1, "identity"));
+}
+
 static bool migrate(struct command *cmd, struct error *err)
 {
 	AUTO(result) PGresult *res = NULL;
 	size_t n = 0;
-	bool bootstrap;
+	bool bootstrap, there;
 
 	if (!db_query(cmd->db, "SELECT to_regclass('retention.schema_version') IS NULL AS missing",
 		      0, NULL, &res, err))
 		return false;
 	bootstrap = db_bool(res, 0, "missing");
-	if (!bootstrap && !check_applied(cmd, &n, err))
+	if (!check_owners(cmd, bootstrap, &there, err) ||
+	    (!bootstrap && !check_applied(cmd, &n, err)))
 		return false;
 	if (n == migrations_count)
 		printf(_("nothing to do: the schema retention is at version %zu\n"), n);
 	for (size_t i = n; i < migrations_count; i++)
-		if (!apply(cmd, &migrations[i], bootstrap && i == 0, err))
+		if (!apply(cmd, &migrations[i],
+			   !bootstrap || i > 0 ? NULL
+			   : there             ? versions_sql
+					       : schema_sql,
+			   err))
 			return false;
 	return true;
 }

@@ -200,6 +200,77 @@ def test_migrate_goes_on(pg, db, empty_db):
     assert versions(pg, older) == VERSIONS
 
 
+@pytest.fixture
+def crmowner(pg, empty_db):
+    """A database whose owner, no superuser, has been there before migrate."""
+    db = empty_db()
+    pg.psql(db, "-c", "CREATE ROLE crmowner LOGIN", "-c", f"ALTER DATABASE {db} OWNER TO crmowner")
+    yield db
+    pg.psql(db, "-c", "REASSIGN OWNED BY crmowner TO CURRENT_USER", "-c", "DROP OWNED BY crmowner", "-c", "DROP ROLE crmowner")
+
+
+TRAP = """
+    CREATE SCHEMA retention;
+    CREATE TABLE retention.schema_version (version int PRIMARY KEY, name text NOT NULL, sha256 text NOT NULL,
+        applied_at timestamptz NOT NULL DEFAULT now(), applied_by text NOT NULL DEFAULT session_user);
+    CREATE FUNCTION retention.trap() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+        EXECUTE 'ALTER ROLE crmowner SUPERUSER'; RETURN NEW; END $$;
+    CREATE TRIGGER trap BEFORE INSERT ON retention.schema_version FOR EACH ROW EXECUTE FUNCTION retention.trap()"""
+
+
+@pytest.mark.parametrize("owners, admins, named", [
+    (TRAP, "", "schema retention"),
+    ("CREATE SCHEMA retention", "", "schema retention"),
+    (TRAP, "ALTER SCHEMA retention OWNER TO CURRENT_USER", "retention.schema_version"),
+    (TRAP, "ALTER SCHEMA retention OWNER TO CURRENT_USER; ALTER TABLE retention.schema_version OWNER TO CURRENT_USER",
+     "retention.trap()"),
+    ("CREATE SCHEMA retention; CREATE OPERATOR retention.= (LEFTARG = int, RIGHTARG = int, FUNCTION = int4eq)",
+     "ALTER SCHEMA retention OWNER TO CURRENT_USER", "retention.=(integer,integer)"),
+    ("SELECT 1", "CREATE SCHEMA retention; GRANT CREATE ON SCHEMA retention TO crmowner",
+     "the right to create objects in schema retention"),
+])
+def test_migrate_adopts_nothing(pg, crmowner, owners, admins, named):
+    """A schema in which another role has prepared anything: its code would run with the administrator's rights."""
+    pg.psql(crmowner, "-c", owners, user="crmowner")
+    if admins:
+        pg.psql(crmowner, "-c", admins)
+    assert said(ctl(pg, crmowner, "migrate")) == (
+        1, "", f"retentionctl: {named} belongs to role crmowner, and migrate would run its code with the rights of "
+        f"{pg.SUPERUSER}: drop what is foreign, or run migrate as the role that ran it before; nothing is changed\n")
+    assert not pg.value("postgres", "SELECT rolsuper FROM pg_roles WHERE rolname = 'crmowner'")
+    assert pg.value(crmowner, "SELECT to_regclass('retention.setting')") is None
+
+
+def test_migrate_adopts_nothing_later(pg, crmowner):
+    """What is foreign in a schema that an older version has made."""
+    assert ctl(pg, crmowner, "migrate").returncode == 0
+    pg.psql(crmowner, "-c", "GRANT CREATE ON SCHEMA retention TO crmowner")
+    pg.psql(crmowner, "-c", "CREATE FUNCTION retention.cutoff(int) RETURNS int LANGUAGE sql AS 'SELECT 1'", user="crmowner")
+    pg.psql(crmowner, "-c", "REVOKE CREATE ON SCHEMA retention FROM crmowner")
+    done = ctl(pg, crmowner, "migrate")
+    assert done.returncode == 1 and "retention.cutoff(integer) belongs to role crmowner" in done.stderr
+
+
+def test_migrate_into_a_schema_of_its_own(pg, empty_db):
+    """Empty: made beforehand, for a role that may not make one.  Anything in it is refused."""
+    db = empty_db()
+    pg.psql(db, "-c", "CREATE SCHEMA retention", "-c", "CREATE TABLE retention.setting (name text)")
+    done = ctl(pg, db, "migrate")
+    assert done.returncode == 1 and "is there already and holds retention.setting" in done.stderr
+    pg.psql(db, "-c", "DROP TABLE retention.setting")
+    assert said(ctl(pg, db, "migrate")) == (0, applied(VERSIONS), "")
+
+
+@pytest.mark.parametrize("attribute", ["LOGIN", "SUPERUSER", "CREATEROLE"])
+def test_migrate_takes_a_group_for_a_group_only(pg, db, empty_db, attribute):
+    pg.psql("postgres", "-c", f"ALTER ROLE retention_approver {attribute}")
+    try:
+        done = ctl(pg, empty_db(), "migrate")
+        assert done.returncode == 1 and "the role retention_approver exists already, and is not a mere group" in done.stderr
+    finally:
+        pg.psql("postgres", "-c", f"ALTER ROLE retention_approver NO{attribute}")
+
+
 @pytest.mark.parametrize("change, message", [
     (f"INSERT INTO retention.schema_version VALUES ({NEWEST + 1}, 'x', 'x'), ({NEWEST + 2}, 'y', 'y')",
      f"this database has migration {NEWEST + 2}, this retentionctl knows {NEWEST}: install the newer retentiond"),
@@ -448,7 +519,7 @@ DATES = ("--from", "2024-01-01", "--to", "2024-01-31")
 def test_who_may_what(pg, db, people, command, allowed):
     for role, name in people.items():
         pg.sql(db, "UPDATE retention.hold SET released_at = now(), released_by = 'test' WHERE released_at IS NULL")
-        pg.sql(db, "SELECT retention.place_hold('5', 'case')")
+        pg.sql(db, "SELECT retention.place_hold('5', 'case')", user=people["operator"])
         job = action(pg, db)
         args = [str(job) if a == "1" else a for a in command]
         if command[0] == "resume":
