@@ -6,7 +6,108 @@ CREATE TABLE retention.setting (
 	value text NOT NULL
 );
 COMMENT ON TABLE retention.setting IS
-	'written by the daemon from its configuration: timezone, four_eyes, contact_key_type';
+	'written by the daemon from its configuration: timezone, four_eyes, contact_key_type, archives_keep';
+
+-- The sessions that erase, each with its action.  A trigger of the CRM runs in such a session, with all rights of the
+-- daemon's role.  So a session enters itself here before it touches a row of the CRM.  From then to its end it
+-- changes nothing of this schema but what its own batches change.  It cannot take the entry back.
+CREATE FUNCTION retention.session_start() RETURNS timestamptz
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT a.backend_start FROM pg_stat_get_activity(pg_backend_pid()) AS a
+$$;
+CREATE UNLOGGED TABLE retention.erasing (
+	pid int NOT NULL DEFAULT pg_backend_pid(),
+	-- Tells the session from an earlier one that had the same pid.
+	started timestamptz NOT NULL DEFAULT retention.session_start(),
+	job int NOT NULL,
+	PRIMARY KEY (pid, started)
+);
+
+-- Removes the entries of sessions that have ended.
+CREATE FUNCTION retention.forget_ended_sessions() RETURNS trigger
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	DELETE FROM retention.erasing AS e
+	 WHERE NOT EXISTS (SELECT FROM pg_stat_get_activity(NULL) AS a WHERE a.pid = e.pid);
+	RETURN NULL;
+END
+$$;
+CREATE TRIGGER forget_ended AFTER INSERT ON retention.erasing
+	FOR EACH STATEMENT EXECUTE FUNCTION retention.forget_ended_sessions();
+
+-- Returns the action that this session erases for; NULL: it does not erase.  After SET ROLE the start of the session
+-- cannot be read.  A session that erases gets 0 then, the number of no action, so that it may change nothing.
+CREATE FUNCTION retention.erasing_job() RETURNS int
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT min(CASE WHEN s.started IS NULL THEN 0 ELSE e.job END)
+	  FROM retention.erasing AS e, retention.session_start() AS s(started)
+	 WHERE e.pid = pg_backend_pid() AND (s.started IS NULL OR e.started = s.started)
+$$;
+
+-- Tells whether the caller is a function of this schema (or its owner), and not the daemon's role itself.
+CREATE FUNCTION retention.is_owner() RETURNS boolean
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT pg_get_userbyid(c.relowner) = current_user FROM pg_class AS c
+	 WHERE c.oid = 'retention.setting'::regclass
+$$;
+
+-- Refuses a person's act under SET ROLE, where that role may do something else than the role that logged in.  Acts are
+-- recorded under the role that logged in, so that a service that sets roles would save and validate as one person.
+CREATE FUNCTION retention.check_person() RETURNS void
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	acting text := current_setting('role');
+BEGIN
+	IF acting NOT IN ('none', session_user) AND
+	   EXISTS (SELECT FROM unnest(ARRAY['retention_auditor', 'retention_operator', 'retention_approver',
+					    'retention_daemon']::name[]) AS g
+		    WHERE pg_has_role(acting, g, 'MEMBER') <> pg_has_role(session_user, g, 'MEMBER')) THEN
+		RAISE EXCEPTION 'this session acts as %, and % has logged in, which has other rights', acting, session_user
+			USING ERRCODE = 'insufficient_privilege', CONSTRAINT = 'retention.person_differs',
+			      DETAIL = concat_ws(E'\n', acting, session_user),
+			      HINT = 'The journal records the role that logged in: connect as the person, without SET ROLE.';
+	END IF;
+END
+$$;
+
+-- Refuses a change in a session that erases: the whole statement, or rows of other actions.
+CREATE FUNCTION retention.refuse_erasing() RETURNS trigger
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	mine int := retention.erasing_job();
+	others boolean := true;
+BEGIN
+	IF mine IS NULL OR retention.is_owner() THEN
+		RETURN NULL;
+	END IF;
+	IF TG_ARGV[0] = 'others' THEN
+		SELECT EXISTS (SELECT FROM changed AS c WHERE c.job <> mine) INTO others;
+	END IF;
+	IF others THEN
+		RAISE EXCEPTION 'this session erases for action %: % of %.% is refused', mine, TG_OP,
+				TG_TABLE_SCHEMA, TG_TABLE_NAME
+			USING ERRCODE = 'insufficient_privilege', CONSTRAINT = 'retention.session_erases',
+			      DETAIL = concat_ws(E'\n', mine, TG_OP, TG_TABLE_SCHEMA, TG_TABLE_NAME),
+			      HINT = 'A trigger of the erased tables has tried it.';
+	END IF;
+	RETURN NULL;
+END
+$$;
+CREATE TRIGGER not_while_erasing BEFORE INSERT OR UPDATE OR DELETE ON retention.setting
+	FOR EACH STATEMENT EXECUTE FUNCTION retention.refuse_erasing();
 
 -- The administration page and an auditor read these columns.
 CREATE TABLE retention.archive_journal (
@@ -133,6 +234,48 @@ $$;
 CREATE TRIGGER chain BEFORE INSERT ON retention.journal_event
 	FOR EACH ROW EXECUTE FUNCTION retention.chain_event();
 
+-- The events of what people do, and of an action's row, are written by the functions of this schema alone.  A session
+-- that erases tells only what became of its own action's subjects.
+CREATE FUNCTION retention.check_event() RETURNS trigger
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	mine int := retention.erasing_job();
+BEGIN
+	IF retention.is_owner() THEN
+		RETURN NEW;
+	END IF;
+	IF NEW.kind ~ '^hold_' OR NEW.kind IN
+	   ('saved', 'validated', 'running', 'done', 'failed', 'cancelled', 'listed', 'noted', 'archive_deleted',
+	    'archive_removed', 'restored', 'paused', 'resumed', 'configured', 'subject_exported') OR
+	   (mine IS NOT NULL AND (mine IS DISTINCT FROM NEW.job OR
+				  NEW.kind NOT IN ('failed_key', 'dropped', 'sliced'))) THEN
+		RAISE EXCEPTION 'the role % may not write the event "%" here', current_user, NEW.kind
+			USING ERRCODE = 'insufficient_privilege', CONSTRAINT = 'retention.event_forbidden',
+			      DETAIL = concat_ws(E'\n', current_user, NEW.kind);
+	END IF;
+	RETURN NEW;
+END
+$$;
+CREATE TRIGGER legal BEFORE INSERT ON retention.journal_event
+	FOR EACH ROW EXECUTE FUNCTION retention.check_event();
+
+-- Writes an event for every change of a setting, because what may be validated and deleted depends on it.
+CREATE FUNCTION retention.journal_setting() RETURNS trigger
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	INSERT INTO retention.journal_event (kind, details)
+	VALUES ('configured', jsonb_build_object('setting', NEW.name, 'value', NEW.value));
+	RETURN NULL;
+END
+$$;
+CREATE TRIGGER journal AFTER INSERT OR UPDATE ON retention.setting
+	FOR EACH ROW WHEN (NEW.name <> 'ledger_id') EXECUTE FUNCTION retention.journal_setting();
+
 CREATE FUNCTION retention.refuse_change() RETURNS trigger
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
@@ -183,6 +326,40 @@ $$;
 CREATE TRIGGER journal AFTER INSERT OR UPDATE ON retention.archive_journal
 	FOR EACH ROW EXECUTE FUNCTION retention.journal_change();
 
+-- Refuses what the daemon's role has no business to change, although it has the right to change the columns.  It
+-- validates in the name of a policy, or a replay in the name of the role that began it.  It starts what was
+-- validated, and cancels nothing.  When an action has ended, only the end of its archive is still to be told.
+CREATE FUNCTION retention.check_change_of_daemon(old retention.archive_journal, new retention.archive_journal)
+RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	step text := CASE WHEN old.status <> new.status THEN old.status || '>' || new.status ELSE '' END;
+	later constant text[] := ARRAY['waiting', 'claim', 'archive_deleted_at', 'archive_deleted_by',
+				       'archive_removed_at', 'archive_remark'];
+BEGIN
+	IF (CASE WHEN old.status IN ('done', 'failed', 'cancelled')
+		THEN to_jsonb(old) - later <> to_jsonb(new) - later
+		 WHEN step = 'saved>cancelled' THEN true
+		 WHEN step = 'saved>validated'
+		 THEN (new.validated_by = CASE WHEN new.replay THEN new.requested_by
+					       WHEN new.mode = 'automatic' THEN 'policy ' || new.policy END) IS NOT TRUE
+		 ELSE (old.validated_by, old.validated_at) IS DISTINCT FROM (new.validated_by, new.validated_at)
+	    END) OR
+	   (step <> 'validated>running' AND
+	    (old.archive_path, old.started_at, old.system_identifier) IS DISTINCT FROM
+	    (new.archive_path, new.started_at, new.system_identifier)) OR
+	   ((old.archive_deleted_at, old.archive_deleted_by) IS DISTINCT FROM
+	    (new.archive_deleted_at, new.archive_deleted_by) AND new.archive_deleted_by IS DISTINCT FROM 'expiry') THEN
+		RAISE EXCEPTION 'action % is %: the role % may not make this change', old.id, old.status, current_user
+			USING ERRCODE = 'insufficient_privilege', CONSTRAINT = 'retention.change_forbidden',
+			      DETAIL = concat_ws(E'\n', old.id, old.status, current_user),
+			      HINT = 'People make it by the functions of the schema retention.';
+	END IF;
+END
+$$;
+
 -- Allows legal changes only, whichever way they are made: saved, validated, running, then done or failed.
 CREATE FUNCTION retention.check_change() RETURNS trigger
 LANGUAGE plpgsql
@@ -206,6 +383,9 @@ BEGIN
 			      COLUMN = 'status',
 			      DETAIL = concat_ws(E'\n', OLD.id, OLD.status, NEW.status);
 	END IF;
+	IF NOT retention.is_owner() THEN
+		PERFORM retention.check_change_of_daemon(OLD, NEW);
+	END IF;
 	IF (NEW.id, NEW.action, NEW.mode, NEW.policy, NEW.occurrence, NEW.part, NEW.from_date, NEW.to_date,
 	    NEW.depth, NEW.archive, NEW.requested_by, NEW.requested_at, NEW.subject, NEW.replay)
 	   IS DISTINCT FROM
@@ -228,9 +408,12 @@ END
 $$;
 CREATE TRIGGER legal BEFORE INSERT OR UPDATE ON retention.archive_journal
 	FOR EACH ROW EXECUTE FUNCTION retention.check_change();
+CREATE TRIGGER not_while_erasing BEFORE INSERT OR UPDATE ON retention.archive_journal
+	FOR EACH STATEMENT EXECUTE FUNCTION retention.refuse_erasing();
 
 -- An archive is deleted in two steps: deleted (nobody may use it) and removed (its files are gone).  Only the
--- archive of an action that has ended is deleted, neither step is taken back, and the first comes first.
+-- archive of an action that has ended is deleted, neither step is taken back, and the first comes first.  It expires
+-- after archives.keep, as the daemon has stored it.
 CREATE FUNCTION retention.check_archive_change() RETURNS trigger
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
@@ -247,6 +430,14 @@ BEGIN
 		RAISE EXCEPTION 'action % is %: its archive cannot be deleted', OLD.id, NEW.status
 			USING ERRCODE = 'check_violation', CONSTRAINT = 'retention.archive_not_ended',
 			      DETAIL = concat_ws(E'\n', OLD.id, NEW.status);
+	END IF;
+	IF NEW.archive_deleted_by = 'expiry' AND OLD.archive_deleted_by IS NULL AND
+	   ((NEW.finished_at AT TIME ZONE retention.time_zone() +
+	     (SELECT nullif(s.value, '')::interval FROM retention.setting AS s WHERE s.name = 'archives_keep'))
+	    AT TIME ZONE retention.time_zone() <= now()) IS NOT TRUE THEN
+		RAISE EXCEPTION 'the archive of action % has not expired', OLD.id
+			USING ERRCODE = 'check_violation', CONSTRAINT = 'retention.archive_not_expired',
+			      DETAIL = OLD.id;
 	END IF;
 	IF NEW.archive_removed_at IS NOT NULL AND NEW.archive_deleted_at IS NULL THEN
 		RAISE EXCEPTION 'the archive of action % is not deleted: its files stay', OLD.id

@@ -60,6 +60,22 @@ CREATE TABLE retention.file_outbox (
 CREATE INDEX ON retention.file_outbox (job);
 COMMENT ON TABLE retention.file_outbox IS 'files that are still to be removed, by the names of the model''s tables';
 
+-- A session that erases takes keys off its own list, and changes its own files (refuse_erasing in 0002_journal).
+CREATE TRIGGER not_while_erasing BEFORE INSERT ON retention.candidate
+	FOR EACH STATEMENT EXECUTE FUNCTION retention.refuse_erasing();
+CREATE TRIGGER own_rows AFTER DELETE ON retention.candidate REFERENCING OLD TABLE AS changed
+	FOR EACH STATEMENT EXECUTE FUNCTION retention.refuse_erasing('others');
+CREATE TRIGGER not_while_erasing BEFORE DELETE ON retention.selection
+	FOR EACH STATEMENT EXECUTE FUNCTION retention.refuse_erasing();
+CREATE TRIGGER own_rows AFTER INSERT ON retention.archive_file REFERENCING NEW TABLE AS changed
+	FOR EACH STATEMENT EXECUTE FUNCTION retention.refuse_erasing('others');
+CREATE TRIGGER own_updates AFTER UPDATE ON retention.archive_file REFERENCING NEW TABLE AS changed
+	FOR EACH STATEMENT EXECUTE FUNCTION retention.refuse_erasing('others');
+CREATE TRIGGER own_rows AFTER INSERT ON retention.file_outbox REFERENCING NEW TABLE AS changed
+	FOR EACH STATEMENT EXECUTE FUNCTION retention.refuse_erasing('others');
+CREATE TRIGGER not_while_erasing BEFORE UPDATE OR DELETE ON retention.file_outbox
+	FOR EACH STATEMENT EXECUTE FUNCTION retention.refuse_erasing();
+
 -- How many files are left, without their paths, which may hold a name.
 CREATE VIEW retention.files_left AS
 SELECT f.job, count(*) AS files, count(f.error) AS failed, min(f.queued_at) AS since
@@ -88,6 +104,9 @@ CREATE TABLE retention.policy_state (
 	next_occurrence timestamptz,
 	updated_at timestamptz NOT NULL DEFAULT now()
 );
+
+CREATE TRIGGER not_while_erasing BEFORE INSERT OR UPDATE ON retention.policy_state
+	FOR EACH STATEMENT EXECUTE FUNCTION retention.refuse_erasing();
 
 -- {number} of the column rules.
 CREATE SEQUENCE retention.number;

@@ -14,6 +14,9 @@ CREATE INDEX ledger_line ON retention.ledger (job, key);
 COMMENT ON COLUMN retention.ledger.action IS
 	'what was done to the key; restored: an archive has brought it back';
 
+CREATE TRIGGER own_rows AFTER INSERT ON retention.ledger REFERENCING NEW TABLE AS changed
+	FOR EACH STATEMENT EXECUTE FUNCTION retention.refuse_erasing('others');
+
 -- Names the database to which the file belongs.  A backup keeps it, so that a restored database knows its file.
 INSERT INTO retention.setting (name, value) VALUES ('ledger_id', gen_random_uuid());
 
@@ -27,6 +30,19 @@ CREATE TABLE retention.replay (
 );
 CREATE INDEX ON retention.replay (job, key);
 CREATE INDEX ON retention.replay (key);
+CREATE TRIGGER not_while_erasing BEFORE INSERT OR UPDATE OR DELETE ON retention.replay
+	FOR EACH STATEMENT EXECUTE FUNCTION retention.refuse_erasing();
+
+-- Passes over the numbers up to this one, so that none is given twice: it never goes back.
+CREATE FUNCTION retention.skip_numbers(up_to int) RETURNS void
+LANGUAGE sql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT setval('retention.archive_journal_id_seq'::regclass, greatest(s.last_value, up_to))
+	  FROM retention.archive_journal_id_seq AS s
+	 WHERE retention.erasing_job() IS NULL AND up_to IS NOT NULL
+$$;
 
 -- The lines for which a replay has something to do.  A contact that was deleted, and that no archive brought
 -- back later, is deleted.  A contact that was anonymized and is not deleted is anonymized.
@@ -81,6 +97,7 @@ DECLARE
 	one text;
 	new_id int;
 BEGIN
+	PERFORM retention.check_person();
 	LOCK TABLE retention.replay IN SHARE ROW EXCLUSIVE MODE;
 	IF EXISTS (SELECT FROM retention.archive_journal j
 		    WHERE j.replay AND j.status IN ('saved', 'validated', 'running')) THEN

@@ -9,7 +9,9 @@ CREATE TABLE retention.hold (
 	expires_at timestamptz,
 	review_date date,
 	released_by text,
-	released_at timestamptz
+	released_at timestamptz,
+	-- An operator does not release it then.  Kept because the role may lose that right later.
+	by_approver boolean NOT NULL DEFAULT pg_has_role(session_user, 'retention_approver', 'MEMBER')
 );
 CREATE UNIQUE INDEX hold_active ON retention.hold (contact_key) WHERE released_at IS NULL;
 
@@ -104,6 +106,7 @@ AS $$
 DECLARE
 	new_id int;
 BEGIN
+	PERFORM retention.check_person();
 	IF coalesce(btrim(reason), '') = '' THEN
 		RAISE EXCEPTION 'a hold needs a reason'
 			USING ERRCODE = 'invalid_parameter_value', CONSTRAINT = 'retention.reason_missing',
@@ -135,16 +138,28 @@ EXCEPTION WHEN unique_violation THEN
 END
 $$;
 
+-- Releases a hold.  Only an approver releases the hold that an approver placed.
 CREATE FUNCTION retention.release_hold(contact_key text) RETURNS void
 LANGUAGE plpgsql
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+	h retention.hold;
 BEGIN
-	UPDATE retention.hold h SET released_at = now(), released_by = session_user
-	 WHERE h.contact_key = retention.contact_key(release_hold.contact_key)
-	   AND h.released_at IS NULL;
-	IF NOT FOUND THEN
+	PERFORM retention.check_person();
+	UPDATE retention.hold AS r SET released_at = now(), released_by = session_user
+	 WHERE r.contact_key = retention.contact_key(release_hold.contact_key)
+	   AND r.released_at IS NULL
+	RETURNING * INTO h;
+	IF h.by_approver AND NOT pg_has_role(session_user, 'retention_approver', 'MEMBER') THEN
+		RAISE EXCEPTION 'the hold of contact % was placed by %, an approver: only an approver can release it',
+				contact_key, h.placed_by
+			USING ERRCODE = 'insufficient_privilege', CONSTRAINT = 'retention.hold_of_approver',
+			      COLUMN = 'contact_key',
+			      DETAIL = concat_ws(E'\n', contact_key, h.placed_by);
+	END IF;
+	IF h.id IS NULL THEN
 		RAISE EXCEPTION 'contact % is not on hold', contact_key
 			USING ERRCODE = 'no_data_found', CONSTRAINT = 'retention.hold_unknown',
 			      COLUMN = 'contact_key',

@@ -42,6 +42,7 @@ DECLARE
 	last_day date := from_date + interval '1 month' - interval '1 day';
 	new_id int;
 BEGIN
+	PERFORM retention.check_person();
 	IF action IS NULL OR action NOT IN
 	   ('export', 'delete_contacts', 'anonymize_contacts', 'anonymize_requests') THEN
 		RAISE EXCEPTION 'unknown action "%"', coalesce(action, 'NULL')
@@ -117,6 +118,7 @@ DECLARE
 	canonical text := retention.contact_key(save_subject.contact_key);
 	new_id int;
 BEGIN
+	PERFORM retention.check_person();
 	IF action IS NULL OR action NOT IN ('delete_contacts', 'anonymize_contacts') THEN
 		RAISE EXCEPTION 'action "%" cannot be done to one contact', coalesce(action, 'NULL')
 			USING ERRCODE = 'invalid_parameter_value',
@@ -168,6 +170,7 @@ AS $$
 DECLARE
 	j retention.archive_journal := retention.lock_action(id);
 BEGIN
+	PERFORM retention.check_person();
 	IF j.status <> 'saved' THEN
 		RAISE EXCEPTION 'action % is %: only a saved action can be validated', id, j.status
 			USING ERRCODE = 'object_not_in_prerequisite_state',
@@ -204,6 +207,7 @@ AS $$
 DECLARE
 	j retention.archive_journal := retention.lock_action(id);
 BEGIN
+	PERFORM retention.check_person();
 	IF j.status <> 'saved' THEN
 		RAISE EXCEPTION 'action % is %: only a saved action can be cancelled', id, j.status
 			USING ERRCODE = 'object_not_in_prerequisite_state',
@@ -234,6 +238,7 @@ DECLARE
 	j retention.archive_journal;
 	old retention.pause;
 BEGIN
+	PERFORM retention.check_person();
 	IF id IS NOT NULL THEN
 		j := retention.lock_action(id);
 		IF j.status NOT IN ('saved', 'validated', 'running') THEN
@@ -276,6 +281,7 @@ AS $$
 DECLARE
 	j retention.archive_journal;
 BEGIN
+	PERFORM retention.check_person();
 	IF id IS NOT NULL THEN
 		j := retention.lock_action(id);
 		IF j.status NOT IN ('saved', 'validated', 'running') THEN
@@ -311,6 +317,7 @@ LANGUAGE sql
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
+	SELECT retention.check_person();
 	INSERT INTO retention.journal_event (kind, details)
 	VALUES ('subject_exported', jsonb_build_object('contact', retention.contact_key(contact_key)))
 $$;
@@ -326,6 +333,7 @@ AS $$
 DECLARE
 	j retention.archive_journal := retention.lock_action(id);
 BEGIN
+	PERFORM retention.check_person();
 	IF j.status NOT IN ('done', 'failed') THEN
 		RAISE EXCEPTION 'action % is %: only the archive of an action that has ended can be deleted',
 				id, j.status
@@ -448,6 +456,7 @@ DECLARE
 	j retention.archive_journal := retention.lock_action(id);
 	keys bigint;
 BEGIN
+	PERFORM retention.check_person();
 	PERFORM retention.check_restore(id);
 	IF jsonb_typeof(rows) IS DISTINCT FROM 'object' OR
 	   EXISTS (SELECT FROM jsonb_each(rows) AS r WHERE jsonb_typeof(r.value) <> 'number') THEN

@@ -12,6 +12,15 @@ AS $$
 	ON CONFLICT (name) DO UPDATE SET value = excluded.value WHERE s.value <> excluded.value
 $$;
 
+-- Stores archives.keep, after which check_archive_change() lets an archive expire; NULL: never.
+CREATE FUNCTION retention.configure_keep(keep interval) RETURNS void
+LANGUAGE sql
+SET search_path = pg_catalog, pg_temp
+AS $$
+	INSERT INTO retention.setting AS s (name, value) VALUES ('archives_keep', coalesce(keep::text, ''))
+	ON CONFLICT (name) DO UPDATE SET value = excluded.value WHERE s.value <> excluded.value
+$$;
+
 -- Turns an occurrence of a policy into an action, once, however many daemons ask.  Returns NULL when there is
 -- nothing to start: another daemon has it, the policy's last pass has not ended, or a replay comes first
 -- because the database has forgotten erasures that its ledger file knows.

@@ -38,6 +38,12 @@ AS $$
 		WHEN 'retention.hold_released' THEN 'hold %s was released, and no event says so'
 		WHEN 'retention.hold_not_released' THEN 'hold %s was released, and its row does not say so'
 		WHEN 'retention.hold_changed' THEN 'hold %s was changed: %s'
+		WHEN 'retention.act_foreign' THEN 'event %s says "%s" by "%s" of action %s, and the role "%s" wrote it'
+		WHEN 'retention.act_alone'
+		THEN 'event %s says "%s" of action %s by "%s", the role that had saved it, while four eyes were asked for'
+		WHEN 'retention.expired_early'
+		THEN 'event %s says that the archive of action %s was deleted by expiry, and archives.keep had not passed'
+		WHEN 'retention.setting_changed' THEN 'the setting %s was changed: no event says so'
 		END, VARIADIC said[2:]), said[1], array_to_string(said[2:], E'\n')
 $$;
 
@@ -151,5 +157,67 @@ AS $$
 	  FROM ((SELECT a.said FROM actions AS a WHERE a.said IS NOT NULL ORDER BY a.id)
 		UNION ALL
 		(SELECT h.said FROM holds AS h WHERE h.said IS NOT NULL ORDER BY h.id)) AS f,
+	       retention.finding(f.said) AS x
+$$;
+
+-- Returns the events that no rule allows.  Each act of a person was written by that person's role, and that role is not
+-- one that only the daemon uses.  With four eyes, the role that saved an action has not validated it or deleted its
+-- archive.  An archive has not expired before archives.keep (a day is left open for time zones).  Each setting is what
+-- its last event says.
+CREATE FUNCTION retention.verify_acts()
+RETURNS TABLE (finding text, message text, details text)
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+	WITH told AS (
+		SELECT e.id, e.at, e.job, e.actor, e.details AS now,
+		       lag(e.details, 1, '{}') OVER (PARTITION BY e.job ORDER BY e.id) AS was
+		  FROM retention.journal_event AS e
+		 WHERE e.job IS NOT NULL AND e.details ? 'requested_by'),
+	configured AS MATERIALIZED (
+		SELECT e.id, e.details->>'setting' AS setting, e.details->>'value' AS value
+		  FROM retention.journal_event AS e WHERE e.kind = 'configured'),
+	acts AS (
+		SELECT t.*, a.act, a.name,
+		       a.act = 'archive_deleted_by' AND a.name = 'expiry' AS expiry,
+		       a.act = 'validated_by' AND CASE WHEN t.now ? 'replay' THEN a.name = t.now->>'requested_by'
+			WHEN t.now->>'mode' = 'automatic' THEN a.name = 'policy ' || (t.now->>'policy')
+			END IS TRUE AS by_rule,
+		       a.act = 'requested_by' AND t.now->>'mode' = 'automatic' AS by_schedule
+		  FROM told AS t, LATERAL (
+			SELECT k AS act, t.now->>k AS name
+			  FROM unnest(ARRAY['requested_by', 'validated_by', 'archive_deleted_by',
+					    'restored_by']) AS k
+			 WHERE t.now ? k AND t.now->k IS DISTINCT FROM t.was->k
+			UNION ALL
+			SELECT 'cancelled', t.actor
+			 WHERE t.now->>'status' = 'cancelled' AND t.was->>'status' <> 'cancelled') AS a),
+	findings AS (
+		SELECT a.id, CASE
+			WHEN a.expiry AND (((a.now->>'finished_at')::timestamptz AT TIME ZONE 'UTC' +
+				nullif((SELECT c.value FROM configured AS c
+					 WHERE c.setting = 'archives_keep' AND c.id < a.id
+					 ORDER BY c.id DESC LIMIT 1), '')::interval - interval '1 day')
+				AT TIME ZONE 'UTC' <= a.at) IS NOT TRUE
+			THEN ARRAY['retention.expired_early', a.id::text, a.job::text]
+			WHEN a.expiry OR a.by_rule THEN NULL
+			WHEN a.name <> a.actor OR (NOT a.by_schedule AND EXISTS (
+				SELECT FROM pg_roles AS r
+				 WHERE r.rolname = a.actor AND pg_has_role(r.oid, 'retention_daemon', 'MEMBER')
+				   AND NOT pg_has_role(r.oid, 'retention_operator', 'MEMBER')
+				   AND NOT pg_has_role(r.oid, 'retention_approver', 'MEMBER')))
+			THEN ARRAY['retention.act_foreign', a.id::text, a.act, a.name, a.job::text, a.actor]
+			WHEN a.act IN ('validated_by', 'archive_deleted_by') AND a.name = a.now->>'requested_by' AND
+			     (SELECT c.value FROM configured AS c
+			       WHERE c.setting = 'four_eyes' AND c.id < a.id ORDER BY c.id DESC LIMIT 1) = 'true'
+			THEN ARRAY['retention.act_alone', a.id::text, a.act, a.job::text, a.name] END AS said
+		  FROM acts AS a
+		UNION ALL
+		SELECT NULL, ARRAY['retention.setting_changed', coalesce(s.name, c.setting)]
+		  FROM (SELECT * FROM retention.setting WHERE name <> 'ledger_id') AS s
+		  FULL JOIN (SELECT DISTINCT ON (setting) setting, value FROM configured ORDER BY setting, id DESC) AS c
+		    ON c.setting = s.name
+		 WHERE s.value IS DISTINCT FROM c.value)
+	SELECT x.* FROM (SELECT f.said FROM findings AS f WHERE f.said IS NOT NULL ORDER BY f.id) AS f,
 	       retention.finding(f.said) AS x
 $$;

@@ -12,13 +12,14 @@ BEGIN
 	-- kind      object                                                auditor operator approver daemon
 	('SCHEMA',   'retention',                                          'U',    'U',    'U',    'U'),
 	('TABLE',    'schema_version',                                     'r',    'r',    'r',    'r'),
-	('TABLE',    'setting',                                            'r',    'r',    'r',    'raw'),
-	('TABLE',    'archive_journal',                                    'r',    'r',    'r',    'ra'),
+	('TABLE',    'setting',                                            'r',    'r',    'r',    'ra'),
+	('TABLE',    'erasing',                                            '',     '',     '',     'r'),
+	('TABLE',    'archive_journal',                                    'r',    'r',    'r',    'r'),
 	('TABLE',    'journal_event',                                      'r',    'r',    'r',    'ra'),
-	-- The keys that are about to be erased: not for the auditor.
-	('TABLE',    'candidate',                                          '',     'r',    'r',    'rad'),
-	('TABLE',    'selection',                                          '',     'r',    'r',    'rd'),
-	('TABLE',    'archive_file',                                       'r',    'r',    'r',    'raw'),
+	-- The keys that are about to be erased: only for the approver, who validates them.
+	('TABLE',    'candidate',                                          '',     '',     'r',    'rad'),
+	('TABLE',    'selection',                                          '',     '',     'r',    'rd'),
+	('TABLE',    'archive_file',                                       'r',    'r',    'r',    'ra'),
 	-- A path may hold a name: not for the auditor and the operator.
 	('TABLE',    'file_outbox',                                        '',     '',     'r',    'rad'),
 	('TABLE',    'files_left',                                         'r',    'r',    'r',    'r'),
@@ -32,8 +33,12 @@ BEGIN
 	('TABLE',    'holds_in_force',                                     'r',    'r',    'r',    'r'),
 	('TABLE',    'archives',                                           'r',    'r',    'r',    'r'),
 	('SEQUENCE', 'number',                                             '',     '',     '',     'U'),
-	-- The daemon moves it past the numbers that the ledger's file knows, so that none is given twice.
-	('SEQUENCE', 'archive_journal_id_seq',                             '',     '',     '',     'rw'),
+	('FUNCTION', 'session_start()',                                    'X',    'X',    'X',    'X'),
+	('FUNCTION', 'erasing_job()',                                      '',     '',     '',     'X'),
+	('FUNCTION', 'is_owner()',                                         'X',    'X',    'X',    'X'),
+	('FUNCTION', 'check_change_of_daemon(retention.archive_journal, retention.archive_journal)',
+									   '',     '',     '',     'X'),
+	('FUNCTION', 'skip_numbers(int)',                                  '',     '',     '',     'X'),
 	('FUNCTION', 'event_hash(bytea, retention.journal_event)',         'X',    'X',    'X',    'X'),
 	('FUNCTION', 'settle_replay(int)',                                 '',     '',     '',     'X'),
 	('FUNCTION', 'replay_ledger(text)',                                '',     '',     'X',    'X'),
@@ -55,6 +60,7 @@ BEGIN
 	-- Not for the daemon: it never restores, and must not be able to make the ledger forget.
 	('FUNCTION', 'record_restore(int, jsonb)',                         '',     '',     'X',    ''),
 	('FUNCTION', 'configure(text, boolean, text)',                     '',     '',     '',     'X'),
+	('FUNCTION', 'configure_keep(interval)',                           '',     '',     '',     'X'),
 	('FUNCTION', 'begin_occurrence(text, text, timestamptz, timestamptz, text, interval, text)',
 									   '',     '',     '',     'X'),
 	('FUNCTION', 'watch_policy(text, text, timestamptz)',              '',     '',     '',     'X'),
@@ -63,7 +69,8 @@ BEGIN
 	('FUNCTION', 'event_was(retention.journal_event, bigint)',         'X',    'X',    'X',    'X'),
 	('FUNCTION', 'finding(text[])',                                    'X',    'X',    'X',    'X'),
 	('FUNCTION', 'verify_chain(bytea)',                                'X',    'X',    'X',    'X'),
-	('FUNCTION', 'verify_rows()',                                      'X',    'X',    'X',    'X')
+	('FUNCTION', 'verify_rows()',                                      'X',    'X',    'X',    'X'),
+	('FUNCTION', 'verify_acts()',                                      'X',    'X',    'X',    'X')
 	) AS matrix(kind, object, retention_auditor, retention_operator, retention_approver, retention_daemon)
 	LOOP
 		FOR role, rights IN SELECT key, value FROM jsonb_each_text(to_jsonb(one) - 'kind' - 'object')
@@ -81,7 +88,14 @@ BEGIN
 END
 $$;
 
--- The columns that the daemon may change.
+-- The columns that the daemon may write.  It makes automatic actions only: the others are made by save_action(),
+-- save_subject() and replay_ledger().
+GRANT INSERT (action, mode, status, policy, occurrence, part, depth, cutoff, archive)
+	ON retention.archive_journal TO retention_daemon;
+GRANT INSERT (job) ON retention.erasing TO retention_daemon;
+GRANT UPDATE (value) ON retention.setting TO retention_daemon;
+GRANT UPDATE (bytes, rows, relation, header, columns, types, bom, place)
+	ON retention.archive_file TO retention_daemon;
 GRANT UPDATE (status, cutoff, candidates, candidates_sha256, frozen_at, validated_by, validated_at,
 	      started_at, finished_at, counters, archive_path, archive_bytes, error, waiting,
 	      archive_deleted_at, archive_deleted_by, archive_removed_at, archive_remark, host,

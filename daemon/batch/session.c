@@ -43,9 +43,11 @@ bool session_open_archive(struct session *s, struct error *err)
 
 /*
  * Keys come in arrays of any length.  A plan that reads a whole table of the CRM disturbs the other sessions, even
- * where it is faster.
+ * where it is faster.  The entry takes all rights in schema retention from the session, except those of its batches,
+ * because triggers of the CRM run in it.
  */
-static const char session_sql[] = "SET enable_seqscan = off; SET jit = off;";
+static const char session_sql[] = "SET enable_seqscan = off; SET jit = off;"
+				  "INSERT INTO retention.erasing (job) VALUES (%d)";
 
 /*
  * integrity = "set": makes the session a replica.  The triggers of schema retention fire nevertheless.  Where every
@@ -76,7 +78,7 @@ bool session_open(struct session *s, struct error *err)
 	if (!db_open(&opts, &s->db, err))
 		return false;
 	stop_watch(s->pool->stop, s->worker + 1, db_conn(s->db));
-	return db_exec(s->db, session_sql, err) && become_replica(s, err) &&
+	return db_execf(s->db, err, session_sql, s->pool->batch->id) && become_replica(s, err) &&
 	       batch_settle(s->pool->batch, s->worker, s->db, err);
 }
 

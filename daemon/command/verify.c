@@ -5,7 +5,9 @@ static const char findings_sql[] =
 	"SELECT f.finding, f.message, f.details\n"
 	"  FROM retention.verify_chain(decode($1, 'hex')) AS f\n"
 	" UNION ALL\n"
-	"SELECT r.finding, r.message, r.details FROM retention.verify_rows() AS r";
+	"SELECT r.finding, r.message, r.details FROM retention.verify_rows() AS r\n"
+	" UNION ALL\n"
+	"SELECT a.finding, a.message, a.details FROM retention.verify_acts() AS a";
 
 static const char summary_sql[] =
 	"SELECT (SELECT count(*) FROM retention.journal_event) AS events,\n"

@@ -145,6 +145,11 @@ static bool pass(struct expiry *t, void *ctx, struct error *err)
 				      keep_of(t, keep, sizeof(keep)), config->timezone};
 	AUTO(result) PGresult *res = NULL;
 
+	/* The journal lets nothing expire before this has passed. */
+	if ((values[2] || !config->has_keep) &&
+	    !db_command(t->db, "SELECT retention.configure_keep($1::interval)", 1, &values[2], NULL,
+			err))
+		return false;
 	if (!db_query(t->db,
 		      "SELECT id, name, deleted, here\n"
 		      "  FROM retention.archives_to_remove($1, $2, $3::interval, $4)",

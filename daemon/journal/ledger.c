@@ -365,9 +365,7 @@ static bool exchange(struct load *load, void *ctx, const char *array, struct err
  * meaning, and tells the journal once what was found.
  */
 static const char record_ahead_sql[] =
-	"SELECT setval('retention.archive_journal_id_seq', greatest(s.last_value,\n"
-	"              (SELECT max(r.job) FROM retention.replay AS r)))\n"
-	"  FROM retention.archive_journal_id_seq AS s;\n"
+	"SELECT retention.skip_numbers(max(r.job)) FROM retention.replay AS r;\n"
 	"INSERT INTO retention.journal_event (kind, details)\n"
 	"SELECT 'ledger_ahead', x.details\n"
 	"  FROM (SELECT jsonb_build_object('lines', count(*), 'since', min(erased_at),\n"

@@ -3,6 +3,7 @@ The public API, every function by every role in every state of an action: allowe
 very message.  And what no function stands before: the tables, for who goes around it.
 """
 
+import contextlib
 import itertools
 import re
 import threading
@@ -129,6 +130,12 @@ CALLS = {
     "cutoff('36 months')": set(ROLES) - {"nobody"},
     "verify_rows()": set(ROLES) - {"nobody"},
     "verify_chain()": set(ROLES) - {"nobody"},
+    "verify_acts()": set(ROLES) - {"nobody"},
+    "is_owner()": set(ROLES) - {"nobody"},
+    "session_start()": set(ROLES) - {"nobody"},
+    "erasing_job()": {"daemon"},
+    "configure_keep('1 year')": {"daemon"},
+    "skip_numbers(7)": {"daemon"},
     "finding(ARRAY['retention.hold_removed', '1'])": set(ROLES) - {"nobody"},
     "configure('UTC', false, 'bigint')": {"daemon"},
     "begin_occurrence('p', 'daily', now(), now(), 'export', '1 year', 'listed')": {"daemon"},
@@ -140,6 +147,11 @@ CALLS = {
     "lock_action(1)": set(),
     "journal_change()": set(),
     "chain_event()": set(),
+    "check_event()": set(),
+    "check_person()": set(),
+    "refuse_erasing()": set(),
+    "forget_ended_sessions()": set(),
+    "journal_setting()": set(),
     "check_change()": set(),
     "refuse_change()": set(),
     "check_archive_change()": set(),
@@ -156,7 +168,7 @@ def test_who_may_call(pg, db, template, sql):
         name = pg.create_database(template=template) if allowed else db
         try:
             if allowed:
-                pg.sql(name, "SELECT retention.place_hold('7', 'case')")
+                pg.sql(name, "SELECT retention.place_hold('7', 'case')", user="api_operator")
                 pg.sql(name, "INSERT INTO retention.replay VALUES (9, 'restored', now(), '1')")
             got = call(pg, name, role, f"SELECT retention.{sql}")
             if allowed:
@@ -172,7 +184,8 @@ def test_who_may_call(pg, db, template, sql):
 
 def test_all_functions_are_in_the_table(pg, template):
     """A new function without a line here has no test of who may call it."""
-    known = {sql.split("(")[0] for sql in CALLS} | set(MAY) | {"event_hash", "event_was", "hold_content"}
+    known = {sql.split("(")[0] for sql in CALLS} | set(MAY) | {"event_hash", "event_was", "hold_content",
+                                                             "check_change_of_daemon"}
     there = {f for (f,) in pg.sql(template, "SELECT proname FROM pg_proc WHERE pronamespace = 'retention'::regnamespace")}
     assert there == known
     assert pg.sql(template, """SELECT proname FROM pg_proc WHERE pronamespace = 'retention'::regnamespace
@@ -335,15 +348,80 @@ def test_four_eyes(pg, db):
     assert call(pg, db, "approver", "SELECT retention.validate_action(%s)", (job,)) is None
 
 
-def test_set_role_does_not_help(pg, db):
-    """Who acts is who has logged in."""
-    pg.sql(db, "GRANT api_approver TO api_operator")
-    job = make(pg, db, "listed")
+@pytest.fixture
+def web(pg, db):
+    """web(role): a service that has logged in as api_nobody, a member of people's roles, and works as one of them."""
+    pg.sql(db, "GRANT api_operator, api_approver TO api_nobody")
+
+    @contextlib.contextmanager
+    def session(role):
+        with pg.connect(db, user="api_nobody") as conn, conn.cursor() as cur:
+            cur.execute(f"SET ROLE {role}")
+            yield cur
+
+    yield session
+    pg.sql(db, "REVOKE api_operator, api_approver FROM api_nobody")
+
+
+@pytest.mark.parametrize("statement", [
+    "save_action('export', '2025-01-01', '2025-01-31')", "save_subject('delete_contacts', '7')", "cancel_action({job})",
+    "pause_action({job})", "resume_action({job})", "record_subject_export('7')", "place_hold('7', 'case')",
+    "release_hold('7')", "validate_action({job})", "delete_archive({job})", "record_restore({job}, '{{}}')",
+    "replay_ledger()"])
+def test_a_service_that_sets_roles_is_refused(pg, db, web, statement):
+    """The journal would name the service for everybody."""
+    statement = statement.format(job=make(pg, db, "listed"))
+    before = pg.value(db, "SELECT max(id) FROM retention.journal_event")
+    for role in ("api_operator", "api_approver", "retention_operator"):
+        with web(role) as cur, pytest.raises(psycopg2.Error) as refused:
+            cur.execute("SELECT retention." + statement)
+        if refused.value.diag.constraint_name != "retention.person_differs":
+            assert str(refused.value).startswith("permission denied for function"), refused.value
+    assert refused.value.diag.constraint_name == "retention.person_differs" or "permission" in str(refused.value)
+    assert pg.value(db, "SELECT max(id) FROM retention.journal_event") == before
+
+
+def test_what_set_role_may_do(pg, db, web):
+    """A group of one's own: the one who has logged in is recorded."""
     with pg.connect(db, user="api_operator") as conn, conn.cursor() as cur:
-        cur.execute("SET ROLE api_approver")
-        cur.execute("SELECT retention.validate_action(%s)", (job,))
-    assert pg.value(db, "SELECT validated_by FROM retention.archive_journal WHERE id = %s", (job,)) == "api_operator"
-    pg.sql(db, "REVOKE api_approver FROM api_operator")
+        cur.execute("SET ROLE retention_operator")
+        cur.execute("SELECT retention.save_action('export', '2025-01-01', '2025-01-31')")
+    assert pg.value(db, "SELECT requested_by FROM retention.archive_journal ORDER BY id DESC LIMIT 1") == "api_operator"
+    with web("api_operator") as cur, pytest.raises(psycopg2.Error, match="acts as api_operator, and api_nobody has logged in"):
+        cur.execute("SELECT retention.save_action('export', '2025-01-01', '2025-01-31')")
+
+
+def test_an_approvers_hold(pg, db):
+    """An operator releases an operator's hold, and an approver each."""
+    for placer, releaser, may in (("operator", "operator", True), ("operator", "approver", True),
+                                  ("approver", "operator", False), ("both", "operator", False),
+                                  ("approver", "approver", True), ("approver", "both", True)):
+        assert call(pg, db, placer, "SELECT retention.place_hold('7', 'case')") is None
+        got = call(pg, db, releaser, "SELECT retention.release_hold('7')")
+        assert got == (None if may else f"the hold of contact 7 was placed by api_{placer}, an approver: only an approver "
+                                        "can release it")
+        held = pg.value(db, "SELECT count(*) FROM retention.holds_in_force")
+        assert held == (0 if may else 1)
+        if held:
+            assert call(pg, db, "both", "SELECT retention.release_hold('7')") is None
+    assert pg.sql(db, "SELECT * FROM retention.verify_rows()") == []
+
+
+def test_an_approver_that_is_one_no_more(pg, db):
+    """The hold stays one of an approver's."""
+    assert call(pg, db, "approver", "SELECT retention.place_hold('7', 'case')") is None
+    pg.sql(db, "REVOKE retention_approver FROM api_approver; GRANT retention_operator TO api_approver")
+    try:
+        assert "only an approver" in call(pg, db, "approver", "SELECT retention.release_hold('7')")
+    finally:
+        pg.sql(db, "GRANT retention_approver TO api_approver; REVOKE retention_operator FROM api_approver")
+
+
+@pytest.mark.parametrize("table", ["candidate", "selection"])
+def test_the_keys_to_be_erased_are_the_approvers(pg, db, table):
+    for role in ("auditor", "operator", "nobody"):
+        assert "permission denied" in call(pg, db, role, f"SELECT * FROM retention.{table}")
+    assert call(pg, db, "approver", f"SELECT * FROM retention.{table}") is None
 
 
 @pytest.mark.parametrize("first, second", itertools.product(("validate", "cancel"), repeat=2))
@@ -371,11 +449,13 @@ def test_at_once(pg, db, first, second):
 READERS = {"auditor", "operator", "approver", "daemon", "both"}
 TABLES = {"archive_journal": READERS, "journal_event": READERS, "archive_file": READERS, "ledger": READERS,
           "hold": READERS, "policy_state": READERS, "setting": READERS, "schema_version": READERS, "archives": READERS,
-          "replay": READERS, "candidate": READERS - {"auditor"}, "selection": READERS - {"auditor"},
+          "replay": READERS, "candidate": {"approver", "daemon", "both"}, "selection": {"approver", "daemon", "both"},
+          "erasing": {"daemon"},
           "file_outbox": {"approver", "daemon", "both"}, "files_left": READERS, "replay_due": READERS,
           "holds_in_force": READERS, "pause": READERS, "paused_action": READERS}
-WRITES = {"archive_journal": {"INSERT"}, "journal_event": {"INSERT"}, "archive_file": {"INSERT", "UPDATE"},
-          "ledger": {"INSERT"}, "policy_state": {"INSERT", "UPDATE"}, "setting": {"INSERT", "UPDATE"},
+# Of whole tables: the rights to columns are tried in test_rights.
+WRITES = {"journal_event": {"INSERT"}, "archive_file": {"INSERT"},
+          "ledger": {"INSERT"}, "policy_state": {"INSERT", "UPDATE"}, "setting": {"INSERT"},
           "replay": {"INSERT", "DELETE"}, "candidate": {"INSERT", "DELETE"}, "selection": {"DELETE"},
           "file_outbox": {"INSERT", "DELETE"}}
 

@@ -114,7 +114,7 @@ class Tamper:
             "text": [(old or "") + self.rng.choice(" xé\n"), "", str(some)],
             "jsonb": ["{}", json.dumps({"treated": some}), json.dumps({"id": some, "hold": some, "mode": None})],
             "bytea": ["\\x", "\\x%064x" % self.rng.getrandbits(250)],
-            "boolean": ["true"],
+            "boolean": ["true", "false"],
             "date": ["2031-12-%02d" % self.rng.randrange(1, 29)],
             "interval": [f"{some} days", f"{some} months"],
             "integer": [str(some), None], "bigint": [str(some), None],
@@ -391,7 +391,7 @@ def test_concurrent_writers_keep_one_chain(pg, empty_db, daemon):
     for thread in threads:
         thread.join()
     assert not errors
-    assert "the journal is intact: 160 events, 80 actions" in d.ctl("verify").stdout
+    assert "the journal is intact: 164 events, 80 actions" in d.ctl("verify").stdout
 
 
 def test_append_only(pg, journal):

@@ -3,6 +3,8 @@
 import psycopg2
 import pytest
 
+from support import small
+
 ROLE = "stolen"
 
 
@@ -62,7 +64,8 @@ FORGED = """
 def test_a_replica_forges_no_event(stolen):
     """The number, the time, the actor and the hash are the chain's, whatever the statement says."""
     saved(stolen)
-    attack(stolen, FORGED)
+    refused(stolen, FORGED, f'the role {ROLE} may not write the event "validated" here')
+    attack(stolen, FORGED.replace("'validated'", "'vacuumed'"))
     assert stolen.pg.value(stolen.db, "SELECT actor FROM retention.journal_event ORDER BY id DESC LIMIT 1") == ROLE
     assert stolen.pg.sql(stolen.db, "SELECT * FROM retention.verify_chain()") == []
 
@@ -73,7 +76,9 @@ def test_a_replica_forges_no_event(stolen):
     ("UPDATE retention.archive_journal SET archive_deleted_at = now(), archive_deleted_by = 'expiry'",
      "its archive cannot be deleted"),
     ("INSERT INTO retention.archive_journal (action, mode, status, from_date, to_date, archive) "
-     "VALUES ('export', 'manual', 'done', '2025-01-01', '2025-01-31', 'full')", "an action begins as saved"),
+     "VALUES ('export', 'manual', 'done', '2025-01-01', '2025-01-31', 'full')", "permission denied"),
+    ("INSERT INTO retention.archive_journal (action, mode, status, policy, occurrence, depth, archive) "
+     "VALUES ('export', 'automatic', 'done', 'p', now(), '1 day', 'full')", "an action begins as saved"),
     ("UPDATE retention.journal_event SET actor = 'bob'", "permission denied"),
     ("DELETE FROM retention.journal_event", "permission denied"),
     ("DELETE FROM retention.archive_journal", "permission denied"),
@@ -100,3 +105,233 @@ def test_a_replicas_change_is_journalled(stolen):
     assert stolen.pg.sql(stolen.db, "SELECT job, kind, actor FROM retention.journal_event ORDER BY id DESC LIMIT 1") == [
         (job, "noted", ROLE)]
     assert stolen.ctl("verify").returncode == 0
+
+
+# --- What the daemon's role may not change, although it may change the column ------------------------------------
+
+
+@pytest.fixture
+def ended(stolen, pg):
+    """An export that is done, and has an archive, by the superuser; its number."""
+    job = saved(stolen)
+    pg.sql(stolen.db, "UPDATE retention.archive_journal SET candidates = 0, candidates_sha256 = 'x', cutoff = now(), "
+                      "frozen_at = now() WHERE id = %s", (job,))
+    pg.sql(stolen.db, "UPDATE retention.archive_journal SET status = 'validated', validated_by = 'alice'")
+    pg.sql(stolen.db, "UPDATE retention.archive_journal SET status = 'running', archive_path = '/a/b'")
+    pg.sql(stolen.db, "UPDATE retention.archive_journal SET status = 'done', finished_at = now(), counters = '{}'")
+    return job
+
+
+@pytest.mark.parametrize("change", [
+    "validated_by = 'bob'", "validated_at = now()", "archive_path = '/b'", "counters = '{\"treated\": 7}'",
+    "finished_at = now() - interval '90 years'", "archive_bytes = 1", "error = 'x'", "host = 'x'",
+    "archive_deleted_at = now(), archive_deleted_by = 'bob'", "archive_deleted_at = now()"])
+def test_what_has_ended_stays(stolen, ended, change):
+    refused(stolen, f"UPDATE retention.archive_journal SET {change}", f"action {ended} is done: the role {ROLE} may not")
+
+
+@pytest.mark.parametrize("change", [
+    "status = 'validated', validated_by = 'bob', validated_at = now()", "status = 'validated'",
+    f"status = 'validated', validated_by = '{ROLE}'", "validated_by = 'bob'", "status = 'cancelled'",
+    "archive_path = '/b'"])
+def test_nobody_validates_in_anothers_name(stolen, change):
+    job = saved(stolen)
+    refused(stolen, f"UPDATE retention.archive_journal SET {change}", f"action {job} is saved: the role {ROLE} may not")
+
+
+def test_an_archive_expires_when_its_time_has_come(stolen, ended, pg):
+    expire = "UPDATE retention.archive_journal SET archive_deleted_at = now(), archive_deleted_by = 'expiry'"
+    refused(stolen, expire, f"the archive of action {ended} has not expired")
+    pg.sql(stolen.db, "SELECT retention.configure_keep('1 day')")
+    refused(stolen, expire, f"the archive of action {ended} has not expired")
+    pg.tamper(stolen.db, "UPDATE retention.archive_journal SET finished_at = now() - interval '25 hours'")
+    attack(stolen, expire)
+
+
+@pytest.mark.parametrize("statement", [
+    "INSERT INTO retention.archive_journal (action, mode, status, from_date, to_date, archive) "
+    "VALUES ('delete_contacts', 'manual', 'saved', '2025-01-01', '2025-01-31', 'none')",
+    "INSERT INTO retention.archive_journal (action, mode, status, subject, archive, requested_by) "
+    "VALUES ('delete_contacts', 'manual', 'saved', '1', 'none', 'bob')",
+    "UPDATE retention.setting SET name = 'four_eyes_not'", "DELETE FROM retention.setting",
+    "SELECT setval('retention.archive_journal_id_seq', 1)", "DELETE FROM retention.erasing",
+    "INSERT INTO retention.erasing (pid, started, job) VALUES (1, now(), 1)"])
+def test_no_right_at_all(stolen, statement):
+    refused(stolen, statement, "permission denied")
+
+
+@pytest.mark.parametrize("kind", ["validated", "done", "hold_released", "configured", "restored", "resumed"])
+def test_no_event_of_what_others_do(stolen, kind):
+    refused(stolen, f"INSERT INTO retention.journal_event (job, kind) VALUES (1, '{kind}')",
+            f'the role {ROLE} may not write the event "{kind}"')
+
+
+def test_a_setting_is_journalled(stolen, pg):
+    """The daemon stores what its configuration says: a change by a stolen role shows."""
+    attack(stolen, "SELECT retention.configure('UTC', false, 'bigint')")
+    assert pg.sql(stolen.db, "SELECT kind, actor, details FROM retention.journal_event ORDER BY id DESC LIMIT 1") == [
+        ("configured", ROLE, {"setting": "four_eyes", "value": "false"})]
+
+
+# --- A trigger of the CRM acts in the session that erases ---------------------------------------------------------
+
+# Tries each statement, and writes down what became of it.
+ACT = """
+    CREATE TABLE act (n int, statement text, said text);
+    GRANT SELECT, UPDATE ON act TO PUBLIC;
+    CREATE FUNCTION act() RETURNS trigger LANGUAGE plpgsql AS $$ DECLARE a record; BEGIN
+        FOR a IN SELECT * FROM act WHERE act.said IS NULL LOOP
+            BEGIN
+                EXECUTE a.statement;
+                UPDATE act SET said = 'done' WHERE n = a.n;
+            EXCEPTION WHEN OTHERS THEN
+                UPDATE act SET said = SQLERRM WHERE n = a.n;
+            END;
+        END LOOP;
+        RETURN OLD; END $$;
+    CREATE TRIGGER act BEFORE DELETE ON contact FOR EACH ROW EXECUTE FUNCTION act()"""
+
+ACTS = [
+    "UPDATE retention.archive_journal SET status = 'validated', validated_by = 'bob', validated_at = now() "
+    "WHERE mode = 'manual' AND status = 'saved' AND frozen_at IS NOT NULL",
+    "UPDATE retention.archive_journal SET archive_deleted_at = now(), archive_deleted_by = 'expiry' WHERE status = 'done'",
+    "UPDATE retention.archive_journal SET status = 'done' WHERE status = 'running'",
+    "UPDATE retention.archive_journal SET claim = claim + 1",
+    "UPDATE retention.setting SET value = 'false' WHERE name = 'four_eyes'",
+    "SELECT retention.configure('UTC', false, 'text')", "SELECT retention.configure_keep('0')",
+    "SELECT retention.begin_occurrence('q', 'daily', now(), now(), 'delete_contacts', '0', 'none')",
+    "SELECT retention.watch_policy('p', 'daily', now())", "UPDATE retention.policy_state SET last_occurrence = 'infinity'",
+    "INSERT INTO retention.replay VALUES (1, 'delete_contacts', now(), '2')", "DELETE FROM retention.replay",
+    "DELETE FROM retention.selection", "DELETE FROM retention.candidate WHERE job <> 2",
+    "INSERT INTO retention.candidate VALUES (2, 99, '2', 1)",
+    "INSERT INTO retention.ledger (job, action, key) VALUES (1, 'restored', '1')",
+    "INSERT INTO retention.archive_file (job, worker, table_name, bytes) VALUES (1, 0, 'contact', 7)",
+    "UPDATE retention.archive_file SET bytes = 7 WHERE job <> 2",
+    "INSERT INTO retention.file_outbox (job, host, table_name, location) VALUES (1, 'h', 't', '/etc/passwd')",
+    "DELETE FROM retention.file_outbox",
+    "INSERT INTO retention.journal_event (job, kind) VALUES (1, 'failed_key')",
+    "INSERT INTO retention.journal_event (job, kind) VALUES (2, 'vacuumed')",
+    "INSERT INTO retention.journal_event (job, kind) VALUES (2, 'validated')",
+    "INSERT INTO retention.journal_event (kind) VALUES ('ledger_ahead')",
+    "INSERT INTO retention.erasing (job) VALUES (1)", "DELETE FROM retention.erasing",
+    "SET ROLE retention_daemon; INSERT INTO retention.ledger (job, action, key) VALUES (2, 'restored', '1')",
+    "SET ROLE retention_daemon; UPDATE retention.setting SET value = 'false'",
+    "SET ROLE retention_daemon; INSERT INTO retention.erasing (job) VALUES (1)",
+]
+
+
+@pytest.fixture
+def hijacked(pg, daemon, empty_db):
+    """A daemon with the rights that grants prints; the CRM's owner has put a trigger on contact.  Action 1 waits."""
+    db = empty_db()
+    pg.sql(db, small.SCHEMA + """; INSERT INTO contact (id, name, created) VALUES (1, 'a', '2014-01-01'), (2, 'b', now());
+        INSERT INTO request (contact_id, at) VALUES (1, '2015-01-01'), (2, now())""")
+    d = daemon(db=db, model=small.model(), policies=[], extra="four_eyes = true;")
+    pg.psql(db, "-c", f"CREATE ROLE {ROLE} LOGIN")
+    pg.psql(db, "-c", d.ctl("grants", ROLE).stdout)
+    d.configure(user=ROLE)
+    saved(d)
+    d.once()
+    pg.sql(db, "INSERT INTO retention.candidate VALUES (1, 1, '2', 1)")
+    pg.sql(db, "INSERT INTO retention.archive_file (job, worker, table_name) VALUES (1, 0, 'request')")
+    pg.sql(db, ACT)
+    d.configure(policies=[small.policy(archive="full")])
+    yield d
+    pg.psql(db, "-c", f"DROP OWNED BY {ROLE}", "-c", f"DROP ROLE {ROLE}")
+
+
+def test_a_trigger_of_the_crm_changes_nothing(hijacked):
+    d = hijacked
+    with d.pg.connect(d.db) as conn, conn.cursor() as cur:
+        cur.executemany("INSERT INTO act VALUES (%s, %s)", list(enumerate(ACTS)))
+    before = d.jobs("id = 1"), d.pg.sql(d.db, "SELECT * FROM retention.setting ORDER BY name")
+    d.once()
+    done = [(statement, text) for (statement, text) in d.pg.sql(d.db, "SELECT statement, said FROM act ORDER BY n")
+            if not text or not any(words in text for words in (
+                "this session erases for action", "may not write the event", "permission denied", "duplicate key",
+                "null value in column"))]
+    assert done == []
+    assert before == (d.jobs("id = 1"), d.pg.sql(d.db, "SELECT * FROM retention.setting ORDER BY name"))
+    assert d.jobs()[-1]["status"] == "done" and small.keys(d.pg, d.db) == {2}
+    assert d.ctl("verify").returncode == 0
+
+
+def test_a_trigger_that_does_not_hide_it(hijacked):
+    """The job is refused, and says what was tried."""
+    d = hijacked
+    d.pg.sql(d.db, """CREATE OR REPLACE FUNCTION act() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+        UPDATE retention.setting SET value = 'false' WHERE name = 'four_eyes'; RETURN OLD; END $$""")
+    done = d.once(check=False)
+    assert done.returncode == 1 and "this session erases for action 2: UPDATE of retention.setting is refused" in done.stderr
+    assert small.keys(d.pg, d.db) == {1, 2}
+
+
+def test_a_later_session_with_the_same_pid(hijacked):
+    """An entry counts for the session that made it, and goes with it."""
+    d = hijacked
+    d.once()
+    assert d.pg.value(d.db, "SELECT count(*) FROM retention.erasing") > 0
+    with d.pg.connect(d.db, ROLE) as conn, conn.cursor() as cur:
+        d.pg.sql(d.db, "INSERT INTO retention.erasing (pid, started, job) VALUES (%s, now() - interval '1 day', 1)",
+                 (conn.info.backend_pid,))
+        cur.execute("SELECT retention.erasing_job()")
+        assert cur.fetchone() == (None,)
+        cur.execute("INSERT INTO retention.erasing (job) VALUES (7); SELECT retention.erasing_job()")
+        assert cur.fetchone() == (7,)
+        cur.execute("SELECT count(*) FROM retention.erasing")
+        assert cur.fetchone() == (2,)
+
+
+# --- What verify says of it ---------------------------------------------------------------------------------------
+
+
+def acts(pg, db):
+    return [finding for (finding,) in pg.sql(db, "SELECT finding FROM retention.verify_acts()")]
+
+
+def test_verify_names_an_act_in_anothers_name(stolen, ended, pg):
+    """The superuser, whom nothing stops, has validated as alice and deleted as bob."""
+    me = pg.SUPERUSER
+    pg.sql(stolen.db, "UPDATE retention.archive_journal SET archive_deleted_at = now(), archive_deleted_by = 'bob'")
+    found = acts(pg, stolen.db)
+    assert [f.split(" ", 2)[2] for f in found] == [
+        f'says "validated_by" by "alice" of action {ended}, and the role "{me}" wrote it',
+        f'says "archive_deleted_by" by "bob" of action {ended}, and the role "{me}" wrote it']
+    done = stolen.ctl("verify", check=False)
+    assert done.returncode == 1 and "\n".join(found) in done.stdout
+
+
+def test_verify_names_who_acted_alone(stolen, pg):
+    """Four eyes were asked for; the function that refuses it was exchanged."""
+    job = saved(stolen)
+    change = "UPDATE retention.archive_journal SET status = 'validated', validated_by = session_user WHERE id = {}"
+    pg.sql(stolen.db, change.format(job))
+    assert [f.split(" ", 2)[2] for f in acts(pg, stolen.db)] == [
+        f'says "validated_by" of action {job} by "{pg.SUPERUSER}", the role that had saved it, while four eyes were asked for']
+    pg.sql(stolen.db, "SELECT retention.configure('UTC', false, 'bigint')")
+    pg.sql(stolen.db, change.format(saved(stolen)))
+    assert len(acts(pg, stolen.db)) == 1
+
+
+def test_verify_names_a_role_that_only_the_daemon_uses(stolen, pg):
+    pg.sql(stolen.db, "ALTER TABLE retention.archive_journal DISABLE TRIGGER legal")
+    saved(stolen)
+    attack(stolen, f"UPDATE retention.archive_journal SET status = 'validated', validated_by = '{ROLE}'")
+    pg.sql(stolen.db, "ALTER TABLE retention.archive_journal ENABLE ALWAYS TRIGGER legal")
+    assert len(acts(pg, stolen.db)) == 1 and acts(pg, stolen.db)[0].endswith(f'and the role "{ROLE}" wrote it')
+
+
+def test_verify_names_an_early_expiry(stolen, ended, pg):
+    pg.sql(stolen.db, "SELECT retention.configure_keep('3 days')")
+    pg.sql(stolen.db, "ALTER TABLE retention.archive_journal DISABLE TRIGGER legal_archive")
+    pg.sql(stolen.db, "UPDATE retention.archive_journal SET archive_deleted_at = now(), archive_deleted_by = 'expiry'")
+    pg.sql(stolen.db, "ALTER TABLE retention.archive_journal ENABLE ALWAYS TRIGGER legal_archive")
+    assert acts(pg, stolen.db)[1:] == [
+        f"event {pg.value(stolen.db, 'SELECT max(id) FROM retention.journal_event')} says that the archive of action "
+        f"{ended} was deleted by expiry, and archives.keep had not passed"]
+
+
+def test_verify_names_a_setting(stolen, pg):
+    assert acts(pg, stolen.db) == []
+    pg.tamper(stolen.db, "UPDATE retention.setting SET value = 'false' WHERE name = 'four_eyes'")
+    assert acts(pg, stolen.db) == ["the setting four_eyes was changed: no event says so"]
