@@ -90,6 +90,51 @@ bool file_sync(int fd, const char *name, struct error *err)
 	       fail_errno(err, ERR_ENVIRONMENT, "cannot sync \"%s\"", name);
 }
 
+/* others: the bits of the mode that nobody but the owner may have. */
+static bool check_folder(const char *path, unsigned int others, struct error *err)
+{
+	struct stat st;
+
+	if (stat(path, &st) != 0)
+		return fail_errno(err, errno == EIO ? ERR_ENVIRONMENT : ERR_CONFIG,
+				  "\"%s\" cannot be used", path);
+	if (!S_ISDIR(st.st_mode))
+		return fail(err, ERR_CONFIG, "\"%s\" is not a folder", path);
+	if (st.st_uid != 0 && st.st_uid != geteuid())
+		return fail(err, ERR_CONFIG,
+			    "\"%s\" belongs to user %u, neither to root nor to the user that runs "
+			    "this: chown it",
+			    path, (unsigned int)st.st_uid);
+	return !(st.st_mode & others) ||
+	       fail(err, ERR_CONFIG, "\"%s\" is open to others (mode %04o): chmod g-w,o%s it", path,
+		    (unsigned int)st.st_mode & 07777, others & 07 & ~02U ? "=" : "-w");
+}
+
+/* Checks each folder above path, from the root down. */
+static bool check_above(const char *path, struct error *err)
+{
+	for (const char *end = path; (end = strchr(end, '/')); end++) {
+		AUTO(char_p)
+		char *above = xprintf("%.*s", end == path ? 1 : (int)(end - path), path);
+		struct stat st;
+		const bool sticky = stat(above, &st) == 0 && st.st_mode & S_ISVTX;
+
+		if (!check_folder(above, sticky ? 0 : 022, err))
+			return false;
+	}
+	return true;
+}
+
+bool file_check_private_folder(const char *path, struct error *err)
+{
+	AUTO(char_p) char *real = realpath(path, NULL);
+
+	if (!real)
+		return fail_errno(err, errno == EIO ? ERR_ENVIRONMENT : ERR_CONFIG,
+				  "\"%s\" cannot be used", path);
+	return check_above(path, err) && check_above(real, err) && check_folder(real, 027, err);
+}
+
 bool file_sync_folder(const char *path, struct error *err)
 {
 	AUTO(fd) int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

@@ -36,6 +36,14 @@ bool file_write(int fd, const char *bytes, size_t n, int64_t *written, const cha
 /* fsync(2); name is for messages.  ENVIRONMENT: the disk fails, or fd is -1 with errno of its opening. */
 bool file_sync(int fd, const char *name, struct error *err);
 
+/*
+ * Is path a folder in which only its owner, root or this user, and at most a group that reads, can do anything, and
+ * can nobody else put another folder in its place?  So no folder above it may belong to a third user or be writable by
+ * others, except one with the sticky bit, such as /tmp.  Links on the way are followed, and both ways are checked.
+ * CONFIG: no; the text names the folder and what to do.
+ */
+bool file_check_private_folder(const char *path, struct error *err);
+
 /* Syncs the folder at path, so that names made or removed in it survive a power cut. */
 bool file_sync_folder(const char *path, struct error *err);
 

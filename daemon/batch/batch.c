@@ -98,12 +98,12 @@ static bool check_ground(struct batch *b, struct error *err)
 	if (db_bool(res, 0, "standby"))
 		return fail(err, ERR_ENVIRONMENT,
 			    "the server is a standby: waiting for the primary");
-	if (strcmp(db_text(res, 0, "role"), b->plan->orphans.sql ? "replica" : "origin") != 0)
+	if (strcmp(db_value(res, 0, "role"), b->plan->orphans.sql ? "replica" : "origin") != 0)
 		return batch_refuse_role(db_text(res, 0, "role"), err);
 	if (PQntuples(res) != 1 || db_int(res, 0, "claim") != b->job->claim ||
-	    strcmp(db_text(res, 0, "status"), "running") != 0)
+	    strcmp(db_value(res, 0, "status"), "running") != 0)
 		return fail(err, ERR_STOPPED, "job %d has been taken over", b->job->id);
-	if (strcmp(db_text(res, 0, "system"), b->job->system) != 0)
+	if (strcmp(db_value(res, 0, "system"), b->job->system) != 0)
 		return fail(
 			err, ERR_CONFIG,
 			"the server is not the one that the job began on (system identifier %s, "

@@ -41,7 +41,7 @@ bool batch_ask_keys(struct batch *b, const char *sql, int n, const char *const v
 
 	if (!db_query_kept(b->db, sql, n, values, &res, err))
 		return false;
-	ret->array = t_strdup(b->ctx, db_text(res, 0, "keys"));
+	ret->array = t_strdup(b->ctx, db_value(res, 0, "keys"));
 	ret->n = db_int(res, 0, "n");
 	return true;
 }
@@ -68,6 +68,6 @@ void batch_keep_arrays(struct batch *b, const struct collect *c, const PGresult 
 	for (size_t s = 0; s < b->plan->n_slots[c->table->index]; s++) {
 		const char *const column = t_printf(b->ctx, "c%zu", s);
 
-		b->arrays[c->table->index][s] = t_strdup(b->ctx, db_text(res, 0, column));
+		b->arrays[c->table->index][s] = t_strdup(b->ctx, db_value(res, 0, column));
 	}
 }

@@ -228,8 +228,9 @@ bool batch_check_tables(struct db *db, const struct plan *plan, struct error *er
 	if (!db_query_kept(db, plan->state_sql, 0, NULL, &res, err))
 		return false;
 	for (size_t i = 0; i < m->n_tables; i++)
-		if (strcmp(db_text(res, (int)i, "state"), plan->catalog->relations[i].state) != 0 ||
-		    (plan->opts.by_set && strcmp(db_text(res, (int)i, "keys"),
+		if (strcmp(db_value(res, (int)i, "state"), plan->catalog->relations[i].state) !=
+			    0 ||
+		    (plan->opts.by_set && strcmp(db_value(res, (int)i, "keys"),
 						 plan->catalog->relations[i].loud_keys) != 0))
 			return fail(err, ERR_CHANGED,
 				    "table %s.%s is not what it was when the job looked at it (its "

@@ -106,9 +106,9 @@ bool keys_ask_references(struct db *db, const struct reference_question *questio
 	if (!db_query(db, question->plan->crossref_sql, 5, values, &res, err))
 		return false;
 	ret->kept = part_of(keys, ctx, db_text(res, 0, "kept"), db_int(res, 0, "n_kept"));
-	ret->via = t_strdup(ctx, db_text(res, 0, "via"));
+	ret->via = t_strdup(ctx, db_value(res, 0, "via"));
 	ret->own = part_of(keys, ctx, db_text(res, 0, "own"), db_int(res, 0, "n_own"));
-	ret->together = (struct keys){.array = t_strdup(ctx, db_text(res, 0, "together")),
+	ret->together = (struct keys){.array = t_strdup(ctx, db_value(res, 0, "together")),
 				      .n = db_int(res, 0, "n_together"),
 				      .weight = db_int(res, 0, "weight"),
 				      .first_n = db_int(res, 0, "first_n"),

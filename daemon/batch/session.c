@@ -63,7 +63,7 @@ static bool become_replica(struct session *s, struct error *err)
 	if (!db_query(s->db, "SELECT current_setting('session_replication_role') AS role", 0, NULL,
 		      &res, err))
 		return false;
-	if (strcmp(db_text(res, 0, "role"), "origin") != 0)
+	if (strcmp(db_value(res, 0, "role"), "origin") != 0)
 		return batch_refuse_role(db_text(res, 0, "role"), err);
 	return db_exec(s->db, "SET session_replication_role = replica", err);
 }

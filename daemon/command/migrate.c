@@ -79,7 +79,7 @@ static bool check_applied(struct command *cmd, size_t *ret_n, struct error *err)
 				m->version, m->name, (long long)db_int(res, (int)i, "version"));
 		if (!db_query(cmd->db, digest_sql, 1, &m->text, &sum, err))
 			return false;
-		if (strcmp(db_text(sum, 0, "sha256"), db_text(res, (int)i, "sha256")) != 0)
+		if (strcmp(db_value(sum, 0, "sha256"), db_text(res, (int)i, "sha256")) != 0)
 			return fail(err, ERR_CONFIG,
 				    _("migration %d (%s) was changed after it was applied: this "
 				      "retentionctl and this database do not belong together"),

@@ -449,6 +449,17 @@ static int column_of(const PGresult *res, const char *column)
 	return n;
 }
 
+/* Ends the process in an orderly way, because no caller can go on from an answer that cannot be. */
+static void __attribute__((noreturn)) end_by_answer(const char *column)
+{
+	(void)fprintf(
+		stderr,
+		"retention: the server's answer cannot be right: column %s; is it PostgreSQL, "
+		"and is its catalog whole?\n",
+		column);
+	_exit(EXIT_FAILURE);
+}
+
 const char *db_text(const PGresult *res, int row, const char *column)
 {
 	const int n = column_of(res, column);
@@ -473,11 +484,25 @@ int64_t db_int(const PGresult *res, int row, const char *column)
 		return 0;
 	errno = 0;
 	value = strtoll(text, &end, 10);
-	if (errno || end == text || *end) {
-		(void)fprintf(stderr, "retention: column %s is no number\n", column);
-		abort();
-	}
+	if (errno || end == text || *end)
+		end_by_answer(column);
 	return value;
+}
+
+const char *db_value(const PGresult *res, int row, const char *column)
+{
+	const char *text = db_text(res, row, column);
+
+	return text ? text : (end_by_answer(column), NULL);
+}
+
+size_t db_index(const PGresult *res, int row, const char *column, size_t n)
+{
+	const int64_t value = db_int(res, row, column);
+
+	if (value < 0 || value >= (int64_t)n)
+		end_by_answer(column);
+	return (size_t)value;
 }
 
 bool db_bool(const PGresult *res, int row, const char *column)

@@ -95,7 +95,13 @@ bool db_copy_in(struct db *db, const char *sql, db_copy_source source, void *arg
 /* Adds n bytes, within a source. */
 bool db_copy_put(struct db *db, const char *bytes, size_t n, struct error *err);
 
-/* Result readers, by column name.  A missing column or a bad number is a programmer's error. */
+/*
+ * Result readers, by column name.  A missing column is a programmer's error.  An answer that no PostgreSQL gives (a bad
+ * number, NULL for db_value(), an index that is not below n for db_index()) ends the process with a message and
+ * EXIT_FAILURE, and without a core dump.
+ */
+const char *db_value(const PGresult *res, int row, const char *column); /* never NULL */
+size_t db_index(const PGresult *res, int row, const char *column, size_t n);
 const char *db_text(const PGresult *res, int row, const char *column); /* NULL for SQL NULL */
 const char *db_text_copy(void *ctx, const PGresult *res, int row,
 			 const char *column); /* allocated under ctx */

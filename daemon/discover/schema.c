@@ -109,8 +109,8 @@ static bool read_tables(struct db *db, void *ctx, struct schema *schema, struct 
 	schema->tables = t_array(ctx, struct schema_table, schema->n_tables + 1);
 	for (int row = 0; row < PQntuples(res); row++)
 		schema->tables[row] = (struct schema_table){
-			.schema = db_text_copy(ctx, res, row, "schema"),
-			.name = db_text_copy(ctx, res, row, "name"),
+			.schema = t_strdup(ctx, db_value(res, row, "schema")),
+			.name = t_strdup(ctx, db_value(res, row, "name")),
 			.key = db_text_copy(ctx, res, row, "key"),
 			.comment = db_text_copy(ctx, res, row, "comment"),
 			.trouble = db_text_copy(ctx, res, row, "trouble"),
@@ -125,15 +125,15 @@ static bool read_columns(struct db *db, void *ctx, struct schema *schema, struct
 	if (!db_query(db, columns_sql, 0, NULL, &res, err))
 		return false;
 	for (int row = 0; row < PQntuples(res); row++) {
-		struct schema_table *t = &schema->tables[db_int(res, row, "i")];
+		struct schema_table *t = &schema->tables[db_index(res, row, "i", schema->n_tables)];
 
 		t->columns = t_grow(ctx, t->columns, struct schema_column, t->n_columns + 1);
 		t->columns[t->n_columns++] = (struct schema_column){
-			.name = db_text_copy(ctx, res, row, "name"),
-			.type = db_text_copy(ctx, res, row, "type"),
-			.base = db_text_copy(ctx, res, row, "base"),
+			.name = t_strdup(ctx, db_value(res, row, "name")),
+			.type = t_strdup(ctx, db_value(res, row, "type")),
+			.base = t_strdup(ctx, db_value(res, row, "base")),
 			.comment = db_text_copy(ctx, res, row, "comment"),
-			.category = *db_text(res, row, "category"),
+			.category = *db_value(res, row, "category"),
 			.not_null = db_bool(res, row, "not_null"),
 			.generated = db_bool(res, row, "generated"),
 			.collides = db_bool(res, row, "collides"),
@@ -158,13 +158,13 @@ static bool read_keys(struct db *db, void *ctx, struct schema *schema, struct er
 	schema->n_keys = (size_t)PQntuples(res);
 	for (int row = 0; row < PQntuples(res); row++)
 		schema->keys[row] = (struct schema_key){
-			.name = db_text_copy(ctx, res, row, "name"),
-			.from = (size_t)db_int(res, row, "from_i"),
-			.to = (size_t)db_int(res, row, "to_i"),
-			.column = db_text_copy(ctx, res, row, "column"),
-			.to_column = db_text_copy(ctx, res, row, "to_column"),
+			.name = t_strdup(ctx, db_value(res, row, "name")),
+			.from = db_index(res, row, "from_i", schema->n_tables),
+			.to = db_index(res, row, "to_i", schema->n_tables),
+			.column = t_strdup(ctx, db_value(res, row, "column")),
+			.to_column = t_strdup(ctx, db_value(res, row, "to_column")),
 			.n_columns = (int)db_int(res, row, "n"),
-			.on_delete = *db_text(res, row, "on_delete"),
+			.on_delete = *db_value(res, row, "on_delete"),
 			.deferrable = db_bool(res, row, "deferrable"),
 		};
 	return true;
@@ -179,13 +179,14 @@ static bool read_values(struct db *db, bool samples, void *ctx, struct schema *s
 	if (!db_query(db, values_sql, 1, values, &res, err))
 		return false;
 	for (int row = 0; row < PQntuples(res); row++) {
-		const struct schema_table *t = &schema->tables[db_int(res, row, "i")];
+		const struct schema_table *t =
+			&schema->tables[db_index(res, row, "i", schema->n_tables)];
 		struct schema_column *c = t->columns;
 
 		while (strcmp(c->name, db_text(res, row, "name")) != 0)
 			c++;
 		c->values = t_grow(ctx, c->values, const char *, c->n_values + 1);
-		c->values[c->n_values++] = db_text_copy(ctx, res, row, "value");
+		c->values[c->n_values++] = t_strdup(ctx, db_value(res, row, "value"));
 	}
 	return true;
 }

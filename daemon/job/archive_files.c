@@ -170,7 +170,7 @@ static void take_files(struct job *j, const PGresult *rows)
 					.types = db_text_copy(j->ctx, rows, row, "types")};
 		const char **columns = NULL;
 
-		for (; row < n && strcmp(db_text(rows, row, "label"), file.label) == 0; row++) {
+		for (; row < n && strcmp(db_value(rows, row, "label"), file.label) == 0; row++) {
 			columns = t_grow(j->ctx, columns, const char *, file.n_columns + 1);
 			columns[file.n_columns++] = db_text_copy(j->ctx, rows, row, "name");
 		}

@@ -32,6 +32,7 @@
 #include "preflight/check_plan.h"
 #include "archive/age.h"
 #include "base/failpoint.h"
+#include "base/file.h"
 #include "base/mem.h"
 
 #include <inttypes.h>
@@ -208,6 +209,9 @@ static bool open_ledger(struct job *j, struct error *err)
 
 	const bool erases = j->row.action != ACTION_EXPORT;
 
+	/* Where others can write, the ledger and the archives cannot be trusted; a check may be days old. */
+	if (!file_check_private_folder(j->opts->config->directory, err))
+		return fail(err, err->class, "archives.directory: %s", t_strdup(j->ctx, err->text));
 	/* An export erases nothing, but must not write beside another database's archives either. */
 	if (!ledger_open(j->db, j->opts->config->directory, erases, &j->ledger, err))
 		return false;

@@ -8,6 +8,7 @@
 #include "preflight/check_plan.h"
 #include "archive/age.h"
 #include "journal/ledger.h"
+#include "base/file.h"
 #include "base/mem.h"
 #include "job/outbox.h"
 #include "batch/throttle.h"
@@ -93,10 +94,14 @@ static bool check_schema(struct db *db, struct complaints *c, const struct confi
 
 static bool check_directory(struct complaints *c, const struct config *config)
 {
-	if (access(config->directory, R_OK | W_OK | X_OK) == 0)
+	AUTO(error) struct error err = {0};
+
+	if (file_check_private_folder(config->directory, &err) &&
+	    access(config->directory, R_OK | W_OK | X_OK) == 0)
 		return true;
-	complain(c, &config->archives_place, "archives: directory \"%s\" cannot be used: %s",
-		 config->directory, strerror(errno));
+	if (err.class == ERR_NONE)
+		(void)fail_errno(&err, ERR_CONFIG, "\"%s\" cannot be used", config->directory);
+	complain(c, &config->archives_place, "archives: directory %s", err.text);
 	return false;
 }
 

@@ -158,7 +158,7 @@ static bool pass(struct expiry *t, void *ctx, struct error *err)
 	for (int i = 0; i < PQntuples(res); i++) {
 		const struct doomed d = {.id = (int)db_int(res, i, "id"),
 					 .id_text = db_text(res, i, "id"),
-					 .name = t_strdup(ctx, db_text(res, i, "name")),
+					 .name = t_strdup(ctx, db_value(res, i, "name")),
 					 .deleted = db_bool(res, i, "deleted"),
 					 .here = db_bool(res, i, "here")};
 

@@ -48,7 +48,7 @@ bool horizon_mark(struct db *db, void *ctx, const char **ret_xid, struct error *
 
 	if (!db_query(db, "SELECT pg_current_xact_id()::text AS xid", 0, NULL, &res, err))
 		return false;
-	*ret_xid = t_strdup(ctx, db_text(res, 0, "xid"));
+	*ret_xid = t_strdup(ctx, db_value(res, 0, "xid"));
 	return true;
 }
 
@@ -83,7 +83,7 @@ const char *horizon_record(struct db *db, int job, const char *xid, void *ctx, s
 	AUTO(result) PGresult *res = NULL;
 
 	return db_query(db, record_sql, 2, values, &res, err)
-		       ? t_strdup(ctx, db_text(res, 0, "record"))
+		       ? t_strdup(ctx, db_value(res, 0, "record"))
 		       : NULL;
 }
 

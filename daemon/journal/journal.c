@@ -85,7 +85,7 @@ bool journal_load(struct db *db, int id, const char *timezone, void *ctx, struct
 	*ret = (struct journal_row){
 		.id = id,
 		.action = action_parse(db_text(res, 0, "action")),
-		.automatic = strcmp(db_text(res, 0, "mode"), "automatic") == 0,
+		.automatic = strcmp(db_value(res, 0, "mode"), "automatic") == 0,
 		.replay = db_bool(res, 0, "replay"),
 		.part = (int)db_int(res, 0, "part"),
 		.by_person = db_bool(res, 0, "by_person"),

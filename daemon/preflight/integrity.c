@@ -42,7 +42,7 @@ bool integrity_read(struct db *db, const struct plan *plan, void *ctx, struct in
 	*ret = (struct integrity_facts){
 		.grantable = grantable,
 		.may_set = db_bool(right, 0, "may"),
-		.role = t_strdup(ctx, db_text(right, 0, "name")),
+		.role = t_strdup(ctx, db_value(right, 0, "name")),
 		.triggers = triggers,
 	};
 	return true;

@@ -172,8 +172,8 @@ static bool read_states(struct db *db, const struct model *model, void *ctx,
 	if (!db_query(db, plan_state_sql(ctx, model), 0, NULL, &res, err))
 		return false;
 	for (size_t i = 0; i < model->n_tables; i++) {
-		catalog->relations[i].state = t_strdup(ctx, db_text(res, (int)i, "state"));
-		catalog->relations[i].loud_keys = t_strdup(ctx, db_text(res, (int)i, "keys"));
+		catalog->relations[i].state = t_strdup(ctx, db_value(res, (int)i, "state"));
+		catalog->relations[i].loud_keys = t_strdup(ctx, db_value(res, (int)i, "keys"));
 	}
 	return true;
 }
@@ -204,7 +204,7 @@ static bool read_relations(struct db *db, const struct model *model, const char 
 	return true;
 }
 
-static bool read_columns(struct db *db, const char *const values[], void *ctx,
+static bool read_columns(struct db *db, const char *const values[], size_t n, void *ctx,
 			 struct catalog *catalog, struct error *err)
 {
 	AUTO(result) PGresult *res = NULL;
@@ -212,15 +212,15 @@ static bool read_columns(struct db *db, const char *const values[], void *ctx,
 	if (!db_query(db, columns_sql, N_WANTED, values, &res, err))
 		return false;
 	for (int row = 0; row < PQntuples(res); row++) {
-		struct relation *r = &catalog->relations[db_int(res, row, "i")];
+		struct relation *r = &catalog->relations[db_index(res, row, "i", n)];
 
 		r->columns = t_grow(ctx, r->columns, struct column, r->n_columns + 1);
 		r->columns[r->n_columns++] = (struct column){
-			.name = t_strdup(ctx, db_text(res, row, "attname")),
-			.type = t_strdup(ctx, db_text(res, row, "type")),
-			.compared = t_strdup(ctx, db_text(res, row, "compared")),
-			.base = t_strdup(ctx, db_text(res, row, "base")),
-			.category = *db_text(res, row, "category"),
+			.name = t_strdup(ctx, db_value(res, row, "attname")),
+			.type = t_strdup(ctx, db_value(res, row, "type")),
+			.compared = t_strdup(ctx, db_value(res, row, "compared")),
+			.base = t_strdup(ctx, db_value(res, row, "base")),
+			.category = *db_value(res, row, "category"),
 			.not_null = db_bool(res, row, "not_null"),
 			.generated = db_bool(res, row, "generated"),
 			.identity_always = db_bool(res, row, "identity_always"),
@@ -241,9 +241,9 @@ static bool read_keys(struct db *db, const char *const values[], void *ctx, stru
 	if (!db_query(db, keys_sql, N_WANTED, values, &res, err))
 		return false;
 	for (int row = 0; row < PQntuples(res); row++) {
-		const char *schema = db_text(res, row, "schema");
-		const char *table = db_text(res, row, "table_name");
-		const char *from = db_text_copy(ctx, res, row, "from_column");
+		const char *schema = db_value(res, row, "schema");
+		const char *table = db_value(res, row, "table_name");
+		const char *from = t_strdup(ctx, db_value(res, row, "from_column"));
 		struct foreign_key *k;
 
 		if (db_int(res, row, "oid") != last_oid) {
@@ -251,12 +251,12 @@ static bool read_keys(struct db *db, const char *const values[], void *ctx, stru
 			catalog->keys =
 				t_grow(ctx, catalog->keys, struct foreign_key, catalog->n_keys + 1);
 			catalog->keys[catalog->n_keys++] = (struct foreign_key){
-				.name = t_strdup(ctx, db_text(res, row, "conname")),
+				.name = t_strdup(ctx, db_value(res, row, "conname")),
 				.from_name = t_printf(ctx, "%s.%s", schema, table),
 				.from_sql = sql_table(ctx, schema, table),
 				.from_oid = (unsigned int)db_int(res, row, "from_oid"),
 				.to_oid = (unsigned int)db_int(res, row, "to_oid"),
-				.on_delete = *db_text(res, row, "on_delete"),
+				.on_delete = *db_value(res, row, "on_delete"),
 				.deferrable = db_bool(res, row, "deferrable"),
 				.indexed = db_bool(res, row, "indexed"),
 				.from_rows = db_int(res, row, "rows"),
@@ -266,7 +266,7 @@ static bool read_keys(struct db *db, const char *const values[], void *ctx, stru
 		k->from_columns = t_grow(ctx, k->from_columns, const char *, k->n_columns + 1);
 		k->to_columns = t_grow(ctx, k->to_columns, const char *, k->n_columns + 1);
 		k->from_columns[k->n_columns] = from;
-		k->to_columns[k->n_columns] = db_text_copy(ctx, res, row, "to_column");
+		k->to_columns[k->n_columns] = t_strdup(ctx, db_value(res, row, "to_column"));
 		k->columns_sql = t_printf(ctx, "%s%s%s", k->n_columns ? k->columns_sql : "",
 					  k->n_columns ? ", " : "", sql_ident(ctx, from));
 		k->n_columns++;
@@ -286,7 +286,7 @@ static bool read_functions(struct db *db, void *ctx, struct catalog *catalog, st
 	catalog->n_functions = (size_t)PQntuples(res);
 	catalog->functions = t_array(ctx, const char *, catalog->n_functions + 1);
 	for (size_t i = 0; i < catalog->n_functions; i++)
-		catalog->functions[i] = t_strdup(ctx, db_text(res, (int)i, "proname"));
+		catalog->functions[i] = t_strdup(ctx, db_value(res, (int)i, "proname"));
 	return true;
 }
 
@@ -333,7 +333,7 @@ static bool read_all(struct db *db, const struct model *model, void *ctx, struct
 	if (!read_states(db, model, ctx, catalog, err) ||
 	    !read_relations(db, model, values, catalog, c, err) || c->n > before)
 		return false;
-	if (!read_columns(db, values, ctx, catalog, err))
+	if (!read_columns(db, values, model->n_tables, ctx, catalog, err))
 		return false;
 	check_columns_exist(model, catalog, c);
 	return c->n == before && read_keys(db, values, ctx, catalog, err) &&

@@ -181,7 +181,7 @@ static bool find_cut(struct restore *r, const struct restore_file *f, struct err
 			       t_printf(r->ctx, numbered, f->temporary)),
 		      0, NULL, &cut, err))
 		return false;
-	if (*db_text(cut, 0, "columns"))
+	if (*db_value(cut, 0, "columns"))
 		return fail(
 			err, ERR_DATA,
 			"%s: today's type does not hold all of what %s has: for the restore, give it "

@@ -220,7 +220,7 @@ bool restore_plan_read(struct db *db, const struct config *config, const char *m
 	t_append(&oids, "}");
 	if (!db_query(db, keys_sql, 1, (const char *const[]){oids}, &keys, err))
 		return false;
-	*ret = (struct restore_plan){.delimiter = n > 0 ? *db_text(res, 0, "delimiter")
+	*ret = (struct restore_plan){.delimiter = n > 0 ? *db_value(res, 0, "delimiter")
 							: config->delimiter,
 				     .files = t_array(ctx, struct restore_file, (size_t)n + 1),
 				     .n_files = (size_t)n,

@@ -296,7 +296,7 @@ static bool disable_triggers(struct restore *r, struct error *err)
 		return false;
 	if (!db_text(res, 0, "off"))
 		return true;
-	r->enable_sql = t_strdup(r->ctx, db_text(res, 0, "on"));
+	r->enable_sql = t_strdup(r->ctx, db_value(res, 0, "on"));
 	return db_exec(r->db, db_text(res, 0, "off"), err);
 }
 

@@ -47,11 +47,17 @@ static void on_request(void *arg, struct evhttp_request *request)
 			   "/metrics and /healthz are here\n");
 }
 
+/*
+ * The folder may be one in which others write, such as node_exporter's.  What they put there under the temporary
+ * name (a FIFO, a link, another user's file) must neither make the daemon wait nor be written to: it is unlinked,
+ * and the file is made anew.
+ */
 static bool write_text(const char *path, const char *text, struct error *err)
 {
 	AUTO(talloc) char *temporary = t_printf(NULL, "%s.tmp", path);
+	const bool gone = unlink(temporary) == 0 || errno == ENOENT;
 	AUTO(fd)
-	int fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
+	int fd = gone ? open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644) : -1;
 	const size_t n = strlen(text);
 
 	if (fd < 0 || fchmod(fd, 0644) != 0 || write(fd, text, n) != (ssize_t)n ||

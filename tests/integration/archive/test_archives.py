@@ -21,7 +21,7 @@ from support.harness import REPO, TIMEOUT, TROUBLE, wait_until
 from support.jobs import DONE, HOST, KILLED, REFUSED
 from support.locks import LOCK_JOB
 from support.oracles import check_all_erased, check_archive, check_counters
-from support.small import set_clock
+from support.small import policy, set_clock
 
 POINTS = {name for file in (REPO / "daemon").rglob("*.c") for name in re.findall(r'failpoint\("([^"]+)"\)', file.read_text())}
 REMOVAL = sorted(p for p in POINTS if p.startswith(("remove-", "tidy-")))
@@ -82,6 +82,63 @@ def entries(j):
 def is_removed(j):
     row = j.row()
     return row["archive_removed_at"] is not None and row["archive_remark"] is None and entries(j) == []
+
+
+# --- The directory -----------------------------------------------------------------------------
+
+OPEN = ["0770", "0703", "0701", "0704", "1777"]
+
+
+@pytest.mark.parametrize("mode", OPEN)
+def test_a_directory_that_is_open_to_others(daemon, mode):
+    """-t, the daemon's start, a reload and a job refuse it alike."""
+    d = daemon(policies=[policy(archive="full")])
+    message = rf'archives: directory "{d.archives}" is open to others \(mode {mode}\): chmod g-w,o= it'
+    d.archives.chmod(int(mode, 8))
+    done = d.check_config()
+    assert done.returncode == 1 and re.search(message, done.stderr), done.stderr
+    done = d.once(check=False)
+    assert done.returncode == 1 and re.search(message, done.stderr), done.stderr
+    assert d.jobs() == []
+    d.archives.chmod(0o750)
+    assert d.check_config().returncode == 0
+
+
+def test_a_directory_is_opened_to_others_later(job):
+    j = job()
+    j.archives.chmod(0o777)
+    assert j.run() == REFUSED and "is open to others" in j.row()["error"]
+    assert j.row()["counters"] is None or "treated" not in j.row()["counters"]
+    j.archives.chmod(0o700)
+    assert j.run() == DONE
+
+
+def test_a_reload_finds_a_directory_that_is_open_to_others(daemon):
+    d = daemon().start()
+    d.wait_for_log("ready: ")
+    d.archives.chmod(0o777)
+    d.reload()
+    d.wait_for_log(r"is open to others \(mode 0777\)")
+    assert d.stop() == 0
+
+
+@pytest.mark.parametrize("through", ["folder", "link"])
+def test_a_folder_above_is_open_to_others(daemon, tmp_path, through):
+    """Whoever can write there can put another directory in its place."""
+    above = tmp_path / "above"
+    (above / "archives").mkdir(parents=True, mode=0o700)
+    if through == "link":
+        (above / "link").symlink_to(tmp_path / "real")
+        (tmp_path / "real" / "archives").mkdir(parents=True, mode=0o700)
+    directory = above / ("link/archives" if through == "link" else "archives")
+    d = daemon(archives={"directory": str(directory)})
+    directory.chmod(0o700)
+    assert d.check_config().returncode == 0
+    above.chmod(0o777)
+    done = d.check_config()
+    assert done.returncode == 1 and f'"{above}" is open to others (mode 0777): chmod g-w,o-w it' in done.stderr
+    above.chmod(0o1777)  # the sticky bit, as /tmp has it
+    assert d.check_config().returncode == 0
 
 
 # --- The SQL function -------------------------------------------------------------------------

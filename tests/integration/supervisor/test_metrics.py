@@ -321,6 +321,19 @@ def test_a_file_that_cannot_be_written(daemon, tmp_path):
     assert done.stderr.count("cannot be written") == 1 and d.jobs()[0]["status"] == "done"
 
 
+@pytest.mark.parametrize("planted", ["fifo", "link", "file"])
+def test_another_user_plants_the_temporary_file(daemon, tmp_path, planted):
+    """It neither makes the daemon wait, nor is it written to."""
+    (tmp_path / "other").write_text("mine")
+    temporary = tmp_path / "x.prom.tmp"
+    {"fifo": lambda: os.mkfifo(temporary, 0o666), "link": lambda: temporary.symlink_to(tmp_path / "other"),
+     "file": lambda: os.link(tmp_path / "other", temporary)}[planted]()
+    d = daemon(policies=[POLICY], extra=f'metrics: {{ textfile = "{tmp_path}/x.prom"; }};')
+    d.once()
+    assert "retentiond_up 1" in (tmp_path / "x.prom").read_text()
+    assert (tmp_path / "other").read_text() == "mine" and not os.path.lexists(temporary)
+
+
 @pytest.mark.parametrize("setting, message", [
     ('listen = "0.0.0.0:9187"', 'metrics: listen "0.0.0.0:9187" is not a loopback address with a port'),
     ('listen = "127.0.0.1"', "is not a loopback address with a port"),
