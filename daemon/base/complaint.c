@@ -1,6 +1,7 @@
 #include "base/complaint.h"
 
 #include "base/mem.h"
+#include "base/text.h"
 
 void complain_sorted(struct complaints *c, unsigned int order, const struct place *at,
 		     const char *fmt, ...)
@@ -22,7 +23,7 @@ void complain_sorted(struct complaints *c, unsigned int order, const struct plac
 		c->lines[i] = c->lines[i - 1];
 		c->orders[i] = c->orders[i - 1];
 	}
-	c->lines[i] = text;
+	c->lines[i] = text_one_line(text);
 	c->orders[i] = order;
 }
 

@@ -1,6 +1,7 @@
 #include "base/error.h"
 
 #include "base/mem.h"
+#include "base/text.h"
 
 #include <errno.h>
 
@@ -16,6 +17,7 @@ fail_v(struct error *err, enum error_class class, int number, const char *fmt, v
 
 		err->text = xprintf("%s: %s", text, strerror(number));
 	}
+	(void)text_plain(err->text);
 }
 
 bool fail(struct error *err, enum error_class class, const char *fmt, ...)

@@ -108,7 +108,7 @@ static void say(struct report *r, enum job_word word, const char *text)
 	if (r->fd < 0)
 		return;
 	line = xprintf("%s %s", words[word], text);
-	text_one_line(line);
+	(void)text_one_line(line);
 	n = strlen(line);
 	line[n] = '\n'; /* in the place of the NUL */
 	if (write(r->fd, line, n + 1) != (ssize_t)n + 1)

@@ -134,7 +134,7 @@ void log_event(int priority, enum log_kind kind, const struct log_fields *fields
 	text = xvprintf(fmt, args);
 	va_end(args);
 
-	text_one_line(text); /* several lines would be several events */
+	(void)text_one_line(text); /* several lines would be several events */
 	if (logger.to == TO_JOURNAL)
 		is_written = write_journal(priority, kind, fields, text);
 	else if (logger.to == TO_SYSLOG)

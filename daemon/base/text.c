@@ -1,6 +1,6 @@
 #include "base/text.h"
 
-#include <string.h>
+#include "base/mem.h"
 
 void text_trim(char *text)
 {
@@ -8,10 +8,50 @@ void text_trim(char *text)
 		end[-1] = '\0';
 }
 
-void text_one_line(char *text)
+size_t text_control(const char *text)
 {
-	for (text += strcspn(text, "\n\r\t"); *text; text += strcspn(text, "\n\r\t"))
-		*text = ' ';
+	const unsigned char *t = (const unsigned char *)text;
+
+	if (*t < 128)
+		return *t && is_control(*text);
+	if (t[0] == 0xc2 && t[1] >= 0x80 && t[1] <= 0x9f)
+		return 2;
+	return t[0] == 0xe2 && ((t[1] == 0x80 && t[2] >= 0xa8 && t[2] <= 0xae) ||
+				(t[1] == 0x81 && t[2] >= 0xa6 && t[2] <= 0xa9))
+		       ? 3
+		       : 0;
+}
+
+char *text_plain(char *text)
+{
+	for (char *t = text; *t; t++)
+		if (*t != '\n')
+			memset(t, '?', text_control(t));
+	return text;
+}
+
+char *text_one_line(char *text)
+{
+	for (char *t = text + strcspn(text, "\n\r\t"); *t; t += strcspn(t, "\n\r\t"))
+		*t = ' ';
+	return text_plain(text);
+}
+
+char *text_quoted(void *ctx, const char *text)
+{
+	char *out = t_strdup(ctx, "\"");
+	size_t left = 0;
+
+	for (; *text; text++) {
+		left = left ? left - 1 : text_control(text);
+		if (*text == '\n' || *text == '\t')
+			t_append(&out, *text == '\n' ? "\\n" : "\\t");
+		else if (left > 0)
+			t_append(&out, "\\x%02x", (unsigned char)*text);
+		else
+			t_append(&out, "%s%c", *text == '"' || *text == '\\' ? "\\" : "", *text);
+	}
+	return t_append(&out, "\"");
 }
 
 size_t text_index(const char *word, const char *const *list, size_t n)

@@ -20,8 +20,20 @@ static inline bool is_control(char c)
 /* Cuts newlines off the end, in place. */
 void text_trim(char *text);
 
-/* Puts a blank in the place of each newline, carriage return and tab. */
-void text_one_line(char *text);
+/*
+ * The bytes of the control character at text; 0: another character.  Beside those of ASCII it is one of
+ * U+0080 to U+009F, which a terminal obeys too, or one that breaks a line or turns its direction.
+ */
+size_t text_control(const char *text);
+
+/* Puts "?" in the place of each control character except the newline; returns text. */
+char *text_plain(char *text);
+
+/* As text_plain(), and a blank in the place of each newline, carriage return and tab. */
+char *text_one_line(char *text);
+
+/* A string as libconfig reads it, with control characters, quotes and backslashes escaped.  Owned by ctx. */
+char *text_quoted(void *ctx, const char *text);
 
 /* The index of a word in a list; n: it is not there. */
 size_t text_index(const char *word, const char *const *list, size_t n);

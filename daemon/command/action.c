@@ -5,6 +5,8 @@
  */
 #include "command/command.h"
 
+#include "command/output.h"
+
 /* "noun" is what the action's keys are. */
 static const char listing_sql[] =
 	"SELECT j.frozen_at IS NOT NULL AS listed, j.candidates, j.error,\n"
@@ -46,8 +48,9 @@ static bool print_unlisted(struct command *cmd, struct error *err)
 	if (!db_query(cmd->db, sql, 0, NULL, &res, err))
 		return false;
 	if (db_text(res, 0, "paused_by"))
-		printf(_("everything is paused by %s: it is listed after retentionctl resume\n"),
-		       db_text(res, 0, "paused_by"));
+		output_line(stdout,
+			    _("everything is paused by %s: it is listed after retentionctl resume"),
+			    db_text(res, 0, "paused_by"));
 	else
 		puts(db_bool(res, 0, "waits")
 			     ? _("the database was restored from a backup: run retentionctl replay first")

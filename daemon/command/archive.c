@@ -4,6 +4,8 @@
  */
 #include "command/verify_archive.h"
 
+#include "command/output.h"
+
 bool command_archive_list(struct command *cmd, struct error *err)
 {
 	static const struct command_listing listing = {
@@ -46,8 +48,10 @@ static bool print_removal(struct command *cmd, struct error *err)
 			_("the archive of action %s is deleted, but its files are not removed: %s"),
 			cmd->argument, db_text(res, 0, "archive_remark"));
 	else
-		printf(_("the daemon on %s has not yet removed its files: is retentiond running there?\n"),
-		       db_text(res, 0, "host"));
+		output_line(
+			stdout,
+			_("the daemon on %s has not yet removed its files: is retentiond running there?"),
+			db_text(res, 0, "host"));
 	return true;
 }
 

@@ -124,7 +124,7 @@ bool command_print_json(struct command *cmd, const char *sql, int n, const char 
 
 	if (!db_query(cmd->db, sql, n, values, &res, err))
 		return false;
-	puts(db_text(res, 0, "json"));
+	output_json(db_text(res, 0, "json"));
 	return true;
 }
 

@@ -7,6 +7,7 @@
 
 #include "model/disposition.h"
 #include "base/sql.h"
+#include "base/text.h"
 
 /* State of the command; the arrays are parameters of the queries below. */
 struct grants {
@@ -76,6 +77,18 @@ static char *updated_columns(void *ctx, const struct table *t, const struct need
 	return list;
 }
 
+/* Prints a comment.  On one line, because a name of the catalog must not become a statement for psql. */
+static void __attribute__((format(printf, 1, 2))) print_comment(const char *fmt, ...)
+{
+	AUTO(char_p) char *text = NULL;
+	va_list args;
+
+	va_start(args, fmt);
+	text = xvprintf(fmt, args);
+	va_end(args);
+	printf("-- %s\n", text_one_line(text));
+}
+
 static void print_table(const struct grants *g, const struct table *t)
 {
 	const struct need need = need_of(&g->cmd->config->model, g->catalog, t);
@@ -105,9 +118,12 @@ static void print_users(const struct grants *g)
 			use = use || (catalog->relations[i].oid == key->to_oid &&
 				      catalog_key_is_use(model, catalog, &model->tables[i], key));
 		}
-		if (outside && use)
-			printf("\n-- %s: read to find shared rows in use\nGRANT SELECT (%s) ON %s TO %s;\n",
-			       key->from_name, key->columns_sql, key->from_sql, g->role);
+		if (!outside || !use)
+			continue;
+		puts("");
+		print_comment("%s: read to find shared rows in use", key->from_name);
+		printf("GRANT SELECT (%s) ON %s TO %s;\n", key->columns_sql, key->from_sql,
+		       g->role);
 	}
 }
 
@@ -212,9 +228,14 @@ static bool print_rows(const struct grants *g, const char *sql, int n, const cha
 	if (!db_query(g->cmd->db, sql, n, values, &res, err))
 		return false;
 	for (int row = 0; row < PQntuples(res); row++) {
+		const char *grants = db_text(res, row, "grants");
+
 		if (PQfnumber(res, "what") >= 0)
-			printf("-- Revoked from PUBLIC: %s.\n", db_text(res, row, "what"));
-		printf("%s %s;\n", db_text(res, row, "grants"), g->role);
+			print_comment("Revoked from PUBLIC: %s.", db_text(res, row, "what"));
+		if (strncmp(grants, "-- ", 3) == 0)
+			print_comment("%s %s;", grants + 3, g->role);
+		else
+			printf("%s %s;\n", grants, g->role);
 	}
 	return true;
 }
@@ -226,10 +247,11 @@ static bool print_secured(const struct grants *g, struct error *err)
 
 	if (!db_query(g->cmd->db, secured_sql, 1, values, &res, err))
 		return false;
-	if (db_text(res, 0, "tables"))
-		printf("-- Row-level security (%s) would hide rows that are due.\n"
-		       "ALTER ROLE %s BYPASSRLS;\n",
-		       db_text(res, 0, "tables"), g->role);
+	if (!db_text(res, 0, "tables"))
+		return true;
+	print_comment("Row-level security (%s) would hide rows that are due.",
+		      db_text(res, 0, "tables"));
+	printf("ALTER ROLE %s BYPASSRLS;\n", g->role);
 	return true;
 }
 
@@ -302,10 +324,10 @@ static bool print_surroundings(const struct grants *g, struct error *err)
 	const struct config *config = g->cmd->config;
 	const struct model *model = &config->model;
 
-	printf("-- What %s needs to work on the model of %s.\n"
-	       "-- The schema retention: its journal, lists and functions.\n"
+	print_comment("What %s needs to work on the model of %s.", g->name, config->path);
+	printf("-- The schema retention: its journal, lists and functions.\n"
 	       "GRANT retention_daemon TO %s;\n",
-	       g->name, config->path, g->role);
+	       g->role);
 	if (config->max_replica_lag_ms > 0 || config->max_snapshot_age_ms > 0)
 		printf("-- limits.max_replica_lag, max_snapshot_age: reads the lag of the standbys and the\n"
 		       "-- age of other transactions.\n"
@@ -338,7 +360,7 @@ bool command_check_grants(struct command *cmd, struct error *err)
 {
 	const char *name = cmd->argument;
 
-	return !name || (*name && !strchr(name, '\n')) ||
+	return !name || (*name && !name[strcspn(name, "\r\n")]) ||
 	       fail(err, ERR_USAGE, _("\"%s\" is not the name of a role"), name);
 }
 

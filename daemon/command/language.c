@@ -1,6 +1,7 @@
 #include "command/language.h"
 
 #include "base/mem.h"
+#include "base/text.h"
 
 #include <limits.h>
 #include <locale.h>
@@ -163,7 +164,7 @@ char *language_refusal(void *ctx, const char *id, const char *values, const char
 	char *filled;
 
 	if (!text || strcmp(text, id) == 0)
-		return t_strdup(ctx, english);
+		return text_one_line(t_strdup(ctx, english));
 	filled = t_strdup(ctx, "");
 	for (; *text; text++) {
 		const int n = *text == '$' ? text[1] - '0' : 0;
@@ -176,5 +177,5 @@ char *language_refusal(void *ctx, const char *id, const char *values, const char
 		t_append(&filled, "%s", language_cell("status", value_at(ctx, values, n)));
 		text++;
 	}
-	return filled;
+	return text_one_line(filled);
 }

@@ -6,6 +6,7 @@
 #include "command/command.h"
 
 #include "base/sql.h"
+#include "base/text.h"
 #include "command/output.h"
 #include "discover/links.h"
 #include "discover/names.h"
@@ -59,7 +60,7 @@ static const char *const lookups[] __attribute__((unused)) = {
 };
 
 #define HINT(m, text, ...)                                                                         \
-	push((m), &(m)->hints, t_printf((m)->ctx, word((m), (text)), __VA_ARGS__))
+	push((m), &(m)->hints, text_one_line(t_printf((m)->ctx, word((m), (text)), __VA_ARGS__)))
 
 /* What an action does with a table, by its disposition; NULL: nothing. */
 static const char *const effects[] = {

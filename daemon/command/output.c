@@ -1,6 +1,7 @@
 #include "command/output.h"
 
 #include "base/mem.h"
+#include "base/text.h"
 #include "command/language.h"
 
 #include <sys/ioctl.h>
@@ -48,7 +49,35 @@ static char *clean(void *ctx, const char *text)
 		text += n;
 	}
 	*to = '\0';
-	return out;
+	return text_one_line(out); /* also what has a width of 0 */
+}
+
+void output_line(FILE *to, const char *fmt, ...)
+{
+	AUTO(char_p) char *text = NULL;
+	va_list args;
+
+	va_start(args, fmt);
+	text = xvprintf(fmt, args);
+	va_end(args);
+	(void)fprintf(to, "%s\n", text_one_line(text)); /* main() asks stdout whether it failed */
+}
+
+/* The server escapes ASCII's control characters except DEL. */
+void output_json(const char *json)
+{
+	for (size_t n; *json; json += n ? n : 1) {
+		const unsigned char *c = (const unsigned char *)json;
+
+		n = *json == '\n' ? 0 : text_control(json);
+		if (n == 0)
+			putchar(*json);
+		else
+			printf("\\u%04x", n == 1   ? c[0]
+					  : n == 2 ? c[1]
+						   : 0x2000U + (c[1] & 63U) * 64 + (c[2] & 63U));
+	}
+	putchar('\n');
 }
 
 /* Columns that a cleaned text takes on the terminal. */

@@ -13,6 +13,12 @@
  */
 void output_table(const PGresult *res);
 
+/* Prints one line, of the text cleaned. */
+void output_line(FILE *to, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
+/* Prints JSON, with escapes in the place of characters that could control the terminal. */
+void output_json(const char *json);
+
 /* Prints one row, with a line for each column that is not NULL. */
 void output_record(const PGresult *res, int row);
 

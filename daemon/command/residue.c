@@ -7,6 +7,8 @@
 #include "preflight/check_plan.h"
 #include "plan/preview.h"
 #include "base/sql.h"
+#include "base/text.h"
+#include "command/output.h"
 
 struct residue {
 	struct command *cmd;
@@ -262,14 +264,14 @@ static void add_finding(struct residue *r, const char *table, const PGresult *re
 static bool not_searched(struct residue *r, const char *table, const char *why, struct error *err)
 {
 	r->n_not_searched++;
-	fprintf(stderr, _("not searched: %s: %s\n"), table, why);
+	output_line(stderr, _("not searched: %s: %s"), table, why);
 	return !err || db_exec(r->cmd->db, "ROLLBACK TO SAVEPOINT residue", err);
 }
 
 static bool search_table(struct residue *r, const PGresult *tables, int row, struct error *err)
 {
-	const char *table = t_printf(r->ctx, "%s.%s", db_text(tables, row, "schema"),
-				     db_text(tables, row, "name"));
+	const char *table = text_one_line(t_printf(r->ctx, "%s.%s", db_text(tables, row, "schema"),
+						   db_text(tables, row, "name")));
 	const char *const values[] = {r->pattern, r->values, r->names, r->keys};
 	AUTO(error) struct error one = {0};
 	AUTO(result) PGresult *res = NULL;

@@ -77,12 +77,12 @@ static void print_result(int id, const struct restore_plan *plan,
 	int64_t rows = 0, links = 0;
 
 	for (size_t i = 0; i < plan->n_files; i++) {
-		printf("%s: %" PRId64 " %s\n", plan->files[i].label, result->rows[i],
-		       plan->files[i].detached ? "linked again" : "back");
+		output_line(stdout, "%s: %" PRId64 " %s", plan->files[i].label, result->rows[i],
+			    plan->files[i].detached ? "linked again" : "back");
 		*(plan->files[i].detached ? &links : &rows) += result->rows[i];
 	}
 	for (size_t i = 0; i < result->n_notes; i++)
-		printf(_("note: %s\n"), result->notes[i]);
+		output_line(stdout, _("note: %s"), result->notes[i]);
 	printf("action %d %s: %" PRId64 " contacts, %" PRId64 " rows, each as it was", id,
 	       dry_run ? "can be restored" : "is restored", result->keys, rows);
 	if (links > 0)

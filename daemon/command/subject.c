@@ -1,6 +1,7 @@
 /* subject export, anonymize, delete: requests of one data subject (GDPR art. 15, 17 and 20). */
 #include "command/command.h"
 
+#include "command/output.h"
 #include "preflight/check_plan.h"
 #include "plan/preview.h"
 
@@ -32,7 +33,7 @@ bool command_subject_export(struct command *cmd, struct error *err)
 		return fail(err, ERR_CONFIG, _("there is no contact %s"), cmd->argument);
 	if (!db_commit(cmd->db, err))
 		return false;
-	puts(db_text(res, 0, "json"));
+	output_json(db_text(res, 0, "json"));
 	return true;
 }
 

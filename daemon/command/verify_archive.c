@@ -4,6 +4,8 @@
  */
 #include "command/verify_archive.h"
 
+#include "command/output.h"
+
 /*
  * Finds differences between the manifest's number of the action, its files, the sums and the journal's
  * counts.  The server reads the JSON.  A table that is not archived has rows in the journal but no
@@ -62,8 +64,8 @@ static bool verify_manifest(struct command *cmd, const struct archive_reader *s,
 		return fail(err, cause.class, "%s", cause.text);
 	}
 	for (int row = 0; row < PQntuples(res); row++)
-		printf("%s: FAILED: it %s\n", db_text(res, row, "name"),
-		       db_text(res, row, "finding"));
+		output_line(stdout, "%s: FAILED: it %s", db_text(res, row, "name"),
+			    db_text(res, row, "finding"));
 	*ret_bad += PQntuples(res);
 	return true;
 }

@@ -9,23 +9,9 @@
 
 /* The texts below are owned by ctx; NULL gives NULL. */
 
-/* A string as libconfig reads it: control characters, quotes and backslashes are escaped. */
 static char *quoted(void *ctx, const char *string)
 {
-	char *text = string ? t_strdup(ctx, "\"") : NULL;
-
-	for (const char *c = string; c && *c; c++)
-		if (*c == '"' || *c == '\\')
-			t_append(&text, "\\%c", *c);
-		else if (*c == '\n')
-			t_append(&text, "\\n");
-		else if (*c == '\t')
-			t_append(&text, "\\t");
-		else if (is_control(*c))
-			t_append(&text, "\\x%02x", (unsigned char)*c);
-		else
-			t_append(&text, "%c", *c);
-	return text ? t_append(&text, "\"") : NULL;
+	return string ? text_quoted(ctx, string) : NULL;
 }
 
 static char *quoted_list(void *ctx, const char *const *strings, size_t n)

@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "base/sql.h"
+#include "base/text.h"
 #include "model/catalog.h"
 
 /* Appends to the draft. */
@@ -18,26 +19,15 @@ __attribute__((format(printf, 2, 3))) static void put(struct draft *x, const cha
 	va_end(args);
 }
 
-/* Text for one line of comment: control characters become blanks. */
+/* Text for one line of comment. */
 static char *one_line(const struct draft *x, const char *text)
 {
-	char *out = t_printf(x->ctx, "%.120s", text);
-
-	for (char *c = out; *c; c++)
-		if ((unsigned char)*c < ' ' || *c == 127)
-			*c = ' ';
-	return out;
+	return text_one_line(t_printf(x->ctx, "%.120s", text));
 }
 
-/* A string as libconfig reads it. */
 static char *quoted(const struct draft *x, const char *text)
 {
-	char *out = t_strdup(x->ctx, "\"");
-
-	for (const char *c = text; *c; c++)
-		t_append(&out, "%s%c", *c == '"' || *c == '\\' ? "\\" : "", *c);
-	t_append(&out, "\"");
-	return out;
+	return text_quoted(x->ctx, text);
 }
 
 static const struct schema_table *table_of(const struct draft *x, const struct link *item)

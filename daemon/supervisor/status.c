@@ -134,7 +134,7 @@ void status_notify(void *arg)
 	struct supervisor *s = arg;
 	AUTO(talloc) char *text = describe(s);
 
-	text_one_line(text); /* a newline would begin another assignment of the protocol */
+	(void)text_one_line(text); /* a newline would begin another assignment of the protocol */
 	if (strcmp(text, s->status_text) == 0)
 		return;
 	t_replace(s, &s->status_text, text);
@@ -211,6 +211,6 @@ char *status_health(const struct supervisor *s)
 		return NULL;
 	text = why ? t_strdup(NULL, why)
 		   : t_printf(NULL, "the database cannot be measured: %s", s->survey_refusal);
-	text_one_line(text); /* libpq's messages have lines; the answer has one */
+	(void)text_one_line(text); /* libpq's messages have lines; the answer has one */
 	return text;
 }

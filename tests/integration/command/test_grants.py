@@ -1,10 +1,12 @@
 """The daemon's role, made from what `grants` prints, can do each action, and nothing else."""
 
+import os
+import pathlib
 import re
 
 import pytest
 
-from support.small import model
+from support.small import SCHEMA, model
 
 ROLE = "granted"
 ACTIONS = [
@@ -176,3 +178,48 @@ def test_nothing_hides_in_a_predicate(asking, pg):
     assert pg.value(d.db, "SELECT count(*) FROM tool.closed") == 1
     for name in ("", "a\nb"):
         assert d.ctl("grants", name, check=False).returncode == 2
+
+
+HOSTILE = "x\nALTER ROLE {role} SUPERUSER;\r\\! touch {file}\n\x1b[2J\u009b"  # 63 bytes at most
+
+
+def test_names_stay_names(make, pg, tmp_path):
+    """A name of the catalog with lines, commands of psql and of terminals: of a table, schema, column, key, role."""
+    file = pathlib.Path(f"/tmp/w{os.getpid()}")
+    name = HOSTILE.format(role=ROLE, file=file)
+    quoted = '"' + name + '"'
+    d = make(SCHEMA + """;
+        CREATE TABLE address (id int PRIMARY KEY, street text); ALTER TABLE contact ADD address_id int REFERENCES address;
+        CREATE INDEX ON contact (address_id)""",
+        model(contact={"keep": ["id", "name", "brand", "created", "address_id"]},
+              request={"keep": ["id", "contact_id", "at", "status", "subject"]},
+              address={"table": "address", "key": "id", "of": "contact", "by": "id", "from": "address_id",
+                       "shared": True, "keep": ["id", "street"]}), limits={"vacuum": True})
+    pg.psql(d.db, "-c", f"""CREATE ROLE {ROLE}; CREATE ROLE "owner{name[:40]}"; ALTER TABLE contact OWNER TO "owner{name[:40]}";
+        CREATE SCHEMA {quoted}; CREATE TABLE {quoted}.{quoted} (id int PRIMARY KEY, {quoted} text,
+            address_id int, CONSTRAINT {quoted} FOREIGN KEY (address_id) REFERENCES address);
+        COMMENT ON TABLE {quoted}.{quoted} IS '{name}'; COMMENT ON COLUMN contact.name IS '{name}';
+        ALTER TABLE contact ENABLE ROW LEVEL SECURITY""")
+    try:
+        sql = d.ctl("grants", ROLE).stdout
+        assert [line for line in re.split("[\r\n]", sql) if "SUPERUSER" in line and line.startswith("--")]
+        (tmp_path / "grants.sql").write_text(sql)
+        pg.psql(d.db, "-f", str(tmp_path / "grants.sql"))
+        assert not pg.value(d.db, f"SELECT rolsuper FROM pg_roles WHERE rolname = '{ROLE}'") and not file.exists()
+        for args in (["model", "draft", "--contact", "contact", "--request", "request"], ["model", "check"],
+                     ["model", "check", "--json"], ["residue", "--sample", "1", "--values", "/dev/null"],
+                     ["residue", "--sample", "1"]):
+            done = d.ctl(*args, check=False)
+            printed = done.stdout + done.stderr
+            assert not re.search("[\0-\t\v-\x1f\x7f-\x9f\u202a-\u202e]", printed), printed
+            assert not re.search("^(ALTER ROLE|.! touch)", printed, re.M), printed
+            assert "SUPERUSER" in printed or args[0] == "residue", printed
+    finally:
+        pg.psql(d.db, "-c", f'DROP OWNED BY {ROLE}; DROP ROLE {ROLE}; REASSIGN OWNED BY "owner{name[:40]}" TO CURRENT_USER;'
+                f' DROP ROLE "owner{name[:40]}"')
+
+
+@pytest.mark.parametrize("name", ["x\ny", "x\ry", ""])
+def test_a_role_is_one_line(make, name):
+    d = make(SCHEMA, model())
+    assert d.ctl("grants", name, check=False).returncode == 2
