@@ -6,6 +6,8 @@
  *	places		beyond 64 connections a new one takes the place of the oldest that is not being answered, or of
  *			the oldest where all are.  Slow clients keep no honest one out, because a client that sends its
  *			request at once is answered before 64 others have come
+ *	descriptors	a closed connection keeps its descriptor until the loop's next turn; beyond 128 no more are accepted
+ *			in this turn, or one loop of accept(2) could take all that the process has
  *	NUL		a callback looks at all bytes that come in, before evhttp does
  *	headers		the request is looked at before on_request sees it; a refusal closes the connection, because
  *			the start of the next request is not certain
@@ -23,11 +25,13 @@
 #include <event2/buffer.h>
 #include <event2/bufferevent.h>
 #include <event2/keyvalq_struct.h>
+#include <event2/listener.h>
 #include <sys/queue.h>
 #include <sys/socket.h>
 
 enum {
 	CONNECTIONS_MAX = 64,
+	DESCRIPTORS_MAX = 2 * CONNECTIONS_MAX,
 	SWEEPS = 16, /* in a deadline */
 };
 
@@ -45,7 +49,9 @@ TAILQ_HEAD(connections, connection);
 struct http_server {
 	struct http_opts opts;
 	struct evhttp *evhttp;
+	struct evconnlistener *listener;
 	struct event *sweep;
+	struct event *reopen; /* pending: the listener is disabled */
 	struct connections connections; /* the oldest first */
 };
 
@@ -110,20 +116,40 @@ static void on_sweep(evutil_socket_t fd, short what, void *arg)
 	sweep(arg);
 }
 
-/* Makes room for one more. */
-static void make_place(struct http_server *server)
+/* Makes room for one more; how many there are, with those that are cut. */
+static int make_place(struct http_server *server)
 {
 	struct connection *c, *oldest = NULL;
-	int n = 0;
+	int n = 0, all = 0;
 
 	sweep(server);
 	TAILQ_FOREACH(c, &server->connections, link) {
+		all++;
 		n += c->cut ? 0 : 1;
 		if (!c->cut && (!oldest || (oldest->answering && !c->answering)))
 			oldest = c;
 	}
 	if (n >= CONNECTIONS_MAX)
 		cut(oldest);
+	return all;
+}
+
+/* Accepts no more until evhttp has freed what is cut.  evconnlistener leaves its loop when it is disabled in it. */
+static void pause_listener(struct http_server *server)
+{
+	static const struct timeval next_turn = {0};
+
+	(void)evconnlistener_disable(server->listener);
+	if (event_add(server->reopen, &next_turn) < 0)
+		must_alloc(NULL); /* the only way in which a timer can fail */
+}
+
+static void on_reopen(evutil_socket_t fd, short what, void *arg)
+{
+	struct http_server *server = arg;
+
+	(void)fd, (void)what; /* a timer */
+	(void)evconnlistener_enable(server->listener);
 }
 
 static struct bufferevent *on_connection(struct event_base *base, void *arg)
@@ -131,7 +157,8 @@ static struct bufferevent *on_connection(struct event_base *base, void *arg)
 	struct http_server *server = arg;
 	struct connection *c;
 
-	make_place(server);
+	if (make_place(server) + 1 >= DESCRIPTORS_MAX)
+		pause_listener(server);
 	c = t_zero(server, struct connection);
 	c->server = server;
 	c->stream = must_alloc(bufferevent_socket_new(base, -1, BEV_OPT_CLOSE_ON_FREE));
@@ -230,6 +257,7 @@ static bool bind_to(struct http_server *server, struct error *err)
 {
 	AUTO(talloc) char *host = t_strdup(NULL, server->opts.listen);
 	char *colon = strrchr(host, ':');
+	struct evhttp_bound_socket *bound;
 	const char *name = host;
 	int64_t port;
 
@@ -240,15 +268,18 @@ static bool bind_to(struct http_server *server, struct error *err)
 		name = host + 1;
 		host[strlen(host) - 1] = '\0';
 	}
-	if (!evhttp_bind_socket_with_handle(server->evhttp, name, (ev_uint16_t)port))
+	bound = evhttp_bind_socket_with_handle(server->evhttp, name, (ev_uint16_t)port);
+	if (!bound)
 		return fail_errno(err, ERR_ENVIRONMENT, "\"%s\" cannot be had",
 				  server->opts.listen);
+	server->listener = evhttp_bound_socket_get_listener(bound);
 	return true;
 }
 
 static int on_server_free(struct http_server *server)
 {
 	event_free(server->sweep);
+	event_free(server->reopen);
 	evhttp_free(server->evhttp);
 	return 0;
 }
@@ -275,6 +306,7 @@ bool http_server_new(void *ctx, struct event_base *base, const struct http_opts 
 	evhttp_set_gencb(server->evhttp, on_request, server);
 	evhttp_set_bevcb(server->evhttp, on_connection, server);
 	server->sweep = must_alloc(event_new(base, -1, EV_PERSIST, on_sweep, server));
+	server->reopen = must_alloc(event_new(base, -1, 0, on_reopen, server));
 	if (event_add(server->sweep, &interval) < 0)
 		must_alloc(NULL); /* the only way in which a timer can fail */
 	talloc_set_destructor(server, on_server_free);

@@ -269,7 +269,7 @@ def test_clients_take_no_descriptors(measured):
     for s in silent:
         s.close()
     wait_until(lambda: open_files(d.pid) < 60, what="they are gone")
-    assert most < 400
+    assert most < 200  # 128 connections, and what the daemon has open by itself
     assert d.stop() == 0
 
 
