@@ -323,7 +323,7 @@ static void take_list(struct dispatch *dispatch, const PGresult *res)
 {
 	int n = PQntuples(res);
 	const bool everything = n > 0 && PQgetisnull(res, n - 1, 0);
-	struct task *tasks = t_array(NULL, struct task, n + 1);
+	struct task *tasks = t_array(dispatch, struct task, n + 1);
 
 	take_pause(dispatch, everything ? PQgetvalue(res, n - 1, 4) : NULL);
 	n -= everything ? 1 : 0;
