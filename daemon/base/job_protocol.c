@@ -1,6 +1,5 @@
 #include "base/job_protocol.h"
 
-#include "base/mem.h"
 #include "base/text.h"
 #include "base/units.h"
 
@@ -15,7 +14,7 @@ static const char *const words[] = {
 };
 static_assert(LENGTH(words) == WORDS, "a name for each");
 
-static const char *const wait_words[] = {
+const char *const wait_words[WAIT_REASONS] = {
 	[WAIT_NONE] = "none",         [WAIT_WINDOW] = "window",
 	[WAIT_PAUSED] = "paused",     [WAIT_STANDBY] = "standby",
 	[WAIT_SLOT] = "slot",         [WAIT_ARCHIVER] = "archiver",
@@ -23,7 +22,6 @@ static const char *const wait_words[] = {
 	[WAIT_COURTESY] = "courtesy", [WAIT_LOCKS] = "locks",
 	[WAIT_OTHER] = "other",
 };
-static_assert(LENGTH(wait_words) == WAIT_REASONS, "a word for each");
 
 static const char *const mode_options[] = {
 	[MODE_ACTION] = "job",
@@ -48,12 +46,6 @@ enum job_exit job_exit_of(int status, bool stopped)
 	    (WTERMSIG(status) == SIGTERM || WTERMSIG(status) == SIGKILL))
 		return JOB_STOPPED;
 	return JOB_CRASHED;
-}
-
-const char *wait_word(enum wait_reason reason)
-{
-	assert(reason < WAIT_REASONS);
-	return wait_words[reason];
 }
 
 void wait_set(struct wait *wait, enum wait_reason reason, const char *fmt, ...)

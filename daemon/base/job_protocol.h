@@ -75,7 +75,7 @@ enum wait_reason {
 };
 
 /* The word on the status pipe and in the metric retentiond_job_waiting{for="..."}. */
-const char *wait_word(enum wait_reason reason);
+extern const char *const wait_words[WAIT_REASONS];
 
 /* The reason is for programs, the text for people. */
 struct wait {

@@ -1,7 +1,8 @@
 #include "batch/throttle.h"
 
-#include "base/mem.h"
+#include "base/text.h"
 
+#include <inttypes.h>
 #include <pthread.h>
 #include <stdatomic.h>
 
@@ -22,7 +23,7 @@ struct throttle {
 	int64_t mark_ms;
 	char *mark_lsn;
 	struct wait wait; /* of the server: standbys, WAL, snapshots */
-	const char *blind; /* the key that a missing right keeps from being checked; or NULL */
+	bool blind; /* a missing right keeps wait.reason from being checked */
 };
 
 struct throttle *throttle_new(const struct config *config, int job)
@@ -91,131 +92,109 @@ static bool check_pause(struct throttle *t, struct db *db, int64_t *ret_wait_ms,
 	return true;
 }
 
-/* A right is missing: the limit of that key counts as exceeded. */
-static void be_blind(struct throttle *t, const char *key, enum wait_reason reason, const char *what)
-{
-	t->blind = key;
-	wait_set(&t->wait, reason, "%s cannot be read: grant pg_read_all_stats to this role", what);
-}
-
 /*
- * replay_lag of pg_stat_replication stands still when a standby stands still.  The lag that counts is how
- * long ago the primary was where the slowest standby is now.  So a position is marked, and a standby that
- * has not reached it after max_replica_lag is too far behind.
+ * The limits: $1 is the marked position, NULL at first, $2 how many ms ago it was marked; $3 to $5 are max_replica_lag
+ * in ms, max_wal_backlog in bytes and max_snapshot_age in ms, 0: no limit.  "blind": a right is missing, so that the
+ * limit counts as exceeded.
+ *
+ * standby: replay_lag of pg_stat_replication stands still when a standby stands still.  The lag that counts is how long
+ * ago the primary was where the slowest standby is now.  So a position is marked, and a standby that has not reached
+ * it after max_replica_lag is too far behind.
+ *
+ * wal: the WAL that a slot still retains, and the WAL that the archiver has not copied yet.  WAL that piles up fills the
+ * disk and stops the server.  An archiver that has only failed has copied nothing.
+ *
+ * snapshot: while one from before the pass is open, erased rows stay in the pages and in the indexes, and every
+ * statement has to step over them.  VACUUM's own snapshots hold back nothing.
  */
-static bool ask_replication(struct throttle *t, struct db *db, struct error *err)
-{
-	static const char sql[] =
-		"SELECT pg_current_wal_lsn()::text AS now,\n"
-		"       count(*) FILTER (WHERE state IS NULL) AS unreadable,\n"
-		"       coalesce(bool_and(replay_lsn >= $1::pg_lsn)\n"
-		"                FILTER (WHERE replay_lsn IS NOT NULL), true) AS reached\n"
-		"  FROM pg_stat_replication WHERE state IS NULL OR state IN ('streaming', "
-		"'catchup')";
-	const char *const values[] = {t->mark_lsn ? t->mark_lsn : "0/0"};
-	AUTO(result) PGresult *res = NULL;
-	const int64_t now = monotonic_ms();
+static const char limits_sql[] =
+	"WITH standby AS (\n"
+	"  SELECT count(*) FILTER (WHERE r.state IS NULL) > 0 AS hidden,\n"
+	"         coalesce(bool_and(r.replay_lsn >= $1::pg_lsn), true) AS reached\n"
+	"    FROM pg_stat_replication AS r\n"
+	"   WHERE r.state IS NULL OR r.state IN ('streaming', 'catchup')),\n"
+	"wal AS (\n"
+	"  SELECT s.slot_name AS slot,\n"
+	"         coalesce(pg_wal_lsn_diff(w.now, s.restart_lsn), 0)::bigint AS slot_bytes,\n"
+	"         CASE WHEN current_setting('archive_mode') = 'off' THEN 0\n"
+	"              WHEN a.last_archived_wal ~ '^[0-9A-F]{24}' THEN pg_wal_lsn_diff(w.now,\n"
+	"                   (substr(a.last_archived_wal, 9, 8) || '/0')::pg_lsn) -\n"
+	"                   (('x' || substr(a.last_archived_wal, 17, 8))::bit(32)::int::bigint + 1)\n"
+	"                   * pg_size_bytes(current_setting('wal_segment_size'))\n"
+	"              WHEN a.failed_count > 0 THEN -1 ELSE 0 END::bigint AS archiver_bytes\n"
+	"    FROM (SELECT pg_current_wal_lsn() AS now) AS w CROSS JOIN pg_stat_archiver AS a\n"
+	"    LEFT JOIN pg_replication_slots AS s ON s.restart_lsn IS NOT NULL\n"
+	"   ORDER BY s.restart_lsn LIMIT 1),\n"
+	"open AS (\n"
+	"  SELECT 'session ' || a.pid || ', whose transaction' AS holder, a.xact_start AS since\n"
+	"    FROM pg_stat_activity AS a\n"
+	"   WHERE (a.backend_xmin IS NOT NULL OR a.backend_xid IS NOT NULL)\n"
+	"     AND (a.datid IS NULL OR a.datid = 0 OR a.datname = current_database())\n"
+	"     AND a.backend_type <> 'autovacuum worker'\n"
+	"     AND a.pid NOT IN (SELECT v.pid FROM pg_stat_progress_vacuum AS v)\n"
+	"  UNION ALL\n"
+	"  SELECT 'the prepared transaction \"' || p.gid || '\", which', p.prepared\n"
+	"    FROM pg_prepared_xacts AS p WHERE p.database = current_database()),\n"
+	"snapshot AS (\n"
+	"  SELECT EXISTS (SELECT FROM pg_stat_activity AS h WHERE h.backend_type IS NULL\n"
+	"                    AND h.datname = current_database()) AS hidden, o.holder, o.ms\n"
+	"    FROM (SELECT) AS one LEFT JOIN\n"
+	"         (SELECT holder, (extract(epoch FROM clock_timestamp() - since) * 1000)::bigint AS ms\n"
+	"            FROM open WHERE since IS NOT NULL ORDER BY since LIMIT 1) AS o ON true),\n"
+	"found AS (\n"
+	"  SELECT f.* FROM standby, wal, snapshot,\n"
+	"         (SELECT nullif($3::bigint, 0) AS lag_ms, nullif($4::bigint, 0) AS wal_bytes,\n"
+	"                 nullif($5::bigint, 0) AS age_ms) AS most, LATERAL (VALUES\n"
+	"    (1, standby.hidden AND most.lag_ms > 0, true, 'standby',\n"
+	"     'the lag of a standby cannot be read: grant pg_read_all_stats to this role'),\n"
+	"    (2, NOT standby.reached AND $2::bigint > most.lag_ms, false, 'standby',\n"
+	"     format('a standby that is %s s behind', $2::bigint / 1000)),\n"
+	"    (3, wal.archiver_bytes < 0 AND most.wal_bytes > 0, false, 'archiver',\n"
+	"     'the archiver, which has only failed so far (pg_stat_archiver)'),\n"
+	"    (4, wal.slot_bytes > most.wal_bytes, false, 'slot',\n"
+	"     format('the replication slot \"%s\", which retains %s MiB of WAL', wal.slot,\n"
+	"            wal.slot_bytes / 1048576)),\n"
+	"    (5, wal.archiver_bytes > most.wal_bytes, false, 'archiver',\n"
+	"     format('the archiver, which is %s MiB of WAL behind', wal.archiver_bytes / 1048576)),\n"
+	"    (6, snapshot.hidden AND most.age_ms > 0, true, 'snapshot',\n"
+	"     'the age of other sessions'' snapshots cannot be read: grant pg_read_all_stats to '\n"
+	"     'this role'),\n"
+	"    (7, snapshot.ms > most.age_ms, false, 'snapshot',\n"
+	"     format('the snapshot of %s is %s s old', snapshot.holder, snapshot.ms / 1000)))\n"
+	"    AS f(n, exceeded, blind, reason, text) WHERE f.exceeded ORDER BY f.n LIMIT 1)\n"
+	"SELECT pg_current_wal_lsn()::text AS now, s.reached AND NOT s.hidden AS reached,\n"
+	"       f.blind, f.reason, f.text FROM standby AS s LEFT JOIN found AS f ON true";
 
-	if (!db_query(db, sql, 1, values, &res, err))
+/* Asks for all limits at once, and marks the next position where the standbys have reached the last one. */
+static bool ask_server(struct throttle *t, struct db *db, struct error *err)
+{
+	const struct config *c = t->config;
+	const int64_t now = monotonic_ms();
+	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
+	const char *const values[] = {t->mark_lsn, t_printf(ctx, "%" PRId64, now - t->mark_ms),
+				      t_printf(ctx, "%" PRId64, c->max_replica_lag_ms),
+				      t_printf(ctx, "%" PRId64, c->max_wal_backlog_mb * MIB),
+				      t_printf(ctx, "%" PRId64, c->max_snapshot_age_ms)};
+	AUTO(result) PGresult *res = NULL;
+	const char *reason;
+
+	if (c->max_replica_lag_ms + c->max_wal_backlog_mb + c->max_snapshot_age_ms == 0)
+		return true;
+	t->asked_ms = now;
+	if (!db_query(db, limits_sql, 5, values, &res, err))
 		return false;
-	if (db_int(res, 0, "unreadable") > 0) {
-		be_blind(t, "max_replica_lag", WAIT_STANDBY, "the lag of a standby");
-	} else if (!t->mark_lsn || db_bool(res, 0, "reached")) {
+	if (db_bool(res, 0, "reached")) {
 		free(t->mark_lsn);
 		t->mark_lsn = xstrdup(db_text(res, 0, "now"));
 		t->mark_ms = now;
-	} else if (now - t->mark_ms > t->config->max_replica_lag_ms) {
-		wait_set(&t->wait, WAIT_STANDBY, "a standby that is %lld s behind",
-			 (long long)(now - t->mark_ms) / 1000);
 	}
-	return true;
-}
-
-/*
- * Checks the WAL that a slot still retains, and the WAL that the archiver has not copied yet.  WAL that piles up fills
- * the disk and stops the server.  An archiver that has only failed has copied nothing.
- */
-static bool ask_wal(struct throttle *t, struct db *db, struct error *err)
-{
-	static const char sql[] =
-		"SELECT s.slot_name AS slot,\n"
-		"       coalesce(pg_wal_lsn_diff(w.now, s.restart_lsn), 0)::bigint AS slot_bytes,\n"
-		"       CASE WHEN current_setting('archive_mode') = 'off' THEN 0\n"
-		"            WHEN a.last_archived_wal ~ '^[0-9A-F]{24}' THEN pg_wal_lsn_diff(w.now,\n"
-		"                 (substr(a.last_archived_wal, 9, 8) || '/0')::pg_lsn) -\n"
-		"                 (('x' || substr(a.last_archived_wal, 17, 8))::bit(32)::int::bigint + 1)\n"
-		"                 * pg_size_bytes(current_setting('wal_segment_size'))\n"
-		"            WHEN a.failed_count > 0 THEN -1 ELSE 0 END::bigint AS archiver_bytes\n"
-		"  FROM (SELECT pg_current_wal_lsn() AS now) AS w CROSS JOIN pg_stat_archiver AS a\n"
-		"  LEFT JOIN pg_replication_slots AS s ON s.restart_lsn IS NOT NULL\n"
-		" ORDER BY s.restart_lsn LIMIT 1";
-	const int64_t most = t->config->max_wal_backlog_mb * MIB;
-	AUTO(result) PGresult *res = NULL;
-	int64_t slot, archiver;
-
-	if (!db_query(db, sql, 0, NULL, &res, err))
-		return false;
-	slot = db_int(res, 0, "slot_bytes");
-	archiver = db_int(res, 0, "archiver_bytes");
-	if (archiver < 0)
-		wait_set(&t->wait, WAIT_ARCHIVER,
-			 "the archiver, which has only failed so far (pg_stat_archiver)");
-	else if (slot > most)
-		wait_set(&t->wait, WAIT_SLOT,
-			 "the replication slot \"%s\", which retains %lld MiB of WAL",
-			 db_text(res, 0, "slot"), (long long)slot / MIB);
-	else if (archiver > most)
-		wait_set(&t->wait, WAIT_ARCHIVER, "the archiver, which is %lld MiB of WAL behind",
-			 (long long)archiver / MIB);
-	return true;
-}
-
-/*
- * Looks for an old snapshot.  While one from before the pass is open, erased rows stay in the pages and in the
- * indexes, and every statement has to step over them.  VACUUM's own snapshots hold back nothing.
- */
-static bool ask_snapshot(struct throttle *t, struct db *db, struct error *err)
-{
-	static const char sql[] =
-		"WITH open AS (\n"
-		"  SELECT 'session ' || a.pid || ', whose transaction' AS holder, a.xact_start AS since\n"
-		"    FROM pg_stat_activity AS a\n"
-		"   WHERE (a.backend_xmin IS NOT NULL OR a.backend_xid IS NOT NULL)\n"
-		"     AND (a.datid IS NULL OR a.datid = 0 OR a.datname = current_database())\n"
-		"     AND a.backend_type <> 'autovacuum worker'\n"
-		"     AND a.pid NOT IN (SELECT v.pid FROM pg_stat_progress_vacuum AS v)\n"
-		"  UNION ALL\n"
-		"  SELECT 'the prepared transaction \"' || p.gid || '\", which', p.prepared\n"
-		"    FROM pg_prepared_xacts AS p WHERE p.database = current_database()),\n"
-		"aged AS (\n"
-		"  SELECT holder, (extract(epoch FROM clock_timestamp() - since) * 1000)::bigint AS ms\n"
-		"    FROM open WHERE since IS NOT NULL)\n"
-		"SELECT (SELECT count(*) FROM pg_stat_activity AS h\n"
-		"         WHERE h.backend_type IS NULL AND h.datname = current_database()) AS hidden,\n"
-		"       o.holder, o.ms FROM (SELECT) AS one LEFT JOIN\n"
-		"       (SELECT holder, ms FROM aged ORDER BY ms DESC LIMIT 1) AS o ON true";
-	AUTO(result) PGresult *res = NULL;
-
-	if (!db_query(db, sql, 0, NULL, &res, err))
-		return false;
-	if (db_int(res, 0, "hidden") > 0) {
-		be_blind(t, "max_snapshot_age", WAIT_SNAPSHOT,
-			 "the age of other sessions' snapshots");
-	} else if (db_int(res, 0, "ms") > t->config->max_snapshot_age_ms) {
-		wait_set(&t->wait, WAIT_SNAPSHOT, "the snapshot of %s is %lld s old",
-			 db_text(res, 0, "holder"), (long long)db_int(res, 0, "ms") / 1000);
-	}
-	return true;
-}
-
-static bool ask_server(struct throttle *t, struct db *db, struct error *err)
-{
-	t->asked_ms = monotonic_ms();
 	wait_clear(&t->wait);
-	t->blind = NULL;
-	return (t->config->max_replica_lag_ms == 0 || ask_replication(t, db, err)) &&
-	       (t->config->max_wal_backlog_mb == 0 || t->wait.text || ask_wal(t, db, err)) &&
-	       (t->config->max_snapshot_age_ms == 0 || t->wait.text || ask_snapshot(t, db, err));
+	t->blind = db_bool(res, 0, "blind");
+	reason = db_text(res, 0, "reason");
+	if (reason)
+		wait_set(&t->wait, (enum wait_reason)text_index(reason, wait_words, WAIT_REASONS),
+			 "%s", db_text(res, 0, "text"));
+	return true;
 }
 
 static bool check_server(struct throttle *t, struct db *db, int64_t *ret_wait_ms,
@@ -289,7 +268,10 @@ bool throttle_blind(const struct config *config, struct db *db, char **ret_why, 
 	const bool ok = ask_server(t, db, err);
 
 	if (ok && t->blind)
-		*ret_why = xprintf("limits: %s: %s", t->blind, t->wait.text);
+		*ret_why = xprintf("limits: %s: %s",
+				   t->wait.reason == WAIT_STANDBY ? "max_replica_lag"
+								  : "max_snapshot_age",
+				   t->wait.text);
 	throttle_free(t);
 	return ok;
 }

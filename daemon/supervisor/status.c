@@ -1,6 +1,5 @@
 #include "supervisor/status.h"
 
-#include "base/mem.h"
 #include "base/text.h"
 
 #include <systemd/sd-daemon.h>
@@ -182,7 +181,7 @@ void status_measure(const struct supervisor *s)
 	metrics_put(figures, "retentiond_paused", NULL, NULL, s->dispatch->paused_by ? 1 : 0);
 	metrics_put(figures, "retentiond_jobs_paused", NULL, NULL, count_paused(s->dispatch));
 	if (slot->wait.reason != WAIT_NONE)
-		metrics_put(figures, "retentiond_job_waiting", "for", wait_word(slot->wait.reason),
+		metrics_put(figures, "retentiond_job_waiting", "for", wait_words[slot->wait.reason],
 			    1);
 	if (!slot->child)
 		return;
