@@ -8,6 +8,7 @@
 #pragma once
 
 #include "base/complaint.h"
+#include "base/error.h"
 #include "base/schedule.h"
 #include "base/units.h"
 #include "model/model.h"
@@ -107,8 +108,8 @@ struct config *config_parse_text(const char *path, const char *text, struct comp
 /* Reads an expanded text of at most 16 MiB from a descriptor, to its end, and parses it. */
 struct config *config_read_fd(int fd, struct complaints *c);
 
-/* Writes config->text into a sealed memfd, at offset 0, close-on-exec; -1 with errno set. */
-int config_memfd(const struct config *config);
+/* Writes config->text into a sealed memfd, at offset 0, close-on-exec.  ENVIRONMENT: no memory. */
+bool config_memfd(const struct config *config, int *ret_fd, struct error *err);
 
 /* The canonical file (retentiond -t -v), which parses to the same configuration; the caller frees it. */
 char *config_print(const struct config *config);

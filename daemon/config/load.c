@@ -138,21 +138,20 @@ struct config *config_read_fd(int fd, struct complaints *c)
 	return config_parse_text(path ? path : at.file, text, c);
 }
 
-int config_memfd(const struct config *config)
+bool config_memfd(const struct config *config, int *ret_fd, struct error *err)
 {
-	const size_t size = strlen(config->text);
-	int fd = memfd_create("retentiond.conf", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	int saved;
+	AUTO(fd) int fd = memfd_create("retentiond.conf", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	int64_t written = 0;
 
-	/* All or nothing: only a signal that kills the process stops a write into memory half-way. */
-	if (fd < 0 ||
-	    (pwrite(fd, config->text, size, 0) == (ssize_t)size &&
-	     fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) == 0))
-		return fd;
-	saved = errno;
-	(void)close(fd); /* holds nothing that anybody needs */
-	errno = saved;
-	return -1;
+	if (fd >= 0 && !file_write(fd, config->text, strlen(config->text), &written,
+				   "the configuration in memory", err))
+		return false;
+	if (fd < 0 || lseek(fd, 0, SEEK_SET) != 0 ||
+	    fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) != 0)
+		return fail_errno(err, ERR_ENVIRONMENT, "no memory file for the configuration");
+	*ret_fd = fd;
+	fd = -1;
+	return true;
 }
 
 const struct policy *config_policy(const struct config *config, const char *name)

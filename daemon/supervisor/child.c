@@ -10,7 +10,6 @@
  */
 #include "supervisor/child.h"
 
-#include "base/mem.h"
 #include "base/process.h"
 #include "supervisor/loop.h"
 
@@ -164,7 +163,7 @@ static bool start_job(const struct children *children, const struct child_opts *
 bool child_start(struct children *children, const struct child_opts *opts, struct child **ret_child,
 		 struct error *err)
 {
-	AUTO(fd) int config_fd = config_memfd(opts->config);
+	AUTO(fd) int config_fd = -1;
 	int ends[2] = {-1, -1};
 	const bool piped = pipe2(ends, O_CLOEXEC) == 0;
 	AUTO(fd) int read_fd = ends[0];
@@ -175,9 +174,8 @@ bool child_start(struct children *children, const struct child_opts *opts, struc
 	/* Only our end does not block: the job's writes may, which slows it down. */
 	if (!piped || fcntl(read_fd, F_SETFL, O_NONBLOCK) < 0)
 		return fail_errno(err, ERR_ENVIRONMENT, "no pipe for a job");
-	if (config_fd < 0)
-		return fail_errno(err, ERR_ENVIRONMENT, "no memory file for the configuration");
-	if (!start_job(children, opts, (const int[]){config_fd, write_fd}, &process, err))
+	if (!config_memfd(opts->config, &config_fd, err) ||
+	    !start_job(children, opts, (const int[]){config_fd, write_fd}, &process, err))
 		return false;
 
 	child = t_zero(children, struct child);
