@@ -32,7 +32,6 @@
 #include "batch/batch_state.h"
 
 #include "base/failpoint.h"
-#include "base/mem.h"
 #include "base/sql.h"
 #include "database/locks.h"
 
@@ -278,7 +277,7 @@ static bool write_ledger(struct batch *b, struct error *err)
 			 "SELECT %d, '%s', unnest(%c::text[])\n"
 			 "RETURNING job, action, to_char(erased_at AT TIME ZONE 'UTC',\n"
 			 "  'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'), key) TO STDOUT",
-			 b->job->id, action_name(b->plan->opts.action), PLAN_KEYS),
+			 b->job->id, action_names[b->plan->opts.action], PLAN_KEYS),
 		(const char *const[2]){b->due.array, NULL});
 	int64_t rows;
 

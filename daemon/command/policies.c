@@ -36,10 +36,10 @@ static void policy_arrays(const struct config *config, void *ctx, const char *va
 
 		period_print(&p->depth, depth, sizeof(depth));
 		columns[NAME][i] = p->name;
-		columns[ACTION][i] = action_name(p->action);
+		columns[ACTION][i] = action_names[p->action];
 		columns[DEPTH][i] = t_strdup(ctx, depth);
 		columns[SCHEDULE][i] = p->enabled ? p->schedule_text : "disabled";
-		columns[ARCHIVE][i] = archive_mode_name(p->archive);
+		columns[ARCHIVE][i] = archive_mode_names[p->archive];
 		columns[NEXT][i] = p->enabled && schedule_next(&p->schedule, time(NULL), &next)
 					   ? t_printf(ctx, "%lld", (long long)next)
 					   : "";

@@ -74,7 +74,7 @@ static char *summary_sql(const struct preview *p)
 		"] AS first_keys\n"
 		"          FROM (%s) AS x) AS d,\n"
 		"       (SELECT count(*) AS n FROM (%s) AS y) AS h",
-		sql_literal(p->ctx, action_name(p->action)),
+		sql_literal(p->ctx, action_names[p->action]),
 		p->policy ? sql_literal(p->ctx, p->policy->name) : "NULL::text", p->due,
 		p->due_despite_holds);
 }

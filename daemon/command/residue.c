@@ -325,7 +325,7 @@ static bool print_findings(struct residue *r, struct error *err)
 		printf(_("searched %lld tables for %lld values of %lld contacts: %s would leave "
 			 "values in %lld columns\n"),
 		       (long long)r->n_tables, (long long)r->n_values, (long long)r->n_contacts,
-		       action_name(r->action), (long long)r->n_found);
+		       action_names[r->action], (long long)r->n_found);
 	else if (!*r->findings)
 		puts("[]");
 	return r->n_found == 0 && r->n_not_searched == 0;

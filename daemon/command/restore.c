@@ -65,7 +65,7 @@ static bool print_next_pass(struct command *cmd, struct error *err)
 		printf(_("hint: policy \"%s\" (%s) runs next %s%s and erases restored contacts that "
 			 "are due then; to prevent that, place holds, lengthen its depth or "
 			 "disable it\n"),
-		       p->name, action_name(p->action), next ? "on " : "at its next occurrence",
+		       p->name, action_names[p->action], next ? "on " : "at its next occurrence",
 		       next ? next : "");
 	}
 	return true;

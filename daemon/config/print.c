@@ -120,7 +120,7 @@ static void print_rules(const struct printer *p, const struct table *t)
 		const char *column = quoted(p->ctx, rule->column);
 
 		if (i == 0 || rule[-1].kind != rule->kind)
-			fprintf(p->out, "\t\t%s = %c", rule_name(rule->kind), is_list ? '(' : '[');
+			fprintf(p->out, "\t\t%s = %c", rule_names[rule->kind], is_list ? '(' : '[');
 		if (is_list)
 			fprintf(p->out, "\n\t\t\t{ column = %s; %s = %s; }", column,
 				rule->value ? "value" : "keys",

@@ -404,7 +404,7 @@ void model_require_rules(const struct reader *r, const struct model *model, enum
 			complain_at(r, NULL,
 				    "%s needs rules (set, clear, json, keep) on table \"%s\" of "
 				    "the model",
-				    action_name(action), needed[i]->name);
+				    action_names[action], needed[i]->name);
 }
 
 void model_require_answers(const struct reader *r, const char *policy, const struct model *model,

@@ -52,7 +52,7 @@ static void check_archive(const struct reader *r, struct policy *policy)
 		complain_at(r, s,
 			    "archive \"%s\": an anonymization cannot be archived, because it must "
 			    "not leave the old values: leave archive out",
-			    archive_mode_name(policy->archive));
+			    archive_mode_names[policy->archive]);
 }
 
 static void check_without_requests(const struct reader *r, const struct model *model,

@@ -24,12 +24,12 @@ static void add_rule(struct table_reader *tr, const config_setting_t *s, struct 
 			continue;
 		if (other->kind == rule.kind)
 			complain_at(r, s, "column \"%s\" is under %s twice", rule.column,
-				    rule_name(rule.kind));
+				    rule_names[rule.kind]);
 		else
 			complain_at(r, s,
 				    "column \"%s\" is under %s and under %s: use one rule for each "
 				    "column",
-				    rule.column, rule_name(other->kind), rule_name(rule.kind));
+				    rule.column, rule_names[other->kind], rule_names[rule.kind]);
 		return;
 	}
 	if (tr->n_rules >= SETTING_STRINGS_MAX) {
@@ -69,7 +69,7 @@ static void add_with_value(struct table_reader *tr, const config_setting_t *s, e
 	const char *text = config_setting_get_string(value);
 
 	if (kind != RULE_SET) {
-		rule.keys = setting_strings(tr->r, value, rule_name(kind), &rule.n_keys);
+		rule.keys = setting_strings(tr->r, value, rule_names[kind], &rule.n_keys);
 	} else if (text && !*text) {
 		rule.value = ""; /* an empty value is allowed here */
 	} else {
@@ -101,7 +101,7 @@ static void read_pair(struct table_reader *tr, const config_setting_t *s, enum r
 
 	if (!config_setting_is_group(s)) {
 		complain_at(tr->r, s, "%s as a list holds { column = \"...\"; %s = ...; }",
-			    rule_name(kind), specs[1].key);
+			    rule_names[kind], specs[1].key);
 		return;
 	}
 	settings_read(&inner, specs, &column);
@@ -121,7 +121,7 @@ static void read_columns_with_values(struct table_reader *tr, const config_setti
 		complain_at(tr->r, s,
 			    "%s must be a group { column = ...; } or a list "
 			    "( { column = \"...\"; ... } ), and not empty",
-			    rule_name(kind));
+			    rule_names[kind]);
 	for (int i = 0; i < n; i++) {
 		const config_setting_t *elem = config_setting_get_elem(s, (unsigned int)i);
 		const char *column = config_setting_name(elem);
@@ -142,7 +142,7 @@ static void read_rules(struct table_reader *tr, const config_setting_t *s, enum 
 		read_columns_with_values(tr, s, kind);
 		return;
 	}
-	columns = setting_strings(tr->r, s, rule_name(kind), &n);
+	columns = setting_strings(tr->r, s, rule_names[kind], &n);
 	for (size_t i = 0; columns && i < n; i++)
 		add_rule(tr, config_setting_get_elem(s, (unsigned int)i),
 			 (struct column_rule){.kind = kind, .column = columns[i]});
@@ -169,7 +169,7 @@ static void check_rules(const struct reader *r, const struct table *t)
 					r, NULL,
 					"column \"%s\" is its %s and cannot be under %s: put it "
 					"under keep",
-					rule->column, fixed[j].key, rule_name(rule->kind));
+					rule->column, fixed[j].key, rule_names[rule->kind]);
 		if (rule->kind == RULE_SET && strchr(rule->value, '{') && !reader_key(r, "key"))
 			complain_at(r, NULL, "key is missing: set %s = \"%s\" needs it",
 				    rule->column, rule->value);
@@ -189,7 +189,7 @@ void rules_read(const struct reader *r, struct table *t)
 			continue;
 		if (has_word)
 			complain_at(r, s, "%s contradicts anonymize: use only one of them",
-				    rule_name((enum rule_kind)kind));
+				    rule_names[(enum rule_kind)kind]);
 		else
 			t->on_anonymize = ON_ANONYMIZE_RULES;
 		read_rules(&tr, s, (enum rule_kind)kind);

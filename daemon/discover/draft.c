@@ -69,7 +69,7 @@ static void print_rule(struct draft *x, size_t table, enum rule_kind rule)
 		left += decide_column(x, table, &t->columns[i]).rule == rule;
 	if (left == 0)
 		return;
-	put(x, "    %s%s%s\n", hidden, rule_name(rule), opening(rule));
+	put(x, "    %s%s%s\n", hidden, rule_names[rule], opening(rule));
 	for (int open = 0; open < 2; open++)
 		for (size_t i = 0; i < t->n_columns; i++) {
 			const struct schema_column *c = &t->columns[i];
@@ -106,7 +106,7 @@ static void print_rule_again(struct draft *x, size_t table, enum rule_kind rule)
 			continue;
 		width += strlen(item) + 2;
 		if (first)
-			put(x, "    %s%s ", rule_name(rule), opening(rule));
+			put(x, "    %s%s ", rule_names[rule], opening(rule));
 		put(x, "%s%s%s", first ? "" : ",",
 		    width > 90 ? "\n      "
 		    : first    ? ""

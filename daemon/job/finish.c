@@ -21,7 +21,6 @@
 #include "archive/layout.h"
 #include "base/failpoint.h"
 #include "journal/horizon.h"
-#include "base/mem.h"
 #include "job/outbox.h"
 
 #include <inttypes.h>
@@ -68,9 +67,9 @@ static bool seal(struct job *j, const struct committed *committed, struct error 
 	const struct config *config = j->opts->config;
 	struct manifest m = {
 		.job = j->row.id,
-		.action = action_name(j->row.action),
+		.action = action_names[j->row.action],
 		.policy = j->row.policy,
-		.archive = archive_mode_name(j->row.archive),
+		.archive = archive_mode_names[j->row.archive],
 		.cutoff = j->row.cutoff_iso,
 		.database_system = j->batch.system,
 		.delimiter = config->delimiter,

@@ -74,8 +74,8 @@ static bool check_model(struct job *j, struct error *err)
 		if (j->policy->action != j->row.action)
 			return fail(err, ERR_CONFIG,
 				    "policy \"%s\" was %s when action %d was saved, and is %s now",
-				    j->row.policy, action_name(j->row.action), j->row.id,
-				    action_name(j->policy->action));
+				    j->row.policy, action_names[j->row.action], j->row.id,
+				    action_names[j->policy->action]);
 	}
 	opts = check_opts(config, j->policy, j->row.action, j->row.archive);
 	opts.by_key = j->row.by_key;
@@ -173,7 +173,7 @@ static bool list(struct job *j, bool *ret_go, struct error *err)
 /* The name of the action's folder, made of what cannot change in the journal. */
 static const char *archive_name(struct job *j)
 {
-	return t_printf(j->ctx, "%s-%s-%s-%d", j->row.day, action_name(j->row.action),
+	return t_printf(j->ctx, "%s-%s-%s-%d", j->row.day, action_names[j->row.action],
 			j->row.policy ? j->row.policy : "manual", j->row.id);
 }
 

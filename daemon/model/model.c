@@ -22,27 +22,9 @@ const char *const rule_names[RULE_COUNT] = {
 	[RULE_REDACT] = "redact", [RULE_KEEP] = "keep",
 };
 
-const char *rule_name(enum rule_kind kind)
-{
-	assert(kind < RULE_COUNT);
-	return rule_names[kind];
-}
-
-const char *action_name(enum action action)
-{
-	assert(action < ACTION_COUNT);
-	return action_names[action];
-}
-
 enum action action_parse(const char *name)
 {
 	return (enum action)text_index(name, action_names, ACTION_COUNT);
-}
-
-const char *archive_mode_name(enum archive_mode mode)
-{
-	assert(mode < ARCHIVE_MODE_COUNT);
-	return archive_mode_names[mode];
 }
 
 enum archive_mode archive_mode_parse(const char *name)

@@ -32,9 +32,7 @@ enum archive_mode { ARCHIVE_NONE, ARCHIVE_LISTED, ARCHIVE_FULL, ARCHIVE_MODE_COU
 /* "delete_contacts" and so on; action_parse returns ACTION_COUNT for an unknown name. */
 extern const char *const action_names[ACTION_COUNT];
 extern const char *const archive_mode_names[ARCHIVE_MODE_COUNT];
-const char *action_name(enum action action);
 enum action action_parse(const char *name);
-const char *archive_mode_name(enum archive_mode mode);
 enum archive_mode archive_mode_parse(const char *name);
 
 /* What becomes of a table's rows when a contact is deleted. */
@@ -64,7 +62,6 @@ enum rule_kind {
 
 /* The key of the configuration for rules of this kind: "json_keep". */
 extern const char *const rule_names[RULE_COUNT];
-const char *rule_name(enum rule_kind kind);
 
 struct column_rule {
 	enum rule_kind kind;

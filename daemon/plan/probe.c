@@ -66,7 +66,7 @@ const struct probe *plan_probes(void *ctx, const struct plan *plan, const struct
 		const struct step *s = &plan->steps[i];
 
 		add_of(&p, s->table, "its files", s->outbox_sql);
-		add_of(&p, s->table, action_name(plan->opts.action), s->sql);
+		add_of(&p, s->table, action_names[plan->opts.action], s->sql);
 		add_of(&p, s->table, "its slices", s->slice_sql);
 	}
 	add(&p, at, "the sizes of a batch", plan->sizes_sql);

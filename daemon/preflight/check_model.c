@@ -241,7 +241,7 @@ static void check_key(const struct model *model, const struct catalog *catalog,
 	complain(c, &t->place,
 		 "table \"%s\": %s deletes rows of %s.%s, and foreign key \"%s\" of %s (%s) points "
 		 "there with %s; map %s in the model, with of = \"%s\", by = \"%s\"%s",
-		 t->name, action_name(action), t->schema, t->table, k->name, k->from_name,
+		 t->name, action_names[action], t->schema, t->table, k->name, k->from_name,
 		 k->from_columns[0], on_delete_words(k->on_delete), k->from_name, t->name,
 		 k->from_columns[0],
 		 catalog_key_is_silent(k) ? " and no where, or make the key NO ACTION" : "");
@@ -328,7 +328,7 @@ static void check_shared(const struct model *model, const struct table *t, struc
 				 "table \"%s\": %s would delete its rows, and those of \"%s\", "
 				 "which point at them, stay: give rules (set, clear), or anonymize "
 				 "= \"keep\"",
-				 t->name, action_name(a), t->of->name);
+				 t->name, action_names[a], t->of->name);
 			return;
 		}
 }

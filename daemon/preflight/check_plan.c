@@ -1,6 +1,5 @@
 #include "preflight/check_plan.h"
 
-#include "base/mem.h"
 #include "preflight/check_model.h"
 #include "preflight/integrity.h"
 #include "preflight/read_catalog.h"
@@ -162,7 +161,7 @@ bool check_model_for(struct check *check, enum action action, struct error *err)
 		complain(check->complaints, &model->place,
 			 "model: %s needs column rules (set, clear, json, keep) on \"contact\" and "
 			 "\"request\", and anonymize or rules on every table below",
-			 action_name(action));
+			 action_names[action]);
 		return false;
 	}
 	return read_and_check(check, err);

@@ -8,7 +8,6 @@
  */
 #include "preflight/read_catalog.h"
 
-#include "base/mem.h"
 #include "base/sql.h"
 #include "model/catalog_sql.h"
 #include "plan/plan.h"
@@ -316,7 +315,7 @@ static void check_columns_exist(const struct model *model, const struct catalog 
 			need_column(t->of, &catalog->relations[t->of->index], "from", t->from,
 				    &t->place, c);
 		for (size_t j = 0; j < t->n_rules; j++)
-			need_column(t, r, rule_name(t->rules[j].kind), t->rules[j].column,
+			need_column(t, r, rule_names[t->rules[j].kind], t->rules[j].column,
 				    &t->rules[j].place, c);
 	}
 }

@@ -223,8 +223,8 @@ static void begin(struct clock *clock, struct entry *entry, int64_t occurrence, 
 		    .values = (const char *const[]){policy->name, entry->schedule,
 						    t_printf(ctx, "%lld", (long long)occurrence),
 						    next_text(ctx, entry, now),
-						    action_name(policy->action), depth,
-						    archive_mode_name(policy->archive)},
+						    action_names[policy->action], depth,
+						    archive_mode_names[policy->archive]},
 		    .on_answer = on_begun});
 }
 
@@ -363,9 +363,9 @@ void clock_log_state(const struct clock *clock)
 			clock_print(at, next, sizeof(next));
 		log_event(LOG_INFO, KIND_STATE,
 			  &(struct log_fields){.policy = policy->name,
-					       .action = action_name(policy->action)},
+					       .action = action_names[policy->action]},
 			  "state: policy %s (%s, %s): last %s, next %s%s", policy->name,
-			  action_name(policy->action), policy->schedule_text, last, next,
+			  action_names[policy->action], policy->schedule_text, last, next,
 			  entry->blocked ? ", put off until an earlier pass has ended" : "");
 	}
 }

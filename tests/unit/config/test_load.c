@@ -4,6 +4,9 @@
  */
 #include "config/load.c"
 
+#include "base/job_protocol.h"
+#include "base/text.h"
+
 #include <sys/stat.h>
 
 /* Behind the others: it makes a macro of our fail(). */
@@ -456,6 +459,7 @@ static void test_depth(void **state)
 static void test_memfd(void **state)
 {
 	AUTO(complaints) struct complaints c = {0};
+	AUTO(error) struct error err = {0};
 	struct config *config, *copy;
 	AUTO(fd) int fd = -1;
 
@@ -464,8 +468,7 @@ static void test_memfd(void **state)
 	config =
 		config_load(put("a.conf", DATABASE ARCHIVES "@include \"model.conf\"\n", 0600), &c);
 	assert_non_null(config);
-	fd = config_memfd(config);
-	assert_true(fd >= 0);
+	assert_true(config_memfd(config, &fd, &err));
 	assert_true(fcntl(fd, F_GETFD) & FD_CLOEXEC);
 	assert_int_equal(write(fd, "x", 1), -1); /* sealed */
 	assert_int_equal(lseek(fd, 0, SEEK_CUR), 0);
@@ -489,6 +492,27 @@ static void test_memfd(void **state)
 	assert_null(config_read_fd(-1, &c));
 	assert_string_equal(c.lines[0],
 			    "the inherited configuration: cannot be read: Bad file descriptor");
+}
+
+/* Each value of the enums that the file names has a name of its own. */
+static void test_names(void **state)
+{
+	static const struct {
+		const char *const *names;
+		size_t n;
+	} lists[] = {{action_names, ACTION_COUNT},
+		     {archive_mode_names, ARCHIVE_MODE_COUNT},
+		     {rule_names, RULE_COUNT},
+		     {integrity_names, INTEGRITY_COUNT},
+		     {wait_words, WAIT_REASONS}};
+
+	(void)state;
+	for (size_t l = 0; l < N(lists); l++)
+		for (size_t i = 0; i < lists[l].n; i++) {
+			assert_non_null(lists[l].names[i]);
+			assert_int_equal(text_index(lists[l].names[i], lists[l].names, lists[l].n),
+					 i);
+		}
 }
 
 /* What is shipped loads, wherever the tests are started from, and comes back from its print. */
@@ -531,6 +555,7 @@ int main(void)
 		cmocka_unit_test(test_files),   cmocka_unit_test(test_places),
 		cmocka_unit_test(test_depth),   cmocka_unit_test(test_memfd),
 		cmocka_unit_test(test_shipped), cmocka_unit_test(test_marks),
+		cmocka_unit_test(test_names),
 	};
 
 	return cmocka_run_group_tests_name("config", tests, begin, end);
