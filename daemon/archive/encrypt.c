@@ -21,7 +21,6 @@
 #include "archive/age.h"
 #include "archive/folder.h"
 #include "base/failpoint.h"
-#include "base/mem.h"
 
 #include <errno.h>
 #include <fcntl.h>

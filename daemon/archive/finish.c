@@ -12,7 +12,6 @@
 
 #include "archive/folder.h"
 #include "base/failpoint.h"
-#include "base/mem.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -15,8 +15,6 @@
  */
 #include "archive/folder.h"
 
-#include "base/mem.h"
-
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>

@@ -1,7 +1,5 @@
 #include "base/file.h"
 
-#include "base/mem.h"
-
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>

@@ -1,7 +1,5 @@
 #include "batch/batch_state.h"
 
-#include "base/mem.h"
-
 char *batch_with_arrays(struct batch *b, const char *copy_sql, const char *const arrays[2])
 {
 	static const char marks[] = {PLAN_KEYS, PLAN_OWN, '\0'};

@@ -13,7 +13,6 @@
  */
 #include "batch/courtesy.h"
 
-#include "base/mem.h"
 #include "base/units.h"
 
 #include <pthread.h>

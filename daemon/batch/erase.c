@@ -5,7 +5,6 @@
 #include "batch/batch_state.h"
 
 #include "base/failpoint.h"
-#include "base/mem.h"
 
 #include <inttypes.h>
 

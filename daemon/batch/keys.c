@@ -1,6 +1,5 @@
 #include "batch/keys.h"
 
-#include "base/mem.h"
 #include "base/sql.h"
 
 #include <inttypes.h>

@@ -18,7 +18,6 @@
 
 #include "batch/remedy.h"
 #include "journal/journal.h"
-#include "base/mem.h"
 
 #define LONGEST_STATEMENT_MS 3600000
 #define MOST_OTHERS 5000 /* subjects that are added to those of the list */

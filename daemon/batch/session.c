@@ -1,7 +1,6 @@
 #include "batch/session.h"
 
 #include "journal/journal.h"
-#include "base/mem.h"
 
 #define LOCK_TIMEOUT_MS 500 /* below deadlock_timeout (1 s), so that this session gives way */
 #define BACKOFF_MIN_MS 250

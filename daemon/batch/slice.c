@@ -6,8 +6,6 @@
  */
 #include "batch/batch_state.h"
 
-#include "base/mem.h"
-
 #include <inttypes.h>
 
 bool batch_too_large(struct batch *b, const struct table *t, struct error *err)

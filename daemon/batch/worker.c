@@ -12,8 +12,6 @@
  */
 #include "batch/worker_state.h"
 
-#include "base/mem.h"
-
 #include <sys/eventfd.h>
 
 #define STATEMENT_TIMEOUT_MS 60000

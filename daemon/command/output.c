@@ -1,6 +1,5 @@
 #include "command/output.h"
 
-#include "base/mem.h"
 #include "base/text.h"
 #include "command/language.h"
 

@@ -8,7 +8,6 @@
  */
 #include "database/db.h"
 
-#include "base/mem.h"
 #include "base/text.h"
 
 #include <errno.h>

@@ -1,6 +1,5 @@
 #include "discover/draft.h"
 
-#include "base/mem.h"
 #include "model/catalog.h"
 
 /* The first name of the list that is a column with a date. */

@@ -5,8 +5,6 @@
  */
 #include "discover/links.h"
 
-#include "base/mem.h"
-
 #include <ctype.h>
 
 /* How certain a possible link is; the lowest rank is the most certain. */

@@ -7,7 +7,6 @@
  */
 #include "discover/schema.h"
 
-#include "base/mem.h"
 #include "model/catalog.h"
 #include "model/catalog_sql.h"
 

@@ -10,7 +10,6 @@
 #include "archive/finish.h"
 #include "archive/layout.h"
 #include "base/failpoint.h"
-#include "base/mem.h"
 #include "base/sql.h"
 
 static const char *relation_of(const struct job *j, const struct table *t)

@@ -1,6 +1,5 @@
 #include "job/mode.h"
 
-#include "base/mem.h"
 #include "batch/session.h"
 
 #include <inttypes.h>

@@ -9,7 +9,6 @@
 #include "archive/age.h"
 #include "journal/ledger.h"
 #include "base/file.h"
-#include "base/mem.h"
 #include "job/outbox.h"
 #include "batch/throttle.h"
 

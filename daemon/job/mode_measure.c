@@ -6,7 +6,6 @@
 #include "job/mode.h"
 
 #include "preflight/check_plan.h"
-#include "base/mem.h"
 
 #include <inttypes.h>
 #include <time.h>

@@ -14,7 +14,6 @@
 
 #include "base/failpoint.h"
 #include "base/file.h"
-#include "base/mem.h"
 #include "base/process.h"
 #include "base/sql.h"
 

@@ -8,7 +8,6 @@
  */
 #include "job/job_state.h"
 
-#include "base/mem.h"
 #include "base/sql.h"
 
 /* How long the throttle may keep all tables together waiting, because other jobs wait behind this one. */

@@ -3,8 +3,6 @@
  */
 #include "job/job_state.h"
 
-#include "base/mem.h"
-
 #include <poll.h>
 #include <pthread.h>
 #include <sys/eventfd.h>

@@ -14,7 +14,6 @@
 #include "journal/horizon.h"
 
 #include "journal/journal.h"
-#include "base/mem.h"
 
 /*
  * SQL: (who, xmin) of everything that keeps dead rows from being removed; xmin has no epoch, as in the

@@ -4,7 +4,6 @@
  */
 #include "journal/journal.h"
 
-#include "base/mem.h"
 #include "database/locks.h"
 
 #include <inttypes.h>

@@ -1,7 +1,5 @@
 #include "preflight/integrity.h"
 
-#include "base/mem.h"
-
 #define FIRST_GRANTABLE 150000 /* GRANT SET ON PARAMETER */
 
 static const char right_sql[] = "SELECT %s AS may, quote_ident(current_user) AS name";

@@ -6,7 +6,6 @@
 
 #include "archive/layout.h"
 #include "base/failpoint.h"
-#include "base/mem.h"
 #include "base/sql.h"
 
 #include <errno.h>

@@ -6,7 +6,6 @@
  */
 #include "restore/plan.h"
 
-#include "base/mem.h"
 #include "base/sql.h"
 
 /*

@@ -21,7 +21,6 @@
 #include "restore/restore_state.h"
 
 #include "base/failpoint.h"
-#include "base/mem.h"
 
 #include <inttypes.h>
 

@@ -15,7 +15,6 @@
  */
 #include "supervisor/dispatch.h"
 
-#include "base/mem.h"
 #include "supervisor/loop.h"
 
 /* The last row, without an id, is there while everything is paused. */

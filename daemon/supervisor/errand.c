@@ -1,6 +1,5 @@
 #include "supervisor/errand.h"
 
-#include "base/mem.h"
 #include "supervisor/loop.h"
 
 #include <assert.h>

@@ -5,7 +5,6 @@
  */
 #include "supervisor/metrics.h"
 
-#include "base/mem.h"
 #include "http/server.h"
 #include "supervisor/status.h"
 

@@ -1,6 +1,5 @@
 #include "supervisor/proceed.h"
 
-#include "base/mem.h"
 #include "base/migrations.h"
 #include "supervisor/loop.h"
 #include "supervisor/metrics.h"

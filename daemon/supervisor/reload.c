@@ -5,7 +5,6 @@
  */
 #include "supervisor/reload.h"
 
-#include "base/mem.h"
 #include "supervisor/metrics.h"
 #include "supervisor/proceed.h"
 #include "supervisor/status.h"
