@@ -205,13 +205,13 @@ static bool start(struct job *j, struct error *err)
  */
 static bool open_ledger(struct job *j, struct error *err)
 {
+	const bool erases = j->row.action != ACTION_EXPORT;
+	AUTO(error) struct error why = {0};
 	int64_t ahead = 0;
 
-	const bool erases = j->row.action != ACTION_EXPORT;
-
 	/* Where others can write, the ledger and the archives cannot be trusted; a check may be days old. */
-	if (!file_check_private_folder(j->opts->config->directory, err))
-		return fail(err, err->class, "archives.directory: %s", t_strdup(j->ctx, err->text));
+	if (!file_check_private_folder(j->opts->config->directory, &why))
+		return fail(err, why.class, "archives.directory: %s", why.text);
 	/* An export erases nothing, but must not write beside another database's archives either. */
 	if (!ledger_open(j->db, j->opts->config->directory, erases, &j->ledger, err))
 		return false;
