@@ -246,7 +246,7 @@ BEGIN
 	IF retention.is_owner() THEN
 		RETURN NEW;
 	END IF;
-	IF NEW.kind ~ '^hold_' OR NEW.kind IN
+	IF NEW.kind ~ '^(hold|unknown)_' OR NEW.kind IN
 	   ('saved', 'validated', 'running', 'done', 'failed', 'cancelled', 'listed', 'noted', 'archive_deleted',
 	    'archive_removed', 'restored', 'paused', 'resumed', 'configured', 'subject_exported') OR
 	   (mine IS NOT NULL AND (mine IS DISTINCT FROM NEW.job OR

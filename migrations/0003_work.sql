@@ -110,3 +110,50 @@ CREATE TRIGGER not_while_erasing BEFORE INSERT OR UPDATE ON retention.policy_sta
 
 -- {number} of the column rules.
 CREATE SEQUENCE retention.number;
+
+-- Archives below archives.directory that the journal does not know, because a restored backup has forgotten their
+-- action, or because the files of a removed archive came back.  The daemon fills it when it looks for expired archives.
+CREATE TABLE retention.unknown_archive (
+	name text PRIMARY KEY,
+	host text NOT NULL,
+	directory text NOT NULL,
+	sealed boolean NOT NULL,
+	-- By the name, except date: the time at which the manifest was written, or else that of the newest file.
+	job int NOT NULL,
+	action text NOT NULL,
+	policy text,
+	date timestamptz NOT NULL,
+	bytes bigint NOT NULL,
+	-- As they were when the daemon found the archive.
+	sums_sha256 text,
+	manifest_sha256 text,
+	seen_at timestamptz NOT NULL DEFAULT now(),
+	deleted_at timestamptz,
+	deleted_by text,
+	remark text
+);
+COMMENT ON COLUMN retention.unknown_archive.deleted_by IS 'a role, or "expiry": archives.keep has passed';
+COMMENT ON COLUMN retention.unknown_archive.remark IS 'what stands in the way of removing the files of a deleted archive';
+CREATE TRIGGER not_while_erasing BEFORE INSERT OR UPDATE OR DELETE ON retention.unknown_archive
+	FOR EACH STATEMENT EXECUTE FUNCTION retention.refuse_erasing();
+
+-- Writes an event when such an archive is deleted, and when its files are removed, whichever way it was done.
+CREATE FUNCTION retention.unknown_archive_change() RETURNS trigger
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF TG_OP = 'DELETE' AND OLD.deleted_at IS NOT NULL THEN
+		INSERT INTO retention.journal_event (kind, details)
+		VALUES ('unknown_archive_removed', jsonb_build_object('name', OLD.name));
+	ELSIF TG_OP = 'UPDATE' AND OLD.deleted_at IS NULL AND NEW.deleted_at IS NOT NULL THEN
+		INSERT INTO retention.journal_event (kind, details)
+		VALUES ('unknown_archive_deleted',
+			jsonb_strip_nulls(to_jsonb(NEW) - ARRAY['seen_at', 'remark', 'host']));
+	END IF;
+	RETURN NULL;
+END
+$$;
+CREATE TRIGGER journal AFTER UPDATE OR DELETE ON retention.unknown_archive
+	FOR EACH ROW EXECUTE FUNCTION retention.unknown_archive_change();

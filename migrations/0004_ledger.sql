@@ -33,15 +33,17 @@ CREATE INDEX ON retention.replay (key);
 CREATE TRIGGER not_while_erasing BEFORE INSERT OR UPDATE OR DELETE ON retention.replay
 	FOR EACH STATEMENT EXECUTE FUNCTION retention.refuse_erasing();
 
--- Passes over the numbers up to this one, so that none is given twice: it never goes back.
+-- Passes over the numbers up to this one, so that none is given twice.  It never goes back, not even behind a number
+-- that another session takes meanwhile.
 CREATE FUNCTION retention.skip_numbers(up_to int) RETURNS void
 LANGUAGE sql
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
-	SELECT setval('retention.archive_journal_id_seq'::regclass, greatest(s.last_value, up_to))
+	SELECT setval('retention.archive_journal_id_seq'::regclass, up_to)
 	  FROM retention.archive_journal_id_seq AS s
-	 WHERE retention.erasing_job() IS NULL AND up_to IS NOT NULL
+	 WHERE retention.erasing_job() IS NULL
+	   AND (up_to > s.last_value OR (up_to = s.last_value AND NOT s.is_called))
 $$;
 
 -- The lines for which a replay has something to do.  A contact that was deleted, and that no archive brought

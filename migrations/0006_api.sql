@@ -375,6 +375,38 @@ BEGIN
 END
 $$;
 
+-- Deletes an archive that the journal does not know.  Approvers may do it, as for any other archive.
+CREATE FUNCTION retention.delete_unknown_archive(name text) RETURNS void
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	u retention.unknown_archive;
+BEGIN
+	SELECT * INTO u FROM retention.unknown_archive AS a
+	 WHERE a.name = delete_unknown_archive.name FOR UPDATE;
+	IF NOT FOUND THEN
+		RAISE EXCEPTION 'no archive "%" is unknown to the journal', coalesce(name, 'NULL')
+			USING ERRCODE = 'no_data_found', CONSTRAINT = 'retention.archive_not_unknown',
+			      COLUMN = 'name', DETAIL = coalesce(name, 'NULL'),
+			      HINT = 'The archive of an action is named by the number of the action.';
+	END IF;
+	IF u.deleted_at IS NOT NULL THEN
+		RAISE EXCEPTION 'archive "%" is deleted already, since % by %', name,
+				to_char(u.deleted_at, 'YYYY-MM-DD HH24:MI'), u.deleted_by
+			USING ERRCODE = 'object_not_in_prerequisite_state',
+			      CONSTRAINT = 'retention.unknown_deleted_twice',
+			      DETAIL = concat_ws(E'\n', name, to_char(u.deleted_at, 'YYYY-MM-DD HH24:MI'),
+						 u.deleted_by),
+			      HINT = 'The daemon has still to remove its files: see its log.';
+	END IF;
+	UPDATE retention.unknown_archive AS a
+	   SET deleted_at = clock_timestamp(), deleted_by = session_user WHERE a.name = u.name;
+	PERFORM pg_notify('retention', 'archive_deleted ' || u.name);
+END
+$$;
+
 -- Refuses with the first reason why the archive of an action cannot be put back; returns when it can.
 CREATE FUNCTION retention.check_restore(id int) RETURNS void
 LANGUAGE plpgsql STABLE
@@ -489,3 +521,14 @@ SELECT j.id, j.action AS type, coalesce(j.finished_at, j.started_at, j.requested
   FROM retention.archive_journal AS j
   LEFT JOIN retention.paused_action AS p
     ON p.job = j.id AND j.status IN ('saved', 'validated', 'running');
+
+-- The same, and the archives that the journal does not know.
+CREATE VIEW retention.all_archives AS
+SELECT a.* FROM retention.archives AS a
+ UNION ALL
+SELECT x.*
+  FROM retention.unknown_archive AS u
+ CROSS JOIN LATERAL jsonb_populate_record(NULL::retention.archives, to_jsonb(u) || jsonb_build_object(
+	'type', u.action, 'status', 'not in the journal', 'archive_deleted_at', u.deleted_at,
+	'archive_deleted_by', u.deleted_by, 'archive_remark', u.remark,
+	'file', CASE WHEN u.deleted_at IS NULL THEN u.directory || '/' || u.name END)) AS x;

@@ -99,13 +99,13 @@ $$;
 -- configuration had then.  So three days are possible, and archive_path only decides which of them it is.
 -- here: the archive was written on this host into this directory.
 CREATE FUNCTION retention.archives_to_remove(host text, directory text, keep interval, timezone text)
-RETURNS TABLE (id int, name text, deleted boolean, here boolean)
+RETURNS TABLE (id int, name text, deleted boolean, here boolean, unknown boolean)
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
 	SELECT j.id, n.name, j.archive_deleted_at IS NOT NULL,
 	       j.host IS NOT DISTINCT FROM archives_to_remove.host AND
-	       j.archive_path = archives_to_remove.directory || '/' || n.name
+	       j.archive_path = archives_to_remove.directory || '/' || n.name, false
 	  FROM retention.archive_journal AS j
 	 CROSS JOIN LATERAL (
 		SELECT c.name
@@ -121,5 +121,80 @@ AS $$
 	   AND (j.archive_deleted_at IS NOT NULL OR
 		(j.finished_at AT TIME ZONE archives_to_remove.timezone + archives_to_remove.keep)
 		  AT TIME ZONE archives_to_remove.timezone <= now())
-	 ORDER BY j.id
+	 UNION ALL
+	SELECT u.job, u.name, u.deleted_at IS NOT NULL,
+	       u.host = archives_to_remove.host AND u.directory = archives_to_remove.directory, true
+	  FROM retention.unknown_archive AS u
+	 WHERE u.deleted_at IS NOT NULL OR
+	       (u.date AT TIME ZONE archives_to_remove.timezone + archives_to_remove.keep)
+		 AT TIME ZONE archives_to_remove.timezone <= now()
+	 ORDER BY 1, 2
+$$;
+
+-- Takes the name of an archive's folder apart: day, action, policy, number, and what is behind it while the archive
+-- is written or removed.
+CREATE FUNCTION retention.archive_name_parts(entry text) RETURNS text[]
+LANGUAGE sql IMMUTABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT regexp_match(entry, '^(\d{8})-(export|delete_contacts|anonymize_contacts|anonymize_requests)'
+		'-(.+)-(\d{1,9})((?:\.partial)?(?:\.deleted)?)$')
+$$;
+
+-- Sees to it that no number is given again that a folder of archives.directory or the ledger has used, because
+-- otherwise folders and lines would lose their meaning.  Returns the folders that the journal does not know.
+CREATE FUNCTION retention.unknown_archives(names text[])
+RETURNS TABLE (entry text, name text, job int)
+LANGUAGE sql
+SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT retention.skip_numbers(greatest(
+		(SELECT max((retention.archive_name_parts(n))[4]::int) FROM unnest(names) AS n),
+		(SELECT max(l.job) FROM retention.ledger AS l), (SELECT max(r.job) FROM retention.replay AS r)));
+
+	SELECT n.entry, left(n.entry, length(n.entry) - length(p.part[5])), p.part[4]::int
+	  FROM unnest(names) AS n(entry), LATERAL (SELECT retention.archive_name_parts(n.entry)) AS p(part)
+	 WHERE p.part IS NOT NULL AND NOT EXISTS (
+		SELECT FROM retention.archive_journal AS j
+		 WHERE j.id = p.part[4]::int AND j.action = p.part[2] AND coalesce(j.policy, 'manual') = p.part[3]
+		   AND j.archive_removed_at IS NULL
+		   AND to_char((j.requested_at AT TIME ZONE 'UTC')::date - 1, 'YYYYMMDD') <= p.part[1]
+		   AND to_char((j.requested_at AT TIME ZONE 'UTC')::date + 1, 'YYYYMMDD') >= p.part[1]
+		   AND (j.status IN ('saved', 'validated') OR
+			left(n.entry, length(n.entry) - length(p.part[5])) = regexp_replace(j.archive_path, '.*/', '')))
+$$;
+
+-- The time at which the text of a manifest.json was written; NULL: it does not say, or is not such a text.
+CREATE FUNCTION retention.manifest_time(manifest text) RETURNS timestamptz
+LANGUAGE plpgsql IMMUTABLE
+SET search_path = pg_catalog, pg_temp
+SET timezone = 'UTC'
+AS $$
+BEGIN
+	RETURN (manifest::jsonb ->> 'finished')::timestamptz;
+EXCEPTION WHEN data_exception THEN
+	RETURN NULL;
+END
+$$;
+
+-- Records what the daemon found in a folder of unknown_archives().  The digests stay those of the first time that the
+-- folder was seen as it is, so that a later change is found.  A time that is yet to come is not believed.
+CREATE FUNCTION retention.record_unknown_archive(entry text, host text, directory text, bytes bigint,
+						 newest bigint, sums_sha256 text, manifest text,
+						 manifest_sha256 text) RETURNS void
+LANGUAGE sql
+SET search_path = pg_catalog, pg_temp
+AS $$
+	INSERT INTO retention.unknown_archive AS u (name, host, directory, sealed, job, action, policy, date, bytes,
+						    sums_sha256, manifest_sha256)
+	SELECT left(entry, length(entry) - length(p.part[5])), host, directory, p.part[5] !~ 'partial',
+	       p.part[4]::int, p.part[2], nullif(p.part[3], 'manual'),
+	       CASE WHEN retention.manifest_time(manifest) <= now() THEN retention.manifest_time(manifest)
+		    ELSE to_timestamp(newest) END, bytes, sums_sha256, manifest_sha256
+	  FROM retention.archive_name_parts(entry) AS p(part)
+	    ON CONFLICT ON CONSTRAINT unknown_archive_pkey DO UPDATE
+	   SET host = excluded.host, directory = excluded.directory, sealed = excluded.sealed, seen_at = now(),
+	       bytes = excluded.bytes, date = excluded.date,
+	       sums_sha256 = CASE WHEN u.sealed THEN u.sums_sha256 ELSE excluded.sums_sha256 END,
+	       manifest_sha256 = CASE WHEN u.sealed THEN u.manifest_sha256 ELSE excluded.manifest_sha256 END
 $$;

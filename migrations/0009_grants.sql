@@ -32,6 +32,8 @@ BEGIN
 	('TABLE',    'hold',                                               'r',    'r',    'r',    'r'),
 	('TABLE',    'holds_in_force',                                     'r',    'r',    'r',    'r'),
 	('TABLE',    'archives',                                           'r',    'r',    'r',    'r'),
+	('TABLE',    'unknown_archive',                                    'r',    'r',    'r',    'rad'),
+	('TABLE',    'all_archives',                                       'r',    'r',    'r',    'r'),
 	('SEQUENCE', 'number',                                             '',     '',     '',     'U'),
 	('FUNCTION', 'session_start()',                                    'X',    'X',    'X',    'X'),
 	('FUNCTION', 'erasing_job()',                                      '',     '',     '',     'X'),
@@ -56,6 +58,7 @@ BEGIN
 	('FUNCTION', 'record_subject_export(text)',                        '',     'X',    '',     ''),
 	('FUNCTION', 'validate_action(int)',                               '',     '',     'X',    ''),
 	('FUNCTION', 'delete_archive(int)',                                '',     '',     'X',    ''),
+	('FUNCTION', 'delete_unknown_archive(text)',                       '',     '',     'X',    ''),
 	('FUNCTION', 'check_restore(int)',                                 'X',    'X',    'X',    'X'),
 	-- Not for the daemon: it never restores, and must not be able to make the ledger forget.
 	('FUNCTION', 'record_restore(int, jsonb)',                         '',     '',     'X',    ''),
@@ -66,6 +69,11 @@ BEGIN
 	('FUNCTION', 'watch_policy(text, text, timestamptz)',              '',     '',     '',     'X'),
 	('FUNCTION', 'runnable(text)',                                     '',     '',     '',     'X'),
 	('FUNCTION', 'archives_to_remove(text, text, interval, text)',     '',     '',     '',     'X'),
+	('FUNCTION', 'archive_name_parts(text)',                           '',     '',     '',     'X'),
+	('FUNCTION', 'unknown_archives(text[])',                           '',     '',     '',     'X'),
+	('FUNCTION', 'manifest_time(text)',                                '',     '',     '',     'X'),
+	('FUNCTION', 'record_unknown_archive(text, text, text, bigint, bigint, text, text, text)',
+									   '',     '',     '',     'X'),
 	('FUNCTION', 'event_was(retention.journal_event, bigint)',         'X',    'X',    'X',    'X'),
 	('FUNCTION', 'finding(text[])',                                    'X',    'X',    'X',    'X'),
 	('FUNCTION', 'verify_chain(bytea)',                                'X',    'X',    'X',    'X'),
@@ -101,6 +109,8 @@ GRANT UPDATE (status, cutoff, candidates, candidates_sha256, frozen_at, validate
 	      archive_deleted_at, archive_deleted_by, archive_removed_at, archive_remark, host,
 	      system_identifier, claim)
 	ON retention.archive_journal TO retention_daemon;
+GRANT UPDATE (host, directory, sealed, date, bytes, sums_sha256, manifest_sha256, seen_at, deleted_at, deleted_by, remark)
+	ON retention.unknown_archive TO retention_daemon;
 GRANT UPDATE (tried_at, attempts, error) ON retention.file_outbox TO retention_daemon;
 
 -- With limits.integrity = "set" the daemon's role may set session_replication_role, and an ordinary trigger does not

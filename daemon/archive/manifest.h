@@ -26,6 +26,7 @@ struct manifest {
 	const char *policy; /* NULL: a manual action */
 	const char *archive;
 	const char *cutoff; /* ISO 8601, with its offset from UTC */
+	const char *finished; /* the same: when the manifest was written, by the database's clock */
 	const char *database_system; /* the server's system identifier */
 	char delimiter;
 	bool bom;

@@ -8,6 +8,7 @@
 #include "archive/reader.h"
 
 #include "archive/age.h"
+#include "archive/folder.h"
 #include "archive/layout.h"
 #include "base/mem.h"
 
@@ -53,6 +54,64 @@ static char *read_text(int folder, const char *name, void *ctx, struct error *er
 	AUTO(fd) int fd = -1;
 
 	return open_file(folder, name, &fd, err) ? file_read_text(fd, name, ctx, err) : NULL;
+}
+
+const char **archive_reader_list(const char *root, void *ctx, struct error *err)
+{
+	const char **names = archive_list(AT_FDCWD, root, ctx);
+
+	if (!names)
+		(void)fail_errno(err, ERR_ENVIRONMENT, "cannot read archives.directory \"%s\"",
+				 root);
+	return names;
+}
+
+/* The digest of a file of the folder, owned by ctx; NULL: there is no such file, or err. */
+static const char *survey_digest(int folder, const char *name, void *ctx, struct error *err)
+{
+	AUTO(error) struct error missing = {0};
+	AUTO(fd) int fd = -1;
+	char hex[FILE_HEX + 1];
+
+	return open_file(folder, name, &fd, &missing) && file_digest(fd, name, hex, err)
+		       ? t_strdup(ctx, hex)
+		       : NULL;
+}
+
+bool archive_reader_survey(const char *root, const char *name, void *ctx,
+			   struct archive_survey *ret, bool *ret_found, struct error *err)
+{
+	AUTO(error) struct error missing = {0};
+	AUTO(fd) int directory = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	AUTO(fd) int folder = file_open_beneath(directory, name, O_RDONLY | O_DIRECTORY);
+	const char **names = folder < 0 ? NULL : archive_list(folder, ".", ctx);
+	char *text;
+	struct stat st;
+
+	*ret = (struct archive_survey){0};
+	*ret_found = folder >= 0;
+	if (folder < 0 && (errno == ENOENT || errno == ENOTDIR || errno == ELOOP))
+		return true;
+	if (!names || fstat(folder, &st) != 0)
+		return fail_errno(err, ERR_ENVIRONMENT, "cannot read \"%s/%s\"", root, name);
+	for (; *names; names++) {
+		struct stat file;
+
+		if (fstatat(folder, *names, &file, AT_SYMLINK_NOFOLLOW) != 0 ||
+		    !S_ISREG(file.st_mode))
+			continue;
+		ret->newest = file.st_mtime > ret->newest ? file.st_mtime : ret->newest;
+		ret->bytes += file.st_size;
+	}
+	ret->newest = ret->newest ? ret->newest : st.st_mtime; /* it is empty */
+	ret->sums_sha256 = survey_digest(folder, ARCHIVE_SUMS, ctx, err);
+	ret->manifest_sha256 = survey_digest(folder, ARCHIVE_MANIFEST, ctx, err);
+	text = read_text(folder, ARCHIVE_MANIFEST, ctx, &missing);
+	for (char *c = text; c && *c; c++)
+		if ((unsigned char)*c > 126)
+			*c = '?';
+	ret->manifest = text;
+	return err->class == ERR_NONE;
 }
 
 bool archive_reader_verify_files(const struct archive_reader *s, bool tell_good, int *ret_bad,

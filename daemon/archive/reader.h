@@ -22,6 +22,24 @@ struct archive_reader {
 bool archive_reader_open(const char *root, const char *path, void *ctx, struct archive_reader **ret,
 			 struct error *err);
 
+/* What a folder holds that looks like an archive's. */
+struct archive_survey {
+	int64_t bytes; /* of its files */
+	int64_t newest; /* when one of them was last changed, seconds since 1970; none: when the folder was */
+	const char *sums_sha256, *manifest_sha256; /* NULL: it has no such file */
+	const char *manifest; /* its text, with ? for what is not ASCII; NULL likewise */
+};
+
+/* The names in root (archives.directory), ended by a NULL, owned by ctx; NULL with err. */
+const char **archive_reader_list(const char *root, void *ctx, struct error *err);
+
+/*
+ * Looks into the folder called name in root.  *ret_found false: there is no such folder.  The texts are owned by ctx.
+ * ENVIRONMENT: the disk fails.
+ */
+bool archive_reader_survey(const char *root, const char *name, void *ctx,
+			   struct archive_survey *ret, bool *ret_found, struct error *err);
+
 /*
  * Compares every file with SHA256SUMS.  Prints a line to stdout for each file that differs, and with
  * tell_good for each that does not; *ret_bad counts the files that differ.  false: SHA256SUMS itself

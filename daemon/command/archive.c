@@ -1,5 +1,5 @@
 /*
- * archive list, verify and delete.  delete only calls the SQL function that records the deletion.  The
+ * archive list, verify and delete, also of archives that the journal does not know, which have a name.  delete only calls the SQL function that records the deletion.  The
  * daemon then removes the files, and the command waits for that.
  */
 #include "command/verify_archive.h"
@@ -8,11 +8,15 @@
 
 bool command_archive_list(struct command *cmd, struct error *err)
 {
-	static const struct command_listing listing = {
-		.sql = "SELECT a.id, a.type, to_char(a.date, 'YYYY-MM-DD HH24:MI') AS date, a.status,\n"
-		       "       a.bytes, a.file\n"
-		       "  FROM retention.archives AS a ORDER BY a.id DESC",
-		.json_sql = "SELECT a.* FROM retention.archives AS a ORDER BY a.id DESC",
+	const char *unknown = _("not in the journal");
+	const struct command_listing listing = {
+		.sql = "SELECT a.id, a.type, to_char(a.date, 'YYYY-MM-DD HH24:MI') AS date,\n"
+		       "       CASE WHEN a.id IS NULL THEN $1 ELSE a.status END AS status, a.bytes, a.file\n"
+		       "  FROM retention.all_archives AS a ORDER BY a.id DESC NULLS LAST, a.date DESC",
+		.json_sql = "SELECT a.* FROM retention.all_archives AS a WHERE $1 <> ''\n"
+			    " ORDER BY a.id DESC NULLS LAST, a.date DESC",
+		.n = 1,
+		.values = &unknown,
 	};
 
 	return command_list(cmd, &listing, err);
@@ -24,7 +28,9 @@ bool command_archive_verify(struct command *cmd, struct error *err)
 
 	if (!verify_archive_open(cmd, &stored, err) || !verify_archive(cmd, stored, true, err))
 		return false;
-	printf(_("the archive of action %s is intact\n"), cmd->argument);
+	printf(cmd->id ? _("the archive of action %s is intact\n")
+		       : _("archive %s is intact by its own sums; the journal does not know it\n"),
+	       cmd->argument);
 	return true;
 }
 
@@ -36,16 +42,21 @@ static bool print_removal(struct command *cmd, struct error *err)
 		"       j.archive_removed_at IS NOT NULL OR j.archive_remark IS NOT NULL AS ended,\n"
 		"       coalesce(j.host, 'its host') AS host\n"
 		"  FROM retention.archive_journal AS j WHERE j.id = $1::int";
+	static const char unknown_sql[] =
+		"SELECT u.name IS NULL AS removed, u.remark AS archive_remark,\n"
+		"       u.name IS NULL OR u.remark IS NOT NULL AS ended, u.host\n"
+		"  FROM (SELECT) AS one LEFT JOIN retention.unknown_archive AS u ON u.name = $1";
 	AUTO(result) PGresult *res = NULL;
 
-	if (!command_wait(cmd, sql, cmd->argument, &res, err))
+	if (!command_wait(cmd, cmd->id ? sql : unknown_sql, cmd->argument, &res, err))
 		return false;
 	if (db_bool(res, 0, "removed"))
 		puts(_("its files are removed"));
 	else if (db_bool(res, 0, "ended"))
 		return fail(
 			err, ERR_CONFIG,
-			_("the archive of action %s is deleted, but its files are not removed: %s"),
+			cmd->id ? _("the archive of action %s is deleted, but its files are not removed: %s")
+				: _("archive %s is deleted, but its files are not removed: %s"),
 			cmd->argument, db_text(res, 0, "archive_remark"));
 	else
 		output_line(
@@ -57,10 +68,13 @@ static bool print_removal(struct command *cmd, struct error *err)
 
 bool command_archive_delete(struct command *cmd, struct error *err)
 {
-	if (!command_call(cmd, "SELECT retention.delete_archive($1::int)", 1, &cmd->argument, NULL,
-			  err))
+	if (!command_call(cmd,
+			  cmd->id ? "SELECT retention.delete_archive($1::int)"
+				  : "SELECT retention.delete_unknown_archive($1)",
+			  1, &cmd->argument, NULL, err))
 		return false;
-	printf(_("the archive of action %s is deleted\n"), cmd->argument);
+	printf(cmd->id ? _("the archive of action %s is deleted\n") : _("archive %s is deleted\n"),
+	       cmd->argument);
 	(void)fflush(stdout); /* shown before the wait; errors are checked at the end */
 	return print_removal(cmd, err);
 }

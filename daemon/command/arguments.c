@@ -1,6 +1,6 @@
 /*
  * Reads a command's arguments by its usage, so that the two cannot differ:
- * - "ID" is the number of an action, and any other word in capitals is one argument of any form;
+ * - "ID" is the number of an action, "ID|NAME" may be the name of an archive instead (command->id is 0 then), and any other word in capitals is one argument of any form;
  * - an option that is named may be given, and has the kind that the table below says;
  * - what stands in brackets may be left out, and so may everything if there is an ", or ": then
  *   the command has its own check.
@@ -149,6 +149,8 @@ bool command_parse(struct command *cmd, int argc, char **argv, struct error *err
 					    : _("give the number of one action"));
 	cmd->argument = argc > optind ? argv[optind] : NULL;
 	if (!cmd->argument || strncmp(word, "ID", 2) != 0)
+		return true;
+	if (strncmp(word, "ID|", 3) == 0 && strchr(cmd->argument, '-'))
 		return true;
 	if (!number_parse(cmd->argument, 1, INT32_MAX, &id))
 		return fail(err, ERR_USAGE, _("\"%s\" is not the number of an action"),

@@ -50,7 +50,7 @@ struct command {
 	struct db *db;
 	void *ctx; /* lives as long as the command */
 	const char *argument; /* NULL: none was given */
-	int id; /* the argument as a number, where it is one of an action */
+	int id; /* the argument as a number, where it is one of an action; else 0 */
 	struct command_options options;
 };
 

@@ -7,12 +7,15 @@
 #include "command/output.h"
 
 /*
+ * For an archive that the journal does not know, $1 is NULL and $4 its name: its manifest has to have the number in the
+ * name, and its digests are those with which the daemon found it.
+ *
  * Finds differences between the manifest's number of the action, its files, the sums and the journal's
  * counts.  The server reads the JSON.  A table that is not archived has rows in the journal but no
  * bytes.  A table that is archived and never had a row has a file and no row in the journal.
  */
 static const char manifest_sql[] =
-	"WITH manifest AS (SELECT $2::jsonb AS j),\n"
+	"WITH manifest AS (SELECT $2::text::jsonb AS j),\n"
 	"listed AS (\n"
 	"  SELECT f.name, f.rows, f.sha256\n"
 	"    FROM manifest AS m, jsonb_to_recordset(m.j->'files')\n"
@@ -33,7 +36,8 @@ static const char manifest_sql[] =
 	"              THEN 'is in manifest.json, but not in SHA256SUMS'\n"
 	"              WHEN l.sha256 IS DISTINCT FROM s.sha256\n"
 	"              THEN 'has one sum in SHA256SUMS and another in manifest.json'\n"
-	"              WHEN l.name IS NOT NULL AND l.rows IS DISTINCT FROM coalesce(a.rows, 0)\n"
+	"              WHEN $1 IS NOT NULL AND l.name IS NOT NULL\n"
+	"               AND l.rows IS DISTINCT FROM coalesce(a.rows, 0)\n"
 	"              THEN format('has %s rows by manifest.json, %s by the journal',\n"
 	"                          coalesce(l.rows::text, 'no'), coalesce(a.rows, 0)) END AS finding\n"
 	"    FROM listed AS l FULL JOIN summed AS s USING (name)\n"
@@ -42,21 +46,29 @@ static const char manifest_sql[] =
 	"SELECT f.name, f.finding FROM findings AS f WHERE f.finding IS NOT NULL\n"
 	" UNION ALL\n"
 	"SELECT 'manifest.json', 'belongs to another action' FROM manifest AS m\n"
-	" WHERE m.j->>'job' IS DISTINCT FROM ($1::int)::text\n"
+	" WHERE m.j->>'job' IS DISTINCT FROM\n"
+	"       coalesce(($1::int)::text, substring($4::text FROM '[0-9]+$'))\n"
 	" UNION ALL\n"
-	"SELECT 'SHA256SUMS', 'is not the one whose digest the journal has'\n"
-	"  FROM retention.archive_journal AS j\n"
-	" WHERE j.id = $1::int AND j.counters->>'sums_sha256'\n"
-	"       IS DISTINCT FROM encode(sha256(convert_to($3, 'UTF8')), 'hex')";
+	"SELECT x.name, CASE WHEN $1 IS NULL THEN 'was changed since the daemon found the archive'\n"
+	"                    ELSE 'is not the one whose digest the journal has' END\n"
+	"  FROM (SELECT j.counters->>'sums_sha256' AS sums, j.counters->>'manifest_sha256' AS manifest\n"
+	"          FROM retention.archive_journal AS j WHERE j.id = $1::int\n"
+	"         UNION ALL\n"
+	"        SELECT u.sums_sha256, u.manifest_sha256 FROM retention.unknown_archive AS u\n"
+	"         WHERE u.name = $4) AS had,\n"
+	"       LATERAL (VALUES ('SHA256SUMS', had.sums, $3), ('manifest.json', had.manifest, $2))\n"
+	"               AS x(name, digest, found)\n"
+	" WHERE x.digest IS DISTINCT FROM encode(sha256(convert_to(x.found, 'UTF8')), 'hex')";
 
 static bool verify_manifest(struct command *cmd, const struct archive_reader *s, int *ret_bad,
 			    struct error *err)
 {
-	const char *const values[] = {cmd->argument, s->manifest, s->sums};
+	const char *const values[] = {cmd->id ? cmd->argument : NULL, s->manifest, s->sums,
+				      cmd->id ? NULL : cmd->argument};
 	AUTO(error) struct error cause = {0};
 	AUTO(result) PGresult *res = NULL;
 
-	if (!db_query(cmd->db, manifest_sql, 3, values, &res, &cause)) {
+	if (!db_query(cmd->db, manifest_sql, 4, values, &res, &cause)) {
 		/* Class 22: the server cannot read the text, so that the file is wrong and nothing else. */
 		if (strncmp(cause.sqlstate, "22", 2) == 0)
 			return fail(err, ERR_CONFIG, "manifest.json is not what retentiond wrote");
@@ -70,6 +82,30 @@ static bool verify_manifest(struct command *cmd, const struct archive_reader *s,
 	return true;
 }
 
+static bool open_unknown(struct command *cmd, struct archive_reader **ret, struct error *err)
+{
+	AUTO(result) PGresult *res = NULL;
+
+	if (!db_query(cmd->db,
+		      "SELECT u.sealed FROM retention.unknown_archive AS u WHERE u.name = $1", 1,
+		      &cmd->argument, &res, err))
+		return false;
+	if (PQntuples(res) == 0)
+		return fail(
+			err, ERR_CONFIG,
+			_("no archive \"%s\" is unknown to the journal: see retentionctl archive list"),
+			cmd->argument);
+	if (!db_bool(res, 0, "sealed"))
+		return fail(
+			err, ERR_CONFIG,
+			_("archive \"%s\" was never finished: it has no sums to be checked against"),
+			cmd->argument);
+	return archive_reader_open(
+		cmd->config->directory,
+		t_printf(cmd->ctx, "%s/%s", cmd->config->directory, cmd->argument), cmd->ctx, ret,
+		err);
+}
+
 bool verify_archive_open(struct command *cmd, struct archive_reader **ret, struct error *err)
 {
 	static const char sql[] =
@@ -78,6 +114,8 @@ bool verify_archive_open(struct command *cmd, struct archive_reader **ret, struc
 		"  FROM retention.archive_journal AS j WHERE j.id = $1::int";
 	AUTO(result) PGresult *res = NULL;
 
+	if (!cmd->id)
+		return open_unknown(cmd, ret, err);
 	if (!db_query(cmd->db, sql, 1, &cmd->argument, &res, err))
 		return false;
 	if (PQntuples(res) == 0)
@@ -102,6 +140,6 @@ bool verify_archive(struct command *cmd, const struct archive_reader *s, bool pr
 	    !verify_manifest(cmd, s, &bad, err))
 		return false;
 	return bad == 0 ||
-	       fail(err, ERR_CONFIG, "the archive of action %d is not intact: %d finding%s",
-		    cmd->id, bad, bad == 1 ? "" : "s");
+	       fail(err, ERR_CONFIG, "the archive %s%s is not intact: %d finding%s",
+		    cmd->id ? "of action " : "", cmd->argument, bad, bad == 1 ? "" : "s");
 }

@@ -42,9 +42,17 @@ static bool join_and_encrypt(struct job *j, const struct committed *committed, s
 	       archive_encrypt(&j->archive, m->recipients, m->n_recipients, m->files, err);
 }
 
-static bool write_manifest(struct job *j, const struct committed *committed,
-			   const struct manifest *m, struct error *err)
+static bool write_manifest(struct job *j, const struct committed *committed, struct manifest *m,
+			   struct error *err)
 {
+	AUTO(result) PGresult *now = NULL;
+
+	if (!db_query(j->db,
+		      "SELECT to_json(date_trunc('second', clock_timestamp()) AT TIME ZONE 'UTC')\n"
+		      "       #>> '{}' || 'Z' AS now",
+		      0, NULL, &now, err))
+		return false;
+	m->finished = t_strdup(j->ctx, db_value(now, 0, "now"));
 	for (size_t i = 0; i < m->n_files; i++) {
 		struct manifest_file *f = &m->files[i];
 
@@ -182,7 +190,8 @@ static bool end_row(struct job *j, int64_t archive_bytes, int64_t left, char **r
 
 	if (j->archive.name) {
 		end.sums = archive_read_file(&j->archive, ARCHIVE_SUMS, j->ctx, err);
-		if (!end.sums)
+		end.manifest = archive_read_file(&j->archive, ARCHIVE_MANIFEST, j->ctx, err);
+		if (!end.sums || !end.manifest)
 			return false;
 	}
 	if (!journal_failures(j->db, j->row.id, &failures, err))

@@ -28,6 +28,7 @@
  */
 #include "job/job_state.h"
 #include "job/mode.h"
+#include "job/unknown.h"
 
 #include "preflight/check_plan.h"
 #include "archive/age.h"
@@ -302,6 +303,8 @@ static bool begin(struct job *j, bool *ret_go, enum job_exit *ret_exit, struct e
 	    !journal_changed(j->db, j->row.id, j->ctx, &j->changed, err))
 		return false;
 	if (!mode_check_clocks(j->db, err) || (!j->changed && !check_model(j, err)))
+		return false;
+	if (strcmp(j->row.status, "running") != 0 && !unknown_check_number(j->db, j->opts, err))
 		return false;
 	if (strcmp(j->row.status, "saved") == 0) {
 		*ret_exit = JOB_SAVED;

@@ -10,6 +10,7 @@
 #include "journal/ledger.h"
 #include "base/file.h"
 #include "job/outbox.h"
+#include "job/unknown.h"
 #include "batch/throttle.h"
 
 #include <errno.h>
@@ -121,6 +122,7 @@ static bool check_and_configure(const struct job_opts *opts, void *arg, struct d
 {
 	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
 	const struct table *t = opts->config->model.contact;
+	AUTO(result) PGresult *unknown = NULL;
 	struct complaints *c = arg;
 	struct check check = {.db = db,
 			      .config = opts->config,
@@ -138,6 +140,7 @@ static bool check_and_configure(const struct job_opts *opts, void *arg, struct d
 	type = catalog_column(&check.catalog->relations[t->index], t->key)->type;
 	/* Last: the settings of a configuration that is refused must not act. */
 	return check_throttle(opts, db, err) && check_ledger(opts, db, err) &&
+	       unknown_find(db, opts->config->directory, &unknown, err) &&
 	       journal_configure(db, opts->config, type, err);
 }
 

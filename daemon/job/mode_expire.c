@@ -5,7 +5,8 @@
  *   mark      an archive that has expired becomes deleted in the journal, by "expiry".  From here on it is
  *             treated as if a person had deleted it, and dying anywhere leaves work for the next run.
  *   remove    archive/remove.c, which says what may die there.
- *   record    archive_removed_at, in the journal.
+ *   record    archive_removed_at, in the journal; an archive that the journal does not know leaves
+ *             retention.unknown_archive (job/unknown.c), which writes an event.
  *   folders   removes the empty ones.
  *
  * No path of the journal is opened: archives_to_remove() makes the folder's name anew, and this looks for it
@@ -21,6 +22,7 @@
 #include "journal/journal.h"
 #include "base/mem.h"
 #include "job/outbox.h"
+#include "job/unknown.h"
 
 #define TIMEOUT_MS 30000
 
@@ -37,41 +39,61 @@ struct doomed {
 	const char *name;
 	bool deleted; /* in the journal; else it has expired */
 	bool here; /* this host wrote it, into this directory */
+	bool unknown; /* to the journal: id is the number in its name */
 };
+
+/* Runs sql with the archive's number, or its name where the journal does not know it, and $2. */
+static bool change(struct db *db, const struct doomed *d, const char *const sql[2],
+		   const char *value, int64_t *ret_rows, struct error *err)
+{
+	const char *const values[] = {d->unknown ? d->name : d->id_text, value};
+
+	return db_command(db, sql[d->unknown], value ? 2 : 1, values, ret_rows, err);
+}
 
 static bool mark_expired(struct db *db, const struct doomed *d, struct error *err)
 {
-	return db_command(db,
-			  "UPDATE retention.archive_journal\n"
-			  "   SET archive_deleted_at = clock_timestamp(),\n"
-			  "       archive_deleted_by = 'expiry'\n"
-			  " WHERE id = $1::int AND archive_deleted_at IS NULL",
-			  1, &d->id_text, NULL, err);
+	static const char *const sql[2] = {
+		"UPDATE retention.archive_journal\n"
+		"   SET archive_deleted_at = clock_timestamp(), archive_deleted_by = 'expiry'\n"
+		" WHERE id = $1::int AND archive_deleted_at IS NULL",
+		"UPDATE retention.unknown_archive\n"
+		"   SET deleted_at = clock_timestamp(), deleted_by = 'expiry'\n"
+		" WHERE name = $1 AND deleted_at IS NULL"};
+
+	return change(db, d, sql, NULL, NULL, err);
 }
 
 static bool record(struct db *db, const struct doomed *d, struct error *err)
 {
+	static const char *const sql[2] = {
+		"UPDATE retention.archive_journal\n"
+		"   SET archive_removed_at = clock_timestamp(), archive_remark = NULL\n"
+		" WHERE id = $1::int AND archive_removed_at IS NULL",
+		"DELETE FROM retention.unknown_archive WHERE name = $1"};
+
 	failpoint("tidy-before-record");
-	return db_command(db,
-			  "UPDATE retention.archive_journal\n"
-			  "   SET archive_removed_at = clock_timestamp(), archive_remark = NULL\n"
-			  " WHERE id = $1::int AND archive_removed_at IS NULL",
-			  1, &d->id_text, NULL, err);
+	return change(db, d, sql, NULL, NULL, err);
 }
 
 /* Notes in the journal what stands in the way, and complains when it is news. */
 static bool remark(struct expiry *t, const struct doomed *d, const char *why, struct error *err)
 {
-	const char *const values[] = {d->id_text, why};
+	static const char *const sql[2] = {
+		"UPDATE retention.archive_journal SET archive_remark = $2\n"
+		" WHERE id = $1::int AND archive_removed_at IS NULL\n"
+		"   AND archive_remark IS DISTINCT FROM $2",
+		"UPDATE retention.unknown_archive SET remark = $2\n"
+		" WHERE name = $1 AND remark IS DISTINCT FROM $2"};
 	int64_t rows = 0;
 
-	if (!db_command(t->db,
-			"UPDATE retention.archive_journal SET archive_remark = $2\n"
-			" WHERE id = $1::int AND archive_removed_at IS NULL\n"
-			"   AND archive_remark IS DISTINCT FROM $2",
-			2, values, &rows, err))
+	if (!change(t->db, d, sql, why, &rows, err))
 		return false;
-	if (rows > 0)
+	if (rows > 0 && d->unknown)
+		report_complaint(t->opts->report,
+				 "archive \"%s\" is deleted, and its files are not: %s", d->name,
+				 why);
+	else if (rows > 0)
 		report_complaint(t->opts->report,
 				 "the archive of action %d is deleted, and its files are not: %s",
 				 d->id, why);
@@ -90,9 +112,9 @@ static bool remove_claimed(struct expiry *t, const struct doomed *d, struct erro
 	failpoint("tidy-after-mark");
 	if (!archive_remove(directory, d->name, &found, &cause))
 		return remark(t, d, cause.text, err);
-	if (!found && d->here)
+	if (!found && d->here && !d->unknown)
 		return remark(t, d, "its folder is not there", err);
-	if (!found)
+	if (!found && !d->unknown)
 		return true; /* gone between two looks: it was another daemon's */
 	if (!record(t->db, d, err))
 		return false;
@@ -113,10 +135,12 @@ static bool expire_one(struct expiry *t, const struct doomed *d, struct error *e
 	if (!mine)
 		return true;
 	/* The list may be older than the claim. */
-	return db_query_int(t->db,
-			    "SELECT count(*) FROM retention.archive_journal\n"
-			    " WHERE id = $1::int AND archive_removed_at IS NULL",
-			    1, &d->id_text, &still, err) &&
+	return db_query_int(
+		       t->db,
+		       d->unknown ? "SELECT count(*) FROM retention.unknown_archive WHERE name = $1"
+				  : "SELECT count(*) FROM retention.archive_journal\n"
+				    " WHERE id = $1::int AND archive_removed_at IS NULL",
+		       1, d->unknown ? &d->name : &d->id_text, &still, err) &&
 	       (!still || remove_claimed(t, d, err));
 }
 
@@ -150,8 +174,10 @@ static bool pass(struct expiry *t, void *ctx, struct error *err)
 	    !db_command(t->db, "SELECT retention.configure_keep($1::interval)", 1, &values[2], NULL,
 			err))
 		return false;
+	if (!unknown_record(t->db, t->opts, err))
+		return false;
 	if (!db_query(t->db,
-		      "SELECT id, name, deleted, here\n"
+		      "SELECT id, name, deleted, here, unknown\n"
 		      "  FROM retention.archives_to_remove($1, $2, $3::interval, $4)",
 		      4, values, &res, err))
 		return false;
@@ -160,7 +186,8 @@ static bool pass(struct expiry *t, void *ctx, struct error *err)
 					 .id_text = db_text(res, i, "id"),
 					 .name = t_strdup(ctx, db_value(res, i, "name")),
 					 .deleted = db_bool(res, i, "deleted"),
-					 .here = db_bool(res, i, "here")};
+					 .here = db_bool(res, i, "here"),
+					 .unknown = db_bool(res, i, "unknown")};
 
 		if (stop_asked(t->opts->stop))
 			return fail(err, ERR_STOPPED, "stopped");

@@ -12,14 +12,14 @@
 struct statement {
 	const char *sql;
 	int n_others;
-	const char *others[5];
+	const char *others[6];
 };
 
 /* Runs it; NULL with err.  The caller clears the result. */
 static PGresult *query(struct db *db, int id, struct statement s, struct error *err)
 {
 	char number[16];
-	const char *values[6] = {number};
+	const char *values[7] = {number};
 	PGresult *res = NULL;
 
 	(void)snprintf(number, sizeof(number), "%d", id); /* fits */
@@ -260,6 +260,7 @@ bool journal_finish(struct db *db, int id, const struct journal_end *end, int64_
 		"         'horizon', $6::jsonb,\n"
 		"         'integrity', j.counters->'integrity',\n"
 		"         'sums_sha256', encode(sha256(convert_to($5, 'UTF8')), 'hex'),\n"
+		"         'manifest_sha256', encode(sha256(convert_to($7, 'UTF8')), 'hex'),\n"
 		"         'rest', nullif(" LISTED ", 0),\n"
 		"         'rows', (SELECT coalesce(jsonb_object_agg(f.table_name, f.rows), '{}')\n"
 		"                    FROM (SELECT table_name, sum(rows) AS rows\n"
@@ -291,8 +292,10 @@ bool journal_finish(struct db *db, int id, const struct journal_end *end, int64_
 		return false;
 	/* No row: the action had ended already. */
 	return query_int(db, id,
-			 (struct statement){
-				 sql, 5, {end->status, end->error, bytes, end->sums, end->horizon}},
+			 (struct statement){sql,
+					    6,
+					    {end->status, end->error, bytes, end->sums,
+					     end->horizon, end->manifest}},
 			 ret_treated, err) &&
 	       run(db, id, (struct statement){drop_sql, 1, {end->status}}, err);
 }

@@ -92,10 +92,10 @@ struct journal_end {
 	const char *error; /* NULL: nothing to remark */
 	int64_t archive_bytes;
 	/*
-	 * The text of the archive's SHA256SUMS, or NULL.  Its digest goes into the counters, and with them into
-	 * the chain of events, so that an archive that was rewritten with its own sums is found.
+	 * The texts of the archive's SHA256SUMS and manifest.json, or NULL.  Their digests go into the counters, and
+	 * with them into the chain of events, so that an archive that was rewritten with its own sums is found.
 	 */
-	const char *sums;
+	const char *sums, *manifest;
 	const char *horizon; /* horizon_record()'s, or NULL */
 };
 

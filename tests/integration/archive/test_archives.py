@@ -18,7 +18,7 @@ import pytest
 from support.age import Key
 from support.ctl import action, ctl, said
 from support.harness import REPO, TIMEOUT, TROUBLE, wait_until
-from support.jobs import DONE, HOST, KILLED, REFUSED
+from support.jobs import DONE, KILLED, REFUSED, tidy
 from support.locks import LOCK_JOB
 from support.oracles import check_all_erased, check_archive, check_counters
 from support.small import policy, set_clock
@@ -27,28 +27,6 @@ POINTS = {name for file in (REPO / "daemon").rglob("*.c") for name in re.findall
 REMOVAL = sorted(p for p in POINTS if p.startswith(("remove-", "tidy-")))
 ENCRYPTION = sorted(p for p in POINTS if p.startswith(("encrypt-", "finish-")))
 PLAIN = {"SHA256SUMS", "manifest.json"}
-
-
-def tidy(j, failpoint=None, host=HOST, env=None):
-    """retention-job --expire, as the supervisor starts it: (exit status, the lines that it says)."""
-    text = j.daemon.path.read_text().replace('@include "model.conf"', (j.daemon.dir / "model.conf").read_text())
-    config = os.memfd_create("config")
-    os.write(config, text.encode())
-    reader, writer = os.pipe()
-    environment = {**os.environ, "RETENTION_LOG": "stderr", **(env or {})}
-    environment.pop("RETENTION_FAILPOINT", None)
-    if failpoint:
-        environment["RETENTION_FAILPOINT"] = failpoint
-    done = subprocess.run(
-        [j.daemon.build / "retention-job", "--config-fd", str(config), "--status-fd", str(writer), "--host", host,
-         "--expire"], pass_fds=(config, writer), env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT, timeout=2 * TIMEOUT)
-    os.close(config)
-    os.close(writer)
-    with os.fdopen(reader, encoding="utf-8") as lines:
-        said = lines.read()
-    assert not TROUBLE.search(done.stdout), done.stdout
-    return done.returncode, said
 
 
 @pytest.fixture

@@ -862,6 +862,7 @@ def replace_by(make):
 
 
 WHOLE = "the archive of action {job} is not intact: 1 finding"
+TWO = "the archive of action {job} is not intact: 2 findings"  # the digest of manifest.json is the other
 
 
 @pytest.mark.parametrize("change, finding, message", [
@@ -873,12 +874,15 @@ WHOLE = "the archive of action {job} is not intact: 1 finding"
     (replace_by(lambda n: os.symlink("contact.csv.away", n)), "contact.csv: FAILED: cannot open contact.csv: ", WHOLE),
     (replace_by(os.mkfifo), "contact.csv: FAILED: contact.csv is not a regular file", WHOLE),
     (replace_by(os.mkdir), "contact.csv: FAILED: contact.csv is not a regular file", WHOLE),
-    (edit_manifest(one_row_more), r"contact.csv: FAILED: it has \d+ rows by manifest.json, \d+ by the journal", WHOLE),
-    (edit_manifest(forget_contacts), "contact.csv: FAILED: it is in SHA256SUMS, but not in manifest.json", WHOLE),
+    (edit_manifest(one_row_more), r"contact.csv: FAILED: it has \d+ rows by manifest.json, \d+ by the journal", TWO),
+    (edit_manifest(forget_contacts), "contact.csv: FAILED: it is in SHA256SUMS, but not in manifest.json", TWO),
     # Whoever rewrites the sums as well is found by their digest, which the journal has.
     (drop_contacts_everywhere, "SHA256SUMS: FAILED: it is not the one whose digest the journal has",
-     "the archive of action {job} is not intact: 2 findings"),
-    (edit_manifest(lambda m: m.update(job=99)), "manifest.json: FAILED: it belongs to another action", WHOLE),
+     "the archive of action {job} is not intact: 3 findings"),
+    (edit_manifest(lambda m: m.update(job=99)), "manifest.json: FAILED: it belongs to another action", TWO),
+    # What no other file says: the columns decide where a restore puts the values.
+    (edit_manifest(lambda m: m["files"][0]["columns"].reverse()),
+     "manifest.json: FAILED: it is not the one whose digest the journal has", WHOLE),
     (edit_manifest(lambda m: m.update(files=7)), None, "manifest.json is not what retentiond wrote"),
     (lambda p: rewrite(p, "manifest.json", lambda t: t[:40]), None, "manifest.json is not what retentiond wrote"),
     (lambda p: rewrite(p, "manifest.json", lambda t: t + b"\0"), None,

@@ -276,6 +276,23 @@ def test_an_archive_that_was_changed(make, file):
     refused(d, 1)
 
 
+@pytest.mark.parametrize("key", ["name", "table", "rows", "bytes", "sha256", "columns"])
+@pytest.mark.parametrize("value", [None, "absent", [None]])
+def test_a_manifest_that_lacks_a_value(make, key, value):
+    """It is refused by name, whatever is missing, and nothing is touched."""
+    d = make()
+    path = d.archives / os.path.basename(d.jobs()[0]["archive_path"]) / "manifest.json"
+    manifest = json.loads(path.read_text())
+    if value == "absent":
+        del manifest["files"][0][key]
+    else:
+        manifest["files"][0][key] = value
+    path.write_text(json.dumps(manifest))
+    # Another name, table or sum that is a text is refused for what it is.
+    odd = "" if value == [None] and key in ("name", "table", "sha256") else "manifest.json is not what retentiond wrote"
+    assert odd in refused(d, 1)
+
+
 def test_rights(make, pg):
     """A person's own rights count, table by table, and the role that may restore."""
     d = make()

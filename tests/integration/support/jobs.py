@@ -56,6 +56,29 @@ def tables(pg, db):
     return [t for (t,) in pg.sql(db, "SELECT tablename FROM pg_tables WHERE schemaname = 'crm' ORDER BY 1")]
 
 
+def tidy(d, failpoint=None, host=HOST, env=None):
+    """retention-job --expire for a Daemon or a Job's, as the supervisor starts it: (exit status, the lines that it says)."""
+    d = getattr(d, "daemon", d)
+    text = d.path.read_text().replace('@include "model.conf"', (d.dir / "model.conf").read_text())
+    config = os.memfd_create("config")
+    os.write(config, text.encode())
+    reader, writer = os.pipe()
+    environment = {**os.environ, "RETENTION_LOG": "stderr", **(env or {})}
+    environment.pop("RETENTION_FAILPOINT", None)
+    if failpoint:
+        environment["RETENTION_FAILPOINT"] = failpoint
+    done = subprocess.run(
+        [d.build / "retention-job", "--config-fd", str(config), "--status-fd", str(writer), "--host", host,
+         "--expire"], pass_fds=(config, writer), env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT, timeout=2 * TIMEOUT)
+    os.close(config)
+    os.close(writer)
+    with os.fdopen(reader, encoding="utf-8") as lines:
+        said = lines.read()
+    assert not TROUBLE.search(done.stdout), done.stdout
+    return done.returncode, said
+
+
 class Job:
     """One action of one database and the processes that work on it, one after the other or at once."""
 
