@@ -61,8 +61,11 @@ const char **archive_reader_list(const char *root, void *ctx, struct error *err)
 	const char **names = archive_list(AT_FDCWD, root, ctx);
 
 	if (!names)
-		(void)fail_errno(err, ERR_ENVIRONMENT, "cannot read archives.directory \"%s\"",
-				 root);
+		(void)fail_errno(err,
+				 errno == ENOENT || errno == EACCES || errno == ENOTDIR
+					 ? ERR_CONFIG
+					 : ERR_ENVIRONMENT,
+				 "cannot open archives.directory \"%s\"", root);
 	return names;
 }
 
