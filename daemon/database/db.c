@@ -9,6 +9,7 @@
 #include "database/db.h"
 
 #include "base/text.h"
+#include "database/refusal.h"
 
 #include <errno.h>
 
@@ -46,6 +47,11 @@ static const char session_sql[] =
 	"SELECT set_config('synchronous_commit', 'on', false)"
 	" WHERE current_setting('synchronous_commit') IN ('off', 'local');";
 
+/* lc_messages: so that db_fail() finds the function in the context.  It needs a right, which a role may lack. */
+#define ENGLISH "SELECT set_config('lc_messages', 'C', false) WHERE "
+static const char english_sql[] = ENGLISH "has_parameter_privilege('lc_messages', 'SET')";
+static const char english_old_sql[] = ENGLISH "current_setting('is_superuser') = 'on'";
+
 static void ignore_notice(void *arg, const PGresult *res)
 {
 	(void)arg; /* a notice may quote a row, so it is not logged */
@@ -61,23 +67,38 @@ static char *message_of(PGconn *conn)
 	return text;
 }
 
-/* Fails with libpq's message.  PGconn has no SQLSTATE of a refusal, so its words have to tell the class. */
-static bool fail_connect(PGconn *conn, struct error *err)
+/*
+ * The class of a failure by the SQLSTATE in its verbose message: "FATAL:  28000: ...", in any language.  Without one
+ * nobody has answered.
+ */
+static enum error_class class_of(const char *text)
 {
-	static const char *const refusals[] = {"password",       "authentication",
-					       "does not exist", "role ",
-					       "pg_hba.conf",    "permission denied for database",
-					       "service "};
-	AUTO(char_p) char *text = message_of(conn);
-	enum error_class class = ERR_ENVIRONMENT;
+	while ((text = strstr(text, ":  "))) {
+		text += 3;
+		if (strspn(text, DIGITS LETTERS) == 5 && text[5] == ':') {
+			const enum error_class class = error_class_of_sqlstate(text);
 
-	for (size_t i = 0; i < sizeof(refusals) / sizeof(refusals[0]); i++)
-		if (strstr(text, "FATAL") && strstr(text, refusals[i]))
-			class = ERR_CONFIG;
-	if (strstr(text, "starting up") || strstr(text, "shutting down") ||
-	    strstr(text, "No such file"))
-		class = ERR_ENVIRONMENT;
-	return fail(err, class, "cannot connect to the database: %s", text);
+			return class == ERR_DATA ? ERR_CONFIG : class;
+		}
+	}
+	return ERR_ENVIRONMENT;
+}
+
+/*
+ * Tries once more, so that libpq's message has the SQLSTATE: PGconn has no field for it, and the message is verbose only
+ * if that was ordered before the attempt.  true: now the server accepts the connection.
+ */
+static bool connect_again(PGconn *conn, struct error *err)
+{
+	AUTO(char_p) char *text = message_of(conn);
+
+	if (!strstr(text, ":  ")) /* a server's message has a severity */
+		return fail(err, ERR_ENVIRONMENT, "cannot connect to the database: %s", text);
+	(void)PQsetErrorVerbosity(conn, PQERRORS_VERBOSE); /* returns the old one */
+	PQreset(conn);
+	(void)PQsetErrorVerbosity(conn, PQERRORS_DEFAULT); /* likewise */
+	return PQstatus(conn) == CONNECTION_OK || fail(err, class_of(PQerrorMessage(conn)),
+						       "cannot connect to the database: %s", text);
 }
 
 static bool fail_lost(struct db *db, struct error *err)
@@ -96,7 +117,8 @@ static bool prepare_session(struct db *db, const struct db_opts *opts, struct er
 	if (PQsetClientEncoding(db->conn, "UTF8") != 0)
 		return fail(err, PQstatus(db->conn) == CONNECTION_OK ? ERR_CONFIG : ERR_ENVIRONMENT,
 			    "the server cannot speak UTF-8 to us: %s", PQerrorMessage(db->conn));
-	if (!db_exec(db, session_sql, err))
+	if (!db_exec(db, session_sql, err) ||
+	    !db_exec(db, db_server_version(db) < 150000 ? english_old_sql : english_sql, err))
 		return false;
 	if (!db_execf(db, err, "SET lock_timeout = %d; SET statement_timeout = %d",
 		      opts->lock_timeout_ms, opts->statement_timeout_ms))
@@ -128,8 +150,8 @@ bool db_open(const struct db_opts *opts, struct db **ret_db, struct error *err)
 		values[i] = options[i][1];
 	}
 	db->conn = must_alloc(PQconnectdbParams(names, values, 1));
-	if (PQstatus(db->conn) != CONNECTION_OK)
-		return fail_connect(db->conn, err);
+	if (PQstatus(db->conn) != CONNECTION_OK && !connect_again(db->conn, err))
+		return false;
 	if (PQserverVersion(db->conn) < 130000)
 		return fail(err, ERR_CONFIG, "the server is PostgreSQL %d: 13 or later is needed",
 			    PQserverVersion(db->conn) / 10000);
@@ -172,30 +194,18 @@ PGconn *db_conn(struct db *db)
 	return db->conn;
 }
 
-/*
- * Cuts off a value that a message quotes (class 22: invalid input syntax for type integer: "..."), because a value of
- * the CRM is personal data.
- */
-static int safe_length(const char *sqlstate, const char *message)
-{
-	const char *quote = strncmp(sqlstate, "22", 2) == 0 ? strchr(message, '"') : NULL;
-
-	return quote ? (int)(quote - message) : (int)strlen(message);
-}
-
 bool db_fail(struct db *db, const PGresult *res, struct error *err)
 {
 	const char *sqlstate = PQresultErrorField(res, PG_DIAG_SQLSTATE);
-	const char *message = PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY);
-	const char *table = PQresultErrorField(res, PG_DIAG_TABLE_NAME);
+	AUTO(char_p) char *text = NULL;
 
-	if (!sqlstate || !message)
+	if (!sqlstate)
 		return fail_lost(db, err);
+	text = refusal_text(res);
 	if (err->class == ERR_NONE)
 		(void)snprintf(err->sqlstate, sizeof(err->sqlstate), "%s", sqlstate); /* 5 + NUL */
 	return fail(err, db_alive(db) ? error_class_of_sqlstate(sqlstate) : ERR_ENVIRONMENT,
-		    "%.*s%s%s%s (SQLSTATE %s)", safe_length(sqlstate, message), message,
-		    table ? " [table " : "", table ? table : "", table ? "]" : "", sqlstate);
+		    "%s (SQLSTATE %s)", text, sqlstate);
 }
 
 /* Drops all results that are still to come. */

@@ -108,8 +108,5 @@ const char *db_text_copy(void *ctx, const PGresult *res, int row,
 int64_t db_int(const PGresult *res, int row, const char *column); /* 0 for SQL NULL */
 bool db_bool(const PGresult *res, int row, const char *column); /* false for SQL NULL */
 
-/*
- * Fills err from a failed result: the class by SQLSTATE, the server's primary message, and the names of table and
- * constraint.  Never the DETAIL or the HINT, because they may quote rows.
- */
+/* Fills err from a failed result: the class by SQLSTATE, and the text of database/refusal.h. */
 bool db_fail(struct db *db, const PGresult *res, struct error *err);

@@ -201,7 +201,7 @@ def test_a_contact_that_cannot_be_deleted_is_named(job):
     assert j.run() == INCOMPLETE, j.last.text()
     failed = failures_of(j)
     assert set(failed) == {precious, kept}
-    assert failed[precious][0] == "P0001" and "this one is precious" in failed[precious][1]
+    assert failed[precious][0] == "P0001" and "a function refuses it [PL/pgSQL function" in failed[precious][1]
     assert "were deleted" in failed[kept][1] or "kept" in failed[kept][1]
     row, = j.daemon.jobs(f"id = {j.id}")
     assert row["counters"]["failed"] == 2 and row["error"].startswith("2 contacts could not be deleted")

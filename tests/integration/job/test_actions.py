@@ -403,7 +403,8 @@ def test_one_contact_at_fault(daemon):
     assert job["error"].startswith("1 contacts could not be deleted")
     assert d.pg.sql(d.db, """SELECT details->'keys', details->>'message', details->>'sqlstate'
         FROM retention.journal_event WHERE kind = 'failed_key'""") == [
-            ([str(bad)], "not this one (SQLSTATE P0001)", "P0001")]
+            ([str(bad)], "a function refuses it [PL/pgSQL function crm.refuse() line 1 at RAISE] (SQLSTATE P0001)",
+             "P0001")]
     hold_against(d, job, wanted, ";", True)
 
 

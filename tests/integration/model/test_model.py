@@ -5,6 +5,7 @@ half is what a model is refused for, with the very message.
 
 import csv
 import uuid
+import re
 
 import pytest
 
@@ -395,7 +396,7 @@ def test_a_trigger_that_raises_at_commit(make):
             FOR EACH ROW EXECUTE FUNCTION meddle()""", model(), policy(archive="full"))
     assert d.once(check=False).returncode == 1
     assert keys(d.pg, d.db) == {2, 3}
-    assert failures(d) == [("3", "too late (SQLSTATE P0001)")]
+    assert failures(d) == [("3", "a function refuses it [PL/pgSQL function public.meddle() line 1 at RAISE] (SQLSTATE P0001)")]
     assert [row[0] for row in archived(d, "contact")] == ["1"]
 
 
@@ -576,7 +577,7 @@ REFUSALS = {
         (2, 'table "contact": created "brand" is text: it must be a timestamp or a date')]),
     "set that is no value of the type": ("", model(
         {"set": {"created": "yesteryear"}, "keep": ["name", "brand"]}, RULES[1]), [ANONYMIZE], [(2, (
-            'the list of those due: the server refuses it: invalid input syntax for type timestamp with time zone: '
+            'the list of those due: the server refuses it: a value is not valid [DateTimeParseError:N]'
             ' (SQLSTATE 22007)'))]),
     "detach of NOT NULL": (NOTE.format("NOT NULL"), model(note={**NOTES, "delete": "detach"}), [], [(4, (
         'table "note": delete = "detach" clears "contact_id", which is NOT NULL: use delete = "delete", or drop the'
@@ -645,7 +646,8 @@ def test_refusal(make, name):
     if not policies:
         d.configure(policies=[])
     done = d.check_config()
-    assert complaints(d, done) == wanted
+    # The line in the server's source differs from release to release.
+    assert [(line, re.sub(r"Error:\d+\]", "Error:N]", text)) for line, text in complaints(d, done)] == wanted
     assert (done.returncode, done.stdout) == (1, "")
     if wanted and policies:
         assert d.once(check=False).returncode == 1

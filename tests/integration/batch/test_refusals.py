@@ -1,0 +1,101 @@
+"""A server's messages in any language: no value of a row is kept of them, and none of their words decides."""
+
+import subprocess
+
+import pytest
+
+from support.small import SCHEMA, TWO, failures, model, policy
+
+SECRET = "zoe.durand@ex.org"
+# What a function of the CRM does on the DELETE of a contact with that name: each is that contact's failure.
+FAILURES = [
+    ("PERFORM OLD.name::int", "a value is not valid"),
+    ("PERFORM OLD.name::date", "a value is not valid"),
+    ("INSERT INTO short VALUES (OLD.name)", "a constraint refuses it"),
+    ("INSERT INTO once VALUES (OLD.name), (OLD.name)", "a value that must be unique is there already"),
+    ("RAISE 'not %', OLD.name", "a function refuses it"),
+    ("RAISE 'not %', OLD.name USING ERRCODE = 'U1234', TABLE = OLD.name", "a function refuses it"),
+    ("RAISE 'not %', OLD.name USING ERRCODE = '23514', CONSTRAINT = OLD.name", "a constraint refuses it"),
+    (r"RAISE E'not\nPL/pgSQL function %', OLD.name", "a function refuses it"),
+]
+# These say that a statement or a right is wrong, so that the whole action is refused.
+REFUSALS = ["RAISE 'not %', OLD.name USING ERRCODE = '42501'", "EXECUTE 'SELECT ' || OLD.name",
+            "EXECUTE 'SELECT \"' || OLD.name || '\"'"]
+
+
+@pytest.fixture(scope="module")
+def french(tmp_path_factory):
+    """An environment in which a server can speak French."""
+    folder = tmp_path_factory.mktemp("locales")
+    folder.chmod(0o755)
+    for parent in list(folder.parents)[:3]:
+        parent.chmod(0o755)
+    subprocess.run(["localedef", "-i", "fr_FR", "-f", "UTF-8", folder / "fr_FR.UTF-8"], check=True)
+    return str(folder)
+
+
+@pytest.fixture
+def french_pg(french, own_pg, monkeypatch):
+    monkeypatch.setenv("LOCPATH", french)
+    server = own_pg(settings={"lc_messages": "fr_FR.UTF-8"})
+    with pytest.raises(Exception, match="existe pas"):
+        server.sql("postgres", "SELECT * FROM nothing")
+    return server
+
+
+def daemon_on(server, daemon, schema, *policies, user=None):
+    db = server.create_database()
+    server.psql(db, "-c", schema)
+    d = daemon(db=db, server=server, model=model(), policies=list(policies))
+    if user:
+        d.configure(user=server.plain_role(db, grants="GRANT SELECT, UPDATE, DELETE ON contact, request TO retention_plain"))
+    return d
+
+
+@pytest.mark.parametrize("user", [None, "plain"], ids=["superuser", "role"])
+def test_no_value_is_kept(french_pg, daemon, user):
+    """The superuser's sessions speak English, so that the function is named; the other's French."""
+    d = daemon_on(french_pg, daemon, SCHEMA + f""";
+        INSERT INTO contact (id, name) SELECT n, '{SECRET}' FROM generate_series(1, {len(FAILURES)}) AS n;
+        INSERT INTO request (contact_id, at) SELECT id, '2015-01-01' FROM contact;
+        CREATE TABLE short (t text CHECK (length(t) < 3)); CREATE TABLE once (t text UNIQUE);
+        GRANT INSERT ON short, once TO PUBLIC;
+        CREATE FUNCTION mishap() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN OLD; END $$;
+        CREATE TRIGGER mishap BEFORE DELETE ON contact FOR EACH ROW EXECUTE FUNCTION mishap()""", user=user)
+
+    def run(body, name):
+        french_pg.sql(d.db, f"""CREATE OR REPLACE FUNCTION mishap() RETURNS trigger LANGUAGE plpgsql AS
+            $$ BEGIN {body} RETURN OLD; END $$""")
+        d.configure(policies=[policy(name=name)])
+        assert d.once(check=False).returncode == 1, body
+
+    where = " [" if user else " [PL/pgSQL function mishap() line 1 at "
+    run("".join(f"IF OLD.id = {n} THEN {body}; END IF; " for n, (body, _) in enumerate(FAILURES, 1)), "failures")
+    told = [message for _, message in failures(d)]
+    assert len(told) == len(FAILURES)
+    assert all(words + " [" in t and (user or where in t or ", PL/pgSQL" in t) for t, (_, words) in zip(told, FAILURES)), told
+    for i, body in enumerate(REFUSALS):
+        run(body + ";", f"p{i}")
+        assert "a statement of a function is refused" + where in d.jobs()[-1]["error"], body
+    assert b"durand" not in french_pg.dump(d.db, "--data-only", "-n", "retention").lower()
+    assert "durand" not in d.log_text().lower()
+
+
+@pytest.mark.parametrize("language", ["C", "fr_FR.UTF-8"])
+def test_a_refused_connection(french_pg, daemon, language):
+    """By its SQLSTATE: a role or a database that is not there is a mistake, too many connections are not."""
+    d = daemon_on(french_pg, daemon, SCHEMA + TWO, policy())
+    french_pg.sql(d.db, f"ALTER SYSTEM SET lc_messages = '{language}'")
+    french_pg.sql(d.db, "SELECT pg_reload_conf()")
+    for change in ({"user": "nobody_such"}, {"database": {"conninfo": french_pg.conninfo("nothing_such")}}):
+        d.configure(**{"user": None, "database": None, **change})
+        done = d.check_config(check=False)
+        assert done.returncode == 1 and "cannot connect" in done.stderr, done.stderr
+    d.configure(database=None, user=french_pg.plain_role(d.db, grants="GRANT SELECT, UPDATE, DELETE ON contact, request TO retention_plain"))
+    french_pg.sql(d.db, "ALTER ROLE retention_plain CONNECTION LIMIT 0")
+    assert "does not answer" in d.check_config(check=False).stderr
+    d.start()
+    d.wait_for_log("waiting for the database")
+    french_pg.sql(d.db, "ALTER ROLE retention_plain CONNECTION LIMIT -1")
+    d.wait_for_log("the database is back")
+    assert d.check_config().returncode == 0
