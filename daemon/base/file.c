@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/openat2.h>
 #include <openssl/evp.h>
 #include <sys/stat.h>
@@ -18,6 +19,16 @@ int file_open_beneath(int folder, const char *path, int flags)
 	};
 
 	return (int)syscall(SYS_openat2, folder, path, &how, sizeof(how));
+}
+
+const char *file_beside(void *ctx, const char *name, const char *installed)
+{
+	char self[PATH_MAX];
+	const ssize_t n = readlink("/proc/self/exe", self, sizeof(self));
+	const char *slash = n > 0 ? memrchr(self, '/', (size_t)n) : NULL;
+	const char *path = slash ? t_printf(ctx, "%.*s/%s", (int)(slash - self), self, name) : NULL;
+
+	return path && access(path, X_OK) == 0 ? path : installed;
 }
 
 ssize_t file_read_all(int fd, char *bytes, size_t n)

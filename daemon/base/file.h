@@ -15,6 +15,9 @@
  */
 int file_open_beneath(int folder, const char *path, int flags);
 
+/* The path of a program or folder beside our own executable, as in a build folder, or else the installed one. */
+const char *file_beside(void *ctx, const char *name, const char *installed);
+
 /*
  * Reads up to n bytes, or to the end if that comes first.  Reads by position, because processes that inherited the same
  * open file share its offset.  A pipe has no positions, so it is read in sequence.  Returns the number of bytes, or -1

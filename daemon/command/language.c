@@ -1,113 +1,55 @@
 #include "command/language.h"
 
-#include "base/mem.h"
+#include "base/file.h"
 #include "base/text.h"
 
-#include <limits.h>
 #include <locale.h>
 
 #define DOMAIN "retentionctl"
 
 void language_open(void)
 {
-	AUTO(char_p) char *beside = NULL;
-	char self[PATH_MAX];
-	const ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
-	char *slash = NULL;
+	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
 
 	(void)setlocale(LC_MESSAGES, ""); /* a missing locale gives English */
-	if (n > 0) {
-		self[n] = '\0';
-		slash = strrchr(self, '/');
-	}
-	if (slash)
-		*slash = '\0';
-	beside = xprintf("%s/locale", slash ? self : ".");
-	/* Uses the catalogues beside the executable, as in a build folder, or the installed ones. */
-	(void)bindtextdomain(DOMAIN, access(beside, R_OK) == 0 ? beside : LOCALEDIR "");
+	(void)bindtextdomain(DOMAIN, file_beside(ctx, "locale", LOCALEDIR ""));
 	(void)bind_textdomain_codeset(DOMAIN, "UTF-8");
 	(void)textdomain(DOMAIN); /* fails only without memory: English */
 }
 
-/* The heads of all columns, for the catalogue. */
-static const char *const headings[] __attribute__((unused)) = {
-	N_("contacts"),
-	N_("requests"), /* save counts these too */
-	N_("id"),
-	N_("action"),
-	N_("of"),
-	N_("status"),
-	N_("date"),
-	N_("listed"),
-	N_("failed"),
-	N_("remark"),
-	N_("type"),
-	N_("bytes"),
-	N_("file"),
-	N_("policy"),
-	N_("depth"),
-	N_("schedule"),
-	N_("archive"),
-	N_("last"),
-	N_("next"),
-	N_("cutoff"),
-	N_("contact"),
-	N_("state"),
-	N_("reason"),
-	N_("by"),
-	N_("placed"),
-	N_("expires"),
-	N_("review"),
-	N_("released"),
-	N_("released_by"),
-	N_("table"),
-	N_("what"),
-	N_("rows"),
-	N_("due"),
-	N_("held"),
-	N_("oldest"),
-	N_("newest"),
-	N_("first keys"),
-	N_("from"),
-	N_("gone from"),
-	N_("since"),
-	N_("waits_for"),
-	N_("step"),
-	N_("kind"),
-	N_("actor"),
-	N_("at"),
-	N_("details"),
-	N_("mode"),
-	N_("waiting"),
-	N_("paused_by"),
-	N_("paused_at"),
-	N_("error"),
-	N_("requested_by"),
-	N_("requested_at"),
-	N_("validated_by"),
-	N_("validated_at"),
-	N_("column"),
-	N_("exact"),
-	N_("inside"),
-	N_("covered"),
-	N_("files_left"),
-	N_("from_date"),
-	N_("to_date"),
-	N_("candidates"),
-	N_("candidates_sha256"),
-	N_("frozen_at"),
-	N_("candidates_left"),
-	N_("integrity"),
-	N_("counters"),
-	N_("host"),
-	N_("system_identifier"),
-	N_("archive_removed_at"),
-	N_("subject"),
-	N_("occurrence"),
-	N_("started_at"),
-	N_("finished_at"),
-	N_("archived_bytes"),
-	N_("name"),
+/* The heads of all columns, for the catalogue, by the command that prints them. */
+static const char *const headings[][9] __attribute__((unused)) = {
+	/* save */
+	{N_("contacts"), N_("requests")},
+	/* journal */
+	{N_("id"), N_("action"), N_("of"), N_("status"), N_("date"), N_("listed"), N_("failed"),
+	 N_("remark")},
+	/* archive list */
+	{N_("type"), N_("bytes"), N_("file")},
+	/* policies */
+	{N_("policy"), N_("depth"), N_("schedule"), N_("archive"), N_("last"), N_("next"),
+	 N_("cutoff")},
+	/* hold list */
+	{N_("contact"), N_("state"), N_("reason"), N_("by"), N_("placed"), N_("expires"),
+	 N_("review"), N_("released"), N_("released_by")},
+	/* preview */
+	{N_("table"), N_("what"), N_("rows"), N_("due"), N_("held"), N_("oldest"), N_("newest"),
+	 N_("first keys"), N_("from")},
+	/* model check */
+	{N_("name")},
+	/* residue */
+	{N_("column"), N_("exact"), N_("inside"), N_("covered")},
+	/* show: its row */
+	{N_("mode"), N_("occurrence"), N_("from_date"), N_("to_date"), N_("requested_by"),
+	 N_("requested_at"), N_("candidates"), N_("candidates_sha256")},
+	{N_("frozen_at"), N_("validated_by"), N_("validated_at"), N_("started_at"),
+	 N_("candidates_left"), N_("waiting"), N_("paused_by"), N_("paused_at")},
+	{N_("finished_at"), N_("integrity"), N_("counters"), N_("archive_removed_at"), N_("error"),
+	 N_("files_left"), N_("host")},
+	{N_("system_identifier"), N_("subject")},
+	/* show: its tables, its horizon, its events */
+	{N_("archived_bytes"), N_("step"), N_("gone from"), N_("since"), N_("waits_for"), N_("at"),
+	 N_("kind"), N_("actor"), N_("details")},
 };
 
 /* The values of columns that hold a fixed word. */

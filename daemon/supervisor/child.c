@@ -10,6 +10,7 @@
  */
 #include "supervisor/child.h"
 
+#include "base/file.h"
 #include "base/process.h"
 #include "supervisor/loop.h"
 
@@ -24,22 +25,6 @@ enum {
 	RETRY_MAX_MS = 60000,
 	REFUSED_MS = 3600 * 1000,
 };
-
-/* Finds it beside our own executable, as in a build folder, or else where it is installed. */
-static const char *find_program(void *ctx)
-{
-	char self[PATH_MAX];
-	const ssize_t n = readlink("/proc/self/exe", self, sizeof(self));
-	const char *slash = n > 0 ? memrchr(self, '/', (size_t)n) : NULL;
-	const char *path;
-
-	if (slash) {
-		path = t_printf(ctx, "%.*s/retention-job", (int)(slash - self), self);
-		if (access(path, X_OK) == 0)
-			return path;
-	}
-	return LIBEXECDIR "/retention-job";
-}
 
 static void close_status(struct child *child)
 {
@@ -123,7 +108,7 @@ struct children *children_new(void *ctx, struct event_base *base)
 	struct children *children = t_zero(ctx, struct children);
 
 	children->base = base;
-	children->program = find_program(children);
+	children->program = file_beside(children, "retention-job", LIBEXECDIR "/retention-job");
 	if (gethostname(children->host, sizeof(children->host) - 1) < 0)
 		(void)snprintf(children->host, sizeof(children->host), "localhost");
 	(void)loop_event(children, base, SIGCHLD, EV_SIGNAL | EV_PERSIST, on_sigchld);
