@@ -32,12 +32,7 @@ const struct setting_spec top_specs[] = {
 	{.key = "model"},
 	{.key = "policies"},
 	{.key = "four_eyes", .kind = VALUE_BOOL, CONFIG(four_eyes)},
-	{.key = "replay",
-	 .kind = VALUE_WORD,
-	 CONFIG(replay_automatic),
-	 .names = replay_names,
-	 .max = 1,
-	 .quiet = true},
+	{.key = "replay", WORD(replay_names), CONFIG(replay_automatic), .quiet = true},
 	{0},
 };
 static const struct setting_spec database_specs[] = {
@@ -51,10 +46,7 @@ static const struct setting_spec archives_specs[] = {
 	{.key = "bom", .kind = VALUE_BOOL, CONFIG(bom)},
 	{.key = "keep", .kind = VALUE_PERIOD, CONFIG(keep), GIVEN(has_keep)},
 	{.key = "recipients",
-	 .kind = VALUE_STRINGS,
-	 CONFIG(recipients),
-	 .count = offsetof(struct config, n_recipients),
-	 .max = 20,
+	 STRINGS(struct config, recipients, 20),
 	 .example = "[ \"age1...\", \"ssh-ed25519 ...\" ]; leave it out if archives are not to be "
 		    "encrypted"},
 	{0},

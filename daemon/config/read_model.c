@@ -33,11 +33,7 @@ const struct setting_spec table_specs[] = {
 	{.key = "by", .kind = VALUE_NAME, FIELD(by)},
 	{.key = "from", .kind = VALUE_NAME, FIELD(from)},
 	{.key = "shared", .kind = VALUE_BOOL, FIELD(shared), .quiet = true},
-	{.key = "identity",
-	 .kind = VALUE_STRINGS,
-	 FIELD(identity),
-	 .count = offsetof(struct table, n_identity),
-	 .max = SETTING_STRINGS_MAX},
+	{.key = "identity", STRINGS(struct table, identity, SETTING_STRINGS_MAX)},
 	{.key = "where", .kind = VALUE_SQL, FIELD(where)},
 	{.key = "date", .kind = VALUE_NAME, FIELD(date)},
 	{.key = "due_when", .kind = VALUE_SQL, FIELD(due_when)},
@@ -66,11 +62,7 @@ const struct setting_spec match_parts[] = {
 const struct setting_spec file_parts[] = {
 	{.key = "column", .kind = VALUE_NAME, OUTSIDE(column), .required = true},
 	{.key = "root", .kind = VALUE_PATH, OUTSIDE(root)},
-	{.key = "command",
-	 .kind = VALUE_STRINGS,
-	 OUTSIDE(command),
-	 .count = offsetof(struct outside, n_command),
-	 .max = SETTING_STRINGS_MAX},
+	{.key = "command", STRINGS(struct outside, command, SETTING_STRINGS_MAX)},
 	{0},
 };
 
@@ -327,12 +319,9 @@ static void check_identity(const struct model *model, const struct table_draft *
 				    "redact needs the identity columns of \"contact\" to search "
 				    "for: identity = [ \"name\", \"email\" ]");
 	for (size_t i = 0; c->on_anonymize == ON_ANONYMIZE_RULES && i < c->n_identity; i++) {
-		bool erased = false;
+		const struct column_rule *rule = model_rule(c, c->identity[i]);
 
-		for (size_t j = 0; j < c->n_rules; j++)
-			erased = erased || (strcmp(c->rules[j].column, c->identity[i]) == 0 &&
-					    c->rules[j].kind != RULE_KEEP);
-		if (!erased)
+		if (!rule || rule->kind == RULE_KEEP)
 			complain_at(r, reader_key(r, "identity"),
 				    "identity names \"%s\", which an anonymization must erase: put "
 				    "it under set or clear",

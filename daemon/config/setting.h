@@ -67,6 +67,12 @@ struct setting_spec {
 
 /* A choice among all words of an array. */
 #define CHOICE(words) .kind = VALUE_CHOICE, .names = (words), .max = LENGTH(words) - 1
+/* An array member of a struct, whose length is beside it as n_member. */
+#define STRINGS(type, member, most)                                                                \
+	.kind = VALUE_STRINGS, .offset = offsetof(type, member),                                   \
+	.count = offsetof(type, n_##member), .max = (most)
+/* One of two words, for a bool. */
+#define WORD(words) .kind = VALUE_WORD, .names = (words), .max = 1
 
 /*
  * Reads the group into target, which holds the defaults.  specs ends with a spec without a key.  Complains of each
