@@ -298,7 +298,7 @@ static void fill_slots(struct dispatch *dispatch)
 	}
 	arm_retry(dispatch, now_ms);
 	dispatch->opts.on_change(dispatch->opts.arg);
-	if (!dispatch_busy(dispatch))
+	if (!dispatch_running(dispatch))
 		dispatch->opts.on_idle(dispatch->opts.arg);
 }
 
@@ -429,10 +429,10 @@ void dispatch_stop(struct dispatch *dispatch, bool now)
 			child_stop(dispatch->slots[i].child, now);
 }
 
-bool dispatch_busy(const struct dispatch *dispatch)
+const struct slot *dispatch_running(const struct dispatch *dispatch)
 {
 	for (int i = 0; i < SLOT_COUNT; i++)
 		if (dispatch->slots[i].child)
-			return true;
-	return false;
+			return &dispatch->slots[i];
+	return NULL;
 }

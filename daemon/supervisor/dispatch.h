@@ -82,5 +82,5 @@ void dispatch_refresh(struct dispatch *dispatch);
 /* Starts nothing more, and asks the children to stop; now: kills them. */
 void dispatch_stop(struct dispatch *dispatch, bool now);
 
-/* A child runs. */
-bool dispatch_busy(const struct dispatch *dispatch);
+/* The first job that runs; NULL: none does. */
+const struct slot *dispatch_running(const struct dispatch *dispatch);

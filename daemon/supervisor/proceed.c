@@ -180,7 +180,7 @@ void proceed(struct supervisor *s)
 {
 	if (s->stopping) {
 		if (!s->check->child && !s->expiry->child && !s->survey->child &&
-		    !dispatch_busy(s->dispatch))
+		    !dispatch_running(s->dispatch))
 			(void)event_base_loopbreak(s->base); /* a flag: cannot fail */
 		return;
 	}

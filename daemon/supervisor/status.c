@@ -34,15 +34,6 @@ static int count_paused(const struct dispatch *dispatch)
 	return n;
 }
 
-/* The first job that runs; NULL: none does. */
-static const struct slot *running_slot(const struct dispatch *dispatch)
-{
-	for (int i = 0; i < SLOT_COUNT; i++)
-		if (dispatch->slots[i].child)
-			return &dispatch->slots[i];
-	return NULL;
-}
-
 static char *describe_job(const struct slot *slot)
 {
 	char progress[80];
@@ -93,7 +84,7 @@ static void log_jobs(const struct dispatch *dispatch)
 
 static char *describe(const struct supervisor *s)
 {
-	const struct slot *slot = running_slot(s->dispatch);
+	const struct slot *slot = dispatch_running(s->dispatch);
 	const struct policy *policy = NULL;
 	const int paused = count_paused(s->dispatch);
 	char when[32];
