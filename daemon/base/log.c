@@ -91,33 +91,28 @@ static void write_stderr(const char *text)
 	(void)fprintf(stderr, "%s %s[%d]: %s\n", stamp, logger.program, (int)getpid(), text);
 }
 
-/* An iovec of "NAME=value"; ctx owns the string. */
-static void add_field(void *ctx, struct iovec *fields, int *n, char *field)
-{
-	(void)ctx; /* names the owner of field at the call */
-	fields[(*n)++] = (struct iovec){.iov_base = field, .iov_len = strlen(field)};
-}
-
 static bool write_journal(int priority, enum log_kind kind, const struct log_fields *f,
 			  const char *text)
 {
 	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
-	struct iovec fields[8];
+	char *lines[8];
+	struct iovec fields[LENGTH(lines)];
 	int n = 0;
 
-	add_field(ctx, fields, &n, t_printf(ctx, "MESSAGE=%s", text));
-	add_field(ctx, fields, &n, t_printf(ctx, "PRIORITY=%d", priority));
-	add_field(ctx, fields, &n, t_printf(ctx, "MESSAGE_ID=%s", message_ids[kind]));
-	add_field(ctx, fields, &n, t_printf(ctx, "SYSLOG_IDENTIFIER=%s", logger.program));
+	lines[n++] = t_printf(ctx, "MESSAGE=%s", text);
+	lines[n++] = t_printf(ctx, "PRIORITY=%d", priority);
+	lines[n++] = t_printf(ctx, "MESSAGE_ID=%s", message_ids[kind]);
+	lines[n++] = t_printf(ctx, "SYSLOG_IDENTIFIER=%s", logger.program);
 	if (f && f->policy)
-		add_field(ctx, fields, &n, t_printf(ctx, "RETENTION_POLICY=%s", f->policy));
+		lines[n++] = t_printf(ctx, "RETENTION_POLICY=%s", f->policy);
 	if (f && f->action)
-		add_field(ctx, fields, &n, t_printf(ctx, "RETENTION_ACTION=%s", f->action));
+		lines[n++] = t_printf(ctx, "RETENTION_ACTION=%s", f->action);
 	if (f && f->job)
-		add_field(ctx, fields, &n, t_printf(ctx, "RETENTION_JOB=%lld", (long long)f->job));
+		lines[n++] = t_printf(ctx, "RETENTION_JOB=%lld", (long long)f->job);
 	if (f && f->has_rows)
-		add_field(ctx, fields, &n,
-			  t_printf(ctx, "RETENTION_ROWS=%lld", (long long)f->rows));
+		lines[n++] = t_printf(ctx, "RETENTION_ROWS=%lld", (long long)f->rows);
+	for (int i = 0; i < n; i++)
+		fields[i] = (struct iovec){.iov_base = lines[i], .iov_len = strlen(lines[i])};
 	return sd_journal_sendv(fields, n) >= 0;
 }
 

@@ -208,11 +208,10 @@ static bool tell_dropped(struct batch *b, struct error *err)
 		return true;
 	if (!batch_ask_keys(b, b->plan->held_sql, 1, of, &held, err))
 		return false;
-	{
-		const char *const values[] = {b->id, b->dropped.array, held.array, b->gone.array};
-
-		return db_command_kept(b->db, sql, 4, values, NULL, err);
-	}
+	return db_command_kept(
+		b->db, sql, 4,
+		(const char *const[]){b->id, b->dropped.array, held.array, b->gone.array}, NULL,
+		err);
 }
 
 /* Journals that the first slice of a subject is about to commit: a part of it is gone, whatever becomes of the rest. */
@@ -249,13 +248,12 @@ static bool write_lengths(struct batch *b, struct error *err)
 		bytes[i] = t_printf(b->ctx, "%" PRId64, length);
 		rows[i] = t_printf(b->ctx, "%" PRId64, b->rows[i]);
 	}
-	{
-		const char *const values[] = {b->id, t_printf(b->ctx, "%d", b->worker->number),
-					      b->job->labels, sql_array(b->ctx, bytes, n),
-					      sql_array(b->ctx, rows, n)};
-
-		return db_command_kept(b->db, sql, 5, values, NULL, err);
-	}
+	return db_command_kept(b->db, sql, 5,
+			       (const char *const[]){b->id,
+						     t_printf(b->ctx, "%d", b->worker->number),
+						     b->job->labels, sql_array(b->ctx, bytes, n),
+						     sql_array(b->ctx, rows, n)},
+			       NULL, err);
 }
 
 static bool to_ledger(void *arg, const char *bytes, size_t n, struct error *err)

@@ -64,13 +64,11 @@ static bool look(struct courtesy *c, struct db *db, int64_t now, struct error *e
 	static const char sql[] = "SELECT (xact_commit + xact_rollback)::bigint AS ended\n"
 				  "  FROM pg_stat_database WHERE datname = current_database()";
 	const double seconds = (double)(now - c->looked_ms) / 1000;
-	AUTO(result) PGresult *res = NULL;
 	int64_t ended, seen, ours;
 	double others;
 
-	if (!db_query(db, sql, 0, NULL, &res, err))
+	if (!db_query_int(db, sql, 0, NULL, &ended, err))
 		return false;
-	ended = db_int(res, 0, "ended");
 	seen = ended - c->ended;
 	if (seen < 0) { /* the statistics were reset: both counts begin at zero */
 		seen = 0;

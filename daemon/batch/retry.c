@@ -16,6 +16,7 @@
  */
 #include "batch/worker_state.h"
 
+#include "base/text.h"
 #include "batch/remedy.h"
 #include "journal/journal.h"
 
@@ -252,10 +253,9 @@ static bool is_change(const struct error *err)
 {
 	static const char *const states[] = {"42P01", "42703", "42704", "42804", "42883", "0A000"};
 
-	for (size_t i = 0; err->class == ERR_CONFIG && i < sizeof(states) / sizeof(states[0]); i++)
-		if (strcmp(err->sqlstate, states[i]) == 0)
-			return true;
-	return err->class == ERR_CHANGED;
+	return err->class == ERR_CHANGED ||
+	       (err->class == ERR_CONFIG &&
+		text_index(err->sqlstate, states, LENGTH(states)) < LENGTH(states));
 }
 
 static struct failure failure_of(const struct run *r, const struct work *work,

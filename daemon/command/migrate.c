@@ -161,12 +161,12 @@ static bool migrate(struct command *cmd, struct error *err)
 /* Takes the lock; if another migrate has it, prints that and waits. */
 static bool lock(struct command *cmd, struct error *err)
 {
-	AUTO(result) PGresult *res = NULL;
+	int64_t ours = 0;
 
-	if (!db_query(cmd->db, "SELECT pg_try_advisory_lock(" MIGRATE_LOCK ") AS ours", 0, NULL,
-		      &res, err))
+	if (!db_query_int(cmd->db, "SELECT pg_try_advisory_lock(" MIGRATE_LOCK ")::int", 0, NULL,
+			  &ours, err))
 		return false;
-	if (db_bool(res, 0, "ours"))
+	if (ours)
 		return true;
 	fputs(_("retentionctl: another migration of this database is running: waiting\n"), stderr);
 	return db_exec(cmd->db, "SELECT pg_advisory_lock(" MIGRATE_LOCK ")", err);

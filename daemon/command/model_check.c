@@ -197,12 +197,11 @@ static bool has_rules(const struct model_check *m, unsigned int oid)
 /* Does the model keep this column on purpose, by a rule or together with its table? */
 static bool is_kept(const struct model_check *m, const struct table *t, const char *column)
 {
-	if (t->on_anonymize == ON_ANONYMIZE_KEEP)
-		return !has_rules(m, m->catalog->relations[t->index].oid);
-	for (size_t i = 0; i < t->n_rules; i++)
-		if (t->rules[i].kind == RULE_KEEP && strcmp(t->rules[i].column, column) == 0)
-			return true;
-	return false;
+	const struct column_rule *rule = model_rule(t, column);
+
+	return t->on_anonymize == ON_ANONYMIZE_KEEP
+		       ? !has_rules(m, m->catalog->relations[t->index].oid)
+		       : rule && rule->kind == RULE_KEEP;
 }
 
 static void find_kept(struct model_check *m, const struct table *t,

@@ -80,12 +80,10 @@ static bool vacuum_all(struct vacuuming *v, const PGresult *tables, struct error
 			v->n_skipped++;
 		reasons[i] = t_strdup(ctx, one.text ? one.text : "");
 	}
-	{
-		const char *const values[] = {v->job->id, sql_array(ctx, names, (size_t)n),
-					      sql_array(ctx, reasons, (size_t)n)};
-
-		return db_command(v->job->db, sql, 3, values, NULL, err);
-	}
+	return db_command(v->job->db, sql, 3,
+			  (const char *const[]){v->job->id, sql_array(ctx, names, (size_t)n),
+						sql_array(ctx, reasons, (size_t)n)},
+			  NULL, err);
 }
 
 void job_vacuum(struct job *j, char **note)
