@@ -196,14 +196,14 @@ void metrics_put(struct metrics *m, const char *name, const char *label, const c
 	add(m, &m->own, line);
 }
 
-static void print_samples(FILE *out, const struct samples *s, const char *name)
+static void append_samples(char **text, const struct samples *s, const char *name)
 {
 	for (size_t i = 0; i < s->n; i++)
 		if (is_of(s->lines[i], name))
-			fprintf(out, "%s\n", s->lines[i]);
+			t_append(text, "%s\n", s->lines[i]);
 }
 
-static void print_histogram(FILE *out, const char *name, const struct histogram *h)
+static void append_histogram(char **text, const char *name, const struct histogram *h)
 {
 	int64_t n = 0;
 
@@ -213,14 +213,14 @@ static void print_histogram(FILE *out, const char *name, const struct histogram 
 		n += h->counts[i];
 		if (i < BOUNDS)
 			(void)snprintf(bound, sizeof(bound), "%g", bounds[i]); /* short */
-		fprintf(out, "%s_bucket{action=\"%s\",le=\"%s\"} %lld\n", name, h->action, bound,
-			(long long)n);
+		t_append(text, "%s_bucket{action=\"%s\",le=\"%s\"} %lld\n", name, h->action, bound,
+			 (long long)n);
 	}
-	fprintf(out, "%s_sum{action=\"%s\"} %g\n%s_count{action=\"%s\"} %lld\n", name, h->action,
-		h->sum, name, h->action, (long long)n);
+	t_append(text, "%s_sum{action=\"%s\"} %g\n%s_count{action=\"%s\"} %lld\n", name, h->action,
+		 h->sum, name, h->action, (long long)n);
 }
 
-static void print_batches(FILE *out, const struct metrics *m, const char *name, int histogram)
+static void append_batches(char **text, const struct metrics *m, const char *name, int histogram)
 {
 	const size_t value = text_index(name, batch_names, LENGTH(batch_names));
 
@@ -228,44 +228,30 @@ static void print_batches(FILE *out, const struct metrics *m, const char *name, 
 		const struct histogram *h = &m->histograms[i];
 
 		if (histogram)
-			print_histogram(out, name, h);
+			append_histogram(text, name, h);
 		else if (value < LENGTH(batch_names))
-			fprintf(out, "%s{action=\"%s\"} %lld\n", name, h->action,
-				(long long)h->values[value]);
+			t_append(text, "%s{action=\"%s\"} %lld\n", name, h->action,
+				 (long long)h->values[value]);
 	}
-}
-
-/* The lines of all values of a name. */
-static char *print_values(const struct metrics *m, const char *name, int histogram)
-{
-	char *text = NULL;
-	size_t size;
-	FILE *out = must_alloc(open_memstream(&text, &size));
-
-	print_samples(out, &m->own, name);
-	print_samples(out, &m->survey, name);
-	print_batches(out, m, name, histogram);
-	if (strcmp(name, "retentiond_wait_seconds_total") == 0)
-		fprintf(out, "%s{for=\"replica\"} %g\n%s{for=\"other\"} %g\n", name, m->waited[1],
-			name, m->waited[0]);
-	(void)fclose(out); /* into memory */
-	return text;
 }
 
 char *metrics_text(const struct metrics *m)
 {
-	char *text = NULL;
-	size_t size;
-	FILE *out = must_alloc(open_memstream(&text, &size));
+	char *text = t_strdup(NULL, "");
 
 	for (size_t i = 0; i < LENGTH(known); i++) {
 		const char *name = known[i].name, *type = known[i].type;
-		AUTO(char_p) char *values = print_values(m, name, strcmp(type, "histogram") == 0);
+		AUTO(talloc) char *values = t_strdup(NULL, "");
 
+		append_samples(&values, &m->own, name);
+		append_samples(&values, &m->survey, name);
+		append_batches(&values, m, name, strcmp(type, "histogram") == 0);
+		if (strcmp(name, "retentiond_wait_seconds_total") == 0)
+			t_append(&values, "%s{for=\"replica\"} %g\n%s{for=\"other\"} %g\n", name,
+				 m->waited[1], name, m->waited[0]);
 		if (*values)
-			fprintf(out, "# HELP %s %s\n# TYPE %s %s\n%s", name, known[i].help, name,
-				type, values);
+			t_append(&text, "# HELP %s %s\n# TYPE %s %s\n%s", name, known[i].help, name,
+				 type, values);
 	}
-	(void)fclose(out); /* into memory */
 	return text;
 }

@@ -39,7 +39,7 @@ void metrics_clear_own(struct metrics *metrics);
 void metrics_put(struct metrics *metrics, const char *name, const char *label, const char *value,
 		 double number);
 
-/* The text of all metrics, which the caller frees. */
+/* The text of all metrics: talloc, the caller's. */
 char *metrics_text(const struct metrics *metrics);
 
 /*

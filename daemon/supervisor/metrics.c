@@ -20,7 +20,7 @@ static char *make_text(struct supervisor *s)
 
 static void reply_metrics(struct supervisor *s, struct evhttp_request *request)
 {
-	AUTO(char_p) char *text = make_text(s);
+	AUTO(talloc) char *text = make_text(s);
 
 	http_reply(request, HTTP_OK, "text/plain; version=0.0.4; charset=utf-8", text);
 }
@@ -68,7 +68,7 @@ static bool write_text(const char *path, const char *text, struct error *err)
 
 static void write_file(struct supervisor *s)
 {
-	AUTO(char_p) char *text = NULL;
+	AUTO(talloc) char *text = NULL;
 	AUTO(error) struct error err = {0};
 
 	if (!s->config->metrics_textfile)

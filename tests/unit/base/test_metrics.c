@@ -31,7 +31,7 @@ static void test_text(void **state)
 	metrics_sample(m, "rubbish");
 	text = metrics_text(m);
 	assert_null(strstr(text, "retentiond_jobs{")); /* not before the survey has ended */
-	free(text);
+	talloc_free(text);
 	metrics_survey_ended(m, 1);
 	metrics_put(m, "retentiond_up", NULL, NULL, 1);
 	metrics_put(m, "retentiond_job_due", "job", "x", 12345678901.0);
@@ -43,7 +43,7 @@ static void test_text(void **state)
 	assert_non_null(strstr(text, "retentiond_job_due{job=\"x\"} 12345678901\n"));
 	assert_null(strstr(text, "jobsworth"));
 	assert_null(strstr(text, "rubbish"));
-	free(text);
+	talloc_free(text);
 	/* A survey that failed leaves the last one; the process's own values are put in anew. */
 	metrics_sample(m, "retentiond_jobs{status=\"done\"} 9");
 	metrics_survey_ended(m, 0);
@@ -51,14 +51,14 @@ static void test_text(void **state)
 	text = metrics_text(m);
 	assert_non_null(strstr(text, "retentiond_jobs{status=\"done\"} 3\n"));
 	assert_null(strstr(text, "retentiond_up"));
-	free(text);
+	talloc_free(text);
 	talloc_free(m);
 }
 
 static void test_histogram(void **state)
 {
 	struct metrics *m = metrics_new();
-	AUTO(char_p) char *text = NULL;
+	AUTO(talloc) char *text = NULL;
 
 	(void)state;
 	/* On a bound: it belongs to it. */
