@@ -34,15 +34,5 @@ void policies_read(const struct reader *r, struct config *config);
  */
 void model_read(const struct reader *r, struct model *model);
 
-/* Complains, at the policy that r reads, if the model lacks the rules that its action needs: it anonymizes. */
-void model_require_rules(const struct reader *r, const struct model *model, enum action action);
-
-/*
- * Complains, at each table below root, if it has neither a key anonymize nor rules.  r reads the group model.
- * policy: the name of the one that anonymizes root.
- */
-void model_require_answers(const struct reader *r, const char *policy, const struct model *model,
-			   const struct table *root);
-
 /* The column rules of the table that r reads.  Complains of contradictions. */
 void rules_read(const struct reader *r, struct table *t);

@@ -382,32 +382,3 @@ void model_read(const struct reader *r, struct model *model)
 		check_identity(model, drafts);
 	talloc_free(drafts);
 }
-
-void model_require_rules(const struct reader *r, const struct model *model, enum action action)
-{
-	const struct table *const needed[] = {
-		model->request, action == ACTION_ANONYMIZE_CONTACTS ? model->contact : NULL};
-
-	for (size_t i = 0; i < LENGTH(needed); i++)
-		if (needed[i] && needed[i]->on_anonymize != ON_ANONYMIZE_RULES)
-			complain_at(r, NULL,
-				    "%s needs rules (set, clear, json, keep) on table \"%s\" of "
-				    "the model",
-				    action_names[action], needed[i]->name);
-}
-
-void model_require_answers(const struct reader *r, const char *policy, const struct model *model,
-			   const struct table *root)
-{
-	for (size_t i = 0; i < model->n_tables; i++) {
-		const struct table *t = &model->tables[i];
-
-		if (t->on_anonymize == ON_ANONYMIZE_UNSET && t != root && t != model->request &&
-		    model_is_under(t, root))
-			complain_at(r, config_setting_get_elem(r->group, (unsigned int)i),
-				    "model: table \"%s\": policy \"%s\" anonymizes \"%s\" and all "
-				    "tables below it: add anonymize = \"delete\" or \"keep\", or "
-				    "rules",
-				    t->name, policy, root->name);
-	}
-}

@@ -82,6 +82,20 @@ static void check_name(const struct reader *r, const struct config *config, cons
 	}
 }
 
+/* Complains if the model lacks the rules that the policy's action needs: it anonymizes. */
+static void require_rules(const struct reader *r, const struct model *model, enum action action)
+{
+	const struct table *const needed[] = {
+		model->request, action == ACTION_ANONYMIZE_CONTACTS ? model->contact : NULL};
+
+	for (size_t i = 0; i < LENGTH(needed); i++)
+		if (needed[i] && needed[i]->on_anonymize != ON_ANONYMIZE_RULES)
+			complain_at(r, NULL,
+				    "%s needs rules (set, clear, json, keep) on table \"%s\" of "
+				    "the model",
+				    action_names[action], needed[i]->name);
+}
+
 static void read_policy(const struct reader *outer, const config_setting_t *group,
 			struct config *config)
 {
@@ -109,7 +123,7 @@ static void read_policy(const struct reader *outer, const config_setting_t *grou
 	if (policy.without_requests)
 		check_without_requests(r, &config->model, &policy);
 	if (is_anonymization(&policy))
-		model_require_rules(r, &config->model, policy.action);
+		require_rules(r, &config->model, policy.action);
 	config->policies[config->n_policies] = policy;
 }
 
@@ -139,6 +153,26 @@ static void read_list(const struct reader *r, const config_setting_t *list, stru
 }
 
 /*
+ * Complains, at each table below root, if it has neither a key anonymize nor rules.  r reads the group model.
+ * policy: the name of the one that anonymizes root.
+ */
+static void require_answers(const struct reader *r, const char *policy, const struct model *model,
+			    const struct table *root)
+{
+	for (size_t i = 0; i < model->n_tables; i++) {
+		const struct table *t = &model->tables[i];
+
+		if (t->on_anonymize == ON_ANONYMIZE_UNSET && t != root && t != model->request &&
+		    model_is_under(t, root))
+			complain_at(r, config_setting_get_elem(r->group, (unsigned int)i),
+				    "model: table \"%s\": policy \"%s\" anonymizes \"%s\" and all "
+				    "tables below it: add anonymize = \"delete\" or \"keep\", or "
+				    "rules",
+				    t->name, policy, root->name);
+	}
+}
+
+/*
  * Complains once per table, naming the first policy that reaches it.  A policy that anonymizes contacts
  * reaches all tables.
  */
@@ -157,7 +191,7 @@ static void check_answers(const struct reader *r, const struct config *config)
 		root = config->model.request;
 	}
 	if (policy && root)
-		model_require_answers(r, policy->name, &config->model, root);
+		require_answers(r, policy->name, &config->model, root);
 }
 
 void policies_read(const struct reader *r, struct config *config)

@@ -285,18 +285,3 @@ enum verdict schema_verdict(void *ctx, const struct schema_column *column, const
 	*ret_why = t_printf(ctx, "%s, and its name does not tell", column->type);
 	return VERDICT_ASK;
 }
-
-bool schema_holds_persons(const struct schema_table *t)
-{
-	for (size_t i = 0; i < t->n_columns; i++) {
-		const struct schema_column *c = &t->columns[i];
-		const enum name_kind naming = names_of(c->name).kind;
-
-		if (c->foreign || c->primary || strchr("BDTE", c->category))
-			continue;
-		if (naming == NAME_PERSON || naming == NAME_FILE || strcmp(c->base, "bytea") == 0 ||
-		    strcmp(c->base, "inet") == 0)
-			return true;
-	}
-	return false;
-}

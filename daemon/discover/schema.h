@@ -73,6 +73,3 @@ enum verdict { VERDICT_KEEP, VERDICT_CLEAR, VERDICT_ASK };
 
 /* *ret_why: half a sentence, owned by ctx.  The caller decides about keys, links and dates itself. */
 enum verdict schema_verdict(void *ctx, const struct schema_column *column, const char **ret_why);
-
-/* Does a column hold data that is personal in any table, such as an address?  A name is not enough. */
-bool schema_holds_persons(const struct schema_table *t);
