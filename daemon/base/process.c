@@ -147,9 +147,7 @@ static void read_complaint(int fd, int64_t end_ms, char *text, size_t size)
 	}
 	text[length] = '\0';
 	text[strcspn(text, "\n")] = '\0';
-	for (char *c = text; *c; c++)
-		if (is_control(*c))
-			*c = '?';
+	(void)text_plain(text);
 }
 
 /* A process may close its standard error and go on, so its end has its own wait. */

@@ -39,9 +39,8 @@ static void push(struct model_check *m, struct list *list, const char *text)
 }
 
 /* The text in the language of the person, or as it is in JSON; "" for NULL. */
-static const char *word(const struct model_check *m, const char *text)
-	__attribute__((format_arg(2)));
-static const char *word(const struct model_check *m, const char *text)
+__attribute__((format_arg(2))) static const char *word(const struct model_check *m,
+						       const char *text)
 {
 	if (!text)
 		return "";

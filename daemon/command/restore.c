@@ -20,16 +20,16 @@ static void show_progress(int64_t done_rows, int64_t all_rows)
 /* Asks the SQL function first, so that it refuses before megabytes are read. */
 static bool check_allowed(struct command *cmd, struct error *err)
 {
-	AUTO(result) PGresult *may = NULL;
+	int64_t may = 0;
 
 	if (!command_call(cmd, "SELECT retention.check_restore($1::int)", 1, &cmd->argument, NULL,
 			  err) ||
-	    !db_query(cmd->db,
-		      "SELECT has_function_privilege('retention.record_restore(int, jsonb)',\n"
-		      "                              'EXECUTE') AS may",
-		      0, NULL, &may, err))
+	    !db_query_int(cmd->db,
+			  "SELECT has_function_privilege('retention.record_restore(int, jsonb)',\n"
+			  "                              'EXECUTE')::int",
+			  0, NULL, &may, err))
 		return false;
-	return db_bool(may, 0, "may") ||
+	return may ||
 	       fail(err, ERR_CONFIG, _("your role may not restore: grant it retention_approver"));
 }
 
