@@ -161,25 +161,19 @@ void metrics_waited(struct metrics *m, int for_replica, double seconds)
 
 char *metrics_line(const char *name, const char *label, const char *value, const char *number)
 {
-	char *text = NULL;
-	size_t size;
-	FILE *out = must_alloc(open_memstream(&text, &size));
+	char *text = t_strdup(NULL, name);
 
-	fputs(name, out);
 	if (label && value) {
-		fprintf(out, "{%s=\"", label);
+		t_append(&text, "{%s=\"", label);
 		for (; *value; value++)
-			if (*value == '\\' || *value == '"')
-				fprintf(out, "\\%c", *value);
-			else if (*value == '\n')
-				fputs("\\n", out);
+			if (*value == '\n')
+				t_append(&text, "\\n");
 			else
-				(void)fputc(*value, out); /* into memory */
-		fputs("\"}", out);
+				t_append(&text, "%s%c", *value == '\\' || *value == '"' ? "\\" : "",
+					 *value);
+		t_append(&text, "\"}");
 	}
-	fprintf(out, " %s", number);
-	(void)fclose(out); /* into memory */
-	return text;
+	return t_append(&text, " %s", number);
 }
 
 void metrics_clear_own(struct metrics *m)
@@ -191,7 +185,7 @@ void metrics_put(struct metrics *m, const char *name, const char *label, const c
 		 double number)
 {
 	AUTO(char_p) char *text = xprintf("%.17g", number);
-	AUTO(char_p) char *line = metrics_line(name, label, value, text);
+	AUTO(talloc) char *line = metrics_line(name, label, value, text);
 
 	add(m, &m->own, line);
 }

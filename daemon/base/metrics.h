@@ -43,7 +43,7 @@ void metrics_put(struct metrics *metrics, const char *name, const char *label, c
 char *metrics_text(const struct metrics *metrics);
 
 /*
- * A sample: NAME{LABEL="VALUE"} NUMBER, the value escaped as the format asks for; the caller frees it.  Without braces
- * if label or value is NULL.
+ * A sample: NAME{LABEL="VALUE"} NUMBER, the value escaped as the format asks for; talloc, the caller's.  Without
+ * braces if label or value is NULL.
  */
 char *metrics_line(const char *name, const char *label, const char *value, const char *number);

@@ -74,11 +74,6 @@ static const char *find_option(const char *usage, const char *name)
 	return NULL;
 }
 
-static bool is_hash(const char *text)
-{
-	return strspn(text, "0123456789abcdefABCDEF") == 64 && !text[64];
-}
-
 static bool check_value(enum value value, const char *text, struct error *err)
 {
 	int64_t n;
@@ -87,7 +82,7 @@ static bool check_value(enum value value, const char *text, struct error *err)
 		return fail(err, ERR_USAGE, _("\"%s\" is not a date: use YYYY-MM-DD"), text);
 	if (value == VALUE_NUMBER && !number_parse(text, 1, 1000000, &n))
 		return fail(err, ERR_USAGE, _("\"%s\" is not a number from 1 to 1000000"), text);
-	if (value == VALUE_HASH && !is_hash(text))
+	if (value == VALUE_HASH && (strspn(text, "0123456789abcdefABCDEF") != 64 || text[64]))
 		return fail(err, ERR_USAGE, _("\"%s\" is not a hash of 64 hexadecimal digits"),
 			    text);
 	if (value == VALUE_FILE && access(text, R_OK) < 0)

@@ -171,15 +171,6 @@ static bool fit(const PGresult *res, int *widths, int most, void *ctx)
 	}
 }
 
-static void print_records(const PGresult *res)
-{
-	for (int row = 0; row < PQntuples(res); row++) {
-		if (row > 0)
-			puts("");
-		output_record(res, row);
-	}
-}
-
 void output_table(const PGresult *res)
 {
 	const int n = PQnfields(res), rows = PQntuples(res);
@@ -203,7 +194,10 @@ void output_table(const PGresult *res)
 				widths[i] = width_of(cell);
 		}
 	if (!fit(res, widths, terminal_width(), ctx)) {
-		print_records(res);
+		for (int row = 0; row < rows; row++) {
+			fputs(row > 0 ? "\n" : "", stdout);
+			output_record(res, row);
+		}
 		return;
 	}
 	for (int i = 0; i < n; i++)

@@ -84,11 +84,17 @@ static void add_with_value(struct table_reader *tr, const config_setting_t *s, e
 /* Reads { column = "First Name"; value = "F_{key}"; }; json and json_keep have keys instead of value. */
 static void read_pair(struct table_reader *tr, const config_setting_t *s, enum rule_kind kind)
 {
-	const struct setting_spec specs[] = {
+	static const struct setting_spec set_parts[] = {
 		{.key = "column", .kind = VALUE_NAME, .required = true},
-		{.key = kind == RULE_SET ? "value" : "keys", .required = true},
+		{.key = "value", .required = true},
 		{0},
 	};
+	static const struct setting_spec json_parts[] = {
+		{.key = "column", .kind = VALUE_NAME, .required = true},
+		{.key = "keys", .required = true},
+		{0},
+	};
+	const struct setting_spec *specs = kind == RULE_SET ? set_parts : json_parts;
 	const struct reader inner = reader_in(tr->r, s, tr->r->what);
 	const config_setting_t *value;
 	const char *column = NULL;

@@ -126,18 +126,14 @@ static bool record_files(struct job *j, struct error *err)
 		columns[i] = s->archived ? sql_array(j->ctx, s->columns, s->n_columns) : "";
 		types[i] = s->archived ? s->types : "";
 	}
-	{
-		const char *const values[] = {j->id,
-					      j->batch.labels,
-					      sql_array(j->ctx, relations, n),
-					      sql_array(j->ctx, headers, n),
-					      sql_array(j->ctx, columns, n),
-					      sql_array(j->ctx, types, n),
-					      j->opts->config->bom ? "true" : "false"};
-
-		if (!db_command(j->db, sql, 7, values, NULL, err))
-			return false;
-	}
+	if (!db_command(j->db, sql, 7,
+			(const char *const[]){
+				j->id, j->batch.labels, sql_array(j->ctx, relations, n),
+				sql_array(j->ctx, headers, n), sql_array(j->ctx, columns, n),
+				sql_array(j->ctx, types, n),
+				j->opts->config->bom ? "true" : "false"},
+			NULL, err))
+		return false;
 	failpoint("job-after-files");
 	return true;
 }

@@ -48,7 +48,7 @@ static const char journal_sql[] =
 static void tell(const struct job_opts *opts, const char *name, const char *label,
 		 const char *value, const char *number)
 {
-	AUTO(char_p) char *line = metrics_line(name, label, value, number);
+	AUTO(talloc) char *line = metrics_line(name, label, value, number);
 
 	report_sample(opts->report, "%s", line);
 }

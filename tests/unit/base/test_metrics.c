@@ -8,9 +8,9 @@
 
 static void test_labels(void **state)
 {
-	AUTO(char_p) char *bare = metrics_line("n", "policy", NULL, "1");
-	AUTO(char_p) char *plain = metrics_line("n", "policy", "contacts-36m", "1");
-	AUTO(char_p) char *odd = metrics_line("n", "policy", "a\"b\\c\nd", "-2.5");
+	AUTO(talloc) char *bare = metrics_line("n", "policy", NULL, "1");
+	AUTO(talloc) char *plain = metrics_line("n", "policy", "contacts-36m", "1");
+	AUTO(talloc) char *odd = metrics_line("n", "policy", "a\"b\\c\nd", "-2.5");
 
 	(void)state;
 	assert_string_equal(bare, "n 1");
