@@ -225,13 +225,14 @@ bool names_is_link_to(const char *column, const char *table, const char *other)
 
 bool names_is_pair(const char *type, const char *id)
 {
-	const size_t length = strlen(type);
+	const size_t length = strlen(type), id_length = strlen(id);
 	AUTO(talloc) void *ctx = NULL;
 	struct parts t, i;
 
-	if (length < 4 || (strcasecmp(type + length - 4, "type") != 0 &&
-			   strcasecmp(type + length - 4, "odel") != 0))
-		return false;
+	if (length < 4 || id_length < 3 || strcasecmp(id + id_length - 2, "id") != 0 ||
+	    (strcasecmp(type + length - 4, "type") != 0 &&
+	     strcasecmp(type + length - 4, "odel") != 0))
+		return false; /* most columns end here */
 	ctx = must_alloc(talloc_new(NULL));
 	split(type, &t);
 	split(id, &i);
