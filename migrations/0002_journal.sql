@@ -153,6 +153,8 @@ CREATE TABLE retention.archive_journal (
 	-- true: erases again what the ledger's file knows and the database has forgotten.  Otherwise NULL and
 	-- never false: an event drops NULL columns, so the events of other actions do not mention it.
 	replay boolean CHECK (replay),
+	-- The action whose erasures a replay does again.  There is no foreign key: the database may have forgotten it.
+	replay_of int CHECK (replay),
 	archive_removed_at timestamptz,
 	archive_remark text,
 	restored_at timestamptz,
@@ -387,10 +389,10 @@ BEGIN
 		PERFORM retention.check_change_of_daemon(OLD, NEW);
 	END IF;
 	IF (NEW.id, NEW.action, NEW.mode, NEW.policy, NEW.occurrence, NEW.part, NEW.from_date, NEW.to_date,
-	    NEW.depth, NEW.archive, NEW.requested_by, NEW.requested_at, NEW.subject, NEW.replay)
+	    NEW.depth, NEW.archive, NEW.requested_by, NEW.requested_at, NEW.subject, NEW.replay, NEW.replay_of)
 	   IS DISTINCT FROM
 	   (OLD.id, OLD.action, OLD.mode, OLD.policy, OLD.occurrence, OLD.part, OLD.from_date, OLD.to_date,
-	    OLD.depth, OLD.archive, OLD.requested_by, OLD.requested_at, OLD.subject, OLD.replay) THEN
+	    OLD.depth, OLD.archive, OLD.requested_by, OLD.requested_at, OLD.subject, OLD.replay, OLD.replay_of) THEN
 		RAISE EXCEPTION 'action %: what was asked for cannot be changed', OLD.id
 			USING ERRCODE = 'check_violation', CONSTRAINT = 'retention.request_fixed',
 			      DETAIL = OLD.id,

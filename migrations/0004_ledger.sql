@@ -8,11 +8,14 @@ CREATE TABLE retention.ledger (
 	key text NOT NULL,
 	erased_at timestamptz NOT NULL DEFAULT now(),
 	action text NOT NULL CHECK (action IN
-		('delete_contacts', 'anonymize_contacts', 'anonymize_requests', 'restored'))
+		('delete_contacts', 'anonymize_contacts', 'anonymize_requests', 'restored')),
+	archive text NOT NULL DEFAULT 'none' CHECK (archive IN ('none', 'listed', 'full'))
 );
 CREATE INDEX ledger_line ON retention.ledger (job, key);
 COMMENT ON COLUMN retention.ledger.action IS
 	'what was done to the key; restored: an archive has brought it back';
+COMMENT ON COLUMN retention.ledger.archive IS
+	'the archive mode of the action: a replay of the erasure archives as it did';
 
 CREATE TRIGGER own_rows AFTER INSERT ON retention.ledger REFERENCING NEW TABLE AS changed
 	FOR EACH STATEMENT EXECUTE FUNCTION retention.refuse_erasing('others');
@@ -25,6 +28,7 @@ INSERT INTO retention.setting (name, value) VALUES ('ledger_id', gen_random_uuid
 CREATE TABLE retention.replay (
 	job int NOT NULL,
 	action text NOT NULL,
+	archive text NOT NULL,
 	erased_at timestamptz NOT NULL,
 	key text NOT NULL
 );
@@ -47,19 +51,40 @@ AS $$
 $$;
 
 -- The lines for which a replay has something to do.  A contact that was deleted, and that no archive brought
--- back later, is deleted.  A contact that was anonymized and is not deleted is anonymized.
+-- back later, is deleted.  A contact that was anonymized and is not deleted is anonymized.  Of a key that several
+-- actions erased, this has the latest line.
 CREATE VIEW retention.replay_due AS
-SELECT DISTINCT r.action, r.key
+SELECT DISTINCT ON (r.action, r.key) r.action, r.key, r.job, r.archive
   FROM retention.replay r
   LEFT JOIN LATERAL (SELECT l.action FROM retention.replay l
 		      WHERE l.key = r.key AND l.action IN ('delete_contacts', 'restored')
 		      ORDER BY l.erased_at DESC LIMIT 1) AS last ON true
  WHERE CASE r.action WHEN 'delete_contacts' THEN last.action = 'delete_contacts'
 		     WHEN 'anonymize_contacts' THEN last.action IS DISTINCT FROM 'delete_contacts'
-		     ELSE r.action = 'anonymize_requests' END;
+		     ELSE r.action = 'anonymize_requests' END
+ ORDER BY r.action, r.key, r.erased_at DESC, r.job DESC;
+
+-- Ends an action early whose archive holds more than the database knows, because the database was restored from a
+-- backup of an earlier moment.  Its archive is ended as the disk has it, and what is left is another action's.
+-- job NULL: every action that runs and whose erasures the database has forgotten.
+CREATE FUNCTION retention.mark_restored(job int) RETURNS void
+LANGUAGE sql
+SET search_path = pg_catalog, pg_temp
+AS $$
+	INSERT INTO retention.journal_event (job, kind, details)
+	SELECT j.id, 'changed', jsonb_build_object('restored', true,
+		'why', 'the database was restored from a backup that is older than its archive')
+	  FROM retention.archive_journal AS j
+	 WHERE (j.id = mark_restored.job OR
+		(mark_restored.job IS NULL AND j.status = 'running' AND j.archive_path IS NOT NULL AND
+		 EXISTS (SELECT FROM retention.replay AS r WHERE r.job = j.id)))
+	   AND NOT EXISTS (SELECT FROM retention.journal_event AS e
+			    WHERE e.job = j.id AND e.kind = 'changed' AND e.details ? 'restored')
+$$;
 
 -- Moves lines from the replay into the ledger when their erasure holds again.  These are the lines of the keys that
--- this replay has erased (they neither failed nor stayed locked), and the lines for which there is nothing to do.
+-- this replay has erased (they neither failed nor stayed locked, nor are on its list still because it ends early),
+-- and the lines for which there is nothing to do.
 -- The transaction that ends the action calls this function before it removes the selection.  If job is NULL, only
 -- the lines with nothing to do are moved.
 CREATE FUNCTION retention.settle_replay(job int) RETURNS void
@@ -74,29 +99,32 @@ AS $$
 		   AND r.key NOT IN (SELECT jsonb_array_elements_text(e.details -> 'keys')
 				       FROM retention.journal_event e
 				      WHERE e.job = settle_replay.job
-					AND e.kind IN ('failed_key', 'left'))
-		RETURNING r.job, r.action, r.erased_at, r.key)
-	INSERT INTO retention.ledger (job, action, erased_at, key)
-	SELECT x.job, x.action, x.erased_at, x.key FROM settled AS x;
+					AND e.kind IN ('failed_key', 'left')
+				     UNION ALL
+				     SELECT c.key FROM retention.candidate AS c WHERE c.job = settle_replay.job)
+		RETURNING r.job, r.action, r.archive, r.erased_at, r.key)
+	INSERT INTO retention.ledger (job, action, archive, erased_at, key)
+	SELECT x.job, x.action, x.archive, x.erased_at, x.key FROM settled AS x;
 
 	WITH settled AS (
 		DELETE FROM retention.replay r
 		 WHERE NOT EXISTS (SELECT FROM retention.replay_due d
 				    WHERE d.action = r.action AND d.key = r.key)
-		RETURNING r.job, r.action, r.erased_at, r.key)
-	INSERT INTO retention.ledger (job, action, erased_at, key)
-	SELECT x.job, x.action, x.erased_at, x.key FROM settled AS x;
+		RETURNING r.job, r.action, r.archive, r.erased_at, r.key)
+	INSERT INTO retention.ledger (job, action, archive, erased_at, key)
+	SELECT x.job, x.action, x.archive, x.erased_at, x.key FROM settled AS x;
 $$;
 
--- Erases again the contacts that a backup brought back, by an action for each kind of erasure.  The erasures
--- were validated once: these actions need no second validation.
+-- Erases again the contacts that a backup brought back, by an action for each action that erased them.  It archives as
+-- that action did, into an archive of its own: what came to a contact since it was brought back is archived, too.
+-- The erasures were validated once: these actions need no second validation.
 CREATE FUNCTION retention.replay_ledger(mode text DEFAULT 'manual') RETURNS SETOF int
 LANGUAGE plpgsql
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	one text;
+	one record;
 	new_id int;
 BEGIN
 	PERFORM retention.check_person();
@@ -114,13 +142,14 @@ BEGIN
 			      HINT = 'It compares them when it starts, reloads or connects: see its log.';
 	END IF;
 	PERFORM retention.settle_replay(NULL);	-- where no action is needed
-	FOREACH one IN ARRAY ARRAY['delete_contacts', 'anonymize_contacts', 'anonymize_requests'] LOOP
-		CONTINUE WHEN NOT EXISTS (SELECT FROM retention.replay_due d WHERE d.action = one);
-		INSERT INTO retention.archive_journal AS j (action, mode, status, archive, replay)
-		VALUES (one, replay_ledger.mode, 'saved', 'none', true)
+	-- Deletions come first.  What a replay had erased is replayed as the erasure of the action that it replayed.
+	FOR one IN SELECT d.action, d.archive, coalesce(j.replay_of, d.job) AS job, array_agg(d.key) AS keys
+		     FROM retention.replay_due AS d LEFT JOIN retention.archive_journal AS j ON j.id = d.job
+		    GROUP BY 1, 2, 3 ORDER BY d.action = 'delete_contacts' DESC, 1, 3, 2 LOOP
+		INSERT INTO retention.archive_journal AS j (action, mode, status, archive, replay, replay_of)
+		VALUES (one.action, replay_ledger.mode, 'saved', one.archive, true, one.job)
 		RETURNING j.id INTO new_id;
-		INSERT INTO retention.selection (job, key)
-		SELECT new_id, d.key FROM retention.replay_due d WHERE d.action = one;
+		INSERT INTO retention.selection (job, key) SELECT new_id, unnest(one.keys);
 		RETURN NEXT new_id;
 	END LOOP;
 	PERFORM pg_notify('retention', 'replay');

@@ -517,7 +517,7 @@ SELECT j.id, j.action AS type, coalesce(j.finished_at, j.started_at, j.requested
        j.archive_bytes AS bytes, j.counters, j.requested_by, j.validated_by, j.archive_deleted_at,
        j.archive_deleted_by, j.error, j.waiting, j.subject, j.replay, j.archive_removed_at,
        j.archive_remark, j.restored_at, j.restored_by, p.paused_by, p.paused_at,
-       j.part
+       j.part, j.replay_of
   FROM retention.archive_journal AS j
   LEFT JOIN retention.paused_action AS p
     ON p.job = j.id AND j.status IN ('saved', 'validated', 'running');

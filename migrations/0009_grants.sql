@@ -43,6 +43,7 @@ BEGIN
 	('FUNCTION', 'skip_numbers(int)',                                  '',     '',     '',     'X'),
 	('FUNCTION', 'event_hash(bytea, retention.journal_event)',         'X',    'X',    'X',    'X'),
 	('FUNCTION', 'settle_replay(int)',                                 '',     '',     '',     'X'),
+	('FUNCTION', 'mark_restored(int)',                                 '',     '',     '',     'X'),
 	('FUNCTION', 'replay_ledger(text)',                                '',     '',     'X',    'X'),
 	('FUNCTION', 'hold_content(retention.hold)',                       'X',    'X',    'X',    'X'),
 	('FUNCTION', 'place_hold(text, text, timestamptz, date)',          '',     'X',    'X',    ''),

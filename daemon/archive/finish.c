@@ -1,6 +1,8 @@
 /*
  * The steps, and what happens when the process or the machine dies in each of them:
  *
+ *   lengths     lengths.json, what each segment has committed: for a database that is restored from a backup
+ *               and knows an earlier length (archive/found.c).
  *   join        segments are only read until SHA256SUMS and manifest.json are on the disk; the joined
  *               file is cut back to worker 0's committed length first, so it can be redone.
  *   encrypt     archive/encrypt.c.
@@ -244,8 +246,10 @@ bool archive_seal(const struct archive *a, struct error *err)
 	if (!remove_segments(folder, err))
 		return false;
 	failpoint("seal-after-segments");
-	if (unlinkat(folder, ARCHIVE_PLAIN_SUMS, 0) != 0 && errno != ENOENT)
-		return fail_errno(err, ERR_ENVIRONMENT, "cannot remove \"" ARCHIVE_PLAIN_SUMS "\"");
+	if ((unlinkat(folder, ARCHIVE_PLAIN_SUMS, 0) != 0 && errno != ENOENT) ||
+	    (unlinkat(folder, ARCHIVE_LENGTHS, 0) != 0 && errno != ENOENT))
+		return fail_errno(err, ERR_ENVIRONMENT,
+				  "cannot remove the notes of the archive's end");
 	if (!file_sync(folder, a->name, err))
 		return false;
 	if (renameat(parent, partial, parent, a->name) != 0)

@@ -45,7 +45,7 @@ bool archive_encrypt(const struct archive *a, const char *const *recipients, siz
 bool archive_is_whole(const struct archive *a, int workers, const int64_t *bytes);
 
 /*
- * Removes what is left of segments, whichever worker began them, and archive_encrypt()'s note, then renames
+ * Removes what is left of segments, whichever worker began them, and the notes of the end, then renames
  * NAME.partial to NAME, durably.  Once the segments are joined.
  */
 bool archive_seal(const struct archive *a, struct error *err);

@@ -11,6 +11,7 @@
 #define ARCHIVE_SUM_NAME (FILE_HEX + 2) /* where its lines have the name: behind two blanks */
 #define ARCHIVE_PLAIN_SUMS "SHA256SUMS.plain" /* while its files are being encrypted */
 #define ARCHIVE_MANIFEST "manifest.json"
+#define ARCHIVE_LENGTHS "lengths.json" /* while its segments are being joined */
 #define ARCHIVE_ENCRYPTED ".age" /* behind a file's name */
 #define ARCHIVE_TEMPORARY ".tmp" /* behind a file's name, until it is whole */
 #define ARCHIVE_BOM                                                                                \

@@ -50,23 +50,40 @@ static void append_encryption(void *ctx, char **json, const struct manifest *m)
 char *manifest_json(void *ctx, const struct manifest *m)
 {
 	const char delimiter[] = {m->delimiter, '\0'};
-	char *json = t_printf(ctx,
-			      "{\n  \"format\": 1,\n  \"job\": %lld,\n  \"action\": %s,\n"
-			      "  \"policy\": %s,\n  \"archive\": %s,\n  \"cutoff\": %s,\n"
-			      "  \"finished\": %s,\n"
-			      "  \"system_identifier\": %s,\n  \"encoding\": \"UTF-8\",\n"
-			      "  \"delimiter\": %s,\n  \"bom\": %s,\n",
-			      (long long)m->job, json_string(ctx, m->action),
-			      json_string(ctx, m->policy), json_string(ctx, m->archive),
-			      json_string(ctx, m->cutoff), json_string(ctx, m->finished),
-			      json_string(ctx, m->database_system), json_string(ctx, delimiter),
-			      m->bom ? "true" : "false");
+	char *json = t_printf(
+		ctx,
+		"{\n  \"format\": 1,\n  \"job\": %lld,\n  \"replay_of\": %s,\n  \"action\": %s,\n"
+		"  \"policy\": %s,\n  \"archive\": %s,\n  \"cutoff\": %s,\n"
+		"  \"finished\": %s,\n"
+		"  \"system_identifier\": %s,\n  \"encoding\": \"UTF-8\",\n"
+		"  \"delimiter\": %s,\n  \"bom\": %s,\n",
+		(long long)m->job,
+		m->replay_of ? t_printf(ctx, "%lld", (long long)m->replay_of) : "null",
+		json_string(ctx, m->action), json_string(ctx, m->policy),
+		json_string(ctx, m->archive), json_string(ctx, m->cutoff),
+		json_string(ctx, m->finished), json_string(ctx, m->database_system),
+		json_string(ctx, delimiter), m->bom ? "true" : "false");
 
 	append_encryption(ctx, &json, m);
 	t_append(&json, "  \"files\": [\n");
 	for (size_t i = 0; i < m->n_files; i++)
 		append_file(ctx, &json, &m->files[i], i + 1 == m->n_files);
 	t_append(&json, "  ]\n}\n");
+	return json;
+}
+
+char *manifest_lengths(void *ctx, const struct archive *a, int workers, const int64_t *bytes,
+		       const int64_t *rows)
+{
+	char *json = t_strdup(ctx, "{\"files\": [");
+
+	for (size_t n = 0; n < (size_t)workers * a->n_files; n++)
+		t_append(&json,
+			 "%s\n{\"worker\": %zu, \"name\": %s, \"bytes\": %lld, \"rows\": %lld}",
+			 n ? "," : "", n / a->n_files,
+			 json_string(ctx, a->files[n % a->n_files].name), (long long)bytes[n],
+			 (long long)rows[n]);
+	t_append(&json, "]}\n");
 	return json;
 }
 

@@ -3,9 +3,7 @@
  */
 #pragma once
 
-#include <stddef.h>
-#include <stdint.h>
-#include <stdbool.h>
+#include "archive/writer.h"
 
 struct manifest_file {
 	const char *name; /* "contact.csv", "contact.csv.age" */
@@ -22,6 +20,7 @@ struct manifest_file {
 
 struct manifest {
 	int64_t job;
+	int64_t replay_of; /* the action whose erasures it did again; 0: none */
 	const char *action;
 	const char *policy; /* NULL: a manual action */
 	const char *archive;
@@ -38,6 +37,10 @@ struct manifest {
 
 /* The text of manifest.json; owned by ctx. */
 char *manifest_json(void *ctx, const struct manifest *m);
+
+/* The text of lengths.json; owned by ctx.  What each worker has committed: [worker * n_files + file]. */
+char *manifest_lengths(void *ctx, const struct archive *a, int workers, const int64_t *bytes,
+		       const int64_t *rows);
 
 /* The text of SHA256SUMS; owned by ctx. */
 char *manifest_sums(void *ctx, const struct manifest *m);

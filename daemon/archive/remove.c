@@ -120,6 +120,8 @@ static bool is_ours(const struct removal *r, const char *name)
 		return archive_find_sum(r->sums, name, '\n');
 	return is_unfinished(name) || strcmp(name, ARCHIVE_SUMS ARCHIVE_TEMPORARY) == 0 ||
 	       strcmp(name, ARCHIVE_MANIFEST ARCHIVE_TEMPORARY) == 0 ||
+	       strcmp(name, ARCHIVE_LENGTHS) == 0 ||
+	       strcmp(name, ARCHIVE_LENGTHS ARCHIVE_TEMPORARY) == 0 ||
 	       strcmp(name, ARCHIVE_PLAIN_SUMS) == 0 ||
 	       strcmp(name, ARCHIVE_PLAIN_SUMS ARCHIVE_TEMPORARY) == 0;
 }

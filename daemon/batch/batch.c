@@ -271,11 +271,12 @@ static bool write_ledger(struct batch *b, struct error *err)
 	const char *sql = batch_with_arrays(
 		b,
 		t_printf(b->ctx,
-			 "COPY (INSERT INTO retention.ledger (job, action, key)\n"
-			 "SELECT %d, '%s', unnest(%c::text[])\n"
-			 "RETURNING job, action, to_char(erased_at AT TIME ZONE 'UTC',\n"
+			 "COPY (INSERT INTO retention.ledger (job, action, archive, key)\n"
+			 "SELECT %d, '%s', '%s', unnest(%c::text[])\n"
+			 "RETURNING job, action, archive, to_char(erased_at AT TIME ZONE 'UTC',\n"
 			 "  'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'), key) TO STDOUT",
-			 b->job->id, action_names[b->plan->opts.action], PLAN_KEYS),
+			 b->job->id, action_names[b->plan->opts.action],
+			 archive_mode_names[b->plan->opts.archive], PLAN_KEYS),
 		(const char *const[2]){b->due.array, NULL});
 	int64_t rows;
 

@@ -17,7 +17,7 @@ bool command_journal(struct command *cmd, struct error *err)
 	static const struct command_listing listing = {
 		.sql = "SELECT j.id, j.action,\n"
 		       "       coalesce(j.policy, j.from_date || '..' || j.to_date, 'contact ' || j.subject,\n"
-		       "                CASE WHEN j.replay THEN 'replay' END) AS of, j.status,\n"
+		       "                'replay of action ' || j.replay_of) AS of, j.status,\n"
 		       "       to_char(coalesce(j.finished_at, j.started_at, j.requested_at),\n"
 		       "               'YYYY-MM-DD HH24:MI') AS date,\n"
 		       "       j.candidates AS listed, (j.counters->>'failed')::bigint AS failed,\n"
@@ -68,7 +68,7 @@ static const char record_sql[] =
 	"       j.archive_path, j.archive_bytes, j.archive_deleted_at, j.archive_deleted_by,\n"
 	"       j.archive_removed_at, j.archive_remark, j.restored_at, j.restored_by,\n"
 	"       j.error, (SELECT l.files FROM retention.files_left AS l WHERE l.job = j.id) AS files_left,\n"
-	"       j.host, j.system_identifier, j.subject, j.replay\n"
+	"       j.host, j.system_identifier, j.subject, j.replay_of\n"
 	"  FROM retention.archive_journal AS j JOIN retention.archives AS a ON a.id = j.id\n"
 	" WHERE j.id = $1::int";
 
@@ -80,7 +80,8 @@ static const char tables_sql[] =
 /* Details that are not in the row itself, cut to 400 characters; --json has them in full. */
 static const char events_sql[] =
 	"SELECT e.id, to_char(e.at, 'YYYY-MM-DD HH24:MI:SS') AS at, e.kind, e.actor,\n"
-	"       CASE WHEN e.kind IN ('dropped', 'failed_key', 'left', 'kept', 'sliced', 'vacuumed')\n"
+	"       CASE WHEN e.kind IN ('dropped', 'failed_key', 'left', 'kept', 'sliced', 'vacuumed',\n"
+	"                             'changed', 'settled')\n"
 	"            THEN left(e.details::text, 400) END AS details\n"
 	"  FROM retention.journal_event AS e WHERE e.job = $1::int ORDER BY e.id";
 

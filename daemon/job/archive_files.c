@@ -254,7 +254,7 @@ static bool check_kept(const struct job *kept, const struct job *j, struct error
 bool job_settle_files(struct job *j, struct error *err)
 {
 	/* Without a key that is left, nothing more is written: the files are what they are. */
-	const bool ends = j->changed || j->done_before >= j->row.candidates;
+	const bool ends = j->changed.why || j->done_before >= j->row.candidates;
 	AUTO(result) PGresult *rows = NULL;
 	struct job kept = *j;
 	bool ok;
@@ -281,7 +281,7 @@ bool job_check_segments(struct job *j, struct error *err)
 {
 	struct committed committed;
 
-	return j->changed || j->done_before >= j->row.candidates ||
+	return j->changed.why || j->done_before >= j->row.candidates ||
 	       (journal_committed(j->db, j->row.id, job_labels(j), j->ctx, &committed, err) &&
 		archive_check(&j->archive, committed.workers, committed.bytes, err));
 }

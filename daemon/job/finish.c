@@ -4,6 +4,7 @@
  *
  *   changed   an early end only: the event "changed" (job/job.c) stands before anything here is done.
  *             From it on no batch runs, and nothing here needs the model, which may not hold now.
+ *   lengths   the lengths that the joining starts from, for a database restored later from an earlier moment.
  *   join      can be repeated: it starts from the committed lengths, and the files are those that the
  *             journal has (job/archive_files.c).
  *   encrypt   has a mark of its own, an earlier one than the manifest (archive/encrypt.c).
@@ -34,6 +35,12 @@ static bool join_and_encrypt(struct job *j, const struct committed *committed, s
 	if (m->n_recipients == 0) {
 		m->recipients = j->opts->config->recipients;
 		m->n_recipients = j->opts->config->n_recipients;
+		if (!archive_write_file(&j->archive, ARCHIVE_LENGTHS,
+					manifest_lengths(j->ctx, &j->archive, committed->workers,
+							 committed->bytes, committed->rows),
+					err))
+			return false;
+		failpoint("finish-after-lengths");
 		if (!archive_join(&j->archive, committed->workers, committed->bytes, m->files, err))
 			return false;
 		failpoint("finish-after-join");
@@ -75,6 +82,7 @@ static bool seal(struct job *j, const struct committed *committed, struct error 
 	const struct config *config = j->opts->config;
 	struct manifest m = {
 		.job = j->row.id,
+		.replay_of = j->row.replay_of,
 		.action = action_names[j->row.action],
 		.policy = j->row.policy,
 		.archive = archive_mode_names[j->row.archive],
@@ -111,7 +119,7 @@ static bool tell_kept(struct job *j, char **remarks, struct error *err)
 	AUTO(result) PGresult *res = NULL;
 	const char *keys = NULL;
 
-	if (!j->row.replay)
+	if (!j->row.replay || !j->plan)
 		return true;
 	if (!journal_not_listed(j->db, j->row.id, j->ctx, &keys, err) ||
 	    !db_query(j->db, j->plan->present_sql, 1, &keys, &res, err))
@@ -142,12 +150,15 @@ static bool begin_rest(struct job *j, char **remarks, struct error *err)
 	const int64_t rest = j->row.candidates - j->done_before;
 	int id = 0;
 
-	if (!j->changed || rest == 0)
+	if (!j->changed.why || (rest == 0 && !j->changed.restored))
 		return true;
 	t_append(remarks, "; ended early, because %s: %" PRId64 " %s of the list are left",
-		 j->changed, rest, noun_of(j->row.action));
+		 j->changed.why, rest, noun_of(j->row.action));
+	if (rest == 0)
+		return true;
 	if (!j->row.policy) {
-		t_append(remarks, ": save the action anew for them");
+		t_append(remarks, j->row.replay ? ": run retentionctl replay for them"
+						: ": save the action anew for them");
 		return true;
 	}
 	if (!journal_begin_rest(j->db, j->row.id, &id, err))
@@ -205,7 +216,8 @@ static bool end_row(struct job *j, int64_t archive_bytes, int64_t left, char **r
 		db_rollback(j->db);
 		return false;
 	}
-	*ret_failures = failures > 0 || (j->changed && !j->row.policy);
+	*ret_failures = failures > 0 ||
+			(j->changed.why && !j->row.policy && j->done_before < j->row.candidates);
 	*ret_note = t_printf(j->ctx, "%" PRId64 " %s listed, %" PRId64 " %s%s", j->row.candidates,
 			     noun, treated, verb, remarks);
 	return true;
@@ -217,7 +229,7 @@ bool job_finish(struct job *j, char **ret_note, bool *ret_failures, struct error
 	int64_t total = 0, left = 0, ahead = 0;
 
 	/* Off the list before the files are joined: a worker would look for segments once more. */
-	if (!j->changed && !journal_left_over(j->db, j->row.id, &left, err))
+	if (!j->changed.why && !journal_left_over(j->db, j->row.id, &left, err))
 		return false;
 	failpoint("finish-begin");
 	if (j->archive.name) {

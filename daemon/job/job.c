@@ -10,7 +10,8 @@
  *            actions of its occurrence.
  *   start    validated -> running, the archive's folder.
  *   fence    raise the claim, wait until no batch of an older claim can commit.
- *   files    the archive's files into the journal, or compared with it: job/archive_files.c.
+ *   files    the archive's files into the journal, or compared with it: job/archive_files.c.  In a database that
+ *            was restored from a backup, they tell what the job had done: job/restored.c.
  *   work     job/work.c.
  *   finish   job/finish.c.  Early, where a table has changed under a job that has archived rows.  The rest
  *            is a new action, which begins by itself; a job that has archived nothing goes on instead.
@@ -32,6 +33,7 @@
 
 #include "preflight/check_plan.h"
 #include "archive/age.h"
+#include "archive/found.h"
 #include "base/failpoint.h"
 #include "base/file.h"
 #include "base/mem.h"
@@ -181,8 +183,12 @@ static const char *archive_name(struct job *j)
 /* Step "start": checks that the list is the one that was validated; then the action is running. */
 static bool start(struct job *j, struct error *err)
 {
-	const bool archives = j->archive.n_files > 0 && j->row.candidates > 0;
-	const struct archive a = {.directory = j->archive.directory, .name = archive_name(j)};
+	const struct archive a = {.directory = j->archive.directory,
+				  .name = archive_name(j),
+				  .files = j->archive.files,
+				  .n_files = j->archive.n_files};
+	/* After a restored backup nobody may be due, because the replay has come first, and the folder is there. */
+	const bool archives = a.n_files > 0 && (j->row.candidates > 0 || archive_is_used(&a));
 	const char *path = archives ? t_printf(j->ctx, "%s/%s", a.directory, a.name) : NULL;
 	bool intact = false;
 
@@ -194,7 +200,7 @@ static bool start(struct job *j, struct error *err)
 			"the list of keys is not the one that was validated (its digest differs): "
 			"save the action anew");
 	/* Before the journal says running, so that a folder that cannot be made refuses the job untouched. */
-	if (archives && !archive_create(&a, false, err))
+	if (archives && !job_begin_folder(j, &a, err))
 		return false;
 	failpoint("job-before-start");
 	return journal_start(j->db, j->row.id, j->opts->host, path, err) && reload_row(j, err);
@@ -242,20 +248,26 @@ static bool prepare(struct job *j, struct error *err)
 			  &j->id, &left, err) ||
 	    !journal_has_archived(j->db, j->row.id, &archived, err))
 		return false;
+	j->archive.name = j->row.archive_path ? archive_name(j) : NULL;
+	if (!job_settle_list(j, &left, err))
+		return false;
 	j->done_before = j->row.candidates - left;
 	j->batch.id = j->row.id;
 	j->batch.claim = j->claim;
 	j->batch.system = j->row.system;
 	j->batch.from = j->row.automatic ? NULL : j->row.from;
 	j->batch.cutoff = j->row.cutoff;
-	j->archive.name = j->row.archive_path ? archive_name(j) : NULL;
-	if (j->row.candidates > 0 && !job_settle_files(j, err))
+	if ((j->row.candidates > 0 || j->archive.name) && !job_settle_files(j, err))
 		return false;
-	if (!j->archive.name || archive_is_finished(&j->archive))
+	if (!j->archive.name)
 		return true;
+	if (archive_is_finished(&j->archive))
+		return job_settle_lengths(j, err);
 	/* start() found no folder of that name, so a folder that is there now is this job's. */
-	return archive_create(&j->archive, archived || archive_is_begun(&j->archive), err) &&
-	       job_check_segments(j, err);
+	return archive_create(&j->archive,
+			      archived || j->changed.restored || archive_is_begun(&j->archive),
+			      err) &&
+	       job_settle_lengths(j, err) && job_check_segments(j, err);
 }
 
 /*
@@ -299,10 +311,8 @@ static bool begin(struct job *j, bool *ret_go, enum job_exit *ret_exit, struct e
 		return false;
 	if (elsewhere)
 		return true;
-	if (strcmp(j->row.status, "running") == 0 &&
-	    !journal_changed(j->db, j->row.id, j->ctx, &j->changed, err))
-		return false;
-	if (!mode_check_clocks(j->db, err) || (!j->changed && !check_model(j, err)))
+	if (!job_read_changed(j, err) || !mode_check_clocks(j->db, err) ||
+	    (!(j->changed.why && j->changed.has_files) && !check_model(j, err)))
 		return false;
 	if (strcmp(j->row.status, "running") != 0 && !unknown_check_number(j->db, j->opts, err))
 		return false;
@@ -312,7 +322,8 @@ static bool begin(struct job *j, bool *ret_go, enum job_exit *ret_exit, struct e
 			return err->class == ERR_NONE;
 	}
 	*ret_go = true;
-	return open_ledger(j, err) && (strcmp(j->row.status, "validated") != 0 || start(j, err));
+	return open_ledger(j, err) && (strcmp(j->row.status, "validated") != 0 || start(j, err)) &&
+	       job_read_changed(j, err);
 }
 
 /*
@@ -351,7 +362,7 @@ static bool work(struct job *j, struct error *err)
 {
 	AUTO(error) struct error change = {0};
 
-	if (j->changed || j->done_before >= j->row.candidates || job_work(j, err))
+	if (j->changed.why || j->done_before >= j->row.candidates || job_work(j, err))
 		return true;
 	if (err->class == ERR_CHANGED && db_alive(j->db) &&
 	    !batch_check_tables(j->db, j->plan, &change) && change.class == ERR_CHANGED)

@@ -1,6 +1,6 @@
 /*
  * The state of a job, shared by the files of its steps: job/job.c and job/claim.c (claim to start),
- * job/archive_files.c, job/work.c, job/finish.c (join to done) and job/vacuum.c.
+ * job/archive_files.c, job/restored.c, job/work.c, job/finish.c (join to done) and job/vacuum.c.
  */
 #pragma once
 
@@ -32,7 +32,7 @@ struct job {
 	struct batch_job batch;
 	struct archive archive; /* its name is NULL where nothing is archived */
 	struct job_file *files; /* archive.n_files, one behind each */
-	const char *changed; /* why the job ends before its list is empty; NULL: it does not */
+	struct journal_changed changed; /* why the job ends before its list is empty, if it does */
 	int64_t done_before; /* keys that earlier attempts had finished with */
 	int claim;
 	struct courtesy *courtesy;
@@ -75,6 +75,24 @@ bool job_settle_files(struct job *j, struct error *err);
  * only when it has work.  With an empty list, they may be joined already.
  */
 bool job_check_segments(struct job *j, struct error *err);
+
+/*
+ * The archive's folder, for an action that starts.  A folder of that name can be what a database, restored since, has
+ * forgotten: then it stays as it is, and the job is marked to end early.  CONFIG: it is another's.
+ */
+bool job_begin_folder(struct job *j, const struct archive *a, struct error *err);
+
+/* Reads whether the job has to end early, and why. */
+bool job_read_changed(struct job *j, struct error *err);
+
+/*
+ * In a database that was restored from a backup: takes off the list what the action has erased, so that *left is what
+ * is left.  Finds out, too, that an archive was finished after the backup.
+ */
+bool job_settle_list(struct job *j, int64_t *left, struct error *err);
+
+/* Then, once the archive's files are known: takes their lengths from the disk. */
+bool job_settle_lengths(struct job *j, struct error *err);
 
 /* Works through the keys that are left.  false: a worker failed; err is the weightiest failure. */
 bool job_work(struct job *j, struct error *err);

@@ -22,6 +22,9 @@
 static const char may_replay_sql[] =
 	"SELECT (NOT EXISTS (SELECT FROM retention.archive_journal AS j\n"
 	"                     WHERE j.replay AND j.finished_at > now() - interval '1 hour'\n"
+	"                       AND NOT EXISTS (SELECT FROM retention.journal_event AS e\n"
+	"                                        WHERE e.job = j.id AND e.kind = 'changed'\n"
+	"                                          AND e.details ? 'restored')\n"
 	"                       AND (j.error IS NOT NULL\n"
 	"                            OR j.status IN ('failed', 'cancelled'))))::int";
 

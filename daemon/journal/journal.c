@@ -61,7 +61,7 @@ bool journal_load(struct db *db, int id, const char *timezone, void *ctx, struct
 {
 	static const char sql[] =
 		"SELECT j.action, j.mode, j.archive, j.status, j.policy, j.part, j.requested_by,\n"
-		"       coalesce(j.replay, false) AS replay,\n"
+		"       coalesce(j.replay, false) AS replay, coalesce(j.replay_of, 0) AS replay_of,\n"
 		"       EXISTS (SELECT FROM retention.archive_journal AS p\n"
 		"                WHERE p.policy = j.policy AND p.occurrence = j.occurrence\n"
 		"                  AND p.part = j.part - 1\n"
@@ -86,6 +86,7 @@ bool journal_load(struct db *db, int id, const char *timezone, void *ctx, struct
 		.action = action_parse(db_text(res, 0, "action")),
 		.automatic = strcmp(db_value(res, 0, "mode"), "automatic") == 0,
 		.replay = db_bool(res, 0, "replay"),
+		.replay_of = (int)db_int(res, 0, "replay_of"),
 		.part = (int)db_int(res, 0, "part"),
 		.by_person = db_bool(res, 0, "by_person"),
 		.by_key = db_bool(res, 0, "by_key"),
@@ -149,7 +150,9 @@ bool journal_interval(struct db *db, int id, const char *timezone, void *ctx,
 	static const char sql[] =
 		"SELECT (j.from_date::timestamp AT TIME ZONE $2)::text AS from_instant,\n"
 		"       CASE WHEN j.replay THEN\n"
-		"         (SELECT max(r.erased_at) FROM retention.replay AS r WHERE r.action = j.action)\n"
+		"         (SELECT max(r.erased_at) FROM retention.replay AS r\n"
+		"            JOIN retention.selection AS s ON s.job = j.id AND s.key = r.key\n"
+		"           WHERE r.action = j.action)\n"
 		"       WHEN j.subject IS NOT NULL THEN 'infinity'::timestamptz\n"
 		"       WHEN j.mode = 'manual' THEN (j.to_date + 1)::timestamp AT TIME ZONE $2\n"
 		"       ELSE coalesce(j.cutoff, retention.cutoff(j.depth, $2)) END::text AS cutoff\n"
@@ -172,6 +175,8 @@ bool journal_not_listed(struct db *db, int id, void *ctx, const char **ret_keys,
 		"SELECT coalesce(array_agg(s.key), '{}')::text AS keys FROM retention.selection AS s\n"
 		" WHERE s.job = $1::int AND s.key NOT IN (\n"
 		"       SELECT l.key FROM retention.ledger AS l WHERE l.job = $1::int\n"
+		"       UNION ALL\n"
+		"       SELECT c.key FROM retention.candidate AS c WHERE c.job = $1::int\n"
 		"       UNION ALL\n"
 		"       SELECT jsonb_array_elements_text(e.details -> 'keys')\n"
 		"         FROM retention.journal_event AS e\n"
@@ -373,16 +378,70 @@ bool journal_mark_changed(struct db *db, int id, const char *why, struct error *
 	return run(db, id, (struct statement){sql, 1, {why}}, err);
 }
 
-bool journal_changed(struct db *db, int id, void *ctx, const char **ret_why, struct error *err)
+bool journal_changed(struct db *db, int id, void *ctx, struct journal_changed *ret,
+		     struct error *err)
 {
 	static const char sql[] =
-		"SELECT max(details->>'why') AS why FROM retention.journal_event\n"
-		" WHERE job = $1::int AND kind = 'changed'";
+		"SELECT max(details->>'why') AS why,\n"
+		"       coalesce(bool_or(details ? 'restored'), false) AS restored,\n"
+		"       EXISTS (SELECT FROM retention.archive_file\n"
+		"                WHERE job = $1::int AND place IS NOT NULL) AS has_files\n"
+		"  FROM retention.journal_event WHERE job = $1::int AND kind = 'changed'";
 	AUTO(result) PGresult *res = query(db, id, (struct statement){.sql = sql}, err);
 
 	if (res)
-		*ret_why = db_text_copy(ctx, res, 0, "why");
+		*ret = (struct journal_changed){.why = db_text_copy(ctx, res, 0, "why"),
+						.restored = db_bool(res, 0, "restored"),
+						.has_files = db_bool(res, 0, "has_files")};
 	return res != NULL;
+}
+
+bool journal_mark_restored(struct db *db, int id, struct error *err)
+{
+	return run(db, id, (struct statement){.sql = "SELECT retention.mark_restored($1::int)"},
+		   err);
+}
+
+bool journal_take_lengths(struct db *db, int id, const char *labels, const char *found,
+			  const char *contact, struct error *err)
+{
+	/* manifest.json has a joined file's whole length, which is worker 0's; lengths.json has each worker's. */
+	static const char sql[] =
+		"WITH found AS (SELECT coalesce(f.worker, 0) AS worker, l.label,\n"
+		"                      coalesce(f.plain_bytes, f.bytes) AS bytes, f.rows\n"
+		"  FROM json_to_recordset($3::json->'files')\n"
+		"       AS f(worker int, name text, bytes bigint, plain_bytes bigint, rows bigint)\n"
+		"  JOIN unnest($2::text[]) AS l(label) ON f.name IN (l.label || '.csv', l.label || '.csv.age')),\n"
+		"others AS (UPDATE retention.archive_file AS a SET bytes = 0, rows = 0\n"
+		"  WHERE a.job = $1::int AND a.table_name = ANY ($2::text[])\n"
+		"    AND NOT EXISTS (SELECT FROM found AS f\n"
+		"                     WHERE f.worker = a.worker AND f.label = a.table_name)),\n"
+		"taken AS (INSERT INTO retention.archive_file AS a (job, worker, table_name, bytes, rows)\n"
+		"  SELECT $1::int, f.worker, f.label, f.bytes, f.rows FROM found AS f\n"
+		"  ON CONFLICT ON CONSTRAINT archive_file_pkey\n"
+		"  DO UPDATE SET bytes = excluded.bytes, rows = excluded.rows)\n"
+		"INSERT INTO retention.journal_event (job, kind, details)\n"
+		"SELECT $1::int, 'settled', jsonb_build_object('rows', s.rows, 'ledger', s.ledger) ||\n"
+		"       CASE WHEN (s.rows->>$4)::bigint <> s.ledger THEN jsonb_build_object('differ', true)\n"
+		"            ELSE '{}' END\n"
+		"  FROM (SELECT (SELECT jsonb_object_agg(r.label, r.rows)\n"
+		"                  FROM (SELECT f.label, sum(f.rows) AS rows FROM found AS f GROUP BY 1) AS r),\n"
+		"               (SELECT count(*) FROM retention.ledger AS l WHERE l.job = $1::int))\n"
+		"       AS s(rows, ledger)\n"
+		" WHERE NOT EXISTS (SELECT FROM retention.journal_event AS e\n"
+		"                    WHERE e.job = $1::int AND e.kind = 'settled')";
+
+	return run(db, id, (struct statement){sql, 3, {labels, found, contact}}, err);
+}
+
+bool journal_forget_erased(struct db *db, int id, int64_t *ret_left, struct error *err)
+{
+	static const char sql[] =
+		"WITH gone AS (DELETE FROM retention.candidate AS c USING retention.ledger AS l\n"
+		"  WHERE c.job = $1::int AND l.job = $1::int AND l.key = c.key RETURNING c.n)\n"
+		"SELECT " LISTED " - (SELECT count(DISTINCT g.n) FROM gone AS g)";
+
+	return query_int(db, id, (struct statement){.sql = sql}, ret_left, err);
 }
 
 bool journal_begin_rest(struct db *db, int id, int *ret_id, struct error *err)

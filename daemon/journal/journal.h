@@ -12,6 +12,7 @@ struct journal_row {
 	enum action action;
 	bool automatic;
 	bool replay; /* erases again what a restored backup has undone */
+	int replay_of; /* of which action; 0: no replay */
 	int part; /* of its occurrence: 2 and more are the rest of an action that ended early */
 	bool by_person; /* is the rest of an action that a person validated */
 	bool by_key; /* restricted to the keys of retention.selection: a replay, or one contact's request */
@@ -149,8 +150,27 @@ bool journal_key_failed(struct db *db, int id, const char *keys, const char *mes
  */
 bool journal_mark_changed(struct db *db, int id, const char *why, struct error *err);
 
-/* Why the job ends early; NULL: it does not.  Owned by ctx. */
-bool journal_changed(struct db *db, int id, void *ctx, const char **ret_why, struct error *err);
+/* Whether a job ends early. */
+struct journal_changed {
+	const char *why; /* NULL: it does not; owned by ctx */
+	bool restored; /* its archive holds more than the database knew when it was restored */
+	bool has_files; /* the journal knows the archive's files */
+};
+bool journal_changed(struct db *db, int id, void *ctx, struct journal_changed *ret,
+		     struct error *err);
+
+/* Writes the event "changed", once: the archive holds more than the database, which was restored, knows. */
+bool journal_mark_restored(struct db *db, int id, struct error *err);
+
+/*
+ * Takes from found (archive_found()'s) what the archive holds of the files called labels, and writes the event
+ * "settled" with it, once.  contact is the label of the contacts' file: it should have as many rows as the ledger.
+ */
+bool journal_take_lengths(struct db *db, int id, const char *labels, const char *found,
+			  const char *contact, struct error *err);
+
+/* Takes the keys off the list that the ledger knows as erased by this action; *ret_left is what is left. */
+bool journal_forget_erased(struct db *db, int id, int64_t *ret_left, struct error *err);
 
 /*
  * Saves the rest of a policy's occurrence as a new action with the same cutoff; *ret_id is its number.  Before

@@ -189,11 +189,15 @@ void ledger_close(struct ledger *l)
 	free(l);
 }
 
-/* Parses job TAB action TAB time TAB key.  Returns the job, and in *ret_time (32 bytes) the time; 0: not such a line. */
+/*
+ * Parses job TAB action TAB archive mode TAB time TAB key.  Returns the job, and in *ret_time (32 bytes) the time;
+ * 0: not such a line.
+ */
 static int parse_line(const char *line, char *ret_time)
 {
 	const char *action = strchr(line, '\t');
-	const char *at = action ? strchr(action + 1, '\t') : NULL;
+	const char *archive = action ? strchr(action + 1, '\t') : NULL;
+	const char *at = archive ? strchr(archive + 1, '\t') : NULL;
 	const char *key = at ? strchr(at + 1, '\t') : NULL;
 	char *end = NULL;
 	long job;
@@ -249,7 +253,8 @@ static bool next_line(struct reader *r, struct error *err)
 }
 
 #define UTC "AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')"
-#define SAME "r.job = l.job AND r.key = l.key AND r.action = l.action AND r.erased_at = l.erased_at"
+#define SAME_KEY "r.job = l.job AND r.key = l.key AND r.action = l.action AND "
+#define SAME SAME_KEY "r.erased_at = l.erased_at"
 
 /* How much the file holds of a job. */
 struct count {
@@ -292,6 +297,7 @@ struct load {
 	struct ledger *ledger;
 	int *jobs; /* n_jobs, of which file and table differ */
 	size_t n_jobs;
+	bool news; /* the file has lines that neither ledger nor replay knows */
 	struct db *db;
 };
 
@@ -299,7 +305,9 @@ struct load {
 static bool find_different(struct load *load, void *ctx, const char **ret_array, struct error *err)
 {
 	static const char sql[] =
-		"SELECT coalesce(f.job, t.job) AS job\n"
+		"SELECT coalesce(f.job, t.job) AS job,\n"
+		"       coalesce(f.lines > coalesce(t.lines, 0) + (SELECT count(*)\n"
+		"         FROM retention.replay AS r WHERE r.job = f.job), false) AS news\n"
 		"  FROM json_to_recordset($1::json) AS f(job int, lines bigint, newest text)\n"
 		"  FULL JOIN (SELECT job, count(*) AS lines, to_char(max(erased_at) " UTC
 		" AS newest\n"
@@ -315,6 +323,7 @@ static bool find_different(struct load *load, void *ctx, const char **ret_array,
 	load->jobs = t_array(ctx, int, load->n_jobs + 1);
 	for (size_t i = 0; i < load->n_jobs; i++) {
 		load->jobs[i] = (int)db_int(res, (int)i, "job");
+		load->news = load->news || db_bool(res, (int)i, "news");
 		t_append(&array, "%s%d", i ? "," : "", load->jobs[i]);
 	}
 	*ret_array = t_printf(ctx, "%s}", array);
@@ -339,12 +348,16 @@ static bool to_file(void *arg, const char *bytes, size_t n, struct error *err)
 	return ledger_append(arg, bytes, n, err);
 }
 
-/* Puts the file's lines into retention.replay, and lines that only the table has into the file. */
+/*
+ * Puts the file's lines into retention.replay, and lines that only the table has into the file.  A line that the
+ * action itself has repeated since needs no replay: a server that lost its last transactions came back under the
+ * job, which erased those keys again.
+ */
 static bool exchange(struct load *load, void *ctx, const char *array, struct error *err)
 {
 	const char *only_there = t_printf(
 		ctx,
-		"COPY (SELECT l.job, l.action, to_char(l.erased_at " UTC ", l.key\n"
+		"COPY (SELECT l.job, l.action, l.archive, to_char(l.erased_at " UTC ", l.key\n"
 		"  FROM retention.ledger AS l WHERE l.job = ANY (%s::int[]) AND NOT EXISTS (\n"
 		"       SELECT FROM retention.replay AS r WHERE " SAME ")) TO STDOUT",
 		sql_literal(ctx, array));
@@ -352,17 +365,24 @@ static bool exchange(struct load *load, void *ctx, const char *array, struct err
 
 	return db_exec(load->db, "DELETE FROM retention.replay", err) &&
 	       db_copy_in(load->db,
-			  "COPY retention.replay (job, action, erased_at, key) FROM STDIN",
+			  "COPY retention.replay (job, action, archive, erased_at, key) FROM STDIN",
 			  put_lines, load, &rows, err) &&
 	       db_copy_out(load->db, only_there, to_file, load->ledger, &rows, err) &&
 	       db_exec(load->db,
-		       "DELETE FROM retention.replay AS r USING retention.ledger AS l WHERE " SAME,
+		       "DELETE FROM retention.replay AS r USING retention.ledger AS l WHERE " SAME
+		       ";\n"
+		       "WITH repeated AS (DELETE FROM retention.replay AS r\n"
+		       "  USING retention.ledger AS l WHERE " SAME_KEY "r.erased_at < l.erased_at\n"
+		       "  RETURNING r.job, r.action, r.archive, r.erased_at, r.key)\n"
+		       "INSERT INTO retention.ledger (job, action, archive, erased_at, key)\n"
+		       "SELECT x.job, x.action, x.archive, x.erased_at, x.key FROM repeated AS x",
 		       err);
 }
 
 /*
  * Sees to it that the numbers of forgotten jobs are not given again, so that lines and archives keep their
- * meaning, and tells the journal once what was found.
+ * meaning, tells the journal once what was found, and ends early what runs and is older than its archive: in the
+ * transaction that finds it, because the replay removes the traces.
  */
 static const char record_ahead_sql[] =
 	"SELECT retention.skip_numbers(max(r.job)) FROM retention.replay AS r;\n"
@@ -372,7 +392,8 @@ static const char record_ahead_sql[] =
 	"               'until', max(erased_at)) AS details FROM retention.replay) AS x\n"
 	" WHERE x.details IS DISTINCT FROM (\n"
 	"       SELECT e.details FROM retention.journal_event AS e\n"
-	"        WHERE e.kind = 'ledger_ahead' ORDER BY e.id DESC LIMIT 1)";
+	"        WHERE e.kind = 'ledger_ahead' ORDER BY e.id DESC LIMIT 1);\n"
+	"SELECT retention.mark_restored(NULL)";
 
 bool ledger_ahead(struct db *db, int64_t *ret, bool *ret_under_way, struct error *err)
 {
@@ -403,7 +424,8 @@ static bool check(struct db *db, struct ledger *ledger, void *ctx, int64_t *ret_
 	if (!db_exec(db, lock_sql, err) || !ledger_ahead(db, ret_ahead, &under_way, err) ||
 	    !find_different(&load, ctx, &array, err))
 		return false;
-	if (under_way || (load.n_jobs == 0 && *ret_ahead == 0))
+	/* A backup may also be of a moment in a replay: then that replay has forgotten what it did. */
+	if ((under_way && !load.news) || (load.n_jobs == 0 && *ret_ahead == 0))
 		return true;
 	if (!exchange(&load, ctx, array, err) || !ledger_ahead(db, ret_ahead, &under_way, err))
 		return false;

@@ -3,7 +3,7 @@
  * database restored from an older backup has forgotten what was erased since, and the file has not.
  *
  * The first line says which database the file belongs to.  Each further line is a row of retention.ledger
- * as COPY writes it: job, action, time in UTC, key; no other personal data.  Lines are only ever appended,
+ * as COPY writes it: job, action, archive mode, time in UTC, key; no other personal data.  Lines are only ever appended,
  * after the transaction that made them true has committed, so that the file never knows more than the
  * database that wrote it.  Lines that a crash kept from the file are appended at the next comparison.  A
  * last line without its newline was never finished, and is cut off.

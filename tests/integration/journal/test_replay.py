@@ -232,12 +232,13 @@ def test_who_stays_is_named(six, created):
     assert "legal holds that were placed since are missing, too" in d.once(check=False).stderr
     d.ctl("hold", "add", 2, "--reason", "case")
     d.pg.sql(d.db, "INSERT INTO request (contact_id, at) VALUES (3, now() + interval '2 days')")
-    job = replay(d)
+    replay(d)
     d.once()
     stay = {2, 3} | (set() if created else {7})
     assert ids(d) == {6} | stay and waiting(d) == set()
-    (details,), = d.pg.sql(d.db, "SELECT details FROM retention.journal_event WHERE kind = 'kept'")
-    assert {int(k) for k in details["keys"]} == stay
-    told = d.jobs(f"id = {job}")[0]["error"]
-    assert told.startswith(f"{len(stay)} more are in the database and stay") and ("created" in told) != created
-    assert f'"{min(stay)}"' in d.ctl("show", job).stdout
+    kept = d.pg.sql(d.db, "SELECT job, details FROM retention.journal_event WHERE kind = 'kept'")
+    assert {int(k) for _, details in kept for k in details["keys"]} == stay
+    for job, details in kept:  # a replay for each action that erased them
+        told = d.jobs(f"id = {job}")[0]["error"]
+        assert told.startswith(f"{len(details['keys'])} more are in the database and stay")
+        assert ("created" in told) != created and f'"{details["keys"][0]}"' in d.ctl("show", job).stdout

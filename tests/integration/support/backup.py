@@ -12,7 +12,9 @@ def lines(d):
     """The file's lines behind its head, as (job, action, time, key)."""
     text = (d.archives / "ledger").read_text()
     assert text.startswith("# retentiond ledger 1 ") and text.endswith("\n")
-    return [tuple(line.split("\t")) for line in text.splitlines()[1:]]
+    split = [line.split("\t") for line in text.splitlines()[1:]]
+    assert all(archive in ("none", "listed", "full") for _, _, archive, _, _ in split)
+    return [(job, action, at, key) for job, action, _, at, key in split]
 
 
 def rows(pg, db):
