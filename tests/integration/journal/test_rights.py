@@ -201,7 +201,7 @@ ACTS = [
     "SELECT retention.configure('UTC', false, 'text')", "SELECT retention.configure_keep('0')",
     "SELECT retention.begin_occurrence('q', 'daily', now(), now(), 'delete_contacts', '0', 'none')",
     "SELECT retention.watch_policy('p', 'daily', now())", "UPDATE retention.policy_state SET last_occurrence = 'infinity'",
-    "INSERT INTO retention.replay VALUES (1, 'delete_contacts', now(), '2')", "DELETE FROM retention.replay",
+    "INSERT INTO retention.replay VALUES (1, 'delete_contacts', 'none', now(), '2')", "DELETE FROM retention.replay",
     "DELETE FROM retention.selection", "DELETE FROM retention.candidate WHERE job <> 2",
     "INSERT INTO retention.candidate VALUES (2, 99, '2', 1)",
     "INSERT INTO retention.ledger (job, action, key) VALUES (1, 'restored', '1')",
