@@ -1,6 +1,6 @@
 /*
- * archive list, verify and delete, also of archives that the journal does not know, which have a name.  delete only calls the SQL function that records the deletion.  The
- * daemon then removes the files, and the command waits for that.
+ * archive list, verify and delete, also of archives that the journal does not know, which have a name.  delete only
+ * calls the SQL function that records the deletion.  The daemon then removes the files, and the command waits for that.
  */
 #include "command/verify_archive.h"
 
@@ -10,9 +10,9 @@ bool command_archive_list(struct command *cmd, struct error *err)
 {
 	const char *unknown = _("not in the journal");
 	const struct command_listing listing = {
-		.sql = "SELECT a.id, a.type, 'replay of action ' || a.replay_of AS of,\n"
-		       "       to_char(a.date, 'YYYY-MM-DD HH24:MI') AS date,\n"
-		       "       CASE WHEN a.id IS NULL THEN $1 ELSE a.status END AS status, a.bytes, a.file\n"
+		.sql = "SELECT a.id, a.type, to_char(a.date, 'YYYY-MM-DD HH24:MI') AS date,\n"
+		       "       CASE WHEN a.id IS NULL THEN $1 ELSE a.status END AS status, a.bytes, a.file,\n"
+		       "       'replay of action ' || a.replay_of AS of\n"
 		       "  FROM retention.all_archives AS a ORDER BY a.id DESC NULLS LAST, a.date DESC",
 		.json_sql = "SELECT a.* FROM retention.all_archives AS a WHERE $1 <> ''\n"
 			    " ORDER BY a.id DESC NULLS LAST, a.date DESC",

@@ -1,5 +1,7 @@
 """A server's messages in any language: no value of a row is kept of them, and none of their words decides."""
 
+import glob
+import os
 import subprocess
 
 import pytest
@@ -22,15 +24,20 @@ FAILURES = [
 REFUSALS = ["RAISE 'not %', OLD.name USING ERRCODE = '42501'", "EXECUTE 'SELECT ' || OLD.name",
             "EXECUTE 'SELECT \"' || OLD.name || '\"'"]
 
+pytestmark = pytest.mark.unsanitized("glibc never frees what it read of LOCPATH, which the sanitizer reports as a leak")
+
 
 @pytest.fixture(scope="module")
 def french(tmp_path_factory):
     """An environment in which a server can speak French."""
+    if not os.path.exists("/usr/share/i18n/locales/fr_FR") or not glob.glob("/usr/share/locale/fr/LC_MESSAGES/postgres-*.mo"):
+        pytest.skip("this machine has no locale fr_FR or no French catalogue of the server")
     folder = tmp_path_factory.mktemp("locales")
-    folder.chmod(0o755)
-    for parent in list(folder.parents)[:3]:
-        parent.chmod(0o755)
-    subprocess.run(["localedef", "-i", "fr_FR", "-f", "UTF-8", folder / "fr_FR.UTF-8"], check=True)
+    for each in (folder, *folder.parents):
+        if not os.access(each, os.W_OK) or "pytest" not in str(each):
+            break  # the folders of others stay as they are
+        each.chmod(0o755)
+    subprocess.run(["localedef", "--no-hard-links", "-i", "fr_FR", "-f", "UTF-8", folder / "fr_FR.UTF-8"], check=True)
     return str(folder)
 
 
