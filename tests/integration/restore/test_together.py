@@ -60,7 +60,7 @@ def sound(d):
     d.once()
     d.configure(policies=policies)
     assert d.ctl("verify").returncode == 0
-    ledger = sorted(tuple(line.split("\t")[:2]) + (line.split("\t")[3],)
+    ledger = sorted(tuple(line.split("\t")[:2]) + (line.split("\t")[4],)
                     for line in (d.archives / "ledger").read_text().splitlines()[1:])
     table = sorted((str(j), a, k) for j, a, k in d.pg.sql(d.db, "SELECT job, action, key FROM retention.ledger"))
     assert set(ledger) >= set(table)
