@@ -111,9 +111,10 @@ static bool check_folder(const char *path, unsigned int others, struct error *er
 		return fail(err, ERR_CONFIG, "\"%s\" is not a folder", path);
 	if (st.st_uid != 0 && st.st_uid != geteuid())
 		return fail(err, ERR_CONFIG,
-			    "\"%s\" belongs to user %u, neither to root nor to the user that runs "
-			    "this: chown it",
-			    path, (unsigned int)st.st_uid);
+			    "\"%s\" belongs to user %u, neither to root nor to user %u, who runs "
+			    "this: call this as user %u, or chown it",
+			    path, (unsigned int)st.st_uid, (unsigned int)geteuid(),
+			    (unsigned int)st.st_uid);
 	return !(st.st_mode & others) ||
 	       fail(err, ERR_CONFIG, "\"%s\" is open to others (mode %04o): chmod g-w,o%s it", path,
 		    (unsigned int)st.st_mode & 07777, others & 07 & ~02U ? "=" : "-w");

@@ -194,6 +194,7 @@ def test_cut_with_the_answer_of_commit_in_flight(job, proxy, forward, after, arc
     check_all_erased(j)
 
 
+@pytest.mark.safety(workers=(1, 2))  # the list has 748 keys, too few for four: a worker begins with 256
 def test_cut_while_commit_is_under_way(job, proxy):
     """
     COMMIT takes its time (a deferred trigger waits), the connection goes, a new session comes while the old
