@@ -119,11 +119,11 @@ static void on_sweep(evutil_socket_t fd, short what, void *arg)
 /* Makes room for one more; how many there are, with those that are cut. */
 static int make_place(struct http_server *server)
 {
-	struct connection *c, *oldest = NULL;
+	struct connection *oldest = NULL;
 	int n = 0, all = 0;
 
 	sweep(server);
-	TAILQ_FOREACH(c, &server->connections, link) {
+	for (struct connection *c = TAILQ_FIRST(&server->connections); c; c = TAILQ_NEXT(c, link)) {
 		all++;
 		n += c->cut ? 0 : 1;
 		if (!c->cut && (!oldest || (oldest->answering && !c->answering)))

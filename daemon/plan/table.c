@@ -230,9 +230,10 @@ size_t plan_slot_of(const struct plan *p, const struct table *t, const char *col
 
 struct source plan_source(const struct plan *p, const struct table *t, bool own)
 {
-	return own ? (struct source){.table = t->index}
-		   : (struct source){.table = t->of->index,
-				     .slot = plan_slot_of(p, t->of, model_parent_column(t))};
+	if (own)
+		return (struct source){.table = t->index};
+	return (struct source){.table = t->of->index,
+			       .slot = plan_slot_of(p, t->of, model_parent_column(t))};
 }
 
 char *plan_selection(const struct plan *p, const struct table *t, const char *keys, bool own)

@@ -41,7 +41,7 @@ struct child {
 
 struct children {
 	struct event_base *base;
-	LIST_HEAD(, child) list;
+	LIST_HEAD(child_list, child) list;
 	const char *program; /* retention-job's path */
 	char host[HOST_NAME_MAX +
 		  1]; /* this host's name, as the journal and the children know it */
