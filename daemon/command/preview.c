@@ -126,7 +126,7 @@ bool command_check_preview(struct command *cmd, struct error *err)
 	if (action_parse(word) != ACTION_COUNT && (!from || !to || options->as_of))
 		return fail(err, ERR_USAGE,
 			    _("an action needs --from and --to; --as-of is for policies"));
-	if (manual && strcmp(from, to) > 0) /* both are YYYY-MM-DD */
+	if (from && to && strcmp(from, to) > 0) /* both are YYYY-MM-DD */
 		return fail(err, ERR_USAGE, _("the interval ends (%s) before it starts (%s)"), to,
 			    from);
 	if (options->archive && !manual)

@@ -74,12 +74,11 @@ static void on_sigchld(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd, (void)what; /* one signal may stand for several ends, so all are collected */
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
-		struct child *child;
+		struct child *child = LIST_FIRST(&children->list);
 		char how[40];
 
-		LIST_FOREACH(child, &children->list, link)
-			if (child->pid == pid)
-				break;
+		while (child && child->pid != pid)
+			child = LIST_NEXT(child, link);
 		if (!child)
 			continue; /* inherited by the exec that started us */
 		read_status(child);
@@ -94,9 +93,8 @@ static void on_sigchld(evutil_socket_t fd, short what, void *arg)
 
 static int on_children_free(struct children *children)
 {
-	struct child *child;
-
-	LIST_FOREACH(child, &children->list, link) {
+	for (struct child *child = LIST_FIRST(&children->list); child;
+	     child = LIST_NEXT(child, link)) {
 		child_stop(child, true);
 		(void)waitpid(child->pid, NULL, 0); /* killed: this does not last */
 	}
