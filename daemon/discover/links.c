@@ -10,13 +10,19 @@
 /* How certain a possible link is; the lowest rank is the most certain. */
 enum { RANK_MUST, RANK_MAY, RANK_NAMED, RANK_TYPED, RANK_REVERSE, RANK_NONE };
 
+/* A column with a type, and the column with the id that goes with it. */
+struct pair {
+	const struct schema_column *type;
+	const char *id;
+};
+
 struct link_walk {
 	void *ctx;
 	const struct schema *schema;
 	struct links *links;
 	size_t *main; /* of each table: its first name, or LINKS_NONE */
 	bool *lookup; /* of each table: links_is_lookup() */
-	const char **pair; /* of each table: its column with a type, or NULL */
+	struct pair *pairs; /* of each table its first; type NULL: it has none */
 	struct link
 		*named; /* n_named: possible links by name, added when the parent gets its name */
 	size_t n_named;
@@ -179,12 +185,12 @@ static const char *pair_of(const struct schema_table *t, const struct schema_col
 static struct link type_link(const struct link_walk *w, size_t table, size_t parent)
 {
 	const struct schema_table *t = &w->schema->tables[table], *p = table_of(w, parent);
-	const struct schema_column *type = schema_column(t, w->pair[table]);
+	const struct schema_column *type = w->pairs[table].type;
 	struct link item = {.table = table, .of = parent, .how = LINKS_TYPE, .rank = RANK_TYPED};
 
 	if (!type || !p->key)
 		return item;
-	item.by = pair_of(t, type);
+	item.by = w->pairs[table].id;
 	item.type = type->name;
 	for (size_t i = 0; i < type->n_values && !item.value; i++)
 		if (names_is_type_of(type->values[i], p->name))
@@ -417,15 +423,18 @@ struct links *links_walk(void *ctx, const struct schema *schema, size_t contact,
 	w.links = t_zero(ctx, struct links);
 	w.main = t_array(ctx, size_t, schema->n_tables + 1);
 	w.lookup = t_array(ctx, bool, schema->n_tables + 1);
-	w.pair = t_array(ctx, const char *, schema->n_tables + 1);
+	w.pairs = t_array(ctx, struct pair, schema->n_tables + 1);
 	for (size_t i = 0; i < schema->n_tables; i++) {
 		const struct schema_table *t = &schema->tables[i];
 
 		w.main[i] = LINKS_NONE;
 		w.lookup[i] = links_is_lookup(t) != NULL;
-		for (size_t c = 0; !w.pair[i] && c < t->n_columns; c++)
-			if (pair_of(t, &t->columns[c]))
-				w.pair[i] = t->columns[c].name;
+		for (size_t c = 0; !w.pairs[i].type && c < t->n_columns; c++) {
+			const char *id = pair_of(t, &t->columns[c]);
+
+			if (id)
+				w.pairs[i] = (struct pair){.type = &t->columns[c], .id = id};
+		}
 	}
 	(void)add(&w, (struct link){.table = contact, .name = "contact", .of = LINKS_NONE});
 	(void)add(&w, (struct link){.table = request,

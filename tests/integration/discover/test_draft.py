@@ -593,7 +593,6 @@ def test_wrong_use(empty_db, pg):
     assert done.returncode == 2 and "--request" in done.stderr
 
 
-@pytest.mark.unsanitized("minutes long there; the drafts above are watched")
 def test_a_large_schema(make, daemon):
     """Hundreds of tables that all hang together: every one is named once, and it takes no time to speak of."""
     n = 300
