@@ -33,15 +33,8 @@
 static char *read_note(const struct archive *a, void *ctx, struct error *err)
 {
 	AUTO(fd) int folder = archive_partial(a, err);
-	AUTO(fd)
-	int fd = folder < 0 ? -1
-			    : openat(folder, ARCHIVE_PLAIN_SUMS, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 
-	if (fd >= 0)
-		return file_read_text(fd, ARCHIVE_PLAIN_SUMS, ctx, err);
-	if (errno != ENOENT)
-		(void)fail_errno(err, ERR_ENVIRONMENT, "cannot open \"" ARCHIVE_PLAIN_SUMS "\"");
-	return NULL;
+	return folder < 0 ? NULL : archive_read_small(folder, ARCHIVE_PLAIN_SUMS, ctx, err);
 }
 
 bool archive_encryption_begun(const struct archive *a, void *ctx,

@@ -139,18 +139,6 @@ static char *scan_folder(const struct archive *a, int folder, void *ctx, struct 
 	return manifest_lengths(ctx, a, workers, bytes, rows);
 }
 
-/* A small file of the unfinished folder, owned by ctx; NULL, with err only where it is there and cannot be read. */
-static char *read_small(int folder, const char *name, void *ctx, struct error *err)
-{
-	AUTO(fd) int fd = openat(folder, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-
-	if (fd >= 0)
-		return file_read_text(fd, name, ctx, err);
-	if (errno != ENOENT)
-		(void)fail_errno(err, ERR_ENVIRONMENT, "cannot open \"%s\"", name);
-	return NULL;
-}
-
 static bool has_segments(int folder, void *ctx)
 {
 	const char **names = archive_list(folder, ".", ctx);
@@ -167,15 +155,15 @@ char *archive_found(const struct archive *a, void *ctx, struct error *err)
 	char *text = NULL;
 
 	if (finished >= 0) {
-		text = read_small(finished, ARCHIVE_MANIFEST, ctx, err);
+		text = archive_read_small(finished, ARCHIVE_MANIFEST, ctx, err);
 		if (!text && err->class == ERR_NONE)
 			(void)fail(err, ERR_CONFIG, "\"%s/%s\" has no " ARCHIVE_MANIFEST,
 				   a->directory, a->name);
 		return text;
 	}
 	if (folder >= 0)
-		text = read_small(folder, ARCHIVE_LENGTHS, ctx, err);
+		text = archive_read_small(folder, ARCHIVE_LENGTHS, ctx, err);
 	if (!text && err->class == ERR_NONE && !has_segments(folder, ctx))
-		text = read_small(folder, ARCHIVE_MANIFEST, ctx, err);
+		text = archive_read_small(folder, ARCHIVE_MANIFEST, ctx, err);
 	return text || err->class != ERR_NONE ? text : scan_folder(a, folder, ctx, err);
 }
