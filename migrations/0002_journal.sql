@@ -434,9 +434,9 @@ BEGIN
 			      DETAIL = concat_ws(E'\n', OLD.id, NEW.status);
 	END IF;
 	IF NEW.archive_deleted_by = 'expiry' AND OLD.archive_deleted_by IS NULL AND
-	   ((NEW.finished_at AT TIME ZONE retention.time_zone() +
-	     (SELECT nullif(s.value, '')::interval FROM retention.setting AS s WHERE s.name = 'archives_keep'))
-	    AT TIME ZONE retention.time_zone() <= now()) IS NOT TRUE THEN
+	   (retention.kept_until(NEW.finished_at,
+				 (SELECT nullif(s.value, '')::interval FROM retention.setting AS s
+				   WHERE s.name = 'archives_keep')) <= now()) IS NOT TRUE THEN
 		RAISE EXCEPTION 'the archive of action % has not expired', OLD.id
 			USING ERRCODE = 'check_violation', CONSTRAINT = 'retention.archive_not_expired',
 			      DETAIL = OLD.id;

@@ -31,6 +31,15 @@ AS $$
 	SELECT (date_trunc('day', at AT TIME ZONE timezone) - depth) AT TIME ZONE timezone
 $$;
 
+-- Returns the instant up to which an archive that was finished at "since" is kept, by the calendar; NULL: for ever.
+CREATE FUNCTION retention.kept_until(since timestamptz, keep interval, timezone text DEFAULT retention.time_zone())
+RETURNS timestamptz
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT (since AT TIME ZONE timezone + keep) AT TIME ZONE timezone
+$$;
+
 CREATE FUNCTION retention.save_action(action text, from_date date, to_date date,
 				      archive text DEFAULT NULL) RETURNS int
 LANGUAGE plpgsql

@@ -119,15 +119,13 @@ AS $$
 	 WHERE j.archive_path IS NOT NULL AND j.archive_removed_at IS NULL
 	   AND j.status IN ('done', 'failed')
 	   AND (j.archive_deleted_at IS NOT NULL OR
-		(j.finished_at AT TIME ZONE archives_to_remove.timezone + archives_to_remove.keep)
-		  AT TIME ZONE archives_to_remove.timezone <= now())
+		retention.kept_until(j.finished_at, archives_to_remove.keep, archives_to_remove.timezone) <= now())
 	 UNION ALL
 	SELECT u.job, u.name, u.deleted_at IS NOT NULL,
 	       u.host = archives_to_remove.host AND u.directory = archives_to_remove.directory, true
 	  FROM retention.unknown_archive AS u
 	 WHERE u.deleted_at IS NOT NULL OR
-	       (u.date AT TIME ZONE archives_to_remove.timezone + archives_to_remove.keep)
-		 AT TIME ZONE archives_to_remove.timezone <= now()
+	       retention.kept_until(u.date, archives_to_remove.keep, archives_to_remove.timezone) <= now()
 	 ORDER BY 1, 2
 $$;
 

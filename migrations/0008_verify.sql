@@ -194,11 +194,11 @@ AS $$
 			 WHERE t.now->>'status' = 'cancelled' AND t.was->>'status' <> 'cancelled') AS a),
 	findings AS (
 		SELECT a.id, CASE
-			WHEN a.expiry AND (((a.now->>'finished_at')::timestamptz AT TIME ZONE 'UTC' +
+			WHEN a.expiry AND (retention.kept_until((a.now->>'finished_at')::timestamptz,
 				nullif((SELECT c.value FROM configured AS c
 					 WHERE c.setting = 'archives_keep' AND c.id < a.id
-					 ORDER BY c.id DESC LIMIT 1), '')::interval - interval '1 day')
-				AT TIME ZONE 'UTC' <= a.at) IS NOT TRUE
+					 ORDER BY c.id DESC LIMIT 1), '')::interval, 'UTC') - interval '24 hours'
+				<= a.at) IS NOT TRUE
 			THEN ARRAY['retention.expired_early', a.id::text, a.job::text]
 			WHEN a.expiry OR a.by_rule THEN NULL
 			WHEN a.name <> a.actor OR (NOT a.by_schedule AND EXISTS (

@@ -50,6 +50,7 @@ BEGIN
 	('FUNCTION', 'release_hold(text)',                                 '',     'X',    'X',    ''),
 	('FUNCTION', 'time_zone()',                                        'X',    'X',    'X',    'X'),
 	('FUNCTION', 'cutoff(interval, text, timestamptz)',                'X',    'X',    'X',    'X'),
+	('FUNCTION', 'kept_until(timestamptz, interval, text)',            'X',    'X',    'X',    'X'),
 	('FUNCTION', 'today()',                                            'X',    'X',    'X',    'X'),
 	('FUNCTION', 'save_action(text, date, date, text)',                '',     'X',    '',     ''),
 	('FUNCTION', 'save_subject(text, text)',                           '',     'X',    '',     ''),

@@ -128,6 +128,7 @@ CALLS = {
     "today()": set(ROLES) - {"nobody"},
     "time_zone()": set(ROLES) - {"nobody"},
     "cutoff('36 months')": set(ROLES) - {"nobody"},
+    "kept_until(now(), '1 year')": set(ROLES) - {"nobody"},
     "verify_rows()": set(ROLES) - {"nobody"},
     "verify_chain()": set(ROLES) - {"nobody"},
     "verify_acts()": set(ROLES) - {"nobody"},
