@@ -67,8 +67,8 @@ struct batch_result {
 };
 
 /*
- * Runs one batch over keys.  *ret is zero before.  true: committed.  false: rolled back, as far as this side knows.  After a lost
- * connection only retention.archive_file says, read by a new session under the worker's lock.
+ * Runs one batch over keys.  *ret is zero before.  true: committed.  false: rolled back, as far as this side knows.
+ * After a lost connection only retention.archive_file says, read by a new session under the worker's lock.
  * ERR_STOPPED: the job belongs to another process now, or ret->paused.
  */
 bool batch_run(const struct batch_job *job, struct batch_worker *worker, const struct keys *keys,

@@ -1,6 +1,7 @@
 /*
  * Reads a command's arguments by its usage, so that the two cannot differ:
- * - "ID" is the number of an action, "ID|NAME" may be the name of an archive instead (command->id is 0 then), and any other word in capitals is one argument of any form;
+ * - "ID" is the number of an action, "ID|NAME" may be the name of an archive instead (command->id is 0 then), and any
+ *   other word in capitals is one argument of any form;
  * - an option that is named may be given, and has the kind that the table below says;
  * - what stands in brackets may be left out, and so may everything if there is an ", or ": then
  *   the command has its own check.

@@ -5,8 +5,8 @@
 #include "command/command.h"
 
 /*
- * Opens the archive of action cmd->id, or, where that is 0, the one called cmd->argument; *ret is owned by cmd->ctx.  ERR_CONFIG: the action has no archive, or the
- * archive was deleted or is not finished.
+ * Opens the archive of action cmd->id, or, where that is 0, the one called cmd->argument; *ret is owned by cmd->ctx.
+ * ERR_CONFIG: the action has no archive, or the archive was deleted or is not finished.
  */
 bool verify_archive_open(struct command *cmd, struct archive_reader **ret, struct error *err);
 

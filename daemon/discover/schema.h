@@ -57,7 +57,8 @@ struct schema {
 
 /*
  * Reads, in one snapshot, all tables except those of the server, of extensions and of this program;
- * partitions count as their root.  With samples it also reads the most common values of type columns.  *ret is owned by ctx.
+ * partitions count as their root.  With samples it also reads the most common values of type columns.  *ret is owned by
+ * ctx.
  */
 bool schema_read(struct db *db, bool samples, void *ctx, struct schema **ret, struct error *err);
 

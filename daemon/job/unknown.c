@@ -100,7 +100,7 @@ bool unknown_record(struct db *db, const struct job_opts *opts, struct error *er
 		if (!record_one(db, opts, db_value(res, row, "entry"), ctx, err))
 			return false;
 	}
-	/* Those of another host only when it has not seen them for a day: a container has a new name each time. */
+	/* Keeps what another host has seen within a day.  Not for longer, because a container has a new name each time. */
 	return db_command(db,
 			  "DELETE FROM retention.unknown_archive AS u\n"
 			  " WHERE u.deleted_at IS NULL AND u.name <> ALL ($1::text[])\n"
