@@ -11,8 +11,8 @@ bool command_archive_list(struct command *cmd, struct error *err)
 	const char *unknown = _("not in the journal");
 	const struct command_listing listing = {
 		.sql = "SELECT a.id, a.type, to_char(a.date, 'YYYY-MM-DD HH24:MI') AS date,\n"
-		       "       CASE WHEN a.id IS NULL THEN $1 ELSE a.status END AS status, a.bytes, a.file,\n"
-		       "       'replay of action ' || a.replay_of AS of\n"
+		       "       CASE WHEN a.id IS NULL THEN $1 ELSE a.status END AS status,\n"
+		       "       'replay of action ' || a.replay_of AS of, a.bytes, a.file\n"
 		       "  FROM retention.all_archives AS a ORDER BY a.id DESC NULLS LAST, a.date DESC",
 		.json_sql = "SELECT a.* FROM retention.all_archives AS a WHERE $1 <> ''\n"
 			    " ORDER BY a.id DESC NULLS LAST, a.date DESC",
