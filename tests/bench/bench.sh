@@ -36,6 +36,7 @@ elapsed() { awk -v a="$1" -v b="$2" 'BEGIN { printf "%.1f", b - a }'; }
 start() {
 	mkdir -p "$work/server" "$work/archives" "$work/csv"
 	chmod 755 "$work"
+	chmod 700 "$work/archives"
 	[ "$(id -u)" != 0 ] || chown postgres "$work/server"
 	as_server "$pgbin/initdb" -D "$work/server/data" -A trust -U bench -N --locale=C.UTF-8 >/dev/null
 	as_server "$pgbin/pg_ctl" -D "$work/server/data" -l "$work/server/log" -w -s -o "\
