@@ -117,6 +117,7 @@ static enum job_exit check_model(const struct config *config, bool verbose)
 						.patience_s = CHECK_S,
 						.on_message = on_complaint,
 						.on_detail = verbose ? on_complaint : NULL,
+						.on_warning = on_complaint,
 						.on_end = on_end,
 						.arg = &check});
 

@@ -10,7 +10,7 @@
 static const char *const words[] = {
 	[WORD_PROGRESS] = "progress", [WORD_WAITING] = "waiting", [WORD_COMPLAINT] = "complaint",
 	[WORD_DETAIL] = "detail",     [WORD_NOTE] = "note",       [WORD_SAMPLE] = "sample",
-	[WORD_BATCH] = "batch",
+	[WORD_BATCH] = "batch",       [WORD_WARNING] = "warning",
 };
 static_assert(LENGTH(words) == WORDS, "a name for each");
 
@@ -204,6 +204,7 @@ static bool parse(char *line, struct job_message *ret)
 		return ret->reason < WAIT_REASONS && (*line == '\0') == (ret->reason == WAIT_NONE);
 	case WORD_COMPLAINT:
 	case WORD_DETAIL:
+	case WORD_WARNING:
 	case WORD_NOTE:
 	case WORD_SAMPLE:
 		return true;

@@ -97,6 +97,7 @@ enum job_word {
 	WORD_WAITING,
 	WORD_COMPLAINT,
 	WORD_DETAIL,
+	WORD_WARNING,
 	WORD_NOTE,
 	WORD_SAMPLE,
 	WORD_BATCH,
@@ -133,6 +134,7 @@ void report_line(struct report *r, enum job_word word, const char *fmt, ...)
 
 #define report_complaint(r, ...) report_line((r), WORD_COMPLAINT, __VA_ARGS__)
 #define report_detail(r, ...) report_line((r), WORD_DETAIL, __VA_ARGS__)
+#define report_warning(r, ...) report_line((r), WORD_WARNING, __VA_ARGS__)
 #define report_note(r, ...) report_line((r), WORD_NOTE, __VA_ARGS__)
 #define report_sample(r, ...) report_line((r), WORD_SAMPLE, __VA_ARGS__)
 

@@ -6,6 +6,7 @@
 #include "command/command.h"
 
 #include "model/disposition.h"
+#include "preflight/views.h"
 #include "base/sql.h"
 #include "base/text.h"
 
@@ -256,10 +257,10 @@ static bool print_secured(const struct grants *g, struct error *err)
 }
 
 /*
- * Before PostgreSQL 17 only the owner of a table may vacuum it.  That grant gives more than this program
- * may ask for, so that it is printed as a comment.
+ * Prints the right to maintain relations (regclass[]).  Before PostgreSQL 17 only the owner has it.  That grant gives
+ * more than this program may ask for, so that it is printed as a comment.
  */
-static bool print_vacuum(const struct grants *g, struct error *err)
+static bool print_maintain(const struct grants *g, const char *relations, struct error *err)
 {
 	static const char sql[] =
 		"SELECT DISTINCT CASE WHEN current_setting('server_version_num')::int >= 170000\n"
@@ -267,17 +268,48 @@ static bool print_vacuum(const struct grants *g, struct error *err)
 		"       ELSE format('-- GRANT %I TO', r.rolname) END AS grants\n"
 		"  FROM pg_class AS c JOIN pg_roles AS r ON r.oid = c.relowner\n"
 		"  JOIN pg_namespace AS n ON n.oid = c.relnamespace\n"
-		" WHERE c.oid IN (SELECT t.oid FROM unnest($1::oid[]) AS t(oid) UNION\n"
-		"                 SELECT p.relid FROM unnest($1::oid[]) AS t(oid),\n"
+		" WHERE c.oid IN (SELECT t.oid FROM unnest($1::regclass[]) AS t(oid) UNION\n"
+		"                 SELECT p.relid FROM unnest($1::regclass[]) AS t(oid),\n"
 		"                        pg_partition_tree(t.oid) AS p)\n"
 		" ORDER BY 1";
-	const char *const values[] = {g->tables};
 
+	return print_rows(g, sql, 1, &relations, err);
+}
+
+static bool print_vacuum(const struct grants *g, struct error *err)
+{
 	printf("-- limits.vacuum.\n");
 	if (db_server_version(g->cmd->db) < 170000)
 		printf("-- Before PostgreSQL 17 only the owner of a table may vacuum it, and this grant gives all\n"
 		       "-- of the owner's rights.  Without it the job leaves the table to autovacuum, and logs it.\n");
-	return print_rows(g, sql, 1, values, err);
+	return print_maintain(g, g->tables, err);
+}
+
+/* The materialized views that jobs refresh. */
+static bool print_refresh(const struct grants *g, struct error *err)
+{
+	static const char sql[] =
+		"SELECT DISTINCT format('GRANT USAGE ON SCHEMA %I TO', n.nspname) AS grants\n"
+		"  FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace\n"
+		" WHERE c.oid = ANY ($1::regclass[]) ORDER BY 1";
+	const char **names, *relations;
+	struct view *views;
+	size_t n, refreshed = 0;
+
+	if (!views_read(g->cmd->db, &g->cmd->config->model, g->ctx, &views, &n, err))
+		return false;
+	names = t_array(g->ctx, const char *, n + 1);
+	for (size_t i = 0; i < n; i++)
+		if (views[i].refreshed)
+			names[refreshed++] = views[i].name;
+	if (refreshed == 0)
+		return true;
+	printf("-- refresh = true: materialized views.\n");
+	if (db_server_version(g->cmd->db) < 170000)
+		printf("-- Before PostgreSQL 17 only the owner of a view may refresh it, and this grant gives all\n"
+		       "-- of the owner's rights.  Without it the view keeps what is erased.\n");
+	relations = sql_array(g->ctx, names, refreshed);
+	return print_rows(g, sql, 1, &relations, err) && print_maintain(g, relations, err);
 }
 
 /* Creates a view with the predicate, and reads its dependencies from pg_depend before the rollback. */
@@ -353,7 +385,7 @@ static bool print_surroundings(const struct grants *g, struct error *err)
 			       sql_ident(g->ctx, model->tables[i].schema), g->role);
 	}
 	return print_rows(g, revoked_sql, 3, values, err) && print_secured(g, err) &&
-	       (!config->vacuum || print_vacuum(g, err));
+	       (!config->vacuum || print_vacuum(g, err)) && print_refresh(g, err);
 }
 
 bool command_check_grants(struct command *cmd, struct error *err)

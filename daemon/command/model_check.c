@@ -12,6 +12,7 @@
 #include "discover/names.h"
 #include "model/disposition.h"
 #include "preflight/check_plan.h"
+#include "preflight/views.h"
 
 /* Columns of the printed table; between DELETE and REMARK there is one for each action that erases. */
 enum { TABLE, NAME, DELETE, REMARK = DELETE + ACTION_COUNT - ACTION_DELETE_CONTACTS, CELLS };
@@ -276,6 +277,24 @@ static void find_outside(struct model_check *m)
 	}
 }
 
+/* Adds hints on materialized views that nothing refreshes.  Whether the daemon may, retentiond -t tells. */
+static bool find_views(struct model_check *m, struct error *err)
+{
+	struct view *views;
+	size_t n;
+
+	if (!views_read(m->cmd->db, m->model, m->ctx, &views, &n, err))
+		return false;
+	for (size_t i = 0; i < n; i++)
+		if (views[i].lacking)
+			HINT(m,
+			     N_("materialized view %s reads %s and keeps what is erased there until it "
+				"is refreshed: say refresh = true for the table, or T0 of retentionctl "
+				"show waits for it"),
+			     views[i].name, views[i].lacking);
+	return true;
+}
+
 /* Collects what the daemon refuses, as retentiond -t does. */
 static bool find_refusals(struct model_check *m, struct error *err)
 {
@@ -342,6 +361,8 @@ static bool check_model(struct model_check *m, struct error *err)
 	if (m->catalog) {
 		find_indexes(m);
 		find_outside(m);
+		if (!find_views(m, err))
+			return false;
 	}
 	return print_check(m, err);
 }

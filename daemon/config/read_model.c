@@ -40,6 +40,7 @@ const struct setting_spec table_specs[] = {
 	{.key = "created", .kind = VALUE_NAME, FIELD(created)},
 	{.key = "archive", .kind = VALUE_BOOL, FIELD(archive)},
 	{.key = "allow_unindexed", .kind = VALUE_BOOL, FIELD(allow_unindexed)},
+	{.key = "refresh", .kind = VALUE_BOOL, FIELD(refresh), .quiet = true},
 	{.key = "delete", CHOICE(delete_names), FIELD(on_delete)},
 	{.key = "anonymize", CHOICE(anonymize_names), FIELD(on_anonymize)},
 	{.key = "set"},

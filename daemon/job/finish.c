@@ -10,6 +10,7 @@
  *   encrypt   has a mark of its own, an earlier one than the manifest (archive/encrypt.c).
  *   manifest  is the mark that joining and encrypting are over.
  *   seal      the renamed folder is the mark that the archive is whole.
+ *   refresh   can be repeated: job/refresh.c.
  *   done      one transaction: the journal's status and counters, the list dropped, and after an early
  *             end of a policy's action the new action for the rest.  Killed before its COMMIT, the next
  *             attempt finds the folder sealed and the list as it was, and does it; killed after it, the
@@ -239,6 +240,8 @@ bool job_finish(struct job *j, char **ret_note, bool *ret_failures, struct error
 			return false;
 	}
 	failpoint("finish-after-seal");
+	if (!job_refresh(j, err))
+		return false;
 	/* Before the journal says done: the file knows all that was erased. */
 	return (!j->ledger || ledger_check(j->db, j->ledger, &ahead, err)) &&
 	       end_row(j, total, left, ret_note, ret_failures, err);

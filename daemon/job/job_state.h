@@ -1,6 +1,7 @@
 /*
  * The state of a job, shared by the files of its steps: job/job.c and job/claim.c (claim to start),
- * job/archive_files.c, job/restored.c, job/work.c, job/finish.c (join to done) and job/vacuum.c.
+ * job/archive_files.c, job/restored.c, job/work.c, job/finish.c (join to done), job/refresh.c and
+ * job/vacuum.c.
  */
 #pragma once
 
@@ -102,6 +103,12 @@ bool job_work(struct job *j, struct error *err);
  * keys failed, or are left for nobody.
  */
 bool job_finish(struct job *j, char **ret_note, bool *ret_failures, struct error *err);
+
+/*
+ * Before the job ends, refreshes the materialized views that read tables with refresh = true; the event "refreshed"
+ * tells which, and why some were not.  false: stopped, or the connection is lost.
+ */
+bool job_refresh(struct job *j, struct error *err);
 
 /*
  * After the job has ended, removes the files outside the database that its rows named, and appends to *note

@@ -6,6 +6,7 @@
 #include "journal/journal.h"
 
 #include "preflight/check_plan.h"
+#include "preflight/views.h"
 #include "archive/age.h"
 #include "journal/ledger.h"
 #include "base/file.h"
@@ -108,6 +109,33 @@ static bool check_directory(struct complaints *c, const struct config *config)
 	return false;
 }
 
+/* Refuses nothing: an erasure must not wait because somebody has made a view. */
+static bool warn_of_views(const struct job_opts *opts, void *ctx, struct db *db, struct error *err)
+{
+	struct view *views;
+	size_t n;
+
+	if (!views_read(db, &opts->config->model, ctx, &views, &n, err))
+		return false;
+	for (size_t i = 0; i < n; i++) {
+		if (views[i].lacking)
+			report_warning(
+				opts->report,
+				"materialized view %s reads %s and keeps what is erased there "
+				"until it is refreshed: say refresh = true for the table, or "
+				"T0 of retentionctl show waits for it",
+				views[i].name, views[i].lacking);
+		if (views[i].refreshed && !views[i].may)
+			report_warning(
+				opts->report,
+				"materialized view %s is to be refreshed (refresh = true), and "
+				"only its owner %s may: retentionctl grants prints what the role "
+				"needs",
+				views[i].name, views[i].owner);
+	}
+	return true;
+}
+
 /* Refuses nothing, because the right can be granted, or the session can end, while an action waits. */
 static bool check_throttle(const struct job_opts *opts, struct db *db, struct error *err)
 {
@@ -142,7 +170,8 @@ static bool check_and_configure(const struct job_opts *opts, void *arg, struct d
 	/* By this type place_hold writes a key as the table does. */
 	type = catalog_column(&check.catalog->relations[t->index], t->key)->type;
 	/* Last: the settings of a configuration that is refused must not act. */
-	return check_throttle(opts, db, err) && check_ledger(opts, db, err) &&
+	return warn_of_views(opts, ctx, db, err) && check_throttle(opts, db, err) &&
+	       check_ledger(opts, db, err) &&
 	       unknown_find(db, opts->config->directory, &unknown, err) &&
 	       journal_configure(db, opts->config, type, err);
 }

@@ -9,6 +9,7 @@
 #include "job/job_state.h"
 
 #include "base/sql.h"
+#include "model/catalog_sql.h"
 
 /* How long the throttle may keep all tables together waiting, because other jobs wait behind this one. */
 #define PATIENCE_MS 600000
@@ -25,13 +26,17 @@ static const char session_sql[] =
 	"SELECT set_config('vacuum_cost_delay', s.setting, false) FROM pg_settings AS s\n"
 	" WHERE s.name = 'autovacuum_vacuum_cost_delay' AND s.setting <> '-1'";
 
-/* Finds the tables that lost rows.  may: otherwise VACUUM would only warn, and go on without the table. */
+/*
+ * Finds the tables that lost rows, and the materialized views that the job has refreshed.  may: otherwise
+ * VACUUM would only warn, and go on without the table.
+ */
 static const char tables_sql[] =
-	"SELECT w.oid::regclass::text AS name, bool_and(pg_has_role(c.relowner, 'USAGE')\n"
-	"       OR pg_has_role(d.datdba, 'USAGE')\n"
-	"       OR CASE WHEN current_setting('server_version_num')::int >= 170000\n"
-	"               THEN has_table_privilege(c.oid, 'MAINTAIN') ELSE false END) AS may\n"
-	"  FROM (" JOURNAL_TABLES ") AS w\n"
+	"SELECT w.oid::regclass::text AS name,\n"
+	"       bool_and(pg_has_role(d.datdba, 'USAGE') OR " CATALOG_MAY_MAINTAIN ") AS may\n"
+	"  FROM (" JOURNAL_TABLES "\n"
+	"        UNION SELECT to_regclass(v.name) FROM retention.journal_event AS e,\n"
+	"               LATERAL jsonb_object_keys(e.details->'views') AS v(name)\n"
+	"         WHERE e.job = $1::int AND e.kind = 'refreshed') AS w\n"
 	"  JOIN pg_database AS d ON d.datname = current_database()\n"
 	"  JOIN LATERAL (SELECT w.oid UNION SELECT p.relid FROM pg_partition_tree(w.oid) AS p) AS t ON true\n"
 	"  JOIN pg_class AS c ON c.oid = t.oid\n"

@@ -9,11 +9,17 @@
  *     later ones see the rows as gone), or it left no dead row, or the table is frozen beyond;
  *   - and no snapshot, prepared transaction or slot of before is there now.
  *
+ * A materialized view that reads a table that lost rows keeps them until a REFRESH, and a REFRESH leaves no trace in
+ * the catalog that a GRANT does not leave as well.  So T0 counts the job's own (job/refresh.c), and that of
+ * a job that began after this one's end; nothing behind T0 is reached before.  After a REFRESH
+ * CONCURRENTLY, which deletes rows, the view itself needs a VACUUM.
+ *
  * Where something cannot be seen, the state is "unknown" or "pending", never "reached".
  */
 #include "journal/horizon.h"
 
 #include "journal/journal.h"
+#include "model/catalog_sql.h"
 
 /*
  * SQL: (who, xmin) of everything that keeps dead rows from being removed; xmin has no epoch, as in the
@@ -56,7 +62,8 @@ bool horizon_mark(struct db *db, void *ctx, const char **ret_xid, struct error *
  * asynchronous and are not written yet.
  */
 static const char record_sql[] =
-	"WITH touched AS (SELECT t.oid AS root FROM (" JOURNAL_TABLES ") AS t),\n"
+	"WITH RECURSIVE touched AS (SELECT t.oid AS root FROM (" JOURNAL_TABLES ") AS t),\n"
+	"" CATALOG_READERS ",\n"
 	"heap AS (\n"
 	"  SELECT c.oid, c.reltoastrelid AS toast, c.oid::regclass::text AS name\n"
 	"    FROM (SELECT root AS rel FROM touched UNION\n"
@@ -73,7 +80,10 @@ static const char record_sql[] =
 	"          WHERE l.locktype = 'relation' AND l.relation = c.oid AND l.granted\n"
 	"            AND l.database = (SELECT oid FROM pg_database\n"
 	"                               WHERE datname = current_database())\n"
-	"            AND l.mode = 'ShareUpdateExclusiveLock'))), '[]') FROM part AS c))::text\n"
+	"            AND l.mode = 'ShareUpdateExclusiveLock'))), '[]') FROM part AS c),\n"
+	"  'views', (SELECT jsonb_agg(DISTINCT jsonb_build_object('oid', c.oid::bigint,\n"
+	"       'name', c.oid::regclass::text)) FROM reader AS b JOIN pg_class AS c\n"
+	"         ON c.oid = b.oid AND c.relkind = 'm' AND c.relispopulated))::text\n"
 	"  AS record FROM " NEXT_XID " AS x";
 
 const char *horizon_record(struct db *db, int job, const char *xid, void *ctx, struct error *err)
@@ -100,6 +110,28 @@ const char horizon_sql[] =
 	"    FROM retention.archive_journal AS a\n"
 	"   WHERE a.id = $1::int AND a.status = 'done' AND a.action <> 'export'\n"
 	"     AND a.restored_at IS NULL),\n"
+	/* Each view that reads what has changed, and its REFRESH since; a dropped or emptied one holds nothing. */
+	"view AS (\n"
+	"  SELECT v->>'name' AS name, e.at, e.lsn, e.how,\n"
+	"         coalesce(greatest(pg_stat_get_last_vacuum_time(c.oid),\n"
+	"                           pg_stat_get_last_autovacuum_time(c.oid)) > e.at\n"
+	"                  AND pg_stat_get_dead_tuples(c.oid) = 0, false) AS vacuumed\n"
+	"    FROM j, jsonb_array_elements(j.record->'views') AS v\n"
+	"    JOIN pg_class AS c ON c.oid = (v->>'oid')::oid AND c.relispopulated\n"
+	"    LEFT JOIN LATERAL (\n"
+	"      SELECT e.at, (o.counters->'horizon'->>'lsn')::pg_lsn AS lsn,\n"
+	"             e.details->'views'->>(v->>'name') AS how\n"
+	"        FROM retention.journal_event AS e\n"
+	"        JOIN retention.archive_journal AS o ON o.id = e.job\n"
+	"       WHERE e.job >= $1::int AND e.kind = 'refreshed'\n"
+	"         AND e.details->'views' ? (v->>'name') AND o.finished_at IS NOT NULL\n"
+	"         AND (o.id = $1::int OR o.started_at > j.t0)\n"
+	"       ORDER BY e.id LIMIT 1) AS e ON true),\n"
+	"live AS (\n"
+	"  SELECT greatest(j.t0, max(v.at)) AS since, greatest(j.lsn, max(v.lsn)) AS lsn,\n"
+	"         string_agg('REFRESH of ' || v.name, ', ' ORDER BY v.name)\n"
+	"           FILTER (WHERE v.at IS NULL) AS pending\n"
+	"    FROM j LEFT JOIN view AS v ON true GROUP BY j.t0, j.lsn),\n"
 	/* T1: a row for each reason to wait. */
 	"part AS (\n"
 	"  SELECT coalesce(t->>'name', '?') AS name, (t->>'vacuums')::bigint AS before,\n"
@@ -121,7 +153,10 @@ const char horizon_sql[] =
 	"         WHEN NOT (j.clear OR h.dead = 0 OR " FULL_XMIN " > j.xid)\n"
 	"         THEN 'another VACUUM of ' || h.name || ': an older snapshot may have kept rows '\n"
 	"              || 'from the last' END AS reason\n"
-	"    FROM j, part AS h, " NEXT_XID " AS x),\n"
+	"    FROM j, part AS h, " NEXT_XID " AS x\n"
+	"  UNION ALL SELECT v.name, 'VACUUM of ' || v.name FROM view AS v\n"
+	"   WHERE v.how = 'concurrently' AND NOT v.vacuumed\n"
+	"  UNION ALL SELECT '', l.pending FROM live AS l),\n"
 	"held AS (\n"
 	"  SELECT h.who FROM j, " NEXT_XID " AS x, (" HOLDERS ") AS h\n"
 	"   WHERE " FULL_XMIN " <= j.xid\n"
@@ -131,13 +166,14 @@ const char horizon_sql[] =
 	"behind AS (\n"
 	"  SELECT 'standby ' || coalesce(nullif(r.application_name, ''), r.pid::text) AS who,\n"
 	"         r.state IS NULL OR r.replay_lsn IS NULL AS hidden\n"
-	"    FROM j, pg_stat_replication AS r\n"
+	"    FROM live AS l, pg_stat_replication AS r\n"
 	"   WHERE (r.state IS NULL OR r.state IN ('streaming', 'catchup'))\n"
-	"     AND (r.replay_lsn IS NULL OR r.replay_lsn < j.lsn)\n"
+	"     AND (r.replay_lsn IS NULL OR r.replay_lsn < l.lsn)\n"
 	"  UNION ALL\n"
-	"  SELECT 'replication slot ' || s.slot_name, false FROM j, pg_replication_slots AS s\n"
+	"  SELECT 'replication slot ' || s.slot_name, false FROM live AS l, pg_replication_slots AS s\n"
 	"   WHERE s.restart_lsn IS NOT NULL\n"
-	"     AND coalesce(s.confirmed_flush_lsn, s.restart_lsn) < j.lsn),\n"
+	"     AND coalesce(s.confirmed_flush_lsn, s.restart_lsn) < l.lsn\n"
+	"  UNION ALL SELECT l.pending, false FROM live AS l WHERE l.pending IS NOT NULL),\n"
 	"waits AS (\n"
 	"  SELECT 'T1' AS step, 'pages of the tables' AS what, NOT " SEES_ALL " AS hidden,\n"
 	"         nullif(concat_ws(', ', (SELECT string_agg(DISTINCT who, ', ') FROM held),\n"
@@ -146,8 +182,10 @@ const char horizon_sql[] =
 	"  UNION ALL\n"
 	"  SELECT 'T2', 'standbys and slots', bool_or(hidden),\n"
 	"         string_agg(DISTINCT who, ', ') FILTER (WHERE NOT hidden) FROM behind)\n"
-	"SELECT 'T0' AS step, 'live tables' AS what, 'reached' AS state, j.t0 AS since,\n"
-	"       NULL AS waits_for FROM j\n"
+	"SELECT 'T0' AS step, 'live tables' AS what,\n"
+	"       CASE WHEN l.pending IS NULL THEN 'reached' ELSE 'pending' END AS state,\n"
+	"       CASE WHEN l.pending IS NULL THEN l.since END AS since, l.pending AS waits_for\n"
+	"  FROM live AS l\n"
 	"UNION ALL\n"
 	/* Its rows are back, and gone from nowhere. */
 	"SELECT 'T0', 'live tables', 'undone', a.restored_at, NULL\n"
@@ -156,18 +194,21 @@ const char horizon_sql[] =
 	"UNION ALL\n"
 	"SELECT w.step, w.what, s.state,\n"
 	"       CASE WHEN s.state = 'reached' AND w.step = 'T1'\n"
-	"            THEN greatest(j.t0, (SELECT max(last) FROM part)) END,\n"
+	"            THEN greatest(l.since, (SELECT max(last) FROM part)) END,\n"
 	"       coalesce(j.lost, CASE WHEN s.state = 'unknown' THEN 'grant pg_read_all_stats'\n"
 	"                             ELSE w.pending END)\n"
-	"  FROM j, waits AS w, LATERAL (SELECT CASE WHEN j.lost IS NOT NULL THEN 'unknown'\n"
+	"  FROM j, live AS l, waits AS w, LATERAL (SELECT CASE WHEN j.lost IS NOT NULL THEN 'unknown'\n"
 	"         WHEN w.pending IS NOT NULL THEN 'pending'\n"
 	"         WHEN w.hidden THEN 'unknown' ELSE 'reached' END AS state) AS s\n"
 	"UNION ALL\n"
 	"SELECT 'T3', 'backups and archived WAL', CASE WHEN $3::boolean THEN 'unknown'\n"
 	"       WHEN $2::interval IS NULL THEN 'not declared'\n"
-	"       WHEN j.t0 + $2::interval <= now() THEN 'reached' ELSE 'pending' END,\n"
-	"       CASE WHEN j.t0 + $2::interval <= now() THEN j.t0 + $2::interval END,\n"
+	"       WHEN l.pending IS NULL AND l.since + $2::interval <= now() THEN 'reached'\n"
+	"       ELSE 'pending' END,\n"
+	"       CASE WHEN l.pending IS NULL AND l.since + $2::interval <= now()\n"
+	"            THEN l.since + $2::interval END,\n"
 	"       CASE WHEN $3::boolean THEN 'no configuration was read'\n"
 	"            WHEN $2::interval IS NULL THEN 'backups.keep of the configuration'\n"
-	"            WHEN j.t0 + $2::interval > now()\n"
-	"            THEN to_char(j.t0 + $2::interval, 'YYYY-MM-DD HH24:MI') END FROM j\n";
+	"            WHEN l.pending IS NOT NULL THEN l.pending\n"
+	"            WHEN l.since + $2::interval > now()\n"
+	"            THEN to_char(l.since + $2::interval, 'YYYY-MM-DD HH24:MI') END FROM live AS l\n";

@@ -2,7 +2,7 @@
  * Erasure status: erased rows are not yet gone everywhere.  A job records at its end what is needed to
  * tell later how far its erasures have come; a query tells it.
  *
- *	T0	the commit: gone from the live tables
+ *	T0	gone from the live tables, by the commit, and from the materialized views that read them
  *	T1	VACUUM has passed over the rows: gone from the pages of the tables
  *	T2	standbys have replayed it, and no slot holds WAL from before it
  *	T3	base backups and archived WAL from before it are no longer kept (as backups.keep declares)

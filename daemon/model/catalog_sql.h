@@ -1,7 +1,7 @@
 /*
- * Conditions on pg_catalog that preflight/read_catalog.c and discover/schema.c share.  The aliases
- * in them: "x" is the pg_index, "a" the pg_attribute of the same table, and "b" the pg_type of the
- * column, with all domains resolved.
+ * SQL on pg_catalog that several files share.  The aliases in it: "c" is the pg_class, "x" the
+ * pg_index, "a" the pg_attribute of the same table, and "b" the pg_type of the column, with all
+ * domains resolved.
  */
 #pragma once
 
@@ -29,3 +29,24 @@
 	"      SELECT u.oid, u.typbasetype FROM below JOIN pg_type u ON u.oid = below.typbasetype)\n" \
 	"    SELECT oid FROM below WHERE typbasetype = 0) bottom ON true\n"                           \
 	"  JOIN pg_type b ON b.oid = bottom.oid\n"
+
+/*
+ * A part of WITH RECURSIVE, behind touched (root): reader (root, oid, depth) are these relations,
+ * their partitions, and the views and materialized views that read them, also through one another.
+ * Depth grows from a view to each view that reads it.  A view that reads a table within a function
+ * is not found.
+ */
+#define CATALOG_READERS                                                                            \
+	"reader (root, oid, depth) AS (\n"                                                         \
+	"  SELECT r.root, p.oid, 0 FROM touched AS r, LATERAL (SELECT r.root UNION\n"              \
+	"         SELECT t.relid FROM pg_partition_tree(r.root) AS t) AS p(oid)\n"                 \
+	"  UNION SELECT b.root, u.ev_class, b.depth + 1 FROM reader AS b\n"                        \
+	"    JOIN pg_depend AS d ON d.refclassid = 'pg_class'::regclass AND d.refobjid = b.oid\n"  \
+	"     AND d.classid = 'pg_rewrite'::regclass\n"                                            \
+	"    JOIN pg_rewrite AS u ON u.oid = d.objid AND u.ev_type = '1' AND u.ev_class <> b.oid)"
+
+/* This session may VACUUM, ANALYZE or REFRESH it. */
+#define CATALOG_MAY_MAINTAIN                                                                       \
+	"(pg_has_role(c.relowner, 'USAGE') OR\n"                                                   \
+	"       CASE WHEN current_setting('server_version_num')::int >= 170000\n"                  \
+	"            THEN has_table_privilege(c.oid, 'MAINTAIN') ELSE false END)"

@@ -102,6 +102,7 @@ struct table {
 	struct outside file;
 	bool archive;
 	bool allow_unindexed;
+	bool refresh; /* after a pass that changed its rows, refresh the materialized views that read it */
 	enum on_delete on_delete;
 	enum on_anonymize on_anonymize;
 	const struct column_rule *rules; /* n_rules, in the file's order */

@@ -146,6 +146,7 @@ static void on_message(void *arg, const struct job_message *message)
 	case WORD_BATCH:
 		metrics_batch(slot->dispatch->opts.figures, slot->id.action, &message->batch);
 		break;
+	case WORD_WARNING:
 	case WORD_SAMPLE:
 	case WORDS:
 		break; /* a job has none */

@@ -14,6 +14,8 @@ static void on_message(void *arg, const struct job_message *message)
 		errand->opts.on_message(errand->opts.arg, message);
 	else if (message->word == WORD_DETAIL && errand->opts.on_detail)
 		errand->opts.on_detail(errand->opts.arg, message);
+	else if (message->word == WORD_WARNING && errand->opts.on_warning)
+		errand->opts.on_warning(errand->opts.arg, message);
 }
 
 static void on_end(void *arg, enum job_exit end, const char *how)

@@ -12,6 +12,7 @@ struct errand_opts {
 	/* A complaint or a sample. */
 	void (*on_message)(void *arg, const struct job_message *message);
 	void (*on_detail)(void *arg, const struct job_message *message); /* NULL: nobody asks */
+	void (*on_warning)(void *arg, const struct job_message *message); /* the same */
 	/*
 	 * The child has ended.  note: its last note; "": none.  JOB_AWAY stands for a child, too,
 	 * that took longer than patience_s.

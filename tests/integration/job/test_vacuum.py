@@ -5,21 +5,11 @@ import re
 import pytest
 
 from support.ctl import horizon
-from support.harness import Postgres, wait_until
+from support.harness import wait_until
 from support.jobs import DONE
 from support.oracles import erased_counts
 
 ROLE = "vacuums"
-
-
-@pytest.fixture(scope="module")
-def server():
-    """Without autovacuum, and without other tests' snapshots."""
-    pg = Postgres(settings={"autovacuum": "off"})
-    try:
-        yield pg.start()
-    finally:
-        pg.destroy()
 
 
 def dead(j):

@@ -47,6 +47,9 @@ static const struct {
 	{"", "f: group database is missing\nf: group archives is missing\n"
 	     "f: group model is missing"},
 	{GOOD "four_eyes = 1;\n", "f:6: four_eyes must be true or false"},
+	{TABLE("x: { table = \"x\"; of = \"contact\"; by = \"c\"; refresh = true; };"), ""},
+	{TABLE("x: { table = \"x\"; of = \"contact\"; by = \"c\"; refresh = 1; };"),
+	 "f:5: model: table \"x\": refresh must be true or false"},
 	{GOOD "polices = ();\n", "f:6: unknown key \"polices\"; did you mean \"policies\"?"},
 	{GOOD "zzz = 1;\n", "f:6: unknown key \"zzz\""},
 	{GOOD "x = \n\n@;\n", "f:8: syntax error, here or shortly before"},
