@@ -257,15 +257,17 @@ static bool print_secured(const struct grants *g, struct error *err)
 }
 
 /*
- * Prints the right to maintain relations (regclass[]).  Before PostgreSQL 17 only the owner has it.  That grant gives
- * more than this program may ask for, so that it is printed as a comment.
+ * Prints the right to maintain relations (regclass[]), as a comment where the job only makes use of it.  Before
+ * PostgreSQL 17 only the owner has it.  That grant gives more than this program may ask for, so that it is a comment.
  */
-static bool print_maintain(const struct grants *g, const char *relations, struct error *err)
+static bool print_maintain(const struct grants *g, const char *relations, bool comment,
+			   struct error *err)
 {
 	static const char sql[] =
-		"SELECT DISTINCT CASE WHEN current_setting('server_version_num')::int >= 170000\n"
+		"SELECT DISTINCT CASE WHEN $2::boolean THEN '-- ' ELSE '' END || CASE WHEN current_setting('server_version_num')::int >= 170000\n"
 		"       THEN format('GRANT MAINTAIN ON TABLE %I.%I TO', n.nspname, c.relname)\n"
-		"       ELSE format('-- GRANT %I TO', r.rolname) END AS grants\n"
+		"       ELSE format('%sGRANT %I TO', CASE WHEN $2::boolean THEN '' ELSE '-- ' END, r.rolname)\n"
+		"       END AS grants\n"
 		"  FROM pg_class AS c JOIN pg_roles AS r ON r.oid = c.relowner\n"
 		"  JOIN pg_namespace AS n ON n.oid = c.relnamespace\n"
 		" WHERE c.oid IN (SELECT t.oid FROM unnest($1::regclass[]) AS t(oid) UNION\n"
@@ -273,16 +275,23 @@ static bool print_maintain(const struct grants *g, const char *relations, struct
 		"                        pg_partition_tree(t.oid) AS p)\n"
 		" ORDER BY 1";
 
-	return print_rows(g, sql, 1, &relations, err);
+	const char *const values[] = {relations, comment ? "true" : "false"};
+
+	return print_rows(g, sql, 2, values, err);
 }
 
 static bool print_vacuum(const struct grants *g, struct error *err)
 {
+	if (!g->cmd->config->vacuum) {
+		printf("-- ANALYZE after a job: otherwise the planner's statistics keep values of erased rows until\n"
+		       "-- autovacuum analyzes the table.  Only its owner may, or from PostgreSQL 17 on MAINTAIN.\n");
+		return print_maintain(g, g->tables, true, err);
+	}
 	printf("-- limits.vacuum.\n");
 	if (db_server_version(g->cmd->db) < 170000)
 		printf("-- Before PostgreSQL 17 only the owner of a table may vacuum it, and this grant gives all\n"
 		       "-- of the owner's rights.  Without it the job leaves the table to autovacuum, and logs it.\n");
-	return print_maintain(g, g->tables, err);
+	return print_maintain(g, g->tables, false, err);
 }
 
 /* The materialized views that jobs refresh. */
@@ -309,7 +318,7 @@ static bool print_refresh(const struct grants *g, struct error *err)
 		printf("-- Before PostgreSQL 17 only the owner of a view may refresh it, and this grant gives all\n"
 		       "-- of the owner's rights.  Without it the view keeps what is erased.\n");
 	relations = sql_array(g->ctx, names, refreshed);
-	return print_rows(g, sql, 1, &relations, err) && print_maintain(g, relations, err);
+	return print_rows(g, sql, 1, &relations, err) && print_maintain(g, relations, false, err);
 }
 
 /* Creates a view with the predicate, and reads its dependencies from pg_depend before the rollback. */
@@ -385,7 +394,7 @@ static bool print_surroundings(const struct grants *g, struct error *err)
 			       sql_ident(g->ctx, model->tables[i].schema), g->role);
 	}
 	return print_rows(g, revoked_sql, 3, values, err) && print_secured(g, err) &&
-	       (!config->vacuum || print_vacuum(g, err)) && print_refresh(g, err);
+	       print_vacuum(g, err) && print_refresh(g, err);
 }
 
 bool command_check_grants(struct command *cmd, struct error *err)

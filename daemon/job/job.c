@@ -387,7 +387,7 @@ static bool attempt(struct job *j, enum job_exit *ret_exit, struct error *err)
 	if ((!db_alive(j->db) && !claim_keep(j, err)) || !job_finish(j, &note, &failures, err))
 		return false;
 	job_remove_files(j, &note);
-	if (j->opts->config->vacuum && j->row.action != ACTION_EXPORT)
+	if (j->row.action != ACTION_EXPORT)
 		job_vacuum(j, &note);
 	report_note(j->opts->report, "%s", note);
 	*ret_exit = failures ? JOB_INCOMPLETE : JOB_DONE;

@@ -117,8 +117,8 @@ bool job_refresh(struct job *j, struct error *err);
 void job_remove_files(struct job *j, char **note);
 
 /*
- * After the job has ended, where limits.vacuum asks for it: VACUUM of the tables that lost rows, each as
- * soon as the throttle permits.  The job is done whatever becomes of it: the event "vacuumed" tells what was
- * skipped, and *note says that something was.
+ * After the job has ended: ANALYZE of the tables that lost rows, or, where limits.vacuum asks for it, VACUUM with it,
+ * each as soon as the throttle permits.  The job is done whatever becomes of it: the event "analyzed" or
+ * "vacuumed" tells what was skipped, and after VACUUM *note says that something was.
  */
 void job_vacuum(struct job *j, char **note);

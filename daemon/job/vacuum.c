@@ -1,5 +1,6 @@
 /*
- * VACUUM after a pass.  It runs when everything is committed and the journal says done.  Killed on any
+ * ANALYZE after a pass, because the planner's statistics (pg_stats) keep values of erased rows until then; with
+ * limits.vacuum VACUUM, too.  It runs when everything is committed and the journal says done.  Killed on any
  * line, it has changed nothing that a client could see, and autovacuum does the rest.
  *
  * It is as gentle as autovacuum (the same cost delay).  It does not give the file's end back to the
@@ -13,16 +14,19 @@
 
 /* How long the throttle may keep all tables together waiting, because other jobs wait behind this one. */
 #define PATIENCE_MS 600000
+/* How long a table's lock is waited for.  Nobody has asked for the ANALYZE, so it waits less. */
+#define VACUUM_LOCK_S 10
+#define ANALYZE_LOCK_S 2
 
 struct vacuuming {
 	struct job *job;
-	struct throttle *throttle;
+	struct throttle *throttle; /* NULL: ANALYZE alone, which waits for nothing */
 	int64_t patience_ms;
 	size_t n_skipped; /* tables */
 };
 
 static const char session_sql[] =
-	"SET statement_timeout = 0; SET lock_timeout = '10s';\n"
+	"SET statement_timeout = 0; SET lock_timeout = '%ds';\n"
 	"SELECT set_config('vacuum_cost_delay', s.setting, false) FROM pg_settings AS s\n"
 	" WHERE s.name = 'autovacuum_vacuum_cost_delay' AND s.setting <> '-1'";
 
@@ -57,8 +61,12 @@ static bool wait_for_throttle(struct vacuuming *v, struct error *err)
 static bool vacuum_table(struct vacuuming *v, const char *name, bool may, struct error *err)
 {
 	if (!may)
-		return fail(err, ERR_CONFIG,
-			    "this role may not: see \"retentionctl grants\" of limits.vacuum");
+		return fail(err, ERR_CONFIG, "this role may not: see \"retentionctl grants\" of %s",
+			    v->throttle ? "limits.vacuum" : "ANALYZE");
+	if (!v->throttle)
+		return stop_asked(v->job->opts->stop)
+			       ? fail(err, ERR_STOPPED, "asked to stop")
+			       : db_execf(v->job->db, err, "ANALYZE %s", name);
 	return wait_for_throttle(v, err) &&
 	       db_execf(v->job->db, err, "VACUUM (ANALYZE, INDEX_CLEANUP on, TRUNCATE off) %s",
 			name);
@@ -68,7 +76,7 @@ static bool vacuum_all(struct vacuuming *v, const PGresult *tables, struct error
 {
 	static const char sql[] =
 		"INSERT INTO retention.journal_event (job, kind, details)\n"
-		"SELECT $1::int, 'vacuumed', jsonb_strip_nulls(jsonb_build_object(\n"
+		"SELECT $1::int, $4, jsonb_strip_nulls(jsonb_build_object(\n"
 		"       'tables', array_remove(array_agg(CASE WHEN s.why = '' THEN s.name END), NULL),\n"
 		"       'skipped', jsonb_object_agg(s.name, s.why) FILTER (WHERE s.why <> '')))\n"
 		"  FROM unnest($2::text[], $3::text[]) AS s(name, why) HAVING count(*) > 0";
@@ -85,27 +93,31 @@ static bool vacuum_all(struct vacuuming *v, const PGresult *tables, struct error
 			v->n_skipped++;
 		reasons[i] = t_strdup(ctx, one.text ? one.text : "");
 	}
-	return db_command(v->job->db, sql, 3,
+	return db_command(v->job->db, sql, 4,
 			  (const char *const[]){v->job->id, sql_array(ctx, names, (size_t)n),
-						sql_array(ctx, reasons, (size_t)n)},
+						sql_array(ctx, reasons, (size_t)n),
+						v->throttle ? "vacuumed" : "analyzed"},
 			  NULL, err);
 }
 
 void job_vacuum(struct job *j, char **note)
 {
+	const bool vacuums = j->opts->config->vacuum;
 	struct vacuuming v = {.job = j,
-			      .throttle = throttle_new(j->opts->config, j->row.id),
+			      .throttle = vacuums ? throttle_new(j->opts->config, j->row.id) : NULL,
 			      .patience_ms = PATIENCE_MS};
 	AUTO(result) PGresult *res = NULL;
 	AUTO(error) struct error err = {0};
 
 	/* A failure is in err, and told below. */
 	(void)(db_query(j->db, tables_sql, 1, &j->id, &res, &err) &&
-	       db_exec(j->db, session_sql, &err) && vacuum_all(&v, res, &err));
+	       db_execf(j->db, &err, session_sql, vacuums ? VACUUM_LOCK_S : ANALYZE_LOCK_S) &&
+	       vacuum_all(&v, res, &err));
 	throttle_free(v.throttle);
 	if (err.class != ERR_NONE)
-		t_append(note, "; its tables were not vacuumed: %s", err.text);
-	else if (v.n_skipped > 0)
+		t_append(note, "; its tables were not %s: %s", vacuums ? "vacuumed" : "analyzed",
+			 err.text);
+	else if (vacuums && v.n_skipped > 0)
 		t_append(note,
 			 "; %zu of the tables left to autovacuum: see the event \"vacuumed\" of "
 			 "action %d",

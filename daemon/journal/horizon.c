@@ -7,7 +7,9 @@
  *     that it takes) one more than then is enough, else two more;
  *   - it could remove the rows: no snapshot of before the job's end was open when the job ended (all
  *     later ones see the rows as gone), or it left no dead row, or the table is frozen beyond;
- *   - and no snapshot, prepared transaction or slot of before is there now.
+ *   - and no snapshot, prepared transaction or slot of before is there now;
+ *   - and an ANALYZE has begun after the job's end, which is counted in the same way.  The statistics of a table that
+ *     is empty stay as they were, because PostgreSQL replaces them by those of rows only.
  *
  * A materialized view that reads a table that lost rows keeps them until a REFRESH, and a REFRESH leaves no trace in
  * the catalog that a GRANT does not leave as well.  So T0 counts the job's own (job/refresh.c), and that of
@@ -46,6 +48,11 @@
 #define VACUUMS                                                                                    \
 	"(coalesce(pg_stat_get_vacuum_count(c.oid), 0) +\n"                                        \
 	" coalesce(pg_stat_get_autovacuum_count(c.oid), 0))"
+#define ANALYSES                                                                                   \
+	"(coalesce(pg_stat_get_analyze_count(c.oid), 0) +\n"                                       \
+	" coalesce(pg_stat_get_autoanalyze_count(c.oid), 0))"
+#define LAST_ANALYZE                                                                               \
+	"greatest(pg_stat_get_last_analyze_time(c.oid), pg_stat_get_last_autoanalyze_time(c.oid))"
 
 bool horizon_mark(struct db *db, void *ctx, const char **ret_xid, struct error *err)
 {
@@ -65,17 +72,21 @@ static const char record_sql[] =
 	"WITH RECURSIVE touched AS (SELECT t.oid AS root FROM (" JOURNAL_TABLES ") AS t),\n"
 	"" CATALOG_READERS ",\n"
 	"heap AS (\n"
-	"  SELECT c.oid, c.reltoastrelid AS toast, c.oid::regclass::text AS name\n"
+	"  SELECT c.oid, c.relkind, c.reltoastrelid AS toast, c.oid::regclass::text AS name\n"
 	"    FROM (SELECT root AS rel FROM touched UNION\n"
 	"          SELECT p.relid FROM touched, pg_partition_tree(root) AS p) AS r\n"
-	"    JOIN pg_class AS c ON c.oid = r.rel WHERE c.relkind = 'r'),\n"
-	"part AS (SELECT oid, name FROM heap UNION ALL\n"
-	"         SELECT toast, name || ' (TOAST)' FROM heap WHERE toast <> 0)\n"
+	"    JOIN pg_class AS c ON c.oid = r.rel\n"
+	/* A partitioned table has statistics and no pages; PostgreSQL 13 does not count its ANALYZE. */
+	"   WHERE c.relkind = 'r' OR (c.relkind = 'p' AND\n"
+	"         current_setting('server_version_num')::int >= 140000)),\n"
+	"part AS (SELECT oid, name, relkind = 'r' AS pages, true AS statistics FROM heap UNION ALL\n"
+	"         SELECT toast, name || ' (TOAST)', true, false FROM heap WHERE toast <> 0)\n"
 	"SELECT jsonb_build_object('xid', $2::text, 'lsn', pg_current_wal_insert_lsn()::text,\n"
 	"  'clear', " SEES_ALL " AND x.oldest > $2::text::bigint AND NOT EXISTS (\n"
 	"     SELECT FROM (" HOLDERS ") AS h WHERE " FULL_XMIN " <= $2::text::bigint),\n"
 	"  'tables', (SELECT coalesce(jsonb_agg(jsonb_build_object('oid', c.oid::bigint,\n"
-	"       'name', c.name, 'vacuums', " VACUUMS ",\n"
+	"       'name', c.name, 'vacuums', CASE WHEN c.pages THEN " VACUUMS " END,\n"
+	"       'analyses', CASE WHEN c.statistics THEN " ANALYSES " END,\n"
 	"       'vacuuming', EXISTS (SELECT FROM pg_locks AS l\n"
 	"          WHERE l.locktype = 'relation' AND l.relation = c.oid AND l.granted\n"
 	"            AND l.database = (SELECT oid FROM pg_database\n"
@@ -115,7 +126,8 @@ const char horizon_sql[] =
 	"  SELECT v->>'name' AS name, e.at, e.lsn, e.how,\n"
 	"         coalesce(greatest(pg_stat_get_last_vacuum_time(c.oid),\n"
 	"                           pg_stat_get_last_autovacuum_time(c.oid)) > e.at\n"
-	"                  AND pg_stat_get_dead_tuples(c.oid) = 0, false) AS vacuumed\n"
+	"                  AND pg_stat_get_dead_tuples(c.oid) = 0, false) AS vacuumed,\n"
+	"         coalesce(" LAST_ANALYZE " > e.at, false) AS analyzed\n"
 	"    FROM j, jsonb_array_elements(j.record->'views') AS v\n"
 	"    JOIN pg_class AS c ON c.oid = (v->>'oid')::oid AND c.relispopulated\n"
 	"    LEFT JOIN LATERAL (\n"
@@ -138,6 +150,11 @@ const char horizon_sql[] =
 	"         CASE WHEN (t->>'vacuuming')::boolean THEN 2 ELSE 1 END AS needed,\n"
 	"         c.oid, c.relfrozenxid::text::bigint AS xmin,\n"
 	"         " VACUUMS " AS vacuums,\n"
+	"         (t->>'analyses')::bigint AS analyzed_before, " ANALYSES " AS analyses,\n"
+	"         " LAST_ANALYZE " AS analyzed,\n"
+	"         c.reltuples = 0 AND (NOT has_table_privilege(c.oid, 'SELECT') OR EXISTS (\n"
+	"           SELECT FROM pg_stats AS s JOIN pg_namespace AS n ON n.nspname = s.schemaname\n"
+	"            WHERE s.tablename = c.relname AND n.oid = c.relnamespace)) AS is_empty,\n"
 	"         greatest(pg_stat_get_last_vacuum_time(c.oid),\n"
 	"                  pg_stat_get_last_autovacuum_time(c.oid)) AS last,\n"
 	"         pg_stat_get_dead_tuples(c.oid) AS dead\n"
@@ -146,6 +163,7 @@ const char horizon_sql[] =
 	"    JOIN pg_class AS c ON c.oid = (t->>'oid')::oid),\n"
 	"unclean AS (\n"
 	"  SELECT h.name, CASE\n"
+	"         WHEN h.before IS NULL THEN NULL\n"
 	"         WHEN h.last IS NULL OR h.last <= j.t0 OR NOT (h.vacuums >= h.before + h.needed\n"
 	/* The statistics were reset: the second VACUUM that has ended since has begun since. */
 	"              OR (h.vacuums < h.before AND h.vacuums >= 2))\n"
@@ -154,6 +172,14 @@ const char horizon_sql[] =
 	"         THEN 'another VACUUM of ' || h.name || ': an older snapshot may have kept rows '\n"
 	"              || 'from the last' END AS reason\n"
 	"    FROM j, part AS h, " NEXT_XID " AS x\n"
+	"  UNION ALL SELECT h.name, 'ANALYZE of ' || h.name || CASE WHEN a.done\n"
+	"              THEN ' once it has rows' ELSE '' END\n"
+	"    FROM j, part AS h, LATERAL (SELECT h.analyzed > j.t0 AND\n"
+	"         (h.analyses >= h.analyzed_before + h.needed\n"
+	"          OR (h.analyses < h.analyzed_before AND h.analyses >= 2)) AS done) AS a\n"
+	"   WHERE h.analyzed_before IS NOT NULL AND (a.done IS NOT TRUE OR h.is_empty)\n"
+	"  UNION ALL SELECT v.name, 'ANALYZE of ' || v.name FROM view AS v\n"
+	"   WHERE v.at IS NOT NULL AND NOT v.analyzed\n"
 	"  UNION ALL SELECT v.name, 'VACUUM of ' || v.name FROM view AS v\n"
 	"   WHERE v.how = 'concurrently' AND NOT v.vacuumed\n"
 	"  UNION ALL SELECT '', l.pending FROM live AS l),\n"
@@ -177,7 +203,8 @@ const char horizon_sql[] =
 	"waits AS (\n"
 	"  SELECT 'T1' AS step, 'pages of the tables' AS what, NOT " SEES_ALL " AS hidden,\n"
 	"         nullif(concat_ws(', ', (SELECT string_agg(DISTINCT who, ', ') FROM held),\n"
-	"                          (SELECT string_agg(reason, ', ' ORDER BY name) FROM unclean)), '')\n"
+	"                          (SELECT string_agg(reason, ', ' ORDER BY name, reason DESC)\n"
+	"                             FROM unclean)), '')\n"
 	"           AS pending\n"
 	"  UNION ALL\n"
 	"  SELECT 'T2', 'standbys and slots', bool_or(hidden),\n"
@@ -194,7 +221,7 @@ const char horizon_sql[] =
 	"UNION ALL\n"
 	"SELECT w.step, w.what, s.state,\n"
 	"       CASE WHEN s.state = 'reached' AND w.step = 'T1'\n"
-	"            THEN greatest(l.since, (SELECT max(last) FROM part)) END,\n"
+	"            THEN greatest(l.since, (SELECT max(greatest(last, analyzed)) FROM part)) END,\n"
 	"       coalesce(j.lost, CASE WHEN s.state = 'unknown' THEN 'grant pg_read_all_stats'\n"
 	"                             ELSE w.pending END)\n"
 	"  FROM j, live AS l, waits AS w, LATERAL (SELECT CASE WHEN j.lost IS NOT NULL THEN 'unknown'\n"

@@ -3,7 +3,8 @@
  * tell later how far its erasures have come; a query tells it.
  *
  *	T0	gone from the live tables, by the commit, and from the materialized views that read them
- *	T1	VACUUM has passed over the rows: gone from the pages of the tables
+ *	T1	VACUUM and ANALYZE have passed over the rows: gone from the pages of the tables and from the
+ *		planner's statistics
  *	T2	standbys have replayed it, and no slot holds WAL from before it
  *	T3	base backups and archived WAL from before it are no longer kept (as backups.keep declares)
  */

@@ -2,6 +2,7 @@
 
 import json
 import re
+import threading
 
 import pytest
 
@@ -172,14 +173,14 @@ def test_a_lock_that_passes(views):
     d = views()
     with d.pg.connect(d.db, autocommit=False) as conn, conn.cursor() as cur:
         cur.execute(f"SELECT count(*) FROM {PLAIN}")
-        d.start()
+        run = threading.Thread(target=d.once)
+        run.start()
         wait_until(lambda: d.pg.value(
             d.db, "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'REFRESH%%' AND wait_event_type = 'Lock'"))
         assert d.jobs()[0]["status"] == "running"
         conn.rollback()
-    wait_until(lambda: d.jobs()[0]["status"] == "done")
-    assert set(events(d)[0]["views"]) == {PLAIN, BY_NAME, NESTED, SUBJECTS}
-    d.stop()
+    run.join()
+    assert d.jobs()[0]["status"] == "done" and set(events(d)[0]["views"]) == {PLAIN, BY_NAME, NESTED, SUBJECTS}
 
 
 def test_partitions(views):

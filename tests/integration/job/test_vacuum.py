@@ -46,12 +46,61 @@ def test_without_it(job, server):
     j = job(server=server)
     assert j.run() == DONE and j.events("vacuumed") == []
     assert sum(dead(j).values()) > 100
-    assert horizon(j.daemon)["T1"]["state"] == "pending"
+    (event,) = j.events("analyzed")
+    assert set(event["tables"]) == {t for t, n in erased_counts(j).items() if n > 0} and event.keys() == {"tables"}
+    waits = horizon(j.daemon)["T1"]
+    assert waits["state"] == "pending" and "VACUUM of crm.contact" in waits["waits_for"] and "ANALYZE" not in waits["waits_for"]
 
 
-def test_an_export_erases_nothing(job, server):
-    j = job("export", server=server, limits={"vacuum": True})
-    assert j.run() == DONE and j.events("vacuumed") == []
+@pytest.mark.parametrize("vacuum", [True, False])
+def test_an_export_erases_nothing(job, server, vacuum):
+    j = job("export", server=server, limits={"vacuum": vacuum})
+    assert j.run() == DONE and j.events("vacuumed") == j.events("analyzed") == []
+
+
+KNOWN = """SELECT count(*) FILTER (WHERE value NOT IN (SELECT email FROM crm.contact WHERE email IS NOT NULL)), count(*)
+    FROM pg_stats AS s, unnest(coalesce(histogram_bounds::text::text[], '{}')
+    || coalesce(most_common_vals::text::text[], '{}')) AS v(value)
+    WHERE schemaname = 'crm' AND tablename = 'contact' AND attname = 'email'"""
+
+
+def test_the_planner_s_statistics(job, server):
+    """They quote erased people until ANALYZE: T1 waits for it where the role may not, table by table."""
+    j = job(server=server)
+    server.sql(j.db, f"CREATE ROLE {ROLE} LOGIN")
+    try:
+        server.psql(j.db, "-c", j.daemon.ctl("grants", ROLE).stdout)
+        server.sql(j.db, f"GRANT USAGE ON SCHEMA crm TO {ROLE}")
+        server.sql(j.db, f"ALTER TABLE crm.contact OWNER TO {ROLE}")
+        assert j.sql(KNOWN)[0][1] > 20
+        j.daemon.configure(user=ROLE)
+        assert j.run() == DONE, j.last.text()
+        assert j.sql(KNOWN)[0][0] == 0 and j.sql(KNOWN)[0][1] > 20
+        (event,) = j.events("analyzed")
+        assert event["tables"] == ["crm.contact"] and "crm.request" in event["skipped"] and j.row()["error"] is None
+        assert set(event["skipped"].values()) == {'this role may not: see "retentionctl grants" of ANALYZE'}
+        assert "autovacuum" not in (j.last.note() or "")
+        j.daemon.configure(user=None)
+        server.psql(j.db, "-c", "VACUUM")
+        waits = wait_until(lambda: (w := horizon(j.daemon)["T1"]["waits_for"]) and "VACUUM" not in w and w)
+        assert "ANALYZE of crm.request" in waits.split(", ") and "ANALYZE of crm.contact" not in waits.split(", ")
+        server.psql(j.db, "-c", "ANALYZE")
+        wait_until(lambda: horizon(j.daemon)["T1"]["state"] == "reached")
+    finally:
+        server.sql(j.db, f"REASSIGN OWNED BY {ROLE} TO CURRENT_USER")
+        server.sql(j.db, f"DROP OWNED BY {ROLE}")
+        server.sql(j.db, f"DROP ROLE {ROLE}")
+
+
+def test_an_emptied_table(job, server):
+    """ANALYZE leaves the statistics of a table without rows as they were."""
+    j = job(server=server)
+    j.sql("UPDATE crm.request SET status = 'closed', created_at = now() - interval '9 years'")
+    assert j.run() == DONE
+    server.psql(j.db, "-c", "VACUUM")
+    assert j.value("SELECT count(*) FROM crm.request") == 0
+    waits = horizon(j.daemon)["T1"]["waits_for"]
+    assert "ANALYZE of crm.request once it has rows" in waits
 
 
 def test_the_owner_s_right(job, server):
