@@ -277,6 +277,17 @@ static void find_outside(struct model_check *m)
 	}
 }
 
+static void find_fold(struct model_check *m)
+{
+	for (size_t i = 0; m->catalog->folds_ascii && i < m->model->n_tables; i++)
+		if (model_redacts(&m->model->tables[i]))
+			HINT(m,
+			     N_("table \"%s\": redact overlooks a name with an accent that is written in "
+				"other capitals, because the database's LC_CTYPE is C, and the server has "
+				"no collation und-x-icu or C.utf8 for it"),
+			     m->model->tables[i].name);
+}
+
 /* Adds hints on materialized views that nothing refreshes.  Whether the daemon may, retentiond -t tells. */
 static bool find_views(struct model_check *m, struct error *err)
 {
@@ -361,6 +372,7 @@ static bool check_model(struct model_check *m, struct error *err)
 	if (m->catalog) {
 		find_indexes(m);
 		find_outside(m);
+		find_fold(m);
 		if (!find_views(m, err))
 			return false;
 	}

@@ -297,14 +297,6 @@ static const struct table *deleted_above(const struct table *t)
 	return NULL;
 }
 
-static bool redacts(const struct table *t)
-{
-	for (size_t i = 0; i < t->n_rules; i++)
-		if (t->rules[i].kind == RULE_REDACT)
-			return true;
-	return false;
-}
-
 /*
  * Redaction searches text for the values of the identity columns, so that these must be named.  An
  * anonymization must erase them as well, because a kept name would still identify the person.
@@ -315,7 +307,7 @@ static void check_identity(const struct model *model, const struct table_draft *
 	const struct reader *r = &drafts[c->index].r;
 
 	for (size_t i = 0; i < model->n_tables; i++)
-		if (redacts(&model->tables[i]) && c->n_identity == 0)
+		if (model_redacts(&model->tables[i]) && c->n_identity == 0)
 			complain_at(&drafts[i].r, NULL,
 				    "redact needs the identity columns of \"contact\" to search "
 				    "for: identity = [ \"name\", \"email\" ]");

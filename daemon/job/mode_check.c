@@ -109,6 +109,20 @@ static bool check_directory(struct complaints *c, const struct config *config)
 	return false;
 }
 
+static void warn_of_fold(const struct job_opts *opts, const struct catalog *catalog)
+{
+	const struct model *model = &opts->config->model;
+
+	for (size_t i = 0; catalog->folds_ascii && i < model->n_tables; i++)
+		if (model_redacts(&model->tables[i]))
+			report_warning(
+				opts->report,
+				"table \"%s\": redact overlooks a name with an accent that is "
+				"written in other capitals, because the database's LC_CTYPE is C, "
+				"and the server has no collation und-x-icu or C.utf8 for it",
+				model->tables[i].name);
+}
+
 /* Refuses nothing: an erasure must not wait because somebody has made a view. */
 static bool warn_of_views(const struct job_opts *opts, void *ctx, struct db *db, struct error *err)
 {
@@ -170,6 +184,7 @@ static bool check_and_configure(const struct job_opts *opts, void *arg, struct d
 	/* By this type place_hold writes a key as the table does. */
 	type = catalog_column(&check.catalog->relations[t->index], t->key)->type;
 	/* Last: the settings of a configuration that is refused must not act. */
+	warn_of_fold(opts, check.catalog);
 	return warn_of_views(opts, ctx, db, err) && check_throttle(opts, db, err) &&
 	       check_ledger(opts, db, err) &&
 	       unknown_find(db, opts->config->directory, &unknown, err) &&

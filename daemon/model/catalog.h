@@ -64,6 +64,12 @@ struct catalog {
 	struct relation *relations; /* as model.tables */
 	struct foreign_key *keys;
 	size_t n_keys;
+	/*
+	 * " COLLATE ..." under which the letters of every language have two cases; "" where there is
+	 * none, or texts are not UTF-8: then the database's own counts.
+	 */
+	const char *fold;
+	bool folds_ascii; /* ... which knows the letters of English alone */
 	const char *
 		*functions; /* n_functions, not PostgreSQL's own, that may read what they like */
 	size_t n_functions;

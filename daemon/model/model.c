@@ -48,6 +48,14 @@ const struct column_rule *model_rule(const struct table *t, const char *column)
 	return NULL;
 }
 
+bool model_redacts(const struct table *t)
+{
+	for (size_t i = 0; i < t->n_rules; i++)
+		if (t->rules[i].kind == RULE_REDACT)
+			return true;
+	return false;
+}
+
 size_t model_depth(const struct table *t)
 {
 	size_t depth = 0;

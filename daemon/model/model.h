@@ -129,6 +129,9 @@ bool model_is_under(const struct table *t, const struct table *root);
 /* The rule of t for the column; NULL: there is none. */
 const struct column_rule *model_rule(const struct table *t, const char *column);
 
+/* Does t have a rule that searches texts? */
+bool model_redacts(const struct table *t);
+
 /* How many tables stand above t. */
 size_t model_depth(const struct table *t);
 

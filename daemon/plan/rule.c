@@ -73,10 +73,16 @@ static char *as_jsonb(const void *ctx, const struct column *column, const char *
 /* Blanks, the no-break ones too. */
 #define BLANK "[\\s\\u00a0\\u202f]"
 #define BLANKS "[\\\\s\\\\u00a0\\\\u202f]+" /* the same as a replacement */
-#define TRIMMED "regexp_replace(v.value, '^" BLANK "+|" BLANK "+$', '', 'g')"
+#define TRIMMED "regexp_replace(v.value{fold}, '^" BLANK "+|" BLANK "+$', '', 'g')"
 
 static char *dirty_column(const struct plan *p, const struct table *t,
 			  const struct column_rule *rule, const char *alias);
+
+/* A plan that is made from a literal has none. */
+static const char *fold_of(const struct plan *p)
+{
+	return p->catalog->fold ? p->catalog->fold : "";
+}
 
 /*
  * The contact's identity columns as rows of v(value), where they still hold a person's value, not what
@@ -99,13 +105,18 @@ static char *identity_values(const struct plan *p, const struct table *contact, 
 	return sql;
 }
 
+/* Letters that have more than two cases, and what stands for each of them in an expression. */
+#define SIGMA "'[\\u03a3\\u03c2\\u03c3]', '[\\\\u03a3\\\\u03c2\\\\u03c3]', 'g'"
+#define SHARP_S "'[\\u00df\\u1e9e]|ss', '(?:[\\\\u00df\\\\u1e9e]|ss)', 'gi'"
+
 /*
  * A regular expression of the identity values of the row's own contact: whole words, the longest
  * first.  NULL where there are none.  A blank in a name stands for any number of them in the text.
  */
 static const char identity_pattern_sql[] =
-	"(SELECT '(?<!\\w)(' || string_agg(regexp_replace(regexp_replace(w.value,\n"
-	"    '([^[:alnum:]_[:space:]\\u00a0\\u202f])', '\\\\\\1', 'g'),\n"
+	"(SELECT '(?<!\\w)(' || string_agg(regexp_replace(regexp_replace(regexp_replace(\n"
+	"    regexp_replace(w.value, '([^[:alnum:]_[:space:]\\u00a0\\u202f])', '\\\\\\1', 'g'),\n"
+	"    " SIGMA "), " SHARP_S "),\n"
 	"    '" BLANK "+', '" BLANKS "', 'g'), '|'\n"
 	"    ORDER BY length(w.value) DESC, w.value) || ')(?!\\w)'\n"
 	"   FROM {tables_above}LATERAL ({values}) AS v(value), LATERAL (SELECT " TRIMMED
@@ -125,7 +136,7 @@ static char *identity_pattern(const struct plan *p, const struct table *t, const
 		t_append(&links, " AND %s", plan_link(p, t, below, name));
 		below = name;
 	}
-	return sql_fill(p, identity_pattern_sql, {"tables_above", tables},
+	return sql_fill(p, identity_pattern_sql, {"tables_above", tables}, {"fold", fold_of(p)},
 			{"values", identity_values(p, t, below)}, {"links", links});
 }
 
@@ -139,8 +150,9 @@ static const char json_keep_sql[] =
 	"  '{}') FROM jsonb_each(CASE WHEN jsonb_typeof({json}) = 'object' THEN {json} END) AS j\n"
 	"  WHERE j.key = ANY ({keys}))::{type} END";
 
-static const char redact_sql[] = "coalesce(regexp_replace({column}::text, {pattern}, " REDACTED
-				 ", 'gi'), {column}::text)::{type}";
+static const char redact_sql[] =
+	"coalesce(regexp_replace({column}::text{fold}, {pattern}, " REDACTED
+	", 'gi'), {column}::text)::{type}";
 
 char *plan_rule_value(const struct plan *p, const struct table *t, const struct column_rule *rule,
 		      const char *alias, const char *number)
@@ -162,7 +174,7 @@ char *plan_rule_value(const struct plan *p, const struct table *t, const struct 
 				{"json", as_jsonb(p, column, at)}, {"column", at},
 				{"keys", json_keys(p, rule)}, {"type", column->base});
 	case RULE_REDACT:
-		return sql_fill(p, redact_sql, {"column", at},
+		return sql_fill(p, redact_sql, {"column", at}, {"fold", fold_of(p)},
 				{"pattern", identity_pattern(p, t, alias)}, {"type", column->type});
 	case RULE_KEEP:
 	case RULE_COUNT:
@@ -193,7 +205,7 @@ static char *dirty_column(const struct plan *p, const struct table *t,
 		return sql_fill(p, rule->kind == RULE_JSON ? json_dirty_sql : json_keep_dirty_sql,
 				{"json", as_jsonb(p, column, at)}, {"keys", json_keys(p, rule)});
 	if (rule->kind == RULE_REDACT)
-		return t_printf(p, "coalesce(%s::text ~* %s, false)", at,
+		return t_printf(p, "coalesce(%s::text%s ~* %s, false)", at, fold_of(p),
 				identity_pattern(p, t, alias));
 	if (rule->kind == RULE_CLEAR && !column->not_null)
 		return t_printf(p, "%s IS NOT NULL", at);

@@ -289,6 +289,31 @@ static bool read_functions(struct db *db, void *ctx, struct catalog *catalog, st
 	return true;
 }
 
+/* The first of these that the server has.  The locale of a database can be C, which knows no é, or one of its own. */
+static const char fold_sql[] =
+	"SELECT l.name AS fold, d.datctype IN ('C', 'POSIX') AS ascii\n"
+	"  FROM pg_database AS d LEFT JOIN LATERAL (\n"
+	"       SELECT quote_ident(l.collname) AS name FROM pg_collation AS l\n"
+	"         JOIN unnest('{und-x-icu,pg_c_utf8,C.utf8,C.UTF-8}'::name[]) WITH ORDINALITY AS u(name, n)\n"
+	"           ON u.name = l.collname\n"
+	"        WHERE l.collnamespace = 'pg_catalog'::regnamespace\n"
+	"          AND l.collencoding IN (-1, d.encoding) AND d.encoding = pg_char_to_encoding('UTF8')\n"
+	"        ORDER BY u.n LIMIT 1) AS l ON true\n"
+	" WHERE d.datname = current_database()";
+
+static bool read_fold(struct db *db, void *ctx, struct catalog *catalog, struct error *err)
+{
+	AUTO(result) PGresult *res = NULL;
+	const char *name;
+
+	if (!db_query(db, fold_sql, 0, NULL, &res, err))
+		return false;
+	name = db_text(res, 0, "fold");
+	catalog->fold = name ? t_printf(ctx, " COLLATE pg_catalog.%s", name) : "";
+	catalog->folds_ascii = !name && db_bool(res, 0, "ascii");
+	return true;
+}
+
 static void need_column(const struct table *t, const struct relation *r, const char *what,
 			const char *name, const struct place *at, struct complaints *c)
 {
@@ -336,7 +361,7 @@ static bool read_all(struct db *db, const struct model *model, void *ctx, struct
 		return false;
 	check_columns_exist(model, catalog, c);
 	return c->n == before && read_keys(db, values, ctx, catalog, err) &&
-	       read_functions(db, ctx, catalog, err);
+	       read_functions(db, ctx, catalog, err) && read_fold(db, ctx, catalog, err);
 }
 
 bool catalog_read(struct db *db, const struct model *model, void *ctx, struct catalog **ret,

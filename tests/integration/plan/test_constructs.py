@@ -349,6 +349,56 @@ def test_names_with_odd_ends(make, action):
     assert again(d, action)["counters"]["treated"] == 0
 
 
+FOLDED = [
+    ("Élodie Noël", "ÉLODIE NOËL, élodie  noël; Elodie Noël", "***, ***; Elodie Noël"),
+    ("Σίσυφος", "ΣΊΣΥΦΟΣ σίσυφος Σίσυφοσ Σίσυφοι", "*** *** *** Σίσυφοι"), ("ΣΊΣΥΦΟΣ", "ο Σίσυφος", "ο ***"),
+    ("Weiß", "WEISS weiss WEIẞ weiß; Weißer", "*** *** *** ***; Weißer"), ("Rossi", "ROSSI roßi", "*** ***"),
+    ("Irene", "IRENE irene", "*** ***"), ("Đorđević", "đorđević ĐORĐEVIĆ", "*** ***"), ("Юлия", "ЮЛИЯ юлия", "*** ***"),
+    ("é.{2}", "É.{2} éab", "*** éab"), ("李小龙", "李小龙 是", "*** 是"),
+]
+
+
+def database_of(pg, name, locale):
+    pg.sql("postgres", f"DROP DATABASE {name}")
+    pg.sql("postgres", f"CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8' LOCALE '{locale}'")
+
+
+@pytest.mark.parametrize("action", ["anonymize_contacts", "anonymize_requests"])
+@pytest.mark.parametrize("locale", ["C", "C.UTF-8"])
+def test_capitals_of_every_language(daemon, empty_db, pg, action, locale):
+    """Whatever the locale of the database knows of letters."""
+    db = empty_db()
+    database_of(pg, db, locale)
+    pg.sql(db, SCHEMA + NOTES.replace("varchar(60)", "text") + contacts(range(1, len(FOLDED) + 1)))
+    d = daemon(db=db, policies=[policy(action)], limits=LIMITS, model=model(
+        contact={"clear": ["name"], "keep": ["created", "brand", "email", "phones", "remark"], "identity": ["name"]},
+        request={"clear": ["subject"], "keep": ["status", "at"]}, **NOTES_MODEL))
+    for i, (name, text, _) in enumerate(FOLDED, 1):
+        pg.sql(db, "UPDATE contact SET name = %s WHERE id = %s", (name, i))
+        pg.sql(db, "INSERT INTO note (request_id, text, n) VALUES (%s, %s, 1)", (10 * i, text))
+    assert d.check_config().stderr == ""
+    d.once()
+    assert failures(d) == []
+    assert pg.sql(db, "SELECT text FROM note ORDER BY id") == [(after,) for *_, after in FOLDED]
+    assert again(d, action)["counters"]["treated"] == 0
+
+
+def test_no_collation_for_them(daemon, empty_db, pg):
+    """-t and model check warn where English letters alone have capitals."""
+    db = empty_db()
+    database_of(pg, db, "C")
+    pg.sql(db, SCHEMA + NOTES)
+    pg.sql(db, "DELETE FROM pg_collation WHERE collname ~* '^(und-x-icu|c.utf.?8)$'")
+    d = daemon(db=db, policies=[policy("anonymize_contacts")], model=model(
+        contact={"clear": ["name"], "keep": ["created", "brand", "email", "phones", "remark"], "identity": ["name"]},
+        request={"clear": ["subject"], "keep": ["status", "at"]}, **NOTES_MODEL))
+    text = ('table "note": redact overlooks a name with an accent that is written in other capitals, because the database\'s '
+            "LC_CTYPE is C, and the server has no collation und-x-icu or C.utf8 for it")
+    done = d.check_config()
+    assert (done.returncode, done.stderr) == (0, text + "\n")
+    assert f"look at: {text}\n" in d.ctl("model", "check").stdout
+
+
 @pytest.mark.parametrize("action", ["anonymize_contacts", "anonymize_requests"])
 @pytest.mark.parametrize("value", ["Contact", "Contact {key}", "Contact {number}", "***"])
 def test_what_a_rule_wrote_is_nobodys_name(make, action, value):
