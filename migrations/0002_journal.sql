@@ -252,7 +252,7 @@ BEGIN
 	   ('saved', 'validated', 'running', 'done', 'failed', 'cancelled', 'listed', 'noted', 'archive_deleted',
 	    'archive_removed', 'restored', 'paused', 'resumed', 'configured', 'subject_exported') OR
 	   (mine IS NOT NULL AND (mine IS DISTINCT FROM NEW.job OR
-				  NEW.kind NOT IN ('failed_key', 'dropped', 'sliced'))) THEN
+				  NEW.kind NOT IN ('failed_key', 'dropped', 'sliced', 'copied'))) THEN
 		RAISE EXCEPTION 'the role % may not write the event "%" here', current_user, NEW.kind
 			USING ERRCODE = 'insufficient_privilege', CONSTRAINT = 'retention.event_forbidden',
 			      DETAIL = concat_ws(E'\n', current_user, NEW.kind);

@@ -318,6 +318,49 @@ static bool count_blocked(struct batch *b, struct error *err)
 	return batch_count(b, sql, 0, NULL, &b->result->blocked, err);
 }
 
+/* May a trigger of the model's tables fire in a batch?  A replica's do not. */
+static bool has_triggers(const struct plan *plan)
+{
+	const struct relation *relations = plan->catalog->relations;
+
+	for (size_t i = 0; i < plan->model->n_tables; i++)
+		if (relations[i].delete_triggers || relations[i].update_triggers)
+			return true;
+	return false;
+}
+
+/*
+ * Journals, once a job, into which tables outside the model the triggers of this batch have inserted rows: these may be
+ * copies of what it erases.  A trigger that is deferred to the COMMIT is not seen.
+ */
+static bool tell_copied(struct batch *b, struct error *err)
+{
+	static const char sql[] =
+		"INSERT INTO retention.journal_event (job, kind, details)\n"
+		"SELECT $1::int, 'copied', jsonb_build_object('tables', jsonb_agg(DISTINCT\n"
+		"         coalesce(pg_partition_root(s.relid), s.relid)::regclass::text))\n"
+		"  FROM pg_stat_xact_user_tables AS s\n"
+		" WHERE NOT EXISTS (SELECT FROM retention.journal_event AS e\n"
+		"                    WHERE e.job = $1::int AND e.kind = 'copied')\n"
+		"   AND s.n_tup_ins > 0 AND s.schemaname <> 'retention' AND s.schemaname !~ '^pg_'\n"
+		"   AND NOT EXISTS (\n"
+		"       SELECT FROM unnest($2::text[]) AS m(name), LATERAL (SELECT to_regclass(m.name)\n"
+		"              UNION SELECT p.relid FROM pg_partition_tree(to_regclass(m.name)) AS p) AS t(oid)\n"
+		"        WHERE t.oid = s.relid) HAVING count(*) > 0";
+	const struct model *model = b->plan->model;
+	const char **tables;
+
+	if (b->due.n == 0 || b->plan->opts.action == ACTION_EXPORT || !has_triggers(b->plan))
+		return true;
+	tables = t_array(b->ctx, const char *, model->n_tables + 1);
+	for (size_t i = 0; i < model->n_tables; i++)
+		tables[i] = plan_table(b->ctx, &model->tables[i]);
+	return db_command_kept(
+		b->db, sql, 2,
+		(const char *const[]){b->id, sql_array(b->ctx, tables, model->n_tables)}, NULL,
+		err);
+}
+
 static bool run_in_transaction(struct batch *b, struct error *err)
 {
 	failpoint("batch-begin");
@@ -341,8 +384,8 @@ static bool run_in_transaction(struct batch *b, struct error *err)
 	    (b->due.n > 0 && b->worker->writer && !archive_sync(b->worker->writer, err)))
 		return false;
 	failpoint("batch-after-sync");
-	if (!count_blocked(b, err) || !tell_sliced(b, err) ||
-	    !tell_dropped(b, err)) /* last: it holds the journal's chain until COMMIT */
+	if (!count_blocked(b, err) || !tell_sliced(b, err) || !tell_copied(b, err) ||
+	    !tell_dropped(b, err)) /* last: they hold the journal's chain until COMMIT */
 		return false;
 	failpoint("batch-before-commit");
 	if (!db_commit(b->db, err)) /* step 7 */

@@ -277,6 +277,59 @@ static void find_outside(struct model_check *m)
 	}
 }
 
+/*
+ * Which function of a trigger that fires when an action changes a table ($1) writes to which table outside the model, as
+ * far as the catalog tells: its text names the table behind INSERT INTO, UPDATE or MERGE INTO, or it puts its
+ * statements together, and the table has most columns of the trigger's.
+ */
+static const char copies_sql[] =
+	"WITH mapped AS (\n"
+	"  SELECT r.oid AS root, p.oid FROM unnest($1::text[]) AS m(name),\n"
+	"         LATERAL (SELECT to_regclass(m.name)::oid) AS r(oid), LATERAL (SELECT r.oid\n"
+	"         UNION SELECT t.relid FROM pg_partition_tree(r.oid) AS t) AS p(oid)),\n"
+	"fired AS (\n"
+	"  SELECT DISTINCT g.tgname, m.root AS relid, f.oid, lower(f.prosrc) AS text\n"
+	"    FROM pg_trigger AS g JOIN mapped AS m ON m.oid = g.tgrelid JOIN pg_proc AS f ON f.oid = g.tgfoid\n"
+	"   WHERE NOT g.tgisinternal AND g.tgenabled <> 'D' AND g.tgtype & 24 <> 0),\n"
+	"outside AS (\n"
+	"  SELECT c.oid, lower(c.relname) AS name, regexp_replace(lower(c.relname), '(\\W)', '\\\\\\1', 'g') AS safe\n"
+	"    FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace\n"
+	"   WHERE c.relkind IN ('r', 'p') AND c.oid NOT IN (SELECT oid FROM mapped)\n"
+	"     AND NOT c.relispartition\n"
+	"     AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'retention') AND n.nspname !~ '^pg_')\n"
+	"SELECT f.tgname AS trigger, f.relid::regclass::text AS of, f.oid::regprocedure::text AS function,\n"
+	"       string_agg(o.oid::regclass::text, ', ' ORDER BY o.oid::regclass::text) AS tables\n"
+	"  FROM fired AS f JOIN outside AS o ON strpos(f.text, o.name) > 0\n"
+	"        AND f.text ~ ('\\m(insert\\s+into|update|merge\\s+into)\\s+(only\\s+)?(\"?[\\w$]+\"?\\s*\\.\\s*)?\"?'\n"
+	"                      || o.safe || '\"?(\\W|$)')\n"
+	"     OR (f.text ~ '\\mexecute\\M' AND (\n"
+	"         SELECT count(*) FILTER (WHERE b.attname IS NOT NULL) * 3 >= count(*) * 2 AND count(*) > 2\n"
+	"           FROM pg_attribute AS a LEFT JOIN pg_attribute AS b ON b.attrelid = o.oid\n"
+	"            AND b.attname = a.attname AND b.attnum > 0 AND NOT b.attisdropped\n"
+	"          WHERE a.attrelid = f.relid AND a.attnum > 0 AND NOT a.attisdropped))\n"
+	" GROUP BY f.tgname, f.relid, f.oid ORDER BY 2, 1";
+
+static bool find_copies(struct model_check *m, struct error *err)
+{
+	const size_t n = m->model->n_tables;
+	const char **names = t_array(m->ctx, const char *, n + 1);
+	AUTO(result) PGresult *res = NULL;
+	const char *values;
+
+	for (size_t i = 0; i < n; i++)
+		names[i] = sql_table(m->ctx, m->model->tables[i].schema, m->model->tables[i].table);
+	values = sql_array(m->ctx, names, n);
+	if (!db_query(m->cmd->db, copies_sql, 1, &values, &res, err))
+		return false;
+	for (int row = 0; row < PQntuples(res); row++)
+		HINT(m,
+		     N_("trigger \"%s\" of %s runs %s, which may copy what is erased into a table outside "
+			"the model: %s"),
+		     db_text(res, row, "trigger"), db_text(res, row, "of"),
+		     db_text(res, row, "function"), db_text(res, row, "tables"));
+	return true;
+}
+
 static void find_fold(struct model_check *m)
 {
 	for (size_t i = 0; m->catalog->folds_ascii && i < m->model->n_tables; i++)
@@ -373,7 +426,7 @@ static bool check_model(struct model_check *m, struct error *err)
 		find_indexes(m);
 		find_outside(m);
 		find_fold(m);
-		if (!find_views(m, err))
+		if (!find_views(m, err) || !find_copies(m, err))
 			return false;
 	}
 	return print_check(m, err);

@@ -191,6 +191,27 @@ static bool end_in_transaction(struct job *j, struct journal_end *end, char **re
 	return db_commit(j->db, err);
 }
 
+/* For the note: into which tables triggers have copied rows, as the event "copied" has it; "": none. */
+static bool read_copied(struct job *j, const char **ret, struct error *err)
+{
+	static const char sql[] =
+		"SELECT string_agg(t.name, ', ') AS tables\n"
+		"  FROM retention.journal_event AS e, jsonb_array_elements_text(e.details->'tables') AS t(name)\n"
+		" WHERE e.job = $1::int AND e.kind = 'copied'";
+	AUTO(result) PGresult *res = NULL;
+
+	if (!db_query(j->db, sql, 1, &j->id, &res, err))
+		return false;
+	*ret = db_text(res, 0, "tables")
+		       ? t_printf(
+				 j->ctx,
+				 "; triggers have inserted rows into tables outside the model, which "
+				 "may be copies of what was erased: %s",
+				 db_text(res, 0, "tables"))
+		       : "";
+	return true;
+}
+
 static bool end_row(struct job *j, int64_t archive_bytes, int64_t left, char **ret_note,
 		    bool *ret_failures, struct error *err)
 {
@@ -198,6 +219,7 @@ static bool end_row(struct job *j, int64_t archive_bytes, int64_t left, char **r
 		.replay = j->row.replay, .status = "done", .archive_bytes = archive_bytes};
 	const char *noun = noun_of(j->row.action), *verb = verb_of(j->row.action);
 	char *remarks = t_strdup(j->ctx, "");
+	const char *copied = "";
 	int64_t failures = 0, treated = 0;
 
 	if (j->archive.name) {
@@ -206,7 +228,7 @@ static bool end_row(struct job *j, int64_t archive_bytes, int64_t left, char **r
 		if (!end.sums || !end.manifest)
 			return false;
 	}
-	if (!journal_failures(j->db, j->row.id, &failures, err))
+	if (!journal_failures(j->db, j->row.id, &failures, err) || !read_copied(j, &copied, err))
 		return false;
 	if (failures + left > 0)
 		t_append(&remarks,
@@ -219,8 +241,8 @@ static bool end_row(struct job *j, int64_t archive_bytes, int64_t left, char **r
 	}
 	*ret_failures = failures > 0 ||
 			(j->changed.why && !j->row.policy && j->done_before < j->row.candidates);
-	*ret_note = t_printf(j->ctx, "%" PRId64 " %s listed, %" PRId64 " %s%s", j->row.candidates,
-			     noun, treated, verb, remarks);
+	*ret_note = t_printf(j->ctx, "%" PRId64 " %s listed, %" PRId64 " %s%s%s", j->row.candidates,
+			     noun, treated, verb, remarks, copied);
 	return true;
 }
 
