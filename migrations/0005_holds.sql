@@ -68,32 +68,60 @@ CREATE TRIGGER journal AFTER INSERT OR UPDATE ON retention.hold
 CREATE TRIGGER no_removal BEFORE DELETE OR TRUNCATE ON retention.hold
 	FOR EACH STATEMENT EXECUTE FUNCTION retention.refuse_change();
 
--- Writes a key as the contact's table writes it, so that a hold on " 7F3A-..." or "007" covers its contact.
+-- Writes a key as a column of this type writes it as text; NULL: it is no value of the type.  An unknown type leaves
+-- it as it is.
+CREATE FUNCTION retention.canonical_key(key text, key_type text) RETURNS text
+LANGUAGE plpgsql IMMUTABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	RETURN CASE WHEN key_type IN ('smallint', 'integer', 'bigint') THEN btrim(key)::bigint::text
+		    WHEN key_type = 'uuid' THEN btrim(key)::uuid::text
+		    WHEN key_type = 'character' THEN rtrim(key)
+		    ELSE key END;
+EXCEPTION WHEN invalid_text_representation OR numeric_value_out_of_range THEN
+	RETURN NULL;
+END
+$$;
+
+-- Takes the blanks off both ends of a key.  A hold and the contacts are compared so, because a hold that covers " A7"
+-- as well as "A7" loses nothing, and a hold that misses its contact does.  Without SET, so that it becomes a part of
+-- the statement that calls it.
+CREATE FUNCTION retention.trimmed_key(key text) RETURNS text
+LANGUAGE sql IMMUTABLE
+AS $$
+	SELECT pg_catalog.btrim(key, E' \t\n\v\f\r')
+$$;
+
+-- Writes a key as the contact's table writes it.
 CREATE FUNCTION retention.contact_key(key text) RETURNS text
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	key_type text := (SELECT value FROM retention.setting WHERE name = 'contact_key_type');
-	canonical text := btrim(key);
+	canonical text := retention.canonical_key(key, key_type);
 BEGIN
-	IF canonical IS NULL OR canonical = '' THEN
+	IF coalesce(retention.trimmed_key(key), '') = '' THEN
 		RAISE EXCEPTION 'the contact''s key is missing'
 			USING ERRCODE = 'invalid_parameter_value', CONSTRAINT = 'retention.key_missing',
 			      COLUMN = 'contact_key';
+	ELSIF canonical IS NULL THEN
+		RAISE EXCEPTION '"%" is not a valid contact key: it should be a %', key, key_type
+			USING ERRCODE = 'invalid_parameter_value', CONSTRAINT = 'retention.key_invalid',
+			      COLUMN = 'contact_key',
+			      DETAIL = concat_ws(E'\n', replace(key, E'\n', ' '), key_type);
 	END IF;
-	IF key_type IN ('smallint', 'integer', 'bigint') THEN
-		RETURN canonical::bigint;
-	ELSIF key_type = 'uuid' THEN
-		RETURN canonical::uuid;
-	END IF;
-	RETURN key;
-EXCEPTION WHEN invalid_text_representation OR numeric_value_out_of_range THEN
-	RAISE EXCEPTION '"%" is not a valid contact key: it should be a %', key, key_type
-		USING ERRCODE = 'invalid_parameter_value', CONSTRAINT = 'retention.key_invalid',
-		      COLUMN = 'contact_key',
-		      DETAIL = concat_ws(E'\n', replace(key, E'\n', ' '), key_type);
+	RETURN canonical;
 END
+$$;
+
+-- Writes a key as a hold has it, so that a hold on " 7F3A-...", "007" or "A7 " covers its contact.
+CREATE FUNCTION retention.hold_key(key text) RETURNS text
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT retention.trimmed_key(retention.contact_key(key))
 $$;
 
 CREATE FUNCTION retention.place_hold(contact_key text, reason text,
@@ -121,11 +149,11 @@ BEGIN
 	END IF;
 	-- Closes a hold that has expired: it does not stand in the way of the new one.
 	UPDATE retention.hold h SET released_at = h.expires_at, released_by = 'expiry'
-	 WHERE h.contact_key = retention.contact_key(place_hold.contact_key)
+	 WHERE h.contact_key = retention.hold_key(place_hold.contact_key)
 	   AND h.released_at IS NULL
 	   AND NOT EXISTS (SELECT FROM retention.holds_in_force f WHERE f.id = h.id);
 	INSERT INTO retention.hold AS h (contact_key, reason, expires_at, review_date)
-	VALUES (retention.contact_key(place_hold.contact_key), place_hold.reason,
+	VALUES (retention.hold_key(place_hold.contact_key), place_hold.reason,
 		place_hold.expires_at, place_hold.review_date)
 	RETURNING h.id INTO new_id;
 	RETURN new_id;
@@ -149,7 +177,7 @@ DECLARE
 BEGIN
 	PERFORM retention.check_person();
 	UPDATE retention.hold AS r SET released_at = now(), released_by = session_user
-	 WHERE r.contact_key = retention.contact_key(release_hold.contact_key)
+	 WHERE r.contact_key = retention.hold_key(release_hold.contact_key)
 	   AND r.released_at IS NULL
 	RETURNING * INTO h;
 	IF h.by_approver AND NOT pg_has_role(session_user, 'retention_approver', 'MEMBER') THEN

@@ -46,6 +46,8 @@ BEGIN
 	('FUNCTION', 'mark_restored(int)',                                 '',     '',     '',     'X'),
 	('FUNCTION', 'replay_ledger(text)',                                '',     '',     'X',    'X'),
 	('FUNCTION', 'hold_content(retention.hold)',                       'X',    'X',    'X',    'X'),
+	('FUNCTION', 'canonical_key(text, text)',                          'X',    'X',    'X',    'X'),
+	('FUNCTION', 'trimmed_key(text)',                                  'X',    'X',    'X',    'X'),
 	('FUNCTION', 'place_hold(text, text, timestamptz, date)',          '',     'X',    'X',    ''),
 	('FUNCTION', 'release_hold(text)',                                 '',     'X',    'X',    ''),
 	('FUNCTION', 'time_zone()',                                        'X',    'X',    'X',    'X'),

@@ -21,9 +21,10 @@ static const char listing_sql[] =
 static bool cancel_empty(struct command *cmd, const char *id, const char *subject,
 			 struct error *err)
 {
-	static const char sql[] = "SELECT EXISTS (SELECT FROM retention.holds_in_force AS h\n"
-				  "                WHERE h.contact_key = j.subject) AS held\n"
-				  "  FROM retention.archive_journal AS j WHERE j.id = $1::int";
+	static const char sql[] =
+		"SELECT EXISTS (SELECT FROM retention.holds_in_force AS h\n"
+		"                WHERE h.contact_key = retention.trimmed_key(j.subject)) AS held\n"
+		"  FROM retention.archive_journal AS j WHERE j.id = $1::int";
 	AUTO(result) PGresult *res = NULL;
 
 	if (!db_query(cmd->db, sql, 1, &id, &res, err) ||

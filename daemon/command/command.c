@@ -110,11 +110,15 @@ bool command_plan(struct command *cmd, const struct plan_opts *opts, struct cata
 		  struct plan **ret_plan, struct error *err)
 {
 	AUTO(complaints) struct complaints c = {0};
+	struct check check = {
+		.db = cmd->db, .config = cmd->config, .ctx = cmd->ctx, .complaints = &c};
 
 	if (!command_model(cmd, opts->action, ret_catalog, err))
 		return false;
 	*ret_plan = plan_build(cmd->ctx, &cmd->config->model, *ret_catalog, opts, &c);
-	return *ret_plan || fail(err, ERR_CONFIG, "%s", c.lines[0]);
+	if (*ret_plan && check_predicates(&check, *ret_plan, err))
+		return true;
+	return c.n > 0 ? fail(err, ERR_CONFIG, "%s", c.lines[0]) : false;
 }
 
 bool command_print_json(struct command *cmd, const char *sql, int n, const char *const values[],

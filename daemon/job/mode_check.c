@@ -182,7 +182,7 @@ static bool check_and_configure(const struct job_opts *opts, void *arg, struct d
 	if (!check_recipients(opts->config, c, err) || !outbox_check(opts->config, c))
 		return false;
 	/* By this type place_hold writes a key as the table does. */
-	type = catalog_column(&check.catalog->relations[t->index], t->key)->type;
+	type = catalog_column(&check.catalog->relations[t->index], t->key)->base;
 	/* Last: the settings of a configuration that is refused must not act. */
 	warn_of_fold(opts, check.catalog);
 	return warn_of_views(opts, ctx, db, err) && check_throttle(opts, db, err) &&

@@ -73,13 +73,20 @@ static char *dirty(const struct plan *p, const struct table *t, const char *alia
 	return sql;
 }
 
+/* The key of the contact called alias, as a hold has it. */
+static char *hold_key(const struct plan *p, const char *alias)
+{
+	return t_printf(p, "retention.trimmed_key(%s::text)",
+			plan_column(p, alias, p->model->contact->key));
+}
+
 /* A hold is in force for contact c. */
 static char *held(const struct plan *p)
 {
 	return t_printf(p,
 			"EXISTS (SELECT FROM retention.holds_in_force AS h\n"
-			"   WHERE h.contact_key = %s::text)",
-			plan_column(p, "c", p->model->contact->key));
+			"   WHERE h.contact_key = %s)",
+			hold_key(p, "c"));
 }
 
 /* The bounds are cast to the type of t's date, so that an index on it can be used. */
@@ -263,7 +270,7 @@ static const char lock_sql[] =
 
 static const char held_sql[] =
 	"SELECT " KEYS " FROM (SELECT {key} AS k FROM {table} AS t{contact}\n"
-	"  JOIN retention.holds_in_force AS h ON h.contact_key = {contact_key}::text\n"
+	"  JOIN retention.holds_in_force AS h ON h.contact_key = {contact_key}\n"
 	" WHERE {selection}) AS x";
 
 void plan_due_statements(struct plan *p)
@@ -278,7 +285,7 @@ void plan_due_statements(struct plan *p)
 		{"contact", t == c ? ""
 				   : t_printf(p, " JOIN %s AS c ON %s", plan_table(p, c),
 					      plan_link(p, t, "t", "c"))},
-		{"contact_key", plan_column(p, t == c ? "t" : "c", c->key)},
+		{"contact_key", hold_key(p, t == c ? "t" : "c")},
 		{NULL, NULL},
 	};
 

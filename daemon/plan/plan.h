@@ -245,3 +245,7 @@ struct probe {
 };
 const struct probe *plan_probes(void *ctx, const struct plan *plan, const struct place *scope_place,
 				size_t *ret_n);
+
+/* The predicates alone, for a caller that has not the rights to run the plan. */
+const struct probe *plan_predicates(void *ctx, const struct plan *plan,
+				    const struct place *scope_place, size_t *ret_n);

@@ -35,11 +35,9 @@ static char *predicate_probe(void *ctx, const struct table *t, const char *predi
 			 : NULL;
 }
 
-const struct probe *plan_probes(void *ctx, const struct plan *plan, const struct place *scope_place,
-				size_t *ret_n)
+static struct probes predicates(void *ctx, const struct plan *plan, const struct place *scope_place)
 {
 	const struct model *m = plan->model;
-	const struct place *at = &plan->subject->place;
 	struct probes p = {.ctx = ctx};
 
 	for (size_t i = 0; i < m->n_tables; i++) {
@@ -49,6 +47,24 @@ const struct probe *plan_probes(void *ctx, const struct plan *plan, const struct
 		add_of(&p, t, "due_when", predicate_probe(ctx, t, t->due_when));
 	}
 	add(&p, scope_place, "scope", predicate_probe(ctx, m->contact, plan->opts.scope));
+	return p;
+}
+
+const struct probe *plan_predicates(void *ctx, const struct plan *plan,
+				    const struct place *scope_place, size_t *ret_n)
+{
+	const struct probes p = predicates(ctx, plan, scope_place);
+
+	*ret_n = p.n;
+	return p.list;
+}
+
+const struct probe *plan_probes(void *ctx, const struct plan *plan, const struct place *scope_place,
+				size_t *ret_n)
+{
+	const struct place *at = &plan->subject->place;
+	struct probes p = predicates(ctx, plan, scope_place);
+
 	add(&p, at, "the list of those due", plan->list_sql);
 	add(&p, at, "the re-check of those due", plan->recheck_sql);
 	add(&p, at, "the lock of a batch", plan->lock_sql);

@@ -3,6 +3,7 @@
 #include "preflight/check_model.h"
 #include "preflight/integrity.h"
 #include "preflight/read_catalog.h"
+#include "base/sql.h"
 
 /* A message names the places of so many marks. */
 #define MARKS_SHOWN 50
@@ -127,6 +128,22 @@ static bool plan_and_probe(struct check *check, const struct policy *policy, str
 	return true;
 }
 
+bool check_predicates(struct check *check, const struct plan *plan, struct error *err)
+{
+	const struct config *config = check->config;
+	const struct place *scope_place = &config->model.place;
+	const size_t before = check->complaints->n;
+	const struct probe *probes;
+	size_t n;
+
+	for (size_t i = 0; i < config->n_policies; i++)
+		if (plan->opts.scope && config->policies[i].scope == plan->opts.scope)
+			scope_place = &config->policies[i].place;
+	probes = plan_predicates(check->ctx, plan, scope_place, &n);
+	return run_probes(check->db, probes, n, check->complaints, err) &&
+	       check->complaints->n == before;
+}
+
 struct plan_opts check_opts(const struct config *config, const struct policy *policy,
 			    enum action action, enum archive_mode archive)
 {
@@ -219,11 +236,55 @@ static bool is_answered_for_policies(struct check *check)
 	return true;
 }
 
+/*
+ * Holds whose key is not written as the contacts' key of this type (odd), and holds whose contact is not there.  The
+ * key is cast after it was found to be a value of the type.
+ */
+static const char holds_sql[] =
+	"SELECT string_agg(h.id::text, ', ' ORDER BY h.id) FILTER (WHERE h.odd) AS odd,\n"
+	"       string_agg(h.id::text, ', ' ORDER BY h.id) FILTER (WHERE NOT h.odd) AS missing\n"
+	"  FROM (SELECT h.id, h.contact_key, k.key, k.key IS DISTINCT FROM h.contact_key AS odd\n"
+	"          FROM retention.holds_in_force AS h, LATERAL (SELECT retention.trimmed_key(\n"
+	"               retention.canonical_key(h.contact_key, ($1::regtype)::text))) AS k(key)) AS h\n"
+	" WHERE h.odd OR NOT EXISTS (SELECT FROM {contacts} AS c WHERE {key} = h.key::{base})";
+
+/*
+ * Complains about holds that hold nobody, because the model names another key than the one that they were placed by,
+ * or because they were placed before the daemon knew the key's type.
+ */
+static bool check_holds(struct check *check, struct error *err)
+{
+	const struct table *t = check->config->model.contact;
+	const struct column *key = catalog_column(&check->catalog->relations[t->index], t->key);
+	const char *base = t_printf(check->ctx, "pg_catalog.%s", sql_ident(check->ctx, key->base));
+	const char *sql = sql_fill(
+		check->ctx, holds_sql, {"contacts", sql_table(check->ctx, t->schema, t->table)},
+		{"key", t_printf(check->ctx, "c.%s", sql_ident(check->ctx, t->key))},
+		{"base", base});
+	AUTO(result) PGresult *res = NULL;
+	AUTO(error) struct error one = {0};
+
+	if (!db_query(check->db, sql, 1, &base, &res, &one))
+		return fail(err, one.class, "%s%s", one.text, hint(&one));
+	if (db_text(res, 0, "missing") && check->report)
+		report_warning(check->report,
+			       "no contact has the key of hold %s: see retentionctl hold list; "
+			       "release a hold whose contact is gone",
+			       db_text(res, 0, "missing"));
+	if (!db_text(res, 0, "odd"))
+		return true;
+	complain(check->complaints, &t->place,
+		 "table \"%s\": the key of hold %s is not written as \"%s\" (%s) writes it, so it "
+		 "holds nobody: release the hold, and place it anew by the contact's key",
+		 t->name, db_text(res, 0, "odd"), t->key, key->type);
+	return false;
+}
+
 bool check_action(struct check *check, const struct policy *policy, struct plan_opts *opts,
 		  struct plan **ret_plan, struct error *err)
 {
 	return is_answered(check, opts->action) && check_model_for(check, opts->action, err) &&
-	       plan_and_probe(check, policy, opts, ret_plan, err);
+	       plan_and_probe(check, policy, opts, ret_plan, err) && check_holds(check, err);
 }
 
 bool check_config(struct check *check, struct error *err)
@@ -243,5 +304,5 @@ bool check_config(struct check *check, struct error *err)
 			report_detail(check->report, "policy \"%s\": integrity: %s", p->name,
 				      check->integrity);
 	}
-	return answered;
+	return check_holds(check, err) && answered;
 }

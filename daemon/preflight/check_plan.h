@@ -33,6 +33,12 @@ struct plan_opts check_opts(const struct config *config, const struct policy *po
 bool check_model_for(struct check *check, enum action action, struct error *err);
 
 /*
+ * The predicates of a plan that is to be read with, and not run.  The scope, which may be NULL, is that of a policy of
+ * the configuration.
+ */
+bool check_predicates(struct check *check, const struct plan *plan, struct error *err);
+
+/*
  * Model and statements of one action, and how its foreign keys are kept: opts->by_set is set so.
  * policy is for messages, and may be NULL: a manual action.
  */

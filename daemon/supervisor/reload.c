@@ -91,6 +91,13 @@ void reload_on_complaint(void *arg, const struct job_message *message)
 	t_replace(s, &s->remark_now, message->text);
 }
 
+void reload_on_warning(void *arg, const struct job_message *message)
+{
+	const struct supervisor *s = arg;
+
+	log_event(s->remark ? LOG_DEBUG : LOG_WARNING, KIND_GENERAL, NULL, "%s", message->text);
+}
+
 /* The model holds.  A remark that was made nevertheless stays in STATUS until a later check makes none. */
 static void take_remark(struct supervisor *s)
 {

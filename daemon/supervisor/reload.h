@@ -10,4 +10,5 @@ void reload(struct supervisor *s);
 
 /* Handlers of the check of a model; arg is the struct supervisor. */
 void reload_on_complaint(void *arg, const struct job_message *message);
+void reload_on_warning(void *arg, const struct job_message *message);
 void reload_on_checked(void *arg, enum job_exit end, const char *how, const char *note);

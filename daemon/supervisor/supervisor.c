@@ -264,6 +264,7 @@ static void make_parts(struct supervisor *s)
 	s->check = errand_new(s->children, &(struct errand_opts){.mode = MODE_CHECK,
 								 .patience_s = CHECK_S,
 								 .on_message = reload_on_complaint,
+								 .on_warning = reload_on_warning,
 								 .on_end = reload_on_checked,
 								 .arg = s});
 	s->expiry = errand_new(s->children, &(struct errand_opts){.mode = MODE_EXPIRE,

@@ -62,6 +62,16 @@ def test_a_manual_action(daemon):
     assert d.jobs(f"id = {job}")[0]["candidates"] == found["due"]
 
 
+def test_a_scope_that_leaves_its_brackets(daemon):
+    """What -t refuses is not previewed: it would reach every row."""
+    d = daemon(policies=[{**POLICIES[0], "scope": "true) OR (true"}])
+    refused = d.check_config()
+    assert refused.returncode == 1 and "scope: the server refuses it" in refused.stderr
+    done = d.ctl("preview", "gone", check=False)
+    assert done.returncode == 1 and done.stdout == ""
+    assert done.stderr.split("retentionctl: ")[1].splitlines()[0] in refused.stderr
+
+
 def test_as_of(daemon):
     d = daemon(policies=[{**POLICIES[1], "depth": "18 months"}])
     now, later = preview(d, "quiet"), preview(d, "quiet", "--as-of", "2027-06-01")

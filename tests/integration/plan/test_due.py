@@ -218,6 +218,57 @@ def test_holds(small):
     assert pass_again(d) == {1}
 
 
+# A type of the key, the key as the table has it, and other spellings of the same contact.
+SPELLINGS = [
+    ("number_of_contact", "7", ("007", " 7", "+7\n")),
+    ("id_of_contact", "7f3a0000-0000-4000-8000-000000000007", ("{7F3A0000-0000-4000-8000-000000000007}",)),
+    ("char(8)", "A7", ("A7", "A7      ", " A7")),
+    ("char_of_contact", "A7", ("A7      ", "A7\t")),
+    ("varchar(8)", "A7", ("A7 ", "\tA7")),
+    ("text", " A7", ("A7", " A7")),  # the table's own value begins with a blank
+]
+DOMAINS = """CREATE DOMAIN number_of_contact AS int CHECK (value < 1000000);
+    CREATE DOMAIN id_of_contact AS uuid; CREATE DOMAIN char_of_contact AS char(8);"""
+
+
+@pytest.mark.parametrize("kind, key, spelling", [(kind, key, s) for kind, key, all in SPELLINGS for s in all])
+def test_a_hold_is_found_however_its_key_is_spelt(small, kind, key, spelling):
+    d = small(schema=DOMAINS + SCHEMA.replace("id bigint PRIMARY", f"id {kind} PRIMARY", 1)
+              .replace("contact_id bigint", f"contact_id {kind}"))
+    d.pg.sql(d.db, "INSERT INTO contact (id) VALUES (%s)", (key,))
+    d.pg.sql(d.db, "INSERT INTO request (contact_id, at) VALUES (%s, %s)", (key, OLD))
+    d.check_config()
+    d.pg.sql(d.db, "SELECT retention.place_hold(%s, 'case 7')", (spelling,))
+    assert kind == "text" or "no contact has the key" not in d.check_config().stderr
+    d.once()
+    assert d.pg.value(d.db, "SELECT count(*) FROM contact") == 1
+    d.pg.sql(d.db, "SELECT retention.release_hold(%s)", (spelling,))
+    assert pass_again(d) == set()
+
+
+def test_a_hold_that_holds_nobody_is_named(small):
+    d = small()
+    populate(d, {1: [(OLD, "closed")], 2: [(OLD, "closed")]})
+    # Before the daemon has seen the database, nothing tells how a key is written.
+    d.pg.sql(d.db, "SELECT retention.place_hold('007', 'case 7')")
+    said = d.check_config(check=False)
+    assert said.returncode == 1
+    assert """table "contact": the key of hold 1 is not written as "id" (bigint) writes it, so it holds nobody: release """ \
+        """the hold, and place it anew by the contact's key""" in said.stderr
+    assert "the key of hold 1" in d.ctl("model", "check", check=False).stdout
+    d.pg.sql(d.db, "SELECT retention.release_hold('007')")
+    d.check_config()
+    d.pg.sql(d.db, "SELECT retention.place_hold('7', 'case 7')")
+    assert "no contact has the key of hold 2: see retentionctl hold list; release a hold whose contact is gone" in \
+        d.check_config().stderr
+    d.pg.sql(d.db, "SELECT retention.release_hold('7')")
+    # As after a change of the model, which names another key now.
+    d.pg.sql(d.db, "SELECT retention.place_hold('1', 'case 7')")
+    d.pg.sql(d.db, "UPDATE retention.hold SET contact_key = 'A7' WHERE id = 3")
+    d.once(check=False)
+    assert keys(d.pg, d.db) == {1, 2}
+
+
 RULES = ({"clear": ["name"], "keep": ["id", "brand", "created"]},
          {"clear": ["subject"], "keep": ["id", "contact_id", "at", "status"], **DUE_WHEN})
 

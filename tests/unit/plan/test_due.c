@@ -83,7 +83,7 @@ static char *due_sql(void *ctx, const struct plan_opts *opts, const char *keys)
 #define LAST                                                                                       \
 	"r.last < $2::timestamptz::date AND ($1::timestamptz IS NULL OR r.last >= $1::timestamptz::date)"
 #define HELD                                                                                       \
-	"EXISTS (SELECT FROM retention.holds_in_force AS h WHERE h.contact_key = c.\"id\"::text)"
+	"EXISTS (SELECT FROM retention.holds_in_force AS h WHERE h.contact_key = retention.trimmed_key(c.\"id\"::text))"
 #define REQUESTS(DUE_WHEN, WHERE, OF_CONTACT)                                                      \
 	"(SELECT q.\"person_id\" AS link, count(*) AS n, max(q.\"at\") AS last, "                  \
 	"count(*) FILTER (WHERE q.\"at\" IS NULL OR (" DUE_WHEN " ) IS NOT TRUE) AS keeping "      \
