@@ -111,7 +111,6 @@ CREATE TRIGGER not_while_erasing BEFORE INSERT OR UPDATE OR DELETE ON retention.
 
 -- The administration page and an auditor read these columns.
 CREATE TABLE retention.archive_journal (
-	-- int, not bigint: the number is one half of the advisory lock that fences a job.
 	id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
 	action text NOT NULL CHECK (action IN
 		('export', 'delete_contacts', 'anonymize_contacts', 'anonymize_requests')),
@@ -196,6 +195,113 @@ CREATE TABLE retention.journal_event (
 );
 CREATE INDEX ON retention.journal_event (job);
 
+-- The locks of this schema are locks on its tables and rows (database/locks.h), because any role that can connect can
+-- take any advisory lock.  Nobody but the owner and the daemon has a right to these tables.
+--
+-- A transaction that appends to the chain of events has chain_lock to its end.
+CREATE TABLE retention.chain_lock ();
+-- Batches share hold_lock, and a change of a hold excludes them.
+CREATE TABLE retention.hold_lock ();
+-- A row for each worker of an action.  A batch locks the row of its worker to its end, so that the next claim of the
+-- action can wait for the batches of the last one.
+CREATE TABLE retention.batch_lock (
+	job int NOT NULL,
+	worker int NOT NULL,
+	PRIMARY KEY (job, worker)
+);
+-- The session that works on an action, or on its archive.  It is a session's entry and no lock, because a lock on a row
+-- would need a transaction as long as the job.  The entry ends with its session.
+CREATE UNLOGGED TABLE retention.claimed (
+	job int PRIMARY KEY,
+	pid int NOT NULL,
+	started timestamptz NOT NULL
+);
+
+-- Names a session for a person.
+CREATE FUNCTION retention.session_name(process int) RETURNS text
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT format('%s (%s)', a.usename, concat_ws(', ', 'process ' || a.pid, nullif(a.application_name, ''), a.state))
+	  FROM pg_stat_activity AS a WHERE a.pid = process
+$$;
+
+-- Names the sessions that have locks on a table of this schema: those that exclude others, or else all that change or
+-- lock rows.
+CREATE FUNCTION retention.lock_holders(held text) RETURNS text
+LANGUAGE sql STABLE
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT coalesce(string_agg(DISTINCT retention.session_name(x.pid), ', '), 'a session that has ended')
+	  FROM (SELECT l.pid, l.mode ~ '^Row', bool_and(l.mode ~ '^Row') OVER ()
+		  FROM pg_locks AS l
+		 WHERE l.locktype = 'relation' AND l.relation = ('retention.' || held)::regclass
+		   AND l.granted AND l.pid <> pg_backend_pid()
+		   AND l.database = (SELECT d.oid FROM pg_database AS d WHERE d.datname = current_database())
+		   AND l.mode <> 'AccessShareLock') AS x(pid, weak, all_weak)
+	 WHERE x.weak = x.all_weak
+$$;
+
+-- Locks a table of this schema against all others until the transaction ends.  A session that would wait for ever
+-- waits 10 seconds.
+CREATE FUNCTION retention.take_lock(wanted text) RETURNS void
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	patience text := current_setting('lock_timeout');
+	holders text;
+BEGIN
+	IF patience = '0' THEN
+		PERFORM set_config('lock_timeout', '10s', true);
+	END IF;
+	EXECUTE format('LOCK TABLE retention.%I IN EXCLUSIVE MODE', wanted);
+	PERFORM set_config('lock_timeout', patience, true);
+EXCEPTION WHEN lock_not_available THEN
+	holders := retention.lock_holders(wanted);
+	RAISE EXCEPTION 'the lock % is held by %', 'retention.' || wanted, holders
+		USING ERRCODE = 'lock_not_available', CONSTRAINT = 'retention.lock_held',
+		      DETAIL = concat_ws(E'\n', 'retention.' || wanted, holders),
+		      HINT = 'Try again when that transaction has ended; SELECT pg_terminate_backend(PROCESS) ends a session that has forgotten it.';
+END
+$$;
+
+-- Takes an action, or its archive, for this session, unless another session that still lives has it.  Where the start of
+-- that session cannot be read, its role decides: the number of a process is given again.  started is
+-- retention.session_start() of the caller, because this function's owner may not read it.
+CREATE FUNCTION retention.claim_action(id int, started timestamptz) RETURNS boolean
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	old retention.claimed;
+BEGIN
+	IF retention.erasing_job() IS NOT NULL THEN
+		RETURN false;
+	END IF;
+	INSERT INTO retention.claimed (job, pid, started) VALUES (id, pg_backend_pid(), claim_action.started)
+	    ON CONFLICT DO NOTHING;
+	IF FOUND THEN
+		RETURN true;
+	END IF;
+	SELECT * INTO old FROM retention.claimed AS c WHERE c.job = id FOR UPDATE;
+	PERFORM pg_stat_clear_snapshot();	-- else a session that has come meanwhile would not be seen
+	IF (old.pid, old.started) <> (pg_backend_pid(), claim_action.started) AND EXISTS (
+		SELECT FROM pg_stat_get_activity(old.pid) AS a, pg_database AS d
+		 WHERE d.datname = current_database() AND a.datid = d.oid AND
+		       (a.backend_start = old.started OR
+			(a.backend_start IS NULL AND
+			 (pg_has_role(a.usesysid, 'retention_daemon', 'MEMBER') OR
+			  pg_has_role(a.usesysid, 'retention_approver', 'MEMBER'))))) THEN
+		RETURN false;
+	END IF;
+	UPDATE retention.claimed AS c SET pid = pg_backend_pid(), started = claim_action.started WHERE c.job = id;
+	RETURN true;
+END
+$$;
+
 -- Hashes the content as a jsonb array, so that no choice of values can produce another row's text.
 CREATE FUNCTION retention.event_hash(previous bytea, e retention.journal_event) RETURNS bytea
 LANGUAGE sql STABLE
@@ -219,7 +325,7 @@ DECLARE
 BEGIN
 	-- There is one chain: a writer waits here until the transaction of the writer before it has ended.
 	-- So batches write no events, and a transaction that appends one commits soon after.
-	PERFORM pg_advisory_xact_lock(1380275200, 0);	-- LOCK_RETENTION, LOCK_CHAIN
+	PERFORM retention.take_lock('chain_lock');
 	SELECT * INTO last FROM retention.journal_event ORDER BY id DESC LIMIT 1;
 	NEW.id := coalesce(last.id, 0) + 1;
 	NEW.at := clock_timestamp();

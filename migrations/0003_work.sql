@@ -86,7 +86,9 @@ SELECT f.job, count(*) AS files, count(f.error) AS failed, min(f.queued_at) AS s
 CREATE TABLE retention.pause (
 	job int REFERENCES retention.archive_journal,
 	paused_by text NOT NULL DEFAULT session_user,
-	paused_at timestamptz NOT NULL DEFAULT now()
+	paused_at timestamptz NOT NULL DEFAULT now(),
+	-- An operator does not end it then.  Kept because the role may lose that right later.
+	by_approver boolean NOT NULL DEFAULT pg_has_role(session_user, 'retention_approver', 'MEMBER')
 );
 CREATE UNIQUE INDEX ON retention.pause (coalesce(job, 0));	-- no action has the number 0
 

@@ -23,6 +23,9 @@ CREATE TRIGGER own_rows AFTER INSERT ON retention.ledger REFERENCING NEW TABLE A
 -- Names the database to which the file belongs.  A backup keeps it, so that a restored database knows its file.
 INSERT INTO retention.setting (name, value) VALUES ('ledger_id', gen_random_uuid());
 
+-- One process at a time compares the ledger with its file, and has this table locked meanwhile.
+CREATE TABLE retention.ledger_lock ();
+
 -- Lines of the file that the ledger lacks.  The daemon fills it when the file is ahead of the table; otherwise
 -- it is empty.  While it has rows, only their replay runs.
 CREATE TABLE retention.replay (

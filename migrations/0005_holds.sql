@@ -23,13 +23,14 @@ SELECT h.id, h.contact_key, h.reason, h.placed_by, h.placed_at, h.expires_at, h.
  WHERE h.released_at IS NULL AND (h.expires_at IS NULL OR h.expires_at > now());
 
 -- Places a hold before a batch or after it, never between the re-check of a batch and its end.  Batches share
--- this lock and a hold takes it alone, so that it waits for running batches: a quarter of a second.
+-- this table and a hold takes it alone, so that it waits for running batches: a quarter of a second.
 CREATE FUNCTION retention.wait_for_batches() RETURNS trigger
 LANGUAGE plpgsql
+SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-	PERFORM pg_advisory_xact_lock(1380275200, 2);	-- LOCK_RETENTION, LOCK_HOLDS
+	PERFORM retention.take_lock('hold_lock');
 	RETURN NULL;
 END
 $$;

@@ -155,11 +155,21 @@ $$;
 CREATE FUNCTION retention.lock_action(id int) RETURNS retention.archive_journal
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
+SET lock_timeout = '10s'
 AS $$
 DECLARE
 	j retention.archive_journal;
+	holders text;
 BEGIN
-	SELECT * INTO j FROM retention.archive_journal WHERE archive_journal.id = lock_action.id FOR UPDATE;
+	BEGIN
+		SELECT * INTO j FROM retention.archive_journal WHERE archive_journal.id = lock_action.id FOR UPDATE;
+	EXCEPTION WHEN lock_not_available THEN
+		holders := retention.lock_holders('archive_journal');
+		RAISE EXCEPTION 'the lock % is held by %', 'of action ' || id, holders
+			USING ERRCODE = 'lock_not_available', CONSTRAINT = 'retention.lock_held',
+			      DETAIL = concat_ws(E'\n', 'of action ' || id, holders),
+			      HINT = 'Try again when that transaction has ended; SELECT pg_terminate_backend(PROCESS) ends a session that has forgotten it.';
+	END;
 	IF NOT FOUND THEN
 		RAISE EXCEPTION 'there is no action %', coalesce(id::text, 'NULL')
 			USING ERRCODE = 'no_data_found', CONSTRAINT = 'retention.id_unknown',
@@ -237,7 +247,8 @@ BEGIN
 END
 $$;
 
--- Pauses an action that has not ended; id NULL: everything.  A batch that runs ends first.
+-- Pauses an action that has not ended; id NULL: everything.  A batch that runs ends first.  The pause by an approver
+-- takes the place of an operator's.
 CREATE FUNCTION retention.pause_action(id int) RETURNS void
 LANGUAGE plpgsql
 SECURITY DEFINER
@@ -258,7 +269,11 @@ BEGIN
 				      DETAIL = concat_ws(E'\n', id, j.status);
 		END IF;
 	END IF;
-	INSERT INTO retention.pause (job) VALUES (pause_action.id) ON CONFLICT DO NOTHING;
+	PERFORM retention.take_lock('chain_lock');	-- an open transaction has it that pauses, too
+	INSERT INTO retention.pause AS p (job) VALUES (pause_action.id)
+	    ON CONFLICT (coalesce(job, 0)) DO UPDATE
+	   SET paused_by = excluded.paused_by, paused_at = excluded.paused_at, by_approver = true
+	 WHERE excluded.by_approver AND NOT p.by_approver;
 	IF NOT FOUND THEN
 		SELECT * INTO old FROM retention.pause AS p WHERE p.job IS NOT DISTINCT FROM pause_action.id;
 		IF id IS NULL THEN
@@ -281,7 +296,8 @@ END
 $$;
 
 -- Ends a pause: of an action, or of everything (id NULL).  An action that was paused by its number stays paused
--- when the pause of everything ends, and the pause of everything stays when one action is resumed.
+-- when the pause of everything ends, and the pause of everything stays when one action is resumed.  Only an approver
+-- ends the pause by an approver.
 CREATE FUNCTION retention.resume_action(id int) RETURNS void
 LANGUAGE plpgsql
 SECURITY DEFINER
@@ -289,6 +305,7 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	j retention.archive_journal;
+	old retention.pause;
 BEGIN
 	PERFORM retention.check_person();
 	IF id IS NOT NULL THEN
@@ -301,8 +318,13 @@ BEGIN
 				      DETAIL = concat_ws(E'\n', id, j.status);
 		END IF;
 	END IF;
-	DELETE FROM retention.pause AS p WHERE p.job IS NOT DISTINCT FROM resume_action.id;
-	IF NOT FOUND AND id IS NULL THEN
+	PERFORM retention.take_lock('chain_lock');
+	DELETE FROM retention.pause AS p WHERE p.job IS NOT DISTINCT FROM resume_action.id RETURNING * INTO old;
+	IF old.by_approver AND NOT pg_has_role(session_user, 'retention_approver', 'MEMBER') THEN
+		RAISE EXCEPTION 'the pause was placed by %, an approver: only an approver can end it', old.paused_by
+			USING ERRCODE = 'insufficient_privilege', CONSTRAINT = 'retention.pause_of_approver',
+			      DETAIL = old.paused_by;
+	ELSIF NOT FOUND AND id IS NULL THEN
 		RAISE EXCEPTION 'there is no pause of everything'
 			USING ERRCODE = 'object_not_in_prerequisite_state',
 			      CONSTRAINT = 'retention.resume_everything_not_paused',

@@ -14,6 +14,9 @@ BEGIN
 	('TABLE',    'schema_version',                                     'r',    'r',    'r',    'r'),
 	('TABLE',    'setting',                                            'r',    'r',    'r',    'ra'),
 	('TABLE',    'erasing',                                            '',     '',     '',     'r'),
+	('TABLE',    'batch_lock',                                         '',     '',     '',     'rawd'),
+	('TABLE',    'hold_lock',                                          '',     '',     '',     'w'),
+	('TABLE',    'ledger_lock',                                        '',     '',     '',     'w'),
 	('TABLE',    'archive_journal',                                    'r',    'r',    'r',    'r'),
 	('TABLE',    'journal_event',                                      'r',    'r',    'r',    'ra'),
 	-- The keys that are about to be erased: only for the approver, who validates them.
@@ -36,6 +39,8 @@ BEGIN
 	('TABLE',    'all_archives',                                       'r',    'r',    'r',    'r'),
 	('SEQUENCE', 'number',                                             '',     '',     '',     'U'),
 	('FUNCTION', 'session_start()',                                    'X',    'X',    'X',    'X'),
+	('FUNCTION', 'lock_holders(text)',                                 '',     '',     '',     'X'),
+	('FUNCTION', 'claim_action(int, timestamptz)',                     '',     '',     'X',    'X'),
 	('FUNCTION', 'erasing_job()',                                      '',     '',     '',     'X'),
 	('FUNCTION', 'is_owner()',                                         'X',    'X',    'X',    'X'),
 	('FUNCTION', 'check_change_of_daemon(retention.archive_journal, retention.archive_journal)',

@@ -26,19 +26,9 @@ for page in daemon/*.[158] conf/*.[158]; do
 	mandoc -Tlint -Wwarning "$page" || complain "$page"
 done
 
-# The numbers of the advisory locks stand in database/locks.h.  Each lock that SQL takes is named behind the call,
-# by its class and its object, and has their numbers.
-grep -rnE '13802[0-9]{5}' daemon tests --include='*.[ch]' --include='*.py' | grep -v '^daemon/database/locks.h:' &&
-	complain "a lock's number outside of database/locks.h"
-number() {
-	sed -nE "s/^#define $1 ([0-9]+)\b.*/\1/p" daemon/database/locks.h
-}
-while IFS=: read -r file line text; do
-	read -r class object <<<"$(sed -nE 's/.*-- (LOCK_[A-Z]+), (LOCK_[A-Z]+)$/\1 \2/p' <<<"$text")"
-	if [ -z "${class:-}" ] || ! grep -qF "($(number "$class"), $(number "$object"))" <<<"$text"; then
-		complain "$file:$line: the lock is not the one that its comment names"
-	fi
-done < <(grep -n 'pg_[a-z_]*advisory' migrations/*.sql)
+# Anybody can take an advisory lock (database/locks.h): none but that of migrate is taken.
+grep -rnE 'pg_[a-z_]*advisory|13802[0-9]{5}' daemon migrations --include='*.[ch]' --include='*.sql' |
+	grep -v '^daemon/database/locks.h:\|^daemon/command/migrate.c:' && complain "an advisory lock: see database/locks.h"
 
 # Each refusal of migrations/ has an id, and each id a text in each language.
 python3 tests/lint-refusals.py || failed=1

@@ -33,7 +33,6 @@
 
 #include "base/failpoint.h"
 #include "base/sql.h"
-#include "database/locks.h"
 
 #include <inttypes.h>
 
@@ -49,18 +48,30 @@ static bool except(struct batch *b, const char *one, const char *other, struct k
 	return batch_ask_keys(b, sql, 2, values, ret, err);
 }
 
+/* Fills err with the session that has a lock: of a change of a hold, or else of a batch, which may be ending still. */
+static bool fail_locked(struct db *db, struct error *err)
+{
+	static const char sql[] = "SELECT retention.lock_holders('hold_lock') AS holders";
+	AUTO(result) PGresult *res = NULL;
+	AUTO(error) struct error cause = *err;
+
+	*err = (struct error){0};
+	db_rollback(db);
+	return db_query(db, sql, 0, NULL, &res, err) &&
+	       /* The server is at fault, not these rows. */
+	       fail(err, ERR_ENVIRONMENT, "the locks of a batch are held by %s: %s",
+		    db_value(res, 0, "holders"), cause.text);
+}
+
 static bool take_worker_lock(const struct batch_job *job, int worker, struct db *db,
 			     struct error *err)
 {
-	if (db_execf(
-		    db, err,
-		    "BEGIN; SELECT pg_advisory_xact_lock(%d, %d), pg_advisory_xact_lock_shared(%d, %d)",
-		    LOCK_WORKER + worker, job->id, LOCK_RETENTION, LOCK_HOLDS))
-		return true;
-	/* Another session's batch is still ending: the server is at fault, not these rows. */
-	if (err->class == ERR_BUSY)
-		err->class = ERR_ENVIRONMENT;
-	return false;
+	return db_execf(db, err,
+			"BEGIN; SELECT FROM retention.batch_lock AS l\n"
+			" WHERE l.job = %d AND l.worker = %d FOR UPDATE;\n"
+			"LOCK TABLE retention.hold_lock IN ROW SHARE MODE",
+			job->id, worker) ||
+	       (err->class == ERR_BUSY && fail_locked(db, err));
 }
 
 bool batch_settle(const struct batch_job *job, int worker, struct db *db, struct error *err)
@@ -86,7 +97,8 @@ static bool check_ground(struct batch *b, struct error *err)
 		"SELECT pg_is_in_recovery() AS standby,\n"
 		"       (SELECT system_identifier::text FROM pg_control_system()) AS system,\n"
 		"       current_setting('session_replication_role') AS role,\n"
-		"       j.claim, j.status, p.job IS NOT NULL AS paused\n"
+		"       CASE WHEN EXISTS (SELECT FROM retention.batch_lock AS l WHERE l.job = j.id)\n"
+		"            THEN j.claim END AS claim, j.status, p.job IS NOT NULL AS paused\n"
 		"  FROM retention.archive_journal AS j\n"
 		"  LEFT JOIN retention.paused_action AS p ON p.job = j.id\n"
 		" WHERE j.id = $1::int";

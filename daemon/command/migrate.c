@@ -9,7 +9,9 @@
 #include "base/migrations.h"
 #include "database/locks.h"
 
-#define MIGRATE_LOCK LOCK_SQL(LOCK_MIGRATE, LOCK_SCHEMA)
+#define TEXT(number) DIGITS(number)
+#define DIGITS(number) #number
+#define MIGRATE_LOCK TEXT(LOCK_MIGRATE) ", " TEXT(LOCK_SCHEMA)
 
 #define VERSIONS_SQL                                                                               \
 	"CREATE TABLE retention.schema_version (\n"                                                \
@@ -161,6 +163,12 @@ static bool migrate(struct command *cmd, struct error *err)
 /* Takes the lock; if another migrate has it, prints that and waits. */
 static bool lock(struct command *cmd, struct error *err)
 {
+	static const char holder_sql[] =
+		"SELECT coalesce(max(l.pid), 0) AS pid, coalesce(max(a.usename::text), '') AS role\n"
+		"  FROM pg_locks AS l JOIN pg_stat_activity AS a ON a.pid = l.pid\n"
+		" WHERE l.locktype = 'advisory' AND l.granted AND a.datname = current_database()\n"
+		"   AND (l.classid, l.objid) = (" MIGRATE_LOCK ")";
+	AUTO(result) PGresult *res = NULL;
 	int64_t ours = 0;
 
 	if (!db_query_int(cmd->db, "SELECT pg_try_advisory_lock(" MIGRATE_LOCK ")::int", 0, NULL,
@@ -168,7 +176,12 @@ static bool lock(struct command *cmd, struct error *err)
 		return false;
 	if (ours)
 		return true;
-	fputs(_("retentionctl: another migration of this database is running: waiting\n"), stderr);
+	if (!db_query(cmd->db, holder_sql, 0, NULL, &res, err))
+		return false;
+	fprintf(stderr,
+		_("retentionctl: another migration of this database is running (process %s, role %s): "
+		  "waiting\n"),
+		db_value(res, 0, "pid"), db_value(res, 0, "role"));
 	return db_exec(cmd->db, "SELECT pg_advisory_lock(" MIGRATE_LOCK ")", err);
 }
 

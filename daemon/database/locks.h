@@ -1,28 +1,28 @@
 /*
- * The advisory locks that this program takes: the only place of their numbers in C.  A lock has two numbers, a class
- * and an object.  The SQL of migrations/ takes two of these locks and names them in a comment behind the call, so
- * that tests/lint.sh can compare the numbers.
+ * The locks.  Any role that can connect to the database can take any advisory lock, and their numbers are public, so
+ * that anybody could stop all work.  So these are locks on tables and rows of schema retention, which nobody but
+ * its owner and the daemon's role has the right to take:
+ *
+ *   chain_lock    table, EXCLUSIVE, to the transaction's end: it appends to the chain of journal_event.
+ *   batch_lock    a row for each worker of an action, FOR UPDATE, to the end of a batch.  The next claim of the
+ *                 action waits for the rows.
+ *   hold_lock     table: batches share it (ROW SHARE), and a change of a hold has it EXCLUSIVE.  It is no shared
+ *                 lock on a row, because batches that follow one another would pass a hold that waits;
+ *                 a table's lock is given in turn.
+ *   ledger_lock   table, EXCLUSIVE: the transaction compares the ledger with its file.
+ *   claimed       one session works on an action, or on its archive, as long as the session lives.  A lock on a row
+ *                 would need a transaction as long as the job, which keeps VACUUM from its work.  So the session
+ *                 enters itself (retention.claim_action()), and the entry counts as long as the server has
+ *                 that session.  If two took it nevertheless, the number of the claim, which each batch checks,
+ *                 lets one of them commit.
+ *
+ * A person can still have chain_lock and hold_lock, by a transaction that has called a function of the schema and has
+ * not ended.  Then the functions give up after 10 seconds, and name the session; a job waits, and names it, too.
+ *
+ * One advisory lock is left, which has two numbers, a class and an object.  Before the first migration there is no
+ * table.  A person runs migrate, and is told which session has the lock.
  */
 #pragma once
 
-/* Classes. */
-#define LOCK_MIGRATE 1380275199 /* object LOCK_SCHEMA */
-#define LOCK_RETENTION 1380275200 /* object LOCK_CHAIN, LOCK_LEDGER or LOCK_HOLDS */
-/* object: the id of an action.  The process that works on the action holds it. */
-#define LOCK_JOB 1380275201
-/*
- * The first of CONFIG_WORKERS_MAX classes, one for each worker.  Object: the id of the action.  A batch holds the
- * lock of its worker to its end, so that the next claim of the action can wait for the batches of the last one.
- */
-#define LOCK_WORKER 1380275202
-
-/* Objects. */
+#define LOCK_MIGRATE 1380275199
 #define LOCK_SCHEMA 1 /* one process migrates at a time */
-#define LOCK_CHAIN 0 /* one session at a time appends to the chain of journal_event */
-#define LOCK_LEDGER 1 /* one process at a time compares the ledger with its file */
-#define LOCK_HOLDS 2 /* batches share it; a change of a hold takes it alone */
-
-/* The two numbers as arguments in the text of a statement. */
-#define LOCK_SQL(class, object) LOCK_TEXT(class) ", " LOCK_TEXT(object)
-#define LOCK_TEXT(number) LOCK_DIGITS(number)
-#define LOCK_DIGITS(number) #number

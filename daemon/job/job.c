@@ -395,10 +395,10 @@ static bool attempt(struct job *j, enum job_exit *ret_exit, struct error *err)
 }
 
 /*
- * Notes in the journal, where a person looks for it, why the attempt ended (NULL: it was stopped), and that
- * the job waits for nothing now; if the database can be reached.
+ * Notes in the journal, where a person looks for it, what the next attempt waits for (NULL: nothing), and why the job
+ * ended (NULL: it was stopped, or goes on); if the database can be reached.
  */
-static void note_end(struct job *j, const char *why)
+static void note_end(struct job *j, const char *waiting, const char *why)
 {
 	AUTO(error) struct error ignored = {0};
 
@@ -408,7 +408,7 @@ static void note_end(struct job *j, const char *why)
 	db_rollback(j->db);
 	if (!db_exec(j->db, "SET lock_timeout = 500; SET statement_timeout = 1000", &ignored))
 		return;
-	(void)journal_note(j->db, j->row.id, NULL, why, &ignored); /* logged too */
+	(void)journal_note(j->db, j->row.id, waiting, why, &ignored); /* logged too */
 }
 
 /* The attempts in a row that a change of the tables has ended, with the same number of keys done. */
@@ -459,9 +459,13 @@ enum job_exit job_run(const struct job_opts *opts)
 
 		count_change(&j, &changes, &err);
 		if (!ok && err.class == ERR_CONFIG)
-			note_end(&j, err.text);
+			note_end(&j, NULL, err.text);
 		else if (!ok && err.class == ERR_STOPPED && j.claim > 0)
-			note_end(&j, NULL);
+			note_end(&j, NULL, NULL);
+		else if (!ok && j.row.status &&
+			 (err.class == ERR_ENVIRONMENT || err.class == ERR_BUSY) &&
+			 !stop_asked(opts->stop))
+			note_end(&j, err.text, NULL);
 		claim_drop(&j);
 		ledger_close(j.ledger);
 		courtesy_free(j.courtesy);

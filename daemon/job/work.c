@@ -30,6 +30,7 @@ static bool watch(struct job *j, struct worker_pool *pool, struct error *err)
 {
 	const int64_t begun_s = (int64_t)time(NULL);
 	AUTO(char_p) char *told = NULL;
+	bool first = true; /* an earlier attempt may have noted what it waited for */
 	int64_t since_ping_ms = 0;
 
 	while (atomic_load(&pool->running) > 0) {
@@ -38,8 +39,9 @@ static bool watch(struct job *j, struct worker_pool *pool, struct error *err)
 		struct pollfd ended = {.fd = pool->ended, .events = POLLIN};
 		eventfd_t n;
 
-		if (strcmp(waiting ? waiting : "", told ? told : "") != 0 && db_alive(j->db) &&
-		    journal_note(j->db, j->row.id, waiting, NULL, &one)) {
+		if ((first || strcmp(waiting ? waiting : "", told ? told : "") != 0) &&
+		    db_alive(j->db) && journal_note(j->db, j->row.id, waiting, NULL, &one)) {
+			first = false;
 			free(told);
 			told = waiting ? xstrdup(waiting) : NULL;
 		}

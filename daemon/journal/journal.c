@@ -4,8 +4,6 @@
  */
 #include "journal/journal.h"
 
-#include "database/locks.h"
-
 #include <inttypes.h>
 
 /* A statement about one action, whose id is $1; the others are $2 and what follows. */
@@ -110,26 +108,31 @@ bool journal_load(struct db *db, int id, const char *timezone, void *ctx, struct
 
 bool journal_claim(struct db *db, int id, bool *ret, struct error *err)
 {
-	static const char sql[] =
-		"SELECT pg_try_advisory_lock(" LOCK_TEXT(LOCK_JOB) ", $1::int) AS mine";
+	static const char sql[] = "SELECT retention.claim_action($1, retention.session_start())";
 
 	return query_bool(db, id, (struct statement){.sql = sql}, ret, err);
 }
 
 bool journal_fence(struct db *db, int id, const char *host, int *ret_claim, struct error *err)
 {
-	static const char sql[] =
-		"UPDATE retention.archive_journal SET claim = claim + 1, host = $2\n"
-		" WHERE id = $1::int RETURNING claim";
+	static const char claim_sql[] = "UPDATE retention.archive_journal SET claim = claim + 1,\n"
+					"       host = $2 WHERE id = $1::int RETURNING claim";
+	static const char wait_sql[] = "SELECT FROM retention.batch_lock AS l\n"
+				       " WHERE l.job = $1::int ORDER BY l.worker FOR UPDATE";
 	int64_t claim = 0;
 
-	if (!query_int(db, id, (struct statement){sql, 1, {host}}, &claim, err))
+	/* The rows come before the claim by which a batch locks one.  Those of actions that have ended go. */
+	if (!db_execf(db, err,
+		      "WITH ended AS (DELETE FROM retention.batch_lock AS l\n"
+		      "  USING retention.archive_journal AS j\n"
+		      "  WHERE j.id = l.job AND j.status IN ('done', 'failed', 'cancelled'))\n"
+		      "INSERT INTO retention.batch_lock (job, worker)\n"
+		      "SELECT %d, w FROM generate_series(0, %d) AS w ON CONFLICT DO NOTHING",
+		      id, CONFIG_WORKERS_MAX - 1) ||
+	    !query_int(db, id, (struct statement){claim_sql, 1, {host}}, &claim, err))
 		return false;
 	*ret_claim = (int)claim;
-	return db_execf(db, err,
-			"SELECT pg_advisory_lock(w, %d), pg_advisory_unlock(w, %d)\n"
-			"  FROM generate_series(%d, %d) AS w",
-			id, id, LOCK_WORKER, LOCK_WORKER + CONFIG_WORKERS_MAX - 1);
+	return run(db, id, (struct statement){.sql = wait_sql}, err);
 }
 
 bool journal_has_archived(struct db *db, int id, bool *ret, struct error *err)
@@ -208,7 +211,8 @@ bool journal_freeze(struct db *db, int id, const char *cutoff, int64_t *ret_cand
 	static const char sql[] =
 		"UPDATE retention.archive_journal AS j\n"
 		"   SET cutoff = $2::timestamptz, frozen_at = clock_timestamp(), error = NULL,\n"
-		"       candidates = " LISTED ", candidates_sha256 = " LIST_DIGEST "\n"
+		"       waiting = NULL, candidates = " LISTED ", candidates_sha256 = " LIST_DIGEST
+		"\n"
 		" WHERE j.id = $1::int RETURNING j.candidates";
 
 	return query_int(db, id, (struct statement){sql, 1, {cutoff}}, ret_candidates, err);

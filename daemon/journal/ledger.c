@@ -7,7 +7,6 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "base/sql.h"
-#include "database/locks.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -415,8 +414,7 @@ bool ledger_ahead(struct db *db, int64_t *ret, bool *ret_under_way, struct error
 static bool check(struct db *db, struct ledger *ledger, void *ctx, int64_t *ret_ahead,
 		  struct error *err)
 {
-	static const char lock_sql[] =
-		"SELECT pg_advisory_xact_lock(" LOCK_SQL(LOCK_RETENTION, LOCK_LEDGER) ")";
+	static const char lock_sql[] = "LOCK TABLE retention.ledger_lock IN EXCLUSIVE MODE";
 	struct load load = {.ledger = ledger, .db = db};
 	const char *array = NULL;
 	bool under_way = false;

@@ -185,16 +185,18 @@ void status_measure(const struct supervisor *s)
 
 char *status_health(const struct supervisor *s)
 {
+	const struct slot *slot = &s->dispatch->slots[SLOT_MAIN];
 	int refused = 0;
-	const char *why = s->stopping                     ? "stopping"
-			  : s->away                       ? s->away
-			  : s->trouble                    ? s->trouble
-			  : s->remark                     ? s->remark
-			  : !connection_up(s->connection) ? "not connected to the database yet"
-			  : !s->schema_good               ? "the schema is not known to fit yet"
-			  : s->model == MODEL_REFUSED     ? "the model is refused"
-			  : s->model == MODEL_UNKNOWN     ? "the model is being checked"
-							  : first_refusal(s->dispatch, &refused);
+	const char *why = s->stopping                       ? "stopping"
+			  : s->away                         ? s->away
+			  : s->trouble                      ? s->trouble
+			  : s->remark                       ? s->remark
+			  : !connection_up(s->connection)   ? "not connected to the database yet"
+			  : !s->schema_good                 ? "the schema is not known to fit yet"
+			  : s->model == MODEL_REFUSED       ? "the model is refused"
+			  : s->model == MODEL_UNKNOWN       ? "the model is being checked"
+			  : slot->wait.reason == WAIT_OTHER ? slot->wait.text
+							    : first_refusal(s->dispatch, &refused);
 	char *text;
 
 	if (!why && !s->survey_refusal)

@@ -19,7 +19,7 @@ from support.age import Key
 from support.ctl import action, ctl, said
 from support.harness import REPO, TIMEOUT, TROUBLE, wait_until
 from support.jobs import DONE, KILLED, REFUSED, tidy
-from support.locks import LOCK_JOB
+from support.locks import CLAIM
 from support.oracles import check_all_erased, check_archive, check_counters
 from support.small import policy, set_clock
 
@@ -510,7 +510,7 @@ def test_two_at_work(archived):
     j = archived()
     delete(j)
     with j.pg.connect(j.db) as conn, conn.cursor() as cur:
-        cur.execute("SELECT pg_advisory_lock(%s, %s)", (LOCK_JOB, j.id))
+        cur.execute(CLAIM, (j.id,))
         assert tidy(j) == (DONE, "") and j.folder.is_dir()
     assert tidy(j)[0] == DONE and is_removed(j)
 

@@ -14,7 +14,7 @@ import pytest
 from support.clients import clients, locks
 from support.harness import wait_until
 from support.jobs import DONE, INCOMPLETE, KILLED, SLOW, STOPPED, TAKEN, hold_batches, rests_on_triggers
-from support.locks import LOCK_JOB, LOCK_WORKERS
+from support.locks import AT_THE_FENCE, END_CLAIM
 from support.oracles import check_all_erased, check_done, check_references, csv_rows, due_before, missing_contacts
 
 pytestmark = pytest.mark.safety
@@ -329,10 +329,9 @@ def test_the_fence_waits_for_a_batch_of_the_older_claim(job):
         wait_until(lambda: locks(j, 4711, granted=False))
         first.signal(signal.SIGSTOP)
         # Only the session that holds the claim goes; the batch's transaction stays open.
-        j.sql("SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND classid = %s", (LOCK_JOB,))
+        j.sql(END_CLAIM, (j.id,))
         second = j.start()
-        wait_until(lambda: j.value("""SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted
-            AND classid::bigint = ANY (%s)""", (LOCK_WORKERS,)), what="the second one at the fence")
+        wait_until(lambda: j.value(AT_THE_FENCE), what="the second one at the fence")
         assert j.row()["claim"] == 2 and not j.ledger()
         first.signal(signal.SIGCONT)
     assert first.wait() in (STOPPED, TAKEN), first.text()

@@ -11,7 +11,7 @@ import pytest
 
 from support.harness import REPO, wait_until
 from support.jobs import DONE, KILLED, LIMITS, STOPPED, TAKEN, hold_batches, workers
-from support.locks import LOCK_JOB
+from support.locks import END_CLAIM
 from support.oracles import check_all_erased, check_done, table_digests
 
 pytestmark = pytest.mark.safety
@@ -156,8 +156,7 @@ def test_the_control_session_is_gone_at_the_end(job):
         wait_until(lambda: waiting_for_us(j))
         j.pg.psql("postgres", "-c", f"ALTER DATABASE {j.db} ALLOW_CONNECTIONS false")
         try:
-            cur.execute("""SELECT count(pg_terminate_backend(pid)) FROM pg_locks
-                            WHERE locktype = 'advisory' AND classid = %s AND objid = %s AND granted""", (LOCK_JOB, j.id))
+            cur.execute(END_CLAIM, (j.id,))
             assert cur.fetchone() == (1,)
             wait_until(lambda: "is not currently accepting connections" in j.pg.log.read_text(errors="replace")[log:])
             cur.execute("SELECT pg_advisory_unlock(4711)")

@@ -13,7 +13,7 @@ import pytest
 from support.clients import race
 from support.harness import wait_until
 from support.jobs import DONE, KILLED, REFUSED, hold_batches, rests_on_triggers
-from support.locks import LOCK_HOLDS, LOCK_RETENTION
+from support.locks import HOLDS_WAITING
 from support.oracles import check_all_erased, missing_contacts
 from support.small import MESSAGE, MESSAGES, SCHEMA, TWO, archived, failures, keys, model, policy
 
@@ -106,7 +106,7 @@ def test_a_hold_waits_for_the_batch(make):
         wait_until(lambda: d.pg.value(d.db, waits, (0, 4711)), what="a batch that has erased the contact")
         hold = subprocess.Popen(d._command("retentionctl", "hold", "add", "1", "--reason", "court"),
                                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        wait_until(lambda: hold.poll() is not None or d.pg.value(d.db, waits, (LOCK_RETENTION, LOCK_HOLDS)), what="the hold waits")
+        wait_until(lambda: hold.poll() is not None or d.pg.value(d.db, HOLDS_WAITING), what="the hold waits")
         assert hold.poll() is None, "the hold was answered while the batch was at work"
         assert d.pg.value(d.db, "SELECT count(*) FROM retention.hold") == 0
     batch.join()

@@ -11,7 +11,7 @@ import pytest
 from support.clients import clients
 from support.harness import REPO, standby_of, wait_until
 from support.jobs import DONE, STOPPED
-from support.locks import LOCK_WORKERS
+from support.locks import BATCHES
 from support.small import SCHEMA, model, policy
 
 
@@ -268,8 +268,7 @@ def test_snapshots_that_cannot_be_read(job, spare_pg):
 
 
 def batches_under_way(j):
-    return j.value("""SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted
-        AND classid::bigint = ANY (%s) AND objid::bigint = %s""", (LOCK_WORKERS, j.id))
+    return j.value(BATCHES)
 
 
 def test_others_are_at_work(job):

@@ -132,6 +132,10 @@ CALLS = {
     "verify_rows()": set(ROLES) - {"nobody"},
     "verify_chain()": set(ROLES) - {"nobody"},
     "verify_acts()": set(ROLES) - {"nobody"},
+    "lock_holders('chain_lock')": {"daemon"},
+    "claim_action(1, retention.session_start())": {"approver", "daemon", "both"},
+    "take_lock('chain_lock')": set(),
+    "session_name(1)": set(),
     "is_owner()": set(ROLES) - {"nobody"},
     "session_start()": set(ROLES) - {"nobody"},
     "erasing_job()": {"daemon"},
@@ -203,7 +207,10 @@ def test_all_functions_are_in_the_table(pg, template):
         AND has_function_privilege('public', oid, 'EXECUTE')""") == []
     # Who calls with somebody else's rights must not let the caller choose what a name means.
     assert pg.sql(template, """SELECT proname FROM pg_proc WHERE pronamespace = 'retention'::regnamespace
-        AND NOT coalesce('search_path=pg_catalog, pg_temp' = ANY (proconfig), false)""") == []
+        AND NOT coalesce('search_path=pg_catalog, pg_temp' = ANY (proconfig), false)""") == [("trimmed_key",)]
+    # This one becomes a part of the statement that calls it, has no more rights, and names one function, with its schema.
+    assert pg.value(template, "SELECT prosrc FROM pg_proc WHERE proname = 'trimmed_key'").strip() == \
+        r"SELECT pg_catalog.btrim(key, E' \t\n\v\f\r')"
 
 
 SAVES = [
@@ -323,7 +330,7 @@ def test_pause_and_resume(pg, db):
     done = make(pg, db, "done")
     assert call(pg, db, "operator", "SELECT retention.pause_action(%s)", (first,)) is None
     assert paused() == [(first, "api_operator"), (second, None), (done, None)]
-    got = call(pg, db, "approver", "SELECT retention.pause_action(%s)", (first,))
+    got = call(pg, db, "operator", "SELECT retention.pause_action(%s)", (first,))
     assert re.fullmatch(rf"action {first} is paused already, since \d{{4}}-\d\d-\d\d \d\d:\d\d by api_operator", got)
     assert call(pg, db, "approver", "SELECT retention.pause_action(NULL)") is None
     assert re.fullmatch(r"everything is paused already, since .* by api_approver",
@@ -333,7 +340,9 @@ def test_pause_and_resume(pg, db):
     assert runnable == [(first, "api_approver"), (second, "api_approver")]
     assert call(pg, db, "operator", "SELECT retention.resume_action(%s)", (second,)) == \
            f"action {second} was not paused by itself | A pause of everything is ended for everything."
-    assert call(pg, db, "operator", "SELECT retention.resume_action(NULL)") is None
+    assert call(pg, db, "operator", "SELECT retention.resume_action(NULL)") == \
+           "the pause was placed by api_approver, an approver: only an approver can end it"
+    assert call(pg, db, "approver", "SELECT retention.resume_action(NULL)") is None
     assert call(pg, db, "operator", "SELECT retention.resume_action(NULL)") == \
            "there is no pause of everything | An action that was paused by itself is resumed by its number."
     assert paused() == [(first, "api_operator"), (second, None), (done, None)]
@@ -341,11 +350,28 @@ def test_pause_and_resume(pg, db):
     assert paused()[0] == (first, None) and pg.value(db, "SELECT count(*) FROM retention.pause") == 0
     assert pg.sql(db, "SELECT kind, job, actor FROM retention.journal_event WHERE kind IN ('paused', 'resumed')"
                       " ORDER BY id") == [("paused", first, "api_operator"), ("paused", None, "api_approver"),
-                                          ("resumed", None, "api_operator")]
+                                          ("resumed", None, "api_approver")]
     for role in ("nobody", "auditor", "daemon"):
         for function in ("pause_action", "resume_action"):
             assert "permission denied for " in call(pg, db, role, f"SELECT retention.{function}(NULL)")
     assert pg.sql(db, "SELECT * FROM retention.verify_chain()") == pg.sql(db, "SELECT * FROM retention.verify_rows()") == []
+
+
+@pytest.mark.parametrize("everything", [False, True])
+def test_an_approvers_pause(pg, db, everything):
+    """It takes the place of an operator's, and an operator ends an operator's only, also when the approver is one no more."""
+    job = None if everything else make(pg, db, "saved")
+    for placers, resumer, may in ((["operator"], "operator", True), (["operator"], "approver", True),
+                                  (["approver"], "operator", False), (["both"], "operator", False),
+                                  (["operator", "approver"], "operator", False), (["approver"], "both", True)):
+        for placer in placers:
+            assert call(pg, db, placer, "SELECT retention.pause_action(%s)", (job,)) is None
+        assert "paused already, since" in call(pg, db, "operator", "SELECT retention.pause_action(%s)", (job,))
+        got = call(pg, db, resumer, "SELECT retention.resume_action(%s)", (job,))
+        assert got == (None if may else f"the pause was placed by api_{placers[-1]}, an approver: only an approver can end it")
+        assert pg.value(db, "SELECT count(*) FROM retention.pause") == (0 if may else 1)
+        if not may:
+            assert call(pg, db, "both", "SELECT retention.resume_action(%s)", (job,)) is None
 
 
 def test_four_eyes(pg, db):
@@ -455,19 +481,42 @@ def test_at_once(pg, db, first, second):
     assert loser.startswith(f"action {job} is {status}: only a saved action can be ")
 
 
+@pytest.mark.parametrize("statement, lock", [
+    ("SELECT retention.place_hold('9', 'case')", "retention.hold_lock"),
+    ("SELECT retention.save_subject('delete_contacts', '9')", "retention.chain_lock"),
+    ("SELECT retention.pause_action(NULL)", "retention.chain_lock"),
+    ("SELECT retention.validate_action({job})", "of action {job}")])
+def test_who_does_not_commit_is_named(pg, db, statement, lock):
+    """A session that has called a function and does not commit keeps others waiting: they are told which one."""
+    job = make(pg, db, "listed")
+    pg.sql(db, "ALTER FUNCTION retention.lock_action(int) SET lock_timeout = '100ms'")
+    first = statement.replace("'9'", "'8'").replace("validate", "cancel").format(job=job)
+    with pg.connect(db, user="api_both", autocommit=False) as conn, conn.cursor() as cur:
+        cur.execute(first)
+        told = call(pg, db, "approver" if "validate" in statement else "both",
+                    "SET lock_timeout = '100ms'; " + statement.format(job=job))
+        pid = conn.info.backend_pid
+    assert told == (f"the lock {lock.format(job=job)} is held by api_both (process {pid}, "
+                    "idle in transaction) | Try again when that transaction has ended; SELECT "
+                    "pg_terminate_backend(PROCESS) ends a session that has forgotten it.")
+    assert call(pg, db, "approver" if "validate" in statement else "both", statement.format(job=job)) is None
+
+
 # --- Tables -------------------------------------------------------------------------------------
 
 READERS = {"auditor", "operator", "approver", "daemon", "both"}
 TABLES = {"archive_journal": READERS, "journal_event": READERS, "archive_file": READERS, "ledger": READERS,
           "hold": READERS, "policy_state": READERS, "setting": READERS, "schema_version": READERS, "archives": READERS,
           "replay": READERS, "candidate": {"approver", "daemon", "both"}, "selection": {"approver", "daemon", "both"},
-          "erasing": {"daemon"}, "unknown_archive": READERS, "all_archives": READERS,
+          "erasing": {"daemon"}, "chain_lock": set(), "hold_lock": set(), "ledger_lock": set(), "batch_lock": {"daemon"}, "claimed": set(),
+          "unknown_archive": READERS, "all_archives": READERS,
           "file_outbox": {"approver", "daemon", "both"}, "files_left": READERS, "replay_due": READERS,
           "holds_in_force": READERS, "pause": READERS, "paused_action": READERS}
 # Of whole tables: the rights to columns are tried in test_rights.
 WRITES = {"journal_event": {"INSERT"}, "archive_file": {"INSERT"},
           "ledger": {"INSERT"}, "policy_state": {"INSERT", "UPDATE"}, "setting": {"INSERT"},
           "replay": {"INSERT", "DELETE"}, "candidate": {"INSERT", "DELETE"}, "selection": {"DELETE"},
+          "batch_lock": {"INSERT", "UPDATE", "DELETE"}, "ledger_lock": {"UPDATE"}, "hold_lock": {"UPDATE"},
           "file_outbox": {"INSERT", "DELETE"}, "unknown_archive": {"INSERT", "DELETE"}}
 
 

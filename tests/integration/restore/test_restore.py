@@ -12,7 +12,7 @@ import pytest
 
 from support import small
 from support.harness import BUILD, wait_until
-from support.locks import LOCK_JOB
+from support.locks import CLAIM
 from support.oracles import table_digests
 from support.restores import NOTES, POLICY, SCHEMA_OF_NOTES, deleted, restore
 
@@ -261,7 +261,7 @@ def test_unknown_deleted_and_running(make):
     d = make()
     assert "there is no action 9" in refused(d, 9)
     with d.pg.connect(d.db) as conn, conn.cursor() as cur:
-        cur.execute("SELECT pg_advisory_lock(%s, 1)", (LOCK_JOB,))
+        cur.execute(CLAIM, (1,))
         assert "works on action 1: try again when it has ended" in refused(d, 1)
     d.pg.sql(d.db, "SELECT retention.delete_archive(1)")
     assert "the archive of action 1 was deleted by" in refused(d, 1)

@@ -185,6 +185,18 @@ def test_health_tells_of_a_refused_job(measured):
     assert d.stop() == 0
 
 
+def test_health_names_who_keeps_a_job_waiting(measured):
+    d, _, port = measured(policies=[{**POLICY, "schedule": "* * * * *"}], limits={"rows_per_second": 2000, "batch_rows": 50})
+    d.start()
+    wait_until(lambda: d.pg.value(d.db, "SELECT count(*) FROM retention.ledger"), timeout=90)
+    with d.pg.connect(d.db, autocommit=False) as conn, conn.cursor() as cur:
+        cur.execute("LOCK TABLE retention.hold_lock IN EXCLUSIVE MODE")
+        status, text = wait_until(lambda: get(port, "/healthz")[0] == 503 and get(port, "/healthz"))
+        assert f"the locks of a batch are held by {d.pg.SUPERUSER} (process {conn.info.backend_pid}, " in text
+    wait_until(lambda: get(port, "/healthz")[0] == 200)
+    assert d.stop() == 0
+
+
 def open_files(pid):
     return len(os.listdir(f"/proc/{pid}/fd"))
 
