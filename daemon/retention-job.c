@@ -3,6 +3,7 @@
  * descriptor for reports (base/job_protocol.h).
  */
 #include "base/log.h"
+#include "base/process.h"
 #include "job/job.h"
 #include "base/mem.h"
 #include "base/units.h"
@@ -82,6 +83,7 @@ int main(int argc, char **argv)
 	AUTO(report) struct report *report = NULL;
 	struct options o;
 
+	process_forbid_core();
 	log_open("retention-job", false);
 	/* The service manager hears from the parent alone, which answers the watchdog, too. */
 	(void)unsetenv("NOTIFY_SOCKET"); /* the names are good, as those below */

@@ -2,6 +2,7 @@
 #include "command/command.h"
 
 #include "base/log.h"
+#include "base/process.h"
 
 #include <langinfo.h>
 #include <locale.h>
@@ -185,6 +186,7 @@ int main(int argc, char **argv)
 	bool ok, written;
 	int status;
 
+	process_forbid_core();
 	/* Sessions use UTF-8, so that widths are computed in it, even if the locale is "C". */
 	if (!setlocale(LC_CTYPE, "") || strcmp(nl_langinfo(CODESET), "UTF-8") != 0)
 		(void)setlocale(LC_CTYPE, "C.UTF-8"); /* without it, every byte has width 1 */

@@ -13,10 +13,18 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
 
 #define EXIT_NO_EXEC 127
+
+void process_forbid_core(void)
+{
+	/* The systemd unit forbids the call, and sets the limit itself. */
+	(void)setrlimit(RLIMIT_CORE, &(struct rlimit){0});
+	(void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); /* a handler of core files asks for no limit */
+}
 
 /*
  * dup2() clears close-on-exec, except where the descriptor is in its place already.  One that is closed in

@@ -22,6 +22,12 @@ struct process_opts {
 	int death_signal;
 };
 
+/*
+ * Keeps this process and those that it starts from writing a core file, because it has data of persons in memory.
+ * systemd-coredump is not given one either.
+ */
+void process_forbid_core(void);
+
 /* All zero: none. */
 struct process {
 	pid_t pid;

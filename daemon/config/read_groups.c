@@ -84,7 +84,7 @@ static const struct setting_spec backups_specs[] = {
 };
 
 /*
- * Refuses a password, because retentiond -t -v prints the file and people mail it to support.  Does
+ * Refuses a password, that of the key of a client's certificate, too, because retentiond -t -v prints the file and people mail it to support.  Does
  * not repeat libpq's message about a string that it cannot read, because that can quote the password.
  */
 static void check_database(const struct reader *r, struct config *config)
@@ -100,10 +100,15 @@ static void check_database(const struct reader *r, struct config *config)
 				    "or a postgresql:// address");
 	}
 	for (const PQconninfoOption *o = options; o && o->keyword; o++)
-		if (strcmp(o->keyword, "password") == 0 && o->val)
+		if (o->dispchar[0] == '*' && o->val) /* libpq hides its value */
 			complain_at(r, s,
-				    "conninfo holds a password: put it into ~/.pgpass of the "
-				    "daemon's user, or a systemd credential with passfile=");
+				    strcmp(o->keyword, "password") == 0
+					    ? "conninfo holds a password: put it into ~/.pgpass of "
+					      "the daemon's user, or a systemd credential with "
+					      "passfile="
+					    : "conninfo holds a password (%s): give a key without "
+					      "one that only the daemon's user can read",
+				    o->keyword);
 	PQconninfoFree(options);
 	if (config->timezone && !schedule_timezone_exists(config->timezone))
 		complain_at(r, reader_key(r, "timezone"),

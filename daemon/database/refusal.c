@@ -8,6 +8,9 @@
 #include "base/mem.h"
 #include "base/text.h"
 
+/* Bytes: it is kept with each key that fails. */
+#define LONGEST 1000
+
 /* The longest prefix comes first. */
 static const char *words_for(const char *sqlstate)
 {
@@ -74,6 +77,17 @@ static char *place_of(void *ctx, const PGresult *res, bool safe)
 	return *place ? t_printf(ctx, " [%s]", place) : place;
 }
 
+/* Cuts a text of a trigger or a module, which may have megabytes, between two characters. */
+static char *cut(char *text)
+{
+	size_t n = strnlen(text, LONGEST);
+
+	while (n == LONGEST && n > 0 && ((unsigned char)text[n] & 0xC0) == 0x80)
+		n--;
+	text[n] = '\0';
+	return text;
+}
+
 char *refusal_text(const PGresult *res)
 {
 	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
@@ -81,6 +95,6 @@ char *refusal_text(const PGresult *res)
 	const char *message = PQresultErrorField(res, PG_DIAG_MESSAGE_PRIMARY);
 	const bool safe = message && is_safe(res, sqlstate);
 
-	return text_one_line(
-		xprintf("%s%s", safe ? message : words_for(sqlstate), place_of(ctx, res, safe)));
+	return text_one_line(cut(
+		xprintf("%s%s", safe ? message : words_for(sqlstate), place_of(ctx, res, safe))));
 }

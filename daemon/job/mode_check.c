@@ -150,6 +150,35 @@ static bool warn_of_views(const struct job_opts *opts, void *ctx, struct db *db,
 	return true;
 }
 
+/* The setting of the connection in force, from conninfo, a service or the environment; "": it has none. */
+static const char *setting_of(const PQconninfoOption *options, const char *keyword)
+{
+	for (; options && options->keyword; options++)
+		if (strcmp(options->keyword, keyword) == 0)
+			return options->val ? options->val : "";
+	return "";
+}
+
+/*
+ * Warns where another server could take the place of the database's on the network.  It would be given the password,
+ * and all that is erased from it stays elsewhere.
+ */
+static void check_network(const struct job_opts *opts, struct db *db)
+{
+	PQconninfoOption *options = PQconninfo(db_conn(db));
+	const char *address = PQhostaddr(db_conn(db));
+	const struct place *at = &opts->config->database_place;
+
+	if (*address && strncmp(address, "127.", 4) != 0 && strcmp(address, "::1") != 0 &&
+	    strcmp(setting_of(options, "sslmode"), "verify-full") != 0)
+		report_warning(opts->report,
+			       "%s:%d: database: conninfo reaches the server over the network with "
+			       "sslmode=%s, so that another server could take its place, and get "
+			       "the password: say sslmode=verify-full, and sslrootcert=",
+			       at->file, at->line, setting_of(options, "sslmode"));
+	PQconninfoFree(options);
+}
+
 /* Refuses nothing, because the right can be granted, or the session can end, while an action waits. */
 static bool check_throttle(const struct job_opts *opts, struct db *db, struct error *err)
 {
@@ -181,6 +210,7 @@ static bool check_and_configure(const struct job_opts *opts, void *arg, struct d
 		return false;
 	if (!check_recipients(opts->config, c, err) || !outbox_check(opts->config, c))
 		return false;
+	check_network(opts, db);
 	/* By this type place_hold writes a key as the table does. */
 	type = catalog_column(&check.catalog->relations[t->index], t->key)->base;
 	/* Last: the settings of a configuration that is refused must not act. */

@@ -115,6 +115,11 @@ static bool run_command(const char *const *command, size_t n, const char *locati
 	AUTO(error) struct error cause = {0};
 	struct process_result end;
 
+	if (*location == '-' && strcmp(command[n - 1], "--") != 0)
+		return fail(
+			err, ERR_DATA,
+			"it begins with \"-\", so that the command could take it for an option: "
+			"let command end with \"--\", if the program knows that word");
 	memcpy(argv, command, n * sizeof(*argv));
 	argv[n] = location;
 	if (null < 0)

@@ -2,6 +2,7 @@
 
 import glob
 import os
+import socket
 import subprocess
 
 import pytest
@@ -88,6 +89,19 @@ def test_no_value_is_kept(french_pg, daemon, user):
     assert "durand" not in d.log_text().lower()
 
 
+@pytest.mark.parametrize("constraint", ["other", "retention.like_ours"])
+def test_a_message_of_megabytes(make, constraint):
+    """Whatever a trigger says: a kilobyte of it is kept at most, and whole characters."""
+    d = make(SCHEMA + TWO + f""";
+        CREATE FUNCTION mishap() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+            RAISE '%', repeat('é', 3000000) USING ERRCODE = '23514', CONSTRAINT = '{constraint}'; END $$;
+        CREATE TRIGGER mishap BEFORE DELETE ON contact FOR EACH ROW EXECUTE FUNCTION mishap()""", model(), policy())
+    d.once(check=False)
+    (_, message), = failures(d)
+    assert len(message.encode()) < 1100 and message.startswith("é" * 500 if "retention" in constraint else "a constraint refuses")
+    assert d.pg.value(d.db, "SELECT max(length(details::text)) FROM retention.journal_event") < 5000
+
+
 @pytest.mark.parametrize("language", ["C", "fr_FR.UTF-8"])
 def test_a_refused_connection(french_pg, daemon, language):
     """By its SQLSTATE: a role or a database that is not there is a mistake, too many connections are not."""
@@ -106,3 +120,22 @@ def test_a_refused_connection(french_pg, daemon, language):
     french_pg.sql(d.db, "ALTER ROLE retention_plain CONNECTION LIMIT -1")
     d.wait_for_log("the database is back")
     assert d.check_config().returncode == 0
+
+
+def test_a_connection_that_another_server_could_take(own_pg, daemon):
+    """Over the network without sslmode=verify-full: -t and the daemon warn, and go on."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    server = own_pg(settings={"listen_addresses": "127.0.0.1", "port": port})
+    server.port = port
+    d = daemon_on(server, daemon, SCHEMA + TWO, policy())
+    warning = "conninfo reaches the server over the network with sslmode=prefer, so that another server could take its place"
+    # 0.0.0.0 is this host, too, and does not look like it.
+    for host, warned in ((None, False), ("127.0.0.1", False), ("0.0.0.0", True)):
+        d.configure(host=host)
+        done = d.check_config()
+        assert done.returncode == 0 and (warning in done.stderr) == warned, (host, done.stderr)
+    d.start()
+    d.wait_for_log(warning)
+    assert d.stop() == 0

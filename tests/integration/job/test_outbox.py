@@ -249,6 +249,20 @@ def test_a_command(files, script, tmp_path):
     assert calls == sorted(f"--bucket|b c|{key}|" for key in ["$(touch /tmp/x) ; \"é", "1/f2", "2/f1", "2/f2"])
 
 
+@pytest.mark.parametrize("ends", [False, True])
+def test_a_name_that_is_an_option(files, script, tmp_path, ends):
+    """It is not passed to a command that could obey it."""
+    file = script(f'for a; do printf "%s|" "$a"; done >> {tmp_path}/calls; echo >> {tmp_path}/calls\n')
+    file["command"] += ["--"] if ends else []
+    d = files(file=file)
+    d.pg.sql(d.db, "UPDATE document SET path = '--recursive' WHERE id = 11")
+    d.once(check=False)
+    assert [(location, error.split(":")[0]) for location, _, error in outbox(d)] == ([] if ends else [
+        ("--recursive", 'it begins with "-", so that the command could take it for an option')])
+    assert ("--bucket|b c|--|--recursive|" in (tmp_path / "calls").read_text()) == ends
+    assert "recursive" not in d.ctl_log.read_text() + d.log_text()
+
+
 def test_a_command_that_fails(files, script, tmp_path):
     file = script(f'[ -e {tmp_path}/up ] || {{ echo "no route" >&2; echo more >&2; exit 7; }}\n')
     d = files(file=file)

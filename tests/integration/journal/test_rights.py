@@ -130,6 +130,18 @@ def test_what_has_ended_stays(stolen, ended, change):
     refused(stolen, f"UPDATE retention.archive_journal SET {change}", f"action {ended} is done: the role {ROLE} may not")
 
 
+def test_each_column_of_what_has_ended(stolen, ended, pg):
+    """All that the role may update in some state; what is told after the end has tests of its own."""
+    columns = dict(pg.sql(stolen.db, """SELECT a.attname, format_type(a.atttypid, NULL) FROM pg_attribute AS a
+        WHERE a.attrelid = 'retention.archive_journal'::regclass AND a.attnum > 0
+          AND has_column_privilege(%s, a.attrelid, a.attname, 'UPDATE')""", (ROLE,)))
+    assert {"validated_by", "archive_path", "counters", "cutoff", "candidates"} < set(columns)
+    values = {"text": "'other'", "timestamp with time zone": "'2001-01-01'", "bigint": "77", "integer": "77", "jsonb": "'[]'"}
+    for name in set(columns) - {"waiting", "claim", "archive_removed_at", "archive_remark"}:
+        refused(stolen, f"UPDATE retention.archive_journal SET {name} = {values[columns[name]]}",
+                "it cannot become other" if name == "status" else f"action {ended} is done: the role {ROLE} may not")
+
+
 @pytest.mark.parametrize("change", [
     "status = 'validated', validated_by = 'bob', validated_at = now()", "status = 'validated'",
     f"status = 'validated', validated_by = '{ROLE}'", "validated_by = 'bob'", "status = 'cancelled'",

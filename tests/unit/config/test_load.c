@@ -93,6 +93,9 @@ static const struct {
 		 MODEL,
 	 "f:1: database: conninfo holds a password: put it into ~/.pgpass of the daemon's user, or a "
 	 "systemd credential with passfile="},
+	{"database: { conninfo = \"host=a sslpassword=b\"; timezone = \"UTC\"; };\n" ARCHIVES MODEL,
+	 "f:1: database: conninfo holds a password (sslpassword): give a key without one that only "
+	 "the daemon's user can read"},
 	{"database: { conninfo = \"password=my secret\"; timezone = \"UTC\"; };\n" ARCHIVES MODEL,
 	 "f:1: database: conninfo is not a connection string: \"key=value key=value\" or a "
 	 "postgresql:// address"},
