@@ -22,6 +22,7 @@
 #include "archive/finish.h"
 #include "archive/layout.h"
 #include "base/failpoint.h"
+#include "base/file.h"
 #include "journal/horizon.h"
 #include "job/outbox.h"
 
@@ -95,8 +96,9 @@ static bool seal(struct job *j, const struct committed *committed, struct error 
 		.n_files = j->archive.n_files,
 	};
 
+	/* An earlier attempt may have renamed it and died, or failed, before the name was on the disk. */
 	if (archive_is_finished(&j->archive))
-		return true;
+		return file_sync_folder(j->archive.directory, err);
 	if (!archive_is_whole(&j->archive, committed->workers, committed->bytes) &&
 	    (!join_and_encrypt(j, committed, &m, err) || !write_manifest(j, committed, &m, err)))
 		return false;

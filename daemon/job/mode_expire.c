@@ -30,6 +30,7 @@ struct expiry {
 	const struct job_opts *opts;
 	struct db *db;
 	int removed;
+	bool hindered; /* an archive's removal */
 	enum job_exit worst;
 };
 
@@ -98,6 +99,7 @@ static bool remark(struct expiry *t, const struct doomed *d, const char *why, st
 				 "the archive of action %d is deleted, and its files are not: %s",
 				 d->id, why);
 	t->worst = JOB_REFUSED;
+	t->hindered = true;
 	return true;
 }
 
@@ -194,7 +196,8 @@ static bool pass(struct expiry *t, void *ctx, struct error *err)
 		if (!expire_one(t, &d, err))
 			return false;
 	}
-	return archive_remove_folders(config->directory, err);
+	/* An empty folder may be all that tells the next pass that the files of a hindered archive are gone. */
+	return t->hindered || archive_remove_folders(config->directory, err);
 }
 
 /* Removes the files that earlier jobs have left outside the database. */

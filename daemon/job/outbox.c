@@ -6,7 +6,8 @@
  *   ask       whether another row of the model still names the same file.  Such a file stays, and leaves
  *             the outbox; the other row's own erasure puts it there again.
  *   remove    file by file, and fsync of its folder before its row is deleted.  Process, server, network or
- *             disk dies: the row is still in the outbox, and a file that is missing then counts as removed.
+ *             disk dies: the row is still in the outbox.  A file that is missing then counts as removed, once its
+ *             folder was synced.
  *   settle    deletes the rows of removed files; the others get their reason and wait longer each time.
  *   COMMIT    lost: the same rows are tried again.
  */
@@ -45,12 +46,15 @@ static bool unlink_in(int folder, const char *name, struct error *err)
 {
 	struct stat st;
 
-	if (fstatat(folder, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-		return errno == ENOENT || fail_errno(err, ERR_DATA, "it cannot be looked at");
-	if (S_ISDIR(st.st_mode))
+	const bool there = fstatat(folder, name, &st, AT_SYMLINK_NOFOLLOW) == 0;
+
+	if (!there && errno != ENOENT)
+		return fail_errno(err, ERR_DATA, "it cannot be looked at");
+	if (there && S_ISDIR(st.st_mode))
 		return fail(err, ERR_DATA, "it is a directory");
-	if (unlinkat(folder, name, 0) < 0 && errno != ENOENT)
+	if (there && unlinkat(folder, name, 0) < 0 && errno != ENOENT)
 		return fail_errno(err, ERR_DATA, "it cannot be removed");
+	/* A file that is missing may have been removed by a try whose fsync failed. */
 	return fsync(folder) == 0 ||
 	       fail_errno(err, ERR_DATA, "its folder cannot be written to disk");
 }
@@ -148,8 +152,8 @@ struct round {
 	const struct job_opts *opts;
 	void *ctx; /* of the round; its parent is the caller's */
 	const PGresult *rows; /* id, table_name, location, used */
-	const char *ids[ROUND],
-		*errors[ROUND]; /* n, of the rows that were tried; "": nothing is left to do */
+	/* n, of the rows that were tried; an error of "": nothing is left to do. */
+	const char *ids[ROUND], *errors[ROUND], *kept[ROUND];
 	size_t n;
 	struct outbox_result *result;
 };
@@ -270,6 +274,7 @@ static void remove_all(struct round *r)
 			note_failed(r->result, talloc_parent(r->ctx), one.text);
 		}
 		r->ids[r->n] = db_text(r->rows, row, "id");
+		r->kept[r->n] = used ? "true" : "false";
 		r->errors[r->n++] = t_strdup(r->ctx, one.text ? one.text : "");
 	}
 }
@@ -277,22 +282,24 @@ static void remove_all(struct round *r)
 static bool settle(struct round *r, struct error *err)
 {
 	static const char sql[] =
-		"WITH tried AS (SELECT * FROM unnest($1::bigint[], $2::text[]) AS u(id, error)),\n"
+		"WITH tried AS (\n"
+		"  SELECT * FROM unnest($1::bigint[], $2::text[], $3::boolean[]) AS u(id, error, kept)),\n"
 		"gone AS (\n"
 		"  DELETE FROM retention.file_outbox AS f USING tried AS u\n"
-		"   WHERE f.id = u.id AND u.error = '' RETURNING f.job),\n"
+		"   WHERE f.id = u.id AND u.error = '' RETURNING f.job, u.kept),\n"
 		"failed AS (\n"
 		"  UPDATE retention.file_outbox AS f\n"
 		"     SET tried_at = now(), attempts = f.attempts + 1, error = u.error\n"
 		"    FROM tried AS u WHERE f.id = u.id AND u.error <> '')\n"
 		"INSERT INTO retention.journal_event (job, kind, details)\n"
 		"SELECT g.job, 'files_removed', jsonb_build_object('files', count(*))\n"
-		"  FROM gone AS g GROUP BY g.job";
+		"  FROM gone AS g WHERE NOT g.kept GROUP BY g.job";
 	const char *const values[] = {sql_array(r->ctx, r->ids, r->n),
-				      sql_array(r->ctx, r->errors, r->n)};
+				      sql_array(r->ctx, r->errors, r->n),
+				      sql_array(r->ctx, r->kept, r->n)};
 
 	failpoint("outbox-before-settle");
-	return db_command(r->db, sql, 2, values, NULL, err) && db_commit(r->db, err);
+	return db_command(r->db, sql, 3, values, NULL, err) && db_commit(r->db, err);
 }
 
 static bool work_round(struct round *r, int job, int64_t *last_id, bool *ret_more,

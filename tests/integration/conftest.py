@@ -1,11 +1,14 @@
 """Fixtures.  Their classes are described in support/."""
 
+import os
+import subprocess
+
 import pytest
 
 from support import ways
 from support.age import Key
 from support.ctl import ctl
-from support.harness import Daemon, LIMITS, Postgres, Proxy
+from support.harness import Daemon, LIMITS, Postgres, Proxy, REPO
 from support.jobs import Job, base, contacts_for, workers
 from support.small import policy
 
@@ -184,3 +187,12 @@ def db(pg, empty_db):
 @pytest.fixture
 def key(tmp_path):
     return Key(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def preload(tmp_path_factory):
+    """The environment in which DISK_FAULT and DISK_LOG of tests/preload/disk.c count."""
+    library = tmp_path_factory.mktemp("preload") / "disk.so"
+    subprocess.run([*os.environ.get("CC", "cc").split(), "-shared", "-fPIC", "-O1", "-Wall", "-o", library,
+                    REPO / "tests" / "preload" / "disk.c", "-ldl"], check=True)
+    return {"LD_PRELOAD": str(library), "ASAN_OPTIONS": "verify_asan_link_order=0"}

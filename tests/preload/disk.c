@@ -1,19 +1,26 @@
 /*
  * A disk that fails on demand, for LD_PRELOAD.  DISK_FAULT=CALL:N, CALL being
  *	fdatasync, fsync, write	the N-th of it fails with EIO (writes to regular files count)
+ *	sync			the N-th of fdatasync and fsync together fails with EIO
+ *	stuck			the same, and every later sync of that descriptor until it is closed
  *	short			from the N-th on, a write of more than a byte takes all but one
  *	full			from the N-th on, writes fail with ENOSPC as long as the file DISK_FULL exists
+ *	exchange		before the N-th renameat2, the folder DISK_OTHER takes the name of what is renamed
+ * DISK_LOG=FILE: each fdatasync and fsync is a line there, with the path that it is about.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 static atomic_long passed;
+static atomic_int stuck = -1; /* the descriptor that keeps failing */
 
 /* How many times the wished-for call was made, this one counted; 0: another is wished for. */
 static long nth_of(const char *call, long *ret_wanted)
@@ -27,13 +34,40 @@ static long nth_of(const char *call, long *ret_wanted)
 	return atomic_fetch_add(&passed, 1) + 1;
 }
 
-static int sync_with(const char *call, int fd)
+static int is_turn(const char *call)
 {
-	int (*real)(int) = (int (*)(int))dlsym(RTLD_NEXT, call);
 	long wanted = 0;
 	const long nth = nth_of(call, &wanted);
 
-	if (nth > 0 && nth == wanted) {
+	return nth > 0 && nth == wanted;
+}
+
+static void log_sync(int fd)
+{
+	const char *log = getenv("DISK_LOG");
+	char link[64], path[4096];
+	ssize_t n;
+	FILE *out;
+
+	if (!log)
+		return;
+	(void)snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	n = readlink(link, path, sizeof(path));
+	out = fopen(log, "ae");
+	if (!out)
+		abort();
+	(void)fprintf(out, "%.*s\n", n > 0 ? (int)n : 0, path);
+	(void)fclose(out);
+}
+
+static int sync_with(const char *call, int fd)
+{
+	int (*real)(int) = (int (*)(int))dlsym(RTLD_NEXT, call);
+
+	log_sync(fd);
+	if (is_turn("stuck"))
+		atomic_store(&stuck, fd);
+	if (is_turn(call) || is_turn("sync") || fd == atomic_load(&stuck)) {
 		errno = EIO;
 		return -1;
 	}
@@ -48,6 +82,27 @@ int fdatasync(int fd)
 int fsync(int fd)
 {
 	return sync_with("fsync", fd);
+}
+
+int close(int fd)
+{
+	int (*real)(int) = (int (*)(int))dlsym(RTLD_NEXT, "close");
+	int old = fd;
+
+	(void)atomic_compare_exchange_strong(&stuck, &old, -1);
+	return real(fd);
+}
+
+int renameat2(int from_fd, const char *from, int to_fd, const char *to, unsigned int flags)
+{
+	int (*real)(int, const char *, int, const char *, unsigned int) =
+		(int (*)(int, const char *, int, const char *, unsigned int))dlsym(RTLD_NEXT,
+										   "renameat2");
+
+	if (is_turn("exchange") && (renameat(from_fd, from, from_fd, "aside") != 0 ||
+				    renameat(AT_FDCWD, getenv("DISK_OTHER"), from_fd, from) != 0))
+		abort();
+	return real(from_fd, from, to_fd, to, flags);
 }
 
 ssize_t write(int fd, const void *bytes, size_t n)

@@ -5,11 +5,13 @@ touched, whatever a row says.
 
 import json
 import signal
+import socket
 import stat
 
 import pytest
 
 from support.harness import wait_until
+from support.jobs import tidy
 from support.small import SCHEMA, again, keys, model, policy
 
 FILES = """;
@@ -83,6 +85,19 @@ def test_a_column_that_is_kept_keeps_its_file(files):
     assert len(there(d)) == 6 and outbox(d) == []
 
 
+def test_a_column_that_is_set(files):
+    """What the rule has written there names no file of the contact's, in no later pass."""
+    d = files(policy("anonymize_contacts"), anonymize={"set": {"path": "3/f1"}, "clear": ["title"]})
+    d.once()
+    assert there(d) == {"3/f1", "3/f2"} and outbox(d) == []
+    d.pg.sql(d.db, "UPDATE document SET path = 'none' WHERE id IN (31, 32); UPDATE document SET title = 'again' WHERE id = 11")
+    assert again(d, "anonymize_contacts")["counters"]["treated"] == 1
+    assert d.pg.value(d.db, "SELECT title IS NULL FROM document WHERE id = 11")
+    assert there(d) == {"3/f1", "3/f2"} and outbox(d) == []
+    # Nor does the journal say so.
+    assert d.pg.sql(d.db, "SELECT job, details FROM retention.journal_event WHERE kind = 'files_removed'") == [(1, {"files": 4})]
+
+
 def test_who_is_held_keeps_them(files):
     d = files()
     d.once("-c", str(d.configure(policies=[])))
@@ -152,6 +167,36 @@ def test_names_of_all_kinds(files):
     d.once()
     assert outbox(d) == []
     assert there(d) == {"3/f1", "3/f2"}
+
+
+def test_a_link_inside_of_root(files):
+    """Contact 1's row names a file of contact 3, who stays, over a link that does not leave root."""
+    d = files()
+    (d.root / "link").symlink_to("3")
+    d.pg.sql(d.db, "UPDATE document SET path = 'link/f1' WHERE id = 11")
+    d.once(check=False)
+    assert (d.root / "3/f1").exists() and there(d) == {"1/f1", "3/f1", "3/f2"}
+    ((where, _, error),) = outbox(d)
+    assert where == "link/f1" and "over a symbolic link" in error
+
+
+def test_a_removal_that_is_not_on_the_disk(files, preload):
+    """A file counts as removed once its folder was synced, whether this try has removed it or the last one."""
+    d = files()
+    d.once(check=False, failpoint="finish-before-commit")
+    d.once(check=False, env={**preload, "DISK_FAULT": "sync:99"})
+    assert there(d) == {"3/f1", "3/f2"} and outbox(d) == []
+    d.pg.sql(d.db, "INSERT INTO retention.file_outbox (job, host, table_name, location) SELECT 1, host, 'document', '2/f9'"
+                   "  FROM retention.archive_journal WHERE id = 1")
+    for present in (True, False):
+        if present:
+            (d.root / "2/f9").write_text("x")
+        tidy(d, host=socket.gethostname(), env={**preload, "DISK_FAULT": "sync:1"})
+        ((where, _, error),) = outbox(d)
+        assert where == "2/f9" and "its folder cannot be written to disk" in error and not (d.root / "2/f9").exists()
+        d.pg.sql(d.db, "UPDATE retention.file_outbox SET tried_at = NULL")
+    tidy(d, host=socket.gethostname())
+    assert outbox(d) == []
 
 
 def test_tried_again_until_it_is_gone(files, make):
