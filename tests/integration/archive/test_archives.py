@@ -718,8 +718,9 @@ exec {age} "$@"
     ("head -c 20; exit 1", "age has failed"),
     ("exit 0", "is not an encrypted file"),
     ("cat; exit 0", "is not an encrypted file"),
+    ("cat; echo more; exit 0", "is not an encrypted file"),
     ("echo age-encryption.org/v1; exit 0", "is not an encrypted file"),
-], ids=["full", "killed", "cut", "nothing", "copy", "head"])
+], ids=["full", "killed", "cut", "nothing", "copy", "longer copy", "head"])
 def test_age_fails_and_is_tried_again(job, key, tmp_path, how, says):
     j = job(archives={"recipients": [key.public]})
     assert j.run(env=fake_age(tmp_path / "bin", SECOND % how)) == DONE, j.last.text()

@@ -13,7 +13,8 @@ import pytest
 
 from support.clients import clients, locks
 from support.harness import wait_until
-from support.jobs import DONE, INCOMPLETE, KILLED, SLOW, STOPPED, TAKEN, hold_batches, rests_on_triggers
+from support.jobs import (DONE, INCOMPLETE, KILLED, LIMITS, REFUSED, SLOW, STOPPED, TAKEN, hold_batches, rests_on_triggers,
+                          workers)
 from support.locks import AT_THE_FENCE, END_CLAIM
 from support.oracles import check_all_erased, check_done, check_references, csv_rows, due_before, missing_contacts
 
@@ -214,6 +215,40 @@ def test_a_contact_that_cannot_be_deleted_is_named(job):
     check_references(j)
 
 
+@pytest.mark.safety(workers=(1,))
+@rests_on_triggers
+def test_a_hundred_failures_in_a_row(job):
+    """When the first hundred contacts fail, each by itself, something else is wrong: the job ends, and a person is told."""
+    j = job(limits={"workers": 1, "batch_rows": 100})
+    j.sql("""CREATE FUNCTION public.refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE 'never'; END $$;
+             CREATE TRIGGER refuse BEFORE DELETE ON crm.contact FOR EACH ROW EXECUTE FUNCTION public.refuse()""")
+    assert j.run() == REFUSED, j.last.text()
+    assert "the first 100 keys failed, each by itself, and none succeeded" in j.last.note()
+    assert len(failures_of(j)) == 100 < j.row()["candidates"] and not missing_contacts(j)
+    j.sql("DROP TRIGGER refuse ON crm.contact")
+    assert j.run() == INCOMPLETE, j.last.text()
+    check_failed(j, due_before(j), failures_of(j))
+
+
+@rests_on_triggers
+def test_a_right_that_is_revoked_is_nobodys_failure(job):
+    """A refusal for a right is about the job, not about contacts: it ends, and none is recorded as failed."""
+    j = job(limits=SLOW)
+    role = j.pg.plain_role(j.db, grants="GRANT USAGE ON SCHEMA crm TO retention_plain;"
+                                        "GRANT SELECT, UPDATE, DELETE ON ALL TABLES IN SCHEMA crm TO retention_plain")
+    j.daemon.configure(user=role)
+    run = j.start()
+    j.begun()
+    j.sql("REVOKE DELETE ON crm.contact FROM retention_plain")
+    assert run.wait() == REFUSED, run.text()
+    assert "permission denied for table contact" in run.note() and failures_of(j) == {}
+    assert j.ledger() == missing_contacts(j)
+    j.sql("GRANT DELETE ON crm.contact TO retention_plain")
+    assert j.run() == DONE, j.last.text()
+    check_done(j)
+    check_all_erased(j)
+
+
 # --- Other processes ----------------------------------------------------------------------------
 
 
@@ -236,6 +271,23 @@ def test_an_older_claim_stops(job):
     assert run.wait() == STOPPED
     assert "taken" in run.note()
     assert 0 < len(j.ledger()) < j.row()["candidates"]
+    assert j.run() == DONE
+    check_done(j)
+    check_all_erased(j)
+
+
+@pytest.mark.safety(workers=(1, 2))  # the list has 748 keys, too few for four
+def test_one_batch_at_most_ends_under_an_older_claim(job):
+    """The claim is raised while each worker has a batch under way: these may commit, and no other one."""
+    j = job(limits={**LIMITS, "batch_rows": 60})
+    hold_batches(j)
+    with j.pg.connect(j.db) as conn, conn.cursor() as cur:
+        cur.execute("SELECT pg_advisory_lock(4711)")
+        run = j.start()
+        wait_until(lambda: locks(j, 4711, granted=False) == workers())
+        j.sql("UPDATE retention.archive_journal SET claim = claim + 1")
+    assert run.wait() == STOPPED, run.text()
+    assert j.value("SELECT count(DISTINCT erased_at) FROM retention.ledger") <= workers()
     assert j.run() == DONE
     check_done(j)
     check_all_erased(j)

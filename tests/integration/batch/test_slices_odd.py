@@ -93,6 +93,38 @@ def test_a_trigger_keeps_some(make, inner):
     assert left | set(numbers(d, "note")) == set(range(1, MANY + 1)) and not left & set(numbers(d, "note"))
 
 
+@rests_on_triggers
+def test_a_trigger_keeps_all(make):
+    """Not one row of a slice goes, again and again: the contact has failed, and the job ends."""
+    d = make(SCHEMA + note(references="") + KEEPS.replace("OLD.id % 500 = 7", "true") + THREE
+             + f"; INSERT INTO note SELECT n, 1 FROM generate_series(1, {MANY}) AS n",
+             model(note={"table": "note", "key": "id", "of": "contact", "by": "contact_id"}),
+             policy(archive="full"), limits=LIMITS)
+    d.once(check=False)
+    ((key, said),) = failures(d)
+    assert key == "1" and "kept" in said
+    assert keys(d.pg, d.db) == {1, 3} and d.pg.value(d.db, "SELECT count(*) FROM note") == MANY and archived(d, "note") == []
+
+
+def test_tables_that_wait_for_one_another(make):
+    """Rows below either table point at the other, so that neither may go first: the contact goes in one transaction."""
+    below = """; CREATE TABLE {0} (id bigint PRIMARY KEY, {1}_id bigint REFERENCES {1}, {2}_id bigint REFERENCES {2});
+        CREATE INDEX ON {0} ({1}_id); CREATE INDEX ON {0} ({2}_id); INSERT INTO {0} SELECT n, n, n FROM generate_series(1, 9) AS n"""
+    other = note().replace("note ", "other ").replace("ON note(", "ON other(")
+    d = make(SCHEMA + note() + other + THREE + f"""
+        ; INSERT INTO note SELECT n, 1 FROM generate_series(1, {MANY}) AS n; INSERT INTO other SELECT n, 1 FROM generate_series(1, {MANY}) AS n"""
+             + below.format("line", "note", "other") + below.format("word", "other", "note"),
+             model(note={"table": "note", "key": "id", "of": "contact", "by": "contact_id"},
+                   other={"table": "other", "key": "id", "of": "contact", "by": "contact_id"},
+                   line={"table": "line", "key": "id", "of": "note", "by": "note_id"},
+                   word={"table": "word", "key": "id", "of": "other", "by": "other_id"}),
+             policy(archive="full"), limits=LIMITS)
+    d.once(timeout=60)
+    assert sliced(d) == ["1"], "the rows below went first"
+    assert failures(d) == [] and keys(d.pg, d.db) == {3}
+    assert numbers(d, "note") == numbers(d, "other") == list(range(1, MANY + 1))
+
+
 def test_dropped_beside_a_giant(make):
     """Two contacts share a batch and one is no longer due: it is told once, not with each slice of the other."""
     d = make(SCHEMA + note() + THREE + f"""; INSERT INTO note SELECT n, 1 FROM generate_series(1, {2 * MANY}) AS n;

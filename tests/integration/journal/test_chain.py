@@ -397,6 +397,7 @@ def test_concurrent_writers_keep_one_chain(pg, empty_db, daemon):
 def test_append_only(pg, journal):
     """Also for its owner, as long as it does not switch triggers off."""
     for statement in ("UPDATE retention.journal_event SET actor = 'x'", "DELETE FROM retention.journal_event",
-                      "TRUNCATE retention.journal_event", "DELETE FROM retention.archive_journal"):
+                      "TRUNCATE retention.journal_event", "DELETE FROM retention.archive_journal",
+                      "TRUNCATE retention.archive_journal CASCADE", "DELETE FROM retention.hold", "TRUNCATE retention.hold"):
         with pytest.raises(Exception, match="is append-only"):
             pg.sql(journal.db, statement)

@@ -98,6 +98,26 @@ def test_a_key_that_fails_is_not_forgotten(brought_back):
     assert d.once().returncode == 0 and d.ctl("verify").returncode == 0
 
 
+def test_a_key_that_stays_locked_is_not_forgotten(brought_back):
+    """A client keeps contact 3 locked for longer than a job waits: it is still to be replayed."""
+    d = noticed(brought_back())
+    job = replay(d)
+    assert d.once(check=False, failpoint="batch-begin").returncode == 1
+    wait_until(lambda: not d.pg.value(d.db, """SELECT count(*) FROM pg_stat_activity
+        WHERE datname = current_database() AND application_name = 'retention-job'"""), what="its sessions end")
+    # As journal_left_over() does when a job has waited for long enough.
+    d.pg.sql(d.db, f"""WITH gone AS (DELETE FROM retention.candidate WHERE job = {job} AND key = '3' RETURNING key)
+        INSERT INTO retention.journal_event (job, kind, details)
+        SELECT {job}, 'left', jsonb_build_object('keys', jsonb_agg(key)) FROM gone""")
+    d.once(check=False)
+    assert d.jobs(f"id = {job}")[0]["counters"]["left"] == 1
+    assert ids(d) == {3, 6} and waiting(d) == {3}
+    assert "3" not in {key for *_, key in rows(d.pg, d.db)}
+    replay(d)
+    d.once()
+    assert ids(d) == {6} and waiting(d) == set()
+
+
 @pytest.mark.rests_on_triggers
 def test_automatic_is_no_treadmill(brought_back):
     """What one replay could not erase, the next would not either: it is said, and a person decides."""

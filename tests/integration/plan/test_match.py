@@ -32,6 +32,12 @@ def orphans(d, child="attachment", by="message_id", parent="message"):
     return d.pg.sql(d.db, f"SELECT c.id FROM {child} c WHERE {by} IS NOT NULL AND NOT EXISTS (SELECT FROM {parent} p WHERE p.id = c.{by})")
 
 
+def check_erased(d):
+    """The pass has come to its end with contact 1, and nothing hangs in the air."""
+    assert d.jobs()[-1]["status"] == "done" and failures(d) == [] and keys(d.pg, d.db) == {2}
+    assert orphans(d) == [] and orphans(d, "message", "request_id", "request") == []
+
+
 def test_swap_without_fk(make, way):
     """One message goes, another comes in its place, with an attachment: as many rows as were collected."""
     d = make(SCHEMA + TWO + tables() + "; INSERT INTO message VALUES (100, 10), (110, 11), (200, 20); INSERT INTO attachment VALUES (1000, 100), (1100, 110)",
@@ -39,7 +45,7 @@ def test_swap_without_fk(make, way):
     lock = "SELECT FROM note WHERE id = 1 FOR UPDATE;" if way.integrity == "set" else ""
     race(d, lock + """DELETE FROM attachment WHERE id = 1000; DELETE FROM message WHERE id = 100;
         INSERT INTO message VALUES (102, 10); INSERT INTO attachment VALUES (1002, 102)""")
-    assert orphans(d) == []
+    check_erased(d)
 
 
 def test_swap_where(make, way):
@@ -48,7 +54,7 @@ def test_swap_where(make, way):
              mod("kind = 'a'"), policy(archive="full"), limits=LIMITS)
     lock = "SELECT FROM note WHERE id = 1 FOR UPDATE;" if way.integrity == "set" else ""
     race(d, lock + """DELETE FROM attachment WHERE id = 1000; DELETE FROM message WHERE id = 100; UPDATE message SET kind = 'a' WHERE id = 101""")
-    assert orphans(d) == []
+    check_erased(d)
 
 
 def test_key_changes(make, way):
@@ -57,7 +63,7 @@ def test_key_changes(make, way):
              mod(), policy(archive="full"), limits=LIMITS)
     lock = "SELECT FROM note WHERE id = 1 FOR UPDATE;" if way.integrity == "set" else ""
     race(d, lock + "UPDATE message SET id = 999 WHERE id = 100")
-    assert orphans(d) == []
+    check_erased(d)
 
 
 @pytest.mark.parametrize("fk", ["REFERENCES request", ""])
@@ -111,7 +117,9 @@ def test_swap_while_anonymized(make):
              policy("anonymize_contacts"), limits=LIMITS)
     race(d, """DELETE FROM attachment WHERE id = 1000; DELETE FROM message WHERE id = 100;
         INSERT INTO message VALUES (102, 10); INSERT INTO attachment VALUES (1002, 102)""")
-    assert orphans(d) == []
+    assert orphans(d) == [] and orphans(d, "message", "request_id", "request") == []
+    assert d.jobs()[-1]["counters"]["treated"] == 1 and failures(d) == []
+    assert d.pg.sql(d.db, "SELECT name FROM contact WHERE id = 1") == [(None,)] and keys(d.pg, d.db, "SELECT id FROM message") == {200}
 
 
 @pytest.mark.parametrize("what", ["note", "request"])
@@ -144,7 +152,7 @@ def test_swap_without_any_fk(make, way):
              policy(archive="full"), limits=LIMITS)
     race(d, ("SELECT FROM note WHERE id = 1 FOR UPDATE;" if way.integrity == "set" else "") + """DELETE FROM attachment WHERE id = 1000;
         DELETE FROM message WHERE id = 100; INSERT INTO message VALUES (102, 10); INSERT INTO attachment VALUES (1002, 102)""")
-    assert orphans(d) == []
+    check_erased(d)
 
 
 @pytest.mark.parametrize("child", [False, True])

@@ -2,11 +2,13 @@
 archive restore: every row of a deleted pass back, byte for byte, in one transaction, or nothing.
 """
 
+import hashlib
 import json
 import os
 import re
 import signal
 import subprocess
+import threading
 
 import pytest
 
@@ -229,10 +231,11 @@ def test_a_parent_that_is_gone(make):
 
 
 @pytest.mark.parametrize("change, message", [
-    ("ALTER TABLE note DROP COLUMN body", "body"),
-    ("ALTER TABLE note ADD COLUMN owner text NOT NULL DEFAULT ''; ALTER TABLE note ALTER owner DROP DEFAULT", "owner"),
-    ("ALTER TABLE note RENAME TO remark", "note"),
-    ("ALTER TABLE note ALTER COLUMN body TYPE int USING 0", "note"),
+    ("ALTER TABLE note DROP COLUMN body", "table public.note does not have all columns that note.csv has: add body"),
+    ("ALTER TABLE note ADD COLUMN owner text NOT NULL DEFAULT ''; ALTER TABLE note ALTER owner DROP DEFAULT",
+     'table public.note has a new column "owner" that is NOT NULL without a default'),
+    ("ALTER TABLE note RENAME TO remark", "note.csv: table public.note is gone"),
+    ("ALTER TABLE note ALTER COLUMN body TYPE int USING 0", "table public.note: a value is not valid"),
 ])
 def test_a_schema_that_has_changed(make, change, message):
     d = make()
@@ -267,13 +270,71 @@ def test_unknown_deleted_and_running(make):
     assert "the archive of action 1 was deleted by" in refused(d, 1)
 
 
-@pytest.mark.parametrize("file", ["contact.csv", "manifest.json", "SHA256SUMS"])
-def test_an_archive_that_was_changed(make, file):
+def file_of(d, name):
+    """A file of the archive of action 1."""
+    return d.archives / os.path.basename(d.jobs()[0]["archive_path"]) / name
+
+
+@pytest.mark.parametrize("file, old, new, findings", [
+    ("contact.csv", b"a", b"b", ["contact.csv: FAILED: it is not what was archived"]),
+    ("manifest.json", b'"job": 1', b'"job": 2', ["manifest.json: FAILED: it belongs to another action",
+                                                 "manifest.json: FAILED: it is not the one whose digest the journal has"]),
+    ("SHA256SUMS", b"  contact.csv", b"  contact.csw", ["SHA256SUMS: FAILED: it is not the one whose digest the journal has"]),
+], ids=["rows", "manifest", "sums"])
+def test_an_archive_that_was_changed(make, file, old, new, findings):
     d = make()
-    path = d.archives / os.path.basename(d.jobs()[0]["archive_path"]) / file
-    text = path.read_bytes()
-    path.write_bytes(text.replace(b"a", b"b") if file == "contact.csv" else text.replace(b"0", b"1"))
-    refused(d, 1)
+    text = file_of(d, file).read_bytes()
+    assert old in text
+    file_of(d, file).write_bytes(text.replace(old, new))
+    assert "the archive of action 1 is not intact" in refused(d, 1)
+    said = d.ctl("archive", "verify", 1, check=False).stdout
+    assert all(finding in said for finding in findings), said
+
+
+def trusted(d, manifest):
+    """As if the journal had no other digest than that of this manifest.json."""
+    file_of(d, "manifest.json").write_text(manifest)
+    d.pg.tamper(d.db, "UPDATE retention.archive_journal SET counters = counters || jsonb_build_object('manifest_sha256',"
+                      f" '{hashlib.sha256(manifest.encode()).hexdigest()}')")
+
+
+def test_columns_exchanged_in_the_manifest(make):
+    """Whatever it says: a file's rows go into the columns that its own first line names."""
+    d = make()
+    manifest = json.loads(file_of(d, "manifest.json").read_text())
+    columns = next(f for f in manifest["files"] if f["name"] == "contact.csv")["columns"]
+    one, other = columns.index("name"), columns.index("brand")
+    columns[one], columns[other] = columns[other], columns[one]
+    trusted(d, json.dumps(manifest))
+    assert "contact.csv: its first line does not have the columns or the delimiter that manifest.json says" in refused(d, 1)
+
+
+def test_the_model_has_another_table(make):
+    """Of the same form, and under the name that the archive's table had."""
+    d = make()
+    d.pg.sql(d.db, "CREATE TABLE remark (LIKE note INCLUDING ALL)")
+    d.configure(model=small.model(note={**NOTES, "table": "remark"}))
+    assert "note.csv: its rows came from public.note, but the model says public.remark" in refused(d, 1)
+    assert d.pg.value(d.db, "SELECT count(*) FROM remark") == 0
+
+
+def test_a_file_is_changed_after_it_was_verified(make):
+    """What is put back is what was verified: its digest is taken again on the way."""
+    d = make()
+    before = state(d)
+    done = []
+    with d.pg.connect(d.db, autocommit=False) as conn, conn.cursor() as cur:
+        cur.execute("LOCK TABLE note")  # the last file's temporary table takes its columns from it
+        thread = threading.Thread(target=lambda: done.append(restore(d, 1, check=False)))
+        thread.start()
+        wait_until(lambda: d.pg.value(d.db, """SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database()
+            AND application_name = 'retentionctl' AND wait_event_type = 'Lock')"""), what="the restore at table note")
+        text = file_of(d, "note.csv").read_text()
+        file_of(d, "note.csv").write_text(text.replace(";x", ";X"))
+        conn.rollback()
+    thread.join()
+    assert done[0].returncode == 1 and "note.csv: it was changed while it was read" in done[0].stderr
+    assert state(d) == before
 
 
 @pytest.mark.parametrize("key", ["name", "table", "rows", "bytes", "sha256", "columns"])
@@ -322,10 +383,16 @@ TRIGGER = """; CREATE FUNCTION t() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN 
     ("RETURN NULL;", "BEFORE INSERT"),
     ("UPDATE note SET body = 'later' WHERE id = NEW.id; RETURN NULL;", "AFTER INSERT"),
     ("IF NEW.id < 1000 THEN INSERT INTO note VALUES (NEW.id + 1000, NEW.contact_id, 'more'); END IF; RETURN NULL;", "AFTER INSERT"),
-])
+    ("UPDATE note SET body = 'later' WHERE id = NEW.id; RETURN NULL;", "AFTER INSERT, deferred"),
+], ids=["changed", "kept away", "changed later", "more", "deferred"])
 def test_a_trigger_that_interferes(make, body, when):
+    """A deferred one, too, which would fire in COMMIT."""
     d = make()
-    d.pg.sql(d.db, TRIGGER.format(body, when)[1:])
+    if when.endswith("deferred"):
+        d.pg.sql(d.db, TRIGGER.format(body, "AFTER INSERT")[1:].replace("CREATE TRIGGER", "CREATE CONSTRAINT TRIGGER").replace(
+            "FOR EACH", "DEFERRABLE INITIALLY DEFERRED FOR EACH"))
+    else:
+        d.pg.sql(d.db, TRIGGER.format(body, when)[1:])
     before = state(d)
     said = refused(d, 1)
     assert "table public.note" in said and "its triggers (t)" in said

@@ -113,9 +113,9 @@ def test_a_restore_beside_a_pass_of_others(make):
 
 
 def test_an_archive_is_deleted_while_it_is_restored(make):
-    """Before its first row or after its last: never half a restore, never an archive gone unsaid."""
+    """The deletion came before the restore's end: the archive goes, once the restore has ended, and nothing is put back."""
     d = make()
-    before = ids(d)
+    before = ids(d), ids(d, "note")
     both = Together()
     d.start()
     d.wait_for_log("ready: ")
@@ -123,14 +123,27 @@ def test_an_archive_is_deleted_while_it_is_restored(make):
         both.start("restore", lambda: restore(d, 1, check=False))
         waits(d, "retentionctl")
         both.start("delete", lambda: d.ctl("archive", "delete", "1", check=False))
+        wait_until(lambda: d.jobs()[0]["archive_deleted_at"], what="the archive is deleted")
+        assert len(list(d.archives.glob("2*/*.csv"))) == 3, "a restore reads them"
     done = both.join()
-    if done["restore"].returncode == 0:
-        assert ids(d) == {1, 2, 3} and ids(d, "note") == {100, 200, 300}
-    else:
-        assert ids(d) == before
-    if done["delete"].returncode == 0:
-        wait_until(lambda: not list(d.archives.glob("*/*.csv")), what="the files go")
+    assert done["restore"].returncode == 1 and "the archive of action 1 was deleted by" in done["restore"].stderr
+    assert (ids(d), ids(d, "note")) == before
+    assert done["delete"].returncode == 0, done["delete"].stderr
+    d.reload()
+    wait_until(lambda: not list(d.archives.glob("2*")), what="the files go")
     assert d.stop() == 0
+    sound(d)
+
+
+def test_an_archive_is_deleted_behind_a_restore(make):
+    d = make()
+    restore(d, 1)
+    d.start()
+    d.wait_for_log("ready: ")
+    assert d.ctl("archive", "delete", "1").returncode == 0
+    wait_until(lambda: not list(d.archives.glob("2*")), what="the files go")
+    assert d.stop() == 0
+    assert ids(d) == {1, 2, 3} and ids(d, "note") == {100, 200, 300}
     sound(d)
 
 

@@ -390,6 +390,16 @@ def test_a_policy_that_is_new_waits(staged):
     assert d.jobs() == []
 
 
+def test_a_policy_with_another_schedule_waits(staged):
+    """Its last occurrence was one of the other schedule, so that nothing of this one was missed."""
+    d = staged()
+    last_was(d, "contacts-36m", "now() - interval '100 days'", schedule="17 3 * * *")
+    started(d)
+    wait_until(lambda: "state: idle, next: contacts-36m at " in state(d))
+    assert d.jobs() == []
+    assert d.pg.value(d.db, "SELECT schedule = %s AND last_occurrence > now() - interval '1 hour' FROM retention.policy_state", (MONTHLY,))
+
+
 def test_it_runs_when_its_time_comes(staged):
     d = started(staged(policies=[{**POLICY, "schedule": "* * * * *"}]))
     d.wait_for_job(timeout=90)
@@ -401,15 +411,19 @@ def test_a_policy_waits_for_its_earlier_pass(staged, stage):
     last_was(d, "contacts-36m", "now() - interval '100 days'")
     started(d)
     d.wait_for_job("status = 'running'")
-    # As if the next month had come meanwhile.
+    # As if the next month had come meanwhile: this month's pass has not begun.
+    d.pg.tamper(d.db, "UPDATE retention.archive_journal SET occurrence = occurrence - interval '1 month'")
     last_was(d, "contacts-36m", "now() - interval '100 days'")
     d.reload()
     d.wait_for_log("reloaded")
     # Asked again for each NOTIFY: for a moment it is not known.
     wait_until(lambda: "put off until an earlier pass has ended" in state(d))
+    assert len(d.jobs()) == 1
     stage.play()
     stage.touch("go")
-    d.wait_for_job()
+    wait_until(lambda: [j["status"] for j in d.jobs()] == ["done", "done"])
+    first, second = d.jobs()
+    assert first["occurrence"] < second["occurrence"]
 
 
 def test_two_daemons_run_each_occurrence_once(pg, crm_db, tmp_path, stage):
@@ -534,6 +548,22 @@ def test_reload_takes_the_new_file(staged, stage):
     job = save(d)
     d.wait_for_job(f"id = {job} AND status = 'done'")
     assert "workers = 7" in config_of(stage, job)
+
+
+def test_a_reload_changes_the_time_zone(staged):
+    """Of what is due next, and of the log's lines."""
+    d = started(staged())
+
+    def zone():
+        return state(d).strip().splitlines()[-1][19:24]
+
+    wait_until(lambda: re.search(r"next \d{4}-\d\d-01 00:00", state(d)))
+    assert zone() == "+0000"
+    d.configure(database={"timezone": "Pacific/Kiritimati"})
+    d.reload()
+    d.wait_for_log("reloaded")
+    wait_until(lambda: re.search(r"next \d{4}-\d\d-01 00:00", state(d)))
+    assert zone() == "+1400"
 
 
 def test_a_bad_file_changes_nothing(staged, stage):

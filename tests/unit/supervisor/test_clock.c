@@ -174,12 +174,46 @@ static void test_the_earliest_rings(void **state)
 	assert_int_equal(next_ring(entries, 0, now), 0);
 }
 
+/* What the kernel was asked for last: this stands before libc's. */
+static struct {
+	int n, flags;
+	time_t at;
+} asked;
+
+int timerfd_settime(int fd, int flags, const struct itimerspec *new, struct itimerspec *old)
+{
+	(void)fd, (void)old;
+	asked.n++;
+	asked.flags = flags;
+	asked.at = new->it_value.tv_sec;
+	return 0;
+}
+
+/* A timer that is set rings when somebody sets the clock; one that has rung for that is set again. */
+static void test_the_clock_is_set(void **state)
+{
+	struct clock clock = {.fd = -1};
+
+	(void)state;
+	arm(&clock, 1234);
+	assert_int_equal(asked.flags, TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET);
+	assert_int_equal(asked.at, 1234);
+	arm(&clock, 0);
+	assert_int_equal(asked.flags, TFD_TIMER_ABSTIME | TFD_TIMER_CANCEL_ON_SET);
+	assert_true(asked.at > 100 * (int64_t)365 * 24 * 3600);
+	asked.n = 0;
+	on_rings(-1, EV_READ, &clock);
+	assert_int_equal(asked.n, 1);
+	assert_true(asked.at > 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_time_passes),     cmocka_unit_test(test_step_forward),
-		cmocka_unit_test(test_step_back),       cmocka_unit_test(test_another_schedule),
-		cmocka_unit_test(test_what_is_not_due), cmocka_unit_test(test_the_earliest_rings),
+		cmocka_unit_test(test_time_passes),      cmocka_unit_test(test_step_forward),
+		cmocka_unit_test(test_step_back),        cmocka_unit_test(test_another_schedule),
+		cmocka_unit_test(test_what_is_not_due),  cmocka_unit_test(test_the_earliest_rings),
+		cmocka_unit_test(test_the_clock_is_set),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
