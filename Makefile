@@ -1,4 +1,4 @@
-# retentiond: one Makefile, not recursive.  Targets: all demo check lint bench install uninstall clean deps.
+# retentiond: one Makefile, not recursive.  Targets: all demo check mutants lint bench install uninstall clean deps.
 # SANITIZE=1 builds and tests with ASan and UBSan.
 
 PREFIX ?= /usr/local
@@ -114,6 +114,11 @@ check-set:
 	@$(MAKE) $(PARALLEL) VARIANT=$(TESTVARIANT) WERROR=-Werror all
 	RETENTION_WAYS=all $(PYTEST_RUN) -m safety $(PYTEST)
 
+# Each patch of tests/mutants/ breaks a promise, and the tests that its head names have to notice.  MUTANTS="NAME NAME": these.
+mutants:
+	@sh tests/setup.sh mutants
+	@bash tests/mutants.sh $(MUTANTS)
+
 demo:
 	@sh tests/setup.sh demo
 	@$(MAKE) $(PARALLEL) all
@@ -196,5 +201,5 @@ clean:
 
 -include $(wildcard build/*/*.d build/*/*/*.d build/*/unit/*/*.d)
 # FORCE is no file either.
-.PHONY: FORCE all unit deps check check-set demo bench lint run-lint fuzz install uninstall clean
+.PHONY: FORCE all unit deps check check-set mutants demo bench lint run-lint fuzz install uninstall clean
 .SECONDARY:

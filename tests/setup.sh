@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs what is missing of the Debian packages that a target needs: setup.sh build|demo|check|lint|bench
+# Installs what is missing of the Debian packages that a target needs: setup.sh build|demo|check|mutants|lint|bench
 # As root or through sudo; elsewhere it prints the list and fails.
 set -eu
 
@@ -15,10 +15,11 @@ case ${1:-} in
 build) want=$build ;;
 demo) want="$build $server" ;;
 check) want="$build $server $check" ;;
+mutants) want="$build $server $check git patch" ;;
 lint) want="$build $lint" ;;
 bench) want="$build $server $check postgresql-${version:-15}-cron gnuplot-nox" ;;
 *)
-	echo "usage: $0 build|demo|check|lint|bench" >&2
+	echo "usage: $0 build|demo|check|mutants|lint|bench" >&2
 	exit 2
 	;;
 esac
