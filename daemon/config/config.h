@@ -57,6 +57,7 @@ struct config {
 	const char *directory; /* absolute */
 	char delimiter; /* one ASCII character, not quote, newline or a letter or digit */
 	bool bom;
+	bool keeps_formulas; /* formulas = "keep"; default "text" */
 	bool has_keep;
 	struct period keep;
 	const char *const *recipients; /* public keys for age; NULL: archives are not encrypted */

@@ -17,6 +17,7 @@
 	.kind = (value_kind), CONFIG(member), .min = (least), .max = (most)
 
 static const char *const replay_names[] = {"manual", "automatic"};
+static const char *const formulas_names[] = {"text", "keep"};
 const char *const integrity_names[] = {
 	[INTEGRITY_AUTO] = "auto",
 	[INTEGRITY_SET] = "set",
@@ -44,6 +45,7 @@ static const struct setting_spec archives_specs[] = {
 	{.key = "directory", .kind = VALUE_PATH, CONFIG(directory), .required = true},
 	{.key = "delimiter", .kind = VALUE_CHAR, CONFIG(delimiter)},
 	{.key = "bom", .kind = VALUE_BOOL, CONFIG(bom)},
+	{.key = "formulas", WORD(formulas_names), CONFIG(keeps_formulas)},
 	{.key = "keep", .kind = VALUE_PERIOD, CONFIG(keep), GIVEN(has_keep)},
 	{.key = "recipients",
 	 STRINGS(struct config, recipients, 20),

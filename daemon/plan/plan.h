@@ -118,6 +118,7 @@ struct plan_opts {
 	bool by_key;
 	bool by_set; /* foreign keys are asked set by set: see plan/by_set.c */
 	bool despite_holds; /* preview only: to count the contacts that a hold keeps */
+	bool inert; /* an export: no cell is a formula to a spreadsheet */
 	char delimiter;
 };
 

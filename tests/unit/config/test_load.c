@@ -99,14 +99,16 @@ static const struct {
 	{"database: { conninfo = \"password=my secret\"; timezone = \"UTC\"; };\n" ARCHIVES MODEL,
 	 "f:1: database: conninfo is not a connection string: \"key=value key=value\" or a "
 	 "postgresql:// address"},
-	{DATABASE
-	 "archives: { directory = \"a\"; delimiter = \"x\"; keep = \"5\"; bom = 1; };\n" MODEL,
+	{DATABASE "archives: { directory = \"a\"; delimiter = \"x\"; keep = \"5\"; bom = 1; "
+		  "formulas = \"no\"; };\n" MODEL,
 	 "f:2: archives: directory \"a\" does not begin with /\n"
 	 "f:2: archives: delimiter must be one ASCII character, a tab or punctuation, and neither a "
 	 "double quote nor a backslash\n"
 	 "f:2: archives: keep \"5\" is not N days|weeks|months|years, N from 1 to 9999, at most "
 	 "1000 years\n"
-	 "f:2: archives: bom must be true or false"},
+	 "f:2: archives: bom must be true or false\n"
+	 "f:2: archives: formulas \"no\" is not \"text\" or \"keep\""},
+	{DATABASE "archives: { directory = \"/a\"; formulas = \"keep\"; };\n" MODEL, ""},
 	{DATABASE "archives: { directory = \"/a\\nb\"; };\n" MODEL,
 	 "f:2: archives: directory holds a control character"},
 	{DATABASE "archives: { directory = \"/a\\x00b\"; };\n" MODEL,
@@ -307,6 +309,7 @@ static void test_defaults(void **state)
 	assert_non_null(config);
 	assert_int_equal(config->delimiter, ';');
 	assert_true(config->bom);
+	assert_false(config->keeps_formulas);
 	assert_false(config->has_keep);
 	assert_int_equal(config->workers, 2);
 	assert_int_equal(config->batch_rows, 10000);
