@@ -321,6 +321,48 @@ static bool print_refresh(const struct grants *g, struct error *err)
 	return print_rows(g, sql, 1, &relations, err) && print_maintain(g, relations, false, err);
 }
 
+/*
+ * Only its owner may unlink a large object, and the trigger lo_manage has the rights of the role that
+ * deletes the row.  That grant is a comment for the same reason.
+ */
+static bool print_owners(const struct grants *g, const struct table *t, const struct column *column,
+			 struct error *err)
+{
+	static const char sql[] =
+		"SELECT DISTINCT format('-- GRANT %I TO', r.rolname) AS grants\n"
+		"  FROM pg_largeobject_metadata AS m JOIN pg_roles AS r ON r.oid = m.lomowner\n"
+		" WHERE r.rolname <> $1 AND EXISTS (SELECT FROM {table} AS t WHERE {column} = m.oid)\n"
+		" ORDER BY 1";
+
+	print_comment(
+		"%s: only the owner of a large object may unlink it, and this grant gives all of the "
+		"owner's rights.",
+		column->name);
+	return print_rows(
+		g,
+		sql_fill(g->ctx, sql, {"table", sql_table(g->ctx, t->schema, t->table)},
+			 {"column", t_printf(g->ctx, "t.%s", sql_ident(g->ctx, column->name))}),
+		1, &g->name, err);
+}
+
+static bool print_objects(const struct grants *g, const struct table *t, struct error *err)
+{
+	const struct need need = need_of(&g->cmd->config->model, g->catalog, t);
+	const struct relation *r = &g->catalog->relations[t->index];
+
+	for (size_t i = 0; i < r->n_columns; i++) {
+		const struct column *column = &r->columns[i];
+		const struct column_rule *rule = model_rule(t, column->name);
+
+		if (!catalog_refers_to_objects(t, column) ||
+		    !(need.deletes || (need.updates && rule && rule->kind != RULE_KEEP)))
+			continue;
+		if (!print_owners(g, t, column, err))
+			return false;
+	}
+	return true;
+}
+
 /* Creates a view with the predicate, and reads its dependencies from pg_depend before the rollback. */
 static bool print_predicate(const struct grants *g, const struct table *t, const char *predicate,
 			    struct error *err)
@@ -417,8 +459,11 @@ bool command_grants(struct command *cmd, struct error *err)
 	collect_arrays(&g);
 	if (!print_surroundings(&g, err))
 		return false;
-	for (size_t i = 0; i < model->n_tables; i++)
+	for (size_t i = 0; i < model->n_tables; i++) {
 		print_table(&g, &model->tables[i]);
+		if (!print_objects(&g, &model->tables[i], err))
+			return false;
+	}
 	print_users(&g);
 	return print_predicates(&g, err);
 }

@@ -3,6 +3,7 @@
  * that the model misses nothing.  Never prints the values, because they are personal data.
  */
 #include "command/command.h"
+#include "command/residue_objects.h"
 
 #include "preflight/check_plan.h"
 #include "plan/preview.h"
@@ -293,6 +294,27 @@ static bool search_table(struct residue *r, const PGresult *tables, int row, str
 	return true;
 }
 
+/* Searches the bytes of large objects as a table of its own. */
+static bool search_objects(struct residue *r, struct error *err)
+{
+	static const char table[] = "pg_largeobject";
+	const struct residue_terms terms = {r->keys, r->values, r->names};
+	AUTO(error) struct error one = {0};
+	AUTO(result) PGresult *res = NULL;
+	int64_t n_closed = 0;
+
+	if (!db_exec(r->cmd->db, "SAVEPOINT residue", err))
+		return false;
+	if (!residue_search_objects(r->cmd->db, r->plan, &terms, &res, &n_closed, &one)) {
+		if (!db_alive(r->cmd->db))
+			return fail(err, one.class, "%s", one.text);
+		return not_searched(r, table, one.text, err);
+	}
+	for (int i = 0; i < PQntuples(res); i++)
+		add_finding(r, table, res, i);
+	return n_closed == 0 || not_searched(r, table, _("this role may not read it"), NULL);
+}
+
 static bool search(struct residue *r, struct error *err)
 {
 	AUTO(result) PGresult *tables = NULL;
@@ -308,7 +330,7 @@ static bool search(struct residue *r, struct error *err)
 			return false;
 	if (isatty(STDERR_FILENO))
 		fputs("\r\033[K", stderr);
-	return true;
+	return search_objects(r, err);
 }
 
 static bool print_findings(struct residue *r, struct error *err)

@@ -41,6 +41,7 @@ const struct setting_spec table_specs[] = {
 	{.key = "archive", .kind = VALUE_BOOL, FIELD(archive)},
 	{.key = "allow_unindexed", .kind = VALUE_BOOL, FIELD(allow_unindexed)},
 	{.key = "refresh", .kind = VALUE_BOOL, FIELD(refresh), .quiet = true},
+	{.key = "not_large_objects", STRINGS(struct table, not_large_objects, SETTING_STRINGS_MAX)},
 	{.key = "delete", CHOICE(delete_names), FIELD(on_delete)},
 	{.key = "anonymize", CHOICE(anonymize_names), FIELD(on_anonymize)},
 	{.key = "set"},

@@ -55,6 +55,16 @@ bool catalog_is_date(const char *base)
 	return catalog_is_among(base, types);
 }
 
+bool catalog_refers_to_objects(const struct table *t, const struct column *column)
+{
+	static const char *const types[] = {"oid", "_oid", "_lo", NULL};
+	bool other = false;
+
+	for (size_t i = 0; i < t->n_not_large_objects; i++)
+		other = other || strcmp(t->not_large_objects[i], column->name) == 0;
+	return !other && catalog_is_among(column->base, types);
+}
+
 const char *catalog_empty_value(const struct column *column)
 {
 	static const char *const empty_text[] = {"text",     "varchar", "bpchar", "citext", "bytea",

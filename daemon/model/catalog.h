@@ -26,6 +26,9 @@ struct column {
 	bool unique_alone; /* in a unique index that does not hold the key: a constant collides */
 	bool identifies; /* no two rows have the same value, by a unique index; see preflight/read_catalog.c */
 	bool plain; /* PostgreSQL's own type, and equal means the same bytes */
+	/* A trigger (lo_manage of the extension lo) unlinks its large object with the row, or with the value. */
+	bool unlinked_with_row;
+	bool unlinked_with_value;
 };
 
 /* One table of the model, as the database has it. */
@@ -117,6 +120,12 @@ bool catalog_is_among(const char *base, const char *const *types);
 
 /* Is it the type of a date, or of a date and a time? */
 bool catalog_is_date(const char *base);
+
+/*
+ * Can the column of t refer to large objects?  Its type is oid, a domain over it (lo), or an array of
+ * these, and not_large_objects does not name it.
+ */
+bool catalog_refers_to_objects(const struct table *t, const struct column *column);
 
 /* NULL when the table has no such column. */
 const struct column *catalog_column(const struct relation *relation, const char *name);

@@ -103,6 +103,9 @@ struct table {
 	bool archive;
 	bool allow_unindexed;
 	bool refresh; /* after a pass that changed its rows, refresh the materialized views that read it */
+	const char *const
+		*not_large_objects; /* n_...: columns of type oid that hold other numbers */
+	size_t n_not_large_objects;
 	enum on_delete on_delete;
 	enum on_anonymize on_anonymize;
 	const struct column_rule *rules; /* n_rules, in the file's order */

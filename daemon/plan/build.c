@@ -74,6 +74,25 @@ static bool lacks_key(const struct plan *p, const struct table *t)
 	       disposition_is_archived(t, p->opts.action, p->opts.archive);
 }
 
+/* Complains about an archive that would have the number of a large object, and not its bytes. */
+static void check_archived_objects(const struct plan *p, const struct table *t,
+				   struct complaints *c)
+{
+	const struct relation *r = plan_relation(p, t);
+
+	if (!plan_is_deleted(p, t) || !disposition_is_archived(t, p->opts.action, p->opts.archive))
+		return;
+	for (size_t i = 0; i < r->n_columns; i++)
+		if (catalog_refers_to_objects(t, &r->columns[i]))
+			complain(
+				c, &t->place,
+				"table \"%s\": an archive has the numbers of the large objects in "
+				"\"%s\" and not their bytes, so that nothing could bring them back: "
+				"use archive = \"none\", or \"listed\" without this table, or make the "
+				"column a bytea",
+				t->name, r->columns[i].name);
+}
+
 static bool build_steps(struct plan *p, struct complaints *c)
 {
 	const size_t before = c->n;
@@ -89,11 +108,13 @@ static bool build_steps(struct plan *p, struct complaints *c)
 			 ring->name, ring->schema, ring->table);
 		return false;
 	}
-	for (size_t i = 0; i < p->n_steps; i++)
+	for (size_t i = 0; i < p->n_steps; i++) {
 		if (lacks_key(p, order[i]))
 			complain(c, &order[i]->place,
 				 "table \"%s\": an archive of detached rows needs the table's key",
 				 order[i]->name);
+		check_archived_objects(p, order[i], c);
+	}
 	if (c->n > before)
 		return false;
 	p->steps = t_array(p, struct step, p->n_steps);

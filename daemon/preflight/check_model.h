@@ -3,10 +3,21 @@
  */
 #pragma once
 
-#include "model/catalog.h"
+#include "database/db.h"
+#include "plan/plan.h"
 
 /* Complains about links, unclassified columns, rules that cannot be, foreign keys, missing indexes. */
 void check_model(const struct model *model, const struct catalog *catalog, struct complaints *c);
+
+/*
+ * Its part in check_objects.c.  Complains about columns whose large objects would stay behind when rows
+ * are deleted, or the column is written.
+ */
+void check_objects(const struct model *model, const struct catalog *catalog, struct complaints *c);
+
+/* Complains where the session's role may not unlink what the plan's statements make a trigger unlink. */
+bool check_object_owners(struct db *db, const struct plan *plan, struct complaints *c,
+			 struct error *err);
 
 /*
  * Its part in check_links.c.  Complains about keys that do not identify a row, links to a column of the

@@ -122,6 +122,8 @@ static bool plan_and_probe(struct check *check, const struct policy *policy, str
 		return false;
 	probes = plan_probes(check->ctx, plan, scope_place, &n);
 	if (!run_probes(check->db, probes, n, check->complaints, err) ||
+	    check->complaints->n > before ||
+	    !check_object_owners(check->db, plan, check->complaints, err) ||
 	    check->complaints->n > before)
 		return false;
 	*ret_plan = plan;

@@ -77,6 +77,18 @@ static const char relations_sql[] = WANTED
 	"                               AND x.indisvalid AND x.indkey[0] = a.attnum)) AS used_indexed\n"
 	"  FROM wanted w ORDER BY w.i\n";
 
+/* lo_manage(a) unlinks a's large object on every DELETE (8) or UPDATE (16) of a row, whatever else happens. */
+#define UNLINKED(event)                                                                            \
+	"EXISTS (SELECT FROM pg_trigger g JOIN pg_proc f ON f.oid = g.tgfoid\n"                    \
+	"         JOIN pg_language l ON l.oid = f.prolang\n"                                       \
+	"        WHERE g.tgrelid = w.oid AND l.lanname = 'c' AND f.prosrc = 'lo_manage'\n"         \
+	"          AND g.tgenabled IN ('O', 'A') AND g.tgtype & 1 <> 0 AND g.tgtype & " event      \
+	" <> 0\n"                                                                                  \
+	"          AND g.tgqual IS NULL AND (g.tgattr::text = '' OR a.attnum = ANY(g.tgattr))\n"   \
+	"          AND g.tgargs = convert_to(a.attname, getdatabaseencoding()) || '\\x00'::bytea)"
+#define UNLINKED_WITH_ROW UNLINKED("8")
+#define UNLINKED_WITH_VALUE UNLINKED("16")
+
 /*
  * A type keeps its modifier where that changes how a value reads ("0" in numeric(10,2) is 0.00).  A
  * string type loses it, because a cast would cut the value silently, where an assignment says that
@@ -97,7 +109,9 @@ static const char columns_sql[] = WANTED
 	"         AS unique_alone,\n"
 	"       EXISTS (SELECT FROM pg_index x WHERE x.indrelid = w.oid\n"
 	"                  AND " CATALOG_IDENTIFIES ") AS identifies,\n"
-	"       " CATALOG_PLAIN " AS plain\n"
+	"       " CATALOG_PLAIN " AS plain,\n"
+	"       " UNLINKED_WITH_ROW " AS unlinked_with_row,\n"
+	"       " UNLINKED_WITH_VALUE " AS unlinked_with_value\n"
 	"  FROM wanted w\n"
 	"  JOIN pg_attribute a ON a.attrelid = w.oid AND a.attnum > 0 AND NOT a.attisdropped\n"
 	"  JOIN pg_type t ON t.oid = a.atttypid\n" CATALOG_BASE " ORDER BY w.i, a.attnum\n";
@@ -226,6 +240,8 @@ static bool read_columns(struct db *db, const char *const values[], size_t n, vo
 			.unique_alone = db_bool(res, row, "unique_alone"),
 			.identifies = db_bool(res, row, "identifies"),
 			.plain = db_bool(res, row, "plain"),
+			.unlinked_with_row = db_bool(res, row, "unlinked_with_row"),
+			.unlinked_with_value = db_bool(res, row, "unlinked_with_value"),
 		};
 	}
 	return true;
@@ -336,6 +352,9 @@ static void check_columns_exist(const struct model *model, const struct catalog 
 		need_column(t, r, "file", t->file.column, &t->file.place, c);
 		for (size_t j = 0; j < t->n_identity; j++)
 			need_column(t, r, "identity", t->identity[j], &t->place, c);
+		for (size_t j = 0; j < t->n_not_large_objects; j++)
+			need_column(t, r, "not_large_objects", t->not_large_objects[j], &t->place,
+				    c);
 		if (t->from)
 			need_column(t->of, &catalog->relations[t->of->index], "from", t->from,
 				    &t->place, c);

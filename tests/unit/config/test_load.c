@@ -173,6 +173,10 @@ static const struct {
 	{TABLE("n: { table = \"n\"; of = \"m\"; by = \"r\"; };\n"
 	       "m: { table = \"m\"; of = \"contact\"; by = \"r\"; };\n"),
 	 "f:6: model: table \"m\": key is missing: it is the parent of other tables"},
+	{TABLE("m: { table = \"m\"; of = \"contact\"; by = \"r\"; not_large_objects = [ \"n\" ]; };\n"),
+	 ""},
+	{TABLE("m: { table = \"m\"; of = \"contact\"; by = \"r\"; not_large_objects = []; };\n"),
+	 "f:5: model: table \"m\": not_large_objects must be an array of 1 to 1600 strings: [ \"a\", \"b\" ]"},
 	{TABLE("m: { table = \".m\"; of = \"contact\"; by = \"r\"; };\n"),
 	 "f:5: model: table \"m\": table \".m\" is not \"table\" or \"schema.table\""},
 	{TABLE("m: { table = [ \"a.b\", \"c.d\" ]; of = \"contact\"; by = \"r\"; };\n"), ""},

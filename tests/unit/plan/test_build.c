@@ -172,9 +172,62 @@ static void test_detached_without_key(void **state)
 	talloc_free(ctx);
 }
 
+/* A restore could not bring a large object back by its number: the plan is refused. */
+static void test_archived_object(void **state)
+{
+	static const struct {
+		enum archive_mode archive;
+		bool listed;
+		const char *base;
+		const char *other;
+		bool refused;
+	} cases[] = {
+		{ARCHIVE_FULL, false, "oid", NULL, true},
+		{ARCHIVE_LISTED, true, "oid", NULL, true},
+		{ARCHIVE_LISTED, false, "oid", NULL, false},
+		{ARCHIVE_NONE, true, "oid", NULL, false},
+		{ARCHIVE_FULL, false, "_oid", "id", true},
+		{ARCHIVE_FULL, false, "oid", "content", false},
+		{ARCHIVE_FULL, false, "int4", NULL, false},
+	};
+	void *ctx = talloc_new(NULL);
+
+	(void)state;
+	tables[NOTE].place = (struct place){"model.conf", 7};
+	tables[REQUEST].key = "id";
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		const struct plan_opts opts = {.action = ACTION_DELETE_CONTACTS,
+					       .archive = cases[i].archive};
+		const struct catalog catalog = {.relations = relations};
+		struct column column = {.name = "content", .base = cases[i].base};
+		struct complaints c = {0};
+		struct plan *p = plan_new(ctx, &model, &catalog, &opts);
+
+		tables[NOTE].archive = cases[i].listed;
+		tables[NOTE].not_large_objects = &cases[i].other;
+		tables[NOTE].n_not_large_objects = cases[i].other ? 1 : 0;
+		relations[NOTE].columns = &column;
+		relations[NOTE].n_columns = 1;
+		check_archived_objects(p, &tables[NOTE], &c);
+		assert_int_equal(c.n, cases[i].refused ? 1 : 0);
+		if (c.n)
+			assert_non_null(strstr(c.lines[0],
+					       "model.conf:7: table \"note\": an archive "
+					       "has the numbers of the large objects in "
+					       "\"content\" and not their bytes"));
+		complaints_clear(&c);
+	}
+	relations[NOTE].n_columns = 0;
+	tables[NOTE].n_not_large_objects = 0;
+	tables[NOTE].archive = false;
+	tables[REQUEST].key = NULL;
+	talloc_free(ctx);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_archived_object),
 		cmocka_unit_test(test_order),
 		cmocka_unit_test(test_detached),
 		cmocka_unit_test(test_detached_without_key),
