@@ -45,7 +45,7 @@ _retentionctl() {
 	*)
 		case "${words[0]-} ${words[1]-}" in
 		' ') choices='-c -d --help migrate model grants policies save validate cancel pause resume preview journal show
-			archive hold verify residue replay subject' ;;
+			archive hold verify residue replay adopt subject' ;;
 		'model ') choices='draft check' ;;
 		'model draft') choices='--contact --request --date --samples' ;;
 		'archive ') choices='list verify restore delete' ;;
@@ -64,6 +64,7 @@ _retentionctl() {
 		'hold add') choices='--reason --expires --review' ;;
 		'policies ' | 'journal ' | 'archive list' | 'hold list' | 'subject export' | 'model check') choices='--json' ;;
 		residue\ *) choices='--sample --values --action --timeout --json' ;;
+		adopt\ *) choices='--new --replace --reason' ;;
 		'verify ') choices='--last-hash --json' ;;
 		esac
 		;;

@@ -81,6 +81,21 @@ BEGIN
 END
 $$;
 
+-- Refuses an act without a reason, where the journal keeps the reason.
+CREATE FUNCTION retention.check_reason(reason text) RETURNS void
+LANGUAGE plpgsql IMMUTABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF coalesce(btrim(reason), '') = '' THEN
+		RAISE EXCEPTION 'the reason is missing'
+			USING ERRCODE = 'invalid_parameter_value', CONSTRAINT = 'retention.act_reason_missing',
+			      COLUMN = 'reason',
+			      HINT = 'The journal keeps it for ever: name the case, and no person.';
+	END IF;
+END
+$$;
+
 -- Refuses a change in a session that erases: the whole statement, or rows of other actions.
 CREATE FUNCTION retention.refuse_erasing() RETURNS trigger
 LANGUAGE plpgsql
@@ -356,7 +371,7 @@ BEGIN
 	END IF;
 	IF NEW.kind ~ '^(hold|unknown)_' OR NEW.kind IN
 	   ('saved', 'validated', 'running', 'done', 'failed', 'cancelled', 'listed', 'noted', 'archive_deleted',
-	    'archive_removed', 'restored', 'paused', 'resumed', 'configured', 'subject_exported') OR
+	    'archive_removed', 'restored', 'paused', 'resumed', 'configured', 'subject_exported', 'adopted', 'rebound') OR
 	   (mine IS NOT NULL AND (mine IS DISTINCT FROM NEW.job OR
 				  NEW.kind NOT IN ('failed_key', 'dropped', 'sliced', 'copied'))) THEN
 		RAISE EXCEPTION 'the role % may not write the event "%" here', current_user, NEW.kind
@@ -382,7 +397,7 @@ BEGIN
 END
 $$;
 CREATE TRIGGER journal AFTER INSERT OR UPDATE ON retention.setting
-	FOR EACH ROW WHEN (NEW.name <> 'ledger_id') EXECUTE FUNCTION retention.journal_setting();
+	FOR EACH ROW EXECUTE FUNCTION retention.journal_setting();
 
 CREATE FUNCTION retention.refuse_change() RETURNS trigger
 LANGUAGE plpgsql

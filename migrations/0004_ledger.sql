@@ -20,8 +20,147 @@ COMMENT ON COLUMN retention.ledger.archive IS
 CREATE TRIGGER own_rows AFTER INSERT ON retention.ledger REFERENCING NEW TABLE AS changed
 	FOR EACH STATEMENT EXECUTE FUNCTION retention.refuse_erasing('others');
 
--- Names the database to which the file belongs.  A backup keeps it, so that a restored database knows its file.
-INSERT INTO retention.setting (name, value) VALUES ('ledger_id', gen_random_uuid());
+-- The database to which archives.directory and the ledger's file belong.  The directory's file "identity" says the
+-- same.  A backup and a copy keep the id.  The server's system identifier and the database's oid tell a copy from the
+-- database.
+CREATE TABLE retention.identity (
+	one boolean PRIMARY KEY DEFAULT true CHECK (one),
+	id uuid NOT NULL DEFAULT gen_random_uuid(),
+	-- Where the database was when it wrote into its directory for the first time; NULL: it never has.
+	system_identifier bigint,
+	database_oid oid,
+	-- When adopt_directory() said last what this database is, in seconds since 1970; 0: it never has.
+	adopted bigint NOT NULL DEFAULT 0
+);
+INSERT INTO retention.identity DEFAULT VALUES;
+
+-- Compares the database with what the file "identity" of its directory says (known; NULL: there is no such file) or,
+-- without the file, with what the table says.  used: the directory holds a ledger.  fault says why nothing may be
+-- written into the directory or replayed from it; NULL: the database may.  wanted is what the file has to say then;
+-- NULL: the server is a standby.
+--
+-- Allowed is the database itself, and one that was restored in its place: on the same server, where no database has the
+-- old oid any more.  A server never goes back to an earlier timeline, except as a copy, or as an old primary that comes
+-- back.  The later of two adoptions counts, so that a database that was replaced stays out.
+CREATE FUNCTION retention.check_identity(known text, used boolean)
+RETURNS TABLE (fault text, wanted text, was_system bigint, was_database oid)
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+	WITH now AS (
+		SELECT i.id, i.adopted, i.system_identifier AS row_system, i.database_oid AS row_database,
+		       s.system_identifier AS system, d.oid AS database,
+		       CASE WHEN NOT pg_is_in_recovery()
+			    THEN ('x' || left(pg_walfile_name(pg_current_wal_lsn()), 8))::bit(32)::int END AS timeline,
+		       (i.system_identifier, i.database_oid) IS NOT DISTINCT FROM (s.system_identifier, d.oid) AS here
+		  FROM retention.identity AS i, pg_control_system() AS s, pg_database AS d
+		 WHERE d.datname = current_database()),
+	said AS (
+		SELECT n.*, p.part[1] AS file_id, p.part[4]::int AS file_timeline, p.part[5]::bigint AS file_adopted,
+		       CASE WHEN known IS NULL THEN 'this database was copied from' ELSE 'it belongs to' END AS origin,
+		       CASE WHEN known IS NULL THEN n.row_system ELSE p.part[2]::bigint END AS was_system,
+		       CASE WHEN known IS NULL THEN n.row_database ELSE p.part[3]::oid END AS was_database
+		  FROM now AS n, LATERAL (SELECT regexp_match(known, '^# retentiond identity 1 '
+			'([0-9a-f-]{36}) (-?\d{1,19}) (\d{1,10}) (\d{1,9}) (\d{1,12})\n$')) AS p(part)),
+	judged AS (
+		SELECT s.*, CASE
+			WHEN known IS NOT NULL AND s.file_id IS NULL
+			THEN 'its file "identity" is not what retentiond wrote: put it back from the backup of the host, '
+			     'or remove it and run retentionctl adopt --replace'
+			WHEN s.file_id <> s.id::text
+			THEN 'it belongs to another database: each database needs an archives directory of its own'
+			WHEN known IS NULL AND used AND NOT s.here
+			THEN 'it holds a ledger and no file "identity": put the file back from the backup of the host, '
+			     'or, if the ledger is this database''s, run retentionctl adopt --replace'
+			WHEN s.file_adopted > s.adopted
+			THEN format('another database (system identifier %s, oid %s) has taken this one''s place in it',
+				    s.was_system, s.was_database)
+			WHEN s.here AND (known IS NULL OR s.adopted > s.file_adopted) THEN NULL
+			WHEN s.was_system <> s.system
+			THEN format('%s a database on another server (system identifier %s; here it is %s)',
+				    s.origin, s.was_system, s.system)
+			WHEN s.was_database = s.database AND s.timeline < s.file_timeline
+			THEN format('a server on timeline %s has written into it, and this one is on timeline %s: it is a '
+				    'copy, or an old primary that came back', s.file_timeline, s.timeline)
+			WHEN s.was_database <> s.database
+			THEN (SELECT format('%s the database "%s" of the same server', s.origin, d.datname)
+				FROM pg_database AS d WHERE d.oid = s.was_database) END AS why
+		  FROM said AS s)
+	SELECT j.why || CASE WHEN j.why !~ '^(its file|it holds|it belongs to another)'
+			THEN ': if this database is a copy, give it an empty directory and run retentionctl adopt --new; '
+			     'if it takes that one''s place, run retentionctl adopt --replace'
+			ELSE '' END,
+	       format('# retentiond identity 1 %s %s %s ', j.id, j.system, j.database) || j.timeline || ' ' ||
+	       j.adopted || E'\n', j.was_system, j.was_database
+	  FROM judged AS j
+$$;
+
+-- Notes in the table where the database is, before the file "identity", which said known, says so.  A restored database
+-- is told by an event.
+CREATE FUNCTION retention.bind_directory(known text) RETURNS void
+LANGUAGE sql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+	WITH bound AS (
+		UPDATE retention.identity AS i SET system_identifier = s.system_identifier, database_oid = d.oid
+		  FROM pg_control_system() AS s, pg_database AS d, retention.check_identity(known, false) AS was
+		 WHERE d.datname = current_database() AND retention.erasing_job() IS NULL
+		   AND (i.system_identifier, i.database_oid) IS DISTINCT FROM (s.system_identifier, d.oid)
+		RETURNING was.was_system, was.was_database, i.system_identifier, i.database_oid)
+	INSERT INTO retention.journal_event (kind, details)
+	SELECT 'rebound', jsonb_build_object('system_identifier', b.system_identifier::text, 'database_oid', b.database_oid,
+		'was', jsonb_build_object('system_identifier', b.was_system::text, 'database_oid', b.was_database))
+	  FROM bound AS b
+	 WHERE (b.was_system, b.was_database) IS DISTINCT FROM (b.system_identifier, b.database_oid)
+	   AND b.was_system IS NOT NULL
+$$;
+
+-- Refuses what a person asks for in a copy of the database.
+CREATE FUNCTION retention.refuse_copy() RETURNS void
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	i record;
+BEGIN
+	SELECT * INTO i FROM retention.check_identity(NULL, false);
+	IF i.fault IS NOT NULL THEN
+		RAISE EXCEPTION 'this database is a copy of another (system identifier %, oid %)', i.was_system,
+				i.was_database
+			USING ERRCODE = 'object_not_in_prerequisite_state', CONSTRAINT = 'retention.database_copied',
+			      DETAIL = concat_ws(E'\n', i.was_system, i.was_database),
+			      HINT = 'Give it an empty archives.directory and run retentionctl adopt --new; if it takes the place of the other, run retentionctl adopt --replace.';
+	END IF;
+END
+$$;
+
+-- Says what this database is: the one that takes the place of the one that its directory knows, or else a new one,
+-- which begins with an empty directory and a ledger of its own.
+CREATE FUNCTION retention.adopt_directory(replaces boolean, reason text) RETURNS void
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	was retention.identity;
+	is_now retention.identity;
+BEGIN
+	PERFORM retention.check_person();
+	PERFORM retention.check_reason(reason);
+	SELECT * INTO was FROM retention.identity FOR UPDATE;
+	UPDATE retention.identity AS i
+	   SET id = CASE WHEN replaces THEN i.id ELSE gen_random_uuid() END,
+	       adopted = greatest(i.adopted + 1, extract(epoch FROM clock_timestamp())::bigint),
+	       system_identifier = s.system_identifier, database_oid = d.oid
+	  FROM pg_control_system() AS s, pg_database AS d WHERE d.datname = current_database()
+	RETURNING i.* INTO is_now;
+	INSERT INTO retention.journal_event (kind, details)
+	VALUES ('adopted', jsonb_build_object('replaces', replaces, 'reason', reason,
+		'was', to_jsonb(was) - 'one', 'is', to_jsonb(is_now) - 'one'));
+	PERFORM pg_notify('retention', 'adopted');
+END
+$$;
 
 -- One process at a time compares the ledger with its file, and has this table locked meanwhile.
 CREATE TABLE retention.ledger_lock ();
@@ -131,6 +270,7 @@ DECLARE
 	new_id int;
 BEGIN
 	PERFORM retention.check_person();
+	PERFORM retention.refuse_copy();
 	LOCK TABLE retention.replay IN SHARE ROW EXCLUSIVE MODE;
 	IF EXISTS (SELECT FROM retention.archive_journal j
 		    WHERE j.replay AND j.status IN ('saved', 'validated', 'running')) THEN

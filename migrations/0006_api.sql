@@ -365,6 +365,7 @@ DECLARE
 	j retention.archive_journal := retention.lock_action(id);
 BEGIN
 	PERFORM retention.check_person();
+	PERFORM retention.refuse_copy();
 	IF j.status NOT IN ('done', 'failed') THEN
 		RAISE EXCEPTION 'action % is %: only the archive of an action that has ended can be deleted',
 				id, j.status
@@ -415,6 +416,7 @@ AS $$
 DECLARE
 	u retention.unknown_archive;
 BEGIN
+	PERFORM retention.refuse_copy();
 	SELECT * INTO u FROM retention.unknown_archive AS a
 	 WHERE a.name = delete_unknown_archive.name FOR UPDATE;
 	IF NOT FOUND THEN
@@ -446,6 +448,7 @@ AS $$
 DECLARE
 	j retention.archive_journal;
 BEGIN
+	PERFORM retention.refuse_copy();
 	SELECT * INTO j FROM retention.archive_journal WHERE archive_journal.id = check_restore.id;
 	IF NOT FOUND THEN
 		RAISE EXCEPTION 'there is no action %', coalesce(id::text, 'NULL')

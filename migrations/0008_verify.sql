@@ -214,7 +214,7 @@ AS $$
 		  FROM acts AS a
 		UNION ALL
 		SELECT NULL, ARRAY['retention.setting_changed', coalesce(s.name, c.setting)]
-		  FROM (SELECT * FROM retention.setting WHERE name <> 'ledger_id') AS s
+		  FROM retention.setting AS s
 		  FULL JOIN (SELECT DISTINCT ON (setting) setting, value FROM configured ORDER BY setting, id DESC) AS c
 		    ON c.setting = s.name
 		 WHERE s.value IS DISTINCT FROM c.value)

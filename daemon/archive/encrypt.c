@@ -34,7 +34,7 @@ static char *read_note(const struct archive *a, void *ctx, struct error *err)
 {
 	AUTO(fd) int folder = archive_partial(a, err);
 
-	return folder < 0 ? NULL : archive_read_small(folder, ARCHIVE_PLAIN_SUMS, ctx, err);
+	return folder < 0 ? NULL : file_read_small(folder, ARCHIVE_PLAIN_SUMS, ctx, err);
 }
 
 bool archive_encryption_begun(const struct archive *a, void *ctx,

@@ -204,20 +204,8 @@ bool archive_write_file(const struct archive *a, const char *file, const char *t
 			struct error *err)
 {
 	AUTO(fd) int folder = archive_partial(a, err);
-	AUTO(char_p) char *temporary = xprintf("%s" ARCHIVE_TEMPORARY, file);
-	AUTO(fd) int fd = -1;
-	int64_t written = 0;
 
-	if (folder < 0)
-		return false;
-	fd = openat(folder, temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (fd < 0)
-		return fail_errno(err, ERR_ENVIRONMENT, "cannot open \"%s\"", temporary);
-	if (!file_write(fd, text, strlen(text), &written, file, err) || !file_sync(fd, file, err))
-		return false;
-	if (renameat(folder, temporary, folder, file) != 0)
-		return fail_errno(err, ERR_ENVIRONMENT, "cannot rename \"%s\"", temporary);
-	return file_sync(folder, a->name, err);
+	return folder >= 0 && file_replace(folder, file, text, err);
 }
 
 static bool remove_segments(int folder, struct error *err)

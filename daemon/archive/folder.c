@@ -134,17 +134,6 @@ bool archive_fail_short(const char *name, int64_t bytes, int64_t committed_bytes
 		    name, bytes, committed_bytes);
 }
 
-char *archive_read_small(int folder, const char *name, void *ctx, struct error *err)
-{
-	AUTO(fd) int fd = openat(folder, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-
-	if (fd >= 0)
-		return file_read_text(fd, name, ctx, err);
-	if (errno != ENOENT)
-		(void)fail_errno(err, ERR_ENVIRONMENT, "cannot open \"%s\"", name);
-	return NULL;
-}
-
 /* Before a job runs its folder can only be empty; a folder that cannot be read does not count as empty. */
 static bool folder_is_empty(int parent, const char *name)
 {

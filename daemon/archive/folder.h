@@ -29,9 +29,6 @@ const char *archive_find_sum(const char *sums, const char *name, char end);
  */
 const char *archive_suffix(const char *file);
 
-/* A small file of the folder, owned by ctx; NULL, with err only where it is there and cannot be read. */
-char *archive_read_small(int folder, const char *name, void *ctx, struct error *err);
-
 /* Is it the name of a segment, TABLE.csv.3? */
 bool archive_is_segment(const char *file);
 

@@ -155,15 +155,15 @@ char *archive_found(const struct archive *a, void *ctx, struct error *err)
 	char *text = NULL;
 
 	if (finished >= 0) {
-		text = archive_read_small(finished, ARCHIVE_MANIFEST, ctx, err);
+		text = file_read_small(finished, ARCHIVE_MANIFEST, ctx, err);
 		if (!text && err->class == ERR_NONE)
 			(void)fail(err, ERR_CONFIG, "\"%s/%s\" has no " ARCHIVE_MANIFEST,
 				   a->directory, a->name);
 		return text;
 	}
 	if (folder >= 0)
-		text = archive_read_small(folder, ARCHIVE_LENGTHS, ctx, err);
+		text = file_read_small(folder, ARCHIVE_LENGTHS, ctx, err);
 	if (!text && err->class == ERR_NONE && !has_segments(folder, ctx))
-		text = archive_read_small(folder, ARCHIVE_MANIFEST, ctx, err);
+		text = file_read_small(folder, ARCHIVE_MANIFEST, ctx, err);
 	return text || err->class != ERR_NONE ? text : scan_folder(a, folder, ctx, err);
 }

@@ -13,6 +13,6 @@
 #define ARCHIVE_MANIFEST "manifest.json"
 #define ARCHIVE_LENGTHS "lengths.json" /* while its segments are being joined */
 #define ARCHIVE_ENCRYPTED ".age" /* behind a file's name */
-#define ARCHIVE_TEMPORARY ".tmp" /* behind a file's name, until it is whole */
+#define ARCHIVE_TEMPORARY FILE_TEMPORARY
 #define ARCHIVE_BOM                                                                                \
 	"\xEF\xBB\xBF" /* the byte order mark of UTF-8, where the configuration asks for it */

@@ -99,6 +99,34 @@ bool file_sync(int fd, const char *name, struct error *err)
 	       fail_errno(err, ERR_ENVIRONMENT, "cannot sync \"%s\"", name);
 }
 
+char *file_read_small(int folder, const char *name, void *ctx, struct error *err)
+{
+	AUTO(fd) int fd = openat(folder, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+
+	if (fd >= 0)
+		return file_read_text(fd, name, ctx, err);
+	if (errno != ENOENT)
+		(void)fail_errno(err, ERR_ENVIRONMENT, "cannot open \"%s\"", name);
+	return NULL;
+}
+
+bool file_replace(int folder, const char *name, const char *text, struct error *err)
+{
+	AUTO(char_p) char *temporary = xprintf("%s" FILE_TEMPORARY, name);
+	AUTO(fd)
+	int fd = openat(folder, temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW,
+			0600);
+	int64_t written = 0;
+
+	if (fd < 0)
+		return fail_errno(err, ERR_ENVIRONMENT, "cannot open \"%s\"", temporary);
+	if (!file_write(fd, text, strlen(text), &written, name, err) || !file_sync(fd, name, err))
+		return false;
+	if (renameat(folder, temporary, folder, name) != 0)
+		return fail_errno(err, ERR_ENVIRONMENT, "cannot rename \"%s\"", temporary);
+	return file_sync(folder, name, err);
+}
+
 /* others: the bits of the mode that nobody but the owner may have. */
 static bool check_folder(const char *path, unsigned int others, struct error *err)
 {

@@ -47,6 +47,14 @@ bool file_sync(int fd, const char *name, struct error *err);
  */
 bool file_check_private_folder(const char *path, struct error *err);
 
+/* A small text file of the open folder, owned by ctx; NULL, with err only where it is there and cannot be read. */
+char *file_read_small(int folder, const char *name, void *ctx, struct error *err);
+
+#define FILE_TEMPORARY ".tmp" /* behind a file's name, until it is whole */
+
+/* Writes such a file durably: temporary name, fsync, rename, fsync of the folder.  ENVIRONMENT: the disk. */
+bool file_replace(int folder, const char *name, const char *text, struct error *err);
+
 /* Syncs the folder at path, so that names made or removed in it survive a power cut. */
 bool file_sync_folder(const char *path, struct error *err);
 

@@ -1,5 +1,5 @@
 /*
- * save, validate, cancel, pause, resume, replay: call the SQL functions, which check everything.  Only
+ * save, validate, cancel, pause, resume, replay, adopt: call the SQL functions, which check everything.  Only
  * errors of the command line, such as a text that is not a date, are wrong use.  A refusal of the
  * database is printed in its own words, with its hint.
  */
@@ -166,5 +166,26 @@ bool command_replay(struct command *cmd, struct error *err)
 		       db_text(res, row, "id"));
 	if (PQntuples(res) == 0)
 		puts(_("nothing needs to be erased again"));
+	return true;
+}
+
+bool command_check_adopt(struct command *cmd, struct error *err)
+{
+	const struct command_options *options = &cmd->options;
+
+	return (!options->is_new != !options->replace && options->reason) ||
+	       fail(err, ERR_USAGE, "%s", _(cmd->spec->give));
+}
+
+bool command_adopt(struct command *cmd, struct error *err)
+{
+	const char *const values[] = {cmd->options.replace ? "true" : "false", cmd->options.reason};
+
+	if (!command_call(cmd, "SELECT retention.adopt_directory($1::boolean, $2)", 2, values, NULL,
+			  err))
+		return false;
+	puts(cmd->options.replace
+		     ? _("this database takes the place of the one that the archives directory knows: start or reload retentiond")
+		     : _("this database is a new one: give it an empty archives directory, then start or reload retentiond"));
 	return true;
 }

@@ -25,7 +25,8 @@ struct command_options {
 	const char *identity, *values; /* files */
 	const char *sample, *timeout; /* numbers from 1 */
 	const char *reason, *last_hash;
-	const char *disable_triggers, *dry_run, *follow, *json, *samples; /* flags */
+	const char *disable_triggers, *dry_run, *follow, *is_new, *json, *replace,
+		*samples; /* flags */
 };
 
 struct command;
@@ -55,6 +56,7 @@ struct command {
 };
 
 /* Checks of command_spec: ERR_USAGE. */
+bool command_check_adopt(struct command *cmd, struct error *err);
 bool command_check_preview(struct command *cmd, struct error *err);
 bool command_check_grants(struct command *cmd, struct error *err);
 bool command_check_residue(struct command *cmd, struct error *err);
@@ -73,6 +75,7 @@ bool command_residue(struct command *cmd, struct error *err);
 bool command_model_draft(struct command *cmd, struct error *err);
 bool command_model_check(struct command *cmd, struct error *err);
 bool command_replay(struct command *cmd, struct error *err);
+bool command_adopt(struct command *cmd, struct error *err);
 bool command_subject_export(struct command *cmd, struct error *err);
 bool command_subject_anonymize(struct command *cmd, struct error *err);
 bool command_subject_delete(struct command *cmd, struct error *err);

@@ -5,6 +5,7 @@
  */
 #include "command/verify_archive.h"
 
+#include "journal/identity.h"
 #include "journal/journal.h"
 #include "command/output.h"
 #include "restore/restore.h"
@@ -105,7 +106,8 @@ static bool restore(struct command *cmd, struct error *err)
 	};
 	bool ok;
 
-	if (!check_allowed(cmd, err) || !verify_archive_open(cmd, &stored, err) ||
+	if (!check_allowed(cmd, err) || !identity_check(cmd->db, cmd->config->directory, err) ||
+	    !verify_archive_open(cmd, &stored, err) ||
 	    !restore_plan_read(cmd->db, cmd->config, stored->manifest, cmd->ctx, plan, err) ||
 	    !verify_archive(cmd, stored, false, err) || !claim(cmd, err) ||
 	    /* Checks once more, now that the claim prevents changes. */

@@ -35,8 +35,8 @@
 #include "archive/age.h"
 #include "archive/found.h"
 #include "base/failpoint.h"
-#include "base/file.h"
 #include "base/mem.h"
+#include "journal/identity.h"
 
 #include <inttypes.h>
 
@@ -207,20 +207,17 @@ static bool start(struct job *j, struct error *err)
 }
 
 /*
- * Before anything is erased, checks that the ledger's file can be written, and that the database knows all
- * that the file knows.  A replay repairs a database that does not.
+ * Before anything is erased, checks that the directory is this database's, that the ledger's file can be written, and
+ * that the database knows all that the file knows.  A replay repairs a database that does not.
  */
 static bool open_ledger(struct job *j, struct error *err)
 {
 	const bool erases = j->row.action != ACTION_EXPORT;
-	AUTO(error) struct error why = {0};
 	int64_t ahead = 0;
 
-	/* Where others can write, the ledger and the archives cannot be trusted; a check may be days old. */
-	if (!file_check_private_folder(j->opts->config->directory, &why))
-		return fail(err, why.class, "archives.directory: %s", why.text);
 	/* An export erases nothing, but must not write beside another database's archives either. */
-	if (!ledger_open(j->db, j->opts->config->directory, erases, &j->ledger, err))
+	if (!identity_bind(j->db, j->opts->config->directory, err) ||
+	    !ledger_open(j->db, j->opts->config->directory, erases, &j->ledger, err))
 		return false;
 	if (!erases) {
 		ledger_close(j->ledger);

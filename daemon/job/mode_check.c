@@ -8,6 +8,7 @@
 #include "preflight/check_plan.h"
 #include "preflight/views.h"
 #include "archive/age.h"
+#include "journal/identity.h"
 #include "journal/ledger.h"
 #include "base/file.h"
 #include "job/outbox.h"
@@ -41,7 +42,8 @@ static bool check_ledger(const struct job_opts *opts, struct db *db, struct erro
 	const char *what = "retentionctl replay has erased them again";
 	int64_t automatic = 0, ahead = 0;
 
-	if (!ledger_open(db, opts->config->directory, false, &ledger, err))
+	if (!identity_check(db, opts->config->directory, err) ||
+	    !ledger_open(db, opts->config->directory, false, &ledger, err))
 		return false;
 	/* Without a file: nothing was erased on this host, or the file is gone since it was found to be ahead. */
 	if (ledger ? !ledger_check(db, ledger, &ahead, err) : !ledger_ahead(db, &ahead, NULL, err))

@@ -19,6 +19,7 @@
 
 #include "archive/remove.h"
 #include "base/failpoint.h"
+#include "journal/identity.h"
 #include "journal/journal.h"
 #include "base/mem.h"
 #include "job/outbox.h"
@@ -228,7 +229,9 @@ static bool run(const struct job_opts *opts, void *arg, struct db *db, struct er
 
 	t->opts = opts;
 	t->db = db;
-	ok = pass(t, ctx, err) && work_outbox(t, ctx, err);
+	/* A copy of the database knows archives and files that are not its own to remove. */
+	ok = identity_check(db, opts->config->directory, err) && pass(t, ctx, err) &&
+	     work_outbox(t, ctx, err);
 	if (t->removed > 0)
 		report_note(t->opts->report, "the files of %d archive%s were removed", t->removed,
 			    t->removed == 1 ? "" : "s");

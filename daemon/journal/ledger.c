@@ -166,15 +166,15 @@ bool ledger_open(struct db *db, const char *directory, bool create, struct ledge
 {
 	AUTO(result) PGresult *res = NULL;
 
-	if (!db_query(db, "SELECT value FROM retention.setting WHERE name = 'ledger_id'", 0, NULL,
-		      &res, err))
+	if (!db_query(db, "SELECT i.id FROM retention.identity AS i", 0, NULL, &res, err))
 		return false;
 	if (PQntuples(res) != 1)
-		return fail(err, ERR_CONFIG,
-			    "retention.setting has no ledger_id: put it back, as the first line of "
-			    "\"%s/" LEDGER_FILE "\" has it",
-			    directory);
-	return open_file(directory, db_text(res, 0, "value"), create, ret, err);
+		return fail(
+			err, ERR_CONFIG,
+			"retention.identity has no row: put it back, with the id of the first line of "
+			"\"%s/" LEDGER_FILE "\"",
+			directory);
+	return open_file(directory, db_text(res, 0, "id"), create, ret, err);
 }
 
 void ledger_close(struct ledger *l)

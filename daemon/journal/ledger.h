@@ -18,7 +18,7 @@
 struct ledger;
 
 /*
- * Opens DIRECTORY/ledger of db's database, which retention.setting names.  A file of another database is
+ * Opens DIRECTORY/ledger of db's database, which retention.identity names.  A file of another database is
  * ERR_CONFIG.  A missing file is made if create, otherwise *ret becomes NULL.  The caller closes it.
  */
 bool ledger_open(struct db *db, const char *directory, bool create, struct ledger **ret,

@@ -162,6 +162,11 @@ static void on_notify(void *arg, const char *payload)
 		s->expiry->wanted = true;
 	else if (begins_with(payload, "restored "))
 		s->restored = true;
+	else if (begins_with(payload, "adopted")) {
+		/* It may be allowed now what was refused. */
+		s->model = MODEL_UNKNOWN;
+		dispatch_set(s->dispatch, s->config, s->connection, false);
+	}
 	proceed(s); /* any payload is a reason to ask again */
 }
 

@@ -82,6 +82,12 @@ static void log_jobs(const struct dispatch *dispatch)
 	}
 }
 
+/* Why the check has refused the model or the archives' directory, in its last words. */
+static const char *refusal(const struct supervisor *s)
+{
+	return s->remark_now ? s->remark_now : "the model is refused";
+}
+
 static char *describe(const struct supervisor *s)
 {
 	const struct slot *slot = dispatch_running(s->dispatch);
@@ -99,8 +105,7 @@ static char *describe(const struct supervisor *s)
 	if (slot)
 		return describe_job(slot);
 	if (s->model == MODEL_REFUSED)
-		return t_strdup(NULL,
-				"the model is refused: nothing runs until a reload corrects it");
+		return t_printf(NULL, "nothing runs until a reload corrects it: %s", refusal(s));
 	if (s->model == MODEL_UNKNOWN)
 		return t_strdup(NULL,
 				connection_up(s->connection) ? "checking the model" : "connecting");
@@ -193,7 +198,7 @@ char *status_health(const struct supervisor *s)
 			  : s->remark                       ? s->remark
 			  : !connection_up(s->connection)   ? "not connected to the database yet"
 			  : !s->schema_good                 ? "the schema is not known to fit yet"
-			  : s->model == MODEL_REFUSED       ? "the model is refused"
+			  : s->model == MODEL_REFUSED       ? refusal(s)
 			  : s->model == MODEL_UNKNOWN       ? "the model is being checked"
 			  : slot->wait.reason == WAIT_OTHER ? slot->wait.text
 							    : first_refusal(s->dispatch, &refused);

@@ -73,7 +73,7 @@ def crm_db(pg):
         name = server.create_database(template=template(contacts, **kwargs))
         made.append((server, name))
         if migrated:  # what no two databases share
-            server.sql(name, "UPDATE retention.setting SET value = gen_random_uuid() WHERE name = 'ledger_id'")
+            server.sql(name, "UPDATE retention.identity SET id = gen_random_uuid()")
         return name
 
     yield make

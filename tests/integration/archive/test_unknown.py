@@ -57,7 +57,7 @@ def test_a_number_is_never_given_again(forgotten):
     d.once()  # twice, as the daemon would be run by hand
     d.once()
     assert [(j["id"], j["status"]) for j in d.jobs()] == [(2, "done")]
-    assert {p.name for p in d.archives.iterdir()} - {"ledger"} == {name, os.path.basename(d.jobs()[0]["archive_path"])}
+    assert {p.name for p in d.archives.iterdir()} - {"ledger", "identity"} == {name, os.path.basename(d.jobs()[0]["archive_path"])}
 
 
 @pytest.mark.parametrize("left", ["{}.partial", "{}.deleted", "{}.partial.deleted"])
@@ -172,7 +172,7 @@ def test_killed_while_it_is_removed(forgotten, point):
     assert tidy(d, f"{point}:1")[0] == KILLED
     expire(d)
     expire(d)
-    assert listed(d) == [] and {p.name for p in d.archives.iterdir()} <= {"ledger"}
+    assert listed(d) == [] and {p.name for p in d.archives.iterdir()} <= {"ledger", "identity"}
     assert events(d)[len(before):] == [("unknown_archive_removed", name, None)]
 
 

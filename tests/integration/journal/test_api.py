@@ -123,6 +123,11 @@ CALLS = {
     "place_hold('8', 'case 8')": {"operator", "approver", "both"},
     "release_hold('7')": {"operator", "approver", "both"},
     "replay_ledger()": {"approver", "daemon", "both"},
+    "check_identity(NULL, false)": set(ROLES) - {"nobody"},
+    "refuse_copy()": set(ROLES) - {"nobody"},
+    "bind_directory(NULL)": {"daemon"},
+    "adopt_directory(true, 'moved')": {"approver", "both"},
+    "check_reason('x')": set(),
     "record_restore(1, '{}')": {"approver", "both"},
     "check_restore(1)": set(ROLES) - {"nobody"},
     "today()": set(ROLES) - {"nobody"},
@@ -509,7 +514,7 @@ TABLES = {"archive_journal": READERS, "journal_event": READERS, "archive_file": 
           "hold": READERS, "policy_state": READERS, "setting": READERS, "schema_version": READERS, "archives": READERS,
           "replay": READERS, "candidate": {"approver", "daemon", "both"}, "selection": {"approver", "daemon", "both"},
           "erasing": {"daemon"}, "chain_lock": set(), "hold_lock": set(), "ledger_lock": set(), "batch_lock": {"daemon"}, "claimed": set(),
-          "unknown_archive": READERS, "all_archives": READERS,
+          "identity": READERS, "unknown_archive": READERS, "all_archives": READERS,
           "file_outbox": {"approver", "daemon", "both"}, "files_left": READERS, "replay_due": READERS,
           "holds_in_force": READERS, "pause": READERS, "paused_action": READERS}
 # Of whole tables: the rights to columns are tried in test_rights.

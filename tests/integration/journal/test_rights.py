@@ -167,12 +167,14 @@ def test_an_archive_expires_when_its_time_has_come(stolen, ended, pg):
     "VALUES ('delete_contacts', 'manual', 'saved', '1', 'none', 'bob')",
     "UPDATE retention.setting SET name = 'four_eyes_not'", "DELETE FROM retention.setting",
     "SELECT setval('retention.archive_journal_id_seq', 1)", "DELETE FROM retention.erasing",
+    "UPDATE retention.identity SET id = gen_random_uuid()", "SELECT retention.adopt_directory(true, 'x')",
     "INSERT INTO retention.erasing (pid, started, job) VALUES (1, now(), 1)"])
 def test_no_right_at_all(stolen, statement):
     refused(stolen, statement, "permission denied")
 
 
-@pytest.mark.parametrize("kind", ["validated", "done", "hold_released", "configured", "restored", "resumed"])
+@pytest.mark.parametrize("kind", ["validated", "done", "hold_released", "configured", "restored", "resumed",
+                                  "adopted", "rebound"])
 def test_no_event_of_what_others_do(stolen, kind):
     refused(stolen, f"INSERT INTO retention.journal_event (job, kind) VALUES (1, '{kind}')",
             f'the role {ROLE} may not write the event "{kind}"')
