@@ -44,7 +44,7 @@ _retentionctl() {
 	--contact | --request | --date | --from | --to | --as-of | --expires | --review | --reason | --last-hash | -d | --database) return ;;
 	*)
 		case "${words[0]-} ${words[1]-}" in
-		' ') choices='-c -d --help migrate model grants policies save validate cancel pause resume preview journal show
+		' ') choices='-c -d --help migrate model grants policies save validate cancel abandon pause resume preview journal show
 			archive hold verify residue replay adopt subject' ;;
 		'model ') choices='draft check' ;;
 		'model draft') choices='--contact --request --date --samples' ;;
@@ -56,6 +56,8 @@ _retentionctl() {
 		'preview ') choices="$actions $(_retentionctl_ask policies | awk 'NR > 1 { print $1 }')" ;;
 		preview\ *) choices='--as-of --from --to --archive --json' ;;
 		'validate ' | 'cancel ') status=saved ;;
+		'abandon ') status='validated|running' ;;
+		abandon\ *) choices='--reason' ;;
 		'pause ') status='saved|validated|running' ;;
 		'resume ') status='paused by|a pause by' ;;
 		'show ') status=. ;;

@@ -247,6 +247,71 @@ BEGIN
 END
 $$;
 
+-- Ends an action that cannot go on, and returns its status.  One that runs ends with what it has done: a process
+-- that works on it stops after its batch, and the next one finishes the archive as it is (job/finish.c).  If it cannot
+-- end so, it is abandoned once more: it has failed then, like one that has not begun, and its files stay as they are
+-- until its archive is deleted or expires.  What is left of the list is for the policy's next pass.
+CREATE FUNCTION retention.abandon_action(id int, reason text) RETURNS text
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+SET lock_timeout = '10s'
+AS $$
+DECLARE
+	j retention.archive_journal;
+	why text := format('%s has abandoned it (%s)', session_user, reason);
+	nobody_works boolean;
+BEGIN
+	PERFORM retention.check_person();
+	PERFORM retention.check_reason(reason);
+	-- The claim and the batches' locks come before the action's row, because a batch asks for that row under its lock.
+	nobody_works := retention.claim_action(coalesce(id, 0), clock_timestamp());
+	BEGIN
+		PERFORM FROM retention.batch_lock AS l WHERE nobody_works AND l.job = id ORDER BY l.worker FOR UPDATE;
+	EXCEPTION WHEN lock_not_available THEN
+		nobody_works := false;
+	END;
+	DELETE FROM retention.claimed AS c WHERE c.job = id AND c.pid = pg_backend_pid();	-- others see it at the end
+	j := retention.lock_action(id);
+	IF j.status NOT IN ('validated', 'running') THEN
+		RAISE EXCEPTION 'action % is %: only an action that is validated or running can be abandoned', id, j.status
+			USING ERRCODE = 'object_not_in_prerequisite_state', CONSTRAINT = 'retention.abandon_not_begun',
+			      DETAIL = concat_ws(E'\n', id, j.status),
+			      HINT = 'A saved action is cancelled.';
+	END IF;
+	DELETE FROM retention.pause AS p WHERE p.job = j.id;
+	IF j.status = 'running' AND NOT EXISTS (
+		SELECT FROM retention.journal_event AS e
+		 WHERE e.job = j.id AND e.kind = 'changed' AND e.details ? 'abandoned') THEN
+		INSERT INTO retention.journal_event (job, kind, details)
+		VALUES (j.id, 'changed', jsonb_build_object('abandoned', true, 'why', why));
+		UPDATE retention.archive_journal AS a SET claim = a.claim + 1 WHERE a.id = j.id;
+		PERFORM pg_notify('retention', 'abandoned ' || id);
+		RETURN j.status;
+	END IF;
+	IF NOT nobody_works THEN
+		RAISE EXCEPTION 'a job works on action % at this moment', id
+			USING ERRCODE = 'object_not_in_prerequisite_state', CONSTRAINT = 'retention.abandon_works',
+			      DETAIL = id,
+			      HINT = 'It stops after its batch: try again in a moment.';
+	END IF;
+	IF j.replay THEN
+		PERFORM retention.settle_replay(j.id);
+	END IF;
+	UPDATE retention.archive_journal AS a
+	   SET status = 'failed', error = why, waiting = NULL, finished_at = clock_timestamp(), claim = a.claim + 1,
+	       counters = coalesce(a.counters, '{}') || jsonb_strip_nulls(jsonb_build_object(
+			'treated', (SELECT count(*) FROM retention.ledger AS l WHERE l.job = j.id),
+			'rest', (SELECT nullif(count(*), 0) FROM retention.candidate AS c WHERE c.job = j.id)))
+	 WHERE a.id = j.id;
+	DELETE FROM retention.batch_lock WHERE job = j.id;
+	DELETE FROM retention.candidate WHERE job = j.id;
+	DELETE FROM retention.selection WHERE job = j.id;
+	PERFORM pg_notify('retention', 'failed ' || id);
+	RETURN 'failed';
+END
+$$;
+
 -- Pauses an action that has not ended; id NULL: everything.  A batch that runs ends first.  The pause by an approver
 -- takes the place of an operator's.
 CREATE FUNCTION retention.pause_action(id int) RETURNS void

@@ -67,6 +67,7 @@ BEGIN
 	('FUNCTION', 'save_action(text, date, date, text)',                '',     'X',    '',     ''),
 	('FUNCTION', 'save_subject(text, text)',                           '',     'X',    '',     ''),
 	('FUNCTION', 'cancel_action(int)',                                 '',     'X',    '',     ''),
+	('FUNCTION', 'abandon_action(int, text)',                          '',     '',     'X',    ''),
 	('FUNCTION', 'pause_action(int)',                                  '',     'X',    'X',    ''),
 	('FUNCTION', 'resume_action(int)',                                 '',     'X',    'X',    ''),
 	('FUNCTION', 'record_subject_export(text)',                        '',     'X',    '',     ''),

@@ -1,5 +1,5 @@
 /*
- * save, validate, cancel, pause, resume, replay, adopt: call the SQL functions, which check everything.  Only
+ * save, validate, cancel, abandon, pause, resume, replay, adopt: call the SQL functions, which check everything.  Only
  * errors of the command line, such as a text that is not a date, are wrong use.  A refusal of the
  * database is printed in its own words, with its hint.
  */
@@ -105,6 +105,23 @@ bool command_cancel(struct command *cmd, struct error *err)
 			  err))
 		return false;
 	printf(_("action %s cancelled\n"), cmd->argument);
+	return true;
+}
+
+bool command_abandon(struct command *cmd, struct error *err)
+{
+	const char *const values[] = {cmd->argument, cmd->options.reason};
+	AUTO(result) PGresult *res = NULL;
+
+	if (!command_call(cmd, "SELECT retention.abandon_action($1::int, $2) AS status", 2, values,
+			  &res, err))
+		return false;
+	if (strcmp(db_value(res, 0, "status"), "failed") == 0)
+		printf(_("action %s has failed: it is abandoned\n"), cmd->argument);
+	else
+		printf(_("action %s ends with what it has done; retentionctl show %s --follow\n"
+			 "if it cannot end so, abandon it once more: then it has failed\n"),
+		       cmd->argument, cmd->argument);
 	return true;
 }
 

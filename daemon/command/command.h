@@ -66,6 +66,7 @@ bool command_policies(struct command *cmd, struct error *err);
 bool command_save(struct command *cmd, struct error *err);
 bool command_validate(struct command *cmd, struct error *err);
 bool command_cancel(struct command *cmd, struct error *err);
+bool command_abandon(struct command *cmd, struct error *err);
 bool command_pause(struct command *cmd, struct error *err);
 bool command_resume(struct command *cmd, struct error *err);
 bool command_preview(struct command *cmd, struct error *err);

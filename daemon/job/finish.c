@@ -1,8 +1,9 @@
 /*
- * The end of a job, with an empty list, or early, because a table has changed under it.
+ * The end of a job, with an empty list, or early, because a table has changed under it or a person has abandoned it.
  * What may die on each line, and what then:
  *
- *   changed   an early end only: the event "changed" (job/job.c) stands before anything here is done.
+ *   changed   an early end only: the event "changed" (job/job.c, or retention.abandon_action()) stands before
+ *             anything here is done.
  *             From it on no batch runs, and nothing here needs the model, which may not hold now.
  *   lengths   the lengths that the joining starts from, for a database restored later from an earlier moment.
  *   join      can be repeated: it starts from the committed lengths, and the files are those that the
@@ -157,7 +158,7 @@ static bool begin_rest(struct job *j, char **remarks, struct error *err)
 		return true;
 	t_append(remarks, "; ended early, because %s: %" PRId64 " %s of the list are left",
 		 j->changed.why, rest, noun_of(j->row.action));
-	if (rest == 0)
+	if (rest == 0 || j->changed.abandoned)
 		return true;
 	if (!j->row.policy) {
 		t_append(remarks, j->row.replay ? ": run retentionctl replay for them"

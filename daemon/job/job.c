@@ -15,6 +15,7 @@
  *   work     job/work.c.
  *   finish   job/finish.c.  Early, where a table has changed under a job that has archived rows.  The rest
  *            is a new action, which begins by itself; a job that has archived nothing goes on instead.
+ *            Early, too, where a person has abandoned the action; then nothing begins for the rest.
  *
  * A failure of the server, the network or the disk at any line ends the attempt; after a pause the next
  * one begins at the top.
@@ -309,7 +310,8 @@ static bool begin(struct job *j, bool *ret_go, enum job_exit *ret_exit, struct e
 	if (elsewhere)
 		return true;
 	if (!job_read_changed(j, err) || !mode_check_clocks(j->db, err) ||
-	    (!(j->changed.why && j->changed.has_files) && !check_model(j, err)))
+	    (!(j->changed.why && (j->changed.has_files || j->changed.abandoned)) &&
+	     !check_model(j, err)))
 		return false;
 	if (strcmp(j->row.status, "running") != 0 && !unknown_check_number(j->db, j->opts, err))
 		return false;

@@ -146,10 +146,7 @@ bool journal_has_archived(struct db *db, int id, bool *ret, struct error *err)
 bool journal_interval(struct db *db, int id, const char *timezone, void *ctx,
 		      struct journal_interval *ret, struct error *err)
 {
-	/*
-	 * Calendar arithmetic on local days; both days of an interval count.  The rest of
-	 * an occurrence has the cutoff of its first part already.
-	 */
+	/* Calendar days, both included.  The rest of an occurrence has its first part's cutoff. */
 	static const char sql[] =
 		"SELECT (j.from_date::timestamp AT TIME ZONE $2)::text AS from_instant,\n"
 		"       CASE WHEN j.replay THEN\n"
@@ -388,6 +385,7 @@ bool journal_changed(struct db *db, int id, void *ctx, struct journal_changed *r
 	static const char sql[] =
 		"SELECT max(details->>'why') AS why,\n"
 		"       coalesce(bool_or(details ? 'restored'), false) AS restored,\n"
+		"       coalesce(bool_or(details ? 'abandoned'), false) AS abandoned,\n"
 		"       EXISTS (SELECT FROM retention.archive_file\n"
 		"                WHERE job = $1::int AND place IS NOT NULL) AS has_files\n"
 		"  FROM retention.journal_event WHERE job = $1::int AND kind = 'changed'";
@@ -396,6 +394,7 @@ bool journal_changed(struct db *db, int id, void *ctx, struct journal_changed *r
 	if (res)
 		*ret = (struct journal_changed){.why = db_text_copy(ctx, res, 0, "why"),
 						.restored = db_bool(res, 0, "restored"),
+						.abandoned = db_bool(res, 0, "abandoned"),
 						.has_files = db_bool(res, 0, "has_files")};
 	return res != NULL;
 }

@@ -154,6 +154,7 @@ bool journal_mark_changed(struct db *db, int id, const char *why, struct error *
 struct journal_changed {
 	const char *why; /* NULL: it does not; owned by ctx */
 	bool restored; /* its archive holds more than the database knew when it was restored */
+	bool abandoned; /* a person has ended it: nothing begins for what is left */
 	bool has_files; /* the journal knows the archive's files */
 };
 bool journal_changed(struct db *db, int id, void *ctx, struct journal_changed *ret,

@@ -162,11 +162,11 @@ static void on_notify(void *arg, const char *payload)
 		s->expiry->wanted = true;
 	else if (begins_with(payload, "restored "))
 		s->restored = true;
-	else if (begins_with(payload, "adopted")) {
-		/* It may be allowed now what was refused. */
+	else if (begins_with(payload, "adopted"))
 		s->model = MODEL_UNKNOWN;
+	/* What was refused may be done now. */
+	if (begins_with(payload, "adopted") || begins_with(payload, "abandoned "))
 		dispatch_set(s->dispatch, s->config, s->connection, false);
-	}
 	proceed(s); /* any payload is a reason to ask again */
 }
 

@@ -128,6 +128,7 @@ CALLS = {
     "bind_directory(NULL)": {"daemon"},
     "adopt_directory(true, 'moved')": {"approver", "both"},
     "check_reason('x')": set(),
+    "abandon_action(1, 'lost')": {"approver", "both"},
     "record_restore(1, '{}')": {"approver", "both"},
     "check_restore(1)": set(ROLES) - {"nobody"},
     "today()": set(ROLES) - {"nobody"},
