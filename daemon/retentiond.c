@@ -11,7 +11,7 @@
 #endif
 
 enum {
-	CHECK_S = 8, /* -t: how long the database may take to answer */
+	EXIT_AWAY = 3, /* -t: the database could not be asked */
 	OPTION_ONCE = 256,
 	OPTION_HELP,
 	OPTION_VERSION,
@@ -28,7 +28,7 @@ static const char usage_text[] =
 	"usage: retentiond [-c FILE] [-t] [--once] [-v]\n"
 	"  -c, --config FILE  the configuration, by default " SYSCONFDIR
 	"/retentiond/retentiond.conf\n"
-	"  -t, --test         check the file, and the model where the database answers; then end\n"
+	"  -t, --test         check the file, and the model against the database; then end\n"
 	"      --once         run what is due, validated or unfinished; then end\n"
 	"  -v, --verbose      log more; with -t, print the configuration as it is understood\n"
 	"      --help         this\n"
@@ -91,7 +91,10 @@ struct check {
 static void on_complaint(void *arg, const struct job_message *message)
 {
 	(void)arg; /* printed at once */
-	fprintf(stderr, "%s\n", message->text);
+	if (message->word != WORD_WAITING)
+		fprintf(stderr, "%s\n", message->text);
+	else if (*message->text)
+		fprintf(stderr, "retentiond: the check waits: %s\n", message->text);
 }
 
 static void on_end(void *arg, enum job_exit end, const char *how, const char *note)
@@ -100,21 +103,21 @@ static void on_end(void *arg, enum job_exit end, const char *how, const char *no
 
 	check->end = end;
 	if (end != JOB_DONE && end != JOB_REFUSED)
-		fprintf(stderr, "retentiond: %s: %s%s%s\n",
+		fprintf(stderr, "retentiond: %s: %s\n",
 			end == JOB_AWAY ? "the database does not answer: the model was not checked"
 					: "the model could not be checked",
-			how, *note ? ": " : "", note);
+			*note ? note : how);
 	(void)event_base_loopbreak(check->base); /* a flag: cannot fail */
 }
 
-/* JOB_DONE or JOB_AWAY; anything else: the model is refused, or a program fails. */
+/* JOB_DONE or JOB_AWAY; anything else: the model is refused, was not looked at whole, or a program fails. */
 static enum job_exit check_model(const struct config *config, bool verbose)
 {
 	struct check check = {.base = must_alloc(event_base_new()), .end = JOB_CRASHED};
 	struct children *children = children_new(NULL, check.base);
 	struct errand *errand = errand_new(
 		children, &(struct errand_opts){.mode = MODE_CHECK,
-						.patience_s = CHECK_S,
+						.patience_s = CHECK_PATIENCE_S,
 						.on_message = on_complaint,
 						.on_detail = verbose ? on_complaint : NULL,
 						.on_warning = on_complaint,
@@ -143,7 +146,7 @@ static int test(const struct config *config, bool verbose)
 	}
 	fprintf(verbose ? stderr : stdout, "configuration OK%s\n",
 		end == JOB_AWAY ? ", except for the model" : "");
-	return 0;
+	return end == JOB_AWAY ? EXIT_AWAY : 0;
 }
 
 int main(int argc, char *argv[])

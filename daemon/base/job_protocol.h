@@ -7,7 +7,7 @@
  * MODE is --job ID, --check, --expire or --measure.  The lines:
  *
  *	progress DONE DUE ETA_SECONDS	-1: not known yet
- *	waiting REASON [TEXT]		the job does not go on (enum wait_reason); "none": it goes on
+ *	waiting REASON [TEXT]		the job or the check does not go on (enum wait_reason); "none": it goes on
  *	complaint TEXT			one fault of the model or of an archive
  *	sample NAME{LABELS} VALUE	one value of a survey (base/metrics.h)
  *	batch MS ROWS NEXT MOST BLOCKED	a batch has committed: struct metrics_batch
@@ -48,7 +48,8 @@ enum job_exit {
 	JOB_SAVED = 5, /* listed, and waits for a person's validation */
 	JOB_TAKEN = 6, /* another daemon holds it, or it has ended meanwhile */
 	JOB_AWAY = 7, /* gave up because the database cannot be reached */
-	JOB_INCOMPLETE = 8, /* finished, with keys that failed or stayed locked */
+	/* Finished, with keys that failed or stayed locked; a check: the database answers, but not all was looked at. */
+	JOB_INCOMPLETE = 8,
 	JOB_CRASHED, /* a signal, a failed exec, or a status that means nothing */
 };
 

@@ -13,6 +13,8 @@
 
 #include <errno.h>
 
+#define N_OPTIONS 9 /* of a connection, with the NULL at their end */
+
 struct db {
 	PGconn *conn;
 	const char **kept; /* n_kept: the prepared statements, the i-th as "k<i>" */
@@ -85,15 +87,40 @@ static enum error_class class_of(const char *text)
 }
 
 /*
+ * Are the options of a connection wrong by themselves, such as a service that no file defines?  libpq judges them before
+ * it connects, and the port that is asked has no server.
+ */
+static bool options_are_wrong(const char *const names[], const char *const values[])
+{
+	static const char *const nowhere[][2] = {
+		{"host", "localhost"}, {"hostaddr", "127.0.0.1"}, {"port", "1"}};
+	const char *all_names[N_OPTIONS + LENGTH(nowhere) + 1] = {0};
+	const char *all_values[LENGTH(all_names)] = {0};
+	size_t n = 0;
+
+	for (; names[n]; n++) {
+		all_names[n] = names[n];
+		all_values[n] = values[n];
+	}
+	for (size_t i = 0; i < LENGTH(nowhere); i++, n++) {
+		all_names[n] = nowhere[i][0];
+		all_values[n] = nowhere[i][1];
+	}
+	return PQpingParams(all_names, all_values, 1) == PQPING_NO_ATTEMPT;
+}
+
+/*
  * Tries once more, so that libpq's message has the SQLSTATE: PGconn has no field for it, and the message is verbose only
  * if that was ordered before the attempt.  true: now the server accepts the connection.
  */
-static bool connect_again(PGconn *conn, struct error *err)
+static bool connect_again(PGconn *conn, const char *const names[], const char *const values[],
+			  struct error *err)
 {
 	AUTO(char_p) char *text = message_of(conn);
 
 	if (!strstr(text, ":  ")) /* a server's message has a severity */
-		return fail(err, ERR_ENVIRONMENT, "cannot connect to the database: %s", text);
+		return fail(err, options_are_wrong(names, values) ? ERR_CONFIG : ERR_ENVIRONMENT,
+			    "cannot connect to the database: %s", text);
 	(void)PQsetErrorVerbosity(conn, PQERRORS_VERBOSE); /* returns the old one */
 	PQreset(conn);
 	(void)PQsetErrorVerbosity(conn, PQERRORS_DEFAULT); /* likewise */
@@ -132,25 +159,25 @@ bool db_open(const struct db_opts *opts, struct db **ret_db, struct error *err)
 {
 	const char *application = opts->application_name ? opts->application_name : "retentiond";
 	/* dbname, which is expanded, stands behind the others, so that conninfo can override them. */
-	const char *const options[][2] = {{"fallback_application_name", application},
-					  {"connect_timeout", "15"},
-					  {"keepalives_idle", "30"},
-					  {"keepalives_interval", "10"},
-					  {"keepalives_count", "3"},
-					  {"tcp_user_timeout", "60000"},
-					  {"dbname", opts->conninfo},
-					  {"client_encoding", "UTF8"},
-					  {NULL, NULL}};
-	const char *names[sizeof(options) / sizeof(options[0])];
-	const char *values[sizeof(options) / sizeof(options[0])];
+	const char *const options[N_OPTIONS][2] = {{"fallback_application_name", application},
+						   {"connect_timeout", "15"},
+						   {"keepalives_idle", "30"},
+						   {"keepalives_interval", "10"},
+						   {"keepalives_count", "3"},
+						   {"tcp_user_timeout", "60000"},
+						   {"dbname", opts->conninfo},
+						   {"client_encoding", "UTF8"},
+						   {NULL, NULL}};
+	const char *names[N_OPTIONS];
+	const char *values[N_OPTIONS];
 	AUTO(db) struct db *db = xcalloc(1, sizeof(*db));
 
-	for (size_t i = 0; i < sizeof(options) / sizeof(options[0]); i++) {
+	for (size_t i = 0; i < N_OPTIONS; i++) {
 		names[i] = options[i][0];
 		values[i] = options[i][1];
 	}
 	db->conn = must_alloc(PQconnectdbParams(names, values, 1));
-	if (PQstatus(db->conn) != CONNECTION_OK && !connect_again(db->conn, err))
+	if (PQstatus(db->conn) != CONNECTION_OK && !connect_again(db->conn, names, values, err))
 		return false;
 	if (PQserverVersion(db->conn) < 130000)
 		return fail(err, ERR_CONFIG, "the server is PostgreSQL %d: 13 or later is needed",

@@ -19,6 +19,15 @@
 #include <inttypes.h>
 
 #define TIMEOUT_MS 30000
+/* How long the check waits for a table that another session has locked, and how often it tries. */
+#define LOCKED_MS 15000
+#define LOCKED_PAUSE_MS 100
+
+/* A check under way. */
+struct look {
+	struct complaints complaints;
+	bool answered; /* by the database, last */
+};
 
 /* May a replay begin by itself?  Not soon after one that failed or left somebody: it would do so again. */
 static const char may_replay_sql[] =
@@ -223,19 +232,41 @@ static bool check_and_configure(const struct job_opts *opts, void *arg, struct d
 	       journal_configure(db, opts->config, type, err);
 }
 
+/* A client that changes a table has it locked, for a moment as a rule: begins again until it is free. */
+static bool check_patiently(const struct job_opts *opts, void *arg, struct db *db,
+			    struct error *err)
+{
+	const int64_t end_ms = monotonic_ms() + LOCKED_MS;
+	struct look *look = arg;
+
+	while (!check_and_configure(opts, &look->complaints, db, err)) {
+		look->answered = db_alive(db);
+		if (err->class != ERR_BUSY || !look->answered || monotonic_ms() > end_ms ||
+		    stop_sleep_ms(opts->stop, LOCKED_PAUSE_MS))
+			return false;
+		report_waiting(opts->report, WAIT_LOCKS, err->text);
+		db_rollback(db);
+		error_clear(err);
+		complaints_clear(&look->complaints);
+	}
+	report_waiting(opts->report, WAIT_NONE, NULL);
+	return true;
+}
+
 enum job_exit mode_check_run(const struct job_opts *opts)
 {
-	AUTO(complaints) struct complaints c = {0};
+	struct look look = {0};
 	AUTO(error) struct error err = {0};
-	const enum job_exit end = mode_run(opts, TIMEOUT_MS, check_and_configure, &c, &err);
+	enum job_exit end = mode_run(opts, TIMEOUT_MS, check_patiently, &look, &err);
 
-	for (size_t i = 0; i < c.n; i++)
-		report_complaint(opts->report, "%s", c.lines[i]);
-	if (c.n > 0)
-		return JOB_REFUSED;
-	if (end == JOB_AWAY)
+	for (size_t i = 0; i < look.complaints.n; i++)
+		report_complaint(opts->report, "%s", look.complaints.lines[i]);
+	if (look.complaints.n > 0)
+		end = JOB_REFUSED;
+	else if (end == JOB_AWAY)
 		report_note(opts->report, "%s", err.text);
 	else if (end == JOB_REFUSED)
 		report_complaint(opts->report, "%s", err.text);
-	return end;
+	complaints_clear(&look.complaints);
+	return end == JOB_AWAY && look.answered ? JOB_INCOMPLETE : end;
 }

@@ -39,12 +39,17 @@ static bool try_statement(struct db *db, const char *sql, struct error *err)
 	return false;
 }
 
-static bool run_probes(struct db *db, const struct probe *probes, size_t n, struct complaints *c,
+static bool run_probes(const struct check *check, const struct probe *probes, size_t n,
 		       struct error *err)
 {
+	struct db *db = check->db;
+
 	for (size_t i = 0; i < n; i++) {
 		AUTO(error) struct error one = {0};
 
+		if (check->report)
+			report_progress(check->report,
+					&(struct job_progress){(int64_t)i, (int64_t)n, -1});
 		if (try_statement(db, probes[i].sql, &one))
 			continue;
 		if (!db_alive(db))
@@ -60,8 +65,8 @@ static bool run_probes(struct db *db, const struct probe *probes, size_t n, stru
 		/* Cancelled, perhaps because the job was stopped. */
 		if (one.class == ERR_ENVIRONMENT || one.class == ERR_STOPPED)
 			return fail(err, one.class, "%s: %s", probes[i].what, one.text);
-		complain(c, probes[i].place, "%s: the server refuses it: %s%s", probes[i].what,
-			 one.text, hint(&one));
+		complain(check->complaints, probes[i].place, "%s: the server refuses it: %s%s",
+			 probes[i].what, one.text, hint(&one));
 		/* The predicates come first: statements built on a wrong one would only repeat it. */
 		return true;
 	}
@@ -121,8 +126,7 @@ static bool plan_and_probe(struct check *check, const struct policy *policy, str
 	if (!plan)
 		return false;
 	probes = plan_probes(check->ctx, plan, scope_place, &n);
-	if (!run_probes(check->db, probes, n, check->complaints, err) ||
-	    check->complaints->n > before ||
+	if (!run_probes(check, probes, n, err) || check->complaints->n > before ||
 	    !check_object_owners(check->db, plan, check->complaints, err) ||
 	    check->complaints->n > before)
 		return false;

@@ -17,7 +17,8 @@ struct check {
 	struct complaints *complaints;
 	struct catalog *catalog; /* found, once the model holds */
 	const char *integrity; /* found by check_action(): "set", or "triggers, because ..." */
-	struct report *report; /* gets a detail for each policy; NULL: nobody asks */
+	/* Gets a detail for each policy, and progress as a sign of life; NULL: nobody asks. */
+	struct report *report;
 };
 
 /* All of these return false with err empty where there are complaints. */

@@ -8,9 +8,12 @@ static void on_message(void *arg, const struct job_message *message)
 {
 	struct errand *errand = arg;
 
+	if (errand->opts.patience_s > 0)
+		loop_arm(errand->patience, errand->opts.patience_s * 1000);
 	if (message->word == WORD_NOTE)
 		t_replace(errand, &errand->note, message->text);
-	else if (message->word == WORD_COMPLAINT || message->word == WORD_SAMPLE)
+	else if (message->word == WORD_COMPLAINT || message->word == WORD_SAMPLE ||
+		 message->word == WORD_WAITING)
 		errand->opts.on_message(errand->opts.arg, message);
 	else if (message->word == WORD_DETAIL && errand->opts.on_detail)
 		errand->opts.on_detail(errand->opts.arg, message);
@@ -24,6 +27,8 @@ static void on_end(void *arg, enum job_exit end, const char *how)
 
 	(void)event_del(errand->patience); /* not pending is fine */
 	errand->child = NULL;
+	if (errand->too_long)
+		t_replace(errand, &errand->note, "the check got no answer for a minute");
 	errand->opts.on_end(errand->opts.arg, errand->too_long ? JOB_AWAY : end, how, errand->note);
 }
 

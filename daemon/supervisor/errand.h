@@ -6,16 +6,19 @@
 
 #include "supervisor/child.h"
 
+/* For a check: longer than its longest statement and a connection. */
+#define CHECK_PATIENCE_S 60
+
 struct errand_opts {
 	enum job_mode mode; /* MODE_CHECK and MODE_MEASURE only read */
-	int patience_s; /* a child that takes longer is killed; 0: it has no limit */
-	/* A complaint or a sample. */
+	int patience_s; /* a child that says nothing for so long is killed; 0: it has no limit */
+	/* A complaint, a sample, or a wait. */
 	void (*on_message)(void *arg, const struct job_message *message);
 	void (*on_detail)(void *arg, const struct job_message *message); /* NULL: nobody asks */
 	void (*on_warning)(void *arg, const struct job_message *message); /* the same */
 	/*
 	 * The child has ended.  note: its last note; "": none.  JOB_AWAY stands for a child, too,
-	 * that took longer than patience_s.
+	 * that said nothing for patience_s.
 	 */
 	void (*on_end)(void *arg, enum job_exit end, const char *how, const char *note);
 	void *arg;

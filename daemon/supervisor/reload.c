@@ -35,7 +35,7 @@ static void accept_candidate(struct supervisor *s, bool checked)
 
 static void end_reload(struct supervisor *s, enum job_exit end)
 {
-	if (end == JOB_DONE || end == JOB_AWAY) {
+	if (end == JOB_DONE || end == JOB_AWAY || end == JOB_INCOMPLETE) {
 		accept_candidate(s, end == JOB_DONE);
 	} else {
 		log_event(LOG_ERR, KIND_RELOAD_REFUSED, NULL,
@@ -81,10 +81,25 @@ void reload(struct supervisor *s)
 
 /* --- The check of a model --------------------------------------------------------------------- */
 
+/* The check waits, or has ended before it was finished.  The same reason is logged again only if it ends a start. */
+static void take_unfinished(struct supervisor *s, const char *why)
+{
+	log_event(s->ready && s->unchecked && strcmp(why, s->unchecked) == 0 ? LOG_DEBUG
+									     : LOG_WARNING,
+		  KIND_GENERAL, NULL, "the model is not checked yet: %s", why);
+	t_replace(s, &s->unchecked, why);
+	status_notify(s);
+}
+
 void reload_on_complaint(void *arg, const struct job_message *message)
 {
 	struct supervisor *s = arg;
 
+	if (message->word == WORD_WAITING) {
+		if (*message->text)
+			take_unfinished(s, message->text);
+		return;
+	}
 	/* The check runs each minute: a remark that it repeats is logged once. */
 	log_event(s->remark && strcmp(message->text, s->remark) == 0 ? LOG_DEBUG : LOG_ERR,
 		  s->candidate ? KIND_RELOAD_REFUSED : KIND_GENERAL, NULL, "%s", message->text);
@@ -118,8 +133,8 @@ static void take_check(struct supervisor *s, enum job_exit end)
 	if (end == JOB_REFUSED) {
 		s->model = MODEL_REFUSED;
 		log_err("the model is refused: nothing is started");
-	} else if (end == JOB_AWAY) {
-		/* Lost between our connection and the child's: asked again within a minute. */
+	} else if (end == JOB_AWAY || end == JOB_INCOMPLETE) {
+		/* Lost between our connection and the child's, or locked: asked again within a minute. */
 		proceed_ready(s);
 	}
 	if (!s->ready)
@@ -135,7 +150,11 @@ void reload_on_checked(void *arg, enum job_exit end, const char *how, const char
 		proceed(s);
 		return;
 	}
-	if (end != JOB_DONE && end != JOB_REFUSED && end != JOB_AWAY)
+	if (end == JOB_AWAY || end == JOB_INCOMPLETE)
+		take_unfinished(s, *note ? note : how);
+	else
+		t_replace(s, &s->unchecked, NULL);
+	if (end != JOB_DONE && end != JOB_REFUSED && end != JOB_AWAY && end != JOB_INCOMPLETE)
 		log_err("the model could not be checked: %s%s%s", how, *note ? ": " : "", note);
 	if (end == JOB_DONE)
 		take_remark(s);

@@ -107,8 +107,10 @@ static char *describe(const struct supervisor *s)
 	if (s->model == MODEL_REFUSED)
 		return t_printf(NULL, "nothing runs until a reload corrects it: %s", refusal(s));
 	if (s->model == MODEL_UNKNOWN)
-		return t_strdup(NULL,
-				connection_up(s->connection) ? "checking the model" : "connecting");
+		return !connection_up(s->connection) ? t_strdup(NULL, "connecting")
+		       : s->unchecked
+			       ? t_printf(NULL, "the model is not checked yet: %s", s->unchecked)
+			       : t_strdup(NULL, "checking the model");
 	if (s->dispatch->paused_by)
 		return t_printf(NULL, "everything is paused by %s: retentionctl resume",
 				s->dispatch->paused_by);
@@ -192,14 +194,15 @@ char *status_health(const struct supervisor *s)
 {
 	const struct slot *slot = &s->dispatch->slots[SLOT_MAIN];
 	int refused = 0;
-	const char *why = s->stopping                       ? "stopping"
-			  : s->away                         ? s->away
-			  : s->trouble                      ? s->trouble
-			  : s->remark                       ? s->remark
-			  : !connection_up(s->connection)   ? "not connected to the database yet"
-			  : !s->schema_good                 ? "the schema is not known to fit yet"
-			  : s->model == MODEL_REFUSED       ? refusal(s)
-			  : s->model == MODEL_UNKNOWN       ? "the model is being checked"
+	const char *why = s->stopping                     ? "stopping"
+			  : s->away                       ? s->away
+			  : s->trouble                    ? s->trouble
+			  : s->remark                     ? s->remark
+			  : !connection_up(s->connection) ? "not connected to the database yet"
+			  : !s->schema_good               ? "the schema is not known to fit yet"
+			  : s->model == MODEL_REFUSED     ? refusal(s)
+			  : s->model == MODEL_UNKNOWN
+				  ? (s->unchecked ? s->unchecked : "the model is being checked")
 			  : slot->wait.reason == WAIT_OTHER ? slot->wait.text
 							    : first_refusal(s->dispatch, &refused);
 	char *text;

@@ -37,7 +37,7 @@
 
 enum {
 	REFRESH_S = 60, /* for lost NOTIFYs, and for occurrences that were put off */
-	CHECK_S = 60, /* for the check of a model */
+	SLOW_MS = 900, /* the log says by then why the daemon is not ready */
 	START_S = 15, /* READY is sent by then, with or without a database */
 	EXPIRE_MS = 3600 * 1000, /* from one removal of archives to the next */
 	EXPIRE_RETRY_MS = 60 * 1000, /* the same after a failure: no database, a disk, a crash */
@@ -203,6 +203,16 @@ static void on_refresh(evutil_socket_t fd, short what, void *arg)
 	proceed(arg);
 }
 
+static void on_slow(evutil_socket_t fd, short what, void *arg)
+{
+	struct supervisor *s = arg;
+
+	(void)fd, (void)what; /* a timer */
+	status_notify(s);
+	if (!s->ready && !s->stopping)
+		log_info("not ready yet: %s", s->status_text);
+}
+
 static void on_patience(evutil_socket_t fd, short what, void *arg)
 {
 	struct supervisor *s = arg;
@@ -235,6 +245,8 @@ static void add_events(struct supervisor *s)
 	s->stop_timer = loop_event(s, base, -1, 0, on_stop_timer);
 	s->reload = loop_event(s, base, -1, 0, on_reload);
 	loop_arm(s->patience, (s->once ? ONCE_AWAY_S : START_S) * 1000);
+	if (!s->once)
+		loop_arm(loop_event(s, base, -1, 0, on_slow), SLOW_MS);
 	/* At half of WatchdogSec, where one is set. */
 	if (sd_watchdog_enabled(0, &watchdog_us) > 0)
 		loop_arm(loop_event(s, base, -1, EV_PERSIST, on_watchdog),
@@ -262,7 +274,7 @@ static void make_parts(struct supervisor *s)
 							      .on_trouble = on_dispatch_trouble,
 							      .arg = s});
 	s->check = errand_new(s->children, &(struct errand_opts){.mode = MODE_CHECK,
-								 .patience_s = CHECK_S,
+								 .patience_s = CHECK_PATIENCE_S,
 								 .on_message = reload_on_complaint,
 								 .on_warning = reload_on_warning,
 								 .on_end = reload_on_checked,

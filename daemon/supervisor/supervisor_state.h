@@ -37,6 +37,7 @@ struct supervisor {
 	enum model_state model; /* of config */
 	char *remark; /* the complaint of the last check that held; NULL: none */
 	char *remark_now; /* the complaint of the check that is under way; NULL: none yet */
+	char *unchecked; /* why the last check of the model was not finished; NULL: it was */
 	bool schema_good;
 	bool policies_asked; /* the database was asked for the last occurrence of each */
 

@@ -59,6 +59,8 @@ def wait_for_file(name):
 
 if args.check:
     call()
+    if play.get("check_says"):
+        say(play["check_says"])
     if play.get("check_waits_for"):
         wait_for_file(play["check_waits_for"])
     word = play.get("refuse_configs_with")
@@ -68,6 +70,8 @@ if args.check:
     if status == 3:
         say("complaint crm.conf:7: table \"crm.contact\": column \"shoe_size\" is in no rule")
         say("complaint crm.conf:9: table \"crm.request\": does not exist")
+    if play.get("check_note"):
+        say("note " + play["check_note"])
     sys.exit(status)
 
 import psycopg2
@@ -271,7 +275,15 @@ def test_check_says_all_that_is_wrong_with_the_model(staged, stage):
 def test_check_without_a_database(staged, stage):
     stage.play(check=AWAY)
     done = staged().check_config()
-    assert done.returncode == 0 and "was not checked" in done.stderr
+    assert done.returncode == 3 and "was not checked" in done.stderr
+    assert done.stdout == "configuration OK, except for the model\n"
+
+
+def test_check_that_could_not_be_finished(staged, stage):
+    stage.play(check=INCOMPLETE, check_note="crm.contact is locked")
+    done = staged().check_config()
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "the model could not be checked: crm.contact is locked" in done.stderr
 
 
 # --- Start ------------------------------------------------------------------------------------
@@ -302,6 +314,30 @@ def test_with_a_refused_model_it_ends(staged, stage):
     d = staged().start()
     assert d.wait() == 1
     assert d.log_contains("shoe_size") and d.log_contains("the model is refused")
+
+
+def test_a_check_that_lasts(staged, stage):
+    """The log says within a second why the daemon is not ready, and what the check waits for."""
+    stage.play(check_waits_for="go", check_says="waiting locks crm.contact is locked")
+    d = staged().start()
+    began = time.monotonic()
+    d.wait_for_log("the model is not checked yet: crm.contact is locked")
+    d.wait_for_log("not ready yet: the model is not checked yet: crm.contact is locked")
+    assert time.monotonic() - began < 3
+    stage.touch("go")
+    d.wait_for_log("ready: ")
+    assert d.stop() == 0
+
+
+def test_a_check_that_was_not_finished_at_the_start(staged, stage):
+    """The daemon is ready and says why nothing runs; --once ends, and says it, too."""
+    stage.play(check=INCOMPLETE, check_note="crm.contact is locked")
+    d = started(staged())
+    assert "the model is not checked yet: crm.contact is locked" in d.log_text()
+    assert "state: the model is not checked yet: crm.contact is locked" in state(d)
+    assert d.stop() == 0
+    done = d.once(check=False)
+    assert done.returncode == 1 and "the model is not checked yet: crm.contact is locked" in done.stderr
 
 
 def test_without_its_job_program_it_ends(staged, stage):
