@@ -91,6 +91,8 @@ CREATE TABLE retention.pause (
 	by_approver boolean NOT NULL DEFAULT pg_has_role(session_user, 'retention_approver', 'MEMBER')
 );
 CREATE UNIQUE INDEX ON retention.pause (coalesce(job, 0));	-- no action has the number 0
+-- Without a key, a publication of all tables would let the server refuse UPDATE and DELETE.
+ALTER TABLE retention.pause REPLICA IDENTITY FULL;
 
 -- The pause that each action is under: the one of everything comes before its own.
 CREATE VIEW retention.paused_action AS

@@ -12,6 +12,7 @@ CREATE TABLE retention.ledger (
 	archive text NOT NULL DEFAULT 'none' CHECK (archive IN ('none', 'listed', 'full'))
 );
 CREATE INDEX ledger_line ON retention.ledger (job, key);
+ALTER TABLE retention.ledger REPLICA IDENTITY FULL;
 COMMENT ON COLUMN retention.ledger.action IS
 	'what was done to the key; restored: an archive has brought it back';
 COMMENT ON COLUMN retention.ledger.archive IS
@@ -174,6 +175,7 @@ CREATE TABLE retention.replay (
 	erased_at timestamptz NOT NULL,
 	key text NOT NULL
 );
+ALTER TABLE retention.replay REPLICA IDENTITY FULL;
 CREATE INDEX ON retention.replay (job, key);
 CREATE INDEX ON retention.replay (key);
 CREATE TRIGGER not_while_erasing BEFORE INSERT OR UPDATE OR DELETE ON retention.replay

@@ -43,6 +43,11 @@ struct relation {
 	bool delete_triggers; /* user triggers on DELETE: they can suppress or undo it */
 	bool update_triggers; /* user triggers on UPDATE: they can suppress or undo it */
 	const char *state, *loud_keys; /* see preflight/read_catalog.h */
+	/*
+	 * The table, or a partition, whose DELETE and UPDATE the server refuses, quoted: a publication has them, and
+	 * the rows have no replica identity.  NULL: none.
+	 */
+	const char *no_delete, *no_update;
 };
 
 /* A foreign key onto a table of the model. */

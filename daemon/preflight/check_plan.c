@@ -114,6 +114,28 @@ static struct plan *build(struct check *check, struct plan_opts *opts, struct er
 					 check->complaints);
 }
 
+/* Complains where the server would refuse the action's statements, because they are published. */
+static void check_published(const struct check *check, const struct plan *plan)
+{
+	for (size_t i = 0; i < plan->n_steps; i++) {
+		const struct table *t = plan->steps[i].table;
+		const struct relation *r = &check->catalog->relations[t->index];
+		const enum disposition d = plan->steps[i].disposition;
+		const char *fault = d == DISPOSITION_DELETE ? r->no_delete
+				    : d == DISPOSITION_UPDATE || d == DISPOSITION_DETACH
+					    ? r->no_update
+					    : NULL;
+
+		if (fault)
+			complain(check->complaints, &t->place,
+				 "table \"%s\": a publication has %s, which has no replica "
+				 "identity, so that the server refuses its %s: ALTER TABLE %s "
+				 "REPLICA IDENTITY FULL, or give it a primary key",
+				 t->name, fault, d == DISPOSITION_DELETE ? "DELETE" : "UPDATE",
+				 fault);
+	}
+}
+
 static bool plan_and_probe(struct check *check, const struct policy *policy, struct plan_opts *opts,
 			   struct plan **ret_plan, struct error *err)
 {
@@ -124,6 +146,9 @@ static bool plan_and_probe(struct check *check, const struct policy *policy, str
 	size_t n;
 
 	if (!plan)
+		return false;
+	check_published(check, plan);
+	if (check->complaints->n > before)
 		return false;
 	probes = plan_probes(check->ctx, plan, scope_place, &n);
 	if (!run_probes(check, probes, n, err) || check->complaints->n > before ||

@@ -30,6 +30,20 @@
 	"                   WHERE w.relkind = 'p' AND p.isleaf) t\n"                                \
 	")\n"
 
+/*
+ * A table, or a partition, that a publication has, it or its root, although the rows that change could not be named:
+ * the server refuses what is published of them.
+ */
+#define NO_IDENTITY                                                                                               \
+	"(SELECT min(c.oid::regclass::text) FROM leaf JOIN pg_class c ON c.oid = leaf.relid\n"                    \
+	"           JOIN pg_publication_tables pt ON to_regclass(format('%I.%I', pt.schemaname, pt.tablename))\n" \
+	"             IN (SELECT c.oid UNION SELECT a.relid FROM pg_partition_ancestors(c.oid) a)\n"              \
+	"           JOIN pg_publication p ON p.pubname = pt.pubname\n"                                            \
+	"          WHERE leaf.i = w.i AND c.relreplident <> 'f'\n"                                                \
+	"            AND NOT EXISTS (SELECT FROM pg_index x WHERE x.indrelid = c.oid AND x.indisvalid\n"          \
+	"                               AND (c.relreplident = 'd' AND x.indisprimary\n"                           \
+	"                                    OR c.relreplident = 'i' AND x.indisreplident))"
+
 static const char relations_sql[] = WANTED
 	"SELECT w.oid, w.relkind = 'p' AS partitioned,\n"
 	"       (SELECT coalesce(sum(CASE WHEN c.reltuples >= 0 THEN c.reltuples\n"
@@ -61,6 +75,8 @@ static const char relations_sql[] = WANTED
 	"       EXISTS (SELECT FROM pg_trigger t JOIN leaf ON leaf.relid = t.tgrelid\n"
 	"                WHERE leaf.i = w.i AND NOT t.tgisinternal AND t.tgenabled IN ('O', 'A')\n"
 	"                  AND t.tgtype & 16 <> 0) AS update_triggers,\n"
+	"       " NO_IDENTITY " AND p.pubdelete) AS no_delete,\n"
+	"       " NO_IDENTITY " AND p.pubupdate) AS no_update,\n"
 	"       w.link IS NULL OR w.oid IS NULL OR NOT EXISTS (\n"
 	"         SELECT FROM leaf WHERE leaf.i = w.i AND NOT EXISTS (\n"
 	"           SELECT FROM pg_index x\n"
@@ -191,8 +207,9 @@ static bool read_states(struct db *db, const struct model *model, void *ctx,
 	return true;
 }
 
-static bool read_relations(struct db *db, const struct model *model, const char *const values[],
-			   struct catalog *catalog, struct complaints *c, struct error *err)
+static bool read_relations(struct db *db, const struct model *model, void *ctx,
+			   const char *const values[], struct catalog *catalog,
+			   struct complaints *c, struct error *err)
 {
 	AUTO(result) PGresult *res = NULL;
 
@@ -213,6 +230,8 @@ static bool read_relations(struct db *db, const struct model *model, const char 
 		r->by_indexed = !t->by || db_bool(res, row, "by_indexed");
 		r->delete_triggers = db_bool(res, row, "delete_triggers");
 		r->update_triggers = db_bool(res, row, "update_triggers");
+		r->no_delete = db_text_copy(ctx, res, row, "no_delete");
+		r->no_update = db_text_copy(ctx, res, row, "no_update");
 	}
 	return true;
 }
@@ -374,7 +393,7 @@ static bool read_all(struct db *db, const struct model *model, void *ctx, struct
 	wanted_params(scratch, model, values);
 	catalog->relations = t_array(ctx, struct relation, model->n_tables);
 	if (!read_states(db, model, ctx, catalog, err) ||
-	    !read_relations(db, model, values, catalog, c, err) || c->n > before)
+	    !read_relations(db, model, ctx, values, catalog, c, err) || c->n > before)
 		return false;
 	if (!read_columns(db, values, model->n_tables, ctx, catalog, err))
 		return false;
