@@ -324,7 +324,9 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 	SELECT sha256(previous || convert_to(jsonb_build_array(
 		e.id, to_char(e.at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
-		e.job, e.kind, e.actor, e.details)::text, 'UTF8'))
+		e.job, e.kind, e.actor, e.details)::text,
+		-- In such a database a text need not be UTF-8.
+		CASE getdatabaseencoding() WHEN 'SQL_ASCII' THEN 'SQL_ASCII' ELSE 'UTF8' END))
 $$;
 
 -- Chains a new event to the newest one.  The chain keeps the order of its times even when the clock was

@@ -46,7 +46,7 @@ SET TimeZone = 'UTC'
 AS $$
 	SELECT jsonb_strip_nulls(to_jsonb(h) - ARRAY['id', 'contact_key', 'reason'] ||
 		jsonb_build_object('hold', h.id, 'contact', h.contact_key,
-			'reason_sha256', encode(sha256(convert_to(h.reason, 'UTF8')), 'hex')))
+			'reason_sha256', encode(sha256(textsend(h.reason)), 'hex')))
 $$;
 
 -- Writes an event for every change of a hold, whichever way it was made.

@@ -29,6 +29,7 @@ struct manifest {
 	const char *database_system; /* the server's system identifier */
 	char delimiter;
 	bool bom;
+	bool bytes; /* the texts are bytes of an unknown encoding */
 	const char *const *recipients; /* of age; n_recipients, 0: not encrypted */
 	size_t n_recipients;
 	struct manifest_file *files;

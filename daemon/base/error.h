@@ -23,6 +23,7 @@ enum error_class {
 struct error {
 	enum error_class class;
 	char sqlstate[6]; /* "" when the failure does not come from the server */
+	bool memory; /* the server had no room for a value: one that is too large, or many at a time */
 	char *text; /* owned; names the object, what is wrong, what to do; no full stop */
 };
 

@@ -18,9 +18,9 @@ enum remedy remedy_for(const struct failure *f)
 	if (rows_at_fault && !f->single)
 		return f->refused && f->may_ask && !f->last_sweep ? REMEDY_SPLIT_BY_REFERENCE
 								  : REMEDY_HALVE;
-	if (f->class == ERR_DATA && f->slice)
+	if (f->class == ERR_DATA && f->slice && !f->memory)
 		return REMEDY_WORK_WHOLE;
-	if (f->class == ERR_BUSY || (f->refused && !f->last_sweep))
+	if (f->class == ERR_BUSY || ((f->refused || f->memory) && !f->last_sweep))
 		return REMEDY_LEAVE;
 	return f->class == ERR_DATA ? REMEDY_RECORD : REMEDY_BACK_OFF;
 }

@@ -9,6 +9,7 @@ struct failure {
 	enum error_class class;
 	bool timed_out; /* statement_timeout */
 	bool refused; /* DATA, because a foreign key of another row refers to one of these subjects */
+	bool memory; /* DATA, because the server had no room: for a value, or for want of memory */
 	bool too_large; /* stopped because it holds more rows, or takes longer, than a batch may */
 	bool measured; /* its rows were counted before it began */
 	bool needs_slices; /* a single subject too large for one batch, not yet cleared for slices */

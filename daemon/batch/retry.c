@@ -4,6 +4,8 @@
  *
  *   DATA         halve the batch until the key at fault stands alone.  That one is journalled, the others
  *                go on.  Where a foreign key refuses, ask the database first which subjects can go.
+ *   memory       halve as for DATA: one value may be too large to be read.  Where the server was short of memory for
+ *                a moment, a later sweep succeeds, so that a key is journalled in the last sweep only.
  *   BUSY         the same halving.  A single key that is busy is left for a later sweep.
  *   ENVIRONMENT, CONFIG, STOPPED  the stack is dropped; the sweep decides (batch/worker.c).
  *
@@ -84,12 +86,20 @@ static bool push_halves(struct run *r, const struct work *from, const struct key
 	"; a remaining row, or one that could not be deleted with it, refers to it: to clear such " \
 	"references, map the row's table once more with delete = \"detach\""
 
+#define TOO_LARGE                                                                                  \
+	"; a value of its rows is too large for the server to read (as text, above 1 GB; bytea "   \
+	"takes two characters a byte): shorten it, or give the server memory"
+
 static bool record_failure(struct run *r, const struct keys *keys, const struct error *cause,
 			   bool refused, struct error *err)
 {
 	struct worker_pool *pool = r->w->pool;
 	struct session *session = &r->w->session;
-	AUTO(char_p) char *text = xprintf("%s%s", cause->text, refused ? REFUSED : "");
+	AUTO(char_p)
+	char *text = xprintf("%s%s", cause->text,
+			     refused         ? REFUSED
+			     : cause->memory ? TOO_LARGE
+					     : "");
 
 	if (!journal_key_failed(session->db, pool->batch->id, keys->array, text, cause->sqlstate,
 				err))
@@ -262,9 +272,12 @@ static struct failure failure_of(const struct run *r, const struct work *work,
 				 const struct batch_result *result, const struct error *cause)
 {
 	return (struct failure){
-		.class = is_change(cause) ? ERR_CHANGED : cause->class,
+		.class = is_change(cause) ? ERR_CHANGED
+			 : cause->memory  ? ERR_DATA
+					  : cause->class,
 		.timed_out = strcmp(cause->sqlstate, "57014") == 0,
 		.refused = cause->class == ERR_DATA && strcmp(cause->sqlstate, "23503") == 0,
+		.memory = cause->memory,
 		.too_large = result->fit == BATCH_TOO_LARGE && db_alive(r->w->session.db),
 		.measured = r->measure,
 		.needs_slices = result->fit == BATCH_NEEDS_SLICES,
@@ -317,7 +330,7 @@ static bool apply_remedy(struct run *r, const struct work *work, const struct ba
 		*ret_again = true;
 		return true;
 	case REMEDY_LEAVE:
-		leave(r, 1, f.refused);
+		leave(r, 1, f.refused || f.memory);
 		return true;
 	case REMEDY_RECORD:
 		return record_failure(r, &work->keys, cause, f.refused, err);

@@ -9,12 +9,12 @@
 #include "database/db.h"
 
 #include "base/text.h"
+#include "database/connect.h"
 #include "database/refusal.h"
 
 #include <errno.h>
 
-#define N_OPTIONS 9 /* of a connection, with the NULL at their end */
-
+#define SQL_ASCII "SQL_ASCII" /* the encoding of a database that takes any bytes */
 struct db {
 	PGconn *conn;
 	const char **kept; /* n_kept: the prepared statements, the i-th as "k<i>" */
@@ -25,8 +25,9 @@ struct db {
 /*
  * search_path: so that a table of the CRM with the name of a catalog cannot stand in for it.
  * row_security off: so that a row that a policy hides is an error, not a row that silently stays.
- * DateStyle, IntervalStyle, bytea_output, extra_float_digits, xmloption: so that an archive reads back to the same
+ * DateStyle, IntervalStyle, bytea_output, extra_float_digits, xmloption, lc_monetary, array_nulls: so that an archive reads back to the same
  * row, because these sessions write it and put it back.
+ * transform_null_equals off: so that a predicate means the same in each session.
  * synchronous_commit: so that what the journal calls done survives a power loss of the server.
  * idle_in_transaction_session_timeout off: because a job that waits for the disk must not lose its locks between
  * fdatasync and COMMIT; tcp_user_timeout and keepalives detect a dead client instead.
@@ -40,6 +41,9 @@ static const char session_sql[] =
 	"SET bytea_output = hex;"
 	"SET extra_float_digits = 1;"
 	"SET xmloption = content;"
+	"SET lc_monetary = 'C';"
+	"SET array_nulls = on;"
+	"SET transform_null_equals = off;"
 	"SET standard_conforming_strings = on;"
 	"SET default_transaction_isolation = 'read committed';"
 	"SET default_transaction_read_only = off;"
@@ -60,77 +64,9 @@ static void ignore_notice(void *arg, const PGresult *res)
 	(void)res;
 }
 
-/* The connection's last message without its newlines. */
-static char *message_of(PGconn *conn)
-{
-	char *text = xstrdup(PQerrorMessage(conn));
-
-	text_trim(text);
-	return text;
-}
-
-/*
- * The class of a failure by the SQLSTATE in its verbose message: "FATAL:  28000: ...", in any language.  Without one
- * nobody has answered.
- */
-static enum error_class class_of(const char *text)
-{
-	while ((text = strstr(text, ":  "))) {
-		text += 3;
-		if (strspn(text, DIGITS LETTERS) == 5 && text[5] == ':') {
-			const enum error_class class = error_class_of_sqlstate(text);
-
-			return class == ERR_DATA ? ERR_CONFIG : class;
-		}
-	}
-	return ERR_ENVIRONMENT;
-}
-
-/*
- * Are the options of a connection wrong by themselves, such as a service that no file defines?  libpq judges them before
- * it connects, and the port that is asked has no server.
- */
-static bool options_are_wrong(const char *const names[], const char *const values[])
-{
-	static const char *const nowhere[][2] = {
-		{"host", "localhost"}, {"hostaddr", "127.0.0.1"}, {"port", "1"}};
-	const char *all_names[N_OPTIONS + LENGTH(nowhere) + 1] = {0};
-	const char *all_values[LENGTH(all_names)] = {0};
-	size_t n = 0;
-
-	for (; names[n]; n++) {
-		all_names[n] = names[n];
-		all_values[n] = values[n];
-	}
-	for (size_t i = 0; i < LENGTH(nowhere); i++, n++) {
-		all_names[n] = nowhere[i][0];
-		all_values[n] = nowhere[i][1];
-	}
-	return PQpingParams(all_names, all_values, 1) == PQPING_NO_ATTEMPT;
-}
-
-/*
- * Tries once more, so that libpq's message has the SQLSTATE: PGconn has no field for it, and the message is verbose only
- * if that was ordered before the attempt.  true: now the server accepts the connection.
- */
-static bool connect_again(PGconn *conn, const char *const names[], const char *const values[],
-			  struct error *err)
-{
-	AUTO(char_p) char *text = message_of(conn);
-
-	if (!strstr(text, ":  ")) /* a server's message has a severity */
-		return fail(err, options_are_wrong(names, values) ? ERR_CONFIG : ERR_ENVIRONMENT,
-			    "cannot connect to the database: %s", text);
-	(void)PQsetErrorVerbosity(conn, PQERRORS_VERBOSE); /* returns the old one */
-	PQreset(conn);
-	(void)PQsetErrorVerbosity(conn, PQERRORS_DEFAULT); /* likewise */
-	return PQstatus(conn) == CONNECTION_OK || fail(err, class_of(PQerrorMessage(conn)),
-						       "cannot connect to the database: %s", text);
-}
-
 static bool fail_lost(struct db *db, struct error *err)
 {
-	AUTO(char_p) char *text = message_of(db->conn);
+	AUTO(char_p) char *text = connect_message(db->conn);
 
 	return fail(err, ERR_ENVIRONMENT, "connection lost: %s", *text ? text : "no answer");
 }
@@ -141,7 +77,8 @@ static bool prepare_session(struct db *db, const struct db_opts *opts, struct er
 	AUTO(result) PGresult *res = NULL;
 
 	(void)PQsetNoticeReceiver(db->conn, ignore_notice, NULL); /* returns the old one */
-	if (PQsetClientEncoding(db->conn, "UTF8") != 0)
+	/* Without an encoding of its own the server would refuse a text that is not UTF-8: its bytes pass as they are. */
+	if (PQsetClientEncoding(db->conn, db_knows_characters(db) ? "UTF8" : SQL_ASCII) != 0)
 		return fail(err, PQstatus(db->conn) == CONNECTION_OK ? ERR_CONFIG : ERR_ENVIRONMENT,
 			    "the server cannot speak UTF-8 to us: %s", PQerrorMessage(db->conn));
 	if (!db_exec(db, session_sql, err) ||
@@ -157,31 +94,10 @@ static bool prepare_session(struct db *db, const struct db_opts *opts, struct er
 
 bool db_open(const struct db_opts *opts, struct db **ret_db, struct error *err)
 {
-	const char *application = opts->application_name ? opts->application_name : "retentiond";
-	/* dbname, which is expanded, stands behind the others, so that conninfo can override them. */
-	const char *const options[N_OPTIONS][2] = {{"fallback_application_name", application},
-						   {"connect_timeout", "15"},
-						   {"keepalives_idle", "30"},
-						   {"keepalives_interval", "10"},
-						   {"keepalives_count", "3"},
-						   {"tcp_user_timeout", "60000"},
-						   {"dbname", opts->conninfo},
-						   {"client_encoding", "UTF8"},
-						   {NULL, NULL}};
-	const char *names[N_OPTIONS];
-	const char *values[N_OPTIONS];
 	AUTO(db) struct db *db = xcalloc(1, sizeof(*db));
 
-	for (size_t i = 0; i < N_OPTIONS; i++) {
-		names[i] = options[i][0];
-		values[i] = options[i][1];
-	}
-	db->conn = must_alloc(PQconnectdbParams(names, values, 1));
-	if (PQstatus(db->conn) != CONNECTION_OK && !connect_again(db->conn, names, values, err))
+	if (!connect_open(opts, &db->conn, err))
 		return false;
-	if (PQserverVersion(db->conn) < 130000)
-		return fail(err, ERR_CONFIG, "the server is PostgreSQL %d: 13 or later is needed",
-			    PQserverVersion(db->conn) / 10000);
 	if (!prepare_session(db, opts, err))
 		return false;
 	*ret_db = db;
@@ -208,6 +124,13 @@ int db_server_version(const struct db *db)
 	return PQserverVersion(db->conn);
 }
 
+bool db_knows_characters(const struct db *db)
+{
+	const char *encoding = PQparameterStatus(db->conn, "server_encoding");
+
+	return !encoding || strcmp(encoding, SQL_ASCII) != 0;
+}
+
 int64_t db_take_ended(struct db *db)
 {
 	const int64_t ended = db->ended;
@@ -221,6 +144,20 @@ PGconn *db_conn(struct db *db)
 	return db->conn;
 }
 
+/*
+ * Says whether the server had no room for a value.  It reports a request above 1 GB as an internal error.  A shortage
+ * of shared memory has the SQLSTATE of any other, but is the fault of no row.
+ */
+static bool is_memory(const PGresult *res, const char *sqlstate)
+{
+	static const char *const shared[] = {"lock.c", "predicate.c", "dynahash.c", "shmem.c"};
+	const char *file = PQresultErrorField(res, PG_DIAG_SOURCE_FILE);
+
+	return file && (strcmp(sqlstate, "53200") == 0
+				? text_index(file, shared, LENGTH(shared)) == LENGTH(shared)
+				: strcmp(sqlstate, "XX000") == 0 && strcmp(file, "mcxt.c") == 0);
+}
+
 bool db_fail(struct db *db, const PGresult *res, struct error *err)
 {
 	const char *sqlstate = PQresultErrorField(res, PG_DIAG_SQLSTATE);
@@ -229,8 +166,10 @@ bool db_fail(struct db *db, const PGresult *res, struct error *err)
 	if (!sqlstate)
 		return fail_lost(db, err);
 	text = refusal_text(res);
-	if (err->class == ERR_NONE)
+	if (err->class == ERR_NONE) {
 		(void)snprintf(err->sqlstate, sizeof(err->sqlstate), "%s", sqlstate); /* 5 + NUL */
+		err->memory = db_alive(db) && is_memory(res, sqlstate);
+	}
 	return fail(err, db_alive(db) ? error_class_of_sqlstate(sqlstate) : ERR_ENVIRONMENT,
 		    "%s (SQLSTATE %s)", text, sqlstate);
 }

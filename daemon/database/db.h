@@ -38,6 +38,9 @@ bool db_alive(const struct db *db);
 /* The server's version as libpq has it: 150018. */
 int db_server_version(const struct db *db);
 
+/* false: the database has the encoding SQL_ASCII.  Its texts are bytes, which need not be UTF-8. */
+bool db_knows_characters(const struct db *db);
+
 /* How many transactions the session has ended since the last call, by COMMIT or ROLLBACK. */
 int64_t db_take_ended(struct db *db);
 

@@ -43,6 +43,12 @@ static void forget_files(struct job *j)
 	j->archive.n_files = 0;
 }
 
+/* The mark says that UTF-8 follows, which of bytes nobody knows. */
+static bool has_bom(const struct job *j)
+{
+	return j->opts->config->bom && db_knows_characters(j->db);
+}
+
 void job_name_files(struct job *j)
 {
 	const size_t n = j->plan->n_steps;
@@ -54,7 +60,7 @@ void job_name_files(struct job *j)
 		const struct job_file file = {.label = label_of(j, s),
 					      .relation = relation_of(j, s->table),
 					      .header = s->header,
-					      .bom = j->opts->config->bom,
+					      .bom = has_bom(j),
 					      .types = s->types,
 					      .columns = s->columns,
 					      .n_columns = s->n_columns};
@@ -130,8 +136,7 @@ static bool record_files(struct job *j, struct error *err)
 			(const char *const[]){
 				j->id, j->batch.labels, sql_array(j->ctx, relations, n),
 				sql_array(j->ctx, headers, n), sql_array(j->ctx, columns, n),
-				sql_array(j->ctx, types, n),
-				j->opts->config->bom ? "true" : "false"},
+				sql_array(j->ctx, types, n), has_bom(j) ? "true" : "false"},
 			NULL, err))
 		return false;
 	failpoint("job-after-files");

@@ -93,6 +93,7 @@ static bool seal(struct job *j, const struct committed *committed, struct error 
 		.database_system = j->batch.system,
 		.delimiter = config->delimiter,
 		.bom = j->archive.n_files > 0 ? j->files[0].bom : config->bom,
+		.bytes = !db_knows_characters(j->db),
 		.files = t_array(j->ctx, struct manifest_file, j->archive.n_files + 1),
 		.n_files = j->archive.n_files,
 	};

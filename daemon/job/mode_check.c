@@ -224,6 +224,11 @@ static bool check_and_configure(const struct job_opts *opts, void *arg, struct d
 	check_network(opts, db);
 	/* By this type place_hold writes a key as the table does. */
 	type = catalog_column(&check.catalog->relations[t->index], t->key)->base;
+	if (!db_knows_characters(db))
+		report_warning(
+			opts->report,
+			"the database has the encoding SQL_ASCII, so that its texts can be anything: archives "
+			"have their bytes as they are; redact and residue know no letters but those of ASCII");
 	/* Last: the settings of a configuration that is refused must not act. */
 	warn_of_fold(opts, check.catalog);
 	return warn_of_views(opts, ctx, db, err) && check_throttle(opts, db, err) &&
@@ -244,8 +249,8 @@ static bool check_patiently(const struct job_opts *opts, void *arg, struct db *d
 		if (err->class != ERR_BUSY || !look->answered || monotonic_ms() > end_ms ||
 		    stop_sleep_ms(opts->stop, LOCKED_PAUSE_MS))
 			return false;
-		report_waiting(opts->report, WAIT_LOCKS, err->text);
 		db_rollback(db);
+		report_waiting(opts->report, WAIT_LOCKS, err->text);
 		error_clear(err);
 		complaints_clear(&look->complaints);
 	}

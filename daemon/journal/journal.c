@@ -199,8 +199,8 @@ bool journal_kept(struct db *db, int id, const char *keys, struct error *err)
 
 /* SQL: the digest of the keys in their order, a newline behind each. */
 #define LIST_DIGEST                                                                                \
-	"(SELECT encode(sha256(convert_to(coalesce(string_agg(c.key || E'\\n', '' ORDER BY c.n),"  \
-	" ''), 'UTF8')), 'hex')\n     FROM retention.candidate AS c WHERE c.job = $1::int)"
+	"(SELECT encode(sha256(textsend(coalesce(string_agg(c.key || E'\\n', '' ORDER BY c.n),"    \
+	" ''))), 'hex')\n     FROM retention.candidate AS c WHERE c.job = $1::int)"
 
 bool journal_freeze(struct db *db, int id, const char *cutoff, int64_t *ret_candidates,
 		    struct error *err)

@@ -191,7 +191,7 @@ static const char *blame(const struct restore *r, const struct restore_file *f)
  */
 static bool compare(struct restore *r, const struct restore_file *f, struct error *err)
 {
-	const char *row = t_printf(r->ctx, "sha256(convert_to(%s, 'UTF8'))", f->row_sql);
+	const char *row = t_printf(r->ctx, "sha256(textsend(%s))", f->row_sql);
 	const char *sql = t_printf(
 		r->ctx,
 		"SELECT count(*) AS n FROM (\n"

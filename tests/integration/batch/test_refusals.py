@@ -139,3 +139,21 @@ def test_a_connection_that_another_server_could_take(own_pg, daemon):
     d.start()
     d.wait_for_log(warning)
     assert d.stop() == 0
+
+
+def test_values_that_read_as_the_session_says(french_pg, daemon):
+    """money and NULL in an array: archived under the settings of one database, and put back under those of another."""
+    db = french_pg.create_database()
+    french_pg.psql(db, "-c", SCHEMA + TWO + """;
+        CREATE TABLE odd (id bigint PRIMARY KEY, contact_id bigint REFERENCES contact, m money, tags text[]); CREATE INDEX ON odd (contact_id);
+        INSERT INTO odd VALUES (1, 1, 1234567.89, ARRAY['a', NULL, 'NULL']), (2, 1, -0.01, '{}')""")
+    before = french_pg.sql(db, "SELECT id, m::numeric::text, tags FROM odd ORDER BY 1")
+    d = daemon(db=db, server=french_pg, policies=[policy(archive="full")],
+               model=model(odd={"table": "odd", "key": "id", "of": "contact", "by": "contact_id"}))
+    for setting in ("lc_monetary = 'fr_FR.UTF-8'", "array_nulls = off", "transform_null_equals = on"):
+        french_pg.sql(db, f'ALTER DATABASE "{db}" SET {setting}')
+    d.once()
+    assert french_pg.value(db, "SELECT count(*) FROM odd") == 0
+    french_pg.sql(db, f'ALTER DATABASE "{db}" RESET lc_monetary')
+    d.ctl("archive", "restore", d.jobs()[-1]["id"])
+    assert french_pg.sql(db, "SELECT id, m::numeric::text, tags FROM odd ORDER BY 1") == before

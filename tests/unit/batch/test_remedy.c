@@ -50,6 +50,12 @@ static void test_each_rule(void **state)
 		{REMEDY_RECORD,
 		 {.class = ERR_DATA, .refused = true, .single = true, .last_sweep = true}},
 		{REMEDY_RECORD, {.class = ERR_DATA, .single = true}},
+		{REMEDY_HALVE, {.class = ERR_DATA, .memory = true}},
+		{REMEDY_LEAVE, {.class = ERR_DATA, .memory = true, .single = true}},
+		/* More at a time would take more memory. */
+		{REMEDY_LEAVE, {.class = ERR_DATA, .memory = true, .single = true, .slice = true}},
+		{REMEDY_RECORD,
+		 {.class = ERR_DATA, .memory = true, .single = true, .last_sweep = true}},
 		{REMEDY_BACK_OFF, {.class = ERR_ENVIRONMENT}},
 		{REMEDY_BACK_OFF, {.class = ERR_ENVIRONMENT, .timed_out = true, .single = true}},
 	};
@@ -78,9 +84,9 @@ static enum remedy by_the_list(const struct failure *f)
 		{data && f->refused && !f->single && f->may_ask && !f->last_sweep,
 		 REMEDY_SPLIT_BY_REFERENCE},
 		{(data || busy) && !f->single, REMEDY_HALVE},
-		{data && f->slice, REMEDY_WORK_WHOLE},
-		{data && f->refused && f->last_sweep, REMEDY_RECORD},
-		{data && f->refused, REMEDY_LEAVE},
+		{data && f->slice && !f->memory, REMEDY_WORK_WHOLE},
+		{data && f->last_sweep, REMEDY_RECORD},
+		{data && (f->refused || f->memory), REMEDY_LEAVE},
 		{data, REMEDY_RECORD},
 		{busy, REMEDY_LEAVE},
 		{true, REMEDY_BACK_OFF},
@@ -99,7 +105,7 @@ static void test_all_states(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(classes); i++)
-		for (unsigned int bits = 0; bits < 1U << 10; bits++) {
+		for (unsigned int bits = 0; bits < 1U << 11; bits++) {
 			const struct failure f = {
 				.class = classes[i],
 				.timed_out = bits & 1,
@@ -112,6 +118,7 @@ static void test_all_states(void **state)
 				.grouped = bits & 128,
 				.may_ask = bits & 256,
 				.last_sweep = bits & 512,
+				.memory = classes[i] == ERR_DATA && bits & 1024,
 			};
 
 			assert_int_equal(remedy_for(&f), by_the_list(&f));
