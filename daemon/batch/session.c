@@ -23,7 +23,7 @@ void session_close(struct session *s)
 	stop_watch(s->pool->stop, s->worker + 1, NULL);
 	archive_writer_close(s->writer);
 	s->writer = NULL;
-	db_close(s->db);
+	db_end(s->db); /* retention.erasing has the server's session, which may do nothing else from then on */
 	s->db = NULL;
 }
 
@@ -77,8 +77,15 @@ bool session_open(struct session *s, struct error *err)
 	if (!db_open(&opts, &s->db, err))
 		return false;
 	stop_watch(s->pool->stop, s->worker + 1, db_conn(s->db));
-	return db_execf(s->db, err, session_sql, s->pool->batch->id) && become_replica(s, err) &&
-	       batch_settle(s->pool->batch, s->worker, s->db, err);
+	if (!db_execf(s->db, err, session_sql, s->pool->batch->id)) {
+		if (strcmp(err->sqlstate, "23505") != 0)
+			return false;
+		session_close(s);
+		err->class =
+			ERR_ENVIRONMENT; /* a pooler's session of a process that was killed: another one next time */
+		return false;
+	}
+	return become_replica(s, err) && batch_settle(s->pool->batch, s->worker, s->db, err);
 }
 
 bool session_wait_for_throttle(struct session *s, struct error *err)

@@ -1,10 +1,12 @@
 /*
- * How a session begins: libpq's options, and what a failure to connect means, in any language of the server.
+ * How a session begins: libpq's options, what a failure to connect means, in any language of the server, and the refusal of
+ * a pooler that gives the session to other clients between two transactions.
  */
 #include "database/connect.h"
 
 #include "base/text.h"
 
+#define POOLER_ROUNDS 20
 #define N_OPTIONS 9 /* of a connection, with the NULL at their end */
 
 DEFINE_AUTO(connection, PGconn, PQfinish)
@@ -76,7 +78,58 @@ static bool connect_again(PGconn *conn, const char *const names[], const char *c
 						       "cannot connect to the database: %s", text);
 }
 
-bool connect_open(const struct db_opts *opts, PGconn **ret_conn, struct error *err)
+/* The server's process behind the connection. */
+static bool read_pid(PGconn *conn, int *ret_pid, struct error *err)
+{
+	AUTO(result) PGresult *res = PQexec(conn, "SELECT pg_catalog.pg_backend_pid() AS pid");
+	AUTO(char_p) char *text = NULL;
+
+	if (PQresultStatus(res) == PGRES_TUPLES_OK) {
+		*ret_pid = (int)db_int(res, 0, "pid");
+		return true;
+	}
+	text = connect_message(conn);
+	return fail(err, ERR_ENVIRONMENT, "cannot ask the server for its process: %s", text);
+}
+
+/*
+ * A pooler has told libpq another process than the server has.  In session mode each client keeps a process of its own.
+ * In the other modes two clients that ask in turn meet in one sooner or later, mostly at once: nothing of the
+ * session was changed before, and nothing may be, because it is the session of others.
+ */
+static bool check_pooler(PGconn *conn, const char *const names[], const char *const values[],
+			 bool *ret_pooled, struct error *err)
+{
+	AUTO(connection) PGconn *other = NULL;
+	int first = 0, pid = 0, others = 0;
+
+	if (!read_pid(conn, &first, err))
+		return false;
+	*ret_pooled = first != PQbackendPID(conn);
+	if (!*ret_pooled)
+		return true;
+	other = must_alloc(PQconnectdbParams(names, values, 1));
+	if (PQstatus(other) != CONNECTION_OK) {
+		AUTO(char_p) char *text = connect_message(other);
+
+		return fail(err, ERR_ENVIRONMENT,
+			    "a second connection, to tell the mode of the pooler, fails: %s", text);
+	}
+	for (int i = 0; i < POOLER_ROUNDS; i++) {
+		if (!read_pid(other, &others, err) || !read_pid(conn, &pid, err))
+			return false;
+		if (pid != first || others == first)
+			return fail(err, ERR_CONFIG,
+				    "the connection goes through a pooler that does not keep a "
+				    "session for each client (pool_mode = transaction of "
+				    "PgBouncer): settings and locks would reach other clients; "
+				    "connect to the server itself, or to a pool in session mode");
+	}
+	return true;
+}
+
+bool connect_open(const struct db_opts *opts, PGconn **ret_conn, bool *ret_pooled,
+		  struct error *err)
 {
 	const char *application = opts->application_name ? opts->application_name : "retentiond";
 	/* dbname, which is expanded, stands behind the others, so that conninfo can override them. */
@@ -103,6 +156,8 @@ bool connect_open(const struct db_opts *opts, PGconn **ret_conn, struct error *e
 	if (PQserverVersion(conn) < 130000)
 		return fail(err, ERR_CONFIG, "the server is PostgreSQL %d: 13 or later is needed",
 			    PQserverVersion(conn) / 10000);
+	if (!check_pooler(conn, names, values, ret_pooled, err))
+		return false;
 	*ret_conn = conn;
 	conn = NULL;
 	return true;

@@ -17,6 +17,7 @@
 #define SQL_ASCII "SQL_ASCII" /* the encoding of a database that takes any bytes */
 struct db {
 	PGconn *conn;
+	bool pooled; /* the server's session outlives ours */
 	const char **kept; /* n_kept: the prepared statements, the i-th as "k<i>" */
 	size_t n_kept;
 	int64_t ended; /* transactions since the last call of db_take_ended() */
@@ -96,7 +97,7 @@ bool db_open(const struct db_opts *opts, struct db **ret_db, struct error *err)
 {
 	AUTO(db) struct db *db = xcalloc(1, sizeof(*db));
 
-	if (!connect_open(opts, &db->conn, err))
+	if (!connect_open(opts, &db->conn, &db->pooled, err))
 		return false;
 	if (!prepare_session(db, opts, err))
 		return false;
@@ -112,6 +113,15 @@ void db_close(struct db *db)
 	PQfinish(db->conn);
 	free(db->kept);
 	free(db);
+}
+
+void db_end(struct db *db)
+{
+	AUTO(error) struct error ended = {0};
+
+	if (db_alive(db) && db->pooled)
+		(void)db_exec(db, "SELECT pg_terminate_backend(pg_backend_pid())", &ended);
+	db_close(db);
 }
 
 bool db_alive(const struct db *db)

@@ -30,6 +30,11 @@ bool db_open(const struct db_opts *opts, struct db **ret_db, struct error *err);
 /* Closes it; NULL is fine. */
 void db_close(struct db *db);
 
+/*
+ * Closes it, and ends the server's session even where a pooler would give it to another client.  NULL is fine.
+ */
+void db_end(struct db *db);
+
 DEFINE_AUTO(db, struct db, db_close)
 
 /* The connection is usable; false after a failure that lost it. */

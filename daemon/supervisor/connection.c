@@ -1,9 +1,13 @@
 /*
  * The connection is a state machine in the loop:
  *
- *	DOWN --timer--> CONNECTING --PQconnectPoll--> PREPARING --LISTEN done--> UP
- *	  ^                 |                             |                       |
- *	  +---- drop() -----+-----------------------------+-----------------------+
+ *	DOWN --timer--> CONNECTING --PQconnectPoll--> ASKING --its own process--> PREPARING --LISTEN done--> UP
+ *	  ^                 |                          |  |                        ^  |                    |
+ *	  |                 |                          |  +--a pooler--> POOLED ---+  |                    |
+ *	  +---- drop() -----+--------------------------+-------------------+----------+--------------------+
+ *
+ * A pooler has told libpq another process than the server has.  If it is not in session mode, the settings of PREPARING
+ * would reach other clients.  The check of the model, a child, tells that (database/connect.c): POOLED waits for it.
  *
  * Every failure ends in drop(): it closes the connection, answers the queries that wait with NULL, and sets the timer
  * for the next attempt.  There is no other way back.
@@ -32,7 +36,7 @@ enum {
 	BACKOFF_MAX_MS = 60000,
 };
 
-enum stage { STAGE_DOWN, STAGE_CONNECTING, STAGE_PREPARING, STAGE_UP };
+enum stage { STAGE_DOWN, STAGE_CONNECTING, STAGE_ASKING, STAGE_POOLED, STAGE_PREPARING, STAGE_UP };
 
 struct query {
 	TAILQ_ENTRY(query) link;
@@ -50,7 +54,7 @@ struct connection {
 	struct event *deadline; /* of the connect or of the current query */
 	struct event *timer; /* DOWN: the next attempt; UP: the next ping */
 	struct queries queries; /* those that wait */
-	struct query *current; /* sent, not answered; NULL while PREPARING */
+	struct query *current; /* sent, not answered; NULL while ASKING and PREPARING */
 	PGresult *result; /* of current: the last one, or the first that failed */
 	int backoff_ms;
 	int depth; /* callbacks that are running; while one does, it must not be freed */
@@ -162,14 +166,30 @@ static void send_next(struct connection *connection)
 		drop(connection, PQerrorMessage(connection->conn));
 }
 
-static void prepared(struct connection *connection, const PGresult *result)
+static void prepare(struct connection *connection)
 {
-	const char *why = connection_failure(result);
+	connection->stage = STAGE_PREPARING;
+	loop_arm(connection->deadline, QUERY_DEADLINE_MS);
+	if (!PQsendQuery(connection->conn, prepare_sql))
+		drop(connection, PQerrorMessage(connection->conn));
+}
 
-	if (why) {
-		drop(connection, why);
+static void asked(struct connection *connection, const PGresult *result)
+{
+	const long pid = strtol(PQgetvalue(result, 0, 0), NULL, 10); /* an int, always */
+
+	if (pid == PQbackendPID(connection->conn)) {
+		prepare(connection);
 		return;
 	}
+	connection->stage = STAGE_POOLED;
+	connection->depth++;
+	connection->handlers.on_pooled(connection->handlers.arg);
+	connection->depth--;
+}
+
+static void prepared(struct connection *connection)
+{
 	connection->stage = STAGE_UP;
 	connection->backoff_ms = 0;
 	loop_arm(connection->timer, PING_MS);
@@ -187,17 +207,23 @@ static void finish_current(struct connection *connection)
 	(void)event_del(connection->deadline); /* not pending is fine */
 	connection->current = NULL;
 	connection->result = NULL;
-	if (connection->stage == STAGE_PREPARING)
-		prepared(connection, result);
-	else
+	if (query)
 		query_answer(connection, query, result);
+	else if (connection_failure(result))
+		drop(connection, connection_failure(result));
+	else if (connection->stage == STAGE_ASKING)
+		asked(connection, result);
+	else
+		prepared(connection);
 	PQclear(result);
 }
 
 /* Takes the results that libpq has parsed. */
 static void take_results(struct connection *connection)
 {
-	while (connection->conn && (connection->current || connection->stage == STAGE_PREPARING) &&
+	while (connection->conn &&
+	       (connection->current || connection->stage == STAGE_ASKING ||
+		connection->stage == STAGE_PREPARING) &&
 	       !PQisBusy(connection->conn)) {
 		PGresult *res = PQgetResult(connection->conn);
 
@@ -236,10 +262,10 @@ static void poll_connect(struct connection *connection)
 		wait_for(connection, EV_WRITE);
 		break;
 	case PGRES_POLLING_OK:
-		connection->stage = STAGE_PREPARING;
+		connection->stage = STAGE_ASKING;
 		loop_arm(connection->deadline, QUERY_DEADLINE_MS);
 		if (PQsetnonblocking(connection->conn, 1) != 0 ||
-		    !PQsendQuery(connection->conn, prepare_sql))
+		    !PQsendQuery(connection->conn, "SELECT pg_catalog.pg_backend_pid()"))
 			drop(connection, PQerrorMessage(connection->conn));
 		else
 			wait_for_server(connection);
@@ -344,6 +370,20 @@ struct connection *connection_new(void *ctx, struct event_base *base, const char
 	talloc_set_destructor(connection, on_connection_free);
 	loop_arm(connection->timer, 0);
 	return connection;
+}
+
+bool connection_pooled(const struct connection *connection)
+{
+	return connection && connection->stage == STAGE_POOLED;
+}
+
+void connection_trust(struct connection *connection)
+{
+	if (!connection_pooled(connection))
+		return;
+	prepare(connection);
+	if (connection->conn)
+		event_active(connection->io, 0, 0); /* the loop sends it */
 }
 
 bool connection_up(const struct connection *connection)

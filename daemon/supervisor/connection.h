@@ -16,6 +16,8 @@ struct connection;
 
 struct connection_handlers {
 	void (*on_up)(void *arg); /* connected, prepared, listening */
+	void (*on_pooled)(
+		void *arg); /* through a pooler: connection_trust(), once it is in session mode */
 	/* After each attempt that failed, and when an established connection is lost. */
 	void (*on_down)(void *arg, const char *why);
 	void (*on_notify)(void *arg, const char *payload);
@@ -28,6 +30,12 @@ struct connection_handlers {
  */
 struct connection *connection_new(void *ctx, struct event_base *base, const char *conninfo,
 				  const struct connection_handlers *handlers);
+
+/* It waits for connection_trust(). */
+bool connection_pooled(const struct connection *connection);
+
+/* The pooler keeps a session for each client.  Does nothing where no pooler was met.  Not within a callback. */
+void connection_trust(struct connection *connection);
 
 /* It can be queried now. */
 bool connection_up(const struct connection *connection);

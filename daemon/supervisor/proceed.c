@@ -134,6 +134,15 @@ static void on_up(void *arg)
 	status_notify(s);
 }
 
+/* The check of the model finds out whether the pooler is in session mode. */
+static void on_pooled(void *arg)
+{
+	struct supervisor *s = arg;
+
+	if (connection_pooled(s->connection) && s->model != MODEL_REFUSED && !s->check->child)
+		proceed_start_check(s, s->config);
+}
+
 static void on_down(void *arg, const char *why)
 {
 	struct supervisor *s = arg;
@@ -173,10 +182,12 @@ static void on_notify(void *arg, const char *payload)
 void proceed_connect(struct supervisor *s)
 {
 	talloc_free(s->connection); /* fails for NULL, which is fine */
-	s->connection = connection_new(
-		s, s->base, s->config->conninfo,
-		&(struct connection_handlers){
-			.on_up = on_up, .on_down = on_down, .on_notify = on_notify, .arg = s});
+	s->connection = connection_new(s, s->base, s->config->conninfo,
+				       &(struct connection_handlers){.on_up = on_up,
+								     .on_pooled = on_pooled,
+								     .on_down = on_down,
+								     .on_notify = on_notify,
+								     .arg = s});
 }
 
 /* --- The next step ---------------------------------------------------------------------------- */
@@ -189,8 +200,10 @@ void proceed(struct supervisor *s)
 			(void)event_base_loopbreak(s->base); /* a flag: cannot fail */
 		return;
 	}
-	if (!connection_up(s->connection))
+	if (!connection_up(s->connection)) {
+		on_pooled(s);
 		return;
+	}
 	if (s->schema_good) {
 		errand_proceed(s->expiry, s->config);
 		supervisor_metrics_proceed(s);

@@ -126,6 +126,7 @@ static void take_check(struct supervisor *s, enum job_exit end)
 {
 	if (end == JOB_DONE) {
 		s->model = MODEL_GOOD;
+		connection_trust(s->connection);
 		proceed(s);
 		proceed_ready(s);
 		return;

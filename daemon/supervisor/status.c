@@ -107,7 +107,8 @@ static char *describe(const struct supervisor *s)
 	if (s->model == MODEL_REFUSED)
 		return t_printf(NULL, "nothing runs until a reload corrects it: %s", refusal(s));
 	if (s->model == MODEL_UNKNOWN)
-		return !connection_up(s->connection) ? t_strdup(NULL, "connecting")
+		return !connection_up(s->connection) && !connection_pooled(s->connection)
+			       ? t_strdup(NULL, "connecting")
 		       : s->unchecked
 			       ? t_printf(NULL, "the model is not checked yet: %s", s->unchecked)
 			       : t_strdup(NULL, "checking the model");
