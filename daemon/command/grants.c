@@ -7,6 +7,7 @@
 
 #include "model/disposition.h"
 #include "preflight/views.h"
+#include "preflight/trigger_rights.h"
 #include "base/sql.h"
 #include "base/text.h"
 
@@ -439,6 +440,35 @@ static bool print_surroundings(const struct grants *g, struct error *err)
 	       print_vacuum(g, err) && print_refresh(g, err);
 }
 
+/* Rights that functions of triggers need, of tables that an action changes. */
+static bool print_triggers(const struct grants *g, struct error *err)
+{
+	const struct model *model = &g->cmd->config->model;
+	char *events = t_strdup(g->ctx, "");
+	AUTO(result) PGresult *res = NULL;
+
+	for (size_t i = 0; i < model->n_tables; i++) {
+		const struct need need = need_of(model, g->catalog, &model->tables[i]);
+
+		t_list(&events, ",", "%d",
+		       (need.deletes ? TRIGGER_ON_DELETE : 0) |
+			       (need.updates || need.detaches ? TRIGGER_ON_UPDATE : 0));
+	}
+	if (!trigger_rights_read(
+		    g->cmd->db,
+		    &(struct trigger_question){.tables = g->tables,
+					       .events = t_printf(g->ctx, "{%s}", events)},
+		    &res, err))
+		return false;
+	for (int row = 0; row < PQntuples(res); row++) {
+		print_comment("%s on %s: %s runs with the rights of the role",
+			      db_value(res, row, "trigger_name"), db_value(res, row, "table_name"),
+			      db_value(res, row, "function_name"));
+		printf("%s %s;\n", db_value(res, row, "grants"), g->role);
+	}
+	return true;
+}
+
 bool command_check_grants(struct command *cmd, struct error *err)
 {
 	const char *name = cmd->argument;
@@ -465,5 +495,5 @@ bool command_grants(struct command *cmd, struct error *err)
 			return false;
 	}
 	print_users(&g);
-	return print_predicates(&g, err);
+	return print_triggers(&g, err) && print_predicates(&g, err);
 }

@@ -6,6 +6,7 @@
 
 #include "journal/horizon.h"
 #include "base/sql.h"
+#include "database/locks.h"
 #include "command/output.h"
 
 #include <time.h>
@@ -134,14 +135,20 @@ static const char json_sql[] =
 
 static const char follow_sql[] =
 	"SELECT j.finished_at IS NULL AND j.status IN ('saved', 'validated', 'running') AS open,\n"
-	"       coalesce(j.waiting, 'a pause by ' || a.paused_by, CASE WHEN j.status = 'saved' AND j.frozen_at IS NOT NULL\n"
-	"                                THEN 'validation'\n"
-	"                                WHEN j.status IN ('saved', 'validated')\n"
-	"                                THEN 'the daemon' END) AS waiting,\n"
-	"       j.status = 'failed' AS failed, coalesce(j.candidates, 0) AS due,\n"
-	"       coalesce(j.candidates - %s, 0) AS done\n"
-	"  FROM retention.archive_journal AS j JOIN retention.archives AS a ON a.id = j.id\n"
-	" WHERE j.id = $1::int";
+	"       -- No process works on it: the daemon has refused it, and tries again after a reload or in an hour.\n"
+	"       j.error IS NOT NULL AND j.waiting IS NULL AND j.finished_at IS NULL AND NOT EXISTS (\n"
+	"         SELECT FROM pg_locks AS l JOIN pg_database AS d ON d.oid = l.database AND d.datname = current_database()\n"
+	"          WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 2\n"
+	"            AND (l.classid, l.objid) = (" LOCK_TEXT(
+		LOCK_JOB) ", j.id)) AS refused,\n"
+			  "       coalesce(j.waiting, 'a pause by ' || a.paused_by, CASE WHEN j.status = 'saved' AND j.frozen_at IS NOT NULL\n"
+			  "                                THEN 'validation'\n"
+			  "                                WHEN j.status IN ('saved', 'validated')\n"
+			  "                                THEN 'the daemon' END) AS waiting,\n"
+			  "       j.status = 'failed' AS failed, coalesce(j.candidates, 0) AS due,\n"
+			  "       coalesce(j.candidates - %s, 0) AS done\n"
+			  "  FROM retention.archive_journal AS j JOIN retention.archives AS a ON a.id = j.id\n"
+			  " WHERE j.id = $1::int";
 
 /* An action that is followed until it ends. */
 struct follow {
@@ -149,8 +156,8 @@ struct follow {
 	const char *sql; /* of $1, its id */
 	int64_t first; /* done keys before the first change that was seen; -1: nothing was read yet */
 	time_t begun; /* when that change was seen */
-	bool open; /* the action has not ended */
-	bool failed;
+	bool open; /* the action has not ended, and is not refused */
+	bool failed; /* or refused */
 };
 
 /* Reads the state of the action, and updates its progress bar on a terminal. */
@@ -162,8 +169,8 @@ static bool follow_once(struct follow *f, struct error *err)
 
 	if (!db_query(f->cmd->db, f->sql, 1, &f->cmd->argument, &res, err))
 		return false;
-	f->open = db_bool(res, 0, "open");
-	f->failed = db_bool(res, 0, "failed");
+	f->failed = db_bool(res, 0, "failed") || db_bool(res, 0, "refused");
+	f->open = db_bool(res, 0, "open") && !f->failed;
 	bar.done = db_int(res, 0, "done");
 	bar.due = db_int(res, 0, "due");
 	bar.waiting = db_text(res, 0, "waiting");

@@ -50,6 +50,15 @@ static bool is_safe(const PGresult *res, const char *sqlstate)
 				     !PQresultErrorField(res, PG_DIAG_CONTEXT));
 }
 
+#define FUNCTION "PL/pgSQL function "
+
+/* Does this line of the context (NULL: none) name a function that is not ours? */
+static bool is_foreign(const char *line)
+{
+	return line && strncmp(line, FUNCTION, strlen(FUNCTION)) == 0 &&
+	       strncmp(line + strlen(FUNCTION), "retention.", 10) != 0;
+}
+
 /* Names of the catalog; then the function's line of the context, or the place in the server's source. */
 static char *place_of(void *ctx, const PGresult *res, bool safe)
 {
@@ -60,7 +69,7 @@ static char *place_of(void *ctx, const PGresult *res, bool safe)
 		     {PG_DIAG_COLUMN_NAME, "column"},
 		     {PG_DIAG_CONSTRAINT_NAME, "constraint"}};
 	const char *context = PQresultErrorField(res, PG_DIAG_CONTEXT);
-	const char *function = context ? strstr(context, "PL/pgSQL function ") : NULL;
+	const char *function = context ? strstr(context, FUNCTION) : NULL;
 	char *place = t_strdup(ctx, "");
 
 	for (size_t i = 0; i < LENGTH(names) && !is_raised(res); i++)
@@ -74,6 +83,12 @@ static char *place_of(void *ctx, const PGresult *res, bool safe)
 	else if (!safe && PQresultErrorField(res, PG_DIAG_SOURCE_FUNCTION))
 		t_list(&place, ", ", "%s:%s", PQresultErrorField(res, PG_DIAG_SOURCE_FUNCTION),
 		       PQresultErrorField(res, PG_DIAG_SOURCE_LINE));
+	if (is_foreign(function) && strcmp(PQresultErrorField(res, PG_DIAG_SQLSTATE), "42501") == 0)
+		return t_printf(
+			ctx,
+			" [%s]; unless it is SECURITY DEFINER, it runs with the rights of this role: "
+			"GRANT what is missing",
+			place);
 	return *place ? t_printf(ctx, " [%s]", place) : place;
 }
 

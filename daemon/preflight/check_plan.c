@@ -1,9 +1,10 @@
 #include "preflight/check_plan.h"
 
+#include "base/sql.h"
 #include "preflight/check_model.h"
 #include "preflight/integrity.h"
 #include "preflight/read_catalog.h"
-#include "base/sql.h"
+#include "preflight/trigger_rights.h"
 
 /* A message names the places of so many marks. */
 #define MARKS_SHOWN 50
@@ -136,6 +137,49 @@ static void check_published(const struct check *check, const struct plan *plan)
 	}
 }
 
+/*
+ * Complains about a trigger whose function runs with the rights of this role and names what the role may not use:
+ * the first row to be erased would be refused.
+ */
+static bool check_triggers(const struct check *check, const struct plan *plan, struct error *err)
+{
+	char *tables = t_strdup(check->ctx, ""), *events = t_strdup(check->ctx, "");
+	struct trigger_question question = {.session = plan->opts.by_set ? "replica" : "origin"};
+	AUTO(result) PGresult *role = NULL;
+	AUTO(result) PGresult *res = NULL;
+
+	for (size_t i = 0; i < plan->n_steps; i++) {
+		const enum disposition d = plan->steps[i].disposition;
+
+		t_list(&tables, ",", "%u",
+		       check->catalog->relations[plan->steps[i].table->index].oid);
+		t_list(&events, ",", "%d",
+		       d == DISPOSITION_DELETE                              ? TRIGGER_ON_DELETE
+		       : d == DISPOSITION_UPDATE || d == DISPOSITION_DETACH ? TRIGGER_ON_UPDATE
+									    : 0);
+	}
+	question.tables = t_printf(check->ctx, "{%s}", tables);
+	question.events = t_printf(check->ctx, "{%s}", events);
+	if (!db_query(check->db, "SELECT current_user AS name", 0, NULL, &role, err))
+		return false;
+	question.role = db_value(role, 0, "name");
+	if (!trigger_rights_read(check->db, &question, &res, err))
+		return false;
+	for (int row = 0; row < PQntuples(res); row++) {
+		const struct table *t =
+			plan->steps[db_index(res, row, "place", plan->n_steps)].table;
+
+		complain(check->complaints, &t->place,
+			 "table \"%s\": trigger \"%s\" on %s runs %s with the rights of this "
+			 "role, and its source names what the role may not use: %s %s; or make it "
+			 "SECURITY DEFINER",
+			 t->name, db_value(res, row, "trigger_name"),
+			 db_value(res, row, "table_name"), db_value(res, row, "function_name"),
+			 db_value(res, row, "grants"), sql_ident(check->ctx, question.role));
+	}
+	return true;
+}
+
 static bool plan_and_probe(struct check *check, const struct policy *policy, struct plan_opts *opts,
 			   struct plan **ret_plan, struct error *err)
 {
@@ -148,7 +192,7 @@ static bool plan_and_probe(struct check *check, const struct policy *policy, str
 	if (!plan)
 		return false;
 	check_published(check, plan);
-	if (check->complaints->n > before)
+	if (!check_triggers(check, plan, err) || check->complaints->n > before)
 		return false;
 	probes = plan_probes(check->ctx, plan, scope_place, &n);
 	if (!run_probes(check, probes, n, err) || check->complaints->n > before ||

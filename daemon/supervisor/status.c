@@ -93,6 +93,7 @@ static char *describe(const struct supervisor *s)
 	const struct slot *slot = dispatch_running(s->dispatch);
 	const struct policy *policy = NULL;
 	const int paused = count_paused(s->dispatch);
+	int refused;
 	char when[32];
 	int64_t at = 0;
 
@@ -115,8 +116,8 @@ static char *describe(const struct supervisor *s)
 	if (s->dispatch->paused_by)
 		return t_printf(NULL, "everything is paused by %s: retentionctl resume",
 				s->dispatch->paused_by);
-	if (s->remark)
-		return t_strdup(NULL, s->remark);
+	if (s->remark || first_refusal(s->dispatch, &refused))
+		return t_strdup(NULL, s->remark ? s->remark : first_refusal(s->dispatch, &refused));
 	if (paused > 0)
 		return t_printf(NULL, "actions paused: %d", paused);
 	policy = clock_next(s->clock, &at);

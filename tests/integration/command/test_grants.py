@@ -3,6 +3,7 @@
 import os
 import pathlib
 import re
+import signal
 
 import pytest
 
@@ -223,3 +224,102 @@ def test_names_stay_names(make, pg, tmp_path):
 def test_a_role_is_one_line(make, name):
     d = make(SCHEMA, model())
     assert d.ctl("grants", name, check=False).returncode == 2
+
+
+# --- Functions of triggers ------------------------------------------------------------------------
+
+TRIGGERS = SCHEMA + """;
+    CREATE SCHEMA aside; REVOKE ALL ON SCHEMA aside FROM PUBLIC;
+    CREATE TABLE public.search (id serial, what text); CREATE TABLE aside."The Log" (n int); CREATE TABLE public.other (n int);
+    CREATE TABLE public.unused (n int);
+    INSERT INTO aside."The Log" VALUES (0);
+    CREATE FUNCTION note_it(text) RETURNS void LANGUAGE plpgsql AS $$ BEGIN
+        UPDATE aside."The Log" SET n = n + 1;  -- DELETE FROM public.other
+    END $$;
+    CREATE FUNCTION gone() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+        INSERT INTO search (what) VALUES ('gone'); /* INSERT INTO public.other VALUES (1) */
+        PERFORM note_it('x'), count(*) FROM pg_class, unnest(ARRAY[1]) AS other;
+        RETURN OLD;
+    END $$;
+    CREATE FUNCTION off() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO public.unused VALUES (1); RETURN NEW; END $$;
+    CREATE TRIGGER gone BEFORE DELETE ON contact FOR EACH ROW EXECUTE FUNCTION gone();
+    CREATE TRIGGER born BEFORE INSERT ON contact FOR EACH ROW EXECUTE FUNCTION off();
+    CREATE TRIGGER off BEFORE DELETE ON contact FOR EACH ROW EXECUTE FUNCTION off(); ALTER TABLE contact DISABLE TRIGGER off;
+    INSERT INTO contact (id) VALUES (1); INSERT INTO request (contact_id, at) VALUES (1, '2015-01-01')"""
+NEEDED = {'GRANT INSERT ON public.search TO "granted";', 'GRANT USAGE ON SEQUENCE public.search_id_seq TO "granted";',
+          'GRANT UPDATE ON aside."The Log" TO "granted";', 'GRANT SELECT ON aside."The Log" TO "granted";',
+          'GRANT USAGE ON SCHEMA aside TO "granted";'}
+RUNS = 'table "contact": trigger "gone" on public.contact runs public.gone with the rights of this role'
+
+
+@pytest.fixture
+def triggered(pg, daemon, empty_db):
+    db = empty_db()
+    pg.psql(db, "-c", TRIGGERS)
+    pg.sql(db, f"""DO $$ BEGIN IF EXISTS (SELECT FROM pg_roles WHERE rolname = '{ROLE}') THEN
+        DROP OWNED BY {ROLE}; DROP ROLE {ROLE}; END IF; CREATE ROLE {ROLE} LOGIN; END $$""")
+    yield daemon(db, model=model(), limits={"max_replica_lag": "0s"}, policies=[
+        {"name": "p", "action": "delete_contacts", "depth": "1 year", "schedule": "daily"}])
+    pg.sql(db, f"DROP OWNED BY {ROLE}; DROP ROLE {ROLE}")
+
+
+def test_triggers_that_need_rights(triggered, pg):
+    """What their functions name, and what those call, is printed, and refused by name before a row is touched."""
+    d = triggered
+    sql = d.ctl("grants", ROLE).stdout
+    named = {line for line in sql.splitlines() if re.search(r"search|aside|other|unused", line) and line.startswith("GRANT")}
+    assert named == NEEDED, sql
+    assert "-- gone on public.contact: public.gone" in sql
+    pg.psql(d.db, "-c", "\n".join(line for line in sql.splitlines() if line not in named))
+    d.configure(user=ROLE)
+    done = d.check_config()
+    assert done.returncode == 1 and RUNS in done.stderr and "or make it SECURITY DEFINER" in done.stderr, done.stderr
+    for line in named:
+        assert line.rstrip(";") in done.stderr, line
+    assert RUNS in d.once(check=False).stderr and d.jobs() == []
+    pg.psql(d.db, "-c", "\n".join(NEEDED))
+    assert d.check_config().returncode == 0
+    d.once()
+    assert pg.sql(d.db, "SELECT what, n FROM search, aside.\"The Log\"") == [("gone", 1)]
+
+
+@pytest.mark.parametrize("mend", ["ALTER FUNCTION gone SECURITY DEFINER", "ALTER TABLE contact DISABLE TRIGGER gone",
+                                  "ALTER TABLE contact ENABLE REPLICA TRIGGER gone", "DROP TRIGGER gone ON contact"])
+def test_triggers_that_need_none(triggered, pg, mend):
+    d = triggered
+    pg.sql(d.db, mend)
+    sql = d.ctl("grants", ROLE).stdout
+    assert ("search" in sql) == ("REPLICA" in mend)  # which fires under integrity = "set"
+    pg.psql(d.db, "-c", "\n".join(line for line in sql.splitlines() if "search" not in line and "aside" not in line))
+    d.configure(user=ROLE)
+    assert d.check_config().returncode == 0
+    d.once()
+    assert d.jobs()[-1]["status"] == "done"
+
+
+def test_rights_that_only_the_first_row_shows(triggered, pg):
+    """A statement that is put together: the refusal of the job says it, and so do STATUS and show --follow, which ends."""
+    d = triggered
+    pg.sql(d.db, """CREATE OR REPLACE FUNCTION gone() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+        EXECUTE 'INSERT INTO public.' || 'other VALUES (1)'; RETURN OLD; END $$""")
+    pg.psql(d.db, "-c", d.ctl("grants", ROLE).stdout)
+    d.configure(user=ROLE)
+    assert d.check_config().returncode == 0
+    said = d.once(check=False).stderr
+    assert re.search(r"permission denied for table other \[PL/pgSQL function gone\(\) line 2.*\]; unless it is SECURITY "
+                     "DEFINER, it runs with the rights of this role: GRANT what is missing", said), said
+    shown = d.ctl("show", "1", "--follow", check=False, timeout=20)
+    assert shown.returncode == 1 and re.search(r"^error +permission denied for table other", shown.stdout, re.M), shown.stdout
+    d.start()
+    d.wait_for_log("ready: ")
+    d.wait_for_log(r"job 1 \(p\) is refused.*permission denied")
+    since = d.log_position()
+    d.signal(signal.SIGUSR1)
+    d.wait_for_log(r"state: job 1 \(p\) is refused: permission denied for table other", since=since)
+    pg.sql(d.db, f"GRANT INSERT ON public.other TO {ROLE}")
+    follow = d.ctl("show", "1", "--follow", check=False, timeout=20)
+    assert follow.returncode == 1
+    d.reload()
+    d.wait_for_job("status = 'done'")
+    assert d.ctl("show", "1", "--follow").returncode == 0
+    assert d.stop() == 0
