@@ -215,8 +215,10 @@ CREATE INDEX ON retention.journal_event (job);
 --
 -- A transaction that appends to the chain of events has chain_lock to its end.
 CREATE TABLE retention.chain_lock ();
+ALTER TABLE retention.chain_lock REPLICA IDENTITY FULL;
 -- Batches share hold_lock, and a change of a hold excludes them.
 CREATE TABLE retention.hold_lock ();
+ALTER TABLE retention.hold_lock REPLICA IDENTITY FULL;
 -- A row for each worker of an action.  A batch locks the row of its worker to its end, so that the next claim of the
 -- action can wait for the batches of the last one.
 CREATE TABLE retention.batch_lock (

@@ -165,6 +165,7 @@ $$;
 
 -- One process at a time compares the ledger with its file, and has this table locked meanwhile.
 CREATE TABLE retention.ledger_lock ();
+ALTER TABLE retention.ledger_lock REPLICA IDENTITY FULL;
 
 -- Lines of the file that the ledger lacks.  The daemon fills it when the file is ahead of the table; otherwise
 -- it is empty.  While it has rows, only their replay runs.

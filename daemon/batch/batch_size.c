@@ -11,13 +11,6 @@
 #define LEAST_TABLE_ROWS 1000 /* a subject with fewer rows in each table never goes in slices */
 #define LEAST_SLICE_ROWS 100
 
-struct batch_size batch_size_new(int64_t batch_rows)
-{
-	return (struct batch_size){.batch_rows = batch_rows,
-				   .weight = FIRST_WEIGHT,
-				   .rows_per_weight = FIRST_ROWS_PER_WEIGHT};
-}
-
 int64_t batch_size_weight(const struct batch_size *size)
 {
 	return (int64_t)size->weight;
@@ -57,6 +50,17 @@ static double bounded(const struct batch_size *size, double weight)
 	if (weight > most)
 		weight = most;
 	return weight < 1 ? 1 : weight;
+}
+
+struct batch_size batch_size_new(int64_t batch_rows, double rows_per_weight)
+{
+	struct batch_size size = {.batch_rows = batch_rows,
+				  .rows_per_weight = rows_per_weight > FIRST_ROWS_PER_WEIGHT
+							     ? rows_per_weight
+							     : FIRST_ROWS_PER_WEIGHT};
+
+	size.weight = bounded(&size, FIRST_WEIGHT);
+	return size;
 }
 
 void batch_size_adapt(struct batch_size *size, const struct batch_took *took)

@@ -23,7 +23,8 @@ struct batch_took {
 	bool blocked; /* other sessions waited for it */
 };
 
-struct batch_size batch_size_new(int64_t batch_rows);
+/* rows_per_weight: the tables' average; the first batch counts with it, or with 6 where it is less. */
+struct batch_size batch_size_new(int64_t batch_rows, double rows_per_weight);
 
 /* The weight of the next batch, and the rows of all tables that it is likely to have. */
 int64_t batch_size_weight(const struct batch_size *size);

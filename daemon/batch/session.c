@@ -23,7 +23,7 @@ void session_close(struct session *s)
 	stop_watch(s->pool->stop, s->worker + 1, NULL);
 	archive_writer_close(s->writer);
 	s->writer = NULL;
-	db_end(s->db); /* retention.erasing has the server's session, which may do nothing else from then on */
+	db_close(s->db);
 	s->db = NULL;
 }
 
@@ -104,6 +104,7 @@ bool session_back_off(struct session *s, const struct error *cause, struct error
 		return fail(err, ERR_ENVIRONMENT, "%s", cause->text);
 	report_waiting(pool->report, WAIT_OTHER, cause->text);
 	session_close(s);
+	ledger_let_go(pool->batch->ledger); /* it may be the disk that fails */
 	s->backoff_ms = s->backoff_ms ? s->backoff_ms * 2 : BACKOFF_MIN_MS;
 	if (s->backoff_ms > BACKOFF_MAX_MS)
 		s->backoff_ms = BACKOFF_MAX_MS;

@@ -174,6 +174,21 @@ static bool run_sweeps(struct worker_state *w, struct error *err)
 	return true;
 }
 
+/* The rows of all tables that the action changes, for each contact and request: the planner's estimates. */
+static double average_rows(const struct plan *plan)
+{
+	const struct model *model = plan->model;
+	const struct relation *relations = plan->catalog->relations;
+	const int64_t weight = relations[model->contact->index].rows +
+			       (model->request ? relations[model->request->index].rows : 0);
+	int64_t rows = 0;
+
+	for (size_t i = 0; i < plan->n_steps; i++)
+		if (plan->steps[i].sql)
+			rows += relations[plan->steps[i].table->index].rows;
+	return weight > 0 ? (double)rows / (double)weight : 0;
+}
+
 void *worker_main(void *arg)
 {
 	struct worker *worker = arg;
@@ -183,7 +198,7 @@ void *worker_main(void *arg)
 		.session = {.pool = pool,
 			    .worker = worker->number,
 			    .statement_timeout_ms = STATEMENT_TIMEOUT_MS},
-		.size = batch_size_new(pool->config->batch_rows),
+		.size = batch_size_new(pool->config->batch_rows, average_rows(pool->batch->plan)),
 		.sweep = {.stage = pool->workers == 1 ? STAGE_ALONE : STAGE_SHARED,
 			  .page = {.job = pool->batch->id,
 				   .worker = worker->number,

@@ -6,7 +6,6 @@
 
 #include "journal/horizon.h"
 #include "base/sql.h"
-#include "database/locks.h"
 #include "command/output.h"
 
 #include <time.h>
@@ -135,20 +134,16 @@ static const char json_sql[] =
 
 static const char follow_sql[] =
 	"SELECT j.finished_at IS NULL AND j.status IN ('saved', 'validated', 'running') AS open,\n"
-	"       -- No process works on it: the daemon has refused it, and tries again after a reload or in an hour.\n"
-	"       j.error IS NOT NULL AND j.waiting IS NULL AND j.finished_at IS NULL AND NOT EXISTS (\n"
-	"         SELECT FROM pg_locks AS l JOIN pg_database AS d ON d.oid = l.database AND d.datname = current_database()\n"
-	"          WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 2\n"
-	"            AND (l.classid, l.objid) = (" LOCK_TEXT(
-		LOCK_JOB) ", j.id)) AS refused,\n"
-			  "       coalesce(j.waiting, 'a pause by ' || a.paused_by, CASE WHEN j.status = 'saved' AND j.frozen_at IS NOT NULL\n"
-			  "                                THEN 'validation'\n"
-			  "                                WHEN j.status IN ('saved', 'validated')\n"
-			  "                                THEN 'the daemon' END) AS waiting,\n"
-			  "       j.status = 'failed' AS failed, coalesce(j.candidates, 0) AS due,\n"
-			  "       coalesce(j.candidates - %s, 0) AS done\n"
-			  "  FROM retention.archive_journal AS j JOIN retention.archives AS a ON a.id = j.id\n"
-			  " WHERE j.id = $1::int";
+	"       -- The daemon has refused it, and tries again after a reload or in an hour.\n"
+	"       j.error IS NOT NULL AND j.waiting IS NULL AND j.finished_at IS NULL AS refused,\n"
+	"       coalesce(j.waiting, 'a pause by ' || a.paused_by, CASE WHEN j.status = 'saved' AND j.frozen_at IS NOT NULL\n"
+	"                                THEN 'validation'\n"
+	"                                WHEN j.status IN ('saved', 'validated')\n"
+	"                                THEN 'the daemon' END) AS waiting,\n"
+	"       j.status = 'failed' AS failed, coalesce(j.candidates, 0) AS due,\n"
+	"       coalesce(j.candidates - %s, 0) AS done\n"
+	"  FROM retention.archive_journal AS j JOIN retention.archives AS a ON a.id = j.id\n"
+	" WHERE j.id = $1::int";
 
 /* An action that is followed until it ends. */
 struct follow {

@@ -108,20 +108,15 @@ bool db_open(const struct db_opts *opts, struct db **ret_db, struct error *err)
 
 void db_close(struct db *db)
 {
+	AUTO(error) struct error ended = {0};
+
 	if (!db)
 		return;
+	if (db_alive(db) && db->pooled)
+		(void)db_exec(db, "SELECT pg_terminate_backend(pg_backend_pid())", &ended);
 	PQfinish(db->conn);
 	free(db->kept);
 	free(db);
-}
-
-void db_end(struct db *db)
-{
-	AUTO(error) struct error ended = {0};
-
-	if (db_alive(db) && db->pooled)
-		(void)db_exec(db, "SELECT pg_terminate_backend(pg_backend_pid())", &ended);
-	db_close(db);
 }
 
 bool db_alive(const struct db *db)

@@ -27,13 +27,11 @@ DEFINE_AUTO(result, PGresult, PQclear)
 /* Opens a session.  ENVIRONMENT: the server is away.  CONFIG: it refuses the role or the database. */
 bool db_open(const struct db_opts *opts, struct db **ret_db, struct error *err);
 
-/* Closes it; NULL is fine. */
-void db_close(struct db *db);
-
 /*
- * Closes it, and ends the server's session even where a pooler would give it to another client.  NULL is fine.
+ * Closes it; NULL is fine.  The server's session ends, too, even where a pooler would give it to another client: entries of
+ * retention.claimed and retention.erasing count as long as it lives.
  */
-void db_end(struct db *db);
+void db_close(struct db *db);
 
 DEFINE_AUTO(db, struct db, db_close)
 

@@ -237,6 +237,26 @@ static bool check_and_configure(const struct job_opts *opts, void *arg, struct d
 	       journal_configure(db, opts->config, type, err);
 }
 
+/* Adds the tables that other sessions have locked: a query of the catalog that waits for one does not name it. */
+static void tell_locks(const struct job_opts *opts, struct db *db, const char *why)
+{
+	static const char sql[] =
+		"SELECT string_agg(DISTINCT l.relation::regclass::text, ', ') AS tables\n"
+		"  FROM pg_locks AS l JOIN pg_class AS c ON c.oid = l.relation AND c.relkind IN ('r', 'p')\n"
+		"  JOIN pg_database AS d ON d.oid = l.database AND d.datname = current_database()\n"
+		" WHERE l.granted AND l.pid <> pg_backend_pid() AND l.mode LIKE '%Exclusive%'\n"
+		"   AND l.mode NOT LIKE 'Row%'";
+	AUTO(result) PGresult *res = NULL;
+	AUTO(error) struct error ignored = {0}; /* only the names are missing then */
+	const char *tables =
+		db_query(db, sql, 0, NULL, &res, &ignored) ? db_text(res, 0, "tables") : NULL;
+	AUTO(char_p)
+	char *text = xprintf("%s%s%s", why, tables ? "; locked by other sessions: " : "",
+			     tables ? tables : "");
+
+	report_waiting(opts->report, WAIT_LOCKS, text);
+}
+
 /* A client that changes a table has it locked, for a moment as a rule: begins again until it is free. */
 static bool check_patiently(const struct job_opts *opts, void *arg, struct db *db,
 			    struct error *err)
@@ -250,7 +270,7 @@ static bool check_patiently(const struct job_opts *opts, void *arg, struct db *d
 		    stop_sleep_ms(opts->stop, LOCKED_PAUSE_MS))
 			return false;
 		db_rollback(db);
-		report_waiting(opts->report, WAIT_LOCKS, err->text);
+		tell_locks(opts, db, err->text);
 		error_clear(err);
 		complaints_clear(&look->complaints);
 	}

@@ -116,7 +116,7 @@ bool journal_claim(struct db *db, int id, bool *ret, struct error *err)
 bool journal_fence(struct db *db, int id, const char *host, int *ret_claim, struct error *err)
 {
 	static const char claim_sql[] = "UPDATE retention.archive_journal SET claim = claim + 1,\n"
-					"       host = $2 WHERE id = $1::int RETURNING claim";
+					"error = NULL, host = $2 WHERE id = $1 RETURNING claim";
 	static const char wait_sql[] = "SELECT FROM retention.batch_lock AS l\n"
 				       " WHERE l.job = $1::int ORDER BY l.worker FOR UPDATE";
 	int64_t claim = 0;

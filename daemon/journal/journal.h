@@ -42,6 +42,7 @@ bool journal_claim(struct db *db, int id, bool *ret, struct error *err);
 /*
  * Raises the claim, and waits until every batch of an older claim has ended: after this none of them can
  * commit.  Batches compare with *ret_claim.  From here on the job belongs to host.
+ * Why an earlier attempt ended is forgotten.
  */
 bool journal_fence(struct db *db, int id, const char *host, int *ret_claim, struct error *err);
 

@@ -13,19 +13,55 @@
 #include <inttypes.h>
 #include <pthread.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 
 static const char head[] = "# retentiond ledger 1 ";
 
 struct ledger {
 	pthread_mutex_t mutex; /* among our threads; flock(2) is among processes */
-	int fd;
+	int fd; /* -1: ledger_let_go() */
+	ino_t inode;
 	char *path;
 };
+
+/* Cuts off what is behind the last newline: a line that a crash tore. */
+static bool cut_torn_line(struct ledger *l, struct error *err)
+{
+	off_t size = lseek(l->fd, 0, SEEK_END);
+	const off_t whole = size;
+	char last = '\0';
+
+	while (size > 0 && pread(l->fd, &last, 1, size - 1) == 1 && last != '\n')
+		size--;
+	if (size < 0 || (size > 0 && last != '\n'))
+		return fail_errno(err, ERR_ENVIRONMENT, "cannot read \"%s\"", l->path);
+	return size == whole || ftruncate(l->fd, size) == 0 ||
+	       fail_errno(err, ERR_ENVIRONMENT, "cannot cut a torn line off \"%s\"", l->path);
+}
+
+/* After ledger_let_go().  It has to be the file that was checked when it was opened first. */
+static bool open_again(struct ledger *l, struct error *err)
+{
+	AUTO(fd) int fd = open(l->path, O_RDWR | O_APPEND | O_CLOEXEC | O_NOFOLLOW);
+	struct stat now;
+
+	if (fd < 0 || fstat(fd, &now) != 0)
+		return fail_errno(err, ERR_ENVIRONMENT, "cannot open \"%s\" again", l->path);
+	if (now.st_ino != l->inode)
+		return fail(err, ERR_ENVIRONMENT, "\"%s\" is another file now", l->path);
+	l->fd = fd;
+	fd = -1;
+	return cut_torn_line(l, err);
+}
 
 /* Locks the file among processes.  On a file system without locks it goes on without, as the archives do. */
 static bool lock(struct ledger *l, struct error *err)
 {
 	(void)pthread_mutex_lock(&l->mutex);
+	if (l->fd < 0 && !open_again(l, err)) {
+		(void)pthread_mutex_unlock(&l->mutex);
+		return false;
+	}
 	while (flock(l->fd, LOCK_EX) != 0) {
 		if (errno == EINTR)
 			continue;
@@ -69,10 +105,35 @@ bool ledger_append(struct ledger *l, const char *lines, size_t n, struct error *
 	return ok;
 }
 
+/* fd -1: no descriptor was left. */
+static bool sync_file(const struct ledger *l, int fd, struct error *err)
+{
+	return (fd >= 0 && fdatasync(fd) == 0) ||
+	       fail_errno(err, ERR_ENVIRONMENT, "cannot sync \"%s\"", l->path);
+}
+
 bool ledger_sync(struct ledger *l, struct error *err)
 {
-	return fdatasync(l->fd) == 0 ||
-	       fail_errno(err, ERR_ENVIRONMENT, "cannot sync \"%s\"", l->path);
+	AUTO(fd) int fd = -1;
+	bool there;
+
+	(void)pthread_mutex_lock(&l->mutex);
+	/* A descriptor of its own, so that nobody waits for the disk. */
+	there = l->fd >= 0;
+	fd = there ? fcntl(l->fd, F_DUPFD_CLOEXEC, 0) : -1;
+	(void)pthread_mutex_unlock(&l->mutex);
+	return !there || sync_file(l, fd, err);
+}
+
+void ledger_let_go(struct ledger *l)
+{
+	if (!l)
+		return;
+	(void)pthread_mutex_lock(&l->mutex);
+	if (l->fd >= 0)
+		(void)close(l->fd); /* ledger_check() adds what is lost */
+	l->fd = -1;
+	(void)pthread_mutex_unlock(&l->mutex);
 }
 
 static FILE *open_reader(const struct ledger *l, struct error *err)
@@ -82,21 +143,6 @@ static FILE *open_reader(const struct ledger *l, struct error *err)
 	if (!in)
 		(void)fail_errno(err, ERR_ENVIRONMENT, "cannot read \"%s\"", l->path);
 	return in;
-}
-
-/* Cuts off what is behind the last newline: a line that a crash tore. */
-static bool cut_torn_line(struct ledger *l, struct error *err)
-{
-	off_t size = lseek(l->fd, 0, SEEK_END);
-	const off_t whole = size;
-	char last = '\0';
-
-	while (size > 0 && pread(l->fd, &last, 1, size - 1) == 1 && last != '\n')
-		size--;
-	if (size < 0 || (size > 0 && last != '\n'))
-		return fail_errno(err, ERR_ENVIRONMENT, "cannot read \"%s\"", l->path);
-	return size == whole || ftruncate(l->fd, size) == 0 ||
-	       fail_errno(err, ERR_ENVIRONMENT, "cannot cut a torn line off \"%s\"", l->path);
 }
 
 /* Writes the first line of an empty file; checks that of any other. */
@@ -113,7 +159,7 @@ static bool check_head(struct ledger *l, const char *directory, const char *iden
 	wanted = xprintf("%s%s\n", head, identity);
 	n = getline(&found, &room, in);
 	if (n < 0)
-		return write_whole(l, wanted, strlen(wanted), err) && ledger_sync(l, err) &&
+		return write_whole(l, wanted, strlen(wanted), err) && sync_file(l, l->fd, err) &&
 		       file_sync_folder(directory, err);
 	if (strncmp(found, head, strlen(head)) != 0)
 		return fail(err, ERR_CONFIG,
@@ -133,6 +179,7 @@ static bool open_file(const char *directory, const char *identity, bool create, 
 		      struct error *err)
 {
 	AUTO(ledger) struct ledger *l = xcalloc(1, sizeof(*l));
+	struct stat st;
 	bool ok;
 
 	(void)pthread_mutex_init(&l->mutex, NULL);
@@ -153,8 +200,11 @@ static bool open_file(const char *directory, const char *identity, bool create, 
 	if (!lock(l, err))
 		return false;
 	ok = cut_torn_line(l, err) && check_head(l, directory, identity, err);
+	ok = ok && (fstat(l->fd, &st) == 0 ||
+		    fail_errno(err, ERR_ENVIRONMENT, "cannot read \"%s\"", l->path));
 	unlock(l);
 	if (ok) {
+		l->inode = st.st_ino;
 		*ret = l;
 		l = NULL;
 	}
@@ -434,6 +484,9 @@ bool ledger_check(struct db *db, struct ledger *ledger, int64_t *ret_ahead, stru
 {
 	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
 
+	if (!lock(ledger, err)) /* opens it again */
+		return false;
+	unlock(ledger);
 	if (db_exec(db, "BEGIN", err) && check(db, ledger, ctx, ret_ahead, err) &&
 	    db_commit(db, err))
 		return ledger_sync(ledger, err);

@@ -215,8 +215,7 @@ bool check_predicates(struct check *check, const struct plan *plan, struct error
 		if (plan->opts.scope && config->policies[i].scope == plan->opts.scope)
 			scope_place = &config->policies[i].place;
 	probes = plan_predicates(check->ctx, plan, scope_place, &n);
-	return run_probes(check->db, probes, n, check->complaints, err) &&
-	       check->complaints->n == before;
+	return run_probes(check, probes, n, err) && check->complaints->n == before;
 }
 
 struct plan_opts check_opts(const struct config *config, const struct policy *policy,

@@ -207,9 +207,8 @@ static bool read_states(struct db *db, const struct model *model, void *ctx,
 	return true;
 }
 
-static bool read_relations(struct db *db, const struct model *model, void *ctx,
-			   const char *const values[], struct catalog *catalog,
-			   struct complaints *c, struct error *err)
+static bool read_relations(struct db *db, const struct model *model, const char *const values[],
+			   struct catalog *catalog, struct complaints *c, struct error *err)
 {
 	AUTO(result) PGresult *res = NULL;
 
@@ -230,8 +229,8 @@ static bool read_relations(struct db *db, const struct model *model, void *ctx,
 		r->by_indexed = !t->by || db_bool(res, row, "by_indexed");
 		r->delete_triggers = db_bool(res, row, "delete_triggers");
 		r->update_triggers = db_bool(res, row, "update_triggers");
-		r->no_delete = db_text_copy(ctx, res, row, "no_delete");
-		r->no_update = db_text_copy(ctx, res, row, "no_update");
+		r->no_delete = db_text_copy(catalog, res, row, "no_delete");
+		r->no_update = db_text_copy(catalog, res, row, "no_update");
 	}
 	return true;
 }
@@ -393,7 +392,7 @@ static bool read_all(struct db *db, const struct model *model, void *ctx, struct
 	wanted_params(scratch, model, values);
 	catalog->relations = t_array(ctx, struct relation, model->n_tables);
 	if (!read_states(db, model, ctx, catalog, err) ||
-	    !read_relations(db, model, ctx, values, catalog, c, err) || c->n > before)
+	    !read_relations(db, model, values, catalog, c, err) || c->n > before)
 		return false;
 	if (!read_columns(db, values, model->n_tables, ctx, catalog, err))
 		return false;

@@ -19,8 +19,10 @@
 
 /* The last row, without an id, is there while everything is paused. */
 static const char runnable_sql[] =
-	"SELECT id, action, policy, status, paused_by FROM retention.runnable($1)\n"
-	"UNION ALL SELECT NULL, NULL, NULL, NULL, p.paused_by\n"
+	"SELECT r.id, r.action, r.policy, r.status, r.paused_by,\n"
+	"       (SELECT extract(epoch FROM j.requested_at) FROM retention.archive_journal AS j WHERE j.id = r.id)\n"
+	"  FROM retention.runnable($1) AS r\n"
+	"UNION ALL SELECT NULL, NULL, NULL, NULL, p.paused_by, NULL\n"
 	"  FROM retention.pause AS p WHERE p.job IS NULL";
 
 bool dispatch_runs(const struct dispatch *dispatch, const struct task *task)
@@ -204,6 +206,9 @@ static void on_end(void *arg, enum job_exit end, const char *how)
 	struct dispatch *dispatch = slot->dispatch;
 	const bool good = end == JOB_DONE || end == JOB_SAVED || end == JOB_TAKEN;
 
+	/* The note of a process that was killed is about something earlier. */
+	if (end == JOB_CRASHED || strncmp(how, "signal", 6) == 0)
+		t_replace(slot->label, &slot->note, NULL);
 	log_end(slot, end, how);
 	count_wait(slot);
 	for (size_t i = 0; i < dispatch->n_tasks; i++)
@@ -318,7 +323,10 @@ static void take_pause(struct dispatch *dispatch, const char *paused_by)
 	t_replace(dispatch, &dispatch->paused_by, paused_by);
 }
 
-/* Takes the new list, and keeps the attempts of the tasks that are in both. */
+/*
+ * Takes the new list, and keeps the attempts of the tasks that are in both.  After a restored backup another action can
+ * have the same number.
+ */
 static void take_list(struct dispatch *dispatch, const PGresult *res)
 {
 	int n = PQntuples(res);
@@ -334,12 +342,14 @@ static void take_list(struct dispatch *dispatch, const PGresult *res)
 		task->id.action = t_strdup(tasks, PQgetvalue(res, i, 1));
 		if (!PQgetisnull(res, i, 2))
 			task->id.policy = t_strdup(tasks, PQgetvalue(res, i, 2));
+		task->requested_at = t_strdup(tasks, PQgetvalue(res, i, 5));
 		task->saved = strcmp(PQgetvalue(res, i, 3), "saved") == 0;
 		task->running = strcmp(PQgetvalue(res, i, 3), "running") == 0;
 		if (!PQgetisnull(res, i, 4))
 			task->paused_by = t_strdup(tasks, PQgetvalue(res, i, 4));
 		for (size_t j = 0; j < dispatch->n_tasks; j++)
-			if (dispatch->tasks[j].id.job == task->id.job) {
+			if (dispatch->tasks[j].id.job == task->id.job &&
+			    strcmp(dispatch->tasks[j].requested_at, task->requested_at) == 0) {
 				task->attempt = dispatch->tasks[j].attempt;
 				if (dispatch->tasks[j].refusal)
 					task->refusal = t_strdup(tasks, dispatch->tasks[j].refusal);

@@ -41,6 +41,7 @@ struct slot {
 
 struct task {
 	struct log_fields id; /* likewise */
+	const char *requested_at; /* tells it from another action of the same number */
 	bool saved;
 	bool running; /* begun by an earlier process */
 	const char *paused_by; /* a role; NULL: the task is not paused */

@@ -87,6 +87,11 @@ def check_waits_for_space(j, run):
     assert j.ledger() == missing_contacts(j)
 
 
+def open_files(run, folder):
+    links = [os.path.join(f"/proc/{run.process.pid}/fd", name) for name in os.listdir(f"/proc/{run.process.pid}/fd")]
+    return [link for link in links if os.path.lexists(link) and os.readlink(link).startswith(str(folder))]
+
+
 def test_disk_full(job, tmpfs):
     """A real file system without room; it takes the right to mount one."""
     where = tmpfs("256k")
@@ -107,6 +112,8 @@ def test_disk_that_says_it_is_full(job, preload, tmp_path):
     j = job()
     run = j.start(env={**preload, "DISK_FAULT": "full:60", "DISK_FULL": str(full)})
     check_waits_for_space(j, run)
+    # The file system can be unmounted between two tries.
+    wait_until(lambda: run.running() and not open_files(run, j.archives), what="no file is open")
     full.unlink()
     assert run.wait() == DONE, run.text()
     check_done(j)

@@ -12,7 +12,7 @@ from support.clients import clients
 from support.harness import REPO, standby_of, wait_until
 from support.jobs import DONE, STOPPED
 from support.locks import BATCHES
-from support.small import SCHEMA, model, policy
+from support.small import SCHEMA, contacts, model, policy
 
 
 @pytest.fixture
@@ -360,3 +360,13 @@ def test_a_pace_is_no_event(make):
              limits={"workers": 1, "batch_rows": 50, "rows_per_second": 1000, "max_share": 1.0})
     d.once()
     assert "waits" not in d.log_text() and "goes on" not in d.log_text()
+
+
+def test_the_first_batch_keeps_to_batch_rows(make, pg):
+    """The tables' average of rows for each contact is known before the first batch."""
+    many = "; INSERT INTO request (id, contact_id, at) SELECT 10000 + n, 1 + n % 200, '2015-01-01' FROM generate_series(1, 2000) AS n"
+    d = make(SCHEMA + contacts(due=range(1, 201)) + many + "; ANALYZE", model(), limits={"batch_rows": 60, "workers": 1})
+    d.once()
+    assert d.jobs()[-1]["status"] == "done"
+    batches = pg.sql(d.db, "SELECT count(*) FROM retention.ledger GROUP BY erased_at ORDER BY erased_at")
+    assert max(n for (n,) in batches) * 11 <= 66, batches

@@ -310,9 +310,9 @@ def test_rights_that_only_the_first_row_shows(triggered, pg):
                      "DEFINER, it runs with the rights of this role: GRANT what is missing", said), said
     shown = d.ctl("show", "1", "--follow", check=False, timeout=20)
     assert shown.returncode == 1 and re.search(r"^error +permission denied for table other", shown.stdout, re.M), shown.stdout
+    since = d.log_position()
     d.start()
-    d.wait_for_log("ready: ")
-    d.wait_for_log(r"job 1 \(p\) is refused.*permission denied")
+    d.wait_for_log(r"job 1 \(p\) is refused.*permission denied", since=since)
     since = d.log_position()
     d.signal(signal.SIGUSR1)
     d.wait_for_log(r"state: job 1 \(p\) is refused: permission denied for table other", since=since)

@@ -21,20 +21,19 @@ def d(make):
 @contextmanager
 def table_locked(d, seconds):
     """For so long; the rest of the test need not wait for the end."""
-    conn = d.pg.connect(d.db, autocommit=False)
-    conn.cursor().execute("LOCK TABLE request")
-    timer = threading.Timer(seconds, conn.rollback)
-    timer.start()
-    yield
-    timer.join()
-    conn.close()
+    with d.pg.connect(d.db, autocommit=False) as conn:
+        conn.cursor().execute("LOCK TABLE request")
+        timer = threading.Timer(seconds, conn.rollback)
+        timer.start()
+        yield
+        timer.join()
 
 
 def test_a_table_is_locked_for_a_moment(d):
     with table_locked(d, 2):
         done = d.check_config()
     assert (done.returncode, done.stdout) == (0, "configuration OK\n"), done.stderr
-    assert re.search("the check waits: .*request.* a table is locked by another session", done.stderr)
+    assert re.search("the check waits: .*locked by other sessions: public.request", done.stderr)
     with table_locked(d, 2):
         assert "is done" in d.once().stderr
     with table_locked(d, 2):

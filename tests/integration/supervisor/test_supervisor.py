@@ -112,6 +112,8 @@ if status == "saved":
 if status == "validated":
     sql("UPDATE retention.archive_journal SET status = 'running' WHERE id = %s", args.job)
 say("progress 12 50 185")
+if play.get("says"):
+    say(play["says"])
 if play.get("waiting"):
     for _ in range(3):
         for reason in play["waiting"].split("|"):
@@ -398,6 +400,33 @@ def test_once_while_everything_is_paused(staged, stage):
     d.ctl("pause")
     done = d.once()
     assert done.returncode == 0 and "everything is paused" in done.stderr and stage.calls(check=False) == []
+
+
+def test_another_action_of_a_refused_number(staged, stage):
+    """After a restored backup a number can be given again: the new action does not wait for the hour of the old one."""
+    stage.play(end=REFUSED)
+    d = started(staged())
+    job = save(d)
+    d.wait_for_log(f"job {job} .* is refused")
+    wait_until(lambda: f"state: job {job} (action {job}) is refused: as the play has it" in state(d))
+    stage.play()
+    d.pg.tamper(d.db, f"UPDATE retention.archive_journal SET requested_at = requested_at + interval '1 s' WHERE id = {job}")
+    d.pg.sql(d.db, "NOTIFY retention")
+    d.wait_for_job(f"id = {job} AND status = 'done'")
+    assert d.stop() == 0
+
+
+def test_a_killed_job_has_no_reason(staged, stage):
+    """What it noted earlier is not why it ended."""
+    stage.play(says="note key 7 goes in one transaction", waits_for="never", ignores_term=True)
+    d = started(staged())
+    last_was(d, "contacts-36m", "now() - interval '100 days'")
+    d.reload()
+    d.wait_for_job("status = 'running'")
+    wait_until(lambda: "process " in state(d))
+    assert d.stop() == 0
+    line = re.search(r"job \d+ \(contacts-36m\) was stopped.*", d.log_text()).group()
+    assert "key 7" not in line, line
 
 
 # --- What is due ------------------------------------------------------------------------------

@@ -39,7 +39,7 @@ static void test_comes_back_from_one(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(cases); i++) {
-		struct batch_size size = batch_size_new(10000);
+		struct batch_size size = batch_size_new(10000, 0);
 
 		for (int slow = 0; slow < 20; slow++)
 			batch_size_adapt(&size,
@@ -81,7 +81,7 @@ static void test_steps(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(cases); i++) {
-		struct batch_size size = batch_size_new(10000);
+		struct batch_size size = batch_size_new(10000, 0);
 
 		size.weight = 100;
 		batch_size_adapt(&size, &cases[i].took);
@@ -92,7 +92,7 @@ static void test_steps(void **state)
 
 static void test_keeps_to_batch_rows(void **state)
 {
-	struct batch_size size = batch_size_new(60);
+	struct batch_size size = batch_size_new(60, 0);
 
 	(void)state;
 	batch_size_adapt(&size,
@@ -111,9 +111,30 @@ static void test_keeps_to_batch_rows(void **state)
 	assert_int_equal(batch_size_weight(&size), 600);
 }
 
+static void test_the_first_batch(void **state)
+{
+	static const struct {
+		int64_t batch_rows;
+		double average;
+		int64_t weight, rows;
+	} cases[] = {
+		{10000, 0, 600, 3600}, {60, 0, 10, 60},   {60, 20, 3, 60},
+		{1000, 20, 50, 1000},  {60, 500, 1, 500}, {10000, 2, 600, 3600},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		const struct batch_size size =
+			batch_size_new(cases[i].batch_rows, cases[i].average);
+
+		assert_int_equal(batch_size_weight(&size), cases[i].weight);
+		assert_int_equal(batch_size_rows(&size), cases[i].rows);
+	}
+}
+
 static void test_timed_out(void **state)
 {
-	struct batch_size size = batch_size_new(10000);
+	struct batch_size size = batch_size_new(10000, 0);
 
 	(void)state;
 	batch_size_ease(&size, 300);
@@ -124,7 +145,7 @@ static void test_timed_out(void **state)
 
 static void test_slices(void **state)
 {
-	struct batch_size size = batch_size_new(10000), small = batch_size_new(10);
+	struct batch_size size = batch_size_new(10000, 0), small = batch_size_new(10, 0);
 
 	(void)state;
 	assert_int_equal(batch_size_table_rows(&size), 20000);
@@ -146,11 +167,9 @@ static void test_slices(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_comes_back_from_one),
-		cmocka_unit_test(test_steps),
-		cmocka_unit_test(test_keeps_to_batch_rows),
-		cmocka_unit_test(test_timed_out),
-		cmocka_unit_test(test_slices),
+		cmocka_unit_test(test_comes_back_from_one), cmocka_unit_test(test_steps),
+		cmocka_unit_test(test_keeps_to_batch_rows), cmocka_unit_test(test_the_first_batch),
+		cmocka_unit_test(test_timed_out),           cmocka_unit_test(test_slices),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -371,7 +371,7 @@ static void run_world(void)
 				   .running = 1};
 	struct worker_state w = {.pool = &pool,
 				 .session = {.pool = &pool},
-				 .size = batch_size_new(config.batch_rows),
+				 .size = batch_size_new(config.batch_rows, 0),
 				 .sweep = {.stage = STAGE_ALONE,
 					   .page = {.after_n = -1},
 					   .pause_ms = SWEEPS_MIN_PAUSE_MS}};
