@@ -5,6 +5,7 @@
  */
 #include "command/command.h"
 
+#include "model/catalog_sql.h"
 #include "model/disposition.h"
 #include "preflight/views.h"
 #include "preflight/trigger_rights.h"
@@ -139,8 +140,8 @@ static const char revoked_sql[] =
 	"       format('GRANT USAGE ON SCHEMA %I TO', n.nspname)\n"
 	"  FROM unnest($1::oid[], $2::text[]) AS c(relation, name)\n"
 	"  JOIN pg_attribute AS a ON a.attrelid = c.relation AND a.attname = c.name\n"
-	"  JOIN pg_type AS t ON t.oid = a.atttypid\n"
-	"  JOIN pg_namespace AS n ON n.oid = t.typnamespace\n"
+	"  JOIN pg_type AS t ON t.oid = a.atttypid\n" CATALOG_BASE
+	"  JOIN pg_namespace AS n ON n.oid = b.typnamespace\n"
 	" WHERE NOT has_schema_privilege('public', n.oid, 'USAGE')\n"
 	"   AND n.nspname <> ALL ($3::text[])\n"
 	" GROUP BY n.nspname\n";

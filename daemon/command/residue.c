@@ -19,9 +19,7 @@ struct residue {
 	struct catalog *catalog;
 	struct plan *plan;
 	const char *keys; /* text[]: of the contacts */
-	const char *values; /* text[]: to search for */
-	const char *names; /* text[]: the column of each value */
-	const char *pattern; /* a regular expression that matches any of the values */
+	FILE *file; /* of --values */
 	int64_t n_contacts, n_values, n_found, n_tables, n_not_searched;
 	char *findings; /* rows of a VALUES list */
 };
@@ -30,6 +28,14 @@ struct residue {
 #define LEAST "4"
 /* A value that more contacts have does not identify one of them: a city, a language. */
 #define MOST_CONTACTS "5"
+
+/*
+ * The values never travel as parameters, which would stand in the server's log.  They are settings of the transaction:
+ *
+ *   retention.given, .given_names  text[]: what was found or given, and the column of each
+ *   retention.values, .names       text[]: the same as it is searched for
+ *   retention.pattern              a regular expression that matches any of the values
+ */
 
 /* Finds the contact, or so many at random. */
 static bool find_contacts(struct residue *r, struct error *err)
@@ -75,10 +81,9 @@ static char *personal_columns(const struct residue *r)
 
 		if (c->rules[i].kind == RULE_KEEP || c->rules[i].kind == RULE_REDACT)
 			continue;
-		if (column->category == 'S' || column->category == 'I')
-			t_list(&sql, " UNION ALL ", "SELECT %s, %s::text", name, at);
-		else if (column->category == 'A')
-			t_list(&sql, " UNION ALL ", "SELECT %s, unnest(%s::text[])", name, at);
+		if (column->category == 'S' || column->category == 'I' || column->category == 'A')
+			t_list(&sql, " UNION ALL ", "%s",
+			       plan_texts(r->ctx, column, at, t_printf(r->ctx, "%s, ", name)));
 		else if (strcmp(column->base, "jsonb") == 0)
 			t_list(&sql, " UNION ALL ",
 			       "SELECT %s, j #>> '{}' FROM jsonb_path_query(%s, 'strict $.** ? (@.type() == "
@@ -97,8 +102,9 @@ static const char values_sql[] =
 	"   WHERE length(btrim(v.value)) >= " LEAST "),\n"
 	"own AS (SELECT e.name, e.value FROM every AS e GROUP BY 1, 2\n"
 	"  HAVING bool_or(e.wanted) AND count(*) <= " MOST_CONTACTS ")\n"
-	"SELECT coalesce(array_agg(o.name), '{}')::text AS names,\n"
-	"       coalesce(array_agg(o.value), '{}')::text AS values FROM own AS o";
+	"SELECT set_config('retention.given_names', coalesce(array_agg(o.name), '{}')::text, true),\n"
+	"       set_config('retention.given', coalesce(array_agg(o.value), '{}')::text, true)\n"
+	"  FROM own AS o";
 
 /* Reads the contacts' values; leaves out values that an anonymization has written. */
 static bool find_values(struct residue *r, struct error *err)
@@ -115,44 +121,59 @@ static bool find_values(struct residue *r, struct error *err)
 		return fail(err, ERR_CONFIG,
 			    _("\"contact\" has no column rules, so that its personal columns are "
 			      "unknown"));
-	if (!db_query(r->cmd->db, sql, 1, values, &res, err))
-		return false;
-	r->names = db_text_copy(r->ctx, res, 0, "names");
-	r->values = db_text_copy(r->ctx, res, 0, "values");
-	return true;
+	return db_query(r->cmd->db, sql, 1, values, &res, err);
 }
 
-/* Reads the values from a file, one per line. */
-static bool read_values(struct residue *r, struct error *err)
+static bool put_lines(void *arg, struct error *err)
 {
-	const bool standard = strcmp(r->options->values, "-") == 0;
-	FILE *file = standard ? stdin : fopen(r->options->values, "re");
-	const char **lines = NULL, **names = NULL;
+	struct residue *r = arg;
 	AUTO(char_p) char *line = NULL;
-	size_t size = 0, n = 0;
-	bool failed;
+	size_t size = 0;
 	ssize_t length;
 
-	if (!file)
-		return fail_errno(err, ERR_CONFIG, _("cannot read %s"), r->options->values);
-	while ((length = getline(&line, &size, file)) >= 0) {
+	while ((length = getline(&line, &size, r->file)) >= 0) {
+		const char *cell;
+
 		if (length > 0 && line[length - 1] == '\n')
 			line[--length] = '\0';
 		if (strlen(line) < 4) /* LEAST bytes: the query below leaves out shorter ones too */
 			continue;
-		lines = t_grow(r->ctx, lines, const char *, n + 1);
-		names = t_grow(r->ctx, names, const char *, n + 1);
-		names[n] = "value";
-		lines[n++] = t_strdup(r->ctx, line);
+		/* A cell of CSV is quoted as a name is. */
+		cell = t_printf(r->ctx, "%s\n", sql_ident(r->ctx, line));
+		if (!db_copy_put(r->cmd->db, cell, strlen(cell), err))
+			return false;
 	}
-	failed = ferror(file);
+	return !ferror(r->file) || fail(err, ERR_CONFIG, _("cannot read %s"), r->options->values);
+}
+
+/* Reads the values from a file, one per line, into a temporary table, because COPY leaves none in the server's log. */
+static bool read_values(struct residue *r, struct error *err)
+{
+	const bool standard = strcmp(r->options->values, "-") == 0;
+	int64_t rows;
+	bool ok;
+
+	r->file = standard ? stdin : fopen(r->options->values, "re");
+	if (!r->file)
+		return fail_errno(err, ERR_CONFIG, _("cannot read %s"), r->options->values);
+	ok = db_exec(r->cmd->db, "CREATE TEMP TABLE retention_values (value text)", err) &&
+	     db_copy_in(r->cmd->db, "COPY pg_temp.retention_values FROM STDIN (FORMAT csv)",
+			put_lines, r, &rows, err);
 	if (!standard)
-		(void)fclose(file); /* read only */
-	if (failed)
-		return fail(err, ERR_CONFIG, _("cannot read %s"), r->options->values);
-	r->values = sql_array(r->ctx, lines, n);
-	r->names = sql_array(r->ctx, names, n);
-	return true;
+		(void)fclose(r->file); /* read only */
+	return ok;
+}
+
+/* Takes the values of the temporary table into the transaction. */
+static bool take_values(struct residue *r, struct error *err)
+{
+	static const char sql[] =
+		"SELECT set_config('retention.given_names',\n"
+		"         coalesce(array_agg('value'::text), '{}')::text, true),\n"
+		"       set_config('retention.given', coalesce(array_agg(v.value), '{}')::text, true)\n"
+		"  FROM pg_temp.retention_values AS v";
+
+	return db_exec(r->cmd->db, sql, err);
 }
 
 /*
@@ -163,21 +184,23 @@ static bool make_pattern(struct residue *r, struct error *err)
 {
 	static const char sql[] =
 		"WITH v AS (SELECT DISTINCT u.name, lower(w.value) AS value\n"
-		"  FROM unnest($1::text[], $2::text[]) AS u(name, value), LATERAL (\n"
+		"  FROM unnest((SELECT current_setting('retention.given_names')::text[]),\n"
+		"              (SELECT current_setting('retention.given')::text[])) AS u(name, value), LATERAL (\n"
 		"       VALUES (u.value), (btrim(to_json(u.value)::text, '\"'))) AS w(value)\n"
 		" WHERE length(btrim(w.value)) >= " LEAST "),\n"
 		"p AS (SELECT DISTINCT v.value, regexp_replace(v.value,\n"
-		"         '([^[:alnum:]_[:space:]])', '\\\\\\1', 'g') AS safe FROM v)\n"
-		"SELECT (SELECT coalesce(array_agg(v.name), '{}')::text FROM v) AS names,\n"
-		"       (SELECT coalesce(array_agg(v.value), '{}')::text FROM v) AS values,\n"
-		"       string_agg(CASE WHEN length(p.value) < 6 THEN '(?<!\\w)' || p.safe || '(?!\\w)'\n"
-		"                       ELSE p.safe END, '|') AS pattern,\n"
-		"       (SELECT count(DISTINCT lower(u.value)) FROM unnest($2::text[]) AS u(value)\n"
-		"         WHERE length(btrim(u.value)) >= " LEAST ") AS n FROM p";
-	const char *const values[] = {r->names, r->values};
+		"         '([^[:alnum:]_[:space:]])', '\\\\\\1', 'g') AS safe FROM v),\n"
+		"kept AS MATERIALIZED (\n"
+		"  SELECT set_config('retention.names', (SELECT coalesce(array_agg(v.name), '{}')::text FROM v), true),\n"
+		"         set_config('retention.values', (SELECT coalesce(array_agg(v.value), '{}')::text FROM v), true),\n"
+		"         set_config('retention.pattern', coalesce(string_agg(CASE WHEN length(p.value) < 6\n"
+		"           THEN '(?<!\\w)' || p.safe || '(?!\\w)' ELSE p.safe END, '|'), ''), true) FROM p)\n"
+		"SELECT (SELECT count(DISTINCT lower(u.value))\n"
+		"          FROM unnest(current_setting('retention.given')::text[]) AS u(value)\n"
+		"         WHERE length(btrim(u.value)) >= " LEAST ") AS n FROM kept";
 	AUTO(result) PGresult *res = NULL;
 
-	if (!db_query(r->cmd->db, sql, 2, values, &res, err))
+	if (!db_query(r->cmd->db, sql, 0, NULL, &res, err))
 		return false;
 	r->n_values = db_int(res, 0, "n");
 	if (r->n_values == 0)
@@ -185,9 +208,6 @@ static bool make_pattern(struct residue *r, struct error *err)
 			err, ERR_CONFIG,
 			_("nothing to search for: the contact has no value of 4 or more characters of its "
 			  "own; give values with --values FILE"));
-	r->names = db_text_copy(r->ctx, res, 0, "names");
-	r->values = db_text_copy(r->ctx, res, 0, "values");
-	r->pattern = db_text_copy(r->ctx, res, 0, "pattern");
 	return true;
 }
 
@@ -195,20 +215,49 @@ static bool prepare(struct residue *r, struct error *err)
 {
 	const struct plan_opts opts = check_opts(r->cmd->config, NULL, r->action, ARCHIVE_NONE);
 
-	return db_exec(r->cmd->db, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", err) &&
+	return (!r->options->values || read_values(r, err)) &&
+	       db_exec(r->cmd->db, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", err) &&
 	       command_plan(r->cmd, &opts, &r->catalog, &r->plan, err) && find_contacts(r, err) &&
-	       (r->options->values ? read_values(r, err) : find_values(r, err)) &&
+	       (r->options->values ? take_values(r, err) : find_values(r, err)) &&
 	       make_pattern(r, err);
 }
 
 /*
- * A row for each table and materialized view with texts: its columns as rows of c(name, text), and the
- * first column that the caller may not read.
+ * The planner of a query runs functions of constants that stand in a table's indexes, constraints and statistics.  With
+ * the rights of a superuser whoever wrote them could do anything: the first such function.
+ */
+#define FOREIGN_CODE                                                                                        \
+	"       (SELECT min(f.oid::regprocedure::text)\n"                                                   \
+	"          FROM (SELECT c.oid UNION SELECT p.relid FROM pg_partition_tree(c.oid) AS p) AS m(oid)\n" \
+	"         CROSS JOIN LATERAL (\n"                                                                   \
+	"           SELECT 'pg_class'::regclass, m.oid UNION ALL\n"                                         \
+	"           SELECT 'pg_class'::regclass, x.indexrelid FROM pg_index AS x\n"                         \
+	"            WHERE x.indrelid = m.oid UNION ALL\n"                                                  \
+	"           SELECT 'pg_constraint'::regclass, k.oid FROM pg_constraint AS k\n"                      \
+	"            WHERE k.conrelid = m.oid UNION ALL\n"                                                  \
+	"           SELECT 'pg_attrdef'::regclass, b.oid FROM pg_attrdef AS b JOIN pg_attribute AS g\n"     \
+	"              ON g.attrelid = b.adrelid AND g.attnum = b.adnum AND g.attgenerated = 'v'\n"         \
+	"            WHERE b.adrelid = m.oid UNION ALL\n"                                                   \
+	"           SELECT 'pg_statistic_ext'::regclass, s.oid FROM pg_statistic_ext AS s\n"                \
+	"            WHERE s.stxrelid = m.oid) AS part(class, oid)\n"                                       \
+	"          JOIN pg_depend AS d ON d.classid = part.class AND d.objid = part.oid\n"                  \
+	"          LEFT JOIN pg_operator AS op ON d.refclassid = 'pg_operator'::regclass\n"                 \
+	"           AND op.oid = d.refobjid\n"                                                              \
+	"          JOIN pg_proc AS f ON f.oid = coalesce(op.oprcode::oid,\n"                                \
+	"            CASE WHEN d.refclassid = 'pg_proc'::regclass THEN d.refobjid END)\n"                   \
+	"          JOIN pg_roles AS o ON o.oid = f.proowner AND NOT o.rolsuper\n"                           \
+	"         WHERE current_setting('is_superuser') = 'on') AS foreign_code,\n"
+
+/*
+ * A row for each table and materialized view with texts: its columns as rows of c(name, text), the first column that
+ * the caller may not read, and FOREIGN_CODE.  A type that is not PostgreSQL's own becomes text by its output function,
+ * because its cast may be anybody's, and would run with the caller's rights.
  */
 static const char tables_sql[] =
 	"SELECT c.oid, n.nspname AS schema, c.relname AS name,\n"
-	"       string_agg(format('(%L, t.%I::text)', a.attname, a.attname), ', ' ORDER BY a.attnum)\n"
-	"         AS texts,\n"
+	"       string_agg(format(CASE WHEN t.oid < 16384 THEN '(%L, t.%I::text)'\n"
+	"                              ELSE '(%L, concat(t.%I))' END, a.attname, a.attname), ', '\n"
+	"                  ORDER BY a.attnum) AS texts,\n" FOREIGN_CODE
 	"       min(a.attname::text) FILTER (WHERE NOT has_schema_privilege(n.oid, 'USAGE')\n"
 	"         OR NOT has_column_privilege(c.oid, a.attnum, 'SELECT')) AS closed\n"
 	"  FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace\n"
@@ -222,12 +271,12 @@ static const char tables_sql[] =
 	"        OR t.typname IN ('json', 'jsonb', 'xml', 'tsvector', 'hstore'))\n"
 	" GROUP BY c.oid, n.nspname, c.relname ORDER BY n.nspname, c.relname";
 
-/* Searches one table: $1 is the expression, $2 and $3 the values and their names, $4 the contacts. */
+/* Searches one table; $1 are the contacts. */
 static char *search_sql(struct residue *r, const PGresult *tables, int row)
 {
 	const unsigned int oid = (unsigned int)db_int(tables, row, "oid");
 	const struct table *c = r->cmd->config->model.contact;
-	const char *due = t_printf(r->ctx, "SELECT x.k::%s AS k FROM unnest($4::text[]) AS x(k)",
+	const char *due = t_printf(r->ctx, "SELECT x.k::%s AS k FROM unnest($1::text[]) AS x(k)",
 				   plan_type(r->catalog, c, c->key));
 	const char *reached = NULL, *covered = NULL;
 	const char *with = plan_reach_sql(r->plan, due, oid, &reached, &covered);
@@ -242,9 +291,11 @@ static char *search_sql(struct residue *r, const PGresult *tables, int row)
 		" CROSS JOIN LATERAL (VALUES %s) AS c(name, text)\n"
 		" CROSS JOIN LATERAL (SELECT coalesce(%s, false) AS covered) AS y\n"
 		"  JOIN LATERAL (SELECT u.name, bool_or(lower(c.text) = u.value) AS exact\n"
-		"         FROM unnest($2::text[], $3::text[]) AS u(value, name)\n"
+		"         FROM unnest((SELECT current_setting('retention.values')::text[]),\n"
+		"                     (SELECT current_setting('retention.names')::text[])) AS u(value, name)\n"
 		"        WHERE strpos(lower(c.text), u.value) > 0 GROUP BY 1) AS v ON true\n"
-		" WHERE c.text ~* $1 GROUP BY 1, 2 ORDER BY 1, 2",
+		" WHERE c.text ~* (SELECT current_setting('retention.pattern'))\n"
+		" GROUP BY 1, 2 ORDER BY 1, 2",
 		with,
 		sql_table(r->ctx, db_text(tables, row, "schema"), db_text(tables, row, "name")),
 		reached, db_text(tables, row, "texts"), covered);
@@ -273,17 +324,27 @@ static bool search_table(struct residue *r, const PGresult *tables, int row, str
 {
 	const char *table = text_one_line(t_printf(r->ctx, "%s.%s", db_text(tables, row, "schema"),
 						   db_text(tables, row, "name")));
-	const char *const values[] = {r->pattern, r->values, r->names, r->keys};
+	const char *const values[] = {r->keys};
+	const char *foreign = db_text(tables, row, "foreign_code");
 	AUTO(error) struct error one = {0};
 	AUTO(result) PGresult *res = NULL;
 
 	if (db_text(tables, row, "closed"))
 		return not_searched(r, table, _("this role may not read it"), NULL);
+	if (foreign)
+		return not_searched(
+			r, table,
+			t_printf(
+				r->ctx,
+				_("an index or a constraint of it uses function %s, which would run "
+				  "with the rights of a superuser: ask as another role"),
+				foreign),
+			NULL);
 	if (isatty(STDERR_FILENO))
 		fprintf(stderr, "\r\033[K%d/%d %s", row + 1, PQntuples(tables), table);
 	if (!db_exec(r->cmd->db, "SAVEPOINT residue", err))
 		return false;
-	if (!db_query(r->cmd->db, search_sql(r, tables, row), 4, values, &res, &one)) {
+	if (!db_query(r->cmd->db, search_sql(r, tables, row), 1, values, &res, &one)) {
 		if (!db_alive(r->cmd->db))
 			return fail(err, one.class, "%s", one.text);
 		return not_searched(r, table, one.text, err);
@@ -298,14 +359,13 @@ static bool search_table(struct residue *r, const PGresult *tables, int row, str
 static bool search_objects(struct residue *r, struct error *err)
 {
 	static const char table[] = "pg_largeobject";
-	const struct residue_terms terms = {r->keys, r->values, r->names};
 	AUTO(error) struct error one = {0};
 	AUTO(result) PGresult *res = NULL;
 	int64_t n_closed = 0;
 
 	if (!db_exec(r->cmd->db, "SAVEPOINT residue", err))
 		return false;
-	if (!residue_search_objects(r->cmd->db, r->plan, &terms, &res, &n_closed, &one)) {
+	if (!residue_search_objects(r->cmd->db, r->plan, r->keys, &res, &n_closed, &one)) {
 		if (!db_alive(r->cmd->db))
 			return fail(err, one.class, "%s", one.text);
 		return not_searched(r, table, one.text, err);

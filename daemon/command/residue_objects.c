@@ -65,22 +65,22 @@ static const char search_sql[] =
 	"    WHERE length(p.bytes) = 1048576)\n"
 	"   SELECT lower(encode(p.bytes, 'escape') COLLATE \"C\") AS bytes FROM piece AS p) AS x\n"
 	"  JOIN (SELECT u.name, encode(convert_to(u.value, 'UTF8'), 'escape') AS value\n"
-	"          FROM unnest($1::text[], $2::text[]) AS u(value, name)) AS v\n"
+	"          FROM unnest(current_setting('retention.values')::text[],\n"
+	"                      current_setting('retention.names')::text[]) AS u(value, name)) AS v\n"
 	"    ON strpos(x.bytes, v.value) > 0\n"
-	" WHERE m.oid <> ALL ($3::oid[]) AND " MAY_READ "\n"
+	" WHERE m.oid <> ALL ($1::oid[]) AND " MAY_READ "\n"
 	" GROUP BY v.name ORDER BY v.name";
 
-bool residue_search_objects(struct db *db, const struct plan *plan,
-			    const struct residue_terms *terms, PGresult **ret, int64_t *n_closed,
-			    struct error *err)
+bool residue_search_objects(struct db *db, const struct plan *plan, const char *keys,
+			    PGresult **ret, int64_t *n_closed, struct error *err)
 {
 	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
-	const char *values[] = {terms->values, terms->names, NULL};
 	AUTO(result) PGresult *covered = NULL;
+	const char *objects;
 
 	if (!db_query_int(db, closed_sql, 0, NULL, n_closed, err) ||
-	    !db_query(db, covered_objects(ctx, plan), 1, &terms->keys, &covered, err))
+	    !db_query(db, covered_objects(ctx, plan), 1, &keys, &covered, err))
 		return false;
-	values[2] = db_text(covered, 0, "objects");
-	return db_query(db, search_sql, 3, values, ret, err);
+	objects = db_text(covered, 0, "objects");
+	return db_query(db, search_sql, 1, &objects, ret, err);
 }

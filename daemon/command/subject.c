@@ -15,7 +15,9 @@ bool command_subject_export(struct command *cmd, struct error *err)
 	struct plan *plan;
 	const char *due, *sql;
 
-	if (!command_plan(cmd, &opts, &catalog, &plan, err))
+	/* Reads only, so that no function of the CRM's owner that runs here can write with the rights of this person. */
+	if (!db_exec(cmd->db, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", err) ||
+	    !command_plan(cmd, &opts, &catalog, &plan, err))
 		return false;
 	due = t_printf(cmd->ctx, "SELECT $1::text::%s AS k",
 		       plan_type(catalog, contact, contact->key));
@@ -23,15 +25,14 @@ bool command_subject_export(struct command *cmd, struct error *err)
 		       "SELECT jsonb_pretty(x.document) AS json,\n"
 		       "       jsonb_array_length(x.document->'contact') AS n FROM (%s) AS x",
 		       plan_document_sql(plan, due));
-	/* Records the event first: an export that cannot be recorded prints nothing. */
-	if (!db_exec(cmd->db, "BEGIN ISOLATION LEVEL REPEATABLE READ", err) ||
-	    !command_call(cmd, "SELECT retention.record_subject_export($1)", 1, &cmd->argument,
-			  NULL, err) ||
-	    !db_query(cmd->db, sql, 1, &cmd->argument, &res, err))
+	if (!db_query(cmd->db, sql, 1, &cmd->argument, &res, err))
 		return false;
 	if (db_int(res, 0, "n") == 0)
 		return fail(err, ERR_CONFIG, _("there is no contact %s"), cmd->argument);
-	if (!db_commit(cmd->db, err))
+	/* Undoes what such a function has set.  An export that cannot be recorded prints nothing. */
+	db_rollback(cmd->db);
+	if (!command_call(cmd, "SELECT retention.record_subject_export($1)", 1, &cmd->argument,
+			  NULL, err))
 		return false;
 	output_json(db_text(res, 0, "json"));
 	return true;

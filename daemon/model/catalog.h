@@ -29,6 +29,12 @@ struct column {
 	/* A trigger (lo_manage of the extension lo) unlinks its large object with the row, or with the value. */
 	bool unlinked_with_row;
 	bool unlinked_with_value;
+	/*
+	 * A cast of the type, or of one that it contains, runs a function whose owner is no superuser: "function
+	 * crm.f(crm.t) of role crm".  It would run with the rights of each session that casts a value.  NULL: none.
+	 */
+	const char *foreign_cast;
+	bool foreign_implicit; /* it is implicit: a comparison alone may run it */
 };
 
 /* One table of the model, as the database has it. */

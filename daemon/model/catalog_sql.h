@@ -21,13 +21,34 @@
 	"         SELECT FROM pg_collation l WHERE l.oid = a.attcollation\n"                       \
 	"            AND NOT l.collisdeterministic)"
 
+/*
+ * Two members of a WITH RECURSIVE: foreign_cast has the types with a cast whose function's owner is no superuser, and
+ * foreign_type also the arrays, composite types and domains that contain one.  A cast of theirs runs that function
+ * with the rights of the session.  Types below 16384 are PostgreSQL's own.
+ */
+#define CATALOG_FOREIGN                                                                                   \
+	"foreign_cast AS MATERIALIZED (\n"                                                                \
+	"  SELECT u.type, k.castcontext = 'i' AS implicit,\n"                                             \
+	"         format('function %s of role %s', f.oid::regprocedure, o.rolname) AS by\n"               \
+	"    FROM pg_cast k JOIN pg_proc f ON f.oid = k.castfunc JOIN pg_roles o ON o.oid = f.proowner\n" \
+	"    JOIN LATERAL (VALUES (k.castsource), (k.casttarget)) u(type) ON u.type >= 16384\n"           \
+	"   WHERE NOT o.rolsuper),\n"                                                                     \
+	"foreign_type AS (\n"                                                                             \
+	"  SELECT c.type, c.implicit, c.by FROM foreign_cast c UNION\n"                                   \
+	"  SELECT p.whole, f.implicit, f.by FROM foreign_type f JOIN (\n"                                 \
+	"    SELECT t.oid, t.typelem FROM pg_type t WHERE t.typelem >= 16384 UNION ALL\n"                 \
+	"    SELECT t.oid, t.typbasetype FROM pg_type t WHERE t.typbasetype >= 16384 UNION ALL\n"         \
+	"    SELECT c.reltype, a.atttypid FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid\n"    \
+	"     WHERE c.reltype <> 0 AND a.atttypid >= 16384) p(whole, part) ON p.part = f.type)\n"
+
 /* Joins "b" behind "t", the type of the column. */
-#define CATALOG_BASE                                                                                  \
-	"  JOIN LATERAL (\n"                                                                          \
-	"    WITH RECURSIVE below AS (\n"                                                             \
-	"      SELECT t.oid, t.typbasetype UNION ALL\n"                                               \
-	"      SELECT u.oid, u.typbasetype FROM below JOIN pg_type u ON u.oid = below.typbasetype)\n" \
-	"    SELECT oid FROM below WHERE typbasetype = 0) bottom ON true\n"                           \
+#define CATALOG_BASE                                                                               \
+	"  JOIN LATERAL (\n"                                                                       \
+	"    WITH RECURSIVE below AS (\n"                                                          \
+	"      SELECT t.oid, t.typbasetype, t.typtypmod, -1 AS typmod UNION ALL\n"                 \
+	"      SELECT u.oid, u.typbasetype, u.typtypmod, below.typtypmod\n"                        \
+	"        FROM below JOIN pg_type u ON u.oid = below.typbasetype)\n"                        \
+	"    SELECT oid, typmod FROM below WHERE typbasetype = 0) bottom ON true\n"                \
 	"  JOIN pg_type b ON b.oid = bottom.oid\n"
 
 /*

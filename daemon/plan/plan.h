@@ -202,6 +202,15 @@ const char *plan_header(const void *ctx, const char *const *columns, size_t n, c
 /* Returns alias."column". */
 char *plan_column(const void *ctx, const char *alias, const char *column);
 
+/*
+ * Returns a value of the column as text.  Where a cast of its type would run somebody's function with the rights of
+ * this session (foreign_cast), the type's output function makes the text, which only a superuser can have written.
+ */
+char *plan_text(const void *ctx, const struct column *column, const char *value);
+
+/* Returns SELECT name, value as text; with a row for each element, where the column is an array.  name: "", or "x, ". */
+char *plan_texts(const void *ctx, const struct column *column, const char *value, const char *name);
+
 /* Returns the type of a column, for a cast. */
 const char *plan_type(const struct catalog *catalog, const struct table *t, const char *column);
 

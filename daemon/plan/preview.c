@@ -125,6 +125,31 @@ char *plan_count_sql(const struct plan *p, const char *due)
 }
 
 /*
+ * Returns the row as jsonb.  That uses the casts to json that the types have: of one that would run somebody's function
+ * with the rights of this session, the text is taken instead.
+ */
+static char *row_as_json(const struct plan *p, const struct table *t)
+{
+	const struct relation *r = plan_relation(p, t);
+	char *cells = t_strdup(p, "");
+	bool foreign = false;
+
+	for (size_t i = 0; i < r->n_columns; i++) {
+		const struct column *column = &r->columns[i];
+		const char *at = plan_column(p, "t", column->name);
+
+		foreign = foreign || column->foreign_cast;
+		t_list(&cells, ", ", "(%s, to_jsonb(%s))", sql_literal(p, column->name),
+		       column->foreign_cast ? plan_text(p, column, at) : at);
+	}
+	return foreign ? t_printf(p,
+				  "(SELECT jsonb_object_agg(v.name, v.value)\n"
+				  "    FROM (VALUES %s) AS v(name, value))",
+				  cells)
+		       : t_strdup(p, "to_jsonb(t)");
+}
+
+/*
  * A contact that points at this one is another person: the document gets no more of it than the
  * link.
  */
@@ -133,7 +158,7 @@ static char *document_row(const struct plan *p, const struct table *t)
 	const struct table *c = p->model->contact;
 
 	if (t == c || plan_oid(p, t) != plan_oid(p, c))
-		return t_strdup(p, "to_jsonb(t)");
+		return row_as_json(p, t);
 	return t_printf(p, "jsonb_build_object(%s, %s, %s, %s)", sql_literal(p, c->key),
 			plan_column(p, "t", c->key), sql_literal(p, t->by),
 			plan_column(p, "t", t->by));

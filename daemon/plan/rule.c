@@ -96,10 +96,9 @@ static char *identity_values(const struct plan *p, const struct table *contact, 
 		const char *name = contact->identity[i], *at = plan_column(p, alias, name);
 		const struct column_rule *rule = model_rule(contact, name);
 		const bool told = rule && rule->kind != RULE_KEEP && rule->kind != RULE_REDACT;
-		const bool list = catalog_column(plan_relation(p, contact), name)->category == 'A';
+		const struct column *column = catalog_column(plan_relation(p, contact), name);
 
-		t_list(&sql, " UNION ALL ",
-		       list ? "SELECT unnest(%s::text[]) WHERE %s" : "SELECT %s::text WHERE %s", at,
+		t_list(&sql, " UNION ALL ", "%s WHERE %s", plan_texts(p, column, at, ""),
 		       told ? dirty_column(p, contact, rule, alias) : "true");
 	}
 	return sql;
@@ -210,10 +209,10 @@ static char *dirty_column(const struct plan *p, const struct table *t,
 	if (rule->kind == RULE_CLEAR && !column->not_null)
 		return t_printf(p, "%s IS NOT NULL", at);
 	if (rule->kind == RULE_SET && strstr(rule->value, NUMBER))
-		return t_printf(p, "(%s IS NULL OR %s::text !~ %s)", at, at,
+		return t_printf(p, "(%s IS NULL OR %s !~ %s)", at, plan_text(p, column, at),
 				number_pattern(p, rule->value));
-	return t_printf(p, "%s::text IS DISTINCT FROM (%s)::text", at,
-			plan_rule_value(p, t, rule, alias, NULL));
+	return t_printf(p, "%s IS DISTINCT FROM %s", plan_text(p, column, at),
+			plan_text(p, column, plan_rule_value(p, t, rule, alias, NULL)));
 }
 
 const char *plan_dirty_row(const struct plan *p, const struct table *t, const char *alias,

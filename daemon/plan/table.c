@@ -117,6 +117,25 @@ char *plan_columns(const void *ctx, const char *alias, const char *const *column
 	return list;
 }
 
+char *plan_text(const void *ctx, const struct column *column, const char *value)
+{
+	return t_printf(ctx,
+			column->foreign_cast ? "CASE WHEN num_nulls(%s) = 0 THEN concat(%s) END"
+					     : "(%s)::text",
+			value, value);
+}
+
+char *plan_texts(const void *ctx, const struct column *column, const char *value, const char *name)
+{
+	if (column->category != 'A')
+		return t_printf(ctx, "SELECT %s%s", name, plan_text(ctx, column, value));
+	return t_printf(ctx,
+			column->foreign_cast
+				? "SELECT %sconcat(element) FROM unnest(%s) AS element"
+				: "SELECT %selement FROM unnest(%s::text[]) AS element",
+			name, value);
+}
+
 const char *plan_type(const struct catalog *catalog, const struct table *t, const char *column)
 {
 	return catalog_column(&catalog->relations[t->index], column)->compared;

@@ -44,6 +44,21 @@ static void check_classified(const struct model *model, const struct table *t,
 	}
 }
 
+/* Even a comparison of our own, or one of the model's predicates, may run such a cast. */
+static void check_casts(const struct table *t, const struct relation *r, struct complaints *c)
+{
+	for (size_t i = 0; i < r->n_columns; i++)
+		if (r->columns[i].foreign_implicit)
+			complain(
+				c, &t->place,
+				"table \"%s\": column \"%s\" of %s.%s is %s, and an implicit cast of "
+				"that type runs %s: it would run with the rights of the session that "
+				"compares a value; make the cast AS ASSIGNMENT, or let a superuser own "
+				"the function",
+				t->name, r->columns[i].name, t->schema, t->table,
+				r->columns[i].type, r->columns[i].foreign_cast);
+}
+
 static void check_rule(const struct table *t, const struct column_rule *rule,
 		       const struct column *column, struct complaints *c)
 {
@@ -60,6 +75,12 @@ static void check_rule(const struct table *t, const struct column_rule *rule,
 			 t->name, column->name);
 		return;
 	}
+	if (rule->kind == RULE_SET && !constant && column->foreign_cast)
+		complain(c, &rule->place,
+			 "table \"%s\": set with {key} or {number} casts a text to %s, the type of "
+			 "column \"%s\", and a cast of that type runs %s, with the rights of the "
+			 "daemon: use a constant",
+			 t->name, column->type, column->name, column->foreign_cast);
 	if (empties && !catalog_empty_value(column))
 		complain(c, &rule->place,
 			 "table \"%s\": column \"%s\" is NOT NULL and %s has no empty value: use "
@@ -364,8 +385,10 @@ void check_model(const struct model *model, const struct catalog *catalog, struc
 	check_second_names(model, catalog, c);
 	check_date(model->request, catalog, "date", model->request->date, c);
 	check_date(model->contact, catalog, "created", model->contact->created, c);
-	for (size_t i = 0; i < model->n_tables; i++)
+	for (size_t i = 0; i < model->n_tables; i++) {
+		check_casts(&model->tables[i], &catalog->relations[i], c);
 		check_rules(model, &model->tables[i], &catalog->relations[i], c);
+	}
 	for (size_t i = 0; i < catalog->n_keys; i++) {
 		for (enum action a = ACTION_DELETE_CONTACTS; a < ACTION_COUNT; a++)
 			if (a == ACTION_DELETE_CONTACTS || model_can_anonymize(model, a))

@@ -18,7 +18,9 @@ static const char *hint(const struct error *e)
 
 /*
  * PREPARE finds what does not parse or exist.  EXPLAIN EXECUTE runs nothing, but finds the rights
- * that are missing, because the executor checks them as it starts.
+ * that are missing, because the executor checks them as it starts.  The planner runs IMMUTABLE
+ * functions of constants (of an index, too), whoever wrote them: they can write nothing here, and
+ * what they have set is undone.
  */
 static bool try_statement(struct db *db, const char *sql, struct error *err)
 {
@@ -27,6 +29,7 @@ static bool try_statement(struct db *db, const char *sql, struct error *err)
 	AUTO(result) PGresult *described = NULL;
 	AUTO(error) struct error ignored = {0};
 	char *explain = t_strdup(ctx, "EXPLAIN EXECUTE probe");
+	const bool own = PQtransactionStatus(db_conn(db)) == PQTRANS_IDLE;
 
 	if (PQresultStatus(prepared) != PGRES_COMMAND_OK)
 		return db_fail(db, prepared, err);
@@ -34,8 +37,12 @@ static bool try_statement(struct db *db, const char *sql, struct error *err)
 	for (int i = 0; i < PQnparams(described); i++)
 		t_append(&explain, "%sNULL%s", i ? ", " : " (",
 			 i + 1 == PQnparams(described) ? ")" : "");
-	if (db_execf(db, err, "%s; DEALLOCATE probe", explain))
+	/* A command that asks within a transaction has begun it READ ONLY. */
+	if (own ? db_execf(db, err, "BEGIN READ ONLY; %s; ROLLBACK; DEALLOCATE probe", explain)
+		: db_execf(db, err, "%s; DEALLOCATE probe", explain))
 		return true;
+	if (own)
+		db_rollback(db);
 	(void)db_exec(db, "DEALLOCATE probe", &ignored); /* not run with what failed */
 	return false;
 }

@@ -109,13 +109,17 @@ static const char relations_sql[] = WANTED
  * A type keeps its modifier where that changes how a value reads ("0" in numeric(10,2) is 0.00).  A
  * string type loses it, because a cast would cut the value silently, where an assignment says that
  * it is too long.  -1 and not NULL: char(8) becomes bpchar, because "character" means character(1).
+ * A domain counts as the type below it, because a cast to it would run the functions of its CHECK.
  */
 static const char columns_sql[] = WANTED
-	"SELECT w.i, a.attname, b.typname AS base,\n"
-	"       format_type(a.atttypid, CASE WHEN b.typcategory = 'S' THEN -1 ELSE a.atttypmod END)\n"
+	", " CATALOG_FOREIGN "SELECT w.i, a.attname, b.typname AS base,\n"
+	"       format_type(b.oid, CASE WHEN b.typcategory = 'S' THEN -1\n"
+	"                               WHEN b.oid = a.atttypid THEN a.atttypmod ELSE bottom.typmod END)\n"
 	"         AS type,\n"
-	"       CASE WHEN b.typname IN ('int2', 'int4') THEN 'bigint' ELSE format_type(a.atttypid, -1) END\n"
+	"       CASE WHEN b.typname IN ('int2', 'int4') THEN 'bigint' ELSE format_type(b.oid, -1) END\n"
 	"         AS compared,\n"
+	"       (SELECT min(f.by) FROM foreign_type f WHERE f.type = b.oid) AS foreign_cast,\n"
+	"       EXISTS (SELECT FROM foreign_type f WHERE f.type = b.oid AND f.implicit) AS foreign_implicit,\n"
 	"       b.typcategory AS category, a.attnotnull OR t.typnotnull AS not_null,\n"
 	"       a.attgenerated <> '' AS generated, a.attidentity = 'a' AS identity_always,\n"
 	"       EXISTS (SELECT FROM pg_index x WHERE x.indrelid = w.oid AND x.indisunique\n"
@@ -260,6 +264,8 @@ static bool read_columns(struct db *db, const char *const values[], size_t n, vo
 			.plain = db_bool(res, row, "plain"),
 			.unlinked_with_row = db_bool(res, row, "unlinked_with_row"),
 			.unlinked_with_value = db_bool(res, row, "unlinked_with_value"),
+			.foreign_cast = db_text_copy(ctx, res, row, "foreign_cast"),
+			.foreign_implicit = db_bool(res, row, "foreign_implicit"),
 		};
 	}
 	return true;

@@ -98,8 +98,8 @@ def test_replica_lag_needs_pg_read_all_stats(daemon):
 
 ASKING = """
     CREATE SCHEMA "odd ""one"; CREATE SCHEMA tool; CREATE SCHEMA kinds; CREATE SCHEMA unused;
-    CREATE DOMAIN kinds.mark AS text; CREATE DOMAIN unused.mark AS text;
-    CREATE TABLE "odd ""one"."con""tact" (id bigint PRIMARY KEY, "Name" kinds.mark, tag unused.mark, brand text);
+    CREATE TYPE kinds.sort AS ENUM ('a', 'b'); CREATE DOMAIN unused.mark AS text;
+    CREATE TABLE "odd ""one"."con""tact" (id bigint PRIMARY KEY, "Name" unused.mark, tag unused.mark, brand text, sort kinds.sort);
     CREATE TABLE "odd ""one".request (id bigint PRIMARY KEY,
         contact_id bigint NOT NULL REFERENCES "odd ""one"."con""tact", at timestamptz NOT NULL, status text);
     CREATE INDEX ON "odd ""one".request (contact_id);
@@ -115,7 +115,7 @@ ASKING = """
         (3, 3, '2001-01-01', 'open');
     INSERT INTO tool.closed VALUES ('closed'); INSERT INTO tool.switch VALUES ('on')"""
 ASKING_MODEL = model(
-    {"table": 'odd "one.con"tact', "set": {"Name": "L_{key}"}, "keep": ["id", "tag", "brand"]},
+    {"table": 'odd "one.con"tact', "set": {"Name": "L_{key}", "sort": "a"}, "keep": ["id", "tag", "brand"]},
     {"table": 'odd "one.request', "clear": ["status"], "keep": ["id", "contact_id", "at"],
      "due_when": "status IN (SELECT c.status FROM tool.closed AS c) AND EXISTS (SELECT FROM tool.switch) -- all"})
 

@@ -176,7 +176,7 @@ static void test_anonymize(void **state)
 	(void)state;
 	assert_non_null(
 		strstr(due_sql(ctx, &opts, NULL),
-		       "AND (c.\"name\"::text IS DISTINCT FROM ('gone'::text)::text "
+		       "AND ((c.\"name\")::text IS DISTINCT FROM ('gone'::text)::text "
 		       "OR EXISTS (SELECT FROM (SELECT * FROM \"crm\".\"ticket\") AS t1 "
 		       "WHERE t1.\"person_id\" = c.\"id\" AND (t1.\"body\" IS NOT NULL)))"));
 	opts.action = ACTION_ANONYMIZE_REQUESTS;
