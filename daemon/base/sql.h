@@ -7,6 +7,27 @@
 
 #include <stddef.h>
 
+/*
+ * Whose search_path is in force.  A statement is parsed under pg_catalog alone (database/db.c): under the CRM's, an
+ * operator that somebody has made in one of its schemas can come before PostgreSQL's, and would run with the session's
+ * rights.  The CRM's triggers name their tables without a schema, and need the CRM's, which is the one that the
+ * database gives every session.
+ *
+ *   SQL_NOTE_PATH   first in a transaction: notes the CRM's
+ *   SQL_UNDER_PATH  a condition that is asked before a row is touched, in the query around a statement in WITH:
+ *                   from there on the CRM's is in force, for the triggers before and after the statement, too
+ *   SQL_OWN_PATH    after each statement with SQL_UNDER_PATH: back to pg_catalog, before the next one is parsed
+ *   SQL_CRM_PATH    before a statement that nothing is looked up for, such as COPY of a table or SET CONSTRAINTS
+ */
+#define SQL_OWN_PATH "SET LOCAL search_path = pg_catalog"
+#define SQL_CRM_PATH "SET LOCAL search_path TO DEFAULT"
+#define SQL_NOTE_PATH                                                                              \
+	SQL_CRM_PATH                                                                               \
+	"; SELECT pg_catalog.set_config('retention.search_path',\n"                                \
+	"       pg_catalog.current_setting('search_path'), true); " SQL_OWN_PATH
+#define SQL_UNDER_PATH                                                                             \
+	"(SELECT set_config('search_path', current_setting('retention.search_path'), true)) IS NOT NULL"
+
 /* "name", quotes doubled.  Owned by ctx, as all that follow. */
 char *sql_ident(const void *ctx, const char *name);
 

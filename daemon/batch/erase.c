@@ -5,6 +5,7 @@
 #include "batch/batch_state.h"
 
 #include "base/failpoint.h"
+#include "base/sql.h"
 
 #include <inttypes.h>
 
@@ -18,6 +19,12 @@ static bool fresh_numbers(struct batch *b, const char *keys, struct key_set *ret
 		"       count(*) AS n FROM unnest($1::text[])";
 
 	return batch_ask_keys(b, sql, 1, &keys, ret, err);
+}
+
+/* The CRM's triggers have run, and nothing of ours may be parsed under their search_path. */
+static bool after_triggers(struct batch *b, struct error *err)
+{
+	return db_exec(b->db, SQL_OWN_PATH, err);
 }
 
 struct sink {
@@ -43,7 +50,7 @@ static bool run_archived(struct batch *b, const struct step *s, const char *cons
 		return fail(err, ERR_ENVIRONMENT, "cannot quote the keys of table \"%s\"",
 			    s->table->name);
 	return db_copy_out(b->db, sql, to_archive, &sink, ret_rows, err) &&
-	       archive_push(b->worker->writer, s->file_number, err);
+	       after_triggers(b, err) && archive_push(b->worker->writer, s->file_number, err);
 }
 
 static bool fail_put_back(const struct step *s, struct error *err)
@@ -63,7 +70,8 @@ static bool run_update(struct batch *b, const struct step *s, const char *keys, 
 	if (s->numbered && !fresh_numbers(b, keys, &numbers, err))
 		return false;
 	values[1] = numbers.array;
-	if (!db_query_kept(b->db, s->sql, s->numbered ? 2 : 1, values, &res, err))
+	if (!db_query_kept(b->db, s->sql, s->numbered ? 2 : 1, values, &res, err) ||
+	    !after_triggers(b, err))
 		return false;
 	*ret_rows = db_int(res, 0, "rows");
 	return db_int(res, 0, "dirty") == 0 || fail_put_back(s, err);
@@ -119,6 +127,13 @@ static bool queue_files(struct batch *b, const struct step *s, const char *keys,
 	return db_command_kept(b->db, s->outbox_sql, 2, values, NULL, err);
 }
 
+/* Runs a statement that returns how many rows it has deleted or detached, as "n". */
+static bool run_counted(struct batch *b, const char *sql, int n, const char *const values[],
+			int64_t *ret_rows, struct error *err)
+{
+	return batch_count(b, sql, n, values, ret_rows, err) && after_triggers(b, err);
+}
+
 /* Runs a step of a subject that goes in slices: on a number of its rows, or on those that were collected. */
 static bool run_slice(struct batch *b, const struct step *s, int64_t *ret_rows, struct error *err)
 {
@@ -128,7 +143,7 @@ static bool run_slice(struct batch *b, const struct step *s, int64_t *ret_rows, 
 	    !batch_as_origin(b, false, err))
 		return false;
 	return (s->archived ? run_archived(b, s, values, ret_rows, err)
-			    : db_command_kept(b->db, s->slice_sql, 2, values, ret_rows, err)) &&
+			    : run_counted(b, s->slice_sql, 2, values, ret_rows, err)) &&
 	       batch_verify_slice(b, s, *ret_rows, err);
 }
 
@@ -139,7 +154,8 @@ static bool run_gather(struct batch *b, const struct step *s, int64_t *ret_rows,
 	AUTO(result) PGresult *res = NULL;
 
 	if (!batch_as_origin(b, false, err) ||
-	    !db_query_kept(b->db, s->gather->gather_sql, 2, values, &res, err))
+	    !db_query_kept(b->db, s->gather->gather_sql, 2, values, &res, err) ||
+	    !after_triggers(b, err))
 		return false;
 	batch_keep_arrays(b, s->gather, res);
 	*ret_rows = b->collected[s->table->index];
@@ -176,7 +192,7 @@ static bool run_step(struct batch *b, const struct step *s, int64_t *ret_rows, s
 	if (s->archived ? !run_archived(b, s, values, ret_rows, err)
 	    : s->disposition == DISPOSITION_UPDATE
 		    ? !run_update(b, s, keys, ret_rows, err)
-		    : !db_command_kept(b->db, s->sql, s->by_own ? 2 : 1, values, ret_rows, err))
+		    : !run_counted(b, s->sql, s->by_own ? 2 : 1, values, ret_rows, err))
 		return false;
 	if (s->verify && !verify_step(b, s, keys, err))
 		return false;
@@ -261,17 +277,12 @@ static bool check_guards(struct batch *b, struct error *err)
 	return batch_check_tables(b->db, plan, err);
 }
 
-/*
- * Step 4, in the plan's order or in reverse.  The CRM's own triggers run here.  They get the search_path that the
- * database gives every session, because many name their tables without a schema.  The statements of the plan name
- * theirs in full.
- */
+/* Step 4, in the plan's order or in reverse.  The CRM's own triggers run here, under their search_path (base/sql.h). */
 bool batch_erase(struct batch *b, struct error *err)
 {
 	const struct plan *plan = b->plan;
 
-	if (!db_execf(b->db, err,
-		      "SET LOCAL search_path TO DEFAULT; SET LOCAL statement_timeout = %d",
+	if (!db_execf(b->db, err, SQL_NOTE_PATH "; SET LOCAL statement_timeout = %d",
 		      b->worker->measure ? b->worker->statement_timeout_ms : UNMEASURED_TIMEOUT_MS))
 		return false;
 	if (plan->defer && !db_exec(b->db, "SET CONSTRAINTS ALL DEFERRED", err))
@@ -287,10 +298,9 @@ bool batch_erase(struct batch *b, struct error *err)
 	if (!batch_advances(b, err) || !batch_as_origin(b, false, err))
 		return false;
 	/* Deferred keys are checked now, while halving still helps, not at COMMIT. */
-	if (plan->defer && !db_exec(b->db, "SET CONSTRAINTS ALL IMMEDIATE", err))
+	if (plan->defer && !db_exec(b->db, SQL_CRM_PATH "; SET CONSTRAINTS ALL IMMEDIATE", err))
 		return false;
-	return db_execf(b->db, err,
-			"SET LOCAL search_path = pg_catalog; SET LOCAL statement_timeout = %d",
+	return db_execf(b->db, err, SQL_OWN_PATH "; SET LOCAL statement_timeout = %d",
 			b->worker->statement_timeout_ms) &&
 	       find_orphans(b, err) && check_guards(b, err);
 }

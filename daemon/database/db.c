@@ -33,6 +33,7 @@ struct db {
  * idle_in_transaction_session_timeout off: because a job that waits for the disk must not lose its locks between
  * fdatasync and COMMIT; tcp_user_timeout and keepalives detect a dead client instead.
  * client_min_messages: because notices of the CRM's triggers are not to be printed.
+ * log_parameter_max_length_on_error: so that the server's log gets no parameter of a statement that fails.
  */
 static const char session_sql[] =
 	"SET search_path = pg_catalog;"
@@ -51,13 +52,22 @@ static const char session_sql[] =
 	"SET default_transaction_deferrable = off;"
 	"SET idle_in_transaction_session_timeout = 0;"
 	"SET client_min_messages = error;"
+	"SET log_parameter_max_length_on_error = 0;"
 	"SELECT set_config('synchronous_commit', 'on', false)"
 	" WHERE current_setting('synchronous_commit') IN ('off', 'local');";
 
-/* lc_messages: so that db_fail() finds the function in the context.  It needs a right, which a role may lack. */
-#define ENGLISH "SELECT set_config('lc_messages', 'C', false) WHERE "
-static const char english_sql[] = ENGLISH "has_parameter_privilege('lc_messages', 'SET')";
-static const char english_old_sql[] = ENGLISH "current_setting('is_superuser') = 'on'";
+/*
+ * Settings that need a right, which a role may lack.
+ * lc_messages: so that db_fail() finds the function in the context.
+ * log_parameter_max_length: so that the server's log gets no parameter of a statement that is slow.  Without the right
+ * it gets keys, but nothing personal, because values stay in the server (plan/table.c, command/residue.c).
+ */
+#define PRIVILEGED                                                                                    \
+	"SELECT set_config(s.name, s.value, false)\n"                                                 \
+	"  FROM (VALUES ('lc_messages', 'C'), ('log_parameter_max_length', '0')) AS s(name, value)\n" \
+	" WHERE "
+static const char privileged_sql[] = PRIVILEGED "has_parameter_privilege(s.name, 'SET')";
+static const char privileged_old_sql[] = PRIVILEGED "current_setting('is_superuser') = 'on'";
 
 static void ignore_notice(void *arg, const PGresult *res)
 {
@@ -83,7 +93,7 @@ static bool prepare_session(struct db *db, const struct db_opts *opts, struct er
 		return fail(err, PQstatus(db->conn) == CONNECTION_OK ? ERR_CONFIG : ERR_ENVIRONMENT,
 			    "the server cannot speak UTF-8 to us: %s", PQerrorMessage(db->conn));
 	if (!db_exec(db, session_sql, err) ||
-	    !db_exec(db, db_server_version(db) < 150000 ? english_old_sql : english_sql, err))
+	    !db_exec(db, db_server_version(db) < 150000 ? privileged_old_sql : privileged_sql, err))
 		return false;
 	if (!db_execf(db, err, "SET lock_timeout = %d; SET statement_timeout = %d",
 		      opts->lock_timeout_ms, opts->statement_timeout_ms))

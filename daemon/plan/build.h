@@ -89,8 +89,16 @@ char *plan_array(const struct plan *p, const struct table *t, const char *column
 /* Lists what is collected of t as c0, c1, ..., in the form that is compared: no char(8)'s padding. */
 char *plan_slot_columns(const struct plan *p, const struct table *t);
 
-/* The values of the slot's column among the rows x, as the text of an array. */
-char *plan_slot_array(const struct plan *p, size_t slot);
+/*
+ * The values of the slot's column of t among the rows x, as the text of an array; without any where the condition
+ * (NULL: none) does not hold.  For a slot beside the key the array stays in the server, and its name is returned.
+ */
+char *plan_slot_array(const struct plan *p, const struct table *t, size_t slot,
+		      const char *condition);
+
+/* The array of a slot, whose text or name is keys (an SQL expression), as one of the type of t's column. */
+char *plan_kept_array(const struct plan *p, const struct table *t, const char *column,
+		      const char *keys, size_t slot);
 
 /* The slot of t that holds the column, n_slots where none does. */
 size_t plan_slot_of(const struct plan *p, const struct table *t, const char *column);
@@ -100,6 +108,13 @@ struct source plan_source(const struct plan *p, const struct table *t, bool own)
 
 /* t.key = ANY (own keys), or t.by = ANY (parent's) AND (where).  keys: an SQL expression. */
 char *plan_selection(const struct plan *p, const struct table *t, const char *keys, bool own);
+
+/*
+ * A statement that fires the CRM's triggers, formatted, and ends with RETURNING.  Runs it under the CRM's search_path,
+ * which it leaves behind (base/sql.h).  returns: what RETURNING says; otherwise n, how many rows.
+ */
+char *plan_fires(const struct plan *p, bool returns, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
 
 /* COPY (query) TO STDOUT, as an archive's files are written. */
 char *plan_copy(const struct plan *p, const char *query);

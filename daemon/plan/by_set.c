@@ -56,7 +56,8 @@ static char *question(const struct plan *p, const struct table *t, const struct 
 			t_append(&not_null, " AND %s IS NOT NULL", column);
 	}
 	return sql_fill(p, orphan_sql, {"name", plan_key_name(p, k)}, {"from_table", k->from_sql},
-			{"from_column", from}, {"array", plan_array(p, t, asked, array)},
+			{"from_column", from},
+			{"array", plan_kept_array(p, t, asked, array, plan_slot_of(p, t, asked))},
 			{"not_null", not_null}, {"to_table", plan_table(p, t)},
 			{"match", plan_key_match(p, k, "c", "p")});
 }
@@ -131,14 +132,11 @@ static char *gather_statement(const struct plan *p, const struct collect *c)
 	char *list = t_strdup(p, "");
 
 	for (size_t i = 0; i < p->n_slots[t->index]; i++)
-		t_append(&list,
-			 "CASE WHEN count(*) <= $2::bigint\n"
-			 "     THEN %s\n"
-			 "     ELSE '{}' END AS c%zu, ",
-			 plan_slot_array(p, i), i);
+		t_append(&list, "%s AS c%zu, ", plan_slot_array(p, t, i, "count(*) <= $2::bigint"),
+			 i);
 	return t_printf(p,
 			"WITH x AS (DELETE FROM %s AS t WHERE %s RETURNING %s)\n"
-			"SELECT %scount(*) AS n FROM x",
+			"SELECT %scount(*) AS n FROM x WHERE " SQL_UNDER_PATH,
 			plan_table(p, t), plan_selection(p, t, "$1", false),
 			plan_slot_columns(p, t), list);
 }

@@ -44,16 +44,20 @@ static char *others_own(const struct plan *p, const struct table *t, const struc
 	struct collect *c = arg;
 	const bool own = plan_is_own(p, x);
 	const char *column = own ? x->key : x->by;
+	struct source from;
 
 	if (x == t)
 		return t_printf(p, "%s = ANY (%s)%s", plan_column(p, u, x->by),
-				plan_array(p, x, x->by, "$1"), plan_within(p, x, u));
+				plan_kept_array(p, x, x->by, "$1", plan_source(p, x, false).slot),
+				plan_within(p, x, u));
 	if (!plan_goes_along(p, t, x) || (!own && (x->where || !plan_is_collected(p, x))))
 		return NULL;
 	c->others = t_grow(p, c->others, struct source, c->n_others + 1);
-	c->others[c->n_others++] = plan_source(p, x, own);
-	return t_printf(p, "%s = ANY (%s)", plan_column(p, u, column),
-			plan_array(p, x, column, t_printf(p, "$%zu", c->n_others + 1)));
+	from = plan_source(p, x, own);
+	c->others[c->n_others++] = from;
+	return t_printf(
+		p, "%s = ANY (%s)", plan_column(p, u, column),
+		plan_kept_array(p, x, column, t_printf(p, "$%zu", c->n_others + 1), from.slot));
 }
 
 static const char lock_shared_sql[] =
@@ -93,7 +97,7 @@ static struct collect collect_of(const struct plan *p, const struct table *t)
 	char *arrays = t_strdup(p, "");
 
 	for (size_t s = 0; s < p->n_slots[t->index]; s++)
-		t_list(&arrays, ", ", "%s AS c%zu", plan_slot_array(p, s), s);
+		t_list(&arrays, ", ", "%s AS c%zu", plan_slot_array(p, t, s, NULL), s);
 	c.sql = sql_fill(
 		p, collect_sql, {"arrays", arrays}, {"columns", plan_slot_columns(p, t)},
 		{"table", plan_table(p, t)}, {"selection", plan_selection(p, t, "$1", subject)},

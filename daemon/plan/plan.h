@@ -4,7 +4,8 @@
  * statement, as a constant in the place of PLAN_KEYS.
  *
  * Key arrays are passed from statement to statement as text ({1,2,3}), made by the server and read
- * by the server.  The job never takes them apart, so a key may be a number, a uuid or any text.
+ * by the server.  The job never takes them apart, so a key may be a number, a uuid or any text.  Arrays
+ * of other columns stay in the server, and their names are passed.
  */
 #pragma once
 
@@ -30,7 +31,8 @@ struct collect {
 	 * what another batch has done to the rows that use them.  NULL: not shared.
 	 */
 	const char *lock_sql;
-	const char *sql; /* $1: the array; returns c0, c1, ... as text, and n */
+	/* $1: the array; returns c0, c1, ... (c0 as text, the others as names: plan/table.c), and n */
+	const char *sql;
 	struct source
 		*others; /* shared: $2 and so on, the rows that are the subject's own; n_others */
 	size_t n_others;

@@ -122,9 +122,10 @@ static char *slice_statement(const struct plan *p, const struct step *s,
 				   {"table", plan_table(p, t)}, {"selection", selection},
 				   {"order", plan_slice_order(p, t)}, {"limit", arrays->own});
 
-	return t_printf(p, "DELETE FROM %s AS t WHERE %s AND (%s) IS TRUE%s%s", plan_table(p, t),
-			some, selection, s->archived ? " RETURNING " : "",
-			s->archived ? plan_columns(p, "t", s->columns, s->n_columns) : "");
+	return plan_fires(p, s->archived,
+			  "DELETE FROM %s AS t WHERE %s AND (%s) IS TRUE RETURNING %s",
+			  plan_table(p, t), some, selection,
+			  s->archived ? plan_columns(p, "t", s->columns, s->n_columns) : "1");
 }
 
 /* Has x's table a foreign key onto t's that is not x's link to t? */

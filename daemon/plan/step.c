@@ -31,7 +31,8 @@ static const char update_sql[] =
 	"     SET {assignments}{numbers}\n"
 	"   WHERE {selection} AND ({dirty})\n"
 	"  RETURNING ({dirty_again}) AS dirty)\n"
-	"SELECT count(*) AS rows, count(*) FILTER (WHERE changed.dirty) AS dirty FROM changed";
+	"SELECT count(*) AS rows, count(*) FILTER (WHERE changed.dirty) AS dirty FROM changed\n"
+	" WHERE " SQL_UNDER_PATH;
 
 static char *update_statement(const struct plan *p, const struct table *t, bool own)
 {
@@ -70,10 +71,12 @@ static char *detach_statement(const struct plan *p, const struct step *s, bool o
 	const char *selection = plan_selection(p, t, keys, own);
 
 	if (!s->archived)
-		return t_printf(p, "UPDATE %s AS t SET %s = NULL WHERE %s", plan_table(p, t), by,
-				selection);
-	return sql_fill(p, detach_archived_sql, {"table", plan_table(p, t)},
-			{"key", sql_ident(p, t->key)}, {"by", by}, {"selection", selection});
+		return plan_fires(p, false, "UPDATE %s AS t SET %s = NULL WHERE %s RETURNING 1",
+				  plan_table(p, t), by, selection);
+	return plan_fires(p, true, "%s",
+			  sql_fill(p, detach_archived_sql, {"table", plan_table(p, t)},
+				   {"key", sql_ident(p, t->key)}, {"by", by},
+				   {"selection", selection}));
 }
 
 /*
@@ -143,10 +146,10 @@ static char *statement(const struct plan *p, const struct step *s, const struct 
 	case DISPOSITION_DETACH:
 		return detach_statement(p, s, own, arrays->keys);
 	case DISPOSITION_DELETE:
-		return t_printf(p, "DELETE FROM %s AS t WHERE %s%s%s%s", plan_table(p, t),
-				plan_selection(p, t, arrays->keys, own && !s->linked),
-				s->by_own ? among_own(p, t, arrays->own) : "",
-				s->archived ? " RETURNING " : "", s->archived ? columns : "");
+		return plan_fires(
+			p, s->archived, "DELETE FROM %s AS t WHERE %s%s RETURNING %s",
+			plan_table(p, t), plan_selection(p, t, arrays->keys, own && !s->linked),
+			s->by_own ? among_own(p, t, arrays->own) : "", s->archived ? columns : "1");
 	case DISPOSITION_NONE:
 	case DISPOSITION_KEEP:
 		break;

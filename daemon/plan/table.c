@@ -230,11 +230,38 @@ char *plan_slot_columns(const struct plan *p, const struct table *t)
 	return list;
 }
 
-char *plan_slot_array(const struct plan *p, size_t slot)
+/*
+ * The array of a slot, whose rows are in x.  Keys come back as text.  The values of other columns can be personal, and
+ * a parameter stands in the server's log where the statement is slow: they stay in a setting of the transaction, and
+ * the setting's name comes back.
+ */
+char *plan_slot_array(const struct plan *p, const struct table *t, size_t slot,
+		      const char *condition)
 {
-	return t_printf(p,
-			"coalesce(array_agg(x.c%zu) FILTER (WHERE x.c%zu IS NOT NULL), '{}')::text",
-			slot, slot);
+	char *array = t_printf(
+		p, "coalesce(array_agg(x.c%zu) FILTER (WHERE x.c%zu IS NOT NULL), '{}')::text",
+		slot, slot);
+	const char *name = t_printf(p, "retention.slot_%zu_%zu", t->index, slot);
+
+	if (condition)
+		array = t_printf(p, "CASE WHEN %s\n     THEN %s\n     ELSE '{}' END", condition,
+				 array);
+	return slot == 0 ? array
+			 : t_printf(p,
+				    "CASE WHEN set_config('%s', %s, true) IS NOT NULL\n"
+				    "     THEN '%s' END",
+				    name, array, name);
+}
+
+char *plan_kept_array(const struct plan *p, const struct table *t, const char *column,
+		      const char *keys, size_t slot)
+{
+	const char *type = plan_type(p->catalog, t, column);
+
+	/* The cast on the outside keeps ANY from taking the query for its rows.  The query runs once. */
+	return slot == 0
+		       ? plan_array(p, t, column, keys)
+		       : t_printf(p, "(SELECT current_setting(%s)::%s[])::%s[]", keys, type, type);
 }
 
 size_t plan_slot_of(const struct plan *p, const struct table *t, const char *column)
@@ -260,7 +287,20 @@ char *plan_selection(const struct plan *p, const struct table *t, const char *ke
 	const char *column = own ? t->key : t->by;
 
 	return t_printf(p, "%s = ANY (%s)%s", plan_column(p, "t", column),
-			plan_array(p, t, column, keys), own ? "" : plan_beside_link(p, t));
+			plan_kept_array(p, t, column, keys, plan_source(p, t, own).slot),
+			own ? "" : plan_beside_link(p, t));
+}
+
+char *plan_fires(const struct plan *p, bool returns, const char *fmt, ...)
+{
+	AUTO(char_p) char *sql = NULL;
+	va_list args;
+
+	va_start(args, fmt);
+	sql = xvprintf(fmt, args);
+	va_end(args);
+	return t_printf(p, "WITH fired AS (\n%s)\nSELECT %s FROM fired WHERE " SQL_UNDER_PATH, sql,
+			returns ? "*" : "count(*) AS n");
 }
 
 char *plan_copy(const struct plan *p, const char *query)

@@ -117,7 +117,10 @@ static const char *copy_sql(const struct restore *r, const char *temporary, cons
 			sql_literal(r->ctx, delimiter));
 }
 
-/* Copies the file into a table; rows gets the digest of its rows. */
+/*
+ * Copies the file into a table; rows gets the digest of its rows.  Under the CRM's search_path, as the files were
+ * written, because the text of a regclass or regtype depends on it.
+ */
 static bool copy_file(struct restore *r, const struct restore_file *f, const char *temporary,
 		      int64_t *ret_rows, char rows[FILE_HEX + 1], struct error *err)
 {
@@ -134,10 +137,10 @@ static bool copy_file(struct restore *r, const struct restore_file *f, const cha
 
 	return archive_reader_file_open(r->opts->stored, f->stored, r->opts->identity, &stored,
 					err) &&
-	       skip_head(&feed, err) &&
+	       skip_head(&feed, err) && db_exec(r->db, SQL_CRM_PATH, err) &&
 	       db_copy_in(r->db, copy_sql(r, temporary, "FROM STDIN"), from_file, &feed, ret_rows,
 			  err) &&
-	       digest_end(rows_digest, rows, err);
+	       db_exec(r->db, SQL_OWN_PATH, err) && digest_end(rows_digest, rows, err);
 }
 
 static bool add_bytes(void *digest, const char *bytes, size_t n, struct error *err)
@@ -197,9 +200,11 @@ static bool check_back(struct restore *r, const struct restore_file *f, const ch
 	char out[FILE_HEX + 1];
 	int64_t n;
 
-	return db_copy_out(r->db, copy_sql(r, f->temporary, "TO STDOUT"), add_bytes, digest, &n,
+	return db_exec(r->db, SQL_CRM_PATH, err) &&
+	       db_copy_out(r->db, copy_sql(r, f->temporary, "TO STDOUT"), add_bytes, digest, &n,
 			   err) &&
-	       digest_end(digest, out, err) && (strcmp(out, rows) == 0 || find_cut(r, f, err));
+	       db_exec(r->db, SQL_OWN_PATH, err) && digest_end(digest, out, err) &&
+	       (strcmp(out, rows) == 0 || find_cut(r, f, err));
 }
 
 bool restore_load(struct restore *r, const struct restore_file *f, struct error *err)

@@ -21,6 +21,7 @@
 #include "restore/restore_state.h"
 
 #include "base/failpoint.h"
+#include "base/sql.h"
 
 #include <inttypes.h>
 
@@ -101,13 +102,15 @@ static bool relink(struct restore *r, const struct restore_file *f, int64_t *ret
 				 "t.%s = r.%s)",
 				 f->temporary, f->table_sql, f->key_sql, f->key_sql),
 			0, NULL, &gone, err) ||
-	    !db_command(r->db,
-			t_printf(r->ctx,
-				 "UPDATE %s AS t SET %s = r.%s FROM %s AS r WHERE t.%s = r.%s AND "
-				 "t.%s IS NULL",
-				 f->table_sql, f->link_sql, f->link_sql, f->temporary, f->key_sql,
-				 f->key_sql, f->link_sql),
-			0, NULL, ret_rows, err))
+	    !db_query_int(r->db,
+			  t_printf(r->ctx,
+				   "WITH linked AS (UPDATE %s AS t SET %s = r.%s FROM %s AS r\n"
+				   "  WHERE t.%s = r.%s AND t.%s IS NULL RETURNING 1)\n"
+				   "SELECT count(*) AS n FROM linked WHERE " SQL_UNDER_PATH,
+				   f->table_sql, f->link_sql, f->link_sql, f->temporary, f->key_sql,
+				   f->key_sql, f->link_sql),
+			  0, NULL, ret_rows, err) ||
+	    !db_exec(r->db, SQL_OWN_PATH, err))
 		return false;
 	if (gone > 0)
 		note(r,
@@ -149,7 +152,9 @@ static bool insert_rows(struct restore *r, size_t first, struct error *err)
 			f->temporary);
 		t_append(&counts, "%s(SELECT count(*) FROM p%zu)", i > first ? ", " : "", i);
 	}
-	if (!db_query(r->db, t_printf(r->ctx, "%s\nSELECT %s", with, counts), 0, NULL, &res, err))
+	if (!db_query(r->db, t_printf(r->ctx, "%s\nSELECT %s WHERE " SQL_UNDER_PATH, with, counts),
+		      0, NULL, &res, err) ||
+	    !db_exec(r->db, SQL_OWN_PATH, err))
 		return false;
 	for (size_t i = first; i < plan->n_files; i++)
 		if (is_row_file(&files[i], files[first].oid))
@@ -303,8 +308,7 @@ static bool put_all(struct restore *r, struct error *err)
 {
 	return (!r->opts->disable_triggers || disable_triggers(r, err)) &&
 	       db_exec(r->db, "SET CONSTRAINTS ALL DEFERRED", err) && each_file(r, put, err) &&
-	       db_exec(r->db, "SET CONSTRAINTS ALL IMMEDIATE", err) &&
-	       db_exec(r->db, "SET LOCAL search_path = pg_catalog", err) &&
+	       db_exec(r->db, SQL_CRM_PATH "; SET CONSTRAINTS ALL IMMEDIATE; " SQL_OWN_PATH, err) &&
 	       (!r->enable_sql || db_exec(r->db, r->enable_sql, err));
 }
 
@@ -325,14 +329,9 @@ static bool record(struct restore *r, struct error *err)
 
 static bool run_in_transaction(struct restore *r, struct error *err)
 {
-	/*
-	 * The CRM's own triggers need the search_path that the database gives everybody.  So do the files,
-	 * because batch/batch.c wrote them under it, and the text of a regclass or regtype depends on it.
-	 */
-	if (!db_exec(r->db, "BEGIN", err) ||
-	    !db_exec(r->db, "SET LOCAL search_path TO DEFAULT", err) ||
-	    !each_file(r, restore_load, err) || !put_all(r, err) || !each_file(r, compare, err) ||
-	    !check_written(r, err) || !record(r, err))
+	if (!db_exec(r->db, "BEGIN; " SQL_NOTE_PATH, err) || !each_file(r, restore_load, err) ||
+	    !put_all(r, err) || !each_file(r, compare, err) || !check_written(r, err) ||
+	    !record(r, err))
 		return false;
 	failpoint("restore-before-commit");
 	if (r->opts->dry_run) {

@@ -396,7 +396,7 @@ def test_a_trigger_that_raises_at_commit(make):
             FOR EACH ROW EXECUTE FUNCTION meddle()""", model(), policy(archive="full"))
     assert d.once(check=False).returncode == 1
     assert keys(d.pg, d.db) == {2, 3}
-    assert failures(d) == [("3", "a function refuses it [PL/pgSQL function public.meddle() line 1 at RAISE] (SQLSTATE P0001)")]
+    assert failures(d) == [("3", "a function refuses it [PL/pgSQL function meddle() line 1 at RAISE] (SQLSTATE P0001)")]
     assert [row[0] for row in archived(d, "contact")] == ["1"]
 
 
