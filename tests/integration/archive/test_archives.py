@@ -53,8 +53,8 @@ def set_row(j, changes, *args):
 
 
 def entries(j):
-    """All that lies beside the ledger's file; of a Job, or a Daemon."""
-    return sorted(p.name for p in j.archives.iterdir() if not p.name.startswith("ledger"))
+    """All that lies beside the files of the ledger and of the identity; of a Job, or a Daemon."""
+    return sorted(p.name for p in j.archives.iterdir() if not p.name.startswith(("ledger", "identity")))
 
 
 def is_removed(j):

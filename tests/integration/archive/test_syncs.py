@@ -12,7 +12,7 @@ from support.harness import wait_until
 from support.jobs import DONE, KILLED, REFUSED, Run, tidy
 from support.small import SCHEMA, archived, keys, model, policy
 
-HEAD = ["ledger", "."]  # of a new ledger, once in its life
+HEAD = ["identity.tmp", ".", "ledger", "."]  # whose folder it is, and the head of the ledger: once
 BEGIN = ["ledger", ".", "PARTIAL"]  # the ledger was compared; the folder's name; the segments' names
 BATCH = ["PARTIAL/request.csv.0", "PARTIAL/contact.csv.0"]
 
@@ -116,7 +116,7 @@ def test_each_sync_of_a_removal_fails(disk):
         assert bool(removed) == (n in (0, len(REMOVED)))
         assert tidy(d) == (DONE, "" if removed else "note the files of 1 archive were removed\n"), n
         assert d.jobs(f"id = {d.number}")[0]["archive_removed_at"]
-        assert [p.name for p in d.archives.iterdir()] == ["ledger"]
+        assert {p.name for p in d.archives.iterdir()} == {"identity", "ledger"}
 
 
 def test_a_folder_is_exchanged_while_it_is_removed(disk, tmp_path):
