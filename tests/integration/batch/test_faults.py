@@ -3,6 +3,7 @@ The surroundings fail, or were tampered with: the job waits and names the reason
 No row is erased that is not durably archived, and the job goes on where it stood.
 """
 
+import os
 import shutil
 import subprocess
 
