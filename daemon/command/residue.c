@@ -26,6 +26,8 @@ struct residue {
 
 /* Characters of a value: shorter ones occur in half of all texts. */
 #define LEAST "4"
+/* So many bytes of a bytea value are searched. */
+#define BYTES "67108864"
 /* A value that more contacts have does not identify one of them: a city, a language. */
 #define MOST_CONTACTS "5"
 
@@ -176,17 +178,26 @@ static bool take_values(struct residue *r, struct error *err)
 	return db_exec(r->cmd->db, sql, err);
 }
 
+/* " COLLATE ..." by which texts are folded: one for all columns, because two may have different ones. */
+static const char *fold_of(const struct residue *r)
+{
+	return *r->catalog->fold ? r->catalog->fold : " COLLATE pg_catalog.\"default\"";
+}
+
 /*
- * Makes one expression for all values, as they are and as they are written in JSON.  A short value
- * matches as a whole word, a longer one anywhere.
+ * Makes one expression for all values, as they are and as they are written in JSON, in a row and in bytes.  A short
+ * value matches as a whole word, a longer one anywhere.
  */
 static bool make_pattern(struct residue *r, struct error *err)
 {
 	static const char sql[] =
-		"WITH v AS (SELECT DISTINCT u.name, lower(w.value) AS value\n"
+		"WITH v AS (SELECT DISTINCT u.name, lower(w.value{fold}) AS value\n"
 		"  FROM unnest((SELECT current_setting('retention.given_names')::text[]),\n"
 		"              (SELECT current_setting('retention.given')::text[])) AS u(name, value), LATERAL (\n"
-		"       VALUES (u.value), (btrim(to_json(u.value)::text, '\"'))) AS w(value)\n"
+		"       VALUES (u.value), (btrim(to_json(u.value)::text, '\"')),\n"
+		"              (replace(replace(u.value, '\\', '\\\\'), '\"', '\"\"')),\n"
+		"              (encode(convert_to(u.value, 'UTF8'), 'escape')),\n"
+		"              (encode(convert_to(lower(u.value{fold}), 'UTF8'), 'escape'))) AS w(value)\n"
 		" WHERE length(btrim(w.value)) >= " LEAST "),\n"
 		"p AS (SELECT DISTINCT v.value, regexp_replace(v.value,\n"
 		"         '([^[:alnum:]_[:space:]])', '\\\\\\1', 'g') AS safe FROM v),\n"
@@ -195,12 +206,12 @@ static bool make_pattern(struct residue *r, struct error *err)
 		"         set_config('retention.values', (SELECT coalesce(array_agg(v.value), '{}')::text FROM v), true),\n"
 		"         set_config('retention.pattern', coalesce(string_agg(CASE WHEN length(p.value) < 6\n"
 		"           THEN '(?<!\\w)' || p.safe || '(?!\\w)' ELSE p.safe END, '|'), ''), true) FROM p)\n"
-		"SELECT (SELECT count(DISTINCT lower(u.value))\n"
+		"SELECT (SELECT count(DISTINCT lower(u.value{fold}))\n"
 		"          FROM unnest(current_setting('retention.given')::text[]) AS u(value)\n"
 		"         WHERE length(btrim(u.value)) >= " LEAST ") AS n FROM kept";
 	AUTO(result) PGresult *res = NULL;
 
-	if (!db_query(r->cmd->db, sql, 0, NULL, &res, err))
+	if (!db_query(r->cmd->db, sql_fill(r->ctx, sql, {"fold", fold_of(r)}), 0, NULL, &res, err))
 		return false;
 	r->n_values = db_int(res, 0, "n");
 	if (r->n_values == 0)
@@ -255,20 +266,27 @@ static bool prepare(struct residue *r, struct error *err)
  */
 static const char tables_sql[] =
 	"SELECT c.oid, n.nspname AS schema, c.relname AS name,\n"
-	"       string_agg(format(CASE WHEN t.oid < 16384 THEN '(%L, t.%I::text)'\n"
-	"                              ELSE '(%L, concat(t.%I))' END, a.attname, a.attname), ', '\n"
-	"                  ORDER BY a.attnum) AS texts,\n" FOREIGN_CODE
+	"       string_agg(format(CASE\n"
+	"         WHEN 'bytea'::regtype IN (t.oid, t.typbasetype)\n"
+	"         THEN '(%L, encode(substring(t.%I FOR " BYTES "), ''escape''))'\n"
+	"         WHEN e.oid = 'bytea'::regtype\n"
+	"         THEN '(%L, (SELECT string_agg(encode(b, ''escape''), '' '') FROM unnest(t.%I) AS b))'\n"
+	"         WHEN t.oid < 16384 THEN '(%L, t.%I::text)' ELSE '(%L, concat(t.%I))' END,\n"
+	"         a.attname, a.attname), ', ' ORDER BY a.attnum) AS texts,\n" FOREIGN_CODE
 	"       min(a.attname::text) FILTER (WHERE NOT has_schema_privilege(n.oid, 'USAGE')\n"
 	"         OR NOT has_column_privilege(c.oid, a.attnum, 'SELECT')) AS closed\n"
 	"  FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace\n"
 	"  JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped\n"
 	"  JOIN pg_type AS t ON t.oid = a.atttypid\n"
 	"  LEFT JOIN pg_type AS e ON e.oid = t.typelem AND t.typcategory = 'A'\n"
-	" WHERE c.relkind IN ('r', 'p', 'm') AND NOT c.relispartition\n"
+	" WHERE c.relkind IN ('r', 'p', 'm') AND NOT c.relispartition AND c.relispopulated\n"
+	/* A generated column is made of others, and changes with them. */
+	"   AND a.attgenerated = ''\n"
 	"   AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'retention')\n"
 	"   AND n.nspname !~ '^pg_(toast|temp)'\n"
-	"   AND (t.typcategory IN ('S', 'I') OR e.typcategory IN ('S', 'I')\n"
-	"        OR t.typname IN ('json', 'jsonb', 'xml', 'tsvector', 'hstore'))\n"
+	/* Numbers, dates, booleans, intervals, shapes, bits, words of a list, and PostgreSQL's ranges hold no value. */
+	"   AND coalesce(e.typcategory, t.typcategory) NOT IN ('N', 'D', 'B', 'T', 'G', 'V', 'E')\n"
+	"   AND (coalesce(e.typcategory, t.typcategory) <> 'R' OR coalesce(e.oid, t.oid) >= 16384)\n"
 	" GROUP BY c.oid, n.nspname, c.relname ORDER BY n.nspname, c.relname";
 
 /* Searches one table; $1 are the contacts. */
@@ -288,7 +306,7 @@ static char *search_sql(struct residue *r, const PGresult *tables, int row)
 		"       count(*) FILTER (WHERE NOT y.covered AND NOT v.exact) AS inside,\n"
 		"       count(*) FILTER (WHERE y.covered) AS covered\n"
 		"  FROM %s AS t CROSS JOIN LATERAL (%s) AS x\n"
-		" CROSS JOIN LATERAL (VALUES %s) AS c(name, text)\n"
+		" CROSS JOIN LATERAL (SELECT s.name, s.text%s FROM (VALUES %s) AS s(name, text)) AS c(name, text)\n"
 		" CROSS JOIN LATERAL (SELECT coalesce(%s, false) AS covered) AS y\n"
 		"  JOIN LATERAL (SELECT u.name, bool_or(lower(c.text) = u.value) AS exact\n"
 		"         FROM unnest((SELECT current_setting('retention.values')::text[]),\n"
@@ -298,7 +316,7 @@ static char *search_sql(struct residue *r, const PGresult *tables, int row)
 		" GROUP BY 1, 2 ORDER BY 1, 2",
 		with,
 		sql_table(r->ctx, db_text(tables, row, "schema"), db_text(tables, row, "name")),
-		reached, db_text(tables, row, "texts"), covered);
+		reached, fold_of(r), db_text(tables, row, "texts"), covered);
 }
 
 static void add_finding(struct residue *r, const char *table, const PGresult *res, int row)

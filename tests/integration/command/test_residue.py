@@ -74,11 +74,44 @@ def test_what_the_model_reaches(places):
     ("INSERT INTO other.parted VALUES (1, 'bobby1')", ("other.parted", "t", "profile"), (1, 0, 0)),
     ("CREATE MATERIALIZED VIEW seen AS SELECT 'to bob@ex.org'::text AS t", ("public.seen", "t", "email"), (0, 1, 0)),
     ("INSERT INTO outside (id, body) VALUES (1, 'bobx@ex.org'), (2, 'O''Neil')", None, None),
+    ("CREATE TYPE pair AS (t text, n int); CREATE TABLE kind AS SELECT ROW(name, 1)::pair AS v FROM contact WHERE id = 1",
+     ("public.kind", "v", "name"), (0, 1, 0)),
+    ("CREATE TYPE pair AS (t text, n int); CREATE TABLE kind AS SELECT ARRAY[ROW('bob@ex.org', 1)::pair] AS v", ("public.kind", "v", "email"), (0, 1, 0)),
+    ("CREATE TABLE kind AS SELECT ARRAY[to_jsonb('Bob@Ex.org'::text)] AS v", ("public.kind", "v", "email"), (0, 1, 0)),
+    ("CREATE EXTENSION hstore; CREATE TABLE kind AS SELECT ARRAY[hstore('k', 'Bob@Ex.org')] AS v", ("public.kind", "v", "email"), (0, 1, 0)),
+    ("CREATE EXTENSION citext; CREATE TABLE kind AS SELECT ARRAY['Bob@Ex.org'::citext] AS v", ("public.kind", "v", "email"), (0, 1, 0)),
+    ("CREATE DOMAIN texts AS text[]; CREATE TABLE kind AS SELECT '{bob@ex.org}'::texts AS v", ("public.kind", "v", "email"), (0, 1, 0)),
+    ("CREATE TABLE kind AS SELECT convert_to('To: BOB@ex.org', 'UTF8') || '\\xff00' AS v", ("public.kind", "v", "email"), (0, 1, 0)),
+    ("CREATE TABLE kind AS SELECT convert_to(name, 'UTF8') AS v FROM contact WHERE id = 1", ("public.kind", "v", "name"), (1, 0, 0)),
+    ("CREATE DOMAIN bytes AS bytea; CREATE TABLE kind AS SELECT 'bob@ex.org'::bytea::bytes AS v", ("public.kind", "v", "email"), (1, 0, 0)),
+    ("CREATE TABLE kind AS SELECT ARRAY['x'::bytea, 'bob@ex.org'] AS v", ("public.kind", "v", "email"), (0, 1, 0)),
+    ("CREATE TABLE kind AS SELECT ''::text COLLATE \"C\" AS a, 'bob@ex.org'::text COLLATE \"POSIX\" AS v", ("public.kind", "v", "email"), (1, 0, 0)),
+    # What an erasure makes anew, what holds nothing, and what has no text.
+    ("ALTER TABLE contact ADD shown text GENERATED ALWAYS AS ('<' || email || '>') STORED", None, None),
+    ("CREATE MATERIALIZED VIEW seen AS SELECT email FROM contact WITH NO DATA", None, None),
+    ("CREATE TABLE kind AS SELECT 1 AS n, now() AS t, true AS b, int4range(1, 2) AS r, '{1,2}'::int[] AS a", None, None),
 ])
 def test_planted(places, plant, where, found):
     """Exact and inside a text, in documents and lists, whatever signs the value has; nothing that only looks alike."""
     places.pg.sql(places.db, plant)
     assert places.found("1") == ({**OWN, where: found} if where else OWN)
+
+
+@pytest.mark.parametrize("locale", ["C", "C.UTF-8"])
+def test_capitals_of_every_language(daemon, empty_db, pg, locale):
+    """Whatever the database's locale knows of letters, in bytes too."""
+    db = empty_db()
+    pg.sql("postgres", f"DROP DATABASE {db}")
+    pg.sql("postgres", f"CREATE DATABASE {db} TEMPLATE template0 ENCODING 'UTF8' LOCALE '{locale}'")
+    pg.sql(db, SCHEMA + """;
+        INSERT INTO contact (id, name) VALUES (1, 'Zoé Étienne');
+        CREATE TABLE outside (text text, bytes bytea);
+        INSERT INTO outside VALUES ('À ZOÉ ÉTIENNE', NULL), (NULL, convert_to('Zoé Étienne', 'UTF8')), (NULL, convert_to('zoé étienne', 'UTF8'))""")
+    d = daemon(db=db, policies=[policy("anonymize_contacts")], model=model(
+        contact={"clear": ["name"], "keep": ["brand", "created"]}, request={"clear": ["subject"], "keep": ["status", "at"]}))
+    done = d.ctl("residue", "1", "--json", check=False)
+    assert {(r["column"], r["exact"], r["inside"], r["covered"]) for r in json.loads(done.stdout)} == {
+        ("name", 0, 0, 1), ("text", 0, 1, 0), ("bytes", 2, 0, 0)} and done.stderr == ""
 
 
 def test_after_an_anonymization(places):
