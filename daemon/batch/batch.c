@@ -107,8 +107,7 @@ static bool check_ground(struct batch *b, struct error *err)
 	if (!db_query_kept(b->db, sql, 1, &b->id, &res, err))
 		return false;
 	if (db_bool(res, 0, "standby"))
-		return fail(err, ERR_ENVIRONMENT,
-			    "the server is a standby: waiting for the primary");
+		return fail(err, ERR_ENVIRONMENT, DB_STANDBY);
 	if (strcmp(db_value(res, 0, "role"), b->plan->orphans.sql ? "replica" : "origin") != 0)
 		return batch_refuse_role(db_text(res, 0, "role"), err);
 	if (PQntuples(res) != 1 || db_int(res, 0, "claim") != b->job->claim ||

@@ -38,6 +38,9 @@ DEFINE_AUTO(db, struct db, db_close)
 /* The connection is usable; false after a failure that lost it. */
 bool db_alive(const struct db *db);
 
+/* The words of a job that waits until the server is a primary. */
+#define DB_STANDBY "the server is a standby: waiting for the primary"
+
 /* The server's version as libpq has it: 150018. */
 int db_server_version(const struct db *db);
 

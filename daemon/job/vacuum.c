@@ -100,6 +100,16 @@ static bool vacuum_all(struct vacuuming *v, const PGresult *tables, struct error
 			  NULL, err);
 }
 
+/*
+ * Tells the server at once which rows this session's REFRESH has deleted.  Told after the VACUUM, which the server puts
+ * off for up to a second, they would count as dead for ever.  PostgreSQL before 15 cannot be asked to.
+ */
+static bool tell_counts(struct db *db, struct error *err)
+{
+	return db_server_version(db) < 150000 ||
+	       db_exec(db, "SELECT pg_stat_force_next_flush()", err);
+}
+
 void job_vacuum(struct job *j, char **note)
 {
 	const bool vacuums = j->opts->config->vacuum;
@@ -110,7 +120,7 @@ void job_vacuum(struct job *j, char **note)
 	AUTO(error) struct error err = {0};
 
 	/* A failure is in err, and told below. */
-	(void)(db_query(j->db, tables_sql, 1, &j->id, &res, &err) &&
+	(void)(tell_counts(j->db, &err) && db_query(j->db, tables_sql, 1, &j->id, &res, &err) &&
 	       db_execf(j->db, &err, session_sql, vacuums ? VACUUM_LOCK_S : ANALYZE_LOCK_S) &&
 	       vacuum_all(&v, res, &err));
 	throttle_free(v.throttle);

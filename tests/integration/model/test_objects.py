@@ -49,9 +49,9 @@ FULL = [policy(archive="full")]
 # name: (schema, model, policies, words of the refusal)
 CASES = {
     "oid": (docs(), mod(), FULL, (STAY.format("oid"), "its rows are deleted", CURE, OTHERWISE)),
-    "lo": (docs("lo"), mod(), [policy()], (STAY.format("public.lo"), CURE)),
+    "lo": (docs("lo"), mod(), [policy()], (STAY.format("oid"), CURE)),
     "a domain": (docs("file").replace("CREATE TABLE doc", "CREATE DOMAIN file AS lo; CREATE TABLE doc"), mod(),
-                 [policy()], (STAY.format("public.file"), CURE)),
+                 [policy()], (STAY.format("oid"), CURE)),
     "a list": (docs("oid[]", f"ARRAY[{OBJECT}]"), mod(), [policy()],
                (STAY.format("oid[]"), "move their bytes to a column of type bytea[]")),
     "a trigger of another column": (docs(more=TRIGGER.format("id") + UNIQUE), mod(), [policy()], (CURE,)),
