@@ -2,6 +2,16 @@
 
 #include "batch/session.h"
 
+/* Asked before the claim, because a standby has no unlogged tables, such as the one of the sessions that erase. */
+static bool wait_for_primary(struct job *j, struct error *err)
+{
+	static const char sql[] = "SELECT pg_is_in_recovery()::int AS standby";
+	int64_t standby = 0;
+
+	return db_query_int(j->db, sql, 0, NULL, &standby, err) &&
+	       (!standby || fail(err, ERR_ENVIRONMENT, DB_STANDBY));
+}
+
 bool claim_take(struct job *j, bool *ret_mine, struct error *err)
 {
 	struct db_opts opts = session_opts(j->opts->config, 0);
@@ -10,7 +20,7 @@ bool claim_take(struct job *j, bool *ret_mine, struct error *err)
 	if (!db_open(&opts, &j->db, err))
 		return false;
 	stop_watch(j->opts->stop, CLAIM_SLOT, db_conn(j->db));
-	return journal_claim(j->db, j->row.id, ret_mine, err);
+	return wait_for_primary(j, err) && journal_claim(j->db, j->row.id, ret_mine, err);
 }
 
 void claim_drop(struct job *j)

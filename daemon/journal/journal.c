@@ -108,15 +108,8 @@ bool journal_load(struct db *db, int id, const char *timezone, void *ctx, struct
 
 bool journal_claim(struct db *db, int id, bool *ret, struct error *err)
 {
-	static const char standby_sql[] = "SELECT pg_is_in_recovery()::int AS standby";
 	static const char sql[] = "SELECT retention.claim_action($1, retention.session_start())";
-	int64_t standby = 0;
 
-	/* A standby has no unlogged tables, such as the one of the erasing sessions. */
-	if (!db_query_int(db, standby_sql, 0, NULL, &standby, err))
-		return false;
-	if (standby)
-		return fail(err, ERR_ENVIRONMENT, DB_STANDBY);
 	return query_bool(db, id, (struct statement){.sql = sql}, ret, err);
 }
 

@@ -36,7 +36,7 @@ struct journal_row {
 bool journal_load(struct db *db, int id, const char *timezone, void *ctx, struct journal_row *ret,
 		  struct error *err);
 
-/* Takes the job for this session, which keeps it while it lives.  *ret: is it ours?  ENVIRONMENT: the server is a standby. */
+/* Takes the job for this session, which keeps it while it lives.  *ret: is it ours? */
 bool journal_claim(struct db *db, int id, bool *ret, struct error *err);
 
 /*
