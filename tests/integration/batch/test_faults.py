@@ -121,7 +121,7 @@ def test_disk_that_says_it_is_full(job, preload, tmp_path):
     check_all_erased(j)
 
 
-@pytest.mark.parametrize("fault", ["fdatasync:1", "fdatasync:17", "write:1", "write:40", "short:2", "fsync:2", "fsync:5"])
+@pytest.mark.parametrize("fault", ["fdatasync:1", "fdatasync:17", "write:1", "write:20", "short:2", "fsync:2", "fsync:5"])
 def test_a_failing_disk(job, preload, fault):
     """EIO once, or writes that take a byte less than offered each time: tried again, exactly once."""
     j = job()
