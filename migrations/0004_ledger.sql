@@ -40,8 +40,8 @@ INSERT INTO retention.identity DEFAULT VALUES;
 -- written into the directory or replayed from it; NULL: the database may.  wanted is what the file has to say then;
 -- NULL: the server is a standby.
 --
--- Allowed is the database itself, and one that was restored in its place: on the same server, where no database has the
--- old oid any more.  A server never goes back to an earlier timeline, except as a copy, or as an old primary that comes
+-- Allowed is the database itself, and one that was restored in its place: on the same server, and no database has the
+-- old oid now.  A server never goes back to an earlier timeline, except as a copy, or as an old primary that comes
 -- back.  The later of two adoptions counts, so that a database that was replaced stays out.
 CREATE FUNCTION retention.check_identity(known text, used boolean)
 RETURNS TABLE (fault text, wanted text, was_system bigint, was_database oid)

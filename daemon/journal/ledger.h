@@ -35,12 +35,6 @@ DEFINE_AUTO(ledger, struct ledger, ledger_close)
  */
 void ledger_let_go(struct ledger *ledger);
 
-/*
- * Closes the file until the next append, so that its file system can be unmounted while a job waits for the disk; from any
- * thread.  NULL is fine.
- */
-void ledger_let_go(struct ledger *ledger);
-
 /* Appends whole lines, all or none; from any thread, and beside other processes. */
 bool ledger_append(struct ledger *ledger, const char *lines, size_t n, struct error *err);
 

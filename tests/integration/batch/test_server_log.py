@@ -74,9 +74,7 @@ def crm(make):
 
 def logged(d):
     """The lines of our programs that hold a value, without what the server says of a row by itself."""
-    with open(d.pg.log, "rb") as log:
-        log.seek(d.since)
-        text = log.read().decode()
+    text = d.pg.log_text(d.since)
     lines = [line for line in text.splitlines() if "canary-" in line]
     assert re.search(r"LOG:.* (execute|statement)", text), "nothing was logged"
     return [line[:300] for line in lines]

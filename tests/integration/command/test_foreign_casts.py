@@ -60,9 +60,7 @@ def crm(make):
 
 
 def ran(d):
-    with open(d.pg.log, "rb") as log:
-        log.seek(d.since)
-        return [line for line in log.read().decode().splitlines() if "a cast ran" in line]
+    return [line for line in d.pg.log_text(d.since).splitlines() if "a cast ran" in line]
 
 
 def test_residue(crm):

@@ -307,10 +307,10 @@ class Postgres:
     def log_position(self):
         return self.log.stat().st_size
 
-    def log_contains(self, pattern, since=0):
+    def log_text(self, since=0):
         with open(self.log, "rb") as log:
             log.seek(since)
-            return re.search(pattern.encode(), log.read()) is not None
+            return log.read().decode(errors="replace")
 
 
 # --- The configuration ------------------------------------------------------------------------
