@@ -96,6 +96,7 @@ static bool has_ended(const struct connection *c)
 	return !on_read && !on_write && !on_event;
 }
 
+/* Not from a listener's callback: libevent closes what is freed after it, and the listener would count on it. */
 static void sweep(struct http_server *server)
 {
 	const int64_t now_ms = monotonic_ms();
@@ -116,17 +117,18 @@ static void on_sweep(evutil_socket_t fd, short what, void *arg)
 	sweep(arg);
 }
 
-/* Makes room for one more; how many there are, with those that are cut. */
+/* Makes room for one more; how many descriptors there are, with those that are cut or have ended. */
 static int make_place(struct http_server *server)
 {
-	struct connection *oldest = NULL;
+	struct connection *c, *oldest = NULL;
 	int n = 0, all = 0;
 
-	sweep(server);
-	for (struct connection *c = TAILQ_FIRST(&server->connections); c; c = TAILQ_NEXT(c, link)) {
+	TAILQ_FOREACH(c, &server->connections, link) {
 		all++;
-		n += c->cut ? 0 : 1;
-		if (!c->cut && (!oldest || (oldest->answering && !c->answering)))
+		if (c->cut || has_ended(c))
+			continue;
+		n++;
+		if (!oldest || (oldest->answering && !c->answering))
 			oldest = c;
 	}
 	if (n >= CONNECTIONS_MAX)
@@ -134,7 +136,8 @@ static int make_place(struct http_server *server)
 	return all;
 }
 
-/* Accepts no more until evhttp has freed what is cut.  evconnlistener leaves its loop when it is disabled in it. */
+/* Accepts no more until the descriptors of what is cut are closed.  evconnlistener leaves its loop when it is disabled
+ * in it. */
 static void pause_listener(struct http_server *server)
 {
 	static const struct timeval next_turn = {0};
@@ -149,6 +152,7 @@ static void on_reopen(evutil_socket_t fd, short what, void *arg)
 	struct http_server *server = arg;
 
 	(void)fd, (void)what; /* a timer */
+	sweep(server);
 	(void)evconnlistener_enable(server->listener);
 }
 

@@ -131,6 +131,21 @@ size_t plan_phase(const struct table *t);
 char *plan_rule_value(const struct plan *p, const struct table *t, const struct column_rule *rule,
 		      const char *alias, const char *number);
 
+/* dirty.c: what is left to erase */
+
+/*
+ * Returns " AND the row name of t, which is shared, counts"; parent is its parent's alias.
+ */
+typedef const char *(*plan_shared_fn)(const struct plan *p, const struct table *t, const char *name,
+				      const char *parent);
+
+/*
+ * Is there anything left that the anonymization would erase from the row alias of t or below it?
+ * Returns an SQL condition.  shared: which rows of shared tables count; NULL: none does.
+ */
+char *plan_dirty_tree(const struct plan *p, const struct table *t, const char *alias,
+		      plan_shared_fn shared);
+
 /* shared.c: rows that several can use (an address, a blob; a copy found by its value) */
 
 /*
@@ -143,7 +158,7 @@ typedef char *(*plan_own_fn)(const struct plan *p, const struct table *t, const 
 /*
  * "No other row uses t's row alias": an SQL condition; t is shared.  A use is a foreign key onto
  * t's table from anywhere in the database, or a link of the model that points at it.  The subject's
- * own rows do not count, nor do rows that the action has anonymized already.  A row of t counts as
+ * own rows do not count, nor do the rows of subjects that the action has anonymized already.  A row of t counts as
  * the subject's own when the subject reaches it, even if other rows use it too.
  */
 char *plan_unused(const struct plan *p, const struct table *t, const char *alias, plan_own_fn own,

@@ -36,41 +36,18 @@ static char *dirty_own(const struct plan *p, const struct table *t, const struct
 static const char *dirty_shared(const struct plan *p, const struct table *t, const char *name,
 				const char *parent)
 {
-	return t->shared ? t_printf(p, " AND %s%s AND %s", plan_column(p, name, t->by),
-				    t->match ? "::text <> ''" : " IS NOT NULL",
-				    plan_unused(p, t, name, dirty_own, t_strdup(p, parent)))
-			 : "";
+	return t_printf(p, " AND %s%s AND %s", plan_column(p, name, t->by),
+			t->match ? "::text <> ''" : " IS NOT NULL",
+			plan_unused(p, t, name, dirty_own, t_strdup(p, parent)));
 }
 
 /*
- * Is there anything left that the anonymization would erase from this row of t, called alias, or
- * below it?  Clean rows are left out of lists and updates: a contact that was anonymized is not due
- * again, unless something personal has come to it since.
+ * Clean rows are left out of lists and updates: a contact that was anonymized is not due again,
+ * unless something personal has come to it since.
  */
-static char *dirty(const struct plan *p, const struct table *t, const char *alias)
+static char *dirty(const struct plan *p, const struct table *subject, const char *alias)
 {
-	/*
-	 * Nothing names a contact any longer that has been anonymized: what a text says of it
-	 * counts only while the contact's own row is dirty.
-	 */
-	const bool redact = p->opts.action == ACTION_ANONYMIZE_REQUESTS;
-	const bool updates = plan_disposition(p, t) == DISPOSITION_UPDATE;
-	char *sql;
-
-	if (plan_is_deleted(p, t))
-		return t_strdup(p, "true");
-	sql = t_strdup(p, updates ? plan_dirty_row(p, t, alias, redact) : "false");
-	for (size_t i = 0; i < p->model->n_tables; i++) {
-		const struct table *child = &p->model->tables[i];
-		const char *name = t_printf(p, "t%zu", i);
-
-		if (child->of == t && (plan_has_step(p, child) || plan_is_inner(p, child)))
-			t_append(&sql, "\n OR EXISTS (SELECT FROM %s AS %s WHERE %s%s AND (%s))",
-				 plan_filtered(p, child, child->where, NULL), name,
-				 plan_link(p, child, name, alias),
-				 dirty_shared(p, child, name, alias), dirty(p, child, name));
-	}
-	return sql;
+	return plan_dirty_tree(p, subject, alias, dirty_shared);
 }
 
 /* The key of the contact called alias, as a hold has it. */

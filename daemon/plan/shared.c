@@ -16,26 +16,84 @@ struct shared {
 	void *arg;
 };
 
-/* A row that has been anonymized under the name x holds nothing personal any longer. */
-static char *not_anonymized(const struct plan *p, const struct table *x)
+/*
+ * From the row u of x up to the row of top that it hangs off, by any of its parents.  top's row is called
+ * o, or u where x is top.
+ */
+static char *way_up(const struct plan *p, const struct table *x, const struct table *top,
+		    const char *result)
 {
-	const char *dirty = plan_dirty_row(p, x, "u", false);
+	char *from = t_strdup(p, ""), *links = t_strdup(p, plan_within(p, x, "u"));
+	const char *below = "u";
 
-	if (!x->where)
-		return t_printf(p, " AND (%s)", dirty);
-	return t_printf(p, " AND (%s OR NOT EXISTS (SELECT FROM %s AS o WHERE %s = %s))", dirty,
-			plan_filtered(p, x, x->where, NULL), plan_column(p, "o", x->key),
-			plan_column(p, "u", x->key));
+	for (const struct table *t = x; t != top; t = t->of) {
+		const char *name = t->of == top ? "o" : t_printf(p, "k%zu", t->of->index);
+
+		t_list(&from, ", ", "%s AS %s", plan_filtered(p, t->of, t->of->where, NULL), name);
+		t_append(&links, " AND %s", plan_link(p, t, below, name));
+		below = name;
+	}
+	return t_printf(p, "SELECT %s%s%s WHERE true%s", result, x == top ? "" : " FROM ", from,
+			links);
 }
 
 /*
- * The row u of the table oid is not the subject's own, nor anonymized, under any name of the model.
+ * The top of what x's rows belong to: the nearest shared table, or the subject.  NULL: they belong to nothing
+ * that the action empties.  A row that a deletion would detach or keep only points at its parent, unless
+ * the action changes it too.
+ */
+static const struct table *owner(const struct plan *p, const struct table *x)
+{
+	if (!model_is_under(x, p->subject))
+		return NULL;
+	for (;; x = x->of) {
+		const bool updates = plan_disposition(p, x) == DISPOSITION_UPDATE;
+
+		if (x == p->subject)
+			return x;
+		if (!updates && (plan_is_deleted(p, x) || x->on_delete != ON_DELETE_DELETE))
+			return NULL;
+		if (x->shared)
+			return updates ? x : NULL;
+	}
+}
+
+/*
+ * Adds the conditions under which the row u of x is a use although the action leaves it: something personal
+ * is left of what it belongs to.  For a subject that is all that hangs off it, because a row that never
+ * held anything says nothing about its subject.  subjects collects queries of those.
+ */
+static void add_not_anonymized(const struct plan *p, const struct table *x, char **sql,
+			       char **subjects)
+{
+	const struct table *top = owner(p, x);
+
+	if (!top || (x->where && !x->key))
+		return;
+	if (top == p->subject)
+		t_list(subjects, " UNION ALL ", "%s",
+		       way_up(p, x, top, plan_column(p, x == top ? "u" : "o", top->key)));
+	else
+		t_append(sql, "\n   AND NOT EXISTS (%s AND (%s) IS NOT TRUE)",
+			 way_up(p, x, top, ""),
+			 plan_dirty_row(p, top, x == top ? "u" : "o", false));
+}
+
+/* The subjects are read first: a row has one, and the table may have millions. */
+static const char not_anonymized_sql[] =
+	"\n   AND NOT EXISTS (SELECT FROM (\n"
+	"     {subjects}) AS x(k)\n"
+	"     JOIN {table} AS s ON {key} = x.k AND ({dirty}) IS NOT TRUE)";
+
+/*
+ * The row u of the table oid is not the subject's own, nor one of a subject that has been anonymized,
+ * under any name of the model.
  */
 static char *not_own(const struct shared *s, unsigned int oid)
 {
 	const struct plan *p = s->p;
-	const bool changes = plan_disposition(p, s->t) == DISPOSITION_UPDATE;
-	char *sql = t_strdup(p, "");
+	const struct table *subject = p->subject;
+	char *sql = t_strdup(p, ""), *subjects = t_strdup(p, "");
 
 	for (size_t i = 0; i < p->model->n_tables; i++) {
 		const struct table *x = &p->model->tables[i];
@@ -46,9 +104,16 @@ static char *not_own(const struct shared *s, unsigned int oid)
 		own = s->own(p, s->t, x, "u", s->arg);
 		if (own)
 			t_append(&sql, " AND (%s) IS NOT TRUE", own);
-		if (changes && x->key && plan_disposition(p, x) == DISPOSITION_UPDATE)
-			t_append(&sql, "%s", not_anonymized(p, x));
+		if (plan_disposition(p, s->t) == DISPOSITION_UPDATE)
+			add_not_anonymized(p, x, &sql, &subjects);
 	}
+	if (*subjects)
+		t_append(&sql, "%s",
+			 sql_fill(p, not_anonymized_sql,
+				  {"table", plan_filtered(p, subject, subject->where, NULL)},
+				  {"key", plan_column(p, "s", subject->key)},
+				  {"subjects", subjects},
+				  {"dirty", plan_dirty_tree(p, subject, "s", NULL)}));
 	return sql;
 }
 

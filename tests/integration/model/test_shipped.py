@@ -275,12 +275,8 @@ def test_chatwoots_hard_cases(make):
 @pytest.mark.unsanitized("killed under sanitizers in batch/test_crash.py")
 @pytest.mark.parametrize("action", ["delete_contacts", "anonymize_contacts"])
 @pytest.mark.parametrize("nth", [9, 37])
-def test_killed_on_the_way(make, request, schema, action, nth):
+def test_killed_on_the_way(make, schema, action, nth):
     """Two workers, small batches, shared rows: killed anywhere and begun again, all is as if nothing had been."""
-    if (schema, action) == ("odoo", "anonymize_contacts"):
-        request.applymarker(pytest.mark.xfail(
-            strict=True, reason="a fault: an attachment that messages of two contacts in two batches show is never emptied, "
-                                "because the link of the message that was anonymized first still counts as a use"))
     d = make(schema)
     before, texts = schemas.dumped(d.pg, d.db), schemas.redacted(d.pg, d.db, schema)
     d.configure(policies=[{"name": "p", "action": action, "depth": schemas.DEPTH, "schedule": "monthly"}],

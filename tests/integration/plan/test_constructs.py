@@ -178,6 +178,64 @@ def test_shared_below_shared(make):
     assert keys(d.pg, d.db, "SELECT id FROM address") == {3} and keys(d.pg, d.db, "SELECT id FROM city") == {2}
 
 
+# Contacts 1 and 2 go, 3 stays.  Messages without a body say nothing about whether their subject has been anonymized.
+SHOWN = """;
+    CREATE TABLE blob (id bigint PRIMARY KEY, data text NOT NULL);
+    CREATE TABLE message (id bigint PRIMARY KEY, {parent}_id bigint REFERENCES {parent}, blob_id bigint REFERENCES blob, body text);
+    CREATE TABLE shown (message_id bigint REFERENCES message, blob_id bigint REFERENCES blob);
+    CREATE TABLE answer (id bigint PRIMARY KEY, message_id bigint REFERENCES message, blob_id bigint REFERENCES blob);
+    CREATE INDEX ON answer (message_id); CREATE INDEX ON answer (blob_id);
+    CREATE INDEX ON message ({parent}_id); CREATE INDEX ON message (blob_id); CREATE INDEX ON shown (message_id);
+    CREATE INDEX ON shown (blob_id)"""
+SHOWN_ROWS = """;
+    INSERT INTO blob SELECT n, 'b' || n FROM generate_series(1, 7) n;
+    INSERT INTO message (id, {parent}_id, body) SELECT n, CASE n / 10 WHEN 1 THEN {a} WHEN 2 THEN {b} ELSE {c} END, CASE n % 10 WHEN 0 THEN 'm' END
+      FROM (VALUES (10), (11), (20), (21), (30), (31)) x(n);
+    INSERT INTO used SELECT m, b FROM (VALUES (10, 1), (20, 1), (11, 2), (21, 2), (10, 3), (21, 3), (10, 4), (30, 4), (20, 5), (31, 5),
+        (11, 6), (31, 6), (10, 7), (20, 7)) x(m, b);
+    INSERT INTO answer VALUES (1, 10, 7), (2, 10, NULL)"""
+# As the model's table and its rows say it: a join that stays, or a column of the message.
+LINKS = {"join": "CREATE VIEW used AS SELECT message_id, blob_id FROM shown",
+         "column": """CREATE VIEW used AS SELECT id AS message_id, blob_id FROM message;
+            CREATE RULE used AS ON INSERT TO used DO INSTEAD INSERT INTO message (id, {parent}_id, blob_id)
+              SELECT 100 + NEW.message_id * 10 + NEW.blob_id, {parent}_id, NEW.blob_id FROM message WHERE id = NEW.message_id"""}
+
+
+@pytest.mark.parametrize("link", LINKS)
+@pytest.mark.parametrize("batch_rows", [1, 5000])
+@pytest.mark.parametrize("parent", ["contact", "profile", "request"])
+def test_shared_rows_of_rows_that_stay(make, link, batch_rows, parent):
+    """
+    What an anonymization leaves of one subject, a join or an empty message, is no use when it comes to the next
+    subject, in another batch.  A row of somebody who stays is one, although there was nothing to erase in it; so is
+    a row of nobody's that only points at the first subject.
+    """
+    a, b, c = (10, 20, 30) if parent == "request" else (1, 2, 3)
+    table = "request" if parent == "request" else "contact"
+    parts = {"parent": table, "a": a, "b": b, "c": c}
+    profile = """;
+        CREATE TABLE profile (id bigint PRIMARY KEY, contact_id bigint REFERENCES contact, email text);
+        CREATE INDEX ON profile (contact_id); INSERT INTO profile SELECT id, id, 'e' FROM contact"""
+    if parent == "profile":  # all that is personal stands below the contact
+        rules = {"contact": {"keep": ["name", "brand", "created"]}, "request": {"keep": ["status", "at", "subject"]}}
+    else:
+        rules = RULES
+    via = "shown" if link == "join" else "message"
+    d = make(SCHEMA + SHOWN.format(**parts) + ";" + LINKS[link].format(**parts) + contacts([1, 2], [3]) + profile + SHOWN_ROWS.format(**parts),
+             model(**rules, profile={"table": "profile", "key": "id", "of": "contact", "by": "contact_id", "clear": ["email"]},
+                   message={"table": "message", "key": "id", "of": table, "by": f"{table}_id", "clear": ["body"], "keep": ["blob_id"]},
+                   answer={"table": "answer", "key": "id", "of": "message", "by": "message_id", "delete": "detach", "anonymize": "keep"},
+                   shown={"table": "shown", "of": "message", "by": "message_id", "anonymize": "keep"},
+                   blob={"table": "blob", "key": "id", "of": via, "by": "id", "from": "blob_id", "shared": True, "clear": ["data"]}),
+             policy("anonymize_requests" if parent == "request" else "anonymize_contacts"),
+             limits={**LIMITS, "batch_rows": batch_rows})
+    d.once()
+    assert failures(d) == []
+    assert keys(d.pg, d.db, "SELECT id FROM blob WHERE data = ''") == {1, 2, 3}
+    assert keys(d.pg, d.db, "SELECT id FROM message WHERE body IS NOT NULL") == {30}
+    assert again(d, "anonymize_requests" if parent == "request" else "anonymize_contacts")["counters"]["treated"] == 0
+
+
 # --- Joins ----------------------------------------------------------------------------------------
 
 TAGS = """;
