@@ -399,7 +399,7 @@ static bool run_in_transaction(struct batch *b, struct error *err)
 	    !tell_dropped(b, err)) /* last: they hold the journal's chain until COMMIT */
 		return false;
 	/* For the CRM's deferred triggers. */
-	if (!db_exec(b->db, SQL_CRM_PATH, err))
+	if (b->plan->catalog->runs_code && !db_exec(b->db, SQL_CRM_PATH, err))
 		return false;
 	failpoint("batch-before-commit");
 	if (!db_commit(b->db, err)) /* step 7 */

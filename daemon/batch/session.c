@@ -45,7 +45,7 @@ bool session_open_archive(struct session *s, struct error *err)
  * where it is faster.  The entry takes all rights in schema retention from the session, except those of its batches,
  * because triggers of the CRM run in it.
  */
-static const char session_sql[] = "SET enable_seqscan = off; SET jit = off;"
+static const char session_sql[] = "SET enable_seqscan = off;"
 				  "INSERT INTO retention.erasing (job) VALUES (%d)";
 
 /*

@@ -26,12 +26,13 @@ struct db {
 /*
  * search_path: so that a table of the CRM with the name of a catalog cannot stand in for it.
  * row_security off: so that a row that a policy hides is an error, not a row that silently stays.
- * DateStyle, IntervalStyle, bytea_output, extra_float_digits, xmloption, lc_monetary, array_nulls: so that an archive reads back to the same
- * row, because these sessions write it and put it back.
+ * DateStyle, IntervalStyle, bytea_output, extra_float_digits, xmloption, lc_monetary, array_nulls: so that an archive
+ * reads back to the same row, because these sessions write it and put it back.
  * transform_null_equals off: so that a predicate means the same in each session.
  * synchronous_commit: so that what the journal calls done survives a power loss of the server.
  * idle_in_transaction_session_timeout off: because a job that waits for the disk must not lose its locks between
  * fdatasync and COMMIT; tcp_user_timeout and keepalives detect a dead client instead.
+ * jit off: because it compiles the long questions to the catalog for half a second, and they take ten milliseconds.
  * client_min_messages: because notices of the CRM's triggers are not to be printed.
  * log_parameter_max_length_on_error: so that the server's log gets no parameter of a statement that fails.
  */
@@ -51,6 +52,7 @@ static const char session_sql[] =
 	"SET default_transaction_read_only = off;"
 	"SET default_transaction_deferrable = off;"
 	"SET idle_in_transaction_session_timeout = 0;"
+	"SET jit = off;"
 	"SET client_min_messages = error;"
 	"SET log_parameter_max_length_on_error = 0;"
 	"SELECT set_config('synchronous_commit', 'on', false)"

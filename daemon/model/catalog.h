@@ -87,6 +87,11 @@ struct catalog {
 	const char *
 		*functions; /* n_functions, not PostgreSQL's own, that may read what they like */
 	size_t n_functions;
+	/*
+	 * Can a statement on the CRM's tables run code of the CRM's: has the database a trigger, or a function in
+	 * another language than C?
+	 */
+	bool runs_code;
 };
 
 /* Does table t's link cover the key: same tables, same pair of columns? */

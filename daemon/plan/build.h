@@ -110,10 +110,14 @@ struct source plan_source(const struct plan *p, const struct table *t, bool own)
 char *plan_selection(const struct plan *p, const struct table *t, const char *keys, bool own);
 
 /*
- * A statement that fires the CRM's triggers, formatted, and ends with RETURNING.  Runs it under the CRM's search_path,
- * which it leaves behind (base/sql.h).  returns: what RETURNING says; otherwise n, how many rows.
+ * A statement that fires the CRM's triggers, formatted, without its RETURNING.  returning: the columns of its rows;
+ * NULL: only their number.
+ *
+ * Where the CRM has code, the number is the column n, and the statement runs under the CRM's search_path, which it
+ * leaves behind (base/sql.h).  That copies each row once more, so it is not done where nobody can notice: there the
+ * number is the command's own.
  */
-char *plan_fires(const struct plan *p, bool returns, const char *fmt, ...)
+char *plan_fires(const struct plan *p, const char *returning, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 
 /* COPY (query) TO STDOUT, as an archive's files are written. */

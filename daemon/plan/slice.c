@@ -122,10 +122,9 @@ static char *slice_statement(const struct plan *p, const struct step *s,
 				   {"table", plan_table(p, t)}, {"selection", selection},
 				   {"order", plan_slice_order(p, t)}, {"limit", arrays->own});
 
-	return plan_fires(p, s->archived,
-			  "DELETE FROM %s AS t WHERE %s AND (%s) IS TRUE RETURNING %s",
-			  plan_table(p, t), some, selection,
-			  s->archived ? plan_columns(p, "t", s->columns, s->n_columns) : "1");
+	return plan_fires(p, s->archived ? plan_columns(p, "t", s->columns, s->n_columns) : NULL,
+			  "DELETE FROM %s AS t WHERE %s AND (%s) IS TRUE", plan_table(p, t), some,
+			  selection);
 }
 
 /* Has x's table a foreign key onto t's that is not x's link to t? */

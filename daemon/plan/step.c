@@ -60,8 +60,7 @@ static char *update_statement(const struct plan *p, const struct table *t, bool 
 static const char detach_archived_sql[] =
 	"WITH old AS (\n"
 	"  SELECT t.{key} AS row_key, t.{by} AS link FROM {table} AS t WHERE {selection} FOR UPDATE)\n"
-	"UPDATE {table} AS t SET {by} = NULL FROM old WHERE t.{key} = old.row_key\n"
-	"RETURNING old.row_key, old.link";
+	"UPDATE {table} AS t SET {by} = NULL FROM old WHERE t.{key} = old.row_key";
 
 static char *detach_statement(const struct plan *p, const struct step *s, bool own,
 			      const char *keys)
@@ -71,9 +70,9 @@ static char *detach_statement(const struct plan *p, const struct step *s, bool o
 	const char *selection = plan_selection(p, t, keys, own);
 
 	if (!s->archived)
-		return plan_fires(p, false, "UPDATE %s AS t SET %s = NULL WHERE %s RETURNING 1",
+		return plan_fires(p, NULL, "UPDATE %s AS t SET %s = NULL WHERE %s",
 				  plan_table(p, t), by, selection);
-	return plan_fires(p, true, "%s",
+	return plan_fires(p, "old.row_key, old.link", "%s",
 			  sql_fill(p, detach_archived_sql, {"table", plan_table(p, t)},
 				   {"key", sql_ident(p, t->key)}, {"by", by},
 				   {"selection", selection}));
@@ -146,10 +145,10 @@ static char *statement(const struct plan *p, const struct step *s, const struct 
 	case DISPOSITION_DETACH:
 		return detach_statement(p, s, own, arrays->keys);
 	case DISPOSITION_DELETE:
-		return plan_fires(
-			p, s->archived, "DELETE FROM %s AS t WHERE %s%s RETURNING %s",
-			plan_table(p, t), plan_selection(p, t, arrays->keys, own && !s->linked),
-			s->by_own ? among_own(p, t, arrays->own) : "", s->archived ? columns : "1");
+		return plan_fires(p, s->archived ? columns : NULL, "DELETE FROM %s AS t WHERE %s%s",
+				  plan_table(p, t),
+				  plan_selection(p, t, arrays->keys, own && !s->linked),
+				  s->by_own ? among_own(p, t, arrays->own) : "");
 	case DISPOSITION_NONE:
 	case DISPOSITION_KEEP:
 		break;

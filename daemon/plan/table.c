@@ -291,7 +291,7 @@ char *plan_selection(const struct plan *p, const struct table *t, const char *ke
 			own ? "" : plan_beside_link(p, t));
 }
 
-char *plan_fires(const struct plan *p, bool returns, const char *fmt, ...)
+char *plan_fires(const struct plan *p, const char *returning, const char *fmt, ...)
 {
 	AUTO(char_p) char *sql = NULL;
 	va_list args;
@@ -299,8 +299,13 @@ char *plan_fires(const struct plan *p, bool returns, const char *fmt, ...)
 	va_start(args, fmt);
 	sql = xvprintf(fmt, args);
 	va_end(args);
-	return t_printf(p, "WITH fired AS (\n%s)\nSELECT %s FROM fired WHERE " SQL_UNDER_PATH, sql,
-			returns ? "*" : "count(*) AS n");
+	if (p->catalog->runs_code)
+		return t_printf(p,
+				"WITH fired AS (\n%s RETURNING %s)\n"
+				"SELECT %s FROM fired WHERE " SQL_UNDER_PATH,
+				sql, returning ? returning : "1",
+				returning ? "*" : "count(*) AS n");
+	return returning ? t_printf(p, "%s RETURNING %s", sql, returning) : t_strdup(p, sql);
 }
 
 char *plan_copy(const struct plan *p, const char *query)

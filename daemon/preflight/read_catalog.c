@@ -329,6 +329,23 @@ static bool read_functions(struct db *db, void *ctx, struct catalog *catalog, st
 	return true;
 }
 
+static bool read_code(struct db *db, struct catalog *catalog, struct error *err)
+{
+	static const char sql[] =
+		"SELECT EXISTS (SELECT FROM pg_trigger AS t JOIN pg_class AS c ON c.oid = t.tgrelid\n"
+		"                WHERE NOT t.tgisinternal AND c.relnamespace <> n.retention)\n"
+		"    OR EXISTS (SELECT FROM pg_proc AS f JOIN pg_language AS l ON l.oid = f.prolang\n"
+		"                WHERE l.lanname NOT IN ('internal', 'c') AND f.pronamespace NOT IN (n.retention,\n"
+		"                      'pg_catalog'::regnamespace, 'information_schema'::regnamespace)) AS runs_code\n"
+		"  FROM (SELECT coalesce(to_regnamespace('retention')::oid, 0) AS retention) AS n";
+	AUTO(result) PGresult *res = NULL;
+
+	if (!db_query(db, sql, 0, NULL, &res, err))
+		return false;
+	catalog->runs_code = db_bool(res, 0, "runs_code");
+	return true;
+}
+
 /* The first of these that the server has.  The locale of a database can be C, which knows no é, or one of its own. */
 static const char fold_sql[] =
 	"SELECT l.name AS fold, d.datctype IN ('C', 'POSIX') AS ascii\n"
@@ -404,7 +421,8 @@ static bool read_all(struct db *db, const struct model *model, void *ctx, struct
 		return false;
 	check_columns_exist(model, catalog, c);
 	return c->n == before && read_keys(db, values, ctx, catalog, err) &&
-	       read_functions(db, ctx, catalog, err) && read_fold(db, ctx, catalog, err);
+	       read_functions(db, ctx, catalog, err) && read_code(db, catalog, err) &&
+	       read_fold(db, ctx, catalog, err);
 }
 
 bool catalog_read(struct db *db, const struct model *model, void *ctx, struct catalog **ret,
