@@ -67,6 +67,7 @@ _retentionctl() {
 		'policies ' | 'journal ' | 'archive list' | 'hold list' | 'subject export' | 'model check') choices='--json' ;;
 		residue\ *) choices='--sample --values --action --timeout --json' ;;
 		adopt\ *) choices='--new --replace --reason' ;;
+		'replay ') choices='--yes' ;;
 		'verify ') choices='--last-hash --json' ;;
 		esac
 		;;

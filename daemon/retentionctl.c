@@ -76,7 +76,7 @@ static const struct command_spec commands[] = {
 	 .run = command_residue,
 	 .give = N_("give the key of one contact, or --sample; --values needs a key"),
 	 .check = command_check_residue},
-	{"replay", "",
+	{"replay", " [--yes]",
 	 N_("erase again the contacts that a restored backup has brought back, from the ledger's file"),
 	 NEEDS_DATABASE, .run = command_replay},
 	{"adopt", " --new --reason TEXT, or --replace --reason TEXT",

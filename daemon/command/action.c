@@ -1,10 +1,13 @@
 /*
  * save, validate, cancel, abandon, pause, resume, replay, adopt: call the SQL functions, which check everything.  Only
  * errors of the command line, such as a text that is not a date, are wrong use.  A refusal of the
- * database is printed in its own words, with its hint.
+ * database is printed in its own words, with its hint.  replay prints first what it would erase, and begins when a
+ * person has agreed to exactly that.
  */
 #include "command/command.h"
 
+#include "base/file.h"
+#include "base/text.h"
 #include "command/output.h"
 
 /* "noun" is what the action's keys are. */
@@ -158,6 +161,76 @@ bool command_resume(struct command *cmd, struct error *err)
 	return true;
 }
 
+/* What a replay would erase, and a digest of it, which tells whether it is still the same. */
+struct replay {
+	char digest[FILE_HEX + 1];
+	int groups;
+};
+
+/* Reads it, and prints it if a person has to agree. */
+static bool look_at_replay(struct command *cmd, bool print, struct replay *ret, struct error *err)
+{
+	static const char due_sql[] =
+		"SELECT d.action, 'action ' || d.job AS of, d.archive, count(*) AS due,\n"
+		"       array_to_string((array_agg(d.key ORDER BY length(d.key), d.key))[1:10], ', ') AS \"first keys\"\n"
+		"  FROM retention.replay_due AS d GROUP BY d.action, d.job, d.archive ORDER BY d.action, d.job, d.archive";
+	static const char digest_sql[] =
+		"SELECT encode(sha256(convert_to(coalesce(string_agg(d.line, E'\\n' ORDER BY d.line), ''), 'UTF8')), 'hex')\n"
+		"         AS digest\n"
+		"  FROM (SELECT concat_ws(E'\\t', action, job, archive, key) FROM retention.replay_due) AS d(line)";
+	AUTO(result) PGresult *due = NULL;
+	AUTO(result) PGresult *digest = NULL;
+
+	if (!db_query(cmd->db, digest_sql, 0, NULL, &digest, err) ||
+	    !db_query(cmd->db, due_sql, 0, NULL, &due, err))
+		return false;
+	(void)snprintf(ret->digest, sizeof(ret->digest), "%s", db_value(digest, 0, "digest"));
+	ret->groups = PQntuples(due);
+	if (print && ret->groups > 0) {
+		puts(_("a replay erases these keys again, except those on hold or with something newer:"));
+		output_table(due);
+	}
+	return true;
+}
+
+/* A person agrees to what was printed: by --yes, or by an answer on the terminal. */
+static bool confirm(struct command *cmd, struct error *err)
+{
+	char answer[16] = "";
+
+	if (cmd->options.yes)
+		return true;
+	if (isatty(STDIN_FILENO)) {
+		(void)fputs(_("type yes to erase them again: "), stdout);
+		(void)fflush(stdout); /* errors are checked at the end */
+		if (fgets(answer, sizeof(answer), stdin))
+			text_trim(answer);
+		if (strcmp(answer, _("yes")) == 0)
+			return true;
+	}
+	return fail(err, ERR_CONFIG, "%s",
+		    _("nothing is erased: retentionctl replay --yes erases these keys again"));
+}
+
+static bool begin_replay(struct command *cmd, const struct replay *shown, PGresult **ret,
+			 struct error *err)
+{
+	struct replay now;
+
+	if (!db_exec(cmd->db, "BEGIN", err) ||
+	    !command_call(cmd,
+			  "SELECT coalesce(array_agg(r.id), '{}')::text AS ids\n"
+			  "  FROM retention.replay_ledger() AS r(id)",
+			  0, NULL, ret, err) ||
+	    !look_at_replay(cmd, false, &now, err)) /* nobody changes it now */
+		return false;
+	return strcmp(now.digest, shown->digest) == 0
+		       ? db_commit(cmd->db, err)
+		       : fail(err, ERR_CONFIG, "%s",
+			      _("nothing is erased: the daemon has found other keys meanwhile; look at "
+				"them again"));
+}
+
 bool command_replay(struct command *cmd, struct error *err)
 {
 	/* A second statement, because its snapshot must see the rows of the first. */
@@ -167,12 +240,11 @@ bool command_replay(struct command *cmd, struct error *err)
 		"  FROM retention.archive_journal AS j WHERE j.id = ANY ($1::int[]) ORDER BY j.id";
 	AUTO(result) PGresult *made = NULL;
 	AUTO(result) PGresult *res = NULL;
+	struct replay shown;
 	const char *ids;
 
-	if (!command_call(cmd,
-			  "SELECT coalesce(array_agg(r.id), '{}')::text AS ids\n"
-			  "  FROM retention.replay_ledger() AS r(id)",
-			  0, NULL, &made, err))
+	if (!look_at_replay(cmd, true, &shown, err) || (shown.groups > 0 && !confirm(cmd, err)) ||
+	    !begin_replay(cmd, &shown, &made, err))
 		return false;
 	ids = db_text(made, 0, "ids");
 	if (!db_query(cmd->db, sql, 1, &ids, &res, err))

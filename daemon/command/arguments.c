@@ -41,6 +41,7 @@ static const struct {
 	{"timeout", VALUE_NUMBER, AT(timeout)},
 	{"to", VALUE_DATE, AT(to)},
 	{"values", VALUE_TEXT, AT(values)},
+	{"yes", VALUE_NONE, AT(yes)},
 };
 #define OPTIONS (sizeof(options) / sizeof(options[0]))
 

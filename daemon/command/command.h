@@ -26,7 +26,7 @@ struct command_options {
 	const char *sample, *timeout; /* numbers from 1 */
 	const char *reason, *last_hash;
 	const char *disable_triggers, *dry_run, *follow, *is_new, *json, *replace,
-		*samples; /* flags */
+		*samples, *yes; /* flags */
 };
 
 struct command;

@@ -58,7 +58,7 @@ def brought_back(six):
 
 
 def replay(d):
-    return int(re.search(r"action (\d+)", d.ctl("replay").stdout).group(1))
+    return int(re.search(r"(?m)^action (\d+): ", d.ctl("replay", "--yes").stdout).group(1))
 
 
 def noticed(d):
@@ -144,7 +144,7 @@ def two_kinds(daemon):
     put_back(d, dump)
     d.configure(policies=[])
     d.once(check=False)
-    d.ctl("replay")
+    d.ctl("replay", "--yes")
     return d, gone, d.jobs("replay AND action = 'delete_contacts'")[0]["id"]
 
 
@@ -194,7 +194,7 @@ def test_restored_on_purpose_under_a_resident_daemon(six):
     d.kill()
     put_back(d, dump)
     d.once(check=False)
-    d.ctl("replay", check=False)
+    d.ctl("replay", "--yes", check=False)
     d.once()
     assert ids(d) == {1, 2, 3, 4, 5, 6}
 
@@ -226,7 +226,7 @@ def test_the_backup_knows_the_deletion_and_not_the_restore(six):
     d.once()
     put_back(d, dump)
     d.once(check=False)
-    d.ctl("replay", check=False)
+    d.ctl("replay", "--yes", check=False)
     d.once()
     assert ids(d) == {6} and waiting(d) == set()
     restore(d, 1)

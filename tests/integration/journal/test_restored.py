@@ -54,7 +54,7 @@ def settle(d, automatic):
         if not forgotten and not unsettled(d):
             return
         if forgotten and not automatic and not d.jobs("replay AND status IN ('saved', 'validated', 'running')"):
-            d.ctl("replay")
+            d.ctl("replay", "--yes")
     raise AssertionError(f"{forgotten} lines, {unsettled(d)}: {done.stderr[-3000:]}")
 
 
@@ -148,7 +148,7 @@ def test_from_the_middle_of_a_replay(job, death):
     restored(j, "batch-after-ledger:1", "finish-after-seal:1")
     d = j.daemon
     d.once(check=False)
-    d.ctl("replay")
+    d.ctl("replay", "--yes")
     j.id = d.jobs("replay")[0]["id"]
     restored(j, "batch-after-ledger:1", death)
     settle(d, False)

@@ -157,7 +157,7 @@ def test_a_restore_is_no_reason_to_replay(make):
     d.configure(policies=[])
     put_back(d, dump)
     d.once(check=False)
-    d.ctl("replay", check=False)
+    d.ctl("replay", "--yes", check=False)
     assert d.once(check=False).returncode == 0
     assert ids(d) == {1, 2, 3}
     sound(d)
@@ -184,7 +184,7 @@ def test_two_persons_replay(forgetful):
     d, after = forgetful
     both = Together()
     for name in ("a", "b"):
-        both.start(name, lambda: d.ctl("replay", check=False))
+        both.start(name, lambda: d.ctl("replay", "--yes", check=False))
     done = both.join()
     assert sorted(r.returncode for r in done.values()) == [0, 1], [r.stderr for r in done.values()]
     assert any("under way already" in r.stderr or "nothing to replay" in r.stderr for r in done.values())
@@ -196,7 +196,7 @@ def test_two_persons_replay(forgetful):
 def test_two_daemons_replay(forgetful, tmp_path):
     """On one archives directory, as after a failover that was none: each key once, and both end well."""
     d, after = forgetful
-    d.ctl("replay")
+    d.ctl("replay", "--yes")
     both = Together()
     for name in ("a", "b"):
         both.start(name, lambda name=name: d.run("retentiond", "--once", check=False, log=tmp_path / name))
@@ -211,7 +211,7 @@ def test_two_daemons_replay(forgetful, tmp_path):
 @pytest.mark.parametrize("nth", [1, 5, 20])
 def test_a_replay_is_killed(forgetful, nth):
     d, after = forgetful
-    d.ctl("replay")
+    d.ctl("replay", "--yes")
     d.once(check=False, failpoint=f"any:{nth}")
     wait_until(lambda: not d.pg.value(d.db, """SELECT count(*) FROM pg_stat_activity
         WHERE datname = current_database() AND application_name LIKE 'retention%%'"""), what="its sessions end")
