@@ -43,6 +43,16 @@ AS $$
 		THEN 'event %s says "%s" of action %s by "%s", the role that had saved it, while four eyes were asked for'
 		WHEN 'retention.expired_early'
 		THEN 'event %s says that the archive of action %s was deleted by expiry, and archives.keep had not passed'
+		WHEN 'retention.ledger_changed'
+		THEN '%s: line %s was changed, or lines before it were added or removed: put the file back from its backup; or move it away, so that the daemon writes it anew from the database'
+		WHEN 'retention.ledger_cut'
+		THEN '%s was cut, or is an older copy: it lacks the line that event %s has noted: put the newest copy back; or move it away, so that the daemon writes it anew from the database'
+		WHEN 'retention.ledger_missing'
+		THEN '%s is gone: put it back from its backup, because the next pass writes it anew from the database'
+		WHEN 'retention.ledger_ahead'
+		THEN '%s knows %s erasures that the database has forgotten, because it was restored from a backup: see retentionctl replay'
+		WHEN 'retention.events_lost'
+		THEN '%s: line %s has the hash of an event that the journal lacks: its end was removed, or the database was restored from a backup'
 		WHEN 'retention.setting_changed' THEN 'the setting %s was changed: no event says so'
 		END, VARIADIC said[2:]), said[1], array_to_string(said[2:], E'\n')
 $$;

@@ -31,6 +31,7 @@ BEGIN
 	('TABLE',    'policy_state',                                       'r',    'r',    'r',    'raw'),
 	('TABLE',    'ledger',                                             'r',    'r',    'r',    'ra'),
 	('TABLE',    'identity',                                           'r',    'r',    'r',    'r'),
+	('TABLE',    'ledger_secret',                                      '',     '',     '',     'r'),
 	('TABLE',    'replay',                                             'r',    'r',    'r',    'rad'),
 	('TABLE',    'replay_due',                                         'r',    'r',    'r',    'r'),
 	('TABLE',    'hold',                                               'r',    'r',    'r',    'r'),

@@ -199,15 +199,68 @@ void digest_add(struct digest *d, const char *bytes, size_t n)
 	d->failed = d->failed || EVP_DigestUpdate(d->ctx, bytes, n) != 1;
 }
 
+static bool print_digest(bool ok, const unsigned char bytes[FILE_HEX / 2],
+			 char ret_hex[FILE_HEX + 1], struct error *err)
+{
+	static const char digits[] = "0123456789abcdef";
+
+	if (!ok)
+		return fail(err, ERR_ENVIRONMENT, "SHA-256 failed");
+	for (size_t i = 0; i < FILE_HEX; i++)
+		ret_hex[i] = digits[i % 2 ? bytes[i / 2] & 15 : bytes[i / 2] >> 4];
+	ret_hex[FILE_HEX] = '\0';
+	return true;
+}
+
 bool digest_end(struct digest *d, char ret_hex[FILE_HEX + 1], struct error *err)
 {
 	unsigned char bytes[FILE_HEX / 2];
 
-	if (d->failed || EVP_DigestFinal_ex(d->ctx, bytes, NULL) != 1)
-		return fail(err, ERR_ENVIRONMENT, "SHA-256 failed");
-	for (size_t i = 0; i < sizeof(bytes); i++)
-		(void)snprintf(ret_hex + 2 * i, 3, "%02x", bytes[i]); /* always two digits */
-	return true;
+	return print_digest(!d->failed && EVP_DigestFinal_ex(d->ctx, bytes, NULL) == 1, bytes,
+			    ret_hex, err);
+}
+
+struct digest_key {
+	EVP_MAC_CTX *ctx;
+	bool failed;
+};
+
+struct digest_key *digest_key_new(const char *key)
+{
+	char name[] = "SHA256";
+	const OSSL_PARAM digest[] = {OSSL_PARAM_construct_utf8_string("digest", name, 0),
+				     OSSL_PARAM_construct_end()};
+	struct digest_key *k = xcalloc(1, sizeof(*k));
+	EVP_MAC *mac = EVP_MAC_fetch(NULL, "HMAC", NULL);
+
+	k->ctx = EVP_MAC_CTX_new(mac); /* NULL for no MAC */
+	EVP_MAC_free(mac); /* the context holds it */
+	k->failed = !k->ctx ||
+		    EVP_MAC_init(k->ctx, (const unsigned char *)key, strlen(key), digest) != 1;
+	return k;
+}
+
+bool digest_key_sum(struct digest_key *k, const char *before, const char *bytes, size_t n,
+		    char ret_hex[FILE_HEX + 1], struct error *err)
+{
+	unsigned char sum[FILE_HEX / 2];
+	size_t size = 0;
+	/* Without a key, the one before is kept. */
+	const bool ok =
+		!k->failed && EVP_MAC_init(k->ctx, NULL, 0, NULL) == 1 &&
+		EVP_MAC_update(k->ctx, (const unsigned char *)before, strlen(before)) == 1 &&
+		EVP_MAC_update(k->ctx, (const unsigned char *)bytes, n) == 1 &&
+		EVP_MAC_final(k->ctx, sum, &size, sizeof(sum)) == 1;
+
+	return print_digest(ok, sum, ret_hex, err);
+}
+
+void digest_key_free(struct digest_key *k)
+{
+	if (!k)
+		return;
+	EVP_MAC_CTX_free(k->ctx);
+	free(k);
 }
 
 void digest_free(struct digest *d)

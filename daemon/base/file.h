@@ -72,6 +72,18 @@ void digest_add(struct digest *d, const char *bytes, size_t n);
 /* The digest of all that was added; once.  ENVIRONMENT: libcrypto fails. */
 bool digest_end(struct digest *d, char ret_hex[FILE_HEX + 1], struct error *err);
 
+/* HMAC-SHA-256 under a key, many times; one thread at a time. */
+struct digest_key;
+
+struct digest_key *digest_key_new(const char *key);
+
+/* The digest of the text before, and of n bytes behind it.  ENVIRONMENT: libcrypto fails. */
+bool digest_key_sum(struct digest_key *key, const char *before, const char *bytes, size_t n,
+		    char ret_hex[FILE_HEX + 1], struct error *err);
+
+/* NULL is fine. */
+void digest_key_free(struct digest_key *key);
+
 /* NULL is fine. */
 void digest_free(struct digest *d);
 

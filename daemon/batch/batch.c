@@ -285,7 +285,8 @@ static bool write_ledger(struct batch *b, struct error *err)
 			 "COPY (INSERT INTO retention.ledger (job, action, archive, key)\n"
 			 "SELECT %d, '%s', '%s', unnest(%c::text[])\n"
 			 "RETURNING job, action, archive, to_char(erased_at AT TIME ZONE 'UTC',\n"
-			 "  'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'), key) TO STDOUT",
+			 "  'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'), key,\n  " LEDGER_EVENT_SQL
+			 ") TO STDOUT",
 			 b->job->id, action_names[b->plan->opts.action],
 			 archive_mode_names[b->plan->opts.archive], PLAN_KEYS),
 		(const char *const[2]){b->due.array, NULL});
@@ -462,7 +463,7 @@ bool batch_run(const struct batch_job *job, struct batch_worker *worker, const s
 		AUTO(error) struct error behind = {0};
 
 		/* The batch has committed: a file that lacks its lines is completed at the job's end. */
-		(void)ledger_append(job->ledger, b.ledger, strlen(b.ledger), &behind);
+		(void)ledger_append(job->ledger, b.ledger, strlen(b.ledger), NULL, &behind);
 		failpoint("batch-after-ledger");
 	}
 	ret->treated = b.complete ? b.due.n : 0;

@@ -17,6 +17,8 @@
  *             attempt finds the folder sealed and the list as it was, and does it; killed after it, the
  *             daemon finds the new action like any other that was saved.  The rest is never lost, and
  *             never begun twice.
+ *   note      the ledger's file and the journal get each other's last hash (journal/ledger_check.c).  Killed before
+ *             it, the next check of the configuration does it.
  */
 #include "job/job_state.h"
 
@@ -253,7 +255,9 @@ static bool end_row(struct job *j, int64_t archive_bytes, int64_t left, char **r
 bool job_finish(struct job *j, char **ret_note, bool *ret_failures, struct error *err)
 {
 	struct committed committed;
-	int64_t total = 0, left = 0, ahead = 0;
+	struct ledger_found found = {0};
+	AUTO(error) struct error later = {0};
+	int64_t total = 0, left = 0;
 
 	/* Off the list before the files are joined: a worker would look for segments once more. */
 	if (!j->changed.why && !journal_left_over(j->db, j->row.id, &left, err))
@@ -269,8 +273,12 @@ bool job_finish(struct job *j, char **ret_note, bool *ret_failures, struct error
 	if (!job_refresh(j, err))
 		return false;
 	/* Before the journal says done: the file knows all that was erased. */
-	return (!j->ledger || ledger_check(j->db, j->ledger, &ahead, err)) &&
-	       end_row(j, total, left, ret_note, ret_failures, err);
+	if ((j->ledger && !ledger_check(j->db, j->ledger, &found, err)) ||
+	    !end_row(j, total, left, ret_note, ret_failures, err))
+		return false;
+	if (j->ledger)
+		(void)ledger_check_note(j->db, j->ledger, j->opts->host, &later);
+	return true;
 }
 
 void job_remove_files(struct job *j, char **note)

@@ -214,25 +214,26 @@ static bool start(struct job *j, struct error *err)
 static bool open_ledger(struct job *j, struct error *err)
 {
 	const bool erases = j->row.action != ACTION_EXPORT;
-	int64_t ahead = 0;
+	struct ledger_found found = {0};
 
 	/* An export erases nothing, but must not write beside another database's archives either. */
 	if (!identity_bind(j->db, j->opts->config->directory, err) ||
-	    !ledger_open(j->db, j->opts->config->directory, erases, &j->ledger, err))
+	    !ledger_open(j->db, j->opts->config->directory, erases ? LEDGER_CREATE : LEDGER_APPEND,
+			 &j->ledger, err))
 		return false;
 	if (!erases) {
 		ledger_close(j->ledger);
 		j->ledger = NULL;
 		return true;
 	}
-	if (!ledger_check(j->db, j->ledger, &ahead, err))
+	if (!ledger_check(j->db, j->ledger, &found, err))
 		return false;
 	j->batch.ledger = j->ledger;
-	return ahead == 0 || j->row.replay ||
+	return found.ahead == 0 || j->row.replay ||
 	       fail(err, ERR_CONFIG,
 		    "the database was restored from a backup: it has forgotten %" PRId64
 		    " erasures that the ledger's file knows: run retentionctl replay first",
-		    ahead);
+		    found.ahead);
 }
 
 /* Steps "fence" and "files", and the archive's folder as an earlier attempt left it. */

@@ -7,7 +7,7 @@
 
 #include "job/job.h"
 #include "journal/journal.h"
-#include "journal/ledger.h"
+#include "journal/ledger_check.h"
 #include "batch/worker.h"
 
 /* The table behind a file of the archive. */

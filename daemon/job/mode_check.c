@@ -9,7 +9,7 @@
 #include "preflight/views.h"
 #include "archive/age.h"
 #include "journal/identity.h"
-#include "journal/ledger.h"
+#include "journal/ledger_check.h"
 #include "base/file.h"
 #include "job/outbox.h"
 #include "job/unknown.h"
@@ -39,6 +39,36 @@ static const char may_replay_sql[] =
 	"                       AND (j.error IS NOT NULL\n"
 	"                            OR j.status IN ('failed', 'cancelled'))))::int";
 
+/* The file and the journal note each other's last hash, where a job could not, or a restored backup has lost one. */
+static bool note_ledger(const struct job_opts *opts, struct db *db, struct ledger *ledger,
+			const struct ledger_found *found, struct error *err)
+{
+	if (found->lost_events)
+		report_complaint(
+			opts->report,
+			"the journal lacks events of which the ledger's file has the hash: the "
+			"database was restored from a backup, or the journal's end was removed "
+			"(legal holds that were placed since are missing, too: place them again)");
+	return found->noted || found->lines == 0 || ledger_check_note(db, ledger, opts->host, err);
+}
+
+/* A file that is gone is written anew by the next pass.  Until then it can be put back. */
+static bool tell_missing(const struct job_opts *opts, struct db *db, struct error *err)
+{
+	bool known = false;
+
+	if (!ledger_check_known(db, opts->host, &known, err))
+		return false;
+	if (known)
+		report_complaint(
+			opts->report,
+			"\"%s/" LEDGER_FILE
+			"\" is gone: put it back from its backup, because the next pass writes it anew "
+			"from the database, which does not know what it has forgotten",
+			opts->config->directory);
+	return true;
+}
+
 /*
  * A database that was restored from an older backup has forgotten erasures that the ledger's file knows.
  * This refuses nothing, because a reload must still be possible.  It complains loudly, and the rows of
@@ -49,16 +79,18 @@ static bool check_ledger(const struct job_opts *opts, struct db *db, struct erro
 	AUTO(ledger) struct ledger *ledger = NULL;
 	AUTO(error) struct error busy = {0};
 	const char *what = "retentionctl replay has erased them again";
-	int64_t automatic = 0, ahead = 0;
+	struct ledger_found found = {0};
+	int64_t automatic = 0;
 
 	if (!identity_check(db, opts->config->directory, err) ||
-	    !ledger_open(db, opts->config->directory, false, &ledger, err))
+	    !ledger_open(db, opts->config->directory, LEDGER_APPEND, &ledger, err))
 		return false;
 	/* Without a file: nothing was erased on this host, or the file is gone since it was found to be ahead. */
-	if (ledger ? !ledger_check(db, ledger, &ahead, err) : !ledger_ahead(db, &ahead, NULL, err))
+	if (ledger ? !ledger_check(db, ledger, &found, err) : !ledger_check_ahead(db, &found, err))
 		return false;
-	if (ahead == 0)
-		return true;
+	if (found.ahead == 0)
+		return ledger ? note_ledger(opts, db, ledger, &found, err)
+			      : tell_missing(opts, db, err);
 	if (opts->config->replay_automatic &&
 	    !db_query_int(db, may_replay_sql, 0, NULL, &automatic, err))
 		return false;
@@ -71,8 +103,8 @@ static bool check_ledger(const struct job_opts *opts, struct db *db, struct erro
 			 "the database was restored from a backup: it has forgotten %" PRId64
 			 " erasures that \"%s/" LEDGER_FILE "\" %s; no policy runs until %s (legal "
 			 "holds that were placed since are missing, too: place them first)",
-			 ahead, opts->config->directory, ledger ? "knows" : "knew, which is gone",
-			 what);
+			 found.ahead, opts->config->directory,
+			 ledger ? "knows" : "knew, which is gone", what);
 	if (automatic && /* the function refuses it while a replay is under way */
 	    !db_exec(db, "SELECT retention.replay_ledger('automatic')", &busy) && !db_alive(db))
 		return fail(err, busy.class, "%s", busy.text);

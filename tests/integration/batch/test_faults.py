@@ -9,6 +9,7 @@ import subprocess
 
 import pytest
 
+from support.backup import lines, rows
 from support.clients import locks
 from support.harness import standby_of, wait_until
 from support.jobs import DONE, KILLED, LIMITS, REFUSED, SAVED, STOPPED, days, hold_batches, rests_on_triggers
@@ -119,6 +120,22 @@ def test_disk_that_says_it_is_full(job, preload, tmp_path):
     assert run.wait() == DONE, run.text()
     check_done(j)
     check_all_erased(j)
+
+
+def test_the_ledger_on_a_full_disk(job, tmpfs):
+    """A line that is written in part only is cut off again; the lines that lack come when there is room."""
+    where = tmpfs("8k")
+    j = job(archive="none", archives={"directory": str(where)})
+    j.archives = j.daemon.archives = where
+    run = j.start()
+    wait_until(lambda: run.waits_for("No space left"), what=run.text)
+    text = (where / "ledger").read_text()
+    assert text.endswith("\n") and 0 < len(lines(j)) < len(j.ledger())
+    assert "the ledger's file is intact" in j.daemon.ctl("verify").stdout
+    tmpfs.resize("64m")
+    assert run.wait() == DONE, run.text()
+    assert sorted(lines(j)) == sorted(rows(j.pg, j.db))
+    assert "the ledger's file is intact" in j.daemon.ctl("verify").stdout
 
 
 @pytest.mark.parametrize("fault", ["fdatasync:1", "fdatasync:17", "write:1", "write:20", "short:2", "fsync:2", "fsync:5"])

@@ -168,21 +168,21 @@ def test_a_replay_is_to_be_replayed_again(job):
     put_back(j.daemon, dump)
     d = j.daemon
     d.once(check=False)
-    d.ctl("replay")
+    d.ctl("replay", "--yes")
     first, j.id = j.id, d.jobs("replay")[0]["id"]
     killed(j, "batch-after-commit:1")
     abandon(j)
     assert j.run() == INCOMPLETE, j.last.text()
     assert SAYS in j.row()["error"] and j.value("SELECT count(*) FROM retention.replay") > 0
     d.once(check=False)
-    d.ctl("replay")
+    d.ctl("replay", "--yes")
     j.id = d.jobs("replay")[-1]["id"]
     killed(j, "batch-after-commit:1")
     abandon(j)
     abandon(j)
     assert j.row()["status"] == "failed" and j.value("SELECT count(*) FROM retention.selection") == 0
     d.once(check=False)
-    d.ctl("replay")
+    d.ctl("replay", "--yes")
     d.once()
     assert j.ledger() == due_before(j) and j.value("SELECT count(*) FROM retention.replay") == 0
     assert {r["status"] for r in d.jobs(f"id = {first}")} == {"done"}

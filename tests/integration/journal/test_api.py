@@ -511,7 +511,7 @@ def test_who_does_not_commit_is_named(pg, db, statement, lock):
 # --- Tables -------------------------------------------------------------------------------------
 
 READERS = {"auditor", "operator", "approver", "daemon", "both"}
-TABLES = {"archive_journal": READERS, "journal_event": READERS, "archive_file": READERS, "ledger": READERS,
+TABLES = {"archive_journal": READERS, "journal_event": READERS, "archive_file": READERS, "ledger": READERS, "ledger_secret": {"daemon"},
           "hold": READERS, "policy_state": READERS, "setting": READERS, "schema_version": READERS, "archives": READERS,
           "replay": READERS, "candidate": {"approver", "daemon", "both"}, "selection": {"approver", "daemon", "both"},
           "erasing": {"daemon"}, "chain_lock": set(), "hold_lock": set(), "ledger_lock": set(), "batch_lock": {"daemon"}, "claimed": set(),

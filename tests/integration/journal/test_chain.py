@@ -42,7 +42,8 @@ def test_whole(journal):
     noted = re.search(r"last hash: ([0-9a-f]{64})", done.stdout).group(1)
     assert journal.ctl("verify", "--last-hash", noted).returncode == 0
     found = json.loads(journal.ctl("verify", "--json").stdout)
-    assert found == {"events": events, "actions": 4, "last_hash": noted, "findings": []}
+    assert found == {"events": events, "actions": 4, "last_hash": noted, "findings": [],
+                     "ledger_lines": journal.pg.value(journal.db, "SELECT count(*) FROM retention.ledger")}
 
 
 def test_in_any_time_zone(journal):

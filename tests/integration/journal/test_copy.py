@@ -168,7 +168,7 @@ def test_a_restored_backup_goes_on(production, older, daemon):
     known, was = set(lines(d)), oid(d)
     put_back(d, dump)
     assert d.once(check=False).returncode == 1  # a replay comes first
-    d.ctl("replay")
+    d.ctl("replay", "--yes")
     d.configure(policies=[])
     d.once()
     assert oid(d) != was and identity(d)[2] == oid(d)
@@ -227,7 +227,7 @@ def test_another_server_and_back(production, copy, own_pg):
     c.ctl("adopt", "--replace", "--reason", "moved to db2")
     done = c.once(check=False)
     assert done.returncode == 1 and "restored from a backup" in done.stderr  # the dump is older than the ledger
-    c.ctl("replay")
+    c.ctl("replay", "--yes")
     c.configure(policies=[])
     c.once()
     assert identity(d)[1:4] == (system, oid(c), "1") and known <= set(lines(d))
@@ -239,7 +239,7 @@ def test_another_server_and_back(production, copy, own_pg):
     # It can be taken back, and erases again what the other has erased again.
     d.ctl("adopt", "--replace", "--reason", "moved back")
     assert "restored from a backup" in d.once(check=False).stderr
-    d.ctl("replay")
+    d.ctl("replay", "--yes")
     d.configure(policies=[policy("export", archive="listed")])
     d.once()
     assert identity(d)[1] != system and c.check_config().returncode == 1
@@ -285,7 +285,7 @@ def test_lost_files(production, daemon):
     refused(d, 'it holds a ledger and no file "identity"', d)
     d.ctl("adopt", "--replace", "--reason", "file lost")
     assert "restored from a backup" in d.once(check=False).stderr
-    d.ctl("replay")
+    d.ctl("replay", "--yes")
     d.configure(policies=[])
     d.once()
     assert identity(d)[2] == oid(d) and int(identity(d)[4]) > 0

@@ -78,7 +78,7 @@ def test_a_restored_backup_is_noticed_and_replayed(erased):
     manual = d.ctl("save", "export", "--from", "2025-01-01", "--to", "2025-01-31").stdout
     assert int(re.search(r"action (\d+) saved", manual).group(1)) > last, "a number is not given twice"
 
-    said = d.ctl("replay").stdout
+    said = d.ctl("replay", "--yes").stdout
     assert said.count("again; retentionctl show") == 3
     d.configure(policies=[])
     d.once()
@@ -95,7 +95,7 @@ def test_a_restored_backup_is_noticed_and_replayed(erased):
     d.configure(policies=[DELETE])
     done = d.once()
     assert "restored from a backup" not in done.stderr
-    refused = d.ctl("replay", check=False)
+    refused = d.ctl("replay", "--yes", check=False)
     assert refused.returncode == 1 and "there is nothing to replay" in refused.stderr
 
 
@@ -118,7 +118,7 @@ def test_the_resident_daemon_notices_and_goes_on(erased):
     put_back(d, dump)
     d.wait_for_log("restored from a backup: it has forgotten")
     assert d.jobs("status <> 'done'") == []
-    d.ctl("replay")
+    d.ctl("replay", "--yes")
     wait_until(lambda: d.jobs("replay") and all(r["status"] == "done" for r in d.jobs("replay")))
     d.wait_for_log("no more: the database was restored")
     d.stop()
@@ -136,7 +136,7 @@ def test_who_is_another_by_now_stays(erased):
     held = next(k for job, action, _, k in lines(d)
                 if action == "delete_contacts" and k != key and job != lines(d)[0][0])
     d.ctl("hold", "add", held, "--reason", "case 12")
-    d.ctl("replay")
+    d.ctl("replay", "--yes")
     d.configure(policies=[])
     d.once()
     left = {str(k) for (k,) in d.pg.sql(d.db, "SELECT id FROM crm.contact")}
@@ -184,7 +184,7 @@ def test_a_torn_line_is_cut_off(erased):
 
 
 @pytest.mark.parametrize("head, message", [
-    ("# retentiond ledger 1 0b5ad1f2-0000-4000-8000-000000000000\n", "is the ledger of another database"),
+    ("# retentiond ledger 2 0b5ad1f2-0000-4000-8000-000000000000\n", "is the ledger of another database"),
     ("id;name\n1;x\n", "is not a ledger of retentiond"),
 ])
 def test_a_file_that_is_not_ours(erased, head, message):
@@ -248,6 +248,6 @@ def test_a_number_that_was_given_again(daemon, empty_db, pg, created):
     pg.sql(db, "INSERT INTO contact (id, created) VALUES (4, now())")
     d.configure(policies=[])
     d.once(check=False)
-    d.ctl("replay")
+    d.ctl("replay", "--yes")
     d.once()
     assert {k for (k,) in pg.sql(db, "SELECT id FROM contact")} == {3, 4}

@@ -9,12 +9,13 @@ ANONYMIZE = {"name": "old-requests", "action": "anonymize_requests", "depth": "1
 
 
 def lines(d):
-    """The file's lines behind its head, as (job, action, time, key)."""
+    """The file's lines of keys, as (job, action, time, key)."""
     text = (d.archives / "ledger").read_text()
-    assert text.startswith("# retentiond ledger 1 ") and text.endswith("\n")
+    assert text.startswith("# retentiond ledger 2 ") and text.endswith("\n")
     split = [line.split("\t") for line in text.splitlines()[1:]]
-    assert all(archive in ("none", "listed", "full") for _, _, archive, _, _ in split)
-    return [(job, action, at, key) for job, action, _, at, key in split]
+    keys = [line for line in split if line[0] != "0"]  # action 0 has the journal's hashes
+    assert all(archive in ("none", "listed", "full") for _, _, archive, *_ in keys)
+    return [(job, action, at, key) for job, action, _, at, key, _, _ in keys]
 
 
 def rows(pg, db):

@@ -113,6 +113,7 @@ static void test_digest(void **state)
 		"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
 	AUTO(error) struct error err = {0};
 	AUTO(digest) struct digest *d = digest_new();
+	struct digest_key *key = digest_key_new("Jefe");
 	AUTO(fd) int fd = file_with("abc", "abc", 3);
 	char hex[FILE_HEX + 1];
 
@@ -124,6 +125,13 @@ static void test_digest(void **state)
 	digest_add(d, "bc", 2);
 	assert_true(digest_end(d, hex, &err));
 	assert_string_equal(hex, wanted);
+	/* RFC 4231, test case 2. */
+	for (int i = 0; i < 2; i++) {
+		assert_true(digest_key_sum(key, "what do ya ", "want for nothing?", 17, hex, &err));
+		assert_string_equal(
+			hex, "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843");
+	}
+	digest_key_free(key);
 	assert_false(file_digest(-1, "nothing", hex, &err));
 	assert_int_equal(err.class, ERR_ENVIRONMENT);
 }
