@@ -347,7 +347,9 @@ bool ledger_check_known(struct db *db, const char *host, bool *ret, struct error
 {
 	static const char sql[] =
 		"SELECT EXISTS (SELECT FROM retention.journal_event AS e\n"
-		"                WHERE e.kind = 'ledger_noted' AND e.details->>'host' = $1)::int";
+		"                WHERE e.kind = 'ledger_noted' AND e.details->>'host' = $1\n"
+		"                  AND e.id > coalesce((SELECT max(a.id) FROM retention.journal_event AS a\n"
+		"                    WHERE a.kind = 'adopted' AND a.details->>'replaces' = 'false'), 0))::int";
 	int64_t n = 0;
 
 	if (!db_query_int(db, sql, 1, &host, &n, err))

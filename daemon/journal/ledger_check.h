@@ -31,7 +31,7 @@ bool ledger_check_ahead(struct db *db, struct ledger_found *ret, struct error *e
 /* Writes the journal's last hash into the file, and then the file's last link into the journal. */
 bool ledger_check_note(struct db *db, struct ledger *ledger, const char *host, struct error *err);
 
-/* Has the journal noted a file on this host? */
+/* Has the journal noted a file on this host?  A copy that was adopted begins with none. */
 bool ledger_check_known(struct db *db, const char *host, bool *ret, struct error *err);
 
 /*
