@@ -136,12 +136,13 @@ BEGIN
 END
 $$;
 
--- The key under which the lines of the file are chained.  Only the daemon's role reads it: nobody else writes a line
--- that a replay would believe.  A backup keeps it, as it keeps the number.
+-- The key under which the lines of the file are chained, for each id that the database had.  Only the daemon's role
+-- reads it: nobody else writes a line that a replay would believe.  A backup keeps it, as it keeps the id.
 CREATE TABLE retention.ledger_secret (
-	secret text NOT NULL
+	id uuid PRIMARY KEY,
+	secret text NOT NULL DEFAULT replace(concat(gen_random_uuid(), gen_random_uuid()), '-', '')
 );
-INSERT INTO retention.ledger_secret (secret) VALUES (replace(concat(gen_random_uuid(), gen_random_uuid()), '-', ''));
+INSERT INTO retention.ledger_secret (id) SELECT i.id FROM retention.identity AS i;
 
 -- Says what this database is: the one that takes the place of the one that its directory knows, or else a new one,
 -- which begins with an empty directory and a ledger of its own.
@@ -163,11 +164,8 @@ BEGIN
 	       system_identifier = s.system_identifier, database_oid = d.oid
 	  FROM pg_control_system() AS s, pg_database AS d WHERE d.datname = current_database()
 	RETURNING i.* INTO is_now;
-	-- Makes another key, so that nobody who knows one of the two keys can write lines of the other ledger.
-	IF NOT replaces THEN
-		UPDATE retention.ledger_secret
-		   SET secret = replace(concat(gen_random_uuid(), gen_random_uuid()), '-', '');
-	END IF;
+	-- A new id has a key of its own, so that nobody who knows one of the two keys can write lines of the other ledger.
+	INSERT INTO retention.ledger_secret (id) SELECT is_now.id WHERE NOT replaces;
 	INSERT INTO retention.journal_event (kind, details)
 	VALUES ('adopted', jsonb_build_object('replaces', replaces, 'reason', reason,
 		'was', to_jsonb(was) - 'one', 'is', to_jsonb(is_now) - 'one'));

@@ -33,6 +33,7 @@ struct seen {
 	const char *finding; /* for retention.finding(); NULL: none */
 	const char *note; /* what is said where all is well */
 	const char *lines; /* of erased keys in a good file; else null */
+	const char *refusal; /* why this cannot be the file; NULL: it can */
 };
 
 /* A file that is not there was never made here, or is gone. */
@@ -68,8 +69,15 @@ static bool look_at_ledger(struct command *cmd, struct seen *ret, struct error *
 	path = t_printf(cmd->ctx, "%s/" LEDGER_FILE, cmd->config->directory);
 	if (access(path, R_OK) != 0)
 		return errno != ENOENT || look_for_missing(cmd, path, ret, err);
-	if (!ledger_open(cmd->db, cmd->config->directory, LEDGER_READ, &ledger, err))
-		return false;
+	if (!ledger_open(cmd->db, cmd->config->directory, LEDGER_READ, &ledger, err)) {
+		if (err->class != ERR_CONFIG)
+			return false;
+		/* The journal is verified nevertheless. */
+		ret->refusal = t_strdup(cmd->ctx, err->text);
+		ret->note = "";
+		error_clear(err);
+		return true;
+	}
 	if (!ledger)
 		return look_for_missing(cmd, path, ret, err);
 	ret->note = "";
@@ -99,12 +107,13 @@ static void print_findings(void *ctx, const struct seen *ledger, const PGresult 
 			 "note it elsewhere: verify --last-hash finds out later if the journal was "
 			 "shortened or rewritten\n"),
 		       hash);
-	puts(ledger->note);
+	if (*ledger->note)
+		puts(ledger->note);
 }
 
 bool command_verify(struct command *cmd, struct error *err)
 {
-	struct seen ledger = {NULL, "", "null"};
+	struct seen ledger = {.note = "", .lines = "null"};
 	const char *values[] = {cmd->options.last_hash, NULL};
 	AUTO(result) PGresult *findings = NULL;
 	AUTO(result) PGresult *summary = NULL;
@@ -131,6 +140,8 @@ bool command_verify(struct command *cmd, struct error *err)
 	if (!cmd->options.json)
 		print_findings(cmd->ctx, &ledger, findings, summary);
 	n = PQntuples(findings);
+	if (n == 0 && ledger.refusal)
+		return fail(err, ERR_CONFIG, "%s", ledger.refusal);
 	if (n == 1 && ledger.finding)
 		return fail(err, ERR_CONFIG, "%s",
 			    _("the ledger's file and the journal do not agree"));

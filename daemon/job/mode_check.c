@@ -39,17 +39,31 @@ static const char may_replay_sql[] =
 	"                       AND (j.error IS NOT NULL\n"
 	"                            OR j.status IN ('failed', 'cancelled'))))::int";
 
-/* The file and the journal note each other's last hash, where a job could not, or a restored backup has lost one. */
+/*
+ * The file and the journal note each other's last hash, where a job could not, or a restored backup has lost one.  A full
+ * disk, or a lock, must not keep the daemon from what makes room; the check is repeated after a complaint.
+ */
 static bool note_ledger(const struct job_opts *opts, struct db *db, struct ledger *ledger,
 			const struct ledger_found *found, struct error *err)
 {
+	AUTO(error) struct error why = {0};
+
 	if (found->lost_events)
 		report_complaint(
 			opts->report,
 			"the journal lacks events of which the ledger's file has the hash: the "
 			"database was restored from a backup, or the journal's end was removed "
 			"(legal holds that were placed since are missing, too: place them again)");
-	return found->noted || found->lines == 0 || ledger_check_note(db, ledger, opts->host, err);
+	if (found->noted || found->lines == 0 || ledger_check_note(db, ledger, opts->host, &why))
+		return true;
+	if (!db_alive(db))
+		return fail(err, why.class, "%s", why.text);
+	report_complaint(
+		opts->report,
+		"the journal cannot note the last line of the ledger's file, which is tried "
+		"again: %s",
+		why.text);
+	return true;
 }
 
 /* A file that is gone is written anew by the next pass.  Until then it can be put back. */

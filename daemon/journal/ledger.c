@@ -22,10 +22,14 @@
 static const char head[] = "# retentiond ledger 2 ";
 
 #define FIELDS 7 /* of a line, with its link */
+#define WAY_OUT                                                                                    \
+	"put the file back from its backup; or move it away, so that it is written anew from the " \
+	"database"
 
 struct ledger {
 	pthread_mutex_t mutex; /* among our threads; flock(2) is among processes */
 	int fd; /* -1: ledger_let_go() */
+	bool reads_only;
 	ino_t inode;
 	char *path;
 	char *secret;
@@ -44,31 +48,49 @@ const char *ledger_number(const struct ledger *l)
 	return l->number;
 }
 
-/* Cuts off what is behind the last newline: a line that a crash tore. */
-static bool cut_torn_line(struct ledger *l, struct error *err)
+/* The size of the file up to its last newline. */
+static bool find_end(const struct ledger *l, off_t *ret, struct error *err)
 {
 	off_t size = lseek(l->fd, 0, SEEK_END);
-	const off_t whole = size;
 	char last = '\0';
 
 	while (size > 0 && pread(l->fd, &last, 1, size - 1) == 1 && last != '\n')
 		size--;
-	if (size < 0 || (size > 0 && last != '\n'))
-		return fail_errno(err, ERR_ENVIRONMENT, "cannot read \"%s\"", l->path);
-	return size == whole || ftruncate(l->fd, size) == 0 ||
-	       fail_errno(err, ERR_ENVIRONMENT, "cannot cut a torn line off \"%s\"", l->path);
+	*ret = size;
+	return size == 0 || (size > 0 && last == '\n') ||
+	       fail_errno(err, ERR_ENVIRONMENT, "cannot read \"%s\"", l->path);
 }
 
-/* After ledger_let_go().  It has to be the file that was checked when it was opened first. */
+/* Cuts off what is behind the last newline: a line that a crash tore. */
+static bool cut_torn_line(struct ledger *l, struct error *err)
+{
+	off_t end;
+
+	return find_end(l, &end, err) &&
+	       (end == lseek(l->fd, 0, SEEK_END) || ftruncate(l->fd, end) == 0 ||
+		fail_errno(err, ERR_ENVIRONMENT, "cannot cut a torn line off \"%s\"", l->path));
+}
+
+/* Is this the file that was checked when it was opened first? */
+static bool is_same(const struct ledger *l, int fd, struct error *err)
+{
+	struct stat now;
+
+	if (fstat(fd, &now) != 0)
+		return fail_errno(err, ERR_ENVIRONMENT, "cannot read \"%s\"", l->path);
+	return now.st_ino == l->inode ||
+	       fail(err, ERR_ENVIRONMENT, "\"%s\" is another file now", l->path);
+}
+
+/* After ledger_let_go(). */
 static bool open_again(struct ledger *l, struct error *err)
 {
 	AUTO(fd) int fd = open(l->path, O_RDWR | O_APPEND | O_CLOEXEC | O_NOFOLLOW);
-	struct stat now;
 
-	if (fd < 0 || fstat(fd, &now) != 0)
+	if (fd < 0)
 		return fail_errno(err, ERR_ENVIRONMENT, "cannot open \"%s\" again", l->path);
-	if (now.st_ino != l->inode)
-		return fail(err, ERR_ENVIRONMENT, "\"%s\" is another file now", l->path);
+	if (!is_same(l, fd, err))
+		return false;
 	l->fd = fd;
 	fd = -1;
 	return cut_torn_line(l, err);
@@ -82,7 +104,7 @@ static bool lock(struct ledger *l, struct error *err)
 		(void)pthread_mutex_unlock(&l->mutex);
 		return false;
 	}
-	while (flock(l->fd, LOCK_EX) != 0) {
+	while (flock(l->fd, l->reads_only ? LOCK_SH : LOCK_EX) != 0) {
 		if (errno == EINTR)
 			continue;
 		if (errno == EOPNOTSUPP || errno == ENOLCK)
@@ -253,10 +275,12 @@ static bool check_head(struct ledger *l, const char *identity, bool *ret_empty, 
 	if (*ret_empty)
 		return true;
 	if (strncmp(found, head, strlen(head)) != 0)
-		return fail(err, ERR_CONFIG,
-			    "\"%s\" is not a ledger of retentiond: move it away, or give archives "
-			    "another directory",
-			    l->path);
+		return fail(
+			err, ERR_CONFIG,
+			"\"%s\" is not a ledger of this version of retentiond: move it away, so "
+			"that it is written anew from the database, or give archives another "
+			"directory",
+			l->path);
 	if (strncmp(found, wanted, strlen(wanted)) != 0)
 		return fail(err, ERR_CONFIG,
 			    "\"%s\" is the ledger of another database: each database needs an "
@@ -270,11 +294,12 @@ static bool check_head(struct ledger *l, const char *identity, bool *ret_empty, 
 static bool open_file(struct ledger *l, const char *directory, enum ledger_use use,
 		      bool *ret_missing, struct error *err)
 {
-	const int how = use == LEDGER_READ ? O_RDONLY : O_RDWR | O_APPEND;
+	const int how = (use == LEDGER_READ ? O_RDONLY : O_RDWR | O_APPEND) |
+			(use == LEDGER_CREATE ? O_CREAT : 0);
 
 	l->path = xprintf("%s/%s", directory, LEDGER_FILE);
-	l->fd = open(l->path, how | O_CLOEXEC | O_NOFOLLOW | (use == LEDGER_CREATE ? O_CREAT : 0),
-		     0600);
+	l->reads_only = use == LEDGER_READ;
+	l->fd = open(l->path, how | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600);
 	*ret_missing = l->fd < 0 && use != LEDGER_CREATE && errno == ENOENT;
 	return l->fd >= 0 || *ret_missing ||
 	       fail_errno(err,
@@ -284,7 +309,10 @@ static bool open_file(struct ledger *l, const char *directory, enum ledger_use u
 			  directory);
 }
 
-/* Row 0 of names: the database's identity, the secret, and the number of a file that is made now. */
+/*
+ * Row 0 of names: the database's identity, the secret, and the number of a file that is made now.  A file without a first
+ * line is a missing one, because whoever has emptied it may as well have removed it.
+ */
 static bool begin(struct ledger *l, const char *directory, enum ledger_use use,
 		  const PGresult *names, bool *ret_missing, struct error *err)
 {
@@ -292,18 +320,18 @@ static bool begin(struct ledger *l, const char *directory, enum ledger_use use,
 	struct stat st;
 	bool ok;
 
-	if (use == LEDGER_READ)
-		return check_head(l, identity, ret_missing, err);
+	if (fstat(l->fd, &st) != 0)
+		return fail_errno(err, ERR_ENVIRONMENT, "cannot read \"%s\"", l->path);
+	if (!S_ISREG(st.st_mode))
+		return fail(err, ERR_CONFIG, "\"%s\" is not a regular file: move it away", l->path);
+	l->inode = st.st_ino;
 	if (!lock(l, err))
 		return false;
-	ok = cut_torn_line(l, err) && check_head(l, identity, ret_missing, err) &&
-	     (!*ret_missing ||
-	      write_head(l, directory, identity, db_value(names, 0, "number"), err));
-	ok = ok && (fstat(l->fd, &st) == 0 ||
-		    fail_errno(err, ERR_ENVIRONMENT, "cannot read \"%s\"", l->path));
-	if (ok)
-		l->inode = st.st_ino;
-	*ret_missing = false;
+	ok = (l->reads_only || cut_torn_line(l, err)) && check_head(l, identity, ret_missing, err);
+	if (ok && *ret_missing && use == LEDGER_CREATE) {
+		ok = write_head(l, directory, identity, db_value(names, 0, "number"), err);
+		*ret_missing = false;
+	}
 	unlock(l);
 	return ok;
 }
@@ -311,8 +339,9 @@ static bool begin(struct ledger *l, const char *directory, enum ledger_use use,
 bool ledger_open(struct db *db, const char *directory, enum ledger_use use, struct ledger **ret,
 		 struct error *err)
 {
-	static const char sql[] = "SELECT i.id AS identity, x.secret, gen_random_uuid() AS number\n"
-				  "  FROM retention.identity AS i, retention.ledger_secret AS x";
+	static const char sql[] =
+		"SELECT i.id AS identity, x.secret, gen_random_uuid() AS number\n"
+		"  FROM retention.identity AS i JOIN retention.ledger_secret AS x ON x.id = i.id";
 	AUTO(ledger) struct ledger *l = xcalloc(1, sizeof(*l));
 	AUTO(result) PGresult *res = NULL;
 	bool missing = false;
@@ -324,9 +353,10 @@ bool ledger_open(struct db *db, const char *directory, enum ledger_use use, stru
 	if (PQntuples(res) != 1)
 		return fail(
 			err, ERR_CONFIG,
-			"retention.identity or retention.ledger_secret has no row: put it back from a "
-			"backup of the database (the first line of \"%s/" LEDGER_FILE
-			"\" has the id)",
+			"retention.ledger_secret has no key for the id of retention.identity: put "
+			"its row back from a backup of the database; or move \"%s/" LEDGER_FILE
+			"\" away and, as the owner of the schema, INSERT INTO "
+			"retention.ledger_secret (id) SELECT id FROM retention.identity",
 			directory);
 	l->secret = xstrdup(db_value(res, 0, "secret"));
 	l->key = digest_key_new(l->secret);
@@ -409,11 +439,10 @@ static bool check_link(struct ledger_reader *r, size_t n, struct error *err)
 	    strncmp(r->link, r->line + own + 1, FILE_HEX) != 0)
 		return err->class == ERR_NONE &&
 		       fail(err, ERR_CONFIG,
-			    "%s:%" PRId64
-			    ": this line was changed, or lines before it were added or removed: put the "
-			    "file back from its backup; or move it away, so that it is written anew "
-			    "from the database",
-			    l->path, r->number);
+			    "%s:%" PRId64 ": this line was changed, or %s: " WAY_OUT, l->path,
+			    r->number,
+			    r->number == 1 ? "its key in retention.ledger_secret"
+					   : "lines before it were added or removed");
 	return true;
 }
 
@@ -424,28 +453,44 @@ void auto_ledger_reader(struct ledger_reader *r)
 	free(r->line);
 }
 
+/* Whole lines that stand now stay: what is written from now on may be cut off again, and is not read. */
+static bool begin_reading(struct ledger_reader *r, struct error *err)
+{
+	struct ledger *l = r->ledger;
+	bool ok;
+
+	if (!lock(l, err))
+		return false;
+	r->key = digest_key_new(l->secret);
+	r->in = open_reader(l, err);
+	ok = r->in && is_same(l, fileno(r->in), err) && find_end(l, &r->left, err);
+	unlock(l);
+	return ok;
+}
+
 bool ledger_next(struct ledger_reader *r, struct error *err)
 {
 	ssize_t n;
 	size_t bytes;
 
-	if (!r->in) {
-		r->key = digest_key_new(r->ledger->secret);
-		r->in = open_reader(r->ledger, err);
-		if (!r->in)
-			return false;
-	}
+	if (!r->in && !begin_reading(r, err))
+		return false;
 	do {
+		if (r->left <= 0)
+			return false;
 		n = getline(&r->line, &r->room, r->in);
-		if (n <= 0 || r->line[n - 1] != '\n') /* the end, or a line that is being written */
-			return ferror(r->in) && fail_errno(err, ERR_ENVIRONMENT,
-							   "cannot read \"%s\"", r->ledger->path);
+		if (n <= 0 || r->line[n - 1] != '\n')
+			return ferror(r->in)
+				       ? fail_errno(err, ERR_ENVIRONMENT, "cannot read \"%s\"",
+						    r->ledger->path)
+				       : fail(err, ERR_ENVIRONMENT,
+					      "\"%s\" was cut while it was read", r->ledger->path);
+		r->left -= n;
 		r->number++;
 		bytes = (size_t)n - 1;
 		if (r->number > 1 && !parse_line(r, bytes))
 			return fail(err, ERR_CONFIG,
-				    "%s:%" PRId64
-				    ": not a line of a ledger: put the file back from its backup",
+				    "%s:%" PRId64 ": not a line of a ledger: " WAY_OUT,
 				    r->ledger->path, r->number);
 		if (!check_link(r, bytes, err))
 			return false;

@@ -37,7 +37,7 @@ enum ledger_use {
 
 /*
  * Opens DIRECTORY/ledger of db's database, which retention.identity names.  A file of another database is
- * ERR_CONFIG.  Where the file is missing and not to be made, *ret becomes NULL.  The caller closes it.
+ * ERR_CONFIG.  Where the file is missing or empty, and not to be made, *ret becomes NULL.  The caller closes it.
  */
 bool ledger_open(struct db *db, const char *directory, enum ledger_use use, struct ledger **ret,
 		 struct error *err);
@@ -73,9 +73,10 @@ bool ledger_sync(struct ledger *ledger, struct error *err);
 
 /* Reads the lines of the file, one by one.  Begins with .ledger alone. */
 struct ledger_reader {
-	const struct ledger *ledger;
+	struct ledger *ledger;
 	FILE *in;
 	struct digest_key *key;
+	int64_t left; /* bytes, of those that stood when the reading began */
 	int64_t number; /* of the line; after CONFIG: of the line that is wrong */
 	char *line; /* as COPY reads it: n bytes with the newline, without event and link */
 	size_t n, room;
@@ -88,7 +89,8 @@ struct ledger_reader {
 void auto_ledger_reader(struct ledger_reader *r);
 
 /*
- * Reads the next line.  A line that is not finished is not read.  false: the end, or a failure with err.  CONFIG: the
- * line is not what was written, or does not follow the line before it.
+ * Reads the next line of those that stood when the reading began, without a line that is not finished.  false: the end, or
+ * a failure with err.  CONFIG: the line is not what was written, or does not follow the line before it.  ENVIRONMENT:
+ * another file has taken this one's place.
  */
 bool ledger_next(struct ledger_reader *r, struct error *err);

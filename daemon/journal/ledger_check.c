@@ -32,7 +32,7 @@ struct count {
 
 /* What one reading of the file has found; owned by ctx. */
 struct look {
-	const struct ledger *ledger;
+	struct ledger *ledger;
 	void *ctx;
 	const char *noted; /* the link of the last line that the journal has noted; NULL: none */
 	const char *noted_event; /* the number of the event */
@@ -102,9 +102,8 @@ static bool look_through(struct look *look, struct error *err)
 		if (r.job > 0)
 			count_line(look, &r);
 		if (*r.event)
-			t_list(&look->hashes, ",",
-			       "{\"line\": %" PRId64 ", \"hash\": \"%s\", \"at\": \"%s\"}",
-			       r.number, r.event, r.time);
+			t_list(&look->hashes, ",", "{\"line\": %" PRId64 ", \"hash\": \"%s\"}",
+			       r.number, r.event);
 		look->has_noted =
 			look->has_noted || (look->noted && strcmp(r.link, look->noted) == 0);
 		memcpy(look->last, r.link, sizeof(r.link));
@@ -163,19 +162,20 @@ static bool find_different(struct load *load, const struct look *look, const cha
 }
 
 /*
- * Finds the last event whose hash the file holds and that the journal lacks.  Events that were lost before a restored
- * backup was noticed are known to be lost.  *ret_hash is NULL where none is.
+ * Finds the last event whose hash the file holds and that the journal lacks.  It and those on lines before it are known
+ * to be lost once an event "ledger_ahead" has its hash.  *ret_hash is NULL where none is.
  */
 static bool find_lost(struct db *db, const struct look *look, const char **ret_hash,
 		      const char **ret_line, struct error *err)
 {
 	static const char sql[] =
-		"SELECT x.line, x.hash\n"
-		"  FROM json_to_recordset($1::json) AS x(line bigint, hash text, at timestamptz)\n"
+		"WITH x AS (SELECT f.line, f.hash FROM json_to_recordset($1::json) AS f(line bigint, hash text))\n"
+		"SELECT x.line, x.hash FROM x\n"
 		" WHERE NOT EXISTS (SELECT FROM retention.journal_event AS e\n"
 		"                    WHERE e.hash = decode(x.hash, 'hex'))\n"
-		"   AND x.at > coalesce((SELECT max(a.at) FROM retention.journal_event AS a\n"
-		"                         WHERE a.kind = 'ledger_ahead'), '-infinity')\n"
+		"   AND x.line > coalesce((SELECT max(k.line) FROM x AS k WHERE k.hash IN (\n"
+		"           SELECT a.details->>'hash' FROM retention.journal_event AS a\n"
+		"            WHERE a.kind = 'ledger_ahead')), 0)\n"
 		" ORDER BY x.line DESC LIMIT 1";
 	const char *const hashes = t_printf(look->ctx, "[%s]", look->hashes);
 	AUTO(result) PGresult *res = NULL;
@@ -251,8 +251,7 @@ static bool exchange(struct load *load, void *ctx, const char *array, struct err
 /*
  * Sees to it that the numbers of forgotten jobs are not given again, so that lines and archives keep their
  * meaning, tells the journal once what was found, and ends early what runs and is older than its archive: in the
- * transaction that finds it, because the replay removes the traces.  hash: of an event that the journal has lost,
- * where it has lost nothing else.
+ * transaction that finds it, because the replay removes the traces.  hash: of the last event that the journal has lost.
  */
 static const char record_ahead_sql[] =
 	"SELECT retention.skip_numbers(max(r.job)) FROM retention.replay AS r;\n"
@@ -261,8 +260,8 @@ static const char record_ahead_sql[] =
 	"  FROM (SELECT jsonb_strip_nulls(jsonb_build_object('lines', count(*), 'since', min(erased_at),\n"
 	"               'until', max(erased_at), 'hash', {hash}::text)) AS details\n"
 	"          FROM retention.replay) AS x\n"
-	" WHERE x.details IS DISTINCT FROM (\n"
-	"       SELECT e.details FROM retention.journal_event AS e\n"
+	" WHERE {hash}::text IS NOT NULL OR x.details IS DISTINCT FROM (\n"
+	"       SELECT e.details - 'hash' FROM retention.journal_event AS e\n"
 	"        WHERE e.kind = 'ledger_ahead' ORDER BY e.id DESC LIMIT 1);\n"
 	"SELECT retention.mark_restored(NULL)";
 
@@ -305,7 +304,7 @@ static bool check(struct db *db, struct ledger *ledger, void *ctx, struct ledger
 	return (ret->ahead == 0 && !hash) ||
 	       db_exec(db,
 		       sql_fill(ctx, record_ahead_sql,
-				{"hash", ret->ahead == 0 ? sql_literal(ctx, hash) : "NULL"}),
+				{"hash", hash ? sql_literal(ctx, hash) : "NULL"}),
 		       err);
 }
 

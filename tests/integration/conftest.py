@@ -73,7 +73,8 @@ def crm_db(pg):
         name = server.create_database(template=template(contacts, **kwargs))
         made.append((server, name))
         if migrated:  # what no two databases share
-            server.sql(name, "UPDATE retention.identity SET id = gen_random_uuid()")
+            server.sql(name, "UPDATE retention.identity SET id = gen_random_uuid();"
+                             "INSERT INTO retention.ledger_secret (id) SELECT id FROM retention.identity")
         return name
 
     yield make

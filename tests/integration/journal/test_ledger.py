@@ -185,8 +185,8 @@ def test_a_torn_line_is_cut_off(erased):
 
 @pytest.mark.parametrize("head, message", [
     ("# retentiond ledger 2 0b5ad1f2-0000-4000-8000-000000000000\n", "is the ledger of another database"),
-    ("id;name\n1;x\n", "is not a ledger of retentiond"),
-])
+    ("id;name\n1;x\n", "is not a ledger of this version of retentiond: move it away"),
+], ids=["another", "none"])
 def test_a_file_that_is_not_ours(erased, head, message):
     d, _ = erased
     (d.archives / "ledger").write_text(head)

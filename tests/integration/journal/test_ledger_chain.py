@@ -13,7 +13,8 @@ import pytest
 
 from support import small
 from support.backup import lines, put_back, rows
-from support.jobs import DONE, KILLED, LIMITS, REFUSED
+from support.harness import wait_until
+from support.jobs import DONE, KILLED, LIMITS, REFUSED, hold_batches
 
 pytestmark = pytest.mark.safety(once=True)
 
@@ -115,7 +116,7 @@ def test_a_line_is_not_what_was_written(passed, how):
     write(passed, tamper(read(passed)))
     assert (f"{passed.archives}/ledger: line {line} was changed, or lines before it were added or removed: "
             "put the file back from its backup; or move it away") in verify(passed)
-    refused(passed, f"ledger:{line}: this line was changed, or lines before it were added or removed")
+    refused(passed, f"ledger:{line}: this line was changed, or ")
     moved_away(passed)
 
 
@@ -125,6 +126,87 @@ def test_the_end_was_cut_off(passed):
     assert f"ledger was cut, or is an older copy: it lacks the line that event {event} has noted" in verify(passed)
     refused(passed, f"it lacks the line that event {event} of the journal has noted")
     moved_away(passed)
+
+
+FOREIGN = {
+    "of an earlier version": (lambda path: path.write_text("# retentiond ledger 1 0b5ad1f2-0000-4000-8000-000000000000\n"
+                                                           "1\tdelete_contacts\tnone\t2026-11-29T13:00:00.000000Z\t6\n"),
+                              "is not a ledger of this version of retentiond: move it away"),
+    "another's": (lambda path: path.write_text("id;name\n"), "is not a ledger of this version of retentiond: move it away"),
+    "no file": (os.mkfifo, "is not a regular file: move it away"),
+}
+
+
+@pytest.mark.parametrize("what", FOREIGN)
+def test_what_cannot_be_the_file(passed, what):
+    """It is refused and not waited for, and the journal can be verified meanwhile."""
+    make, message = FOREIGN[what]
+    (passed.archives / "ledger").unlink()
+    make(passed.archives / "ledger")
+    refused(passed, message)
+    done = passed.ctl("verify", check=False)
+    assert done.returncode == 1 and "the journal is intact: " in done.stdout and message in done.stderr
+    moved_away(passed)
+
+
+def test_the_file_was_emptied(passed):
+    """As if it were gone: the check says so, and writes nothing in its place."""
+    write(passed, [])
+    assert f"{passed.archives}/ledger is gone: put it back from its backup" in verify(passed)
+    assert "is gone: put it back from its backup" in passed.check_config().stderr and read(passed) == []
+    moved_away(passed)
+
+
+# --- The key ----------------------------------------------------------------------------------------
+
+
+def test_the_key_is_another(passed):
+    passed.pg.sql(passed.db, "UPDATE retention.ledger_secret SET secret = 'x'")
+    refused(passed, "ledger:1: this line was changed, or its key in retention.ledger_secret: put the file back from its "
+                    "backup; or move it away")
+    moved_away(passed)
+
+
+def test_the_key_is_gone(passed):
+    """It is said where to get it, and what to do without it."""
+    d = passed
+    kept = d.pg.sql(d.db, "DELETE FROM retention.ledger_secret RETURNING id, secret")
+    refused(d, "retention.ledger_secret has no key for the id of retention.identity: put its row back from a backup")
+    done = d.ctl("verify", check=False)
+    assert done.returncode == 1 and "the journal is intact: " in done.stdout and "has no key" in done.stderr
+    d.pg.sql(d.db, "INSERT INTO retention.ledger_secret VALUES (%s, %s)", kept[0])
+    verify(d, 0)
+    d.pg.sql(d.db, "DELETE FROM retention.ledger_secret; "
+                   "INSERT INTO retention.ledger_secret (id) SELECT id FROM retention.identity")
+    refused(d, "ledger:1: this line was changed, or its key")
+    moved_away(d)
+
+
+def test_the_role_may_not_read_the_key(passed):
+    d = passed
+    d.pg.plain_role(d.db, "chain_daemon", "GRANT SELECT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO chain_daemon")
+    d.pg.psql(d.db, "-c", "REVOKE SELECT ON retention.ledger_secret FROM retention_daemon")
+    d.configure(user="chain_daemon")
+    refused(d, "permission denied for table ledger_secret")
+    assert "the ledger's file was not checked: call this as the daemon's user" in verify(d, 0)
+    d.pg.psql(d.db, "-c", "GRANT SELECT ON retention.ledger_secret TO retention_daemon")
+    d.once()
+    assert ids(d) == {8, 9}
+    assert "the ledger's file is intact: 7 lines\n" in verify(d, 0)
+
+
+def test_adopted_as_a_new_one_by_mistake(passed):
+    """The way back of the manual: the id of the file, and so its key."""
+    d = passed
+    d.ctl("adopt", "--new", "--reason", "a mistake")
+    refused(d, "it belongs to another database")
+    d.pg.sql(d.db, "UPDATE retention.identity SET id = %s", ((d.archives / "identity").read_text().split()[4],))
+    d.once()
+    assert ids(d) == {8, 9}
+    assert "the ledger's file is intact: 7 lines\n" in verify(d, 0)
+
+
+# --- Older and newer --------------------------------------------------------------------------------
 
 
 def test_an_older_copy_is_put_back(passed):
@@ -150,7 +232,7 @@ def test_nobody_is_erased_by_a_forged_line(passed, replace):
         head = text[0].split("\t")[0]
         text = [f"{head}\t{hashlib.sha256(head.encode()).hexdigest()}\n"]
     write(passed, [*text, forged(text[-1], 9)])
-    refused(passed, "was changed, or lines before it were added or removed")
+    refused(passed, f"ledger:{1 if replace else 8}: this line was changed, or ")
     assert ids(passed) == {6, 7, 8, 9} and passed.jobs("replay") == []
 
 
@@ -196,6 +278,49 @@ def test_killed_while_they_note_each_other(job):
     verify(j.daemon, 0)
 
 
+def test_no_room_for_the_note(job):
+    """The daemon goes on, says what is missing, and makes up for it when there is room."""
+    j = job("delete_contacts", "none")
+    assert j.run("ledger-after-line:1") == KILLED
+    d = j.daemon
+    j.sql("""CREATE FUNCTION no_room() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+        RAISE EXCEPTION 'no room' USING ERRCODE = 'disk_full'; END $$;
+        CREATE TRIGGER no_room BEFORE INSERT ON retention.journal_event FOR EACH ROW WHEN (NEW.kind = 'ledger_noted')
+        EXECUTE FUNCTION no_room()""")
+    d.start()
+    d.wait_for_log("ready: ")
+    assert d.log_contains("the journal cannot note the last line of the ledger's file, which is tried again: ")
+    assert j.events("ledger_noted") == []
+    j.sql("DROP FUNCTION no_room() CASCADE")
+    j.sql("SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
+          " WHERE datname = current_database() AND application_name = 'retentiond'")
+    d.wait_for_log("no more: the journal cannot note")
+    assert d.stop() == 0
+    assert [e["hash"] for e in j.events("ledger_noted")] == [link(read(j)[-1])]
+    verify(d, 0)
+
+
+EXCHANGED = {"moved away": lambda path, old: path.rename(old),
+             "put back": lambda path, old: (path.rename(old), path.write_text(old.read_text()))}
+
+
+@pytest.mark.parametrize("how", EXCHANGED)
+def test_exchanged_under_a_job(job, how):
+    """The job has the old one open, and says so at its end; then it goes on with the one that is there."""
+    j = job("delete_contacts", "none", limits={**LIMITS, "batch_rows": 100})
+    hold_batches(j)
+    with j.pg.connect(j.db) as holder:
+        holder.cursor().execute("SELECT pg_advisory_lock(4711)")
+        run = j.start()
+        wait_until(lambda: j.value("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"))
+        EXCHANGED[how](j.archives / "ledger", j.daemon.dir / "ledger.old")
+        holder.cursor().execute("SELECT pg_advisory_unlock(4711)")
+    assert run.wait() == DONE, run.text()
+    assert run.waits_for("ledger\""), run.text()
+    assert sorted(lines(j)) == sorted(rows(j.pg, j.db))
+    assert "the ledger's file is intact" in verify(j.daemon, 0)
+
+
 def test_the_journals_end_was_cut_off(passed):
     """No noted hash is needed: the file has it."""
     d, held = passed, read(passed)[-1].split("\t")[5]
@@ -207,6 +332,8 @@ def test_the_journals_end_was_cut_off(passed):
     kind, details = d.pg.sql(d.db, "SELECT kind, details FROM retention.journal_event WHERE kind ~ '^ledger' ORDER BY id")[0]
     assert (kind, details) == ("ledger_ahead", {"lines": 0, "hash": held}), "the journal says for good what was found"
     assert "lacks" not in verify(d)
+    d.pg.tamper(d.db, "UPDATE retention.journal_event SET at = '2020-01-01' WHERE kind = 'ledger_ahead'")
+    assert "lacks" not in d.check_config().stderr, "whatever the clock of a promoted standby says"
 
 
 def test_a_restored_backup_is_no_forgery(nine):
@@ -219,9 +346,29 @@ def test_a_restored_backup_is_no_forgery(nine):
     for _ in range(2):
         assert f"{d.archives}/ledger knows 5 erasures that the database has forgotten" in verify(d)
         assert d.once(check=False).returncode == 1
+    assert d.pg.value(d.db, "SELECT count(*) FROM retention.journal_event WHERE kind = 'ledger_ahead'") == 1
     d.ctl("replay", "--yes")
     d.once()
     assert ids(d) == {6, 7, 8, 9}
+    assert "the ledger's file is intact" in verify(d, 0)
+
+
+def test_what_is_left_of_a_file_is_replayed(nine):
+    """A restored backup, and a file that is damaged behind its third line: the lines before it are of use."""
+    d = nine()
+    dump = d.pg.dump(d.db)
+    d.once()
+    put_back(d, dump)
+    d.configure(policies=[])
+    text = read(d)
+    write(d, [*text[:3], "\0" * 90 + "\n", *text[4:]])
+    refused(d, "ledger:4: not a line of a ledger: put the file back from its backup; or move it away")
+    write(d, text[:3])
+    assert f"{d.archives}/ledger knows 2 erasures that the database has forgotten" in verify(d)
+    assert d.once(check=False).returncode == 1
+    d.ctl("replay", "--yes")
+    d.once()
+    assert ids(d) == {3, 4, 5, 6, 7, 8, 9}
     assert "the ledger's file is intact" in verify(d, 0)
 
 
