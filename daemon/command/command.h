@@ -25,8 +25,8 @@ struct command_options {
 	const char *identity, *values; /* files */
 	const char *sample, *timeout; /* numbers from 1 */
 	const char *reason, *last_hash;
-	const char *disable_triggers, *dry_run, *follow, *is_new, *json, *replace,
-		*samples, *yes; /* flags */
+	const char *disable_triggers, *dry_run, *follow, *is_new, *json, *replace, *samples,
+		*yes; /* flags */
 };
 
 struct command;
