@@ -45,7 +45,7 @@ _retentionctl() {
 	*)
 		case "${words[0]-} ${words[1]-}" in
 		' ') choices='-c -d --help migrate model grants policies save validate cancel abandon pause resume preview journal show
-			archive hold verify residue replay adopt subject' ;;
+			archive hold verify residue replay waive adopt subject' ;;
 		'model ') choices='draft check' ;;
 		'model draft') choices='--contact --request --date --samples' ;;
 		'archive ') choices='list verify restore delete' ;;
@@ -57,7 +57,7 @@ _retentionctl() {
 		preview\ *) choices='--as-of --from --to --archive --json' ;;
 		'validate ' | 'cancel ') status=saved ;;
 		'abandon ') status='validated|running' ;;
-		abandon\ *) choices='--reason' ;;
+		abandon\ * | waive\ *) choices='--reason' ;;
 		'pause ') status='saved|validated|running' ;;
 		'resume ') status='paused by|a pause by' ;;
 		'show ') status=. ;;

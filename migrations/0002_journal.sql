@@ -375,7 +375,8 @@ BEGIN
 	END IF;
 	IF NEW.kind ~ '^(hold|unknown)_' OR NEW.kind IN
 	   ('saved', 'validated', 'running', 'done', 'failed', 'cancelled', 'listed', 'noted', 'archive_deleted',
-	    'archive_removed', 'restored', 'paused', 'resumed', 'configured', 'subject_exported', 'adopted', 'rebound') OR
+	    'archive_removed', 'restored', 'paused', 'resumed', 'configured', 'subject_exported', 'adopted', 'rebound',
+	    'replay_waived') OR
 	   (mine IS NOT NULL AND (mine IS DISTINCT FROM NEW.job OR
 				  NEW.kind NOT IN ('failed_key', 'dropped', 'sliced', 'copied'))) THEN
 		RAISE EXCEPTION 'the role % may not write the event "%" here', current_user, NEW.kind

@@ -270,17 +270,11 @@ AS $$
 	SELECT x.job, x.action, x.archive, x.erased_at, x.key FROM settled AS x;
 $$;
 
--- Erases again the contacts that a backup brought back, by an action for each action that erased them.  It archives as
--- that action did, into an archive of its own: what came to a contact since it was brought back is archived, too.
--- The erasures were validated once: these actions need no second validation.
-CREATE FUNCTION retention.replay_ledger(mode text DEFAULT 'manual') RETURNS SETOF int
+-- Refuses where nothing is to be replayed, or where a replay is under way; else nobody else begins one.
+CREATE FUNCTION retention.lock_replay() RETURNS void
 LANGUAGE plpgsql
-SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
-DECLARE
-	one record;
-	new_id int;
 BEGIN
 	PERFORM retention.check_person();
 	PERFORM retention.refuse_copy();
@@ -297,6 +291,53 @@ BEGIN
 			      CONSTRAINT = 'retention.replay_nothing',
 			      HINT = 'It compares them when it starts, reloads or connects: see its log.';
 	END IF;
+END
+$$;
+
+-- Leaves what a backup brought back: it was put back because the erasures were wrong.  A contact that had been deleted
+-- gets a line "restored", as from an archive, so that no later replay deletes it either.  An anonymization is known
+-- again as one that holds.  Returns how many erasures are not done again.
+CREATE FUNCTION retention.waive_replay(reason text) RETURNS bigint
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	waived jsonb;
+BEGIN
+	PERFORM retention.check_reason(reason);
+	PERFORM retention.lock_replay();
+	SELECT coalesce(jsonb_object_agg(d.job, d.n), '{}') INTO waived
+	  FROM (SELECT d.job, count(*) AS n FROM retention.replay_due AS d GROUP BY d.job) AS d;
+	INSERT INTO retention.ledger (job, action, key, erased_at)
+	SELECT d.job, 'restored', d.key, greatest(now(), max(r.erased_at) + interval '1 microsecond')
+	  FROM retention.replay_due AS d JOIN retention.replay AS r ON r.key = d.key AND r.action = d.action
+	 WHERE d.action = 'delete_contacts'
+	 GROUP BY d.job, d.key;
+	WITH gone AS (
+		DELETE FROM retention.replay AS r RETURNING r.job, r.action, r.archive, r.erased_at, r.key)
+	INSERT INTO retention.ledger (job, action, archive, erased_at, key)
+	SELECT g.job, g.action, g.archive, g.erased_at, g.key FROM gone AS g;
+	INSERT INTO retention.journal_event (kind, details)
+	VALUES ('replay_waived', jsonb_build_object('reason', reason, 'erasures', waived));
+	PERFORM pg_notify('retention', 'replay');
+	RETURN (SELECT coalesce(sum(w.n::bigint), 0) FROM jsonb_each_text(waived) AS w(job, n));
+END
+$$;
+
+-- Erases again the contacts that a backup brought back, by an action for each action that erased them.  It archives as
+-- that action did, into an archive of its own: what came to a contact since it was brought back is archived, too.
+-- The erasures were validated once: these actions need no second validation.
+CREATE FUNCTION retention.replay_ledger(mode text DEFAULT 'manual') RETURNS SETOF int
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	one record;
+	new_id int;
+BEGIN
+	PERFORM retention.lock_replay();
 	PERFORM retention.settle_replay(NULL);	-- where no action is needed
 	-- Deletions come first.  What a replay had erased is replayed as the erasure of the action that it replayed.
 	FOR one IN SELECT d.action, d.archive, coalesce(j.replay_of, d.job) AS job, array_agg(d.key) AS keys

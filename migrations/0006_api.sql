@@ -575,9 +575,10 @@ END
 $$;
 
 -- Records a restore, in the transaction that puts the rows back.  The ledger records it too, because otherwise
--- a replay would erase the rows again.  The daemon is told, because its ledger file must know before a backup
--- is put back.  rows: how many rows came back, by table.  Returns the number of keys.  Sequences stay: they
--- have already passed the numbers that come back.
+-- a replay would erase the rows again.  So its lines are later than those of the erasures, whatever the clock says.
+-- Lines of before the action are those of another that had its number before a backup was put back.  The daemon is
+-- told, because its ledger file must know before a backup is put back.  rows: how many rows came back, by table.
+-- Returns the number of keys.  Sequences stay: they have already passed the numbers that come back.
 CREATE FUNCTION retention.record_restore(id int, rows jsonb) RETURNS bigint
 LANGUAGE plpgsql
 SECURITY DEFINER
@@ -595,9 +596,11 @@ BEGIN
 			USING ERRCODE = 'invalid_parameter_value', CONSTRAINT = 'retention.restore_counts',
 			      COLUMN = 'rows';
 	END IF;
-	INSERT INTO retention.ledger (job, action, key)
-	SELECT l.job, 'restored', l.key FROM retention.ledger AS l
-	 WHERE l.job = j.id AND l.action = 'delete_contacts';
+	INSERT INTO retention.ledger (job, action, key, erased_at)
+	SELECT l.job, 'restored', l.key, greatest(now(), max(l.erased_at) + interval '1 microsecond')
+	  FROM retention.ledger AS l
+	 WHERE l.job = j.id AND l.action = 'delete_contacts' AND l.erased_at >= j.requested_at
+	 GROUP BY l.job, l.key;
 	GET DIAGNOSTICS keys = ROW_COUNT;
 	UPDATE retention.archive_journal
 	   SET restored_at = clock_timestamp(), restored_by = session_user,

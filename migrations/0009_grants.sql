@@ -69,6 +69,7 @@ BEGIN
 	('FUNCTION', 'save_subject(text, text)',                           '',     'X',    '',     ''),
 	('FUNCTION', 'cancel_action(int)',                                 '',     'X',    '',     ''),
 	('FUNCTION', 'abandon_action(int, text)',                          '',     '',     'X',    ''),
+	('FUNCTION', 'waive_replay(text)',                                 '',     '',     'X',    ''),
 	('FUNCTION', 'pause_action(int)',                                  '',     'X',    'X',    ''),
 	('FUNCTION', 'resume_action(int)',                                 '',     'X',    'X',    ''),
 	('FUNCTION', 'record_subject_export(text)',                        '',     'X',    '',     ''),

@@ -177,7 +177,7 @@ bool archive_create(const struct archive *a, bool resumed, struct error *err)
 	return fstatat(parent, partial, &st, AT_SYMLINK_NOFOLLOW) == 0 ||
 	       fail_errno(err, ERR_CONFIG,
 			  "\"%s/%s\" holds rows that were erased already, and is not there: put "
-			  "it back, or run the job where it is",
+			  "it back, run the job where it is, or abandon the action",
 			  a->directory, partial);
 }
 

@@ -212,6 +212,15 @@ int64_t archive_length(const struct archive_writer *w, size_t i)
 	return w->segments[i].written_bytes + (int64_t)w->segments[i].buffered;
 }
 
+int64_t archive_committed(const struct archive_writer *w)
+{
+	int64_t sum = 0;
+
+	for (size_t i = 0; i < w->archive->n_files; i++)
+		sum += w->segments[i].committed_bytes;
+	return sum;
+}
+
 void archive_commit(struct archive_writer *w)
 {
 	for (size_t i = 0; i < w->archive->n_files; i++) {

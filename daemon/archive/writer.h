@@ -77,6 +77,9 @@ bool archive_push(struct archive_writer *w, size_t i, struct error *err);
 /* The length of file i with all that was appended: what the transaction commits. */
 int64_t archive_length(const struct archive_writer *w, size_t i);
 
+/* The committed bytes of all its segments. */
+int64_t archive_committed(const struct archive_writer *w);
+
 /* The transaction has committed: the lengths are true. */
 void archive_commit(struct archive_writer *w);
 

@@ -21,10 +21,31 @@ struct db_opts session_opts(const struct config *config, int statement_timeout_m
 void session_close(struct session *s)
 {
 	stop_watch(s->pool->stop, s->worker + 1, NULL);
+	if (s->writer)
+		s->committed_bytes = archive_committed(s->writer);
 	archive_writer_close(s->writer);
 	s->writer = NULL;
 	db_close(s->db);
 	s->db = NULL;
+}
+
+/*
+ * A standby that was promoted, or a backup that was put back under the job, may lack batches that had committed.  Their
+ * rows in the archive are not cut back.  The attempt ends, and the next one finds that the ledger's file is ahead
+ * (job/restored.c).
+ */
+static bool check_committed(const struct session *s, const int64_t *bytes, struct error *err)
+{
+	int64_t sum = 0;
+
+	for (size_t i = 0; i < s->pool->archive->n_files; i++)
+		sum += bytes[i];
+	if (sum >= s->committed_bytes)
+		return true;
+	stop_ask(s->pool->stop);
+	return fail(err, ERR_STOPPED,
+		    "the server has lost batches that it had committed: is it a standby that was "
+		    "promoted, or a restored backup?");
 }
 
 bool session_open_archive(struct session *s, struct error *err)
@@ -32,12 +53,15 @@ bool session_open_archive(struct session *s, struct error *err)
 	struct worker_pool *pool = s->pool;
 	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
 	struct committed committed;
+	const int64_t *bytes;
 
 	if (!pool->archive->name || s->writer)
 		return true;
-	return journal_committed(s->db, pool->batch->id, pool->labels, ctx, &committed, err) &&
-	       archive_writer_open(pool->archive, s->worker,
-				   journal_bytes_of(&committed, s->worker, ctx), &s->writer, err);
+	if (!journal_committed(s->db, pool->batch->id, pool->labels, ctx, &committed, err))
+		return false;
+	bytes = journal_bytes_of(&committed, s->worker, ctx);
+	return check_committed(s, bytes, err) &&
+	       archive_writer_open(pool->archive, s->worker, bytes, &s->writer, err);
 }
 
 /*

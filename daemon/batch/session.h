@@ -11,6 +11,7 @@ struct session {
 	int worker; /* its number */
 	struct db *db; /* NULL: none */
 	struct archive_writer *writer; /* NULL: not open yet, or nothing is archived */
+	int64_t committed_bytes; /* of the writer that was closed last */
 	int statement_timeout_ms;
 	int64_t backoff_ms; /* the last pause after a failure; 0: none since a batch went well */
 	int64_t away_ms; /* the sum of those pauses */

@@ -76,6 +76,7 @@ bool command_residue(struct command *cmd, struct error *err);
 bool command_model_draft(struct command *cmd, struct error *err);
 bool command_model_check(struct command *cmd, struct error *err);
 bool command_replay(struct command *cmd, struct error *err);
+bool command_waive(struct command *cmd, struct error *err);
 bool command_adopt(struct command *cmd, struct error *err);
 bool command_subject_export(struct command *cmd, struct error *err);
 bool command_subject_anonymize(struct command *cmd, struct error *err);

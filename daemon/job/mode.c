@@ -33,7 +33,9 @@ enum job_exit mode_run(const struct job_opts *opts, int timeout_ms,
 
 /*
  * The database's clock decides what is due.  A host whose clock differs by minutes, or a database whose
- * clock stands before what its journal has recorded, was restored or set wrong.
+ * clock stands before what its journal has recorded, was restored or set wrong.  After a restored backup the lines that
+ * it has forgotten count as well: a contact with a request of after its erasure stays, and a time that is yet to come
+ * would keep none.  These may be another server's, whose clock was a little ahead.
  */
 bool mode_check_clocks(struct db *db, struct error *err)
 {
@@ -44,8 +46,12 @@ bool mode_check_clocks(struct db *db, struct error *err)
 		"       WHEN t.now + 1 < t.newest\n"
 		"       THEN format('the database''s clock is %s s behind its newest journal row: set it '\n"
 		"                   'right; nothing is erased by a wrong date', t.newest - t.now)\n"
+		"       WHEN t.now + 120 < t.replay\n"
+		"       THEN format('the database''s clock is %s s behind erasures that the ledger''s file knows: '\n"
+		"                   'set it right; nothing is erased by a wrong date', t.replay - t.now)\n"
 		"       END AS fault\n"
 		"  FROM (SELECT $1::bigint AS here, extract(epoch FROM clock_timestamp())::bigint AS now,\n"
+		"               (SELECT extract(epoch FROM max(r.erased_at))::bigint FROM retention.replay AS r) AS replay,\n"
 		"               (SELECT extract(epoch FROM e.at)::bigint FROM retention.journal_event AS e\n"
 		"                 ORDER BY e.id DESC LIMIT 1) AS newest) AS t";
 	AUTO(talloc) const char *here = t_printf(NULL, "%" PRId64, (int64_t)time(NULL));

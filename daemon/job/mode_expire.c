@@ -115,8 +115,15 @@ static bool remove_claimed(struct expiry *t, const struct doomed *d, struct erro
 	failpoint("tidy-after-mark");
 	if (!archive_remove(directory, d->name, &found, &cause))
 		return remark(t, d, cause.text, err);
-	if (!found && d->here && !d->unknown)
-		return remark(t, d, "its folder is not there", err);
+	if (!found && d->here && !d->unknown) {
+		AUTO(char_p)
+		char *why = xprintf(
+			"its folder is not there: put it back, or, if its files are gone for good, make the "
+			"empty folder \"%s/%s.deleted\"",
+			directory, d->name);
+
+		return remark(t, d, why, err);
+	}
 	if (!found && !d->unknown)
 		return true; /* gone between two looks: it was another daemon's */
 	if (!record(t->db, d, err))

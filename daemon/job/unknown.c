@@ -37,11 +37,33 @@ bool unknown_find(struct db *db, const char *directory, PGresult **ret, struct e
 			&array, ret, err);
 }
 
+/* An erasure of before the action was asked for is another action's. */
+static bool check_ledger(struct db *db, int id, struct error *err)
+{
+	static const char sql[] =
+		"SELECT EXISTS (SELECT FROM retention.archive_journal AS j\n"
+		"                 JOIN (SELECT job, erased_at FROM retention.ledger\n"
+		"                       UNION ALL SELECT job, erased_at FROM retention.replay) AS l\n"
+		"                   ON l.job = j.id AND l.erased_at < j.requested_at\n"
+		"                WHERE j.id = $1::int)::int";
+	AUTO(char_p) char *number = xprintf("%d", id);
+	int64_t used = 0;
+
+	return db_query_int(db, sql, 1, (const char *const[]){number}, &used, err) &&
+	       (!used ||
+		fail(err, ERR_CONFIG,
+		     "the database was restored from a backup, and has given number %d again: the "
+		     "ledger has erasures of an earlier action %d; cancel this action, and save it "
+		     "anew",
+		     id, id));
+}
+
 bool unknown_check_number(struct db *db, const struct job_opts *opts, struct error *err)
 {
 	AUTO(result) PGresult *res = NULL;
 
-	if (!unknown_find(db, opts->config->directory, &res, err))
+	if (!check_ledger(db, opts->id, err) ||
+	    !unknown_find(db, opts->config->directory, &res, err))
 		return false;
 	for (int row = 0; row < PQntuples(res); row++)
 		if (db_int(res, row, "job") == opts->id)

@@ -1,6 +1,7 @@
 """Fixtures.  Their classes are described in support/."""
 
 import os
+import random
 import subprocess
 
 import pytest
@@ -11,6 +12,13 @@ from support.ctl import ctl
 from support.harness import Daemon, LIMITS, Postgres, Proxy, REPO
 from support.jobs import Job, base, contacts_for, workers
 from support.small import policy
+
+# Of the tests that go by chance; the processes of a run have it in common.
+os.environ.setdefault("RETENTION_SEED", str(random.SystemRandom().randrange(1 << 30)))
+
+
+def pytest_terminal_summary(terminalreporter):
+    terminalreporter.write_line(f"RETENTION_SEED={os.environ['RETENTION_SEED']}")
 
 
 def pytest_generate_tests(metafunc):

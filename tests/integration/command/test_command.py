@@ -129,7 +129,7 @@ def test_help():
     commands = re.findall(r"^  ([a-z]+(?: (?:list|verify|restore|add|remove|export|anonymize|delete|draft|check))?)\b(?! *,)", done.stdout, re.M)
     assert commands == ["migrate", "model draft", "model check", "grants", "policies", "save", "validate", "cancel", "abandon", "pause", "resume", "preview", "journal", "show",
                         "archive list", "archive verify", "archive restore", "archive delete", "hold add", "hold remove", "hold list", "verify",
-                        "residue", "replay", "adopt", "subject export", "subject anonymize", "subject delete"]
+                        "residue", "replay", "waive", "adopt", "subject export", "subject anonymize", "subject delete"]
     for command in commands:
         done = run(*command.split(), "--help")
         assert (done.returncode, done.stderr) == (0, "")

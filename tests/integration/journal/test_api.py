@@ -129,6 +129,8 @@ CALLS = {
     "adopt_directory(true, 'moved')": {"approver", "both"},
     "check_reason('x')": set(),
     "abandon_action(1, 'lost')": {"approver", "both"},
+    "waive_replay('wrong')": {"approver", "both"},
+    "lock_replay()": set(),
     "record_restore(1, '{}')": {"approver", "both"},
     "check_restore(1)": set(ROLES) - {"nobody"},
     "today()": set(ROLES) - {"nobody"},
@@ -410,7 +412,7 @@ def web(pg, db):
     "save_action('export', '2025-01-01', '2025-01-31')", "save_subject('delete_contacts', '7')", "cancel_action({job})",
     "pause_action({job})", "resume_action({job})", "record_subject_export('7')", "place_hold('7', 'case')",
     "release_hold('7')", "validate_action({job})", "delete_archive({job})", "record_restore({job}, '{{}}')",
-    "replay_ledger()"])
+    "replay_ledger()", "waive_replay('wrong')"])
 def test_a_service_that_sets_roles_is_refused(pg, db, web, statement):
     """The journal would name the service for everybody."""
     statement = statement.format(job=make(pg, db, "listed"))

@@ -6,11 +6,10 @@ it writes anything; a database that was restored in the place of the old one goe
 import os
 import shutil
 import signal
-import subprocess
 
 import pytest
 
-from support.backup import DELETE, lines, put_back, rows
+from support.backup import DELETE, lines, load, put_back, rows
 from support.harness import standby_of, wait_until
 from support.jobs import DONE, KILLED, REFUSED, tidy
 from support.small import policy
@@ -41,12 +40,6 @@ def oid(d):
 def everything(folder):
     """All that is below the folder, with its bytes."""
     return {str(path.relative_to(folder)): path.read_bytes() if path.is_file() else None for path in folder.rglob("*")}
-
-
-def load(server, db, dump):
-    done = subprocess.run([server.bindir / "psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-h", server.dir, "-p",
-                           str(server.port), "-U", server.SUPERUSER, "-d", db], input=dump, capture_output=True)
-    assert done.returncode == 0, done.stderr.decode()[-3000:]
 
 
 @pytest.fixture

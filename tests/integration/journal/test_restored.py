@@ -5,103 +5,17 @@ and in no archive, no policy is blocked, and every folder is an action's.
 """
 
 import csv
-import json
-import os
-import random
-import re
 
 import pytest
 
-from support.backup import lines, put_back
-from support.harness import REPO, wait_until
-from support.jobs import DONE, KILLED, LIMITS, days, workers
-from support.oracles import LISTED, ROWS_OF, due_before, load_archive
+from support.backup import put_back
+from support.jobs import DONE, LIMITS, days
+from support.oracles import due_before
+from support.settled import check_settled, folders, killed_at, settle
 
 pytestmark = pytest.mark.safety
 
-ALL = os.environ.get("RETENTION_WAYS") == "all"
-ROUNDS = int(os.environ.get("RETENTION_ROUNDS") or (50 if ALL else 4))
-SEED = int(os.environ.get("RETENTION_SEED") or random.SystemRandom().randrange(1 << 30))
 SMALL = {**LIMITS, "batch_rows": 150}
-POINTS = sorted({name for file in (REPO / "daemon").rglob("*.c")
-                 for name in re.findall(r'failpoint\("([^"]+)"\)', file.read_text())
-                 if name.startswith(("job-", "batch-", "finish-", "seal-"))})
-KINDS = [("delete_contacts", "full")] * 4 + [("delete_contacts", "listed"), ("delete_contacts", "none"),
-                                             ("anonymize_contacts", "none"), ("export", "full")]
-
-
-def killed_at(j, point):
-    """The job's process dies there, or ends before: what a backup of this moment has."""
-    assert not point or j.run(point) in (KILLED, DONE)
-    wait_until(lambda: not j.sessions())
-
-
-def folders(d):
-    return {p.name: p for p in d.archives.iterdir() if p.is_dir()}
-
-
-def unsettled(d):
-    return d.jobs("status IN ('saved', 'validated', 'running')")
-
-
-def settle(d, automatic):
-    """As the people would do who run it: the daemon, and where it asks for it a replay."""
-    if automatic:
-        d.configure(extra='replay = "automatic";')
-    for _ in range(6):
-        done = d.once(check=False)
-        forgotten = d.pg.value(d.db, "SELECT count(*) FROM retention.replay")
-        if not forgotten and not unsettled(d):
-            return
-        if forgotten and not automatic and not d.jobs("replay AND status IN ('saved', 'validated', 'running')"):
-            d.ctl("replay", "--yes")
-    raise AssertionError(f"{forgotten} lines, {unsettled(d)}: {done.stderr[-3000:]}")
-
-
-def archived(j, conn):
-    """Every archive of a deletion, in the temporary tables archived_*: {table: columns}."""
-    loaded = {}
-    with conn.cursor() as cur:
-        for row in j.daemon.jobs("archive_path IS NOT NULL AND action <> 'export'"):
-            folder = folders(j.daemon)[row["archive_path"].rsplit("/", 1)[1]]
-            manifest = json.loads((folder / "manifest.json").read_text())
-            assert (manifest["job"], manifest["replay_of"]) == (row["id"], row["replay_of"])
-            for table, columns in load_archive(j, conn, folder, manifest).items():
-                name, every = table.split(".")[1], loaded.setdefault(table, columns)
-                cur.execute(f"CREATE TEMP TABLE IF NOT EXISTS every_{name} AS TABLE archived_{name} WITH NO DATA; "
-                            f"INSERT INTO every_{name} TABLE archived_{name}; DROP TABLE archived_{name}")
-                assert every == columns
-    return loaded
-
-
-def check_settled(j):
-    d = j.daemon
-    rows = d.jobs()
-    assert {r["status"] for r in rows} == {"done"}
-    assert j.value("SELECT count(*) FROM retention.replay") == 0 and j.left() == 0
-    assert j.value("SELECT count(*) FROM retention.selection") == 0
-    assert set(folders(d)) == {r["archive_path"].rsplit("/", 1)[1] for r in rows if r["archive_path"]}
-    assert d.ctl("verify").returncode == 0
-    for row in rows:
-        if row["archive_path"]:
-            assert d.ctl("archive", "verify", row["id"]).returncode == 0
-    if j.action == "export":
-        return
-    assert j.ledger() == due_before(j) and {int(key) for *_, key in lines(d)} == due_before(j)
-    if j.action == "delete_contacts":
-        assert {k for (k,) in j.sql("SELECT id FROM before.contact EXCEPT SELECT id FROM crm.contact")} == due_before(j)
-    if j.archive == "none":
-        return
-    with j.pg.connect(j.db) as conn, conn.cursor() as cur:
-        loaded = archived(j, conn)
-        assert set(loaded) == {table for name, (table, _) in ROWS_OF.items() if j.archive == "full" or name in LISTED}
-        for table, columns in loaded.items():
-            name, listed = table.split(".")[1], ", ".join(f'"{c}"' for c in columns)
-            erased = f"(SELECT {listed} FROM before.{name} EXCEPT SELECT {listed} FROM crm.{name})"
-            for one, other in ((erased, f"(SELECT {listed} FROM every_{name})"),
-                               (f"(SELECT {listed} FROM every_{name})", erased)):
-                cur.execute(f"SELECT count(*) FROM ({one} EXCEPT {other}) AS x")
-                assert cur.fetchone() == (0,), f"{table}: erased and archived differ"
 
 
 def restored(j, backup, death):
@@ -183,22 +97,3 @@ def test_what_came_since_is_archived_with_it(job):
               encoding="utf-8-sig", newline="") as file:
         assert "9000001" in {row["id"] for row in csv.DictReader(file, delimiter=";")}
     assert j.value("SELECT count(*) FROM crm.contact_social WHERE id = 9000001") == 0
-
-
-@pytest.mark.parametrize("n", range(ROUNDS))
-def test_any_moment(job, n):
-    chance = random.Random(f"{SEED}-{n}")
-    action, archive = chance.choice(KINDS)
-
-    def moment():
-        point = chance.choice(POINTS)
-        return f"{point}:{chance.randint(1, 6) if point.startswith('batch-') else 1}"
-
-    backup = chance.choice([None, moment(), moment(), "batch-after-ledger:2"])
-    death, automatic = chance.choice([None, moment(), moment()]), chance.random() < 0.5
-    print(f"RETENTION_SEED={SEED} round {n}: {action} {archive}, backup {backup}, death {death}, {automatic=}, "
-          f"{workers()} workers")
-    j = job(action, archive, limits=SMALL)
-    restored(j, backup, death)
-    settle(j.daemon, automatic)
-    check_settled(j)

@@ -121,8 +121,8 @@ def erased_counts(job):
                                   f"JOIN before.{t} b USING (id))") for t in tables(job.pg, job.db)}
 
 
-def load_archive(job, conn, folder, manifest):
-    """The archive's files into temporary tables like those they came from: {table: [columns]}."""
+def load_archive(job, conn, folder, manifest, key=None):
+    """The archive's files, which key decrypts, into temporary tables like those they came from: {table: [columns]}."""
     loaded = {}
     with conn.cursor() as cur:
         for entry in manifest["files"]:
@@ -132,7 +132,8 @@ def load_archive(job, conn, folder, manifest):
             if table not in loaded:
                 cur.execute(f"CREATE TEMP TABLE {name} AS SELECT {columns} FROM {table} LIMIT 0")
             loaded[table] = entry["columns"]
-            data = (folder / entry["name"]).read_bytes().removeprefix(b"\xef\xbb\xbf")
+            file = folder / entry["name"]
+            data = (key.decrypt(file) if key else file.read_bytes()).removeprefix(b"\xef\xbb\xbf")
             cur.copy_expert(f"COPY {name} ({columns}) FROM STDIN (FORMAT csv, HEADER true, DELIMITER ';')",
                             io.BytesIO(data))
             assert cur.rowcount == entry["rows"], entry["name"]
