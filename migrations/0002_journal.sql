@@ -8,9 +8,11 @@ CREATE TABLE retention.setting (
 COMMENT ON TABLE retention.setting IS
 	'written by the daemon from its configuration: timezone, four_eyes, contact_key_type, archives_keep';
 
--- The sessions that erase, each with its action.  A trigger of the CRM runs in such a session, with all rights of the
--- daemon's role.  So a session enters itself here before it touches a row of the CRM.  From then to its end it
--- changes nothing of this schema but what its own batches change.  It cannot take the entry back.
+-- The sessions in which functions of the CRM's owner may run, each with its action.  A trigger runs in a session that
+-- erases or restores, and an IMMUTABLE function of a constant that stands in an index runs in one that reads a table.
+-- They have all rights of the session's role.  So a session enters itself here before it touches the CRM's tables.
+-- From then to its end it changes nothing of this schema but what its own batches change, and calls none of the
+-- functions for people.  It cannot take the entry back.
 CREATE FUNCTION retention.session_start() RETURNS timestamptz
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
@@ -21,7 +23,10 @@ CREATE UNLOGGED TABLE retention.erasing (
 	pid int NOT NULL DEFAULT pg_backend_pid(),
 	-- Tells the session from an earlier one that had the same pid.
 	started timestamptz NOT NULL DEFAULT retention.session_start(),
+	-- Negative: the session lists the subjects of that action, and changes nothing else.
 	job int NOT NULL,
+	-- NULL: it has no file of the action's archive.
+	worker int,
 	PRIMARY KEY (pid, started)
 );
 
@@ -60,15 +65,25 @@ AS $$
 	 WHERE c.oid = 'retention.setting'::regclass
 $$;
 
--- Refuses a person's act under SET ROLE, where that role may do something else than the role that logged in.  Acts are
--- recorded under the role that logged in, so that a service that sets roles would save and validate as one person.
-CREATE FUNCTION retention.check_person() RETURNS void
+-- Refuses a person's act in a session in which functions of the CRM's owner may run, because it may be theirs; restores:
+-- the action that this session restores.  Refuses it under SET ROLE, too, where that role may do something else than the
+-- role that logged in.  Acts are recorded under the role that logged in, so that a service that sets roles would save
+-- and validate as one person.
+CREATE FUNCTION retention.check_person(restores int DEFAULT NULL) RETURNS void
 LANGUAGE plpgsql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	acting text := current_setting('role');
 BEGIN
+	IF EXISTS (SELECT FROM retention.erasing AS e, retention.session_start() AS s(started)
+		    WHERE e.pid = pg_backend_pid() AND (s.started IS NULL OR e.started = s.started) AND
+			  e.job IS DISTINCT FROM restores) THEN
+		RAISE EXCEPTION 'this session works on tables of the database, whose functions may not act for %', session_user
+			USING ERRCODE = 'insufficient_privilege', CONSTRAINT = 'retention.person_hijacked',
+			      DETAIL = session_user,
+			      HINT = 'A trigger of these tables has tried it.';
+	END IF;
 	IF acting NOT IN ('none', session_user) AND
 	   EXISTS (SELECT FROM unnest(ARRAY['retention_auditor', 'retention_operator', 'retention_approver',
 					    'retention_daemon']::name[]) AS g
@@ -110,6 +125,16 @@ BEGIN
 	END IF;
 	IF TG_ARGV[0] = 'others' THEN
 		SELECT EXISTS (SELECT FROM changed AS c WHERE c.job <> mine) INTO others;
+	ELSIF TG_ARGV[0] = 'list' THEN
+		SELECT EXISTS (SELECT FROM changed AS c WHERE c.job <> abs(mine)) INTO others;
+	ELSIF TG_ARGV[0] = 'listed' THEN
+		SELECT EXISTS (SELECT FROM changed AS c WHERE c.job <> -mine) INTO others;
+	ELSIF TG_ARGV[0] = 'erased' THEN
+		-- That an archive has brought a key back says record_restore() alone.
+		SELECT EXISTS (SELECT FROM changed AS c WHERE c.job <> mine OR c.action = 'restored') INTO others;
+	ELSIF TG_ARGV[0] = 'files' THEN
+		SELECT EXISTS (SELECT FROM changed AS c WHERE c.job <> mine OR NOT EXISTS (
+			SELECT FROM retention.erasing AS e WHERE e.pid = pg_backend_pid() AND e.worker = c.worker)) INTO others;
 	END IF;
 	IF others THEN
 		RAISE EXCEPTION 'this session erases for action %: % of %.% is refused', mine, TG_OP,
@@ -377,6 +402,7 @@ BEGIN
 	   ('saved', 'validated', 'running', 'done', 'failed', 'cancelled', 'listed', 'noted', 'archive_deleted',
 	    'archive_removed', 'restored', 'paused', 'resumed', 'configured', 'subject_exported', 'adopted', 'rebound',
 	    'replay_waived') OR
+	   NEW.details ? 'requested_by' OR	-- by which verify knows the events of an action's row
 	   (mine IS NOT NULL AND (mine IS DISTINCT FROM NEW.job OR
 				  NEW.kind NOT IN ('failed_key', 'dropped', 'sliced', 'copied'))) THEN
 		RAISE EXCEPTION 'the role % may not write the event "%" here', current_user, NEW.kind
@@ -456,7 +482,8 @@ CREATE TRIGGER journal AFTER INSERT OR UPDATE ON retention.archive_journal
 
 -- Refuses what the daemon's role has no business to change, although it has the right to change the columns.  It
 -- validates in the name of a policy, or a replay in the name of the role that began it.  It starts what was
--- validated, and cancels nothing.  When an action has ended, only the end of its archive is still to be told.
+-- validated, and cancels nothing.  It ends an action now, because the time that archives.keep gives an archive counts
+-- from there.  When an action has ended, only the end of its archive is still to be told.
 CREATE FUNCTION retention.check_change_of_daemon(old retention.archive_journal, new retention.archive_journal)
 RETURNS void
 LANGUAGE plpgsql
@@ -475,6 +502,9 @@ BEGIN
 					       WHEN new.mode = 'automatic' THEN 'policy ' || new.policy END) IS NOT TRUE
 		 ELSE (old.validated_by, old.validated_at) IS DISTINCT FROM (new.validated_by, new.validated_at)
 	    END) OR
+	   (old.finished_at IS DISTINCT FROM new.finished_at AND
+	    (new.finished_at BETWEEN least(old.requested_at, now(), clock_timestamp())
+				 AND greatest(now(), clock_timestamp())) IS NOT TRUE) OR
 	   (step <> 'validated>running' AND
 	    (old.archive_path, old.started_at, old.system_identifier) IS DISTINCT FROM
 	    (new.archive_path, new.started_at, new.system_identifier)) OR

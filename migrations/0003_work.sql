@@ -60,17 +60,20 @@ CREATE TABLE retention.file_outbox (
 CREATE INDEX ON retention.file_outbox (job);
 COMMENT ON TABLE retention.file_outbox IS 'files that are still to be removed, by the names of the model''s tables';
 
--- A session that erases takes keys off its own list, and changes its own files (refuse_erasing in 0002_journal).
-CREATE TRIGGER not_while_erasing BEFORE INSERT ON retention.candidate
-	FOR EACH STATEMENT EXECUTE FUNCTION retention.refuse_erasing();
+-- A session that erases takes keys off its own list, and changes its own files (refuse_erasing in 0002_journal).  One
+-- that lists puts keys on the list of its action.
+CREATE TRIGGER own_list AFTER INSERT ON retention.candidate REFERENCING NEW TABLE AS changed
+	FOR EACH STATEMENT EXECUTE FUNCTION retention.refuse_erasing('listed');
 CREATE TRIGGER own_rows AFTER DELETE ON retention.candidate REFERENCING OLD TABLE AS changed
-	FOR EACH STATEMENT EXECUTE FUNCTION retention.refuse_erasing('others');
+	FOR EACH STATEMENT EXECUTE FUNCTION retention.refuse_erasing('list');
 CREATE TRIGGER not_while_erasing BEFORE DELETE ON retention.selection
 	FOR EACH STATEMENT EXECUTE FUNCTION retention.refuse_erasing();
 CREATE TRIGGER own_rows AFTER INSERT ON retention.archive_file REFERENCING NEW TABLE AS changed
-	FOR EACH STATEMENT EXECUTE FUNCTION retention.refuse_erasing('others');
+	FOR EACH STATEMENT EXECUTE FUNCTION retention.refuse_erasing('files');
 CREATE TRIGGER own_updates AFTER UPDATE ON retention.archive_file REFERENCING NEW TABLE AS changed
-	FOR EACH STATEMENT EXECUTE FUNCTION retention.refuse_erasing('others');
+	FOR EACH STATEMENT EXECUTE FUNCTION retention.refuse_erasing('files');
+CREATE TRIGGER form_while_erasing BEFORE UPDATE OF relation, header, columns, types, bom, place ON retention.archive_file
+	FOR EACH STATEMENT EXECUTE FUNCTION retention.refuse_erasing();
 CREATE TRIGGER own_rows AFTER INSERT ON retention.file_outbox REFERENCING NEW TABLE AS changed
 	FOR EACH STATEMENT EXECUTE FUNCTION retention.refuse_erasing('others');
 CREATE TRIGGER not_while_erasing BEFORE UPDATE OR DELETE ON retention.file_outbox
@@ -140,6 +143,27 @@ COMMENT ON COLUMN retention.unknown_archive.deleted_by IS 'a role, or "expiry": 
 COMMENT ON COLUMN retention.unknown_archive.remark IS 'what stands in the way of removing the files of a deleted archive';
 CREATE TRIGGER not_while_erasing BEFORE INSERT OR UPDATE OR DELETE ON retention.unknown_archive
 	FOR EACH STATEMENT EXECUTE FUNCTION retention.refuse_erasing();
+
+-- Such an archive is deleted by an approver (delete_unknown_archive), or expires when archives.keep has passed.  The
+-- daemon finds anew what it takes off the list otherwise.
+CREATE FUNCTION retention.check_unknown_archive() RETURNS trigger
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF NOT retention.is_owner() AND (OLD.deleted_at, OLD.deleted_by) IS DISTINCT FROM (NEW.deleted_at, NEW.deleted_by) AND
+	   (OLD.deleted_at IS NULL AND NEW.deleted_by = 'expiry' AND
+	    retention.kept_until(NEW.date, (SELECT nullif(s.value, '')::interval FROM retention.setting AS s
+					     WHERE s.name = 'archives_keep')) <= now()) IS NOT TRUE THEN
+		RAISE EXCEPTION 'archive "%": the role % may not delete it', OLD.name, current_user
+			USING ERRCODE = 'insufficient_privilege', CONSTRAINT = 'retention.unknown_forbidden',
+			      DETAIL = concat_ws(E'\n', OLD.name, current_user);
+	END IF;
+	RETURN NEW;
+END
+$$;
+CREATE TRIGGER legal BEFORE UPDATE ON retention.unknown_archive
+	FOR EACH ROW EXECUTE FUNCTION retention.check_unknown_archive();
 
 -- Writes an event when such an archive is deleted, and when its files are removed, whichever way it was done.
 CREATE FUNCTION retention.unknown_archive_change() RETURNS trigger

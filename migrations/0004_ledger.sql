@@ -19,7 +19,7 @@ COMMENT ON COLUMN retention.ledger.archive IS
 	'the archive mode of the action: a replay of the erasure archives as it did';
 
 CREATE TRIGGER own_rows AFTER INSERT ON retention.ledger REFERENCING NEW TABLE AS changed
-	FOR EACH STATEMENT EXECUTE FUNCTION retention.refuse_erasing('others');
+	FOR EACH STATEMENT EXECUTE FUNCTION retention.refuse_erasing('erased');
 
 -- The database to which archives.directory and the ledger's file belong.  The directory's file "identity" says the
 -- same.  A backup and a copy keep the id.  The server's system identifier and the database's oid tell a copy from the
@@ -193,7 +193,7 @@ CREATE TRIGGER not_while_erasing BEFORE INSERT OR UPDATE OR DELETE ON retention.
 	FOR EACH STATEMENT EXECUTE FUNCTION retention.refuse_erasing();
 
 -- Passes over the numbers up to this one, so that none is given twice.  It never goes back, not even behind a number
--- that another session takes meanwhile.
+-- that another session takes meanwhile.  A number of ten digits is none that was given: it would leave none.
 CREATE FUNCTION retention.skip_numbers(up_to int) RETURNS void
 LANGUAGE sql
 SECURITY DEFINER
@@ -203,6 +203,7 @@ AS $$
 	  FROM retention.archive_journal_id_seq AS s
 	 WHERE retention.erasing_job() IS NULL
 	   AND (up_to > s.last_value OR (up_to = s.last_value AND NOT s.is_called))
+	   AND up_to < 1000000000
 $$;
 
 -- The lines for which a replay has something to do.  A contact that was deleted, and that no archive brought

@@ -481,6 +481,7 @@ AS $$
 DECLARE
 	u retention.unknown_archive;
 BEGIN
+	PERFORM retention.check_person();
 	PERFORM retention.refuse_copy();
 	SELECT * INTO u FROM retention.unknown_archive AS a
 	 WHERE a.name = delete_unknown_archive.name FOR UPDATE;
@@ -588,7 +589,7 @@ DECLARE
 	j retention.archive_journal := retention.lock_action(id);
 	keys bigint;
 BEGIN
-	PERFORM retention.check_person();
+	PERFORM retention.check_person(id);	-- called by the session in which the CRM's triggers have run
 	PERFORM retention.check_restore(id);
 	IF jsonb_typeof(rows) IS DISTINCT FROM 'object' OR
 	   EXISTS (SELECT FROM jsonb_each(rows) AS r WHERE jsonb_typeof(r.value) <> 'number') THEN

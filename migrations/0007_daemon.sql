@@ -95,7 +95,8 @@ AS $$
 $$;
 
 -- The archives that the daemon on this host has to look at: those that were deleted and whose files may still
--- exist, and those that have expired after keep (NULL: never).  name is the name of the folder, made of columns
+-- exist, and those that have expired after keep (NULL: never).  One that was deleted by expiry is among them only when
+-- keep, which is the configuration's, has passed: the journal may have been told another.  name is the name of the folder, made of columns
 -- that cannot be changed in the journal.  The name has the day of the request, which depends on the time zone that the
 -- configuration had then.  So three days are possible, and archive_path only decides which of them it is.
 -- here: the archive was written on this host into this directory.
@@ -119,13 +120,13 @@ AS $$
 		 LIMIT 1) AS n
 	 WHERE j.archive_path IS NOT NULL AND j.archive_removed_at IS NULL
 	   AND j.status IN ('done', 'failed')
-	   AND (j.archive_deleted_at IS NOT NULL OR
+	   AND (j.archive_deleted_by <> 'expiry' OR
 		retention.kept_until(j.finished_at, archives_to_remove.keep, archives_to_remove.timezone) <= now())
 	 UNION ALL
 	SELECT u.job, u.name, u.deleted_at IS NOT NULL,
 	       u.host = archives_to_remove.host AND u.directory = archives_to_remove.directory, true
 	  FROM retention.unknown_archive AS u
-	 WHERE u.deleted_at IS NOT NULL OR
+	 WHERE u.deleted_by <> 'expiry' OR
 	       retention.kept_until(u.date, archives_to_remove.keep, archives_to_remove.timezone) <= now()
 	 ORDER BY 1, 2
 $$;
@@ -149,7 +150,8 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 	SELECT retention.skip_numbers(greatest(
 		(SELECT max((retention.archive_name_parts(n))[4]::int) FROM unnest(names) AS n),
-		(SELECT max(l.job) FROM retention.ledger AS l), (SELECT max(r.job) FROM retention.replay AS r)));
+		(SELECT max(l.job) FROM retention.ledger AS l WHERE l.job < 1000000000),
+		(SELECT max(r.job) FROM retention.replay AS r WHERE r.job < 1000000000)));
 
 	SELECT n.entry, left(n.entry, length(n.entry) - length(p.part[5])), p.part[4]::int
 	  FROM unnest(names) AS n(entry), LATERAL (SELECT retention.archive_name_parts(n.entry)) AS p(part)

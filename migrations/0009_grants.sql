@@ -117,7 +117,8 @@ $$;
 -- save_subject() and replay_ledger().
 GRANT INSERT (action, mode, status, policy, occurrence, part, depth, cutoff, archive)
 	ON retention.archive_journal TO retention_daemon;
-GRANT INSERT (job) ON retention.erasing TO retention_daemon;
+GRANT INSERT (job, worker) ON retention.erasing TO retention_daemon;
+GRANT INSERT (job) ON retention.erasing TO retention_approver;	-- for a restore
 GRANT UPDATE (value) ON retention.setting TO retention_daemon;
 GRANT UPDATE (bytes, rows, relation, header, columns, types, bom, place)
 	ON retention.archive_file TO retention_daemon;

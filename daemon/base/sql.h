@@ -8,7 +8,7 @@
 #include <stddef.h>
 
 /*
- * Whose search_path is in force.  A statement is parsed under pg_catalog alone (database/db.c): under the CRM's, an
+ * Whose search_path is in force.  A statement is parsed under pg_catalog alone, with temporary tables last (database/db.c): under the CRM's, an
  * operator that somebody has made in one of its schemas can come before PostgreSQL's, and would run with the session's
  * rights.  The CRM's triggers name their tables without a schema, and need the CRM's, which is the one that the
  * database gives every session.
@@ -19,7 +19,7 @@
  *   SQL_OWN_PATH    after each statement with SQL_UNDER_PATH: back to pg_catalog, before the next one is parsed
  *   SQL_CRM_PATH    before a statement that nothing is looked up for, such as COPY of a table or SET CONSTRAINTS
  */
-#define SQL_OWN_PATH "SET LOCAL search_path = pg_catalog"
+#define SQL_OWN_PATH "SET LOCAL search_path = pg_catalog, pg_temp"
 #define SQL_CRM_PATH "SET LOCAL search_path TO DEFAULT"
 #define SQL_NOTE_PATH                                                                              \
 	SQL_CRM_PATH                                                                               \

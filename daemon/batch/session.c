@@ -70,7 +70,7 @@ bool session_open_archive(struct session *s, struct error *err)
  * because triggers of the CRM run in it.
  */
 static const char session_sql[] = "SET enable_seqscan = off;"
-				  "INSERT INTO retention.erasing (job) VALUES (%d)";
+				  "INSERT INTO retention.erasing (job, worker) VALUES (%d, %d)";
 
 /*
  * integrity = "set": makes the session a replica.  The triggers of schema retention fire nevertheless.  Where every
@@ -101,7 +101,7 @@ bool session_open(struct session *s, struct error *err)
 	if (!db_open(&opts, &s->db, err))
 		return false;
 	stop_watch(s->pool->stop, s->worker + 1, db_conn(s->db));
-	if (!db_execf(s->db, err, session_sql, s->pool->batch->id)) {
+	if (!db_execf(s->db, err, session_sql, s->pool->batch->id, s->worker)) {
 		if (strcmp(err->sqlstate, "23505") != 0)
 			return false;
 		session_close(s);

@@ -6,6 +6,7 @@
 #include "command/residue_objects.h"
 
 #include "preflight/check_plan.h"
+#include "preflight/foreign_code.h"
 #include "plan/preview.h"
 #include "base/sql.h"
 #include "base/text.h"
@@ -234,34 +235,8 @@ static bool prepare(struct residue *r, struct error *err)
 }
 
 /*
- * The planner of a query runs functions of constants that stand in a table's indexes, constraints and statistics.  With
- * the rights of a superuser whoever wrote them could do anything: the first such function.
- */
-#define FOREIGN_CODE                                                                                        \
-	"       (SELECT min(f.oid::regprocedure::text)\n"                                                   \
-	"          FROM (SELECT c.oid UNION SELECT p.relid FROM pg_partition_tree(c.oid) AS p) AS m(oid)\n" \
-	"         CROSS JOIN LATERAL (\n"                                                                   \
-	"           SELECT 'pg_class'::regclass, m.oid UNION ALL\n"                                         \
-	"           SELECT 'pg_class'::regclass, x.indexrelid FROM pg_index AS x\n"                         \
-	"            WHERE x.indrelid = m.oid UNION ALL\n"                                                  \
-	"           SELECT 'pg_constraint'::regclass, k.oid FROM pg_constraint AS k\n"                      \
-	"            WHERE k.conrelid = m.oid UNION ALL\n"                                                  \
-	"           SELECT 'pg_attrdef'::regclass, b.oid FROM pg_attrdef AS b JOIN pg_attribute AS g\n"     \
-	"              ON g.attrelid = b.adrelid AND g.attnum = b.adnum AND g.attgenerated = 'v'\n"         \
-	"            WHERE b.adrelid = m.oid UNION ALL\n"                                                   \
-	"           SELECT 'pg_statistic_ext'::regclass, s.oid FROM pg_statistic_ext AS s\n"                \
-	"            WHERE s.stxrelid = m.oid) AS part(class, oid)\n"                                       \
-	"          JOIN pg_depend AS d ON d.classid = part.class AND d.objid = part.oid\n"                  \
-	"          LEFT JOIN pg_operator AS op ON d.refclassid = 'pg_operator'::regclass\n"                 \
-	"           AND op.oid = d.refobjid\n"                                                              \
-	"          JOIN pg_proc AS f ON f.oid = coalesce(op.oprcode::oid,\n"                                \
-	"            CASE WHEN d.refclassid = 'pg_proc'::regclass THEN d.refobjid END)\n"                   \
-	"          JOIN pg_roles AS o ON o.oid = f.proowner AND NOT o.rolsuper\n"                           \
-	"         WHERE current_setting('is_superuser') = 'on') AS foreign_code,\n"
-
-/*
  * A row for each table and materialized view with texts: its columns as rows of c(name, text), the first column that
- * the caller may not read, and FOREIGN_CODE.  A type that is not PostgreSQL's own becomes text by its output function,
+ * the caller may not read, and the first function of FOREIGN_CODE().  A type that is not PostgreSQL's own becomes text by its output function,
  * because its cast may be anybody's, and would run with the caller's rights.
  */
 static const char tables_sql[] =
@@ -272,22 +247,25 @@ static const char tables_sql[] =
 	"         WHEN e.oid = 'bytea'::regtype\n"
 	"         THEN '(%L, (SELECT string_agg(encode(b, ''escape''), '' '') FROM unnest(t.%I) AS b))'\n"
 	"         WHEN t.oid < 16384 THEN '(%L, t.%I::text)' ELSE '(%L, concat(t.%I))' END,\n"
-	"         a.attname, a.attname), ', ' ORDER BY a.attnum) AS texts,\n" FOREIGN_CODE
-	"       min(a.attname::text) FILTER (WHERE NOT has_schema_privilege(n.oid, 'USAGE')\n"
-	"         OR NOT has_column_privilege(c.oid, a.attnum, 'SELECT')) AS closed\n"
-	"  FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace\n"
-	"  JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped\n"
-	"  JOIN pg_type AS t ON t.oid = a.atttypid\n"
-	"  LEFT JOIN pg_type AS e ON e.oid = t.typelem AND t.typcategory = 'A'\n"
-	" WHERE c.relkind IN ('r', 'p', 'm') AND NOT c.relispartition AND c.relispopulated\n"
-	/* A generated column is made of others, and changes with them. */
-	"   AND a.attgenerated = ''\n"
-	"   AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'retention')\n"
-	"   AND n.nspname !~ '^pg_(toast|temp)'\n"
-	/* Numbers, dates, booleans, intervals, shapes, bits, words of a list, and PostgreSQL's ranges hold no value. */
-	"   AND coalesce(e.typcategory, t.typcategory) NOT IN ('N', 'D', 'B', 'T', 'G', 'V', 'E')\n"
-	"   AND (coalesce(e.typcategory, t.typcategory) <> 'R' OR coalesce(e.oid, t.oid) >= 16384)\n"
-	" GROUP BY c.oid, n.nspname, c.relname ORDER BY n.nspname, c.relname";
+	"         a.attname, a.attname), ', ' ORDER BY a.attnum) AS texts,\n"
+	"       " FOREIGN_CODE(
+		"c.oid",
+		"") " AS foreign_code,\n"
+		    "       min(a.attname::text) FILTER (WHERE NOT has_schema_privilege(n.oid, 'USAGE')\n"
+		    "         OR NOT has_column_privilege(c.oid, a.attnum, 'SELECT')) AS closed\n"
+		    "  FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace\n"
+		    "  JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped\n"
+		    "  JOIN pg_type AS t ON t.oid = a.atttypid\n"
+		    "  LEFT JOIN pg_type AS e ON e.oid = t.typelem AND t.typcategory = 'A'\n"
+		    " WHERE c.relkind IN ('r', 'p', 'm') AND NOT c.relispartition AND c.relispopulated\n"
+		    /* A generated column is made of others, and changes with them. */
+		    "   AND a.attgenerated = ''\n"
+		    "   AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'retention')\n"
+		    "   AND n.nspname !~ '^pg_(toast|temp)'\n"
+		    /* Numbers, dates, booleans, intervals, shapes, bits, words of a list, and PostgreSQL's ranges hold no value. */
+		    "   AND coalesce(e.typcategory, t.typcategory) NOT IN ('N', 'D', 'B', 'T', 'G', 'V', 'E')\n"
+		    "   AND (coalesce(e.typcategory, t.typcategory) <> 'R' OR coalesce(e.oid, t.oid) >= 16384)\n"
+		    " GROUP BY c.oid, n.nspname, c.relname ORDER BY n.nspname, c.relname";
 
 /* Searches one table; $1 are the contacts. */
 static char *search_sql(struct residue *r, const PGresult *tables, int row)

@@ -7,6 +7,7 @@
 
 #include "journal/identity.h"
 #include "journal/journal.h"
+#include "preflight/foreign_code.h"
 #include "command/output.h"
 #include "restore/restore.h"
 
@@ -44,6 +45,23 @@ static bool claim(struct command *cmd, struct error *err)
 			    _("a daemon or another restore works on action %d: try again when it "
 			      "has ended"),
 			    cmd->id);
+}
+
+/* A superuser would lend all rights to whoever wrote a trigger of the tables. */
+static bool check_foreign_code(struct command *cmd, const struct restore_plan *plan,
+			       struct error *err)
+{
+	struct foreign_code found;
+
+	if (!foreign_code_find(cmd->db, plan->oids,
+			       cmd->options.disable_triggers ? FOREIGN_PUT : FOREIGN_PUT_TRIGGERS,
+			       cmd->ctx, &found, err))
+		return false;
+	return !found.table ||
+	       fail(err, ERR_CONFIG,
+		    _("table %s: a trigger, an index or a constraint of it uses function %s, which "
+		      "would run with the rights of a superuser: restore as another role"),
+		    found.table, found.function);
 }
 
 /* Prints which policies would erase the restored contacts again, and when. */
@@ -109,7 +127,8 @@ static bool restore(struct command *cmd, struct error *err)
 	if (!check_allowed(cmd, err) || !identity_check(cmd->db, cmd->config->directory, err) ||
 	    !verify_archive_open(cmd, &stored, err) ||
 	    !restore_plan_read(cmd->db, cmd->config, stored->manifest, cmd->ctx, plan, err) ||
-	    !verify_archive(cmd, stored, false, err) || !claim(cmd, err) ||
+	    !check_foreign_code(cmd, plan, err) || !verify_archive(cmd, stored, false, err) ||
+	    !claim(cmd, err) ||
 	    /* Checks once more, now that the claim prevents changes. */
 	    !check_allowed(cmd, err))
 		return false;

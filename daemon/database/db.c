@@ -24,7 +24,8 @@ struct db {
 };
 
 /*
- * search_path: so that a table of the CRM with the name of a catalog cannot stand in for it.
+ * search_path: so that a table of the CRM with the name of a catalog cannot stand in for it, nor a temporary one that a
+ * trigger has made, which comes first unless it is named.
  * row_security off: so that a row that a policy hides is an error, not a row that silently stays.
  * DateStyle, IntervalStyle, bytea_output, extra_float_digits, xmloption, lc_monetary, array_nulls: so that an archive
  * reads back to the same row, because these sessions write it and put it back.
@@ -37,7 +38,7 @@ struct db {
  * log_parameter_max_length_on_error: so that the server's log gets no parameter of a statement that fails.
  */
 static const char session_sql[] =
-	"SET search_path = pg_catalog;"
+	"SET search_path = pg_catalog, pg_temp;"
 	"SET row_security = off;"
 	"SET DateStyle = 'ISO, YMD';"
 	"SET IntervalStyle = postgres;"
@@ -321,6 +322,30 @@ bool db_command_kept(struct db *db, const char *sql, int n, const char *const va
 	AUTO(result) PGresult *res = NULL;
 
 	return db_query_kept(db, sql, n, values, &res, err) && count_rows(res, ret_rows);
+}
+
+void db_forget_prepared(struct db *db)
+{
+	AUTO(error) struct error ignored = {0}; /* a lost connection, which has none */
+
+	(void)db_exec(db, "DEALLOCATE ALL", &ignored);
+	db->n_kept = 0;
+}
+
+bool db_query_apart(struct db *db, const char *sql, int n, const char *const values[],
+		    PGresult **ret_res, struct error *err)
+{
+	const bool own = PQtransactionStatus(db->conn) == PQTRANS_IDLE;
+	const char *begin = own ? "BEGIN READ ONLY" : "SAVEPOINT apart; SET TRANSACTION READ ONLY";
+
+	if (!db_exec(db, begin, err) || !db_query(db, sql, n, values, ret_res, err))
+		return false;
+	/* A savepoint that is rolled back takes its READ ONLY with it, and nothing within it can. */
+	if (!db_exec(db, own ? "ROLLBACK" : "ROLLBACK TO SAVEPOINT apart; RELEASE SAVEPOINT apart",
+		     err))
+		return false;
+	db_forget_prepared(db);
+	return true;
 }
 
 bool db_commit(struct db *db, struct error *err)

@@ -81,6 +81,17 @@ bool db_query_kept(struct db *db, const char *sql, int n, const char *const valu
 bool db_command_kept(struct db *db, const char *sql, int n, const char *const values[],
 		     int64_t *ret_rows, struct error *err);
 
+/*
+ * db_query() of a table of the CRM in a session that may change more than that table.  PostgreSQL's planner runs IMMUTABLE
+ * functions of constants that stand in a table's indexes and constraints, and a policy's functions run, too: they can
+ * write nothing here, and all that they have set or prepared is undone.
+ */
+bool db_query_apart(struct db *db, const char *sql, int n, const char *const values[],
+		    PGresult **ret_res, struct error *err);
+
+/* Undoes what foreign functions may have left in a session behind their transaction, which has ended: prepared statements. */
+void db_forget_prepared(struct db *db);
+
 /* Commits.  An answer of ROLLBACK, because the transaction had failed, is a failure. */
 bool db_commit(struct db *db, struct error *err);
 

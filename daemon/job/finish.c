@@ -129,7 +129,7 @@ static bool tell_kept(struct job *j, char **remarks, struct error *err)
 	if (!j->row.replay || !j->plan)
 		return true;
 	if (!journal_not_listed(j->db, j->row.id, j->ctx, &keys, err) ||
-	    !db_query(j->db, j->plan->present_sql, 1, &keys, &res, err))
+	    !db_query_apart(j->db, j->plan->present_sql, 1, &keys, &res, err))
 		return false;
 	if (db_int(res, 0, "n") == 0)
 		return true;

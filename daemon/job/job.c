@@ -101,12 +101,14 @@ static bool reload_row(struct job *j, struct error *err)
 static bool exceeds_share(struct job *j, char **ret_why, struct error *err)
 {
 	const double most = j->opts->config->max_share;
+	AUTO(result) PGresult *res = NULL;
 	int64_t total;
 
 	if (j->row.action == ACTION_EXPORT || j->row.candidates == 0)
 		return true;
-	if (!db_query_int(j->db, j->plan->total_sql, 0, NULL, &total, err))
+	if (!db_query_apart(j->db, j->plan->total_sql, 0, NULL, &res, err))
 		return false;
+	total = db_int(res, 0, PQfname(res, 0));
 	if ((double)j->row.candidates > most * (double)total)
 		*ret_why = t_printf(j->ctx,
 				    "a person's validation: %" PRId64 " of %" PRId64
@@ -154,8 +156,9 @@ static bool approve(struct job *j, bool *ret_go, struct error *err)
 }
 
 /*
- * Steps "list", once per job, and "approve", in one transaction: otherwise a crash between them would leave
- * a list that was not approved and that nobody is asked about.  The snapshot ends with the transaction.
+ * Steps "list", once per job, and "approve".  The list is frozen and approved in one transaction: otherwise a crash
+ * between them would leave a list that was not approved and that nobody is asked about.  The keys come by a session of
+ * their own (job/listing.c), and are no list until it is frozen: the next attempt begins anew.
  */
 static bool list(struct job *j, bool *ret_go, struct error *err)
 {
@@ -164,10 +167,11 @@ static bool list(struct job *j, bool *ret_go, struct error *err)
 	failpoint("job-before-list");
 	if (!db_exec(j->db, "BEGIN", err) ||
 	    !journal_interval(j->db, j->row.id, j->opts->config->timezone, j->ctx, &due, err) ||
-	    !keys_list(j->db, j->plan, j->row.id, due.from, due.cutoff, err) ||
+	    !job_list_keys(j, &due, err) ||
 	    !journal_freeze(j->db, j->row.id, due.cutoff, &j->row.candidates, err) ||
 	    !approve(j, ret_go, err) || !db_commit(j->db, err)) {
 		db_rollback(j->db);
+		job_drop_list(j);
 		return false;
 	}
 	failpoint("job-after-list");

@@ -57,6 +57,15 @@ void claim_drop(struct job *j);
  */
 bool claim_keep(struct job *j, struct error *err);
 
+/*
+ * Writes the keys that are due into retention.candidate, instead of those of an earlier attempt.  Reads the CRM's tables by a
+ * session that may change nothing else.
+ */
+bool job_list_keys(struct job *j, const struct journal_interval *due, struct error *err);
+
+/* Removes keys that became no list, because the action was cancelled meanwhile, if the database can be reached. */
+void job_drop_list(struct job *j);
+
 /* Names the steps' rows of retention.archive_file, and the archive's files, as the plan has them. */
 void job_name_files(struct job *j);
 

@@ -128,7 +128,8 @@ static bool measure(const struct job_opts *opts, void *arg, struct db *db, struc
 	if (!db_exec(db, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", err) ||
 	    !measure_journal(opts, db, err))
 		return false;
-	if (!check_model_for(&check, ACTION_EXPORT, err))
+	if (!check_model_for(&check, ACTION_EXPORT, err) ||
+	    !check_foreign_code(&check, check.catalog, err))
 		return c.n > 0 ? fail(err, ERR_CONFIG, "%s", c.lines[0]) : false;
 	for (size_t i = 0; i < config->n_policies; i++)
 		if (config->policies[i].enabled &&

@@ -116,7 +116,7 @@ static bool check_owners(struct db *db, const struct table *t, const struct colu
 	const char *sql = sql_fill(ctx, owners_sql, {"table", plan_table(ctx, t)},
 				   {"column", plan_column(ctx, "t", column->name)});
 
-	if (!db_query(db, sql, 0, NULL, &res, err))
+	if (!db_query_apart(db, sql, 0, NULL, &res, err))
 		return false;
 	if (PQntuples(res) > 0)
 		complain(

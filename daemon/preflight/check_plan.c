@@ -2,6 +2,7 @@
 
 #include "base/sql.h"
 #include "preflight/check_model.h"
+#include "preflight/foreign_code.h"
 #include "preflight/integrity.h"
 #include "preflight/read_catalog.h"
 #include "preflight/trigger_rights.h"
@@ -38,9 +39,12 @@ static bool try_statement(struct db *db, const char *sql, struct error *err)
 		t_append(&explain, "%sNULL%s", i ? ", " : " (",
 			 i + 1 == PQnparams(described) ? ")" : "");
 	/* A command that asks within a transaction has begun it READ ONLY. */
-	if (own ? db_execf(db, err, "BEGIN READ ONLY; %s; ROLLBACK; DEALLOCATE probe", explain)
-		: db_execf(db, err, "%s; DEALLOCATE probe", explain))
+	if (own ? db_execf(db, err, "BEGIN READ ONLY; %s; ROLLBACK", explain)
+		: db_execf(db, err, "%s; DEALLOCATE probe", explain)) {
+		if (own)
+			db_forget_prepared(db);
 		return true;
+	}
 	if (own)
 		db_rollback(db);
 	(void)db_exec(db, "DEALLOCATE probe", &ignored); /* not run with what failed */
@@ -187,6 +191,28 @@ static bool check_triggers(const struct check *check, const struct plan *plan, s
 	return true;
 }
 
+bool check_foreign_code(const struct check *check, const struct catalog *catalog, struct error *err)
+{
+	const struct model *model = &check->config->model;
+	char *tables = t_strdup(check->ctx, "");
+	struct foreign_code found;
+
+	for (size_t i = 0; i < model->n_tables; i++)
+		t_list(&tables, ",", "%u", catalog->relations[i].oid);
+	if (!foreign_code_find(check->db, t_printf(check->ctx, "{%s}", tables), FOREIGN_READ,
+			       check->ctx, &found, err))
+		return false;
+	if (!found.table)
+		return true;
+	complain(
+		check->complaints, &model->place,
+		"model: an index or a constraint of table %s uses function %s, which would run with "
+		"the rights of a superuser: connect as a role that is none (retentionctl grants), or "
+		"let a superuser own the function",
+		found.table, found.function);
+	return false;
+}
+
 static bool plan_and_probe(struct check *check, const struct policy *policy, struct plan_opts *opts,
 			   struct plan **ret_plan, struct error *err)
 {
@@ -199,7 +225,8 @@ static bool plan_and_probe(struct check *check, const struct policy *policy, str
 	if (!plan)
 		return false;
 	check_published(check, plan);
-	if (!check_triggers(check, plan, err) || check->complaints->n > before)
+	if (!check_triggers(check, plan, err) || !check_foreign_code(check, plan->catalog, err) ||
+	    check->complaints->n > before)
 		return false;
 	probes = plan_probes(check->ctx, plan, scope_place, &n);
 	if (!run_probes(check, probes, n, err) || check->complaints->n > before ||
@@ -222,7 +249,8 @@ bool check_predicates(struct check *check, const struct plan *plan, struct error
 		if (plan->opts.scope && config->policies[i].scope == plan->opts.scope)
 			scope_place = &config->policies[i].place;
 	probes = plan_predicates(check->ctx, plan, scope_place, &n);
-	return run_probes(check, probes, n, err) && check->complaints->n == before;
+	return check_foreign_code(check, plan->catalog, err) && run_probes(check, probes, n, err) &&
+	       check->complaints->n == before;
 }
 
 struct plan_opts check_opts(const struct config *config, const struct policy *policy,
@@ -346,7 +374,9 @@ static bool check_holds(struct check *check, struct error *err)
 	AUTO(result) PGresult *res = NULL;
 	AUTO(error) struct error one = {0};
 
-	if (!db_query(check->db, sql, 1, &base, &res, &one))
+	if (!check_foreign_code(check, check->catalog, err))
+		return false;
+	if (!db_query_apart(check->db, sql, 1, &base, &res, &one))
 		return fail(err, one.class, "%s%s", one.text, hint(&one));
 	if (db_text(res, 0, "missing") && check->report)
 		report_warning(check->report,

@@ -34,6 +34,13 @@ struct plan_opts check_opts(const struct config *config, const struct policy *po
 bool check_model_for(struct check *check, enum action action, struct error *err);
 
 /*
+ * Complains where this role is a superuser, and a query of the model's tables would run functions of others with its
+ * rights (preflight/foreign_code.h).  Before each query of these tables.
+ */
+bool check_foreign_code(const struct check *check, const struct catalog *catalog,
+			struct error *err);
+
+/*
  * The predicates of a plan that is to be read with, and not run.  The scope, which may be NULL, is that of a policy of
  * the configuration.
  */

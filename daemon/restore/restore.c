@@ -329,7 +329,9 @@ static bool record(struct restore *r, struct error *err)
 
 static bool run_in_transaction(struct restore *r, struct error *err)
 {
-	if (!db_exec(r->db, "BEGIN; " SQL_NOTE_PATH, err) || !each_file(r, restore_load, err) ||
+	/* The CRM's triggers run in this session from now on, and may do nothing in this person's name. */
+	if (!db_execf(r->db, err, "INSERT INTO retention.erasing (job) VALUES (%d)", r->opts->id) ||
+	    !db_exec(r->db, "BEGIN; " SQL_NOTE_PATH, err) || !each_file(r, restore_load, err) ||
 	    !put_all(r, err) || !each_file(r, compare, err) || !check_written(r, err) ||
 	    !record(r, err))
 		return false;

@@ -118,9 +118,22 @@ PLANNED = """;
     CREATE INDEX ON request (id) WHERE crm.steal(1) = 1"""
 
 
+CLEARED = {"identity": ["name"], "clear": ["name"], "keep": ["brand", "created"]}
+READER = "cast_reader"
+
+
+def as_reader(d, grants):
+    """A role that is no superuser, with what grants prints."""
+    d.pg.sql(d.db, f"DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{READER}') "
+                   f"THEN CREATE ROLE {READER} LOGIN; END IF; END $$")
+    d.pg.psql(d.db, "-c", d.ctl("grants", READER).stdout, "-c", grants)
+    d.configure(user=READER)
+
+
 def test_a_function_of_the_planner_writes_nothing(crm):
     """It runs, because PostgreSQL runs it for each query of the table: but without a right to write."""
-    d = crm(PLANNED, contact={"identity": ["name"], "clear": ["name"], "keep": ["brand", "created"]})
+    d = crm(PLANNED, contact=CLEARED)
+    as_reader(d, f"GRANT retention_operator TO {READER}")
     d.check_config(check=True)
     d.ctl("model", "check", check=False)
     d.ctl("preview", "p")
@@ -129,13 +142,44 @@ def test_a_function_of_the_planner_writes_nothing(crm):
     assert d.pg.sql(d.db, "SELECT * FROM loot") == []
 
 
+def test_the_list_is_made_without_a_right_to_more(crm, pg):
+    """A pass has to write down whom it has found: such a function acts as the daemon there, and can do nothing else."""
+    d = crm(PLANNED + "; UPDATE contact SET name = 'a'", contact=CLEARED, extra="four_eyes = true;")
+    as_reader(d, "SELECT 1")
+    d.check_config(check=True)
+    pg.sql(d.db, """CREATE OR REPLACE FUNCTION crm.put() RETURNS void LANGUAGE plpgsql AS $$ BEGIN
+            UPDATE retention.setting SET value = 'false' WHERE name = 'four_eyes';
+            RAISE WARNING 'a cast ran: and it could'; END $$""")
+    d.once()
+    assert failures(d) == [] and d.jobs()[-1]["counters"]["treated"] == 1
+    assert any("planned" in line for line in ran(d)) and not any("it could" in line for line in ran(d))
+    assert pg.value(d.db, "SELECT value FROM retention.setting WHERE name = 'four_eyes'") == "true"
+    pg.psql(d.db, "-c", f"DROP OWNED BY {READER}")
+
+
+CHILD = PLANNED.replace("CREATE INDEX ON request", "CREATE TABLE plug.old () INHERITS (public.request); CREATE INDEX ON plug.old")
+
+
+@pytest.mark.parametrize("sql, table", [(PLANNED, "public.request"), (CHILD, "public.request")], ids=["own", "inherits"])
+def test_a_superuser_runs_nothing_of_anybody(crm, sql, table):
+    """With a superuser's rights such a function would need no right to write: COPY TO PROGRAM is no write."""
+    d = crm(sql, contact=CLEARED)
+    words = (f"an index or a constraint of table {table} uses function crm.steal(integer) of role cast_owner, which would run "
+             "with the rights of a superuser: connect as a role that is none")
+    for done in (d.check_config(), d.once(check=False), *(d.ctl(*args, check=False) for args in (
+            ("model", "check"), ("preview", "p"), ("subject", "export", "1"), ("residue", "1")))):
+        assert done.returncode != 0 and (words in done.stdout + done.stderr or "other tables inherit" in done.stdout + done.stderr
+                                         or "inherit" in done.stderr), done
+    assert ran(d) == []
+
+
 def test_a_superuser_does_not_search_such_a_table(crm):
     d = crm(PLANNED + "; CREATE TABLE plug.odd (t text); CREATE INDEX ON plug.odd (t) WHERE crm.steal(1) = 1;"
             "ALTER TABLE contact ADD email text; UPDATE contact SET email = 'bob@ex.org'; DROP INDEX request_id_idx",
             contact={"identity": ["name", "email"], "clear": ["email", "name"], "keep": ["brand", "created"]})
     done = d.ctl("residue", "1", check=False)
-    assert ("not searched: plug.odd: an index or a constraint of it uses function crm.steal(integer), which would run with the "
-            "rights of a superuser: ask as another role") in done.stderr
+    assert ("not searched: plug.odd: an index or a constraint of it uses function crm.steal(integer) of role cast_owner, which "
+            "would run with the rights of a superuser: ask as another role") in done.stderr
     assert done.returncode == 1 and ran(d) == []
     role = d.pg.plain_role(d.db, "cast_reader", "GRANT SELECT ON contact, request, plug.odd TO cast_reader")
     d.configure(user=role)

@@ -65,7 +65,8 @@ def test_a_replica_forges_no_event(stolen):
     """The number, the time, the actor and the hash are the chain's, whatever the statement says."""
     saved(stolen)
     refused(stolen, FORGED, f'the role {ROLE} may not write the event "validated" here')
-    attack(stolen, FORGED.replace("'validated'", "'vacuumed'"))
+    refused(stolen, FORGED.replace("'validated'", "'vacuumed'"), f'the role {ROLE} may not write the event "vacuumed" here')
+    attack(stolen, FORGED.replace("'validated'", "'vacuumed'").replace("jsonb_strip_nulls(to_jsonb(j) -", "jsonb_build_object('k',"))
     assert stolen.pg.value(stolen.db, "SELECT actor FROM retention.journal_event ORDER BY id DESC LIMIT 1") == ROLE
     assert stolen.pg.sql(stolen.db, "SELECT * FROM retention.verify_chain()") == []
 
@@ -180,6 +181,51 @@ def test_no_event_of_what_others_do(stolen, kind):
             f'the role {ROLE} may not write the event "{kind}"')
 
 
+def test_a_number_leaves_room_for_others(stolen, pg):
+    """It is never given again, so that the last one would be the end of all actions."""
+    attack(stolen, "INSERT INTO retention.ledger (job, action, key) VALUES (2147483647, 'delete_contacts', '1')",
+           "SELECT retention.skip_numbers(2147483647)", "SELECT retention.unknown_archives('{20250101-export-manual-7777}')")
+    assert saved(stolen) == 7778
+
+
+def test_an_action_ends_now(stolen, pg):
+    """Its archive would expire at once, if it had ended long ago."""
+    job = saved(stolen)
+    fail = f"UPDATE retention.archive_journal SET status = 'failed', finished_at = {{}} WHERE id = {job}"
+    for when in ("now() - interval '90 years'", "now() + interval '1 hour'"):
+        refused(stolen, fail.format(when), f"action {job} is saved: the role {ROLE} may not")
+    attack(stolen, fail.format("clock_timestamp()"))
+
+
+UNKNOWN = """INSERT INTO retention.unknown_archive (name, host, directory, sealed, job, action, date, bytes)
+    VALUES ('20250101-export-manual-5', 'h', '/d', true, 5, 'export', now() - interval '2 days', 1)"""
+
+
+@pytest.mark.parametrize("change", ["deleted_at = now(), deleted_by = 'bob'", "deleted_at = now()",
+                                    "deleted_at = now(), deleted_by = 'expiry'"])
+def test_an_archive_that_is_not_known(stolen, pg, change):
+    pg.sql(stolen.db, UNKNOWN)
+    pg.sql(stolen.db, "SELECT retention.configure_keep('3 days')")
+    refused(stolen, f"UPDATE retention.unknown_archive SET {change}", f"the role {ROLE} may not delete it")
+    pg.sql(stolen.db, "SELECT retention.configure_keep('1 day')")
+    if "expiry" in change:
+        attack(stolen, f"UPDATE retention.unknown_archive SET {change}")
+    else:
+        refused(stolen, f"UPDATE retention.unknown_archive SET {change}", f"the role {ROLE} may not delete it")
+
+
+def test_the_files_go_by_the_configuration(stolen, ended, pg):
+    """Whoever has the daemon's role can tell the journal another archives.keep, but not the daemon that has the files."""
+    pg.sql(stolen.db, UNKNOWN)
+    pg.tamper(stolen.db, "UPDATE retention.archive_journal SET finished_at = now() - interval '2 days'")
+    attack(stolen, "SELECT retention.configure_keep('1 day')",
+           "UPDATE retention.archive_journal SET archive_deleted_at = now(), archive_deleted_by = 'expiry'",
+           "UPDATE retention.unknown_archive SET deleted_at = now(), deleted_by = 'expiry'")
+    doomed = "SELECT unknown FROM retention.archives_to_remove('h', '/d', {}, 'UTC') ORDER BY 1"
+    assert pg.sql(stolen.db, doomed.format("'3 days'")) == pg.sql(stolen.db, doomed.format("NULL")) == []
+    assert pg.sql(stolen.db, doomed.format("'1 day'")) == [(False,), (True,)]
+
+
 def test_a_setting_is_journalled(stolen, pg):
     """The daemon stores what its configuration says: a change by a stolen role shows."""
     attack(stolen, "SELECT retention.configure('UTC', false, 'bigint')")
@@ -231,6 +277,11 @@ ACTS = [
     "SET ROLE retention_daemon; INSERT INTO retention.ledger (job, action, key) VALUES (2, 'restored', '1')",
     "SET ROLE retention_daemon; UPDATE retention.setting SET value = 'false'",
     "SET ROLE retention_daemon; INSERT INTO retention.erasing (job) VALUES (1)",
+    # Of its own action: what only others say, or what would make verify's findings or the archive wrong.
+    "INSERT INTO retention.ledger (job, action, key) VALUES (2, 'restored', '2')",
+    "INSERT INTO retention.journal_event (job, kind, details) VALUES (2, 'failed_key', '{\"requested_by\": \"bob\"}')",
+    "UPDATE retention.archive_file SET header = 'name;id', columns = '{name,id}' WHERE job = 2",
+    "INSERT INTO retention.archive_file (job, worker, table_name, bytes) VALUES (2, 77, 'contact', 7)",
 ]
 
 
@@ -294,6 +345,66 @@ def test_a_later_session_with_the_same_pid(hijacked):
         assert cur.fetchone() == (7,)
         cur.execute("SELECT count(*) FROM retention.erasing")
         assert cur.fetchone() == (2,)
+
+
+# --- A trigger of the CRM acts in the session of a person who restores ---------------------------------------------
+
+APPROVER, OWNER = "rights_approver", "rights_owner"
+TRIED = ["SELECT retention.validate_action(2)", "SELECT retention.delete_archive(1)", "SELECT retention.place_hold('2', 'r')",
+         "SELECT retention.replay_ledger()", "SELECT retention.adopt_directory(true, 'x')", "SELECT retention.pause_action(NULL)",
+         "SELECT retention.delete_unknown_archive('x')", "SELECT retention.abandon_action(2, 'x')",
+         "SELECT retention.record_restore(1, '{}')", "SELECT retention.claim_action(2, now())",
+         "SET ROLE retention_approver; SELECT retention.validate_action(2)", "DELETE FROM retention.erasing"]
+
+
+@pytest.fixture
+def restored(hijacked, pg):
+    """Action 3 has deleted contact 1, and an approver who is no superuser restores it; owner's trigger fires then."""
+    d = hijacked
+    d.once()
+    pg.sql(d.db, f"""DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{OWNER}') THEN
+            CREATE ROLE {OWNER}; CREATE ROLE {APPROVER} LOGIN; END IF; END $$;
+        GRANT retention_approver, {OWNER} TO {APPROVER}; GRANT CREATE ON SCHEMA public TO {OWNER};
+        ALTER TABLE contact OWNER TO {OWNER}; ALTER TABLE request OWNER TO {OWNER};
+        DROP TRIGGER act ON contact; ALTER FUNCTION act() OWNER TO {OWNER}; UPDATE act SET said = NULL;
+        CREATE TRIGGER act BEFORE INSERT ON contact FOR EACH ROW EXECUTE FUNCTION act();
+        DELETE FROM act""")
+    with pg.connect(d.db) as conn, conn.cursor() as cur:
+        cur.executemany("INSERT INTO act VALUES (%s, %s)", list(enumerate(TRIED)))
+    pg.sql(d.db, f"""CREATE OR REPLACE FUNCTION act() RETURNS trigger LANGUAGE plpgsql AS $$ DECLARE a record; BEGIN
+        FOR a IN SELECT * FROM act WHERE act.said IS NULL LOOP
+            BEGIN
+                EXECUTE a.statement;
+                UPDATE act SET said = 'done' WHERE n = a.n;
+            EXCEPTION WHEN OTHERS THEN UPDATE act SET said = SQLERRM WHERE n = a.n;
+            END;
+        END LOOP;
+        RETURN NEW; END $$""")
+    d.configure(user=APPROVER)
+    yield d
+    d.configure(user=ROLE)
+
+
+def test_a_trigger_acts_for_nobody_who_restores(restored, pg):
+    d = restored
+    before = d.jobs("id <> 2"), pg.value(d.db, "SELECT count(*) FROM retention.hold")
+    done = d.ctl("archive", "restore", "2", check=False)
+    assert done.returncode == 0, done.stderr
+    assert before == (d.jobs("id <> 2"), pg.value(d.db, "SELECT count(*) FROM retention.hold"))
+    said = pg.sql(d.db, "SELECT statement, said FROM act WHERE said !~ 'may not act for|permission denied' ORDER BY n")
+    assert said == [("SELECT retention.claim_action(2, now())", "done")]  # it returns false
+    assert small.keys(pg, d.db) == {1, 2} and d.ctl("verify").returncode == 0
+
+
+def test_a_superuser_restores_nothing_that_runs_for_others(restored, pg):
+    d = restored
+    d.configure(user=pg.SUPERUSER)
+    done = d.ctl("archive", "restore", "2", check=False)
+    assert ("table public.contact: a trigger, an index or a constraint of it uses function public.act() of role rights_owner, which "
+            "would run with the rights of a superuser: restore as another role") in done.stderr
+    assert done.returncode == 1 and pg.sql(d.db, "SELECT said FROM act WHERE said IS NOT NULL") == []
+    d.ctl("archive", "restore", "2", "--disable-triggers")
+    assert small.keys(pg, d.db) == {1, 2} and pg.sql(d.db, "SELECT said FROM act WHERE said IS NOT NULL") == []
 
 
 # --- What verify says of it ---------------------------------------------------------------------------------------
