@@ -13,12 +13,14 @@
  * rights.  The CRM's triggers name their tables without a schema, and need the CRM's, which is the one that the
  * database gives every session.
  *
+ *   SQL_SESSION_PATH for the whole session: what a trigger has set for it is undone
  *   SQL_NOTE_PATH   first in a transaction: notes the CRM's
  *   SQL_UNDER_PATH  a condition that is asked before a row is touched, in the query around a statement in WITH:
  *                   from there on the CRM's is in force, for the triggers before and after the statement, too
  *   SQL_OWN_PATH    after each statement with SQL_UNDER_PATH: back to pg_catalog, before the next one is parsed
  *   SQL_CRM_PATH    before a statement that nothing is looked up for, such as COPY of a table or SET CONSTRAINTS
  */
+#define SQL_SESSION_PATH "SET search_path = pg_catalog, pg_temp"
 #define SQL_OWN_PATH "SET LOCAL search_path = pg_catalog, pg_temp"
 #define SQL_CRM_PATH "SET LOCAL search_path TO DEFAULT"
 #define SQL_NOTE_PATH                                                                              \

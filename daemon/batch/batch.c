@@ -376,7 +376,9 @@ static bool tell_copied(struct batch *b, struct error *err)
 static bool run_in_transaction(struct batch *b, struct error *err)
 {
 	failpoint("batch-begin");
-	if (!take_worker_lock(b->job, b->worker->number, b->db, err) || !check_ground(b, err) ||
+	/* A trigger that was deferred to the last COMMIT is looked at here. */
+	if ((b->plan->catalog->runs_code && !db_check_settings(b->db, SQL_SESSION_PATH, err)) ||
+	    !take_worker_lock(b->job, b->worker->number, b->db, err) || !check_ground(b, err) ||
 	    !lock_subjects(b, err))
 		return false;
 	failpoint("batch-after-lock");

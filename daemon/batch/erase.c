@@ -21,10 +21,13 @@ static bool fresh_numbers(struct batch *b, const char *keys, struct key_set *ret
 	return batch_ask_keys(b, sql, 1, &keys, ret, err);
 }
 
-/* The CRM's triggers have run, and nothing of ours may be parsed under their search_path (plan_fires()). */
+/*
+ * The CRM's triggers have run, and nothing of ours may be parsed under their search_path (plan_fires()), or run with a
+ * setting that they have left.
+ */
 static bool after_triggers(struct batch *b, struct error *err)
 {
-	return !b->plan->catalog->runs_code || db_exec(b->db, SQL_OWN_PATH, err);
+	return !b->plan->catalog->runs_code || db_check_settings(b->db, SQL_OWN_PATH, err);
 }
 
 struct sink {

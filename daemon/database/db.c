@@ -21,6 +21,7 @@ struct db {
 	const char **kept; /* n_kept: the prepared statements, the i-th as "k<i>" */
 	size_t n_kept;
 	int64_t ended; /* transactions since the last call of db_take_ended() */
+	PGresult *settings; /* of settings_sql, as db_open() made them */
 };
 
 /*
@@ -72,6 +73,19 @@ static const char session_sql[] =
 static const char privileged_sql[] = PRIVILEGED "has_parameter_privilege(s.name, 'SET')";
 static const char privileged_old_sql[] = PRIVILEGED "current_setting('is_superuser') = 'on'";
 
+/* What triggers must not leave changed.  TIME_ZONE is the first. */
+#define TIME_ZONE 0
+static const char settings_sql[] =
+	"SELECT current_setting('TimeZone') AS \"TimeZone\", current_setting('DateStyle') AS \"DateStyle\",\n"
+	"       current_setting('IntervalStyle') AS \"IntervalStyle\",\n"
+	"       current_setting('bytea_output') AS bytea_output,\n"
+	"       current_setting('extra_float_digits') AS extra_float_digits,\n"
+	"       current_setting('lc_monetary') AS lc_monetary,\n"
+	"       current_setting('client_encoding') AS client_encoding,\n"
+	"       current_setting('row_security') AS row_security,\n"
+	"       current_setting('synchronous_commit') AS synchronous_commit,\n"
+	"       current_setting('transform_null_equals') AS transform_null_equals";
+
 static void ignore_notice(void *arg, const PGresult *res)
 {
 	(void)arg; /* a notice may quote a row, so it is not logged */
@@ -84,6 +98,8 @@ static bool fail_lost(struct db *db, struct error *err)
 
 	return fail(err, ERR_ENVIRONMENT, "connection lost: %s", *text ? text : "no answer");
 }
+
+static const char set_time_zone[] = "SELECT set_config('TimeZone', $1, false)";
 
 static bool prepare_session(struct db *db, const struct db_opts *opts, struct error *err)
 {
@@ -101,9 +117,9 @@ static bool prepare_session(struct db *db, const struct db_opts *opts, struct er
 	if (!db_execf(db, err, "SET lock_timeout = %d; SET statement_timeout = %d",
 		      opts->lock_timeout_ms, opts->statement_timeout_ms))
 		return false;
-	if (!opts->timezone)
-		return true;
-	return db_query(db, "SELECT set_config('TimeZone', $1, false)", 1, values, &res, err);
+	if (opts->timezone && !db_query(db, set_time_zone, 1, values, &res, err))
+		return false;
+	return db_query(db, settings_sql, 0, NULL, &db->settings, err);
 }
 
 bool db_open(const struct db_opts *opts, struct db **ret_db, struct error *err)
@@ -128,6 +144,7 @@ void db_close(struct db *db)
 	if (db_alive(db) && db->pooled)
 		(void)db_exec(db, "SELECT pg_terminate_backend(pg_backend_pid())", &ended);
 	PQfinish(db->conn);
+	PQclear(db->settings);
 	free(db->kept);
 	free(db);
 }
@@ -322,6 +339,31 @@ bool db_command_kept(struct db *db, const char *sql, int n, const char *const va
 	AUTO(result) PGresult *res = NULL;
 
 	return db_query_kept(db, sql, n, values, &res, err) && count_rows(res, ret_rows);
+}
+
+static bool fail_setting(const PGresult *now, int i, struct error *err)
+{
+	return fail(
+		err, ERR_CONFIG,
+		"a trigger has set %s to %s for the whole session, which must not be: let its function put it "
+		"back (ALTER FUNCTION ... SET %s FROM CURRENT, and SET LOCAL in it)",
+		PQfname(now, i), PQgetvalue(now, 0, i), PQfname(now, i));
+}
+
+bool db_check_settings(struct db *db, const char *sql, struct error *err)
+{
+	AUTO(char_p) char *both = xprintf("%s%s%s", sql, *sql ? "; " : "", settings_sql);
+	const char *const zone[] = {PQgetvalue(db->settings, 0, TIME_ZONE)};
+	AUTO(result) PGresult *now = NULL;
+	AUTO(result) PGresult *set = NULL;
+
+	if (!(PQsendQuery(db->conn, both) || fail_lost(db, err)) || !drain(db, &now, err))
+		return false;
+	for (int i = TIME_ZONE + 1; i < PQnfields(now); i++)
+		if (strcmp(PQgetvalue(now, 0, i), PQgetvalue(db->settings, 0, i)) != 0)
+			return fail_setting(now, i, err);
+	return strcmp(PQgetvalue(now, 0, TIME_ZONE), *zone) == 0 ||
+	       db_query(db, set_time_zone, 1, zone, &set, err);
 }
 
 void db_forget_prepared(struct db *db)

@@ -89,6 +89,13 @@ bool db_command_kept(struct db *db, const char *sql, int n, const char *const va
 bool db_query_apart(struct db *db, const char *sql, int n, const char *const values[],
 		    PGresult **ret_res, struct error *err);
 
+/*
+ * After a statement that fired triggers of the CRM: runs sql, a command or "", then checks that the session's settings are
+ * what db_open() made them, because an archive would have another form, and a date would mean another day.  A time zone is
+ * put back.  CONFIG: another setting, by name.
+ */
+bool db_check_settings(struct db *db, const char *sql, struct error *err);
+
 /* Undoes what foreign functions may have left in a session behind their transaction, which has ended: prepared statements. */
 void db_forget_prepared(struct db *db);
 

@@ -183,3 +183,47 @@ def test_the_attack_works(crm):
     with d.pg.connect(d.db, application_name="retention-job") as conn, conn.cursor() as cur:
         with pytest.raises(Exception, match="hijacked: = .varchar, varchar."):
             cur.execute("SELECT FROM contact AS c JOIN request AS r ON r.contact_id = c.id")
+
+
+# --- What a trigger leaves set ----------------------------------------------------------------------------------------
+
+LEAVES = """
+    CREATE TABLE contact (id bigint PRIMARY KEY, name text, created timestamptz);
+    CREATE TABLE request (id bigint PRIMARY KEY, contact_id bigint REFERENCES contact, at timestamptz);
+    CREATE INDEX ON request (contact_id);
+    INSERT INTO contact SELECT i, 'n', '2014-02-03 04:05:06+00' FROM generate_series(1, 3) AS i;
+    INSERT INTO request SELECT i, i, '2015-01-01' FROM generate_series(1, 3) AS i;
+    CREATE FUNCTION leaves() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN %s; RETURN OLD; END $$;
+    CREATE CONSTRAINT TRIGGER leaves AFTER DELETE ON contact %s FOR EACH ROW EXECUTE FUNCTION leaves()"""
+
+
+@pytest.fixture
+def leaves(make):
+    return lambda body, when="": make(LEAVES % (body, when), model(), policy("delete_contacts", archive="full"),
+                                      limits={"batch_rows": 2})
+
+
+@pytest.mark.parametrize("when", ["", "DEFERRABLE INITIALLY DEFERRED"], ids=["at once", "deferred"])
+@pytest.mark.parametrize("body, name", [("SET DateStyle = 'German'", "DateStyle"), ("SET LOCAL bytea_output = escape", "bytea_output"),
+                                        ("SET client_encoding = 'LATIN1'", "client_encoding"), ("SET row_security = on", "row_security")])
+def test_a_setting_that_would_change_the_archive(leaves, body, name, when):
+    d = leaves(body, when)
+    done = d.once(check=False)
+    if when and "LOCAL" in body:  # gone with its transaction
+        assert done.returncode == 0
+    else:
+        assert done.returncode == 1 and f"a trigger has set {name} to " in done.stderr, done.stderr
+        assert "for the whole session, which must not be: let its function put it back" in done.stderr
+    d.pg.sql(d.db, f"ALTER FUNCTION leaves() SET {name} FROM CURRENT;"
+                   f"CREATE OR REPLACE FUNCTION leaves() RETURNS trigger LANGUAGE plpgsql SET {name} FROM CURRENT "
+                   f"AS $$ BEGIN {body.replace('SET LOCAL', 'SET').replace('SET', 'SET LOCAL')}; RETURN OLD; END $$")
+    d.once()
+    assert keys(d.pg, d.db) == set() and {row[2] for row in archived(d, "contact")} == {"2014-02-03 04:05:06+00"}
+
+
+@pytest.mark.parametrize("when", ["", "DEFERRABLE INITIALLY DEFERRED"], ids=["at once", "deferred"])
+def test_a_time_zone_and_a_path_are_put_back(leaves, when):
+    """A later batch of the session would count its days otherwise."""
+    d = leaves("SET TimeZone = 'Pacific/Apia'; SET search_path = public", when)
+    d.once()
+    assert keys(d.pg, d.db) == set() and {row[2] for row in archived(d, "contact")} == {"2014-02-03 04:05:06+00"}
