@@ -13,7 +13,8 @@
  *             empty.  The event, then the start.  Killed between them, the next attempt finds the folder again.
  *   finished  the folder has its final name and the list has keys: an end takes the list away before it seals.  An
  *             export is found by this alone, because it leaves no lines.
- *   list      the keys that the ledger knows leave it, in one statement.
+ *   list      the keys that the ledger knows leave it, in one statement; of a finished export all, because its
+ *             archive has them.
  *   lengths   one statement, from archive/found.c, which only reads.  Repeated, it finds the same, or what joining
  *             has noted.
  *   end       job/finish.c: an early end like any other.
@@ -74,10 +75,13 @@ bool job_begin_folder(struct job *j, const struct archive *a, struct error *err)
 
 bool job_settle_list(struct job *j, int64_t *left, struct error *err)
 {
-	if (!j->changed.why && *left > 0 && j->archive.name && archive_is_finished(&j->archive) &&
-	    (!mark(j, err) || !job_read_changed(j, err)))
+	const bool finished = *left > 0 && j->archive.name && archive_is_finished(&j->archive);
+
+	if (!j->changed.why && finished && (!mark(j, err) || !job_read_changed(j, err)))
 		return false;
-	return !j->changed.restored || journal_forget_erased(j->db, j->row.id, left, err);
+	return !j->changed.restored ||
+	       journal_forget_treated(j->db, j->row.id, finished && j->row.action == ACTION_EXPORT,
+				      left, err);
 }
 
 bool job_settle_lengths(struct job *j, struct error *err)

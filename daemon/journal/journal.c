@@ -437,14 +437,15 @@ bool journal_take_lengths(struct db *db, int id, const char *labels, const char 
 	return run(db, id, (struct statement){sql, 3, {labels, found, contact}}, err);
 }
 
-bool journal_forget_erased(struct db *db, int id, int64_t *ret_left, struct error *err)
+bool journal_forget_treated(struct db *db, int id, bool all, int64_t *ret_left, struct error *err)
 {
 	static const char sql[] =
-		"WITH gone AS (DELETE FROM retention.candidate AS c USING retention.ledger AS l\n"
-		"  WHERE c.job = $1::int AND l.job = $1::int AND l.key = c.key RETURNING c.n)\n"
-		"SELECT " LISTED " - (SELECT count(DISTINCT g.n) FROM gone AS g)";
+		"WITH gone AS (DELETE FROM retention.candidate AS c WHERE c.job = $1::int AND ($2::boolean OR\n"
+		"       c.key IN (SELECT l.key FROM retention.ledger AS l WHERE l.job = $1::int)) RETURNING c.n)\n"
+		"SELECT " LISTED " - (SELECT count(*) FROM gone)";
+	const struct statement statement = {sql, 1, {all ? "true" : "false"}};
 
-	return query_int(db, id, (struct statement){.sql = sql}, ret_left, err);
+	return query_int(db, id, statement, ret_left, err);
 }
 
 bool journal_begin_rest(struct db *db, int id, int *ret_id, struct error *err)

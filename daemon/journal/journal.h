@@ -171,8 +171,8 @@ bool journal_mark_restored(struct db *db, int id, struct error *err);
 bool journal_take_lengths(struct db *db, int id, const char *labels, const char *found,
 			  const char *contact, struct error *err);
 
-/* Takes the keys off the list that the ledger knows as erased by this action; *ret_left is what is left. */
-bool journal_forget_erased(struct db *db, int id, int64_t *ret_left, struct error *err);
+/* Takes the keys off the list that the ledger knows as erased by this action, or all; *ret_left is what is left. */
+bool journal_forget_treated(struct db *db, int id, bool all, int64_t *ret_left, struct error *err);
 
 /*
  * Saves the rest of a policy's occurrence as a new action with the same cutoff; *ret_id is its number.  Before
