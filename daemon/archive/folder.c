@@ -130,7 +130,7 @@ bool archive_fail_short(const char *name, int64_t bytes, int64_t committed_bytes
 	return fail(err, ERR_CONFIG,
 		    "archive file \"%s\" has %" PRId64 " bytes where %" PRId64
 		    " were synced and committed: the disk lost them; restore the file before the "
-		    "job goes on",
+		    "job goes on, or abandon the action",
 		    name, bytes, committed_bytes);
 }
 

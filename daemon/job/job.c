@@ -275,11 +275,13 @@ static bool prepare(struct job *j, struct error *err)
 
 /*
  * Does the archive lie on the host that began the job, with rows that are nowhere else?  The job is taken
- * over only where the folder can be reached from here, or has nothing in it yet.
+ * over only where the folder can be reached from here, or has nothing in it yet.  The journal says so: where that host
+ * is gone for good, a person has to know.
  */
 static bool is_elsewhere(struct job *j, bool *ret, struct error *err)
 {
 	const struct archive a = {.directory = j->archive.directory, .name = archive_name(j)};
+	const char *why;
 	bool archived = false;
 
 	*ret = false;
@@ -288,9 +290,14 @@ static bool is_elsewhere(struct job *j, bool *ret, struct error *err)
 	if (!journal_has_archived(j->db, j->row.id, &archived, err))
 		return false;
 	*ret = archived && !archive_is_begun(&a) && !archive_is_finished(&a);
-	if (*ret)
-		report_note(j->opts->report, "its archive lies on host %s", j->row.host);
-	return true;
+	if (!*ret)
+		return true;
+	why = t_printf(j->ctx,
+		       "its archive lies on host %s: it goes on there, or where its folder is; "
+		       "retentionctl abandon %d ends it",
+		       j->row.host, j->row.id);
+	report_note(j->opts->report, "%s", why);
+	return journal_note(j->db, j->row.id, why, NULL, err);
 }
 
 /* Runs the steps from "claim" to "start"; *ret_go false: the job ends here, with *ret_exit. */

@@ -302,7 +302,7 @@ def test_another_host_leaves_it_to_the_one_with_the_files(job):
     j.archives.mkdir(mode=0o700)
     elsewhere = j.start(host="elsewhere")
     assert elsewhere.wait() == TAKEN
-    assert "lies on host testhost" in elsewhere.note()
+    assert "lies on host testhost" in elsewhere.note() and j.row()["waiting"] == elsewhere.note()
     j.archives.rmdir()
     j.archives.with_name("there").rename(j.archives)
     # Where the files can be reached, any host may go on.
