@@ -151,7 +151,8 @@ struct round {
 	struct db *db;
 	const struct job_opts *opts;
 	void *ctx; /* of the round; its parent is the caller's */
-	const PGresult *rows; /* id, table_name, location, used */
+	const PGresult *rows; /* id, table_name, location */
+	const PGresult *used; /* of each of these */
 	/* n, of the rows that were tried; an error of "": nothing is left to do. */
 	const char *ids[ROUND], *errors[ROUND], *kept[ROUND];
 	size_t n;
@@ -212,13 +213,34 @@ static char *used_condition(const struct round *r)
 
 /* A file that failed waits longer each time: 2, 4, 8 minutes, up to a day. */
 static const char claim_sql[] =
-	"SELECT o.id, o.table_name, o.location, (%s) AS used\n"
+	"SELECT o.id, o.table_name, o.location\n"
 	"  FROM (SELECT f.* FROM retention.file_outbox AS f\n"
 	"         WHERE ($1::int = 0 OR f.job = $1::int) AND f.id > $3::bigint\n"
 	"           AND (f.host = $2 OR f.table_name = ANY ($4::text[]))\n"
 	"           AND (f.tried_at IS NULL OR f.tried_at < now() -\n"
 	"                least(interval '1 minute' * 2 ^ least(f.attempts, 12), interval '1 day'))\n"
 	"         ORDER BY f.id LIMIT $5::int FOR UPDATE SKIP LOCKED) AS o ORDER BY o.id";
+
+/* Apart, because it reads the CRM's tables.  The rows are locked.  A location is no parameter, because it may hold a name. */
+static const char used_sql[] = "SELECT o.id, (%s) AS used FROM retention.file_outbox AS o\n"
+			       " WHERE o.id = ANY ($1::bigint[]) ORDER BY o.id";
+
+static bool ask_used(struct round *r, PGresult **ret, struct error *err)
+{
+	const int n = PQntuples(r->rows);
+	const char **ids = t_array(r->ctx, const char *, n);
+	const char *values[1];
+
+	for (int row = 0; row < n; row++)
+		ids[row] = db_text(r->rows, row, "id");
+	values[0] = sql_array(r->ctx, ids, (size_t)n);
+	if (!db_query_apart(r->db, t_printf(r->ctx, used_sql, used_condition(r)), 1, values, ret,
+			    err))
+		return false;
+	r->used = *ret;
+	return PQntuples(*ret) == n ||
+	       fail(err, ERR_ENVIRONMENT, "rows of the outbox are gone that were locked");
+}
 
 static char *by_command(const struct round *r)
 {
@@ -265,7 +287,7 @@ static void remove_all(struct round *r)
 {
 	for (int row = 0; row < PQntuples(r->rows) && !stop_asked(r->opts->stop); row++) {
 		AUTO(error) struct error one = {0};
-		const bool used = db_bool(r->rows, row, "used");
+		const bool used = db_bool(r->used, row, "used");
 
 		if (used || remove_one(r, row, &one)) {
 			failpoint("outbox-after-remove");
@@ -309,10 +331,10 @@ static bool work_round(struct round *r, int job, int64_t *last_id, bool *ret_mor
 				      t_printf(r->ctx, "%lld", (long long)*last_id), by_command(r),
 				      t_printf(r->ctx, "%d", ROUND)};
 	AUTO(result) PGresult *res = NULL;
+	AUTO(result) PGresult *used = NULL;
 	int n;
 
-	if (!db_exec(r->db, "BEGIN", err) ||
-	    !db_query(r->db, t_printf(r->ctx, claim_sql, used_condition(r)), 5, values, &res, err))
+	if (!db_exec(r->db, "BEGIN", err) || !db_query(r->db, claim_sql, 5, values, &res, err))
 		return false;
 	n = PQntuples(res);
 	r->rows = res;
@@ -320,6 +342,8 @@ static bool work_round(struct round *r, int job, int64_t *last_id, bool *ret_mor
 	if (n == 0)
 		return db_commit(r->db, err);
 	*last_id = db_int(res, n - 1, "id");
+	if (!ask_used(r, &used, err))
+		return false;
 	remove_all(r);
 	return settle(r, err);
 }
