@@ -69,7 +69,8 @@ def noticed(d):
 def test_it_is_no_operators_to_cancel(brought_back):
     d = noticed(brought_back())
     job = replay(d)
-    d.pg.psql(d.db, "-c", "CREATE ROLE replay_operator LOGIN", "-c", "GRANT retention_operator TO replay_operator")
+    d.pg.psql(d.db, "-c", "DROP ROLE IF EXISTS replay_operator", "-c", "CREATE ROLE replay_operator LOGIN",
+              "-c", "GRANT retention_operator TO replay_operator")
     d.configure(user="replay_operator")
     refused = d.ctl("cancel", job, check=False)
     assert refused.returncode == 1 and f"action {job} is a replay: only an approver can cancel it" in refused.stderr
