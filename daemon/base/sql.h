@@ -8,10 +8,10 @@
 #include <stddef.h>
 
 /*
- * Whose search_path is in force.  A statement is parsed under pg_catalog alone, with temporary tables last (database/db.c): under the CRM's, an
- * operator that somebody has made in one of its schemas can come before PostgreSQL's, and would run with the session's
- * rights.  The CRM's triggers name their tables without a schema, and need the CRM's, which is the one that the
- * database gives every session.
+ * Whose search_path is in force.  A statement is parsed under pg_catalog alone, with temporary tables last
+ * (database/db.c): under the CRM's, an operator that somebody has made in one of its schemas can come before
+ * PostgreSQL's, and would run with the session's rights.  The CRM's triggers name their tables without a schema, and
+ * need the CRM's, which is the one that the database gives every session.
  *
  *   SQL_SESSION_PATH for the whole session: what a trigger has set for it is undone
  *   SQL_NOTE_PATH   first in a transaction: notes the CRM's

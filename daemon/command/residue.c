@@ -234,10 +234,12 @@ static bool prepare(struct residue *r, struct error *err)
 	       make_pattern(r, err);
 }
 
+#define CODE_OF_C FOREIGN_CODE("c.oid", "")
+
 /*
  * A row for each table and materialized view with texts: its columns as rows of c(name, text), the first column that
- * the caller may not read, and the first function of FOREIGN_CODE().  A type that is not PostgreSQL's own becomes text by its output function,
- * because its cast may be anybody's, and would run with the caller's rights.
+ * the caller may not read, and the first function of FOREIGN_CODE().  A type that is not PostgreSQL's own becomes text
+ * by its output function, because its cast may be anybody's, and would run with the caller's rights.
  */
 static const char tables_sql[] =
 	"SELECT c.oid, n.nspname AS schema, c.relname AS name,\n"
@@ -248,24 +250,22 @@ static const char tables_sql[] =
 	"         THEN '(%L, (SELECT string_agg(encode(b, ''escape''), '' '') FROM unnest(t.%I) AS b))'\n"
 	"         WHEN t.oid < 16384 THEN '(%L, t.%I::text)' ELSE '(%L, concat(t.%I))' END,\n"
 	"         a.attname, a.attname), ', ' ORDER BY a.attnum) AS texts,\n"
-	"       " FOREIGN_CODE(
-		"c.oid",
-		"") " AS foreign_code,\n"
-		    "       min(a.attname::text) FILTER (WHERE NOT has_schema_privilege(n.oid, 'USAGE')\n"
-		    "         OR NOT has_column_privilege(c.oid, a.attnum, 'SELECT')) AS closed\n"
-		    "  FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace\n"
-		    "  JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped\n"
-		    "  JOIN pg_type AS t ON t.oid = a.atttypid\n"
-		    "  LEFT JOIN pg_type AS e ON e.oid = t.typelem AND t.typcategory = 'A'\n"
-		    " WHERE c.relkind IN ('r', 'p', 'm') AND NOT c.relispartition AND c.relispopulated\n"
-		    /* A generated column is made of others, and changes with them. */
-		    "   AND a.attgenerated = ''\n"
-		    "   AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'retention')\n"
-		    "   AND n.nspname !~ '^pg_(toast|temp)'\n"
-		    /* Numbers, dates, booleans, intervals, shapes, bits, words of a list, and PostgreSQL's ranges hold no value. */
-		    "   AND coalesce(e.typcategory, t.typcategory) NOT IN ('N', 'D', 'B', 'T', 'G', 'V', 'E')\n"
-		    "   AND (coalesce(e.typcategory, t.typcategory) <> 'R' OR coalesce(e.oid, t.oid) >= 16384)\n"
-		    " GROUP BY c.oid, n.nspname, c.relname ORDER BY n.nspname, c.relname";
+	"       " CODE_OF_C " AS foreign_code,\n"
+	"       min(a.attname::text) FILTER (WHERE NOT has_schema_privilege(n.oid, 'USAGE')\n"
+	"         OR NOT has_column_privilege(c.oid, a.attnum, 'SELECT')) AS closed\n"
+	"  FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace\n"
+	"  JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped\n"
+	"  JOIN pg_type AS t ON t.oid = a.atttypid\n"
+	"  LEFT JOIN pg_type AS e ON e.oid = t.typelem AND t.typcategory = 'A'\n"
+	" WHERE c.relkind IN ('r', 'p', 'm') AND NOT c.relispartition AND c.relispopulated\n"
+	/* A generated column is made of others, and changes with them. */
+	"   AND a.attgenerated = ''\n"
+	"   AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'retention')\n"
+	"   AND n.nspname !~ '^pg_(toast|temp)'\n"
+	/* Numbers, dates, booleans, intervals, shapes, bits, words of a list, and PostgreSQL's ranges hold no value. */
+	"   AND coalesce(e.typcategory, t.typcategory) NOT IN ('N', 'D', 'B', 'T', 'G', 'V', 'E')\n"
+	"   AND (coalesce(e.typcategory, t.typcategory) <> 'R' OR coalesce(e.oid, t.oid) >= 16384)\n"
+	" GROUP BY c.oid, n.nspname, c.relname ORDER BY n.nspname, c.relname";
 
 /* Searches one table; $1 are the contacts. */
 static char *search_sql(struct residue *r, const PGresult *tables, int row)
