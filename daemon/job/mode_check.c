@@ -218,22 +218,46 @@ static const char *setting_of(const PQconninfoOption *options, const char *keywo
 
 /*
  * Warns where another server could take the place of the database's on the network.  It would be given the password,
- * and all that is erased from it stays elsewhere.
+ * and all that is erased from it stays elsewhere.  address: the server's, or its name; "" or a path: none.
  */
-static void check_network(const struct job_opts *opts, struct db *db)
+static void warn_of_network(const struct job_opts *opts, const char *address, const char *sslmode)
 {
-	PQconninfoOption *options = PQconninfo(db_conn(db));
-	const char *address = PQhostaddr(db_conn(db));
 	const struct place *at = &opts->config->database_place;
 
-	if (*address && strncmp(address, "127.", 4) != 0 && strcmp(address, "::1") != 0 &&
-	    strcmp(setting_of(options, "sslmode"), "verify-full") != 0)
+	if (*address && !strchr("/@", *address) && strncmp(address, "127.", 4) != 0 &&
+	    strcmp(address, "::1") != 0 && strcmp(address, "localhost") != 0 &&
+	    strcmp(sslmode, "verify-full") != 0)
 		report_warning(opts->report,
 			       "%s:%d: database: conninfo reaches the server over the network with "
 			       "sslmode=%s, so that another server could take its place, and get "
 			       "the password: say sslmode=verify-full, and sslrootcert=",
-			       at->file, at->line, setting_of(options, "sslmode"));
+			       at->file, at->line, sslmode);
+}
+
+static void check_network(const struct job_opts *opts, struct db *db)
+{
+	PQconninfoOption *options = PQconninfo(db_conn(db));
+
+	warn_of_network(opts, PQhostaddr(db_conn(db)), setting_of(options, "sslmode"));
 	PQconninfoFree(options);
+}
+
+/* Nobody has answered as a database does.  So it is asked of conninfo; what a service says is unknown. */
+static void check_network_unanswered(const struct job_opts *opts)
+{
+	static const char *const keywords[] = {"hostaddr", "host", "sslmode"};
+	PQconninfoOption *options = PQconninfoParse(opts->config->conninfo, NULL);
+	PQconninfoOption *defaults = PQconndefaults();
+	const char *values[LENGTH(keywords)];
+
+	for (size_t i = 0; i < LENGTH(keywords); i++) {
+		values[i] = setting_of(options, keywords[i]);
+		if (!*values[i])
+			values[i] = setting_of(defaults, keywords[i]);
+	}
+	warn_of_network(opts, *values[0] ? values[0] : values[1], values[2]);
+	PQconninfoFree(options);
+	PQconninfoFree(defaults);
 }
 
 /* Refuses nothing, because the right can be granted, or the session can end, while an action waits. */
@@ -334,9 +358,11 @@ enum job_exit mode_check_run(const struct job_opts *opts)
 		report_complaint(opts->report, "%s", look.complaints.lines[i]);
 	if (look.complaints.n > 0)
 		end = JOB_REFUSED;
-	else if (end == JOB_AWAY)
+	else if (end == JOB_AWAY) {
 		report_note(opts->report, "%s", err.text);
-	else if (end == JOB_REFUSED)
+		if (!look.answered)
+			check_network_unanswered(opts);
+	} else if (end == JOB_REFUSED)
 		report_complaint(opts->report, "%s", err.text);
 	complaints_clear(&look.complaints);
 	return end == JOB_AWAY && look.answered ? JOB_INCOMPLETE : end;

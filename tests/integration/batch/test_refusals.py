@@ -139,6 +139,12 @@ def test_a_connection_that_another_server_could_take(own_pg, daemon):
     d.start()
     d.wait_for_log(warning)
     assert d.stop() == 0
+    # One that takes the password and never answers as a database does.
+    server.stop()
+    for host, warned in (("127.0.0.1", False), ("0.0.0.0", True)):
+        d.configure(host=host)
+        done = d.check_config(check=False)
+        assert done.returncode == 3 and (warning in done.stderr) == warned, (host, done.stderr)
 
 
 def test_values_that_read_as_the_session_says(french_pg, daemon):
