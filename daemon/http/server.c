@@ -120,10 +120,10 @@ static void on_sweep(evutil_socket_t fd, short what, void *arg)
 /* Makes room for one more; how many descriptors there are, with those that are cut or have ended. */
 static int make_place(struct http_server *server)
 {
-	struct connection *c, *oldest = NULL;
+	struct connection *oldest = NULL;
 	int n = 0, all = 0;
 
-	TAILQ_FOREACH(c, &server->connections, link) {
+	for (struct connection *c = TAILQ_FIRST(&server->connections); c; c = TAILQ_NEXT(c, link)) {
 		all++;
 		if (c->cut || has_ended(c))
 			continue;
