@@ -17,8 +17,8 @@ struct shared {
 };
 
 /*
- * From the row u of x up to the row of top that it hangs off, by any of its parents.  top's row is called
- * o, or u where x is top.
+ * From the row u of x up to the row of top that it hangs off, by any of its parents, where nothing personal
+ * is left on the way.  top's row is called o, or u where x is top.
  */
 static char *way_up(const struct plan *p, const struct table *x, const struct table *top,
 		    const char *result)
@@ -29,6 +29,9 @@ static char *way_up(const struct plan *p, const struct table *x, const struct ta
 	for (const struct table *t = x; t != top; t = t->of) {
 		const char *name = t->of == top ? "o" : t_printf(p, "k%zu", t->of->index);
 
+		if (plan_disposition(p, t) == DISPOSITION_UPDATE)
+			t_append(&links, " AND (%s) IS NOT TRUE",
+				 plan_dirty_row(p, t, below, false));
 		t_list(&from, ", ", "%s AS %s", plan_filtered(p, t->of, t->of->where, NULL), name);
 		t_append(&links, " AND %s", plan_link(p, t, below, name));
 		below = name;
@@ -60,8 +63,8 @@ static const struct table *owner(const struct plan *p, const struct table *x)
 
 /*
  * Adds the conditions under which the row u of x is a use although the action leaves it: something personal
- * is left of what it belongs to.  For a subject that is all that hangs off it, because a row that never
- * held anything says nothing about its subject.  subjects collects queries of those.
+ * is left of what it belongs to, up to the subject's own row: one below that never held anything says
+ * nothing about its subject.  subjects collects queries of those.
  */
 static void add_not_anonymized(const struct plan *p, const struct table *x, char **sql,
 			       char **subjects)
@@ -79,7 +82,10 @@ static void add_not_anonymized(const struct plan *p, const struct table *x, char
 			 plan_dirty_row(p, top, x == top ? "u" : "o", false));
 }
 
-/* The subjects are read first: a row has one, and the table may have millions. */
+/*
+ * The subjects are read first: a row has one, and the table may have millions.  Only where a subject's own row
+ * holds nothing is all that hangs off it looked at, because that takes a condition for each table of the model.
+ */
 static const char not_anonymized_sql[] =
 	"\n   AND NOT EXISTS (SELECT FROM (\n"
 	"     {subjects}) AS x(k)\n"
@@ -113,7 +119,9 @@ static char *not_own(const struct shared *s, unsigned int oid)
 				  {"table", plan_filtered(p, subject, subject->where, NULL)},
 				  {"key", plan_column(p, "s", subject->key)},
 				  {"subjects", subjects},
-				  {"dirty", plan_dirty_tree(p, subject, "s", NULL)}));
+				  {"dirty", plan_disposition(p, subject) == DISPOSITION_UPDATE
+						    ? plan_dirty_row(p, subject, "s", false)
+						    : plan_dirty_tree(p, subject, "s", NULL)}));
 	return sql;
 }
 
