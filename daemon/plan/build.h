@@ -137,6 +137,9 @@ char *plan_rule_value(const struct plan *p, const struct table *t, const struct 
 
 /* dirty.c: what is left to erase */
 
+/* Is there anything left in the row alias of t itself, of what the action erases?  An SQL condition. */
+const char *plan_dirty_self(const struct plan *p, const struct table *t, const char *alias);
+
 /*
  * Returns " AND the row name of t, which is shared, counts"; parent is its parent's alias.
  */

@@ -120,7 +120,7 @@ static char *not_own(const struct shared *s, unsigned int oid)
 				  {"key", plan_column(p, "s", subject->key)},
 				  {"subjects", subjects},
 				  {"dirty", plan_disposition(p, subject) == DISPOSITION_UPDATE
-						    ? plan_dirty_row(p, subject, "s", false)
+						    ? plan_dirty_self(p, subject, "s")
 						    : plan_dirty_tree(p, subject, "s", NULL)}));
 	return sql;
 }
