@@ -236,6 +236,22 @@ def test_shared_rows_of_rows_that_stay(make, link, batch_rows, parent):
     assert again(d, "anonymize_requests" if parent == "request" else "anonymize_contacts")["counters"]["treated"] == 0
 
 
+def test_shared_rows_of_requests_with_redacted_texts(make):
+    """Nothing but a text of the request is erased: whether it still names the contact tells whether it was anonymized."""
+    parts = {"parent": "request", "a": 10, "b": 20, "c": 30}
+    d = make(SCHEMA + SHOWN.format(**parts) + ";" + LINKS["join"] + contacts([1, 2], [3]) + SHOWN_ROWS.format(**parts) +
+             "; UPDATE contact SET name = 'name' || id; UPDATE request SET subject = 'of name' || contact_id",
+             model(contact={"identity": ["name"], "clear": ["name", "brand"], "keep": ["created"]}, request={"redact": ["subject"], "keep": ["status", "at"]},
+                   message={"table": "message", "key": "id", "of": "request", "by": "request_id", "clear": ["body"], "keep": ["blob_id"]},
+                   answer={"table": "answer", "key": "id", "of": "message", "by": "message_id", "delete": "detach", "anonymize": "keep"},
+                   shown={"table": "shown", "of": "message", "by": "message_id", "anonymize": "keep"},
+                   blob={"table": "blob", "key": "id", "of": "shown", "by": "id", "from": "blob_id", "shared": True, "clear": ["data"]}),
+             policy("anonymize_requests"), limits={**LIMITS, "batch_rows": 1})
+    d.once()
+    assert failures(d) == []
+    assert keys(d.pg, d.db, "SELECT id FROM blob WHERE data = ''") == {1, 2, 3}
+
+
 # --- Joins ----------------------------------------------------------------------------------------
 
 TAGS = """;
