@@ -95,7 +95,8 @@ def test_a_locked_row_is_left_for_a_later_sweep(job):
         run = j.start()
         wait_until(lambda: j.left() == 2 and "locked" in (j.row()["waiting"] or ""))
         assert {int(k) for (k,) in j.sql("SELECT key FROM retention.candidate")} == {due[3], owner}
-        assert run.running() and run.waits_for("locked")
+        wait_until(lambda: run.waits_for("locked"), what=run.text)
+        assert run.running()
         conn.rollback()
     assert run.wait() == DONE
     check_done(j)

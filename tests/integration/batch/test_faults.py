@@ -81,7 +81,7 @@ def tmpfs(tmp_path):
 def check_waits_for_space(j, run):
     """The job waits and says so; each file holds at least what is committed, because only what is archived is erased."""
     wait_until(lambda: "No space left" in (j.row()["waiting"] or ""), what=run.text)
-    assert run.waits_for("No space left")
+    wait_until(lambda: run.waits_for("No space left"), what=run.text)
     assert len(j.ledger()) < j.row()["candidates"]
     for worker, table, committed in j.sql("SELECT worker, table_name, bytes FROM retention.archive_file"):
         if committed:

@@ -73,7 +73,8 @@ def test_who_does_not_commit_is_named(job):
         held = f"the lock retention.chain_lock is held by {j.pg.SUPERUSER} (process {conn.info.backend_pid}"
         run = j.start()
         wait_until(lambda: held in (j.row()["waiting"] or ""), what=run.text)
-        assert run.waits_for(held) and not j.ledger()
+        wait_until(lambda: run.waits_for(held), what=run.text)
+        assert not j.ledger()
     assert run.wait() == DONE, run.text()
     check_done(j)
     check_all_erased(j)

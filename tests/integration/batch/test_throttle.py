@@ -43,7 +43,7 @@ def test_the_window(job, clock):
     wait_until(lambda: j.row()["waiting"] == "the window 22:00-06:00")
     paused = len(j.ledger())
     assert 0 < paused < j.row()["candidates"] and j.row()["status"] == "running"
-    assert run.waits_for("the window 22:00-06:00")
+    wait_until(lambda: run.waits_for("the window 22:00-06:00"), what=run.text)
     shown = j.daemon.ctl("show", j.id).stdout
     assert re.search(r"^waiting +the window 22:00-06:00$", shown, re.M)
     assert "waits for the window 22:00-06:00" in j.daemon.ctl("journal").stdout
@@ -117,7 +117,8 @@ SLOW = {"workers": 2, "batch_rows": 50, "rows_per_second": 3000}
 def held_up(j, run, reason):
     """It waits for that, in every place that shows it, and erases nothing meanwhile."""
     wait_until(lambda: re.search(reason, j.row()["waiting"] or ""), what=reason)
-    assert re.search(reason, run.text()) and re.search(f"waiting +.*{reason}", j.daemon.ctl("show", j.id).stdout)
+    wait_until(lambda: re.search(reason, run.text()), what=reason)
+    assert re.search(f"waiting +.*{reason}", j.daemon.ctl("show", j.id).stdout)
     # A worker that looked a moment before still has a batch to end, or to begin.
     looks = []
 
@@ -142,7 +143,7 @@ def test_a_pause(job, what, reason):
     j.begun()
     j.sql(f"SELECT retention.pause_action({what})")
     held_up(j, run, reason.format(j.pg.SUPERUSER))
-    assert run.waits_for("waiting paused a pause ")
+    wait_until(lambda: run.waits_for("waiting paused a pause "), what=run.text)
     j.sql(f"SELECT retention.resume_action({what})")
     assert run.wait() == DONE, run.text()
     assert j.row()["waiting"] is None and j.value("SELECT count(*) FROM retention.pause") == 0
