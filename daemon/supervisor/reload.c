@@ -63,8 +63,6 @@ void reload(struct supervisor *s)
 			 (long long)now.tv_sec * 1000000 +
 				 now.tv_nsec / 1000); /* if lost: no wait */
 	s->candidate = talloc_steal(s, config_load(s->config->path, &c));
-	/* Loading may have set the process's zone, but the old generation is still in force. */
-	(void)schedule_set_timezone(s->config->timezone); /* it was found before */
 	if (!s->candidate) {
 		for (size_t i = 0; i < c.n; i++)
 			log_event(LOG_ERR, KIND_RELOAD_REFUSED, NULL, "%s", c.lines[i]);

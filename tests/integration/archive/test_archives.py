@@ -309,6 +309,7 @@ def test_removal_killed_at_every_file(archived):
     while (status := tidy(j, "remove-mid-files:1")[0]) == KILLED:
         kills += 1
         assert entries(j) == [j.folder.name + ".deleted"]
+        assert (j.archives / entries(j)[0] / "SHA256SUMS").is_file(), "it says what is the archive's, to the last"
     assert status == DONE and kills > 2 and is_removed(j)
 
 
@@ -556,6 +557,19 @@ def test_expiry(archived):
     row = j.row()
     assert row["archive_deleted_by"] == "expiry" and j.folder.is_dir()
     assert tidy(j)[0] == DONE and is_removed(j)
+
+
+@pytest.mark.parametrize("session", ["Asia/Tokyo", "America/Lima"])
+def test_kept_by_the_calendar_of_the_zone(archived, session):
+    """Wherever the session is, and whatever day it is there."""
+    j = archived()
+    with j.pg.connect(j.db) as conn, conn.cursor() as cur:
+        cur.execute(f"SET TimeZone = '{session}'")
+        for since, until in [("2020-02-29 23:30", "2020-08-29 23:30"), ("2019-08-31 12:00", "2020-02-29 12:00"),
+                             ("2020-03-31 00:30", "2020-09-30 00:30")]:
+            cur.execute("SELECT retention.kept_until(%s, '6 months', 'Europe/Paris') = %s::timestamptz",
+                        (f"{since} Europe/Paris", f"{until} Europe/Paris"))
+            assert cur.fetchone() == (True,), since
 
 
 def test_without_keep_nothing_expires(archived):

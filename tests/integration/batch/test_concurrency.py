@@ -104,18 +104,35 @@ def test_a_locked_row_is_left_for_a_later_sweep(job):
 
 
 @pytest.mark.safety(by_set_with=4)
+def test_a_locked_contact_is_not_waited_for(job):
+    j = job()
+    locked = sorted(due_before(j))[3]
+    since = j.pg.log_position()
+    with j.pg.connect(j.db, autocommit=False) as conn, conn.cursor() as cur:
+        cur.execute("SELECT FROM crm.contact WHERE id = %s FOR UPDATE", (locked,))
+        run = j.start()
+        wait_until(lambda: j.left() == 1 and run.waits_for("locked"), what=run.text)
+        assert "due to lock timeout" not in j.pg.log_text(since)
+        conn.rollback()
+    assert run.wait() == DONE
+    check_done(j)
+    check_all_erased(j)
+
+
+@pytest.mark.safety(by_set_with=4)
 def test_a_writer_is_never_the_victim_of_a_deadlock(job):
-    """They lock a request and then its contact, we the contact and then its requests."""
+    """They lock a request, or a message, and then its contact; we the contact and then what is below it."""
     j = job(limits=SLOW)
-    requests = j.sql("SELECT min(id), contact_id FROM crm.request WHERE contact_id = ANY (%s) GROUP BY 2",
-                     (list(due_before(j)),))
+    rows = j.sql("""SELECT 'request SET reason = reason', min(id), contact_id FROM crm.request WHERE contact_id = ANY (%(due)s) GROUP BY 3
+        UNION ALL SELECT 'message SET body = body', min(m.id), r.contact_id FROM crm.message AS m JOIN crm.request AS r
+            ON r.id = m.request_id WHERE r.contact_id = ANY (%(due)s) GROUP BY 3""", {"due": list(due_before(j))})
     crossed = []
 
     def cross(conn, dice):
-        request, contact = dice.choice(requests)
+        update, row, contact = dice.choice(rows)
         with conn.cursor() as cur:
             cur.execute("BEGIN")
-            cur.execute("UPDATE crm.request SET handling_seconds = handling_seconds WHERE id = %s", (request,))
+            cur.execute(f"UPDATE crm.{update} WHERE id = %s", (row,))
             cur.execute("SELECT pg_sleep(0.02)")
             cur.execute("UPDATE crm.contact SET country = country WHERE id = %s", (contact,))
             crossed.append(cur.rowcount)
@@ -126,6 +143,26 @@ def test_a_writer_is_never_the_victim_of_a_deadlock(job):
         wait_until(lambda: len(crossed) > 200 or not run.running(), timeout=60)
     assert run.wait() == DONE, run.text()
     assert 1 in crossed
+    assert j.value("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()") == 0
+    check_done(j)
+    check_all_erased(j)
+
+
+@pytest.mark.safety(by_set_with=4)
+def test_a_writer_that_a_batch_waits_for_goes_first(job):
+    """The batch has its contact and waits for its message; it lets go before the server looks for a deadlock."""
+    j = job()
+    message, contact = j.sql("""SELECT m.id, r.contact_id FROM crm.message AS m JOIN crm.request AS r ON r.id = m.request_id
+        WHERE r.contact_id = ANY (%s) ORDER BY 1 LIMIT 1""", (list(due_before(j)),))[0]
+    with j.pg.connect(j.db, autocommit=False) as conn, conn.cursor() as cur:
+        cur.execute("UPDATE crm.message SET body = body WHERE id = %s", (message,))
+        run = j.start()
+        wait_until(lambda: j.value("""SELECT count(*) FROM pg_stat_activity WHERE application_name = 'retention-job'
+            AND datname = current_database() AND %s = ANY (pg_blocking_pids(pid))""", (conn.info.backend_pid,)), what=run.text)
+        cur.execute("UPDATE crm.contact SET country = country WHERE id = %s", (contact,))
+        assert cur.rowcount == 1
+        conn.rollback()
+    assert run.wait() == DONE, run.text()
     assert j.value("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()") == 0
     check_done(j)
     check_all_erased(j)

@@ -13,6 +13,7 @@ from support import small
 from support.backup import ANONYMIZE, DELETE, lines, personal, put_back, rows
 from support.harness import wait_until
 from support.jobs import DONE, KILLED, REFUSED, SAVED, Run, days
+from support.oracles import check_all_erased
 
 pytestmark = pytest.mark.safety(once=True)
 
@@ -220,6 +221,7 @@ def test_killed_around_the_line(job, point):
     assert j.run(failpoint=f"{point}:2") == KILLED
     assert j.run() == DONE
     assert sorted(set(lines(j.daemon))) == sorted(rows(j.pg, j.db))
+    check_all_erased(j)
 
 
 def test_another_database_beside_it(erased, daemon):

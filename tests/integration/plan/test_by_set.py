@@ -54,17 +54,20 @@ def test_the_same_as_with_triggers(make, monkeypatch, archive):
 def test_an_anonymization_fires_triggers(make):
     """What is changed is changed as ever; what is deleted beside it is asked for."""
     d = make(SCHEMA + MESSAGE.split("; INSERT")[0] + TWO + """;
-        INSERT INTO message SELECT id * 10, id, 'm' FROM request;
+        CREATE TABLE line (id bigint PRIMARY KEY, message_id bigint REFERENCES message); CREATE INDEX ON line (message_id);
+        INSERT INTO message SELECT id * 10, id, 'm' FROM request; INSERT INTO line SELECT id, id FROM message;
         CREATE TABLE seen (what text);
         CREATE FUNCTION see() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN INSERT INTO seen VALUES (TG_TABLE_NAME); RETURN NEW; END $$;
         CREATE TRIGGER see AFTER UPDATE ON contact FOR EACH ROW EXECUTE FUNCTION see();
         CREATE TRIGGER see AFTER UPDATE ON request FOR EACH ROW EXECUTE FUNCTION see();
         UPDATE contact SET name = 'n'; UPDATE request SET subject = 's'; DELETE FROM seen""",
              model(message=MESSAGES, contact={"clear": ["name"], "keep": ["id", "brand", "created"]},
-                   request={"clear": ["subject"], "keep": ["id", "contact_id", "at", "status"]}),
+                   request={"clear": ["subject"], "keep": ["id", "contact_id", "at", "status"]},
+                   line={"table": "line", "key": "id", "of": "message", "by": "message_id", "anonymize": "delete"}),
              policy("anonymize_contacts"), limits=SET)
     d.once()
     assert failures(d) == []
+    assert keys(d.pg, d.db, "SELECT id FROM line") == {200}
     assert sorted(d.pg.sql(d.db, "SELECT what FROM public.seen")) == [("contact",), ("request",), ("request",)]
     assert keys(d.pg, d.db, "SELECT id FROM message") == {200}
     assert d.ctl("verify").returncode == 0

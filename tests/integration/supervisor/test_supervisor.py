@@ -656,15 +656,16 @@ def test_a_bad_file_changes_nothing(staged, stage):
 
 
 def test_a_model_that_does_not_hold_changes_nothing(staged, stage):
-    d = started(staged())
+    d = started(staged(database={"timezone": "Europe/Paris"}))
     stage.play(refuse_configs_with="workers = 7")
-    d.configure(limits={"workers": 7})
+    d.configure(limits={"workers": 7}, database={"timezone": "Asia/Tokyo"})
     d.reload()
     d.wait_for_log("its model does not hold: the configuration stays as it was")
     assert d.log_contains("shoe_size")
     job = save(d)
     d.wait_for_job(f"id = {job} AND status = 'done'")
     assert "workers = 7" not in config_of(stage, job)
+    assert d.log_text().strip().splitlines()[-1][19:24] in ("+0100", "+0200")
 
 
 def test_a_running_job_keeps_its_configuration(staged, stage):
