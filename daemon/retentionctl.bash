@@ -41,7 +41,7 @@ _retentionctl() {
 		return
 		;;
 	--archive) choices='none listed full' ;;
-	--contact | --request | --date | --from | --to | --as-of | --expires | --review | --reason | --last-hash | -d | --database) return ;;
+	--contact | --request | --date | --from | --to | --as-of | --expires | --review | --reason | --note | --seen | --last-hash | -d | --database) return ;;
 	*)
 		case "${words[0]-} ${words[1]-}" in
 		' ') choices='-c -d --help migrate model grants policies save validate cancel abandon pause resume preview journal show
@@ -52,10 +52,12 @@ _retentionctl() {
 		'hold ') choices='add remove list' ;;
 		'subject ') choices='export anonymize delete' ;;
 		'save ') choices=$actions ;;
-		save\ *) choices='--from --to --archive' ;;
+		save\ *) choices='--from --to --archive --note' ;;
 		'preview ') choices="$actions $(_retentionctl_ask policies | awk 'NR > 1 { print $1 }')" ;;
 		preview\ *) choices='--as-of --from --to --archive --json' ;;
-		'validate ' | 'cancel ') status=saved ;;
+		'validate ') status=saved ;;
+		validate\ *) choices='--seen' ;;
+		'cancel ') status='saved|validated' ;;
 		'abandon ') status='validated|running' ;;
 		abandon\ * | waive\ *) choices='--reason' ;;
 		'pause ') status='saved|validated|running' ;;

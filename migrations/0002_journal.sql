@@ -111,6 +111,24 @@ BEGIN
 END
 $$;
 
+-- Returns a note as it is kept: without blanks around it, NULL if it is empty.  Refuses one that is too long.
+CREATE FUNCTION retention.checked_note(note text) RETURNS text
+LANGUAGE plpgsql IMMUTABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	note := nullif(btrim(note, E' \t\n\r'), '');
+	IF length(note) > 200 THEN
+		RAISE EXCEPTION 'the note has % characters, and 200 are allowed', length(note)
+			USING ERRCODE = 'invalid_parameter_value', CONSTRAINT = 'retention.note_too_long',
+			      COLUMN = 'note',
+			      DETAIL = length(note),
+			      HINT = 'The journal keeps it for ever: name the case, and no person.';
+	END IF;
+	RETURN note;
+END
+$$;
+
 -- Refuses a change in a session that erases: the whole statement, or rows of other actions.
 CREATE FUNCTION retention.refuse_erasing() RETURNS trigger
 LANGUAGE plpgsql
@@ -198,6 +216,9 @@ CREATE TABLE retention.archive_journal (
 	archive_remark text,
 	restored_at timestamptz,
 	restored_by text,
+	-- Why it was asked for, and why its archive was deleted, in the words of the person who did it.
+	note text CHECK (length(note) <= 200),
+	archive_deleted_note text CHECK (length(archive_deleted_note) <= 200),
 	-- An action is about a policy's occurrence, an interval, one contact, or a replay.
 	CONSTRAINT archive_journal_about CHECK (
 		CASE WHEN replay THEN
@@ -496,7 +517,7 @@ DECLARE
 BEGIN
 	IF (CASE WHEN old.status IN ('done', 'failed', 'cancelled')
 		THEN to_jsonb(old) - later <> to_jsonb(new) - later
-		 WHEN step = 'saved>cancelled' THEN true
+		 WHEN step IN ('saved>cancelled', 'validated>cancelled') THEN true
 		 WHEN step = 'saved>validated'
 		 THEN (new.validated_by = CASE WHEN new.replay THEN new.requested_by
 					       WHEN new.mode = 'automatic' THEN 'policy ' || new.policy END) IS NOT TRUE
@@ -518,7 +539,8 @@ BEGIN
 END
 $$;
 
--- Allows legal changes only, whichever way they are made: saved, validated, running, then done or failed.
+-- Allows legal changes only, whichever way they are made: saved, validated, running, then done or failed.  What has
+-- not begun can be cancelled.
 CREATE FUNCTION retention.check_change() RETURNS trigger
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
@@ -534,7 +556,7 @@ BEGIN
 		RETURN NEW;
 	END IF;
 	IF NEW.status <> OLD.status AND (OLD.status || '>' || NEW.status) NOT IN
-	   ('saved>validated', 'saved>cancelled', 'saved>failed', 'validated>running',
+	   ('saved>validated', 'saved>cancelled', 'saved>failed', 'validated>running', 'validated>cancelled',
 	    'validated>failed', 'running>done', 'running>failed') THEN
 		RAISE EXCEPTION 'action % is %: it cannot become %', OLD.id, OLD.status, NEW.status
 			USING ERRCODE = 'check_violation', CONSTRAINT = 'retention.status_change',
@@ -545,10 +567,10 @@ BEGIN
 		PERFORM retention.check_change_of_daemon(OLD, NEW);
 	END IF;
 	IF (NEW.id, NEW.action, NEW.mode, NEW.policy, NEW.occurrence, NEW.part, NEW.from_date, NEW.to_date,
-	    NEW.depth, NEW.archive, NEW.requested_by, NEW.requested_at, NEW.subject, NEW.replay, NEW.replay_of)
+	    NEW.depth, NEW.archive, NEW.requested_by, NEW.requested_at, NEW.subject, NEW.replay, NEW.replay_of, NEW.note)
 	   IS DISTINCT FROM
 	   (OLD.id, OLD.action, OLD.mode, OLD.policy, OLD.occurrence, OLD.part, OLD.from_date, OLD.to_date,
-	    OLD.depth, OLD.archive, OLD.requested_by, OLD.requested_at, OLD.subject, OLD.replay, OLD.replay_of) THEN
+	    OLD.depth, OLD.archive, OLD.requested_by, OLD.requested_at, OLD.subject, OLD.replay, OLD.replay_of, OLD.note) THEN
 		RAISE EXCEPTION 'action %: what was asked for cannot be changed', OLD.id
 			USING ERRCODE = 'check_violation', CONSTRAINT = 'retention.request_fixed',
 			      DETAIL = OLD.id,
@@ -578,8 +600,8 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
 	IF OLD.archive_deleted_at IS NOT NULL AND
-	   (NEW.archive_deleted_at, NEW.archive_deleted_by, NEW.archive_path) IS DISTINCT FROM
-	   (OLD.archive_deleted_at, OLD.archive_deleted_by, OLD.archive_path) THEN
+	   (NEW.archive_deleted_at, NEW.archive_deleted_by, NEW.archive_deleted_note, NEW.archive_path) IS DISTINCT FROM
+	   (OLD.archive_deleted_at, OLD.archive_deleted_by, OLD.archive_deleted_note, OLD.archive_path) THEN
 		RAISE EXCEPTION 'the archive of action % is deleted: that cannot be taken back', OLD.id
 			USING ERRCODE = 'check_violation', CONSTRAINT = 'retention.archive_deletion_final',
 			      DETAIL = OLD.id;

@@ -40,8 +40,9 @@ AS $$
 	SELECT (since AT TIME ZONE timezone + keep) AT TIME ZONE timezone
 $$;
 
+-- note: why, for who validates it; the journal keeps it.
 CREATE FUNCTION retention.save_action(action text, from_date date, to_date date,
-				      archive text DEFAULT NULL) RETURNS int
+				      archive text DEFAULT NULL, note text DEFAULT NULL) RETURNS int
 LANGUAGE plpgsql
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
@@ -109,8 +110,9 @@ BEGIN
 			      HINT = 'Requests can still be attached to a day to come: end it today or before.';
 	END IF;
 
-	INSERT INTO retention.archive_journal AS j (action, mode, status, from_date, to_date, archive)
-	VALUES (action, 'manual', 'saved', from_date, to_date, mode_of_archive)
+	INSERT INTO retention.archive_journal AS j (action, mode, status, from_date, to_date, archive, note)
+	VALUES (action, 'manual', 'saved', from_date, to_date, mode_of_archive,
+		retention.checked_note(save_action.note))
 	RETURNING j.id INTO new_id;
 	PERFORM pg_notify('retention', 'saved ' || new_id);
 	RETURN new_id;
@@ -118,7 +120,7 @@ END
 $$;
 
 -- Saves the erasure of one contact, who has asked for it (GDPR art. 17).
-CREATE FUNCTION retention.save_subject(action text, contact_key text) RETURNS int
+CREATE FUNCTION retention.save_subject(action text, contact_key text, note text DEFAULT NULL) RETURNS int
 LANGUAGE plpgsql
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
@@ -142,8 +144,8 @@ BEGIN
 			      CONSTRAINT = 'retention.key_type_unknown',
 			      HINT = 'Start retentiond first.';
 	END IF;
-	INSERT INTO retention.archive_journal AS j (action, mode, status, subject, archive)
-	VALUES (action, 'manual', 'saved', canonical, 'none')
+	INSERT INTO retention.archive_journal AS j (action, mode, status, subject, archive, note)
+	VALUES (action, 'manual', 'saved', canonical, 'none', retention.checked_note(save_subject.note))
 	RETURNING j.id INTO new_id;
 	INSERT INTO retention.selection (job, key) VALUES (new_id, canonical);
 	PERFORM pg_notify('retention', 'saved ' || new_id);
@@ -217,8 +219,9 @@ BEGIN
 END
 $$;
 
--- Cancels a saved action.  Only an approver cancels a replay, because only an approver begins one.
-CREATE FUNCTION retention.cancel_action(id int) RETURNS void
+-- The same, for a person who has seen how many keys the list has, and its digest: both are given again, so that
+-- no other action is validated by mistake.  The digest may be left out.
+CREATE FUNCTION retention.validate_action(id int, seen bigint, seen_sha256 text DEFAULT NULL) RETURNS void
 LANGUAGE plpgsql
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
@@ -226,14 +229,58 @@ AS $$
 DECLARE
 	j retention.archive_journal := retention.lock_action(id);
 BEGIN
+	IF j.frozen_at IS NOT NULL AND
+	   (j.candidates IS DISTINCT FROM seen OR
+	    j.candidates_sha256 IS DISTINCT FROM coalesce(seen_sha256, j.candidates_sha256)) THEN
+		RAISE EXCEPTION 'the list of action % has % keys, and is not the one that was seen, of %',
+				id, j.candidates, coalesce(seen::text, 'NULL')
+			USING ERRCODE = 'object_not_in_prerequisite_state', CONSTRAINT = 'retention.list_not_seen',
+			      COLUMN = 'seen',
+			      DETAIL = concat_ws(E'\n', id, j.candidates, coalesce(seen::text, 'NULL')),
+			      HINT = 'Look at the action again: it may be another one.';
+	END IF;
+	PERFORM retention.validate_action(id);
+END
+$$;
+
+-- Cancels an action that has not begun.  An operator cancels what is saved.  What is validated is an approver's, and so
+-- is a replay, because only an approver begins one.
+CREATE FUNCTION retention.cancel_action(id int) RETURNS void
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	approves constant boolean := pg_has_role(session_user, 'retention_approver', 'MEMBER');
+	nobody_works boolean := false;
+	j retention.archive_journal;
+BEGIN
 	PERFORM retention.check_person();
-	IF j.status <> 'saved' THEN
-		RAISE EXCEPTION 'action % is %: only a saved action can be cancelled', id, j.status
+	-- The claim comes before the action's row, as in abandon_action().  A job that lists a saved action may go on: it
+	-- finds the action cancelled at the end.
+	IF approves THEN
+		nobody_works := retention.claim_action(coalesce(id, 0), clock_timestamp());
+		DELETE FROM retention.claimed AS c WHERE c.job = id AND c.pid = pg_backend_pid();
+	END IF;
+	j := retention.lock_action(id);
+	IF j.status NOT IN ('saved', 'validated') THEN
+		RAISE EXCEPTION 'action % is %: only an action that has not begun can be cancelled', id, j.status
 			USING ERRCODE = 'object_not_in_prerequisite_state',
-			      CONSTRAINT = 'retention.cancel_not_saved',
+			      CONSTRAINT = 'retention.cancel_begun',
 			      DETAIL = concat_ws(E'\n', id, j.status);
 	END IF;
-	IF j.replay AND NOT pg_has_role(session_user, 'retention_approver', 'MEMBER') THEN
+	IF j.status = 'validated' AND NOT approves THEN
+		RAISE EXCEPTION 'action % is validated: only an approver can cancel it', id
+			USING ERRCODE = 'insufficient_privilege', CONSTRAINT = 'retention.cancel_validated',
+			      DETAIL = id;
+	END IF;
+	IF j.status = 'validated' AND NOT nobody_works THEN
+		RAISE EXCEPTION 'a job works on action % at this moment', id
+			USING ERRCODE = 'object_not_in_prerequisite_state', CONSTRAINT = 'retention.cancel_works',
+			      DETAIL = id,
+			      HINT = 'If it has begun, it can be abandoned; if it waits, try again in a moment.';
+	END IF;
+	IF j.replay AND NOT approves THEN
 		RAISE EXCEPTION 'action % is a replay: only an approver can cancel it', id
 			USING ERRCODE = 'insufficient_privilege', CONSTRAINT = 'retention.cancel_replay',
 			      DETAIL = id,
@@ -420,8 +467,8 @@ $$;
 
 -- Deletes an archive.  Approvers may do it and operators may not: without its archive a deletion cannot be put
 -- back, so this is the last step of an irreversible act, as validating is the first.  With four eyes, the role
--- that saved the action cannot do it alone.
-CREATE FUNCTION retention.delete_archive(id int) RETURNS void
+-- that saved the action cannot do it alone.  note: why; the journal keeps it.
+CREATE FUNCTION retention.delete_archive(id int, note text DEFAULT NULL) RETURNS void
 LANGUAGE plpgsql
 SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
@@ -466,7 +513,8 @@ BEGIN
 			      HINT = 'The configuration asks for four eyes.';
 	END IF;
 	UPDATE retention.archive_journal
-	   SET archive_deleted_at = clock_timestamp(), archive_deleted_by = session_user
+	   SET archive_deleted_at = clock_timestamp(), archive_deleted_by = session_user,
+	       archive_deleted_note = retention.checked_note(delete_archive.note)
 	 WHERE archive_journal.id = j.id;
 	PERFORM pg_notify('retention', 'archive_deleted ' || id);
 END
@@ -620,7 +668,7 @@ SELECT j.id, j.action AS type, coalesce(j.finished_at, j.started_at, j.requested
        j.archive_bytes AS bytes, j.counters, j.requested_by, j.validated_by, j.archive_deleted_at,
        j.archive_deleted_by, j.error, j.waiting, j.subject, j.replay, j.archive_removed_at,
        j.archive_remark, j.restored_at, j.restored_by, p.paused_by, p.paused_at,
-       j.part, j.replay_of
+       j.part, j.replay_of, j.note, j.archive_deleted_note
   FROM retention.archive_journal AS j
   LEFT JOIN retention.paused_action AS p
     ON p.job = j.id AND j.status IN ('saved', 'validated', 'running');
@@ -635,3 +683,34 @@ SELECT x.*
 	'type', u.action, 'status', 'not in the journal', 'archive_deleted_at', u.deleted_at,
 	'archive_deleted_by', u.deleted_by, 'archive_remark', u.remark,
 	'file', CASE WHEN u.deleted_at IS NULL THEN u.directory || '/' || u.name END)) AS x;
+
+-- The session's user and what that user may do, in one row, so that a page draws only what will be accepted.
+CREATE VIEW retention.me AS
+SELECT session_user::text AS name,
+       pg_has_role(session_user, 'retention_auditor', 'MEMBER') AS auditor,
+       pg_has_role(session_user, 'retention_operator', 'MEMBER') AS operator,
+       pg_has_role(session_user, 'retention_approver', 'MEMBER') AS approver,
+       pg_has_role(session_user, 'retention_daemon', 'MEMBER') AS daemon,
+       (SELECT r.rolsuper FROM pg_roles AS r WHERE r.rolname = session_user) AS superuser,
+       coalesce((SELECT s.value = 'true' FROM retention.setting AS s WHERE s.name = 'four_eyes'), false) AS four_eyes,
+       retention.time_zone() AS timezone,
+       (SELECT s.value FROM retention.setting AS s WHERE s.name = 'contact_key_type') AS key_type,
+       (SELECT max(v.version) FROM retention.schema_version AS v) AS schema,
+       retention.today() AS today;
+
+-- The progress of each action that has not ended.  It counts the work list for those who may not read its keys.
+CREATE VIEW retention.progress AS
+SELECT j.id, j.status, j.started_at, j.waiting, j.candidates AS due, c.keys AS keys_left, c.weight AS weight_left,
+       clock_timestamp() AS at
+  FROM retention.archive_journal AS j
+ CROSS JOIN LATERAL (SELECT count(*) AS keys, coalesce(sum(k.weight), 0)::bigint AS weight
+		       FROM retention.candidate AS k WHERE k.job = j.id) AS c
+ WHERE j.status IN ('saved', 'validated', 'running');
+
+-- The daemons that are connected to this database.  Their sessions say that they live, unless conninfo gives them
+-- another application_name.
+CREATE VIEW retention.daemons AS
+SELECT a.pid, a.usename::text AS role
+  FROM pg_stat_activity AS a
+ WHERE a.datname = current_database() AND a.application_name = 'retentiond'
+   AND pg_has_role(a.usesysid, 'retention_daemon', 'MEMBER');

@@ -85,18 +85,23 @@ bool command_saved(struct command *cmd, const char *id, const char *subject, str
 bool command_save(struct command *cmd, struct error *err)
 {
 	const char *const values[] = {cmd->argument, cmd->options.from, cmd->options.to,
-				      cmd->options.archive};
+				      cmd->options.archive, cmd->options.note};
 	AUTO(result) PGresult *res = NULL;
 
-	return command_call(cmd, "SELECT retention.save_action($1, $2::date, $3::date, $4) AS id",
-			    4, values, &res, err) &&
+	return command_call(cmd,
+			    "SELECT retention.save_action($1, $2::date, $3::date, $4, $5) AS id", 5,
+			    values, &res, err) &&
 	       command_saved(cmd, db_text(res, 0, "id"), NULL, err);
 }
 
 bool command_validate(struct command *cmd, struct error *err)
 {
-	if (!command_call(cmd, "SELECT retention.validate_action($1::int)", 1, &cmd->argument, NULL,
-			  err))
+	const char *const values[] = {cmd->argument, cmd->options.seen};
+	const char *sql = cmd->options.seen
+				  ? "SELECT retention.validate_action($1::int, $2::bigint)"
+				  : "SELECT retention.validate_action($1::int)";
+
+	if (!command_call(cmd, sql, cmd->options.seen ? 2 : 1, values, NULL, err))
 		return false;
 	printf(_("action %s validated: the daemon runs it\n"), cmd->argument);
 	return true;

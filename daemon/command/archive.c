@@ -67,12 +67,21 @@ static bool print_removal(struct command *cmd, struct error *err)
 	return true;
 }
 
+bool command_check_archive_delete(struct command *cmd, struct error *err)
+{
+	return cmd->id || !cmd->options.note ||
+	       fail(err, ERR_USAGE, "%s",
+		    _("--note is for the archive of an action, which is named by a number"));
+}
+
 bool command_archive_delete(struct command *cmd, struct error *err)
 {
+	const char *const values[] = {cmd->argument, cmd->options.note};
+
 	if (!command_call(cmd,
-			  cmd->id ? "SELECT retention.delete_archive($1::int)"
+			  cmd->id ? "SELECT retention.delete_archive($1::int, $2)"
 				  : "SELECT retention.delete_unknown_archive($1)",
-			  1, &cmd->argument, NULL, err))
+			  cmd->id ? 2 : 1, values, NULL, err))
 		return false;
 	printf(cmd->id ? _("the archive of action %s is deleted\n") : _("archive %s is deleted\n"),
 	       cmd->argument);

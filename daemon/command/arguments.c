@@ -10,7 +10,15 @@
 
 #include <ctype.h>
 
-enum value { VALUE_NONE, VALUE_TEXT, VALUE_DATE, VALUE_NUMBER, VALUE_HASH, VALUE_FILE };
+enum value {
+	VALUE_NONE,
+	VALUE_TEXT,
+	VALUE_DATE,
+	VALUE_NUMBER,
+	VALUE_COUNT,
+	VALUE_HASH,
+	VALUE_FILE
+};
 
 static const struct {
 	const char *name;
@@ -32,12 +40,14 @@ static const struct {
 	{"json", VALUE_NONE, AT(json)},
 	{"last-hash", VALUE_HASH, AT(last_hash)},
 	{"new", VALUE_NONE, AT(is_new)},
+	{"note", VALUE_TEXT, AT(note)},
 	{"reason", VALUE_TEXT, AT(reason)},
 	{"replace", VALUE_NONE, AT(replace)},
 	{"request", VALUE_TEXT, AT(request)},
 	{"review", VALUE_DATE, AT(review)},
 	{"sample", VALUE_NUMBER, AT(sample)},
 	{"samples", VALUE_NONE, AT(samples)},
+	{"seen", VALUE_COUNT, AT(seen)},
 	{"timeout", VALUE_NUMBER, AT(timeout)},
 	{"to", VALUE_DATE, AT(to)},
 	{"values", VALUE_TEXT, AT(values)},
@@ -86,6 +96,8 @@ static bool check_value(enum value value, const char *text, struct error *err)
 		return fail(err, ERR_USAGE, _("\"%s\" is not a date: use YYYY-MM-DD"), text);
 	if (value == VALUE_NUMBER && !number_parse(text, 1, 1000000, &n))
 		return fail(err, ERR_USAGE, _("\"%s\" is not a number from 1 to 1000000"), text);
+	if (value == VALUE_COUNT && !number_parse(text, 0, INT64_MAX, &n))
+		return fail(err, ERR_USAGE, _("\"%s\" is not a number of keys"), text);
 	if (value == VALUE_HASH && (strspn(text, "0123456789abcdefABCDEF") != 64 || text[64]))
 		return fail(err, ERR_USAGE, _("\"%s\" is not a hash of 64 hexadecimal digits"),
 			    text);

@@ -24,7 +24,8 @@ struct command_options {
 	const char *contact, *request, *date; /* tables and a column */
 	const char *identity, *values; /* files */
 	const char *sample, *timeout; /* numbers from 1 */
-	const char *reason, *last_hash;
+	const char *seen; /* a number of keys, from 0 */
+	const char *reason, *note, *last_hash;
 	const char *disable_triggers, *dry_run, *follow, *is_new, *json, *replace, *samples,
 		*yes; /* flags */
 };
@@ -57,6 +58,7 @@ struct command {
 
 /* Checks of command_spec: ERR_USAGE. */
 bool command_check_adopt(struct command *cmd, struct error *err);
+bool command_check_archive_delete(struct command *cmd, struct error *err);
 bool command_check_preview(struct command *cmd, struct error *err);
 bool command_check_grants(struct command *cmd, struct error *err);
 bool command_check_residue(struct command *cmd, struct error *err);

@@ -59,14 +59,14 @@ static bool left_sql(struct command *cmd, const char **ret, struct error *err)
 
 static const char record_sql[] =
 	"SELECT j.id, j.action, j.mode, j.status, j.policy, j.occurrence, j.from_date, j.to_date,\n"
-	"       j.depth, j.cutoff, j.archive, j.requested_by, j.requested_at, j.candidates,\n"
+	"       j.depth, j.cutoff, j.archive, j.requested_by, j.requested_at, j.note, j.candidates,\n"
 	"       j.candidates_sha256, j.frozen_at, j.validated_by, j.validated_at, j.started_at,\n"
 	"       CASE WHEN j.finished_at IS NULL AND j.frozen_at IS NOT NULL THEN %s END\n"
 	"         AS candidates_left, j.waiting, a.paused_by, a.paused_at, j.finished_at,\n"
 	"       j.counters->>'integrity' AS integrity,\n"
 	"       j.counters - 'rows' - 'horizon' - 'integrity' AS counters,\n"
 	"       j.archive_path, j.archive_bytes, j.archive_deleted_at, j.archive_deleted_by,\n"
-	"       j.archive_removed_at, j.archive_remark, j.restored_at, j.restored_by,\n"
+	"       j.archive_deleted_note, j.archive_removed_at, j.archive_remark, j.restored_at, j.restored_by,\n"
 	"       j.error, (SELECT l.files FROM retention.files_left AS l WHERE l.job = j.id) AS files_left,\n"
 	"       j.host, j.system_identifier, j.subject, j.replay_of\n"
 	"  FROM retention.archive_journal AS j JOIN retention.archives AS a ON a.id = j.id\n"

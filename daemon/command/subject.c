@@ -40,10 +40,10 @@ bool command_subject_export(struct command *cmd, struct error *err)
 
 static bool save(struct command *cmd, const char *action, struct error *err)
 {
-	const char *const values[] = {action, cmd->argument};
+	const char *const values[] = {action, cmd->argument, cmd->options.note};
 	AUTO(result) PGresult *res = NULL;
 
-	return command_call(cmd, "SELECT retention.save_subject($1, $2) AS id", 2, values, &res,
+	return command_call(cmd, "SELECT retention.save_subject($1, $2, $3) AS id", 3, values, &res,
 			    err) &&
 	       command_saved(cmd, db_text(res, 0, "id"), cmd->argument, err);
 }

@@ -23,6 +23,8 @@ from support.ctl import action, ctl, said
 from support.harness import BUILD, CRM_MODEL, Daemon, REPO, make_config, wait_until
 from support.locks import LOCK_MIGRATE, LOCK_SCHEMA
 
+DATES = ("--from", "2024-01-01", "--to", "2024-01-31")
+
 POLICY = {"name": "contacts-36m", "action": "delete_contacts", "depth": "36 months",
           "schedule": "monthly", "archive": "full"}
 SQL = REPO / "migrations"
@@ -98,6 +100,10 @@ def people(pg):
     (("archive", "verify"), "give the number of one action, or the name of one archive"),
     (("archive", "delete"), "give the number of one action, or the name of one archive"),
     (("archive", "delete", "x"), '"x" is not the number of an action'),
+    (("archive", "delete", "20250101-export-p-5", "--note", "n"), "--note is for the archive of an action, which is named by a number"),
+    (("validate", "1", "--seen", "many"), '"many" is not a number of keys'),
+    (("validate", "1", "--seen", "-1"), '"-1" is not a number of keys'),
+    (("cancel", "1", "--note", "n"), "unknown option --note"),
     (("archive", "list", "5"), 'unexpected argument "5"'),
     (("hold", "add", "7"), "give the key of one contact and --reason"),
     (("hold", "add", "--reason", "r"), "give the key of one contact and --reason"),
@@ -389,6 +395,35 @@ def test_save_refuses_the_future(pg, db):
                                  "hint: Requests can still be attached to a day to come: end it today or before.\n")
 
 
+def test_a_note_is_shown(pg, db):
+    """By show: why it was asked for, and why its archive was deleted."""
+    done = ctl(pg, db, "save", "export", *DATES, "--note", "ticket 12")
+    assert done.returncode == 0, done
+    job = pg.value(db, "SELECT max(id) FROM retention.archive_journal")
+    assert re.search(r"^note +ticket 12$", ctl(pg, db, "show", job).stdout, re.M)
+    assert json.loads(ctl(pg, db, "show", job, "--json").stdout)["note"] == "ticket 12"
+    pg.sql(db, "INSERT INTO retention.setting VALUES ('contact_key_type', 'bigint') ON CONFLICT DO NOTHING")
+    assert "action 2 saved" in ctl(pg, db, "subject", "delete", 7, "--note", "letter 3").stdout
+    assert re.search(r"^note +letter 3$", ctl(pg, db, "show", 2).stdout, re.M)
+    ended = action(pg, db, "done")
+    pg.sql(db, f"UPDATE retention.archive_journal SET archive_path = '/a', archive_removed_at = NULL WHERE id = {ended}")
+    ctl(pg, db, "archive", "delete", ended, "--note", "asked for by the DPO")
+    assert re.search(r"^archive_deleted_note +asked for by the DPO$", ctl(pg, db, "show", ended).stdout, re.M)
+    assert said(ctl(pg, db, "save", "export", *DATES, "--note", "n" * 201)) == (
+        1, "", "retentionctl: the note has 201 characters, and 200 are allowed\n"
+               "hint: The journal keeps it for ever: name the case, and no person.\n")
+
+
+def test_validates_what_was_seen(pg, db):
+    job = action(pg, db)
+    assert said(ctl(pg, db, "validate", job, "--seen", 5)) == (
+        1, "", f"retentionctl: the list of action {job} has 4 keys, and is not the one that was seen, of 5\n"
+               "hint: Look at the action again: it may be another one.\n")
+    assert said(ctl(pg, db, "validate", job, "--seen", 4)) == (0, f"action {job} validated: the daemon runs it\n", "")
+    # Not begun: it can still be taken back.
+    assert said(ctl(pg, db, "cancel", job)) == (0, f"action {job} cancelled\n", "")
+
+
 @pytest.mark.parametrize("command, status, listed, message, hint", [
     ("validate", None, None, "there is no action 7", "See retention.archives for their numbers."),
     ("validate", "saved", False, "action 1 is not listed yet: nobody knows what it would touch",
@@ -399,11 +434,10 @@ def test_save_refuses_the_future(pg, db):
     ("validate", "failed", True, "action 1 is failed: only a saved action can be validated", None),
     ("validate", "cancelled", True, "action 1 is cancelled: only a saved action can be validated", None),
     ("cancel", None, None, "there is no action 7", "See retention.archives for their numbers."),
-    ("cancel", "validated", True, "action 1 is validated: only a saved action can be cancelled", None),
-    ("cancel", "running", True, "action 1 is running: only a saved action can be cancelled", None),
-    ("cancel", "done", True, "action 1 is done: only a saved action can be cancelled", None),
-    ("cancel", "failed", True, "action 1 is failed: only a saved action can be cancelled", None),
-    ("cancel", "cancelled", True, "action 1 is cancelled: only a saved action can be cancelled", None),
+    ("cancel", "running", True, "action 1 is running: only an action that has not begun can be cancelled", None),
+    ("cancel", "done", True, "action 1 is done: only an action that has not begun can be cancelled", None),
+    ("cancel", "failed", True, "action 1 is failed: only an action that has not begun can be cancelled", None),
+    ("cancel", "cancelled", True, "action 1 is cancelled: only an action that has not begun can be cancelled", None),
     ("show", None, None, "there is no action 7", None),
 ])
 def test_states_refused(pg, db, command, status, listed, message, hint):
@@ -503,12 +537,11 @@ def test_save_tells_what_the_daemon_says(pg, db, play, want):
 
 ROLE_HINT = ("hint: grant your role retention_auditor (reads), retention_operator (saves, cancels, holds) or "
              "retention_approver (validates, holds)\n")
-DATES = ("--from", "2024-01-01", "--to", "2024-01-31")
 
 
 @pytest.mark.parametrize("command, allowed", [
     (("save", "export", *DATES), ("operator",)),
-    (("cancel", "1"), ("operator",)),
+    (("cancel", "1"), ("operator", "approver")),
     (("validate", "1"), ("approver",)),
     (("pause", "1"), ("operator", "approver")),
     (("resume", "1"), ("operator", "approver")),

@@ -77,7 +77,7 @@ def test_json_is_never_translated(daemon):
 @pytest.mark.parametrize("env", [{"LC_ALL": "C"}, {"LC_ALL": "C.UTF-8", "LANGUAGE": "tlh"}, {"LC_ALL": "xx_YY"}])
 def test_other_languages_get_english(env):
     done = subprocess.run([BUILD / "retentionctl", "--help"], env={**os.environ, **env}, capture_output=True, text=True)
-    assert done.returncode == 0 and "cancel a saved action" in done.stdout
+    assert done.returncode == 0 and "cancel an action that has not begun" in done.stdout
 
 
 # --- Completion -------------------------------------------------------------------------------

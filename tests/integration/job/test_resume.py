@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from support.harness import wait_until
-from support.jobs import DONE, KILLED, REFUSED, SLOWER, STOPPED, days
+from support.jobs import DONE, KILLED, REFUSED, SLOWER, STOPPED, TAKEN, days
 from support.oracles import check_all_erased, check_done, check_rows_are_back, csv_rows, missing_contacts
 
 
@@ -39,6 +39,27 @@ def test_cancelled_while_it_is_listed(job):
     run.wait()
     thread.join()
     assert j.row()["status"] == "cancelled" and j.left() == 0
+
+
+def test_withdrawn_before_it_began(job):
+    """An approver cancels a validated pass whose job has died before its start: nothing goes, and nothing stands in the way."""
+    j = job(archive="full")
+    assert j.run(failpoint="job-before-start:1") == KILLED
+    assert j.row()["status"] == "validated" and j.row()["validated_by"].startswith("policy ") and j.left() > 0
+    j.sql("SELECT retention.cancel_action(%s)", (j.id,))
+    run = j.start()
+    assert run.wait() == TAKEN, run.text()
+    assert j.row()["status"] == "cancelled" and j.left() == 0 and not j.ledger() and not missing_contacts(j)
+    assert j.daemon.ctl("verify").returncode == 0
+    (begun,) = j.archives.glob("*.partial")
+    assert not list(begun.iterdir())
+    begun.rmdir()
+    # The policy's next pass takes them.
+    j.id = j.value("SELECT retention.begin_occurrence(policy, %s, now(), now() + interval '1 day', action, depth, archive)"
+                   " FROM retention.archive_journal WHERE id = %s", ("daily", j.id))
+    assert j.run() == DONE, j.last.text()
+    check_done(j)
+    check_all_erased(j)
 
 
 def test_a_segment_is_cut_while_the_job_runs(job):

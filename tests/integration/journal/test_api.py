@@ -12,6 +12,7 @@ import psycopg2
 import pytest
 
 from support.ctl import action
+from support.locks import CLAIM
 
 pytestmark = pytest.mark.unsanitized("SQL alone: nothing of it is compiled")
 
@@ -62,7 +63,7 @@ def make(pg, db, state):
 
 # --- Functions of an action's state -------------------------------------------------------------
 
-MAY = {"validate_action": {"approver", "both"}, "cancel_action": {"operator", "both"},
+MAY = {"validate_action": {"approver", "both"}, "cancel_action": {"operator", "approver", "both"},
        "delete_archive": {"approver", "both"}, "pause_action": {"operator", "approver", "both"},
        "resume_action": {"operator", "approver", "both"}}
 
@@ -85,9 +86,12 @@ def expected(function, role, state):
         if state in ("done", "failed"):
             return "action {id} has no archive"
         return f"action {{id}} is {shown}: only the archive of an action that has ended can be deleted"
+    if function == "cancel_action":
+        if shown not in ("saved", "validated"):
+            return f"action {{id}} is {shown}: only an action that has not begun can be cancelled"
+        return "action {id} is validated: only an approver can cancel it" if (shown, role) == ("validated", "operator") else None
     if shown != "saved":
-        return f"action {{id}} is {shown}: only a saved action can be {function[:-len('_action')]}" + \
-            ("d" if function.startswith("validate") else "led")
+        return f"action {{id}} is {shown}: only a saved action can be validated"
     if function == "validate_action" and state == "saved":
         return ("action {id} is not listed yet: nobody knows what it would touch | The daemon lists it when it is "
                 "saved: is retentiond running?  Try again in a moment.")
@@ -128,6 +132,7 @@ CALLS = {
     "bind_directory(NULL)": {"daemon"},
     "adopt_directory(true, 'moved')": {"approver", "both"},
     "check_reason('x')": set(),
+    "checked_note('x')": set(),
     "abandon_action(1, 'lost')": {"approver", "both"},
     "waive_replay('wrong')": {"approver", "both"},
     "lock_replay()": set(),
@@ -265,7 +270,7 @@ def test_refusals_are_for_programs_too(pg, db):
         "save_action('erase', '2025-01-01', '2025-01-02')": ("retention.action_unknown", "action", "erase"),
         "save_action(NULL, '2025-01-01', '2025-01-02')": ("retention.action_unknown", "action", "NULL"),
         "validate_action(NULL)": ("retention.id_unknown", "id", "NULL"),
-        f"cancel_action({done})": ("retention.cancel_not_saved", None, f"{done}\ndone"),
+        f"cancel_action({done})": ("retention.cancel_begun", None, f"{done}\ndone"),
         f"pause_action({done})": ("retention.pause_ended", None, f"{done}\ndone"),
         "place_hold(E'a\nb', 'case')": ("retention.key_invalid", "contact_key", "a b\nbigint"),
         "place_hold('7', ' ')": ("retention.reason_missing", "reason", None),
@@ -472,7 +477,10 @@ def test_the_keys_to_be_erased_are_the_approvers(pg, db, table):
 
 @pytest.mark.parametrize("first, second", itertools.product(("validate", "cancel"), repeat=2))
 def test_at_once(pg, db, first, second):
-    """Two at the same moment: one wins, the other is told what has become of it."""
+    """
+    Two at the same moment: one wins, the other is told what has become of it.  Only a cancellation behind the validation
+    is no loser.
+    """
     job = make(pg, db, "listed")
     got = {}
 
@@ -484,10 +492,128 @@ def test_at_once(pg, db, first, second):
         thread.start()
     for thread in threads:
         thread.join()
-    assert sorted(g is None for g in got.values()) == [False, True], got
     status = pg.value(db, "SELECT status FROM retention.archive_journal WHERE id = %s", (job,))
-    loser = next(g for g in got.values() if g)
-    assert loser.startswith(f"action {job} is {status}: only a saved action can be ")
+    losers = [g for g in got.values() if g]
+    if not losers:
+        assert {first, second} == {"validate", "cancel"} and status == "cancelled"
+        assert pg.value(db, "SELECT validated_by FROM retention.archive_journal WHERE id = %s", (job,)) == "api_both"
+        return
+    (loser,) = losers
+    assert loser.startswith(f"action {job} is {status}: only a")
+
+
+def test_a_validated_action_is_not_cancelled_under_a_job(pg, db):
+    """Whoever works on it may have begun: it is abandoned instead."""
+    job = make(pg, db, "validated")
+    with pg.connect(db, user="api_daemon") as conn, conn.cursor() as cur:
+        cur.execute(CLAIM, (job,))
+        assert cur.fetchone() == (True,)
+        assert call(pg, db, "approver", f"SELECT retention.cancel_action({job})") == (
+            f"a job works on action {job} at this moment | If it has begun, it can be abandoned; if it waits, try again in a moment.")
+        assert pg.value(db, "SELECT status FROM retention.archive_journal") == "validated"
+    assert call(pg, db, "approver", f"SELECT retention.cancel_action({job})") is None
+    assert pg.sql(db, "SELECT status, (SELECT count(*) FROM retention.candidate) FROM retention.archive_journal") == [("cancelled", 0)]
+    assert pg.sql(db, "SELECT actor FROM retention.journal_event WHERE kind = 'cancelled'") == [("api_approver",)]
+    assert pg.value(db, "SELECT count(*) FROM retention.claimed") == 0
+    assert pg.sql(db, "SELECT * FROM retention.verify_acts()") == [] == pg.sql(db, "SELECT * FROM retention.verify_rows()")
+
+
+def test_the_daemon_cancels_nothing(pg, db):
+    job = make(pg, db, "validated")
+    assert "may not make this change" in call(
+        pg, db, "daemon", f"UPDATE retention.archive_journal SET status = 'cancelled', finished_at = now() WHERE id = {job}")
+
+
+SEEN = [("4, 'x'", True), ("4", True), ("4, NULL", True), ("3, 'x'", False), ("4, 'y'", False), ("NULL, 'x'", False)]
+
+
+@pytest.mark.parametrize("seen, right", SEEN)
+def test_validates_what_was_seen(pg, db, seen, right):
+    """The list of four keys with digest x."""
+    job = make(pg, db, "listed")
+    for role in ("operator", "auditor", "daemon"):
+        assert "permission denied for function" in call(pg, db, role, f"SELECT retention.validate_action({job}, {seen})")
+    got = call(pg, db, "approver", f"SELECT retention.validate_action({job}, {seen})")
+    assert got == (None if right else f"the list of action {job} has 4 keys, and is not the one that was seen, of "
+                                      f"{seen.split(',')[0]} | Look at the action again: it may be another one.")
+    assert pg.value(db, "SELECT status FROM retention.archive_journal") == ("validated" if right else "saved")
+
+
+def test_what_was_seen_replaces_no_check(pg, db):
+    """Not listed, not there, by the one who saved it."""
+    unlisted = make(pg, db, "saved")
+    assert "is not listed yet" in call(pg, db, "approver", f"SELECT retention.validate_action({unlisted}, 0)")
+    assert "there is no action 4711" in call(pg, db, "approver", "SELECT retention.validate_action(4711, 0)")
+    pg.sql(db, "SELECT retention.configure('UTC', true, 'bigint')")
+    mine = pg.value(db, "SELECT retention.save_action('export', '2025-01-01', '2025-01-31')", user="api_both")
+    pg.sql(db, f"UPDATE retention.archive_journal SET candidates = 0, candidates_sha256 = 'x', frozen_at = now() WHERE id = {mine}")
+    assert "was saved by you" in call(pg, db, "both", f"SELECT retention.validate_action({mine}, 0, 'x')")
+    assert call(pg, db, "approver", f"SELECT retention.validate_action({mine}, 0, 'x')") is None
+
+
+@pytest.mark.parametrize("note, kept", [(None, None), ("", None), (" \t\n", None), (" ticket 12 ", "ticket 12"), ("é" * 200, "é" * 200)])
+def test_a_note(pg, db, note, kept):
+    """It stands in the row and in the event that the journal chains, and stays as it is."""
+    pg.sql(db, "SELECT retention.save_action('export', '2025-01-01', '2025-01-31', note => %s)", (note,), user="api_operator")
+    pg.sql(db, "SELECT retention.save_subject('delete_contacts', '7', %s)", (note,), user="api_operator")
+    assert pg.sql(db, "SELECT note FROM retention.archives") == [(kept,)] * 2
+    assert pg.sql(db, "SELECT details->>'note' FROM retention.journal_event WHERE kind = 'saved'") == [(kept,)] * 2
+    for role in ("approver", "daemon"):
+        assert "permission denied" in call(pg, db, role, "UPDATE retention.archive_journal SET note = 'other'")
+    with pytest.raises(psycopg2.Error, match="what was asked for cannot be changed"):
+        pg.sql(db, "UPDATE retention.archive_journal SET note = 'other'")
+    done = make(pg, db, "done")
+    pg.sql(db, f"UPDATE retention.archive_journal SET archive_path = '/a' WHERE id = {done}")
+    pg.sql(db, "SELECT retention.delete_archive(%s, %s)", (done, note), user="api_approver")
+    assert pg.value(db, "SELECT archive_deleted_note FROM retention.archives WHERE id = %s", (done,)) == kept
+    with pytest.raises(psycopg2.Error, match="cannot be taken back"):
+        pg.sql(db, f"UPDATE retention.archive_journal SET archive_deleted_note = 'other' WHERE id = {done}")
+
+
+def test_a_note_that_is_too_long(pg, db):
+    done = make(pg, db, "done")
+    pg.sql(db, f"UPDATE retention.archive_journal SET archive_path = '/a' WHERE id = {done}")
+    before = pg.value(db, "SELECT max(id) FROM retention.journal_event")
+    for sql in ("save_action('export', '2025-01-01', '2025-01-31', note => %s)", "save_subject('delete_contacts', '7', %s)",
+                f"delete_archive({done}, %s)"):
+        with pytest.raises(psycopg2.Error) as refused:
+            pg.sql(db, f"SELECT retention.{sql}", ("n" * 201,), user="api_both")
+        diag = refused.value.diag
+        assert (diag.constraint_name, diag.column_name, diag.message_detail) == ("retention.note_too_long", "note", "201")
+    assert pg.value(db, "SELECT max(id) FROM retention.journal_event") == before
+
+
+def test_me(pg, db):
+    """What each may do, and what the page has to know before it draws anything."""
+    pg.sql(db, "SELECT retention.configure('Pacific/Kiritimati', true, 'uuid')")
+    for role in set(ROLES) - {"nobody"}:
+        (row,) = pg.sql(db, "SELECT name, auditor, operator, approver, daemon, superuser, four_eyes, timezone, key_type, today,"
+                            " schema FROM retention.me", user=f"api_{role}")
+        assert row[:6] == (f"api_{role}", role == "auditor", role in ("operator", "both"), role in ("approver", "both"),
+                           role == "daemon", False)
+        assert row[6:9] == (True, "Pacific/Kiritimati", "uuid")
+        assert row[9:] == pg.sql(db, "SELECT (now() AT TIME ZONE 'Pacific/Kiritimati')::date, max(version) FROM retention.schema_version")[0]
+    assert pg.value(db, "SELECT superuser FROM retention.me") is True
+    assert "permission denied" in call(pg, db, "nobody", "SELECT * FROM retention.me")
+
+
+def test_progress_for_who_may_not_read_the_list(pg, db):
+    job = make(pg, db, "running")
+    make(pg, db, "done"), make(pg, db, "saved")
+    pg.sql(db, f"UPDATE retention.candidate SET weight = 3 WHERE job = {job} AND n > 2; DELETE FROM retention.candidate WHERE job = {job} AND n = 1")
+    for role in set(ROLES) - {"nobody"}:
+        rows = pg.sql(db, "SELECT id, status, due, keys_left, weight_left FROM retention.progress ORDER BY id", user=f"api_{role}")
+        assert rows == [(job, "running", 4, 3, 7), (job + 2, "saved", None, 0, 0)]
+
+
+def test_daemons(pg, db):
+    """A role's session by the daemon's name: nobody else's counts."""
+    seen = "SELECT pid, role FROM retention.daemons"
+    with pg.connect(db, user="api_approver", application_name="retentiond"), \
+         pg.connect(db, user="api_daemon", application_name="psql"):
+        assert pg.sql(db, seen, user="api_auditor") == []
+        with pg.connect(db, user="api_daemon", application_name="retentiond") as conn:
+            assert pg.sql(db, seen, user="api_auditor") == [(conn.info.backend_pid, "api_daemon")]
 
 
 @pytest.mark.parametrize("statement, lock", [
@@ -520,7 +646,8 @@ TABLES = {"archive_journal": READERS, "journal_event": READERS, "archive_file": 
           "erasing": {"daemon"}, "chain_lock": set(), "hold_lock": set(), "ledger_lock": set(), "batch_lock": {"daemon"}, "claimed": set(),
           "identity": READERS, "unknown_archive": READERS, "all_archives": READERS,
           "file_outbox": {"approver", "daemon", "both"}, "files_left": READERS, "replay_due": READERS,
-          "holds_in_force": READERS, "pause": READERS, "paused_action": READERS}
+          "holds_in_force": READERS, "pause": READERS, "paused_action": READERS,
+          "me": READERS, "progress": READERS, "daemons": READERS}
 # Of whole tables: the rights to columns are tried in test_rights.
 WRITES = {"journal_event": {"INSERT"}, "archive_file": {"INSERT"},
           "ledger": {"INSERT"}, "policy_state": {"INSERT", "UPDATE"}, "setting": {"INSERT"},
@@ -552,6 +679,7 @@ def test_illegal_changes(pg, db):
         "action = 'export', requested_by = 'x'": "what was asked for cannot be changed",
         "from_date = from_date - 1": "what was asked for cannot be changed",
         "subject = '7'": "what was asked for cannot be changed",
+        "note = 'other'": "what was asked for cannot be changed",
         "candidates = 1": "its list of keys is frozen",
         "cutoff = now()": "its list of keys is frozen",
     }.items():
