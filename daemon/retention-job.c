@@ -36,6 +36,7 @@ static bool parse_options(int argc, char **argv, struct options *o)
 		{"host", required_argument, NULL, 'h'},
 		{job_mode_option(MODE_ACTION), required_argument, NULL, 'j'},
 		{job_mode_option(MODE_CHECK), no_argument, &o->mode, MODE_CHECK},
+		{job_mode_option(MODE_TEST), no_argument, &o->mode, MODE_TEST},
 		{job_mode_option(MODE_EXPIRE), no_argument, &o->mode, MODE_EXPIRE},
 		{job_mode_option(MODE_MEASURE), no_argument, &o->mode, MODE_MEASURE},
 		{"once", no_argument, &o->once, true},
@@ -73,9 +74,8 @@ static bool parse_options(int argc, char **argv, struct options *o)
 int main(int argc, char **argv)
 {
 	static enum job_exit (*const runs[JOB_MODES])(const struct job_opts *opts) = {
-		[MODE_ACTION] = job_run,
-		[MODE_CHECK] = mode_check_run,
-		[MODE_EXPIRE] = mode_expire_run,
+		[MODE_ACTION] = job_run,           [MODE_CHECK] = mode_check_run,
+		[MODE_TEST] = mode_test_run,       [MODE_EXPIRE] = mode_expire_run,
 		[MODE_MEASURE] = mode_measure_run,
 	};
 	AUTO(complaints) struct complaints c = {0};

@@ -116,7 +116,7 @@ static enum job_exit check_model(const struct config *config, bool verbose)
 	struct check check = {.base = must_alloc(event_base_new()), .end = JOB_CRASHED};
 	struct children *children = children_new(NULL, check.base);
 	struct errand *errand = errand_new(
-		children, &(struct errand_opts){.mode = MODE_CHECK,
+		children, &(struct errand_opts){.mode = MODE_TEST,
 						.patience_s = CHECK_PATIENCE_S,
 						.on_message = on_complaint,
 						.on_detail = verbose ? on_complaint : NULL,

@@ -339,6 +339,11 @@ DECLARE
 	new_id int;
 BEGIN
 	PERFORM retention.lock_replay();
+	-- Else verify would hold it against the daemon: a person begins a replay by hand.
+	IF mode = 'manual' AND NOT pg_has_role(session_user, 'retention_approver', 'MEMBER') THEN
+		RAISE EXCEPTION 'a replay by hand takes the role retention_approver'
+			USING ERRCODE = 'insufficient_privilege', CONSTRAINT = 'retention.replay_by_hand';
+	END IF;
 	PERFORM retention.settle_replay(NULL);	-- where no action is needed
 	-- Deletions come first.  What a replay had erased is replayed as the erasure of the action that it replayed.
 	FOR one IN SELECT d.action, d.archive, coalesce(j.replay_of, d.job) AS job, array_agg(d.key) AS keys

@@ -308,6 +308,7 @@ DECLARE
 	j retention.archive_journal;
 	why text := format('%s has abandoned it (%s)', session_user, reason);
 	nobody_works boolean;
+	before retention.journal_event;
 BEGIN
 	PERFORM retention.check_person();
 	PERFORM retention.check_reason(reason);
@@ -327,12 +328,13 @@ BEGIN
 			      HINT = 'A saved action is cancelled.';
 	END IF;
 	DELETE FROM retention.pause AS p WHERE p.job = j.id;
-	IF j.status = 'running' AND NOT EXISTS (
-		SELECT FROM retention.journal_event AS e
-		 WHERE e.job = j.id AND e.kind = 'changed' AND e.details ? 'abandoned') THEN
+	SELECT * INTO before FROM retention.journal_event AS e
+	 WHERE e.job = j.id AND e.kind = 'changed' AND e.details ? 'abandoned' ORDER BY e.id DESC LIMIT 1;
+	IF j.status = 'running' AND before.id IS NULL THEN
 		INSERT INTO retention.journal_event (job, kind, details)
-		VALUES (j.id, 'changed', jsonb_build_object('abandoned', true, 'why', why));
-		UPDATE retention.archive_journal AS a SET claim = a.claim + 1 WHERE a.id = j.id;
+		VALUES (j.id, 'changed', jsonb_build_object('abandoned', true, 'why', why, 'claim', j.claim + 1));
+		-- What kept it waiting is past; an attempt to end it that fails says so anew.
+		UPDATE retention.archive_journal AS a SET claim = a.claim + 1, error = NULL, waiting = NULL WHERE a.id = j.id;
 		PERFORM pg_notify('retention', 'abandoned ' || id);
 		RETURN j.status;
 	END IF;
@@ -341,6 +343,14 @@ BEGIN
 			USING ERRCODE = 'object_not_in_prerequisite_state', CONSTRAINT = 'retention.abandon_works',
 			      DETAIL = id,
 			      HINT = 'It stops after its batch: try again in a moment.';
+	END IF;
+	-- Its archive is sealed only by a job, so that one has to have tried it, or had the time to.
+	IF j.status = 'running' AND j.error IS NULL AND j.claim <= (before.details->>'claim')::int AND
+	   before.at > clock_timestamp() - interval '1 minute' THEN
+		RAISE EXCEPTION 'action % was abandoned just now, and the daemon has still to end it', id
+			USING ERRCODE = 'object_not_in_prerequisite_state', CONSTRAINT = 'retention.abandon_ends',
+			      DETAIL = id,
+			      HINT = 'If it has not ended in a minute, abandon it once more: then it has failed, and its archive stays unsealed.';
 	END IF;
 	IF j.replay THEN
 		PERFORM retention.settle_replay(j.id);

@@ -28,7 +28,8 @@
 /* The purpose of a retention-job process. */
 enum job_mode {
 	MODE_ACTION, /* one action of the journal */
-	MODE_CHECK, /* the model against the database */
+	MODE_CHECK, /* the model against the database; the daemon begins to work with it */
+	MODE_TEST, /* the same for a person: begins nothing, and changes no setting */
 	MODE_EXPIRE, /* archives that were deleted or have expired */
 	MODE_MEASURE, /* a survey for the metrics */
 	JOB_MODES

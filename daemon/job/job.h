@@ -24,10 +24,13 @@ enum job_exit job_run(const struct job_opts *opts);
 /*
  * The short modes, which do not use opts->id.  They return JOB_DONE, _REFUSED, _STOPPED or _AWAY.
  *
- * --check compares the configuration with the database, and tells the SQL functions about it.
+ * --check compares the configuration with the database, and tells the SQL functions about it.  Where the database was
+ * restored from a backup, it begins the replay, if the configuration says so.
+ * --test does the same for a person who has changed the configuration: it begins nothing, and the settings in force stay.
  * --expire removes the files of archives that a person deleted, or that archives.keep lets expire.
  * --measure reads what a monitoring system needs, and reports each value as a sample (base/metrics.h).
  */
 enum job_exit mode_check_run(const struct job_opts *opts);
+enum job_exit mode_test_run(const struct job_opts *opts);
 enum job_exit mode_expire_run(const struct job_opts *opts);
 enum job_exit mode_measure_run(const struct job_opts *opts);

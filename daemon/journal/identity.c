@@ -72,6 +72,20 @@ bool identity_check(struct db *db, const char *directory, struct error *err)
 	return ok;
 }
 
+bool identity_bind_adopted(struct db *db, const char *directory, struct error *err)
+{
+	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
+	struct look found = {.folder = -1};
+	const bool ok = look(db, directory, ctx, &found, err);
+	/* The last word of the file is when the database was adopted; without a fault, the row has no earlier one. */
+	const bool adopted = ok && found.known && found.wanted &&
+			     strcmp(strrchr(found.known, ' '), strrchr(found.wanted, ' ')) != 0;
+
+	if (found.folder >= 0)
+		(void)close(found.folder); /* with its lock; nothing was written */
+	return ok && (!adopted || identity_bind(db, directory, err));
+}
+
 bool identity_bind(struct db *db, const char *directory, struct error *err)
 {
 	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));

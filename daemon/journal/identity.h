@@ -19,6 +19,12 @@
 bool identity_check(struct db *db, const char *directory, struct error *err);
 
 /*
+ * The same; and if adopt_directory() has said since that the database takes the place of the directory's, binds it now, so
+ * that the database that it replaces is refused from then on.
+ */
+bool identity_bind_adopted(struct db *db, const char *directory, struct error *err);
+
+/*
  * The same, before the first write into the directory.  Checks that nobody else can write in it, and binds the two to
  * each other where they are not yet, or no longer: at first, after a restored backup, a failover or an adoption.
  */

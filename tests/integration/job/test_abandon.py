@@ -23,6 +23,11 @@ def abandon(j, check=True):
     return j.daemon.ctl("abandon", j.id, "--reason", "case 12", check=check)
 
 
+def tried(j):
+    """A job has tried to end it, and could not."""
+    j.sql("UPDATE retention.archive_journal SET error = 'its archive lies on another host' WHERE id = %s", (j.id,))
+
+
 def killed(j, point="batch-after-ledger:2"):
     assert j.run(point) == KILLED
     wait_until(lambda: not j.sessions())
@@ -122,6 +127,7 @@ def test_a_failed_archive_is_listed_and_can_be_deleted(job):
     """Its host is gone: no job can take it over.  The files are where they were."""
     j = killed(job(limits=SMALL))
     abandon(j)
+    tried(j)
     abandon(j)
     assert j.partial().is_dir() and f"{j.id} " in j.daemon.ctl("archive", "list").stdout
     done = j.daemon.ctl("archive", "verify", j.id, check=False)
@@ -157,8 +163,33 @@ def test_no_batch_commits_behind_it(job):
         cur.execute("SELECT FROM retention.batch_lock WHERE job = %s AND worker = 1 FOR UPDATE", (j.id,))
         assert refused in abandon(j, check=False).stderr
     assert j.row()["status"] == "running"
+    tried(j)
     assert "has failed" in abandon(j).stdout
     assert j.value("SELECT count(*) FROM retention.claimed") == 0
+
+
+@pytest.mark.parametrize("how", ["waits", "a minute ago", "a job has died over it"])
+def test_its_end_is_tried_before_it_fails(job, how):
+    """The second call right behind the first would leave an archive unsealed that a job can seal."""
+    j = killed(job(limits=SMALL, archive="full"))
+    tried(j)  # of before: what kept it from going on does not count
+    abandon(j)
+    done = abandon(j, check=False)
+    assert done.returncode == 1 and done.stderr == (
+        f"retentionctl: action {j.id} was abandoned just now, and the daemon has still to end it\n"
+        "hint: If it has not ended in a minute, abandon it once more: then it has failed, and its archive stays unsealed.\n")
+    assert j.row()["status"] == "running" and j.row()["error"] is None
+    if how == "waits":
+        assert j.run() == DONE, j.last.text()
+        ended_in_part(j)
+        return
+    if how == "a minute ago":
+        j.sql("""ALTER TABLE retention.journal_event DISABLE TRIGGER append_only;
+            UPDATE retention.journal_event SET at = at - interval '61 seconds' WHERE details ? 'abandoned';
+            ALTER TABLE retention.journal_event ENABLE ALWAYS TRIGGER append_only""")
+    else:
+        j.sql("UPDATE retention.archive_journal SET claim = claim + 1 WHERE id = %s", (j.id,))
+    assert "has failed" in abandon(j).stdout
 
 
 def test_a_replay_is_to_be_replayed_again(job):
@@ -179,6 +210,7 @@ def test_a_replay_is_to_be_replayed_again(job):
     j.id = d.jobs("replay")[-1]["id"]
     killed(j, "batch-after-commit:1")
     abandon(j)
+    tried(j)
     abandon(j)
     assert j.row()["status"] == "failed" and j.value("SELECT count(*) FROM retention.selection") == 0
     d.once(check=False)

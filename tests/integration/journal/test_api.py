@@ -126,7 +126,8 @@ CALLS = {
     "record_subject_export('7')": {"operator", "both"},
     "place_hold('8', 'case 8')": {"operator", "approver", "both"},
     "release_hold('7')": {"operator", "approver", "both"},
-    "replay_ledger()": {"approver", "daemon", "both"},
+    "replay_ledger()": {"approver", "both"},
+    "replay_ledger('automatic')": {"approver", "daemon", "both"},
     "check_identity(NULL, false)": set(ROLES) - {"nobody"},
     "refuse_copy()": set(ROLES) - {"nobody"},
     "bind_directory(NULL)": {"daemon"},
@@ -204,6 +205,10 @@ def test_who_may_call(pg, db, template, sql):
                 assert got is None or got.startswith(("there is no action 1", "no archive ")), (role, got)
             elif role == "nobody":
                 assert got == "permission denied for schema retention"
+            elif (role, sql) == ("daemon", "replay_ledger()"):
+                assert got in ("a replay by hand takes the role retention_approver",
+                               "there is nothing to replay, as far as the daemon has compared the database with the ledger's "
+                               "file | It compares them when it starts, reloads or connects: see its log.")
             else:
                 assert got == f"permission denied for function {sql.split('(')[0]}", role
         finally:

@@ -218,8 +218,11 @@ def test_another_server_and_back(production, copy, own_pg):
     assert "give either --new or --replace, and --reason" in c.ctl("adopt", "--reason", "x", check=False).stderr
     assert "the reason is missing" in c.ctl("adopt", "--replace", "--reason", " ", check=False).stderr
     c.ctl("adopt", "--replace", "--reason", "moved to db2")
+    taken = f"another database (system identifier {system}, oid {oid(c)}) has taken this one's place in it"
+    assert c.check_config().returncode == 0 and identity(d)[1] != system  # -t takes no place
     done = c.once(check=False)
     assert done.returncode == 1 and "restored from a backup" in done.stderr  # the dump is older than the ledger
+    refused(d, taken)  # from the first start on, and not only from the first erasure
     c.ctl("replay", "--yes")
     c.configure(policies=[])
     c.once()
@@ -228,7 +231,7 @@ def test_another_server_and_back(production, copy, own_pg):
     event, = events(c, "adopted")
     assert event["replaces"] and event["reason"] == "moved to db2" and event["was"]["id"] == event["is"]["id"]
     # The old one.
-    refused(d, f"another database (system identifier {system}, oid {oid(c)}) has taken this one's place in it", d)
+    refused(d, taken)
     # It can be taken back, and erases again what the other has erased again.
     d.ctl("adopt", "--replace", "--reason", "moved back")
     assert "restored from a backup" in d.once(check=False).stderr

@@ -111,6 +111,24 @@ def test_replay_automatic(erased):
     assert {r["mode"] for r in d.jobs("replay")} == {"automatic"}
 
 
+def test_a_test_begins_nothing(erased):
+    """-t of a configuration with an automatic replay: a person looks, and has begun nothing by it."""
+    d, dump = erased
+    put_back(d, dump)
+    there = personal(d)
+    d.configure(policies=[], extra='replay = "automatic"; four_eyes = true;')
+    before = d.pg.sql(d.db, "SELECT name, value FROM retention.setting ORDER BY 1")
+    done = d.check_config()
+    assert "no policy runs until they are replayed, which begins with the daemon (" in done.stderr
+    assert "retentionctl waive leaves them" in done.stderr
+    assert d.jobs("replay") == [] and personal(d) == there
+    assert d.pg.sql(d.db, "SELECT name, value FROM retention.setting ORDER BY 1") == before
+    # They were to come back, and stay.
+    d.ctl("waive", "--reason", "the pass was wrong")
+    d.once()
+    assert personal(d) == there and d.ctl("verify").returncode == 0
+
+
 def test_the_resident_daemon_notices_and_goes_on(erased):
     """The database is put back under a running daemon; the replay releases its policies without a restart."""
     d, dump = erased
@@ -198,12 +216,14 @@ def test_a_file_that_is_not_ours(erased, head, message):
 def test_a_refused_configuration_sets_nothing(erased):
     """The SQL functions go on by the settings of the configuration that is in force, four eyes above all."""
     d, _ = erased
-    d.configure(extra="four_eyes = true;")
-    assert d.check_config().returncode == 0
+    in_force = "SELECT value FROM retention.setting WHERE name = 'four_eyes'"
+    d.configure(policies=[], extra="four_eyes = true;")
+    d.once()
+    d.configure(policies=[], extra="four_eyes = false;")
+    assert d.check_config().returncode == 0 and d.pg.value(d.db, in_force) == "true"
     (d.archives / "ledger").write_text("id;name\n")
-    d.configure(extra="four_eyes = false;")
-    assert d.check_config().returncode == 1
-    assert d.pg.value(d.db, "SELECT value FROM retention.setting WHERE name = 'four_eyes'") == "true"
+    assert d.check_config().returncode == 1 and d.once(check=False).returncode == 1
+    assert d.pg.value(d.db, in_force) == "true"
 
 
 def test_a_line_that_is_none(erased):

@@ -33,7 +33,7 @@ for name in ("--config-fd", "--status-fd", "--job"):
     parser.add_argument(name, type=int)
 parser.add_argument("--host")
 parser.add_argument("--once", action="store_true")
-parser.add_argument("--check", action="store_true")
+parser.add_argument("--check", "--test", dest="check", action="store_true")
 parser.add_argument("--expire", action="store_true")
 args = parser.parse_args()
 if args.expire:  # beside what these tests are about
@@ -45,7 +45,7 @@ config = os.fdopen(args.config_fd).read()
 
 def call(**more):
     with open(os.path.join(here, "calls.jsonl"), "a") as calls:
-        calls.write(json.dumps({"job": args.job, "check": args.check, "config": config, "pid": os.getpid(),
+        calls.write(json.dumps({"job": args.job, "check": args.check, "test": "--test" in sys.argv, "config": config, "pid": os.getpid(),
                                 "fds": fds, "once": args.once, **more}) + "\n")
 
 
@@ -246,7 +246,9 @@ def test_check_says_ok(staged, stage):
     d = staged()
     done = d.check_config()
     assert (done.returncode, done.stdout) == (0, "configuration OK\n")
-    assert len(stage.calls(check=True)) == 1
+    assert [c["test"] for c in stage.calls(check=True)] == [True], "it begins nothing"
+    started(d)
+    assert [c["test"] for c in stage.calls(check=True)] == [True, False]
 
 
 def test_check_prints_the_configuration(staged):
