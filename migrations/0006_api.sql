@@ -183,6 +183,20 @@ BEGIN
 END
 $$;
 
+-- Keeps an action from every session until this transaction ends; false: a session that still lives works on it.  Others
+-- that want it wait, and find no claim afterwards.  Comes before lock_action(), so that two callers wait in one order.
+CREATE FUNCTION retention.claim_to_end(id int) RETURNS boolean
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	mine boolean := retention.claim_action(coalesce(id, 0), clock_timestamp());
+BEGIN
+	DELETE FROM retention.claimed AS c WHERE c.job = id AND c.pid = pg_backend_pid();
+	RETURN mine;
+END
+$$;
+
 CREATE FUNCTION retention.validate_action(id int) RETURNS void
 LANGUAGE plpgsql
 SECURITY DEFINER
@@ -252,16 +266,12 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	approves constant boolean := pg_has_role(session_user, 'retention_approver', 'MEMBER');
-	nobody_works boolean := false;
+	nobody_works boolean;
 	j retention.archive_journal;
 BEGIN
 	PERFORM retention.check_person();
-	-- The claim comes before the action's row, as in abandon_action().  A job that lists a saved action may go on: it
-	-- finds the action cancelled at the end.
-	IF approves THEN
-		nobody_works := retention.claim_action(coalesce(id, 0), clock_timestamp());
-		DELETE FROM retention.claimed AS c WHERE c.job = id AND c.pid = pg_backend_pid();
-	END IF;
+	-- A job that lists a saved action may go on: it finds the action cancelled at the end.
+	nobody_works := approves AND retention.claim_to_end(id);
 	j := retention.lock_action(id);
 	IF j.status NOT IN ('saved', 'validated') THEN
 		RAISE EXCEPTION 'action % is %: only an action that has not begun can be cancelled', id, j.status
@@ -313,13 +323,12 @@ BEGIN
 	PERFORM retention.check_person();
 	PERFORM retention.check_reason(reason);
 	-- The claim and the batches' locks come before the action's row, because a batch asks for that row under its lock.
-	nobody_works := retention.claim_action(coalesce(id, 0), clock_timestamp());
+	nobody_works := retention.claim_to_end(id);
 	BEGIN
 		PERFORM FROM retention.batch_lock AS l WHERE nobody_works AND l.job = id ORDER BY l.worker FOR UPDATE;
 	EXCEPTION WHEN lock_not_available THEN
 		nobody_works := false;
 	END;
-	DELETE FROM retention.claimed AS c WHERE c.job = id AND c.pid = pg_backend_pid();	-- others see it at the end
 	j := retention.lock_action(id);
 	IF j.status NOT IN ('validated', 'running') THEN
 		RAISE EXCEPTION 'action % is %: only an action that is validated or running can be abandoned', id, j.status
