@@ -7,6 +7,7 @@
  *	full			from the N-th on, writes fail with ENOSPC as long as the file DISK_FULL exists
  *	exchange		before the N-th renameat2, the folder DISK_OTHER takes the name of what is renamed
  * DISK_LOG=FILE: each fdatasync and fsync is a line there, with the path that it is about.
+ * DISK_FAILED=FILE: so is each call that failed with EIO.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -42,9 +43,8 @@ static int is_turn(const char *call)
 	return nth > 0 && nth == wanted;
 }
 
-static void log_sync(int fd)
+static void log_path(const char *log, int fd)
 {
-	const char *log = getenv("DISK_LOG");
 	char link[64], path[4096];
 	ssize_t n;
 	FILE *out;
@@ -60,17 +60,22 @@ static void log_sync(int fd)
 	(void)fclose(out);
 }
 
+static int fail_on(int fd)
+{
+	log_path(getenv("DISK_FAILED"), fd);
+	errno = EIO;
+	return -1;
+}
+
 static int sync_with(const char *call, int fd)
 {
 	int (*real)(int) = (int (*)(int))dlsym(RTLD_NEXT, call);
 
-	log_sync(fd);
+	log_path(getenv("DISK_LOG"), fd);
 	if (is_turn("stuck"))
 		atomic_store(&stuck, fd);
-	if (is_turn(call) || is_turn("sync") || fd == atomic_load(&stuck)) {
-		errno = EIO;
-		return -1;
-	}
+	if (is_turn(call) || is_turn("sync") || fd == atomic_load(&stuck))
+		return fail_on(fd);
 	return real(fd);
 }
 
@@ -115,10 +120,8 @@ ssize_t write(int fd, const void *bytes, size_t n)
 	if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode))
 		return real(fd, bytes, n);
 	nth = nth_of("write", &wanted);
-	if (nth > 0 && nth == wanted) {
-		errno = EIO;
-		return -1;
-	}
+	if (nth > 0 && nth == wanted)
+		return fail_on(fd);
 	nth = nth_of("full", &wanted);
 	if (nth > 0 && nth >= wanted && access(getenv("DISK_FULL"), F_OK) == 0) {
 		errno = ENOSPC;
