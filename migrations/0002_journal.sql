@@ -199,6 +199,7 @@ CREATE TABLE retention.archive_journal (
 	archive_bytes bigint,
 	error text,
 	waiting text,
+	waiting_for text,
 	archive_deleted_at timestamptz,
 	archive_deleted_by text,
 	host text,
@@ -236,6 +237,8 @@ CREATE TABLE retention.archive_journal (
 CREATE INDEX ON retention.archive_journal (status) WHERE status IN ('saved', 'validated', 'running');
 COMMENT ON COLUMN retention.archive_journal.waiting IS
 	'what a job waits for right now: a lock, room on the disk, the window; NULL: nothing';
+COMMENT ON COLUMN retention.archive_journal.waiting_for IS
+	'the same in one word for programs: window, paused, standby, slot, archiver, snapshot, rows_per_second, courtesy, locks, other';
 COMMENT ON COLUMN retention.archive_journal.archive_deleted_by IS
 	'a role, or "expiry": archives.keep has passed';
 COMMENT ON COLUMN retention.archive_journal.archive_removed_at IS
@@ -475,7 +478,7 @@ SECURITY DEFINER
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	noise constant text[] := ARRAY['waiting', 'claim'];
+	noise constant text[] := ARRAY['waiting', 'waiting_for', 'claim'];
 	row_now jsonb := to_jsonb(NEW) - noise;
 BEGIN
 	IF TG_OP = 'UPDATE' AND row_now = to_jsonb(OLD) - noise THEN
@@ -512,7 +515,7 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	step text := CASE WHEN old.status <> new.status THEN old.status || '>' || new.status ELSE '' END;
-	later constant text[] := ARRAY['waiting', 'claim', 'archive_deleted_at', 'archive_deleted_by',
+	later constant text[] := ARRAY['waiting', 'waiting_for', 'claim', 'archive_deleted_at', 'archive_deleted_by',
 				       'archive_removed_at', 'archive_remark'];
 BEGIN
 	IF (CASE WHEN old.status IN ('done', 'failed', 'cancelled')

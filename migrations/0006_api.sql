@@ -343,7 +343,8 @@ BEGIN
 		INSERT INTO retention.journal_event (job, kind, details)
 		VALUES (j.id, 'changed', jsonb_build_object('abandoned', true, 'why', why, 'claim', j.claim + 1));
 		-- What kept it waiting is past; an attempt to end it that fails says so anew.
-		UPDATE retention.archive_journal AS a SET claim = a.claim + 1, error = NULL, waiting = NULL WHERE a.id = j.id;
+		UPDATE retention.archive_journal AS a SET claim = a.claim + 1, error = NULL, waiting = NULL, waiting_for = NULL
+		 WHERE a.id = j.id;
 		PERFORM pg_notify('retention', 'abandoned ' || id);
 		RETURN j.status;
 	END IF;
@@ -365,7 +366,8 @@ BEGIN
 		PERFORM retention.settle_replay(j.id);
 	END IF;
 	UPDATE retention.archive_journal AS a
-	   SET status = 'failed', error = why, waiting = NULL, finished_at = clock_timestamp(), claim = a.claim + 1,
+	   SET status = 'failed', error = why, waiting = NULL, waiting_for = NULL, finished_at = clock_timestamp(),
+	       claim = a.claim + 1,
 	       counters = coalesce(a.counters, '{}') || jsonb_strip_nulls(jsonb_build_object(
 			'treated', (SELECT count(*) FROM retention.ledger AS l WHERE l.job = j.id),
 			'rest', (SELECT nullif(count(*), 0) FROM retention.candidate AS c WHERE c.job = j.id)))
@@ -719,7 +721,7 @@ SELECT session_user::text AS name,
 
 -- The progress of each action that has not ended.  It counts the work list for those who may not read its keys.
 CREATE VIEW retention.progress AS
-SELECT j.id, j.status, j.started_at, j.waiting, j.candidates AS due, c.keys AS keys_left, c.weight AS weight_left,
+SELECT j.id, j.status, j.started_at, j.waiting, j.waiting_for, j.candidates AS due, c.keys AS keys_left, c.weight AS weight_left,
        clock_timestamp() AS at
   FROM retention.archive_journal AS j
  CROSS JOIN LATERAL (SELECT count(*) AS keys, coalesce(sum(k.weight), 0)::bigint AS weight

@@ -124,7 +124,7 @@ AS $$
 	WITH told AS (
 		SELECT DISTINCT ON (e.job) e.job,
 		       jsonb_strip_nulls(to_jsonb(jsonb_populate_record(
-			NULL::retention.archive_journal, e.details)) - 'waiting' - 'claim') AS details
+			NULL::retention.archive_journal, e.details)) - 'waiting' - 'waiting_for' - 'claim') AS details
 		  FROM retention.journal_event AS e
 		 WHERE e.job IS NOT NULL AND e.details ? 'requested_by'
 		 ORDER BY e.job, e.id DESC),
@@ -132,12 +132,12 @@ AS $$
 		SELECT coalesce(j.id, t.job) AS id, CASE
 			WHEN j.id IS NULL THEN ARRAY['retention.action_removed', t.job::text]
 			WHEN t.job IS NULL THEN ARRAY['retention.action_inserted', j.id::text]
-			WHEN jsonb_strip_nulls(to_jsonb(j) - 'waiting' - 'claim') <> t.details
+			WHEN jsonb_strip_nulls(to_jsonb(j) - 'waiting' - 'waiting_for' - 'claim') <> t.details
 			THEN ARRAY['retention.action_changed', j.id::text,
 				(SELECT string_agg(k, ', ' ORDER BY k)
 				   FROM (SELECT key FROM jsonb_object_keys(to_jsonb(j)) AS key
 					  UNION SELECT key FROM jsonb_object_keys(t.details) AS key) AS keys(k)
-				  WHERE k NOT IN ('waiting', 'claim')
+				  WHERE k NOT IN ('waiting', 'waiting_for', 'claim')
 				    AND jsonb_strip_nulls(to_jsonb(j))->k IS DISTINCT FROM t.details->k)]
 		       END AS said
 		  FROM retention.archive_journal AS j FULL JOIN told AS t ON t.job = j.id),

@@ -127,7 +127,7 @@ GRANT UPDATE (value) ON retention.setting TO retention_daemon;
 GRANT UPDATE (bytes, rows, relation, header, columns, types, bom, place)
 	ON retention.archive_file TO retention_daemon;
 GRANT UPDATE (status, cutoff, candidates, candidates_sha256, frozen_at, validated_by, validated_at,
-	      started_at, finished_at, counters, archive_path, archive_bytes, error, waiting,
+	      started_at, finished_at, counters, archive_path, archive_bytes, error, waiting, waiting_for,
 	      archive_deleted_at, archive_deleted_by, archive_removed_at, archive_remark, host,
 	      system_identifier, claim)
 	ON retention.archive_journal TO retention_daemon;

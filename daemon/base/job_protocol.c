@@ -147,11 +147,12 @@ void report_waiting(struct report *r, enum wait_reason reason, const char *text)
 	(void)pthread_mutex_unlock(&r->lock);
 }
 
-char *report_waits_for(struct report *r)
+char *report_waits_for(struct report *r, enum wait_reason *ret_reason)
 {
 	char *copy;
 
 	(void)pthread_mutex_lock(&r->lock);
+	*ret_reason = r->wait.reason;
 	copy = r->wait.text ? xstrdup(r->wait.text) : NULL;
 	(void)pthread_mutex_unlock(&r->lock);
 	return copy;

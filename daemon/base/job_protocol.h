@@ -140,8 +140,8 @@ void report_line(struct report *r, enum job_word word, const char *fmt, ...)
 #define report_note(r, ...) report_line((r), WORD_NOTE, __VA_ARGS__)
 #define report_sample(r, ...) report_line((r), WORD_SAMPLE, __VA_ARGS__)
 
-/* A copy of the text last given to report_waiting(), the caller's to free; NULL: the job goes on. */
-char *report_waits_for(struct report *r);
+/* A copy of the text last given to report_waiting(), the caller's to free, and its reason; NULL: the job goes on. */
+char *report_waits_for(struct report *r, enum wait_reason *ret_reason);
 
 /* --- The parent's end ------------------------------------------------------------------------- */
 

@@ -147,7 +147,7 @@ static bool approve(struct job *j, bool *ret_go, struct error *err)
 		return false;
 	if (why) {
 		report_note(j->opts->report, "%s: retentionctl validate %d", why, j->row.id);
-		return journal_note(j->db, j->row.id, why, NULL, err);
+		return journal_note(j->db, j->row.id, why, NULL, NULL, err);
 	}
 	*ret_go = true;
 	return journal_approve(j->db, j->row.id,
@@ -297,7 +297,7 @@ static bool is_elsewhere(struct job *j, bool *ret, struct error *err)
 		       "retentionctl abandon %d ends it",
 		       j->row.host, j->row.id);
 	report_note(j->opts->report, "%s", why);
-	return journal_note(j->db, j->row.id, why, NULL, err);
+	return journal_note(j->db, j->row.id, why, NULL, NULL, err);
 }
 
 /* Runs the steps from "claim" to "start"; *ret_go false: the job ends here, with *ret_exit. */
@@ -419,7 +419,8 @@ static void note_end(struct job *j, const char *waiting, const char *why)
 	db_rollback(j->db);
 	if (!db_exec(j->db, "SET lock_timeout = 500; SET statement_timeout = 1000", &ignored))
 		return;
-	(void)journal_note(j->db, j->row.id, waiting, why, &ignored); /* logged too */
+	(void)journal_note(j->db, j->row.id, waiting, waiting ? wait_words[WAIT_OTHER] : NULL, why,
+			   &ignored); /* logged too */
 }
 
 /* The attempts in a row that a change of the tables has ended, with the same number of keys done. */

@@ -35,12 +35,15 @@ static bool watch(struct job *j, struct worker_pool *pool, struct error *err)
 
 	while (atomic_load(&pool->running) > 0) {
 		AUTO(error) struct error one = {0};
-		AUTO(char_p) char *waiting = report_waits_for(j->opts->report);
+		enum wait_reason reason;
+		AUTO(char_p) char *waiting = report_waits_for(j->opts->report, &reason);
 		struct pollfd ended = {.fd = pool->ended, .events = POLLIN};
 		eventfd_t n;
 
 		if ((first || strcmp(waiting ? waiting : "", told ? told : "") != 0) &&
-		    db_alive(j->db) && journal_note(j->db, j->row.id, waiting, NULL, &one)) {
+		    db_alive(j->db) &&
+		    journal_note(j->db, j->row.id, waiting, waiting ? wait_words[reason] : NULL,
+				 NULL, &one)) {
 			first = false;
 			free(told);
 			told = waiting ? xstrdup(waiting) : NULL;

@@ -206,10 +206,9 @@ bool journal_freeze(struct db *db, int id, const char *cutoff, int64_t *ret_cand
 		    struct error *err)
 {
 	static const char sql[] =
-		"UPDATE retention.archive_journal AS j\n"
-		"   SET cutoff = $2::timestamptz, frozen_at = clock_timestamp(), error = NULL,\n"
-		"       waiting = NULL, candidates = " LISTED ", candidates_sha256 = " LIST_DIGEST
-		"\n"
+		"UPDATE retention.archive_journal AS j SET cutoff = $2::timestamptz, error = NULL,\n"
+		"       frozen_at = clock_timestamp(), waiting = NULL, waiting_for = NULL,\n"
+		"       candidates = " LISTED ", candidates_sha256 = " LIST_DIGEST "\n"
 		" WHERE j.id = $1::int RETURNING j.candidates";
 
 	return query_int(db, id, (struct statement){sql, 1, {cutoff}}, ret_candidates, err);
@@ -238,7 +237,7 @@ bool journal_start(struct db *db, int id, const char *host, const char *archive_
 	static const char sql[] =
 		"UPDATE retention.archive_journal SET status = 'running', host = $2,\n"
 		"       archive_path = $3, started_at = clock_timestamp(), error = NULL,\n"
-		"       waiting = NULL,\n"
+		"       waiting = NULL, waiting_for = NULL,\n"
 		"       system_identifier = (SELECT system_identifier FROM pg_control_system())\n"
 		" WHERE id = $1::int AND status = 'validated'";
 
@@ -260,11 +259,10 @@ bool journal_finish(struct db *db, int id, const struct journal_end *end, int64_
 {
 	static const char sql[] =
 		"UPDATE retention.archive_journal AS j\n"
-		"   SET status = $2, error = $3, waiting = NULL, finished_at = clock_timestamp(),\n"
+		"   SET status = $2, error = $3, waiting = NULL, waiting_for = NULL, finished_at = clock_timestamp(),\n"
 		"       archive_bytes = CASE WHEN j.archive_path IS NOT NULL THEN $4::bigint END,\n"
 		"       counters = jsonb_strip_nulls(jsonb_build_object(\n"
-		"         'horizon', $6::jsonb,\n"
-		"         'integrity', j.counters->'integrity',\n"
+		"         'horizon', $6::jsonb, 'integrity', j.counters->'integrity',\n"
 		"         'sums_sha256', encode(sha256(convert_to($5, 'UTF8')), 'hex'),\n"
 		"         'manifest_sha256', encode(sha256(convert_to($7, 'UTF8')), 'hex'),\n"
 		"         'rest', nullif(" LISTED ", 0),\n"
@@ -306,14 +304,16 @@ bool journal_finish(struct db *db, int id, const struct journal_end *end, int64_
 	       run(db, id, (struct statement){drop_sql, 1, {end->status}}, err);
 }
 
-bool journal_note(struct db *db, int id, const char *waiting, const char *error, struct error *err)
+bool journal_note(struct db *db, int id, const char *waiting, const char *reason, const char *error,
+		  struct error *err)
 {
-	static const char sql[] = "UPDATE retention.archive_journal\n"
-				  "   SET waiting = $2, error = coalesce($3, error)\n"
-				  " WHERE id = $1::int AND (waiting, error) IS DISTINCT FROM\n"
-				  "       ($2, coalesce($3, error))";
+	static const char sql[] =
+		"UPDATE retention.archive_journal\n"
+		"   SET waiting = $2, waiting_for = $3, error = coalesce($4, error)\n"
+		" WHERE id = $1::int AND (waiting, waiting_for, error) IS DISTINCT FROM\n"
+		"       ($2, $3, coalesce($4, error))";
 
-	return run(db, id, (struct statement){sql, 2, {waiting, error}}, err);
+	return run(db, id, (struct statement){sql, 3, {waiting, reason, error}}, err);
 }
 
 bool journal_committed(struct db *db, int id, const char *labels, void *ctx, struct committed *ret,

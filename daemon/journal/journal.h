@@ -108,8 +108,11 @@ struct journal_end {
 bool journal_finish(struct db *db, int id, const struct journal_end *end, int64_t *ret_treated,
 		    struct error *err);
 
-/* Sets the row's waiting and, when error is not NULL, its error. */
-bool journal_note(struct db *db, int id, const char *waiting, const char *error, struct error *err);
+/*
+ * Sets the row's waiting, its waiting_for (a word of wait_words, or NULL) and, when error is not NULL, its error.
+ */
+bool journal_note(struct db *db, int id, const char *waiting, const char *reason, const char *error,
+		  struct error *err);
 
 /* Before the policy's name in validated_by, where the policy itself has validated its action. */
 #define JOURNAL_BY_POLICY "policy "

@@ -41,6 +41,7 @@ def test_the_window(job, clock):
     j.begun()
     clock(12)
     wait_until(lambda: j.row()["waiting"] == "the window 22:00-06:00")
+    assert j.row()["waiting_for"] == "window"
     paused = len(j.ledger())
     assert 0 < paused < j.row()["candidates"] and j.row()["status"] == "running"
     wait_until(lambda: run.waits_for("the window 22:00-06:00"), what=run.text)
@@ -52,7 +53,7 @@ def test_the_window(job, clock):
     assert len(j.ledger()) == paused and run.running()
     clock(5)
     assert run.wait() == DONE, run.text()
-    assert j.row()["waiting"] is None and j.row()["status"] == "done"
+    assert j.row()["waiting"] is None and j.row()["waiting_for"] is None and j.row()["status"] == "done"
     assert len(j.ledger()) > paused
 
 

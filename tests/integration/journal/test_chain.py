@@ -241,7 +241,7 @@ class Tamper:
         return row, column
 
     def action_column(self):
-        row, column = self.row_changed("archive_journal", ("id", "waiting", "claim"))
+        row, column = self.row_changed("archive_journal", ("id", "waiting", "waiting_for", "claim"))
         return "action", {row}
 
     def action_removed(self):

@@ -54,7 +54,7 @@ def test_every_trigger_fires_always(pg, daemon):
 FORGED = """
     WITH l AS (SELECT * FROM retention.journal_event ORDER BY id DESC LIMIT 1),
          n AS (SELECT row(l.id + 1, clock_timestamp(), j.id, 'validated', 'bob',
-                jsonb_strip_nulls(to_jsonb(j) - array['waiting', 'claim']), l.hash, ''::bytea)::retention.journal_event AS e,
+                jsonb_strip_nulls(to_jsonb(j) - array['waiting', 'waiting_for', 'claim']), l.hash, ''::bytea)::retention.journal_event AS e,
                 l.hash AS h
                FROM l, (SELECT * FROM retention.archive_journal ORDER BY id DESC LIMIT 1) AS j)
     INSERT INTO retention.journal_event
@@ -138,7 +138,7 @@ def test_each_column_of_what_has_ended(stolen, ended, pg):
           AND has_column_privilege(%s, a.attrelid, a.attname, 'UPDATE')""", (ROLE,)))
     assert {"validated_by", "archive_path", "counters", "cutoff", "candidates"} < set(columns)
     values = {"text": "'other'", "timestamp with time zone": "'2001-01-01'", "bigint": "77", "integer": "77", "jsonb": "'[]'"}
-    for name in set(columns) - {"waiting", "claim", "archive_removed_at", "archive_remark"}:
+    for name in set(columns) - {"waiting", "waiting_for", "claim", "archive_removed_at", "archive_remark"}:
         refused(stolen, f"UPDATE retention.archive_journal SET {name} = {values[columns[name]]}",
                 "it cannot become other" if name == "status" else f"action {ended} is done: the role {ROLE} may not")
 

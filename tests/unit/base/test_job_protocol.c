@@ -105,22 +105,25 @@ static void test_round_trip(void **state)
 static void test_each_reason_to_wait(void **state)
 {
 	struct heard heard = {.n = 0};
+	enum wait_reason reason;
 	char *waits_for;
 	int fd;
 	struct report *r = open_report(&fd);
 
 	(void)state;
-	for (int reason = WAIT_NONE + 1; reason < WAIT_REASONS; reason++) {
-		report_waiting(r, (enum wait_reason)reason, "slot the text");
-		report_waiting(r, (enum wait_reason)reason, "slot the text"); /* not again */
+	for (int i = WAIT_NONE + 1; i < WAIT_REASONS; i++) {
+		report_waiting(r, (enum wait_reason)i, "slot the text");
+		report_waiting(r, (enum wait_reason)i, "slot the text"); /* not again */
 	}
-	waits_for = report_waits_for(r);
+	waits_for = report_waits_for(r, &reason);
+	assert_int_equal(reason, WAIT_REASONS - 1);
 	assert_string_equal(waits_for, "slot the text");
 	free(waits_for);
 	report_waiting(r, WAIT_OTHER, "another text");
 	report_waiting(r, WAIT_COURTESY, NULL);
 	report_waiting(r, WAIT_NONE, NULL);
-	assert_null(report_waits_for(r));
+	assert_null(report_waits_for(r, &reason));
+	assert_int_equal(reason, WAIT_NONE);
 	close_report(r, fd, 64, &heard);
 	assert_int_equal(heard.n, WAIT_REASONS + 1);
 	for (int i = 0; i < WAIT_REASONS - 1; i++) {
