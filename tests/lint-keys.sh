@@ -1,12 +1,17 @@
 #!/bin/bash
-# Fails when the configuration reads other keys than retentiond.conf(5) documents.  The keys are those of
-# the setting_spec tables in daemon/config/.  A table *_specs belongs to a group, and each of its keys is an
+# Fails when a configuration has other keys than its manual page documents: retentiond.conf(5) and web.conf(5).
+# The keys are those of the setting_spec tables in daemon/config/.  A table *_specs belongs to a group, and each of its keys is an
 # item or a section of the page.  A table *_parts belongs to a value that is itself a group, and each of its
 # keys is in the text as "key =" or ".Ic key".  Every key that code looks up by
 # name must be in a table.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit
-awk '
+# usage: check TABLES PAGE FILE...    the files have at least that many tables
+check() {
+	awk -v least="$1" "$program" "${@:2}"
+}
+# shellcheck disable=SC2016 # the dollars are those of awk
+program='
 function finish() { if (table) { tables++; if (!n_keys) complain(place, "the table " table " has no key"); table = "" } }
 function complain(where, what) { printf "lint: %s: %s\n", where, what; bad = 1 }
 FILENAME ~ /\.5$/ {
@@ -49,6 +54,16 @@ END {
 			complain(page, sprintf("item \"%s\" is not a key of the configuration", key))
 	for (key in read_at)
 		if (!(key in known)) complain(read_at[key], "key \"" key "\" is in no table")
-	if (tables < 8) complain("daemon/config", "only " tables " tables of keys found")
+	if (tables < least) complain(page, "only " tables " tables of keys found")
 	exit bad
-}' conf/retentiond.conf.5 daemon/config/*.c
+}'
+shared=daemon/config/setting.c
+readers=()
+for file in daemon/config/*.c; do
+	case $file in "$shared" | daemon/config/web.c) ;; *) readers+=("$file") ;; esac
+done
+check 8 conf/retentiond.conf.5 "$shared" "${readers[@]}"
+retentiond=$?
+check 2 conf/web.conf.5 "$shared" daemon/config/web.c
+web=$?
+exit $((retentiond || web))

@@ -47,22 +47,12 @@ static void read_tree(const struct reader *r, struct config *config, bool is_who
 static void parse_text(struct config *config, struct complaints *c, bool is_whole)
 {
 	struct config_text text;
-	struct reader r = {.ctx = config, .text = &text, .complaints = c};
+	struct reader r = {.ctx = config, .complaints = c};
 	config_t tree;
 
-	if (!config_text_map(config, config->path, config->text, &text, c))
-		return;
 	config_init(&tree);
-	if (config_read_string(&tree, config->text)) {
-		r.group = config_root_setting(&tree);
+	if (reader_open(&r, config->path, config->text, &tree, &text))
 		read_tree(&r, config, is_whole);
-	} else {
-		const unsigned int line = (unsigned int)config_error_line(&tree);
-		const struct place at = config_text_place(&text, line);
-
-		complain_sorted(c, line, &at, "%s, here or shortly before",
-				config_error_text(&tree));
-	}
 	config_destroy(&tree);
 }
 

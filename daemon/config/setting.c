@@ -9,6 +9,24 @@
 
 #define NAME_MAX_COMPARED 40
 
+bool reader_open(struct reader *r, const char *path, const char *text, config_t *tree,
+		 struct config_text *ret_map)
+{
+	if (!config_text_map(r->ctx, path, text, ret_map, r->complaints))
+		return false;
+	if (!config_read_string(tree, text)) {
+		const unsigned int line = (unsigned int)config_error_line(tree);
+		const struct place at = config_text_place(ret_map, line);
+
+		complain_sorted(r->complaints, line, &at, "%s, here or shortly before",
+				config_error_text(tree));
+		return false;
+	}
+	r->text = ret_map;
+	r->group = config_root_setting(tree);
+	return true;
+}
+
 struct reader reader_in(const struct reader *r, const config_setting_t *group, const char *what)
 {
 	struct reader inner = *r;

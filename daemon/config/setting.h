@@ -18,6 +18,13 @@ struct reader {
 	const char *what; /* begins each complaint: 'policy "x"'; NULL at the top of the file */
 };
 
+/*
+ * Parses text, which ends in a newline, into the tree, and points r at its root and at *ret_map, the map of its lines.
+ * false after a complaint.  The caller destroys the tree in any case.
+ */
+bool reader_open(struct reader *r, const char *path, const char *text, config_t *tree,
+		 struct config_text *ret_map);
+
 struct reader reader_in(const struct reader *r, const config_setting_t *group, const char *what);
 
 /* The setting of that key in the group; NULL: there is none. */
