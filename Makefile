@@ -46,7 +46,7 @@ comma := ,
 
 # All folders of daemon/ go into one library; each program takes from it what it calls.
 SOURCES = $(sort $(wildcard daemon/*/*.c))
-OBJECTS = $(SOURCES:daemon/%.c=$(B)/%.o) $(B)/migrations.o
+OBJECTS = $(SOURCES:daemon/%.c=$(B)/%.o) $(B)/migrations.o $(B)/embedded.o
 PROGRAMS = $(B)/retentiond $(B)/retention-job $(B)/retentionctl
 
 # Catalogues of retentionctl; msgfmt finds a format that does not fit its original.
@@ -77,8 +77,18 @@ MIGRATIONS = $(sort $(wildcard migrations/[0-9]*.sql))
 $(B)/migrations.c: $(MIGRATIONS) migrations/embed.sh Makefile
 	@mkdir -p $(@D)
 	sh migrations/embed.sh $(MIGRATIONS) >$@
-$(B)/migrations.o: $(B)/migrations.c
+$(B)/migrations.o $(B)/embedded.o: %.o: %.c
 	$(CC) $(ALL_CFLAGS) -c -o $@ $<
+
+# The page's templates, style, script and French travel inside retentiond-web.  Refusals come from the catalogue of
+# retentionctl, with the unbreakable spaces that a browser needs.
+$(B)/page.mo: daemon/web/fr.po daemon/po/fr.po daemon/web/unbreakable.sed Makefile
+	@mkdir -p $(@D)
+	sed -f daemon/web/unbreakable.sed daemon/po/fr.po | msgcat --use-first daemon/web/fr.po - | \
+		msgfmt --check-format --endianness=little -o $@ -
+EMBEDDED = $(sort $(wildcard daemon/web/pages/*.html)) daemon/web/page.css daemon/web/page.js $(B)/page.mo
+$(B)/embedded.c: $(EMBEDDED) daemon/web/embed.sh Makefile
+	sh daemon/web/embed.sh $(EMBEDDED) >$@
 
 # --- tests ---------------------------------------------------------------------------------------
 

@@ -62,3 +62,32 @@ size_t text_index(const char *word, const char *const *list, size_t n)
 		i++;
 	return i;
 }
+
+/* The value of number n (1: the first), one on a line; "" beyond the last one.  Owned by ctx. */
+static const char *value_at(void *ctx, const char *values, int n)
+{
+	for (; n > 1 && values; n--) {
+		values = strchr(values, '\n');
+		values = values ? values + 1 : NULL;
+	}
+	return values ? t_printf(ctx, "%.*s", (int)strcspn(values, "\n"), values) : "";
+}
+
+char *text_fill(void *ctx, const char *text, const char *values, text_word word, const void *arg)
+{
+	char *filled = t_strdup(ctx, "");
+
+	for (; *text; text++) {
+		const int n = *text == '$' ? text[1] - '0' : 0;
+		const char *value;
+
+		if (n < 1 || n > 9) {
+			t_append(&filled, "%c", *text);
+			continue;
+		}
+		value = value_at(ctx, values, n);
+		t_append(&filled, "%s", word ? word(value, arg) : value);
+		text++;
+	}
+	return filled;
+}

@@ -37,3 +37,12 @@ char *text_quoted(void *ctx, const char *text);
 
 /* The index of a word in a list; n: it is not there. */
 size_t text_index(const char *word, const char *const *list, size_t n);
+
+/* Translates a value that is a fixed word, such as a status; returns any other value as it is. */
+typedef const char *(*text_word)(const char *value, const void *arg);
+
+/*
+ * The text with the values, one on a line, in the place of "$1", "$2" and so on; a missing one is "".  values may be
+ * NULL: there are none.  word may be NULL.  Owned by ctx.
+ */
+char *text_fill(void *ctx, const char *text, const char *values, text_word word, const void *arg);

@@ -90,34 +90,18 @@ const char *language_cell(const char *column, const char *value)
 	return value;
 }
 
-/* The value of number n (1: the first), one on a line; "" beyond the last one.  Owned by ctx. */
-static const char *value_at(void *ctx, const char *values, int n)
+/* A status is a word, too. */
+static const char *status_word(const char *value, const void *arg)
 {
-	for (; n > 1 && values; n--) {
-		values = strchr(values, '\n');
-		values = values ? values + 1 : NULL;
-	}
-	return values ? t_printf(ctx, "%.*s", (int)strcspn(values, "\n"), values) : "";
+	(void)arg;
+	return language_cell("status", value);
 }
 
 char *language_refusal(void *ctx, const char *id, const char *values, const char *english)
 {
 	const char *text = id ? gettext(id) : NULL;
-	char *filled;
 
 	if (!text || strcmp(text, id) == 0)
 		return text_one_line(t_strdup(ctx, english));
-	filled = t_strdup(ctx, "");
-	for (; *text; text++) {
-		const int n = *text == '$' ? text[1] - '0' : 0;
-
-		if (n < 1 || n > 9) {
-			t_append(&filled, "%c", *text);
-			continue;
-		}
-		/* A status is a word, too. */
-		t_append(&filled, "%s", language_cell("status", value_at(ctx, values, n)));
-		text++;
-	}
-	return text_one_line(filled);
+	return text_one_line(text_fill(ctx, text, values, status_word, NULL));
 }

@@ -26,5 +26,5 @@ const char *language_plural(const struct language *language, const char *one, co
  * A refusal by its id, as SQL gives it in CONSTRAINT (migrations/0006_api.sql), with values, one on a line, for "$1",
  * "$2" and so on.  Returns english where the catalogue has none.  Owned by ctx.
  */
-char *language_refusal(void *ctx, const struct language *language, const char *id,
+char *language_refused(void *ctx, const struct language *language, const char *id,
 		       const char *values, const char *english);

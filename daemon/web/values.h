@@ -7,6 +7,7 @@
 #include "base/mem.h"
 
 #include <libpq-fe.h>
+#include <stdbool.h>
 
 struct values;
 

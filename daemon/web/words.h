@@ -23,6 +23,8 @@
 
 #include "web/language.h"
 
+#include <stdbool.h>
+
 /* The text through the filter, owned by ctx; NULL: there is no such filter. */
 char *words_filter(void *ctx, const struct language *language, const char *filter,
 		   const char *text);
