@@ -115,6 +115,41 @@ CREATE TABLE retention.policy_state (
 CREATE TRIGGER not_while_erasing BEFORE INSERT OR UPDATE ON retention.policy_state
 	FOR EACH STATEMENT EXECUTE FUNCTION retention.refuse_erasing();
 
+-- The policies in force, as the daemon has understood its configuration, in its order (place), and the figures of its last
+-- survey.  The next pass would reach due_next subjects besides the held_next that a hold keeps.  The overdue ones are due
+-- by the last occurrence, and still there; NULL: not counted.  The scope is the condition on the contacts.
+CREATE TABLE retention.policy (
+	name text PRIMARY KEY,
+	place int NOT NULL,
+	action text NOT NULL,
+	depth interval NOT NULL,
+	schedule text NOT NULL,
+	archive text NOT NULL,
+	scope text,
+	approval boolean NOT NULL,
+	enabled boolean NOT NULL,
+	source text NOT NULL CHECK (source IN ('file', 'page')),
+	cutoff_next timestamptz,
+	due_next bigint,
+	held_next bigint,
+	overdue bigint,
+	overdue_since timestamptz,
+	refused text,
+	measured_at timestamptz
+);
+COMMENT ON COLUMN retention.policy.refused IS 'why the policy cannot run as the database is now; NULL: it can';
+CREATE TRIGGER not_while_erasing BEFORE INSERT OR UPDATE OR DELETE ON retention.policy
+	FOR EACH STATEMENT EXECUTE FUNCTION retention.refuse_erasing();
+
+-- The same with the last occurrence that began, its action, and the next one.
+CREATE VIEW retention.policies AS
+SELECT p.*, l.occurrence AS last_occurrence, CASE WHEN p.enabled THEN s.next_occurrence END AS next_occurrence,
+       l.id AS last_action, l.status AS last_status, l.error AS last_error
+  FROM retention.policy AS p
+  LEFT JOIN retention.policy_state AS s ON s.policy = p.name
+  LEFT JOIN LATERAL (SELECT j.id, j.occurrence, j.status, j.error FROM retention.archive_journal AS j
+		      WHERE j.policy = p.name ORDER BY j.occurrence DESC, j.part DESC LIMIT 1) AS l ON true;
+
 -- {number} of the column rules.
 CREATE SEQUENCE retention.number;
 

@@ -77,6 +77,47 @@ AS $$
 	RETURNING last_occurrence
 $$;
 
+-- Stores a policy of the configuration in force.  The figures of one that has changed are not its own any longer.
+CREATE FUNCTION retention.configure_policy(name text, place int, action text, depth interval, schedule text,
+					   archive text, scope text, approval boolean, enabled boolean,
+					   source text) RETURNS void
+LANGUAGE sql
+SET search_path = pg_catalog, pg_temp
+AS $$
+	DELETE FROM retention.policy AS p
+	 WHERE p.name = configure_policy.name AND
+	       (p.action, p.depth, p.schedule, p.archive, p.scope, p.approval, p.enabled, p.source) IS DISTINCT FROM
+	       (configure_policy.action, configure_policy.depth, configure_policy.schedule, configure_policy.archive,
+		configure_policy.scope, configure_policy.approval, configure_policy.enabled, configure_policy.source);
+	INSERT INTO retention.policy AS p
+		(name, place, action, depth, schedule, archive, scope, approval, enabled, source)
+	VALUES (configure_policy.name, configure_policy.place, configure_policy.action, configure_policy.depth,
+		configure_policy.schedule, configure_policy.archive, configure_policy.scope, configure_policy.approval,
+		configure_policy.enabled, configure_policy.source)
+	ON CONFLICT ON CONSTRAINT policy_pkey DO UPDATE SET place = excluded.place WHERE p.place <> excluded.place
+$$;
+
+-- Removes the policies that are not among those of the configuration in force.
+CREATE FUNCTION retention.keep_policies(names text[]) RETURNS void
+LANGUAGE sql
+SET search_path = pg_catalog, pg_temp
+AS $$
+	DELETE FROM retention.policy AS p WHERE p.name <> ALL (names)
+$$;
+
+-- Stores what the survey has found of a policy.
+CREATE FUNCTION retention.measure_policy(name text, cutoff_next timestamptz, due_next bigint, held_next bigint,
+					 overdue bigint, overdue_since timestamptz, refused text) RETURNS void
+LANGUAGE sql
+SET search_path = pg_catalog, pg_temp
+AS $$
+	UPDATE retention.policy AS p
+	   SET cutoff_next = measure_policy.cutoff_next, due_next = measure_policy.due_next,
+	       held_next = measure_policy.held_next, overdue = measure_policy.overdue,
+	       overdue_since = measure_policy.overdue_since, refused = measure_policy.refused, measured_at = now()
+	 WHERE p.name = measure_policy.name
+$$;
+
 -- The actions that can run now.  Those that began on this host come first.  An action that began elsewhere is
 -- offered too, because a container has a new host name each time: the job checks whether the archive's folder
 -- can be reached from here, and leaves the action to the other host if it cannot.  An action with paused_by is

@@ -9,6 +9,7 @@
 #include "preflight/views.h"
 #include "archive/age.h"
 #include "journal/identity.h"
+#include "journal/policies.h"
 #include "journal/ledger_check.h"
 #include "base/file.h"
 #include "job/outbox.h"
@@ -285,7 +286,8 @@ static bool configure(const struct job_opts *opts, struct db *db, const char *ty
 	int64_t known = 0;
 
 	return (begins || db_query_int(db, sql, 0, NULL, &known, err)) &&
-	       (known > 0 || journal_configure(db, opts->config, type, err));
+	       (known > 0 || journal_configure(db, opts->config, type, err)) &&
+	       (!begins || policies_configure(db, opts->config, err));
 }
 
 static bool check_and_configure(const struct job_opts *opts, struct look *look, struct db *db,

@@ -1,9 +1,15 @@
 /*
+ * The survey: the figures of the metrics, and those of the policies in force, for the people who read schema retention.
+ *
  * The overdue subjects show a silent stall: they are due by the cutoff of the policy's last occurrence, the
  * one that ran or the one that should have, and are still there.  That query reads the tables of the CRM.
  * It has a time limit, and a value that could not be measured is not reported.
+ *
+ * The tables of the CRM are read in a transaction that can write nothing.  What was found is stored behind it.
  */
 #include "job/mode.h"
+
+#include "journal/policies.h"
 
 #include "preflight/check_plan.h"
 
@@ -65,77 +71,223 @@ static bool measure_journal(const struct job_opts *opts, struct db *db, struct e
 	return true;
 }
 
+/* A survey under way. */
+struct survey {
+	const struct job_opts *opts;
+	struct db *db;
+	void *ctx;
+	const struct catalog *catalog;
+	struct policy_figures *figures; /* of each policy of the configuration */
+};
+
 /*
  * SQL: the cutoff of the policy's last occurrence, which began, or should have begun and did not; NULL: there
- * was none yet.  $1 to $3: its name, the time zone, its depth.
+ * was none yet.  The cutoff of the next one; NULL: there is none.  Is there a hold at all?  $1 to $4: the policy's name,
+ * the time zone, its depth, the next occurrence.
  */
 static const char cutoff_sql[] =
-	"SELECT retention.cutoff($3::interval, $2, x.occurrence)::text AS cutoff\n"
+	"SELECT retention.cutoff($3::interval, $2, x.occurrence)::text AS cutoff,\n"
+	"       retention.cutoff($3::interval, $2, to_timestamp($4::float8))::text AS cutoff_next,\n"
+	"       EXISTS (SELECT FROM retention.holds_in_force) AS holds\n"
 	"  FROM (SELECT greatest((SELECT max(j.occurrence) FROM retention.archive_journal AS j\n"
 	"                          WHERE j.policy = $1),\n"
 	"                        (SELECT s.next_occurrence FROM retention.policy_state AS s\n"
 	"                          WHERE s.policy = $1 AND s.next_occurrence <= now()))\n"
 	"         AS occurrence) AS x";
 
-static bool measure_policy(const struct job_opts *opts, struct db *db, const struct policy *policy,
-			   const struct catalog *catalog, struct error *err)
-{
-	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
-	const struct config *config = opts->config;
-	const struct plan_opts due = check_opts(config, policy, policy->action, policy->archive);
-	char depth[32];
-	const char *values[3] = {policy->name, config->timezone, depth};
-	AUTO(result) PGresult *last = NULL;
-	AUTO(result) PGresult *res = NULL;
-	int64_t next = 0;
+static const char overdue_sql[] =
+	"SELECT count(*) AS n, min(d.last) + $3::interval AS since,\n"
+	"       coalesce(greatest(extract(epoch FROM now() - (min(d.last) + $3::interval)), 0), 0)::bigint\n"
+	"         AS age\n"
+	"  FROM (%s) AS d";
 
-	if (schedule_next(&policy->schedule, time(NULL), &next))
-		tell(opts, "retentiond_policy_next_timestamp_seconds", "policy", policy->name,
-		     t_printf(ctx, "%" PRId64, next));
-	/* An export erases nothing, so nothing is ever overdue for it. */
+/* The subjects that are due by the last occurrence.  An export erases nothing, so nothing is ever overdue for it. */
+static bool measure_overdue(struct survey *s, const struct policy *policy,
+			    const char *const values[3], struct policy_figures *ret,
+			    struct error *err)
+{
+	const struct config *config = s->opts->config;
+	const struct plan_opts due = check_opts(config, policy, policy->action, policy->archive);
+	AUTO(result) PGresult *res = NULL;
+
 	if (policy->action == ACTION_EXPORT)
 		return true;
-	period_print(&policy->depth, depth, sizeof(depth));
-	if (!db_query(db, cutoff_sql, 3, values, &last, err))
-		return false;
-	values[0] = NULL;
-	values[1] = db_text(last, 0, "cutoff");
 	if (values[1] &&
-	    !db_query(
-		    db,
-		    t_printf(ctx,
-			     "SELECT count(*) AS n, coalesce(greatest(extract(epoch FROM now() -\n"
-			     "       (min(d.last) + $3::interval)), 0), 0)::bigint AS age\n"
-			     "  FROM (%s) AS d",
-			     plan_due_query(ctx, &config->model, catalog, &due, NULL)),
-		    3, values, &res, err))
+	    !db_query(s->db,
+		      t_printf(s->ctx, overdue_sql,
+			       plan_due_query(s->ctx, &config->model, s->catalog, &due, NULL)),
+		      3, values, &res, err))
 		return false;
-	tell(opts, "retentiond_policy_overdue", "policy", policy->name,
-	     res ? db_text(res, 0, "n") : "0");
-	tell(opts, "retentiond_policy_overdue_oldest_seconds", "policy", policy->name,
+	ret->overdue = res ? db_text_copy(s->ctx, res, 0, "n") : "0";
+	ret->overdue_since = res ? db_text_copy(s->ctx, res, 0, "since") : NULL;
+	tell(s->opts, "retentiond_policy_overdue", "policy", policy->name, ret->overdue);
+	tell(s->opts, "retentiond_policy_overdue_oldest_seconds", "policy", policy->name,
 	     res ? db_text(res, 0, "age") : "0");
 	return true;
+}
+
+static bool count_due(struct survey *s, const struct plan_opts *due, const char *cutoff,
+		      int64_t *ret, struct error *err)
+{
+	const char *const values[] = {NULL, cutoff};
+
+	return db_query_int(
+		s->db,
+		t_printf(s->ctx, "SELECT count(*) AS n FROM (%s) AS d",
+			 plan_due_query(s->ctx, &s->opts->config->model, s->catalog, due, NULL)),
+		2, values, ret, err);
+}
+
+/* The subjects that the next occurrence would reach, and those that it would reach without the holds. */
+static bool measure_next(struct survey *s, const struct policy *policy, bool holds,
+			 struct policy_figures *ret, struct error *err)
+{
+	struct plan_opts due = check_opts(s->opts->config, policy, policy->action, policy->archive);
+	int64_t n = 0, despite_holds = 0;
+
+	if (!ret->cutoff_next)
+		return true;
+	if (!count_due(s, &due, ret->cutoff_next, &n, err))
+		return false;
+	despite_holds = n;
+	due.despite_holds = true;
+	if (holds && !count_due(s, &due, ret->cutoff_next, &despite_holds, err))
+		return false;
+	ret->due_next = t_printf(s->ctx, "%" PRId64, n);
+	ret->held_next = t_printf(s->ctx, "%" PRId64, despite_holds - n);
+	return true;
+}
+
+static bool measure_policy(struct survey *s, const struct policy *policy,
+			   struct policy_figures *ret, struct error *err)
+{
+	char depth[32];
+	const char *values[4] = {policy->name, s->opts->config->timezone, depth, NULL};
+	AUTO(result) PGresult *cutoffs = NULL;
+	int64_t next = 0;
+
+	if (schedule_next(&policy->schedule, time(NULL), &next)) {
+		values[3] = t_printf(s->ctx, "%" PRId64, next);
+		tell(s->opts, "retentiond_policy_next_timestamp_seconds", "policy", policy->name,
+		     values[3]);
+	}
+	period_print(&policy->depth, depth, sizeof(depth));
+	if (!db_query(s->db, cutoff_sql, 4, values, &cutoffs, err))
+		return false;
+	ret->cutoff_next = db_text_copy(s->ctx, cutoffs, 0, "cutoff_next");
+	values[0] = NULL;
+	values[1] = db_text(cutoffs, 0, "cutoff");
+	return measure_overdue(s, policy, values, ret, err) &&
+	       measure_next(s, policy, db_bool(cutoffs, 0, "holds"), ret, err);
+}
+
+/*
+ * A policy that is refused is measured where that is possible: its subjects are overdue because of that.  Its query
+ * may be what the server refuses.
+ */
+static bool measure_refused(struct survey *s, const struct policy *policy,
+			    struct policy_figures *ret, struct error *err)
+{
+	const char *refused = ret->refused;
+
+	if (!db_exec(s->db, "SAVEPOINT refused", err))
+		return false;
+	if (measure_policy(s, policy, ret, err))
+		return true;
+	if (!db_alive(s->db) || err->class == ERR_STOPPED)
+		return false;
+	error_clear(err);
+	*ret = (struct policy_figures){.refused = refused};
+	return db_exec(s->db, "ROLLBACK TO SAVEPOINT refused", err);
+}
+
+/* Finds out which policies cannot run as the database is now, as the check before a job does. */
+static bool find_refusals(struct survey *s, struct error *err)
+{
+	const struct config *config = s->opts->config;
+
+	for (size_t i = 0; i < config->n_policies; i++) {
+		const struct policy *policy = &config->policies[i];
+		AUTO(complaints) struct complaints c = {0};
+		struct check check = {
+			.db = s->db, .config = config, .ctx = s->ctx, .complaints = &c};
+		struct plan_opts opts = check_opts(config, policy, policy->action, policy->archive);
+		struct plan *plan;
+
+		if (!policy->enabled || check_action(&check, policy, &opts, &plan, err))
+			continue;
+		if (c.n == 0)
+			return false;
+		s->figures[i].refused = t_strdup(s->ctx, c.lines[0]);
+	}
+	return true;
+}
+
+static bool measure_policies(struct survey *s, struct error *err)
+{
+	const struct config *config = s->opts->config;
+
+	for (size_t i = 0; i < config->n_policies; i++) {
+		const struct policy *policy = &config->policies[i];
+		struct policy_figures *figures = &s->figures[i];
+
+		if (!policy->enabled)
+			continue;
+		if (!(figures->refused ? measure_refused : measure_policy)(s, policy, figures, err))
+			return false;
+		figures->known = true;
+	}
+	return true;
+}
+
+/* A model that does not hold cannot be read by: then only the refusals of the policies are known. */
+static bool measure_crm(struct survey *s, struct error *err)
+{
+	AUTO(complaints) struct complaints c = {0};
+	struct check check = {
+		.db = s->db, .config = s->opts->config, .ctx = s->ctx, .complaints = &c};
+
+	if (check_model_for(&check, ACTION_EXPORT, err) &&
+	    check_foreign_code(&check, check.catalog, err) && c.n == 0) {
+		s->catalog = check.catalog;
+		return measure_policies(s, err);
+	}
+	if (c.n == 0)
+		return false;
+	for (size_t i = 0; i < s->opts->config->n_policies; i++)
+		s->figures[i].known = s->figures[i].refused != NULL;
+	return fail(err, ERR_CONFIG, "%s", c.lines[0]);
+}
+
+/* Behind the transaction that has read the CRM's tables: undoes what their functions have left, and stores what is known. */
+static bool store(struct survey *s, struct error *err)
+{
+	db_rollback(s->db);
+	if (!db_alive(s->db))
+		return fail(err, ERR_ENVIRONMENT, "the session was lost");
+	db_forget_prepared(s->db);
+	return policies_measured(s->db, s->opts->config, s->figures, err);
 }
 
 static bool measure(const struct job_opts *opts, void *arg, struct db *db, struct error *err)
 {
 	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
-	AUTO(complaints) struct complaints c = {0};
-	const struct config *config = opts->config;
-	struct check check = {.db = db, .config = config, .ctx = ctx, .complaints = &c};
+	AUTO(error) struct error ignored = {0}; /* the first failure counts */
+	struct survey s = {
+		.opts = opts,
+		.db = db,
+		.ctx = ctx,
+		.figures = t_array(ctx, struct policy_figures, opts->config->n_policies + 1),
+	};
 
 	(void)arg;
-	if (!db_exec(db, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", err) ||
-	    !measure_journal(opts, db, err))
+	if (!policies_configure(db, opts->config, err) || !find_refusals(&s, err))
 		return false;
-	if (!check_model_for(&check, ACTION_EXPORT, err) ||
-	    !check_foreign_code(&check, check.catalog, err))
-		return c.n > 0 ? fail(err, ERR_CONFIG, "%s", c.lines[0]) : false;
-	for (size_t i = 0; i < config->n_policies; i++)
-		if (config->policies[i].enabled &&
-		    !measure_policy(opts, db, &config->policies[i], check.catalog, err))
-			return false;
-	return true;
+	if (db_exec(db, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", err) &&
+	    measure_journal(opts, db, err) && measure_crm(&s, err))
+		return store(&s, err);
+	(void)store(&s, &ignored);
+	return false;
 }
 
 enum job_exit mode_measure_run(const struct job_opts *opts)

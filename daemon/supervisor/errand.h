@@ -10,7 +10,7 @@
 #define CHECK_PATIENCE_S 60
 
 struct errand_opts {
-	enum job_mode mode; /* MODE_CHECK and MODE_MEASURE only read */
+	enum job_mode mode; /* MODE_CHECK and MODE_MEASURE may be killed at any line */
 	int patience_s; /* a child that says nothing for so long is killed; 0: it has no limit */
 	/* A complaint, a sample, or a wait. */
 	void (*on_message)(void *arg, const struct job_message *message);
@@ -48,5 +48,5 @@ void errand_start(struct errand *errand, const struct config *config);
  */
 void errand_proceed(struct errand *errand, const struct config *config);
 
-/* Starts nothing more.  Sends SIGTERM to the child; SIGKILL if now, or if the child only reads. */
+/* Starts nothing more.  Sends SIGTERM to the child; SIGKILL if now, or if the child may be killed. */
 void errand_stop(struct errand *errand, bool now);

@@ -1,5 +1,7 @@
 /*
- * A survey is taken when the daemon begins, after each job, and every metrics.interval.  The file is written
+ * A survey is taken when the daemon begins, after each job, and every metrics.interval.  It stores the figures of the
+ * policies for people, too (job/mode_measure.c).  So it is taken without metrics as well, and less often, because it reads
+ * tables of the CRM.  A pass of --once takes it for the metrics alone.  The file is written
  * after each survey and once a minute.  It is written under another name and renamed, so that nobody reads half
  * of it.  It is not synced, because after a crash of the host its figures mean nothing.
  */
@@ -10,6 +12,14 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
+
+/* From one survey to the next where nobody measures. */
+#define ALONE_MS (6 * 3600 * 1000)
+
+static bool is_used(const struct config *config)
+{
+	return config->metrics_textfile || config->metrics_listen;
+}
 
 static char *make_text(struct supervisor *s)
 {
@@ -94,12 +104,16 @@ void supervisor_metrics_surveyed(struct supervisor *s, enum job_exit end, const 
 {
 	const char *why = *note ? note : how;
 
-	s->survey->not_before_ms = monotonic_ms() + s->config->metrics_interval_ms;
+	s->survey->not_before_ms =
+		monotonic_ms() +
+		(is_used(s->config) || end != JOB_DONE ? s->config->metrics_interval_ms : ALONE_MS);
 	metrics_survey_ended(s->figures, end == JOB_DONE);
 	/* A refusal stays until a person has done something, so it is logged once. */
 	if (end != JOB_DONE && !s->stopping &&
 	    !(s->survey_refusal && strcmp(s->survey_refusal, why) == 0))
-		log_warn("metrics could not be measured: %s%s%s", how, *note ? ": " : "", note);
+		log_warn("%s could not be measured: %s%s%s",
+			 is_used(s->config) ? "metrics" : "the policies", how, *note ? ": " : "",
+			 note);
 	if (end == JOB_DONE || end == JOB_REFUSED)
 		t_replace(s, &s->survey_refusal, end == JOB_DONE ? NULL : why);
 	write_file(s);
@@ -129,14 +143,9 @@ void supervisor_metrics_set(struct supervisor *s, const struct config *old)
 		log_err("metrics.listen: %s: HTTP is off", err.text);
 }
 
-static bool is_used(const struct config *config)
-{
-	return config->metrics_textfile || config->metrics_listen;
-}
-
 void supervisor_metrics_proceed(struct supervisor *s)
 {
-	if (!is_used(s->config) || s->survey->child)
+	if ((s->once && !is_used(s->config)) || s->survey->child)
 		return;
 	errand_proceed(s->survey, s->config);
 	if (!s->survey->child)

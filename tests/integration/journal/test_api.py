@@ -160,6 +160,9 @@ CALLS = {
     "begin_occurrence('p', 'daily', now(), now(), 'export', '1 year', 'listed')": {"daemon"},
     "watch_policy('p', 'daily', now())": {"daemon"},
     "runnable('host')": {"daemon"},
+    "configure_policy('p', 1, 'export', '1 year', 'daily', 'listed', NULL, false, true, 'file')": {"daemon"},
+    "keep_policies('{p}')": {"daemon"},
+    "measure_policy('p', now(), 1, 0, 0, NULL, NULL)": {"daemon"},
     "settle_replay(1)": {"daemon"},
     "archives_to_remove('host', '/x', '1 year', 'UTC')": {"daemon"},
     "archive_name_parts('20250101-export-p-5')": {"daemon"},
@@ -654,10 +657,11 @@ TABLES = {"archive_journal": READERS, "journal_event": READERS, "archive_file": 
           "identity": READERS, "unknown_archive": READERS, "all_archives": READERS,
           "file_outbox": {"approver", "daemon", "both"}, "files_left": READERS, "replay_due": READERS,
           "holds_in_force": READERS, "pause": READERS, "paused_action": READERS,
-          "me": READERS, "progress": READERS, "daemons": READERS}
+          "policy": READERS, "policies": READERS, "me": READERS, "progress": READERS, "daemons": READERS}
 # Of whole tables: the rights to columns are tried in test_rights.
 WRITES = {"journal_event": {"INSERT"}, "archive_file": {"INSERT"},
           "ledger": {"INSERT"}, "policy_state": {"INSERT", "UPDATE"}, "setting": {"INSERT"},
+          "policy": {"INSERT", "UPDATE", "DELETE"},
           "replay": {"INSERT", "DELETE"}, "candidate": {"INSERT", "DELETE"}, "selection": {"DELETE"},
           "batch_lock": {"INSERT", "UPDATE", "DELETE"}, "ledger_lock": {"UPDATE"}, "hold_lock": {"UPDATE"},
           "file_outbox": {"INSERT", "DELETE"}, "unknown_archive": {"INSERT", "DELETE"}}
