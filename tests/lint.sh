@@ -33,6 +33,9 @@ grep -rnE 'pg_[a-z_]*advisory|13802[0-9]{5}' daemon migrations --include='*.[ch]
 # Each refusal of migrations/ has an id, and each id a text in each language.
 python3 tests/lint-refusals.py || failed=1
 
+# The page's templates hold values only where they are escaped, and each of its sentences has its French.
+python3 tests/lint-pages.py || failed=1
+
 # A released migration is never edited.
 if grep -q '^[0-9a-f]' migrations/CHECKSUMS; then
 	(cd migrations && sha256sum --check --strict --quiet CHECKSUMS) || complain "a released migration was edited"
