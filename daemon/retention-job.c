@@ -39,6 +39,8 @@ static bool parse_options(int argc, char **argv, struct options *o)
 		{job_mode_option(MODE_TEST), no_argument, &o->mode, MODE_TEST},
 		{job_mode_option(MODE_EXPIRE), no_argument, &o->mode, MODE_EXPIRE},
 		{job_mode_option(MODE_MEASURE), no_argument, &o->mode, MODE_MEASURE},
+		{job_mode_option(MODE_ANSWER), no_argument, &o->mode, MODE_ANSWER},
+		{job_mode_option(MODE_HAND_OUT), required_argument, NULL, 'o'},
 		{"once", no_argument, &o->once, true},
 		{NULL, 0, NULL, 0},
 	};
@@ -62,21 +64,31 @@ static bool parse_options(int argc, char **argv, struct options *o)
 			o->mode = MODE_ACTION;
 			o->job.id = number_of(optarg);
 			break;
+		case 'o':
+			o->mode = MODE_HAND_OUT;
+			o->job.socket = number_of(optarg);
+			break;
 		default:
 			return false;
 		}
 	}
 	return optind == argc && o->config_fd >= 0 && o->mode != JOB_MODES &&
 	       (o->mode != MODE_ACTION || o->job.id > 0) &&
-	       (o->job.host || (o->mode != MODE_ACTION && o->mode != MODE_EXPIRE));
+	       (o->mode != MODE_HAND_OUT || o->job.socket >= 0) &&
+	       (o->job.host || o->mode == MODE_CHECK || o->mode == MODE_TEST ||
+		o->mode == MODE_MEASURE);
 }
 
 int main(int argc, char **argv)
 {
 	static enum job_exit (*const runs[JOB_MODES])(const struct job_opts *opts) = {
-		[MODE_ACTION] = job_run,           [MODE_CHECK] = mode_check_run,
-		[MODE_TEST] = mode_test_run,       [MODE_EXPIRE] = mode_expire_run,
+		[MODE_ACTION] = job_run,
+		[MODE_CHECK] = mode_check_run,
+		[MODE_TEST] = mode_test_run,
+		[MODE_EXPIRE] = mode_expire_run,
 		[MODE_MEASURE] = mode_measure_run,
+		[MODE_ANSWER] = mode_answer_run,
+		[MODE_HAND_OUT] = mode_hand_out_run,
 	};
 	AUTO(complaints) struct complaints c = {0};
 	AUTO(talloc) struct config *config = NULL;
@@ -99,6 +111,8 @@ int main(int argc, char **argv)
 		(void)fcntl(o.status_fd, F_SETFD,
 			    FD_CLOEXEC); /* a descriptor that was handed to us */
 	(void)fcntl(o.config_fd, F_SETFD, FD_CLOEXEC); /* likewise */
+	if (o.mode == MODE_HAND_OUT)
+		(void)fcntl(o.job.socket, F_SETFD, FD_CLOEXEC); /* likewise */
 	report = report_new(o.status_fd);
 	o.job.once = o.once != 0;
 	o.job.stop = stop_new();

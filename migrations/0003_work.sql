@@ -220,3 +220,55 @@ END
 $$;
 CREATE TRIGGER journal AFTER UPDATE OR DELETE ON retention.unknown_archive
 	FOR EACH ROW EXECUTE FUNCTION retention.unknown_archive_change();
+
+-- What a person asks of the daemon, because only its host can do it.  A daemon takes a request by claim_action() under
+-- the negative number, so that a request of a daemon that dies is taken again.  It writes no other way than through
+-- take_request() and end_request() (0007_daemon).
+CREATE TABLE retention.request (
+	id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+	kind text NOT NULL CHECK (kind IN ('verify_archive', 'subject_export', 'measure')),
+	job int REFERENCES retention.archive_journal,
+	subject text,
+	asked_by text NOT NULL DEFAULT session_user,
+	asked_at timestamptz NOT NULL DEFAULT now(),
+	host text,
+	taken_at timestamptz,
+	attempts int NOT NULL DEFAULT 0,
+	ended_at timestamptz,
+	outcome text CHECK (outcome IN ('ok', 'failed', 'refused')),
+	-- Sentences and counts, never a row of the CRM.
+	result jsonb,
+	-- The file of a subject_export, below archives.directory of its host.
+	document text,
+	document_removed_at timestamptz,
+	CONSTRAINT request_about CHECK (
+		CASE kind WHEN 'verify_archive' THEN job IS NOT NULL AND subject IS NULL
+			  WHEN 'subject_export' THEN job IS NULL AND subject IS NOT NULL
+			  ELSE num_nonnulls(job, subject) = 0 END),
+	CONSTRAINT request_ended CHECK (num_nulls(ended_at, outcome) IN (0, 2))
+);
+COMMENT ON COLUMN retention.request.host IS 'the host whose daemon has taken it';
+COMMENT ON COLUMN retention.request.attempts IS 'how often a daemon has taken it';
+COMMENT ON COLUMN retention.request.document_removed_at IS 'since when the daemon has removed the file';
+-- Each is asked once at a time.
+CREATE UNIQUE INDEX ON retention.request (kind, coalesce(job, 0), coalesce(subject, '')) WHERE ended_at IS NULL;
+
+-- Which person took which file: of an archive, or the document of a request.  The person's ticket is for one use, within
+-- one minute.  The table knows the ticket's digest only, so that nobody who reads it can take the file.
+CREATE TABLE retention.download (
+	id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+	job int REFERENCES retention.archive_journal,
+	request int REFERENCES retention.request,
+	file text NOT NULL,
+	ticket_sha256 bytea NOT NULL UNIQUE,
+	asked_by text NOT NULL DEFAULT session_user,
+	asked_at timestamptz NOT NULL DEFAULT now(),
+	expires_at timestamptz NOT NULL DEFAULT now() + interval '1 minute',
+	taken_at timestamptz,
+	ended_at timestamptz,
+	bytes bigint,
+	CONSTRAINT download_of CHECK (num_nonnulls(job, request) = 1)
+);
+COMMENT ON COLUMN retention.download.taken_at IS 'when the daemon opened the file for this ticket; NULL: not yet, or never';
+COMMENT ON COLUMN retention.download.ended_at IS 'when the last byte was sent; NULL: not yet, or the connection broke';
+CREATE INDEX ON retention.download (job);

@@ -486,6 +486,154 @@ AS $$
 	VALUES ('subject_exported', jsonb_build_object('contact', retention.contact_key(contact_key)))
 $$;
 
+-- Asks the daemon for something that only its host can do, and returns the request's number:
+--
+--	verify_archive	compares the files of an action's archive with its sums; any of the three roles
+--	subject_export	writes the document of all data about a contact (GDPR art. 15), encrypted; operators
+--	measure		measures again what the metrics and the page show; any of the three roles
+CREATE FUNCTION retention.ask(kind text, job int DEFAULT NULL, subject text DEFAULT NULL) RETURNS int
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	canonical text;
+	j retention.archive_journal;
+	new_id int;
+BEGIN
+	PERFORM retention.check_person();
+	IF kind IS NULL OR kind NOT IN ('verify_archive', 'subject_export', 'measure') THEN
+		RAISE EXCEPTION 'unknown request "%"', coalesce(kind, 'NULL')
+			USING ERRCODE = 'invalid_parameter_value', CONSTRAINT = 'retention.request_unknown',
+			      COLUMN = 'kind',
+			      DETAIL = coalesce(kind, 'NULL'),
+			      HINT = 'Requests: verify_archive, subject_export, measure.';
+	END IF;
+	IF kind = 'subject_export' THEN
+		IF NOT pg_has_role(session_user, 'retention_operator', 'MEMBER') THEN
+			RAISE EXCEPTION 'only an operator can ask for the data about a contact'
+				USING ERRCODE = 'insufficient_privilege', CONSTRAINT = 'retention.request_operator';
+		END IF;
+		IF NOT EXISTS (SELECT FROM retention.setting WHERE name = 'contact_key_type') THEN
+			RAISE EXCEPTION 'the daemon has not looked at this database yet: nobody knows what a key is'
+				USING ERRCODE = 'object_not_in_prerequisite_state',
+				      CONSTRAINT = 'retention.key_type_unknown',
+				      HINT = 'Start retentiond first.';
+		END IF;
+		canonical := retention.contact_key(ask.subject);
+	ELSIF kind = 'verify_archive' THEN
+		j := retention.lock_action(ask.job);
+		IF j.archive_path IS NULL OR j.archive_deleted_at IS NOT NULL OR j.status NOT IN ('done', 'failed') THEN
+			RAISE EXCEPTION 'action % has no archive that could be verified', j.id
+				USING ERRCODE = 'object_not_in_prerequisite_state',
+				      CONSTRAINT = 'retention.request_no_archive',
+				      DETAIL = j.id;
+		END IF;
+	END IF;
+	INSERT INTO retention.request AS r (kind, job, subject) VALUES (ask.kind, j.id, canonical)
+	    ON CONFLICT DO NOTHING RETURNING r.id INTO new_id;
+	IF new_id IS NULL THEN
+		RAISE EXCEPTION 'that is asked for already, and not answered yet'
+			USING ERRCODE = 'object_not_in_prerequisite_state', CONSTRAINT = 'retention.request_twice',
+			      HINT = 'The daemon answers it: is retentiond running?';
+	END IF;
+	INSERT INTO retention.journal_event (job, kind, details)
+	VALUES (j.id, 'asked', jsonb_strip_nulls(jsonb_build_object('request', new_id, 'what', ask.kind,
+								     'contact', canonical)));
+	PERFORM pg_notify('retention', 'asked ' || new_id);
+	RETURN new_id;
+END
+$$;
+
+-- Refuses what is not the digest of a ticket.
+CREATE FUNCTION retention.check_ticket(ticket_sha256 bytea) RETURNS void
+LANGUAGE plpgsql IMMUTABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF octet_length(ticket_sha256) IS DISTINCT FROM 32 THEN
+		RAISE EXCEPTION 'the digest of a ticket has 32 bytes, not %', coalesce(octet_length(ticket_sha256), 0)
+			USING ERRCODE = 'invalid_parameter_value', CONSTRAINT = 'retention.ticket_invalid',
+			      COLUMN = 'ticket_sha256',
+			      DETAIL = coalesce(octet_length(ticket_sha256), 0);
+	END IF;
+END
+$$;
+
+-- Records that this person takes a file of an action's archive, and returns the download's number.  ticket_sha256 is the
+-- SHA-256 of the ticket that the daemon then takes for the open file (archives.web_socket).
+CREATE FUNCTION retention.ask_download(job int, file text, ticket_sha256 bytea) RETURNS int
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	j retention.archive_journal := retention.lock_action(job);
+	new_id int;
+BEGIN
+	PERFORM retention.check_person();
+	PERFORM retention.refuse_copy();
+	PERFORM retention.check_ticket(ticket_sha256);
+	IF j.archive_path IS NULL OR j.archive_deleted_at IS NOT NULL OR j.status <> 'done' THEN
+		RAISE EXCEPTION 'action % has no archive to download', j.id
+			USING ERRCODE = 'object_not_in_prerequisite_state',
+			      CONSTRAINT = CASE WHEN j.archive_deleted_at IS NOT NULL THEN 'retention.download_deleted'
+						ELSE 'retention.download_no_archive' END,
+			      DETAIL = j.id;
+	END IF;
+	IF file !~ '^[A-Za-z0-9_][A-Za-z0-9_.-]{0,120}$' IS NOT FALSE THEN
+		RAISE EXCEPTION 'an archive has no file of that name'
+			USING ERRCODE = 'invalid_parameter_value', CONSTRAINT = 'retention.download_file',
+			      COLUMN = 'file';
+	END IF;
+	INSERT INTO retention.download AS d (job, file, ticket_sha256)
+	VALUES (j.id, file, ask_download.ticket_sha256) RETURNING d.id INTO new_id;
+	INSERT INTO retention.journal_event (job, kind, details)
+	VALUES (j.id, 'archive_download', jsonb_build_object('download', new_id, 'file', file));
+	RETURN new_id;
+END
+$$;
+
+-- The same for the document of a request, which is of one contact.
+CREATE FUNCTION retention.ask_document(request int, ticket_sha256 bytea) RETURNS int
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	r retention.request;
+	new_id int;
+BEGIN
+	PERFORM retention.check_person();
+	PERFORM retention.refuse_copy();
+	PERFORM retention.check_ticket(ticket_sha256);
+	SELECT * INTO r FROM retention.request AS q WHERE q.id = ask_document.request;
+	IF r.document IS NULL OR r.document_removed_at IS NOT NULL OR r.outcome IS DISTINCT FROM 'ok' THEN
+		RAISE EXCEPTION 'request % has no document to download', coalesce(request::text, 'NULL')
+			USING ERRCODE = 'object_not_in_prerequisite_state',
+			      CONSTRAINT = CASE WHEN r.document_removed_at IS NOT NULL THEN 'retention.document_removed'
+						ELSE 'retention.document_missing' END,
+			      DETAIL = coalesce(request::text, 'NULL');
+	END IF;
+	INSERT INTO retention.download AS d (request, file, ticket_sha256)
+	VALUES (r.id, r.document, ask_document.ticket_sha256) RETURNING d.id INTO new_id;
+	INSERT INTO retention.journal_event (kind, details)
+	VALUES ('subject_exported', jsonb_build_object('contact', r.subject, 'request', r.id, 'download', new_id));
+	RETURN new_id;
+END
+$$;
+
+-- Records that this person's download has ended.  bytes: how many were sent.
+CREATE FUNCTION retention.end_download(id int, bytes bigint) RETURNS void
+LANGUAGE sql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT retention.check_person();
+	UPDATE retention.download AS d SET ended_at = clock_timestamp(), bytes = end_download.bytes
+	 WHERE d.id = end_download.id AND d.asked_by = session_user AND d.taken_at IS NOT NULL AND d.ended_at IS NULL
+$$;
+
 -- Deletes an archive.  Approvers may do it and operators may not: without its archive a deletion cannot be put
 -- back, so this is the last step of an irreversible act, as validating is the first.  With four eyes, the role
 -- that saved the action cannot do it alone.  note: why; the journal keeps it.

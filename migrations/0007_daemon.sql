@@ -206,6 +206,99 @@ AS $$
 			left(n.entry, length(n.entry) - length(p.part[5])) = regexp_replace(j.archive_path, '.*/', '')))
 $$;
 
+-- Gives the oldest open request that this host can answer and that no session which lives has taken; no row: none.
+-- A request of which three daemons have died is given up.  started is retention.session_start() of the caller.
+CREATE FUNCTION retention.take_request(host text, started timestamptz)
+RETURNS TABLE (id int, kind text, job int, subject text, document text)
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+	r retention.request;
+BEGIN
+	FOR r IN SELECT q.* FROM retention.request AS q
+		   LEFT JOIN retention.archive_journal AS j ON j.id = q.job
+		  WHERE q.ended_at IS NULL AND (j.id IS NULL OR j.host = take_request.host) ORDER BY q.id
+	LOOP
+		CONTINUE WHEN NOT retention.claim_action(-r.id, started);
+		IF r.attempts >= 3 THEN
+			PERFORM retention.end_request(r.id, 'failed',
+				jsonb_build_object('text', 'the daemon has died of it three times'));
+			CONTINUE;
+		END IF;
+		-- It may have ended since it was read.  The document's name says when it was asked for, because after a restored
+		-- backup a number is given again.
+		RETURN QUERY
+		UPDATE retention.request AS q
+		   SET host = take_request.host, taken_at = clock_timestamp(), attempts = q.attempts + 1,
+		       document = CASE q.kind WHEN 'subject_export' THEN
+				  format('%s-%s.json.age', to_char(q.asked_at AT TIME ZONE 'UTC', 'YYYYMMDD"T"HH24MISSMS'), q.id) END
+		 WHERE q.id = r.id AND q.ended_at IS NULL
+		RETURNING q.id, q.kind, q.job, q.subject, q.document;
+		IF FOUND THEN
+			RETURN;
+		END IF;
+	END LOOP;
+END
+$$;
+
+-- Records the answer to a request.  outcome: ok, failed, or refused; result: sentences and counts.
+CREATE FUNCTION retention.end_request(id int, outcome text, result jsonb) RETURNS void
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	r retention.request;
+BEGIN
+	IF retention.erasing_job() IS NOT NULL THEN
+		RAISE EXCEPTION 'this session erases, and answers no request'
+			USING ERRCODE = 'insufficient_privilege', CONSTRAINT = 'retention.request_erasing';
+	END IF;
+	UPDATE retention.request AS q
+	   SET ended_at = clock_timestamp(), outcome = end_request.outcome, result = end_request.result,
+	       document = CASE WHEN end_request.outcome = 'ok' THEN q.document END
+	 WHERE q.id = end_request.id AND q.ended_at IS NULL
+	RETURNING q.* INTO r;
+	IF NOT FOUND THEN
+		RETURN;
+	END IF;
+	DELETE FROM retention.claimed AS c WHERE c.job = -r.id;
+	INSERT INTO retention.journal_event (job, kind, details)
+	VALUES (r.job, 'answered', jsonb_build_object('request', r.id, 'what', r.kind, 'outcome', r.outcome));
+	PERFORM pg_notify('retention', 'answered ' || r.id);
+END
+$$;
+
+-- Gives the documents of this host, and whether their time is over: they are kept for 30 days.
+CREATE FUNCTION retention.documents(host text) RETURNS TABLE (id int, document text, expired boolean)
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT r.id, r.document, r.ended_at + interval '30 days' <= now()
+	  FROM retention.request AS r
+	 WHERE r.document IS NOT NULL AND r.document_removed_at IS NULL AND r.host = documents.host
+$$;
+
+-- Redeems a ticket for a file: once, within its minute.  No row: it is unknown, was used, or is too old.  elsewhere: it is
+-- for a document that is not on this host, or not there any longer.
+CREATE FUNCTION retention.take_download(ticket bytea, host text)
+RETURNS TABLE (id int, job int, file text, asked_by text, elsewhere boolean)
+LANGUAGE sql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+	UPDATE retention.download AS d SET taken_at = clock_timestamp()
+	 WHERE d.ticket_sha256 = sha256(ticket) AND d.taken_at IS NULL AND d.expires_at > clock_timestamp()
+	   AND retention.erasing_job() IS NULL
+	RETURNING d.id, d.job, d.file, d.asked_by,
+		  EXISTS (SELECT FROM retention.request AS r
+			   WHERE r.id = d.request AND
+				 (r.host IS DISTINCT FROM take_download.host OR r.document_removed_at IS NOT NULL))
+$$;
+
 -- The time at which the text of a manifest.json was written; NULL: it does not say, or is not such a text.
 CREATE FUNCTION retention.manifest_time(manifest text) RETURNS timestamptz
 LANGUAGE plpgsql IMMUTABLE

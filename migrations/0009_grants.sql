@@ -42,6 +42,8 @@ BEGIN
 	('TABLE',    'unknown_archive',                                    'r',    'r',    'r',    'rad'),
 	('TABLE',    'all_archives',                                       'r',    'r',    'r',    'r'),
 	('TABLE',    'me',                                                 'r',    'r',    'r',    'r'),
+	('TABLE',    'request',                                            'r',    'r',    'r',    'r'),
+	('TABLE',    'download',                                           'r',    '',     'r',    'r'),
 	('TABLE',    'progress',                                           'r',    'r',    'r',    'r'),
 	('TABLE',    'daemons',                                            'r',    'r',    'r',    'r'),
 	('SEQUENCE', 'number',                                             '',     '',     '',     'U'),
@@ -78,6 +80,14 @@ BEGIN
 	('FUNCTION', 'pause_action(int)',                                  '',     'X',    'X',    ''),
 	('FUNCTION', 'resume_action(int)',                                 '',     'X',    'X',    ''),
 	('FUNCTION', 'record_subject_export(text)',                        '',     'X',    '',     ''),
+	('FUNCTION', 'ask(text, int, text)',                               'X',    'X',    'X',    ''),
+	('FUNCTION', 'ask_download(int, text, bytea)',                     '',     '',     'X',    ''),
+	('FUNCTION', 'ask_document(int, bytea)',                           '',     'X',    '',     ''),
+	('FUNCTION', 'end_download(int, bigint)',                          '',     'X',    'X',    ''),
+	('FUNCTION', 'take_request(text, timestamptz)',                    '',     '',     '',     'X'),
+	('FUNCTION', 'end_request(int, text, jsonb)',                      '',     '',     '',     'X'),
+	('FUNCTION', 'documents(text)',                                    '',     '',     '',     'X'),
+	('FUNCTION', 'take_download(bytea, text)',                         '',     '',     '',     'X'),
 	('FUNCTION', 'validate_action(int)',                               '',     '',     'X',    ''),
 	('FUNCTION', 'validate_action(int, bigint, text)',                 '',     '',     'X',    ''),
 	('FUNCTION', 'delete_archive(int, text)',                          '',     '',     'X',    ''),
@@ -140,6 +150,7 @@ GRANT UPDATE (status, cutoff, candidates, candidates_sha256, frozen_at, validate
 	ON retention.archive_journal TO retention_daemon;
 GRANT UPDATE (host, directory, sealed, date, bytes, sums_sha256, manifest_sha256, seen_at, deleted_at, deleted_by, remark)
 	ON retention.unknown_archive TO retention_daemon;
+GRANT UPDATE (document_removed_at) ON retention.request TO retention_daemon;
 GRANT UPDATE (tried_at, attempts, error) ON retention.file_outbox TO retention_daemon;
 
 -- With limits.integrity = "set" the daemon's role may set session_replication_role, and an ordinary trigger does not

@@ -150,6 +150,44 @@ bool archive_reader_verify_files(const struct archive_reader *s, bool tell_good,
 	return true;
 }
 
+const char **archive_reader_names(const struct archive_reader *s, void *ctx, struct error *err)
+{
+	char *rest = t_strdup(ctx, s->sums);
+	const char **names = NULL;
+	size_t n = 0;
+
+	for (const char *line; (line = strsep(&rest, "\n")) && *line;) {
+		if (strspn(line, "0123456789abcdef") != FILE_HEX ||
+		    strncmp(line + FILE_HEX, "  ", 2) != 0) {
+			(void)fail(err, ERR_CONFIG, ARCHIVE_SUMS " has a line that is not a sum");
+			return NULL;
+		}
+		names = t_grow(ctx, names, const char *, n + 4);
+		names[n++] = line + ARCHIVE_SUM_NAME;
+	}
+	names = t_grow(ctx, names, const char *, n + 3);
+	names[n++] = ARCHIVE_MANIFEST;
+	names[n++] = ARCHIVE_SUMS;
+	names[n] = NULL;
+	return names;
+}
+
+bool archive_reader_open_stored(const struct archive_reader *s, const char *name, int *ret_fd,
+				int64_t *ret_bytes, struct error *err)
+{
+	struct stat st;
+
+	if (strcmp(name, ARCHIVE_SUMS) != 0 && strcmp(name, ARCHIVE_MANIFEST) != 0 &&
+	    !archive_find_sum(s->sums, name, '\n'))
+		return fail(err, ERR_CONFIG, "\"%s\" is not a file of this archive", name);
+	if (!open_file(s->folder, name, ret_fd, err))
+		return false;
+	if (fstat(*ret_fd, &st) != 0)
+		return fail_errno(err, ERR_ENVIRONMENT, "cannot look at \"%s\"", name);
+	*ret_bytes = st.st_size;
+	return true;
+}
+
 static int close_folder(struct archive_reader *s)
 {
 	if (s->folder >= 0)

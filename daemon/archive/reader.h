@@ -48,6 +48,16 @@ bool archive_reader_survey(const char *root, const char *name, void *ctx,
 bool archive_reader_verify_files(const struct archive_reader *s, bool tell_good, int *ret_bad,
 				 struct error *err);
 
+/*
+ * Opens a file of the archive as it is stored, for reading, and says how long it is: one that SHA256SUMS names, or
+ * SHA256SUMS or manifest.json; *ret_fd is the caller's.  CONFIG: any other name, or it cannot be opened.
+ */
+bool archive_reader_open_stored(const struct archive_reader *s, const char *name, int *ret_fd,
+				int64_t *ret_bytes, struct error *err);
+
+/* The names of these files, ended by a NULL, owned by ctx; NULL with err: SHA256SUMS cannot be used. */
+const char **archive_reader_names(const struct archive_reader *s, void *ctx, struct error *err);
+
 /* One file, being read. */
 struct archive_reader_file {
 	int fd; /* to read from, and maybe a pipe, so do not seek in it; -1: not open */

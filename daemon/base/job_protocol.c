@@ -24,8 +24,9 @@ const char *const wait_words[WAIT_REASONS] = {
 };
 
 static const char *const mode_options[] = {
-	[MODE_ACTION] = "job",    [MODE_CHECK] = "check",     [MODE_TEST] = "test",
-	[MODE_EXPIRE] = "expire", [MODE_MEASURE] = "measure",
+	[MODE_ACTION] = "job",        [MODE_CHECK] = "check",     [MODE_TEST] = "test",
+	[MODE_EXPIRE] = "expire",     [MODE_MEASURE] = "measure", [MODE_ANSWER] = "answer",
+	[MODE_HAND_OUT] = "hand-out",
 };
 static_assert(LENGTH(mode_options) == JOB_MODES, "an option for each");
 

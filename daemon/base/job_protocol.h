@@ -4,7 +4,7 @@
  *
  *	retention-job --config-fd N --status-fd M --host NAME MODE [--once]
  *
- * MODE is --job ID, --check, --expire or --measure.  The lines:
+ * MODE is --job ID, --check, --expire, --measure, --answer, or --hand-out SOCKET.  The lines:
  *
  *	progress DONE DUE ETA_SECONDS	-1: not known yet
  *	waiting REASON [TEXT]		the job or the check does not go on (enum wait_reason); "none": it goes on
@@ -32,6 +32,8 @@ enum job_mode {
 	MODE_TEST, /* the same for a person: begins nothing, and changes no setting */
 	MODE_EXPIRE, /* archives that were deleted or have expired */
 	MODE_MEASURE, /* a survey for the metrics */
+	MODE_ANSWER, /* the requests of people: retention.request */
+	MODE_HAND_OUT, /* a file of an archive, to the client of a socket: base/handover.h */
 	JOB_MODES
 };
 

@@ -62,6 +62,8 @@ struct config {
 	struct period keep;
 	const char *const *recipients; /* public keys for age; NULL: archives are not encrypted */
 	size_t n_recipients;
+	const char *web_socket; /* absolute; where the web page fetches files; NULL: nowhere */
+	const char *web_user; /* the only user that may; NULL: "retentiond-web" */
 
 	/* limits */
 	int workers; /* 1 to CONFIG_WORKERS_MAX; default 2 */

@@ -10,6 +10,7 @@
 
 #include <arpa/inet.h>
 #include <libpq-fe.h>
+#include <sys/un.h>
 
 #define CONFIG(member) .offset = offsetof(struct config, member)
 #define GIVEN(member) .given = offsetof(struct config, member)
@@ -51,6 +52,8 @@ static const struct setting_spec archives_specs[] = {
 	 STRINGS(struct config, recipients, 20),
 	 .example = "[ \"age1...\", \"ssh-ed25519 ...\" ]; leave it out if archives are not to be "
 		    "encrypted"},
+	{.key = "web_socket", .kind = VALUE_PATH, CONFIG(web_socket)},
+	{.key = "web_user", .kind = VALUE_NAME, CONFIG(web_user)},
 	{0},
 };
 static const struct setting_spec limits_specs[] = {
@@ -149,6 +152,11 @@ static void check_archives(const struct reader *r, struct config *config)
 				    strncasecmp(config->recipients[i], "AGE-SECRET", 10) == 0
 					    ? "AGE-SECRET-..."
 					    : config->recipients[i]);
+	if (config->web_socket &&
+	    strlen(config->web_socket) >= sizeof(((struct sockaddr_un *)NULL)->sun_path))
+		complain_at(r, reader_key(r, "web_socket"),
+			    "web_socket \"%s\" is longer than the path of a socket may be, 107 bytes",
+			    config->web_socket);
 }
 
 /* Is it an address with a port that only this host can reach?  Metrics are not for others. */

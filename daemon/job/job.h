@@ -13,6 +13,7 @@ struct job_opts {
 	const struct config *config;
 	const char *host;
 	int id;
+	int socket; /* --hand-out: its client's */
 	bool once; /* give up on a database that stays away, instead of waiting */
 	struct stop *stop;
 	struct report *report;
@@ -29,8 +30,12 @@ enum job_exit job_run(const struct job_opts *opts);
  * --test does the same for a person who has changed the configuration: it begins nothing, and the settings in force stay.
  * --expire removes the files of archives that a person deleted, or that archives.keep lets expire.
  * --measure reads what a monitoring system needs, and reports each value as a sample (base/metrics.h).
+ * --answer does what people have asked for in retention.request.
+ * --hand-out answers one request on opts->socket: an open file of an archive for a ticket, or the list of its files.
  */
 enum job_exit mode_check_run(const struct job_opts *opts);
 enum job_exit mode_test_run(const struct job_opts *opts);
 enum job_exit mode_expire_run(const struct job_opts *opts);
 enum job_exit mode_measure_run(const struct job_opts *opts);
+enum job_exit mode_answer_run(const struct job_opts *opts);
+enum job_exit mode_hand_out_run(const struct job_opts *opts);

@@ -1,6 +1,6 @@
 /*
  * A child is another program (base/process.h), so it shares no loop, no connection and no heap with the supervisor.  It
- * inherits two descriptors.  One is the configuration's text in a sealed memfd, so that the job runs under what was
+ * inherits two descriptors, or three.  One is the configuration's text in a sealed memfd, so that the job runs under what was
  * accepted, whatever the file holds now.  The other is the write end of the status pipe.
  *
  * A child may die at any moment, by itself or by our signal: what it has committed stays, and its open batch rolls
@@ -119,7 +119,8 @@ static bool start_job(const struct children *children, const struct child_opts *
 		      const int fds[2], struct process *ret, struct error *err)
 {
 	AUTO(talloc) void *ctx = talloc_new(NULL);
-	const bool action = opts->mode == MODE_ACTION;
+	const bool serves = opts->mode == MODE_HAND_OUT;
+	const int inherited[] = {fds[0], fds[1], opts->socket};
 	const char *const argv[] = {
 		children->program,
 		"--config-fd",
@@ -129,7 +130,9 @@ static bool start_job(const struct children *children, const struct child_opts *
 		"--host",
 		children->host,
 		t_printf(ctx, "--%s", job_mode_option(opts->mode)),
-		action ? t_printf(ctx, "%lld", (long long)opts->job) : NULL,
+		serves                      ? t_printf(ctx, "%d", opts->socket)
+		: opts->mode == MODE_ACTION ? t_printf(ctx, "%lld", (long long)opts->job)
+					    : NULL,
 		opts->once ? "--once" : NULL,
 		NULL,
 	};
@@ -137,8 +140,8 @@ static bool start_job(const struct children *children, const struct child_opts *
 	return process_start(&(struct process_opts){.argv = argv,
 						    .in = 0,
 						    .out = 1,
-						    .inherited = fds,
-						    .n_inherited = 2,
+						    .inherited = inherited,
+						    .n_inherited = serves ? 3 : 2,
 						    .death_signal = SIGTERM},
 			     ret, err);
 }

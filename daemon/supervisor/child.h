@@ -25,6 +25,7 @@ struct child_opts {
 	const struct config *config; /* copied to the child at once */
 	enum job_mode mode;
 	int64_t job; /* MODE_ACTION: its number */
+	int socket; /* MODE_HAND_OUT: its client's; the child gets a copy */
 	bool once; /* MODE_ACTION: give up on a database that stays away */
 	struct child_handlers handlers;
 };

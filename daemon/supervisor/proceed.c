@@ -34,6 +34,7 @@ void proceed_stop(struct supervisor *s, int status)
 	errand_stop(s->expiry, false);
 	errand_stop(s->check, false);
 	errand_stop(s->survey, false);
+	gate_stop(s->gate);
 	loop_arm(s->stop_timer, STOP_S * 1000);
 	proceed(s);
 }
@@ -196,7 +197,7 @@ void proceed(struct supervisor *s)
 {
 	if (s->stopping) {
 		if (!s->check->child && !s->expiry->child && !s->survey->child &&
-		    !dispatch_running(s->dispatch))
+		    !gate_busy(s->gate) && !dispatch_running(s->dispatch))
 			(void)event_base_loopbreak(s->base); /* a flag: cannot fail */
 		return;
 	}

@@ -27,6 +27,7 @@ static void accept_candidate(struct supervisor *s, bool checked)
 	dispatch_set(s->dispatch, s->config, s->connection, moved);
 	proceed_forget(s);
 	supervisor_metrics_set(s, old);
+	gate_set(s->gate, s->config);
 	talloc_free(old);
 	log_event(LOG_INFO, KIND_RELOADED, NULL, "reloaded %s: %zu policies%s", s->config->path,
 		  s->config->n_policies,

@@ -139,6 +139,14 @@ static void on_surveyed(void *arg, enum job_exit end, const char *how, const cha
 		dispatch_refresh(s->dispatch); /* on_idle() may have waited for this */
 }
 
+static void on_handed_out(void *arg)
+{
+	const struct supervisor *s = arg;
+
+	if (s->stopping)
+		proceed(arg);
+}
+
 static void on_dispatch_trouble(void *arg, const char *why)
 {
 	struct supervisor *s = arg;
@@ -288,6 +296,7 @@ static void make_parts(struct supervisor *s)
 						     .on_message = supervisor_metrics_on_sample,
 						     .on_end = on_surveyed,
 						     .arg = s});
+	s->gate = gate_new(s->children, on_handed_out, s);
 }
 
 int supervisor_run(struct config *config, bool once)
@@ -304,6 +313,8 @@ int supervisor_run(struct config *config, bool once)
 	s->status_text = t_strdup(s, "");
 	make_parts(s);
 	supervisor_metrics_set(s, NULL);
+	if (!once)
+		gate_set(s->gate, s->config);
 	proceed_connect(s);
 	dispatch_set(s->dispatch, s->config, s->connection, false);
 	proceed_forget(s);

@@ -8,6 +8,7 @@
 #include "supervisor/connection.h"
 #include "supervisor/dispatch.h"
 #include "supervisor/errand.h"
+#include "supervisor/gate.h"
 
 #define ONCE_AWAY_S 30 /* --once: how long the database may be away */
 
@@ -26,6 +27,7 @@ struct supervisor {
 	struct errand *check; /* of the model of candidate, else of config */
 	struct errand *expiry;
 	struct errand *survey; /* for the metrics */
+	struct gate *gate; /* where the web page fetches files */
 	struct metrics *figures;
 	struct http_server *http; /* NULL: HTTP is off */
 

@@ -124,6 +124,15 @@ CALLS = {
     "save_action('export', '2025-01-01', '2025-01-31')": {"operator", "both"},
     "save_subject('delete_contacts', '7')": {"operator", "both"},
     "record_subject_export('7')": {"operator", "both"},
+    "ask('measure')": set(ROLES) - {"nobody", "daemon"},
+    "ask_download(1, 'contact.csv', sha256('x'))": {"approver", "both"},
+    "ask_document(1, sha256('x'))": {"operator", "both"},
+    "end_download(1, 7)": {"operator", "approver", "both"},
+    "check_ticket(sha256('x'))": set(),
+    "take_download('x', 'host')": {"daemon"},
+    "take_request('host', retention.session_start())": {"daemon"},
+    "end_request(1, 'ok', '{}')": {"daemon"},
+    "documents('host')": {"daemon"},
     "place_hold('8', 'case 8')": {"operator", "approver", "both"},
     "release_hold('7')": {"operator", "approver", "both"},
     "replay_ledger()": {"approver", "both"},
@@ -206,7 +215,7 @@ def test_who_may_call(pg, db, template, sql):
                 pg.sql(name, "INSERT INTO retention.replay VALUES (9, 'restored', 'none', now(), '1')")
             got = call(pg, name, role, f"SELECT retention.{sql}")
             if allowed:
-                assert got is None or got.startswith(("there is no action 1", "no archive ")), (role, got)
+                assert got is None or got.startswith(("there is no action 1", "no archive ", "request 1 has no ")), (role, got)
             elif role == "nobody":
                 assert got == "permission denied for schema retention"
             elif (role, sql) == ("daemon", "replay_ledger()"):
@@ -657,7 +666,8 @@ TABLES = {"archive_journal": READERS, "journal_event": READERS, "archive_file": 
           "identity": READERS, "unknown_archive": READERS, "all_archives": READERS,
           "file_outbox": {"approver", "daemon", "both"}, "files_left": READERS, "replay_due": READERS,
           "holds_in_force": READERS, "pause": READERS, "paused_action": READERS,
-          "policy": READERS, "policies": READERS, "me": READERS, "progress": READERS, "daemons": READERS}
+          "policy": READERS, "policies": READERS, "me": READERS, "progress": READERS, "daemons": READERS,
+          "request": READERS, "download": {"auditor", "approver", "daemon", "both"}}
 # Of whole tables: the rights to columns are tried in test_rights.
 WRITES = {"journal_event": {"INSERT"}, "archive_file": {"INSERT"},
           "ledger": {"INSERT"}, "policy_state": {"INSERT", "UPDATE"}, "setting": {"INSERT"},
