@@ -19,6 +19,7 @@
 #define N(a) (sizeof(a) / sizeof((a)[0]))
 
 #define DATABASE "database: { conninfo = \"service=crm\"; timezone = \"Europe/Paris\"; };\n"
+#define FIFTY "12345678901234567890123456789012345678901234567890"
 #define ARCHIVES "archives: { directory = \"/var/lib/a\"; };\n"
 #define CONTACT                                                                                    \
 	"contact: { table = \"crm.contact\"; key = \"id\"; created = \"at\"; "                     \
@@ -109,6 +110,19 @@ static const struct {
 	 "f:2: archives: bom must be true or false\n"
 	 "f:2: archives: formulas \"no\" is not \"text\" or \"keep\""},
 	{DATABASE "archives: { directory = \"/a\"; formulas = \"keep\"; };\n" MODEL, ""},
+	{DATABASE
+	 "archives: { directory = \"/a\"; web_socket = \"/run/s\"; web_user = \"w\"; };\n" MODEL,
+	 ""},
+	{DATABASE "archives: { directory = \"/a\"; web_socket = \"s\"; web_user = \"\"; };\n" MODEL,
+	 "f:2: archives: web_socket \"s\" does not begin with /\n"
+	 "f:2: archives: web_user is empty"},
+	{DATABASE "archives: { directory = \"/a\"; web_socket = \"/" FIFTY FIFTY
+		  "1234567\"; };\n" MODEL,
+	 "f:2: archives: web_socket \"/" FIFTY FIFTY
+	 "1234567\" is longer than the path of a socket may be, 107 bytes"},
+	{DATABASE "archives: { directory = \"/a\"; web_socket = \"/" FIFTY FIFTY
+		  "123456\"; };\n" MODEL,
+	 ""},
 	{DATABASE "archives: { directory = \"/a\\nb\"; };\n" MODEL,
 	 "f:2: archives: directory holds a control character"},
 	{DATABASE "archives: { directory = \"/a\\x00b\"; };\n" MODEL,
