@@ -154,9 +154,10 @@ static void check_archives(const struct reader *r, struct config *config)
 					    : config->recipients[i]);
 	if (config->web_socket &&
 	    strlen(config->web_socket) >= sizeof(((struct sockaddr_un *)NULL)->sun_path))
-		complain_at(r, reader_key(r, "web_socket"),
-			    "web_socket \"%s\" is longer than the path of a socket may be, 107 bytes",
-			    config->web_socket);
+		complain_at(
+			r, reader_key(r, "web_socket"),
+			"web_socket \"%s\" is longer than the path of a socket may be, 107 bytes",
+			config->web_socket);
 }
 
 /* Is it an address with a port that only this host can reach?  Metrics are not for others. */
