@@ -9,6 +9,7 @@ SBINDIR = $(PREFIX)/sbin
 LIBEXECDIR = $(PREFIX)/libexec/retentiond
 MANDIR = $(PREFIX)/share/man
 LOCALEDIR = $(PREFIX)/share/locale
+DOCDIR = $(PREFIX)/share/doc/retentiond
 COMPLETIONDIR ?= $(PREFIX)/share/bash-completion/completions
 UNITDIR ?= $(PREFIX)/lib/systemd/system
 SYSUSERSDIR ?= $(PREFIX)/lib/sysusers.d
@@ -175,11 +176,16 @@ fuzz: $(FUZZ)
 
 # --- installation --------------------------------------------------------------------------------
 
+UNITS = retentiond.service retentiond-web.service
+# The proxy, and drop-ins of the units.
+EXAMPLES = conf/nginx-retentiond-web.conf systemd/retentiond-web-proxy.conf systemd/retentiond-downloads.conf
+
 install: all
 	install -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(SBINDIR) $(DESTDIR)$(LIBEXECDIR) $(DESTDIR)$(MANDIR)/man1 \
 		$(DESTDIR)$(MANDIR)/man5 $(DESTDIR)$(MANDIR)/man8 $(DESTDIR)$(UNITDIR) \
-		$(DESTDIR)$(SYSUSERSDIR) $(DESTDIR)$(TMPFILESDIR) $(DESTDIR)$(SYSCONFDIR)/retentiond/models
-	install $(B)/retentiond $(DESTDIR)$(SBINDIR)
+		$(DESTDIR)$(SYSUSERSDIR) $(DESTDIR)$(TMPFILESDIR) $(DESTDIR)$(SYSCONFDIR)/retentiond/models \
+		$(DESTDIR)$(DOCDIR)
+	install $(B)/retentiond $(B)/retentiond-web $(DESTDIR)$(SBINDIR)
 	install $(B)/retentionctl $(DESTDIR)$(BINDIR)
 	install $(B)/retention-job $(DESTDIR)$(LIBEXECDIR)
 	for page in $(wildcard daemon/*.[158] conf/*.[158]); do \
@@ -188,20 +194,23 @@ install: all
 		install -D -m 644 $(B)/locale/$$language/LC_MESSAGES/retentionctl.mo \
 			$(DESTDIR)$(LOCALEDIR)/$$language/LC_MESSAGES/retentionctl.mo; done
 	install -D -m 644 daemon/retentionctl.bash $(DESTDIR)$(COMPLETIONDIR)/retentionctl
-	sed 's|/usr/sbin/|$(SBINDIR)/|g' systemd/retentiond.service >$(DESTDIR)$(UNITDIR)/retentiond.service
-	chmod 644 $(DESTDIR)$(UNITDIR)/retentiond.service
+	for unit in $(UNITS); do \
+		sed 's|/usr/sbin/|$(SBINDIR)/|g' systemd/$$unit >$(DESTDIR)$(UNITDIR)/$$unit; \
+		chmod 644 $(DESTDIR)$(UNITDIR)/$$unit; done
+	install -m 644 $(EXAMPLES) $(DESTDIR)$(DOCDIR)
 	install -m 644 systemd/retentiond.sysusers $(DESTDIR)$(SYSUSERSDIR)/retentiond.conf
 	install -m 644 systemd/retentiond.tmpfiles $(DESTDIR)$(TMPFILESDIR)/retentiond.conf
-	cd conf && for file in retentiond.conf models/*.conf; do \
+	cd conf && for file in retentiond.conf web.conf models/*.conf; do \
 		test -e "$(DESTDIR)$(SYSCONFDIR)/retentiond/$$file" || \
 			install -m 644 "$$file" "$(DESTDIR)$(SYSCONFDIR)/retentiond/$$file" || exit; done
 
 # The configuration and the archives are yours: they stay.
 uninstall:
-	rm -f $(DESTDIR)$(SBINDIR)/retentiond $(DESTDIR)$(BINDIR)/retentionctl
+	rm -f $(DESTDIR)$(SBINDIR)/retentiond $(DESTDIR)$(SBINDIR)/retentiond-web $(DESTDIR)$(BINDIR)/retentionctl
 	rm -rf $(DESTDIR)$(LIBEXECDIR)
+	rm -f $(addprefix $(DESTDIR)$(DOCDIR)/,$(notdir $(EXAMPLES)))
 	rm -f $(DESTDIR)$(LOCALEDIR)/*/LC_MESSAGES/retentionctl.mo $(DESTDIR)$(COMPLETIONDIR)/retentionctl
-	rm -f $(DESTDIR)$(UNITDIR)/retentiond.service $(DESTDIR)$(SYSUSERSDIR)/retentiond.conf \
+	rm -f $(addprefix $(DESTDIR)$(UNITDIR)/,$(UNITS)) $(DESTDIR)$(SYSUSERSDIR)/retentiond.conf \
 		$(DESTDIR)$(TMPFILESDIR)/retentiond.conf
 	for page in $(notdir $(wildcard daemon/*.[158] conf/*.[158])); do \
 		rm -f $(DESTDIR)$(MANDIR)/man$${page##*.}/$$page; done

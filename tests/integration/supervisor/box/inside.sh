@@ -147,6 +147,10 @@ ok "a daemon that hangs is restarted" until_true 20 sh -c \
 journalctl --sync
 ok "by the watchdog" sh -c 'journalctl -u retentiond -o cat | grep -q "Watchdog timeout"'
 
+# --- the page beside it ---
+# shellcheck source=tests/integration/supervisor/box/page.sh
+. /mnt/tests/integration/supervisor/box/page.sh
+
 # --- stop ---
 begun=$(date +%s)
 ok "stop" systemctl stop retentiond
