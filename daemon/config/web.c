@@ -62,6 +62,7 @@ static const struct setting_spec web_specs[] = {
 	{.key = "downloads",
 	 CHOICE(downloads_names),
 	 .offset = offsetof(struct web_settings, downloads)},
+	{.key = "archives", .kind = VALUE_PATH, WEB(archives)},
 	{.key = "contact_link", .kind = VALUE_NAME, WEB(contact_link)},
 	{.key = "frame", .kind = VALUE_NAME, WEB(frame)},
 	{.key = "language",
@@ -71,6 +72,15 @@ static const struct setting_spec web_specs[] = {
 	{0},
 };
 _Static_assert(offsetof(struct web_settings, config) == 0, "STRINGS() counts from config");
+
+static void check_socket(const struct reader *r, const char *key, const char *path)
+{
+	const size_t most = sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1;
+
+	if (strlen(path) > most)
+		complain_at(r, reader_key(r, key), "%s: the socket's path is longer than %zu bytes",
+			    key, most);
+}
 
 static bool is_unix(const char *listen)
 {
@@ -92,9 +102,8 @@ static void check_listen(const struct reader *r, const struct web_config *web)
 				    "listen \"%s\": unix: is followed by the socket's whole path, "
 				    "as in \"unix:/run/retentiond-web/http.sock\"",
 				    listen);
-		else if (strlen(listen + 5) >= sizeof(((struct sockaddr_un *)NULL)->sun_path))
-			complain_at(r, s, "listen: the socket's path is longer than %zu bytes",
-				    sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1);
+		else
+			check_socket(r, "listen", listen + 5);
 		return;
 	}
 	for (size_t i = 0; i < LENGTH(loopback); i++)
@@ -307,6 +316,7 @@ static void read_web(const struct reader *r, struct web_settings *settings)
 	web->idle_s = settings->idle_ms / 1000;
 	web->longest_s = settings->longest_ms / 1000;
 	check_listen(r, web);
+	check_socket(r, "archives", web->archives);
 	check_hosts(r, web);
 	if (*web->prefix && !is_prefix(web->prefix))
 		complain_at(r, reader_key(r, "prefix"),
@@ -346,6 +356,7 @@ bool web_config_load(void *ctx, const char *path, struct web_config **ret, struc
 	config_t tree;
 
 	settings->config.prefix = "";
+	settings->config.archives = "/run/retentiond/archives.sock";
 	settings->config.sessions = 40;
 	settings->config.sessions_each = 3;
 	settings->idle_ms = 15 * MINUTE_MS;

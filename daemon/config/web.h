@@ -21,6 +21,7 @@ struct web_config {
 	int64_t idle_s, longest_s; /* of a session */
 	int sessions, sessions_each;
 	enum web_downloads downloads;
+	const char *archives; /* the daemon's socket, archives.web_socket of retentiond.conf */
 	const char *contact_link; /* with one %s; NULL */
 	const char *frame; /* an origin that may embed the page; NULL */
 	const char *language; /* "fr" or "en" */

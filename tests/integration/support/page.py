@@ -38,7 +38,7 @@ class PageServer(Postgres):
     """A private server that trusts everybody but the persons of the page, whom it asks for SCRAM's password."""
 
     def __init__(self, **kwargs):
-        super().__init__(**kwargs)
+        super().__init__(**{**kwargs, "settings": {"password_encryption": "scram-sha-256", **kwargs.get("settings", {})}})
         self.hba = self.data / "pg_hba.conf"
         self.hba.write_text(
             "local all +page_person scram-sha-256\nhost all +page_person all scram-sha-256\n" + self.hba.read_text())

@@ -23,8 +23,8 @@
 #define LISTENING(text) GROUP("listen = \"" text "\";\n" HOSTS CONNINFO)
 #define HOSTING(text) GROUP("hosts = " text ";\n" LISTEN CONNINFO)
 #define CONNECTED(text) GROUP("conninfo = \"" text "\";\n" LISTEN HOSTS)
-#define TOO_LONG                                                                                   \
-	"unix:/1234567890123456789012345678901234567890123456789012345678901234567890123456789012" \
+#define LONG_PATH                                                                                  \
+	"/1234567890123456789012345678901234567890123456789012345678901234567890123456789012"      \
 	"345678901234567890123456789"
 #define NO_LISTEN(text)                                                                            \
 	"f:2: web: listen \"" text                                                                 \
@@ -75,7 +75,8 @@ static const struct {
 	{LISTENING("unix:/run/"),
 	 "f:2: web: listen \"unix:/run/\": unix: is followed by the socket's whole path, as in "
 	 "\"unix:/run/retentiond-web/http.sock\""},
-	{LISTENING(TOO_LONG), "f:2: web: listen: the socket's path is longer than 107 bytes"},
+	{LISTENING("unix:" LONG_PATH),
+	 "f:2: web: listen: the socket's path is longer than 107 bytes"},
 	{HOSTING("[ \"crm.example\", \"10.0.0.1\", \"[::1]\", \"a-1\" ]"), ""},
 	{HOSTING("[ ]"),
 	 "f:2: web: hosts must be an array of 1 to 20 strings: [ \"crm.example\" ]"},
@@ -143,6 +144,9 @@ static const struct {
 	 "f:5: web: sessions_each must be a whole number from 1 to 20"},
 	{WITH("downloads = \"none\";\n"),
 	 "f:5: web: downloads \"none\" is not \"encrypted\", \"all\" or \"never\""},
+	{WITH("archives = \"run/x\";\n"), "f:5: web: archives \"run/x\" does not begin with /"},
+	{WITH("archives = \"" LONG_PATH "\";\n"),
+	 "f:5: web: archives: the socket's path is longer than 107 bytes"},
 	{WITH("contact_link = \"https://crm.example:8443/c/%s?x=1\";\n"), ""},
 	{WITH("contact_link = \"http://crm.example/%s\";\n"), NO_LINK("http://crm.example/%s")},
 	{WITH("contact_link = \"https://crm.example/\";\n"), NO_LINK("https://crm.example/")},
@@ -233,6 +237,7 @@ static void test_defaults(void **state)
 	assert_int_equal(web->sessions, 40);
 	assert_int_equal(web->sessions_each, 3);
 	assert_int_equal(web->downloads, WEB_DOWNLOADS_ENCRYPTED);
+	assert_string_equal(web->archives, "/run/retentiond/archives.sock");
 	assert_null(web->contact_link);
 	assert_null(web->frame);
 	assert_string_equal(web->language, "fr");
