@@ -48,7 +48,7 @@ comma := ,
 # All folders of daemon/ go into one library; each program takes from it what it calls.
 SOURCES = $(sort $(wildcard daemon/*/*.c))
 OBJECTS = $(SOURCES:daemon/%.c=$(B)/%.o) $(B)/migrations.o $(B)/embedded.o
-PROGRAMS = $(B)/retentiond $(B)/retention-job $(B)/retentionctl
+PROGRAMS = $(B)/retentiond $(B)/retention-job $(B)/retentionctl $(B)/retentiond-web
 
 # Catalogues of retentionctl; msgfmt finds a format that does not fit its original.
 CATALOGUES = $(patsubst daemon/po/%.po,$(B)/locale/%/LC_MESSAGES/retentionctl.mo,$(wildcard daemon/po/*.po))

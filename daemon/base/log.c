@@ -95,7 +95,7 @@ static bool write_journal(int priority, enum log_kind kind, const struct log_fie
 			  const char *text)
 {
 	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
-	char *lines[8];
+	char *lines[10];
 	struct iovec fields[LENGTH(lines)];
 	int n = 0;
 
@@ -111,6 +111,10 @@ static bool write_journal(int priority, enum log_kind kind, const struct log_fie
 		lines[n++] = t_printf(ctx, "RETENTION_JOB=%lld", (long long)f->job);
 	if (f && f->has_rows)
 		lines[n++] = t_printf(ctx, "RETENTION_ROWS=%lld", (long long)f->rows);
+	if (f && f->person)
+		lines[n++] = t_printf(ctx, "RETENTION_WEB_USER=%s", f->person);
+	if (f && f->remote)
+		lines[n++] = t_printf(ctx, "RETENTION_WEB_REMOTE=%s", f->remote);
 	for (int i = 0; i < n; i++)
 		fields[i] = (struct iovec){.iov_base = lines[i], .iov_len = strlen(lines[i])};
 	return sd_journal_sendv(fields, n) >= 0;

@@ -38,6 +38,8 @@ struct log_fields {
 	int64_t job;
 	int64_t rows; /* given when has_rows */
 	bool has_rows;
+	const char *person; /* the role for which the page acts */
+	const char *remote; /* the address of the person's browser */
 };
 
 /* Opens the log for a program ("retentiond"); verbose lets LOG_DEBUG through. */

@@ -26,8 +26,13 @@
 #include <event2/bufferevent.h>
 #include <event2/keyvalq_struct.h>
 #include <event2/listener.h>
+#include <errno.h>
 #include <sys/queue.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+
+#define LOCAL "unix:"
 
 enum {
 	CONNECTIONS_MAX = 64,
@@ -53,6 +58,8 @@ struct http_server {
 	struct event *sweep;
 	struct event *reopen; /* pending: the listener is disabled */
 	struct connections connections; /* the oldest first */
+	struct sockaddr_un local; /* with the path of the socket that is ours; "": none */
+	ino_t inode; /* of that path */
 };
 
 /* --- Connections ------------------------------------------------------------------------------ */
@@ -243,6 +250,17 @@ static void on_request(struct evhttp_request *request, void *arg)
 	server->opts.on_request(server->opts.arg, request);
 }
 
+int http_count_header(struct evhttp_request *request, const char *name)
+{
+	const struct evkeyval *header;
+	int n = 0;
+
+	TAILQ_FOREACH(header, evhttp_request_get_input_headers(request), next)
+		if (evutil_ascii_strcasecmp(header->key, name) == 0)
+			n++;
+	return n;
+}
+
 void http_reply(struct evhttp_request *request, int status, const char *type, const char *text)
 {
 	struct evbuffer *body = must_alloc(evbuffer_new());
@@ -256,8 +274,73 @@ void http_reply(struct evhttp_request *request, int status, const char *type, co
 
 /* --- The server ------------------------------------------------------------------------------- */
 
+/* Removes a socket on which nobody listens.  A path that is anything else stays, so that bind(2) fails. */
+static void remove_stale(const struct sockaddr_un *address)
+{
+	AUTO(fd) int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	struct stat is;
+
+	if (fd >= 0 && lstat(address->sun_path, &is) == 0 && S_ISSOCK(is.st_mode) &&
+	    connect(fd, (const struct sockaddr *)address, sizeof(*address)) < 0 &&
+	    errno == ECONNREFUSED)
+		(void)unlink(address->sun_path); /* bind(2) says why it cannot be had */
+}
+
+/* The umask, so that the socket is at no moment open to others. */
+static int bind_local(const struct sockaddr_un *address)
+{
+	const mode_t before = umask(0117);
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	if (fd >= 0 && (bind(fd, (const struct sockaddr *)address, sizeof(*address)) < 0 ||
+			listen(fd, DESCRIPTORS_MAX) < 0)) {
+		const int why = errno;
+
+		(void)close(fd); /* of no use */
+		errno = why;
+		fd = -1;
+	}
+	(void)umask(before); /* cannot fail */
+	return fd;
+}
+
+static bool listen_local(struct http_server *server, const char *path, struct error *err)
+{
+	struct sockaddr_un address = {.sun_family = AF_UNIX};
+	struct evhttp_bound_socket *bound;
+	struct stat is;
+	int fd;
+
+	if (*path != '/' || strlen(path) >= sizeof(address.sun_path))
+		return fail(err, ERR_CONFIG, "\"%s\" is no path of a socket, of at most %zu bytes",
+			    server->opts.listen, sizeof(address.sun_path) - 1);
+	memcpy(address.sun_path, path, strlen(path));
+	remove_stale(&address);
+	fd = bind_local(&address);
+	if (fd < 0)
+		return fail_errno(err, ERR_ENVIRONMENT, "\"%s\" cannot be had",
+				  server->opts.listen);
+	bound = must_alloc(evhttp_accept_socket_with_handle(server->evhttp, fd));
+	server->listener = evhttp_bound_socket_get_listener(bound);
+	if (lstat(path, &is) == 0) {
+		server->local = address;
+		server->inode = is.st_ino;
+	}
+	return true;
+}
+
+/* Another server may have put a socket of its own in the place of ours. */
+static void remove_local(const struct http_server *server)
+{
+	struct stat is;
+
+	if (*server->local.sun_path && lstat(server->local.sun_path, &is) == 0 &&
+	    is.st_ino == server->inode)
+		(void)unlink(server->local.sun_path); /* the next start removes it, too */
+}
+
 /* host:port; the brackets around a host of version 6 go. */
-static bool bind_to(struct http_server *server, struct error *err)
+static bool listen_at_port(struct http_server *server, struct error *err)
 {
 	AUTO(talloc) char *host = t_strdup(NULL, server->opts.listen);
 	char *colon = strrchr(host, ':');
@@ -280,10 +363,20 @@ static bool bind_to(struct http_server *server, struct error *err)
 	return true;
 }
 
+static bool bind_to(struct http_server *server, struct error *err)
+{
+	const char *listen_on = server->opts.listen;
+
+	return strncmp(listen_on, LOCAL, strlen(LOCAL)) == 0
+		       ? listen_local(server, listen_on + strlen(LOCAL), err)
+		       : listen_at_port(server, err);
+}
+
 static int on_server_free(struct http_server *server)
 {
 	event_free(server->sweep);
 	event_free(server->reopen);
+	remove_local(server);
 	evhttp_free(server->evhttp);
 	return 0;
 }

@@ -7,6 +7,8 @@
 
 #include "base/error.h"
 
+#include <stddef.h>
+
 struct form;
 
 /* Parses n bytes.  DATA: what is wrong, without the content.  Owned by ctx. */
@@ -20,3 +22,6 @@ const char *form_raw(const struct form *form, const char *name);
 
 /* Overwrites all values before they are freed. */
 void form_wipe(struct form *form);
+
+/* Overwrites one value; it is empty from now on. */
+void form_wipe_field(struct form *form, const char *name);

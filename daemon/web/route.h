@@ -8,6 +8,7 @@
 
 enum route_who {
 	WHO_ANYBODY, /* without log-in */
+	WHO_SESSION, /* whoever is logged in, and the database is not asked */
 	WHO_READS, /* auditor, operator or approver */
 	WHO_SAVES, /* operator */
 	WHO_VALIDATES, /* approver */
@@ -60,6 +61,13 @@ void page_login(struct visit *v);
 void page_login_post(struct visit *v);
 void page_logout_post(struct visit *v);
 void page_session_post(struct visit *v); /* POST /session: stay logged in */
+
+/* page_served.c: the style sheet and the script; whether the database answers */
+void page_asset(struct visit *v);
+void page_health(struct visit *v);
+
+/* A path that a browser can GET: the visit's own, or that from which its form was probably sent. */
+const char *route_back(struct visit *v);
 
 /* Finds the route, checks method, session, role and token, and calls the handler. */
 void route_run(struct visit *v);

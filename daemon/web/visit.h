@@ -1,7 +1,7 @@
 /*
  * One request on its way to an answer.  A handler asks the database by visit_ask(), names what follows by visit_then(),
  * and returns; the loop goes on with others meanwhile.  Each visit ends in exactly one of visit_render(),
- * visit_redirect(), visit_fail() or a stream.
+ * visit_redirect(), visit_fail(), visit_send() or a stream.  It stays valid until the step that ended it returns.
  *
  * All SQL runs in the person's own session, which is read-only except within visit_act().
  */
@@ -12,18 +12,20 @@
 #include "web/language.h"
 #include "web/values.h"
 
+#include <event2/buffer.h>
 #include <event2/http.h>
 #include <libpq-fe.h>
 
 struct session;
 struct web;
 
-/* The person that asks: retention.me, read at log-in and again by each POST. */
+/* The person that asks: retention.me, read at log-in and again by each visit. */
 struct person {
 	char *name; /* the role */
 	bool auditor, operator, approver;
 	bool four_eyes;
 	char *timezone, *key_type;
+	char *today; /* YYYY-MM-DD in that zone */
 };
 
 /* The reason why the database refused, as the page needs it. */
@@ -69,6 +71,9 @@ void visit_then(struct visit *v, visit_step step);
 void visit_act(struct visit *v, const char *sql, int n, const char *const values[], visit_step done,
 	       visit_step on_refused);
 
+/* The time that the server has for each statement of this visit from now on, instead of 10 seconds. */
+void visit_patience(struct visit *v, int seconds);
+
 /* The rows under a name; never NULL after visit_then()'s step has begun.  Owned by the visit. */
 const PGresult *visit_rows(const struct visit *v, const char *name);
 
@@ -92,6 +97,33 @@ void visit_keep_form(struct visit *v, const char *const fields[], size_t n);
 
 /* The form's own token: sets "token" for the POST route with this path.  Templates use {{> token}}. */
 void visit_token(struct visit *v, const char *name, const char *path);
+
+/* A whole answer that is not HTML; takes what is in body.  Further headers go onto v->request before. */
+void visit_send(struct visit *v, int status, const char *type, struct evbuffer *body);
+
+/*
+ * Begins an answer in parts.  filename: what a browser calls the file it makes; NULL: none.  From then on a query that
+ * fails cuts the connection, and v is freed when the client goes; a destructor of v->data may notice that.
+ */
+void visit_stream(struct visit *v, const char *type, const char *filename);
+
+/* Sends a part, and takes what is in it.  next, which may be NULL, is called when the client can take more. */
+void visit_chunk(struct visit *v, struct evbuffer *part, visit_step next);
+
+/* Ends the stream. */
+void visit_end(struct visit *v);
+
+/* Ends a stream so that the client sees that a part is missing. */
+void visit_cut(struct visit *v);
+
+/* Runs a step of a visit from an event of the handler's own, such as a timer.  v may be freed when it returns. */
+void visit_run(struct visit *v, visit_step step);
+
+/* Called by visit_render() just before it shows the page. */
+void visit_on_render(struct visit *v, visit_step step);
+
+/* The loop, for timers.  They are freed with the visit. */
+struct event_base *visit_base(const struct visit *v);
 
 /* v's memory. */
 void *visit_ctx(const struct visit *v);

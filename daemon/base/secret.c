@@ -1,0 +1,61 @@
+#include "base/secret.h"
+
+#include "base/mem.h"
+
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+#include <openssl/rand.h>
+
+static void must(bool is_done)
+{
+	if (!is_done) {
+		fputs("retention: libcrypto fails\n", stderr);
+		abort();
+	}
+}
+
+void secret_random(unsigned char ret_bytes[SECRET_BYTES])
+{
+	must(RAND_bytes(ret_bytes, SECRET_BYTES) == 1);
+}
+
+void secret_sha256(const char *bytes, size_t n, unsigned char ret_digest[SECRET_BYTES])
+{
+	must(EVP_Digest(bytes, n, ret_digest, NULL, EVP_sha256(), NULL) == 1);
+}
+
+void secret_hmac(const unsigned char key[SECRET_BYTES], const unsigned char before[SECRET_BYTES],
+		 const char *text, char ret_hex[SECRET_HEX + 1])
+{
+	AUTO(talloc) unsigned char *message = NULL;
+	unsigned char sum[SECRET_BYTES];
+	const size_t n = strlen(text);
+
+	message = t_array(NULL, unsigned char, SECRET_BYTES + n);
+	memcpy(message, before, SECRET_BYTES);
+	memcpy(message + SECRET_BYTES, text, n);
+	must(HMAC(EVP_sha256(), key, SECRET_BYTES, message, SECRET_BYTES + n, sum, NULL) != NULL);
+	secret_print(sum, ret_hex);
+}
+
+void secret_print(const unsigned char bytes[SECRET_BYTES], char ret_hex[SECRET_HEX + 1])
+{
+	static const char digits[] = "0123456789abcdef";
+
+	for (size_t i = 0; i < SECRET_BYTES; i++) {
+		ret_hex[2 * i] = digits[bytes[i] >> 4];
+		ret_hex[2 * i + 1] = digits[bytes[i] & 15];
+	}
+	ret_hex[SECRET_HEX] = '\0';
+}
+
+bool secret_equal(const void *a, const void *b, size_t n)
+{
+	return CRYPTO_memcmp(a, b, n) == 0;
+}
+
+void secret_wipe(void *bytes, size_t n)
+{
+	OPENSSL_cleanse(bytes, n);
+}

@@ -1,0 +1,129 @@
+/*
+ * The table of SQLSTATEs:
+ *
+ *	22023, 22P02, 22007, 22008	422, on the field that COLUMN names
+ *	55000				409: the action is in another state than the page showed
+ *	P0002				404
+ *	42501				403
+ *	57014, 55P03			503: the database is busy
+ *	class 08, 57P0x, no answer	503: the database is away
+ *	others				500, with a number that is in the log
+ *
+ * Words of the server are shown only where CONSTRAINT has an id of schema retention, because a trigger of the CRM may
+ * quote a row.
+ */
+#include "web/refuse.h"
+
+#define ID_PREFIX "retention."
+
+enum { SQLSTATE_LENGTH = 5 };
+
+int refuse_status(const char *sqlstate)
+{
+	static const struct {
+		const char *sqlstate; /* or its beginning */
+		int status;
+	} table[] = {
+		{"22023", 422}, {"22P02", 422}, {"22007", 422}, {"22008", 422},
+		{"55000", 409}, {"P0002", 404}, {"42501", 403}, {"57014", 503},
+		{"55P03", 503}, {"08", 503},    {"57P0", 503},
+	};
+
+	for (size_t i = 0; sqlstate && i < LENGTH(table); i++)
+		if (strncmp(sqlstate, table[i].sqlstate, strlen(table[i].sqlstate)) == 0)
+			return table[i].status;
+	return sqlstate ? 500 : 503;
+}
+
+static bool is_busy(const char *sqlstate)
+{
+	return sqlstate && (strcmp(sqlstate, "57014") == 0 || strcmp(sqlstate, "55P03") == 0);
+}
+
+/* The message of schema retention, and its hint, which holds the cure. */
+static const char *text_of(void *ctx, const struct language *language, const PGresult *result,
+			   const char *id)
+{
+	const char *values = PQresultErrorField(result, PG_DIAG_MESSAGE_DETAIL);
+	const char *english = PQresultErrorField(result, PG_DIAG_MESSAGE_PRIMARY);
+	const char *hint = PQresultErrorField(result, PG_DIAG_MESSAGE_HINT);
+	const char *message = language_refused(ctx, language, id, values, english ? english : "");
+	const char *cure;
+
+	if (!hint)
+		return message;
+	cure = language_refused(ctx, language, t_printf(ctx, "%s.hint", id), values, hint);
+	return t_printf(ctx, "%s. %s", message, cure);
+}
+
+static const char *lost_sentence(bool is_unknown)
+{
+	return is_unknown ? _("The connection to the database was lost while it saved. Look "
+			      "whether it is done before you send the form again.")
+			  : NULL;
+}
+
+void refuse_fill(void *ctx, const struct language *language, const PGresult *result,
+		 bool is_unknown, struct refusal *ret)
+{
+	const char *sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+	const char *id = PQresultErrorField(result, PG_DIAG_CONSTRAINT_NAME);
+	const char *field = PQresultErrorField(result, PG_DIAG_COLUMN_NAME);
+	const char *usual;
+
+	*ret = (struct refusal){.status = refuse_status(sqlstate),
+				.id = id ? t_strdup(ctx, id) : NULL,
+				.field = field ? t_strdup(ctx, field) : NULL};
+	if (id && ret->status != 500 && strncmp(id, ID_PREFIX, strlen(ID_PREFIX)) == 0) {
+		ret->text = text_of(ctx, language, result, id);
+		return;
+	}
+	usual = !sqlstate || !is_busy(sqlstate)
+			? lost_sentence(is_unknown)
+			: _("The database is busy. What you entered is not saved: try again in a "
+			    "minute.");
+	if (!usual)
+		usual = refuse_sentence(ret->status);
+	ret->text = t_strdup(ctx, language_text(language, usual));
+}
+
+static const struct {
+	int status;
+	const char *title, *sentence;
+} usual[] = {
+	{400, _("Request not understood"),
+	 _("The browser sent something that makes no sense here.")},
+	{401, _("Session ended"), _("Your session has ended. The form is kept in this tab.")},
+	{403, _("Not permitted"), _("Your account may not do this.")},
+	{404, _("Not found"), _("This page does not exist.")},
+	{405, _("Not possible here"), _("This address takes no such request.")},
+	{409, _("Not possible now"),
+	 _("The action is no longer in the state that the page showed: load it again.")},
+	{421, _("Wrong address"), _("This page is not served under that name.")},
+	{422, _("Refused"), _("An entry was refused.")},
+	{429, _("Too many tries"), _("Too many tries: wait a minute.")},
+	{500, _("Failure"),
+	 _("Something failed. What you entered is not saved. The administrator finds this number "
+	   "in the log.")},
+	{503, _("The database does not answer"),
+	 _("The database does not answer. What you entered is not saved.")},
+};
+
+static size_t usual_of(int status)
+{
+	size_t i = 0;
+
+	while (i < LENGTH(usual) && usual[i].status != status)
+		i++;
+	return i < LENGTH(usual) ? i : usual_of(500);
+}
+
+const char *refuse_title(int status)
+{
+	return usual[usual_of(status)].title;
+}
+
+const char *refuse_sentence(int status)
+{
+	return usual[usual_of(status)].sentence;
+}
