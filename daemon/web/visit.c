@@ -183,11 +183,6 @@ const PGresult *visit_rows(const struct visit *v, const char *name)
 	return NULL;
 }
 
-void *visit_ctx(const struct visit *v)
-{
-	return talloc_get_type_abort(v, struct visiting);
-}
-
 struct event_base *visit_base(const struct visit *v)
 {
 	return v->web->base;

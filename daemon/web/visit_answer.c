@@ -73,6 +73,11 @@ struct visiting *visit_answer_new(struct web *web, struct evhttp_request *reques
 	return g;
 }
 
+void *visit_ctx(const struct visit *v)
+{
+	return talloc_get_type_abort(v, struct visiting);
+}
+
 void visit_answer_join(struct visit *v, struct session *session)
 {
 	v->session = session;
