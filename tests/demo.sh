@@ -1,6 +1,7 @@
 #!/bin/bash
-# make demo: a private PostgreSQL, a sample CRM of 20,000 contacts, and the daemon run once.
-#   demo.sh          makes both anew and shows a pass
+# make demo: a private PostgreSQL, a sample CRM of 20,000 contacts, the daemon run once, and the administration page.
+#   demo.sh          makes them anew, shows a pass, then the page: until Enter if somebody sits at a terminal
+#   demo.sh page     starts that server, the daemon and the page again, until Enter
 #   demo.sh psql     starts that server again and opens psql on it
 #   demo.sh stop     stops it
 set -euo pipefail
@@ -51,6 +52,8 @@ make_server() {
 	chmod 700 "$demo/archives"
 	[ "$(id -u)" != 0 ] || chown postgres "$server" "$socket"
 	as_server "$pgbin/initdb" -D "$server/data" -A trust -U demo -N --locale=C.UTF-8 >/dev/null
+	# The persons of the page are asked for their passwords.
+	as_server sed -i '1i local crm +retention_auditor,+retention_operator,+retention_approver scram-sha-256' "$server/data/pg_hba.conf"
 	start_server
 }
 
@@ -96,11 +99,90 @@ pick_contact() {
 	                  AND bool_and(r.status = 'closed') ORDER BY 1 LIMIT 1"
 }
 
+make_persons() {
+	query -c "SET password_encryption = 'scram-sha-256'" \
+		-c "CREATE ROLE claire LOGIN PASSWORD 'demo-claire' IN ROLE retention_operator" \
+		-c "CREATE ROLE paul LOGIN PASSWORD 'demo-paul' IN ROLE retention_approver"
+}
+
+# A page's address that answers; NUMBER is its port.
+page_answers() { # NUMBER
+	local status
+	exec 3<>"/dev/tcp/127.0.0.1/$1" || return
+	printf 'GET /connexion HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n' >&3
+	read -r status <&3
+	exec 3>&-
+	case $status in *" 200 "*) ;; *) return 1 ;; esac
+} 2>/dev/null
+
+start_page() {
+	local port _
+	cat >"$demo/web.conf" <<CONF
+web: {
+  listen = "127.0.0.1:0";
+  hosts = [ "127.0.0.1" ];
+  conninfo = "host=$socket dbname=crm";
+  insecure_cookie = true; # there is no TLS here
+};
+CONF
+	chmod 600 "$demo/web.conf"
+	RETENTION_LOG=stderr "$bin/retentiond" -c "$demo/retentiond.conf" 2>>"$demo/retentiond.log" &
+	programs=$!
+	# The first port that is free.
+	for port in 8743 8744 8745 8746 8747; do
+		sed -i "s/127.0.0.1:[0-9]*/127.0.0.1:$port/" "$demo/web.conf"
+		RETENTION_LOG=stderr "$bin/retentiond-web" -c "$demo/web.conf" 2>>"$demo/retentiond-web.log" &
+		page=$!
+		for _ in $(seq 50); do
+			kill -0 $page 2>/dev/null || continue 2
+			if page_answers $port; then
+				programs="$programs $page"
+				address=http://127.0.0.1:$port/
+				return
+			fi
+			sleep 0.1
+		done
+	done
+	tail -n 3 "$demo/retentiond-web.log" >&2
+	echo "the page does not start" >&2
+	return 1
+}
+
+programs='' address=''
+stop_all() {
+	local program
+	for program in $programs; do
+		kill "$program" 2>/dev/null || true
+		wait "$program" 2>/dev/null || true
+	done
+	stop_server
+}
+
+show_page() {
+	say "The administration page"
+	start_page
+	echo "  $address"
+	echo "  claire / demo-claire    saves actions and places holds (retention_operator)"
+	echo "  paul   / demo-paul      validates them (retention_approver)"
+	echo "  xdg-open $address"
+	if [ -t 0 ]; then
+		read -r -p "It stays until you press Enter. " _
+	else
+		echo "  It answers, and ends now; tests/demo.sh page starts it again."
+	fi
+}
+
 choose_folders
 case ${1:-} in
 psql)
 	start_server 2>/dev/null || true
 	exec "$pgbin/psql" -h "$socket" -U demo -d crm
+	;;
+page)
+	start_server 2>/dev/null || true
+	trap stop_all EXIT
+	show_page
+	exit
 	;;
 stop)
 	stop_server
@@ -108,13 +190,13 @@ stop)
 	;;
 "") ;;
 *)
-	echo "usage: demo.sh [psql | stop]" >&2
+	echo "usage: demo.sh [psql | page | stop]" >&2
 	exit 2
 	;;
 esac
 
 say "A private PostgreSQL, and a sample CRM of $contacts contacts"
-trap stop_server EXIT
+trap stop_all EXIT
 make_server
 load
 query -c "SELECT (SELECT count(*) FROM crm.contact) AS contacts, (SELECT count(*) FROM crm.request) AS requests,
@@ -143,7 +225,11 @@ archive=$(find "$demo/archives" -mindepth 1 -maxdepth 1 -type d -name '*delete_c
 (cd "$archive" && ls -l && sha256sum -c SHA256SUMS)
 ctl archive verify "$(query -At -c "SELECT max(id) FROM retention.archive_journal WHERE action = 'delete_contacts'")"
 
+make_persons
+show_page
+
 say "Continue from here"
+echo "  tests/demo.sh page    starts the server, the daemon and the page again"
 echo "  tests/demo.sh psql    starts the server again and opens psql; try SELECT * FROM retention.archives;"
 echo "  tests/demo.sh stop    stops the server"
 echo "  $demo/retentiond.conf is the configuration, $demo/archives has the archive."
