@@ -3,7 +3,13 @@
 import shutil
 from pathlib import Path
 
+from support.harness import wait_until
 from support.page import password
+
+try:
+    from selenium.common.exceptions import WebDriverException
+except ImportError:
+    WebDriverException = OSError  # missing() says what is missing
 
 AXE = Path(__file__).resolve().parents[1] / "web" / "axe.min.js"
 PHONE, DESKTOP = 390, 1280
@@ -52,12 +58,27 @@ def dark(driver, is_dark=True):
         {"name": "prefers-color-scheme", "value": "dark" if is_dark else "light"}]})
 
 
+def follow(driver, element):
+    """Clicks, and waits for the page that follows."""
+    before = driver.find_element("css selector", "html").id
+    element.click()
+
+    def is_there():
+        try:
+            html = driver.find_element("css selector", "html")
+            return html.id != before and driver.execute_script("return document.readyState") == "complete"
+        except WebDriverException:  # between two pages
+            return False
+
+    wait_until(is_there, what="the next page")
+
+
 def log_in(driver, page, person, path="/"):
     """Through the form, as a person does; ends on that path."""
     driver.get(page.url + "/connexion")
     driver.find_element("name", "nom").send_keys(person)
     driver.find_element("name", "mdp").send_keys(password(person))
-    driver.find_element("css selector", "form[action$='/connexion'] button").click()
+    follow(driver, driver.find_element("css selector", "form[action$='/connexion'] button"))
     if path != "/":
         driver.get(page.url + path)
 

@@ -37,7 +37,7 @@ def own_page_pg():
 
 
 @pytest.fixture
-def page(page_pg, daemon):
+def page(page_pg, own_page_pg, daemon):  # own_page_pg: has to outlive the daemon
     """
     page(contacts=40, running=True, started=True, server=…, daemon_options={…}, **Page's): a Page on a fresh CRM, with a daemon
     beside it: page().daemon.  running=False leaves the daemon stopped after it has said its settings once.
