@@ -33,6 +33,19 @@ static const struct route routes[] = {
 	{POST, "/session", WHO_SESSION, page_session_post, false},
 	{GET, "/s/*", WHO_ANYBODY, page_asset, false},
 
+	{GET, "/", WHO_READS, page_overview, false},
+	{GET, "/actions/nouvelle", WHO_SAVES, page_new, false},
+	{GET, "/actions", WHO_READS, page_actions, false},
+	{POST, "/actions", WHO_SAVES, page_save, false},
+	{GET, "/actions.csv", WHO_READS, page_actions_csv, false},
+	/* These two give the others a link to send to an approver. */
+	{GET, "/actions/#/valider", WHO_READS, page_validate, false},
+	{GET, "/actions/#/archive/supprimer", WHO_READS, page_archive_delete, false},
+	{POST, "/actions/#/valider", WHO_VALIDATES, page_validate_post, false},
+	{POST, "/actions/#/annuler", WHO_SAVES_OR_VALIDATES, page_cancel_post, false},
+	{POST, "/actions/#/suspendre", WHO_VALIDATES, page_pause_post, false},
+	{POST, "/actions/#/reprendre", WHO_VALIDATES, page_resume_post, false},
+	{POST, "/actions/#/archive/supprimer", WHO_VALIDATES, page_archive_delete_post, false},
 };
 
 /* --- Paths ------------------------------------------------------------------------------------ */
