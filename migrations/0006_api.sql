@@ -540,7 +540,7 @@ BEGIN
 	INSERT INTO retention.journal_event (job, kind, details)
 	VALUES (j.id, 'asked', jsonb_strip_nulls(jsonb_build_object('request', new_id, 'what', ask.kind,
 								     'contact', canonical)));
-	PERFORM pg_notify('retention', 'asked ' || new_id);
+	PERFORM pg_notify('retention', concat_ws(' ', 'asked', kind, new_id));
 	RETURN new_id;
 END
 $$;

@@ -206,8 +206,9 @@ AS $$
 			left(n.entry, length(n.entry) - length(p.part[5])) = regexp_replace(j.archive_path, '.*/', '')))
 $$;
 
--- Gives the oldest open request that this host can answer and that no session which lives has taken; no row: none.
--- A request of which three daemons have died is given up.  started is retention.session_start() of the caller.
+-- Gives the oldest open request that this host can answer and that no session which lives has taken; no row: none.  A
+-- request is given up after five tries that did not end.  The survey answers "measure" (job/mode_measure.c).  started is
+-- retention.session_start() of the caller.
 CREATE FUNCTION retention.take_request(host text, started timestamptz)
 RETURNS TABLE (id int, kind text, job int, subject text, document text)
 LANGUAGE plpgsql
@@ -220,12 +221,13 @@ DECLARE
 BEGIN
 	FOR r IN SELECT q.* FROM retention.request AS q
 		   LEFT JOIN retention.archive_journal AS j ON j.id = q.job
-		  WHERE q.ended_at IS NULL AND (j.id IS NULL OR j.host = take_request.host) ORDER BY q.id
+		  WHERE q.ended_at IS NULL AND q.kind <> 'measure' AND (j.id IS NULL OR j.host = take_request.host)
+		  ORDER BY q.id
 	LOOP
 		CONTINUE WHEN NOT retention.claim_action(-r.id, started);
-		IF r.attempts >= 3 THEN
+		IF r.attempts >= 5 THEN
 			PERFORM retention.end_request(r.id, 'failed',
-				jsonb_build_object('text', 'the daemon has died of it three times'));
+				jsonb_build_object('text', 'the daemon has died of it five times'));
 			CONTINUE;
 		END IF;
 		-- It may have ended since it was read.  The document's name says when it was asked for, because after a restored

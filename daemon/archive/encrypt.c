@@ -25,6 +25,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <sys/mman.h>
 
 #define MAGIC "age-encryption.org/v1\n"
 #define RECIPIENT "recipient "
@@ -112,14 +113,11 @@ static bool check_written(int folder, const char *file, int64_t plain_bytes, str
 	return true;
 }
 
-static bool encrypt_to(int folder, const char *plain, const char *temporary,
-		       const char *const *recipients, size_t n_recipients, struct error *err)
+static bool encrypt_to(int folder, int in, const char *temporary, const char *const *recipients,
+		       size_t n_recipients, struct error *err)
 {
-	AUTO(fd) int in = openat(folder, plain, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	AUTO(fd) int out = -1;
 
-	if (in < 0)
-		return fail_errno(err, ERR_ENVIRONMENT, "cannot open archive file \"%s\"", plain);
 	if (unlinkat(folder, temporary, 0) != 0 && errno != ENOENT)
 		return fail_errno(err, ERR_ENVIRONMENT, "cannot remove \"%s\"", temporary);
 	out = openat(folder, temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
@@ -137,6 +135,7 @@ static bool encrypt_file(int folder, const char *plain, const char *const *recip
 {
 	AUTO(talloc) char *stored = t_printf(NULL, "%s" ARCHIVE_ENCRYPTED, plain);
 	const char *temporary = t_printf(stored, "%s" ARCHIVE_TEMPORARY, stored);
+	AUTO(fd) int in = openat(folder, plain, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 
 	f->bytes = archive_file_bytes(folder, stored);
 	if (archive_file_bytes(folder, plain) < 0) {
@@ -144,7 +143,9 @@ static bool encrypt_file(int folder, const char *plain, const char *const *recip
 		       fail(err, ERR_CONFIG,
 			    "archive file \"%s\" is there neither plain nor encrypted", plain);
 	}
-	if (!encrypt_to(folder, plain, temporary, recipients, n_recipients, err) ||
+	if (in < 0)
+		return fail_errno(err, ERR_ENVIRONMENT, "cannot open archive file \"%s\"", plain);
+	if (!encrypt_to(folder, in, temporary, recipients, n_recipients, err) ||
 	    !check_written(folder, temporary, f->plain_bytes, err))
 		return false;
 	failpoint("encrypt-before-rename");
@@ -181,4 +182,37 @@ bool archive_encrypt(const struct archive *a, const char *const *recipients, siz
 		    !encrypt_file(folder, a->files[i].name, recipients, n, &files[i], err))
 			return false;
 	return file_sync(folder, a->name, err);
+}
+
+/* A file without a name, which holds the text, to be read from its beginning; -1 with err. */
+static int hold_text(const char *text, struct error *err)
+{
+	AUTO(fd) int fd = memfd_create("document", MFD_CLOEXEC);
+	int64_t written = 0;
+	int held;
+
+	if (fd < 0)
+		(void)fail_errno(err, ERR_ENVIRONMENT, "no memory for the document");
+	if (fd < 0 || !file_write(fd, text, strlen(text), &written, "the document", err))
+		return -1;
+	(void)lseek(fd, 0, SEEK_SET); /* cannot fail in such a file */
+	held = fd;
+	fd = -1;
+	return held;
+}
+
+bool archive_encrypt_text(int folder, const struct archive_text *text, int64_t *ret_bytes,
+			  struct error *err)
+{
+	AUTO(talloc) char *temporary = t_printf(NULL, "%s" ARCHIVE_TEMPORARY, text->name);
+	AUTO(fd) int in = hold_text(text->text, err);
+
+	if (in < 0 ||
+	    !encrypt_to(folder, in, temporary, text->recipients, text->n_recipients, err) ||
+	    !check_written(folder, temporary, (int64_t)strlen(text->text), err))
+		return false;
+	if (renameat(folder, temporary, folder, text->name) != 0 || fsync(folder) != 0)
+		return fail_errno(err, ERR_ENVIRONMENT, "cannot rename \"%s\"", temporary);
+	*ret_bytes = archive_file_bytes(folder, text->name);
+	return true;
 }

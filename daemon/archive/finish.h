@@ -29,6 +29,21 @@ bool archive_join(const struct archive *a, int workers, const int64_t *bytes,
 bool archive_encryption_begun(const struct archive *a, void *ctx,
 			      const char *const **ret_recipients, size_t *ret_n, struct error *err);
 
+/* A text that becomes an encrypted file. */
+struct archive_text {
+	const char *name; /* of the file */
+	const char *text;
+	const char *const *recipients; /* n_recipients */
+	size_t n_recipients;
+};
+
+/*
+ * Writes a text to its file in folder durably, encrypted, in the place of an older file.  The plain text
+ * is never in a file with a name.  ENVIRONMENT: age has failed, or the disk.
+ */
+bool archive_encrypt_text(int folder, const struct archive_text *text, int64_t *ret_bytes,
+			  struct error *err);
+
 /*
  * Notes the files (joined, synced) and the n recipients, then encrypts file by file.  Can be repeated after
  * a crash at any line.  Sets bytes, plain_bytes and plain_sha256 of each of the files (n_files).

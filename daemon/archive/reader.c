@@ -117,13 +117,12 @@ bool archive_reader_survey(const char *root, const char *name, void *ctx,
 	return err->class == ERR_NONE;
 }
 
-bool archive_reader_verify_files(const struct archive_reader *s, bool tell_good, int *ret_bad,
+bool archive_reader_verify_files(const struct archive_reader *s, archive_tell *tell, void *arg,
 				 struct error *err)
 {
 	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
 	char *rest = t_strdup(ctx, s->sums);
 
-	*ret_bad = 0;
 	if (*s->sums == '\0' || s->sums[strlen(s->sums) - 1] != '\n')
 		return fail(err, ERR_CONFIG, ARCHIVE_SUMS " was cut: its last line has no end");
 	rest[strlen(rest) - 1] = '\0';
@@ -137,15 +136,12 @@ bool archive_reader_verify_files(const struct archive_reader *s, bool tell_good,
 		if (strspn(line, "0123456789abcdef") != FILE_HEX || line[FILE_HEX] != ' ' ||
 		    line[FILE_HEX + 1] != ' ')
 			return fail(err, ERR_CONFIG, ARCHIVE_SUMS " has a line that is not a sum");
-		if (!open_file(s->folder, name, &fd, &one) || !file_digest(fd, name, hex, &one)) {
-			printf("%s: FAILED: %s\n", name, one.text);
-			(*ret_bad)++;
-		} else if (strncmp(hex, line, FILE_HEX) != 0) {
-			printf("%s: FAILED: it is not what was archived\n", name);
-			(*ret_bad)++;
-		} else if (tell_good) {
-			printf("%s: OK\n", name);
-		}
+		if (!open_file(s->folder, name, &fd, &one) || !file_digest(fd, name, hex, &one))
+			tell(arg, name, one.text);
+		else if (strncmp(hex, line, FILE_HEX) != 0)
+			tell(arg, name, "it is not what was archived");
+		else
+			tell(arg, name, NULL);
 	}
 	return true;
 }

@@ -40,12 +40,11 @@ const char **archive_reader_list(const char *root, void *ctx, struct error *err)
 bool archive_reader_survey(const char *root, const char *name, void *ctx,
 			   struct archive_survey *ret, bool *ret_found, struct error *err);
 
-/*
- * Compares every file with SHA256SUMS.  Prints a line to stdout for each file that differs, and with
- * tell_good for each that does not; *ret_bad counts the files that differ.  false: SHA256SUMS itself
- * cannot be used.
- */
-bool archive_reader_verify_files(const struct archive_reader *s, bool tell_good, int *ret_bad,
+/* Gets the finding about a file; fault NULL: it is good. */
+typedef void archive_tell(void *arg, const char *file, const char *fault);
+
+/* Compares every file with SHA256SUMS, and tells what it finds of each.  false: SHA256SUMS itself cannot be used. */
+bool archive_reader_verify_files(const struct archive_reader *s, archive_tell *tell, void *arg,
 				 struct error *err);
 
 /*

@@ -1,86 +1,11 @@
 /*
- * Checks an archive against the journal: finds the folder of the action, and compares the files, the
- * sums, the manifest and the journal.
+ * Checks an archive against the journal: finds the folder of the action, and compares the files and the sums; what the
+ * manifest and the journal say is compared by journal/manifest_check.c.
  */
 #include "command/verify_archive.h"
 
 #include "command/output.h"
-
-/*
- * For an archive that the journal does not know, $1 is NULL and $4 its name: its manifest has to have the number in the
- * name, and its digests are those with which the daemon found it.
- *
- * Finds differences between the manifest's number of the action, its files, the sums and the journal's
- * counts.  The server reads the JSON.  A table that is not archived has rows in the journal but no
- * bytes.  A table that is archived and never had a row has a file and no row in the journal.
- */
-static const char manifest_sql[] =
-	"WITH manifest AS (SELECT $2::text::jsonb AS j),\n"
-	"listed AS (\n"
-	"  SELECT f.name, f.rows, f.sha256\n"
-	"    FROM manifest AS m, jsonb_to_recordset(m.j->'files')\n"
-	"         AS f(name text, rows bigint, sha256 text)),\n"
-	"summed AS (\n"
-	"  SELECT substr(line, 67) AS name, left(line, 64) AS sha256\n"
-	"    FROM regexp_split_to_table($3, E'\\n') AS line WHERE line <> ''),\n"
-	"journal AS (\n"
-	"  SELECT a.table_name || '.csv' AS name, sum(a.rows) AS rows, sum(a.bytes) AS bytes\n"
-	"    FROM retention.archive_file AS a WHERE a.job = $1::int GROUP BY 1),\n"
-	"findings AS (\n"
-	"  SELECT coalesce(l.name, s.name, a.name) AS name,\n"
-	"         CASE WHEN l.name IS NULL AND s.name IS NULL AND a.bytes > 0\n"
-	"              THEN 'is in the journal, but not in the archive'\n"
-	"              WHEN l.name IS NULL AND s.name IS NOT NULL\n"
-	"              THEN 'is in SHA256SUMS, but not in manifest.json'\n"
-	"              WHEN l.name IS NOT NULL AND s.name IS NULL\n"
-	"              THEN 'is in manifest.json, but not in SHA256SUMS'\n"
-	"              WHEN l.sha256 IS DISTINCT FROM s.sha256\n"
-	"              THEN 'has one sum in SHA256SUMS and another in manifest.json'\n"
-	"              WHEN $1 IS NOT NULL AND l.name IS NOT NULL\n"
-	"               AND l.rows IS DISTINCT FROM coalesce(a.rows, 0)\n"
-	"              THEN format('has %s rows by manifest.json, %s by the journal',\n"
-	"                          coalesce(l.rows::text, 'no'), coalesce(a.rows, 0)) END AS finding\n"
-	"    FROM listed AS l FULL JOIN summed AS s USING (name)\n"
-	"    FULL JOIN journal AS a\n"
-	"      ON a.name = regexp_replace(coalesce(l.name, s.name), '\\.age$', ''))\n"
-	"SELECT f.name, f.finding FROM findings AS f WHERE f.finding IS NOT NULL\n"
-	" UNION ALL\n"
-	"SELECT 'manifest.json', 'belongs to another action' FROM manifest AS m\n"
-	" WHERE m.j->>'job' IS DISTINCT FROM\n"
-	"       coalesce(($1::int)::text, substring($4::text FROM '[0-9]+$'))\n"
-	" UNION ALL\n"
-	"SELECT x.name, CASE WHEN $1 IS NULL THEN 'was changed since the daemon found the archive'\n"
-	"                    ELSE 'is not the one whose digest the journal has' END\n"
-	"  FROM (SELECT j.counters->>'sums_sha256' AS sums, j.counters->>'manifest_sha256' AS manifest\n"
-	"          FROM retention.archive_journal AS j WHERE j.id = $1::int\n"
-	"         UNION ALL\n"
-	"        SELECT u.sums_sha256, u.manifest_sha256 FROM retention.unknown_archive AS u\n"
-	"         WHERE u.name = $4) AS had,\n"
-	"       LATERAL (VALUES ('SHA256SUMS', had.sums, $3), ('manifest.json', had.manifest, $2))\n"
-	"               AS x(name, digest, found)\n"
-	" WHERE x.digest IS DISTINCT FROM encode(sha256(convert_to(x.found, 'UTF8')), 'hex')";
-
-static bool verify_manifest(struct command *cmd, const struct archive_reader *s, int *ret_bad,
-			    struct error *err)
-{
-	const char *const values[] = {cmd->id ? cmd->argument : NULL, s->manifest, s->sums,
-				      cmd->id ? NULL : cmd->argument};
-	AUTO(error) struct error cause = {0};
-	AUTO(result) PGresult *res = NULL;
-
-	if (!db_query(cmd->db, manifest_sql, 4, values, &res, &cause)) {
-		/* Class 22: the server cannot read the text, so that the file is wrong and nothing else. */
-		if (strncmp(cause.sqlstate, "22", 2) == 0)
-			return fail(err, ERR_CONFIG, "manifest.json is not what retentiond wrote");
-		(void)memcpy(err->sqlstate, cause.sqlstate, sizeof(err->sqlstate));
-		return fail(err, cause.class, "%s", cause.text);
-	}
-	for (int row = 0; row < PQntuples(res); row++)
-		output_line(stdout, "%s: FAILED: it %s", db_text(res, row, "name"),
-			    db_text(res, row, "finding"));
-	*ret_bad += PQntuples(res);
-	return true;
-}
+#include "journal/manifest_check.h"
 
 static bool open_unknown(struct command *cmd, struct archive_reader **ret, struct error *err)
 {
@@ -131,14 +56,37 @@ bool verify_archive_open(struct command *cmd, struct archive_reader **ret, struc
 				   cmd->ctx, ret, err);
 }
 
+/* What was printed so far. */
+struct findings {
+	bool print_good;
+	int bad;
+};
+
+static void print_finding(void *arg, const char *file, const char *fault)
+{
+	struct findings *findings = arg;
+
+	if (fault)
+		output_line(stdout, "%s: FAILED: %s", file, fault);
+	else if (findings->print_good)
+		output_line(stdout, "%s: OK", file);
+	findings->bad += fault ? 1 : 0;
+}
+
 bool verify_archive(struct command *cmd, const struct archive_reader *s, bool print_good,
 		    struct error *err)
 {
-	int bad = 0;
+	struct findings findings = {.print_good = print_good};
+	const struct manifest_claim claim = {.job = cmd->id ? cmd->argument : NULL,
+					     .name = cmd->id ? NULL : cmd->argument,
+					     .manifest = s->manifest,
+					     .sums = s->sums};
+	int bad;
 
-	if (!archive_reader_verify_files(s, print_good, &bad, err) ||
-	    !verify_manifest(cmd, s, &bad, err))
+	if (!archive_reader_verify_files(s, print_finding, &findings, err) ||
+	    !manifest_check(cmd->db, &claim, print_finding, &findings, err))
 		return false;
+	bad = findings.bad;
 	return bad == 0 ||
 	       fail(err, ERR_CONFIG, "the archive %s%s is not intact: %d finding%s",
 		    cmd->id ? "of action " : "", cmd->argument, bad, bad == 1 ? "" : "s");

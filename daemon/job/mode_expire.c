@@ -22,6 +22,7 @@
 #include "journal/identity.h"
 #include "journal/journal.h"
 #include "base/mem.h"
+#include "job/document.h"
 #include "job/outbox.h"
 #include "job/unknown.h"
 
@@ -31,6 +32,7 @@ struct expiry {
 	const struct job_opts *opts;
 	struct db *db;
 	int removed;
+	int documents; /* that were removed */
 	bool hindered; /* an archive's removal */
 	enum job_exit worst;
 };
@@ -242,6 +244,10 @@ static bool run(const struct job_opts *opts, void *arg, struct db *db, struct er
 	if (t->removed > 0)
 		report_note(t->opts->report, "the files of %d archive%s were removed", t->removed,
 			    t->removed == 1 ? "" : "s");
+	ok = ok && document_expire(db, opts, &t->documents, err);
+	if (t->documents > 0)
+		report_note(t->opts->report, "%d document%s removed whose time was over",
+			    t->documents, t->documents == 1 ? " was" : "s were");
 	return ok;
 }
 

@@ -1,6 +1,6 @@
 /*
- * Errands: the children that run no action.  A check of the model, a survey for the metrics, and the removal of
- * archives that were deleted or have expired.  One runner serves them all; of each kind one child runs at a time.
+ * Errands: the children that run no action.  A check of the model, a survey for the metrics, the answers to requests, and
+ * the removal of archives that were deleted or have expired.  One runner serves them all; of each kind one child runs at a time.
  */
 #pragma once
 
@@ -10,7 +10,7 @@
 #define CHECK_PATIENCE_S 60
 
 struct errand_opts {
-	enum job_mode mode; /* MODE_CHECK and MODE_MEASURE may be killed at any line */
+	enum job_mode mode; /* all but MODE_EXPIRE may be killed at any line */
 	int patience_s; /* a child that says nothing for so long is killed; 0: it has no limit */
 	/* A complaint, a sample, or a wait. */
 	void (*on_message)(void *arg, const struct job_message *message);

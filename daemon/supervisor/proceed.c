@@ -34,6 +34,7 @@ void proceed_stop(struct supervisor *s, int status)
 	errand_stop(s->expiry, false);
 	errand_stop(s->check, false);
 	errand_stop(s->survey, false);
+	errand_stop(s->answer, false);
 	gate_stop(s->gate);
 	loop_arm(s->stop_timer, STOP_S * 1000);
 	proceed(s);
@@ -114,7 +115,7 @@ void proceed_forget(struct supervisor *s)
 {
 	s->schema_good = false;
 	s->policies_asked = false;
-	s->expiry->wanted = true; /* a NOTIFY may have been lost */
+	s->expiry->wanted = s->answer->wanted = true; /* a NOTIFY may have been lost */
 	s->dispatch->allowed = false;
 	clock_set(s->clock, s->config, s->connection);
 }
@@ -170,6 +171,10 @@ static void on_notify(void *arg, const char *payload)
 
 	if (begins_with(payload, "archive_deleted "))
 		s->expiry->wanted = true;
+	else if (begins_with(payload, "asked measure "))
+		s->survey->wanted = true;
+	else if (begins_with(payload, "asked "))
+		s->answer->wanted = true;
 	else if (begins_with(payload, "restored "))
 		s->restored = true;
 	else if (begins_with(payload, "adopted"))
@@ -197,7 +202,7 @@ void proceed(struct supervisor *s)
 {
 	if (s->stopping) {
 		if (!s->check->child && !s->expiry->child && !s->survey->child &&
-		    !gate_busy(s->gate) && !dispatch_running(s->dispatch))
+		    !s->answer->child && !gate_busy(s->gate) && !dispatch_running(s->dispatch))
 			(void)event_base_loopbreak(s->base); /* a flag: cannot fail */
 		return;
 	}
@@ -207,6 +212,8 @@ void proceed(struct supervisor *s)
 	}
 	if (s->schema_good) {
 		errand_proceed(s->expiry, s->config);
+		if (!s->once)
+			errand_proceed(s->answer, s->config);
 		supervisor_metrics_proceed(s);
 	}
 	if (s->restored && s->model == MODEL_GOOD && !s->check->child) {

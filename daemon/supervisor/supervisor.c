@@ -21,7 +21,8 @@
  *
  * Archives that were deleted or have expired are removed by a child, too.  It runs after a NOTIFY, when the
  * connection comes up, because a NOTIFY may have been lost with the old one, after a reload, because `keep` may be
- * another, and each hour.
+ * another, and each hour.  So do the answers to the requests of people (retention.request).  Files of archives go to the
+ * web page through a socket (supervisor/gate.c), by a child for each.
  */
 #include "supervisor/supervisor.h"
 
@@ -41,6 +42,8 @@ enum {
 	START_S = 15, /* READY is sent by then, with or without a database */
 	EXPIRE_MS = 3600 * 1000, /* from one removal of archives to the next */
 	EXPIRE_RETRY_MS = 60 * 1000, /* the same after a failure: no database, a disk, a crash */
+	ANSWER_MS = 3600 * 1000, /* from one look for requests whose NOTIFY was lost to the next */
+	ANSWER_RETRY_MS = 60 * 1000, /* the same after a failure */
 };
 
 /* --once: nothing runs and nothing can be started.  Ends if nothing else is left to do. */
@@ -128,6 +131,27 @@ static void on_expired(void *arg, enum job_exit end, const char *how, const char
 	proceed(s);
 }
 
+static void on_answer_complaint(void *arg, const struct job_message *message)
+{
+	(void)arg; /* the log only */
+	if (message->word == WORD_COMPLAINT)
+		log_err("%s", message->text);
+}
+
+static void on_answered(void *arg, enum job_exit end, const char *how, const char *note)
+{
+	struct supervisor *s = arg;
+
+	s->answer->not_before_ms =
+		monotonic_ms() +
+		(end == JOB_DONE || end == JOB_REFUSED ? ANSWER_MS : ANSWER_RETRY_MS);
+	if (*note)
+		log_info("requests: %s", note);
+	if (end == JOB_CRASHED)
+		log_err("requests could not be answered (%s): tried again in a minute", how);
+	proceed(s);
+}
+
 static void on_surveyed(void *arg, enum job_exit end, const char *how, const char *note)
 {
 	struct supervisor *s = arg;
@@ -137,6 +161,8 @@ static void on_surveyed(void *arg, enum job_exit end, const char *how, const cha
 		proceed(s);
 	else if (s->once)
 		dispatch_refresh(s->dispatch); /* on_idle() may have waited for this */
+	else if (s->survey->wanted && s->schema_good && connection_up(s->connection))
+		supervisor_metrics_proceed(s); /* somebody has asked for it meanwhile */
 }
 
 static void on_handed_out(void *arg)
@@ -290,6 +316,10 @@ static void make_parts(struct supervisor *s)
 	s->expiry = errand_new(s->children, &(struct errand_opts){.mode = MODE_EXPIRE,
 								  .on_message = on_expire_complaint,
 								  .on_end = on_expired,
+								  .arg = s});
+	s->answer = errand_new(s->children, &(struct errand_opts){.mode = MODE_ANSWER,
+								  .on_message = on_answer_complaint,
+								  .on_end = on_answered,
 								  .arg = s});
 	s->survey = errand_new(s->children,
 			       &(struct errand_opts){.mode = MODE_MEASURE,

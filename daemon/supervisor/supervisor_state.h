@@ -26,6 +26,7 @@ struct supervisor {
 	struct dispatch *dispatch;
 	struct errand *check; /* of the model of candidate, else of config */
 	struct errand *expiry;
+	struct errand *answer; /* to the requests of people */
 	struct errand *survey; /* for the metrics */
 	struct gate *gate; /* where the web page fetches files */
 	struct metrics *figures;

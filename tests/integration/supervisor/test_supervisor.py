@@ -34,7 +34,7 @@ for name in ("--config-fd", "--status-fd", "--job"):
 parser.add_argument("--host")
 parser.add_argument("--once", action="store_true")
 parser.add_argument("--check", "--test", dest="check", action="store_true")
-parser.add_argument("--expire", action="store_true")
+parser.add_argument("--expire", "--answer", dest="expire", action="store_true")
 args = parser.parse_args()
 if args.expire:  # beside what these tests are about
     sys.exit(0)
