@@ -10,12 +10,12 @@ n=0
 for file in "$@"; do
 	n=$((n + 1))
 	case $file in
-	*.html) echo "static const unsigned char text$n[] = {" && bytes "$file" && echo ', 0};' ;;
+	*.html) echo "static const unsigned char text${n}[] = {" && bytes "$file" && echo ', 0};' ;;
 	*.mo)
 		echo 'const unsigned char embedded_french[] = {' && bytes "$file" && echo '};'
 		echo 'const size_t embedded_french_size = sizeof(embedded_french);'
 		;;
-	*) echo "static const unsigned char text$n[] = {" && bytes "$file" && echo '};' ;;
+	*) echo "static const unsigned char text${n}[] = {" && bytes "$file" && echo '};' ;;
 	esac
 done
 echo 'const struct embedded_page embedded_pages[] = {'
