@@ -170,13 +170,16 @@ static bool is_own_origin(const struct visit *v, const char *origin)
 		(v->web->config->insecure_cookie && strncmp(origin, "http:", 5) == 0));
 }
 
-/* The browser says that a form of this site was sent. */
+/*
+ * The browser says that a form of this site was sent.  Under "Referrer-Policy: no-referrer" it names no origin, "null";
+ * Sec-Fetch-Site, which no script can set, counts then.
+ */
 static bool is_from_here(const struct visit *v)
 {
 	const char *site = header_of(v, "Sec-Fetch-Site");
 	const char *origin = header_of(v, "Origin");
 
-	if (origin && !is_own_origin(v, origin))
+	if (origin && !is_own_origin(v, origin) && !(site && strcmp(origin, "null") == 0))
 		return false;
 	return site ? strcmp(site, "same-origin") == 0 : origin != NULL;
 }
