@@ -220,6 +220,8 @@ CREATE TABLE retention.archive_journal (
 	-- Why it was asked for, and why its archive was deleted, in the words of the person who did it.
 	note text CHECK (length(note) <= 200),
 	archive_deleted_note text CHECK (length(archive_deleted_note) <= 200),
+	-- What the frozen list would touch, where a person was asked to validate it.
+	preview jsonb CHECK (preview IS NULL OR frozen_at IS NOT NULL),
 	-- An action is about a policy's occurrence, an interval, one contact, or a replay.
 	CONSTRAINT archive_journal_about CHECK (
 		CASE WHEN replay THEN
@@ -235,6 +237,8 @@ CREATE TABLE retention.archive_journal (
 	UNIQUE (policy, occurrence, part)
 );
 CREATE INDEX ON retention.archive_journal (status) WHERE status IN ('saved', 'validated', 'running');
+COMMENT ON COLUMN retention.archive_journal.preview IS
+	'{held, oldest, newest, tables: [{table, what, rows}]}: counts and dates, and no key; null: not counted';
 COMMENT ON COLUMN retention.archive_journal.waiting IS
 	'what a job waits for right now: a lock, room on the disk, the window; NULL: nothing';
 COMMENT ON COLUMN retention.archive_journal.waiting_for IS
@@ -580,8 +584,8 @@ BEGIN
 			      HINT = 'Cancel it and save a new one.';
 	END IF;
 	IF OLD.frozen_at IS NOT NULL AND
-	   (NEW.cutoff, NEW.candidates, NEW.candidates_sha256, NEW.frozen_at) IS DISTINCT FROM
-	   (OLD.cutoff, OLD.candidates, OLD.candidates_sha256, OLD.frozen_at) THEN
+	   (NEW.cutoff, NEW.candidates, NEW.candidates_sha256, NEW.frozen_at, NEW.preview) IS DISTINCT FROM
+	   (OLD.cutoff, OLD.candidates, OLD.candidates_sha256, OLD.frozen_at, OLD.preview) THEN
 		RAISE EXCEPTION 'action %: its list of keys is frozen', OLD.id
 			USING ERRCODE = 'check_violation', CONSTRAINT = 'retention.list_frozen',
 			      DETAIL = OLD.id;

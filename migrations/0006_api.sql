@@ -257,6 +257,16 @@ BEGIN
 END
 $$;
 
+-- The first keys of an action's list, at most ten: those who validate see whether it is the list that they mean.  None
+-- once the list is worked through.
+CREATE FUNCTION retention.first_keys(id int) RETURNS SETOF text
+LANGUAGE sql STABLE
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT c.key FROM retention.candidate AS c WHERE c.job = first_keys.id ORDER BY c.n LIMIT 10
+$$;
+
 -- Cancels an action that has not begun.  An operator cancels what is saved.  What is validated is an approver's, and so
 -- is a replay, because only an approver begins one.
 CREATE FUNCTION retention.cancel_action(id int) RETURNS void

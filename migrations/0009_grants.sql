@@ -90,6 +90,7 @@ BEGIN
 	('FUNCTION', 'take_download(bytea, text)',                         '',     '',     '',     'X'),
 	('FUNCTION', 'validate_action(int)',                               '',     '',     'X',    ''),
 	('FUNCTION', 'validate_action(int, bigint, text)',                 '',     '',     'X',    ''),
+	('FUNCTION', 'first_keys(int)',                                    '',     '',     'X',    ''),
 	('FUNCTION', 'delete_archive(int, text)',                          '',     '',     'X',    ''),
 	('FUNCTION', 'delete_unknown_archive(text)',                       '',     '',     'X',    ''),
 	('FUNCTION', 'check_restore(int)',                                 'X',    'X',    'X',    'X'),
@@ -143,7 +144,7 @@ GRANT INSERT (job) ON retention.erasing TO retention_approver;	-- for a restore
 GRANT UPDATE (value) ON retention.setting TO retention_daemon;
 GRANT UPDATE (bytes, rows, relation, header, columns, types, bom, place)
 	ON retention.archive_file TO retention_daemon;
-GRANT UPDATE (status, cutoff, candidates, candidates_sha256, frozen_at, validated_by, validated_at,
+GRANT UPDATE (status, cutoff, candidates, candidates_sha256, frozen_at, preview, validated_by, validated_at,
 	      started_at, finished_at, counters, archive_path, archive_bytes, error, waiting, waiting_for,
 	      archive_deleted_at, archive_deleted_by, archive_removed_at, archive_remark, host,
 	      system_identifier, claim)

@@ -60,6 +60,9 @@ static bool left_sql(struct command *cmd, const char **ret, struct error *err)
 static const char record_sql[] =
 	"SELECT j.id, j.action, j.mode, j.status, j.policy, j.occurrence, j.from_date, j.to_date,\n"
 	"       j.depth, j.cutoff, j.archive, j.requested_by, j.requested_at, j.note, j.candidates,\n"
+	"       nullif((j.preview->>'held')::bigint, 0) AS held,\n"
+	"       (j.preview->>'oldest')::timestamptz AS oldest,\n"
+	"       (j.preview->>'newest')::timestamptz AS newest,\n"
 	"       j.candidates_sha256, j.frozen_at, j.validated_by, j.validated_at, j.started_at,\n"
 	"       CASE WHEN j.finished_at IS NULL AND j.frozen_at IS NOT NULL THEN %s END\n"
 	"         AS candidates_left, j.waiting, a.paused_by, a.paused_at, j.finished_at,\n"
@@ -76,6 +79,24 @@ static const char tables_sql[] =
 	"SELECT f.table_name AS \"table\", sum(f.rows)::bigint AS rows,\n"
 	"       sum(f.bytes)::bigint AS archived_bytes\n"
 	"  FROM retention.archive_file AS f WHERE f.job = $1::int GROUP BY 1 ORDER BY 1";
+
+/* SQL: may the role see the first keys of a list? */
+#define SEES_KEYS "has_function_privilege('retention.first_keys(int)', 'EXECUTE')"
+
+/* Shows what the daemon has counted for the person who validates an action that has not begun. */
+static const char preview_sql[] =
+	"SELECT t.\"table\", t.what, coalesce(t.rows, '?') AS rows\n"
+	"  FROM retention.archive_journal AS j,\n"
+	"       jsonb_to_recordset(j.preview->'tables') AS t(\"table\" text, what text, rows text)\n"
+	" WHERE j.id = $1::int AND j.status IN ('saved', 'validated')";
+
+/* A role that may not call the function gets no row. */
+static const char keys_sql[] =
+	"SELECT j.id FROM retention.archive_journal AS j\n"
+	" WHERE j.id = $1::int AND j.status IN ('saved', 'validated') AND " SEES_KEYS;
+
+static const char first_keys_sql[] =
+	"SELECT string_agg(k.key, ' ') AS \"first keys\" FROM retention.first_keys($1::int) AS k(key)";
 
 /* Details that are not in the row itself, cut to 400 characters; --json has them in full. */
 static const char events_sql[] =
@@ -104,6 +125,22 @@ static bool show_table(struct command *cmd, const char *sql, int n, const char *
 	return true;
 }
 
+static bool show_preview(struct command *cmd, const char *const values[], struct error *err)
+{
+	AUTO(result) PGresult *may = NULL;
+	AUTO(result) PGresult *keys = NULL;
+
+	if (!show_table(cmd, preview_sql, 1, values, err) ||
+	    !db_query(cmd->db, keys_sql, 1, values, &may, err) ||
+	    (PQntuples(may) > 0 && !db_query(cmd->db, first_keys_sql, 1, values, &keys, err)))
+		return false;
+	if (keys && db_text(keys, 0, "first keys")) {
+		puts("");
+		output_record(keys, 0);
+	}
+	return true;
+}
+
 /* The parameters of horizon_sql begin with the only one of the other queries, the action. */
 static bool show_text(struct command *cmd, const char *left, const char *const values[3],
 		      struct error *err)
@@ -113,7 +150,7 @@ static bool show_text(struct command *cmd, const char *left, const char *const v
 	if (!db_query(cmd->db, t_printf(cmd->ctx, record_sql, left), 1, values, &row, err))
 		return false;
 	output_record(row, 0);
-	return show_table(cmd, tables_sql, 1, values, err) &&
+	return show_preview(cmd, values, err) && show_table(cmd, tables_sql, 1, values, err) &&
 	       show_table(cmd, t_printf(cmd->ctx, places_sql, horizon_sql), 3, values, err) &&
 	       show_table(cmd, events_sql, 1, values, err);
 }

@@ -157,18 +157,18 @@ static bool approve(struct job *j, bool *ret_go, struct error *err)
 
 /*
  * Steps "list", once per job, and "approve".  The list is frozen and approved in one transaction: otherwise a crash
- * between them would leave a list that was not approved and that nobody is asked about.  The keys come by a session of
- * their own (job/listing.c), and are no list until it is frozen: the next attempt begins anew.
+ * between them would leave a list that nobody is asked about.  Until then, the keys (job/listing.c) are no list.
  */
 static bool list(struct job *j, bool *ret_go, struct error *err)
 {
 	struct journal_interval due = {0};
+	const char *preview = NULL;
 
 	failpoint("job-before-list");
 	if (!db_exec(j->db, "BEGIN", err) ||
 	    !journal_interval(j->db, j->row.id, j->opts->config->timezone, j->ctx, &due, err) ||
-	    !job_list_keys(j, &due, err) ||
-	    !journal_freeze(j->db, j->row.id, due.cutoff, &j->row.candidates, err) ||
+	    !job_list_keys(j, &due, err) || !job_preview(j, &due, &preview, err) ||
+	    !journal_freeze(j->db, j->row.id, due.cutoff, preview, &j->row.candidates, err) ||
 	    !approve(j, ret_go, err) || !db_commit(j->db, err)) {
 		db_rollback(j->db);
 		job_drop_list(j);

@@ -63,6 +63,13 @@ bool claim_keep(struct job *j, struct error *err);
  */
 bool job_list_keys(struct job *j, const struct journal_interval *due, struct error *err);
 
+/*
+ * What the list would touch, as the text of a jsonb, where a person is asked to validate it; else NULL.  Never fails
+ * because something could not be counted.
+ */
+bool job_preview(struct job *j, const struct journal_interval *due, const char **ret,
+		 struct error *err);
+
 /* Removes keys that became no list, because the action was cancelled meanwhile, if the database can be reached. */
 void job_drop_list(struct job *j);
 

@@ -82,13 +82,12 @@ struct survey {
 
 /*
  * SQL: the cutoff of the policy's last occurrence, which began, or should have begun and did not; NULL: there
- * was none yet.  The cutoff of the next one; NULL: there is none.  Is there a hold at all?  $1 to $4: the policy's name,
- * the time zone, its depth, the next occurrence.
+ * was none yet.  The cutoff of the next one; NULL: there is none.  $1 to $4: the policy's name, the time zone, its depth,
+ * the next occurrence.
  */
 static const char cutoff_sql[] =
 	"SELECT retention.cutoff($3::interval, $2, x.occurrence)::text AS cutoff,\n"
-	"       retention.cutoff($3::interval, $2, to_timestamp($4::float8))::text AS cutoff_next,\n"
-	"       EXISTS (SELECT FROM retention.holds_in_force) AS holds\n"
+	"       retention.cutoff($3::interval, $2, to_timestamp($4::float8))::text AS cutoff_next\n"
 	"  FROM (SELECT greatest((SELECT max(j.occurrence) FROM retention.archive_journal AS j\n"
 	"                          WHERE j.policy = $1),\n"
 	"                        (SELECT s.next_occurrence FROM retention.policy_state AS s\n"
@@ -126,36 +125,31 @@ static bool measure_overdue(struct survey *s, const struct policy *policy,
 	return true;
 }
 
-static bool count_due(struct survey *s, const struct plan_opts *due, const char *cutoff,
-		      int64_t *ret, struct error *err)
+static bool count(struct survey *s, const char *query, const char *cutoff, const char **ret,
+		  struct error *err)
 {
 	const char *const values[] = {NULL, cutoff};
+	AUTO(result) PGresult *res = NULL;
 
-	return db_query_int(
-		s->db,
-		t_printf(s->ctx, "SELECT count(*) AS n FROM (%s) AS d",
-			 plan_due_query(s->ctx, &s->opts->config->model, s->catalog, due, NULL)),
-		2, values, ret, err);
+	if (!db_query(s->db, t_printf(s->ctx, "SELECT count(*) AS n FROM (%s) AS d", query), 2,
+		      values, &res, err))
+		return false;
+	*ret = db_text_copy(s->ctx, res, 0, "n");
+	return true;
 }
 
 /* The subjects that the next occurrence would reach, and those that it would reach without the holds. */
-static bool measure_next(struct survey *s, const struct policy *policy, bool holds,
-			 struct policy_figures *ret, struct error *err)
+static bool measure_next(struct survey *s, const struct policy *policy, struct policy_figures *ret,
+			 struct error *err)
 {
-	struct plan_opts due = check_opts(s->opts->config, policy, policy->action, policy->archive);
-	int64_t n = 0, despite_holds = 0;
+	const struct model *model = &s->opts->config->model;
+	const struct plan_opts due =
+		check_opts(s->opts->config, policy, policy->action, policy->archive);
 
-	if (!ret->cutoff_next)
-		return true;
-	if (!count_due(s, &due, ret->cutoff_next, &n, err))
-		return false;
-	despite_holds = n;
-	due.despite_holds = true;
-	if (holds && !count_due(s, &due, ret->cutoff_next, &despite_holds, err))
-		return false;
-	ret->due_next = t_printf(s->ctx, "%" PRId64, n);
-	ret->held_next = t_printf(s->ctx, "%" PRId64, despite_holds - n);
-	return true;
+	return !ret->cutoff_next || (count(s, plan_due_query(s->ctx, model, s->catalog, &due, NULL),
+					   ret->cutoff_next, &ret->due_next, err) &&
+				     count(s, plan_held_query(s->ctx, model, s->catalog, &due),
+					   ret->cutoff_next, &ret->held_next, err));
 }
 
 static bool measure_policy(struct survey *s, const struct policy *policy,
@@ -177,8 +171,7 @@ static bool measure_policy(struct survey *s, const struct policy *policy,
 	ret->cutoff_next = db_text_copy(s->ctx, cutoffs, 0, "cutoff_next");
 	values[0] = NULL;
 	values[1] = db_text(cutoffs, 0, "cutoff");
-	return measure_overdue(s, policy, values, ret, err) &&
-	       measure_next(s, policy, db_bool(cutoffs, 0, "holds"), ret, err);
+	return measure_overdue(s, policy, values, ret, err) && measure_next(s, policy, ret, err);
 }
 
 /*

@@ -202,16 +202,16 @@ bool journal_kept(struct db *db, int id, const char *keys, struct error *err)
 	"(SELECT encode(sha256(textsend(coalesce(string_agg(c.key || E'\\n', '' ORDER BY c.n),"    \
 	" ''))), 'hex')\n     FROM retention.candidate AS c WHERE c.job = $1::int)"
 
-bool journal_freeze(struct db *db, int id, const char *cutoff, int64_t *ret_candidates,
+bool journal_freeze(struct db *db, int id, const char *cutoff, const char *preview, int64_t *ret_n,
 		    struct error *err)
 {
 	static const char sql[] =
 		"UPDATE retention.archive_journal AS j SET cutoff = $2::timestamptz, error = NULL,\n"
-		"       frozen_at = clock_timestamp(), waiting = NULL, waiting_for = NULL,\n"
+		"       frozen_at = clock_timestamp(), preview = $3, waiting = NULL, waiting_for = NULL,\n"
 		"       candidates = " LISTED ", candidates_sha256 = " LIST_DIGEST "\n"
 		" WHERE j.id = $1::int RETURNING j.candidates";
 
-	return query_int(db, id, (struct statement){sql, 1, {cutoff}}, ret_candidates, err);
+	return query_int(db, id, (struct statement){sql, 2, {cutoff, preview}}, ret_n, err);
 }
 
 bool journal_list_is_intact(struct db *db, int id, bool *ret, struct error *err)

@@ -66,8 +66,11 @@ bool journal_not_listed(struct db *db, int id, void *ctx, const char **ret_keys,
 /* Writes the event "kept": of those keys, the ones that are there, and so stay. */
 bool journal_kept(struct db *db, int id, const char *keys, struct error *err);
 
-/* Freezes the list: writes count and digest of retention.candidate into the row.  In a transaction. */
-bool journal_freeze(struct db *db, int id, const char *cutoff, int64_t *ret_candidates,
+/*
+ * Freezes the list: writes count (*ret_n) and digest of retention.candidate into the row, and the preview (a jsonb, or NULL).
+ * In a transaction.
+ */
+bool journal_freeze(struct db *db, int id, const char *cutoff, const char *preview, int64_t *ret_n,
 		    struct error *err);
 
 /* Does the list still have the digest that was frozen? */

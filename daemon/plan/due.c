@@ -221,6 +221,48 @@ char *plan_due_query(void *ctx, const struct model *model, const struct catalog 
 	return due_query(plan_new(ctx, model, catalog, opts), keys);
 }
 
+/* The subject's contact c, behind the subject's table t; nothing where the contact is the subject. */
+static const char *join_contact(const struct plan *p)
+{
+	const struct table *c = p->model->contact;
+
+	return p->subject == c ? ""
+			       : t_printf(p, " JOIN %s AS c ON %s", plan_table(p, c),
+					  plan_link(p, p->subject, "t", "c"));
+}
+
+static const char selected_sql[] =
+	"ARRAY(SELECT s.key::{type} FROM retention.selection AS s WHERE s.job = $3::int)";
+
+static char *selected(const struct plan *p)
+{
+	return sql_fill(p, selected_sql,
+			{"type", plan_type(p->catalog, p->subject, p->subject->key)});
+}
+
+static const char held_keys_sql[] =
+	"ARRAY(SELECT {key} FROM {table} AS t{contact}\n"
+	"  WHERE {contact_key} IN (SELECT h.contact_key FROM retention.holds_in_force AS h)\n"
+	"    AND {chosen})";
+
+char *plan_held_query(void *ctx, const struct model *model, const struct catalog *catalog,
+		      const struct plan_opts *opts)
+{
+	struct plan_opts despite_holds = *opts;
+	struct plan *p;
+	const char *key;
+
+	despite_holds.despite_holds = true;
+	p = plan_new(ctx, model, catalog, &despite_holds);
+	key = plan_column(p, "t", p->subject->key);
+	return due_query(
+		p, sql_fill(p, held_keys_sql, {"key", key}, {"table", plan_table(p, p->subject)},
+			    {"contact", join_contact(p)},
+			    {"contact_key", hold_key(p, p->subject == model->contact ? "t" : "c")},
+			    {"chosen", opts->by_key ? t_printf(p, "%s = ANY (%s)", key, selected(p))
+						    : "true"}));
+}
+
 /*
  * Keys come back as one array.  Each key is cast to text by itself, because a char(8) in an array would
  * bring its padding along.
@@ -231,9 +273,6 @@ static const char list_sql[] =
 	"INSERT INTO retention.candidate (job, n, key, weight)\n"
 	"SELECT $3::int, row_number() OVER (ORDER BY due.k), due.k::text, due.weight\n"
 	"  FROM ({due}) AS due";
-
-static const char selected_sql[] =
-	"ARRAY(SELECT s.key::{type} FROM retention.selection AS s WHERE s.job = $3::int)";
 
 static const char recheck_sql[] = "SELECT " KEYS " FROM ({due}) AS x";
 
@@ -253,21 +292,17 @@ static const char held_sql[] =
 void plan_due_statements(struct plan *p)
 {
 	const struct table *t = p->subject, *c = p->model->contact;
-	const char *selected =
-		sql_fill(p, selected_sql, {"type", plan_type(p->catalog, t, t->key)});
 	const struct sql_part parts[] = {
 		{"key", plan_column(p, "t", t->key)},
 		{"table", plan_table(p, t)},
 		{"selection", plan_selection(p, t, "$1", true)},
-		{"contact", t == c ? ""
-				   : t_printf(p, " JOIN %s AS c ON %s", plan_table(p, c),
-					      plan_link(p, t, "t", "c"))},
+		{"contact", join_contact(p)},
 		{"contact_key", hold_key(p, t == c ? "t" : "c")},
 		{NULL, NULL},
 	};
 
 	p->list_sql =
-		sql_fill(p, list_sql, {"due", due_query(p, p->opts.by_key ? selected : NULL)});
+		sql_fill(p, list_sql, {"due", due_query(p, p->opts.by_key ? selected(p) : NULL)});
 	p->recheck_sql =
 		sql_fill(p, recheck_sql, {"due", due_query(p, plan_array(p, t, t->key, "$3"))});
 	p->present_sql = sql_fill_parts(p, present_sql, parts);

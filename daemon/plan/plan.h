@@ -191,6 +191,13 @@ char *plan_due_query(void *ctx, const struct model *model, const struct catalog 
 		     const struct plan_opts *opts, const char *keys);
 
 /*
+ * Returns a query of the same columns: the subjects that would be due without the holds in force, and that these keep.
+ * by_key: among those of action $3.  Owned by ctx.
+ */
+char *plan_held_query(void *ctx, const struct model *model, const struct catalog *catalog,
+		      const struct plan_opts *opts);
+
+/*
  * "id";"name" and a newline, as an archive's file begins: quoted where RFC 4180 section 2 wants it.
  * Owned by ctx.
  */

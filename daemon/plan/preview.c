@@ -101,26 +101,39 @@ static const char count_sql[] = "SELECT {name} AS \"table\", {what} AS what, cou
 				"       coalesce(sum(pg_column_size(t.*)), 0)::bigint AS bytes\n"
 				"  FROM {table} AS t WHERE {selection} AND ({dirty})";
 
+static char *count_step(const struct plan *p, size_t i)
+{
+	const struct step *s = &p->steps[i];
+	const struct table *t = s->table;
+	const bool updates = s->disposition == DISPOSITION_UPDATE;
+	char *sql = sql_fill(p, count_sql, {"name", sql_literal(p, t->name)},
+			     {"what", sql_literal(p, plan_done_name(s))},
+			     {"table", plan_table(p, t)}, {"selection", selection(p, t, &s->from)},
+			     {"dirty", updates ? plan_dirty_row(p, t, "t", true) : "true"});
+
+	for (size_t j = 0; j < i; j++)
+		if (same_rows(p, &p->steps[j], s))
+			t_append(&sql, " AND (%s) IS NOT TRUE",
+				 selection(p, p->steps[j].table, &p->steps[j].from));
+	return sql;
+}
+
+const char *plan_done_name(const struct step *s)
+{
+	return done_names[s->disposition];
+}
+
+char *plan_count_step_sql(const struct plan *p, const char *due, size_t step)
+{
+	return t_printf(p, "%s%s", with_clause(p, due), count_step(p, step));
+}
+
 char *plan_count_sql(const struct plan *p, const char *due)
 {
 	char *sql = t_strdup(p, "");
 
-	for (size_t i = 0; i < p->n_steps; i++) {
-		const struct step *s = &p->steps[i];
-		const struct table *t = s->table;
-		const bool updates = s->disposition == DISPOSITION_UPDATE;
-
-		t_list(&sql, "\nUNION ALL\n", "%s",
-		       sql_fill(p, count_sql, {"name", sql_literal(p, t->name)},
-				{"what", sql_literal(p, done_names[s->disposition])},
-				{"table", plan_table(p, t)},
-				{"selection", selection(p, t, &s->from)},
-				{"dirty", updates ? plan_dirty_row(p, t, "t", true) : "true"}));
-		for (size_t j = 0; j < i; j++)
-			if (same_rows(p, &p->steps[j], s))
-				t_append(&sql, " AND (%s) IS NOT TRUE",
-					 selection(p, p->steps[j].table, &p->steps[j].from));
-	}
+	for (size_t i = 0; i < p->n_steps; i++)
+		t_list(&sql, "\nUNION ALL\n", "%s", count_step(p, i));
 	return t_printf(p, "%s%s", with_clause(p, due), sql);
 }
 

@@ -15,6 +15,12 @@
  */
 char *plan_count_sql(const struct plan *p, const char *due);
 
+/* The row of one step alone; the server reads no more tables than it needs. */
+char *plan_count_step_sql(const struct plan *p, const char *due, size_t step);
+
+/* What becomes of the rows of a step, as in these rows: "deleted". */
+const char *plan_done_name(const struct step *s);
+
 /*
  * Returns SQL with one jsonb object: for each table of the plan, by its name in the model, the
  * array of its rows.

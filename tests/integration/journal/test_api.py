@@ -143,6 +143,7 @@ CALLS = {
     "adopt_directory(true, 'moved')": {"approver", "both"},
     "check_reason('x')": set(),
     "checked_note('x')": set(),
+    "first_keys(1)": {"approver", "both"},
     "abandon_action(1, 'lost')": {"approver", "both"},
     "waive_replay('wrong')": {"approver", "both"},
     "lock_replay()": set(),
@@ -703,6 +704,7 @@ def test_illegal_changes(pg, db):
         "note = 'other'": "what was asked for cannot be changed",
         "candidates = 1": "its list of keys is frozen",
         "cutoff = now()": "its list of keys is frozen",
+        "preview = '{}'": "its list of keys is frozen",
     }.items():
         with pytest.raises(psycopg2.Error, match=message):
             pg.sql(db, f"UPDATE retention.archive_journal SET {change} WHERE id = {job}")

@@ -1,0 +1,161 @@
+/*
+ * Counts what a frozen list would touch, for the person who is asked to validate it: who sees the number of contacts
+ * alone cannot tell a wrong interval from a right one.  The numbers go into the journal, and no key does.
+ *
+ * The list never waits long for them.  They share one limit of time, each statement reads by itself, and what was not
+ * counted is null.  The tables of the CRM are read by a session that can write nothing (database/db.h).
+ */
+#include "job/job_state.h"
+
+#include "base/sql.h"
+#include "batch/session.h"
+#include "plan/preview.h"
+#include "preflight/check_plan.h"
+
+#define LIMIT_MS 10000
+
+struct preview {
+	const struct job *j;
+	struct db *db;
+	struct plan *plan; /* without what only a run needs */
+	const struct journal_interval *due;
+	int64_t end_ms;
+	const char *held, *oldest, *newest; /* NULL: not counted */
+	const char **tables, **whats, **rows; /* a row a step; "": not counted */
+};
+
+/* NULL: the answer did not come in time, or not at all. */
+static PGresult *ask(struct preview *p, const char *sql, int n, const char *const values[])
+{
+	const int64_t left_ms = p->end_ms - monotonic_ms();
+	AUTO(error) struct error ignored = {0};
+	PGresult *res = NULL;
+
+	if (left_ms <= 0 || !db_alive(p->db) || stop_asked(p->j->opts->stop))
+		return NULL;
+	if (db_execf(p->db, &ignored, "SET statement_timeout = %d", (int)left_ms) &&
+	    db_query_apart(p->db, sql, n, values, &res, &ignored))
+		return res;
+	PQclear(res);
+	db_rollback(p->db);
+	return NULL;
+}
+
+static void count_held(struct preview *p)
+{
+	const struct job *j = p->j;
+	const char *const values[] = {p->due->from, p->due->cutoff, j->id};
+	const char *sql = t_printf(
+		j->ctx, "SELECT count(*) AS n FROM (%s) AS d",
+		plan_held_query(j->ctx, &j->opts->config->model, p->plan->catalog, &p->plan->opts));
+	AUTO(result) PGresult *res = ask(p, sql, p->plan->opts.by_key ? 3 : 2, values);
+
+	if (res)
+		p->held = db_text_copy(j->ctx, res, 0, "n");
+}
+
+/* The dates of the last requests of the subjects that are on the list, and still due. */
+static void find_dates(struct preview *p, const char *list)
+{
+	const struct job *j = p->j;
+	const char *const values[] = {p->due->from, p->due->cutoff};
+	const char *sql = t_printf(
+		j->ctx, "SELECT min(d.last) AS oldest, max(d.last) AS newest FROM (%s) AS d",
+		plan_due_query(j->ctx, &j->opts->config->model, p->plan->catalog, &p->plan->opts,
+			       t_printf(j->ctx, "ARRAY(%s)", list)));
+	AUTO(result) PGresult *res = ask(p, sql, 2, values);
+
+	if (!res)
+		return;
+	p->oldest = db_text_copy(j->ctx, res, 0, "oldest");
+	p->newest = db_text_copy(j->ctx, res, 0, "newest");
+}
+
+static void count_tables(struct preview *p, const char *list)
+{
+	const struct job *j = p->j;
+
+	for (size_t i = 0; i < p->plan->n_steps; i++) {
+		AUTO(result)
+		PGresult *res = ask(p, plan_count_step_sql(p->plan, list, i), 0, NULL);
+
+		p->tables[i] = p->plan->steps[i].table->name;
+		p->whats[i] = plan_done_name(&p->plan->steps[i]);
+		p->rows[i] = res ? db_text_copy(j->ctx, res, 0, "rows") : "";
+	}
+}
+
+/* A table that two steps treat alike is one row. */
+static const char json_sql[] =
+	"SELECT jsonb_build_object('held', $1::bigint, 'oldest', $2::timestamptz,\n"
+	"       'newest', $3::timestamptz, 'tables', (\n"
+	"         SELECT coalesce(jsonb_agg(jsonb_build_object('table', s.name, 'what', s.what,\n"
+	"                                                      'rows', s.rows) ORDER BY s.n), '[]')\n"
+	"           FROM (SELECT u.name, u.what, min(u.n) AS n,\n"
+	"                        CASE WHEN bool_and(u.rows <> '')\n"
+	"                             THEN sum(nullif(u.rows, '')::bigint) END AS rows\n"
+	"                   FROM unnest($4::text[], $5::text[], $6::text[]) WITH ORDINALITY\n"
+	"                          AS u(name, what, rows, n)\n"
+	"                  GROUP BY u.name, u.what) AS s))::text AS preview";
+
+static bool print(const struct preview *p, const char **ret, struct error *err)
+{
+	const struct job *j = p->j;
+	const size_t n = p->plan->n_steps;
+	const char *const values[] = {p->held,
+				      p->oldest,
+				      p->newest,
+				      sql_array(j->ctx, p->tables, n),
+				      sql_array(j->ctx, p->whats, n),
+				      sql_array(j->ctx, p->rows, n)};
+	AUTO(result) PGresult *res = NULL;
+
+	if (!db_query(j->db, json_sql, LENGTH(values), values, &res, err))
+		return false;
+	*ret = db_text_copy(j->ctx, res, 0, "preview");
+	return true;
+}
+
+static bool make_plan(struct preview *p, struct error *err)
+{
+	AUTO(complaints) struct complaints c = {0};
+	const struct job *j = p->j;
+	struct plan_opts opts =
+		check_opts(j->opts->config, j->policy, j->row.action, j->row.archive);
+
+	opts.by_key = j->row.by_key;
+	p->plan = plan_build(j->ctx, &j->opts->config->model, j->plan->catalog, &opts, &c);
+	if (!p->plan)
+		return fail(err, ERR_CONFIG, "%s", c.lines[0]);
+	p->tables = t_array(j->ctx, const char *, p->plan->n_steps + 1);
+	p->whats = t_array(j->ctx, const char *, p->plan->n_steps + 1);
+	p->rows = t_array(j->ctx, const char *, p->plan->n_steps + 1);
+	return true;
+}
+
+bool job_preview(struct job *j, const struct journal_interval *due, const char **ret,
+		 struct error *err)
+{
+	const struct db_opts opts = session_opts(j->opts->config, LIMIT_MS);
+	AUTO(db) struct db *db = NULL;
+	struct preview p = {.j = j, .due = due, .end_ms = monotonic_ms() + LIMIT_MS};
+	const char *list;
+
+	*ret = NULL;
+	if (j->row.replay || (j->row.automatic && !j->policy->approval))
+		return true;
+	if (!make_plan(&p, err) || !db_open(&opts, &db, err))
+		return false;
+	p.db = db;
+	list = t_printf(
+		j->ctx, "SELECT l.key::%s AS k FROM retention.candidate AS l WHERE l.job = %d",
+		plan_type(p.plan->catalog, p.plan->subject, p.plan->subject->key), j->row.id);
+	stop_watch(j->opts->stop, CLAIM_SLOT, db_conn(db));
+	count_tables(&p, list);
+	find_dates(&p, list);
+	count_held(&p);
+	stop_watch(j->opts->stop, CLAIM_SLOT, db_conn(j->db));
+	courtesy_own(j->courtesy, db);
+	return stop_asked(j->opts->stop) ? fail(err, ERR_STOPPED, "asked to stop")
+					 : print(&p, ret, err);
+}
