@@ -11,6 +11,7 @@
 
 #include "base/text.h"
 #include "base/units.h"
+#include "web/notes.h"
 #include "web/page_login.h"
 #include "web/visit_answer.h"
 
@@ -32,6 +33,21 @@ static const struct route routes[] = {
 	{POST, "/deconnexion", WHO_SESSION, page_logout_post, false},
 	{POST, "/session", WHO_SESSION, page_session_post, false},
 	{GET, "/s/*", WHO_ANYBODY, page_asset, false},
+	{GET, "/actions/#", WHO_READS, page_action, false},
+	{GET, "/actions/#/flux", WHO_READS, page_live, true},
+	{GET, "/journal", WHO_READS, page_journal, false},
+	{POST, "/journal/verifier", WHO_READS, page_verify_post, false},
+	{GET, "/blocages", WHO_READS, page_holds, false},
+	{POST, "/blocages", WHO_SAVES_OR_VALIDATES, page_hold_post, false},
+	{POST, "/blocages/lever", WHO_SAVES_OR_VALIDATES, page_release_post, false},
+	{GET, "/personne", WHO_SAVES, page_person, false},
+	{POST, "/personne/acces", WHO_SAVES, page_person_access_post, false},
+	{POST, "/personne/effacer", WHO_SAVES, page_person_erase_post, false},
+	{GET, "/regles", WHO_READS, page_rules, false},
+	{GET, "/etat", WHO_READS, page_status, false},
+	{POST, "/rejouer", WHO_VALIDATES, page_replay_post, false},
+	{GET, "/aide", WHO_ANYBODY, page_help, false},
+	{GET, "/accessibilite", WHO_ANYBODY, page_accessibility, false},
 
 	{GET, "/", WHO_READS, page_overview, false},
 	{GET, "/actions/nouvelle", WHO_SAVES, page_new, false},
@@ -228,6 +244,10 @@ static void with_me(struct visit *v)
 		visit_answer_note(v, LOG_NOTICE, "refused: not for this role");
 		visit_fail(v, 403, NULL);
 		return;
+	}
+	if (!route->is_asked) {
+		notes_ask(v);
+		visit_on_render(v, notes_show);
 	}
 	route->handler(v);
 }

@@ -15,6 +15,7 @@
  *	token_logout, token_session	tokens of POST /deconnexion and POST /session; NULL before log-in
  *	at_overview, at_actions, at_rules, at_holds, at_person, at_journal, at_status
  *					flags: the section, set by the handler
+ *	no_daemon, journal_bad		flags: the notes on top of the page (web/notes.h)
  *	token, refresh, notice, stream, errors_title, has_errors, errors
  *					empty until a handler sets them
  */
@@ -54,9 +55,9 @@ static int on_visit_free(struct visiting *g)
 struct visiting *visit_answer_new(struct web *web, struct evhttp_request *request)
 {
 	static const char *const empty[] = {
-		"at_overview", "at_actions",   "at_rules",  "at_holds", "at_person",
-		"at_journal",  "at_status",    "token",     "refresh",  "notice",
-		"stream",      "errors_title", "has_errors"};
+		"at_overview", "at_actions",   "at_rules",   "at_holds",  "at_person",
+		"at_journal",  "at_status",    "token",      "refresh",   "notice",
+		"stream",      "errors_title", "has_errors", "no_daemon", "journal_bad"};
 	struct visiting *g = t_zero(web, struct visiting);
 
 	g->v.web = web;

@@ -1,0 +1,137 @@
+/*
+ * GET /blocages: the holds in force, and those that have ended.  POST /blocages places one, POST /blocages/lever releases
+ * one.  A hold that expires on a day still holds on that day.
+ */
+#include "web/route.h"
+
+#include "base/text.h"
+#include "base/units.h"
+
+static const char active_sql[] =
+	"SELECT f.contact_key, f.reason, f.placed_by, f.placed_at, f.review_date,\n"
+	"       f.review_date < retention.today() AS overdue, h.by_approver,\n"
+	"       CASE WHEN f.expires_at::time = '00:00' THEN (f.expires_at::date - 1)::text END AS expires_day,\n"
+	"       CASE WHEN f.expires_at::time <> '00:00' THEN f.expires_at END AS expires_time\n"
+	"  FROM retention.holds_in_force AS f JOIN retention.hold AS h ON h.id = f.id\n"
+	" ORDER BY f.review_date NULLS LAST, f.id LIMIT 500";
+
+static const char ended_sql[] =
+	"SELECT h.contact_key, h.reason, h.placed_by, h.placed_at, h.released_by, h.released_at,\n"
+	"       h.expires_at, h.released_by IS NULL OR h.released_by = 'expiry' AS by_expiry\n"
+	"  FROM retention.hold AS h\n"
+	" WHERE NOT EXISTS (SELECT FROM retention.holds_in_force AS f WHERE f.id = h.id)\n"
+	" ORDER BY coalesce(h.released_at, h.expires_at) DESC LIMIT 100";
+
+static const char *const fields[] = {"cle", "motif", "revoir", "expire"};
+
+static void ask_lists(struct visit *v, visit_step step)
+{
+	visit_ask(v, "holds", active_sql, 0, NULL);
+	visit_ask(v, "ended", ended_sql, 0, NULL);
+	visit_then(v, step);
+}
+
+static void list_holds(struct visit *v)
+{
+	const PGresult *res = visit_rows(v, "holds");
+
+	values_list(v->values, "holds");
+	for (int i = 0; i < PQntuples(res); i++) {
+		struct values *row = values_add(v->values, "holds");
+		bool known;
+
+		values_row(row, res, i);
+		/* Only an approver releases the hold of an approver. */
+		values_flag(row, "can_release",
+			    v->person->approver || (v->person->operator&& !values_get(
+							   row, "by_approver", &known)));
+	}
+}
+
+static void show(struct visit *v, int status)
+{
+	list_holds(v);
+	values_setf(v->values, "holds_n", "%d", PQntuples(visit_rows(v, "holds")));
+	values_list(v->values, "ended");
+	values_rows(v->values, "ended", visit_rows(v, "ended"));
+	values_setf(v->values, "ended_n", "%d", PQntuples(visit_rows(v, "ended")));
+	values_flag(v->values, "can_place", v->person->operator|| v->person->approver);
+	values_flag(v->values, "at_holds", true);
+	visit_token(v, "token", "/blocages");
+	visit_token(v, "token_release", "/blocages/lever");
+	visit_keep_form(v, fields, LENGTH(fields));
+	visit_render(v, status, "holds");
+}
+
+static void show_list(struct visit *v)
+{
+	show(v, 200);
+}
+
+static void show_errors(struct visit *v)
+{
+	show(v, 422);
+}
+
+void page_holds(struct visit *v)
+{
+	ask_lists(v, show_list);
+}
+
+static void blame(struct visit *v, const char *field, const char *sentence)
+{
+	values_set(v->values, "errors_title",
+		   language_text(v->language, _("The hold was not placed")));
+	visit_complain(v, field, sentence);
+}
+
+/* The field of the form for an argument of the SQL function. */
+static const char *field_of(const char *column)
+{
+	static const char *const columns[] = {"contact_key", "reason", "review_date", "expires_at"};
+	const size_t i = column ? text_index(column, columns, LENGTH(columns)) : LENGTH(columns);
+
+	return i < LENGTH(columns) ? fields[i] : fields[0];
+}
+
+static void on_refused(struct visit *v)
+{
+	if (v->refusal->status != 422 && v->refusal->status != 409) {
+		visit_fail(v, v->refusal->status, v->refusal->text);
+		return;
+	}
+	blame(v, field_of(v->refusal->field), v->refusal->text);
+	ask_lists(v, show_errors);
+}
+
+static void on_done(struct visit *v)
+{
+	visit_redirect(v, "/blocages");
+}
+
+void page_hold_post(struct visit *v)
+{
+	static const char sql[] =
+		"SELECT retention.place_hold($1, $2, ($3::date + 1)::timestamptz, $4::date)";
+	const char *const values[] = {form_get(v->form, "cle"), form_get(v->form, "motif"),
+				      form_get(v->form, "expire"), form_get(v->form, "revoir")};
+	bool good = true;
+
+	for (int i = 2; i < 4; i++)
+		if (values[i] && !date_is_valid(values[i])) {
+			blame(v, i == 2 ? "expire" : "revoir",
+			      language_text(v->language, _("This is not a day of the calendar.")));
+			good = false;
+		}
+	if (good)
+		visit_act(v, sql, 4, values, on_done, on_refused);
+	else
+		ask_lists(v, show_errors);
+}
+
+void page_release_post(struct visit *v)
+{
+	const char *const values[] = {form_get(v->form, "cle")};
+
+	visit_act(v, "SELECT retention.release_hold($1)", 1, values, on_done, NULL);
+}
