@@ -1,5 +1,6 @@
 /* What is served without a log-in: the style sheet, the script, and whether the database answers. */
 #include "web/assets.h"
+#include "web/probe.h"
 #include "web/route.h"
 #include "web/visit_answer.h"
 
@@ -17,4 +18,31 @@ void page_asset(struct visit *v)
 	visit_answer_header(v, "Cache-Control", "public, max-age=31536000, immutable");
 	visit_send(v, 200, asset->type, body);
 	evbuffer_free(body);
+}
+
+static void answer_health(struct visit *v)
+{
+	const bool *answers = v->data;
+	struct evbuffer *body = must_alloc(evbuffer_new());
+
+	(void)evbuffer_add_printf(
+		body, *answers ? "ok\n" : "the database does not answer\n"); /* into memory */
+	visit_send(v, *answers ? 200 : 503, "text/plain", body);
+	evbuffer_free(body);
+}
+
+static void on_health(void *asker, bool answers)
+{
+	struct visiting *g = asker;
+
+	*(bool *)g->v.data = answers;
+	g->waiting--;
+	visit_run(&g->v, answer_health);
+}
+
+void page_health(struct visit *v)
+{
+	v->data = t_zero(visit_ctx(v), bool);
+	visiting(v)->waiting++;
+	probe_ask(v->web->probe, v->web->config->conninfo, visit_ctx(v), on_health);
 }

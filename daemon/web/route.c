@@ -48,6 +48,7 @@ static const struct route routes[] = {
 	{POST, "/rejouer", WHO_VALIDATES, page_replay_post, false},
 	{GET, "/aide", WHO_ANYBODY, page_help, false},
 	{GET, "/accessibilite", WHO_ANYBODY, page_accessibility, false},
+	{GET, "/healthz", WHO_ANYBODY, page_health, false},
 
 	{GET, "/", WHO_READS, page_overview, false},
 	{GET, "/actions/nouvelle", WHO_SAVES, page_new, false},

@@ -3,6 +3,7 @@
 #include "base/text.h"
 #include "web/cookie.h"
 #include "web/page_login.h"
+#include "web/probe.h"
 #include "web/route.h"
 #include "web/visit_answer.h"
 
@@ -239,6 +240,7 @@ bool service_new(void *ctx, struct event_base *base, struct web_config *config, 
 	web->config = talloc_steal(web, config);
 	web->sessions = sessions_new(web, base, &limits);
 	web->tries = tries_new(web);
+	web->probe = probe_new(web, base);
 	web->database = database_of(web, config->conninfo);
 	TAILQ_INIT(&web->visits);
 	secret_random(web->key);

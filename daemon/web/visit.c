@@ -207,11 +207,20 @@ static void on_close(struct evhttp_connection *connection, void *arg)
 void visit_stream(struct visit *v, const char *type, const char *filename)
 {
 	struct visiting *g = visiting(v);
+	struct evhttp_connection *connection;
 
+	if (g->stage != VISIT_OPEN)
+		return;
 	visit_answer_stream(v, type, filename);
 	g->stage = VISIT_STREAMING;
 	session_busy(v->session, -1);
-	evhttp_connection_set_closecb(evhttp_request_get_connection(v->request), on_close, g);
+	connection = evhttp_request_get_connection(v->request);
+	if (connection)
+		evhttp_connection_set_closecb(connection, on_close, g);
+	else
+		g->has_gone = true;
+	if (g->method == EVHTTP_REQ_HEAD)
+		visit_end(v); /* the head was all */
 }
 
 static void on_written(struct evhttp_connection *connection, void *arg)
@@ -231,6 +240,10 @@ void visit_chunk(struct visit *v, struct evbuffer *part, visit_step next)
 
 	if (g->stage != VISIT_STREAMING || g->has_gone)
 		return;
+	if (evbuffer_get_length(part) == 0) {
+		g->next = next; /* evhttp calls nobody back for nothing */
+		return;
+	}
 	g->written = next;
 	evhttp_send_reply_chunk_with_cb(v->request, part, on_written, g);
 }

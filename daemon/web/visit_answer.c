@@ -35,6 +35,17 @@
 
 /* --- Beginning and end ------------------------------------------------------------------------ */
 
+/* Its client has gone, or the service ends. */
+static void leave_stream(struct visiting *g)
+{
+	struct evhttp_connection *connection = evhttp_request_get_connection(g->v.request);
+
+	if (connection)
+		evhttp_connection_set_closecb(connection, NULL, NULL);
+	else
+		evhttp_send_reply_end(g->v.request); /* without a connection it is only freed */
+}
+
 static int on_visit_free(struct visiting *g)
 {
 	struct visit *v = &g->v;
@@ -47,8 +58,8 @@ static int on_visit_free(struct visiting *g)
 	}
 	if (v->form)
 		form_wipe(v->form);
-	if (g->has_gone && v->request)
-		evhttp_send_reply_end(v->request); /* without a connection it is only freed */
+	if (g->stage == VISIT_STREAMING)
+		leave_stream(g);
 	return 0;
 }
 

@@ -62,6 +62,7 @@ struct web {
 		*config; /* replaced by a reload: keep none of its texts beyond a callback */
 	struct sessions *sessions;
 	struct tries *tries;
+	struct probe *probe;
 	struct http_server *server;
 	struct visitings visits;
 	const char *database; /* its name */
