@@ -258,6 +258,7 @@ static void show_error(struct visit *v, int status, const char *sentence)
 		values_setf(v->values, "number", "%lld", v->web->failures);
 	else
 		values_set(v->values, "number", NULL);
+	values_set(v->values, "back", visiting(v)->back ? visiting(v)->back : "/");
 	visit_render(v, status, "error");
 }
 
