@@ -170,7 +170,10 @@ FUZZ = $(patsubst tests/fuzz/%.c,build/fuzz/%,$(wildcard tests/fuzz/*/fuzz_*.c))
 build/fuzz/%: tests/fuzz/%.c $(wildcard daemon/*/*.[ch])
 	@mkdir -p $(@D)
 	clang -g -O1 -std=gnu11 -D_GNU_SOURCE -fsanitize=fuzzer,address,undefined -Idaemon $(shell pkg-config --cflags $(PACKAGES)) \
-		-o $@ $< $(wildcard daemon/base/*.c daemon/model/*.c daemon/config/*.c) $(PKG_LIBS)
+		-o $@ $< $(wildcard daemon/base/*.c daemon/model/*.c daemon/config/*.c) $(FUZZED) $(PKG_LIBS)
+# The page whole, and what is compiled into it.
+build/fuzz/web/%: FUZZED = $(wildcard daemon/http/*.c daemon/database/*.c daemon/web/*.c) $(B)/embedded.c
+build/fuzz/web/fuzz_request: $(B)/embedded.c
 fuzz: $(FUZZ)
 	@set -e; for f in $(FUZZ); do echo "== $$f"; $$f -max_total_time=$(or $(SECONDS),60) -print_final_stats=0; done
 

@@ -119,11 +119,6 @@ void page_login(struct visit *v)
 static const char me_sql[] =
 	"SELECT me.*, pg_catalog.set_config('TimeZone', me.timezone, false) FROM retention.me";
 
-void page_login_ask_me(struct visit *v)
-{
-	visit_ask(v, "me", me_sql, 0, NULL);
-}
-
 static const char *column(const PGresult *me, const char *name)
 {
 	const int n = PQfnumber(me, name);
@@ -176,20 +171,40 @@ static void show_no_role(struct visit *v, const char *name)
 	visit_render(v, 403, "norole");
 }
 
+/* The person has lost the roles: the session ends. */
+static void lock_out(struct visit *v)
+{
+	const char *name = t_strdup(visit_ctx(v), v->person->name);
+
+	session_end(v->session);
+	cookie_clear(v, COOKIE_SESSION);
+	show_no_role(v, name);
+}
+
+static void on_me_refused(struct visit *v)
+{
+	if (v->refusal->status == 403)
+		lock_out(v); /* not even the schema may be used */
+	else
+		visit_answer_refusal(v);
+}
+
+void page_login_ask_me(struct visit *v)
+{
+	visiting(v)->on_ask_refused = on_me_refused;
+	visit_ask(v, "me", me_sql, 0, NULL);
+}
+
 bool page_login_check_me(struct visit *v)
 {
-	struct person *person = person_of(v->session, visit_rows(v, "me"));
+	const struct person *person = person_of(visit_ctx(v), visit_rows(v, "me"));
 
+	visiting(v)->on_ask_refused = NULL;
 	if (!person) {
-		const char *name = t_strdup(visit_ctx(v), v->person->name);
-
-		session_end(v->session);
-		cookie_clear(v, COOKIE_SESSION);
-		show_no_role(v, name);
+		lock_out(v);
 		return false;
 	}
-	session_set_person(v->session, person);
-	v->person = person;
+	v->person = person; /* this visit's own: another one of the session cannot free it */
 	return true;
 }
 

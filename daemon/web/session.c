@@ -209,12 +209,6 @@ const struct person *session_person(const struct session *session)
 	return session->person;
 }
 
-void session_set_person(struct session *session, struct person *person)
-{
-	talloc_free(session->person);
-	session->person = talloc_steal(session, person);
-}
-
 char *session_token(const struct session *session, void *ctx, const char *path)
 {
 	char hex[SECRET_HEX + 1];

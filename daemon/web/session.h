@@ -56,10 +56,9 @@ void session_end(struct session *session);
 bool session_lives(const struct session *session);
 
 struct link *session_link(const struct session *session);
-const struct person *session_person(const struct session *session);
 
-/* What the database says of the person now. */
-void session_set_person(struct session *session, struct person *person);
+/* The person as the database described it at log-in; each visit asks again. */
+const struct person *session_person(const struct session *session);
 
 /* The token of the form that is sent to path; owned by ctx. */
 char *session_token(const struct session *session, void *ctx, const char *path);

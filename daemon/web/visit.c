@@ -80,14 +80,16 @@ static void log_refusal(struct visit *v, const PGresult *result)
 static void refused(struct visiting *g, PGresult *result, const struct visit_query *query,
 		    bool is_unknown)
 {
+	const visit_step step = query->is_act ? g->on_refused : g->on_ask_refused;
+
 	refuse_fill(g, g->v.language, result, is_unknown, &g->refusal);
 	g->v.refusal = &g->refusal;
 	if (g->refusal.status == 500 || g->refusal.status == 503)
 		log_refusal(&g->v, result);
 	PQclear(result);
 	g->next = NULL;
-	if (query->is_act && g->on_refused)
-		call(g, g->on_refused);
+	if (step)
+		call(g, step);
 	else if (g->stage == VISIT_STREAMING)
 		visit_cut(&g->v);
 	else

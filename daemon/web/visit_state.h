@@ -41,6 +41,7 @@ struct visiting {
 	TAILQ_HEAD(, visit_query) queries; /* not answered */
 	visit_step next; /* after them */
 	visit_step done, on_refused; /* of visit_act() */
+	visit_step on_ask_refused; /* of visit_ask(); NULL: the usual page */
 	visit_step on_render;
 	visit_step written; /* when a part has been sent */
 	struct refusal refusal;

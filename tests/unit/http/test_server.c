@@ -10,6 +10,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
@@ -310,6 +311,195 @@ static void test_an_address_that_cannot_be_had(void **state)
 	event_base_free(base);
 }
 
+/* --- A unix socket ------------------------------------------------------------------------------ */
+
+struct local {
+	char folder[64], listen[128], *path;
+	struct sockaddr_un address;
+};
+
+static void open_local(struct local *local)
+{
+	strcpy(local->folder, "/tmp/retention-http-XXXXXX");
+	assert_non_null(mkdtemp(local->folder));
+	(void)snprintf(local->listen, sizeof(local->listen), "unix:%s/s", local->folder);
+	local->path = local->listen + strlen("unix:");
+	local->address = (struct sockaddr_un){.sun_family = AF_UNIX};
+	strcpy(local->address.sun_path, local->path);
+}
+
+static void close_local(struct local *local)
+{
+	(void)unlink(local->path);
+	assert_int_equal(rmdir(local->folder), 0);
+}
+
+static bool listen_on(struct stage *stage, const char *address, struct error *err)
+{
+	return http_server_new(NULL, stage->base,
+			       &(struct http_opts){.listen = address,
+						   .methods = EVHTTP_REQ_GET,
+						   .headers_max = 1000,
+						   .deadline_ms = HTTP_DEADLINE_MS,
+						   .on_request = on_stage_request,
+						   .arg = stage},
+			       &stage->server, err);
+}
+
+static int dial_local(const struct local *local)
+{
+	const int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+
+	assert_true(fd >= 0);
+	if (connect(fd, (const struct sockaddr *)&local->address, sizeof(local->address)) == 0)
+		return fd;
+	(void)close(fd);
+	return -1;
+}
+
+/* The socket is for owner and group, answers, and goes with its server. */
+static void test_unix_socket(void **state)
+{
+	struct stage stage = {.base = event_base_new()};
+	AUTO(error) struct error err = {0};
+	struct local local;
+	struct stat is;
+	char text[2000];
+	int fd;
+
+	(void)state;
+	open_local(&local);
+	assert_true(listen_on(&stage, local.listen, &err));
+	assert_int_equal(lstat(local.path, &is), 0);
+	assert_true(S_ISSOCK(is.st_mode));
+	assert_int_equal(is.st_mode & 0777, 0660);
+	fd = dial_local(&local);
+	say(fd, GET "\r\n", strlen(GET "\r\n"));
+	wait_for(&stage, fd, "fine\n", text, sizeof(text));
+	assert_non_null(strstr(text, OK));
+	(void)close(fd);
+	close_stage(&stage);
+	assert_int_equal(lstat(local.path, &is), -1);
+	close_local(&local);
+}
+
+/* What a killed server has left is replaced; a socket that somebody listens on, and a file, are not. */
+static void test_path_that_is_taken(void **state)
+{
+	struct stage stage = {.base = event_base_new()}, other = {.base = stage.base};
+	AUTO(error) struct error err = {0};
+	struct local local;
+	struct stat is;
+	int fd;
+
+	(void)state;
+	open_local(&local);
+	fd = socket(AF_UNIX, SOCK_STREAM, 0);
+	assert_int_equal(bind(fd, (const struct sockaddr *)&local.address, sizeof(local.address)),
+			 0);
+	(void)close(fd);
+	assert_true(listen_on(&stage, local.listen, &err));
+
+	assert_false(listen_on(&other, local.listen, &err));
+	assert_non_null(strstr(err.text, local.path));
+	fd = dial_local(&local);
+	assert_true(fd >= 0);
+	(void)close(fd);
+	talloc_free(stage.server);
+
+	fd = open(local.path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+	assert_true(fd >= 0);
+	(void)close(fd);
+	error_clear(&err);
+	assert_false(listen_on(&other, local.listen, &err));
+	assert_int_equal(err.class, ERR_ENVIRONMENT);
+	assert_int_equal(lstat(local.path, &is), 0);
+	assert_true(S_ISREG(is.st_mode));
+	event_base_free(stage.base);
+	close_local(&local);
+}
+
+/* A server leaves a socket that another one has put into its place. */
+static void test_path_of_another_server(void **state)
+{
+	struct stage stage = {.base = event_base_new()};
+	AUTO(error) struct error err = {0};
+	struct local local;
+	struct stat is;
+	int fd;
+
+	(void)state;
+	open_local(&local);
+	assert_true(listen_on(&stage, local.listen, &err));
+	fd = open(local.folder, O_DIRECTORY | O_CLOEXEC);
+	assert_int_equal(renameat(fd, "s", fd, "old"), 0);
+	assert_int_equal(mknodat(fd, "s", S_IFSOCK | 0600, 0), 0);
+	close_stage(&stage);
+	assert_int_equal(lstat(local.path, &is), 0);
+	assert_int_equal(unlinkat(fd, "old", 0), 0);
+	(void)close(fd);
+	close_local(&local);
+}
+
+static void test_paths_that_cannot_be(void **state)
+{
+	struct stage stage = {.base = event_base_new()};
+	char longer[300];
+
+	(void)state;
+	memset(longer, 'x', sizeof(longer) - 1);
+	memcpy(longer, "unix:/", strlen("unix:/"));
+	longer[sizeof(longer) - 1] = '\0';
+	for (int i = 0; i < 3; i++) {
+		AUTO(error) struct error err = {0};
+
+		assert_false(listen_on(&stage,
+				       i == 0   ? longer
+				       : i == 1 ? "unix:"
+						: "unix:x",
+				       &err));
+		assert_int_equal(err.class, ERR_CONFIG);
+	}
+	event_base_free(stage.base);
+}
+
+static void on_counted(void *arg, struct evhttp_request *request)
+{
+	struct stage *stage = arg;
+
+	stage->requests = http_count_header(request, "X-User");
+	http_reply(request, HTTP_OK, "text/plain", "fine\n");
+}
+
+static void test_count_header(void **state)
+{
+	static const struct {
+		const char *bytes;
+		int n;
+	} cases[] = {
+		{GET "\r\n", 0},
+		{GET "x-user: a\r\n\r\n", 1},
+		{GET "X-User: a\r\nY: b\r\nx-USER: a\r\n\r\n", 2},
+		{GET "X-Users: a\r\nX_User: a\r\n\r\n", 0},
+	};
+	struct stage stage;
+	char text[2000];
+
+	(void)state;
+	open_stage(&stage, HTTP_DEADLINE_MS);
+	stage.server->opts.on_request = on_counted;
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		const int fd = dial(&stage);
+
+		stage.requests = -1;
+		say(fd, cases[i].bytes, strlen(cases[i].bytes));
+		wait_for(&stage, fd, "fine\n", text, sizeof(text));
+		assert_int_equal(stage.requests, cases[i].n);
+		(void)close(fd);
+	}
+	close_stage(&stage);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -319,6 +509,11 @@ int main(void)
 		cmocka_unit_test(test_deadline),
 		cmocka_unit_test(test_slow_clients),
 		cmocka_unit_test(test_an_address_that_cannot_be_had),
+		cmocka_unit_test(test_unix_socket),
+		cmocka_unit_test(test_path_that_is_taken),
+		cmocka_unit_test(test_path_of_another_server),
+		cmocka_unit_test(test_paths_that_cannot_be),
+		cmocka_unit_test(test_count_header),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
