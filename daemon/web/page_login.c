@@ -108,10 +108,13 @@ static bool may_have_cookie(const struct visit *v)
 
 void page_login(struct visit *v)
 {
-	if (v->session)
-		visit_redirect(v, "/");
+	const char *suite = form_get(v->query, "suite");
+
+	/* Any other page logs in the person that the proxy names. */
+	if (v->session || v->web->config->login == WEB_LOGIN_HEADER)
+		visit_redirect(v, "%s", is_suite(suite) ? suite : "/");
 	else
-		show(v, 200, "login", form_get(v->query, "suite"));
+		show(v, 200, "login", suite);
 }
 
 /* --- The person ------------------------------------------------------------------------------- */

@@ -85,7 +85,6 @@ static const char *name_in(void *ctx, const char *text, size_t n)
 	AUTO(talloc) char *encoded = must_alloc(talloc_strndup(NULL, text, n));
 	size_t length = 0;
 	AUTO(char_p) char *decoded = evhttp_uridecode(encoded, 0, &length);
-	AUTO(error) struct error err = {0};
 
 	if (!decoded || length == 0 || strlen(decoded) != length || strchr(decoded, '/') ||
 	    strcmp(text_plain(t_strdup(ctx, decoded)), decoded) != 0)
