@@ -176,6 +176,7 @@ void visit_redirect(struct visit *v, const char *fmt, ...)
 	va_end(args);
 	to = t_printf(NULL, "%s%s", v->web->config->prefix, path);
 	visit_answer_header(v, "Location", to);
+	visit_answer_header(v, "Content-Type", "text/plain"); /* of nothing */
 	finish(v, 303, NULL);
 }
 
