@@ -6,7 +6,7 @@ CREATE TABLE retention.setting (
 	value text NOT NULL
 );
 COMMENT ON TABLE retention.setting IS
-	'written by the daemon from its configuration: timezone, four_eyes, contact_key_type, archives_keep';
+	'written by the daemon from its configuration: timezone, four_eyes, contact_key_type, archives_keep, backups_keep';
 
 -- The sessions in which functions of the CRM's owner may run, each with its action.  A trigger runs in a session that
 -- erases or restores, and an IMMUTABLE function of a constant that stands in an index runs in one that reads a table.

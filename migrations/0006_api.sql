@@ -893,3 +893,221 @@ SELECT a.pid, a.usename::text AS role
   FROM pg_stat_activity AS a
  WHERE a.datname = current_database() AND a.application_name = 'retentiond'
    AND pg_has_role(a.usesysid, 'retention_daemon', 'MEMBER');
+
+-- Erasure status: erased rows are not gone everywhere at once (daemon/journal/horizon.h names the steps T0 to T3).  The
+-- job records at its end what these functions compare with.  T1 is the difficult step, because PostgreSQL does not say
+-- what a VACUUM has removed.  It counts as reached only when, for each table that lost rows, its partitions and its TOAST
+-- table:
+--
+--   - a VACUUM has begun after the job's end.  Statistics count only those that have ended, and two of
+--     one table never run at once: where none was under way at the job's end (nobody held the lock
+--     that it takes) one more than then is enough, else two more;
+--   - it could remove the rows: no snapshot of before the job's end was open when the job ended (all
+--     later ones see the rows as gone), or it left no dead row, or the table is frozen beyond;
+--   - and no snapshot, prepared transaction or slot of before is there now;
+--   - and an ANALYZE has begun after the job's end, which is counted in the same way.  The statistics of a table that
+--     is empty stay as they were, because PostgreSQL replaces them by those of rows only.
+--
+-- A materialized view that reads a table that lost rows keeps them until a REFRESH, and a REFRESH leaves no trace in
+-- the catalog that a GRANT does not leave as well.  So T0 counts the job's own (job/refresh.c), and that of
+-- a job that began after this one's end; nothing behind T0 is reached before.  After a REFRESH
+-- CONCURRENTLY, which deletes rows, the view itself needs a VACUUM.
+--
+-- Where something cannot be seen, the state is "unknown" or "pending", never "reached".
+
+-- The number of a transaction with its epoch: at most 2^31 behind, and not far ahead of, the next transaction.
+CREATE FUNCTION retention.full_xid(xmin bigint) RETURNS bigint
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT x.next - (((x.next - xmin) & 4294967295) + 2147483648) % 4294967296 + 2147483648
+	  FROM (SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS next) AS x
+$$;
+
+-- Everything that keeps dead rows from being removed, with the transaction from which on it does.  A role sees the
+-- sessions of others only with pg_read_all_stats.
+CREATE FUNCTION retention.snapshot_holders() RETURNS TABLE (who text, xid bigint)
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT h.who, retention.full_xid(h.xmin)
+	  FROM (SELECT 'session ' || a.pid AS who, a.backend_xmin::text::bigint AS xmin
+		  FROM pg_stat_activity AS a
+		 WHERE a.backend_xmin IS NOT NULL AND a.pid <> pg_backend_pid()
+		   AND a.backend_type IS DISTINCT FROM 'autovacuum worker'
+		   AND (a.datid IS NULL OR a.datid = 0 OR a.datname = current_database())
+		UNION ALL SELECT 'replication slot ' || s.slot_name, s.xmin::text::bigint
+		  FROM pg_replication_slots AS s WHERE s.xmin IS NOT NULL
+		UNION ALL SELECT 'a prepared transaction', p.transaction::text::bigint
+		  FROM pg_prepared_xacts AS p WHERE p.database = current_database()) AS h
+	UNION ALL SELECT 'a transaction of before', pg_snapshot_xmin(pg_current_snapshot())::text::bigint
+$$;
+
+CREATE FUNCTION retention.vacuum_count(relation oid) RETURNS bigint
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT coalesce(pg_stat_get_vacuum_count(relation), 0) + coalesce(pg_stat_get_autovacuum_count(relation), 0)
+$$;
+
+CREATE FUNCTION retention.analyze_count(relation oid) RETURNS bigint
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT coalesce(pg_stat_get_analyze_count(relation), 0) + coalesce(pg_stat_get_autoanalyze_count(relation), 0)
+$$;
+
+CREATE FUNCTION retention.last_vacuum(relation oid) RETURNS timestamptz
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT greatest(pg_stat_get_last_vacuum_time(relation), pg_stat_get_last_autovacuum_time(relation))
+$$;
+
+CREATE FUNCTION retention.last_analyze(relation oid) RETURNS timestamptz
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT greatest(pg_stat_get_last_analyze_time(relation), pg_stat_get_last_autoanalyze_time(relation))
+$$;
+
+-- How far the erasures of an action have come.  No row for an action that has erased nothing or has not ended.  A
+-- restored action has one row: T0 is undone.  It sees what the schema's owner sees, because the people who ask for it
+-- have no right to look at standbys and at other people's sessions.
+CREATE FUNCTION retention.horizon(id int)
+RETURNS TABLE (step text, what text, state text, since timestamptz, waits_for text)
+LANGUAGE sql STABLE
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+	WITH j AS (
+	  SELECT a.finished_at AS t0, a.counters->'horizon' AS record,
+		 (a.counters->'horizon'->>'xid')::bigint AS xid,
+		 (a.counters->'horizon'->>'lsn')::pg_lsn AS lsn,
+		 (a.counters->'horizon'->>'clear')::boolean AS clear,
+		 CASE WHEN a.counters->'horizon' IS NULL
+		      THEN 'not recorded when the action ended'
+		      WHEN a.system_identifier::text IS DISTINCT FROM
+			(SELECT system_identifier::text FROM pg_control_system())
+		      THEN 'it was done on another server' END AS lost
+	    FROM retention.archive_journal AS a
+	   WHERE a.id = horizon.id AND a.status = 'done' AND a.action <> 'export'
+	     AND a.restored_at IS NULL),
+	-- Each view that reads what has changed, and its REFRESH since; a dropped or emptied one holds nothing.
+	view AS (
+	  SELECT v->>'name' AS name, e.at, e.lsn, e.how,
+		 coalesce(retention.last_vacuum(c.oid) > e.at
+			  AND pg_stat_get_dead_tuples(c.oid) = 0, false) AS vacuumed,
+		 coalesce(retention.last_analyze(c.oid) > e.at, false) AS analyzed
+	    FROM j, jsonb_array_elements(j.record->'views') AS v
+	    JOIN pg_class AS c ON c.oid = (v->>'oid')::oid AND c.relispopulated
+	    LEFT JOIN LATERAL (
+	      SELECT e.at, (o.counters->'horizon'->>'lsn')::pg_lsn AS lsn,
+		     e.details->'views'->>(v->>'name') AS how
+		FROM retention.journal_event AS e
+		JOIN retention.archive_journal AS o ON o.id = e.job
+	       WHERE e.job >= horizon.id AND e.kind = 'refreshed'
+		 AND e.details->'views' ? (v->>'name') AND o.finished_at IS NOT NULL
+		 AND (o.id = horizon.id OR o.started_at > j.t0)
+	       ORDER BY e.id LIMIT 1) AS e ON true),
+	live AS (
+	  SELECT greatest(j.t0, max(v.at)) AS since, greatest(j.lsn, max(v.lsn)) AS lsn,
+		 string_agg('REFRESH of ' || v.name, ', ' ORDER BY v.name)
+		   FILTER (WHERE v.at IS NULL) AS pending
+	    FROM j LEFT JOIN view AS v ON true GROUP BY j.t0, j.lsn),
+	-- T1: a row for each reason to wait.
+	part AS (
+	  SELECT coalesce(t->>'name', '?') AS name, (t->>'vacuums')::bigint AS before,
+		 CASE WHEN (t->>'vacuuming')::boolean THEN 2 ELSE 1 END AS needed,
+		 c.oid, c.relfrozenxid::text::bigint AS xmin,
+		 retention.vacuum_count(c.oid) AS vacuums,
+		 (t->>'analyses')::bigint AS analyzed_before, retention.analyze_count(c.oid) AS analyses,
+		 retention.last_analyze(c.oid) AS analyzed,
+		 c.reltuples = 0 AND (NOT has_table_privilege(c.oid, 'SELECT') OR EXISTS (
+		   SELECT FROM pg_stats AS s JOIN pg_namespace AS n ON n.nspname = s.schemaname
+		    WHERE s.tablename = c.relname AND n.oid = c.relnamespace)) AS is_empty,
+		 retention.last_vacuum(c.oid) AS last,
+		 pg_stat_get_dead_tuples(c.oid) AS dead
+	    FROM j, jsonb_array_elements(j.record->'tables') AS t
+	-- Finds a table by its oid, whatever its name is now; the data of a dropped table is gone.
+	    JOIN pg_class AS c ON c.oid = (t->>'oid')::oid),
+	unclean AS (
+	  SELECT h.name, CASE
+		 WHEN h.before IS NULL THEN NULL
+		 WHEN h.last IS NULL OR h.last <= j.t0 OR NOT (h.vacuums >= h.before + h.needed
+	-- The statistics were reset: the second VACUUM that has ended since has begun since.
+		      OR (h.vacuums < h.before AND h.vacuums >= 2))
+		 THEN 'VACUUM of ' || h.name
+		 WHEN NOT (j.clear OR h.dead = 0 OR retention.full_xid(h.xmin) > j.xid)
+		 THEN 'another VACUUM of ' || h.name || ': an older snapshot may have kept rows '
+		      || 'from the last' END AS reason
+	    FROM j, part AS h
+	  UNION ALL SELECT h.name, 'ANALYZE of ' || h.name || CASE WHEN a.done
+		      THEN ' once it has rows' ELSE '' END
+	    FROM j, part AS h, LATERAL (SELECT h.analyzed > j.t0 AND
+		 (h.analyses >= h.analyzed_before + h.needed
+		  OR (h.analyses < h.analyzed_before AND h.analyses >= 2)) AS done) AS a
+	   WHERE h.analyzed_before IS NOT NULL AND (a.done IS NOT TRUE OR h.is_empty)
+	  UNION ALL SELECT v.name, 'ANALYZE of ' || v.name FROM view AS v
+	   WHERE v.at IS NOT NULL AND NOT v.analyzed
+	  UNION ALL SELECT v.name, 'VACUUM of ' || v.name FROM view AS v
+	   WHERE v.how = 'concurrently' AND NOT v.vacuumed
+	  UNION ALL SELECT '', l.pending FROM live AS l),
+	held AS (
+	  SELECT h.who FROM j, retention.snapshot_holders() AS h WHERE h.xid <= j.xid),
+	-- T2
+	behind AS (
+	  SELECT 'standby ' || coalesce(nullif(r.application_name, ''), r.pid::text) AS who,
+		 r.state IS NULL OR r.replay_lsn IS NULL AS hidden
+	    FROM live AS l, pg_stat_replication AS r
+	   WHERE (r.state IS NULL OR r.state IN ('streaming', 'catchup'))
+	     AND (r.replay_lsn IS NULL OR r.replay_lsn < l.lsn)
+	  UNION ALL
+	  SELECT 'replication slot ' || s.slot_name, false FROM live AS l, pg_replication_slots AS s
+	   WHERE s.restart_lsn IS NOT NULL
+	     AND coalesce(s.confirmed_flush_lsn, s.restart_lsn) < l.lsn
+	  UNION ALL SELECT l.pending, false FROM live AS l WHERE l.pending IS NOT NULL),
+	waits AS (
+	  SELECT 'T1' AS step, 'pages of the tables' AS what, NOT pg_has_role('pg_read_all_stats', 'USAGE') AS hidden,
+		 nullif(concat_ws(', ', (SELECT string_agg(DISTINCT who, ', ') FROM held),
+				  (SELECT string_agg(reason, ', ' ORDER BY name, reason DESC)
+				     FROM unclean)), '')
+		   AS pending
+	  UNION ALL
+	  SELECT 'T2', 'standbys and slots', bool_or(hidden),
+		 string_agg(DISTINCT who, ', ') FILTER (WHERE NOT hidden) FROM behind)
+	SELECT 'T0' AS step, 'live tables' AS what,
+	       CASE WHEN l.pending IS NULL THEN 'reached' ELSE 'pending' END AS state,
+	       CASE WHEN l.pending IS NULL THEN l.since END AS since, l.pending AS waits_for
+	  FROM live AS l
+	UNION ALL
+	-- Its rows are back, and gone from nowhere.
+	SELECT 'T0', 'live tables', 'undone', a.restored_at, NULL
+	  FROM retention.archive_journal AS a
+	 WHERE a.id = horizon.id AND a.restored_at IS NOT NULL
+	UNION ALL
+	SELECT w.step, w.what, s.state,
+	       CASE WHEN s.state = 'reached' AND w.step = 'T1'
+		    THEN greatest(l.since, (SELECT max(greatest(last, analyzed)) FROM part)) END,
+	       coalesce(j.lost, CASE WHEN s.state = 'unknown' THEN 'grant pg_read_all_stats to the owner of schema retention'
+				     ELSE w.pending END)
+	  FROM j, live AS l, waits AS w, LATERAL (SELECT CASE WHEN j.lost IS NOT NULL THEN 'unknown'
+		 WHEN w.pending IS NOT NULL THEN 'pending'
+		 WHEN w.hidden THEN 'unknown' ELSE 'reached' END AS state) AS s
+	UNION ALL
+	SELECT 'T3', 'backups and archived WAL', s.state, CASE WHEN s.state = 'reached' THEN b.until END,
+	       CASE WHEN b.value IS NULL THEN 'no configuration was read'
+		    WHEN b.keep IS NULL THEN 'backups.keep of the configuration'
+		    WHEN l.pending IS NOT NULL THEN l.pending
+		    WHEN s.state = 'pending'
+		    THEN to_char(b.until AT TIME ZONE retention.time_zone(), 'YYYY-MM-DD HH24:MI') END
+	  FROM live AS l
+	 CROSS JOIN LATERAL (
+		SELECT k.value, nullif(k.value, '')::interval AS keep,
+		       retention.kept_until(l.since, nullif(k.value, '')::interval) AS until
+		  FROM (SELECT (SELECT s.value FROM retention.setting AS s WHERE s.name = 'backups_keep') AS value) AS k) AS b
+	 CROSS JOIN LATERAL (
+		SELECT CASE WHEN b.value IS NULL THEN 'unknown'
+			    WHEN b.keep IS NULL THEN 'not declared'
+			    WHEN l.pending IS NULL AND b.until <= now() THEN 'reached' ELSE 'pending' END AS state) AS s
+$$;

@@ -22,6 +22,15 @@ AS $$
 	ON CONFLICT (name) DO UPDATE SET value = excluded.value WHERE s.value <> excluded.value
 $$;
 
+-- Stores backups.keep, after which horizon() takes an erasure for complete; NULL: the configuration does not say.
+CREATE FUNCTION retention.configure_backups(keep interval) RETURNS void
+LANGUAGE sql
+SET search_path = pg_catalog, pg_temp
+AS $$
+	INSERT INTO retention.setting AS s (name, value) VALUES ('backups_keep', coalesce(keep::text, ''))
+	ON CONFLICT (name) DO UPDATE SET value = excluded.value WHERE s.value <> excluded.value
+$$;
+
 -- Turns an occurrence of a policy into an action, once, however many daemons ask.  Returns NULL when there is
 -- nothing to start: another daemon has it, the policy's last pass has not ended, or a replay comes first
 -- because the database has forgotten erasures that its ledger file knows.

@@ -97,6 +97,13 @@ BEGIN
 	-- Not for the daemon: it never restores, and must not be able to make the ledger forget.
 	('FUNCTION', 'record_restore(int, jsonb)',                         '',     '',     'X',    ''),
 	('FUNCTION', 'configure(text, boolean, text)',                     '',     '',     '',     'X'),
+	('FUNCTION', 'horizon(int)',                                       'X',    'X',    'X',    'X'),
+	-- What the daemon records for it at the end of a job.
+	('FUNCTION', 'full_xid(bigint)',                                   '',     '',     '',     'X'),
+	('FUNCTION', 'snapshot_holders()',                                 '',     '',     '',     'X'),
+	('FUNCTION', 'vacuum_count(oid)',                                  '',     '',     '',     'X'),
+	('FUNCTION', 'analyze_count(oid)',                                 '',     '',     '',     'X'),
+	('FUNCTION', 'configure_backups(interval)',                        '',     '',     '',     'X'),
 	('FUNCTION', 'configure_keep(interval)',                           '',     '',     '',     'X'),
 	('FUNCTION', 'begin_occurrence(text, text, timestamptz, timestamptz, text, interval, text)',
 									   '',     '',     '',     'X'),

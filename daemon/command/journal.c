@@ -4,7 +4,6 @@
  */
 #include "command/command.h"
 
-#include "journal/horizon.h"
 #include "base/sql.h"
 #include "command/output.h"
 
@@ -106,10 +105,11 @@ static const char events_sql[] =
 	"            THEN left(e.details::text, 400) END AS details\n"
 	"  FROM retention.journal_event AS e WHERE e.job = $1::int ORDER BY e.id";
 
-/* Where erased data can still exist: horizon_sql, for people. */
-static const char places_sql[] = "SELECT h.step, h.what AS \"gone from\", h.state,\n"
-				 "       to_char(h.since, 'YYYY-MM-DD HH24:MI:SS') AS since,\n"
-				 "       h.waits_for FROM (%s) AS h ORDER BY h.step";
+/* Where erased data can still exist. */
+static const char places_sql[] =
+	"SELECT h.step, h.what AS \"gone from\", h.state,\n"
+	"       to_char(h.since, 'YYYY-MM-DD HH24:MI:SS') AS since, h.waits_for\n"
+	"  FROM retention.horizon($1::int) AS h ORDER BY h.step";
 
 static bool show_table(struct command *cmd, const char *sql, int n, const char *const values[],
 		       struct error *err)
@@ -141,8 +141,7 @@ static bool show_preview(struct command *cmd, const char *const values[], struct
 	return true;
 }
 
-/* The parameters of horizon_sql begin with the only one of the other queries, the action. */
-static bool show_text(struct command *cmd, const char *left, const char *const values[3],
+static bool show_text(struct command *cmd, const char *left, const char *const values[],
 		      struct error *err)
 {
 	AUTO(result) PGresult *row = NULL;
@@ -151,7 +150,7 @@ static bool show_text(struct command *cmd, const char *left, const char *const v
 		return false;
 	output_record(row, 0);
 	return show_preview(cmd, values, err) && show_table(cmd, tables_sql, 1, values, err) &&
-	       show_table(cmd, t_printf(cmd->ctx, places_sql, horizon_sql), 3, values, err) &&
+	       show_table(cmd, places_sql, 1, values, err) &&
 	       show_table(cmd, events_sql, 1, values, err);
 }
 
@@ -165,7 +164,7 @@ static const char json_sql[] =
 	"  'events', (SELECT coalesce(jsonb_agg(to_jsonb(e) ORDER BY e.id), '[]')\n"
 	"     FROM retention.journal_event AS e WHERE e.job = j.id),\n"
 	"  'horizon', (SELECT coalesce(jsonb_agg(to_jsonb(h) ORDER BY h.step), '[]')\n"
-	"     FROM ({horizon}) AS h))) AS json\n"
+	"     FROM retention.horizon(j.id) AS h))) AS json\n"
 	"  FROM retention.archive_journal AS j JOIN retention.archives AS a ON a.id = j.id\n"
 	" WHERE j.id = $1::int";
 
@@ -239,23 +238,16 @@ static bool follow(struct command *cmd, const char *left, bool *ret_failed, stru
 
 bool command_show(struct command *cmd, struct error *err)
 {
-	const struct config *config = cmd->config;
-	char keep[32];
-	const char *values[] = {cmd->argument, NULL, config ? "false" : "true"};
+	const char *const values[] = {cmd->argument};
 	const char *left = NULL;
 	bool failed = false;
 
-	if (config && config->has_backups_keep) {
-		period_print(&config->backups_keep, keep, sizeof(keep));
-		values[1] = keep;
-	}
 	if (!left_sql(cmd, &left, err) || (cmd->options.follow && !follow(cmd, left, &failed, err)))
 		return false;
 	if (cmd->options.json ? !command_print_json(cmd,
 						    sql_fill(cmd->ctx, json_sql, {"left", left},
-							     {"tables", tables_sql},
-							     {"horizon", horizon_sql}),
-						    3, values, err)
+							     {"tables", tables_sql}),
+						    1, values, err)
 			      : !show_text(cmd, left, values, err))
 		return false;
 	return !failed;

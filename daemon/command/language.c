@@ -65,7 +65,7 @@ static const struct {
 	{"mode", {N_("manual"), N_("automatic")}},
 	{"state",
 	 {N_("active"), N_("expired"), N_("released"), N_("reached"), N_("pending"), N_("unknown"),
-	  N_("not declared")}},
+	  N_("not declared"), N_("undone")}},
 	{"what", {N_("exported"), N_("anonymized"), N_("detached"), N_("deleted")}},
 	{"gone from",
 	 {N_("live tables"), N_("pages of the tables"), N_("standbys and slots"),

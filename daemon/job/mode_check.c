@@ -283,11 +283,19 @@ static bool configure(const struct job_opts *opts, struct db *db, const char *ty
 {
 	static const char sql[] =
 		"SELECT count(*) FROM retention.setting AS s WHERE s.name = 'contact_key_type'";
+	static const char backups_sql[] = "SELECT retention.configure_backups($1::interval)";
 	int64_t known = 0;
+	char keep[32];
+	const char *backups = NULL;
 
+	if (opts->config->has_backups_keep) {
+		period_print(&opts->config->backups_keep, keep, sizeof(keep));
+		backups = keep;
+	}
 	return (begins || db_query_int(db, sql, 0, NULL, &known, err)) &&
 	       (known > 0 || journal_configure(db, opts->config, type, err)) &&
-	       (!begins || policies_configure(db, opts->config, err));
+	       (!begins || (db_command(db, backups_sql, 1, &backups, NULL, err) &&
+			    policies_configure(db, opts->config, err)));
 }
 
 static bool check_and_configure(const struct job_opts *opts, struct look *look, struct db *db,

@@ -1,6 +1,6 @@
 /*
  * Erasure status: erased rows are not yet gone everywhere.  A job records at its end what is needed to
- * tell later how far its erasures have come; a query tells it.
+ * tell later how far its erasures have come; retention.horizon() tells it (migrations/0006_api.sql).
  *
  *	T0	gone from the live tables, by the commit, and from the materialized views that read them
  *	T1	VACUUM and ANALYZE have passed over the rows: gone from the pages of the tables and from the
@@ -23,10 +23,3 @@ bool horizon_mark(struct db *db, void *ctx, const char **ret_xid, struct error *
  * with err.  In the transaction that ends the job.
  */
 const char *horizon_record(struct db *db, int job, const char *xid, void *ctx, struct error *err);
-
-/*
- * SQL: rows (step, what, state, since, waits_for) about action $1; $2 is backups.keep as an interval, or
- * NULL.  No row for an action that has erased nothing or has not ended.  A restored action has one row: T0
- * is undone.
- */
-extern const char horizon_sql[];

@@ -6,6 +6,7 @@ import contextlib
 import json
 import shutil
 
+import psycopg2
 import pytest
 
 from support.ctl import horizon
@@ -205,22 +206,57 @@ def test_a_standby(erased, server):
         standby.destroy()
 
 
-def test_who_may_not_see(erased, server):
+def seen_by(d, role):
+    done = d.run("retentionctl", "-d", d.pg.conninfo(d.db, role), "show", "1", "--json")
+    return {h["step"]: (h["state"], h["waits_for"]) for h in json.loads(done.stdout)["horizon"]}
+
+
+def test_who_has_no_right_to_look(erased, server):
+    """It is told to everybody who reads the journal, as the schema's owner sees it, and lets nobody see more."""
+    d = erased(begin=snapshot)
+    vacuum(d)
+    role = server.plain_role(d.db, "horizon_plain")
+    server.sql(d.db, "REVOKE retention_daemon FROM horizon_plain; GRANT retention_auditor TO horizon_plain")
+    assert f"session {d.reader}" in seen_by(d, role)["T1"][1]
+    d.held.close()
+    wait_until(lambda: vacuum(d) or reached(d, "T1"))
+    assert seen_by(d, role) == {h["step"]: (h["state"], h["waits_for"]) for h in horizon(d).values()}
+    for function in ("snapshot_holders()", "full_xid(1)", "vacuum_count(1259)"):
+        with pytest.raises(psycopg2.Error, match="permission denied"):
+            server.sql(d.db, f"SELECT retention.{function}", user=role)
+
+
+def test_an_owner_that_may_not_see(erased, server):
     """Without pg_read_all_stats: unknown, and what to do; never reached."""
     d = erased()
     vacuum(d)
-    role = server.plain_role(d.db, "horizon_plain", "GRANT retention_auditor TO horizon_plain")
-    conninfo = server.conninfo(d.db, role)
-    done = d.run("retentionctl", "-d", conninfo, "show", "1", "--json")
-    found = {h["step"]: h for h in json.loads(done.stdout)["horizon"]}
-    assert (found["T1"]["state"], found["T1"]["waits_for"]) == ("unknown", "grant pg_read_all_stats")
+    role = server.plain_role(d.db, "horizon_owner")
+    server.sql(d.db, f"GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA retention TO {role}; GRANT CREATE ON SCHEMA retention TO {role};"
+                     f"ALTER FUNCTION retention.horizon(int) OWNER TO {role}; GRANT EXECUTE ON FUNCTION retention.horizon(int) TO {role}")
+    assert seen_by(d, server.SUPERUSER)["T1"] == ("unknown", "grant pg_read_all_stats to the owner of schema retention")
     server.sql(d.db, f"GRANT pg_read_all_stats TO {role}")
     try:
-        found = {h["step"]: h for h in json.loads(
-            d.run("retentionctl", "-d", conninfo, "show", "1", "--json").stdout)["horizon"]}
-        assert found["T1"]["state"] == "reached"
+        assert seen_by(d, server.SUPERUSER)["T1"] == ("reached", None)
     finally:
         server.sql(d.db, f"REVOKE pg_read_all_stats FROM {role}")
+
+
+def test_backups(erased):
+    """The daemon has said how long they are kept; a person who has no configuration sees the same."""
+    d = erased(POLICY, KEEP)
+    assert d.pg.value(d.db, "SELECT value FROM retention.setting WHERE name = 'backups_keep'") == "35 days"
+    assert d.pg.value(d.db, "SELECT details->>'value' FROM retention.journal_event WHERE details->>'setting' = 'backups_keep'") == "35 days"
+    sql = "SELECT state, since, waits_for FROM retention.horizon(1) WHERE step = 'T3'"
+    (seen,) = d.pg.sql(d.db, sql)
+    assert seen[:2] == ("pending", None) and seen[2] == horizon(d)["T3"]["waits_for"]
+    d.configure(extra='backups: { keep = "1 day"; };')
+    d.once()
+    d.pg.tamper(d.db, "UPDATE retention.archive_journal SET finished_at = now() - interval '2 days', started_at = now() - interval '2 days'")
+    (seen,) = d.pg.sql(d.db, sql)
+    assert seen == ("reached", d.pg.value(d.db, "SELECT finished_at + interval '1 day' FROM retention.archive_journal"), None)
+    d.pg.tamper(d.db, "DELETE FROM retention.setting WHERE name = 'backups_keep'")
+    assert d.pg.sql(d.db, sql) == [("unknown", None, "no configuration was read")]
+    assert "retention.setting_changed" in {m for (m,) in d.pg.sql(d.db, "SELECT message FROM retention.verify_acts()")}
 
 
 def test_not_declared(erased):

@@ -258,7 +258,7 @@ ACTS = [
     "UPDATE retention.archive_journal SET status = 'done' WHERE status = 'running'",
     "UPDATE retention.archive_journal SET claim = claim + 1",
     "UPDATE retention.setting SET value = 'false' WHERE name = 'four_eyes'",
-    "SELECT retention.configure('UTC', false, 'text')", "SELECT retention.configure_keep('0')",
+    "SELECT retention.configure('UTC', false, 'text')", "SELECT retention.configure_keep('0')", "SELECT retention.configure_backups('0')",
     "SELECT retention.begin_occurrence('q', 'daily', now(), now(), 'delete_contacts', '0', 'none')",
     "SELECT retention.watch_policy('p', 'daily', now())", "UPDATE retention.policy_state SET last_occurrence = 'infinity'",
     "INSERT INTO retention.replay VALUES (1, 'delete_contacts', 'none', now(), '2')", "DELETE FROM retention.replay",
