@@ -35,7 +35,7 @@ static const char action_sql[] =
 	"       j.counters->>'treated' AS treated, j.counters->>'dropped' AS dropped,\n"
 	"       j.counters->>'failed' AS failed, nullif(j.counters->>'left', '0') AS left_over,\n"
 	"       j.counters->>'rest' AS rest, j.counters->>'treated' IS NOT NULL AS counters,\n"
-	"       NULL AS held, NULL AS oldest, NULL AS newest,\n"
+	"       j.preview->>'held' AS held, j.preview->>'oldest' AS oldest, j.preview->>'newest' AS newest,\n"
 	"       extract(epoch FROM now() - j.requested_at)::bigint AS listing_s,\n"
 	"       extract(epoch FROM j.finished_at - j.started_at)::bigint AS took_s,\n"
 	"       retention.kept_until(j.finished_at, (SELECT nullif(s.value, '')::interval\n"
@@ -72,11 +72,10 @@ static const char progress_sql[] =
 static const char preview_sql[] =
 	"SELECT t.value->>'table' AS table_name, t.value->>'what' AS what, t.value->>'rows' AS rows\n"
 	"  FROM retention.archive_journal AS j,\n"
-	"       jsonb_array_elements(to_jsonb(j)->'preview'->'tables') WITH ORDINALITY AS t(value, n)\n"
+	"       jsonb_array_elements(j.preview->'tables') WITH ORDINALITY AS t(value, n)\n"
 	" WHERE j.id = $1::int ORDER BY t.n";
 
-static const char keys_sql[] =
-	"SELECT c.key FROM retention.candidate AS c WHERE c.job = $1::int ORDER BY c.n LIMIT 10";
+static const char keys_sql[] = "SELECT k.key FROM retention.first_keys($1::int) AS k(key)";
 
 static const char tables_sql[] =
 	"SELECT f.table_name, sum(f.rows)::bigint AS rows, count(*) FILTER (WHERE f.place IS NOT NULL) AS archived\n"
@@ -179,8 +178,7 @@ static const char *what_words(const struct language *language, const char *what)
 		{"deleted", _("deleted")},
 		{"anonymized", _("anonymized")},
 		{"detached", _("kept, without their link to the contact")},
-		{"archived", _("copied into the archive")},
-		{"kept", _("left as they are")},
+		{"exported", _("copied into the archive")},
 	};
 
 	for (size_t i = 0; what && i < LENGTH(known); i++)
@@ -203,25 +201,37 @@ static void list_preview(struct visit *v)
 	}
 }
 
-/* Each event of failed keys also stands above the list of all. */
+/* A row of another list from an event: under name[i][0] what the event has under name[i][1]. */
+static void add_event(struct visit *v, const char *list, const struct values *event,
+		      const char *const names[][2], size_t n)
+{
+	struct values *row = values_add(v->values, list);
+	bool known;
+
+	for (size_t i = 0; i < n; i++)
+		values_set(row, names[i][0], values_get(event, names[i][1], &known));
+}
+
+/* Keys that failed, and files that were taken, also stand above the list of all events. */
 static void list_failures(struct visit *v)
 {
+	static const char *const failure[][2] = {
+		{"event", "event"}, {"n", "keys_n"}, {"keys", "keys"}, {"message", "words"}};
+	static const char *const download[][2] = {
+		{"actor", "actor"}, {"at", "at"}, {"file", "file"}};
 	const int n = values_count(v->values, "events");
 
 	values_list(v->values, "failures");
+	values_list(v->values, "downloads");
 	for (int i = 0; i < n; i++) {
 		const struct values *event = values_at(v->values, "events", i);
 		bool known;
-		struct values *row;
+		const char *kind = values_get(event, "kind", &known);
 
-		if (strcmp(values_get(event, "kind", &known), "failed_key") != 0 ||
-		    values_count(v->values, "failures") >= 5)
-			continue;
-		row = values_add(v->values, "failures");
-		values_set(row, "event", values_get(event, "event", &known));
-		values_set(row, "n", values_get(event, "keys_n", &known));
-		values_set(row, "keys", values_get(event, "keys", &known));
-		values_set(row, "message", values_get(event, "words", &known));
+		if (strcmp(kind, "failed_key") == 0 && values_count(v->values, "failures") < 5)
+			add_event(v, "failures", event, failure, LENGTH(failure));
+		else if (strcmp(kind, "archive_download") == 0)
+			add_event(v, "downloads", event, download, LENGTH(download));
 	}
 }
 

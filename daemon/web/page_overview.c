@@ -26,10 +26,17 @@ static const char policies_sql[] =
 	"  LEFT JOIN retention.progress AS g ON g.id = p.last_action AND g.status = 'running'\n"
 	" WHERE p.enabled ORDER BY p.place";
 
+static const char forgotten_sql[] =
+	"SELECT EXISTS (SELECT FROM retention.replay_due) AS is_restored";
+
 static void show(struct visit *v)
 {
 	const PGresult *waiting = visit_rows(v, "waiting");
 
+	if (db_bool(visit_rows(v, "forgotten"), 0, "is_restored")) {
+		page_restored(v); /* nothing else runs until that is repaired */
+		return;
+	}
 	values_rows(v->values, "waiting", waiting);
 	values_set(v->values, "waiting_n",
 		   PQntuples(waiting) > 0 ? db_value(waiting, 0, "n") : "0");
@@ -41,6 +48,7 @@ static void show(struct visit *v)
 
 void page_overview(struct visit *v)
 {
+	visit_ask(v, "forgotten", forgotten_sql, 0, NULL);
 	visit_ask(v, "waiting", waiting_sql, 0, NULL);
 	visit_ask(v, "policies", policies_sql, 0, NULL);
 	actions_ask(v, "actions", &(struct actions_filter){.type = NULL}, LATEST);

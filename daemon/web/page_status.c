@@ -50,6 +50,7 @@ static void show(struct visit *v)
 	static const char *const lists[] = {"policies", "actions_running", "requests"};
 
 	values_row(v->values, visit_rows(v, "state"), 0);
+	values_set(v->values, "residue_at", NULL);
 	values_flag(v->values, "is_verified", PQntuples(visit_rows(v, "verified")) > 0);
 	if (PQntuples(visit_rows(v, "verified")) > 0)
 		values_row(v->values, visit_rows(v, "verified"), 0);

@@ -50,7 +50,7 @@ def test_each_state(web):
     job = make_action(web, OPERATOR, "saved", candidates=3, note="dossier 2026/17", preview={
         "held": 2, "oldest": "2024-01-02", "newest": "2024-01-31",
         "tables": [{"table": "message", "what": "deleted", "rows": 2914}]})
-    look(job, ["enregistrée", "rien n’est encore effacé", "2 914", "Gardés par un blocage 2", "2 janv. 2024",
+    look(job, ["enregistrée", "rien n’est encore effacé", "2 914", "Gardés par un blocage2", "2 janv. 2024",
                "message", "dossier 2026/17", "Plus personne ne peut s’ajouter à cette liste."],
          {OPERATOR: "annuler", APPROVER: "valider annuler", BOTH: "valider annuler"})
     for person in ROLES:
