@@ -180,8 +180,8 @@ fuzz: $(FUZZ)
 # --- installation --------------------------------------------------------------------------------
 
 UNITS = retentiond.service retentiond-web.service
-# The proxy, and drop-ins of the units.
-EXAMPLES = conf/nginx-retentiond-web.conf systemd/retentiond-web-proxy.conf systemd/retentiond-downloads.conf
+# The proxy, and a drop-in of the daemon's unit.
+EXAMPLES = conf/nginx-retentiond-web.conf systemd/retentiond-downloads.conf
 
 install: all
 	install -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(SBINDIR) $(DESTDIR)$(LIBEXECDIR) $(DESTDIR)$(MANDIR)/man1 \
