@@ -35,5 +35,5 @@ def test_the_unit_in_a_real_systemd():
     print(done.stdout, done.stderr)
     lines = [line for line in done.stdout.splitlines() if line.startswith(("ok", "not ok"))]
     assert [line for line in lines if line.startswith("not ok")] == []
-    assert len(lines) >= 54
+    assert len(lines) >= 60
     assert done.returncode == 0
