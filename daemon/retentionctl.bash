@@ -41,14 +41,20 @@ _retentionctl() {
 		return
 		;;
 	--archive) choices='none listed full' ;;
-	--contact | --request | --date | --from | --to | --as-of | --expires | --review | --reason | --note | --seen | --last-hash | -d | --database) return ;;
+	--action) choices=$actions ;;
+	--schedule) choices='hourly daily weekly monthly yearly' ;;
+	--contact | --request | --date | --from | --to | --as-of | --expires | --review | --reason | --note | --seen | --last-hash | --depth | --version | -d | --database) return ;;
 	*)
 		case "${words[0]-} ${words[1]-}" in
-		' ') choices='-c -d --help migrate model grants policies save validate cancel abandon pause resume preview journal show
+		' ') choices='-c -d --help migrate model grants policies policy save validate cancel abandon pause resume preview journal show
 			archive hold verify residue replay waive adopt subject' ;;
 		'model ') choices='draft check' ;;
 		'model draft') choices='--contact --request --date --samples' ;;
 		'archive ') choices='list verify restore delete' ;;
+		'policy ') choices='save validate retire' ;;
+		'policy save') choices='--action --depth --schedule --archive --note' ;;
+		'policy validate') choices="$(_retentionctl_ask policies | awk '/ saved$/ { print $1 }') --version --seen" ;;
+		'policy retire') choices="$(_retentionctl_ask policies | awk '/ page, / { print $1 }') --version" ;;
 		'hold ') choices='add remove list' ;;
 		'subject ') choices='export anonymize delete' ;;
 		'save ') choices=$actions ;;

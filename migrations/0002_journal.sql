@@ -6,7 +6,7 @@ CREATE TABLE retention.setting (
 	value text NOT NULL
 );
 COMMENT ON TABLE retention.setting IS
-	'written by the daemon from its configuration: timezone, four_eyes, contact_key_type, archives_keep, backups_keep';
+	'written by the daemon from its configuration: timezone, four_eyes, contact_key_type, archives_keep, backups_keep, page_policies';
 
 -- The sessions in which functions of the CRM's owner may run, each with its action.  A trigger runs in a session that
 -- erases or restores, and an IMMUTABLE function of a constant that stands in an index runs in one that reads a table.
@@ -176,6 +176,8 @@ CREATE TABLE retention.archive_journal (
 	status text NOT NULL CHECK (status IN
 		('saved', 'validated', 'running', 'done', 'failed', 'cancelled')),
 	policy text,
+	-- The version of a policy that was made on the page.  NULL: the policy is the configuration's.
+	policy_version int CHECK (policy_version IS NULL OR policy IS NOT NULL),
 	occurrence timestamptz,
 	-- A job whose tables change under it ends there.  The rest of the occurrence is a new action, the next part.
 	part int NOT NULL DEFAULT 1 CHECK (part = 1 OR policy IS NOT NULL),
@@ -426,7 +428,7 @@ BEGIN
 	IF retention.is_owner() THEN
 		RETURN NEW;
 	END IF;
-	IF NEW.kind ~ '^(hold|unknown)_' OR NEW.kind IN
+	IF NEW.kind ~ '^(hold|unknown|policy)_' OR NEW.kind IN
 	   ('saved', 'validated', 'running', 'done', 'failed', 'cancelled', 'listed', 'noted', 'archive_deleted',
 	    'archive_removed', 'restored', 'paused', 'resumed', 'configured', 'subject_exported', 'adopted', 'rebound',
 	    'replay_waived', 'asked', 'answered', 'archive_download') OR
@@ -573,10 +575,10 @@ BEGIN
 	IF NOT retention.is_owner() THEN
 		PERFORM retention.check_change_of_daemon(OLD, NEW);
 	END IF;
-	IF (NEW.id, NEW.action, NEW.mode, NEW.policy, NEW.occurrence, NEW.part, NEW.from_date, NEW.to_date,
+	IF (NEW.id, NEW.action, NEW.mode, NEW.policy, NEW.policy_version, NEW.occurrence, NEW.part, NEW.from_date, NEW.to_date,
 	    NEW.depth, NEW.archive, NEW.requested_by, NEW.requested_at, NEW.subject, NEW.replay, NEW.replay_of, NEW.note)
 	   IS DISTINCT FROM
-	   (OLD.id, OLD.action, OLD.mode, OLD.policy, OLD.occurrence, OLD.part, OLD.from_date, OLD.to_date,
+	   (OLD.id, OLD.action, OLD.mode, OLD.policy, OLD.policy_version, OLD.occurrence, OLD.part, OLD.from_date, OLD.to_date,
 	    OLD.depth, OLD.archive, OLD.requested_by, OLD.requested_at, OLD.subject, OLD.replay, OLD.replay_of, OLD.note) THEN
 		RAISE EXCEPTION 'action %: what was asked for cannot be changed', OLD.id
 			USING ERRCODE = 'check_violation', CONSTRAINT = 'retention.request_fixed',

@@ -40,19 +40,14 @@ AS $$
 	SELECT (since AT TIME ZONE timezone + keep) AT TIME ZONE timezone
 $$;
 
--- note: why, for who validates it; the journal keeps it.
-CREATE FUNCTION retention.save_action(action text, from_date date, to_date date,
-				      archive text DEFAULT NULL, note text DEFAULT NULL) RETURNS int
-LANGUAGE plpgsql
-SECURITY DEFINER
+-- Returns the archive mode of an action, where none was given its default.  Refuses what does not go together.
+CREATE FUNCTION retention.checked_archive(action text, archive text) RETURNS text
+LANGUAGE plpgsql IMMUTABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	mode_of_archive text := coalesce(archive, CASE action WHEN 'export' THEN 'listed' ELSE 'none' END);
-	last_day date := from_date + interval '1 month' - interval '1 day';
-	new_id int;
 BEGIN
-	PERFORM retention.check_person();
 	IF action IS NULL OR action NOT IN
 	   ('export', 'delete_contacts', 'anonymize_contacts', 'anonymize_requests') THEN
 		RAISE EXCEPTION 'unknown action "%"', coalesce(action, 'NULL')
@@ -81,6 +76,24 @@ BEGIN
 			      COLUMN = 'archive',
 			      HINT = 'Give listed or full.';
 	END IF;
+	RETURN mode_of_archive;
+END
+$$;
+
+-- note: why, for who validates it; the journal keeps it.
+CREATE FUNCTION retention.save_action(action text, from_date date, to_date date,
+				      archive text DEFAULT NULL, note text DEFAULT NULL) RETURNS int
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	mode_of_archive text;
+	last_day date := from_date + interval '1 month' - interval '1 day';
+	new_id int;
+BEGIN
+	PERFORM retention.check_person();
+	mode_of_archive := retention.checked_archive(action, archive);
 	IF from_date IS NULL OR to_date IS NULL OR NOT isfinite(from_date) OR NOT isfinite(to_date) THEN
 		RAISE EXCEPTION 'both days of the interval are needed'
 			USING ERRCODE = 'invalid_parameter_value', CONSTRAINT = 'retention.days_missing',

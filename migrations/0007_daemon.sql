@@ -33,10 +33,10 @@ $$;
 
 -- Turns an occurrence of a policy into an action, once, however many daemons ask.  Returns NULL when there is
 -- nothing to start: another daemon has it, the policy's last pass has not ended, or a replay comes first
--- because the database has forgotten erasures that its ledger file knows.
+-- because the database has forgotten erasures that its ledger file knows.  policy_version: of a policy of the page.
 CREATE FUNCTION retention.begin_occurrence(policy text, schedule text, occurrence timestamptz,
 					   next timestamptz, action text, depth interval,
-					   archive text) RETURNS int
+					   archive text, policy_version int DEFAULT NULL) RETURNS int
 LANGUAGE plpgsql
 SET search_path = pg_catalog, pg_temp
 AS $$
@@ -53,9 +53,9 @@ BEGIN
 		RETURN NULL;
 	END IF;
 	INSERT INTO retention.archive_journal AS j
-		(action, mode, status, policy, occurrence, depth, archive)
+		(action, mode, status, policy, policy_version, occurrence, depth, archive)
 	VALUES (begin_occurrence.action, 'automatic', 'saved', begin_occurrence.policy,
-		begin_occurrence.occurrence, begin_occurrence.depth, begin_occurrence.archive)
+		begin_occurrence.policy_version, begin_occurrence.occurrence, begin_occurrence.depth, begin_occurrence.archive)
 	ON CONFLICT ON CONSTRAINT archive_journal_policy_occurrence_part_key DO NOTHING
 	RETURNING j.id INTO new_id;
 	INSERT INTO retention.policy_state AS s

@@ -43,6 +43,14 @@ AS $$
 		THEN 'event %s says "%s" of action %s by "%s", the role that had saved it, while four eyes were asked for'
 		WHEN 'retention.expired_early'
 		THEN 'event %s says that the archive of action %s was deleted by expiry, and archives.keep had not passed'
+		WHEN 'retention.policy_removed' THEN 'version %s of policy "%s" was removed'
+		WHEN 'retention.policy_inserted' THEN 'version %s of policy "%s" was inserted: no event speaks of it'
+		WHEN 'retention.policy_changed' THEN 'version %s of policy "%s" was changed: %s'
+		WHEN 'retention.policy_act_foreign' THEN 'event %s says "%s" by "%s" of policy "%s", and the role "%s" wrote it'
+		WHEN 'retention.policy_act_alone'
+		THEN 'event %s says that policy "%s" was validated by "%s", the role that had saved it, while four eyes were asked for'
+		WHEN 'retention.policy_not_validated'
+		THEN 'event %s begins action %s by version %s of policy "%s", which was not in force'
 		WHEN 'retention.ledger_changed'
 		THEN '%s: line %s was changed, or lines before it were added or removed: put the file back from its backup; or move it away, so that the daemon writes it anew from the database'
 		WHEN 'retention.ledger_cut'
@@ -114,7 +122,11 @@ AS $$
 	   AND NOT EXISTS (SELECT FROM retention.journal_event AS n WHERE n.hash = noted)
 $$;
 
--- Returns the rows that differ from what the events say: each action and each hold must agree with its last event.
+-- verify_rows() reads a table that a later migration makes.
+SET LOCAL check_function_bodies = off;
+
+-- Returns the rows that differ from what the events say: each action, each hold and each version of a policy of the page
+-- must agree with its last event.
 -- Not compared: what an action waits for, and which process works on it.
 CREATE FUNCTION retention.verify_rows()
 RETURNS TABLE (finding text, message text, details text)
@@ -162,12 +174,72 @@ AS $$
 				(SELECT string_agg(coalesce(w.key, n.key), ', ' ORDER BY coalesce(w.key, n.key))
 				   FROM jsonb_each(c.was) AS w FULL JOIN jsonb_each(c.now) AS n ON w.key = n.key
 				  WHERE w.value IS DISTINCT FROM n.value)] END AS said
-		  FROM held AS c)
+		  FROM held AS c),
+	stated AS (
+		SELECT DISTINCT ON (e.details->>'name', e.details->>'version') e.details->>'name' AS name,
+		       (e.details->>'version')::int AS version, e.details - 'clock' AS was
+		  FROM retention.journal_event AS e WHERE e.kind ~ '^policy_'
+		 ORDER BY e.details->>'name', e.details->>'version', e.id DESC),
+	policies AS (
+		SELECT coalesce(p.name, s.name) AS name, coalesce(p.version, s.version) AS version, CASE
+			WHEN p.name IS NULL THEN ARRAY['retention.policy_removed', s.version::text, s.name]
+			WHEN s.name IS NULL THEN ARRAY['retention.policy_inserted', p.version::text, p.name]
+			WHEN s.was <> c.now THEN ARRAY['retention.policy_changed', p.version::text, p.name,
+				(SELECT string_agg(coalesce(w.key, n.key), ', ' ORDER BY coalesce(w.key, n.key))
+				   FROM jsonb_each(s.was) AS w FULL JOIN jsonb_each(c.now) AS n ON w.key = n.key
+				  WHERE w.value IS DISTINCT FROM n.value)] END AS said
+		  FROM retention.page_policy AS p
+		  FULL JOIN stated AS s ON s.name = p.name AND s.version = p.version
+		 CROSS JOIN LATERAL (SELECT retention.page_policy_content(p)) AS c(now))
 	SELECT x.*
 	  FROM ((SELECT a.said FROM actions AS a WHERE a.said IS NOT NULL ORDER BY a.id)
 		UNION ALL
-		(SELECT h.said FROM holds AS h WHERE h.said IS NOT NULL ORDER BY h.id)) AS f,
+		(SELECT h.said FROM holds AS h WHERE h.said IS NOT NULL ORDER BY h.id)
+		UNION ALL
+		(SELECT p.said FROM policies AS p WHERE p.said IS NOT NULL ORDER BY p.name, p.version)) AS f,
 	       retention.finding(f.said) AS x
+$$;
+
+SET LOCAL check_function_bodies = on;
+
+-- The same of the policies of the page: each was saved, validated and retired by the role that the event names, under
+-- four eyes by two, and each action that one began had its version in force.  said is for finding().
+CREATE FUNCTION retention.verify_policy_acts() RETURNS TABLE (event bigint, said text[])
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+	WITH stated AS (
+		SELECT e.id, e.kind, e.actor, e.details AS d, CASE e.kind WHEN 'policy_saved' THEN 'saved_by'
+			WHEN 'policy_validated' THEN 'validated_by' ELSE 'retired_by' END AS act
+		  FROM retention.journal_event AS e WHERE e.kind ~ '^policy_')
+	SELECT s.id, ARRAY['retention.policy_act_foreign', s.id::text, s.act, s.d->>s.act, s.d->>'name', s.actor]
+	  FROM stated AS s
+	 WHERE s.d->>s.act <> s.actor OR (s.d->>'retired_as' IS DISTINCT FROM 'restored' AND EXISTS (
+		SELECT FROM pg_roles AS r
+		 WHERE r.rolname = s.actor AND pg_has_role(r.oid, 'retention_daemon', 'MEMBER')
+		   AND NOT pg_has_role(r.oid, 'retention_operator', 'MEMBER')
+		   AND NOT pg_has_role(r.oid, 'retention_approver', 'MEMBER')))
+	 UNION ALL
+	SELECT s.id, ARRAY['retention.policy_act_alone', s.id::text, s.d->>'name', s.actor]
+	  FROM stated AS s
+	 WHERE s.kind = 'policy_validated' AND s.d->>'saved_by' = s.actor AND
+	       (SELECT c.details->>'value' FROM retention.journal_event AS c
+		 WHERE c.kind = 'configured' AND c.details->>'setting' = 'four_eyes' AND c.id < s.id
+		 ORDER BY c.id DESC LIMIT 1) = 'true'
+	 UNION ALL
+	SELECT e.id, ARRAY['retention.policy_not_validated', e.id::text, e.job::text, e.details->>'policy_version',
+			   e.details->>'policy']
+	  FROM retention.journal_event AS e
+	 WHERE e.kind = 'saved' AND e.details ? 'policy_version' AND NOT EXISTS (
+		SELECT FROM stated AS s
+		 WHERE s.kind = 'policy_validated' AND s.id < e.id AND s.d->>'name' = e.details->>'policy'
+		   AND s.d->'version' = e.details->'policy_version' AND s.d->'action' = e.details->'action'
+		   AND s.d->'archive' = e.details->'archive'
+		   AND (s.d->>'depth')::interval = (e.details->>'depth')::interval
+		   AND ((e.details->>'part')::int > 1 OR NOT EXISTS (
+			SELECT FROM stated AS r
+			 WHERE r.kind = 'policy_retired' AND r.id BETWEEN s.id AND e.id
+			   AND r.d->>'name' = s.d->>'name' AND r.d->'version' = s.d->'version')))
 $$;
 
 -- Returns the events that no rule allows.  Each act of a person was written by that person's role, and that role is not
@@ -222,6 +294,8 @@ AS $$
 			       WHERE c.setting = 'four_eyes' AND c.id < a.id ORDER BY c.id DESC LIMIT 1) = 'true'
 			THEN ARRAY['retention.act_alone', a.id::text, a.act, a.job::text, a.name] END AS said
 		  FROM acts AS a
+		UNION ALL
+		SELECT * FROM retention.verify_policy_acts()
 		UNION ALL
 		SELECT NULL, ARRAY['retention.setting_changed', coalesce(s.name, c.setting)]
 		  FROM retention.setting AS s

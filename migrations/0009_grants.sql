@@ -105,7 +105,7 @@ BEGIN
 	('FUNCTION', 'analyze_count(oid)',                                 '',     '',     '',     'X'),
 	('FUNCTION', 'configure_backups(interval)',                        '',     '',     '',     'X'),
 	('FUNCTION', 'configure_keep(interval)',                           '',     '',     '',     'X'),
-	('FUNCTION', 'begin_occurrence(text, text, timestamptz, timestamptz, text, interval, text)',
+	('FUNCTION', 'begin_occurrence(text, text, timestamptz, timestamptz, text, interval, text, int)',
 									   '',     '',     '',     'X'),
 	('FUNCTION', 'watch_policy(text, text, timestamptz)',              '',     '',     '',     'X'),
 	('FUNCTION', 'configure_policy(text, int, text, interval, text, text, text, boolean, boolean, text)',
@@ -124,6 +124,7 @@ BEGIN
 	('FUNCTION', 'finding(text[])',                                    'X',    'X',    'X',    'X'),
 	('FUNCTION', 'verify_chain(bytea)',                                'X',    'X',    'X',    'X'),
 	('FUNCTION', 'verify_rows()',                                      'X',    'X',    'X',    'X'),
+	('FUNCTION', 'verify_policy_acts()',                               'X',    'X',    'X',    'X'),
 	('FUNCTION', 'verify_acts()',                                      'X',    'X',    'X',    'X')
 	) AS matrix(kind, object, retention_auditor, retention_operator, retention_approver, retention_daemon)
 	LOOP
@@ -144,7 +145,7 @@ $$;
 
 -- The columns that the daemon may write.  It makes automatic actions only: the others are made by save_action(),
 -- save_subject() and replay_ledger().
-GRANT INSERT (action, mode, status, policy, occurrence, part, depth, cutoff, archive)
+GRANT INSERT (action, mode, status, policy, policy_version, occurrence, part, depth, cutoff, archive)
 	ON retention.archive_journal TO retention_daemon;
 GRANT INSERT (job, worker) ON retention.erasing TO retention_daemon;
 GRANT INSERT (job) ON retention.erasing TO retention_approver;	-- for a restore

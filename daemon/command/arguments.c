@@ -31,6 +31,7 @@ static const struct {
 	{"as-of", VALUE_DATE, AT(as_of)},
 	{"contact", VALUE_TEXT, AT(contact)},
 	{"date", VALUE_TEXT, AT(date)},
+	{"depth", VALUE_TEXT, AT(depth)},
 	{"disable-triggers", VALUE_NONE, AT(disable_triggers)},
 	{"dry-run", VALUE_NONE, AT(dry_run)},
 	{"expires", VALUE_DATE, AT(expires)},
@@ -47,10 +48,12 @@ static const struct {
 	{"review", VALUE_DATE, AT(review)},
 	{"sample", VALUE_NUMBER, AT(sample)},
 	{"samples", VALUE_NONE, AT(samples)},
+	{"schedule", VALUE_TEXT, AT(schedule)},
 	{"seen", VALUE_COUNT, AT(seen)},
 	{"timeout", VALUE_NUMBER, AT(timeout)},
 	{"to", VALUE_DATE, AT(to)},
 	{"values", VALUE_TEXT, AT(values)},
+	{"version", VALUE_NUMBER, AT(version)},
 	{"yes", VALUE_NONE, AT(yes)},
 };
 #define OPTIONS (sizeof(options) / sizeof(options[0]))

@@ -23,8 +23,9 @@ struct command_options {
 	const char *from, *to, *as_of, *expires, *review; /* dates */
 	const char *contact, *request, *date; /* tables and a column */
 	const char *identity, *values; /* files */
-	const char *sample, *timeout; /* numbers from 1 */
+	const char *sample, *timeout, *version; /* numbers from 1 */
 	const char *seen; /* a number of keys, from 0 */
+	const char *depth, *schedule; /* of a policy */
 	const char *reason, *note, *last_hash;
 	const char *disable_triggers, *dry_run, *follow, *is_new, *json, *replace, *samples,
 		*yes; /* flags */
@@ -59,12 +60,16 @@ struct command {
 /* Checks of command_spec: ERR_USAGE. */
 bool command_check_adopt(struct command *cmd, struct error *err);
 bool command_check_archive_delete(struct command *cmd, struct error *err);
+bool command_check_policy_save(struct command *cmd, struct error *err);
 bool command_check_preview(struct command *cmd, struct error *err);
 bool command_check_grants(struct command *cmd, struct error *err);
 bool command_check_residue(struct command *cmd, struct error *err);
 
 bool command_migrate(struct command *cmd, struct error *err);
 bool command_policies(struct command *cmd, struct error *err);
+bool command_policy_save(struct command *cmd, struct error *err);
+bool command_policy_validate(struct command *cmd, struct error *err);
+bool command_policy_retire(struct command *cmd, struct error *err);
 bool command_save(struct command *cmd, struct error *err);
 bool command_validate(struct command *cmd, struct error *err);
 bool command_cancel(struct command *cmd, struct error *err);

@@ -8,6 +8,7 @@
 #include "command/output.h"
 #include "plan/preview.h"
 #include "base/sql.h"
+#include "journal/page_policies.h"
 
 struct preview {
 	struct command *cmd;
@@ -143,6 +144,7 @@ bool command_check_preview(struct command *cmd, struct error *err)
 static bool find_action(struct preview *p, struct error *err)
 {
 	const char *word = p->cmd->argument, *mode = p->cmd->options.archive;
+	const struct config *joined;
 
 	p->action = action_parse(word);
 	if (p->action != ACTION_COUNT) {
@@ -151,7 +153,10 @@ static bool find_action(struct preview *p, struct error *err)
 							  : ARCHIVE_NONE;
 		return true;
 	}
-	p->policy = config_policy(p->cmd->config, word);
+	joined = page_policies_join(p->cmd->db, p->cmd->config, p->ctx, err);
+	if (!joined)
+		return false;
+	p->policy = config_policy(joined, word);
 	if (!p->policy)
 		return fail(err, ERR_CONFIG,
 			    _("there is no policy \"%s\" in %s: retentionctl policies lists them"),

@@ -18,6 +18,8 @@
 
 struct policy {
 	struct place place;
+	int version; /* of a policy that was made on the page (config/page.h); 0: the file's */
+	bool saved; /* on the page, and not validated: it does not run */
 	const char *name; /* [A-Za-z0-9._-]{1,63}, unique: becomes part of a folder's name */
 	enum action action;
 	struct period depth;
@@ -92,6 +94,16 @@ struct config {
 
 	bool four_eyes; /* top level; default false */
 	bool replay_automatic; /* replay = "automatic"; default "manual" */
+
+	/* Policies that people make on the page, and their bounds: config/page.h. */
+	bool pages; /* policies_from = "file+page"; default "file" */
+	bool has_page_policies;
+	struct period page_shortest; /* months or years */
+	const char *const *page_actions; /* n_page_actions names */
+	size_t n_page_actions;
+	const char *const *page_archives; /* n_page_archives names; none: all modes */
+	size_t n_page_archives;
+	int page_most; /* 1 to 100; default 20 */
 
 	struct model model;
 	struct policy *policies; /* n_policies */

@@ -75,6 +75,7 @@ static struct config *config_new(const char *path, const char *text)
 	config->max_wal_backlog_mb = 4096;
 	config->courtesy = true;
 	config->max_share = 0.25;
+	config->page_most = 20;
 	return config;
 }
 

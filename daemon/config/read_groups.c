@@ -7,6 +7,7 @@
 #include "config/read.h"
 
 #include "base/mem.h"
+#include "config/page.h"
 
 #include <arpa/inet.h>
 #include <libpq-fe.h>
@@ -18,6 +19,7 @@
 	.kind = (value_kind), CONFIG(member), .min = (least), .max = (most)
 
 static const char *const replay_names[] = {"manual", "automatic"};
+static const char *const policies_from_names[] = {"file", "file+page"};
 static const char *const formulas_names[] = {"text", "keep"};
 const char *const integrity_names[] = {
 	[INTEGRITY_AUTO] = "auto",
@@ -33,6 +35,8 @@ const struct setting_spec top_specs[] = {
 	{.key = "backups"},
 	{.key = "model"},
 	{.key = "policies"},
+	{.key = "page_policies"},
+	{.key = "policies_from", WORD(policies_from_names), CONFIG(pages), .quiet = true},
 	{.key = "four_eyes", .kind = VALUE_BOOL, CONFIG(four_eyes)},
 	{.key = "replay", WORD(replay_names), CONFIG(replay_automatic), .quiet = true},
 	{0},
@@ -85,6 +89,23 @@ static const struct setting_spec backups_specs[] = {
 	 CONFIG(backups_keep),
 	 GIVEN(has_backups_keep),
 	 .required = true},
+	{0},
+};
+
+static const struct setting_spec page_specs[] = {
+	{.key = "shortest",
+	 .kind = VALUE_PERIOD,
+	 CONFIG(page_shortest),
+	 GIVEN(has_page_policies),
+	 .required = true},
+	{.key = "actions",
+	 STRINGS(struct config, page_actions, ACTION_COUNT),
+	 .required = true,
+	 .example = "[ \"delete_contacts\", \"anonymize_contacts\" ]"},
+	{.key = "archives",
+	 STRINGS(struct config, page_archives, ARCHIVE_MODE_COUNT),
+	 .example = "[ \"listed\", \"full\" ]"},
+	{.key = "most", RANGE(VALUE_INT, page_most, 1, PAGE_MOST)},
 	{0},
 };
 
@@ -200,12 +221,33 @@ static void check_limits(const struct reader *r, struct config *config)
 	config->integrity_place = reader_place(r, reader_key(r, "integrity"));
 }
 
+static void check_page(const struct reader *r, struct config *config)
+{
+	for (size_t i = 0; i < config->n_page_actions; i++)
+		if (action_parse(config->page_actions[i]) == ACTION_COUNT)
+			complain_at(r, reader_key(r, "actions"),
+				    "actions: \"%s\" is not an action%s", config->page_actions[i],
+				    nearest_name_hint(r->ctx, config->page_actions[i], action_names,
+						      ACTION_COUNT));
+	for (size_t i = 0; i < config->n_page_archives; i++)
+		if (archive_mode_parse(config->page_archives[i]) == ARCHIVE_MODE_COUNT)
+			complain_at(r, reader_key(r, "archives"),
+				    "archives: \"%s\" is not none, listed or full",
+				    config->page_archives[i]);
+	if (config->page_shortest.count > 0 && page_months(&config->page_shortest) == 0)
+		complain_at(
+			r, reader_key(r, "shortest"),
+			"shortest must be months or years, at most 100 years: by days a depth of "
+			"the page, which is in months, cannot be compared");
+}
+
 const struct config_group config_groups[] = {
 	{"database", database_specs, check_database},
 	{"archives", archives_specs, check_archives},
 	{"limits", limits_specs, check_limits},
 	{"metrics", metrics_specs, check_metrics},
 	{"backups", backups_specs, NULL},
+	{"page_policies", page_specs, check_page},
 	{0},
 };
 
@@ -226,4 +268,8 @@ void groups_read(const struct reader *r, struct config *config)
 				g->check(&inner, config);
 		}
 	}
+	if (config->pages && !reader_key(r, "page_policies"))
+		complain_at(r, reader_key(r, "policies_from"),
+			    "policies_from \"file+page\" needs the group page_policies: it says "
+			    "which policies the page may make");
 }

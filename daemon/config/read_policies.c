@@ -152,9 +152,22 @@ static void read_list(const struct reader *r, const config_setting_t *list, stru
 	}
 }
 
+/* The model has to be ready for the actions that the page may make a policy of. */
+static void check_page_actions(const struct reader *r, const struct config *config)
+{
+	const struct reader inner = reader_in(r, reader_key(r, "page_policies"), "page_policies");
+
+	for (size_t i = 0; inner.group && i < config->n_page_actions; i++) {
+		const enum action action = action_parse(config->page_actions[i]);
+
+		if (action == ACTION_ANONYMIZE_CONTACTS || action == ACTION_ANONYMIZE_REQUESTS)
+			require_rules(&inner, &config->model, action);
+	}
+}
+
 /*
  * Complains, at each table below root, if it has neither a key anonymize nor rules.  r reads the group model.
- * policy: the name of the one that anonymizes root.
+ * policy: the one that anonymizes root.
  */
 static void require_answers(const struct reader *r, const char *policy, const struct model *model,
 			    const struct table *root)
@@ -165,7 +178,7 @@ static void require_answers(const struct reader *r, const char *policy, const st
 		if (t->on_anonymize == ON_ANONYMIZE_UNSET && t != root && t != model->request &&
 		    model_is_under(t, root))
 			complain_at(r, config_setting_get_elem(r->group, (unsigned int)i),
-				    "model: table \"%s\": policy \"%s\" anonymizes \"%s\" and all "
+				    "model: table \"%s\": %s anonymizes \"%s\" and all "
 				    "tables below it: add anonymize = \"delete\" or \"keep\", or "
 				    "rules",
 				    t->name, policy, root->name);
@@ -178,20 +191,24 @@ static void require_answers(const struct reader *r, const char *policy, const st
  */
 static void check_answers(const struct reader *r, const struct config *config)
 {
-	const struct policy *first[ACTION_COUNT + 1] = {NULL};
-	const struct policy *policy;
+	const char *first[ACTION_COUNT + 1] = {NULL};
+	const char *policy;
 	const struct table *root = config->model.contact;
+
+	for (size_t i = 0; config->pages && i < config->n_page_actions; i++)
+		first[action_parse(config->page_actions[i])] = "a policy of the page";
 
 	for (size_t i = config->n_policies; i-- > 0;)
 		if (config->policies[i].name)
-			first[config->policies[i].action] = &config->policies[i];
+			first[config->policies[i].action] =
+				t_printf(r->ctx, "policy \"%s\"", config->policies[i].name);
 	policy = first[ACTION_ANONYMIZE_CONTACTS];
 	if (!policy) {
 		policy = first[ACTION_ANONYMIZE_REQUESTS];
 		root = config->model.request;
 	}
 	if (policy && root)
-		require_answers(r, policy->name, &config->model, root);
+		require_answers(r, policy, &config->model, root);
 }
 
 void policies_read(const struct reader *r, struct config *config)
@@ -202,6 +219,8 @@ void policies_read(const struct reader *r, struct config *config)
 
 	if (list)
 		read_list(r, list, config);
-	if (list && model)
+	if (config->pages && model)
+		check_page_actions(r, config);
+	if ((list || config->pages) && model)
 		check_answers(&inner, config);
 }

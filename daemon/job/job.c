@@ -19,14 +19,6 @@
  *
  * A failure of the server, the network or the disk at any line ends the attempt; after a pause the next
  * one begins at the top.
- *
- * One line of the configuration reaches this code by two ways.  retentiond reads the file and accepts it
- * (config/load.c).  It hands the accepted text to retention-job, which reads it a second time, from a sealed
- * descriptor (config_read_fd()): from there come the policy's name, its scope, the model and the limits.
- * But when a policy is due, the supervisor's clock writes the policy's action, depth and archive mode into
- * the journal (retention.begin_occurrence()), and the job takes those from the journal's row, not from the
- * configuration.  So a policy that is edited while its action waits keeps the depth that the action began
- * with, and gets the scope that the file has now; check_model() refuses one whose action differs.
  */
 #include "job/job_state.h"
 #include "job/mode.h"
@@ -65,22 +57,8 @@ static bool check_model(struct job *j, struct error *err)
 	struct check check = {.db = j->db, .config = config, .ctx = j->ctx, .complaints = &c};
 	struct plan_opts opts;
 
-	if (j->row.policy) {
-		j->policy = config_policy(config, j->row.policy);
-		if (!j->policy)
-			return fail(err, ERR_CONFIG,
-				    "policy \"%s\" of action %d is missing in the configuration: "
-				    "put it back%s",
-				    j->row.policy, j->row.id,
-				    strcmp(j->row.status, "saved") == 0
-					    ? ", or cancel the action"
-					    : " under this name, so that what was begun can end");
-		if (j->policy->action != j->row.action)
-			return fail(err, ERR_CONFIG,
-				    "policy \"%s\" was %s when action %d was saved, and is %s now",
-				    j->row.policy, action_names[j->row.action], j->row.id,
-				    action_names[j->policy->action]);
-	}
+	if (!job_find_policy(j, err))
+		return false;
 	opts = check_opts(config, j->policy, j->row.action, j->row.archive);
 	opts.by_key = j->row.by_key;
 	if (!check_action(&check, j->policy, &opts, &j->plan, err))

@@ -57,6 +57,9 @@ void claim_drop(struct job *j);
  */
 bool claim_keep(struct job *j, struct error *err);
 
+/* The policy that began the action, NULL where none did.  CONFIG: it may not go on by that. */
+bool job_find_policy(struct job *j, struct error *err);
+
 /*
  * Writes the keys that are due into retention.candidate, instead of those of an earlier attempt.  Reads the CRM's tables by a
  * session that may change nothing else.

@@ -9,6 +9,7 @@
 #include "preflight/views.h"
 #include "archive/age.h"
 #include "journal/identity.h"
+#include "journal/page_policies.h"
 #include "journal/policies.h"
 #include "journal/ledger_check.h"
 #include "base/file.h"
@@ -277,9 +278,26 @@ static bool check_throttle(const struct job_opts *opts, struct db *db, struct er
 	return true;
 }
 
+/*
+ * The policies of the page, within the bounds that are in force from now on, and the list of all that is in force.  A
+ * policy that a restored backup has brought back is retired before the daemon asks for them.
+ */
+static bool configure_policies(const struct job_opts *opts, struct db *db, void *ctx, bool begins,
+			       struct error *err)
+{
+	const struct config *joined;
+
+	if (!begins)
+		return page_policies_compare(db, opts->config, false, opts->report, err);
+	return page_policies_configure(db, opts->config, err) &&
+	       page_policies_compare(db, opts->config, true, opts->report, err) &&
+	       (joined = page_policies_join(db, opts->config, ctx, err)) &&
+	       policies_configure(db, joined, err);
+}
+
 /* A test changes no setting: what it looks at is not in force.  The first one lets people begin before the daemon does. */
 static bool configure(const struct job_opts *opts, struct db *db, const char *type, bool begins,
-		      struct error *err)
+		      void *ctx, struct error *err)
 {
 	static const char sql[] =
 		"SELECT count(*) FROM retention.setting AS s WHERE s.name = 'contact_key_type'";
@@ -294,8 +312,8 @@ static bool configure(const struct job_opts *opts, struct db *db, const char *ty
 	}
 	return (begins || db_query_int(db, sql, 0, NULL, &known, err)) &&
 	       (known > 0 || journal_configure(db, opts->config, type, err)) &&
-	       (!begins || (db_command(db, backups_sql, 1, &backups, NULL, err) &&
-			    policies_configure(db, opts->config, err)));
+	       (!begins || db_command(db, backups_sql, 1, &backups, NULL, err)) &&
+	       configure_policies(opts, db, ctx, begins, err);
 }
 
 static bool check_and_configure(const struct job_opts *opts, struct look *look, struct db *db,
@@ -330,7 +348,7 @@ static bool check_and_configure(const struct job_opts *opts, struct look *look, 
 	return warn_of_views(opts, ctx, db, err) && check_throttle(opts, db, err) &&
 	       check_ledger(opts, db, look->begins, err) &&
 	       unknown_find(db, opts->config->directory, &unknown, err) &&
-	       configure(opts, db, type, look->begins, err);
+	       configure(opts, db, type, look->begins, ctx, err);
 }
 
 /* Adds the tables that other sessions have locked: a query of the catalog that waits for one does not name it. */

@@ -9,6 +9,7 @@
  */
 #include "job/mode.h"
 
+#include "journal/page_policies.h"
 #include "journal/policies.h"
 
 #include "preflight/check_plan.h"
@@ -109,7 +110,7 @@ static bool measure_overdue(struct survey *s, const struct policy *policy,
 	const struct plan_opts due = check_opts(config, policy, policy->action, policy->archive);
 	AUTO(result) PGresult *res = NULL;
 
-	if (policy->action == ACTION_EXPORT)
+	if (policy->action == ACTION_EXPORT || policy->saved)
 		return true;
 	if (values[1] &&
 	    !db_query(s->db,
@@ -160,11 +161,11 @@ static bool measure_policy(struct survey *s, const struct policy *policy,
 	AUTO(result) PGresult *cutoffs = NULL;
 	int64_t next = 0;
 
-	if (schedule_next(&policy->schedule, time(NULL), &next)) {
+	if (schedule_next(&policy->schedule, time(NULL), &next))
 		values[3] = t_printf(s->ctx, "%" PRId64, next);
+	if (values[3] && !policy->saved)
 		tell(s->opts, "retentiond_policy_next_timestamp_seconds", "policy", policy->name,
 		     values[3]);
-	}
 	period_print(&policy->depth, depth, sizeof(depth));
 	if (!db_query(s->db, cutoff_sql, 4, values, &cutoffs, err))
 		return false;
@@ -266,15 +267,15 @@ static bool measure(const struct job_opts *opts, void *arg, struct db *db, struc
 {
 	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
 	AUTO(error) struct error ignored = {0}; /* the first failure counts */
-	struct survey s = {
-		.opts = opts,
-		.db = db,
-		.ctx = ctx,
-		.figures = t_array(ctx, struct policy_figures, opts->config->n_policies + 1),
-	};
+	struct job_opts joined = *opts;
+	struct survey s = {.opts = &joined, .db = db, .ctx = ctx};
 
 	(void)arg;
-	if (!policies_configure(db, opts->config, err) || !find_refusals(&s, err))
+	joined.config = page_policies_join(db, opts->config, ctx, err);
+	if (!joined.config)
+		return false;
+	s.figures = t_array(ctx, struct policy_figures, joined.config->n_policies + 1);
+	if (!policies_configure(db, joined.config, err) || !find_refusals(&s, err))
 		return false;
 	if (db_exec(db, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", err) &&
 	    measure_journal(opts, db, err) && measure_crm(&s, err))

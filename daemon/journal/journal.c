@@ -58,8 +58,8 @@ bool journal_load(struct db *db, int id, const char *timezone, void *ctx, struct
 		  struct error *err)
 {
 	static const char sql[] =
-		"SELECT j.action, j.mode, j.archive, j.status, j.policy, j.part, j.requested_by,\n"
-		"       coalesce(j.replay, false) AS replay, coalesce(j.replay_of, 0) AS replay_of,\n"
+		"SELECT j.action, j.mode, j.archive, j.status, j.policy, j.policy_version, j.part,\n"
+		"       j.requested_by, coalesce(j.replay, false) AS replay, j.replay_of,\n"
 		"       EXISTS (SELECT FROM retention.archive_journal AS p\n"
 		"                WHERE p.policy = j.policy AND p.occurrence = j.occurrence\n"
 		"                  AND p.part = j.part - 1\n"
@@ -92,6 +92,7 @@ bool journal_load(struct db *db, int id, const char *timezone, void *ctx, struct
 		.requested_by = db_text_copy(ctx, res, 0, "requested_by"),
 		.status = db_text_copy(ctx, res, 0, "status"),
 		.policy = db_text_copy(ctx, res, 0, "policy"),
+		.policy_version = (int)db_int(res, 0, "policy_version"),
 		.from = db_text_copy(ctx, res, 0, "from_instant"),
 		.cutoff = db_text_copy(ctx, res, 0, "cutoff"),
 		.cutoff_iso = db_text_copy(ctx, res, 0, "cutoff_iso"),
@@ -452,17 +453,16 @@ bool journal_begin_rest(struct db *db, int id, int *ret_id, struct error *err)
 {
 	static const char sql[] =
 		"INSERT INTO retention.archive_journal AS n\n"
-		"       (action, mode, status, policy, occurrence, part, depth, cutoff, archive)\n"
-		"SELECT j.action, j.mode, 'saved', j.policy, j.occurrence, j.part + 1, j.depth, j.cutoff,\n"
-		"       j.archive\n"
+		" (action, mode, status, policy, policy_version, occurrence, part, depth, cutoff, archive)\n"
+		"SELECT j.action, j.mode, 'saved', j.policy, j.policy_version, j.occurrence, j.part + 1,\n"
+		"       j.depth, j.cutoff, j.archive\n"
 		"  FROM retention.archive_journal AS j WHERE j.id = $1::int\n"
 		"RETURNING n.id, pg_notify('retention', 'saved ' || n.id)";
 	int64_t rest = 0;
+	const bool ok = query_int(db, id, (struct statement){.sql = sql}, &rest, err);
 
-	if (!query_int(db, id, (struct statement){.sql = sql}, &rest, err))
-		return false;
 	*ret_id = (int)rest;
-	return true;
+	return ok;
 }
 
 bool journal_left_over(struct db *db, int id, int64_t *ret_n, struct error *err)

@@ -1,6 +1,6 @@
 /*
  * The policies in force, as the database keeps them for people who cannot read the configuration's file
- * (retention.policy).  Each function writes in transactions of its own.
+ * (retention.policy): the file's, and those of the page behind them (journal/page_policies.h).  Each function writes in transactions of its own.
  */
 #pragma once
 
@@ -22,6 +22,6 @@ struct policy_figures {
 /* Stores the policies of a configuration that is in force, and forgets all others. */
 bool policies_configure(struct db *db, const struct config *config, struct error *err);
 
-/* Stores the figures of the configuration's policies: figures[i] is of config->policies[i]. */
+/* Stores the figures of the configuration's policies, also of those that are only saved: figures[i] is of config->policies[i]. */
 bool policies_measured(struct db *db, const struct config *config,
 		       const struct policy_figures *figures, struct error *err);

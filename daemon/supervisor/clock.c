@@ -37,7 +37,8 @@ struct clock {
 	int fd;
 	struct event *rings;
 	struct connection *connection;
-	struct entry *entries; /* n: one for each policy that is enabled, in the file's order */
+	struct entry
+		*entries; /* n: each policy that is enabled, in the file's order; then the page's */
 	size_t n;
 	int generation; /* of the entries */
 	int outstanding; /* answers of this generation */
@@ -50,13 +51,23 @@ enum { TAG_ENTRIES = 1 << 24 };
 static const char watch_sql[] = "SELECT floor(extract(epoch FROM retention.watch_policy($1, $2,"
 				"              to_timestamp($3::float8))))::int8 AS last";
 
-/* --once: no row for a policy that has never run. */
-static const char state_sql[] = "SELECT floor(extract(epoch FROM last_occurrence))::int8 AS last"
-				"  FROM retention.policy_state WHERE policy = $1";
+/* The same for a policy of the page.  Its occurrences count from its validation, so that none is missed before. */
+static const char watch_page_sql[] =
+	"SELECT floor(extract(epoch FROM retention.watch_page_policy($1, $4::int, $2,"
+	"              to_timestamp($3::float8))))::int8 AS last";
+
+/* --once: no row for a policy that has never run.  One of the page has its validation. */
+static const char state_sql[] =
+	"SELECT floor(extract(epoch FROM x.last))::int8 AS last"
+	"  FROM (SELECT greatest((SELECT s.last_occurrence FROM retention.policy_state AS s"
+	"                          WHERE s.policy = $1),"
+	"                        (SELECT retention.page_policy_since(p) FROM retention.page_policy AS p"
+	"                          WHERE p.name = $1 AND p.version = $2::int)) AS last) AS x"
+	" WHERE x.last IS NOT NULL";
 
 static const char begin_sql[] =
 	"SELECT retention.begin_occurrence($1, $2, to_timestamp($3::float8),"
-	"              to_timestamp($4::float8), $5, $6::interval, $7) AS job";
+	"              to_timestamp($4::float8), $5, $6::interval, $7, $8::int) AS job";
 
 static void tick(struct clock *clock);
 
@@ -172,17 +183,29 @@ static void on_watched(void *arg, int64_t tag, const PGresult *res)
 	settle(clock);
 }
 
+/* The version of a policy of the page, as a parameter of a query; NULL: it is of the file. */
+static const char *version_text(void *ctx, const struct policy *policy)
+{
+	return policy->version > 0 ? t_printf(ctx, "%d", policy->version) : NULL;
+}
+
 static void watch(struct clock *clock, const struct entry *entry)
 {
 	AUTO(talloc) void *ctx = talloc_new(NULL);
+	const char *name = entry->policy->name, *version = version_text(ctx, entry->policy);
+	const char *const state[] = {name, version};
+	const char *const watched[] = {name, entry->schedule, next_text(ctx, entry, clock_now()),
+				       version};
 
 	ask(clock, entry,
-	    &(struct connection_query){
-		    .sql = clock->opts.once ? state_sql : watch_sql,
-		    .n = clock->opts.once ? 1 : 3,
-		    .values = (const char *const[]){entry->policy->name, entry->schedule,
-						    next_text(ctx, entry, clock_now())},
-		    .on_answer = on_watched});
+	    &(struct connection_query){.sql = clock->opts.once ? state_sql
+					      : version        ? watch_page_sql
+							       : watch_sql,
+				       .n = clock->opts.once ? 2
+					    : version        ? 4
+							     : 3,
+				       .values = clock->opts.once ? state : watched,
+				       .on_answer = on_watched});
 }
 
 static void on_begun(void *arg, int64_t tag, const PGresult *res)
@@ -219,12 +242,13 @@ static void begin(struct clock *clock, struct entry *entry, int64_t occurrence, 
 	ask(clock, entry,
 	    &(struct connection_query){
 		    .sql = begin_sql,
-		    .n = 7,
+		    .n = 8,
 		    .values = (const char *const[]){policy->name, entry->schedule,
 						    t_printf(ctx, "%lld", (long long)occurrence),
 						    next_text(ctx, entry, now),
 						    action_names[policy->action], depth,
-						    archive_mode_names[policy->archive]},
+						    archive_mode_names[policy->archive],
+						    version_text(ctx, policy)},
 		    .on_answer = on_begun});
 }
 
@@ -283,24 +307,30 @@ struct clock *clock_new(void *ctx, const struct clock_opts *opts)
 	return clock;
 }
 
-void clock_set(struct clock *clock, const struct config *config, struct connection *connection)
+static void add_entry(struct clock *clock, const struct policy *policy)
+{
+	struct entry *entry = &clock->entries[clock->n];
+
+	if (!policy->enabled)
+		return;
+	clock->n++;
+	entry->policy = policy;
+	schedule_print(&policy->schedule, entry->schedule, sizeof(entry->schedule));
+}
+
+void clock_set(struct clock *clock, const struct config *config, const struct page_policies *page,
+	       struct connection *connection)
 {
 	talloc_free(clock->entries);
-	clock->entries = t_array(clock, struct entry, config->n_policies);
+	clock->entries = t_array(clock, struct entry, config->n_policies + page->n + 1);
 	clock->n = 0;
 	clock->connection = connection;
 	clock->generation++;
 	clock->outstanding = 0;
-	for (size_t i = 0; i < config->n_policies; i++) {
-		const struct policy *policy = &config->policies[i];
-		struct entry *entry = &clock->entries[clock->n];
-
-		if (!policy->enabled)
-			continue;
-		clock->n++;
-		entry->policy = policy;
-		schedule_print(&policy->schedule, entry->schedule, sizeof(entry->schedule));
-	}
+	for (size_t i = 0; i < config->n_policies; i++)
+		add_entry(clock, &config->policies[i]);
+	for (size_t i = 0; i < page->n; i++)
+		add_entry(clock, &page->policies[i]);
 	arm(clock, 0);
 }
 

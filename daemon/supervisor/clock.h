@@ -9,6 +9,7 @@
 
 #include "config/config.h"
 #include "supervisor/connection.h"
+#include "supervisor/page_policies.h"
 
 #include <event2/event.h>
 #include <stdbool.h>
@@ -30,10 +31,11 @@ struct clock_opts {
 struct clock *clock_new(void *ctx, const struct clock_opts *opts);
 
 /*
- * Sets the policies and the connection from now on; neither is copied.  Nothing is due before clock_ask() has been
+ * Sets the policies, those of the page too, and the connection from now on; none is copied.  Nothing is due before clock_ask() has been
  * answered.  Answers for the former policies are dropped.
  */
-void clock_set(struct clock *clock, const struct config *config, struct connection *connection);
+void clock_set(struct clock *clock, const struct config *config, const struct page_policies *page,
+	       struct connection *connection);
 
 /* Asks the database for the last occurrence of each policy.  The connection must be up. */
 void clock_ask(struct clock *clock);

@@ -117,7 +117,8 @@ void proceed_forget(struct supervisor *s)
 	s->policies_asked = false;
 	s->expiry->wanted = s->answer->wanted = true; /* a NOTIFY may have been lost */
 	s->dispatch->allowed = false;
-	clock_set(s->clock, s->config, s->connection);
+	page_policies_forget(s->page);
+	clock_set(s->clock, s->config, page_policies_last(s->page), s->connection);
 }
 
 static void on_up(void *arg)
@@ -160,6 +161,31 @@ static void on_down(void *arg, const char *why)
 	proceed_ready(s);
 }
 
+void proceed_policies(void *arg, const struct page_policies *list, bool changed, const char *why)
+{
+	struct supervisor *s = arg;
+
+	if (why) {
+		s->policies_asked = false;
+		proceed_trouble(s, why);
+		return;
+	}
+	if (s->model != MODEL_GOOD || !s->schema_good)
+		return; /* asked again when it is good */
+	if (changed) {
+		clock_set(s->clock, s->config, list, s->connection);
+		s->policies_asked = false;
+	}
+	if (s->policies_asked)
+		clock_retry(s->clock);
+	else
+		clock_ask(s->clock);
+	s->policies_asked = true;
+	if (s->once)
+		dispatch_refresh(s->dispatch); /* on_idle() may have waited for this */
+	status_notify(s);
+}
+
 static bool begins_with(const char *text, const char *word)
 {
 	return strncmp(text, word, strlen(word)) == 0;
@@ -176,9 +202,13 @@ static void on_notify(void *arg, const char *payload)
 	else if (begins_with(payload, "asked "))
 		s->answer->wanted = true;
 	else if (begins_with(payload, "restored "))
-		s->restored = true;
+		s->check_wanted = true;
 	else if (begins_with(payload, "adopted"))
 		s->model = MODEL_UNKNOWN;
+	else if (begins_with(payload, "policy_saved "))
+		s->survey->wanted = true; /* it counts what the policy would reach */
+	else if (begins_with(payload, "policy_"))
+		s->check_wanted = true;
 	/* What was refused may be done now. */
 	if (begins_with(payload, "adopted") || begins_with(payload, "abandoned "))
 		dispatch_set(s->dispatch, s->config, s->connection, false);
@@ -216,20 +246,19 @@ void proceed(struct supervisor *s)
 			errand_proceed(s->answer, s->config);
 		supervisor_metrics_proceed(s);
 	}
-	if (s->restored && s->model == MODEL_GOOD && !s->check->child) {
-		/* The check of the model writes the restored archive's lines to the ledger's file. */
-		s->restored = false;
+	if (s->check_wanted && s->model == MODEL_GOOD && !s->check->child) {
+		/*
+		 * The check of the model writes the restored archive's lines to the ledger's file, and which policies of
+		 * the page are in force to theirs.
+		 */
+		s->check_wanted = false;
 		s->model = MODEL_UNKNOWN;
 	}
 	if (!s->schema_good) {
 		ask_schema(s);
 	} else if (s->model == MODEL_GOOD) {
 		s->dispatch->allowed = true;
-		if (s->policies_asked)
-			clock_retry(s->clock);
-		else
-			clock_ask(s->clock);
-		s->policies_asked = true;
+		page_policies_ask(s->page, s->config, s->connection);
 		dispatch_refresh(s->dispatch);
 	} else if (s->model == MODEL_UNKNOWN && !s->check->child) {
 		proceed_start_check(s, s->config);

@@ -18,6 +18,9 @@ void proceed_connect(struct supervisor *s);
 /* Forgets the answers of a connection, because the next one may lead to another server. */
 void proceed_forget(struct supervisor *s);
 
+/* Takes the answer of page_policies_ask(): asks what is due. */
+void proceed_policies(void *arg, const struct page_policies *list, bool changed, const char *why);
+
 /* Checks the model of the configuration in force again if the last check held with a remark. */
 void proceed_check_again(struct supervisor *s);
 

@@ -118,6 +118,8 @@ static char *describe(const struct supervisor *s)
 				s->dispatch->paused_by);
 	if (s->remark || first_refusal(s->dispatch, &refused))
 		return t_strdup(NULL, s->remark ? s->remark : first_refusal(s->dispatch, &refused));
+	if (page_policies_last(s->page)->refusal)
+		return t_strdup(NULL, page_policies_last(s->page)->refusal);
 	if (paused > 0)
 		return t_printf(NULL, "actions paused: %d", paused);
 	policy = clock_next(s->clock, &at);
@@ -208,6 +210,8 @@ char *status_health(const struct supervisor *s)
 			  : slot->wait.reason == WAIT_OTHER ? slot->wait.text
 							    : first_refusal(s->dispatch, &refused);
 	char *text;
+
+	why = why ? why : page_policies_last(s->page)->refusal;
 
 	if (!why && !s->survey_refusal)
 		return NULL;

@@ -51,8 +51,8 @@ static void on_idle(void *arg)
 {
 	struct supervisor *s = arg;
 
-	if (!s->once || s->stopping || !clock_settled(s->clock) || s->model != MODEL_GOOD ||
-	    s->expiry->wanted || s->expiry->child)
+	if (!s->once || s->stopping || !s->policies_asked || !clock_settled(s->clock) ||
+	    s->model != MODEL_GOOD || s->expiry->wanted || s->expiry->child)
 		return;
 	supervisor_metrics_proceed(s); /* the jobs have changed the figures */
 	if (!supervisor_metrics_settled(s))
@@ -293,6 +293,7 @@ static void make_parts(struct supervisor *s)
 	add_events(s);
 	s->figures = talloc_steal(s, metrics_new());
 	s->children = children_new(s, s->base);
+	s->page = page_asker_new(s, proceed_policies, s);
 	s->clock = clock_new(s, &(struct clock_opts){.base = s->base,
 						     .once = s->once,
 						     .on_trouble = on_clock_trouble,

@@ -22,6 +22,7 @@ struct supervisor {
 	struct event *reload; /* triggered by hand: a reload is wanted, and may begin */
 	struct children *children;
 	struct connection *connection;
+	struct page_asker *page; /* asks for the policies of the page */
 	struct clock *clock;
 	struct dispatch *dispatch;
 	struct errand *check; /* of the model of candidate, else of config */
@@ -52,7 +53,8 @@ struct supervisor {
 	char *status_text; /* systemd's status line, as it was last sent; at first "" */
 
 	bool once;
-	bool restored; /* an archive was restored since the ledger's file was last compared */
+	/* An archive was restored, or a policy of the page validated or retired, since the files were last compared. */
+	bool check_wanted;
 	bool ran; /* --once: an action has ended since policies were last tried */
 	bool failed; /* --once: something has failed */
 	bool ready; /* systemd was told: from here on only a signal ends the process */

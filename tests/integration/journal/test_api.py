@@ -141,6 +141,26 @@ CALLS = {
     "refuse_copy()": set(ROLES) - {"nobody"},
     "bind_directory(NULL)": {"daemon"},
     "adopt_directory(true, 'moved')": {"approver", "both"},
+    "save_policy('p', 'export', '1 year')": {"operator", "both"},
+    "validate_policy('p', 1, 0)": {"approver", "both"},
+    "retire_policy('p')": {"operator", "approver", "both"},
+    "page_bounds()": set(ROLES) - {"nobody"},
+    "configure_page(NULL)": {"daemon"},
+    "page_policies_forgotten('{}')": {"daemon"},
+    "page_policies_known('{}')": {"daemon"},
+    "watch_page_policy('p', 1, 'daily', now())": {"daemon"},
+    "page_policy_since(NULL)": {"daemon"},
+    "page_policy_content(NULL)": set(ROLES) - {"nobody"},
+    "page_refusal(NULL)": set(ROLES) - {"nobody"},
+    "whole_months('1 year')": set(ROLES) - {"nobody"},
+    "check_page_bounds(NULL)": set(ROLES) - {"nobody"},
+    "verify_policy_acts()": set(ROLES) - {"nobody"},
+    "checked_archive('export', 'full')": set(),
+    "lock_policy('p', 1)": set(),
+    "cancel_policy_actions('p')": set(),
+    "journal_page_policy()": set(),
+    "check_page_policy()": set(),
+    "check_page_action()": set(),
     "check_reason('x')": set(),
     "checked_note('x')": set(),
     "first_keys(1)": {"approver", "both"},
@@ -224,7 +244,8 @@ def test_who_may_call(pg, db, template, sql):
                 pg.sql(name, "INSERT INTO retention.replay VALUES (9, 'restored', 'none', now(), '1')")
             got = call(pg, name, role, f"SELECT retention.{sql}")
             if allowed:
-                assert got is None or got.startswith(("there is no action 1", "no archive ", "request 1 has no ")), (role, got)
+                assert got is None or got.startswith(("there is no action 1", "no archive ", "request 1 has no ", "there is no version ",
+                                                      "the configuration takes its policies ")), (role, got)
             elif role == "nobody":
                 assert got == "permission denied for schema retention"
             elif (role, sql) == ("daemon", "replay_ledger()"):
@@ -675,7 +696,7 @@ TABLES = {"archive_journal": READERS, "journal_event": READERS, "archive_file": 
           "identity": READERS, "unknown_archive": READERS, "all_archives": READERS,
           "file_outbox": {"approver", "daemon", "both"}, "files_left": READERS, "replay_due": READERS,
           "holds_in_force": READERS, "pause": READERS, "paused_action": READERS,
-          "policy": READERS, "policies": READERS, "me": READERS, "progress": READERS, "daemons": READERS,
+          "policy": READERS, "policies": READERS, "page_policy": READERS, "page_policies": READERS, "me": READERS, "progress": READERS, "daemons": READERS,
           "request": READERS, "download": {"auditor", "approver", "daemon", "both"}}
 # Of whole tables: the rights to columns are tried in test_rights.
 WRITES = {"journal_event": {"INSERT"}, "archive_file": {"INSERT"},

@@ -31,6 +31,12 @@
 #define GOOD DATABASE ARCHIVES MODEL
 /* Lines 1 to 3 before, the table from line 5 on. */
 #define TABLE(text) DATABASE ARCHIVES "model: { " CONTACT REQUEST text "};\n"
+#define PAGE(text) "policies_from = \"file+page\"; page_policies: { " text " };\n"
+/* A model without rules. */
+#define PLAIN                                                                                      \
+	DATABASE ARCHIVES "model: { contact: { table = \"c\"; key = \"id\"; }; request: { "        \
+			  "table = \"r\"; key = \"id\"; of = \"contact\"; by = \"c\"; date = "     \
+			  "\"at\"; }; };\n"
 #define POLICY_OF(text) GOOD "policies = ( { " text " } );\n"
 #define POLICY_WITH(text)                                                                          \
 	POLICY_OF("name = \"x\"; action = \"delete_contacts\"; depth = \"1 year\"; "               \
@@ -48,6 +54,39 @@ static const struct {
 	{"", "f: group database is missing\nf: group archives is missing\n"
 	     "f: group model is missing"},
 	{GOOD "four_eyes = 1;\n", "f:6: four_eyes must be true or false"},
+	{GOOD PAGE("shortest = \"6 months\"; actions = [ \"export\" ];"), ""},
+	{GOOD PAGE("shortest = \"1 year\"; actions = ( \"anonymize_contacts\" ); "
+		   "archives = [ \"full\" ]; most = 100;"),
+	 ""},
+	{GOOD "page_policies: { shortest = \"6 months\"; actions = [ \"export\" ]; };\n", ""},
+	{GOOD "policies_from = \"file\";\n", ""},
+	{GOOD "policies_from = \"page\";\n",
+	 "f:6: policies_from \"page\" is not \"file\" or \"file+page\""},
+	{GOOD "policies_from = \"file+page\";\n",
+	 "f:6: policies_from \"file+page\" needs the group page_policies: it says which policies "
+	 "the page may make"},
+	{GOOD PAGE(""),
+	 "f:6: page_policies: shortest is missing\nf:6: page_policies: actions is missing"},
+	{GOOD PAGE("shortest = \"180 days\"; actions = [ \"export\" ];"),
+	 "f:6: page_policies: shortest must be months or years, at most 100 years: by days a depth of "
+	 "the page, which is in months, cannot be compared"},
+	{GOOD PAGE("shortest = \"101 years\"; actions = [ \"export\" ];"),
+	 "f:6: page_policies: shortest must be months or years, at most 100 years: by days a depth of "
+	 "the page, which is in months, cannot be compared"},
+	{GOOD PAGE("shortest = \"1 month\"; actions = [ \"delete_contact\" ];"),
+	 "f:6: page_policies: actions: \"delete_contact\" is not an action; did you mean "
+	 "\"delete_contacts\"?"},
+	{GOOD PAGE("shortest = \"1 month\"; actions = [ \"export\" ]; archives = [ \"some\" ];"),
+	 "f:6: page_policies: archives: \"some\" is not none, listed or full"},
+	{GOOD PAGE("shortest = \"1 month\"; actions = [ \"export\" ]; most = 101;"),
+	 "f:6: page_policies: most must be a whole number from 1 to 100"},
+	{PLAIN PAGE("shortest = \"1 month\"; actions = [ \"export\", \"anonymize_requests\" ];"),
+	 "f:4: page_policies: anonymize_requests needs rules (set, clear, json, keep) on table "
+	 "\"request\" of the model"},
+	{TABLE("x: { table = \"x\"; of = \"contact\"; by = \"c\"; };")
+		 PAGE("shortest = \"1 month\"; actions = [ \"anonymize_contacts\" ];"),
+	 "f:5: model: table \"x\": a policy of the page anonymizes \"contact\" and all tables below "
+	 "it: add anonymize = \"delete\" or \"keep\", or rules"},
 	{TABLE("x: { table = \"x\"; of = \"contact\"; by = \"c\"; refresh = true; };"), ""},
 	{TABLE("x: { table = \"x\"; of = \"contact\"; by = \"c\"; refresh = 1; };"),
 	 "f:5: model: table \"x\": refresh must be true or false"},
