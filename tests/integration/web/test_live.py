@@ -88,7 +88,7 @@ def test_a_running_action(web):
     while (event := stream.next())[0] == "progress":
         pass
     assert event == ("end", {})
-    assert stream.rest() == b""
+    assert stream.rest().strip() == b""
 
 
 def test_every_other_state(web):
