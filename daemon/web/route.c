@@ -63,6 +63,11 @@ static const struct route routes[] = {
 	{POST, "/actions/#/suspendre", WHO_VALIDATES, page_pause_post, false},
 	{POST, "/actions/#/reprendre", WHO_VALIDATES, page_resume_post, false},
 	{POST, "/actions/#/archive/supprimer", WHO_VALIDATES, page_archive_delete_post, false},
+	{POST, "/actions/#/archive/verifier", WHO_READS, page_archive_verify_post, false},
+	{GET, "/actions/#/archive", WHO_VALIDATES, page_files, false},
+	{POST, "/actions/#/archive/*", WHO_VALIDATES, page_file_post, false},
+	{GET, "/personne/document/#", WHO_SAVES, page_document, false},
+	{POST, "/personne/document/#", WHO_SAVES, page_document_post, false},
 };
 
 /* --- Paths ------------------------------------------------------------------------------------ */

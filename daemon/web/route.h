@@ -56,6 +56,8 @@ void page_accessibility(struct visit *v);
 void page_files(struct visit *v);
 void page_file_post(struct visit *v);
 void page_archive_verify_post(struct visit *v);
+void page_document(struct visit *v); /* of all data about one contact: /personne/document/REQUEST */
+void page_document_post(struct visit *v);
 
 /* page_login.c */
 void page_login(struct visit *v);

@@ -34,6 +34,8 @@ static void settle(struct visiting *g)
 
 		g->next = NULL;
 		call(g, next);
+		if (g->waiting > 0)
+			return;
 	}
 	if (g->stage == VISIT_OPEN && TAILQ_EMPTY(&g->queries) && !g->next) {
 		log_err("%s: the handler ended without an answer", g->v.path);
@@ -48,6 +50,17 @@ void visit_run(struct visit *v, visit_step step)
 	if (visiting(v)->stage != VISIT_OVER)
 		call(visiting(v), step);
 	settle(visiting(v));
+}
+
+void visit_wait(struct visit *v)
+{
+	visiting(v)->waiting++;
+}
+
+void visit_resume(struct visit *v, visit_step step)
+{
+	visiting(v)->waiting--;
+	visit_run(v, step);
 }
 
 /* --- Statements ------------------------------------------------------------------------------- */

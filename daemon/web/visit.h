@@ -120,6 +120,13 @@ void visit_cut(struct visit *v);
 /* Runs a step of a visit from an event of the handler's own, such as a timer.  v may be freed when it returns. */
 void visit_run(struct visit *v, visit_step step);
 
+/*
+ * The visit goes on with something else than a statement: visit_wait() keeps it, until visit_resume() runs the next step.
+ * v may be freed when visit_resume() returns.
+ */
+void visit_wait(struct visit *v);
+void visit_resume(struct visit *v, visit_step step);
+
 /* Called by visit_render() just before it shows the page. */
 void visit_on_render(struct visit *v, visit_step step);
 

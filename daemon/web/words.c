@@ -178,6 +178,27 @@ static char *filter_event(void *ctx, const struct language *l, const char *text)
 	return translate(ctx, l, events, text);
 }
 
+/* The daemon's answers to requests (job/mode_answer.c, job/mode_measure.c).  Others are its messages, in English. */
+static const char *const answers[] = {
+	_("the archive is intact"),
+	_("the archive is not intact"),
+	_("the archive was deleted meanwhile"),
+	_("the document is written"),
+	_("there is no such contact"),
+	_("archives.recipients is not set in retentiond.conf: the document would not be encrypted"),
+	_("it was measured again"),
+	_("the daemon has died of it five times"),
+	_("it is not what was archived"),
+};
+
+static char *filter_answer(void *ctx, const struct language *l, const char *text)
+{
+	for (size_t i = 0; i < LENGTH(answers); i++)
+		if (strcmp(answers[i], text) == 0)
+			return t_strdup(ctx, language_text(l, answers[i]));
+	return t_strdup(ctx, text);
+}
+
 /* --- Numbers ---------------------------------------------------------------------------------- */
 
 static char *filter_number(void *ctx, const struct language *l, const char *text)
@@ -380,7 +401,7 @@ static const struct {
 	{"time", filter_time},     {"ago", filter_ago},         {"span", filter_span},
 	{"depth", filter_depth},   {"action", filter_action},   {"status", filter_status},
 	{"tag", filter_tag},       {"archive", filter_archive}, {"waiting", filter_waiting},
-	{"event", filter_event},
+	{"event", filter_event},   {"answer", filter_answer},
 };
 
 char *words_filter(void *ctx, const struct language *language, const char *filter, const char *text)

@@ -14,6 +14,7 @@
  *	archive	full → "archive complète"
  *	waiting	a wait reason of base/job_protocol.h → a sentence that says whether something is to be done
  *	event	the kind of a journal event → words
+ *	answer	the daemon's answer to a request → the sentence in the reader's language
  *	lower, upper first letter: none; the sentence decides
  *
  * Timestamps come as PostgreSQL prints them in the session's zone, which is the daemon's.  A value that a filter cannot
