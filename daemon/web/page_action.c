@@ -92,9 +92,10 @@ static const char horizon_sql[] =
 static const char verified_sql[] =
 	"SELECT (SELECT r.asked_by FROM retention.request AS r\n"
 	"         WHERE r.job = $1::int AND r.kind = 'verify_archive' AND r.ended_at IS NULL) AS verify_asked,\n"
-	"       l.ended_at AS verified_at, l.outcome = 'ok' AS verified_ok\n"
+	"       l.ended_at AS verified_at, l.outcome = 'ok' AS verified_ok,\n"
+	"       (l.result->>'findings')::int > 0 AS verified_bad, l.result->>'text' AS verified_why\n"
 	"  FROM (SELECT) AS one LEFT JOIN LATERAL (\n"
-	"       SELECT r.ended_at, r.outcome FROM retention.request AS r\n"
+	"       SELECT r.ended_at, r.outcome, r.result FROM retention.request AS r\n"
 	"        WHERE r.job = $1::int AND r.kind = 'verify_archive' AND r.ended_at IS NOT NULL\n"
 	"        ORDER BY r.id DESC LIMIT 1) AS l ON true";
 
