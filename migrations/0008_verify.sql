@@ -305,3 +305,55 @@ AS $$
 	SELECT x.* FROM (SELECT f.said FROM findings AS f WHERE f.said IS NOT NULL ORDER BY f.id) AS f,
 	       retention.finding(f.said) AS x
 $$;
+
+-- Looks at the whole journal as it is at one moment: its size, its last hash, and all findings, those of the chain first.
+CREATE FUNCTION retention.look_at_journal(noted bytea DEFAULT NULL)
+RETURNS TABLE (events bigint, actions bigint, holds bigint, last_hash text, findings jsonb)
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT (SELECT count(*) FROM retention.journal_event),
+	       (SELECT count(*) FROM retention.archive_journal),
+	       (SELECT count(*) FROM retention.hold),
+	       (SELECT encode(e.hash, 'hex') FROM retention.journal_event AS e ORDER BY e.id DESC LIMIT 1),
+	       (SELECT coalesce(jsonb_agg(to_jsonb(f) - 'part' - 'n' ORDER BY f.part, f.n), '[]')
+		  FROM (SELECT 1 AS part, 1 AS n, c.finding, c.message, c.details
+			  FROM retention.verify_chain(noted) AS c
+			UNION ALL
+			SELECT 2, r.n, r.finding, r.message, r.details
+			  FROM retention.verify_rows() WITH ORDINALITY AS r(finding, message, details, n)
+			UNION ALL
+			SELECT 3, a.n, a.finding, a.message, a.details
+			  FROM retention.verify_acts() WITH ORDINALITY AS a(finding, message, details, n)) AS f)
+$$;
+
+-- The same, and tells the journal that the caller has verified it, with what result.  event: the number of that event;
+-- NULL: it could not be written, because another session keeps the journal locked.
+CREATE FUNCTION retention.verify_journal(noted bytea DEFAULT NULL)
+RETURNS TABLE (events bigint, actions bigint, holds bigint, last_hash text, findings jsonb, event bigint)
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	PERFORM retention.check_person();
+	SELECT l.* INTO events, actions, holds, last_hash, findings FROM retention.look_at_journal(noted) AS l;
+	BEGIN
+		INSERT INTO retention.journal_event AS e (kind, details)
+		VALUES ('verified', jsonb_strip_nulls(jsonb_build_object(
+			'whole', findings = '[]', 'events', events, 'actions', actions, 'holds', holds,
+			'findings', jsonb_array_length(findings), 'hash', last_hash, 'noted', encode(noted, 'hex'))))
+		RETURNING e.id INTO event;
+	EXCEPTION WHEN lock_not_available THEN
+		event := NULL;
+	END;
+	RETURN NEXT;
+END
+$$;
+
+-- When the journal was verified last, by which role, and with what result.
+CREATE VIEW retention.last_verified AS
+SELECT e.at, e.actor AS by, (e.details->>'whole')::boolean AS whole, (e.details->>'events')::bigint AS events,
+       (e.details->>'actions')::bigint AS actions, (e.details->>'holds')::bigint AS holds,
+       (e.details->>'findings')::int AS findings, e.details->>'hash' AS last_hash
+  FROM retention.journal_event AS e WHERE e.kind = 'verified' ORDER BY e.id DESC LIMIT 1;

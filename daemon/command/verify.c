@@ -11,28 +11,40 @@
 #include <inttypes.h>
 #include <limits.h>
 
+/*
+ * May this role tell the journal that it has verified it?  An auditor may, and so may every person's role.  A standby
+ * takes no event.
+ */
+static const char may_record_sql[] =
+	"SELECT (has_function_privilege('retention.verify_journal(bytea)', 'EXECUTE') AND\n"
+	"        NOT pg_is_in_recovery())::int";
+
+static const char verify_sql[] =
+	"SELECT v.events, v.actions, v.last_hash, v.findings, v.event IS NULL AS untold\n"
+	"  FROM retention.verify_journal(decode($1, 'hex')) AS v";
+
+static const char look_sql[] =
+	"SELECT l.events, l.actions, l.last_hash, l.findings, false AS untold\n"
+	"  FROM retention.look_at_journal(decode($1, 'hex')) AS l";
+
+/* $1: the findings of the journal, $2: that of the ledger's file. */
 static const char findings_sql[] =
 	"SELECT f.finding, f.message, f.details\n"
-	"  FROM retention.verify_chain(decode($1, 'hex')) AS f\n"
-	" UNION ALL\n"
-	"SELECT r.finding, r.message, r.details FROM retention.verify_rows() AS r\n"
-	" UNION ALL\n"
-	"SELECT a.finding, a.message, a.details FROM retention.verify_acts() AS a\n"
+	"  FROM jsonb_to_recordset($1::jsonb) AS f(finding text, message text, details text)\n"
 	" UNION ALL\n"
 	"SELECT l.finding, l.message, l.details FROM retention.finding($2::text[]) AS l\n"
 	" WHERE $2 IS NOT NULL";
 
-static const char summary_sql[] =
-	"SELECT (SELECT count(*) FROM retention.journal_event) AS events,\n"
-	"       (SELECT count(*) FROM retention.archive_journal) AS actions,\n"
-	"       (SELECT encode(e.hash, 'hex') FROM retention.journal_event AS e\n"
-	"         ORDER BY e.id DESC LIMIT 1) AS last_hash";
+static const char json_sql[] =
+	"SELECT jsonb_pretty(jsonb_build_object('events', $3::bigint, 'actions', $4::bigint,\n"
+	"  'last_hash', $5::text, 'ledger_lines', $6::bigint, 'findings',\n"
+	"  (SELECT coalesce(jsonb_agg(f.finding), '[]') FROM ({findings}) AS f))) AS json";
 
 /* What was seen of the ledger's file. */
 struct seen {
 	const char *finding; /* for retention.finding(); NULL: none */
 	const char *note; /* what is said where all is well */
-	const char *lines; /* of erased keys in a good file; else null */
+	const char *lines; /* of erased keys in a good file; else NULL */
 	const char *refusal; /* why this cannot be the file; NULL: it can */
 };
 
@@ -98,6 +110,9 @@ static void print_findings(void *ctx, const struct seen *ledger, const PGresult 
 		puts(language_refusal(ctx, db_text(findings, row, "message"),
 				      db_text(findings, row, "details"),
 				      db_text(findings, row, "finding")));
+	if (db_bool(summary, 0, "untold"))
+		puts(_("the journal does not say that you have verified it: another session keeps it "
+		       "locked"));
 	if (PQntuples(findings) > 0)
 		return;
 	printf(_("the journal is intact: %s events, %s actions\n"), db_text(summary, 0, "events"),
@@ -111,34 +126,47 @@ static void print_findings(void *ctx, const struct seen *ledger, const PGresult 
 		puts(ledger->note);
 }
 
+/* Verifies the journal by one statement, which sees one moment. */
+static bool verify(struct command *cmd, PGresult **ret_summary, struct error *err)
+{
+	int64_t may = 0;
+
+	return db_query_int(cmd->db, may_record_sql, 0, NULL, &may, err) &&
+	       db_query(cmd->db, may ? verify_sql : look_sql, 1, &cmd->options.last_hash,
+			ret_summary, err);
+}
+
+static bool print_json(struct command *cmd, const struct seen *ledger, const PGresult *summary,
+		       struct error *err)
+{
+	const char *const values[] = {
+		db_text(summary, 0, "findings"),  ledger->finding,
+		db_text(summary, 0, "events"),    db_text(summary, 0, "actions"),
+		db_text(summary, 0, "last_hash"), ledger->lines,
+	};
+
+	return command_print_json(cmd, sql_fill(cmd->ctx, json_sql, {"findings", findings_sql}),
+				  LENGTH(values), values, err);
+}
+
 bool command_verify(struct command *cmd, struct error *err)
 {
-	struct seen ledger = {.note = "", .lines = "null"};
-	const char *values[] = {cmd->options.last_hash, NULL};
+	struct seen ledger = {.note = ""};
 	AUTO(result) PGresult *findings = NULL;
 	AUTO(result) PGresult *summary = NULL;
+	const char *values[2];
 	int n;
 
-	if (!look_at_ledger(cmd, &ledger, err))
+	if (!look_at_ledger(cmd, &ledger, err) || !verify(cmd, &summary, err))
 		return false;
+	values[0] = db_text(summary, 0, "findings");
 	values[1] = ledger.finding;
-	/* One snapshot for all. */
-	if (!db_exec(cmd->db, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", err) ||
-	    !db_query(cmd->db, findings_sql, 2, values, &findings, err) ||
-	    !db_query(cmd->db, summary_sql, 0, NULL, &summary, err) ||
-	    (cmd->options.json &&
-	     !command_print_json(
-		     cmd,
-		     t_printf(
-			     cmd->ctx,
-			     "SELECT jsonb_pretty(to_jsonb(s) || jsonb_build_object('ledger_lines', %s, 'findings',\n"
-			     "  (SELECT coalesce(jsonb_agg(f.finding), '[]') FROM (%s) AS f))) AS json\n"
-			     "  FROM (%s) AS s",
-			     ledger.lines, findings_sql, summary_sql),
-		     2, values, err)))
+	if (!db_query(cmd->db, findings_sql, 2, values, &findings, err))
 		return false;
 	if (!cmd->options.json)
 		print_findings(cmd->ctx, &ledger, findings, summary);
+	else if (!print_json(cmd, &ledger, summary, err))
+		return false;
 	n = PQntuples(findings);
 	if (n == 0 && ledger.refusal)
 		return fail(err, ERR_CONFIG, "%s", ledger.refusal);

@@ -18,16 +18,15 @@ static const char list_sql[] = "SELECT %s FROM retention.journal_event AS e\n"
 			       " ORDER BY e.id DESC LIMIT 50";
 
 static const char verified_sql[] =
-	"SELECT e.at AS verified_at, e.actor AS verified_by, (e.details->>'whole')::boolean AS whole,\n"
-	"       e.details->>'events' AS verified_events, e.details->>'actions' AS verified_actions,\n"
-	"       e.details->>'holds' AS verified_holds, e.details->>'hash' AS verified_hash\n"
-	"  FROM retention.journal_event AS e WHERE e.kind = 'verified' ORDER BY e.id DESC LIMIT 1";
+	"SELECT l.at AS verified_at, l.by AS verified_by, l.whole, l.events AS verified_events,\n"
+	"       l.actions AS verified_actions, l.holds AS verified_holds, l.last_hash AS verified_hash\n"
+	"  FROM retention.last_verified AS l";
 
-/* The findings of all three, in the order of retentionctl verify. */
+/* Verifies, and tells the journal that this person has. */
 static const char verify_sql[] =
-	"SELECT c.finding, c.message, c.details FROM retention.verify_chain(decode($1, 'hex')) AS c\n"
-	"UNION ALL SELECT r.finding, r.message, r.details FROM retention.verify_rows() AS r\n"
-	"UNION ALL SELECT a.finding, a.message, a.details FROM retention.verify_acts() AS a";
+	"SELECT f.finding, f.message, f.details\n"
+	"  FROM retention.verify_journal(decode($1, 'hex')) AS v,\n"
+	"       jsonb_to_recordset(v.findings) AS f(finding text, message text, details text)";
 
 /* Asks for the list below number; NULL: from the newest event on. */
 static void ask_list(struct visit *v, const char *below)
@@ -91,32 +90,25 @@ static void show_complaint(struct visit *v)
 
 static void show_findings(struct visit *v)
 {
-	const PGresult *res = visit_rows(v, "verify");
+	const PGresult *res = visit_rows(v, "act");
 
 	values_list(v->values, "findings");
 	for (int i = 0; i < PQntuples(res); i++)
 		values_set(values_add(v->values, "findings"), "text",
-			   language_refused(visit_ctx(v), v->language, PQgetvalue(res, i, 0),
-					    PQgetvalue(res, i, 2), PQgetvalue(res, i, 1)));
+			   language_refused(visit_ctx(v), v->language, PQgetvalue(res, i, 1),
+					    PQgetvalue(res, i, 2), PQgetvalue(res, i, 0)));
 	values_flag(v->values, "journal_bad", true);
 	show(v, 200);
 }
 
-static void on_recorded(struct visit *v)
+static void on_verified(struct visit *v)
 {
-	if (PQntuples(visit_rows(v, "verify")) == 0) {
+	if (PQntuples(visit_rows(v, "act")) == 0) {
 		visit_redirect(v, "/journal");
 		return;
 	}
 	ask_list(v, NULL);
 	visit_then(v, show_findings);
-}
-
-static void on_verified(struct visit *v)
-{
-	const char *const values[] = {PQntuples(visit_rows(v, "verify")) == 0 ? "true" : "false"};
-
-	visit_act(v, "SELECT retention.record_verified($1::boolean)", 1, values, on_recorded, NULL);
 }
 
 /* The digest in the form without spaces; NULL: it is none.  *ret_given: there is something. */
@@ -143,6 +135,5 @@ void page_verify_post(struct visit *v)
 		return;
 	}
 	visit_patience(v, VERIFY_S);
-	visit_ask(v, "verify", verify_sql, 1, values);
-	visit_then(v, on_verified);
+	visit_act(v, verify_sql, 1, values, on_verified, NULL);
 }

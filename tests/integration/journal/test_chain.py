@@ -6,6 +6,7 @@ import random
 import re
 import threading
 
+import psycopg2
 import pytest
 
 from support.harness import guards
@@ -36,14 +37,81 @@ def journal(pg, tmp_path_factory):
 
 
 def test_whole(journal):
-    done = journal.ctl("verify")
     events = journal.pg.value(journal.db, "SELECT count(*) FROM retention.journal_event")
+    done = journal.ctl("verify")
     assert done.stdout.startswith(f"the journal is intact: {events} events, 4 actions\nlast hash: ")
     noted = re.search(r"last hash: ([0-9a-f]{64})", done.stdout).group(1)
     assert journal.ctl("verify", "--last-hash", noted).returncode == 0
+    last = journal.pg.value(journal.db, "SELECT encode(hash, 'hex') FROM retention.journal_event ORDER BY id DESC LIMIT 1")
     found = json.loads(journal.ctl("verify", "--json").stdout)
-    assert found == {"events": events, "actions": 4, "last_hash": noted, "findings": [],
+    # Each verification is an event.
+    assert found == {"events": events + 2, "actions": 4, "last_hash": last, "findings": [],
                      "ledger_lines": journal.pg.value(journal.db, "SELECT count(*) FROM retention.ledger")}
+
+
+@pytest.fixture
+def people(pg, journal):
+    """A copy of the journal that was verified, and roles of it: people("auditor") connects as one and verifies."""
+    copy = pg.create_database(template=journal.db)
+    pg.sql(copy, "SELECT retention.verify_journal()")
+    for group in ("auditor", "operator", "approver", "daemon"):
+        pg.sql(copy, f"CREATE ROLE verify_{group} LOGIN; GRANT retention_{group} TO verify_{group}")
+
+    def verify(group, *args):
+        return journal.run("retentionctl", "-c", "/nonexistent", "-d", pg.conninfo(copy, f"verify_{group}"), "verify", *args, check=False)
+
+    verify.db = copy
+    yield verify
+    pg.drop_database(copy)
+    pg.sql("postgres", "DROP ROLE verify_auditor, verify_operator, verify_approver, verify_daemon")
+
+
+LAST = "SELECT by, whole, events, actions, holds, findings, last_hash FROM retention.last_verified"
+
+
+def test_who_has_verified_it(pg, people):
+    """The journal says it of people; the daemon's role verifies, too, and tells nobody."""
+    for group in ("auditor", "operator", "approver"):
+        (state,) = pg.sql(people.db, """SELECT true, count(*), (SELECT count(*) FROM retention.archive_journal),
+            (SELECT count(*) FROM retention.hold), 0, (SELECT encode(hash, 'hex') FROM retention.journal_event ORDER BY id DESC LIMIT 1)
+            FROM retention.journal_event""")
+        assert people(group).returncode == 0
+        assert pg.sql(people.db, LAST, user="verify_auditor") == [(f"verify_{group}", *state)]
+        assert pg.value(people.db, "SELECT clock_timestamp() - at < interval '1 minute' FROM retention.last_verified")
+    before = pg.value(people.db, "SELECT count(*) FROM retention.journal_event")
+    done = people("daemon")
+    assert done.returncode == 0 and f"{before} events" in done.stdout
+    assert pg.value(people.db, "SELECT count(*) FROM retention.journal_event") == before
+    for sql in ("SELECT retention.verify_journal()", "INSERT INTO retention.journal_event (kind) VALUES ('verified')"):
+        with pytest.raises(psycopg2.Error, match="permission denied|may not write the event"):
+            pg.sql(people.db, sql, user="verify_daemon")
+    assert pg.sql(people.db, "SELECT * FROM retention.verify_chain()") == pg.sql(people.db, "SELECT * FROM retention.verify_acts()") == []
+
+
+def test_what_was_found_is_told(pg, people):
+    """By whom, and how much: the next one sees it, and a noted hash that is not there counts."""
+    assert people("auditor", "--last-hash", "0" * 64).returncode == 1
+    assert pg.sql(people.db, "SELECT by, whole, findings FROM retention.last_verified") == [("verify_auditor", False, 1)]
+    assert pg.value(people.db, "SELECT details->>'noted' FROM retention.journal_event ORDER BY id DESC LIMIT 1") == "0" * 64
+    assert people("auditor").returncode == 0
+    pg.tamper(people.db, "UPDATE retention.archive_journal SET error = 'forged'", "UPDATE retention.journal_event SET actor = 'x' WHERE id = 2")
+    done = people("approver")
+    assert done.returncode == 1 and done.stdout.splitlines()[0].startswith("event 2 was changed")
+    whole, n = pg.sql(people.db, "SELECT whole, findings FROM retention.last_verified")[0]
+    assert whole is False and n == len(done.stdout.splitlines()) > 2
+    rows = pg.sql(people.db, "SELECT finding FROM retention.verify_rows() UNION ALL SELECT finding FROM retention.verify_acts()")
+    assert [line for line in done.stdout.splitlines()[1:]] == [f for (f,) in rows]
+
+
+def test_while_the_chain_is_locked(pg, people):
+    """It is verified all the same, and the person is told that the journal does not say so."""
+    with pg.connect(people.db, autocommit=False) as conn, conn.cursor() as cur:
+        cur.execute("LOCK TABLE retention.chain_lock IN EXCLUSIVE MODE")
+        cur.execute("SELECT count(*) FROM retention.journal_event")
+        done = people("auditor")
+        assert done.returncode == 0 and "the journal is intact" in done.stdout
+        assert done.stdout.startswith("the journal does not say that you have verified it: another session keeps it locked\n")
+    assert "verify_auditor" not in pg.sql(people.db, LAST)[0]
 
 
 def test_in_any_time_zone(journal):
@@ -392,7 +460,7 @@ def test_concurrent_writers_keep_one_chain(pg, empty_db, daemon):
     for thread in threads:
         thread.join()
     assert not errors
-    assert "the journal is intact: 164 events, 80 actions" in d.ctl("verify").stdout
+    assert "the journal is intact: 165 events, 80 actions" in d.ctl("verify").stdout
 
 
 def test_append_only(pg, journal):

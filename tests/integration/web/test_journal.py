@@ -1,0 +1,41 @@
+"""The journal's page: the verification, who it tells of, and what it says of a journal that was tampered with."""
+
+import pytest
+
+from support.page import APPROVER, AUDITOR, OPERATOR
+
+
+@pytest.fixture
+def web(page):
+    return page(running=False)
+
+
+def last(web):
+    return web.pg.sql(web.db, "SELECT by, whole, findings, last_hash FROM retention.last_verified")
+
+
+def test_verified_by_each(web):
+    """Its event has the person's name, and the hash of the journal as it was before."""
+    for person in (AUDITOR, OPERATOR, APPROVER):
+        before = web.pg.value(web.db, "SELECT encode(hash, 'hex') FROM retention.journal_event ORDER BY id DESC LIMIT 1")
+        client = web.client()
+        client.log_in(person)
+        client.get("/journal")
+        answer = client.submit("/journal/verifier")
+        assert answer.status == 200 and "Le journal est intact" in answer.words and person in answer.words
+        assert last(web) == [(person, True, 0, before)] and before in answer.words
+    noted = client.submit("/journal/verifier", empreinte=before)
+    assert "Le journal est intact" in noted.words
+    lost = client.submit("/journal/verifier", empreinte="0" * 64)
+    assert "Le journal a été altéré" in lost.words and last(web)[0][:3] == (APPROVER, False, 1)
+
+
+def test_tampered_with(web):
+    """Each finding in French, on the page at once; and on every page that it was found, until it is verified whole."""
+    client = web.client()
+    client.log_in(AUDITOR)
+    web.pg.tamper(web.db, "UPDATE retention.journal_event SET actor = 'x' WHERE id = 1")
+    client.get("/journal")
+    answer = client.submit("/journal/verifier")
+    assert "l’événement 1 a été modifié, ou inséré" in answer.words.replace("'", "’") and last(web)[0][:2] == (AUDITOR, False)
+    assert "altéré" in client.get("/").words
