@@ -25,31 +25,6 @@ def enter(driver, person):
     follow(driver, driver.find_element("css selector", "form[action$='/connexion'] button"))
 
 
-def test_last_day(page, browser):
-    """The last day that the field permits is the one that save_action() permits, for each first day of six years."""
-    web = page(port=True)
-    driver = browser()
-    log_in(driver, web, OPERATOR, "/actions/nouvelle?type=export")
-    shown = driver.execute_async_script("""
-        const done = arguments[0], from = document.getElementById("du"), to = document.getElementById("au"), last = {};
-        for (const day = new Date("2023-01-01T00:00Z"); day < new Date("2029-01-01T00:00Z");
-             day.setUTCDate(day.getUTCDate() + 1)) {
-          from.value = day.toISOString().slice(0, 10);
-          from.dispatchEvent(new Event("change"));
-          last[from.value] = [to.min, to.max];
-        }
-        done(last);""")
-    wanted = web.daemon.pg.sql(web.daemon.db, """
-        SELECT d::date, least((d + interval '1 month' - interval '1 day')::date,
-                              (SELECT today FROM retention.me))
-          FROM generate_series(date '2023-01-01', date '2028-12-31', interval '1 day') AS d""")
-    assert len(wanted) == len(shown) == 2192
-    for first, last in wanted:
-        assert shown[str(first)] == [str(first), str(last)]
-    assert shown["2024-01-31"][1] == "2024-02-28"
-    assert shown["2023-01-31"][1] == "2023-02-27"
-
-
 def test_form_outlives_the_session(page, browser):
     """A form that is sent without session is there again after the log-in, for the same person, and without its secrets."""
     web = page(port=True, prefix="/rgpd")
