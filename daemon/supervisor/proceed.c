@@ -191,6 +191,14 @@ static bool begins_with(const char *text, const char *word)
 	return strncmp(text, word, strlen(word)) == 0;
 }
 
+/* A policy of the page has changed; saved: it does not run yet. */
+static void take_page_policy(struct supervisor *s, bool saved)
+{
+	s->survey->wanted = true; /* it counts what the policy would reach */
+	if (!saved)
+		s->check_wanted = true;
+}
+
 static void on_notify(void *arg, const char *payload)
 {
 	struct supervisor *s = arg;
@@ -205,10 +213,8 @@ static void on_notify(void *arg, const char *payload)
 		s->check_wanted = true;
 	else if (begins_with(payload, "adopted"))
 		s->model = MODEL_UNKNOWN;
-	else if (begins_with(payload, "policy_saved "))
-		s->survey->wanted = true; /* it counts what the policy would reach */
 	else if (begins_with(payload, "policy_"))
-		s->check_wanted = true;
+		take_page_policy(s, begins_with(payload, "policy_saved "));
 	/* What was refused may be done now. */
 	if (begins_with(payload, "adopted") || begins_with(payload, "abandoned "))
 		dispatch_set(s->dispatch, s->config, s->connection, false);
