@@ -105,7 +105,7 @@ make_persons() {
 		-c "CREATE ROLE paul LOGIN PASSWORD 'demo-paul' IN ROLE retention_approver"
 }
 
-# A page's address that answers; NUMBER is its port.
+# Whether a page answers at that port.
 page_answers() { # NUMBER
 	local status
 	exec 3<>"/dev/tcp/127.0.0.1/$1" || return
@@ -117,6 +117,7 @@ page_answers() { # NUMBER
 
 start_page() {
 	local port _
+	: >"$demo/retentiond.log"
 	cat >"$demo/web.conf" <<CONF
 web: {
   listen = "127.0.0.1:0";
@@ -128,6 +129,10 @@ CONF
 	chmod 600 "$demo/web.conf"
 	RETENTION_LOG=stderr "$bin/retentiond" -c "$demo/retentiond.conf" 2>>"$demo/retentiond.log" &
 	programs=$!
+	until grep -q "ready: " "$demo/retentiond.log"; do
+		kill -0 "$programs" 2>/dev/null || { cat "$demo/retentiond.log" >&2; return 1; }
+		sleep 0.1
+	done
 	# The first port that is free.
 	for port in 8743 8744 8745 8746 8747; do
 		sed -i "s/127.0.0.1:[0-9]*/127.0.0.1:$port/" "$demo/web.conf"

@@ -3,6 +3,7 @@
 
 #include "base/text.h"
 #include "database/db.h"
+#include "web/visit_state.h"
 
 #include <event2/http.h>
 #include <string.h>
@@ -22,6 +23,7 @@ static const char sql[] =
 	"       coalesce(j.finished_at, j.started_at, j.requested_at) AS date,\n"
 	"       j.frozen_at, j.candidates AS listed, j.candidates_sha256 AS sha256,\n"
 	"       regexp_replace(j.candidates_sha256, '^(.{4})(.{4}).*(.{4})$', '\\1 \\2 … \\3') AS digest,\n"
+	"       (j.preview->>'held')::bigint AS held,\n"
 	"       coalesce((j.counters->>'treated')::bigint, 0) AS treated,\n"
 	"       (SELECT min(o.id) FROM retention.archive_journal AS o\n"
 	"         WHERE o.status = 'running' AND o.id <> j.id) AS runs, z.paused_by,\n"
@@ -103,8 +105,11 @@ void one_action_changed(struct visit *v, const char *reason)
 
 void one_action_forbidden(struct visit *v)
 {
+	const char *host = evhttp_find_header(evhttp_request_get_input_headers(v->request), "Host");
+
 	values_flag(v->values, "deletes", about_archive(v));
-	values_set(v->values, "host", evhttp_request_get_host(v->request));
+	values_setf(v->values, "site", "%s://%s",
+		    v->web->config->insecure_cookie ? "http" : "https", host ? host : "");
 	visit_render(v, 403, "forbidden");
 }
 

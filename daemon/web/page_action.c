@@ -86,7 +86,7 @@ static const char horizon_sql[] =
 	"       h.state = 'reached' AS reached, h.state = 'pending' AS pending, h.state = 'unknown' AS unknown,\n"
 	"       h.state = 'not declared' AS undeclared, h.state = 'undone' AS undone, h.since, h.waits_for,\n"
 	"       substring(h.waits_for FROM '^\\d{4}-\\d\\d-\\d\\d \\d\\d:\\d\\d$') AS until\n"
-	"  FROM (SELECT ''::text AS step, ''::text AS state, now() AS since, ''::text AS waits_for WHERE $1::int < 0) AS h ORDER BY h.step";
+	"  FROM retention.horizon($1::int) AS h ORDER BY h.step";
 
 /* The last verification of the archive by the daemon, and one that it has still to do. */
 static const char verified_sql[] =

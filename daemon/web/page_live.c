@@ -212,7 +212,6 @@ static void begin(struct visit *v)
 	(void)session_streams(v->session, 1);
 	talloc_set_destructor(l, on_live_free);
 	v->data = l;
-	evhttp_add_header(evhttp_request_get_output_headers(v->request), "X-Accel-Buffering", "no");
 	visit_stream(v, "text/event-stream", NULL);
 	on_tick(v);
 }

@@ -237,7 +237,7 @@ static void show_refused(struct visit *v)
 
 static void show_away(struct visit *v)
 {
-	visit_render(v, 503, "away");
+	visit_fail(v, 503, NULL);
 }
 
 static void show_failure(struct visit *v)

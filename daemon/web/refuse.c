@@ -56,11 +56,16 @@ static const char *text_of(void *ctx, const struct language *language, const PGr
 	return t_printf(ctx, "%s. %s", message, cure);
 }
 
-static const char *lost_sentence(bool is_unknown)
+/* A sentence for a state of the database; NULL: that of the status fits. */
+static const char *sentence_of(const char *sqlstate, bool is_unknown)
 {
-	return is_unknown ? _("The connection to the database was lost while it saved. Look "
-			      "whether it is done before you send the form again.")
-			  : NULL;
+	if (is_unknown)
+		return _("The connection to the database was lost while it saved. Look whether it "
+			 "is done before you send the form again.");
+	if (is_busy(sqlstate))
+		return _("The database is busy. What you entered is not saved: try again in a "
+			 "minute.");
+	return NULL;
 }
 
 void refuse_fill(void *ctx, const struct language *language, const PGresult *result,
@@ -69,22 +74,18 @@ void refuse_fill(void *ctx, const struct language *language, const PGresult *res
 	const char *sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
 	const char *id = PQresultErrorField(result, PG_DIAG_CONSTRAINT_NAME);
 	const char *field = PQresultErrorField(result, PG_DIAG_COLUMN_NAME);
-	const char *usual;
+	const char *sentence = sentence_of(sqlstate, is_unknown);
 
 	*ret = (struct refusal){.status = refuse_status(sqlstate),
 				.id = id ? t_strdup(ctx, id) : NULL,
 				.field = field ? t_strdup(ctx, field) : NULL};
+	ret->is_away = ret->status == 503 && !sentence;
 	if (id && ret->status != 500 && strncmp(id, ID_PREFIX, strlen(ID_PREFIX)) == 0) {
 		ret->text = text_of(ctx, language, result, id);
 		return;
 	}
-	usual = !sqlstate || !is_busy(sqlstate)
-			? lost_sentence(is_unknown)
-			: _("The database is busy. What you entered is not saved: try again in a "
-			    "minute.");
-	if (!usual)
-		usual = refuse_sentence(ret->status);
-	ret->text = t_strdup(ctx, language_text(language, usual));
+	ret->text = t_strdup(
+		ctx, language_text(language, sentence ? sentence : refuse_sentence(ret->status)));
 }
 
 static const struct {
@@ -105,7 +106,7 @@ static const struct {
 	{500, _("Failure"),
 	 _("Something failed. What you entered is not saved. The administrator finds this number "
 	   "in the log.")},
-	{503, _("The database does not answer"),
+	{503, _("Not available now"),
 	 _("The database does not answer. What you entered is not saved.")},
 };
 

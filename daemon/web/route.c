@@ -92,7 +92,7 @@ static const char *name_in(void *ctx, const char *text, size_t n)
 	AUTO(char_p) char *decoded = evhttp_uridecode(encoded, 0, &length);
 
 	if (!decoded || length == 0 || strlen(decoded) != length || strchr(decoded, '/') ||
-	    strcmp(text_plain(t_strdup(ctx, decoded)), decoded) != 0)
+	    strcmp(text_one_line(t_strdup(ctx, decoded)), decoded) != 0)
 		return NULL;
 	return t_strdup(ctx, decoded);
 }

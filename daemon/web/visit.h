@@ -34,6 +34,7 @@ struct refusal {
 	const char *id; /* CONSTRAINT: "role_needed", "list_seen"; may be NULL */
 	const char *field; /* COLUMN: the form's field at fault; may be NULL */
 	const char *text; /* in the reader's language; never a text of a trigger of the CRM */
+	bool is_away; /* the database cannot be asked, and nothing was done */
 };
 
 struct visit {

@@ -21,11 +21,13 @@
  */
 #include "web/visit_answer.h"
 
+#include "base/units.h"
 #include "web/assets.h"
 #include "web/refuse.h"
 #include "web/template.h"
 
 #include <event2/bufferevent.h>
+#include <limits.h>
 
 #ifndef RETENTION_VERSION
 #define RETENTION_VERSION "0.1"
@@ -273,12 +275,18 @@ void visit_fail(struct visit *v, int status, const char *sentence)
 		visit_answer_header(v, "Retry-After", "60");
 	if (status == 500 && is_usual)
 		visit_answer_log(v, "the page failed");
-	show_error(v, status, sentence);
+	if (status == 503 && is_usual)
+		visit_render(v, 503, "away");
+	else
+		show_error(v, status, sentence);
 }
 
 void visit_answer_refusal(struct visit *v)
 {
-	show_error(v, v->refusal->status, v->refusal->text);
+	if (v->refusal->is_away)
+		visit_fail(v, 503, NULL);
+	else
+		show_error(v, v->refusal->status, v->refusal->text);
 }
 
 /* --- Forms ------------------------------------------------------------------------------------ */
@@ -366,9 +374,12 @@ void visit_cut(struct visit *v)
 void visit_answer_note(const struct visit *v, int priority, const char *text)
 {
 	const struct visiting *g = (const struct visiting *)v;
-	const struct log_fields fields = {.person = v->person ? v->person->name : NULL,
-					  .remote = g->remote};
+	struct log_fields fields = {.person = v->person ? v->person->name : NULL,
+				    .remote = g->remote};
 
+	if (v->part[0] && strncmp(v->path, "/actions/", strlen("/actions/")) == 0)
+		(void)number_parse(v->part[0], 1, INT_MAX,
+				   &fields.job); /* the routes have read it */
 	log_event(priority, KIND_GENERAL, &fields, "%s", text);
 }
 

@@ -49,6 +49,8 @@ def test_a_deletion_and_its_archive(page):
     cross = f"/actions/{job}/archive/supprimer"
     assert actions.links[cross].startswith(f"✕Supprimer l’archive de l’action {job}, suppression de contacts")
     assert cross not in operator.get("/actions").links
+    p.pg.sql(p.db, "SELECT retention.ask('verify_archive', %s)", (job,))
+    wait_until(lambda: "vérifiée" in operator.get("/actions").words, what="the archive is verified")
     assert "ne pourr" in approver.get(cross).words
     wrong = approver.submit(cross, numero=str(job + 1), motif="plus utile")
     assert wrong.status == 422 and wrong.title.startswith("Erreur :")

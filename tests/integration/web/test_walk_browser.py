@@ -42,6 +42,9 @@ def test_every_page_is_accessible_and_harmless(page, browser):
     for path in ("/", "/actions", f"/actions/{done}/valider", f"/actions/{done}/archive/supprimer",
                  *(f"/actions/{job}/valider" for job in jobs)):
         driver.get(p.url + path)
+        if path.endswith("/valider") and path != f"/actions/{jobs[-1]}/valider" and str(done) not in path:
+            assert complaints(driver) == []
+            continue
         if path.startswith(f"/actions/{done}/valider"):
             assert "Entre-temps" in driver.find_element("css selector", "main").text
             complaints(driver)  # of the status, 409

@@ -178,3 +178,12 @@ def test_a_note_is_shown_as_text(page):
     for path in (f"/actions/{latest(p)}%22%3E/valider", "/actions/0x1/valider", "/actions/99999999999/valider",
                  "/actions/999/valider", "/actions/999/archive/supprimer"):
         assert approver.get(path).status == 404, path
+
+
+def test_a_restored_database_shows_nothing_else(page):
+    p = page(running=False)
+    p.pg.tamper(p.db, "INSERT INTO retention.replay (job, action, key, archive, erased_at)"
+                " VALUES (7, 'delete_contacts', '1', 'none', now())")
+    answer = p.client(OPERATOR).get("/")
+    assert answer.status == 200 and "Cette base vient d’une sauvegarde" in answer.words
+    assert not [href for href in answer.links if "nouvelle" in href]

@@ -50,9 +50,11 @@ static void test_lost(void **state)
 	assert_string_equal(refusal.text, refuse_sentence(503));
 	assert_null(refusal.id);
 	assert_null(refusal.field);
+	assert_true(refusal.is_away);
 	/* An act may be done although its answer was lost. */
 	refuse_fill(ctx, english, NULL, true, &refusal);
 	assert_non_null(strstr(refusal.text, "Look whether it is done"));
+	assert_false(refusal.is_away);
 	refuse_fill(ctx, english, result, false, &refusal);
 	assert_int_equal(refusal.status, 503);
 	PQclear(result);

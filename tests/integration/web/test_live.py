@@ -1,0 +1,171 @@
+"""The stream by which a page follows an action: what it says, when it ends, and that it ends with its reader."""
+
+import json
+import time
+
+import psycopg2
+import pytest
+
+from support.harness import wait_until
+from support.page import APPROVER, AUDITOR, DAEMON, HOST, OPERATOR, password
+from support.states import make_action, update
+
+
+class Stream:
+    """GET /actions/N/flux, read event by event."""
+
+    def __init__(self, client, job, phase):
+        self.connection = client.page.connection()
+        self.connection.request("GET", client.url(f"/actions/{job}/flux?etape={phase}"), headers={
+            "Host": HOST, "Accept-Language": "fr", "Sec-Fetch-Site": "same-origin",
+            "Cookie": "; ".join(f"{k}={v}" for k, v in client.cookies.items())})
+        self.response = self.connection.getresponse()
+        self.status = self.response.status
+
+    def next(self):
+        """(event, data) of the next event that has a name; comments are skipped."""
+        name = None
+        while True:
+            line = self.response.readline().decode().rstrip("\n")
+            if line.startswith("event: "):
+                name = line[7:]
+            elif line.startswith("data: "):
+                return name, json.loads(line[6:])
+
+    def progress(self, condition):
+        """The first progress for which it is true."""
+        while True:
+            name, data = self.next()
+            assert name == "progress", name
+            if condition(data):
+                return data
+
+    def rest(self):
+        return self.response.read()
+
+    def close(self):
+        self.connection.close()
+
+
+@pytest.fixture
+def web(page):
+    return page(running=False)
+
+
+def work(web, job, n):
+    """n keys less are on the list."""
+    web.pg.sql(web.db, """DELETE FROM retention.candidate AS c WHERE c.job = %s AND c.n IN
+        (SELECT n FROM retention.candidate WHERE job = %s ORDER BY n LIMIT %s)""", (job, job, n))
+
+
+def statement(web):
+    """When the page last asked something in anybody's session."""
+    return web.pg.value(web.db, "SELECT max(query_start) FROM pg_stat_activity WHERE application_name = 'retentiond-web'")
+
+
+def test_a_running_action(web):
+    """Each change is told within two seconds, in words of the reader's language; the end, too."""
+    client = web.client()
+    client.log_in(AUDITOR)
+    job = make_action(web, OPERATOR, "running", candidates=5000, left=4000)
+    assert f'data-stream="/actions/{job}/flux?etape=running"' in client.get(f"/actions/{job}").text
+    stream = Stream(client, job, "running")
+    assert stream.status == 200
+    assert stream.response.getheader("Content-Type") == "text/event-stream"
+    assert stream.response.getheader("X-Accel-Buffering") == "no"
+    assert stream.response.getheader("Cache-Control") == "no-store"
+    name, first = stream.next()
+    assert name == "progress" and (first["done"], first["due"]) == (1000, 5000) and first["demon"]
+    assert first["fait"] == "1\u202f000" and first["attend"] is None and first["annonce"] == "20\u202f%"
+    since = time.monotonic()
+    work(web, job, 1500)
+    later = stream.progress(lambda p: p["done"] == 2500)
+    assert time.monotonic() - since < 2.5
+    assert later["debit"].endswith(" par seconde") and later["annonce"].startswith("50\u202f%, ")
+    update(web, job, "waiting = 'x', waiting_for = 'courtesy'")
+    assert "d’autres se servent de la base" in stream.progress(lambda p: p["attend"])["attend"]
+    update(web, job, "status = 'done', waiting = NULL, waiting_for = NULL, finished_at = now(), counters = '{}'")
+    while (event := stream.next())[0] == "progress":
+        pass
+    assert event == ("end", {})
+    assert stream.rest().strip() == b""
+
+
+def test_every_other_state(web):
+    """A list that is made, a validated action: the stream ends when the page is no longer true.  There is none for others."""
+    client = web.client()
+    client.log_in(APPROVER)
+    job = make_action(web, OPERATOR, "saved", listed=False)
+    stream = Stream(client, job, "listing")
+    assert stream.next()[0] == "progress"
+    update(web, job, "candidates = 0, candidates_sha256 = 'x', cutoff = now(), frozen_at = now()")
+    assert stream.next() == ("end", {})
+    job = make_action(web, OPERATOR, "validated")
+    assert Stream(client, job, "listing").next() == ("end", {})  # the page is behind
+    job = make_action(web, OPERATOR, "cancelled")
+    assert Stream(client, job, "validated").next() == ("end", {})
+    assert Stream(client, 4711, "running").status == 404
+    client.cookies.clear()
+    assert Stream(client, job, "validated").status == 401
+
+
+def test_a_closed_tab(web):
+    """No statement runs for a tab that was closed, and its place is free for another one."""
+    client = web.client()
+    client.log_in(AUDITOR)
+    job = make_action(web, OPERATOR, "running", candidates=50, left=50)
+    streams = [Stream(client, job, "running") for _ in range(3)]
+    for stream in streams:
+        assert stream.next()[0] == "progress"
+    assert Stream(client, job, "running").status == 429
+    before = statement(web)
+    wait_until(lambda: statement(web) > before)  # it asks each second
+    for stream in streams:
+        stream.close()
+    deadline = time.monotonic() + 3
+    last, since = statement(web), time.monotonic()
+    while time.monotonic() < deadline:  # what must not happen has no condition to wait for
+        if statement(web) > last:
+            last, since = statement(web), time.monotonic()
+        time.sleep(0.05)
+    assert since < deadline - 1.5, "it still asks"
+    assert Stream(client, job, "running").next()[0] == "progress"
+
+
+def test_the_daemon_goes(web):
+    """A daemon that ends is told within five seconds, and every page says so."""
+    client = web.client()
+    client.log_in(AUDITOR)
+    job = make_action(web, OPERATOR, "running", candidates=50, left=50)
+    daemon = psycopg2.connect(host=str(web.pg.dir), dbname=web.db, user=DAEMON, password=password(DAEMON),
+                              application_name="retentiond")
+    assert 'id="demon" hidden' in client.get(f"/actions/{job}").text
+    stream = Stream(client, job, "running")
+    assert stream.next()[1]["demon"] is False
+    daemon.close()
+    since = time.monotonic()
+    assert stream.progress(lambda p: p["demon"])
+    assert time.monotonic() - since < 5
+    stream.close()
+    answer = client.get(f"/actions/{job}")
+    assert 'id="demon" hidden' not in answer.text and "Aucun démon n’est connecté" in answer.words
+
+
+def test_in_a_browser(page, browser):
+    """The bar moves, the numbers too, and at the end the page is the one of the end, without a reload by hand."""
+    from support.browser import accessible, log_in
+
+    web = page(port=True, running=False)
+    job = make_action(web, OPERATOR, "running", kind="delete_contacts", candidates=5000, left=4000)
+    driver = browser()
+    log_in(driver, web, APPROVER, f"/actions/{job}")
+    text = lambda name: driver.find_element("id", name).text
+    assert text("fait") == "1\u202f000"
+    work(web, job, 1500)
+    wait_until(lambda: text("fait") == "2\u202f500" and driver.find_element("id", "barre").get_attribute("value") == "2500")
+    update(web, job, "waiting = 'x', waiting_for = 'courtesy'")
+    wait_until(lambda: "d’autres se servent" in text("attend"))
+    accessible(driver)
+    update(web, job, "status = 'done', waiting = NULL, waiting_for = NULL, finished_at = now(), counters = '{\"treated\": 5000}'")
+    wait_until(lambda: "terminée" in driver.title)
+    accessible(driver)
