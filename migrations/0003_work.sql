@@ -272,3 +272,8 @@ CREATE TABLE retention.download (
 COMMENT ON COLUMN retention.download.taken_at IS 'when the daemon opened the file for this ticket; NULL: not yet, or never';
 COMMENT ON COLUMN retention.download.ended_at IS 'when the last byte was sent; NULL: not yet, or the connection broke';
 CREATE INDEX ON retention.download (job);
+
+CREATE TRIGGER not_while_erasing BEFORE INSERT OR UPDATE OR DELETE ON retention.request
+	FOR EACH STATEMENT EXECUTE FUNCTION retention.refuse_erasing();
+CREATE TRIGGER not_while_erasing BEFORE INSERT OR UPDATE OR DELETE ON retention.download
+	FOR EACH STATEMENT EXECUTE FUNCTION retention.refuse_erasing();

@@ -16,6 +16,7 @@ from urllib.parse import urlencode
 import pytest
 
 from support import gate
+from support.browser import accessible, axe, log_in, sideways
 from support.harness import TIMEOUT, wait_until
 from support.page import APPROVER, AUDITOR, BOTH, HOST, OPERATOR
 from support.small import policy
@@ -249,6 +250,7 @@ def open_download(c, p, name):
     return connection, connection.getresponse()
 
 
+@pytest.mark.unsanitized("measures memory, of which sanitizers take more")
 def test_a_file_of_2_gb_costs_no_memory(archived):
     p = archived()
     size = 2 << 30
@@ -265,6 +267,7 @@ def test_a_file_of_2_gb_costs_no_memory(archived):
     wait_until(lambda: downloads(p)[-1][4] == size)
 
 
+@pytest.mark.unsanitized("measures memory, of which sanitizers take more")
 def test_a_client_that_does_not_read_costs_no_memory(archived):
     """And other persons are served meanwhile; when it goes, nothing of it is left."""
     p = archived()
@@ -410,3 +413,23 @@ def test_english(archived):
     a = client(p, language="en").get(files_path(p))
     assert "Each download is in the journal, with your name." in a.words
     assert not re.search("[éèà]", a.words)
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_everybody_can_use_the_pages(archived, browser, width):
+    """Files, a host without them, plain files, and a document."""
+    p = archived(port=True)
+    who = str(p.pg.value(p.db, "SELECT min(contact_id) FROM crm.request"))
+    number = p.pg.value(p.db, "SELECT retention.ask('subject_export', NULL, %s)", (who,))
+    wait_until(lambda: p.pg.value(p.db, "SELECT outcome FROM retention.request") == "ok")
+    driver = browser(width=width)
+    log_in(driver, p, BOTH, files_path(p))
+    assert driver.find_elements("css selector", "form[action$='.age'] button")
+    accessible(driver)
+    driver.get(p.url + f"/personne/document/{number}")
+    accessible(driver)
+    p.configure(archives="/nonexistent/archives.sock")
+    p.reload()
+    wait_until(lambda: "is retentiond running" in p.client(APPROVER, "en").get(files_path(p)).words)
+    driver.get(p.url + files_path(p))
+    assert not axe(driver) and sideways(driver) <= 0  # the console says 503
