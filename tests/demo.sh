@@ -73,7 +73,7 @@ CONF
 	chmod 600 "$demo/retentiond.conf"
 }
 
-query() { "$pgbin/psql" -X -q -h "$socket" -U demo -d crm -v ON_ERROR_STOP=1 "$@"; }
+query() { "$pgbin/psql" -X -q -P pager=off -h "$socket" -U demo -d crm -v ON_ERROR_STOP=1 "$@"; }
 ctl() { "$bin/retentionctl" -c "$demo/retentiond.conf" "$@"; }
 
 load() {
