@@ -71,10 +71,26 @@ static int on_result_free(struct visit_result *r)
 	return 0;
 }
 
+/* A stream asks the same thing again and again: it keeps the last rows of each name, and no others. */
+static void forget(struct visiting *g, const char *name)
+{
+	struct visit_result *r, *next;
+
+	for (r = TAILQ_FIRST(&g->results); r; r = next) {
+		next = TAILQ_NEXT(r, link);
+		if (strcmp(r->name, name) != 0)
+			continue;
+		TAILQ_REMOVE(&g->results, r, link);
+		talloc_free(r);
+	}
+}
+
 static void keep(struct visiting *g, const char *name, PGresult *result)
 {
 	struct visit_result *r = t_zero(g, struct visit_result);
 
+	if (g->stage == VISIT_STREAMING)
+		forget(g, name);
 	r->name = t_strdup(r, name);
 	r->result = result;
 	talloc_set_destructor(r, on_result_free);
