@@ -353,10 +353,16 @@ class Page:
             self.process.send_signal(signal.SIGTERM)
         return self.process.wait(TIMEOUT)
 
-    def kill(self):
+    def end(self):
+        """Stops it if it runs, so that LeakSanitizer can speak; it has to end by itself, and without a complaint."""
         if self.process and self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
+            try:
+                status = self.stop()
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+                raise
+            assert status == 0, f"ended with {status}: {self.log_text()[-8000:]}"
 
     def log_text(self, since=0):
         with open(self.log, "rb") as log:

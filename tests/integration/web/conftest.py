@@ -56,7 +56,7 @@ def page(page_pg, own_page_pg, daemon):  # own_page_pg: has to outlive the daemo
 
     yield make
     for each in made:
-        each.kill()
+        each.end()
     for each in made:
         each.check_logs()
 
