@@ -82,10 +82,10 @@ $(B)/migrations.o $(B)/embedded.o: %.o: %.c
 	$(CC) $(ALL_CFLAGS) -c -o $@ $<
 
 # The page's templates, style, script and French travel inside retentiond-web.  Refusals come from the catalogue of
-# retentionctl, with the unbreakable spaces that a browser needs.
-$(B)/page.mo: daemon/web/fr.po daemon/po/fr.po daemon/web/unbreakable.sed Makefile
+# retentionctl, in the spelling of the page.
+$(B)/page.mo: daemon/web/fr.po daemon/po/fr.po daemon/web/french.sed Makefile
 	@mkdir -p $(@D)
-	sed -f daemon/web/unbreakable.sed daemon/po/fr.po | msgcat --use-first daemon/web/fr.po - | \
+	LC_ALL=C sed -f daemon/web/french.sed daemon/po/fr.po | msgcat --use-first daemon/web/fr.po - | \
 		msgfmt --check-format --endianness=little -o $@ -
 EMBEDDED = $(sort $(wildcard daemon/web/pages/*.html)) daemon/web/page.css daemon/web/page.js $(B)/page.mo
 $(B)/embedded.c: $(EMBEDDED) daemon/web/embed.sh Makefile

@@ -76,21 +76,21 @@ static void test_refusals(void **state)
 	(void)state;
 	assert_string_equal(
 		language_refused(ctx, fr, "retention.validate_not_saved", "7\nrunning", "english"),
-		"l'action 7 est en cours\u00a0: seule une action enregistrée peut être "
+		"l’action 7 est en cours\u00a0: seule une action enregistrée peut être "
 		"validée");
 	assert_string_equal(language_refused(ctx, en, "retention.validate_not_saved", "7\nrunning",
 					     "action 7 is\nrunning"),
 			    "action 7 is running");
 	assert_string_equal(language_refused(ctx, fr, "retention.id_unknown", NULL, "english"),
-			    "il n'y a pas d'action ");
+			    "il n’y a pas d’action ");
 	assert_string_equal(language_refused(ctx, fr, "retention.not_there", "7", "english"),
 			    "english");
 	assert_string_equal(language_refused(ctx, fr, NULL, NULL, "english"), "english");
 	/* A value is no word of the catalogue unless it is a status, and holds no "$1" of its own. */
 	assert_string_equal(language_refused(ctx, fr, "retention.id_unknown", "$1", "english"),
-			    "il n'y a pas d'action $1");
+			    "il n’y a pas d’action $1");
 	assert_string_equal(language_refused(ctx, fr, "retention.id_unknown", "Overview", "e"),
-			    "il n'y a pas d'action Overview");
+			    "il n’y a pas d’action Overview");
 	talloc_free(ctx);
 }
 
