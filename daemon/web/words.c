@@ -108,7 +108,6 @@ static const struct word events[] = {
 	{"files_removed", _("files removed")},
 	{"archive_deleted", _("archive deleted")},
 	{"archive_removed", _("files of the archive removed")},
-	{"archive_verified", _("archive verified")},
 	{"archive_download", _("archive downloaded")},
 	{"unknown_archive_deleted", _("unknown archive deleted")},
 	{"unknown_archive_removed", _("files of an unknown archive removed")},
@@ -132,6 +131,7 @@ static const struct word events[] = {
 	{"policy_saved", _("rule saved")},
 	{"policy_validated", _("rule validated")},
 	{"policy_retired", _("rule retired")},
+	{"forgotten_policy", _("rule forgotten by a restored database")},
 	{NULL, NULL},
 };
 
