@@ -10,7 +10,8 @@
  *	others				500, with a number that is in the log
  *
  * Words of the server are shown only where CONSTRAINT has an id of schema retention, because a trigger of the CRM may
- * quote a row.
+ * quote a row.  A database that is busy or away has sentences of our own: what schema retention says then is for an
+ * administrator, and is in the log.
  */
 #include "web/refuse.h"
 
@@ -80,7 +81,7 @@ void refuse_fill(void *ctx, const struct language *language, const PGresult *res
 				.id = id ? t_strdup(ctx, id) : NULL,
 				.field = field ? t_strdup(ctx, field) : NULL};
 	ret->is_away = ret->status == 503 && !sentence;
-	if (id && ret->status != 500 && strncmp(id, ID_PREFIX, strlen(ID_PREFIX)) == 0) {
+	if (id && ret->status < 500 && strncmp(id, ID_PREFIX, strlen(ID_PREFIX)) == 0) {
 		ret->text = text_of(ctx, language, result, id);
 		return;
 	}
