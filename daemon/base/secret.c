@@ -28,14 +28,13 @@ void secret_sha256(const char *bytes, size_t n, unsigned char ret_digest[SECRET_
 void secret_hmac(const unsigned char key[SECRET_BYTES], const unsigned char before[SECRET_BYTES],
 		 const char *text, char ret_hex[SECRET_HEX + 1])
 {
-	AUTO(talloc) unsigned char *message = NULL;
+	AUTO(talloc) char *message = NULL;
 	unsigned char sum[SECRET_BYTES];
-	const size_t n = strlen(text);
 
-	message = t_array(NULL, unsigned char, SECRET_BYTES + n);
-	memcpy(message, before, SECRET_BYTES);
-	memcpy(message + SECRET_BYTES, text, n);
-	must(HMAC(EVP_sha256(), key, SECRET_BYTES, message, SECRET_BYTES + n, sum, NULL) != NULL);
+	secret_print(before, ret_hex);
+	message = t_printf(NULL, "%s%s", ret_hex, text);
+	must(HMAC(EVP_sha256(), key, SECRET_BYTES, (const unsigned char *)message, strlen(message),
+		  sum, NULL) != NULL);
 	secret_print(sum, ret_hex);
 }
 

@@ -15,7 +15,7 @@ void secret_random(unsigned char ret_bytes[SECRET_BYTES]);
 
 void secret_sha256(const char *bytes, size_t n, unsigned char ret_digest[SECRET_BYTES]);
 
-/* HMAC-SHA-256 of the n bytes before and of the text behind them, as SECRET_HEX digits and a NUL. */
+/* HMAC-SHA-256 of the digits of before and of the text behind them, as SECRET_HEX digits and a NUL. */
 void secret_hmac(const unsigned char key[SECRET_BYTES], const unsigned char before[SECRET_BYTES],
 		 const char *text, char ret_hex[SECRET_HEX + 1]);
 

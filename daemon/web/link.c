@@ -376,11 +376,10 @@ static void ignore_notice(void *arg, const PGresult *result)
 
 static int on_link_free(struct link *link)
 {
-	struct link_query *query;
-
 	assert(link->depth == 0);
 	(void)event_del(link->io); /* before its socket is closed; not pending is fine */
-	TAILQ_FOREACH(query, &link->queries, link)
+	for (struct link_query *query = TAILQ_FIRST(&link->queries); query;
+	     query = TAILQ_NEXT(query, link))
 		PQclear(query->result);
 	PQclear(link->result);
 	PQfinish(link->conn);
@@ -469,10 +468,9 @@ static void on_closed(void *arg, enum link_end end, const char *why)
 
 void link_close(struct link *link, void *ctx)
 {
-	struct link_query *query;
-
 	(void)talloc_steal(ctx, link); /* the same pointer */
-	TAILQ_FOREACH(query, &link->queries, link)
+	for (struct link_query *query = TAILQ_FIRST(&link->queries); query;
+	     query = TAILQ_NEXT(query, link))
 		link_forget(query);
 	link_set_owner(link, on_closed, link);
 	drop(link, "closed");

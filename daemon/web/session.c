@@ -101,10 +101,9 @@ bool sessions_full(const struct sessions *sessions, int coming)
 static void make_place(struct sessions *sessions, const char *name)
 {
 	struct session *oldest = NULL;
-	struct session *s;
 	int n = 0;
 
-	TAILQ_FOREACH(s, &sessions->live, link) {
+	for (struct session *s = TAILQ_FIRST(&sessions->live); s; s = TAILQ_NEXT(s, link)) {
 		if (strcmp(s->person->name, name) != 0)
 			continue;
 		n++;
@@ -148,10 +147,9 @@ struct session *session_find(struct sessions *sessions, const char *cookie)
 {
 	const int64_t now_ms = monotonic_ms();
 	unsigned char digest[SECRET_BYTES];
-	struct session *s;
 
 	secret_sha256(cookie, strlen(cookie), digest);
-	TAILQ_FOREACH(s, &sessions->live, link)
+	for (struct session *s = TAILQ_FIRST(&sessions->live); s; s = TAILQ_NEXT(s, link))
 		if (secret_equal(s->digest, digest, sizeof(digest)))
 			return is_over(s, now_ms) ? NULL : s;
 	return NULL;

@@ -16,6 +16,7 @@ struct visit_result {
 	char *name;
 	PGresult *result;
 };
+TAILQ_HEAD(visit_results, visit_result);
 
 /* A statement that has been queued. */
 struct visit_query {
@@ -25,6 +26,7 @@ struct visit_query {
 	bool is_act;
 	struct link_query *query;
 };
+TAILQ_HEAD(visit_queries, visit_query);
 
 enum visit_stage {
 	VISIT_OPEN,
@@ -37,8 +39,8 @@ struct visiting {
 	TAILQ_ENTRY(visiting) link;
 	enum visit_stage stage;
 	enum evhttp_cmd_type method;
-	TAILQ_HEAD(, visit_result) results;
-	TAILQ_HEAD(, visit_query) queries; /* not answered */
+	struct visit_results results;
+	struct visit_queries queries; /* not answered */
 	visit_step next; /* after them */
 	visit_step done, on_refused; /* of visit_act() */
 	visit_step on_ask_refused; /* of visit_ask(); NULL: the usual page */
