@@ -73,7 +73,7 @@ _retentionctl() {
 		'archive verify' | 'archive delete' | 'archive restore') ((${#words[@]} == 2)) && status='done' ;;
 		'hold add') choices='--reason --expires --review' ;;
 		'policies ' | 'journal ' | 'archive list' | 'hold list' | 'subject export' | 'model check') choices='--json' ;;
-		residue\ *) choices='--sample --values --action --timeout --json' ;;
+		residue\ *) choices='--sample --values --action --timeout --record --json' ;;
 		adopt\ *) choices='--new --replace --reason' ;;
 		'replay ') choices='--yes' ;;
 		'verify ') choices='--last-hash --json' ;;

@@ -87,7 +87,8 @@ static const struct command_spec commands[] = {
 	 N_("check the journal: name what was changed, removed or inserted"), NEEDS_DATABASE,
 	 .run = command_verify},
 	{"residue",
-	 " CONTACT [--values FILE], or --sample N; [--action ACTION] [--timeout SECONDS] [--json]",
+	 " CONTACT [--values FILE], or --sample N; [--action ACTION] [--timeout SECONDS] [--record] "
+	 "[--json]",
 	 N_("search the database for values of a contact that no action would erase"), NEEDS_CONFIG,
 	 .run = command_residue,
 	 .give = N_("give the key of one contact, or --sample; --values needs a key"),

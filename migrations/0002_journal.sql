@@ -432,7 +432,7 @@ BEGIN
 	   ('saved', 'validated', 'running', 'done', 'failed', 'cancelled', 'listed', 'noted', 'archive_deleted',
 	    'archive_removed', 'restored', 'paused', 'resumed', 'configured', 'subject_exported', 'adopted', 'rebound',
 	    'replay_waived', 'asked', 'answered', 'archive_download',
-	    'verified') OR
+	    'verified', 'residue') OR
 	   NEW.details ? 'requested_by' OR	-- by which verify knows the events of an action's row
 	   (mine IS NOT NULL AND (mine IS DISTINCT FROM NEW.job OR
 				  NEW.kind NOT IN ('failed_key', 'dropped', 'sliced', 'copied'))) THEN

@@ -357,3 +357,74 @@ SELECT e.at, e.actor AS by, (e.details->>'whole')::boolean AS whole, (e.details-
        (e.details->>'actions')::bigint AS actions, (e.details->>'holds')::bigint AS holds,
        (e.details->>'findings')::int AS findings, e.details->>'hash' AS last_hash
   FROM retention.journal_event AS e WHERE e.kind = 'verified' ORDER BY e.id DESC LIMIT 1;
+
+-- What retentionctl residue has found, so that an auditor sees when somebody searched last.  It holds counts, and names of
+-- tables and columns.
+CREATE TABLE retention.residue_report (
+	id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+	recorded_by text NOT NULL DEFAULT session_user,
+	recorded_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+	action text NOT NULL CHECK (action IN ('delete_contacts', 'anonymize_contacts')),
+	contacts bigint NOT NULL,
+	searched_for bigint NOT NULL,
+	tables bigint NOT NULL,
+	not_searched bigint NOT NULL,
+	found bigint NOT NULL,
+	findings jsonb NOT NULL
+);
+COMMENT ON COLUMN retention.residue_report.searched_for IS 'how many values';
+COMMENT ON COLUMN retention.residue_report.not_searched IS 'how many tables could not be read, or took too long';
+COMMENT ON COLUMN retention.residue_report.found IS 'in how many columns the action would leave a value';
+COMMENT ON COLUMN retention.residue_report.findings IS
+	'[{table, column, of, exact, inside, covered}]: of is the contact''s column, the last three count rows';
+CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON retention.residue_report
+	FOR EACH STATEMENT EXECUTE FUNCTION retention.refuse_change();
+
+-- Records a report, {action, contacts, values, tables, not_searched, findings}, and returns its number.  Nothing but
+-- numbers and names of this database's columns is taken, so that no value of a person can come along.
+CREATE FUNCTION retention.record_residue(report jsonb) RETURNS int
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	counts constant text[] := ARRAY['contacts', 'values', 'tables', 'not_searched'];
+	valid boolean := report->>'action' IN ('delete_contacts', 'anonymize_contacts') AND
+		jsonb_typeof(report->'findings') = 'array' AND
+		(SELECT bool_and(jsonb_typeof(report->k) = 'number') FROM unnest(counts) AS k);
+	new_findings jsonb;
+	new_found bigint;
+	new_id int;
+BEGIN
+	PERFORM retention.check_person();
+	IF valid THEN
+		SELECT coalesce(jsonb_agg(jsonb_build_object('table', f->'table', 'column', f->'column', 'of', f->'of',
+				'exact', f->'exact', 'inside', f->'inside', 'covered', f->'covered') ORDER BY a.n), '[]'),
+		       count(*) FILTER (WHERE f->'exact' <> '0' OR f->'inside' <> '0'),
+		       coalesce(bool_and(coalesce((SELECT bool_and(jsonb_typeof(f->k) = 'number')
+				FROM unnest(ARRAY['exact', 'inside', 'covered']) AS k), false) AND EXISTS (
+			SELECT FROM pg_class AS c JOIN pg_namespace AS s ON s.oid = c.relnamespace
+			  JOIN pg_attribute AS b ON b.attrelid = c.oid AND b.attnum > 0 AND NOT b.attisdropped
+			 WHERE b.attname = f->>'column' AND
+			       f->>'table' = CASE c.oid WHEN 'pg_largeobject'::regclass THEN 'pg_largeobject'
+						  ELSE s.nspname || '.' || c.relname END) AND
+			(f->>'of' = 'value' OR EXISTS (
+			SELECT FROM pg_attribute AS b WHERE b.attname = f->>'of' AND b.attnum > 0))), true)
+		  INTO new_findings, new_found, valid
+		  FROM jsonb_array_elements(report->'findings') WITH ORDINALITY AS a(f, n);
+	END IF;
+	IF valid IS NOT TRUE THEN
+		RAISE EXCEPTION 'this is no report of retentionctl residue, about tables of this database'
+			USING ERRCODE = 'invalid_parameter_value', CONSTRAINT = 'retention.residue_invalid',
+			      COLUMN = 'report';
+	END IF;
+	INSERT INTO retention.residue_report AS r (action, contacts, searched_for, tables, not_searched, found, findings)
+	VALUES (report->>'action', (report->>'contacts')::bigint, (report->>'values')::bigint,
+		(report->>'tables')::bigint, (report->>'not_searched')::bigint, new_found, new_findings)
+	RETURNING r.id INTO new_id;
+	INSERT INTO retention.journal_event (kind, details)
+	SELECT 'residue', jsonb_build_object('report', new_id) || (to_jsonb(r) - ARRAY['id', 'recorded_by', 'recorded_at', 'findings'])
+	  FROM retention.residue_report AS r WHERE r.id = new_id;
+	RETURN new_id;
+END
+$$;

@@ -41,6 +41,7 @@ BEGIN
 	('TABLE',    'archives',                                           'r',    'r',    'r',    'r'),
 	('TABLE',    'unknown_archive',                                    'r',    'r',    'r',    'rad'),
 	('TABLE',    'all_archives',                                       'r',    'r',    'r',    'r'),
+	('TABLE',    'residue_report',                                     'r',    'r',    'r',    'r'),
 	('TABLE',    'last_verified',                                      'r',    'r',    'r',    'r'),
 	('TABLE',    'me',                                                 'r',    'r',    'r',    'r'),
 	('TABLE',    'request',                                            'r',    'r',    'r',    'r'),
@@ -129,7 +130,9 @@ BEGIN
 	('FUNCTION', 'verify_acts()',                                      'X',    'X',    'X',    'X'),
 	('FUNCTION', 'look_at_journal(bytea)',                             'X',    'X',    'X',    'X'),
 	-- Not for the daemon: a person has looked, or a program in the name of one.
-	('FUNCTION', 'verify_journal(bytea)',                              'X',    'X',    'X',    '')
+	('FUNCTION', 'verify_journal(bytea)',                              'X',    'X',    'X',    ''),
+	-- Whoever may read the contacts' tables can search them, and that is the daemon's role more often than a person's.
+	('FUNCTION', 'record_residue(jsonb)',                              'X',    'X',    'X',    'X')
 	) AS matrix(kind, object, retention_auditor, retention_operator, retention_approver, retention_daemon)
 	LOOP
 		FOR role, rights IN SELECT key, value FROM jsonb_each_text(to_jsonb(one) - 'kind' - 'object')

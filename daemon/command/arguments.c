@@ -43,6 +43,7 @@ static const struct {
 	{"new", VALUE_NONE, AT(is_new)},
 	{"note", VALUE_TEXT, AT(note)},
 	{"reason", VALUE_TEXT, AT(reason)},
+	{"record", VALUE_NONE, AT(record)},
 	{"replace", VALUE_NONE, AT(replace)},
 	{"request", VALUE_TEXT, AT(request)},
 	{"review", VALUE_DATE, AT(review)},

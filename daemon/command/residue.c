@@ -389,13 +389,37 @@ static bool search(struct residue *r, struct error *err)
 	return search_objects(r, err);
 }
 
-static bool print_findings(struct residue *r, struct error *err)
+#define FINDINGS "(VALUES %s) AS x(\"table\", \"column\", of, exact, inside, covered)"
+
+/*
+ * Records what was found.  The transaction that has read the tables of others is over: what their functions have set or
+ * prepared is undone.
+ */
+static bool record(struct residue *r, struct error *err)
 {
+	const char *found =
+		*r->findings ? t_printf(r->ctx, "(SELECT jsonb_agg(to_jsonb(x)) FROM " FINDINGS ")",
+					r->findings)
+			     : "'[]'";
 	const char *sql = t_printf(
 		r->ctx,
-		"SELECT x.* FROM (VALUES %s) AS x(\"table\", \"column\", of, exact, inside, covered)\n"
-		" ORDER BY x.exact + x.inside = 0, x.\"table\", x.\"column\", x.of",
-		r->findings);
+		"SELECT retention.record_residue(jsonb_build_object('action', '%s', 'contacts', %lld,\n"
+		"  'values', %lld, 'tables', %lld, 'not_searched', %lld, 'findings', %s))",
+		action_names[r->action], (long long)r->n_contacts, (long long)r->n_values,
+		(long long)r->n_tables, (long long)r->n_not_searched, found);
+
+	db_rollback(r->cmd->db);
+	db_forget_prepared(r->cmd->db);
+	return command_call(r->cmd, sql, 0, NULL, NULL, err);
+}
+
+static bool print_findings(struct residue *r, struct error *err)
+{
+	const char *sql =
+		t_printf(r->ctx,
+			 "SELECT x.* FROM " FINDINGS "\n"
+			 " ORDER BY x.exact + x.inside = 0, x.\"table\", x.\"column\", x.of",
+			 r->findings);
 
 	if (*r->findings && !command_list(r->cmd, &(struct command_listing){.sql = sql}, err))
 		return false;
@@ -430,5 +454,6 @@ bool command_residue(struct command *cmd, struct error *err)
 		   : model_can_anonymize(&cmd->config->model, ACTION_ANONYMIZE_CONTACTS)
 			   ? ACTION_ANONYMIZE_CONTACTS
 			   : ACTION_DELETE_CONTACTS;
-	return prepare(&r, err) && search(&r, err) && print_findings(&r, err);
+	return prepare(&r, err) && search(&r, err) && (!cmd->options.record || record(&r, err)) &&
+	       print_findings(&r, err);
 }

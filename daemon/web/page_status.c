@@ -30,6 +30,10 @@ static const char verified_sql[] =
 	"SELECT e.at AS verified_at, e.actor AS verified_by, (e.details->>'whole')::boolean AS whole\n"
 	"  FROM retention.journal_event AS e WHERE e.kind = 'verified' ORDER BY e.id DESC LIMIT 1";
 
+static const char residue_sql[] =
+	"SELECT r.recorded_at AS residue_at, r.recorded_by AS residue_by, nullif(r.found, 0) AS residue_found\n"
+	"  FROM retention.residue_report AS r ORDER BY r.id DESC LIMIT 1";
+
 static const char policies_sql[] =
 	"SELECT p.name, p.refused, p.overdue, p.overdue_since, p.action = 'anonymize_requests' AS of_requests\n"
 	"  FROM retention.policies AS p WHERE p.refused IS NOT NULL OR p.overdue > 0 ORDER BY p.place";
@@ -51,6 +55,8 @@ static void show(struct visit *v)
 
 	values_row(v->values, visit_rows(v, "state"), 0);
 	values_set(v->values, "residue_at", NULL);
+	if (PQntuples(visit_rows(v, "residue")) > 0)
+		values_row(v->values, visit_rows(v, "residue"), 0);
 	values_flag(v->values, "is_verified", PQntuples(visit_rows(v, "verified")) > 0);
 	if (PQntuples(visit_rows(v, "verified")) > 0)
 		values_row(v->values, visit_rows(v, "verified"), 0);
@@ -66,6 +72,7 @@ void page_status(struct visit *v)
 {
 	visit_ask(v, "state", state_sql, 0, NULL);
 	visit_ask(v, "verified", verified_sql, 0, NULL);
+	visit_ask(v, "residue", residue_sql, 0, NULL);
 	visit_ask(v, "policies", policies_sql, 0, NULL);
 	visit_ask(v, "actions_running", running_sql, 0, NULL);
 	visit_ask(v, "requests", requests_sql, 0, NULL);

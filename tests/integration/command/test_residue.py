@@ -3,6 +3,7 @@
 import json
 import re
 
+import psycopg2
 import pytest
 
 from support.oracles import table_digests
@@ -177,3 +178,48 @@ def test_wrong_use(places, args, message):
 def test_no_such_contact(places):
     assert "there is no contact 999" in places.residue("999").stderr
     assert "cannot read /nowhere" in places.residue("1", "--values", "/nowhere").stderr
+
+
+def test_recorded(places, pg):
+    """By whom, and how much was found where: the counts, the names of columns, and no value."""
+    done = places.ctl("residue", "1", "--record", "--json", check=False)
+    found = json.loads(done.stdout)
+    assert done.returncode == 1 and found
+    (row,) = pg.sql(places.db, """SELECT recorded_by, action, contacts, searched_for, tables, not_searched, found, findings
+        FROM retention.residue_report""")
+    assert row[:3] == (pg.SUPERUSER, "anonymize_contacts", 1) and row[3] > 3 and row[4] > 4 and row[5] == 0
+    assert row[6] == sum(1 for f in found if f["exact"] or f["inside"]) > 0
+    assert sorted(row[7], key=str) == sorted(found, key=str)
+    (event,) = pg.sql(places.db, "SELECT actor, details FROM retention.journal_event WHERE kind = 'residue'")
+    assert event == (pg.SUPERUSER, {"report": 1, "action": row[1], "contacts": 1, "searched_for": row[3], "tables": row[4],
+                                    "not_searched": 0, "found": row[6]})
+    kept = pg.dump(places.db, "--schema=retention").decode().lower()
+    assert not any(s in kept for s in SECRETS)
+    assert places.ctl("residue", "2", "--record", check=False).returncode == 0
+    assert pg.value(places.db, "SELECT found FROM retention.residue_report WHERE id = 2") == 0
+    pg.sql(places.db, "SELECT lo_from_bytea(0, 'to bob@ex.org')")
+    places.ctl("residue", "1", "--record", check=False)
+    assert {"pg_largeobject"} < {f["table"] for f in pg.value(
+        places.db, "SELECT findings FROM retention.residue_report ORDER BY id DESC LIMIT 1")}
+
+
+GOOD = {"action": "delete_contacts", "contacts": 1, "values": 2, "tables": 3, "not_searched": 0,
+        "findings": [{"table": "public.note", "column": "text", "of": "email", "exact": 0, "inside": 2, "covered": 0}]}
+
+
+@pytest.mark.parametrize("change", [
+    {"action": "export"}, {"contacts": "bob@ex.org"}, {"contacts": None}, {"findings": None}, {"findings": {}}, {"findings": ["bob@ex.org"]},
+    *({"findings": [{**GOOD["findings"][0], k: "bob@ex.org"}]} for k in GOOD["findings"][0]),
+    {"findings": [{}]}, {"findings": [{**GOOD["findings"][0], "exact": None}]}])
+def test_nothing_else_is_recorded(places, pg, change):
+    """A report holds numbers and names of columns that are there; what else it says is left out."""
+    with pytest.raises(psycopg2.Error, match="is no report of retentionctl residue") as refused:
+        pg.sql(places.db, "SELECT retention.record_residue(%s)", (json.dumps({**GOOD, **change}),))
+    assert (refused.value.diag.constraint_name, refused.value.diag.column_name) == ("retention.residue_invalid", "report")
+    assert pg.value(places.db, "SELECT count(*) FROM retention.residue_report") == 0
+    more = {**GOOD, "remark": "bob@ex.org", "findings": [{**GOOD["findings"][0], "value": "bob@ex.org"}]}
+    assert pg.value(places.db, "SELECT retention.record_residue(%s)", (json.dumps(more),)) == 1
+    assert pg.value(places.db, "SELECT findings FROM retention.residue_report") == GOOD["findings"]
+    assert "bob" not in pg.value(places.db, "SELECT string_agg(r::text, '') FROM retention.residue_report AS r")
+    with pytest.raises(psycopg2.Error, match="append-only"):
+        pg.sql(places.db, "UPDATE retention.residue_report SET found = 0")

@@ -39,3 +39,16 @@ def test_tampered_with(web):
     answer = client.submit("/journal/verifier")
     assert "l’événement 1 a été modifié, ou inséré" in answer.words.replace("'", "’") and last(web)[0][:2] == (AUDITOR, False)
     assert "altéré" in client.get("/").words
+
+
+def test_the_last_search_for_residue(web):
+    """The page of the status says when it was, by whom, and in how many columns something would be left."""
+    client = web.client()
+    client.log_in(AUDITOR)
+    assert "Recherche de restes" not in client.get("/etat").words
+    for inside, shown in ((0, "rien trouvé"), (7, "Recherche de restes1 ")):
+        web.pg.sql(web.db, """SELECT retention.record_residue(jsonb_build_object('action', 'delete_contacts', 'contacts', 1,
+            'values', 4, 'tables', 20, 'not_searched', 0, 'findings', jsonb_build_array(jsonb_build_object('table', 'crm.message',
+            'column', 'body', 'of', 'email', 'exact', 0, 'inside', %s, 'covered', 2))))""", (inside,))
+        words = client.get("/etat").words
+        assert shown in words and web.pg.SUPERUSER in words
