@@ -65,6 +65,7 @@ static void show(struct visit *v)
 		values_rows(v->values, lists[i], visit_rows(v, lists[i]));
 	}
 	values_flag(v->values, "at_status", true);
+	visit_token(v, "token_measure", "/etat/mesurer");
 	visit_render(v, 200, "status");
 }
 
@@ -77,4 +78,23 @@ void page_status(struct visit *v)
 	visit_ask(v, "actions_running", running_sql, 0, NULL);
 	visit_ask(v, "requests", requests_sql, 0, NULL);
 	visit_then(v, show);
+}
+
+static void on_asked(struct visit *v)
+{
+	visit_redirect(v, "/etat");
+}
+
+static void on_not_asked(struct visit *v)
+{
+	/* Somebody has asked already: the page shows the answer to both. */
+	if (v->refusal->id && strcmp(v->refusal->id, "retention.request_twice") == 0)
+		on_asked(v);
+	else
+		visit_fail(v, v->refusal->status, v->refusal->text);
+}
+
+void page_measure_post(struct visit *v)
+{
+	visit_act(v, "SELECT retention.ask('measure')", 0, NULL, on_asked, on_not_asked);
 }

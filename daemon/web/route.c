@@ -45,6 +45,7 @@ static const struct route routes[] = {
 	{POST, "/personne/effacer", WHO_SAVES, page_person_erase_post, false},
 	{GET, "/regles", WHO_READS, page_rules, false},
 	{GET, "/etat", WHO_READS, page_status, false},
+	{POST, "/etat/mesurer", WHO_READS, page_measure_post, false},
 	{POST, "/rejouer", WHO_VALIDATES, page_replay_post, false},
 	{GET, "/aide", WHO_ANYBODY, page_help, false},
 	{GET, "/accessibilite", WHO_ANYBODY, page_accessibility, false},

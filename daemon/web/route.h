@@ -47,6 +47,7 @@ void page_rule_post(struct visit *v); /* POST /regles */
 void page_rule_validate_post(struct visit *v);
 void page_rule_retire_post(struct visit *v);
 void page_status(struct visit *v);
+void page_measure_post(struct visit *v);
 void page_restored(struct visit *v); /* in the place of the overview, after a restored backup */
 void page_replay_post(struct visit *v);
 void page_help(struct visit *v);
