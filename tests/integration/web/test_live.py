@@ -1,50 +1,14 @@
 """The stream by which a page follows an action: what it says, when it ends, and that it ends with its reader."""
 
-import json
 import time
 
 import psycopg2
 import pytest
 
 from support.harness import wait_until
-from support.page import APPROVER, AUDITOR, DAEMON, HOST, OPERATOR, password
+from support.page import APPROVER, AUDITOR, DAEMON, OPERATOR, password
 from support.states import make_action, update
-
-
-class Stream:
-    """GET /actions/N/flux, read event by event."""
-
-    def __init__(self, client, job, phase):
-        self.connection = client.page.connection()
-        self.connection.request("GET", client.url(f"/actions/{job}/flux?etape={phase}"), headers={
-            "Host": HOST, "Accept-Language": "fr", "Sec-Fetch-Site": "same-origin",
-            "Cookie": "; ".join(f"{k}={v}" for k, v in client.cookies.items())})
-        self.response = self.connection.getresponse()
-        self.status = self.response.status
-
-    def next(self):
-        """(event, data) of the next event that has a name; comments are skipped."""
-        name = None
-        while True:
-            line = self.response.readline().decode().rstrip("\n")
-            if line.startswith("event: "):
-                name = line[7:]
-            elif line.startswith("data: "):
-                return name, json.loads(line[6:])
-
-    def progress(self, condition):
-        """The first progress for which it is true."""
-        while True:
-            name, data = self.next()
-            assert name == "progress", name
-            if condition(data):
-                return data
-
-    def rest(self):
-        return self.response.read()
-
-    def close(self):
-        self.connection.close()
+from support.stream import Stream
 
 
 @pytest.fixture

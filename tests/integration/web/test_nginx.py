@@ -10,7 +10,9 @@ import pytest
 
 from support.harness import TIMEOUT, wait_until
 from support.nginx import Nginx
-from support.page import APPROVER, NOBODY, OPERATOR, password
+from support.page import APPROVER, AUDITOR, NOBODY, OPERATOR, password
+from support.states import make_action, update
+from support.stream import Stream
 
 SLOW = 500
 BASIC = [('proxy_set_header X-Remote-User "";', "proxy_set_header X-Remote-User $remote_user;\n"
@@ -67,6 +69,19 @@ def test_the_log_has_no_query(nginx, page):
     text = wait_until(lambda: "502" in proxy.logs() and proxy.logs())
     assert '"GET /personne" 502' in text
     assert "canary" not in text and "secret" not in text
+
+
+def test_progress_is_not_held_back(nginx, page):
+    p = page(running=False)
+    job = make_action(p, OPERATOR, "running", candidates=5000, left=4000)
+    client = nginx(p).client()
+    client.log_in(AUDITOR)
+    stream = Stream(client, job, "running")
+    assert stream.next()[0] == "progress"
+    since = time.monotonic()
+    update(p, job, "waiting = 'x', waiting_for = 'courtesy'")
+    stream.progress(lambda told: told["attend"])
+    assert time.monotonic() - since < 2.5
 
 
 def test_a_large_form_is_refused(nginx, page):
