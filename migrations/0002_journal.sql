@@ -239,6 +239,8 @@ CREATE TABLE retention.archive_journal (
 	UNIQUE (policy, occurrence, part)
 );
 CREATE INDEX ON retention.archive_journal (status) WHERE status IN ('saved', 'validated', 'running');
+-- The actions that one contact has asked for.
+CREATE INDEX ON retention.archive_journal (subject) WHERE subject IS NOT NULL;
 COMMENT ON COLUMN retention.archive_journal.preview IS
 	'{held, oldest, newest, tables: [{table, what, rows}]}: counts and dates, and no key; null: not counted';
 COMMENT ON COLUMN retention.archive_journal.waiting IS

@@ -744,3 +744,9 @@ def test_illegal_changes(pg, db):
     for table in ("archive_journal", "journal_event"):
         with pytest.raises(psycopg2.Error, match=f"retention.{table} is append-only"):
             pg.sql(db, f"DELETE FROM retention.{table}")
+
+
+def test_the_actions_of_one_contact_are_found_by_an_index(pg, db):
+    """However long the journal is: the page asks for them by the key."""
+    plan = pg.sql(db, "SET enable_seqscan = off; EXPLAIN SELECT id FROM retention.archive_journal WHERE subject = '7'")
+    assert "archive_journal_subject_idx" in str(plan)
