@@ -219,13 +219,6 @@ static int on_login_free(struct login *login)
 	return 0;
 }
 
-/* Goes on with the visit, which may be freed in it. */
-static void go_on(struct login *login, visit_step step)
-{
-	visiting(login->v)->waiting--;
-	visit_run(login->v, step);
-}
-
 static void show_refused(struct visit *v)
 {
 	visit_answer_note(v, LOG_NOTICE, "a log-in was refused");
@@ -269,9 +262,9 @@ static void on_down(void *arg, enum link_end end, const char *why)
 		forgive(login);
 	if (end == LINK_AWAY)
 		visit_answer_note(login->v, LOG_ERR, text);
-	go_on(login, end == LINK_REFUSED     ? show_refused
-		     : end == LINK_FORBIDDEN ? show_login_no_role
-					     : show_away);
+	visit_resume(login->v, end == LINK_REFUSED     ? show_refused
+			       : end == LINK_FORBIDDEN ? show_login_no_role
+						       : show_away);
 }
 
 static void show_where(struct visit *v)
@@ -302,7 +295,7 @@ static void log_in(struct login *login, struct person *person)
 	secret_wipe(cookie, sizeof(cookie));
 	visit_answer_note(v, LOG_INFO, "logged in");
 	v->data = NULL; /* is the handler's */
-	go_on(login, login->next ? login->next : show_where);
+	visit_resume(login->v, login->next ? login->next : show_where);
 }
 
 /* retention.me is answered. */
@@ -321,7 +314,9 @@ static void on_me(void *arg, struct link_answer answer)
 	if (person)
 		log_in(login, person);
 	else
-		go_on(login, is_known ? show_login_no_role : is_away ? show_away : show_failure);
+		visit_resume(login->v, is_known  ? show_login_no_role
+				       : is_away ? show_away
+						 : show_failure);
 }
 
 static void on_up(void *arg)
@@ -344,7 +339,7 @@ static void connect_as(struct visit *v, const char *name, const char *password, 
 	v->data = login;
 	v->web->logins++;
 	talloc_set_destructor(login, on_login_free);
-	visiting(v)->waiting++;
+	visit_wait(v);
 	login->link = link_new(login, &(struct link_opts){.base = v->web->base,
 							  .conninfo = config->conninfo,
 							  .user = name,

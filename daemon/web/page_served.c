@@ -36,13 +36,12 @@ static void on_health(void *asker, bool answers)
 	struct visiting *g = asker;
 
 	*(bool *)g->v.data = answers;
-	g->waiting--;
-	visit_run(&g->v, answer_health);
+	visit_resume(&g->v, answer_health);
 }
 
 void page_health(struct visit *v)
 {
 	v->data = t_zero(visit_ctx(v), bool);
-	visiting(v)->waiting++;
+	visit_wait(v);
 	probe_ask(v->web->probe, v->web->config->conninfo, visit_ctx(v), on_health);
 }
