@@ -140,7 +140,8 @@ CONF
 		page=$!
 		for _ in $(seq 50); do
 			kill -0 $page 2>/dev/null || continue 2
-			if page_answers $port; then
+			# Another program may answer at this port.
+			if grep -q "\[$page\]: ready" "$demo/retentiond-web.log" && page_answers $port; then
 				programs="$programs $page"
 				address=http://127.0.0.1:$port/
 				return
