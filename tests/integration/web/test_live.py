@@ -1,5 +1,7 @@
 """The stream by which a page follows an action: what it says, when it ends, and that it ends with its reader."""
 
+import os
+import re
 import time
 
 import psycopg2
@@ -133,3 +135,36 @@ def test_in_a_browser(page, browser):
     update(web, job, "status = 'done', waiting = NULL, waiting_for = NULL, finished_at = now(), counters = '{\"treated\": 5000}'")
     wait_until(lambda: "terminée" in driver.title)
     accessible(driver)
+
+
+def cpu_s(pid):
+    with open(f"/proc/{pid}/stat", encoding="ascii") as stat:
+        fields = stat.read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def rss_mb(pid):
+    with open(f"/proc/{pid}/status", encoding="ascii") as status:
+        return int(re.search(r"VmRSS:\s+(\d+) kB", status.read())[1]) / 1024
+
+
+@pytest.mark.unsanitized("memory and time of a sanitizer's program say nothing")
+def test_twenty_tabs(web):
+    """They cost next to nothing."""
+    job = make_action(web, OPERATOR, "running", candidates=5000, left=4000)
+    clients = [web.client() for _ in range(7)]
+    for client, person in zip(clients, [AUDITOR] * 3 + [OPERATOR] * 3 + [APPROVER]):
+        client.log_in(person)
+    streams = [Stream(clients[n // 3], job, "running") for n in range(20)]
+    for stream in streams:
+        assert stream.next()[0] == "progress"
+    before, since = cpu_s(web.pid), time.monotonic()
+    for n in range(1, 5):
+        work(web, job, 10)
+        for stream in streams:
+            stream.progress(lambda p, n=n: p["done"] >= 1000 + 10 * n)
+    spent = cpu_s(web.pid) - before
+    assert spent < 0.02 * (time.monotonic() - since) + 0.03
+    assert rss_mb(web.pid) < 24
+    for stream in streams:
+        stream.close()
