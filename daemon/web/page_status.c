@@ -31,7 +31,8 @@ static const char verified_sql[] =
 	"  FROM retention.journal_event AS e WHERE e.kind = 'verified' ORDER BY e.id DESC LIMIT 1";
 
 static const char residue_sql[] =
-	"SELECT r.recorded_at AS residue_at, r.recorded_by AS residue_by, nullif(r.found, 0) AS residue_found\n"
+	"SELECT r.recorded_at AS residue_at, r.recorded_by AS residue_by, nullif(r.found, 0) AS residue_found,\n"
+	"       r.contacts AS residue_contacts\n"
 	"  FROM retention.residue_report AS r ORDER BY r.id DESC LIMIT 1";
 
 static const char policies_sql[] =

@@ -204,6 +204,10 @@ def test_rules_and_status(page):
     wait_until(lambda: web.pg.value(web.db, "SELECT frozen_at IS NOT NULL FROM retention.archive_journal WHERE id = %s", (job,)))
     answer = auditor.get("/etat")
     assert answer.status == 200 and "en marche" in answer.words and "PostgreSQL" in answer.words
+    assert "Recherche de restes" not in answer.words
+    report = '{"action": "delete_contacts", "contacts": 50, "values": 9, "tables": 3, "not_searched": 0, "findings": []}'
+    as_person(web, APPROVER, "SELECT retention.record_residue(%s)", (report,))
+    assert "rien trouvé pour 50 contacts, paul.durand" in auditor.get("/etat").words
     web.daemon.stop()
     wait_until(lambda: web.pg.value(web.db, "SELECT count(*) FROM retention.daemons") == 0)
     answer = auditor.get("/etat")
