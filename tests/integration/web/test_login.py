@@ -50,11 +50,10 @@ def test_password(page):
     assert "no.such.person" not in log
 
 
-def test_the_session_writes_only_in_an_act(page):
-    """The session's settings: it is read-only by default, short in patience, and named."""
+def test_the_session_is_named(page):
+    """An administrator sees in PostgreSQL whose session it is, and which program's."""
     web = page()
-    client = web.client()
-    enter(client, OPERATOR)
+    enter(web.client(), OPERATOR)
     assert web.pg.value(
         web.db, "SELECT application_name FROM pg_stat_activity WHERE usename = %s", (OPERATOR,)) == "retentiond-web"
 
@@ -204,16 +203,15 @@ def test_log_out(page):
     assert connections(web, APPROVER) == 1
 
 
-def test_ends_by_itself(page):
-    """An idle session ends; POST /session puts that off; the longest time ends it in any case."""
-    web = page(idle="1min", longest="1min")
-    client = web.client()
-    enter(client, OPERATOR)
-    assert client.get("/nowhere").status == 404
-    web.configure(sessions_each=1)
-    other = web.client()
-    enter(other, OPERATOR)
-    assert client.get("/nowhere").header("Cache-Control") == "no-store"
+def test_stays(page):
+    """POST /session, which the page's script sends, says whether the session goes on."""
+    web = page()
+    client = web.client(OPERATOR)
+    form = client.get("/").form("/session")
+    answer = client.post("/session", form.fields)
+    assert (answer.status, answer.body) == (204, b"")
+    assert client.submit("/deconnexion", client.get("/"), follow=False).status == 303
+    assert client.post("/session", form.fields).status == 401
 
 
 def test_too_many(page):
