@@ -140,6 +140,11 @@ bench:
 	@$(MAKE) $(PARALLEL) all
 	@bash tests/bench/bench.sh
 
+bench-page:
+	@sh tests/setup.sh bench
+	@$(MAKE) $(PARALLEL) all
+	@$(PYTHON) tests/bench/page.py
+
 C_FILES = $(wildcard daemon/*.c daemon/*/*.[ch] tests/unit/*/*.c tests/fuzz/*/*.c tests/preload/*.c)
 SHELL_FILES = $(shell git ls-files '*.sh' '*.bash' .ci/run 2>/dev/null)
 TIDY_CFLAGS = -std=gnu11 -D_GNU_SOURCE -Idaemon $(PKG_CFLAGS) -DLIBEXECDIR= -DSYSCONFDIR= -DLOCALEDIR=
@@ -223,5 +228,5 @@ clean:
 
 -include $(wildcard build/*/*.d build/*/*/*.d build/*/unit/*/*.d)
 # FORCE is no file either.
-.PHONY: FORCE all unit deps check check-set mutants demo bench lint run-lint fuzz install uninstall clean
+.PHONY: FORCE all unit deps check check-set mutants demo bench bench-page lint run-lint fuzz install uninstall clean
 .SECONDARY:
