@@ -45,6 +45,7 @@ struct link {
 	struct link_queries queries; /* the first one may be under way */
 	PGresult *result; /* of the statement under way: the last one, or the first that failed */
 	int64_t idle_s;
+	bool wants_password; /* one was given, so the server has to ask for it */
 	enum link_end end;
 	char *why;
 	void (*on_up)(void *arg);
@@ -332,7 +333,11 @@ static void poll_connect(struct link *link)
 		wait_for(link, EV_WRITE);
 		break;
 	case PGRES_POLLING_OK:
-		prepare(link);
+		/* Under "trust" or "peer" every password would be the right one. */
+		if (link->wants_password && !PQconnectionUsedPassword(link->conn))
+			drop(link, "the server has not asked for the password: see pg_hba.conf");
+		else
+			prepare(link);
 		break;
 	default:
 		drop(link, "the server cannot be reached, or refuses the role");
@@ -408,6 +413,7 @@ struct link *link_new(void *ctx, const struct link_opts *opts)
 
 	link->base = opts->base;
 	link->idle_s = opts->idle_s;
+	link->wants_password = opts->password != NULL;
 	link->on_up = opts->on_up;
 	link_set_owner(link, opts->on_down, opts->arg);
 	link->io = new_event(link, on_io);

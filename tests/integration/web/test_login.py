@@ -70,6 +70,21 @@ def test_not_for_this_role(page, person):
     wait_until(lambda: connections(web, person) == 0, what="the connection is closed")
 
 
+def test_a_server_that_asks_for_no_password(page):
+    """Under "trust" or "peer" every password would do, so nobody gets in, and the log says why."""
+    web = page(running=False)
+    web.pg.sql("postgres", "CREATE ROLE trusted LOGIN IN ROLE retention_approver")
+    try:
+        client = web.client()
+        answer = enter(client, "trusted", "anything")
+        assert answer.status == 503
+        assert SESSION not in client.cookies
+        web.wait_for_log("the server has not asked for the password: see pg_hba.conf")
+        wait_until(lambda: connections(web, "trusted") == 0, what="the connection is closed")
+    finally:
+        web.pg.sql("postgres", "DROP ROLE trusted")
+
+
 def test_roles_taken_away(page):
     """A role that is revoked while its session lives ends the session at the next page."""
     web = page()
