@@ -175,6 +175,9 @@ static struct bufferevent *on_connection(struct event_base *base, void *arg)
 	c->stream = must_alloc(bufferevent_socket_new(base, -1, BEV_OPT_CLOSE_ON_FREE));
 	c->until_ms = monotonic_ms() + server->opts.deadline_ms;
 	bufferevent_incref(c->stream);
+	/* What comes while an answer is sent waits in the kernel; a whole request fits. */
+	bufferevent_setwatermark(c->stream, EV_READ, 0,
+				 server->opts.headers_max + server->opts.body_max);
 	must_alloc(evbuffer_add_cb(bufferevent_get_input(c->stream), on_input, c));
 	TAILQ_INSERT_TAIL(&server->connections, c, link);
 	talloc_set_destructor(c, on_connection_free);

@@ -190,10 +190,20 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
 	visit_run(l->v, ask_tick);
 }
 
+static bool is_full(struct visit *v)
+{
+	if (session_streams(v->session, 0) < STREAMS_MAX)
+		return false;
+	visit_fail(v, 429, language_text(v->language, _("Three tabs follow an action already.")));
+	return true;
+}
+
 static void begin(struct visit *v)
 {
 	struct live *l;
 
+	if (is_full(v)) /* others have begun while this one asked */
+		return;
 	if (PQntuples(visit_rows(v, "tick")) == 0) {
 		visit_fail(v, 404, language_text(v->language, _("There is no such action.")));
 		return;
@@ -218,11 +228,8 @@ static void begin(struct visit *v)
 
 void page_live(struct visit *v)
 {
-	if (session_streams(v->session, 0) >= STREAMS_MAX) {
-		visit_fail(v, 429,
-			   language_text(v->language, _("Three tabs follow an action already.")));
+	if (is_full(v))
 		return;
-	}
 	visit_ask(v, "tick", tick_sql, 1, v->part);
 	visit_then(v, begin);
 }

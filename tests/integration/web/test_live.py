@@ -2,13 +2,14 @@
 
 import os
 import re
+import socket
 import time
 
 import psycopg2
 import pytest
 
 from support.harness import wait_until
-from support.page import APPROVER, AUDITOR, DAEMON, OPERATOR, password
+from support.page import APPROVER, AUDITOR, DAEMON, HOST, OPERATOR, password
 from support.states import make_action, update
 from support.stream import Stream
 
@@ -96,6 +97,39 @@ def test_a_closed_tab(web):
         time.sleep(0.05)
     assert since < deadline - 1.5, "it still asks"
     assert Stream(client, job, "running").next()[0] == "progress"
+
+
+def test_streams_at_once(web):
+    """Streams that begin at the same moment count each other, too."""
+    client = web.client()
+    client.log_in(AUDITOR)
+    job = make_action(web, OPERATOR, "running", candidates=50, left=50)
+    cookie = "; ".join(f"{k}={v}" for k, v in client.cookies.items())
+    socks = [web.raw_socket() for _ in range(20)]
+    for sock in socks:
+        sock.sendall(f"GET /actions/{job}/flux?etape=running HTTP/1.1\r\nHost: {HOST}\r\nCookie: {cookie}\r\n\r\n".encode())
+    answers = [sock.recv(64).split(b" ")[1] for sock in socks]
+    for sock in socks:
+        sock.close()
+    assert answers.count(b"200") == 3
+    assert answers.count(b"429") == 17
+
+
+def test_a_flood_behind_a_stream(web):
+    """What a client sends behind the request of a stream is not taken, so it costs no memory."""
+    client = web.client()
+    client.log_in(AUDITOR)
+    job = make_action(web, OPERATOR, "running", candidates=50, left=50)
+    cookie = "; ".join(f"{k}={v}" for k, v in client.cookies.items())
+    sock = web.raw_socket(timeout=2)
+    sock.sendall(f"GET /actions/{job}/flux?etape=running HTTP/1.1\r\nHost: {HOST}\r\nCookie: {cookie}\r\n\r\n".encode())
+    assert b" 200 " in sock.recv(64)
+    sent = 0
+    with pytest.raises(socket.timeout):
+        while sent < 20_000_000:
+            sent += sock.send(b"x" * 65536)
+    sock.close()
+    assert client.get("/").status == 200
 
 
 def test_the_daemon_goes(web):
