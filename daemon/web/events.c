@@ -5,6 +5,7 @@
 #include "web/events.h"
 
 #include "base/text.h"
+#include "web/words.h"
 
 #define KEYS                                                                                       \
 	"CASE WHEN jsonb_typeof(e.details->'keys') = 'array' THEN e.details->'keys'\n"             \
@@ -48,6 +49,60 @@ static const char *asked_words(const struct language *language, const char *aske
 	return asked;
 }
 
+/* A setting that the daemon wrote from its configuration (retention.setting), and its value in words; NULL: as it is. */
+static const char *setting_value(const struct visit *v, const char *name, const char *value)
+{
+	if (strcmp(name, "page_policies") == 0)
+		return language_text(v->language, *value ? _("yes") : _("no"));
+	if (*value == '\0')
+		return language_text(v->language, _("not declared"));
+	if (strcmp(name, "four_eyes") == 0)
+		return language_text(v->language, strcmp(value, "true") == 0 ? _("yes") : _("no"));
+	if (strcmp(name, "archives_keep") == 0 || strcmp(name, "backups_keep") == 0)
+		return words_filter(visit_ctx(v), v->language, "depth", value);
+	return NULL;
+}
+
+static void set_setting(const struct visit *v, struct values *row)
+{
+	static const char *const names[] = {"timezone",      "four_eyes",    "contact_key_type",
+					    "archives_keep", "backups_keep", "page_policies"};
+	static const char *const words[] = {
+		_("time zone"),
+		_("four eyes"),
+		_("type of the keys"),
+		_("archives are kept for"),
+		_("backups are kept for"),
+		_("rules made on this page"),
+	};
+	bool known;
+	const char *const name = values_get(row, "setting", &known);
+	const char *const value = values_get(row, "setting_value", &known);
+	const size_t i = name && value ? text_index(name, names, LENGTH(names)) : LENGTH(names);
+	const char *said;
+
+	if (i == LENGTH(names))
+		return;
+	said = setting_value(v, name, value);
+	if (said)
+		values_set(row, "setting_value", said);
+	values_set(row, "setting", language_text(v->language, words[i]));
+}
+
+/* Something stands in the column "about": a phone leaves out an empty one. */
+static bool says_more(const struct values *row)
+{
+	static const char *const about[] = {"job_link",   "contact", "listed",    "keys_n",
+					    "file",       "files",   "setting",   "lines",
+					    "asked_word", "words",   "everything"};
+	bool known;
+
+	for (size_t i = 0; i < LENGTH(about); i++)
+		if (values_get(row, about[i], &known))
+			return true;
+	return false;
+}
+
 void events_list(struct visit *v, const char *name, bool linked)
 {
 	const PGresult *res = visit_rows(v, name);
@@ -59,7 +114,9 @@ void events_list(struct visit *v, const char *name, bool linked)
 
 		values_row(row, res, i);
 		values_set(row, "job_link", linked ? values_get(row, "job", &known) : NULL);
+		set_setting(v, row);
 		values_set(row, "asked_word",
 			   asked_words(v->language, values_get(row, "asked", &known)));
+		values_flag(row, "says_more", says_more(row));
 	}
 }

@@ -16,7 +16,7 @@
 static const char action_sql[] =
 	"SELECT j.id, j.action, j.mode, j.status, j.policy, j.occurrence, j.from_date, j.to_date, j.cutoff,\n"
 	"       j.archive, j.requested_by, j.requested_at, j.note, j.candidates, j.candidates_sha256,\n"
-	"       j.frozen_at, j.validated_by, j.validated_at, j.started_at, j.finished_at, j.error, j.waiting,\n"
+	"       j.frozen_at, j.validated_by, j.validated_by = 'policy ' || j.policy AS by_rule, j.validated_at, j.started_at, j.finished_at, j.error, j.waiting,\n"
 	"       j.subject, j.replay_of, j.archive_path, j.archive_bytes, j.archive_deleted_at,\n"
 	"       j.archive_deleted_by, j.archive_deleted_note, j.archive_removed_at, j.archive_remark,\n"
 	"       j.restored_at, j.restored_by, j.host AS machine, now() AS now,\n"

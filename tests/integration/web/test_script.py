@@ -51,6 +51,19 @@ def test_form_outlives_the_session(page, browser):
     assert web.daemon.pg.value(web.daemon.db, "SELECT note FROM retention.archives") == "dossier <b>17"
 
 
+def test_saved_form_is_not_filled_in_again(page, browser):
+    """A form that leads back to its own page is empty there: what was placed once is not at hand a second time."""
+    web = page(port=True, running=False)
+    driver = browser()
+    log_in(driver, web, OPERATOR, "/blocages")
+    driver.find_element("id", "cle").send_keys("7")
+    driver.find_element("id", "motif").send_keys("dossier 17")
+    follow(driver, driver.find_element("css selector", "form[action$='/blocages'] button"))
+    assert driver.find_element("css selector", "tbody th").text == "7"
+    assert [driver.find_element("id", name).get_attribute("value") for name in ("cle", "motif")] == ["", ""]
+    assert driver.execute_script(KEPT) is None
+
+
 def test_form_is_for_one_person(page, browser):
     """Somebody else who logs in in the same tab sees nothing of it, and a password is never kept."""
     web = page(port=True, running=False)
