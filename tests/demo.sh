@@ -60,7 +60,8 @@ make_server() {
 write_config() {
 	cat >"$demo/retentiond.conf" <<CONF
 database: { conninfo = "host=$socket dbname=crm user=demo"; timezone = "Europe/Paris"; };
-archives: { directory = "$demo/archives"; delimiter = ";"; bom = true; keep = "5 years"; };
+archives: { directory = "$demo/archives"; delimiter = ";"; bom = true; keep = "5 years";
+  web_socket = "$socket/archives.sock"; web_user = "$(id -un)"; };
 # The sample has years to catch up with.  On a live system max_share makes such a pass wait for a person.
 limits: { workers = 2; max_share = 1.0; };
 @include "$top/conf/models/crm.conf"
@@ -123,6 +124,8 @@ web: {
   listen = "127.0.0.1:0";
   hosts = [ "127.0.0.1" ];
   conninfo = "host=$socket dbname=crm";
+  archives = "$socket/archives.sock";
+  downloads = "all";
   insecure_cookie = true; # there is no TLS here
 };
 CONF

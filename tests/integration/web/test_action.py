@@ -77,7 +77,7 @@ def test_each_state(web):
     web.pg.sql(web.db, """INSERT INTO retention.journal_event (job, kind, details)
         VALUES (%s, 'failed_key', '{"keys": ["20417"], "message": "the trigger keep has refused", "sqlstate": "P0001"}')""", (job,))
     look(job, ["terminée", "6 999", "6 996", "Supprimés", "clé 20417", "the trigger keep has refused",
-               "archive complète", "retentionctl archive restore", "Événements", "clé échouée"],
+               "archive complète", "retentionctl archive restore", "Événements", "clé en échec"],
          {AUDITOR: "verifier", OPERATOR: "verifier", APPROVER: "verifier archive supprimer", BOTH: "verifier archive supprimer"})
     update(web, job, "archive_deleted_at = now(), archive_deleted_by = 'paul.durand', archive_deleted_note = 'fin de dossier', "
                      "archive_remark = '\"x\" is not part of it'")
