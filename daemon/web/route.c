@@ -57,6 +57,11 @@ static const struct route routes[] = {
 	{POST, "/actions/#/archive/*", WHO_VALIDATES, page_file_post, false},
 
 	{GET, "/regles", WHO_READS, page_rules, false},
+	{POST, "/regles", WHO_SAVES, page_rule_post, false},
+	{GET, "/regles/*/valider", WHO_VALIDATES, page_rule_validate, false},
+	{POST, "/regles/*/valider", WHO_VALIDATES, page_rule_validate_post, false},
+	{GET, "/regles/*/retirer", WHO_SAVES_OR_VALIDATES, page_rule_retire, false},
+	{POST, "/regles/*/retirer", WHO_SAVES_OR_VALIDATES, page_rule_retire_post, false},
 	{GET, "/blocages", WHO_READS, page_holds, false},
 	{POST, "/blocages", WHO_SAVES_OR_VALIDATES, page_hold_post, false},
 	{POST, "/blocages/lever", WHO_SAVES_OR_VALIDATES, page_release_post, false},

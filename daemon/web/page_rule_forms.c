@@ -1,0 +1,132 @@
+/*
+ * Validating a rule that was saved on the page, by the count that it has, and retiring one.  Each is a page of its own:
+ * a rule acts by itself from then on, or stops.  The form of validating carries the version that was shown.
+ */
+#include "web/one_action.h"
+#include "web/route.h"
+#include "web/rules.h"
+
+#include <string.h>
+
+static const char saved_sql[] =
+	"SELECT " RULES_COLUMNS ", (SELECT o.version FROM retention.page_policies AS o\n"
+	"             WHERE o.name = p.name AND o.status = 'in force') AS replaces\n"
+	"  FROM retention.page_policies AS p WHERE p.name = $1 AND p.status = 'saved'";
+
+/* What would be retired: the version in force, else the saved one. */
+static const char live_sql[] =
+	"SELECT " RULES_COLUMNS
+	" FROM retention.page_policies AS p WHERE p.name = $1 AND p.status <> 'retired'\n"
+	" ORDER BY p.status = 'saved', p.version LIMIT 1";
+
+static const char validate_sql[] = "SELECT retention.validate_policy($1, $2::int, $3::bigint)";
+static const char retire_sql[] = "SELECT retention.retire_policy($1)";
+
+static void ask(struct visit *v, const char *sql, visit_step step)
+{
+	visit_ask(v, "rule", sql, 1, v->part);
+	visit_then(v, step);
+}
+
+/* Sets the names of the rule's row; false: answered, because there is no such rule. */
+static bool set_rule(struct visit *v)
+{
+	const PGresult *res = visit_rows(v, "rule");
+
+	if (PQntuples(res) == 0) {
+		visit_fail(v, 404,
+			   language_text(v->language,
+					 _("There is no such rule of this page, or somebody has "
+					   "validated or retired it meanwhile.")));
+		return false;
+	}
+	rules_row(v, v->values, res, 0);
+	rules_kind(v->values, PQgetvalue(res, 0, PQfnumber(res, "action")));
+	values_flag(v->values, "at_rules", true);
+	visit_token(v, "token", v->path);
+	return true;
+}
+
+/* --- Validating ------------------------------------------------------------------------------- */
+
+static void show_form(struct visit *v, int status)
+{
+	static const char *const form_fields[] = {"nombre"};
+	bool known;
+
+	if (!set_rule(v))
+		return;
+	values_flag(v->values, "needs_other",
+		    v->person->four_eyes && values_get(v->values, "saved_by_you", &known));
+	visit_keep_form(v, form_fields, 1);
+	values_set(v->values, "errors_title",
+		   language_text(v->language, _("Nothing is validated")));
+	visit_render(v, status, "rule_validate");
+}
+
+static void show_saved(struct visit *v)
+{
+	show_form(v, 200);
+}
+
+static void show_again(struct visit *v)
+{
+	show_form(v, 422);
+}
+
+void page_rule_validate(struct visit *v)
+{
+	ask(v, saved_sql, show_saved);
+}
+
+static void on_done(struct visit *v)
+{
+	visit_redirect(v, "/regles");
+}
+
+static void blame_count(struct visit *v)
+{
+	visit_complain(
+		v, "nombre",
+		language_text(v->language,
+			      _("The number entered is not the one that the rule would reach.")));
+	ask(v, saved_sql, show_again);
+}
+
+static void on_not_validated(struct visit *v)
+{
+	if (v->refusal->id && strcmp(v->refusal->id, "retention.policy_count_differs") == 0)
+		blame_count(v);
+	else
+		visit_fail(v, v->refusal->status, v->refusal->text);
+}
+
+void page_rule_validate_post(struct visit *v)
+{
+	const char *number = one_action_number(visit_ctx(v), form_get(v->form, "nombre"));
+	const char *version = one_action_number(visit_ctx(v), form_get(v->form, "version"));
+
+	if (!number || !version)
+		blame_count(v);
+	else
+		visit_act(v, validate_sql, 3, (const char *[]){v->part[0], version, number},
+			  on_done, on_not_validated);
+}
+
+/* --- Retiring --------------------------------------------------------------------------------- */
+
+static void show_live(struct visit *v)
+{
+	if (set_rule(v))
+		visit_render(v, 200, "rule_retire");
+}
+
+void page_rule_retire(struct visit *v)
+{
+	ask(v, live_sql, show_live);
+}
+
+void page_rule_retire_post(struct visit *v)
+{
+	visit_act(v, retire_sql, 1, v->part, on_done, NULL);
+}
