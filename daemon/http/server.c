@@ -225,6 +225,23 @@ static bool is_ambiguous(const struct connection *c, struct evhttp_request *requ
 	return lengths > 1 || hosts > 1;
 }
 
+static struct timeval span(int ms)
+{
+	return (struct timeval){.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
+}
+
+/*
+ * A client says nothing while it is answered, and evhttp would cut it for that: a long download, a stream, a slow
+ * statement.  It still has to take each part of the answer in time.
+ */
+static void set_answering(struct connection *c, bool answering)
+{
+	const struct timeval deadline = span(c->server->opts.deadline_ms);
+
+	c->answering = answering;
+	bufferevent_set_timeouts(c->stream, answering ? NULL : &deadline, &deadline);
+}
+
 /* The answer is on its way: the next request has a deadline of its own. */
 static void on_answered(struct evhttp_request *request, void *arg)
 {
@@ -233,7 +250,7 @@ static void on_answered(struct evhttp_request *request, void *arg)
 
 	if (!c)
 		return;
-	c->answering = false;
+	set_answering(c, false);
 	c->until_ms = monotonic_ms() + server->opts.deadline_ms;
 }
 
@@ -242,7 +259,7 @@ static void on_request(struct evhttp_request *request, void *arg)
 	struct http_server *server = arg;
 	struct connection *c = connection_of(server, request);
 
-	c->answering = true;
+	set_answering(c, true);
 	evhttp_request_set_on_complete_cb(request, on_answered, server);
 	if (is_ambiguous(c, request)) {
 		(void)evhttp_add_header(evhttp_request_get_output_headers(request), "Connection",
@@ -382,11 +399,6 @@ static int on_server_free(struct http_server *server)
 	remove_local(server);
 	evhttp_free(server->evhttp);
 	return 0;
-}
-
-static struct timeval span(int ms)
-{
-	return (struct timeval){.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
 }
 
 bool http_server_new(void *ctx, struct event_base *base, const struct http_opts *opts,

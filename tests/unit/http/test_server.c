@@ -24,6 +24,8 @@ struct stage {
 	struct http_server *server;
 	struct sockaddr_in address;
 	int requests;
+	bool holds; /* does not answer at once */
+	struct evhttp_request *held;
 };
 
 static void on_stage_request(void *arg, struct evhttp_request *request)
@@ -31,7 +33,9 @@ static void on_stage_request(void *arg, struct evhttp_request *request)
 	struct stage *stage = arg;
 
 	stage->requests++;
-	http_reply(request, HTTP_OK, "text/plain", "fine\n");
+	stage->held = request;
+	if (!stage->holds)
+		http_reply(request, HTTP_OK, "text/plain", "fine\n");
 }
 
 static void on_accept_any(evutil_socket_t fd, short what, void *arg)
@@ -222,6 +226,47 @@ static void test_one_connection_for_many_requests(void **state)
 		assert_int_equal(stage.requests, i);
 		while (monotonic_ms() < until_ms)
 			turn(&stage);
+	}
+	(void)close(fd);
+	close_stage(&stage);
+}
+
+static void send_part(struct evhttp_request *request, const char *text)
+{
+	struct evbuffer *part = evbuffer_new();
+
+	assert_int_equal(evbuffer_add(part, text, strlen(text)), 0);
+	evhttp_send_reply_chunk(request, part);
+	evbuffer_free(part);
+}
+
+/* An answer may take longer than the client was given for its request; its next request has the deadline again. */
+static void test_an_answer_that_takes_long(void **state)
+{
+	const int deadline_ms = 200;
+	const int64_t until_ms = monotonic_ms() + 3 * deadline_ms;
+	struct stage stage;
+	char text[2000] = "";
+	int fd;
+
+	(void)state;
+	open_stage(&stage, deadline_ms);
+	stage.holds = true;
+	fd = dial(&stage);
+	say(fd, GET "\r\n", strlen(GET "\r\n"));
+	for (bool begun = false; monotonic_ms() < until_ms; turn(&stage)) {
+		assert_false(hear(fd, text, sizeof(text)));
+		if (stage.held && !begun)
+			evhttp_send_reply_start(stage.held, HTTP_OK, NULL);
+		begun = stage.held != NULL;
+	}
+	assert_int_equal(stage.requests, 1);
+	send_part(stage.held, "fine\n");
+	evhttp_send_reply_end(stage.held);
+	wait_for(&stage, fd, "fine\n", text, sizeof(text));
+	while (!hear(fd, text, sizeof(text))) {
+		assert_true(monotonic_ms() < until_ms + PATIENCE_MS);
+		turn(&stage);
 	}
 	(void)close(fd);
 	close_stage(&stage);
@@ -507,6 +552,7 @@ int main(void)
 		cmocka_unit_test(test_sizes),
 		cmocka_unit_test(test_one_connection_for_many_requests),
 		cmocka_unit_test(test_deadline),
+		cmocka_unit_test(test_an_answer_that_takes_long),
 		cmocka_unit_test(test_slow_clients),
 		cmocka_unit_test(test_an_address_that_cannot_be_had),
 		cmocka_unit_test(test_unix_socket),
