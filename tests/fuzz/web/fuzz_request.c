@@ -86,7 +86,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	(void)!send(fd, data, size, MSG_NOSIGNAL | MSG_DONTWAIT);
 	(void)shutdown(fd, SHUT_WR);
 	if (hear(base, fd, answer, sizeof(answer) - 1) > 0) {
-		assert(strncmp(answer, "HTTP/1.", 7) == 0);
+		assert(strncmp(answer, "HTTP/", 5) ==
+		       0); /* evhttp repeats the version, HTTP/0.1, too */
 		assert(!strstr(answer, "Set-Cookie: __Host-rgpd="));
 	}
 	(void)close(fd);
