@@ -135,12 +135,6 @@ static const struct word events[] = {
 	{NULL, NULL},
 };
 
-/* A schedule has these words; its other forms are shown as they are. */
-static const struct word schedules[] = {
-	{"hourly", _("each hour")},   {"daily", _("each day")},   {"weekly", _("each week")},
-	{"monthly", _("each month")}, {"yearly", _("each year")}, {NULL, NULL},
-};
-
 static char *translate(void *ctx, const struct language *l, const struct word *list,
 		       const char *text)
 {
@@ -182,11 +176,6 @@ static char *filter_waiting(void *ctx, const struct language *l, const char *tex
 static char *filter_event(void *ctx, const struct language *l, const char *text)
 {
 	return translate(ctx, l, events, text);
-}
-
-static char *filter_schedule(void *ctx, const struct language *l, const char *text)
-{
-	return translate(ctx, l, schedules, text);
 }
 
 /* The daemon's answers to requests (job/mode_answer.c, job/mode_measure.c).  Others are its messages, in English. */
@@ -412,7 +401,7 @@ static const struct {
 	{"time", filter_time},     {"ago", filter_ago},         {"span", filter_span},
 	{"depth", filter_depth},   {"action", filter_action},   {"status", filter_status},
 	{"tag", filter_tag},       {"archive", filter_archive}, {"waiting", filter_waiting},
-	{"event", filter_event},   {"answer", filter_answer},   {"schedule", filter_schedule},
+	{"event", filter_event},   {"answer", filter_answer},
 };
 
 char *words_filter(void *ctx, const struct language *language, const char *filter, const char *text)

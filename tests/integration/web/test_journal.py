@@ -46,7 +46,7 @@ def test_the_last_search_for_residue(web):
     client = web.client()
     client.log_in(AUDITOR)
     assert "Recherche de restes" not in client.get("/etat").words
-    for inside, shown in ((0, "rien trouvé"), (7, "Recherche de restes1 ")):
+    for inside, shown in ((0, "rien trouvé"), (7, "dans 1 colonne pour 1 contact")):
         web.pg.sql(web.db, """SELECT retention.record_residue(jsonb_build_object('action', 'delete_contacts', 'contacts', 1,
             'values', 4, 'tables', 20, 'not_searched', 0, 'findings', jsonb_build_array(jsonb_build_object('table', 'crm.message',
             'column', 'body', 'of', 'email', 'exact', 0, 'inside', %s, 'covered', 2))))""", (inside,))
