@@ -54,13 +54,6 @@ static int on_live_free(struct live *l)
 	return 0;
 }
 
-static const char *column(const PGresult *res, const char *name)
-{
-	const int n = PQfnumber(res, name);
-
-	return PQgetisnull(res, 0, n) ? NULL : PQgetvalue(res, 0, n);
-}
-
 /* Appends "name":"text" with what stands before it; text NULL: null. */
 static void add_text(char **json, const char *before, const char *name, const char *text)
 {
@@ -100,18 +93,18 @@ static const char *number(void *ctx, const struct language *language, int64_t n)
 static char *progress_json(struct live *l, const PGresult *res, void *ctx)
 {
 	const struct language *language = l->v->language;
-	const int64_t due = strtoll(column(res, "due"), NULL, 10);
-	const int64_t left = strtoll(column(res, "keys_left"), NULL, 10);
+	const int64_t due = strtoll(values_column(res, 0, "due"), NULL, 10);
+	const int64_t left = strtoll(values_column(res, 0, "keys_left"), NULL, 10);
 	const int64_t done = due > left ? due - left : 0;
 	const double rate = rate_of(l, left);
-	const char *waiting_for = column(res, "waiting_for");
+	const char *waiting_for = values_column(res, 0, "waiting_for");
 	char *percent = t_printf(ctx, "%d", due > 0 ? (int)(100 * done / due) : 0);
 	const char *rest = rate > 0 ? words_filter(ctx, language, "span",
 						   t_printf(ctx, "%.0f", (double)left / rate))
 				    : NULL;
-	char *json =
-		t_printf(ctx, "{\"done\":%lld,\"due\":%lld,\"demon\":%s", (long long)done,
-			 (long long)due, column(res, "no_daemon")[0] == 't' ? "true" : "false");
+	char *json = t_printf(ctx, "{\"done\":%lld,\"due\":%lld,\"demon\":%s", (long long)done,
+			      (long long)due,
+			      values_column(res, 0, "no_daemon")[0] == 't' ? "true" : "false");
 
 	add_text(&json, ",", "fait", number(ctx, language, done));
 	add_text(&json, ",", "total", number(ctx, language, due));
@@ -153,7 +146,7 @@ static void on_tick(struct visit *v)
 	AUTO(talloc) void *ctx = must_alloc(talloc_new(l));
 	char *json;
 
-	if (PQntuples(res) == 0 || strcmp(column(res, "phase"), l->phase) != 0) {
+	if (PQntuples(res) == 0 || strcmp(values_column(res, 0, "phase"), l->phase) != 0) {
 		send_field(v, "event: end\ndata", "{}");
 		visit_end(v);
 		return;
@@ -212,7 +205,7 @@ static void begin(struct visit *v)
 	l->v = v;
 	l->phase = form_get(v->query, "etape");
 	if (!l->phase)
-		l->phase = t_strdup(l, column(visit_rows(v, "tick"), "phase"));
+		l->phase = t_strdup(l, values_column(visit_rows(v, "tick"), 0, "phase"));
 	l->timer = evtimer_new(visit_base(v), on_timer, l);
 	if (!l->timer) {
 		visit_fail(v, 503, NULL);

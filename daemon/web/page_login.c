@@ -122,23 +122,16 @@ void page_login(struct visit *v)
 static const char me_sql[] =
 	"SELECT me.*, pg_catalog.set_config('TimeZone', me.timezone, false) FROM retention.me";
 
-static const char *column(const PGresult *me, const char *name)
-{
-	const int n = PQfnumber(me, name);
-
-	return n < 0 || PQgetisnull(me, 0, n) ? NULL : PQgetvalue(me, 0, n);
-}
-
 static bool is_true(const PGresult *me, const char *name)
 {
-	const char *text = column(me, name);
+	const char *text = values_column(me, 0, name);
 
 	return text && *text == 't';
 }
 
 static char *copy(void *ctx, const PGresult *me, const char *name)
 {
-	const char *text = column(me, name);
+	const char *text = values_column(me, 0, name);
 
 	return text ? t_strdup(ctx, text) : NULL;
 }
@@ -148,8 +141,8 @@ static struct person *person_of(void *ctx, const PGresult *me)
 {
 	struct person *person;
 
-	if (PQntuples(me) != 1 || !column(me, "name") || !column(me, "superuser") ||
-	    is_true(me, "superuser") || is_true(me, "daemon"))
+	if (PQntuples(me) != 1 || !values_column(me, 0, "name") ||
+	    !values_column(me, 0, "superuser") || is_true(me, "superuser") || is_true(me, "daemon"))
 		return NULL;
 	person = t_zero(ctx, struct person);
 	person->name = copy(person, me, "name");

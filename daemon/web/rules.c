@@ -18,26 +18,20 @@ const char *rules_schedule(const struct visit *v, const char *schedule)
 	return NULL;
 }
 
-static const char *column(const PGresult *res, int row, const char *name)
-{
-	const int n = PQfnumber(res, name);
-
-	return n < 0 || PQgetisnull(res, row, n) ? NULL : PQgetvalue(res, row, n);
-}
-
 void rules_row(struct visit *v, struct values *row, const PGresult *res, int i)
 {
-	const char *refused = column(res, i, "refused"),
-		   *message = column(res, i, "refused_message"),
-		   *saved = column(res, i, "is_saved");
+	const char *refused = values_column(res, i, "refused"),
+		   *message = values_column(res, i, "refused_message"),
+		   *saved = values_column(res, i, "is_saved");
 
 	values_row(row, res, i);
-	values_set(row, "runs", rules_schedule(v, column(res, i, "schedule")));
+	values_set(row, "runs", rules_schedule(v, values_column(res, i, "schedule")));
 	values_set(row, "why",
-		   refused && message ? language_refused(visit_ctx(v), v->language, message,
-							 column(res, i, "refused_details"), refused)
-		   : refused          ? refused
-				      : column(res, i, "remark"));
+		   refused && message
+			   ? language_refused(visit_ctx(v), v->language, message,
+					      values_column(res, i, "refused_details"), refused)
+		   : refused ? refused
+			     : values_column(res, i, "remark"));
 	/* An operator withdraws what is only saved. */
 	values_flag(row, "can_retire",
 		    v->person->approver || (saved && *saved == 't' && v->person->operator));

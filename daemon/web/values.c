@@ -83,6 +83,13 @@ struct values *values_add(struct values *v, const char *list)
 	return row;
 }
 
+const char *values_column(const PGresult *res, int row, const char *name)
+{
+	const int n = PQfnumber(res, name);
+
+	return n < 0 || PQgetisnull(res, row, n) ? NULL : PQgetvalue(res, row, n);
+}
+
 void values_row(struct values *v, const PGresult *res, int row)
 {
 	for (int c = 0; c < PQnfields(res); c++) {

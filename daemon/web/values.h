@@ -30,6 +30,9 @@ struct values *values_add(struct values *v, const char *list);
 /* Sets each column of a row as a name: SQL NULL as NULL, boolean 't' as "true" and 'f' as NULL. */
 void values_row(struct values *v, const PGresult *res, int row);
 
+/* The text of a column of a row; NULL: SQL NULL, or there is no such column. */
+const char *values_column(const PGresult *res, int row, const char *name);
+
 /* Adds all rows of a result to a list, as values_row() does. */
 void values_rows(struct values *v, const char *list, const PGresult *res);
 

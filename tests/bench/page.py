@@ -54,28 +54,35 @@ def run_pass(server, folder, sessions):
     db = server.create_database(template=server.migrated_template(CONTACTS))
     daemon = Daemon(folder, server, db, policies=[], limits={"workers": 2, "max_share": 1.0})
     page = Page(daemon, build=os.environ["RETENTION_BUILD"], sessions=SESSIONS + 5, sessions_each=SESSIONS // 2)
-    daemon.start()
-    daemon.wait_for_log("ready: ")
-    page.start()
+    try:
+        daemon.start()
+        daemon.wait_for_log("ready: ")
+        daemon.stop()
+        page.start()
+        return measure(daemon, page, sessions)
+    finally:
+        daemon.kill()
+        page.end()
+
+
+def measure(daemon, page, sessions):
+    def of_action(column, condition="true"):
+        return daemon.pg.value(daemon.db, f"SELECT max({column}) FROM retention.archive_journal WHERE {condition}")
+
     clients = [page.client() for _ in range(sessions)]
     for n, client in enumerate(clients):
         client.log_in((AUDITOR, OPERATOR)[n % 2])
     events, before = [], cpu_s(page.pid)
-    daemon.stop()
     daemon.configure(policies=[POLICY])
-    passing = threading.Thread(target=daemon.once)
+    passing = threading.Thread(target=daemon.once, daemon=True)
     passing.start()
-    job = wait_until(lambda: server.value(db, "SELECT max(id) FROM retention.archive_journal WHERE started_at IS NOT NULL"))
+    job = wait_until(lambda: of_action("id", "started_at IS NOT NULL"))
     threads = follow(clients, job, events)
-    wait_until(lambda: server.value(db, "SELECT status FROM retention.archive_journal WHERE id = %s", (job,)) == "done", 600)
-    for thread in threads:
+    wait_until(lambda: of_action("id", "finished_at IS NOT NULL"), 600)
+    for thread in [*threads, passing]:
         thread.join()
-    seconds = float(server.value(
-        db, "SELECT extract(epoch FROM finished_at - started_at) FROM retention.archive_journal WHERE id = %s", (job,)))
-    result = [seconds, *memory_mb(page.pid), (cpu_s(page.pid) - before) / seconds, len(events)]
-    page.end()
-    passing.join()
-    return result
+    seconds = float(of_action("extract(epoch FROM finished_at - started_at)"))
+    return [seconds, *memory_mb(page.pid), (cpu_s(page.pid) - before) / seconds, len(events)]
 
 
 def main():
