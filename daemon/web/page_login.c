@@ -405,6 +405,21 @@ bool page_login_fits(const struct visit *v, const struct person *person)
 	return name && strcmp(name, person->name) == 0;
 }
 
+/*
+ * A picture or a frame in a page of another site comes without the cookie.  If it began a session, a few of them would end
+ * those in which the person works.
+ */
+static bool is_embedded_elsewhere(const struct visit *v)
+{
+	const char *site = header_of(v, "Sec-Fetch-Site");
+	const char *use = header_of(v, "Sec-Fetch-Dest");
+
+	if (!site || (strcmp(site, "cross-site") != 0 && strcmp(site, "same-site") != 0))
+		return false;
+	return !use || (strcmp(use, "document") != 0 &&
+			!(v->web->config->frame && strcmp(use, "iframe") == 0));
+}
+
 void page_login_ask(struct visit *v, visit_step next)
 {
 	struct visiting *g = visiting(v);
@@ -413,7 +428,7 @@ void page_login_ask(struct visit *v, visit_step next)
 
 	if (v->web->config->login == WEB_LOGIN_HEADER && !is_post) {
 		name = proxy_name(v);
-		if (!name)
+		if (!name || is_embedded_elsewhere(v))
 			visit_fail(v, 403, NULL);
 		else if (!is_full(v))
 			connect_as(v, name, NULL, next);

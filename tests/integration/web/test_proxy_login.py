@@ -74,6 +74,21 @@ def test_a_session_of_another_person(web):
     assert OPERATOR not in answer.words
 
 
+def test_embedded_in_another_site(web):
+    """What another site embeds comes without the cookie; it begins no session, so the person's own ones live on."""
+    client = come(web, OPERATOR)
+    client.get("/")
+    for site in ("cross-site", "same-site"):
+        for use in ("image", "iframe", "empty", None):
+            headers = {"Sec-Fetch-Site": site, "Sec-Fetch-Dest": use}
+            answer = client.get("/", headers=headers, cookies=False)
+            assert (answer.status, answer.headers_of("Set-Cookie")) == (403, []), headers
+    assert client.get("/").status == 200
+    assert web.pg.value(web.db, "SELECT count(*) FROM pg_stat_activity WHERE usename = %s", (OPERATOR,)) == 1
+    link = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Dest": "document"}
+    assert client.get("/", headers=link, cookies=False).status == 200, "a link from another site"
+
+
 def test_a_forged_form(web):
     """The token is asked for as in the log-in by password."""
     client = come(web, OPERATOR)
