@@ -70,9 +70,10 @@ static void drop(struct link *link, const char *why)
 {
 	if (link->stage == STAGE_DOWN)
 		return;
-	link->end = link->stage == STAGE_CONNECTING && link->conn
-			    ? link_start_failure(PQerrorMessage(link->conn))
-			    : LINK_AWAY;
+	link->end = link->stage != STAGE_CONNECTING || !link->conn ? LINK_AWAY
+		    : PQconnectionNeedsPassword(link->conn) /* and there was none */
+			    ? LINK_REFUSED
+			    : link_start_failure(PQerrorMessage(link->conn));
 	link->why = t_strdup(link, why);
 	link->stage = STAGE_DOWN;
 	(void)event_del(link->io); /* before its socket is closed; not pending is fine */

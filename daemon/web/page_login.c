@@ -214,7 +214,7 @@ static int on_login_free(struct login *login)
 
 static void show_refused(struct visit *v)
 {
-	visit_answer_note(v, LOG_NOTICE, "a log-in was refused");
+	visit_answer_note(v, LOG_NOTICE, "a log-in was refused: PostgreSQL's log says why");
 	if (v->form)
 		show_again(v, 401, _("Name or password refused."));
 	else
@@ -395,6 +395,19 @@ static const char *proxy_name(const struct visit *v)
 		       : NULL;
 }
 
+static void refuse_nameless(struct visit *v)
+{
+	AUTO(talloc)
+	char *text =
+		t_printf(NULL,
+			 "a log-in was refused: the proxy says no name in %s, or one with other "
+			 "characters than letters, digits and . _ @ -",
+			 v->web->config->header);
+
+	visit_answer_note(v, LOG_NOTICE, text);
+	visit_fail(v, 403, NULL);
+}
+
 bool page_login_fits(const struct visit *v, const struct person *person)
 {
 	const char *name;
@@ -428,7 +441,9 @@ void page_login_ask(struct visit *v, visit_step next)
 
 	if (v->web->config->login == WEB_LOGIN_HEADER && !is_post) {
 		name = proxy_name(v);
-		if (!name || is_embedded_elsewhere(v))
+		if (!name)
+			refuse_nameless(v);
+		else if (is_embedded_elsewhere(v))
 			visit_fail(v, 403, NULL);
 		else if (!is_full(v))
 			connect_as(v, name, NULL, next);

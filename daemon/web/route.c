@@ -212,15 +212,33 @@ static bool is_from_here(const struct visit *v)
 	return site ? strcmp(site, "same-origin") == 0 : origin != NULL;
 }
 
-static bool may_post(struct visit *v)
+static void refuse_form(struct visit *v, const char *why)
 {
-	if (is_from_here(v) && session_token_fits(v->session, v->path, form_get(v->form, "jeton")))
-		return true;
-	visit_answer_note(v, LOG_WARNING, "a form was refused: not of this session");
+	visit_answer_note(v, LOG_WARNING, why);
 	visit_fail(v, 403,
 		   language_text(v->language,
 				 _("This form does not belong to this session. Load the page "
 				   "again, then send it. Nothing was changed.")));
+}
+
+/* A form of another site, or a proxy that hides the host that the browser has named. */
+static void refuse_foreign(struct visit *v)
+{
+	refuse_form(
+		v,
+		"a form was refused: Origin or Sec-Fetch-Site is not of this site; the proxy has to "
+		"pass Host on with its port");
+}
+
+static bool may_post(struct visit *v)
+{
+	if (!is_from_here(v)) {
+		refuse_foreign(v);
+		return false;
+	}
+	if (session_token_fits(v->session, v->path, form_get(v->form, "jeton")))
+		return true;
+	refuse_form(v, "a form was refused: not of this session");
 	return false;
 }
 
@@ -290,7 +308,7 @@ void route_run(struct visit *v)
 	if (!route)
 		refuse_method(v);
 	else if (route->who == WHO_ANYBODY && route->method == POST && !is_from_here(v))
-		visit_fail(v, 403, NULL);
+		refuse_foreign(v);
 	else if (route->who == WHO_ANYBODY)
 		route->handler(v);
 	else if (v->session)

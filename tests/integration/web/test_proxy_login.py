@@ -62,6 +62,14 @@ def test_refused(web, person):
                                     "'retentiond-web'") == 0, what="no connection stays")
 
 
+def test_asked_for_a_password(web):
+    """A person of the map is refused where an earlier line of pg_hba.conf asks for a password."""
+    hba = web.pg.data / "pg_hba.conf"
+    hba.write_text(f"local all {OPERATOR} scram-sha-256\n" + hba.read_text())
+    web.pg.sql("postgres", "SELECT pg_reload_conf()")
+    wait_until(lambda: come(web, OPERATOR).get("/").status == 403, what="refused")
+
+
 def test_a_session_of_another_person(web):
     """A cookie counts only for the person that the header names now."""
     client = come(web, OPERATOR)
