@@ -124,8 +124,9 @@ static char *describe(const struct supervisor *s)
 		return t_printf(NULL, "actions paused: %d", paused);
 	policy = clock_next(s->clock, &at);
 	if (!policy)
-		return t_strdup(NULL, clock_settled(s->clock) ? "idle, no policy is enabled"
-							      : "asking what is due");
+		return t_strdup(NULL, s->policies_asked && clock_settled(s->clock)
+					      ? "idle, no policy is enabled"
+					      : "asking what is due");
 	clock_print(at, when, sizeof(when));
 	return t_printf(NULL, "idle, next: %s at %s", policy->name, when);
 }

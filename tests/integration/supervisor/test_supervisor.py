@@ -320,6 +320,13 @@ def test_with_a_refused_model_it_ends(staged, stage):
     assert d.log_contains("shoe_size") and d.log_contains("the model is refused")
 
 
+def test_ready_does_not_say_that_nothing_is_enabled(staged):
+    """As long as the daemon has not asked the database for its policies' last occurrences, it says so."""
+    d = started(staged())
+    assert re.search("ready: (asking what is due|idle, next: contacts-36m)", d.log_text()), d.log_text()
+    assert d.stop() == 0
+
+
 def test_a_check_that_lasts(staged, stage):
     """The log says within a second why the daemon is not ready, and what the check waits for."""
     stage.play(check_waits_for="go", check_says="waiting locks crm.contact is locked")
