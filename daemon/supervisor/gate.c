@@ -153,7 +153,8 @@ static void close_gate(struct gate *gate)
 	gate->readable = NULL;
 	(void)close(gate->fd); /* nothing is written to it */
 	gate->fd = -1;
-	(void)unlink(gate->path); /* left over, it refuses connections */
+	if (gate->path)
+		(void)unlink(gate->path); /* left over, it refuses connections */
 	t_replace(gate, &gate->path, NULL);
 	t_replace(gate, &gate->user, NULL);
 }

@@ -9,6 +9,7 @@
 #include "database/db.h"
 
 #include <string.h>
+#include <time.h>
 
 static const char save_sql[] =
 	"SELECT retention.save_action($1, $2::date, $3::date, $4, note => $5) AS id";
@@ -75,14 +76,16 @@ void page_new(struct visit *v)
 static bool is_day(const char *text)
 {
 	static const int days[] = {31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
-	int year, month, day;
+	struct tm tm = {0};
+	const char *end = strptime(text, "%Y-%m-%d", &tm);
+	const int year = tm.tm_year + 1900;
 
-	if (strlen(text) != 10 || strspn(text, DIGITS) != 4 || strspn(text + 5, DIGITS) != 2 ||
-	    strspn(text + 8, DIGITS) != 2 || sscanf(text, "%4d-%2d-%2d", &year, &month, &day) != 3)
+	if (!end || *end != '\0' || strlen(text) != 10 || strspn(text, DIGITS) != 4 ||
+	    strspn(text + 5, DIGITS) != 2 || strspn(text + 8, DIGITS) != 2 || year < 1 ||
+	    tm.tm_mday > days[tm.tm_mon])
 		return false;
-	if (year < 1 || month < 1 || month > 12 || day < 1 || day > days[month - 1])
-		return false;
-	return month != 2 || day < 29 || (year % 4 == 0 && (year % 100 != 0 || year % 400 == 0));
+	return tm.tm_mon != 1 || tm.tm_mday < 29 ||
+	       (year % 4 == 0 && (year % 100 != 0 || year % 400 == 0));
 }
 
 static bool check_day(struct visit *v, const char *field)
