@@ -345,9 +345,9 @@ def test_a_restored_backup(page, pg, brought_back):
         assert state(d) == []
     else:
         d.wait_for_log('policy "p", version 1, was retired since, and is retired again', since=since)
-        assert state(d, columns="status, retired_as") == [("retired", "restored")]
+        wait_until(lambda: state(d, columns="status, retired_as") == [("retired", "restored")])  # the line comes first
     wait_until(lambda: pg.sql(d.db, "SELECT name FROM retention.policies") == [("of-the-file",)])
-    assert ("forgotten_policy" in kinds(d)) == (brought_back != "retired"), "version 2 is lost, too"
+    wait_until(lambda: ("forgotten_policy" in kinds(d)) == (brought_back != "retired"), what="version 2 is lost, too")
     assert d.ctl("verify", check=False).stdout.startswith("the journal is intact")
     # Told once; and a version that is validated now is a new one.
     since = d.log_position()
