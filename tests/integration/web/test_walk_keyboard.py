@@ -1,6 +1,7 @@
 """The manual walk by keyboard alone, with script and without it; where TAB leads, and what a window of 320 pixels shows."""
 
 import re
+from itertools import product
 
 import pytest
 
@@ -55,7 +56,8 @@ def refused(keys, field, words):
     keys.select()
 
 
-@pytest.mark.parametrize("language, width, script", [("fr", DESKTOP, True), ("en", PHONE, False)])
+@pytest.mark.sanitize_every(7)  # the first and the last, which share nothing
+@pytest.mark.parametrize("language, width, script", product(("fr", "en"), (DESKTOP, PHONE), (True, False)))
 def test_the_walk_by_keyboard(page, browser, language, width, script):
     p, words = page(port=True), WORDS[language]
     driver = browser(width=width, language=language, script=script)
