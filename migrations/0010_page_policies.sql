@@ -190,11 +190,12 @@ BEGIN
 			      COLUMN = 'depth';
 	END IF;
 	IF months < retention.whole_months((bounds->>'shortest')::interval) THEN
-		RAISE EXCEPTION 'a depth of % months is shorter than the configuration allows: %', months,
-				bounds->>'shortest'
+		RAISE EXCEPTION 'a depth of % months is shorter than the configuration allows: % months', months,
+				retention.whole_months((bounds->>'shortest')::interval)
 			USING ERRCODE = 'invalid_parameter_value', CONSTRAINT = 'retention.policy_depth_short',
 			      COLUMN = 'depth',
-			      DETAIL = concat_ws(E'\n', months, bounds->>'shortest');
+			      DETAIL = concat_ws(E'\n', months,
+						 retention.whole_months((bounds->>'shortest')::interval));
 	END IF;
 	IF EXISTS (SELECT FROM jsonb_array_elements_text(bounds->'file') AS f WHERE lower(f) = lower(p.name)) THEN
 		RAISE EXCEPTION 'the configuration''s file has a policy "%"', p.name

@@ -159,3 +159,16 @@ const char *one_action_number(void *ctx, const char *typed)
 	}
 	return *number && strlen(number) <= NUMBER_DIGITS ? number : NULL;
 }
+
+const char *one_action_digits(void *ctx, const char *typed, size_t most)
+{
+	size_t n = 0;
+
+	while (typed && *typed == ' ')
+		typed++;
+	while (typed && is_digit(typed[n]))
+		n++;
+	if (n == 0 || n > most || typed[n + strspn(typed + n, " ")] != '\0')
+		return NULL;
+	return t_printf(ctx, "%.*s", (int)n, typed);
+}

@@ -29,3 +29,9 @@ void one_action_refused(struct visit *v);
 
 /* A number as people type it, without spaces (also U+00A0, U+202F), dots and commas.  NULL: it is no number. */
 const char *one_action_number(void *ctx, const char *typed);
+
+/*
+ * A number where "6,5" would be another one than 65: digits, with spaces around them.  NULL: it is none, or has more than
+ * most digits.
+ */
+const char *one_action_digits(void *ctx, const char *typed, size_t most);

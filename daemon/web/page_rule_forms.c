@@ -8,6 +8,8 @@
 
 #include <string.h>
 
+#define VERSION_DIGITS 9
+
 static const char saved_sql[] =
 	"SELECT " RULES_COLUMNS ", (SELECT o.version FROM retention.page_policies AS o\n"
 	"             WHERE o.name = p.name AND o.status = 'in force') AS replaces\n"
@@ -104,7 +106,8 @@ static void on_not_validated(struct visit *v)
 void page_rule_validate_post(struct visit *v)
 {
 	const char *number = one_action_number(visit_ctx(v), form_get(v->form, "nombre"));
-	const char *version = one_action_number(visit_ctx(v), form_get(v->form, "version"));
+	const char *version =
+		one_action_digits(visit_ctx(v), form_get(v->form, "version"), VERSION_DIGITS);
 
 	if (!number || !version)
 		blame_count(v);

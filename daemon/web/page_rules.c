@@ -2,7 +2,8 @@
  * GET /regles: the automatic rules, as the daemon has understood them, and what they would reach; those of this page that
  * do not run, because nobody has validated them or the configuration does not allow them any longer; and the form for a
  * new one.  POST /regles saves one.  GET /regles?changer=NAME fills the form with a rule of the page: saving it makes its
- * next version.
+ * next version.  The form carries the version that it changes, so that neither a new rule nor a change takes the place of
+ * what somebody else has saved meanwhile.
  */
 #include "web/one_action.h"
 #include "web/route.h"
@@ -34,19 +35,26 @@ static const char bounds_sql[] =
 
 /* The newest version of a rule that has not ended. */
 static const char change_sql[] =
-	"SELECT p.name, p.action, p.months, p.schedule, p.archive FROM retention.page_policies AS p\n"
+	"SELECT p.name, p.action, p.months, p.schedule, p.archive, p.version\n"
+	"  FROM retention.page_policies AS p\n"
 	" WHERE p.name = $1 AND p.status <> 'retired' ORDER BY p.version DESC LIMIT 1";
 
 static const char save_sql[] =
-	"SELECT retention.save_policy($1, $2, ($3 || ' months')::interval, $4, $5, $6) AS version";
+	"SELECT CASE WHEN (SELECT max(p.version) FROM retention.page_policies AS p\n"
+	"                   WHERE p.name = $1 AND p.status <> 'retired') IS NOT DISTINCT FROM $7::int\n"
+	"            THEN retention.save_policy($1, $2, ($3 || ' months')::interval, $4, $5, $6)\n"
+	"       END AS version";
 
 enum { NAME, TYPE, DEPTH, MONTHS, SCHEDULE, ARCHIVE, NOTE, FIELDS };
+enum { MONTHS_DIGITS = 4, VERSION_DIGITS = 9 };
 static const char *const fields[FIELDS] = {"nom",     "type",    "profondeur", "mois",
 					   "passage", "archive", "motif"};
 
 /* What stands in the form: from a rule that is to be changed, or as it was sent. */
 struct entered {
 	const char *values[FIELDS];
+	const char *version; /* that it changes; NULL: the rule is new */
+	bool of_rule; /* nothing was sent yet */
 };
 
 /* Adds a choice to a list, with its value and whether it is chosen. */
@@ -68,7 +76,8 @@ static bool names(const char *array, const char *name)
 	return strstr(array, quoted) != NULL;
 }
 
-static void list_depths(struct visit *v, int shortest, const char *chosen)
+/* False: the depth that is chosen stands in the field beside the list. */
+static bool list_depths(struct visit *v, int shortest, const char *chosen)
 {
 	static const int depths[] = {6, 12, 18, 24, 36, 60};
 	bool found = false;
@@ -83,7 +92,8 @@ static void list_depths(struct visit *v, int shortest, const char *chosen)
 			    depths[i]);
 		found = found || (chosen && strcmp(chosen, months) == 0);
 	}
-	values_flag(v->values, "depth_other", chosen && !found);
+	values_flag(v->values, "depth_other", !found);
+	return found;
 }
 
 static void list_schedules(struct visit *v, const char *chosen)
@@ -106,6 +116,7 @@ static void set_form(struct visit *v, const struct entered *e)
 	const char *actions = PQgetvalue(b, 0, 2), *modes = PQgetvalue(b, 0, 3);
 	static const char *const kinds[] = {"anonymize_contacts", "delete_contacts",
 					    "anonymize_requests", "export"};
+	bool in_list;
 
 	values_row(v->values, b, 0);
 	values_flag(v->values, "can_make", v->person->operator&& * PQgetvalue(b, 0, 0) == 't');
@@ -117,11 +128,15 @@ static void set_form(struct visit *v, const struct entered *e)
 	for (size_t i = 0; i < LENGTH(archives); i++)
 		if (names(modes, archives[i]))
 			(void)add_choice(v, "modes", archives[i], e->values[ARCHIVE]);
-	list_depths(v, (int)strtol(PQgetvalue(b, 0, 1), NULL, 10),
-		    e->values[DEPTH] ? e->values[DEPTH] : "18");
+	in_list = list_depths(v, (int)strtol(PQgetvalue(b, 0, 1), NULL, 10),
+			      e->values[DEPTH] ? e->values[DEPTH] : "18");
 	list_schedules(v, e->values[SCHEDULE]);
 	for (int i = 0; i < FIELDS; i++)
 		values_set(v->values, t_printf(visit_ctx(v), "value_%s", fields[i]), e->values[i]);
+	if (in_list && e->of_rule)
+		values_set(v->values, "value_mois", NULL);
+	values_set(v->values, "changes", e->version ? e->values[NAME] : NULL);
+	values_set(v->values, "changed_version", e->version);
 }
 
 static void show(struct visit *v, int status, const struct entered *e)
@@ -140,26 +155,24 @@ static void show(struct visit *v, int status, const struct entered *e)
 static void show_list(struct visit *v)
 {
 	const PGresult *rule = visit_rows(v, "change");
-	struct entered e = {{NULL}};
+	struct entered e = {{NULL}, NULL, true};
 
-	if (PQntuples(rule) == 1) {
+	if (PQntuples(rule) == 1)
 		e = (struct entered){{PQgetvalue(rule, 0, 0), PQgetvalue(rule, 0, 1),
 				      PQgetvalue(rule, 0, 2), PQgetvalue(rule, 0, 2),
-				      PQgetvalue(rule, 0, 3), PQgetvalue(rule, 0, 4), NULL}};
-		values_set(v->values, "changes", e.values[NAME]);
-	} else {
-		values_set(v->values, "changes", NULL);
-	}
+				      PQgetvalue(rule, 0, 3), PQgetvalue(rule, 0, 4), NULL},
+				     PQgetvalue(rule, 0, 5),
+				     true};
 	show(v, 200, &e);
 }
 
 static void show_errors(struct visit *v)
 {
-	struct entered e;
+	struct entered e = {.version = one_action_digits(visit_ctx(v), form_get(v->form, "version"),
+							 VERSION_DIGITS)};
 
 	for (int i = 0; i < FIELDS; i++)
 		e.values[i] = form_get(v->form, fields[i]);
-	values_set(v->values, "changes", NULL);
 	show(v, 422, &e);
 }
 
@@ -211,28 +224,59 @@ static void on_refused(struct visit *v)
 
 static void on_saved(struct visit *v)
 {
-	visit_redirect(v, "/regles");
+	const PGresult *act = visit_rows(v, "act");
+
+	if (values_column(act, 0, "version"))
+		visit_redirect(v, "/regles");
+	else if (form_get(v->form, "version"))
+		visit_fail(v, 409,
+			   language_text(v->language,
+					 _("Somebody has changed or retired this rule meanwhile: "
+					   "load the rules again.")));
+	else
+		blame(v, fields[NAME],
+		      language_text(v->language,
+				    _("There is a rule of this name: change it in the list, or "
+				      "choose another name.")));
+}
+
+/*
+ * The depth of the list, or the one beside it in whole months.  NULL: blamed.  A depth that stands beside the list
+ * without being chosen there is refused, because nobody knows which of the two is meant.
+ */
+static const char *entered_months(struct visit *v)
+{
+	const char *depth = form_get(v->form, fields[DEPTH]),
+		   *own = form_get(v->form, fields[MONTHS]);
+	const bool other = !depth || strcmp(depth, "autre") == 0;
+	const char *months = one_action_digits(visit_ctx(v), other ? own : depth, MONTHS_DIGITS);
+
+	if (!months)
+		blame(v, other ? fields[MONTHS] : fields[DEPTH],
+		      language_text(v->language, _("Enter a whole number of months.")));
+	else if (!other && own && strcmp(own, months) != 0) {
+		blame(v, fields[MONTHS],
+		      language_text(v->language,
+				    _("Choose the last entry of the list of depths for a number of "
+				      "months of your own, or empty this field.")));
+		return NULL;
+	}
+	return months;
 }
 
 void page_rule_post(struct visit *v)
 {
-	const char *depth = form_get(v->form, fields[DEPTH]);
-	const bool other = !depth || strcmp(depth, "autre") == 0;
-	const char *months =
-		one_action_number(visit_ctx(v), other ? form_get(v->form, fields[MONTHS]) : depth);
-	const char *type = form_get(v->form, fields[TYPE]);
-	const char *const values[] = {form_get(v->form, fields[NAME]),
-				      type,
-				      months,
-				      form_get(v->form, fields[SCHEDULE]),
-				      type && strncmp(type, "anonymize", 9) == 0
-					      ? NULL
-					      : form_get(v->form, fields[ARCHIVE]),
-				      form_get(v->form, fields[NOTE])};
+	const char *months = entered_months(v), *type = form_get(v->form, fields[TYPE]);
+	const char *const values[] = {
+		form_get(v->form, fields[NAME]),
+		type,
+		months,
+		form_get(v->form, fields[SCHEDULE]),
+		type && strncmp(type, "anonymize", 9) == 0 ? NULL
+							   : form_get(v->form, fields[ARCHIVE]),
+		form_get(v->form, fields[NOTE]),
+		one_action_digits(visit_ctx(v), form_get(v->form, "version"), VERSION_DIGITS)};
 
-	if (!months || strlen(months) > 4)
-		blame(v, other ? fields[MONTHS] : fields[DEPTH],
-		      language_text(v->language, _("Enter a number of months.")));
-	else
-		visit_act(v, save_sql, 6, values, on_saved, on_refused);
+	if (months)
+		visit_act(v, save_sql, 7, values, on_saved, on_refused);
 }

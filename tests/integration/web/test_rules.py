@@ -29,6 +29,10 @@ def saved(web, client, **fields):
     client.get("/regles")
     answer = client.submit("/regles", **{**FIELDS, **fields})
     assert (answer.status, answer.path) == (200, "/regles")
+    return counted(web)
+
+
+def counted(web):
     return wait_until(lambda: web.pg.sql(web.db, "SELECT counted FROM retention.page_policies WHERE status = 'saved' AND counted IS NOT NULL"),
                       what="a count")[0][0]
 
@@ -59,6 +63,10 @@ def test_saved_validated_changed_and_retired(web):
     assert p.pg.value(p.db, "SELECT months FROM retention.page_policies WHERE version = 2") == 30
     answer = approver.get("/regles")
     assert "remplace celle qui est au-dessus" in answer.words
+    n = counted(p)
+    approver.get("/regles/contacts-18m/valider")
+    approver.submit("/valider", nombre=str(n))
+    assert [s for _, s, *_ in versions(p)] == ["retired", "in force"], "the second version takes the first one's place"
     answer = approver.get("/regles/contacts-18m/retirer")
     assert "La règle s’arrête." in answer.words
     approver.submit("/retirer")
@@ -68,13 +76,49 @@ def test_saved_validated_changed_and_retired(web):
     assert approver.get("/regles/contacts-18m/retirer").status == 404
 
 
+def test_what_was_shown_is_what_counts(web):
+    """A form validates, and changes, the version that it showed; a new rule takes no other's place."""
+    p = web()
+    operator, both, approver = p.client(OPERATOR), p.client(BOTH), p.client(APPROVER)
+    n = saved(p, operator)
+    form = approver.get("/regles/contacts-18m/valider").form("/valider")
+    assert form.fields["version"] == "1"
+    old = both.get("/regles?changer=contacts-18m").form("/regles").fields
+    assert (old["version"], old["profondeur"], old["mois"]) == ("1", "18", "")
+    operator.get("/regles?changer=contacts-18m")
+    operator.submit("/regles", profondeur="24")
+    assert counted(p) <= n
+    for version in ("1", "0.2", "2x", "", "99999999999"):
+        answer = approver.post("/regles/contacts-18m/valider", {**form.fields, "version": version, "nombre": str(n)})
+        assert answer.status in (404, 409, 422), version
+    assert "in force" not in [s for _, s, *_ in versions(p)]
+    answer = both.post("/regles", {**old, "profondeur": "36"})
+    assert answer.status == 409 and "Quelqu’un a changé ou retiré cette règle" in answer.words
+    both.get("/regles")
+    answer = both.submit("/regles", **{**FIELDS, "profondeur": "36"})
+    assert answer.status == 422 and "Il y a une règle de ce nom" in answer.words
+    assert answer.parser.ids["nom"][1].get("aria-invalid") == "true"
+    assert [s for _, s, *_ in versions(p)] == ["retired", "saved"]
+    # What was refused while a rule is changed still changes it.
+    operator.get("/regles?changer=contacts-18m")
+    answer = operator.submit("/regles", profondeur="autre", mois="1")
+    assert answer.status == 422 and answer.form("/regles").fields["version"] == "2" and "Changer la règle" in answer.words
+    operator.submit("/regles", mois="25")
+    assert versions(p)[-1][:2] == (3, "saved")
+
+
 @pytest.mark.parametrize("fields, field, words", [
     ({"nom": "a b"}, "nom", "le nom d'une règle n'est pas fait de"),
     ({"nom": "of-the-file"}, "nom", "le fichier de la configuration a une règle"),
     ({"profondeur": "autre", "mois": "11"}, "mois", "est plus courte que la configuration ne le permet"),
-    ({"profondeur": "autre", "mois": "x"}, "mois", "Saisissez un nombre de mois."),
-    ({"profondeur": "autre", "mois": "99999"}, "mois", "Saisissez un nombre de mois."),
-    ({"profondeur": "-1"}, "profondeur", "Saisissez un nombre de mois."),
+    ({"profondeur": "autre", "mois": "11"}, "mois", "12 mois"),
+    ({"profondeur": "autre", "mois": "x"}, "mois", "Saisissez un nombre entier de mois."),
+    ({"profondeur": "autre", "mois": "6,5"}, "mois", "Saisissez un nombre entier de mois."),
+    ({"profondeur": "autre", "mois": ""}, "mois", "Saisissez un nombre entier de mois."),
+    ({"profondeur": "autre", "mois": "99999"}, "mois", "Saisissez un nombre entier de mois."),
+    ({"profondeur": "autre", "mois": "1201"}, "mois", "de 1 à 1200"),
+    ({"profondeur": "24", "mois": "40"}, "mois", "Choisissez « autre… » dans la liste"),
+    ({"profondeur": "-1"}, "profondeur", "Saisissez un nombre entier de mois."),
     ({"profondeur": "6"}, "profondeur", "est plus courte"),
     ({"type": "anonymize_requests"}, "type", "la configuration ne permet aucune règle de la page pour"),
     ({"archive": "none"}, "archive", "aucune règle de la page avec une archive"),
