@@ -37,9 +37,22 @@ struct column {
 	bool foreign_implicit; /* it is implicit: a comparison alone may run it */
 };
 
+/* Where the rows of a table are, in a database with the extension citus. */
+enum spread {
+	SPREAD_NONE, /* here: an ordinary table */
+	SPREAD_SCHEMA, /* in one shard, together with all tables of its schema (citus_schema_distribute) */
+	SPREAD_ROWS, /* in shards, by the value of a column */
+	SPREAD_EVERYWHERE, /* a reference table: on each node */
+	SPREAD_MANAGED, /* here, but known to the other nodes */
+};
+
 /* One table of the model, as the database has it. */
 struct relation {
 	unsigned int oid;
+	enum spread spread;
+	unsigned int
+		spread_with; /* tables of the same number are on the same node, shard by shard */
+	const char *spread_by; /* SPREAD_ROWS: the column, quoted */
 	struct column *columns; /* n_columns, in attnum order */
 	size_t n_columns;
 	int64_t rows; /* estimate over all partitions */
@@ -92,6 +105,11 @@ struct catalog {
 	 * another language than C?
 	 */
 	bool runs_code;
+	/* The extension citus is in this database; false: all spread is SPREAD_NONE. */
+	bool citus;
+	bool citus_worker; /* this node is not the coordinator */
+	bool citus_old; /* it cannot distribute schemas */
+	const char *citus_own; /* a table of schema retention that is distributed; NULL: none */
 };
 
 /* Does table t's link cover the key: same tables, same pair of columns? */

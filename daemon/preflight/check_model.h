@@ -24,3 +24,12 @@ bool check_object_owners(struct db *db, const struct plan *plan, struct complain
  * parent that several of its rows can have the same value in, and links whose type makes two values one.
  */
 void check_links(const struct model *model, const struct catalog *catalog, struct complaints *c);
+
+/*
+ * Its part in check_citus.c.  Complains about tables that the extension citus spreads over several servers.
+ */
+void check_citus(const struct model *model, const struct catalog *catalog, struct complaints *c);
+
+/* Reads where the tables of the catalog are.  Asks nothing where the extension is not there. */
+bool check_citus_read(struct db *db, const struct model *model, void *ctx, struct catalog *catalog,
+		      struct error *err);

@@ -11,6 +11,7 @@
 #include "base/sql.h"
 #include "model/catalog_sql.h"
 #include "plan/plan.h"
+#include "preflight/check_model.h"
 
 /* The model's tables as a relation: i counts from 0, in the model's order. */
 #define WANTED                                                                                      \
@@ -336,13 +337,15 @@ static bool read_code(struct db *db, struct catalog *catalog, struct error *err)
 		"                WHERE NOT t.tgisinternal AND c.relnamespace <> n.retention)\n"
 		"    OR EXISTS (SELECT FROM pg_proc AS f JOIN pg_language AS l ON l.oid = f.prolang\n"
 		"                WHERE l.lanname NOT IN ('internal', 'c') AND f.pronamespace NOT IN (n.retention,\n"
-		"                      'pg_catalog'::regnamespace, 'information_schema'::regnamespace)) AS runs_code\n"
+		"                      'pg_catalog'::regnamespace, 'information_schema'::regnamespace)) AS runs_code,\n"
+		"       to_regclass('pg_catalog.pg_dist_partition') IS NOT NULL AS citus\n"
 		"  FROM (SELECT coalesce(to_regnamespace('retention')::oid, 0) AS retention) AS n";
 	AUTO(result) PGresult *res = NULL;
 
 	if (!db_query(db, sql, 0, NULL, &res, err))
 		return false;
 	catalog->runs_code = db_bool(res, 0, "runs_code");
+	catalog->citus = db_bool(res, 0, "citus");
 	return true;
 }
 
@@ -422,7 +425,7 @@ static bool read_all(struct db *db, const struct model *model, void *ctx, struct
 	check_columns_exist(model, catalog, c);
 	return c->n == before && read_keys(db, values, ctx, catalog, err) &&
 	       read_functions(db, ctx, catalog, err) && read_code(db, catalog, err) &&
-	       read_fold(db, ctx, catalog, err);
+	       read_fold(db, ctx, catalog, err) && check_citus_read(db, model, ctx, catalog, err);
 }
 
 bool catalog_read(struct db *db, const struct model *model, void *ctx, struct catalog **ret,

@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from support import ways
+from support import citus, ways
 from support.age import Key
 from support.ctl import ctl
 from support.harness import Daemon, LIMITS, Postgres, Proxy, REPO
@@ -169,6 +169,31 @@ def spare_pg():
         yield server.start()
     finally:
         server.destroy()
+
+
+@pytest.fixture(scope="session")
+def cluster(pg):
+    """A coordinator and two workers of Citus; skipped where the extension is not installed."""
+    citus.skip_unless_installed(pg)
+    servers = citus.Cluster()
+    try:
+        yield servers.start()
+    finally:
+        servers.destroy()
+
+
+@pytest.fixture
+def spread(cluster):
+    """spread(citus.by_schema, contacts=60): the name of a database of the cluster with the CRM, distributed so."""
+    made = []
+
+    def make(how, contacts=60):
+        made.append(how(cluster, contacts))
+        return made[-1]
+
+    yield make
+    for db in made:
+        cluster.drop_database(db)
 
 
 @pytest.fixture

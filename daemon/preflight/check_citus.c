@@ -1,0 +1,138 @@
+/*
+ * Tables that the extension citus spreads over several servers.  Each statement of the daemon has to reach one server
+ * alone, because a lock with SKIP LOCKED, a subquery and a session's setting mean nothing across two of them.  So all
+ * tables of the model have to be in one distributed schema, which is on one server; the rest is refused here.
+ */
+#include "preflight/check_model.h"
+
+#include "base/mem.h"
+#include "base/sql.h"
+
+/* Schemas are distributed since 12.0, which has the table pg_dist_schema. */
+static const char database_sql[] =
+	"SELECT to_regclass('pg_catalog.pg_dist_schema') IS NULL AS old,\n"
+	"       (SELECT l.groupid <> 0 FROM pg_dist_local_group AS l) AS worker,\n"
+	"       (SELECT min(p.logicalrelid::text) FROM pg_dist_partition AS p JOIN pg_class AS c ON c.oid = p.logicalrelid\n"
+	"         WHERE c.relnamespace = to_regnamespace('retention')) AS own";
+
+/* Citus has its letters: partmethod 'n' is no column, 'h' a hash; repmodel 't' is a copy on each node. */
+static const char tables_sql[] =
+	"SELECT u.i - 1 AS i, p.colocationid AS spread_with, CASE\n"
+	"         WHEN p.partmethod <> 'n' THEN 'rows'\n"
+	"         WHEN p.repmodel = 't' THEN 'everywhere'\n"
+	"         WHEN EXISTS (SELECT FROM pg_dist_schema AS s WHERE s.colocationid = p.colocationid) THEN 'schema'\n"
+	"         ELSE 'managed' END AS spread,\n"
+	"       quote_ident(column_to_column_name(p.logicalrelid, p.partkey)) AS spread_by\n"
+	"  FROM unnest($1::oid[]) WITH ORDINALITY AS u(oid, i)\n"
+	"  JOIN pg_dist_partition AS p ON p.logicalrelid = u.oid";
+
+static enum spread spread_of(const char *word)
+{
+	return strcmp(word, "rows") == 0         ? SPREAD_ROWS
+	       : strcmp(word, "everywhere") == 0 ? SPREAD_EVERYWHERE
+	       : strcmp(word, "schema") == 0     ? SPREAD_SCHEMA
+						 : SPREAD_MANAGED;
+}
+
+static bool read_tables(struct db *db, const struct model *model, void *ctx,
+			struct catalog *catalog, struct error *err)
+{
+	char *oids = t_strdup(ctx, "");
+	AUTO(result) PGresult *res = NULL;
+	const char *values[1];
+
+	for (size_t i = 0; i < model->n_tables; i++)
+		t_list(&oids, ",", "%u", catalog->relations[i].oid);
+	values[0] = t_printf(ctx, "{%s}", oids);
+	if (!db_query(db, tables_sql, 1, values, &res, err))
+		return false;
+	for (int row = 0; row < PQntuples(res); row++) {
+		struct relation *r = &catalog->relations[db_index(res, row, "i", model->n_tables)];
+
+		r->spread = spread_of(db_value(res, row, "spread"));
+		r->spread_with = (unsigned int)db_int(res, row, "spread_with");
+		r->spread_by = db_text_copy(ctx, res, row, "spread_by");
+	}
+	return true;
+}
+
+bool check_citus_read(struct db *db, const struct model *model, void *ctx, struct catalog *catalog,
+		      struct error *err)
+{
+	AUTO(result) PGresult *res = NULL;
+
+	if (!catalog->citus)
+		return true;
+	if (!db_query(db, database_sql, 0, NULL, &res, err))
+		return false;
+	catalog->citus_old = db_bool(res, 0, "old");
+	catalog->citus_worker = db_bool(res, 0, "worker");
+	catalog->citus_own = db_text_copy(ctx, res, 0, "own");
+	return catalog->citus_old || read_tables(db, model, ctx, catalog, err);
+}
+
+/* What Citus does with the table, and what to do about it; {by} is a column.  NULL: nothing that matters. */
+static const char *fault(const struct relation *r, const struct relation *contact)
+{
+	static const char *const faults[] = {
+		[SPREAD_SCHEMA] =
+			"is in a distributed schema of Citus, and the session's settings do not "
+			"reach the server that has it: citus_schema_undistribute()",
+		[SPREAD_ROWS] =
+			"has its rows on several servers, spread by Citus by the column {by}, and rows "
+			"of several servers cannot be locked and erased as one: undistribute_table(), "
+			"and distribute the schema instead, one schema a tenant "
+			"(citus_schema_distribute)",
+		[SPREAD_EVERYWHERE] =
+			"is a reference table of Citus, a copy on each server, and its rows "
+			"cannot be erased together with those of the contact: "
+			"undistribute_table(), and ALTER TABLE ... SET SCHEMA to that of "
+			"the contacts",
+		[SPREAD_MANAGED] =
+			"is a local table that Citus manages, because a foreign key connects it "
+			"with distributed ones: undistribute_table(), and ALTER TABLE ... SET "
+			"SCHEMA to that of the contacts",
+	};
+
+	if (r->spread != SPREAD_NONE && r->spread != SPREAD_SCHEMA)
+		return faults[r->spread];
+	if (r->spread != contact->spread || r->spread_with != contact->spread_with)
+		return "is not in the same distributed schema of Citus as the contacts, and rows of two "
+		       "servers cannot be locked and erased as one: all tables of the model belong in one "
+		       "schema (ALTER TABLE ... SET SCHEMA), or none of them is distributed";
+	return faults[r->spread];
+}
+
+void check_citus(const struct model *model, const struct catalog *catalog, struct complaints *c)
+{
+	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
+	const struct relation *contact;
+
+	if (!catalog->citus)
+		return;
+	if (catalog->citus_worker)
+		complain(
+			c, &model->place,
+			"model: this server is a worker of Citus, and what it does is unknown to the others: "
+			"database.conninfo has to name the coordinator");
+	if (catalog->citus_old)
+		complain(
+			c, &model->place,
+			"model: this release of Citus cannot distribute schemas: 12.0 or later is needed");
+	if (catalog->citus_own)
+		complain(
+			c, &model->place,
+			"model: Citus distributes %s, and the schema retention has to be on the coordinator alone: "
+			"undistribute_table(), or citus_schema_undistribute('retention')",
+			catalog->citus_own);
+	contact = &catalog->relations[model->contact->index];
+	for (size_t i = 0; i < model->n_tables; i++) {
+		const struct table *t = &model->tables[i];
+		const struct relation *r = &catalog->relations[i];
+		const char *text = fault(r, contact);
+
+		if (text)
+			complain(c, &t->place, "table \"%s\": %s.%s %s", t->name, t->schema,
+				 t->table, sql_fill(ctx, text, {"by", r->spread_by}));
+	}
+}
