@@ -231,6 +231,25 @@ SELECT p.name, p.version,
   FROM retention.page_policy AS p
   LEFT JOIN LATERAL retention.page_refusal(p) AS r ON p.retired_at IS NULL;
 
+-- Refuses one more policy than the configuration allows.  in_force: counts those in force only.
+CREATE FUNCTION retention.check_policy_number(name text, in_force boolean) RETURNS void
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	most int := (retention.page_bounds()->>'most')::int;
+BEGIN
+	IF (SELECT count(DISTINCT p.name) FROM retention.page_policy AS p
+	     WHERE p.retired_at IS NULL AND p.name <> check_policy_number.name AND
+		   (p.validated_at IS NOT NULL OR NOT in_force)) >= most THEN
+		RAISE EXCEPTION 'there are % policies of the page already: the configuration allows no more', most
+			USING ERRCODE = 'object_not_in_prerequisite_state', CONSTRAINT = 'retention.policies_too_many',
+			      DETAIL = most,
+			      HINT = 'Retire one that is no longer needed.';
+	END IF;
+END
+$$;
+
 -- Saves a policy, or a new version of one; returns the version.  note: why, for who validates it.
 CREATE FUNCTION retention.save_policy(name text, action text, depth interval, schedule text DEFAULT 'monthly',
 				      archive text DEFAULT NULL, note text DEFAULT NULL) RETURNS int
@@ -240,7 +259,6 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	new retention.page_policy;
-	most int := (retention.page_bounds()->>'most')::int;
 	alike text;
 BEGIN
 	PERFORM retention.check_person();
@@ -272,13 +290,7 @@ BEGIN
 			      COLUMN = 'name',
 			      DETAIL = alike;
 	END IF;
-	IF (SELECT count(DISTINCT p.name) FROM retention.page_policy AS p
-	     WHERE p.retired_at IS NULL AND p.name <> new.name) >= most THEN
-		RAISE EXCEPTION 'there are % policies of the page already: the configuration allows no more', most
-			USING ERRCODE = 'object_not_in_prerequisite_state', CONSTRAINT = 'retention.policies_too_many',
-			      DETAIL = most,
-			      HINT = 'Retire one that is no longer needed.';
-	END IF;
+	PERFORM retention.check_policy_number(new.name, false);
 	UPDATE retention.page_policy AS p
 	   SET retired_by = session_user, retired_at = clock_timestamp(), retired_as = 'replaced'
 	 WHERE p.name = new.name AND p.validated_at IS NULL AND p.retired_at IS NULL;
@@ -356,6 +368,7 @@ BEGIN
 						 CASE WHEN p.retired_at IS NULL THEN 'in force' ELSE 'retired' END);
 	END IF;
 	PERFORM retention.check_page_bounds(p);
+	PERFORM retention.check_policy_number(p.name, true);	-- the configuration may allow fewer since
 	IF p.counted IS NULL OR p.counted_at < clock_timestamp() - interval '2 days' THEN
 		RAISE EXCEPTION 'policy "%" is not counted yet: nobody knows what it would reach', p.name
 			USING ERRCODE = 'object_not_in_prerequisite_state', CONSTRAINT = 'retention.policy_not_counted',
@@ -569,7 +582,8 @@ BEGIN
 END
 $$;
 REVOKE ALL ON FUNCTION retention.journal_page_policy(), retention.check_page_policy(), retention.check_page_action(),
-	retention.lock_policy(text, int), retention.cancel_policy_actions(text) FROM PUBLIC;
+	retention.lock_policy(text, int), retention.cancel_policy_actions(text),
+	retention.check_policy_number(text, boolean) FROM PUBLIC;
 GRANT UPDATE (counted, held, cutoff, counted_at, remark, retired_by, retired_at, retired_as)
 	ON retention.page_policy TO retention_daemon;
 

@@ -158,6 +158,7 @@ CALLS = {
     "checked_archive('export', 'full')": set(),
     "lock_policy('p', 1)": set(),
     "cancel_policy_actions('p')": set(),
+    "check_policy_number('p', true)": set(),
     "journal_page_policy()": set(),
     "check_page_policy()": set(),
     "check_page_action()": set(),

@@ -1,6 +1,7 @@
 """Policies that people make on the page: saved, counted, validated, run, retired; and what must not run."""
 
 import json
+import threading
 
 import psycopg2
 import pytest
@@ -170,6 +171,16 @@ def test_how_many_there_may_be(page):
     assert refusal(d, "save_policy('c', 'export', '1 year')") == ("retention.policies_too_many", None)
     d.pg.sql(d.db, "SELECT retention.retire_policy('b')", user=OPERATOR)
     save(d, "c")
+    # Fewer since: what was saved before does not come into force beyond that.
+    validate(d, "a")
+    since = d.log_position()
+    d.configure(extra=BOUNDS.replace(" };", " most = 1; };"))
+    d.reload()
+    d.wait_for_log("reloaded ", since=since)
+    version, seen = counted(d, "c")
+    assert refusal(d, "validate_policy('c', %s, %s)", (version, seen), APPROVER) == ("retention.policies_too_many", None)
+    d.pg.sql(d.db, "SELECT retention.retire_policy('a')", user=APPROVER)
+    validate(d, "c")
 
 
 def test_a_schedule_that_the_daemon_does_not_know_is_not_counted(page):
@@ -180,6 +191,137 @@ def test_a_schedule_that_the_daemon_does_not_know_is_not_counted(page):
     counted(d, "q")
     assert state(d, columns="counted") == [(None,)]
     assert refusal(d, "validate_policy('p', 1, 0)", user=APPROVER)[0] == "retention.policy_not_counted"
+
+
+def test_validated_twice_at_once(page, pg):
+    """Two approvers, and one that withdraws meanwhile: the second one waits for the first, and is then refused."""
+    d = page()
+    for name in ("p", "p", "q"):
+        save(d, name)
+        version, seen = counted(d, name)
+        first = "retire_policy(%s, %s)" if name == "q" else f"validate_policy(%s, %s, {seen})"
+        refused = []
+
+        def validate_too(args):
+            refused.append(refusal(d, "validate_policy(%s, %s, %s)", args, BOTH)[0])
+
+        with pg.connect(d.db, user=APPROVER, autocommit=False) as conn, conn.cursor() as cur:
+            cur.execute(f"SELECT retention.{first}", (name, version))
+            thread = threading.Thread(target=validate_too, args=((name, version, seen),))
+            thread.start()
+            wait_until(lambda: pg.value(d.db, """SELECT count(*) FROM pg_stat_activity
+                WHERE usename = %s AND wait_event_type = 'Lock'""", (BOTH,)) == 1, what="the second one waits")
+            assert refused == []
+            conn.commit()
+            thread.join()
+        assert refused == ["retention.policy_not_saved"]
+    assert [s for _, s in state(d)] == ["retired", "in force"] and [s for _, s in state(d, "q")] == ["retired"]
+    assert kinds(d).count("policy_validated") == 2
+
+
+@pytest.mark.parametrize("meanwhile", ["another version", "other bounds"])
+def test_what_a_snapshot_of_before_does_not_know(page, pg, meanwhile):
+    """A transaction that began before another version was saved, or before the bounds changed, validates nothing."""
+    d = page()
+    save(d)
+    version, seen = counted(d)
+    with pg.connect(d.db, user=APPROVER, autocommit=False) as conn, conn.cursor() as cur:
+        conn.set_session(isolation_level="REPEATABLE READ")
+        cur.execute("SELECT count(*) FROM retention.page_policies")
+        if meanwhile == "another version":
+            save(d, depth="36 months")
+        else:
+            since = d.log_position()
+            d.configure(extra=BOUNDS.replace("6 months", "4 years"))
+            d.reload()
+            d.wait_for_log("reloaded ", since=since)
+        # The row was changed, or the journal has an event that this snapshot does not see.
+        with pytest.raises((psycopg2.errors.SerializationFailure, psycopg2.errors.UniqueViolation)):
+            cur.execute("SELECT retention.validate_policy('p', %s, %s)", (version, seen))
+    assert "in force" not in [s for _, s in state(d)]
+
+
+@pytest.mark.parametrize("change, why", [
+    ({"extra": BOUNDS.replace("6 months", "2 years")}, "retention.policy_depth_short"),
+    ({"extra": BOUNDS.replace(', "delete_contacts"', "")}, "retention.policy_action_forbidden"),
+    ({"extra": BOUNDS.replace('"listed", ', "")}, "retention.policy_archive_forbidden"),
+    ({"extra": ""}, "retention.policies_of_file"),
+    ({"policies": [{**FILE, "name": "P"}]}, "retention.policy_name_of_file"),
+], ids=["depth", "action", "archive", "page", "name"])
+def test_a_reload_while_a_policy_waits(page, change, why):
+    """What was saved within other bounds than those of now is not validated."""
+    d = page()
+    save(d)
+    version, seen = counted(d)
+    since = d.log_position()
+    d.configure(**change)
+    d.reload()
+    d.wait_for_log("reloaded ", since=since)
+    assert refusal(d, "validate_policy('p', %s, %s)", (version, seen), APPROVER)[0] == why
+    assert state(d, columns="status, refused_message") == [("saved", why)]
+
+
+def test_who_has_too_few_rights(page, pg):
+    """By the functions and past them: each role does its own part, and nobody writes the table."""
+    d = page()
+    save(d)
+    version, seen = counted(d)
+    pg.psql("postgres", "-c", """DO $$ BEGIN CREATE ROLE page_auditor LOGIN IN ROLE retention_auditor;
+        EXCEPTION WHEN duplicate_object THEN NULL; END $$""")
+    saves, validates, retires = "save_policy('x', 'export', '1 year')", f"validate_policy('p', {version}, {seen})", "retire_policy('p')"
+    inner = ["lock_policy('p', 1)", "cancel_policy_actions('p')", "configure_page(NULL)", "page_policies_known('{}')",
+             "check_policy_number('p', true)", "watch_page_policy('p', 1, 'daily', now())"]
+    for role, calls in {OPERATOR: [validates, *inner], APPROVER: [saves, *inner], BOTH: inner,
+                        "page_auditor": [saves, validates, retires, *inner]}.items():
+        for call in calls:
+            assert refusal(d, call, (), role) == (None, None), f"{role} may call {call}"
+        for sql in ["UPDATE retention.page_policy SET counted = 0", "DELETE FROM retention.page_policy",
+                    "UPDATE retention.page_policy SET validated_by = 'x', validated_at = now()", "TRUNCATE retention.page_policy",
+                    "INSERT INTO retention.page_policy (name, version, action, depth, schedule, archive) "
+                    "VALUES ('x', 1, 'export', '1 year', 'daily', 'full')",
+                    "UPDATE retention.setting SET value = '' WHERE name = 'page_policies'"]:
+            with pytest.raises(psycopg2.errors.InsufficientPrivilege):
+                pg.sql(d.db, sql, user=role)
+    # Another role's rights by SET ROLE are not a person's.
+    with pg.connect(d.db, user=BOTH) as conn, conn.cursor() as cur:
+        cur.execute("SET ROLE retention_approver")
+        with pytest.raises(psycopg2.errors.InsufficientPrivilege, match="has logged in, which has other rights"):
+            cur.execute(f"SELECT retention.{validates}")
+    assert state(d) == [(version, "saved")]
+
+
+def test_entries_without_measure(page):
+    """Huge numbers, and nothing at all: refused with an id, and nothing is kept of it."""
+    d = page()
+    save(d)
+    counted(d)
+    for call, wanted in {
+        "save_policy('x', NULL, '1 year')": "action_unknown",
+        "save_policy('x', 'export', '178000000 years')": "policy_depth_invalid",
+        "save_policy('x', 'export', '2147483647 months')": "policy_depth_invalid",
+        "save_policy('x', 'export', '-178000000 years')": "policy_depth_invalid",
+        "save_policy('<b>x</b>', 'export', '1 year')": "policy_name_invalid",
+        "save_policy('x;--', 'export', '1 year')": "policy_name_invalid",
+        "save_policy('é', 'export', '1 year')": "policy_name_invalid",
+        "save_policy('x', 'export', '1 year', repeat('* ', 200))": "policy_schedule_invalid",
+        "save_policy('x', 'export', '1 year', E'daily\n')": "policy_schedule_invalid",
+        "save_policy('x', 'export', '1 year', 'daily', 'full', repeat('x', 1000000))": "note_too_long",
+        "save_policy('x', 'export', '1 year', 'daily', '<full>')": "archive_mode_unknown",
+    }.items():
+        assert refusal(d, call)[0] == f"retention.{wanted}", call
+    for call, wanted in {
+        "validate_policy('p', 1, 9223372036854775807)": "policy_count_differs",
+        "validate_policy('p', 1, -1)": "policy_count_differs",
+        "validate_policy('p', 1, NULL)": "policy_count_differs",
+        "validate_policy('p', 2147483647, 2)": "policy_unknown",
+        "validate_policy('p', NULL, 2)": "policy_unknown",
+        "validate_policy(NULL, 1, 2)": "policy_unknown",
+        "validate_policy(repeat('p', 1000000), 1, 2)": "policy_unknown",
+        "retire_policy(NULL)": "policy_unknown",
+        "retire_policy('p', -1)": "policy_unknown",
+    }.items():
+        assert refusal(d, call, (), APPROVER)[0] == f"retention.{wanted}", call
+    assert state(d) == [(1, "saved")] and kinds(d) == ["policy_saved"]
 
 
 @pytest.mark.parametrize("four_eyes", [True, False])
