@@ -140,6 +140,11 @@ bench:
 	@$(MAKE) $(PARALLEL) all
 	@bash tests/bench/bench.sh
 
+bench-idle:
+	@sh tests/setup.sh bench
+	@$(MAKE) $(PARALLEL) all
+	@$(PYTHON) tests/bench/idle.py
+
 bench-page:
 	@sh tests/setup.sh bench
 	@$(MAKE) $(PARALLEL) all
@@ -174,7 +179,8 @@ run-lint: all build/retentionctl.pot
 FUZZ = $(patsubst tests/fuzz/%.c,build/fuzz/%,$(wildcard tests/fuzz/*/fuzz_*.c))
 build/fuzz/%: tests/fuzz/%.c $(wildcard daemon/*/*.[ch])
 	@mkdir -p $(@D)
-	clang -g -O1 -std=gnu11 -D_GNU_SOURCE -fsanitize=fuzzer,address,undefined -Idaemon $(shell pkg-config --cflags $(PACKAGES)) \
+	clang -g -O1 -std=gnu11 -D_GNU_SOURCE -fsanitize=fuzzer,address,undefined -Idaemon \
+		-DSYSCONFDIR='"$(SYSCONFDIR)"' $(shell pkg-config --cflags $(PACKAGES)) \
 		-o $@ $< $(wildcard daemon/base/*.c daemon/model/*.c daemon/config/*.c) $(FUZZED) $(PKG_LIBS)
 # The page whole, and what is compiled into it.
 build/fuzz/web/%: FUZZED = $(wildcard daemon/http/*.c daemon/database/*.c daemon/web/*.c) $(B)/embedded.c
@@ -184,9 +190,12 @@ fuzz: $(FUZZ)
 
 # --- installation --------------------------------------------------------------------------------
 
-UNITS = retentiond.service retentiond-web.service
+# retentiond.service is a template, too: one file, so that the two cannot differ.
+UNITS = retentiond.service retentiond@.service retentiond-web.service
 # The proxy, and a drop-in of the daemon's unit.
 EXAMPLES = conf/nginx-retentiond-web.conf systemd/retentiond-downloads.conf
+# Of a fleet: to be copied to $(SYSCONFDIR)/retentiond, with their folder.
+FLEET = $(patsubst conf/%,%,$(wildcard conf/fleet/*.conf conf/fleet/*/*.conf))
 
 install: all
 	install -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(SBINDIR) $(DESTDIR)$(LIBEXECDIR) $(DESTDIR)$(MANDIR)/man1 \
@@ -201,11 +210,14 @@ install: all
 	for language in $(patsubst daemon/po/%.po,%,$(wildcard daemon/po/*.po)); do \
 		install -D -m 644 $(B)/locale/$$language/LC_MESSAGES/retentionctl.mo \
 			$(DESTDIR)$(LOCALEDIR)/$$language/LC_MESSAGES/retentionctl.mo; done
-	install -D -m 644 daemon/retentionctl.bash $(DESTDIR)$(COMPLETIONDIR)/retentionctl
+	install -d $(DESTDIR)$(COMPLETIONDIR)
+	sed 's|/etc/|$(SYSCONFDIR)/|g' daemon/retentionctl.bash >$(DESTDIR)$(COMPLETIONDIR)/retentionctl
+	chmod 644 $(DESTDIR)$(COMPLETIONDIR)/retentionctl
 	for unit in $(UNITS); do \
-		sed 's|/usr/sbin/|$(SBINDIR)/|g' systemd/$$unit >$(DESTDIR)$(UNITDIR)/$$unit; \
+		sed 's|/usr/sbin/|$(SBINDIR)/|g' "systemd/$$(echo $$unit | tr -d @)" >$(DESTDIR)$(UNITDIR)/$$unit; \
 		chmod 644 $(DESTDIR)$(UNITDIR)/$$unit; done
 	install -m 644 $(EXAMPLES) $(DESTDIR)$(DOCDIR)
+	for file in $(FLEET); do install -D -m 644 conf/$$file $(DESTDIR)$(DOCDIR)/$$file || exit; done
 	install -m 644 systemd/retentiond.sysusers $(DESTDIR)$(SYSUSERSDIR)/retentiond.conf
 	install -m 644 systemd/retentiond.tmpfiles $(DESTDIR)$(TMPFILESDIR)/retentiond.conf
 	cd conf && for file in retentiond.conf web.conf models/*.conf; do \
@@ -217,6 +229,7 @@ uninstall:
 	rm -f $(DESTDIR)$(SBINDIR)/retentiond $(DESTDIR)$(SBINDIR)/retentiond-web $(DESTDIR)$(BINDIR)/retentionctl
 	rm -rf $(DESTDIR)$(LIBEXECDIR)
 	rm -f $(addprefix $(DESTDIR)$(DOCDIR)/,$(notdir $(EXAMPLES)))
+	rm -rf $(DESTDIR)$(DOCDIR)/fleet
 	rm -f $(DESTDIR)$(LOCALEDIR)/*/LC_MESSAGES/retentionctl.mo $(DESTDIR)$(COMPLETIONDIR)/retentionctl
 	rm -f $(addprefix $(DESTDIR)$(UNITDIR)/,$(UNITS)) $(DESTDIR)$(SYSUSERSDIR)/retentiond.conf \
 		$(DESTDIR)$(TMPFILESDIR)/retentiond.conf
@@ -228,5 +241,5 @@ clean:
 
 -include $(wildcard build/*/*.d build/*/*/*.d build/*/unit/*/*.d)
 # FORCE is no file either.
-.PHONY: FORCE all unit deps check check-set mutants demo bench bench-page lint run-lint fuzz install uninstall clean
+.PHONY: FORCE all unit deps check check-set mutants demo bench bench-idle bench-page lint run-lint fuzz install uninstall clean
 .SECONDARY:

@@ -118,6 +118,7 @@ int main(int argc, char **argv)
 	o.job.stop = stop_new();
 	o.job.report = report;
 	o.job.config = config = config_read_fd(o.config_fd, &c);
+	log_instance(config ? config->instance : NULL);
 	if (!config || !schedule_set_timezone(config->timezone)) {
 		for (size_t i = 0; i < c.n; i++)
 			report_complaint(report, "%s", c.lines[i]);

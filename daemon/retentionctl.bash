@@ -29,6 +29,15 @@ _retentionctl_ask() {
 	LC_ALL=C "${COMP_WORDS[0]}" "${options[@]}" "$@" 2>/dev/null
 }
 
+# The daemons of a fleet by their names: each has a file.  The page's file is none of them.
+_retentionctl_instances() {
+	local file
+	for file in /etc/retentiond/*.conf; do
+		file=${file##*/}
+		[[ $file == web.conf || $file == '*.conf' ]] || echo "${file%.conf}"
+	done
+}
+
 _retentionctl() {
 	local cur=${COMP_WORDS[COMP_CWORD]} previous=${COMP_WORDS[COMP_CWORD - 1]}
 	local actions='export delete_contacts anonymize_contacts anonymize_requests' choices='' status=''
@@ -36,7 +45,11 @@ _retentionctl() {
 	_retentionctl_words
 	COMPREPLY=()
 	case $previous in
-	-c | --config | --identity)
+	-c | --config)
+		mapfile -t COMPREPLY < <(compgen -W "$(_retentionctl_instances)" -- "$cur"; compgen -f -- "$cur")
+		return
+		;;
+	--identity)
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		return
 		;;

@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "base/process.h"
+#include "config/instance.h"
 
 #include <langinfo.h>
 #include <locale.h>
@@ -114,13 +115,14 @@ static const struct command_spec commands[] = {
 };
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))
 
-#define COMMON_USAGE "[-c FILE] [-d CONNINFO] COMMAND [ARGUMENT ...]"
+#define COMMON_USAGE "[-c FILE|NAME] [-d CONNINFO] COMMAND [ARGUMENT ...]"
 
 static void print_usage(FILE *to)
 {
 	fputs("usage: retentionctl " COMMON_USAGE "\n"
 	      "  -c, --config FILE   the daemon's configuration, by default " SYSCONFDIR
-	      "/retentiond/retentiond.conf\n"
+	      "/retentiond/retentiond.conf;\n"
+	      "                      NAME is " SYSCONFDIR "/retentiond/NAME.conf\n"
 	      "  -d, --database S    a libpq connection string that replaces the configuration's\n"
 	      "      --help          this help; COMMAND --help: help on one command\n\n",
 	      to);
@@ -158,7 +160,10 @@ static bool run(struct command *cmd, int argc, char **argv, struct error *err)
 			print_usage(stdout);
 			return true;
 		}
-		*(c == 'c' ? &cmd->path : &cmd->conninfo) = optarg;
+		if (c == 'c')
+			cmd->path = instance_path(cmd->ctx, optarg);
+		else
+			cmd->conninfo = optarg;
 	}
 	if (optind == argc)
 		return fail(err, ERR_USAGE, _("give a command; retentionctl --help lists them"));

@@ -1,6 +1,7 @@
 /* retentiond: its options, and what it starts. */
 #include "base/log.h"
 #include "base/mem.h"
+#include "config/instance.h"
 #include "supervisor/errand.h"
 #include "supervisor/supervisor.h"
 
@@ -25,9 +26,10 @@ struct options {
 };
 
 static const char usage_text[] =
-	"usage: retentiond [-c FILE] [-t] [--once] [-v]\n"
+	"usage: retentiond [-c FILE|NAME] [-t] [--once] [-v]\n"
 	"  -c, --config FILE  the configuration, by default " SYSCONFDIR
-	"/retentiond/retentiond.conf\n"
+	"/retentiond/retentiond.conf;\n"
+	"                     NAME is " SYSCONFDIR "/retentiond/NAME.conf\n"
 	"  -t, --test         check the file, and the model against the database; then end\n"
 	"      --once         run what is due, validated or unfinished; then end\n"
 	"  -v, --verbose      log more; with -t, print the configuration as it is understood\n"
@@ -152,14 +154,18 @@ static int test(const struct config *config, bool verbose)
 int main(int argc, char *argv[])
 {
 	AUTO(complaints) struct complaints c = {0};
+	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
 	struct options options;
 	struct config *config;
+	const char *path;
 	int status = parse_options(argc, argv, &options);
 
 	if (status >= 0)
 		return status;
+	path = instance_path(ctx, options.path);
 	log_open("retentiond", options.verbose);
-	config = config_load(options.path, &c);
+	log_instance(instance_name(ctx, path));
+	config = config_load(path, &c);
 	for (size_t i = 0; i < c.n; i++) {
 		if (options.test)
 			fprintf(stderr, "%s\n", c.lines[i]);

@@ -65,6 +65,15 @@ void log_open(const char *program, bool verbose)
 		openlog(program, LOG_PID, LOG_DAEMON);
 }
 
+void log_instance(const char *instance)
+{
+	if (!instance)
+		return;
+	logger.program = xprintf("%s@%s", logger.program, instance); /* for the process's life */
+	if (logger.to == TO_SYSLOG)
+		openlog(logger.program, LOG_PID, LOG_DAEMON);
+}
+
 void log_status(const char *text)
 {
 	struct winsize size = {0};

@@ -45,6 +45,9 @@ struct log_fields {
 /* Opens the log for a program ("retentiond"); verbose lets LOG_DEBUG through. */
 void log_open(const char *program, bool verbose);
 
+/* Lines say from now on "retentiond@acme"; NULL: the daemon has no name.  Is called once. */
+void log_instance(const char *instance);
+
 /* Writes one line.  priority is syslog's; fields may be NULL. */
 void log_event(int priority, enum log_kind kind, const struct log_fields *fields, const char *fmt,
 	       ...) __attribute__((format(printf, 4, 5)));

@@ -81,15 +81,20 @@ struct histogram {
 };
 
 struct metrics {
+	const char *label; /* of each sample; NULL: none */
 	struct samples survey, pending, own;
 	struct histogram *histograms;
 	size_t n_histograms;
 	double waited[2];
 };
 
-struct metrics *metrics_new(void)
+struct metrics *metrics_new(const char *instance)
 {
-	return t_zero(NULL, struct metrics);
+	struct metrics *m = t_zero(NULL, struct metrics);
+
+	if (instance)
+		m->label = t_printf(m, "daemon=\"%s\"", instance);
+	return m;
 }
 
 static void clear(struct samples *s)
@@ -229,6 +234,21 @@ static void append_batches(char **text, const struct metrics *m, const char *nam
 	}
 }
 
+/* Appends lines of samples, each with the label before its own. */
+static void append_labelled(char **text, const char *samples, const char *label)
+{
+	for (const char *line = samples, *end; *line; line = end) {
+		const char *rest = line + strcspn(line, "{ ");
+		const bool has_labels = *rest == '{';
+
+		end = strchr(line, '\n') + 1; /* each line has one */
+		t_append(text, "%.*s{%s%s", (int)(rest - line), line, label,
+			 has_labels ? "," : "}");
+		rest += has_labels ? 1 : 0;
+		t_append(text, "%.*s", (int)(end - rest), rest);
+	}
+}
+
 char *metrics_text(const struct metrics *m)
 {
 	char *text = t_strdup(NULL, "");
@@ -243,9 +263,12 @@ char *metrics_text(const struct metrics *m)
 		if (strcmp(name, "retentiond_wait_seconds_total") == 0)
 			t_append(&values, "%s{for=\"replica\"} %g\n%s{for=\"other\"} %g\n", name,
 				 m->waited[1], name, m->waited[0]);
-		if (*values)
-			t_append(&text, "# HELP %s %s\n# TYPE %s %s\n%s", name, known[i].help, name,
-				 type, values);
+		if (!*values)
+			continue;
+		t_append(&text, "# HELP %s %s\n# TYPE %s %s\n%s", name, known[i].help, name, type,
+			 m->label ? "" : values);
+		if (m->label)
+			append_labelled(&text, values, m->label);
 	}
 	return text;
 }

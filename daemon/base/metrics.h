@@ -12,8 +12,11 @@
 
 struct metrics;
 
-/* The caller frees it with talloc_free(). */
-struct metrics *metrics_new(void);
+/*
+ * The caller frees it with talloc_free().  Each sample of the text says daemon="INSTANCE", so that those of several
+ * daemons of a host differ; the name needs no escapes.  NULL: none does.
+ */
+struct metrics *metrics_new(const char *instance);
 
 /* Adds a line to the survey that is being taken: NAME{LABELS} VALUE.  Drops a name that is not known. */
 void metrics_sample(struct metrics *metrics, const char *line);

@@ -47,6 +47,8 @@ enum { CONFIG_WORKERS_MAX = 16 };
 
 struct config {
 	const char *path; /* as given */
+	const char
+		*instance; /* the daemon's name in a fleet (config/instance.h); NULL: it has none */
 	const char *text; /* with includes expanded, see above */
 
 	/* database */

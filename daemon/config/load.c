@@ -7,6 +7,7 @@
 
 #include "base/file.h"
 #include "base/mem.h"
+#include "config/instance.h"
 #include "config/read.h"
 
 #include <errno.h>
@@ -62,6 +63,7 @@ static struct config *config_new(const char *path, const char *text)
 	const size_t length = strlen(text);
 
 	config->path = t_strdup(config, path);
+	config->instance = instance_name(config, path);
 	/* libconfig accepts a comment only if a newline ends it. */
 	config->text = length && text[length - 1] == '\n' ? t_strdup(config, text)
 							  : t_printf(config, "%s\n", text);

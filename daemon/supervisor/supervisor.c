@@ -291,7 +291,7 @@ static void add_events(struct supervisor *s)
 static void make_parts(struct supervisor *s)
 {
 	add_events(s);
-	s->figures = talloc_steal(s, metrics_new());
+	s->figures = talloc_steal(s, metrics_new(s->config->instance));
 	s->children = children_new(s, s->base);
 	s->page = page_asker_new(s, proceed_policies, s);
 	s->clock = clock_new(s, &(struct clock_opts){.base = s->base,

@@ -83,13 +83,13 @@ def test_other_languages_get_english(env):
 # --- Completion -------------------------------------------------------------------------------
 
 
-def complete(*words, d=None):
+def complete(*words, d=None, script=COMPLETION):
     """What bash offers for the last of words."""
     program = ["retentionctl", *(["-c", str(d.path)] if d else []), *words]
-    script = f"""source {COMPLETION}
+    text = f"""source {script}
         COMP_WORDS=({' '.join(f"'{w}'" for w in program)}); COMP_CWORD={len(program) - 1}
         _retentionctl; printf '%s\\n' "${{COMPREPLY[@]}}" """
-    done = subprocess.run(["bash", "--norc", "-c", script], capture_output=True, text=True,
+    done = subprocess.run(["bash", "--norc", "-c", text], capture_output=True, text=True,
                           env={**os.environ, "PATH": f"{BUILD.resolve()}:{os.environ['PATH']}"})
     assert (done.returncode, done.stderr) == (0, ""), done.stderr
     return set(done.stdout.split())
@@ -102,6 +102,18 @@ def test_completion_of_words():
     assert complete("archive", "restore", "3", "--d") == {"--dry-run", "--disable-triggers"}
     assert complete("model", "draft", "--contact", "c", "--d") == {"--date"} and "--json" in complete("model", "check", "-")
     assert complete("hold", "add", "7", "--r") == {"--reason", "--review"}
+
+
+def test_completion_of_names(tmp_path):
+    """-c is completed by the names of the instances, without the page's file, and by files."""
+    for name in ("acme.conf", "beta.conf", "retentiond.conf", "web.conf", "notes.txt"):
+        (tmp_path / name).touch()
+    script = tmp_path / "completion"
+    script.write_text(COMPLETION.read_text().replace("/etc/retentiond", str(tmp_path)))
+    assert complete("-c", "ac", script=script) == {"acme"}
+    assert complete("-c", "", script=script) >= {"acme", "beta", "retentiond"}
+    assert not complete("-c", "", script=script) & {"web", "notes"}
+    assert complete("-c", f"{tmp_path}/ac", script=script) == {f"{tmp_path}/acme.conf"}
 
 
 def test_every_command_is_completed():

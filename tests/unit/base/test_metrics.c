@@ -20,7 +20,7 @@ static void test_labels(void **state)
 
 static void test_text(void **state)
 {
-	struct metrics *m = metrics_new();
+	struct metrics *m = metrics_new(NULL);
 	char *text;
 
 	(void)state;
@@ -57,7 +57,7 @@ static void test_text(void **state)
 
 static void test_histogram(void **state)
 {
-	struct metrics *m = metrics_new();
+	struct metrics *m = metrics_new(NULL);
 	AUTO(talloc) char *text = NULL;
 
 	(void)state;
@@ -96,12 +96,38 @@ static void test_histogram(void **state)
 	talloc_free(m);
 }
 
+/* Each sample of a daemon with a name has it, so that the files of two daemons can be read together. */
+static void test_instance(void **state)
+{
+	struct metrics *m = metrics_new("acme");
+	AUTO(talloc) char *text = NULL;
+
+	(void)state;
+	metrics_sample(m, "retentiond_jobs{status=\"a b{c}\"} 3");
+	metrics_survey_ended(m, 1);
+	metrics_put(m, "retentiond_up", NULL, NULL, 1);
+	metrics_batch(m, "export", &(struct metrics_batch){.ms = 5});
+	text = metrics_text(m);
+	assert_non_null(strstr(text, "# TYPE retentiond_up gauge\n"
+				     "retentiond_up{daemon=\"acme\"} 1\n"));
+	assert_non_null(strstr(text, "\nretentiond_jobs{daemon=\"acme\",status=\"a b{c}\"} 3\n"));
+	assert_non_null(strstr(text, "\nretentiond_batch_seconds_bucket{daemon=\"acme\","
+				     "action=\"export\",le=\"0.01\"} 1\n"));
+	assert_non_null(
+		strstr(text, "\nretentiond_wait_seconds_total{daemon=\"acme\",for=\"other\"} 0\n"));
+	for (const char *line = text; *line; line = strchr(line, '\n') + 1)
+		assert_true(*line == '#' ||
+			    strncmp(line + strcspn(line, "{ "), "{daemon=\"acme\"", 14) == 0);
+	talloc_free(m);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_labels),
 		cmocka_unit_test(test_text),
 		cmocka_unit_test(test_histogram),
+		cmocka_unit_test(test_instance),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
