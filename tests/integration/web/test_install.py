@@ -1,5 +1,6 @@
 """What make install leaves on a host, and the unit of the page without a systemd (supervisor/test_systemd.py has one)."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -32,6 +33,16 @@ def test_install_and_uninstall(tmp_path):
     assert re.findall(r"(\S+)/retentiond-web -", unit) == ["ExecStart=/usr/local/sbin", "ExecReload=/usr/local/sbin"]
     users = (tmp_path / local / "lib/sysusers.d/retentiond.conf").read_text()
     assert re.findall(r"^u (\S+) - ", users, re.M) == ["retentiond", "retentiond-web"]
+
+    # One unit under two names, and the example of a fleet: copied as retentiond(8) says, it can be read.
+    units = [(tmp_path / local / f"lib/systemd/system/{name}.service").read_text() for name in ("retentiond", "retentiond@")]
+    assert units[0] == units[1] and "ExecStart=/usr/local/sbin/retentiond -c %N\n" in units[0]
+    shutil.copytree(tmp_path / local / "share/doc/retentiond/fleet", tmp_path / "etc/retentiond", dirs_exist_ok=True)
+    done = subprocess.run([BUILD / "retentiond", "-t", "-c", tmp_path / "etc/retentiond/acme.conf"], capture_output=True,
+                          text=True, env={**os.environ, "PGHOST": str(tmp_path)}, timeout=60)
+    assert (done.returncode, done.stdout) == (3, "configuration OK, except for the model\n"), done.stderr
+    completion = (tmp_path / local / "share/bash-completion/completions/retentionctl").read_text()
+    assert "/etc/retentiond/*.conf" in completion
 
     # What a person has written stays, here and after.
     conf = tmp_path / "etc/retentiond/web.conf"

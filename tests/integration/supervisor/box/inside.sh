@@ -3,60 +3,9 @@
 # tries the unit as an administrator would.  Prints "ok ..." and "not ok ..." lines.
 # shellcheck disable=SC2317,SC2016 # functions and commands that ok and until_true call
 set -u
-build=/mnt/$1
-failed=0
-ok() { # NAME COMMAND...
-	local name=$1
-	shift
-	if "$@" >/tmp/ok.log 2>&1; then
-		echo "ok - $name"
-	else
-		echo "not ok - $name"
-		sed 's/^/    /' /tmp/ok.log
-		failed=1
-	fi
-}
-until_true() { # SECONDS COMMAND...
-	local n=$(($1 * 10))
-	shift
-	while [ "$n" -gt 0 ]; do
-		"$@" >/dev/null 2>&1 && return 0
-		sleep 0.1
-		n=$((n - 1))
-	done
-	"$@"
-}
+# shellcheck source=tests/integration/supervisor/box/host.sh
+. /mnt/tests/integration/supervisor/box/host.sh "$1"
 show() { systemctl show retentiond -P "$1"; }
-is() { [ "$1" = "$2" ] || { echo "\"$1\" is not \"$2\""; return 1; }; }
-
-# --- installed as `make install` does ---
-install -D "$build/retentiond" /usr/sbin/retentiond
-install -D "$build/retentionctl" /usr/sbin/retentionctl
-install -D "$build/retention-job" /usr/libexec/retentiond/retention-job
-# The job is looked for beside the program first: in the box both ways must lead to the same.
-install -D "$build/retention-job" /usr/sbin/retention-job
-install -D -m 644 /mnt/systemd/retentiond.service /etc/systemd/system/retentiond.service
-install -D -m 644 /mnt/systemd/retentiond.sysusers /usr/lib/sysusers.d/retentiond.conf
-install -D -m 644 /mnt/systemd/retentiond.tmpfiles /usr/lib/tmpfiles.d/retentiond.conf
-ok "sysusers makes the user" systemd-sysusers
-ok "tmpfiles makes the folders" systemd-tmpfiles --create /usr/lib/tmpfiles.d/retentiond.conf
-ok "the archives' folder is the daemon's alone" is "$(stat -c '%U %a' /var/lib/retentiond/archives)" "retentiond 700"
-
-# --- a PostgreSQL of the box's own, peer authentication ---
-pgbin=$(find /usr/lib/postgresql -mindepth 2 -maxdepth 2 -name bin | sort -V | tail -n 1)
-install -d -o postgres /run/pg
-runuser -u postgres -- "$pgbin/initdb" -D /run/pg/data -A peer -N >/dev/null
-cat >/run/systemd/system/pg.service <<UNIT
-[Service]
-Type=notify
-User=postgres
-ExecStart=$pgbin/postgres -D /run/pg/data -k /run/pg -c listen_addresses=
-KillMode=mixed
-KillSignal=SIGINT
-UNIT
-systemctl daemon-reload
-systemctl start pg
-pg() { runuser -u postgres -- psql -X -q -At -h /run/pg -v ON_ERROR_STOP=1 "$@"; }
 pg -d postgres -c "CREATE DATABASE crm" -c "CREATE ROLE retentiond LOGIN"
 (cd /mnt/tests/crm && pg -d crm -v contacts=60 -v today="$(date +%F)" -f schema.sql -f generate.sql -f constraints.sql >/dev/null)
 ok "migrate" runuser -u postgres -- retentionctl -d "host=/run/pg dbname=crm" migrate

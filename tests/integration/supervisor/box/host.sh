@@ -1,0 +1,58 @@
+# shellcheck shell=bash disable=SC2034,SC2317 # is read by the scripts of the box, which use its variables and functions
+# The host in the box: the programs and units as `make install` has them (/mnt is the source tree, $1 the build folder in
+# it), a PostgreSQL, and the functions with which a script tells what it found.
+build=/mnt/$1
+failed=0
+ok() { # NAME COMMAND...
+	local name=$1
+	shift
+	if "$@" >/tmp/ok.log 2>&1; then
+		echo "ok - $name"
+	else
+		echo "not ok - $name"
+		sed 's/^/    /' /tmp/ok.log
+		failed=1
+	fi
+}
+until_true() { # SECONDS COMMAND...
+	local n=$(($1 * 10))
+	shift
+	while [ "$n" -gt 0 ]; do
+		"$@" >/dev/null 2>&1 && return 0
+		sleep 0.1
+		n=$((n - 1))
+	done
+	"$@"
+}
+is() { [ "$1" = "$2" ] || { echo "\"$1\" is not \"$2\""; return 1; }; }
+
+# --- installed as `make install` does ---
+install -D "$build/retentiond" /usr/sbin/retentiond
+install -D "$build/retentionctl" /usr/sbin/retentionctl
+install -D "$build/retention-job" /usr/libexec/retentiond/retention-job
+# The job is looked for beside the program first: in the box both ways must lead to the same.
+install -D "$build/retention-job" /usr/sbin/retention-job
+for unit in retentiond retentiond@; do
+	install -D -m 644 /mnt/systemd/retentiond.service /etc/systemd/system/$unit.service
+done
+install -D -m 644 /mnt/systemd/retentiond.sysusers /usr/lib/sysusers.d/retentiond.conf
+install -D -m 644 /mnt/systemd/retentiond.tmpfiles /usr/lib/tmpfiles.d/retentiond.conf
+ok "sysusers makes the user" systemd-sysusers
+ok "tmpfiles makes the folders" systemd-tmpfiles --create /usr/lib/tmpfiles.d/retentiond.conf
+ok "the archives' folder is the daemon's alone" is "$(stat -c '%U %a' /var/lib/retentiond/archives)" "retentiond 700"
+
+# --- a PostgreSQL of the box's own, peer authentication ---
+pgbin=$(find /usr/lib/postgresql -mindepth 2 -maxdepth 2 -name bin | sort -V | tail -n 1)
+install -d -o postgres /run/pg
+runuser -u postgres -- "$pgbin/initdb" -D /run/pg/data -A peer -N >/dev/null
+cat >/run/systemd/system/pg.service <<UNIT
+[Service]
+Type=notify
+User=postgres
+ExecStart=$pgbin/postgres -D /run/pg/data -k /run/pg -c listen_addresses=
+KillMode=mixed
+KillSignal=SIGINT
+UNIT
+systemctl daemon-reload
+systemctl start pg
+pg() { runuser -u postgres -- psql -X -q -At -h /run/pg -v ON_ERROR_STOP=1 "$@"; }
