@@ -10,6 +10,7 @@
 static const char sql[] =
 	"SELECT j.id, j.action AS type, coalesce(j.finished_at, j.started_at, j.requested_at) AS date,\n"
 	"       j.status, j.policy, j.from_date, j.to_date, j.subject, j.replay,\n"
+	"       j.from_date || '/' || j.to_date AS days,\n"
 	"       CASE WHEN j.mode = 'manual' THEN j.requested_by END AS asked_by,\n"
 	"       left(j.error, 160) AS error, z.paused_by,\n"
 	"       CASE j.status WHEN 'running' THEN j.candidates - p.keys_left\n"

@@ -16,6 +16,7 @@
  */
 static const char sql[] =
 	"SELECT j.id, j.action AS type, j.status, j.policy, j.from_date, j.to_date, j.subject, j.replay,\n"
+	"       j.from_date || '/' || j.to_date AS days,\n"
 	"       j.archive, j.archive = 'full' AS is_full, j.action = 'export' AS is_export,\n"
 	"       j.action = 'delete_contacts' AS is_delete, j.action = 'anonymize_contacts' AS is_contacts,\n"
 	"       j.action = 'anonymize_requests' AS is_requests,\n"
@@ -103,13 +104,18 @@ void one_action_changed(struct visit *v, const char *reason)
 	visit_then(v, show_changed);
 }
 
-void one_action_forbidden(struct visit *v)
+void one_action_site(struct visit *v)
 {
 	const char *host = evhttp_find_header(evhttp_request_get_input_headers(v->request), "Host");
 
-	values_flag(v->values, "deletes", about_archive(v));
 	values_setf(v->values, "site", "%s://%s",
 		    v->web->config->insecure_cookie ? "http" : "https", host ? host : "");
+}
+
+void one_action_forbidden(struct visit *v)
+{
+	values_flag(v->values, "deletes", about_archive(v));
+	one_action_site(v);
 	visit_render(v, 403, "forbidden");
 }
 

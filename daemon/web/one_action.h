@@ -15,6 +15,9 @@ const PGresult *one_action_show(struct visit *v);
  */
 void one_action_changed(struct visit *v, const char *reason);
 
+/* Sets "site", the address of this service as the person's browser knows it, for a link that is sent to somebody. */
+void one_action_site(struct visit *v);
+
 /*
  * Answers with 403: which role it takes, or that another person has to do it, with the link to send.  The row has been
  * shown.

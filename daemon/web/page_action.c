@@ -7,6 +7,7 @@
 
 #include "base/text.h"
 #include "web/events.h"
+#include "web/one_action.h"
 #include "web/steps.h"
 
 /*
@@ -15,6 +16,7 @@
  */
 static const char action_sql[] =
 	"SELECT j.id, j.action, j.mode, j.status, j.policy, j.occurrence, j.from_date, j.to_date, j.cutoff,\n"
+	"       j.from_date || '/' || j.to_date AS days,\n"
 	"       j.archive, j.requested_by, j.requested_at, j.note, j.candidates, j.candidates_sha256,\n"
 	"       j.frozen_at, j.validated_by, j.validated_by = 'policy ' || j.policy AS by_rule, j.validated_at, j.started_at, j.finished_at, j.error, j.waiting,\n"
 	"       j.subject, j.replay_of, j.archive_path, j.archive_bytes, j.archive_deleted_at,\n"
@@ -329,8 +331,7 @@ static void on_action(struct visit *v)
 	set_tokens(v);
 	steps_set(v, steps[state]);
 	values_flag(v->values, "at_actions", true);
-	values_set(v->values, "host",
-		   evhttp_find_header(evhttp_request_get_input_headers(v->request), "Host"));
+	one_action_site(v);
 	if (state == LISTING || state == VALIDATED || state == RUNNING)
 		values_setf(v->values, "stream", "/actions/%s/flux?etape=%s", v->part[0],
 			    state == LISTING ? "listing" : text(v, "status"));

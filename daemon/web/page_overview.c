@@ -9,6 +9,7 @@
 /* What a person can validate: a list that is made, and is not empty. */
 static const char waiting_sql[] =
 	"SELECT j.id, j.action AS type, j.from_date, j.to_date, j.requested_by, j.candidates AS listed,\n"
+	"       j.from_date || '/' || j.to_date AS days,\n"
 	"       j.action = 'anonymize_requests' AS on_requests,\n"
 	"       greatest(extract(epoch FROM now() - j.requested_at), 0)::bigint AS age,\n"
 	"       m.approver AND NOT (m.four_eyes AND j.requested_by = m.name) AS validatable,\n"

@@ -5,7 +5,7 @@
 static const char state_sql[] =
 	"SELECT (SELECT min(a.backend_start) FROM retention.daemons AS d\n"
 	"          JOIN pg_stat_activity AS a ON a.pid = d.pid) AS daemon_since,\n"
-	"       current_setting('server_version') AS server_version,\n"
+	"       split_part(current_setting('server_version'), ' ', 1) AS server_version,\n"
 	"       EXISTS (SELECT FROM retention.policies AS p WHERE p.overdue > 0) AS has_overdue,\n"
 	"       (SELECT max(p.measured_at) FROM retention.policies AS p) AS measured_at,\n"
 	"       (SELECT count(*) FROM retention.archive_journal AS j\n"

@@ -15,6 +15,12 @@
  */
 #include "web/refuse.h"
 
+#include "base/text.h"
+#include "base/units.h"
+#include "web/words.h"
+
+#include <ctype.h>
+
 #define ID_PREFIX "retention."
 
 enum { SQLSTATE_LENGTH = 5 };
@@ -39,6 +45,25 @@ int refuse_status(const char *sqlstate)
 static bool is_busy(const char *sqlstate)
 {
 	return sqlstate && (strcmp(sqlstate, "57014") == 0 || strcmp(sqlstate, "55P03") == 0);
+}
+
+/* Schema retention writes a day as 2024-01-31: writes it as the page does. */
+static const char *with_days(void *ctx, const struct language *language, const char *text)
+{
+	static const char *const edges = DIGITS "-";
+	const char *done = "";
+	const char *rest = text;
+
+	for (const char *c = text; *c; c += strspn(c, edges) ? strspn(c, edges) : 1) {
+		const bool is_part = c > text && (isalnum((unsigned char)c[-1]) || c[-1] == '_');
+
+		if (is_part || strspn(c, edges) != 10 || !date_is_valid(t_printf(ctx, "%.10s", c)))
+			continue;
+		done = t_printf(ctx, "%s%.*s%s", done, (int)(c - rest), rest,
+				words_filter(ctx, language, "day", t_printf(ctx, "%.10s", c)));
+		rest = c + 10;
+	}
+	return t_printf(ctx, "%s%s", done, rest);
 }
 
 /* The message of schema retention, and its hint, which holds the cure. */
@@ -82,7 +107,7 @@ void refuse_fill(void *ctx, const struct language *language, const PGresult *res
 				.field = field ? t_strdup(ctx, field) : NULL};
 	ret->is_away = ret->status == 503 && !sentence;
 	if (id && ret->status < 500 && strncmp(id, ID_PREFIX, strlen(ID_PREFIX)) == 0) {
-		ret->text = text_of(ctx, language, result, id);
+		ret->text = with_days(ctx, language, text_of(ctx, language, result, id));
 		return;
 	}
 	ret->text = t_strdup(

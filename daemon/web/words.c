@@ -261,7 +261,8 @@ static bool day_parse(void *ctx, const char *text, int ret[3])
 	return true;
 }
 
-static char *filter_day(void *ctx, const struct language *l, const char *text)
+/* The day with its first parts: 1 the day, 2 with the month, 3 with the year, too. */
+static char *day_print(void *ctx, const struct language *l, const int day[3], int parts)
 {
 	static const char *const months[2][12] = {
 		{"janv.", "févr.", "mars", "avr.", "mai", "juin", "juil.", "août", "sept.", "oct.",
@@ -270,12 +271,32 @@ static char *filter_day(void *ctx, const struct language *l, const char *text)
 		 "Dec"},
 	};
 	const bool french = is_french(l);
+	char *text = t_printf(ctx, "%d%s", day[2], french && day[2] == 1 ? "er" : "");
+
+	if (parts > 1)
+		text = t_printf(ctx, "%s %s", text, months[french ? 0 : 1][day[1] - 1]);
+	return parts > 2 ? t_printf(ctx, "%s %d", text, day[0]) : text;
+}
+
+static char *filter_day(void *ctx, const struct language *l, const char *text)
+{
 	int day[3];
 
 	if (!day_parse(ctx, text, day) || (text[10] && !strchr(" T", text[10])))
 		return t_strdup(ctx, text);
-	return t_printf(ctx, "%d%s %s %d", day[2], french && day[2] == 1 ? "er" : "",
-			months[french ? 0 : 1][day[1] - 1], day[0]);
+	return day_print(ctx, l, day, 3);
+}
+
+/* FROM/TO: the first day, without what the last one has in common with it, because that follows. */
+static char *filter_start(void *ctx, const struct language *l, const char *text)
+{
+	int from[3], to[3];
+
+	if (!day_parse(ctx, text, from) || text[10] != '/' || !day_parse(ctx, text + 11, to))
+		return t_strdup(ctx, text);
+	if (from[0] != to[0])
+		return day_print(ctx, l, from, 3);
+	return day_print(ctx, l, from, from[1] != to[1] || from[2] == to[2] ? 2 : 1);
 }
 
 static char *filter_time(void *ctx, const struct language *l, const char *text)
@@ -397,11 +418,11 @@ static const struct {
 	const char *name;
 	char *(*run)(void *ctx, const struct language *l, const char *text);
 } filters[] = {
-	{"number", filter_number}, {"bytes", filter_bytes},     {"day", filter_day},
-	{"time", filter_time},     {"ago", filter_ago},         {"span", filter_span},
-	{"depth", filter_depth},   {"action", filter_action},   {"status", filter_status},
-	{"tag", filter_tag},       {"archive", filter_archive}, {"waiting", filter_waiting},
-	{"event", filter_event},   {"answer", filter_answer},
+	{"number", filter_number},   {"bytes", filter_bytes}, {"day", filter_day},
+	{"start", filter_start},     {"time", filter_time},   {"ago", filter_ago},
+	{"span", filter_span},       {"depth", filter_depth}, {"action", filter_action},
+	{"status", filter_status},   {"tag", filter_tag},     {"archive", filter_archive},
+	{"waiting", filter_waiting}, {"event", filter_event}, {"answer", filter_answer},
 };
 
 char *words_filter(void *ctx, const struct language *language, const char *filter, const char *text)

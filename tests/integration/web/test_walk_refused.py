@@ -26,9 +26,9 @@ def test_an_interval_is_refused_by_its_field(page):
         fields = answer.form("/actions").fields
         assert [fields[k] for k in ("du", "au", "archive", "motif")] == [du, au, "listed", "dossier 7"]
 
-    refused("2024-01-01", "2024-02-01", "au", "il peut finir au plus tard le 2024-01-31")
-    refused("2023-01-31", "2023-02-28", "au", "au plus tard le 2023-02-27")
-    refused("2024-01-31", "2024-02-29", "au", "au plus tard le 2024-02-28")
+    refused("2024-01-01", "2024-02-01", "au", "il peut finir au plus tard le 31 janv. 2024")
+    refused("2023-01-31", "2023-02-28", "au", "au plus tard le 27 févr. 2023")
+    refused("2024-01-31", "2024-02-29", "au", "au plus tard le 28 févr. 2024")
     refused("2024-02-10", "2024-02-09", "au", "")
     refused(str(tomorrow - timedelta(days=5)), str(tomorrow), "au", "")
     refused("2023-02-29", "2023-03-01", "du", "Ce n’est pas un jour")

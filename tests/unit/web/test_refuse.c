@@ -27,6 +27,33 @@ static void test_statuses(void **state)
 				 refuse_status(cases[i].sqlstate));
 }
 
+/* The days of a refusal are written for a person, and what looks like one inside of a name is not. */
+static void test_days(void **state)
+{
+	static const struct {
+		const char *text, *french, *english;
+	} cases[] = {
+		{"", "", ""},
+		{"from 2024-01-01 to 2024-03-31.", "from 1er janv. 2024 to 31 mars 2024.",
+		 "from 1 Jan 2024 to 31 Mar 2024."},
+		{"2024-02-30", "2024-02-30", "2024-02-30"},
+		{"rule a-2024-01-01", "rule a-2024-01-01", "rule a-2024-01-01"},
+		{"rule a2024-01-01", "rule a2024-01-01", "rule a2024-01-01"},
+		{"12024-01-01, 2024-01-012", "12024-01-01, 2024-01-012",
+		 "12024-01-01, 2024-01-012"},
+	};
+	void *ctx = talloc_new(NULL);
+
+	(void)state;
+	for (size_t i = 0; i < LENGTH(cases); i++) {
+		assert_string_equal(with_days(ctx, language_named("fr"), cases[i].text),
+				    cases[i].french);
+		assert_string_equal(with_days(ctx, language_named("en"), cases[i].text),
+				    cases[i].english);
+	}
+	talloc_free(ctx);
+}
+
 /* A result of the server that failed so; NULL fields are not there. */
 static PGresult *refused_by(void)
 {
@@ -76,6 +103,7 @@ static void test_usual(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_days),
 		cmocka_unit_test(test_statuses),
 		cmocka_unit_test(test_lost),
 		cmocka_unit_test(test_usual),
