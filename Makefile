@@ -190,8 +190,8 @@ fuzz: $(FUZZ)
 
 # --- installation --------------------------------------------------------------------------------
 
-# retentiond.service is a template, too: one file, so that the two cannot differ.
-UNITS = retentiond.service retentiond@.service retentiond-web.service
+# Each unit is a template, too: one file, so that the two cannot differ.
+UNITS = retentiond.service retentiond@.service retentiond-web.service retentiond-web@.service
 # The proxy, and a drop-in of the daemon's unit.
 EXAMPLES = conf/nginx-retentiond-web.conf systemd/retentiond-downloads.conf
 # Of a fleet: to be copied to $(SYSCONFDIR)/retentiond, with their folder.

@@ -34,7 +34,7 @@ _retentionctl_instances() {
 	local file
 	for file in /etc/retentiond/*.conf; do
 		file=${file##*/}
-		[[ $file == web.conf || $file == '*.conf' ]] || echo "${file%.conf}"
+		[[ $file == web.conf || $file == web@*.conf || $file == '*.conf' ]] || echo "${file%.conf}"
 	done
 }
 

@@ -1,6 +1,7 @@
 /* retentiond-web: its options, its signals, and its configuration. */
 #include "base/log.h"
 #include "base/mem.h"
+#include "config/instance.h"
 #include "config/web.h"
 #include "web/service.h"
 #include "web/template.h"
@@ -27,8 +28,9 @@ struct program {
 };
 
 static const char usage_text[] =
-	"usage: retentiond-web [-c FILE] [-t]\n"
-	"  -c, --config FILE  the configuration, by default " SYSCONFDIR "/retentiond/web.conf\n"
+	"usage: retentiond-web [-c FILE|NAME] [-t]\n"
+	"  -c, --config FILE  the configuration, by default " SYSCONFDIR "/retentiond/web.conf;\n"
+	"                     NAME is " SYSCONFDIR "/retentiond/web@NAME.conf\n"
 	"  -t, --test         check the file, then end\n"
 	"  -h, --help         this\n"
 	"  -V, --version      the version\n";
@@ -167,18 +169,22 @@ static int run(struct web_config *config, const char *path)
 
 int main(int argc, char *argv[])
 {
+	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
 	struct options options;
 	struct web_config *config;
+	const char *path;
 	const int status = parse_options(argc, argv, &options);
 
 	if (status >= 0)
 		return status;
+	path = instance_page_path(ctx, options.path);
 	log_open("retentiond-web", false);
-	config = load(options.path, options.test);
+	log_instance(instance_name(ctx, path));
+	config = load(path, options.test);
 	if (!config)
 		return 1;
 	if (!options.test)
-		return run(config, options.path);
+		return run(config, path);
 	talloc_free(config);
 	puts("configuration OK");
 	return 0;

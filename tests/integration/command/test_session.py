@@ -106,13 +106,13 @@ def test_completion_of_words():
 
 def test_completion_of_names(tmp_path):
     """-c is completed by the names of the instances, without the page's file, and by files."""
-    for name in ("acme.conf", "beta.conf", "retentiond.conf", "web.conf", "notes.txt"):
+    for name in ("acme.conf", "beta.conf", "retentiond.conf", "web.conf", "web@acme.conf", "notes.txt"):
         (tmp_path / name).touch()
     script = tmp_path / "completion"
     script.write_text(COMPLETION.read_text().replace("/etc/retentiond", str(tmp_path)))
     assert complete("-c", "ac", script=script) == {"acme"}
     assert complete("-c", "", script=script) >= {"acme", "beta", "retentiond"}
-    assert not complete("-c", "", script=script) & {"web", "notes"}
+    assert not complete("-c", "", script=script) & {"web", "web@acme", "notes"}
     assert complete("-c", f"{tmp_path}/ac", script=script) == {f"{tmp_path}/acme.conf"}
 
 

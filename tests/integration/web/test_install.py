@@ -34,9 +34,10 @@ def test_install_and_uninstall(tmp_path):
     users = (tmp_path / local / "lib/sysusers.d/retentiond.conf").read_text()
     assert re.findall(r"^u (\S+) - ", users, re.M) == ["retentiond", "retentiond-web"]
 
-    # One unit under two names, and the example of a fleet: copied as retentiond(8) says, it can be read.
-    units = [(tmp_path / local / f"lib/systemd/system/{name}.service").read_text() for name in ("retentiond", "retentiond@")]
-    assert units[0] == units[1] and "ExecStart=/usr/local/sbin/retentiond -c %N\n" in units[0]
+    # Each unit under two names, and the example of a fleet: copied as retentiond(8) says, it can be read.
+    for name in ("retentiond", "retentiond-web"):
+        units = [(tmp_path / local / f"lib/systemd/system/{name}{at}.service").read_text() for at in ("", "@")]
+        assert units[0] == units[1] and f"ExecStart=/usr/local/sbin/{name} -c %N\n" in units[0]
     shutil.copytree(tmp_path / local / "share/doc/retentiond/fleet", tmp_path / "etc/retentiond", dirs_exist_ok=True)
     done = subprocess.run([BUILD / "retentiond", "-t", "-c", tmp_path / "etc/retentiond/acme.conf"], capture_output=True,
                           text=True, env={**os.environ, "PGHOST": str(tmp_path)}, timeout=60)

@@ -34,12 +34,35 @@ static void test_path(void **state)
 	}
 }
 
+static void test_page_path(void **state)
+{
+	static const char *const cases[][2] = {
+		{"acme", ETC "web@acme.conf"},
+		{"retentiond-web@acme", ETC "web@acme.conf"},
+		{"retentiond-web", ETC "web.conf"},
+		{"web.conf", "web.conf"},
+		{"./acme", "./acme"},
+		{"", ""},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < LENGTH(cases); i++) {
+		AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
+
+		assert_string_equal(instance_page_path(ctx, cases[i][0]), cases[i][1]);
+	}
+}
+
 static void test_name(void **state)
 {
 	static const char *const cases[][2] = {
 		{ETC "acme.conf", "acme"},
 		{ETC "Acme-2.eu.conf", "Acme-2.eu"},
-		{ETC "retentiond.conf", NULL}, /* the daemon that has no name */
+		{ETC "web@acme.conf", "acme"},
+		{ETC "retentiond.conf", NULL}, /* the daemon and the page that have no name */
+		{ETC "web.conf", NULL},
+		{ETC "web@.conf", NULL},
+		{ETC "x@acme.conf", NULL},
 		{ETC ".conf", NULL},
 		{ETC "acme", NULL},
 		{ETC "fleet/acme.conf", NULL}, /* a part of one, or a file elsewhere */
@@ -66,6 +89,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_path),
+		cmocka_unit_test(test_page_path),
 		cmocka_unit_test(test_name),
 	};
 

@@ -95,6 +95,23 @@ ok "lines of its jobs have its name, too" sh -c \
 	'journalctl --sync; journalctl -o json --output-fields=SYSLOG_IDENTIFIER -u retentiond@a RETENTION_POLICY=contacts-36m |
 		grep -q "\"retentiond@a\"" && ! journalctl -o cat -t retentiond@a | grep -q "retentiond@b"'
 
+# --- the page of one of them ---
+install -D "$build/retentiond-web" /usr/sbin/retentiond-web
+install -D -m 644 /mnt/systemd/retentiond-web.service /etc/systemd/system/retentiond-web@.service
+cat >/etc/retentiond/web@a.conf <<CONF
+web: { listen = "unix:/run/retentiond-web@a/http.sock"; hosts = [ "a.example" ]; conninfo = "host=/run/pg dbname=a";
+       archives = "/run/retentiond@a/archives.sock"; };
+CONF
+systemctl daemon-reload
+ok "the page's template is sound" systemd-analyze verify --man=no /etc/systemd/system/retentiond-web@.service
+ok "the page of a starts" systemctl start retentiond-web@a
+ok "its socket is its own" test -S /run/retentiond-web@a/http.sock
+ok "its log has its name" until_true 5 sh -c 'journalctl --sync; journalctl -t retentiond-web@a -o cat | grep -q "^ready"'
+ok "it is reloaded by its name" systemctl reload retentiond-web@a
+ok "it reaches the daemon's socket" runuser -u retentiond-web -- python3 -B -c \
+	'import socket; socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET).connect("/run/retentiond@a/archives.sock")'
+ok "its page stops" systemctl stop retentiond-web@a
+
 # --- one directory for two databases ---
 config d b
 sed -i 's|/var/lib/retentiond/d|/var/lib/retentiond/a|' /etc/retentiond/d.conf
