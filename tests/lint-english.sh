@@ -3,7 +3,7 @@
 # comments that begin with Of, Who or Whom.  Run at the root of the tree: lint-english.sh [FILE ...]
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit
-[ $# -gt 0 ] || set -- daemon/*.[ch158] daemon/*/*.[ch] conf/*.5 conf/*.conf conf/models/*.conf \
+[ $# -gt 0 ] || set -- daemon/*.[ch158] daemon/*/*.[ch] conf/*.5 conf/*.conf conf/models/*.conf conf/fleet/*.conf conf/fleet/*/*.conf \
 	migrations/*.sql README.md
 awk '
 { line = tolower($0); gsub(/[^a-z]+/, " ", line); line = " " line " " }

@@ -1,6 +1,7 @@
 """
 make bench-idle: three daemons that wait, each on a database of its own, as a fleet has them.  Prints a table in Markdown
-with the memory of each, and how often each wakes up.
+with the memory of each, and how often each wakes up.  The last line is a program that is linked with libpq and does
+nothing: no program that uses libpq can have less.
 
     INSTANCES=3     so many daemons
     SECONDS=120     for how long wake-ups are counted: each minute a daemon asks whether something is due
@@ -11,6 +12,7 @@ divides them among these processes, anonymous is a process's own.  A wake-up is 
 """
 
 import os
+import subprocess
 import sys
 import tempfile
 import time
@@ -37,6 +39,18 @@ def memory_mib(pid):
     return [found[name] / 1024 for name in ("Rss", "Pss", "Anonymous")]
 
 
+def floor_mib(folder):
+    """The same of a program that is linked with libpq and waits."""
+    program = Path(folder) / "floor"
+    include = subprocess.run(["pkg-config", "--cflags", "libpq"], check=True, capture_output=True, text=True).stdout.split()
+    subprocess.run(["cc", "-O2", *include, "-x", "c", "-o", program, "-", "-lpq"], check=True, text=True,
+                   input='#include <libpq-fe.h>\n#include <stdio.h>\n'
+                         'int main(void) { puts(PQlibVersion() ? "up" : ""); fflush(stdout); return getchar(); }')
+    with subprocess.Popen([program], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        process.stdout.readline()
+        return memory_mib(process.pid)
+
+
 def settled(daemon):
     """The model is checked, the first survey taken, the policy known: no child is left."""
     daemon.wait_for_log("ready: ")
@@ -44,7 +58,7 @@ def settled(daemon):
     wait_until(lambda: daemon.pg.value(daemon.db, measured) and not daemon.children())
 
 
-def measure(daemons):
+def measure(daemons, floor):
     for daemon in daemons:
         settled(daemon)
     for daemon in daemons:
@@ -56,6 +70,7 @@ def measure(daemons):
     for n, daemon in enumerate(daemons):
         resident, pss, anonymous = memory_mib(daemon.pid)
         print(f"| {n + 1} | {resident:.1f} | {pss:.1f} | {anonymous:.1f} | {(after[n] - before[n]) / SECONDS:.2f} |")
+    print("| libpq alone | {:.1f} | {:.1f} | {:.1f} | |".format(*floor))
 
 
 def main():
@@ -67,7 +82,7 @@ def main():
             for n in range(INSTANCES):
                 db = server.create_database(template=server.migrated_template(300))
                 daemons.append(Daemon(Path(folder) / str(n), server, db, policies=[POLICY]).start())
-            measure(daemons)
+            measure(daemons, floor_mib(folder))
         finally:
             for daemon in daemons:
                 daemon.kill()
