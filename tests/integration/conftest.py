@@ -11,6 +11,7 @@ from support.age import Key
 from support.ctl import ctl
 from support.harness import Daemon, LIMITS, Postgres, Proxy, REPO
 from support.jobs import Job, base, contacts_for, workers
+from support.shapes import PLAIN
 from support.small import policy
 
 # Of the tests that go by chance; the processes of a run have it in common.
@@ -148,10 +149,10 @@ def job(pg, tmp_path):
     """job(action, archive, …): a Job on a database of its own, which is looked at when the test is over."""
     made = []
 
-    def make(*args, server=None, contacts=None, **kwargs):
+    def make(*args, server=None, contacts=None, shape=PLAIN, **kwargs):
         server = server or pg
-        db = server.create_database(template=base(server, contacts or contacts_for(workers())))
-        made.append(Job(tmp_path / f"job{len(made)}", server, db, *args, **kwargs))
+        db = server.create_database(template=base(server, contacts or contacts_for(workers()), shape))
+        made.append(Job(tmp_path / f"job{len(made)}", server, db, *args, shape=shape, **kwargs))
         return made[-1]
 
     yield make

@@ -14,6 +14,7 @@ import pytest
 
 from support import harness
 from support.harness import Daemon, TIMEOUT, TROUBLE, short_dir, wait_until
+from support.shapes import PLAIN
 
 # enum job_exit of daemon/base/job_exit.h.
 DONE, FAILED, USAGE, REFUSED, STOPPED, SAVED, TAKEN, AWAY, INCOMPLETE = range(9)
@@ -38,13 +39,13 @@ def contacts_for(number):
     return 480 if number <= 2 else 300 * number
 
 
-def base(pg, contacts):
-    """A database to copy: the CRM, schema retention, and in schema `before` a copy of all rows."""
-    key = ("jobs", contacts)
+def base(pg, contacts, shape=PLAIN):
+    """A database to copy: the CRM in a shape, schema retention, and in schema `before` a copy of all rows."""
+    key = ("jobs", contacts, shape.name)
     if key not in pg.templates:
-        db = pg.create_database(f"jobs_{contacts}", pg.crm_template(contacts))
+        db = pg.create_database(f"jobs_{contacts}_{shape}", shape.template(pg, contacts))
         folder = short_dir()
-        Daemon(folder, pg, db).migrate()
+        Daemon(folder, pg, db, model=shape.model()).migrate()
         pg.psql(db, "-c", "CREATE SCHEMA before", *(
             arg for table in tables(pg, db)
             for arg in ("-c", f"CREATE TABLE before.{table} AS TABLE crm.{table}")), "-c", "ANALYZE")
@@ -53,7 +54,8 @@ def base(pg, contacts):
 
 
 def tables(pg, db):
-    return [t for (t,) in pg.sql(db, "SELECT tablename FROM pg_tables WHERE schemaname = 'crm' ORDER BY 1")]
+    return [t for (t,) in pg.sql(db, """SELECT relname FROM pg_class WHERE relnamespace = 'crm'::regnamespace
+        AND relkind IN ('r', 'p') AND NOT relispartition ORDER BY 1""")]
 
 
 def tidy(d, failpoint=None, host=HOST, env=None):
@@ -83,8 +85,9 @@ class Job:
     """One action of one database and the processes that work on it, one after the other or at once."""
 
     def __init__(self, directory, pg, db, action="delete_contacts", archive="full", host=HOST,
-                 manual=None, **config):
-        self.pg, self.db, self.action, self.archive = pg, db, action, archive
+                 manual=None, shape=PLAIN, **config):
+        self.pg, self.db, self.action, self.archive, self.shape = pg, db, action, archive, shape
+        config.setdefault("model", shape.model())
         self.policy = None if manual else "the-policy"
         policies = [] if manual else [{"name": self.policy, "action": action, "depth": DEPTH,
                                        "schedule": "monthly", "archive": archive}]
@@ -144,7 +147,9 @@ class Job:
         return self.value("SELECT count(*) FROM retention.candidate")
 
     def ledger(self):
-        return {int(k) for (k,) in self.sql("SELECT key FROM retention.ledger")}
+        """The plain numbers of those that are erased."""
+        room = 10 if self.action == "anonymize_requests" else 1
+        return {self.shape.plain_key(k, room) for (k,) in self.sql("SELECT key FROM retention.ledger")}
 
     def events(self, kind):
         return [d for (d,) in self.sql("SELECT details FROM retention.journal_event WHERE kind = %s ORDER BY id", (kind,))]

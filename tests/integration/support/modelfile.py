@@ -36,6 +36,8 @@ def parse_value(tokens):
         return parse_group(tokens, "}")
     if (kind, value) == ("p", "["):
         return [v for k, v in iter(lambda: next(tokens), ("p", "]")) if k != "p"]
+    if (kind, value) == ("p", "("):  # groups
+        return [parse_group(tokens, "}") for token in iter(lambda: next(tokens), ("p", ")")) if token == ("p", "{")]
     return value == "true" if kind == "w" else value
 
 

@@ -71,8 +71,8 @@ def due_requests(pg, db, depth="18 months", now=None, zone="UTC"):
 def table_digests(pg, db, schema="crm"):
     """{table: md5 of all its rows, whatever their order}."""
     names = [t for (t,) in pg.sql(db, """
-        SELECT format('%%I.%%I', schemaname, tablename) FROM pg_tables
-        WHERE schemaname = %s ORDER BY 1""", (schema,))]
+        SELECT format('%%I.%%I', nspname, relname) FROM pg_class JOIN pg_namespace AS n ON n.oid = relnamespace
+        WHERE nspname = %s AND relkind IN ('r', 'p') AND NOT relispartition ORDER BY 1""", (schema,))]
     return {name: pg.value(db, f"""
         SELECT md5(coalesce(string_agg(t::text, E'\\n' ORDER BY t::text COLLATE "C"), ''))
         FROM {name} t""") for name in names}
@@ -101,24 +101,25 @@ LISTED = {"contact", "request", "request_transfer", "status_change"}
 
 
 def due_before(job, table="contact"):
-    """Oracle: keys that were due when all began, from schema before."""
+    """Oracle: plain numbers of those that were due when all began, from schema before."""
     if table == "contact":
-        query = """SELECT contact_id FROM before.request GROUP BY 1 HAVING bool_and(status = 'closed') AND
+        query = f"""SELECT {job.shape.plain_number('contact_id')} FROM before.request GROUP BY 1 HAVING bool_and(status = 'closed') AND
             max(created_at) < (date_trunc('day', now() AT TIME ZONE 'UTC') - %s::interval) AT TIME ZONE 'UTC'"""
     else:
-        query = """SELECT id FROM before.request WHERE status = 'closed' AND
+        query = f"""SELECT {job.shape.plain_number('id', 10)} FROM before.request WHERE status = 'closed' AND
             created_at < (date_trunc('day', now() AT TIME ZONE 'UTC') - %s::interval) AT TIME ZONE 'UTC'"""
     return {k for (k,) in job.sql(query, (DEPTH,))}
 
 
 def missing_contacts(job):
-    return {c for (c,) in job.sql("SELECT id FROM before.contact EXCEPT SELECT id FROM crm.contact")}
+    number = job.shape.plain_number("id")
+    return {c for (c,) in job.sql(f"SELECT {number} FROM before.contact EXCEPT SELECT {number} FROM crm.contact")}
 
 
 def erased_counts(job):
     """{table of the CRM: how many rows of schema before are gone}."""
     return {f"crm.{t}": job.value(f"SELECT (SELECT count(*) FROM before.{t}) - (SELECT count(*) FROM crm.{t} "
-                                  f"JOIN before.{t} b USING (id))") for t in tables(job.pg, job.db)}
+                                  f"JOIN before.{t} b USING ({job.shape.identity(t)}))") for t in tables(job.pg, job.db)}
 
 
 def load_archive(job, conn, folder, manifest, key=None):
@@ -208,17 +209,20 @@ def check_done(job):
 def check_references(job):
     """No row points at one that is not there, the polymorphic files included."""
     keys = job.sql("""
-        SELECT conrelid::regclass::text, a.attname, confrelid::regclass::text, f.attname
-        FROM pg_constraint JOIN pg_attribute a ON a.attrelid = conrelid AND a.attnum = conkey[1]
-             JOIN pg_attribute f ON f.attrelid = confrelid AND f.attnum = confkey[1]
-        WHERE contype = 'f' AND connamespace = 'crm'::regnamespace""")
+        SELECT conrelid::regclass::text, confrelid::regclass::text, string_agg(format('t.%I IS NOT NULL', a.attname), ' AND '),
+            string_agg(format('p.%I = t.%I', f.attname, a.attname), ' AND ')
+        FROM pg_constraint, unnest(conkey, confkey) AS k(this, that), pg_attribute a, pg_attribute f
+        WHERE contype = 'f' AND connamespace = 'crm'::regnamespace AND conparentid = 0
+            AND (a.attrelid, a.attnum, f.attrelid, f.attnum) = (conrelid, k.this, confrelid, k.that)
+        GROUP BY pg_constraint.oid, 1, 2""")
     assert len(keys) >= 14
-    for table, column, parent, key in keys:
-        assert job.value(f"""SELECT count(*) FROM {table} t WHERE "{column}" IS NOT NULL AND NOT EXISTS (
-            SELECT FROM {parent} p WHERE p."{key}" = t."{column}")""") == 0, (table, column)
+    for table, parent, linked, same in keys:
+        assert job.value(f"""SELECT count(*) FROM {table} t WHERE {linked} AND NOT EXISTS (
+            SELECT FROM {parent} p WHERE {same})""") == 0, (table, same)
     for kind, parent in (("Contact", "contact"), ("Request", "request")):
+        same = "(p.account_id, p.id) = (f.account_id, f.record_id)" if job.shape.composite else "p.id = f.record_id"
         assert job.value(f"""SELECT count(*) FROM crm.files f WHERE record_type = '{kind}' AND NOT EXISTS (
-            SELECT FROM crm.{parent} p WHERE p.id = record_id)""") == 0, kind
+            SELECT FROM crm.{parent} p WHERE {same})""") == 0, kind
 
 
 def check_all_erased(job):

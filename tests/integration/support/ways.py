@@ -20,7 +20,7 @@ SANITIZED = "sanitize" in str(BUILD)
 REST = os.environ.get("RETENTION_REST") == "1" and not SANITIZED
 WORKERS = (1, 2, 4)
 # Of the parameters of one test, sanitizers watch each so many-th set.  Elsewhere the parameters are what C code parses.
-SANITIZE_EVERY = {"batch": 4, "job": 6, "journal": 6, "plan": 6}
+SANITIZE_EVERY = {"batch": 4, "job": 6, "journal": 6, "plan": 6, "shapes": 6}
 
 
 class Way(namedtuple("Way", "workers integrity")):
