@@ -226,7 +226,7 @@ CREATE TRIGGER journal AFTER UPDATE OR DELETE ON retention.unknown_archive
 -- take_request() and end_request() (0007_daemon).
 CREATE TABLE retention.request (
 	id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
-	kind text NOT NULL CHECK (kind IN ('verify_archive', 'subject_export', 'measure')),
+	kind text NOT NULL CHECK (kind IN ('verify_archive', 'subject_export', 'find_contact', 'measure')),
 	job int REFERENCES retention.archive_journal,
 	subject text,
 	asked_by text NOT NULL DEFAULT session_user,
@@ -244,6 +244,7 @@ CREATE TABLE retention.request (
 	CONSTRAINT request_about CHECK (
 		CASE kind WHEN 'verify_archive' THEN job IS NOT NULL AND subject IS NULL
 			  WHEN 'subject_export' THEN job IS NULL AND subject IS NOT NULL
+			  WHEN 'find_contact' THEN job IS NULL AND subject IS NOT NULL
 			  ELSE num_nonnulls(job, subject) = 0 END),
 	CONSTRAINT request_ended CHECK (num_nulls(ended_at, outcome) IN (0, 2))
 );

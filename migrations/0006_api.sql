@@ -513,6 +513,7 @@ $$;
 --
 --	verify_archive	compares the files of an action's archive with its sums; any of the three roles
 --	subject_export	writes the document of all data about a contact (GDPR art. 15), encrypted; operators
+--	find_contact	looks whether a contact has this key now, for a hold; operators and approvers
 --	measure		measures again what the metrics and the page show; any of the three roles
 CREATE FUNCTION retention.ask(kind text, job int DEFAULT NULL, subject text DEFAULT NULL) RETURNS int
 LANGUAGE plpgsql
@@ -525,15 +526,16 @@ DECLARE
 	new_id int;
 BEGIN
 	PERFORM retention.check_person();
-	IF kind IS NULL OR kind NOT IN ('verify_archive', 'subject_export', 'measure') THEN
+	IF kind IS NULL OR kind NOT IN ('verify_archive', 'subject_export', 'find_contact', 'measure') THEN
 		RAISE EXCEPTION 'unknown request "%"', coalesce(kind, 'NULL')
 			USING ERRCODE = 'invalid_parameter_value', CONSTRAINT = 'retention.request_unknown',
 			      COLUMN = 'kind',
 			      DETAIL = coalesce(kind, 'NULL'),
-			      HINT = 'Requests: verify_archive, subject_export, measure.';
+			      HINT = 'Requests: verify_archive, subject_export, find_contact, measure.';
 	END IF;
-	IF kind = 'subject_export' THEN
-		IF NOT pg_has_role(session_user, 'retention_operator', 'MEMBER') THEN
+	IF kind IN ('subject_export', 'find_contact') THEN
+		IF NOT pg_has_role(session_user, 'retention_operator', 'MEMBER') AND
+		   (kind = 'subject_export' OR NOT pg_has_role(session_user, 'retention_approver', 'MEMBER')) THEN
 			RAISE EXCEPTION 'only an operator can ask for the data about a contact'
 				USING ERRCODE = 'insufficient_privilege', CONSTRAINT = 'retention.request_operator';
 		END IF;

@@ -58,13 +58,24 @@ make_server() {
 }
 
 write_config() {
+	local recipients=
+	# The answer to a person who wants its data is written encrypted only.
+	if [ -n "$(command -v age-keygen)" ]; then
+		[ -s "$demo/key.txt" ] || (umask 077 && age-keygen -o "$demo/key.txt" 2>/dev/null)
+		recipients="recipients = [ \"$(age-keygen -y "$demo/key.txt")\" ];"
+	fi
 	cat >"$demo/retentiond.conf" <<CONF
 database: { conninfo = "host=$socket dbname=crm user=demo"; timezone = "Europe/Paris"; };
-archives: { directory = "$demo/archives"; delimiter = ";"; bom = true; keep = "5 years";
+archives: { directory = "$demo/archives"; delimiter = ";"; bom = true; keep = "5 years"; $recipients
   web_socket = "$socket/archives.sock"; web_user = "$(id -un)"; };
 # The sample has years to catch up with.  On a live system max_share makes such a pass wait for a person.
 limits: { workers = 2; max_share = 1.0; };
 @include "$top/conf/models/crm.conf"
+# Claire saves and Paul validates: actions, and rules that are made on the page.
+four_eyes = true;
+policies_from = "file+page";
+page_policies: { shortest = "6 months";
+  actions = [ "export", "delete_contacts", "anonymize_contacts", "anonymize_requests" ]; };
 policies = (
   { name = "contacts-36m"; action = "delete_contacts"; depth = "36 months"; schedule = "monthly"; archive = "full"; },
   { name = "contacts-18m"; action = "anonymize_contacts"; depth = "18 months"; schedule = "monthly"; },
@@ -171,9 +182,10 @@ show_page() {
 	say "The administration page"
 	start_page
 	echo "  $address"
-	echo "  claire / demo-claire    saves actions and places holds (retention_operator)"
+	echo "  claire / demo-claire    saves actions and rules, places holds (retention_operator)"
 	echo "  paul   / demo-paul      validates them (retention_approver)"
 	echo "  xdg-open $address"
+	[ ! -s "$demo/key.txt" ] || echo "  age -d -i $demo/key.txt FILE.age    reads a file that was downloaded"
 	if [ -t 0 ]; then
 		read -r -p "It stays until you press Enter. " _
 	else

@@ -7,7 +7,7 @@
  *		that the next process takes the request again.  After five tries it is given up.
  *	done	verify_archive reads, and leaves nothing behind.  subject_export leaves an encrypted file under the request's
  *		name; dying before the rename leaves NAME.tmp.  The next try writes both anew, --expire removes what no
- *		request names.
+ *		request names.  find_contact reads, too.
  *	ended	end_request() commits the answer and its event.  A second answer to the same request changes nothing.
  *
  * The answer holds sentences and counts.  Rows of the CRM are in the document only, and the document is never plain on the
@@ -35,7 +35,8 @@ struct request {
 	const struct job_opts *opts;
 	struct db *db;
 	void *ctx;
-	const char *id, *job, *subject, *document;
+	const char *id, *job, *subject, *document; /* a find_contact has neither job nor document */
+	bool counts_only;
 
 	/* The answer. */
 	enum outcome outcome;
@@ -137,8 +138,12 @@ static bool build_plan(struct request *r, const char **ret_sql, struct error *er
 static bool read_document(struct request *r, PGresult **ret, struct error *err)
 {
 	const char *sql = NULL;
-	const bool ok = db_exec(r->db, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", err) &&
-			build_plan(r, &sql, err) && db_query(r->db, sql, 1, &r->subject, ret, err);
+	bool ok = db_exec(r->db, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", err) &&
+		  build_plan(r, &sql, err);
+
+	if (ok && r->counts_only)
+		sql = t_printf(r->ctx, "SELECT y.n FROM (%s) AS y", sql);
+	ok = ok && db_query(r->db, sql, 1, &r->subject, ret, err);
 
 	db_rollback(r->db);
 	if (ok && !db_alive(r->db))
@@ -169,6 +174,22 @@ static bool export_subject(struct request *r, struct error *err)
 		return false;
 	r->counts = db_text_copy(r->ctx, res, 0, "counts");
 	answer_with(r, OUTCOME_OK, "the document is written");
+	return true;
+}
+
+/* --- find_contact ----------------------------------------------------------------------------- */
+
+/* Counts by the query of the document, whose text does not leave the server. */
+static bool find_contact(struct request *r, struct error *err)
+{
+	AUTO(result) PGresult *res = NULL;
+
+	r->counts_only = true;
+	if (!read_document(r, &res, err))
+		return false;
+	answer_with(r, OUTCOME_OK,
+		    db_int(res, 0, "n") == 0 ? "no contact has this key"
+					     : "a contact has this key");
 	return true;
 }
 
@@ -207,7 +228,7 @@ static bool answer_one(struct request *r, struct error *err)
 {
 	AUTO(error) struct error cause = {0};
 
-	if (!(r->job ? verify : export_subject)(r, &cause)) {
+	if (!(r->job ? verify : r->document ? export_subject : find_contact)(r, &cause)) {
 		if (!db_alive(r->db) || cause.class == ERR_STOPPED || stop_asked(r->opts->stop))
 			return fail(err, cause.class, "%s", cause.text);
 		answer_with(r, OUTCOME_FAILED, cause.text);

@@ -39,10 +39,11 @@ const char events_columns[] =
 /* What a person asks of the daemon (retention.ask). */
 static const char *asked_words(const struct language *language, const char *asked)
 {
-	static const char *const kinds[] = {"verify_archive", "subject_export", "measure", NULL};
-	static const char *const words[] = {_("verify the archive"),
-					    _("document of the data about a person"),
-					    _("measure again")};
+	static const char *const kinds[] = {"verify_archive", "subject_export", "find_contact",
+					    "measure", NULL};
+	static const char *const words[] = {
+		_("verify the archive"), _("document of the data about a person"),
+		_("look for the contact of a hold"), _("measure again")};
 
 	for (int i = 0; asked && kinds[i]; i++)
 		if (strcmp(asked, kinds[i]) == 0)

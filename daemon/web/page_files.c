@@ -249,7 +249,7 @@ static void render_archive(struct visit *v)
 
 static void add_files(struct visit *v, const struct handover_answer *answer)
 {
-	bool holds_back = false;
+	bool holds_back = false, encrypted = false;
 
 	for (size_t i = 0; i < answer->n_files; i++) {
 		const struct handover_file *file = &answer->files[i];
@@ -262,8 +262,10 @@ static void add_files(struct visit *v, const struct handover_answer *answer)
 		values_flag(row, "is_given", given);
 		values_set(row, "token", session_token(v->session, row, path));
 		holds_back = holds_back || !given;
+		encrypted = encrypted || ends_with(file->name, ".age");
 	}
 	values_flag(v->values, "holds_back", holds_back);
+	values_flag(v->values, "is_encrypted", encrypted);
 }
 
 static void on_listed(void *arg, const struct handover_answer *answer, int fd, const char *why)

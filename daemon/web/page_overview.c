@@ -18,6 +18,14 @@ static const char waiting_sql[] =
 	" WHERE j.status = 'saved' AND j.candidates > 0\n"
 	" ORDER BY j.id LIMIT 5";
 
+/* Rules of the page that an approver can put in force. */
+static const char rules_sql[] =
+	"SELECT p.name, p.action AS type, p.depth, p.saved_by,\n"
+	"       greatest(extract(epoch FROM now() - p.saved_at), 0)::bigint AS age, count(*) OVER () AS n,\n"
+	"       m.approver AND NOT (m.four_eyes AND p.saved_by = m.name) AS validatable\n"
+	"  FROM retention.me AS m CROSS JOIN retention.page_policies AS p\n"
+	" WHERE p.status = 'saved' AND p.refused IS NULL ORDER BY p.saved_at LIMIT 5";
+
 static const char policies_sql[] =
 	"SELECT p.name, p.action, p.depth, p.archive, p.archive <> 'none' AS archive_kept,\n"
 	"       p.next_occurrence, p.last_action, p.last_status,\n"
@@ -32,7 +40,7 @@ static const char forgotten_sql[] =
 
 static void show(struct visit *v)
 {
-	const PGresult *waiting = visit_rows(v, "waiting");
+	const PGresult *waiting = visit_rows(v, "waiting"), *rules = visit_rows(v, "rules_waiting");
 
 	if (db_bool(visit_rows(v, "forgotten"), 0, "is_restored")) {
 		page_restored(v); /* nothing else runs until that is repaired */
@@ -41,6 +49,9 @@ static void show(struct visit *v)
 	values_rows(v->values, "waiting", waiting);
 	values_set(v->values, "waiting_n",
 		   PQntuples(waiting) > 0 ? db_value(waiting, 0, "n") : "0");
+	values_rows(v->values, "rules_waiting", rules);
+	values_set(v->values, "rules_waiting_n",
+		   PQntuples(rules) > 0 ? db_value(rules, 0, "n") : "0");
 	values_rows(v->values, "policies", visit_rows(v, "policies"));
 	values_rows(v->values, "actions", visit_rows(v, "actions"));
 	values_flag(v->values, "at_overview", true);
@@ -51,6 +62,7 @@ void page_overview(struct visit *v)
 {
 	visit_ask(v, "forgotten", forgotten_sql, 0, NULL);
 	visit_ask(v, "waiting", waiting_sql, 0, NULL);
+	visit_ask(v, "rules_waiting", rules_sql, 0, NULL);
 	visit_ask(v, "policies", policies_sql, 0, NULL);
 	actions_ask(v, "actions", &(struct actions_filter){.type = NULL}, LATEST);
 	visit_then(v, show);

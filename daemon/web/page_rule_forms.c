@@ -1,6 +1,7 @@
 /*
- * Validating a rule that was saved on the page, by the count that it has, and retiring one.  Each is a page of its own:
- * a rule acts by itself from then on, or stops.  The form of validating carries the version that was shown.
+ * GET /regles/NAME: one rule, of the file or of the page, with all the versions that it had.  Validating a rule that was
+ * saved on the page, by the count that it has, and retiring one.  Each is a page of its own: a rule acts by itself from
+ * then on, or stops.  The form of validating carries the version that was shown.
  */
 #include "web/one_action.h"
 #include "web/route.h"
@@ -20,6 +21,20 @@ static const char live_sql[] =
 	"SELECT " RULES_COLUMNS
 	" FROM retention.page_policies AS p WHERE p.name = $1 AND p.status <> 'retired'\n"
 	" ORDER BY p.status = 'saved', p.version LIMIT 1";
+
+static const char running_sql[] =
+	"SELECT p.source = 'file' AS of_file, p.action, p.depth, p.archive, p.scope, p.schedule, p.approval,\n"
+	"       p.enabled, p.next_occurrence, p.cutoff_next, p.due_next, nullif(p.held_next, 0) AS held_next,\n"
+	"       p.refused, p.action = 'anonymize_requests' AS of_requests, p.last_action\n"
+	"  FROM retention.policies AS p WHERE p.name = $1";
+
+static const char versions_sql[] =
+	"SELECT " RULES_COLUMNS
+	", p.status = 'in force' AS is_in_force, p.validated_by, p.validated_at,\n"
+	"       p.retired_by, p.retired_at, p.retired_as = 'replaced' AS is_replaced,\n"
+	"       p.retired_as = 'withdrawn' AS is_withdrawn, p.retired_as = 'retired' AS is_retired,\n"
+	"       p.retired_as = 'restored' AS is_restored\n"
+	"  FROM retention.page_policies AS p WHERE p.name = $1 ORDER BY p.version DESC LIMIT 100";
 
 static const char validate_sql[] = "SELECT retention.validate_policy($1, $2::int, $3::bigint)";
 static const char retire_sql[] = "SELECT retention.retire_policy($1)";
@@ -47,6 +62,50 @@ static bool set_rule(struct visit *v)
 	values_flag(v->values, "at_rules", true);
 	visit_token(v, "token", v->path);
 	return true;
+}
+
+/* --- One rule --------------------------------------------------------------------------------- */
+
+/* What this person can do to the newest version. */
+static void set_next_step(struct visit *v, const PGresult *versions)
+{
+	const bool is_saved = PQntuples(versions) > 0 && values_column(versions, 0, "is_saved") &&
+			      *values_column(versions, 0, "is_saved") == 't',
+		   is_live = is_saved ||
+			     (PQntuples(versions) > 0 && !values_column(versions, 0, "retired_at"));
+
+	values_flag(v->values, "waits", is_saved);
+	values_flag(v->values, "uncounted", is_saved && !values_column(versions, 0, "counted"));
+	values_flag(v->values, "needs_approver", is_saved && !v->person->approver);
+	values_flag(v->values, "validatable", is_saved && v->person->approver);
+	values_flag(v->values, "changeable", is_live && v->person->operator);
+	values_flag(v->values, "retirable",
+		    is_live && (v->person->approver || (is_saved && v->person->operator)));
+	one_action_site(v);
+}
+
+static void show_rule(struct visit *v)
+{
+	const PGresult *running = visit_rows(v, "running"), *versions = visit_rows(v, "versions");
+
+	if (PQntuples(running) == 0 && PQntuples(versions) == 0) {
+		visit_fail(v, 404, language_text(v->language, _("There is no such rule.")));
+		return;
+	}
+	values_set(v->values, "name", v->part[0]);
+	values_list(v->values, "running");
+	rules_rows(v, "running", running);
+	rules_rows(v, "versions", versions);
+	set_next_step(v, versions);
+	values_flag(v->values, "at_rules", true);
+	visit_render(v, 200, "rule");
+}
+
+void page_rule(struct visit *v)
+{
+	visit_ask(v, "running", running_sql, 1, v->part);
+	visit_ask(v, "versions", versions_sql, 1, v->part);
+	visit_then(v, show_rule);
 }
 
 /* --- Validating ------------------------------------------------------------------------------- */
@@ -81,9 +140,10 @@ void page_rule_validate(struct visit *v)
 	ask(v, saved_sql, show_saved);
 }
 
+/* Such a rule exists, so that its name has letters, digits, dots, - and _ only. */
 static void on_done(struct visit *v)
 {
-	visit_redirect(v, "/regles");
+	visit_redirect(v, "/regles/%s", v->part[0]);
 }
 
 static void blame_count(struct visit *v)

@@ -33,6 +33,11 @@ static const char bounds_sql[] =
 	"       coalesce(b.bounds->'archives', '[]')::text AS archives\n"
 	"  FROM retention.page_bounds() AS b(bounds)";
 
+/* Rules of the page of which all versions have ended. */
+static const char retired_sql[] =
+	"SELECT p.name FROM retention.page_policies AS p GROUP BY p.name\n"
+	"HAVING bool_and(p.status = 'retired') ORDER BY p.name LIMIT 200";
+
 /* The newest version of a rule that has not ended. */
 static const char change_sql[] =
 	"SELECT p.name, p.action, p.months, p.schedule, p.archive, p.version\n"
@@ -145,6 +150,8 @@ static void show(struct visit *v, int status, const struct entered *e)
 	values_setf(v->values, "rules_n", "%d", PQntuples(visit_rows(v, "rules")));
 	rules_rows(v, "waiting", visit_rows(v, "waiting"));
 	values_setf(v->values, "waiting_n", "%d", PQntuples(visit_rows(v, "waiting")));
+	values_list(v->values, "retired");
+	values_rows(v->values, "retired", visit_rows(v, "retired"));
 	values_flag(v->values, "at_rules", true);
 	set_form(v, e);
 	visit_token(v, "token", "/regles");
@@ -180,6 +187,7 @@ static void ask(struct visit *v, visit_step step)
 {
 	visit_ask(v, "rules", rules_sql, 0, NULL);
 	visit_ask(v, "waiting", waiting_sql, 0, NULL);
+	visit_ask(v, "retired", retired_sql, 0, NULL);
 	visit_ask(v, "bounds", bounds_sql, 0, NULL);
 	visit_then(v, step);
 }
@@ -226,8 +234,8 @@ static void on_saved(struct visit *v)
 {
 	const PGresult *act = visit_rows(v, "act");
 
-	if (values_column(act, 0, "version"))
-		visit_redirect(v, "/regles");
+	if (values_column(act, 0, "version")) /* so that the name is a good one */
+		visit_redirect(v, "/regles/%s", form_get(v->form, fields[NAME]));
 	else if (form_get(v->form, "version"))
 		visit_fail(v, 409,
 			   language_text(v->language,

@@ -46,7 +46,7 @@ static const char running_sql[] =
 
 static const char requests_sql[] =
 	"SELECT r.id, r.kind = 'verify_archive' AS verifies, r.kind = 'subject_export' AS exports,\n"
-	"       r.kind = 'measure' AS measures, r.job, r.asked_by, r.asked_at, r.ended_at, r.outcome = 'ok' AS is_ok,\n"
+	"       r.kind = 'find_contact' AS finds, r.kind = 'measure' AS measures, r.job, r.asked_by, r.asked_at, r.ended_at, r.outcome = 'ok' AS is_ok,\n"
 	"       r.outcome <> 'ok' AS is_bad, r.result->>'text' AS why\n"
 	"  FROM retention.request AS r ORDER BY r.id DESC LIMIT 20";
 

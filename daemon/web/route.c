@@ -58,6 +58,7 @@ static const struct route routes[] = {
 
 	{GET, "/regles", WHO_READS, page_rules, false},
 	{POST, "/regles", WHO_SAVES, page_rule_post, false},
+	{GET, "/regles/*", WHO_READS, page_rule, false},
 	{GET, "/regles/*/valider", WHO_VALIDATES, page_rule_validate, false},
 	{POST, "/regles/*/valider", WHO_VALIDATES, page_rule_validate_post, false},
 	{GET, "/regles/*/retirer", WHO_SAVES_OR_VALIDATES, page_rule_retire, false},

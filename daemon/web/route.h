@@ -44,7 +44,8 @@ void page_person_erase_post(struct visit *v);
 void page_person_access_post(struct visit *v);
 void page_rules(struct visit *v);
 void page_rule_post(struct visit *v); /* POST /regles */
-void page_rule_validate(struct visit *v); /* page_rule_forms.c */
+void page_rule(struct visit *v); /* page_rule_forms.c */
+void page_rule_validate(struct visit *v);
 void page_rule_retire(struct visit *v);
 void page_rule_validate_post(struct visit *v);
 void page_rule_retire_post(struct visit *v);

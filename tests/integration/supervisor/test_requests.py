@@ -150,6 +150,9 @@ REFUSED = [
     (("subject_export", None, "1"), "asks_approver", "retention.request_operator"),
     (("subject_export", None, "x"), "asks_operator", "retention.key_invalid"),
     (("subject_export", None, None), "asks_operator", "retention.key_missing"),
+    (("find_contact", None, "1"), "asks_auditor", "retention.request_operator"),
+    (("find_contact", None, "x"), "asks_approver", "retention.key_invalid"),
+    (("find_contact", None, None), "asks_approver", "retention.key_missing"),
 ]
 
 
@@ -302,6 +305,17 @@ def test_no_such_contact(resident):
     row = answered(d, ask(d, "subject_export", None, "999999"))
     assert (row["outcome"], row["result"]) == ("failed", {"text": "there is no such contact"})
     assert row["document"] is None
+
+
+@pytest.mark.parametrize("user", ["asks_operator", "asks_approver"])
+def test_whether_a_contact_has_a_key(resident, user):
+    """For a hold: an answer without any of its data, and without recipients."""
+    d = resident()
+    row = answered(d, ask(d, "find_contact", None, f" {contact(d)} ", user=user))
+    assert (row["outcome"], row["result"]) == ("ok", {"text": "a contact has this key"})
+    row = answered(d, ask(d, "find_contact", None, "999999", user=user))
+    assert (row["outcome"], row["result"], row["document"]) == ("ok", {"text": "no contact has this key"}, None)
+    assert not (d.archives / "documents").exists()
 
 
 def test_age_fails(resident, tmp_path):

@@ -109,7 +109,7 @@ def test_holds(web):
             ("motif", "motif", {"cle": "8", "motif": ""}),
             ("revoir", "Ce jour n’existe pas", {"cle": "8", "motif": "x", "revoir": "2026-02-31"}),
             ("expire", "Ce jour n’existe pas", {"cle": "8", "motif": "x", "expire": "demain"}),
-            ("expire", "expir", {"cle": "8", "motif": "x", "expire": "2020-01-01"})):
+            ("expire", "Ce jour est passé.", {"cle": "8", "motif": "x", "expire": "2020-01-01"})):
         operator.get("/blocages")
         answer = operator.submit("/blocages", follow=False, **values)
         assert answer.status == 422 and answer.title.startswith("Erreur : "), (field, answer)
@@ -132,6 +132,35 @@ def test_holds(web):
     answer = operator.get("/blocages")
     assert f"levé par {OPERATOR}" in answer.words and "1 blocage actif" in answer.words
     assert operator.post("/blocages/lever", levers[0].fields).status == 404
+
+
+@pytest.mark.parametrize("person", [OPERATOR, APPROVER])
+def test_whose_key_a_hold_has(web, person):
+    """The daemon looks for the contact, and the page says what it found, beside the hold and after it was placed."""
+    client = enter(web, person)
+    for n, (found, note) in enumerate([("no contact has this key", "Aucun contact de la base n’a cette clé aujourd’hui"),
+                                       ("a contact has this key", "Un contact de la base a cette clé.")], 1):
+        client.get("/blocages")
+        answer = client.submit("/blocages", cle=f"00{n}", motif="dossier 1")
+        assert f"Le blocage du contact {n} est posé." in answer.words and "Le démon regarde" in answer.words
+        request, kind, subject, by = web.pg.sql(web.db, "SELECT id, kind, subject, asked_by FROM retention.request ORDER BY id DESC LIMIT 1")[0]
+        assert (kind, subject, by) == ("find_contact", str(n), person)
+        web.pg.sql(web.db, "SELECT retention.end_request(%s, 'ok', jsonb_build_object('text', %s))", (request, found))
+        answer = client.get(next(link for link in answer.links if "pose=" in link))
+        assert note in answer.words and "Le démon regarde" not in answer.words
+        assert answer.words.count("contact absent") == 1, "the first of them"
+    assert "chercher le contact d’un blocage" in client.get("/etat").words
+    # One that is placed anew while the daemon has not answered yet asks nothing more.
+    client.get("/blocages")
+    client.submit("/blocages", cle="3", motif="dossier 2")
+    client.post("/blocages/lever", {"jeton": client.get("/blocages").forms[1].fields["jeton"], "cle": "3"})
+    client.get("/blocages")
+    answer = client.submit("/blocages", cle="3", motif="dossier 3")
+    assert "Le blocage du contact 3 est posé." in answer.words
+    assert web.pg.value(web.db, "SELECT count(*) FROM retention.request WHERE subject = '3'") == 1
+    # What stands in the address is not what was placed.
+    for query in ("pose=99999", "pose=x", "pose=", "pose=%3Cb%3E"):
+        assert "est posé" not in client.get(f"/blocages?{query}").words
 
 
 def test_hostile_holds(web):

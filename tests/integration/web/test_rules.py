@@ -28,7 +28,7 @@ def saved(web, client, **fields):
     """Saves a rule by the form, and returns what it would reach when the daemon has counted it."""
     client.get("/regles")
     answer = client.submit("/regles", **{**FIELDS, **fields})
-    assert (answer.status, answer.path) == (200, "/regles")
+    assert (answer.status, answer.path) == (200, f"/regles/{fields.get('nom', FIELDS['nom'])}")
     return counted(web)
 
 
@@ -43,7 +43,7 @@ def test_saved_validated_changed_and_retired(web):
     operator, approver = p.client(OPERATOR), p.client(APPROVER)
     n = saved(p, operator, motif="dossier 12")
     answer = operator.get("/regles")
-    for words in ("1 règle de cette page qui ne passe pas", "à valider", "le 1er du mois", "dossier 12", OPERATOR):
+    for words in ("1 règle de cette page en attente", "à valider", "le 1er du mois", "dossier 12", OPERATOR):
         assert words in answer.words, words
     assert "Valider…" not in answer.words, "not for who saves"
     answer = approver.get("/regles/contacts-18m/valider")
@@ -105,6 +105,36 @@ def test_what_was_shown_is_what_counts(web):
     assert answer.status == 422 and answer.form("/regles").fields["version"] == "2" and "Changer la règle" in answer.words
     operator.submit("/regles", mois="25")
     assert versions(p)[-1][:2] == (3, "saved")
+
+
+def test_one_rule(web):
+    """Its versions, who made them, and what may be done; a rule of the file is shown, and cannot be changed."""
+    p = web()
+    operator, approver, auditor = p.client(OPERATOR), p.client(APPROVER), p.client(AUDITOR)
+    n = saved(p, operator, motif="dossier <b>12</b>")
+    answer = operator.get("/regles/contacts-18m")
+    for words in ("à valider", "18 mois", f"{n} contact", "dossier <b>12</b>", OPERATOR, "Envoyez-lui ce lien", "/regles/contacts-18m/valider"):
+        assert words in answer.words, words
+    assert "Valider…" not in answer.links.values() and {"Changer…", "Retirer…"} <= set(answer.links.values())
+    assert "1 règle attend une validation" in approver.get("/").words
+    assert "/regles/contacts-18m/valider" in approver.last.links
+    assert "/regles/contacts-18m" in auditor.get("/").links, "who may not validate reads the rule"
+    approver.get("/regles/contacts-18m/valider")
+    answer = approver.submit("/valider", nombre=str(n))
+    assert answer.path == "/regles/contacts-18m" and "en vigueur" in answer.words
+    assert "attend une validation" not in approver.get("/").words
+    saved(p, operator, nom="plus-longue", profondeur="24")
+    wait_until(lambda: "La règle contacts-18m les atteint plus tôt" in approver.get("/regles/plus-longue").words, what="the daemon takes the rule")
+    assert "La règle contacts-18m les atteint plus tôt" in approver.get("/regles/plus-longue/valider").words
+    approver.get("/regles/contacts-18m/retirer")
+    answer = approver.submit("/retirer")
+    assert "retirée" in answer.words and "Changer…" not in answer.links.values()
+    assert "Règles retirées : contacts-18m" in auditor.get("/regles").words.replace("\u00a0", " ")
+    answer = auditor.get("/regles/of-the-file")
+    assert answer.status == 200 and "Cette règle est dans le fichier de la configuration." in answer.words and "chaque jour" in answer.words
+    assert not {"Changer…", "Retirer…", "Valider…"} & set(operator.get("/regles/of-the-file").links.values())
+    for name in ("none", "..", "%3Cb%3E", "a%2Fb", "x" * 300):
+        assert auditor.get(f"/regles/{name}").status == 404, name
 
 
 @pytest.mark.parametrize("fields, field, words", [
@@ -191,7 +221,7 @@ def test_in_a_browser(web, browser, width):
     saved(p, p.client(BOTH), nom="a" * 63)
     driver = browser(width=width)
     log_in(driver, p, BOTH)
-    for path in ("/regles", f"/regles?changer={'a' * 63}", f"/regles/{'a' * 63}/valider", f"/regles/{'a' * 63}/retirer"):
+    for path in ("/", "/regles", f"/regles?changer={'a' * 63}", f"/regles/{'a' * 63}", "/regles/of-the-file", f"/regles/{'a' * 63}/valider", f"/regles/{'a' * 63}/retirer"):
         driver.get(p.url + path)
         assert "<title>" in driver.page_source
         driver.get_log("browser")
