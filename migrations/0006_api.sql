@@ -1004,7 +1004,9 @@ AS $$
 		      THEN 'not recorded when the action ended'
 		      WHEN a.system_identifier::text IS DISTINCT FROM
 			(SELECT system_identifier::text FROM pg_control_system())
-		      THEN 'it was done on another server' END AS lost
+		      THEN 'it was done on another server'
+		      WHEN (a.counters->'horizon'->>'elsewhere')::boolean
+		      THEN 'Citus has the tables on other servers, which are not asked' END AS lost
 	    FROM retention.archive_journal AS a
 	   WHERE a.id = horizon.id AND a.status = 'done' AND a.action <> 'export'
 	     AND a.restored_at IS NULL),

@@ -10,6 +10,7 @@
 #include "plan/preview.h"
 #include "base/sql.h"
 #include "base/text.h"
+#include "database/citus.h"
 #include "command/output.h"
 
 struct residue {
@@ -21,6 +22,7 @@ struct residue {
 	struct plan *plan;
 	const char *keys; /* text[]: of the contacts */
 	FILE *file; /* of --values */
+	char *brought; /* with Citus: the values as COPY has them */
 	int64_t n_contacts, n_values, n_found, n_tables, n_not_searched;
 	char *findings; /* rows of a VALUES list */
 };
@@ -96,36 +98,79 @@ static char *personal_columns(const struct residue *r)
 	return sql;
 }
 
-/* The values of the contacts $1 that are in few other contacts. */
-static const char values_sql[] =
+/* The values of the contacts {keys} that are in few other contacts. */
+static const char own_sql[] =
 	"WITH every AS (\n"
-	"  SELECT {key}::text = ANY ($1::text[]) AND ({personal}) AS wanted, v.name,\n"
+	"  SELECT {key}::text = ANY ({keys}::text[]) AND ({personal}) AS wanted, v.name,\n"
 	"         btrim(v.value) AS value\n"
 	"    FROM {contacts} AS c CROSS JOIN LATERAL ({columns}) AS v(name, value)\n"
 	"   WHERE length(btrim(v.value)) >= " LEAST "),\n"
 	"own AS (SELECT e.name, e.value FROM every AS e GROUP BY 1, 2\n"
 	"  HAVING bool_or(e.wanted) AND count(*) <= " MOST_CONTACTS ")\n"
-	"SELECT set_config('retention.given_names', coalesce(array_agg(o.name), '{}')::text, true),\n"
-	"       set_config('retention.given', coalesce(array_agg(o.value), '{}')::text, true)\n"
-	"  FROM own AS o";
+	"{take}";
+
+/* Takes the values of the relation behind it into the transaction. */
+#define TAKE                                                                                       \
+	"SELECT set_config('retention.given_names',\n"                                             \
+	"         coalesce(array_agg(o.name), '{}')::text, true),\n"                               \
+	"       set_config('retention.given', coalesce(array_agg(o.value), '{}')::text, true)\n"   \
+	"  FROM "
+static const char take_table_sql[] = TAKE "pg_temp.retention_values AS o";
+
+static bool keep_line(void *arg, const char *bytes, size_t n, struct error *err)
+{
+	struct residue *r = arg;
+
+	(void)err; /* t_append() cannot fail */
+	t_append(&r->brought, "%.*s", (int)n, bytes);
+	return true;
+}
+
+static bool put_brought(void *arg, struct error *err)
+{
+	struct residue *r = arg;
+
+	return db_copy_put(r->cmd->db, r->brought, strlen(r->brought), err);
+}
+
+/* With Citus the query runs on another server, and what it would set there is not set here. */
+static bool bring_values(struct residue *r, const char *sql, struct error *err)
+{
+	struct db *db = r->cmd->db;
+	int64_t rows;
+
+	r->brought = t_strdup(r->ctx, "");
+	return db_copy_out(db, t_printf(r->ctx, "COPY (%s) TO STDOUT", sql), keep_line, r, &rows,
+			   err) &&
+	       db_copy_in(db, "COPY pg_temp.retention_values (value, name) FROM STDIN", put_brought,
+			  r, &rows, err) &&
+	       db_exec(db, take_table_sql, err);
+}
 
 /* Reads the contacts' values; leaves out values that an anonymization has written. */
 static bool find_values(struct residue *r, struct error *err)
 {
 	const struct table *c = r->cmd->config->model.contact;
 	const char *columns = personal_columns(r);
-	const char *const values[] = {r->keys};
 	AUTO(result) PGresult *res = NULL;
-	const char *sql = sql_fill(r->ctx, values_sql, {"key", plan_column(r->ctx, "c", c->key)},
-				   {"personal", plan_dirty_row(r->plan, c, "c", false)},
-				   {"contacts", plan_table(r->ctx, c)}, {"columns", columns});
+	const bool citus = db_citus(r->cmd->db);
+	const char *sql = sql_fill(
+		r->ctx, own_sql, {"key", plan_column(r->ctx, "c", c->key)},
+		{"keys", citus ? sql_literal(r->ctx, r->keys) : "$1"},
+		{"personal", plan_dirty_row(r->plan, c, "c", false)},
+		{"contacts", plan_table(r->ctx, c)}, {"columns", columns},
+		{"take", citus ? "SELECT o.value, o.name FROM own AS o" : TAKE "own AS o"});
 
 	if (!*columns)
 		return fail(err, ERR_CONFIG,
 			    _("\"contact\" has no column rules, so that its personal columns are "
 			      "unknown"));
-	return db_query(r->cmd->db, sql, 1, values, &res, err);
+	return citus ? bring_values(r, sql, err)
+		     : db_query(r->cmd->db, sql, 1, &r->keys, &res, err);
 }
+
+static const char values_table_sql[] =
+	"CREATE TEMP TABLE retention_values (value text, name text NOT NULL DEFAULT 'value')";
 
 static bool put_lines(void *arg, struct error *err)
 {
@@ -159,24 +204,12 @@ static bool read_values(struct residue *r, struct error *err)
 	r->file = standard ? stdin : fopen(r->options->values, "re");
 	if (!r->file)
 		return fail_errno(err, ERR_CONFIG, _("cannot read %s"), r->options->values);
-	ok = db_exec(r->cmd->db, "CREATE TEMP TABLE retention_values (value text)", err) &&
-	     db_copy_in(r->cmd->db, "COPY pg_temp.retention_values FROM STDIN (FORMAT csv)",
+	ok = db_exec(r->cmd->db, values_table_sql, err) &&
+	     db_copy_in(r->cmd->db, "COPY pg_temp.retention_values (value) FROM STDIN (FORMAT csv)",
 			put_lines, r, &rows, err);
 	if (!standard)
 		(void)fclose(r->file); /* read only */
 	return ok;
-}
-
-/* Takes the values of the temporary table into the transaction. */
-static bool take_values(struct residue *r, struct error *err)
-{
-	static const char sql[] =
-		"SELECT set_config('retention.given_names',\n"
-		"         coalesce(array_agg('value'::text), '{}')::text, true),\n"
-		"       set_config('retention.given', coalesce(array_agg(v.value), '{}')::text, true)\n"
-		"  FROM pg_temp.retention_values AS v";
-
-	return db_exec(r->cmd->db, sql, err);
 }
 
 /* " COLLATE ..." by which texts are folded: one for all columns, because two may have different ones. */
@@ -227,11 +260,16 @@ static bool prepare(struct residue *r, struct error *err)
 {
 	const struct plan_opts opts = check_opts(r->cmd->config, NULL, r->action, ARCHIVE_NONE);
 
-	return (!r->options->values || read_values(r, err)) &&
+	/* A transaction that only reads may fill a temporary table, and make none. */
+	return (r->options->values
+			? read_values(r, err)
+			: !db_citus(r->cmd->db) || db_exec(r->cmd->db, values_table_sql, err)) &&
 	       db_exec(r->cmd->db, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", err) &&
 	       command_plan(r->cmd, &opts, &r->catalog, &r->plan, err) && find_contacts(r, err) &&
-	       (r->options->values ? take_values(r, err) : find_values(r, err)) &&
-	       make_pattern(r, err);
+	       (r->options->values ? db_exec(r->cmd->db, take_table_sql, err)
+				   : find_values(r, err)) &&
+	       make_pattern(r, err) &&
+	       (!db_citus(r->cmd->db) || db_exec(r->cmd->db, citus_values_sql, err));
 }
 
 #define CODE_OF_C FOREIGN_CODE("c.oid", "")

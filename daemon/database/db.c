@@ -9,6 +9,7 @@
 #include "database/db.h"
 
 #include "base/text.h"
+#include "database/citus.h"
 #include "database/connect.h"
 #include "database/refusal.h"
 
@@ -22,6 +23,7 @@ struct db {
 	size_t n_kept;
 	int64_t ended; /* transactions since the last call of db_take_ended() */
 	PGresult *settings; /* of settings_sql, as db_open() made them */
+	bool citus; /* the extension may have a statement run on another server */
 };
 
 /*
@@ -84,7 +86,8 @@ static const char settings_sql[] =
 	"       current_setting('client_encoding') AS client_encoding,\n"
 	"       current_setting('row_security') AS row_security,\n"
 	"       current_setting('synchronous_commit') AS synchronous_commit,\n"
-	"       current_setting('transform_null_equals') AS transform_null_equals";
+	"       current_setting('transform_null_equals') AS transform_null_equals,\n"
+	"       to_regclass('pg_catalog.pg_dist_partition') IS NOT NULL AS citus";
 
 static void ignore_notice(void *arg, const PGresult *res)
 {
@@ -119,7 +122,10 @@ static bool prepare_session(struct db *db, const struct db_opts *opts, struct er
 		return false;
 	if (opts->timezone && !db_query(db, set_time_zone, 1, values, &res, err))
 		return false;
-	return db_query(db, settings_sql, 0, NULL, &db->settings, err);
+	if (!db_query(db, settings_sql, 0, NULL, &db->settings, err))
+		return false;
+	db->citus = db_bool(db->settings, 0, "citus");
+	return true;
 }
 
 bool db_open(const struct db_opts *opts, struct db **ret_db, struct error *err)
@@ -179,20 +185,6 @@ PGconn *db_conn(struct db *db)
 	return db->conn;
 }
 
-/*
- * Says whether the server had no room for a value.  It reports a request above 1 GB as an internal error.  A shortage
- * of shared memory has the SQLSTATE of any other, but is the fault of no row.
- */
-static bool is_memory(const PGresult *res, const char *sqlstate)
-{
-	static const char *const shared[] = {"lock.c", "predicate.c", "dynahash.c", "shmem.c"};
-	const char *file = PQresultErrorField(res, PG_DIAG_SOURCE_FILE);
-
-	return file && (strcmp(sqlstate, "53200") == 0
-				? text_index(file, shared, LENGTH(shared)) == LENGTH(shared)
-				: strcmp(sqlstate, "XX000") == 0 && strcmp(file, "mcxt.c") == 0);
-}
-
 bool db_fail(struct db *db, const PGresult *res, struct error *err)
 {
 	const char *sqlstate = PQresultErrorField(res, PG_DIAG_SQLSTATE);
@@ -203,7 +195,7 @@ bool db_fail(struct db *db, const PGresult *res, struct error *err)
 	text = refusal_text(res);
 	if (err->class == ERR_NONE) {
 		(void)snprintf(err->sqlstate, sizeof(err->sqlstate), "%s", sqlstate); /* 5 + NUL */
-		err->memory = db_alive(db) && is_memory(res, sqlstate);
+		err->memory = db_alive(db) && refusal_is_memory(res, sqlstate);
 	}
 	return fail(err, db_alive(db) ? error_class_of_sqlstate(sqlstate) : ERR_ENVIRONMENT,
 		    "%s (SQLSTATE %s)", text, sqlstate);
@@ -250,9 +242,16 @@ static bool drain(struct db *db, PGresult **ret_res, struct error *err)
 
 bool db_exec(struct db *db, const char *sql, struct error *err)
 {
+	AUTO(char_p) char *with = db->citus ? citus_begin(sql) : NULL;
 	AUTO(result) PGresult *res = NULL;
 
-	return (PQsendQuery(db->conn, sql) || fail_lost(db, err)) && drain(db, &res, err);
+	return (PQsendQuery(db->conn, with ? with : sql) || fail_lost(db, err)) &&
+	       drain(db, &res, err);
+}
+
+bool db_citus(const struct db *db)
+{
+	return db->citus;
 }
 
 bool db_execf(struct db *db, struct error *err, const char *fmt, ...)

@@ -47,6 +47,9 @@ int db_server_version(const struct db *db);
 /* false: the database has the encoding SQL_ASCII.  Its texts are bytes, which need not be UTF-8. */
 bool db_knows_characters(const struct db *db);
 
+/* The database has the extension citus: a statement may run on another server, which has settings of its own. */
+bool db_citus(const struct db *db);
+
 /* How many transactions the session has ended since the last call, by COMMIT or ROLLBACK. */
 int64_t db_take_ended(struct db *db);
 

@@ -113,3 +113,13 @@ char *refusal_text(const PGresult *res)
 	return text_one_line(cut(
 		xprintf("%s%s", safe ? message : words_for(sqlstate), place_of(ctx, res, safe))));
 }
+
+bool refusal_is_memory(const PGresult *res, const char *sqlstate)
+{
+	static const char *const shared[] = {"lock.c", "predicate.c", "dynahash.c", "shmem.c"};
+	const char *file = PQresultErrorField(res, PG_DIAG_SOURCE_FILE);
+
+	return file && (strcmp(sqlstate, "53200") == 0
+				? text_index(file, shared, LENGTH(shared)) == LENGTH(shared)
+				: strcmp(sqlstate, "XX000") == 0 && strcmp(file, "mcxt.c") == 0);
+}

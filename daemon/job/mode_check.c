@@ -213,6 +213,17 @@ static bool warn_of_views(const struct job_opts *opts, void *ctx, struct db *db,
 	return true;
 }
 
+/* Refuses nothing, because these limits spare other users, and what is erased does not depend on them. */
+static void warn_of_citus(const struct job_opts *opts, const struct catalog *catalog)
+{
+	if (catalog->relations[opts->config->model.contact->index].spread != SPREAD_NONE)
+		report_warning(
+			opts->report,
+			"Citus has the tables of the model on another server: limits (max_replica_lag, "
+			"max_wal_backlog, max_snapshot_age, courtesy) and T1, T2 of retentionctl show look "
+			"at this one alone");
+}
+
 /* The setting of the connection in force, from conninfo, a service or the environment; "": it has none. */
 static const char *setting_of(const PQconninfoOption *options, const char *keyword)
 {
@@ -345,6 +356,7 @@ static bool check_and_configure(const struct job_opts *opts, struct look *look, 
 			"have their bytes as they are; redact and residue know no letters but those of ASCII");
 	/* Last: the settings of a configuration that is refused must not act. */
 	warn_of_fold(opts, check.catalog);
+	warn_of_citus(opts, check.catalog);
 	return warn_of_views(opts, ctx, db, err) && check_throttle(opts, db, err) &&
 	       check_ledger(opts, db, look->begins, err) &&
 	       unknown_find(db, opts->config->directory, &unknown, err) &&

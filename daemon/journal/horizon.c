@@ -1,6 +1,7 @@
 /* What a job records at its end, for retention.horizon(), which tells later how far its erasures have come. */
 #include "journal/horizon.h"
 
+#include "base/sql.h"
 #include "journal/journal.h"
 #include "model/catalog_sql.h"
 
@@ -44,15 +45,20 @@ static const char record_sql[] =
 	"            AND l.mode = 'ShareUpdateExclusiveLock'))), '[]') FROM part AS c),\n"
 	"  'views', (SELECT jsonb_agg(DISTINCT jsonb_build_object('oid', c.oid::bigint,\n"
 	"       'name', c.oid::regclass::text)) FROM reader AS b JOIN pg_class AS c\n"
-	"         ON c.oid = b.oid AND c.relkind = 'm' AND c.relispopulated))::text\n"
+	"         ON c.oid = b.oid AND c.relkind = 'm' AND c.relispopulated){elsewhere})::text\n"
 	"  AS record";
+
+/* Citus has the rows of its tables on other servers, and on this one nothing that could be looked at. */
+static const char elsewhere_sql[] =
+	",\n  'elsewhere', EXISTS (SELECT FROM touched AS t JOIN pg_dist_partition AS p ON p.logicalrelid = t.root)";
 
 const char *horizon_record(struct db *db, int job, const char *xid, void *ctx, struct error *err)
 {
 	const char *const values[] = {t_printf(ctx, "%d", job), xid};
+	const char *sql =
+		sql_fill(ctx, record_sql, {"elsewhere", db_citus(db) ? elsewhere_sql : ""});
 	AUTO(result) PGresult *res = NULL;
 
-	return db_query(db, record_sql, 2, values, &res, err)
-		       ? t_strdup(ctx, db_value(res, 0, "record"))
-		       : NULL;
+	return db_query(db, sql, 2, values, &res, err) ? t_strdup(ctx, db_value(res, 0, "record"))
+						       : NULL;
 }

@@ -191,6 +191,18 @@ static const char json_keep_dirty_sql[] =
 	"  ELSE {json} IS NOT NULL END";
 
 /*
+ * Values of one of PostgreSQL's own types that are compared as they are where Citus would run their cast to text, which
+ * may depend on a setting, in an UPDATE: it refuses that.
+ */
+static bool is_compared_as_it_is(const struct plan *p, const struct column *column)
+{
+	static const char *const kinds = "ABDINSTV"; /* pg_type.typcategory: each has an = */
+
+	return p->catalog->citus && column->plain &&
+	       (strchr(kinds, column->category) || strcmp(column->base, "bytea") == 0);
+}
+
+/*
  * Is there anything left that the rule, which is not keep, would erase?  Compared as text, because a
  * type of an extension may have its = outside pg_catalog, or none.
  */
@@ -198,7 +210,7 @@ static char *dirty_column(const struct plan *p, const struct table *t,
 			  const struct column_rule *rule, const char *alias)
 {
 	const struct column *column = catalog_column(plan_relation(p, t), rule->column);
-	const char *at = plan_column(p, alias, rule->column);
+	const char *at = plan_column(p, alias, rule->column), *value;
 
 	if (rule->kind == RULE_JSON || rule->kind == RULE_JSON_KEEP)
 		return sql_fill(p, rule->kind == RULE_JSON ? json_dirty_sql : json_keep_dirty_sql,
@@ -211,8 +223,11 @@ static char *dirty_column(const struct plan *p, const struct table *t,
 	if (rule->kind == RULE_SET && strstr(rule->value, NUMBER))
 		return t_printf(p, "(%s IS NULL OR %s !~ %s)", at, plan_text(p, column, at),
 				number_pattern(p, rule->value));
+	value = plan_rule_value(p, t, rule, alias, NULL);
+	if (is_compared_as_it_is(p, column))
+		return t_printf(p, "%s IS DISTINCT FROM %s", at, value);
 	return t_printf(p, "%s IS DISTINCT FROM %s", plan_text(p, column, at),
-			plan_text(p, column, plan_rule_value(p, t, rule, alias, NULL)));
+			plan_text(p, column, value));
 }
 
 const char *plan_dirty_row(const struct plan *p, const struct table *t, const char *alias,

@@ -75,9 +75,6 @@ bool check_citus_read(struct db *db, const struct model *model, void *ctx, struc
 static const char *fault(const struct relation *r, const struct relation *contact)
 {
 	static const char *const faults[] = {
-		[SPREAD_SCHEMA] =
-			"is in a distributed schema of Citus, and the session's settings do not "
-			"reach the server that has it: citus_schema_undistribute()",
 		[SPREAD_ROWS] =
 			"has its rows on several servers, spread by Citus by the column {by}, and rows "
 			"of several servers cannot be locked and erased as one: undistribute_table(), "
@@ -96,11 +93,16 @@ static const char *fault(const struct relation *r, const struct relation *contac
 
 	if (r->spread != SPREAD_NONE && r->spread != SPREAD_SCHEMA)
 		return faults[r->spread];
+	if (r->spread == SPREAD_NONE && contact->spread == SPREAD_NONE)
+		return NULL;
 	if (r->spread != contact->spread || r->spread_with != contact->spread_with)
 		return "is not in the same distributed schema of Citus as the contacts, and rows of two "
 		       "servers cannot be locked and erased as one: all tables of the model belong in one "
 		       "schema (ALTER TABLE ... SET SCHEMA), or none of them is distributed";
-	return faults[r->spread];
+	return r->delete_triggers || r->update_triggers
+		       ? "is distributed by Citus and has triggers, which run on another server, where nobody "
+			 "sees what they do: drop them, or citus_schema_undistribute()"
+		       : NULL;
 }
 
 void check_citus(const struct model *model, const struct catalog *catalog, struct complaints *c)

@@ -188,8 +188,8 @@ def spread(cluster):
     """spread(citus.by_schema, contacts=60): the name of a database of the cluster with the CRM, distributed so."""
     made = []
 
-    def make(how, contacts=60):
-        made.append(how(cluster, contacts))
+    def make(how, contacts=60, **kwargs):
+        made.append(how(cluster, contacts, **kwargs))
         return made[-1]
 
     yield make

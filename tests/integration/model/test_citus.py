@@ -1,11 +1,24 @@
-"""Databases with the extension citus: what is refused, and why."""
+"""
+Databases with the extension citus: what is refused, and why; a distributed schema ends with the same rows as the same
+pass of a plain PostgreSQL, although its tables are on a server with settings of its own.
+"""
+
+import contextlib
+import json
 
 import pytest
 
 from support import citus
+from support.ctl import horizon
+from support.harness import TIMEOUT, wait_until
+from support.oracles import table_digests
 from support.small import policy
 
 pytestmark = pytest.mark.unsanitized
+CONTACTS = 60
+DELETE = policy(archive="full")
+# The last requests of three contacts lie this far from the cutoff: on the workers' clock they would lie elsewhere.
+NEAR = {2: "-1 hour", 3: "1 hour", 5: "13 hours"}
 
 
 def refused(d):
@@ -25,9 +38,173 @@ def test_rows_on_several_servers_are_refused(daemon, cluster, spread, how, colum
     assert d.once(check=False).returncode == 1 and d.jobs() == []
 
 
+def test_what_is_refused_of_a_distributed_schema(daemon, cluster, spread):
+    pg = cluster.coordinator
+    d = daemon(spread(citus.by_schema, contacts=10), server=pg, policies=[policy()])
+    pg.sql(d.db, "CREATE FUNCTION crm.touch() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN OLD; END'")
+    pg.psql(d.db, "-c", "SET citus.enable_unsafe_triggers = on", "-c",
+            "CREATE TRIGGER touch BEFORE DELETE ON crm.message FOR EACH ROW EXECUTE FUNCTION crm.touch()")
+    assert 'table "message": crm.message is distributed by Citus and has triggers' in refused(d)
+    pg.psql(d.db, "-c", "SET citus.enable_unsafe_triggers = on", "-c", "DROP TRIGGER touch ON crm.message")
+    assert d.check_config().returncode == 0
+    # One table beside the schema is on another server.
+    pg.sql(d.db, "CREATE TABLE public.social (LIKE crm.contact_social INCLUDING ALL)")
+    d.configure(model=(d.dir / "model.conf").read_text().replace('"crm.contact_social"', '"public.social"'))
+    assert 'table "contact_social": public.social is not in the same distributed schema of Citus' in refused(d)
+
+
 def test_a_worker_of_citus_is_refused(daemon, cluster, spread):
     worker = cluster.workers[0]
     d = daemon(spread(citus.by_schema, contacts=10), server=worker, policies=[policy()], migrate=False)
     # Citus has a worker refuse the schema, too, but one may have got it by a backup.
     worker.psql(d.db, "-c", "SET citus.enable_ddl_propagation = off", "-c", "CREATE SCHEMA retention")
     assert "this server is a worker of Citus" in d.ctl("model", "check", check=False).stdout
+
+
+# --- A distributed schema, beside a plain PostgreSQL ---------------------------------------------
+
+
+def alike(pg, db):
+    """The same in both: dates without a zone, some of them near the cutoff."""
+    pg.sql(db, "ALTER TABLE crm.request ALTER created_at DROP DEFAULT, ALTER created_at TYPE timestamp USING created_at AT TIME ZONE 'UTC'")
+    for contact, distance in NEAR.items():
+        pg.sql(db, """UPDATE crm.request SET status = 'closed', created_at =
+            date_trunc('day', now() AT TIME ZONE 'UTC') - interval '18 months' + %s::interval
+            WHERE contact_id = %s""", (distance, contact))
+
+
+@pytest.fixture
+def both(daemon, cluster, crm_db, spread):
+    """both(policy, …): a daemon of a plain database and one of a distributed schema, with the same rows."""
+
+    def make(*policies, **kwargs):
+        plain = daemon(crm_db(CONTACTS), policies=list(policies), **kwargs)
+        alike(plain.pg, plain.db)
+        db = spread(citus.by_schema, CONTACTS, before=alike)
+        make_odd(cluster, db)
+        other = daemon(db, server=cluster.coordinator, policies=list(policies), **kwargs)
+        other.cluster = cluster
+        assert rows(plain) == rows(other)
+        return plain, other
+
+    return make
+
+
+def make_odd(cluster, db):
+    """New sessions of the workers have other settings than the daemon's."""
+    for worker in cluster.workers:
+        for setting in ("timezone = 'Pacific/Kiritimati'", "DateStyle = 'German'", "lock_timeout = 0"):
+            worker.sql("postgres", f"ALTER DATABASE {db} SET {setting}")
+
+
+def rows(d):
+    """Digests of all rows, by sessions of the workers that are as usual."""
+    cluster = getattr(d, "cluster", None)
+    if not cluster:
+        return table_digests(d.pg, d.db)
+    for worker in cluster.workers:
+        worker.sql("postgres", f"ALTER DATABASE {d.db} RESET ALL")
+    d.pg.forget(d.db)  # with the sessions behind it
+    found = table_digests(d.pg, d.db)
+    d.pg.forget(d.db)
+    make_odd(cluster, d.db)
+    return found
+
+
+def once(d):
+    d.once()
+    job = d.jobs()[-1]
+    assert (job["status"], job["error"]) == ("done", None), job
+    return job
+
+
+@pytest.mark.parametrize("integrity", ["triggers", "set"])
+def test_a_deletion_and_its_way_back(both, integrity):
+    plain, other = both(DELETE, limits={"integrity": integrity, "batch_rows": 200})
+    before = rows(other)
+    for d in plain, other:
+        d.ctl("hold", "add", "7", "--reason", "court")
+    jobs = [once(d) for d in (plain, other)]
+    assert jobs[0]["counters"]["rows"] == jobs[1]["counters"]["rows"] and jobs[0]["counters"]["treated"] > 20
+    left = {key for (key,) in other.pg.sql(other.db, "SELECT id FROM crm.contact")}
+    assert {3, 5, 7} <= left and 2 not in left
+    assert rows(plain) == rows(other) != before
+    other.ctl("archive", "verify", jobs[1]["id"])
+    # What the other server still keeps in its pages is not known here.
+    found = horizon(other)
+    assert (found["T0"]["state"], found["T1"]["state"], found["T2"]["state"]) == ("reached", "unknown", "unknown")
+    assert found["T1"]["waits_for"] == "Citus has the tables on other servers, which are not asked"
+    other.ctl("archive", "restore", jobs[1]["id"])
+    assert rows(other) == before
+
+
+@pytest.mark.parametrize("action", ["anonymize_contacts", "anonymize_requests"])
+def test_an_anonymization(both, action):
+    plain, other = both(policy(action))
+    before = rows(other)
+    jobs = [once(d) for d in (plain, other)]
+    assert jobs[0]["counters"]["rows"] == jobs[1]["counters"]["rows"]
+    assert rows(plain) == rows(other) != before
+    # Clean rows are not due again.
+    other.configure(policies=[policy(action, name="again")])
+    assert once(other)["counters"]["treated"] == 0
+
+
+def in_order(value):
+    """The same whatever order the rows come in."""
+    if isinstance(value, dict):
+        return {key: in_order(item) for key, item in value.items()}
+    return sorted(map(in_order, value), key=json.dumps) if isinstance(value, list) else value
+
+
+def test_what_a_person_asks_for(both):
+    plain, other = both(DELETE, policy("export", name="copy", archive="full"))
+    for d in plain, other:
+        d.pg.sql(d.db, "CREATE TABLE crm.outside AS SELECT email FROM crm.contact WHERE id = 4")
+    # Not into the log, which must hold no value of a person.
+    answers = [[d.ctl(*args, check=False, log=d.dir.parent / "printed") for args in (
+        ("residue", "4", "--json"), ("residue", "9", "--json"), ("subject", "export", "4", "--json"),
+        ("preview", "p", "--json"))] for d in (plain, other)]
+    for one, two in zip(*answers):
+        assert (one.returncode, one.stderr) == (two.returncode, two.stderr)
+        assert in_order(json.loads(one.stdout)) == in_order(json.loads(two.stdout))
+    assert any(row["table"] == "crm.outside" for row in json.loads(answers[1][0].stdout))
+
+
+def test_a_locked_row_is_not_waited_for(both):
+    plain, other = both(DELETE)
+    once(plain)
+    with other.pg.connect(other.db, autocommit=False) as conn, conn.cursor() as cur:
+        cur.execute("""UPDATE crm.message SET body = body WHERE request_id IN (SELECT id FROM crm.request WHERE contact_id = 2)""")
+        other.start("--once")
+        # The others of the list are gone meanwhile.
+        wait_until(lambda: other.pg.value(other.db, "SELECT count(*) FROM retention.ledger") ==
+                   plain.jobs()[-1]["counters"]["treated"] - 1, what="all but one contact")
+        conn.rollback()
+    assert other.wait() == 0
+    assert rows(plain) == rows(other)
+
+
+def test_a_server_that_is_killed(both, cluster):
+    """Everything is erased once, whatever was under way on the server that has the tables."""
+    slow = {"workers": 2, "batch_rows": 50, "rows_per_second": 150}
+    plain, other = both(DELETE, limits=slow)
+    worker = cluster.worker_of(other.db, "crm.contact")
+    other.start("--once")
+    wait_until(lambda: other.pg.value(other.db, "SELECT count(*) FROM retention.ledger") > 3, what="a first batch")
+    with contextlib.ExitStack() as stack:
+        stack.callback(lambda: worker.running() or worker.start())
+        worker.stop("immediate")
+        other.wait_for_log("waits: ")
+        worker.start()
+        assert other.wait(2 * TIMEOUT) == 0
+    job = other.jobs()[-1]
+    assert (job["status"], job["error"]) == ("done", None)
+    treated = job["counters"]["treated"]
+    assert other.pg.value(other.db, "SELECT count(DISTINCT key) FROM retention.ledger") == treated
+    plain.configure(limits={})
+    assert once(plain)["counters"]["treated"] == treated
+    # A transaction of two phases that was under way on the server ends there soon after.
+    wait_until(lambda: worker.value(other.db, "SELECT count(*) FROM pg_prepared_xacts") == 0)
+    assert rows(plain) == rows(other)
+    other.ctl("archive", "verify", job["id"])

@@ -89,9 +89,11 @@ def crm(cluster, contacts, today=TODAY):
     return db
 
 
-def by_schema(cluster, contacts):
-    """One schema a tenant: all tables of crm are one shard on one worker."""
+def by_schema(cluster, contacts, before=None):
+    """One schema a tenant: all tables of crm are one shard on one worker.  before(pg, db) changes them first."""
     db = crm(cluster, contacts)
+    if before:
+        before(cluster.coordinator, db)
     cluster.coordinator.sql(db, "SELECT citus_schema_distribute('crm')")
     return db
 
