@@ -140,6 +140,8 @@ static void set_form(struct visit *v, const struct entered *e)
 		values_set(v->values, t_printf(visit_ctx(v), "value_%s", fields[i]), e->values[i]);
 	if (in_list && e->of_rule)
 		values_set(v->values, "value_mois", NULL);
+	values_set(v->values, "months_before",
+		   e->of_rule && !in_list ? e->values[MONTHS] : form_get(v->form, "mois_avant"));
 	values_set(v->values, "changes", e->version ? e->values[NAME] : NULL);
 	values_set(v->values, "changed_version", e->version);
 }
@@ -249,20 +251,23 @@ static void on_saved(struct visit *v)
 }
 
 /*
- * The depth of the list, or the one beside it in whole months.  NULL: blamed.  A depth that stands beside the list
- * without being chosen there is refused, because nobody knows which of the two is meant.
+ * The depth of the list, or the one beside it in whole months.  NULL: blamed.  A depth that was entered beside the list
+ * without being chosen there is refused, because nobody knows which of the two is meant.  One that the form of a change
+ * has put there itself (mois_avant) was not entered.
  */
 static const char *entered_months(struct visit *v)
 {
 	const char *depth = form_get(v->form, fields[DEPTH]),
-		   *own = form_get(v->form, fields[MONTHS]);
+		   *own = form_get(v->form, fields[MONTHS]),
+		   *before = form_get(v->form, "mois_avant");
 	const bool other = !depth || strcmp(depth, "autre") == 0;
 	const char *months = one_action_digits(visit_ctx(v), other ? own : depth, MONTHS_DIGITS);
 
 	if (!months)
 		blame(v, other ? fields[MONTHS] : fields[DEPTH],
 		      language_text(v->language, _("Enter a whole number of months.")));
-	else if (!other && own && strcmp(own, months) != 0) {
+	else if (!other && own && strcmp(own, months) != 0 &&
+		 (!before || strcmp(own, before) != 0)) {
 		blame(v, fields[MONTHS],
 		      language_text(v->language,
 				    _("Choose the last entry of the list of depths for a number of "

@@ -105,6 +105,13 @@ def test_what_was_shown_is_what_counts(web):
     assert answer.status == 422 and answer.form("/regles").fields["version"] == "2" and "Changer la règle" in answer.words
     operator.submit("/regles", mois="25")
     assert versions(p)[-1][:2] == (3, "saved")
+    # A depth of one's own that the form has put there is not in the way of one of the list; another one is.
+    operator.get("/regles?changer=contacts-18m")
+    assert operator.last.form("/regles").fields["mois"] == "25"
+    answer = operator.submit("/regles", profondeur="24", mois="26")
+    assert answer.status == 422 and answer.form("/regles").fields["mois_avant"] == "25"
+    operator.submit("/regles", mois="25")
+    assert p.pg.value(p.db, "SELECT months FROM retention.page_policies WHERE version = 4") == 24
 
 
 def test_one_rule(web):
