@@ -69,13 +69,102 @@ CREATE TRIGGER journal AFTER INSERT OR UPDATE ON retention.hold
 CREATE TRIGGER no_removal BEFORE DELETE OR TRUNCATE ON retention.hold
 	FOR EACH STATEMENT EXECUTE FUNCTION retention.refuse_change();
 
+-- The fields of a row's literal where one is in double quotes.  NULL: it is no literal of a row without NULL.
+CREATE FUNCTION retention.quoted_fields(key text) RETURNS text[]
+LANGUAGE sql IMMUTABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT CASE WHEN key ~ '^\(("([^"\\]|""|\\.)*"|[^",()\\]+)(,("([^"\\]|""|\\.)*"|[^",()\\]+))*\)$'
+		    THEN ARRAY(SELECT coalesce(regexp_replace(m.part[1], '(")"|\\(.)', '\1\2', 'g'), m.part[2])
+				 FROM regexp_matches(substr(key, 2, length(key) - 2),
+					'(?:^|,)(?:"((?:[^"\\]|""|\\.)*)"|([^",]+))', 'g') WITH ORDINALITY AS m(part, n)
+				ORDER BY m.n) END
+$$;
+
+-- The fields of a key of several columns, which is written as PostgreSQL writes a row: (7,42).  Without SET, so that it
+-- becomes a part of the statement that calls it: a literal without quotes, as numbers have it, is taken apart there.
+CREATE FUNCTION retention.key_fields(key text) RETURNS text[]
+LANGUAGE sql IMMUTABLE
+AS $$
+	SELECT CASE WHEN pg_catalog.strpos(key, '"') OPERATOR(pg_catalog.=) 0
+		    THEN pg_catalog.string_to_array(pg_catalog.substr(key, 2, pg_catalog.length(key) OPERATOR(pg_catalog.-) 2), ',')
+		    ELSE retention.quoted_fields(key) END
+$$;
+
+-- Writes the fields as PostgreSQL writes a row of them.
+CREATE FUNCTION retention.row_key(fields text[]) RETURNS text
+LANGUAGE sql IMMUTABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT '(' || string_agg(CASE WHEN f.field = '' OR f.field ~ '["\\(),[:space:]]'
+		THEN '"' || replace(replace(f.field, '\', '\\'), '"', '""') || '"' ELSE f.field END, ',' ORDER BY f.n) || ')'
+	  FROM unnest(fields) WITH ORDINALITY AS f(field, n)
+$$;
+
+-- Takes the blanks off both ends of a key.  A hold and the contacts are compared so, because a hold that covers " A7"
+-- as well as "A7" loses nothing, and a hold that misses its contact does.  Without SET, so that it becomes a part of
+-- the statement that calls it.  Of a key of several columns each field loses them (trimmed_fields).
+CREATE FUNCTION retention.trimmed_key(key text) RETURNS text
+LANGUAGE sql IMMUTABLE
+AS $$
+	SELECT pg_catalog.btrim(key, E' \t\n\v\f\r')
+$$;
+
+-- The same of a key of several columns.
+CREATE FUNCTION retention.trimmed_fields(key text) RETURNS text
+LANGUAGE sql IMMUTABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT retention.row_key(ARRAY(SELECT retention.trimmed_key(f.field)
+		  FROM unnest(retention.key_fields(key)) WITH ORDINALITY AS f(field, n) ORDER BY f.n))
+$$;
+
+-- Writes a key, which is written as the contact's table writes it, as a hold has it.
+CREATE FUNCTION retention.held_key(key text, key_type text) RETURNS text
+LANGUAGE sql IMMUTABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT CASE WHEN key_type LIKE '(%' THEN retention.trimmed_fields(key) ELSE retention.trimmed_key(key) END
+$$;
+
+-- Names the type of a key as canonical_key() takes it: as format_type() does, because a domain's own name would not say
+-- how a key is written.  "(int4,uuid)" names those of several columns.
+CREATE FUNCTION retention.key_type(types text) RETURNS text
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT CASE WHEN types LIKE '(%'
+		    THEN '(' || (SELECT string_agg(u.name::regtype::text, ',' ORDER BY u.n)
+				   FROM unnest(string_to_array(btrim(types, '()'), ',')) WITH ORDINALITY AS u(name, n)) || ')'
+		    ELSE types::regtype::text END
+$$;
+
 -- Writes a key as a column of this type writes it as text; NULL: it is no value of the type.  An unknown type leaves
--- it as it is.
+-- it as it is.  "(integer,uuid)" are the types of several columns.
 CREATE FUNCTION retention.canonical_key(key text, key_type text) RETURNS text
 LANGUAGE plpgsql IMMUTABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+	types text[] := string_to_array(btrim(key_type, '()'), ',');
+	fields text[];
 BEGIN
+	IF key_type LIKE '(%' THEN
+		key := retention.trimmed_key(key);
+		-- A field without quotes may have blanks around it: (7, 42).
+		fields := CASE WHEN key ~ '^\([^"()]+\)$' THEN string_to_array(btrim(key, '()'), ',')
+			       WHEN key LIKE '%"%' THEN retention.quoted_fields(key) END;
+		IF cardinality(fields) IS DISTINCT FROM cardinality(types) THEN
+			RETURN NULL;
+		END IF;
+		FOR i IN 1 .. cardinality(types) LOOP
+			fields[i] := retention.canonical_key(fields[i], types[i]);
+			IF fields[i] IS NULL THEN
+				RETURN NULL;
+			END IF;
+		END LOOP;
+		RETURN retention.row_key(fields);
+	END IF;
 	RETURN CASE WHEN key_type IN ('smallint', 'integer', 'bigint') THEN btrim(key)::bigint::text
 		    WHEN key_type = 'uuid' THEN btrim(key)::uuid::text
 		    WHEN key_type = 'character' THEN rtrim(key)
@@ -83,15 +172,6 @@ BEGIN
 EXCEPTION WHEN invalid_text_representation OR numeric_value_out_of_range THEN
 	RETURN NULL;
 END
-$$;
-
--- Takes the blanks off both ends of a key.  A hold and the contacts are compared so, because a hold that covers " A7"
--- as well as "A7" loses nothing, and a hold that misses its contact does.  Without SET, so that it becomes a part of
--- the statement that calls it.
-CREATE FUNCTION retention.trimmed_key(key text) RETURNS text
-LANGUAGE sql IMMUTABLE
-AS $$
-	SELECT pg_catalog.btrim(key, E' \t\n\v\f\r')
 $$;
 
 -- Writes a key as the contact's table writes it.
@@ -122,7 +202,7 @@ CREATE FUNCTION retention.hold_key(key text) RETURNS text
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
-	SELECT retention.trimmed_key(retention.contact_key(key))
+	SELECT retention.held_key(retention.contact_key(key), (SELECT value FROM retention.setting WHERE name = 'contact_key_type'))
 $$;
 
 CREATE FUNCTION retention.place_hold(contact_key text, reason text,

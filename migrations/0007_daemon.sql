@@ -8,8 +8,7 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 	INSERT INTO retention.setting AS s (name, value)
 	VALUES ('timezone', timezone), ('four_eyes', four_eyes::text),
-	       -- As format_type() names it: a domain's own name would not say how a key is written.
-	       ('contact_key_type', contact_key_type::regtype::text)
+	       ('contact_key_type', retention.key_type(contact_key_type))
 	ON CONFLICT (name) DO UPDATE SET value = excluded.value WHERE s.value <> excluded.value
 $$;
 

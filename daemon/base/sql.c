@@ -31,6 +31,15 @@ char *sql_ident(const void *ctx, const char *name)
 	return doubled(ctx, name, '"');
 }
 
+char *sql_idents(const void *ctx, const char *const *names, size_t n)
+{
+	char *list = t_strdup(ctx, "");
+
+	for (size_t i = 0; i < n; i++)
+		t_list(&list, ", ", "%s", sql_ident(ctx, names[i]));
+	return list;
+}
+
 char *sql_table(const void *ctx, const char *schema, const char *table)
 {
 	return t_printf(ctx, "%s.%s", sql_ident(ctx, schema), sql_ident(ctx, table));

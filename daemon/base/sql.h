@@ -33,6 +33,9 @@
 /* "name", quotes doubled.  Owned by ctx, as all that follow. */
 char *sql_ident(const void *ctx, const char *name);
 
+/* "a", "b" of n names. */
+char *sql_idents(const void *ctx, const char *const *names, size_t n);
+
 /* "schema"."table" */
 char *sql_table(const void *ctx, const char *schema, const char *table);
 

@@ -26,7 +26,9 @@ static bool cancel_empty(struct command *cmd, const char *id, const char *subjec
 {
 	static const char sql[] =
 		"SELECT EXISTS (SELECT FROM retention.holds_in_force AS h\n"
-		"                WHERE h.contact_key = retention.trimmed_key(j.subject)) AS held\n"
+		"                WHERE h.contact_key = retention.held_key(j.subject,\n"
+		"                        (SELECT s.value FROM retention.setting AS s\n"
+		"                          WHERE s.name = 'contact_key_type'))) AS held\n"
 		"  FROM retention.archive_journal AS j WHERE j.id = $1::int";
 	AUTO(result) PGresult *res = NULL;
 

@@ -66,7 +66,8 @@ static void add_column(void *ctx, char **list, const char *column)
 }
 
 /* The columns to grant UPDATE on: those that are written, or any one column if rows are only locked. */
-static char *updated_columns(void *ctx, const struct table *t, const struct need *need)
+static char *updated_columns(void *ctx, const struct table *t, const struct relation *relation,
+			     const struct need *need)
 {
 	char *list = t_strdup(ctx, "");
 
@@ -74,9 +75,11 @@ static char *updated_columns(void *ctx, const struct table *t, const struct need
 		if (t->rules[i].kind != RULE_KEEP)
 			add_column(ctx, &list, t->rules[i].column);
 	if (need->detaches)
-		add_column(ctx, &list, t->by);
+		for (size_t i = 0; i < t->by->n; i++)
+			if (catalog_is_detached(t, relation, t->by->names[i]))
+				add_column(ctx, &list, t->by->names[i]);
 	if (!*list && need->locks)
-		add_column(ctx, &list, t->key ? t->key : t->by);
+		add_column(ctx, &list, (t->key ? t->key : t->by)->names[0]);
 	return list;
 }
 
@@ -96,7 +99,7 @@ static void print_table(const struct grants *g, const struct table *t)
 {
 	const struct need need = need_of(&g->cmd->config->model, g->catalog, t);
 	const char *table = sql_table(g->ctx, t->schema, t->table);
-	const char *columns = updated_columns(g->ctx, t, &need);
+	const char *columns = updated_columns(g->ctx, t, &g->catalog->relations[t->index], &need);
 
 	printf("\n-- %s: read%s%s%s%s\n", t->name, need.updates ? ", anonymized" : "",
 	       need.detaches ? ", detached" : "", need.deletes ? ", deleted" : "",
@@ -197,7 +200,8 @@ static void collect_arrays(struct grants *g)
 	size_t n = 0, most = model->n_tables;
 
 	for (size_t i = 0; i < model->n_tables; i++)
-		most += model->tables[i].n_rules + 1;
+		most += model->tables[i].n_rules +
+			(model->tables[i].key ? model->tables[i].key->n : 0);
 	columns = t_array(g->ctx, const char *, most);
 	g->tables = t_strdup(g->ctx, "{");
 	g->owners = t_strdup(g->ctx, "{");
@@ -207,13 +211,15 @@ static void collect_arrays(struct grants *g)
 
 		schemas[i] = t->schema;
 		t_append(&g->tables, "%s%u", i ? "," : "", oid);
-		for (size_t r = 0; r <= t->n_rules; r++) {
-			const char *column = r < t->n_rules ? t->rules[r].column : t->key;
-
-			if (!column || (r < t->n_rules && t->rules[r].kind == RULE_KEEP))
+		for (size_t r = 0; r < t->n_rules; r++) {
+			if (t->rules[r].kind == RULE_KEEP)
 				continue;
 			t_append(&g->owners, "%s%u", n ? "," : "", oid);
-			columns[n++] = column;
+			columns[n++] = t->rules[r].column;
+		}
+		for (size_t k = 0; t->key && k < t->key->n; k++) {
+			t_append(&g->owners, "%s%u", n ? "," : "", oid);
+			columns[n++] = t->key->names[k];
 		}
 	}
 	t_append(&g->tables, "}");

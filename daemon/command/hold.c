@@ -10,6 +10,34 @@
 static const char place_sql[] = "SELECT retention.place_hold($1, $2, ($3::date + 1)::timestamp\n"
 				"         AT TIME ZONE retention.time_zone(), $4::date) AS id";
 
+/* Asks for the contact, each column of its key in the column's own type. */
+static bool find_contact(struct command *cmd, const struct table *contact, PGresult **ret,
+			 struct error *err)
+{
+	const size_t n = contact->key->n;
+	const char **values = t_array(cmd->ctx, const char *, n);
+	char *where = t_strdup(cmd->ctx, "");
+	AUTO(result) PGresult *fields = NULL;
+
+	values[0] = cmd->argument;
+	if (n > 1 && !db_query(cmd->db, "SELECT unnest(retention.key_fields($1)) AS field", 1,
+			       &cmd->argument, &fields, err))
+		return false;
+	if (n > 1 && (size_t)PQntuples(fields) != n)
+		return fail(err, ERR_CONFIG, _("there is no contact %s: no hold was placed"),
+			    cmd->argument);
+	for (size_t i = 0; i < n; i++) {
+		if (n > 1)
+			values[i] = db_text(fields, (int)i, "field");
+		t_list(&where, " AND ", "c.%s = $%zu",
+		       sql_ident(cmd->ctx, contact->key->names[i]), i + 1);
+	}
+	return db_query(cmd->db,
+			t_printf(cmd->ctx, "SELECT FROM %s AS c WHERE %s",
+				 sql_table(cmd->ctx, contact->schema, contact->table), where),
+			(int)n, values, ret, err);
+}
+
 /*
  * A hold on a mistyped key protects nobody, so it is refused if the contact does not exist.  *ret_note is
  * NULL, or why that could not be checked.  A text that is not a valid key passes: place_hold refuses it.
@@ -24,11 +52,7 @@ static bool check_contact(struct command *cmd, const char **ret_note, struct err
 	if (!contact)
 		*ret_note = _("no configuration was read: it was not checked whether this contact "
 			      "exists");
-	else if (db_query(cmd->db,
-			  t_printf(cmd->ctx, "SELECT FROM %s AS c WHERE c.%s = $1",
-				   sql_table(cmd->ctx, contact->schema, contact->table),
-				   sql_ident(cmd->ctx, contact->key)),
-			  1, &cmd->argument, &res, &cause))
+	else if (find_contact(cmd, contact, &res, &cause))
 		return PQntuples(res) > 0 ||
 		       fail(err, ERR_CONFIG, _("there is no contact %s: no hold was placed"),
 			    cmd->argument);

@@ -166,7 +166,7 @@ static void find_coverage(struct model_check *m)
 	}
 	if (roots[0] == LINKS_NONE || roots[1] == LINKS_NONE)
 		return; /* has been refused for that */
-	links = links_walk(m->ctx, m->schema, roots[0], roots[1], m->model->request->by);
+	links = links_walk(m->ctx, m->schema, roots[0], roots[1], m->model->request->by->names[0]);
 	for (size_t t = 0; t < m->schema->n_tables; t++) {
 		const struct link *item = links_of(links, t);
 		const struct schema_table *table = &m->schema->tables[t];
@@ -207,15 +207,16 @@ static bool is_kept(const struct model_check *m, const struct table *t, const ch
 static void find_kept(struct model_check *m, const struct table *t,
 		      const struct schema_table *table)
 {
-	const char *const links[] = {t->key, t->by, t->date, t->created};
+	const char *const dates[] = {t->date, t->created};
 
 	for (size_t i = 0; i < table->n_columns; i++) {
 		const struct schema_column *c = &table->columns[i];
-		bool link = c->foreign || c->primary || c->generated;
+		bool link = c->foreign || c->primary || c->generated ||
+			    columns_have(t->key, c->name) || columns_have(t->by, c->name);
 		const char *why;
 
-		for (int l = 0; l < 4; l++)
-			link = link || (links[l] && strcmp(links[l], c->name) == 0);
+		for (size_t d = 0; d < LENGTH(dates); d++)
+			link = link || (dates[d] && strcmp(dates[d], c->name) == 0);
 		if (!link && is_kept(m, t, c->name) &&
 		    schema_verdict(m->ctx, c, &why) == VERDICT_CLEAR)
 			HINT(m, N_("table \"%s\": column \"%s\" is kept and looks personal"),
@@ -228,7 +229,7 @@ static bool key_has_hint(const struct model_check *m, const struct table *t)
 	const unsigned int oid = m->catalog->relations[t->index].oid;
 
 	for (const struct foreign_key *k = NULL; (k = catalog_next_key(m->catalog, k, oid, 0));)
-		if (!k->indexed && strcmp(k->from_columns[0], t->by) == 0)
+		if (!k->indexed && columns_have(t->by, k->from_columns[0]))
 			return true;
 	return false;
 }
@@ -243,7 +244,7 @@ static void find_indexes(struct model_check *m)
 			     N_("table \"%s\": its link has no index: CREATE INDEX CONCURRENTLY "
 				"ON %s (%s);"),
 			     t->name, sql_table(m->ctx, t->schema, t->table),
-			     sql_ident(m->ctx, t->by));
+			     sql_idents(m->ctx, t->by->names, t->by->n));
 	}
 	for (size_t i = 0; i < m->catalog->n_keys; i++) {
 		const struct foreign_key *k = &m->catalog->keys[i];

@@ -65,18 +65,22 @@ static bool make_plan(struct preview *p, struct error *err)
 /* One row: how many contacts are due, their dates and first keys, and how many are on hold. */
 static char *summary_sql(const struct preview *p)
 {
+	const struct columns *names = plan_names(p->ctx, "k", p->plan->subject->key->n);
+
 	return t_printf(
 		p->ctx,
 		"SELECT %s AS action, %s AS policy, $1::timestamptz AS from_instant,\n"
 		"       $2::timestamptz AS cutoff, d.n AS due, h.n - d.n AS held,\n"
 		"       d.oldest, d.newest, d.first_keys\n"
 		"  FROM (SELECT count(*) AS n, min(x.last) AS oldest, max(x.last) AS newest,\n"
-		"               (array_agg(x.k::text ORDER BY x.k))[1:" FIRST_KEYS
+		"               (array_agg(%s ORDER BY %s))[1:" FIRST_KEYS
 		"] AS first_keys\n"
 		"          FROM (%s) AS x) AS d,\n"
 		"       (SELECT count(*) AS n FROM (%s) AS y) AS h",
 		sql_literal(p->ctx, action_names[p->action]),
-		p->policy ? sql_literal(p->ctx, p->policy->name) : "NULL::text", p->due,
+		p->policy ? sql_literal(p->ctx, p->policy->name) : "NULL::text",
+		plan_key_text(p->ctx, "x", names), plan_columns(p->ctx, "x", names->names, names->n),
+		p->due,
 		p->due_despite_holds);
 }
 

@@ -47,15 +47,15 @@ static bool find_contacts(struct residue *r, struct error *err)
 {
 	static const char sql[] =
 		"SELECT coalesce(array_agg(x.k), '{}')::text AS keys, count(*) AS n\n"
-		"  FROM (SELECT {key}::text AS k FROM {contacts} AS c {which}) AS x";
+		"  FROM (SELECT {key} AS k FROM {contacts} AS c {which}) AS x";
 	const struct table *c = r->cmd->config->model.contact;
-	const char *key = plan_column(r->ctx, "c", c->key);
+	const char *key = plan_key_text(r->ctx, "c", c->key);
 	const char *sample = r->options->sample;
 	const char *contacts = sample ? plan_filtered(r->ctx, c, c->where, NULL)
 				      : sql_table(r->ctx, c->schema, c->table);
 	const char *which = sample ? "ORDER BY random() LIMIT $1::bigint"
-				   : t_printf(r->ctx, "WHERE %s = $1::text::%s", key,
-					      plan_type(r->catalog, c, c->key));
+				   : t_printf(r->ctx, "WHERE %s",
+					      plan_is_key(r->ctx, r->catalog, c, "c", "$1::text"));
 	const char *const values[] = {sample ? sample : r->cmd->argument};
 	AUTO(result) PGresult *res = NULL;
 
@@ -101,7 +101,7 @@ static char *personal_columns(const struct residue *r)
 /* The values of the contacts {keys} that are in few other contacts. */
 static const char own_sql[] =
 	"WITH every AS (\n"
-	"  SELECT {key}::text = ANY ({keys}::text[]) AND ({personal}) AS wanted, v.name,\n"
+	"  SELECT {key} = ANY ({keys}::text[]) AND ({personal}) AS wanted, v.name,\n"
 	"         btrim(v.value) AS value\n"
 	"    FROM {contacts} AS c CROSS JOIN LATERAL ({columns}) AS v(name, value)\n"
 	"   WHERE length(btrim(v.value)) >= " LEAST "),\n"
@@ -155,7 +155,7 @@ static bool find_values(struct residue *r, struct error *err)
 	AUTO(result) PGresult *res = NULL;
 	const bool citus = db_citus(r->cmd->db);
 	const char *sql = sql_fill(
-		r->ctx, own_sql, {"key", plan_column(r->ctx, "c", c->key)},
+		r->ctx, own_sql, {"key", plan_key_text(r->ctx, "c", c->key)},
 		{"keys", citus ? sql_literal(r->ctx, r->keys) : "$1"},
 		{"personal", plan_dirty_row(r->plan, c, "c", false)},
 		{"contacts", plan_table(r->ctx, c)}, {"columns", columns},
@@ -310,8 +310,8 @@ static char *search_sql(struct residue *r, const PGresult *tables, int row)
 {
 	const unsigned int oid = (unsigned int)db_int(tables, row, "oid");
 	const struct table *c = r->cmd->config->model.contact;
-	const char *due = t_printf(r->ctx, "SELECT x.k::%s AS k FROM unnest($1::text[]) AS x(k)",
-				   plan_type(r->catalog, c, c->key));
+	const char *due = plan_chosen_query(r->ctx, r->catalog, c, "x.k",
+					    " FROM unnest($1::text[]) AS x(k)");
 	const char *reached = NULL, *covered = NULL;
 	const char *with = plan_reach_sql(r->plan, due, oid, &reached, &covered);
 

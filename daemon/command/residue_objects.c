@@ -14,8 +14,8 @@ static const char column_sql[] =
 static char *covered_objects(void *ctx, const struct plan *plan)
 {
 	const struct model *m = plan->model;
-	const char *due = t_printf(ctx, "SELECT x.k::%s AS k FROM unnest($1::text[]) AS x(k)",
-				   plan_type(plan->catalog, m->contact, m->contact->key));
+	const char *due = plan_chosen_query(ctx, plan->catalog, m->contact, "x.k",
+					    " FROM unnest($1::text[]) AS x(k)");
 	char *list = t_strdup(ctx, "");
 	const char *with = "";
 

@@ -19,8 +19,7 @@ bool command_subject_export(struct command *cmd, struct error *err)
 	if (!db_exec(cmd->db, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", err) ||
 	    !command_plan(cmd, &opts, &catalog, &plan, err))
 		return false;
-	due = t_printf(cmd->ctx, "SELECT $1::text::%s AS k",
-		       plan_type(catalog, contact, contact->key));
+	due = plan_chosen_query(cmd->ctx, catalog, contact, "$1::text", "");
 	sql = t_printf(cmd->ctx,
 		       "SELECT jsonb_pretty(x.document) AS json,\n"
 		       "       jsonb_array_length(x.document->'contact') AS n FROM (%s) AS x",

@@ -23,6 +23,14 @@ static char *quoted_list(void *ctx, const char *const *strings, size_t n)
 	return text ? t_append(&text, " ]") : NULL;
 }
 
+static char *columns_value(void *ctx, const struct columns *columns)
+{
+	if (!columns)
+		return NULL;
+	return columns->n == 1 ? quoted(ctx, columns->names[0])
+			       : quoted_list(ctx, columns->names, columns->n);
+}
+
 /* The shortest text that reads back to the same number and that libconfig takes for a float. */
 static char *float_text(void *ctx, double value)
 {
@@ -56,6 +64,8 @@ static char *value_text(void *ctx, const struct setting_spec *spec, const char *
 		return t_printf(ctx, "%lld", (long long)*(const int64_t *)value);
 	case VALUE_SHARE:
 		return float_text(ctx, *(const double *)value);
+	case VALUE_COLUMNS:
+		return columns_value(ctx, *(const struct columns *const *)value);
 	case VALUE_STRINGS:
 		return quoted_list(ctx, *(const char *const *const *)value,
 				   *(const size_t *)(const void *)(target + spec->count));

@@ -29,9 +29,9 @@ const struct setting_spec table_specs[] = {
 	{.key = "of"},
 	{.key = "match"},
 	{.key = "file"},
-	{.key = "key", .kind = VALUE_NAME, FIELD(key)},
-	{.key = "by", .kind = VALUE_NAME, FIELD(by)},
-	{.key = "from", .kind = VALUE_NAME, FIELD(from)},
+	{.key = "key", COLUMNS(struct table, key)},
+	{.key = "by", COLUMNS(struct table, by)},
+	{.key = "from", COLUMNS(struct table, from)},
 	{.key = "shared", .kind = VALUE_BOOL, FIELD(shared), .quiet = true},
 	{.key = "identity", STRINGS(struct table, identity, SETTING_STRINGS_MAX)},
 	{.key = "where", .kind = VALUE_SQL, FIELD(where)},
@@ -55,8 +55,8 @@ const struct setting_spec table_specs[] = {
 
 /* match = { column = "to_address"; of = "email"; }: a link by a copied value. */
 const struct setting_spec match_parts[] = {
-	{.key = "column", .kind = VALUE_NAME, FIELD(by), .required = true},
-	{.key = "of", .kind = VALUE_NAME, FIELD(from), .required = true},
+	{.key = "column", .kind = VALUE_COLUMNS, FIELD(by), .max = 1, .required = true},
+	{.key = "of", .kind = VALUE_COLUMNS, FIELD(from), .max = 1, .required = true},
 	{0},
 };
 
@@ -323,6 +323,19 @@ static void check_identity(const struct model *model, const struct table_draft *
 	}
 }
 
+/* A link equals as many columns of the parent's as it has itself. */
+static void check_widths(const struct table *t, const struct reader *r)
+{
+	const struct columns *parent = t->of ? model_parent_columns(t) : NULL;
+
+	if (parent && t->by && t->by->n != parent->n)
+		complain_at(r, reader_key(r, t->from ? "from" : "by"),
+			    "by has %zu column%s (%s), and %s \"%s\" has %zu (%s): name them in pairs",
+			    t->by->n, t->by->n == 1 ? "" : "s", columns_text(r->ctx, t->by),
+			    t->from ? "from, of" : "the key of", t->of->name, parent->n,
+			    columns_text(r->ctx, parent));
+}
+
 static void check_links(const struct model *model, struct table_draft *drafts)
 {
 	for (size_t i = 0; i < model->n_tables; i++)
@@ -332,6 +345,7 @@ static void check_links(const struct model *model, struct table_draft *drafts)
 		const struct table *t = &model->tables[i];
 		const struct table *above = deleted_above(t);
 
+		check_widths(t, &drafts[i].r);
 		if (drafts[i].is_named && t != model->contact && t != model->request &&
 		    !reader_key(&drafts[i].r, "key"))
 			complain_at(&drafts[i].r, NULL,

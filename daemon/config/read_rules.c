@@ -151,20 +151,19 @@ static void read_rules(struct table_reader *tr, const config_setting_t *s, enum 
 /* No rule may change a column that this program follows as a link or reads as a date. */
 static void check_rules(const struct reader *r, const struct table *t)
 {
-	const struct {
-		const char *key;
-		const char *column;
-	} fixed[] = {{"key", t->key},
-		     {"by", t->match ? NULL : t->by},
-		     {"date", t->date},
-		     {"created", t->created}};
-
 	for (size_t i = 0; i < t->n_rules; i++) {
 		const struct column_rule *rule = &t->rules[i];
+		const char *column = rule->column;
+		const struct {
+			const char *key;
+			bool is_it;
+		} fixed[] = {{"key", columns_have(t->key, column)},
+			     {"by", !t->match && columns_have(t->by, column)},
+			     {"date", t->date && strcmp(t->date, column) == 0},
+			     {"created", t->created && strcmp(t->created, column) == 0}};
 
 		for (size_t j = 0; j < LENGTH(fixed); j++)
-			if (rule->kind != RULE_KEEP && fixed[j].column &&
-			    strcmp(rule->column, fixed[j].column) == 0)
+			if (rule->kind != RULE_KEEP && fixed[j].is_it)
 				complain_at(
 					r, NULL,
 					"column \"%s\" is its %s and cannot be under %s: put it "

@@ -3,6 +3,7 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "base/units.h"
+#include "model/columns.h"
 
 #include <assert.h>
 #include <ctype.h>
@@ -161,6 +162,32 @@ const char **setting_strings(const struct reader *r, const config_setting_t *s, 
 			    ret_n);
 }
 
+/* Reads "id", or [ "account_id", "id" ]. */
+static const struct columns *read_columns(const struct reader *r, const config_setting_t *s,
+					  const struct setting_spec *spec)
+{
+	struct columns *columns = t_zero(r->ctx, struct columns);
+	const char **names = t_array(r->ctx, const char *, 1);
+
+	if (config_setting_get_string(s) || spec->max == 1) {
+		columns->n = 1;
+		names[0] = setting_string(r, s, spec->key, VALUE_NAME);
+		if (!names[0])
+			return NULL;
+	} else {
+		names = read_strings(r, s, spec, &columns->n);
+		if (!names)
+			return NULL;
+	}
+	columns->names = names;
+	for (size_t i = 0; i < columns->n; i++)
+		if (columns_have(&(struct columns){names, i}, names[i])) {
+			complain_at(r, s, "%s names \"%s\" twice", spec->key, names[i]);
+			return NULL;
+		}
+	return columns;
+}
+
 /* Reads one of the words; false after a complaint that lists them. */
 static bool read_choice(const struct reader *r, const config_setting_t *s,
 			const struct setting_spec *spec, int *ret)
@@ -284,6 +311,9 @@ static void read_value(const struct reader *r, const config_setting_t *s,
 	case VALUE_PATH:
 	case VALUE_SQL:
 		pointer = setting_string(r, s, spec->key, spec->kind);
+		break;
+	case VALUE_COLUMNS:
+		pointer = read_columns(r, s, spec);
 		break;
 	case VALUE_STRINGS:
 		pointer = read_strings(r, s, spec, (size_t *)(target + spec->count));

@@ -53,6 +53,7 @@ enum value_kind {
 	VALUE_DURATION, /* int64_t, ms, min to max */
 	VALUE_PERIOD, /* struct period */
 	VALUE_WINDOW, /* struct window */
+	VALUE_COLUMNS, /* const struct columns *: a string, or an array of 2 to max strings */
 	VALUE_STRINGS, /* const char *const *, 1 to max; count is the offset of their number */
 	VALUE_CHOICE, /* an enum: the index in names of a word */
 	VALUE_WORD /* bool: the word is names[1] and not names[0] */
@@ -78,6 +79,8 @@ struct setting_spec {
 #define STRINGS(type, member, most)                                                                \
 	.kind = VALUE_STRINGS, .offset = offsetof(type, member),                                   \
 	.count = offsetof(type, n_##member), .max = (most)
+/* Names of one column, or of several, up to the most that an index can have. */
+#define COLUMNS(type, member) .kind = VALUE_COLUMNS, .offset = offsetof(type, member), .max = 32
 /* One of two words, for a bool. */
 #define WORD(words) .kind = VALUE_WORD, .names = (words), .max = 1
 

@@ -129,8 +129,8 @@ static bool build_plan(struct request *r, const char **ret_sql, struct error *er
 		"       (SELECT jsonb_object_agg(t.key, jsonb_array_length(t.value))\n"
 		"          FROM jsonb_each(x.document) AS t) AS counts\n"
 		"  FROM (%s) AS x",
-		plan_document_sql(plan, t_printf(r->ctx, "SELECT $1::text::%s AS k",
-						 plan_type(check.catalog, contact, contact->key))));
+		plan_document_sql(plan, plan_chosen_query(r->ctx, check.catalog, contact,
+							  "$1::text", "")));
 	return true;
 }
 

@@ -348,7 +348,7 @@ static bool check_and_configure(const struct job_opts *opts, struct look *look, 
 		return false;
 	check_network(opts, db);
 	/* By this type place_hold writes a key as the table does. */
-	type = catalog_column(&check.catalog->relations[t->index], t->key)->base;
+	type = check_key_types(ctx, t, &check.catalog->relations[t->index]);
 	if (!db_knows_characters(db))
 		report_warning(
 			opts->report,

@@ -55,14 +55,14 @@ static void count_held(struct preview *p)
 }
 
 /* The dates of the last requests of the subjects that are on the list, and still due. */
-static void find_dates(struct preview *p, const char *list)
+static void find_dates(struct preview *p, const char *keys)
 {
 	const struct job *j = p->j;
 	const char *const values[] = {p->due->from, p->due->cutoff};
 	const char *sql = t_printf(
 		j->ctx, "SELECT min(d.last) AS oldest, max(d.last) AS newest FROM (%s) AS d",
 		plan_due_query(j->ctx, &j->opts->config->model, p->plan->catalog, &p->plan->opts,
-			       t_printf(j->ctx, "ARRAY(%s)", list)));
+			       keys));
 	AUTO(result) PGresult *res = ask(p, sql, 2, values);
 
 	if (!res)
@@ -139,7 +139,8 @@ bool job_preview(struct job *j, const struct journal_interval *due, const char *
 	const struct db_opts opts = session_opts(j->opts->config, LIMIT_MS);
 	AUTO(db) struct db *db = NULL;
 	struct preview p = {.j = j, .due = due, .end_ms = monotonic_ms() + LIMIT_MS};
-	const char *list;
+	const struct table *subject;
+	const char *from;
 
 	*ret = NULL;
 	if (j->row.replay || (j->row.automatic && !j->policy->approval))
@@ -147,12 +148,12 @@ bool job_preview(struct job *j, const struct journal_interval *due, const char *
 	if (!make_plan(&p, err) || !db_open(&opts, &db, err))
 		return false;
 	p.db = db;
-	list = t_printf(
-		j->ctx, "SELECT l.key::%s AS k FROM retention.candidate AS l WHERE l.job = %d",
-		plan_type(p.plan->catalog, p.plan->subject, p.plan->subject->key), j->row.id);
+	subject = p.plan->subject;
+	from = t_printf(j->ctx, " FROM retention.candidate AS l WHERE l.job = %d", j->row.id);
 	stop_watch(j->opts->stop, CLAIM_SLOT, db_conn(db));
-	count_tables(&p, list);
-	find_dates(&p, list);
+	count_tables(&p, plan_chosen_query(j->ctx, p.plan->catalog, subject, "l.key", from));
+	find_dates(&p, t_printf(j->ctx, "ARRAY(SELECT l.key::%s%s)",
+				plan_key_type(p.plan->catalog, subject, subject->key), from));
 	count_held(&p);
 	stop_watch(j->opts->stop, CLAIM_SLOT, db_conn(j->db));
 	courtesy_own(j->courtesy, db);

@@ -76,15 +76,53 @@ const char *catalog_empty_value(const struct column *column)
 	return catalog_is_among(column->base, empty_text) ? "''" : NULL;
 }
 
+bool catalog_key_pairs(const struct foreign_key *k, const struct columns *from,
+		       const struct columns *to)
+{
+	for (size_t i = 0; i < from->n; i++) {
+		bool found = false;
+
+		for (size_t j = 0; j < k->n_columns; j++)
+			found = found || (strcmp(k->from_columns[j], from->names[i]) == 0 &&
+					  strcmp(k->to_columns[j], to->names[i]) == 0);
+		if (!found)
+			return false;
+	}
+	return true;
+}
+
 bool catalog_link_covers(const struct catalog *catalog, const struct table *t,
 			 const struct foreign_key *k)
 {
 	if (!t->of || catalog->relations[t->index].oid != k->from_oid ||
 	    catalog->relations[t->of->index].oid != k->to_oid)
 		return false;
-	for (size_t i = 0; i < k->n_columns; i++)
-		if (strcmp(k->from_columns[i], t->by) == 0 &&
-		    strcmp(k->to_columns[i], model_parent_column(t)) == 0)
+	return catalog_key_pairs(k, t->by, model_parent_columns(t));
+}
+
+bool catalog_is_detached(const struct table *t, const struct relation *relation, const char *name)
+{
+	const struct column *column = catalog_column(relation, name);
+
+	return t->by->n == 1 ||
+	       (!column->not_null && !column->generated && !columns_have(t->key, name));
+}
+
+bool catalog_is_not_null(const struct relation *relation, const struct columns *columns)
+{
+	for (size_t i = 0; i < columns->n; i++)
+		if (!catalog_column(relation, columns->names[i])->not_null)
+			return false;
+	return true;
+}
+
+bool catalog_identifies(const struct relation *relation, const struct columns *columns)
+{
+	if (columns->n == 1)
+		return catalog_column(relation, columns->names[0])->identifies;
+	for (size_t i = 0; i < relation->n_uniques; i++)
+		if (relation->uniques[i].n == columns->n &&
+		    columns_are_among(columns, &relation->uniques[i]))
 			return true;
 	return false;
 }

@@ -55,6 +55,8 @@ struct relation {
 	const char *spread_by; /* SPREAD_ROWS: the column, quoted */
 	struct column *columns; /* n_columns, in attnum order */
 	size_t n_columns;
+	struct columns *uniques; /* n_uniques, of several columns: no two rows have the same values */
+	size_t n_uniques;
 	int64_t rows; /* estimate over all partitions */
 	bool partitioned;
 	bool by_indexed; /* the link's column has an index that an equality can use */
@@ -112,7 +114,11 @@ struct catalog {
 	const char *citus_own; /* a table of schema retention that is distributed; NULL: none */
 };
 
-/* Does table t's link cover the key: same tables, same pair of columns? */
+/* Does the key hold the pairs from[0] and to[0], from[1] and to[1], and so on? */
+bool catalog_key_pairs(const struct foreign_key *key, const struct columns *from,
+		       const struct columns *to);
+
+/* Does the key hold table t's link: same tables, and the link's pairs of columns among the key's? */
 bool catalog_link_covers(const struct catalog *catalog, const struct table *t,
 			 const struct foreign_key *key);
 
@@ -163,6 +169,19 @@ bool catalog_refers_to_objects(const struct table *t, const struct column *colum
 
 /* NULL when the table has no such column. */
 const struct column *catalog_column(const struct relation *relation, const char *name);
+
+/*
+ * Does detaching a row of t clear this column of its link?  One column that is NULL undoes the link, so
+ * those that the key of t holds too, or that are NOT NULL, stay.
+ */
+bool catalog_is_detached(const struct table *t, const struct relation *relation,
+			 const char *column);
+
+/* Are all of the columns NOT NULL? */
+bool catalog_is_not_null(const struct relation *relation, const struct columns *columns);
+
+/* Have no two rows the same values in these columns, by a unique index over exactly these? */
+bool catalog_identifies(const struct relation *relation, const struct columns *columns);
 
 /* What clear writes into a NOT NULL column of this type, as an SQL literal; NULL: there is none. */
 const char *catalog_empty_value(const struct column *column);

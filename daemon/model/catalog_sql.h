@@ -15,6 +15,11 @@
 	"         AND (x.indpred IS NULL OR pg_get_expr(x.indpred, x.indrelid)\n"                  \
 	"              = format('(%I IS NOT NULL)', a.attname))"
 
+/* The same of an index over several columns, which are indkey. */
+#define CATALOG_IDENTIFIES_TOGETHER                                                                \
+	"x.indisunique AND x.indisvalid AND x.indnkeyatts > 1 AND x.indpred IS NULL\n"             \
+	"      AND x.indexprs IS NULL"
+
 /* PostgreSQL's own type, and equal means the same bytes. */
 #define CATALOG_PLAIN                                                                              \
 	"b.typnamespace = 'pg_catalog'::regnamespace AND NOT EXISTS (\n"                           \

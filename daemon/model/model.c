@@ -65,7 +65,7 @@ size_t model_depth(const struct table *t)
 	return depth;
 }
 
-const char *model_parent_column(const struct table *t)
+const struct columns *model_parent_columns(const struct table *t)
 {
 	assert(t->of);
 	return t->from ? t->from : t->of->key;

@@ -7,6 +7,7 @@
 #pragma once
 
 #include "base/complaint.h"
+#include "model/columns.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -86,10 +87,10 @@ struct table {
 	const char *name; /* the model's: "request" */
 	const char *schema; /* the catalog's, exact */
 	const char *table;
-	const char *key; /* NULL: none given */
+	const struct columns *key; /* NULL: none given */
 	struct table *of; /* parent; NULL for contact */
-	const char *by; /* our column that points at the parent */
-	const char *from; /* the parent's column that it equals; NULL: the parent's key */
+	const struct columns *by; /* our columns that point at the parent */
+	const struct columns *from; /* the parent's columns that they equal; NULL: the parent's key */
 	const char *where; /* SQL predicate on this table; NULL: all rows */
 	const char *due_when; /* request only */
 	const char *date; /* request only */
@@ -138,8 +139,8 @@ bool model_redacts(const struct table *t);
 /* How many tables stand above t. */
 size_t model_depth(const struct table *t);
 
-/* The column of t->of that t->by equals: t->from, or the parent's key. t->of is not NULL. */
-const char *model_parent_column(const struct table *t);
+/* The columns of t->of that t->by equals: t->from, or the parent's key. t->of is not NULL. */
+const struct columns *model_parent_columns(const struct table *t);
 
 /*
  * Can contacts, or requests, be anonymized by this model at all: have the tables concerned rules,

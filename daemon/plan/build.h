@@ -39,7 +39,10 @@ bool plan_is_inner(const struct plan *p, const struct table *t);
 /* integrity = "set": are t's rows deleted, and does a foreign key point at them? */
 bool plan_is_asked(const struct plan *p, const struct table *t);
 
-/* Is t's link a foreign key of one column?  A key of several may hold a NULL. */
+/*
+ * Is t's link a foreign key of these columns alone?  A key of further columns may hold a NULL in one
+ * of those.
+ */
 bool plan_has_key_to_parent(const struct plan *p, const struct table *t);
 
 /* Does a rule write a fresh number into each of t's rows? */
@@ -54,8 +57,31 @@ bool plan_is_collected(const struct plan *p, const struct table *t);
 /* Are t's rows found by their own keys?  A join table may have none. */
 bool plan_is_own(const struct plan *p, const struct table *t);
 
-/* Returns alias."a", alias."b" and so on, of n columns. */
-char *plan_columns(const void *ctx, const char *alias, const char *const *columns, size_t n);
+/* Returns the list alias."a" AS name, alias."b" AS name_2 and so on. */
+char *plan_named(const void *ctx, const char *alias, const struct columns *columns,
+		 const char *name);
+
+/*
+ * Returns "the value of the columns in the row alias of t is among the array's".  array: an SQL
+ * expression of type plan_key_type()[].
+ */
+char *plan_among(const struct plan *p, const struct table *t, const char *alias,
+		 const struct columns *columns, const char *array);
+
+/* The same of a value (an SQL expression) that equals these columns of t. */
+char *plan_is_among(const struct plan *p, const struct table *t, const struct columns *columns,
+		    const char *value, const char *array);
+
+/* Returns a query of the array's values, with a column for each of the key's. */
+char *plan_unnested(const struct plan *p, const struct table *t, const struct columns *columns,
+		    const char *array);
+
+/*
+ * Returns an item b of FROM with a row for each key of t in keys, and its fresh_number out of
+ * numbers; both are SQL expressions.  *ret_is_row says "b is of the row t".
+ */
+char *plan_numbered_keys(const struct plan *p, const struct table *t, const char *keys,
+			 const char *numbers, const char **ret_is_row);
 
 /* Returns " AND (predicate)"; "" for NULL. */
 const char *plan_and(const void *ctx, const char *predicate);
@@ -83,8 +109,9 @@ char *plan_key_name(const void *ctx, const struct foreign_key *k);
 char *plan_key_match(const void *ctx, const struct foreign_key *k, const char *from_alias,
 		     const char *to_alias);
 
-/* keys, an SQL expression, as an array of the type of t's column. */
-char *plan_array(const struct plan *p, const struct table *t, const char *column, const char *keys);
+/* keys, an SQL expression, as an array of plan_key_type(). */
+char *plan_array(const struct plan *p, const struct table *t, const struct columns *columns,
+		 const char *keys);
 
 /* Lists what is collected of t as c0, c1, ..., in the form that is compared: no char(8)'s padding. */
 char *plan_slot_columns(const struct plan *p, const struct table *t);
@@ -96,12 +123,12 @@ char *plan_slot_columns(const struct plan *p, const struct table *t);
 char *plan_slot_array(const struct plan *p, const struct table *t, size_t slot,
 		      const char *condition);
 
-/* The array of a slot, whose text or name is keys (an SQL expression), as one of the type of t's column. */
-char *plan_kept_array(const struct plan *p, const struct table *t, const char *column,
+/* The array of a slot, whose text or name is keys (an SQL expression), as one of plan_key_type(). */
+char *plan_kept_array(const struct plan *p, const struct table *t, const struct columns *columns,
 		      const char *keys, size_t slot);
 
-/* The slot of t that holds the column, n_slots where none does. */
-size_t plan_slot_of(const struct plan *p, const struct table *t, const char *column);
+/* The slot of t that holds the columns, n_slots where none does. */
+size_t plan_slot_of(const struct plan *p, const struct table *t, const struct columns *columns);
 
 /* The array that t's rows are found by: its parent's, or t's own keys (own). */
 struct source plan_source(const struct plan *p, const struct table *t, bool own);
@@ -202,6 +229,9 @@ const char *plan_slice_order(const struct plan *p, const struct table *t);
 /* Fills may_slice, and the slices' statements, of the plan and of its steps. */
 void plan_slices(struct plan *p);
 
+/* The blanks that a hold's key is without at its ends, as retention.trimmed_key() takes them. */
+#define PLAN_BLANKS "E' \\t\\n\\v\\f\\r'"
+
 /* due.c: fills the list, its lock, the re-check and the questions about keys of subjects. */
 void plan_due_statements(struct plan *p);
 
@@ -211,10 +241,11 @@ char *plan_crossref(const struct plan *p);
 /* by_set.c: integrity = "set" */
 
 /*
- * The column of t that the foreign key's question takes an array of: its key, where that is one of
- * the columns pointed at, else the first of them.
+ * The columns of t that the foreign key's question takes an array of: its key, where all of its columns
+ * are pointed at, else the first column pointed at, or all of them where t's key has several.
  */
-const char *plan_asked_column(const struct table *t, const struct foreign_key *key);
+const struct columns *plan_asked_columns(const void *ctx, const struct table *t,
+					 const struct foreign_key *key);
 
 /* Fills orphans, loose, top_down and what is gathered of the plan; after its steps and collects. */
 void plan_by_set(struct plan *p);

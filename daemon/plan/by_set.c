@@ -27,37 +27,47 @@
 #include "base/mem.h"
 #include "base/sql.h"
 
-const char *plan_asked_column(const struct table *t, const struct foreign_key *key)
+const struct columns *plan_asked_columns(const void *ctx, const struct table *t,
+					 const struct foreign_key *key)
 {
-	for (size_t i = 0; t->key && i < key->n_columns; i++)
-		if (strcmp(key->to_columns[i], t->key) == 0)
-			return t->key;
-	return key->to_columns[0];
+	const struct columns all = {key->to_columns, key->n_columns};
+	struct columns *asked;
+
+	if (t->key && columns_are_among(t->key, &all))
+		return t->key;
+	asked = t_zero(ctx, struct columns);
+	*asked = all;
+	/* A row of a key of several columns has few values alike in one of them. */
+	asked->n = t->key && t->key->n > 1 ? all.n : 1;
+	return asked;
 }
 
 /* One foreign key's question: {array} holds the values of the deleted rows that it asks for. */
 static const char orphan_sql[] =
 	"SELECT {name} AS name WHERE EXISTS (\n"
-	"  SELECT FROM {from_table} AS c WHERE {from_column} = ANY ({array}){not_null}\n"
+	"  SELECT FROM {from_table} AS c WHERE {among}{not_null}\n"
 	"     AND NOT EXISTS (SELECT FROM {to_table} AS p WHERE {match}))";
 
 static char *question(const struct plan *p, const struct table *t, const struct foreign_key *k,
 		      const char *array)
 {
-	const char *asked = plan_asked_column(t, k), *from = NULL;
+	const struct columns *asked = plan_asked_columns(p, t, k);
+	const char **from = t_array(p, const char *, asked->n);
+	const struct columns pointing = {.names = from, .n = asked->n};
 	char *not_null = t_strdup(p, "");
 
 	for (size_t i = 0; i < k->n_columns; i++) {
-		const char *column = plan_column(p, "c", k->from_columns[i]);
-
-		if (strcmp(k->to_columns[i], asked) == 0)
-			from = column;
+		for (size_t j = 0; j < asked->n; j++)
+			if (strcmp(k->to_columns[i], asked->names[j]) == 0)
+				from[j] = k->from_columns[i];
 		if (k->n_columns > 1)
-			t_append(&not_null, " AND %s IS NOT NULL", column);
+			t_append(&not_null, " AND %s IS NOT NULL",
+				 plan_column(p, "c", k->from_columns[i]));
 	}
 	return sql_fill(p, orphan_sql, {"name", plan_key_name(p, k)}, {"from_table", k->from_sql},
-			{"from_column", from},
-			{"array", plan_kept_array(p, t, asked, array, plan_slot_of(p, t, asked))},
+			{"among", plan_is_among(p, t, asked, plan_key(p, "c", &pointing),
+						plan_kept_array(p, t, asked, array,
+								plan_slot_of(p, t, asked)))},
 			{"not_null", not_null}, {"to_table", plan_table(p, t)},
 			{"match", plan_key_match(p, k, "c", "p")});
 }
@@ -89,7 +99,7 @@ static bool is_settled(const struct plan *p, const struct foreign_key *k)
 	const struct step *above = only_step(p, k->to_oid), *below = only_step(p, k->from_oid);
 
 	return p->top_down && above && below && above != below &&
-	       below->table->of == above->table && k->n_columns == 1 &&
+	       below->table->of == above->table && k->n_columns == below->table->by->n &&
 	       catalog_link_covers(p->catalog, below->table, k) && !below->table->where &&
 	       !below->table->match && !below->table->shared &&
 	       (below->gather ||
@@ -116,7 +126,7 @@ static bool may_go_top_down(const struct plan *p)
 static void add_question(struct plan *p, struct question *q, const struct table *t,
 			 const struct foreign_key *k)
 {
-	const char *asked = plan_asked_column(t, k);
+	const struct columns *asked = plan_asked_columns(p, t, k);
 
 	q->sources = t_grow(p, q->sources, struct source, q->n_sources + 1);
 	q->sources[q->n_sources++] = (struct source){t->index, plan_slot_of(p, t, asked)};

@@ -7,33 +7,38 @@
 #include "base/mem.h"
 #include "base/sql.h"
 
-static void add_slot(struct plan *p, const struct table *t, const char *column)
+static size_t add_slot(const struct columns **slots, size_t n, const struct columns *columns)
 {
-	const size_t i = plan_slot_of(p, t, column);
-
-	p->slots[t->index][i] = column;
-	p->n_slots[t->index] += i == p->n_slots[t->index] ? 1 : 0;
+	for (size_t i = 0; i < n; i++)
+		if (columns_equal(slots[i], columns))
+			return n;
+	slots[n] = columns;
+	return n + 1;
 }
 
 void plan_slots(struct plan *p)
 {
 	const size_t n = p->model->n_tables;
+	const struct columns ***slots = t_array(p, const struct columns **, n);
 
-	p->slots = t_array(p, const char **, n);
+	p->slots = slots;
 	p->n_slots = t_array(p, size_t, n);
 	for (size_t i = 0; i < n; i++) {
 		const struct table *t = &p->model->tables[i];
 		const struct foreign_key *k = NULL;
 
-		p->slots[i] = t_array(p, const char *, n + p->catalog->n_keys + 1);
-		p->slots[i][0] = t->key;
+		slots[i] = t_array(p, const struct columns *, n + p->catalog->n_keys + 1);
+		slots[i][0] = t->key;
 		p->n_slots[i] = 1;
 		for (size_t j = 0; j < n; j++)
 			if (p->model->tables[j].of == t)
-				add_slot(p, t, model_parent_column(&p->model->tables[j]));
+				p->n_slots[i] = add_slot(
+					slots[i], p->n_slots[i],
+					model_parent_columns(&p->model->tables[j]));
 		while (plan_is_asked(p, t) &&
 		       (k = catalog_next_key(p->catalog, k, 0, plan_oid(p, t))))
-			add_slot(p, t, plan_asked_column(t, k));
+			p->n_slots[i] = add_slot(slots[i], p->n_slots[i],
+						 plan_asked_columns(p, t, k));
 	}
 }
 
@@ -43,21 +48,24 @@ static char *others_own(const struct plan *p, const struct table *t, const struc
 {
 	struct collect *c = arg;
 	const bool own = plan_is_own(p, x);
-	const char *column = own ? x->key : x->by;
+	const struct columns *columns = own ? x->key : x->by;
 	struct source from;
 
 	if (x == t)
-		return t_printf(p, "%s = ANY (%s)%s", plan_column(p, u, x->by),
-				plan_kept_array(p, x, x->by, "$1", plan_source(p, x, false).slot),
-				plan_within(p, x, u));
+		return t_printf(
+			p, "%s%s",
+			plan_among(p, x, u, x->by,
+				   plan_kept_array(p, x, x->by, "$1",
+						   plan_source(p, x, false).slot)),
+			plan_within(p, x, u));
 	if (!plan_goes_along(p, t, x) || (!own && (x->where || !plan_is_collected(p, x))))
 		return NULL;
 	c->others = t_grow(p, c->others, struct source, c->n_others + 1);
 	from = plan_source(p, x, own);
 	c->others[c->n_others++] = from;
-	return t_printf(
-		p, "%s = ANY (%s)", plan_column(p, u, column),
-		plan_kept_array(p, x, column, t_printf(p, "$%zu", c->n_others + 1), from.slot));
+	return plan_among(
+		p, x, u, columns,
+		plan_kept_array(p, x, columns, t_printf(p, "$%zu", c->n_others + 1), from.slot));
 }
 
 static const char lock_shared_sql[] =
@@ -71,7 +79,7 @@ static char *share(const struct plan *p, struct collect *c)
 
 	c->lock_sql = sql_fill(p, lock_shared_sql, {"table", plan_table(p, t)},
 			       {"selection", plan_selection(p, t, "$1", false)},
-			       {"key", plan_column(p, "t", t->key)});
+			       {"key", plan_columns(p, "t", t->key->names, t->key->n)});
 	return t_printf(p, "\n   AND %s", plan_unused(p, t, "t", others_own, c));
 }
 

@@ -113,11 +113,21 @@ static char *pointing(const struct plan *p, const struct foreign_key *k, const s
 			t_append(&let_go, " AND (%s\n) IS NOT TRUE", p->steps[i].table->where);
 	return t_printf(p,
 			"SELECT %s AS k, %s AS via FROM %s AS t0%s\n"
-			"    JOIN (SELECT * FROM %s WHERE %s%s) AS f0 ON %s%s WHERE %s = w.key::%s",
+			"    JOIN (SELECT * FROM %s WHERE %s%s) AS f0 ON %s%s WHERE %s",
 			key, plan_key_name(p, k), plan_filtered(p, to, to->where, NULL), to_joins,
 			k->from_sql, condition, let_go, plan_key_match(p, k, "f0", "t0"), joins,
-			plan_column(p, top, p->subject->key),
-			plan_type(p->catalog, p->subject, p->subject->key));
+			plan_is_key(p, p->catalog, p->subject, top, "w.key"));
+}
+
+/* The subject's key as text; NULL where there is no subject. */
+static char *subject_key(const struct plan *p, const char *top)
+{
+	const struct columns *key = p->subject->key;
+	const char *text = plan_key_text(p, top, key);
+
+	return key->n == 1 ? t_strdup(p, text)
+			   : t_printf(p, "CASE WHEN %s IS NOT NULL THEN %s END",
+				      plan_key(p, top, key), text);
 }
 
 /*
@@ -136,7 +146,7 @@ static void add_pointing(const struct plan *p, const struct foreign_key *k, cons
 			climb(p, from->names[i], "f", from->n == 1 ? "LEFT JOIN" : "JOIN", &top);
 		const char *where = from->names[i]->where;
 		const char *condition = where ? t_printf(p, "(%s\n)", where) : "true";
-		const char *key = t_printf(p, "%s::text", plan_column(p, top, p->subject->key));
+		const char *key = subject_key(p, top);
 
 		t_list(sql, "\n  UNION ALL\n  ", "%s", pointing(p, k, to, condition, joins, key));
 		if (where)

@@ -27,8 +27,8 @@ static char *dirty_own(const struct plan *p, const struct table *t, const struct
 	const bool contact = x == p->model->contact && x == p->subject;
 	const char *alias = x == t->of ? arg : contact ? "c" : NULL;
 
-	return alias && x->key ? t_printf(p, "%s = %s", plan_column(p, u, x->key),
-					  plan_column(p, alias, x->key))
+	return alias && x->key ? t_printf(p, "%s = %s", plan_key(p, u, x->key),
+					  plan_key(p, alias, x->key))
 			       : NULL;
 }
 
@@ -36,7 +36,7 @@ static char *dirty_own(const struct plan *p, const struct table *t, const struct
 static const char *dirty_shared(const struct plan *p, const struct table *t, const char *name,
 				const char *parent)
 {
-	return t_printf(p, " AND %s%s AND %s", plan_column(p, name, t->by),
+	return t_printf(p, " AND %s%s AND %s", plan_key(p, name, t->by),
 			t->match ? "::text <> ''" : " IS NOT NULL",
 			plan_unused(p, t, name, dirty_own, t_strdup(p, parent)));
 }
@@ -50,11 +50,18 @@ static char *dirty(const struct plan *p, const struct table *subject, const char
 	return plan_dirty_tree(p, subject, alias, dirty_shared);
 }
 
-/* The key of the contact called alias, as a hold has it. */
+/* The key of the contact called alias, as a hold has it (migrations/0005_holds.sql). */
 static char *hold_key(const struct plan *p, const char *alias)
 {
-	return t_printf(p, "retention.trimmed_key(%s::text)",
-			plan_column(p, alias, p->model->contact->key));
+	const struct columns *key = p->model->contact->key;
+	char *list = t_strdup(p, "");
+
+	if (key->n == 1)
+		return t_printf(p, "retention.trimmed_key(%s)", plan_key_text(p, alias, key));
+	for (size_t i = 0; i < key->n; i++)
+		t_list(&list, ", ", "btrim(%s::text, " PLAN_BLANKS ")",
+		       plan_column(p, alias, key->names[i]));
+	return t_printf(p, "ROW(%s)::text", list);
 }
 
 /* A hold is in force for contact c. */
@@ -90,28 +97,36 @@ static char *quiet_since(const struct plan *p, const char *date, const struct ta
  * of them keep their contact whatever their date.
  */
 static const char requests_sql[] =
-	"SELECT {by} AS link, count(*) AS n, max({date}) AS last,\n"
+	"SELECT {links}, count(*) AS n, max({date}) AS last,\n"
 	"        count(*) FILTER (WHERE {date} IS NULL OR ({due_when}\n) IS NOT TRUE) AS keeping\n"
 	"   FROM {requests} AS q\n"
 	"  WHERE {by} IS NOT NULL{where} AND {of_contact}\n"
-	"  GROUP BY 1";
+	"  GROUP BY {numbers}";
 
 /* Returns the value of contact c that its requests hold. */
 static char *linked_value(const struct plan *p)
 {
 	const struct table *r = p->model->request;
+	const struct columns *from = model_parent_columns(r);
+	char *list = t_strdup(p, "");
 
-	return t_printf(p, "%s::%s", plan_column(p, "c", model_parent_column(r)),
-			plan_type(p->catalog, r, r->by));
+	for (size_t i = 0; i < from->n; i++)
+		t_list(&list, ", ", "%s::%s", plan_column(p, "c", from->names[i]),
+		       plan_type(p->catalog, r, r->by->names[i]));
+	return from->n == 1 ? list : t_printf(p, "ROW(%s)", list);
 }
 
 static char *requests(const struct plan *p, bool of_contact)
 {
 	const struct table *r = p->model->request;
-	const char *by = plan_column(p, "q", r->by);
+	const char *by = plan_key(p, "q", r->by);
+	char *numbers = t_strdup(p, "");
 
+	for (size_t i = 1; i <= r->by->n; i++)
+		t_list(&numbers, ", ", "%zu", i);
 	return sql_fill(
-		p, requests_sql, {"by", by}, {"date", plan_column(p, "q", r->date)},
+		p, requests_sql, {"by", by}, {"links", plan_named(p, "q", r->by, "link")},
+		{"numbers", numbers}, {"date", plan_column(p, "q", r->date)},
 		{"due_when", r->due_when ? r->due_when : "true"}, {"requests", plan_table(p, r)},
 		{"where", plan_and(p, r->where)},
 		{"of_contact", of_contact ? t_printf(p, "%s = %s", by, linked_value(p)) : "true"});
@@ -145,11 +160,11 @@ static char *old_enough(const struct plan *p)
  * Among chosen keys it is LATERAL: contact by contact, each by an index.  A join of both arrays'
  * rows is planned for arrays of ten, and then compares each key with each.
  */
-static const char due_contacts_sql[] = "SELECT {key} AS k, 1 + coalesce(r.n, 0) AS weight,\n"
+static const char due_contacts_sql[] = "SELECT {key}, 1 + coalesce(r.n, 0) AS weight,\n"
 				       "       {last} AS last\n"
 				       "  FROM {contacts} AS c\n"
 				       "  {join} ({requests}) AS r\n"
-				       "    ON r.link = {link}\n"
+				       "    ON {of_requests} = {link}\n"
 				       " WHERE {old_enough}\n"
 				       "   AND {not_held}\n"
 				       "   AND {among_keys}\n"
@@ -159,10 +174,9 @@ static char *due_contacts(const struct plan *p, const char *keys)
 {
 	const struct table *c = p->model->contact;
 	const bool all = p->opts.without_requests || p->opts.by_key;
-	const char *key = plan_column(p, "c", c->key);
 
 	return sql_fill(
-		p, due_contacts_sql, {"key", key},
+		p, due_contacts_sql, {"key", plan_named(p, "c", c->key, "k")},
 		{"last", all && c->created
 				 ? t_printf(p, "coalesce(r.last::timestamptz, %s::timestamptz)",
 					    plan_column(p, "c", c->created))
@@ -170,15 +184,17 @@ static char *due_contacts(const struct plan *p, const char *keys)
 		{"contacts", plan_filtered(p, c, c->where, p->opts.scope)},
 		{"join", t_printf(p, "%sJOIN%s", all ? "LEFT " : "", keys ? " LATERAL" : "")},
 		{"requests", requests(p, keys != NULL)}, {"link", linked_value(p)},
+		{"of_requests",
+		 plan_key(p, "r", plan_names(p, "link", p->model->request->by->n))},
 		{"old_enough", old_enough(p)},
 		{"not_held", p->opts.despite_holds ? "true" : t_printf(p, "NOT %s", held(p))},
-		{"among_keys", keys ? t_printf(p, "%s = ANY (%s)", key, keys) : "true"},
+		{"among_keys", keys ? plan_among(p, c, "c", c->key, keys) : "true"},
 		{"dirty", p->opts.action == ACTION_ANONYMIZE_CONTACTS ? dirty(p, c, "c") : "true"});
 }
 
 /* The requests that are due, of contacts in scope that no hold covers. */
 static const char due_requests_sql[] =
-	"SELECT {key} AS k, 1 AS weight, {date}::timestamptz AS last\n"
+	"SELECT {key}, 1 AS weight, {date}::timestamptz AS last\n"
 	"  FROM {requests} AS r\n"
 	" WHERE {old_enough}\n"
 	"   AND {not_held}\n"
@@ -189,11 +205,11 @@ static const char due_requests_sql[] =
 static char *due_requests(const struct plan *p, const char *keys)
 {
 	const struct table *r = p->model->request, *c = p->model->contact;
-	const char *at = plan_column(p, "r", r->date), *key = plan_column(p, "r", r->key);
+	const char *at = plan_column(p, "r", r->date);
 	const char *link = plan_link(p, r, "r", "c");
 
 	return sql_fill(
-		p, due_requests_sql, {"key", key}, {"date", at},
+		p, due_requests_sql, {"key", plan_named(p, "r", r->key, "k")}, {"date", at},
 		{"requests", plan_filtered(p, r, r->where, p->opts.by_key ? NULL : r->due_when)},
 		{"old_enough", p->opts.by_key ? quiet_since(p, at, r) : between(p, at, r)},
 		{"not_held",
@@ -205,7 +221,7 @@ static char *due_requests(const struct plan *p, const char *keys)
 				     ? t_printf(p, "EXISTS (SELECT FROM %s AS c WHERE %s)",
 						plan_filtered(p, c, c->where, p->opts.scope), link)
 				     : "true"},
-		{"among_keys", keys ? t_printf(p, "%s = ANY (%s)", key, keys) : "true"},
+		{"among_keys", keys ? plan_among(p, r, "r", r->key, keys) : "true"},
 		{"dirty", dirty(p, r, "r")});
 }
 
@@ -237,7 +253,7 @@ static const char selected_sql[] =
 static char *selected(const struct plan *p)
 {
 	return sql_fill(p, selected_sql,
-			{"type", plan_type(p->catalog, p->subject, p->subject->key)});
+			{"type", plan_key_type(p->catalog, p->subject, p->subject->key)});
 }
 
 static const char held_keys_sql[] =
@@ -250,16 +266,18 @@ char *plan_held_query(void *ctx, const struct model *model, const struct catalog
 {
 	struct plan_opts despite_holds = *opts;
 	struct plan *p;
-	const char *key;
+	const struct columns *key;
 
 	despite_holds.despite_holds = true;
 	p = plan_new(ctx, model, catalog, &despite_holds);
-	key = plan_column(p, "t", p->subject->key);
+	key = p->subject->key;
 	return due_query(
-		p, sql_fill(p, held_keys_sql, {"key", key}, {"table", plan_table(p, p->subject)},
+		p, sql_fill(p, held_keys_sql,
+			    {"key", key->n == 1 ? plan_key(p, "t", key) : plan_key_text(p, "t", key)},
+			    {"table", plan_table(p, p->subject)},
 			    {"contact", join_contact(p)},
 			    {"contact_key", hold_key(p, p->subject == model->contact ? "t" : "c")},
-			    {"chosen", opts->by_key ? t_printf(p, "%s = ANY (%s)", key, selected(p))
+			    {"chosen", opts->by_key ? plan_among(p, p->subject, "t", key, selected(p))
 						    : "true"}));
 }
 
@@ -267,33 +285,37 @@ char *plan_held_query(void *ctx, const struct model *model, const struct catalog
  * Keys come back as one array.  Each key is cast to text by itself, because a char(8) in an array would
  * bring its padding along.
  */
-#define KEYS "coalesce(array_agg(x.k::text), '{}')::text AS keys, count(*) AS n"
+#define KEYS "coalesce(array_agg({text}), '{}')::text AS keys, count(*) AS n"
 
 static const char list_sql[] =
 	"INSERT INTO retention.candidate (job, n, key, weight)\n"
-	"SELECT $3::int, row_number() OVER (ORDER BY due.k), due.k::text, due.weight\n"
-	"  FROM ({due}) AS due";
+	"SELECT $3::int, row_number() OVER (ORDER BY {order}), {text}, x.weight\n"
+	"  FROM ({due}) AS x";
 
 static const char recheck_sql[] = "SELECT " KEYS " FROM ({due}) AS x";
 
 static const char present_sql[] =
-	"SELECT " KEYS " FROM (SELECT {key} AS k FROM {table} AS t WHERE {selection}) AS x";
+	"SELECT " KEYS " FROM (SELECT {key} FROM {table} AS t WHERE {selection}) AS x";
 
 /* SKIP LOCKED: a row that somebody works on is left for a later sweep, never waited for. */
 static const char lock_sql[] =
-	"SELECT " KEYS " FROM (SELECT {key} AS k FROM {table} AS t WHERE {selection}\n"
-	" ORDER BY 1 FOR UPDATE SKIP LOCKED) AS x";
+	"SELECT " KEYS " FROM (SELECT {key} FROM {table} AS t WHERE {selection}\n"
+	" ORDER BY {order} FOR UPDATE SKIP LOCKED) AS x";
 
 static const char held_sql[] =
-	"SELECT " KEYS " FROM (SELECT {key} AS k FROM {table} AS t{contact}\n"
+	"SELECT " KEYS " FROM (SELECT {key} FROM {table} AS t{contact}\n"
 	"  JOIN retention.holds_in_force AS h ON h.contact_key = {contact_key}\n"
 	" WHERE {selection}) AS x";
 
 void plan_due_statements(struct plan *p)
 {
 	const struct table *t = p->subject, *c = p->model->contact;
+	const struct columns *names = plan_names(p, "k", t->key->n);
+	const char *text = plan_key_text(p, "x", names);
 	const struct sql_part parts[] = {
-		{"key", plan_column(p, "t", t->key)},
+		{"key", plan_named(p, "t", t->key, "k")},
+		{"text", text},
+		{"order", plan_columns(p, "t", t->key->names, t->key->n)},
 		{"table", plan_table(p, t)},
 		{"selection", plan_selection(p, t, "$1", true)},
 		{"contact", join_contact(p)},
@@ -302,9 +324,10 @@ void plan_due_statements(struct plan *p)
 	};
 
 	p->list_sql =
-		sql_fill(p, list_sql, {"due", due_query(p, p->opts.by_key ? selected(p) : NULL)});
-	p->recheck_sql =
-		sql_fill(p, recheck_sql, {"due", due_query(p, plan_array(p, t, t->key, "$3"))});
+		sql_fill(p, list_sql, {"due", due_query(p, p->opts.by_key ? selected(p) : NULL)},
+			 {"order", plan_columns(p, "x", names->names, names->n)}, {"text", text});
+	p->recheck_sql = sql_fill(p, recheck_sql, {"text", text},
+				  {"due", due_query(p, plan_array(p, t, t->key, "$3"))});
 	p->present_sql = sql_fill_parts(p, present_sql, parts);
 	p->lock_sql = p->opts.action == ACTION_EXPORT ? p->present_sql
 						      : sql_fill_parts(p, lock_sql, parts);

@@ -155,7 +155,7 @@ struct plan {
 	size_t n_collects;
 	struct step *steps; /* n_steps, in foreign-key order */
 	size_t n_steps;
-	const char ***slots; /* [table]: the columns collected; [0] is the key, or NULL */
+	const struct columns ***slots; /* [table]: what is collected of each row; [0] is the key, or NULL */
 	size_t *n_slots; /* [table] */
 	/*
 	 * integrity = "set": a row for each foreign key of which a row still points at one that is
@@ -183,9 +183,9 @@ struct plan *plan_build(void *ctx, const struct model *model, const struct catal
 			const struct plan_opts *opts, struct complaints *c);
 
 /*
- * Returns a query of (k, weight, last): the subjects that are due between $1 (or NULL) and $2, and
+ * Returns a query of (k, k_2, ..., weight, last), with a k for each column of the key: the subjects that are due between $1 (or NULL) and $2, and
  * that the action would still change; last is the date of their last request.  keys is an SQL array
- * expression of the key's type: then only among those; NULL: among all.  Owned by ctx.
+ * expression of plan_key_type()[]: then only among those; NULL: among all.  Owned by ctx.
  */
 char *plan_due_query(void *ctx, const struct model *model, const struct catalog *catalog,
 		     const struct plan_opts *opts, const char *keys);
@@ -222,6 +222,33 @@ char *plan_texts(const void *ctx, const struct column *column, const char *value
 
 /* Returns the type of a column, for a cast. */
 const char *plan_type(const struct catalog *catalog, const struct table *t, const char *column);
+
+/* Returns alias."a", alias."b" and so on, of n columns. */
+char *plan_columns(const void *ctx, const char *alias, const char *const *columns, size_t n);
+
+/* Returns the value of a key, or of a link, in the row alias, to be compared: alias."a", or ROW(alias."a", alias."b"). */
+char *plan_key(const void *ctx, const char *alias, const struct columns *columns);
+
+/* Returns the same as text, as lists, holds and the ledger have it: (7,42) of several columns. */
+char *plan_key_text(const void *ctx, const char *alias, const struct columns *columns);
+
+/* Returns the n columns name, name_2 and so on, which plan_named() gives to a query.  Owned by ctx. */
+const struct columns *plan_names(const void *ctx, const char *name, size_t n);
+
+/* Returns the type of an array of such values: the column's, or text for rows' literals. */
+const char *plan_key_type(const struct catalog *catalog, const struct table *t,
+			  const struct columns *columns);
+
+/* Returns "the row alias of t has the key that the text (an SQL expression) is written as". */
+char *plan_is_key(const void *ctx, const struct catalog *catalog, const struct table *t,
+		  const char *alias, const char *text);
+
+/*
+ * Returns a query of subjects, as plan_due_query() gives them, of the keys that text (an SQL
+ * expression) is written as.  from: " FROM ..." of the expression; "": one key.
+ */
+char *plan_chosen_query(const void *ctx, const struct catalog *catalog, const struct table *t,
+			const char *text, const char *from);
 
 /* Returns "schema"."table". */
 char *plan_table(const void *ctx, const struct table *t);

@@ -13,19 +13,26 @@ static const struct collect *collected(const struct plan *p, size_t table)
 }
 
 /* The values that column of t has to be among, as a subquery of the column's type. */
-static char *values_of(const struct plan *p, const struct table *t, const char *column,
+static char *values_of(const struct plan *p, const struct table *t, const struct columns *columns,
 		       const struct source *from)
 {
 	const struct table *source = &p->model->tables[from->table];
 	const struct collect *c = collected(p, from->table);
 	const bool own = source == p->subject && (!c || from->slot == 0);
-	const char *name = own ? source->key : p->slots[from->table][from->slot];
-	const char *type = plan_type(p->catalog, t, column);
-	const bool alike = strcmp(plan_type(p->catalog, source, name), type) == 0;
-	const char *value = own ? "x.k" : t_printf(p, "x.c%zu", from->slot);
+	const struct columns *of = own ? source->key : p->slots[from->table][from->slot];
+	const struct columns *names =
+		plan_names(p, own ? "k" : t_printf(p, "c%zu", from->slot), of->n);
+	char *list = t_strdup(p, "");
 
-	return t_printf(p, "SELECT %s%s%s FROM %s AS x", value,
-			alike ? "" : "::text::", alike ? "" : type,
+	for (size_t i = 0; i < columns->n; i++) {
+		const char *type = plan_type(p->catalog, t, columns->names[i]);
+		const bool alike =
+			strcmp(plan_type(p->catalog, source, of->names[i]), type) == 0;
+
+		t_list(&list, ", ", "x.%s%s%s", names->names[i], alike ? "" : "::text::",
+		       alike ? "" : type);
+	}
+	return t_printf(p, "SELECT %s FROM %s AS x", list,
 			own ? "due" : t_printf(p, "s%zu", from->table));
 }
 
@@ -33,10 +40,10 @@ static char *values_of(const struct plan *p, const struct table *t, const char *
 static char *selection(const struct plan *p, const struct table *t, const struct source *from)
 {
 	const bool own = from->table == t->index;
-	const char *column = own ? t->key : t->by;
+	const struct columns *columns = own ? t->key : t->by;
 
-	return t_printf(p, "%s IN (%s)%s", plan_column(p, "t", column),
-			values_of(p, t, column, from), own ? "" : plan_beside_link(p, t));
+	return t_printf(p, "%s IN (%s)%s", plan_key(p, "t", columns),
+			values_of(p, t, columns, from), own ? "" : plan_beside_link(p, t));
 }
 
 /* As others_own() of plan/collect.c, over the common table expressions. */
@@ -46,16 +53,16 @@ static char *walk_own(const struct plan *p, const struct table *t, const struct 
 	const struct collect *c = collected(p, x->index);
 	const bool subject = x == p->subject;
 	const struct source own = {.table = x->index};
-	const char *column = x->key && (subject || c) ? x->key : x->by;
+	const struct columns *columns = x->key && (subject || c) ? x->key : x->by;
 
 	(void)arg;
 	if (x == t)
-		return t_printf(p, "%s IN (%s)%s", plan_column(p, u, x->by),
+		return t_printf(p, "%s IN (%s)%s", plan_key(p, u, x->by),
 				values_of(p, x, x->by, &c->from), plan_within(p, x, u));
 	if (!plan_goes_along(p, t, x) || (!subject && (!c || (!x->key && x->where))))
 		return NULL;
-	return t_printf(p, "%s IN (%s)", plan_column(p, u, column),
-			values_of(p, x, column, x->key ? &own : &c->from));
+	return t_printf(p, "%s IN (%s)", plan_key(p, u, columns),
+			values_of(p, x, columns, x->key ? &own : &c->from));
 }
 
 /* The subjects, and the rows of the inner tables, each by its parent's or by the subjects' keys. */
@@ -68,11 +75,14 @@ static char *with_clause(const struct plan *p, const char *due)
 		const struct table *t = c->table;
 
 		t_append(&sql, ",\ns%zu AS MATERIALIZED (SELECT ", t->index);
-		for (size_t s = 0; s < p->n_slots[t->index]; s++)
-			t_append(&sql, "%s%s AS c%zu", s ? ", " : "",
-				 p->slots[t->index][s] ? plan_column(p, "t", p->slots[t->index][s])
-						       : "NULL",
-				 s);
+		for (size_t s = 0; s < p->n_slots[t->index]; s++) {
+			const struct columns *columns = p->slots[t->index][s];
+			const char *name = t_printf(p, "c%zu", s);
+
+			t_append(&sql, "%s%s", s ? ", " : "",
+				 columns ? plan_named(p, "t", columns, name)
+					 : t_printf(p, "NULL AS %s", name));
+		}
 		t_append(&sql, "\n  FROM %s AS t WHERE %s", plan_table(p, t),
 			 selection(p, t, &c->from));
 		if (c->lock_sql)
@@ -162,6 +172,12 @@ static char *row_as_json(const struct plan *p, const struct table *t)
 		       : t_strdup(p, "to_jsonb(t)");
 }
 
+static void add_member(char **list, const char *column)
+{
+	t_list(list, ", ", "%s, %s", sql_literal(*list, column),
+	       plan_column(*list, "t", column));
+}
+
 /*
  * A contact that points at this one is another person: the document gets no more of it than the
  * link.
@@ -169,12 +185,16 @@ static char *row_as_json(const struct plan *p, const struct table *t)
 static char *document_row(const struct plan *p, const struct table *t)
 {
 	const struct table *c = p->model->contact;
+	char *list = t_strdup(p, "");
 
 	if (t == c || plan_oid(p, t) != plan_oid(p, c))
 		return row_as_json(p, t);
-	return t_printf(p, "jsonb_build_object(%s, %s, %s, %s)", sql_literal(p, c->key),
-			plan_column(p, "t", c->key), sql_literal(p, t->by),
-			plan_column(p, "t", t->by));
+	for (size_t i = 0; i < c->key->n; i++)
+		add_member(&list, c->key->names[i]);
+	for (size_t i = 0; i < t->by->n; i++)
+		if (!columns_have(c->key, t->by->names[i]))
+			add_member(&list, t->by->names[i]);
+	return t_printf(p, "jsonb_build_object(%s)", list);
 }
 
 static const char document_sql[] =

@@ -41,8 +41,9 @@ static char *template_text(const void *ctx, const struct table *t, const char *v
 			t_list(&sql, " || ", "%s",
 			       sql_literal(ctx, t_printf(ctx, "%.*s", (int)plain, value)));
 		else /* {number}: the configuration lets no other through */
-			t_list(&sql, " || ", "(%s)::text",
-			       key ? plan_column(ctx, alias, t->key) : number);
+			t_list(&sql, " || ", "%s",
+			       key ? plan_key_text(ctx, alias, t->key)
+				   : t_printf(ctx, "(%s)::text", number));
 		value += plain > 0 ? plain : strlen(key ? KEY : NUMBER);
 	}
 	return *sql ? sql : t_strdup(ctx, "''");

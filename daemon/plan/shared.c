@@ -75,7 +75,9 @@ static void add_not_anonymized(const struct plan *p, const struct table *x, char
 		return;
 	if (top == p->subject)
 		t_list(subjects, " UNION ALL ", "%s",
-		       way_up(p, x, top, plan_column(p, x == top ? "u" : "o", top->key)));
+		       way_up(p, x, top,
+			      plan_columns(p, x == top ? "u" : "o", top->key->names,
+					   top->key->n)));
 	else
 		t_append(sql, "\n   AND NOT EXISTS (%s AND (%s) IS NOT TRUE)",
 			 way_up(p, x, top, ""),
@@ -88,8 +90,14 @@ static void add_not_anonymized(const struct plan *p, const struct table *x, char
  */
 static const char not_anonymized_sql[] =
 	"\n   AND NOT EXISTS (SELECT FROM (\n"
-	"     {subjects}) AS x(k)\n"
-	"     JOIN {table} AS s ON {key} = x.k AND ({dirty}) IS NOT TRUE)";
+	"     {subjects}) AS x({names})\n"
+	"     JOIN {table} AS s ON {key} = {subject} AND ({dirty}) IS NOT TRUE)";
+
+/* "k, k_2", as many names as the key has columns. */
+static char *name_list(const struct plan *p, const struct columns *key)
+{
+	return columns_text(p, plan_names(p, "k", key->n));
+}
 
 /*
  * The row u of the table oid is not the subject's own, nor one of a subject that has been anonymized,
@@ -117,8 +125,10 @@ static char *not_own(const struct shared *s, unsigned int oid)
 		t_append(&sql, "%s",
 			 sql_fill(p, not_anonymized_sql,
 				  {"table", plan_filtered(p, subject, subject->where, NULL)},
-				  {"key", plan_column(p, "s", subject->key)},
+				  {"key", plan_key(p, "s", subject->key)},
 				  {"subjects", subjects},
+				  {"names", name_list(p, subject->key)},
+				  {"subject", plan_key(p, "x", plan_names(p, "k", subject->key->n))},
 				  {"dirty", plan_disposition(p, subject) == DISPOSITION_UPDATE
 						    ? plan_dirty_self(p, subject, "s")
 						    : plan_dirty_tree(p, subject, "s", NULL)}));
@@ -148,8 +158,7 @@ static bool is_key(const struct plan *p, const struct table *link)
 	const unsigned int from = plan_oid(p, link->of), to = plan_oid(p, link);
 
 	for (const struct foreign_key *k = NULL; (k = catalog_next_key(p->catalog, k, from, to));)
-		if (k->n_columns == 1 && strcmp(k->from_columns[0], link->from) == 0 &&
-		    strcmp(k->to_columns[0], link->by) == 0)
+		if (k->n_columns == link->by->n && catalog_key_pairs(k, link->from, link->by))
 			return true;
 	return false;
 }
@@ -173,7 +182,7 @@ static char *unused_by_others(const struct shared *s)
 		const struct table *link = &p->model->tables[i];
 
 		if (link->of && link->from && link->match == t->match && plan_oid(p, link) == oid &&
-		    (!t->match || strcmp(link->by, t->by) == 0) && !is_key(p, link))
+		    (!t->match || columns_equal(link->by, t->by)) && !is_key(p, link))
 			t_append(&sql, "\n   AND %s", unused_by_link(s, link));
 	}
 	return sql;
@@ -198,11 +207,11 @@ static char *points_at(const struct plan *p, const struct table *t)
 static const char not_kept_sql[] =
 	"\n   AND {key} NOT IN (\n"
 	"  WITH RECURSIVE kept AS (\n"
-	"    SELECT {first_key} AS k FROM {table} AS f WHERE {first_reached} AND NOT ({first_unused})\n"
+	"    SELECT {first_key} FROM {table} AS f WHERE {first_reached} AND NOT ({first_unused})\n"
 	"    UNION\n"
-	"    SELECT {next_key} FROM kept JOIN {table} AS p ON {pointing_key} = kept.k\n"
+	"    SELECT {next_key} FROM kept JOIN {table} AS p ON {pointing_key} = {kept_key}\n"
 	"      JOIN {table} AS n ON ({points_at}) AND {next_reached})\n"
-	"  SELECT kept.k FROM kept)";
+	"  SELECT * FROM kept)";
 
 static const char *not_kept(const struct shared *s)
 {
@@ -213,12 +222,13 @@ static const char *not_kept(const struct shared *s)
 
 	if (!reached)
 		return "";
-	return sql_fill(p, not_kept_sql, {"key", plan_column(p, s->alias, s->t->key)},
+	return sql_fill(p, not_kept_sql, {"key", plan_key(p, s->alias, s->t->key)},
 			{"table", plan_table(p, s->t)},
-			{"first_key", plan_column(p, "f", s->t->key)}, {"first_reached", reached},
-			{"first_unused", unused_by_others(&first)},
-			{"next_key", plan_column(p, "n", s->t->key)},
-			{"pointing_key", plan_column(p, "p", s->t->key)}, {"points_at", link},
+			{"first_key", plan_named(p, "f", s->t->key, "k")},
+			{"first_reached", reached}, {"first_unused", unused_by_others(&first)},
+			{"next_key", plan_columns(p, "n", s->t->key->names, s->t->key->n)},
+			{"kept_key", plan_key(p, "kept", plan_names(p, "k", s->t->key->n))},
+			{"pointing_key", plan_key(p, "p", s->t->key)}, {"points_at", link},
 			{"next_reached", s->own(p, s->t, s->t, "n", s->arg)});
 }
 

@@ -69,21 +69,27 @@ static bool may_slice(const struct plan *p)
 }
 
 /*
- * Returns the column that tells single rows of t apart: its key, or where the model names none, the
- * first column that could be one.  NULL: there is none.  A column that may be NULL does not do,
- * because those rows would be in no slice.
+ * Returns the columns that tell single rows of t apart: its key, or where the model names none, the
+ * first that could be one.  NULL: there are none.  A column that may be NULL does not do, because
+ * those rows would be in no slice.
  */
-static const char *slice_key(const struct plan *p, const struct table *t)
+static const struct columns *slice_key(const struct plan *p, const struct table *t)
 {
 	const struct relation *r = plan_relation(p, t);
+	struct columns *found = t_zero(p, struct columns);
 
 	if (t->key)
-		return catalog_column(r, t->key)->not_null ? t->key : NULL;
+		return catalog_is_not_null(r, t->key) ? t->key : NULL;
 	if (plan_is_collected(p, t))
 		return NULL;
 	for (size_t i = 0; i < r->n_columns; i++)
-		if (r->columns[i].identifies && r->columns[i].not_null)
-			return r->columns[i].name;
+		if (r->columns[i].identifies && r->columns[i].not_null) {
+			*found = (struct columns){.names = &r->columns[i].name, .n = 1};
+			return found;
+		}
+	for (size_t i = 0; i < r->n_uniques; i++)
+		if (catalog_is_not_null(r, &r->uniques[i]))
+			return &r->uniques[i];
 	return NULL;
 }
 
@@ -102,6 +108,9 @@ const char *plan_slice_order(const struct plan *p, const struct table *t)
 static const char some_sql[] =
 	"{key} = ANY (ARRAY(\n"
 	"  SELECT {key} FROM {table} AS t WHERE {selection}{order} LIMIT {limit}::bigint))";
+static const char some_rows_sql[] =
+	"{key} IN (\n"
+	"  SELECT {columns} FROM {table} AS t WHERE {selection}{order} LIMIT {limit}::bigint)";
 
 /*
  * The arrays are those of the parents, and of the rows' own keys where they are collected, else how
@@ -115,10 +124,13 @@ static char *slice_statement(const struct plan *p, const struct step *s,
 {
 	const struct table *t = s->table;
 	const char *selection = plan_selection(p, t, arrays->keys, false);
+	const struct columns *key = slice_key(p, t);
 	const char *some =
 		plan_is_own(p, t)
 			? plan_selection(p, t, arrays->own, true)
-			: sql_fill(p, some_sql, {"key", plan_column(p, "t", slice_key(p, t))},
+			: sql_fill(p, key->n == 1 ? some_sql : some_rows_sql,
+				   {"key", plan_key(p, "t", key)},
+				   {"columns", plan_columns(p, "t", key->names, key->n)},
 				   {"table", plan_table(p, t)}, {"selection", selection},
 				   {"order", plan_slice_order(p, t)}, {"limit", arrays->own});
 

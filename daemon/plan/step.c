@@ -36,22 +36,21 @@ static const char update_sql[] =
 
 static char *update_statement(const struct plan *p, const struct table *t, bool own)
 {
-	const bool numbered = plan_is_numbered(p, t);
+	const char *numbers = "", *selection = NULL;
 	char *list = t_strdup(p, "");
 
+	if (plan_is_numbered(p, t))
+		numbers = t_printf(p, "\n    FROM %s",
+				   plan_numbered_keys(p, t, "$1", "$2", &selection));
+	else
+		selection = plan_selection(p, t, "$1", own);
 	for (size_t i = 0; i < t->n_rules; i++)
 		if (t->rules[i].kind != RULE_KEEP)
 			t_list(&list, ",\n       ", "%s = %s", sql_ident(p, t->rules[i].column),
 			       plan_rule_value(p, t, &t->rules[i], "t", "b.fresh_number"));
 	return sql_fill(
 		p, update_sql, {"table", plan_table(p, t)}, {"assignments", list},
-		{"numbers", numbered ? t_printf(p,
-						"\n    FROM unnest(%s, $2::bigint[])"
-						" AS b(row_key, fresh_number)",
-						plan_array(p, t, t->key, "$1"))
-				     : ""},
-		{"selection", numbered ? t_printf(p, "%s = b.row_key", plan_column(p, "t", t->key))
-				       : plan_selection(p, t, "$1", own)},
+		{"numbers", numbers}, {"selection", selection},
 		{"dirty", plan_dirty_row(p, t, "t", true)},
 		{"dirty_again", plan_dirty_row(p, t, "t", t->of != NULL)});
 }
@@ -59,23 +58,28 @@ static char *update_statement(const struct plan *p, const struct table *t, bool 
 /* For the archive the link has to be read before it is cleared: RETURNING has only the new row. */
 static const char detach_archived_sql[] =
 	"WITH old AS (\n"
-	"  SELECT t.{key} AS row_key, t.{by} AS link FROM {table} AS t WHERE {selection} FOR UPDATE)\n"
-	"UPDATE {table} AS t SET {by} = NULL FROM old WHERE t.{key} = old.row_key";
+	"  SELECT {columns} FROM {table} AS t WHERE {selection} FOR UPDATE)\n"
+	"UPDATE {table} AS t SET {cleared} FROM old WHERE {key} = {old_key}";
 
 static char *detach_statement(const struct plan *p, const struct step *s, bool own,
 			      const char *keys)
 {
 	const struct table *t = s->table;
-	const char *by = sql_ident(p, t->by);
 	const char *selection = plan_selection(p, t, keys, own);
+	char *cleared = t_strdup(p, "");
 
+	for (size_t i = 0; i < t->by->n; i++)
+		if (catalog_is_detached(t, plan_relation(p, t), t->by->names[i]))
+			t_list(&cleared, ", ", "%s = NULL", sql_ident(p, t->by->names[i]));
 	if (!s->archived)
-		return plan_fires(p, NULL, "UPDATE %s AS t SET %s = NULL WHERE %s",
-				  plan_table(p, t), by, selection);
-	return plan_fires(p, "old.row_key, old.link", "%s",
-			  sql_fill(p, detach_archived_sql, {"table", plan_table(p, t)},
-				   {"key", sql_ident(p, t->key)}, {"by", by},
-				   {"selection", selection}));
+		return plan_fires(p, NULL, "UPDATE %s AS t SET %s WHERE %s", plan_table(p, t),
+				  cleared, selection);
+	return plan_fires(
+		p, plan_columns(p, "old", s->columns, s->n_columns), "%s",
+		sql_fill(p, detach_archived_sql, {"table", plan_table(p, t)},
+			 {"columns", plan_columns(p, "t", s->columns, s->n_columns)},
+			 {"cleared", cleared}, {"key", plan_key(p, "t", t->key)},
+			 {"old_key", plan_key(p, "old", t->key)}, {"selection", selection}));
 }
 
 /*
@@ -84,8 +88,8 @@ static char *detach_statement(const struct plan *p, const struct step *s, bool o
  */
 static char *among_own(const struct plan *p, const struct table *t, const char *keys)
 {
-	return t_printf(p, " AND (%s IN (SELECT unnest(%s))) IS TRUE", plan_column(p, "t", t->key),
-			plan_array(p, t, t->key, keys));
+	return t_printf(p, " AND (%s IN (%s)) IS TRUE", plan_key(p, "t", t->key),
+			plan_unnested(p, t, t->key, plan_array(p, t, t->key, keys)));
 }
 
 /*
@@ -164,8 +168,11 @@ static void archive_columns(const struct plan *p, struct step *s)
 	char *types = t_strdup(p, "");
 
 	if (s->disposition == DISPOSITION_DETACH) {
-		columns[s->n_columns++] = t->key;
-		columns[s->n_columns++] = t->by;
+		for (size_t i = 0; i < t->key->n; i++)
+			columns[s->n_columns++] = t->key->names[i];
+		for (size_t i = 0; i < t->by->n; i++)
+			if (!columns_have(t->key, t->by->names[i]))
+				columns[s->n_columns++] = t->by->names[i];
 	} else { /* A generated column derives from the others, and a restore makes it again. */
 		for (size_t i = 0; i < r->n_columns; i++)
 			if (!r->columns[i].generated)
@@ -234,7 +241,7 @@ static void link_step(const struct plan *p, struct step *s)
 	if (!s->linked)
 		return;
 	s->by_own = own && t != p->model->request &&
-		    catalog_column(plan_relation(p, t), t->key)->not_null;
+		    catalog_is_not_null(plan_relation(p, t), t->key);
 	s->exact = s->by_own || (own && has_key);
 	/* The foreign key keeps a client from adding rows, or fails the batch where one does. */
 	kept_out = has_key &&

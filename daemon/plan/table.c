@@ -51,7 +51,7 @@ bool plan_is_asked(const struct plan *p, const struct table *t)
 bool plan_has_key_to_parent(const struct plan *p, const struct table *t)
 {
 	for (const struct foreign_key *k = NULL; (k = catalog_next_key(p->catalog, k, 0, 0));)
-		if (k->n_columns == 1 && catalog_link_covers(p->catalog, t, k))
+		if (t->by && k->n_columns == t->by->n && catalog_link_covers(p->catalog, t, k))
 			return true;
 	return false;
 }
@@ -117,6 +117,45 @@ char *plan_columns(const void *ctx, const char *alias, const char *const *column
 	return list;
 }
 
+char *plan_key(const void *ctx, const char *alias, const struct columns *columns)
+{
+	const char *list = plan_columns(ctx, alias, columns->names, columns->n);
+
+	return t_printf(ctx, columns->n == 1 ? "%s" : "ROW(%s)", list);
+}
+
+char *plan_key_text(const void *ctx, const char *alias, const struct columns *columns)
+{
+	char *list = t_strdup(ctx, "");
+
+	for (size_t i = 0; i < columns->n; i++)
+		t_list(&list, ", ", "%s::text", plan_column(ctx, alias, columns->names[i]));
+	return columns->n == 1 ? list : t_printf(ctx, "ROW(%s)::text", list);
+}
+
+char *plan_named(const void *ctx, const char *alias, const struct columns *columns,
+		 const char *name)
+{
+	char *list = t_strdup(ctx, "");
+	const struct columns *names = plan_names(ctx, name, columns->n);
+
+	for (size_t i = 0; i < columns->n; i++)
+		t_list(&list, ", ", "%s AS %s", plan_column(ctx, alias, columns->names[i]),
+		       names->names[i]);
+	return list;
+}
+
+const struct columns *plan_names(const void *ctx, const char *name, size_t n)
+{
+	struct columns *columns = t_zero(ctx, struct columns);
+	const char **names = t_array(ctx, const char *, n);
+
+	for (size_t i = 0; i < n; i++)
+		names[i] = i == 0 ? t_strdup(ctx, name) : t_printf(ctx, "%s_%zu", name, i + 1);
+	*columns = (struct columns){.names = names, .n = n};
+	return columns;
+}
+
 char *plan_text(const void *ctx, const struct column *column, const char *value)
 {
 	return t_printf(ctx,
@@ -134,6 +173,97 @@ char *plan_texts(const void *ctx, const struct column *column, const char *value
 				? "SELECT %sconcat(element) FROM unnest(%s) AS element"
 				: "SELECT %selement FROM unnest(%s::text[]) AS element",
 			name, value);
+}
+
+const char *plan_key_type(const struct catalog *catalog, const struct table *t,
+			  const struct columns *columns)
+{
+	return columns->n == 1 ? plan_type(catalog, t, columns->names[0]) : "text";
+}
+
+/* The columns' values, cast to their types, of a row's literal whose fields are in the array fields. */
+static char *typed_fields(const void *ctx, const struct catalog *catalog, const struct table *t,
+			  const struct columns *columns, const char *fields)
+{
+	char *list = t_strdup(ctx, "");
+
+	for (size_t i = 0; i < columns->n; i++)
+		t_list(&list, ", ", "(%s)[%zu]::%s", fields, i + 1,
+		       plan_type(catalog, t, columns->names[i]));
+	return list;
+}
+
+char *plan_is_key(const void *ctx, const struct catalog *catalog, const struct table *t,
+		  const char *alias, const char *text)
+{
+	const char *fields = t_printf(ctx, "retention.key_fields(%s)", text);
+
+	if (t->key->n == 1)
+		return t_printf(ctx, "%s = %s::%s", plan_key(ctx, alias, t->key), text,
+				plan_key_type(catalog, t, t->key));
+	return t_printf(ctx, "%s = ROW(%s)", plan_key(ctx, alias, t->key),
+			typed_fields(ctx, catalog, t, t->key, fields));
+}
+
+char *plan_chosen_query(const void *ctx, const struct catalog *catalog, const struct table *t,
+			const char *text, const char *from)
+{
+	const struct columns *names = plan_names(ctx, "k", t->key->n);
+	char *list = t_strdup(ctx, "");
+
+	if (t->key->n == 1)
+		return t_printf(ctx, "SELECT %s::%s AS k%s", text,
+				plan_key_type(catalog, t, t->key), from);
+	for (size_t i = 0; i < t->key->n; i++)
+		t_list(&list, ", ", "(retention.key_fields(%s))[%zu]::%s AS %s", text, i + 1,
+		       plan_type(catalog, t, t->key->names[i]), names->names[i]);
+	return t_printf(ctx, "SELECT %s%s", list, from);
+}
+
+/* OFFSET 0 keeps the planner from taking each literal apart once for each column. */
+static const char fields_sql[] =
+	"SELECT {fields} FROM (SELECT retention.key_fields(u.key) AS f\n"
+	"         FROM unnest({array}) AS u(key) OFFSET 0) AS k";
+
+char *plan_among(const struct plan *p, const struct table *t, const char *alias,
+		 const struct columns *columns, const char *array)
+{
+	return plan_is_among(p, t, columns, plan_key(p, alias, columns), array);
+}
+
+char *plan_is_among(const struct plan *p, const struct table *t, const struct columns *columns,
+		    const char *value, const char *array)
+{
+	if (columns->n == 1)
+		return t_printf(p, "%s = ANY (%s)", value, array);
+	return t_printf(p, "%s IN (%s)", value, plan_unnested(p, t, columns, array));
+}
+
+char *plan_unnested(const struct plan *p, const struct table *t, const struct columns *columns,
+		    const char *array)
+{
+	if (columns->n == 1)
+		return t_printf(p, "SELECT unnest(%s)", array);
+	return sql_fill(p, fields_sql, {"fields", typed_fields(p, p->catalog, t, columns, "k.f")},
+			{"array", array});
+}
+
+char *plan_numbered_keys(const struct plan *p, const struct table *t, const char *keys,
+			 const char *numbers, const char **ret_is_row)
+{
+	const char *array = plan_array(p, t, t->key, keys);
+
+	*ret_is_row = t->key->n == 1
+			      ? t_printf(p, "%s = b.key", plan_key(p, "t", t->key))
+			      : t_printf(p, "%s = ROW(%s)", plan_key(p, "t", t->key),
+					 typed_fields(p, p->catalog, t, t->key, "b.key"));
+	if (t->key->n == 1)
+		return t_printf(p, "unnest(%s, %s::bigint[]) AS b(key, fresh_number)", array,
+				numbers);
+	return t_printf(p,
+			"(SELECT retention.key_fields(u.key) AS key, u.fresh_number\n"
+			"            FROM unnest(%s, %s::bigint[]) AS u(key, fresh_number) OFFSET 0) AS b",
+			array, numbers);
 }
 
 const char *plan_type(const struct catalog *catalog, const struct table *t, const char *column)
@@ -166,7 +296,8 @@ const char *plan_and(const void *ctx, const char *predicate)
 const char *plan_within(const void *ctx, const struct table *t, const char *alias)
 {
 	return t->where ? t_printf(ctx, " AND %s IN (SELECT %s FROM %s AS w)",
-				   plan_column(ctx, alias, t->key), plan_column(ctx, "w", t->key),
+				   plan_key(ctx, alias, t->key),
+				   plan_columns(ctx, "w", t->key->names, t->key->n),
 				   plan_filtered(ctx, t, t->where, NULL))
 			: "";
 }
@@ -175,21 +306,27 @@ char *plan_beside_link(const void *ctx, const struct table *t)
 {
 	return t_printf(
 		ctx, "%s%s",
-		t->match ? t_printf(ctx, " AND %s::text <> ''", plan_column(ctx, "t", t->by)) : "",
+		t->match ? t_printf(ctx, " AND %s <> ''", plan_key_text(ctx, "t", t->by)) : "",
 		plan_and(ctx, t->where));
 }
 
 char *plan_link(const struct plan *p, const struct table *t, const char *alias,
 		const char *parent_alias)
 {
-	const struct column *by = catalog_column(&p->catalog->relations[t->index], t->by);
-	const struct column *parent =
-		catalog_column(&p->catalog->relations[t->of->index], model_parent_column(t));
-	const bool alike = by->category == parent->category;
+	const struct columns *from = model_parent_columns(t);
+	char *sql = t_strdup(p, "");
 
-	return t_printf(p, "%s = %s%s%s", plan_column(p, alias, t->by),
-			plan_column(p, parent_alias, parent->name),
-			alike ? "" : "::", alike ? "" : by->type);
+	for (size_t i = 0; i < t->by->n; i++) {
+		const struct column *by = catalog_column(plan_relation(p, t), t->by->names[i]);
+		const struct column *parent =
+			catalog_column(plan_relation(p, t->of), from->names[i]);
+		const bool alike = by->category == parent->category;
+
+		t_list(&sql, " AND ", "%s = %s%s%s", plan_column(p, alias, by->name),
+		       plan_column(p, parent_alias, parent->name),
+		       alike ? "" : "::", alike ? "" : by->type);
+	}
+	return sql;
 }
 
 char *plan_key_name(const void *ctx, const struct foreign_key *k)
@@ -208,9 +345,22 @@ char *plan_key_match(const void *ctx, const struct foreign_key *k, const char *f
 	return sql;
 }
 
-char *plan_array(const struct plan *p, const struct table *t, const char *column, const char *keys)
+char *plan_array(const struct plan *p, const struct table *t, const struct columns *columns,
+		 const char *keys)
 {
-	return t_printf(p, "%s::%s[]", keys, plan_type(p->catalog, t, column));
+	return t_printf(p, "%s::%s[]", keys, plan_key_type(p->catalog, t, columns));
+}
+
+/* The value of the columns in t's row, as it is collected; NULL where one of them is. */
+static char *slot_value(const struct plan *p, const struct table *t, const struct columns *columns)
+{
+	const struct column *first = catalog_column(plan_relation(p, t), columns->names[0]);
+
+	if (columns->n > 1)
+		return t_printf(p, "CASE WHEN %s IS NOT NULL THEN %s END",
+				plan_key(p, "t", columns), plan_key_text(p, "t", columns));
+	return t_printf(p, "%s%s", plan_key(p, "t", columns),
+			strcmp(first->base, "bpchar") == 0 ? "::text" : "");
 }
 
 char *plan_slot_columns(const struct plan *p, const struct table *t)
@@ -218,14 +368,10 @@ char *plan_slot_columns(const struct plan *p, const struct table *t)
 	char *list = t_strdup(p, "");
 
 	for (size_t i = 0; i < p->n_slots[t->index]; i++) {
-		const char *column = p->slots[t->index][i];
-		const bool padded =
-			column &&
-			strcmp(catalog_column(plan_relation(p, t), column)->base, "bpchar") == 0;
+		const struct columns *columns = p->slots[t->index][i];
 
-		t_list(&list, ", ", "%s%s AS c%zu",
-		       column ? plan_column(p, "t", column) : "NULL::text", padded ? "::text" : "",
-		       i);
+		t_list(&list, ", ", "%s AS c%zu",
+		       columns ? slot_value(p, t, columns) : "NULL::text", i);
 	}
 	return list;
 }
@@ -253,23 +399,23 @@ char *plan_slot_array(const struct plan *p, const struct table *t, size_t slot,
 				    name, array, name);
 }
 
-char *plan_kept_array(const struct plan *p, const struct table *t, const char *column,
+char *plan_kept_array(const struct plan *p, const struct table *t, const struct columns *columns,
 		      const char *keys, size_t slot)
 {
-	const char *type = plan_type(p->catalog, t, column);
+	const char *type = plan_key_type(p->catalog, t, columns);
 
 	/* The cast on the outside keeps ANY from taking the query for its rows.  The query runs once. */
 	return slot == 0
-		       ? plan_array(p, t, column, keys)
+		       ? plan_array(p, t, columns, keys)
 		       : t_printf(p, "(SELECT current_setting(%s)::%s[])::%s[]", keys, type, type);
 }
 
-size_t plan_slot_of(const struct plan *p, const struct table *t, const char *column)
+size_t plan_slot_of(const struct plan *p, const struct table *t, const struct columns *columns)
 {
-	const char *const *slots = p->slots[t->index];
+	const struct columns **slots = p->slots[t->index];
 	size_t i = 0;
 
-	while (i < p->n_slots[t->index] && (!slots[i] || strcmp(slots[i], column) != 0))
+	while (i < p->n_slots[t->index] && !columns_equal(slots[i], columns))
 		i++;
 	return i;
 }
@@ -279,15 +425,15 @@ struct source plan_source(const struct plan *p, const struct table *t, bool own)
 	if (own)
 		return (struct source){.table = t->index};
 	return (struct source){.table = t->of->index,
-			       .slot = plan_slot_of(p, t->of, model_parent_column(t))};
+			       .slot = plan_slot_of(p, t->of, model_parent_columns(t))};
 }
 
 char *plan_selection(const struct plan *p, const struct table *t, const char *keys, bool own)
 {
-	const char *column = own ? t->key : t->by;
+	const struct columns *columns = own ? t->key : t->by;
+	const char *array = plan_kept_array(p, t, columns, keys, plan_source(p, t, own).slot);
 
-	return t_printf(p, "%s = ANY (%s)%s", plan_column(p, "t", column),
-			plan_kept_array(p, t, column, keys, plan_source(p, t, own).slot),
+	return t_printf(p, "%s%s", plan_among(p, t, "t", columns, array),
 			own ? "" : plan_beside_link(p, t));
 }
 

@@ -23,26 +23,37 @@
 	"spelling, index them and name them instead: ALTER TABLE %s.%s ADD COLUMN \"%s_lower\" "   \
 	"text GENERATED ALWAYS AS (lower(\"%s\"::text)) STORED"
 
+static bool is_key_column(const struct column *column)
+{
+	return column->plain && catalog_is_key_type(column->base);
+}
+
 static void check_key(const struct table *t, const struct relation *r, struct complaints *c)
 {
-	const struct column *key = catalog_column(r, t->key);
+	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
 
-	if (!key->plain || !catalog_is_key_type(key->base))
+	for (size_t i = 0; i < t->key->n; i++) {
+		const struct column *key = catalog_column(r, t->key->names[i]);
+
+		if (is_key_column(key))
+			continue;
 		complain(c, &t->place,
 			 "table \"%s\": key \"%s\" is %s: a key is a whole number, a uuid or a "
 			 "text, and no two spellings of it are equal; name another column that "
 			 "is unique, or ALTER TABLE %s.%s ADD COLUMN row_number bigint GENERATED "
 			 "ALWAYS AS IDENTITY UNIQUE",
-			 t->name, t->key, key->type, t->schema, t->table);
-	else if (!key->identifies)
+			 t->name, key->name, key->type, t->schema, t->table);
+		return;
+	}
+	if (!catalog_identifies(r, t->key))
 		complain(
 			c, &t->place,
 			"table \"%s\": no unique index on %s.%s says that \"%s\" is its key: %s",
-			t->name, t->schema, t->table, t->key,
+			t->name, t->schema, t->table, columns_text(ctx, t->key),
 			r->partitioned
 				? "the same value can be in two partitions, and rows of others could "
-				  "go with it; name a column that a unique index of the whole table "
-				  "holds alone, or leave key out if nothing needs it"
+				  "go with it; name the columns of a unique index of the whole table, "
+				  "or leave key out if nothing needs it"
 				: "rows of others could go with it; name the right column, or CREATE "
 				  "UNIQUE INDEX CONCURRENTLY");
 }
@@ -54,15 +65,15 @@ static void check_from(const struct model *model, const struct catalog *catalog,
 	const struct table *of = t->of;
 	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
 
-	if (!t->from || t->shared || (of->key && strcmp(t->from, of->key) == 0) ||
-	    catalog_column(&catalog->relations[of->index], t->from)->identifies)
+	if (!t->from || t->shared || columns_equal(t->from, of->key) ||
+	    catalog_identifies(&catalog->relations[of->index], t->from))
 		return;
 	complain(
 		c, &t->place,
 		"table \"%s\": no unique index on %s.%s says that a value of \"%s\" belongs to one "
 		"row: rows of others could go with it; CREATE UNIQUE INDEX CONCURRENTLY ON %s (%s)%s",
-		t->name, of->schema, of->table, t->from, sql_table(ctx, of->schema, of->table),
-		sql_ident(ctx, t->from),
+		t->name, of->schema, of->table, columns_text(ctx, t->from),
+		sql_table(ctx, of->schema, of->table), sql_idents(ctx, t->from->names, t->from->n),
 		t == model->request ? ""
 				    : ", or shared = true or match, which leave alone a value that "
 				      "another row has too");
@@ -88,12 +99,13 @@ static bool stay_apart(const struct column *by, const struct column *parent)
  * (citext, a collation), a row would be missed.  A contact whose request is missed is erased in
  * spite of it, so for a request the two columns have to be of one kind.
  */
-static void check_types(const struct catalog *catalog, const struct model *model,
-			const struct table *t, struct complaints *c)
+static void check_pair(const struct catalog *catalog, const struct model *model,
+		       const struct table *t, size_t i, struct complaints *c)
 {
-	const struct column *by = catalog_column(&catalog->relations[t->index], t->by);
-	const struct column *parent =
-		catalog_column(&catalog->relations[t->of->index], model_parent_column(t));
+	const struct column *by =
+		catalog_column(&catalog->relations[t->index], t->by->names[i]);
+	const struct column *parent = catalog_column(&catalog->relations[t->of->index],
+						     model_parent_columns(t)->names[i]);
 	const struct table *odd = by->plain ? t->of : t;
 	const char *odd_column = by->plain ? parent->name : by->name;
 
@@ -118,6 +130,14 @@ static void check_types(const struct catalog *catalog, const struct model *model
 			"TABLE %s.%s ALTER COLUMN \"%s\" TYPE %s",
 			t->name, by->name, by->type, parent->name, parent->type, parent->name,
 			by->name, t->schema, t->table, by->name, parent->type);
+	else if (t->by->n > 1 && (!is_key_column(by) || !is_key_column(parent) ||
+				  by->category != parent->category))
+		complain(c, &t->place,
+			 "table \"%s\": its link by \"%s\" (%s) to \"%s\" (%s): each pair of a link "
+			 "over several columns holds whole numbers, uuids or texts, and both the "
+			 "same; ALTER TABLE %s.%s ALTER COLUMN \"%s\" TYPE %s",
+			 t->name, by->name, by->type, parent->name, parent->type, t->schema,
+			 t->table, by->name, parent->type);
 	else if (t == model->request && strcmp(by->base, parent->base) != 0 &&
 		 by->category != parent->category)
 		complain(
@@ -139,6 +159,7 @@ void check_links(const struct model *model, const struct catalog *catalog, struc
 		if (!t->of)
 			continue;
 		check_from(model, catalog, t, c);
-		check_types(catalog, model, t, c);
+		for (size_t k = 0; k < t->by->n; k++)
+			check_pair(catalog, model, t, k, c);
 	}
 }

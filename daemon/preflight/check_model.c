@@ -17,12 +17,11 @@
 
 static bool is_link(const struct model *model, const struct table *t, const char *column)
 {
-	if ((t->key && strcmp(t->key, column) == 0) ||
-	    (t->by && !t->match && strcmp(t->by, column) == 0))
+	if (columns_have(t->key, column) || (!t->match && columns_have(t->by, column)))
 		return true;
 	for (size_t i = 0; i < model->n_tables; i++)
-		if (model->tables[i].of == t && model->tables[i].from && !model->tables[i].match &&
-		    strcmp(model->tables[i].from, column) == 0)
+		if (model->tables[i].of == t && !model->tables[i].match &&
+		    columns_have(model->tables[i].from, column))
 			return true;
 	return false;
 }
@@ -170,11 +169,7 @@ static bool reverse_link_covers(const struct catalog *catalog, const struct tabl
 	if (!t->of || !t->from || catalog->relations[t->of->index].oid != k->from_oid ||
 	    catalog->relations[t->index].oid != k->to_oid)
 		return false;
-	for (size_t i = 0; i < k->n_columns; i++)
-		if (strcmp(k->from_columns[i], t->from) == 0 &&
-		    strcmp(k->to_columns[i], t->by) == 0)
-			return true;
-	return false;
+	return catalog_key_pairs(k, t->from, t->by);
 }
 
 static const char *on_delete_words(char on_delete)
@@ -315,8 +310,8 @@ static void check_link_index(const struct catalog *catalog, const struct table *
 		"table \"%s\": its link by \"%s\" has no index behind it, and %s.%s has about %lld "
 		"rows: each batch would read them all; CREATE INDEX CONCURRENTLY ON %s (%s); "
 		"(allow_unindexed = true overrides)",
-		t->name, t->by, t->schema, t->table, (long long)r->rows,
-		sql_table(ctx, t->schema, t->table), sql_ident(ctx, t->by));
+		t->name, columns_text(ctx, t->by), t->schema, t->table, (long long)r->rows,
+		sql_table(ctx, t->schema, t->table), sql_idents(ctx, t->by->names, t->by->n));
 }
 
 /* Rows that use a shared row are looked for by the value. */
@@ -332,8 +327,9 @@ static void check_use_index(const struct catalog *catalog, const struct table *t
 		 "table \"%s\": whether another row of %s.%s has the same \"%s\" is asked for each "
 		 "row, and no index is behind it; CREATE INDEX CONCURRENTLY ON %s (%s); "
 		 "(allow_unindexed = true overrides)",
-		 t->name, t->of->schema, t->of->table, t->from,
-		 sql_table(ctx, t->of->schema, t->of->table), sql_ident(ctx, t->from));
+		 t->name, t->of->schema, t->of->table, columns_text(ctx, t->from),
+		 sql_table(ctx, t->of->schema, t->of->table),
+		 sql_idents(ctx, t->from->names, t->from->n));
 }
 
 /* A row that stays and points at one that goes keeps it: it would never be erased. */
@@ -364,15 +360,29 @@ static void check_file(const struct table *t, const struct relation *r, struct c
 			 t->name, column->name, column->type);
 }
 
+static bool can_detach(const struct table *t, const struct relation *r)
+{
+	for (size_t i = 0; i < t->by->n; i++)
+		if (catalog_is_detached(t, r, t->by->names[i]))
+			return true;
+	return false;
+}
+
 static void check_detach(const struct table *t, const struct relation *r, struct complaints *c)
 {
-	const struct column *by = t->by ? catalog_column(r, t->by) : NULL;
+	const struct column *by = t->by ? catalog_column(r, t->by->names[0]) : NULL;
 
 	if (!by || disposition_of(t, ACTION_DELETE_CONTACTS, ARCHIVE_NONE) != DISPOSITION_DETACH)
 		return;
-	if (by->generated || by->not_null)
+	if (t->by->n > 1 && !can_detach(t, r))
+		complain(c, &t->place,
+			 "table \"%s\": delete = \"detach\" clears a column of the link that may be "
+			 "NULL and is no part of the key, and there is none: use delete = "
+			 "\"delete\", or drop a NOT NULL",
+			 t->name);
+	else if (t->by->n == 1 && (by->generated || by->not_null))
 		complain(c, &t->place, "table \"%s\": delete = \"detach\" clears \"%s\", which %s",
-			 t->name, t->by,
+			 t->name, by->name,
 			 by->generated
 				 ? "the database generates: use delete = \"delete\" or \"keep\""
 				 : "is NOT NULL: use delete = \"delete\", or drop the NOT NULL");

@@ -354,9 +354,20 @@ static const char holds_sql[] =
 	"SELECT string_agg(h.id::text, ', ' ORDER BY h.id) FILTER (WHERE h.odd) AS odd,\n"
 	"       string_agg(h.id::text, ', ' ORDER BY h.id) FILTER (WHERE NOT h.odd) AS missing\n"
 	"  FROM (SELECT h.id, h.contact_key, k.key, k.key IS DISTINCT FROM h.contact_key AS odd\n"
-	"          FROM retention.holds_in_force AS h, LATERAL (SELECT retention.trimmed_key(\n"
-	"               retention.canonical_key(h.contact_key, ($1::regtype)::text))) AS k(key)) AS h\n"
-	" WHERE h.odd OR NOT EXISTS (SELECT FROM {contacts} AS c WHERE {key} = h.key::{base})";
+	"          FROM retention.holds_in_force AS h, LATERAL (SELECT retention.held_key(\n"
+	"               retention.canonical_key(h.contact_key, retention.key_type($1)), $1)) AS k(key)) AS h\n"
+	" WHERE h.odd OR NOT EXISTS (SELECT FROM {contacts} AS c WHERE {is_key})";
+
+const char *check_key_types(const void *ctx, const struct table *t, const struct relation *r)
+{
+	char *list = t_strdup(ctx, "");
+
+	for (size_t i = 0; i < t->key->n; i++)
+		t_list(&list, ",", "pg_catalog.%s",
+		       sql_ident(ctx, catalog_column(r, t->key->names[i])->base));
+	return t->key->n == 1 ? list : t_printf(ctx, "(%s)", list);
+}
+
 
 /*
  * Complains about holds that hold nobody, because the model names another key than the one that they were placed by,
@@ -365,18 +376,18 @@ static const char holds_sql[] =
 static bool check_holds(struct check *check, struct error *err)
 {
 	const struct table *t = check->config->model.contact;
-	const struct column *key = catalog_column(&check->catalog->relations[t->index], t->key);
-	const char *base = t_printf(check->ctx, "pg_catalog.%s", sql_ident(check->ctx, key->base));
-	const char *sql = sql_fill(
-		check->ctx, holds_sql, {"contacts", sql_table(check->ctx, t->schema, t->table)},
-		{"key", t_printf(check->ctx, "c.%s", sql_ident(check->ctx, t->key))},
-		{"base", base});
+	const struct relation *r = &check->catalog->relations[t->index];
+	const char *types = check_key_types(check->ctx, t, r);
+	char *shown = t_strdup(check->ctx, "");
+	const char *sql =
+		sql_fill(check->ctx, holds_sql, {"contacts", plan_table(check->ctx, t)},
+			 {"is_key", plan_is_key(check->ctx, check->catalog, t, "c", "h.key")});
 	AUTO(result) PGresult *res = NULL;
 	AUTO(error) struct error one = {0};
 
 	if (!check_foreign_code(check, check->catalog, err))
 		return false;
-	if (!db_query_apart(check->db, sql, 1, &base, &res, &one))
+	if (!db_query_apart(check->db, sql, 1, &types, &res, &one))
 		return fail(err, one.class, "%s%s", one.text, hint(&one));
 	if (db_text(res, 0, "missing") && check->report)
 		report_warning(check->report,
@@ -385,10 +396,12 @@ static bool check_holds(struct check *check, struct error *err)
 			       db_text(res, 0, "missing"));
 	if (!db_text(res, 0, "odd"))
 		return true;
+	for (size_t i = 0; i < t->key->n; i++)
+		t_list(&shown, ", ", "%s", catalog_column(r, t->key->names[i])->type);
 	complain(check->complaints, &t->place,
 		 "table \"%s\": the key of hold %s is not written as \"%s\" (%s) writes it, so it "
 		 "holds nobody: release the hold, and place it anew by the contact's key",
-		 t->name, db_text(res, 0, "odd"), t->key, key->type);
+		 t->name, db_text(res, 0, "odd"), columns_text(check->ctx, t->key), shown);
 	return false;
 }
 

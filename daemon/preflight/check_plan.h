@@ -26,6 +26,12 @@ struct check {
 /* Holds the whole configuration against the database: model, all four actions, all policies. */
 bool check_config(struct check *check, struct error *err);
 
+/*
+ * The types by which place_hold() writes a key as the table does: "int4", or "(int4,uuid)" of several
+ * columns.  Owned by ctx.
+ */
+const char *check_key_types(const void *ctx, const struct table *t, const struct relation *r);
+
 /* What the plan of an action is made from: the policy's own settings, none where it is NULL. */
 struct plan_opts check_opts(const struct config *config, const struct policy *policy,
 			    enum action action, enum archive_mode archive);

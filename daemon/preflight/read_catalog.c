@@ -16,9 +16,10 @@
 /* The model's tables as a relation: i counts from 0, in the model's order. */
 #define WANTED                                                                                      \
 	"WITH RECURSIVE wanted AS (\n"                                                              \
-	"  SELECT (w.i - 1)::int AS i, c.oid, c.relkind, w.link, w.key, w.filtered,\n"              \
+	"  SELECT (w.i - 1)::int AS i, c.oid, c.relkind, w.link::name[] AS link,\n"                 \
+	"         w.key::name[] AS key, w.filtered,\n"                                              \
 	"         w.schema || '.' || w.name AS shown, c.relispartition,\n"                          \
-	"         to_regclass(nullif(w.used_in, '')) AS used_in, w.used_by\n"                       \
+	"         to_regclass(nullif(w.used_in, '')) AS used_in, w.used_by::name[] AS used_by\n"     \
 	"    FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::bool[], $6::text[],\n" \
 	"                $7::text[])\n"                                                             \
 	"         WITH ORDINALITY AS w(schema, name, link, key, filtered, used_in, used_by, i)\n"   \
@@ -44,6 +45,16 @@
 	"            AND NOT EXISTS (SELECT FROM pg_index x WHERE x.indrelid = c.oid AND x.indisvalid\n"          \
 	"                               AND (c.relreplident = 'd' AND x.indisprimary\n"                           \
 	"                                    OR c.relreplident = 'i' AND x.indisreplident))"
+
+/*
+ * The index x finds the rows of a link over these columns, of which a is one.  Where there are several,
+ * the first is the tenant's by custom, and an index on it alone would find all of the tenant's rows.
+ */
+#define LEADS(columns)                                                                             \
+	"x.indkey[0] = a.attnum AND (cardinality(" columns ") = 1 OR a.attname <> (" columns       \
+	")[1]\n"                                                                                   \
+	"                OR EXISTS (SELECT FROM pg_attribute s WHERE s.attrelid = x.indrelid\n"    \
+	"                      AND s.attnum = x.indkey[1] AND s.attname = ANY(" columns ")))"
 
 static const char relations_sql[] = WANTED
 	"SELECT w.oid, w.relkind = 'p' AS partitioned,\n"
@@ -81,17 +92,18 @@ static const char relations_sql[] = WANTED
 	"       w.link IS NULL OR w.oid IS NULL OR NOT EXISTS (\n"
 	"         SELECT FROM leaf WHERE leaf.i = w.i AND NOT EXISTS (\n"
 	"           SELECT FROM pg_index x\n"
-	"             JOIN pg_attribute a ON a.attrelid = x.indrelid AND a.attname = w.link\n"
+	"             JOIN pg_attribute a ON a.attrelid = x.indrelid AND a.attname = ANY(w.link)\n"
 	"            WHERE x.indrelid = leaf.relid AND x.indisvalid\n"
-	"              AND (x.indkey[0] = a.attnum\n"
+	"              AND (" LEADS("w.link") "\n"
 	"                   OR w.filtered AND a.attnum = ANY(x.indkey)))) AS by_indexed,\n"
 	"       w.used_in IS NULL OR NOT EXISTS (\n"
 	"         SELECT FROM (SELECT w.used_in AS relid UNION\n"
 	"                      SELECT relid FROM pg_partition_tree(w.used_in)) AS l\n"
 	"           JOIN pg_class AS c ON c.oid = l.relid AND c.relkind = 'r'\n"
-	"           JOIN pg_attribute a ON a.attrelid = l.relid AND a.attname = w.used_by\n"
-	"          WHERE NOT EXISTS (SELECT FROM pg_index x WHERE x.indrelid = l.relid\n"
-	"                               AND x.indisvalid AND x.indkey[0] = a.attnum)) AS used_indexed\n"
+	"          WHERE NOT EXISTS (SELECT FROM pg_index x\n"
+	"             JOIN pg_attribute a ON a.attrelid = x.indrelid AND a.attname = ANY(w.used_by)\n"
+	"            WHERE x.indrelid = l.relid AND x.indisvalid\n"
+	"              AND " LEADS("w.used_by") ")) AS used_indexed\n"
 	"  FROM wanted w ORDER BY w.i\n";
 
 /* lo_manage(a) unlinks a's large object on every DELETE (8) or UPDATE (16) of a row, whatever else happens. */
@@ -125,8 +137,9 @@ static const char columns_sql[] = WANTED
 	"       a.attgenerated <> '' AS generated, a.attidentity = 'a' AS identity_always,\n"
 	"       EXISTS (SELECT FROM pg_index x WHERE x.indrelid = w.oid AND x.indisunique\n"
 	"                  AND a.attnum = ANY(x.indkey[0:x.indnkeyatts - 1])\n"
-	"                  AND NOT EXISTS (SELECT FROM pg_attribute k WHERE k.attrelid = w.oid\n"
-	"                                     AND k.attname = w.key AND k.attnum = ANY(x.indkey)))\n"
+	"                  AND (w.key = '{}' OR NOT w.key <@ ARRAY(\n"
+	"                       SELECT k.attname FROM pg_attribute k WHERE k.attrelid = w.oid\n"
+	"                          AND k.attnum = ANY(x.indkey))))\n"
 	"         AS unique_alone,\n"
 	"       EXISTS (SELECT FROM pg_index x WHERE x.indrelid = w.oid\n"
 	"                  AND " CATALOG_IDENTIFIES ") AS identifies,\n"
@@ -175,6 +188,12 @@ static const char keys_sql[] = WANTED
 	" WHERE con.contype = 'f' AND con.conparentid = 0\n"
 	" ORDER BY con.oid, u.o\n";
 
+/* The text of an array; "{}" of NULL. */
+static const char *names_of(const void *ctx, const struct columns *columns)
+{
+	return columns ? sql_array(ctx, columns->names, columns->n) : "{}";
+}
+
 /* The arrays of WANTED. */
 #define N_WANTED 7
 static void wanted_params(void *ctx, const struct model *model, const char *values[N_WANTED])
@@ -186,11 +205,11 @@ static void wanted_params(void *ctx, const struct model *model, const char *valu
 		for (size_t i = 0; i < n; i++) {
 			const struct table *t = &model->tables[i];
 			const char *const cells[] = {
-				t->schema, t->table, t->by ? t->by : "", t->key ? t->key : "",
+				t->schema, t->table, names_of(ctx, t->by), names_of(ctx, t->key),
 				t->where ? "true" : "false",
 				/* the table that uses the rows of a shared one */
 				t->shared ? sql_table(ctx, t->of->schema, t->of->table) : "",
-				t->shared ? t->from : ""};
+				names_of(ctx, t->shared ? t->from : NULL)};
 
 			column[i] = cells[p];
 		}
@@ -268,6 +287,36 @@ static bool read_columns(struct db *db, const char *const values[], size_t n, vo
 			.foreign_cast = db_text_copy(ctx, res, row, "foreign_cast"),
 			.foreign_implicit = db_bool(res, row, "foreign_implicit"),
 		};
+	}
+	return true;
+}
+
+static const char uniques_sql[] = WANTED
+	"SELECT w.i, x.indexrelid AS oid, a.attname FROM wanted w\n"
+	"  JOIN pg_index x ON x.indrelid = w.oid AND " CATALOG_IDENTIFIES_TOGETHER "\n"
+	"  JOIN LATERAL unnest(x.indkey[0:x.indnkeyatts - 1]) WITH ORDINALITY u(attnum, n) ON true\n"
+	"  JOIN pg_attribute a ON a.attrelid = w.oid AND a.attnum = u.attnum\n"
+	" ORDER BY w.i, x.indexrelid, u.n\n";
+
+static bool read_uniques(struct db *db, const char *const values[], size_t n, void *ctx,
+			 struct catalog *catalog, struct error *err)
+{
+	AUTO(result) PGresult *res = NULL;
+
+	if (!db_query(db, uniques_sql, N_WANTED, values, &res, err))
+		return false;
+	for (int row = 0, end; row < PQntuples(res); row = end) {
+		struct relation *r = &catalog->relations[db_index(res, row, "i", n)];
+		const char **names = t_array(ctx, const char *, PQntuples(res) - row);
+
+		for (end = row; end < PQntuples(res) &&
+				db_int(res, end, "i") == db_int(res, row, "i") &&
+				db_int(res, end, "oid") == db_int(res, row, "oid");
+		     end++)
+			names[end - row] = t_strdup(ctx, db_value(res, end, "attname"));
+		r->uniques = t_grow(ctx, r->uniques, struct columns, r->n_uniques + 1);
+		r->uniques[r->n_uniques++] =
+			(struct columns){.names = names, .n = (size_t)(end - row)};
 	}
 	return true;
 }
@@ -382,6 +431,13 @@ static void need_column(const struct table *t, const struct relation *r, const c
 			 t->schema, t->table, name);
 }
 
+static void need_columns(const struct table *t, const struct relation *r, const char *what,
+			 const struct columns *columns, const struct place *at, struct complaints *c)
+{
+	for (size_t i = 0; columns && i < columns->n; i++)
+		need_column(t, r, what, columns->names[i], at, c);
+}
+
 static void check_columns_exist(const struct model *model, const struct catalog *catalog,
 				struct complaints *c)
 {
@@ -389,8 +445,8 @@ static void check_columns_exist(const struct model *model, const struct catalog 
 		const struct table *t = &model->tables[i];
 		const struct relation *r = &catalog->relations[i];
 
-		need_column(t, r, "key", t->key, &t->place, c);
-		need_column(t, r, "by", t->by, &t->place, c);
+		need_columns(t, r, "key", t->key, &t->place, c);
+		need_columns(t, r, "by", t->by, &t->place, c);
 		need_column(t, r, "date", t->date, &t->place, c);
 		need_column(t, r, "created", t->created, &t->place, c);
 		need_column(t, r, "file", t->file.column, &t->file.place, c);
@@ -400,8 +456,8 @@ static void check_columns_exist(const struct model *model, const struct catalog 
 			need_column(t, r, "not_large_objects", t->not_large_objects[j], &t->place,
 				    c);
 		if (t->from)
-			need_column(t->of, &catalog->relations[t->of->index], "from", t->from,
-				    &t->place, c);
+			need_columns(t->of, &catalog->relations[t->of->index], "from", t->from,
+				     &t->place, c);
 		for (size_t j = 0; j < t->n_rules; j++)
 			need_column(t, r, rule_names[t->rules[j].kind], t->rules[j].column,
 				    &t->rules[j].place, c);
@@ -420,7 +476,8 @@ static bool read_all(struct db *db, const struct model *model, void *ctx, struct
 	if (!read_states(db, model, ctx, catalog, err) ||
 	    !read_relations(db, model, values, catalog, c, err) || c->n > before)
 		return false;
-	if (!read_columns(db, values, model->n_tables, ctx, catalog, err))
+	if (!read_uniques(db, values, model->n_tables, ctx, catalog, err) ||
+	    !read_columns(db, values, model->n_tables, ctx, catalog, err))
 		return false;
 	check_columns_exist(model, catalog, c);
 	return c->n == before && read_keys(db, values, ctx, catalog, err) &&

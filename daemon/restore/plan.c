@@ -14,7 +14,8 @@
  */
 static const char files_sql[] =
 	"WITH model AS (\n"
-	"  SELECT m.name, m.schema, m.tbl, nullif(m.key, '') AS key, nullif(m.link, '') AS link\n"
+	"  SELECT m.name, m.schema, m.tbl, nullif(m.key, '{}')::text[] AS key,\n"
+	"         nullif(m.link, '{}')::text[] AS link\n"
 	"    FROM unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::text[])\n"
 	"         AS m(name, schema, tbl, key, link)),\n"
 	"file AS (\n"
@@ -28,7 +29,7 @@ static const char files_sql[] =
 	"           columns text[])) WITH ORDINALITY AS f(stored, tbl, rows, bytes, plain_bytes,\n"
 	"                                                 sha256, plain_sha256, columns, n))\n"
 	"SELECT f.name, f.stored, f.label, f.detached, f.rows, f.bytes, f.sha256, f.tbl, f.delimiter,\n"
-	"       s.*, c.oid, x.columns_sql, x.row_sql, x.header, t.triggers, CASE\n"
+	"       s.*, l.set_sql, l.unlinked_sql, l.link_sql, c.oid, x.columns_sql, x.row_sql, x.header, t.triggers, CASE\n"
 	"       WHEN f.delimiter IS NULL OR octet_length(f.delimiter) <> 1 OR f.rows < 0 OR f.bytes < 0\n"
 	"         OR num_nulls(f.stored, f.tbl, f.rows, f.bytes, f.sha256, x.header) > 0\n"
 	"         OR array_position(f.columns, NULL) IS NOT NULL\n"
@@ -41,7 +42,9 @@ static const char files_sql[] =
 	"                   f.name, f.tbl, m.schema, m.tbl, w.advice)\n"
 	"       WHEN c.oid IS NULL OR c.relkind NOT IN ('r', 'p')\n"
 	"       THEN format('%s: table %s is gone', f.name, f.tbl)\n"
-	"       WHEN f.detached AND f.columns IS DISTINCT FROM ARRAY[m.key, m.link]\n"
+	"       WHEN f.detached AND (m.key IS NULL OR f.columns IS DISTINCT FROM m.key || ARRAY(\n"
+	"            SELECT u.name FROM unnest(m.link) WITH ORDINALITY AS u(name, i)\n"
+	"             WHERE u.name <> ALL (m.key) ORDER BY u.i))\n"
 	"       THEN format('%s: it has other columns than the key and the link that the model has of '\n"
 	"                   '%s: %s', f.name, f.tbl, w.advice)\n"
 	"       WHEN x.gone IS NOT NULL\n"
@@ -68,10 +71,28 @@ static const char files_sql[] =
 	"    ON n.nspname = m.schema AND c.relname = m.tbl\n"
 	" CROSS JOIN (VALUES ('restore under the model that the archive was made by')) AS w(advice)\n"
 	" CROSS JOIN LATERAL (\n"
-	"    SELECT format('%I.%I', m.schema, m.tbl) AS table_sql, quote_ident(m.key) AS key_sql,\n"
-	"           quote_ident(m.link) AS link_sql, CASE\n"
-	"           WHEN m.key = ANY (f.columns) THEN quote_ident(m.key)\n"
-	"           WHEN m.link = ANY (f.columns) THEN quote_ident(m.link) END AS match_sql) AS s\n"
+	"    SELECT format('%I.%I', m.schema, m.tbl) AS table_sql,\n"
+	"           (SELECT string_agg(format('t.%1$I = r.%1$I', u.name), ' AND ' ORDER BY u.i)\n"
+	"              FROM unnest(m.key) WITH ORDINALITY AS u(name, i)) AS same_sql,\n"
+	"           (SELECT string_agg(quote_ident(u.name), ', ' ORDER BY u.i)\n"
+	"              FROM unnest(CASE WHEN m.key <@ f.columns THEN m.key\n"
+	"                               WHEN m.link <@ f.columns THEN m.link END)\n"
+	"                   WITH ORDINALITY AS u(name, i)) AS match_sql) AS s\n"
+	/* What a detachment has cleared of the link (model/catalog.h), and what it has left. */
+	" CROSS JOIN LATERAL (\n"
+	"    SELECT string_agg(format('%1$I = r.%1$I', u.name), ', ' ORDER BY u.i)\n"
+	"             FILTER (WHERE v.cleared) AS set_sql,\n"
+	"           format('num_nulls(%s) > 0', string_agg(format('t.%I', u.name), ', ' ORDER BY u.i)\n"
+	"                                         FILTER (WHERE v.cleared))\n"
+	"           || coalesce(string_agg(format(' AND t.%1$I = r.%1$I', u.name), '' ORDER BY u.i)\n"
+	"                         FILTER (WHERE NOT v.cleared), '') AS unlinked_sql,\n"
+	"           array_agg(u.name) FILTER (WHERE v.cleared) AS cleared,\n"
+	"           string_agg(quote_ident(u.name), ', ' ORDER BY u.i) AS link_sql\n"
+	"      FROM unnest(m.link) WITH ORDINALITY AS u(name, i)\n"
+	"      LEFT JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attname = u.name\n"
+	"       AND a.attnum > 0 AND NOT a.attisdropped\n"
+	"     CROSS JOIN LATERAL (SELECT cardinality(m.link) = 1 OR coalesce(u.name <> ALL (m.key)\n"
+	"            AND NOT a.attnotnull AND a.attgenerated = '', false) AS cleared) AS v) AS l\n"
 	" CROSS JOIN LATERAL (\n"
 	"    SELECT string_agg(quote_ident(u.name), ', ' ORDER BY u.i) AS columns_sql,\n"
 	"           format('ROW(%s)::text', string_agg('t.' || quote_ident(u.name), ', ' ORDER BY u.i))\n"
@@ -82,7 +103,7 @@ static const char files_sql[] =
 	"           string_agg(quote_ident(u.name), ', ' ORDER BY u.i) FILTER (WHERE a.attnum IS NULL) AS gone,\n"
 	"           min(u.name) FILTER (WHERE a.attgenerated <> '') AS generated,\n"
 	"           CASE WHEN NOT bool_and(has_column_privilege(c.oid, a.attnum, 'SELECT')) THEN 'SELECT'\n"
-	"                WHEN f.detached AND NOT bool_and(a.attname <> m.link OR\n"
+	"                WHEN f.detached AND NOT bool_and(a.attname <> ALL (l.cleared) OR\n"
 	"                     has_column_privilege(c.oid, a.attnum, 'UPDATE')) THEN 'UPDATE'\n"
 	"                WHEN NOT f.detached AND NOT bool_and(\n"
 	"                     has_column_privilege(c.oid, a.attnum, 'INSERT')) THEN 'INSERT' END AS lacking\n"
@@ -112,6 +133,12 @@ static const char keys_sql[] =
 	" WHERE con.contype = 'f' AND NOT con.condeferrable AND k.child <> k.parent\n"
 	"   AND k.child = ANY ($1::oid[]) AND k.parent = ANY ($1::oid[])";
 
+/* The text of an array; "{}" of NULL. */
+static const char *names_of(const void *ctx, const struct columns *columns)
+{
+	return columns ? sql_array(ctx, columns->names, columns->n) : "{}";
+}
+
 static bool read_files(struct db *db, const struct model *model, const char *manifest, void *ctx,
 		       PGresult **ret, struct error *err)
 {
@@ -123,7 +150,7 @@ static bool read_files(struct db *db, const struct model *model, const char *man
 		for (size_t i = 0; i < model->n_tables; i++) {
 			const struct table *t = &model->tables[i];
 			const char *const cells[] = {t->name, t->schema, t->table,
-						     t->key ? t->key : "", t->by ? t->by : ""};
+						     names_of(ctx, t->key), names_of(ctx, t->by)};
 
 			column[i] = cells[p - 1];
 		}
@@ -208,7 +235,9 @@ bool restore_plan_read(struct db *db, const struct config *config, const char *m
 			.columns_sql = db_text_copy(ctx, res, row, "columns_sql"),
 			.row_sql = db_text_copy(ctx, res, row, "row_sql"),
 			.match_sql = db_text_copy(ctx, res, row, "match_sql"),
-			.key_sql = db_text_copy(ctx, res, row, "key_sql"),
+			.same_sql = db_text_copy(ctx, res, row, "same_sql"),
+			.set_sql = db_text_copy(ctx, res, row, "set_sql"),
+			.unlinked_sql = db_text_copy(ctx, res, row, "unlinked_sql"),
 			.link_sql = db_text_copy(ctx, res, row, "link_sql"),
 			.head = t_printf(ctx, "%s\n", db_text(res, row, "header")),
 			.sha256 = db_text_copy(ctx, res, row, "sha256"),

@@ -13,16 +13,18 @@ struct restore_file {
 	const char *name; /* "contact.csv" */
 	const char *stored; /* the same, or "contact.csv.age" */
 	const char *label; /* "contact", "note.detached": as the journal counts it */
-	bool detached; /* has two columns: the row's key, and the link that it had */
+	bool detached; /* has the columns of the row's key, and of the link that it had */
 	const char *table; /* "crm.contact", for messages */
 	const char *table_sql; /* quoted */
 	const char *temporary; /* the table that holds its rows until they are put back */
 	unsigned int oid;
 	const char *columns_sql; /* all of the file, quoted, a comma between */
 	const char *row_sql; /* the same columns of an alias t: ROW(t.a, t.b)::text */
-	const char *match_sql; /* quoted: the column by which its rows are found */
-	const char *key_sql; /* quoted; NULL: none */
-	const char *link_sql; /* quoted; NULL: none */
+	const char *match_sql; /* quoted: the columns by which its rows are found, a comma between */
+	const char *same_sql; /* t and r have the same key: a condition; NULL: there is no key */
+	const char *set_sql; /* the columns of the link that a detachment has cleared, set to those of r */
+	const char *unlinked_sql; /* t is still as it was detached: a condition */
+	const char *link_sql; /* quoted: the columns of the link, a comma between; NULL: none */
 	const char *head; /* the file's header, which a byte order mark may precede */
 	const char *sha256; /* of what was archived, decrypted */
 	const char *triggers; /* user triggers that may fire: "a, b"; NULL: none */

@@ -82,9 +82,8 @@ static bool relink_archived(struct restore *r, const struct restore_file *f, str
 
 		if (is_row_file(rows, f->oid) &&
 		    !db_execf(r->db, err,
-			      "UPDATE %s AS t SET %s = r.%s FROM %s AS r WHERE t.%s = r.%s",
-			      rows->temporary, f->link_sql, f->link_sql, f->temporary, f->key_sql,
-			      f->key_sql))
+			      "UPDATE %s AS t SET %s FROM %s AS r WHERE %s", rows->temporary,
+			      f->set_sql, f->temporary, f->same_sql))
 			return false;
 	}
 	return true;
@@ -98,17 +97,16 @@ static bool relink(struct restore *r, const struct restore_file *f, int64_t *ret
 
 	if (!db_command(r->db,
 			t_printf(r->ctx,
-				 "DELETE FROM %s AS r WHERE NOT EXISTS (SELECT FROM %s AS t WHERE "
-				 "t.%s = r.%s)",
-				 f->temporary, f->table_sql, f->key_sql, f->key_sql),
+				 "DELETE FROM %s AS r WHERE NOT EXISTS (SELECT FROM %s AS t WHERE %s)",
+				 f->temporary, f->table_sql, f->same_sql),
 			0, NULL, &gone, err) ||
 	    !db_query_int(r->db,
 			  t_printf(r->ctx,
-				   "WITH linked AS (UPDATE %s AS t SET %s = r.%s FROM %s AS r\n"
-				   "  WHERE t.%s = r.%s AND t.%s IS NULL RETURNING 1)\n"
+				   "WITH linked AS (UPDATE %s AS t SET %s FROM %s AS r\n"
+				   "  WHERE %s AND %s RETURNING 1)\n"
 				   "SELECT count(*) AS n FROM linked WHERE " SQL_UNDER_PATH,
-				   f->table_sql, f->link_sql, f->link_sql, f->temporary, f->key_sql,
-				   f->key_sql, f->link_sql),
+				   f->table_sql, f->set_sql, f->temporary, f->same_sql,
+				   f->unlinked_sql),
 			  0, NULL, ret_rows, err) ||
 	    !db_exec(r->db, SQL_OWN_PATH, err))
 		return false;
@@ -202,7 +200,7 @@ static bool compare(struct restore *r, const struct restore_file *f, struct erro
 		"SELECT count(*) AS n FROM (\n"
 		"  SELECT %s FROM %s AS t\n"
 		"  EXCEPT ALL\n"
-		"  SELECT %s FROM %s AS t WHERE t.%s IN (SELECT r.%s FROM %s AS r)) AS x",
+		"  SELECT %s FROM %s AS t WHERE (%s) IN (SELECT %s FROM %s AS r)) AS x",
 		row, f->temporary, row, f->table_sql, f->match_sql, f->match_sql, f->temporary);
 	int64_t n = 0;
 

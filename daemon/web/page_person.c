@@ -16,9 +16,14 @@ static const char key_sql[] =
 	"  FROM (SELECT coalesce((SELECT r.subject FROM retention.request AS r\n"
 	"                          WHERE r.id = $2::int AND r.kind = 'subject_export'), $1) AS entered) AS x";
 
+/* The key $1 as a hold has it. */
+#define HELD_KEY                                                                                   \
+	"retention.held_key($1, (SELECT s.value FROM retention.setting AS s\n"                      \
+	"                        WHERE s.name = 'contact_key_type'))"
+
 static const char about_sql[] =
 	"SELECT (SELECT count(*) FROM retention.holds_in_force AS f\n"
-	"         WHERE f.contact_key = retention.trimmed_key($1)) AS holds_n,\n"
+	"         WHERE f.contact_key = " HELD_KEY ") AS holds_n,\n"
 	"       (SELECT max(l.erased_at) FROM retention.ledger AS l\n"
 	"         WHERE l.key = $1 AND l.action IN ('delete_contacts', 'anonymize_contacts')) AS erased_at,\n"
 	"       (SELECT max(l.erased_at) FROM retention.ledger AS l\n"
@@ -26,7 +31,7 @@ static const char about_sql[] =
 
 static const char holds_sql[] =
 	"SELECT f.reason, f.placed_by, f.placed_at FROM retention.holds_in_force AS f\n"
-	" WHERE f.contact_key = retention.trimmed_key($1)";
+	" WHERE f.contact_key = " HELD_KEY;
 
 static const char actions_sql[] =
 	"SELECT j.id, j.action, j.status, j.requested_by, j.requested_at FROM retention.archive_journal AS j\n"
@@ -40,7 +45,7 @@ static const char requests_sql[] =
 	" ORDER BY r.id DESC LIMIT 20";
 
 static const char events_sql[] =
-	"SELECT %s FROM retention.journal_event AS e WHERE e.details->>'contact' IN ($1, retention.trimmed_key($1))\n"
+	"SELECT %s FROM retention.journal_event AS e WHERE e.details->>'contact' IN ($1, " HELD_KEY ")\n"
 	" ORDER BY e.id DESC LIMIT 50";
 
 static void render(struct visit *v, int status)

@@ -219,6 +219,12 @@ CALLS = {
     "hold_key('7')": set(),
     "canonical_key('07', 'bigint')": set(ROLES) - {"nobody"},
     "trimmed_key(' A7')": set(ROLES) - {"nobody"},
+    "trimmed_fields('( A7,1)')": set(ROLES) - {"nobody"},
+    "held_key('( A7,1)', '(text,integer)')": set(ROLES) - {"nobody"},
+    "key_fields('(7,42)')": set(ROLES) - {"nobody"},
+    "quoted_fields('(7,\"a b\")')": set(ROLES) - {"nobody"},
+    "row_key('{7,42}')": set(ROLES) - {"nobody"},
+    "key_type('(int4,uuid)')": set(ROLES) - {"nobody"},
     "lock_action(1)": set(),
     "claim_to_end(1)": set(),
     "journal_change()": set(),
@@ -274,8 +280,8 @@ def test_all_functions_are_in_the_table(pg, template):
         AND has_function_privilege('public', oid, 'EXECUTE')""") == []
     # Who calls with somebody else's rights must not let the caller choose what a name means.
     assert pg.sql(template, """SELECT proname FROM pg_proc WHERE pronamespace = 'retention'::regnamespace
-        AND NOT coalesce('search_path=pg_catalog, pg_temp' = ANY (proconfig), false)""") == [("trimmed_key",)]
-    # This one becomes a part of the statement that calls it, has no more rights, and names one function, with its schema.
+        AND NOT coalesce('search_path=pg_catalog, pg_temp' = ANY (proconfig), false) ORDER BY 1""") == [("key_fields",), ("trimmed_key",)]
+    # These become a part of the statement that calls them, have no more rights, and name all with its schema.
     assert pg.value(template, "SELECT prosrc FROM pg_proc WHERE proname = 'trimmed_key'").strip() == \
         r"SELECT pg_catalog.btrim(key, E' \t\n\v\f\r')"
 

@@ -11,21 +11,22 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#define NAMED(name) (&(const struct columns){(const char *const[]){name}, 1})
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
 enum { CONTACT, REQUEST, MESSAGE, NOTE, N_TABLES };
 
 static struct table tables[N_TABLES] = {
-	[CONTACT] = {.name = "contact", .key = "id", .index = CONTACT},
+	[CONTACT] = {.name = "contact", .key = NAMED("id"), .index = CONTACT},
 	[REQUEST] = {.name = "request",
 		     .of = &tables[CONTACT],
-		     .by = "contact_id",
+		     .by = NAMED("contact_id"),
 		     .index = REQUEST},
 	[MESSAGE] = {.name = "message",
 		     .of = &tables[REQUEST],
-		     .by = "request_id",
+		     .by = NAMED("request_id"),
 		     .index = MESSAGE},
-	[NOTE] = {.name = "note", .of = &tables[CONTACT], .by = "contact_id", .index = NOTE},
+	[NOTE] = {.name = "note", .of = &tables[CONTACT], .by = NAMED("contact_id"), .index = NOTE},
 };
 static const struct model model = {
 	.tables = tables,
@@ -158,7 +159,7 @@ static void test_detached_without_key(void **state)
 	void *ctx = talloc_new(NULL);
 
 	(void)state;
-	tables[REQUEST].key = "id";
+	tables[REQUEST].key = NAMED("id");
 	tables[NOTE].on_delete = ON_DELETE_DETACH;
 	tables[NOTE].place = (struct place){"model.conf", 7};
 	assert_null(plan_build(ctx, &model, &catalog, &opts, &c));
@@ -194,7 +195,7 @@ static void test_archived_object(void **state)
 
 	(void)state;
 	tables[NOTE].place = (struct place){"model.conf", 7};
-	tables[REQUEST].key = "id";
+	tables[REQUEST].key = NAMED("id");
 	for (size_t i = 0; i < COUNT(cases); i++) {
 		const struct plan_opts opts = {.action = ACTION_DELETE_CONTACTS,
 					       .archive = cases[i].archive};

@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#define NAMED(name) (&(const struct columns){(const char *const[]){name}, 1})
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
 enum { CONTACT, REQUEST, N_TABLES };
@@ -21,7 +22,7 @@ static struct table tables[N_TABLES] = {
 	[CONTACT] = {.name = "contact",
 		     .schema = "crm",
 		     .table = "person",
-		     .key = "id",
+		     .key = NAMED("id"),
 		     .on_anonymize = ON_ANONYMIZE_RULES,
 		     .rules = contact_rules,
 		     .n_rules = COUNT(contact_rules),
@@ -29,9 +30,9 @@ static struct table tables[N_TABLES] = {
 	[REQUEST] = {.name = "request",
 		     .schema = "crm",
 		     .table = "ticket",
-		     .key = "no",
+		     .key = NAMED("no"),
 		     .of = &tables[CONTACT],
-		     .by = "person_id",
+		     .by = NAMED("person_id"),
 		     .date = "at",
 		     .on_anonymize = ON_ANONYMIZE_RULES,
 		     .rules = request_rules,
@@ -88,7 +89,7 @@ static char *due_sql(void *ctx, const struct plan_opts *opts, const char *keys)
 	"(SELECT q.\"person_id\" AS link, count(*) AS n, max(q.\"at\") AS last, "                  \
 	"count(*) FILTER (WHERE q.\"at\" IS NULL OR (" DUE_WHEN " ) IS NOT TRUE) AS keeping "      \
 	"FROM \"crm\".\"ticket\" AS q WHERE q.\"person_id\" IS NOT NULL" WHERE " AND " OF_CONTACT  \
-	" GROUP BY 1) AS r ON r.link = c.\"id\"::int8 "
+	" GROUP BY 1) AS r ON r.\"link\" = c.\"id\"::int8 "
 
 static void test_contacts(void **state)
 {

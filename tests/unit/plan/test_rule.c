@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#define NAMED(name) (&(const struct columns){(const char *const[]){name}, 1})
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
 static void test_template(void **state)
@@ -19,15 +20,15 @@ static void test_template(void **state)
 	} cases[] = {
 		{"", "''", NULL},
 		{"gone", "'gone'", NULL},
-		{"L_{key}", "'L_' || (t.\"id\")::text", NULL},
-		{"{key}", "(t.\"id\")::text", NULL},
+		{"L_{key}", "'L_' || t.\"id\"::text", NULL},
+		{"{key}", "t.\"id\"::text", NULL},
 		{"{number}", "(n)::text", "'^[0-9]+$'"},
 		{"F_{number}", "'F_' || (n)::text", "'^F_[0-9]+$'"},
 		{"{number}{number}.x", "(n)::text || (n)::text || '.x'", "'^[0-9]+[0-9]+\\.x$'"},
 		{"it's (a+b)|[{number}]?", "'it''s (a+b)|[' || (n)::text || ']?'",
 		 "'^it''s \\(a\\+b\\)\\|\\[[0-9]+\\]\\?$'"},
 	};
-	const struct table t = {.name = "contact", .schema = "public", .table = "c", .key = "id"};
+	const struct table t = {.name = "contact", .schema = "public", .table = "c", .key = NAMED("id")};
 	void *ctx = talloc_new(NULL);
 
 	(void)state;

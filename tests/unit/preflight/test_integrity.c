@@ -8,14 +8,15 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#define NAMED(name) (&(const struct columns){(const char *const[]){name}, 1})
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
-static struct table contact = {.name = "contact", .schema = "crm", .table = "person", .key = "id"};
+static struct table contact = {.name = "contact", .schema = "crm", .table = "person", .key = NAMED("id")};
 static struct table note = {.name = "note",
 			    .schema = "crm",
 			    .table = "note",
 			    .of = &contact,
-			    .by = "person_id",
+			    .by = NAMED("person_id"),
 			    .index = 1};
 static struct step steps[] = {
 	{.table = &note, .disposition = DISPOSITION_DELETE},

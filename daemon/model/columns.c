@@ -1,0 +1,40 @@
+#include "model/columns.h"
+
+#include "base/mem.h"
+
+#include <string.h>
+
+bool columns_equal(const struct columns *a, const struct columns *b)
+{
+	if (!a || !b || a->n != b->n)
+		return false;
+	for (size_t i = 0; i < a->n; i++)
+		if (strcmp(a->names[i], b->names[i]) != 0)
+			return false;
+	return true;
+}
+
+bool columns_have(const struct columns *columns, const char *name)
+{
+	for (size_t i = 0; columns && i < columns->n; i++)
+		if (strcmp(columns->names[i], name) == 0)
+			return true;
+	return false;
+}
+
+bool columns_are_among(const struct columns *columns, const struct columns *others)
+{
+	for (size_t i = 0; i < columns->n; i++)
+		if (!columns_have(others, columns->names[i]))
+			return false;
+	return true;
+}
+
+char *columns_text(const void *ctx, const struct columns *columns)
+{
+	char *text = t_strdup(ctx, "");
+
+	for (size_t i = 0; i < columns->n; i++)
+		t_list(&text, ", ", "%s", columns->names[i]);
+	return text;
+}
