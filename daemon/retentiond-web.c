@@ -1,6 +1,7 @@
 /* retentiond-web: its options, its signals, and its configuration. */
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/version.h"
 #include "config/instance.h"
 #include "config/web.h"
 #include "web/service.h"
@@ -10,10 +11,6 @@
 #include <signal.h>
 #include <systemd/sd-daemon.h>
 #include <time.h>
-
-#ifndef RETENTION_VERSION
-#define RETENTION_VERSION "0.1"
-#endif
 
 struct options {
 	const char *path;

@@ -1,15 +1,12 @@
 /* retentiond: its options, and what it starts. */
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/version.h"
 #include "config/instance.h"
 #include "supervisor/errand.h"
 #include "supervisor/supervisor.h"
 
 #include <getopt.h>
-
-#ifndef RETENTION_VERSION
-#define RETENTION_VERSION "0.1"
-#endif
 
 enum {
 	EXIT_AWAY = 3, /* -t: the database could not be asked */

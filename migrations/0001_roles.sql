@@ -1,5 +1,5 @@
 -- The group roles.  Nobody logs in as one of them: they are granted to login roles.  What each may do
--- stands in 0009_grants.  Roles belong to the whole cluster, so another database may already have them.  A role that
+-- stands in 0010_grants.  Roles belong to the whole cluster, so another database may already have them.  A role that
 -- was made for another purpose is refused.
 DO $$
 DECLARE

@@ -117,6 +117,14 @@ bool archive_reader_survey(const char *root, const char *name, void *ctx,
 	return err->class == ERR_NONE;
 }
 
+/* A digest, two blanks, and a name. */
+static bool check_sum(const char *line, struct error *err)
+{
+	return (strspn(line, "0123456789abcdef") == FILE_HEX &&
+		strncmp(line + FILE_HEX, "  ", 2) == 0) ||
+	       fail(err, ERR_CONFIG, ARCHIVE_SUMS " has a line that is not a sum");
+}
+
 bool archive_reader_verify_files(const struct archive_reader *s, archive_tell *tell, void *arg,
 				 struct error *err)
 {
@@ -133,9 +141,8 @@ bool archive_reader_verify_files(const struct archive_reader *s, archive_tell *t
 		const char *name = line + ARCHIVE_SUM_NAME;
 		char hex[FILE_HEX + 1];
 
-		if (strspn(line, "0123456789abcdef") != FILE_HEX || line[FILE_HEX] != ' ' ||
-		    line[FILE_HEX + 1] != ' ')
-			return fail(err, ERR_CONFIG, ARCHIVE_SUMS " has a line that is not a sum");
+		if (!check_sum(line, err))
+			return false;
 		if (!open_file(s->folder, name, &fd, &one) || !file_digest(fd, name, hex, &one))
 			tell(arg, name, one.text);
 		else if (strncmp(hex, line, FILE_HEX) != 0)
@@ -153,11 +160,8 @@ const char **archive_reader_names(const struct archive_reader *s, void *ctx, str
 	size_t n = 0;
 
 	for (const char *line; (line = strsep(&rest, "\n")) && *line;) {
-		if (strspn(line, "0123456789abcdef") != FILE_HEX ||
-		    strncmp(line + FILE_HEX, "  ", 2) != 0) {
-			(void)fail(err, ERR_CONFIG, ARCHIVE_SUMS " has a line that is not a sum");
+		if (!check_sum(line, err))
 			return NULL;
-		}
 		names = t_grow(ctx, names, const char *, n + 4);
 		names[n++] = line + ARCHIVE_SUM_NAME;
 	}

@@ -1,5 +1,7 @@
 #include "base/file.h"
 
+#include "base/text.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -202,13 +204,9 @@ void digest_add(struct digest *d, const char *bytes, size_t n)
 static bool print_digest(bool ok, const unsigned char bytes[FILE_HEX / 2],
 			 char ret_hex[FILE_HEX + 1], struct error *err)
 {
-	static const char digits[] = "0123456789abcdef";
-
 	if (!ok)
 		return fail(err, ERR_ENVIRONMENT, "SHA-256 failed");
-	for (size_t i = 0; i < FILE_HEX; i++)
-		ret_hex[i] = digits[i % 2 ? bytes[i / 2] & 15 : bytes[i / 2] >> 4];
-	ret_hex[FILE_HEX] = '\0';
+	text_hex(bytes, FILE_HEX / 2, ret_hex);
 	return true;
 }
 

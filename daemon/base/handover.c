@@ -1,6 +1,7 @@
 #include "base/handover.h"
 
 #include "base/mem.h"
+#include "base/text.h"
 #include "base/units.h"
 
 #include <assert.h>
@@ -23,10 +24,12 @@ static_assert(LENGTH(refusals) == HANDOVER_REFUSALS, "a packet for each");
 
 char *handover_take(void *ctx, const unsigned char ticket[HANDOVER_TICKET])
 {
-	char *text = t_strdup(ctx, "take ");
+	static const char word[] = "take ";
+	const size_t n = sizeof(word) - 1;
+	char *text = t_array(ctx, char, n + 2 * HANDOVER_TICKET + 1);
 
-	for (size_t i = 0; i < HANDOVER_TICKET; i++)
-		t_append(&text, "%02x", ticket[i]);
+	memcpy(text, word, n);
+	text_hex(ticket, HANDOVER_TICKET, text + n); /* no copy of the ticket stays anywhere */
 	return text;
 }
 
@@ -73,12 +76,10 @@ void handover_add(char **answer, int64_t bytes, const char *name)
 
 bool handover_is_name(const char *name)
 {
-	static const char allowed[] =
-		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-";
 	const size_t n = strlen(name);
 
 	return n > 0 && n <= NAME_LONGEST && *name != '.' && *name != '-' &&
-	       strspn(name, allowed) == n;
+	       strspn(name, DIGITS LETTERS "_.-") == n;
 }
 
 /* Reads "BYTES NAME" into a file. */

@@ -1,6 +1,7 @@
 #include "base/secret.h"
 
 #include "base/mem.h"
+#include "base/text.h"
 
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
@@ -40,13 +41,7 @@ void secret_hmac(const unsigned char key[SECRET_BYTES], const unsigned char befo
 
 void secret_print(const unsigned char bytes[SECRET_BYTES], char ret_hex[SECRET_HEX + 1])
 {
-	static const char digits[] = "0123456789abcdef";
-
-	for (size_t i = 0; i < SECRET_BYTES; i++) {
-		ret_hex[2 * i] = digits[bytes[i] >> 4];
-		ret_hex[2 * i + 1] = digits[bytes[i] & 15];
-	}
-	ret_hex[SECRET_HEX] = '\0';
+	text_hex(bytes, SECRET_BYTES, ret_hex);
 }
 
 bool secret_equal(const void *a, const void *b, size_t n)

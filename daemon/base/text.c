@@ -54,6 +54,17 @@ char *text_quoted(void *ctx, const char *text)
 	return t_append(&out, "\"");
 }
 
+void text_hex(const unsigned char *bytes, size_t n, char *ret_hex)
+{
+	static const char digits[] = "0123456789abcdef";
+
+	for (size_t i = 0; i < n; i++) {
+		ret_hex[2 * i] = digits[bytes[i] >> 4];
+		ret_hex[2 * i + 1] = digits[bytes[i] & 15];
+	}
+	ret_hex[2 * n] = '\0';
+}
+
 size_t text_index(const char *word, const char *const *list, size_t n)
 {
 	size_t i = 0;

@@ -35,6 +35,9 @@ char *text_one_line(char *text);
 /* A string as libconfig reads it, with control characters, quotes and backslashes escaped.  Owned by ctx. */
 char *text_quoted(void *ctx, const char *text);
 
+/* Prints n bytes as 2 * n hexadecimal digits, and ends them with a NUL. */
+void text_hex(const unsigned char *bytes, size_t n, char *ret_hex);
+
 /* The index of a word in a list; n: it is not there. */
 size_t text_index(const char *word, const char *const *list, size_t n);
 

@@ -144,6 +144,11 @@ bool window_holds(const struct window *window, int minute)
 	return minute >= window->from_minute || minute < window->to_minute;
 }
 
+struct timeval units_timeval(int64_t ms)
+{
+	return (struct timeval){.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
+}
+
 bool date_is_valid(const char *text)
 {
 	struct tm tm = {0};

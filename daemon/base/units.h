@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/time.h>
 
 /* A calendar period, "18 months".  It is never in seconds, because a month has no fixed length. */
 enum period_unit { PERIOD_DAYS, PERIOD_WEEKS, PERIOD_MONTHS, PERIOD_YEARS };
@@ -36,6 +37,9 @@ void window_print(const struct window *window, char *ret_text, unsigned long siz
 
 /* This minute of the day is inside. */
 bool window_holds(const struct window *window, int minute);
+
+/* Milliseconds as libevent takes a time. */
+struct timeval units_timeval(int64_t ms);
 
 /* Is it "YYYY-MM-DD", a day that exists, in the years 1900 to 9999? */
 bool date_is_valid(const char *text);

@@ -1,5 +1,5 @@
 /*
- * Policies that people make on the page (migrations/0010_page_policies.sql), and the bounds of the configuration for
+ * Policies that people make on the page (migrations/0009_page_policies.sql), and the bounds of the configuration for
  * them.  The database keeps the policies and compares each with the bounds that the daemon has stored.  The daemon and
  * its jobs compare again, each with its own configuration, and take nothing that does not pass.
  */

@@ -225,18 +225,13 @@ static bool is_ambiguous(const struct connection *c, struct evhttp_request *requ
 	return lengths > 1 || hosts > 1;
 }
 
-static struct timeval span(int ms)
-{
-	return (struct timeval){.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
-}
-
 /*
  * A client says nothing while it is answered, and evhttp would cut it for that: a long download, a stream, a slow
  * statement.  It still has to take each part of the answer in time.
  */
 static void set_answering(struct connection *c, bool answering)
 {
-	const struct timeval deadline = span(c->server->opts.deadline_ms);
+	const struct timeval deadline = units_timeval(c->server->opts.deadline_ms);
 
 	c->answering = answering;
 	bufferevent_set_timeouts(c->stream, answering ? NULL : &deadline, &deadline);
@@ -405,8 +400,8 @@ bool http_server_new(void *ctx, struct event_base *base, const struct http_opts 
 		     struct http_server **ret, struct error *err)
 {
 	struct http_server *server = t_zero(ctx, struct http_server);
-	const struct timeval deadline = span(opts->deadline_ms);
-	const struct timeval interval = span(opts->deadline_ms / SWEEPS);
+	const struct timeval deadline = units_timeval(opts->deadline_ms);
+	const struct timeval interval = units_timeval(opts->deadline_ms / SWEEPS);
 
 	server->opts = *opts;
 	TAILQ_INIT(&server->connections);

@@ -1,5 +1,5 @@
 /*
- * Policies that people make on the page, as the database has them (migrations/0010_page_policies.sql).  Each is compared
+ * Policies that people make on the page, as the database has them (migrations/0009_page_policies.sql).  Each is compared
  * with the configuration when it is read (config/page.h).
  */
 #pragma once

@@ -1,6 +1,7 @@
 #include "supervisor/loop.h"
 
 #include "base/mem.h"
+#include "base/units.h"
 
 /* Makes it pending.  It can only lack memory, because epoll takes our sockets, pipes and timers. */
 static void add(struct event *event, const struct timeval *after)
@@ -30,5 +31,7 @@ struct event *loop_event(void *owner, struct event_base *base, int fd, short wha
 
 void loop_arm(struct event *timer, int64_t ms)
 {
-	add(timer, &(struct timeval){.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000});
+	const struct timeval time = units_timeval(ms);
+
+	add(timer, &time);
 }

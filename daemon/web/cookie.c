@@ -47,8 +47,7 @@ static const char *find(void *ctx, const char *header, const char *name)
 
 const char *cookie_get(const struct visit *v, enum cookie cookie)
 {
-	const char *header =
-		evhttp_find_header(evhttp_request_get_input_headers(v->request), "Cookie");
+	const char *header = visit_header(v, "Cookie");
 
 	return header ? find(visit_ctx(v), header, name_of(v->web->config, cookie)) : NULL;
 }

@@ -77,9 +77,8 @@ static void set_setting(const struct visit *v, struct values *row)
 		_("backups are kept for"),
 		_("rules made on this page"),
 	};
-	bool known;
-	const char *const name = values_get(row, "setting", &known);
-	const char *const value = values_get(row, "setting_value", &known);
+	const char *const name = values_get(row, "setting", NULL);
+	const char *const value = values_get(row, "setting_value", NULL);
 	const size_t i = name && value ? text_index(name, names, LENGTH(names)) : LENGTH(names);
 	const char *said;
 
@@ -97,10 +96,9 @@ static bool says_more(const struct values *row)
 	static const char *const about[] = {"job_link",   "contact", "listed",    "keys_n",
 					    "file",       "files",   "setting",   "lines",
 					    "asked_word", "words",   "everything"};
-	bool known;
 
 	for (size_t i = 0; i < LENGTH(about); i++)
-		if (values_get(row, about[i], &known))
+		if (values_get(row, about[i], NULL))
 			return true;
 	return false;
 }
@@ -112,13 +110,12 @@ void events_list(struct visit *v, const char *name, bool linked)
 	values_list(v->values, name);
 	for (int i = 0; i < PQntuples(res); i++) {
 		struct values *row = values_add(v->values, name);
-		bool known;
 
 		values_row(row, res, i);
-		values_set(row, "job_link", linked ? values_get(row, "job", &known) : NULL);
+		values_set(row, "job_link", linked ? values_get(row, "job", NULL) : NULL);
 		set_setting(v, row);
 		values_set(row, "asked_word",
-			   asked_words(v->language, values_get(row, "asked", &known)));
+			   asked_words(v->language, values_get(row, "asked", NULL)));
 		values_flag(row, "says_more", says_more(row));
 	}
 }

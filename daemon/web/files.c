@@ -60,7 +60,7 @@ static void fail_with(struct files_request *r, const char *why)
 /* Waits for the descriptor, or for a time, and then calls callback. */
 static void wait_for(struct files_request *r, int fd, int64_t ms, event_callback_fn callback)
 {
-	const struct timeval time = {.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
+	const struct timeval time = units_timeval(ms);
 
 	if (r->event)
 		event_free(r->event);

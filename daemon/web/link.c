@@ -13,6 +13,8 @@
  */
 #include "web/link.h"
 
+#include "base/units.h"
+
 #include "web/link_start.h"
 
 #include <assert.h>
@@ -120,7 +122,7 @@ static void on_turn(evutil_socket_t fd, short what, void *arg)
 
 static void arm(struct event *timer, int64_t ms)
 {
-	const struct timeval after = {.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
+	const struct timeval after = units_timeval(ms);
 
 	if (event_add(timer, &after) < 0)
 		must_alloc(NULL); /* the only way in which a timer can fail */

@@ -5,7 +5,6 @@
 #include "database/db.h"
 #include "web/visit_state.h"
 
-#include <event2/http.h>
 #include <string.h>
 
 #define NUMBER_DIGITS 15
@@ -77,11 +76,11 @@ static void show_changed(struct visit *v)
 {
 	const PGresult *row = one_action_show(v);
 	const char *kind, *by;
-	bool is_known, is_told;
+	bool is_told;
 
 	if (!row)
 		return;
-	is_told = values_get(v->values, "reason", &is_known) != NULL; /* by the refusal */
+	is_told = values_get(v->values, "reason", NULL) != NULL; /* by the refusal */
 	kind = is_told || about_archive(v) ? NULL : db_text(row, 0, "kind");
 	by = is_told || !about_archive(v) ? NULL : db_text(row, 0, "archive_deleted_by");
 	values_flag(v->values, "was_validated", kind && strcmp(kind, "validated") == 0);
@@ -106,7 +105,7 @@ void one_action_changed(struct visit *v, const char *reason)
 
 void one_action_site(struct visit *v)
 {
-	const char *host = evhttp_find_header(evhttp_request_get_input_headers(v->request), "Host");
+	const char *host = visit_header(v, "Host");
 
 	values_setf(v->values, "site", "%s://%s",
 		    v->web->config->insecure_cookie ? "http" : "https", host ? host : "");

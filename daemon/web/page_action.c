@@ -108,18 +108,14 @@ static const char *const templates[] = {
 	[RUNNING] = "action_running", [ENDED] = "action_ended",
 };
 
-static bool is(const struct visit *v, const char *name)
-{
-	bool known;
-
-	return values_get(v->values, name, &known) != NULL;
-}
-
 static const char *text(const struct visit *v, const char *name)
 {
-	bool known;
+	return values_get(v->values, name, NULL);
+}
 
-	return values_get(v->values, name, &known);
+static bool is(const struct visit *v, const char *name)
+{
+	return text(v, name) != NULL;
 }
 
 static enum state state_of(const struct visit *v)
@@ -196,11 +192,10 @@ static void list_preview(struct visit *v)
 
 	for (int i = 0; i < PQntuples(res); i++) {
 		struct values *row = values_add(v->values, "tables");
-		bool known;
 
 		values_row(row, res, i);
 		values_set(row, "what_word",
-			   what_words(v->language, values_get(row, "what", &known)));
+			   what_words(v->language, values_get(row, "what", NULL)));
 	}
 }
 
@@ -209,10 +204,9 @@ static void add_event(struct visit *v, const char *list, const struct values *ev
 		      const char *const names[][2], size_t n)
 {
 	struct values *row = values_add(v->values, list);
-	bool known;
 
 	for (size_t i = 0; i < n; i++)
-		values_set(row, names[i][0], values_get(event, names[i][1], &known));
+		values_set(row, names[i][0], values_get(event, names[i][1], NULL));
 }
 
 /* Keys that failed, and files that were taken, also stand above the list of all events. */
@@ -228,8 +222,7 @@ static void list_failures(struct visit *v)
 	values_list(v->values, "downloads");
 	for (int i = 0; i < n; i++) {
 		const struct values *event = values_at(v->values, "events", i);
-		bool known;
-		const char *kind = values_get(event, "kind", &known);
+		const char *kind = values_get(event, "kind", NULL);
 
 		if (strcmp(kind, "failed_key") == 0 && values_count(v->values, "failures") < 5)
 			add_event(v, "failures", event, failure, LENGTH(failure));
@@ -269,7 +262,7 @@ static void show_ended(struct visit *v)
 	values_list(v->values, "tables");
 	values_rows(v->values, "tables", tables);
 	for (int i = 0; i < PQntuples(tables); i++)
-		archived += strcmp(PQgetvalue(tables, i, PQfnumber(tables, "archived")), "0") != 0;
+		archived += strcmp(values_column(tables, i, "archived"), "0") != 0;
 	values_set(v->values, "tables_n",
 		   archived > 0 ? t_printf(visit_ctx(v), "%d", archived) : NULL);
 	values_list(v->values, "horizon");

@@ -23,7 +23,6 @@ static void show_form(struct visit *v, int status)
 static void show(struct visit *v)
 {
 	const PGresult *row = one_action_show(v);
-	bool known;
 
 	if (!row)
 		return;
@@ -36,7 +35,7 @@ static void show(struct visit *v)
 	else if (!v->person->approver || db_bool(row, 0, "saved_by_you"))
 		one_action_forbidden(v);
 	else
-		show_form(v, values_get(v->values, "has_errors", &known) ? 422 : 200);
+		show_form(v, values_get(v->values, "has_errors", NULL) ? 422 : 200);
 }
 
 void page_archive_delete(struct visit *v)

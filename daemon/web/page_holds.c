@@ -66,15 +66,14 @@ static void list_holds(struct visit *v)
 	values_list(v->values, "holds");
 	for (int i = 0; i < PQntuples(res); i++) {
 		struct values *row = values_add(v->values, "holds");
-		bool known;
 
 		values_row(row, res, i);
 		if (placed && strcmp(placed, values_column(res, i, "id")) == 0)
 			note_placed(v, res, i);
 		/* Only an approver releases the hold of an approver. */
 		values_flag(row, "can_release",
-			    v->person->approver || (v->person->operator&& !values_get(
-							   row, "by_approver", &known)));
+			    v->person->approver ||
+				    (v->person->operator&& !values_get(row, "by_approver", NULL)));
 	}
 }
 

@@ -5,6 +5,7 @@
  */
 #include "web/route.h"
 
+#include "base/text.h"
 #include "web/events.h"
 
 #include <ctype.h>
@@ -69,7 +70,7 @@ void page_journal(struct visit *v)
 {
 	const char *below = form_get(v->query, "avant");
 
-	if (below && strspn(below, "0123456789") != strlen(below)) {
+	if (below && strspn(below, DIGITS) != strlen(below)) {
 		visit_fail(v, 404, NULL);
 		return;
 	}

@@ -89,18 +89,13 @@ static void show_again(struct visit *v, int status, const char *sentence)
 	show(v, status, "login", form_get(v->form, "suite"));
 }
 
-static const char *header_of(const struct visit *v, const char *name)
-{
-	return evhttp_find_header(evhttp_request_get_input_headers(v->request), name);
-}
-
 /*
  * A link on another site brings no cookie along, because it is SameSite=Strict.  A reload from our own page does, so the
  * page asks for one, once.
  */
 static bool may_have_cookie(const struct visit *v)
 {
-	const char *site = header_of(v, "Sec-Fetch-Site");
+	const char *site = visit_header(v, "Sec-Fetch-Site");
 
 	return !((const struct visiting *)v)->cookie && !form_get(v->query, "encore") &&
 	       (!site || (strcmp(site, "same-origin") != 0 && strcmp(site, "none") != 0));
@@ -388,7 +383,7 @@ static const char *proxy_name(const struct visit *v)
 
 	if (http_count_header(v->request, header) != 1)
 		return NULL;
-	name = header_of(v, header);
+	name = visit_header(v, header);
 	return *name && strlen(name) <= NAME_MAX_LENGTH &&
 			       name[strspn(name, DIGITS LETTERS "._@-")] == '\0'
 		       ? name
@@ -424,8 +419,8 @@ bool page_login_fits(const struct visit *v, const struct person *person)
  */
 static bool is_embedded_elsewhere(const struct visit *v)
 {
-	const char *site = header_of(v, "Sec-Fetch-Site");
-	const char *use = header_of(v, "Sec-Fetch-Dest");
+	const char *site = visit_header(v, "Sec-Fetch-Site");
+	const char *use = visit_header(v, "Sec-Fetch-Dest");
 
 	if (!site || (strcmp(site, "cross-site") != 0 && strcmp(site, "same-site") != 0))
 		return false;

@@ -6,10 +6,10 @@
 #include "web/steps.h"
 
 #include "base/text.h"
+#include "base/units.h"
 #include "database/db.h"
 
 #include <string.h>
-#include <time.h>
 
 static const char save_sql[] =
 	"SELECT retention.save_action($1, $2::date, $3::date, $4, note => $5) AS id";
@@ -72,29 +72,13 @@ void page_new(struct visit *v)
 		visit_fail(v, 404, NULL);
 }
 
-/* Whether the text is a day as PostgreSQL and <input type="date"> write it. */
-static bool is_day(const char *text)
-{
-	static const int days[] = {31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
-	struct tm tm = {0};
-	const char *end = strptime(text, "%Y-%m-%d", &tm);
-	const int year = tm.tm_year + 1900;
-
-	if (!end || *end != '\0' || strlen(text) != 10 || strspn(text, DIGITS) != 4 ||
-	    strspn(text + 5, DIGITS) != 2 || strspn(text + 8, DIGITS) != 2 || year < 1 ||
-	    tm.tm_mday > days[tm.tm_mon])
-		return false;
-	return tm.tm_mon != 1 || tm.tm_mday < 29 ||
-	       (year % 4 == 0 && (year % 100 != 0 || year % 400 == 0));
-}
-
 static bool check_day(struct visit *v, const char *field)
 {
 	const char *text = form_get(v->form, field);
 
 	if (!text)
 		visit_complain(v, field, language_text(v->language, _("Enter this day.")));
-	else if (!is_day(text))
+	else if (!date_is_valid(text))
 		visit_complain(v, field,
 			       language_text(v->language,
 					     _("This is not a day: write it as YYYY-MM-DD.")));

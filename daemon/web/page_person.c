@@ -61,7 +61,6 @@ static void render(struct visit *v, int status)
 static void show(struct visit *v)
 {
 	static const char *const lists[] = {"holds", "actions", "requests"};
-	bool known;
 
 	values_row(v->values, visit_rows(v, "about"), 0);
 	for (size_t i = 0; i < LENGTH(lists); i++) {
@@ -69,7 +68,7 @@ static void show(struct visit *v)
 		values_rows(v->values, lists[i], visit_rows(v, lists[i]));
 	}
 	events_list(v, "events", true);
-	render(v, values_get(v->values, "has_errors", &known) ? 422 : 200);
+	render(v, values_get(v->values, "has_errors", NULL) ? 422 : 200);
 }
 
 static void on_key(struct visit *v)
@@ -77,18 +76,17 @@ static void on_key(struct visit *v)
 	static const char *const fields[] = {"cle", "motif"};
 	const PGresult *res = visit_rows(v, "key");
 	const char *values[1];
-	bool known;
 
 	values_row(v->values, res, 0);
 	visit_keep_form(v, fields, LENGTH(fields));
-	values[0] = values_get(v->values, "key", &known);
-	values_set(v->values, "value_cle", values_get(v->values, "entered", &known));
+	values[0] = values_get(v->values, "key", NULL);
+	values_set(v->values, "value_cle", values_get(v->values, "entered", NULL));
 	if (!values[0]) {
-		if (values_get(v->values, "entered", &known))
+		if (values_get(v->values, "entered", NULL))
 			visit_complain(
 				v, "cle",
 				language_text(v->language, _("This is not a key of a contact.")));
-		render(v, values_get(v->values, "has_errors", &known) ? 422 : 200);
+		render(v, values_get(v->values, "has_errors", NULL) ? 422 : 200);
 		return;
 	}
 	visit_ask(v, "about", about_sql, 1, values);
@@ -111,7 +109,7 @@ void page_person(struct visit *v)
 {
 	const char *request = form_get(v->query, "demande");
 
-	if (request && (strspn(request, "0123456789") != strlen(request) || strlen(request) > 9))
+	if (request && (strspn(request, DIGITS) != strlen(request) || strlen(request) > 9))
 		request = NULL;
 	ask_key(v, form_get(v->query, "cle"), request);
 }

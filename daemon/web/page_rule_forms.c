@@ -58,7 +58,7 @@ static bool set_rule(struct visit *v)
 		return false;
 	}
 	rules_row(v, v->values, res, 0);
-	rules_kind(v->values, PQgetvalue(res, 0, PQfnumber(res, "action")));
+	rules_kind(v->values, values_column(res, 0, "action"));
 	values_flag(v->values, "at_rules", true);
 	visit_token(v, "token", v->path);
 	return true;
@@ -113,12 +113,11 @@ void page_rule(struct visit *v)
 static void show_form(struct visit *v, int status)
 {
 	static const char *const form_fields[] = {"nombre"};
-	bool known;
 
 	if (!set_rule(v))
 		return;
 	values_flag(v->values, "needs_other",
-		    v->person->four_eyes && values_get(v->values, "saved_by_you", &known));
+		    v->person->four_eyes && values_get(v->values, "saved_by_you", NULL));
 	visit_keep_form(v, form_fields, 1);
 	values_set(v->values, "errors_title",
 		   language_text(v->language, _("Nothing is validated")));

@@ -20,7 +20,7 @@ static const char rules_sql[] =
 	"       p.action = 'anonymize_requests' AS of_requests, p.last_action, p.last_status, p.measured_at\n"
 	"  FROM retention.policies AS p ORDER BY p.place";
 
-/* Those that are saved, and those that the bounds keep from running, with the version that they would replace. */
+/* Lists the versions that are saved, and those that the bounds keep from running; says whether one would replace another. */
 static const char waiting_sql[] =
 	"SELECT " RULES_COLUMNS ", EXISTS (SELECT FROM retention.page_policies AS o\n"
 	"                    WHERE o.name = p.name AND o.status = 'in force' AND p.status = 'saved') AS replaces\n"

@@ -58,7 +58,7 @@ static void finish(struct probe *probe, bool answers)
 static void wait_for(struct probe *probe, short what)
 {
 	const int64_t left_ms = probe->until_ms - monotonic_ms();
-	const struct timeval after = {.tv_sec = left_ms / 1000, .tv_usec = left_ms % 1000 * 1000};
+	const struct timeval after = units_timeval(left_ms);
 	const int fd = PQsocket(probe->conn);
 
 	(void)event_del(probe->io); /* not pending is fine */

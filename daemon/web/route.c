@@ -183,9 +183,7 @@ static void refuse_method(struct visit *v)
 /* The value of a header; "" where it is there more than once; NULL: it is not there. */
 static const char *header_of(const struct visit *v, const char *name)
 {
-	return http_count_header(v->request, name) > 1
-		       ? ""
-		       : evhttp_find_header(evhttp_request_get_input_headers(v->request), name);
+	return http_count_header(v->request, name) > 1 ? "" : visit_header(v, name);
 }
 
 /* An origin is the host that the browser names in Host, which has been checked. */

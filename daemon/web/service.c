@@ -11,11 +11,6 @@ enum { HEADERS_MAX = 16384, BODY_MAX = 65536, PATH_MAX_LENGTH = 1024 };
 
 /* --- What a request says ---------------------------------------------------------------------- */
 
-static const char *header_of(const struct visit *v, const char *name)
-{
-	return evhttp_find_header(evhttp_request_get_input_headers(v->request), name);
-}
-
 static bool is_local(const struct web_config *config)
 {
 	return strncmp(config->listen, "unix:", 5) == 0;
@@ -25,7 +20,7 @@ static bool is_local(const struct web_config *config)
 static const char *forwarded(struct visit *v)
 {
 	const char *name = "X-Forwarded-For";
-	const char *list = http_count_header(v->request, name) == 1 ? header_of(v, name) : NULL;
+	const char *list = http_count_header(v->request, name) == 1 ? visit_header(v, name) : NULL;
 	const char *comma = list ? strrchr(list, ',') : NULL;
 	const char *address = comma ? comma + 1 : list;
 	size_t n;
@@ -61,7 +56,7 @@ static bool is_our_host(const struct web_config *config, const char *host)
 
 static bool host_fits(const struct visit *v, const struct evhttp_uri *uri)
 {
-	const char *host = header_of(v, "Host");
+	const char *host = visit_header(v, "Host");
 	const char *named = evhttp_uri_get_host(uri);
 
 	return host && is_our_host(v->web->config, host) &&
@@ -93,7 +88,8 @@ static const struct language *language_of(struct visit *v)
 		return language;
 	}
 	language = kept ? language_named(kept) : NULL;
-	return language ? language : language_accepted(header_of(v, "Accept-Language"), fallback);
+	return language ? language
+			: language_accepted(visit_header(v, "Accept-Language"), fallback);
 }
 
 static bool parse_query(struct visit *v, const struct evhttp_uri *uri)
@@ -114,7 +110,7 @@ static bool parse_form(struct visit *v)
 	AUTO(error) struct error err = {0};
 	struct evbuffer *body = evhttp_request_get_input_buffer(v->request);
 	const size_t n = evbuffer_get_length(body);
-	const char *given = header_of(v, "Content-Type");
+	const char *given = visit_header(v, "Content-Type");
 	char *bytes;
 	bool is_parsed;
 

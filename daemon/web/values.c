@@ -113,14 +113,15 @@ void values_rows(struct values *v, const char *list, const PGresult *res)
 
 const char *values_get(const struct values *v, const char *name, bool *ret_known)
 {
-	for (; v; v = v->around)
-		for (size_t i = 0; i < v->n_texts; i++)
-			if (strcmp(v->texts[i].name, name) == 0) {
-				*ret_known = true;
-				return v->texts[i].text;
-			}
-	*ret_known = false;
-	return NULL;
+	const struct value *found = NULL;
+
+	for (; v && !found; v = v->around)
+		for (size_t i = 0; i < v->n_texts && !found; i++)
+			if (strcmp(v->texts[i].name, name) == 0)
+				found = &v->texts[i];
+	if (ret_known)
+		*ret_known = found != NULL;
+	return found ? found->text : NULL;
 }
 
 /* The list of that name, here or around; NULL: there is none. */

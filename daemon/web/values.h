@@ -36,7 +36,7 @@ const char *values_column(const PGresult *res, int row, const char *name);
 /* Adds all rows of a result to a list, as values_row() does. */
 void values_rows(struct values *v, const char *list, const PGresult *res);
 
-/* *ret_known: the name is there, here or around.  The text is NULL where it is empty. */
+/* *ret_known (may be NULL): the name is there, here or around.  The text is NULL where it is empty. */
 const char *values_get(const struct values *v, const char *name, bool *ret_known);
 
 /* The number of rows, or -1: there is no such list here or around.  Row i is valid as long as v is. */

@@ -214,6 +214,11 @@ const PGresult *visit_rows(const struct visit *v, const char *name)
 	return NULL;
 }
 
+const char *visit_header(const struct visit *v, const char *name)
+{
+	return evhttp_find_header(evhttp_request_get_input_headers(v->request), name);
+}
+
 struct event_base *visit_base(const struct visit *v)
 {
 	return v->web->base;

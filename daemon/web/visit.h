@@ -133,5 +133,8 @@ void visit_on_render(struct visit *v, visit_step step);
 /* The loop, for timers.  They are freed with the visit. */
 struct event_base *visit_base(const struct visit *v);
 
+/* The value of a header of the request; NULL: it is not there. */
+const char *visit_header(const struct visit *v, const char *name);
+
 /* v's memory. */
 void *visit_ctx(const struct visit *v);

@@ -22,16 +22,13 @@
 #include "web/visit_answer.h"
 
 #include "base/units.h"
+#include "base/version.h"
 #include "web/assets.h"
 #include "web/refuse.h"
 #include "web/template.h"
 
 #include <event2/bufferevent.h>
 #include <limits.h>
-
-#ifndef RETENTION_VERSION
-#define RETENTION_VERSION "0.1"
-#endif
 
 #define HTML "text/html; charset=utf-8"
 

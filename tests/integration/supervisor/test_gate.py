@@ -6,18 +6,15 @@ their own session, once and within a minute, and to nobody else.
 import fcntl
 import hashlib
 import os
-import shutil
 import socket
 import subprocess
 import sys
-from pathlib import Path
 
 import psycopg2
 import pytest
 
 from support import gate
 from support.harness import wait_until
-from support.small import policy
 
 
 @pytest.fixture
@@ -26,36 +23,21 @@ def opened(daemon, pg):
     made = []
 
     def make(start=True, **archives):
-        d = daemon(policies=[policy("export", depth="1 month", archive="listed")], contacts=20,
-                   archives=gate.settings(**archives))
-        d.once()
-        d.job = d.jobs()[-1]
-        assert d.job["status"] == "done"
-        d.folder = Path(d.job["archive_path"])
-        d.socket = Path(d.config["archives"]["web_socket"])
-        gate.persons(pg, d.db)
+        d = gate.exported(daemon, pg, **archives)
         made.append(d)
         if start:
-            begin(d)
+            gate.begin(d)
         return d
 
     yield make
     for d in made:
-        d.kill()
-        pg.sql(d.db, "DROP OWNED BY gate_auditor, gate_operator, gate_approver, gate_nobody")
-        shutil.rmtree(d.socket.parent)
+        gate.end(d)
 
 
 @pytest.fixture(autouse=True, scope="module")
 def persons_go(pg):
     yield
     gate.forget_persons(pg)
-
-
-def begin(d):
-    since = d.log_position()
-    d.start()
-    d.wait_for_log("ready: ", since=since)
 
 
 def sums(d):
@@ -127,7 +109,7 @@ def test_a_ticket_outlives_a_restart(opened):
     assert d.socket.exists(), "left over, and refuses connections"
     with pytest.raises(ConnectionRefusedError):
         gate.connect(d.socket)
-    begin(d)
+    gate.begin(d)
     words, content = gate.take(d, secret)
     assert content == (d.folder / "manifest.json").read_bytes()
 
@@ -288,7 +270,7 @@ def test_what_stands_in_the_way_of_the_socket(opened):
     """A file is kept, and so is the socket of another process; the daemon works without."""
     d = opened(start=False)
     d.socket.write_text("mine")
-    begin(d)
+    gate.begin(d)
     d.wait_for_log(r"archives.web_socket: .* is there, and is not a socket: the page gets no files")
     d.stop()
     assert d.socket.read_text() == "mine"
@@ -296,7 +278,7 @@ def test_what_stands_in_the_way_of_the_socket(opened):
     with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as other:
         other.bind(str(d.socket))
         other.listen(1)
-        begin(d)
+        gate.begin(d)
         d.wait_for_log("another process listens at")
         d.stop()
         assert d.socket.exists()
@@ -319,7 +301,7 @@ def test_a_large_file_costs_nothing(opened):
     name = next(iter(sums(d)))
     with open(d.folder / name, "r+b") as file:
         file.truncate(2 << 30)
-    begin(d)
+    gate.begin(d)
     said, fd = gate.send(d.socket, "take " + gate.ask(d, d.job["id"], name))
     assert said.split()[2] == str(2 << 30)
     os.close(fd)

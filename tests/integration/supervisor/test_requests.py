@@ -6,8 +6,6 @@ all data about one contact, which is encrypted, handed out for a ticket, and kep
 import json
 import os
 import re
-import shutil
-from pathlib import Path
 
 import psycopg2
 import pytest
@@ -25,35 +23,21 @@ def resident(daemon, pg, key):
 
     def make(start=True, failpoint=None, encrypted=True, **archives):
         recipients = {"recipients": [key.public]} if encrypted else {}
-        d = daemon(policies=[policy("export", depth="1 month", archive="listed")], contacts=20,
-                   archives=gate.settings(**recipients, **archives))
-        d.once()
-        d.job = d.jobs()[-1]
-        d.folder = Path(d.job["archive_path"])
-        d.socket = Path(d.config["archives"]["web_socket"])
-        gate.persons(pg, d.db, "asks")
+        d = gate.exported(daemon, pg, "asks", **recipients, **archives)
         made.append(d)
         if start:
-            begin(d, failpoint)
+            gate.begin(d, failpoint)
         return d
 
     yield make
     for d in made:
-        d.kill()
-        pg.sql(d.db, "DROP OWNED BY asks_auditor, asks_operator, asks_approver, asks_nobody")
-        shutil.rmtree(d.socket.parent)
+        gate.end(d, "asks")
 
 
 @pytest.fixture(autouse=True, scope="module")
 def persons_go(pg):
     yield
     gate.forget_persons(pg, "asks")
-
-
-def begin(d, failpoint=None):
-    since = d.log_position()
-    d.start(failpoint=failpoint)
-    d.wait_for_log("ready: ", since=since)
 
 
 def ask(d, kind, *args, user="asks_operator"):
@@ -121,7 +105,7 @@ def test_an_archive_that_is_deleted_meanwhile(resident):
     d = resident(start=False)
     number = ask(d, "verify_archive", d.job["id"])
     d.pg.sql(d.db, "SELECT retention.delete_archive(%s)", (d.job["id"],), user="asks_approver")
-    begin(d)
+    gate.begin(d)
     row = answered(d, number)
     assert (row["outcome"], row["result"]["text"]) == ("refused", "the archive was deleted meanwhile")
 
@@ -136,7 +120,7 @@ def test_each_is_asked_once_at_a_time(resident):
     assert len(events(d, "asked")) == 1
     ask(d, "subject_export", None, "1")
     ask(d, "subject_export", None, "2")
-    begin(d)
+    gate.begin(d)
     answered(d, first)
     assert answered(d, ask(d, "verify_archive", d.job["id"]))["outcome"] == "ok"
 
@@ -184,7 +168,7 @@ def test_a_daemon_that_dies(resident, point, kind):
     d.wait_for_log(r"requests could not be answered \(signal 9\)")
     assert request(d, number)["attempts"] == 1 and not request(d, number)["ended_at"]
     d.kill()
-    begin(d)
+    gate.begin(d)
     row = answered(d, number)
     assert (row["outcome"], row["attempts"]) == ("ok", 2)
     assert len(events(d, "answered")) == 1
@@ -196,7 +180,7 @@ def test_a_request_that_kills_each_time_is_given_up(resident):
     d = resident(start=False)
     number = ask(d, "verify_archive", d.job["id"])
     d.pg.sql(d.db, "UPDATE retention.request SET attempts = 5")
-    begin(d)
+    gate.begin(d)
     row = answered(d, number)
     assert (row["outcome"], row["result"]["text"]) == ("failed", "the daemon has died of it five times")
 

@@ -4,9 +4,12 @@ import array
 import getpass
 import hashlib
 import os
+import shutil
 import socket
+from pathlib import Path
 
 from support.harness import short_dir
+from support.small import policy
 
 ROLES = ("auditor", "operator", "approver")
 
@@ -27,6 +30,31 @@ def persons(pg, db, name="gate"):
 def forget_persons(pg, name="gate"):
     for role in (*ROLES, "nobody"):
         pg.sql("postgres", f"DROP ROLE IF EXISTS {name}_{role}")
+
+
+def exported(daemon, pg, name="gate", **archives):
+    """A daemon, not started, with one exported archive (d.job, d.folder), the path of its socket, and persons."""
+    d = daemon(policies=[policy("export", depth="1 month", archive="listed")], contacts=20, archives=settings(**archives))
+    d.once()
+    d.job = d.jobs()[-1]
+    assert d.job["status"] == "done"
+    d.folder = Path(d.job["archive_path"])
+    d.socket = Path(d.config["archives"]["web_socket"])
+    persons(pg, d.db, name)
+    return d
+
+
+def begin(d, failpoint=None):
+    since = d.log_position()
+    d.start(failpoint=failpoint)
+    d.wait_for_log("ready: ", since=since)
+
+
+def end(d, name="gate"):
+    """Ends what exported() has made; the persons stay, without rights."""
+    d.kill()
+    d.pg.sql(d.db, "DROP OWNED BY " + ", ".join(f"{name}_{role}" for role in (*ROLES, "nobody")))
+    shutil.rmtree(d.socket.parent)
 
 
 def ticket():

@@ -100,7 +100,7 @@ def guards(change):
         LOOP EXECUTE format('ALTER TABLE %s {change}', t.name); END LOOP; END $$"""
 
 
-# Enables the triggers of schema retention as migrations/0009_grants.sql does.
+# Enables the triggers of schema retention as migrations/0010_grants.sql does.
 ALWAYS = """DO $$ DECLARE t record; BEGIN
     FOR t IN SELECT tgrelid::regclass AS name, tgname FROM pg_trigger JOIN pg_class AS c ON c.oid = tgrelid
               WHERE c.relnamespace = 'retention'::regnamespace AND NOT tgisinternal

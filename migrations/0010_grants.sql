@@ -31,6 +31,8 @@ BEGIN
 	('TABLE',    'policy_state',                                       'r',    'r',    'r',    'raw'),
 	('TABLE',    'policy',                                             'r',    'r',    'r',    'rawd'),
 	('TABLE',    'policies',                                           'r',    'r',    'r',    'r'),
+	('TABLE',    'page_policy',                                        'r',    'r',    'r',    'r'),
+	('TABLE',    'page_policies',                                      'r',    'r',    'r',    'r'),
 	('TABLE',    'ledger',                                             'r',    'r',    'r',    'ra'),
 	('TABLE',    'identity',                                           'r',    'r',    'r',    'r'),
 	('TABLE',    'ledger_secret',                                      '',     '',     '',     'r'),
@@ -121,6 +123,19 @@ BEGIN
 	('FUNCTION', 'keep_policies(text[])',                              '',     '',     '',     'X'),
 	('FUNCTION', 'measure_policy(text, timestamptz, bigint, bigint, bigint, timestamptz, text)',
 									   '',     '',     '',     'X'),
+	('FUNCTION', 'page_bounds()',                                      'X',    'X',    'X',    'X'),
+	('FUNCTION', 'whole_months(interval)',                             'X',    'X',    'X',    'X'),
+	('FUNCTION', 'check_page_bounds(retention.page_policy)',           'X',    'X',    'X',    'X'),
+	('FUNCTION', 'page_refusal(retention.page_policy)',                'X',    'X',    'X',    'X'),
+	('FUNCTION', 'page_policy_content(retention.page_policy)',         'X',    'X',    'X',    'X'),
+	('FUNCTION', 'page_policy_since(retention.page_policy)',           '',     '',     '',     'X'),
+	('FUNCTION', 'save_policy(text, text, interval, text, text, text)', '',    'X',    '',     ''),
+	('FUNCTION', 'validate_policy(text, int, bigint)',                 '',     '',     'X',    ''),
+	('FUNCTION', 'retire_policy(text, int)',                           '',     'X',    'X',    ''),
+	('FUNCTION', 'configure_page(jsonb)',                              '',     '',     '',     'X'),
+	('FUNCTION', 'watch_page_policy(text, int, text, timestamptz)',    '',     '',     '',     'X'),
+	('FUNCTION', 'page_policies_forgotten(jsonb)',                     '',     '',     '',     'X'),
+	('FUNCTION', 'page_policies_known(jsonb)',                         '',     '',     '',     'X'),
 	('FUNCTION', 'runnable(text)',                                     '',     '',     '',     'X'),
 	('FUNCTION', 'archives_to_remove(text, text, interval, text)',     '',     '',     '',     'X'),
 	('FUNCTION', 'archive_name_parts(text)',                           '',     '',     '',     'X'),
@@ -173,6 +188,8 @@ GRANT UPDATE (status, cutoff, candidates, candidates_sha256, frozen_at, preview,
 GRANT UPDATE (host, directory, sealed, date, bytes, sums_sha256, manifest_sha256, seen_at, deleted_at, deleted_by, remark)
 	ON retention.unknown_archive TO retention_daemon;
 GRANT UPDATE (document_removed_at) ON retention.request TO retention_daemon;
+GRANT UPDATE (counted, held, cutoff, counted_at, remark, retired_by, retired_at, retired_as)
+	ON retention.page_policy TO retention_daemon;
 GRANT UPDATE (tried_at, attempts, error) ON retention.file_outbox TO retention_daemon;
 
 -- With limits.integrity = "set" the daemon's role may set session_replication_role, and an ordinary trigger does not
