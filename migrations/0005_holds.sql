@@ -154,7 +154,8 @@ BEGIN
 		-- A field without quotes may have blanks around it: (7, 42).
 		fields := CASE WHEN key ~ '^\([^"()]+\)$' THEN string_to_array(btrim(key, '()'), ',')
 			       WHEN key LIKE '%"%' THEN retention.quoted_fields(key) END;
-		IF cardinality(fields) IS DISTINCT FROM cardinality(types) THEN
+		-- An empty field without quotes is NULL.
+		IF cardinality(fields) IS DISTINCT FROM cardinality(types) OR (key NOT LIKE '%"%' AND '' = ANY (fields)) THEN
 			RETURN NULL;
 		END IF;
 		FOR i IN 1 .. cardinality(types) LOOP

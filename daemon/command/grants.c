@@ -74,10 +74,9 @@ static char *updated_columns(void *ctx, const struct table *t, const struct rela
 	for (size_t i = 0; need->updates && i < t->n_rules; i++)
 		if (t->rules[i].kind != RULE_KEEP)
 			add_column(ctx, &list, t->rules[i].column);
-	if (need->detaches)
-		for (size_t i = 0; i < t->by->n; i++)
-			if (catalog_is_detached(t, relation, t->by->names[i]))
-				add_column(ctx, &list, t->by->names[i]);
+	for (size_t i = 0; need->detaches && i < t->by->n; i++)
+		if (catalog_is_detached(t, relation, t->by->names[i]))
+			add_column(ctx, &list, t->by->names[i]);
 	if (!*list && need->locks)
 		add_column(ctx, &list, (t->key ? t->key : t->by)->names[0]);
 	return list;
@@ -196,31 +195,26 @@ static void collect_arrays(struct grants *g)
 {
 	const struct model *model = &g->cmd->config->model;
 	const char **schemas = t_array(g->ctx, const char *, model->n_tables);
-	const char **columns;
-	size_t n = 0, most = model->n_tables;
+	const char **columns = NULL;
+	size_t n = 0, owned = 0;
 
-	for (size_t i = 0; i < model->n_tables; i++)
-		most += model->tables[i].n_rules +
-			(model->tables[i].key ? model->tables[i].key->n : 0);
-	columns = t_array(g->ctx, const char *, most);
 	g->tables = t_strdup(g->ctx, "{");
 	g->owners = t_strdup(g->ctx, "{");
 	for (size_t i = 0; i < model->n_tables; i++) {
 		const struct table *t = &model->tables[i];
 		const unsigned int oid = g->catalog->relations[i].oid;
+		const size_t n_key = t->key ? t->key->n : 0;
 
+		columns = t_grow(g->ctx, columns, const char *, n + t->n_rules + n_key + 1);
 		schemas[i] = t->schema;
 		t_append(&g->tables, "%s%u", i ? "," : "", oid);
-		for (size_t r = 0; r < t->n_rules; r++) {
-			if (t->rules[r].kind == RULE_KEEP)
-				continue;
-			t_append(&g->owners, "%s%u", n ? "," : "", oid);
-			columns[n++] = t->rules[r].column;
-		}
-		for (size_t k = 0; t->key && k < t->key->n; k++) {
-			t_append(&g->owners, "%s%u", n ? "," : "", oid);
+		for (size_t r = 0; r < t->n_rules; r++)
+			if (t->rules[r].kind != RULE_KEEP)
+				columns[n++] = t->rules[r].column;
+		for (size_t k = 0; k < n_key; k++)
 			columns[n++] = t->key->names[k];
-		}
+		for (; owned < n; owned++)
+			t_append(&g->owners, "%s%u", owned ? "," : "", oid);
 	}
 	t_append(&g->tables, "}");
 	t_append(&g->owners, "}");

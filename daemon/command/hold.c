@@ -29,8 +29,8 @@ static bool find_contact(struct command *cmd, const struct table *contact, PGres
 	for (size_t i = 0; i < n; i++) {
 		if (n > 1)
 			values[i] = db_text(fields, (int)i, "field");
-		t_list(&where, " AND ", "c.%s = $%zu",
-		       sql_ident(cmd->ctx, contact->key->names[i]), i + 1);
+		t_list(&where, " AND ", "c.%s = $%zu", sql_ident(cmd->ctx, contact->key->names[i]),
+		       i + 1);
 	}
 	return db_query(cmd->db,
 			t_printf(cmd->ctx, "SELECT FROM %s AS c WHERE %s",

@@ -73,15 +73,13 @@ static char *summary_sql(const struct preview *p)
 		"       $2::timestamptz AS cutoff, d.n AS due, h.n - d.n AS held,\n"
 		"       d.oldest, d.newest, d.first_keys\n"
 		"  FROM (SELECT count(*) AS n, min(x.last) AS oldest, max(x.last) AS newest,\n"
-		"               (array_agg(%s ORDER BY %s))[1:" FIRST_KEYS
-		"] AS first_keys\n"
+		"               (array_agg(%s ORDER BY %s))[1:" FIRST_KEYS "] AS first_keys\n"
 		"          FROM (%s) AS x) AS d,\n"
 		"       (SELECT count(*) AS n FROM (%s) AS y) AS h",
 		sql_literal(p->ctx, action_names[p->action]),
 		p->policy ? sql_literal(p->ctx, p->policy->name) : "NULL::text",
-		plan_key_text(p->ctx, "x", names), plan_columns(p->ctx, "x", names->names, names->n),
-		p->due,
-		p->due_despite_holds);
+		plan_key_text(p->ctx, "x", names),
+		plan_columns(p->ctx, "x", names->names, names->n), p->due, p->due_despite_holds);
 }
 
 static bool show_json(struct preview *p, struct error *err)

@@ -310,8 +310,8 @@ static char *search_sql(struct residue *r, const PGresult *tables, int row)
 {
 	const unsigned int oid = (unsigned int)db_int(tables, row, "oid");
 	const struct table *c = r->cmd->config->model.contact;
-	const char *due = plan_chosen_query(r->ctx, r->catalog, c, "x.k",
-					    " FROM unnest($1::text[]) AS x(k)");
+	const char *due =
+		plan_chosen_query(r->ctx, r->catalog, c, "x.k", " FROM unnest($1::text[]) AS x(k)");
 	const char *reached = NULL, *covered = NULL;
 	const char *with = plan_reach_sql(r->plan, due, oid, &reached, &covered);
 

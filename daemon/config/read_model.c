@@ -329,11 +329,12 @@ static void check_widths(const struct table *t, const struct reader *r)
 	const struct columns *parent = t->of ? model_parent_columns(t) : NULL;
 
 	if (parent && t->by && t->by->n != parent->n)
-		complain_at(r, reader_key(r, t->from ? "from" : "by"),
-			    "by has %zu column%s (%s), and %s \"%s\" has %zu (%s): name them in pairs",
-			    t->by->n, t->by->n == 1 ? "" : "s", columns_text(r->ctx, t->by),
-			    t->from ? "from, of" : "the key of", t->of->name, parent->n,
-			    columns_text(r->ctx, parent));
+		complain_at(
+			r, reader_key(r, t->from ? "from" : "by"),
+			"by has %zu column%s (%s), and %s \"%s\" has %zu (%s): name them in pairs",
+			t->by->n, t->by->n == 1 ? "" : "s", columns_text(r->ctx, t->by),
+			t->from ? "from, of" : "the key of", t->of->name, parent->n,
+			columns_text(r->ctx, parent));
 }
 
 static void check_links(const struct model *model, struct table_draft *drafts)

@@ -122,15 +122,14 @@ static bool build_plan(struct request *r, const char **ret_sql, struct error *er
 		plan = plan_build(r->ctx, &config->model, check.catalog, &opts, &c);
 	if (!plan || !check_predicates(&check, plan, err))
 		return c.n > 0 ? fail(err, ERR_CONFIG, "%s", c.lines[0]) : false;
-	*ret_sql = t_printf(
-		r->ctx,
-		"SELECT jsonb_pretty(x.document) AS json,\n"
-		"       jsonb_array_length(x.document->'contact') AS n,\n"
-		"       (SELECT jsonb_object_agg(t.key, jsonb_array_length(t.value))\n"
-		"          FROM jsonb_each(x.document) AS t) AS counts\n"
-		"  FROM (%s) AS x",
-		plan_document_sql(plan, plan_chosen_query(r->ctx, check.catalog, contact,
-							  "$1::text", "")));
+	*ret_sql = t_printf(r->ctx,
+			    "SELECT jsonb_pretty(x.document) AS json,\n"
+			    "       jsonb_array_length(x.document->'contact') AS n,\n"
+			    "       (SELECT jsonb_object_agg(t.key, jsonb_array_length(t.value))\n"
+			    "          FROM jsonb_each(x.document) AS t) AS counts\n"
+			    "  FROM (%s) AS x",
+			    plan_document_sql(plan, plan_chosen_query(r->ctx, check.catalog,
+								      contact, "$1::text", "")));
 	return true;
 }
 

@@ -55,7 +55,8 @@ struct relation {
 	const char *spread_by; /* SPREAD_ROWS: the column, quoted */
 	struct column *columns; /* n_columns, in attnum order */
 	size_t n_columns;
-	struct columns *uniques; /* n_uniques, of several columns: no two rows have the same values */
+	struct columns
+		*uniques; /* n_uniques, of several columns: no two rows have the same values */
 	size_t n_uniques;
 	int64_t rows; /* estimate over all partitions */
 	bool partitioned;

@@ -1,6 +1,7 @@
 #include "model/columns.h"
 
 #include "base/mem.h"
+#include "base/sql.h"
 
 #include <string.h>
 
@@ -28,6 +29,11 @@ bool columns_are_among(const struct columns *columns, const struct columns *othe
 		if (!columns_have(others, columns->names[i]))
 			return false;
 	return true;
+}
+
+char *columns_array(const void *ctx, const struct columns *columns)
+{
+	return columns ? sql_array(ctx, columns->names, columns->n) : t_strdup(ctx, "{}");
 }
 
 char *columns_text(const void *ctx, const struct columns *columns)

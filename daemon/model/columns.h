@@ -22,5 +22,8 @@ bool columns_have(const struct columns *columns, const char *name);
 /* Are all of these among the others, in any order? */
 bool columns_are_among(const struct columns *columns, const struct columns *others);
 
+/* The text of their array, for a parameter; "{}" of NULL.  Owned by ctx. */
+char *columns_array(const void *ctx, const struct columns *columns);
+
 /* account_id, id: for messages.  Owned by ctx. */
 char *columns_text(const void *ctx, const struct columns *columns);

@@ -90,7 +90,8 @@ struct table {
 	const struct columns *key; /* NULL: none given */
 	struct table *of; /* parent; NULL for contact */
 	const struct columns *by; /* our columns that point at the parent */
-	const struct columns *from; /* the parent's columns that they equal; NULL: the parent's key */
+	const struct columns
+		*from; /* the parent's columns that they equal; NULL: the parent's key */
 	const char *where; /* SQL predicate on this table; NULL: all rows */
 	const char *due_when; /* request only */
 	const char *date; /* request only */

@@ -42,11 +42,14 @@ const struct columns *plan_asked_columns(const void *ctx, const struct table *t,
 	return asked;
 }
 
-/* One foreign key's question: {array} holds the values of the deleted rows that it asks for. */
+/*
+ * One foreign key's question: {among} says that a row points at one of the deleted rows.  OFFSET 0 keeps the
+ * planner from joining with the whole table: normally no row is found, and then nothing else is read.
+ */
 static const char orphan_sql[] =
 	"SELECT {name} AS name WHERE EXISTS (\n"
 	"  SELECT FROM {from_table} AS c WHERE {among}{not_null}\n"
-	"     AND NOT EXISTS (SELECT FROM {to_table} AS p WHERE {match}))";
+	"     AND NOT EXISTS (SELECT FROM {to_table} AS p WHERE {match} OFFSET 0))";
 
 static char *question(const struct plan *p, const struct table *t, const struct foreign_key *k,
 		      const char *array)

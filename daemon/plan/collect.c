@@ -32,13 +32,13 @@ void plan_slots(struct plan *p)
 		p->n_slots[i] = 1;
 		for (size_t j = 0; j < n; j++)
 			if (p->model->tables[j].of == t)
-				p->n_slots[i] = add_slot(
-					slots[i], p->n_slots[i],
-					model_parent_columns(&p->model->tables[j]));
+				p->n_slots[i] =
+					add_slot(slots[i], p->n_slots[i],
+						 model_parent_columns(&p->model->tables[j]));
 		while (plan_is_asked(p, t) &&
 		       (k = catalog_next_key(p->catalog, k, 0, plan_oid(p, t))))
-			p->n_slots[i] = add_slot(slots[i], p->n_slots[i],
-						 plan_asked_columns(p, t, k));
+			p->n_slots[i] =
+				add_slot(slots[i], p->n_slots[i], plan_asked_columns(p, t, k));
 	}
 }
 
@@ -52,12 +52,11 @@ static char *others_own(const struct plan *p, const struct table *t, const struc
 	struct source from;
 
 	if (x == t)
-		return t_printf(
-			p, "%s%s",
-			plan_among(p, x, u, x->by,
-				   plan_kept_array(p, x, x->by, "$1",
-						   plan_source(p, x, false).slot)),
-			plan_within(p, x, u));
+		return t_printf(p, "%s%s",
+				plan_among(p, x, u, x->by,
+					   plan_kept_array(p, x, x->by, "$1",
+							   plan_source(p, x, false).slot)),
+				plan_within(p, x, u));
 	if (!plan_goes_along(p, t, x) || (!own && (x->where || !plan_is_collected(p, x))))
 		return NULL;
 	c->others = t_grow(p, c->others, struct source, c->n_others + 1);

@@ -27,9 +27,9 @@ static char *dirty_own(const struct plan *p, const struct table *t, const struct
 	const bool contact = x == p->model->contact && x == p->subject;
 	const char *alias = x == t->of ? arg : contact ? "c" : NULL;
 
-	return alias && x->key ? t_printf(p, "%s = %s", plan_key(p, u, x->key),
-					  plan_key(p, alias, x->key))
-			       : NULL;
+	return alias && x->key
+		       ? t_printf(p, "%s = %s", plan_key(p, u, x->key), plan_key(p, alias, x->key))
+		       : NULL;
 }
 
 /* A shared row counts only where nobody else uses it, and a copy only where it holds a value. */
@@ -184,8 +184,7 @@ static char *due_contacts(const struct plan *p, const char *keys)
 		{"contacts", plan_filtered(p, c, c->where, p->opts.scope)},
 		{"join", t_printf(p, "%sJOIN%s", all ? "LEFT " : "", keys ? " LATERAL" : "")},
 		{"requests", requests(p, keys != NULL)}, {"link", linked_value(p)},
-		{"of_requests",
-		 plan_key(p, "r", plan_names(p, "link", p->model->request->by->n))},
+		{"of_requests", plan_key(p, "r", plan_names(p, "link", p->model->request->by->n))},
 		{"old_enough", old_enough(p)},
 		{"not_held", p->opts.despite_holds ? "true" : t_printf(p, "NOT %s", held(p))},
 		{"among_keys", keys ? plan_among(p, c, "c", c->key, keys) : "true"},
@@ -193,14 +192,13 @@ static char *due_contacts(const struct plan *p, const char *keys)
 }
 
 /* The requests that are due, of contacts in scope that no hold covers. */
-static const char due_requests_sql[] =
-	"SELECT {key}, 1 AS weight, {date}::timestamptz AS last\n"
-	"  FROM {requests} AS r\n"
-	" WHERE {old_enough}\n"
-	"   AND {not_held}\n"
-	"   AND {in_scope}\n"
-	"   AND {among_keys}\n"
-	"   AND ({dirty})";
+static const char due_requests_sql[] = "SELECT {key}, 1 AS weight, {date}::timestamptz AS last\n"
+				       "  FROM {requests} AS r\n"
+				       " WHERE {old_enough}\n"
+				       "   AND {not_held}\n"
+				       "   AND {in_scope}\n"
+				       "   AND {among_keys}\n"
+				       "   AND ({dirty})";
 
 static char *due_requests(const struct plan *p, const char *keys)
 {
@@ -272,13 +270,13 @@ char *plan_held_query(void *ctx, const struct model *model, const struct catalog
 	p = plan_new(ctx, model, catalog, &despite_holds);
 	key = p->subject->key;
 	return due_query(
-		p, sql_fill(p, held_keys_sql,
-			    {"key", key->n == 1 ? plan_key(p, "t", key) : plan_key_text(p, "t", key)},
-			    {"table", plan_table(p, p->subject)},
-			    {"contact", join_contact(p)},
-			    {"contact_key", hold_key(p, p->subject == model->contact ? "t" : "c")},
-			    {"chosen", opts->by_key ? plan_among(p, p->subject, "t", key, selected(p))
-						    : "true"}));
+		p,
+		sql_fill(p, held_keys_sql,
+			 {"key", key->n == 1 ? plan_key(p, "t", key) : plan_key_text(p, "t", key)},
+			 {"table", plan_table(p, p->subject)}, {"contact", join_contact(p)},
+			 {"contact_key", hold_key(p, p->subject == model->contact ? "t" : "c")},
+			 {"chosen", opts->by_key ? plan_among(p, p->subject, "t", key, selected(p))
+						 : "true"}));
 }
 
 /*

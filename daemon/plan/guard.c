@@ -115,21 +115,20 @@ void plan_guards(struct plan *p)
 	const struct columns *names = plan_names(p, "k", c->key->n);
 	const bool by_key = columns_equal(model_parent_columns(r), c->key);
 	/* The values of the contacts $1 that requests point at. */
-	const char *links =
-		by_key ? t_printf(p, "$1::%s[]", type)
-		       : t_printf(p, "ARRAY(SELECT %s::%s FROM %s AS c WHERE %s)", linked, type,
-				  contacts, among_keys);
+	const char *links = by_key ? t_printf(p, "$1::%s[]", type)
+				   : t_printf(p, "ARRAY(SELECT %s::%s FROM %s AS c WHERE %s)",
+					      linked, type, contacts, among_keys);
 	const char *selection =
 		t_printf(p, "%s%s", plan_among(p, r, "t", r->by, links), plan_and(p, r->where));
 
 	if (p->subject != r && action != ACTION_EXPORT)
-		p->lock_requests_sql = sql_fill(
-			p, lock_requests_sql, {"link", link}, {"requests", plan_table(p, r)},
-			{"selection", selection}, {"contacts", contacts},
-			{"key", plan_named(p, "c", c->key, "k")},
-			{"order", plan_columns(p, "c", c->key->names, c->key->n)},
-			{"text", plan_key_text(p, "x", names)}, {"among_keys", among_keys},
-			{"linked", t_printf(p, "%s::%s", linked, type)});
+		p->lock_requests_sql =
+			sql_fill(p, lock_requests_sql, {"link", link},
+				 {"requests", plan_table(p, r)}, {"selection", selection},
+				 {"contacts", contacts}, {"key", plan_named(p, "c", c->key, "k")},
+				 {"order", plan_columns(p, "c", c->key->names, c->key->n)},
+				 {"text", plan_key_text(p, "x", names)}, {"among_keys", among_keys},
+				 {"linked", t_printf(p, "%s::%s", linked, type)});
 	/* Without a foreign key nothing keeps a client from attaching a request to a contact that goes. */
 	if (action == ACTION_DELETE_CONTACTS && by_key && !plan_has_key_to_parent(p, r))
 		p->strays_sql = t_printf(p, "SELECT count(*) AS n FROM %s AS t WHERE %s",

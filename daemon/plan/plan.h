@@ -155,7 +155,8 @@ struct plan {
 	size_t n_collects;
 	struct step *steps; /* n_steps, in foreign-key order */
 	size_t n_steps;
-	const struct columns ***slots; /* [table]: what is collected of each row; [0] is the key, or NULL */
+	const struct columns **
+		*slots; /* [table]: what is collected of each row; [0] is the key, or NULL */
 	size_t *n_slots; /* [table] */
 	/*
 	 * integrity = "set": a row for each foreign key of which a row still points at one that is

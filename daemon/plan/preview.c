@@ -26,11 +26,10 @@ static char *values_of(const struct plan *p, const struct table *t, const struct
 
 	for (size_t i = 0; i < columns->n; i++) {
 		const char *type = plan_type(p->catalog, t, columns->names[i]);
-		const bool alike =
-			strcmp(plan_type(p->catalog, source, of->names[i]), type) == 0;
+		const bool alike = strcmp(plan_type(p->catalog, source, of->names[i]), type) == 0;
 
-		t_list(&list, ", ", "x.%s%s%s", names->names[i], alike ? "" : "::text::",
-		       alike ? "" : type);
+		t_list(&list, ", ", "x.%s%s%s", names->names[i],
+		       alike ? "" : "::text::", alike ? "" : type);
 	}
 	return t_printf(p, "SELECT %s FROM %s AS x", list,
 			own ? "due" : t_printf(p, "s%zu", from->table));
@@ -174,8 +173,7 @@ static char *row_as_json(const struct plan *p, const struct table *t)
 
 static void add_member(char **list, const char *column)
 {
-	t_list(list, ", ", "%s, %s", sql_literal(*list, column),
-	       plan_column(*list, "t", column));
+	t_list(list, ", ", "%s, %s", sql_literal(*list, column), plan_column(*list, "t", column));
 }
 
 /*

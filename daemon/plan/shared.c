@@ -76,8 +76,7 @@ static void add_not_anonymized(const struct plan *p, const struct table *x, char
 	if (top == p->subject)
 		t_list(subjects, " UNION ALL ", "%s",
 		       way_up(p, x, top,
-			      plan_columns(p, x == top ? "u" : "o", top->key->names,
-					   top->key->n)));
+			      plan_columns(p, x == top ? "u" : "o", top->key->names, top->key->n)));
 	else
 		t_append(sql, "\n   AND NOT EXISTS (%s AND (%s) IS NOT TRUE)",
 			 way_up(p, x, top, ""),
@@ -122,16 +121,16 @@ static char *not_own(const struct shared *s, unsigned int oid)
 			add_not_anonymized(p, x, &sql, &subjects);
 	}
 	if (*subjects)
-		t_append(&sql, "%s",
-			 sql_fill(p, not_anonymized_sql,
-				  {"table", plan_filtered(p, subject, subject->where, NULL)},
-				  {"key", plan_key(p, "s", subject->key)},
-				  {"subjects", subjects},
-				  {"names", name_list(p, subject->key)},
-				  {"subject", plan_key(p, "x", plan_names(p, "k", subject->key->n))},
-				  {"dirty", plan_disposition(p, subject) == DISPOSITION_UPDATE
-						    ? plan_dirty_self(p, subject, "s")
-						    : plan_dirty_tree(p, subject, "s", NULL)}));
+		t_append(
+			&sql, "%s",
+			sql_fill(p, not_anonymized_sql,
+				 {"table", plan_filtered(p, subject, subject->where, NULL)},
+				 {"key", plan_key(p, "s", subject->key)}, {"subjects", subjects},
+				 {"names", name_list(p, subject->key)},
+				 {"subject", plan_key(p, "x", plan_names(p, "k", subject->key->n))},
+				 {"dirty", plan_disposition(p, subject) == DISPOSITION_UPDATE
+						   ? plan_dirty_self(p, subject, "s")
+						   : plan_dirty_tree(p, subject, "s", NULL)}));
 	return sql;
 }
 

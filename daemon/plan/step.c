@@ -48,11 +48,10 @@ static char *update_statement(const struct plan *p, const struct table *t, bool 
 		if (t->rules[i].kind != RULE_KEEP)
 			t_list(&list, ",\n       ", "%s = %s", sql_ident(p, t->rules[i].column),
 			       plan_rule_value(p, t, &t->rules[i], "t", "b.fresh_number"));
-	return sql_fill(
-		p, update_sql, {"table", plan_table(p, t)}, {"assignments", list},
-		{"numbers", numbers}, {"selection", selection},
-		{"dirty", plan_dirty_row(p, t, "t", true)},
-		{"dirty_again", plan_dirty_row(p, t, "t", t->of != NULL)});
+	return sql_fill(p, update_sql, {"table", plan_table(p, t)}, {"assignments", list},
+			{"numbers", numbers}, {"selection", selection},
+			{"dirty", plan_dirty_row(p, t, "t", true)},
+			{"dirty_again", plan_dirty_row(p, t, "t", t->of != NULL)});
 }
 
 /* For the archive the link has to be read before it is cleared: RETURNING has only the new row. */
@@ -74,12 +73,12 @@ static char *detach_statement(const struct plan *p, const struct step *s, bool o
 	if (!s->archived)
 		return plan_fires(p, NULL, "UPDATE %s AS t SET %s WHERE %s", plan_table(p, t),
 				  cleared, selection);
-	return plan_fires(
-		p, plan_columns(p, "old", s->columns, s->n_columns), "%s",
-		sql_fill(p, detach_archived_sql, {"table", plan_table(p, t)},
-			 {"columns", plan_columns(p, "t", s->columns, s->n_columns)},
-			 {"cleared", cleared}, {"key", plan_key(p, "t", t->key)},
-			 {"old_key", plan_key(p, "old", t->key)}, {"selection", selection}));
+	return plan_fires(p, plan_columns(p, "old", s->columns, s->n_columns), "%s",
+			  sql_fill(p, detach_archived_sql, {"table", plan_table(p, t)},
+				   {"columns", plan_columns(p, "t", s->columns, s->n_columns)},
+				   {"cleared", cleared}, {"key", plan_key(p, "t", t->key)},
+				   {"old_key", plan_key(p, "old", t->key)},
+				   {"selection", selection}));
 }
 
 /*
@@ -240,8 +239,8 @@ static void link_step(const struct plan *p, struct step *s)
 		    s->disposition == DISPOSITION_DELETE;
 	if (!s->linked)
 		return;
-	s->by_own = own && t != p->model->request &&
-		    catalog_is_not_null(plan_relation(p, t), t->key);
+	s->by_own =
+		own && t != p->model->request && catalog_is_not_null(plan_relation(p, t), t->key);
 	s->exact = s->by_own || (own && has_key);
 	/* The foreign key keeps a client from adding rows, or fails the batch where one does. */
 	kept_out = has_key &&

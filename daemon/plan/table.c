@@ -221,9 +221,8 @@ char *plan_chosen_query(const void *ctx, const struct catalog *catalog, const st
 }
 
 /* OFFSET 0 keeps the planner from taking each literal apart once for each column. */
-static const char fields_sql[] =
-	"SELECT {fields} FROM (SELECT retention.key_fields(u.key) AS f\n"
-	"         FROM unnest({array}) AS u(key) OFFSET 0) AS k";
+static const char fields_sql[] = "SELECT {fields} FROM (SELECT retention.key_fields(u.key) AS f\n"
+				 "         FROM unnest({array}) AS u(key) OFFSET 0) AS k";
 
 char *plan_among(const struct plan *p, const struct table *t, const char *alias,
 		 const struct columns *columns, const char *array)
@@ -253,17 +252,17 @@ char *plan_numbered_keys(const struct plan *p, const struct table *t, const char
 {
 	const char *array = plan_array(p, t, t->key, keys);
 
-	*ret_is_row = t->key->n == 1
-			      ? t_printf(p, "%s = b.key", plan_key(p, "t", t->key))
-			      : t_printf(p, "%s = ROW(%s)", plan_key(p, "t", t->key),
-					 typed_fields(p, p->catalog, t, t->key, "b.key"));
+	*ret_is_row = t->key->n == 1 ? t_printf(p, "%s = b.key", plan_key(p, "t", t->key))
+				     : t_printf(p, "%s = ROW(%s)", plan_key(p, "t", t->key),
+						typed_fields(p, p->catalog, t, t->key, "b.key"));
 	if (t->key->n == 1)
 		return t_printf(p, "unnest(%s, %s::bigint[]) AS b(key, fresh_number)", array,
 				numbers);
-	return t_printf(p,
-			"(SELECT retention.key_fields(u.key) AS key, u.fresh_number\n"
-			"            FROM unnest(%s, %s::bigint[]) AS u(key, fresh_number) OFFSET 0) AS b",
-			array, numbers);
+	return t_printf(
+		p,
+		"(SELECT retention.key_fields(u.key) AS key, u.fresh_number\n"
+		"            FROM unnest(%s, %s::bigint[]) AS u(key, fresh_number) OFFSET 0) AS b",
+		array, numbers);
 }
 
 const char *plan_type(const struct catalog *catalog, const struct table *t, const char *column)
@@ -304,10 +303,10 @@ const char *plan_within(const void *ctx, const struct table *t, const char *alia
 
 char *plan_beside_link(const void *ctx, const struct table *t)
 {
-	return t_printf(
-		ctx, "%s%s",
-		t->match ? t_printf(ctx, " AND %s <> ''", plan_key_text(ctx, "t", t->by)) : "",
-		plan_and(ctx, t->where));
+	return t_printf(ctx, "%s%s",
+			t->match ? t_printf(ctx, " AND %s <> ''", plan_key_text(ctx, "t", t->by))
+				 : "",
+			plan_and(ctx, t->where));
 }
 
 char *plan_link(const struct plan *p, const struct table *t, const char *alias,

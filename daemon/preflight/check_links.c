@@ -102,8 +102,7 @@ static bool stay_apart(const struct column *by, const struct column *parent)
 static void check_pair(const struct catalog *catalog, const struct model *model,
 		       const struct table *t, size_t i, struct complaints *c)
 {
-	const struct column *by =
-		catalog_column(&catalog->relations[t->index], t->by->names[i]);
+	const struct column *by = catalog_column(&catalog->relations[t->index], t->by->names[i]);
 	const struct column *parent = catalog_column(&catalog->relations[t->of->index],
 						     model_parent_columns(t)->names[i]);
 	const struct table *odd = by->plain ? t->of : t;
@@ -130,14 +129,15 @@ static void check_pair(const struct catalog *catalog, const struct model *model,
 			"TABLE %s.%s ALTER COLUMN \"%s\" TYPE %s",
 			t->name, by->name, by->type, parent->name, parent->type, parent->name,
 			by->name, t->schema, t->table, by->name, parent->type);
-	else if (t->by->n > 1 && (!is_key_column(by) || !is_key_column(parent) ||
-				  by->category != parent->category))
-		complain(c, &t->place,
-			 "table \"%s\": its link by \"%s\" (%s) to \"%s\" (%s): each pair of a link "
-			 "over several columns holds whole numbers, uuids or texts, and both the "
-			 "same; ALTER TABLE %s.%s ALTER COLUMN \"%s\" TYPE %s",
-			 t->name, by->name, by->type, parent->name, parent->type, t->schema,
-			 t->table, by->name, parent->type);
+	else if (t->by->n > 1 &&
+		 (!is_key_column(by) || !is_key_column(parent) || by->category != parent->category))
+		complain(
+			c, &t->place,
+			"table \"%s\": its link by \"%s\" (%s) to \"%s\" (%s): each pair of a link "
+			"over several columns holds whole numbers, uuids or texts, and both the "
+			"same; ALTER TABLE %s.%s ALTER COLUMN \"%s\" TYPE %s",
+			t->name, by->name, by->type, parent->name, parent->type, t->schema,
+			t->table, by->name, parent->type);
 	else if (t == model->request && strcmp(by->base, parent->base) != 0 &&
 		 by->category != parent->category)
 		complain(

@@ -375,11 +375,12 @@ static void check_detach(const struct table *t, const struct relation *r, struct
 	if (!by || disposition_of(t, ACTION_DELETE_CONTACTS, ARCHIVE_NONE) != DISPOSITION_DETACH)
 		return;
 	if (t->by->n > 1 && !can_detach(t, r))
-		complain(c, &t->place,
-			 "table \"%s\": delete = \"detach\" clears a column of the link that may be "
-			 "NULL and is no part of the key, and there is none: use delete = "
-			 "\"delete\", or drop a NOT NULL",
-			 t->name);
+		complain(
+			c, &t->place,
+			"table \"%s\": delete = \"detach\" clears a column of the link that may be "
+			"NULL and is no part of the key, and there is none: use delete = "
+			"\"delete\", or drop a NOT NULL",
+			t->name);
 	else if (t->by->n == 1 && (by->generated || by->not_null))
 		complain(c, &t->place, "table \"%s\": delete = \"detach\" clears \"%s\", which %s",
 			 t->name, by->name,

@@ -368,7 +368,6 @@ const char *check_key_types(const void *ctx, const struct table *t, const struct
 	return t->key->n == 1 ? list : t_printf(ctx, "(%s)", list);
 }
 
-
 /*
  * Complains about holds that hold nobody, because the model names another key than the one that they were placed by,
  * or because they were placed before the daemon knew the key's type.

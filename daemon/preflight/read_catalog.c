@@ -19,7 +19,7 @@
 	"  SELECT (w.i - 1)::int AS i, c.oid, c.relkind, w.link::name[] AS link,\n"                 \
 	"         w.key::name[] AS key, w.filtered,\n"                                              \
 	"         w.schema || '.' || w.name AS shown, c.relispartition,\n"                          \
-	"         to_regclass(nullif(w.used_in, '')) AS used_in, w.used_by::name[] AS used_by\n"     \
+	"         to_regclass(nullif(w.used_in, '')) AS used_in, w.used_by::name[] AS used_by\n"    \
 	"    FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::bool[], $6::text[],\n" \
 	"                $7::text[])\n"                                                             \
 	"         WITH ORDINALITY AS w(schema, name, link, key, filtered, used_in, used_by, i)\n"   \
@@ -94,17 +94,18 @@ static const char relations_sql[] = WANTED
 	"           SELECT FROM pg_index x\n"
 	"             JOIN pg_attribute a ON a.attrelid = x.indrelid AND a.attname = ANY(w.link)\n"
 	"            WHERE x.indrelid = leaf.relid AND x.indisvalid\n"
-	"              AND (" LEADS("w.link") "\n"
-	"                   OR w.filtered AND a.attnum = ANY(x.indkey)))) AS by_indexed,\n"
-	"       w.used_in IS NULL OR NOT EXISTS (\n"
-	"         SELECT FROM (SELECT w.used_in AS relid UNION\n"
-	"                      SELECT relid FROM pg_partition_tree(w.used_in)) AS l\n"
-	"           JOIN pg_class AS c ON c.oid = l.relid AND c.relkind = 'r'\n"
-	"          WHERE NOT EXISTS (SELECT FROM pg_index x\n"
-	"             JOIN pg_attribute a ON a.attrelid = x.indrelid AND a.attname = ANY(w.used_by)\n"
-	"            WHERE x.indrelid = l.relid AND x.indisvalid\n"
-	"              AND " LEADS("w.used_by") ")) AS used_indexed\n"
-	"  FROM wanted w ORDER BY w.i\n";
+	"              AND (" LEADS(
+		"w.link") "\n"
+			  "                   OR w.filtered AND a.attnum = ANY(x.indkey)))) AS by_indexed,\n"
+			  "       w.used_in IS NULL OR NOT EXISTS (\n"
+			  "         SELECT FROM (SELECT w.used_in AS relid UNION\n"
+			  "                      SELECT relid FROM pg_partition_tree(w.used_in)) AS l\n"
+			  "           JOIN pg_class AS c ON c.oid = l.relid AND c.relkind = 'r'\n"
+			  "          WHERE NOT EXISTS (SELECT FROM pg_index x\n"
+			  "             JOIN pg_attribute a ON a.attrelid = x.indrelid AND a.attname = ANY(w.used_by)\n"
+			  "            WHERE x.indrelid = l.relid AND x.indisvalid\n"
+			  "              AND " LEADS("w.used_by") ")) AS used_indexed\n"
+								  "  FROM wanted w ORDER BY w.i\n";
 
 /* lo_manage(a) unlinks a's large object on every DELETE (8) or UPDATE (16) of a row, whatever else happens. */
 #define UNLINKED(event)                                                                            \
@@ -188,12 +189,6 @@ static const char keys_sql[] = WANTED
 	" WHERE con.contype = 'f' AND con.conparentid = 0\n"
 	" ORDER BY con.oid, u.o\n";
 
-/* The text of an array; "{}" of NULL. */
-static const char *names_of(const void *ctx, const struct columns *columns)
-{
-	return columns ? sql_array(ctx, columns->names, columns->n) : "{}";
-}
-
 /* The arrays of WANTED. */
 #define N_WANTED 7
 static void wanted_params(void *ctx, const struct model *model, const char *values[N_WANTED])
@@ -205,11 +200,11 @@ static void wanted_params(void *ctx, const struct model *model, const char *valu
 		for (size_t i = 0; i < n; i++) {
 			const struct table *t = &model->tables[i];
 			const char *const cells[] = {
-				t->schema, t->table, names_of(ctx, t->by), names_of(ctx, t->key),
+				t->schema, t->table, columns_array(ctx, t->by), columns_array(ctx, t->key),
 				t->where ? "true" : "false",
 				/* the table that uses the rows of a shared one */
 				t->shared ? sql_table(ctx, t->of->schema, t->of->table) : "",
-				names_of(ctx, t->shared ? t->from : NULL)};
+				columns_array(ctx, t->shared ? t->from : NULL)};
 
 			column[i] = cells[p];
 		}
@@ -309,9 +304,9 @@ static bool read_uniques(struct db *db, const char *const values[], size_t n, vo
 		struct relation *r = &catalog->relations[db_index(res, row, "i", n)];
 		const char **names = t_array(ctx, const char *, PQntuples(res) - row);
 
-		for (end = row; end < PQntuples(res) &&
-				db_int(res, end, "i") == db_int(res, row, "i") &&
-				db_int(res, end, "oid") == db_int(res, row, "oid");
+		for (end = row;
+		     end < PQntuples(res) && db_int(res, end, "i") == db_int(res, row, "i") &&
+		     db_int(res, end, "oid") == db_int(res, row, "oid");
 		     end++)
 			names[end - row] = t_strdup(ctx, db_value(res, end, "attname"));
 		r->uniques = t_grow(ctx, r->uniques, struct columns, r->n_uniques + 1);
@@ -432,7 +427,8 @@ static void need_column(const struct table *t, const struct relation *r, const c
 }
 
 static void need_columns(const struct table *t, const struct relation *r, const char *what,
-			 const struct columns *columns, const struct place *at, struct complaints *c)
+			 const struct columns *columns, const struct place *at,
+			 struct complaints *c)
 {
 	for (size_t i = 0; columns && i < columns->n; i++)
 		need_column(t, r, what, columns->names[i], at, c);

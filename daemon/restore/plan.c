@@ -133,12 +133,6 @@ static const char keys_sql[] =
 	" WHERE con.contype = 'f' AND NOT con.condeferrable AND k.child <> k.parent\n"
 	"   AND k.child = ANY ($1::oid[]) AND k.parent = ANY ($1::oid[])";
 
-/* The text of an array; "{}" of NULL. */
-static const char *names_of(const void *ctx, const struct columns *columns)
-{
-	return columns ? sql_array(ctx, columns->names, columns->n) : "{}";
-}
-
 static bool read_files(struct db *db, const struct model *model, const char *manifest, void *ctx,
 		       PGresult **ret, struct error *err)
 {
@@ -150,7 +144,7 @@ static bool read_files(struct db *db, const struct model *model, const char *man
 		for (size_t i = 0; i < model->n_tables; i++) {
 			const struct table *t = &model->tables[i];
 			const char *const cells[] = {t->name, t->schema, t->table,
-						     names_of(ctx, t->key), names_of(ctx, t->by)};
+						     columns_array(ctx, t->key), columns_array(ctx, t->by)};
 
 			column[i] = cells[p - 1];
 		}

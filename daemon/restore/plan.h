@@ -20,9 +20,11 @@ struct restore_file {
 	unsigned int oid;
 	const char *columns_sql; /* all of the file, quoted, a comma between */
 	const char *row_sql; /* the same columns of an alias t: ROW(t.a, t.b)::text */
-	const char *match_sql; /* quoted: the columns by which its rows are found, a comma between */
+	const char
+		*match_sql; /* quoted: the columns by which its rows are found, a comma between */
 	const char *same_sql; /* t and r have the same key: a condition; NULL: there is no key */
-	const char *set_sql; /* the columns of the link that a detachment has cleared, set to those of r */
+	const char *
+		set_sql; /* the columns of the link that a detachment has cleared, set to those of r */
 	const char *unlinked_sql; /* t is still as it was detached: a condition */
 	const char *link_sql; /* quoted: the columns of the link, a comma between; NULL: none */
 	const char *head; /* the file's header, which a byte order mark may precede */

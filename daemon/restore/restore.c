@@ -81,9 +81,8 @@ static bool relink_archived(struct restore *r, const struct restore_file *f, str
 		const struct restore_file *rows = &plan->files[i];
 
 		if (is_row_file(rows, f->oid) &&
-		    !db_execf(r->db, err,
-			      "UPDATE %s AS t SET %s FROM %s AS r WHERE %s", rows->temporary,
-			      f->set_sql, f->temporary, f->same_sql))
+		    !db_execf(r->db, err, "UPDATE %s AS t SET %s FROM %s AS r WHERE %s",
+			      rows->temporary, f->set_sql, f->temporary, f->same_sql))
 			return false;
 	}
 	return true;
@@ -95,11 +94,12 @@ static bool relink(struct restore *r, const struct restore_file *f, int64_t *ret
 {
 	int64_t gone = 0;
 
-	if (!db_command(r->db,
-			t_printf(r->ctx,
-				 "DELETE FROM %s AS r WHERE NOT EXISTS (SELECT FROM %s AS t WHERE %s)",
-				 f->temporary, f->table_sql, f->same_sql),
-			0, NULL, &gone, err) ||
+	if (!db_command(
+		    r->db,
+		    t_printf(r->ctx,
+			     "DELETE FROM %s AS r WHERE NOT EXISTS (SELECT FROM %s AS t WHERE %s)",
+			     f->temporary, f->table_sql, f->same_sql),
+		    0, NULL, &gone, err) ||
 	    !db_query_int(r->db,
 			  t_printf(r->ctx,
 				   "WITH linked AS (UPDATE %s AS t SET %s FROM %s AS r\n"

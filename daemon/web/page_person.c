@@ -18,7 +18,7 @@ static const char key_sql[] =
 
 /* The key $1 as a hold has it. */
 #define HELD_KEY                                                                                   \
-	"retention.held_key($1, (SELECT s.value FROM retention.setting AS s\n"                      \
+	"retention.held_key($1, (SELECT s.value FROM retention.setting AS s\n"                     \
 	"                        WHERE s.name = 'contact_key_type'))"
 
 static const char about_sql[] =
@@ -45,7 +45,8 @@ static const char requests_sql[] =
 	" ORDER BY r.id DESC LIMIT 20";
 
 static const char events_sql[] =
-	"SELECT %s FROM retention.journal_event AS e WHERE e.details->>'contact' IN ($1, " HELD_KEY ")\n"
+	"SELECT %s FROM retention.journal_event AS e WHERE e.details->>'contact' IN ($1, " HELD_KEY
+	")\n"
 	" ORDER BY e.id DESC LIMIT 50";
 
 static void render(struct visit *v, int status)

@@ -45,6 +45,15 @@ CASES = {
         INSERT INTO blob SELECT n, 'b' FROM generate_series(1, 3) n;
         INSERT INTO attachment SELECT n, n * 100, n FROM generate_series(1, 3) n""",
         "SELECT id FROM blob", [(3,)], [(3,)]),
+    "Keys of several columns": ("""
+        CREATE TABLE deal (account_id int, id int, contact_id bigint REFERENCES contact, PRIMARY KEY (account_id, id));
+        CREATE TABLE quote (account_id int, deal_id int, total int, FOREIGN KEY (account_id, deal_id) REFERENCES deal);
+        CREATE INDEX ON deal (contact_id); CREATE INDEX ON quote (account_id, deal_id);
+        INSERT INTO deal VALUES (7, 1, 1), (8, 1, 3), (7, 2, 3), (8, 2, 2);
+        INSERT INTO quote SELECT account_id, id, 5 FROM deal""",
+        "SELECT 'deal', account_id, id FROM deal UNION ALL SELECT 'quote', account_id, deal_id FROM quote ORDER BY 1, 2",
+        [("deal", 7, 2), ("deal", 8, 1), ("quote", 7, 2), ("quote", 8, 1)],
+        [("deal", 7, 2), ("deal", 8, 1), ("quote", 7, 2), ("quote", 8, 1)]),
     "Shared rows": ("""
         CREATE TABLE address (id bigint PRIMARY KEY, street text, city text);
         CREATE TABLE staff (id bigint PRIMARY KEY, address_id bigint REFERENCES address);

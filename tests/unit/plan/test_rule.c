@@ -28,7 +28,8 @@ static void test_template(void **state)
 		{"it's (a+b)|[{number}]?", "'it''s (a+b)|[' || (n)::text || ']?'",
 		 "'^it''s \\(a\\+b\\)\\|\\[[0-9]+\\]\\?$'"},
 	};
-	const struct table t = {.name = "contact", .schema = "public", .table = "c", .key = NAMED("id")};
+	const struct table t = {
+		.name = "contact", .schema = "public", .table = "c", .key = NAMED("id")};
 	void *ctx = talloc_new(NULL);
 
 	(void)state;

@@ -11,7 +11,8 @@
 #define NAMED(name) (&(const struct columns){(const char *const[]){name}, 1})
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
-static struct table contact = {.name = "contact", .schema = "crm", .table = "person", .key = NAMED("id")};
+static struct table contact = {
+	.name = "contact", .schema = "crm", .table = "person", .key = NAMED("id")};
 static struct table note = {.name = "note",
 			    .schema = "crm",
 			    .table = "note",
