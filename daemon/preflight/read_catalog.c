@@ -200,8 +200,8 @@ static void wanted_params(void *ctx, const struct model *model, const char *valu
 		for (size_t i = 0; i < n; i++) {
 			const struct table *t = &model->tables[i];
 			const char *const cells[] = {
-				t->schema, t->table, columns_array(ctx, t->by), columns_array(ctx, t->key),
-				t->where ? "true" : "false",
+				t->schema, t->table, columns_array(ctx, t->by),
+				columns_array(ctx, t->key), t->where ? "true" : "false",
 				/* the table that uses the rows of a shared one */
 				t->shared ? sql_table(ctx, t->of->schema, t->of->table) : "",
 				columns_array(ctx, t->shared ? t->from : NULL)};

@@ -144,7 +144,8 @@ static bool read_files(struct db *db, const struct model *model, const char *man
 		for (size_t i = 0; i < model->n_tables; i++) {
 			const struct table *t = &model->tables[i];
 			const char *const cells[] = {t->name, t->schema, t->table,
-						     columns_array(ctx, t->key), columns_array(ctx, t->by)};
+						     columns_array(ctx, t->key),
+						     columns_array(ctx, t->by)};
 
 			column[i] = cells[p - 1];
 		}
