@@ -22,11 +22,15 @@ static const char live_sql[] =
 	" FROM retention.page_policies AS p WHERE p.name = $1 AND p.status <> 'retired'\n"
 	" ORDER BY p.status = 'saved', p.version LIMIT 1";
 
+/* As the daemon runs it; nothing for the moment until it has taken what a person has just validated or retired. */
 static const char running_sql[] =
 	"SELECT p.source = 'file' AS of_file, p.action, p.depth, p.archive, p.scope, p.schedule, p.approval,\n"
 	"       p.enabled, p.next_occurrence, p.cutoff_next, p.due_next, nullif(p.held_next, 0) AS held_next,\n"
 	"       p.refused, p.action = 'anonymize_requests' AS of_requests, p.last_action\n"
-	"  FROM retention.policies AS p WHERE p.name = $1";
+	"  FROM retention.policies AS p\n"
+	" WHERE p.name = $1 AND (p.source = 'file' OR EXISTS (\n"
+	"       SELECT FROM retention.page_policies AS v\n"
+	"        WHERE v.name = p.name AND v.status = 'in force' AND v.action = p.action AND v.depth = p.depth))";
 
 static const char versions_sql[] =
 	"SELECT " RULES_COLUMNS

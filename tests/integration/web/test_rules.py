@@ -136,6 +136,7 @@ def test_one_rule(web):
     approver.get("/regles/contacts-18m/retirer")
     answer = approver.submit("/retirer")
     assert "retirée" in answer.words and "Changer…" not in answer.links.values()
+    assert "Prochain passage" not in answer.words, "it runs no more, even if the daemon has not noticed it yet"
     assert "Règles retirées : contacts-18m" in auditor.get("/regles").words.replace("\u00a0", " ")
     answer = auditor.get("/regles/of-the-file")
     assert answer.status == 200 and "Cette règle est dans le fichier de la configuration." in answer.words and "chaque jour" in answer.words
