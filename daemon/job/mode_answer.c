@@ -186,6 +186,7 @@ static bool find_contact(struct request *r, struct error *err)
 	r->counts_only = true;
 	if (!read_document(r, &res, err))
 		return false;
+	r->counts = t_printf(r->ctx, "{\"contact\": %lld}", (long long)db_int(res, 0, "n"));
 	answer_with(r, OUTCOME_OK,
 		    db_int(res, 0, "n") == 0 ? "no contact has this key"
 					     : "a contact has this key");

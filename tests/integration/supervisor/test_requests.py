@@ -296,9 +296,9 @@ def test_whether_a_contact_has_a_key(resident, user):
     """For a hold: an answer without any of its data, and without recipients."""
     d = resident()
     row = answered(d, ask(d, "find_contact", None, f" {contact(d)} ", user=user))
-    assert (row["outcome"], row["result"]) == ("ok", {"text": "a contact has this key"})
+    assert (row["outcome"], row["result"]) == ("ok", {"text": "a contact has this key", "tables": {"contact": 1}})
     row = answered(d, ask(d, "find_contact", None, "999999", user=user))
-    assert (row["outcome"], row["result"], row["document"]) == ("ok", {"text": "no contact has this key"}, None)
+    assert (row["outcome"], row["result"], row["document"]) == ("ok", {"text": "no contact has this key", "tables": {"contact": 0}}, None)
     assert not (d.archives / "documents").exists()
 
 

@@ -138,14 +138,15 @@ def test_holds(web):
 def test_whose_key_a_hold_has(web, person):
     """The daemon looks for the contact, and the page says what it found, beside the hold and after it was placed."""
     client = enter(web, person)
-    for n, (found, note) in enumerate([("no contact has this key", "Aucun contact de la base n’a cette clé aujourd’hui"),
-                                       ("a contact has this key", "Un contact de la base a cette clé.")], 1):
+    for n, (found, note) in enumerate([(0, "Aucun contact de la base n’a cette clé aujourd’hui"),
+                                       (1, "Un contact de la base a cette clé.")], 1):
         client.get("/blocages")
         answer = client.submit("/blocages", cle=f"00{n}", motif="dossier 1")
         assert f"Le blocage du contact {n} est posé." in answer.words and "Le démon regarde" in answer.words
         request, kind, subject, by = web.pg.sql(web.db, "SELECT id, kind, subject, asked_by FROM retention.request ORDER BY id DESC LIMIT 1")[0]
         assert (kind, subject, by) == ("find_contact", str(n), person)
-        web.pg.sql(web.db, "SELECT retention.end_request(%s, 'ok', jsonb_build_object('text', %s))", (request, found))
+        web.pg.sql(web.db, "SELECT retention.end_request(%s, 'ok', jsonb_build_object('text', '…', 'tables', jsonb_build_object('contact', %s)))",
+                   (request, found))
         answer = client.get(next(link for link in answer.links if "pose=" in link))
         assert note in answer.words and "Le démon regarde" not in answer.words
         assert answer.words.count("contact absent") == 1, "the first of them"
