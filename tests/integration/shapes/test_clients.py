@@ -9,11 +9,10 @@ from support.clients import clients
 from support.harness import wait_until
 from support.jobs import DONE
 from support.oracles import check_all_erased, check_done, due_before, missing_contacts
-from support.shapes import SHAPES
+from support.shapes import FEW
 
 pytestmark = pytest.mark.safety(once=True, workers=(1, 2))
 
-FEW = [SHAPES["hash16"], SHAPES["range"]]
 # Passes of some seconds.
 SLOW = {"workers": 2, "batch_rows": 400, "rows_per_second": 3000}
 parametrize = pytest.mark.parametrize("shape", FEW, ids=str)

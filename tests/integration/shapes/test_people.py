@@ -10,13 +10,12 @@ from support.harness import wait_until
 from support.modelfile import read_model
 from support.oracles import after_delete, table_digests, tokens_in
 from support.restores import POLICY, deleted, restore
-from support.shapes import ONE_COLUMN, SHAPES
+from support.shapes import EVERY, FEW, ONE_COLUMN
 
 pytestmark = pytest.mark.safety(once=True, workers=(1, 2))
 
-FEW = [SHAPES["hash16"], SHAPES["range"]]
-EVERY = pytest.mark.parametrize("shape", ONE_COLUMN, ids=str)
-SOME = pytest.mark.parametrize("shape", FEW, ids=str)
+every_shape = pytest.mark.parametrize("shape", EVERY, ids=str)
+some_shapes = pytest.mark.parametrize("shape", FEW, ids=str)
 
 
 @pytest.fixture
@@ -33,7 +32,7 @@ def shaped(pg, daemon):
         pg.drop_database(db)
 
 
-@EVERY
+@every_shape
 def test_restore(pg, shaped, shape):
     """Each row is back in its partition, byte for byte; before that a killed restore changes nothing."""
     d = shaped(shape)
@@ -50,7 +49,7 @@ def test_restore(pg, shaped, shape):
     assert d.ctl("verify").returncode == 0
 
 
-@SOME
+@some_shapes
 def test_one_subject(pg, shaped, shape):
     """A copy of all that is about one person, and the person's erasure: no token of another, none left."""
     d = shaped(shape)
@@ -70,7 +69,7 @@ def test_one_subject(pg, shaped, shape):
     assert tokens_in(pg.dump(d.db, "-n", "crm")) == after_delete(every, {contact})
 
 
-@SOME
+@some_shapes
 def test_residue(pg, shaped, shape):
     """A value of a contact that stands with another is found in whichever partition it lies."""
     d = shaped(shape)
@@ -88,7 +87,7 @@ def test_residue(pg, shaped, shape):
     assert found() == {("crm.contact", "note", "email"): (0, 2), ("crm.request", "summary", "email"): (requests, 0)}
 
 
-@EVERY
+@pytest.mark.parametrize("shape", ONE_COLUMN, ids=str)
 def test_drafted(pg, shaped, shape):
     """The draft has each table once, its partitions never, and the keys and links of the shape's own model."""
     d = shaped(shape, contacts=40)

@@ -145,8 +145,8 @@ def strays(cur, job, table, columns):
     """How many rows were erased and are not archived as they were, or archived and not erased; equal rows are counted."""
     listed, archived = ", ".join(f'"{c}"' for c in columns), "archived_" + table.split(".")[1]
     if job.action == "export":
-        where = " OR ".join(w for n, (t, w) in ROWS_OF.items() if t == table)
-        before, now = f"{table} WHERE {where % {'contacts': 'ARRAY(SELECT key FROM due)'}}", f"{table} WHERE false"
+        where = f"{job.shape.owned(table.removeprefix('crm.'))} IN (SELECT key FROM due)"
+        before, now = f"{table} WHERE {where}", f"{table} WHERE false"
     else:
         before, now = f"before.{table.split('.')[1]}", table
     cur.execute(f"""SELECT count(*) FROM (
