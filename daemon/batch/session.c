@@ -73,6 +73,21 @@ static const char session_sql[] = "SET enable_seqscan = off;"
 				  "INSERT INTO retention.erasing (job, worker) VALUES (%d, %d)";
 
 /*
+ * A plan for the very keys reads only their partitions, so the server prefers it to one for any keys, and makes it anew
+ * each time.  It does not count that making it takes longer than running it: it grows with the number of partitions.
+ * A plan that is made once leaves out partitions while it runs.
+ */
+static bool keep_plans(struct session *s, struct error *err)
+{
+	const struct plan *plan = s->pool->batch->plan;
+
+	for (size_t i = 0; i < plan->model->n_tables; i++)
+		if (plan->catalog->relations[i].partitioned)
+			return db_exec(s->db, "SET plan_cache_mode = force_generic_plan", err);
+	return true;
+}
+
+/*
  * integrity = "set": makes the session a replica.  The triggers of schema retention fire nevertheless.  Where every
  * session is a replica by default, no foreign key is checked, and the question for rows that lost their parent would
  * prove nothing.
@@ -109,7 +124,8 @@ bool session_open(struct session *s, struct error *err)
 			ERR_ENVIRONMENT; /* a pooler's session of a process that was killed: another one next time */
 		return false;
 	}
-	return become_replica(s, err) && batch_settle(s->pool->batch, s->worker, s->db, err);
+	return keep_plans(s, err) && become_replica(s, err) &&
+	       batch_settle(s->pool->batch, s->worker, s->db, err);
 }
 
 bool session_wait_for_throttle(struct session *s, struct error *err)
