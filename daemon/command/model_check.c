@@ -8,6 +8,7 @@
 #include "base/sql.h"
 #include "base/text.h"
 #include "command/output.h"
+#include "discover/keys.h"
 #include "discover/links.h"
 #include "discover/names.h"
 #include "model/disposition.h"
@@ -48,11 +49,12 @@ __attribute__((format_arg(2))) static const char *word(const struct model_check 
 	return m->cmd->options.json ? text : gettext(text);
 }
 
-/* Answers of links_is_lookup(), for the catalogue of translations. */
+/* Answers of links_left_out(), for the catalogue of translations. */
 static const char *const lookups[] __attribute__((unused)) = {
 	N_("the company's own people, by its name"),
 	N_("a list that others choose from, by its name"),
 	N_("nothing in it looks personal"),
+	N_("each contact's key names it: it has many contacts"),
 	/* Reasons why the daemon refuses a table, of discover/schema.c. */
 	N_("other tables inherit from it"),
 	N_("it has a rule on UPDATE or DELETE"),
@@ -111,10 +113,10 @@ static void add_overlooked(struct model_check *m, const struct links *links,
 
 	if (item->how == LINKS_REVERSE)
 		why = t_printf(m->ctx, word(m, N_("not mapped, and %s.%s references it")),
-			       parent->name, item->from);
+			       parent->name, columns_text(m->ctx, item->from));
 	else
 		why = t_printf(m->ctx, word(m, N_("not mapped, and its %s references %s")),
-			       item->by, parent->name);
+			       columns_text(m->ctx, item->by), parent->name);
 	add_row(m, t, NULL, why);
 	HINT(m, N_("table %s.%s: %s"), t->schema, t->name, why);
 }
@@ -145,6 +147,22 @@ static void find_unlinked(struct model_check *m, const struct schema_table *tabl
 	}
 }
 
+/* Adds a hint on a table that names a mapped one by a part of its key; false: it does not. */
+static bool find_lacking(struct model_check *m, const struct links *links, size_t table)
+{
+	const struct schema_table *t = &m->schema->tables[table];
+	const struct link *of;
+	const char *column = links_without_tenant(links, m->schema, table, &of);
+
+	if (column)
+		HINT(m,
+		     N_("table %s.%s: its %s references %s, and no link can say so, because the key "
+			"there has %s too: add such a column to the table"),
+		     t->schema, t->name, column, m->schema->tables[of->table].name,
+		     keys_missing(t, &m->schema->tables[of->table]));
+	return column != NULL;
+}
+
 /* Adds a hint for each mark that is still in the model: a question without an answer. */
 static void find_marks(struct model_check *m)
 {
@@ -166,7 +184,7 @@ static void find_coverage(struct model_check *m)
 	}
 	if (roots[0] == LINKS_NONE || roots[1] == LINKS_NONE)
 		return; /* has been refused for that */
-	links = links_walk(m->ctx, m->schema, roots[0], roots[1], m->model->request->by->names[0]);
+	links = links_walk(m->ctx, m->schema, roots[0], roots[1], m->model->request->by);
 	for (size_t t = 0; t < m->schema->n_tables; t++) {
 		const struct link *item = links_of(links, t);
 		const struct schema_table *table = &m->schema->tables[t];
@@ -178,7 +196,9 @@ static void find_coverage(struct model_check *m)
 		if (item && !(item->how == LINKS_TYPE && item->value_guessed && lookup))
 			add_overlooked(m, links, item);
 		else if (is_referenced(m, links, t))
-			add_row(m, table, NULL, word(m, lookup));
+			add_row(m, table, NULL, word(m, links_left_out(links, m->schema, t)));
+		else if (find_lacking(m, links, t))
+			continue;
 		else if (!lookup)
 			find_unlinked(m, table);
 	}
@@ -229,7 +249,7 @@ static bool key_has_hint(const struct model_check *m, const struct table *t)
 	const unsigned int oid = m->catalog->relations[t->index].oid;
 
 	for (const struct foreign_key *k = NULL; (k = catalog_next_key(m->catalog, k, oid, 0));)
-		if (!k->indexed && columns_have(t->by, k->from_columns[0]))
+		if (!k->indexed && catalog_link_covers(m->catalog, t, k))
 			return true;
 	return false;
 }
@@ -274,7 +294,10 @@ static void find_outside(struct model_check *m)
 			HINT(m,
 			     N_("foreign key \"%s\" of %s (%s) references \"%s\" from outside the "
 				"model"),
-			     k->name, k->from_name, k->from_columns[0], to->name);
+			     k->name, k->from_name,
+			     columns_text(m->ctx, &(struct columns){.names = k->from_columns,
+								    .n = k->n_columns}),
+			     to->name);
 	}
 }
 

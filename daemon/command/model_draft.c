@@ -25,8 +25,8 @@ static bool find_table(const struct schema *schema, const char *name, size_t *re
 	if (!t->key)
 		return fail(
 			err, ERR_CONFIG,
-			_("table %s.%s has no key of one column: add a column that is an integer, "
-			  "uuid or text, NOT NULL and unique"),
+			_("table %s.%s has no key: add a unique index over NOT NULL columns that are "
+			  "whole numbers, uuids or texts"),
 			t->schema, t->name);
 	*ret = (size_t)(t - schema->tables);
 	return true;
@@ -53,14 +53,14 @@ bool command_model_draft(struct command *cmd, struct error *err)
 		.ctx = cmd->ctx, .database = PQdb(db_conn(cmd->db)), .samples = options->samples};
 	struct schema *schema;
 	size_t contact = 0, request = 0;
-	const char *by;
+	const struct columns *by;
 
 	if (!schema_read(cmd->db, options->samples, cmd->ctx, &schema, err) ||
 	    !find_table(schema, options->contact, &contact, err) ||
 	    !find_table(schema, options->request, &request, err) ||
 	    !find_date(&schema->tables[request], options->date, &draft.date, err))
 		return false;
-	by = links_request_by(schema, contact, request);
+	by = links_request_by(cmd->ctx, schema, contact, request);
 	if (!by || contact == request)
 		return fail(err, ERR_CONFIG,
 			    _("no column of %s references %s: there is no foreign key, and no name "

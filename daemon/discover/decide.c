@@ -49,16 +49,16 @@ static const char *fixed_because(const struct draft *draft, size_t table, const 
 	const struct schema_table *t = &draft->schema->tables[table];
 	const struct link *items = draft->links->items;
 
-	if (is(t->key, column))
+	if (columns_have(t->key, column))
 		return "the key";
 	for (size_t i = 1; i < draft->links->n; i++) {
 		const struct link *item = &items[i];
 
-		if (item->table == table && is(item->by, column))
+		if (item->table == table && columns_have(item->by, column))
 			return t_printf(draft->ctx, "the link to %s", items[item->of].name);
 		if (item->table == table && is(item->type, column))
 			return "the table that the link refers to";
-		if (items[item->of].table == table && is(item->from, column))
+		if (items[item->of].table == table && columns_have(item->from, column))
 			return t_printf(draft->ctx, "the link to %s", item->name);
 	}
 	if (table == items[1].table && is(draft->date, column))

@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "base/sql.h"
 #include "base/text.h"
+#include "discover/keys.h"
 #include "model/catalog.h"
 
 /* Appends to the draft. */
@@ -132,15 +133,30 @@ static void print_setting(struct draft *x, const char *key, const char *value)
 		put(x, "    %s = %s;\n", key, quoted(x, value));
 }
 
-static void print_index(struct draft *x, const struct schema_table *t, const char *column)
+static void print_columns(struct draft *x, const char *key, const struct columns *columns)
 {
-	const struct schema_column *c = schema_column(t, column);
+	if (columns)
+		put(x, "    %s = %s;\n", key, columns_setting(x->ctx, columns));
+}
 
-	if (c && !c->indexed)
+static void print_index(struct draft *x, const struct schema_table *t,
+			const struct columns *columns)
+{
+	if (columns && !schema_indexed(t, columns))
 		put(x,
-		    "    # No index begins with it; the daemon refuses a large table without one:\n"
+		    "    # No index begins with %s; the daemon refuses a large table without one:\n"
 		    "    # CREATE INDEX CONCURRENTLY ON %s (%s);\n",
-		    shown_sql(x, t), one_line(x, sql_ident(x->ctx, column)));
+		    columns->n == 1 ? "it" : "them", shown_sql(x, t),
+		    one_line(x, sql_idents(x->ctx, columns->names, columns->n)));
+}
+
+/* Is there a column whose type or collation makes different values equal? */
+static bool is_blurred(const struct schema_table *t, const struct columns *columns)
+{
+	for (size_t i = 0; i < columns->n; i++)
+		if (!schema_column(t, columns->names[i])->plain)
+			return true;
+	return false;
 }
 
 /* Prints why the daemon refuses the foreign key, if what it does by itself contradicts the model. */
@@ -192,7 +208,7 @@ static void print_users(struct draft *x, const struct link *item)
 			    ": %s.%s references this row too (%s) and keeps it; if it is "
 			    "a part of the row, map it with of = %s.\n",
 			    one_line(x, from->schema), one_line(x, from->name),
-			    one_line(x, k->column), quoted(x, item->name));
+			    one_line(x, columns_text(x->ctx, k->columns)), quoted(x, item->name));
 	}
 }
 
@@ -204,17 +220,16 @@ static void print_link(struct draft *x, const struct link *item)
 	};
 	const struct schema_table *t = table_of(x, item);
 	const struct link *parent = &x->links->items[item->of];
-	const struct schema_column *by = schema_column(t, item->by);
 
 	print_setting(x, "of", parent->name);
-	put(x, "    by = %s;%s\n", quoted(x, item->by),
+	put(x, "    by = %s;%s\n", columns_setting(x->ctx, item->by),
 	    item->how <= LINKS_TYPE && how[item->how] ? how[item->how] : "");
-	print_setting(x, "from", item->from);
+	print_columns(x, "from", item->from);
 	print_where(x, item);
 	print_index(x, t, item->by);
 	if (item->how == LINKS_REVERSE)
 		print_index(x, table_of(x, parent), item->from);
-	if (!by->plain)
+	if (is_blurred(t, item->by))
 		put(x, "    # The daemon refuses it: its type or collation makes different "
 		       "values equal.\n");
 	if (item->shared)
@@ -260,6 +275,43 @@ static void print_request(struct draft *x)
 	    state ? state->name : "true", state ? " = 'closed'" : "");
 }
 
+/* Has the table another name in the model, with tables below it that this name does not have? */
+static bool has_parts(const struct draft *x, const struct link *item)
+{
+	const struct link *items = x->links->items;
+
+	for (size_t i = 1; i < x->links->n; i++)
+		if (items[i].how != LINKS_REVERSE && !items[i].keeps &&
+		    &items[items[i].of] != item && items[items[i].of].table == item->table)
+			return true;
+	return false;
+}
+
+/* Prints what an anonymization does with the rows. */
+static void print_anonymize(struct draft *x, const struct link *item)
+{
+	const char *first = links_of(x->links, item->table)->name;
+
+	if (item->shared) {
+		put(x, "    anonymize = \"keep\";\n");
+		x->is_proposal = true;
+		print_rules(x, item->table, false);
+		x->is_proposal = false;
+	} else if (item->keeps) {
+		put(x, "    anonymize = \"keep\";  # %s has the rules of its columns\n", first);
+	} else if (x->is_erased[item->table] && item->detach && has_parts(x, item)) {
+		put(x, "    # The row stays here, because other tables hold parts of it.\n");
+		print_rules(x, item->table, false);
+	} else if (x->is_erased[item->table]) {
+		put(x, "    anonymize = \"delete\";  # it holds nothing else\n");
+	} else if (item->second) {
+		put(x, "    # The same rules as %s: change both together.\n", first);
+		print_rules(x, item->table, true);
+	} else {
+		print_rules(x, item->table, false);
+	}
+}
+
 static void print_item(struct draft *x, size_t i)
 {
 	const struct link *item = &x->links->items[i];
@@ -274,7 +326,7 @@ static void print_item(struct draft *x, size_t i)
 		put(x, "    table = [ %s, %s ];\n", quoted(x, t->schema), quoted(x, t->name));
 	else
 		print_setting(x, "table", t_printf(x->ctx, "%s.%s", t->schema, t->name));
-	print_setting(x, "key", t->key);
+	print_columns(x, "key", t->key);
 	if (!t->key)
 		put(x, "    # It has no key of one column.\n");
 	if (item->of != LINKS_NONE)
@@ -285,23 +337,7 @@ static void print_item(struct draft *x, size_t i)
 		print_request(x);
 	if (i < 2)
 		put(x, "    archive = true;\n");
-	if (item->shared) {
-		put(x, "    anonymize = \"keep\";\n");
-		x->is_proposal = true;
-		print_rules(x, item->table, false);
-		x->is_proposal = false;
-	} else if (item->keeps) {
-		put(x, "    anonymize = \"keep\";  # %s has the rules of its columns\n",
-		    links_of(x->links, item->table)->name);
-	} else if (x->is_erased[item->table]) {
-		put(x, "    anonymize = \"delete\";  # it holds nothing else\n");
-	} else if (item->second) {
-		put(x, "    # The same rules as %s: change both together.\n",
-		    links_of(x->links, item->table)->name);
-		print_rules(x, item->table, true);
-	} else {
-		print_rules(x, item->table, false);
-	}
+	print_anonymize(x, item);
 	put(x, "  };\n");
 }
 
@@ -311,7 +347,7 @@ static void print_left_out(struct draft *x)
 	bool first = true;
 
 	for (size_t t = 0; t < x->schema->n_tables; t++) {
-		const char *why = links_is_lookup(&x->schema->tables[t]);
+		const char *why = links_left_out(x->links, x->schema, t);
 		const bool mapped = links_of(x->links, t) != NULL;
 		char *uses = t_strdup(x->ctx, "");
 
@@ -320,8 +356,8 @@ static void print_left_out(struct draft *x)
 			const struct link *from = k->to == t ? links_of(x->links, k->from) : NULL;
 
 			if (from)
-				t_append(&uses, "%s%s.%s", *uses ? ", " : "", from->name,
-					 one_line(x, k->column));
+				t_list(&uses, ", ", k->columns->n == 1 ? "%s.%s" : "%s (%s)",
+				       from->name, one_line(x, columns_text(x->ctx, k->columns)));
 		}
 		if (!*uses)
 			continue;
@@ -329,23 +365,37 @@ static void print_left_out(struct draft *x)
 			put(x, "\n  # Not mapped, although mapped tables reference them:\n");
 		first = false;
 		put(x, "  #   %s: %s (%s)\n", shown(x, &x->schema->tables[t]),
-		    why ? why : "its key has several columns", uses);
+		    why ? why : "not followed", uses);
 	}
 }
 
 static void print_not_followed(struct draft *x)
 {
+	const struct link *of;
+
 	for (size_t i = 0; i < x->schema->n_keys; i++) {
 		const struct schema_key *k = &x->schema->keys[i];
-		const struct schema_table *to = &x->schema->tables[k->to];
+		const struct schema_table *from = &x->schema->tables[k->from];
 
-		if (k->n_columns > 1 && links_of(x->links, k->to) &&
-		    (!to->key || strcmp(k->to_column, to->key) != 0))
+		if (k->unfit && links_of(x->links, k->to))
 			put(x,
-			    "  # Not followed: foreign key %s of %s has %d columns, and none "
-			    "is the key of %s.\n",
-			    one_line(x, k->name), shown(x, &x->schema->tables[k->from]),
-			    k->n_columns, shown(x, to));
+			    "  # Not followed: foreign key %s of %s.  A link over several columns holds "
+			    "whole numbers, uuids or texts, and %s is %s.\n",
+			    one_line(x, k->name), shown(x, from), one_line(x, k->unfit),
+			    one_line(x, schema_column(from, k->unfit)->type));
+	}
+	for (size_t i = 0; i < x->schema->n_tables; i++) {
+		const struct schema_table *t = &x->schema->tables[i];
+		const char *column = links_of(x->links, i)
+					     ? NULL
+					     : links_without_tenant(x->links, x->schema, i, &of);
+
+		if (column)
+			put(x,
+			    "  # Not followed: %s of %s.  The key of %s has %s too, and the table has no "
+			    "such column.\n",
+			    one_line(x, column), shown(x, t), of->name,
+			    one_line(x, keys_missing(t, table_of(x, of))));
 	}
 }
 

@@ -5,6 +5,7 @@
  */
 #include "discover/links.h"
 
+#include "discover/keys.h"
 #include <ctype.h>
 
 /* How certain a possible link is; the lowest rank is the most certain. */
@@ -21,7 +22,7 @@ struct link_walk {
 	const struct schema *schema;
 	struct links *links;
 	size_t *main; /* of each table: its first name, or LINKS_NONE */
-	bool *lookup; /* of each table: links_is_lookup() */
+	bool *lookup; /* of each table: links_is_lookup(), or the tenant's */
 	struct pair *pairs; /* of each table its first; type NULL: it has none */
 	struct link
 		*named; /* n_named: possible links by name, added when the parent gets its name */
@@ -66,7 +67,7 @@ static const char *name_for(const struct link_walk *w, const struct link *item)
 {
 	const char *table = w->schema->tables[item->table].name;
 	const char *parent = w->links->items[item->of].name;
-	const char *column = item->how == LINKS_REVERSE ? item->from : item->by;
+	const char *column = keys_own(item->how == LINKS_REVERSE ? item->from : item->by);
 	const bool typed = item->how == LINKS_TYPE;
 	const char *wanted =
 		clean_name(w->ctx, typed ? t_printf(w->ctx, "%s_%s", parent, table) : table);
@@ -132,37 +133,52 @@ const struct link *links_of(const struct links *links, size_t table)
 	return NULL;
 }
 
-const char *links_request_by(const struct schema *schema, size_t contact, size_t request)
+const char *links_left_out(const struct links *links, const struct schema *schema, size_t table)
 {
-	const struct schema_table *t = &schema->tables[request];
-	const char *by = NULL;
+	const char *lookup = links_is_lookup(&schema->tables[table]);
+
+	if (!lookup && keys_is_tenant(schema, links->items[0].table, table))
+		return "each contact's key names it: it has many contacts";
+	return lookup;
+}
+
+/* The name by which columns call an item, besides its table's. */
+static const char *role_of(size_t item)
+{
+	return item == 0 ? "contact" : item == 1 ? "request" : NULL;
+}
+
+const char *links_without_tenant(const struct links *links, const struct schema *schema,
+				 size_t table, const struct link **ret_of)
+{
+	const char *column = NULL;
+
+	for (size_t i = 0; !column && i < links->n; i++) {
+		*ret_of = &links->items[i];
+		column = keys_lack(&schema->tables[table], &schema->tables[links->items[i].table],
+				   role_of(i));
+	}
+	return column;
+}
+
+const struct columns *links_request_by(void *ctx, const struct schema *schema, size_t contact,
+				       size_t request)
+{
+	const struct schema_table *t = &schema->tables[request], *c = &schema->tables[contact];
+	const struct columns *by = NULL;
 
 	for (size_t i = 0; i < schema->n_keys; i++) {
 		const struct schema_key *k = &schema->keys[i];
 
-		if (k->from != request || k->to != contact)
+		if (k->from != request || k->to != contact || k->unfit)
 			continue;
-		if (!by || names_is_link_to(k->column, schema->tables[contact].name, "contact"))
-			by = k->column;
+		if (!by || names_is_link_to(keys_own(k->columns), c->name, "contact"))
+			by = k->columns;
 	}
 	for (size_t i = 0; !by && i < t->n_columns; i++)
-		if (names_is_link_to(t->columns[i].name, schema->tables[contact].name, "contact"))
-			by = t->columns[i].name;
+		if (names_is_link_to(t->columns[i].name, c->name, "contact"))
+			by = keys_by(ctx, t, c, t->columns[i].name);
 	return by;
-}
-
-/* Can the key be a link?  Of several columns, only the one that references the key is followed. */
-static bool is_followed(const struct schema *schema, const struct schema_key *k)
-{
-	const char *key = schema->tables[k->to].key;
-
-	return k->n_columns == 1 || (key && strcmp(k->to_column, key) == 0);
-}
-
-static bool same_kind(const struct schema_column *a, const struct schema_column *b)
-{
-	return a && b && a->plain && b->plain &&
-	       (a->category == b->category || strcmp(a->base, b->base) == 0);
 }
 
 /* The id column that forms a pair with a type column; NULL: none. */
@@ -188,9 +204,9 @@ static struct link type_link(const struct link_walk *w, size_t table, size_t par
 	const struct schema_column *type = w->pairs[table].type;
 	struct link item = {.table = table, .of = parent, .how = LINKS_TYPE, .rank = RANK_TYPED};
 
-	if (!type || !p->key)
+	item.by = type ? keys_by(w->ctx, t, p, w->pairs[table].id) : NULL;
+	if (!item.by)
 		return item;
-	item.by = w->pairs[table].id;
 	item.type = type->name;
 	for (size_t i = 0; i < type->n_values && !item.value; i++)
 		if (names_is_type_of(type->values[i], p->name))
@@ -216,23 +232,24 @@ static struct link reverse_link(const struct schema_key *k, size_t of)
 			     .of = of,
 			     .how = LINKS_REVERSE,
 			     .rank = RANK_REVERSE,
-			     .by = k->to_column,
-			     .from = k->column,
+			     .by = k->to_columns,
+			     .from = k->columns,
 			     .key = k};
 }
 
 /* The link of the table that the key stands in, below the first name of the table that it references. */
 static struct link key_link(const struct link_walk *w, const struct schema_key *k)
 {
-	const char *key = w->schema->tables[k->to].key;
-	const struct schema_column *column = schema_column(&w->schema->tables[k->from], k->column);
+	const struct columns *key = w->schema->tables[k->to].key;
 
 	return (struct link){.table = k->from,
 			     .of = w->main[k->to],
 			     .how = LINKS_KEY,
-			     .rank = column->not_null ? RANK_MUST : RANK_MAY,
-			     .by = k->column,
-			     .from = key && strcmp(key, k->to_column) == 0 ? NULL : k->to_column,
+			     .rank = schema_not_null(&w->schema->tables[k->from], k->columns)
+					     ? RANK_MUST
+					     : RANK_MAY,
+			     .by = k->columns,
+			     .from = columns_equal(key, k->to_columns) ? NULL : k->to_columns,
 			     .key = k};
 }
 
@@ -243,7 +260,7 @@ static void consider_keys(const struct link_walk *w, struct link *best)
 		const size_t of = w->main[k->to];
 		const size_t source = w->main[k->from];
 
-		if (!is_followed(w->schema, k))
+		if (k->unfit)
 			continue;
 		if (of != LINKS_NONE && source == LINKS_NONE &&
 		    w->links->items[of].how != LINKS_REVERSE)
@@ -265,13 +282,14 @@ static void collect_names(struct link_walk *w, size_t table, size_t parent)
 	const struct schema_table *t = &w->schema->tables[table];
 	const struct schema_table *p = table_of(w, parent);
 	const struct link typed = type_link(w, table, parent);
-	const char *role = parent == 0 ? "contact" : parent == 1 ? "request" : NULL;
 	struct link item = {.table = table, .of = parent, .how = LINKS_NAME, .rank = RANK_NAMED};
 
 	for (size_t i = 0; i < t->n_columns; i++) {
-		item.by = t->columns[i].name;
-		if (!t->columns[i].foreign && same_kind(&t->columns[i], schema_column(p, p->key)) &&
-		    names_is_link_to(item.by, p->name, role))
+		if (t->columns[i].foreign ||
+		    !names_is_link_to(t->columns[i].name, p->name, role_of(parent)))
+			continue;
+		item.by = keys_by(w->ctx, t, p, t->columns[i].name);
+		if (item.by)
 			add_named(w, item);
 	}
 	if (typed.value)
@@ -321,7 +339,7 @@ static bool is_below(const struct link_walk *w, size_t item, size_t root)
 static void second_key(struct link_walk *w, const struct schema_key *k, size_t n_main)
 {
 	const struct schema_table *from = &w->schema->tables[k->from];
-	const struct schema_column *column = schema_column(from, k->column);
+	const bool not_null = schema_not_null(from, k->columns);
 	const size_t main = w->main[k->from];
 	const struct link *first = &w->links->items[main];
 	const bool owner = main < 2 || is_below(w, w->main[k->to], main);
@@ -329,13 +347,13 @@ static void second_key(struct link_walk *w, const struct schema_key *k, size_t n
 	bool sure;
 
 	if (first->by && first->how != LINKS_REVERSE && first->of == item.of &&
-	    strcmp(first->by, k->column) == 0)
+	    columns_equal(first->by, k->columns))
 		return;
-	if (k->from == k->to && column->not_null)
+	if (k->from == k->to && not_null)
 		return; /* some row references itself, so that the server guards it */
-	sure = first->by && schema_column(from, first->by)->not_null && first->how == LINKS_KEY;
+	sure = first->by && schema_not_null(from, first->by) && first->how == LINKS_KEY;
 	item.keeps = owner;
-	item.detach = !column->not_null && (owner || sure);
+	item.detach = !not_null && (owner || sure);
 	main < 2 || item.detach ? (void)add(w, item) : copy_children(w, main, add(w, item), n_main);
 }
 
@@ -367,7 +385,7 @@ static void reverse_keys(struct link_walk *w, const struct schema_key *k)
 		for (size_t j = 0; !there && j < n; j++)
 			there = w->links->items[j].of == i && w->links->items[j].table == k->to &&
 				w->links->items[j].how == LINKS_REVERSE &&
-				strcmp(w->links->items[j].from, k->column) == 0;
+				columns_equal(w->links->items[j].from, k->columns);
 		if (!there)
 			(void)add(w, reverse_link(k, i));
 	}
@@ -386,7 +404,7 @@ static bool is_shared(const struct link_walk *w, const struct link *item)
 	for (size_t k = 0; k < w->schema->n_keys; k++)
 		uses += w->schema->keys[k].to == item->table;
 	return uses > 1 || w->links->items[item->of].shared ||
-	       !schema_column(&w->schema->tables[item->key->from], item->from)->identifies;
+	       !schema_identifies(&w->schema->tables[item->key->from], item->from);
 }
 
 static void second_names(struct link_walk *w)
@@ -397,8 +415,8 @@ static void second_names(struct link_walk *w)
 		const struct schema_key *k = &w->schema->keys[i];
 		const size_t to = w->main[k->to];
 
-		if (w->main[k->from] == LINKS_NONE || to == LINKS_NONE ||
-		    !is_followed(w->schema, k) || w->links->items[to].how == LINKS_REVERSE)
+		if (w->main[k->from] == LINKS_NONE || to == LINKS_NONE || k->unfit ||
+		    w->links->items[to].how == LINKS_REVERSE)
 			continue;
 		second_key(w, k, n_main);
 	}
@@ -406,7 +424,7 @@ static void second_names(struct link_walk *w)
 	for (size_t i = 0; i < w->schema->n_keys; i++) {
 		const size_t to = w->main[w->schema->keys[i].to];
 
-		if (to != LINKS_NONE && is_followed(w->schema, &w->schema->keys[i]) &&
+		if (to != LINKS_NONE && !w->schema->keys[i].unfit &&
 		    w->links->items[to].how == LINKS_REVERSE)
 			reverse_keys(w, &w->schema->keys[i]);
 	}
@@ -414,10 +432,30 @@ static void second_names(struct link_walk *w)
 		w->links->items[i].shared = is_shared(w, &w->links->items[i]);
 }
 
-struct links *links_walk(void *ctx, const struct schema *schema, size_t contact, size_t request,
-			 const char *request_by)
+/* The request's link to contact: by the foreign key over its columns, if there is one. */
+static struct link request_link(const struct schema *schema, size_t contact, size_t request,
+				const struct columns *by)
 {
-	const struct schema_column *by = schema_column(&schema->tables[request], request_by);
+	struct link item = {
+		.table = request, .name = "request", .of = 0, .how = LINKS_NAME, .by = by};
+
+	for (size_t i = 0; i < schema->n_keys && !item.key; i++) {
+		const struct schema_key *k = &schema->keys[i];
+
+		if (k->from != request || k->to != contact || !columns_equal(k->columns, by))
+			continue;
+		item.how = LINKS_KEY;
+		item.key = k;
+		item.from = columns_equal(schema->tables[contact].key, k->to_columns)
+				    ? NULL
+				    : k->to_columns;
+	}
+	return item;
+}
+
+struct links *links_walk(void *ctx, const struct schema *schema, size_t contact, size_t request,
+			 const struct columns *request_by)
+{
 	struct link_walk w = {.ctx = ctx, .schema = schema};
 
 	w.links = t_zero(ctx, struct links);
@@ -428,7 +466,7 @@ struct links *links_walk(void *ctx, const struct schema *schema, size_t contact,
 		const struct schema_table *t = &schema->tables[i];
 
 		w.main[i] = LINKS_NONE;
-		w.lookup[i] = links_is_lookup(t) != NULL;
+		w.lookup[i] = links_is_lookup(t) || keys_is_tenant(schema, contact, i);
 		for (size_t c = 0; !w.pairs[i].type && c < t->n_columns; c++) {
 			const char *id = pair_of(t, &t->columns[c]);
 
@@ -437,11 +475,7 @@ struct links *links_walk(void *ctx, const struct schema *schema, size_t contact,
 		}
 	}
 	(void)add(&w, (struct link){.table = contact, .name = "contact", .of = LINKS_NONE});
-	(void)add(&w, (struct link){.table = request,
-				    .name = "request",
-				    .of = 0,
-				    .how = by && by->foreign ? LINKS_KEY : LINKS_NAME,
-				    .by = request_by});
+	(void)add(&w, request_link(schema, contact, request, request_by));
 	first_names(&w);
 	second_names(&w);
 	return w.links;

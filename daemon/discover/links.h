@@ -24,8 +24,8 @@ struct link {
 	size_t of; /* the parent, in items; LINKS_NONE: this is contact */
 	enum links_how how;
 	int rank; /* links.c's: how certain the link is */
-	const char *by; /* its column; NULL for contact */
-	const char *from; /* the parent's column; NULL: the parent's key */
+	const struct columns *by; /* its columns; NULL for contact */
+	const struct columns *from; /* the parent's columns; NULL: the parent's key */
 	const char *type; /* LINKS_TYPE: the column with the type */
 	const char *value; /* LINKS_TYPE: the value of type for this parent */
 	bool value_guessed; /* the value was not seen in the database */
@@ -43,13 +43,30 @@ struct links {
 
 /* Finds all links.  request_by: see links_request_by().  Owned by ctx. */
 struct links *links_walk(void *ctx, const struct schema *schema, size_t contact, size_t request,
-			 const char *request_by);
+			 const struct columns *request_by);
 
-/* The request's column that references contact, by a foreign key or by its name; NULL: none. */
-const char *links_request_by(const struct schema *schema, size_t contact, size_t request);
+/*
+ * The request's columns that reference contact, by a foreign key or by their names; NULL: none.  Owned by
+ * ctx, or by the schema.
+ */
+const struct columns *links_request_by(void *ctx, const struct schema *schema, size_t contact,
+				       size_t request);
 
 /* Why the table is not about contacts: a list of values, or the company's own people; NULL: it can be. */
 const char *links_is_lookup(const struct schema_table *t);
+
+/*
+ * Why a table that mapped tables reference is left out: links_is_lookup(), or it is the tenant's, a part of
+ * each contact's key; NULL: only its foreign keys say so, which are not followed (schema_key.unfit).
+ */
+const char *links_left_out(const struct links *links, const struct schema *schema, size_t table);
+
+/*
+ * A column of the table that names a mapped table, whose rows it cannot name because a column of the tenant
+ * is missing; NULL: there is none.  *ret_of: the mapped table's item.
+ */
+const char *links_without_tenant(const struct links *links, const struct schema *schema,
+				 size_t table, const struct link **ret_of);
 
 /* The first name of the table; NULL: it is not linked. */
 const struct link *links_of(const struct links *links, size_t table);

@@ -1,5 +1,5 @@
 /*
- * Reads the whole catalog with four queries.  They read no data of the tables; with samples they read the
+ * Reads the whole catalog with five queries.  They read no data of the tables; with samples they read the
  * planner's statistics of type columns.
  *
  * preflight/read_catalog.c has queries of its own, because it reads the tables of a model only, with what
@@ -7,6 +7,7 @@
  */
 #include "discover/schema.h"
 
+#include "discover/keys.h"
 #include "model/catalog.h"
 #include "model/catalog_sql.h"
 
@@ -21,17 +22,8 @@
 	"     AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass\n"    \
 	"                        AND d.objid = c.oid AND d.deptype = 'e'))\n"
 
-/* The key: a NOT NULL column that identifies a row. */
-#define KEYED                                                                                      \
-	", keyed AS (\n"                                                                           \
-	"  SELECT DISTINCT ON (r.oid) r.oid, a.attnum, a.attname\n"                                \
-	"    FROM rel r JOIN pg_index x ON x.indrelid = r.oid\n"                                   \
-	"    JOIN pg_attribute a ON a.attrelid = r.oid AND a.attnotnull\n"                         \
-	"   WHERE " CATALOG_IDENTIFIES "\n"                                                        \
-	"   ORDER BY r.oid, x.indisprimary DESC, a.attnum)\n"
-
-static const char tables_sql[] = TABLES KEYED
-	"SELECT r.nspname AS schema, r.relname AS name, k.attname AS key,\n"
+static const char tables_sql[] = TABLES
+	"SELECT r.nspname AS schema, r.relname AS name,\n"
 	"       obj_description(r.oid, 'pg_class') AS comment,\n"
 	"       CASE WHEN r.relkind = 'r' AND EXISTS (SELECT FROM pg_inherits h WHERE h.inhparent = r.oid)\n"
 	"            THEN 'other tables inherit from it'\n"
@@ -39,50 +31,47 @@ static const char tables_sql[] = TABLES KEYED
 	"            THEN 'it has a rule on UPDATE or DELETE'\n"
 	"            WHEN r.relrowsecurity THEN 'it has row-level security: the daemon needs BYPASSRLS'\n"
 	"       END AS trouble\n"
-	"  FROM rel r LEFT JOIN keyed k ON k.oid = r.oid ORDER BY r.i\n";
+	"  FROM rel r ORDER BY r.i\n";
 
-static const char columns_sql[] = TABLES KEYED
+static const char columns_sql[] = TABLES
 	"SELECT r.i, a.attname AS name, format_type(a.atttypid, a.atttypmod) AS type,\n"
 	"       b.typname AS base, b.typcategory AS category, col_description(r.oid, a.attnum) AS comment,\n"
 	"       a.attnotnull OR t.typnotnull AS not_null,\n"
 	"       a.attgenerated <> '' OR a.attidentity = 'a' AS generated,\n"
-	"       EXISTS (SELECT FROM pg_index x WHERE x.indrelid = r.oid AND x.indisunique\n"
-	"                  AND a.attnum = ANY (x.indkey[0:x.indnkeyatts - 1])\n"
-	"                  AND (k.attnum IS NULL OR k.attnum <> ALL (x.indkey::int2[]))) AS collides,\n"
-	"       EXISTS (SELECT FROM pg_index x WHERE x.indrelid = r.oid\n"
-	"                  AND " CATALOG_IDENTIFIES ") AS identifies,\n"
 	"       " CATALOG_PLAIN " AS plain,\n"
 	"       EXISTS (SELECT FROM pg_index x WHERE x.indrelid = r.oid AND x.indisprimary\n"
 	"                  AND a.attnum = ANY (x.indkey)) AS primary,\n"
 	"       EXISTS (SELECT FROM pg_constraint f WHERE f.conrelid = r.oid AND f.contype = 'f'\n"
 	"                  AND a.attnum = ANY (f.conkey)) AS foreign,\n"
-	"       EXISTS (SELECT FROM pg_index x WHERE x.indrelid = r.oid AND x.indisvalid\n"
-	"                  AND x.indkey[0] = a.attnum) AS indexed,\n"
 	"       EXISTS (SELECT FROM pg_constraint f WHERE f.conrelid = r.oid AND f.contype = 'c'\n"
 	"                  AND a.attnum = ANY (f.conkey)) AS checked\n"
 	"  FROM rel r\n"
 	"  JOIN pg_attribute a ON a.attrelid = r.oid AND a.attnum > 0 AND NOT a.attisdropped\n"
-	"  JOIN pg_type t ON t.oid = a.atttypid\n" CATALOG_BASE
-	"  LEFT JOIN keyed k ON k.oid = r.oid\n"
-	" ORDER BY r.i, a.attnum\n";
+	"  JOIN pg_type t ON t.oid = a.atttypid\n" CATALOG_BASE " ORDER BY r.i, a.attnum\n";
 
-/* A foreign key over several columns has the pair that references the other table's key. */
-static const char keys_sql[] = TABLES KEYED
-	/* Each partition can have its own foreign key for the same pair of columns. */
-	"SELECT x.* FROM (SELECT DISTINCT ON (k.from_i, k.to_i, k.column, k.to_column, k.on_delete) k.*\n"
-	"  FROM (SELECT DISTINCT ON (con.oid) con.oid, con.conname AS name, f.i AS from_i, t.i AS to_i,\n"
-	"       fa.attname AS column, ta.attname AS to_column, cardinality(con.conkey) AS n,\n"
-	"       con.confdeltype AS on_delete, con.condeferrable AS deferrable\n"
+/* A row for each column of an index.  Whether one over a column alone identifies, is asked of this column. */
+static const char indexes_sql[] = TABLES
+	"SELECT r.i, x.indexrelid AS oid, coalesce(a.attname, '') AS name, u.o <= x.indnkeyatts AS is_key,\n"
+	"       x.indisprimary AS primary, x.indisunique AS unique, x.indisvalid AS valid,\n"
+	"       coalesce(" CATALOG_IDENTIFIES "\n"
+	"         OR " CATALOG_IDENTIFIES_TOGETHER ", false) AS identifies\n"
+	"  FROM rel r JOIN pg_index x ON x.indrelid = r.oid\n"
+	"  JOIN LATERAL unnest(x.indkey::int2[]) WITH ORDINALITY AS u(attnum, o) ON true\n"
+	"  LEFT JOIN pg_attribute a ON a.attrelid = r.oid AND a.attnum = u.attnum\n"
+	" ORDER BY r.i, x.indexrelid, u.o\n";
+
+/* A row for each pair of columns of a foreign key.  A partition can have one of its own. */
+static const char keys_sql[] = TABLES
+	"SELECT con.oid, con.conname AS name, f.i AS from_i, t.i AS to_i, fa.attname AS column,\n"
+	"       ta.attname AS to_column, con.confdeltype AS on_delete, con.condeferrable AS deferrable\n"
 	"  FROM pg_constraint con\n"
 	"  JOIN rel f ON f.oid = coalesce(pg_partition_root(con.conrelid)::oid, con.conrelid)\n"
 	"  JOIN rel t ON t.oid = coalesce(pg_partition_root(con.confrelid)::oid, con.confrelid)\n"
 	"  JOIN LATERAL unnest(con.conkey, con.confkey) WITH ORDINALITY AS u(f, t, o) ON true\n"
 	"  JOIN pg_attribute fa ON fa.attrelid = con.conrelid AND fa.attnum = u.f\n"
 	"  JOIN pg_attribute ta ON ta.attrelid = con.confrelid AND ta.attnum = u.t\n"
-	"  LEFT JOIN keyed k ON k.oid = t.oid\n"
 	" WHERE con.contype = 'f' AND con.conparentid = 0\n"
-	" ORDER BY con.oid, (ta.attname = k.attname) DESC NULLS LAST, u.o) AS k\n"
-	" ORDER BY k.from_i, k.to_i, k.column, k.to_column, k.on_delete, k.oid) AS x ORDER BY x.oid\n";
+	" ORDER BY con.oid, u.o\n";
 
 static const char values_sql[] = TABLES
 	"SELECT DISTINCT r.i, a.attname AS name, v.value\n"
@@ -110,7 +99,6 @@ static bool read_tables(struct db *db, void *ctx, struct schema *schema, struct 
 		schema->tables[row] = (struct schema_table){
 			.schema = t_strdup(ctx, db_value(res, row, "schema")),
 			.name = t_strdup(ctx, db_value(res, row, "name")),
-			.key = db_text_copy(ctx, res, row, "key"),
 			.comment = db_text_copy(ctx, res, row, "comment"),
 			.trouble = db_text_copy(ctx, res, row, "trouble"),
 		};
@@ -135,16 +123,65 @@ static bool read_columns(struct db *db, void *ctx, struct schema *schema, struct
 			.category = *db_value(res, row, "category"),
 			.not_null = db_bool(res, row, "not_null"),
 			.generated = db_bool(res, row, "generated"),
-			.collides = db_bool(res, row, "collides"),
-			.identifies = db_bool(res, row, "identifies"),
 			.plain = db_bool(res, row, "plain"),
 			.primary = db_bool(res, row, "primary"),
 			.foreign = db_bool(res, row, "foreign"),
-			.indexed = db_bool(res, row, "indexed"),
 			.checked = db_bool(res, row, "checked"),
 		};
 	}
 	return true;
+}
+
+/* The end of the rows with the same oid as the first one. */
+static int end_of_object(const PGresult *res, int row)
+{
+	const int64_t oid = db_int(res, row, "oid");
+
+	while (row < PQntuples(res) && db_int(res, row, "oid") == oid)
+		row++;
+	return row;
+}
+
+/* The names in a column of some rows. */
+static struct columns names_in(void *ctx, const PGresult *res, int row, int end, const char *column)
+{
+	const char **names = t_array(ctx, const char *, end - row);
+
+	for (int i = row; i < end; i++)
+		names[i - row] = t_strdup(ctx, db_value(res, i, column));
+	return (struct columns){.names = names, .n = (size_t)(end - row)};
+}
+
+static bool read_indexes(struct db *db, void *ctx, struct schema *schema, struct error *err)
+{
+	AUTO(result) PGresult *res = NULL;
+
+	if (!db_query(db, indexes_sql, 0, NULL, &res, err))
+		return false;
+	for (int row = 0, end; row < PQntuples(res); row = end) {
+		struct schema_table *t = &schema->tables[db_index(res, row, "i", schema->n_tables)];
+		struct schema_index x = {.primary = db_bool(res, row, "primary"),
+					 .unique = db_bool(res, row, "unique"),
+					 .identifies = db_bool(res, row, "identifies"),
+					 .valid = db_bool(res, row, "valid")};
+
+		end = end_of_object(res, row);
+		x.all = names_in(ctx, res, row, end, "name");
+		x.columns = x.all;
+		while (!db_bool(res, row + (int)x.columns.n - 1, "is_key"))
+			x.columns.n--;
+		t->indexes = t_grow(ctx, t->indexes, struct schema_index, t->n_indexes + 1);
+		t->indexes[t->n_indexes++] = x;
+	}
+	return true;
+}
+
+static const struct columns *kept(void *ctx, struct columns columns)
+{
+	struct columns *copy = t_zero(ctx, struct columns);
+
+	*copy = columns;
+	return copy;
 }
 
 static bool read_keys(struct db *db, void *ctx, struct schema *schema, struct error *err)
@@ -154,18 +191,18 @@ static bool read_keys(struct db *db, void *ctx, struct schema *schema, struct er
 	if (!db_query(db, keys_sql, 0, NULL, &res, err))
 		return false;
 	schema->keys = t_array(ctx, struct schema_key, PQntuples(res) + 1);
-	schema->n_keys = (size_t)PQntuples(res);
-	for (int row = 0; row < PQntuples(res); row++)
-		schema->keys[row] = (struct schema_key){
+	for (int row = 0, end; row < PQntuples(res); row = end) {
+		end = end_of_object(res, row);
+		schema->keys[schema->n_keys++] = (struct schema_key){
 			.name = t_strdup(ctx, db_value(res, row, "name")),
 			.from = db_index(res, row, "from_i", schema->n_tables),
 			.to = db_index(res, row, "to_i", schema->n_tables),
-			.column = t_strdup(ctx, db_value(res, row, "column")),
-			.to_column = t_strdup(ctx, db_value(res, row, "to_column")),
-			.n_columns = (int)db_int(res, row, "n"),
+			.columns = kept(ctx, names_in(ctx, res, row, end, "column")),
+			.to_columns = kept(ctx, names_in(ctx, res, row, end, "to_column")),
 			.on_delete = *db_value(res, row, "on_delete"),
 			.deferrable = db_bool(res, row, "deferrable"),
 		};
+	}
 	return true;
 }
 
@@ -190,27 +227,15 @@ static bool read_values(struct db *db, bool samples, void *ctx, struct schema *s
 	return true;
 }
 
-/* Drops keys of a type whose values cannot be written as text and read back. */
-static void drop_odd_keys(struct schema *schema)
-{
-	for (size_t i = 0; i < schema->n_tables; i++) {
-		struct schema_table *t = &schema->tables[i];
-		const struct schema_column *key = schema_column(t, t->key);
-
-		if (key && !(key->plain && catalog_is_key_type(key->base)))
-			t->key = NULL;
-	}
-}
-
 bool schema_read(struct db *db, bool samples, void *ctx, struct schema **ret, struct error *err)
 {
 	*ret = t_zero(ctx, struct schema);
 	if (!db_exec(db, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", err) ||
 	    !read_tables(db, ctx, *ret, err) || !read_columns(db, ctx, *ret, err) ||
-	    !read_keys(db, ctx, *ret, err) || !read_values(db, samples, ctx, *ret, err) ||
-	    !db_commit(db, err))
+	    !read_indexes(db, ctx, *ret, err) || !read_keys(db, ctx, *ret, err) ||
+	    !read_values(db, samples, ctx, *ret, err) || !db_commit(db, err))
 		return false;
-	drop_odd_keys(*ret);
+	keys_settle(ctx, *ret);
 	return true;
 }
 
@@ -243,6 +268,36 @@ const struct schema_column *schema_column(const struct schema_table *t, const ch
 		if (strcmp(t->columns[i].name, name) == 0)
 			return &t->columns[i];
 	return NULL;
+}
+
+bool schema_identifies(const struct schema_table *t, const struct columns *columns)
+{
+	for (size_t i = 0; i < t->n_indexes; i++)
+		if (t->indexes[i].identifies && columns_are_among(&t->indexes[i].columns, columns))
+			return true;
+	return false;
+}
+
+bool schema_indexed(const struct schema_table *t, const struct columns *columns)
+{
+	for (size_t i = 0; i < t->n_indexes; i++) {
+		const struct columns *x = &t->indexes[i].columns;
+
+		if (!t->indexes[i].valid || !columns_have(columns, x->names[0]))
+			continue;
+		if (columns->n == 1 || strcmp(x->names[0], columns->names[0]) != 0 ||
+		    (x->n > 1 && columns_have(columns, x->names[1])))
+			return true;
+	}
+	return false;
+}
+
+bool schema_not_null(const struct schema_table *t, const struct columns *columns)
+{
+	for (size_t i = 0; i < columns->n; i++)
+		if (!schema_column(t, columns->names[i])->not_null)
+			return false;
+	return true;
 }
 
 enum verdict schema_verdict(void *ctx, const struct schema_column *column, const char **ret_why)

@@ -6,6 +6,7 @@
 
 #include "database/db.h"
 #include "discover/names.h"
+#include "model/columns.h"
 
 struct schema_column {
 	const char *name;
@@ -16,34 +17,51 @@ struct schema_column {
 	bool not_null;
 	bool generated; /* generated, or an identity ALWAYS: cannot be written */
 	bool collides; /* in a unique index without the key: a constant would violate it */
-	bool identifies; /* no two rows have the same value, by a unique index */
 	bool plain; /* a type of PostgreSQL itself, whose equal values have the same bytes */
 	bool primary; /* of the primary key */
 	bool foreign; /* of a foreign key */
-	bool indexed; /* first in an index */
 	bool checked; /* a CHECK constraint uses it */
 	const char **
 		values; /* n_values, of type columns: labels of an enum, or with samples the most common values */
 	size_t n_values;
 };
 
+/* An index.  A column of it that is an expression is "". */
+struct schema_index {
+	struct columns columns; /* in its order */
+	struct columns all; /* and those that it only includes */
+	bool primary;
+	bool unique; /* among all rows, or those that a predicate chooses */
+	bool identifies; /* no two rows have the same values in its columns */
+	bool valid;
+};
+
 struct schema_table {
 	const char *schema;
 	const char *name;
-	const char *key; /* the column that identifies a row; NULL: no single column does */
+	/*
+	 * The columns that identify a row; NULL: none do.  Where they are several, the last is the
+	 * row's own number, and the others are the tenant's: account_id, id.
+	 */
+	const struct columns *key;
 	const char *comment; /* NULL: none */
 	const char *trouble; /* why the daemon refuses the table; NULL: it accepts it */
 	struct schema_column *columns; /* n_columns, in the table's order */
 	size_t n_columns;
+	struct schema_index *indexes; /* n_indexes */
+	size_t n_indexes;
 };
 
-/* A foreign key, with the pair of columns that a link would use. */
+/*
+ * A foreign key, with the pairs of columns that a link would use: those of the other table's key, or all
+ * of them where it does not hold that key.
+ */
 struct schema_key {
 	const char *name;
 	size_t from, to; /* in tables */
-	const char *column; /* from's */
-	const char *to_column;
-	int n_columns;
+	const struct columns *columns; /* from's */
+	const struct columns *to_columns;
+	const char *unfit; /* one of columns, whose type no link over several has; NULL: none */
 	char on_delete; /* pg_constraint.confdeltype */
 	bool deferrable;
 };
@@ -68,6 +86,15 @@ const struct schema_table *schema_table(const struct schema *schema, const char 
 
 /* The column of that name; NULL: there is none, or name is NULL. */
 const struct schema_column *schema_column(const struct schema_table *t, const char *name);
+
+/* Have no two rows the same values in these columns, by a unique index? */
+bool schema_identifies(const struct schema_table *t, const struct columns *columns);
+
+/* Does an index find the rows by these columns?  One over the tenant's column alone does not. */
+bool schema_indexed(const struct schema_table *t, const struct columns *columns);
+
+/* Are all of the columns NOT NULL? */
+bool schema_not_null(const struct schema_table *t, const struct columns *columns);
 
 /* A proposal for a column, from its name and type. */
 enum verdict { VERDICT_KEEP, VERDICT_CLEAR, VERDICT_ASK };

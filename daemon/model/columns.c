@@ -2,6 +2,7 @@
 
 #include "base/mem.h"
 #include "base/sql.h"
+#include "base/text.h"
 
 #include <string.h>
 
@@ -34,6 +35,17 @@ bool columns_are_among(const struct columns *columns, const struct columns *othe
 char *columns_array(const void *ctx, const struct columns *columns)
 {
 	return columns ? sql_array(ctx, columns->names, columns->n) : t_strdup(ctx, "{}");
+}
+
+char *columns_setting(void *ctx, const struct columns *columns)
+{
+	char *list = t_strdup(ctx, "");
+
+	if (columns->n == 1)
+		return text_quoted(ctx, columns->names[0]);
+	for (size_t i = 0; i < columns->n; i++)
+		t_list(&list, ", ", "%s", text_quoted(ctx, columns->names[i]));
+	return t_printf(ctx, "[ %s ]", list);
 }
 
 char *columns_text(const void *ctx, const struct columns *columns)

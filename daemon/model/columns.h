@@ -25,5 +25,8 @@ bool columns_are_among(const struct columns *columns, const struct columns *othe
 /* The text of their array, for a parameter; "{}" of NULL.  Owned by ctx. */
 char *columns_array(const void *ctx, const struct columns *columns);
 
+/* As a setting of the configuration: "id", or [ "account_id", "id" ].  Owned by ctx. */
+char *columns_setting(void *ctx, const struct columns *columns);
+
 /* account_id, id: for messages.  Owned by ctx. */
 char *columns_text(const void *ctx, const struct columns *columns);

@@ -28,9 +28,37 @@ static bool is_key_column(const struct column *column)
 	return column->plain && catalog_is_key_type(column->base);
 }
 
+/*
+ * A unique index over the key and other columns, as a cure: "its unique index is over ..."; NULL: there is none.  The
+ * key's columns go last, because the others are the tenant's by custom.
+ */
+static const char *wider_key(void *ctx, const struct table *t, const struct relation *r)
+{
+	for (size_t i = 0; i < r->n_uniques; i++) {
+		const struct columns *unique = &r->uniques[i];
+		const char **names = t_array(ctx, const char *, unique->n);
+		const struct columns proposed = {.names = names, .n = unique->n};
+		bool fits = columns_are_among(t->key, unique);
+		size_t n = 0;
+
+		for (int own = 0; own < 2; own++)
+			for (size_t k = 0; k < unique->n; k++)
+				if (columns_have(t->key, unique->names[k]) == (own == 1))
+					names[n++] = unique->names[k];
+		for (size_t k = 0; k < n; k++)
+			fits = fits && is_key_column(catalog_column(r, names[k]));
+		if (fits)
+			return t_printf(ctx, "its unique index is over %s: key = %s",
+					columns_text(ctx, &proposed),
+					columns_setting(ctx, &proposed));
+	}
+	return NULL;
+}
+
 static void check_key(const struct table *t, const struct relation *r, struct complaints *c)
 {
 	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
+	const char *wider;
 
 	for (size_t i = 0; i < t->key->n; i++) {
 		const struct column *key = catalog_column(r, t->key->names[i]);
@@ -45,17 +73,21 @@ static void check_key(const struct table *t, const struct relation *r, struct co
 			 t->name, key->name, key->type, t->schema, t->table);
 		return;
 	}
-	if (!catalog_identifies(r, t->key))
-		complain(
-			c, &t->place,
-			"table \"%s\": no unique index on %s.%s says that \"%s\" is its key: %s",
-			t->name, t->schema, t->table, columns_text(ctx, t->key),
-			r->partitioned
-				? "the same value can be in two partitions, and rows of others could "
-				  "go with it; name the columns of a unique index of the whole table, "
-				  "or leave key out if nothing needs it"
-				: "rows of others could go with it; name the right column, or CREATE "
-				  "UNIQUE INDEX CONCURRENTLY");
+	if (catalog_identifies(r, t->key))
+		return;
+	wider = wider_key(ctx, t, r);
+	complain(c, &t->place,
+		 "table \"%s\": no unique index on %s.%s says that \"%s\" is its key: %s; %s",
+		 t->name, t->schema, t->table, columns_text(ctx, t->key),
+		 r->partitioned
+			 ? "the same value can be in two partitions, and rows of others could "
+			   "go with it"
+			 : "rows of others could go with it",
+		 wider ? wider
+		 : r->partitioned
+			 ? "name the columns of a unique index of the whole table, or leave "
+			   "key out if nothing needs it"
+			 : "name the right column, or CREATE UNIQUE INDEX CONCURRENTLY");
 }
 
 /* A row belongs to the parent that has the value, so only one parent may have it. */
@@ -149,6 +181,76 @@ static void check_pair(const struct catalog *catalog, const struct model *model,
 			t->table, by->name, parent->type);
 }
 
+/* A foreign key that has the pairs of t's link, or else one that has its columns in other pairs; NULL: none. */
+static const struct foreign_key *key_of(const struct catalog *catalog, const struct table *t)
+{
+	const struct foreign_key *found = NULL;
+
+	for (const struct foreign_key *k = NULL;
+	     (k = catalog_next_key(catalog, k, catalog->relations[t->index].oid,
+				   catalog->relations[t->of->index].oid));) {
+		const struct columns from = {.names = k->from_columns, .n = k->n_columns};
+		const struct columns to = {.names = k->to_columns, .n = k->n_columns};
+
+		if (catalog_link_covers(catalog, t, k))
+			return k;
+		if (columns_are_among(t->by, &from) &&
+		    columns_are_among(model_parent_columns(t), &to))
+			found = k;
+	}
+	return found;
+}
+
+/* The columns of the foreign key that equal the parent's, as a setting. */
+static const char *right_order(void *ctx, const struct columns *parent, const struct foreign_key *k)
+{
+	const char **names = t_array(ctx, const char *, parent->n);
+
+	for (size_t i = 0; i < parent->n; i++)
+		for (size_t j = 0; j < k->n_columns; j++)
+			if (strcmp(k->to_columns[j], parent->names[i]) == 0)
+				names[i] = k->from_columns[j];
+	return columns_setting(ctx, &(struct columns){names, parent->n});
+}
+
+/* A name in both that does not stand for itself; NULL: there is none.  Every table has an "id" of its own. */
+static const char *displaced_of(const struct columns *by, const struct columns *parent)
+{
+	for (size_t i = 0; i < by->n; i++)
+		if (columns_have(parent, by->names[i]) && strcasecmp(by->names[i], "id") != 0 &&
+		    strcmp(by->names[i], parent->names[i]) != 0)
+			return by->names[i];
+	return NULL;
+}
+
+/*
+ * The pairs of a link follow from the order in which its columns are written.  In the wrong order contact 7 of account
+ * 1 is taken for contact 1 of account 7, and all types are right.
+ */
+static void check_order(const struct catalog *catalog, const struct table *t, struct complaints *c)
+{
+	const struct columns *parent = model_parent_columns(t);
+	const struct foreign_key *k = key_of(catalog, t);
+	const char *displaced = k ? NULL : displaced_of(t->by, parent);
+	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
+
+	if (k && !catalog_link_covers(catalog, t, k))
+		complain(
+			c, &t->place,
+			"table \"%s\": its link puts %s in pairs with %s of \"%s\", and foreign key "
+			"\"%s\" has other pairs: rows of others could go with it; by = %s",
+			t->name, columns_text(ctx, t->by), columns_text(ctx, parent), t->of->name,
+			k->name, right_order(ctx, parent, k));
+	else if (displaced)
+		complain(
+			c, &t->place,
+			"table \"%s\": its link puts %s in pairs with %s of \"%s\", so that \"%s\" "
+			"stands for another column than its namesake: rows of others could go with "
+			"it; write the columns in the order of the parent's",
+			t->name, columns_text(ctx, t->by), columns_text(ctx, parent), t->of->name,
+			displaced);
+}
+
 void check_links(const struct model *model, const struct catalog *catalog, struct complaints *c)
 {
 	for (size_t i = 0; i < model->n_tables; i++) {
@@ -159,6 +261,8 @@ void check_links(const struct model *model, const struct catalog *catalog, struc
 		if (!t->of)
 			continue;
 		check_from(model, catalog, t, c);
+		if (t->by->n > 1)
+			check_order(catalog, t, c);
 		for (size_t k = 0; k < t->by->n; k++)
 			check_pair(catalog, model, t, k, c);
 	}

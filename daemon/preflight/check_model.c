@@ -244,10 +244,29 @@ static const struct table *uncovered(const struct model *model, const struct cat
 	return NULL;
 }
 
+/* The link to t that a foreign key proposes, as settings: by, and from where the key of t is not all in it. */
+static const char *link_to(void *ctx, const struct table *t, const struct foreign_key *k)
+{
+	const struct columns from = {.names = k->from_columns, .n = k->n_columns};
+	const struct columns to = {.names = k->to_columns, .n = k->n_columns};
+	const char **names;
+
+	if (!t->key || !columns_are_among(t->key, &to))
+		return t_printf(ctx, "%s, from = %s", columns_setting(ctx, &from),
+				columns_setting(ctx, &to));
+	names = t_array(ctx, const char *, t->key->n);
+	for (size_t i = 0; i < t->key->n; i++)
+		for (size_t j = 0; j < to.n; j++)
+			if (strcmp(to.names[j], t->key->names[i]) == 0)
+				names[i] = from.names[j];
+	return columns_setting(ctx, &(struct columns){names, t->key->n});
+}
+
 static void check_key(const struct model *model, const struct catalog *catalog,
 		      const struct foreign_key *k, enum action action, struct complaints *c)
 {
 	const struct table *t = uncovered(model, catalog, k, action);
+	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
 
 	if (!t)
 		return;
@@ -256,10 +275,10 @@ static void check_key(const struct model *model, const struct catalog *catalog,
 		return;
 	complain(c, &t->place,
 		 "table \"%s\": %s deletes rows of %s.%s, and foreign key \"%s\" of %s (%s) points "
-		 "there with %s; map %s in the model, with of = \"%s\", by = \"%s\"%s",
+		 "there with %s; map %s in the model, with of = \"%s\", by = %s%s",
 		 t->name, action_names[action], t->schema, t->table, k->name, k->from_name,
-		 k->from_columns[0], on_delete_words(k->on_delete), k->from_name, t->name,
-		 k->from_columns[0],
+		 columns_text(ctx, &(struct columns){k->from_columns, k->n_columns}),
+		 on_delete_words(k->on_delete), k->from_name, t->name, link_to(ctx, t, k),
 		 catalog_key_is_silent(k) ? " and no where, or make the key NO ACTION" : "");
 }
 

@@ -2,85 +2,13 @@
 
 import json
 import re
-import subprocess
 
 import pytest
 
-from support.harness import BUILD, libconfig
-from support.modelfile import scan
+from support.drafts import ACTIONS, MARK, answered, check, draft, marks, read, run, written
 from support.oracles import (after_anonymize_contacts, after_anonymize_requests, after_delete, due_contacts,
                              due_requests, reporting_numbers, tokens_in)
 from support.small import SCHEMA, model
-
-# The mark in a draft: what a person has to answer.
-MARK = "# TO" "DO"
-
-
-def run(pg, db, *args):
-    return subprocess.run([str(BUILD / "retentionctl"), "-d", pg.conninfo(db), "model", "draft", *args],
-                          stdin=subprocess.DEVNULL, capture_output=True, text=True)
-
-
-def draft(pg, db, *args, contact="contact", request="request"):
-    done = run(pg, db, "--contact", contact, "--request", request, *args)
-    assert done.returncode == 0 and not done.stderr, done.stderr
-    return done.stdout
-
-
-def read(text):
-    """A drafted model as {name: table}; set becomes {column: value}."""
-    tokens = scan(text)
-
-    def value():
-        kind, token = next(tokens)
-        if (kind, token) == ("p", "{"):
-            return group("}")
-        if (kind, token) in (("p", "["), ("p", "(")):
-            return items("]" if token == "[" else ")")
-        return token == "true" if kind == "w" else token.replace('\\"', '"')
-
-    def items(end):
-        found = []
-        for kind, token in tokens:
-            if (kind, token) == ("p", end):
-                return found
-            if (kind, token) == ("p", "{"):
-                found.append(group("}"))
-            elif kind == "s":
-                found.append(token.replace('\\"', '"'))
-
-    def group(end):
-        found = {}
-        for kind, name in tokens:
-            if (kind, name) == ("p", end):
-                return found
-            if kind == "w":
-                assert next(tokens)[1] in "=:" and name not in found, name
-                found[name] = value()
-        return found
-
-    tables = group(None)["model"]
-    for table in tables.values():
-        if "set" in table:
-            table["set"] = {pair["column"]: pair["value"] for pair in table["set"]}
-    return tables
-
-
-def written(tables):
-    def one(table):
-        table = dict(table)
-        if "set" in table:
-            table["set"] = [{"column": c, "value": v} for c, v in table["set"].items()]
-        return libconfig({k: v for k, v in table.items() if v != []})
-    return "model: {\n" + "".join(f"{name}: {one(table)};\n" for name, table in tables.items()) + "};\n"
-
-
-def marks(text):
-    """The lines that somebody has to answer, as the file's head counts them."""
-    found = [line for line in text.splitlines() if MARK in line]
-    assert f"({len(found)} times)" in text
-    return found
-
 
 @pytest.fixture
 def make(empty_db, pg, daemon):
@@ -93,22 +21,12 @@ def make(empty_db, pg, daemon):
     return make
 
 
-def answered(text):
-    """The draft with every guess taken for the answer, and every request closed."""
-    return re.sub(r'due_when = "false";', 'due_when = "true";', text).replace(MARK, "# asked")
-
-
 def loads(daemon, db, text, *policies):
     """Loads once its questions are answered."""
     d = daemon(db=db, model=answered(text), policies=list(policies))
     done = d.check_config()
     assert done.returncode == 0, done.stderr + text
     return d
-
-
-ACTIONS = [{"name": "gone", "action": "delete_contacts", "depth": "18 months", "schedule": "monthly"},
-           {"name": "quiet", "action": "anonymize_contacts", "depth": "18 months", "schedule": "monthly"},
-           {"name": "requests", "action": "anonymize_requests", "depth": "18 months", "schedule": "monthly"}]
 
 
 # The reference CRM.
@@ -458,7 +376,7 @@ def test_a_join_table_has_no_key(make, daemon):
 
 
 def test_keys_of_several_columns(make, daemon):
-    """Followed by the column that identifies; one that goes by a tenant alone would take everybody along."""
+    """Followed by the column that identifies, or by all: a tenant alone would take everybody along."""
     db, text, tables = make(SCHEMA + """;
         ALTER TABLE contact ADD tenant int, ADD UNIQUE (tenant, id), ADD UNIQUE (tenant, brand);
         CREATE TABLE visit (id bigint PRIMARY KEY, tenant int, visitor bigint, at timestamptz,
@@ -466,10 +384,19 @@ def test_keys_of_several_columns(make, daemon):
         CREATE TABLE offer (id bigint PRIMARY KEY, tenant int, brand text,
             FOREIGN KEY (tenant, brand) REFERENCES contact (tenant, brand))""")
     assert (tables["visit"]["by"], tables["visit"].get("from")) == ("visitor", None)
-    assert "offer" not in tables and re.search("# Not followed: foreign key .* of public.offer", text)
-    d = daemon(db=db, model=text, policies=ACTIONS[:1])
-    done = d.check_config()
-    assert done.returncode and "offer" in done.stderr and "visit" not in done.stderr
+    assert (tables["offer"]["by"], tables["offer"]["from"]) == (["tenant", "brand"], ["tenant", "brand"])
+    loads(daemon, db, text, *ACTIONS)
+
+
+def test_keys_of_a_date_are_not_followed(make, daemon):
+    db, text, tables = make(SCHEMA + """;
+        CREATE TABLE message (id bigint, request_id bigint REFERENCES request, at date, body text, PRIMARY KEY (id, at));
+        CREATE TABLE file (id bigint PRIMARY KEY, message_id bigint, message_at date, content bytea,
+            FOREIGN KEY (message_id, message_at) REFERENCES message)""")
+    assert "key" not in tables["message"] and "file" not in tables
+    assert re.search("# Not followed: foreign key .* of public.file.*message_at is date", text)
+    done = daemon(db=db, model=answered(text), policies=ACTIONS[:1]).check_config()
+    assert done.returncode and "file" in done.stderr
 
 
 def test_keys_that_act_by_themselves(make, daemon, pg):
@@ -572,9 +499,9 @@ def test_names_of_schemas_and_tables(make, daemon):
     ("", ("--contact", "nobody", "--request", "request"), 'no table "nobody"'),
     ("CREATE SCHEMA b; CREATE TABLE b.contact (id int)", ("--contact", "contact", "--request", "request"),
      '2 tables have the name "contact"'),
-    ("CREATE TABLE loose (name text)", ("--contact", "loose", "--request", "request"), "no key of one column"),
-    ("CREATE TABLE parted (id bigint, contact_id bigint REFERENCES contact, at date, PRIMARY KEY (contact_id, id))"
-     " PARTITION BY HASH (contact_id)", ("--contact", "contact", "--request", "parted"), "no key of one column"),
+    ("CREATE TABLE loose (name text)", ("--contact", "loose", "--request", "request"), "public.loose has no key"),
+    ("CREATE TABLE parted (id bigint, contact_id bigint REFERENCES contact, at date, PRIMARY KEY (id, at))"
+     " PARTITION BY RANGE (at)", ("--contact", "contact", "--request", "parted"), "public.parted has no key"),
     ("CREATE TABLE other (id int PRIMARY KEY, at date)", ("--contact", "contact", "--request", "other"),
      "no column of other references contact"),
     ("CREATE TABLE other (id int PRIMARY KEY, contact_id bigint)", ("--contact", "contact", "--request", "other"),
@@ -606,12 +533,6 @@ def test_a_large_schema(make, daemon):
 
 
 # model check.
-
-
-def check(d, status=0):
-    done = d.ctl("model", "check", "--json", check=False)
-    assert done.returncode == status, done.stdout + done.stderr
-    return json.loads(done.stdout)
 
 
 def test_the_shipped_model(daemon):

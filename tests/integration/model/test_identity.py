@@ -52,7 +52,7 @@ CASES = {
             CREATE TABLE ticket_1 PARTITION OF ticket FOR VALUES WITH (MODULUS 2, REMAINDER 1)"""),
         model(request=TICKET, **LINE), "SELECT id FROM line WHERE id = 20 UNION SELECT tenant FROM ticket WHERE tenant = 2", {2, 20},
         ('table "request": ' + UNIQUE.format("ticket") + ' "no" is its key', "the same value can be in two partitions",
-         "leave key out")),
+         'its unique index is over tenant, no: key = [ "tenant", "no" ]')),
     "a request's key, by range, with an index on each partition": (
         tickets("""CREATE TABLE ticket (tenant int, no bigint, contact_id bigint REFERENCES contact, at timestamptz, t text,
             PRIMARY KEY (no, at)) PARTITION BY RANGE (at);
