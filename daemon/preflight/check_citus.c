@@ -138,3 +138,33 @@ void check_citus(const struct model *model, const struct catalog *catalog, struc
 				 t->table, sql_fill(ctx, text, {"by", r->spread_by}));
 	}
 }
+
+/* A statement that changes rows finds them by values of another column than the parent's key. */
+static bool changes_by_value(const struct step *s)
+{
+	return s->disposition > DISPOSITION_COPY &&
+	       (s->from.slot > 0 || (s->linked && s->parent.slot > 0));
+}
+
+/*
+ * Such values are in a setting of the other server, which has read them (plan/table.c).  A statement that changes rows
+ * takes a setting of this one: there is none, and its text would have the values.
+ */
+bool check_citus_plan(const struct plan *plan, struct complaints *c)
+{
+	const size_t before = c->n;
+
+	for (size_t i = 0; i < plan->n_steps; i++) {
+		const struct step *s = &plan->steps[i];
+		const struct table *t = s->table;
+
+		if (plan->catalog->relations[t->index].spread != SPREAD_NONE && changes_by_value(s))
+			complain(
+				c, &t->place,
+				"table \"%s\": Citus cannot change rows of %s.%s that are found by \"%s\" "
+				"of their parent, which is not its key: link them by the key, or "
+				"citus_schema_undistribute()",
+				t->name, t->schema, t->table, model_parent_column(t));
+	}
+	return c->n == before;
+}

@@ -30,6 +30,9 @@ void check_links(const struct model *model, const struct catalog *catalog, struc
  */
 void check_citus(const struct model *model, const struct catalog *catalog, struct complaints *c);
 
+/* Complains about statements of a plan that Citus cannot run. */
+bool check_citus_plan(const struct plan *plan, struct complaints *c);
+
 /* Reads where the tables of the catalog are.  Asks nothing where the extension is not there. */
 bool check_citus_read(struct db *db, const struct model *model, void *ctx, struct catalog *catalog,
 		      struct error *err);

@@ -225,8 +225,8 @@ static bool plan_and_probe(struct check *check, const struct policy *policy, str
 	if (!plan)
 		return false;
 	check_published(check, plan);
-	if (!check_triggers(check, plan, err) || !check_foreign_code(check, plan->catalog, err) ||
-	    check->complaints->n > before)
+	if (!check_citus_plan(plan, check->complaints) || !check_triggers(check, plan, err) ||
+	    !check_foreign_code(check, plan->catalog, err) || check->complaints->n > before)
 		return false;
 	probes = plan_probes(check->ctx, plan, scope_place, &n);
 	if (!run_probes(check, probes, n, err) || check->complaints->n > before ||

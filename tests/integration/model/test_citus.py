@@ -12,7 +12,7 @@ from support import citus
 from support.ctl import horizon
 from support.harness import TIMEOUT, wait_until
 from support.oracles import table_digests
-from support.small import policy
+from support.small import model, policy
 
 pytestmark = pytest.mark.unsanitized
 CONTACTS = 60
@@ -169,6 +169,93 @@ def test_what_a_person_asks_for(both):
         assert (one.returncode, one.stderr) == (two.returncode, two.stderr)
         assert in_order(json.loads(one.stdout)) == in_order(json.loads(two.stdout))
     assert any(row["table"] == "crm.outside" for row in json.loads(answers[1][0].stdout))
+
+
+# What the reference CRM lacks: links by other columns than a key, shared rows, redacted texts, fresh numbers.
+CONSTRUCTS = """
+    CREATE SCHEMA shop;
+    CREATE TABLE shop.contact (id bigint PRIMARY KEY, code text NOT NULL UNIQUE, name text, alias text NOT NULL DEFAULT '',
+        birth date NOT NULL DEFAULT '1970-01-01', created timestamptz);
+    CREATE TABLE shop.request (id bigint PRIMARY KEY, contact_code text REFERENCES shop.contact (code), at timestamptz,
+        status text DEFAULT 'closed', subject text);
+    CREATE INDEX ON shop.request (contact_code);
+    CREATE TABLE shop.blob (id bigint PRIMARY KEY, data text NOT NULL);
+    CREATE TABLE shop.attachment (id bigint PRIMARY KEY, request_id bigint REFERENCES shop.request, blob_id bigint REFERENCES shop.blob);
+    CREATE INDEX ON shop.attachment (request_id); CREATE INDEX ON shop.attachment (blob_id);
+    CREATE TABLE shop.note (id bigint PRIMARY KEY, request_id bigint REFERENCES shop.request, text text);
+    CREATE INDEX ON shop.note (request_id);
+    INSERT INTO shop.contact (id, code, name) SELECT n, 'c' || n, 'Anna' || n FROM generate_series(1, 6) AS n;
+    INSERT INTO shop.request (id, contact_code, at, subject) SELECT n * 10, 'c' || n,
+        CASE WHEN n < 5 THEN timestamptz '2015-01-01' ELSE '2099-01-01' END, 'a word of Anna' || n FROM generate_series(1, 6) AS n;
+    INSERT INTO shop.blob SELECT n, 'b' || n FROM generate_series(1, 6) AS n;
+    INSERT INTO shop.attachment VALUES (1, 10, 1), (2, 10, 2), (3, 20, 2), (4, 30, 3), (5, 50, 3), (6, 60, 6);
+    INSERT INTO shop.note SELECT n, n * 10, 'Dear anna' || n || ', hello' FROM generate_series(1, 6) AS n"""
+CONSTRUCTS_MODEL = model(
+    {"table": "shop.contact", "identity": ["name"], "set": {"name": "F_{key}", "alias": "A-{number}", "birth": "1900-01-01"},
+     "clear": ["created"], "keep": ["id", "code"]},
+    {"table": "shop.request", "by": "contact_code", "from": "code", "redact": ["subject"], "keep": ["id", "contact_code", "at", "status"]},
+    attachment={"table": "shop.attachment", "key": "id", "of": "request", "by": "request_id", "anonymize": "delete"},
+    blob={"table": "shop.blob", "key": "id", "of": "attachment", "by": "id", "from": "blob_id", "shared": True, "anonymize": "delete"},
+    note={"table": "shop.note", "key": "id", "of": "request", "by": "request_id", "redact": ["text"], "keep": ["id", "request_id"]})
+
+
+@pytest.fixture
+def shops(daemon, cluster, empty_db, pg):
+    """shops(schema, model, …): a daemon of a plain database and one of the same schema, distributed."""
+    made = []
+
+    def make(schema, text, **kwargs):
+        plain, other = empty_db(), cluster.create_database()
+        made.append(other)
+        pg.sql(plain, schema)
+        cluster.coordinator.sql(other, schema)
+        cluster.coordinator.sql(other, "SELECT citus_schema_distribute('shop')")
+        return [daemon(db, server=server, model=text, **kwargs) for db, server in ((plain, pg), (other, cluster.coordinator))]
+
+    yield make
+    for db in made:
+        cluster.drop_database(db)
+
+
+def test_constructs(shops):
+    """The same as on a plain PostgreSQL, or refused before anything is touched."""
+    plain, other = shops(CONSTRUCTS, CONSTRUCTS_MODEL)
+    for action in "anonymize_requests", "anonymize_contacts":
+        for d in plain, other:
+            d.configure(policies=[policy(action, name=action[:11])])
+        jobs = [once(d) for d in (plain, other)]
+        assert jobs[0]["counters"]["rows"] == jobs[1]["counters"]["rows"] and jobs[0]["counters"]["treated"] > 0
+        assert table_digests(plain.pg, plain.db, "shop") == table_digests(other.pg, other.db, "shop")
+    other.configure(policies=[policy(name="gone")])
+    assert ('table "request": Citus cannot change rows of shop.request that are found by "code" of their parent'
+            ) in refused(other)
+
+
+@pytest.mark.parametrize("integrity", ["triggers", "set"])
+def test_a_deletion_of_shared_rows(shops, integrity):
+    by_key = CONSTRUCTS.replace("contact_code text REFERENCES shop.contact (code)", "contact_id bigint REFERENCES shop.contact"
+                                ).replace("contact_code", "contact_id").replace("'c' || n,\n", "n,\n")
+    text = CONSTRUCTS_MODEL.replace("contact_code", "contact_id").replace('from = "code";', "")
+    plain, other = shops(by_key, text, policies=[policy()], limits={"integrity": integrity})
+    jobs = [once(d) for d in (plain, other)]
+    assert jobs[0]["counters"]["rows"] == jobs[1]["counters"]["rows"] and jobs[0]["counters"]["rows"]["blob"] == 2
+    assert table_digests(plain.pg, plain.db, "shop") == table_digests(other.pg, other.db, "shop")
+
+
+def test_a_role_of_its_own(both):
+    """Without a superuser's rights: what retentionctl grants prints is enough."""
+    plain, other = both(DELETE)
+    for d in plain, other:
+        role = d.pg.plain_role(d.db, "retention_citus")
+        d.pg.psql(d.db, "-c", d.ctl("grants", role).stdout)
+        d.configure(user=role)
+    before = rows(other)
+    jobs = [once(d) for d in (plain, other)]
+    assert jobs[0]["counters"]["rows"] == jobs[1]["counters"]["rows"]
+    assert rows(plain) == rows(other) != before
+    other.configure(user=None)
+    other.ctl("archive", "restore", jobs[1]["id"])
+    assert rows(other) == before
 
 
 def test_a_locked_row_is_not_waited_for(both):
