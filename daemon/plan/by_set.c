@@ -155,14 +155,15 @@ static char *gather_statement(const struct plan *p, const struct collect *c)
 }
 
 /*
- * Can the step's own DELETE return what is collected of its table?  Its rows alone then measure it.
+ * Can the step's own DELETE return what is collected of its table?  Its rows alone then measure it.  Citus refuses a row's
+ * cast to text in RETURNING.
  */
 static bool may_gather(const struct plan *p, const struct collect *c)
 {
 	const struct step *s = plan_step_of(p, c->table);
 
 	return p->top_down && s && s->linked && s->slice_sql && !s->archived && !s->outbox_sql &&
-	       !s->verify;
+	       !s->verify && !(p->catalog->citus && c->table->key && c->table->key->n > 1);
 }
 
 /*

@@ -27,11 +27,30 @@ static char *number_pattern(const void *ctx, const char *value)
 	return sql_literal(ctx, pattern);
 }
 
+/*
+ * The key as text.  A row's cast to text may depend on a setting, which Citus refuses in an UPDATE; numbers, which need no
+ * quotes in it, are put together instead.
+ */
+static char *key_text(const struct plan *p, const struct table *t, const char *alias)
+{
+	const struct columns *key = t->key;
+	char *sql = t_strdup(p, "");
+
+	if (!p->catalog->citus || key->n == 1)
+		return plan_key_text(p, alias, key);
+	for (size_t i = 0; i < key->n; i++) {
+		if (catalog_column(plan_relation(p, t), key->names[i])->category != 'N')
+			return plan_key_text(p, alias, key);
+		t_list(&sql, " || ',' || ", "%s::text", plan_column(p, alias, key->names[i]));
+	}
+	return t_printf(p, "'(' || %s || ')'", sql);
+}
+
 /* Makes 'L_' || (alias."id")::text of "L_{key}": the placeholders become expressions. */
-static char *template_text(const void *ctx, const struct table *t, const char *value,
+static char *template_text(const struct plan *p, const struct table *t, const char *value,
 			   const char *alias, const char *number)
 {
-	char *sql = t_strdup(ctx, "");
+	char *sql = t_strdup(p, "");
 
 	while (*value) {
 		const size_t plain = strcspn(value, "{");
@@ -39,14 +58,13 @@ static char *template_text(const void *ctx, const struct table *t, const char *v
 
 		if (plain > 0)
 			t_list(&sql, " || ", "%s",
-			       sql_literal(ctx, t_printf(ctx, "%.*s", (int)plain, value)));
+			       sql_literal(p, t_printf(p, "%.*s", (int)plain, value)));
 		else /* {number}: the configuration lets no other through */
 			t_list(&sql, " || ", "%s",
-			       key ? plan_key_text(ctx, alias, t->key)
-				   : t_printf(ctx, "(%s)::text", number));
+			       key ? key_text(p, t, alias) : t_printf(p, "(%s)::text", number));
 		value += plain > 0 ? plain : strlen(key ? KEY : NUMBER);
 	}
-	return *sql ? sql : t_strdup(ctx, "''");
+	return *sql ? sql : t_strdup(p, "''");
 }
 
 static char *json_keys(const void *ctx, const struct column_rule *rule)

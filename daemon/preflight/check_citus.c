@@ -152,6 +152,7 @@ static bool changes_by_value(const struct step *s)
  */
 bool check_citus_plan(const struct plan *plan, struct complaints *c)
 {
+	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
 	const size_t before = c->n;
 
 	for (size_t i = 0; i < plan->n_steps; i++) {
@@ -164,7 +165,8 @@ bool check_citus_plan(const struct plan *plan, struct complaints *c)
 				"table \"%s\": Citus cannot change rows of %s.%s that are found by \"%s\" "
 				"of their parent, which is not its key: link them by the key, or "
 				"citus_schema_undistribute()",
-				t->name, t->schema, t->table, model_parent_column(t));
+				t->name, t->schema, t->table,
+				columns_text(ctx, model_parent_columns(t)));
 	}
 	return c->n == before;
 }

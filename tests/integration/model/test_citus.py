@@ -12,6 +12,7 @@ from support import citus
 from support.ctl import horizon
 from support.harness import TIMEOUT, wait_until
 from support.oracles import table_digests
+from support.shapes import SHAPES
 from support.small import model, policy
 
 pytestmark = pytest.mark.unsanitized
@@ -240,6 +241,20 @@ def test_a_deletion_of_shared_rows(shops, integrity):
     jobs = [once(d) for d in (plain, other)]
     assert jobs[0]["counters"]["rows"] == jobs[1]["counters"]["rows"] and jobs[0]["counters"]["rows"]["blob"] == 2
     assert table_digests(plain.pg, plain.db, "shop") == table_digests(other.pg, other.db, "shop")
+
+
+@pytest.mark.parametrize("action, integrity", [("delete_contacts", "triggers"), ("delete_contacts", "set"), ("anonymize_contacts", "set"),
+                                               ("anonymize_requests", "triggers")])
+def test_keys_of_several_columns(daemon, cluster, crm_db, pg, spread, action, integrity):
+    """(account_id, id) in each table."""
+    shape = SHAPES["composite"]
+    plain, other = crm_db(CONTACTS), spread(citus.by_schema, CONTACTS, before=shape.create)
+    shape.create(pg, plain)
+    ds = [daemon(db, server=server, model=shape.model(), policies=[policy(action)], limits={"integrity": integrity})
+          for db, server in ((plain, pg), (other, cluster.coordinator))]
+    jobs = [once(d) for d in ds]
+    assert jobs[0]["counters"]["rows"] == jobs[1]["counters"]["rows"] and jobs[0]["counters"]["treated"] > 20
+    assert shape.digests(pg, plain) == shape.digests(cluster.coordinator, other)
 
 
 def test_a_role_of_its_own(both):

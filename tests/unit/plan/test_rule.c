@@ -30,9 +30,11 @@ static void test_template(void **state)
 	};
 	const struct table t = {
 		.name = "contact", .schema = "public", .table = "c", .key = NAMED("id")};
-	void *ctx = talloc_new(NULL);
+	const struct catalog catalog = {0};
+	struct plan *ctx = talloc_zero(NULL, struct plan);
 
 	(void)state;
+	ctx->catalog = &catalog;
 	for (size_t i = 0; i < COUNT(cases); i++) {
 		assert_string_equal(template_text(ctx, &t, cases[i].value, "t", "n"), cases[i].sql);
 		if (cases[i].pattern)
