@@ -54,6 +54,18 @@ CASES = {
         "SELECT 'deal', account_id, id FROM deal UNION ALL SELECT 'quote', account_id, deal_id FROM quote ORDER BY 1, 2",
         [("deal", 7, 2), ("deal", 8, 1), ("quote", 7, 2), ("quote", 8, 1)],
         [("deal", 7, 2), ("deal", 8, 1), ("quote", 7, 2), ("quote", 8, 1)]),
+    "Several accounts in one database": ("""
+        ALTER TABLE message DROP CONSTRAINT message_request_id_fkey; ALTER TABLE request DROP CONSTRAINT request_contact_id_fkey;
+        ALTER TABLE contact ADD account_id int DEFAULT 7, DROP CONSTRAINT contact_pkey, ADD PRIMARY KEY (account_id, id);
+        ALTER TABLE request ADD account_id int DEFAULT 7, DROP CONSTRAINT request_pkey, ADD PRIMARY KEY (account_id, id),
+            ADD FOREIGN KEY (account_id, contact_id) REFERENCES contact;
+        ALTER TABLE message ADD account_id int DEFAULT 7, ADD FOREIGN KEY (account_id, request_id) REFERENCES request;
+        INSERT INTO contact (id, name, account_id) VALUES (1, 'Name1', 8);
+        INSERT INTO request VALUES (10, 1, 'closed', 's', now(), 8); INSERT INTO message VALUES (400, 10, 'm', now(), 8)""",
+        "SELECT account_id, id, name, (SELECT count(*) FROM message AS m WHERE (m.account_id, m.request_id) = (c.account_id, c.id * 10))"
+        " FROM contact AS c ORDER BY 1, 2",
+        [(7, 3, "Name3", 1), (8, 1, "Name1", 1)],
+        [(7, 1, "C_(7,1)", 0), (7, 2, "C_(7,2)", 0), (7, 3, "Name3", 1), (8, 1, "Name1", 1)]),
     "Shared rows": ("""
         CREATE TABLE address (id bigint PRIMARY KEY, street text, city text);
         CREATE TABLE staff (id bigint PRIMARY KEY, address_id bigint REFERENCES address);
