@@ -8,6 +8,11 @@
 #define MOST_SHRINKING 0.3
 #define TOO_LONG 0.9 /* aim / duration */
 #define TOO_SHORT 1.25
+#define APART 2 /* batches whose weights differ by this factor say what is fixed */
+#define QUICKER                                                                                    \
+	0.8 /* a larger batch that took this share of a smaller one's time: the server is no longer busy */
+#define FADING 0.98 /* per batch, so that what is no longer so is forgotten */
+#define FOR_ROWS 0.75 /* share of the aim that is left for the rows at least */
 #define LEAST_TABLE_ROWS 1000 /* a subject with fewer rows in each table never goes in slices */
 #define LEAST_SLICE_ROWS 100
 
@@ -63,11 +68,53 @@ struct batch_size batch_size_new(int64_t batch_rows, double rows_per_weight)
 	return size;
 }
 
+/*
+ * Two batches of different weights lie on a line, which begins at the fixed cost.  That is no more than either batch
+ * took.
+ */
+static double fixed_of(const struct batch_size *size, const struct batch_took *took)
+{
+	const bool larger = took->weight > size->seen_weight;
+	const double small_ms = (double)(larger ? size->seen_ms : took->ms);
+	const double large_ms = (double)(larger ? took->ms : size->seen_ms);
+	const double small = (double)(larger ? size->seen_weight : took->weight);
+	const double large = (double)(larger ? took->weight : size->seen_weight);
+	const double fixed = small_ms - (large_ms - small_ms) / (large - small) * small;
+
+	if (large_ms < QUICKER * small_ms || fixed < 0)
+		return 0;
+	return fixed < large_ms ? fixed : large_ms;
+}
+
+static void learn_fixed(struct batch_size *size, const struct batch_took *took)
+{
+	const bool first = size->seen_weight == 0;
+	const bool apart = took->weight >= APART * size->seen_weight ||
+			   size->seen_weight >= APART * took->weight;
+
+	size->fixed_ms = !first && apart ? fixed_of(size, took) : FADING * size->fixed_ms;
+	if (size->fixed_ms > (double)took->ms)
+		size->fixed_ms = (double)took->ms;
+	if (first || apart) {
+		size->seen_weight = took->weight;
+		size->seen_ms = took->ms;
+	}
+}
+
+/* The aim, or more where what is fixed leaves too little of it for the rows. */
+static int64_t stretched(const struct batch_size *size, int64_t aim_ms)
+{
+	const int64_t wanted = (int64_t)(size->fixed_ms + FOR_ROWS * (double)aim_ms);
+
+	return wanted > aim_ms ? wanted : aim_ms;
+}
+
 void batch_size_adapt(struct batch_size *size, const struct batch_took *took)
 {
-	const double ratio = ratio_of(took->aim_ms, took->ms);
-	double weight = size->weight;
+	double weight = size->weight, ratio;
 
+	learn_fixed(size, took);
+	ratio = ratio_of(stretched(size, took->aim_ms), took->ms);
 	if (took->weight > 0)
 		size->rows_per_weight = (1 - LATEST) * size->rows_per_weight +
 					LATEST * ((double)took->rows / (double)took->weight);

@@ -12,6 +12,9 @@ struct batch_size {
 	double weight; /* of the next batch (struct keys); at least 1 */
 	double rows_per_weight; /* measured: rows of all tables behind a unit of weight */
 	int64_t first_slice_rows; /* of one table, where a slice has timed out; 0: the usual */
+	double fixed_ms; /* measured: what a batch takes however small it is */
+	int64_t seen_weight,
+		seen_ms; /* the batch with which the next of another size is compared */
 };
 
 /* A batch that has committed. */
@@ -40,6 +43,9 @@ int64_t batch_size_table_rows(const struct batch_size *size);
  * Holds a batch's duration near its aim.  A batch that took too long, or that others waited for, shrinks the next one at
  * once.  A quick one lets the next grow half way to the aim, at most to the double: a batch that has shrunk to one
  * subject is back at its full size after a dozen.
+ *
+ * What each statement costs however few rows it finds grows with the number of partitions.  A smaller batch does not
+ * take less of that, so three quarters of the aim are always left for the rows.
  */
 void batch_size_adapt(struct batch_size *size, const struct batch_took *took);
 

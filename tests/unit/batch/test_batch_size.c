@@ -132,6 +132,52 @@ static void test_the_first_batch(void **state)
 	}
 }
 
+/* A batch takes so long however small it is, as over many partitions. */
+static void run_fixed(struct batch_size *size, int64_t fixed_ms, double ms_per_weight)
+{
+	const int64_t weight = batch_size_weight(size);
+	const int64_t ms = fixed_ms + (int64_t)((double)weight * ms_per_weight);
+
+	batch_size_adapt(size,
+			 &(struct batch_took){
+				 .ms = ms, .aim_ms = 250, .weight = weight, .rows = 6 * weight});
+}
+
+static void test_fixed_cost(void **state)
+{
+	static const struct {
+		int64_t fixed_ms, least, most; /* the weights of all batches after a dozen */
+	} cases[] = {{0, 240, 260},  {20, 230, 250}, {150, 100, 210},
+		     {240, 80, 190}, {500, 40, 190}, {900, 10, 190}};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct batch_size size = batch_size_new(10000, 0);
+
+		for (int n = 0; n < 60; n++) {
+			run_fixed(&size, cases[i].fixed_ms, 1);
+			assert_true(n < DOZEN || (batch_size_weight(&size) >= cases[i].least &&
+						  batch_size_weight(&size) <= cases[i].most));
+		}
+		for (int n = 0; n < 2 * DOZEN; n++)
+			run_fixed(&size, 2, 1);
+		assert_in_range(batch_size_weight(&size), 170, 300);
+	}
+}
+
+/* The server was busy, and is not any longer: nothing of that is taken for a fixed cost. */
+static void test_busy_for_a_while(void **state)
+{
+	struct batch_size size = batch_size_new(10000, 0);
+
+	(void)state;
+	for (int n = 0; n < DOZEN; n++)
+		run_fixed(&size, 900, 0);
+	for (int n = 0; n < 2 * DOZEN; n++)
+		run_fixed(&size, 2, 0.5);
+	assert_in_range(batch_size_weight(&size), 380, 560);
+}
+
 static void test_timed_out(void **state)
 {
 	struct batch_size size = batch_size_new(10000, 0);
@@ -170,6 +216,7 @@ int main(void)
 		cmocka_unit_test(test_comes_back_from_one), cmocka_unit_test(test_steps),
 		cmocka_unit_test(test_keeps_to_batch_rows), cmocka_unit_test(test_the_first_batch),
 		cmocka_unit_test(test_timed_out),           cmocka_unit_test(test_slices),
+		cmocka_unit_test(test_fixed_cost),          cmocka_unit_test(test_busy_for_a_while),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
