@@ -13,8 +13,8 @@ struct batch_size {
 	double rows_per_weight; /* measured: rows of all tables behind a unit of weight */
 	int64_t first_slice_rows; /* of one table, where a slice has timed out; 0: the usual */
 	double fixed_ms; /* measured: what a batch takes however small it is */
-	int64_t seen_weight,
-		seen_ms; /* the batch with which the next of another size is compared */
+	int64_t seen_weight; /* of the batch with which the next of another size is compared */
+	int64_t seen_ms;
 };
 
 /* A batch that has committed. */

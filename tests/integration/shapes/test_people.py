@@ -10,7 +10,7 @@ from support.harness import wait_until
 from support.modelfile import read_model
 from support.oracles import after_delete, table_digests, tokens_in
 from support.restores import POLICY, deleted, restore
-from support.shapes import EVERY, FEW, ONE_COLUMN
+from support.shapes import EVERY, FEW
 
 pytestmark = pytest.mark.safety(once=True, workers=(1, 2))
 
@@ -87,7 +87,7 @@ def test_residue(pg, shaped, shape):
     assert found() == {("crm.contact", "note", "email"): (0, 2), ("crm.request", "summary", "email"): (requests, 0)}
 
 
-@pytest.mark.parametrize("shape", ONE_COLUMN, ids=str)
+@every_shape
 def test_drafted(pg, shaped, shape):
     """The draft has each table once, its partitions never, and the keys and links of the shape's own model."""
     d = shaped(shape, contacts=40)
