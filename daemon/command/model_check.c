@@ -440,6 +440,7 @@ static bool check_model(struct model_check *m, struct error *err)
 {
 	if (!find_refusals(m, err) || !schema_read(m->cmd->db, true, m->ctx, &m->schema, err))
 		return false;
+	keys_settle(m->ctx, m->schema);
 	find_coverage(m);
 	find_marks(m);
 	for (size_t i = 0; m->catalog && i < m->model->n_tables; i++)

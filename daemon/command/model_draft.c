@@ -5,6 +5,7 @@
 #include "command/command.h"
 
 #include "discover/draft.h"
+#include "discover/keys.h"
 
 static bool find_table(const struct schema *schema, const char *name, size_t *ret,
 		       struct error *err)
@@ -55,8 +56,10 @@ bool command_model_draft(struct command *cmd, struct error *err)
 	size_t contact = 0, request = 0;
 	const struct columns *by;
 
-	if (!schema_read(cmd->db, options->samples, cmd->ctx, &schema, err) ||
-	    !find_table(schema, options->contact, &contact, err) ||
+	if (!schema_read(cmd->db, options->samples, cmd->ctx, &schema, err))
+		return false;
+	keys_settle(cmd->ctx, schema);
+	if (!find_table(schema, options->contact, &contact, err) ||
 	    !find_table(schema, options->request, &request, err) ||
 	    !find_date(&schema->tables[request], options->date, &draft.date, err))
 		return false;

@@ -7,7 +7,6 @@
  */
 #include "discover/schema.h"
 
-#include "discover/keys.h"
 #include "model/catalog.h"
 #include "model/catalog_sql.h"
 
@@ -230,13 +229,10 @@ static bool read_values(struct db *db, bool samples, void *ctx, struct schema *s
 bool schema_read(struct db *db, bool samples, void *ctx, struct schema **ret, struct error *err)
 {
 	*ret = t_zero(ctx, struct schema);
-	if (!db_exec(db, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", err) ||
-	    !read_tables(db, ctx, *ret, err) || !read_columns(db, ctx, *ret, err) ||
-	    !read_indexes(db, ctx, *ret, err) || !read_keys(db, ctx, *ret, err) ||
-	    !read_values(db, samples, ctx, *ret, err) || !db_commit(db, err))
-		return false;
-	keys_settle(ctx, *ret);
-	return true;
+	return db_exec(db, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", err) &&
+	       read_tables(db, ctx, *ret, err) && read_columns(db, ctx, *ret, err) &&
+	       read_indexes(db, ctx, *ret, err) && read_keys(db, ctx, *ret, err) &&
+	       read_values(db, samples, ctx, *ret, err) && db_commit(db, err);
 }
 
 const struct schema_table *schema_table(const struct schema *schema, const char *name,

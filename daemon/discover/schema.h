@@ -76,7 +76,7 @@ struct schema {
 /*
  * Reads, in one snapshot, all tables except those of the server, of extensions and of this program;
  * partitions count as their root.  With samples it also reads the most common values of type columns.  *ret is owned by
- * ctx.
+ * ctx.  Keys and pairs of columns are not chosen yet: see keys_settle().
  */
 bool schema_read(struct db *db, bool samples, void *ctx, struct schema **ret, struct error *err);
 

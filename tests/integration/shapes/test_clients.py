@@ -1,4 +1,4 @@
-"""A pass over each shape beside clients that write, lock, hold, and attach a partition: whoever came back is left alone."""
+"""A pass over each shape beside clients that write, lock and hold: whoever came back is left alone."""
 
 import itertools
 
