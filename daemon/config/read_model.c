@@ -32,6 +32,7 @@ const struct setting_spec table_specs[] = {
 	{.key = "key", COLUMNS(struct table, key)},
 	{.key = "by", COLUMNS(struct table, by)},
 	{.key = "from", COLUMNS(struct table, from)},
+	{.key = "shard", .kind = VALUE_NAME, FIELD(shard)},
 	{.key = "shared", .kind = VALUE_BOOL, FIELD(shared), .quiet = true},
 	{.key = "identity", STRINGS(struct table, identity, SETTING_STRINGS_MAX)},
 	{.key = "where", .kind = VALUE_SQL, FIELD(where)},
@@ -337,6 +338,15 @@ static void check_widths(const struct table *t, const struct reader *r)
 			columns_text(r->ctx, parent));
 }
 
+/* The values of a shard come from the contact. */
+static void check_shard(const struct model *model, const struct table *t, const struct reader *r)
+{
+	if (t->shard && model->contact && !model->contact->shard)
+		complain_at(r, reader_key(r, "shard"),
+			    "shard needs that of \"contact\", whose value each row of \"%s\" holds",
+			    t->name);
+}
+
 static void check_links(const struct model *model, struct table_draft *drafts)
 {
 	for (size_t i = 0; i < model->n_tables; i++)
@@ -347,6 +357,7 @@ static void check_links(const struct model *model, struct table_draft *drafts)
 		const struct table *above = deleted_above(t);
 
 		check_widths(t, &drafts[i].r);
+		check_shard(model, t, &drafts[i].r);
 		if (drafts[i].is_named && t != model->contact && t != model->request &&
 		    !reader_key(&drafts[i].r, "key"))
 			complain_at(&drafts[i].r, NULL,

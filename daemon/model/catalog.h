@@ -64,6 +64,12 @@ struct relation {
 	bool used_indexed; /* shared: the parent's column that points here has an index, too */
 	bool delete_triggers; /* user triggers on DELETE: they can suppress or undo it */
 	bool update_triggers; /* user triggers on UPDATE: they can suppress or undo it */
+	/*
+	 * The column in which each row of the table holds the shard of its contact, found by preflight/shard.c: statements
+	 * are narrowed by it.  NULL: none, or the database does not prove it.
+	 */
+	const char *shard;
+	bool shard_parts; /* partitioned by exactly this column */
 	const char *state, *loud_keys; /* see preflight/read_catalog.h */
 	/*
 	 * The table, or a partition, whose DELETE and UPDATE the server refuses, quoted: a publication has them, and

@@ -71,6 +71,15 @@ const struct columns *model_parent_columns(const struct table *t)
 	return t->from ? t->from : t->of->key;
 }
 
+const char *model_shard(const struct table *t)
+{
+	const struct table *contact = t;
+
+	while (contact->of)
+		contact = contact->of;
+	return t->shard ? t->shard : contact->shard;
+}
+
 const struct table *model_subject(const struct model *model, enum action action)
 {
 	return action == ACTION_ANONYMIZE_REQUESTS ? model->request : model->contact;

@@ -92,6 +92,7 @@ struct table {
 	const struct columns *by; /* our columns that point at the parent */
 	const struct columns
 		*from; /* the parent's columns that they equal; NULL: the parent's key */
+	const char *shard; /* as written, see model_shard(); NULL: not given */
 	const char *where; /* SQL predicate on this table; NULL: all rows */
 	const char *due_when; /* request only */
 	const char *date; /* request only */
@@ -142,6 +143,13 @@ size_t model_depth(const struct table *t);
 
 /* The columns of t->of that t->by equals: t->from, or the parent's key. t->of is not NULL. */
 const struct columns *model_parent_columns(const struct table *t);
+
+/*
+ * The column of t that is to hold the contact's shard: t's own, or the contact's as the default of
+ * all tables.  NULL: the model has none.  Whether the rows of t hold it is up to the catalog
+ * (struct relation.shard).
+ */
+const char *model_shard(const struct table *t);
 
 /*
  * Can contacts, or requests, be anonymized by this model at all: have the tables concerned rules,

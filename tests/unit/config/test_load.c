@@ -37,6 +37,11 @@
 	DATABASE ARCHIVES "model: { contact: { table = \"c\"; key = \"id\"; }; request: { "        \
 			  "table = \"r\"; key = \"id\"; of = \"contact\"; by = \"c\"; date = "     \
 			  "\"at\"; }; };\n"
+/* The same, split by a column. */
+#define SHARDED(of_contact, of_request)                                                            \
+	DATABASE ARCHIVES "model: { contact: { table = \"c\"; key = \"id\"; shard = \"" of_contact \
+			  "\"; }; request: { table = \"r\"; key = \"id\"; of = \"contact\"; by = " \
+			  "\"c\"; date = \"at\"; shard = \"" of_request "\"; }; };\n"
 #define POLICY_OF(text) GOOD "policies = ( { " text " } );\n"
 #define POLICY_WITH(text)                                                                          \
 	POLICY_OF("name = \"x\"; action = \"delete_contacts\"; depth = \"1 year\"; "               \
@@ -90,6 +95,13 @@ static const struct {
 	{TABLE("x: { table = \"x\"; of = \"contact\"; by = \"c\"; refresh = true; };"), ""},
 	{TABLE("x: { table = \"x\"; of = \"contact\"; by = \"c\"; refresh = 1; };"),
 	 "f:5: model: table \"x\": refresh must be true or false"},
+	{TABLE("x: { table = \"x\"; of = \"contact\"; by = \"c\"; shard = \"tenant\"; };"),
+	 "f:5: model: table \"x\": shard needs that of \"contact\", whose value each row of \"x\" holds"},
+	{TABLE("x: { table = \"x\"; of = \"contact\"; by = \"c\"; shard = [ \"a\", \"b\" ]; };"),
+	 "f:5: model: table \"x\": shard must be a string in double quotes"},
+	{SHARDED("account_id", "account"), ""},
+	{SHARDED("", "account"),
+	 "f:3: model: table \"contact\": shard is empty\nf:3: model: table \"request\": shard needs that of \"contact\", whose value each row of \"request\" holds"},
 	{GOOD "polices = ();\n", "f:6: unknown key \"polices\"; did you mean \"policies\"?"},
 	{GOOD "zzz = 1;\n", "f:6: unknown key \"zzz\""},
 	{GOOD "x = \n\n@;\n", "f:8: syntax error, here or shortly before"},
