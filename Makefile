@@ -1,6 +1,11 @@
 # retentiond: one Makefile, not recursive.  Targets: all demo check mutants lint bench install uninstall clean deps.
 # SANITIZE=1 builds and tests with ASan and UBSan.
 
+# The newest version that NEWS names, as all programs print it.  The commit is git's, unless COMMIT names it.
+VERSION := $(shell sed -n 's/^retentiond \([0-9][0-9.]*\),.*/\1/p' conf/NEWS | head -n 1)
+COMMIT ?=
+$(if $(VERSION),,$(error conf/NEWS names no version))
+
 PREFIX ?= /usr/local
 SYSCONFDIR ?= /etc
 DESTDIR ?=
@@ -60,7 +65,7 @@ all: $(PROGRAMS) $(CATALOGUES)
 
 $(B)/lib.a: $(OBJECTS)
 	rm -f $@ && ar rcs $@ $^
-$(PROGRAMS): $(B)/%: $(B)/%.o $(B)/lib.a
+$(PROGRAMS): $(B)/%: $(B)/%.o $(B)/version.o $(B)/lib.a
 	$(CC) $(ALL_LDFLAGS) -o $@ $^ $(PKG_LIBS)
 
 # Where things are installed is compiled in: other paths than the last time mean other objects.
@@ -78,7 +83,11 @@ MIGRATIONS = $(sort $(wildcard migrations/[0-9]*.sql))
 $(B)/migrations.c: $(MIGRATIONS) migrations/embed.sh Makefile
 	@mkdir -p $(@D)
 	sh migrations/embed.sh $(MIGRATIONS) >$@
-$(B)/migrations.o $(B)/embedded.o: %.o: %.c
+# Not in the library: another commit links the programs anew, and no unit test.
+$(B)/version.c: FORCE
+	@mkdir -p $(@D)
+	@sh daemon/base/version.sh '$(VERSION)' '$(COMMIT)' $@
+$(B)/migrations.o $(B)/embedded.o $(B)/version.o: %.o: %.c
 	$(CC) $(ALL_CFLAGS) -c -o $@ $<
 
 # The page's templates, style, script and French travel inside retentiond-web.  Refusals come from the catalogue of
@@ -99,9 +108,9 @@ PYTHON ?= /usr/bin/python3
 UNIT = $(patsubst tests/unit/%.c,$(B)/unit/%,$(wildcard tests/unit/*/test_*.c))
 
 # A unit test includes the .c that it tests; what that needs besides comes from the library.
-$(B)/unit/%: tests/unit/%.c $(B)/lib.a
+$(B)/unit/%: tests/unit/%.c $(B)/lib.a | $(B)/version.o
 	@mkdir -p $(@D)
-	$(CC) $(ALL_CFLAGS) -Wno-missing-prototypes -Wno-format-truncation $(ALL_LDFLAGS) -o $@ $< $(B)/lib.a -lcmocka $(PKG_LIBS)
+	$(CC) $(ALL_CFLAGS) -Wno-missing-prototypes -Wno-format-truncation $(ALL_LDFLAGS) -o $@ $< $(B)/version.o $(B)/lib.a -lcmocka $(PKG_LIBS)
 
 # Each unit test is run by a target of its own: make -j runs them side by side, and each one's words stay together.
 unit: $(UNIT:%=%.passed)
@@ -183,8 +192,8 @@ build/fuzz/%: tests/fuzz/%.c $(wildcard daemon/*/*.[ch])
 		-DSYSCONFDIR='"$(SYSCONFDIR)"' $(shell pkg-config --cflags $(PACKAGES)) \
 		-o $@ $< $(wildcard daemon/base/*.c daemon/model/*.c daemon/config/*.c) $(FUZZED) $(PKG_LIBS)
 # The page whole, and what is compiled into it.
-build/fuzz/web/%: FUZZED = $(wildcard daemon/http/*.c daemon/database/*.c daemon/web/*.c) $(B)/embedded.c
-build/fuzz/web/fuzz_request: $(B)/embedded.c
+build/fuzz/web/%: FUZZED = $(wildcard daemon/http/*.c daemon/database/*.c daemon/web/*.c) $(B)/embedded.c $(B)/version.c
+build/fuzz/web/fuzz_request: $(B)/embedded.c $(B)/version.c
 fuzz: $(FUZZ)
 	@set -e; for f in $(FUZZ); do echo "== $$f"; $$f -max_total_time=$(or $(SECONDS),60) -print_final_stats=0; done
 
@@ -216,7 +225,7 @@ install: all
 	for unit in $(UNITS); do \
 		sed 's|/usr/sbin/|$(SBINDIR)/|g' "systemd/$$(echo $$unit | tr -d @)" >$(DESTDIR)$(UNITDIR)/$$unit; \
 		chmod 644 $(DESTDIR)$(UNITDIR)/$$unit; done
-	install -m 644 $(EXAMPLES) $(DESTDIR)$(DOCDIR)
+	install -m 644 $(EXAMPLES) conf/NEWS $(DESTDIR)$(DOCDIR)
 	for file in $(FLEET); do install -D -m 644 conf/$$file $(DESTDIR)$(DOCDIR)/$$file || exit; done
 	install -m 644 systemd/retentiond.sysusers $(DESTDIR)$(SYSUSERSDIR)/retentiond.conf
 	install -m 644 systemd/retentiond.tmpfiles $(DESTDIR)$(TMPFILESDIR)/retentiond.conf
@@ -228,7 +237,7 @@ install: all
 uninstall:
 	rm -f $(DESTDIR)$(SBINDIR)/retentiond $(DESTDIR)$(SBINDIR)/retentiond-web $(DESTDIR)$(BINDIR)/retentionctl
 	rm -rf $(DESTDIR)$(LIBEXECDIR)
-	rm -f $(addprefix $(DESTDIR)$(DOCDIR)/,$(notdir $(EXAMPLES)))
+	rm -f $(addprefix $(DESTDIR)$(DOCDIR)/,$(notdir $(EXAMPLES)) NEWS)
 	rm -rf $(DESTDIR)$(DOCDIR)/fleet
 	rm -f $(DESTDIR)$(LOCALEDIR)/*/LC_MESSAGES/retentionctl.mo $(DESTDIR)$(COMPLETIONDIR)/retentionctl
 	rm -f $(addprefix $(DESTDIR)$(UNITDIR)/,$(UNITS)) $(DESTDIR)$(SYSUSERSDIR)/retentiond.conf \

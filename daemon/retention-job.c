@@ -3,10 +3,11 @@
  * descriptor for reports (base/job_protocol.h).
  */
 #include "base/log.h"
-#include "base/process.h"
-#include "job/job.h"
 #include "base/mem.h"
+#include "base/process.h"
 #include "base/units.h"
+#include "base/version.h"
+#include "job/job.h"
 
 #include <fcntl.h>
 #include <getopt.h>
@@ -95,6 +96,10 @@ int main(int argc, char **argv)
 	AUTO(report) struct report *report = NULL;
 	struct options o;
 
+	if (argc == 2 && strcmp(argv[1], "--version") == 0) {
+		printf("retention-job %s\n", program_build);
+		return 0;
+	}
 	process_forbid_core();
 	log_open("retention-job", false);
 	/* The service manager hears from the parent alone, which answers the watchdog, too. */

@@ -59,7 +59,7 @@ _retentionctl() {
 	--contact | --request | --date | --from | --to | --as-of | --expires | --review | --reason | --note | --seen | --last-hash | --depth | --version | -d | --database) return ;;
 	*)
 		case "${words[0]-} ${words[1]-}" in
-		' ') choices='-c -d --help migrate model grants policies policy save validate cancel abandon pause resume preview journal show
+		' ') choices='-c -d --help --version migrate model grants policies policy save validate cancel abandon pause resume preview journal show
 			archive hold verify residue replay waive adopt subject' ;;
 		'model ') choices='draft check' ;;
 		'model draft') choices='--contact --request --date --samples' ;;

@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "base/process.h"
+#include "base/version.h"
 #include "config/instance.h"
 
 #include <langinfo.h>
@@ -124,7 +125,8 @@ static void print_usage(FILE *to)
 	      "/retentiond/retentiond.conf;\n"
 	      "                      NAME is " SYSCONFDIR "/retentiond/NAME.conf\n"
 	      "  -d, --database S    a libpq connection string that replaces the configuration's\n"
-	      "      --help          this help; COMMAND --help: help on one command\n\n",
+	      "      --help          this help; COMMAND --help: help on one command\n"
+	      "      --version       the version, and the commit that it was built from\n\n",
 	      to);
 	for (size_t i = 0; i < COMMANDS; i++)
 		fprintf(to, "  %s%s\n      %s\n", commands[i].words, commands[i].arguments,
@@ -150,6 +152,7 @@ static bool run(struct command *cmd, int argc, char **argv, struct error *err)
 	static const struct option longs[] = {{"config", required_argument, NULL, 'c'},
 					      {"database", required_argument, NULL, 'd'},
 					      {"help", no_argument, NULL, 'h'},
+					      {"version", no_argument, NULL, 'V'},
 					      {NULL, 0, NULL, 0}};
 	int used = 0, c;
 
@@ -158,6 +161,10 @@ static bool run(struct command *cmd, int argc, char **argv, struct error *err)
 			return false;
 		if (c == 'h') {
 			print_usage(stdout);
+			return true;
+		}
+		if (c == 'V') {
+			printf("retentionctl %s\n", program_build);
 			return true;
 		}
 		if (c == 'c')

@@ -55,7 +55,7 @@ static int parse_options(int argc, char *argv[], struct options *ret)
 			fputs(usage_text, stdout);
 			return 0;
 		case 'V':
-			puts("retentiond-web " RETENTION_VERSION);
+			printf("retentiond-web %s\n", program_build);
 			return 0;
 		default:
 			fputs(usage_text, stderr);

@@ -64,7 +64,7 @@ static int parse_options(int argc, char *argv[], struct options *ret)
 			fputs(usage_text, stdout);
 			return 0;
 		case OPTION_VERSION:
-			puts("retentiond " RETENTION_VERSION);
+			printf("retentiond %s\n", program_build);
 			return 0;
 		default:
 			fputs(usage_text, stderr);

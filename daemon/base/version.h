@@ -1,6 +1,6 @@
-/* The version that all programs print; a package may set another one when it compiles. */
+/* The version that all programs print.  The Makefile reads it from conf/NEWS; base/version.sh writes it as C. */
 #pragma once
 
-#ifndef RETENTION_VERSION
-#define RETENTION_VERSION "0.1"
-#endif
+extern const char program_version[]; /* "0.1" */
+extern const char
+	program_build[]; /* "0.1 (commit 0123abc)", or "0.1" where the commit is not known */

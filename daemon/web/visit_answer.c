@@ -193,7 +193,7 @@ static void set_page(struct visit *v)
 	values_set(to, "other_lang", strcmp(language, "fr") == 0 ? "en" : "fr");
 	values_setf(to, "css", "%s%s", config->prefix, asset_path("page.css"));
 	values_setf(to, "js", "%s%s", config->prefix, asset_path("page.js"));
-	values_set(to, "program_version", RETENTION_VERSION);
+	values_set(to, "program_version", program_version);
 	values_set(to, "database", v->web->database);
 	values_setf(to, "idle_min", "%lld", (long long)(config->idle_s / 60));
 	values_setf(to, "idle_s", "%lld", (long long)config->idle_s);
