@@ -21,6 +21,7 @@ struct column {
 	const char *base; /* pg_type.typname below all domains */
 	char category; /* pg_type.typcategory of base */
 	bool not_null;
+	bool no_nulls; /* the table has none: it is NOT NULL itself, where a domain's NOT NULL lets some in */
 	bool generated; /* STORED or VIRTUAL: cannot be written */
 	bool identity_always; /* cannot be written by UPDATE */
 	bool unique_alone; /* in a unique index that does not hold the key: a constant collides */
@@ -52,7 +53,7 @@ struct relation {
 	enum spread spread;
 	unsigned int
 		spread_with; /* tables of the same number are on the same node, shard by shard */
-	const char *spread_by; /* SPREAD_ROWS: the column, quoted */
+	const char *spread_by; /* SPREAD_ROWS: the column */
 	struct column *columns; /* n_columns, in attnum order */
 	size_t n_columns;
 	struct columns
@@ -65,11 +66,17 @@ struct relation {
 	bool delete_triggers; /* user triggers on DELETE: they can suppress or undo it */
 	bool update_triggers; /* user triggers on UPDATE: they can suppress or undo it */
 	/*
-	 * The column in which each row of the table holds the shard of its contact, found by preflight/shard.c: statements
-	 * are narrowed by it.  NULL: none, or the database does not prove it.
+	 * The column in which each row of the table holds the shard of its contact, see model/shard.h: statements are
+	 * narrowed by it.  NULL: none, or the database does not prove it.
 	 */
 	const char *shard;
-	bool shard_parts; /* partitioned by exactly this column */
+	bool shard_parts; /* the table itself is partitioned by exactly this column */
+	/*
+	 * Read where the model has a shard: the only column of the table's own partition key (NULL: none), and the columns
+	 * by one of which the server finds partitions of it, on any level.
+	 */
+	const char *partition_key;
+	struct columns found_by;
 	const char *state, *loud_keys; /* see preflight/read_catalog.h */
 	/*
 	 * The table, or a partition, whose DELETE and UPDATE the server refuses, quoted: a publication has them, and
@@ -87,6 +94,8 @@ struct foreign_key {
 	unsigned int from_oid; /* the partitioned root, where it is a partition */
 	unsigned int to_oid;
 	char on_delete; /* pg_constraint.confdeltype: a r c n d */
+	/* Why the server does not vouch for it in each row, "<is NOT VALID: ...>"; NULL: it does. */
+	const char *doubt;
 	bool deferrable;
 	bool indexed;
 	int64_t from_rows;

@@ -26,6 +26,35 @@
 	"         SELECT FROM pg_collation l WHERE l.oid = a.attcollation\n"                       \
 	"            AND NOT l.collisdeterministic)"
 
+/* The table has no NULL in the column.  PostgreSQL 18 knows a NOT NULL that nothing has checked in older rows. */
+#define CATALOG_NO_NULLS                                                                           \
+	"a.attnotnull AND NOT EXISTS (SELECT FROM pg_constraint n WHERE n.conrelid = a.attrelid\n" \
+	"         AND n.contype = 'n' AND n.conkey[1] = a.attnum AND NOT n.convalidated)"
+
+/*
+ * Why the foreign key "con" does not hold in each row of its table, and what mends that; NULL: it does.  Triggers
+ * keep it, and each partition has its own.
+ */
+#define CATALOG_DOUBT                                                                                            \
+	"CASE WHEN (to_jsonb(con) ->> 'conenforced')::bool IS FALSE\n"                                           \
+	"            THEN format('is NOT ENFORCED: ALTER TABLE %s ALTER CONSTRAINT %I ENFORCED',\n"              \
+	"                        con.conrelid::regclass, con.conname)\n"                                         \
+	"            WHEN NOT con.convalidated\n"                                                                \
+	"            THEN format('is NOT VALID: ALTER TABLE %s VALIDATE CONSTRAINT %I',\n"                       \
+	"                        con.conrelid::regclass, con.conname)\n"                                         \
+	"            WHEN pg_partition_root(con.conrelid) <> con.conrelid\n"                                     \
+	"            THEN format('is one of partition %s alone: add it to the whole table',\n"                   \
+	"                        con.conrelid::regclass)\n"                                                      \
+	"            ELSE (SELECT format('has triggers that are disabled: ALTER TABLE %s ENABLE TRIGGER ALL',\n" \
+	"                                min(g.tgrelid::regclass::text))\n"                                      \
+	"                    FROM pg_trigger g JOIN pg_constraint k ON k.oid = g.tgconstraint\n"                 \
+	"                   WHERE g.tgenabled NOT IN ('O', 'A') AND k.contype = 'f'\n"                           \
+	"                     AND coalesce(pg_partition_root(k.conrelid), k.conrelid) = con.conrelid\n"          \
+	"                     AND coalesce(pg_partition_root(k.confrelid), k.confrelid)\n"                       \
+	"                         = coalesce(pg_partition_root(con.confrelid), con.confrelid)\n"                 \
+	"                  HAVING count(*) > 0)\n"                                                               \
+	"       END"
+
 /*
  * Two members of a WITH RECURSIVE: foreign_cast has the types with a cast whose function's owner is no superuser, and
  * foreign_type also the arrays, composite types and domains that contain one.  A cast of theirs runs that function

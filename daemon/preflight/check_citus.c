@@ -22,7 +22,7 @@ static const char tables_sql[] =
 	"         WHEN p.repmodel = 't' THEN 'everywhere'\n"
 	"         WHEN EXISTS (SELECT FROM pg_dist_schema AS s WHERE s.colocationid = p.colocationid) THEN 'schema'\n"
 	"         ELSE 'managed' END AS spread,\n"
-	"       quote_ident(column_to_column_name(p.logicalrelid, p.partkey)) AS spread_by\n"
+	"       column_to_column_name(p.logicalrelid, p.partkey) AS spread_by\n"
 	"  FROM unnest($1::oid[]) WITH ORDINALITY AS u(oid, i)\n"
 	"  JOIN pg_dist_partition AS p ON p.logicalrelid = u.oid";
 
@@ -135,7 +135,10 @@ void check_citus(const struct model *model, const struct catalog *catalog, struc
 
 		if (text)
 			complain(c, &t->place, "table \"%s\": %s.%s %s", t->name, t->schema,
-				 t->table, sql_fill(ctx, text, {"by", r->spread_by}));
+				 t->table,
+				 sql_fill(ctx, text,
+					  {"by",
+					   r->spread_by ? sql_ident(ctx, r->spread_by) : NULL}));
 	}
 }
 

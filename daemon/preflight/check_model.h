@@ -26,6 +26,16 @@ bool check_object_owners(struct db *db, const struct plan *plan, struct complain
 void check_links(const struct model *model, const struct catalog *catalog, struct complaints *c);
 
 /*
+ * Its part in check_shard.c.  Decides by which column the statements on each table are narrowed (relation.shard), and
+ * complains about a shard that is written, and that the database does not prove.
+ */
+void check_shard(const struct model *model, struct catalog *catalog, struct complaints *c);
+
+/* Reads by which columns the tables are partitioned.  Asks nothing where the model has no shard. */
+bool check_shard_read(struct db *db, const struct model *model, void *ctx, struct catalog *catalog,
+		      struct error *err);
+
+/*
  * Its part in check_citus.c.  Complains about tables that the extension citus spreads over several servers.
  */
 void check_citus(const struct model *model, const struct catalog *catalog, struct complaints *c);

@@ -276,6 +276,7 @@ static bool read_and_check(struct check *check, struct error *err)
 	if (!catalog_read(check->db, model, check->ctx, &check->catalog, c, &one))
 		return c->n == before && fail(err, one.class, "%s%s", one.text, hint(&one));
 	check_model(model, check->catalog, c);
+	check_shard(model, check->catalog, c);
 	return c->n == before;
 }
 

@@ -135,6 +135,7 @@ static const char columns_sql[] = WANTED
 	"       (SELECT min(f.by) FROM foreign_type f WHERE f.type = b.oid) AS foreign_cast,\n"
 	"       EXISTS (SELECT FROM foreign_type f WHERE f.type = b.oid AND f.implicit) AS foreign_implicit,\n"
 	"       b.typcategory AS category, a.attnotnull OR t.typnotnull AS not_null,\n"
+	"       " CATALOG_NO_NULLS " AS no_nulls,\n"
 	"       a.attgenerated <> '' AS generated, a.attidentity = 'a' AS identity_always,\n"
 	"       EXISTS (SELECT FROM pg_index x WHERE x.indrelid = w.oid AND x.indisunique\n"
 	"                  AND a.attnum = ANY(x.indkey[0:x.indnkeyatts - 1])\n"
@@ -160,6 +161,7 @@ static const char keys_sql[] = WANTED
 	")\n"
 	"SELECT con.oid, con.conname, coalesce(pg_partition_root(con.conrelid)::oid, con.conrelid) AS from_oid,\n"
 	"       target.root AS to_oid, con.confdeltype AS on_delete, con.condeferrable AS deferrable,\n"
+	"       " CATALOG_DOUBT " AS doubt,\n"
 	"       n.nspname AS schema, c.relname AS table_name, f.attname AS from_column,\n"
 	"       k.attname AS to_column,\n"
 	"       (SELECT coalesce(sum(CASE WHEN l.reltuples >= 0 THEN l.reltuples\n"
@@ -272,6 +274,7 @@ static bool read_columns(struct db *db, const char *const values[], size_t n, vo
 			.base = t_strdup(ctx, db_value(res, row, "base")),
 			.category = *db_value(res, row, "category"),
 			.not_null = db_bool(res, row, "not_null"),
+			.no_nulls = db_bool(res, row, "no_nulls"),
 			.generated = db_bool(res, row, "generated"),
 			.identity_always = db_bool(res, row, "identity_always"),
 			.unique_alone = db_bool(res, row, "unique_alone"),
@@ -341,6 +344,7 @@ static bool read_keys(struct db *db, const char *const values[], void *ctx, stru
 				.from_oid = (unsigned int)db_int(res, row, "from_oid"),
 				.to_oid = (unsigned int)db_int(res, row, "to_oid"),
 				.on_delete = *db_value(res, row, "on_delete"),
+				.doubt = db_text_copy(ctx, res, row, "doubt"),
 				.deferrable = db_bool(res, row, "deferrable"),
 				.indexed = db_bool(res, row, "indexed"),
 				.from_rows = db_int(res, row, "rows"),
@@ -355,66 +359,6 @@ static bool read_keys(struct db *db, const char *const values[], void *ctx, stru
 					  k->n_columns ? ", " : "", sql_ident(ctx, from));
 		k->n_columns++;
 	}
-	return true;
-}
-
-static bool read_functions(struct db *db, void *ctx, struct catalog *catalog, struct error *err)
-{
-	AUTO(result) PGresult *res = NULL;
-
-	if (!db_query(db,
-		      "SELECT DISTINCT proname FROM pg_proc\n"
-		      " WHERE provolatile <> 'i' AND pronamespace <> 'pg_catalog'::regnamespace",
-		      0, NULL, &res, err))
-		return false;
-	catalog->n_functions = (size_t)PQntuples(res);
-	catalog->functions = t_array(ctx, const char *, catalog->n_functions + 1);
-	for (size_t i = 0; i < catalog->n_functions; i++)
-		catalog->functions[i] = t_strdup(ctx, db_value(res, (int)i, "proname"));
-	return true;
-}
-
-static bool read_code(struct db *db, struct catalog *catalog, struct error *err)
-{
-	static const char sql[] =
-		"SELECT EXISTS (SELECT FROM pg_trigger AS t JOIN pg_class AS c ON c.oid = t.tgrelid\n"
-		"                WHERE NOT t.tgisinternal AND c.relnamespace <> n.retention)\n"
-		"    OR EXISTS (SELECT FROM pg_proc AS f JOIN pg_language AS l ON l.oid = f.prolang\n"
-		"                WHERE l.lanname NOT IN ('internal', 'c') AND f.pronamespace NOT IN (n.retention,\n"
-		"                      'pg_catalog'::regnamespace, 'information_schema'::regnamespace)) AS runs_code,\n"
-		"       to_regclass('pg_catalog.pg_dist_partition') IS NOT NULL AS citus\n"
-		"  FROM (SELECT coalesce(to_regnamespace('retention')::oid, 0) AS retention) AS n";
-	AUTO(result) PGresult *res = NULL;
-
-	if (!db_query(db, sql, 0, NULL, &res, err))
-		return false;
-	catalog->runs_code = db_bool(res, 0, "runs_code");
-	catalog->citus = db_bool(res, 0, "citus");
-	return true;
-}
-
-/* The first of these that the server has.  The locale of a database can be C, which knows no é, or one of its own. */
-static const char fold_sql[] =
-	"SELECT l.name AS fold, d.datctype IN ('C', 'POSIX') AS ascii\n"
-	"  FROM pg_database AS d LEFT JOIN LATERAL (\n"
-	"       SELECT quote_ident(l.collname) AS name FROM pg_collation AS l\n"
-	"         JOIN unnest('{und-x-icu,pg_c_utf8,C.utf8,C.UTF-8}'::name[]) WITH ORDINALITY AS u(name, n)\n"
-	"           ON u.name = l.collname\n"
-	"        WHERE l.collnamespace = 'pg_catalog'::regnamespace\n"
-	"          AND l.collencoding IN (-1, d.encoding) AND d.encoding = pg_char_to_encoding('UTF8')\n"
-	"        ORDER BY u.n LIMIT 1) AS l ON true\n"
-	" WHERE d.datname = current_database()";
-
-static bool read_fold(struct db *db, void *ctx, struct catalog *catalog, struct error *err)
-{
-	AUTO(result) PGresult *res = NULL;
-	const char *name;
-
-	if (!db_query(db, fold_sql, 0, NULL, &res, err))
-		return false;
-	name = db_text(res, 0, "fold");
-	catalog->fold = name ? t_printf(ctx, " COLLATE pg_catalog.%s", name) : "";
-	catalog->folds_ascii = !name && db_bool(res, 0, "ascii");
 	return true;
 }
 
@@ -477,8 +421,9 @@ static bool read_all(struct db *db, const struct model *model, void *ctx, struct
 		return false;
 	check_columns_exist(model, catalog, c);
 	return c->n == before && read_keys(db, values, ctx, catalog, err) &&
-	       read_functions(db, ctx, catalog, err) && read_code(db, catalog, err) &&
-	       read_fold(db, ctx, catalog, err) && check_citus_read(db, model, ctx, catalog, err);
+	       read_database(db, ctx, catalog, err) &&
+	       check_citus_read(db, model, ctx, catalog, err) &&
+	       check_shard_read(db, model, ctx, catalog, err);
 }
 
 bool catalog_read(struct db *db, const struct model *model, void *ctx, struct catalog **ret,

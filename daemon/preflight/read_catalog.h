@@ -11,3 +11,6 @@
  */
 bool catalog_read(struct db *db, const struct model *model, void *ctx, struct catalog **ret,
 		  struct complaints *c, struct error *err);
+
+/* Its part in read_database.c: the members of catalog that are about no table. */
+bool read_database(struct db *db, void *ctx, struct catalog *catalog, struct error *err);

@@ -33,7 +33,7 @@ static void test_tables(void **state)
 	} cases[] = {
 		{{0}, {0}, NULL},
 		{{0},
-		 {.spread = SPREAD_ROWS, .spread_by = "\"Account\""},
+		 {.spread = SPREAD_ROWS, .spread_by = "Account"},
 		 "table \"note\": crm.note has its rows on several servers, spread by Citus by the "
 		 "column \"Account\""},
 		{{0},

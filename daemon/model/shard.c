@@ -1,0 +1,234 @@
+#include "model/shard.h"
+
+#include "base/mem.h"
+#include "base/sql.h"
+
+#include <string.h>
+
+/* A pair of columns: the shard of one end of a link, and that of the other. */
+struct pair {
+	const struct relation *from, *to;
+	const struct columns *link_from, *link_to;
+	struct columns shard_from, shard_to;
+};
+
+/* Can the column alone be a shard?  The sentence of shard_fault(), or NULL. */
+static const char *column_fault(void *ctx, const struct table *t, const struct relation *r,
+				const char *name)
+{
+	const struct column *column = catalog_column(r, name);
+	const struct column_rule *rule = model_rule(t, name);
+	const char *table = sql_table(ctx, t->schema, t->table);
+
+	if (!column)
+		return t_printf(ctx, "is not a column of %s.%s", t->schema, t->table);
+	if (!column->plain || !catalog_is_key_type(column->base))
+		return t_printf(
+			ctx,
+			"is %s: a shard is a whole number, a uuid or a text, and no two spellings of it "
+			"are equal",
+			column->type);
+	if (column->generated)
+		return "is generated from other columns: name one that the rows are stored with";
+	if (rule && rule->kind != RULE_KEEP)
+		return t_printf(
+			ctx,
+			"is under %s, and an anonymized row would lose its shard: put it under keep",
+			rule_names[rule->kind]);
+	if (!column->no_nulls)
+		return t_printf(
+			ctx,
+			"can be NULL, and a row without it would be missed: ALTER TABLE %s ALTER COLUMN "
+			"%s SET NOT NULL",
+			table, sql_ident(ctx, name));
+	return NULL;
+}
+
+/* Two types whose values are equal exactly if they are written alike. */
+static bool same_type(const struct column *a, const struct column *b)
+{
+	static const char *const integers[] = {"int2", "int4", "int8", NULL};
+
+	return strcmp(a->base, b->base) == 0 ||
+	       (catalog_is_among(a->base, integers) && catalog_is_among(b->base, integers));
+}
+
+static bool link_has(const struct table *t, const char *own, const char *parents)
+{
+	const struct columns *to = model_parent_columns(t);
+
+	for (size_t i = 0; i < t->by->n; i++)
+		if (strcmp(t->by->names[i], own) == 0 && strcmp(to->names[i], parents) == 0)
+			return true;
+	return false;
+}
+
+/* Does the key lead from one end of the link to the other, with the shards among its pairs? */
+static bool key_has(const struct pair *p, const struct foreign_key *k)
+{
+	return k->from_oid == p->from->oid && k->to_oid == p->to->oid &&
+	       catalog_key_pairs(k, p->link_from, p->link_to) &&
+	       catalog_key_pairs(k, &p->shard_from, &p->shard_to);
+}
+
+/* A column by whose NULL a row of the link escapes the key; NULL: no row does. */
+static const char *escape(const struct pair *p, const struct foreign_key *k)
+{
+	for (size_t i = 0; i < k->n_columns; i++)
+		if (!columns_have(p->link_from, k->from_columns[i]) &&
+		    !catalog_column(p->from, k->from_columns[i])->no_nulls)
+			return k->from_columns[i];
+	return NULL;
+}
+
+/*
+ * The row that the key references is the one that the link leads to only if the link names one row: otherwise a
+ * second one with the same value may be of another shard.
+ */
+static bool key_proves(const struct pair *p, const struct foreign_key *k)
+{
+	return key_has(p, k) && !k->doubt && !escape(p, k) && catalog_identifies(p->to, p->link_to);
+}
+
+/* The pair as a foreign key of the table has it, or in reverse as one of the parent's. */
+static struct pair pair_of(const struct catalog *catalog, const struct table *t,
+			   const char *const *own, const char *const *parents, bool reverse)
+{
+	const struct relation *r = &catalog->relations[t->index];
+	const struct relation *of = &catalog->relations[t->of->index];
+	const struct columns *to = model_parent_columns(t);
+	const struct columns mine = {.names = own, .n = 1}, theirs = {.names = parents, .n = 1};
+
+	return reverse ? (struct pair){of, r, to, t->by, theirs, mine}
+		       : (struct pair){r, of, t->by, to, mine, theirs};
+}
+
+static bool is_proved(const struct catalog *catalog, const struct table *t, const char *own)
+{
+	const char *parents = catalog->relations[t->of->index].shard;
+
+	if (link_has(t, own, parents))
+		return true;
+	for (int reverse = 0; reverse < 2; reverse++) {
+		const struct pair p = pair_of(catalog, t, &own, &parents, reverse == 1);
+
+		for (const struct foreign_key *k = NULL;
+		     (k = catalog_next_key(catalog, k, p.from->oid, p.to->oid));)
+			if (key_proves(&p, k))
+				return true;
+	}
+	return false;
+}
+
+/* What makes a foreign key that has the pairs worthless as a proof; NULL: there is no such key, or it is too wide. */
+static const char *key_fault(void *ctx, const struct catalog *catalog, const struct table *t,
+			     const char *own)
+{
+	const char *parents = catalog->relations[t->of->index].shard;
+
+	for (int reverse = 0; reverse < 2; reverse++) {
+		const struct pair p = pair_of(catalog, t, &own, &parents, reverse == 1);
+
+		for (const struct foreign_key *k = NULL;
+		     (k = catalog_next_key(catalog, k, p.from->oid, p.to->oid));) {
+			const char *name = key_has(&p, k) ? escape(&p, k) : NULL;
+
+			if (!key_has(&p, k))
+				continue;
+			if (k->doubt)
+				return t_printf(ctx, "foreign key \"%s\" %s", k->name, k->doubt);
+			if (name)
+				return t_printf(
+					ctx,
+					"a row whose \"%s\" is NULL escapes foreign key "
+					"\"%s\": ALTER TABLE %s ALTER COLUMN %s SET NOT NULL",
+					name, k->name, k->from_sql, sql_ident(ctx, name));
+		}
+	}
+	return NULL;
+}
+
+/* The foreign key that would prove it.  The row that others use stands at its end, all others at its start. */
+static const char *proposed_key(void *ctx, const struct catalog *catalog, const struct table *t,
+				const char *own)
+{
+	const char *parents = catalog->relations[t->of->index].shard;
+	const struct columns *to = model_parent_columns(t);
+	const char *near = t_printf(ctx, "%s, %s", sql_ident(ctx, own),
+				    sql_idents(ctx, t->by->names, t->by->n));
+	const char *far =
+		t_printf(ctx, "%s, %s", sql_ident(ctx, parents), sql_idents(ctx, to->names, to->n));
+	const char *child = sql_table(ctx, t->schema, t->table);
+	const char *parent = sql_table(ctx, t->of->schema, t->of->table);
+
+	return t_printf(ctx, "ALTER TABLE %s ADD FOREIGN KEY (%s) REFERENCES %s (%s)",
+			t->shared ? parent : child, t->shared ? far : near,
+			t->shared ? child : parent, t->shared ? near : far);
+}
+
+static const char *link_fault(void *ctx, const struct catalog *catalog, const struct table *t,
+			      const char *own)
+{
+	const struct relation *of = &catalog->relations[t->of->index];
+	const struct column *mine = catalog_column(&catalog->relations[t->index], own);
+	const struct column *theirs = catalog_column(of, of->shard);
+	const char *fault;
+
+	if (!same_type(mine, theirs))
+		return t_printf(
+			ctx,
+			"is %s, and \"%s\" of \"%s\" is %s: ALTER TABLE %s ALTER COLUMN %s TYPE %s",
+			mine->type, theirs->name, t->of->name, theirs->type,
+			sql_table(ctx, t->schema, t->table), sql_ident(ctx, own), theirs->type);
+	if (is_proved(catalog, t, own))
+		return NULL;
+	fault = key_fault(ctx, catalog, t, own);
+	if (fault)
+		return t_printf(ctx, "is not proved to be the \"%s\" of its \"%s\", because %s",
+				of->shard, t->of->name, fault);
+	if (t->match)
+		return t_printf(ctx,
+				"is not proved to be the \"%s\" of its \"%s\": a copied value "
+				"can be in rows of each shard",
+				of->shard, t->of->name);
+	return t_printf(
+		ctx,
+		"is not proved to be the \"%s\" of its \"%s\": name both in by and from, or %s",
+		of->shard, t->of->name, proposed_key(ctx, catalog, t, own));
+}
+
+const char *shard_fault(void *ctx, const struct model *model, const struct catalog *catalog,
+			const struct table *t, const char *column)
+{
+	const struct table *of = t->of;
+	const char *fault;
+
+	if (!column)
+		return "is missing";
+	fault = column_fault(ctx, t, &catalog->relations[t->index], column);
+	if (fault || t == model->contact)
+		return fault;
+	if (!catalog->relations[of->index].shard)
+		return t_printf(ctx, "needs that of \"%s\" above it, where \"%s\" %s", of->name,
+				model_shard(of),
+				shard_fault(ctx, model, catalog, of, model_shard(of)));
+	return link_fault(ctx, catalog, t, column);
+}
+
+const char *shard_proved(const struct model *model, const struct catalog *catalog,
+			 const struct table *t)
+{
+	const struct relation *r = &catalog->relations[t->index];
+	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
+
+	for (size_t i = 0; i < r->n_columns; i++)
+		if (!shard_fault(ctx, model, catalog, t, r->columns[i].name))
+			return r->columns[i].name;
+	return NULL;
+}
+
+bool shard_narrows(const struct relation *r)
+{
+	return r->shard && (r->spread == SPREAD_ROWS ? strcmp(r->spread_by, r->shard) == 0
+						     : columns_have(&r->found_by, r->shard));
+}
