@@ -35,6 +35,7 @@ static bool parse_options(int argc, char **argv, struct options *o)
 		{"config-fd", required_argument, NULL, 'c'},
 		{"status-fd", required_argument, NULL, 's'},
 		{"host", required_argument, NULL, 'h'},
+		{"asked-by", required_argument, NULL, 'a'},
 		{job_mode_option(MODE_ACTION), required_argument, NULL, 'j'},
 		{job_mode_option(MODE_CHECK), no_argument, &o->mode, MODE_CHECK},
 		{job_mode_option(MODE_TEST), no_argument, &o->mode, MODE_TEST},
@@ -60,6 +61,9 @@ static bool parse_options(int argc, char **argv, struct options *o)
 			break;
 		case 'h':
 			o->job.host = optarg;
+			break;
+		case 'a':
+			o->job.asked_by = optarg;
 			break;
 		case 'j':
 			o->mode = MODE_ACTION;

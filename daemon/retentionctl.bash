@@ -82,7 +82,7 @@ _retentionctl() {
 		'pause ') status='saved|validated|running' ;;
 		'resume ') status='paused by|a pause by' ;;
 		'show ') status=. ;;
-		show\ *) choices='--follow --json' ;;
+		show\ *) choices='--follow --configuration --json' ;;
 		'archive verify' | 'archive delete' | 'archive restore') ((${#words[@]} == 2)) && status='done' ;;
 		'hold add') choices='--reason --expires --review' ;;
 		'policies ' | 'journal ' | 'archive list' | 'hold list' | 'subject export' | 'model check') choices='--json' ;;

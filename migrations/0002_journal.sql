@@ -167,6 +167,30 @@ $$;
 CREATE TRIGGER not_while_erasing BEFORE INSERT OR UPDATE OR DELETE ON retention.setting
 	FOR EACH STATEMENT EXECUTE FUNCTION retention.refuse_erasing();
 
+CREATE FUNCTION retention.refuse_change() RETURNS trigger
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	RAISE EXCEPTION '%.% is append-only: % is refused', TG_TABLE_SCHEMA, TG_TABLE_NAME, TG_OP
+		USING ERRCODE = 'insufficient_privilege', CONSTRAINT = 'retention.append_only',
+		      DETAIL = concat_ws(E'\n', TG_TABLE_SCHEMA, TG_TABLE_NAME, TG_OP),
+		      HINT = 'A wrong entry is corrected by a new one.';
+END
+$$;
+
+-- Each configuration that was accepted, or under which a job has worked, once.  content is the canonical file in UTF-8, as
+-- retentiond -t -v prints it: with the model, without includes, and without a password, because none is accepted.  The
+-- bytes stay as they are whatever the database's encoding is, so that sha256sum agrees.
+CREATE TABLE retention.configuration (
+	sha256 text PRIMARY KEY,
+	content bytea NOT NULL,
+	kept_by text NOT NULL DEFAULT session_user,
+	kept_at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON retention.configuration
+	FOR EACH STATEMENT EXECUTE FUNCTION retention.refuse_change();
+
 -- The administration page and an auditor read these columns.
 CREATE TABLE retention.archive_journal (
 	id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -224,6 +248,8 @@ CREATE TABLE retention.archive_journal (
 	archive_deleted_note text CHECK (length(archive_deleted_note) <= 200),
 	-- What the frozen list would touch, where a person was asked to validate it.
 	preview jsonb CHECK (preview IS NULL OR frozen_at IS NOT NULL),
+	-- Under which the last job has worked on it.  The events have the earlier ones.
+	configuration text REFERENCES retention.configuration,
 	-- An action is about a policy's occurrence, an interval, one contact, or a replay.
 	CONSTRAINT archive_journal_about CHECK (
 		CASE WHEN replay THEN
@@ -266,6 +292,8 @@ CREATE TABLE retention.journal_event (
 	hash bytea NOT NULL
 );
 CREATE INDEX ON retention.journal_event (job);
+-- The daemon compares with the last of them at each check.
+CREATE INDEX ON retention.journal_event (id) WHERE kind = 'configuration';
 
 -- The locks of this schema are locks on its tables and rows (database/locks.h), because any role that can connect can
 -- take any advisory lock.  Nobody but the owner and the daemon has a right to these tables.
@@ -432,7 +460,7 @@ BEGIN
 	END IF;
 	IF NEW.kind ~ '^(hold|unknown|policy)_' OR NEW.kind IN
 	   ('saved', 'validated', 'running', 'done', 'failed', 'cancelled', 'listed', 'noted', 'archive_deleted',
-	    'archive_removed', 'restored', 'paused', 'resumed', 'configured', 'subject_exported', 'adopted', 'rebound',
+	    'archive_removed', 'restored', 'paused', 'resumed', 'configured', 'configuration', 'subject_exported', 'adopted', 'rebound',
 	    'replay_waived', 'asked', 'answered', 'archive_download',
 	    'verified', 'residue') OR
 	   NEW.details ? 'requested_by' OR	-- by which verify knows the events of an action's row
@@ -463,17 +491,6 @@ $$;
 CREATE TRIGGER journal AFTER INSERT OR UPDATE ON retention.setting
 	FOR EACH ROW EXECUTE FUNCTION retention.journal_setting();
 
-CREATE FUNCTION retention.refuse_change() RETURNS trigger
-LANGUAGE plpgsql
-SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-	RAISE EXCEPTION '%.% is append-only: % is refused', TG_TABLE_SCHEMA, TG_TABLE_NAME, TG_OP
-		USING ERRCODE = 'insufficient_privilege', CONSTRAINT = 'retention.append_only',
-		      DETAIL = concat_ws(E'\n', TG_TABLE_SCHEMA, TG_TABLE_NAME, TG_OP),
-		      HINT = 'A wrong entry is corrected by a new one.';
-END
-$$;
 CREATE TRIGGER append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON retention.journal_event
 	FOR EACH STATEMENT EXECUTE FUNCTION retention.refuse_change();
 CREATE TRIGGER no_removal BEFORE DELETE OR TRUNCATE ON retention.archive_journal

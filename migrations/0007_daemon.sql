@@ -12,6 +12,58 @@ AS $$
 	ON CONFLICT (name) DO UPDATE SET value = excluded.value WHERE s.value <> excluded.value
 $$;
 
+-- Keeps the canonical text of a configuration under which a job works, and returns its SHA-256.  A text that is new here is
+-- told by an event: its daemon has not accepted it in this database, because a restored backup has forgotten that.
+CREATE FUNCTION retention.keep_configuration(content bytea) RETURNS text
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	digest text := encode(sha256(content), 'hex');
+BEGIN
+	IF retention.erasing_job() IS NOT NULL THEN
+		RAISE EXCEPTION 'this session erases, and keeps no configuration'
+			USING ERRCODE = 'insufficient_privilege', CONSTRAINT = 'retention.configuration_erasing';
+	END IF;
+	INSERT INTO retention.configuration (sha256, content) VALUES (digest, keep_configuration.content)
+	    ON CONFLICT DO NOTHING;
+	IF FOUND THEN
+		INSERT INTO retention.journal_event (kind, details)
+		VALUES ('configuration', jsonb_build_object('sha256', digest));
+	END IF;
+	RETURN digest;
+END
+$$;
+
+-- Keeps the configuration that is in force from now on.  Where the daemon of this host and file had another one, an event
+-- says so: which it was, which user of the host has asked for the reload (NULL: the daemon has started), and whether the
+-- change has switched four_eyes.
+CREATE FUNCTION retention.accept_configuration(content bytea, host text, file text, asked_by text, four_eyes boolean)
+RETURNS void
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	digest text := encode(sha256(content), 'hex');
+	was jsonb := (SELECT e.details FROM retention.journal_event AS e
+		       WHERE e.kind = 'configuration' AND e.details->>'host' = accept_configuration.host
+			 AND e.details->>'file' = accept_configuration.file
+		       ORDER BY e.id DESC LIMIT 1);
+BEGIN
+	IF was->>'sha256' IS DISTINCT FROM digest AND retention.erasing_job() IS NULL THEN
+		INSERT INTO retention.configuration (sha256, content) VALUES (digest, accept_configuration.content)
+		    ON CONFLICT DO NOTHING;
+		INSERT INTO retention.journal_event (kind, details)
+		VALUES ('configuration', jsonb_strip_nulls(jsonb_build_object(
+			'sha256', digest, 'was', was->'sha256', 'host', host, 'file', file, 'by', asked_by,
+			'four_eyes', four_eyes,
+			'four_eyes_was', nullif(was->'four_eyes', to_jsonb(four_eyes)))));
+	END IF;
+END
+$$;
+
 -- Stores archives.keep, after which check_archive_change() lets an archive expire; NULL: never.
 CREATE FUNCTION retention.configure_keep(keep interval) RETURNS void
 LANGUAGE sql

@@ -51,6 +51,9 @@ AS $$
 		THEN 'event %s says that policy "%s" was validated by "%s", the role that had saved it, while four eyes were asked for'
 		WHEN 'retention.policy_not_validated'
 		THEN 'event %s begins action %s by version %s of policy "%s", which was not in force'
+		WHEN 'retention.configuration_removed' THEN 'configuration %s was removed'
+		WHEN 'retention.configuration_inserted' THEN 'configuration %s was inserted: no event speaks of it'
+		WHEN 'retention.configuration_changed' THEN 'configuration %s was changed: its text has another SHA-256'
 		WHEN 'retention.ledger_changed'
 		THEN '%s: line %s was changed, or lines before it were added or removed: put the file back from its backup; or move it away, so that the daemon writes it anew from the database'
 		WHEN 'retention.ledger_cut'
@@ -126,7 +129,7 @@ $$;
 SET LOCAL check_function_bodies = off;
 
 -- Returns the rows that differ from what the events say: each action, each hold and each version of a policy of the page
--- must agree with its last event.
+-- must agree with its last event.  Each configuration that an event names is there, and has the SHA-256 that it names.
 -- Not compared: what an action waits for, and which process works on it.
 CREATE FUNCTION retention.verify_rows()
 RETURNS TABLE (finding text, message text, details text)
@@ -190,13 +193,26 @@ AS $$
 				  WHERE w.value IS DISTINCT FROM n.value)] END AS said
 		  FROM retention.page_policy AS p
 		  FULL JOIN stated AS s ON s.name = p.name AND s.version = p.version
-		 CROSS JOIN LATERAL (SELECT retention.page_policy_content(p)) AS c(now))
+		 CROSS JOIN LATERAL (SELECT retention.page_policy_content(p)) AS c(now)),
+	named AS (
+		SELECT DISTINCT e.details->>CASE e.kind WHEN 'configuration' THEN 'sha256' ELSE 'configuration' END AS sha256
+		  FROM retention.journal_event AS e
+		 WHERE e.kind = 'configuration' OR (e.details ? 'requested_by' AND e.details ? 'configuration')),
+	configurations AS (
+		SELECT coalesce(c.sha256, n.sha256) AS sha256, CASE
+			WHEN c.sha256 IS NULL THEN ARRAY['retention.configuration_removed', n.sha256]
+			WHEN n.sha256 IS NULL THEN ARRAY['retention.configuration_inserted', c.sha256]
+			WHEN encode(sha256(c.content), 'hex') <> c.sha256
+			THEN ARRAY['retention.configuration_changed', c.sha256] END AS said
+		  FROM retention.configuration AS c FULL JOIN named AS n ON n.sha256 = c.sha256)
 	SELECT x.*
 	  FROM ((SELECT a.said FROM actions AS a WHERE a.said IS NOT NULL ORDER BY a.id)
 		UNION ALL
 		(SELECT h.said FROM holds AS h WHERE h.said IS NOT NULL ORDER BY h.id)
 		UNION ALL
-		(SELECT p.said FROM policies AS p WHERE p.said IS NOT NULL ORDER BY p.name, p.version)) AS f,
+		(SELECT p.said FROM policies AS p WHERE p.said IS NOT NULL ORDER BY p.name, p.version)
+		UNION ALL
+		(SELECT c.said FROM configurations AS c WHERE c.said IS NOT NULL ORDER BY c.sha256)) AS f,
 	       retention.finding(f.said) AS x
 $$;
 

@@ -17,6 +17,7 @@ BEGIN
 	('TABLE',    'batch_lock',                                         '',     '',     '',     'rawd'),
 	('TABLE',    'hold_lock',                                          '',     '',     '',     'w'),
 	('TABLE',    'ledger_lock',                                        '',     '',     '',     'w'),
+	('TABLE',    'configuration',                                      'r',    'r',    'r',    'r'),
 	('TABLE',    'archive_journal',                                    'r',    'r',    'r',    'r'),
 	('TABLE',    'journal_event',                                      'r',    'r',    'r',    'ra'),
 	-- The keys that are about to be erased: only for the approver, who validates them.
@@ -107,6 +108,9 @@ BEGIN
 	-- Not for the daemon: it never restores, and must not be able to make the ledger forget.
 	('FUNCTION', 'record_restore(int, jsonb)',                         '',     '',     'X',    ''),
 	('FUNCTION', 'configure(text, boolean, text)',                     '',     '',     '',     'X'),
+	('FUNCTION', 'keep_configuration(bytea)',                          '',     '',     '',     'X'),
+	('FUNCTION', 'accept_configuration(bytea, text, text, text, boolean)',
+									   '',     '',     '',     'X'),
 	('FUNCTION', 'horizon(int)',                                       'X',    'X',    'X',    'X'),
 	-- What the daemon records for it at the end of a job.
 	('FUNCTION', 'full_xid(bigint)',                                   '',     '',     '',     'X'),
@@ -183,7 +187,7 @@ GRANT UPDATE (bytes, rows, relation, header, columns, types, bom, place)
 GRANT UPDATE (status, cutoff, candidates, candidates_sha256, frozen_at, preview, validated_by, validated_at,
 	      started_at, finished_at, counters, archive_path, archive_bytes, error, waiting, waiting_for,
 	      archive_deleted_at, archive_deleted_by, archive_removed_at, archive_remark, host,
-	      system_identifier, claim)
+	      system_identifier, claim, configuration)
 	ON retention.archive_journal TO retention_daemon;
 GRANT UPDATE (host, directory, sealed, date, bytes, sums_sha256, manifest_sha256, seen_at, deleted_at, deleted_by, remark)
 	ON retention.unknown_archive TO retention_daemon;

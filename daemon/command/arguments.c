@@ -29,6 +29,7 @@ static const struct {
 	{"action", VALUE_TEXT, AT(action)},
 	{"archive", VALUE_TEXT, AT(archive)},
 	{"as-of", VALUE_DATE, AT(as_of)},
+	{"configuration", VALUE_NONE, AT(configuration)},
 	{"contact", VALUE_TEXT, AT(contact)},
 	{"date", VALUE_TEXT, AT(date)},
 	{"depth", VALUE_TEXT, AT(depth)},

@@ -27,7 +27,7 @@ struct command_options {
 	const char *seen; /* a number of keys, from 0 */
 	const char *depth, *schedule; /* of a policy */
 	const char *reason, *note, *last_hash;
-	const char *disable_triggers, *dry_run, *follow, *is_new, *json, *record, *replace,
+	const char *configuration, *disable_triggers, *dry_run, *follow, *is_new, *json, *record, *replace,
 		*samples, *yes; /* flags */
 };
 
@@ -90,6 +90,7 @@ bool command_subject_anonymize(struct command *cmd, struct error *err);
 bool command_subject_delete(struct command *cmd, struct error *err);
 bool command_journal(struct command *cmd, struct error *err);
 bool command_show(struct command *cmd, struct error *err);
+bool command_show_configuration(struct command *cmd, struct error *err);
 bool command_archive_list(struct command *cmd, struct error *err);
 bool command_archive_delete(struct command *cmd, struct error *err);
 bool command_archive_verify(struct command *cmd, struct error *err);

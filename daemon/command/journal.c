@@ -58,7 +58,8 @@ static bool left_sql(struct command *cmd, const char **ret, struct error *err)
 
 static const char record_sql[] =
 	"SELECT j.id, j.action, j.mode, j.status, j.policy, j.occurrence, j.from_date, j.to_date,\n"
-	"       j.depth, j.cutoff, j.archive, j.requested_by, j.requested_at, j.note, j.candidates,\n"
+	"       j.depth, j.cutoff, j.archive, j.configuration, j.requested_by, j.requested_at, j.note,\n"
+	"       j.candidates,\n"
 	"       nullif((j.preview->>'held')::bigint, 0) AS held,\n"
 	"       (j.preview->>'oldest')::timestamptz AS oldest,\n"
 	"       (j.preview->>'newest')::timestamptz AS newest,\n"
@@ -244,6 +245,8 @@ bool command_show(struct command *cmd, struct error *err)
 
 	if (!left_sql(cmd, &left, err) || (cmd->options.follow && !follow(cmd, left, &failed, err)))
 		return false;
+	if (cmd->options.configuration)
+		return command_show_configuration(cmd, err) && !failed;
 	if (cmd->options.json ? !command_print_json(cmd,
 						    sql_fill(cmd->ctx, json_sql, {"left", left},
 							     {"tables", tables_sql}),

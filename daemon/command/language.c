@@ -46,7 +46,8 @@ static const char *const headings[][9] __attribute__((unused)) = {
 	 N_("candidates_left"), N_("waiting"), N_("paused_by"), N_("paused_at")},
 	{N_("finished_at"), N_("integrity"), N_("counters"), N_("archive_removed_at"), N_("error"),
 	 N_("files_left"), N_("host")},
-	{N_("system_identifier"), N_("subject"), N_("note"), N_("archive_deleted_note")},
+	{N_("system_identifier"), N_("subject"), N_("note"), N_("archive_deleted_note"),
+	 N_("configuration")},
 	/* show: its tables, its horizon, its events */
 	{N_("archived_bytes"), N_("step"), N_("gone from"), N_("since"), N_("waits_for"), N_("at"),
 	 N_("kind"), N_("actor"), N_("details")},

@@ -50,6 +50,7 @@ struct config {
 	const char
 		*instance; /* the daemon's name in a fleet (config/instance.h); NULL: it has none */
 	const char *text; /* with includes expanded, see above */
+	const char *asked_by; /* the user who has asked for the reload; NULL: read at start */
 
 	/* database */
 	struct place database_place;

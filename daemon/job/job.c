@@ -29,6 +29,7 @@
 #include "archive/found.h"
 #include "base/failpoint.h"
 #include "base/mem.h"
+#include "journal/configuration.h"
 #include "journal/identity.h"
 
 #include <inttypes.h>
@@ -146,7 +147,9 @@ static bool list(struct job *j, bool *ret_go, struct error *err)
 	if (!db_exec(j->db, "BEGIN", err) ||
 	    !journal_interval(j->db, j->row.id, j->opts->config->timezone, j->ctx, &due, err) ||
 	    !job_list_keys(j, &due, err) || !job_preview(j, &due, &preview, err) ||
-	    !journal_freeze(j->db, j->row.id, due.cutoff, preview, &j->row.candidates, err) ||
+	    !journal_freeze(j->db, j->row.id,
+			    &(struct journal_list){due.cutoff, preview, j->configuration},
+			    &j->row.candidates, err) ||
 	    !approve(j, ret_go, err) || !db_commit(j->db, err)) {
 		db_rollback(j->db);
 		job_drop_list(j);
@@ -224,7 +227,7 @@ static bool prepare(struct job *j, struct error *err)
 	int64_t left = 0;
 	bool archived = false;
 
-	if (!journal_fence(j->db, j->row.id, j->opts->host, &j->claim, err) ||
+	if (!journal_fence(j->db, j->row.id, j->opts->host, j->configuration, &j->claim, err) ||
 	    !db_query_int(j->db, "SELECT count(*) FROM retention.candidate WHERE job = $1::int", 1,
 			  &j->id, &left, err) ||
 	    !journal_has_archived(j->db, j->row.id, &archived, err))
@@ -303,7 +306,8 @@ static bool begin(struct job *j, bool *ret_go, enum job_exit *ret_exit, struct e
 	    (!(j->changed.why && (j->changed.has_files || j->changed.abandoned)) &&
 	     !check_model(j, err)))
 		return false;
-	if (strcmp(j->row.status, "running") != 0 && !unknown_check_number(j->db, j->opts, err))
+	if (!configuration_keep(j->db, j->opts->config, j->ctx, &j->configuration, err) ||
+	    (strcmp(j->row.status, "running") != 0 && !unknown_check_number(j->db, j->opts, err)))
 		return false;
 	if (strcmp(j->row.status, "saved") == 0) {
 		*ret_exit = JOB_SAVED;

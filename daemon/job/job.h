@@ -12,6 +12,7 @@
 struct job_opts {
 	const struct config *config;
 	const char *host;
+	const char *asked_by; /* --check: the user who has asked for a reload; NULL: nobody has */
 	int id;
 	int socket; /* --hand-out: its client's */
 	bool once; /* give up on a database that stays away, instead of waiting */

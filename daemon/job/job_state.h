@@ -29,6 +29,7 @@ struct job {
 	struct journal_row row;
 	const struct policy *policy; /* NULL: manual */
 	struct plan *plan; /* NULL: changed is not */
+	const char *configuration; /* SHA-256 of the one that this process works under */
 	const char *integrity; /* how the plan keeps the foreign keys; NULL: nothing is erased */
 	struct batch_job batch;
 	struct archive archive; /* its name is NULL where nothing is archived */

@@ -3,11 +3,11 @@
  * may begin: age and its recipients, the ledger's file.  Tells complaints line by line.
  */
 #include "job/mode.h"
-#include "journal/journal.h"
 
 #include "preflight/check_plan.h"
 #include "preflight/views.h"
 #include "archive/age.h"
+#include "journal/configuration.h"
 #include "journal/identity.h"
 #include "journal/page_policies.h"
 #include "journal/policies.h"
@@ -322,9 +322,10 @@ static bool configure(const struct job_opts *opts, struct db *db, const char *ty
 		backups = keep;
 	}
 	return (begins || db_query_int(db, sql, 0, NULL, &known, err)) &&
-	       (known > 0 || journal_configure(db, opts->config, type, err)) &&
+	       (known > 0 || configuration_store(db, opts->config, type, err)) &&
 	       (!begins || db_command(db, backups_sql, 1, &backups, NULL, err)) &&
-	       configure_policies(opts, db, ctx, begins, err);
+	       configure_policies(opts, db, ctx, begins, err) &&
+	       (!begins || configuration_accept(db, opts->config, opts->host, opts->asked_by, err));
 }
 
 static bool check_and_configure(const struct job_opts *opts, struct look *look, struct db *db,

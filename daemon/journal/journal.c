@@ -114,10 +114,12 @@ bool journal_claim(struct db *db, int id, bool *ret, struct error *err)
 	return query_bool(db, id, (struct statement){.sql = sql}, ret, err);
 }
 
-bool journal_fence(struct db *db, int id, const char *host, int *ret_claim, struct error *err)
+bool journal_fence(struct db *db, int id, const char *host, const char *configuration,
+		   int *ret_claim, struct error *err)
 {
 	static const char claim_sql[] = "UPDATE retention.archive_journal SET claim = claim + 1,\n"
-					"error = NULL, host = $2 WHERE id = $1 RETURNING claim";
+					"       error = NULL, host = $2, configuration = $3\n"
+					" WHERE id = $1 RETURNING claim";
 	static const char wait_sql[] = "SELECT FROM retention.batch_lock AS l\n"
 				       " WHERE l.job = $1::int ORDER BY l.worker FOR UPDATE";
 	int64_t claim = 0;
@@ -130,7 +132,8 @@ bool journal_fence(struct db *db, int id, const char *host, int *ret_claim, stru
 		      "INSERT INTO retention.batch_lock (job, worker)\n"
 		      "SELECT %d, w FROM generate_series(0, %d) AS w ON CONFLICT DO NOTHING",
 		      id, CONFIG_WORKERS_MAX - 1) ||
-	    !query_int(db, id, (struct statement){claim_sql, 1, {host}}, &claim, err))
+	    !query_int(db, id, (struct statement){claim_sql, 2, {host, configuration}}, &claim,
+		       err))
 		return false;
 	*ret_claim = (int)claim;
 	return run(db, id, (struct statement){.sql = wait_sql}, err);
@@ -203,16 +206,18 @@ bool journal_kept(struct db *db, int id, const char *keys, struct error *err)
 	"(SELECT encode(sha256(textsend(coalesce(string_agg(c.key || E'\\n', '' ORDER BY c.n),"    \
 	" ''))), 'hex')\n     FROM retention.candidate AS c WHERE c.job = $1::int)"
 
-bool journal_freeze(struct db *db, int id, const char *cutoff, const char *preview, int64_t *ret_n,
+bool journal_freeze(struct db *db, int id, const struct journal_list *list, int64_t *ret_n,
 		    struct error *err)
 {
 	static const char sql[] =
 		"UPDATE retention.archive_journal AS j SET cutoff = $2::timestamptz, error = NULL,\n"
 		"       frozen_at = clock_timestamp(), preview = $3, waiting = NULL, waiting_for = NULL,\n"
-		"       candidates = " LISTED ", candidates_sha256 = " LIST_DIGEST "\n"
+		"       configuration = $4, candidates = " LISTED
+		", candidates_sha256 = " LIST_DIGEST "\n"
 		" WHERE j.id = $1::int RETURNING j.candidates";
+	const struct statement s = {sql, 3, {list->cutoff, list->preview, list->configuration}};
 
-	return query_int(db, id, (struct statement){sql, 2, {cutoff, preview}}, ret_n, err);
+	return query_int(db, id, s, ret_n, err);
 }
 
 bool journal_list_is_intact(struct db *db, int id, bool *ret, struct error *err)
@@ -487,14 +492,4 @@ bool journal_failures(struct db *db, int id, int64_t *ret, struct error *err)
 				  " WHERE job = $1::int AND kind = 'failed_key'";
 
 	return query_int(db, id, (struct statement){.sql = sql}, ret, err);
-}
-
-bool journal_configure(struct db *db, const struct config *config, const char *contact_key_type,
-		       struct error *err)
-{
-	const char *const values[] = {config->timezone, config->four_eyes ? "true" : "false",
-				      contact_key_type};
-
-	return db_command(db, "SELECT retention.configure($1, $2::boolean, $3)", 3, values, NULL,
-			  err);
 }

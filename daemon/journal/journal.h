@@ -42,10 +42,12 @@ bool journal_claim(struct db *db, int id, bool *ret, struct error *err);
 
 /*
  * Raises the claim, and waits until every batch of an older claim has ended: after this none of them can
- * commit.  Batches compare with *ret_claim.  From here on the job belongs to host.
+ * commit.  Batches compare with *ret_claim.  From here on the job belongs to host, and works under the configuration with
+ * this SHA-256.
  * Why an earlier attempt ended is forgotten.
  */
-bool journal_fence(struct db *db, int id, const char *host, int *ret_claim, struct error *err);
+bool journal_fence(struct db *db, int id, const char *host, const char *configuration,
+		   int *ret_claim, struct error *err);
 
 /* Has any batch committed bytes of an archive? */
 bool journal_has_archived(struct db *db, int id, bool *ret, struct error *err);
@@ -67,11 +69,15 @@ bool journal_not_listed(struct db *db, int id, void *ctx, const char **ret_keys,
 /* Writes the event "kept": of those keys, the ones that are there, and so stay. */
 bool journal_kept(struct db *db, int id, const char *keys, struct error *err);
 
-/*
- * Freezes the list: writes count (*ret_n) and digest of retention.candidate into the row, and the preview (a jsonb, or NULL).
- * In a transaction.
- */
-bool journal_freeze(struct db *db, int id, const char *cutoff, const char *preview, int64_t *ret_n,
+/* How a list was made. */
+struct journal_list {
+	const char *cutoff;
+	const char *preview; /* a jsonb, or NULL */
+	const char *configuration; /* SHA-256 of the one under which it was made */
+};
+
+/* Freezes the list: writes count (*ret_n) and digest of retention.candidate into the row, with the list's. In a transaction. */
+bool journal_freeze(struct db *db, int id, const struct journal_list *list, int64_t *ret_n,
 		    struct error *err);
 
 /* Does the list still have the digest that was frozen? */
@@ -192,7 +198,3 @@ bool journal_left_over(struct db *db, int id, int64_t *ret_n, struct error *err)
 
 /* How many keys failed. */
 bool journal_failures(struct db *db, int id, int64_t *ret, struct error *err);
-
-/* Tells the SQL functions what they have to know of the configuration. */
-bool journal_configure(struct db *db, const struct config *config, const char *contact_key_type,
-		       struct error *err);

@@ -120,6 +120,7 @@ static bool start_job(const struct children *children, const struct child_opts *
 {
 	AUTO(talloc) void *ctx = talloc_new(NULL);
 	const bool serves = opts->mode == MODE_HAND_OUT;
+	const char *const asked_by = opts->mode == MODE_CHECK ? opts->config->asked_by : NULL;
 	const int inherited[] = {fds[0], fds[1], opts->socket};
 	const char *const argv[] = {
 		children->program,
@@ -132,8 +133,9 @@ static bool start_job(const struct children *children, const struct child_opts *
 		t_printf(ctx, "--%s", job_mode_option(opts->mode)),
 		serves                      ? t_printf(ctx, "%d", opts->socket)
 		: opts->mode == MODE_ACTION ? t_printf(ctx, "%lld", (long long)opts->job)
+		: asked_by                  ? "--asked-by"
 					    : NULL,
-		opts->once ? "--once" : NULL,
+		opts->once ? "--once" : asked_by,
 		NULL,
 	};
 

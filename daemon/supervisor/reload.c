@@ -70,8 +70,11 @@ void reload(struct supervisor *s)
 		log_event(LOG_ERR, KIND_RELOAD_REFUSED, NULL,
 			  "%s is refused: the configuration stays as it was", s->config->path);
 		status_ready(s);
-	} else if (connection_up(s->connection) ||
-		   strcmp(s->config->conninfo, s->candidate->conninfo) != 0) {
+		return;
+	}
+	s->candidate->asked_by = t_strdup(s->candidate, s->reload_asked_by);
+	if (connection_up(s->connection) ||
+	    strcmp(s->config->conninfo, s->candidate->conninfo) != 0) {
 		proceed_start_check(s, s->candidate);
 	} else {
 		end_reload(s, JOB_AWAY);

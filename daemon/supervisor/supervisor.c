@@ -33,7 +33,9 @@
 #include "supervisor/reload.h"
 #include "supervisor/status.h"
 
+#include <pwd.h>
 #include <signal.h>
+#include <sys/signalfd.h>
 #include <systemd/sd-daemon.h>
 
 enum {
@@ -183,11 +185,26 @@ static void on_dispatch_trouble(void *arg, const char *why)
 
 /* --- Signals, by evsignal: these are ordinary callbacks of the loop --------------------------- */
 
+/* Notes who has sent the signal: the journal keeps it, with the configuration that comes of it. */
+static void note_sender(struct supervisor *s, uid_t uid)
+{
+	const struct passwd *entry = getpwuid(uid);
+	AUTO(char_p)
+	char *name = entry ? xprintf("%s", entry->pw_name) : xprintf("user %u", (unsigned int)uid);
+
+	t_replace(s, &s->reload_asked_by, name);
+}
+
+/* SIGHUP is blocked and read from a signalfd, because a handler of libevent does not hear who has sent it. */
 static void on_sighup(evutil_socket_t fd, short what, void *arg)
 {
 	struct supervisor *s = arg;
+	struct signalfd_siginfo info;
 
-	(void)fd, (void)what; /* the signal is known */
+	(void)what; /* EV_READ */
+	if (read(fd, &info, sizeof(info)) != sizeof(info))
+		return; /* taken already */
+	note_sender(s, info.ssi_uid);
 	if (s->once)
 		log_info("--once reads its configuration once, and ignores SIGHUP");
 	else
@@ -265,12 +282,27 @@ static void on_watchdog(evutil_socket_t fd, short what, void *arg)
 	(void)sd_notify(0, "WATCHDOG=1"); /* if lost: the daemon is restarted */
 }
 
+/* The descriptor lives as long as the process. */
+static int open_sighup(void)
+{
+	sigset_t hup;
+	int fd;
+
+	(void)sigemptyset(&hup); /* neither can fail */
+	(void)sigaddset(&hup, SIGHUP);
+	(void)pthread_sigmask(SIG_BLOCK, &hup, NULL); /* children unblock all (base/process.c) */
+	fd = signalfd(-1, &hup, SFD_NONBLOCK | SFD_CLOEXEC);
+	if (fd < 0)
+		must_alloc(NULL); /* no memory, or no descriptors right at the start */
+	return fd;
+}
+
 static void add_events(struct supervisor *s)
 {
 	uint64_t watchdog_us = 0;
 	struct event_base *base = s->base;
 
-	(void)loop_event(s, base, SIGHUP, EV_SIGNAL | EV_PERSIST, on_sighup);
+	(void)loop_event(s, base, open_sighup(), EV_READ | EV_PERSIST, on_sighup);
 	(void)loop_event(s, base, SIGTERM, EV_SIGNAL | EV_PERSIST, on_sigterm);
 	(void)loop_event(s, base, SIGINT, EV_SIGNAL | EV_PERSIST, on_sigterm);
 	(void)loop_event(s, base, SIGUSR1, EV_SIGNAL | EV_PERSIST, status_log);

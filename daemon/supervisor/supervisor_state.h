@@ -37,6 +37,7 @@ struct supervisor {
 	int64_t loaded_at;
 	struct config *candidate; /* of the reload that waits for its check; NULL: none does */
 	bool reload_wanted;
+	char *reload_asked_by; /* who has sent the last SIGHUP; NULL: nobody yet */
 
 	enum model_state model; /* of config */
 	char *remark; /* the complaint of the last check that held; NULL: none */

@@ -97,6 +97,7 @@ static const struct word events[] = {
 	{"paused", _("paused")},
 	{"resumed", _("resumed")},
 	{"configured", _("setting changed")},
+	{"configuration", _("configuration changed")},
 	{"failed_key", _("key failed")},
 	{"left", _("keys left for later")},
 	{"kept", _("kept: not erased again")},

@@ -200,6 +200,8 @@ CALLS = {
     "skip_numbers(7)": {"daemon"},
     "finding(ARRAY['retention.hold_removed', '1'])": set(ROLES) - {"nobody"},
     "configure('UTC', false, 'bigint')": {"daemon"},
+    "keep_configuration('x')": {"daemon"},
+    "accept_configuration('x', 'host', '/etc/x.conf', NULL, false)": {"daemon"},
     "begin_occurrence('p', 'daily', now(), now(), 'export', '1 year', 'listed')": {"daemon"},
     "watch_policy('p', 'daily', now())": {"daemon"},
     "runnable('host')": {"daemon"},
@@ -700,7 +702,7 @@ def test_who_does_not_commit_is_named(pg, db, statement, lock):
 # --- Tables -------------------------------------------------------------------------------------
 
 READERS = {"auditor", "operator", "approver", "daemon", "both"}
-TABLES = {"archive_journal": READERS, "journal_event": READERS, "archive_file": READERS, "ledger": READERS, "ledger_secret": {"daemon"},
+TABLES = {"archive_journal": READERS, "configuration": READERS, "journal_event": READERS, "archive_file": READERS, "ledger": READERS, "ledger_secret": {"daemon"},
           "hold": READERS, "policy_state": READERS, "setting": READERS, "schema_version": READERS, "archives": READERS,
           "replay": READERS, "candidate": {"approver", "daemon", "both"}, "selection": {"approver", "daemon", "both"},
           "erasing": {"daemon"}, "chain_lock": set(), "hold_lock": set(), "ledger_lock": set(), "batch_lock": {"daemon"}, "claimed": set(),

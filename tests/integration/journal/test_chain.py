@@ -460,7 +460,7 @@ def test_concurrent_writers_keep_one_chain(pg, empty_db, daemon):
     for thread in threads:
         thread.join()
     assert not errors
-    assert "the journal is intact: 165 events, 80 actions" in d.ctl("verify").stdout
+    assert "the journal is intact: 166 events, 80 actions" in d.ctl("verify").stdout
 
 
 def test_append_only(pg, journal):

@@ -174,7 +174,7 @@ def test_no_right_at_all(stolen, statement):
     refused(stolen, statement, "permission denied")
 
 
-@pytest.mark.parametrize("kind", ["validated", "done", "hold_released", "configured", "restored", "resumed",
+@pytest.mark.parametrize("kind", ["validated", "done", "hold_released", "configured", "configuration", "restored", "resumed",
                                   "adopted", "rebound"])
 def test_no_event_of_what_others_do(stolen, kind):
     refused(stolen, f"INSERT INTO retention.journal_event (job, kind) VALUES (1, '{kind}')",

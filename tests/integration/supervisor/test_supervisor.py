@@ -35,6 +35,7 @@ parser.add_argument("--host")
 parser.add_argument("--once", action="store_true")
 parser.add_argument("--check", "--test", dest="check", action="store_true")
 parser.add_argument("--expire", "--answer", dest="expire", action="store_true")
+parser.add_argument("--asked-by")
 args = parser.parse_args()
 if args.expire:  # beside what these tests are about
     sys.exit(0)
