@@ -12,6 +12,7 @@
 #include "discover/links.h"
 #include "discover/names.h"
 #include "model/disposition.h"
+#include "model/shard.h"
 #include "preflight/check_plan.h"
 #include "preflight/views.h"
 
@@ -365,6 +366,36 @@ static void find_fold(struct model_check *m)
 			     m->model->tables[i].name);
 }
 
+/* Adds hints on tables that are split, and on which no statement reaches its part alone. */
+static void find_unnarrowed(struct model_check *m)
+{
+	for (size_t i = 0; m->model->contact->shard && i < m->model->n_tables; i++) {
+		const struct table *t = &m->model->tables[i];
+		const struct relation *r = &m->catalog->relations[i];
+		const char *name = model_shard(t), *better = NULL;
+
+		if (!(r->partitioned || r->spread == SPREAD_ROWS) || shard_narrows(r))
+			continue;
+		if (t->of && !r->shard)
+			better = shard_proved(m->model, m->catalog, t);
+		if (r->shard)
+			HINT(m,
+			     N_("table \"%s\": each of its statements asks all its partitions, because "
+				"they are not made by its shard \"%s\""),
+			     t->name, name);
+		else if (better)
+			HINT(m,
+			     N_("table \"%s\": each of its statements asks all its partitions, because "
+				"no shard narrows them: say shard = \"%s\""),
+			     t->name, better);
+		else
+			HINT(m,
+			     N_("table \"%s\": each of its statements asks all its partitions, because "
+				"shard \"%s\" %s"),
+			     t->name, name, shard_fault(m->ctx, m->model, m->catalog, t, name));
+	}
+}
+
 /* Adds hints on materialized views that nothing refreshes.  Whether the daemon may, retentiond -t tells. */
 static bool find_views(struct model_check *m, struct error *err)
 {
@@ -451,6 +482,7 @@ static bool check_model(struct model_check *m, struct error *err)
 		find_indexes(m);
 		find_outside(m);
 		find_fold(m);
+		find_unnarrowed(m);
 		if (!find_views(m, err) || !find_copies(m, err))
 			return false;
 	}

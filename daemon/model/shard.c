@@ -53,6 +53,17 @@ static bool same_type(const struct column *a, const struct column *b)
 	       (catalog_is_among(a->base, integers) && catalog_is_among(b->base, integers));
 }
 
+/* The column of the link that equals this one of the parent's; NULL: none does. */
+static const char *partner(const struct table *t, const char *parents)
+{
+	const struct columns *to = model_parent_columns(t);
+
+	for (size_t i = 0; i < t->by->n; i++)
+		if (strcmp(to->names[i], parents) == 0)
+			return t->by->names[i];
+	return NULL;
+}
+
 static bool link_has(const struct table *t, const char *own, const char *parents)
 {
 	const struct columns *to = model_parent_columns(t);
@@ -182,6 +193,9 @@ static const char *link_fault(void *ctx, const struct catalog *catalog, const st
 			sql_table(ctx, t->schema, t->table), sql_ident(ctx, own), theirs->type);
 	if (is_proved(catalog, t, own))
 		return NULL;
+	if (partner(t, of->shard))
+		return t_printf(ctx, "is not the \"%s\" of its \"%s\": the link has that in \"%s\"",
+				of->shard, t->of->name, partner(t, of->shard));
 	fault = key_fault(ctx, catalog, t, own);
 	if (fault)
 		return t_printf(ctx, "is not proved to be the \"%s\" of its \"%s\", because %s",
@@ -215,20 +229,30 @@ const char *shard_fault(void *ctx, const struct model *model, const struct catal
 	return link_fault(ctx, catalog, t, column);
 }
 
+static bool leads_to_a_part(const struct relation *r, const char *name)
+{
+	return r->spread == SPREAD_ROWS ? strcmp(r->spread_by, name) == 0
+					: columns_have(&r->found_by, name);
+}
+
 const char *shard_proved(const struct model *model, const struct catalog *catalog,
 			 const struct table *t)
 {
 	const struct relation *r = &catalog->relations[t->index];
 	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
+	const char *proved = NULL;
 
-	for (size_t i = 0; i < r->n_columns; i++)
-		if (!shard_fault(ctx, model, catalog, t, r->columns[i].name))
-			return r->columns[i].name;
-	return NULL;
+	for (size_t i = 0; i < r->n_columns; i++) {
+		const char *name = r->columns[i].name;
+
+		if ((!proved || leads_to_a_part(r, name)) &&
+		    !shard_fault(ctx, model, catalog, t, name))
+			proved = name;
+	}
+	return proved;
 }
 
 bool shard_narrows(const struct relation *r)
 {
-	return r->shard && (r->spread == SPREAD_ROWS ? strcmp(r->spread_by, r->shard) == 0
-						     : columns_have(&r->found_by, r->shard));
+	return r->shard && leads_to_a_part(r, r->shard);
 }

@@ -21,7 +21,10 @@
 const char *shard_fault(void *ctx, const struct model *model, const struct catalog *catalog,
 			const struct table *t, const char *column);
 
-/* A column of t that is proved to be its shard; NULL: there is none.  t is not contact. */
+/*
+ * A column of t that is proved to be its shard, one by which the table is split if there is such a one; NULL: there is
+ * none.  t is not contact.
+ */
 const char *shard_proved(const struct model *model, const struct catalog *catalog,
 			 const struct table *t);
 

@@ -30,6 +30,25 @@ SCHEMA = """
     INSERT INTO message SELECT n * 100, n * 10, 'Name' || n || ' of Name3 called', now() FROM generate_series(1, 3) n;
 """
 
+# The same rows in tables with hash partitions.
+PARTITIONS = """
+    ALTER SCHEMA public RENAME TO plain; CREATE SCHEMA public;
+    CREATE TABLE public.contact ({account} id bigint, name text, email text, phone text, created_at timestamptz, PRIMARY KEY ({key}))
+        PARTITION BY HASH ({by});
+    CREATE TABLE public.request ({account} contact_id bigint NOT NULL, id bigint, status text, subject text, updated_at timestamptz,
+        PRIMARY KEY ({of}, id), FOREIGN KEY ({link}) REFERENCES public.contact) PARTITION BY HASH ({of});
+    CREATE TABLE public.message ({account} contact_id bigint NOT NULL, request_id bigint, body text, sent_at timestamptz,
+        FOREIGN KEY ({of}, request_id) REFERENCES public.request) PARTITION BY HASH ({of});
+    DO $$ BEGIN FOR n IN 0..8 LOOP
+        EXECUTE format('CREATE TABLE public.p%s PARTITION OF public.%I FOR VALUES WITH (MODULUS 3, REMAINDER %s)', n,
+            (ARRAY['contact', 'request', 'message'])[1 + n / 3], n % 3); END LOOP; END $$;
+    CREATE INDEX ON public.request ({link}); CREATE INDEX ON public.message ({of}, request_id);
+    INSERT INTO public.contact (id, name, email, phone, created_at) TABLE plain.contact;
+    INSERT INTO public.request (id, contact_id, status, subject, updated_at) TABLE plain.request;
+    INSERT INTO public.message (contact_id, request_id, body, sent_at)
+        SELECT r.contact_id, r.id, m.body, m.sent_at FROM plain.message AS m JOIN plain.request AS r ON r.id = m.request_id;
+    DROP SCHEMA plain CASCADE"""
+
 # Title: what the database has beside that, and queries with what is left after a deletion and an anonymization.
 CASES = {
     "Polymorphic links": ("""
@@ -66,6 +85,18 @@ CASES = {
         " FROM contact AS c ORDER BY 1, 2",
         [(7, 3, "Name3", 1), (8, 1, "Name1", 1)],
         [(7, 1, "C_(7,1)", 0), (7, 2, "C_(7,2)", 0), (7, 3, "Name3", 1), (8, 1, "Name1", 1)]),
+    "Partitions by account": (PARTITIONS.format(account="account_id int DEFAULT 7,", by="account_id", key="account_id, id", of="account_id",
+                                                link="account_id, contact_id") + """;
+        INSERT INTO contact (account_id, id, name) VALUES (8, 1, 'Name1');
+        INSERT INTO request (account_id, id, contact_id, status, updated_at) VALUES (8, 10, 1, 'closed', now());
+        INSERT INTO message (account_id, contact_id, request_id) VALUES (8, 1, 10)""",
+        "SELECT account_id, id, name, (SELECT count(*) FROM message AS m WHERE (m.account_id, m.request_id) = (c.account_id, c.id * 10))"
+        " FROM contact AS c ORDER BY 1, 2",
+        [(7, 3, "Name3", 1), (8, 1, "Name1", 1)],
+        [(7, 1, "C_(7,1)", 0), (7, 2, "C_(7,2)", 0), (7, 3, "Name3", 1), (8, 1, "Name1", 1)]),
+    "Partitions by contact": (PARTITIONS.format(account="", by="id", key="id", of="contact_id", link="contact_id"),
+        "SELECT id, name, (SELECT count(*) FROM message AS m WHERE m.contact_id = c.id) FROM contact AS c ORDER BY 1",
+        [(3, "Name3", 1)], [(1, "C_1", 0), (2, "C_2", 0), (3, "Name3", 1)]),
     "Shared rows": ("""
         CREATE TABLE address (id bigint PRIMARY KEY, street text, city text);
         CREATE TABLE staff (id bigint PRIMARY KEY, address_id bigint REFERENCES address);
