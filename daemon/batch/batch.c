@@ -180,8 +180,8 @@ static bool collect_one(struct batch *b, const struct collect *c, struct error *
 		values[o + 1] = batch_array(b, c->others[o]);
 	if (c->limited && b->worker->most_rows > 0)
 		values[n - 1] = t_printf(b->ctx, "%" PRId64, b->worker->most_rows);
-	if ((c->lock_sql && !db_command_kept(b->db, c->lock_sql, 1, values, NULL, err)) ||
-	    !db_query_kept(b->db, c->sql, (int)n, values, &res, err))
+	if ((c->lock_sql && !batch_command(b, c->lock_sql, 1, values, NULL, err)) ||
+	    !batch_query(b, c->sql, (int)n, values, &res, err))
 		return false;
 	batch_keep_arrays(b, c, res);
 	return !c->limited || !values[n - 1] ||
@@ -423,6 +423,17 @@ static void make_arrays(struct batch *b)
 		b->arrays[i] = t_array(b->ctx, char *, b->plan->n_slots[i]);
 }
 
+static bool quote_shards(struct batch *b, struct error *err)
+{
+	char *literal = PQescapeLiteral(db_conn(b->db), b->keys->shards, strlen(b->keys->shards));
+
+	if (!literal)
+		return fail(err, ERR_ENVIRONMENT, "cannot quote the shards of a batch");
+	b->shards = t_strdup(b->ctx, literal);
+	PQfreemem(literal);
+	return true;
+}
+
 /* Looks for a trigger or a rule that was made meanwhile: it looks like clients at work, or like rows at fault. */
 static void look_for_change(struct batch *b, struct error *err)
 {
@@ -451,6 +462,8 @@ bool batch_run(const struct batch_job *job, struct batch_worker *worker, const s
 			  .complete = true};
 
 	make_arrays(&b);
+	if (!quote_shards(&b, err))
+		return false;
 	if (!run_in_transaction(&b, err)) {
 		db_rollback(worker->db);
 		look_for_change(&b, err);

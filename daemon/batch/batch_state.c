@@ -1,11 +1,35 @@
 #include "batch/batch_state.h"
 
+static bool says_shards(const char *sql)
+{
+	return strchr(sql, PLAN_SHARDS);
+}
+
+bool batch_query(struct batch *b, const char *sql, int n, const char *const values[],
+		 PGresult **ret_res, struct error *err)
+{
+	return says_shards(sql)
+		       ? db_query(b->db, plan_with_shards(b->ctx, sql, b->shards), n, values,
+				  ret_res, err)
+		       : db_query_kept(b->db, sql, n, values, ret_res, err);
+}
+
+bool batch_command(struct batch *b, const char *sql, int n, const char *const values[],
+		   int64_t *ret_rows, struct error *err)
+{
+	return says_shards(sql)
+		       ? db_command(b->db, plan_with_shards(b->ctx, sql, b->shards), n, values,
+				    ret_rows, err)
+		       : db_command_kept(b->db, sql, n, values, ret_rows, err);
+}
+
 char *batch_with_arrays(struct batch *b, const char *copy_sql, const char *const arrays[2])
 {
 	static const char marks[] = {PLAN_KEYS, PLAN_OWN, '\0'};
 	PGconn *conn = db_conn(b->db);
 	char *sql = t_strdup(b->ctx, "");
 
+	copy_sql = plan_with_shards(b->ctx, copy_sql, b->shards);
 	while (*copy_sql) {
 		const size_t plain = strcspn(copy_sql, marks);
 		const char mark = copy_sql[plain];
@@ -37,7 +61,7 @@ bool batch_ask_keys(struct batch *b, const char *sql, int n, const char *const v
 {
 	AUTO(result) PGresult *res = NULL;
 
-	if (!db_query_kept(b->db, sql, n, values, &res, err))
+	if (!batch_query(b, sql, n, values, &res, err))
 		return false;
 	ret->array = t_strdup(b->ctx, db_value(res, 0, "keys"));
 	ret->n = db_int(res, 0, "n");
@@ -49,7 +73,7 @@ bool batch_count(struct batch *b, const char *sql, int n, const char *const valu
 {
 	AUTO(result) PGresult *res = NULL;
 
-	if (!db_query_kept(b->db, sql, n, values, &res, err))
+	if (!batch_query(b, sql, n, values, &res, err))
 		return false;
 	*ret = db_int(res, 0, "n");
 	return true;

@@ -11,6 +11,7 @@ struct batch {
 	const struct keys *keys;
 	struct batch_result *result;
 	const struct plan *plan; /* the job's */
+	const char *shards; /* the keys' shards, as a constant of SQL */
 	struct db *db; /* the worker's */
 	void *ctx; /* all of the batch's text */
 	const char *id; /* the job's, as a parameter */
@@ -28,6 +29,17 @@ struct batch {
 	char *ledger; /* lines for its file, once the batch has committed; NULL: none */
 	bool origin; /* integrity = "set": session_replication_role, until the transaction's end */
 };
+
+/*
+ * Runs a statement of the plan, which the session keeps.  One that says the batch's shards is planned for these, because
+ * only a constant leaves out partitions while it is planned.
+ */
+bool batch_query(struct batch *b, const char *sql, int n, const char *const values[],
+		 PGresult **ret_res, struct error *err);
+
+/* The same of a statement without a result; ret_rows: how many rows it has changed, or NULL. */
+bool batch_command(struct batch *b, const char *sql, int n, const char *const values[],
+		   int64_t *ret_rows, struct error *err);
 
 /*
  * Writes the arrays into a statement in place of PLAN_KEYS and PLAN_OWN, because a COPY takes no parameters.

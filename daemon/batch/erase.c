@@ -73,7 +73,7 @@ static bool run_update(struct batch *b, const struct step *s, const char *keys, 
 	if (s->numbered && !fresh_numbers(b, keys, &numbers, err))
 		return false;
 	values[1] = numbers.array;
-	if (!db_query_kept(b->db, s->sql, s->numbered ? 2 : 1, values, &res, err) ||
+	if (!batch_query(b, s->sql, s->numbered ? 2 : 1, values, &res, err) ||
 	    !after_triggers(b, err))
 		return false;
 	*ret_rows = db_int(res, 0, "rows");
@@ -127,7 +127,7 @@ static bool queue_files(struct batch *b, const struct step *s, const char *keys,
 {
 	const char *const values[] = {keys, b->id};
 
-	return db_command_kept(b->db, s->outbox_sql, 2, values, NULL, err);
+	return batch_command(b, s->outbox_sql, 2, values, NULL, err);
 }
 
 /* Runs a statement without a result (plan_fires()), and says how many rows it has deleted or detached. */
@@ -135,7 +135,7 @@ static bool run_counted(struct batch *b, const char *sql, int n, const char *con
 			int64_t *ret_rows, struct error *err)
 {
 	if (!b->plan->catalog->runs_code)
-		return db_command_kept(b->db, sql, n, values, ret_rows, err);
+		return batch_command(b, sql, n, values, ret_rows, err);
 	return batch_count(b, sql, n, values, ret_rows, err) && after_triggers(b, err);
 }
 
@@ -159,7 +159,7 @@ static bool run_gather(struct batch *b, const struct step *s, int64_t *ret_rows,
 	AUTO(result) PGresult *res = NULL;
 
 	if (!batch_as_origin(b, false, err) ||
-	    !db_query_kept(b->db, s->gather->gather_sql, 2, values, &res, err) ||
+	    !batch_query(b, s->gather->gather_sql, 2, values, &res, err) ||
 	    !after_triggers(b, err))
 		return false;
 	batch_keep_arrays(b, s->gather, res);
@@ -231,7 +231,7 @@ static bool find_orphans(struct batch *b, struct error *err)
 		return true;
 	for (size_t i = 0; i < q->n_sources; i++)
 		values[i] = batch_array(b, q->sources[i]);
-	if (!db_query_kept(b->db, q->sql, (int)q->n_sources, values, &res, err))
+	if (!batch_query(b, q->sql, (int)q->n_sources, values, &res, err))
 		return false;
 	if (PQntuples(res) == 0)
 		return true;

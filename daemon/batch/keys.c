@@ -29,7 +29,7 @@ bool keys_list(struct db *db, const struct plan *plan, int job, const char *from
 static bool read_page(struct db *db, struct key_page *page, struct error *err)
 {
 	static const char sql[] =
-		"SELECT n, key, weight FROM retention.candidate\n"
+		"SELECT n, key, weight, shard, shard_group FROM retention.candidate\n"
 		" WHERE job = $1::int AND n > $2::bigint AND n / $3::bigint % $4::bigint = $5::bigint\n"
 		" ORDER BY n LIMIT $6::bigint";
 	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
@@ -44,11 +44,18 @@ static bool read_page(struct db *db, struct key_page *page, struct error *err)
 	return db_query(db, sql, 6, values, &page->rows, err);
 }
 
+/* Has the column the same value in both rows of the page? */
+static bool same(const struct key_page *page, int a, int b, const char *column)
+{
+	return strcmp(db_value(page->rows, a, column), db_value(page->rows, b, column)) == 0;
+}
+
 bool keys_take(struct db *db, struct key_page *page, int64_t weight, void *ctx, struct keys *ret,
 	       struct error *err)
 {
-	const char **taken;
-	int last;
+	const char **taken, **shards;
+	size_t n_shards = 0;
+	int last, first;
 
 	*ret = (struct keys){.array = t_strdup(ctx, "{}")};
 	if ((!page->rows || page->next == PQntuples(page->rows)) && !read_page(db, page, err))
@@ -57,18 +64,25 @@ bool keys_take(struct db *db, struct key_page *page, int64_t weight, void *ctx, 
 	if (page->next == last)
 		return true;
 	taken = t_array(ctx, const char *, last - page->next);
+	shards = t_array(ctx, const char *, last - page->next);
+	first = page->next;
 	ret->first_n = db_int(page->rows, page->next, "n");
 	while (page->next < last && ret->n < MOST_KEYS) {
 		const int64_t one = db_int(page->rows, page->next, "weight");
 
-		if (ret->n > 0 && ret->weight + one > weight)
+		if (ret->n > 0 &&
+		    (ret->weight + one > weight || !same(page, first, page->next, "shard_group")))
 			break;
+		/* Neighbours of one group stand in the order of their shards. */
+		if (ret->n == 0 || !same(page, page->next - 1, page->next, "shard"))
+			shards[n_shards++] = db_value(page->rows, page->next, "shard");
 		taken[ret->n++] = db_text(page->rows, page->next, "key");
 		ret->weight += one;
 		ret->last_n = page->after_n = db_int(page->rows, page->next, "n");
 		page->next++;
 	}
 	ret->array = sql_array(ctx, taken, (size_t)ret->n);
+	ret->shards = sql_array(ctx, shards, n_shards);
 	return true;
 }
 
@@ -110,6 +124,7 @@ bool keys_ask_references(struct db *db, const struct reference_question *questio
 	ret->together = (struct keys){.array = t_strdup(ctx, db_value(res, 0, "together")),
 				      .n = db_int(res, 0, "n_together"),
 				      .weight = db_int(res, 0, "weight"),
+				      .shards = t_strdup(ctx, db_value(res, 0, "shards")),
 				      .first_n = db_int(res, 0, "first_n"),
 				      .last_n = db_int(res, 0, "last_n")};
 	return true;

@@ -1,7 +1,7 @@
 /*
  * Keys: a job lists the keys that are due, once, by SQL, into retention.candidate.  keys_take() gives
  * them to batches.  This is the only place that decides which worker works on which key.  Two workers
- * never get the same key.  A distribution by shard would be made here.
+ * never get the same key.
  */
 #pragma once
 
@@ -25,6 +25,7 @@ struct keys {
 	int64_t weight; /* rows that belong to them, as far as the list knows */
 	int64_t first_n;
 	int64_t last_n;
+	char *shards; /* the text of an array: all shards of these keys, perhaps further ones */
 };
 
 /* The next lines of a worker's share of the list, read ahead.  The first three members are the caller's. */
@@ -32,14 +33,14 @@ struct key_page {
 	int job;
 	int worker;
 	int workers; /* that share the list */
-	PGresult *rows; /* n, key, weight; NULL: none yet */
+	PGresult *rows; /* n, key, weight, shard, shard_group; NULL: none yet */
 	int next; /* row */
 	int64_t after_n; /* lines up to this one have been dealt; -1: none */
 };
 
 /*
- * Takes the worker's next keys up to weight, at least one, and reads the next page where this one ends.  ret->n is 0
- * when the list holds none.  They stay in the list until their batch removes them.
+ * Takes the worker's next keys up to weight, at least one, of one group of shards (plan/shard.c), and reads the next
+ * page where this one ends.  ret->n is 0 when the list holds none.  They stay in the list until their batch removes them.
  */
 bool keys_take(struct db *db, struct key_page *page, int64_t weight, void *ctx, struct keys *ret,
 	       struct error *err);

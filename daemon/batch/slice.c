@@ -47,7 +47,7 @@ bool batch_measure(struct batch *b, struct error *err)
 	for (const struct step *s = plan->steps; s < plan->steps + plan->n_steps; s++)
 		if (s->sized)
 			values[n++] = batch_array(b, s->parent);
-	if (!db_query_kept(b->db, plan->sizes_sql, (int)n, values, &res, err))
+	if (!batch_query(b, plan->sizes_sql, (int)n, values, &res, err))
 		return false;
 	n = 0;
 	for (const struct step *s = plan->steps; s < plan->steps + plan->n_steps; s++)

@@ -135,6 +135,7 @@ struct plan *plan_build(void *ctx, const struct model *model, const struct catal
 	struct plan *p = plan_new(ctx, model, catalog, opts);
 
 	plan_slots(p);
+	p->in_batch = true;
 	if (!build_steps(p, c)) {
 		talloc_free(p);
 		return NULL;
@@ -143,7 +144,9 @@ struct plan *plan_build(void *ctx, const struct model *model, const struct catal
 	plan_due_statements(p);
 	if (opts->by_set)
 		plan_by_set(p);
-	p->crossref_sql = plan_crossref(p);
 	plan_guards(p);
+	p->in_batch = false;
+	plan_list(p);
+	p->crossref_sql = plan_crossref(p);
 	return p;
 }

@@ -156,6 +156,25 @@ struct step *plan_step_of(const struct plan *p, const struct table *t);
 /* How many shared tables stand above t, itself counted: those of 0 are collected first. */
 size_t plan_phase(const struct table *t);
 
+/* shard.c: in which partitions, or on which servers, a batch's rows are */
+
+/* " AND the row alias of t is in one of the batch's shards"; "" outside of a batch, or where t has none. */
+const char *plan_in_shards(const struct plan *p, const struct table *t, const char *alias);
+
+/* The same of the row alias that points at one of t's by the foreign key. */
+const char *plan_key_in_shards(const struct plan *p, const struct table *t,
+			       const struct foreign_key *k, const char *alias);
+
+/* " AND the shards of t's row alias and of its parent's are the same"; "" where the link says so. */
+const char *plan_shard_link(const struct plan *p, const struct table *t, const char *alias,
+			    const char *parent_alias);
+
+/* ", alias.column AS shard", and the partition as part: what the list is told of a subject; "": not the list, or no shard. */
+const char *plan_listed_shard(const struct plan *p, const char *alias);
+
+/* What subjects of one batch have in common, of the columns of plan_listed_shard(); NULL: no shard. */
+const char *plan_listed_group(const struct plan *p, const char *alias);
+
 /* rule.c: column rules as SQL */
 
 /* What a rule writes into its column, as an SQL expression over the row alias. */
@@ -232,7 +251,10 @@ void plan_slices(struct plan *p);
 /* The blanks that a hold's key is without at its ends, as retention.trimmed_key() takes them. */
 #define PLAN_BLANKS "E' \\t\\n\\v\\f\\r'"
 
-/* due.c: fills the list, its lock, the re-check and the questions about keys of subjects. */
+/* due.c: fills the list, and the questions about all subjects. */
+void plan_list(struct plan *p);
+
+/* Fills the lock of a batch's subjects, their re-check and the question for holds. */
 void plan_due_statements(struct plan *p);
 
 /* crossref.c.  NULL: no foreign key makes one subject wait for another.  Needs the plan's steps. */

@@ -48,8 +48,8 @@ const struct columns *plan_asked_columns(const void *ctx, const struct table *t,
  */
 static const char orphan_sql[] =
 	"SELECT {name} AS name WHERE EXISTS (\n"
-	"  SELECT FROM {from_table} AS c WHERE {among}{not_null}\n"
-	"     AND NOT EXISTS (SELECT FROM {to_table} AS p WHERE {match} OFFSET 0))";
+	"  SELECT FROM {from_table} AS c WHERE {among}{not_null}{from_shards}\n"
+	"     AND NOT EXISTS (SELECT FROM {to_table} AS p WHERE {match}{to_shards} OFFSET 0))";
 
 static char *question(const struct plan *p, const struct table *t, const struct foreign_key *k,
 		      const char *array)
@@ -72,7 +72,9 @@ static char *question(const struct plan *p, const struct table *t, const struct 
 						plan_kept_array(p, t, asked, array,
 								plan_slot_of(p, t, asked)))},
 			{"not_null", not_null}, {"to_table", plan_table(p, t)},
-			{"match", plan_key_match(p, k, "c", "p")});
+			{"match", plan_key_match(p, k, "c", "p")},
+			{"from_shards", plan_key_in_shards(p, t, k, "c")},
+			{"to_shards", plan_in_shards(p, t, "p")});
 }
 
 /* The only step that takes rows of the table: under a second name there may be others below. */

@@ -11,6 +11,7 @@
  *   via           the foreign keys of those rows
  *   own, n_own    the other keys of $1 that are in the list
  *   together, n_together, weight, first_n, last_n  own, and the subjects that were added
+ *   shards        of together
  *
  * The answer only says what is worth a try: the foreign keys decide.  It ignores keys where the
  * model does not say for certain what becomes of their rows.
@@ -164,7 +165,7 @@ static void add_pointing(const struct plan *p, const struct foreign_key *k, cons
 static const char crossref_sql[] =
 	"WITH RECURSIVE own AS MATERIALIZED (SELECT unnest($1::text[]) AS key),\n"
 	"listed AS MATERIALIZED (\n"
-	"  SELECT c.n, c.key, c.weight FROM retention.candidate AS c\n"
+	"  SELECT c.n, c.key, c.weight, c.shard FROM retention.candidate AS c\n"
 	"   WHERE c.job = $2::int AND c.n BETWEEN $4::bigint AND $5::bigint\n"
 	"     AND ($3::bigint > 0 OR (c.key IN (SELECT own.key FROM own)) IS TRUE)),\n"
 	"added AS (\n"
@@ -185,6 +186,7 @@ static const char crossref_sql[] =
 	"  SELECT r.to_key FROM kept JOIN refers AS r ON r.from_key = kept.key)\n"
 	"SELECT coalesce(array_agg(x.key ORDER BY x.n) FILTER (WHERE NOT x.kept), '{}')::text AS together,\n"
 	"       count(*) FILTER (WHERE NOT x.kept) AS n_together,\n"
+	"       coalesce(array_agg(DISTINCT x.shard) FILTER (WHERE NOT x.kept), '{}')::text AS shards,\n"
 	"       coalesce(sum(x.weight) FILTER (WHERE NOT x.kept), 0)::bigint AS weight,\n"
 	"       coalesce(min(x.n), 0) AS first_n, coalesce(max(x.n), 0) AS last_n,\n"
 	"       coalesce(array_agg(x.key ORDER BY x.n) FILTER (WHERE x.own AND NOT x.kept), '{}')::text AS own,\n"
@@ -193,7 +195,7 @@ static const char crossref_sql[] =
 	"       count(*) FILTER (WHERE x.own AND x.kept) AS n_kept,\n"
 	"       (SELECT coalesce(string_agg(DISTINCT r.via, ', '), '') FROM refers AS r\n"
 	"         WHERE (r.to_key IN (SELECT kept.key FROM kept)) IS TRUE) AS via\n"
-	"  FROM (SELECT l.n, l.key, l.weight, (l.key IN (SELECT kept.key FROM kept)) IS TRUE AS kept,\n"
+	"  FROM (SELECT l.n, l.key, l.weight, l.shard, (l.key IN (SELECT kept.key FROM kept)) IS TRUE AS kept,\n"
 	"               (l.key IN (SELECT own.key FROM own)) IS TRUE AS own\n"
 	"          FROM listed AS l WHERE (l.key IN (SELECT t.key FROM taken AS t)) IS TRUE OFFSET 0) AS x";
 

@@ -30,9 +30,9 @@ char *plan_dirty_tree(const struct plan *p, const struct table *t, const char *a
 
 		if (child->of == t && (shared || !child->shared) &&
 		    (plan_has_step(p, child) || plan_is_inner(p, child)))
-			t_append(&sql, "\n OR EXISTS (SELECT FROM %s AS %s WHERE %s%s AND (%s))",
+			t_append(&sql, "\n OR EXISTS (SELECT FROM %s AS %s WHERE %s%s%s AND (%s))",
 				 plan_filtered(p, child, child->where, NULL), name,
-				 plan_link(p, child, name, alias),
+				 plan_link(p, child, name, alias), plan_in_shards(p, child, name),
 				 child->shared ? shared(p, child, name, alias) : "",
 				 plan_dirty_tree(p, child, name, shared));
 	}

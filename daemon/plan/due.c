@@ -100,7 +100,7 @@ static const char requests_sql[] =
 	"SELECT {links}, count(*) AS n, max({date}) AS last,\n"
 	"        count(*) FILTER (WHERE {date} IS NULL OR ({due_when}\n) IS NOT TRUE) AS keeping\n"
 	"   FROM {requests} AS q\n"
-	"  WHERE {by} IS NOT NULL{where} AND {of_contact}\n"
+	"  WHERE {by} IS NOT NULL{where} AND {of_contact}{shards}\n"
 	"  GROUP BY {numbers}";
 
 /* Returns the value of contact c that its requests hold. */
@@ -129,7 +129,8 @@ static char *requests(const struct plan *p, bool of_contact)
 		{"numbers", numbers}, {"date", plan_column(p, "q", r->date)},
 		{"due_when", r->due_when ? r->due_when : "true"}, {"requests", plan_table(p, r)},
 		{"where", plan_and(p, r->where)},
-		{"of_contact", of_contact ? t_printf(p, "%s = %s", by, linked_value(p)) : "true"});
+		{"of_contact", of_contact ? t_printf(p, "%s = %s", by, linked_value(p)) : "true"},
+		{"shards", plan_in_shards(p, r, "q")});
 }
 
 /* By the dates of contact c and of its requests r. */
@@ -161,14 +162,24 @@ static char *old_enough(const struct plan *p)
  * rows is planned for arrays of ten, and then compares each key with each.
  */
 static const char due_contacts_sql[] = "SELECT {key}, 1 + coalesce(r.n, 0) AS weight,\n"
-				       "       {last} AS last\n"
+				       "       {last} AS last{listed}\n"
 				       "  FROM {contacts} AS c\n"
 				       "  {join} ({requests}) AS r\n"
 				       "    ON {of_requests} = {link}\n"
 				       " WHERE {old_enough}\n"
 				       "   AND {not_held}\n"
-				       "   AND {among_keys}\n"
+				       "   AND {among_keys}{shards}\n"
 				       "   AND ({dirty})";
+
+/* The subject's rows that the predicates let through, with their partition where the list wants it. */
+static char *subjects(const struct plan *p, const char *a, const char *b)
+{
+	char *from = plan_filtered(p, p->subject, a, b);
+
+	return p->listing && plan_relation(p, p->subject)->shard_parts
+		       ? t_printf(p, "(SELECT tableoid::bigint AS part, %s", from + strlen("(SELECT "))
+		       : from;
+}
 
 static char *due_contacts(const struct plan *p, const char *keys)
 {
@@ -181,7 +192,8 @@ static char *due_contacts(const struct plan *p, const char *keys)
 				 ? t_printf(p, "coalesce(r.last::timestamptz, %s::timestamptz)",
 					    plan_column(p, "c", c->created))
 				 : "r.last::timestamptz"},
-		{"contacts", plan_filtered(p, c, c->where, p->opts.scope)},
+		{"listed", plan_listed_shard(p, "c")}, {"shards", plan_in_shards(p, c, "c")},
+		{"contacts", subjects(p, c->where, p->opts.scope)},
 		{"join", t_printf(p, "%sJOIN%s", all ? "LEFT " : "", keys ? " LATERAL" : "")},
 		{"requests", requests(p, keys != NULL)}, {"link", linked_value(p)},
 		{"of_requests", plan_key(p, "r", plan_names(p, "link", p->model->request->by->n))},
@@ -192,12 +204,12 @@ static char *due_contacts(const struct plan *p, const char *keys)
 }
 
 /* The requests that are due, of contacts in scope that no hold covers. */
-static const char due_requests_sql[] = "SELECT {key}, 1 AS weight, {date}::timestamptz AS last\n"
+static const char due_requests_sql[] = "SELECT {key}, 1 AS weight, {date}::timestamptz AS last{listed}\n"
 				       "  FROM {requests} AS r\n"
 				       " WHERE {old_enough}\n"
 				       "   AND {not_held}\n"
 				       "   AND {in_scope}\n"
-				       "   AND {among_keys}\n"
+				       "   AND {among_keys}{shards}\n"
 				       "   AND ({dirty})";
 
 static char *due_requests(const struct plan *p, const char *keys)
@@ -208,7 +220,8 @@ static char *due_requests(const struct plan *p, const char *keys)
 
 	return sql_fill(
 		p, due_requests_sql, {"key", plan_named(p, "r", r->key, "k")}, {"date", at},
-		{"requests", plan_filtered(p, r, r->where, p->opts.by_key ? NULL : r->due_when)},
+		{"listed", plan_listed_shard(p, "r")}, {"shards", plan_in_shards(p, r, "r")},
+		{"requests", subjects(p, r->where, p->opts.by_key ? NULL : r->due_when)},
 		{"old_enough", p->opts.by_key ? quiet_since(p, at, r) : between(p, at, r)},
 		{"not_held",
 		 p->opts.despite_holds
@@ -286,8 +299,8 @@ char *plan_held_query(void *ctx, const struct model *model, const struct catalog
 #define KEYS "coalesce(array_agg({text}), '{}')::text AS keys, count(*) AS n"
 
 static const char list_sql[] =
-	"INSERT INTO retention.candidate (job, n, key, weight)\n"
-	"SELECT $3::int, row_number() OVER (ORDER BY {order}), {text}, x.weight\n"
+	"INSERT INTO retention.candidate (job, n, key, weight, shard, shard_group)\n"
+	"SELECT $3::int, row_number() OVER (ORDER BY {order}), {text}, x.weight, {shard}\n"
 	"  FROM ({due}) AS x";
 
 static const char recheck_sql[] = "SELECT " KEYS " FROM ({due}) AS x";
@@ -305,6 +318,27 @@ static const char held_sql[] =
 	"  JOIN retention.holds_in_force AS h ON h.contact_key = {contact_key}\n"
 	" WHERE {selection}) AS x";
 
+void plan_list(struct plan *p)
+{
+	const struct table *t = p->subject;
+	const struct columns *names = plan_names(p, "k", t->key->n);
+	const char *group = plan_listed_group(p, "x");
+	const char *order = plan_columns(p, "x", names->names, names->n);
+
+	p->listing = true;
+	p->list_sql = sql_fill(
+		p, list_sql, {"due", due_query(p, p->opts.by_key ? selected(p) : NULL)},
+		{"order", group ? t_printf(p, "%s, x.shard, %s", group, order) : order},
+		{"text", plan_key_text(p, "x", names)},
+		{"shard", group ? t_printf(p, "x.shard::text, (%s)::text", group) : "'', ''"});
+	p->listing = false;
+	p->present_sql = sql_fill(p, present_sql, {"text", plan_key_text(p, "x", names)},
+				  {"key", plan_named(p, "t", t->key, "k")},
+				  {"table", plan_table(p, t)},
+				  {"selection", plan_selection(p, t, "$1", true)});
+	p->total_sql = t_printf(p, "SELECT count(*) AS n FROM %s AS t", plan_table(p, t));
+}
+
 void plan_due_statements(struct plan *p)
 {
 	const struct table *t = p->subject, *c = p->model->contact;
@@ -321,14 +355,9 @@ void plan_due_statements(struct plan *p)
 		{NULL, NULL},
 	};
 
-	p->list_sql =
-		sql_fill(p, list_sql, {"due", due_query(p, p->opts.by_key ? selected(p) : NULL)},
-			 {"order", plan_columns(p, "x", names->names, names->n)}, {"text", text});
 	p->recheck_sql = sql_fill(p, recheck_sql, {"text", text},
 				  {"due", due_query(p, plan_array(p, t, t->key, "$3"))});
-	p->present_sql = sql_fill_parts(p, present_sql, parts);
-	p->lock_sql = p->opts.action == ACTION_EXPORT ? p->present_sql
-						      : sql_fill_parts(p, lock_sql, parts);
+	p->lock_sql = sql_fill_parts(p, p->opts.action == ACTION_EXPORT ? present_sql : lock_sql,
+				     parts);
 	p->held_sql = sql_fill_parts(p, held_sql, parts);
-	p->total_sql = sql_fill_parts(p, "SELECT count(*) AS n FROM {table} AS t", parts);
 }

@@ -109,7 +109,9 @@ void plan_guards(struct plan *p)
 	const enum action action = p->opts.action;
 	const struct table *c = p->model->contact, *r = p->model->request;
 	const char *contacts = plan_table(p, c), *link = link_value(p, "t", r->by);
-	const char *among_keys = plan_among(p, c, "c", c->key, plan_array(p, c, c->key, "$1"));
+	const char *among_keys =
+		t_printf(p, "%s%s", plan_among(p, c, "c", c->key, plan_array(p, c, c->key, "$1")),
+			 plan_in_shards(p, c, "c"));
 	const char *linked = link_value(p, "c", model_parent_columns(r));
 	const char *type = plan_key_type(p->catalog, r, r->by);
 	const struct columns *names = plan_names(p, "k", c->key->n);
@@ -118,8 +120,8 @@ void plan_guards(struct plan *p)
 	const char *links = by_key ? t_printf(p, "$1::%s[]", type)
 				   : t_printf(p, "ARRAY(SELECT %s::%s FROM %s AS c WHERE %s)",
 					      linked, type, contacts, among_keys);
-	const char *selection =
-		t_printf(p, "%s%s", plan_among(p, r, "t", r->by, links), plan_and(p, r->where));
+	const char *selection = t_printf(p, "%s%s%s", plan_among(p, r, "t", r->by, links),
+					 plan_and(p, r->where), plan_in_shards(p, r, "t"));
 
 	if (p->subject != r && action != ACTION_EXPORT)
 		p->lock_requests_sql =

@@ -16,6 +16,9 @@
 #define PLAN_KEYS '\001'
 #define PLAN_OWN '\002'
 
+/* Stands for the array of the batch's shards in the text of any of its statements (plan/shard.c). */
+#define PLAN_SHARDS '\003'
+
 /* Names an array that a statement takes: a column of a table whose rows have been collected. */
 struct source {
 	size_t table; /* index in model.tables */
@@ -129,6 +132,8 @@ struct plan {
 	const struct model *model;
 	const struct catalog *catalog;
 	const struct table *subject;
+	/* While it is built: the statement is one of a batch, whose shards are known; it lists the subjects. */
+	bool in_batch, listing;
 	bool defer; /* SET CONSTRAINTS ALL DEFERRED: the keys among the tables are a ring */
 	const char *list_sql; /* $1 from (or NULL), $2 cutoff, $3 job: fills retention.candidate */
 	const char
@@ -250,6 +255,9 @@ char *plan_is_key(const void *ctx, const struct catalog *catalog, const struct t
  */
 char *plan_chosen_query(const void *ctx, const struct catalog *catalog, const struct table *t,
 			const char *text, const char *from);
+
+/* Returns the statement with the literal for each PLAN_SHARDS. */
+char *plan_with_shards(const void *ctx, const char *sql, const char *literal);
 
 /* Returns "schema"."table". */
 char *plan_table(const void *ctx, const struct table *t);

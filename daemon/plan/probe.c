@@ -15,7 +15,8 @@ static void add(struct probes *p, const struct place *place, const char *what, c
 	if (!sql)
 		return;
 	p->list = t_grow(p->ctx, p->list, struct probe, p->n + 1);
-	p->list[p->n++] = (struct probe){.place = place, .what = what, .sql = sql};
+	p->list[p->n++] = (struct probe){
+		.place = place, .what = what, .sql = plan_with_shards(p->ctx, sql, "NULL")};
 }
 
 static void add_of(struct probes *p, const struct table *t, const char *what, const char *sql)

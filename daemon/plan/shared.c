@@ -174,9 +174,9 @@ static char *unused_by_others(const struct shared *s)
 	/* A row that matches a copied value does not refer to the row that holds the copy. */
 	while (!t->match && (k = catalog_next_key(p->catalog, k, 0, oid)))
 		if (catalog_key_is_use(p->model, p->catalog, t, k))
-			t_append(&sql, "\n   AND NOT EXISTS (SELECT FROM %s AS u WHERE %s%s)",
+			t_append(&sql, "\n   AND NOT EXISTS (SELECT FROM %s AS u WHERE %s%s%s)",
 				 k->from_sql, plan_key_match(p, k, "u", s->alias),
-				 not_own(s, k->from_oid));
+				 plan_key_in_shards(p, t, k, "u"), not_own(s, k->from_oid));
 	for (size_t i = 0; i < p->model->n_tables; i++) {
 		const struct table *link = &p->model->tables[i];
 

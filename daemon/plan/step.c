@@ -39,11 +39,13 @@ static char *update_statement(const struct plan *p, const struct table *t, bool 
 	const char *numbers = "", *selection = NULL;
 	char *list = t_strdup(p, "");
 
-	if (plan_is_numbered(p, t))
+	if (plan_is_numbered(p, t)) {
 		numbers = t_printf(p, "\n    FROM %s",
 				   plan_numbered_keys(p, t, "$1", "$2", &selection));
-	else
+		selection = t_printf(p, "%s%s", selection, plan_in_shards(p, t, "t"));
+	} else {
 		selection = plan_selection(p, t, "$1", own);
+	}
 	for (size_t i = 0; i < t->n_rules; i++)
 		if (t->rules[i].kind != RULE_KEEP)
 			t_list(&list, ",\n       ", "%s = %s", sql_ident(p, t->rules[i].column),
@@ -58,7 +60,7 @@ static char *update_statement(const struct plan *p, const struct table *t, bool 
 static const char detach_archived_sql[] =
 	"WITH old AS (\n"
 	"  SELECT {columns} FROM {table} AS t WHERE {selection} FOR UPDATE)\n"
-	"UPDATE {table} AS t SET {cleared} FROM old WHERE {key} = {old_key}";
+	"UPDATE {table} AS t SET {cleared} FROM old WHERE {key} = {old_key}{shards}";
 
 static char *detach_statement(const struct plan *p, const struct step *s, bool own,
 			      const char *keys)
@@ -78,7 +80,7 @@ static char *detach_statement(const struct plan *p, const struct step *s, bool o
 				   {"columns", plan_columns(p, "t", s->columns, s->n_columns)},
 				   {"cleared", cleared}, {"key", plan_key(p, "t", t->key)},
 				   {"old_key", plan_key(p, "old", t->key)},
-				   {"selection", selection}));
+				   {"selection", selection}, {"shards", plan_in_shards(p, t, "t")}));
 }
 
 /*

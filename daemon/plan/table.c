@@ -325,6 +325,7 @@ char *plan_link(const struct plan *p, const struct table *t, const char *alias,
 		       plan_column(p, parent_alias, parent->name),
 		       alike ? "" : "::", alike ? "" : by->type);
 	}
+	t_append(&sql, "%s", plan_shard_link(p, t, alias, parent_alias));
 	return sql;
 }
 
@@ -432,8 +433,8 @@ char *plan_selection(const struct plan *p, const struct table *t, const char *ke
 	const struct columns *columns = own ? t->key : t->by;
 	const char *array = plan_kept_array(p, t, columns, keys, plan_source(p, t, own).slot);
 
-	return t_printf(p, "%s%s", plan_among(p, t, "t", columns, array),
-			own ? "" : plan_beside_link(p, t));
+	return t_printf(p, "%s%s%s", plan_among(p, t, "t", columns, array),
+			own ? "" : plan_beside_link(p, t), plan_in_shards(p, t, "t"));
 }
 
 char *plan_fires(const struct plan *p, const char *returning, const char *fmt, ...)

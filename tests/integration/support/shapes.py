@@ -18,6 +18,11 @@ contact 1 of another are two people, and so on down to the last attachment.
     composite_hash16  all by hash of the account
     composite_list8   all by list of accounts
     composite_nested  all by list of accounts, and in it hash of account and id
+
+In the sharded shapes the model names the shard column, and each partition has whole contacts.
+
+    tenant_hash16, tenant_list8, tenant_nested  as the composite ones, shard = "account_id"
+    person_hash16     all by hash of the contact; keys below the contact are (contact_id, id), as are foreign keys
 """
 
 from support.harness import CRM_MODEL, libconfig
@@ -74,11 +79,13 @@ def months(step):
 class Shape:
     """
     name; composite: whether keys are (account_id, id); accounts: how many there are, 0 where no table says it.
+    person: whether keys below the contact are (contact_id, id).  shard: the shard column of the contact.
     parts(table) is a list of levels, the outermost first, each a pair of a partition key and [(suffix, bound)].
     """
 
-    def __init__(self, name, parts=lambda table: [], accounts=0, composite=False):
+    def __init__(self, name, parts=lambda table: [], accounts=0, composite=False, person=False, shard=None):
         self.name, self.parts, self.accounts, self.composite = name, parts, accounts, composite
+        self.person, self.shard = person, shard
 
     def __str__(self):
         return self.name
@@ -86,10 +93,23 @@ class Shape:
     def has_account(self, table):
         return self.composite or bool(self.accounts) and table not in KEYED + STAFF
 
+    def before_id(self, table):
+        """The column that stands before the id in the table's keys; None: there is none."""
+        if self.composite:
+            return "account_id"
+        return "contact_id" if self.person and table != "contact" and table not in STAFF else None
+
+    def added(self, table):
+        """The column that the plain table has not; None: there is none."""
+        if self.has_account(table):
+            return "account_id"
+        known = ("contact_social", "contact_document", "request")
+        return "contact_id" if self.before_id(table) == "contact_id" and table not in known else None
+
     def key_columns(self, table):
         """The columns of its primary key: the partition key first."""
-        if self.composite:
-            return ["account_id", "id"]
+        if self.before_id(table):
+            return [self.before_id(table), "id"]
         levels = [key.split("(")[1].rstrip(")").strip('"') for key, _ in self.parts(table)]
         return list(dict.fromkeys([*levels, "id"]))
 
@@ -137,6 +157,10 @@ class Shape:
             values, source = ["a AS account_id", *values], f"{source}, generate_series(1, {self.accounts}) AS a"
         elif self.has_account(table):
             values = [f"{self.account(table)} AS account_id", *values]
+        elif self.added(table):
+            contact = f"CASE WHEN t.record_type IN ('Contact', 'Request') THEN {self.owner(table)} ELSE 0 END" \
+                if table == "files" else self.owner(table)
+            values = [f"{contact} AS contact_id", *values]
         return f"SELECT {', '.join(values)} FROM {source}"
 
     def plain_number(self, number, room=1, account="account_id"):
@@ -146,15 +170,15 @@ class Shape:
     def plain_key(self, key, room=1):
         """The same of a key as the ledger has it."""
         if not self.composite:
-            return int(key)
+            return int(key.strip("()").split(",")[-1])
         account, number = map(int, key.strip("()").split(","))
         return ((number // room - 1) * self.accounts + account) * room + number % room
 
     def key(self, plain, room=1):
         """A key as a person writes it, of a plain number."""
-        if not self.composite:
-            return str(plain)
         contact = plain // room
+        if not self.composite:
+            return f"({contact},{plain})" if self.person and room > 1 else str(plain)
         return f"({1 + (contact - 1) % self.accounts},{((contact - 1) // self.accounts + 1) * room + plain % room})"
 
     def owned(self, table):
@@ -169,11 +193,13 @@ class Shape:
         room = ROOM[LINK[table][1]]
         account = 1 + (plain // room - 1) % self.accounts if self.has_account(table) else None
         number = self.key(plain, room).strip("()").split(",")[-1]
+        if self.added(table) == "contact_id":
+            return f"contact_id, {column}", f"{plain // room}, {number}"
         return (f"account_id, {column}", f"{account}, {number}") if account else (column, number)
 
     def identity(self, table):
         """The columns by which one row is told from the others."""
-        return "account_id, id" if self.composite else "id"
+        return ", ".join([*filter(None, [self.before_id(table)]), "id"])
 
     # Tables.
 
@@ -193,12 +219,13 @@ class Shape:
         pg.sql(db, ";\n".join(script))
 
     def table(self, table, columns):
-        account = "account_id int NOT NULL, " if self.has_account(table) else ""
+        added = self.added(table)
+        first = f"{added} {'int' if added == 'account_id' else 'bigint'} NOT NULL, " if added else ""
         levels = self.parts(table)
         by = f" PARTITION BY {levels[0][0]}" if levels else ""
         like = f"LIKE plain.{table} INCLUDING ALL EXCLUDING INDEXES"
-        names = [*(["account_id"] if account else []), *columns]
-        return [f"CREATE TABLE crm.{table} ({account}{like}){by}",
+        names = [*([added] if added else []), *columns]
+        return [f"CREATE TABLE crm.{table} ({first}{like}){by}",
                 *self.partitions(table, table, levels),
                 f"INSERT INTO crm.{table} ({self.listed(names)}) OVERRIDING SYSTEM VALUE {self.rows('plain', table, columns)}",
                 f"ALTER TABLE crm.{table} ADD PRIMARY KEY ({self.listed(self.key_columns(table))})"]
@@ -221,12 +248,14 @@ class Shape:
 
     def index(self, table, unique, columns):
         """A unique index stays one where it may be."""
-        columns = ["account_id", *columns] if self.composite else columns
+        first = self.before_id(table)
+        columns = [first, *columns] if first and first not in columns else columns
         unique = unique and all(set(key.split("(")[1].rstrip(")").split(", ")) <= set(columns) for key, _ in self.parts(table))
         return f"CREATE {'UNIQUE ' if unique else ''}INDEX ON crm.{table} ({self.listed(columns)})"
 
     def foreign_key(self, table, column, parent):
-        columns, keys = ([["account_id", c] if self.composite else [c] for c in (column, "id")])
+        first = self.before_id(parent)
+        columns, keys = ([[first, c] if first else [c] for c in (column, "id")])
         return (f"ALTER TABLE crm.{table} ADD FOREIGN KEY ({self.listed(columns)})"
                 f" REFERENCES crm.{parent} ({self.listed(keys)})")
 
@@ -237,14 +266,21 @@ class Shape:
         tables = read_model(CRM_MODEL.read_text())
         for entry in tables.values():
             table = entry["table"].removeprefix("crm.")
-            if self.composite:
-                entry["key"] = ["account_id", "id"]
-                if "by" in entry:
-                    entry["by"] = ["account_id", entry["by"]]
+            first = self.before_id(table)
+            if first:
+                entry["key"] = [first, "id"]
+                if "by" in entry and (self.composite or entry["of"] != "contact"):
+                    entry["by"] = [first, entry["by"]]
+                elif "by" in entry:
+                    entry["by"] = "contact_id"
             elif self.key_columns(table) != ["id"]:
                 del entry["key"]
-            if "keep" in entry and self.has_account(table):
-                entry["keep"].append("account_id")
+            if "keep" in entry and self.added(table):
+                entry["keep"].append(self.added(table))
+            if self.person and first:
+                entry["shard"] = first
+        if self.shard:
+            tables["contact"]["shard"] = self.shard
         return tables
 
     def model(self):
@@ -308,12 +344,20 @@ def nested(table):
 
 ONE_COLUMN = [Shape("hash16", by_hash(16)), Shape("list8", by_list, ACCOUNTS), Shape("range", by_range),
               Shape("nested", nested, ACCOUNTS)]
-LARGE = [Shape("hash64", by_hash(64))]
+COMPOSITE_PARTS = {"hash16": lambda table: [hashes(16, "account_id")], "list8": lambda table: [lists(8, ACCOUNTS)],
+                   "nested": lambda table: [lists(4, ACCOUNTS), hashes(4, "account_id, id")]}
 COMPOSITE = [Shape("composite", accounts=ACCOUNTS, composite=True),
-             Shape("composite_hash16", lambda table: [hashes(16, "account_id")], ACCOUNTS, True),
-             Shape("composite_list8", lambda table: [lists(8, ACCOUNTS)], ACCOUNTS, True),
-             Shape("composite_nested", lambda table: [lists(4, ACCOUNTS), hashes(4, "account_id, id")], ACCOUNTS, True)]
-EVERY = ONE_COLUMN + COMPOSITE
+             *(Shape(f"composite_{name}", parts, ACCOUNTS, True) for name, parts in COMPOSITE_PARTS.items())]
+
+
+def by_person(count):
+    return lambda table: [] if table in STAFF else [hashes(count, "id" if table == "contact" else "contact_id")]
+
+
+SHARDED = [*(Shape(f"tenant_{name}", parts, ACCOUNTS, True, shard="account_id") for name, parts in COMPOSITE_PARTS.items()),
+           Shape("person_hash16", by_person(16), person=True, shard="id")]
+LARGE = [Shape("hash64", by_hash(64)), Shape("person_hash64", by_person(64), person=True, shard="id")]
+EVERY = ONE_COLUMN + COMPOSITE + SHARDED
 SHAPES = {shape.name: shape for shape in EVERY + LARGE}
 # What a test takes that is not for every shape.  They are odd in number, so that each meets both ways of integrity.
-FEW = [SHAPES[name] for name in ("hash16", "range", "composite", "composite_hash16", "composite_nested")]
+FEW = [SHAPES[name] for name in ("composite", "tenant_hash16", "person_hash16", "range", "hash16", "composite_nested", "tenant_list8")]
