@@ -8,19 +8,17 @@ static bool says_shards(const char *sql)
 bool batch_query(struct batch *b, const char *sql, int n, const char *const values[],
 		 PGresult **ret_res, struct error *err)
 {
-	return says_shards(sql)
-		       ? db_query(b->db, plan_with_shards(b->ctx, sql, b->shards), n, values,
-				  ret_res, err)
-		       : db_query_kept(b->db, sql, n, values, ret_res, err);
+	return says_shards(sql) ? db_query(b->db, plan_with_shards(b->ctx, sql, b->shards), n,
+					   values, ret_res, err)
+				: db_query_kept(b->db, sql, n, values, ret_res, err);
 }
 
 bool batch_command(struct batch *b, const char *sql, int n, const char *const values[],
 		   int64_t *ret_rows, struct error *err)
 {
-	return says_shards(sql)
-		       ? db_command(b->db, plan_with_shards(b->ctx, sql, b->shards), n, values,
-				    ret_rows, err)
-		       : db_command_kept(b->db, sql, n, values, ret_rows, err);
+	return says_shards(sql) ? db_command(b->db, plan_with_shards(b->ctx, sql, b->shards), n,
+					     values, ret_rows, err)
+				: db_command_kept(b->db, sql, n, values, ret_rows, err);
 }
 
 char *batch_with_arrays(struct batch *b, const char *copy_sql, const char *const arrays[2])

@@ -159,8 +159,7 @@ static bool run_gather(struct batch *b, const struct step *s, int64_t *ret_rows,
 	AUTO(result) PGresult *res = NULL;
 
 	if (!batch_as_origin(b, false, err) ||
-	    !batch_query(b, s->gather->gather_sql, 2, values, &res, err) ||
-	    !after_triggers(b, err))
+	    !batch_query(b, s->gather->gather_sql, 2, values, &res, err) || !after_triggers(b, err))
 		return false;
 	batch_keep_arrays(b, s->gather, res);
 	*ret_rows = b->collected[s->table->index];

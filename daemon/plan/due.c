@@ -177,7 +177,8 @@ static char *subjects(const struct plan *p, const char *a, const char *b)
 	char *from = plan_filtered(p, p->subject, a, b);
 
 	return p->listing && plan_relation(p, p->subject)->shard_parts
-		       ? t_printf(p, "(SELECT tableoid::bigint AS part, %s", from + strlen("(SELECT "))
+		       ? t_printf(p, "(SELECT tableoid::bigint AS part, %s",
+				  from + strlen("(SELECT "))
 		       : from;
 }
 
@@ -204,13 +205,14 @@ static char *due_contacts(const struct plan *p, const char *keys)
 }
 
 /* The requests that are due, of contacts in scope that no hold covers. */
-static const char due_requests_sql[] = "SELECT {key}, 1 AS weight, {date}::timestamptz AS last{listed}\n"
-				       "  FROM {requests} AS r\n"
-				       " WHERE {old_enough}\n"
-				       "   AND {not_held}\n"
-				       "   AND {in_scope}\n"
-				       "   AND {among_keys}{shards}\n"
-				       "   AND ({dirty})";
+static const char due_requests_sql[] =
+	"SELECT {key}, 1 AS weight, {date}::timestamptz AS last{listed}\n"
+	"  FROM {requests} AS r\n"
+	" WHERE {old_enough}\n"
+	"   AND {not_held}\n"
+	"   AND {in_scope}\n"
+	"   AND {among_keys}{shards}\n"
+	"   AND ({dirty})";
 
 static char *due_requests(const struct plan *p, const char *keys)
 {
@@ -332,10 +334,10 @@ void plan_list(struct plan *p)
 		{"text", plan_key_text(p, "x", names)},
 		{"shard", group ? t_printf(p, "x.shard::text, (%s)::text", group) : "'', ''"});
 	p->listing = false;
-	p->present_sql = sql_fill(p, present_sql, {"text", plan_key_text(p, "x", names)},
-				  {"key", plan_named(p, "t", t->key, "k")},
-				  {"table", plan_table(p, t)},
-				  {"selection", plan_selection(p, t, "$1", true)});
+	p->present_sql =
+		sql_fill(p, present_sql, {"text", plan_key_text(p, "x", names)},
+			 {"key", plan_named(p, "t", t->key, "k")}, {"table", plan_table(p, t)},
+			 {"selection", plan_selection(p, t, "$1", true)});
 	p->total_sql = t_printf(p, "SELECT count(*) AS n FROM %s AS t", plan_table(p, t));
 }
 
@@ -357,7 +359,7 @@ void plan_due_statements(struct plan *p)
 
 	p->recheck_sql = sql_fill(p, recheck_sql, {"text", text},
 				  {"due", due_query(p, plan_array(p, t, t->key, "$3"))});
-	p->lock_sql = sql_fill_parts(p, p->opts.action == ACTION_EXPORT ? present_sql : lock_sql,
-				     parts);
+	p->lock_sql =
+		sql_fill_parts(p, p->opts.action == ACTION_EXPORT ? present_sql : lock_sql, parts);
 	p->held_sql = sql_fill_parts(p, held_sql, parts);
 }

@@ -80,7 +80,8 @@ static char *detach_statement(const struct plan *p, const struct step *s, bool o
 				   {"columns", plan_columns(p, "t", s->columns, s->n_columns)},
 				   {"cleared", cleared}, {"key", plan_key(p, "t", t->key)},
 				   {"old_key", plan_key(p, "old", t->key)},
-				   {"selection", selection}, {"shards", plan_in_shards(p, t, "t")}));
+				   {"selection", selection},
+				   {"shards", plan_in_shards(p, t, "t")}));
 }
 
 /*
