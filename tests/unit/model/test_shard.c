@@ -287,8 +287,9 @@ static void test_by_contact(void **state)
 	w.tables[0].shard = w.relations[0].shard = "id";
 	w.catalog.n_keys = 0;
 	assert_string_equal(model_shard(&w.tables[1]), "id");
-	assert_string_equal(shard_fault(ctx, &w.model, &w.catalog, &w.tables[1], "id"),
-			    "is not the \"id\" of its \"contact\": the link has that in \"contact_id\"");
+	assert_string_equal(
+		shard_fault(ctx, &w.model, &w.catalog, &w.tables[1], "id"),
+		"is not the \"id\" of its \"contact\": the link has that in \"contact_id\"");
 	assert_null(shard_fault(ctx, &w.model, &w.catalog, &w.tables[1], "contact_id"));
 	assert_string_equal(shard_proved(&w.model, &w.catalog, &w.tables[1]), "contact_id");
 	assert_string_equal(shard_fault(ctx, &w.model, &w.catalog, &w.tables[1], "x"),
