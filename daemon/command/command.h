@@ -27,8 +27,8 @@ struct command_options {
 	const char *seen; /* a number of keys, from 0 */
 	const char *depth, *schedule; /* of a policy */
 	const char *reason, *note, *last_hash;
-	const char *configuration, *disable_triggers, *dry_run, *follow, *is_new, *json, *record, *replace,
-		*samples, *yes; /* flags */
+	const char *configuration, *disable_triggers, *dry_run, *follow, *is_new, *json, *record,
+		*replace, *samples, *yes; /* flags */
 };
 
 struct command;
