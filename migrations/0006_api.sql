@@ -986,6 +986,170 @@ AS $$
 	SELECT greatest(pg_stat_get_last_analyze_time(relation), pg_stat_get_last_autoanalyze_time(relation))
 $$;
 
+-- Citus: the rows are on other servers, its workers.  Each is asked for its part, and what does not answer is "unknown".
+-- A worker has its own search_path when a query comes to it like this, so each name in a query is qualified with its
+-- schema, and each operator has operands of exactly its types: nobody's function can take the place of PostgreSQL's.
+
+-- What each worker of Citus answers to a query of one JSON value, or why it does not; whole: the coordinator as well.  No
+-- row in a database without the extension.
+CREATE FUNCTION retention.ask_nodes(query text, whole boolean)
+RETURNS TABLE (node int, name text, answer jsonb, failure text)
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+	IF to_regclass('pg_catalog.pg_dist_node') IS NULL THEN
+		RETURN;
+	END IF;
+	RETURN QUERY EXECUTE format(
+	  'SELECT n.groupid, n.nodename || '':'' || n.nodeport, CASE WHEN r.success THEN r.result::jsonb END,
+		  CASE WHEN r.success IS NULL THEN ''it is disabled'' WHEN NOT r.success THEN r.result END
+	     FROM pg_dist_node AS n
+	     LEFT JOIN %s AS r ON %s
+	    WHERE n.noderole = ''primary'' AND (n.groupid <> 0 OR $2)',
+	  CASE WHEN whole THEN 'run_command_on_all_nodes($1)' ELSE 'run_command_on_workers($1)' END,
+	  CASE WHEN whole THEN 'r.nodeid = n.nodeid' ELSE '(r.nodename, r.nodeport) = (n.nodename, n.nodeport)' END)
+	  USING query, whole;
+END
+$$;
+
+-- The shards of distributed tables by the number of their server, {"1": ["crm.contact_102008", ...]}; NULL: none.
+CREATE FUNCTION retention.shards_of(tables oid[]) RETURNS jsonb
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	shards jsonb;
+BEGIN
+	IF to_regclass('pg_catalog.pg_dist_shard') IS NULL THEN
+		RETURN NULL;
+	END IF;
+	EXECUTE 'SELECT jsonb_object_agg(g.groupid, g.shards)
+		   FROM (SELECT p.groupid, jsonb_agg(shard_name(s.logicalrelid, s.shardid, false) ORDER BY s.shardid) AS shards
+			   FROM pg_dist_shard AS s JOIN pg_dist_placement AS p ON p.shardid = s.shardid
+			  WHERE s.logicalrelid = ANY ($1) GROUP BY 1) AS g'
+	   INTO shards USING tables;
+	RETURN shards;
+END
+$$;
+
+-- What the servers know of their shards, given as shards_of() has them or by their oids.  undecided: transactions of
+-- two phases that are committed here and not ended there, and shards that were moved away and still are there.  Erased
+-- rows are visible in the former and stay in the latter.
+CREATE FUNCTION retention.node_facts(shards jsonb)
+RETURNS TABLE (node int, name text, facts jsonb, undecided text, failure text)
+LANGUAGE plpgsql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	query text := format($query$
+	WITH asked AS (
+	  SELECT e.value AS item FROM pg_catalog.pg_dist_local_group AS g, pg_catalog.jsonb_each(%L::jsonb) AS s,
+		 LATERAL pg_catalog.jsonb_array_elements_text(s.value) AS e
+	   WHERE s.key = g.groupid::text),
+	shard AS (
+	  SELECT CASE WHEN a.item ~ '^[0-9]+$'::text THEN a.item::oid ELSE pg_catalog.to_regclass(a.item)::oid END AS oid
+	    FROM asked AS a),
+	heap AS (
+	  SELECT c.*, pg_catalog.format('%%I.%%I'::text, n.nspname, pg_catalog.regexp_replace(c.relname::text, '_[0-9]+$'::text, ''::text)) AS name
+	    FROM (SELECT h.oid FROM shard AS h
+		  UNION SELECT p.relid::oid FROM shard AS h, pg_catalog.pg_partition_tree(h.oid::regclass) AS p) AS r
+	    JOIN pg_catalog.pg_class AS c ON c.oid = r.oid
+	    JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+	   WHERE c.relkind = 'r'::"char" OR c.relkind = 't'::"char" OR (c.relkind = 'p'::"char"
+		 AND pg_catalog.current_setting('server_version_num'::text)::int >= 140000)),
+	part AS (
+	  SELECT h.oid, h.name, h.relkind <> 'p'::"char" AS pages, h.relkind <> 't'::"char" AS statistics FROM heap AS h
+	  UNION ALL SELECT h.reltoastrelid, pg_catalog.concat(h.name, ' (TOAST)'::text), true, false FROM heap AS h
+	   WHERE h.reltoastrelid <> 0::oid),
+	clock AS (SELECT pg_catalog.pg_snapshot_xmax(pg_catalog.pg_current_snapshot())::text::bigint AS next),
+	holder AS (
+	  SELECT pg_catalog.concat('session '::text, a.pid) AS who, a.backend_xmin::text::bigint AS xmin
+	    FROM pg_catalog.pg_stat_activity AS a
+	   WHERE a.backend_xmin IS NOT NULL AND a.pid <> pg_catalog.pg_backend_pid()
+	     AND a.backend_type IS DISTINCT FROM 'autovacuum worker'::text
+	     AND (a.datid IS NULL OR a.datid = 0::oid OR a.datname = pg_catalog.current_database())
+	  UNION ALL SELECT pg_catalog.concat('replication slot '::text, s.slot_name), s.xmin::text::bigint
+	    FROM pg_catalog.pg_replication_slots AS s WHERE s.xmin IS NOT NULL
+	  UNION ALL SELECT 'a prepared transaction'::text, p.transaction::text::bigint
+	    FROM pg_catalog.pg_prepared_xacts AS p WHERE p.database = pg_catalog.current_database()
+	  UNION ALL SELECT 'a transaction of before'::text,
+		 pg_catalog.pg_snapshot_xmin(pg_catalog.pg_current_snapshot())::text::bigint)
+	SELECT pg_catalog.jsonb_build_object(
+	  'system'::text, (SELECT c.system_identifier::text FROM pg_catalog.pg_control_system() AS c),
+	  'xid'::text, c.next - 1::bigint,
+	  'lsn'::text, pg_catalog.pg_current_wal_insert_lsn()::text,
+	  'hidden'::text, NOT pg_catalog.pg_has_role('pg_read_all_stats'::name, 'USAGE'::text),
+	  'prepared'::text, (SELECT pg_catalog.jsonb_agg(p.gid) FROM pg_catalog.pg_prepared_xacts AS p
+			WHERE p.database = pg_catalog.current_database()),
+	  'holders'::text, (SELECT pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object('who'::text, h.who, 'xid'::text,
+	       c.next - (((c.next - h.xmin) & 4294967295) + 2147483648::bigint) %% 4294967296 + 2147483648::bigint))
+			FROM holder AS h),
+	  'standbys'::text, (SELECT pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object(
+	       'who'::text, coalesce(nullif(r.application_name, ''::text), r.pid::text),
+	       'hidden'::text, r.state IS NULL OR r.replay_lsn IS NULL, 'lsn'::text, r.replay_lsn::text))
+			FROM pg_catalog.pg_stat_replication AS r
+		       WHERE r.state IS NULL OR r.state = 'streaming'::text OR r.state = 'catchup'::text),
+	  'slots'::text, (SELECT pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object('who'::text, s.slot_name,
+	       'lsn'::text, coalesce(s.confirmed_flush_lsn, s.restart_lsn)::text))
+			FROM pg_catalog.pg_replication_slots AS s WHERE s.restart_lsn IS NOT NULL),
+	  'parts'::text, (SELECT pg_catalog.jsonb_agg(pg_catalog.jsonb_build_object('oid'::text, p.oid::bigint, 'name'::text, p.name,
+	       'xmin'::text, CASE WHEN h.relfrozenxid::text <> '0'::text THEN c.next -
+		    (((c.next - h.relfrozenxid::text::bigint) & 4294967295) + 2147483648::bigint) %% 4294967296 + 2147483648::bigint END,
+	       'vacuums'::text, CASE WHEN p.pages THEN coalesce(pg_catalog.pg_stat_get_vacuum_count(p.oid), 0::bigint)
+		    + coalesce(pg_catalog.pg_stat_get_autovacuum_count(p.oid), 0::bigint) END,
+	       'analyses'::text, CASE WHEN p.statistics THEN coalesce(pg_catalog.pg_stat_get_analyze_count(p.oid), 0::bigint)
+		    + coalesce(pg_catalog.pg_stat_get_autoanalyze_count(p.oid), 0::bigint) END,
+	       'vacuumed'::text, greatest(pg_catalog.pg_stat_get_last_vacuum_time(p.oid), pg_catalog.pg_stat_get_last_autovacuum_time(p.oid)),
+	       'analyzed'::text, greatest(pg_catalog.pg_stat_get_last_analyze_time(p.oid), pg_catalog.pg_stat_get_last_autoanalyze_time(p.oid)),
+	       'dead'::text, pg_catalog.pg_stat_get_dead_tuples(p.oid),
+	       'is_empty'::text, h.reltuples = 0::real AND (NOT pg_catalog.has_table_privilege(p.oid, 'SELECT'::text) OR EXISTS (
+		    SELECT FROM pg_catalog.pg_stats AS s JOIN pg_catalog.pg_namespace AS n ON n.nspname = s.schemaname
+		     WHERE s.tablename = h.relname AND n.oid = h.relnamespace)),
+	       'vacuuming'::text, EXISTS (SELECT FROM pg_catalog.pg_locks AS l
+		     WHERE l.locktype = 'relation'::text AND l.relation = p.oid AND l.granted
+		       AND l.database = (SELECT d.oid FROM pg_catalog.pg_database AS d WHERE d.datname = pg_catalog.current_database())
+		       AND l.mode = 'ShareUpdateExclusiveLock'::text)))
+			FROM part AS p JOIN pg_catalog.pg_class AS h ON h.oid = p.oid))
+	  FROM clock AS c $query$, shards);
+BEGIN
+	IF shards IS NULL OR to_regclass('pg_catalog.pg_dist_transaction') IS NULL THEN
+		RETURN QUERY SELECT s.key::int, 'server ' || s.key, NULL::jsonb, NULL, 'the extension citus is not in this database'
+			       FROM jsonb_object_keys(shards) AS s(key);
+		RETURN;
+	END IF;
+	RETURN QUERY EXECUTE $sql$
+	  SELECT s.key::int, coalesce(a.name, 'server ' || s.key), a.answer, CASE
+		 WHEN EXISTS (SELECT FROM jsonb_array_elements_text(nullif(a.answer->'prepared', 'null')) AS g(gid)
+			       WHERE g.gid IN (SELECT t.gid FROM pg_dist_transaction AS t))
+		 THEN 'a transaction that Citus has not ended on ' || a.name || ' yet (recover_prepared_transactions)'
+		 WHEN EXISTS (SELECT FROM pg_dist_cleanup AS o, jsonb_array_elements(nullif(a.answer->'parts', 'null')) AS p
+			       WHERE o.node_group_id = s.key::int AND regexp_replace(o.object_name, '_\d+("?)$', '\1') = p->>'name')
+		 THEN 'old copies of shards that Citus has not dropped on ' || a.name || ' yet (pg_dist_cleanup)' END,
+		 CASE WHEN a.node IS NULL THEN 'it is not a server of Citus now' ELSE a.failure END
+	    FROM jsonb_each($2) AS s
+	    LEFT JOIN retention.ask_nodes($1, $2 ? '0') AS a ON a.node = s.key::int $sql$
+	  USING query, shards;
+END
+$$;
+
+-- What a job records at its end of the servers that have shards of its tables, for horizon().
+CREATE FUNCTION retention.record_nodes(tables oid[]) RETURNS jsonb
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT jsonb_object_agg(f.node, CASE WHEN f.failure IS NOT NULL
+	       THEN jsonb_build_object('name', f.name, 'failure', f.failure) ELSE jsonb_build_object('name', f.name,
+	       'system', f.facts->'system', 'xid', f.facts->'xid', 'lsn', f.facts->'lsn',
+	       'clear', NOT (f.facts->>'hidden')::boolean AND NOT EXISTS (
+		  SELECT FROM jsonb_array_elements(f.facts->'holders') AS h
+		   WHERE (h->>'xid')::bigint <= (f.facts->>'xid')::bigint),
+	       'tables', (SELECT coalesce(jsonb_agg(jsonb_build_object('oid', p->'oid', 'name', p->'name', 'vacuums', p->'vacuums',
+		    'analyses', p->'analyses', 'vacuuming', p->'vacuuming')), '[]')
+		  FROM jsonb_array_elements(nullif(f.facts->'parts', 'null')) AS p)) END)
+	  FROM retention.node_facts(retention.shards_of(tables)) AS f
+$$;
+
 -- How far the erasures of an action have come.  No row for an action that has erased nothing or has not ended.  A
 -- restored action has one row: T0 is undone.  It sees what the schema's owner sees, because the people who ask for it
 -- have no right to look at standbys and at other people's sessions.
@@ -1004,9 +1168,7 @@ AS $$
 		      THEN 'not recorded when the action ended'
 		      WHEN a.system_identifier::text IS DISTINCT FROM
 			(SELECT system_identifier::text FROM pg_control_system())
-		      THEN 'it was done on another server'
-		      WHEN (a.counters->'horizon'->>'elsewhere')::boolean
-		      THEN 'Citus has the tables on other servers, which are not asked' END AS lost
+		      THEN 'it was done on another server' END AS lost
 	    FROM retention.archive_journal AS a
 	   WHERE a.id = horizon.id AND a.status = 'done' AND a.action <> 'export'
 	     AND a.restored_at IS NULL),
@@ -1027,16 +1189,31 @@ AS $$
 		 AND e.details->'views' ? (v->>'name') AND o.finished_at IS NOT NULL
 		 AND (o.id = horizon.id OR o.started_at > j.t0)
 	       ORDER BY e.id LIMIT 1) AS e ON true),
+	-- Each server of Citus that had shards of the tables: what was recorded of it, and what it says now.
+	node AS (
+	  SELECT f.name, n.value AS record, f.facts, f.undecided, f.failure, (n.value->>'xid')::bigint AS xid,
+		 CASE WHEN n.value ? 'failure' THEN 'it was not asked when the action ended: ' || (n.value->>'failure')
+		      WHEN n.value->>'system' IS DISTINCT FROM f.facts->>'system' AND f.facts IS NOT NULL
+		      THEN 'another server has taken its place' ELSE f.failure END AS lost
+	    FROM j, jsonb_each(j.record->'nodes') AS n
+	    JOIN (SELECT f.* FROM j, retention.node_facts((
+		    SELECT jsonb_object_agg(m.key, coalesce((SELECT jsonb_agg(t->'oid') FROM jsonb_array_elements(m.value->'tables') AS t), '[]'))
+		      FROM jsonb_each(j.record->'nodes') AS m)) AS f) AS f ON f.node = n.key::int),
+	silent AS (
+	  SELECT string_agg(n.name || ' does not answer: ' || n.failure, ', ' ORDER BY n.name) AS now,
+		 string_agg(n.name || ': ' || n.lost, ', ' ORDER BY n.name) AS ever
+	    FROM node AS n),
 	live AS (
 	  SELECT greatest(j.t0, max(v.at)) AS since, greatest(j.lsn, max(v.lsn)) AS lsn,
-		 string_agg('REFRESH of ' || v.name, ', ' ORDER BY v.name)
-		   FILTER (WHERE v.at IS NULL) AS pending
+		 nullif(concat_ws(', ', string_agg('REFRESH of ' || v.name, ', ' ORDER BY v.name) FILTER (WHERE v.at IS NULL),
+				  (SELECT string_agg(n.undecided, ', ' ORDER BY n.name) FROM node AS n)), '') AS pending,
+		 (SELECT s.now FROM silent AS s) AS silent
 	    FROM j LEFT JOIN view AS v ON true GROUP BY j.t0, j.lsn),
 	-- T1: a row for each reason to wait.
 	part AS (
 	  SELECT coalesce(t->>'name', '?') AS name, (t->>'vacuums')::bigint AS before,
 		 CASE WHEN (t->>'vacuuming')::boolean THEN 2 ELSE 1 END AS needed,
-		 c.oid, c.relfrozenxid::text::bigint AS xmin,
+		 '' AS place, retention.full_xid(c.relfrozenxid::text::bigint) AS xmin, j.xid, j.clear,
 		 retention.vacuum_count(c.oid) AS vacuums,
 		 (t->>'analyses')::bigint AS analyzed_before, retention.analyze_count(c.oid) AS analyses,
 		 retention.last_analyze(c.oid) AS analyzed,
@@ -1047,19 +1224,27 @@ AS $$
 		 pg_stat_get_dead_tuples(c.oid) AS dead
 	    FROM j, jsonb_array_elements(j.record->'tables') AS t
 	-- Finds a table by its oid, whatever its name is now; the data of a dropped table is gone.
-	    JOIN pg_class AS c ON c.oid = (t->>'oid')::oid),
+	    JOIN pg_class AS c ON c.oid = (t->>'oid')::oid
+	  UNION ALL
+	  SELECT t->>'name', (t->>'vacuums')::bigint, CASE WHEN (t->>'vacuuming')::boolean THEN 2 ELSE 1 END,
+		 ' on ' || n.name, (p->>'xmin')::bigint, n.xid, (n.record->>'clear')::boolean, (p->>'vacuums')::bigint,
+		 (t->>'analyses')::bigint, (p->>'analyses')::bigint, (p->>'analyzed')::timestamptz, (p->>'is_empty')::boolean,
+		 (p->>'vacuumed')::timestamptz, (p->>'dead')::bigint
+	    FROM node AS n, jsonb_array_elements(n.record->'tables') AS t,
+		 jsonb_array_elements(nullif(n.facts->'parts', 'null')) AS p
+	   WHERE p->'oid' = t->'oid'),
 	unclean AS (
 	  SELECT h.name, CASE
 		 WHEN h.before IS NULL THEN NULL
 		 WHEN h.last IS NULL OR h.last <= j.t0 OR NOT (h.vacuums >= h.before + h.needed
 	-- The statistics were reset: the second VACUUM that has ended since has begun since.
 		      OR (h.vacuums < h.before AND h.vacuums >= 2))
-		 THEN 'VACUUM of ' || h.name
-		 WHEN NOT (j.clear OR h.dead = 0 OR retention.full_xid(h.xmin) > j.xid)
-		 THEN 'another VACUUM of ' || h.name || ': an older snapshot may have kept rows '
+		 THEN 'VACUUM of ' || h.name || h.place
+		 WHEN NOT (h.clear OR h.dead = 0 OR coalesce(h.xmin > h.xid, false))
+		 THEN 'another VACUUM of ' || h.name || h.place || ': an older snapshot may have kept rows '
 		      || 'from the last' END AS reason
 	    FROM j, part AS h
-	  UNION ALL SELECT h.name, 'ANALYZE of ' || h.name || CASE WHEN a.done
+	  UNION ALL SELECT h.name, 'ANALYZE of ' || h.name || h.place || CASE WHEN a.done
 		      THEN ' once it has rows' ELSE '' END
 	    FROM j, part AS h, LATERAL (SELECT h.analyzed > j.t0 AND
 		 (h.analyses >= h.analyzed_before + h.needed
@@ -1071,7 +1256,9 @@ AS $$
 	   WHERE v.how = 'concurrently' AND NOT v.vacuumed
 	  UNION ALL SELECT '', l.pending FROM live AS l),
 	held AS (
-	  SELECT h.who FROM j, retention.snapshot_holders() AS h WHERE h.xid <= j.xid),
+	  SELECT h.who FROM j, retention.snapshot_holders() AS h WHERE h.xid <= j.xid
+	  UNION ALL SELECT (h->>'who') || ' on ' || n.name FROM node AS n, jsonb_array_elements(n.facts->'holders') AS h
+	   WHERE (h->>'xid')::bigint <= n.xid),
 	-- T2
 	behind AS (
 	  SELECT 'standby ' || coalesce(nullif(r.application_name, ''), r.pid::text) AS who,
@@ -1083,20 +1270,29 @@ AS $$
 	  SELECT 'replication slot ' || s.slot_name, false FROM live AS l, pg_replication_slots AS s
 	   WHERE s.restart_lsn IS NOT NULL
 	     AND coalesce(s.confirmed_flush_lsn, s.restart_lsn) < l.lsn
+	  UNION ALL
+	  SELECT 'standby ' || (r->>'who') || ' on ' || n.name, (r->>'hidden')::boolean
+	    FROM node AS n, jsonb_array_elements(nullif(n.facts->'standbys', 'null')) AS r
+	   WHERE coalesce((r->>'lsn')::pg_lsn < (n.record->>'lsn')::pg_lsn, true)
+	  UNION ALL
+	  SELECT 'replication slot ' || (s->>'who') || ' on ' || n.name, false
+	    FROM node AS n, jsonb_array_elements(nullif(n.facts->'slots', 'null')) AS s
+	   WHERE (s->>'lsn')::pg_lsn < (n.record->>'lsn')::pg_lsn
 	  UNION ALL SELECT l.pending, false FROM live AS l WHERE l.pending IS NOT NULL),
 	waits AS (
-	  SELECT 'T1' AS step, 'pages of the tables' AS what, NOT pg_has_role('pg_read_all_stats', 'USAGE') AS hidden,
+	  SELECT 'T1' AS step, 'pages of the tables' AS what, NOT pg_has_role('pg_read_all_stats', 'USAGE')
+		   OR EXISTS (SELECT FROM node AS n WHERE (n.facts->>'hidden')::boolean) AS hidden,
 		 nullif(concat_ws(', ', (SELECT string_agg(DISTINCT who, ', ') FROM held),
-				  (SELECT string_agg(reason, ', ' ORDER BY name, reason DESC)
-				     FROM unclean)), '')
+				  (SELECT string_agg(u.reason, ', ' ORDER BY u.name, u.reason DESC)
+				     FROM (SELECT DISTINCT name, reason FROM unclean) AS u)), '')
 		   AS pending
 	  UNION ALL
 	  SELECT 'T2', 'standbys and slots', bool_or(hidden),
 		 string_agg(DISTINCT who, ', ') FILTER (WHERE NOT hidden) FROM behind)
 	SELECT 'T0' AS step, 'live tables' AS what,
-	       CASE WHEN l.pending IS NULL THEN 'reached' ELSE 'pending' END AS state,
-	       CASE WHEN l.pending IS NULL THEN l.since END AS since, l.pending AS waits_for
-	  FROM live AS l
+	       s.state, CASE WHEN s.state = 'reached' THEN l.since END AS since, coalesce(l.pending, l.silent) AS waits_for
+	  FROM live AS l, LATERAL (SELECT CASE WHEN l.pending IS NOT NULL THEN 'pending'
+		 WHEN l.silent IS NOT NULL THEN 'unknown' ELSE 'reached' END AS state) AS s
 	UNION ALL
 	-- Its rows are back, and gone from nowhere.
 	SELECT 'T0', 'live tables', 'undone', a.restored_at, NULL
@@ -1106,16 +1302,16 @@ AS $$
 	SELECT w.step, w.what, s.state,
 	       CASE WHEN s.state = 'reached' AND w.step = 'T1'
 		    THEN greatest(l.since, (SELECT max(greatest(last, analyzed)) FROM part)) END,
-	       coalesce(j.lost, CASE WHEN s.state = 'unknown' THEN 'grant pg_read_all_stats to the owner of schema retention'
-				     ELSE w.pending END)
-	  FROM j, live AS l, waits AS w, LATERAL (SELECT CASE WHEN j.lost IS NOT NULL THEN 'unknown'
+	       coalesce(j.lost, CASE WHEN s.state <> 'unknown' THEN w.pending
+				     ELSE coalesce(o.ever, 'grant pg_read_all_stats to the owner of schema retention') END)
+	  FROM j, live AS l, silent AS o, waits AS w, LATERAL (SELECT CASE WHEN j.lost IS NOT NULL OR o.ever IS NOT NULL THEN 'unknown'
 		 WHEN w.pending IS NOT NULL THEN 'pending'
 		 WHEN w.hidden THEN 'unknown' ELSE 'reached' END AS state) AS s
 	UNION ALL
 	SELECT 'T3', 'backups and archived WAL', s.state, CASE WHEN s.state = 'reached' THEN b.until END,
 	       CASE WHEN b.value IS NULL THEN 'no configuration was read'
 		    WHEN b.keep IS NULL THEN 'backups.keep of the configuration'
-		    WHEN l.pending IS NOT NULL THEN l.pending
+		    WHEN coalesce(l.pending, l.silent) IS NOT NULL THEN coalesce(l.pending, l.silent)
 		    WHEN s.state = 'pending'
 		    THEN to_char(b.until AT TIME ZONE retention.time_zone(), 'YYYY-MM-DD HH24:MI') END
 	  FROM live AS l
@@ -1126,5 +1322,6 @@ AS $$
 	 CROSS JOIN LATERAL (
 		SELECT CASE WHEN b.value IS NULL THEN 'unknown'
 			    WHEN b.keep IS NULL THEN 'not declared'
+			    WHEN l.pending IS NULL AND l.silent IS NOT NULL THEN 'unknown'
 			    WHEN l.pending IS NULL AND b.until <= now() THEN 'reached' ELSE 'pending' END AS state) AS s
 $$;

@@ -114,6 +114,10 @@ BEGIN
 	('FUNCTION', 'horizon(int)',                                       'X',    'X',    'X',    'X'),
 	-- What the daemon records for it at the end of a job.
 	('FUNCTION', 'full_xid(bigint)',                                   '',     '',     '',     'X'),
+	('FUNCTION', 'ask_nodes(text, boolean)',                           '',     '',     '',     'X'),
+	('FUNCTION', 'shards_of(oid[])',                                   '',     '',     '',     'X'),
+	('FUNCTION', 'node_facts(jsonb)',                                  '',     '',     '',     'X'),
+	('FUNCTION', 'record_nodes(oid[])',                                '',     '',     '',     'X'),
 	('FUNCTION', 'snapshot_holders()',                                 '',     '',     '',     'X'),
 	('FUNCTION', 'vacuum_count(oid)',                                  '',     '',     '',     'X'),
 	('FUNCTION', 'analyze_count(oid)',                                 '',     '',     '',     'X'),

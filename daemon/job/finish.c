@@ -180,7 +180,10 @@ static bool end_in_transaction(struct job *j, struct journal_end *end, char **re
 {
 	const char *xid = NULL;
 
-	if (!horizon_mark(j->db, j->ctx, &xid, err) || !db_exec(j->db, "BEGIN", err))
+	/* A person who has abandoned the action waits for no server. */
+	if (!horizon_mark(j->db, j->row.id, j->row.action != ACTION_EXPORT && !j->changed.abandoned,
+			  j->ctx, &xid, err) ||
+	    !db_exec(j->db, "BEGIN", err))
 		return false;
 	/* What is needed later to tell when the data is gone everywhere; an export erases none. */
 	if (j->row.action != ACTION_EXPORT) {

@@ -5,10 +5,35 @@
 #include "journal/journal.h"
 #include "model/catalog_sql.h"
 
-bool horizon_mark(struct db *db, void *ctx, const char **ret_xid, struct error *err)
+/*
+ * A batch is a transaction of two phases where Citus has the rows on other servers.  One that was lost between them shows
+ * the rows until Citus ends the transaction there, so the job is not done before.
+ */
+static bool check_nodes(struct db *db, int job, struct error *err)
+{
+	static const char sql[] =
+		"SELECT coalesce(f.undecided, f.name || ', which does not answer: ' || f.failure) AS why\n"
+		"  FROM retention.node_facts(retention.shards_of((SELECT array_agg(t.oid)\n"
+		"         FROM (" JOURNAL_TABLES ") AS t))) AS f\n"
+		" WHERE f.undecided IS NOT NULL OR f.failure IS NOT NULL ORDER BY f.node LIMIT 1";
+	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
+	const char *const values[] = {t_printf(ctx, "%d", job)};
+	AUTO(result) PGresult *res = NULL;
+
+	if (!db_query(db, sql, 1, values, &res, err))
+		return false;
+	return PQntuples(res) == 0 ||
+	       fail(err, ERR_ENVIRONMENT, "all is erased, and the job waits for %s",
+		    db_value(res, 0, "why"));
+}
+
+bool horizon_mark(struct db *db, int job, bool patient, void *ctx, const char **ret_xid,
+		  struct error *err)
 {
 	AUTO(result) PGresult *res = NULL;
 
+	if (patient && db_citus(db) && !check_nodes(db, job, err))
+		return false;
 	if (!db_query(db, "SELECT pg_current_xact_id()::text AS xid", 0, NULL, &res, err))
 		return false;
 	*ret_xid = t_strdup(ctx, db_value(res, 0, "xid"));
@@ -24,8 +49,8 @@ static const char record_sql[] =
 	"" CATALOG_READERS ",\n"
 	"heap AS (\n"
 	"  SELECT c.oid, c.relkind, c.reltoastrelid AS toast, c.oid::regclass::text AS name\n"
-	"    FROM (SELECT root AS rel FROM touched UNION\n"
-	"          SELECT p.relid FROM touched, pg_partition_tree(root) AS p) AS r\n"
+	"    FROM (SELECT root AS rel FROM touched{here} UNION\n"
+	"          SELECT p.relid FROM touched, pg_partition_tree(root) AS p{here}) AS r\n"
 	"    JOIN pg_class AS c ON c.oid = r.rel\n"
 	/* A partitioned table has statistics and no pages; PostgreSQL 13 does not count its ANALYZE. */
 	"   WHERE c.relkind = 'r' OR (c.relkind = 'p' AND\n"
@@ -45,18 +70,20 @@ static const char record_sql[] =
 	"            AND l.mode = 'ShareUpdateExclusiveLock'))), '[]') FROM part AS c),\n"
 	"  'views', (SELECT jsonb_agg(DISTINCT jsonb_build_object('oid', c.oid::bigint,\n"
 	"       'name', c.oid::regclass::text)) FROM reader AS b JOIN pg_class AS c\n"
-	"         ON c.oid = b.oid AND c.relkind = 'm' AND c.relispopulated){elsewhere})::text\n"
+	"         ON c.oid = b.oid AND c.relkind = 'm' AND c.relispopulated){nodes})::text\n"
 	"  AS record";
 
-/* Citus has the rows of its tables on other servers, and on this one nothing that could be looked at. */
-static const char elsewhere_sql[] =
-	",\n  'elsewhere', EXISTS (SELECT FROM touched AS t JOIN pg_dist_partition AS p ON p.logicalrelid = t.root)";
+/* The rows of a table that Citus distributes are in its shards, not in itself, and may all be on other servers. */
+static const char here_sql[] =
+	"\n           WHERE NOT EXISTS (SELECT FROM pg_dist_partition AS d WHERE d.logicalrelid = root)";
+static const char nodes_sql[] =
+	",\n  'nodes', (SELECT retention.record_nodes(array_agg(t.root)) FROM touched AS t)";
 
 const char *horizon_record(struct db *db, int job, const char *xid, void *ctx, struct error *err)
 {
 	const char *const values[] = {t_printf(ctx, "%d", job), xid};
-	const char *sql =
-		sql_fill(ctx, record_sql, {"elsewhere", db_citus(db) ? elsewhere_sql : ""});
+	const char *sql = sql_fill(ctx, record_sql, {"here", db_citus(db) ? here_sql : ""},
+				   {"nodes", db_citus(db) ? nodes_sql : ""});
 	AUTO(result) PGresult *res = NULL;
 
 	return db_query(db, sql, 2, values, &res, err) ? t_strdup(ctx, db_value(res, 0, "record"))

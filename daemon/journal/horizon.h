@@ -14,9 +14,11 @@
 
 /*
  * Gets a transaction number above those of all batches, owned by ctx.  In a transaction of its own, once
- * all batches have ended.
+ * all batches have ended.  Where patient, it is an error of the surroundings that a server to which Citus has spread the
+ * rows does not answer, or still has a batch to end.
  */
-bool horizon_mark(struct db *db, void *ctx, const char **ret_xid, struct error *err);
+bool horizon_mark(struct db *db, int job, bool patient, void *ctx, const char **ret_xid,
+		  struct error *err);
 
 /*
  * What the journal keeps of the tables that the job took rows from, as a JSON object owned by ctx; NULL

@@ -198,6 +198,23 @@ def spread(cluster):
 
 
 @pytest.fixture
+def both(daemon, cluster, crm_db, spread):
+    """both(policy, …): a daemon of a plain database and one of a distributed schema, with the same rows."""
+
+    def make(*policies, **kwargs):
+        plain = daemon(crm_db(citus.CONTACTS), policies=list(policies), **kwargs)
+        citus.alike(plain.pg, plain.db)
+        db = spread(citus.by_schema, citus.CONTACTS, before=citus.alike)
+        citus.make_odd(cluster, db)
+        other = daemon(db, server=cluster.coordinator, policies=list(policies), **kwargs)
+        other.cluster = cluster
+        assert citus.rows(plain) == citus.rows(other)
+        return plain, other
+
+    return make
+
+
+@pytest.fixture
 def make(daemon, empty_db, pg):
     """make(schema, model, policy…): a migrated daemon on a database of its own."""
 

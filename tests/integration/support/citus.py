@@ -7,9 +7,10 @@ tests that ask for it are skipped.
 import pytest
 
 from support.harness import Postgres, TODAY
+from support.oracles import table_digests
 
 SETTINGS = {"shared_preload_libraries": "citus", "max_prepared_transactions": 50, "max_worker_processes": 32,
-            "citus.shard_count": 4, "citus.enable_statistics_collection": "off",
+            "citus.shard_count": 4, "autovacuum": "off", "citus.enable_statistics_collection": "off",
             # A transaction of two phases that a node has lost is ended after seconds, not after a minute.
             "citus.recover_2pc_interval": "1s"}
 
@@ -152,3 +153,47 @@ def by_contact(cluster, contacts):
 
 def with_contact(table):
     return "" if table == "contact" else ", colocate_with => 'crm.contact'"
+
+
+# --- Beside a plain PostgreSQL -----------------------------------------------------------------
+
+CONTACTS = 60
+# The last requests of three contacts lie this far from the cutoff: on the workers' clock they would lie elsewhere.
+NEAR = {2: "-1 hour", 3: "1 hour", 5: "13 hours"}
+
+
+def alike(pg, db):
+    """The same in both: dates without a zone, some of them near the cutoff."""
+    pg.sql(db, "ALTER TABLE crm.request ALTER created_at DROP DEFAULT, ALTER created_at TYPE timestamp USING created_at AT TIME ZONE 'UTC'")
+    for contact, distance in NEAR.items():
+        pg.sql(db, """UPDATE crm.request SET status = 'closed', created_at =
+            date_trunc('day', now() AT TIME ZONE 'UTC') - interval '18 months' + %s::interval
+            WHERE contact_id = %s""", (distance, contact))
+
+
+def make_odd(cluster, db):
+    """New sessions of the workers have other settings than the daemon's."""
+    for worker in cluster.workers:
+        for setting in ("timezone = 'Pacific/Kiritimati'", "DateStyle = 'German'", "lock_timeout = 0"):
+            worker.sql("postgres", f"ALTER DATABASE {db} SET {setting}")
+
+
+def rows(d):
+    """Digests of all rows, by sessions of the workers that are as usual."""
+    cluster = getattr(d, "cluster", None)
+    if not cluster:
+        return table_digests(d.pg, d.db)
+    for worker in cluster.workers:
+        worker.sql("postgres", f"ALTER DATABASE {d.db} RESET ALL")
+    d.pg.forget(d.db)  # with the sessions behind it
+    found = table_digests(d.pg, d.db)
+    d.pg.forget(d.db)
+    make_odd(cluster, d.db)
+    return found
+
+
+def once(d):
+    d.once()
+    job = d.jobs()[-1]
+    assert (job["status"], job["error"]) == ("done", None), job
+    return job
