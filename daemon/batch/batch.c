@@ -319,17 +319,6 @@ static bool account(struct batch *b, struct error *err)
 			       4, list, NULL, err);
 }
 
-/* Counts the sessions that wait for this batch right now: the next one will be smaller (batch/batch_size.c). */
-static bool count_blocked(struct batch *b, struct error *err)
-{
-	static const char sql[] =
-		"SELECT count(*) AS n FROM (SELECT DISTINCT l.pid FROM pg_locks AS l WHERE NOT l.granted\n"
-		"          AND l.pid <> pg_backend_pid()) AS w\n"
-		" WHERE pg_backend_pid() = ANY (pg_blocking_pids(w.pid))";
-
-	return batch_count(b, sql, 0, NULL, &b->result->blocked, err);
-}
-
 /* May a trigger of the model's tables fire in a batch?  A replica's do not. */
 static bool has_triggers(const struct plan *plan)
 {
@@ -398,7 +387,7 @@ static bool run_in_transaction(struct batch *b, struct error *err)
 	    (b->due.n > 0 && b->worker->writer && !archive_sync(b->worker->writer, err)))
 		return false;
 	failpoint("batch-after-sync");
-	if (!count_blocked(b, err) || !tell_sliced(b, err) || !tell_copied(b, err) ||
+	if (!batch_count_blocked(b, err) || !tell_sliced(b, err) || !tell_copied(b, err) ||
 	    !tell_dropped(b, err)) /* last: they hold the journal's chain until COMMIT */
 		return false;
 	/* For the CRM's deferred triggers. */

@@ -73,6 +73,9 @@ bool batch_ask_keys(struct batch *b, const char *sql, int n, const char *const v
 bool batch_count(struct batch *b, const char *sql, int n, const char *const values[], int64_t *ret,
 		 struct error *err);
 
+/* Fills result.blocked. */
+bool batch_count_blocked(struct batch *b, struct error *err);
+
 /* Keeps the arrays that c's statement returned, collected or gathered. */
 void batch_keep_arrays(struct batch *b, const struct collect *c, const PGresult *res);
 

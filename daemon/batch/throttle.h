@@ -10,8 +10,8 @@
 
 struct throttle;
 
-/* config outlives it.  job is the id of the action whose pause counts. */
-struct throttle *throttle_new(const struct config *config, int job);
+/* config outlives it.  job is the id of the action whose pause counts.  nodes: Citus has rows on other servers. */
+struct throttle *throttle_new(const struct config *config, int job, bool nodes);
 void throttle_free(struct throttle *t);
 
 /*
@@ -32,7 +32,8 @@ void throttle_expect_pause(struct throttle *t);
  * Looks for a limit that cannot be checked right now, because a right is missing: a pass would wait.  *ret_why names its
  * key and what to grant, and is the caller's to free; NULL: none.
  */
-bool throttle_blind(const struct config *config, struct db *db, char **ret_why, struct error *err);
+bool throttle_blind(const struct config *config, bool nodes, struct db *db, char **ret_why,
+		    struct error *err);
 
 /* Counts the rows that a batch has worked on. */
 void throttle_spend(struct throttle *t, int64_t rows);

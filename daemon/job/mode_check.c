@@ -213,17 +213,6 @@ static bool warn_of_views(const struct job_opts *opts, void *ctx, struct db *db,
 	return true;
 }
 
-/* Refuses nothing, because these limits spare other users, and what is erased does not depend on them. */
-static void warn_of_citus(const struct job_opts *opts, const struct catalog *catalog)
-{
-	if (catalog->relations[opts->config->model.contact->index].spread != SPREAD_NONE)
-		report_warning(
-			opts->report,
-			"Citus has the tables of the model on another server: limits (max_replica_lag, "
-			"max_wal_backlog, max_snapshot_age, courtesy) and T1, T2 of retentionctl show look "
-			"at this one alone");
-}
-
 /* The setting of the connection in force, from conninfo, a service or the environment; "": it has none. */
 static const char *setting_of(const PQconninfoOption *options, const char *keyword)
 {
@@ -278,11 +267,13 @@ static void check_network_unanswered(const struct job_opts *opts)
 }
 
 /* Refuses nothing, because the right can be granted, or the session can end, while an action waits. */
-static bool check_throttle(const struct job_opts *opts, struct db *db, struct error *err)
+static bool check_throttle(const struct job_opts *opts, const struct catalog *catalog,
+			   struct db *db, struct error *err)
 {
 	AUTO(char_p) char *why = NULL;
 
-	if (!throttle_blind(opts->config, db, &why, err))
+	if (!throttle_blind(opts->config, catalog_is_spread(&opts->config->model, catalog), db,
+			    &why, err))
 		return false;
 	if (why)
 		report_complaint(opts->report, "%s; until then, passes wait", why);
@@ -357,8 +348,7 @@ static bool check_and_configure(const struct job_opts *opts, struct look *look, 
 			"have their bytes as they are; redact and residue know no letters but those of ASCII");
 	/* Last: the settings of a configuration that is refused must not act. */
 	warn_of_fold(opts, check.catalog);
-	warn_of_citus(opts, check.catalog);
-	return warn_of_views(opts, ctx, db, err) && check_throttle(opts, db, err) &&
+	return warn_of_views(opts, ctx, db, err) && check_throttle(opts, check.catalog, db, err) &&
 	       check_ledger(opts, db, look->begins, err) &&
 	       unknown_find(db, opts->config->directory, &unknown, err) &&
 	       configure(opts, db, type, look->begins, ctx, err);

@@ -113,8 +113,10 @@ static bool tell_counts(struct db *db, struct error *err)
 void job_vacuum(struct job *j, char **note)
 {
 	const bool vacuums = j->opts->config->vacuum;
+	const bool nodes = j->plan && catalog_is_spread(j->plan->model, j->plan->catalog);
 	struct vacuuming v = {.job = j,
-			      .throttle = vacuums ? throttle_new(j->opts->config, j->row.id) : NULL,
+			      .throttle = vacuums ? throttle_new(j->opts->config, j->row.id, nodes)
+						  : NULL,
 			      .patience_ms = PATIENCE_MS};
 	AUTO(result) PGresult *res = NULL;
 	AUTO(error) struct error err = {0};

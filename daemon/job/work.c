@@ -104,7 +104,8 @@ bool job_work(struct job *j, struct error *err)
 		.done_before = j->done_before,
 		.stop = j->opts->stop,
 		.report = j->opts->report,
-		.throttle = throttle_new(j->opts->config, j->row.id),
+		.throttle = throttle_new(j->opts->config, j->row.id,
+					 catalog_is_spread(j->plan->model, j->plan->catalog)),
 		.courtesy = j->courtesy,
 		.ended = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK),
 	};

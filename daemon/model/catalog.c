@@ -76,6 +76,11 @@ const char *catalog_empty_value(const struct column *column)
 	return catalog_is_among(column->base, empty_text) ? "''" : NULL;
 }
 
+bool catalog_is_spread(const struct model *model, const struct catalog *catalog)
+{
+	return catalog->relations[model->contact->index].spread != SPREAD_NONE;
+}
+
 bool catalog_key_pairs(const struct foreign_key *k, const struct columns *from,
 		       const struct columns *to)
 {

@@ -130,6 +130,9 @@ struct catalog {
 	const char *citus_own; /* a table of schema retention that is distributed; NULL: none */
 };
 
+/* Does Citus have the rows of the model on other servers? */
+bool catalog_is_spread(const struct model *model, const struct catalog *catalog);
+
 /* Does the key hold the pairs from[0] and to[0], from[1] and to[1], and so on? */
 bool catalog_key_pairs(const struct foreign_key *key, const struct columns *from,
 		       const struct columns *to);

@@ -366,7 +366,7 @@ static void run_world(void)
 				   .batch = &job,
 				   .workers = 1,
 				   .report = report_new(-1),
-				   .throttle = throttle_new(&config, 1),
+				   .throttle = throttle_new(&config, 1, false),
 				   .courtesy = courtesy_new(false),
 				   .running = 1};
 	struct worker_state w = {.pool = &pool,
