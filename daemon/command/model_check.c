@@ -372,7 +372,7 @@ static void find_unnarrowed(struct model_check *m)
 	for (size_t i = 0; m->model->contact->shard && i < m->model->n_tables; i++) {
 		const struct table *t = &m->model->tables[i];
 		const struct relation *r = &m->catalog->relations[i];
-		const char *name = model_shard(t), *better = NULL;
+		const char *name = shard_expected(m->catalog, t), *better = NULL;
 
 		if (!(r->partitioned || r->spread == SPREAD_ROWS) || shard_narrows(r))
 			continue;
@@ -382,7 +382,7 @@ static void find_unnarrowed(struct model_check *m)
 			HINT(m,
 			     N_("table \"%s\": each of its statements asks all its partitions, because "
 				"they are not made by its shard \"%s\""),
-			     t->name, name);
+			     t->name, r->shard);
 		else if (better)
 			HINT(m,
 			     N_("table \"%s\": each of its statements asks all its partitions, because "

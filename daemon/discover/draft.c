@@ -8,6 +8,7 @@
 #include "base/sql.h"
 #include "base/text.h"
 #include "discover/keys.h"
+#include "discover/shards.h"
 #include "model/catalog.h"
 
 /* Appends to the draft. */
@@ -275,6 +276,27 @@ static void print_request(struct draft *x)
 	    state ? state->name : "true", state ? " = 'closed'" : "");
 }
 
+/* Prints the column by which the rows of a large table are found, where contact has one. */
+static void print_shard(struct draft *x, size_t i)
+{
+	const char *contacts = x->shards ? x->shards->names[0] : NULL;
+	const char *name = x->shards ? x->shards->names[i] : NULL;
+	const char *fault = x->shards ? x->shards->faults[i] : NULL;
+
+	if (i == 0 && name)
+		put(x,
+		    "    shard = %s;  # of the tables here %zu ha%s partitions by it, or shards of Citus: a batch "
+		    "has contacts of one\n",
+		    quoted(x, name), x->shards->n_narrowed,
+		    x->shards->n_narrowed == 1 ? "s" : "ve");
+	else if (name && strcmp(name, contacts) != 0)
+		put(x, "    shard = %s;  # the contact's %s in this table\n", quoted(x, name),
+		    one_line(x, contacts));
+	if (fault)
+		put(x, "    # Each of its statements asks all its partitions: %s.\n",
+		    text_one_line(t_strdup(x->ctx, fault)));
+}
+
 /* Has the table another name in the model, with tables below it that this name does not have? */
 static bool has_parts(const struct draft *x, const struct link *item)
 {
@@ -331,6 +353,7 @@ static void print_item(struct draft *x, size_t i)
 		put(x, "    # It has no key of one column.\n");
 	if (item->of != LINKS_NONE)
 		print_link(x, item);
+	print_shard(x, i);
 	if (i == 0)
 		print_setting(x, "created", decide_created(t));
 	if (i == 1)
@@ -414,6 +437,7 @@ const char *draft_text(struct draft *x)
 {
 	x->out = t_strdup(x->ctx, "\nmodel: {\n");
 	decide_tables(x);
+	x->shards = shards_propose(x);
 	for (size_t i = 0; i < x->links->n; i++)
 		print_item(x, i);
 	print_left_out(x);

@@ -16,6 +16,7 @@ struct draft {
 	bool samples; /* the schema was read with samples */
 	bool *is_erased; /* of each table: an anonymization deletes its rows; set by decide_tables() */
 	/* draft_text()'s own */
+	const struct shards *shards; /* NULL: none is proposed */
 	char *out;
 	bool is_proposal; /* of a shared table: its rules stand in comments, without marks */
 };

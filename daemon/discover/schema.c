@@ -1,5 +1,5 @@
 /*
- * Reads the whole catalog with five queries.  They read no data of the tables; with samples they read the
+ * Reads the whole catalog with a few queries.  They read no data of the tables; with samples they read the
  * planner's statistics of type columns.
  *
  * preflight/read_catalog.c has queries of its own, because it reads the tables of a model only, with what
@@ -36,7 +36,8 @@ static const char columns_sql[] = TABLES
 	"SELECT r.i, a.attname AS name, format_type(a.atttypid, a.atttypmod) AS type,\n"
 	"       b.typname AS base, b.typcategory AS category, col_description(r.oid, a.attnum) AS comment,\n"
 	"       a.attnotnull OR t.typnotnull AS not_null,\n"
-	"       a.attgenerated <> '' OR a.attidentity = 'a' AS generated,\n"
+	"       " CATALOG_NO_NULLS " AS no_nulls,\n"
+	"       a.attgenerated <> '' OR a.attidentity = 'a' AS generated, a.attgenerated <> '' AS computed,\n"
 	"       " CATALOG_PLAIN " AS plain,\n"
 	"       EXISTS (SELECT FROM pg_index x WHERE x.indrelid = r.oid AND x.indisprimary\n"
 	"                  AND a.attnum = ANY (x.indkey)) AS primary,\n"
@@ -62,7 +63,8 @@ static const char indexes_sql[] = TABLES
 /* A row for each pair of columns of a foreign key.  A partition can have one of its own. */
 static const char keys_sql[] = TABLES
 	"SELECT con.oid, con.conname AS name, f.i AS from_i, t.i AS to_i, fa.attname AS column,\n"
-	"       ta.attname AS to_column, con.confdeltype AS on_delete, con.condeferrable AS deferrable\n"
+	"       ta.attname AS to_column, con.confdeltype AS on_delete, con.condeferrable AS deferrable,\n"
+	"       " CATALOG_DOUBT " AS doubt\n"
 	"  FROM pg_constraint con\n"
 	"  JOIN rel f ON f.oid = coalesce(pg_partition_root(con.conrelid)::oid, con.conrelid)\n"
 	"  JOIN rel t ON t.oid = coalesce(pg_partition_root(con.confrelid)::oid, con.confrelid)\n"
@@ -121,7 +123,9 @@ static bool read_columns(struct db *db, void *ctx, struct schema *schema, struct
 			.comment = db_text_copy(ctx, res, row, "comment"),
 			.category = *db_value(res, row, "category"),
 			.not_null = db_bool(res, row, "not_null"),
+			.no_nulls = db_bool(res, row, "no_nulls"),
 			.generated = db_bool(res, row, "generated"),
+			.computed = db_bool(res, row, "computed"),
 			.plain = db_bool(res, row, "plain"),
 			.primary = db_bool(res, row, "primary"),
 			.foreign = db_bool(res, row, "foreign"),
@@ -198,11 +202,61 @@ static bool read_keys(struct db *db, void *ctx, struct schema *schema, struct er
 			.to = db_index(res, row, "to_i", schema->n_tables),
 			.columns = kept(ctx, names_in(ctx, res, row, end, "column")),
 			.to_columns = kept(ctx, names_in(ctx, res, row, end, "to_column")),
+			.doubt = db_text_copy(ctx, res, row, "doubt"),
 			.on_delete = *db_value(res, row, "on_delete"),
 			.deferrable = db_bool(res, row, "deferrable"),
 		};
 	}
+	schema->n_constraints = schema->n_keys;
+	schema->constraints = t_array(ctx, struct schema_key, schema->n_keys + 1);
+	memcpy(schema->constraints, schema->keys, schema->n_keys * sizeof(*schema->keys));
 	return true;
+}
+
+/*
+ * By hash or list: what these columns are, is up to whoever has made the partitions.  A range is of dates, as a rule, and
+ * a hash over several columns finds nothing by one of them.
+ */
+static const char partitions_sql[] = TABLES
+	"SELECT r.i, a.attname AS name, false AS citus\n"
+	"  FROM rel r JOIN LATERAL pg_partition_tree(r.oid) p ON NOT p.isleaf\n"
+	"  JOIN pg_partitioned_table k ON k.partrelid = p.relid AND k.partnatts = 1 AND k.partstrat IN ('h', 'l')\n"
+	"  JOIN pg_attribute a ON a.attrelid = p.relid AND a.attnum = k.partattrs[0]\n"
+	" WHERE r.relkind = 'p' GROUP BY r.i, a.attname ORDER BY r.i, min(p.level), a.attname\n";
+
+static const char citus_sql[] = TABLES
+	"SELECT r.i, column_to_column_name(p.logicalrelid, p.partkey) AS name, true AS citus\n"
+	"  FROM rel r JOIN pg_dist_partition p ON p.logicalrelid = r.oid AND p.partmethod = 'h' ORDER BY r.i\n";
+
+static bool read_splits(struct db *db, const char *sql, void *ctx, struct schema *schema,
+			struct error *err)
+{
+	AUTO(result) PGresult *res = NULL;
+
+	if (!db_query(db, sql, 0, NULL, &res, err))
+		return false;
+	for (int row = 0, end; row < PQntuples(res); row = end) {
+		const size_t i = db_index(res, row, "i", schema->n_tables);
+
+		for (end = row;
+		     end < PQntuples(res) && db_index(res, end, "i", schema->n_tables) == i;)
+			end++;
+		schema->tables[i].split_by = names_in(ctx, res, row, end, "name");
+		schema->tables[i].citus = db_bool(res, row, "citus");
+	}
+	return true;
+}
+
+/* Shards of Citus come last, because their tables can have partitions too, and which node to ask matters more. */
+static bool read_all_splits(struct db *db, void *ctx, struct schema *schema, struct error *err)
+{
+	AUTO(result) PGresult *res = NULL;
+
+	if (!read_splits(db, partitions_sql, ctx, schema, err) ||
+	    !db_query(db, "SELECT to_regclass('pg_catalog.pg_dist_partition') IS NOT NULL AS citus",
+		      0, NULL, &res, err))
+		return false;
+	return !db_bool(res, 0, "citus") || read_splits(db, citus_sql, ctx, schema, err);
 }
 
 static bool read_values(struct db *db, bool samples, void *ctx, struct schema *schema,
@@ -232,7 +286,8 @@ bool schema_read(struct db *db, bool samples, void *ctx, struct schema **ret, st
 	return db_exec(db, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", err) &&
 	       read_tables(db, ctx, *ret, err) && read_columns(db, ctx, *ret, err) &&
 	       read_indexes(db, ctx, *ret, err) && read_keys(db, ctx, *ret, err) &&
-	       read_values(db, samples, ctx, *ret, err) && db_commit(db, err);
+	       read_all_splits(db, ctx, *ret, err) && read_values(db, samples, ctx, *ret, err) &&
+	       db_commit(db, err);
 }
 
 const struct schema_table *schema_table(const struct schema *schema, const char *name,

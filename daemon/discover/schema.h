@@ -15,7 +15,9 @@ struct schema_column {
 	const char *comment; /* NULL: none */
 	char category; /* pg_type.typcategory of base */
 	bool not_null;
+	bool no_nulls; /* the table has none, see struct column of model/catalog.h */
 	bool generated; /* generated, or an identity ALWAYS: cannot be written */
+	bool computed; /* generated from other columns */
 	bool collides; /* in a unique index without the key: a constant would violate it */
 	bool plain; /* a type of PostgreSQL itself, whose equal values have the same bytes */
 	bool primary; /* of the primary key */
@@ -50,6 +52,9 @@ struct schema_table {
 	size_t n_columns;
 	struct schema_index *indexes; /* n_indexes */
 	size_t n_indexes;
+	/* Columns by one of which its hash or list partitions are found, on any level, or its shards of Citus. */
+	struct columns split_by;
+	bool citus; /* it has such shards */
 };
 
 /*
@@ -61,6 +66,7 @@ struct schema_key {
 	size_t from, to; /* in tables */
 	const struct columns *columns; /* from's */
 	const struct columns *to_columns;
+	const char *doubt; /* see struct foreign_key of model/catalog.h */
 	const char *unfit; /* one of columns, whose type no link over several has; NULL: none */
 	char on_delete; /* pg_constraint.confdeltype */
 	bool deferrable;
@@ -71,6 +77,9 @@ struct schema {
 	size_t n_tables;
 	struct schema_key *keys;
 	size_t n_keys;
+	struct schema_key
+		*constraints; /* n_constraints: the same as they were read, with all pairs */
+	size_t n_constraints;
 };
 
 /*

@@ -211,6 +211,15 @@ static const char *link_fault(void *ctx, const struct catalog *catalog, const st
 		of->shard, t->of->name, proposed_key(ctx, catalog, t, own));
 }
 
+const char *shard_expected(const struct catalog *catalog, const struct table *t)
+{
+	const char *parents = t->of ? catalog->relations[t->of->index].shard : NULL;
+
+	if (t->shard || !parents)
+		return model_shard(t);
+	return partner(t, parents) ? partner(t, parents) : parents;
+}
+
 const char *shard_fault(void *ctx, const struct model *model, const struct catalog *catalog,
 			const struct table *t, const char *column)
 {
@@ -224,8 +233,8 @@ const char *shard_fault(void *ctx, const struct model *model, const struct catal
 		return fault;
 	if (!catalog->relations[of->index].shard)
 		return t_printf(ctx, "needs that of \"%s\" above it, where \"%s\" %s", of->name,
-				model_shard(of),
-				shard_fault(ctx, model, catalog, of, model_shard(of)));
+				shard_expected(catalog, of),
+				shard_fault(ctx, model, catalog, of, shard_expected(catalog, of)));
 	return link_fault(ctx, catalog, t, column);
 }
 

@@ -22,6 +22,12 @@ const char *shard_fault(void *ctx, const struct model *model, const struct catal
 			const struct table *t, const char *column);
 
 /*
+ * The column of t in which a person would look for the shard: the one that is written, or that equals the parent's, or
+ * has its name.
+ */
+const char *shard_expected(const struct catalog *catalog, const struct table *t);
+
+/*
  * A column of t that is proved to be its shard, one by which the table is split if there is such a one; NULL: there is
  * none.  t is not contact.
  */
