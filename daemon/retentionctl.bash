@@ -69,7 +69,7 @@ _retentionctl() {
 		'policy validate') choices="$(_retentionctl_ask policies | awk '/ saved$/ { print $1 }') --version --seen" ;;
 		'policy retire') choices="$(_retentionctl_ask policies | awk '/ page, / { print $1 }') --version" ;;
 		'hold ') choices='add remove list' ;;
-		'subject ') choices='export anonymize delete' ;;
+		'subject ') choices='export status anonymize delete' ;;
 		'save ') choices=$actions ;;
 		save\ *) choices='--from --to --archive --note' ;;
 		'preview ') choices="$actions $(_retentionctl_ask policies | awk 'NR > 1 { print $1 }')" ;;
@@ -85,7 +85,7 @@ _retentionctl() {
 		show\ *) choices='--follow --configuration --json' ;;
 		'archive verify' | 'archive delete' | 'archive restore') ((${#words[@]} == 2)) && status='done' ;;
 		'hold add') choices='--reason --expires --review' ;;
-		'policies ' | 'journal ' | 'archive list' | 'hold list' | 'subject export' | 'model check') choices='--json' ;;
+		'policies ' | 'journal ' | 'archive list' | 'hold list' | 'subject export' | 'subject status' | 'model check') choices='--json' ;;
 		residue\ *) choices='--sample --values --action --timeout --record --json' ;;
 		adopt\ *) choices='--new --replace --reason' ;;
 		'replay ') choices='--yes' ;;

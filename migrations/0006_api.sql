@@ -393,6 +393,7 @@ BEGIN
 	       claim = a.claim + 1,
 	       counters = coalesce(a.counters, '{}') || jsonb_strip_nulls(jsonb_build_object(
 			'treated', (SELECT count(*) FROM retention.ledger AS l WHERE l.job = j.id),
+			'ledger_sha256', CASE WHEN j.action <> 'export' THEN retention.ledger_digest(j.id, j.requested_at) END,
 			'rest', (SELECT nullif(count(*), 0) FROM retention.candidate AS c WHERE c.job = j.id)))
 	 WHERE a.id = j.id;
 	DELETE FROM retention.batch_lock WHERE job = j.id;

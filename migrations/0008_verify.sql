@@ -30,6 +30,10 @@ AS $$
 		WHEN 'retention.event_older' THEN 'event %s is older than the one before it'
 		WHEN 'retention.events_cut'
 		THEN 'event %s, and what came after it, was removed: no event has the hash that was noted'
+		WHEN 'retention.hash_other'
+		THEN 'event %s was replaced, or the hash that was noted is not its own: the journal was written anew, or is another one'
+		WHEN 'retention.hash_unknown'
+		THEN 'event %s and what came after it was removed, or the hash that was noted is mistyped, or of another journal: no event has it'
 		WHEN 'retention.action_removed' THEN 'action %s was removed'
 		WHEN 'retention.action_inserted' THEN 'action %s was inserted: no event speaks of it'
 		WHEN 'retention.action_changed' THEN 'action %s was changed: %s'
@@ -54,6 +58,10 @@ AS $$
 		WHEN 'retention.configuration_removed' THEN 'configuration %s was removed'
 		WHEN 'retention.configuration_inserted' THEN 'configuration %s was inserted: no event speaks of it'
 		WHEN 'retention.configuration_changed' THEN 'configuration %s was changed: its text has another SHA-256'
+		WHEN 'retention.ledger_lines_changed'
+		THEN 'the ledger has other lines of action %s than when it ended: some were changed, added or removed'
+		WHEN 'retention.ledger_lines_inserted'
+		THEN 'the ledger has %s lines of action %s that no event explains: they were inserted'
 		WHEN 'retention.ledger_changed'
 		THEN '%s: line %s was changed, or lines before it were added or removed: put the file back from its backup; or move it away, so that the daemon writes it anew from the database'
 		WHEN 'retention.ledger_cut'
@@ -71,8 +79,9 @@ $$;
 -- Returns the first place where the chain was tampered with, in one sentence; no row: the chain is whole.
 -- Each hash covers the row and the hash before it, so an event that was changed, removed, swapped or inserted
 -- is found.  An inserted event is distinguished from the events that got higher numbers because of it.  If events
--- were cut off at the end, only a hash that was noted elsewhere shows it: "noted" must be a hash of the chain.
-CREATE FUNCTION retention.verify_chain(noted bytea DEFAULT NULL)
+-- were cut off at the end, only a hash that was noted elsewhere shows it: "noted" must be a hash of the chain, that of event
+-- "number" where that was noted, too.  Without a number, a hash that was removed and one that never was look the same.
+CREATE FUNCTION retention.verify_chain(noted bytea DEFAULT NULL, number bigint DEFAULT NULL)
 RETURNS TABLE (event bigint, finding text, message text, details text)
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
@@ -119,10 +128,13 @@ AS $$
 	UNION ALL
 	SELECT m.n, x.*
 	  FROM (SELECT coalesce(max(e.id), 0) + 1 AS n FROM retention.journal_event AS e) AS m,
-	       retention.finding(ARRAY['retention.events_cut', m.n::text]) AS x
+	       retention.finding(CASE WHEN number IS NULL THEN ARRAY['retention.hash_unknown', m.n::text]
+				      WHEN number >= m.n THEN ARRAY['retention.events_cut', m.n::text]
+				      ELSE ARRAY['retention.hash_other', number::text] END) AS x
 	 WHERE noted IS NOT NULL
 	   AND NOT EXISTS (SELECT FROM findings AS f WHERE f.said IS NOT NULL)
-	   AND NOT EXISTS (SELECT FROM retention.journal_event AS n WHERE n.hash = noted)
+	   AND NOT EXISTS (SELECT FROM retention.journal_event AS n
+			    WHERE n.hash = noted AND n.id = coalesce(number, n.id))
 $$;
 
 -- verify_rows() reads a table that a later migration makes.
@@ -322,8 +334,48 @@ AS $$
 	       retention.finding(f.said) AS x
 $$;
 
+-- Returns the actions of which the table of erased keys is not what they left.  The last event of each has the digest of its
+-- lines.  Not compared: an action that runs; lines "restored" of an archive that was put back or a replay that was waived,
+-- beyond that somebody did so; and lines of the time of which a restored backup has forgotten erasures, because they
+-- came back from the ledger's file, which has a chain of its own.
+CREATE FUNCTION retention.verify_ledger()
+RETURNS TABLE (finding text, message text, details text)
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+SET TimeZone = 'UTC'
+AS $$
+	WITH forgotten AS MATERIALIZED (
+		SELECT (e.details->>'since')::timestamptz AS since, (e.details->>'until')::timestamptz AS until
+		  FROM retention.journal_event AS e WHERE e.kind = 'ledger_ahead'),
+	waived AS MATERIALIZED (
+		SELECT w.job::int AS job FROM retention.journal_event AS e,
+		       jsonb_object_keys(e.details->'erasures') AS w(job) WHERE e.kind = 'replay_waived'),
+	findings AS (
+		SELECT j.id, ARRAY['retention.ledger_lines_changed', j.id::text] AS said
+		  FROM retention.archive_journal AS j
+		 WHERE j.counters ? 'ledger_sha256' AND
+		       CASE WHEN EXISTS (SELECT FROM retention.journal_event AS e
+					  WHERE e.job = j.id AND e.kind = 'changed' AND e.details ? 'restored')
+			    -- A replay gives such an action lines back after its end.
+			    THEN (SELECT count(*) FROM retention.ledger AS l WHERE l.job = j.id) <
+				 (j.counters->>'treated')::bigint
+			    ELSE retention.ledger_digest(j.id, j.requested_at) <> j.counters->>'ledger_sha256' END
+		UNION ALL
+		SELECT x.job, ARRAY['retention.ledger_lines_inserted', x.n::text, x.job::text]
+		  FROM (SELECT l.job, count(*) AS n
+			  FROM retention.ledger AS l
+			  LEFT JOIN retention.archive_journal AS j ON j.id = l.job AND j.requested_at <= l.erased_at
+			 WHERE CASE WHEN l.action = 'restored'
+				    THEN j.restored_at IS NULL AND l.job NOT IN (SELECT w.job FROM waived AS w)
+				    ELSE j.id IS NULL OR j.action = 'export' OR j.status IN ('saved', 'validated', 'cancelled')
+			       END
+			   AND NOT EXISTS (SELECT FROM forgotten AS f WHERE l.erased_at BETWEEN f.since AND f.until)
+			 GROUP BY l.job) AS x)
+	SELECT x.* FROM (SELECT f.said FROM findings AS f ORDER BY f.id, f.said) AS f, retention.finding(f.said) AS x
+$$;
+
 -- Looks at the whole journal as it is at one moment: its size, its last hash, and all findings, those of the chain first.
-CREATE FUNCTION retention.look_at_journal(noted bytea DEFAULT NULL)
+CREATE FUNCTION retention.look_at_journal(noted bytea DEFAULT NULL, number bigint DEFAULT NULL)
 RETURNS TABLE (events bigint, actions bigint, holds bigint, last_hash text, findings jsonb)
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
@@ -334,18 +386,21 @@ AS $$
 	       (SELECT encode(e.hash, 'hex') FROM retention.journal_event AS e ORDER BY e.id DESC LIMIT 1),
 	       (SELECT coalesce(jsonb_agg(to_jsonb(f) - 'part' - 'n' ORDER BY f.part, f.n), '[]')
 		  FROM (SELECT 1 AS part, 1 AS n, c.finding, c.message, c.details
-			  FROM retention.verify_chain(noted) AS c
+			  FROM retention.verify_chain(noted, number) AS c
 			UNION ALL
 			SELECT 2, r.n, r.finding, r.message, r.details
 			  FROM retention.verify_rows() WITH ORDINALITY AS r(finding, message, details, n)
 			UNION ALL
 			SELECT 3, a.n, a.finding, a.message, a.details
-			  FROM retention.verify_acts() WITH ORDINALITY AS a(finding, message, details, n)) AS f)
+			  FROM retention.verify_acts() WITH ORDINALITY AS a(finding, message, details, n)
+			UNION ALL
+			SELECT 4, l.n, l.finding, l.message, l.details
+			  FROM retention.verify_ledger() WITH ORDINALITY AS l(finding, message, details, n)) AS f)
 $$;
 
 -- The same, and tells the journal that the caller has verified it, with what result.  event: the number of that event;
 -- NULL: it could not be written, because another session keeps the journal locked.
-CREATE FUNCTION retention.verify_journal(noted bytea DEFAULT NULL)
+CREATE FUNCTION retention.verify_journal(noted bytea DEFAULT NULL, number bigint DEFAULT NULL)
 RETURNS TABLE (events bigint, actions bigint, holds bigint, last_hash text, findings jsonb, event bigint)
 LANGUAGE plpgsql
 SECURITY DEFINER
@@ -353,7 +408,7 @@ SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
 	PERFORM retention.check_person();
-	SELECT l.* INTO events, actions, holds, last_hash, findings FROM retention.look_at_journal(noted) AS l;
+	SELECT l.* INTO events, actions, holds, last_hash, findings FROM retention.look_at_journal(noted, number) AS l;
 	BEGIN
 		INSERT INTO retention.journal_event AS e (kind, details)
 		VALUES ('verified', jsonb_strip_nulls(jsonb_build_object(

@@ -65,6 +65,7 @@ BEGIN
 	('FUNCTION', 'refuse_copy()',                                      'X',    'X',    'X',    'X'),
 	('FUNCTION', 'bind_directory(text)',                               '',     '',     '',     'X'),
 	('FUNCTION', 'adopt_directory(boolean, text)',                     '',     '',     'X',    ''),
+	('FUNCTION', 'ledger_digest(int, timestamptz)',                    'X',    'X',    'X',    'X'),
 	('FUNCTION', 'settle_replay(int)',                                 '',     '',     '',     'X'),
 	('FUNCTION', 'mark_restored(int)',                                 '',     '',     '',     'X'),
 	('FUNCTION', 'replay_ledger(text)',                                '',     '',     'X',    'X'),
@@ -153,13 +154,14 @@ BEGIN
 									   '',     '',     '',     'X'),
 	('FUNCTION', 'event_was(retention.journal_event, bigint)',         'X',    'X',    'X',    'X'),
 	('FUNCTION', 'finding(text[])',                                    'X',    'X',    'X',    'X'),
-	('FUNCTION', 'verify_chain(bytea)',                                'X',    'X',    'X',    'X'),
+	('FUNCTION', 'verify_chain(bytea, bigint)',                        'X',    'X',    'X',    'X'),
 	('FUNCTION', 'verify_rows()',                                      'X',    'X',    'X',    'X'),
 	('FUNCTION', 'verify_policy_acts()',                               'X',    'X',    'X',    'X'),
+	('FUNCTION', 'verify_ledger()',                                    'X',    'X',    'X',    'X'),
 	('FUNCTION', 'verify_acts()',                                      'X',    'X',    'X',    'X'),
-	('FUNCTION', 'look_at_journal(bytea)',                             'X',    'X',    'X',    'X'),
+	('FUNCTION', 'look_at_journal(bytea, bigint)',                     'X',    'X',    'X',    'X'),
 	-- Not for the daemon: a person has looked, or a program in the name of one.
-	('FUNCTION', 'verify_journal(bytea)',                              'X',    'X',    'X',    ''),
+	('FUNCTION', 'verify_journal(bytea, bigint)',                      'X',    'X',    'X',    ''),
 	-- Whoever may read the contacts' tables can search them, and that is the daemon's role more often than a person's.
 	('FUNCTION', 'record_residue(jsonb)',                              'X',    'X',    'X',    'X')
 	) AS matrix(kind, object, retention_auditor, retention_operator, retention_approver, retention_daemon)

@@ -93,6 +93,20 @@ static const char *find_option(const char *usage, const char *name)
 	return NULL;
 }
 
+/* A hash of the journal, as verify prints it, or without the number of its event. */
+static bool is_hash(const char *text)
+{
+	const char *colon = strchr(text, ':');
+	char number[20] = "1";
+	int64_t n;
+
+	if (colon)
+		(void)snprintf(number, sizeof(number), "%.*s", (int)(colon - text), text);
+	text = colon ? colon + 1 : text;
+	return number_parse(number, 1, INT64_MAX, &n) &&
+	       strspn(text, "0123456789abcdefABCDEF") == 64 && !text[64];
+}
+
 static bool check_value(enum value value, const char *text, struct error *err)
 {
 	int64_t n;
@@ -103,8 +117,10 @@ static bool check_value(enum value value, const char *text, struct error *err)
 		return fail(err, ERR_USAGE, _("\"%s\" is not a number from 1 to 1000000"), text);
 	if (value == VALUE_COUNT && !number_parse(text, 0, INT64_MAX, &n))
 		return fail(err, ERR_USAGE, _("\"%s\" is not a number of keys"), text);
-	if (value == VALUE_HASH && (strspn(text, "0123456789abcdefABCDEF") != 64 || text[64]))
-		return fail(err, ERR_USAGE, _("\"%s\" is not a hash of 64 hexadecimal digits"),
+	if (value == VALUE_HASH && !is_hash(text))
+		return fail(err, ERR_USAGE,
+			    _("\"%s\" is not a hash of 64 hexadecimal digits, alone or behind the "
+			      "number of its event and a colon"),
 			    text);
 	if (value == VALUE_FILE && access(text, R_OK) < 0)
 		return fail(err, ERR_USAGE, _("cannot read %s"), text);

@@ -86,6 +86,7 @@ bool command_replay(struct command *cmd, struct error *err);
 bool command_waive(struct command *cmd, struct error *err);
 bool command_adopt(struct command *cmd, struct error *err);
 bool command_subject_export(struct command *cmd, struct error *err);
+bool command_subject_status(struct command *cmd, struct error *err);
 bool command_subject_anonymize(struct command *cmd, struct error *err);
 bool command_subject_delete(struct command *cmd, struct error *err);
 bool command_journal(struct command *cmd, struct error *err);

@@ -67,7 +67,7 @@ static const char record_sql[] =
 	"       CASE WHEN j.finished_at IS NULL AND j.frozen_at IS NOT NULL THEN %s END\n"
 	"         AS candidates_left, j.waiting, a.paused_by, a.paused_at, j.finished_at,\n"
 	"       j.counters->>'integrity' AS integrity,\n"
-	"       j.counters - 'rows' - 'horizon' - 'integrity' AS counters,\n"
+	"       j.counters - 'rows' - 'horizon' - 'integrity' - 'ledger_sha256' AS counters,\n"
 	"       j.archive_path, j.archive_bytes, j.archive_deleted_at, j.archive_deleted_by,\n"
 	"       j.archive_deleted_note, j.archive_removed_at, j.archive_remark, j.restored_at, j.restored_by,\n"
 	"       j.error, (SELECT l.files FROM retention.files_left AS l WHERE l.job = j.id) AS files_left,\n"

@@ -32,6 +32,9 @@ static const char *const headings[][9] __attribute__((unused)) = {
 	/* hold list */
 	{N_("contact"), N_("state"), N_("reason"), N_("by"), N_("placed"), N_("expires"),
 	 N_("review"), N_("released"), N_("released_by")},
+	/* subject status */
+	{N_("known"), N_("held_since"), N_("held_by"), N_("held_until"), N_("now"), N_("due_from"),
+	 N_("erasure")},
 	/* preview */
 	{N_("table"), N_("what"), N_("rows"), N_("due"), N_("held"), N_("oldest"), N_("newest"),
 	 N_("first keys"), N_("from")},
@@ -62,8 +65,10 @@ static const struct {
 	 {N_("saved"), N_("validated"), N_("running"), N_("done"), N_("failed"), N_("cancelled"),
 	  N_("paused"), N_("resumed")}},
 	{"action",
-	 {N_("export"), N_("delete_contacts"), N_("anonymize_contacts"), N_("anonymize_requests")}},
+	 {N_("export"), N_("delete_contacts"), N_("anonymize_contacts"), N_("anonymize_requests"),
+	  N_("restored")}},
 	{"mode", {N_("manual"), N_("automatic")}},
+	{"now", {N_("not due"), N_("held"), N_("due"), N_("later")}},
 	{"state",
 	 {N_("active"), N_("expired"), N_("released"), N_("reached"), N_("pending"), N_("unknown"),
 	  N_("not declared"), N_("undone")}},
@@ -80,9 +85,10 @@ const char *language_heading(const char *column)
 
 const char *language_cell(const char *column, const char *value)
 {
-	const char *of = strcmp(column, "type") == 0   ? "action"
-			 : strcmp(column, "kind") == 0 ? "status"
-						       : column;
+	const char *of = strcmp(column, "type") == 0      ? "action"
+			 : strcmp(column, "erasure") == 0 ? "action"
+			 : strcmp(column, "kind") == 0    ? "status"
+							  : column;
 
 	for (size_t i = 0; i < sizeof(cells) / sizeof(cells[0]); i++)
 		for (int v = 0; strcmp(cells[i].column, of) == 0 && cells[i].values[v]; v++)

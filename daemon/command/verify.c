@@ -16,16 +16,16 @@
  * takes no event.
  */
 static const char may_record_sql[] =
-	"SELECT (has_function_privilege('retention.verify_journal(bytea)', 'EXECUTE') AND\n"
+	"SELECT (has_function_privilege('retention.verify_journal(bytea, bigint)', 'EXECUTE') AND\n"
 	"        NOT pg_is_in_recovery())::int";
 
 static const char verify_sql[] =
 	"SELECT v.events, v.actions, v.last_hash, v.findings, v.event IS NULL AS untold\n"
-	"  FROM retention.verify_journal(decode($1, 'hex')) AS v";
+	"  FROM retention.verify_journal(decode($1, 'hex'), $2::bigint) AS v";
 
 static const char look_sql[] =
 	"SELECT l.events, l.actions, l.last_hash, l.findings, false AS untold\n"
-	"  FROM retention.look_at_journal(decode($1, 'hex')) AS l";
+	"  FROM retention.look_at_journal(decode($1, 'hex'), $2::bigint) AS l";
 
 /* $1: the findings of the journal, $2: that of the ledger's file. */
 static const char findings_sql[] =
@@ -118,10 +118,10 @@ static void print_findings(void *ctx, const struct seen *ledger, const PGresult 
 	printf(_("the journal is intact: %s events, %s actions\n"), db_text(summary, 0, "events"),
 	       db_text(summary, 0, "actions"));
 	if (hash)
-		printf(_("last hash: %s\n"
+		printf(_("last hash: %s:%s\n"
 			 "note it elsewhere: verify --last-hash finds out later if the journal was "
 			 "shortened or rewritten\n"),
-		       hash);
+		       db_text(summary, 0, "events"), hash);
 	if (*ledger->note)
 		puts(ledger->note);
 }
@@ -129,11 +129,15 @@ static void print_findings(void *ctx, const struct seen *ledger, const PGresult 
 /* Verifies the journal by one statement, which sees one moment. */
 static bool verify(struct command *cmd, PGresult **ret_summary, struct error *err)
 {
+	const char *noted = cmd->options.last_hash;
+	const char *colon = noted ? strchr(noted, ':') : NULL; /* behind the number of the event */
+	const char *const values[] = {
+		colon ? colon + 1 : noted,
+		colon ? t_printf(cmd->ctx, "%.*s", (int)(colon - noted), noted) : NULL};
 	int64_t may = 0;
 
 	return db_query_int(cmd->db, may_record_sql, 0, NULL, &may, err) &&
-	       db_query(cmd->db, may ? verify_sql : look_sql, 1, &cmd->options.last_hash,
-			ret_summary, err);
+	       db_query(cmd->db, may ? verify_sql : look_sql, 2, values, ret_summary, err);
 }
 
 static bool print_json(struct command *cmd, const struct seen *ledger, const PGresult *summary,

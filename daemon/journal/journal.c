@@ -280,6 +280,8 @@ bool journal_finish(struct db *db, int id, const struct journal_end *end, int64_
 		"                    THEN j.candidates - " LISTED
 		" - k.failed - k.dropped - k.rest\n"
 		"                    ELSE (SELECT count(*) FROM retention.ledger WHERE job = j.id) END,\n"
+		"         'ledger_sha256', CASE WHEN j.action <> 'export'\n"
+		"                          THEN retention.ledger_digest(j.id, j.requested_at) END,\n"
 		"         'failed', k.failures, 'dropped', k.dropped, 'left', k.rest))\n"
 		"  FROM (SELECT count(*) FILTER (WHERE e.kind = 'failed_key') AS failures,\n"
 		"               coalesce(sum(e.n) FILTER (WHERE e.kind = 'failed_key'), 0) AS failed,\n"

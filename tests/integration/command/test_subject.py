@@ -6,7 +6,10 @@ import re
 
 import pytest
 
+from support import small
+from support.backup import put_back
 from support.oracles import after_anonymize_contacts, reporting_numbers, table_digests, tokens_in
+from support.restores import restore
 
 
 def recent(d):
@@ -167,3 +170,122 @@ def test_a_hold_for_nobody(daemon):
     d.configure(user="holder")
     said = d.ctl("hold", "add", "4711", "--reason", "case").stdout
     assert "your role may not read the contacts: it was not checked whether this one exists" in said
+
+
+# --- subject status -------------------------------------------------------------------------------------------------
+
+PEOPLE = small.SCHEMA + """;
+    INSERT INTO contact (id, name, created) SELECT n, 'canary-c' || n, '2014-01-01' FROM generate_series(1, 9) n;
+    INSERT INTO request (id, contact_id, at, status) VALUES
+        (10, 1, '2015-01-31', 'closed'), (20, 2, now() - interval '6 months', 'closed'), (30, 3, '2015-01-01', 'open'),
+        (40, 4, '2015-01-01', 'closed'), (50, 5, now() - interval '3 years', 'closed'), (51, 5, now() - interval '4 years', 'closed')"""
+RULES = [small.policy(name="people", depth="18 months", archive="full"),
+         small.policy("anonymize_requests", name="requests", depth="30 months"),
+         small.policy("export", name="copy"), small.policy(name="off", enabled=False)]
+MAPPED = small.model({"clear": ["name"], "keep": ["brand", "created"]},
+                     {"due_when": "status = 'closed'", "clear": ["subject"], "keep": ["at", "status"]})
+
+
+@pytest.fixture
+def people(make):
+    d = make(PEOPLE, MAPPED, *RULES)
+    d.pg.sql(d.db, "SELECT retention.configure('UTC', false, 'bigint')")
+    return d
+
+
+def status(d, key, **kwargs):
+    return json.loads(d.ctl("subject", "status", key, "--json", **kwargs).stdout)
+
+
+def rules(found):
+    return {p["policy"]: (p["now"], p["due_from"]) for p in found["policies"]}
+
+
+def due_from(d, request, depth):
+    """The first day of which the cutoff lies behind the request's date, day by day."""
+    return str(d.pg.value(d.db, f"""SELECT min(day)::date FROM request AS r,
+        generate_series('2010-01-01'::timestamp, '2040-01-01', '1 day') AS day
+        WHERE r.id = {request} AND retention.cutoff('{depth}', 'UTC', day AT TIME ZONE 'UTC') > r.at"""))
+
+
+def test_due_when_and_by_which_policy(people):
+    """The first day on which a pass would reach it: strictly later than the date and the depth."""
+    d = people
+    found = status(d, 1)
+    assert (found["contact"], found["known"], found["hold"], found["erased"], found["asked"]) == ("1", "yes", None, [], [])
+    assert rules(found) == {"people": ("due", "2016-08-01"), "requests": ("not due", None)}  # subject is empty: nothing to erase
+    assert rules(status(d, 2))["people"] == ("later", due_from(d, 20, "18 months"))
+    assert rules(status(d, 3))["people"] == ("not due", None)  # an open request
+    assert rules(status(d, 9))["people"] == ("not due", None)  # no request
+    d.pg.sql(d.db, "UPDATE request SET subject = 's' WHERE contact_id = 5")
+    assert rules(status(d, 5))["requests"] == ("due", due_from(d, 51, "30 months"))
+    assert [p["requests"] for p in status(d, 5)["policies"]] == [None, 2]
+    found = status(d, " 077 ")
+    assert (found["contact"], found["known"], found["policies"]) == ("77", "no", [])
+    # The day that is named is the day: on the day before, no pass reaches it.
+    for when, due in (("2016-07-31", 0), ("2016-08-01", 1)):
+        seen = json.loads(d.ctl("preview", "people", "--as-of", when, "--json").stdout)
+        assert ("1" in (seen["first_keys"] or [])) == bool(due)
+
+
+def test_held_and_erased_by_which_action(people):
+    d = people
+    d.ctl("hold", "add", "4", "--reason", "case 7")
+    found = status(d, 4)
+    assert rules(found)["people"] == ("held", "2016-07-02") and found["hold"]["reason"] == "case 7"
+    d.once()
+    job = d.jobs("policy = 'people'")[0]
+    found = status(d, 1)
+    assert found["known"] == "no" and found["policies"] == []
+    assert [(e["erasure"], e["id"], e["archive"]) for e in found["erased"]] == [("delete_contacts", job["id"], job["archive_path"])]
+    text = d.ctl("subject", "status", "1").stdout
+    assert job["archive_path"] in text and "in the ledger:" in text and "canary" not in text
+    assert status(d, 4)["known"] == "yes" and status(d, 4)["erased"] == []
+    restore(d, job)
+    assert [e["erasure"] for e in status(d, 1)["erased"]] == ["delete_contacts", "restored"]
+    d.ctl("archive", "delete", job["id"])
+    assert status(d, 1)["erased"][0]["archive"].startswith("deleted on ")
+
+
+def test_asked_for_and_brought_back(people):
+    d = people
+    backup = d.pg.dump(d.db)
+    d.once()
+    job = save(d, "delete", 9)
+    assert [(a["id"], a["action"], a["status"]) for a in status(d, 9)["asked"]] == [(job, "delete_contacts", "saved")]
+    put_back(d, backup)
+    assert d.once(check=False).returncode == 1
+    found = status(d, 1)
+    assert (found["known"], found["remark"], found["erased"]) == ("yes", "waits for a replay", [])
+    d.ctl("replay", "--yes")
+    d.once()
+    found = status(d, 1)
+    assert (found["known"], found["remark"]) == ("no", None)
+    # The line of the action that the backup has forgotten, and that of the replay.
+    assert [(e["erasure"], e["archive"] == "not in the journal") for e in found["erased"]] == [("delete_contacts", True), ("delete_contacts", False)]
+    # A request's key is not the contact's.
+    d.pg.tamper(d.db, "INSERT INTO retention.ledger (job, action, key) VALUES (1, 'anonymize_requests', '9')")
+    assert status(d, 9)["erased"] == []
+
+
+def test_without_the_contacts(people, pg):
+    """An auditor without a configuration, or without the right to read the contacts, sees what the schema retention has."""
+    d = people
+    d.once()
+    pg.sql(d.db, "CREATE ROLE status_auditor LOGIN; GRANT retention_auditor TO status_auditor")
+    try:
+        args = ("retentionctl", "-d", pg.conninfo(d.db, "status_auditor"), "subject", "status", "1", "--json")
+        found = json.loads(d.run(*args).stdout)
+        assert found["known"] == "not checked: no configuration was read" and found["policies"] == []
+        assert [e["erasure"] for e in found["erased"]] == ["delete_contacts"]
+        d.configure(user="status_auditor")
+        found = status(d, 1)
+        assert found["known"].startswith("not checked: ") and len(found["erased"]) == 1
+    finally:
+        d.configure(user=None)
+        pg.sql(d.db, "DROP OWNED BY status_auditor; DROP ROLE status_auditor")
+
+
+def test_no_key(people):
+    done = people.ctl("subject", "status", "abc", check=False)
+    assert done.returncode == 1 and '"abc" is not a valid contact key: it should be a bigint' in done.stderr

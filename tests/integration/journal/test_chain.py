@@ -40,12 +40,14 @@ def test_whole(journal):
     events = journal.pg.value(journal.db, "SELECT count(*) FROM retention.journal_event")
     done = journal.ctl("verify")
     assert done.stdout.startswith(f"the journal is intact: {events} events, 4 actions\nlast hash: ")
-    noted = re.search(r"last hash: ([0-9a-f]{64})", done.stdout).group(1)
-    assert journal.ctl("verify", "--last-hash", noted).returncode == 0
+    noted = re.search(r"last hash: (\d+:[0-9a-f]{64})\n", done.stdout).group(1)
+    assert noted.startswith(f"{events}:")
+    for hashes in (noted, noted.split(":")[1]):
+        assert journal.ctl("verify", "--last-hash", hashes).returncode == 0
     last = journal.pg.value(journal.db, "SELECT encode(hash, 'hex') FROM retention.journal_event ORDER BY id DESC LIMIT 1")
     found = json.loads(journal.ctl("verify", "--json").stdout)
     # Each verification is an event.
-    assert found == {"events": events + 2, "actions": 4, "last_hash": last, "findings": [],
+    assert found == {"events": events + 3, "actions": 4, "last_hash": last, "findings": [],
                      "ledger_lines": journal.pg.value(journal.db, "SELECT count(*) FROM retention.ledger")}
 
 
@@ -430,12 +432,41 @@ def test_told_by_the_program(pg, journal):
                   "DELETE FROM retention.candidate; DELETE FROM retention.archive_file; DELETE FROM retention.hold")
         done = journal.run("retentionctl", "-d", pg.conninfo(copy), "verify", "--last-hash", noted, "--json", check=False)
         assert done.returncode == 1
-        assert json.loads(done.stdout)["findings"][0].startswith("event 3, and what came after it, was removed")
+        assert json.loads(done.stdout)["findings"][0].startswith("event 3 and what came after it was removed, or the hash that")
     finally:
         pg.drop_database(copy)
 
 
-@pytest.mark.parametrize("args", [["x"], ["--last-hash"], ["--last-hash", "abc"], ["--last-hash", "g" * 64]])
+def test_a_hash_that_is_gone_and_one_that_never_was(pg, journal):
+    """The number that was noted with it tells: a journal that ends before, or that has another hash there."""
+    copy = pg.create_database(template=journal.db)
+    pg.tamper(copy, "DELETE FROM retention.journal_event WHERE kind = 'verified'")
+    *_, (before, known), (last, hash) = pg.sql(copy, "SELECT id, encode(hash, 'hex') FROM retention.journal_event ORDER BY id")
+
+    def verify(noted):
+        findings = pg.sql(copy, "SELECT finding, message FROM retention.verify_chain(decode(%s, 'hex'), %s)",
+                          (noted.split(":")[1], noted.split(":")[0] or None))
+        return [(message.removeprefix("retention."), int(re.search(r"event (\d+)", finding)[1])) for finding, message in findings]
+
+    try:
+        assert verify(f"{last}:{hash}") == verify(f":{hash}") == verify(f"{before}:{known}") == []
+        assert verify(f"{last}:{'0' * 64}") == [("hash_other", last)]
+        assert verify(f"{last}:{known}") == [("hash_other", last)]
+        assert verify(f":{'0' * 64}") == [("hash_unknown", last + 1)]
+        pg.tamper(copy, f"DELETE FROM retention.journal_event WHERE id = {last}")
+        assert verify(f"{last}:{hash}") == [("events_cut", last)]
+        assert verify(f":{hash}") == [("hash_unknown", last)]
+        done = journal.run("retentionctl", "-d", pg.conninfo(copy), "verify", "--last-hash", f"{last}:{hash}", check=False)
+        assert f"event {last}, and what came after it, was removed: no event has the hash that was noted" in done.stdout
+        # This verification is an event, with the number that was cut off: not with its hash.
+        done = journal.run("retentionctl", "-d", pg.conninfo(copy), "verify", "--last-hash", f"{last}:{hash}", check=False)
+        assert f"event {last} was replaced, or the hash that was noted is not its own" in done.stdout
+    finally:
+        pg.drop_database(copy)
+
+
+@pytest.mark.parametrize("args", [["x"], ["--last-hash"], ["--last-hash", "abc"], ["--last-hash", "g" * 64],
+                                  ["--last-hash", ":" + "a" * 64], ["--last-hash", "0:" + "a" * 64], ["--last-hash", "7:abc"]])
 def test_wrong_use(journal, args):
     done = journal.ctl("verify", *args, check=False)
     assert done.returncode == 2 and done.stdout == "" and "usage: retentionctl verify" in done.stderr
