@@ -23,20 +23,23 @@ bool batch_command(struct batch *b, const char *sql, int n, const char *const va
 
 char *batch_with_arrays(struct batch *b, const char *copy_sql, const char *const arrays[2])
 {
-	static const char marks[] = {PLAN_KEYS, PLAN_OWN, '\0'};
+	/* All in one pass: a value may hold the byte of a mark. */
+	static const char marks[] = {PLAN_KEYS, PLAN_OWN, PLAN_SHARDS, '\0'};
 	PGconn *conn = db_conn(b->db);
 	char *sql = t_strdup(b->ctx, "");
 
-	copy_sql = plan_with_shards(b->ctx, copy_sql, b->shards);
 	while (*copy_sql) {
 		const size_t plain = strcspn(copy_sql, marks);
 		const char mark = copy_sql[plain];
-		const char *array = mark ? arrays[mark == PLAN_OWN] : "";
-		char *literal = mark ? PQescapeLiteral(conn, array, strlen(array)) : NULL;
+		const char *array = mark && mark != PLAN_SHARDS ? arrays[mark == PLAN_OWN] : NULL;
+		char *literal = array ? PQescapeLiteral(conn, array, strlen(array)) : NULL;
 
-		if (mark && !literal)
+		if (array && !literal)
 			return NULL;
-		t_append(&sql, "%.*s%s", (int)plain, copy_sql, mark ? literal : "");
+		t_append(&sql, "%.*s%s", (int)plain, copy_sql,
+			 literal ? literal
+			 : mark  ? b->shards
+				 : "");
 		PQfreemem(literal);
 		copy_sql += plain + (mark ? 1 : 0);
 	}

@@ -48,8 +48,9 @@ MODEL = """model: {
 def crm(make):
     """crm(policy, **settings): accounts 1 and 2 have the same numbers; what is due is account 1's odd and 2's even ones."""
 
-    def build(*policies, **settings):
-        d = make(SCHEMA, MODEL, *policies, **settings)
+    def build(*policies, shard="", **settings):
+        model = MODEL.replace('table = "contact"; key', f'table = "contact"; {shard} key', 1)
+        d = make(SCHEMA, model, *policies, **settings)
         d.pg.sql(d.db, """INSERT INTO contact (account, no, name, email) SELECT a, no, 'n' || i, 'e' FROM generate_series(1, 2) AS a,
             unnest(%s::text[]) WITH ORDINALITY AS u(no, i)""", (ODD,))
         d.pg.sql(d.db, """INSERT INTO request SELECT a, i, no, CASE WHEN (a + i) %% 2 = 0 THEN timestamptz '2015-01-01' ELSE now() END, 's'
@@ -86,11 +87,15 @@ def ledger(d):
     return {k for (k,) in d.pg.sql(d.db, "SELECT key FROM retention.ledger")}
 
 
+with_or_without_shard = pytest.mark.parametrize("shard", ["", 'shard = "account";'], ids=["", "shard"])
+
+
 @pytest.mark.parametrize("integrity", ["triggers", "set"])
 @pytest.mark.parametrize("batch_rows", [1, 5000])
-def test_deleted_and_restored(crm, integrity, batch_rows):
+@with_or_without_shard
+def test_deleted_and_restored(crm, integrity, batch_rows, shard):
     """The same number of the other account stays; all comes back as it was."""
-    d = crm(policy(archive="full"), limits={"batch_rows": batch_rows, "max_share": 1.0, "integrity": integrity})
+    d = crm(policy(archive="full"), shard=shard, limits={"batch_rows": batch_rows, "max_share": 1.0, "integrity": integrity})
     state = "SELECT to_jsonb(c)::text FROM contact AS c UNION ALL SELECT to_jsonb(r)::text FROM request AS r UNION ALL " \
             "SELECT to_jsonb(m)::text FROM message AS m UNION ALL SELECT to_jsonb(b)::text FROM blob AS b UNION ALL " \
             "SELECT to_jsonb(n)::text FROM note AS n UNION ALL SELECT to_jsonb(c)::text FROM called AS c"
@@ -117,8 +122,9 @@ def test_deleted_and_restored(crm, integrity, batch_rows):
 
 
 @pytest.mark.parametrize("action", ["anonymize_contacts", "anonymize_requests"])
-def test_anonymized(crm, action):
-    d = crm(policy(action), limits={"max_share": 1.0})
+@with_or_without_shard
+def test_anonymized(crm, action, shard):
+    d = crm(policy(action), shard=shard, limits={"max_share": 1.0})
     expected = json.loads(d.ctl("preview", "p", "--json").stdout)
     d.once()
     assert failures(d) == []
