@@ -135,10 +135,7 @@ void check_citus(const struct model *model, const struct catalog *catalog, struc
 
 		if (text)
 			complain(c, &t->place, "table \"%s\": %s.%s %s", t->name, t->schema,
-				 t->table,
-				 sql_fill(ctx, text,
-					  {"by",
-					   r->spread_by ? sql_ident(ctx, r->spread_by) : NULL}));
+				 t->table, sql_fill(ctx, text, {"by", r->spread_by}));
 	}
 }
 

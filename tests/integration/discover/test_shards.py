@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from support import citus
 from support.drafts import ACTIONS, answered, check, draft, read
 from support.shapes import SHAPES
 
@@ -113,3 +114,14 @@ def test_not_by_what_is_erased(pg, empty_db):
             FOREIGN KEY (contact_id, mail) REFERENCES contact (id, email)) PARTITION BY HASH (mail);
         CREATE TABLE request_p PARTITION OF request FOR VALUES WITH (MODULUS 1, REMAINDER 0)""")
     assert shards(draft(pg, db)) == {}
+
+
+@pytest.mark.parametrize("how, column, others", [(citus.by_tenant, "account_id", set()), (citus.by_contact, "id", {"contact_id"})])
+def test_of_citus(spread, cluster, how, column, others):
+    """The column by which Citus distributes the tables is the shard of all of them."""
+    text = draft(cluster.coordinator, spread(how, contacts=10), contact="crm.contact", request="crm.request")
+    found = shards(text)
+    assert found.pop("contact") == column and set(found.values()) == others
+    assert comments(text) == []
+    if others:
+        assert set(found) == set(read(text)) - {"contact"}

@@ -35,7 +35,7 @@ static void test_tables(void **state)
 		{{0},
 		 {.spread = SPREAD_ROWS, .spread_by = "Account"},
 		 "table \"note\": crm.note has its rows on several servers, spread by Citus by the "
-		 "column \"Account\""},
+		 "column Account"},
 		{{0},
 		 {.spread = SPREAD_EVERYWHERE},
 		 "table \"note\": crm.note is a reference table"},
