@@ -47,3 +47,22 @@ def test_each_type(make, type, integrity):
     assert d.ctl("model", "check").returncode == 0
     d.ctl("archive", "restore", str(d.jobs()[-1]["id"]))
     assert d.pg.value(d.db, "SELECT count(*) FROM request") == 8 * len(TYPES[type])
+
+
+@pytest.mark.parametrize("integrity", ["triggers", "set"])
+def test_in_slices(make, integrity):
+    """A contact with more rows than a batch may take goes in several transactions, and its neighbours of other shards stay."""
+    d = make(SCHEMA.format(type="text"), MODEL, policy(archive="full"),
+             limits={"max_share": 1.0, "integrity": integrity, "batch_rows": 500, "workers": 1})
+    d.pg.sql(d.db, """INSERT INTO contact SELECT t, 1, 'n' FROM unnest('{a,b,"c,d"}'::text[]) AS t;
+        INSERT INTO request SELECT tenant, i, 1, CASE tenant WHEN 'b' THEN now() ELSE '2015-01-01' END
+          FROM contact, generate_series(1, 3000) AS i""")
+    d.once(check=False, failpoint="batch-after-commit:3")
+    assert 0 < d.pg.value(d.db, "SELECT count(*) FROM request WHERE tenant <> 'b'") < 6000
+    d.once()
+    assert failures(d) == []
+    assert sorted(k for (k,) in d.pg.sql(d.db, "SELECT details ->> 'key' FROM retention.journal_event WHERE kind = 'sliced'")) \
+        == ['("c,d",1)', "(a,1)"]
+    assert d.pg.sql(d.db, "SELECT tenant, count(*) FROM request GROUP BY 1") == [("b", 3000)]
+    d.ctl("archive", "restore", str(d.jobs()[-1]["id"]))
+    assert d.pg.value(d.db, "SELECT count(DISTINCT (tenant, id)) FROM request") == 9000

@@ -172,15 +172,3 @@ def test_a_request_that_comes_for_another_shards_contact_is_not_touched(job):
             pytest.fail(f"the batch of another shard keeps a client from writing: {error}")
     assert run.wait() == DONE, run.text()
     assert missing_contacts(j) == due_before(j) - {left}
-
-
-@pytest.mark.parametrize("shape", [SHAPES["tenant_nested"], person], ids=str)
-def test_in_slices(job, plain, shape):
-    """A contact with more rows than a batch may take goes in several, each of its own shard."""
-    j = job(shape=shape, limits={"workers": 1, "batch_rows": 12})
-    assert j.run("batch-after-commit:30") == KILLED
-    assert j.run() == DONE, j.last.text()
-    assert j.events("sliced")
-    check_done(j)
-    check_all_erased(j)
-    assert shape.digests(j.pg, j.db) == shape.digests_of(j.pg, plain(j.action))
