@@ -59,11 +59,12 @@ _retentionctl() {
 	--contact | --request | --date | --from | --to | --as-of | --expires | --review | --reason | --note | --seen | --last-hash | --depth | --version | -d | --database) return ;;
 	*)
 		case "${words[0]-} ${words[1]-}" in
-		' ') choices='-c -d --help --version migrate model grants policies policy save validate cancel abandon pause resume preview journal show
+		' ') choices='-c -d --help --version migrate model grants policies run policy save validate cancel abandon pause resume preview journal show
 			archive hold verify residue replay waive adopt subject' ;;
 		'model ') choices='draft check' ;;
 		'model draft') choices='--contact --request --date --samples' ;;
 		'archive ') choices='list verify restore delete' ;;
+		'run ') choices=$(_retentionctl_ask policies | awk 'NR > 1 { print $1 }') ;;
 		'policy ') choices='save validate retire' ;;
 		'policy save') choices='--action --depth --schedule --archive --note' ;;
 		'policy validate') choices="$(_retentionctl_ask policies | awk '/ saved$/ { print $1 }') --version --seen" ;;

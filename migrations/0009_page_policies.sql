@@ -543,3 +543,57 @@ AS $$
 	  FULL JOIN (SELECT e.key AS name, e.value, (e.value->>'validated_at')::timestamptz AS validated_at
 		       FROM jsonb_each(known) AS e) AS k ON k.name = d.name
 $$;
+
+-- Begins the pass of a policy now, besides its schedule, and returns the action's number.  The pass is the daemon's like any
+-- other: it is listed, validates itself or waits for a person, and keeps to the window, to max_share and to all limits.  Of a
+-- policy whose last pass has not ended none is begun, nor while a replay comes first.  An occurrence that the daemon begins
+-- at the same moment comes behind it, and finds nobody due.  The schedule stays as it is.
+CREATE FUNCTION retention.run_policy(name text) RETURNS int
+LANGUAGE plpgsql
+SECURITY DEFINER
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	p retention.policy;
+	other int;
+	new_id int;
+BEGIN
+	PERFORM retention.check_person();
+	PERFORM retention.refuse_copy();
+	PERFORM retention.take_lock('chain_lock');	-- two that run it wait for each other
+	SELECT * INTO p FROM retention.policy AS o WHERE o.name = run_policy.name;
+	IF NOT FOUND THEN
+		RAISE EXCEPTION 'no policy "%" is in force', coalesce(name, 'NULL')
+			USING ERRCODE = 'no_data_found', CONSTRAINT = 'retention.run_unknown',
+			      COLUMN = 'name', DETAIL = coalesce(name, 'NULL'),
+			      HINT = 'See retention.policies.  The daemon stores them when it starts, reloads or connects.';
+	END IF;
+	IF NOT p.enabled THEN
+		RAISE EXCEPTION 'policy "%" is disabled', p.name
+			USING ERRCODE = 'object_not_in_prerequisite_state', CONSTRAINT = 'retention.run_disabled',
+			      COLUMN = 'name', DETAIL = p.name,
+			      HINT = 'The configuration says enabled = false.';
+	END IF;
+	IF EXISTS (SELECT FROM retention.replay) THEN
+		RAISE EXCEPTION 'the database was restored from a backup: a replay comes first'
+			USING ERRCODE = 'object_not_in_prerequisite_state', CONSTRAINT = 'retention.run_replay',
+			      HINT = 'See retentionctl replay.';
+	END IF;
+	SELECT j.id INTO other FROM retention.archive_journal AS j
+	 WHERE j.policy = p.name AND j.status IN ('saved', 'validated', 'running') ORDER BY j.id LIMIT 1;
+	IF FOUND THEN
+		RAISE EXCEPTION 'action % of policy "%" has not ended', other, p.name
+			USING ERRCODE = 'object_not_in_prerequisite_state', CONSTRAINT = 'retention.run_under_way',
+			      DETAIL = concat_ws(E'\n', other, p.name),
+			      HINT = 'Wait until it has ended; or cancel it, or abandon it where it has begun.';
+	END IF;
+	INSERT INTO retention.archive_journal AS j (action, mode, status, policy, policy_version, occurrence, depth, archive)
+	SELECT p.action, 'automatic', 'saved', p.name, v.version, clock_timestamp(), p.depth, p.archive
+	  FROM (SELECT) AS one
+	  LEFT JOIN retention.page_policy AS v ON p.source = 'page' AND v.name = p.name AND v.validated_at IS NOT NULL AND
+						  v.retired_at IS NULL
+	RETURNING j.id INTO new_id;
+	PERFORM pg_notify('retention', 'saved ' || new_id);
+	RETURN new_id;
+END
+$$;

@@ -141,6 +141,7 @@ BEGIN
 	('FUNCTION', 'save_policy(text, text, interval, text, text, text)', '',    'X',    '',     ''),
 	('FUNCTION', 'validate_policy(text, int, bigint)',                 '',     '',     'X',    ''),
 	('FUNCTION', 'retire_policy(text, int)',                           '',     'X',    'X',    ''),
+	('FUNCTION', 'run_policy(text)',                                   '',     '',     'X',    ''),
 	('FUNCTION', 'configure_page(jsonb)',                              '',     '',     '',     'X'),
 	('FUNCTION', 'watch_page_policy(text, int, text, timestamptz)',    '',     '',     '',     'X'),
 	('FUNCTION', 'page_policies_forgotten(jsonb)',                     '',     '',     '',     'X'),

@@ -66,6 +66,7 @@ bool command_check_grants(struct command *cmd, struct error *err);
 bool command_check_residue(struct command *cmd, struct error *err);
 
 bool command_migrate(struct command *cmd, struct error *err);
+bool command_run(struct command *cmd, struct error *err);
 bool command_policies(struct command *cmd, struct error *err);
 bool command_policy_save(struct command *cmd, struct error *err);
 bool command_policy_validate(struct command *cmd, struct error *err);

@@ -1,4 +1,7 @@
-/* policy save, validate, retire: the policies that people make on the page, for a person at a shell. */
+/*
+ * policy save, validate, retire: the policies that people make on the page, for a person at a shell.  run: a pass of any
+ * policy, now.
+ */
 #include "command/command.h"
 
 #include "command/output.h"
@@ -80,5 +83,44 @@ bool command_policy_retire(struct command *cmd, struct error *err)
 	if (!command_call(cmd, "SELECT retention.retire_policy($1, $2::int)", 2, values, NULL, err))
 		return false;
 	printf(_("policy %s is retired\n"), cmd->argument);
+	return true;
+}
+
+/* "ended": the daemon has listed the action, or says why it has not. */
+static const char begun_sql[] =
+	"SELECT j.frozen_at IS NOT NULL OR j.error IS NOT NULL AS ended, j.frozen_at IS NULL AS unlisted,\n"
+	"       j.error, j.candidates, CASE WHEN j.status = 'saved' THEN j.waiting END AS waiting,\n"
+	"       a.paused_by\n"
+	"  FROM retention.archive_journal AS j JOIN retention.archives AS a ON a.id = j.id\n"
+	" WHERE j.id = $1::int";
+
+bool command_run(struct command *cmd, struct error *err)
+{
+	AUTO(result) PGresult *made = NULL;
+	AUTO(result) PGresult *res = NULL;
+	const char *id;
+
+	if (!command_call(cmd, "SELECT retention.run_policy($1) AS id", 1, &cmd->argument, &made,
+			  err))
+		return false;
+	id = db_text(made, 0, "id");
+	printf(_("action %s: a pass of policy %s begins\n"), id, cmd->argument);
+	(void)fflush(stdout); /* shown before the wait; errors are checked at the end */
+	if (!command_wait(cmd, begun_sql, id, &res, err))
+		return false;
+	if (db_text(res, 0, "paused_by"))
+		printf(_("it is paused by %s: it goes on after retentionctl resume\n"),
+		       db_text(res, 0, "paused_by"));
+	else if (!db_bool(res, 0, "ended"))
+		puts(_("the daemon has not yet listed what the action would change: is retentiond running?"));
+	else if (db_bool(res, 0, "unlisted"))
+		return fail(err, ERR_CONFIG, _("action %s is saved, but its list failed: %s"), id,
+			    db_text(res, 0, "error"));
+	else if (db_text(res, 0, "waiting"))
+		printf(_("%s due; it waits for %s; retentionctl validate %s runs it\n"),
+		       db_text(res, 0, "candidates"), db_text(res, 0, "waiting"), id);
+	else
+		printf(_("%s due; retentionctl show %s --follow\n"), db_text(res, 0, "candidates"),
+		       id);
 	return true;
 }

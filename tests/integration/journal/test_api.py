@@ -143,6 +143,7 @@ CALLS = {
     "adopt_directory(true, 'moved')": {"approver", "both"},
     "save_policy('p', 'export', '1 year')": {"operator", "both"},
     "validate_policy('p', 1, 0)": {"approver", "both"},
+    "run_policy('p')": {"approver", "both"},
     "retire_policy('p')": {"operator", "approver", "both"},
     "page_bounds()": set(ROLES) - {"nobody"},
     "configure_page(NULL)": {"daemon"},
@@ -263,7 +264,7 @@ def test_who_may_call(pg, db, template, sql):
                 pg.sql(name, "INSERT INTO retention.replay VALUES (9, 'restored', 'none', now(), '1')")
             got = call(pg, name, role, f"SELECT retention.{sql}")
             if allowed:
-                assert got is None or got.startswith(("there is no action 1", "no archive ", "request 1 has no ", "there is no version ",
+                assert got is None or got.startswith(("there is no action 1", "no archive ", "request 1 has no ", "there is no version ", 'no policy "p" is in force',
                                                       "the configuration takes its policies ")), (role, got)
             elif role == "nobody":
                 assert got == "permission denied for schema retention"

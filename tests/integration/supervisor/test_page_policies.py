@@ -90,6 +90,19 @@ def kinds(d):
     return [kind for (kind,) in d.pg.sql(d.db, "SELECT kind FROM retention.journal_event WHERE kind ~ 'policy' ORDER BY id")]
 
 
+def test_run_now(page, pg):
+    """A policy of the page, by the version in force; one that is only saved is none."""
+    d = page()
+    save(d, "other")
+    made(d)
+    wait_until(lambda: pg.sql(d.db, "SELECT FROM retention.policies WHERE name = 'p'"))
+    assert refusal(d, "run_policy('other')", user=APPROVER) == ("retention.run_unknown", "name")
+    assert pg.value(d.db, "SELECT retention.run_policy('p')", user=APPROVER) == 1
+    job = d.wait_for_job()
+    assert (job["policy_version"], job["archive"], job["requested_by"], job["validated_by"]) == (1, "listed", APPROVER, "policy p")
+    assert keys(pg, d.db) == {3} and d.ctl("verify").returncode == 0
+
+
 def test_from_saving_to_its_next_occurrence(page, pg):
     """Saved, counted, validated by somebody else, and run each minute from the next one on; then retired."""
     d = page()
