@@ -74,8 +74,11 @@ struct batch_result {
 bool batch_run(const struct batch_job *job, struct batch_worker *worker, const struct keys *keys,
 	       struct batch_result *ret, struct error *err);
 
-/* CHANGED: a table of the model differs from what the plan was made for. */
+/* CHANGED: a table of the model, or a partition, differs from what the plan was made for. */
 bool batch_check_tables(struct db *db, const struct plan *plan, struct error *err);
+
+/* The same of the tables, and of their partitions that this transaction has locked. */
+bool batch_check_touched(struct db *db, const struct plan *plan, struct error *err);
 
 /* Fails, because the session's role is not the one that the plan relies on. */
 bool batch_refuse_role(const char *role, struct error *err);

@@ -239,26 +239,6 @@ static bool find_orphans(struct batch *b, struct error *err)
 		    db_text(res, 0, "name"));
 }
 
-bool batch_check_tables(struct db *db, const struct plan *plan, struct error *err)
-{
-	const struct model *m = plan->model;
-	AUTO(result) PGresult *res = NULL;
-
-	if (!db_query_kept(db, plan->state_sql, 0, NULL, &res, err))
-		return false;
-	for (size_t i = 0; i < m->n_tables; i++)
-		if (strcmp(db_value(res, (int)i, "state"), plan->catalog->relations[i].state) !=
-			    0 ||
-		    (plan->opts.by_set && strcmp(db_value(res, (int)i, "keys"),
-						 plan->catalog->relations[i].loud_keys) != 0))
-			return fail(err, ERR_CHANGED,
-				    "table %s.%s is not what it was when the job looked at it (its "
-				    "columns, their types, keys, triggers, rules, partitions): the "
-				    "batch is rolled back, and the model is checked anew",
-				    m->tables[i].schema, m->tables[i].table);
-	return true;
-}
-
 /* Looks for what no lock and no foreign key could keep out of the batch. */
 static bool check_guards(struct batch *b, struct error *err)
 {
@@ -276,9 +256,9 @@ static bool check_guards(struct batch *b, struct error *err)
 			"foreign key keeps out");
 	/*
 	 * The tables are locked here, so that no change can follow before the batch has ended.  The exception is a
-	 * table that inherits from one of these, but of that one the batch has seen nothing.
+	 * table that inherits from one of these, or is attached to it, but of that one the batch has seen nothing.
 	 */
-	return batch_check_tables(b->db, plan, err);
+	return batch_check_touched(b->db, plan, err);
 }
 
 /* Step 4, in the plan's order or in reverse.  The CRM's own triggers run here, under their search_path (base/sql.h). */

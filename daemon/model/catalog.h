@@ -77,12 +77,18 @@ struct relation {
 	 */
 	const char *partition_key;
 	struct columns found_by;
-	const char *state, *loud_keys; /* see preflight/read_catalog.h */
+	const char *state, *loud_keys; /* see preflight/read_state.h */
 	/*
 	 * The table, or a partition, whose DELETE and UPDATE the server refuses, quoted: a publication has them, and
 	 * the rows have no replica identity.  NULL: none.
 	 */
 	const char *no_delete, *no_update;
+};
+
+/* A partition of a table of the model, on any level: see preflight/read_state.h. */
+struct partition_state {
+	unsigned int oid;
+	const char *state, *loud_keys;
 };
 
 /* A foreign key onto a table of the model. */
@@ -107,6 +113,8 @@ struct foreign_key {
 
 struct catalog {
 	struct relation *relations; /* as model.tables */
+	struct partition_state *partitions; /* n_partitions, by oid */
+	size_t n_partitions;
 	struct foreign_key *keys;
 	size_t n_keys;
 	/*

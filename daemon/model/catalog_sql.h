@@ -20,6 +20,16 @@
 	"x.indisunique AND x.indisvalid AND x.indnkeyatts > 1 AND x.indpred IS NULL\n"             \
 	"      AND x.indexprs IS NULL"
 
+/*
+ * "h" are the tables that inherit from those whose oid is the condition's: inhrelid, and pending, if DETACH
+ * CONCURRENTLY has begun to take the partition away.  Queries do without it then, although the row stays until the
+ * command ends.  Before PostgreSQL 14 there is no inhdetachpending, and the name means the one of "older".
+ */
+#define CATALOG_CHILDREN(condition)                                                                \
+	"(SELECT false AS inhdetachpending) AS older, LATERAL (\n"                                 \
+	"          SELECT inhrelid, inhdetachpending AS pending FROM pg_inherits\n"                \
+	"           WHERE inhparent " condition ") AS h"
+
 /* PostgreSQL's own type, and equal means the same bytes. */
 #define CATALOG_PLAIN                                                                              \
 	"b.typnamespace = 'pg_catalog'::regnamespace AND NOT EXISTS (\n"                           \

@@ -145,6 +145,7 @@ struct plan *plan_build(void *ctx, const struct model *model, const struct catal
 	if (opts->by_set)
 		plan_by_set(p);
 	plan_guards(p);
+	plan_state(p);
 	p->in_batch = false;
 	plan_list(p);
 	p->crossref_sql = plan_crossref(p);

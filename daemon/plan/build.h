@@ -272,5 +272,8 @@ const struct columns *plan_asked_columns(const void *ctx, const struct table *t,
 /* Fills orphans, loose, top_down and what is gathered of the plan; after its steps and collects. */
 void plan_by_set(struct plan *p);
 
-/* guard.c: fills lock_requests_sql, strays_sql and state_sql of the plan. */
+/* state.c: fills state_sql and touched_sql of the plan. */
+void plan_state(struct plan *p);
+
+/* guard.c: fills lock_requests_sql and strays_sql of the plan. */
 void plan_guards(struct plan *p);

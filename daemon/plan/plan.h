@@ -147,11 +147,12 @@ struct plan {
 	/* $1 text[] of deleted contacts' keys: n requests that no foreign key kept out; or NULL */
 	const char *strays_sql;
 	/*
-	 * Has the schema changed under the job?  A row for each table of the model: state and keys,
-	 * which differ from those of the catalog's relation if it has.  Without by_set, keys do not
-	 * count, because a foreign key that refuses does so itself.
+	 * Has the schema changed under the job?  Rows as of plan_state_sql().  Without by_set, keys do
+	 * not count, because a foreign key that refuses does so itself.
 	 */
 	const char *state_sql;
+	/* The same without the partitions that this transaction has not locked. */
+	const char *touched_sql;
 	const char *crossref_sql; /* plan/crossref.c; NULL: no subject waits for another */
 	const char *present_sql; /* $1 text[] of keys: those that exist: keys, n */
 	const char *held_sql; /* $1 text[] of keys: those under a legal hold: keys, n */
@@ -276,16 +277,17 @@ const char *plan_dirty_row(const struct plan *p, const struct table *t, const ch
 			   bool redact);
 
 /*
- * Returns SQL that describes what a plan is built on, with a row for each table of the model, in
- * its order.  It is compared before each batch, so that a table that changes under a job is noticed
- * before another row is erased.
+ * Returns SQL that describes what a plan is built on: a row for each table of the model, in its order,
+ * and one for each of their partitions, on all levels, by oid.
  *
+ *   oid    NULL: there is no such table
+ *   name   as the server writes it
  *   state  which table the name means, its columns, their types, triggers, the foreign keys that act by
  *          themselves, rules, row-level security, which tables inherit from it, which of the columns that
- *          name rows identify them
+ *          name rows identify them; of a partition no columns, which are those of its table
  *   keys   the foreign keys from and onto it that only refuse
  *
- * Where they differ from the catalog's relation, the catalog has to be read again.  Owned by ctx.
+ * Where they differ from the catalog's, the catalog has to be read again.  Owned by ctx.
  */
 char *plan_state_sql(void *ctx, const struct model *model);
 

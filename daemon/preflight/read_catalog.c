@@ -10,8 +10,8 @@
 
 #include "base/sql.h"
 #include "model/catalog_sql.h"
-#include "plan/plan.h"
 #include "preflight/check_model.h"
+#include "preflight/read_state.h"
 
 /* The model's tables as a relation: i counts from 0, in the model's order. */
 #define WANTED                                                                                      \
@@ -46,6 +46,11 @@
 	"                               AND (c.relreplident = 'd' AND x.indisprimary\n"                           \
 	"                                    OR c.relreplident = 'i' AND x.indisreplident))"
 
+/* A partition, on any level, that is being detached. */
+#define DETACHED                                                                                   \
+	"(SELECT min(h.inhrelid::regclass::text) FROM " CATALOG_CHILDREN(                          \
+		"IN (SELECT relid FROM pg_partition_tree(w.oid))") " WHERE h.pending)"
+
 /*
  * The index x finds the rows of a link over these columns, of which a is one.  Where there are several,
  * the first is the tenant's by custom, and an index on it alone would find all of the tenant's rows.
@@ -74,6 +79,10 @@ static const char relations_sql[] = WANTED
 	"             AND EXISTS (SELECT FROM pg_inherits h WHERE h.inhparent = w.oid)\n"
 	"            THEN format('other tables inherit from %s; what their rows belong to cannot be '\n"
 	"                        'known: only declarative partitions are worked on', w.shown)\n"
+	"            WHEN w.relkind = 'p' AND " DETACHED " IS NOT NULL\n"
+	"            THEN format('%s is being detached from %s, and its rows are not found any longer: wait '\n"
+	"                        'until DETACH PARTITION CONCURRENTLY has ended, or end it with DETACH '\n"
+	"                        'PARTITION FINALIZE', " DETACHED ", w.shown)\n"
 	"            WHEN EXISTS (SELECT FROM pg_rewrite r WHERE r.ev_type IN ('2', '4') AND r.ev_class IN\n"
 	"                   (SELECT w.oid UNION SELECT relid FROM leaf WHERE leaf.i = w.i))\n"
 	"            THEN format('%s has a rule on UPDATE or DELETE, which could do something else '\n"
@@ -212,20 +221,6 @@ static void wanted_params(void *ctx, const struct model *model, const char *valu
 		}
 		values[p] = sql_array(ctx, column, n);
 	}
-}
-
-static bool read_states(struct db *db, const struct model *model, void *ctx,
-			struct catalog *catalog, struct error *err)
-{
-	AUTO(result) PGresult *res = NULL;
-
-	if (!db_query(db, plan_state_sql(ctx, model), 0, NULL, &res, err))
-		return false;
-	for (size_t i = 0; i < model->n_tables; i++) {
-		catalog->relations[i].state = t_strdup(ctx, db_value(res, (int)i, "state"));
-		catalog->relations[i].loud_keys = t_strdup(ctx, db_value(res, (int)i, "keys"));
-	}
-	return true;
 }
 
 static bool read_relations(struct db *db, const struct model *model, const char *const values[],
@@ -413,7 +408,7 @@ static bool read_all(struct db *db, const struct model *model, void *ctx, struct
 
 	wanted_params(scratch, model, values);
 	catalog->relations = t_array(ctx, struct relation, model->n_tables);
-	if (!read_states(db, model, ctx, catalog, err) ||
+	if (!read_state(db, model, ctx, catalog, err) ||
 	    !read_relations(db, model, values, catalog, c, err) || c->n > before)
 		return false;
 	if (!read_uniques(db, values, model->n_tables, ctx, catalog, err) ||
