@@ -55,7 +55,9 @@
 	"            WHEN pg_partition_root(con.conrelid) <> con.conrelid\n"                                     \
 	"            THEN format('is one of partition %s alone: add it to the whole table',\n"                   \
 	"                        con.conrelid::regclass)\n"                                                      \
-	"            ELSE (SELECT format('has triggers that are disabled: ALTER TABLE %s ENABLE TRIGGER ALL',\n" \
+	"            WHEN EXISTS (SELECT FROM pg_trigger g WHERE g.tgconstraint <> 0\n"                          \
+	"                            AND g.tgenabled NOT IN ('O', 'A'))\n"                                       \
+	"            THEN (SELECT format('has triggers that are disabled: ALTER TABLE %s ENABLE TRIGGER ALL',\n" \
 	"                                min(g.tgrelid::regclass::text))\n"                                      \
 	"                    FROM pg_trigger g JOIN pg_constraint k ON k.oid = g.tgconstraint\n"                 \
 	"                   WHERE g.tgenabled NOT IN ('O', 'A') AND k.contype = 'f'\n"                           \

@@ -44,13 +44,15 @@ static const char *column_fault(void *ctx, const struct table *t, const struct r
 	return NULL;
 }
 
-/* Two types whose values are equal exactly if they are written alike. */
-static bool same_type(const struct column *a, const struct column *b)
+/* Can the column hold each value of the parent's, written alike?  A narrower integer would refuse to be asked for one. */
+static bool holds_values_of(const struct column *column, const struct column *parents)
 {
 	static const char *const integers[] = {"int2", "int4", "int8", NULL};
 
-	return strcmp(a->base, b->base) == 0 ||
-	       (catalog_is_among(a->base, integers) && catalog_is_among(b->base, integers));
+	return strcmp(column->base, parents->base) == 0 ||
+	       (catalog_is_among(column->base, integers) &&
+		catalog_is_among(parents->base, integers) &&
+		strcmp(column->base, parents->base) > 0);
 }
 
 /* The column of the link that equals this one of the parent's; NULL: none does. */
@@ -185,7 +187,7 @@ static const char *link_fault(void *ctx, const struct catalog *catalog, const st
 	const struct column *theirs = catalog_column(of, of->shard);
 	const char *fault;
 
-	if (!same_type(mine, theirs))
+	if (!holds_values_of(mine, theirs))
 		return t_printf(
 			ctx,
 			"is %s, and \"%s\" of \"%s\" is %s: ALTER TABLE %s ALTER COLUMN %s TYPE %s",

@@ -141,6 +141,10 @@ static void wider(struct world *w)
 {
 	w->of_note[1].base = w->of_note[1].type = "int8";
 }
+static void narrower(struct world *w)
+{
+	w->of_note[1].base = w->of_note[1].type = "int2";
+}
 static void domain(struct world *w)
 {
 	w->of_note[1].type = "account_number";
@@ -238,6 +242,9 @@ static void test_proofs(void **state)
 		 "is citext: a shard is a whole number, a uuid or a text, and no two spellings of it are equal"},
 		{numeric, "is numeric: a shard is"},
 		{wider, NULL},
+		{narrower,
+		 "is int2, and \"account\" of \"contact\" is int4: ALTER TABLE \"crm\".\"n\" ALTER COLUMN "
+		 "\"account\" TYPE int4"},
 		{domain, NULL},
 		{text,
 		 "is text, and \"account\" of \"contact\" is int4: ALTER TABLE \"crm\".\"n\" ALTER COLUMN "
