@@ -13,6 +13,46 @@
 #define MOST_BYTES ((off_t)16 * 1024 * 1024)
 #define PART_BYTES ((size_t)64 * 1024)
 
+static int open_name(int at, const char *name, int flags)
+{
+	const int fd = openat(at, name, flags | O_NOFOLLOW | O_CLOEXEC);
+	struct stat st;
+
+	/* A link is not a directory either, but says more about the path. */
+	if (fd < 0 && errno == ENOTDIR)
+		errno = fstatat(at, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISLNK(st.st_mode)
+				? ELOOP
+				: ENOTDIR;
+	return fd;
+}
+
+/* Does what openat2() does, name by name, because no name is a link or leads upwards. */
+static int walk_beneath(int folder, const char *path, int flags)
+{
+	AUTO(talloc) char *names = t_strdup(NULL, path);
+	char *rest = NULL, *next, *name = strtok_r(names, "/", &rest);
+	int at = folder, fd = -1, error = *path == '/' ? EXDEV : name ? 0 : ENOENT;
+
+	for (; !error && name; name = next) {
+		next = strtok_r(NULL, "/", &rest);
+		if (strcmp(name, "..") == 0) {
+			error = EXDEV;
+			break;
+		}
+		fd = open_name(at, name, next ? O_PATH | O_DIRECTORY : flags);
+		error = fd < 0 ? errno : 0;
+		if (at != folder)
+			(void)close(at); /* only a place to look from */
+		at = fd;
+	}
+	if (!error)
+		return fd;
+	if (at >= 0 && at != folder)
+		(void)close(at); /* likewise */
+	errno = error;
+	return -1;
+}
+
 int file_open_beneath(int folder, const char *path, int flags)
 {
 	const struct open_how how = {
@@ -20,7 +60,14 @@ int file_open_beneath(int folder, const char *path, int flags)
 		.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS,
 	};
 
-	return (int)syscall(SYS_openat2, folder, path, &how, sizeof(how));
+	const int fd = (int)syscall(SYS_openat2, folder, path, &how, sizeof(how));
+
+	/*
+	 * RestrictSUIDSGID= of systemd, which our unit has, forbids openat2() to every process, because a filter of
+	 * system calls cannot look into its argument.  Old containers forbid what they do not know.
+	 */
+	return fd < 0 && (errno == ENOSYS || errno == EPERM) ? walk_beneath(folder, path, flags)
+							     : fd;
 }
 
 const char *file_beside(void *ctx, const char *name, const char *installed)

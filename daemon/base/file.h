@@ -11,7 +11,8 @@
 
 /*
  * Opens path below folder with flags of open(2); O_CLOEXEC is added.  Never leaves the folder and never
- * follows a symbolic link.  -1 with errno: EXDEV or ELOOP means that the path would do either.
+ * follows a symbolic link.  -1 with errno: EXDEV or ELOOP means that the path would do either.  Where the system forbids
+ * openat2(2), each ".." is EXDEV.
  */
 int file_open_beneath(int folder, const char *path, int flags);
 

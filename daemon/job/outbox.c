@@ -383,7 +383,7 @@ static void check_root(const struct table *t, struct complaints *c)
 		complain(
 			c, &t->file.place,
 			"table \"%s\": file: this system cannot look below root \"%s\" and nowhere else "
-			"(openat2: %s): use a command",
+			"(%s): use a command",
 			t->name, t->file.root, strerror(errno));
 }
 

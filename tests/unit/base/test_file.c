@@ -56,23 +56,57 @@ static void test_open_beneath(void **state)
 	static const struct {
 		const char *path;
 		int error; /* 0: it opens */
+		int walked; /* the same where openat2() is forbidden */
 	} cases[] = {
-		{"a", 0},        {"sub/../a", 0},   {".", 0},        {"nothing", ENOENT},
-		{"..", EXDEV},   {"../..", EXDEV},  {"/etc", EXDEV}, {"sub/../../x", EXDEV},
-		{"link", ELOOP}, {"away/x", ELOOP},
+		{"a", 0, 0},
+		{"sub/../a", 0, EXDEV},
+		{".", 0, 0},
+		{"./a", 0, 0},
+		{"sub//b", 0, 0},
+		{"", ENOENT, ENOENT},
+		{"nothing", ENOENT, ENOENT},
+		{"nothing/a", ENOENT, ENOENT},
+		{"a/b", ENOTDIR, ENOTDIR},
+		{"..", EXDEV, EXDEV},
+		{"../..", EXDEV, EXDEV},
+		{"/etc", EXDEV, EXDEV},
+		{"/", EXDEV, EXDEV},
+		{"sub/../../x", EXDEV, EXDEV},
+		{"link", ELOOP, ELOOP},
+		{"away/x", ELOOP, ELOOP},
+		{"sub/up/a", ELOOP, ELOOP},
 	};
 
 	(void)state;
 	assert_int_equal(close(file_with("a", "1", 1)), 0);
 	assert_int_equal(mkdirat(folder, "sub", 0700), 0);
 	assert_int_equal(symlinkat("a", folder, "link"), 0);
+	assert_int_equal(close(file_with("sub/b", "1", 1)), 0);
 	assert_int_equal(symlinkat("/etc", folder, "away"), 0);
+	assert_int_equal(symlinkat("..", folder, "sub/up"), 0);
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		AUTO(fd) int fd = file_open_beneath(folder, cases[i].path, O_RDONLY);
 
 		if (cases[i].error)
 			assert_int_equal(errno, cases[i].error);
 		assert_int_equal(fd >= 0, cases[i].error == 0);
+	}
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		AUTO(fd) int fd = walk_beneath(folder, cases[i].path, O_RDONLY);
+
+		if (cases[i].walked)
+			assert_int_equal(errno, cases[i].walked);
+		assert_int_equal(fd >= 0, cases[i].walked == 0);
+	}
+	/* No descriptor is left open: the next one is the lowest that there is. */
+	{
+		const int lowest = dup(folder);
+
+		assert_int_equal(close(lowest), 0);
+		assert_int_equal(walk_beneath(folder, "sub/nothing", O_RDONLY), -1);
+		assert_int_equal(close(walk_beneath(folder, "sub/b", O_RDONLY)), 0);
+		assert_int_equal(dup(folder), lowest);
+		assert_int_equal(close(lowest), 0);
 	}
 }
 

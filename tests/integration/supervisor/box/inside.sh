@@ -83,6 +83,8 @@ ok "RETENTION_ACTION is there" field RETENTION_ACTION
 ok "MESSAGE_ID is there" field MESSAGE_ID
 
 # --- the sandbox, as the daemon's process sees it ---
+ok "nothing that the daemon does is forbidden by it" sh -c \
+	'! journalctl -u retentiond -o cat --no-pager | grep -i "not implemented\|not permitted"'
 ok "no capability" sh -c "grep -q '^CapBnd:.0000000000000000' /proc/\$(systemctl show retentiond -P MainPID)/status"
 ok "no new privileges, system calls filtered" sh -c \
 	"grep -q '^NoNewPrivs:.1' /proc/\$(systemctl show retentiond -P MainPID)/status && grep -q '^Seccomp:.2' /proc/\$(systemctl show retentiond -P MainPID)/status"
