@@ -19,6 +19,7 @@ struct options {
 	int status_fd;
 	int mode; /* enum job_mode; JOB_MODES: none given */
 	int once;
+	const char *build; /* the daemon's; NULL: not told */
 	struct job_opts job;
 };
 
@@ -44,6 +45,7 @@ static bool parse_options(int argc, char **argv, struct options *o)
 		{job_mode_option(MODE_ANSWER), no_argument, &o->mode, MODE_ANSWER},
 		{job_mode_option(MODE_HAND_OUT), required_argument, NULL, 'o'},
 		{"once", no_argument, &o->once, true},
+		{"build", required_argument, NULL, 'b'},
 		{NULL, 0, NULL, 0},
 	};
 	int c;
@@ -64,6 +66,9 @@ static bool parse_options(int argc, char **argv, struct options *o)
 			break;
 		case 'a':
 			o->job.asked_by = optarg;
+			break;
+		case 'b':
+			o->build = optarg;
 			break;
 		case 'j':
 			o->mode = MODE_ACTION;
@@ -123,6 +128,13 @@ int main(int argc, char **argv)
 	if (o.mode == MODE_HAND_OUT)
 		(void)fcntl(o.job.socket, F_SETFD, FD_CLOEXEC); /* likewise */
 	report = report_new(o.status_fd);
+	if (o.build && strcmp(o.build, program_build) != 0) {
+		report_complaint(report,
+				 "retention-job is version %s, and the daemon that started it is "
+				 "version %s: restart the daemon",
+				 program_build, o.build);
+		return JOB_REFUSED;
+	}
 	o.job.once = o.once != 0;
 	o.job.stop = stop_new();
 	o.job.report = report;

@@ -2,8 +2,10 @@
  * The protocol between retentiond and its jobs.  Both ends are in this file: retention-job writes, the
  * supervisor reads.  It consists of an exit status and of lines on the status pipe.
  *
- *	retention-job --config-fd N --status-fd M --host NAME MODE [--once]
+ *	retention-job --config-fd N --status-fd M --host NAME [--build VERSION] MODE [--once]
  *
+ * A job of another build than VERSION refuses to work: an upgrade has replaced the file under a daemon that runs, and
+ * the two may not mean the same by this protocol and by the database.
  * MODE is --job ID, --check, --expire, --measure, --answer, or --hand-out SOCKET.  The lines:
  *
  *	progress DONE DUE ETA_SECONDS	-1: not known yet

@@ -12,6 +12,7 @@
 
 #include "base/file.h"
 #include "base/process.h"
+#include "base/version.h"
 #include "supervisor/loop.h"
 
 #include <errno.h>
@@ -130,6 +131,8 @@ static bool start_job(const struct children *children, const struct child_opts *
 		t_printf(ctx, "%d", fds[1]),
 		"--host",
 		children->host,
+		"--build",
+		program_build,
 		t_printf(ctx, "--%s", job_mode_option(opts->mode)),
 		serves                      ? t_printf(ctx, "%d", opts->socket)
 		: opts->mode == MODE_ACTION ? t_printf(ctx, "%lld", (long long)opts->job)

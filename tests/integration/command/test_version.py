@@ -1,6 +1,7 @@
 """The version: all programs print the newest one that conf/NEWS names, and the commit that was built."""
 
 import re
+import shutil
 import subprocess
 
 import pytest
@@ -46,3 +47,32 @@ def test_the_commit_is_gits_or_the_packagers(tmp_path):
     write(tmp_path)
     (tmp_path / ".git/HEAD").write_text("damaged: git refuses, as in the tree of another user")
     assert write(tmp_path) == built
+
+
+def test_a_job_of_another_version_refuses(daemon, tmp_path):
+    """An upgrade replaces the files under a daemon that runs, which then starts the new program."""
+    mixed = tmp_path / "mixed"
+    mixed.mkdir()
+    shutil.copy(BUILD / "retentiond", mixed)
+    (mixed / "retentionctl").symlink_to(BUILD / "retentionctl")
+    job = mixed / "retention-job"
+    job.symlink_to(BUILD / "retention-job")
+    d = daemon(build=mixed, policies=[{"name": "contacts-36m", "action": "delete_contacts", "depth": "36 months",
+                                       "schedule": "yearly", "archive": "full"}])
+    d.start()
+    d.wait_for_log("ready: ")
+    job.unlink()
+    job.write_text(f'#!/bin/sh\nexec {BUILD}/retention-job "$@" --build 0.0\n')
+    job.chmod(0o755)
+    since = d.log_position()
+    [[number]] = d.pg.sql(d.db, """SELECT retention.begin_occurrence('contacts-36m', 'yearly', now(), now() + interval '1 day',
+        'delete_contacts', '36 months', 'full')""")
+    d.pg.sql(d.db, f"NOTIFY retention, 'saved {number}'")
+    d.wait_for_log(f"retention-job is version {re.escape(NEWEST)}.*, and the daemon that started it is version 0.0: restart the daemon",
+                   since=since)
+    assert d.jobs()[0]["started_at"] is None
+    job.unlink()
+    job.symlink_to(BUILD / "retention-job")
+    assert d.stop() == 0
+    d.once()  # as a daemon that was restarted
+    assert [job["status"] for job in d.jobs()] == ["done"]

@@ -32,6 +32,7 @@ parser = argparse.ArgumentParser()
 for name in ("--config-fd", "--status-fd", "--job"):
     parser.add_argument(name, type=int)
 parser.add_argument("--host")
+parser.add_argument("--build")
 parser.add_argument("--once", action="store_true")
 parser.add_argument("--check", "--test", dest="check", action="store_true")
 parser.add_argument("--expire", "--answer", dest="expire", action="store_true")
