@@ -1,4 +1,4 @@
-# retentiond: one Makefile, not recursive.  Targets: all demo check mutants lint bench install uninstall clean deps.
+# retentiond: one Makefile, not recursive.  Targets: all demo check mutants lint bench deb install uninstall clean deps.
 # SANITIZE=1 builds and tests with ASan and UBSan.
 
 # The newest version that NEWS names, as all programs print it.  The commit is git's, unless COMMIT names it.
@@ -44,7 +44,7 @@ ifneq ($(MAKECMDGOALS),deps)
 PKG_CFLAGS := $(shell pkg-config --cflags $(PACKAGES) 2>/dev/null)
 PKG_LIBS := $(shell pkg-config --libs $(PACKAGES) 2>/dev/null)
 endif
-ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE -pthread $(WARNINGS) $(WERROR) $(CFLAGS) $(FLAGS.$(VARIANT)) \
+ALL_CFLAGS = -std=gnu11 -D_GNU_SOURCE -pthread $(WARNINGS) $(WERROR) $(CPPFLAGS) $(CFLAGS) $(FLAGS.$(VARIANT)) \
 	$(PKG_CFLAGS) -Idaemon -DLIBEXECDIR='"$(LIBEXECDIR)"' -DSYSCONFDIR='"$(SYSCONFDIR)"' \
 	-DLOCALEDIR='"$(LOCALEDIR)"' -MMD -MP
 ALL_LDFLAGS = -pthread $(LDFLAGS) $(if $(filter sanitize,$(VARIANT)),-fsanitize=address$(comma)undefined,$(LDHARDENING))
@@ -227,7 +227,7 @@ install: all
 		chmod 644 $(DESTDIR)$(UNITDIR)/$$unit; done
 	install -m 644 $(EXAMPLES) conf/NEWS $(DESTDIR)$(DOCDIR)
 	for file in $(FLEET); do install -D -m 644 conf/$$file $(DESTDIR)$(DOCDIR)/$$file || exit; done
-	install -m 644 systemd/retentiond.sysusers $(DESTDIR)$(SYSUSERSDIR)/retentiond.conf
+	for name in retentiond retentiond-web; do install -m 644 systemd/$$name.sysusers $(DESTDIR)$(SYSUSERSDIR)/$$name.conf || exit; done
 	install -m 644 systemd/retentiond.tmpfiles $(DESTDIR)$(TMPFILESDIR)/retentiond.conf
 	cd conf && for file in retentiond.conf web.conf models/*.conf; do \
 		test -e "$(DESTDIR)$(SYSCONFDIR)/retentiond/$$file" || \
@@ -241,14 +241,24 @@ uninstall:
 	rm -rf $(DESTDIR)$(DOCDIR)/fleet
 	rm -f $(DESTDIR)$(LOCALEDIR)/*/LC_MESSAGES/retentionctl.mo $(DESTDIR)$(COMPLETIONDIR)/retentionctl
 	rm -f $(addprefix $(DESTDIR)$(UNITDIR)/,$(UNITS)) $(DESTDIR)$(SYSUSERSDIR)/retentiond.conf \
-		$(DESTDIR)$(TMPFILESDIR)/retentiond.conf
+		$(DESTDIR)$(SYSUSERSDIR)/retentiond-web.conf $(DESTDIR)$(TMPFILESDIR)/retentiond.conf
 	for page in $(notdir $(wildcard daemon/*.[158] conf/*.[158])); do \
 		rm -f $(DESTDIR)$(MANDIR)/man$${page##*.}/$$page; done
+
+# The Debian packages: build/deb/*.deb.
+deb:
+	@sh tests/setup.sh deb
+	@bash conf/debian/build.sh build/deb
+
+# The packages installed, upgraded, removed and purged in a Debian of their own; OLDER=FOLDER has the version before.
+check-deb: deb
+	@sh tests/setup.sh check-deb
+	@bash tests/deb/check.sh build/deb build/check-deb/root $(OLDER)
 
 clean:
 	rm -rf build
 
 -include $(wildcard build/*/*.d build/*/*/*.d build/*/unit/*/*.d)
 # FORCE is no file either.
-.PHONY: FORCE all unit deps check check-set mutants demo bench bench-idle bench-page lint run-lint fuzz install uninstall clean
+.PHONY: FORCE all unit deps check check-set mutants demo bench bench-idle bench-page deb check-deb lint run-lint fuzz install uninstall clean
 .SECONDARY:

@@ -1,11 +1,12 @@
 #!/bin/sh
-# Installs what is missing of the Debian packages that a target needs: setup.sh build|demo|check|mutants|lint|bench
+# Installs what is missing of the Debian packages that a target needs: setup.sh build|deb|check-deb|demo|check|mutants|lint|bench
 # As root or through sudo; elsewhere it prints the list and fails.
 set -eu
 
 build="gcc make pkg-config libc6-dev libevent-dev libpq-dev libconfig-dev libsystemd-dev libtalloc-dev libssl-dev gettext"
 server="postgresql postgresql-client time"
 check="age locales openssh-client openssl libcmocka-dev python3 python3-pytest python3-pytest-xdist python3-psycopg2 systemd systemd-container dbus pgbouncer nginx chromium chromium-driver fonts-dejavu-core python3-selenium"
+deb="build-essential debhelper dpkg-dev lintian systemd"
 lint="clang-format clang-tidy clang cppcheck shellcheck mandoc"
 
 # The extension is the server's that the bench takes: the newest that is there.
@@ -13,13 +14,15 @@ version=$(find /usr/lib/postgresql -mindepth 1 -maxdepth 1 2>/dev/null | sed 's,
 
 case ${1:-} in
 build) want=$build ;;
+deb) want="$build $deb" ;;
+check-deb) want="debootstrap systemd-container procps" ;;
 demo) want="$build $server" ;;
 check) want="$build $server $check" ;;
 mutants) want="$build $server $check git patch" ;;
 lint) want="$build $lint" ;;
 bench) want="$build $server $check postgresql-${version:-15}-cron gnuplot-nox" ;;
 *)
-	echo "usage: $0 build|demo|check|mutants|lint|bench" >&2
+	echo "usage: $0 build|deb|check-deb|demo|check|mutants|lint|bench" >&2
 	exit 2
 	;;
 esac

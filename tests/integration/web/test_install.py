@@ -31,8 +31,9 @@ def test_install_and_uninstall(tmp_path):
         assert files.get(name) == mode, name
     unit = (tmp_path / local / "lib/systemd/system/retentiond-web.service").read_text()
     assert re.findall(r"(\S+)/retentiond-web -", unit) == ["ExecStart=/usr/local/sbin", "ExecReload=/usr/local/sbin"]
-    users = (tmp_path / local / "lib/sysusers.d/retentiond.conf").read_text()
-    assert re.findall(r"^u (\S+) - ", users, re.M) == ["retentiond", "retentiond-web"]
+    for name in ("retentiond", "retentiond-web"):
+        users = (tmp_path / local / f"lib/sysusers.d/{name}.conf").read_text()
+        assert re.findall(r"^u (\S+) - ", users, re.M) == [name]
 
     # Each unit under two names, and the example of a fleet: copied as retentiond(8) says, it can be read.
     for name in ("retentiond", "retentiond-web"):

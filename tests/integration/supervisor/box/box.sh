@@ -2,7 +2,7 @@
 # box.sh SECONDS FOLDER COMMAND [ARGUMENT ...]
 # Runs COMMAND under a real systemd: PID 1 of a container whose file system is this machine's own,
 # seen through an overlay in memory, so that nothing written inside is left behind.  FOLDER is seen
-# as /mnt, read-only.  No network but its own loopback.
+# as /mnt, read-only.  No network but its own loopback.  RETENTION_BOX_ROOT is another system's file system, if it is set.
 # Exit status: COMMAND's; 124: it took longer than SECONDS; 97: no systemd came up.
 set -u
 seconds=$1 folder=$2
@@ -37,7 +37,7 @@ trap finish EXIT
 trap 'status=130; finish' INT TERM
 
 mkdir -p "$work/root" "$control/$name" || exit
-mount --bind / "$work/root" || exit # systemd-nspawn takes no overlay of / itself
+mount --bind "${RETENTION_BOX_ROOT:-/}" "$work/root" || exit # systemd-nspawn takes no overlay of / itself
 (
 	echo $BASHPID >"$control/$name/cgroup.procs" # else it would leave its own groups in the root
 	exec env SYSTEMD_NSPAWN_UNIFIED_HIERARCHY=1 systemd-nspawn --quiet --directory="$work/root" \

@@ -1,30 +1,9 @@
 # shellcheck shell=bash disable=SC2034,SC2317 # is read by the scripts of the box, which use its variables and functions
 # The host in the box: the programs and units as `make install` has them (/mnt is the source tree, $1 the build folder in
-# it), a PostgreSQL, and the functions with which a script tells what it found.
+# it), and a PostgreSQL.
 build=/mnt/$1
-failed=0
-ok() { # NAME COMMAND...
-	local name=$1
-	shift
-	if "$@" >/tmp/ok.log 2>&1; then
-		echo "ok - $name"
-	else
-		echo "not ok - $name"
-		sed 's/^/    /' /tmp/ok.log
-		failed=1
-	fi
-}
-until_true() { # SECONDS COMMAND...
-	local n=$(($1 * 10))
-	shift
-	while [ "$n" -gt 0 ]; do
-		"$@" >/dev/null 2>&1 && return 0
-		sleep 0.1
-		n=$((n - 1))
-	done
-	"$@"
-}
-is() { [ "$1" = "$2" ] || { echo "\"$1\" is not \"$2\""; return 1; }; }
+# shellcheck source=tests/integration/supervisor/box/steps.sh
+. /mnt/tests/integration/supervisor/box/steps.sh
 
 # --- installed as `make install` does ---
 install -D "$build/retentiond" /usr/sbin/retentiond
@@ -35,7 +14,9 @@ install -D "$build/retention-job" /usr/sbin/retention-job
 for unit in retentiond retentiond@; do
 	install -D -m 644 /mnt/systemd/retentiond.service /etc/systemd/system/$unit.service
 done
-install -D -m 644 /mnt/systemd/retentiond.sysusers /usr/lib/sysusers.d/retentiond.conf
+for name in retentiond retentiond-web; do
+	install -D -m 644 /mnt/systemd/$name.sysusers /usr/lib/sysusers.d/$name.conf
+done
 install -D -m 644 /mnt/systemd/retentiond.tmpfiles /usr/lib/tmpfiles.d/retentiond.conf
 ok "sysusers makes the user" systemd-sysusers
 ok "tmpfiles makes the folders" systemd-tmpfiles --create /usr/lib/tmpfiles.d/retentiond.conf
