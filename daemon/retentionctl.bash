@@ -61,6 +61,7 @@ _retentionctl() {
 		case "${words[0]-} ${words[1]-}" in
 		' ') choices='-c -d --help --version migrate model grants policies run policy save validate cancel abandon pause resume preview journal show
 			archive hold verify residue replay waive adopt subject' ;;
+		grants\ *) choices='--auditor --operator' ;;
 		'model ') choices='draft check' ;;
 		'model draft') choices='--contact --request --date --samples' ;;
 		'archive ') choices='list verify restore delete' ;;
@@ -99,6 +100,8 @@ _retentionctl() {
 	fi
 	if [[ "${words[*]}" == 'archive restore '* ]]; then
 		choices='--dry-run --disable-triggers --identity'
+	elif [[ "${words[*]}" == 'archive verify '* ]]; then
+		choices='--ask'
 	fi
 	mapfile -t COMPREPLY < <(compgen -W "$choices --help" -- "$cur")
 }

@@ -21,7 +21,8 @@ static const struct command_spec commands[] = {
 	{"model check", " [--json]",
 	 N_("compare the model with the database: what it covers, what is refused, what to look at"),
 	 NEEDS_CONFIG, .run = command_model_check},
-	{"grants", " [ROLE]", N_("print the GRANTs that the daemon's role needs for the model"),
+	{"grants", " [ROLE] [--auditor] [--operator]",
+	 N_("print the GRANTs that the daemon's role needs for the model, or a person who reads"),
 	 NEEDS_CONFIG, .run = command_grants, .give = N_("give one role at most"),
 	 .check = command_check_grants},
 	{"policies", " [--json]",
@@ -62,7 +63,7 @@ static const struct command_spec commands[] = {
 	 " POLICY [--as-of DATE] [--json], or ACTION --from DATE --to DATE [--archive MODE] [--json]",
 	 N_("show what it would change: rows per table, the first keys"), NEEDS_CONFIG,
 	 .run = command_preview, .give = N_("give one policy or one action"),
-	 .check = command_check_preview},
+	 .check = command_check_preview, .grants = " --auditor"},
 	{"journal", " [--json]", N_("list all actions, the newest first"), NEEDS_DATABASE,
 	 .run = command_journal},
 	{"show", " ID [--follow] [--configuration] [--json]",
@@ -70,10 +71,11 @@ static const struct command_spec commands[] = {
 	 NEEDS_DATABASE, .run = command_show},
 	{"archive list", " [--json]", N_("list the archives: type, date, status, file"),
 	 NEEDS_DATABASE, .run = command_archive_list},
-	{"archive verify", " ID|NAME",
+	{"archive verify", " ID|NAME [--ask]",
 	 N_("check an archive's files against its sums and the journal"), NEEDS_CONFIG,
 	 .run = command_archive_verify,
-	 .give = N_("give the number of one action, or the name of one archive")},
+	 .give = N_("give the number of one action, or the name of one archive"),
+	 .check = command_check_archive_verify},
 	{"archive restore", " ID [--dry-run] [--disable-triggers] [--identity FILE]",
 	 N_("restore every row of a deletion from its full archive"), NEEDS_CONFIG,
 	 .run = command_archive_restore},
@@ -111,10 +113,12 @@ static const struct command_spec commands[] = {
 	 .give = N_("give either --new or --replace, and --reason"), .check = command_check_adopt},
 	{"subject export", " CONTACT [--json]",
 	 N_("print all data of one contact that the model reaches, as one JSON document"),
-	 NEEDS_CONFIG, .run = command_subject_export, .give = N_("give the key of one contact")},
+	 NEEDS_CONFIG, .run = command_subject_export, .give = N_("give the key of one contact"),
+	 .grants = " --operator"},
 	{"subject status", " CONTACT [--json]",
 	 N_("show what is known of one contact: due when and by which policy, held, erased"),
-	 NEEDS_DATABASE, .run = command_subject_status, .give = N_("give the key of one contact")},
+	 NEEDS_DATABASE, .run = command_subject_status, .give = N_("give the key of one contact"),
+	 .grants = " --auditor"},
 	{"subject anonymize", " CONTACT [--note TEXT]", N_("save the anonymization of one contact"),
 	 NEEDS_DATABASE, .run = command_subject_anonymize,
 	 .give = N_("give the key of one contact")},
@@ -217,6 +221,10 @@ static int print_error(const struct command *cmd, const struct error *err)
 	for (size_t i = 0; i < sizeof(hints) / sizeof(hints[0]); i++)
 		if (strcmp(err->sqlstate, hints[i][0]) == 0 && !strstr(err->text, "\nhint: "))
 			fprintf(stderr, "hint: %s\n", hints[i][1]);
+	if (strcmp(err->sqlstate, "42501") == 0 && cmd->spec && cmd->spec->grants)
+		fprintf(stderr,
+			"hint: retentionctl grants%s prints what it needs to read the tables\n",
+			cmd->spec->grants);
 	if (err->class != ERR_USAGE)
 		return 1;
 	fprintf(stderr, "usage: retentionctl %s%s\n", cmd->spec ? cmd->spec->words : COMMON_USAGE,

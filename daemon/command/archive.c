@@ -1,6 +1,7 @@
 /*
  * archive list, verify and delete, also of archives that the journal does not know, which have a name.  delete only
  * calls the SQL function that records the deletion.  The daemon then removes the files, and the command waits for that.
+ * verify --ask leaves the files to the daemon, too, for a person who cannot read them.
  */
 #include "command/verify_archive.h"
 
@@ -23,10 +24,85 @@ bool command_archive_list(struct command *cmd, struct error *err)
 	return command_list(cmd, &listing, err);
 }
 
+/* The request that this call has made, or else the one that is open. */
+static bool ask_daemon(struct command *cmd, const char **ret_request, struct error *err)
+{
+	static const char open_sql[] =
+		"SELECT r.id FROM retention.request AS r\n"
+		" WHERE r.kind = 'verify_archive' AND r.job = $1::int AND r.ended_at IS NULL";
+	AUTO(result) PGresult *open = NULL;
+	AUTO(result) PGresult *made = NULL;
+
+	if (!db_query(cmd->db, open_sql, 1, &cmd->argument, &open, err))
+		return false;
+	if (PQntuples(open) == 0 &&
+	    !command_call(cmd, "SELECT retention.ask('verify_archive', $1::int) AS id", 1,
+			  &cmd->argument, &made, err))
+		return false;
+	*ret_request = db_text_copy(cmd->ctx, made ? made : open, 0, "id");
+	return true;
+}
+
+/* Waits as long as a daemon works on it. */
+static bool wait_for_daemon(struct command *cmd, const char *request, PGresult **ret,
+			    struct error *err)
+{
+	static const char sql[] =
+		"SELECT r.ended_at IS NOT NULL AS ended, r.taken_at IS NOT NULL AS taken,\n"
+		"       r.outcome = 'ok' AS intact, r.result->>'text' AS text,\n"
+		"       coalesce(j.host, 'its host') AS host\n"
+		"  FROM retention.request AS r JOIN retention.archive_journal AS j ON j.id = r.job\n"
+		" WHERE r.id = $1::int";
+
+	while (command_wait(cmd, sql, request, ret, err)) {
+		if (db_bool(*ret, 0, "ended"))
+			return true;
+		if (!db_bool(*ret, 0, "taken"))
+			return fail(
+				err, ERR_CONFIG,
+				_("the daemon on %s has not yet answered: is retentiond running there?"),
+				db_text(*ret, 0, "host"));
+		PQclear(*ret);
+		*ret = NULL;
+	}
+	return false;
+}
+
+static bool verify_by_daemon(struct command *cmd, struct error *err)
+{
+	static const char lines_sql[] =
+		"SELECT l.file, l.text FROM retention.request AS r,\n"
+		"       jsonb_to_recordset(r.result->'lines') AS l(file text, text text)\n"
+		" WHERE r.id = $1::int";
+	AUTO(result) PGresult *res = NULL;
+	AUTO(result) PGresult *lines = NULL;
+	const char *request = NULL;
+
+	if (!ask_daemon(cmd, &request, err) || !wait_for_daemon(cmd, request, &res, err) ||
+	    !db_query(cmd->db, lines_sql, 1, &request, &lines, err))
+		return false;
+	for (int row = 0; row < PQntuples(lines); row++)
+		output_line(stdout, "%s: %s", db_text(lines, row, "file"),
+			    db_text(lines, row, "text"));
+	if (!db_bool(res, 0, "intact"))
+		return fail(err, ERR_CONFIG, "%s", db_text(res, 0, "text"));
+	printf(_("the archive of action %s is intact\n"), cmd->argument);
+	return true;
+}
+
+bool command_check_archive_verify(struct command *cmd, struct error *err)
+{
+	return cmd->id || !cmd->options.ask ||
+	       fail(err, ERR_USAGE, "%s",
+		    _("--ask is for the archive of an action, which is named by a number"));
+}
+
 bool command_archive_verify(struct command *cmd, struct error *err)
 {
 	struct archive_reader *stored = NULL;
 
+	if (cmd->options.ask)
+		return verify_by_daemon(cmd, err);
 	if (!verify_archive_open(cmd, &stored, err) || !verify_archive(cmd, stored, true, err))
 		return false;
 	printf(cmd->id ? _("the archive of action %s is intact\n")

@@ -15,7 +15,7 @@ static bool read_config(struct command *cmd)
 {
 	AUTO(complaints) struct complaints c = {0};
 
-	if (cmd->conninfo && !cmd->spec->needs_config)
+	if (cmd->conninfo && (!cmd->spec->needs_config || cmd->options.ask))
 		return true;
 	cmd->config = config_load(cmd->path, &c);
 	for (size_t i = 0; i < c.n; i++)
@@ -94,8 +94,11 @@ bool command_wait(struct command *cmd, const char *sql, const char *id, PGresult
 bool command_model(struct command *cmd, enum action action, struct catalog **ret, struct error *err)
 {
 	AUTO(complaints) struct complaints c = {0};
-	struct check check = {
-		.db = cmd->db, .config = cmd->config, .ctx = cmd->ctx, .complaints = &c};
+	struct check check = {.db = cmd->db,
+			      .config = cmd->config,
+			      .ctx = cmd->ctx,
+			      .complaints = &c,
+			      .grants = cmd->spec->grants};
 
 	if (check_model_for(&check, action, err)) {
 		*ret = check.catalog;
@@ -110,8 +113,11 @@ bool command_plan(struct command *cmd, const struct plan_opts *opts, struct cata
 		  struct plan **ret_plan, struct error *err)
 {
 	AUTO(complaints) struct complaints c = {0};
-	struct check check = {
-		.db = cmd->db, .config = cmd->config, .ctx = cmd->ctx, .complaints = &c};
+	struct check check = {.db = cmd->db,
+			      .config = cmd->config,
+			      .ctx = cmd->ctx,
+			      .complaints = &c,
+			      .grants = cmd->spec->grants};
 
 	if (!command_model(cmd, opts->action, ret_catalog, err))
 		return false;

@@ -27,8 +27,8 @@ struct command_options {
 	const char *seen; /* a number of keys, from 0 */
 	const char *depth, *schedule; /* of a policy */
 	const char *reason, *note, *last_hash;
-	const char *configuration, *disable_triggers, *dry_run, *follow, *is_new, *json, *record,
-		*replace, *samples, *yes; /* flags */
+	const char *ask, *auditor, *configuration, *disable_triggers, *dry_run, *follow, *is_new,
+		*json, *operator, * record, *replace, *samples, *yes; /* flags */
 };
 
 struct command;
@@ -43,6 +43,8 @@ struct command_spec {
 	const char *give; /* says what to give instead of too much or too little; NULL: an id */
 	/* Checks the arguments beyond their usage, before the session is opened; NULL: needs none. */
 	bool (*check)(struct command *cmd, struct error *err);
+	const char *
+		grants; /* option of grants that prints what a person needs to call it; NULL: no table of the CRM */
 };
 
 struct command {
@@ -59,6 +61,7 @@ struct command {
 
 /* Checks of command_spec: ERR_USAGE. */
 bool command_check_adopt(struct command *cmd, struct error *err);
+bool command_check_archive_verify(struct command *cmd, struct error *err);
 bool command_check_archive_delete(struct command *cmd, struct error *err);
 bool command_check_policy_save(struct command *cmd, struct error *err);
 bool command_check_preview(struct command *cmd, struct error *err);

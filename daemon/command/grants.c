@@ -1,112 +1,13 @@
 /*
- * grants: prints the rights that the daemon's role needs for the model on this database, as SQL for
- * psql.  Rights to write are granted column by column.  The right to read covers whole tables of the
- * model, because a full export reads every column.
+ * grants: prints the rights that a role needs for the model on this database, as SQL for psql: the daemon's, or, to read
+ * alone, those of an auditor or an operator.  Rights to write are granted column by column.  The right to read covers whole
+ * tables of the model, because a full export, a preview and the data about a contact read every column.
  */
-#include "command/command.h"
+#include "command/grants_state.h"
 
-#include "model/catalog_sql.h"
-#include "model/disposition.h"
-#include "preflight/views.h"
-#include "preflight/trigger_rights.h"
 #include "base/sql.h"
 #include "base/text.h"
-
-/* State of the command; the arrays are parameters of the queries below. */
-struct grants {
-	struct command *cmd;
-	void *ctx;
-	struct catalog *catalog;
-	const char *name; /* of the role */
-	const char *role; /* the same, quoted */
-	char *tables; /* oid[]: of the model */
-	char *columns; /* text[]: columns that are written, or found by value */
-	char *owners; /* oid[]: the table of each of the columns */
-	char *schemas; /* text[]: of the model's tables; USAGE is granted on each */
-};
-
-/* Effects on a table's rows of all actions that the model allows. */
-struct need {
-	bool deletes;
-	bool detaches;
-	bool updates; /* by rules */
-	bool locks;
-};
-
-static struct need need_of(const struct model *model, const struct catalog *catalog,
-			   const struct table *t)
-{
-	struct need need = {.locks = t == model->contact || t == model->request || t->shared ||
-				     t->file.column};
-	bool inner = false;
-
-	for (size_t i = 0; i < model->n_tables; i++)
-		inner = inner || model->tables[i].of == t;
-
-	for (enum action a = ACTION_DELETE_CONTACTS; a < ACTION_COUNT; a++) {
-		const enum disposition disposition = disposition_of(t, a, ARCHIVE_FULL);
-
-		if (a != ACTION_DELETE_CONTACTS && !model_can_anonymize(model, a))
-			continue;
-		need.deletes |= disposition == DISPOSITION_DELETE;
-		need.detaches |= disposition == DISPOSITION_DETACH;
-		need.updates |= disposition == DISPOSITION_UPDATE;
-		need.locks |= disposition == DISPOSITION_DELETE && inner &&
-			      (!t->key || catalog_attaches_silently(catalog, t));
-	}
-	return need;
-}
-
-static void add_column(void *ctx, char **list, const char *column)
-{
-	const char *name = sql_ident(ctx, column);
-
-	if (!strstr(*list, name))
-		t_list(list, ", ", "%s", name);
-}
-
-/* The columns to grant UPDATE on: those that are written, or any one column if rows are only locked. */
-static char *updated_columns(void *ctx, const struct table *t, const struct relation *relation,
-			     const struct need *need)
-{
-	char *list = t_strdup(ctx, "");
-
-	for (size_t i = 0; need->updates && i < t->n_rules; i++)
-		if (t->rules[i].kind != RULE_KEEP)
-			add_column(ctx, &list, t->rules[i].column);
-	for (size_t i = 0; need->detaches && i < t->by->n; i++)
-		if (catalog_is_detached(t, relation, t->by->names[i]))
-			add_column(ctx, &list, t->by->names[i]);
-	if (!*list && need->locks)
-		add_column(ctx, &list, (t->key ? t->key : t->by)->names[0]);
-	return list;
-}
-
-/* Prints a comment.  On one line, because a name of the catalog must not become a statement for psql. */
-static void __attribute__((format(printf, 1, 2))) print_comment(const char *fmt, ...)
-{
-	AUTO(char_p) char *text = NULL;
-	va_list args;
-
-	va_start(args, fmt);
-	text = xvprintf(fmt, args);
-	va_end(args);
-	printf("-- %s\n", text_one_line(text));
-}
-
-static void print_table(const struct grants *g, const struct table *t)
-{
-	const struct need need = need_of(&g->cmd->config->model, g->catalog, t);
-	const char *table = sql_table(g->ctx, t->schema, t->table);
-	const char *columns = updated_columns(g->ctx, t, &g->catalog->relations[t->index], &need);
-
-	printf("\n-- %s: read%s%s%s%s\n", t->name, need.updates ? ", anonymized" : "",
-	       need.detaches ? ", detached" : "", need.deletes ? ", deleted" : "",
-	       need.locks ? "; its rows are locked" : "");
-	printf("GRANT SELECT%s ON %s TO %s;\n", need.deletes ? ", DELETE" : "", table, g->role);
-	if (*columns)
-		printf("GRANT UPDATE (%s) ON %s TO %s;\n", columns, table, g->role);
-}
+#include "model/catalog_sql.h"
 
 /* Tables outside the model whose rows can use a shared row: the daemon reads the key's columns. */
 static void print_users(const struct grants *g)
@@ -126,7 +27,7 @@ static void print_users(const struct grants *g)
 		if (!outside || !use)
 			continue;
 		puts("");
-		print_comment("%s: read to find shared rows in use", key->from_name);
+		grants_comment("%s: read to find shared rows in use", key->from_name);
 		printf("GRANT SELECT (%s) ON %s TO %s;\n", key->columns_sql, key->from_sql,
 		       g->role);
 	}
@@ -222,27 +123,6 @@ static void collect_arrays(struct grants *g)
 	g->schemas = sql_array(g->ctx, schemas, model->n_tables);
 }
 
-/* Prints a line for each row of the query, and adds the role. */
-static bool print_rows(const struct grants *g, const char *sql, int n, const char *const values[],
-		       struct error *err)
-{
-	AUTO(result) PGresult *res = NULL;
-
-	if (!db_query(g->cmd->db, sql, n, values, &res, err))
-		return false;
-	for (int row = 0; row < PQntuples(res); row++) {
-		const char *grants = db_text(res, row, "grants");
-
-		if (PQfnumber(res, "what") >= 0)
-			print_comment("Revoked from PUBLIC: %s.", db_text(res, row, "what"));
-		if (strncmp(grants, "-- ", 3) == 0)
-			print_comment("%s %s;", grants + 3, g->role);
-		else
-			printf("%s %s;\n", grants, g->role);
-	}
-	return true;
-}
-
 static bool print_secured(const struct grants *g, struct error *err)
 {
 	const char *const values[] = {g->tables};
@@ -252,116 +132,16 @@ static bool print_secured(const struct grants *g, struct error *err)
 		return false;
 	if (!db_text(res, 0, "tables"))
 		return true;
-	print_comment("Row-level security (%s) would hide rows that are due.",
-		      db_text(res, 0, "tables"));
-	printf("ALTER ROLE %s BYPASSRLS;\n", g->role);
-	return true;
-}
-
-/*
- * Prints the right to maintain relations (regclass[]), as a comment where the job only makes use of it.  Before
- * PostgreSQL 17 only the owner has it.  That grant gives more than this program may ask for, so that it is a comment.
- */
-static bool print_maintain(const struct grants *g, const char *relations, bool comment,
-			   struct error *err)
-{
-	static const char sql[] =
-		"SELECT DISTINCT CASE WHEN $2::boolean THEN '-- ' ELSE '' END || CASE WHEN current_setting('server_version_num')::int >= 170000\n"
-		"       THEN format('GRANT MAINTAIN ON TABLE %I.%I TO', n.nspname, c.relname)\n"
-		"       ELSE format('%sGRANT %I TO', CASE WHEN $2::boolean THEN '' ELSE '-- ' END, r.rolname)\n"
-		"       END AS grants\n"
-		"  FROM pg_class AS c JOIN pg_roles AS r ON r.oid = c.relowner\n"
-		"  JOIN pg_namespace AS n ON n.oid = c.relnamespace\n"
-		" WHERE c.oid IN (SELECT t.oid FROM unnest($1::regclass[]) AS t(oid) UNION\n"
-		"                 SELECT p.relid FROM unnest($1::regclass[]) AS t(oid),\n"
-		"                        pg_partition_tree(t.oid) AS p)\n"
-		" ORDER BY 1";
-
-	const char *const values[] = {relations, comment ? "true" : "false"};
-
-	return print_rows(g, sql, 2, values, err);
-}
-
-static bool print_vacuum(const struct grants *g, struct error *err)
-{
-	if (!g->cmd->config->vacuum) {
-		printf("-- ANALYZE after a job: otherwise the planner's statistics keep values of erased rows until\n"
-		       "-- autovacuum analyzes the table.  Only its owner may, or from PostgreSQL 17 on MAINTAIN.\n");
-		return print_maintain(g, g->tables, true, err);
-	}
-	printf("-- limits.vacuum.\n");
-	if (db_server_version(g->cmd->db) < 170000)
-		printf("-- Before PostgreSQL 17 only the owner of a table may vacuum it, and this grant gives all\n"
-		       "-- of the owner's rights.  Without it the job leaves the table to autovacuum, and logs it.\n");
-	return print_maintain(g, g->tables, false, err);
-}
-
-/* The materialized views that jobs refresh. */
-static bool print_refresh(const struct grants *g, struct error *err)
-{
-	static const char sql[] =
-		"SELECT DISTINCT format('GRANT USAGE ON SCHEMA %I TO', n.nspname) AS grants\n"
-		"  FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace\n"
-		" WHERE c.oid = ANY ($1::regclass[]) ORDER BY 1";
-	const char **names, *relations;
-	struct view *views;
-	size_t n, refreshed = 0;
-
-	if (!views_read(g->cmd->db, &g->cmd->config->model, g->ctx, &views, &n, err))
-		return false;
-	names = t_array(g->ctx, const char *, n + 1);
-	for (size_t i = 0; i < n; i++)
-		if (views[i].refreshed)
-			names[refreshed++] = views[i].name;
-	if (refreshed == 0)
+	if (g->grantee != GRANTEE_DAEMON) {
+		grants_comment(
+			"Row-level security (%s) hides rows from the role, unless a policy of the "
+			"tables names it.",
+			db_text(res, 0, "tables"));
 		return true;
-	printf("-- refresh = true: materialized views.\n");
-	if (db_server_version(g->cmd->db) < 170000)
-		printf("-- Before PostgreSQL 17 only the owner of a view may refresh it, and this grant gives all\n"
-		       "-- of the owner's rights.  Without it the view keeps what is erased.\n");
-	relations = sql_array(g->ctx, names, refreshed);
-	return print_rows(g, sql, 1, &relations, err) && print_maintain(g, relations, false, err);
-}
-
-/*
- * Only its owner may unlink a large object, and the trigger lo_manage has the rights of the role that
- * deletes the row.  That grant is a comment for the same reason.
- */
-static bool print_owners(const struct grants *g, const struct table *t, const struct column *column,
-			 struct error *err)
-{
-	static const char sql[] =
-		"SELECT DISTINCT format('-- GRANT %I TO', r.rolname) AS grants\n"
-		"  FROM pg_largeobject_metadata AS m JOIN pg_roles AS r ON r.oid = m.lomowner\n"
-		" WHERE r.rolname <> $1 AND EXISTS (SELECT FROM {table} AS t WHERE {column} = m.oid)\n"
-		" ORDER BY 1";
-
-	print_comment(
-		"%s: only the owner of a large object may unlink it, and this grant gives all of the "
-		"owner's rights.",
-		column->name);
-	return print_rows(
-		g,
-		sql_fill(g->ctx, sql, {"table", sql_table(g->ctx, t->schema, t->table)},
-			 {"column", t_printf(g->ctx, "t.%s", sql_ident(g->ctx, column->name))}),
-		1, &g->name, err);
-}
-
-static bool print_objects(const struct grants *g, const struct table *t, struct error *err)
-{
-	const struct need need = need_of(&g->cmd->config->model, g->catalog, t);
-	const struct relation *r = &g->catalog->relations[t->index];
-
-	for (size_t i = 0; i < r->n_columns; i++) {
-		const struct column *column = &r->columns[i];
-		const struct column_rule *rule = model_rule(t, column->name);
-
-		if (!catalog_refers_to_objects(t, column) ||
-		    !(need.deletes || (need.updates && rule && rule->kind != RULE_KEEP)))
-			continue;
-		if (!print_owners(g, t, column, err))
-			return false;
 	}
+	grants_comment("Row-level security (%s) would hide rows that are due.",
+		       db_text(res, 0, "tables"));
+	printf("ALTER ROLE %s BYPASSRLS;\n", g->role);
 	return true;
 }
 
@@ -379,7 +159,7 @@ static bool print_predicate(const struct grants *g, const struct table *t, const
 
 	/* db_query() accepts one statement only, so that a predicate cannot hide another one. */
 	ok = db_exec(g->cmd->db, "BEGIN", err) && db_query(g->cmd->db, sql, 0, NULL, &res, err) &&
-	     print_rows(g, depends_sql, 2, values, err);
+	     grants_rows(g, depends_sql, 2, values, err);
 	db_rollback(g->cmd->db);
 	return ok;
 }
@@ -402,6 +182,19 @@ static bool print_predicates(const struct grants *g, struct error *err)
 	return ok;
 }
 
+/* The group of a person, whose rights on the schema retention are those of the group. */
+static void print_group(const struct grants *g)
+{
+	if (g->grantee == GRANTEE_AUDITOR)
+		printf("-- The schema retention: reads its journal.\n"
+		       "GRANT retention_auditor TO %s;\n",
+		       g->role);
+	else
+		printf("-- The schema retention: saves, cancels and places holds.\n"
+		       "GRANT retention_operator TO %s;\n",
+		       g->role);
+}
+
 /* Prints the rights beside those on tables: membership, settings, schemas, revoked defaults. */
 static bool print_surroundings(const struct grants *g, struct error *err)
 {
@@ -409,24 +202,12 @@ static bool print_surroundings(const struct grants *g, struct error *err)
 	const struct config *config = g->cmd->config;
 	const struct model *model = &config->model;
 
-	print_comment("What %s needs to work on the model of %s.", g->name, config->path);
-	printf("-- The schema retention: its journal, lists and functions.\n"
-	       "GRANT retention_daemon TO %s;\n",
-	       g->role);
-	if (config->max_replica_lag_ms > 0 || config->max_snapshot_age_ms > 0)
-		printf("-- limits.max_replica_lag, max_snapshot_age: reads the lag of the standbys and the\n"
-		       "-- age of other transactions.\n"
-		       "GRANT pg_read_all_stats TO %s;\n",
-		       g->role);
-	if (config->integrity != INTEGRITY_TRIGGERS && db_server_version(g->cmd->db) >= 150000)
-		printf("-- limits.integrity = \"%s\"%s.\n"
-		       "GRANT SET ON PARAMETER session_replication_role TO %s;\n",
-		       integrity_names[config->integrity],
-		       config->integrity == INTEGRITY_AUTO
-			       ? ": lets jobs use \"set\" where nothing forbids it; without it\n"
-				 "-- they use \"triggers\""
-			       : "",
-		       g->role);
+	grants_comment("What %s needs to %s the model of %s.", g->name,
+		       g->grantee == GRANTEE_DAEMON ? "work on" : "read", config->path);
+	if (g->grantee == GRANTEE_DAEMON)
+		grants_daemon_groups(g);
+	else
+		print_group(g);
 	for (size_t i = 0; i < model->n_tables; i++) {
 		bool printed = false;
 
@@ -437,36 +218,16 @@ static bool print_surroundings(const struct grants *g, struct error *err)
 			printf("GRANT USAGE ON SCHEMA %s TO %s;\n",
 			       sql_ident(g->ctx, model->tables[i].schema), g->role);
 	}
-	return print_rows(g, revoked_sql, 3, values, err) && print_secured(g, err) &&
-	       print_vacuum(g, err) && print_refresh(g, err);
+	return grants_rows(g, revoked_sql, 3, values, err) && print_secured(g, err) &&
+	       (g->grantee != GRANTEE_DAEMON || grants_daemon_maintain(g, err));
 }
 
-/* Rights that functions of triggers need, of tables that an action changes. */
-static bool print_triggers(const struct grants *g, struct error *err)
+static bool print_table(const struct grants *g, const struct table *t, struct error *err)
 {
-	const struct model *model = &g->cmd->config->model;
-	char *events = t_strdup(g->ctx, "");
-	AUTO(result) PGresult *res = NULL;
-
-	for (size_t i = 0; i < model->n_tables; i++) {
-		const struct need need = need_of(model, g->catalog, &model->tables[i]);
-
-		t_list(&events, ",", "%d",
-		       (need.deletes ? TRIGGER_ON_DELETE : 0) |
-			       (need.updates || need.detaches ? TRIGGER_ON_UPDATE : 0));
-	}
-	if (!trigger_rights_read(
-		    g->cmd->db,
-		    &(struct trigger_question){.tables = g->tables,
-					       .events = t_printf(g->ctx, "{%s}", events)},
-		    &res, err))
-		return false;
-	for (int row = 0; row < PQntuples(res); row++) {
-		print_comment("%s on %s: %s runs with the rights of the role",
-			      db_value(res, row, "trigger_name"), db_value(res, row, "table_name"),
-			      db_value(res, row, "function_name"));
-		printf("%s %s;\n", db_value(res, row, "grants"), g->role);
-	}
+	if (g->grantee == GRANTEE_DAEMON)
+		return grants_daemon_table(g, t, err);
+	printf("\n-- %s: read\nGRANT SELECT ON %s TO %s;\n", t->name,
+	       sql_table(g->ctx, t->schema, t->table), g->role);
 	return true;
 }
 
@@ -474,27 +235,37 @@ bool command_check_grants(struct command *cmd, struct error *err)
 {
 	const char *name = cmd->argument;
 
+	if (cmd->options.auditor && cmd->options.operator)
+		return fail(err, ERR_USAGE, "%s", _("give --auditor or --operator, not both"));
 	return !name || (*name && !name[strcspn(name, "\r\n")]) ||
 	       fail(err, ERR_USAGE, _("\"%s\" is not the name of a role"), name);
 }
 
 bool command_grants(struct command *cmd, struct error *err)
 {
+	static const char *const names[] = {
+		[GRANTEE_DAEMON] = "retentiond",
+		[GRANTEE_AUDITOR] = "auditor",
+		[GRANTEE_OPERATOR] = "operator",
+	};
 	const struct model *model = &cmd->config->model;
-	struct grants g = {
-		.cmd = cmd, .ctx = cmd->ctx, .name = cmd->argument ? cmd->argument : "retentiond"};
+	struct grants g = {.cmd = cmd,
+			   .ctx = cmd->ctx,
+			   .grantee = cmd->options.auditor   ? GRANTEE_AUDITOR
+				      : cmd->options.operator? GRANTEE_OPERATOR
+							     : GRANTEE_DAEMON };
 
+	g.name = cmd->argument ? cmd->argument : names[g.grantee];
 	g.role = sql_ident(g.ctx, g.name);
 	if (!command_model(cmd, ACTION_EXPORT, &g.catalog, err))
 		return false;
 	collect_arrays(&g);
 	if (!print_surroundings(&g, err))
 		return false;
-	for (size_t i = 0; i < model->n_tables; i++) {
-		print_table(&g, &model->tables[i]);
-		if (!print_objects(&g, &model->tables[i], err))
+	for (size_t i = 0; i < model->n_tables; i++)
+		if (!print_table(&g, &model->tables[i], err))
 			return false;
-	}
 	print_users(&g);
-	return print_triggers(&g, err) && print_predicates(&g, err);
+	return (g.grantee != GRANTEE_DAEMON || grants_daemon_triggers(&g, err)) &&
+	       print_predicates(&g, err);
 }

@@ -10,11 +10,13 @@
 /* A message names the places of so many marks. */
 #define MARKS_SHOWN 50
 
-static const char *hint(const struct error *e)
+/* Names the command that prints the missing right. */
+static const char *hint(const struct check *check, const struct error *e)
 {
-	return strcmp(e->sqlstate, "42501") == 0
-		       ? "; retentionctl grants prints what the role needs"
-		       : "";
+	if (strcmp(e->sqlstate, "42501") != 0)
+		return "";
+	return t_printf(check->ctx, "; retentionctl grants%s prints what the role needs",
+			check->grants ? check->grants : "");
 }
 
 /*
@@ -78,7 +80,7 @@ static bool run_probes(const struct check *check, const struct probe *probes, si
 		if (one.class == ERR_ENVIRONMENT || one.class == ERR_STOPPED)
 			return fail(err, one.class, "%s: %s", probes[i].what, one.text);
 		complain(check->complaints, probes[i].place, "%s: the server refuses it: %s%s",
-			 probes[i].what, one.text, hint(&one));
+			 probes[i].what, one.text, hint(check, &one));
 		/* The predicates come first: statements built on a wrong one would only repeat it. */
 		return true;
 	}
@@ -274,7 +276,7 @@ static bool read_and_check(struct check *check, struct error *err)
 	AUTO(error) struct error one = {0};
 
 	if (!catalog_read(check->db, model, check->ctx, &check->catalog, c, &one))
-		return c->n == before && fail(err, one.class, "%s%s", one.text, hint(&one));
+		return c->n == before && fail(err, one.class, "%s%s", one.text, hint(check, &one));
 	check_model(model, check->catalog, c);
 	check_shard(model, check->catalog, c);
 	return c->n == before;
@@ -388,7 +390,7 @@ static bool check_holds(struct check *check, struct error *err)
 	if (!check_foreign_code(check, check->catalog, err))
 		return false;
 	if (!db_query_apart(check->db, sql, 1, &types, &res, &one))
-		return fail(err, one.class, "%s%s", one.text, hint(&one));
+		return fail(err, one.class, "%s%s", one.text, hint(check, &one));
 	if (db_text(res, 0, "missing") && check->report)
 		report_warning(check->report,
 			       "no contact has the key of hold %s: see retentionctl hold list; "

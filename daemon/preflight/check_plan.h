@@ -19,6 +19,8 @@ struct check {
 	const char *integrity; /* found by check_action(): "set", or "triggers, because ..." */
 	/* Gets a detail for each policy, and progress as a sign of life; NULL: nobody asks. */
 	struct report *report;
+	const char *
+		grants; /* option of retentionctl grants that prints what this role lacks; NULL: none */
 };
 
 /* All of these return false with err empty where there are complaints. */

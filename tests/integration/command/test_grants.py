@@ -323,3 +323,80 @@ def test_rights_that_only_the_first_row_shows(triggered, pg):
     d.wait_for_job("status = 'done'")
     assert d.ctl("show", "1", "--follow").returncode == 0
     assert d.stop() == 0
+
+
+# --- People who read ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def reader(daemon, pg):
+    """reader("auditor"): a daemon's configuration as a role that has what grants --auditor prints, and no more."""
+    made = []
+
+    def make(who):
+        d = daemon(contacts=40, policies=[{**p, "scope": "EXISTS (SELECT FROM crm.brand AS b WHERE b.name = contact.language)"}
+                                          if p["name"] == "gone" else p for p in ACTIONS])
+        pg.sql(d.db, f"""CREATE TABLE IF NOT EXISTS crm.brand (name text, owner text);
+            DO $$ BEGIN IF EXISTS (SELECT FROM pg_roles WHERE rolname = '{ROLE}') THEN
+            DROP OWNED BY {ROLE}; DROP ROLE {ROLE}; END IF; CREATE ROLE {ROLE} LOGIN; END $$""")
+        pg.sql(d.db, "SELECT retention.configure('UTC', false, 'bigint')")
+        sql = d.ctl("grants", ROLE, f"--{who}").stdout
+        pg.psql(d.db, "-c", sql)
+        d.configure(user=ROLE)
+        made.append(d)
+        return d, sql
+
+    yield make
+    for d in made:
+        pg.sql(d.db, f"DROP OWNED BY {ROLE}; DROP ROLE {ROLE}")
+
+
+def reads(d, who):
+    """All that this person reads works: the first refusal, or None."""
+    calls = [("preview", p["name"]) for p in ACTIONS] + [("subject", "status", "1", "--json")]
+    calls += [("subject", "export", "1")] if who == "operator" else []
+    for call in calls:
+        done = d.ctl(*call, check=False, log=os.devnull)
+        if done.returncode or '"not checked: ' in done.stdout:
+            return done.stdout + done.stderr
+    return None
+
+
+@pytest.mark.parametrize("who", ["auditor", "operator"])
+def test_a_person_reads_and_no_more(reader, pg, who):
+    d, sql = reader(who)
+    assert reads(d, who) is None
+    words = {word for line in re.findall(r"^GRANT (.*) (?:ON|TO) ", sql, re.M) for word in re.findall(r"\b[A-Z]{3,}\b", line)}
+    assert words <= {"SELECT", "USAGE", "SCHEMA", "EXECUTE", "FUNCTION"}, words
+    assert re.findall(r"^GRANT (\w+) TO", sql, re.M) == [f"retention_{who}"]
+    assert "ALTER" not in sql and "pg_read_all_stats" not in sql
+    rights = pg.sql(d.db, f"""SELECT c.oid::regclass::text, p FROM pg_class AS c,
+        unnest(ARRAY['INSERT', 'UPDATE', 'DELETE', 'TRUNCATE', 'REFERENCES', 'TRIGGER']) AS p
+        WHERE c.relnamespace IN ('crm'::regnamespace, 'public'::regnamespace) AND c.relkind IN ('r', 'p')
+          AND (has_table_privilege('{ROLE}', c.oid, p) OR
+               (p IN ('INSERT', 'UPDATE', 'REFERENCES') AND has_any_column_privilege('{ROLE}', c.oid, p)))""")
+    assert rights == []
+    # Of a table that only a predicate reads, the columns that it reads.
+    assert pg.value(d.db, f"SELECT has_column_privilege('{ROLE}', 'crm.brand', 'name', 'SELECT')") is True
+    assert pg.value(d.db, f"SELECT has_column_privilege('{ROLE}', 'crm.brand', 'owner', 'SELECT')") is False
+
+
+@pytest.mark.parametrize("who", ["auditor", "operator"])
+def test_a_person_needs_each_line(reader, pg, who):
+    """And the message about a missing one names the option that prints it."""
+    d, sql = reader(who)
+    needless = []
+    for line in re.findall(r"^GRANT .*;$", sql, re.M):
+        pg.psql(d.db, "-c", re.sub(r" TO (\S+);$", r" FROM \1;", line.replace("GRANT", "REVOKE", 1)))
+        said = reads(d, who)
+        if said is None:
+            needless.append(line)
+        elif "GRANT SELECT" in line:
+            assert "retentionctl grants --" in said, said
+        pg.psql(d.db, "-c", line)
+    assert needless == []
+
+
+def test_not_both(daemon):
+    done = daemon(contacts=20).ctl("grants", "--auditor", "--operator", check=False)
+    assert done.returncode == 2 and "give --auditor or --operator, not both" in done.stderr

@@ -94,6 +94,39 @@ def test_an_archive_that_is_not_intact(resident):
     d.wait_for_log(f"the archive of action {d.job['id']} is not intact: 1 finding")
 
 
+def by_daemon(d, *args, user="asks_auditor"):
+    """retentionctl archive verify --ask as this role, which has neither the configuration nor the files."""
+    return d.run("retentionctl", "-d", d.pg.conninfo(d.db, user), "archive", "verify", *args, "--ask", check=False,
+                 env={"HOME": "/nonexistent"})
+
+
+def test_an_auditor_has_it_verified(resident):
+    """By the daemon: the answer of the one, and each finding of the other."""
+    d = resident()
+    done = by_daemon(d, d.job["id"])
+    assert (done.returncode, done.stdout) == (0, f"the archive of action {d.job['id']} is intact\n")
+    name = min(p.name for p in d.folder.glob("*.age"))
+    (d.folder / name).write_bytes(b"other")
+    done = by_daemon(d, d.job["id"])
+    assert (done.returncode, done.stdout) == (1, f"{name}: it is not what was archived\n")
+    assert "the archive is not intact" in done.stderr
+    assert len(events(d, "asked")) == len(events(d, "answered")) == 2
+    assert "there is no action 4711" in by_daemon(d, "4711").stderr
+    done = by_daemon(d, "20250101-export-p-5")
+    assert done.returncode == 2 and "--ask is for the archive of an action" in done.stderr
+
+
+def test_nobody_verifies_it(resident):
+    """No daemon runs: the person is told, and the next call waits for the same request."""
+    d = resident(start=False)
+    for _ in range(2):
+        done = by_daemon(d, d.job["id"])
+        assert done.returncode == 1 and "has not yet answered: is retentiond running there?" in done.stderr
+    assert d.pg.value(d.db, "SELECT count(*) FROM retention.request") == 1
+    gate.begin(d)
+    assert by_daemon(d, d.job["id"]).returncode == 0
+
+
 def test_an_archive_whose_folder_is_away(resident):
     d = resident()
     d.folder.rename(d.folder.with_name("away"))
