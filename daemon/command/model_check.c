@@ -369,7 +369,9 @@ static void find_fold(struct model_check *m)
 /* Adds hints on tables that are split, and on which no statement reaches its part alone. */
 static void find_unnarrowed(struct model_check *m)
 {
-	for (size_t i = 0; m->model->contact->shard && i < m->model->n_tables; i++) {
+	const struct relation *contact = &m->catalog->relations[m->model->contact->index];
+
+	for (size_t i = 0; contact->shard && i < m->model->n_tables; i++) {
 		const struct table *t = &m->model->tables[i];
 		const struct relation *r = &m->catalog->relations[i];
 		const char *name = shard_expected(m->catalog, t), *better = NULL;

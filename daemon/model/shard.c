@@ -12,13 +12,26 @@ struct pair {
 	struct columns shard_from, shard_to;
 };
 
-/* Can the column alone be a shard?  The sentence of shard_fault(), or NULL. */
-static const char *column_fault(void *ctx, const struct table *t, const struct relation *r,
-				const char *name)
+/* The rule that erases the column, by whichever name the model has for the table of t; NULL: there is none. */
+static const struct column_rule *erased_by(const struct model *model, const struct catalog *catalog,
+					   const struct table *t, const char *name)
 {
-	const struct column *column = catalog_column(r, name);
-	const struct column_rule *rule = model_rule(t, name);
-	const char *table = sql_table(ctx, t->schema, t->table);
+	for (size_t i = 0; i < model->n_tables; i++) {
+		const struct column_rule *rule = model_rule(&model->tables[i], name);
+
+		if (catalog->relations[i].oid == catalog->relations[t->index].oid && rule &&
+		    rule->kind != RULE_KEEP)
+			return rule;
+	}
+	return NULL;
+}
+
+/* Can the column alone be a shard?  The sentence of shard_fault(), or NULL. */
+static const char *column_fault(void *ctx, const struct model *model, const struct catalog *catalog,
+				const struct table *t, const char *name)
+{
+	const struct column *column = catalog_column(&catalog->relations[t->index], name);
+	const struct column_rule *rule = erased_by(model, catalog, t, name);
 
 	if (!column)
 		return t_printf(ctx, "is not a column of %s.%s", t->schema, t->table);
@@ -30,7 +43,7 @@ static const char *column_fault(void *ctx, const struct table *t, const struct r
 			column->type);
 	if (column->generated)
 		return "is generated from other columns: name one that the rows are stored with";
-	if (rule && rule->kind != RULE_KEEP)
+	if (rule)
 		return t_printf(
 			ctx,
 			"is under %s, and an anonymized row would lose its shard: put it under keep",
@@ -40,7 +53,7 @@ static const char *column_fault(void *ctx, const struct table *t, const struct r
 			ctx,
 			"can be NULL, and a row without it would be missed: ALTER TABLE %s ALTER COLUMN "
 			"%s SET NOT NULL",
-			table, sql_ident(ctx, name));
+			sql_table(ctx, t->schema, t->table), sql_ident(ctx, name));
 	return NULL;
 }
 
@@ -230,7 +243,7 @@ const char *shard_fault(void *ctx, const struct model *model, const struct catal
 
 	if (!column)
 		return "is missing";
-	fault = column_fault(ctx, t, &catalog->relations[t->index], column);
+	fault = column_fault(ctx, model, catalog, t, column);
 	if (fault || t == model->contact)
 		return fault;
 	if (!catalog->relations[of->index].shard)

@@ -7,7 +7,7 @@ so of a table with partitions.
 import pytest
 
 from support.drafts import check
-from support.small import model
+from support.small import again, failures, model, policy
 
 # Contacts of two accounts, and three tables below them; all in partitions by account, as the models say it.
 TENANT = """
@@ -154,6 +154,15 @@ def test_rules(make):
     assert refused(d) == ['table "message": shard "account_id" is under set, and an anonymized row would lose its shard: put it under keep']
 
 
+def test_rules_of_another_name(make):
+    """The same rows have a second name, whose rule would take the shard away from the first."""
+    later = {"table": "message", "of": "request", "by": "request_id", "where": "kind = 'late'", "set": {"account_id": "0"},
+             "clear": ["body", "kind"]}
+    rules = {"clear": ["name", "email"], "keep": ["address_id", "account_id"]}
+    d = make(ALONE, model({"shard": "account_id", **rules}, {"keep": ["account_id"]}, message=OF_REQUEST, later=later))
+    assert refused(d) == ['table "message": shard "account_id" is under set, and an anonymized row would lose its shard: put it under keep']
+
+
 def test_a_column_that_does_not_exist(make):
     d = make(ALONE, alone(shard="tenant"))
     assert refused(d) == ['table "message": shard "tenant" is not a column of public.message']
@@ -245,3 +254,50 @@ def test_partitions_that_are_not_made_by_the_shard(make):
     d = make(ALONE.replace("PARTITION BY LIST (account_id)", "PARTITION BY RANGE (kind, account_id)"), alone())
     assert refused(d) == []
     assert hints(d) == ['table "message": each of its statements asks all its partitions, because they are not made by its shard "account_id"']
+
+
+# --- What a pass leaves, with and without -----------------------------------------------------------
+
+# Twelve contacts in three accounts; those with an even number are due.  Addresses and senders cross no account, copies do.
+ROWS = ALONE + """;
+    CREATE TABLE address (id bigint PRIMARY KEY, account_id int NOT NULL, street text, UNIQUE (account_id, id));
+    CREATE TABLE mail (id bigint PRIMARY KEY, email text, body text);
+    ALTER TABLE message ADD id bigint, ADD sender_id bigint REFERENCES contact;
+    ALTER TABLE contact DROP CONSTRAINT contact_account_id_address_id_key,
+        ADD FOREIGN KEY (account_id, address_id) REFERENCES address (account_id, id);
+    CREATE INDEX ON message (sender_id); CREATE INDEX ON mail (email); CREATE INDEX ON contact (email);
+    CREATE INDEX ON contact (account_id, address_id); CREATE INDEX ON contact (address_id);
+    INSERT INTO address SELECT n, 1 + n % 3, 's' FROM generate_series(1, 6) AS n;
+    INSERT INTO contact SELECT n, 1 + n % 3, 'n' || n, n || '@x', 1 + (n + 2) % 6 FROM generate_series(1, 12) AS n;
+    INSERT INTO request SELECT n * 10, 1 + n % 3, n, CASE n % 2 WHEN 0 THEN '2015-01-01' ELSE '2099-01-01' END::timestamptz
+        FROM generate_series(1, 12) AS n;
+    INSERT INTO message SELECT 1 + n % 3, n * 10, 'k', 'b', n, 1 + n * 5 % 12 FROM generate_series(1, 12) AS n;
+    INSERT INTO mail SELECT n, n || '@x', 'b' FROM generate_series(1, 12) AS n"""
+
+
+def whole(shard):
+    """The model of it, with a shard or without."""
+    one = {"shard": "account_id"} if shard else {}
+    message = {"table": "message", "of": "request", "by": "request_id", "anonymize": "delete"}
+    return model({**one, "clear": ["name", "email"], "keep": ["id", "account_id", "address_id"]},
+                 {"keep": ["id", "account_id", "contact_id", "at"]}, message={**message, **one},
+                 sent={**message, "of": "contact", "by": "sender_id"},
+                 address={"table": "address", "key": "id", "of": "contact", "by": "id", "from": "address_id", "shared": True,
+                          "clear": ["street"], "keep": ["account_id"], **one},
+                 mail={"table": "mail", "key": "id", "of": "contact", "match": {"column": "email", "of": "email"}, "anonymize": "delete"})
+
+
+@pytest.mark.parametrize("integrity", ["set", "triggers"])
+@pytest.mark.parametrize("action", ["delete_contacts", "anonymize_contacts"])
+def test_a_pass_leaves_the_same(make, action, integrity):
+    left, counted = [], []
+    for shard in (True, False):
+        d = make(ROWS, whole(shard), policy(action), limits={"max_share": 1.0, "integrity": integrity, "batch_rows": 3})
+        d.once()
+        job = d.jobs()[-1]
+        assert (job["status"], failures(d)) == ("done", [])
+        counted.append((job["counters"]["treated"], job["counters"]["rows"]))
+        left.append([d.pg.sql(d.db, f"SELECT t::text FROM {table} AS t ORDER BY 1") for table in ("contact", "request", "message", "address", "mail")])
+    assert left[0] == left[1] and counted[0] == counted[1]
+    assert counted[0][0] == 6
+    assert again(d, action)["counters"]["treated"] == 0
