@@ -64,9 +64,13 @@ static char *hold_key(const struct plan *p, const char *alias)
 	return t_printf(p, "ROW(%s)::text", list);
 }
 
-/* A hold is in force for contact c. */
+/* A hold is in force for contact c.  Citus has no correlated subquery on a table of the coordinator. */
 static char *held(const struct plan *p)
 {
+	if (plan_relation(p, p->model->contact)->spread == SPREAD_ROWS)
+		return t_printf(p,
+				"%s IN (SELECT h.contact_key FROM retention.holds_in_force AS h)",
+				hold_key(p, "c"));
 	return t_printf(p,
 			"EXISTS (SELECT FROM retention.holds_in_force AS h\n"
 			"   WHERE h.contact_key = %s)",

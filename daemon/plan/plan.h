@@ -257,6 +257,9 @@ char *plan_is_key(const void *ctx, const struct catalog *catalog, const struct t
 char *plan_chosen_query(const void *ctx, const struct catalog *catalog, const struct table *t,
 			const char *text, const char *from);
 
+/* The shards of a batch of a subject that perhaps does not exist, as a constant for plan_with_shards(). */
+const char *plan_some_shard(const struct plan *plan);
+
 /* Returns the statement with the literal for each PLAN_SHARDS. */
 char *plan_with_shards(const void *ctx, const char *sql, const char *literal);
 

@@ -6,6 +6,7 @@
 /* The probes of a plan, as they are gathered. */
 struct probes {
 	void *ctx;
+	const char *shards; /* a batch's, as a constant */
 	struct probe *list;
 	size_t n;
 };
@@ -16,7 +17,7 @@ static void add(struct probes *p, const struct place *place, const char *what, c
 		return;
 	p->list = t_grow(p->ctx, p->list, struct probe, p->n + 1);
 	p->list[p->n++] = (struct probe){
-		.place = place, .what = what, .sql = plan_with_shards(p->ctx, sql, "NULL")};
+		.place = place, .what = what, .sql = plan_with_shards(p->ctx, sql, p->shards)};
 }
 
 static void add_of(struct probes *p, const struct table *t, const char *what, const char *sql)
@@ -39,7 +40,7 @@ static char *predicate_probe(void *ctx, const struct table *t, const char *predi
 static struct probes predicates(void *ctx, const struct plan *plan, const struct place *scope_place)
 {
 	const struct model *m = plan->model;
-	struct probes p = {.ctx = ctx};
+	struct probes p = {.ctx = ctx, .shards = plan_some_shard(plan)};
 
 	for (size_t i = 0; i < m->n_tables; i++) {
 		const struct table *t = &m->tables[i];

@@ -10,6 +10,8 @@
 #include "base/mem.h"
 #include "base/sql.h"
 
+#include <string.h>
+
 /* " AND alias.column = ANY (the batch's values)": they have the type of t's shard column. */
 static char *among_shards(const struct plan *p, const struct table *t, const char *alias,
 			  const char *column)
@@ -69,6 +71,18 @@ const char *plan_listed_group(const struct plan *p, const char *alias)
 		return t_printf(p, "get_shard_id_for_distribution_column(%s, %s.shard)",
 				sql_literal(p, plan_table(p, p->subject)), alias);
 	return t_printf(p, r->shard_parts ? "%s.part" : "%s.shard", alias);
+}
+
+/* Without a shard Citus would plan for no server, and refuse nothing. */
+const char *plan_some_shard(const struct plan *p)
+{
+	const struct relation *r = plan_relation(p, p->subject);
+
+	if (r->spread != SPREAD_ROWS || !r->shard)
+		return "NULL";
+	return strcmp(catalog_column(r, r->shard)->base, "uuid") == 0
+		       ? "'{00000000-0000-0000-0000-000000000000}'"
+		       : "'{0}'";
 }
 
 char *plan_with_shards(const void *ctx, const char *sql, const char *literal)

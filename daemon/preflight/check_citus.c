@@ -1,12 +1,16 @@
 /*
  * Tables that the extension citus spreads over several servers.  Each statement of the daemon has to reach one server
- * alone, because a lock with SKIP LOCKED, a subquery and a session's setting mean nothing across two of them.  So all
- * tables of the model have to be in one distributed schema, which is on one server; the rest is refused here.
+ * alone, because a lock with SKIP LOCKED, a subquery and a session's setting mean nothing across two of them.  So all tables of
+ * the model have to be in one distributed schema, which is on one server, or all are distributed alike by their shard
+ * (plan/shard.c): then the subjects of a batch are in one shard.  The rest is refused here.
  */
 #include "preflight/check_model.h"
 
 #include "base/mem.h"
 #include "base/sql.h"
+#include "model/shard.h"
+
+#include <string.h>
 
 /* Schemas are distributed since 12.0, which has the table pg_dist_schema. */
 static const char database_sql[] =
@@ -71,44 +75,81 @@ bool check_citus_read(struct db *db, const struct model *model, void *ctx, struc
 	return catalog->citus_old || read_tables(db, model, ctx, catalog, err);
 }
 
-/* What Citus does with the table, and what to do about it; {by} is a column.  NULL: nothing that matters. */
-static const char *fault(const struct relation *r, const struct relation *contact)
+/* Where the rows are spread, each table has to say by which column, and all of them alike. */
+static const char *rows_fault(void *ctx, const struct model *model, const struct catalog *catalog,
+			      const struct table *t)
 {
-	static const char *const faults[] = {
-		[SPREAD_ROWS] =
-			"has its rows on several servers, spread by Citus by the column {by}, and rows "
-			"of several servers cannot be locked and erased as one: undistribute_table(), "
-			"and distribute the schema instead, one schema a tenant "
-			"(citus_schema_distribute)",
-		[SPREAD_EVERYWHERE] =
-			"is a reference table of Citus, a copy on each server, and its rows "
-			"cannot be erased together with those of the contact: "
-			"undistribute_table(), and ALTER TABLE ... SET SCHEMA to that of "
-			"the contacts",
-		[SPREAD_MANAGED] =
-			"is a local table that Citus manages, because a foreign key connects it "
-			"with distributed ones: undistribute_table(), and ALTER TABLE ... SET "
-			"SCHEMA to that of the contacts",
-	};
+	const struct relation *r = &catalog->relations[t->index];
+	const struct relation *contact = &catalog->relations[model->contact->index];
+	const char *by = sql_ident(ctx, r->spread_by);
 
-	if (r->spread != SPREAD_NONE && r->spread != SPREAD_SCHEMA)
-		return faults[r->spread];
+	if (r->spread_with != contact->spread_with)
+		return t_printf(
+			ctx,
+			"is spread by Citus over other servers than the contacts, and rows of two "
+			"servers cannot be locked and erased as one: alter_distributed_table('%s', "
+			"colocate_with => '%s')",
+			sql_table(ctx, t->schema, t->table),
+			sql_table(ctx, model->contact->schema, model->contact->table));
+	if (r->shard && strcmp(r->shard, r->spread_by) == 0)
+		return NULL;
+	if (r->shard || !model_shard(t) || strcmp(model_shard(t), r->spread_by) != 0)
+		return t_printf(
+			ctx,
+			"is spread by Citus by the column %s, and so that each statement reaches one "
+			"server the model has to name it: shard = \"%s\"",
+			by, r->spread_by);
+	return t_printf(ctx, "is spread by Citus by the column %s, and shard \"%s\" %s", by,
+			r->spread_by, shard_fault(ctx, model, catalog, t, model_shard(t)));
+}
+
+/* What Citus does with the table alone, which is not what it does with the contacts'; {by} is a column. */
+static const char *const kinds[] = {
+	[SPREAD_NONE] = NULL,
+	[SPREAD_SCHEMA] = NULL,
+	[SPREAD_ROWS] =
+		"has its rows on several servers, spread by Citus by the column {by}, and the contacts "
+		"have not: undistribute_table(), or distribute them as well",
+	[SPREAD_EVERYWHERE] =
+		"is a reference table of Citus, a copy on each server, and its rows cannot be "
+		"erased together with those of the contact: undistribute_table(), and "
+		"distribute it as the contacts are",
+	[SPREAD_MANAGED] =
+		"is a local table that Citus manages, because a foreign key connects it with "
+		"distributed ones: undistribute_table(), and distribute it as the contacts are",
+};
+
+static const char *fault(void *ctx, const struct model *model, const struct catalog *catalog,
+			 const struct table *t)
+{
+	const struct relation *r = &catalog->relations[t->index];
+	const struct relation *contact = &catalog->relations[model->contact->index];
+	const char *text = NULL;
+
 	if (r->spread == SPREAD_NONE && contact->spread == SPREAD_NONE)
 		return NULL;
-	if (r->spread != contact->spread || r->spread_with != contact->spread_with)
-		return "is not in the same distributed schema of Citus as the contacts, and rows of two "
+	if (r->spread == SPREAD_ROWS && contact->spread == SPREAD_ROWS)
+		text = rows_fault(ctx, model, catalog, t);
+	else if (kinds[r->spread])
+		text = sql_fill(ctx, kinds[r->spread],
+				{"by", r->spread_by ? sql_ident(ctx, r->spread_by) : ""});
+	else if (contact->spread == SPREAD_ROWS)
+		text = "is not spread by Citus as the contacts are, and rows of two servers cannot be locked "
+		       "and erased as one: create_distributed_table(), by the column that holds the contact's "
+		       "shard";
+	else if (r->spread != contact->spread || r->spread_with != contact->spread_with)
+		text = "is not in the same distributed schema of Citus as the contacts, and rows of two "
 		       "servers cannot be locked and erased as one: all tables of the model belong in one "
 		       "schema (ALTER TABLE ... SET SCHEMA), or none of them is distributed";
-	return r->delete_triggers || r->update_triggers
-		       ? "is distributed by Citus and has triggers, which run on another server, where nobody "
-			 "sees what they do: drop them, or citus_schema_undistribute()"
-		       : NULL;
+	if (!text && (r->delete_triggers || r->update_triggers))
+		text = "is distributed by Citus and has triggers, which run on another server, where nobody "
+		       "sees what they do: drop them, or undistribute the table";
+	return text;
 }
 
 void check_citus(const struct model *model, const struct catalog *catalog, struct complaints *c)
 {
 	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
-	const struct relation *contact;
 
 	if (!catalog->citus)
 		return;
@@ -127,15 +168,13 @@ void check_citus(const struct model *model, const struct catalog *catalog, struc
 			"model: Citus distributes %s, and the schema retention has to be on the coordinator alone: "
 			"undistribute_table(), or citus_schema_undistribute('retention')",
 			catalog->citus_own);
-	contact = &catalog->relations[model->contact->index];
 	for (size_t i = 0; i < model->n_tables; i++) {
 		const struct table *t = &model->tables[i];
-		const struct relation *r = &catalog->relations[i];
-		const char *text = fault(r, contact);
+		const char *text = fault(ctx, model, catalog, t);
 
 		if (text)
 			complain(c, &t->place, "table \"%s\": %s.%s %s", t->name, t->schema,
-				 t->table, sql_fill(ctx, text, {"by", r->spread_by}));
+				 t->table, text);
 	}
 }
 

@@ -410,7 +410,6 @@ static void check_detach(const struct table *t, const struct relation *r, struct
 
 void check_model(const struct model *model, const struct catalog *catalog, struct complaints *c)
 {
-	check_citus(model, catalog, c);
 	check_links(model, catalog, c);
 	check_objects(model, catalog, c);
 	check_second_names(model, catalog, c);

@@ -1,5 +1,5 @@
 """
-Databases with the extension citus: what is refused, and why; a distributed schema ends with the same rows as the same
+Databases with the extension citus: what is refused of a distributed schema, and why; it ends with the same rows as the same
 pass of a plain PostgreSQL, although its tables are on a server with settings of its own.
 """
 
@@ -22,17 +22,6 @@ def refused(d):
     done = d.check_config()
     assert done.returncode == 1 and done.stderr
     return done.stderr
-
-
-@pytest.mark.parametrize("how, column", [(citus.by_tenant, "account_id"), (citus.by_contact, "id")])
-def test_rows_on_several_servers_are_refused(daemon, cluster, spread, how, column):
-    d = daemon(spread(how, contacts=10), server=cluster.coordinator, policies=[policy()])
-    said = refused(d)
-    assert (f'table "contact": crm.contact has its rows on several servers, spread by Citus by the column {column}, '
-            "and rows of several servers cannot be locked and erased as one") in said
-    assert 'table "message": crm.message has its rows on several servers' in said
-    assert "citus_schema_distribute" in said
-    assert d.once(check=False).returncode == 1 and d.jobs() == []
 
 
 def test_what_is_refused_of_a_distributed_schema(daemon, cluster, spread):

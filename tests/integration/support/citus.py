@@ -8,26 +8,16 @@ import pytest
 
 from support.harness import Postgres, TODAY
 from support.oracles import table_digests
+from support.shapes import ROOM, STAFF
 
 SETTINGS = {"shared_preload_libraries": "citus", "max_prepared_transactions": 50, "max_worker_processes": 32,
             "citus.shard_count": 4, "autovacuum": "off", "citus.enable_statistics_collection": "off",
             # A transaction of two phases that a node has lost is ended after seconds, not after a minute.
             "citus.recover_2pc_interval": "1s"}
-
-# Each table of a contact, and the contact that a row belongs to: the generated keys tell it.
-CONTACT_OF = {
-    "contact": "id", "contact_social": "contact_id", "contact_document": "contact_id", "request": "contact_id",
-    "message": "request_id / 10", "message_copy": '"messageId" / 100', "attachment": "message_id / 100",
-    "request_transfer": "request_id / 10", "status_change": "request_id / 10",
-    "files": "CASE record_type WHEN 'Contact' THEN record_id WHEN 'Request' THEN record_id / 10 ELSE 0 END",
-}
-ACCOUNTS = 5
-PARENTS = [("contact_social", "contact_id", "contact"), ("contact_document", "contact_id", "contact"),
-           ("request", "contact_id", "contact"), ("message", "request_id", "request"),
-           ("message_copy", '"messageId"', "message"), ("attachment", "message_id", "message"),
-           ("request_transfer", "request_id", "request"), ("status_change", "request_id", "request")]
-# The one that every table of the tenant is distributed by, and the contact's place in it.
-TENANT, BY_CONTACT = "account_id", "contact_id"
+FOREIGN_KEYS = """SELECT conrelid::regclass::text, quote_ident(conname), pg_get_constraintdef(oid) FROM pg_constraint
+    WHERE contype = 'f' AND connamespace = 'crm'::regnamespace ORDER BY oid"""
+# The contact first: the others are distributed as it is.
+TABLES = (*ROOM, "files", *STAFF)
 
 
 def skip_unless_installed(pg):
@@ -99,60 +89,24 @@ def by_schema(cluster, contacts, before=None):
     return db
 
 
-def _without_keys(column, value):
-    """The SQL that takes primary and foreign keys away, and gives each table its column."""
-    drop = "".join(f"""
-        FOR r IN SELECT conname, conrelid::regclass AS t FROM pg_constraint
-                  WHERE contype = '{kind}' AND connamespace = 'crm'::regnamespace
-                    AND conrelid::regclass::text NOT IN ('crm.team', 'crm.agent')
-        LOOP EXECUTE format('ALTER TABLE %s DROP CONSTRAINT %I', r.t, r.conname); END LOOP;""" for kind in "fp")
-    yield f"DO $$ DECLARE r record; BEGIN {drop} END $$"
-    yield "DROP INDEX crm.contact_login_key"  # unique in each shard only
-    for table, contact in CONTACT_OF.items():
-        if column not in ("contact_id",) or table not in ("contact", "contact_social", "contact_document", "request"):
-            yield f"ALTER TABLE crm.{table} ADD {column} bigint"
-            yield f"UPDATE crm.{table} SET {column} = {value.format(contact=contact)}"
-            yield f"ALTER TABLE crm.{table} ALTER {column} SET NOT NULL"
-
-
-def _run(pg, db, statements):
-    for statement in statements:
+def by_rows(cluster, contacts, shape):
+    """The CRM in a shape whose model has a shard, with all tables distributed by it; the staff is on each worker."""
+    db, pg = crm(cluster, contacts), cluster.coordinator
+    shape.create(pg, db)
+    keys = pg.sql(db, FOREIGN_KEYS)
+    statements = [f"ALTER TABLE {table} DROP CONSTRAINT {name}" for table, name, _ in keys]
+    # Citus wants the shard in each unique index.
+    statements += [f"DROP INDEX crm.{name}" for (name,) in pg.sql(db, """SELECT relname FROM pg_index JOIN pg_class AS c ON c.oid = indexrelid
+        WHERE relnamespace = 'crm'::regnamespace AND indisunique AND NOT indisprimary AND NOT EXISTS (
+            SELECT FROM pg_attribute WHERE attrelid = indrelid AND attnum = ANY (indkey) AND attname = %s)""", (shape.shard,))]
+    for table in TABLES:
+        shard = shape.shard if table == "contact" else shape.before_id(table)
+        with_contact = "" if table == "contact" else ", colocate_with => 'crm.contact'"
+        statements.append(f"SELECT create_distributed_table('crm.{table}', '{shard}'{with_contact})" if shard else
+                          f"SELECT create_reference_table('crm.{table}')")
+    for statement in statements + [f"ALTER TABLE {table} ADD {definition}" for table, _, definition in keys]:
         pg.sql(db, statement)
-
-
-def by_tenant(cluster, contacts):
-    """Each row has its account, by which all tables are distributed; keys are (account_id, id)."""
-    db, pg = crm(cluster, contacts), cluster.coordinator
-    _run(pg, db, _without_keys(TENANT, f"1 + ({{contact}}) % {ACCOUNTS}"))
-    _run(pg, db, (f"ALTER TABLE crm.{table} ADD PRIMARY KEY ({TENANT}, id)" for table in CONTACT_OF))
-    _run(pg, db, (f"SELECT create_reference_table('crm.{table}')" for table in ("team", "agent")))
-    _run(pg, db, (f"SELECT create_distributed_table('crm.{table}', '{TENANT}'{with_contact(table)})"
-                  for table in CONTACT_OF))
-    _run(pg, db, (f"ALTER TABLE crm.{child} ADD FOREIGN KEY ({TENANT}, {by}) REFERENCES crm.{parent} ({TENANT}, id)"
-                  for child, by, parent in PARENTS))
-    pg.sql(db, "ALTER TABLE crm.request ADD FOREIGN KEY (agent_id) REFERENCES crm.agent")
     return db
-
-
-def by_contact(cluster, contacts):
-    """Each row has its contact, by which all tables are distributed; keys below the contact are (contact_id, id)."""
-    db, pg = crm(cluster, contacts), cluster.coordinator
-    _run(pg, db, _without_keys(BY_CONTACT, "{contact}"))
-    pg.sql(db, "ALTER TABLE crm.contact ADD PRIMARY KEY (id)")
-    _run(pg, db, (f"ALTER TABLE crm.{table} ADD PRIMARY KEY ({BY_CONTACT}, id)"
-                  for table in CONTACT_OF if table != "contact"))
-    _run(pg, db, (f"SELECT create_reference_table('crm.{table}')" for table in ("team", "agent")))
-    _run(pg, db, (f"SELECT create_distributed_table('crm.{table}', "
-                  f"'{'id' if table == 'contact' else BY_CONTACT}'{with_contact(table)})" for table in CONTACT_OF))
-    _run(pg, db, (f"ALTER TABLE crm.{child} ADD FOREIGN KEY " + (
-        f"({by}) REFERENCES crm.contact" if parent == "contact" else
-        f"({BY_CONTACT}, {by}) REFERENCES crm.{parent} ({BY_CONTACT}, id)") for child, by, parent in PARENTS))
-    pg.sql(db, "ALTER TABLE crm.request ADD FOREIGN KEY (agent_id) REFERENCES crm.agent")
-    return db
-
-
-def with_contact(table):
-    return "" if table == "contact" else ", colocate_with => 'crm.contact'"
 
 
 # --- Beside a plain PostgreSQL -----------------------------------------------------------------
@@ -178,15 +132,27 @@ def make_odd(cluster, db):
             worker.sql("postgres", f"ALTER DATABASE {db} SET {setting}")
 
 
+def fetched(pg, db):
+    """{table: all of its rows, sorted}: Citus makes documents of a row with other names in them."""
+    found = {}
+    with pg.connect(db) as conn, conn.cursor() as cur:
+        for table in TABLES:
+            cur.execute(f"SELECT * FROM crm.{table}")
+            names = [column.name for column in cur.description]
+            values = ([bytes(v) if isinstance(v, memoryview) else v for v in row] for row in cur.fetchall())
+            found[table] = sorted(str(sorted(zip(names, row))) for row in values)
+    return found
+
+
 def rows(d):
     """Digests of all rows, by sessions of the workers that are as usual."""
-    cluster = getattr(d, "cluster", None)
+    cluster, digests = getattr(d, "cluster", None), fetched if hasattr(d, "shape") else table_digests
     if not cluster:
-        return table_digests(d.pg, d.db)
+        return digests(d.pg, d.db)
     for worker in cluster.workers:
         worker.sql("postgres", f"ALTER DATABASE {d.db} RESET ALL")
     d.pg.forget(d.db)  # with the sessions behind it
-    found = table_digests(d.pg, d.db)
+    found = digests(d.pg, d.db)
     d.pg.forget(d.db)
     make_odd(cluster, d.db)
     return found

@@ -356,6 +356,8 @@ def by_person(count):
 
 SHARDED = [*(Shape(f"tenant_{name}", parts, ACCOUNTS, True, shard="account_id") for name, parts in COMPOSITE_PARTS.items()),
            Shape("person_hash16", by_person(16), person=True, shard="id")]
+# Without partitions: Citus distributes them.
+TENANT, PERSON = Shape("tenant", accounts=ACCOUNTS, composite=True, shard="account_id"), Shape("person", person=True, shard="id")
 LARGE = [Shape("hash64", by_hash(64)), Shape("person_hash64", by_person(64), person=True, shard="id")]
 EVERY = ONE_COLUMN + COMPOSITE + SHARDED
 SHAPES = {shape.name: shape for shape in EVERY + LARGE}
