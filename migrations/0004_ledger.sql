@@ -19,20 +19,21 @@ COMMENT ON COLUMN retention.ledger.archive IS
 	'the archive mode of the action: a replay of the erasure archives as it did';
 
 -- The digest of an action's lines, which its last event keeps, so that verify finds another line.  Of lines that are older than
--- the action none is its own: a restored backup has forgotten another action of that number.  Each line has a hash, and 256
--- digests of them are put together, so that no text grows with the ledger.
+-- the action none is its own: a restored backup has forgotten another action of that number.  Each batch has a digest, so that
+-- no text grows with the ledger.  A dump in another encoding or collation has the same digest.
 CREATE FUNCTION retention.ledger_digest(job int, since timestamptz) RETURNS text
 LANGUAGE sql STABLE
 SET search_path = pg_catalog, pg_temp
 AS $$
-	SELECT encode(sha256(coalesce(string_agg(part.digest, '\x'::bytea ORDER BY part.n), '\x')), 'hex')
-	  FROM (SELECT get_byte(line.hash, 0) AS n, sha256(string_agg(line.hash, '\x'::bytea ORDER BY line.hash)) AS digest
-		  FROM (SELECT sha256(timestamptz_send(l.erased_at) || convert_to(
-				concat_ws(E'\t', l.action, l.archive, l.key),
-				CASE getdatabaseencoding() WHEN 'SQL_ASCII' THEN 'SQL_ASCII' ELSE 'UTF8' END)) AS hash
-			  FROM retention.ledger AS l
-			 WHERE l.job = ledger_digest.job AND l.action <> 'restored' AND l.erased_at >= since) AS line
-		 GROUP BY 1) AS part
+	SELECT encode(sha256(coalesce(string_agg(batch.digest, '\x'::bytea
+			ORDER BY batch.erased_at, batch.action COLLATE "C", batch.archive COLLATE "C"), '\x')), 'hex')
+	  FROM (SELECT l.erased_at, l.action, l.archive, sha256(timestamptz_send(l.erased_at) || convert_to(
+			concat_ws(E'\t', l.action, l.archive,
+				  string_agg(length(l.key) || ':' || l.key, '' ORDER BY l.key COLLATE "C")),
+			CASE getdatabaseencoding() WHEN 'SQL_ASCII' THEN 'SQL_ASCII' ELSE 'UTF8' END)) AS digest
+		  FROM retention.ledger AS l
+		 WHERE l.job = ledger_digest.job AND l.action <> 'restored' AND l.erased_at >= since
+		 GROUP BY l.erased_at, l.action, l.archive) AS batch
 $$;
 
 CREATE TRIGGER own_rows AFTER INSERT ON retention.ledger REFERENCING NEW TABLE AS changed

@@ -26,7 +26,7 @@ static const char verified_sql[] =
 /* Verifies, and tells the journal that this person has. */
 static const char verify_sql[] =
 	"SELECT f.finding, f.message, f.details\n"
-	"  FROM retention.verify_journal(decode($1, 'hex')) AS v,\n"
+	"  FROM retention.verify_journal(decode($1, 'hex'), $2::bigint) AS v,\n"
 	"       jsonb_to_recordset(v.findings) AS f(finding text, message text, details text)";
 
 /* Asks for the list below number; NULL: from the newest event on. */
@@ -112,29 +112,42 @@ static void on_verified(struct visit *v)
 	visit_then(v, show_findings);
 }
 
-/* The digest in the form without spaces; NULL: it is none.  *ret_given: there is something. */
-static const char *digest(struct visit *v, bool *ret_given)
+/*
+ * The digest in the form without spaces, and the number of its event, where it stands before it with a colon; NULL: it is
+ * not given.  false: it is not a digest.
+ */
+static bool read_noted(struct visit *v, const char *ret_values[2])
 {
 	const char *text = form_get(v->form, "empreinte");
-	char *hex = t_strdup(visit_ctx(v), "");
+	char *noted = t_strdup(visit_ctx(v), ""), *colon;
 
-	*ret_given = text != NULL;
-	for (; text && *text; text++)
+	ret_values[0] = ret_values[1] = NULL;
+	if (!text)
+		return true;
+	for (; *text; text++)
 		if (!isspace((unsigned char)*text))
-			t_append(&hex, "%c", tolower((unsigned char)*text));
-	return strlen(hex) == 64 && strspn(hex, "0123456789abcdef") == 64 ? hex : NULL;
+			t_append(&noted, "%c", tolower((unsigned char)*text));
+	colon = strchr(noted, ':');
+	if (colon) {
+		*colon = '\0';
+		ret_values[1] = noted;
+		noted = colon + 1;
+	}
+	ret_values[0] = noted;
+	return strlen(noted) == 64 && strspn(noted, "0123456789abcdef") == 64 &&
+	       (!colon || (*ret_values[1] && strlen(ret_values[1]) < 19 &&
+			   strspn(ret_values[1], DIGITS) == strlen(ret_values[1])));
 }
 
 void page_verify_post(struct visit *v)
 {
-	bool given;
-	const char *const values[] = {digest(v, &given)};
+	const char *values[2];
 
-	if (given && !values[0]) {
+	if (!read_noted(v, values)) {
 		ask_list(v, NULL);
 		visit_then(v, show_complaint);
 		return;
 	}
 	visit_patience(v, VERIFY_S);
-	visit_act(v, verify_sql, 1, values, on_verified, NULL);
+	visit_act(v, verify_sql, 2, values, on_verified, NULL);
 }

@@ -24,8 +24,13 @@ def test_verified_by_each(web):
         answer = client.submit("/journal/verifier")
         assert answer.status == 200 and "Le journal est intact" in answer.words and person in answer.words
         assert last(web) == [(person, True, 0, before)] and before in answer.words
-    noted = client.submit("/journal/verifier", empreinte=before)
-    assert "Le journal est intact" in noted.words
+    number = web.pg.value(web.db, "SELECT id FROM retention.journal_event WHERE hash = decode(%s, 'hex')", (before,))
+    assert f"{number}:{before}" in answer.words, "as the page prints it"
+    for noted in (before, f" {number}:{before.upper()} "):
+        assert "Le journal est intact" in client.submit("/journal/verifier", empreinte=noted).words
+    other = client.submit("/journal/verifier", empreinte=f"{number - 1}:{before}")
+    assert f"l’événement {number - 1} a été remplacé, ou l’empreinte notée n’est pas la sienne" in other.words.replace("'", "’")
+    assert client.submit("/journal/verifier", empreinte=f"x:{before}").status == 422
     lost = client.submit("/journal/verifier", empreinte="0" * 64)
     assert "Le journal a été altéré" in lost.words and last(web)[0][:3] == (APPROVER, False, 1)
 
