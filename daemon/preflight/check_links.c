@@ -251,6 +251,83 @@ static void check_order(const struct catalog *catalog, const struct table *t, st
 			displaced);
 }
 
+/* Is each pair of the key one of from[i] and to[i]? */
+static bool has_only_pairs(const struct foreign_key *k, const struct columns *from,
+			   const struct columns *to)
+{
+	for (size_t j = 0; j < k->n_columns; j++) {
+		bool found = false;
+
+		for (size_t i = 0; i < from->n; i++)
+			found = found || (strcmp(k->from_columns[j], from->names[i]) == 0 &&
+					  strcmp(k->to_columns[j], to->names[i]) == 0);
+		if (!found)
+			return false;
+	}
+	return true;
+}
+
+/* Can no row with the narrow key's columns be without the further ones of the wide key? */
+static bool is_held_by(const struct relation *r, const struct foreign_key *wide,
+		       const struct foreign_key *narrow)
+{
+	const struct columns known = {.names = narrow->from_columns, .n = narrow->n_columns};
+
+	for (size_t i = 0; i < wide->n_columns; i++)
+		if (!columns_have(&known, wide->from_columns[i]) &&
+		    !catalog_column(r, wide->from_columns[i])->no_nulls)
+			return false;
+	return !wide->doubt;
+}
+
+/*
+ * A foreign key from table a to table b that has some of the link's pairs alone, where none proves the others: the
+ * database lets a row point at another account's, which the link would not find.  NULL: there is none.
+ */
+static const struct foreign_key *narrow_key(const struct catalog *catalog, const struct table *a,
+					    const struct table *b, const struct columns *from,
+					    const struct columns *to)
+{
+	const struct relation *ra = &catalog->relations[a->index];
+	const unsigned int a_oid = ra->oid, b_oid = catalog->relations[b->index].oid;
+	const struct foreign_key *narrow = NULL;
+
+	while ((narrow = catalog_next_key(catalog, narrow, a_oid, b_oid))) {
+		bool held = narrow->n_columns >= from->n || !has_only_pairs(narrow, from, to);
+
+		for (const struct foreign_key *k = NULL;
+		     !held && (k = catalog_next_key(catalog, k, a_oid, b_oid));)
+			held = catalog_key_pairs(k, from, to) && is_held_by(ra, k, narrow);
+		if (!held)
+			return narrow;
+	}
+	return NULL;
+}
+
+/* A link over more columns than the foreign key has: rows would be missed. */
+static void check_width(const struct catalog *catalog, const struct table *t, struct complaints *c)
+{
+	const struct columns *to = model_parent_columns(t);
+	const struct foreign_key *down = narrow_key(catalog, t, t->of, t->by, to);
+	const struct foreign_key *k = down ? down : narrow_key(catalog, t->of, t, to, t->by);
+	const struct table *from = down ? t : t->of, *of = down ? t->of : t;
+	const struct columns *own = down ? t->by : to, *others = down ? to : t->by;
+	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
+
+	if (!k)
+		return;
+	complain(
+		c, &t->place,
+		"table \"%s\": its link has %s, and foreign key \"%s\" %s alone: a row that differs in the rest "
+		"would not be found; ALTER TABLE %s ADD FOREIGN KEY (%s) REFERENCES %s (%s), with columns that are "
+		"NOT NULL, or name the columns of \"%s\" in by and from",
+		t->name, columns_text(ctx, own), k->name,
+		columns_text(ctx, &(struct columns){k->from_columns, k->n_columns}),
+		sql_table(ctx, from->schema, from->table), sql_idents(ctx, own->names, own->n),
+		sql_table(ctx, of->schema, of->table), sql_idents(ctx, others->names, others->n),
+		k->name);
+}
+
 void check_links(const struct model *model, const struct catalog *catalog, struct complaints *c)
 {
 	for (size_t i = 0; i < model->n_tables; i++) {
@@ -261,8 +338,10 @@ void check_links(const struct model *model, const struct catalog *catalog, struc
 		if (!t->of)
 			continue;
 		check_from(model, catalog, t, c);
-		if (t->by->n > 1)
+		if (t->by->n > 1) {
 			check_order(catalog, t, c);
+			check_width(catalog, t, c);
+		}
 		for (size_t k = 0; k < t->by->n; k++)
 			check_pair(catalog, model, t, k, c);
 	}

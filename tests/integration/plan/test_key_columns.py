@@ -194,3 +194,38 @@ def test_refused(crm, old, new, message):
     d.configure(model=MODEL.replace(old, new))
     done = d.run("retentiond", "-t", check=False)
     assert done.returncode != 0 and message in done.stderr
+
+
+NARROW = """
+    CREATE TABLE contact (account int, no int UNIQUE, PRIMARY KEY (account, no));
+    CREATE TABLE request (account int NOT NULL, no int PRIMARY KEY, contact int {contact}, at timestamptz);
+    CREATE INDEX ON request (account, contact);
+    INSERT INTO contact VALUES (1, 1); INSERT INTO request VALUES (2, 1, 1, '2015-01-01')"""
+NARROW_MODEL = """model: {
+  contact: { table = "contact"; key = [ "account", "no" ]; };
+  request: { table = "request"; key = "no"; of = "contact"; by = [ "account", "contact" ]; date = "at"; };
+};
+"""
+
+
+def test_a_link_wider_than_its_foreign_key_is_refused(make):
+    """Request 1 is contact 1's by the foreign key, and nobody's by the link: it would stay."""
+    d = make(NARROW.format(contact="REFERENCES contact (no)"), NARROW_MODEL, policy())
+    done = d.run("retentiond", "-t", check=False)
+    assert done.returncode != 0
+    assert ('its link has account, contact, and foreign key "request_contact_fkey" contact alone: a row that differs in the rest '
+            'would not be found; ALTER TABLE "public"."request" ADD FOREIGN KEY ("account", "contact") REFERENCES "public"."contact" '
+            '("account", "no")') in done.stderr
+    # What the message proposes, in both ways.
+    model = NARROW_MODEL.replace('by = [ "account", "contact" ]', 'by = "contact"; from = "no"')
+    d.configure(model=model)
+    d.pg.sql(d.db, "CREATE INDEX ON request (contact)")
+    assert d.check_config().returncode == 0, "as the foreign key has it"
+    d.pg.sql(d.db, "UPDATE request SET account = 1; ALTER TABLE request ADD FOREIGN KEY (account, contact) REFERENCES contact (account, no)")
+    d.configure(model=NARROW_MODEL)
+    assert d.check_config().returncode == 0
+    # A row without an account escapes the wide key.
+    d.pg.sql(d.db, "ALTER TABLE request ALTER account DROP NOT NULL")
+    assert "would not be found" in d.check_config().stderr
+    d.pg.sql(d.db, "ALTER TABLE request DROP CONSTRAINT request_contact_fkey")
+    assert d.check_config().returncode == 0, "without a narrow key nothing says that the row is anybody's"
