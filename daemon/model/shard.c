@@ -222,7 +222,8 @@ static const char *link_fault(void *ctx, const struct catalog *catalog, const st
 				of->shard, t->of->name);
 	return t_printf(
 		ctx,
-		"is not proved to be the \"%s\" of its \"%s\": name both in by and from, or %s",
+		"is not proved to be the \"%s\" of its \"%s\": %s, or name both in by and from, if a row "
+		"where they differ is nobody's",
 		of->shard, t->of->name, proposed_key(ctx, catalog, t, own));
 }
 
