@@ -6,7 +6,7 @@ import pytest
 
 from support import citus
 from support.drafts import ACTIONS, answered, check, draft, read
-from support.shapes import SHAPES
+from support.shapes import PERSON, SHAPES, TENANT
 
 
 def shards(text):
@@ -32,6 +32,9 @@ OF_SHAPE = {
     "composite_nested": {"contact": "account_id"},
     "hash16": {"contact": "id", "request": "contact_id", "contact_document": "contact_id", "contact_social": "contact_id",
                "contact_files": "record_id"},
+    "person_hash16": {"contact": "id", **dict.fromkeys((
+        "request", "message", "message_copy", "attachment", "request_transfer", "status_change", "contact_social", "contact_document",
+        "files"), "contact_id")},
     "composite": {},
     "range": {},
 }
@@ -116,12 +119,15 @@ def test_not_by_what_is_erased(pg, empty_db):
     assert shards(draft(pg, db)) == {}
 
 
-@pytest.mark.parametrize("how, column, others", [(citus.by_tenant, "account_id", set()), (citus.by_contact, "id", {"contact_id"})])
-def test_of_citus(spread, cluster, how, column, others):
-    """The column by which Citus distributes the tables is the shard of all of them."""
-    text = draft(cluster.coordinator, spread(how, contacts=10), contact="crm.contact", request="crm.request")
+@pytest.mark.parametrize("shape, column, others", [(TENANT, "account_id", set()), (PERSON, "id", {"contact_id"})], ids=str)
+def test_of_citus(daemon, spread, cluster, shape, column, others):
+    """The column by which Citus distributes the tables is the shard of all of them, and the daemon takes the draft."""
+    db = spread(citus.by_rows, contacts=10, shape=shape)
+    text = draft(cluster.coordinator, db, contact="crm.contact", request="crm.request")
     found = shards(text)
     assert found.pop("contact") == column and set(found.values()) == others
     assert comments(text) == []
     if others:
         assert set(found) == set(read(text)) - {"contact"}
+    d = daemon(db=db, server=cluster.coordinator, model=answered(text), policies=ACTIONS)
+    assert d.check_config().returncode == 0
