@@ -57,7 +57,7 @@ bool keys_take(struct db *db, struct key_page *page, int64_t weight, void *ctx, 
 	size_t n_shards = 0;
 	int last, first;
 
-	*ret = (struct keys){.array = t_strdup(ctx, "{}")};
+	*ret = (struct keys){.array = t_strdup(ctx, "{}"), .group = ""};
 	if ((!page->rows || page->next == PQntuples(page->rows)) && !read_page(db, page, err))
 		return false;
 	last = PQntuples(page->rows);
@@ -66,6 +66,7 @@ bool keys_take(struct db *db, struct key_page *page, int64_t weight, void *ctx, 
 	taken = t_array(ctx, const char *, last - page->next);
 	shards = t_array(ctx, const char *, last - page->next);
 	first = page->next;
+	ret->group = t_strdup(ctx, db_value(page->rows, first, "shard_group"));
 	ret->first_n = db_int(page->rows, page->next, "n");
 	while (page->next < last && ret->n < MOST_KEYS) {
 		const int64_t one = db_int(page->rows, page->next, "weight");
@@ -125,6 +126,7 @@ bool keys_ask_references(struct db *db, const struct reference_question *questio
 				      .n = db_int(res, 0, "n_together"),
 				      .weight = db_int(res, 0, "weight"),
 				      .shards = t_strdup(ctx, db_value(res, 0, "shards")),
+				      .group = keys->group,
 				      .first_n = db_int(res, 0, "first_n"),
 				      .last_n = db_int(res, 0, "last_n")};
 	return true;

@@ -26,6 +26,7 @@ struct keys {
 	int64_t first_n;
 	int64_t last_n;
 	char *shards; /* the text of an array: all shards of these keys, perhaps further ones */
+	const char *group; /* what their shards have in common; "" where the model has none */
 };
 
 /* The next lines of a worker's share of the list, read ahead.  The first three members are the caller's. */

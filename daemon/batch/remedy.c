@@ -22,5 +22,7 @@ enum remedy remedy_for(const struct failure *f)
 		return REMEDY_WORK_WHOLE;
 	if (f->class == ERR_BUSY || ((f->refused || f->memory) && !f->last_sweep))
 		return REMEDY_LEAVE;
-	return f->class == ERR_DATA ? REMEDY_RECORD : REMEDY_BACK_OFF;
+	if (f->class == ERR_DATA)
+		return REMEDY_RECORD;
+	return f->elsewhere ? REMEDY_LEAVE_SHARD : REMEDY_BACK_OFF;
 }

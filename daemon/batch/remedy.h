@@ -18,6 +18,7 @@ struct failure {
 	bool grouped; /* subjects that refer to one another were put together in it */
 	bool may_ask; /* the database can say which subjects are referred to, and is not asked anyway */
 	bool last_sweep; /* the sweep before this one changed nothing */
+	bool elsewhere; /* ENVIRONMENT: one of the servers over which Citus has spread the rows is away */
 };
 
 enum remedy {
@@ -32,6 +33,7 @@ enum remedy {
 	REMEDY_WORK_WHOLE, /* one transaction, however large, because slices cannot work */
 	REMEDY_LEAVE, /* a later sweep may succeed */
 	REMEDY_RECORD, /* journal the failure; the subject leaves the list */
+	REMEDY_LEAVE_SHARD, /* the subjects of other shards go on; wait when only these are left */
 	REMEDY_BACK_OFF, /* the server, the network or the disk: wait and try again */
 };
 

@@ -119,6 +119,31 @@ static void leave(struct run *r, int64_t n, bool refused)
 		r->w->sweep.refused += n;
 }
 
+/* The server that has this group's shard is away: leaves all of its keys that are under way. */
+static void leave_shard(struct run *r, const struct work *work, const struct error *cause)
+{
+	struct sweep *s = &r->w->sweep;
+
+	free(s->away);
+	free(s->away_group);
+	s->away = xstrdup(cause->text);
+	s->away_group = xstrdup(work->keys.group);
+	r->top = NULL;
+}
+
+/*
+ * Is a server away over which Citus has spread the rows, but not the one that the session is on?  All statements of the
+ * batch went there.
+ */
+static bool is_elsewhere(const struct run *r, const struct error *cause)
+{
+	const struct plan *plan = r->w->pool->batch->plan;
+
+	return cause->class == ERR_ENVIRONMENT && db_alive(r->w->session.db) &&
+	       plan->catalog->relations[plan->model->contact->index].spread == SPREAD_ROWS &&
+	       (strncmp(cause->sqlstate, "08", 2) == 0 || strncmp(cause->sqlstate, "57P", 3) == 0);
+}
+
 /* A refusal is a failure now, unless the row that refers to the subject may be one that another session has locked. */
 static bool is_last_chance(const struct run *r)
 {
@@ -286,6 +311,7 @@ static struct failure failure_of(const struct run *r, const struct work *work,
 		.grouped = work->manner == RUN_GROUP,
 		.may_ask = may_ask(r->w) && r->w->sweep.stage < STAGE_TOGETHER,
 		.last_sweep = is_last_chance(r),
+		.elsewhere = is_elsewhere(r, cause),
 	};
 }
 
@@ -331,6 +357,9 @@ static bool apply_remedy(struct run *r, const struct work *work, const struct ba
 		return true;
 	case REMEDY_LEAVE:
 		leave(r, 1, f.refused || f.memory);
+		return true;
+	case REMEDY_LEAVE_SHARD:
+		leave_shard(r, work, cause);
 		return true;
 	case REMEDY_RECORD:
 		return record_failure(r, &work->keys, cause, f.refused, err);

@@ -36,11 +36,35 @@ static bool next_batch(struct worker_state *w, bool *ret_more, struct error *err
 	    !keys_take(session->db, &w->sweep.page, batch_size_weight(&w->size), ctx, &keys, err))
 		return false;
 	*ret_more = keys.n > 0;
-	if (keys.n == 0)
+	if (keys.n == 0 || (w->sweep.away && strcmp(w->sweep.away_group, keys.group) == 0))
 		return true;
 	if (!session_open_archive(session, err) || !retry_run(w, &keys, ctx, err))
 		return false;
 	report_waiting(w->pool->report, WAIT_COURTESY, courtesy_reason(w->pool->courtesy));
+	return true;
+}
+
+static void begin_sweep(struct worker_state *w)
+{
+	w->sweep.treated_before = atomic_load(&w->pool->treated);
+	w->sweep.left = w->sweep.refused = 0;
+	w->sweep.met_locks = false;
+	keys_rewind(&w->sweep.page);
+}
+
+/*
+ * The sweep has passed over the list.  *ret: keys are left because a server is away over which Citus has spread the
+ * rows, and only they are.
+ */
+static bool take_away(struct worker_state *w, struct error *ret)
+{
+	if (!w->sweep.away)
+		return false;
+	(void)fail(ret, ERR_ENVIRONMENT, "%s", w->sweep.away);
+	free(w->sweep.away);
+	free(w->sweep.away_group);
+	w->sweep.away = w->sweep.away_group = NULL;
+	begin_sweep(w);
 	return true;
 }
 
@@ -51,10 +75,13 @@ static bool run_sweep(struct worker_state *w, struct error *err)
 
 	while (more) {
 		AUTO(error) struct error one = {0};
+		const int64_t treated = atomic_load(&w->pool->treated);
 
 		if (next_batch(w, &more, &one)) {
-			w->session.backoff_ms = w->session.away_ms = 0;
-			continue;
+			if (!w->sweep.away || atomic_load(&w->pool->treated) > treated)
+				w->session.backoff_ms = w->session.away_ms = 0;
+			if (more || !take_away(w, &one))
+				continue;
 		}
 		if (one.class != ERR_ENVIRONMENT && one.class != ERR_BUSY)
 			return fail(err, one.class, "%s", one.text);
@@ -72,14 +99,6 @@ static void tell_locked(struct worker_state *w, bool locked)
 	if (locked != w->sweep.told_locked)
 		(void)atomic_fetch_add(&w->pool->locked, locked ? 1 : -1);
 	w->sweep.told_locked = locked;
-}
-
-static void begin_sweep(struct worker_state *w)
-{
-	w->sweep.treated_before = atomic_load(&w->pool->treated);
-	w->sweep.left = w->sweep.refused = 0;
-	w->sweep.met_locks = false;
-	keys_rewind(&w->sweep.page);
 }
 
 /* Pauses before the next sweep, longer each time while rows are locked. */
@@ -212,6 +231,8 @@ void *worker_main(void *arg)
 	tell_locked(&w, false);
 	session_close(&w.session);
 	keys_rewind(&w.sweep.page);
+	free(w.sweep.away);
+	free(w.sweep.away_group);
 	(void)atomic_fetch_sub(&pool->running, 1);
 	(void)eventfd_write(pool->ended, 1); /* cannot fail below 2^64 workers */
 	return NULL;

@@ -26,6 +26,8 @@ struct sweep {
 	int64_t pause_ms; /* before the next one, while rows are locked */
 	int64_t waited_ms; /* the sum of those pauses */
 	bool told_locked; /* this worker counts in pool->locked */
+	/* Citus: a server is away.  Why, and the last group of keys (struct keys) that is there; NULL: none is. */
+	char *away, *away_group;
 };
 
 struct worker_state {

@@ -57,6 +57,9 @@ static void test_each_rule(void **state)
 		{REMEDY_RECORD,
 		 {.class = ERR_DATA, .memory = true, .single = true, .last_sweep = true}},
 		{REMEDY_BACK_OFF, {.class = ERR_ENVIRONMENT}},
+		{REMEDY_LEAVE_SHARD, {.class = ERR_ENVIRONMENT, .elsewhere = true}},
+		{REMEDY_LEAVE_SHARD,
+		 {.class = ERR_ENVIRONMENT, .elsewhere = true, .single = true, .last_sweep = true}},
 		{REMEDY_BACK_OFF, {.class = ERR_ENVIRONMENT, .timed_out = true, .single = true}},
 	};
 
