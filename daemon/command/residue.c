@@ -4,6 +4,7 @@
  */
 #include "command/command.h"
 #include "command/residue_objects.h"
+#include "command/residue_spread.h"
 
 #include "preflight/check_plan.h"
 #include "preflight/foreign_code.h"
@@ -72,38 +73,12 @@ static bool find_contacts(struct residue *r, struct error *err)
 	return true;
 }
 
-/* The text columns of contact c that an anonymization would write, as rows of v(name, value). */
-static char *personal_columns(const struct residue *r)
-{
-	const struct table *c = r->cmd->config->model.contact;
-	const struct relation *relation = &r->catalog->relations[c->index];
-	char *sql = t_strdup(r->ctx, "");
-
-	for (size_t i = 0; i < c->n_rules; i++) {
-		const struct column *column = catalog_column(relation, c->rules[i].column);
-		const char *at = plan_column(r->ctx, "c", column->name);
-		const char *name = sql_literal(r->ctx, column->name);
-
-		if (c->rules[i].kind == RULE_KEEP || c->rules[i].kind == RULE_REDACT)
-			continue;
-		if (column->category == 'S' || column->category == 'I' || column->category == 'A')
-			t_list(&sql, " UNION ALL ", "%s",
-			       plan_texts(r->ctx, column, at, t_printf(r->ctx, "%s, ", name)));
-		else if (strcmp(column->base, "jsonb") == 0)
-			t_list(&sql, " UNION ALL ",
-			       "SELECT %s, j #>> '{}' FROM jsonb_path_query(%s, 'strict $.** ? (@.type() == "
-			       "\"string\")') AS j",
-			       name, at);
-	}
-	return sql;
-}
-
 /* The values of the contacts {keys} that are in few other contacts. */
 static const char own_sql[] =
 	"WITH every AS (\n"
 	"  SELECT {key} = ANY ({keys}::text[]) AND ({personal}) AS wanted, v.name,\n"
 	"         btrim(v.value) AS value\n"
-	"    FROM {contacts} AS c CROSS JOIN LATERAL ({columns}) AS v(name, value)\n"
+	"    FROM {contacts} AS c CROSS JOIN LATERAL {columns} AS v(name, value)\n"
 	"   WHERE length(btrim(v.value)) >= " LEAST "),\n"
 	"own AS (SELECT e.name, e.value FROM every AS e GROUP BY 1, 2\n"
 	"  HAVING bool_or(e.wanted) AND count(*) <= " MOST_CONTACTS ")\n"
@@ -151,7 +126,7 @@ static bool bring_values(struct residue *r, const char *sql, struct error *err)
 static bool find_values(struct residue *r, struct error *err)
 {
 	const struct table *c = r->cmd->config->model.contact;
-	const char *columns = personal_columns(r);
+	const char *columns = residue_columns(r->ctx, c, &r->catalog->relations[c->index]);
 	AUTO(result) PGresult *res = NULL;
 	const bool citus = db_citus(r->cmd->db);
 	const char *sql = sql_fill(
@@ -283,10 +258,10 @@ static const char tables_sql[] =
 	"SELECT c.oid, n.nspname AS schema, c.relname AS name,\n"
 	"       string_agg(format(CASE\n"
 	"         WHEN 'bytea'::regtype IN (t.oid, t.typbasetype)\n"
-	"         THEN '(%L, encode(substring(t.%I FOR " BYTES "), ''escape''))'\n"
+	"         THEN '(%L::text, encode(substring(t.%I FOR " BYTES "), ''escape''))'\n"
 	"         WHEN e.oid = 'bytea'::regtype\n"
-	"         THEN '(%L, (SELECT string_agg(encode(b, ''escape''), '' '') FROM unnest(t.%I) AS b))'\n"
-	"         WHEN t.oid < 16384 THEN '(%L, t.%I::text)' ELSE '(%L, concat(t.%I))' END,\n"
+	"         THEN '(%L::text, (SELECT string_agg(encode(b, ''escape''), '' '') FROM unnest(t.%I) AS b))'\n"
+	"         WHEN t.oid < 16384 THEN '(%L::text, t.%I::text)' ELSE '(%L::text, concat(t.%I))' END,\n"
 	"         a.attname, a.attname), ', ' ORDER BY a.attnum) AS texts,\n"
 	"       " CODE_OF_C " AS foreign_code,\n"
 	"       min(a.attname::text) FILTER (WHERE NOT has_schema_privilege(n.oid, 'USAGE')\n"
@@ -314,7 +289,16 @@ static char *search_sql(struct residue *r, const PGresult *tables, int row)
 		plan_chosen_query(r->ctx, r->catalog, c, "x.k", " FROM unnest($1::text[]) AS x(k)");
 	const char *reached = NULL, *covered = NULL;
 	const char *with = plan_reach_sql(r->plan, due, oid, &reached, &covered);
+	const char *table =
+		sql_table(r->ctx, db_text(tables, row, "schema"), db_text(tables, row, "name"));
 
+	if (r->catalog->relations[c->index].spread == SPREAD_ROWS)
+		return residue_spread_search(
+			r->ctx, &(struct residue_spread){.with = with,
+							 .table = table,
+							 .texts = db_text(tables, row, "texts"),
+							 .covered = plan_covered_sql(r->plan, oid),
+							 .fold = fold_of(r)});
 	return t_printf(
 		r->ctx,
 		"%sSELECT c.name AS column, v.name AS of,\n"
@@ -330,9 +314,7 @@ static char *search_sql(struct residue *r, const PGresult *tables, int row)
 		"        WHERE strpos(lower(c.text), u.value) > 0 GROUP BY 1) AS v ON true\n"
 		" WHERE c.text ~* (SELECT current_setting('retention.pattern'))\n"
 		" GROUP BY 1, 2 ORDER BY 1, 2",
-		with,
-		sql_table(r->ctx, db_text(tables, row, "schema"), db_text(tables, row, "name")),
-		reached, fold_of(r), db_text(tables, row, "texts"), covered);
+		with, table, reached, fold_of(r), db_text(tables, row, "texts"), covered);
 }
 
 static void add_finding(struct residue *r, const char *table, const PGresult *res, int row)

@@ -16,6 +16,7 @@
 #include "base/sql.h"
 
 #include <assert.h>
+#include <string.h>
 
 /*
  * Knows the row above, whose alias is arg, and the contact in a query of contacts.  Other rows of
@@ -107,16 +108,26 @@ static const char requests_sql[] =
 	"  WHERE {by} IS NOT NULL{where} AND {of_contact}{shards}\n"
 	"  GROUP BY {numbers}";
 
-/* Returns the value of contact c that its requests hold. */
+/* Returns the value of contact c that its requests hold.  A cast would hide from Citus that both are in one shard. */
 static char *linked_value(const struct plan *p)
 {
 	const struct table *r = p->model->request;
 	const struct columns *from = model_parent_columns(r);
+	const struct relation *contact = plan_relation(p, p->model->contact);
 	char *list = t_strdup(p, "");
 
-	for (size_t i = 0; i < from->n; i++)
-		t_list(&list, ", ", "%s::%s", plan_column(p, "c", from->names[i]),
-		       plan_type(p->catalog, r, r->by->names[i]));
+	for (size_t i = 0; i < from->n; i++) {
+		const char *value = plan_column(p, "c", from->names[i]);
+		const struct column *by = catalog_column(plan_relation(p, r), r->by->names[i]);
+		const bool same =
+			strcmp(catalog_column(contact, from->names[i])->type, by->type) == 0;
+
+		if (contact->spread == SPREAD_ROWS && same)
+			t_list(&list, ", ", "%s", value);
+		else
+			t_list(&list, ", ", "%s::%s", value,
+			       plan_type(p->catalog, r, r->by->names[i]));
+	}
 	return from->n == 1 ? list : t_printf(p, "ROW(%s)", list);
 }
 

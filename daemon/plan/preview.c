@@ -247,3 +247,20 @@ char *plan_reach_sql(const struct plan *p, const char *due, unsigned int oid,
 	*ret_covered = covered;
 	return with_clause(p, due);
 }
+
+char *plan_covered_sql(const struct plan *p, unsigned int oid)
+{
+	char *covered = t_strdup(p, "false");
+
+	for (size_t i = 0; i < p->n_steps; i++) {
+		const struct step *s = &p->steps[i];
+
+		if (plan_oid(p, s->table) == oid &&
+		    (s->disposition == DISPOSITION_DELETE || s->disposition == DISPOSITION_UPDATE))
+			t_append(&covered, "\n  OR (%s) AND %s", selection(p, s->table, &s->from),
+				 s->disposition == DISPOSITION_DELETE
+					 ? "true"
+					 : written_columns(p, s->table));
+	}
+	return covered;
+}

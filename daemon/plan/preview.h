@@ -34,3 +34,6 @@ char *plan_document_sql(const struct plan *p, const char *due);
  */
 char *plan_reach_sql(const struct plan *p, const char *due, unsigned int oid,
 		     const char **ret_reached, const char **ret_covered);
+
+/* Is what row t of the table, in its column c.name, holds erased?  An SQL condition beside the WITH of plan_reach_sql(). */
+char *plan_covered_sql(const struct plan *p, unsigned int oid);

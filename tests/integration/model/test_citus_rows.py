@@ -3,11 +3,14 @@ Databases in which Citus has spread the rows over several servers, by tenant and
 as the same pass of a plain PostgreSQL.
 """
 
+import contextlib
+import json
 import re
 
 import pytest
 
 from support import citus
+from support.harness import TIMEOUT, wait_until
 from support.shapes import PERSON, TENANT
 from support.small import policy
 
@@ -81,3 +84,73 @@ def test_an_anonymization(both, action):
     # Clean rows are not due again.
     other.configure(policies=[policy(action, name="again")])
     assert citus.once(other)["counters"]["treated"] == 0
+
+
+def in_order(value):
+    """The same whatever order the rows come in.  Citus counts a row's bytes in another way."""
+    if isinstance(value, dict):
+        return {key: in_order(item) for key, item in value.items() if key != "bytes"}
+    return sorted(map(in_order, value), key=json.dumps) if isinstance(value, list) else value
+
+
+def test_what_a_person_asks_for(both):
+    plain, other = both(DELETE, policy("export", name="copy", archive="full"))
+    for d in plain, other:
+        d.pg.sql(d.db, f"CREATE TABLE crm.outside AS SELECT email FROM crm.contact WHERE {d.shape.owned('contact')} = 4")
+    # Not into the log, which must hold no value of a person.
+    answers = [[d.ctl(*args, check=False, log=d.dir.parent / "printed") for args in (
+        ("residue", d.shape.key(4), "--json"), ("residue", d.shape.key(9), "--json"),
+        ("subject", "export", d.shape.key(4), "--json"), ("subject", "status", d.shape.key(4), "--json"),
+        ("preview", "p", "--json"))] for d in (plain, other)]
+    for one, two in zip(*answers):
+        assert (one.returncode, one.stderr) == (two.returncode, two.stderr)
+        assert in_order(json.loads(one.stdout)) == in_order(json.loads(two.stdout))
+    assert any(row["table"] == "crm.outside" for row in json.loads(answers[1][0].stdout))
+    assert any(row["covered"] for row in json.loads(answers[1][0].stdout))
+    for d in plain, other:
+        d.configure(policies=[policy("export", name="copy", archive="full")])
+        d.once()  # tells the database what a key is
+        job = re.search(r"action (\d+) saved", d.ctl("subject", "delete", d.shape.key(9)).stdout)[1]
+        d.once()  # lists it
+        d.ctl("validate", job)
+        d.once()
+        assert d.jobs()[-1]["status"] == "done"
+        assert d.pg.sql(d.db, "SELECT key FROM retention.ledger") == [(d.shape.key(9),)]
+    assert citus.rows(plain) == citus.rows(other)
+
+
+def test_a_process_that_is_killed(both):
+    """At each step of a batch, and at the end: what is gone is in the archive, once."""
+    plain, other = both(DELETE, limits={"workers": 1, "batch_rows": 50})
+    for point in ("batch-after-erase:2", "batch-after-sync:2", "batch-before-commit:2", "batch-after-commit:2", "finish-after-seal"):
+        assert other.once(check=False, failpoint=point).returncode, point
+    job = citus.once(other)
+    assert citus.once(plain)["counters"]["treated"] == job["counters"]["treated"]
+    assert other.pg.value(other.db, "SELECT count(DISTINCT key) FROM retention.ledger") == job["counters"]["treated"]
+    assert citus.rows(plain) == citus.rows(other)
+    other.ctl("archive", "verify", job["id"])
+
+
+def test_a_server_that_is_killed(both, cluster):
+    """Its shards' contacts wait for it, the others go on; each is erased once."""
+    plain, other = both(DELETE, limits={"workers": 2, "batch_rows": 50, "rows_per_second": 300})
+    worker = cluster.workers[0]
+    other.start("--once")
+    wait_until(lambda: other.pg.value(other.db, "SELECT count(*) FROM retention.ledger") > 1, what="a first batch")
+    with contextlib.ExitStack() as stack:
+        stack.callback(lambda: worker.running() or worker.start())
+        worker.stop("immediate")
+        there = other.pg.value(other.db, """SELECT count(*) FROM retention.candidate AS k JOIN pg_dist_placement AS p
+            ON p.shardid = k.shard_group::bigint JOIN pg_dist_node AS n USING (groupid) WHERE n.nodename = %s""", (str(worker.dir),))
+        assert there > 0
+        wait_until(lambda: other.pg.value(other.db, "SELECT count(*) FROM retention.candidate") == there, what="the keys of the others")
+        worker.start()
+        assert other.wait(2 * TIMEOUT) == 0
+    job = other.jobs()[-1]
+    assert (job["status"], job["error"]) == ("done", None)
+    treated = job["counters"]["treated"]
+    assert other.pg.value(other.db, "SELECT count(DISTINCT key) FROM retention.ledger") == treated
+    plain.configure(limits={})
+    assert citus.once(plain)["counters"]["treated"] == treated
+    assert citus.rows(plain) == citus.rows(other)
+    other.ctl("archive", "verify", job["id"])
