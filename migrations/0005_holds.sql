@@ -139,8 +139,9 @@ AS $$
 		    ELSE types::regtype::text END
 $$;
 
--- Writes a key as a column of this type writes it as text; NULL: it is no value of the type.  An unknown type leaves
--- it as it is.  "(integer,uuid)" are the types of several columns.
+-- Writes a key as a column of this type writes it as text; NULL: it is no value of the type.  A number is written in
+-- decimal digits: PostgreSQL 16 and later read 0x7, 0o7, 0b111 and 1_000, too, and no contact is meant by such a slip, on
+-- any version.  An unknown type leaves the key as it is.  "(integer,uuid)" are the types of several columns.
 CREATE FUNCTION retention.canonical_key(key text, key_type text) RETURNS text
 LANGUAGE plpgsql IMMUTABLE
 SET search_path = pg_catalog, pg_temp
@@ -166,7 +167,10 @@ BEGIN
 		END LOOP;
 		RETURN retention.row_key(fields);
 	END IF;
-	RETURN CASE WHEN key_type IN ('smallint', 'integer', 'bigint') THEN btrim(key)::bigint::text
+	RETURN CASE WHEN key_type IN ('smallint', 'integer', 'bigint')
+		    THEN CASE WHEN retention.trimmed_key(key) ~ '^[+-]?[0-9]+$' THEN retention.trimmed_key(key)::bigint::text END
+		    WHEN key_type IN ('numeric', 'real', 'double precision')
+		    THEN CASE WHEN retention.trimmed_key(key) ~ '^[+-]?[0-9]+([.][0-9]+)?$' THEN retention.trimmed_key(key) END
 		    WHEN key_type = 'uuid' THEN btrim(key)::uuid::text
 		    WHEN key_type = 'character' THEN rtrim(key)
 		    ELSE key END;

@@ -3,7 +3,7 @@
 #   demo.sh          makes them anew, shows a pass, then the page: until Enter if somebody sits at a terminal
 #   demo.sh page     starts that server, the daemon and the page again, until Enter
 #   demo.sh psql     starts that server again and opens psql on it
-#   demo.sh stop     stops it
+#   demo.sh stop     stops it, and removes the sample, which make demo makes anew
 set -euo pipefail
 cd "$(dirname "$0")/.."
 top=$PWD
@@ -65,7 +65,7 @@ write_config() {
 		recipients="recipients = [ \"$(age-keygen -y "$demo/key.txt")\" ];"
 	fi
 	cat >"$demo/retentiond.conf" <<CONF
-database: { conninfo = "host=$socket dbname=crm user=demo"; timezone = "Europe/Paris"; };
+database: { conninfo = "host='$socket' dbname=crm user=demo"; timezone = "Europe/Paris"; };
 archives: { directory = "$demo/archives"; delimiter = ";"; bom = true; keep = "5 years"; $recipients
   web_socket = "$socket/archives.sock"; web_user = "$(id -un)"; };
 # The sample has years to catch up with.  On a live system max_share makes such a pass wait for a person.
@@ -134,7 +134,7 @@ start_page() {
 web: {
   listen = "127.0.0.1:0";
   hosts = [ "127.0.0.1" ];
-  conninfo = "host=$socket dbname=crm";
+  conninfo = "host='$socket' dbname=crm";
   archives = "$socket/archives.sock";
   downloads = "all";
   insecure_cookie = true; # there is no TLS here
@@ -207,6 +207,7 @@ page)
 	;;
 stop)
 	stop_server
+	rm -rf "$server" "$socket" "$demo"
 	exit
 	;;
 "") ;;
@@ -252,5 +253,5 @@ show_page
 say "Continue from here"
 echo "  tests/demo.sh page    starts the server, the daemon and the page again"
 echo "  tests/demo.sh psql    starts the server again and opens psql; try SELECT * FROM retention.archives;"
-echo "  tests/demo.sh stop    stops the server"
+echo "  tests/demo.sh stop    stops the server, and removes the sample"
 echo "  $demo/retentiond.conf is the configuration, $demo/archives has the archive."

@@ -18,7 +18,7 @@
  * It is always initialised where it is declared, and never in a function that has a goto.
  * exit(), signals and longjmp do not run it, so durability never depends on it.
  */
-#define AUTO(kind) __attribute__((cleanup(auto_##kind)))
+#define AUTO(kind) __attribute__((cleanup(auto_##kind), unused))
 
 /*
  * Defines AUTO(kind) for a pointer, which end() frees or, when it is NULL, ignores.  For a variable that end() empties

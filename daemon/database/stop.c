@@ -73,7 +73,7 @@ struct stop *stop_new(void)
 {
 	const sigset_t set = stop_signals();
 	struct stop *s = xcalloc(1, sizeof(*s));
-	pthread_t thread;
+	pthread_t thread = 0;
 
 	(void)pthread_sigmask(SIG_BLOCK, &set, NULL);
 	(void)pthread_mutex_init(&s->lock, NULL);

@@ -299,7 +299,7 @@ static void fill_slots(struct dispatch *dispatch)
 		struct task *task;
 
 		while (!dispatch->stopping && !dispatch->slots[i].child &&
-		       (task = pick(dispatch, i, now_ms)))
+		       (task = pick(dispatch, (enum slot_kind)i, now_ms)))
 			start(dispatch, &dispatch->slots[i], task);
 	}
 	arm_retry(dispatch, now_ms);

@@ -29,8 +29,8 @@ static void accept_candidate(struct supervisor *s, bool checked)
 	supervisor_metrics_set(s, old);
 	gate_set(s->gate, s->config);
 	talloc_free(old);
-	log_event(LOG_INFO, KIND_RELOADED, NULL, "reloaded %s: %zu policies%s", s->config->path,
-		  s->config->n_policies,
+	log_event(LOG_INFO, KIND_RELOADED, NULL, "reloaded %s: %zu %s%s", s->config->path,
+		  s->config->n_policies, s->config->n_policies == 1 ? "policy" : "policies",
 		  checked ? "" : "; the model will be checked before the next job");
 }
 

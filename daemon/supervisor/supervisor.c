@@ -381,8 +381,8 @@ int supervisor_run(struct config *config, bool once)
 	proceed_connect(s);
 	dispatch_set(s->dispatch, s->config, s->connection, false);
 	proceed_forget(s);
-	log_event(LOG_INFO, KIND_STARTED, NULL, "started with %s: %zu policies", s->config->path,
-		  s->config->n_policies);
+	log_event(LOG_INFO, KIND_STARTED, NULL, "started with %s: %zu %s", s->config->path,
+		  s->config->n_policies, s->config->n_policies == 1 ? "policy" : "policies");
 	if (event_base_dispatch(base) < 0)
 		s->status = 1;
 	log_event(LOG_INFO, KIND_STOPPED, NULL, "stopped");

@@ -2,6 +2,7 @@
 
 import os
 import random
+import shutil
 import subprocess
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from support import citus, ways
 from support.age import Key
 from support.ctl import ctl
-from support.harness import Daemon, LIMITS, Postgres, Proxy, REPO
+from support.harness import Daemon, LIMITS, Postgres, Proxy, REPO, SHORT_DIRS
 from support.jobs import Job, base, contacts_for, workers
 from support.shapes import PLAIN
 from support.small import policy
@@ -45,6 +46,21 @@ def pytest_collection_modifyitems(config, items):
 
 # A Daemon with one of these arguments runs migrate itself, and takes no copy of a migrated database.
 ONES_OWN = {"user", "host", "database", "build", "wrapper", "env"}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def short_dirs(request):
+    """Removes the folders that short_dir() has made; after a failure they stay, to be looked at."""
+    yield
+    for folder in SHORT_DIRS if not request.session.testsfailed else []:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def pytest_sessionfinish(session, exitstatus):
+    """The same for the folders of tmp_path, once for all processes: each is some hundred megabytes."""
+    factory = getattr(session.config, "_tmp_path_factory", None)
+    if exitstatus == 0 and factory and not hasattr(session.config, "workerinput") and not session.config.option.basetemp:
+        shutil.rmtree(factory.getbasetemp(), ignore_errors=True)
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,6 @@ import re
 import shutil
 import struct
 import subprocess
-import tempfile
 import termios
 import unicodedata
 from pathlib import Path
@@ -191,13 +190,13 @@ def test_migrate_twice(pg, empty_db):
            [(pg.SUPERUSER, 64)]
 
 
-def test_migrate_goes_on(pg, db, empty_db):
+def test_migrate_goes_on(pg, db, empty_db, tmp_path):
     """A database that an older binary, or a crash, left at version 2."""
     older = empty_db()
     pg.psql(older, "-c", "CREATE SCHEMA retention")
     version = pg.dump(db, "-t", "retention.schema_version").decode()
     version = "\n".join(line for line in version.splitlines() if not line.startswith(("\\restrict", "\\unrestrict")))
-    dump = Path(tempfile.mkdtemp()) / "schema_version.sql"
+    dump = tmp_path / "schema_version.sql"
     dump.write_text(version)
     pg.psql(older, "-f", dump, *(arg for path in sorted(SQL.glob("*.sql"))[:2] for arg in ("-f", path)),
             "-c", "DELETE FROM retention.schema_version WHERE version > 2")

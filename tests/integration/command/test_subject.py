@@ -289,3 +289,15 @@ def test_without_the_contacts(people, pg):
 def test_no_key(people):
     done = people.ctl("subject", "status", "abc", check=False)
     assert done.returncode == 1 and '"abc" is not a valid contact key: it should be a bigint' in done.stderr
+
+
+@pytest.mark.parametrize("kind", ["smallint", "integer", "bigint", "numeric", "double precision"])
+def test_a_number_is_written_in_decimal_digits(pg, daemon, kind):
+    """Whatever the server reads as a number besides: 0x7 is 7 from PostgreSQL 16 on."""
+    d = daemon(contacts=60)
+    for key in ("0x7", "0o7", "0b111", "1_000", "7e0", "Infinity", "NaN", "", "--7", "7 7"):
+        assert pg.value(d.db, "SELECT retention.canonical_key(%s, %s)", (key, kind)) is None, key
+    assert pg.value(d.db, "SELECT retention.canonical_key(E' 7\n', %s)", (kind,)) == "7"
+    d.check_config()
+    done = d.ctl("subject", "delete", "0x7", check=False)
+    assert (done.returncode, d.jobs()) == (1, []) and '"0x7" is not a valid contact key: it should be a bigint' in done.stderr

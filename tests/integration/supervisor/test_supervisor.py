@@ -619,7 +619,7 @@ def test_reload_takes_the_new_file(staged, stage):
     d = started(staged())
     d.configure(policies=[{**POLICY, "name": "another", "schedule": "weekly"}], limits={"workers": 7})
     d.reload()
-    d.wait_for_log("reloaded .*: 1 policies")
+    d.wait_for_log("reloaded .*: 1 policy$")
     assert "state: policy another" in state(d)
     job = save(d)
     d.wait_for_job(f"id = {job} AND status = 'done'")

@@ -60,9 +60,13 @@ def wait_until(condition, timeout=TIMEOUT, what=None):
 IN_MEMORY = Path("/dev/shm")
 
 
+SHORT_DIRS = []  # of this process; conftest.py removes them at the end
+
+
 def short_dir(base="/tmp"):
     """A folder whose sockets' paths stay below the 108 bytes of sun_path."""
-    return Path(tempfile.mkdtemp(prefix="rtd-", dir=base))
+    SHORT_DIRS.append(Path(tempfile.mkdtemp(prefix="rtd-", dir=base)))
+    return SHORT_DIRS[-1]
 
 
 def server_dir(fsync):
