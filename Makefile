@@ -203,8 +203,8 @@ fuzz: $(FUZZ)
 
 # Each unit is a template, too: one file, so that the two cannot differ.
 UNITS = retentiond.service retentiond@.service retentiond-web.service retentiond-web@.service
-# The proxy, and a drop-in of the daemon's unit.
-EXAMPLES = conf/nginx-retentiond-web.conf systemd/retentiond-downloads.conf
+# The proxy, and drop-ins of the daemon's unit.
+EXAMPLES = conf/nginx-retentiond-web.conf $(addprefix systemd/retentiond-,downloads.conf database.conf failure.conf failure@.service)
 # Of a fleet: to be copied to $(SYSCONFDIR)/retentiond, with their folder.
 FLEET = $(patsubst conf/%,%,$(wildcard conf/fleet/*.conf conf/fleet/*/*.conf))
 

@@ -2,10 +2,30 @@
 
 #include "base/mem.h"
 
+#include <errno.h>
+
 void text_trim(char *text)
 {
 	for (char *end = text + strlen(text); end > text && end[-1] == '\n'; end--)
 		end[-1] = '\0';
+}
+
+const char *text_forbidden(const char *message)
+{
+	const bool unit = getenv("INVOCATION_ID") != NULL; /* systemd has started us */
+
+	if (strstr(message, strerror(EPERM)))
+		return "; this host forbids it: allow the address of the database in its firewall";
+	/* The unit's filter drops packets of TCP without a word, and those to a name server. */
+	if (unit && (strstr(message, "no connection within") ||
+		     strstr(message, "timeout expired") || strstr(message, strerror(ETIMEDOUT))))
+		return "; the service unit lets nothing through to another host before a drop-in "
+		       "allows its address (retentiond-database.conf)";
+	if (unit && strstr(message, "could not translate host name"))
+		return "; the service unit lets nothing through to a name server on another host "
+		       "before a drop-in allows its address (retentiond-database.conf): give "
+		       "hostaddr, or allow it";
+	return "";
 }
 
 size_t text_control(const char *text)

@@ -21,6 +21,12 @@ static inline bool is_control(char c)
 void text_trim(char *text);
 
 /*
+ * What to append to the message of a connection that fails as it does where this host forbids it: the service unit lets
+ * nothing through to another host until a drop-in allows the address.  "" otherwise.
+ */
+const char *text_forbidden(const char *message);
+
+/*
  * The bytes of the control character at text; 0: another character.  Beside those of ASCII it is one of
  * U+0080 to U+009F, which a terminal obeys too, or one that breaks a line or turns its direction.
  */

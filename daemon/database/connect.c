@@ -13,10 +13,10 @@ DEFINE_AUTO(connection, PGconn, PQfinish)
 
 char *connect_message(PGconn *conn)
 {
-	char *text = xstrdup(PQerrorMessage(conn));
+	AUTO(char_p) char *message = xstrdup(PQerrorMessage(conn));
 
-	text_trim(text);
-	return text;
+	text_trim(message);
+	return xprintf("%s%s", message, text_forbidden(message));
 }
 
 /*

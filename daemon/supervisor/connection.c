@@ -100,11 +100,13 @@ static int next_backoff_ms(struct connection *connection)
 /* why may lie in libpq's own memory, so it is copied before the connection is closed. */
 static void drop(struct connection *connection, const char *why)
 {
-	AUTO(talloc) char *text = t_strdup(NULL, why);
+	AUTO(talloc) char *message = t_strdup(NULL, why);
+	AUTO(talloc) char *text = NULL;
 	struct queries orphans;
 	struct query *query;
 
-	text_trim(text);
+	text_trim(message);
+	text = t_printf(NULL, "%s%s", message, text_forbidden(message));
 	(void)event_del(connection->io); /* before its socket is closed; not pending is fine */
 	(void)event_del(connection->deadline); /* likewise */
 	(void)event_del(connection->timer); /* likewise */

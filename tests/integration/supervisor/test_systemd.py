@@ -30,8 +30,8 @@ def missing():
 def test_units_in_a_real_systemd(script, least):
     build = Path(BUILD).resolve().relative_to(TREE)
     done = subprocess.run(
-        [HERE / "box/box.sh", "150", TREE, "bash", f"/mnt/tests/integration/supervisor/box/{script}", str(build)],
-        capture_output=True, text=True, timeout=240)
+        [HERE / "box/box.sh", "180", TREE, "bash", f"/mnt/tests/integration/supervisor/box/{script}", str(build)],
+        capture_output=True, text=True, timeout=280)
     if done.returncode == 97 and not done.stdout:
         pytest.skip("no systemd came up in a container here: " + done.stderr[-300:])
     print(done.stdout, done.stderr)

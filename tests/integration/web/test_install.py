@@ -27,7 +27,8 @@ def test_install_and_uninstall(tmp_path):
             local + "sbin/retentiond-web": 0o755, local + "share/man/man8/retentiond-web.8": 0o644,
             local + "share/man/man5/web.conf.5": 0o644, local + "lib/systemd/system/retentiond-web.service": 0o644,
             local + "share/doc/retentiond/nginx-retentiond-web.conf": 0o644,
-            local + "share/doc/retentiond/retentiond-downloads.conf": 0o644, "etc/retentiond/web.conf": 0o644}.items():
+            local + "share/doc/retentiond/retentiond-downloads.conf": 0o644,
+            local + "share/doc/retentiond/retentiond-failure@.service": 0o644, "etc/retentiond/web.conf": 0o644}.items():
         assert files.get(name) == mode, name
     unit = (tmp_path / local / "lib/systemd/system/retentiond-web.service").read_text()
     assert re.findall(r"(\S+)/retentiond-web -", unit) == ["ExecStart=/usr/local/sbin", "ExecReload=/usr/local/sbin"]

@@ -42,9 +42,44 @@ static void test_control_characters(void **state)
 	talloc_free(ctx);
 }
 
+static void test_forbidden(void **state)
+{
+	static const struct {
+		const char *message;
+		const char *hint; /* NULL: none */
+		const char *hint_of_unit;
+	} cases_of_hosts[] = {
+		{"port 5432 failed: Connection refused", NULL, NULL},
+		{"FATAL:  28P01: password authentication failed", NULL, NULL},
+		{"port 5432 failed: Operation not permitted", "firewall", "firewall"},
+		{"no connection within 15 s", NULL, "retentiond-database.conf"},
+		{"port 5432 failed: timeout expired", NULL, "retentiond-database.conf"},
+		{"port 5432 failed: Connection timed out", NULL, "retentiond-database.conf"},
+		{"could not translate host name \"db\" to address: ", NULL, "hostaddr"},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < 2 * COUNT(cases_of_hosts); i++) {
+		const bool unit = i % 2 == 1;
+		const char *hint =
+			unit ? cases_of_hosts[i / 2].hint_of_unit : cases_of_hosts[i / 2].hint;
+
+		if (unit)
+			(void)setenv("INVOCATION_ID", "0123", true);
+		else
+			(void)unsetenv("INVOCATION_ID");
+		if (hint)
+			assert_non_null(
+				strstr(text_forbidden(cases_of_hosts[i / 2].message), hint));
+		else
+			assert_string_equal(text_forbidden(cases_of_hosts[i / 2].message), "");
+	}
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = {cmocka_unit_test(test_control_characters)};
+	const struct CMUnitTest tests[] = {cmocka_unit_test(test_control_characters),
+					   cmocka_unit_test(test_forbidden)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -34,7 +34,7 @@ install -m 644 /mnt/conf/fleet/shared/*.conf /etc/retentiond/shared/
 # At any time of day, and all that is due.
 sed -i 's/window = .*/max_share = 1.0;/' /etc/retentiond/shared/policies.conf
 config() { # NAME DATABASE
-	sed "s/acme/$1/g; s/dbname=$1/host=\/run\/pg dbname=$2/; s/user=retentiond_$1/user=retentiond_$2/; s/# web_socket/web_socket/; s/# metrics/metrics/; s|/var/lib/prometheus/node-exporter|/run/retentiond@$1|" \
+	sed "s/acme/$1/g; s/dbname=$1/host=\/run\/pg dbname=$2/; s/user=retentiond_$1/user=retentiond_$2/; s/# web_socket/web_socket/; s/# metrics/metrics/" \
 		/mnt/conf/fleet/acme.conf >"/etc/retentiond/$1.conf"
 	chmod 644 "/etc/retentiond/$1.conf"
 }

@@ -102,6 +102,35 @@ ok "by the watchdog" sh -c 'journalctl -u retentiond -o cat | grep -q "Watchdog 
 # shellcheck source=tests/integration/supervisor/box/page.sh
 . /mnt/tests/integration/supervisor/box/page.sh
 
+# --- a database on another host, and the drop-ins ---
+said() { journalctl --sync; journalctl -t "$1" -o cat --no-pager | grep -q "$2"; }
+drop_in() { # NAME, for all instances
+	install -D -m 644 "/mnt/systemd/retentiond-$1.conf" "/etc/systemd/system/retentiond@.service.d/$1.conf"
+}
+ip address add 192.0.2.10/32 dev lo # no server listens there
+sed 's|host=/run/pg|host=192.0.2.10|; s|/var/lib/retentiond/archives|/var/lib/retentiond/away|; s|web_socket = [^;]*;||' \
+	/etc/retentiond/retentiond.conf >/etc/retentiond/away.conf
+install -d -o retentiond -g retentiond -m 750 /var/lib/retentiond/away
+systemctl start --no-block retentiond@away
+ok "the log says that the unit forbids another host" until_true 25 said retentiond@away "no connection within 15 s; the service unit.*retentiond-database.conf"
+drop_in database
+systemctl daemon-reload
+systemctl restart --no-block retentiond@away
+ok "the drop-in allows it" until_true 10 said retentiond@away "192.0.2.10.*Connection refused"
+systemctl stop retentiond@away
+
+install -m 644 /mnt/systemd/retentiond-failure@.service /etc/systemd/system/
+drop_in failure
+printf '[Service]\nRestartSec=100ms\n' >/etc/systemd/system/retentiond@.service.d/test.conf
+printf '#!/bin/sh\n{ echo "$*"; cat; } >/run/mail.new && mv /run/mail.new /run/mail\n' >/usr/bin/mail
+chmod 755 /usr/bin/mail
+echo "nonsense" >/etc/retentiond/bad.conf
+systemctl daemon-reload
+ok "the drop-ins are sound" systemd-analyze verify --man=no retentiond@bad.service retentiond-failure@retentiond@bad.service
+systemctl start --no-block retentiond@bad
+ok "a daemon that cannot start is told by mail" until_true 20 grep -q "^-s retentiond@bad has failed" /run/mail
+ok "with the reason" sh -c 'grep -q "bad.conf:[0-9]*: syntax error" /run/mail || { cat /run/mail; false; }'
+
 # --- stop ---
 begun=$(date +%s)
 ok "stop" systemctl stop retentiond
