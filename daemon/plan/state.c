@@ -43,7 +43,7 @@ static const char touched_sql[] =
 	"         SELECT l.relation, bool_or(l.mode NOT IN ('AccessShareLock', 'RowShareLock')) AS written\n"
 	"           FROM pg_locks AS l WHERE l.pid = pg_backend_pid() AND l.locktype = 'relation'\n"
 	"          GROUP BY 1) AS l ON l.relation = c.oid\n"
-	"   WHERE c.relispartition AND (l.written OR c.relkind = 'p'))\n";
+	"   WHERE c.relispartition AND (l.written AND c.relkind IN ('r', 'f') OR c.relkind = 'p'))\n";
 
 /*
  * Finds the tables by indexes alone, because it is asked in each batch: a foreign key that references a table is a

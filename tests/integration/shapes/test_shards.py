@@ -35,12 +35,12 @@ def held_batch(j):
 
 def locked_partitions(j, modes):
     """
-    For each batch {the first part of a partition's name behind its table's: {tables}} of what it has locked.
+    For each batch at its end {the first part of a partition's name behind its table's: {tables}} of what it has locked.
     """
     found = {}
     for pid, name, table in j.sql("""SELECT DISTINCT l.pid, c.relname, pg_partition_root(c.oid)::regclass::text FROM pg_locks AS l
               JOIN pg_class AS c ON c.oid = l.relation JOIN pg_stat_activity AS a ON a.pid = l.pid
-             WHERE a.application_name = 'retention-job' AND c.relispartition AND c.relkind = 'r' AND l.granted
+             WHERE a.wait_event_type = 'Lock' AND a.wait_event = 'advisory' AND c.relispartition AND c.relkind = 'r' AND l.granted
                AND l.mode LIKE %s""", (modes,)):
         table = table.removeprefix("crm.")
         found.setdefault(pid, {}).setdefault(name.removeprefix(table + "_").split("_")[0], set()).add(table)
