@@ -18,12 +18,21 @@ static const struct partition_state *find_partition(const struct catalog *catalo
 		       : NULL;
 }
 
-/* The row's relation is not what it was.  A foreign key that only refuses does so itself, but not to a replica. */
+/*
+ * Do foreign keys count that only refuse?  Such a one does so itself, but not to a replica.  Where there is a shard, the
+ * keys prove that each row holds its contact's.
+ */
+static bool keys_count(const struct plan *plan)
+{
+	return plan->opts.by_set || plan->catalog->relations[plan->model->contact->index].shard;
+}
+
+/* The row's relation is not what it was. */
 static bool differs(const PGresult *res, int row, const char *state, const char *loud_keys,
-		    bool by_set)
+		    bool with_keys)
 {
 	return strcmp(db_value(res, row, "state"), state) != 0 ||
-	       (by_set && strcmp(db_value(res, row, "keys"), loud_keys) != 0);
+	       (with_keys && strcmp(db_value(res, row, "keys"), loud_keys) != 0);
 }
 
 static bool fail_changed(const char *name, struct error *err)
@@ -39,7 +48,7 @@ static bool fail_changed(const char *name, struct error *err)
 static bool check(struct db *db, const struct plan *plan, const char *sql, struct error *err)
 {
 	const struct catalog *catalog = plan->catalog;
-	const bool by_set = plan->opts.by_set;
+	const bool with_keys = keys_count(plan);
 	const int n = (int)plan->model->n_tables;
 	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
 	AUTO(result) PGresult *res = NULL;
@@ -50,7 +59,7 @@ static bool check(struct db *db, const struct plan *plan, const char *sql, struc
 		const struct table *t = &plan->model->tables[row];
 		const struct relation *r = &catalog->relations[row];
 
-		if (differs(res, row, r->state, r->loud_keys, by_set))
+		if (differs(res, row, r->state, r->loud_keys, with_keys))
 			return fail_changed(t_printf(ctx, "%s.%s", t->schema, t->table), err);
 	}
 	for (int row = n; row < PQntuples(res); row++) {
@@ -58,7 +67,7 @@ static bool check(struct db *db, const struct plan *plan, const char *sql, struc
 			find_partition(catalog, (unsigned int)db_int(res, row, "oid"));
 
 		/* One that is not known is another table's, that the CRM's triggers have written to: see plan/state.c. */
-		if (p && differs(res, row, p->state, p->loud_keys, by_set))
+		if (p && differs(res, row, p->state, p->loud_keys, with_keys))
 			return fail_changed(db_text(res, row, "name"), err);
 	}
 	return true;

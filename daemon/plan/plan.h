@@ -146,10 +146,7 @@ struct plan {
 	const char *lock_requests_sql;
 	/* $1 text[] of deleted contacts' keys: n requests that no foreign key kept out; or NULL */
 	const char *strays_sql;
-	/*
-	 * Has the schema changed under the job?  Rows as of plan_state_sql().  Without by_set, keys do
-	 * not count, because a foreign key that refuses does so itself.
-	 */
+	/* Has the schema changed under the job?  Rows as of plan_state_sql(). */
 	const char *state_sql;
 	/* The same without the partitions that this transaction has not locked. */
 	const char *touched_sql;

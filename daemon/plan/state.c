@@ -77,7 +77,7 @@ static const char state_sql[] =
 			   " CROSS JOIN LATERAL (\n"
 			   "  SELECT string_agg(concat_ws(',', g.oid, g.tgenabled, g.tgtype, g.tgfoid, g.tgdeferrable),\n"
 			   "                    ' ' ORDER BY g.oid) FILTER (WHERE k.oid IS NULL) AS triggers,\n"
-			   "         string_agg(k.oid::text, ' ' ORDER BY k.oid) AS keys\n"
+			   "         string_agg(concat_ws(',', k.oid, nullif(g.tgenabled, 'O')), ' ' ORDER BY k.oid, g.oid) AS keys\n"
 			   "    FROM pg_trigger AS g\n"
 			   "    LEFT JOIN pg_constraint AS k ON k.oid = g.tgconstraint AND k.confdeltype IN ('a', 'r')\n"
 			   "                                AND k.contype = 'f'\n"

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from support.changes import changed, rest_is_done
+from support.changes import change, changed, rest_is_done
 from support.ctl import horizon
 from support.jobs import DONE, INCOMPLETE, KILLED, REFUSED, SAVED, SLOWER, days
 from support.oracles import check_all_erased, check_rows_are_back, csv_rows, due_before, missing_contacts
@@ -48,6 +48,24 @@ def test_what_the_model_refuses(job, sql, table, says):
         assert j.value("SELECT count(*) FROM crm.message_ext") == j.value("SELECT n FROM public.had")
     assert j.value("""SELECT count(*) FROM crm.files WHERE record_type = 'Contact' AND NOT EXISTS (
         SELECT FROM crm.contact AS c WHERE c.id = record_id)""") == 0
+
+
+@pytest.mark.parametrize("sql", ["ALTER TABLE crm.request DROP CONSTRAINT of_account",
+                                 "ALTER TABLE crm.contact DISABLE TRIGGER ALL; ALTER TABLE crm.request DISABLE TRIGGER ALL"])
+def test_the_foreign_key_that_proves_a_shard(job, sql):
+    """Without it a request may be in another shard than its contact, where the batch does not look."""
+    j = job(archive="none", limits=SLOWER)
+    j.sql("""ALTER TABLE crm.contact ADD account_id int NOT NULL DEFAULT 1, ADD UNIQUE (account_id, id);
+        ALTER TABLE crm.request ADD account_id int NOT NULL DEFAULT 1,
+            ADD CONSTRAINT of_account FOREIGN KEY (account_id, contact_id) REFERENCES crm.contact (account_id, id);
+        CREATE INDEX ON crm.request (account_id, contact_id)""")
+    text = (j.daemon.dir / "model.conf").read_text().replace('"created_at"', '"created_at", "account_id"')
+    for table in ("contact", "request"):
+        text = text.replace(f'table = "crm.{table}";', f'table = "crm.{table}"; shard = "account_id";')
+    j.daemon.configure(model=text.replace('created = "created_at", "account_id"', 'created = "created_at"')
+                       .replace('date = "created_at", "account_id"', 'date = "created_at"'))
+    j, status = change(j, sql)
+    assert status == REFUSED and 'shard "account_id" is not proved' in j.last.note(), j.last.text()
 
 
 def test_another_table_of_that_name(job):
