@@ -45,6 +45,12 @@ char *sql_table(const void *ctx, const char *schema, const char *table)
 	return t_printf(ctx, "%s.%s", sql_ident(ctx, schema), sql_ident(ctx, table));
 }
 
+char *sql_create_index(const void *ctx, const char *table, const char *columns, bool partitioned)
+{
+	return t_printf(ctx, "CREATE INDEX %sON %s (%s);", partitioned ? "" : "CONCURRENTLY ",
+			table, columns);
+}
+
 char *sql_literal(const void *ctx, const char *text)
 {
 	return doubled(ctx, text, '\'');

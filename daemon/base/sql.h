@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /*
@@ -38,6 +39,16 @@ char *sql_idents(const void *ctx, const char *const *names, size_t n);
 
 /* "schema"."table" */
 char *sql_table(const void *ctx, const char *schema, const char *table);
+
+/*
+ * CREATE INDEX on a table and columns, both quoted, with its semicolon: CONCURRENTLY where the server can.  Of a
+ * partitioned table it cannot, and a person should know what SQL_INDEX_LOCKS says.
+ */
+char *sql_create_index(const void *ctx, const char *table, const char *columns, bool partitioned);
+
+#define SQL_INDEX_LOCKS                                                                            \
+	"it locks out writes while it runs: to avoid that, create it ON ONLY the table, then "     \
+	"CONCURRENTLY on each partition, and attach these"
 
 /* 'text', quotes doubled. */
 char *sql_literal(const void *ctx, const char *text);

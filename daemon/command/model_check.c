@@ -3,7 +3,7 @@
  * can be reached from a contact, what the daemon refuses, and what a person should look at.  Reads in one
  * snapshot, and writes nothing to the database.
  */
-#include "command/command.h"
+#include "command/model_check_state.h"
 
 #include "base/sql.h"
 #include "base/text.h"
@@ -12,43 +12,8 @@
 #include "discover/links.h"
 #include "discover/names.h"
 #include "model/disposition.h"
-#include "model/shard.h"
 #include "preflight/check_plan.h"
 #include "preflight/views.h"
-
-/* Columns of the printed table; between DELETE and REMARK there is one for each action that erases. */
-enum { TABLE, NAME, DELETE, REMARK = DELETE + ACTION_COUNT - ACTION_DELETE_CONTACTS, CELLS };
-
-struct list {
-	const char **items;
-	size_t n;
-};
-
-struct model_check {
-	struct command *cmd;
-	void *ctx;
-	const struct model *model;
-	struct schema *schema;
-	struct catalog *catalog; /* NULL: the model names things that do not exist */
-	struct list cells[CELLS];
-	struct list refused;
-	struct list hints;
-};
-
-static void push(struct model_check *m, struct list *list, const char *text)
-{
-	list->items = t_grow(m->ctx, list->items, const char *, list->n + 1);
-	list->items[list->n++] = text;
-}
-
-/* The text in the language of the person, or as it is in JSON; "" for NULL. */
-__attribute__((format_arg(2))) static const char *word(const struct model_check *m,
-						       const char *text)
-{
-	if (!text)
-		return "";
-	return m->cmd->options.json ? text : gettext(text);
-}
 
 /* Answers of links_left_out(), for the catalogue of translations. */
 static const char *const lookups[] __attribute__((unused)) = {
@@ -61,9 +26,6 @@ static const char *const lookups[] __attribute__((unused)) = {
 	N_("it has a rule on UPDATE or DELETE"),
 	N_("it has row-level security: the daemon needs BYPASSRLS"),
 };
-
-#define HINT(m, text, ...)                                                                         \
-	push((m), &(m)->hints, text_one_line(t_printf((m)->ctx, word((m), (text)), __VA_ARGS__)))
 
 /* What an action does with a table, by its disposition; NULL: nothing. */
 static const char *const effects[] = {
@@ -82,12 +44,13 @@ static bool is_table(const struct table *t, const struct schema_table *table)
 static void add_row(struct model_check *m, const struct schema_table *table, const struct table *t,
 		    const char *remark)
 {
-	push(m, &m->cells[TABLE], t_printf(m->ctx, "%s.%s", table->schema, table->name));
-	push(m, &m->cells[NAME], t ? t->name : "");
+	model_check_add(m, &m->cells[TABLE], t_printf(m->ctx, "%s.%s", table->schema, table->name));
+	model_check_add(m, &m->cells[NAME], t ? t->name : "");
 	for (enum action a = ACTION_DELETE_CONTACTS; a < ACTION_COUNT; a++)
-		push(m, &m->cells[DELETE + a - ACTION_DELETE_CONTACTS],
-		     t ? word(m, effects[disposition_of(t, a, ARCHIVE_NONE)]) : "");
-	push(m, &m->cells[REMARK], remark);
+		model_check_add(m, &m->cells[DELETE + a - ACTION_DELETE_CONTACTS],
+				t ? model_check_word(m, effects[disposition_of(t, a, ARCHIVE_NONE)])
+				  : "");
+	model_check_add(m, &m->cells[REMARK], remark);
 }
 
 /* Adds a row for each name of the table in the model; false: it has none. */
@@ -99,7 +62,7 @@ static bool add_mapped(struct model_check *m, const struct schema_table *table)
 		if (!is_table(&m->model->tables[i], table))
 			continue;
 		mapped = true;
-		add_row(m, table, &m->model->tables[i], word(m, table->trouble));
+		add_row(m, table, &m->model->tables[i], model_check_word(m, table->trouble));
 	}
 	return mapped;
 }
@@ -113,10 +76,12 @@ static void add_overlooked(struct model_check *m, const struct links *links,
 	const char *why;
 
 	if (item->how == LINKS_REVERSE)
-		why = t_printf(m->ctx, word(m, N_("not mapped, and %s.%s references it")),
+		why = t_printf(m->ctx,
+			       model_check_word(m, N_("not mapped, and %s.%s references it")),
 			       parent->name, columns_text(m->ctx, item->from));
 	else
-		why = t_printf(m->ctx, word(m, N_("not mapped, and its %s references %s")),
+		why = t_printf(m->ctx,
+			       model_check_word(m, N_("not mapped, and its %s references %s")),
 			       columns_text(m->ctx, item->by), parent->name);
 	add_row(m, t, NULL, why);
 	HINT(m, N_("table %s.%s: %s"), t->schema, t->name, why);
@@ -197,7 +162,8 @@ static void find_coverage(struct model_check *m)
 		if (item && !(item->how == LINKS_TYPE && item->value_guessed && lookup))
 			add_overlooked(m, links, item);
 		else if (is_referenced(m, links, t))
-			add_row(m, table, NULL, word(m, links_left_out(links, m->schema, t)));
+			add_row(m, table, NULL,
+				model_check_word(m, links_left_out(links, m->schema, t)));
 		else if (find_lacking(m, links, t))
 			continue;
 		else if (!lookup)
@@ -242,39 +208,6 @@ static void find_kept(struct model_check *m, const struct table *t,
 		    schema_verdict(m->ctx, c, &why) == VERDICT_CLEAR)
 			HINT(m, N_("table \"%s\": column \"%s\" is kept and looks personal"),
 			     t->name, c->name);
-	}
-}
-
-static bool key_has_hint(const struct model_check *m, const struct table *t)
-{
-	const unsigned int oid = m->catalog->relations[t->index].oid;
-
-	for (const struct foreign_key *k = NULL; (k = catalog_next_key(m->catalog, k, oid, 0));)
-		if (!k->indexed && catalog_link_covers(m->catalog, t, k))
-			return true;
-	return false;
-}
-
-static void find_indexes(struct model_check *m)
-{
-	for (size_t i = 0; i < m->model->n_tables; i++) {
-		const struct table *t = &m->model->tables[i];
-
-		if (t->by && !m->catalog->relations[i].by_indexed && !key_has_hint(m, t))
-			HINT(m,
-			     N_("table \"%s\": its link has no index: CREATE INDEX CONCURRENTLY "
-				"ON %s (%s);"),
-			     t->name, sql_table(m->ctx, t->schema, t->table),
-			     sql_idents(m->ctx, t->by->names, t->by->n));
-	}
-	for (size_t i = 0; i < m->catalog->n_keys; i++) {
-		const struct foreign_key *k = &m->catalog->keys[i];
-
-		if (!k->indexed)
-			HINT(m,
-			     N_("foreign key \"%s\" has no index: CREATE INDEX CONCURRENTLY "
-				"ON %s (%s);"),
-			     k->name, k->from_sql, k->columns_sql);
 	}
 }
 
@@ -366,38 +299,6 @@ static void find_fold(struct model_check *m)
 			     m->model->tables[i].name);
 }
 
-/* Adds hints on tables that are split, and on which no statement reaches its part alone. */
-static void find_unnarrowed(struct model_check *m)
-{
-	const struct relation *contact = &m->catalog->relations[m->model->contact->index];
-
-	for (size_t i = 0; contact->shard && i < m->model->n_tables; i++) {
-		const struct table *t = &m->model->tables[i];
-		const struct relation *r = &m->catalog->relations[i];
-		const char *name = shard_expected(m->catalog, t), *better = NULL;
-
-		if (!(r->partitioned || r->spread == SPREAD_ROWS) || shard_narrows(r))
-			continue;
-		if (t->of && !r->shard)
-			better = shard_proved(m->model, m->catalog, t);
-		if (r->shard)
-			HINT(m,
-			     N_("table \"%s\": each of its statements asks all its partitions, because "
-				"they are not made by its shard \"%s\""),
-			     t->name, r->shard);
-		else if (better)
-			HINT(m,
-			     N_("table \"%s\": each of its statements asks all its partitions, because "
-				"no shard narrows them: say shard = \"%s\""),
-			     t->name, better);
-		else
-			HINT(m,
-			     N_("table \"%s\": each of its statements asks all its partitions, because "
-				"shard \"%s\" %s"),
-			     t->name, name, shard_fault(m->ctx, m->model, m->catalog, t, name));
-	}
-}
-
 /* Adds hints on materialized views that nothing refreshes.  Whether the daemon may, retentiond -t tells. */
 static bool find_views(struct model_check *m, struct error *err)
 {
@@ -427,7 +328,7 @@ static bool find_refusals(struct model_check *m, struct error *err)
 		return false;
 	m->catalog = check.catalog;
 	for (size_t i = 0; i < c.n; i++)
-		push(m, &m->refused, t_strdup(m->ctx, c.lines[i]));
+		model_check_add(m, &m->refused, t_strdup(m->ctx, c.lines[i]));
 	return true;
 }
 
@@ -481,10 +382,9 @@ static bool check_model(struct model_check *m, struct error *err)
 			if (is_table(&m->model->tables[i], &m->schema->tables[t]))
 				find_kept(m, &m->model->tables[i], &m->schema->tables[t]);
 	if (m->catalog) {
-		find_indexes(m);
 		find_outside(m);
 		find_fold(m);
-		find_unnarrowed(m);
+		model_check_speed(m);
 		if (!find_views(m, err) || !find_copies(m, err))
 			return false;
 	}

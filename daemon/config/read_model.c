@@ -342,9 +342,11 @@ static void check_widths(const struct table *t, const struct reader *r)
 static void check_shard(const struct model *model, const struct table *t, const struct reader *r)
 {
 	if (t->shard && model->contact && !model->contact->shard)
-		complain_at(r, reader_key(r, "shard"),
-			    "shard needs that of \"contact\", whose value each row of \"%s\" holds",
-			    t->name);
+		complain_at(
+			r, reader_key(r, "shard"),
+			"shard needs that of \"contact\", whose value each row of \"%s\" holds: say shard "
+			"on contact first",
+			t->name);
 }
 
 static void check_links(const struct model *model, struct table_draft *drafts)

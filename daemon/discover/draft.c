@@ -143,12 +143,17 @@ static void print_columns(struct draft *x, const char *key, const struct columns
 static void print_index(struct draft *x, const struct schema_table *t,
 			const struct columns *columns)
 {
-	if (columns && !schema_indexed(t, columns))
-		put(x,
-		    "    # No index begins with %s; the daemon refuses a large table without one:\n"
-		    "    # CREATE INDEX CONCURRENTLY ON %s (%s);\n",
-		    columns->n == 1 ? "it" : "them", shown_sql(x, t),
-		    one_line(x, sql_idents(x->ctx, columns->names, columns->n)));
+	if (!columns || schema_indexed(t, columns))
+		return;
+	put(x,
+	    "    # No index begins with %s; the daemon refuses a large table without one:\n"
+	    "    # %s\n",
+	    columns->n == 1 ? "it" : "them",
+	    sql_create_index(x->ctx, shown_sql(x, t),
+			     one_line(x, sql_idents(x->ctx, columns->names, columns->n)),
+			     t->partitioned));
+	if (t->partitioned)
+		put(x, "    # (" SQL_INDEX_LOCKS ".)\n");
 }
 
 /* Is there a column whose type or collation makes different values equal? */
@@ -285,10 +290,10 @@ static void print_shard(struct draft *x, size_t i)
 
 	if (i == 0 && name)
 		put(x,
-		    "    shard = %s;  # of the tables here %zu ha%s partitions by it, or shards of Citus: a batch "
-		    "has contacts of one\n",
+		    "    shard = %s;  # %zu of these tables %s partitions (or Citus shards) by it, so "
+		    "each batch takes the contacts of one\n",
 		    quoted(x, name), x->shards->n_narrowed,
-		    x->shards->n_narrowed == 1 ? "s" : "ve");
+		    x->shards->n_narrowed == 1 ? "has" : "have");
 	else if (name && strcmp(name, contacts) != 0)
 		put(x, "    shard = %s;  # the contact's %s in this table\n", quoted(x, name),
 		    one_line(x, contacts));

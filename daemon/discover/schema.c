@@ -29,7 +29,7 @@ static const char tables_sql[] = TABLES
 	"            WHEN EXISTS (SELECT FROM pg_rewrite w WHERE w.ev_class = r.oid AND w.ev_type IN ('2', '4'))\n"
 	"            THEN 'it has a rule on UPDATE or DELETE'\n"
 	"            WHEN r.relrowsecurity THEN 'it has row-level security: the daemon needs BYPASSRLS'\n"
-	"       END AS trouble\n"
+	"       END AS trouble, r.relkind = 'p' AS partitioned\n"
 	"  FROM rel r ORDER BY r.i\n";
 
 static const char columns_sql[] = TABLES
@@ -102,6 +102,7 @@ static bool read_tables(struct db *db, void *ctx, struct schema *schema, struct 
 			.name = t_strdup(ctx, db_value(res, row, "name")),
 			.comment = db_text_copy(ctx, res, row, "comment"),
 			.trouble = db_text_copy(ctx, res, row, "trouble"),
+			.partitioned = db_bool(res, row, "partitioned"),
 		};
 	return true;
 }

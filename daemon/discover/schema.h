@@ -55,6 +55,7 @@ struct schema_table {
 	/* Columns by one of which its hash or list partitions are found, on any level, or its shards of Citus. */
 	struct columns split_by;
 	bool citus; /* it has such shards */
+	bool partitioned;
 };
 
 /*

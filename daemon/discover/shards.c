@@ -1,6 +1,6 @@
 /*
- * Each column of contact is tried: the links are made a model, the schema its catalog, and model/shard decides as the
- * daemon will.  So the draft proposes only what the daemon accepts.
+ * The links are made a model, the schema its catalog, and model/shard decides as the daemon will.  So the draft proposes
+ * only what the daemon accepts.
  */
 #include "discover/shards.h"
 
@@ -65,6 +65,23 @@ static struct foreign_key key_of(const struct draft *x, const struct schema_key 
 	};
 }
 
+/* What is erased of the contact cannot stay as its shard. */
+static void set_rules(const struct draft *x, struct table *contact)
+{
+	const size_t table = x->links->items[0].table;
+	const struct schema_table *t = &x->schema->tables[table];
+	struct column_rule *rules = t_array(x->ctx, struct column_rule, t->n_columns + 1);
+
+	for (size_t i = 0; i < t->n_columns; i++) {
+		const enum rule_kind kind = decide_column(x, table, &t->columns[i]).rule;
+
+		if (kind != RULE_KEEP)
+			rules[contact->n_rules++] =
+				(struct column_rule){.kind = kind, .column = t->columns[i].name};
+	}
+	contact->rules = rules;
+}
+
 static struct trial begin(const struct draft *x)
 {
 	const struct schema *schema = x->schema;
@@ -90,6 +107,7 @@ static struct trial begin(const struct draft *x)
 		};
 		relations[i] = relation_of(x->ctx, t, item->table);
 	}
+	set_rules(x, &tables[0]);
 	for (size_t i = 0; i < schema->n_constraints; i++)
 		keys[i] = key_of(x, &schema->constraints[i]);
 	return (struct trial){
@@ -97,69 +115,6 @@ static struct trial begin(const struct draft *x)
 		.model = {.tables = tables, .n_tables = n, .contact = tables},
 		.catalog = {.relations = relations, .keys = keys, .n_keys = schema->n_constraints},
 	};
-}
-
-/* The shard of a table below contact: the same name if that is proved, unless another one leads to its part. */
-static void settle(const struct trial *trial, const struct table *t, const char *name)
-{
-	struct relation *r = &trial->catalog.relations[t->index];
-	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
-	struct relation other = *r;
-
-	r->shard = shard_fault(ctx, &trial->model, &trial->catalog, t, name) ? NULL : name;
-	if (shard_narrows(r))
-		return;
-	other.shard = shard_proved(&trial->model, &trial->catalog, t);
-	if (!r->shard || shard_narrows(&other))
-		r->shard = other.shard;
-}
-
-/* Settles all tables for a shard of contact; returns how many are narrowed by it. */
-static size_t try_column(struct trial *trial, const char *name)
-{
-	size_t narrowed = 0;
-
-	trial->model.contact->shard = trial->catalog.relations[0].shard = name;
-	for (size_t i = 0; i < trial->model.n_tables; i++) {
-		if (i > 0)
-			settle(trial, &trial->model.tables[i], name);
-		narrowed += shard_narrows(&trial->catalog.relations[i]);
-	}
-	return narrowed;
-}
-
-static bool fits_contact(const struct trial *trial, const struct schema_column *c)
-{
-	const struct draft *x = trial->draft;
-	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
-
-	return !shard_fault(ctx, &trial->model, &trial->catalog, trial->model.contact, c->name) &&
-	       decide_column(x, x->links->items[0].table, c).rule == RULE_KEEP;
-}
-
-/* Prefers a column by which contact itself is split, and else the first of equal ones. */
-static const char *best_column(struct trial *trial, size_t *ret_narrowed)
-{
-	const struct schema_table *contact =
-		&trial->draft->schema->tables[trial->draft->links->items[0].table];
-	const char *best = NULL;
-
-	*ret_narrowed = 0;
-	for (int split = 1; split >= 0; split--)
-		for (size_t i = 0; i < contact->n_columns; i++) {
-			const struct schema_column *c = &contact->columns[i];
-			size_t narrowed;
-
-			if (columns_have(&contact->split_by, c->name) != (split == 1) ||
-			    !fits_contact(trial, c))
-				continue;
-			narrowed = try_column(trial, c->name);
-			if (narrowed > *ret_narrowed) {
-				best = c->name;
-				*ret_narrowed = narrowed;
-			}
-		}
-	return best;
 }
 
 /* Why the item has no shard.  The reason of its parent is said there. */
@@ -187,10 +142,11 @@ const struct shards *shards_propose(const struct draft *x)
 	if (!split)
 		return NULL;
 	trial = begin(x);
-	name = best_column(&trial, &shards->n_narrowed);
+	name = shard_propose(&trial.model, &trial.catalog);
 	if (!name)
 		return NULL;
-	(void)try_column(&trial, name); /* again: the last one tried was another */
+	trial.model.contact->shard = name;
+	shards->n_narrowed = shard_count(&trial.model, &trial.catalog);
 	shards->names = t_array(x->ctx, const char *, x->links->n);
 	shards->faults = t_array(x->ctx, const char *, x->links->n);
 	for (size_t i = 0; i < x->links->n; i++) {

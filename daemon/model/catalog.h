@@ -72,7 +72,7 @@ struct relation {
 	const char *shard;
 	bool shard_parts; /* the table itself is partitioned by exactly this column */
 	/*
-	 * Read where the model has a shard: the only column of the table's own partition key (NULL: none), and the columns
+	 * The only column of the table's own partition key (NULL: none), and the columns
 	 * by one of which the server finds partitions of it, on any level.
 	 */
 	const char *partition_key;
@@ -104,6 +104,7 @@ struct foreign_key {
 	const char *doubt;
 	bool deferrable;
 	bool indexed;
+	bool partitioned; /* the table that it was declared for */
 	int64_t from_rows;
 	/* pairs of columns */
 	const char **from_columns; /* n_columns */

@@ -48,13 +48,22 @@ static const char *column_fault(void *ctx, const struct model *model, const stru
 			ctx,
 			"is under %s, and an anonymized row would lose its shard: put it under keep",
 			rule_names[rule->kind]);
-	if (!column->no_nulls)
-		return t_printf(
-			ctx,
-			"can be NULL, and a row without it would be missed: ALTER TABLE %s ALTER COLUMN "
-			"%s SET NOT NULL",
-			sql_table(ctx, t->schema, t->table), sql_ident(ctx, name));
 	return NULL;
+}
+
+/* Asked last: to forbid NULL in a column that is not the shard would break what it is for. */
+static const char *null_fault(void *ctx, const struct table *t, const struct relation *r,
+			      const char *name)
+{
+	if (catalog_column(r, name)->no_nulls)
+		return NULL;
+	if (t->by && columns_have(t->by, name) && t->on_delete == ON_DELETE_DETACH &&
+	    catalog_is_detached(t, r, name))
+		return "is cleared by delete = \"detach\", and a row without it would be missed";
+	return t_printf(ctx,
+			"can be NULL, and a row without it would be missed: ALTER TABLE %s ALTER "
+			"COLUMN %s SET NOT NULL",
+			sql_table(ctx, t->schema, t->table), sql_ident(ctx, name));
 }
 
 /* Can the column hold each value of the parent's, written alike?  A narrower integer would refuse to be asked for one. */
@@ -97,11 +106,12 @@ static bool key_has(const struct pair *p, const struct foreign_key *k)
 	       catalog_key_pairs(k, &p->shard_from, &p->shard_to);
 }
 
-/* A column by whose NULL a row of the link escapes the key; NULL: no row does. */
+/* A column by whose NULL a row of the link escapes the key; NULL: no row does.  Of the shard itself null_fault() tells. */
 static const char *escape(const struct pair *p, const struct foreign_key *k)
 {
 	for (size_t i = 0; i < k->n_columns; i++)
 		if (!columns_have(p->link_from, k->from_columns[i]) &&
+		    !columns_have(&p->shard_from, k->from_columns[i]) &&
 		    !catalog_column(p->from, k->from_columns[i])->no_nulls)
 			return k->from_columns[i];
 	return NULL;
@@ -192,8 +202,25 @@ static const char *proposed_key(void *ctx, const struct catalog *catalog, const 
 			t->shared ? child : parent, t->shared ? near : far);
 }
 
-static const char *link_fault(void *ctx, const struct catalog *catalog, const struct table *t,
-			      const char *own)
+/* The link says which column it is, if that one can be a shard. */
+static const char *partner_fault(void *ctx, const struct model *model,
+				 const struct catalog *catalog, const struct table *t)
+{
+	const struct relation *r = &catalog->relations[t->index];
+	const char *parents = catalog->relations[t->of->index].shard;
+	const char *name = partner(t, parents);
+	const bool fits =
+		!column_fault(ctx, model, catalog, t, name) && !null_fault(ctx, t, r, name);
+
+	return t_printf(
+		ctx,
+		"is not the \"%s\" of its \"%s\", which the link has in \"%s\": %s%s%sleave it out",
+		parents, t->of->name, name, fits ? "say shard = \"" : "", fits ? name : "",
+		fits ? "\", or " : "");
+}
+
+static const char *link_fault(void *ctx, const struct model *model, const struct catalog *catalog,
+			      const struct table *t, const char *own)
 {
 	const struct relation *of = &catalog->relations[t->of->index];
 	const struct column *mine = catalog_column(&catalog->relations[t->index], own);
@@ -209,8 +236,7 @@ static const char *link_fault(void *ctx, const struct catalog *catalog, const st
 	if (is_proved(catalog, t, own))
 		return NULL;
 	if (partner(t, of->shard))
-		return t_printf(ctx, "is not the \"%s\" of its \"%s\": the link has that in \"%s\"",
-				of->shard, t->of->name, partner(t, of->shard));
+		return partner_fault(ctx, model, catalog, t);
 	fault = key_fault(ctx, catalog, t, own);
 	if (fault)
 		return t_printf(ctx, "is not proved to be the \"%s\" of its \"%s\", because %s",
@@ -218,8 +244,8 @@ static const char *link_fault(void *ctx, const struct catalog *catalog, const st
 	if (t->match)
 		return t_printf(ctx,
 				"is not proved to be the \"%s\" of its \"%s\": a copied value "
-				"can be in rows of each shard",
-				of->shard, t->of->name);
+				"can be in rows of each shard%s",
+				of->shard, t->of->name, t->shard ? ": leave shard out here" : "");
 	return t_printf(
 		ctx,
 		"is not proved to be the \"%s\" of its \"%s\": %s, or name both in by and from, if a row "
@@ -236,22 +262,34 @@ const char *shard_expected(const struct catalog *catalog, const struct table *t)
 	return partner(t, parents) ? partner(t, parents) : parents;
 }
 
+/* Why the parent has no shard.  Another column than its default can be proved. */
+static const char *parent_fault(void *ctx, const struct model *model, const struct catalog *catalog,
+				const struct table *of)
+{
+	const char *name = shard_expected(catalog, of);
+	const char *fault = shard_fault(ctx, model, catalog, of, name);
+
+	return fault ? t_printf(ctx, "needs that of \"%s\" above it, where \"%s\" %s", of->name,
+				name, fault)
+		     : t_printf(ctx, "needs that of \"%s\" above it: say shard = \"%s\" there",
+				of->name, name);
+}
+
 const char *shard_fault(void *ctx, const struct model *model, const struct catalog *catalog,
 			const struct table *t, const char *column)
 {
 	const struct table *of = t->of;
+	const struct relation *r = &catalog->relations[t->index];
 	const char *fault;
 
 	if (!column)
 		return "is missing";
 	fault = column_fault(ctx, model, catalog, t, column);
-	if (fault || t == model->contact)
-		return fault;
-	if (!catalog->relations[of->index].shard)
-		return t_printf(ctx, "needs that of \"%s\" above it, where \"%s\" %s", of->name,
-				shard_expected(catalog, of),
-				shard_fault(ctx, model, catalog, of, shard_expected(catalog, of)));
-	return link_fault(ctx, catalog, t, column);
+	if (!fault && t != model->contact)
+		fault = catalog->relations[of->index].shard
+				? link_fault(ctx, model, catalog, t, column)
+				: parent_fault(ctx, model, catalog, of);
+	return fault ? fault : null_fault(ctx, t, r, column);
 }
 
 static bool leads_to_a_part(const struct relation *r, const char *name)
@@ -280,4 +318,72 @@ const char *shard_proved(const struct model *model, const struct catalog *catalo
 bool shard_narrows(const struct relation *r)
 {
 	return r->shard && leads_to_a_part(r, r->shard);
+}
+
+/* The column's own name if that is proved, unless another one leads to the row's part. */
+static const char *best_of_table(const struct model *model, const struct catalog *catalog,
+				 const struct table *t, const char *name)
+{
+	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
+	struct relation own = catalog->relations[t->index], other = own;
+
+	if (t != model->contact && !catalog->relations[t->of->index].shard)
+		return NULL; /* nothing is proved without the parent's */
+	own.shard = shard_fault(ctx, model, catalog, t, name) ? NULL : name;
+	if (t == model->contact || shard_narrows(&own))
+		return own.shard;
+	other.shard = shard_proved(model, catalog, t);
+	return !own.shard || shard_narrows(&other) ? other.shard : own.shard;
+}
+
+static void settle_for(const struct model *model, struct catalog *catalog, const char *name)
+{
+	size_t left = model->n_tables;
+
+	for (size_t depth = 0; left > 0; depth++)
+		for (size_t i = 0; i < model->n_tables; i++)
+			if (model_depth(&model->tables[i]) == depth) {
+				catalog->relations[i].shard =
+					best_of_table(model, catalog, &model->tables[i], name);
+				left--;
+			}
+}
+
+size_t shard_count(const struct model *model, const struct catalog *catalog)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < model->n_tables; i++) {
+		const struct relation *r = &catalog->relations[i];
+		bool first = shard_narrows(r);
+
+		for (size_t j = 0; first && j < i; j++)
+			first = catalog->relations[j].oid != r->oid ||
+				!shard_narrows(&catalog->relations[j]);
+		n += first;
+	}
+	return n;
+}
+
+const char *shard_propose(const struct model *model, struct catalog *catalog)
+{
+	const struct relation *contact = &catalog->relations[model->contact->index];
+	const char *best = NULL;
+	size_t most = 0;
+
+	for (int parts = 1; parts >= 0; parts--)
+		for (size_t i = 0; i < contact->n_columns; i++) {
+			const char *name = contact->columns[i].name;
+
+			if (leads_to_a_part(contact, name) != (parts == 1))
+				continue;
+			settle_for(model, catalog, name);
+			if (contact->shard && shard_count(model, catalog) > most) {
+				best = name;
+				most = shard_count(model, catalog);
+			}
+		}
+	if (best)
+		settle_for(model, catalog, best);
+	return best;
 }

@@ -34,5 +34,15 @@ const char *shard_expected(const struct catalog *catalog, const struct table *t)
 const char *shard_proved(const struct model *model, const struct catalog *catalog,
 			 const struct table *t);
 
+/*
+ * Tries each column of contact: returns the one that narrows the most tables by what the database proves, one by which
+ * contact itself is split among equal ones, and settles relation.shard of all tables for it.  A table has another column
+ * where only that is proved, or leads to its part.  NULL: no column narrows a table.
+ */
+const char *shard_propose(const struct model *model, struct catalog *catalog);
+
+/* How many tables are narrowed.  One with several names counts once. */
+size_t shard_count(const struct model *model, const struct catalog *catalog);
+
 /* Does the server find a part of the table's partitions, or its shards of Citus, by the relation's shard? */
 bool shard_narrows(const struct relation *relation);

@@ -103,8 +103,9 @@ static void check_from(const struct model *model, const struct catalog *catalog,
 	complain(
 		c, &t->place,
 		"table \"%s\": no unique index on %s.%s says that a value of \"%s\" belongs to one "
-		"row: rows of others could go with it; CREATE UNIQUE INDEX CONCURRENTLY ON %s (%s)%s",
+		"row: rows of others could go with it; CREATE UNIQUE INDEX %sON %s (%s)%s",
 		t->name, of->schema, of->table, columns_text(ctx, t->from),
+		catalog->relations[of->index].partitioned ? "" : "CONCURRENTLY ",
 		sql_table(ctx, of->schema, of->table), sql_idents(ctx, t->from->names, t->from->n),
 		t == model->request ? ""
 				    : ", or shared = true or match, which leave alone a value that "

@@ -65,7 +65,8 @@ static void check_rule(const struct table *t, const struct column_rule *rule,
 	const bool constant = rule->kind == RULE_SET && !strstr(rule->value, "{key}") &&
 			      !strstr(rule->value, "{number}");
 
-	if (rule->kind == RULE_KEEP)
+	/* check_shard() refuses any rule on the shard. */
+	if (rule->kind == RULE_KEEP || (t->shard && strcmp(t->shard, column->name) == 0))
 		return;
 	if (column->generated || column->identity_always) {
 		complain(c, &rule->place,
@@ -292,10 +293,20 @@ static const struct table *owner_of(const struct model *model, const struct cata
 	return otherwise;
 }
 
+/* The index that is missing, as a cure. */
+static const char *index_cure(const void *ctx, const char *table, const char *columns,
+			      bool partitioned)
+{
+	return t_printf(ctx, "%s (%sallow_unindexed = true overrides)",
+			sql_create_index(ctx, table, columns, partitioned),
+			partitioned ? SQL_INDEX_LOCKS "; " : "");
+}
+
 static void check_key_index(const struct model *model, const struct catalog *catalog,
 			    const struct foreign_key *k, struct complaints *c)
 {
 	const struct table *loser = NULL, *t;
+	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
 
 	for (enum action a = 0; a < ACTION_COUNT && !loser; a++)
 		loser = loser_of(model, catalog, k->to_oid, a);
@@ -306,10 +317,9 @@ static void check_key_index(const struct model *model, const struct catalog *cat
 		return;
 	complain(c, &t->place,
 		 "table \"%s\": foreign key \"%s\" of %s has no index behind it, and the table has "
-		 "about %lld rows: each row deleted from %s.%s would read them all; CREATE INDEX "
-		 "CONCURRENTLY ON %s (%s); (allow_unindexed = true overrides)",
+		 "about %lld rows: each row deleted from %s.%s would read them all; %s",
 		 t->name, k->name, k->from_name, (long long)k->from_rows, loser->schema,
-		 loser->table, k->from_sql, k->columns_sql);
+		 loser->table, index_cure(ctx, k->from_sql, k->columns_sql, k->partitioned));
 }
 
 /* A link without a foreign key is followed batch by batch too. */
@@ -327,10 +337,10 @@ static void check_link_index(const struct catalog *catalog, const struct table *
 	complain(
 		c, &t->place,
 		"table \"%s\": its link by \"%s\" has no index behind it, and %s.%s has about %lld "
-		"rows: each batch would read them all; CREATE INDEX CONCURRENTLY ON %s (%s); "
-		"(allow_unindexed = true overrides)",
+		"rows: each batch would read them all; %s",
 		t->name, columns_text(ctx, t->by), t->schema, t->table, (long long)r->rows,
-		sql_table(ctx, t->schema, t->table), sql_idents(ctx, t->by->names, t->by->n));
+		index_cure(ctx, sql_table(ctx, t->schema, t->table),
+			   sql_idents(ctx, t->by->names, t->by->n), r->partitioned));
 }
 
 /* Rows that use a shared row are looked for by the value. */
@@ -344,11 +354,11 @@ static void check_use_index(const struct catalog *catalog, const struct table *t
 		return;
 	complain(c, &t->place,
 		 "table \"%s\": whether another row of %s.%s has the same \"%s\" is asked for each "
-		 "row, and no index is behind it; CREATE INDEX CONCURRENTLY ON %s (%s); "
-		 "(allow_unindexed = true overrides)",
+		 "row, and no index is behind it; %s",
 		 t->name, t->of->schema, t->of->table, columns_text(ctx, t->from),
-		 sql_table(ctx, t->of->schema, t->of->table),
-		 sql_idents(ctx, t->from->names, t->from->n));
+		 index_cure(ctx, sql_table(ctx, t->of->schema, t->of->table),
+			    sql_idents(ctx, t->from->names, t->from->n),
+			    catalog->relations[t->of->index].partitioned));
 }
 
 /* A row that stays and points at one that goes keeps it: it would never be erased. */

@@ -26,8 +26,6 @@ bool check_shard_read(struct db *db, const struct model *model, void *ctx, struc
 	AUTO(result) PGresult *res = NULL;
 	const char *values[1];
 
-	if (!model->contact->shard)
-		return true;
 	for (size_t i = 0; i < model->n_tables; i++)
 		t_list(&oids, ",", "%u", catalog->relations[i].oid);
 	values[0] = t_printf(ctx, "{%s}", oids);

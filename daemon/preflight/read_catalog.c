@@ -170,6 +170,7 @@ static const char keys_sql[] = WANTED
 	")\n"
 	"SELECT con.oid, con.conname, coalesce(pg_partition_root(con.conrelid)::oid, con.conrelid) AS from_oid,\n"
 	"       target.root AS to_oid, con.confdeltype AS on_delete, con.condeferrable AS deferrable,\n"
+	"       c.relkind = 'p' AS partitioned,\n"
 	"       " CATALOG_DOUBT " AS doubt,\n"
 	"       n.nspname AS schema, c.relname AS table_name, f.attname AS from_column,\n"
 	"       k.attname AS to_column,\n"
@@ -342,6 +343,7 @@ static bool read_keys(struct db *db, const char *const values[], void *ctx, stru
 				.doubt = db_text_copy(ctx, res, row, "doubt"),
 				.deferrable = db_bool(res, row, "deferrable"),
 				.indexed = db_bool(res, row, "indexed"),
+				.partitioned = db_bool(res, row, "partitioned"),
 				.from_rows = db_int(res, row, "rows"),
 			};
 		}

@@ -483,6 +483,22 @@ def test_what_cannot_be_is_said(make, daemon):
     assert any('"ip" is unique' in line for line in lines) and any("has no index behind" in line for line in lines)
 
 
+def test_an_index_on_a_partitioned_table(make, daemon, pg):
+    """The server refuses CONCURRENTLY there, so the draft, -t and model check print what runs, and what it costs."""
+    db, text, _ = make(SCHEMA + """;
+        CREATE TABLE visit (id bigint, contact_id bigint REFERENCES contact, at date, pages int) PARTITION BY RANGE (at);
+        CREATE TABLE visit_p PARTITION OF visit DEFAULT;
+        INSERT INTO visit SELECT i FROM generate_series(1, 12000) i;
+        ANALYZE visit_p""")
+    index = 'CREATE INDEX ON "public"."visit" ("contact_id");'
+    assert f"# {index}\n    # (it locks out writes while it runs" in text
+    d = daemon(db=db, model=answered(text), policies=ACTIONS)
+    assert f"{index} (it locks out writes while it runs" in d.check_config(check=False).stderr
+    assert [hint for hint in check(d, 1)["hints"] if f"{index} (it locks out writes while it runs" in hint]
+    pg.sql(db, index)
+    assert d.check_config().returncode == 0
+
+
 def test_names_of_schemas_and_tables(make, daemon):
     db, text, tables = make("""
         CREATE SCHEMA "my.crm"; CREATE SCHEMA "Ü";

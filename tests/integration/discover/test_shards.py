@@ -72,7 +72,7 @@ def test_by_contact(pg, daemon, empty_db):
     pg.sql(db, BY_CONTACT)
     text = draft(pg, db)
     assert set(shards(text).values()) == {"id", "contact_id"}
-    assert 'shard = "id";  # of the tables here 4 have partitions by it, or shards of Citus' in text
+    assert 'shard = "id";  # 3 of these tables have partitions (or Citus shards) by it, so each batch' in text
     assert comments(text) == ['shard "person" can be NULL, and a row without it would be missed: ALTER TABLE "public"."event" ALTER COLUMN'
                               ' "person" SET NOT NULL']
     assert len(accepted(daemon, db, text)) == 1

@@ -217,7 +217,49 @@ def test_copies_can_be_in_each_shard(make):
                    mail={"table": "mail", "key": "id", "of": "contact", "match": {"column": "email", "of": "email"},
                          "shard": "account_id", "anonymize": "delete"}))
     assert refused(d) == ['table "mail": shard "account_id" is not proved to be the "account_id" of its "contact": a copied value can be'
-                          ' in rows of each shard']
+                          ' in rows of each shard: leave shard out here']
+
+
+# Tables in partitions by account, and a contact that was merged into another.
+MERGED = TENANT + """; ALTER TABLE contact ADD merged_into bigint, ADD FOREIGN KEY (account_id, merged_into) REFERENCES contact;
+    ALTER TABLE message ADD id bigint NOT NULL DEFAULT 1, ADD PRIMARY KEY (account_id, id)"""
+MERGE = {"table": "contact", "of": "contact", "by": ["account_id", "merged_into"], "delete": "detach", "anonymize": "keep"}
+
+
+def merged(**contact):
+    return model({"key": BOTH, **contact}, {"key": BOTH, "by": ["account_id", "contact_id"]}, message=MESSAGE, merge=MERGE)
+
+
+def test_the_column_of_the_partitions_goes_first(make):
+    """No shard, or the wrong one: nothing else is advised, such as NOT NULL in a column that a detached row needs."""
+    d = make(MERGED, merged())
+    better = ('3 tables have partitions or shards of Citus by the contact\'s "account_id", and each of their statements asks all of them:'
+              ' say shard = "account_id" on contact')
+    assert (refused(d), hints(d)) == ([], [better])
+    d.configure(model=merged(shard="id"))
+    assert (refused(d), hints(d)) == ([], [better])
+    d.configure(model=merged(shard="account_id"))
+    assert (refused(d), hints(d)) == ([], [])
+
+
+def test_no_shard_is_proposed_without_a_proof(make):
+    d = make(ALONE + "; ALTER TABLE request DROP CONSTRAINT request_account_id_contact_id_fkey",
+             model(message={k: v for k, v in OF_REQUEST.items() if k != "shard"}))
+    assert (refused(d), hints(d)) == ([], [])
+
+
+def test_a_refused_one_is_told_once(make):
+    d = make(f"{ALONE}; {CHANGES['may be NULL'][0]}", alone())
+    assert len(refused(d)) == 1
+    assert [hint for hint in check(d, 1)["hints"] if "partitions" in hint] == []
+
+
+def test_a_rule_that_needs_a_null(make):
+    """The rule on it is refused as such, and nobody is told to allow NULL in it."""
+    d = make(ALONE, alone({"clear": ["name", "email"], "keep": ["address_id", "account_id"]}, {"keep": ["account_id"]},
+                          anonymize=None, clear=["body", "kind", "account_id"]))
+    assert "DROP NOT NULL" not in d.check_config(check=False).stderr
+    assert refused(d) == ['table "message": shard "account_id" is under clear, and an anonymized row would lose its shard: put it under keep']
 
 
 # By contact: the shard is the contact's key, and the others have it in a column of their own.
@@ -243,7 +285,8 @@ def test_by_contact(make):
     d = make(BY_CONTACT, by_contact("contact_id", "contact_id"))
     assert (refused(d), hints(d)) == ([], [])
     d.configure(model=by_contact("id", None))
-    assert refused(d) == ['table "request": shard "id" is not the "id" of its "contact": the link has that in "contact_id"']
+    assert refused(d) == ['table "request": shard "id" is not the "id" of its "contact", which the link has in "contact_id": say shard ='
+                          ' "contact_id", or leave it out']
     d.configure(model=by_contact(None, None))
     assert refused(d) == []
     assert hints(d) == [
