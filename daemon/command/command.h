@@ -147,6 +147,13 @@ bool command_model(struct command *cmd, enum action action, struct catalog **ret
 bool command_plan(struct command *cmd, const struct plan_opts *opts, struct catalog **ret_catalog,
 		  struct plan **ret_plan, struct error *err);
 
+/* Writes the key that a person has typed as the contact's table writes it; an error says how it should be written. */
+bool command_contact_key(struct command *cmd, const struct catalog *catalog, const char **ret_key,
+			 struct error *err);
+
+/* Refuses what was typed as a key of several columns, and names them. */
+bool command_refuse_key(struct command *cmd, const struct table *contact, struct error *err);
+
 /* A query whose rows are a table for people, and a JSON array of objects for programs. */
 struct command_listing {
 	const char *sql;

@@ -24,8 +24,7 @@ static bool find_contact(struct command *cmd, const struct table *contact, PGres
 			       &cmd->argument, &fields, err))
 		return false;
 	if (n > 1 && (size_t)PQntuples(fields) != n)
-		return fail(err, ERR_CONFIG, _("there is no contact %s: no hold was placed"),
-			    cmd->argument);
+		return command_refuse_key(cmd, contact, err);
 	for (size_t i = 0; i < n; i++) {
 		if (n > 1)
 			values[i] = db_text(fields, (int)i, "field");

@@ -13,18 +13,19 @@ bool command_subject_export(struct command *cmd, struct error *err)
 	struct catalog *catalog = NULL;
 	AUTO(result) PGresult *res = NULL;
 	struct plan *plan;
-	const char *due, *sql;
+	const char *due, *sql, *key;
 
 	/* Reads only, so that no function of the CRM's owner that runs here can write with the rights of this person. */
 	if (!db_exec(cmd->db, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", err) ||
-	    !command_plan(cmd, &opts, &catalog, &plan, err))
+	    !command_plan(cmd, &opts, &catalog, &plan, err) ||
+	    !command_contact_key(cmd, catalog, &key, err))
 		return false;
 	due = plan_chosen_query(cmd->ctx, catalog, contact, "$1::text", "");
 	sql = t_printf(cmd->ctx,
 		       "SELECT jsonb_pretty(x.document) AS json,\n"
 		       "       jsonb_array_length(x.document->'contact') AS n FROM (%s) AS x",
 		       plan_document_sql(plan, due));
-	if (!db_query(cmd->db, sql, 1, &cmd->argument, &res, err))
+	if (!db_query(cmd->db, sql, 1, &key, &res, err))
 		return false;
 	if (db_int(res, 0, "n") == 0)
 		return fail(err, ERR_CONFIG, _("there is no contact %s"), cmd->argument);
