@@ -39,7 +39,7 @@ static bool find_contact(struct command *cmd, const struct table *contact, PGres
 
 /*
  * A hold on a mistyped key protects nobody, so it is refused if the contact does not exist.  *ret_note is
- * NULL, or why that could not be checked.  A text that is not a valid key passes: place_hold refuses it.
+ * NULL, or why that could not be checked.  A text that is not a valid key of one column passes: place_hold refuses it.
  */
 static bool check_contact(struct command *cmd, const char **ret_note, struct error *err)
 {
@@ -60,6 +60,8 @@ static bool check_contact(struct command *cmd, const char **ret_note, struct err
 			      "this one exists");
 	else if (strncmp(cause.sqlstate, "22", 2) != 0)
 		return fail(err, cause.class, "%s", cause.text);
+	else if (contact->key->n > 1)
+		return command_refuse_key(cmd, contact, err);
 	return true;
 }
 

@@ -229,3 +229,15 @@ def test_a_link_wider_than_its_foreign_key_is_refused(make):
     assert "would not be found" in d.check_config().stderr
     d.pg.sql(d.db, "ALTER TABLE request DROP CONSTRAINT request_contact_fkey")
     assert d.check_config().returncode == 0, "without a narrow key nothing says that the row is anybody's"
+
+
+@pytest.mark.parametrize("half", ["7", "3,7", "(3,7,1)", "(x,7)"])
+def test_a_key_that_is_not_whole(crm, half):
+    """It is refused before anything is asked by it, with the columns that it needs."""
+    d = crm()
+    d.once()
+    said = f"\"{half}\" is not a valid contact key: write it like '(1,42)': account, no"
+    done = d.ctl("subject", "export", half, check=False)
+    assert done.returncode and done.stderr.strip().endswith(said)
+    done = d.ctl("hold", "add", half, "--reason", "case", check=False)
+    assert done.returncode and done.stderr.strip().endswith(said)
