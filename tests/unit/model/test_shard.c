@@ -341,9 +341,8 @@ static void test_parent_by_another_column(void **state)
 	relations[2] = relations[1];
 	w.model = (struct model){.tables = tables, .n_tables = 3, .contact = tables};
 	w.catalog.relations = relations;
-	assert_string_equal(
-		shard_fault(ctx, &w.model, &w.catalog, &tables[2], "contact_id"),
-		"needs that of \"note\" above it: say shard = \"contact_id\" there");
+	assert_string_equal(shard_fault(ctx, &w.model, &w.catalog, &tables[2], "contact_id"),
+			    "needs that of \"note\" above it: say shard = \"contact_id\" there");
 }
 
 static const struct columns by_account = NAMES("account");
