@@ -9,6 +9,7 @@ import pytest
 from support import citus
 from support.ctl import horizon
 from support.harness import wait_until
+from support.shapes import TENANT
 from support.small import policy
 
 pytestmark = pytest.mark.unsanitized
@@ -49,6 +50,18 @@ def test_the_pages_of_the_other_server(erased):
     # The coordinator's own table has no rows.
     d.worker.psql(d.db, "-c", "VACUUM (ANALYZE)")
     wait_until(lambda: states(d)[:3] == ["reached"] * 3)
+
+
+def test_rows_on_several_servers(daemon, cluster, spread):
+    """All of them count."""
+    d = daemon(spread(citus.by_rows, shape=TENANT), server=cluster.coordinator, policies=[policy()], model=TENANT.model())
+    assert citus.once(d)["counters"]["treated"] > 20
+    for worker in cluster.workers:
+        assert f"VACUUM of crm.contact on {worker.dir}:{worker.port}" in horizon(d)["T1"]["waits_for"]
+        # Citus would have it done on each server.
+        worker.psql(d.db, "-c", "SET citus.enable_ddl_propagation = off", "-c", "VACUUM (ANALYZE)")
+        wait_until(lambda: f"VACUUM of crm.contact on {worker.dir}" not in (horizon(d)["T1"]["waits_for"] or ""))
+    wait_until(lambda: states(d)[:3] == ["reached"] * 3, what=lambda: horizon(d))
 
 
 def test_an_old_snapshot_of_the_other_server(erased):
