@@ -164,12 +164,13 @@ static bool print_predicate(const struct grants *g, const struct table *t, const
 	return ok;
 }
 
-static bool print_predicates(const struct grants *g, struct error *err)
+static bool print_predicates(struct grants *g, struct error *err)
 {
 	const struct config *config = g->cmd->config;
+	const char *heading = "What the predicates need beside these tables.";
 	bool ok = true;
 
-	printf("\n-- What the predicates need beside these tables.\n");
+	g->heading = &heading;
 	for (size_t i = 0; ok && i < config->model.n_tables; i++) {
 		const struct table *t = &config->model.tables[i];
 
@@ -179,6 +180,7 @@ static bool print_predicates(const struct grants *g, struct error *err)
 	for (size_t i = 0; ok && i < config->n_policies; i++)
 		ok = !config->policies[i].scope ||
 		     print_predicate(g, config->model.contact, config->policies[i].scope, err);
+	g->heading = NULL;
 	return ok;
 }
 

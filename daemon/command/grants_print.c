@@ -20,6 +20,10 @@ bool grants_rows(const struct grants *g, const char *sql, int n, const char *con
 
 	if (!db_query(g->cmd->db, sql, n, values, &res, err))
 		return false;
+	if (PQntuples(res) > 0 && g->heading && *g->heading) {
+		printf("\n-- %s\n", *g->heading);
+		*g->heading = NULL;
+	}
 	for (int row = 0; row < PQntuples(res); row++) {
 		const char *grants = db_text(res, row, "grants");
 

@@ -20,6 +20,8 @@ struct grants {
 	char *tables; /* oid[]: of the model */
 	char *columns; /* text[]: columns that are written, or found by value */
 	char *owners; /* oid[]: the table of each of the columns */
+	const char **
+		heading; /* of the lines that follow, printed above the first of them; NULL: none */
 	char *schemas; /* text[]: of the model's tables; USAGE is granted on each */
 };
 

@@ -39,6 +39,12 @@ def test_it_can_do_each_action(granted):
     assert all(r["counters"]["treated"] > 0 for r in d.jobs())
 
 
+def test_no_heading_without_lines(granted):
+    """The predicates of this model read its own tables only."""
+    _, sql = granted
+    assert "What the predicates need" not in sql
+
+
 def test_nothing_else(granted, pg):
     """Not what the model keeps, no column that no rule names, nothing of others."""
     d, sql = granted
@@ -138,6 +144,7 @@ def asking(pg, daemon, empty_db):
 def test_a_model_that_asks_for_more(asking, pg):
     d = asking
     sql = d.ctl("grants", ROLE).stdout
+    assert sql.count("-- What the predicates need beside these tables.\n") == 1
     lines = re.findall(r"^(?:GRANT|ALTER) .*;$", sql, re.M)
     assert {line for line in lines if "odd" not in line} == {
         f'GRANT retention_daemon TO "{ROLE}";', f'GRANT CONNECT ON DATABASE {d.db} TO "{ROLE}";',
