@@ -440,6 +440,8 @@ static int count_marks(const char *text)
 
 const char *draft_text(struct draft *x)
 {
+	int marks;
+
 	x->out = t_strdup(x->ctx, "\nmodel: {\n");
 	decide_tables(x);
 	x->shards = shards_propose(x);
@@ -450,13 +452,15 @@ const char *draft_text(struct draft *x)
 	if (x->links->n >= LINKS_MAX)
 		put(x, "\n  # " MODEL_MARK ": more tables can be reached than are listed here.\n");
 	put(x, "};\n");
+	marks = count_marks(x->out);
 	return t_printf(
 		x->ctx,
 		"# A model to start from, made from the catalog of database %s and from names.\n"
 		"# Read every line.  " MODEL_MARK
-		" (%d times) marks a question that only a person can answer.\n"
+		" (%s) marks a question that only a person can answer.\n"
 		"# While one is left, the daemon erases nothing.  A marked column is under a rule that erases\n"
 		"# it: move it to keep if it is not personal, and remove the mark.  retentiond.conf(5) explains\n"
 		"# the settings; retentionctl model check lists the marks that are left.\n%s",
-		one_line(x, x->database), count_marks(x->out), x->out);
+		one_line(x, x->database), marks == 1 ? "once" : t_printf(x->ctx, "%d times", marks),
+		x->out);
 }
