@@ -5,6 +5,9 @@
 #   MEMORY="20000 200000"   the two sizes at which peak memory and the time a contact takes are printed; "" leaves that out
 #   RATIOS=no               leaves the ratios out
 #   FOREGROUND=no           leaves the foreground load out, and the plot
+#   PARTS=64                so many hash partitions; "" leaves them out
+#   PARTS_CONTACTS=50000    so many contacts are in them
+#   CITUS=no                leaves out Citus, which is measured where the extension is installed
 #   REPEAT=3                each pair is run so often; the median ratio counts
 # Prints a table in Markdown, which is kept as build/bench/bench.md; beside a ratio: is it at most the target?
 # build/bench/bench.svg: rows deleted and the latency of a foreground load over time, ours and the script's.
@@ -13,22 +16,27 @@ cd "$(dirname "$0")/../.."
 top=$PWD
 bin=$top/build/${VARIANT:-release}
 contacts=$((${SCALE:-1} * 100000))
+work=$(mktemp -d /tmp/retentiond-bench.XXXXXX)
 memory=${MEMORY-20000 200000}
+parts=${PARTS-64}
+model=model.conf from=template # what the passes work on
+host=$work/server # the node that they ask
 repeat=${REPEAT:-3}
 out=$top/build/bench
 pgbin=$(find /usr/lib/postgresql -mindepth 2 -maxdepth 2 -name bin | sort -V | tail -n 1)
-work=$(mktemp -d /tmp/retentiond-bench.XXXXXX)
 
 as_server() {
 	if [ "$(id -u)" = 0 ]; then (cd / && runuser -u postgres -- "$@"); else "$@"; fi
 }
 finish() {
-	as_server "$pgbin/pg_ctl" -D "$work/server/data" -s -m immediate stop 2>/dev/null || true
+	for node in "$work"/*/data; do
+		as_server "$pgbin/pg_ctl" -D "$node" -s -m immediate stop 2>/dev/null || true
+	done
 	rm -rf "$work"
 }
 trap finish EXIT
 
-query() { "$pgbin/psql" -X -q -At -h "$work/server" -U bench -v ON_ERROR_STOP=1 "$@"; }
+query() { "$pgbin/psql" -X -q -At -h "$host" -U bench -v ON_ERROR_STOP=1 "$@"; }
 seconds() { date +%s.%N; }
 ratio() { awk -v a="$1" -v b="$2" 'BEGIN { printf "%.2f", a / b }'; }
 elapsed() { awk -v a="$1" -v b="$2" 'BEGIN { printf "%.1f", b - a }'; }
@@ -51,17 +59,17 @@ make_template() {
 	query -d template -v n="$1" -f tests/bench/data.sql
 }
 fresh() {
-	query -d postgres -c "SET client_min_messages = error" -c "DROP DATABASE IF EXISTS run" -c "CREATE DATABASE run TEMPLATE template" -c "CHECKPOINT"
+	query -d postgres -c "SET client_min_messages = error" -c "DROP DATABASE IF EXISTS run" -c "CREATE DATABASE run TEMPLATE $from" -c "CHECKPOINT"
 }
 
 config() { # ACTION ARCHIVE [LIMITS [DEPTH]]
 	local limits=${3:-}
 	[[ $limits == *integrity* ]] || limits+=' integrity = "triggers";'
 	cat >"$work/retentiond.conf" <<CONF
-database: { conninfo = "host=$work/server dbname=run user=bench"; timezone = "Europe/Paris"; };
+database: { conninfo = "host=$host dbname=run user=bench"; timezone = "Europe/Paris"; };
 archives: { directory = "$work/archives"; };
 limits: { workers = ${WORKERS:-2}; max_share = 1.0; $limits };
-@include "$top/tests/bench/model.conf"
+@include "$top/tests/bench/$model"
 policies = ( { name = "bench"; action = "$1"; depth = "${4:-18 months}"; schedule = "monthly"; archive = "$2"; } );
 CONF
 	chmod 600 "$work/retentiond.conf"
@@ -344,6 +352,96 @@ ratios() {
 	pairs_row "a pass with nothing due, against the plain aggregate query" s 1.2
 }
 
+# Two templates of the layout by contact: plain tables, and their partitions.
+make_partitioned() { # CONTACTS
+	local name
+	make_template "$1"
+	for name in plain partitioned; do
+		query -d postgres -c "SET client_min_messages = error" -c "DROP DATABASE IF EXISTS $name" -c "CREATE DATABASE $name TEMPLATE template"
+		query -d "$name" -v parts="$([ "$name" = plain ] && echo 0 || echo "$parts")" -f tests/bench/by-contact.sql
+	done
+}
+
+# Passes over partitions and over plain tables, in turn.  The smallest of each counts: what else the machine does can
+# only make a pass slower.
+partitions() {
+	local what integrity plain
+	for integrity in set triggers; do
+		for what in by-contact-shard.conf by-contact.conf; do
+			no_pairs
+			for _ in $(seq "$repeat"); do
+				from=plain model=by-contact.conf
+				ours delete_contacts listed "integrity = \"$integrity\";"
+				plain=$took
+				from=partitioned model=$what
+				ours delete_contacts listed "integrity = \"$integrity\";"
+				pair "$took" "$plain"
+			done
+			took=$(sort -n "$work/ours" | head -n 1)
+			plain=$(sort -n "$work/theirs" | head -n 1)
+			row "$parts hash partitions, $([ "$what" = by-contact.conf ] && echo no || echo with a) shard column, integrity \"$integrity\", against plain tables" \
+				"$took s" "$plain s" "$(ratio "$took" "$plain")" "$([ "$what" = by-contact.conf ] || echo 1.3)"
+		done
+	done
+	from=template model=model.conf
+}
+
+# Citus on this machine: a coordinator, which holds no shard, and two workers.
+nodes=(coordinator worker1 worker2)
+start_citus() {
+	local node
+	for node in "${nodes[@]}"; do
+		mkdir -p "$work/$node"
+		[ "$(id -u)" != 0 ] || chown postgres "$work/$node"
+		as_server "$pgbin/initdb" -D "$work/$node/data" -A trust -U bench -N --locale=C.UTF-8 >/dev/null
+		as_server "$pgbin/pg_ctl" -D "$work/$node/data" -l "$work/$node/log" -w -s -o "-c unix_socket_directories='$work/$node' \
+			-c listen_addresses='' -c shared_buffers=512MB -c max_wal_size=8GB -c autovacuum=off -c shared_preload_libraries=citus \
+			-c max_prepared_transactions=50 -c citus.shard_count=8 -c citus.enable_statistics_collection=off \
+			-c citus.local_hostname='$work/$node'" start
+	done
+}
+
+# A database on the three nodes, with the bench's data by contact: nothing can be copied here as a template.
+fresh_citus() { # CONTACTS
+	local node
+	for node in "${nodes[@]}"; do
+		host=$work/$node
+		query -d postgres -c "SET client_min_messages = error" -c "DROP DATABASE IF EXISTS run WITH (FORCE)" \
+			-c "SET citus.enable_create_database_propagation = off" -c "CREATE DATABASE run"
+		query -d run -c "CREATE EXTENSION citus"
+	done
+	host=$work/coordinator
+	query -d run -c "SELECT citus_set_coordinator_host('$host', 5432)" -c "SELECT citus_add_node('$work/worker1', 5432)" \
+		-c "SELECT citus_add_node('$work/worker2', 5432)" >/dev/null
+	query -d run -v n="$1" -f tests/bench/data.sql
+	query -d run -v parts=0 -v citus=yes -f tests/bench/by-contact.sql 2>/dev/null # notices, of each table
+	query -d postgres -c CHECKPOINT
+}
+
+# The same pass over plain tables and over the same ones distributed by contact.  Three servers share the processors
+# of one: the ratio is what Citus costs, and says nothing of what more machines win.
+citus() { # CONTACTS
+	local plain begun
+	start_citus
+	no_pairs
+	for _ in $(seq "$repeat"); do
+		host=$work/server from=plain model=by-contact.conf
+		ours delete_contacts listed
+		plain=$took
+		fresh_citus "$1"
+		model=by-contact-shard.conf
+		set_up delete_contacts listed
+		begun=$(seconds)
+		pass
+		pair "$(elapsed "$begun" "$(seconds)")" "$plain"
+	done
+	host=$work/server from=template model=model.conf
+	took=$(sort -n "$work/ours" | head -n 1)
+	plain=$(sort -n "$work/theirs" | head -n 1)
+	row "Citus by contact, a coordinator and two workers on this machine, integrity \"triggers\", against plain tables" \
+		"$took s" "$plain s" "$(ratio "$took" "$plain")" ""
+}
+
 command -v time >/dev/null || { echo "bench: the program time is missing (Debian package time)" >&2; exit 1; }
 mkdir -p "$out"
 exec > >(tee "$out/bench.md")
@@ -362,6 +460,19 @@ for n in $memory; do
 	first=${first:-$each}
 done
 [ -z "$memory" ] || printf '| the last against the first (at most 1.1) | | %s | |\n' "$(ratio "$each" "$first")"
+if [ -n "$parts" ]; then
+	make_partitioned "${PARTS_CONTACTS:-50000}"
+	printf '\n%d contacts by contact, smallest of %d\n\n| what | partitions | plain | ratio | at most | reached |\n| --- | --- | --- | --- | --- | --- |\n' \
+		"${PARTS_CONTACTS:-50000}" "$repeat"
+	partitions
+	if [ "${CITUS:-yes}" != no ]; then
+		if [ "$(query -d postgres -c "SELECT count(*) FROM pg_available_extensions WHERE name = 'citus'")" = 1 ]; then
+			citus "${PARTS_CONTACTS:-50000}"
+		else
+			echo "Citus is not measured: the extension is not installed here"
+		fi
+	fi
+fi
 [ "${RATIOS:-yes}${FOREGROUND:-yes}" != nono ] || exit 0
 make_template "$contacts"
 printf '\n%d contacts, median of %d\n\n| what | ours | theirs | ratio | at most | reached |\n| --- | --- | --- | --- | --- | --- |\n' "$contacts" "$repeat"
