@@ -10,7 +10,8 @@ static char *canonical_bytes(void *ctx, const struct config *config)
 	const size_t n = strlen(text);
 	char *hex = t_array(ctx, char, 2 * n + 3);
 
-	memcpy(hex, "\\x", 2);
+	hex[0] = '\\';
+	hex[1] = 'x';
 	for (size_t i = 0; i < n; i++) {
 		hex[2 * i + 2] = digits[(unsigned char)text[i] >> 4];
 		hex[2 * i + 3] = digits[(unsigned char)text[i] & 15];
