@@ -1,5 +1,7 @@
 #include "model/catalog.h"
 
+#include "base/mem.h"
+
 #include <string.h>
 
 /* Finds the name followed by a bracket; a closing quote and blanks may stand between. */
@@ -23,6 +25,15 @@ bool catalog_asks_other_rows(const struct catalog *catalog, const char *predicat
 		if (calls(predicate, catalog->functions[i]))
 			return true;
 	return strcasestr(predicate, "select") || strcasestr(predicate, "table");
+}
+
+char *catalog_oids(void *ctx, const struct model *model, const struct catalog *catalog)
+{
+	char *oids = t_strdup(ctx, "");
+
+	for (size_t i = 0; i < model->n_tables; i++)
+		t_list(&oids, ",", "%u", catalog->relations[i].oid);
+	return t_printf(ctx, "{%s}", oids);
 }
 
 const struct column *catalog_column(const struct relation *relation, const char *name)

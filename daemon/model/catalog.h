@@ -195,6 +195,9 @@ bool catalog_is_date(const char *base);
  */
 bool catalog_refers_to_objects(const struct table *t, const struct column *column);
 
+/* The oids of the model's tables, in its order, as the text of an array.  Owned by ctx. */
+char *catalog_oids(void *ctx, const struct model *model, const struct catalog *catalog);
+
 /* NULL when the table has no such column. */
 const struct column *catalog_column(const struct relation *relation, const char *name);
 

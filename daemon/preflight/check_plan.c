@@ -196,12 +196,9 @@ static bool check_triggers(const struct check *check, const struct plan *plan, s
 bool check_foreign_code(const struct check *check, const struct catalog *catalog, struct error *err)
 {
 	const struct model *model = &check->config->model;
-	char *tables = t_strdup(check->ctx, "");
 	struct foreign_code found;
 
-	for (size_t i = 0; i < model->n_tables; i++)
-		t_list(&tables, ",", "%u", catalog->relations[i].oid);
-	if (!foreign_code_find(check->db, t_printf(check->ctx, "{%s}", tables), FOREIGN_READ,
+	if (!foreign_code_find(check->db, catalog_oids(check->ctx, model, catalog), FOREIGN_READ,
 			       check->ctx, &found, err))
 		return false;
 	if (!found.table)

@@ -22,14 +22,10 @@ static const char parts_sql[] =
 bool check_shard_read(struct db *db, const struct model *model, void *ctx, struct catalog *catalog,
 		      struct error *err)
 {
-	char *oids = t_strdup(ctx, "");
+	const char *const oids = catalog_oids(ctx, model, catalog);
 	AUTO(result) PGresult *res = NULL;
-	const char *values[1];
 
-	for (size_t i = 0; i < model->n_tables; i++)
-		t_list(&oids, ",", "%u", catalog->relations[i].oid);
-	values[0] = t_printf(ctx, "{%s}", oids);
-	if (!db_query(db, parts_sql, 1, values, &res, err))
+	if (!db_query(db, parts_sql, 1, &oids, &res, err))
 		return false;
 	for (int row = 0; row < PQntuples(res); row++) {
 		const size_t i = db_index(res, row, "i", model->n_tables);
