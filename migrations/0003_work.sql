@@ -11,7 +11,7 @@ CREATE TABLE retention.candidate (
 	key text NOT NULL,
 	weight bigint NOT NULL,		-- the contact and its requests: the size of a batch counts these
 	shard text NOT NULL DEFAULT '',	-- the value of the model's shard column; '': it names none
-	shard_group text NOT NULL DEFAULT '',	-- a batch holds keys of one: the partition, or the shard of Citus
+	shard_group text NOT NULL DEFAULT '',	-- a batch holds keys of one: column and partition, or shard of Citus
 	PRIMARY KEY (job, n)
 );
 

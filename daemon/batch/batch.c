@@ -414,8 +414,12 @@ static void make_arrays(struct batch *b)
 
 static bool quote_shards(struct batch *b, struct error *err)
 {
-	char *literal = PQescapeLiteral(db_conn(b->db), b->keys->shards, strlen(b->keys->shards));
+	const char *shards = b->keys->shards;
+	char *literal = shards ? PQescapeLiteral(db_conn(b->db), shards, strlen(shards)) : NULL;
 
+	b->shards = "NULL";
+	if (!shards)
+		return true;
 	if (!literal)
 		return fail(err, ERR_ENVIRONMENT, "cannot quote the shards of a batch");
 	b->shards = t_strdup(b->ctx, literal);

@@ -11,7 +11,7 @@ struct batch {
 	const struct keys *keys;
 	struct batch_result *result;
 	const struct plan *plan; /* the job's */
-	const char *shards; /* the keys' shards, as a constant of SQL */
+	const char *shards; /* the keys' shards, as a constant of SQL; "NULL": not known */
 	struct db *db; /* the worker's */
 	void *ctx; /* all of the batch's text */
 	const char *id; /* the job's, as a parameter */

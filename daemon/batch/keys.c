@@ -50,6 +50,15 @@ static bool same(const struct key_page *page, int a, int b, const char *column)
 	return strcmp(db_value(page->rows, a, column), db_value(page->rows, b, column)) == 0;
 }
 
+/* Has the list the shards of the column that the plan has? */
+static bool is_by_shard(const struct key_page *page, int row)
+{
+	const char *group = db_value(page->rows, row, "shard_group");
+	const size_t n = page->shard ? strlen(page->shard) : 0;
+
+	return page->shard && strncmp(group, page->shard, n) == 0 && group[n] == ' ';
+}
+
 bool keys_take(struct db *db, struct key_page *page, int64_t weight, void *ctx, struct keys *ret,
 	       struct error *err)
 {
@@ -83,7 +92,8 @@ bool keys_take(struct db *db, struct key_page *page, int64_t weight, void *ctx, 
 		page->next++;
 	}
 	ret->array = sql_array(ctx, taken, (size_t)ret->n);
-	ret->shards = sql_array(ctx, shards, n_shards);
+	if (is_by_shard(page, first))
+		ret->shards = sql_array(ctx, shards, n_shards);
 	return true;
 }
 
@@ -122,13 +132,14 @@ bool keys_ask_references(struct db *db, const struct reference_question *questio
 	ret->kept = part_of(keys, ctx, db_text(res, 0, "kept"), db_int(res, 0, "n_kept"));
 	ret->via = t_strdup(ctx, db_value(res, 0, "via"));
 	ret->own = part_of(keys, ctx, db_text(res, 0, "own"), db_int(res, 0, "n_own"));
-	ret->together = (struct keys){.array = t_strdup(ctx, db_value(res, 0, "together")),
-				      .n = db_int(res, 0, "n_together"),
-				      .weight = db_int(res, 0, "weight"),
-				      .shards = t_strdup(ctx, db_value(res, 0, "shards")),
-				      .group = keys->group,
-				      .first_n = db_int(res, 0, "first_n"),
-				      .last_n = db_int(res, 0, "last_n")};
+	ret->together = (struct keys){
+		.array = t_strdup(ctx, db_value(res, 0, "together")),
+		.n = db_int(res, 0, "n_together"),
+		.weight = db_int(res, 0, "weight"),
+		.shards = keys->shards ? t_strdup(ctx, db_value(res, 0, "shards")) : NULL,
+		.group = keys->group,
+		.first_n = db_int(res, 0, "first_n"),
+		.last_n = db_int(res, 0, "last_n")};
 	return true;
 }
 

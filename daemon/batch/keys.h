@@ -25,15 +25,20 @@ struct keys {
 	int64_t weight; /* rows that belong to them, as far as the list knows */
 	int64_t first_n;
 	int64_t last_n;
-	char *shards; /* the text of an array: all shards of these keys, perhaps further ones */
+	/*
+	 * The text of an array: all shards of these keys, perhaps further ones.  NULL: the list was made by another shard
+	 * column than the plan, or without any, because the model has changed since.
+	 */
+	char *shards;
 	const char *group; /* what their shards have in common; "" where the model has none */
 };
 
-/* The next lines of a worker's share of the list, read ahead.  The first three members are the caller's. */
+/* The next lines of a worker's share of the list, read ahead.  The first four members are the caller's. */
 struct key_page {
 	int job;
 	int worker;
 	int workers; /* that share the list */
+	const char *shard; /* plan_shard(), or NULL */
 	PGresult *rows; /* n, key, weight, shard, shard_group; NULL: none yet */
 	int next; /* row */
 	int64_t after_n; /* lines up to this one have been dealt; -1: none */

@@ -222,6 +222,7 @@ void *worker_main(void *arg)
 			  .page = {.job = pool->batch->id,
 				   .worker = worker->number,
 				   .workers = pool->workers,
+				   .shard = plan_shard(pool->batch->plan),
 				   .after_n = -1},
 			  .pause_ms = SWEEPS_MIN_PAUSE_MS},
 	};

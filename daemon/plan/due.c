@@ -347,7 +347,9 @@ void plan_list(struct plan *p)
 		p, list_sql, {"due", due_query(p, p->opts.by_key ? selected(p) : NULL)},
 		{"order", group ? t_printf(p, "%s, x.shard, %s", group, order) : order},
 		{"text", plan_key_text(p, "x", names)},
-		{"shard", group ? t_printf(p, "x.shard::text, (%s)::text", group) : "'', ''"});
+		{"shard", group ? t_printf(p, "x.shard::text, %s || (%s)::text",
+					   sql_literal(p, t_printf(p, "%s ", plan_shard(p))), group)
+				: "'', ''"});
 	p->listing = false;
 	p->present_sql =
 		sql_fill(p, present_sql, {"text", plan_key_text(p, "x", names)},

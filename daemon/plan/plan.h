@@ -257,7 +257,13 @@ char *plan_chosen_query(const void *ctx, const struct catalog *catalog, const st
 /* The shards of a batch of a subject that perhaps does not exist, as a constant for plan_with_shards(). */
 const char *plan_some_shard(const struct plan *plan);
 
-/* Returns the statement with the literal for each PLAN_SHARDS. */
+/*
+ * The column of the subject whose values the list has as shards: the groups of the list begin with its name and a blank
+ * (retention.candidate.shard_group).  NULL: none.
+ */
+const char *plan_shard(const struct plan *plan);
+
+/* Returns the statement with the literal for each PLAN_SHARDS; NULL as SQL: the shards are not known. */
 char *plan_with_shards(const void *ctx, const char *sql, const char *literal);
 
 /* Returns "schema"."table". */

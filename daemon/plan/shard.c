@@ -12,6 +12,10 @@
 
 #include <string.h>
 
+/* NULL instead of the values: they are not known. */
+static const char in_shards_sql[] =
+	" AND ({value} = ANY ({shards}) OR {value} = ({shards})[1] OR {shards} IS NULL)";
+
 /*
  * " AND alias.column is among the batch's values", which have the type of t's shard column.
  *
@@ -28,8 +32,8 @@ static char *among_shards(const struct plan *p, const struct table *t, const cha
 
 	if (r->spread == SPREAD_ROWS)
 		return t_printf(p, " AND %s = ANY (%c::%s[])", value, PLAN_SHARDS, type);
-	return t_printf(p, " AND (%s = ANY (%c::%s[]) OR %s = (%c::%s[])[1])", value, PLAN_SHARDS,
-			type, value, PLAN_SHARDS, type);
+	return sql_fill(p, in_shards_sql, {"value", value},
+			{"shards", t_printf(p, "%c::%s[]", PLAN_SHARDS, type)});
 }
 
 const char *plan_in_shards(const struct plan *p, const struct table *t, const char *alias)
@@ -61,6 +65,11 @@ const char *plan_shard_link(const struct plan *p, const struct table *t, const c
 			plan_column(p, parent_alias, plan_relation(p, t->of)->shard));
 }
 
+const char *plan_shard(const struct plan *p)
+{
+	return plan_relation(p, p->subject)->shard;
+}
+
 const char *plan_listed_shard(const struct plan *p, const char *alias)
 {
 	const struct relation *r = plan_relation(p, p->subject);
@@ -89,7 +98,7 @@ const char *plan_some_shard(const struct plan *p)
 	const struct relation *r = plan_relation(p, p->subject);
 
 	if (r->spread != SPREAD_ROWS || !r->shard)
-		return "NULL";
+		return "'{}'";
 	return strcmp(catalog_column(r, r->shard)->base, "uuid") == 0
 		       ? "'{00000000-0000-0000-0000-000000000000}'"
 		       : "'{0}'";

@@ -66,3 +66,25 @@ def test_in_slices(make, integrity):
     assert d.pg.sql(d.db, "SELECT tenant, count(*) FROM request GROUP BY 1") == [("b", 3000)]
     d.ctl("archive", "restore", str(d.jobs()[-1]["id"]))
     assert d.pg.value(d.db, "SELECT count(DISTINCT (tenant, id)) FROM request") == 9000
+
+
+@pytest.mark.parametrize("type", ["int", "text"])
+@pytest.mark.parametrize("before, after", [("", 'shard = "tenant";'), ('shard = "tenant";', "")], ids=["comes", "goes"])
+def test_the_model_names_a_shard_after_the_list_was_made(make, type, before, after):
+    """The list knows no shards then, or those of a column that no longer counts: its contacts go all the same."""
+
+    def model(shard):
+        return MODEL.replace('shard = "tenant";', shard)
+
+    d = make(SCHEMA.format(type=type), model(before), policy(archive="full"), limits={"max_share": 1.0, "batch_rows": 500})
+    d.pg.sql(d.db, f"""INSERT INTO contact SELECT t::{type}, i, 'n' FROM unnest('{{1,2,3}}'::text[]) AS t, generate_series(1, 40) AS i;
+        INSERT INTO request SELECT tenant, id * 10 + n, id, CASE WHEN id % 2 = 0 THEN timestamptz '2015-01-01' ELSE now() END
+          FROM contact, generate_series(1, 2) AS n""")
+    d.once(check=False, failpoint="batch-after-commit")
+    assert 0 < d.pg.value(d.db, "SELECT count(*) FROM retention.candidate") < 60
+    d.configure(model=model(after))
+    d.once()
+    assert failures(d) == []
+    assert d.pg.value(d.db, "SELECT count(*) FROM retention.candidate") == 0
+    assert d.pg.sql(d.db, "SELECT count(*), bool_and(id % 2 = 1) FROM contact") == [(60, True)]
+    assert d.pg.sql(d.db, "SELECT count(*), bool_and(contact % 2 = 1) FROM request") == [(120, True)]
