@@ -48,16 +48,14 @@ def pytest_collection_modifyitems(config, items):
 ONES_OWN = {"user", "host", "database", "build", "wrapper", "env"}
 
 
-@pytest.fixture(scope="session", autouse=True)
-def short_dirs(request):
-    """Removes the folders that short_dir() has made; after a failure they stay, to be looked at."""
-    yield
-    for folder in SHORT_DIRS if not request.session.testsfailed else []:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
+@pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session, exitstatus):
-    """The same for the folders of tmp_path, once for all processes: each is some hundred megabytes."""
+    """
+    Removes the folders that short_dir() has made, when all servers have ended, and those of tmp_path, once for all
+    processes: each is some hundred megabytes.  After a failure they stay, to be looked at.
+    """
+    for folder in SHORT_DIRS if not session.testsfailed else []:
+        shutil.rmtree(folder, ignore_errors=True)
     factory = getattr(session.config, "_tmp_path_factory", None)
     if exitstatus == 0 and factory and not hasattr(session.config, "workerinput") and not session.config.option.basetemp:
         shutil.rmtree(factory.getbasetemp(), ignore_errors=True)

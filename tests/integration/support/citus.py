@@ -11,6 +11,7 @@ import pytest
 from support.harness import Postgres, TODAY
 from support.oracles import table_digests
 from support.shapes import ROOM, STAFF
+from support.small import policy
 
 SETTINGS = {"shared_preload_libraries": "citus", "max_prepared_transactions": 50, "max_worker_processes": 32,
             "citus.shard_count": 4, "autovacuum": "off", "citus.enable_statistics_collection": "off",
