@@ -95,16 +95,10 @@ bool catalog_is_spread(const struct model *model, const struct catalog *catalog)
 bool catalog_key_pairs(const struct foreign_key *k, const struct columns *from,
 		       const struct columns *to)
 {
-	for (size_t i = 0; i < from->n; i++) {
-		bool found = false;
+	const struct columns own = {.names = k->from_columns, .n = k->n_columns};
+	const struct columns others = {.names = k->to_columns, .n = k->n_columns};
 
-		for (size_t j = 0; j < k->n_columns; j++)
-			found = found || (strcmp(k->from_columns[j], from->names[i]) == 0 &&
-					  strcmp(k->to_columns[j], to->names[i]) == 0);
-		if (!found)
-			return false;
-	}
-	return true;
+	return columns_pairs_are_among(from, to, &own, &others);
 }
 
 bool catalog_link_covers(const struct catalog *catalog, const struct table *t,

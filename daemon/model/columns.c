@@ -32,6 +32,21 @@ bool columns_are_among(const struct columns *columns, const struct columns *othe
 	return true;
 }
 
+bool columns_pairs_are_among(const struct columns *a, const struct columns *b,
+			     const struct columns *x, const struct columns *y)
+{
+	for (size_t i = 0; i < a->n; i++) {
+		bool found = false;
+
+		for (size_t j = 0; j < x->n; j++)
+			found = found || (strcmp(x->names[j], a->names[i]) == 0 &&
+					  strcmp(y->names[j], b->names[i]) == 0);
+		if (!found)
+			return false;
+	}
+	return true;
+}
+
 char *columns_array(const void *ctx, const struct columns *columns)
 {
 	return columns ? sql_array(ctx, columns->names, columns->n) : t_strdup(ctx, "{}");

@@ -22,6 +22,10 @@ bool columns_have(const struct columns *columns, const char *name);
 /* Are all of these among the others, in any order? */
 bool columns_are_among(const struct columns *columns, const struct columns *others);
 
+/* Is each pair of columns a[i] and b[i] one of x[j] and y[j]?  a and b have the same number, as have x and y. */
+bool columns_pairs_are_among(const struct columns *a, const struct columns *b,
+			     const struct columns *x, const struct columns *y);
+
 /* The text of their array, for a parameter; "{}" of NULL.  Owned by ctx. */
 char *columns_array(const void *ctx, const struct columns *columns);
 

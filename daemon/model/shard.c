@@ -90,12 +90,8 @@ static const char *partner(const struct table *t, const char *parents)
 
 static bool link_has(const struct table *t, const char *own, const char *parents)
 {
-	const struct columns *to = model_parent_columns(t);
-
-	for (size_t i = 0; i < t->by->n; i++)
-		if (strcmp(t->by->names[i], own) == 0 && strcmp(to->names[i], parents) == 0)
-			return true;
-	return false;
+	return columns_pairs_are_among(&(struct columns){&own, 1}, &(struct columns){&parents, 1},
+				       t->by, model_parent_columns(t));
 }
 
 /* Does the key lead from one end of the link to the other, with the shards among its pairs? */

@@ -252,20 +252,14 @@ static void check_order(const struct catalog *catalog, const struct table *t, st
 			displaced);
 }
 
-/* Is each pair of the key one of from[i] and to[i]? */
-static bool has_only_pairs(const struct foreign_key *k, const struct columns *from,
-			   const struct columns *to)
+/* Has the key some of the pairs from[i] and to[i], and no others? */
+static bool is_narrower(const struct foreign_key *k, const struct columns *from,
+			const struct columns *to)
 {
-	for (size_t j = 0; j < k->n_columns; j++) {
-		bool found = false;
+	const struct columns own = {.names = k->from_columns, .n = k->n_columns};
+	const struct columns others = {.names = k->to_columns, .n = k->n_columns};
 
-		for (size_t i = 0; i < from->n; i++)
-			found = found || (strcmp(k->from_columns[j], from->names[i]) == 0 &&
-					  strcmp(k->to_columns[j], to->names[i]) == 0);
-		if (!found)
-			return false;
-	}
-	return true;
+	return k->n_columns < from->n && columns_pairs_are_among(&own, &others, from, to);
 }
 
 /* Can no row with the narrow key's columns be without the further ones of the wide key? */
@@ -294,7 +288,7 @@ static const struct foreign_key *narrow_key(const struct catalog *catalog, const
 	const struct foreign_key *narrow = NULL;
 
 	while ((narrow = catalog_next_key(catalog, narrow, a_oid, b_oid))) {
-		bool held = narrow->n_columns >= from->n || !has_only_pairs(narrow, from, to);
+		bool held = !is_narrower(narrow, from, to);
 
 		for (const struct foreign_key *k = NULL;
 		     !held && (k = catalog_next_key(catalog, k, a_oid, b_oid));)

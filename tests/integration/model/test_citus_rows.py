@@ -4,7 +4,6 @@ as the same pass of a plain PostgreSQL.
 """
 
 import contextlib
-import json
 import re
 
 import pytest
@@ -76,16 +75,11 @@ def test_what_a_person_asks_for(both):
     plain, other = both(DELETE, policy("export", name="copy", archive="full"))
     for d in plain, other:
         d.pg.sql(d.db, f"CREATE TABLE crm.outside AS SELECT email FROM crm.contact WHERE {d.shape.owned('contact')} = 4")
-    # Not into the log, which must hold no value of a person.
-    answers = [[d.ctl(*args, check=False, log=d.dir.parent / "printed") for args in (
-        ("residue", d.shape.key(4), "--json"), ("residue", d.shape.key(9), "--json"),
-        ("subject", "export", d.shape.key(4), "--json"), ("subject", "status", d.shape.key(4), "--json"),
-        ("preview", "p", "--json"))] for d in (plain, other)]
-    for one, two in zip(*answers):
-        assert (one.returncode, one.stderr) == (two.returncode, two.stderr)
-        assert citus.in_order(json.loads(one.stdout), "bytes") == citus.in_order(json.loads(two.stdout), "bytes")
-    assert any(row["table"] == "crm.outside" for row in json.loads(answers[1][0].stdout))
-    assert any(row["covered"] for row in json.loads(answers[1][0].stdout))
+    # Citus counts a row's bytes in another way.
+    residue = citus.check_same_answers(plain, other, lambda d: [
+        ("residue", d.shape.key(4)), ("residue", d.shape.key(9)), ("subject", "export", d.shape.key(4)),
+        ("subject", "status", d.shape.key(4)), ("preview", "p")], without="bytes")
+    assert any(row["table"] == "crm.outside" for row in residue) and any(row["covered"] for row in residue)
     for d in plain, other:
         d.configure(policies=[policy("export", name="copy", archive="full")])
         d.once()  # tells the database what a key is

@@ -196,3 +196,16 @@ def in_order(value, without=None):
     if isinstance(value, dict):
         return {key: in_order(item, without) for key, item in value.items() if key != without}
     return sorted((in_order(item, without) for item in value), key=json.dumps) if isinstance(value, list) else value
+
+
+def check_same_answers(plain, other, questions, without=None):
+    """
+    retentionctl says the same of both, but for the values of the name without; questions(d) are its arguments.  Returns
+    what the first question was answered.
+    """
+    # Not into the log, which must hold no value of a person.
+    answers = [[d.ctl(*args, "--json", check=False, log=d.dir.parent / "printed") for args in questions(d)] for d in (plain, other)]
+    for one, two in zip(*answers):
+        assert (one.returncode, one.stderr) == (two.returncode, two.stderr)
+        assert in_order(json.loads(one.stdout), without) == in_order(json.loads(two.stdout), without)
+    return json.loads(answers[1][0].stdout)

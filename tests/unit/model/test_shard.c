@@ -212,72 +212,70 @@ static void shared_with_wide_key(struct world *w)
 	w->of_note[0].identifies = false;
 }
 
+static const struct {
+	void (*change)(struct world *w);
+	const char *fault; /* a part of it; NULL: proved */
+} proofs[] = {
+	{nothing, NULL},
+	{by_both, NULL},
+	{no_key,
+	 "is not proved to be the \"account\" of its \"contact\": "
+	 "ALTER TABLE \"crm\".\"n\" ADD FOREIGN KEY (\"account\", \"contact_id\") REFERENCES "
+	 "\"crm\".\"c\" (\"account\", \"id\"), or name both in by and from, if a row where they "
+	 "differ is nobody's"},
+	{key_without_shard, "is not proved"},
+	{other_pair, "is not proved"},
+	{doubtful,
+	 "because foreign key \"k\" is NOT VALID: ALTER TABLE crm.n VALIDATE CONSTRAINT k"},
+	{third_column, NULL},
+	{third_column_null,
+	 "a row whose \"kind\" is NULL escapes foreign key \"k\": ALTER TABLE crm.n ALTER "
+	 "COLUMN \"kind\" SET NOT NULL"},
+	{link_null, NULL},
+	{shard_null,
+	 "can be NULL, and a row without it would be missed: ALTER TABLE \"crm\".\"n\" ALTER "
+	 "COLUMN \"account\" SET NOT NULL"},
+	{shard_null_in_link, "can be NULL"},
+	{generated, "is generated from other columns"},
+	{citext,
+	 "is citext: a shard is a whole number, a uuid or a text, and no two spellings of it are equal"},
+	{numeric, "is numeric: a shard is"},
+	{wider, NULL},
+	{narrower,
+	 "is int2, and \"account\" of \"contact\" is int4: ALTER TABLE \"crm\".\"n\" ALTER COLUMN "
+	 "\"account\" TYPE int4"},
+	{domain, NULL},
+	{text,
+	 "is text, and \"account\" of \"contact\" is int4: ALTER TABLE \"crm\".\"n\" ALTER COLUMN "
+	 "\"account\" TYPE int4"},
+	{varchar, "is varchar, and \"account\" of \"contact\" is text"},
+	{cleared, "is under clear, and an anonymized row would lose its shard: put it under keep"},
+	{ruled_to_stay, NULL},
+	{parent_without, "needs that of \"contact\" above it, where \"account\" can be NULL"},
+	{copy,
+	 "is not proved to be the \"account\" of its \"contact\": a copied value can be in rows of "
+	 "each shard"},
+	{copy_with_key, "a copied value"},
+	{shared,
+	 "is not proved to be the \"account\" of its \"contact\": ALTER TABLE \"crm\".\"c\" ADD FOREIGN KEY "
+	 "(\"account\", \"address\") REFERENCES \"crm\".\"n\" (\"account\", \"id\"), or name both in by "
+	 "and from, if a row where they differ is nobody's"},
+	{shared_with_key, NULL},
+	{shared_with_wide_key, "is not proved"},
+};
+
 static void test_proofs(void **state)
 {
-	static const struct {
-		void (*change)(struct world *w);
-		const char *fault; /* a part of it; NULL: proved */
-	} cases[] = {
-		{nothing, NULL},
-		{by_both, NULL},
-		{no_key,
-		 "is not proved to be the \"account\" of its \"contact\": "
-		 "ALTER TABLE \"crm\".\"n\" ADD FOREIGN KEY (\"account\", \"contact_id\") REFERENCES "
-		 "\"crm\".\"c\" (\"account\", \"id\"), or name both in by and from, if a row where they "
-		 "differ is nobody's"},
-		{key_without_shard, "is not proved"},
-		{other_pair, "is not proved"},
-		{doubtful,
-		 "because foreign key \"k\" is NOT VALID: ALTER TABLE crm.n VALIDATE CONSTRAINT k"},
-		{third_column, NULL},
-		{third_column_null,
-		 "a row whose \"kind\" is NULL escapes foreign key \"k\": ALTER TABLE crm.n ALTER "
-		 "COLUMN \"kind\" SET NOT NULL"},
-		{link_null, NULL},
-		{shard_null,
-		 "can be NULL, and a row without it would be missed: ALTER TABLE \"crm\".\"n\" ALTER "
-		 "COLUMN \"account\" SET NOT NULL"},
-		{shard_null_in_link, "can be NULL"},
-		{generated, "is generated from other columns"},
-		{citext,
-		 "is citext: a shard is a whole number, a uuid or a text, and no two spellings of it are equal"},
-		{numeric, "is numeric: a shard is"},
-		{wider, NULL},
-		{narrower,
-		 "is int2, and \"account\" of \"contact\" is int4: ALTER TABLE \"crm\".\"n\" ALTER COLUMN "
-		 "\"account\" TYPE int4"},
-		{domain, NULL},
-		{text,
-		 "is text, and \"account\" of \"contact\" is int4: ALTER TABLE \"crm\".\"n\" ALTER COLUMN "
-		 "\"account\" TYPE int4"},
-		{varchar, "is varchar, and \"account\" of \"contact\" is text"},
-		{cleared,
-		 "is under clear, and an anonymized row would lose its shard: put it under keep"},
-		{ruled_to_stay, NULL},
-		{parent_without,
-		 "needs that of \"contact\" above it, where \"account\" can be NULL"},
-		{copy,
-		 "is not proved to be the \"account\" of its \"contact\": a copied value can be in rows of "
-		 "each shard"},
-		{copy_with_key, "a copied value"},
-		{shared,
-		 "is not proved to be the \"account\" of its \"contact\": ALTER TABLE \"crm\".\"c\" ADD FOREIGN KEY "
-		 "(\"account\", \"address\") REFERENCES \"crm\".\"n\" (\"account\", \"id\"), or name both in by "
-		 "and from, if a row where they differ is nobody's"},
-		{shared_with_key, NULL},
-		{shared_with_wide_key, "is not proved"},
-	};
-
 	(void)state;
-	for (size_t i = 0; i < LENGTH(cases); i++) {
+	for (size_t i = 0; i < LENGTH(proofs); i++) {
 		AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
 		struct world w;
 		const char *fault;
 
 		make(&w);
-		cases[i].change(&w);
+		proofs[i].change(&w);
 		fault = shard_fault(ctx, &w.model, &w.catalog, &w.tables[1], "account");
-		if (!cases[i].fault != !fault || (fault && !strstr(fault, cases[i].fault)))
+		if (!proofs[i].fault != !fault || (fault && !strstr(fault, proofs[i].fault)))
 			fail_msg("case %zu: %s", i, fault);
 		if (!fault)
 			assert_string_equal(shard_proved(&w.model, &w.catalog, &w.tables[1]),
@@ -347,7 +345,7 @@ static void test_parent_by_another_column(void **state)
 
 static const struct columns by_account = NAMES("account");
 
-/* Of the columns of contact, the one by which most tables are split; a table with two names counts once. */
+/* Proposes the column of contact by which most tables are split.  A table with two names counts once. */
 static void test_proposal(void **state)
 {
 	struct world w;
