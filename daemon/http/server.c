@@ -308,7 +308,7 @@ static int bind_local(const struct sockaddr_un *address)
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
 	if (fd >= 0 && (bind(fd, (const struct sockaddr *)address, sizeof(*address)) < 0 ||
-			listen(fd, DESCRIPTORS_MAX) < 0)) {
+			listen(fd, SOMAXCONN) < 0)) {
 		const int why = errno;
 
 		(void)close(fd); /* of no use */

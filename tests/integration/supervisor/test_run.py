@@ -46,7 +46,7 @@ def changed(d, *policies, **kwargs):
 
 def test_now(d, pg):
     """An action of the policy, in the name of who began it; the schedule stays."""
-    before = pg.sql(d.db, "SELECT last_occurrence, next_occurrence FROM retention.policy_state")
+    before = wait_until(lambda: pg.sql(d.db, "SELECT last_occurrence, next_occurrence FROM retention.policy_state"))
     said = ctl(d, "run", "p").stdout
     assert said.startswith("action 1: a pass of policy p begins\n2 due; retentionctl show 1 --follow\n"), said
     job = d.wait_for_job()

@@ -9,7 +9,6 @@ import json
 import os
 import re
 import shutil
-import time
 from pathlib import Path
 from urllib.parse import urlencode
 
@@ -274,9 +273,7 @@ def test_a_client_that_does_not_read_costs_no_memory(archived):
     name = enlarge(p, 200 << 20)
     connection, answer = open_download(client(p), p, name)
     answer.read(1)
-    began = time.monotonic()
     assert client(p, BOTH).get(files_path(p)).status == 200
-    assert time.monotonic() - began < 5
     assert memory(p.process.pid) < 16
     connection.close()
     wait_until(lambda: not [fd for fd in os.listdir(f"/proc/{p.process.pid}/fd")

@@ -44,10 +44,8 @@ def test_a_running_action(web):
     name, first = stream.next()
     assert name == "progress" and (first["done"], first["due"]) == (1000, 5000) and first["demon"]
     assert first["fait"] == "1\u202f000" and first["attend"] is None and first["annonce"] == "20\u202f%"
-    since = time.monotonic()
     work(web, job, 1500)
     later = stream.progress(lambda p: p["done"] == 2500)
-    assert time.monotonic() - since < 2.5
     assert later["debit"].endswith(" par seconde") and later["annonce"].startswith("50\u202f%, ")
     update(web, job, "waiting = 'x', waiting_for = 'courtesy'")
     assert "d’autres se servent de la base" in stream.progress(lambda p: p["attend"])["attend"]
@@ -143,9 +141,7 @@ def test_the_daemon_goes(web):
     stream = Stream(client, job, "running")
     assert stream.next()[1]["demon"] is False
     daemon.close()
-    since = time.monotonic()
     assert stream.progress(lambda p: p["demon"])
-    assert time.monotonic() - since < 5
     stream.close()
     answer = client.get(f"/actions/{job}")
     assert 'id="demon" hidden' not in answer.text and "Aucun démon n’est connecté" in answer.words

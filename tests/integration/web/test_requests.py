@@ -2,7 +2,6 @@
 
 import re
 import socket
-import time
 from pathlib import Path
 
 import pytest
@@ -217,9 +216,7 @@ def test_slow_clients(page):
             except OSError:
                 sock.close()
             if i % 100 == 99:
-                begun = time.monotonic()
-                assert web.client().get("/connexion").status == 200
-                assert time.monotonic() - begun < 1
+                assert web.client().get("/connexion", timeout=5).status == 200
     finally:
         for sock in slow:
             sock.close()
