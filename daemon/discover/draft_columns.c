@@ -1,0 +1,114 @@
+/*
+ * Prints what becomes of columns: a rule for each with its reason, and when a request is closed.
+ */
+#include "discover/draft_state.h"
+
+#include "model/catalog.h"
+
+static const char *opening(enum rule_kind rule)
+{
+	return rule == RULE_SET ? ": (" : " = [";
+}
+
+/* A column as an element of its rule. */
+static char *element(const struct draft *x, const struct schema_column *c, const struct decision *d)
+{
+	return d->rule == RULE_SET ? t_printf(x->ctx, "{ column = %s; value = %s; }",
+					      draft_quoted(x, c->name), draft_quoted(x, d->value))
+				   : draft_quoted(x, c->name);
+}
+
+/* Prints the columns with this rule, a line for each, with its reason; open ones last. */
+static void print_rule(struct draft *x, size_t table, enum rule_kind rule)
+{
+	const struct schema_table *t = &x->schema->tables[table];
+	const char *hidden = x->is_proposal ? "# " : "";
+	size_t left = 0;
+
+	for (size_t i = 0; i < t->n_columns; i++)
+		left += decide_column(x, table, &t->columns[i]).rule == rule;
+	if (left == 0)
+		return;
+	draft_put(x, "    %s%s%s\n", hidden, rule_names[rule], opening(rule));
+	for (int open = 0; open < 2; open++)
+		for (size_t i = 0; i < t->n_columns; i++) {
+			const struct schema_column *c = &t->columns[i];
+			const struct decision d = decide_column(x, table, c);
+
+			if (d.rule != rule || d.open != (open == 1))
+				continue;
+			left--;
+			draft_put(x, "    %s  %-26s # %s%s", hidden,
+				  t_printf(x->ctx, "%s%s", element(x, c, &d), left ? "," : ""),
+				  !d.open          ? ""
+				  : x->is_proposal ? "is this personal? "
+						   : MODEL_MARK ": is this personal? ",
+				  draft_line(x, d.why));
+			if (c->comment)
+				draft_put(x, " (%s)", draft_line(x, c->comment));
+			draft_put(x, "\n");
+		}
+	draft_put(x, "    %s%s;\n", hidden, rule == RULE_SET ? ")" : "]");
+}
+
+/* Prints the rule of a second name of the table: the same, without reasons. */
+static void print_rule_again(struct draft *x, size_t table, enum rule_kind rule)
+{
+	const struct schema_table *t = &x->schema->tables[table];
+	size_t width = 0;
+
+	for (size_t i = 0; i < t->n_columns; i++) {
+		const struct decision d = decide_column(x, table, &t->columns[i]);
+		const char *item = element(x, &t->columns[i], &d);
+		const bool first = width == 0;
+
+		if (d.rule != rule)
+			continue;
+		width += strlen(item) + 2;
+		if (first)
+			draft_put(x, "    %s%s ", rule_names[rule], opening(rule));
+		draft_put(x, "%s%s%s", first ? "" : ",",
+			  width > 90 ? "\n      "
+			  : first    ? ""
+				     : " ",
+			  item);
+		width = width > 90 ? strlen(item) : width;
+	}
+	if (width > 0)
+		draft_put(x, " %s;\n", rule == RULE_SET ? ")" : "]");
+}
+
+void draft_rules(struct draft *x, size_t table, bool again)
+{
+	static const enum rule_kind rules[] = {RULE_SET, RULE_CLEAR, RULE_KEEP};
+
+	for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++)
+		(again ? print_rule_again : print_rule)(x, table, rules[i]);
+}
+
+void draft_request(struct draft *x)
+{
+	static const char *const states[] = {"status",    "state",    "statut",   "etat",
+					     "status_id", "state_id", "stage_id", NULL};
+	const struct schema_table *t = draft_table(x, &x->links->items[1]);
+	const struct schema_column *date = schema_column(t, x->date);
+	const struct schema_column *state = NULL;
+	char *others = t_strdup(x->ctx, "");
+
+	for (size_t i = 0; i < t->n_columns; i++)
+		if (catalog_is_date(t->columns[i].base) && &t->columns[i] != date)
+			t_append(&others, "%s%s", *others ? ", " : "",
+				 draft_line(x, t->columns[i].name));
+	draft_setting(x, "date", x->date);
+	draft_put(x, "    # The date that a policy's depth is counted from%s%s%s.\n",
+		  date && !date->not_null ? "; a request without it keeps its contact" : "",
+		  *others ? "; other dates are " : "", others);
+	for (const char *const *s = states; *s && !state; s++)
+		state = schema_column(t, *s);
+	draft_put(x,
+		  "    # " MODEL_MARK
+		  ": which requests are closed?  An open one keeps its contact.  "
+		  "As it stands, none is closed.\n    due_when = \"false\";\n    # due_when = "
+		  "\"%s%s\";\n",
+		  state ? state->name : "true", state ? " = 'closed'" : "");
+}

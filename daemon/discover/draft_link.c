@@ -1,0 +1,222 @@
+/*
+ * Prints a table's group: how it hangs off its parent, and what becomes of its rows.
+ */
+#include "discover/draft_state.h"
+
+#include "base/mem.h"
+#include "base/sql.h"
+#include "base/text.h"
+#include "discover/shards.h"
+
+static void print_index(struct draft *x, const struct schema_table *t,
+			const struct columns *columns)
+{
+	if (!columns || schema_indexed(t, columns))
+		return;
+	draft_put(x,
+		  "    # No index begins with %s; the daemon refuses a large table without one:\n"
+		  "    # %s\n",
+		  columns->n == 1 ? "it" : "them",
+		  sql_create_index(x->ctx, draft_shown_sql(x, t),
+				   draft_line(x, sql_idents(x->ctx, columns->names, columns->n)),
+				   t->partitioned));
+	if (t->partitioned)
+		draft_put(x, "    # (" SQL_INDEX_LOCKS ".)\n");
+}
+
+/* Is there a column whose type or collation makes different values equal? */
+static bool is_blurred(const struct schema_table *t, const struct columns *columns)
+{
+	for (size_t i = 0; i < columns->n; i++)
+		if (!schema_column(t, columns->names[i])->plain)
+			return true;
+	return false;
+}
+
+/* Prints why the daemon refuses the foreign key, if what it does by itself contradicts the model. */
+static void print_silent_key(struct draft *x, const struct link *item)
+{
+	const struct schema_key *k = item->key;
+
+	if (k && strchr("cnd", k->on_delete) && item->how == LINKS_KEY && item->keeps &&
+	    !item->detach)
+		draft_put(
+			x,
+			"    # The daemon refuses foreign key %s, which acts by itself: make it NO ACTION.\n",
+			draft_line(x, k->name));
+	if (k && item->keeps && k->from != k->to && !k->deferrable)
+		draft_put(
+			x,
+			"    # The daemon refuses keys in a cycle, which no order of deletion satisfies:\n"
+			"    # ALTER TABLE %s ALTER CONSTRAINT %s DEFERRABLE;\n",
+			draft_shown_sql(x, draft_table(x, item)),
+			draft_line(x, sql_ident(x->ctx, k->name)));
+}
+
+/* An identifier, quoted only if it must be. */
+static char *plain_ident(void *ctx, const char *name)
+{
+	return name[strspn(name, "abcdefghijklmnopqrstuvwxyz_")] ? sql_ident(ctx, name)
+								 : t_strdup(ctx, name);
+}
+
+static void print_where(struct draft *x, const struct link *item)
+{
+	if (item->how != LINKS_TYPE)
+		return;
+	draft_put(x, "    where = %s;%s\n",
+		  draft_quoted(x, t_printf(x->ctx, "%s = %s", plain_ident(x->ctx, item->type),
+					   sql_literal(x->ctx, item->value))),
+		  item->value_guessed ? "  # " MODEL_MARK ": how does the CRM write this type?"
+				      : "");
+	if (item->value_guessed && !x->samples)
+		draft_put(x,
+			  "    # --samples finds it, and other tables that the column can name.\n");
+}
+
+/* Prints which other tables reference a shared row: as its user or as a part of it, which is an open question. */
+static void print_users(struct draft *x, const struct link *item)
+{
+	for (size_t i = 0; item->shared && !item->second && i < x->schema->n_keys; i++) {
+		const struct schema_key *k = &x->schema->keys[i];
+		const struct schema_table *from = &x->schema->tables[k->from];
+
+		if (k->to == item->table && !links_of(x->links, k->from))
+			draft_put(x,
+				  "    # " MODEL_MARK
+				  ": %s.%s references this row too (%s) and keeps it; if it is "
+				  "a part of the row, map it with of = %s.\n",
+				  draft_line(x, from->schema), draft_line(x, from->name),
+				  draft_line(x, columns_text(x->ctx, k->columns)),
+				  draft_quoted(x, item->name));
+	}
+}
+
+static void print_link(struct draft *x, const struct link *item)
+{
+	static const char *const how[] = {
+		[LINKS_NAME] = "  # by its name: no foreign key says so",
+		[LINKS_TYPE] = "  # by its name: no foreign key can say so",
+	};
+	const struct schema_table *t = draft_table(x, item);
+	const struct link *parent = &x->links->items[item->of];
+
+	draft_setting(x, "of", parent->name);
+	draft_put(x, "    by = %s;%s\n", columns_setting(x->ctx, item->by),
+		  item->how <= LINKS_TYPE && how[item->how] ? how[item->how] : "");
+	draft_columns(x, "from", item->from);
+	print_where(x, item);
+	print_index(x, t, item->by);
+	if (item->how == LINKS_REVERSE)
+		print_index(x, draft_table(x, parent), item->from);
+	if (is_blurred(t, item->by))
+		draft_put(x, "    # The daemon refuses it: its type or collation makes different "
+			     "values equal.\n");
+	if (item->shared)
+		draft_put(
+			x,
+			"    shared = true;  # other rows may reference the same one\n"
+			"    # " MODEL_MARK
+			": is it a person's own (an address), or does it stay (a "
+			"company)?  It stays until\n"
+			"    # both lines with keep are gone: then it goes with the last row that "
+			"references it.\n"
+			"    delete = \"keep\";\n");
+	print_users(x, item);
+	if (item->detach)
+		draft_put(x, "    delete = \"detach\";  # the row also belongs to others\n");
+	else if (item->keeps)
+		draft_put(x, "    delete = \"keep\";\n");
+	print_silent_key(x, item);
+}
+
+/* Prints the column by which the rows of a large table are found, where contact has one. */
+static void print_shard(struct draft *x, size_t i)
+{
+	const char *contacts = x->shards ? x->shards->names[0] : NULL;
+	const char *name = x->shards ? x->shards->names[i] : NULL;
+	const char *fault = x->shards ? x->shards->faults[i] : NULL;
+
+	if (i == 0 && name)
+		draft_put(
+			x,
+			"    shard = %s;  # %zu of these tables %s partitions (or Citus shards) by it, so "
+			"each batch takes the contacts of one\n",
+			draft_quoted(x, name), x->shards->n_narrowed,
+			x->shards->n_narrowed == 1 ? "has" : "have");
+	else if (name && strcmp(name, contacts) != 0)
+		draft_put(x, "    shard = %s;  # the contact's %s in this table\n",
+			  draft_quoted(x, name), draft_line(x, contacts));
+	if (fault)
+		draft_put(x, "    # Each of its statements asks all its partitions: %s.\n",
+			  text_one_line(t_strdup(x->ctx, fault)));
+}
+
+/* Has the table another name in the model, with tables below it that this name does not have? */
+static bool has_parts(const struct draft *x, const struct link *item)
+{
+	const struct link *items = x->links->items;
+
+	for (size_t i = 1; i < x->links->n; i++)
+		if (items[i].how != LINKS_REVERSE && !items[i].keeps &&
+		    &items[items[i].of] != item && items[items[i].of].table == item->table)
+			return true;
+	return false;
+}
+
+/* Prints what an anonymization does with the rows. */
+static void print_anonymize(struct draft *x, const struct link *item)
+{
+	const char *first = links_of(x->links, item->table)->name;
+
+	if (item->shared) {
+		draft_put(x, "    anonymize = \"keep\";\n");
+		x->is_proposal = true;
+		draft_rules(x, item->table, false);
+		x->is_proposal = false;
+	} else if (item->keeps) {
+		draft_put(x, "    anonymize = \"keep\";  # %s has the rules of its columns\n",
+			  first);
+	} else if (x->is_erased[item->table] && item->detach && has_parts(x, item)) {
+		draft_put(x, "    # The row stays here, because other tables hold parts of it.\n");
+		draft_rules(x, item->table, false);
+	} else if (x->is_erased[item->table]) {
+		draft_put(x, "    anonymize = \"delete\";  # it holds nothing else\n");
+	} else if (item->second) {
+		draft_put(x, "    # The same rules as %s: change both together.\n", first);
+		draft_rules(x, item->table, true);
+	} else {
+		draft_rules(x, item->table, false);
+	}
+}
+
+void draft_item(struct draft *x, size_t i)
+{
+	const struct link *item = &x->links->items[i];
+	const struct schema_table *t = draft_table(x, item);
+
+	draft_put(x, "\n  # %s%s%s%s\n", draft_shown(x, t), item->second ? ", once more" : "",
+		  t->comment ? ": " : "", t->comment ? draft_line(x, t->comment) : "");
+	if (t->trouble)
+		draft_put(x, "  # The daemon refuses it: %s.\n", t->trouble);
+	draft_put(x, "  %s: {\n", item->name);
+	if (strchr(t->schema, '.'))
+		draft_put(x, "    table = [ %s, %s ];\n", draft_quoted(x, t->schema),
+			  draft_quoted(x, t->name));
+	else
+		draft_setting(x, "table", t_printf(x->ctx, "%s.%s", t->schema, t->name));
+	draft_columns(x, "key", t->key);
+	if (!t->key)
+		draft_put(x, "    # It has no key of one column.\n");
+	if (item->of != LINKS_NONE)
+		print_link(x, item);
+	print_shard(x, i);
+	if (i == 0)
+		draft_setting(x, "created", decide_created(t));
+	if (i == 1)
+		draft_request(x);
+	if (i < 2)
+		draft_put(x, "    archive = true;\n");
+	print_anonymize(x, item);
+	draft_put(x, "  };\n");
+}

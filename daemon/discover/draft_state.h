@@ -1,0 +1,36 @@
+/*
+ * The draft's text in the making.  Names and comments come from the database, so each is made one line.
+ */
+#pragma once
+
+#include "discover/draft.h"
+
+/* Appends to the draft. */
+__attribute__((format(printf, 2, 3))) void draft_put(struct draft *x, const char *fmt, ...);
+
+/* Text for one line of comment. */
+char *draft_line(const struct draft *x, const char *text);
+
+/* A value of the configuration. */
+char *draft_quoted(const struct draft *x, const char *text);
+
+const struct schema_table *draft_table(const struct draft *x, const struct link *item);
+
+/* schema.table for a comment, and as SQL has it. */
+char *draft_shown(const struct draft *x, const struct schema_table *t);
+char *draft_shown_sql(const struct draft *x, const struct schema_table *t);
+
+/* Prints key = value; nothing where the value is NULL. */
+void draft_setting(struct draft *x, const char *key, const char *value);
+void draft_columns(struct draft *x, const char *key, const struct columns *columns);
+
+/*
+ * In draft_columns.c.  Prints the rules of a table's columns with their reasons; again: those of a second name, without.
+ */
+void draft_rules(struct draft *x, size_t table, bool again);
+
+/* Prints the settings of the request only: the date that its age is counted from, and when it is closed. */
+void draft_request(struct draft *x);
+
+/* In draft_link.c.  Prints the group of a link. */
+void draft_item(struct draft *x, size_t i);
