@@ -1,0 +1,63 @@
+-- Marketing by mail.  Its habits: the contact is a wide table with custom columns that an administrator adds; statistics name the
+-- contact by id and by a copy of the address; join tables have a key of two columns; events hang off an object by its name and
+-- a number; texts hold serialised arrays; the company's own people are users.
+CREATE TABLE users (id serial PRIMARY KEY, role_id int NOT NULL, username varchar(191) NOT NULL UNIQUE, password varchar(64) NOT NULL, first_name varchar(191) NOT NULL, last_name varchar(191) NOT NULL, email varchar(191) NOT NULL,
+	"position" varchar(191), timezone varchar(191), locale varchar(191), last_login timestamp, preferences text, signature text, is_published boolean NOT NULL);
+CREATE TABLE roles (id serial PRIMARY KEY, name varchar(191) NOT NULL, description text, is_admin boolean NOT NULL, readable_permissions text);
+CREATE TABLE stages (id serial PRIMARY KEY, category_id int, name varchar(191) NOT NULL, description text, weight int NOT NULL);
+CREATE TABLE categories (id serial PRIMARY KEY, title varchar(191) NOT NULL, description text, alias varchar(191) NOT NULL, color varchar(7), bundle varchar(50) NOT NULL);
+CREATE TABLE companies (id serial PRIMARY KEY, owner_id int REFERENCES users ON DELETE SET NULL, companyname varchar(191), companydescription text, companyaddress1 varchar(191), companycity varchar(191), companyphone varchar(191),
+	companyemail varchar(191), companywebsite varchar(191), companyindustry varchar(191), companyannual_revenue float, score int, date_added timestamp);
+CREATE TABLE leads (id serial PRIMARY KEY, owner_id int REFERENCES users ON DELETE SET NULL, stage_id int REFERENCES stages ON DELETE SET NULL, is_published boolean NOT NULL, date_added timestamp, created_by int, created_by_user varchar(191),
+	modified_by int, modified_by_user varchar(191), points int NOT NULL, last_active timestamp, internal text, social_cache text, date_identified timestamp, preferred_profile_image varchar(191), title varchar(191), firstname varchar(191),
+	lastname varchar(191), company varchar(191), "position" varchar(191), email varchar(191), phone varchar(191), mobile varchar(191), address1 varchar(191), address2 varchar(191), city varchar(191), state varchar(191), zipcode varchar(191),
+	timezone varchar(191), country varchar(191), fax varchar(191), preferred_locale varchar(191), attribution float, website varchar(191), facebook varchar(191), foursquare varchar(191), instagram varchar(191), linkedin varchar(191),
+	skype varchar(191), twitter varchar(191), geburtsdatum date, steuer_id varchar(20), kontonummer varchar(34), fecha_nacimiento date, dni varchar(20), apellidos varchar(80), lieblingsfarbe varchar(40));
+CREATE TABLE inquiries (id serial PRIMARY KEY, lead_id int NOT NULL REFERENCES leads ON DELETE CASCADE, form_id int NOT NULL, status varchar(20) NOT NULL CHECK (status IN ('new', 'answered', 'closed', 'spam')), referer text NOT NULL, ip_id int, page_id int,
+	tracking_id varchar(191), date_submitted timestamp NOT NULL, closed_on timestamp, answer text);
+CREATE INDEX ON inquiries (lead_id);
+CREATE TABLE inquiry_results (inquiry_id int PRIMARY KEY REFERENCES inquiries ON DELETE CASCADE, form_id int NOT NULL, vorname text, nachname text, telefon text, nachricht text, correo text, land text);
+CREATE TABLE inquiry_files (id serial PRIMARY KEY, inquiry_id int NOT NULL REFERENCES inquiries ON DELETE CASCADE, original_name varchar(191) NOT NULL, stored_path varchar(191) NOT NULL, mime varchar(60), bytes bigint, inhalt bytea);
+CREATE TABLE forms (id serial PRIMARY KEY, category_id int REFERENCES categories ON DELETE SET NULL, name varchar(191) NOT NULL, description text, alias varchar(191) NOT NULL, cached_html text, post_action varchar(191), publish_up timestamp);
+CREATE TABLE form_fields (id serial PRIMARY KEY, form_id int NOT NULL REFERENCES forms ON DELETE CASCADE, label text NOT NULL, alias varchar(191) NOT NULL, type varchar(191) NOT NULL, help_message text, is_required boolean, properties text);
+CREATE TABLE lead_fields (id serial PRIMARY KEY, label varchar(191) NOT NULL, alias varchar(191) NOT NULL, type varchar(50) NOT NULL, field_group varchar(191), default_value varchar(191), is_required boolean);
+CREATE TABLE lead_lists (id serial PRIMARY KEY, name varchar(191) NOT NULL, public_name varchar(191), alias varchar(191) NOT NULL, description text, filters text NOT NULL, created_by int, is_global boolean);
+CREATE TABLE lead_lists_leads (leadlist_id int NOT NULL REFERENCES lead_lists ON DELETE CASCADE, lead_id int NOT NULL REFERENCES leads ON DELETE CASCADE, date_added timestamp NOT NULL, manually_removed boolean, PRIMARY KEY (leadlist_id, lead_id));
+CREATE TABLE lead_tags (id serial PRIMARY KEY, tag varchar(191) NOT NULL, description text);
+CREATE TABLE lead_tags_xref (lead_id int NOT NULL REFERENCES leads ON DELETE CASCADE, tag_id int NOT NULL REFERENCES lead_tags ON DELETE CASCADE, PRIMARY KEY (lead_id, tag_id));
+CREATE TABLE companies_leads (company_id int NOT NULL REFERENCES companies ON DELETE CASCADE, lead_id int NOT NULL REFERENCES leads ON DELETE CASCADE, date_added timestamp, is_primary boolean, PRIMARY KEY (company_id, lead_id));
+CREATE TABLE lead_notes (id serial PRIMARY KEY, lead_id int NOT NULL REFERENCES leads ON DELETE CASCADE, text text NOT NULL, type varchar(50), date_time timestamp NOT NULL, created_by int, created_by_user varchar(191));
+CREATE TABLE lead_devices (id serial PRIMARY KEY, lead_id int NOT NULL REFERENCES leads ON DELETE CASCADE, client_info text, device varchar(191), device_os_name varchar(191), device_brand varchar(191), device_model varchar(191), device_fingerprint varchar(191), tracking_id varchar(191), date_added timestamp);
+CREATE TABLE lead_event_log (id serial PRIMARY KEY, lead_id int REFERENCES leads ON DELETE CASCADE, user_id int, user_name varchar(191), bundle varchar(191), object varchar(191), object_id int, action varchar(191), properties jsonb, date_added timestamp NOT NULL);
+CREATE TABLE lead_utmtags (id serial PRIMARY KEY, lead_id int NOT NULL REFERENCES leads ON DELETE CASCADE, query text, referer text, remote_host varchar(191), url text, user_agent text, utm_campaign varchar(191), utm_source varchar(191), date_added timestamp);
+CREATE TABLE lead_donotcontact (id serial PRIMARY KEY, lead_id int REFERENCES leads ON DELETE CASCADE, date_added timestamp NOT NULL, reason smallint NOT NULL, channel varchar(191) NOT NULL, channel_id int, comments text);
+CREATE TABLE lead_frequencyrules (id serial PRIMARY KEY, lead_id int NOT NULL REFERENCES leads ON DELETE CASCADE, frequency_number smallint, frequency_time varchar(25), channel varchar(191) NOT NULL, preferred_channel boolean);
+CREATE TABLE lead_points_change_log (id serial PRIMARY KEY, lead_id int NOT NULL REFERENCES leads ON DELETE CASCADE, ip_id int NOT NULL, type text NOT NULL, event_name varchar(191) NOT NULL, action_name varchar(191) NOT NULL, delta int NOT NULL, date_added timestamp);
+CREATE TABLE lead_ips_xref (lead_id int NOT NULL REFERENCES leads ON DELETE CASCADE, ip_id int NOT NULL, PRIMARY KEY (lead_id, ip_id));
+CREATE TABLE ip_addresses (id serial PRIMARY KEY, ip_address varchar(45) NOT NULL, ip_details text);
+ALTER TABLE lead_ips_xref ADD FOREIGN KEY (ip_id) REFERENCES ip_addresses ON DELETE CASCADE;
+CREATE TABLE contact_merge_records (id serial PRIMARY KEY, contact_id int NOT NULL REFERENCES leads ON DELETE CASCADE, name varchar(191), merged_id int NOT NULL, date_added timestamp);
+CREATE TABLE contact_export_scheduler (id serial PRIMARY KEY, user_id int NOT NULL, scheduled_datetime timestamp NOT NULL, data text);
+CREATE TABLE mails (id serial PRIMARY KEY, category_id int, name varchar(191) NOT NULL, subject text, from_address varchar(191), from_name varchar(191), reply_to_address varchar(191), bcc_address varchar(191), custom_html text, plain_text text, sent_count int, publish_up timestamp);
+CREATE TABLE mail_stats (id bigserial PRIMARY KEY, email_id int REFERENCES mails ON DELETE SET NULL, lead_id int REFERENCES leads ON DELETE SET NULL, list_id int, ip_id int, email_address varchar(191) NOT NULL, date_sent timestamp NOT NULL, is_read boolean, is_failed boolean, tracking_hash varchar(191),
+	retry_count int, source varchar(191), source_id int, tokens text, open_count int, last_opened timestamp, open_details text);
+CREATE TABLE mail_stats_devices (id bigserial PRIMARY KEY, device_id int, stat_id bigint REFERENCES mail_stats ON DELETE CASCADE, ip_id int, date_opened timestamp NOT NULL);
+CREATE TABLE mail_replies (id char(36) PRIMARY KEY, stat_id bigint NOT NULL REFERENCES mail_stats ON DELETE CASCADE, date_replied timestamp NOT NULL, message_id varchar(191) NOT NULL);
+CREATE TABLE sms_stats (id bigserial PRIMARY KEY, sms_id int, lead_id int, list_id int, tracking_hash varchar(191), tokens text, is_failed boolean, details text NOT NULL, date_sent timestamp NOT NULL);
+CREATE TABLE page_hits (id bigserial PRIMARY KEY, page_id int, redirect_id int, lead_id int, ip_id int NOT NULL, date_hit timestamp NOT NULL, country varchar(191), region varchar(191), city varchar(191), isp varchar(191), organization varchar(191), code int NOT NULL, referer text, url text,
+	url_title varchar(191), user_agent text, remote_host varchar(191), page_language varchar(191), browser_languages text, tracking_id varchar(191) NOT NULL, query text, source varchar(191), source_id int);
+CREATE TABLE asset_downloads (id bigserial PRIMARY KEY, asset_id int, ip_id int NOT NULL, lead_id int, date_download timestamp NOT NULL, code int, referer text, tracking_id varchar(191) NOT NULL, utm_campaign varchar(191));
+CREATE TABLE assets (id serial PRIMARY KEY, title varchar(191) NOT NULL, description text, alias varchar(191) NOT NULL, storage_location varchar(191), path varchar(191), extension varchar(191), mime varchar(191), download_count int);
+CREATE TABLE push_ids (id serial PRIMARY KEY, lead_id int REFERENCES leads ON DELETE SET NULL, push_id varchar(191) NOT NULL, enabled boolean NOT NULL, mobile boolean NOT NULL);
+CREATE TABLE campaigns (id serial PRIMARY KEY, category_id int, name varchar(191) NOT NULL, description text, canvas_settings text, publish_up timestamp);
+CREATE TABLE campaign_events (id serial PRIMARY KEY, campaign_id int NOT NULL REFERENCES campaigns ON DELETE CASCADE, name varchar(191) NOT NULL, description text, type varchar(50) NOT NULL, properties text NOT NULL, trigger_date timestamp);
+CREATE TABLE campaign_leads (campaign_id int NOT NULL REFERENCES campaigns ON DELETE CASCADE, lead_id int NOT NULL REFERENCES leads ON DELETE CASCADE, date_added timestamp NOT NULL, rotation int NOT NULL, PRIMARY KEY (campaign_id, lead_id));
+CREATE TABLE campaign_lead_event_log (id bigserial PRIMARY KEY, event_id int NOT NULL REFERENCES campaign_events ON DELETE CASCADE, lead_id int NOT NULL, campaign_id int, ip_id int, rotation int NOT NULL, date_triggered timestamp, is_scheduled boolean, system_triggered boolean, metadata text, channel varchar(191), channel_id int);
+CREATE TABLE message_queue (id bigserial PRIMARY KEY, channel varchar(191) NOT NULL, channel_id int NOT NULL, lead_id int NOT NULL, priority smallint NOT NULL, max_attempts smallint, status varchar(191) NOT NULL, scheduled_date timestamp, options text);
+CREATE TABLE video_hits (id bigserial PRIMARY KEY, lead_id int, ip_id int NOT NULL, date_hit timestamp NOT NULL, country varchar(191), city varchar(191), code int NOT NULL, referer text, url text, user_agent text, guid varchar(191) NOT NULL, query text, time_watched int, duration int);
+CREATE TABLE audit_log (id bigserial PRIMARY KEY, user_id int NOT NULL, user_name varchar(191) NOT NULL, bundle varchar(50) NOT NULL, object varchar(50) NOT NULL, object_id int NOT NULL, action varchar(50) NOT NULL, details text, date_added timestamp NOT NULL, ip_address varchar(45) NOT NULL);
+CREATE TABLE monitoring_leads (monitor_id int NOT NULL, lead_id int NOT NULL REFERENCES leads ON DELETE CASCADE, date_added timestamp, PRIMARY KEY (monitor_id, lead_id));
+CREATE TABLE pages (id serial PRIMARY KEY, title varchar(191) NOT NULL, alias varchar(191) NOT NULL, custom_html text, meta_description varchar(191), hits int, lang varchar(10));
+CREATE TABLE plugins (id serial PRIMARY KEY, name varchar(191) NOT NULL, description text, is_missing boolean, bundle varchar(50) NOT NULL, version varchar(191), author varchar(191));
+CREATE TABLE reports (id serial PRIMARY KEY, name varchar(191) NOT NULL, description text, source varchar(191) NOT NULL, columns text, filters text);
+CREATE TABLE oauth_clients (id serial PRIMARY KEY, name varchar(191) NOT NULL, random_id varchar(191), secret varchar(191) NOT NULL, redirect_uris text NOT NULL);
