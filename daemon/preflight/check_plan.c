@@ -4,6 +4,7 @@
 #include "preflight/check_model.h"
 #include "preflight/foreign_code.h"
 #include "preflight/integrity.h"
+#include "preflight/passed.h"
 #include "preflight/read_catalog.h"
 #include "preflight/trigger_rights.h"
 
@@ -64,8 +65,13 @@ static bool run_probes(const struct check *check, const struct probe *probes, si
 		if (check->report)
 			report_progress(check->report,
 					&(struct job_progress){(int64_t)i, (int64_t)n, -1});
-		if (try_statement(db, probes[i].sql, &one))
+		if (passed_has(check->passed, probes[i].sql))
 			continue;
+		if (try_statement(db, probes[i].sql, &one)) {
+			if (check->passed)
+				passed_add(check->passed, probes[i].sql);
+			continue;
+		}
 		if (!db_alive(db))
 			return fail(err, ERR_ENVIRONMENT, "%s", one.text);
 		db_rollback(db);
@@ -212,26 +218,46 @@ bool check_foreign_code(const struct check *check, const struct catalog *catalog
 	return false;
 }
 
+/* A plan of the same kind has passed: its tables and foreign keys are looked at once. */
+static struct plan *build_like(struct check *check, const struct passed_kind *like,
+			       struct plan_opts *opts)
+{
+	opts->by_set = like->by_set;
+	check->integrity = like->integrity;
+	return plan_build(check->ctx, &check->config->model, check->catalog, opts,
+			  check->complaints);
+}
+
+/* What is asked of a plan's tables, whatever its scope. */
+static bool check_tables_of(const struct check *check, const struct plan *plan, struct error *err)
+{
+	const size_t before = check->complaints->n;
+
+	check_published(check, plan);
+	return check_citus_plan(plan, check->complaints) && check_triggers(check, plan, err) &&
+	       check_foreign_code(check, plan->catalog, err) && check->complaints->n == before;
+}
+
 static bool plan_and_probe(struct check *check, const struct policy *policy, struct plan_opts *opts,
 			   struct plan **ret_plan, struct error *err)
 {
 	const struct place *scope_place = policy ? &policy->place : &check->config->model.place;
 	const size_t before = check->complaints->n;
-	struct plan *plan = build(check, opts, err);
+	const struct passed_kind *like = passed_like(check->passed, opts);
+	struct plan *plan = like ? build_like(check, like, opts) : build(check, opts, err);
 	const struct probe *probes;
 	size_t n;
 
-	if (!plan)
-		return false;
-	check_published(check, plan);
-	if (!check_citus_plan(plan, check->complaints) || !check_triggers(check, plan, err) ||
-	    !check_foreign_code(check, plan->catalog, err) || check->complaints->n > before)
+	if (!plan || (!like && !check_tables_of(check, plan, err)))
 		return false;
 	probes = plan_probes(check->ctx, plan, scope_place, &n);
-	if (!run_probes(check, probes, n, err) || check->complaints->n > before ||
-	    !check_object_owners(check->db, plan, check->complaints, err) ||
-	    check->complaints->n > before)
+	if (!run_probes(check, probes, n, err) || check->complaints->n > before)
 		return false;
+	if (!like && (!check_object_owners(check->db, plan, check->complaints, err) ||
+		      check->complaints->n > before))
+		return false;
+	if (check->passed && !like)
+		passed_add_kind(check->passed, opts, check->integrity);
 	*ret_plan = plan;
 	return true;
 }
@@ -436,6 +462,7 @@ bool check_config(struct check *check, struct error *err)
 
 	if (!read_and_check(check, err))
 		return false;
+	check->passed = t_zero(check->ctx, struct passed);
 	for (size_t i = 0; i < check->config->n_policies; i++) {
 		const struct policy *p = &check->config->policies[i];
 		struct plan_opts opts = check_opts(check->config, p, p->action, p->archive);

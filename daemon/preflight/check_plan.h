@@ -9,6 +9,8 @@
 #include "database/db.h"
 #include "plan/plan.h"
 
+struct passed;
+
 /* What a check works with, and where it puts what it finds. */
 struct check {
 	struct db *db;
@@ -21,6 +23,7 @@ struct check {
 	struct report *report;
 	const char *
 		grants; /* option of retentionctl grants that prints what this role lacks; NULL: none */
+	struct passed *passed; /* by policies before, and not asked again; NULL: one action alone */
 };
 
 /* All of these return false with err empty where there are complaints. */
