@@ -20,7 +20,7 @@ static const char *const lookups[] __attribute__((unused)) = {
 	N_("the company's own people, by its name"),
 	N_("a list that others choose from, by its name"),
 	N_("nothing in it looks personal"),
-	N_("each contact's key names it: it has many contacts"),
+	N_("the tenant's: it has many contacts"),
 	/* Reasons why the daemon refuses a table, of discover/schema.c. */
 	N_("other tables inherit from it"),
 	N_("it has a rule on UPDATE or DELETE"),

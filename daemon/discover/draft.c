@@ -8,6 +8,9 @@
 #include "discover/keys.h"
 #include "discover/shards.h"
 
+/* More references to a table that is left out are only counted. */
+#define MANY_USES 3
+
 /* Prints the tables that mapped tables reference and that hold no personal data. */
 static void print_left_out(struct draft *x)
 {
@@ -17,12 +20,13 @@ static void print_left_out(struct draft *x)
 		const char *why = links_left_out(x->links, x->schema, t);
 		const bool mapped = links_of(x->links, t) != NULL;
 		char *uses = t_strdup(x->ctx, "");
+		size_t n = 0;
 
 		for (size_t i = 0; i < x->schema->n_keys && !mapped; i++) {
 			const struct schema_key *k = &x->schema->keys[i];
 			const struct link *from = k->to == t ? links_of(x->links, k->from) : NULL;
 
-			if (from)
+			if (from && ++n <= MANY_USES)
 				t_list(&uses, ", ", k->columns->n == 1 ? "%s.%s" : "%s (%s)",
 				       from->name, draft_line(x, columns_text(x->ctx, k->columns)));
 		}
@@ -31,8 +35,9 @@ static void print_left_out(struct draft *x)
 		if (first)
 			draft_put(x, "\n  # Not mapped, although mapped tables reference them:\n");
 		first = false;
-		draft_put(x, "  #   %s: %s (%s)\n", draft_shown(x, &x->schema->tables[t]),
-			  why ? why : "not followed", uses);
+		draft_put(x, "  #   %s: %s (%s%s)\n", draft_shown(x, &x->schema->tables[t]),
+			  why ? why : "not followed", uses,
+			  n > MANY_USES ? t_printf(x->ctx, ", and %zu more", n - MANY_USES) : "");
 	}
 }
 

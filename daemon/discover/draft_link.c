@@ -33,18 +33,39 @@ static bool is_blurred(const struct schema_table *t, const struct columns *colum
 	return false;
 }
 
+/* The statement that makes a foreign key act no more by itself. */
+static const char *without_action(const struct draft *x, const struct schema_key *k)
+{
+	const struct schema_table *from = &x->schema->tables[k->from];
+	const struct schema_table *to = &x->schema->tables[k->to];
+	const struct schema_key *whole = x->schema->constraints;
+
+	while (whole->from != k->from || strcmp(whole->name, k->name) != 0)
+		whole++;
+	return t_printf(x->ctx,
+			"ALTER TABLE %s DROP CONSTRAINT %s, ADD CONSTRAINT %s FOREIGN KEY (%s) "
+			"REFERENCES %s (%s)%s;",
+			sql_table(x->ctx, from->schema, from->name), sql_ident(x->ctx, k->name),
+			sql_ident(x->ctx, k->name),
+			sql_idents(x->ctx, whole->columns->names, whole->columns->n),
+			sql_table(x->ctx, to->schema, to->name),
+			sql_idents(x->ctx, whole->to_columns->names, whole->to_columns->n),
+			k->from != k->to || k->deferrable ? " DEFERRABLE" : "");
+}
+
 /* Prints why the daemon refuses the foreign key, if what it does by itself contradicts the model. */
 static void print_silent_key(struct draft *x, const struct link *item)
 {
 	const struct schema_key *k = item->key;
 
-	if (k && strchr("cnd", k->on_delete) && item->how == LINKS_KEY && item->keeps &&
-	    !item->detach)
+	if (k && k->on_delete == 'c' && item->how == LINKS_KEY && item->keeps && !item->detach)
 		draft_put(
 			x,
-			"    # The daemon refuses foreign key %s, which acts by itself: make it NO ACTION.\n",
-			draft_line(x, k->name));
-	if (k && item->keeps && k->from != k->to && !k->deferrable)
+			"    # " MODEL_MARK
+			": the daemon refuses this key, because it deletes in a ring; it can be NO ACTION:\n"
+			"    # %s\n",
+			text_one_line(t_strdup(x->ctx, without_action(x, k))));
+	else if (k && item->keeps && k->from != k->to && !k->deferrable)
 		draft_put(
 			x,
 			"    # The daemon refuses keys in a cycle, which no order of deletion satisfies:\n"
@@ -94,17 +115,9 @@ static void print_users(struct draft *x, const struct link *item)
 
 static void print_link(struct draft *x, const struct link *item)
 {
-	static const char *const how[] = {
-		[LINKS_NAME] = "  # by its name: no foreign key says so",
-		[LINKS_TYPE] = "  # by its name: no foreign key can say so",
-	};
 	const struct schema_table *t = draft_table(x, item);
 	const struct link *parent = &x->links->items[item->of];
 
-	draft_setting(x, "of", parent->name);
-	draft_put(x, "    by = %s;%s\n", columns_setting(x->ctx, item->by),
-		  item->how <= LINKS_TYPE && how[item->how] ? how[item->how] : "");
-	draft_columns(x, "from", item->from);
 	print_where(x, item);
 	print_index(x, t, item->by);
 	if (item->how == LINKS_REVERSE)
@@ -152,14 +165,27 @@ static void print_shard(struct draft *x, size_t i)
 			  text_one_line(t_strdup(x->ctx, fault)));
 }
 
+/* Is the child of another name of the item's table below the item too? */
+static bool has_part(const struct draft *x, const struct link *item, const struct link *part)
+{
+	const struct link *items = x->links->items;
+
+	for (size_t i = 1; i < x->links->n; i++)
+		if (&items[items[i].of] == item && items[i].table == part->table &&
+		    columns_equal(items[i].by, part->by))
+			return true;
+	return false;
+}
+
 /* Has the table another name in the model, with tables below it that this name does not have? */
-static bool has_parts(const struct draft *x, const struct link *item)
+static bool lacks_parts(const struct draft *x, const struct link *item)
 {
 	const struct link *items = x->links->items;
 
 	for (size_t i = 1; i < x->links->n; i++)
 		if (items[i].how != LINKS_REVERSE && !items[i].keeps &&
-		    &items[items[i].of] != item && items[items[i].of].table == item->table)
+		    &items[items[i].of] != item && items[items[i].of].table == item->table &&
+		    !has_part(x, item, &items[i]))
 			return true;
 	return false;
 }
@@ -177,7 +203,7 @@ static void print_anonymize(struct draft *x, const struct link *item)
 	} else if (item->keeps) {
 		draft_put(x, "    anonymize = \"keep\";  # %s has the rules of its columns\n",
 			  first);
-	} else if (x->is_erased[item->table] && item->detach && has_parts(x, item)) {
+	} else if (x->is_erased[item->table] && item->second && lacks_parts(x, item)) {
 		draft_put(x, "    # The row stays here, because other tables hold parts of it.\n");
 		draft_rules(x, item->table, false);
 	} else if (x->is_erased[item->table]) {
@@ -190,24 +216,44 @@ static void print_anonymize(struct draft *x, const struct link *item)
 	}
 }
 
+/* Prints the table, its key, and which columns hang off which parent: one line as a rule. */
+static void print_table(struct draft *x, const struct link *item)
+{
+	static const char *const how[] = {
+		[LINKS_NAME] = "  # by its name: no foreign key says so",
+		[LINKS_TYPE] = "  # by its name: no foreign key can say so",
+		[LINKS_REVERSE] = NULL,
+	};
+	const struct schema_table *t = draft_table(x, item);
+
+	if (strchr(t->schema, '.'))
+		draft_put(x, "    table = [ %s, %s ];", draft_quoted(x, t->schema),
+			  draft_quoted(x, t->name));
+	else
+		draft_put(x, "    table = %s;",
+			  draft_quoted(x, t_printf(x->ctx, "%s.%s", t->schema, t->name)));
+	draft_columns(x, "key", t->key);
+	if (item->of != LINKS_NONE) {
+		draft_put(x, " of = %s;", draft_quoted(x, x->links->items[item->of].name));
+		draft_columns(x, "by", item->by);
+		draft_columns(x, "from", item->from);
+	}
+	draft_put(x, "%s%s\n", how[item->how] ? how[item->how] : "",
+		  t->key ? "" : "  # It has no key of one column.");
+}
+
 void draft_item(struct draft *x, size_t i)
 {
 	const struct link *item = &x->links->items[i];
 	const struct schema_table *t = draft_table(x, item);
 
-	draft_put(x, "\n  # %s%s%s%s\n", draft_shown(x, t), item->second ? ", once more" : "",
-		  t->comment ? ": " : "", t->comment ? draft_line(x, t->comment) : "");
+	draft_put(x, "\n");
+	if (t->comment)
+		draft_put(x, "  # %s: %s\n", draft_shown(x, t), draft_line(x, t->comment));
 	if (t->trouble)
 		draft_put(x, "  # The daemon refuses it: %s.\n", t->trouble);
 	draft_put(x, "  %s: {\n", item->name);
-	if (strchr(t->schema, '.'))
-		draft_put(x, "    table = [ %s, %s ];\n", draft_quoted(x, t->schema),
-			  draft_quoted(x, t->name));
-	else
-		draft_setting(x, "table", t_printf(x->ctx, "%s.%s", t->schema, t->name));
-	draft_columns(x, "key", t->key);
-	if (!t->key)
-		draft_put(x, "    # It has no key of one column.\n");
+	print_table(x, item);
 	if (item->of != LINKS_NONE)
 		print_link(x, item);
 	print_shard(x, i);

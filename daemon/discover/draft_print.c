@@ -47,5 +47,5 @@ void draft_setting(struct draft *x, const char *key, const char *value)
 void draft_columns(struct draft *x, const char *key, const struct columns *columns)
 {
 	if (columns)
-		draft_put(x, "    %s = %s;\n", key, columns_setting(x->ctx, columns));
+		draft_put(x, " %s = %s;", key, columns_setting(x->ctx, columns));
 }

@@ -20,7 +20,7 @@ const struct schema_table *draft_table(const struct draft *x, const struct link 
 char *draft_shown(const struct draft *x, const struct schema_table *t);
 char *draft_shown_sql(const struct draft *x, const struct schema_table *t);
 
-/* Prints key = value; nothing where the value is NULL. */
+/* Prints a line key = value, or within a line, of columns; nothing where the value is NULL. */
 void draft_setting(struct draft *x, const char *key, const char *value);
 void draft_columns(struct draft *x, const char *key, const struct columns *columns);
 

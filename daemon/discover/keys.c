@@ -247,9 +247,27 @@ const char *keys_lack(const struct schema_table *t, const struct schema_table *p
 	return NULL;
 }
 
+/* How many tables of the company's own people, or lists to choose from, have to reference the table. */
+static size_t count_own(const struct schema *schema, size_t table)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < schema->n_tables; i++) {
+		bool references = false;
+
+		for (size_t k = 0; k < schema->n_keys && i != table; k++)
+			references = references ||
+				     (schema->keys[k].from == i && schema->keys[k].to == table &&
+				      schema_not_null(&schema->tables[i], schema->keys[k].columns));
+		n += references && names_of_table(schema->tables[i].name) != NAME_TABLE_UNKNOWN;
+	}
+	return n;
+}
+
 bool keys_is_tenant(const struct schema *schema, size_t contact, size_t table)
 {
 	const struct columns *key = schema->tables[contact].key;
+	const bool named = names_is_tenant(schema->tables[table].name);
 
 	for (size_t i = 0; key && i < schema->n_keys; i++) {
 		const struct schema_key *k = &schema->keys[i];
@@ -258,5 +276,5 @@ bool keys_is_tenant(const struct schema *schema, size_t contact, size_t table)
 		    columns_are_among(k->columns, key))
 			return true;
 	}
-	return false;
+	return count_own(schema, table) >= (named ? 1 : 3);
 }

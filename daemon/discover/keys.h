@@ -30,7 +30,10 @@ const char *keys_lack(const struct schema_table *t, const struct schema_table *p
 /* The first column of the tenant, in the parent's key, that t does not have; NULL: it has them all. */
 const char *keys_missing(const struct schema_table *t, const struct schema_table *parent);
 
-/* Is the table the tenant's, which a part of each contact's key references? */
+/*
+ * Is the table the tenant's?  A part of each contact's key references it, or the company's own people and lists do:
+ * what belongs to one contact is not theirs.
+ */
 bool keys_is_tenant(const struct schema *schema, size_t contact, size_t table);
 
 /* The last of the columns: the row's own number, or the reference to it. */

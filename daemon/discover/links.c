@@ -1,33 +1,11 @@
 /*
  * Finds links in two passes.  The first gives each table one name, by its most certain link: a row that
- * must have a parent belongs to it, a row that may have none possibly does.  The second gives a table one
- * more name for each other link between two named tables, because rows can be reached over it as well.
+ * must have a parent belongs to it, a row that may have none possibly does.  The second is links_second.c's.
  */
-#include "discover/links.h"
+#include "discover/links_state.h"
 
 #include "discover/keys.h"
 #include <ctype.h>
-
-/* How certain a possible link is; the lowest rank is the most certain. */
-enum { RANK_MUST, RANK_MAY, RANK_NAMED, RANK_TYPED, RANK_REVERSE, RANK_NONE };
-
-/* A column with a type, and the column with the id that goes with it. */
-struct pair {
-	const struct schema_column *type;
-	const char *id;
-};
-
-struct link_walk {
-	void *ctx;
-	const struct schema *schema;
-	struct links *links;
-	size_t *main; /* of each table: its first name, or LINKS_NONE */
-	bool *lookup; /* of each table: links_is_lookup(), or the tenant's */
-	struct pair *pairs; /* of each table its first; type NULL: it has none */
-	struct link
-		*named; /* n_named: possible links by name, added when the parent gets its name */
-	size_t n_named;
-};
 
 static const struct schema_table *table_of(const struct link_walk *w, size_t item)
 {
@@ -82,8 +60,7 @@ static const char *name_for(const struct link_walk *w, const struct link *item)
 	return name;
 }
 
-/* Returns the index of the new item; LINKS_NONE: there are too many already. */
-static size_t add(struct link_walk *w, struct link item)
+size_t links_add(struct link_walk *w, struct link item)
 {
 	struct links *r = w->links;
 
@@ -138,7 +115,7 @@ const char *links_left_out(const struct links *links, const struct schema *schem
 	const char *lookup = links_is_lookup(&schema->tables[table]);
 
 	if (!lookup && keys_is_tenant(schema, links->items[0].table, table))
-		return "each contact's key names it: it has many contacts";
+		return "the tenant's: it has many contacts";
 	return lookup;
 }
 
@@ -198,7 +175,7 @@ static const char *pair_of(const struct schema_table *t, const struct schema_col
  * that was seen in the database, or else a guess.  Only contact and request get a guess, an enum gets none,
  * because all its values are known, and the type of an inbox or a list is not about contacts.
  */
-static struct link type_link(const struct link_walk *w, size_t table, size_t parent)
+struct link links_type(const struct link_walk *w, size_t table, size_t parent)
 {
 	const struct schema_table *t = &w->schema->tables[table], *p = table_of(w, parent);
 	const struct schema_column *type = w->pairs[table].type;
@@ -225,8 +202,7 @@ static void consider(struct link *best, struct link item)
 		*best = item;
 }
 
-/* The link of the table that the key references, below a name of the table that references it. */
-static struct link reverse_link(const struct schema_key *k, size_t of)
+struct link links_reverse(const struct schema_key *k, size_t of)
 {
 	return (struct link){.table = k->to,
 			     .of = of,
@@ -237,20 +213,35 @@ static struct link reverse_link(const struct schema_key *k, size_t of)
 			     .key = k};
 }
 
-/* The link of the table that the key stands in, below the first name of the table that it references. */
-static struct link key_link(const struct link_walk *w, const struct schema_key *k)
+bool links_can_detach(const struct schema_table *t, const struct columns *by)
 {
-	const struct columns *key = w->schema->tables[k->to].key;
+	for (size_t i = 0; i < by->n; i++) {
+		const struct schema_column *c = schema_column(t, by->names[i]);
 
-	return (struct link){.table = k->from,
-			     .of = w->main[k->to],
-			     .how = LINKS_KEY,
-			     .rank = schema_not_null(&w->schema->tables[k->from], k->columns)
-					     ? RANK_MUST
-					     : RANK_MAY,
-			     .by = k->columns,
-			     .from = columns_equal(key, k->to_columns) ? NULL : k->to_columns,
-			     .key = k};
+		if (!c->not_null && !c->generated && (by->n == 1 || !columns_have(t->key, c->name)))
+			return true;
+	}
+	return false;
+}
+
+struct link links_key(const struct link_walk *w, const struct schema_key *k, size_t of)
+{
+	const struct schema_table *from = &w->schema->tables[k->from];
+	const bool lets_go = strchr("nd", k->on_delete) && links_can_detach(from, k->columns);
+
+	return (struct link){
+		.table = k->from,
+		.of = of,
+		.how = LINKS_KEY,
+		.rank = schema_not_null(from, k->columns) ? RANK_MUST
+			: lets_go                         ? RANK_LETS_GO
+							  : RANK_MAY,
+		.by = k->columns,
+		.from = columns_equal(w->schema->tables[k->to].key, k->to_columns) ? NULL
+										   : k->to_columns,
+		.detach = lets_go,
+		.key = k,
+	};
 }
 
 static void consider_keys(const struct link_walk *w, struct link *best)
@@ -264,9 +255,9 @@ static void consider_keys(const struct link_walk *w, struct link *best)
 			continue;
 		if (of != LINKS_NONE && source == LINKS_NONE &&
 		    w->links->items[of].how != LINKS_REVERSE)
-			consider(best, key_link(w, k));
+			consider(best, links_key(w, k, of));
 		if (of == LINKS_NONE && source != LINKS_NONE && !w->lookup[k->to])
-			consider(best, reverse_link(k, source));
+			consider(best, links_reverse(k, source));
 	}
 }
 
@@ -276,24 +267,38 @@ static void add_named(struct link_walk *w, struct link item)
 	w->named[w->n_named++] = item;
 }
 
-/* Adds the possible links by name of one table to a parent; is called once for each parent. */
-static void collect_names(struct link_walk *w, size_t table, size_t parent)
+struct link links_name(const struct link_walk *w, const struct id_column *id, size_t parent)
 {
-	const struct schema_table *t = &w->schema->tables[table];
 	const struct schema_table *p = table_of(w, parent);
-	const struct link typed = type_link(w, table, parent);
-	struct link item = {.table = table, .of = parent, .how = LINKS_NAME, .rank = RANK_NAMED};
+	const char *role = role_of(parent);
+	struct link item = {
+		.table = id->table, .of = parent, .how = LINKS_NAME, .rank = RANK_NAMED};
 
-	for (size_t i = 0; i < t->n_columns; i++) {
-		if (t->columns[i].foreign ||
-		    !names_is_link_to(t->columns[i].name, p->name, role_of(parent)))
-			continue;
-		item.by = keys_by(w->ctx, t, p, t->columns[i].name);
+	if (strcmp(id->stem, w->singular[w->links->items[parent].table]) == 0 ||
+	    (role && strcmp(id->stem, role) == 0))
+		item.by = keys_by(w->ctx, &w->schema->tables[id->table], p, id->name);
+	return item;
+}
+
+/* Adds the possible links by name to a parent; is called once for each parent. */
+static void collect_names(struct link_walk *w, size_t parent)
+{
+	for (size_t i = 0; i < w->n_ids; i++) {
+		const size_t table = w->ids[i].table;
+		const bool open = w->main[table] == LINKS_NONE && w->leads[table];
+		const struct link item =
+			open ? links_name(w, &w->ids[i], parent) : (struct link){0};
+
 		if (item.by)
 			add_named(w, item);
 	}
-	if (typed.value)
-		add_named(w, typed);
+	for (size_t t = 0; t < w->schema->n_tables; t++) {
+		const bool open = w->main[t] == LINKS_NONE && w->leads[t];
+		const struct link item = open ? links_type(w, t, parent) : (struct link){0};
+
+		if (item.value)
+			add_named(w, item);
+	}
 }
 
 static void first_names(struct link_walk *w)
@@ -303,133 +308,14 @@ static void first_names(struct link_walk *w)
 
 	do {
 		for (; seen < w->links->n; seen++)
-			for (size_t t = 0; t < w->schema->n_tables; t++)
-				if (w->main[t] == LINKS_NONE &&
-				    w->links->items[seen].how != LINKS_REVERSE)
-					collect_names(w, t, seen);
+			if (w->links->items[seen].how != LINKS_REVERSE)
+				collect_names(w, seen);
 		best = (struct link){.rank = RANK_NONE};
 		consider_keys(w, &best);
 		for (size_t i = 0; i < w->n_named; i++)
 			if (w->main[w->named[i].table] == LINKS_NONE)
 				consider(&best, w->named[i]);
-	} while (best.rank != RANK_NONE && add(w, best) != LINKS_NONE);
-}
-
-/* Copies the children of a table's first name below another name of it. */
-static void copy_children(struct link_walk *w, size_t original, size_t copy, size_t n_main)
-{
-	for (size_t i = 0; copy != LINKS_NONE && i < n_main; i++) {
-		struct link child = w->links->items[i];
-
-		if (child.of != original)
-			continue;
-		child.of = copy;
-		child.name = NULL;
-		copy_children(w, i, add(w, child), n_main);
-	}
-}
-
-static bool is_below(const struct link_walk *w, size_t item, size_t root)
-{
-	while (item != root && item != LINKS_NONE)
-		item = w->links->items[item].of;
-	return item == root;
-}
-
-static void second_key(struct link_walk *w, const struct schema_key *k, size_t n_main)
-{
-	const struct schema_table *from = &w->schema->tables[k->from];
-	const bool not_null = schema_not_null(from, k->columns);
-	const size_t main = w->main[k->from];
-	const struct link *first = &w->links->items[main];
-	const bool owner = main < 2 || is_below(w, w->main[k->to], main);
-	struct link item = key_link(w, k);
-	bool sure;
-
-	if (first->by && first->how != LINKS_REVERSE && first->of == item.of &&
-	    columns_equal(first->by, k->columns))
-		return;
-	if (k->from == k->to && not_null)
-		return; /* some row references itself, so that the server guards it */
-	sure = first->by && schema_not_null(from, first->by) && first->how == LINKS_KEY;
-	item.keeps = owner;
-	item.detach = !not_null && (owner || sure);
-	main < 2 || item.detach ? (void)add(w, item) : copy_children(w, main, add(w, item), n_main);
-}
-
-static void second_types(struct link_walk *w, size_t n_main)
-{
-	for (size_t i = 2; i < n_main; i++)
-		for (size_t p = 0; p < n_main; p++) {
-			const struct link first = w->links->items[i];
-			const struct link item = type_link(w, first.table, p);
-
-			if (p == i || w->links->items[p].how == LINKS_REVERSE ||
-			    (first.how == LINKS_TYPE && p == first.of))
-				continue;
-			/* A guess adds no second link to a table that has a certain one. */
-			if (item.value && (!item.value_guessed || first.how == LINKS_TYPE))
-				copy_children(w, i, add(w, item), n_main);
-		}
-}
-
-/* Adds the other columns that reference a table which was reached in reverse. */
-static void reverse_keys(struct link_walk *w, const struct schema_key *k)
-{
-	const size_t n = w->links->n;
-
-	for (size_t i = 0; i < n; i++) {
-		const struct link *parent = &w->links->items[i];
-		bool there = parent->table != k->from || parent->keeps || parent->detach;
-
-		for (size_t j = 0; !there && j < n; j++)
-			there = w->links->items[j].of == i && w->links->items[j].table == k->to &&
-				w->links->items[j].how == LINKS_REVERSE &&
-				columns_equal(w->links->items[j].from, k->columns);
-		if (!there)
-			(void)add(w, reverse_link(k, i));
-	}
-}
-
-/*
- * Can two rows reference the same one, by a column that is not unique or by two columns?  Below a shared
- * row, which may stay, another one has to stay too.
- */
-static bool is_shared(const struct link_walk *w, const struct link *item)
-{
-	int uses = 0;
-
-	if (item->how != LINKS_REVERSE)
-		return false;
-	for (size_t k = 0; k < w->schema->n_keys; k++)
-		uses += w->schema->keys[k].to == item->table;
-	return uses > 1 || w->links->items[item->of].shared ||
-	       !schema_identifies(&w->schema->tables[item->key->from], item->from);
-}
-
-static void second_names(struct link_walk *w)
-{
-	const size_t n_main = w->links->n;
-
-	for (size_t i = 0; i < w->schema->n_keys; i++) {
-		const struct schema_key *k = &w->schema->keys[i];
-		const size_t to = w->main[k->to];
-
-		if (w->main[k->from] == LINKS_NONE || to == LINKS_NONE || k->unfit ||
-		    w->links->items[to].how == LINKS_REVERSE)
-			continue;
-		second_key(w, k, n_main);
-	}
-	second_types(w, n_main);
-	for (size_t i = 0; i < w->schema->n_keys; i++) {
-		const size_t to = w->main[w->schema->keys[i].to];
-
-		if (to != LINKS_NONE && !w->schema->keys[i].unfit &&
-		    w->links->items[to].how == LINKS_REVERSE)
-			reverse_keys(w, &w->schema->keys[i]);
-	}
-	for (size_t i = 0; i < w->links->n; i++)
-		w->links->items[i].shared = is_shared(w, &w->links->items[i]);
+	} while (best.rank != RANK_NONE && links_add(w, best) != LINKS_NONE);
 }
 
 /* The request's link to contact: by the foreign key over its columns, if there is one. */
@@ -453,6 +339,65 @@ static struct link request_link(const struct schema *schema, size_t contact, siz
 	return item;
 }
 
+/* Does a column hold something that an anonymization would erase, or ask about? */
+static bool is_personal(const struct link_walk *w, const struct schema_table *t)
+{
+	const char *why;
+
+	for (size_t i = 0; i < t->n_columns; i++) {
+		const struct schema_column *c = &t->columns[i];
+
+		if (!c->primary && !c->foreign && !c->generated &&
+		    schema_verdict(w->ctx, c, &why) != VERDICT_KEEP)
+			return true;
+	}
+	return false;
+}
+
+/* A table above one that leads to something personal does so too. */
+static void find_leads(struct link_walk *w)
+{
+	bool changed = true;
+
+	while (changed) {
+		changed = false;
+		for (size_t i = 0; i < w->schema->n_keys; i++) {
+			const struct schema_key *k = &w->schema->keys[i];
+
+			changed = changed || (w->leads[k->from] && !w->leads[k->to]);
+			w->leads[k->to] = w->leads[k->to] || w->leads[k->from];
+		}
+		for (size_t i = 0; i < w->n_ids; i++)
+			for (size_t t = 0; w->leads[w->ids[i].table] && t < w->schema->n_tables;
+			     t++)
+				if (!w->leads[t] && strcmp(w->ids[i].stem, w->singular[t]) == 0)
+					changed = w->leads[t] = true;
+	}
+}
+
+/* Prepares what the walk asks of each table. */
+static void read_table(struct link_walk *w, size_t i, size_t contact)
+{
+	const struct schema_table *t = &w->schema->tables[i];
+
+	w->main[i] = LINKS_NONE;
+	w->lookup[i] = links_is_lookup(t) || keys_is_tenant(w->schema, contact, i);
+	w->leads[i] = is_personal(w, t);
+	w->singular[i] = names_singular(w->ctx, t->name);
+	for (size_t c = 0; c < t->n_columns; c++) {
+		const char *id = w->pairs[i].type ? NULL : pair_of(t, &t->columns[c]);
+		const char *stem =
+			t->columns[c].foreign ? NULL : names_link_stem(w->ctx, t->columns[c].name);
+
+		if (id)
+			w->pairs[i] = (struct pair){.type = &t->columns[c], .id = id};
+		if (!stem)
+			continue;
+		w->ids = t_grow(w->ctx, w->ids, struct id_column, w->n_ids + 1);
+		w->ids[w->n_ids++] = (struct id_column){i, t->columns[c].name, stem};
+	}
+}
+
 struct links *links_walk(void *ctx, const struct schema *schema, size_t contact, size_t request,
 			 const struct columns *request_by)
 {
@@ -461,22 +406,15 @@ struct links *links_walk(void *ctx, const struct schema *schema, size_t contact,
 	w.links = t_zero(ctx, struct links);
 	w.main = t_array(ctx, size_t, schema->n_tables + 1);
 	w.lookup = t_array(ctx, bool, schema->n_tables + 1);
+	w.leads = t_array(ctx, bool, schema->n_tables + 1);
+	w.singular = t_array(ctx, const char *, schema->n_tables + 1);
 	w.pairs = t_array(ctx, struct pair, schema->n_tables + 1);
-	for (size_t i = 0; i < schema->n_tables; i++) {
-		const struct schema_table *t = &schema->tables[i];
-
-		w.main[i] = LINKS_NONE;
-		w.lookup[i] = links_is_lookup(t) || keys_is_tenant(schema, contact, i);
-		for (size_t c = 0; !w.pairs[i].type && c < t->n_columns; c++) {
-			const char *id = pair_of(t, &t->columns[c]);
-
-			if (id)
-				w.pairs[i] = (struct pair){.type = &t->columns[c], .id = id};
-		}
-	}
-	(void)add(&w, (struct link){.table = contact, .name = "contact", .of = LINKS_NONE});
-	(void)add(&w, request_link(schema, contact, request, request_by));
+	for (size_t i = 0; i < schema->n_tables; i++)
+		read_table(&w, i, contact);
+	find_leads(&w);
+	(void)links_add(&w, (struct link){.table = contact, .name = "contact", .of = LINKS_NONE});
+	(void)links_add(&w, request_link(schema, contact, request, request_by));
 	first_names(&w);
-	second_names(&w);
+	links_second(&w);
 	return w.links;
 }

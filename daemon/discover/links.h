@@ -56,8 +56,7 @@ const struct columns *links_request_by(void *ctx, const struct schema *schema, s
 const char *links_is_lookup(const struct schema_table *t);
 
 /*
- * Why a table that mapped tables reference is left out: links_is_lookup(), or it is the tenant's, a part of
- * each contact's key; NULL: only its foreign keys say so, which are not followed (schema_key.unfit).
+ * Why a table that mapped tables reference is left out: links_is_lookup(), or it is the tenant's; NULL: only its foreign keys say so, which are not followed (schema_key.unfit).
  */
 const char *links_left_out(const struct links *links, const struct schema *schema, size_t table);
 

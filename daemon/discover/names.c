@@ -162,6 +162,14 @@ enum names_table names_of_table(const char *table)
 	return NAME_TABLE_UNKNOWN;
 }
 
+bool names_is_tenant(const char *table)
+{
+	struct parts p;
+
+	split(table, &p);
+	return p.n > 0 && find_in(tenant_tables, p.part[p.n - 1]);
+}
+
 static void make_singular(char *word)
 {
 	const size_t n = strlen(word);
@@ -205,22 +213,38 @@ bool names_is_type_of(const char *value, const char *table)
 	return p.n > 0 && strcmp(joined(ctx, &p, p.n), wanted) == 0;
 }
 
-bool names_is_link_to(const char *column, const char *table, const char *other)
+char *names_singular(void *ctx, const char *table)
+{
+	struct parts p;
+
+	split(table, &p);
+	return joined(ctx, &p, p.n);
+}
+
+char *names_link_stem(void *ctx, const char *column)
 {
 	const size_t length = strlen(column);
-	AUTO(talloc) void *ctx = NULL;
-	const char *stem;
 	struct parts p;
 
 	if (length < 3 || strcasecmp(column + length - 2, "id") != 0)
-		return false; /* most columns end here */
-	ctx = must_alloc(talloc_new(NULL));
+		return NULL; /* most columns end here */
 	split(column, &p);
-	if (p.n < 2 || strcmp(p.part[p.n - 1], "id") != 0)
-		return false;
-	stem = joined(ctx, &p, p.n - 1);
-	split(table, &p);
-	return strcmp(stem, joined(ctx, &p, p.n)) == 0 || (other && strcmp(stem, other) == 0);
+	if (p.n == 1 && strlen(p.part[0]) == length) { /* "userid" */
+		p.part[0][length - 2] = '\0';
+		p.n++;
+	} else if (p.n < 2 || strcmp(p.part[p.n - 1], "id") != 0) {
+		return NULL;
+	}
+	return joined(ctx, &p, p.n - 1);
+}
+
+bool names_is_link_to(const char *column, const char *table, const char *other)
+{
+	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
+	const char *stem = names_link_stem(ctx, column);
+
+	return stem && (strcmp(stem, names_singular(ctx, table)) == 0 ||
+			(other && strcmp(stem, other) == 0));
 }
 
 bool names_is_pair(const char *type, const char *id)

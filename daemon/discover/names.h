@@ -36,11 +36,20 @@ enum names_table {
 /* The kind of a table, by the last word of its name that is in a list. */
 enum names_table names_of_table(const char *table);
 
+/* Can the table be that of the tenants, by the last word of its name? */
+bool names_is_tenant(const char *table);
+
 /*
  * Is value a name that a framework stores for this table: "Contact", "App::Contact",
  * "App\\Models\\Contact", "res.partner"?  Ignores case, plural and separators.
  */
 bool names_is_type_of(const char *value, const char *table);
+
+/* The name of a table as one word in the singular: "Order Lines" is orderline. */
+char *names_singular(void *ctx, const char *table);
+
+/* The same of what a column references: orderline for order_line_id, user for userid; NULL: it is no id. */
+char *names_link_stem(void *ctx, const char *column);
 
 /* Is column the singular of the table, or other (may be NULL), and "id": contact_id, contactId? */
 bool names_is_link_to(const char *column, const char *table, const char *other);

@@ -38,7 +38,8 @@ def test_every_link_takes_the_account_along(pg, desk):
     assert links(tables) == {(table, of): (["account_id", by], None) for table, of, by in [
         ("conversations", "contact", "contact_id"), ("contact_emails", "contact", "contact_id"),
         ("messages", "request", "conversation_id"), ("messages", "contact", "sender_id"),
-        ("attachments", "messages", "message_id"), ("notes", "contact", "contact_id"),
+        ("attachments", "messages", "message_id"), ("attachments", "messages_by_sender", "message_id"),
+        ("notes", "contact", "contact_id"),
         ("taggings", "request", "conversation_id"), ("custom_values", "contact", "owner_id"),
         ("custom_values", "request", "owner_id"), ("audit_log", "contact", "contact_id"),
         ("csat_responses", "request", "conversation_id"), ("csat_responses", "contact", "contact_id")]}
@@ -46,7 +47,7 @@ def test_every_link_takes_the_account_along(pg, desk):
         "owner_type = 'Contact'", "owner_type = 'Conversation'"}
     assert text.count('CREATE INDEX CONCURRENTLY ON "public"."notes" ("account_id", "contact_id");') == 1
     assert 'ON "public"."messages"' not in text and 'ON "public"."conversations"' not in text
-    assert re.search(r"#\s+public\.accounts: each contact's key names it.*contact\.account_id", text)
+    assert re.search(r"#\s+public\.accounts: the tenant's.*contact\.account_id", text)
     assert re.search(r"#\s+public\.agents: the company's own people.*request \(account_id, assignee_id\)", text)
 
 
@@ -108,9 +109,10 @@ def test_the_draft_anonymizes_the_rows_of_one_account_only(desk, daemon, pg):
     stay = helpdesk.everybody() - helpdesk.due()
     assert {table: pairs(pg, desk, OWN[table]) for table in GONE} == dict.fromkeys(GONE, stay)
     assert pairs(pg, desk, OWN["contacts"]) == helpdesk.everybody()
-    # Contact 1 of account 1 has written in the conversations of all, and that of account 2 stays.  A message there has
-    # an attachment, so that its row is kept.
-    assert pairs(pg, desk, "SELECT account_id, body FROM messages WHERE id > 100") == {(1, None), (2, "b")}
+    # Contact 1 of account 1 has written in the conversations of all, and what it wrote goes, with what is attached to
+    # it.  That of account 2 stays.
+    assert pairs(pg, desk, "SELECT account_id, body FROM messages WHERE id > 100") == {(2, "b")}
+    assert pairs(pg, desk, "SELECT account_id, id / 100 FROM attachments WHERE message_id > 100") == {(2, 1)}
 
 
 def test_nothing_is_overlooked_in_the_draft(desk, daemon, pg):
@@ -118,7 +120,7 @@ def test_nothing_is_overlooked_in_the_draft(desk, daemon, pg):
     assert found["refused"] == []
     assert [h for h in found["hints"] if "has no index" not in h] == []
     assert {t["table"]: t["remark"] for t in found["tables"] if not t["name"]} == {
-        "public.accounts": "each contact's key names it: it has many contacts",
+        "public.accounts": "the tenant's: it has many contacts",
         "public.agents": "the company's own people, by its name",
         "public.tags": "a list that others choose from, by its name"}
 
@@ -150,7 +152,7 @@ REFUSED = [
      'table "notes": its link puts contact_id, account_id in pairs with account_id, id of "contact", so that "account_id" '
      "stands for another column than its namesake: rows of others could go with it; write the columns in the order of "
      "the parent's"),
-    ('    by = [ "account_id", "contact_id" ];\n    anonymize', '    by = [ "account_id", "id" ];\n    anonymize',
+    (' by = [ "account_id", "contact_id" ];\n    anonymize', ' by = [ "account_id", "id" ];\n    anonymize',
      '"contact_emails_account_id_contact_id_fkey" of public.contact_emails (account_id, contact_id) points there with ON '
      "DELETE CASCADE: its rows would vanish unarchived; map public.contact_emails in the model, with of = \"contact\", by = "
      '[ "account_id", "contact_id" ] and no where')]
