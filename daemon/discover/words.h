@@ -93,7 +93,7 @@ static const char list_tables[] =
 	"channel, pays, statut, devise, langue, brand, template, setting, title, queue, plan, "
 	"event, class, table, host, produit, priorities";
 
-/* Tables of those for whom the database is run, of which one has many contacts, and staff of its own. */
+/* Tables of tenants: one has many contacts, and staff of its own. */
 static const char tenant_tables[] =
 	"tenant, account, organization, organisation, workspace, realm, site, instance, entity, "
 	"shop, store, project, company, entite, societe, boutique, espace";
