@@ -172,7 +172,7 @@ lint:
 # Every sentence of retentionctl has its translation, and no translation has lost its sentence.
 build/retentionctl.pot: $(wildcard daemon/*.c daemon/*/*.[ch] migrations/*.sql) tests/lint-refusals.py
 	@mkdir -p $(@D)
-	@xgettext -k_ -kN_ --from-code=UTF-8 --no-location --omit-header -o $@ $(sort $(wildcard daemon/command/*.c)) \
+	@xgettext -k_ -kN_ --from-code=UTF-8 --no-location --omit-header -o $@ $(sort $(wildcard daemon/command/*.c daemon/report/*.c)) \
 		daemon/retentionctl.c
 	@python3 tests/lint-refusals.py --pot >>$@
 # The objects say which file calls which.

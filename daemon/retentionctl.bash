@@ -55,11 +55,12 @@ _retentionctl() {
 		;;
 	--archive) choices='none listed full' ;;
 	--action) choices=$actions ;;
+	--format) choices='text html json' ;;
 	--schedule) choices='hourly daily weekly monthly yearly' ;;
 	--contact | --request | --date | --from | --to | --as-of | --expires | --review | --reason | --note | --seen | --last-hash | --depth | --version | -d | --database) return ;;
 	*)
 		case "${words[0]-} ${words[1]-}" in
-		' ') choices='-c -d --help --version migrate model grants policies run policy save validate cancel abandon pause resume preview journal show
+		' ') choices='-c -d --help --version migrate model grants policies run policy save validate cancel abandon pause resume preview journal show report
 			archive hold verify residue replay waive adopt subject' ;;
 		grants\ *) choices='--auditor --operator' ;;
 		'model ') choices='draft check' ;;
@@ -85,6 +86,9 @@ _retentionctl() {
 		'resume ') status='paused by|a pause by' ;;
 		'show ') status=. ;;
 		show\ *) choices='--follow --configuration --json' ;;
+		'report ') choices="$(_retentionctl_ask policies | awk 'NR > 1 { print $1 }')
+			$(_retentionctl_ask journal | awk 'NR > 1 { print $1 }')" ;;
+		report\ *) choices='--from --to --as-of --format --keys' ;;
 		'archive verify' | 'archive delete' | 'archive restore') ((${#words[@]} == 2)) && status='done' ;;
 		'hold add') choices='--reason --expires --review' ;;
 		'policies ' | 'journal ' | 'archive list' | 'hold list' | 'subject export' | 'subject status' | 'model check') choices='--json' ;;

@@ -44,6 +44,11 @@ void secret_print(const unsigned char bytes[SECRET_BYTES], char ret_hex[SECRET_H
 	text_hex(bytes, SECRET_BYTES, ret_hex);
 }
 
+void secret_base64(const unsigned char bytes[SECRET_BYTES], char ret_text[SECRET_BASE64 + 1])
+{
+	must(EVP_EncodeBlock((unsigned char *)ret_text, bytes, SECRET_BYTES) == SECRET_BASE64);
+}
+
 bool secret_equal(const void *a, const void *b, size_t n)
 {
 	return CRYPTO_memcmp(a, b, n) == 0;

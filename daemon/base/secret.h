@@ -9,6 +9,7 @@
 
 #define SECRET_BYTES 32
 #define SECRET_HEX 64 /* its hexadecimal digits */
+#define SECRET_BASE64 44
 
 /* Fills bytes from the system's generator. */
 void secret_random(unsigned char ret_bytes[SECRET_BYTES]);
@@ -20,6 +21,9 @@ void secret_hmac(const unsigned char key[SECRET_BYTES], const unsigned char befo
 		 const char *text, char ret_hex[SECRET_HEX + 1]);
 
 void secret_print(const unsigned char bytes[SECRET_BYTES], char ret_hex[SECRET_HEX + 1]);
+
+/* The same in base64, with its padding and a NUL. */
+void secret_base64(const unsigned char bytes[SECRET_BYTES], char ret_text[SECRET_BASE64 + 1]);
 
 /* Whether n bytes are equal.  The time does not depend on how many of them are. */
 bool secret_equal(const void *a, const void *b, size_t n);

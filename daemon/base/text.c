@@ -42,6 +42,19 @@ size_t text_control(const char *text)
 		       : 0;
 }
 
+size_t text_special(const char *text, const char **ret_instead)
+{
+	static const char *const entities[] = {"&&amp;", "<&lt;", ">&gt;", "\"&quot;", "'&#39;"};
+
+	for (size_t i = 0; i < sizeof(entities) / sizeof(entities[0]); i++)
+		if (entities[i][0] == *text) {
+			*ret_instead = entities[i] + 1;
+			return 1;
+		}
+	*ret_instead = "\xef\xbf\xbd";
+	return strchr("\t\n\r", *text) ? 0 : text_control(text);
+}
+
 char *text_plain(char *text)
 {
 	for (char *t = text; *t; t++)

@@ -38,6 +38,12 @@ char *text_plain(char *text);
 /* As text_plain(), and a blank in the place of each newline, carriage return and tab. */
 char *text_one_line(char *text);
 
+/*
+ * The bytes at text that HTML cannot show as they are; 0: it can.  A control character could turn the direction of what
+ * follows.  *ret_instead is what to show in their place: an entity, or U+FFFD for a control character.
+ */
+size_t text_special(const char *text, const char **ret_instead);
+
 /* A string as libconfig reads it, with control characters, quotes and backslashes escaped.  Owned by ctx. */
 char *text_quoted(void *ctx, const char *text);
 

@@ -1,12 +1,14 @@
 /*
  * Reads a command's arguments by its usage, so that the two cannot differ:
- * - "ID" is the number of an action, "ID|NAME" may be the name of an archive instead (command->id is 0 then), and any
- *   other word in capitals is one argument of any form;
+ * - "ID" is the number of an action, "ID|NAME" may be the name of an archive instead, and "ID|POLICY" that of a policy,
+ *   which is any text but a number (command->id is 0 then), and any other word in capitals is one argument of any form;
  * - an option that is named may be given, and has the kind that the table below says;
  * - what stands in brackets may be left out, and so may everything if there is an ", or ": then
  *   the command has its own check.
  */
 #include "command/command.h"
+
+#include "base/text.h"
 
 #include <ctype.h>
 
@@ -39,9 +41,11 @@ static const struct {
 	{"dry-run", VALUE_NONE, AT(dry_run)},
 	{"expires", VALUE_DATE, AT(expires)},
 	{"follow", VALUE_NONE, AT(follow)},
+	{"format", VALUE_TEXT, AT(format)},
 	{"from", VALUE_DATE, AT(from)},
 	{"identity", VALUE_FILE, AT(identity)},
 	{"json", VALUE_NONE, AT(json)},
+	{"keys", VALUE_NONE, AT(keys)},
 	{"last-hash", VALUE_HASH, AT(last_hash)},
 	{"new", VALUE_NONE, AT(is_new)},
 	{"note", VALUE_TEXT, AT(note)},
@@ -185,7 +189,9 @@ bool command_parse(struct command *cmd, int argc, char **argv, struct error *err
 	cmd->argument = argc > optind ? argv[optind] : NULL;
 	if (!cmd->argument || strncmp(word, "ID", 2) != 0)
 		return true;
-	if (strncmp(word, "ID|", 3) == 0 && strchr(cmd->argument, '-'))
+	if (strncmp(word, "ID|NAME", 7) == 0 && strchr(cmd->argument, '-'))
+		return true;
+	if (strncmp(word, "ID|POLICY", 9) == 0 && cmd->argument[strspn(cmd->argument, DIGITS)])
 		return true;
 	if (!number_parse(cmd->argument, 1, INT32_MAX, &id))
 		return fail(err, ERR_USAGE, _("\"%s\" is not the number of an action"),

@@ -15,12 +15,14 @@ static bool read_config(struct command *cmd)
 {
 	AUTO(complaints) struct complaints c = {0};
 
-	if (cmd->conninfo && (!cmd->spec->needs_config || cmd->options.ask))
+	const bool needed = (cmd->spec->needs_config || cmd->options.as_of) && !cmd->options.ask;
+
+	if (cmd->conninfo && !needed)
 		return true;
 	cmd->config = config_load(cmd->path, &c);
 	for (size_t i = 0; i < c.n; i++)
 		fprintf(stderr, "%s%s\n", i ? "" : "retentionctl: ", c.lines[i]);
-	if (!cmd->config && !cmd->spec->needs_config)
+	if (!cmd->config && !needed)
 		fputs(_("hint: with -d CONNINFO this command works without a configuration\n"),
 		      stderr);
 	return cmd->config && schedule_set_timezone(cmd->config->timezone);

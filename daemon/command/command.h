@@ -27,8 +27,9 @@ struct command_options {
 	const char *seen; /* a number of keys, from 0 */
 	const char *depth, *schedule; /* of a policy */
 	const char *reason, *note, *last_hash;
+	const char *format; /* text, html or json */
 	const char *ask, *auditor, *configuration, *disable_triggers, *dry_run, *follow, *is_new,
-		*json, *operator, * record, *replace, *samples, *yes; /* flags */
+		*json, *keys, *operator, * record, *replace, *samples, *yes; /* flags */
 };
 
 struct command;
@@ -65,6 +66,7 @@ bool command_check_archive_verify(struct command *cmd, struct error *err);
 bool command_check_archive_delete(struct command *cmd, struct error *err);
 bool command_check_policy_save(struct command *cmd, struct error *err);
 bool command_check_preview(struct command *cmd, struct error *err);
+bool command_check_report(struct command *cmd, struct error *err);
 bool command_check_grants(struct command *cmd, struct error *err);
 bool command_check_residue(struct command *cmd, struct error *err);
 
@@ -81,6 +83,7 @@ bool command_abandon(struct command *cmd, struct error *err);
 bool command_pause(struct command *cmd, struct error *err);
 bool command_resume(struct command *cmd, struct error *err);
 bool command_preview(struct command *cmd, struct error *err);
+bool command_report(struct command *cmd, struct error *err);
 bool command_verify(struct command *cmd, struct error *err);
 bool command_grants(struct command *cmd, struct error *err);
 bool command_residue(struct command *cmd, struct error *err);

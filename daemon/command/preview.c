@@ -2,7 +2,7 @@
  * preview: counts what a policy or a manual action would change.  Reads in one snapshot and with the
  * rights of the caller.  Takes no lock that delays a writer, and writes nothing.
  */
-#include "command/command.h"
+#include "command/preview.h"
 
 #include "preflight/check_plan.h"
 #include "command/output.h"
@@ -13,6 +13,7 @@
 struct preview {
 	struct command *cmd;
 	void *ctx;
+	const struct config *config; /* with the policies of the page; NULL: a manual action */
 	const struct policy *policy; /* NULL: a manual action */
 	enum action action;
 	enum archive_mode archive;
@@ -82,16 +83,19 @@ static char *summary_sql(const struct preview *p)
 		plan_columns(p->ctx, "x", names->names, names->n), p->due, p->due_despite_holds);
 }
 
-static bool show_json(struct preview *p, struct error *err)
+static char *json_sql(const struct preview *p)
 {
-	const char *sql = t_printf(
+	return t_printf(
 		p->ctx,
 		"SELECT jsonb_pretty(to_jsonb(s) || jsonb_build_object('tables',\n"
 		"       (SELECT coalesce(jsonb_agg(to_jsonb(c)), '[]') FROM (%s) AS c))) AS json\n"
 		"  FROM (%s) AS s",
 		plan_count_sql(p->plan, p->due), summary_sql(p));
+}
 
-	return command_print_json(p->cmd, sql, 2, p->bounds, err);
+static bool show_json(struct preview *p, struct error *err)
+{
+	return command_print_json(p->cmd, json_sql(p), 2, p->bounds, err);
 }
 
 static bool show_text(struct preview *p, struct error *err)
@@ -146,7 +150,6 @@ bool command_check_preview(struct command *cmd, struct error *err)
 static bool find_action(struct preview *p, struct error *err)
 {
 	const char *word = p->cmd->argument, *mode = p->cmd->options.archive;
-	const struct config *joined;
 
 	p->action = action_parse(word);
 	if (p->action != ACTION_COUNT) {
@@ -155,10 +158,10 @@ static bool find_action(struct preview *p, struct error *err)
 							  : ARCHIVE_NONE;
 		return true;
 	}
-	joined = page_policies_join(p->cmd->db, p->cmd->config, p->ctx, err);
-	if (!joined)
+	p->config = page_policies_join(p->cmd->db, p->cmd->config, p->ctx, err);
+	if (!p->config)
 		return false;
-	p->policy = config_policy(joined, word);
+	p->policy = config_policy(p->config, word);
 	if (!p->policy)
 		return fail(err, ERR_CONFIG,
 			    _("there is no policy \"%s\" in %s: retentionctl policies lists them"),
@@ -168,13 +171,32 @@ static bool find_action(struct preview *p, struct error *err)
 	return true;
 }
 
+/* Everything is of one moment, and nothing can be written. */
+static bool prepare(struct preview *p, struct error *err)
+{
+	return find_action(p, err) &&
+	       db_exec(p->cmd->db, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", err) &&
+	       find_bounds(p, err) && make_plan(p, err);
+}
+
 bool command_preview(struct command *cmd, struct error *err)
 {
 	struct preview p = {.cmd = cmd, .ctx = cmd->ctx};
 
-	return find_action(&p, err) &&
-	       db_exec(cmd->db, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", err) &&
-	       find_bounds(&p, err) && make_plan(&p, err) &&
-	       (cmd->options.json ? show_json(&p, err) : show_text(&p, err)) &&
+	return prepare(&p, err) && (cmd->options.json ? show_json(&p, err) : show_text(&p, err)) &&
 	       db_commit(cmd->db, err);
+}
+
+bool preview_read(struct command *cmd, const struct config **ret_config, const char **ret_json,
+		  struct error *err)
+{
+	struct preview p = {.cmd = cmd, .ctx = cmd->ctx};
+	AUTO(result) PGresult *res = NULL;
+
+	if (!prepare(&p, err) || !db_query(cmd->db, json_sql(&p), 2, p.bounds, &res, err))
+		return false;
+	*ret_config = p.config;
+	*ret_json = db_text_copy(cmd->ctx, res, 0, "json");
+	db_rollback(cmd->db); /* also undoes what functions of the CRM have set */
+	return true;
 }

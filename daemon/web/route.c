@@ -43,6 +43,7 @@ static const struct route routes[] = {
 	{GET, "/actions.csv", WHO_READS, page_actions_csv, false},
 	{GET, "/actions/nouvelle", WHO_SAVES, page_new, false},
 	{GET, "/actions/#", WHO_READS, page_action, false},
+	{GET, "/actions/#/rapport", WHO_READS, page_report, false},
 	{GET, "/actions/#/flux", WHO_READS, page_live, true},
 	/* This page and that of the archive's end give the others a link to send to an approver. */
 	{GET, "/actions/#/valider", WHO_READS, page_validate, false},

@@ -29,8 +29,9 @@ void page_resume_post(struct visit *v);
 void page_archive_delete(struct visit *v);
 void page_archive_delete_post(struct visit *v);
 
-/* page_action.c, page_live.c */
+/* page_action.c, page_report.c, page_live.c */
 void page_action(struct visit *v);
+void page_report(struct visit *v);
 void page_live(struct visit *v);
 
 /* page_journal.c, page_holds.c, page_person.c, page_status.c, page_rules.c, page_replay.c */

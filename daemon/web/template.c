@@ -62,35 +62,20 @@ static void put(struct rendering *r, const char *text, size_t n)
 		must_alloc(NULL);
 }
 
-/* The bytes of a character that is not shown as it is; 0: it is. */
-static size_t special(const char *text)
-{
-	return strchr("&<>\"'", *text) ? 1 : strchr("\t\n\r", *text) ? 0 : text_control(text);
-}
-
-/* A control character could turn the direction of what follows, so it is shown as U+FFFD. */
-static const char *entity(char c)
-{
-	return c == '&'    ? "&amp;"
-	       : c == '<'  ? "&lt;"
-	       : c == '>'  ? "&gt;"
-	       : c == '"'  ? "&quot;"
-	       : c == '\'' ? "&#39;"
-			   : "\xef\xbf\xbd";
-}
-
 static void put_escaped(struct rendering *r, const char *text)
 {
+	const char *instead;
+
 	while (*text) {
 		size_t n = 0;
 
-		while (text[n] && special(text + n) == 0)
+		while (text[n] && text_special(text + n, &instead) == 0)
 			n++;
 		put(r, text, n);
 		text += n;
 		if (*text) {
-			put(r, entity(*text), strlen(entity(*text)));
-			text += special(text);
+			text += text_special(text, &instead);
+			put(r, instead, strlen(instead));
 		}
 	}
 }

@@ -99,7 +99,10 @@ void visit_keep_form(struct visit *v, const char *const fields[], size_t n);
 /* The form's own token: sets "token" for the POST route with this path.  Templates use {{> token}}. */
 void visit_token(struct visit *v, const char *name, const char *path);
 
-/* A whole answer that is not HTML; takes what is in body.  Further headers go onto v->request before. */
+/* Allows this style, byte by byte, within the HTML of a whole answer, which has no other style. */
+void visit_style(struct visit *v, const char *style);
+
+/* A whole answer that is no page of the templates; takes what is in body.  Further headers go onto v->request before. */
 void visit_send(struct visit *v, int status, const char *type, struct evbuffer *body);
 
 /*

@@ -103,6 +103,16 @@ void visit_answer_header(struct visit *v, const char *name, const char *value)
 				value); /* fails for a newline only */
 }
 
+void visit_style(struct visit *v, const char *style)
+{
+	unsigned char digest[SECRET_BYTES];
+	char text[SECRET_BASE64 + 1];
+
+	secret_sha256(style, strlen(style), digest);
+	secret_base64(digest, text);
+	visiting(v)->style = t_printf(visit_ctx(v), "'sha256-%s'", text);
+}
+
 static void add_headers(struct visit *v)
 {
 	static const char *const fixed[][2] = {
@@ -113,12 +123,14 @@ static void add_headers(struct visit *v)
 		{"Permissions-Policy", "camera=(), geolocation=(), microphone=()"},
 	};
 	const char *frame = v->web->config->frame;
+	const char *style = visiting(v)->style;
 	AUTO(talloc)
-	char *policy = t_printf(NULL,
-				"default-src 'none'; script-src 'self'; style-src 'self'; "
-				"img-src 'self'; connect-src 'self'; form-action 'self'; "
-				"frame-ancestors %s; base-uri 'none'",
-				frame ? frame : "'none'");
+	char *policy = t_printf(
+		NULL, "default-src 'none'; %sstyle-src %s; %sframe-ancestors %s; base-uri 'none'",
+		style ? "" : "script-src 'self'; ", style ? style : "'self'",
+		style ? "form-action 'none'; "
+		      : "img-src 'self'; connect-src 'self'; form-action 'self'; ",
+		frame ? frame : "'none'");
 
 	visit_answer_header(v, "Content-Security-Policy", policy);
 	for (size_t i = 0; i < LENGTH(fixed); i++)

@@ -51,6 +51,7 @@ struct visiting {
 	int depth; /* steps that are running */
 	int waiting; /* for something else than statements: a log-in */
 	bool has_gone; /* a stream's client */
+	const char *style; /* which source of styles its answer allows; NULL: this site */
 	const char *remote; /* the client's address, for the log and for tries */
 	const char *cookie; /* of the session; NULL: none */
 	const char *suite; /* path and query to come back to after a log-in */

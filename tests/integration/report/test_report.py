@@ -1,0 +1,469 @@
+"""The report that a data-protection officer files: its numbers, its shapes, what it never holds, in three formats."""
+
+import hashlib
+import json
+import re
+import shutil
+import subprocess
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from support.ctl import action, ctl
+from support.restores import restore
+from support.small import SCHEMA, TWO, model, policy
+
+MODEL = model({"set": {"name": "L_{key}"}, "clear": ["brand"], "keep": ["id", "created"]},
+              {"clear": ["subject"], "keep": ["id", "contact_id", "at", "status"]})
+FRENCH = {"LC_ALL": "C.UTF-8", "LANGUAGE": "fr"}
+SECTIONS = {"report", "actions", "counts", "totals", "left_out", "tables", "expected", "selection", "rules", "configurations",
+            "archives", "places", "residue", "residue_columns", "events", "policy", "preview", "journal"}
+MANUAL = (Path(__file__).resolve().parents[3] / "daemon" / "retentionctl.1").read_text()
+
+
+class Page(HTMLParser):
+    """The tables of a report as HTML: each by its heading, as rows of texts.  Refuses what is not closed, and scripts."""
+
+    def __init__(self, text):
+        super().__init__(convert_charrefs=True)
+        self.open, self.tables, self.title, self.words, self.lang = [], {}, "", "", None
+        self.heading, self.row, self.text = None, [], text
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        assert tag not in ("script", "link", "img", "iframe", "object", "form") and not {"href", "src", "style"} & {n for n, _ in attrs}
+        assert not any(name.startswith("on") for name, _ in attrs), attrs
+        if tag == "html":
+            self.lang = dict(attrs)["lang"]
+        if tag != "meta":
+            self.open.append(tag)
+        if tag == "h2":
+            self.heading = ""
+        elif tag == "tr":
+            self.row = []
+            self.tables.setdefault(self.heading, []).append(self.row)
+        elif tag in ("td", "th"):
+            self.row.append("")
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if "style" in self.open:
+            return
+        self.words += data
+        if self.open[-1:] == ["title"]:
+            self.title += data
+        elif self.open[-1:] == ["h2"]:
+            self.heading += data
+        elif self.open[-1:] and self.open[-1] in ("td", "th"):
+            self.row[-1] += data
+
+
+def read(d, what, *args, **kwargs):
+    return json.loads(d.ctl("report", what, "--format", "json", *args, **kwargs).stdout)
+
+
+def page(d, what, *args, **kwargs):
+    return Page(d.ctl("report", what, "--format", "html", *args, **kwargs).stdout)
+
+
+def all_formats(d, what, *args, **kwargs):
+    """The document; the two others are made of it, and say the same numbers."""
+    document = read(d, what, *args, **kwargs)
+    assert set(document) == SECTIONS and document["report"]["version"] == 1
+    shown = page(d, what, *args, **kwargs)
+    text = d.ctl("report", what, *args, **kwargs).stdout
+    assert shown.title and shown.title in text and not re.search(r"[\x00-\x08\x0b-\x1f\x7f]", text + shown.text)
+    for heading in shown.tables:
+        assert heading in text or heading == "Read and filed by"
+    return document, shown, text
+
+
+DUE = SCHEMA + """;
+    INSERT INTO contact (id, name) SELECT n, 'canary-c' || n FROM generate_series(1, 12) n;
+    INSERT INTO request (contact_id, at, subject) SELECT n, '2015-01-01', 'canary-s' || n FROM generate_series(1, 12) n;
+    CREATE FUNCTION no() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+        IF old.id IN (7, 8) THEN RAISE EXCEPTION 'the trigger <b>no</b> & "more"'; END IF; RETURN old; END $$;
+    CREATE TRIGGER no BEFORE DELETE ON contact FOR EACH ROW EXECUTE FUNCTION no()"""
+
+
+@pytest.fixture
+def worked(make):
+    """A pass that a person has validated, and that some have left meanwhile."""
+    d = make(DUE, MODEL, policy(archive="full", approval=True))
+    d.pg.sql(d.db, "SELECT retention.configure('UTC', false, 'bigint')")
+    d.ctl("hold", "add", "12", "--reason", "held before")
+    d.once()
+    d.ctl("hold", "add", "1", "--reason", "held after")
+    d.ctl("hold", "add", "2", "--reason", "held after")
+    d.pg.sql(d.db, "INSERT INTO request (contact_id, at) VALUES (3, now()); "
+                   "DELETE FROM request WHERE contact_id IN (4, 5, 6); DELETE FROM contact WHERE id IN (4, 5, 6)")
+    d.ctl("validate", "1")
+    d.once(check=False)
+    return d
+
+
+def test_numbers_as_sql_counts_them(worked):
+    """Counted from what the database lost, not from what the journal says."""
+    d = worked
+    document, shown, _ = all_formats(d, "1", "--keys")
+    count, = document["counts"]
+    gone = 12 - 3 - d.pg.value(d.db, "SELECT count(*) FROM contact")  # three went by hand
+    assert gone == 3
+    assert count == {"action": 1, "listed": 11, "treated": gone, "dropped": 6, "failed": 2, "locked": 0, "rest": None, "open": 0,
+                     "held_before": 1}
+    assert {(x["reason"], x["subjects"], tuple(x["keys"] or [])) for x in document["left_out"]} == {
+        ("held_before", 1, ()), ("held", 2, ("1", "2")), ("not_due", 1, ("3",)), ("gone", 3, ("4", "5", "6")),
+        ("failed", 2, ("7", "8"))}
+    assert {t["table"]: t["rows"] for t in document["tables"]} == {"contact": 3, "request": 3}
+    assert [a["state"] for a in document["actions"]] == ["incomplete"]
+    assert shown.tables["How many"] == [
+        ["on the list", "11"], ["treated", "3"], ["left the list, kept", "6"], ["failed", "2"], ["stayed locked", "0"],
+        ["not treated", "0"], ["due and held, so not on the list", "1"]]
+    # The totals of the policy are the sums of its passes, and it had one.
+    totals, = read(d, "p")["totals"]
+    assert {k: totals[k] for k in ("passes", "done", "listed", "treated", "dropped", "failed", "locked")} == {
+        "passes": 1, "done": 1, "listed": 11, "treated": 3, "dropped": 6, "failed": 2, "locked": 0}
+
+
+def test_who_asked_and_who_validated(worked):
+    d = worked
+    a, = read(d, "1")["actions"]
+    row, = d.jobs("id = 1")
+    assert (a["requested_by"], a["validated_by"], a["by_rule"]) == (row["requested_by"], row["validated_by"], False)
+    assert a["depth"] == "18 months" and a["cutoff"].startswith(row["cutoff"].strftime("%Y-%m-%dT%H:%M:%S"))
+    assert a["list_sha256"] == row["candidates_sha256"]
+    assert [e["kind"] for e in read(d, "1")["events"]][:3] == ["saved", "listed", "validated"]
+
+
+def test_no_personal_data_and_keys_where_asked(worked):
+    d = worked
+    for args in (["1"], ["p"], ["p", "--as-of", "2030-01-01"]):
+        for form in ("text", "html", "json"):
+            said = d.ctl("report", *args, "--format", form, "--keys").stdout
+            assert "canary" not in said and "held after" not in said
+    assert all(x["keys"] is None for x in read(d, "1")["left_out"])
+    assert read(d, "p", "--as-of", "2030-01-01")["preview"][0]["first_keys"] is None
+    assert read(d, "p", "--as-of", "2030-01-01", "--keys")["preview"][0]["first_keys"]
+    assert "keys" not in d.ctl("report", "1").stdout.split("Who was left out")[1].split("\n\n")[0]
+
+
+def test_one_contact(make):
+    """The key of a person who asked is a key: it stands there where keys are asked for."""
+    d = make(SCHEMA + TWO, MODEL, policy())
+    d.once()
+    d.pg.sql(d.db, "INSERT INTO contact (id, name) VALUES (987654, 'canary')")
+    d.once()
+    d.ctl("subject", "delete", "987654", check=False)
+    d.once()
+    job = d.jobs()[-1]["id"]
+    d.ctl("validate", job)
+    d.once()
+    for what in (all_formats(d, job), ):
+        assert "987654" not in json.dumps(what[0]) + what[1].text + what[2]
+        assert what[0]["actions"][0]["one_contact"] and what[0]["counts"][0]["treated"] == 1
+    assert read(d, job, "--keys")["actions"][0]["subject"] == "987654"
+
+
+def test_rules_of_an_anonymization(make):
+    """Which columns of which tables, from the configuration that the action carries, also when it has changed since."""
+    d = make(SCHEMA + TWO, MODEL, policy("anonymize_contacts", scope="brand IS NULL"))
+    d.once()
+    expected = {("contact", "set", ("name",), "L_{key}"), ("contact", "clear", ("brand",), None),
+                ("contact", "keep", ("id", "created"), None), ("request", "clear", ("subject",), None),
+                ("request", "keep", ("id", "contact_id", "at", "status"), None)}
+    d.configure(model=MODEL.replace('"L_{key}"', '"X_{key}"'))
+    document, shown, _ = all_formats(d, 1)
+    assert {(r["table"], r["rule"], tuple(r["columns"]), r["value"]) for r in document["rules"]} == expected
+    assert document["selection"][0]["scope"] == "brand IS NULL" and document["selection"][0]["date"] == "at"
+    digest, = {c["sha256"] for c in document["configurations"]}
+    assert digest == d.jobs()[0]["configuration"]
+    rows = shown.tables["What becomes of which tables and columns"]
+    assert ["contact", "public.contact", "cleared", "brand"] in [row[1:5] for row in rows]
+    # A preview has the rules of now.
+    assert "X_{key}" in {r["value"] for r in read(d, "p", "--as-of", "2030-01-01")["rules"]}
+
+
+def test_an_older_action_and_a_foreign_version(make):
+    """Without a configuration, or with one that only another version can read, the rest is told."""
+    d = make(SCHEMA + TWO, MODEL, policy())
+    d.once()
+    d.pg.tamper(d.db, "UPDATE retention.archive_journal SET configuration = NULL;"
+                      "UPDATE retention.journal_event SET details = details - 'configuration'")
+    document, shown, text = all_formats(d, 1)
+    assert document["rules"] == document["configurations"] == [] and document["counts"][0]["treated"] == 1
+    assert "No rules are known" in text and "No rules are known" in shown.words
+    for content in (b"\xff\xfe nonsense", b"from_the_future = { <b>: 1 };", b"model: {}", b"a\x00b"):
+        digest = hashlib.sha256(content).hexdigest()
+        d.pg.tamper(d.db, f"INSERT INTO retention.configuration (sha256, content) VALUES ('{digest}', '\\x{content.hex()}');"
+                          f"UPDATE retention.archive_journal SET configuration = '{digest}'")
+        document, shown, text = all_formats(d, 1)
+        assert document["rules"] == [] and document["configurations"][0]["unreadable"]
+        assert "cannot be read, because" in text and document["counts"][0]["treated"] == 1
+
+
+STATES = {"waiting": ("saved", ""), "listing": ("saved", ""), "validated": ("validated", ""), "running": ("running", ""),
+          "done": ("done", ""), "failed": ("failed", "error = 'why <i>it</i> failed'"), "cancelled": ("cancelled", ""),
+          "refused": ("validated", "error = 'the model <i>is</i> & wrong'"), "paused": ("running", "")}
+
+
+@pytest.mark.parametrize("state", STATES)
+@pytest.mark.parametrize("kind", ["export", "delete_contacts", "anonymize_requests"])
+def test_states(pg, crm_db, state, kind):
+    db = crm_db(20, migrated=True)
+    job = action(pg, db, STATES[state][0], listed=state != "listing", kind=kind)
+    if STATES[state][1]:
+        pg.sql(db, f"UPDATE retention.archive_journal SET {STATES[state][1]} WHERE id = {job}"
+               if state == "refused" else "SELECT 1")
+    if state == "paused":
+        pg.sql(db, f"SELECT retention.pause_action({job})")
+    done = {f: ctl(pg, db, "report", job, "--format", f) for f in ("json", "html", "text")}
+    assert [(x.returncode, x.stderr) for x in done.values()] == [(0, "")] * 3
+    document, shown = json.loads(done["json"].stdout), Page(done["html"].stdout)
+    assert document["actions"][0]["state"] == state and document["actions"][0]["from"] == "2024-01-01"
+    count, = document["counts"]
+    assert count["listed"] == (None if state == "listing" else 4)
+    if kind == "export" and state in ("done", "failed", "cancelled"):
+        assert count["treated"] is None
+    elif state not in ("listing",):
+        assert count["treated"] == 0 and count["open"] == 4
+    assert (shown.words.count("Nothing was changed yet") == 1) == (state in ("listing", "waiting", "validated"))
+    assert ("not final" in shown.words) == (state in ("running", "refused", "paused"))
+
+
+def test_numbers_that_are_huge(pg, crm_db):
+    db = crm_db(20, migrated=True)
+    job = action(pg, db, "saved", listed=False, kind="delete_contacts")
+    huge = 9007199254740993
+    pg.sql(db, f"UPDATE retention.archive_journal SET candidates = {huge}, candidates_sha256 = 'x', cutoff = now(), frozen_at = now() WHERE id = {job}")
+    pg.sql(db, f"INSERT INTO retention.archive_file (job, worker, table_name, rows, bytes, place) VALUES ({job}, 0, 't', 9223372036854775807, 1, 0), ({job}, 1, 't', 9223372036854775807, 1, NULL)")
+    document = json.loads(ctl(pg, db, "report", job, "--format", "json").stdout)
+    assert document["counts"][0]["listed"] == huge and document["tables"][0]["rows"] == 2 * 9223372036854775807
+    assert "18446744073709551614" in ctl(pg, db, "report", job).stdout
+
+
+def test_policy_over_a_period(make, pg):
+    """Days are those of the daemon's zone, both included; a policy that is gone has its passes; one that never was is refused."""
+    d = make(SCHEMA + TWO, MODEL, policy(), policy("export", name="empty"), extra='')
+    d.pg.sql(d.db, "SELECT retention.configure('Pacific/Kiritimati', false, 'bigint')")
+    for n, at in enumerate(("2024-01-31 09:59:59+00", "2024-01-31 10:00:00+00", "2024-02-29 09:59:59+00", "2024-02-29 10:00:00+00"), 1):
+        d.pg.sql(d.db, "INSERT INTO retention.archive_journal (action, mode, status, policy, occurrence, depth, archive) "
+                       "VALUES ('delete_contacts', 'automatic', 'saved', 'old', %s, '18 months', 'none')", (at,))
+    def ids(*args):
+        return [a["id"] for a in json.loads(ctl(d.pg, d.db, "report", "old", "--format", "json", *args).stdout)["actions"]]
+    # 14 hours ahead: the second is the first of February there, and the last is the first of March.
+    assert ids() == [1, 2, 3, 4] and ids("--from", "2024-02-01", "--to", "2024-02-29") == [2, 3]
+    assert ids("--from", "2024-03-01") == [4] and ids("--to", "2024-01-31") == [1]
+    document = json.loads(ctl(d.pg, d.db, "report", "old", "--format", "json").stdout)
+    assert document["report"]["zone"] == "Pacific/Kiritimati" and document["policy"] == []
+    assert document["actions"][0]["occurrence"] == "2024-01-31T23:59:59+14:00"
+    text = ctl(d.pg, d.db, "report", "old").stdout
+    assert "The policy is no longer in force." in text and "2024-02-01 00:00:00 +14:00" in text
+    empty = ctl(d.pg, d.db, "report", "old", "--from", "2030-01-01")
+    assert empty.returncode == 0 and "There is no pass in this period." in empty.stdout
+    never = ctl(d.pg, d.db, "report", "nobody")
+    assert never.returncode == 1 and 'there is no policy "nobody", and there never was' in never.stderr
+    never = ctl(d.pg, d.db, "report", "77")
+    assert never.returncode == 1 and "there is no action 77" in never.stderr
+
+
+def test_preview_is_that_of_preview(make):
+    d = make(DUE, MODEL, policy(), policy("anonymize_contacts", name="anon"))
+    d.once("-t", check=False)
+    for name in ("p", "anon"):
+        for day in ("2016-07-01", "2016-07-02", "2030-01-01"):
+            document, shown, _ = all_formats(d, name, "--as-of", day)
+            expected = json.loads(d.ctl("preview", name, "--as-of", day, "--json").stdout)
+            one, = document["preview"]
+            assert (one["due"], one["held"], one["as_of"]) == (expected["due"], expected["held"], day)
+            assert one["due"] == d.pg.value(d.db, "SELECT count(*) FROM request WHERE at < retention.cutoff('18 months', 'UTC', %s::date)", (day,))
+            assert [(t["table"], t["what"], t["rows"]) for t in document["expected"]] == [
+                (t["table"], t["what"], t["rows"]) for t in expected["tables"]]
+            assert document["actions"] == [] and shown.title == f"Preview of policy {name}"
+    assert d.pg.value(d.db, "SELECT count(*) FROM retention.archive_journal") == 0
+    assert "there is no policy" in d.ctl("report", "nobody", "--as-of", "2030-01-01", check=False).stderr
+    assert "is an action" in d.ctl("report", "export", "--as-of", "2030-01-01", check=False).stderr
+    # The configuration is needed, and read also where -d names the database.
+    assert d.ctl("-d", d.pg.conninfo(d.db), "report", "p", "--as-of", "2030-01-01").returncode == 0
+    assert ctl(d.pg, d.db, "report", "p", "--as-of", "2030-01-01").returncode == 1
+
+
+@pytest.mark.parametrize("args", [[], ["1", "2"], ["1", "--from", "2024-01-01"], ["1", "--as-of", "2024-01-01"], ["p", "--format", "pdf"],
+                                  ["p", "--as-of", "2024-01-01", "--to", "2024-01-01"], ["p", "--from", "2024-02-30"],
+                                  ["p", "--from", "2024-02-02", "--to", "2024-02-01"], ["1", "--json"], ["0"], ["99999999999"]])
+def test_wrong_use(pg, args):
+    done = ctl(pg, "postgres", "report", *args)
+    assert done.returncode == 2 and "usage: retentionctl report ID|POLICY" in done.stderr and done.stdout == ""
+
+
+ODD = 'T<i>"x"&\u202e'  # as a table's name
+HOSTILE = ["<img src=x onerror=alert(1)>", '"><script>alert(1)</script>', "O'Neill & co", "\u202egnp.exe", "</style></title><b>", "%s%n",
+           "\x1b[31mred", "\u0085\u2028", "&amp;&lt;", "a" * 200, "]]>", "{{prefix}}", "é\u00a0\U0001f600"]
+
+
+def test_hostile_texts(make, pg):
+    """Notes, roles, names of tables and columns, messages: as text in HTML, whole in JSON, without control characters in the rest."""
+    table = ODD.replace('"', '""')
+    d = make(SCHEMA + f"""; CREATE TABLE "{table}" ("k<&>" bigint PRIMARY KEY, "c'""<" bigint REFERENCES contact, "b&lt;" text);
+        CREATE INDEX ON "{table}" ("c'""<")""" + TWO,
+        model({"set": {"name": "<b>{key}"}, "clear": ["brand"], "keep": ["id", "created"]},
+              {"clear": ["subject"], "keep": ["id", "contact_id", "at", "status"]},
+              odd={"table": ODD, "key": "k<&>", "of": "contact", "by": "c'\"<", "where": "'</td>' <> '<td>'", "clear": ["b&lt;"],
+                   "keep": ["k<&>", "c'\"<"]}), policy("anonymize_contacts"))
+    d.once()
+    document, shown, text = all_formats(d, 1)
+    assert {r["relation"] for r in document["rules"]} >= {f"public.{ODD}"}
+    assert ["odd", "public." + ODD.replace("\u202e", "\ufffd"), "cleared", "b&lt;"] in [
+        row[1:5] for row in shown.tables["What becomes of which tables and columns"]]
+    assert "'</td>' <> '<td>'" in {r["where"] for r in document["rules"]} and "'</td>' <> '<td>'" in shown.words
+    role = 'r<b>"&\u202e'
+    pg.sql("postgres", f'CREATE ROLE "{role.replace(chr(34), chr(34) * 2)}" LOGIN IN ROLE retention_operator')
+    try:
+        for n, note in enumerate(HOSTILE, 2):
+            with pg.connect(d.db) as conn, conn.cursor() as cur:
+                cur.execute(f'SET SESSION AUTHORIZATION "{role.replace(chr(34), chr(34) * 2)}"')
+                cur.execute("SELECT retention.save_action('export', '2024-01-01', '2024-01-31', NULL, %s)", (note,))
+                conn.commit()
+            done = read(d, n)["actions"][0]
+            assert (done["note"], done["requested_by"]) == (note.strip(" \t\n\r"), role)
+            shown = page(d, n)
+            cells = dict(r for r in shown.tables["What was asked for, and who validated it"])
+            assert cells["reason"] == re.sub("[\x1b\u0085\u2028\u202e]", "\ufffd", note.strip(" \t\n\r"))
+            assert cells["asked for by"] == role.replace("\u202e", "\ufffd")
+            said = d.ctl("report", n).stdout
+            assert not re.search("[\x00-\x09\x0b-\x1f\x7f\x85\u2028\u202e]", said)
+    finally:
+        pg.sql(d.db, f'DROP ROLE "{role.replace(chr(34), chr(34) * 2)}"')
+
+
+def test_archive_with_its_sums(make):
+    d = make(SCHEMA + TWO, MODEL, policy(archive="full"))
+    d.once()
+    job, = d.jobs()
+    folder = Path(job["archive_path"])
+    document, shown, _ = all_formats(d, 1)
+    archive, = document["archives"]
+    assert archive["path"] == str(folder) and archive["content"] == "full"
+    for name, file in (("sums_sha256", "SHA256SUMS"), ("manifest_sha256", "manifest.json")):
+        assert archive[name] == hashlib.sha256((folder / file).read_bytes()).hexdigest()
+    assert archive["bytes"] == sum(f.stat().st_size for f in folder.glob("*.csv"))
+    assert sum(t["archived_bytes"] for t in document["tables"]) <= archive["bytes"]
+    assert [(p["step"], p["state"]) for p in document["places"]][0] == ("T0", "reached")
+    restore(d, job)
+    document, shown, _ = all_formats(d, 1)
+    assert document["actions"][0]["state"] == "restored" and "The deletion was undone" in shown.words
+    d.ctl("archive", "delete", "1", "--note", "no <longer> needed")
+    d.once(check=False)
+    archive, = all_formats(d, 1)[0]["archives"]
+    assert archive["deleted_note"] == "no <longer> needed" and archive["deleted_at"] and not archive["kept_until"]
+    assert (archive["removed_at"] is None) == folder.exists()
+
+
+def test_searches_that_were_recorded(make):
+    """What was found and recorded since, and nothing is searched now."""
+    d = make(SCHEMA + "; CREATE TABLE log (id int, line text)" + TWO, MODEL, policy())
+    d.once()
+    assert "Nobody has recorded a search since" in d.ctl("report", "1").stdout
+    d.pg.sql(d.db, """SELECT retention.record_residue('{"action": "delete_contacts", "contacts": 1, "values": 2, "tables": 3,
+        "not_searched": 0, "findings": [{"table": "public.log", "column": "line", "of": "name", "exact": 0, "inside": 7, "covered": 0}]}')""")
+    d.pg.sql(d.db, """SELECT retention.record_residue('{"action": "anonymize_contacts", "contacts": 9, "values": 2, "tables": 3,
+        "not_searched": 0, "findings": []}')""")
+    document, shown, _ = all_formats(d, 1)
+    assert [(r["contacts"], r["found"]) for r in document["residue"]] == [(1, 1)]
+    assert [(c["table"], c["column"], c["inside"]) for c in document["residue_columns"]] == [("public.log", "line", 7)]
+    assert "public.log" in shown.words
+
+
+def test_the_last_hash(make):
+    """It is the one that verify prints, and that verify finds later."""
+    d = make(SCHEMA + TWO, MODEL, policy())
+    d.once()
+    journal = read(d, 1)["journal"]
+    noted = f"{journal['events']}:{journal['last_hash']}"
+    assert noted in d.ctl("verify").stdout
+    assert d.ctl("verify", "--last-hash", noted).returncode == 0
+    assert read(d, 1)["journal"]["verified_whole"] is True
+
+
+def test_an_auditor_prints_it(make, pg):
+    """With the role alone; a preview takes what grants --auditor prints."""
+    d = make(SCHEMA + TWO, MODEL, policy(archive="full"))
+    d.once()
+    pg.sql(d.db, "CREATE ROLE report_reader LOGIN IN ROLE retention_auditor")
+    try:
+        for args in (["1"], ["p"], ["1", "--keys"]):
+            done = ctl(pg, d.db, "report", *args, "--format", "json", user="report_reader")
+            assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout)["report"]["made_by"] == "report_reader"
+        for args in (["export"], ):
+            job = action(pg, d.db, "running", kind=args[0])
+            assert ctl(pg, d.db, "report", job, user="report_reader").returncode == 0
+        preview = ["report", "p", "--as-of", "2030-01-01", "--format", "html"]
+        refused = d.ctl("-d", pg.conninfo(d.db, "report_reader"), *preview, check=False)
+        assert refused.returncode == 1 and "grants --auditor" in refused.stderr
+        pg.psql(d.db, "-c", d.ctl("grants", "report_reader", "--auditor").stdout)
+        Page(d.ctl("-d", pg.conninfo(d.db, "report_reader"), *preview).stdout)
+    finally:
+        pg.sql(d.db, "DROP OWNED BY report_reader; DROP ROLE report_reader")
+
+
+def test_nobody_else_reads_it(make, pg):
+    d = make(SCHEMA + TWO, MODEL, policy())
+    d.once()
+    pg.sql(d.db, "CREATE ROLE report_nobody LOGIN")
+    try:
+        done = ctl(pg, d.db, "report", "1", user="report_nobody")
+        assert done.returncode == 1 and done.stdout == "" and "retention_auditor" in done.stderr
+    finally:
+        pg.sql(d.db, "DROP ROLE report_nobody")
+
+
+def test_french(worked):
+    """Every heading, word and sentence; what people and PostgreSQL have written stays."""
+    d = worked
+    for args in (["1"], ["p"], ["p", "--as-of", "2030-01-01"]):
+        shown, plain = page(d, *args, env=FRENCH), page(d, *args)
+        assert (shown.lang, plain.lang) == ("fr", "en")
+        assert set(shown.tables) & set(plain.tables) <= {"Archive"} and len(shown.tables) == len(plain.tables)
+        for title, rows in shown.tables.items():
+            english = list(plain.tables.values())[list(shown.tables).index(title)]
+            assert len(rows) == len(english)
+    assert "Rapport sur l'action 1" in d.ctl("report", "1", env=FRENCH).stdout
+    assert "18 mois" in d.ctl("report", "1", env=FRENCH).stdout
+    assert read(d, "1", env=FRENCH)["actions"] == read(d, "1")["actions"]
+
+
+def test_html_is_valid(worked):
+    """As Debian's tidy sees it: no error and no warning, in each kind of report."""
+    if not shutil.which("tidy"):
+        pytest.skip("tidy is not installed")
+    for args in (["1", "--keys"], ["p"], ["p", "--as-of", "2030-01-01"]):
+        done = subprocess.run(["tidy", "-q", "-e", "-utf8"], input=worked.ctl("report", *args, "--format", "html").stdout,
+                              stderr=subprocess.PIPE, text=True, check=False)
+        assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_for_paper(worked):
+    """A4, heads of tables on each page, and nothing that is fetched."""
+    text = page(worked, "1").text
+    style, = re.findall("<style>(.*?)</style>", text, re.S)
+    for rule in ("@page{size:A4", "thead{display:table-header-group}", "tr{break-inside:avoid}", "break-after:avoid",
+                 "print-color-adjust:exact"):
+        assert rule in style
+    assert "url(" not in style and "@import" not in style and "http" not in text
+
+
+def test_the_manual_has_the_form(worked):
+    """Each member of the JSON form stands in the manual."""
+    chapter = MANUAL.split(".It Cm report", 1)[1]
+    for args in (["1", "--keys"], ["p"], ["p", "--as-of", "2030-01-01"]):
+        for name, section in read(worked, *args).items():
+            assert re.search(rf"^\.It {name}\b", chapter, re.M), name
+            for row in section if isinstance(section, list) else [section]:
+                for member in row:
+                    described = re.search(rf"^\.It {name}\n(.*?)\n\.(It|El)", chapter, re.M | re.S)[1]
+                    assert re.search(rf"\b{member}\b", described), (name, member)
