@@ -204,7 +204,7 @@ fuzz: $(FUZZ)
 # Each unit is a template, too: one file, so that the two cannot differ.
 UNITS = retentiond.service retentiond@.service retentiond-web.service retentiond-web@.service
 # The proxy, and drop-ins of the daemon's unit.
-EXAMPLES = conf/nginx-retentiond-web.conf $(addprefix systemd/retentiond-,downloads.conf database.conf failure.conf failure@.service)
+EXAMPLES = conf/nginx-retentiond-web.conf $(addprefix systemd/retentiond-,downloads.conf database.conf failure.conf failure@.service notify.conf)
 # Of a fleet: to be copied to $(SYSCONFDIR)/retentiond, with their folder.
 FLEET = $(patsubst conf/%,%,$(wildcard conf/fleet/*.conf conf/fleet/*/*.conf))
 
@@ -215,7 +215,7 @@ install: all
 		$(DESTDIR)$(DOCDIR)
 	install $(B)/retentiond $(B)/retentiond-web $(DESTDIR)$(SBINDIR)
 	install $(B)/retentionctl $(DESTDIR)$(BINDIR)
-	install $(B)/retention-job $(DESTDIR)$(LIBEXECDIR)
+	install $(B)/retention-job conf/notify-mail conf/notify-webhook $(DESTDIR)$(LIBEXECDIR)
 	for page in $(wildcard daemon/*.[158] conf/*.[158]); do \
 		install -m 644 $$page $(DESTDIR)$(MANDIR)/man$${page##*.}/; done
 	for language in $(patsubst daemon/po/%.po,%,$(wildcard daemon/po/*.po)); do \

@@ -395,3 +395,127 @@ AS $$
 	       sums_sha256 = CASE WHEN u.sealed THEN u.sums_sha256 ELSE excluded.sums_sha256 END,
 	       manifest_sha256 = CASE WHEN u.sealed THEN u.manifest_sha256 ELSE excluded.manifest_sha256 END
 $$;
+
+-- Up to which event of the journal somebody was told (notify.command); no row: nobody was asked to yet.  All daemons of
+-- the database have it in common.
+CREATE TABLE retention.told (
+	only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
+	event bigint NOT NULL,
+	at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+CREATE TRIGGER not_while_erasing BEFORE INSERT OR UPDATE OR DELETE ON retention.told
+	FOR EACH STATEMENT EXECUTE FUNCTION retention.refuse_erasing();
+
+-- Names the event for notify.on; NULL: nobody is told of it.  A list whose action is not `saved` any longer waits for
+-- nobody.  A refusal is told when its reason is new: the event of each other change of the row repeats it.
+CREATE FUNCTION retention.notice_of(e retention.journal_event) RETURNS text
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT CASE
+		WHEN e.kind IN ('failed', 'crashed') THEN 'failed'
+		WHEN e.kind = 'model_refused' THEN 'refused'
+		WHEN e.kind = 'noted' AND e.details->>'status' IN ('saved', 'validated', 'running') AND
+		     e.details->>'error' IS DISTINCT FROM (
+			SELECT p.details->>'error' FROM retention.journal_event AS p
+			 WHERE p.job = e.job AND p.id < e.id AND p.details ? 'requested_by'
+			 ORDER BY p.id DESC LIMIT 1) AND e.details ? 'error' THEN 'refused'
+		WHEN e.kind = 'listed' AND EXISTS (
+			SELECT FROM retention.archive_journal AS j WHERE j.id = e.job AND j.status = 'saved') THEN 'waiting'
+		WHEN e.kind = 'done' THEN
+			CASE WHEN (e.details#>>'{counters,failed}')::bigint > 0 OR (e.details#>>'{counters,left}')::bigint > 0 OR
+				  (NOT e.details ? 'policy' AND e.details#>'{counters,rest}' IS NOT NULL)
+			     THEN 'incomplete' ELSE 'done' END
+		WHEN e.kind IN ('restored', 'ledger_ahead') THEN 'restored'
+	       END
+$$;
+
+-- What notify.command is told of an event: names of the configuration, numbers and times.  No key, no person and no
+-- message, because a message of the server can quote a value.
+CREATE FUNCTION retention.notice_content(e retention.journal_event) RETURNS jsonb
+LANGUAGE sql STABLE
+SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT jsonb_strip_nulls(jsonb_build_object(
+		'event', n.name, 'id', e.id, 'at', to_char(e.at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'),
+		'database', current_database(), 'kind', e.kind,
+		'job', e.job, 'action', j.action, 'mode', j.mode, 'policy', j.policy, 'replay', j.replay, 'status', j.status,
+		'candidates', j.candidates,
+		'treated', e.details#>'{counters,treated}', 'failed', e.details#>'{counters,failed}',
+		'left', e.details#>'{counters,left}',
+		'text', format('retentiond, %s: %s', current_database(), CASE
+			WHEN e.kind = 'model_refused' THEN 'the model is refused, and nothing runs: see the log, or retentionctl model check'
+			WHEN e.kind = 'ledger_ahead' THEN
+				'the database was restored from a backup that has forgotten erasures: see retentionctl replay'
+			WHEN e.job IS NULL THEN e.kind
+			ELSE format('action %s (%s) %s: see retentionctl show %s', e.job,
+				concat_ws(', ', j.policy, concat(CASE WHEN j.replay THEN 'replay of ' END, j.action)), CASE
+				WHEN e.kind = 'crashed' THEN 'has died, and is tried again'
+				WHEN e.kind = 'restored' THEN 'is undone: its archive was put back'
+				WHEN n.name = 'failed' THEN 'has failed'
+				WHEN n.name = 'refused' THEN 'is refused, and waits for a person'
+				WHEN n.name = 'waiting' THEN format('waits for a person''s validation, with %s due', j.candidates)
+				WHEN n.name = 'incomplete' THEN 'is done, but not with all'
+				ELSE 'is done' END || CASE WHEN e.kind = 'done' THEN
+					format(', %s treated', e.details#>>'{counters,treated}') ELSE '' END, e.job)
+			END)))
+	  FROM (SELECT retention.notice_of(e) AS name) AS n
+	  LEFT JOIN retention.archive_journal AS j ON j.id = e.job
+$$;
+
+-- Notes that somebody was told of the event told, and of all before (NULL: of nothing new), and gives the next of which
+-- somebody is to be told: the oldest one, wanted by name.  No row: there is none, and the next call begins behind the
+-- newest event.  At the first call everything that has happened counts as told.  Where more than most wait, the oldest of
+-- them are dropped, and what is told is how many.  Events become visible in the order of their numbers (chain_event()), so
+-- that none comes later before the mark.
+CREATE FUNCTION retention.next_notice(told bigint, wanted text[], most int) RETURNS TABLE (event bigint, content jsonb)
+LANGUAGE plpgsql
+SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	top bigint := (SELECT coalesce(max(e.id), 0) FROM retention.journal_event AS e);
+	mark bigint;
+	cut bigint;
+BEGIN
+	INSERT INTO retention.told AS t (event)
+	VALUES (coalesce(next_notice.told, top))
+	    ON CONFLICT ON CONSTRAINT told_pkey DO UPDATE SET event = excluded.event, at = excluded.at
+	 WHERE next_notice.told IS NOT NULL AND t.event < next_notice.told;
+	SELECT t.event INTO mark FROM retention.told AS t;
+	SELECT x.id INTO cut FROM (
+		SELECT e.id FROM retention.journal_event AS e
+		 WHERE e.id > mark AND e.id <= top AND retention.notice_of(e) = ANY (wanted)
+		 ORDER BY e.id DESC OFFSET most LIMIT 1) AS x;
+	IF cut IS NOT NULL THEN
+		RETURN QUERY
+		SELECT cut, jsonb_build_object('event', 'dropped', 'id', cut,
+			'at', to_char(max(x.at) AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'), 'database', current_database(),
+			'dropped', jsonb_object_agg(x.name, x.n),
+			'text', format('retentiond, %s: %s older events are not told, because notify.command has failed for long: see retentionctl journal',
+				       current_database(), sum(x.n)))
+		  FROM (SELECT retention.notice_of(e) AS name, count(*) AS n, max(e.at) AS at FROM retention.journal_event AS e
+			 WHERE e.id > mark AND e.id <= cut AND retention.notice_of(e) = ANY (wanted) GROUP BY 1) AS x;
+		RETURN;
+	END IF;
+	RETURN QUERY
+	SELECT e.id, retention.notice_content(e) FROM retention.journal_event AS e
+	 WHERE e.id > mark AND e.id <= top AND retention.notice_of(e) = ANY (wanted)
+	 ORDER BY e.id LIMIT 1;
+	IF NOT FOUND THEN
+		UPDATE retention.told AS t SET event = top, at = now() WHERE t.event < top;
+	END IF;
+END
+$$;
+
+-- Tells the journal of a trouble that stands in no row of an action: its process has died (crashed), or the model does not
+-- hold (model_refused).  Once an hour, because the daemon tries again and again.
+CREATE FUNCTION retention.record_trouble(trouble text, job int) RETURNS void
+LANGUAGE sql
+SET search_path = pg_catalog, pg_temp
+AS $$
+	INSERT INTO retention.journal_event (kind, job)
+	SELECT record_trouble.trouble, record_trouble.job
+	 WHERE NOT EXISTS (SELECT FROM (SELECT e.* FROM retention.journal_event AS e ORDER BY e.id DESC LIMIT 1000) AS e
+			    WHERE e.kind = record_trouble.trouble AND e.job IS NOT DISTINCT FROM record_trouble.job AND
+				  e.at > now() - interval '1 hour')
+$$;

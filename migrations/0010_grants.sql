@@ -49,6 +49,7 @@ BEGIN
 	('TABLE',    'me',                                                 'r',    'r',    'r',    'r'),
 	('TABLE',    'request',                                            'r',    'r',    'r',    'r'),
 	('TABLE',    'download',                                           'r',    '',     'r',    'r'),
+	('TABLE',    'told',                                               'r',    'r',    'r',    'ra'),
 	('TABLE',    'progress',                                           'r',    'r',    'r',    'r'),
 	('TABLE',    'daemons',                                            'r',    'r',    'r',    'r'),
 	('SEQUENCE', 'number',                                             '',     '',     '',     'U'),
@@ -153,6 +154,10 @@ BEGIN
 	('FUNCTION', 'manifest_time(text)',                                '',     '',     '',     'X'),
 	('FUNCTION', 'record_unknown_archive(text, text, text, bigint, bigint, text, text, text)',
 									   '',     '',     '',     'X'),
+	('FUNCTION', 'notice_of(retention.journal_event)',                 '',     '',     '',     'X'),
+	('FUNCTION', 'notice_content(retention.journal_event)',            '',     '',     '',     'X'),
+	('FUNCTION', 'next_notice(bigint, text[], int)',                   '',     '',     '',     'X'),
+	('FUNCTION', 'record_trouble(text, int)',                          '',     '',     '',     'X'),
 	('FUNCTION', 'event_was(retention.journal_event, bigint)',         'X',    'X',    'X',    'X'),
 	('FUNCTION', 'finding(text[])',                                    'X',    'X',    'X',    'X'),
 	('FUNCTION', 'verify_chain(bytea, bigint)',                        'X',    'X',    'X',    'X'),
@@ -201,6 +206,7 @@ GRANT UPDATE (host, directory, sealed, date, bytes, sums_sha256, manifest_sha256
 GRANT UPDATE (document_removed_at) ON retention.request TO retention_daemon;
 GRANT UPDATE (counted, held, cutoff, counted_at, remark, retired_by, retired_at, retired_as)
 	ON retention.page_policy TO retention_daemon;
+GRANT UPDATE (event, at) ON retention.told TO retention_daemon;
 GRANT UPDATE (tried_at, attempts, error) ON retention.file_outbox TO retention_daemon;
 
 -- With limits.integrity = "set" the daemon's role may set session_replication_role, and an ordinary trigger does not

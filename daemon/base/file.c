@@ -212,6 +212,32 @@ static bool check_above(const char *path, struct error *err)
 	return true;
 }
 
+bool file_check_program(const char *path, struct error *err)
+{
+	AUTO(char_p) char *real = realpath(path, NULL);
+	struct stat st;
+
+	if (!real || stat(real, &st) != 0)
+		return fail_errno(err, ERR_CONFIG, "\"%s\" cannot be run", path);
+	if (!check_above(path, err) || !check_above(real, err))
+		return false;
+	if (!S_ISREG(st.st_mode))
+		return fail(err, ERR_CONFIG, "\"%s\" is not a regular file", path);
+	if (st.st_uid != 0 && st.st_uid != geteuid())
+		return fail(err, ERR_CONFIG,
+			    "\"%s\" belongs to user %u, neither to root nor to the user that runs "
+			    "this: chown it",
+			    path, (unsigned int)st.st_uid);
+	if (st.st_mode & 022)
+		return fail(err, ERR_CONFIG,
+			    "\"%s\" can be written by others than root and its owner (mode %04o): "
+			    "chmod go-w it",
+			    path, (unsigned int)st.st_mode & 07777);
+	if (access(path, X_OK) != 0)
+		return fail_errno(err, ERR_CONFIG, "\"%s\" cannot be run", path);
+	return true;
+}
+
 bool file_check_private_folder(const char *path, struct error *err)
 {
 	AUTO(char_p) char *real = realpath(path, NULL);

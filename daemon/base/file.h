@@ -48,6 +48,13 @@ bool file_sync(int fd, const char *name, struct error *err);
  */
 bool file_check_private_folder(const char *path, struct error *err);
 
+/*
+ * Is path, followed through links, an executable file that nobody but root and this user can change or
+ * exchange?  CONFIG: no; the
+ * text says what to do, and begins with what it is about.
+ */
+bool file_check_program(const char *path, struct error *err);
+
 /* A small text file of the open folder, owned by ctx; NULL, with err only where it is there and cannot be read. */
 char *file_read_small(int folder, const char *name, void *ctx, struct error *err);
 

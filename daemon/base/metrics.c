@@ -41,6 +41,8 @@ static const struct {
 	{"retentiond_jobs_paused", "gauge", "Actions that could run if they were not paused."},
 	{"retentiond_jobs_refused", "gauge",
 	 "Jobs that a person has to look at: refused, and tried again after a reload or in an hour."},
+	{"retentiond_notify_failures", "gauge",
+	 "How often in a row notify.command has failed; 0: the last event was told."},
 	{"retentiond_job_waiting", "gauge", "1 while the running job waits, by what for."},
 	{"retentiond_wait_seconds_total", "counter",
 	 "How long jobs have waited: for standbys, or for anything else."},

@@ -43,24 +43,38 @@ static bool place_all(const struct process_opts *opts, int errors)
 	return place(opts->in, 0) && place(opts->out, 1) && place(errors, 2);
 }
 
+/* Without the call, which Linux has since 5.11, the descriptors that are open are those that have no close-on-exec. */
+static void set_apart(void)
+{
+	(void)close_range(3, ~0U, CLOSE_RANGE_CLOEXEC);
+	(void)setpgid(0, 0); /* fails for no process that was just forked */
+}
+
+/* exec's prototypes lack a const that they honour. */
+union strings {
+	const char *const *given;
+	char *const *taken;
+};
+
 static void exec_child(const struct process_opts *opts, pid_t parent, int errors, int failure)
 {
-	/* execvp's prototype lacks a const that it honours. */
-	union {
-		const char *const *given;
-		char *const *taken;
-	} arguments = {.given = opts->argv};
+	const union strings arguments = {.given = opts->argv};
+	const union strings environment = {.given = opts->environment};
 	sigset_t none;
 	int why;
 
 	for (int number = 1; number < NSIG; number++)
 		(void)signal(number, SIG_DFL); /* fails for those that cannot be handled anyway */
 	(void)sigemptyset(&none); /* cannot fail */
+	if (opts->environment)
+		set_apart();
 	if (prctl(PR_SET_PDEATHSIG, opts->death_signal) == 0 && place_all(opts, errors) &&
 	    sigprocmask(SIG_SETMASK, &none, NULL) == 0) {
 		if (opts->death_signal && getppid() != parent)
 			_exit(EXIT_NO_EXEC); /* the parent died before the call to prctl() */
-		(void)execvp(arguments.taken[0], arguments.taken); /* returns only on failure */
+		(void)execvpe(arguments.taken[0], arguments.taken,
+			      opts->environment ? environment.taken
+						: environ); /* returns only on failure */
 	}
 	why = errno;
 	(void)!write(failure, &why, sizeof(why)); /* the pipe is empty, so it takes an int */

@@ -20,6 +20,11 @@ struct process_opts {
 	size_t n_inherited;
 	/* The signal that it gets when the thread that started it ends; 0: none. */
 	int death_signal;
+	/*
+	 * For a program that is not ours: its whole environment, which ends with NULL.  It leads a process group of its
+	 * own, and gets no descriptor that somebody has forgotten to close.  NULL: it has our environment and group.
+	 */
+	const char *const *environment;
 };
 
 /*

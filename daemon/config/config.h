@@ -42,6 +42,10 @@ enum integrity {
 
 extern const char *const integrity_names[INTEGRITY_COUNT];
 
+/* The events that notify.command can be told, as retention.notice_of() names them. */
+enum { NOTICE_COUNT = 6 };
+extern const char *const notice_names[NOTICE_COUNT];
+
 /* The most that limits.workers may be. */
 enum { CONFIG_WORKERS_MAX = 16 };
 
@@ -90,6 +94,15 @@ struct config {
 	const char *metrics_textfile; /* absolute, ends in .prom; NULL: none */
 	const char *metrics_listen; /* a loopback address with its port; NULL: none */
 	int64_t metrics_interval_ms; /* 10 s to 24 h; default 15 min */
+
+	/* notify */
+	bool has_notify;
+	struct place notify_place; /* of command */
+	const char *const *notify_command; /* n_notify_command: an absolute path, and arguments */
+	size_t n_notify_command;
+	const char *const *notify_on; /* n_notify_on of notice_names; none: all */
+	size_t n_notify_on;
+	int64_t notify_timeout_ms; /* 1 s to 5 min; default 30 s */
 
 	/* backups */
 	bool has_backups_keep;

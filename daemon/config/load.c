@@ -73,6 +73,7 @@ static struct config *config_new(const char *path, const char *text)
 	config->batch_rows = 10000;
 	config->batch_time_ms = 250;
 	config->metrics_interval_ms = 15 * 60 * 1000;
+	config->notify_timeout_ms = 30 * 1000;
 	config->max_replica_lag_ms = 10 * 1000;
 	config->max_wal_backlog_mb = 4096;
 	config->courtesy = true;

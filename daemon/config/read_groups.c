@@ -7,6 +7,7 @@
 #include "config/read.h"
 
 #include "base/mem.h"
+#include "base/text.h"
 #include "config/page.h"
 
 #include <arpa/inet.h>
@@ -27,11 +28,15 @@ const char *const integrity_names[] = {
 	[INTEGRITY_TRIGGERS] = "triggers",
 };
 
+const char *const notice_names[] = {"failed",     "refused",  "waiting",
+				    "incomplete", "restored", "done"};
+
 const struct setting_spec top_specs[] = {
 	{.key = "database"},
 	{.key = "archives"},
 	{.key = "limits"},
 	{.key = "metrics"},
+	{.key = "notify"},
 	{.key = "backups"},
 	{.key = "model"},
 	{.key = "policies"},
@@ -81,6 +86,18 @@ static const struct setting_spec metrics_specs[] = {
 	{.key = "listen", .kind = VALUE_NAME, CONFIG(metrics_listen)},
 	{.key = "interval",
 	 RANGE(VALUE_DURATION, metrics_interval_ms, 10 * 1000, 24 * 3600 * 1000)},
+	{0},
+};
+static const struct setting_spec notify_specs[] = {
+	{.key = "command",
+	 STRINGS(struct config, notify_command, 32),
+	 GIVEN(has_notify),
+	 .required = true,
+	 .example = "[ \"/usr/local/lib/retentiond/notify-mail\", \"dpo@example.org\" ]"},
+	{.key = "on",
+	 STRINGS(struct config, notify_on, NOTICE_COUNT),
+	 .example = "[ \"failed\", \"refused\", \"waiting\" ]"},
+	{.key = "timeout", RANGE(VALUE_DURATION, notify_timeout_ms, 1000, 5 * 60 * 1000)},
 	{0},
 };
 static const struct setting_spec backups_specs[] = {
@@ -221,6 +238,23 @@ static void check_limits(const struct reader *r, struct config *config)
 	config->integrity_place = reader_place(r, reader_key(r, "integrity"));
 }
 
+/* Whether the program is there is for the daemon's user to say, who runs it: job/mode_check.c. */
+static void check_notify(const struct reader *r, struct config *config)
+{
+	config->notify_place = reader_place(r, reader_key(r, "command"));
+	if (config->n_notify_command > 0 && config->notify_command[0][0] != '/')
+		complain_at(r, reader_key(r, "command"),
+			    "command: \"%s\" must begin with /: the program is looked for nowhere, "
+			    "and no shell runs it",
+			    config->notify_command[0]);
+	for (size_t i = 0; i < config->n_notify_on; i++)
+		if (text_index(config->notify_on[i], notice_names, NOTICE_COUNT) == NOTICE_COUNT)
+			complain_at(r, reader_key(r, "on"), "on: \"%s\" is not an event%s",
+				    config->notify_on[i],
+				    nearest_name_hint(r->ctx, config->notify_on[i], notice_names,
+						      NOTICE_COUNT));
+}
+
 static void check_page(const struct reader *r, struct config *config)
 {
 	for (size_t i = 0; i < config->n_page_actions; i++)
@@ -242,13 +276,10 @@ static void check_page(const struct reader *r, struct config *config)
 }
 
 const struct config_group config_groups[] = {
-	{"database", database_specs, check_database},
-	{"archives", archives_specs, check_archives},
-	{"limits", limits_specs, check_limits},
-	{"metrics", metrics_specs, check_metrics},
-	{"backups", backups_specs, NULL},
-	{"page_policies", page_specs, check_page},
-	{0},
+	{"database", database_specs, check_database}, {"archives", archives_specs, check_archives},
+	{"limits", limits_specs, check_limits},       {"metrics", metrics_specs, check_metrics},
+	{"notify", notify_specs, check_notify},       {"backups", backups_specs, NULL},
+	{"page_policies", page_specs, check_page},    {0},
 };
 
 void groups_read(const struct reader *r, struct config *config)

@@ -144,6 +144,24 @@ static bool check_recipients(const struct config *config, struct complaints *c, 
 	return false;
 }
 
+/*
+ * Whether notify.command can be run.  A test says no.  The daemon warns only: that nobody is told is no reason to let
+ * data stay that has to go.
+ */
+static void check_notify(const struct job_opts *opts, bool begins, struct complaints *c)
+{
+	const struct place *at = &opts->config->notify_place;
+	AUTO(error) struct error err = {0};
+
+	if (!opts->config->has_notify || file_check_program(opts->config->notify_command[0], &err))
+		return;
+	if (begins)
+		report_warning(opts->report, "%s:%d: notify.command: %s", at->file, at->line,
+			       err.text);
+	else
+		complain(c, at, "notify.command: %s", err.text);
+}
+
 /* Checks that the schema is there, before any query of it; supervisor/model_check.c compares its version. */
 static bool check_schema(struct db *db, struct complaints *c, const struct config *config,
 			 struct error *err)
@@ -401,6 +419,7 @@ static enum job_exit run(const struct job_opts *opts, bool begins)
 	AUTO(error) struct error err = {0};
 	enum job_exit end = mode_run(opts, TIMEOUT_MS, check_patiently, &look, &err);
 
+	check_notify(opts, begins, &look.complaints);
 	for (size_t i = 0; i < look.complaints.n; i++)
 		report_complaint(opts->report, "%s", look.complaints.lines[i]);
 	if (look.complaints.n > 0)

@@ -18,6 +18,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 
 enum {
@@ -151,6 +152,20 @@ static bool start_job(const struct children *children, const struct child_opts *
 			     ret, err);
 }
 
+/* The program that runs now is one of the children. */
+static struct child *add_child(struct children *children, const struct process *process,
+			       const struct child_handlers *handlers)
+{
+	struct child *child = t_zero(children, struct child);
+
+	child->handlers = *handlers;
+	child->pid = process->pid;
+	child->status_fd = -1;
+	LIST_INSERT_HEAD(&children->list, child, link);
+	talloc_set_destructor(child, on_child_free);
+	return child;
+}
+
 bool child_start(struct children *children, const struct child_opts *opts, struct child **ret_child,
 		 struct error *err)
 {
@@ -169,23 +184,56 @@ bool child_start(struct children *children, const struct child_opts *opts, struc
 	    !start_job(children, opts, (const int[]){config_fd, write_fd}, &process, err))
 		return false;
 
-	child = t_zero(children, struct child);
-	child->handlers = opts->handlers;
-	child->pid = process.pid;
+	child = add_child(children, &process, &opts->handlers);
 	child->status_fd = read_fd;
 	read_fd = -1;
 	child->readable = loop_event(child, children->base, child->status_fd, EV_READ | EV_PERSIST,
 				     on_readable);
-	LIST_INSERT_HEAD(&children->list, child, link);
-	talloc_set_destructor(child, on_child_free);
 	*ret_child = child;
+	return true;
+}
+
+bool child_start_program(struct children *children, const char *const *argv, const char *text,
+			 const struct child_handlers *handlers, struct child **ret_child,
+			 struct error *err)
+{
+	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
+	AUTO(fd) int in = memfd_create("event", MFD_CLOEXEC); /* no pipe: a write would wait */
+	AUTO(fd) int out = open("/dev/null", O_WRONLY | O_CLOEXEC);
+	const char *const credentials = getenv("CREDENTIALS_DIRECTORY");
+	const char *const environment[] = {
+		"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+		"LANG=C.UTF-8",
+		credentials ? t_printf(ctx, "CREDENTIALS_DIRECTORY=%s", credentials) : NULL,
+		NULL,
+	};
+	struct process process;
+	int64_t written = 0;
+
+	if (in < 0 || out < 0)
+		return fail_errno(err, ERR_ENVIRONMENT, "no descriptor for %s", argv[0]);
+	if (!file_write(in, text, strlen(text), &written, "an event in memory", err))
+		return false;
+	if (lseek(in, 0, SEEK_SET) != 0)
+		return fail_errno(err, ERR_ENVIRONMENT, "an event in memory");
+	if (!process_start(&(struct process_opts){.argv = argv,
+						  .in = in,
+						  .out = out,
+						  .death_signal = SIGKILL,
+						  .environment = environment},
+			   &process, err))
+		return false;
+	*ret_child = add_child(children, &process, handlers);
+	(*ret_child)->leads = true;
 	return true;
 }
 
 void child_stop(struct child *child, bool now)
 {
+	const pid_t to = child->leads ? -child->pid : child->pid;
+
 	child->stopped = true;
-	(void)kill(child->pid, now ? SIGKILL : SIGTERM); /* not reaped yet, so the pid is its own */
+	(void)kill(to, now ? SIGKILL : SIGTERM); /* not reaped yet, so the pid is its own */
 }
 
 void progress_print(const struct job_progress *progress, char *ret_text, size_t size)

@@ -34,8 +34,9 @@ struct child {
 	LIST_ENTRY(child) link;
 	struct child_handlers handlers;
 	pid_t pid;
-	int status_fd; /* -1 once it is at its end */
+	int status_fd; /* -1 once it is at its end, or where the program has none */
 	struct event *readable;
+	bool leads; /* a process group of its own */
 	bool stopped; /* by child_stop */
 	struct job_reader reader;
 };
@@ -58,7 +59,19 @@ struct children *children_new(void *ctx, struct event_base *base);
 bool child_start(struct children *children, const struct child_opts *opts, struct child **ret_child,
 		 struct error *err);
 
-/* Sends SIGTERM: the job stops between two batches.  now: SIGKILL, which is safe, too, because the batch rolls back. */
+/*
+ * Starts a program that is not ours, without a shell: argv begins with its absolute path and ends with NULL, and text is
+ * its whole standard input.  Its standard output goes nowhere, its standard error where ours goes.  Of our environment it
+ * gets the folder of systemd's credentials only.  *ret_child is as of child_start(), without messages.
+ */
+bool child_start_program(struct children *children, const char *const *argv, const char *text,
+			 const struct child_handlers *handlers, struct child **ret_child,
+			 struct error *err);
+
+/*
+ * Sends SIGTERM: the job stops between two batches.  now: SIGKILL, which is safe, too, because the batch rolls back.  A
+ * program that is not ours gets it with its whole process group.
+ */
 void child_stop(struct child *child, bool now);
 
 /* Prints "12000 of 50000, 3 min left", or "" while nothing is known.  80 bytes are enough. */

@@ -211,6 +211,8 @@ static void on_end(void *arg, enum job_exit end, const char *how)
 		t_replace(slot->label, &slot->note, NULL);
 	log_end(slot, end, how);
 	count_wait(slot);
+	if (end == JOB_CRASHED || end == JOB_FAILED)
+		dispatch->opts.on_crashed(dispatch->opts.arg, slot->id.job);
 	for (size_t i = 0; i < dispatch->n_tasks; i++)
 		if (dispatch->tasks[i].id.job == slot->id.job)
 			note_attempt(slot, &dispatch->tasks[i], end);

@@ -16,6 +16,8 @@ struct dispatch_opts {
 	void (*on_change)(void *arg); /* the status may have changed */
 	/* A child has ended; good: nothing went wrong. */
 	void (*on_ended)(void *arg, bool good);
+	/* The process of an action has died, or failed where none does.  Called before on_ended. */
+	void (*on_crashed)(void *arg, int64_t job);
 	/* The database has answered, nothing runs and nothing can be started. */
 	void (*on_idle)(void *arg);
 	/* The database refused the question; why is its message.  NULL: it answers again. */

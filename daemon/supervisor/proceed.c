@@ -35,6 +35,7 @@ void proceed_stop(struct supervisor *s, int status)
 	errand_stop(s->check, false);
 	errand_stop(s->survey, false);
 	errand_stop(s->answer, false);
+	notifier_stop(s->notifier, false);
 	gate_stop(s->gate);
 	loop_arm(s->stop_timer, STOP_S * 1000);
 	proceed(s);
@@ -238,7 +239,8 @@ void proceed(struct supervisor *s)
 {
 	if (s->stopping) {
 		if (!s->check->child && !s->expiry->child && !s->survey->child &&
-		    !s->answer->child && !gate_busy(s->gate) && !dispatch_running(s->dispatch))
+		    !s->answer->child && !gate_busy(s->gate) && notifier_settled(s->notifier) &&
+		    !dispatch_running(s->dispatch))
 			(void)event_base_loopbreak(s->base); /* a flag: cannot fail */
 		return;
 	}
@@ -251,6 +253,7 @@ void proceed(struct supervisor *s)
 		if (!s->once)
 			errand_proceed(s->answer, s->config);
 		supervisor_metrics_proceed(s);
+		notifier_proceed(s->notifier);
 	}
 	if (s->check_wanted && s->model == MODEL_GOOD && !s->check->child) {
 		/*

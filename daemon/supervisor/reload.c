@@ -5,12 +5,15 @@
  */
 #include "supervisor/reload.h"
 
+#include "supervisor/loop.h"
 #include "supervisor/metrics.h"
 #include "supervisor/proceed.h"
 #include "supervisor/status.h"
 
 #include <systemd/sd-daemon.h>
 #include <time.h>
+
+#define TELL_S 15 /* how long a start that has failed waits for notify.command */
 
 static void accept_candidate(struct supervisor *s, bool checked)
 {
@@ -25,6 +28,7 @@ static void accept_candidate(struct supervisor *s, bool checked)
 	if (moved)
 		proceed_connect(s);
 	dispatch_set(s->dispatch, s->config, s->connection, moved);
+	notifier_set(s->notifier, s->config, s->connection);
 	proceed_forget(s);
 	supervisor_metrics_set(s, old);
 	gate_set(s->gate, s->config);
@@ -123,6 +127,16 @@ static void take_remark(struct supervisor *s)
 	t_replace(s, &s->remark, s->remark_now);
 }
 
+/* The process ends, but first somebody is told, if that does not take long. */
+static void end_start(struct supervisor *s)
+{
+	s->ends = !notifier_settled(s->notifier);
+	if (s->ends)
+		loop_arm(s->patience, TELL_S * 1000);
+	else
+		proceed_stop(s, 1);
+}
+
 /* The generation in force was checked: at start, or because the database is back. */
 static void take_check(struct supervisor *s, enum job_exit end)
 {
@@ -136,12 +150,13 @@ static void take_check(struct supervisor *s, enum job_exit end)
 	if (end == JOB_REFUSED) {
 		s->model = MODEL_REFUSED;
 		log_err("the model is refused: nothing is started");
+		notifier_record(s->notifier, "model_refused", 0);
 	} else if (end == JOB_AWAY || end == JOB_INCOMPLETE) {
 		/* Lost between our connection and the child's, or locked: asked again within a minute. */
 		proceed_ready(s);
 	}
 	if (!s->ready)
-		proceed_stop(s, 1);
+		end_start(s);
 	status_notify(s);
 }
 

@@ -181,6 +181,8 @@ void status_measure(const struct supervisor *s)
 		    (double)s->loaded_at);
 	(void)first_refusal(s->dispatch, &refused); /* /healthz has the reason */
 	metrics_put(figures, "retentiond_jobs_refused", NULL, NULL, refused);
+	metrics_put(figures, "retentiond_notify_failures", NULL, NULL,
+		    notifier_failures(s->notifier));
 	metrics_put(figures, "retentiond_paused", NULL, NULL, s->dispatch->paused_by ? 1 : 0);
 	metrics_put(figures, "retentiond_jobs_paused", NULL, NULL, count_paused(s->dispatch));
 	if (slot->wait.reason != WAIT_NONE)

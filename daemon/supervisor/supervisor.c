@@ -57,7 +57,7 @@ static void on_idle(void *arg)
 	    s->model != MODEL_GOOD || s->expiry->wanted || s->expiry->child)
 		return;
 	supervisor_metrics_proceed(s); /* the jobs have changed the figures */
-	if (!supervisor_metrics_settled(s))
+	if (!supervisor_metrics_settled(s) || !notifier_settled(s->notifier))
 		return;
 	if (s->ran && s->remark) {
 		/* A replay may have removed its cause. */
@@ -73,7 +73,27 @@ static void on_idle(void *arg)
 		if (!clock_settled(s->clock))
 			return;
 	}
-	proceed_stop(s, s->failed || s->remark ? 1 : 0);
+	proceed_stop(s, s->failed || s->remark || notifier_has_failed(s->notifier) ? 1 : 0);
+}
+
+static void on_told(void *arg)
+{
+	struct supervisor *s = arg;
+
+	if (s->stopping)
+		proceed(s);
+	else if (s->ends)
+		proceed_stop(s, 1);
+	else if (s->once)
+		dispatch_refresh(s->dispatch); /* on_idle() may have waited for this */
+}
+
+/* No row of the journal says that a process has died. */
+static void on_job_crashed(void *arg, int64_t job)
+{
+	const struct supervisor *s = arg;
+
+	notifier_record(s->notifier, "crashed", job);
 }
 
 static void on_clock_trouble(void *arg, const char *why)
@@ -99,6 +119,7 @@ static void on_job_ended(void *arg, bool good)
 
 	s->ran = true;
 	s->survey->wanted = true; /* the figures have changed */
+	notifier_proceed(s->notifier);
 	if (!s->once && s->schema_good)
 		supervisor_metrics_proceed(s);
 	s->failed = s->failed || !good;
@@ -215,6 +236,8 @@ static void kill_jobs(struct supervisor *s)
 {
 	dispatch_stop(s->dispatch, true);
 	errand_stop(s->expiry, true);
+	notifier_stop(s->notifier, true);
+	proceed(s); /* an answer that does not come is not waited for */
 }
 
 static void on_sigterm(evutil_socket_t fd, short what, void *arg)
@@ -269,7 +292,9 @@ static void on_patience(evutil_socket_t fd, short what, void *arg)
 	struct supervisor *s = arg;
 
 	(void)fd, (void)what; /* a timer */
-	if (s->once)
+	if (s->ends)
+		proceed_stop(s, 1); /* nobody could be told */
+	else if (s->once)
 		proceed_trouble(s, "the database is away");
 	else
 		proceed_ready(s);
@@ -337,6 +362,7 @@ static void make_parts(struct supervisor *s)
 							      .once = s->once,
 							      .on_change = status_notify,
 							      .on_ended = on_job_ended,
+							      .on_crashed = on_job_crashed,
 							      .on_idle = on_idle,
 							      .on_trouble = on_dispatch_trouble,
 							      .arg = s});
@@ -359,6 +385,11 @@ static void make_parts(struct supervisor *s)
 						     .on_message = supervisor_metrics_on_sample,
 						     .on_end = on_surveyed,
 						     .arg = s});
+	s->notifier = notifier_new(s, &(struct notifier_opts){.base = s->base,
+							      .children = s->children,
+							      .once = s->once,
+							      .on_settled = on_told,
+							      .arg = s});
 	s->gate = gate_new(s->children, on_handed_out, s);
 }
 
@@ -380,6 +411,7 @@ int supervisor_run(struct config *config, bool once)
 		gate_set(s->gate, s->config);
 	proceed_connect(s);
 	dispatch_set(s->dispatch, s->config, s->connection, false);
+	notifier_set(s->notifier, s->config, s->connection);
 	proceed_forget(s);
 	log_event(LOG_INFO, KIND_STARTED, NULL, "started with %s: %zu %s", s->config->path,
 		  s->config->n_policies, s->config->n_policies == 1 ? "policy" : "policies");

@@ -9,6 +9,7 @@
 #include "supervisor/dispatch.h"
 #include "supervisor/errand.h"
 #include "supervisor/gate.h"
+#include "supervisor/notifier.h"
 
 #define ONCE_AWAY_S 30 /* --once: how long the database may be away */
 
@@ -29,6 +30,7 @@ struct supervisor {
 	struct errand *expiry;
 	struct errand *answer; /* to the requests of people */
 	struct errand *survey; /* for the metrics */
+	struct notifier *notifier;
 	struct gate *gate; /* where the web page fetches files */
 	struct metrics *figures;
 	struct http_server *http; /* NULL: HTTP is off */
@@ -59,6 +61,7 @@ struct supervisor {
 	bool ran; /* --once: an action has ended since policies were last tried */
 	bool failed; /* --once: something has failed */
 	bool ready; /* systemd was told: from here on only a signal ends the process */
+	bool ends; /* the model was refused at the start: the process ends when somebody was told */
 	bool stopping;
 	int status; /* exit status of the process */
 };

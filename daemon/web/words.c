@@ -124,6 +124,8 @@ static const struct word events[] = {
 	{"analyzed", _("statistics renewed")},
 	{"asked", _("asked of the daemon")},
 	{"answered", _("answered by the daemon")},
+	{"crashed", _("process has died")},
+	{"model_refused", _("model refused")},
 	{"ledger_ahead", _("restored backup found")},
 	{"ledger_noted", _("ledger noted")},
 	{"adopted", _("database adopted")},

@@ -215,6 +215,8 @@ CALLS = {
     "configure_policy('p', 1, 'export', '1 year', 'daily', 'listed', NULL, false, true, 'file')": {"daemon"},
     "keep_policies('{p}')": {"daemon"},
     "measure_policy('p', now(), 1, 0, 0, NULL, NULL)": {"daemon"},
+    "next_notice(NULL, '{done}', 1)": {"daemon"},
+    "record_trouble('crashed', 1)": {"daemon"},
     "settle_replay(1)": {"daemon"},
     "archives_to_remove('host', '/x', '1 year', 'UTC')": {"daemon"},
     "archive_name_parts('20250101-export-p-5')": {"daemon"},
@@ -282,6 +284,7 @@ def test_who_may_call(pg, db, template, sql):
 def test_all_functions_are_in_the_table(pg, template):
     """A new function without a line here has no test of who may call it."""
     known = {sql.split("(")[0] for sql in CALLS} | set(MAY) | {"event_hash", "event_was", "hold_content",
+                                                             "notice_of", "notice_content",
                                                              "check_change_of_daemon"}
     there = {f for (f,) in pg.sql(template, "SELECT proname FROM pg_proc WHERE pronamespace = 'retention'::regnamespace")}
     assert there == known
@@ -717,10 +720,10 @@ TABLES = {"archive_journal": READERS, "configuration": READERS, "journal_event":
           "file_outbox": {"approver", "daemon", "both"}, "files_left": READERS, "replay_due": READERS,
           "holds_in_force": READERS, "pause": READERS, "paused_action": READERS,
           "policy": READERS, "policies": READERS, "page_policy": READERS, "page_policies": READERS, "last_verified": READERS, "residue_report": READERS, "me": READERS, "progress": READERS, "daemons": READERS,
-          "request": READERS, "download": {"auditor", "approver", "daemon", "both"}}
+          "told": READERS, "request": READERS, "download": {"auditor", "approver", "daemon", "both"}}
 # Of whole tables: the rights to columns are tried in test_rights.
 WRITES = {"journal_event": {"INSERT"}, "archive_file": {"INSERT"},
-          "ledger": {"INSERT"}, "policy_state": {"INSERT", "UPDATE"}, "setting": {"INSERT"},
+          "ledger": {"INSERT"}, "policy_state": {"INSERT", "UPDATE"}, "setting": {"INSERT"}, "told": {"INSERT"},
           "policy": {"INSERT", "UPDATE", "DELETE"},
           "replay": {"INSERT", "DELETE"}, "candidate": {"INSERT", "DELETE"}, "selection": {"DELETE"},
           "batch_lock": {"INSERT", "UPDATE", "DELETE"}, "ledger_lock": {"UPDATE"}, "hold_lock": {"UPDATE"},

@@ -261,6 +261,8 @@ ACTS = [
     "SELECT retention.configure('UTC', false, 'text')", "SELECT retention.configure_keep('0')", "SELECT retention.configure_backups('0')",
     "SELECT retention.begin_occurrence('q', 'daily', now(), now(), 'delete_contacts', '0', 'none')",
     "SELECT retention.watch_policy('p', 'daily', now())", "UPDATE retention.policy_state SET last_occurrence = 'infinity'",
+    "UPDATE retention.told SET event = 1000000", "SELECT retention.next_notice(1000000, '{done}', 1)",
+    "SELECT retention.record_trouble('crashed', 1)",
     "INSERT INTO retention.replay VALUES (1, 'delete_contacts', 'none', now(), '2')", "DELETE FROM retention.replay",
     "DELETE FROM retention.selection", "DELETE FROM retention.candidate WHERE job <> 2",
     "INSERT INTO retention.candidate VALUES (2, 99, '2', 1)",
