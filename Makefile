@@ -181,7 +181,7 @@ run-lint: all build/retentionctl.pot
 	@clang-format --dry-run -Werror $(C_FILES)
 	bash tests/lint.sh
 	bash tests/lint-cycles.sh $(B)
-	shellcheck -x $(SHELL_FILES)
+	shellcheck -x $(SHELL_FILES) conf/notify-*
 	cppcheck --quiet --error-exitcode=1 --inline-suppr --std=c11 -D_GNU_SOURCE -Idaemon \
 		--enable=warning,performance,portability --suppress=missingInclude daemon
 	@printf '%s\n' $(wildcard daemon/*.c daemon/*/*.c) | xargs -n 3 -P $(shell nproc) sh -c 'clang-tidy --quiet --extra-arg=-Xclang \
@@ -203,8 +203,8 @@ fuzz: $(FUZZ)
 
 # Each unit is a template, too: one file, so that the two cannot differ.
 UNITS = retentiond.service retentiond@.service retentiond-web.service retentiond-web@.service
-# The proxy, and drop-ins of the daemon's unit.
-EXAMPLES = conf/nginx-retentiond-web.conf $(addprefix systemd/retentiond-,downloads.conf database.conf failure.conf failure@.service notify.conf)
+# The proxy, what watches the figures, and drop-ins of the daemon's unit.
+EXAMPLES = conf/nginx-retentiond-web.conf conf/retentiond.rules.yml conf/grafana-retentiond.json $(addprefix systemd/retentiond-,downloads.conf database.conf failure.conf failure@.service notify.conf)
 # Of a fleet: to be copied to $(SYSCONFDIR)/retentiond, with their folder.
 FLEET = $(patsubst conf/%,%,$(wildcard conf/fleet/*.conf conf/fleet/*/*.conf))
 
