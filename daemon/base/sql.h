@@ -53,6 +53,13 @@ char *sql_create_index(const void *ctx, const char *table, const char *columns, 
 /* 'text', quotes doubled. */
 char *sql_literal(const void *ctx, const char *text);
 
+/*
+ * Tells values of any type apart, NULL from the empty text, too.  Casts nothing, because a cast of a foreign type may
+ * run anybody's function.  In an archive of detached rows the column SQL_WRITTEN holds those of what was written.
+ */
+#define SQL_DIGEST(value) "left(encode(sha256(textsend(ROW(" value ")::text)), 'hex'), 16)"
+#define SQL_WRITTEN "retention_written"
+
 /* {"a","b"}: the text form of a text[] of n items, for a parameter. */
 char *sql_array(const void *ctx, const char *const items[], size_t n);
 

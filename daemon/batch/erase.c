@@ -58,9 +58,9 @@ static bool run_archived(struct batch *b, const struct step *s, const char *cons
 
 static bool fail_put_back(const struct step *s, struct error *err)
 {
-	return fail(err, ERR_DATA,
-		    "table \"%s\": a trigger of %s.%s put back what the anonymization cleared",
-		    s->table->name, s->table->schema, s->table->table);
+	return fail(err, ERR_DATA, "table \"%s\": a trigger of %s.%s put back what the %s cleared",
+		    s->table->name, s->table->schema, s->table->table,
+		    s->disposition == DISPOSITION_DETACH ? "detachment" : "anonymization");
 }
 
 static bool run_update(struct batch *b, const struct step *s, const char *keys, int64_t *ret_rows,
@@ -90,7 +90,7 @@ static bool verify_step(struct batch *b, const struct step *s, const char *keys,
 
 	if (!batch_count(b, s->left_sql, 1, &keys, &n, err))
 		return false;
-	if (n > 0 && s->disposition == DISPOSITION_UPDATE)
+	if (n > 0 && s->disposition != DISPOSITION_DELETE)
 		return fail_put_back(s, err);
 	return n == 0 ||
 	       fail(err, ERR_DATA,
@@ -179,7 +179,8 @@ static bool verify_link(struct batch *b, const struct step *s, struct error *err
 static bool run_step(struct batch *b, const struct step *s, int64_t *ret_rows, struct error *err)
 {
 	const char *keys = batch_array(b, s->from);
-	const char *const values[] = {s->linked ? batch_array(b, s->parent) : keys, keys};
+	const char *const values[] = {s->linked || s->by_parent ? batch_array(b, s->parent) : keys,
+				      keys};
 
 	if (b->slicing && batch_waits(b, s))
 		return true;

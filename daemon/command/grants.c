@@ -106,12 +106,16 @@ static void collect_arrays(struct grants *g)
 		const unsigned int oid = g->catalog->relations[i].oid;
 		const size_t n_key = t->key ? t->key->n : 0;
 
-		columns = t_grow(g->ctx, columns, const char *, n + t->n_rules + n_key + 1);
+		columns = t_grow(g->ctx, columns, const char *,
+				 n + t->n_rules + t->on_detach.n + n_key + 1);
 		schemas[i] = t->schema;
 		t_append(&g->tables, "%s%u", i ? "," : "", oid);
 		for (size_t r = 0; r < t->n_rules; r++)
 			if (t->rules[r].kind != RULE_KEEP)
 				columns[n++] = t->rules[r].column;
+		for (size_t r = 0; r < t->on_detach.n; r++)
+			if (t->on_detach.list[r].kind != RULE_KEEP)
+				columns[n++] = t->on_detach.list[r].column;
 		for (size_t k = 0; k < n_key; k++)
 			columns[n++] = t->key->names[k];
 		for (; owned < n; owned++)

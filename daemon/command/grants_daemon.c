@@ -56,6 +56,9 @@ static char *updated_columns(void *ctx, const struct table *t, const struct rela
 	for (size_t i = 0; need->updates && i < t->n_rules; i++)
 		if (t->rules[i].kind != RULE_KEEP)
 			add_column(ctx, &list, t->rules[i].column);
+	for (size_t i = 0; need->detaches && i < t->on_detach.n; i++)
+		if (t->on_detach.list[i].kind != RULE_KEEP)
+			add_column(ctx, &list, t->on_detach.list[i].column);
 	for (size_t i = 0; need->detaches && i < t->by->n; i++)
 		if (catalog_is_detached(t, relation, t->by->names[i]))
 			add_column(ctx, &list, t->by->names[i]);
@@ -189,9 +192,11 @@ static bool print_objects(const struct grants *g, const struct table *t, struct 
 	for (size_t i = 0; i < r->n_columns; i++) {
 		const struct column *column = &r->columns[i];
 		const struct column_rule *rule = model_rule(t, column->name);
+		const struct column_rule *cleared = column_rules_find(&t->on_detach, column->name);
 
 		if (!catalog_refers_to_objects(t, column) ||
-		    !(need.deletes || (need.updates && rule && rule->kind != RULE_KEEP)))
+		    !(need.deletes || (need.updates && rule && rule->kind != RULE_KEEP) ||
+		      (need.detaches && cleared && cleared->kind != RULE_KEEP)))
 			continue;
 		if (!print_owners(g, t, column, err))
 			return false;

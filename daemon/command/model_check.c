@@ -35,6 +35,13 @@ static const char *const effects[] = {
 	[DISPOSITION_DELETE] = N_("deleted"),
 };
 
+static const char *effect_of(const struct table *t, enum action action)
+{
+	const enum disposition d = disposition_of(t, action, ARCHIVE_NONE);
+
+	return d == DISPOSITION_DETACH && t->on_detach.n > 0 ? N_("detached, cleared") : effects[d];
+}
+
 static bool is_table(const struct table *t, const struct schema_table *table)
 {
 	return strcmp(t->schema, table->schema) == 0 && strcmp(t->table, table->name) == 0;
@@ -48,8 +55,7 @@ static void add_row(struct model_check *m, const struct schema_table *table, con
 	model_check_add(m, &m->cells[NAME], t ? t->name : "");
 	for (enum action a = ACTION_DELETE_CONTACTS; a < ACTION_COUNT; a++)
 		model_check_add(m, &m->cells[DELETE + a - ACTION_DELETE_CONTACTS],
-				t ? model_check_word(m, effects[disposition_of(t, a, ARCHIVE_NONE)])
-				  : "");
+				t ? model_check_word(m, effect_of(t, a)) : "");
 	model_check_add(m, &m->cells[REMARK], remark);
 }
 
@@ -185,7 +191,10 @@ static bool has_rules(const struct model_check *m, unsigned int oid)
 static bool is_kept(const struct model_check *m, const struct table *t, const char *column)
 {
 	const struct column_rule *rule = model_rule(t, column);
+	const struct column_rule *detached = column_rules_find(&t->on_detach, column);
 
+	if (detached && detached->kind == RULE_KEEP)
+		return true;
 	return t->on_anonymize == ON_ANONYMIZE_KEEP
 		       ? !has_rules(m, m->catalog->relations[t->index].oid)
 		       : rule && rule->kind == RULE_KEEP;

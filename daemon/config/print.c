@@ -122,10 +122,10 @@ static void print_group(const struct printer *p, const char *indent, const char 
 }
 
 /* Keeps the order of the rules, because all rules of one kind are together in a file. */
-static void print_rules(const struct printer *p, const struct table *t)
+static void print_rules(const struct printer *p, const struct column_rules *rules)
 {
-	for (size_t i = 0; i < t->n_rules; i++) {
-		const struct column_rule *rule = &t->rules[i];
+	for (size_t i = 0; i < rules->n; i++) {
+		const struct column_rule *rule = &rules->list[i];
 		const bool is_list = rule->value || rule->keys;
 		const char *column = quoted(p->ctx, rule->column);
 
@@ -138,7 +138,7 @@ static void print_rules(const struct printer *p, const struct table *t)
 					    : quoted_list(p->ctx, rule->keys, rule->n_keys));
 		else
 			fprintf(p->out, "\n\t\t\t%s", column);
-		if (i + 1 < t->n_rules && rule[1].kind == rule->kind)
+		if (i + 1 < rules->n && rule[1].kind == rule->kind)
 			fputc(',', p->out);
 		else
 			fprintf(p->out, "\n\t\t%c;\n", is_list ? ')' : ']');
@@ -163,7 +163,12 @@ static void print_table(const struct printer *p, const struct table *t)
 	if (t->file.column)
 		print_group(p, "\t\t", "file =", file_parts, &t->file);
 	print_settings(p, "\t\t", table_specs, &plain);
-	print_rules(p, t);
+	print_rules(p, &(struct column_rules){t->rules, t->n_rules});
+	if (t->on_detach.n > 0) {
+		fputs("\t\ton_delete: {\n", p->out);
+		print_rules(p, &t->on_detach);
+		fputs("\t\t};\n", p->out);
+	}
 	fputs("\t};\n", p->out);
 }
 

@@ -36,3 +36,6 @@ void model_read(const struct reader *r, struct model *model);
 
 /* The column rules of the table that r reads.  Complains of contradictions. */
 void rules_read(const struct reader *r, struct table *t);
+
+/* The group on_delete of the table that r reads: the rules for rows that are detached. */
+void rules_read_on_delete(const struct reader *r, const config_setting_t *group, struct table *t);

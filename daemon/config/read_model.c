@@ -45,6 +45,7 @@ const struct setting_spec table_specs[] = {
 	{.key = "not_large_objects", STRINGS(struct table, not_large_objects, SETTING_STRINGS_MAX)},
 	{.key = "delete", CHOICE(delete_names), FIELD(on_delete)},
 	{.key = "anonymize", CHOICE(anonymize_names), FIELD(on_anonymize)},
+	{.key = "on_delete"},
 	{.key = "set"},
 	{.key = "clear"},
 	{.key = "json"},
@@ -234,6 +235,8 @@ static void read_table(const struct reader *outer, const config_setting_t *group
 	if ((s = reader_key(r, "file")))
 		read_file(r, s, &t->file);
 	rules_read(r, t);
+	if ((s = reader_key(r, "on_delete")))
+		rules_read_on_delete(r, s, t);
 	check_shared(r, t, d->parent);
 	check_role(r, t, d->parent);
 }

@@ -3,6 +3,7 @@
 
 #include "base/mem.h"
 #include "base/text.h"
+#include "model/disposition.h"
 
 /* A table that is being read; collects its rules until all are known. */
 struct table_reader {
@@ -149,10 +150,11 @@ static void read_rules(struct table_reader *tr, const config_setting_t *s, enum 
 }
 
 /* No rule may change a column that this program follows as a link or reads as a date. */
-static void check_rules(const struct reader *r, const struct table *t)
+static void check_rules(const struct reader *r, const struct table *t,
+			const struct column_rules *rules, bool has_key)
 {
-	for (size_t i = 0; i < t->n_rules; i++) {
-		const struct column_rule *rule = &t->rules[i];
+	for (size_t i = 0; i < rules->n; i++) {
+		const struct column_rule *rule = &rules->list[i];
 		const char *column = rule->column;
 		const struct {
 			const char *key;
@@ -169,7 +171,7 @@ static void check_rules(const struct reader *r, const struct table *t)
 					"column \"%s\" is its %s and cannot be under %s: put it "
 					"under keep",
 					rule->column, fixed[j].key, rule_names[rule->kind]);
-		if (rule->kind == RULE_SET && strchr(rule->value, '{') && !reader_key(r, "key"))
+		if (rule->kind == RULE_SET && strchr(rule->value, '{') && !has_key)
 			complain_at(r, NULL, "key is missing: set %s = \"%s\" needs it",
 				    rule->column, rule->value);
 	}
@@ -195,5 +197,47 @@ void rules_read(const struct reader *r, struct table *t)
 	}
 	t->rules = tr.rules;
 	t->n_rules = tr.n_rules;
-	check_rules(r, t);
+	check_rules(r, t, &(struct column_rules){t->rules, t->n_rules}, reader_key(r, "key"));
+}
+
+void rules_read_on_delete(const struct reader *r, const config_setting_t *group, struct table *t)
+{
+	static const struct setting_spec on_delete_parts[] = {
+		{.key = "set"},
+		{.key = "clear"},
+		{.key = "json"},
+		{.key = "json_keep"},
+		{.key = "redact"},
+		{.key = "keep"},
+		{0},
+	};
+	const struct reader inner = reader_in(r, group, t_printf(r->ctx, "%s: on_delete", r->what));
+	struct table_reader tr = {.r = &inner};
+
+	if (!config_setting_is_group(group)) {
+		complain_at(r, group, "on_delete must be a group: { clear = [ \"...\" ]; }");
+		return;
+	}
+	if (t->on_delete != ON_DELETE_DETACH)
+		complain_at(r, group,
+			    "on_delete is for rows that stay without their link: use it with "
+			    "delete = \"detach\"");
+	settings_read(&inner, on_delete_parts, NULL);
+	for (size_t kind = 0; kind < RULE_COUNT; kind++) {
+		const config_setting_t *s = reader_key(&inner, rule_names[kind]);
+
+		if (s)
+			read_rules(&tr, s, (enum rule_kind)kind);
+	}
+	if (!reader_key(r, "key"))
+		complain_at(r, group, "key is missing: on_delete needs it");
+	t->on_detach = (struct column_rules){tr.rules, tr.n_rules};
+	for (size_t i = 0; i < tr.n_rules; i++)
+		if (tr.rules[i].kind == RULE_SET && strstr(tr.rules[i].value, "{number}"))
+			complain_at(&inner, NULL,
+				    "set %s = \"%s\": a detached row gets no number: use {key}",
+				    tr.rules[i].column, tr.rules[i].value);
+	if (!disposition_writes(&t->on_detach))
+		complain_at(r, group, "on_delete clears nothing: leave it out");
+	check_rules(&inner, t, &t->on_detach, reader_key(r, "key"));
 }

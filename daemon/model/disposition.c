@@ -21,13 +21,28 @@ static enum disposition disposition_in_delete(const struct table *t)
 
 static enum disposition disposition_in_anonymize(const struct table *t)
 {
+	const struct column_rules rules = disposition_rules(t, DISPOSITION_UPDATE);
+
 	if (t->on_anonymize == ON_ANONYMIZE_DELETE)
 		return DISPOSITION_DELETE;
 	/* All columns under keep is an answer too: nothing is written, and new columns are refused. */
-	for (size_t i = 0; t->on_anonymize == ON_ANONYMIZE_RULES && i < t->n_rules; i++)
-		if (t->rules[i].kind != RULE_KEEP)
-			return DISPOSITION_UPDATE;
+	if (t->on_anonymize == ON_ANONYMIZE_RULES && disposition_writes(&rules))
+		return DISPOSITION_UPDATE;
 	return DISPOSITION_KEEP; /* UNSET: the configuration refuses it where it is reached */
+}
+
+struct column_rules disposition_rules(const struct table *t, enum disposition disposition)
+{
+	return disposition == DISPOSITION_DETACH ? t->on_detach
+						 : (struct column_rules){t->rules, t->n_rules};
+}
+
+bool disposition_writes(const struct column_rules *rules)
+{
+	for (size_t i = 0; i < rules->n; i++)
+		if (rules->list[i].kind != RULE_KEEP)
+			return true;
+	return false;
 }
 
 /* The request's name is fixed.  anonymize_requests reaches the tables below it. */

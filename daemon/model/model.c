@@ -40,20 +40,30 @@ bool model_is_under(const struct table *t, const struct table *root)
 	return false;
 }
 
+const struct column_rule *column_rules_find(const struct column_rules *rules, const char *column)
+{
+	for (size_t i = 0; i < rules->n; i++)
+		if (strcmp(rules->list[i].column, column) == 0)
+			return &rules->list[i];
+	return NULL;
+}
+
 const struct column_rule *model_rule(const struct table *t, const char *column)
 {
-	for (size_t i = 0; i < t->n_rules; i++)
-		if (strcmp(t->rules[i].column, column) == 0)
-			return &t->rules[i];
-	return NULL;
+	return column_rules_find(&(struct column_rules){t->rules, t->n_rules}, column);
+}
+
+static bool redacts(const struct column_rule *rules, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (rules[i].kind == RULE_REDACT)
+			return true;
+	return false;
 }
 
 bool model_redacts(const struct table *t)
 {
-	for (size_t i = 0; i < t->n_rules; i++)
-		if (t->rules[i].kind == RULE_REDACT)
-			return true;
-	return false;
+	return redacts(t->rules, t->n_rules) || redacts(t->on_detach.list, t->on_detach.n);
 }
 
 size_t model_depth(const struct table *t)

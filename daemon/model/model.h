@@ -73,6 +73,12 @@ struct column_rule {
 	size_t n_keys;
 };
 
+/* Rules of one table, each about another column. */
+struct column_rules {
+	const struct column_rule *list; /* n, in the file's order */
+	size_t n;
+};
+
 /* Where a table's files lie: a path below root, or what a command is given. */
 struct outside {
 	struct place place;
@@ -113,6 +119,8 @@ struct table {
 	enum on_anonymize on_anonymize;
 	const struct column_rule *rules; /* n_rules, in the file's order */
 	size_t n_rules;
+	struct column_rules
+		on_detach; /* delete = "detach": what it does beside clearing the link */
 	size_t index; /* in model.tables */
 };
 
@@ -134,6 +142,9 @@ bool model_is_under(const struct table *t, const struct table *root);
 
 /* The rule of t for the column; NULL: there is none. */
 const struct column_rule *model_rule(const struct table *t, const char *column);
+
+/* The rule for the column; NULL: there is none. */
+const struct column_rule *column_rules_find(const struct column_rules *rules, const char *column);
 
 /* Does t have a rule that searches texts? */
 bool model_redacts(const struct table *t);

@@ -30,6 +30,12 @@ enum disposition plan_disposition(const struct plan *p, const struct table *t);
 
 bool plan_is_deleted(const struct plan *p, const struct table *t);
 
+/* The rules by which the action changes t's rows: of anonymization, or of detachment. */
+struct column_rules plan_rules(const struct plan *p, const struct table *t);
+
+/* Are t's rows detached, and changed by rules? */
+bool plan_is_cleared(const struct plan *p, const struct table *t);
+
 /* Has t a statement of its own? */
 bool plan_has_step(const struct plan *p, const struct table *t);
 
@@ -50,7 +56,8 @@ bool plan_is_numbered(const struct plan *p, const struct table *t);
 
 /*
  * Do t's keys have to be read before its statement?  They do where other tables hang off it, each
- * row gets its number, rows are shared or use shared rows, or foreign keys are asked set by set.
+ * row gets its number, rows are shared or use shared rows, foreign keys are asked set by set, or a
+ * trigger could put back what a detachment clears.
  */
 bool plan_is_collected(const struct plan *p, const struct table *t);
 

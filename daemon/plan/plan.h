@@ -55,6 +55,11 @@ struct step {
 	bool numbered; /* $2: an array of fresh numbers, as long as $1 */
 	bool verify; /* triggers could suppress it: left_sql must find nothing after it */
 	/*
+	 * Its rows were collected (from) for left_sql alone: they are found by the parent's array, and a row that a
+	 * client has moved to another parent meanwhile stays as it is.
+	 */
+	bool by_parent;
+	/*
 	 * Its rows were collected (from), because others hang off it, yet they are deleted by the
 	 * parent's array: a row that a client has moved to another parent meanwhile stays.
 	 */

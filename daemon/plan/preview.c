@@ -129,7 +129,9 @@ static char *count_step(const struct plan *p, size_t i)
 
 const char *plan_done_name(const struct step *s)
 {
-	return done_names[s->disposition];
+	return s->disposition == DISPOSITION_DETACH && s->table->on_detach.n > 0
+		       ? "detached, cleared"
+		       : done_names[s->disposition];
 }
 
 char *plan_count_step_sql(const struct plan *p, const char *due, size_t step)
@@ -218,13 +220,21 @@ char *plan_document_sql(const struct plan *p, const char *due)
 /* "c.name" is a column that the rules write. */
 static char *written_columns(const struct plan *p, const struct table *t)
 {
+	const struct column_rules rules = plan_rules(p, t);
 	char *sql = t_strdup(p, "c.name IN (NULL");
 
-	for (size_t i = 0; i < t->n_rules; i++)
-		if (t->rules[i].kind != RULE_KEEP)
-			t_append(&sql, ", %s", sql_literal(p, t->rules[i].column));
+	for (size_t i = 0; i < rules.n; i++)
+		if (rules.list[i].kind != RULE_KEEP)
+			t_append(&sql, ", %s", sql_literal(p, rules.list[i].column));
 	t_append(&sql, ")");
 	return sql;
+}
+
+/* Does the step delete rows, or write columns by rules? */
+static bool erases(const struct plan *p, const struct step *s)
+{
+	return s->disposition == DISPOSITION_DELETE || s->disposition == DISPOSITION_UPDATE ||
+	       plan_is_cleared(p, s->table);
 }
 
 char *plan_reach_sql(const struct plan *p, const char *due, unsigned int oid,
@@ -235,8 +245,7 @@ char *plan_reach_sql(const struct plan *p, const char *due, unsigned int oid,
 	for (size_t i = 0; i < p->n_steps; i++) {
 		const struct step *s = &p->steps[i];
 
-		if (plan_oid(p, s->table) != oid ||
-		    (s->disposition != DISPOSITION_DELETE && s->disposition != DISPOSITION_UPDATE))
+		if (plan_oid(p, s->table) != oid || !erases(p, s))
 			continue;
 		t_append(&reached, ",\n  (%s) AS r%zu", selection(p, s->table, &s->from), i);
 		t_append(&covered, "\n  OR x.r%zu AND %s", i,
@@ -255,8 +264,7 @@ char *plan_covered_sql(const struct plan *p, unsigned int oid)
 	for (size_t i = 0; i < p->n_steps; i++) {
 		const struct step *s = &p->steps[i];
 
-		if (plan_oid(p, s->table) == oid &&
-		    (s->disposition == DISPOSITION_DELETE || s->disposition == DISPOSITION_UPDATE))
+		if (plan_oid(p, s->table) == oid && erases(p, s))
 			t_append(&covered, "\n  OR (%s) AND %s", selection(p, s->table, &s->from),
 				 s->disposition == DISPOSITION_DELETE
 					 ? "true"

@@ -252,10 +252,12 @@ static char *dirty_column(const struct plan *p, const struct table *t,
 const char *plan_dirty_row(const struct plan *p, const struct table *t, const char *alias,
 			   bool redact)
 {
+	const struct column_rules rules = plan_rules(p, t);
 	char *sql = t_strdup(p, "");
 
-	for (size_t i = 0; i < t->n_rules; i++)
-		if (t->rules[i].kind != RULE_KEEP && (t->rules[i].kind != RULE_REDACT || redact))
-			t_list(&sql, " OR ", "%s", dirty_column(p, t, &t->rules[i], alias));
+	for (size_t i = 0; i < rules.n; i++)
+		if (rules.list[i].kind != RULE_KEEP &&
+		    (rules.list[i].kind != RULE_REDACT || redact))
+			t_list(&sql, " OR ", "%s", dirty_column(p, t, &rules.list[i], alias));
 	return *sql ? sql : "false";
 }

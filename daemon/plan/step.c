@@ -56,28 +56,66 @@ static char *update_statement(const struct plan *p, const struct table *t, bool 
 			{"dirty_again", plan_dirty_row(p, t, "t", t->of != NULL)});
 }
 
-/* For the archive the link has to be read before it is cleared: RETURNING has only the new row. */
+/* For the archive the values have to be read before they are cleared: RETURNING has only the new row. */
 static const char detach_archived_sql[] =
 	"WITH old AS (\n"
 	"  SELECT {columns} FROM {table} AS t WHERE {selection} FOR UPDATE)\n"
 	"UPDATE {table} AS t SET {cleared} FROM old WHERE {key} = {old_key}{shards}";
 
+/* The digest of what a rule has written, by which a restore knows that it still stands; NULL: it changed nothing. */
+static const char written_sql[] = "CASE WHEN {new} IS DISTINCT FROM {old} THEN {new} END";
+
+/* What goes into the archive of a detached row: the columns as they were, and with rules what was written. */
+static char *detached_columns(const struct plan *p, const struct step *s)
+{
+	const struct column_rules rules = plan_rules(p, s->table);
+	const bool cleared = plan_is_cleared(p, s->table);
+	char *list = plan_columns(p, "old", s->columns, s->n_columns - (cleared ? 1 : 0));
+	char *written = t_strdup(p, "");
+
+	for (size_t i = 0; cleared && i < rules.n; i++) {
+		const char *column = rules.list[i].column;
+
+		if (rules.list[i].kind != RULE_KEEP)
+			t_list(&written, ",\n  ", "%s",
+			       sql_fill(p, written_sql,
+					{"new", t_printf(p, SQL_DIGEST("%s"),
+							 plan_column(p, "t", column))},
+					{"old", t_printf(p, SQL_DIGEST("%s"),
+							 plan_column(p, "old", column))}));
+	}
+	return cleared ? t_printf(p, "%s, ARRAY[%s] AS " SQL_WRITTEN, list, written) : list;
+}
+
+static char *detach_assignments(const struct plan *p, const struct table *t)
+{
+	const struct column_rules rules = plan_rules(p, t);
+	char *list = t_strdup(p, "");
+
+	for (size_t i = 0; i < t->by->n; i++)
+		if (catalog_is_detached(t, plan_relation(p, t), t->by->names[i]))
+			t_list(&list, ", ", "%s = NULL", sql_ident(p, t->by->names[i]));
+	for (size_t i = 0; i < rules.n; i++)
+		if (rules.list[i].kind != RULE_KEEP)
+			t_list(&list, ",\n       ", "%s = %s", sql_ident(p, rules.list[i].column),
+			       plan_rule_value(p, t, &rules.list[i], "t", NULL));
+	return list;
+}
+
 static char *detach_statement(const struct plan *p, const struct step *s, bool own,
 			      const char *keys)
 {
 	const struct table *t = s->table;
-	const char *selection = plan_selection(p, t, keys, own);
-	char *cleared = t_strdup(p, "");
+	const char *selection = plan_selection(p, t, keys, own && !s->by_parent);
+	const size_t n_read = s->n_columns - (plan_is_cleared(p, t) ? 1 : 0);
+	const char *cleared = detach_assignments(p, t);
 
-	for (size_t i = 0; i < t->by->n; i++)
-		if (catalog_is_detached(t, plan_relation(p, t), t->by->names[i]))
-			t_list(&cleared, ", ", "%s = NULL", sql_ident(p, t->by->names[i]));
 	if (!s->archived)
 		return plan_fires(p, NULL, "UPDATE %s AS t SET %s WHERE %s", plan_table(p, t),
 				  cleared, selection);
-	return plan_fires(p, plan_columns(p, "old", s->columns, s->n_columns), "%s",
+	return plan_fires(p, detached_columns(p, s), "%s",
 			  sql_fill(p, detach_archived_sql, {"table", plan_table(p, t)},
-				   {"columns", plan_columns(p, "t", s->columns, s->n_columns)},
+				   {"columns", plan_columns(p, "t", s->columns, n_read)},
 				   {"cleared", cleared}, {"key", plan_key(p, "t", t->key)},
 				   {"old_key", plan_key(p, "old", t->key)},
 				   {"selection", selection},
@@ -162,19 +200,34 @@ static char *statement(const struct plan *p, const struct step *s, const struct 
 	return NULL;
 }
 
+/* Lists the key, the link, and what the rules change; a restore knows them by this order. */
+static size_t list_detached(const struct plan *p, const struct table *t, const char **columns)
+{
+	const struct column_rules rules = plan_rules(p, t);
+	size_t n = 0;
+
+	for (size_t i = 0; i < t->key->n; i++)
+		columns[n++] = t->key->names[i];
+	for (size_t i = 0; i < t->by->n; i++)
+		if (!columns_have(t->key, t->by->names[i]))
+			columns[n++] = t->by->names[i];
+	for (size_t i = 0; i < rules.n; i++)
+		if (rules.list[i].kind != RULE_KEEP)
+			columns[n++] = rules.list[i].column;
+	if (plan_is_cleared(p, t))
+		columns[n++] = SQL_WRITTEN;
+	return n;
+}
+
 static void archive_columns(const struct plan *p, struct step *s)
 {
 	const struct table *t = s->table;
 	const struct relation *r = plan_relation(p, t);
-	const char **columns = t_array(p, const char *, r->n_columns);
+	const char **columns = t_array(p, const char *, r->n_columns + 1);
 	char *types = t_strdup(p, "");
 
 	if (s->disposition == DISPOSITION_DETACH) {
-		for (size_t i = 0; i < t->key->n; i++)
-			columns[s->n_columns++] = t->key->names[i];
-		for (size_t i = 0; i < t->by->n; i++)
-			if (!columns_have(t->key, t->by->names[i]))
-				columns[s->n_columns++] = t->by->names[i];
+		s->n_columns = list_detached(p, t, columns);
 	} else { /* A generated column derives from the others, and a restore makes it again. */
 		for (size_t i = 0; i < r->n_columns; i++)
 			if (!r->columns[i].generated)
@@ -184,8 +237,8 @@ static void archive_columns(const struct plan *p, struct step *s)
 	for (size_t i = 0; i < s->n_columns; i++) {
 		const struct column *column = catalog_column(r, columns[i]);
 
-		t_list(&types, ", ", "%s%s", column->type,
-		       is_made_inert(p, column) ? " made inert" : "");
+		t_list(&types, ", ", "%s%s", column ? column->type : "text[]",
+		       column && is_made_inert(p, column) ? " made inert" : "");
 	}
 	s->columns = columns;
 	s->header = plan_header(p, columns, s->n_columns, p->opts.delimiter);
@@ -195,10 +248,13 @@ static void archive_columns(const struct plan *p, struct step *s)
 /* Does the step erase the value that names the file, with the row or by a rule? */
 static bool loses_file(const struct table *t, enum disposition disposition)
 {
-	const struct column_rule *rule = t->file.column ? model_rule(t, t->file.column) : NULL;
+	const struct column_rules rules = disposition_rules(t, disposition);
+	const struct column_rule *rule =
+		t->file.column ? column_rules_find(&rules, t->file.column) : NULL;
 
 	return (t->file.column && disposition == DISPOSITION_DELETE) ||
-	       (rule && rule->kind != RULE_KEEP && disposition == DISPOSITION_UPDATE);
+	       (rule && rule->kind != RULE_KEEP &&
+		(disposition == DISPOSITION_UPDATE || disposition == DISPOSITION_DETACH));
 }
 
 /*
@@ -216,12 +272,13 @@ static char *outbox_statement(const struct plan *p, const struct step *s)
 {
 	const struct table *t = s->table;
 
-	return sql_fill(
-		p, outbox_sql, {"name", sql_literal(p, t->name)},
-		{"location", plan_column(p, "t", t->file.column)}, {"table", plan_table(p, t)},
-		{"selection", plan_selection(p, t, "$1", plan_is_own(p, t))},
-		{"dirty",
-		 s->disposition == DISPOSITION_UPDATE ? plan_dirty_row(p, t, "t", false) : "true"});
+	return sql_fill(p, outbox_sql, {"name", sql_literal(p, t->name)},
+			{"location", plan_column(p, "t", t->file.column)},
+			{"table", plan_table(p, t)},
+			{"selection", plan_selection(p, t, "$1", plan_is_own(p, t))},
+			{"dirty", s->disposition == DISPOSITION_UPDATE || plan_is_cleared(p, t)
+					  ? plan_dirty_row(p, t, "t", false)
+					  : "true"});
 }
 
 static char *count_rows(const struct plan *p, const struct table *t, const char *selection,
@@ -262,10 +319,12 @@ struct step plan_step(const struct plan *p, const struct table *t)
 		.from = plan_source(p, t, own),
 		.numbered = plan_is_numbered(p, t),
 	};
-	const bool updates = s.disposition == DISPOSITION_UPDATE;
+	const bool cleared = plan_is_cleared(p, t);
+	const bool updates = s.disposition == DISPOSITION_UPDATE || cleared;
 
 	if (t->of)
 		s.parent = plan_source(p, t, false);
+	s.by_parent = cleared && own;
 	link_step(p, &s);
 	if (loses_file(t, s.disposition))
 		s.outbox_sql = outbox_statement(p, &s);

@@ -11,6 +11,16 @@ enum disposition plan_disposition(const struct plan *p, const struct table *t)
 	return disposition_of(t, p->opts.action, p->opts.archive);
 }
 
+struct column_rules plan_rules(const struct plan *p, const struct table *t)
+{
+	return disposition_rules(t, plan_disposition(p, t));
+}
+
+bool plan_is_cleared(const struct plan *p, const struct table *t)
+{
+	return plan_disposition(p, t) == DISPOSITION_DETACH && t->on_detach.n > 0;
+}
+
 unsigned int plan_oid(const struct plan *p, const struct table *t)
 {
 	return plan_relation(p, t)->oid;
@@ -90,7 +100,8 @@ bool plan_is_collected(const struct plan *p, const struct table *t)
 
 	return plan_is_inner(p, t) || plan_is_asked(p, t) ||
 	       (changes && (t->shared || t->file.column || may_come_back(p, t) ||
-			    (t->key && is_user(p, t)) || plan_is_numbered(p, t)));
+			    (t->key && is_user(p, t)) || plan_is_numbered(p, t) ||
+			    (plan_is_cleared(p, t) && plan_relation(p, t)->update_triggers)));
 }
 
 bool plan_is_own(const struct plan *p, const struct table *t)

@@ -26,20 +26,34 @@ static bool is_link(const struct model *model, const struct table *t, const char
 	return false;
 }
 
+/*
+ * Does a rule say what becomes of the column?  What an anonymization keeps is not personal, so that on_delete need
+ * not repeat it.
+ */
+static bool is_classified(const struct table *t, const struct column_rules *rules, const char *name)
+{
+	const struct column_rule *kept = model_rule(t, name);
+
+	return column_rules_find(rules, name) || (kept && kept->kind == RULE_KEEP);
+}
+
 /* A column that no rule names: the CRM was upgraded, and the model does not say what it holds. */
 static void check_classified(const struct model *model, const struct table *t,
-			     const struct relation *r, struct complaints *c)
+			     const struct relation *r, const struct column_rules *rules,
+			     struct complaints *c)
 {
 	for (size_t i = 0; i < r->n_columns; i++) {
 		const struct column *column = &r->columns[i];
 
 		if (column->generated || is_link(model, t, column->name) ||
-		    model_rule(t, column->name))
+		    is_classified(t, rules, column->name))
 			continue;
-		complain(c, &t->place,
-			 "table \"%s\": column \"%s\" (%s) of %s.%s is under no rule: it may hold "
-			 "personal data; put it under clear, set, json or keep",
-			 t->name, column->name, column->type, t->schema, t->table);
+		complain(
+			c, &t->place,
+			"table \"%s\": column \"%s\" (%s) of %s.%s is under no rule%s: it may hold "
+			"personal data; put it under clear, set, json or keep",
+			t->name, column->name, column->type, t->schema, t->table,
+			rules->list == t->rules ? "" : " of on_delete");
 	}
 }
 
@@ -106,14 +120,38 @@ static void check_rule(const struct table *t, const struct column_rule *rule,
 			t->name, column->name, column->type);
 }
 
+/* What on_delete needs beside good rules. */
+static void check_on_delete(const struct table *t, const struct relation *r, struct complaints *c)
+{
+	if (t->on_detach.n == 0)
+		return;
+	if (r->spread == SPREAD_ROWS)
+		complain(
+			c, &t->place,
+			"table \"%s\": on_delete is not possible where Citus spreads the rows of %s.%s: use "
+			"delete = \"delete\"",
+			t->name, t->schema, t->table);
+	if (catalog_column(r, SQL_WRITTEN))
+		complain(c, &t->place,
+			 "table \"%s\": its column \"" SQL_WRITTEN
+			 "\" has the name that an archive of detached rows needs: rename it",
+			 t->name);
+}
+
 static void check_rules(const struct model *model, const struct table *t, const struct relation *r,
 			struct complaints *c)
 {
-	if (t->on_anonymize != ON_ANONYMIZE_RULES)
-		return;
-	check_classified(model, t, r, c);
-	for (size_t j = 0; j < t->n_rules; j++)
-		check_rule(t, &t->rules[j], catalog_column(r, t->rules[j].column), c);
+	const struct column_rules sets[] = {{t->rules, t->n_rules}, t->on_detach};
+	const bool given[] = {t->on_anonymize == ON_ANONYMIZE_RULES, t->on_detach.n > 0};
+
+	for (size_t i = 0; i < 2; i++) {
+		if (!given[i])
+			continue;
+		check_classified(model, t, r, &sets[i], c);
+		for (size_t j = 0; j < sets[i].n; j++)
+			check_rule(t, &sets[i].list[j], catalog_column(r, sets[i].list[j].column),
+				   c);
+	}
 }
 
 /*
@@ -428,6 +466,7 @@ void check_model(const struct model *model, const struct catalog *catalog, struc
 	for (size_t i = 0; i < model->n_tables; i++) {
 		check_casts(&model->tables[i], &catalog->relations[i], c);
 		check_rules(model, &model->tables[i], &catalog->relations[i], c);
+		check_on_delete(&model->tables[i], &catalog->relations[i], c);
 	}
 	for (size_t i = 0; i < catalog->n_keys; i++) {
 		for (enum action a = ACTION_DELETE_CONTACTS; a < ACTION_COUNT; a++)

@@ -20,6 +20,7 @@
 struct effects {
 	bool deletes;
 	bool updates;
+	bool detaches;
 };
 
 static struct effects effects_on(const struct model *model, const struct table *t)
@@ -33,6 +34,7 @@ static struct effects effects_on(const struct model *model, const struct table *
 			continue;
 		effects.deletes = effects.deletes || d == DISPOSITION_DELETE;
 		effects.updates = effects.updates || d == DISPOSITION_UPDATE;
+		effects.detaches = effects.detaches || d == DISPOSITION_DETACH;
 	}
 	return effects;
 }
@@ -48,11 +50,20 @@ static char *cure(void *ctx, const struct table *t, const struct column *column)
 			sql_table(ctx, t->schema, t->table), sql_literal(ctx, column->name));
 }
 
+/* Do rules of this disposition write the column? */
+static bool is_written(const struct table *t, enum disposition d, const struct column *column)
+{
+	const struct column_rules rules = disposition_rules(t, d);
+	const struct column_rule *rule = column_rules_find(&rules, column->name);
+
+	return rule && rule->kind != RULE_KEEP;
+}
+
 static void check_column(const struct table *t, const struct column *column,
 			 const struct effects *effects, struct complaints *c)
 {
-	const struct column_rule *rule = model_rule(t, column->name);
-	const bool written = effects->updates && rule && rule->kind != RULE_KEEP;
+	const bool written = (effects->updates && is_written(t, DISPOSITION_UPDATE, column)) ||
+			     (effects->detaches && is_written(t, DISPOSITION_DETACH, column));
 	const bool stays_of_row = effects->deletes && !column->unlinked_with_row;
 	const bool stays_of_value = written && !column->unlinked_with_value;
 	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
@@ -93,11 +104,10 @@ void check_objects(const struct model *model, const struct catalog *catalog, str
 /* Does the step make the trigger unlink the objects that the column refers to? */
 static bool unlinks(const struct step *s, const struct column *column)
 {
-	const struct column_rule *rule = model_rule(s->table, column->name);
-
 	return catalog_refers_to_objects(s->table, column) &&
 	       (s->disposition == DISPOSITION_DELETE ||
-		(s->disposition == DISPOSITION_UPDATE && rule && rule->kind != RULE_KEEP));
+		((s->disposition == DISPOSITION_UPDATE || s->disposition == DISPOSITION_DETACH) &&
+		 is_written(s->table, s->disposition, column)));
 }
 
 /* Only the owner of a large object may unlink it.  A trigger has the rights of the role that deletes the row. */

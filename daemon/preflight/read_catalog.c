@@ -375,6 +375,14 @@ static void need_columns(const struct table *t, const struct relation *r, const 
 		need_column(t, r, what, columns->names[i], at, c);
 }
 
+static void need_ruled(const struct table *t, const struct relation *r, struct column_rules rules,
+		       struct complaints *c)
+{
+	for (size_t i = 0; i < rules.n; i++)
+		need_column(t, r, rule_names[rules.list[i].kind], rules.list[i].column,
+			    &rules.list[i].place, c);
+}
+
 static void check_columns_exist(const struct model *model, const struct catalog *catalog,
 				struct complaints *c)
 {
@@ -395,9 +403,8 @@ static void check_columns_exist(const struct model *model, const struct catalog 
 		if (t->from)
 			need_columns(t->of, &catalog->relations[t->of->index], "from", t->from,
 				     &t->place, c);
-		for (size_t j = 0; j < t->n_rules; j++)
-			need_column(t, r, rule_names[t->rules[j].kind], t->rules[j].column,
-				    &t->rules[j].place, c);
+		need_ruled(t, r, (struct column_rules){t->rules, t->n_rules}, c);
+		need_ruled(t, r, t->on_detach, c);
 	}
 }
 

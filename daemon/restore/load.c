@@ -213,8 +213,9 @@ bool restore_load(struct restore *r, const struct restore_file *f, struct error 
 	char digest[FILE_HEX + 1];
 
 	if (!db_execf(r->db, err,
-		      "CREATE TEMP TABLE %s ON COMMIT DROP AS SELECT %s FROM %s WITH NO DATA",
-		      f->temporary, f->columns_sql, f->table_sql) ||
+		      "CREATE TEMP TABLE %s ON COMMIT DROP AS SELECT %s%s FROM %s WITH NO DATA",
+		      f->temporary, f->columns_sql,
+		      f->cleared ? ", NULL::text[] AS " SQL_WRITTEN : "", f->table_sql) ||
 	    !copy_file(r, f, f->temporary, &rows, digest, err) ||
 	    !db_execf(r->db, err, "ANALYZE %s", f->temporary))
 		return false;

@@ -8,6 +8,9 @@
 
 #include "base/sql.h"
 
+/* Stands within a constant, whose quotes are doubled. */
+#define DIGEST_OF_T "left(encode(sha256(textsend(ROW(t.%1$I)::text)), ''hex''), 16)"
+
 /*
  * SQL: a row a file, in the order of the deletion, with its first fault.  Nothing has to be there for a file
  * without rows.  $1 is the manifest; $2 to $6 are the model's names, schemas, tables, keys and links.
@@ -19,20 +22,28 @@ static const char files_sql[] =
 	"    FROM unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::text[])\n"
 	"         AS m(name, schema, tbl, key, link)),\n"
 	"file AS (\n"
-	"  SELECT f.stored, f.tbl, f.rows, f.columns, f.n, $1::jsonb->>'delimiter' AS delimiter,\n"
+	"  SELECT f.stored, f.tbl, f.rows, f.n, $1::jsonb->>'delimiter' AS delimiter, w.cleared,\n"
+	"         f.columns AS all_columns, CASE WHEN w.cleared\n"
+	"           THEN f.columns[1:cardinality(f.columns) - 1] ELSE f.columns END AS columns,\n"
 	"         coalesce(f.plain_bytes, f.bytes) AS bytes, coalesce(f.plain_sha256, f.sha256) AS sha256,\n"
 	"         regexp_replace(f.stored, '[.]age$', '') AS name,\n"
 	"         regexp_replace(f.stored, '[.]csv([.]age)?$', '') AS label,\n"
-	"         f.stored ~ '[.]detached[.]csv([.]age)?$' AS detached\n"
+	"         w.detached\n"
 	"    FROM ROWS FROM (jsonb_to_recordset($1::jsonb->'files') AS (name text, \"table\" text,\n"
 	"           rows bigint, bytes bigint, plain_bytes bigint, sha256 text, plain_sha256 text,\n"
 	"           columns text[])) WITH ORDINALITY AS f(stored, tbl, rows, bytes, plain_bytes,\n"
-	"                                                 sha256, plain_sha256, columns, n))\n"
+	"                                                 sha256, plain_sha256, columns, n)\n"
+	"   CROSS JOIN LATERAL (SELECT f.stored ~ '[.]detached[.]csv([.]age)?$') AS d(detached)\n"
+	"   CROSS JOIN LATERAL (SELECT d.detached, coalesce(d.detached AND\n"
+	"         f.columns[cardinality(f.columns)] = '" SQL_WRITTEN "', false) AS cleared) AS w)\n"
 	"SELECT f.name, f.stored, f.label, f.detached, f.rows, f.bytes, f.sha256, f.tbl, f.delimiter,\n"
-	"       s.*, l.set_sql, l.unlinked_sql, l.link_sql, c.oid, x.columns_sql, x.row_sql, x.header, t.triggers, CASE\n"
+	"       s.*, concat_ws(', ', l.set_sql, o.set_sql) AS set_sql, l.unlinked_sql, l.link_sql,\n"
+	"       f.cleared, o.kept_sql, o.changed_sql,\n"
+	"       c.oid, x.columns_sql, x.row_sql, h.header, t.triggers, CASE\n"
 	"       WHEN f.delimiter IS NULL OR octet_length(f.delimiter) <> 1 OR f.rows < 0 OR f.bytes < 0\n"
-	"         OR num_nulls(f.stored, f.tbl, f.rows, f.bytes, f.sha256, x.header) > 0\n"
-	"         OR array_position(f.columns, NULL) IS NOT NULL\n"
+	"         OR num_nulls(f.stored, f.tbl, f.rows, f.bytes, f.sha256, h.header) > 0\n"
+	"         OR array_position(f.columns, NULL) IS NOT NULL OR cardinality(f.columns) <>\n"
+	"            (SELECT count(DISTINCT u.name) FROM unnest(f.columns) AS u(name))\n"
 	"       THEN 'manifest.json is not what retentiond wrote'\n"
 	"       WHEN m.tbl IS NULL\n"
 	"       THEN format('%s: the model does not have such a table: its rows came from %s; %s',\n"
@@ -42,9 +53,9 @@ static const char files_sql[] =
 	"                   f.name, f.tbl, m.schema, m.tbl, w.advice)\n"
 	"       WHEN c.oid IS NULL OR c.relkind NOT IN ('r', 'p')\n"
 	"       THEN format('%s: table %s is gone', f.name, f.tbl)\n"
-	"       WHEN f.detached AND (m.key IS NULL OR f.columns IS DISTINCT FROM m.key || ARRAY(\n"
-	"            SELECT u.name FROM unnest(m.link) WITH ORDINALITY AS u(name, i)\n"
-	"             WHERE u.name <> ALL (m.key) ORDER BY u.i))\n"
+	/* What the rules changed follows: it is what they were that day. */
+	"       WHEN f.detached AND (m.key IS NULL OR f.cleared = (e.others = '{}')\n"
+	"            OR e.named IS DISTINCT FROM f.columns[1:cardinality(e.named)])\n"
 	"       THEN format('%s: it has other columns than the key and the link that the model has of '\n"
 	"                   '%s: %s', f.name, f.tbl, w.advice)\n"
 	"       WHEN x.gone IS NOT NULL\n"
@@ -94,16 +105,33 @@ static const char files_sql[] =
 	"     CROSS JOIN LATERAL (SELECT cardinality(m.link) = 1 OR coalesce(u.name <> ALL (m.key)\n"
 	"            AND NOT a.attnotnull AND a.attgenerated = '', false) AS cleared) AS v) AS l\n"
 	" CROSS JOIN LATERAL (\n"
+	"    SELECT k.named, f.columns[cardinality(k.named) + 1:] AS others FROM (SELECT m.key || ARRAY(\n"
+	"           SELECT u.name FROM unnest(m.link) WITH ORDINALITY AS u(name, i)\n"
+	"            WHERE u.name <> ALL (m.key) ORDER BY u.i) AS named) AS k) AS e\n"
+	" CROSS JOIN LATERAL (\n"
+	"    SELECT string_agg(format('%1$I = r.%1$I', u.name), ', ' ORDER BY u.i) AS set_sql,\n"
+	"           string_agg(format('%1$I = CASE WHEN r." SQL_WRITTEN
+	"[%2$s] IS DISTINCT FROM '\n"
+	"                             '" DIGEST_OF_T
+	" THEN t.%1$I ELSE r.%1$I END', u.name, u.i), ', '\n"
+	"                      ORDER BY u.i) AS kept_sql,\n"
+	"           string_agg(format('r." SQL_WRITTEN "[%2$s] <> " DIGEST_OF_T
+	"', u.name, u.i), ' OR '\n"
+	"                      ORDER BY u.i) AS changed_sql\n"
+	"      FROM unnest(CASE WHEN f.cleared THEN e.others END) WITH ORDINALITY AS u(name, i)) AS o\n"
+	" CROSS JOIN LATERAL (\n"
+	"    SELECT string_agg(CASE WHEN strpos(u.name, f.delimiter) > 0 OR u.name ~ E'[\"\\r\\n]'\n"
+	"                                    THEN '\"' || replace(u.name, '\"', '\"\"') || '\"'\n"
+	"                                    ELSE u.name END, f.delimiter ORDER BY u.i) AS header\n"
+	"      FROM unnest(f.all_columns) WITH ORDINALITY AS u(name, i)) AS h\n"
+	" CROSS JOIN LATERAL (\n"
 	"    SELECT string_agg(quote_ident(u.name), ', ' ORDER BY u.i) AS columns_sql,\n"
 	"           format('ROW(%s)::text', string_agg('t.' || quote_ident(u.name), ', ' ORDER BY u.i))\n"
 	"             AS row_sql,\n"
-	"           string_agg(CASE WHEN strpos(u.name, f.delimiter) > 0 OR u.name ~ E'[\"\\r\\n]'\n"
-	"                                    THEN '\"' || replace(u.name, '\"', '\"\"') || '\"'\n"
-	"                                    ELSE u.name END, f.delimiter ORDER BY u.i) AS header,\n"
 	"           string_agg(quote_ident(u.name), ', ' ORDER BY u.i) FILTER (WHERE a.attnum IS NULL) AS gone,\n"
 	"           min(u.name) FILTER (WHERE a.attgenerated <> '') AS generated,\n"
 	"           CASE WHEN NOT bool_and(has_column_privilege(c.oid, a.attnum, 'SELECT')) THEN 'SELECT'\n"
-	"                WHEN f.detached AND NOT bool_and(a.attname <> ALL (l.cleared) OR\n"
+	"                WHEN f.detached AND NOT bool_and(a.attname <> ALL (l.cleared || e.others) OR\n"
 	"                     has_column_privilege(c.oid, a.attnum, 'UPDATE')) THEN 'UPDATE'\n"
 	"                WHEN NOT f.detached AND NOT bool_and(\n"
 	"                     has_column_privilege(c.oid, a.attnum, 'INSERT')) THEN 'INSERT' END AS lacking\n"
@@ -224,6 +252,9 @@ bool restore_plan_read(struct db *db, const struct config *config, const char *m
 			.stored = db_text_copy(ctx, res, row, "stored"),
 			.label = db_text_copy(ctx, res, row, "label"),
 			.detached = db_bool(res, row, "detached"),
+			.cleared = db_bool(res, row, "cleared"),
+			.kept_sql = db_text_copy(ctx, res, row, "kept_sql"),
+			.changed_sql = db_text_copy(ctx, res, row, "changed_sql"),
 			.table = db_text_copy(ctx, res, row, "tbl"),
 			.table_sql = db_text_copy(ctx, res, row, "table_sql"),
 			.oid = (unsigned int)db_int(res, row, "oid"),

@@ -14,6 +14,7 @@ struct restore_file {
 	const char *stored; /* the same, or "contact.csv.age" */
 	const char *label; /* "contact", "note.detached": as the journal counts it */
 	bool detached; /* has the columns of the row's key, and of the link that it had */
+	bool cleared; /* ... and of what its rules changed, with SQL_WRITTEN as the last one */
 	const char *table; /* "crm.contact", for messages */
 	const char *table_sql; /* quoted */
 	const char *temporary; /* the table that holds its rows until they are put back */
@@ -23,8 +24,10 @@ struct restore_file {
 	const char
 		*match_sql; /* quoted: the columns by which its rows are found, a comma between */
 	const char *same_sql; /* t and r have the same key: a condition; NULL: there is no key */
-	const char *
-		set_sql; /* the columns of the link that a detachment has cleared, set to those of r */
+	const char *set_sql; /* the columns that a detachment has cleared, set to those of r */
+	/* cleared: columns of r become those of t that somebody has written to since, or that no rule changed */
+	const char *kept_sql;
+	const char *changed_sql; /* cleared: somebody has written to t since: a condition */
 	const char *unlinked_sql; /* t is still as it was detached: a condition */
 	const char *link_sql; /* quoted: the columns of the link, a comma between; NULL: none */
 	const char *head; /* the file's header, which a byte order mark may precede */

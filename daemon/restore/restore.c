@@ -6,8 +6,9 @@
  *             because a column that holds less than it did (a date, two decimals) would cut its values
  *             without a word.
  *   put       INSERT ... SELECT, parents first; OVERRIDING SYSTEM VALUE, because an identity comes back as
- *             it was; links of detached rows last.  Deferrable constraints are deferred, and checked before
- *             anything is compared.
+ *             it was; links of detached rows last, with what their rules changed: a column that somebody has
+ *             written to since keeps that.  Deferrable constraints are deferred, and checked before anything
+ *             is compared.
  *   compare   the tables' rows with the loaded ones, as text: a trigger of the CRM may have changed,
  *             dropped or added rows.
  *   record    the journal and the ledger (retention.record_restore).  Last, because it holds the chain of
@@ -88,6 +89,61 @@ static bool relink_archived(struct restore *r, const struct restore_file *f, str
 	return true;
 }
 
+/*
+ * The same of rows that were detached from another row before, so that both files have what rules cleared: put
+ * back before this file, the other one has what this one's rules had left.
+ */
+static bool refill_detached(struct restore *r, const struct restore_file *f, struct error *err)
+{
+	static const char sql[] =
+		"SELECT string_agg(format('%1$I = r.%1$I', a.attname), ', ') AS common\n"
+		"  FROM pg_attribute AS a JOIN pg_attribute AS b ON b.attname = a.attname\n"
+		" WHERE a.attrelid = $1::regclass AND b.attrelid = $2::regclass AND a.attnum > 0\n"
+		"   AND a.attname <> '" SQL_WRITTEN "'";
+	const struct restore_file *files = r->opts->plan->files;
+
+	for (const struct restore_file *other = files; f->cleared && other < f; other++) {
+		AUTO(result) PGresult *res = NULL;
+
+		if (other->oid != f->oid || !other->detached)
+			continue;
+		if (!db_query(r->db, sql, 2, (const char *const[]){f->temporary, other->temporary},
+			      &res, err) ||
+		    !db_execf(r->db, err, "UPDATE %s AS t SET %s FROM %s AS r WHERE %s",
+			      other->temporary, db_value(res, 0, "common"), f->temporary,
+			      f->same_sql))
+			return false;
+	}
+	return true;
+}
+
+/*
+ * Decides, in the file's temporary table, what its columns are to hold: what they held, or what somebody has written to
+ * the row since it was cleared.
+ */
+static bool keep_newer(struct restore *r, const struct restore_file *f, struct error *err)
+{
+	int64_t changed = 0;
+
+	if (!f->cleared)
+		return true;
+	if (!db_query_int(r->db,
+			  t_printf(r->ctx,
+				   "SELECT count(*) AS n FROM %s AS r JOIN %s AS t ON %s WHERE %s",
+				   f->temporary, f->table_sql, f->same_sql, f->changed_sql),
+			  0, NULL, &changed, err) ||
+	    !db_execf(r->db, err, "UPDATE %s AS r SET %s FROM %s AS t WHERE %s", f->temporary,
+		      f->kept_sql, f->table_sql, f->same_sql))
+		return false;
+	if (changed > 0)
+		note(r, t_printf(r->ctx,
+				 "%" PRId64
+				 " rows of %s were written to after they were cleared: these "
+				 "columns keep what they hold now",
+				 changed, f->table));
+	return true;
+}
+
 /* Gives detached rows that are still there their link again, unless they have another one now. */
 static bool relink(struct restore *r, const struct restore_file *f, int64_t *ret_rows,
 		   struct error *err)
@@ -100,6 +156,7 @@ static bool relink(struct restore *r, const struct restore_file *f, int64_t *ret
 			     "DELETE FROM %s AS r WHERE NOT EXISTS (SELECT FROM %s AS t WHERE %s)",
 			     f->temporary, f->table_sql, f->same_sql),
 		    0, NULL, &gone, err) ||
+	    !keep_newer(r, f, err) ||
 	    !db_query_int(r->db,
 			  t_printf(r->ctx,
 				   "WITH linked AS (UPDATE %s AS t SET %s FROM %s AS r\n"
@@ -121,7 +178,7 @@ static bool relink(struct restore *r, const struct restore_file *f, int64_t *ret
 			    "%" PRId64 " rows that were detached have another %s now: set it to "
 			    "NULL, or leave the archive where it is",
 			    f->rows - gone - *ret_rows, f->link_sql);
-	return relink_archived(r, f, err);
+	return relink_archived(r, f, err) && refill_detached(r, f, err);
 }
 
 /*

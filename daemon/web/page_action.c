@@ -177,6 +177,7 @@ static const char *what_words(const struct language *language, const char *what)
 		{"deleted", _("deleted")},
 		{"anonymized", _("anonymized")},
 		{"detached", _("kept, without their link to the contact")},
+		{"detached, cleared", _("kept, without their link to the contact, and cleared")},
 		{"exported", _("copied into the archive")},
 	};
 

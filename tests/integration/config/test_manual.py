@@ -120,6 +120,12 @@ CASES = {
         CREATE TABLE call (id bigint PRIMARY KEY, caller_id bigint REFERENCES contact, called_id bigint REFERENCES contact);
         INSERT INTO call VALUES (1, 1, 2), (2, 1, 3), (3, 3, 2), (4, 3, 3), (5, NULL, 3)""",
         "SELECT id FROM call ORDER BY 1", [(4,), (5,)], [(4,), (5,)]),
+    "Rows that stay and name the person": ("""
+        CREATE TABLE notice (id bigint PRIMARY KEY, contact_id bigint REFERENCES contact, title text, text text NOT NULL, sent_at date);
+        INSERT INTO notice SELECT n, n, 't' || n, 'x' || n FROM generate_series(1, 3) n""",
+        "SELECT id, contact_id, title, text FROM notice ORDER BY 1",
+        [(1, None, "Notice 1", ""), (2, None, "Notice 2", ""), (3, 3, "t3", "x3")],
+        [(1, 1, None, ""), (2, 2, None, ""), (3, 3, "t3", "x3")]),
     "Documents": ("""
         ALTER TABLE contact ADD tags text[], ADD settings jsonb, ADD profile json;
         UPDATE contact SET tags = '{a}', settings = '{"birthday": 1, "theme": 2}', profile = '{"plan": 1, "city": 2}'""",

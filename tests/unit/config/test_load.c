@@ -302,6 +302,16 @@ static const struct {
 	 "f:4: model: table \"request\": date is missing\n"
 	 "f:4: model: table \"request\": key is missing\n"
 	 "f:4: model: table \"request\": of must be \"contact\""},
+	/* rows that stay, and lose more than their link */
+	{TABLE("m: { table = \"m\"; of = \"contact\"; by = \"r\"; key = \"k\"; delete = \"detach\"; "
+	       "on_delete: { set: { a = \"A_{key}\"; }; clear = [ \"b\", \"c d\" ]; json: { e = [ \"f\" ]; }; "
+	       "json_keep = ( { column = \"g h\"; keys = [ \"i\" ]; } ); keep = [ \"j\" ]; }; "
+	       "clear = [ \"b\" ]; };\n"),
+	 ""},
+	{TABLE("m: { table = \"m\"; of = \"contact\"; by = \"r\"; key = \"k\"; delete = \"detach\"; "
+	       "on_delete: { clear = [ \"b\" ]; keep = [ \"b\" ]; }; };\n"),
+	 "f:5: model: table \"m\": on_delete: column \"b\" is under clear and under keep: use one rule for each "
+	 "column"},
 	/* a policy and the model */
 	{TABLE("m: { table = \"m\"; of = \"contact\"; by = \"r\"; };\n") "policies = ( { name = \"x\"; "
 									 "action = \"anonymize_contacts\"; depth = \"1 year\"; schedule = \"daily\"; } );\n",
