@@ -37,6 +37,11 @@ const struct setting_spec table_specs[] = {
 	{.key = "identity", STRINGS(struct table, identity, SETTING_STRINGS_MAX)},
 	{.key = "where", .kind = VALUE_SQL, FIELD(where)},
 	{.key = "date", .kind = VALUE_NAME, FIELD(date)},
+	{.key = "date_unit",
+	 .kind = VALUE_CHOICE,
+	 .names = date_unit_names,
+	 .max = DATE_UNIT_COUNT - 1,
+	 FIELD(date_unit)},
 	{.key = "due_when", .kind = VALUE_SQL, FIELD(due_when)},
 	{.key = "created", .kind = VALUE_NAME, FIELD(created)},
 	{.key = "archive", .kind = VALUE_BOOL, FIELD(archive)},
@@ -195,6 +200,11 @@ static void check_role(const struct reader *r, const struct table *t, const char
 		if (strcmp(t->name, only[i].table) != 0 && reader_key(r, only[i].key))
 			complain_at(r, reader_key(r, only[i].key), "%s is for table \"%s\" only",
 				    only[i].key, only[i].table);
+	if (t->date_unit && !model_date(t))
+		complain_at(
+			r, reader_key(r, "date_unit"),
+			"date_unit says what date of \"request\", or created of \"contact\", holds: "
+			"leave it out here");
 	if (is_request && t->shared)
 		complain_at(r, NULL,
 			    "a request belongs to one contact: leave shared and match out");

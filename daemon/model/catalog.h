@@ -26,6 +26,7 @@ struct column {
 	bool identity_always; /* cannot be written by UPDATE */
 	bool unique_alone; /* in a unique index that does not hold the key: a constant collides */
 	bool identifies; /* no two rows have the same value, by a unique index; see preflight/read_catalog.c */
+	bool bytewise; /* texts are ordered by their bytes, as COLLATE "C" does, and so are its indexes */
 	bool plain; /* PostgreSQL's own type, and equal means the same bytes */
 	/* A trigger (lo_manage of the extension lo) unlinks its large object with the row, or with the value. */
 	bool unlinked_with_row;

@@ -36,6 +36,14 @@
 	"         SELECT FROM pg_collation l WHERE l.oid = a.attcollation\n"                       \
 	"            AND NOT l.collisdeterministic)"
 
+/* Texts are ordered by their bytes: the collation is C itself, or that of a database which has it. */
+#define CATALOG_BYTEWISE                                                                           \
+	"EXISTS (SELECT FROM pg_collation l, pg_database d WHERE l.oid = a.attcollation\n"         \
+	"           AND d.datname = current_database() AND (l.collname IN ('C', 'POSIX')\n"        \
+	"             AND l.collnamespace = 'pg_catalog'::regnamespace OR l.oid = 100\n"           \
+	"             AND d.datcollate IN ('C', 'POSIX')\n"                                        \
+	"             AND coalesce(to_jsonb(d) ->> 'datlocprovider', 'c') = 'c'))"
+
 /* The table has no NULL in the column.  PostgreSQL 18 knows a NOT NULL that nothing has checked in older rows. */
 #define CATALOG_NO_NULLS                                                                           \
 	"a.attnotnull AND NOT EXISTS (SELECT FROM pg_constraint n WHERE n.conrelid = a.attrelid\n" \

@@ -22,6 +22,11 @@ const char *const rule_names[RULE_COUNT] = {
 	[RULE_REDACT] = "redact", [RULE_KEEP] = "keep",
 };
 
+const char *const date_unit_names[DATE_UNIT_COUNT] = {
+	[DATE_UNIT_NONE] = NULL, [DATE_UNIT_S] = "s",     [DATE_UNIT_MS] = "ms",
+	[DATE_UNIT_US] = "us",   [DATE_UNIT_ISO] = "iso",
+};
+
 enum action action_parse(const char *name)
 {
 	return (enum action)text_index(name, action_names, ACTION_COUNT);
@@ -64,6 +69,11 @@ static bool redacts(const struct column_rule *rules, size_t n)
 bool model_redacts(const struct table *t)
 {
 	return redacts(t->rules, t->n_rules) || redacts(t->on_detach.list, t->on_detach.n);
+}
+
+const char *model_date(const struct table *t)
+{
+	return t->date ? t->date : t->created;
 }
 
 size_t model_depth(const struct table *t)

@@ -51,6 +51,19 @@ enum on_anonymize {
 	ON_ANONYMIZE_RULES /* column by column */
 };
 
+/* What a column that is no timestamp or date holds. */
+enum date_unit {
+	DATE_UNIT_NONE, /* it is one */
+	DATE_UNIT_S, /* a number of these since 1970-01-01 UTC */
+	DATE_UNIT_MS,
+	DATE_UNIT_US,
+	DATE_UNIT_ISO, /* a text as ISO 8601 has it: 2026-01-31, 2026-01-31T10:20:30Z */
+	DATE_UNIT_COUNT
+};
+
+/* "ms" and so on; NULL for none. */
+extern const char *const date_unit_names[DATE_UNIT_COUNT];
+
 enum rule_kind {
 	RULE_SET, /* value, with {key} or {number} */
 	RULE_CLEAR, /* NULL, or the type's empty value where NOT NULL */
@@ -103,6 +116,7 @@ struct table {
 	const char *due_when; /* request only */
 	const char *date; /* request only */
 	const char *created; /* contact only; NULL: not given */
+	enum date_unit date_unit; /* of date, or of created */
 	const char *const
 		*identity; /* contact only: n_identity columns by which free text names a person */
 	size_t n_identity;
@@ -148,6 +162,9 @@ const struct column_rule *column_rules_find(const struct column_rules *rules, co
 
 /* Does t have a rule that searches texts? */
 bool model_redacts(const struct table *t);
+
+/* The column of t with its date: the request's date, or when the contact was created.  NULL: none. */
+const char *model_date(const struct table *t);
 
 /* How many tables stand above t. */
 size_t model_depth(const struct table *t);

@@ -182,6 +182,31 @@ const char *plan_listed_shard(const struct plan *p, const char *alias);
 /* What subjects of one batch have in common, of the columns of plan_listed_shard(); NULL: no shard. */
 const char *plan_listed_group(const struct plan *p, const char *alias);
 
+/*
+ * date.c: the date of a request or a contact t, as SQL.  value is the column in a row.  Where the request's dates of
+ * one contact are aggregated, last is what plan_date_last() has made of them.
+ */
+
+/* Is there a date in the value?  Not TRUE where there is none. */
+const char *plan_date_known(const struct plan *p, const struct table *t, const char *value);
+
+/* Is there something in the value, and it is no date: a text that is not ISO, a number outside of the years 1971 to 9999? */
+const char *plan_date_odd(const struct plan *p, const struct table *t, const char *value);
+
+/* The value as a timestamptz; NULL: it is no date. */
+const char *plan_date_instant(const struct plan *p, const struct table *t, const char *value);
+const char *plan_date_last_instant(const struct plan *p, const struct table *t, const char *last);
+
+/* The last date of several rows. */
+const char *plan_date_last(const struct plan *p, const struct table *t, const char *value);
+
+/* Is the date before $2, and not before $1 (NULL: no bound)? */
+const char *plan_date_between(const struct plan *p, const struct table *t, const char *value);
+const char *plan_date_last_between(const struct plan *p, const struct table *t, const char *last);
+
+/* An expression by which the dates stand in their order. */
+const char *plan_date_order(const struct plan *p, const struct table *t, const char *value);
+
 /* rule.c: column rules as SQL */
 
 /* What a rule writes into its column, as an SQL expression over the row alias. */

@@ -78,23 +78,23 @@ static char *held(const struct plan *p)
 			hold_key(p, "c"));
 }
 
-/* The bounds are cast to the type of t's date, so that an index on it can be used. */
-static char *between(const struct plan *p, const char *date, const struct table *t)
-{
-	const char *column = t == p->model->request ? t->date : t->created;
-	const struct column *type = catalog_column(plan_relation(p, t), column);
-
-	assert(type); /* preflight has found each date that the model names */
-	return t_printf(p,
-			"%s < $2::timestamptz::%s"
-			" AND ($1::timestamptz IS NULL OR %s >= $1::timestamptz::%s)",
-			date, type->base, date, type->base);
-}
-
-/* For an action on chosen keys: no date after $2, but perhaps none at all. */
+/* For an action on chosen keys: no date after $2, but perhaps none at all.  One that cannot be read may be after it. */
 static char *quiet_since(const struct plan *p, const char *date, const struct table *t)
 {
-	return t_printf(p, "(%s IS NULL OR %s)", date, between(p, date, t));
+	const char *blank = t->date_unit == DATE_UNIT_NONE  ? ""
+			    : t->date_unit == DATE_UNIT_ISO ? t_printf(p, " OR %s = ''", date)
+							    : t_printf(p, " OR %s = 0", date);
+
+	return t_printf(p, "(%s IS NULL%s OR %s)", date, blank, plan_date_between(p, t, date));
+}
+
+/* The same of the last date of a contact's requests r. */
+static char *requests_quiet(const struct plan *p)
+{
+	const struct table *r = p->model->request;
+
+	return t_printf(p, "(r.last IS NULL OR %s)%s", plan_date_last_between(p, r, "r.last"),
+			r->date_unit ? " AND coalesce(r.odd, 0) = 0" : "");
 }
 
 /*
@@ -102,8 +102,8 @@ static char *quiet_since(const struct plan *p, const char *date, const struct ta
  * of them keep their contact whatever their date.
  */
 static const char requests_sql[] =
-	"SELECT {links}, count(*) AS n, max({date}) AS last,\n"
-	"        count(*) FILTER (WHERE {date} IS NULL OR ({due_when}\n) IS NOT TRUE) AS keeping\n"
+	"SELECT {links}, count(*) AS n, {last} AS last,{odd}\n"
+	"        count(*) FILTER (WHERE {unknown} OR ({due_when}\n) IS NOT TRUE) AS keeping\n"
 	"   FROM {requests} AS q\n"
 	"  WHERE {by} IS NOT NULL{where} AND {of_contact}{shards}\n"
 	"  GROUP BY {numbers}";
@@ -134,14 +134,20 @@ static char *linked_value(const struct plan *p)
 static char *requests(const struct plan *p, bool of_contact)
 {
 	const struct table *r = p->model->request;
-	const char *by = plan_key(p, "q", r->by);
+	const char *by = plan_key(p, "q", r->by), *at = plan_column(p, "q", r->date);
 	char *numbers = t_strdup(p, "");
 
 	for (size_t i = 1; i <= r->by->n; i++)
 		t_list(&numbers, ", ", "%zu", i);
 	return sql_fill(
 		p, requests_sql, {"by", by}, {"links", plan_named(p, "q", r->by, "link")},
-		{"numbers", numbers}, {"date", plan_column(p, "q", r->date)},
+		{"numbers", numbers}, {"last", plan_date_last(p, r, at)},
+		{"odd", r->date_unit ? t_printf(p, "\n        count(*) FILTER (WHERE %s) AS odd,",
+						plan_date_odd(p, r, at))
+				     : ""},
+		{"unknown", r->date_unit
+				    ? t_printf(p, "(%s) IS NOT TRUE", plan_date_known(p, r, at))
+				    : t_printf(p, "%s IS NULL", at)},
 		{"due_when", r->due_when ? r->due_when : "true"}, {"requests", plan_table(p, r)},
 		{"where", plan_and(p, r->where)},
 		{"of_contact", of_contact ? t_printf(p, "%s = %s", by, linked_value(p)) : "true"},
@@ -160,13 +166,13 @@ static char *old_enough(const struct plan *p)
 	 * replayed upon it.
 	 */
 	if (p->opts.by_key)
-		return t_printf(p, "%s AND %s", quiet_since(p, "r.last", r),
+		return t_printf(p, "%s AND %s", requests_quiet(p),
 				at ? quiet_since(p, at, c)
 				   : "(r.link IS NOT NULL OR $2::timestamptz = 'infinity')");
 	if (!p->opts.without_requests)
-		return t_printf(p, "r.keeping = 0 AND %s", between(p, "r.last", r));
+		return t_printf(p, "r.keeping = 0 AND %s", plan_date_last_between(p, r, "r.last"));
 	return t_printf(p, "((r.keeping = 0 AND %s) OR (r.link IS NULL AND %s))",
-			between(p, "r.last", r), between(p, at, c));
+			plan_date_last_between(p, r, "r.last"), plan_date_between(p, c, at));
 }
 
 /*
@@ -201,13 +207,15 @@ static char *due_contacts(const struct plan *p, const char *keys)
 {
 	const struct table *c = p->model->contact;
 	const bool all = p->opts.without_requests || p->opts.by_key;
+	const char *last = plan_date_last_instant(p, p->model->request, "r.last");
 
 	return sql_fill(
 		p, due_contacts_sql, {"key", plan_named(p, "c", c->key, "k")},
-		{"last", all && c->created
-				 ? t_printf(p, "coalesce(r.last::timestamptz, %s::timestamptz)",
-					    plan_column(p, "c", c->created))
-				 : "r.last::timestamptz"},
+		{"last",
+		 all && c->created
+			 ? t_printf(p, "coalesce(%s, %s)", last,
+				    plan_date_instant(p, c, plan_column(p, "c", c->created)))
+			 : last},
 		{"listed", plan_listed_shard(p, "c")}, {"shards", plan_in_shards(p, c, "c")},
 		{"contacts", subjects(p, c->where, p->opts.scope)},
 		{"join", t_printf(p, "%sJOIN%s", all ? "LEFT " : "", keys ? " LATERAL" : "")},
@@ -220,14 +228,13 @@ static char *due_contacts(const struct plan *p, const char *keys)
 }
 
 /* The requests that are due, of contacts in scope that no hold covers. */
-static const char due_requests_sql[] =
-	"SELECT {key}, 1 AS weight, {date}::timestamptz AS last{listed}\n"
-	"  FROM {requests} AS r\n"
-	" WHERE {old_enough}\n"
-	"   AND {not_held}\n"
-	"   AND {in_scope}\n"
-	"   AND {among_keys}{shards}\n"
-	"   AND ({dirty})";
+static const char due_requests_sql[] = "SELECT {key}, 1 AS weight, {last} AS last{listed}\n"
+				       "  FROM {requests} AS r\n"
+				       " WHERE {old_enough}\n"
+				       "   AND {not_held}\n"
+				       "   AND {in_scope}\n"
+				       "   AND {among_keys}{shards}\n"
+				       "   AND ({dirty})";
 
 static char *due_requests(const struct plan *p, const char *keys)
 {
@@ -236,10 +243,12 @@ static char *due_requests(const struct plan *p, const char *keys)
 	const char *link = plan_link(p, r, "r", "c");
 
 	return sql_fill(
-		p, due_requests_sql, {"key", plan_named(p, "r", r->key, "k")}, {"date", at},
-		{"listed", plan_listed_shard(p, "r")}, {"shards", plan_in_shards(p, r, "r")},
+		p, due_requests_sql, {"key", plan_named(p, "r", r->key, "k")},
+		{"last", plan_date_instant(p, r, at)}, {"listed", plan_listed_shard(p, "r")},
+		{"shards", plan_in_shards(p, r, "r")},
 		{"requests", subjects(p, r->where, p->opts.by_key ? NULL : r->due_when)},
-		{"old_enough", p->opts.by_key ? quiet_since(p, at, r) : between(p, at, r)},
+		{"old_enough",
+		 p->opts.by_key ? quiet_since(p, at, r) : plan_date_between(p, r, at)},
 		{"not_held",
 		 p->opts.despite_holds
 			 ? "true"

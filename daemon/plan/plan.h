@@ -314,6 +314,23 @@ struct probe {
 const struct probe *plan_probes(void *ctx, const struct plan *plan, const struct place *scope_place,
 				size_t *ret_n);
 
+/*
+ * Queries of the dates of t, contact or request, which has a date_unit.  Owned by ctx.  Something else than a date is
+ * in a column that is neither empty nor 0, and holds no date between 1971 and 9999.
+ *
+ *   sample  of the first rows: dates and odd, how many have a date and how many something else; s, ms, us: how many
+ *           would have a date in this unit
+ *   any     dates: is there a date in some row?
+ *   odd     n: how many rows have something else, keys: of the first ones; newest: the last day; far: it lies far from
+ *           now
+ */
+char *plan_date_sample_sql(void *ctx, const struct model *model, const struct catalog *catalog,
+			   const struct table *t);
+char *plan_date_any_sql(void *ctx, const struct model *model, const struct catalog *catalog,
+			const struct table *t);
+char *plan_date_odd_sql(void *ctx, const struct model *model, const struct catalog *catalog,
+			const struct table *t);
+
 /* The predicates alone, for a caller that has not the rights to run the plan. */
 const struct probe *plan_predicates(void *ctx, const struct plan *plan,
 				    const struct place *scope_place, size_t *ret_n);

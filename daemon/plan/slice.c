@@ -100,8 +100,10 @@ bool plan_is_cut(const struct plan *p, const struct table *t)
 
 const char *plan_slice_order(const struct plan *p, const struct table *t)
 {
-	return t == p->model->request ? t_printf(p, " ORDER BY %s", plan_column(p, "t", t->date))
-				      : "";
+	return t == p->model->request
+		       ? t_printf(p, " ORDER BY %s",
+				  plan_date_order(p, t, plan_column(p, "t", t->date)))
+		       : "";
 }
 
 /* Selects at most {limit} rows of a table whose keys are not collected. */

@@ -186,18 +186,6 @@ static void check_second_names(const struct model *model, const struct catalog *
 		}
 }
 
-static void check_date(const struct table *t, const struct catalog *catalog, const char *what,
-		       const char *name, struct complaints *c)
-{
-	const struct column *column =
-		name ? catalog_column(&catalog->relations[t->index], name) : NULL;
-
-	if (column && !catalog_is_date(column->base))
-		complain(c, &t->place,
-			 "table \"%s\": %s \"%s\" is %s: it must be a timestamp or a date", t->name,
-			 what, column->name, column->type);
-}
-
 /*
  * A reverse link (the parent's column points at the child: attachment.blob_id) is a foreign key
  * from the parent onto the child; the parent's row goes first, by the order of plan/build.c.
@@ -461,8 +449,7 @@ void check_model(const struct model *model, const struct catalog *catalog, struc
 	check_links(model, catalog, c);
 	check_objects(model, catalog, c);
 	check_second_names(model, catalog, c);
-	check_date(model->request, catalog, "date", model->request->date, c);
-	check_date(model->contact, catalog, "created", model->contact->created, c);
+	check_dates(model, catalog, c);
 	for (size_t i = 0; i < model->n_tables; i++) {
 		check_casts(&model->tables[i], &catalog->relations[i], c);
 		check_rules(model, &model->tables[i], &catalog->relations[i], c);

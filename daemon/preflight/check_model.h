@@ -35,6 +35,13 @@ void check_shard(const struct model *model, struct catalog *catalog, struct comp
 bool check_shard_read(struct db *db, const struct model *model, void *ctx, struct catalog *catalog,
 		      struct error *err);
 
+/* Its part in check_dates.c.  Complains about dates whose column has another type than their date_unit says. */
+void check_dates(const struct model *model, const struct catalog *catalog, struct complaints *c);
+
+/* Complains about a date_unit in which no value is a date.  Reads the first rows, and more only if none of them is. */
+bool check_date_values(struct db *db, const struct model *model, const struct catalog *catalog,
+		       struct complaints *c, struct error *err);
+
 /*
  * Its part in check_citus.c.  Complains about tables that the extension citus spreads over several servers.
  */

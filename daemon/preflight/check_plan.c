@@ -448,11 +448,26 @@ static bool check_holds(struct check *check, struct error *err)
 	return false;
 }
 
+/* Complains about dates that are in another unit than the model says. */
+static bool check_values(struct check *check, struct error *err)
+{
+	const size_t before = check->complaints->n;
+	AUTO(error) struct error one = {0};
+
+	if (!check_foreign_code(check, check->catalog, err))
+		return false;
+	if (!check_date_values(check->db, &check->config->model, check->catalog, check->complaints,
+			       &one))
+		return fail(err, one.class, "%s%s", one.text, hint(check, &one));
+	return check->complaints->n == before;
+}
+
 bool check_action(struct check *check, const struct policy *policy, struct plan_opts *opts,
 		  struct plan **ret_plan, struct error *err)
 {
 	return is_answered(check, opts->action) && check_model_for(check, opts->action, err) &&
-	       plan_and_probe(check, policy, opts, ret_plan, err) && check_holds(check, err);
+	       plan_and_probe(check, policy, opts, ret_plan, err) && check_values(check, err) &&
+	       check_holds(check, err);
 }
 
 bool check_config(struct check *check, struct error *err)
@@ -473,5 +488,5 @@ bool check_config(struct check *check, struct error *err)
 			report_detail(check->report, "policy \"%s\": integrity: %s", p->name,
 				      check->integrity);
 	}
-	return check_holds(check, err) && answered;
+	return check_values(check, err) && check_holds(check, err) && answered;
 }

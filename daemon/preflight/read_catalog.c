@@ -154,7 +154,7 @@ static const char columns_sql[] = WANTED
 	"         AS unique_alone,\n"
 	"       EXISTS (SELECT FROM pg_index x WHERE x.indrelid = w.oid\n"
 	"                  AND " CATALOG_IDENTIFIES ") AS identifies,\n"
-	"       " CATALOG_PLAIN " AS plain,\n"
+	"       " CATALOG_PLAIN " AS plain, " CATALOG_BYTEWISE " AS bytewise,\n"
 	"       " UNLINKED_WITH_ROW " AS unlinked_with_row,\n"
 	"       " UNLINKED_WITH_VALUE " AS unlinked_with_value\n"
 	"  FROM wanted w\n"
@@ -276,6 +276,7 @@ static bool read_columns(struct db *db, const char *const values[], size_t n, vo
 			.unique_alone = db_bool(res, row, "unique_alone"),
 			.identifies = db_bool(res, row, "identifies"),
 			.plain = db_bool(res, row, "plain"),
+			.bytewise = db_bool(res, row, "bytewise"),
 			.unlinked_with_row = db_bool(res, row, "unlinked_with_row"),
 			.unlinked_with_value = db_bool(res, row, "unlinked_with_value"),
 			.foreign_cast = db_text_copy(ctx, res, row, "foreign_cast"),
