@@ -394,7 +394,8 @@ static bool check_model(struct model_check *m, struct error *err)
 		find_outside(m);
 		find_fold(m);
 		model_check_speed(m);
-		if (!find_views(m, err) || !find_copies(m, err))
+		if (!find_views(m, err) || !find_copies(m, err) ||
+		    (m->refused.n == 0 && !model_check_dates(m, err)))
 			return false;
 	}
 	return print_check(m, err);

@@ -40,5 +40,11 @@ const char *model_check_word(const struct model_check *m, const char *text)
 		(m), &(m)->hints,                                                                  \
 		text_one_line(t_printf((m)->ctx, model_check_word((m), (text)), __VA_ARGS__)))
 
+/*
+ * Adds hints on values of a date_unit that are no dates, or far from today.  Only of a model that is not refused: what it
+ * reads is read with the rights of this person.
+ */
+bool model_check_dates(struct model_check *m, struct error *err);
+
 /* Adds hints on what makes statements slow: links and foreign keys without an index, and partitions. */
 void model_check_speed(struct model_check *m);

@@ -76,8 +76,27 @@ static const char *better_unit(void *ctx, const PGresult *sample)
 		    : "";
 }
 
-static bool check_values(struct db *db, const struct model *model, const struct catalog *catalog,
-			 const struct table *t, struct complaints *c, struct error *err)
+/* What the values are read with. */
+struct dates {
+	struct db *db;
+	const struct model *model;
+	const struct catalog *catalog;
+	struct complaints *complaints;
+	struct report *report; /* NULL: nobody asks */
+};
+
+static void tell(const struct dates *d, const struct table *t, const PGresult *sample)
+{
+	if (d->report && db_int(sample, 0, "odd") > 0)
+		report_warning(
+			d->report,
+			"table \"%s\": of the first rows %s have no date in \"%s\", read as "
+			"\"%s\", and their contacts stay: retentionctl model check names them",
+			t->name, db_text(sample, 0, "odd"), model_date(t),
+			date_unit_names[t->date_unit]);
+}
+
+static bool check_values(const struct dates *d, const struct table *t, struct error *err)
 {
 	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
 	AUTO(result) PGresult *sample = NULL;
@@ -85,15 +104,20 @@ static bool check_values(struct db *db, const struct model *model, const struct 
 
 	if (!t->date_unit)
 		return true;
-	if (!db_query_apart(db, plan_date_sample_sql(ctx, model, catalog, t), 0, NULL, &sample,
+	if (!db_query_apart(d->db, plan_date_sample_sql(ctx, d->model, d->catalog, t), 0, NULL,
+			    &sample, err))
+		return false;
+	if (db_int(sample, 0, "dates") > 0) {
+		tell(d, t, sample);
+		return true;
+	}
+	if (db_int(sample, 0, "odd") == 0)
+		return true;
+	if (!db_query_apart(d->db, plan_date_any_sql(ctx, d->model, d->catalog, t), 0, NULL, &any,
 			    err))
 		return false;
-	if (db_int(sample, 0, "dates") > 0 || db_int(sample, 0, "odd") == 0)
-		return true;
-	if (!db_query_apart(db, plan_date_any_sql(ctx, model, catalog, t), 0, NULL, &any, err))
-		return false;
 	if (!db_bool(any, 0, "dates"))
-		complain(c, &t->place,
+		complain(d->complaints, &t->place,
 			 "table \"%s\": %s \"%s\": with date_unit = \"%s\" no value is a date "
 			 "between 1971 and 9999, so that nobody would be due%s",
 			 t->name, setting(t), model_date(t), date_unit_names[t->date_unit],
@@ -102,8 +126,9 @@ static bool check_values(struct db *db, const struct model *model, const struct 
 }
 
 bool check_date_values(struct db *db, const struct model *model, const struct catalog *catalog,
-		       struct complaints *c, struct error *err)
+		       struct complaints *c, struct report *report, struct error *err)
 {
-	return check_values(db, model, catalog, model->request, c, err) &&
-	       check_values(db, model, catalog, model->contact, c, err);
+	const struct dates d = {db, model, catalog, c, report};
+
+	return check_values(&d, model->request, err) && check_values(&d, model->contact, err);
 }

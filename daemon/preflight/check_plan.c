@@ -457,7 +457,7 @@ static bool check_values(struct check *check, struct error *err)
 	if (!check_foreign_code(check, check->catalog, err))
 		return false;
 	if (!check_date_values(check->db, &check->config->model, check->catalog, check->complaints,
-			       &one))
+			       check->report, &one))
 		return fail(err, one.class, "%s%s", one.text, hint(check, &one));
 	return check->complaints->n == before;
 }

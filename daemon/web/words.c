@@ -102,6 +102,7 @@ static const struct word events[] = {
 	{"left", _("keys left for later")},
 	{"kept", _("kept: not erased again")},
 	{"copied", _("copies outside the model")},
+	{"undated", _("dates that cannot be read")},
 	{"dropped", _("keys left the list")},
 	{"sliced", _("erased in slices")},
 	{"settled", _("settled")},

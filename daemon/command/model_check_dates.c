@@ -1,0 +1,30 @@
+/* Dates that cannot be read, and dates that lie far from today: a column may be in another unit than the model says. */
+#include "command/model_check_state.h"
+
+#include "plan/plan.h"
+
+static bool find_dates_of(struct model_check *m, const struct table *t, struct error *err)
+{
+	AUTO(result) PGresult *res = NULL;
+
+	if (!t->date_unit)
+		return true;
+	if (!db_query_apart(m->cmd->db, plan_date_odd_sql(m->ctx, m->model, m->catalog, t), 0, NULL,
+			    &res, err))
+		return false;
+	if (db_int(res, 0, "n") > 0)
+		HINT(m,
+		     N_("table \"%s\": %s values of \"%s\" are no date in \"%s\": their contacts stay (%s)"),
+		     t->name, db_text(res, 0, "n"), model_date(t), date_unit_names[t->date_unit],
+		     db_text(res, 0, "keys"));
+	if (db_text(res, 0, "far") && db_bool(res, 0, "far"))
+		HINT(m,
+		     N_("table \"%s\": the newest \"%s\" is of %s: is it counted from 1970-01-01 on?"),
+		     t->name, model_date(t), db_text(res, 0, "newest"));
+	return true;
+}
+
+bool model_check_dates(struct model_check *m, struct error *err)
+{
+	return find_dates_of(m, m->model->request, err) && find_dates_of(m, m->model->contact, err);
+}
