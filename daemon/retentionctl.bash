@@ -57,11 +57,12 @@ _retentionctl() {
 	--action) choices=$actions ;;
 	--format) choices='text html json' ;;
 	--schedule) choices='hourly daily weekly monthly yearly' ;;
-	--contact | --request | --date | --from | --to | --as-of | --expires | --review | --reason | --note | --seen | --last-hash | --depth | --version | -d | --database) return ;;
+	--contact | --request | --date | --role | --from | --to | --as-of | --expires | --review | --reason | --note | --seen | --last-hash | --depth | --version | -d | --database) return ;;
 	*)
 		case "${words[0]-} ${words[1]-}" in
-		' ') choices='-c -d --help --version migrate model grants policies run policy save validate cancel abandon pause resume preview journal show report
+		' ') choices='-c -d --help --version setup migrate model grants policies run policy save validate cancel abandon pause resume preview journal show report
 			archive hold verify residue replay waive adopt subject' ;;
+		setup\ * | 'setup ') choices='--contact --request --depth --action --date --role --apply' ;;
 		grants\ *) choices='--auditor --operator' ;;
 		'model ') choices='draft check' ;;
 		'model draft') choices='--contact --request --date --samples' ;;

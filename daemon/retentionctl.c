@@ -9,10 +9,11 @@
 #include <langinfo.h>
 #include <locale.h>
 
-#define NEEDS_DATABASE false /* -d is enough */
-#define NEEDS_CONFIG true
-
 static const struct command_spec commands[] = {
+	{"setup",
+	 " [--contact TABLE] [--request TABLE] [--depth PERIOD] [--action ACTION] [--date COLUMN] [--role ROLE] [--apply]",
+	 N_("print, or give, the commands from a database to a first preview; asks what is not given"),
+	 NEEDS_NOTHING, .run = command_setup},
 	{"migrate", "", N_("create or update the schema retention"), NEEDS_DATABASE,
 	 .run = command_migrate},
 	{"model draft", " --contact TABLE --request TABLE [--date COLUMN] [--samples]",
@@ -241,7 +242,7 @@ static int print_error(const struct command *cmd, const struct error *err)
 int main(int argc, char **argv)
 {
 	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
-	struct command cmd = {.path = SYSCONFDIR "/retentiond/retentiond.conf", .ctx = ctx};
+	struct command cmd = {.ctx = ctx};
 	AUTO(error) struct error err = {0};
 	bool ok, written;
 	int status;

@@ -29,6 +29,7 @@ static const struct {
 } options[] = {
 #define AT(member) offsetof(struct command_options, member)
 	{"action", VALUE_TEXT, AT(action)},
+	{"apply", VALUE_NONE, AT(apply)},
 	{"archive", VALUE_TEXT, AT(archive)},
 	{"as-of", VALUE_DATE, AT(as_of)},
 	{"ask", VALUE_NONE, AT(ask)},
@@ -55,6 +56,7 @@ static const struct {
 	{"replace", VALUE_NONE, AT(replace)},
 	{"request", VALUE_TEXT, AT(request)},
 	{"review", VALUE_DATE, AT(review)},
+	{"role", VALUE_TEXT, AT(role)},
 	{"sample", VALUE_NUMBER, AT(sample)},
 	{"samples", VALUE_NONE, AT(samples)},
 	{"schedule", VALUE_TEXT, AT(schedule)},

@@ -15,7 +15,7 @@ static bool read_config(struct command *cmd)
 {
 	AUTO(complaints) struct complaints c = {0};
 
-	const bool needed = (cmd->spec->needs_config || cmd->options.as_of) && !cmd->options.ask;
+	const bool needed = (cmd->spec->needs == NEEDS_CONFIG || cmd->options.as_of) && !cmd->options.ask;
 
 	if (cmd->conninfo && !needed)
 		return true;
@@ -32,6 +32,9 @@ bool command_open(struct command *cmd, struct error *err)
 {
 	struct db_opts opts = {.conninfo = cmd->conninfo, .application_name = "retentionctl"};
 
+	if (cmd->spec->needs == NEEDS_NOTHING)
+		return true;
+	cmd->path = cmd->path ? cmd->path : SYSCONFDIR "/retentiond/retentiond.conf";
 	if (!read_config(cmd))
 		return false;
 	if (!cmd->conninfo)

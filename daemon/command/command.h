@@ -26,20 +26,27 @@ struct command_options {
 	const char *sample, *timeout, *version; /* numbers from 1 */
 	const char *seen; /* a number of keys, from 0 */
 	const char *depth, *schedule; /* of a policy */
+	const char *role; /* of the daemon */
 	const char *reason, *note, *last_hash;
 	const char *format; /* text, html or json */
-	const char *ask, *auditor, *configuration, *disable_triggers, *dry_run, *follow, *is_new,
+	const char *apply, *ask, *auditor, *configuration, *disable_triggers, *dry_run, *follow, *is_new,
 		*json, *keys, *operator, * record, *replace, *samples, *yes; /* flags */
 };
 
 struct command;
+
+enum needs {
+	NEEDS_CONFIG, /* the session, and the configuration */
+	NEEDS_DATABASE, /* the session: -d is enough */
+	NEEDS_NOTHING, /* opens no session */
+};
 
 /* What a command is (retentionctl.c), and how its arguments are read (arguments.c). */
 struct command_spec {
 	const char *words; /* one word, or two with a blank between them */
 	const char *arguments; /* the usage behind the words: what may be given, and what must be */
 	const char *help;
-	bool needs_config; /* false: -d is enough */
+	enum needs needs;
 	bool (*run)(struct command *cmd, struct error *err);
 	const char *give; /* says what to give instead of too much or too little; NULL: an id */
 	/* Checks the arguments beyond their usage, before the session is opened; NULL: needs none. */
@@ -50,7 +57,8 @@ struct command_spec {
 
 struct command {
 	const struct command_spec *spec;
-	const char *path; /* of the configuration */
+	const char *
+		path; /* of the configuration; NULL: of the default, for a command that opens no session */
 	const char *conninfo; /* -d: replaces the configuration's; NULL: not given */
 	struct config *config; /* NULL: not needed, and -d was given */
 	struct db *db;
@@ -70,6 +78,7 @@ bool command_check_report(struct command *cmd, struct error *err);
 bool command_check_grants(struct command *cmd, struct error *err);
 bool command_check_residue(struct command *cmd, struct error *err);
 
+bool command_setup(struct command *cmd, struct error *err);
 bool command_migrate(struct command *cmd, struct error *err);
 bool command_run(struct command *cmd, struct error *err);
 bool command_policies(struct command *cmd, struct error *err);
