@@ -22,9 +22,11 @@
 
 #define SUPERUSER "postgres"
 #define ROLE "retentiond"
+#define SERVICE "retentiond" /* the user of the service */
+#define STATE "/var/lib/retentiond"
 #define ZONES "/usr/share/zoneinfo/"
 #define SUFFIX ".conf"
-#define STEPS 7
+#define STEPS 8
 #define LINE_MAX_BYTES 200
 
 struct setup {
@@ -35,7 +37,8 @@ struct setup {
 	const char *service; /* the connection string of the daemon */
 	const char *database, *role;
 	const char *config, *model; /* files */
-	const char *models; /* the folder of the model */
+	const char *models, *archives; /* folders */
+	bool is_service; /* the configuration is one that the service's unit reads */
 	const char *contact, *request, *depth;
 };
 
@@ -160,7 +163,7 @@ static const char *time_zone(void *ctx)
 }
 
 /* The configuration: a policy that waits for a person at each pass. */
-static const char *configuration(const struct setup *s, const char *stem)
+static const char *configuration(const struct setup *s)
 {
 	const struct command_options *o = &s->cmd->options;
 
@@ -175,8 +178,7 @@ static const char *configuration(const struct setup *s, const char *stem)
 		"    archive = \"full\"; approval = true; } # each pass waits for a person\n"
 		");\n",
 		text_quoted(s->ctx, s->service), text_quoted(s->ctx, time_zone(s->ctx)),
-		text_quoted(s->ctx, t_printf(s->ctx, "/var/lib/retentiond/%s", stem)),
-		text_quoted(s->ctx, s->model),
+		text_quoted(s->ctx, s->archives), text_quoted(s->ctx, s->model),
 		text_quoted(s->ctx, o->action ? o->action : "delete_contacts"),
 		text_quoted(s->ctx, s->depth));
 }
@@ -197,6 +199,10 @@ static const char *name_files(struct setup *s)
 	s->models =
 		t_printf(s->ctx, "%.*smodels", slash ? (int)(slash + 1 - s->config) : 0, s->config);
 	s->model = t_printf(s->ctx, "%s/%s-draft" SUFFIX, s->models, stem);
+	s->is_service = instance_name(s->ctx, s->config) != NULL;
+	s->archives = s->is_service ? t_printf(s->ctx, STATE "/%s", stem)
+				    : t_printf(s->ctx, "%.*sarchives",
+					       slash ? (int)(slash + 1 - s->config) : 0, s->config);
 	return stem;
 }
 
@@ -230,6 +236,18 @@ static struct step draft_step(const struct setup *s)
 		.unless = t_printf(s->ctx, "test -e %s", word(s->ctx, s->model))};
 }
 
+/* The unit makes the folder, too, but the check before the first start wants it. */
+static struct step archives_step(const struct setup *s)
+{
+	const char *folder = word(s->ctx, s->archives);
+
+	return (struct step){.title = N_("The folder of the archives"),
+			     .line = t_printf(s->ctx, "install -d -m 0750%s %s",
+					      s->is_service ? " -o " SERVICE " -g " SERVICE : "",
+					      folder),
+			     .unless = t_printf(s->ctx, "test -d %s", folder)};
+}
+
 static struct step role_step(const struct setup *s)
 {
 	const char *create = t_printf(s->ctx, "CREATE ROLE %s LOGIN", sql_ident(s->ctx, s->role));
@@ -244,12 +262,12 @@ static struct step role_step(const struct setup *s)
 }
 
 /* Fills steps; returns how many there are. */
-static size_t plan_steps(const struct setup *s, const char *stem, struct step steps[STEPS])
+static size_t plan_steps(const struct setup *s, struct step steps[STEPS])
 {
 	const char *config = word(s->ctx, s->config);
 	const char *by_config = t_printf(s->ctx, "retentionctl -c %s", config);
 	const char *grants = t_printf(s->ctx, "grants %s", word(s->ctx, s->role));
-	const char *text = word(s->ctx, configuration(s, stem));
+	const char *text = word(s->ctx, configuration(s));
 	const struct step planned[STEPS] = {
 		{N_("The schema retention"), on_database(s, "retentionctl", "migrate"), NULL,
 		 false},
@@ -258,6 +276,7 @@ static size_t plan_steps(const struct setup *s, const char *stem, struct step st
 		{N_("The configuration"),
 		 into(s, t_printf(s->ctx, "printf %%s %s", text), s->config),
 		 t_printf(s->ctx, "test -e %s", config), false},
+		archives_step(s),
 		{N_("What the role may do"),
 		 t_printf(s->ctx, "set -o pipefail; %s | %s", on_database(s, by_config, grants),
 			  on_database(s, "psql -Xq -v ON_ERROR_STOP=1", "-1 -o /dev/null -f -")),
@@ -325,12 +344,13 @@ static void prepare(const struct setup *s)
 
 static void print_end(const struct setup *s, const char *stem)
 {
-	printf(_("\n# Then: decide each TODO in %s and remove its mark, until this prints \"configuration OK\":\n"),
+	printf(_("\n# Then: decide each question that is marked in %s, until this prints \"configuration OK\":\n"),
 	       s->model);
-	printf("retentiond -t -c %s\n", word(s->ctx, s->config));
+	printf("%sretentiond -t -c %s\n", s->is_service ? "runuser -u " SERVICE " -- " : "",
+	       word(s->ctx, s->config));
 	printf(_(
 		"# and start: each pass of the policy \"first\" waits for a person's validation\n"));
-	if (instance_name(s->ctx, s->config))
+	if (s->is_service)
 		printf("systemctl enable --now retentiond@%s\n", word(s->ctx, stem));
 	else
 		printf("retentiond -c %s\n", word(s->ctx, s->config));
@@ -355,7 +375,7 @@ bool command_setup(struct command *cmd, struct error *err)
 	if (o->apply && *s.as && geteuid() != 0)
 		return fail(err, ERR_USAGE, "%s",
 			    _("call setup --apply as root: its steps change to the user postgres"));
-	n = plan_steps(&s, stem, steps);
+	n = plan_steps(&s, steps);
 	if (!o->apply)
 		puts(_("# Nothing is done.  --apply gives these commands to the shell, as root."));
 	prepare(&s);

@@ -65,7 +65,7 @@ def test_from_a_database_to_a_preview(place, pg):
     place.model.write_text(place.model.read_text() + "# decided\n")
     before = place.model.read_text(), place.config.read_text()
     again = place.setup(*TABLES, "--apply")
-    assert again.returncode == 0 and again.stdout.count("is done already") == 3, again.stdout
+    assert again.returncode == 0 and again.stdout.count("is done already") == 4, again.stdout
     assert "nothing to do: the schema retention is at version" in again.stdout
     assert (place.model.read_text(), place.config.read_text()) == before
 
@@ -78,7 +78,7 @@ def test_the_printed_commands_do_the_same(place, pg):
     assert pg.value(place.db, "SELECT count(*) FROM retention.schema_version") > 0
     assert pg.value(place.db, f"SELECT has_table_privilege('{place.role}', 'contact', 'DELETE')")
     again = place.setup(*TABLES, "--apply")
-    assert again.returncode == 0 and again.stdout.count("is done already") == 3
+    assert again.returncode == 0 and again.stdout.count("is done already") == 4
 
 
 def test_a_step_that_fails_stops_the_rest(place, pg):
@@ -123,6 +123,8 @@ def test_without_a_server_in_the_connection_string(place):
     assert "runuser -u postgres -- retentionctl -d dbname=shop migrate" in done.stdout
     assert "/retentiond/shop.conf" in done.stdout and "/retentiond/models/shop-draft.conf" in done.stdout
     assert f'conninfo = "dbname=shop user={place.role}"' in done.stdout
+    assert "install -d -m 0750 -o retentiond -g retentiond /var/lib/retentiond/shop" in done.stdout
+    assert "runuser -u retentiond -- retentiond -t -c /etc/retentiond/shop.conf" in done.stdout
     assert "systemctl enable --now retentiond@shop" in done.stdout
 
 
