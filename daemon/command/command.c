@@ -15,7 +15,8 @@ static bool read_config(struct command *cmd)
 {
 	AUTO(complaints) struct complaints c = {0};
 
-	const bool needed = (cmd->spec->needs == NEEDS_CONFIG || cmd->options.as_of) && !cmd->options.ask;
+	const bool needed =
+		(cmd->spec->needs == NEEDS_CONFIG || cmd->options.as_of) && !cmd->options.ask;
 
 	if (cmd->conninfo && !needed)
 		return true;
