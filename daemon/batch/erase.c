@@ -262,12 +262,32 @@ static bool check_guards(struct batch *b, struct error *err)
 	return batch_check_touched(b->db, plan, err);
 }
 
+/* Looks for rows that the model keeps and a foreign key would delete: their contact is no candidate, so it stays. */
+static bool check_kept(struct batch *b, struct error *err)
+{
+	const char *const values[] = {b->due.array};
+	AUTO(result) PGresult *res = NULL;
+
+	if (!b->plan->kept_sql)
+		return true;
+	if (!batch_query(b, b->plan->kept_sql, 1, values, &res, err))
+		return false;
+	return PQntuples(res) == 0 ||
+	       fail(err, ERR_DATA,
+		    "%" PRId64
+		    " rows of %s stay by delete = \"keep\", and the foreign key would delete "
+		    "them with their contact: let where of \"contact\" leave this contact out, or use "
+		    "delete = \"delete\" or \"detach\"",
+		    db_int(res, 0, "n"), db_value(res, 0, "name"));
+}
+
 /* Step 4, in the plan's order or in reverse.  The CRM's own triggers run here, under their search_path (base/sql.h). */
 bool batch_erase(struct batch *b, struct error *err)
 {
 	const struct plan *plan = b->plan;
 
-	if (!db_execf(b->db, err, SQL_NOTE_PATH "; SET LOCAL statement_timeout = %d",
+	if (!check_kept(b, err) ||
+	    !db_execf(b->db, err, SQL_NOTE_PATH "; SET LOCAL statement_timeout = %d",
 		      b->worker->measure ? b->worker->statement_timeout_ms : UNMEASURED_TIMEOUT_MS))
 		return false;
 	if (plan->defer && !db_exec(b->db, "SET CONSTRAINTS ALL DEFERRED", err))

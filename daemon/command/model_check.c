@@ -244,6 +244,19 @@ static void find_outside(struct model_check *m)
 	}
 }
 
+/* Adds hints on rows that a foreign key would delete, and the model keeps. */
+static void find_guarded(struct model_check *m)
+{
+	for (size_t i = 0; i < m->catalog->n_keys; i++)
+		for (size_t t = 0; t < m->model->n_tables; t++)
+			if (catalog_key_is_guarded(m->catalog, &m->model->tables[t],
+						   &m->catalog->keys[i]))
+				HINT(m,
+				     N_("table \"%s\": foreign key \"%s\" would delete its rows; a "
+					"contact that has some is not deleted, and recorded as failed"),
+				     m->model->tables[t].name, m->catalog->keys[i].name);
+}
+
 /*
  * Which function of a trigger that fires when an action changes a table ($1) writes to which table outside the model, as
  * far as the catalog tells: its text names the table behind INSERT INTO, UPDATE or MERGE INTO, or it puts its
@@ -392,6 +405,7 @@ static bool check_model(struct model_check *m, struct error *err)
 				find_kept(m, &m->model->tables[i], &m->schema->tables[t]);
 	if (m->catalog) {
 		find_outside(m);
+		find_guarded(m);
 		find_fold(m);
 		model_check_speed(m);
 		if (!find_views(m, err) || !find_copies(m, err) ||

@@ -153,6 +153,13 @@ bool catalog_key_is_silent(const struct foreign_key *k)
 	return k->on_delete != 'a' && k->on_delete != 'r';
 }
 
+bool catalog_key_is_guarded(const struct catalog *catalog, const struct table *t,
+			    const struct foreign_key *k)
+{
+	return k->on_delete == 'c' && t->on_delete == ON_DELETE_KEEP && t->of && !t->of->of &&
+	       t->of->where && !t->where && !t->match && catalog_link_covers(catalog, t, k);
+}
+
 bool catalog_attaches_silently(const struct catalog *catalog, const struct table *t)
 {
 	const unsigned int oid = catalog->relations[t->index].oid;

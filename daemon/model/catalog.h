@@ -166,6 +166,13 @@ const struct foreign_key *catalog_next_key(const struct catalog *catalog,
 					   const struct foreign_key *after, unsigned int from,
 					   unsigned int to);
 
+/*
+ * Does the key delete rows of t, which the model keeps, when a contact goes?  Where contacts have a where, that leaves out
+ * those that have such rows, and each batch looks for rows of others (plan/guard.c).
+ */
+bool catalog_key_is_guarded(const struct catalog *catalog, const struct table *t,
+			    const struct foreign_key *key);
+
 /* Does it act by itself (CASCADE, SET NULL, SET DEFAULT) where another one would refuse? */
 bool catalog_key_is_silent(const struct foreign_key *key);
 

@@ -307,5 +307,5 @@ void plan_by_set(struct plan *p);
 /* state.c: fills state_sql and touched_sql of the plan. */
 void plan_state(struct plan *p);
 
-/* guard.c: fills lock_requests_sql and strays_sql of the plan. */
+/* guard.c: fills lock_requests_sql, strays_sql and kept_sql of the plan. */
 void plan_guards(struct plan *p);

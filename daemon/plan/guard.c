@@ -32,6 +32,44 @@ static char *link_value(const struct plan *p, const char *alias, const struct co
 	return columns->n == 1 ? plan_key(p, alias, columns) : plan_key_text(p, alias, columns);
 }
 
+/*
+ * A foreign key that would delete rows which the model keeps.  The contacts are locked, so that no such row can be
+ * attached to one of them after this question.
+ */
+static const char kept_sql[] =
+	"SELECT {name} AS name, count(*) AS n FROM {contacts} AS c\n"
+	"  JOIN {table} AS t ON {match}{shards} WHERE {among_keys} HAVING count(*) > 0";
+
+/* among_keys: the contacts c of the batch. */
+static void guard_kept(struct plan *p, const char *among_keys)
+{
+	const struct table *contact = p->model->contact;
+	char *sql = t_strdup(p, "");
+
+	for (size_t i = 0; i < p->model->n_tables; i++) {
+		const struct table *t = &p->model->tables[i];
+		const struct foreign_key *k = NULL;
+
+		while ((k = catalog_next_key(p->catalog, k, plan_oid(p, t),
+					     plan_oid(p, contact)))) {
+			if (!catalog_key_is_guarded(p->catalog, t, k))
+				continue;
+			p->kept_keys = t_grow(p, p->kept_keys, const struct foreign_key *,
+					      p->n_kept_keys + 1);
+			p->kept_keys[p->n_kept_keys++] = k;
+			t_list(&sql, "\nUNION ALL\n", "%s",
+			       sql_fill(p, kept_sql, {"name", plan_key_name(p, k)},
+					{"contacts", plan_table(p, contact)},
+					{"table", plan_table(p, t)},
+					{"match", plan_key_match(p, k, "t", "c")},
+					{"shards", plan_in_shards(p, t, "t")},
+					{"among_keys", among_keys}));
+		}
+	}
+	if (*sql)
+		p->kept_sql = sql;
+}
+
 void plan_guards(struct plan *p)
 {
 	const enum action action = p->opts.action;
@@ -59,6 +97,8 @@ void plan_guards(struct plan *p)
 				 {"order", plan_columns(p, "c", c->key->names, c->key->n)},
 				 {"text", plan_key_text(p, "x", names)}, {"among_keys", among_keys},
 				 {"linked", t_printf(p, "%s::%s", linked, type)});
+	if (action == ACTION_DELETE_CONTACTS)
+		guard_kept(p, among_keys);
 	/* Without a foreign key nothing keeps a client from attaching a request to a contact that goes. */
 	if (action == ACTION_DELETE_CONTACTS && by_key && !plan_has_key_to_parent(p, r))
 		p->strays_sql = t_printf(p, "SELECT count(*) AS n FROM %s AS t WHERE %s",

@@ -151,6 +151,13 @@ struct plan {
 	const char *lock_requests_sql;
 	/* $1 text[] of deleted contacts' keys: n requests that no foreign key kept out; or NULL */
 	const char *strays_sql;
+	/*
+	 * $1 text[] of contacts' keys: a row (name, n) for each foreign key that would delete rows which the model keeps,
+	 * because they should belong to no contact that goes; or NULL
+	 */
+	const char *kept_sql;
+	const struct foreign_key **kept_keys; /* n_kept_keys: those that it asks about */
+	size_t n_kept_keys;
 	/* Has the schema changed under the job?  Rows as of plan_state_sql(). */
 	const char *state_sql;
 	/* The same without the partitions that this transaction has not locked. */
@@ -217,7 +224,7 @@ const char *plan_header(const void *ctx, const char *const *columns, size_t n, c
  * newline, which ends a comment in them.
  */
 
-/* Returns alias."column". */
+/* Returns alias."column", or the value of a path (model/path.h) in brackets. */
 char *plan_column(const void *ctx, const char *alias, const char *column);
 
 /*

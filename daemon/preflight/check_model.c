@@ -120,24 +120,6 @@ static void check_rule(const struct table *t, const struct column_rule *rule,
 			t->name, column->name, column->type);
 }
 
-/* What on_delete needs beside good rules. */
-static void check_on_delete(const struct table *t, const struct relation *r, struct complaints *c)
-{
-	if (t->on_detach.n == 0)
-		return;
-	if (r->spread == SPREAD_ROWS)
-		complain(
-			c, &t->place,
-			"table \"%s\": on_delete is not possible where Citus spreads the rows of %s.%s: use "
-			"delete = \"delete\"",
-			t->name, t->schema, t->table);
-	if (catalog_column(r, SQL_WRITTEN))
-		complain(c, &t->place,
-			 "table \"%s\": its column \"" SQL_WRITTEN
-			 "\" has the name that an archive of detached rows needs: rename it",
-			 t->name);
-}
-
 static void check_rules(const struct model *model, const struct table *t, const struct relation *r,
 			struct complaints *c)
 {
@@ -251,6 +233,8 @@ static bool name_is_covered(const struct model *model, const struct catalog *cat
 		/* kept, and the key itself lets go of the row */
 		if (k->on_delete == 'n' || k->on_delete == 'd')
 			return true;
+		if (catalog_key_is_guarded(catalog, t, k))
+			return true;
 		/* kept, and the contact's where leaves out the row it points at: the key only guards that */
 		if (!silent && t->of == model->contact && t->of->where)
 			return true;
@@ -295,7 +279,7 @@ static void check_key(const struct model *model, const struct catalog *catalog,
 	const struct table *t = uncovered(model, catalog, k, action);
 	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
 
-	if (!t)
+	if (!t || (action == ACTION_DELETE_CONTACTS && check_kept(model, catalog, k, c)))
 		return;
 	/* A second key among mapped tables that refuses by itself: the server guards each row. */
 	if (!catalog_key_is_silent(k) && loser_of(model, catalog, k->from_oid, action))
@@ -415,35 +399,6 @@ static void check_file(const struct table *t, const struct relation *r, struct c
 			 t->name, column->name, column->type);
 }
 
-static bool can_detach(const struct table *t, const struct relation *r)
-{
-	for (size_t i = 0; i < t->by->n; i++)
-		if (catalog_is_detached(t, r, t->by->names[i]))
-			return true;
-	return false;
-}
-
-static void check_detach(const struct table *t, const struct relation *r, struct complaints *c)
-{
-	const struct column *by = t->by ? catalog_column(r, t->by->names[0]) : NULL;
-
-	if (!by || disposition_of(t, ACTION_DELETE_CONTACTS, ARCHIVE_NONE) != DISPOSITION_DETACH)
-		return;
-	if (t->by->n > 1 && !can_detach(t, r))
-		complain(
-			c, &t->place,
-			"table \"%s\": delete = \"detach\" clears a column of the link that may be "
-			"NULL and is no part of the key, and there is none: use delete = "
-			"\"delete\", or drop a NOT NULL",
-			t->name);
-	else if (t->by->n == 1 && (by->generated || by->not_null))
-		complain(c, &t->place, "table \"%s\": delete = \"detach\" clears \"%s\", which %s",
-			 t->name, by->name,
-			 by->generated
-				 ? "the database generates: use delete = \"delete\" or \"keep\""
-				 : "is NOT NULL: use delete = \"delete\", or drop the NOT NULL");
-}
-
 void check_model(const struct model *model, const struct catalog *catalog, struct complaints *c)
 {
 	check_links(model, catalog, c);
@@ -453,7 +408,6 @@ void check_model(const struct model *model, const struct catalog *catalog, struc
 	for (size_t i = 0; i < model->n_tables; i++) {
 		check_casts(&model->tables[i], &catalog->relations[i], c);
 		check_rules(model, &model->tables[i], &catalog->relations[i], c);
-		check_on_delete(&model->tables[i], &catalog->relations[i], c);
 	}
 	for (size_t i = 0; i < catalog->n_keys; i++) {
 		for (enum action a = ACTION_DELETE_CONTACTS; a < ACTION_COUNT; a++)
@@ -467,7 +421,7 @@ void check_model(const struct model *model, const struct catalog *catalog, struc
 		check_link_index(catalog, t, c);
 		check_use_index(catalog, t, c);
 		check_shared(model, t, c);
-		check_detach(t, &catalog->relations[i], c);
+		check_staying(t, &catalog->relations[i], c);
 		check_file(t, &catalog->relations[i], c);
 	}
 }

@@ -27,6 +27,18 @@ bool check_object_owners(struct db *db, const struct plan *plan, struct complain
 void check_links(const struct model *model, const struct catalog *catalog, struct complaints *c);
 
 /*
+ * Its part in check_staying.c.  Complains about rows that cannot be detached, or not cleared by on_delete.
+ */
+void check_staying(const struct table *t, const struct relation *r, struct complaints *c);
+
+/*
+ * Says what would be accepted where the foreign key, which is not covered, deletes rows that the model keeps.  false: it
+ * deletes no such rows.
+ */
+bool check_kept(const struct model *model, const struct catalog *catalog,
+		const struct foreign_key *k, struct complaints *c);
+
+/*
  * Its part in check_shard.c.  Decides by which column the statements on each table are narrowed (relation.shard), and
  * complains about a shard that is written, and that the database does not prove.
  */

@@ -94,6 +94,10 @@ static bool is_done_by_plan(const struct plan *plan, const struct foreign_key *k
 		    !s->table->where && catalog_link_covers(plan->catalog, s->table, key))
 			return true;
 	}
+	/* Or is there nothing to do, because the batch fails where such rows are? */
+	for (size_t i = 0; i < plan->n_kept_keys; i++)
+		if (plan->kept_keys[i] == key)
+			return true;
 	return !catalog_key_is_silent(key);
 }
 
