@@ -2,6 +2,7 @@
 #include "command/model_check_state.h"
 
 #include "base/sql.h"
+#include "model/path.h"
 #include "model/shard.h"
 
 #include <string.h>
@@ -41,8 +42,7 @@ static void find_indexes(struct model_check *m)
 		if (t->by && !r->by_indexed && !key_has_hint(m, t))
 			HINT(m, N_("table \"%s\": its link has no index: %s"), t->name,
 			     index_cure(m, sql_table(m->ctx, t->schema, t->table),
-					sql_idents(m->ctx, t->by->names, t->by->n),
-					r->partitioned));
+					path_idents(m->ctx, t->by), r->partitioned));
 	}
 	for (size_t i = 0; i < m->catalog->n_keys; i++) {
 		const struct foreign_key *k = &m->catalog->keys[i];

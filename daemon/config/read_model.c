@@ -6,6 +6,7 @@
 #include "config/read.h"
 
 #include "base/mem.h"
+#include "model/path.h"
 
 #define N_TABLES_MAX 1000
 
@@ -362,6 +363,46 @@ static void check_shard(const struct model *model, const struct table *t, const 
 			t->name);
 }
 
+/* Only the column of a link may be a value within a document. */
+static void check_paths(const struct model *model, const struct table *t, const struct reader *r)
+{
+	const struct columns *const others[] = {t->key, t->from};
+
+	for (size_t o = 0; o < LENGTH(others); o++)
+		for (size_t i = 0; others[o] && i < others[o]->n; i++)
+			if (path_is_meant(others[o]->names[i]))
+				complain_at(r, NULL,
+					    "%s is not a column: only by and match follow a value "
+					    "within a document",
+					    others[o]->names[i]);
+	for (size_t i = 0; t->by && i < t->by->n; i++) {
+		const char *name = t->by->names[i];
+
+		if (!path_is_meant(name))
+			continue;
+		if (!path_is(name))
+			complain_at(
+				r, NULL,
+				"%s is not a path within a document: write it as column -> 'key' "
+				"->> 'key', with ->> before the last key alone",
+				name);
+		else if (t == model->request)
+			complain_at(
+				r, NULL,
+				"by is %s: a request needs a column with the contact's key, because "
+				"a contact whose request is missed would be erased",
+				name);
+		else if (t->by->n > 1)
+			complain_at(
+				r, NULL,
+				"%s is within a document, and a link over several columns needs "
+				"columns",
+				name);
+		else if (!t->key)
+			complain_at(r, NULL, "key is missing: a link by %s needs it", name);
+	}
+}
+
 static void check_links(const struct model *model, struct table_draft *drafts)
 {
 	for (size_t i = 0; i < model->n_tables; i++)
@@ -372,6 +413,7 @@ static void check_links(const struct model *model, struct table_draft *drafts)
 		const struct table *above = deleted_above(t);
 
 		check_widths(t, &drafts[i].r);
+		check_paths(model, t, &drafts[i].r);
 		check_shard(model, t, &drafts[i].r);
 		if (drafts[i].is_named && t != model->contact && t != model->request &&
 		    !reader_key(&drafts[i].r, "key"))

@@ -1,6 +1,7 @@
 #include "model/catalog.h"
 
 #include "base/mem.h"
+#include "model/path.h"
 
 #include <string.h>
 
@@ -114,6 +115,8 @@ bool catalog_is_detached(const struct table *t, const struct relation *relation,
 {
 	const struct column *column = catalog_column(relation, name);
 
+	if (path_is(name))
+		return false;
 	return t->by->n == 1 ||
 	       (!column->not_null && !column->generated && !columns_have(t->key, name));
 }

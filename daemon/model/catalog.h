@@ -211,7 +211,8 @@ const struct column *catalog_column(const struct relation *relation, const char 
 
 /*
  * Does detaching a row of t clear this column of its link?  One column that is NULL undoes the link, so
- * those that the key of t holds too, or that are NOT NULL, stay.
+ * those that the key of t holds too, or that are NOT NULL, stay.  A value within a document is cleared by
+ * on_delete.
  */
 bool catalog_is_detached(const struct table *t, const struct relation *relation,
 			 const char *column);

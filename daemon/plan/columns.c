@@ -2,6 +2,7 @@
 
 #include "base/mem.h"
 #include "base/sql.h"
+#include "model/path.h"
 
 const struct relation *plan_relation(const struct plan *p, const struct table *t)
 {
@@ -10,6 +11,8 @@ const struct relation *plan_relation(const struct plan *p, const struct table *t
 
 char *plan_column(const void *ctx, const char *alias, const char *column)
 {
+	if (path_is(column))
+		return path_sql(ctx, column, plan_column(ctx, alias, path_column(ctx, column)));
 	return t_printf(ctx, "%s.%s", alias, sql_ident(ctx, column));
 }
 

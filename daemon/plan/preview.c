@@ -2,6 +2,7 @@
 
 #include "base/mem.h"
 #include "base/sql.h"
+#include "model/path.h"
 #include "plan/build.h"
 
 static const struct collect *collected(const struct plan *p, size_t table)
@@ -162,6 +163,8 @@ static char *row_as_json(const struct plan *p, const struct table *t)
 		const struct column *column = &r->columns[i];
 		const char *at = plan_column(p, "t", column->name);
 
+		if (path_is(column->name))
+			continue;
 		foreign = foreign || column->foreign_cast;
 		t_list(&cells, ", ", "(%s, to_jsonb(%s))", sql_literal(p, column->name),
 		       column->foreign_cast ? plan_text(p, column, at) : at);

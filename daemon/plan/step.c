@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "base/sql.h"
+#include "model/path.h"
 
 const char *plan_header(const void *ctx, const char *const *columns, size_t n, char delimiter)
 {
@@ -209,7 +210,7 @@ static size_t list_detached(const struct plan *p, const struct table *t, const c
 	for (size_t i = 0; i < t->key->n; i++)
 		columns[n++] = t->key->names[i];
 	for (size_t i = 0; i < t->by->n; i++)
-		if (!columns_have(t->key, t->by->names[i]))
+		if (!columns_have(t->key, t->by->names[i]) && !path_is(t->by->names[i]))
 			columns[n++] = t->by->names[i];
 	for (size_t i = 0; i < rules.n; i++)
 		if (rules.list[i].kind != RULE_KEEP)

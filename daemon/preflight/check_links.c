@@ -141,7 +141,14 @@ static void check_pair(const struct catalog *catalog, const struct model *model,
 	const struct table *odd = by->plain ? t->of : t;
 	const char *odd_column = by->plain ? parent->name : by->name;
 
-	if (!by->plain || !parent->plain)
+	if (by->category == 'A')
+		complain(
+			c, &t->place,
+			"table \"%s\": its link by \"%s\" (%s) is an array, and no link follows the values "
+			"in it: one of them could not be taken out and put back; map a table that has a row "
+			"for each of them",
+			t->name, by->name, by->type);
+	else if (!by->plain || !parent->plain)
 		complain(
 			c, &t->place,
 			"table \"%s\": the link by \"%s\" (%s) to \"%s\" (%s) goes over a type or a "

@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "base/sql.h"
 #include "model/disposition.h"
+#include "model/path.h"
 
 /* With more rows a sequential scan for each deleted row turns minutes into days. */
 #define LARGE_ROWS 10000
@@ -349,8 +350,8 @@ static void check_link_index(const struct catalog *catalog, const struct table *
 		"table \"%s\": its link by \"%s\" has no index behind it, and %s.%s has about %lld "
 		"rows: each batch would read them all; %s",
 		t->name, columns_text(ctx, t->by), t->schema, t->table, (long long)r->rows,
-		index_cure(ctx, sql_table(ctx, t->schema, t->table),
-			   sql_idents(ctx, t->by->names, t->by->n), r->partitioned));
+		index_cure(ctx, sql_table(ctx, t->schema, t->table), path_idents(ctx, t->by),
+			   r->partitioned));
 }
 
 /* Rows that use a shared row are looked for by the value. */

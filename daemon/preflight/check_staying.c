@@ -1,8 +1,10 @@
 /* Rows that stay when their contact is deleted: detached, cleared by on_delete, or kept under a foreign key. */
 #include "preflight/check_model.h"
 
+#include "base/mem.h"
 #include "base/sql.h"
 #include "model/disposition.h"
+#include "model/path.h"
 
 /* A name whose rows the model keeps, and the key deletes with a contact; NULL: there is none. */
 static const struct table *kept_by_name(const struct model *model, const struct catalog *catalog,
@@ -54,6 +56,20 @@ static void check_on_delete(const struct table *t, const struct relation *r, str
 			 t->name);
 }
 
+/* Does on_delete take the value out of its document? */
+static bool is_cut_by_rule(const struct table *t, const char *path)
+{
+	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
+	const struct column_rule *rule = column_rules_find(&t->on_detach, path_column(ctx, path));
+	const char *key = path_key(ctx, path);
+	bool listed = false;
+
+	for (size_t i = 0; rule && i < rule->n_keys; i++)
+		listed = listed || strcmp(rule->keys[i], key) == 0;
+	return rule && (rule->kind == RULE_CLEAR || (rule->kind == RULE_JSON && listed) ||
+			(rule->kind == RULE_JSON_KEEP && !listed));
+}
+
 static bool can_detach(const struct table *t, const struct relation *r)
 {
 	for (size_t i = 0; i < t->by->n; i++)
@@ -65,17 +81,24 @@ static bool can_detach(const struct table *t, const struct relation *r)
 static void check_detach(const struct table *t, const struct relation *r, struct complaints *c)
 {
 	const struct column *by = t->by ? catalog_column(r, t->by->names[0]) : NULL;
+	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
 
 	if (!by || disposition_of(t, ACTION_DELETE_CONTACTS, ARCHIVE_NONE) != DISPOSITION_DETACH)
 		return;
-	if (t->by->n > 1 && !can_detach(t, r))
+	if (path_is(by->name) && !is_cut_by_rule(t, by->name))
+		complain(
+			c, &t->place,
+			"table \"%s\": delete = \"detach\" does not clear %s, which is within a document: let "
+			"on_delete clear the column \"%s\", or drop the key with json",
+			t->name, by->name, path_column(ctx, by->name));
+	else if (t->by->n > 1 && !can_detach(t, r))
 		complain(
 			c, &t->place,
 			"table \"%s\": delete = \"detach\" clears a column of the link that may be "
 			"NULL and is no part of the key, and there is none: use delete = "
 			"\"delete\", or drop a NOT NULL",
 			t->name);
-	else if (t->by->n == 1 && (by->generated || by->not_null))
+	else if (t->by->n == 1 && !path_is(by->name) && (by->generated || by->not_null))
 		complain(c, &t->place, "table \"%s\": delete = \"detach\" clears \"%s\", which %s",
 			 t->name, by->name,
 			 by->generated

@@ -11,6 +11,7 @@
 #include "base/sql.h"
 #include "model/catalog_sql.h"
 #include "preflight/check_model.h"
+#include "preflight/read_paths.h"
 #include "preflight/read_state.h"
 
 /* The model's tables as a relation: i counts from 0, in the model's order. */
@@ -423,6 +424,8 @@ static bool read_all(struct db *db, const struct model *model, void *ctx, struct
 		return false;
 	if (!read_uniques(db, values, model->n_tables, ctx, catalog, err) ||
 	    !read_columns(db, values, model->n_tables, ctx, catalog, err))
+		return false;
+	if (!read_paths(db, model, ctx, catalog, c, err))
 		return false;
 	check_columns_exist(model, catalog, c);
 	return c->n == before && read_keys(db, values, ctx, catalog, err) &&

@@ -7,6 +7,7 @@
 #include "restore/plan.h"
 
 #include "base/sql.h"
+#include "model/path.h"
 
 /* Stands within a constant, whose quotes are doubled. */
 #define DIGEST_OF_T "left(encode(sha256(textsend(ROW(t.%1$I)::text)), ''hex''), 16)"
@@ -93,8 +94,8 @@ static const char files_sql[] =
 	" CROSS JOIN LATERAL (\n"
 	"    SELECT string_agg(format('%1$I = r.%1$I', u.name), ', ' ORDER BY u.i)\n"
 	"             FILTER (WHERE v.cleared) AS set_sql,\n"
-	"           format('num_nulls(%s) > 0', string_agg(format('t.%I', u.name), ', ' ORDER BY u.i)\n"
-	"                                         FILTER (WHERE v.cleared))\n"
+	"           coalesce('num_nulls(' || string_agg(format('t.%I', u.name), ', ' ORDER BY u.i)\n"
+	"                                         FILTER (WHERE v.cleared) || ') > 0', 'true')\n"
 	"           || coalesce(string_agg(format(' AND t.%1$I = r.%1$I', u.name), '' ORDER BY u.i)\n"
 	"                         FILTER (WHERE NOT v.cleared), '') AS unlinked_sql,\n"
 	"           array_agg(u.name) FILTER (WHERE v.cleared) AS cleared,\n"
@@ -161,6 +162,18 @@ static const char keys_sql[] =
 	" WHERE con.contype = 'f' AND NOT con.condeferrable AND k.child <> k.parent\n"
 	"   AND k.child = ANY ($1::oid[]) AND k.parent = ANY ($1::oid[])";
 
+/* The columns of the link in the table itself: what is within a document comes back with it. */
+static const char *link_array(const void *ctx, const struct columns *by)
+{
+	const char **names = t_array(ctx, const char *, (by ? by->n : 0) + 1);
+	size_t n = 0;
+
+	for (size_t i = 0; by && i < by->n; i++)
+		if (!path_is(by->names[i]))
+			names[n++] = by->names[i];
+	return sql_array(ctx, names, n);
+}
+
 static bool read_files(struct db *db, const struct model *model, const char *manifest, void *ctx,
 		       PGresult **ret, struct error *err)
 {
@@ -173,7 +186,7 @@ static bool read_files(struct db *db, const struct model *model, const char *man
 			const struct table *t = &model->tables[i];
 			const char *const cells[] = {t->name, t->schema, t->table,
 						     columns_array(ctx, t->key),
-						     columns_array(ctx, t->by)};
+						     link_array(ctx, t->by)};
 
 			column[i] = cells[p - 1];
 		}

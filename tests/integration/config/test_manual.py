@@ -133,6 +133,12 @@ CASES = {
         [(3, ["a"], {"birthday": 1, "theme": 2}, {"plan": 1, "city": 2})],
         [(1, None, {"theme": 2}, {"plan": 1}), (2, None, {"theme": 2}, {"plan": 1}),
          (3, ["a"], {"birthday": 1, "theme": 2}, {"plan": 1, "city": 2})]),
+    "Documents that name the person": ("""
+        CREATE TABLE audit (id bigint PRIMARY KEY, payload jsonb, what text);
+        INSERT INTO audit SELECT n, jsonb_build_object('user', jsonb_build_object('id', n, 'name', 'x'), 'ip', 1), 'w' FROM generate_series(1, 3) n""",
+        "SELECT id, payload FROM audit ORDER BY 1",
+        [(1, {"ip": 1}), (2, {"ip": 1}), (3, {"ip": 1, "user": {"id": 3, "name": "x"}})],
+        [(1, {"ip": 1}), (2, {"ip": 1}), (3, {"ip": 1, "user": {"id": 3, "name": "x"}})]),
     "Copies of a value": ("""
         CREATE TABLE mail_log (id bigint PRIMARY KEY, to_address text, sent_at timestamptz);
         INSERT INTO mail_log SELECT n, n || '@x' FROM generate_series(1, 4) n""",
