@@ -11,6 +11,7 @@
 #include "discover/keys.h"
 #include "discover/links.h"
 #include "discover/names.h"
+#include "discover/verdict.h"
 #include "model/disposition.h"
 #include "preflight/check_plan.h"
 #include "preflight/views.h"
@@ -108,8 +109,10 @@ static void find_unlinked(struct model_check *m, const struct schema_table *tabl
 		return;
 	for (size_t i = 0; i < table->n_columns; i++) {
 		const struct schema_column *c = &table->columns[i];
+		const char *why;
 
-		if (c->foreign || c->primary || names_of(c->name).kind != NAME_PERSON)
+		if (c->foreign || c->primary || names_of(c->name).kind != NAME_PERSON ||
+		    verdict_of(m->ctx, table, c, &why) != VERDICT_CLEAR)
 			continue;
 		HINT(m,
 		     N_("table %s.%s: no foreign key reaches it, and its \"%s\" looks personal: match "
@@ -214,7 +217,7 @@ static void find_kept(struct model_check *m, const struct table *t,
 		for (size_t d = 0; d < LENGTH(dates); d++)
 			link = link || (dates[d] && strcmp(dates[d], c->name) == 0);
 		if (!link && is_kept(m, t, c->name) &&
-		    schema_verdict(m->ctx, c, &why) == VERDICT_CLEAR)
+		    verdict_of(m->ctx, table, c, &why) == VERDICT_CLEAR)
 			HINT(m, N_("table \"%s\": column \"%s\" is kept and looks personal"),
 			     t->name, c->name);
 	}

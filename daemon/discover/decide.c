@@ -1,5 +1,6 @@
 #include "discover/draft.h"
 
+#include "discover/verdict.h"
 #include "model/catalog.h"
 
 /* The first name of the list that is a column with a date. */
@@ -81,6 +82,7 @@ static const char *substitute(const struct schema_column *c)
 		{"timestamptz", "1900-01-01"},
 		{"uuid", "00000000-0000-0000-0000-000000000000"},
 		{"xml", "<gone/>"},
+		{"point", "(0,0)"},
 	};
 
 	if (c->category == 'N')
@@ -138,7 +140,7 @@ struct decision decide_column(const struct draft *draft, size_t table,
 				     : "a foreign key";
 		return d;
 	}
-	verdict = schema_verdict(draft->ctx, c, &d.why);
+	verdict = verdict_of(draft->ctx, &draft->schema->tables[table], c, &d.why);
 	if (verdict == VERDICT_KEEP)
 		return d;
 	d.open = verdict == VERDICT_ASK;

@@ -5,6 +5,8 @@
 #include "discover/links_state.h"
 
 #include "discover/keys.h"
+#include "discover/verdict.h"
+
 #include <ctype.h>
 
 static const struct schema_table *table_of(const struct link_walk *w, size_t item)
@@ -348,7 +350,7 @@ static bool is_personal(const struct link_walk *w, const struct schema_table *t)
 		const struct schema_column *c = &t->columns[i];
 
 		if (!c->primary && !c->foreign && !c->generated &&
-		    schema_verdict(w->ctx, c, &why) != VERDICT_KEEP)
+		    verdict_of(w->ctx, t, c, &why) != VERDICT_KEEP)
 			return true;
 	}
 	return false;

@@ -14,13 +14,14 @@ struct parts {
 	int n;
 };
 
-/* Is part the word, which has n letters, or its plural? */
+/* Is part the word, which has n letters, or its plural: mails, addresses, Anmerkungen, Adressen? */
 static bool same_word(const char *part, const char *word, size_t n)
 {
 	if (strncmp(part, word, n) != 0)
 		return false;
 	return !part[n] || strcmp(part + n, "s") == 0 ||
-	       (n > 1 && strchr("sxh", word[n - 1]) && strcmp(part + n, "es") == 0);
+	       (n > 1 && strchr("sxhnrdl", word[n - 1]) && strcmp(part + n, "es") == 0) ||
+	       (n > 4 && strcmp(part + n, word[n - 1] == 'e' ? "n" : "en") == 0);
 }
 
 /* The place in a list of words.h of the word that part is, alone or in the plural; NULL: there is none. */
@@ -43,7 +44,31 @@ static bool has_any(const struct parts *p, const char *list)
 	return false;
 }
 
-/* Splits a name into words: "birthDate", "birth_date" and "Birth date" give two.  Drops digits. */
+/* The letters without accent that stand for one of UTF-8's two-byte letters; NULL: it has none. */
+static const char *plain_letters(const char *c)
+{
+	/* From U+00C0 on: A to Z with accents, then the same in small letters. */
+	static const char *const letters[] = {
+		"a", "a", "a", "a", "ae", "a", "ae", "c", "e", "e", "e", "e", "i",  "i", "i",  "i",
+		"d", "n", "o", "o", "o",  "o", "oe", "",  "o", "u", "u", "u", "ue", "y", "th", "ss",
+	};
+	const unsigned char lead = (unsigned char)c[0], next = (unsigned char)c[1];
+
+	if (lead == 0xc5 && (next == 0x92 || next == 0x93))
+		return "oe";
+	return lead == 0xc3 && next >= 0x80 && next <= 0xbf ? letters[next & 0x1f] : NULL;
+}
+
+static void put_letters(struct parts *parts, size_t *length, const char *letters)
+{
+	for (; *letters && parts->n < PARTS_MAX && *length + 1 < PART_MAX; letters++)
+		parts->part[parts->n][(*length)++] = *letters;
+}
+
+/*
+ * Splits a name into words: "birthDate", "birth_date" and "Birth date" give two.  Drops digits, and accents:
+ * "prénom" is "prenom", "Straße" is "strasse".
+ */
 static void split(const char *name, struct parts *parts)
 {
 	size_t length = 0;
@@ -52,17 +77,20 @@ static void split(const char *name, struct parts *parts)
 	for (const char *c = name; *c && parts->n < PARTS_MAX; c++) {
 		const unsigned char byte = (unsigned char)*c;
 		const bool letter = isalpha(byte) || byte >= 128;
+		const char *plain = plain_letters(c);
 		const bool begins =
 			isupper(byte) && c > name &&
-			(islower((unsigned char)c[-1]) ||
+			(islower((unsigned char)c[-1]) || (unsigned char)c[-1] >= 128 ||
 			 (isupper((unsigned char)c[-1]) && islower((unsigned char)c[1])));
 
 		if ((!letter || begins) && length > 0) {
 			parts->n++;
 			length = 0;
 		}
-		if (letter && parts->n < PARTS_MAX && length + 1 < PART_MAX)
-			parts->part[parts->n][length++] = (char)tolower(byte);
+		if (!letter)
+			continue;
+		put_letters(parts, &length, plain ? plain : (char[]){(char)tolower(byte), '\0'});
+		c += plain != NULL; /* a letter of two bytes */
 	}
 	if (length > 0 && parts->n < PARTS_MAX)
 		parts->n++;
@@ -77,22 +105,55 @@ static struct naming as_listed(enum name_kind kind, const char *word)
 	return naming;
 }
 
+/* Is part two words of the list without a separator?  Returns their place. */
+static const char *find_joined(const char *list, const char *part)
+{
+	for (size_t n; *list; list += n + strspn(list + n, ", ")) {
+		const char *space = strchr(list, ' ');
+		size_t first;
+
+		n = strcspn(list, ",");
+		first = space ? (size_t)(space - list) : n;
+		if (first < n && strncmp(part, list, first) == 0 &&
+		    same_word(part + first, space + 1, n - first - 1))
+			return list;
+	}
+	return NULL;
+}
+
 /* The first pair of words in the name; *ret_end is the index of the part after it. */
 static struct naming find_pair(const struct parts *p, int *ret_end)
 {
 	char pair[2 * PART_MAX];
 
-	for (int i = 0; i + 1 < p->n; i++) {
-		(void)snprintf(pair, sizeof(pair), "%s %s", p->part[i], p->part[i + 1]); /* fits */
+	for (int i = 0; i < p->n; i++)
 		for (size_t l = 0; l < sizeof(pair_lists) / sizeof(pair_lists[0]); l++) {
-			const char *found = find_in(pair_lists[l].words, pair);
+			const char *found = find_joined(pair_lists[l].words, p->part[i]);
 
-			*ret_end = i + 2;
+			*ret_end = i + 1;
+			if (!found && i + 1 < p->n) {
+				(void)snprintf(pair, sizeof(pair), "%s %s", p->part[i],
+					       p->part[i + 1]); /* fits */
+				found = find_in(pair_lists[l].words, pair);
+				*ret_end = i + 2;
+			}
 			if (found)
 				return as_listed(pair_lists[l].kind, found);
 		}
-	}
 	return (struct naming){.kind = NAME_UNKNOWN};
+}
+
+/* The word of the list that a longer one ends in. */
+static const char *find_suffix(const char *list, const char *part)
+{
+	const size_t length = strlen(part);
+
+	for (size_t n; *list; list += n + strspn(list + n, ", ")) {
+		n = strcspn(list, ",");
+		if (length > n && strncmp(part + length - n, list, n) == 0)
+			return list;
+	}
+	return NULL;
 }
 
 /* The highest kind of the words in the name, with the first word of that kind. */
@@ -100,44 +161,103 @@ static struct naming find_word(const struct parts *p)
 {
 	struct naming best = {.kind = NAME_UNKNOWN};
 
-	for (int i = 0; i < p->n; i++)
+	for (int i = 0; i < p->n; i++) {
+		const char *suffix = find_suffix(suffix_words, p->part[i]);
+
 		for (size_t l = 0; l < sizeof(word_lists) / sizeof(word_lists[0]); l++) {
 			const char *found = find_in(word_lists[l].words, p->part[i]);
 
+			/* A source branch is no source. */
+			if (found && word_lists[l].kind == NAME_HARMLESS && i + 1 < p->n &&
+			    !find_in(code_words, p->part[p->n - 1]))
+				continue;
 			if (found && word_lists[l].kind > best.kind)
 				best = as_listed(word_lists[l].kind, found);
 		}
+		if (suffix && best.kind < NAME_PERSON)
+			best = as_listed(NAME_PERSON, suffix);
+	}
 	return best;
+}
+
+/* Does a word of a person stand beside "name": first_name, nom_client? */
+static bool names_a_person(const struct parts *p)
+{
+	for (int i = 0; i < p->n; i++)
+		if (find_in(name_words, p->part[i]) &&
+		    ((i > 0 && find_in(of_persons, p->part[i - 1])) ||
+		     (i + 1 < p->n && find_in(of_persons, p->part[i + 1])) ||
+		     /* nom_de_famille */
+		     (i + 2 < p->n && find_in(of_persons, p->part[i + 2]) &&
+		      strlen(p->part[i + 1]) <= 3)))
+			return true;
+	return false;
+}
+
+/* "nombre" is a number in French, of several: nombre_appels; and a name in Spanish. */
+static bool is_french_number(const struct parts *p)
+{
+	const char *next = p->n > 1 ? p->part[1] : "";
+
+	return strcmp(p->part[0], "nombre") == 0 &&
+	       (strcmp(next, "de") == 0 || strcmp(next, "d") == 0 ||
+		(*next && next[strlen(next) - 1] == 's'));
+}
+
+static struct naming kind_of(const struct parts *p)
+{
+	static const struct naming described = {.kind = NAME_HARMLESS,
+						.word = "a status, a kind or a measure"};
+	const char *last = p->part[p->n - 1];
+	const bool describes = find_in(describing_words, last);
+	struct naming naming;
+	int end = 0;
+
+	if (has_any(p, birth_words) && (!describes || find_in(date_parts, last)))
+		return (struct naming){
+			.kind = NAME_PERSON, .word = "a birth or a death", .number = true};
+	if (has_any(p, trait_words) && (!describes || find_in(state_words, last)))
+		return (struct naming){.kind = NAME_PERSON, .word = "what a person is"};
+	naming = find_pair(p, &end);
+	for (int i = end - 3; naming.kind != NAME_UNKNOWN && i <= end; i++)
+		naming.number =
+			naming.number || (i >= 0 && i < p->n && find_in(number_parts, p->part[i]));
+	if (naming.kind != NAME_UNKNOWN && (end == p->n || !describes))
+		return naming;
+	if (p->n == 1 && find_in(doubtful_words, last))
+		return (struct naming){.kind = NAME_UNKNOWN};
+	if (describes || (p->n > 1 && find_in(leading_words, p->part[0])) || is_french_number(p))
+		return described;
+	if (names_a_person(p))
+		return (struct naming){.kind = NAME_PERSON, .word = "name"};
+	if (has_any(p, label_words) &&
+	    (has_any(p, describing_words) || has_any(p, harmless_words) || has_any(p, list_tables)))
+		return described;
+	/* Alone, "name" can be a person's; beside another word only if that is of_persons. */
+	if (p->n == 1 && find_in(name_words, last))
+		return (struct naming){.kind = NAME_NAME, .word = "name"};
+	if (strcmp(last, "id") == 0)
+		return (struct naming){
+			.kind = NAME_UNKNOWN}; /* the number of a person or of a thing */
+	return find_word(p);
 }
 
 struct naming names_of(const char *column)
 {
-	const struct naming unknown = {.kind = NAME_UNKNOWN};
 	struct naming naming;
 	struct parts p;
-	int end = 0;
-	bool describes, owned;
 
 	split(column, &p);
 	if (p.n == 0)
-		return unknown;
-	describes = find_in(describing_words, p.part[p.n - 1]);
-	naming = find_pair(&p, &end);
-	if (naming.kind != NAME_UNKNOWN && (end == p.n || !describes))
-		return naming;
-	if (describes || find_in(describing_words, p.part[0]) ||
-	    (has_any(&p, label_words) && (has_any(&p, describing_words) ||
-					  has_any(&p, harmless_words) || has_any(&p, list_tables))))
-		return (struct naming){NAME_HARMLESS, "a status, a kind or a measure"};
-	/* Alone, "name" can be a person's; beside another word only if that is of_persons. */
-	owned = has_any(&p, of_persons);
-	if (has_any(&p, name_words) && (p.n == 1 || owned))
-		return (struct naming){owned ? NAME_PERSON : NAME_NAME, "name"};
-	if (strcmp(p.part[p.n - 1], "id") == 0)
-		return unknown; /* the number of a person or of a thing */
-	naming = find_word(&p);
-	return naming.kind == NAME_HARMLESS ? (struct naming){NAME_HARMLESS, "one of a list"}
-					    : naming;
+		return (struct naming){.kind = NAME_UNKNOWN};
+	naming = kind_of(&p);
+	if (naming.kind == NAME_HARMLESS && !strchr(naming.word, ' '))
+		(void)snprintf(naming.word, sizeof(naming.word), "one of a list");
+	if (naming.kind == NAME_PERSON) {
+		naming.number = naming.number || has_any(&p, number_words);
+		naming.trait = has_any(&p, trait_words);
+	}
+	return naming;
 }
 
 bool names_is_birth(const char *column)

@@ -11,6 +11,7 @@
 enum name_kind {
 	NAME_UNKNOWN,
 	NAME_HARMLESS, /* a status, a count, a language; the kinds behind it can be personal */
+	NAME_REASON, /* a reason: text that a person wrote, or one of a list */
 	NAME_NAME, /* the name of a person in a table about persons, or of a thing in a list of things */
 	NAME_TEXT, /* text that a person wrote: a note, a subject */
 	NAME_FILE, /* a file, its name or its path */
@@ -20,6 +21,8 @@ enum name_kind {
 struct naming {
 	enum name_kind kind;
 	char word[32]; /* that decided; "" for NAME_UNKNOWN */
+	bool number; /* NAME_PERSON: personal as a number too, such as a phone */
+	bool trait; /* NAME_PERSON: what a person is, such as a gender: personal as an enum too */
 };
 
 struct naming names_of(const char *column);

@@ -105,9 +105,3 @@ bool schema_indexed(const struct schema_table *t, const struct columns *columns)
 
 /* Are all of the columns NOT NULL? */
 bool schema_not_null(const struct schema_table *t, const struct columns *columns);
-
-/* A proposal for a column, from its name and type. */
-enum verdict { VERDICT_KEEP, VERDICT_CLEAR, VERDICT_ASK };
-
-/* *ret_why: half a sentence, owned by ctx.  The caller decides about keys, links and dates itself. */
-enum verdict schema_verdict(void *ctx, const struct schema_column *column, const char **ret_why);

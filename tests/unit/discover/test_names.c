@@ -1,4 +1,4 @@
-/* What names say: parts, not letters, decide; English and French. */
+/* What names say: words, not letters, decide; in English, French, German and Spanish. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -76,6 +76,194 @@ static void test_columns(void **state)
 	}
 }
 
+static void check_kinds(enum name_kind kind, const char *const *columns)
+{
+	for (; *columns; columns++) {
+		const struct naming found = names_of(*columns);
+
+		if (found.kind != kind)
+			fail_msg("%s: %d (%s), not %d", *columns, found.kind, found.word, kind);
+	}
+}
+
+/* Data of a person, in each language. */
+static void test_persons(void **state)
+{
+	static const char *const persons[] = {
+		/* English */
+		"emailaddress", "ip", "client_ip", "ipAddress", "lastSeenIp", "useragent",
+		"browser_user_agent", "deviceToken", "device_id", "push_id", "latitude",
+		"geo_location", "gps", "iban", "bankAccount", "account_number", "ssn",
+		"nationalIdNumber", "passport_number", "gender", "marital_status", "nationality",
+		"birth_year", "place_of_birth", "birthdate", "dob", "companyaddress1", "api_key",
+		"publicKey", "order_email", "status_email", "channel_address", "author_name",
+		"contact_name_2", "reply_to", "tracking_hash", "fingerprint", "profession",
+		/* French */
+		"adresse_ip", "numero_securite_sociale", "numeroNational", "lieuNaissance",
+		"dateNaissance", "prénoms", "Prénom", "téléphone", "civilite",
+		"situation_matrimoniale_civil", "etat_civil", "num_secu_sociale", "nom_client",
+		"nom_du_titulaire", "rib", "courriel", "métier", "nir", "compte_bancaire",
+		"plaque_immatriculation", "annee_naissance", "décès", "nomPorteur",
+		/* German */
+		"vorname", "Nachname", "geburtsname", "geburtsdatum", "geburtsort", "Straße",
+		"hausnummer", "lieferadresse", "telefonnummer", "handy_nummer", "kontonummer",
+		"steuer_id", "steuernummer", "ausweisnummer", "kontoinhaber", "empfänger",
+		"geschlecht", "staatsangehörigkeit", "kennwort", "ip_adresse",
+		"kundenname_name_kunde", "benutzername", "familienstand", "breitengrad", "beruf",
+		"sterbedatum", "sozialversicherungsnummer",
+		/* Spanish */
+		"nombre_completo", "apellidos", "correo", "correo_electronico", "teléfono",
+		"direcciones", "calle", "fecha_nacimiento", "lugar_nacimiento", "dni", "nif",
+		"pasaporte", "contraseña", "sexo", "nacionalidad", "cuenta_bancaria",
+		"estado_civil", "codigo_postal", "ubicación", "numero_cuenta", "fallecimiento",
+		"nombre_usuario", "seguridad_social", "direccion_ip", NULL};
+
+	(void)state;
+	check_kinds(NAME_PERSON, persons);
+}
+
+static void test_texts(void **state)
+{
+	static const char *const texts[] = {"title",
+					    "task_description",
+					    "status_message",
+					    "country_note",
+					    "raw",
+					    "field_value",
+					    "details",
+					    "titre",
+					    "observations",
+					    "réponse",
+					    "corps_du_message",
+					    "avis_client",
+					    "bemerkung",
+					    "Nachricht",
+					    "betreff",
+					    "beschreibung",
+					    "anmerkungen",
+					    "antwort",
+					    "mensaje",
+					    "asunto",
+					    "descripción",
+					    "comentarios",
+					    "observaciones",
+					    "respuesta",
+					    NULL};
+	static const char *const files[] = {"datei",          "bild",    "anhang", "archivo",
+					    "nombre_archivo", "fichier", "foto",   "original_name",
+					    "thumbnail",      NULL};
+	static const char *const reasons[] = {
+		"reason", "close_reason",     "declineReason", "motif_refus", "raison",
+		"grund",  "ablehnungs_grund", "motivo",        "motivo_baja", NULL};
+
+	(void)state;
+	check_kinds(NAME_TEXT, texts);
+	check_kinds(NAME_FILE, files);
+	check_kinds(NAME_REASON, reasons);
+}
+
+/* What only looks like it: letters inside of another word, counts, kinds, and doubtful words alone. */
+static void test_no_persons(void **state)
+{
+	static const char *const harmless[] = {"is_email_verified",
+					       "email_count",
+					       "nb_mails",
+					       "nombre_appels",
+					       "nombre_de_pages",
+					       "nombres_total",
+					       "type_telephone",
+					       "telefon_typ",
+					       "anzahl_adressen",
+					       "tipo_documento",
+					       "estado_correo",
+					       "session_count",
+					       "gender_count",
+					       "country_code",
+					       "code_pays",
+					       "pays",
+					       "land",
+					       "pais",
+					       "plan_code",
+					       "phone_type",
+					       "last_login_at",
+					       "address_format",
+					       "idioma",
+					       "sprache",
+					       "langue",
+					       "reply_order",
+					       "birth_status",
+					       "contact_status",
+					       "password_version",
+					       NULL};
+	static const char *const unknown[] = {"urbanism",
+					      "trip",
+					      "zipper",
+					      "strip_id",
+					      "recipe",
+					      "ageing",
+					      "page",
+					      "usage",
+					      "stage_manager",
+					      "courage",
+					      "equipo",
+					      "portion",
+					      "sortie",
+					      "ortung",
+					      "village",
+					      "livraison",
+					      "kantine",
+					      "tiempo",
+					      "gramos",
+					      "nieto",
+					      "adnic",
+					      "latte",
+					      "lone",
+					      "sexagesimal",
+					      "tokenizer",
+					      "mailing",
+					      "source_branch",
+					      "country_manager",
+					      "position",
+					      "label",
+					      "external_id",
+					      "contact_type_id",
+					      "ribbon",
+					      "ruedas",
+					      "cpu",
+					      "nirvana",
+					      "spin",
+					      "addressee_group",
+					      NULL};
+
+	(void)state;
+	check_kinds(NAME_HARMLESS, harmless);
+	check_kinds(NAME_UNKNOWN, unknown);
+}
+
+/* A phone is personal as a number, a gender as an enum; a count of logins is neither. */
+static void test_numbers(void **state)
+{
+	(void)state;
+	assert_true(names_of("phone_number").number);
+	assert_true(names_of("numero_securite_sociale").number);
+	assert_true(names_of("konto_nummer").number);
+	assert_true(names_of("birth_year").number);
+	assert_true(names_of("latitude").number);
+	assert_true(names_of("dni").number);
+	assert_false(names_of("login_failed").number);
+	assert_false(names_of("message_id").number);
+	assert_false(names_of("reply_to_post_number").number);
+	assert_true(names_of("sexe").trait);
+	assert_true(names_of("marital_status").trait);
+	assert_true(names_of("geschlecht").trait);
+	assert_true(names_of("estado_civil").trait);
+	assert_false(names_of("email").trait);
+	assert_true(names_is_birth("fecha_nacimiento"));
+	assert_true(names_is_birth("geburtsdatum"));
+	assert_true(names_is_birth("dateNaissance"));
+	assert_false(names_is_birth("geburtenrate"));
+}
+
 /* More parts, and longer ones, than there is room for: cut, not overrun. */
 static void test_long_names(void **state)
 {
@@ -146,6 +334,8 @@ static void test_type_values(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_persons),     cmocka_unit_test(test_texts),
+		cmocka_unit_test(test_no_persons),  cmocka_unit_test(test_numbers),
 		cmocka_unit_test(test_columns),     cmocka_unit_test(test_long_names),
 		cmocka_unit_test(test_tables),      cmocka_unit_test(test_types),
 		cmocka_unit_test(test_type_values),
