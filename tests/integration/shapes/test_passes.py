@@ -7,12 +7,12 @@ import pytest
 from support.jobs import DONE
 from support.oracles import (after_anonymize_contacts, after_anonymize_requests, after_delete, check_all_erased, check_done,
                              due_before, reporting_numbers, tokens_in)
-from support.shapes import EVERY, FEW
+from support.shapes import DATED, EVERY, FEW
 
 pytestmark = pytest.mark.safety(once=True, workers=(1, 2))
 
 PASSES = [*((shape, "delete_contacts", "full") for shape in EVERY),
-          *((shape, *action) for shape, action in itertools.product(FEW[:4], (
+          *((shape, *action) for shape, action in itertools.product([*FEW[:4], *DATED], (
               ("anonymize_contacts", "none"), ("anonymize_requests", "none"), ("export", "full"))))]
 
 

@@ -104,10 +104,10 @@ def due_before(job, table="contact"):
     """Oracle: plain numbers of those that were due when all began, from schema before."""
     if table == "contact":
         query = f"""SELECT {job.shape.plain_number('contact_id')} FROM before.request GROUP BY 1 HAVING bool_and(status = 'closed') AND
-            max(created_at) < (date_trunc('day', now() AT TIME ZONE 'UTC') - %s::interval) AT TIME ZONE 'UTC'"""
+            max({job.shape.opened}) < (date_trunc('day', now() AT TIME ZONE 'UTC') - %s::interval) AT TIME ZONE 'UTC'"""
     else:
         query = f"""SELECT {job.shape.plain_number('id', 10)} FROM before.request WHERE status = 'closed' AND
-            created_at < (date_trunc('day', now() AT TIME ZONE 'UTC') - %s::interval) AT TIME ZONE 'UTC'"""
+            {job.shape.opened} < (date_trunc('day', now() AT TIME ZONE 'UTC') - %s::interval) AT TIME ZONE 'UTC'"""
     return {k for (k,) in job.sql(query, (DEPTH,))}
 
 

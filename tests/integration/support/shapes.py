@@ -23,6 +23,11 @@ In the sharded shapes the model names the shard column, and each partition has w
 
     tenant_hash16, tenant_list8, tenant_nested  as the composite ones, shard = "account_id"
     person_hash16     all by hash of the contact; keys below the contact are (contact_id, id), as are foreign keys
+
+In the dated shapes created_at of contact and request is no timestamp.
+
+    epoch             milliseconds of requests; ISO texts of contacts
+    composite_iso     composite, with ISO texts of requests in three forms, one after the other; microseconds of contacts
 """
 
 from support.harness import CRM_MODEL, libconfig
@@ -80,12 +85,13 @@ class Shape:
     """
     name; composite: whether keys are (account_id, id); accounts: how many there are, 0 where no table says it.
     person: whether keys below the contact are (contact_id, id).  shard: the shard column of the contact.
+    dates: {table: (type, date_unit, SQL of a moment, SQL of such a value)} of created_at.
     parts(table) is a list of levels, the outermost first, each a pair of a partition key and [(suffix, bound)].
     """
 
-    def __init__(self, name, parts=lambda table: [], accounts=0, composite=False, person=False, shard=None):
+    def __init__(self, name, parts=lambda table: [], accounts=0, composite=False, person=False, shard=None, dates=None):
         self.name, self.parts, self.accounts, self.composite = name, parts, accounts, composite
-        self.person, self.shard = person, shard
+        self.person, self.shard, self.dates = person, shard, dates or {}
 
     def __str__(self):
         return self.name
@@ -132,6 +138,8 @@ class Shape:
         """A column's value, where the shape changes it."""
         plain = f't."{column}"'
         link, parent = LINK.get(table, (None, None))
+        if column == "created_at" and table in self.dates:
+            return self.dates[table][2].format(at="t.created_at", id="t.id")
         if not self.composite or table in STAFF:
             return plain
         if table == "files" and column == "record_id":
@@ -188,6 +196,11 @@ class Shape:
                     f" WHEN 'Request' THEN {self.plain_number('record_id', 10)} / 10 END")
         return f"{self.plain_number('id', ROOM[table])} / {ROOM[table]}"
 
+    @property
+    def opened(self):
+        """SQL: the moment at which a request was opened."""
+        return self.dates["request"][3] if "request" in self.dates else "created_at"
+
     def linked(self, table, column, plain):
         """The columns and values that a new row of the table needs to be linked to what has this plain number."""
         room = ROOM[LINK[table][1]]
@@ -226,9 +239,18 @@ class Shape:
         like = f"LIKE plain.{table} INCLUDING ALL EXCLUDING INDEXES"
         names = [*([added] if added else []), *columns]
         return [f"CREATE TABLE crm.{table} ({first}{like}){by}",
+                *self.retyped(table),
                 *self.partitions(table, table, levels),
                 f"INSERT INTO crm.{table} ({self.listed(names)}) OVERRIDING SYSTEM VALUE {self.rows('plain', table, columns)}",
                 f"ALTER TABLE crm.{table} ADD PRIMARY KEY ({self.listed(self.key_columns(table))})"]
+
+    def retyped(self, table):
+        if table not in self.dates:
+            return []
+        kind, _, value, _ = self.dates[table]
+        alter = f"ALTER TABLE crm.{table} ALTER created_at"
+        return [f"{alter} DROP DEFAULT", f"{alter} TYPE {kind} USING NULL",
+                f"{alter} SET DEFAULT {value.format(at='clock_timestamp()', id='0')}"]
 
     def partitions(self, table, parent, levels):
         if not levels:
@@ -279,6 +301,8 @@ class Shape:
                 entry["keep"].append(self.added(table))
             if self.person and first:
                 entry["shard"] = first
+            if table in self.dates:
+                entry["date_unit"] = self.dates[table][1]
         if self.shard:
             tables["contact"]["shard"] = self.shard
         return tables
@@ -359,7 +383,18 @@ SHARDED = [*(Shape(f"tenant_{name}", parts, ACCOUNTS, True, shard="account_id") 
 # Without partitions: Citus distributes them.
 TENANT, PERSON = Shape("tenant", accounts=ACCOUNTS, composite=True, shard="account_id"), Shape("person", person=True, shard="id")
 LARGE = [Shape("hash64", by_hash(64)), Shape("person_hash64", by_person(64), person=True, shard="id")]
-EVERY = ONE_COLUMN + COMPOSITE + SHARDED
+ZULU = """to_char({at} AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')"""
+FORMS = f"""CASE mod({{id}}, 3) WHEN 0 THEN {ZULU} WHEN 1 THEN to_char({{at}} AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US')
+    ELSE to_char({{at}} AT TIME ZONE interval '2 hours', 'YYYY-MM-DD"T"HH24:MI:SS.US"+02:00"') END"""
+READ = "CASE WHEN created_at LIKE '%%T%%' THEN created_at::timestamptz ELSE created_at::timestamp AT TIME ZONE 'UTC' END"
+DATED = [
+    Shape("epoch", dates={
+        "request": ("bigint", "ms", "floor(extract(epoch FROM {at}) * 1000)::bigint", "to_timestamp(created_at / 1000.0)"),
+        "contact": ("text", "iso", ZULU, None)}),
+    Shape("composite_iso", accounts=ACCOUNTS, composite=True, dates={
+        "request": ("text", "iso", FORMS, READ),
+        "contact": ("bigint", "us", "floor(extract(epoch FROM {at}) * 1000000)::bigint", None)})]
+EVERY = ONE_COLUMN + COMPOSITE + SHARDED + DATED
 SHAPES = {shape.name: shape for shape in EVERY + LARGE}
 # What a test takes that is not for every shape.  They are odd in number, so that each meets both ways of integrity.
-FEW = [SHAPES[name] for name in ("composite", "tenant_hash16", "person_hash16", "range", "hash16", "composite_nested", "tenant_list8")]
+FEW = [SHAPES[name] for name in ("composite", "tenant_hash16", "person_hash16", "range", "hash16", "composite_nested", "tenant_list8", "epoch", "composite_iso")]
