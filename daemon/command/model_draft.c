@@ -4,6 +4,7 @@
  */
 #include "command/command.h"
 
+#include "discover/dates.h"
 #include "discover/draft.h"
 #include "discover/keys.h"
 
@@ -61,6 +62,8 @@ bool command_model_draft(struct command *cmd, struct error *err)
 	keys_settle(cmd->ctx, schema);
 	if (!find_table(schema, options->contact, &contact, err) ||
 	    !find_table(schema, options->request, &request, err) ||
+	    !dates_find(cmd->db, options->samples, &schema->tables[contact], NULL, err) ||
+	    !dates_find(cmd->db, options->samples, &schema->tables[request], options->date, err) ||
 	    !find_date(&schema->tables[request], options->date, &draft.date, err))
 		return false;
 	by = links_request_by(cmd->ctx, schema, contact, request);

@@ -1,4 +1,4 @@
-#include "discover/draft.h"
+#include "discover/dates.h"
 
 #include "discover/verdict.h"
 #include "model/catalog.h"
@@ -19,9 +19,11 @@ static const char *first_date(const struct schema_table *t, const char *list)
 
 const char *decide_created(const struct schema_table *contact)
 {
-	return first_date(contact,
-			  "created_at, create_date, created, created_on, creation_date, "
-			  "date_creation, registered_at, date_entered, createdAt, cree_le");
+	const char *created = first_date(
+		contact, "created_at, create_date, created, created_on, creation_date, "
+			 "date_creation, registered_at, date_entered, createdAt, cree_le");
+
+	return created ? created : dates_created(contact);
 }
 
 const char *decide_date(const struct schema_table *request)
@@ -33,6 +35,8 @@ const char *decide_date(const struct schema_table *request)
 		"creation_date, updatedAt, createdAt, date_creation, created, "
 		"date_entered, ferme_le, cree_le");
 
+	if (!date)
+		date = dates_used(request);
 	for (size_t i = 0; !date && i < request->n_columns; i++)
 		if (catalog_is_date(request->columns[i].base))
 			date = request->columns[i].name;

@@ -1,6 +1,7 @@
 /*
  * Prints what becomes of columns: a rule for each with its reason, and when a request is closed.
  */
+#include "discover/dates.h"
 #include "discover/draft_state.h"
 
 #include "model/catalog.h"
@@ -100,6 +101,7 @@ void draft_request(struct draft *x)
 			t_append(&others, "%s%s", *others ? ", " : "",
 				 draft_line(x, t->columns[i].name));
 	draft_setting(x, "date", x->date);
+	dates_print(x, date);
 	draft_put(x, "    # The date that a policy's depth is counted from%s%s%s.\n",
 		  date && !date->not_null ? "; a request without it keeps its contact" : "",
 		  *others ? "; other dates are " : "", others);

@@ -1,6 +1,7 @@
 /*
  * Prints a table's group: how it hangs off its parent, and what becomes of its rows.
  */
+#include "discover/dates.h"
 #include "discover/draft_state.h"
 
 #include "base/mem.h"
@@ -257,8 +258,10 @@ void draft_item(struct draft *x, size_t i)
 	if (item->of != LINKS_NONE)
 		print_link(x, item);
 	print_shard(x, i);
-	if (i == 0)
+	if (i == 0) {
 		draft_setting(x, "created", decide_created(t));
+		dates_print(x, schema_column(t, decide_created(t)));
+	}
 	if (i == 1)
 		draft_request(x);
 	if (i < 2)

@@ -6,7 +6,7 @@
 
 #include "database/db.h"
 #include "discover/names.h"
-#include "model/columns.h"
+#include "model/model.h"
 
 struct schema_column {
 	const char *name;
@@ -23,6 +23,8 @@ struct schema_column {
 	bool primary; /* of the primary key */
 	bool foreign; /* of a foreign key */
 	bool checked; /* a CHECK constraint uses it */
+	enum date_unit date_unit; /* it holds dates as numbers or texts, see dates.h */
+	bool unit_is_sure;
 	const char **
 		values; /* n_values, of type columns: labels of an enum, or with samples the most common values */
 	size_t n_values;
