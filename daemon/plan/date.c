@@ -36,8 +36,11 @@
 #define ISO_ZONE " ?(Z|[+-](0[0-9]|1[0-5])(:?[0-5][0-9])?)"
 #define ISO "'^" ISO_DAY "(" ISO_TIME "(" ISO_ZONE ")?)?$'"
 
-/* What is 10000-01-01 or infinity cannot be counted, and no date is as late. */
-#define LATEST "timestamptz '9999-12-31 00:00:00+00'"
+/*
+ * Stands for infinity, the bound of an action on one contact, which cannot be counted.  Two days later the year has four
+ * digits still: the text of a fifth would come before all others.
+ */
+#define LATEST "timestamptz '9999-12-28 00:00:00+00'"
 
 static int64_t per_second(enum date_unit unit)
 {
