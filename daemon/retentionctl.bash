@@ -75,7 +75,7 @@ _retentionctl() {
 		'hold ') choices='add remove list' ;;
 		'subject ') choices='export status anonymize delete' ;;
 		'save ') choices=$actions ;;
-		save\ *) choices='--from --to --archive --note' ;;
+		save\ *) choices='--from --to --archive --note --json' ;;
 		'preview ') choices="$actions $(_retentionctl_ask policies | awk 'NR > 1 { print $1 }')" ;;
 		preview\ *) choices='--as-of --from --to --archive --json' ;;
 		'validate ') status=saved ;;
@@ -86,7 +86,7 @@ _retentionctl() {
 		'pause ') status='saved|validated|running' ;;
 		'resume ') status='paused by|a pause by' ;;
 		'show ') status=. ;;
-		show\ *) choices='--follow --configuration --json' ;;
+		show\ *) choices='--follow --configuration --verbose --json' ;;
 		'report ') choices="$(_retentionctl_ask policies | awk 'NR > 1 { print $1 }')
 			$(_retentionctl_ask journal | awk 'NR > 1 { print $1 }')" ;;
 		report\ *) choices='--from --to --as-of --format --keys' ;;
@@ -106,7 +106,7 @@ _retentionctl() {
 	if [[ "${words[*]}" == 'archive restore '* ]]; then
 		choices='--dry-run --disable-triggers --identity'
 	elif [[ "${words[*]}" == 'archive verify '* ]]; then
-		choices='--ask'
+		choices='--ask --json'
 	fi
 	mapfile -t COMPREPLY < <(compgen -W "$choices --help" -- "$cur")
 }

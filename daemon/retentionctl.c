@@ -44,7 +44,8 @@ static const struct command_spec commands[] = {
 	 .give = N_("give the name of one policy, --version and --seen")},
 	{"policy retire", " NAME [--version N]", N_("retire a policy of the page, or one version"),
 	 NEEDS_DATABASE, .run = command_policy_retire, .give = N_("give the name of one policy")},
-	{"save", " ACTION --from DATE --to DATE [--archive none|listed|full] [--note TEXT]",
+	{"save",
+	 " ACTION --from DATE --to DATE [--archive none|listed|full] [--note TEXT] [--json]",
 	 N_("save a manual action for the days from DATE to DATE, at most one month"),
 	 NEEDS_DATABASE, .run = command_save, .give = N_("give one action, --from and --to")},
 	{"validate", " ID [--seen COUNT]",
@@ -67,7 +68,7 @@ static const struct command_spec commands[] = {
 	 .check = command_check_preview, .grants = " --auditor"},
 	{"journal", " [--json]", N_("list all actions, the newest first"), NEEDS_DATABASE,
 	 .run = command_journal},
-	{"show", " ID [--follow] [--configuration] [--json]",
+	{"show", " ID [--follow] [--configuration] [--verbose] [--json]",
 	 N_("show one action: its row, rows per table, events; or the configuration it was done by"),
 	 NEEDS_DATABASE, .run = command_show},
 	{"report",
@@ -78,7 +79,7 @@ static const struct command_spec commands[] = {
 	 .check = command_check_report, .grants = " --auditor"},
 	{"archive list", " [--json]", N_("list the archives: type, date, status, file"),
 	 NEEDS_DATABASE, .run = command_archive_list},
-	{"archive verify", " ID|NAME [--ask]",
+	{"archive verify", " ID|NAME [--ask] [--json]",
 	 N_("check an archive's files against its sums and the journal"), NEEDS_CONFIG,
 	 .run = command_archive_verify,
 	 .give = N_("give the number of one action, or the name of one archive"),
@@ -138,14 +139,14 @@ static const struct command_spec commands[] = {
 
 static void print_usage(FILE *to)
 {
-	fputs("usage: retentionctl " COMMON_USAGE "\n"
-	      "  -c, --config FILE   the daemon's configuration, by default " SYSCONFDIR
-	      "/retentiond/retentiond.conf;\n"
-	      "                      NAME is " SYSCONFDIR "/retentiond/NAME.conf\n"
-	      "  -d, --database S    a libpq connection string that replaces the configuration's\n"
-	      "      --help          this help; COMMAND --help: help on one command\n"
-	      "      --version       the version, and the commit that it was built from\n\n",
-	      to);
+	fprintf(to, _("usage: retentionctl %s%s\n"), COMMON_USAGE, "");
+	fprintf(to,
+		_("  -c, --config FILE   the daemon's configuration, by default %s/retentiond/retentiond.conf;\n"
+		  "                      NAME is %s/retentiond/NAME.conf\n"
+		  "  -d, --database S    a libpq connection string that replaces the configuration's\n"
+		  "      --help          this help; COMMAND --help: help on one command\n"
+		  "      --version       the version, and the commit that it was built from\n\n"),
+		SYSCONFDIR, SYSCONFDIR);
 	for (size_t i = 0; i < COMMANDS; i++)
 		fprintf(to, "  %s%s\n      %s\n", commands[i].words, commands[i].arguments,
 			_(commands[i].help));
@@ -162,6 +163,25 @@ static const struct command_spec *find_command(void *ctx, int argc, char **argv,
 			return &commands[i];
 	}
 	return NULL;
+}
+
+static bool asks_help(int argc, char **argv)
+{
+	for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
+		if (strcmp(argv[i], "--help") == 0)
+			return true;
+	return false;
+}
+
+static void print_help(const struct command_spec *spec)
+{
+	printf(_("usage: retentionctl %s%s\n"), spec->words, spec->arguments);
+	printf("%s\n", _(spec->help));
+	if (spec->needs == NEEDS_CONFIG)
+		puts(_("It reads the configuration (-c)."));
+	else if (spec->needs == NEEDS_DATABASE)
+		puts(_("It needs the database only: with -d it reads no configuration."));
+	puts(_("The manual retentionctl(1) says more."));
 }
 
 /* Reads the arguments, and runs the command that they name. */
@@ -200,9 +220,8 @@ static bool run(struct command *cmd, int argc, char **argv, struct error *err)
 			    optind + 1 < argc ? argv[optind + 1] : "");
 	argc -= optind + used - 1;
 	argv += optind + used - 1;
-	if (argc > 1 && strcmp(argv[1], "--help") == 0) {
-		printf("usage: retentionctl %s%s\n%s\n", cmd->spec->words, cmd->spec->arguments,
-		       _(cmd->spec->help));
+	if (asks_help(argc, argv)) {
+		print_help(cmd->spec);
 		return true;
 	}
 	return command_parse(cmd, argc, argv, err) &&
@@ -213,10 +232,10 @@ static bool run(struct command *cmd, int argc, char **argv, struct error *err)
 /* Prints the error on stderr, with the usage or a hint about a missing right or schema; returns the status. */
 static int print_error(const struct command *cmd, const struct error *err)
 {
-	static const char missing[] = "the schema retention is missing: run retentionctl migrate";
-	static const char *const hints[][2] = {
-		{"42501", "grant your role retention_auditor (reads), retention_operator (saves, "
-			  "cancels, holds) or retention_approver (validates, holds)"},
+	const char *missing = _("the schema retention is missing: run retentionctl migrate");
+	const char *const hints[][2] = {
+		{"42501",
+		 _("grant your role retention_auditor (reads), retention_operator (saves, cancels, holds) or retention_approver (validates, holds)")},
 		{"3F000", missing},
 		{"42P01", missing},
 		{"42883", missing},
@@ -227,15 +246,15 @@ static int print_error(const struct command *cmd, const struct error *err)
 	fprintf(stderr, "retentionctl: %s\n", err->text);
 	for (size_t i = 0; i < sizeof(hints) / sizeof(hints[0]); i++)
 		if (strcmp(err->sqlstate, hints[i][0]) == 0 && !strstr(err->text, "\nhint: "))
-			fprintf(stderr, "hint: %s\n", hints[i][1]);
+			fprintf(stderr, "%s%s\n", _("\nhint: ") + 1, hints[i][1]);
 	if (strcmp(err->sqlstate, "42501") == 0 && cmd->spec && cmd->spec->grants)
 		fprintf(stderr,
-			"hint: retentionctl grants%s prints what it needs to read the tables\n",
+			_("hint: retentionctl grants%s prints what it needs to read the tables\n"),
 			cmd->spec->grants);
 	if (err->class != ERR_USAGE)
 		return 1;
-	fprintf(stderr, "usage: retentionctl %s%s\n", cmd->spec ? cmd->spec->words : COMMON_USAGE,
-		cmd->spec ? cmd->spec->arguments : "");
+	fprintf(stderr, _("usage: retentionctl %s%s\n"),
+		cmd->spec ? cmd->spec->words : COMMON_USAGE, cmd->spec ? cmd->spec->arguments : "");
 	return 2;
 }
 

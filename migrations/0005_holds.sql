@@ -187,11 +187,18 @@ AS $$
 DECLARE
 	key_type text := (SELECT value FROM retention.setting WHERE name = 'contact_key_type');
 	canonical text := retention.canonical_key(key, key_type);
+	example text;
 BEGIN
 	IF coalesce(retention.trimmed_key(key), '') = '' THEN
 		RAISE EXCEPTION 'the contact''s key is missing'
 			USING ERRCODE = 'invalid_parameter_value', CONSTRAINT = 'retention.key_missing',
 			      COLUMN = 'contact_key';
+	ELSIF canonical IS NULL AND key_type LIKE '(%' THEN
+		example := '(' || repeat('1,', cardinality(string_to_array(key_type, ',')) - 1) || '42)';
+		RAISE EXCEPTION '"%" is not a valid contact key: write it like ''%'', with a value for each of %', key, example, key_type
+			USING ERRCODE = 'invalid_parameter_value', CONSTRAINT = 'retention.key_fields',
+			      COLUMN = 'contact_key',
+			      DETAIL = concat_ws(E'\n', replace(key, E'\n', ' '), example, key_type);
 	ELSIF canonical IS NULL THEN
 		RAISE EXCEPTION '"%" is not a valid contact key: it should be a %', key, key_type
 			USING ERRCODE = 'invalid_parameter_value', CONSTRAINT = 'retention.key_invalid',

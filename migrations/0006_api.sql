@@ -157,6 +157,13 @@ BEGIN
 			      CONSTRAINT = 'retention.key_type_unknown',
 			      HINT = 'Start retentiond first.';
 	END IF;
+	IF EXISTS (SELECT FROM retention.holds_in_force AS h WHERE h.contact_key = retention.hold_key(save_subject.contact_key)) THEN
+		RAISE EXCEPTION 'contact % is on hold: nothing was saved', canonical
+			USING ERRCODE = 'object_not_in_prerequisite_state', CONSTRAINT = 'retention.subject_held',
+			      COLUMN = 'contact_key',
+			      DETAIL = replace(canonical, E'\n', ' '),
+			      HINT = 'The hold keeps the contact: retention.hold has its reason, and who has placed it.';
+	END IF;
 	INSERT INTO retention.archive_journal AS j (action, mode, status, subject, archive, note)
 	VALUES (action, 'manual', 'saved', canonical, 'none', retention.checked_note(save_subject.note))
 	RETURNING j.id INTO new_id;
@@ -1214,7 +1221,10 @@ AS $$
 	part AS (
 	  SELECT coalesce(t->>'name', '?') AS name, (t->>'vacuums')::bigint AS before,
 		 CASE WHEN (t->>'vacuuming')::boolean THEN 2 ELSE 1 END AS needed,
-		 '' AS place, retention.full_xid(c.relfrozenxid::text::bigint) AS xmin, j.xid, j.clear,
+		 '' AS place, (SELECT n.nspname || '.' || p.relname || CASE WHEN o.oid IS NOT NULL THEN ' (TOAST)' ELSE '' END
+				 FROM pg_class AS p JOIN pg_namespace AS n ON n.oid = p.relnamespace
+				WHERE p.oid = pg_partition_root(coalesce(o.oid, c.oid))) AS root,
+		 retention.full_xid(c.relfrozenxid::text::bigint) AS xmin, j.xid, j.clear,
 		 retention.vacuum_count(c.oid) AS vacuums,
 		 (t->>'analyses')::bigint AS analyzed_before, retention.analyze_count(c.oid) AS analyses,
 		 retention.last_analyze(c.oid) AS analyzed,
@@ -1226,36 +1236,37 @@ AS $$
 	    FROM j, jsonb_array_elements(j.record->'tables') AS t
 	-- Finds a table by its oid, whatever its name is now; the data of a dropped table is gone.
 	    JOIN pg_class AS c ON c.oid = (t->>'oid')::oid
+	    LEFT JOIN pg_class AS o ON c.relkind = 't' AND o.reltoastrelid = c.oid
 	  UNION ALL
 	  SELECT t->>'name', (t->>'vacuums')::bigint, CASE WHEN (t->>'vacuuming')::boolean THEN 2 ELSE 1 END,
-		 ' on ' || n.name, (p->>'xmin')::bigint, n.xid, (n.record->>'clear')::boolean, (p->>'vacuums')::bigint,
+		 ' on ' || n.name, NULL, (p->>'xmin')::bigint, n.xid, (n.record->>'clear')::boolean, (p->>'vacuums')::bigint,
 		 (t->>'analyses')::bigint, (p->>'analyses')::bigint, (p->>'analyzed')::timestamptz, (p->>'is_empty')::boolean,
 		 (p->>'vacuumed')::timestamptz, (p->>'dead')::bigint
 	    FROM node AS n, jsonb_array_elements(n.record->'tables') AS t,
 		 jsonb_array_elements(nullif(n.facts->'parts', 'null')) AS p
 	   WHERE p->'oid' = t->'oid'),
+	-- A reason is prefix, name, rest.  The partitions of a table that wait for the same are one reason.
 	unclean AS (
-	  SELECT h.name, CASE
+	  SELECT h.name, h.root, CASE
 		 WHEN h.before IS NULL THEN NULL
-		 WHEN h.last IS NULL OR h.last <= j.t0 OR NOT (h.vacuums >= h.before + h.needed
-	-- The statistics were reset: the second VACUUM that has ended since has begun since.
-		      OR (h.vacuums < h.before AND h.vacuums >= 2))
-		 THEN 'VACUUM of ' || h.name || h.place
+		 WHEN v.needed THEN 'VACUUM of '
 		 WHEN NOT (h.clear OR h.dead = 0 OR coalesce(h.xmin > h.xid, false))
-		 THEN 'another VACUUM of ' || h.name || h.place || ': an older snapshot may have kept rows '
-		      || 'from the last' END AS reason
-	    FROM j, part AS h
-	  UNION ALL SELECT h.name, 'ANALYZE of ' || h.name || h.place || CASE WHEN a.done
-		      THEN ' once it has rows' ELSE '' END
+		 THEN 'another VACUUM of ' END AS prefix, h.place,
+		 CASE WHEN v.needed THEN '' ELSE ': an older snapshot may have kept rows from the last' END AS rest
+	    FROM j, part AS h, LATERAL (
+		SELECT h.last IS NULL OR h.last <= j.t0 OR NOT (h.vacuums >= h.before + h.needed
+	-- The statistics were reset: the second VACUUM that has ended since has begun since.
+		      OR (h.vacuums < h.before AND h.vacuums >= 2)) AS needed) AS v
+	  UNION ALL SELECT h.name, h.root, 'ANALYZE of ', h.place, CASE WHEN a.done THEN ' once it has rows' ELSE '' END
 	    FROM j, part AS h, LATERAL (SELECT h.analyzed > j.t0 AND
 		 (h.analyses >= h.analyzed_before + h.needed
 		  OR (h.analyses < h.analyzed_before AND h.analyses >= 2)) AS done) AS a
 	   WHERE h.analyzed_before IS NOT NULL AND (a.done IS NOT TRUE OR h.is_empty)
-	  UNION ALL SELECT v.name, 'ANALYZE of ' || v.name FROM view AS v
+	  UNION ALL SELECT v.name, NULL, 'ANALYZE of ', '', '' FROM view AS v
 	   WHERE v.at IS NOT NULL AND NOT v.analyzed
-	  UNION ALL SELECT v.name, 'VACUUM of ' || v.name FROM view AS v
+	  UNION ALL SELECT v.name, NULL, 'VACUUM of ', '', '' FROM view AS v
 	   WHERE v.how = 'concurrently' AND NOT v.vacuumed
-	  UNION ALL SELECT '', l.pending FROM live AS l),
+	  UNION ALL SELECT '', NULL, l.pending, '', '' FROM live AS l),
 	held AS (
 	  SELECT h.who FROM j, retention.snapshot_holders() AS h WHERE h.xid <= j.xid
 	  UNION ALL SELECT (h->>'who') || ' on ' || n.name FROM node AS n, jsonb_array_elements(n.facts->'holders') AS h
@@ -1284,8 +1295,13 @@ AS $$
 	  SELECT 'T1' AS step, 'pages of the tables' AS what, NOT pg_has_role('pg_read_all_stats', 'USAGE')
 		   OR EXISTS (SELECT FROM node AS n WHERE (n.facts->>'hidden')::boolean) AS hidden,
 		 nullif(concat_ws(', ', (SELECT string_agg(DISTINCT who, ', ') FROM held),
-				  (SELECT string_agg(u.reason, ', ' ORDER BY u.name, u.reason DESC)
-				     FROM (SELECT DISTINCT name, reason FROM unclean) AS u)), '')
+				  (SELECT string_agg(u.prefix || u.name || u.rest, ', ' ORDER BY u.first, u.prefix DESC)
+				     FROM (SELECT min(d.name) AS first, d.prefix, d.place || d.rest AS rest,
+						  CASE WHEN count(*) = 1 THEN min(d.name)
+						       ELSE d.root || ' (' || count(*) || ' partitions)' END AS name
+					     FROM (SELECT DISTINCT * FROM unclean) AS d
+					    GROUP BY d.root, CASE WHEN d.root IS NULL THEN d.name END, d.prefix, d.place, d.rest) AS u)),
+			'')
 		   AS pending
 	  UNION ALL
 	  SELECT 'T2', 'standbys and slots', bool_or(hidden),

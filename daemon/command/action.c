@@ -64,23 +64,37 @@ static bool print_unlisted(struct command *cmd, struct error *err)
 	return true;
 }
 
+/* Prints for programs what became of it. */
+static bool print_saved(struct command *cmd, const char *id, struct error *err)
+{
+	static const char sql[] =
+		"SELECT jsonb_pretty(jsonb_build_object('id', j.id, 'action', j.action, 'status', j.status,\n"
+		"         'listed', j.frozen_at IS NOT NULL, 'candidates', j.candidates, 'error', j.error)) AS json\n"
+		"  FROM retention.archive_journal AS j WHERE j.id = $1::int";
+
+	return command_print_json(cmd, sql, 1, &id, err);
+}
+
 bool command_saved(struct command *cmd, const char *id, const char *subject, struct error *err)
 {
 	AUTO(result) PGresult *res = NULL;
+	const bool json = cmd->options.json != NULL;
 
-	printf(_("action %s saved\n"), id);
+	if (!json)
+		printf(_("action %s saved\n"), id);
 	(void)fflush(stdout); /* shown before the wait; errors are checked at the end */
-	if (!command_wait(cmd, listing_sql, id, &res, err))
+	if (!command_wait(cmd, listing_sql, id, &res, err) || (json && !print_saved(cmd, id, err)))
 		return false;
 	if (!db_bool(res, 0, "ended"))
-		return print_unlisted(cmd, err);
+		return json || print_unlisted(cmd, err);
 	if (!db_bool(res, 0, "listed"))
 		return fail(err, ERR_CONFIG, _("action %s is saved, but its list failed: %s"), id,
 			    db_text(res, 0, "error"));
 	if (subject && db_int(res, 0, "candidates") == 0)
 		return cancel_empty(cmd, id, subject, err);
-	printf(_("it would change %s %s; retentionctl validate %s runs it\n"),
-	       db_text(res, 0, "candidates"), gettext(db_text(res, 0, "noun")), id);
+	if (!json)
+		printf(_("it would change %s %s; retentionctl validate %s runs it\n"),
+		       db_text(res, 0, "candidates"), gettext(db_text(res, 0, "noun")), id);
 	return true;
 }
 

@@ -74,6 +74,11 @@ static bool verify_by_daemon(struct command *cmd, struct error *err)
 		"SELECT l.file, l.text FROM retention.request AS r,\n"
 		"       jsonb_to_recordset(r.result->'lines') AS l(file text, text text)\n"
 		" WHERE r.id = $1::int";
+	static const char json_sql[] =
+		"SELECT jsonb_pretty(jsonb_build_object('archive', r.job::text, 'intact', r.outcome = 'ok', 'faults',\n"
+		"         (SELECT coalesce(jsonb_agg(jsonb_build_object('file', l.file, 'fault', l.text)), '[]')\n"
+		"            FROM jsonb_to_recordset(r.result->'lines') AS l(file text, text text)))) AS json\n"
+		"  FROM retention.request AS r WHERE r.id = $1::int";
 	AUTO(result) PGresult *res = NULL;
 	AUTO(result) PGresult *lines = NULL;
 	const char *request = NULL;
@@ -81,12 +86,15 @@ static bool verify_by_daemon(struct command *cmd, struct error *err)
 	if (!ask_daemon(cmd, &request, err) || !wait_for_daemon(cmd, request, &res, err) ||
 	    !db_query(cmd->db, lines_sql, 1, &request, &lines, err))
 		return false;
-	for (int row = 0; row < PQntuples(lines); row++)
+	for (int row = 0; !cmd->options.json && row < PQntuples(lines); row++)
 		output_line(stdout, "%s: %s", db_text(lines, row, "file"),
 			    db_text(lines, row, "text"));
+	if (cmd->options.json && !command_print_json(cmd, json_sql, 1, &request, err))
+		return false;
 	if (!db_bool(res, 0, "intact"))
 		return fail(err, ERR_CONFIG, "%s", db_text(res, 0, "text"));
-	printf(_("the archive of action %s is intact\n"), cmd->argument);
+	if (!cmd->options.json)
+		printf(_("the archive of action %s is intact\n"), cmd->argument);
 	return true;
 }
 
@@ -105,9 +113,10 @@ bool command_archive_verify(struct command *cmd, struct error *err)
 		return verify_by_daemon(cmd, err);
 	if (!verify_archive_open(cmd, &stored, err) || !verify_archive(cmd, stored, true, err))
 		return false;
-	printf(cmd->id ? _("the archive of action %s is intact\n")
-		       : _("archive %s is intact by its own sums; the journal does not know it\n"),
-	       cmd->argument);
+	if (!cmd->options.json)
+		printf(cmd->id ? _("the archive of action %s is intact\n")
+			       : _("archive %s is intact by its own sums; the journal does not know it\n"),
+		       cmd->argument);
 	return true;
 }
 

@@ -64,6 +64,7 @@ static const struct {
 	{"timeout", VALUE_NUMBER, AT(timeout)},
 	{"to", VALUE_DATE, AT(to)},
 	{"values", VALUE_TEXT, AT(values)},
+	{"verbose", VALUE_NONE, AT(verbose)},
 	{"version", VALUE_NUMBER, AT(version)},
 	{"yes", VALUE_NONE, AT(yes)},
 };
@@ -140,18 +141,23 @@ static bool check_value(enum value value, const char *text, struct error *err)
 static bool parse_options(struct command *cmd, int argc, char **argv, struct error *err)
 {
 	struct option longs[OPTIONS + 1] = {{NULL, 0, NULL, 0}};
-	size_t n = 0;
+	size_t n = 0, verbose = OPTIONS; /* -v is short for it */
 	int c;
 
 	for (size_t i = 0; i < OPTIONS; i++)
-		if (find_option(cmd->spec->arguments, options[i].name))
+		if (find_option(cmd->spec->arguments, options[i].name)) {
+			if (strcmp(options[i].name, "verbose") == 0)
+				verbose = i;
 			longs[n++] = (struct option){.name = options[i].name,
 						     .has_arg = options[i].value == VALUE_NONE
 									? no_argument
 									: required_argument,
 						     .val = (int)i};
+		}
 	optind = 0; /* glibc: starts again, behind the words of the command */
-	while ((c = command_option(argc, argv, ":", longs, err)) != -1) {
+	while ((c = command_option(argc, argv, verbose < OPTIONS ? ":v" : ":", longs, err)) != -1) {
+		if (c == 'v')
+			c = (int)verbose;
 		if (c == '?' || !check_value(options[c].value, optarg, err))
 			return false;
 		*value_of(cmd, (size_t)c) = optarg ? optarg : "";

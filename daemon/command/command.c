@@ -29,6 +29,23 @@ static bool read_config(struct command *cmd)
 	return cmd->config && schedule_set_timezone(cmd->config->timezone);
 }
 
+/* Without the configuration, times are printed in the zone that the daemon has from it. */
+static bool take_zone(struct command *cmd, struct error *err)
+{
+	static const char there_sql[] =
+		/* Another table may have this name. */
+		"SELECT count(*) / 2 FROM pg_catalog.pg_attribute AS a\n"
+		" WHERE a.attrelid = to_regclass('retention.setting') AND a.attname IN ('name', 'value')\n"
+		"   AND has_column_privilege(a.attrelid, a.attnum, 'SELECT')";
+	static const char zone_sql[] =
+		"SELECT count(set_config('timezone', s.value, false)) FROM retention.setting AS s\n"
+		" WHERE s.name = 'timezone'";
+	int64_t n = 0;
+
+	return db_query_int(cmd->db, there_sql, 0, NULL, &n, err) &&
+	       (n == 0 || db_query_int(cmd->db, zone_sql, 0, NULL, &n, err));
+}
+
 bool command_open(struct command *cmd, struct error *err)
 {
 	struct db_opts opts = {.conninfo = cmd->conninfo, .application_name = "retentionctl"};
@@ -41,7 +58,7 @@ bool command_open(struct command *cmd, struct error *err)
 	if (!cmd->conninfo)
 		opts.conninfo = cmd->config->conninfo;
 	opts.timezone = cmd->config ? cmd->config->timezone : NULL;
-	return db_open(&opts, &cmd->db, err);
+	return db_open(&opts, &cmd->db, err) && (cmd->config || take_zone(cmd, err));
 }
 
 void command_explain(struct error *err, const char *line)

@@ -13,21 +13,28 @@
 
 bool command_journal(struct command *cmd, struct error *err)
 {
-	static const struct command_listing listing = {
+	const struct command_listing listing = {
 		.sql = "SELECT j.id, j.action,\n"
-		       "       coalesce(j.policy, j.from_date || '..' || j.to_date, 'contact ' || j.subject,\n"
-		       "                'replay of action ' || j.replay_of) AS of, j.status,\n"
+		       "       coalesce(j.policy, j.from_date || '..' || j.to_date,\n"
+		       "                CASE WHEN j.subject IS NOT NULL THEN format($1, j.subject) END,\n"
+		       "                CASE WHEN j.replay_of IS NOT NULL THEN format($2, j.replay_of) END) AS of, j.status,\n"
 		       "       to_char(coalesce(j.finished_at, j.started_at, j.requested_at),\n"
 		       "               'YYYY-MM-DD HH24:MI') AS date,\n"
 		       "       j.candidates AS listed, (j.counters->>'failed')::bigint AS failed,\n"
-		       "       concat_ws('; ', 'restored on ' || to_char(j.restored_at, 'YYYY-MM-DD HH24:MI')\n"
-		       "                 || ' by ' || j.restored_by,\n"
-		       "                 coalesce(j.error, 'waits for ' || j.waiting),\n"
-		       "                 CASE WHEN j.waiting IS NULL THEN 'paused by ' || a.paused_by END)\n"
+		       "       concat_ws('; ', CASE WHEN j.restored_at IS NOT NULL THEN\n"
+		       "                   format($3, to_char(j.restored_at, 'YYYY-MM-DD HH24:MI'), j.restored_by) END,\n"
+		       "                 coalesce(j.error, CASE WHEN j.waiting IS NOT NULL THEN format($4, j.waiting) END),\n"
+		       "                 CASE WHEN j.waiting IS NULL AND a.paused_by IS NOT NULL THEN format($5, a.paused_by) END)\n"
 		       "         AS remark\n"
 		       "  FROM retention.archive_journal AS j JOIN retention.archives AS a ON a.id = j.id\n"
 		       " ORDER BY j.id DESC",
-		.json_sql = "SELECT j.* FROM retention.archive_journal AS j ORDER BY j.id DESC",
+		.json_sql =
+			"SELECT j.* FROM retention.archive_journal AS j\n"
+			" WHERE num_nulls($1::text, $2::text, $3::text, $4::text, $5::text) = 0 ORDER BY j.id DESC",
+		.n = 5,
+		.values = (const char *const[]){_("contact %s"), _("replay of action %s"),
+						_("restored on %1$s by %2$s"), _("waits for %s"),
+						_("paused by %s")},
 	};
 
 	return command_list(cmd, &listing, err);
@@ -56,22 +63,33 @@ static bool left_sql(struct command *cmd, const char **ret, struct error *err)
 	return true;
 }
 
+/* {time}: with the name of its zone, which is that of the session (command_open()). */
+#define TIME_FORMAT "'YYYY-MM-DD HH24:MI:SS TZ'"
+
 static const char record_sql[] =
-	"SELECT j.id, j.action, j.mode, j.status, j.policy, j.occurrence, j.from_date, j.to_date,\n"
-	"       j.depth, j.cutoff, j.archive, j.configuration, j.requested_by, j.requested_at, j.note,\n"
-	"       j.candidates,\n"
-	"       nullif((j.preview->>'held')::bigint, 0) AS held,\n"
-	"       (j.preview->>'oldest')::timestamptz AS oldest,\n"
-	"       (j.preview->>'newest')::timestamptz AS newest,\n"
-	"       j.candidates_sha256, j.frozen_at, j.validated_by, j.validated_at, j.started_at,\n"
-	"       CASE WHEN j.finished_at IS NULL AND j.frozen_at IS NOT NULL THEN %s END\n"
-	"         AS candidates_left, j.waiting, a.paused_by, a.paused_at, j.finished_at,\n"
-	"       j.counters->>'integrity' AS integrity,\n"
-	"       j.counters - 'rows' - 'horizon' - 'integrity' - 'ledger_sha256' AS counters,\n"
-	"       j.archive_path, j.archive_bytes, j.archive_deleted_at, j.archive_deleted_by,\n"
-	"       j.archive_deleted_note, j.archive_removed_at, j.archive_remark, j.restored_at, j.restored_by,\n"
-	"       j.error, (SELECT l.files FROM retention.files_left AS l WHERE l.job = j.id) AS files_left,\n"
-	"       j.host, j.system_identifier, j.subject, j.replay_of\n"
+	"SELECT j.id, j.action, j.mode, j.status, j.policy, to_char(j.occurrence, {time}) AS occurrence,\n"
+	"       j.from_date, j.to_date, j.depth, to_char(j.cutoff, {time}) AS cutoff, j.archive,\n"
+	"       j.configuration, j.requested_by, to_char(j.requested_at, {time}) AS requested_at, j.note,\n"
+	"       j.candidates, nullif((j.preview->>'held')::bigint, 0) AS held,\n"
+	"       to_char((j.preview->>'oldest')::timestamptz, {time}) AS oldest,\n"
+	"       to_char((j.preview->>'newest')::timestamptz, {time}) AS newest,\n"
+	"       j.candidates_sha256, to_char(j.frozen_at, {time}) AS frozen_at, j.validated_by,\n"
+	"       to_char(j.validated_at, {time}) AS validated_at,\n"
+	"       to_char(j.started_at, {time}) AS started_at,\n"
+	"       CASE WHEN j.finished_at IS NULL AND j.frozen_at IS NOT NULL THEN {left} END\n"
+	"         AS candidates_left, j.waiting, a.paused_by, to_char(a.paused_at, {time}) AS paused_at,\n"
+	"       to_char(j.finished_at, {time}) AS finished_at,\n"
+	"       (j.counters->>'treated')::bigint AS treated, (j.counters->>'failed')::bigint AS failures,\n"
+	"       nullif((j.counters->>'dropped')::bigint, 0) AS dropped,\n"
+	"       nullif((j.counters->>'left')::bigint, 0) AS stayed_locked,\n"
+	"       (j.counters->>'rest')::bigint AS not_begun, j.counters->>'integrity' AS integrity,\n"
+	"       j.archive_path, j.archive_bytes, j.counters->>'sums_sha256' AS sums_sha256,\n"
+	"       j.counters->>'manifest_sha256' AS manifest_sha256,\n"
+	"       to_char(j.archive_deleted_at, {time}) AS archive_deleted_at, j.archive_deleted_by,\n"
+	"       j.archive_deleted_note, to_char(j.archive_removed_at, {time}) AS archive_removed_at,\n"
+	"       j.archive_remark, to_char(j.restored_at, {time}) AS restored_at, j.restored_by, j.error,\n"
+	"       (SELECT l.files FROM retention.files_left AS l WHERE l.job = j.id) AS files_left,\n"
+	"       j.host, j.system_identifier, j.subject, j.replay_of, current_setting('timezone') AS timezone\n"
 	"  FROM retention.archive_journal AS j JOIN retention.archives AS a ON a.id = j.id\n"
 	" WHERE j.id = $1::int";
 
@@ -106,11 +124,16 @@ static const char events_sql[] =
 	"            THEN left(e.details::text, 400) END AS details\n"
 	"  FROM retention.journal_event AS e WHERE e.job = $1::int ORDER BY e.id";
 
-/* Where erased data can still exist. */
+/* Where erased data can still exist.  $2: how the reasons behind the first ones are counted; NULL: they are all named. */
 static const char places_sql[] =
 	"SELECT h.step, h.what AS \"gone from\", h.state,\n"
-	"       to_char(h.since, 'YYYY-MM-DD HH24:MI:SS') AS since, h.waits_for\n"
-	"  FROM retention.horizon($1::int) AS h ORDER BY h.step";
+	"       to_char(h.since, 'YYYY-MM-DD HH24:MI:SS') AS since,\n"
+	"       CASE WHEN h.step = 'T1' AND $2 <> '' AND cardinality(r.parts) > 3\n"
+	"            THEN format($2, array_to_string(r.parts[:2], ', '), cardinality(r.parts) - 2)\n"
+	"            ELSE h.waits_for END AS waits_for\n"
+	"  FROM retention.horizon($1::int) AS h,\n"
+	"       LATERAL (SELECT regexp_split_to_array(h.waits_for, ', (?=VACUUM|another|ANALYZE)')) AS r(parts)\n"
+	" ORDER BY h.step";
 
 static bool show_table(struct command *cmd, const char *sql, int n, const char *const values[],
 		       struct error *err)
@@ -145,13 +168,17 @@ static bool show_preview(struct command *cmd, const char *const values[], struct
 static bool show_text(struct command *cmd, const char *left, const char *const values[],
 		      struct error *err)
 {
+	const char *const places[] = {values[0],
+				      cmd->options.verbose ? NULL : _("%1$s and %2$s more (-v)")};
 	AUTO(result) PGresult *row = NULL;
 
-	if (!db_query(cmd->db, t_printf(cmd->ctx, record_sql, left), 1, values, &row, err))
+	if (!db_query(cmd->db,
+		      sql_fill(cmd->ctx, record_sql, {"left", left}, {"time", TIME_FORMAT}), 1,
+		      values, &row, err))
 		return false;
 	output_record(row, 0);
 	return show_preview(cmd, values, err) && show_table(cmd, tables_sql, 1, values, err) &&
-	       show_table(cmd, places_sql, 1, values, err) &&
+	       show_table(cmd, places_sql, 2, places, err) &&
 	       show_table(cmd, events_sql, 1, values, err);
 }
 
@@ -173,10 +200,8 @@ static const char follow_sql[] =
 	"SELECT j.finished_at IS NULL AND j.status IN ('saved', 'validated', 'running') AS open,\n"
 	"       -- The daemon has refused it, and tries again after a reload or in an hour.\n"
 	"       j.error IS NOT NULL AND j.waiting IS NULL AND j.finished_at IS NULL AS refused,\n"
-	"       coalesce(j.waiting, 'a pause by ' || a.paused_by, CASE WHEN j.status = 'saved' AND j.frozen_at IS NOT NULL\n"
-	"                                THEN 'validation'\n"
-	"                                WHEN j.status IN ('saved', 'validated')\n"
-	"                                THEN 'the daemon' END) AS waiting,\n"
+	"       j.waiting, a.paused_by, j.status = 'saved' AND j.frozen_at IS NOT NULL AS unvalidated,\n"
+	"       j.status IN ('saved', 'validated') AS unbegun,\n"
 	"       j.status = 'failed' AS failed, coalesce(j.candidates, 0) AS due,\n"
 	"       coalesce(j.candidates - %s, 0) AS done\n"
 	"  FROM retention.archive_journal AS j JOIN retention.archives AS a ON a.id = j.id\n"
@@ -192,6 +217,20 @@ struct follow {
 	bool failed; /* or refused */
 };
 
+/* What the action waits for, for the person who looks at the bar; NULL: nothing. */
+static const char *waiting_of(struct command *cmd, const PGresult *res)
+{
+	const char *paused_by = db_text(res, 0, "paused_by");
+
+	if (db_text(res, 0, "waiting"))
+		return db_text(res, 0, "waiting");
+	if (paused_by)
+		return t_printf(cmd->ctx, _("a pause by %s"), paused_by);
+	return db_bool(res, 0, "unvalidated") ? _("validation")
+	       : db_bool(res, 0, "unbegun")   ? _("the daemon")
+					      : NULL;
+}
+
 /* Reads the state of the action, and updates its progress bar on a terminal. */
 static bool follow_once(struct follow *f, struct error *err)
 {
@@ -205,7 +244,7 @@ static bool follow_once(struct follow *f, struct error *err)
 	f->open = db_bool(res, 0, "open") && !f->failed;
 	bar.done = db_int(res, 0, "done");
 	bar.due = db_int(res, 0, "due");
-	bar.waiting = db_text(res, 0, "waiting");
+	bar.waiting = waiting_of(f->cmd, res);
 	/* The rate is measured from the first change that is seen. */
 	if (f->first < 0 || bar.done == f->first) {
 		f->first = bar.done;

@@ -12,7 +12,8 @@ void language_open(void)
 	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
 
 	(void)setlocale(LC_MESSAGES, ""); /* a missing locale gives English */
-	(void)bindtextdomain(DOMAIN, file_beside(ctx, "locale", LOCALEDIR ""));
+	/* Beside /usr/bin/retentionctl lies locale(1), a program. */
+	(void)bindtextdomain(DOMAIN, file_beside(ctx, "locale/.", LOCALEDIR ""));
 	(void)bind_textdomain_codeset(DOMAIN, "UTF-8");
 	(void)textdomain(DOMAIN); /* fails only without memory: English */
 }
@@ -47,8 +48,12 @@ static const char *const headings[][9] __attribute__((unused)) = {
 	 N_("requested_at"), N_("candidates"), N_("candidates_sha256")},
 	{N_("frozen_at"), N_("validated_by"), N_("validated_at"), N_("started_at"),
 	 N_("candidates_left"), N_("waiting"), N_("paused_by"), N_("paused_at")},
-	{N_("finished_at"), N_("integrity"), N_("counters"), N_("archive_removed_at"), N_("error"),
-	 N_("files_left"), N_("host")},
+	{N_("finished_at"), N_("integrity"), N_("treated"), N_("stayed_locked"), N_("not_begun"),
+	 N_("archive_removed_at"), N_("error"), N_("files_left"), N_("host")},
+	{N_("archive_path"), N_("archive_bytes"), N_("sums_sha256"), N_("manifest_sha256"),
+	 N_("archive_deleted_at"), N_("archive_deleted_by"), N_("archive_remark"),
+	 N_("restored_at"), N_("restored_by")},
+	{N_("timezone"), N_("replay_of"), N_("failures")},
 	{N_("system_identifier"), N_("subject"), N_("note"), N_("archive_deleted_note"),
 	 N_("configuration")},
 	/* show: its tables, its horizon, its events */
@@ -59,11 +64,18 @@ static const char *const headings[][9] __attribute__((unused)) = {
 /* The values of columns that hold a fixed word. */
 static const struct {
 	const char *column;
-	const char *values[9]; /* up to NULL */
+	const char *values[24]; /* up to NULL */
 } cells[] = {
 	{"status",
 	 {N_("saved"), N_("validated"), N_("running"), N_("done"), N_("failed"), N_("cancelled"),
 	  N_("paused"), N_("resumed")}},
+	{"kind",
+	 {N_("noted"),         N_("failed_key"),      N_("dropped"),         N_("left"),
+	  N_("kept"),          N_("sliced"),          N_("copied"),          N_("changed"),
+	  N_("settled"),       N_("vacuumed"),        N_("analyzed"),        N_("refreshed"),
+	  N_("restored"),      N_("archive_deleted"), N_("archive_removed"), N_("archive_download"),
+	  N_("files_removed"), N_("asked"),           N_("answered"),        N_("verified"),
+	  N_("crashed")}},
 	{"action",
 	 {N_("export"), N_("delete_contacts"), N_("anonymize_contacts"), N_("anonymize_requests"),
 	  N_("restored")}},
@@ -83,18 +95,27 @@ const char *language_heading(const char *column)
 	return *column ? gettext(column) : column;
 }
 
+/* Most events of an action are named by what its status becomes.  As a heading, "listed" counts contacts. */
+static const char *event_word(const char *value)
+{
+	const char *listed = N_("list made");
+
+	if (strcmp(value, "listed") == 0)
+		return strcmp(gettext(listed), listed) == 0 ? value : gettext(listed);
+	return language_cell("status", value);
+}
+
 const char *language_cell(const char *column, const char *value)
 {
 	const char *of = strcmp(column, "type") == 0      ? "action"
 			 : strcmp(column, "erasure") == 0 ? "action"
-			 : strcmp(column, "kind") == 0    ? "status"
 							  : column;
 
 	for (size_t i = 0; i < sizeof(cells) / sizeof(cells[0]); i++)
 		for (int v = 0; strcmp(cells[i].column, of) == 0 && cells[i].values[v]; v++)
 			if (strcmp(cells[i].values[v], value) == 0)
 				return gettext(value);
-	return value;
+	return strcmp(column, "kind") == 0 ? event_word(value) : value;
 }
 
 /* A status is a word, too. */

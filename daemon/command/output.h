@@ -8,10 +8,14 @@
 #include "database/db.h"
 
 /*
- * Prints an aligned table under the names of the result's columns.  On a terminal it fits the width:
- * texts are cut, and if that is not enough, each row is printed as a record.  No rows: prints "nothing".
+ * Prints an aligned table under the names of the result's columns.  On a terminal it fits the width: texts are cut, as
+ * far as different words stay different, and if that is not enough, each row is printed as a record.  A column whose
+ * name ends in "bytes" is printed in units.  No rows: prints "nothing".
  */
 void output_table(const PGresult *res);
+
+/* "15.2 MiB"; owned by ctx. */
+char *output_size(void *ctx, int64_t bytes);
 
 /* Prints one line, of the text cleaned. */
 void output_line(FILE *to, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

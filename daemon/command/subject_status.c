@@ -44,6 +44,8 @@ static bool read_key(struct status *s, struct error *err)
 	if (!db_query(s->cmd->db, sql, 1, &s->cmd->argument, &res, err))
 		return false;
 	s->key = db_text_copy(s->ctx, res, 0, "key");
+	if (!s->key && s->cmd->config && s->cmd->config->model.contact->key->n > 1)
+		return command_refuse_key(s->cmd, s->cmd->config->model.contact, err);
 	return s->key ||
 	       fail(err, ERR_CONFIG, _("\"%s\" is not a valid contact key: it should be a %s"),
 		    s->cmd->argument, db_text(res, 0, "type"));

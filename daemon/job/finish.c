@@ -229,7 +229,7 @@ static bool end_row(struct job *j, int64_t archive_bytes, int64_t left, char **r
 	const char *noun = noun_of(j->row.action), *verb = verb_of(j->row.action);
 	char *remarks = t_strdup(j->ctx, "");
 	const char *copied = "";
-	int64_t failures = 0, treated = 0;
+	int64_t failures = 0, treated = 0, held;
 
 	if (j->archive.name) {
 		end.sums = archive_read_file(&j->archive, ARCHIVE_SUMS, j->ctx, err);
@@ -250,8 +250,11 @@ static bool end_row(struct job *j, int64_t archive_bytes, int64_t left, char **r
 	}
 	*ret_failures = failures > 0 ||
 			(j->changed.why && !j->row.policy && j->done_before < j->row.candidates);
-	*ret_note = t_printf(j->ctx, "%" PRId64 " %s listed, %" PRId64 " %s%s%s", j->row.candidates,
-			     noun, treated, verb, remarks, copied);
+	held = job_count_held(j);
+	*ret_note = t_printf(j->ctx, "%" PRId64 " %s listed, %" PRId64 " %s%s%s%s",
+			     j->row.candidates, noun, treated, verb,
+			     held > 0 ? t_printf(j->ctx, ", %" PRId64 " on hold", held) : "",
+			     remarks, copied);
 	return true;
 }
 

@@ -74,6 +74,9 @@ bool job_list_keys(struct job *j, const struct journal_interval *due, struct err
 bool job_preview(struct job *j, const struct journal_interval *due, const char **ret,
 		 struct error *err);
 
+/* How many subjects would be on the list but for a hold; 0 where that could not be counted. */
+int64_t job_count_held(struct job *j);
+
 /* Removes keys that became no list, because the action was cancelled meanwhile, if the database can be reached. */
 void job_drop_list(struct job *j);
 

@@ -160,3 +160,23 @@ bool job_preview(struct job *j, const struct journal_interval *due, const char *
 	return stop_asked(j->opts->stop) ? fail(err, ERR_STOPPED, "asked to stop")
 					 : print(&p, ret, err);
 }
+
+int64_t job_count_held(struct job *j)
+{
+	static const char sql[] = "SELECT count(*) FROM retention.holds_in_force";
+	const struct db_opts opts = session_opts(j->opts->config, LIMIT_MS);
+	const struct journal_interval due = {.from = j->batch.from, .cutoff = j->batch.cutoff};
+	struct preview p = {.j = j, .due = &due, .end_ms = monotonic_ms() + LIMIT_MS};
+	AUTO(error) struct error ignored = {0};
+	AUTO(db) struct db *db = NULL;
+	int64_t holds = 0;
+
+	/* A replay leaves who is on hold, too, and says so itself (job/finish.c). */
+	if (!j->plan || j->row.replay || !db_query_int(j->db, sql, 0, NULL, &holds, &ignored) ||
+	    holds == 0 || !make_plan(&p, &ignored) || !db_open(&opts, &db, &ignored))
+		return 0;
+	p.db = db;
+	count_held(&p);
+	courtesy_own(j->courtesy, db);
+	return p.held ? strtoll(p.held, NULL, 10) : 0; /* a count, always */
+}

@@ -12,6 +12,8 @@
 static const char key_sql[] =
 	"SELECT x.entered, retention.canonical_key(x.entered,\n"
 	"         (SELECT s.value FROM retention.setting AS s WHERE s.name = 'contact_key_type')) AS key,\n"
+	"       (SELECT s.value FROM retention.setting AS s\n"
+	"         WHERE s.name = 'contact_key_type' AND s.value LIKE '(%') AS key_types,\n"
 	"       EXISTS (SELECT FROM retention.setting AS s WHERE s.name = 'contact_key_type') AS knows_keys\n"
 	"  FROM (SELECT coalesce((SELECT r.subject FROM retention.request AS r\n"
 	"                          WHERE r.id = $2::int AND r.kind = 'subject_export'), $1) AS entered) AS x";
@@ -72,6 +74,21 @@ static void show(struct visit *v)
 	render(v, values_get(v->values, "has_errors", NULL) ? 422 : 200);
 }
 
+/* The key of several columns lacks one, or has a value of another type. */
+static const char *refuse_key(const struct visit *v)
+{
+	const char *types = values_get(v->values, "key_types", NULL);
+
+	if (!types)
+		return language_text(v->language, _("This is not a key of a contact."));
+	return text_fill(
+		visit_ctx(v),
+		language_text(v->language,
+			      _("This is not a key of a contact: write it like (1,42), with "
+				"a value for each of $1.")),
+		types, NULL, NULL);
+}
+
 static void on_key(struct visit *v)
 {
 	static const char *const fields[] = {"cle", "motif"};
@@ -84,9 +101,7 @@ static void on_key(struct visit *v)
 	values_set(v->values, "value_cle", values_get(v->values, "entered", NULL));
 	if (!values[0]) {
 		if (values_get(v->values, "entered", NULL))
-			visit_complain(
-				v, "cle",
-				language_text(v->language, _("This is not a key of a contact.")));
+			visit_complain(v, "cle", refuse_key(v));
 		render(v, values_get(v->values, "has_errors", NULL) ? 422 : 200);
 		return;
 	}

@@ -23,7 +23,7 @@ FRENCH = {"env": {"LC_ALL": "C.UTF-8", "LANGUAGE": "fr"},
           "saved": r"action (\d+) enregistrée\nelle modifierait (\d+) demandes ; retentionctl validate \1 la lance\n",
           "row_saved": "enregistrée", "validated": "action {} validée : le démon la lance\n", "done": "terminée",
           "heading": ("n°", "type", "date", "statut"), "type": "anonymisation de demandes", "export": "export",
-          "deleted": "l'archive de l'action {} est supprimée\nses fichiers sont supprimés\n", "by": "archive_deleted_by",
+          "deleted": "l'archive de l'action {} est supprimée\nses fichiers sont supprimés\n", "by": "archive supprimée par",
           "early": "l'action {} est terminée : seule une action enregistrée peut être validée",
           "month": "l'intervalle du 2025-01-01 au 2025-02-01 dépasse un mois\nconseil : Les deux jours comptent : depuis le "
                    "2025-01-01, il peut finir au plus tard le 2025-01-31."}

@@ -117,7 +117,22 @@ def test_a_hold_comes_first(daemon):
     d.once()
     assert d.jobs(f"id = {job}")[0]["counters"]["treated"] == 0
     assert d.pg.value(d.db, "SELECT count(*) FROM crm.contact") == 50
-    assert d.jobs(f"id = {save(d, 'delete', key)}")[0]["candidates"] == 0
+    assert "is on hold: nothing was saved" in d.ctl("subject", "delete", key, check=False).stderr
+
+
+def test_the_log_says_how_many_are_on_hold(daemon):
+    """Of those who are due, and not of other holds."""
+    d = daemon(contacts=50, policies=[{"name": "old", "action": "delete_contacts", "depth": "30 months", "schedule": "monthly"}])
+    due = [key for (key,) in d.pg.sql(d.db, """SELECT contact_id FROM crm.request GROUP BY 1 HAVING bool_and(status = 'closed')
+        AND max(created_at) < now() - interval '40 months' ORDER BY 1 LIMIT 3""")]
+    for key in [*due, recent(d)]:
+        d.ctl("hold", "add", key, "--reason", "case")
+    d.once()
+    assert re.search(r"(\d+) contacts listed, \1 deleted, 3 on hold$", d.log_text(), re.M)
+    d.ctl("hold", "remove", due[0])
+    d.ctl("run", "old")
+    d.once()
+    assert re.search(r"1 contacts listed, 1 deleted, 2 on hold$", d.log_text(), re.M)
 
 
 def test_cancelled(daemon):
@@ -156,8 +171,42 @@ def test_nobody_is_no_success(resident, word):
     assert "there is no contact 4711, or nothing of it is left: action 1 is cancelled" in done.stderr
     d.ctl("hold", "add", "7", "--reason", "case")
     done = d.ctl("subject", word, "7", check=False)
-    assert done.returncode == 1 and "contact 7 is on hold: action 2 is cancelled" in done.stderr
-    assert {j["status"] for j in d.jobs()} == {"cancelled"}
+    assert done.returncode == 1 and "contact 7 is on hold: nothing was saved\nhint: The hold keeps the contact" in done.stderr
+    assert [j["status"] for j in d.jobs()] == ["cancelled"]
+    assert "action" not in done.stdout, "nobody waits for a list"
+
+
+def test_a_hold_that_comes_after_the_saving(daemon):
+    """The list is empty, and who has asked is told why."""
+    d = daemon(contacts=40, policies=[])
+    d.once()
+    d.pg.sql(d.db, """CREATE FUNCTION public.place() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN
+        PERFORM retention.place_hold('7', 'case'); RETURN NULL; END $$;
+        CREATE TRIGGER late AFTER INSERT ON retention.selection FOR EACH ROW EXECUTE FUNCTION public.place()""")
+    d.start()
+    d.wait_for_log("ready: ")
+    done = d.ctl("subject", "delete", "7", check=False)
+    assert done.returncode == 1 and "contact 7 is on hold: action 1 is cancelled" in done.stderr
+    assert d.stop() == 0
+
+
+@pytest.mark.parametrize("key", ["7", "(7)", "(1,2,3)", "(a,7)", "(1,)"])
+def test_half_a_key(daemon, empty_db, key):
+    """Whoever types a part of a key of several columns is told how it is written."""
+    db = empty_db()
+    d = daemon(db=db, policies=[], model=small.model(contact={"key": ["account", "id"]}, request={"by": ["account", "contact_id"]}))
+    d.pg.sql(db, """CREATE TABLE contact (account int, id int, name text, PRIMARY KEY (account, id));
+        CREATE TABLE request (id int PRIMARY KEY, account int, contact_id int, at timestamptz,
+            FOREIGN KEY (account, contact_id) REFERENCES contact); CREATE INDEX ON request (account, contact_id)""")
+    d.once()
+    for words in (("subject", "delete"), ("subject", "anonymize"), ("hold", "remove")):
+        done = d.ctl(*words, key, check=False)
+        assert (done.returncode, done.stderr) == (1, f"retentionctl: \"{key}\" is not a valid contact key: write it like '(1,42)', "
+                                                     "with a value for each of (integer,integer)\n")
+    done = d.ctl("subject", "status", key, check=False)
+    assert (done.returncode, done.stderr) == (1, f"retentionctl: \"{key}\" is not a valid contact key: write it like '(1,42)': account, id\n")
+    done = d.ctl("subject", "delete", key, check=False, env={"LC_ALL": "C.UTF-8", "LANGUAGE": "fr"})
+    assert "écrivez-la comme « (1,42) », avec une valeur pour chacun de (integer,integer)" in done.stderr
 
 
 def test_a_hold_for_nobody(daemon):
