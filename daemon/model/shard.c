@@ -17,11 +17,14 @@ static const struct column_rule *erased_by(const struct model *model, const stru
 					   const struct table *t, const char *name)
 {
 	for (size_t i = 0; i < model->n_tables; i++) {
-		const struct column_rule *rule = model_rule(&model->tables[i], name);
+		const struct table *x = &model->tables[i];
+		const struct column_rule *rules[] = {model_rule(x, name),
+						     column_rules_find(&x->on_detach, name)};
 
-		if (catalog->relations[i].oid == catalog->relations[t->index].oid && rule &&
-		    rule->kind != RULE_KEEP)
-			return rule;
+		for (size_t k = 0; k < 2; k++)
+			if (catalog->relations[i].oid == catalog->relations[t->index].oid &&
+			    rules[k] && rules[k]->kind != RULE_KEEP)
+				return rules[k];
 	}
 	return NULL;
 }

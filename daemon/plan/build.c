@@ -79,11 +79,14 @@ static void check_archived_objects(const struct plan *p, const struct table *t,
 				   struct complaints *c)
 {
 	const struct relation *r = plan_relation(p, t);
+	const struct column_rules rules = plan_rules(p, t);
 
-	if (!plan_is_deleted(p, t) || !disposition_is_archived(t, p->opts.action, p->opts.archive))
+	if (!(plan_is_deleted(p, t) || plan_is_cleared(p, t)) ||
+	    !disposition_is_archived(t, p->opts.action, p->opts.archive))
 		return;
 	for (size_t i = 0; i < r->n_columns; i++)
-		if (catalog_refers_to_objects(t, &r->columns[i]))
+		if (catalog_refers_to_objects(t, &r->columns[i]) &&
+		    (plan_is_deleted(p, t) || column_rules_find(&rules, r->columns[i].name)))
 			complain(
 				c, &t->place,
 				"table \"%s\": an archive has the numbers of the large objects in "

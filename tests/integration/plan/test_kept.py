@@ -103,7 +103,7 @@ BY_REQUEST = """; CREATE TABLE log (id bigint PRIMARY KEY, request_id bigint REF
      'would vanish unarchived: let where of "contact" leave out the contacts that the rows belong to, and each batch makes sure of it, or use'),
     ({}, {"where": "what = 'w'"}, "leave where out, because rows outside of it vanish too"),
     ({}, {"table": "log", "of": "request", "by": "request_id"}, 'map public.audit in the model'),
-])
+], ids=["no where", "a where of its own", "below a request"])
 def test_what_is_refused(make, contact, audit, told):
     d = made(make, AUDIT + BY_REQUEST, contact, audit)
     said = d.check_config()

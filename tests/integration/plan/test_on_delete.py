@@ -265,6 +265,52 @@ def test_what_an_anonymization_keeps_is_no_secret(make):
     assert rows(d, "SELECT count(*) FROM mail WHERE id % 4 = 1 AND num_nonnulls(sender, subject, body) > 0") == [(0,)]
 
 
+FILES = """; CREATE TABLE upload (id bigint PRIMARY KEY, contact_id bigint REFERENCES contact, path text, size int);
+    CREATE INDEX ON upload (contact_id); INSERT INTO upload VALUES (1, 1, 'a', 1), (2, 1, 'shared', 2), (3, 2, 'shared', 3), (4, 2, NULL, 4)"""
+
+
+@pytest.mark.parametrize("archive", ["full", "none"])
+@pytest.mark.parametrize("column, left", [("path", ["shared"]), ("size", ["a", "shared"])])
+def test_a_file_that_is_named(make, tmp_path, archive, column, left):
+    """It goes where the rules clear its name, unless another row names it, too."""
+    root = tmp_path / "files"
+    root.mkdir()
+    for name in ("a", "shared"):
+        (root / name).write_text("x")
+    d = make(SCHEMA + contacts([1], [2]) + FILES,
+             model(upload={"table": "upload", "key": "id", "of": "contact", "by": "contact_id", "delete": "detach",
+                           "file": {"column": "path", "root": str(root)},
+                           "on_delete": {"clear": [column], "keep": [c for c in ("path", "size") if c != column]}}),
+             policy(archive=archive))
+    d.once()
+    assert failures(d) == []
+    assert sorted(p.name for p in root.iterdir()) == left
+    assert rows(d, f"SELECT id FROM upload WHERE contact_id IS NULL AND {column} IS NULL ORDER BY 1") == [(1,), (2,)]
+
+
+def test_a_large_object_is_not_archived(make):
+    d = make(SCHEMA + contacts([1], [2]) + """; CREATE EXTENSION lo; CREATE TABLE scan (id bigint PRIMARY KEY, contact_id bigint REFERENCES contact, lo lo UNIQUE);
+        CREATE INDEX ON scan (contact_id);
+        CREATE TRIGGER unlink BEFORE UPDATE OR DELETE ON scan FOR EACH ROW EXECUTE FUNCTION lo_manage(lo)""",
+             model(scan={"table": "scan", "key": "id", "of": "contact", "by": "contact_id", "delete": "detach", "on_delete": {"clear": ["lo"]}}),
+             policy(archive="full"))
+    said = d.check_config()
+    assert said.returncode == 1 and "an archive has the numbers of the large objects" in said.stderr, said.stderr
+    d.configure(policies=[policy()])
+    assert d.check_config().returncode == 0
+
+
+def test_the_shard_is_not_cleared(make):
+    d = make("CREATE TABLE contact (id bigint PRIMARY KEY, account int NOT NULL, UNIQUE (id, account)); CREATE TABLE request (id bigint PRIMARY KEY,"
+             "account int NOT NULL, contact_id bigint, at timestamptz, FOREIGN KEY (contact_id, account) REFERENCES contact (id, account));"
+             "CREATE TABLE note (id bigint PRIMARY KEY, account int NOT NULL, contact_id bigint, FOREIGN KEY (contact_id, account) REFERENCES contact (id, account));"
+             "CREATE INDEX ON request (contact_id, account); CREATE INDEX ON note (contact_id, account)",
+             model({"shard": "account"}, {"shard": "account"},
+                   note={"table": "note", "key": "id", "of": "contact", "by": "contact_id", "shard": "account", "delete": "detach",
+                         "on_delete": {"set": {"account": "0"}}}), policy())
+    assert 'table "note": shard "account" is under set' in d.check_config().stderr
+
+
 def test_preview_grants_and_check(make):
     d = make(SCHEMA + contacts([1, 2], [3]) + MAIL, model(**MAILS), policy(archive="full"))
     found = json.loads(d.ctl("preview", "p", "--json").stdout)

@@ -151,6 +151,16 @@ def test_preview_export_residue_and_check(make):
     assert "has no index" not in d.ctl("model", "check").stdout
 
 
+def test_residue(make):
+    """The model without the audit misses a name; with it nothing is left."""
+    name = "UPDATE contact SET name = 'Zebulon Quince' WHERE id = 1; UPDATE audit SET payload = payload || '{\"name\": \"Zebulon Quince\"}' WHERE id IN (2, 3)"
+    rule = {"json": {"payload": ["user", "name"]}, "keep": ["note"]}
+    d = made(make, rule, policy("anonymize_contacts"), rules=RULES, schema="; " + name)
+    assert d.ctl("residue", "1", check=False).returncode == 0
+    d.configure(model=model(*RULES), policies=[policy("anonymize_contacts")])
+    assert d.ctl("residue", "1", check=False).returncode == 1
+
+
 MANY = "; INSERT INTO audit SELECT n, '{}', NULL FROM generate_series(1000, 21000) AS n; DROP INDEX audit_user; ANALYZE audit"
 
 
