@@ -25,7 +25,7 @@
  *   1. the worker's own
  *   2. the holds', shared: a hold is placed before a batch or after it, never between its re-check
  *      and its end
- *   3. the subjects and the contacts' requests, SKIP LOCKED
+ *   3. the subjects, the contacts' requests and whose those are, SKIP LOCKED
  *   4. the rows below these, as they are erased.  A row that another session has locked is waited for
  *      half a second: lock_timeout is below deadlock_timeout, so that this side gives way.
  */
@@ -126,13 +126,20 @@ static bool check_ground(struct batch *b, struct error *err)
 /* Locks the subjects that no other session has locked, and with a contact all of its requests. */
 static bool lock_all(struct batch *b, struct error *err)
 {
+	const struct plan *plan = b->plan;
+	const char *const further[] = {plan->lock_requests_sql, plan->lock_links_sql};
 	const char *const wanted[] = {b->keys->array};
-	const char *sql = b->plan->lock_requests_sql;
 
-	if (!batch_ask_keys(b, b->plan->lock_sql, 1, wanted, &b->locked, err))
+	if (!batch_ask_keys(b, plan->lock_sql, 1, wanted, &b->locked, err))
 		return false;
-	return !sql || b->locked.n == 0 ||
-	       batch_ask_keys(b, sql, 1, (const char *const[]){b->locked.array}, &b->locked, err);
+	for (size_t i = 0; i < LENGTH(further); i++) {
+		const char *const locked[] = {b->locked.array};
+
+		if (further[i] && b->locked.n > 0 &&
+		    !batch_ask_keys(b, further[i], 1, locked, &b->locked, err))
+			return false;
+	}
+	return true;
 }
 
 /* Step 1: leaves out what another session has locked, and tells it apart from what no longer exists. */

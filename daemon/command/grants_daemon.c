@@ -19,7 +19,7 @@ static struct need need_of(const struct model *model, const struct catalog *cata
 			   const struct table *t)
 {
 	struct need need = {.locks = t == model->contact || t == model->request || t->shared ||
-				     t->file.column};
+				     t == model->through || t->file.column};
 	bool inner = false;
 
 	for (size_t i = 0; i < model->n_tables; i++)

@@ -51,23 +51,35 @@ static bool read_key(struct status *s, struct error *err)
 		    s->cmd->argument, db_text(res, 0, "type"));
 }
 
+/* SQL: the row alias of t hangs off the row above. */
+static const char *link_sql(struct status *s, const struct catalog *catalog, const struct table *t,
+			    const char *alias, const char *above)
+{
+	char *sql = t_strdup(s->ctx, "");
+
+	for (size_t i = 0; i < t->by->n; i++)
+		t_list(&sql, " AND ", "%s = %s::%s", plan_column(s->ctx, alias, t->by->names[i]),
+		       plan_column(s->ctx, above, model_parent_columns(t)->names[i]),
+		       plan_type(catalog, t, t->by->names[i]));
+	return sql;
+}
+
 /* SQL: the keys of a policy's subjects among which it is asked, of contact $3. */
 static const char *keys_sql(struct status *s, const struct catalog *catalog, enum action action)
 {
 	const struct model *model = &s->cmd->config->model;
-	const struct table *c = model->contact, *r = model->request;
-	char *link = t_strdup(s->ctx, "");
+	const struct table *c = model->contact, *r = model->request, *join = model->through;
 
 	if (action != ACTION_ANONYMIZE_REQUESTS)
 		return t_printf(s->ctx, "ARRAY[$3::text::%s]", plan_key_type(catalog, c, c->key));
-	for (size_t i = 0; i < r->by->n; i++)
-		t_list(&link, " AND ", "%s = %s::%s", plan_column(s->ctx, "q", r->by->names[i]),
-		       plan_column(s->ctx, "c", model_parent_columns(r)->names[i]),
-		       plan_type(catalog, r, r->by->names[i]));
-	return t_printf(s->ctx, "ARRAY(SELECT %s FROM %s AS c JOIN %s AS q ON %s WHERE %s)",
+	return t_printf(s->ctx, "ARRAY(SELECT %s FROM %s AS c%s JOIN %s AS q ON %s WHERE %s)",
 			r->key->n == 1 ? plan_key(s->ctx, "q", r->key)
 				       : plan_key_text(s->ctx, "q", r->key),
-			plan_table(s->ctx, c), plan_table(s->ctx, r), link,
+			plan_table(s->ctx, c),
+			join ? t_printf(s->ctx, " JOIN %s AS j ON %s", plan_table(s->ctx, join),
+					link_sql(s, catalog, join, "j", "c"))
+			     : "",
+			plan_table(s->ctx, r), link_sql(s, catalog, r, "q", join ? "j" : "c"),
 			plan_is_key(s->ctx, catalog, c, "c", "$3::text"));
 }
 

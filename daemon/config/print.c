@@ -121,6 +121,16 @@ static void print_group(const struct printer *p, const char *indent, const char 
 	fprintf(p->out, "%s};\n", indent);
 }
 
+/* Prints what names the table: table = "schema.table". */
+static void print_name(const struct printer *p, const char *indent, const struct table *t)
+{
+	const char *const parts[] = {t->schema, t->table};
+	const char *full = t_printf(p->ctx, "%s.%s", t->schema, t->table);
+
+	fprintf(p->out, "%stable = %s;\n", indent,
+		strchr(t->schema, '.') ? quoted_list(p->ctx, parts, 2) : quoted(p->ctx, full));
+}
+
 /* Keeps the order of the rules, because all rules of one kind are together in a file. */
 static void print_rules(const struct printer *p, const struct column_rules *rules)
 {
@@ -145,16 +155,34 @@ static void print_rules(const struct printer *p, const struct column_rules *rule
 	}
 }
 
-static void print_table(const struct printer *p, const struct table *t)
+/* Prints the join table in its place within the request. */
+static void print_through(const struct printer *p, const struct table *join,
+			  const struct table *request)
 {
-	const char *const parts[] = {t->schema, t->table};
-	const char *full = t_printf(p->ctx, "%s.%s", t->schema, t->table);
+	struct table whole = *join;
+
+	whole.from = request->from;
+	fputs("\t\tthrough = {\n", p->out);
+	print_name(p, "\t\t\t", join);
+	print_settings(p, "\t\t\t", through_parts, &whole);
+	print_rules(p, &(struct column_rules){join->rules, join->n_rules});
+	fputs("\t\t};\n", p->out);
+}
+
+static void print_table(const struct printer *p, const struct model *model, const struct table *t)
+{
+	const bool joined = t == model->request && model->through;
 	struct table plain = *t;
 
-	fprintf(p->out, "\t%s: {\n\t\ttable = %s;\n", t->name,
-		strchr(t->schema, '.') ? quoted_list(p->ctx, parts, 2) : quoted(p->ctx, full));
-	if (t->of)
+	fprintf(p->out, "\t%s: {\n", t->name);
+	print_name(p, "\t\t", t);
+	if (joined) {
+		print_through(p, model->through, t);
+		plain.by = plain.from = NULL;
+		plain.shared = false;
+	} else if (t->of) {
 		fprintf(p->out, "\t\tof = \"%s\";\n", t->of->name);
+	}
 	if (t->match) {
 		print_group(p, "\t\t", "match =", match_parts, t);
 		plain.by = plain.from = NULL;
@@ -186,7 +214,8 @@ char *config_print(const struct config *config)
 	print_settings(&p, "", top_specs, config);
 	fputs("model: {\n", p.out);
 	for (size_t i = 0; i < config->model.n_tables; i++)
-		print_table(&p, &config->model.tables[i]);
+		if (&config->model.tables[i] != config->model.through)
+			print_table(&p, &config->model, &config->model.tables[i]);
 	fputs("};\npolicies = (\n", p.out);
 	for (size_t i = 0; i < config->n_policies; i++) {
 		fputs("\t{\n", p.out);

@@ -20,7 +20,7 @@ extern const struct config_group config_groups[];
 
 /* The keys at the top, of a table and of a policy; and those of the table's values match and file. */
 extern const struct setting_spec top_specs[], table_specs[], match_parts[], file_parts[],
-	policy_specs[];
+	through_parts[], policy_specs[];
 
 /* The settings at the top, and all groups except model and policies. */
 void groups_read(const struct reader *r, struct config *config);
@@ -33,6 +33,22 @@ void policies_read(const struct reader *r, struct config *config);
  * the group's element i, and contact and request may be NULL.
  */
 void model_read(const struct reader *r, struct model *model);
+
+/* Reads "schema.table", "table", or [ "my.schema", "my.table" ] for a schema with a dot in its name. */
+void table_name_read(const struct reader *r, const config_setting_t *s, struct table *t);
+
+/* The name in the model of the table that a request's through maps. */
+#define THROUGH_NAME "request_contact"
+
+/*
+ * Reads through, the join table of requests with several contacts, into join, and makes request a shared row below
+ * it.  r reads the group s.  false: it is none.
+ */
+bool through_read(const struct reader *r, const config_setting_t *s, struct table *request,
+		  struct table *join);
+
+/* Complains of what does not go with through, when all tables are linked. */
+void through_check(const struct reader *r, const struct model *model);
 
 /* The column rules of the table that r reads.  Complains of contradictions. */
 void rules_read(const struct reader *r, struct table *t);

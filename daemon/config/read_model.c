@@ -29,6 +29,7 @@ const struct setting_spec table_specs[] = {
 	{.key = "table", .required = true},
 	{.key = "of"},
 	{.key = "match"},
+	{.key = "through"},
 	{.key = "file"},
 	{.key = "key", COLUMNS(struct table, key)},
 	{.key = "by", COLUMNS(struct table, by)},
@@ -84,8 +85,7 @@ struct table_draft {
 	bool is_named; /* a table below links to its key */
 };
 
-/* Reads "schema.table", "table", or [ "my.schema", "my.table" ] for a schema with a dot in its name. */
-static void read_table_name(const struct reader *r, const config_setting_t *s, struct table *t)
+void table_name_read(const struct reader *r, const config_setting_t *s, struct table *t)
 {
 	const char *text, *dot, **parts;
 	size_t n;
@@ -176,10 +176,12 @@ static void check_role(const struct reader *r, const struct table *t, const char
 {
 	const bool is_contact = strcmp(t->name, "contact") == 0;
 	const bool is_request = strcmp(t->name, "request") == 0;
+	const bool is_through = reader_key(r, "through");
 	static const char *const contact_not[] = {"of", "by", "from", "shared", "match", "delete"};
 	static const struct {
 		const char *key, *table;
 	} only[] = {{"date", "request"},
+		    {"through", "request"},
 		    {"due_when", "request"},
 		    {"created", "contact"},
 		    {"identity", "contact"}};
@@ -188,8 +190,8 @@ static void check_role(const struct reader *r, const struct table *t, const char
 		bool is_needed;
 	} needs[] = {{"date", is_request},
 		     {"key", is_contact || is_request},
-		     {"by", !is_contact && !t->match},
-		     {"of", !is_contact}};
+		     {"by", !is_contact && !t->match && !is_through},
+		     {"of", !is_contact && !is_through}};
 
 	for (size_t i = 0; is_contact && i < LENGTH(contact_not); i++)
 		if (reader_key(r, contact_not[i]) &&
@@ -208,7 +210,8 @@ static void check_role(const struct reader *r, const struct table *t, const char
 			"leave it out here");
 	if (is_request && t->shared)
 		complain_at(r, NULL,
-			    "a request belongs to one contact: leave shared and match out");
+			    "a request belongs to one contact, or to several with through: leave "
+			    "shared and match out");
 	if (is_contact && t->on_anonymize == ON_ANONYMIZE_DELETE)
 		complain_at(r, reader_key(r, "anonymize"),
 			    "an anonymized contact is not deleted: use rules");
@@ -238,7 +241,7 @@ static void read_table(const struct reader *outer, const config_setting_t *group
 	}
 	settings_read(r, table_specs, t);
 	if ((s = reader_key(r, "table")))
-		read_table_name(r, s, t);
+		table_name_read(r, s, t);
 	if ((s = reader_key(r, "of")))
 		d->parent = setting_string(r, s, "of", VALUE_NAME);
 	if ((s = reader_key(r, "match")))
@@ -416,7 +419,7 @@ static void check_links(const struct model *model, struct table_draft *drafts)
 		check_paths(model, t, &drafts[i].r);
 		check_shard(model, t, &drafts[i].r);
 		if (drafts[i].is_named && t != model->contact && t != model->request &&
-		    !reader_key(&drafts[i].r, "key"))
+		    t != model->through && !reader_key(&drafts[i].r, "key"))
 			complain_at(&drafts[i].r, NULL,
 				    "key is missing: it is the parent of other tables");
 		if (above &&
@@ -426,6 +429,33 @@ static void check_links(const struct model *model, struct table_draft *drafts)
 				    "which are deleted: use anonymize = \"delete\"",
 				    above->name);
 	}
+}
+
+/* The join table of a request's through stands behind the tables of the file. */
+static void add_through(struct model *model, struct table_draft *drafts)
+{
+	struct table_draft *request = &drafts[model->request->index];
+	const config_setting_t *s = reader_key(&request->r, "through");
+	struct table *join = &model->tables[model->n_tables];
+
+	if (!s)
+		return;
+	if (find_table(model, THROUGH_NAME)) {
+		complain_at(&request->r, s,
+			    "through maps its table under the name \"" THROUGH_NAME
+			    "\", which another table of the model has: rename that one");
+		return;
+	}
+	drafts[model->n_tables] = (struct table_draft){
+		.r = reader_in(&request->r, s,
+			       t_printf(request->r.ctx, "%s: through", request->r.what)),
+		.parent = "contact"};
+	join->index = model->n_tables;
+	if (!through_read(&drafts[join->index].r, s, model->request, join))
+		return;
+	model->through = join;
+	model->n_tables++;
+	request->parent = THROUGH_NAME;
 }
 
 void model_read(const struct reader *r, struct model *model)
@@ -439,8 +469,8 @@ void model_read(const struct reader *r, struct model *model)
 		return;
 	}
 	model->n_tables = (size_t)n;
-	model->tables = t_array(r->ctx, struct table, n);
-	drafts = t_array(r->ctx, struct table_draft, n);
+	model->tables = t_array(r->ctx, struct table, n + 1);
+	drafts = t_array(r->ctx, struct table_draft, n + 1);
 	for (size_t i = 0; i < model->n_tables; i++) {
 		model->tables[i].index = i;
 		read_table(r, config_setting_get_elem(r->group, (unsigned int)i), &model->tables[i],
@@ -448,6 +478,8 @@ void model_read(const struct reader *r, struct model *model)
 	}
 	model->contact = find_table(model, "contact");
 	model->request = find_table(model, "request");
+	if (model->request)
+		add_through(model, drafts);
 	if (!model->contact)
 		complain_at(r, NULL, "model: table \"contact\" is missing");
 	if (!model->request)
@@ -455,6 +487,7 @@ void model_read(const struct reader *r, struct model *model)
 	link_parents(model, drafts);
 	break_cycles(model, drafts);
 	check_links(model, drafts);
+	through_check(r, model);
 	if (model->contact)
 		check_identity(model, drafts);
 	talloc_free(drafts);

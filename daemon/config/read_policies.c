@@ -177,11 +177,11 @@ static void require_answers(const struct reader *r, const char *policy, const st
 
 		if (t->on_anonymize == ON_ANONYMIZE_UNSET && t != root && t != model->request &&
 		    model_is_under(t, root))
-			complain_at(r, config_setting_get_elem(r->group, (unsigned int)i),
-				    "model: table \"%s\": %s anonymizes \"%s\" and all "
-				    "tables below it: add anonymize = \"delete\" or \"keep\", or "
-				    "rules",
-				    t->name, policy, root->name);
+			complain(r->complaints, &t->place,
+				 "model: table \"%s\": %s anonymizes \"%s\" and all "
+				 "tables below it: add anonymize = %s\"keep\", or rules",
+				 t->name, policy, root->name,
+				 t == model->through ? "" : "\"delete\" or ");
 	}
 }
 

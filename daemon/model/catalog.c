@@ -178,6 +178,10 @@ bool catalog_key_is_use(const struct model *model, const struct catalog *catalog
 {
 	if (!t->shared || t->match)
 		return false;
+	/* All else that points at a request is mapped, or refused: it does not outlive its contacts. */
+	if (t == model->request)
+		return k->from_oid == catalog->relations[t->of->index].oid &&
+		       catalog_key_pairs(k, t->from, t->by);
 	for (size_t i = 0; i < model->n_tables; i++)
 		if (model->tables[i].of == t && !model->tables[i].where &&
 		    catalog_link_covers(catalog, &model->tables[i], k))

@@ -153,7 +153,7 @@ bool catalog_link_covers(const struct catalog *catalog, const struct table *t,
 
 /*
  * Does a row that points at one of t's by the key use it, and so keep it?  It does where t is
- * shared and the row does not hang off t itself.
+ * shared and the row does not hang off t itself; a request's users are its join table's rows alone.
  */
 bool catalog_key_is_use(const struct model *model, const struct catalog *catalog,
 			const struct table *t, const struct foreign_key *key);

@@ -85,6 +85,11 @@ size_t model_depth(const struct table *t)
 	return depth;
 }
 
+const struct table *model_linked(const struct model *model)
+{
+	return model->through ? model->through : model->request;
+}
+
 const struct columns *model_parent_columns(const struct table *t)
 {
 	assert(t->of);

@@ -144,6 +144,11 @@ struct model {
 	size_t n_tables;
 	struct table *contact;
 	struct table *request;
+	/*
+	 * The join table of requests with several contacts: it hangs off contact, and request off it, as
+	 * a shared row.  NULL: a request has one contact, and hangs off it.
+	 */
+	struct table *through;
 	const struct place *marks; /* n_marks: comments with a question that nobody has answered */
 	size_t n_marks;
 };
@@ -168,6 +173,9 @@ const char *model_date(const struct table *t);
 
 /* How many tables stand above t. */
 size_t model_depth(const struct table *t);
+
+/* The table whose by points at the contacts of requests: request, or what stands between them. */
+const struct table *model_linked(const struct model *model);
 
 /* The columns of t->of that t->by equals: t->from, or the parent's key. t->of is not NULL. */
 const struct columns *model_parent_columns(const struct table *t);

@@ -96,7 +96,8 @@ static const char collect_sql[] = "SELECT {arrays}, count(*) AS n FROM (SELECT {
 static struct collect collect_of(const struct plan *p, const struct table *t)
 {
 	const bool subject = t == p->subject;
-	const bool shared = t->shared && p->opts.action != ACTION_EXPORT;
+	/* A request that is the subject itself goes whatever its contacts do. */
+	const bool shared = t->shared && !subject && p->opts.action != ACTION_EXPORT;
 	const bool locks = !subject && !shared && plan_is_deleted(p, t) &&
 			   (!t->key || catalog_attaches_silently(p->catalog, t));
 	struct collect c = {

@@ -108,10 +108,20 @@ static const char requests_sql[] =
 	"  WHERE {by} IS NOT NULL{where} AND {of_contact}{shards}\n"
 	"  GROUP BY {numbers}";
 
+/* The same by the rows j of the join table.  Predicates stand in the subquery, over the requests alone. */
+static const char through_sql[] =
+	"SELECT {links}, count(*) AS n, {last} AS last,{odd}\n"
+	"        count(*) FILTER (WHERE {unknown} OR q.over IS NOT TRUE) AS keeping\n"
+	"   FROM {joins} AS j JOIN (\n"
+	"     SELECT {keys}, {date} AS at, ({due_when}\n) AS over FROM {requests} AS q WHERE true{where}) AS q\n"
+	"     ON {of_request}\n"
+	"  WHERE {by} IS NOT NULL AND {of_contact}\n"
+	"  GROUP BY {numbers}";
+
 /* Returns the value of contact c that its requests hold.  A cast would hide from Citus that both are in one shard. */
 static char *linked_value(const struct plan *p)
 {
-	const struct table *r = p->model->request;
+	const struct table *r = model_linked(p->model);
 	const struct columns *from = model_parent_columns(r);
 	const struct relation *contact = plan_relation(p, p->model->contact);
 	char *list = t_strdup(p, "");
@@ -133,15 +143,22 @@ static char *linked_value(const struct plan *p)
 
 static char *requests(const struct plan *p, bool of_contact)
 {
-	const struct table *r = p->model->request;
-	const char *by = plan_key(p, "q", r->by), *at = plan_column(p, "q", r->date);
+	const struct table *r = p->model->request, *linked = model_linked(p->model);
+	const char *alias = linked == r ? "q" : "j", *by = plan_key(p, alias, linked->by);
+	const struct columns *names = plan_names(p, "r", r->key->n);
+	const char *at = linked == r ? plan_column(p, "q", r->date) : "q.at";
 	char *numbers = t_strdup(p, "");
 
-	for (size_t i = 1; i <= r->by->n; i++)
+	for (size_t i = 1; i <= linked->by->n; i++)
 		t_list(&numbers, ", ", "%zu", i);
 	return sql_fill(
-		p, requests_sql, {"by", by}, {"links", plan_named(p, "q", r->by, "link")},
-		{"numbers", numbers}, {"last", plan_date_last(p, r, at)},
+		p, linked == r ? requests_sql : through_sql, {"by", by},
+		{"links", plan_named(p, alias, linked->by, "link")}, {"numbers", numbers},
+		{"joins", plan_table(p, linked)}, {"keys", plan_named(p, "q", r->key, "r")},
+		{"of_request", linked == r ? ""
+					   : t_printf(p, "%s = %s", plan_key(p, "j", r->from),
+						      plan_key(p, "q", names))},
+		{"date", plan_column(p, "q", r->date)}, {"last", plan_date_last(p, r, at)},
 		{"odd", r->date_unit ? t_printf(p, "\n        count(*) FILTER (WHERE %s) AS odd,",
 						plan_date_odd(p, r, at))
 				     : ""},
@@ -220,7 +237,8 @@ static char *due_contacts(const struct plan *p, const char *keys)
 		{"contacts", subjects(p, c->where, p->opts.scope)},
 		{"join", t_printf(p, "%sJOIN%s", all ? "LEFT " : "", keys ? " LATERAL" : "")},
 		{"requests", requests(p, keys != NULL)}, {"link", linked_value(p)},
-		{"of_requests", plan_key(p, "r", plan_names(p, "link", p->model->request->by->n))},
+		{"of_requests",
+		 plan_key(p, "r", plan_names(p, "link", model_linked(p->model)->by->n))},
 		{"old_enough", old_enough(p)},
 		{"not_held", p->opts.despite_holds ? "true" : t_printf(p, "NOT %s", held(p))},
 		{"among_keys", keys ? plan_among(p, c, "c", c->key, keys) : "true"},
@@ -236,11 +254,47 @@ static const char due_requests_sql[] = "SELECT {key}, 1 AS weight, {last} AS las
 				       "   AND {among_keys}{shards}\n"
 				       "   AND ({dirty})";
 
+/* An item of FROM: the contacts c, out of contacts, of requests; *ret_link says "of the row alias". */
+static char *contacts_of(const struct plan *p, const char *contacts, const char *alias,
+			 const char **ret_link)
+{
+	const struct table *join = p->model->through;
+
+	*ret_link = plan_link(p, p->model->request, alias, join ? "j" : "c");
+	return join ? t_printf(p, "%s AS j JOIN %s AS c ON %s", plan_table(p, join), contacts,
+			       plan_link(p, join, "j", "c"))
+		    : t_printf(p, "%s AS c", contacts);
+}
+
+/*
+ * A contact of the request r is in scope.  Where a request has several, none of them is outside: its content is
+ * that one's as well.
+ */
+static char *in_scope(const struct plan *p)
+{
+	const struct table *c = p->model->contact;
+	const char *scope = p->opts.scope, *link;
+	const char *inside = contacts_of(p, plan_filtered(p, c, c->where, scope), "r", &link);
+	char *sql;
+
+	if (!scope && !c->where)
+		return t_strdup(p, "true");
+	sql = t_printf(p, "EXISTS (SELECT FROM %s WHERE %s)", inside, link);
+	if (scope && p->model->through)
+		t_append(&sql, "\n   AND NOT EXISTS (SELECT FROM %s WHERE %s)",
+			 contacts_of(p,
+				     plan_filtered(p, c, c->where,
+						   t_printf(p, "(%s\n) IS NOT TRUE", scope)),
+				     "r", &link),
+			 link);
+	return sql;
+}
+
 static char *due_requests(const struct plan *p, const char *keys)
 {
-	const struct table *r = p->model->request, *c = p->model->contact;
-	const char *at = plan_column(p, "r", r->date);
-	const char *link = plan_link(p, r, "r", "c");
+	const struct table *r = p->model->request;
+	const char *at = plan_column(p, "r", r->date), *link;
+	const char *contacts = contacts_of(p, plan_table(p, p->model->contact), "r", &link);
 
 	return sql_fill(
 		p, due_requests_sql, {"key", plan_named(p, "r", r->key, "k")},
@@ -249,15 +303,11 @@ static char *due_requests(const struct plan *p, const char *keys)
 		{"requests", subjects(p, r->where, p->opts.by_key ? NULL : r->due_when)},
 		{"old_enough",
 		 p->opts.by_key ? quiet_since(p, at, r) : plan_date_between(p, r, at)},
-		{"not_held",
-		 p->opts.despite_holds
-			 ? "true"
-			 : t_printf(p, "NOT EXISTS (SELECT FROM %s AS c WHERE %s AND %s)",
-				    plan_table(p, c), link, held(p))},
-		{"in_scope", p->opts.scope || c->where
-				     ? t_printf(p, "EXISTS (SELECT FROM %s AS c WHERE %s)",
-						plan_filtered(p, c, c->where, p->opts.scope), link)
-				     : "true"},
+		{"not_held", p->opts.despite_holds
+				     ? "true"
+				     : t_printf(p, "NOT EXISTS (SELECT FROM %s WHERE %s AND %s)",
+						contacts, link, held(p))},
+		{"in_scope", in_scope(p)},
 		{"among_keys", keys ? plan_among(p, r, "r", r->key, keys) : "true"},
 		{"dirty", dirty(p, r, "r")});
 }
@@ -274,14 +324,15 @@ char *plan_due_query(void *ctx, const struct model *model, const struct catalog 
 	return due_query(plan_new(ctx, model, catalog, opts), keys);
 }
 
-/* The subject's contact c, behind the subject's table t; nothing where the contact is the subject. */
+/* The subject's contacts c, behind the subject's table t; nothing where the contact is the subject. */
 static const char *join_contact(const struct plan *p)
 {
-	const struct table *c = p->model->contact;
+	const char *link, *contacts = contacts_of(p, plan_table(p, p->model->contact), "t", &link);
 
-	return p->subject == c ? ""
-			       : t_printf(p, " JOIN %s AS c ON %s", plan_table(p, c),
-					  plan_link(p, p->subject, "t", "c"));
+	return p->subject == p->model->contact
+		       ? ""
+		       : t_printf(p, p->model->through ? " JOIN (%s) ON %s" : " JOIN %s ON %s",
+				  contacts, link);
 }
 
 static const char selected_sql[] =
@@ -340,7 +391,7 @@ static const char lock_sql[] =
 	" ORDER BY {order} FOR UPDATE SKIP LOCKED) AS x";
 
 static const char held_sql[] =
-	"SELECT " KEYS " FROM (SELECT {key} FROM {table} AS t{contact}\n"
+	"SELECT " KEYS " FROM (SELECT DISTINCT {key} FROM {table} AS t{contact}\n"
 	"  JOIN retention.holds_in_force AS h ON h.contact_key = {contact_key}\n"
 	" WHERE {selection}) AS x";
 

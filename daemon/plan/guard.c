@@ -15,15 +15,15 @@
  */
 static const char lock_requests_sql[] =
 	"WITH every AS MATERIALIZED (\n"
-	"  SELECT {link} AS link, count(*) AS n FROM {requests} AS t WHERE {selection} GROUP BY 1),\n"
+	"  SELECT {link} AS link, count(*) AS n FROM {rows} WHERE {selection} GROUP BY 1),\n"
 	"held AS MATERIALIZED (SELECT h.link, count(*) AS n FROM (\n"
-	"  SELECT {link} AS link FROM {requests} AS t WHERE {selection} FOR UPDATE SKIP LOCKED) AS h\n"
+	"  SELECT {link} AS link FROM {rows} WHERE {selection} FOR UPDATE SKIP LOCKED) AS h\n"
 	"  GROUP BY 1),\n"
 	"busy AS MATERIALIZED (SELECT e.link FROM every AS e LEFT JOIN held AS h\n"
 	"  ON h.link = e.link WHERE h.n IS DISTINCT FROM e.n)\n"
 	"SELECT coalesce(array_agg({text}), '{}')::text AS keys, count(*) AS n\n"
 	"  FROM (SELECT {key} FROM {contacts} AS c WHERE {among_keys}\n"
-	"           AND NOT EXISTS (SELECT FROM busy WHERE busy.link = {linked})\n"
+	"           AND NOT EXISTS (SELECT FROM {busy} = {linked})\n"
 	"         ORDER BY {order}) AS x";
 
 /* The value of a link in the row alias: the column, or the row's literal of several. */
@@ -70,37 +70,99 @@ static void guard_kept(struct plan *p, const char *among_keys)
 		p->kept_sql = sql;
 }
 
+/* The row c is of a contact among $1. */
+static char *contacts_among(const struct plan *p)
+{
+	const struct table *c = p->model->contact;
+
+	return t_printf(p, "%s%s", plan_among(p, c, "c", c->key, plan_array(p, c, c->key, "$1")),
+			plan_in_shards(p, c, "c"));
+}
+
+/* How the rows are locked of which a contact is made of, and how a contact is found by them. */
+struct lock {
+	const char *rows; /* an item of FROM */
+	const char *selection;
+	const char *link; /* what groups them */
+	const char *busy; /* "busy WHERE <the value that a contact of a busy group holds>" */
+};
+
+static char *lock_statement(const struct plan *p, const struct lock *lock)
+{
+	const struct table *c = p->model->contact, *linked = model_linked(p->model);
+	const struct columns *names = plan_names(p, "k", c->key->n);
+
+	return sql_fill(
+		p, lock_requests_sql, {"link", lock->link}, {"rows", lock->rows},
+		{"selection", lock->selection}, {"busy", lock->busy},
+		{"contacts", plan_table(p, c)}, {"key", plan_named(p, "c", c->key, "k")},
+		{"order", plan_columns(p, "c", c->key->names, c->key->n)},
+		{"text", plan_key_text(p, "x", names)}, {"among_keys", contacts_among(p)},
+		{"linked", t_printf(p, "%s::%s", link_value(p, "c", model_parent_columns(linked)),
+				    plan_key_type(p->catalog, linked, linked->by))});
+}
+
+/*
+ * Whose a request is, its rows in the join table say.  The locks on the contacts and on the requests keep clients from
+ * adding one: both foreign keys need KEY SHARE.  They do not keep one from being removed: its request would then
+ * stay for a contact that is its contact no more.  So the rows are locked, those of other contacts as well, in a
+ * statement that sees what came before the locks on the requests.
+ */
+static void lock_through(struct plan *p, const char *links)
+{
+	const struct table *r = p->model->request, *join = p->model->through;
+	const char *table = plan_table(p, join), *by = link_value(p, "j", join->by);
+	const char *mine = plan_among(p, join, "j", join->by, links);
+	const struct lock requests = {
+		.rows = t_printf(p, "%s AS j JOIN %s AS t ON %s", table, plan_table(p, r),
+				 plan_link(p, r, "t", "j")),
+		.selection = mine,
+		.link = by,
+		.busy = "busy WHERE busy.link",
+	};
+	const struct lock rows = {
+		.rows = t_printf(p, "%s AS t", table),
+		.selection = t_printf(
+			p, "%s IN (SELECT %s FROM %s AS j WHERE %s)", plan_key(p, "t", r->from),
+			plan_columns(p, "j", r->from->names, r->from->n), table, mine),
+		.link = link_value(p, "t", r->from),
+		.busy = t_printf(p, "busy JOIN %s AS j ON %s = busy.link WHERE %s", table,
+				 link_value(p, "j", r->from), by),
+	};
+
+	p->lock_requests_sql = lock_statement(p, &requests);
+	p->lock_links_sql = lock_statement(p, &rows);
+}
+
 void plan_guards(struct plan *p)
 {
 	const enum action action = p->opts.action;
 	const struct table *c = p->model->contact, *r = p->model->request;
-	const char *contacts = plan_table(p, c), *link = link_value(p, "t", r->by);
-	const char *among_keys =
-		t_printf(p, "%s%s", plan_among(p, c, "c", c->key, plan_array(p, c, c->key, "$1")),
-			 plan_in_shards(p, c, "c"));
-	const char *linked = link_value(p, "c", model_parent_columns(r));
-	const char *type = plan_key_type(p->catalog, r, r->by);
-	const struct columns *names = plan_names(p, "k", c->key->n);
-	const bool by_key = columns_equal(model_parent_columns(r), c->key);
+	const struct table *linked = model_linked(p->model);
+	const char *type = plan_key_type(p->catalog, linked, linked->by);
+	const bool by_key = columns_equal(model_parent_columns(linked), c->key);
 	/* The values of the contacts $1 that requests point at. */
 	const char *links = by_key ? t_printf(p, "$1::%s[]", type)
 				   : t_printf(p, "ARRAY(SELECT %s::%s FROM %s AS c WHERE %s)",
-					      linked, type, contacts, among_keys);
-	const char *selection = t_printf(p, "%s%s%s", plan_among(p, r, "t", r->by, links),
-					 plan_and(p, r->where), plan_in_shards(p, r, "t"));
+					      link_value(p, "c", model_parent_columns(linked)),
+					      type, plan_table(p, c), contacts_among(p));
+	const struct lock requests = {
+		.rows = t_printf(p, "%s AS t", plan_table(p, r)),
+		.selection = t_printf(p, "%s%s%s", plan_among(p, linked, "t", linked->by, links),
+				      plan_and(p, r->where), plan_in_shards(p, r, "t")),
+		.link = link_value(p, "t", linked->by),
+		.busy = "busy WHERE busy.link",
+	};
 
-	if (p->subject != r && action != ACTION_EXPORT)
-		p->lock_requests_sql =
-			sql_fill(p, lock_requests_sql, {"link", link},
-				 {"requests", plan_table(p, r)}, {"selection", selection},
-				 {"contacts", contacts}, {"key", plan_named(p, "c", c->key, "k")},
-				 {"order", plan_columns(p, "c", c->key->names, c->key->n)},
-				 {"text", plan_key_text(p, "x", names)}, {"among_keys", among_keys},
-				 {"linked", t_printf(p, "%s::%s", linked, type)});
+	if (p->subject != r && action != ACTION_EXPORT && p->model->through)
+		lock_through(p, links);
+	else if (p->subject != r && action != ACTION_EXPORT)
+		p->lock_requests_sql = lock_statement(p, &requests);
 	if (action == ACTION_DELETE_CONTACTS)
-		guard_kept(p, among_keys);
+		guard_kept(p, contacts_among(p));
 	/* Without a foreign key nothing keeps a client from attaching a request to a contact that goes. */
-	if (action == ACTION_DELETE_CONTACTS && by_key && !plan_has_key_to_parent(p, r))
-		p->strays_sql = t_printf(p, "SELECT count(*) AS n FROM %s AS t WHERE %s",
-					 plan_table(p, r), selection);
+	if (action == ACTION_DELETE_CONTACTS && by_key && linked == r &&
+	    !plan_has_key_to_parent(p, r))
+		p->strays_sql = t_printf(p, "SELECT count(*) AS n FROM %s WHERE %s", requests.rows,
+					 requests.selection);
 }

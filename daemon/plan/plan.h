@@ -149,6 +149,11 @@ struct plan {
 	 * nothing is erased, or the subject is the request itself.
 	 */
 	const char *lock_requests_sql;
+	/*
+	 * The same, of those whose requests' rows in the join table are locked too, so that nobody changes whose
+	 * they are.  It runs behind lock_requests_sql, which it needs.  NULL: a request has one contact.
+	 */
+	const char *lock_links_sql;
 	/* $1 text[] of deleted contacts' keys: n requests that no foreign key kept out; or NULL */
 	const char *strays_sql;
 	/*

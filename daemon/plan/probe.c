@@ -71,6 +71,7 @@ const struct probe *plan_probes(void *ctx, const struct plan *plan, const struct
 	add(&p, at, "the re-check of those due", plan->recheck_sql);
 	add(&p, at, "the lock of a batch", plan->lock_sql);
 	add(&p, at, "the lock of a batch's requests", plan->lock_requests_sql);
+	add(&p, at, "the lock of whose the requests are", plan->lock_links_sql);
 	add(&p, at, "the holds of a batch", plan->held_sql);
 	add(&p, at, "the rows that stay", plan->kept_sql);
 	for (size_t i = 0; i < plan->n_collects; i++) {

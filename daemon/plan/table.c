@@ -68,9 +68,10 @@ static bool is_user(const struct plan *p, const struct table *x)
 
 	for (size_t i = 0; i < p->model->n_tables; i++) {
 		const struct table *t = &p->model->tables[i];
+		const bool points = t->shared && t != p->model->request &&
+				    catalog_next_key(p->catalog, NULL, oid, plan_oid(p, t));
 
-		if (t->shared && (plan_oid(p, t->of) == oid ||
-				  catalog_next_key(p->catalog, NULL, oid, plan_oid(p, t))))
+		if (points || (t->shared && plan_oid(p, t->of) == oid))
 			return true;
 	}
 	return false;

@@ -354,14 +354,26 @@ static void check_link_index(const struct catalog *catalog, const struct table *
 			   r->partitioned));
 }
 
+/* Is the missing index that of a foreign key, of which check_key_index() has said it already? */
+static bool is_said_of_key(const struct model *model, const struct catalog *catalog,
+			   const struct table *t)
+{
+	const struct foreign_key *k = NULL;
+
+	while (t == model->request && (k = catalog_next_key(catalog, k, 0, 0)))
+		if (!k->indexed && catalog_key_is_use(model, catalog, t, k))
+			return true;
+	return false;
+}
+
 /* Rows that use a shared row are looked for by the value. */
-static void check_use_index(const struct catalog *catalog, const struct table *t,
-			    struct complaints *c)
+static void check_use_index(const struct model *model, const struct catalog *catalog,
+			    const struct table *t, struct complaints *c)
 {
 	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
 
 	if (!t->shared || t->allow_unindexed || catalog->relations[t->index].used_indexed ||
-	    catalog->relations[t->of->index].rows < LARGE_ROWS)
+	    catalog->relations[t->of->index].rows < LARGE_ROWS || is_said_of_key(model, catalog, t))
 		return;
 	complain(c, &t->place,
 		 "table \"%s\": whether another row of %s.%s has the same \"%s\" is asked for each "
@@ -405,6 +417,7 @@ void check_model(const struct model *model, const struct catalog *catalog, struc
 	check_links(model, catalog, c);
 	check_objects(model, catalog, c);
 	check_second_names(model, catalog, c);
+	check_through(model, catalog, c);
 	check_dates(model, catalog, c);
 	for (size_t i = 0; i < model->n_tables; i++) {
 		check_casts(&model->tables[i], &catalog->relations[i], c);
@@ -420,7 +433,7 @@ void check_model(const struct model *model, const struct catalog *catalog, struc
 		const struct table *t = &model->tables[i];
 
 		check_link_index(catalog, t, c);
-		check_use_index(catalog, t, c);
+		check_use_index(model, catalog, t, c);
 		check_shared(model, t, c);
 		check_staying(t, &catalog->relations[i], c);
 		check_file(t, &catalog->relations[i], c);

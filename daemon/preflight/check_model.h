@@ -26,6 +26,9 @@ bool check_object_owners(struct db *db, const struct plan *plan, struct complain
  */
 void check_links(const struct model *model, const struct catalog *catalog, struct complaints *c);
 
+/* Its part in check_through.c.  Complains about a join table of requests that does not hold what it says. */
+void check_through(const struct model *model, const struct catalog *catalog, struct complaints *c);
+
 /*
  * Its part in check_staying.c.  Complains about rows that cannot be detached, or not cleared by on_delete.
  */

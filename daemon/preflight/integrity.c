@@ -84,7 +84,8 @@ static void check_right(struct obstacles *o, const struct integrity_facts *facts
 }
 
 /* ON DELETE CASCADE, SET NULL and SET DEFAULT do nothing for a replica: does the plan do it? */
-static bool is_done_by_plan(const struct plan *plan, const struct foreign_key *key)
+static bool is_done_by_plan(const struct plan *plan, const struct table *t,
+			    const struct foreign_key *key)
 {
 	for (size_t i = 0; i < plan->n_steps; i++) {
 		const struct step *s = &plan->steps[i];
@@ -98,14 +99,17 @@ static bool is_done_by_plan(const struct plan *plan, const struct foreign_key *k
 	for (size_t i = 0; i < plan->n_kept_keys; i++)
 		if (plan->kept_keys[i] == key)
 			return true;
-	return !catalog_key_is_silent(key);
+	/* No row of the join table that stays points at a request that goes. */
+	return !catalog_key_is_silent(key) ||
+	       (t->shared && t == plan->model->request &&
+		catalog_key_is_use(plan->model, plan->catalog, t, key));
 }
 
 static void check_key(struct obstacles *o, const struct table *t, const struct foreign_key *key)
 {
 	const struct relation *r = &o->plan->catalog->relations[t->index];
 
-	if (!is_done_by_plan(o->plan, key))
+	if (!is_done_by_plan(o->plan, t, key))
 		add(o, &t->place, "map them with delete = \"detach\", or ",
 		    "it does not do what constraint \"%s\" of %s does to rows that stay (ON DELETE)",
 		    key->name, key->from_name);

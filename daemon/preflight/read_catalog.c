@@ -385,6 +385,13 @@ static void need_ruled(const struct table *t, const struct relation *r, struct c
 			    &rules.list[i].place, c);
 }
 
+/* Is it a column of a pair of through, which is said as its by, or as the request's from? */
+static bool is_half(const struct model *model, const char *column)
+{
+	return columns_have(model->through->by, column) ||
+	       columns_have(model->request->from, column);
+}
+
 static void check_columns_exist(const struct model *model, const struct catalog *catalog,
 				struct complaints *c)
 {
@@ -392,7 +399,9 @@ static void check_columns_exist(const struct model *model, const struct catalog 
 		const struct table *t = &model->tables[i];
 		const struct relation *r = &catalog->relations[i];
 
-		need_columns(t, r, "key", t->key, &t->place, c);
+		for (size_t j = 0; t->key && j < t->key->n; j++)
+			if (t != model->through || !is_half(model, t->key->names[j]))
+				need_column(t, r, "key", t->key->names[j], &t->place, c);
 		need_columns(t, r, "by", t->by, &t->place, c);
 		need_column(t, r, "date", t->date, &t->place, c);
 		need_column(t, r, "created", t->created, &t->place, c);

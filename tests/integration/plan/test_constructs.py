@@ -544,7 +544,7 @@ REFUSED = [
     ({"mail": {"table": "logo", "key": "id", "of": "contact", "match": {"column": "blob_id", "of": "name"}, "anonymize": "delete"}},
      'match compares "blob_id" (bigint) with "name" (text): a copy is of the same kind'),
     ({"contact": {**RULES["contact"], "match": {"column": "name", "of": "name"}}}, "always deleted: leave match out"),
-    ({"request": {**RULES["request"], "shared": True}}, "a request belongs to one contact: leave shared and match out"),
+    ({"request": {**RULES["request"], "shared": True}}, "a request belongs to one contact, or to several with through: leave shared and match out"),
     ({"variant": {**BLOB_MODEL["variant"], "anonymize": None, "json_keep": {"blob_id": ["a"]}}}, 'column "blob_id" is its by '),
     ({"variant": {**BLOB_MODEL["variant"], "anonymize": None, "redact": ["id"]}}, 'column "id" is its key and cannot be'),
 ]
