@@ -165,12 +165,15 @@ bool command_report(struct command *cmd, struct error *err)
 	const char *values[REPORT_VALUES];
 	AUTO(result) PGresult *document = NULL;
 
+	if (o->as_of && !read_preview(cmd, rules, &ask, err))
+		return false;
 	/* The daemon's zone, also where -d names the database. */
-	if (!(o->as_of ? read_preview(cmd, rules, &ask, err)
-		       : find_actions(cmd, rules, &ask, err)) ||
-	    !db_command(cmd->db, zone_sql, 0, NULL, NULL, err))
+	if (!db_command(cmd->db, zone_sql, 0, NULL, NULL, err) ||
+	    !db_exec(cmd->db, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", err) ||
+	    (!o->as_of && !find_actions(cmd, rules, &ask, err)))
 		return false;
 	report_rules_values(rules, &ask, values);
-	return db_query(cmd->db, report_document_sql, REPORT_VALUES, values, &document, err) &&
+	return db_query(cmd->db, report_document(cmd->ctx), REPORT_VALUES, values, &document,
+			err) &&
 	       print(cmd, (enum format)format, db_value(document, 0, "json"), err);
 }

@@ -7,7 +7,7 @@
  *
  *	report_actions_sql	which actions the report is about
  *	report_used_sql		the configurations that they were done by, for report_rules_read()
- *	report_document_sql	the document, with the values of report_rules_values()
+ *	report_document()	the document, with the values of report_rules_values()
  *	report_cells_sql	its cells, for report_tables()
  *
  * The session's TimeZone is retention.time_zone(), so that all times are in one zone, which the document names.
@@ -24,8 +24,8 @@ extern const char report_actions_sql[];
 /* $1: an array of actions. */
 extern const char report_used_sql[];
 
-/* A row with the column "json"; $1 to $9: report_rules_values(). */
-extern const char report_document_sql[];
+/* A row with the column "json"; $1 to $9: report_rules_values().  Owned by ctx. */
+char *report_document(void *ctx);
 
 /* $1: the document.  Rows (section, n, name, value), by section and n. */
 extern const char report_cells_sql[];
@@ -55,7 +55,7 @@ void report_rules_read(struct report_rules *rules, const PGresult *used);
 void report_rules_of(struct report_rules *rules, const struct config *config, const char *sha256,
 		     enum action action, const char *policy);
 
-/* The values of report_document_sql; owned by the rules' context. */
+/* The values of report_document(); owned by the rules' context. */
 void report_rules_values(struct report_rules *rules, const struct report_ask *ask,
 			 const char *ret_values[REPORT_VALUES]);
 

@@ -206,11 +206,18 @@ static const char *value(const PGresult *res, int row, const char *column)
 	return PQgetisnull(res, row, c) ? NULL : PQgetvalue(res, row, c);
 }
 
-/* A version of this program that knows other settings may have written it. */
+/*
+ * A version of this program that knows other settings may have written it.  The complaint may quote bytes that are no
+ * text, which the server would not take.
+ */
 static void add_unreadable(struct report_rules *r, const char *sha256, const char *why)
 {
-	const char *const fields[] = {sha256, text_one_line(t_strdup(r->ctx, why))};
+	char *text = text_one_line(t_strdup(r->ctx, why));
+	const char *const fields[] = {sha256, text};
 
+	for (char *t = text; *t; t++)
+		if ((unsigned char)*t > 127)
+			*t = '?';
 	add(r, &r->unreadable, fields, LENGTH(fields));
 }
 

@@ -31,6 +31,7 @@ static const char *const words_table[][2] = {
 	{"restored", N_("put back from its archive")},
 	{"held_before", N_("on hold when the list was made")},
 	{"held", N_("on hold")},
+	{"error", N_("the database refuses it")},
 	{"gone", N_("no longer there")},
 	{"not_due", N_("no longer due: came back, or was changed")},
 	{"locked", N_("stayed locked by other sessions")},
@@ -46,7 +47,10 @@ static const char *const words_table[][2] = {
 	{"json_keep", N_("all other keys removed from JSON")},
 	{"redact", N_("names replaced in the text")},
 	{"keep", N_("kept as it is")},
-	{"ok", N_("intact")},
+	{"intact", N_("intact")},
+	{"damaged", N_("damaged")},
+	{"not verified", N_("not verified")},
+	{"all places", N_("all places")},
 	{"live tables", N_("live tables")},
 	{"pages of the tables", N_("pages of the tables")},
 	{"standbys and slots", N_("standbys and slots")},
@@ -85,16 +89,19 @@ static const char *find(const char *const table[][2], size_t n, const char *word
 	return NULL;
 }
 
-/* The document has it as ISO 8601, with the offset, which tells apart the two hours of an autumn night. */
+/*
+ * The document has it as ISO 8601.  People get whole seconds, and the offset, which tells apart the two hours of an
+ * autumn night.
+ */
 static const char *time_word(void *ctx, const char *value)
 {
 	const char *t = strchr(value, 'T');
-	const size_t clock = t ? strcspn(t + 1, "+-Z") : 0;
+	const size_t clock = t ? strcspn(t + 1, ".+-Z") : 0;
 
 	if (!t)
 		return value; /* infinity */
 	return t_printf(ctx, "%.*s %.*s %s", (int)(t - value), value, (int)clock, t + 1,
-			t + 1 + clock);
+			t + 1 + strcspn(t + 1, "+-Z"));
 }
 
 /* "1 months 3 days" by its units, each of which is a word. */

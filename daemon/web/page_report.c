@@ -47,7 +47,7 @@ static void ask_document(struct visit *v)
 
 	report_rules_read(rules, visit_rows(v, "used"));
 	report_rules_values(rules, &ask, values);
-	visit_ask(v, "document", report_document_sql, REPORT_VALUES, values);
+	visit_ask(v, "document", report_document(visit_ctx(v)), REPORT_VALUES, values);
 	visit_then(v, take_apart);
 }
 

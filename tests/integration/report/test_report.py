@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from support.backup import put_back
 from support.ctl import action, ctl
+from support.harness import BUILD
 from support.restores import restore
 from support.small import SCHEMA, TWO, model, policy
 
@@ -61,6 +63,10 @@ class Page(HTMLParser):
             self.heading += data
         elif self.open[-1:] and self.open[-1] in ("td", "th"):
             self.row[-1] += data
+
+
+def ctl_usage():
+    return subprocess.run([BUILD / "retentionctl", "report", "--help"], stdout=subprocess.PIPE, text=True, check=True).stdout.splitlines()[0]
 
 
 def read(d, what, *args, **kwargs):
@@ -115,15 +121,16 @@ def test_numbers_as_sql_counts_them(worked):
     gone = 12 - 3 - d.pg.value(d.db, "SELECT count(*) FROM contact")  # three went by hand
     assert gone == 3
     assert count == {"action": 1, "listed": 11, "treated": gone, "dropped": 6, "failed": 2, "locked": 0, "rest": None, "open": 0,
-                     "held_before": 1}
+                     "holds": 1, "held_before": 1}
     assert {(x["reason"], x["subjects"], tuple(x["keys"] or [])) for x in document["left_out"]} == {
         ("held_before", 1, ()), ("held", 2, ("1", "2")), ("not_due", 1, ("3",)), ("gone", 3, ("4", "5", "6")),
-        ("failed", 2, ("7", "8"))}
+        ("error", 2, ("7", "8"))}
     assert {t["table"]: t["rows"] for t in document["tables"]} == {"contact": 3, "request": 3}
     assert [a["state"] for a in document["actions"]] == ["incomplete"]
     assert shown.tables["How many"] == [
-        ["on the list", "11"], ["treated", "3"], ["left the list, kept", "6"], ["failed", "2"], ["stayed locked", "0"],
-        ["not treated", "0"], ["due and held, so not on the list", "1"]]
+        ["on the list", "11"], ["treated", "3"], ["left the list, kept", "6"], ["could not be treated", "2"], ["stayed locked", "0"],
+        ["not treated", "0"], ["due and held, so not on the list", "1"],
+        ["legal holds in force when the list was made", "1"]]
     # The totals of the policy are the sums of its passes, and it had one.
     totals, = read(d, "p")["totals"]
     assert {k: totals[k] for k in ("passes", "done", "listed", "treated", "dropped", "failed", "locked")} == {
@@ -197,7 +204,7 @@ def test_an_older_action_and_a_foreign_version(make):
     document, shown, text = all_formats(d, 1)
     assert document["rules"] == document["configurations"] == [] and document["counts"][0]["treated"] == 1
     assert "No rules are known" in text and "No rules are known" in shown.words
-    for content in (b"\xff\xfe nonsense", b"from_the_future = { <b>: 1 };", b"model: {}", b"a\x00b"):
+    for content in (b"\xff\xfe nonsense", b'policies = ( { name = "\xff\xfe"; } );', 'schedule = "\u202eé"; é'.encode(), b"from_the_future = { <b>: 1 };", b"model: {}", b"a\x00b"):
         digest = hashlib.sha256(content).hexdigest()
         d.pg.tamper(d.db, f"INSERT INTO retention.configuration (sha256, content) VALUES ('{digest}', '\\x{content.hex()}');"
                           f"UPDATE retention.archive_journal SET configuration = '{digest}'")
@@ -361,6 +368,113 @@ def test_archive_with_its_sums(make):
     archive, = all_formats(d, 1)[0]["archives"]
     assert archive["deleted_note"] == "no <longer> needed" and archive["deleted_at"] and not archive["kept_until"]
     assert (archive["removed_at"] is None) == folder.exists()
+
+
+def test_what_is_erased_and_not_done_is_followed_nowhere(pg, crm_db):
+    """Where an action has failed or runs, it may be everywhere; what ran before a restored backup is not its own."""
+    db = crm_db(20, migrated=True)
+    for status, waits in (("running", "the end of the action"), ("failed", None)):
+        job = action(pg, db, status, kind="delete_contacts")
+        assert json.loads(ctl(pg, db, "report", job, "--format", "json").stdout)["places"] == []
+        pg.tamper(db, f"""INSERT INTO retention.ledger (job, action, key, erased_at) VALUES ({job}, 'delete_contacts', '1', now()),
+            ({job}, 'delete_contacts', '2', now() - interval '1 day')""")
+        document = json.loads(ctl(pg, db, "report", job, "--format", "json").stdout)
+        assert document["counts"][0]["treated"] == 1
+        assert document["places"] == [{"action": job, "step": None, "what": "all places", "state": "unknown", "since": None,
+                                       "waits_for": waits}]
+        assert "nothing to follow" not in ctl(pg, db, "report", job).stdout
+
+
+def test_holds_when_the_list_was_made(make):
+    """Released, expired and later ones are none of them."""
+    d = make(SCHEMA + TWO, MODEL, policy())
+    d.pg.sql(d.db, """INSERT INTO contact (id) SELECT generate_series(3, 9);
+        SELECT retention.configure('UTC', false, 'bigint')""")
+    for key in (2, 3, 4):
+        d.ctl("hold", "add", key, "--reason", "case")
+    d.ctl("hold", "remove", 4)
+    d.pg.tamper(d.db, "UPDATE retention.hold SET expires_at = now() - interval '1 hour', placed_at = now() - interval '2 hours' WHERE contact_key = '3'")
+    d.once()
+    d.ctl("hold", "add", 5, "--reason", "case")
+    d.ctl("hold", "remove", 2)
+    assert read(d, 1)["counts"][0]["holds"] == 1
+
+
+def test_the_archive_as_the_daemon_has_verified_it(make):
+    d = make(SCHEMA + TWO, MODEL, policy(archive="full"))
+    d.once()
+    assert read(d, 1)["archives"][0]["verified"] is None
+    for outcome, findings, word in (("ok", 0, "intact"), ("failed", 2, "damaged"), ("refused", None, "not verified")):
+        d.pg.sql(d.db, "INSERT INTO retention.request (kind, job, ended_at, outcome, result) VALUES ('verify_archive', 1, now(), %s, %s)",
+                 (outcome, json.dumps({"findings": findings})))
+        assert read(d, 1)["archives"][0]["verified"] == word
+        assert word in d.ctl("report", "1").stdout
+
+
+def test_a_replay(make):
+    """It does an action once more: the report names that one, and where the first is forgotten says that it is not there."""
+    d = make(SCHEMA + TWO, MODEL, policy(enabled=False))
+    d.once()
+    backup = d.pg.dump(d.db)
+    d.configure(policies=[policy()])
+    d.once()
+    first = d.jobs()[0]["id"]
+    put_back(d, backup)
+    assert d.once(check=False).returncode == 1
+    assert f"there is no action {first}" in d.ctl("report", first, check=False).stderr
+    d.ctl("replay", "--yes")
+    d.once()
+    job = next(j for j in d.jobs() if j["replay"])
+    document, shown, _ = all_formats(d, job["id"])
+    one, = document["actions"]
+    assert (one["replay"], one["replay_of"], one["state"]) == (True, first, "done")
+    assert document["counts"][0]["treated"] == 1 and ["replay of action", str(first)] in shown.tables["What was asked for, and who validated it"]
+
+
+@pytest.mark.parametrize("key", ["(1,7)", "o'<b>\"&,x", "5f6b9c2e-0000-4000-8000-0123456789ab"])
+def test_keys_of_other_kinds(make, key):
+    """Of several columns, of text that would do harm, uuid: the keys of those who failed stand as the journal has them."""
+    several, kind = key.startswith("("), "uuid" if key.startswith("5f") else "text"
+    columns = "a int, id int, name text, PRIMARY KEY (a, id)" if several else f"id {kind} PRIMARY KEY, name text"
+    by = "a int, contact_id int, FOREIGN KEY (a, contact_id) REFERENCES contact (a, id)" if several else f"contact_id {kind} REFERENCES contact"
+    of = ["a", "contact_id"] if several else "contact_id"
+    d = make(f"""CREATE TABLE contact ({columns}); CREATE TABLE request (id int PRIMARY KEY, {by}, at timestamptz);
+        CREATE INDEX ON request ({"a, " if several else ""}contact_id);
+        CREATE FUNCTION no() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'no'; END $$;
+        CREATE TRIGGER no BEFORE DELETE ON contact FOR EACH ROW EXECUTE FUNCTION no()""",
+             model({"key": ["a", "id"] if several else "id"}, {"by": of}), policy())
+    if several:
+        d.pg.sql(d.db, "INSERT INTO contact VALUES (1, 7, 'canary'); INSERT INTO request VALUES (1, 1, 7, '2015-01-01')")
+    else:
+        d.pg.sql(d.db, "INSERT INTO contact VALUES (%s, 'canary'); INSERT INTO request VALUES (1, %s, '2015-01-01')", (key, key))
+    d.once(check=False)
+    document, shown, text = all_formats(d, 1, "--keys")
+    assert [(x["reason"], x["keys"]) for x in document["left_out"]] == [("error", [key])]
+    assert key in [row[-1] for row in shown.tables["Who was left out, and why"]] and key in text
+    assert key not in json.dumps(read(d, 1)) and key not in page(d, 1).words
+
+
+def test_completion():
+    words = (Path(__file__).resolve().parents[3] / "daemon" / "retentionctl.bash").read_text()
+    usage = ctl_usage()
+    for option in re.findall("--[a-z-]+", usage):
+        assert option in words.split("report\\ *)")[1].split("\n")[0], option
+
+
+def test_reasons_in_events(pg, crm_db):
+    """What an event says of some of its keys is of those; what is no list says nothing."""
+    db = crm_db(20, migrated=True)
+    job = action(pg, db, "done", kind="delete_contacts", candidates=7)
+    for details in ({"keys": ["1", "2", "3"], "held": ["1"], "gone": ["2"], "partly_erased": ["3", "1"]},
+                    {"keys": ["4"], "held": 1, "gone": None}, {"keys": []}):
+        pg.sql(db, "INSERT INTO retention.journal_event (job, kind, details) VALUES (%s, 'dropped', %s)", (job, json.dumps(details)))
+    pg.sql(db, "INSERT INTO retention.journal_event (job, kind, details) VALUES (%s, 'left', '{\"keys\": [\"5\", \"6\"]}')", (job,))
+    document = json.loads(ctl(pg, db, "report", job, "--format", "json", "--keys").stdout)
+    assert {(x["reason"], x["subjects"], x["partly_erased"], tuple(x["keys"])) for x in document["left_out"]} == {
+        ("held", 1, 1, ("1",)), ("gone", 1, 0, ("2",)), ("not_due", 2, 1, ("3", "4")), ("locked", 2, 0, ("5", "6"))}
+    count, = document["counts"]
+    assert (count["dropped"], count["locked"], count["treated"], count["open"]) == (4, 2, 0, 1)
+    assert document["actions"][0]["state"] == "incomplete"
 
 
 def test_searches_that_were_recorded(make):

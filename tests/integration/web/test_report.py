@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import json
 import re
 
 import pytest
@@ -74,6 +75,23 @@ def test_the_same_as_that_of_the_command(web, language):
 
     assert plain(shown) == plain(said)
     assert f'<html lang="{language}">' in shown
+
+
+def test_of_an_action_that_was_done(page):
+    """With the rules of its configuration, as the command has them; its keys stay in the command."""
+    web = page(running=False)
+    d = web.daemon
+    d.ctl("save", "anonymize_contacts", "--from", "2024-01-01", "--to", "2024-01-31", check=False)
+    d.once()
+    job, = (j["id"] for j in d.jobs())
+    d.ctl("validate", job)
+    d.once()
+    shown = web.client(AUDITOR).get(f"/actions/{job}/rapport")
+    rules = json.loads(d.ctl("report", job, "--format", "json").stdout)["rules"]
+    assert rules and shown.status == 200
+    for rule in rules:
+        assert rule["relation"] in shown.words
+    assert ">clés<" not in shown.text
 
 
 @pytest.mark.parametrize("width", [DESKTOP, PHONE])

@@ -42,6 +42,40 @@ static void test_control_characters(void **state)
 	talloc_free(ctx);
 }
 
+/* What HTML must not hold as it is, and what stands there instead. */
+static void test_special(void **state)
+{
+	static const struct {
+		const char *text;
+		size_t bytes;
+		const char *instead;
+	} markup[] = {
+		{"&", 1, "&amp;"},
+		{"<b", 1, "&lt;"},
+		{">", 1, "&gt;"},
+		{"\"", 1, "&quot;"},
+		{"'", 1, "&#39;"},
+		{"\x1b[", 1, "\xef\xbf\xbd"},
+		{"\x7f", 1, "\xef\xbf\xbd"},
+		{"\xc2\x85", 2, "\xef\xbf\xbd"},
+		{"\xe2\x80\xae", 3, "\xef\xbf\xbd"},
+		{"a", 0, NULL},
+		{"\n", 0, NULL},
+		{"\t", 0, NULL},
+		{"", 0, NULL},
+		{"\xc3\xa9", 0, NULL},
+	};
+
+	(void)state;
+	for (size_t i = 0; i < LENGTH(markup); i++) {
+		const char *instead = NULL;
+
+		assert_int_equal(text_special(markup[i].text, &instead), markup[i].bytes);
+		if (markup[i].instead)
+			assert_string_equal(instead, markup[i].instead);
+	}
+}
+
 static void test_forbidden(void **state)
 {
 	static const struct {
@@ -79,6 +113,7 @@ static void test_forbidden(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {cmocka_unit_test(test_control_characters),
+					   cmocka_unit_test(test_special),
 					   cmocka_unit_test(test_forbidden)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
