@@ -155,12 +155,14 @@ static const char selection_sql[] =
 	"SELECT l.n, l.f[1] AS configuration, l.f[2] AS action, nullif(l.f[3], '') AS policy, nullif(l.f[4], '') AS depth,\n"
 	"       nullif(l.f[5], '') AS schedule, nullif(l.f[6], '') AS archive, nullif(l.f[7], '') AS scope,\n"
 	"       l.f[8] = 'true' AS without_requests, l.f[9] = 'true' AS approval, nullif(l.f[10], '') AS due_when,\n"
-	"       nullif(l.f[11], '') AS date, nullif(l.f[12], '') AS created\n"
+	"       nullif(l.f[11], '') AS date, nullif(l.f[12], '') AS created,\n"
+	"       nullif(l.f[13], '') AS date_unit, nullif(l.f[14], '') AS created_unit\n"
 	"  FROM (SELECT r.n, r.line::text[] AS f FROM unnest($3::text[]) WITH ORDINALITY AS r(line, n) OFFSET 0) AS l";
 
 static const char rules_sql[] =
 	"SELECT l.n, l.f[1] AS configuration, l.f[2] AS action, l.f[3] AS \"table\", l.f[4] AS relation, l.f[5] AS rule,\n"
-	"       l.f[6]::text[] AS columns, nullif(l.f[7], '') AS value, nullif(l.f[8], '') AS \"where\", l.f[9] = 'true' AS archived\n"
+	"       l.f[6]::text[] AS columns, nullif(l.f[7], '') AS value, nullif(l.f[8], '') AS \"where\", l.f[9] = 'true' AS archived,\n"
+	"       l.f[10] = 'true' AS shared\n"
 	"  FROM (SELECT r.n, r.line::text[] AS f FROM unnest($2::text[]) WITH ORDINALITY AS r(line, n) OFFSET 0) AS l";
 
 static const char configurations_sql[] =

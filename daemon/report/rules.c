@@ -17,9 +17,9 @@ struct lines {
 struct report_rules {
 	void *ctx;
 	struct lines
-		rules; /* configuration, action, table, relation, rule, columns, value, where, archived */
+		rules; /* configuration, action, table, relation, rule, columns, value, where, archived, shared */
 	struct lines
-		selections; /* configuration, action, policy, depth, schedule, archive, scope, without_requests, approval, due_when, date, created */
+		selections; /* configuration, action, policy, depth, schedule, archive, scope, without_requests, approval, due_when, date, created, date_unit, created_unit */
 	struct lines unreadable; /* configuration, why */
 };
 
@@ -66,25 +66,24 @@ static void add_rule(const struct about *a, const char *rule, const struct colum
 		value,
 		t->where,
 		a->archived ? "true" : "false",
+		t->shared ? "true" : "false",
 	};
 
 	add(a->r, &a->r->rules, fields, LENGTH(fields));
 }
 
 /* The columns whose rule has this kind, and the value of the rule at first. */
-static void add_kind(const struct about *a, size_t first)
+static void add_kind(const struct about *a, const struct column_rules *rules, size_t first)
 {
-	const struct table *t = a->table;
-	const struct column_rule *rule = &t->rules[first];
+	const struct column_rule *rule = &rules->list[first];
 	const bool single = rule->value || rule->keys;
-	struct columns columns = {.names = t_array(a->r->ctx, const char *, t->n_rules)};
-	const char **names = t_array(a->r->ctx, const char *, t->n_rules);
+	const char **names = t_array(a->r->ctx, const char *, rules->n);
+	struct columns columns = {.names = names};
 	char *value = rule->value ? t_strdup(a->r->ctx, rule->value) : NULL;
 
-	for (size_t i = first; i < (single ? first + 1 : t->n_rules); i++)
-		if (t->rules[i].kind == rule->kind)
-			names[columns.n++] = t->rules[i].column;
-	columns.names = names;
+	for (size_t i = first; i < (single ? first + 1 : rules->n); i++)
+		if (rules->list[i].kind == rule->kind)
+			names[columns.n++] = rules->list[i].column;
 	for (size_t i = 0; i < rule->n_keys; i++) {
 		if (!value)
 			value = t_strdup(a->r->ctx, "");
@@ -94,24 +93,36 @@ static void add_kind(const struct about *a, size_t first)
 }
 
 /* Rules with a value or with keys have a line each, the others one for each kind. */
-static void add_columns(const struct about *a)
+static void add_columns(const struct about *a, const struct column_rules *rules)
 {
-	const struct table *t = a->table;
-
-	for (size_t i = 0; i < t->n_rules; i++) {
-		const struct column_rule *rule = &t->rules[i];
+	for (size_t i = 0; i < rules->n; i++) {
+		const struct column_rule *rule = &rules->list[i];
 		bool seen = false;
 
 		for (size_t j = 0; j < i && !rule->value && !rule->keys; j++)
-			seen = seen || t->rules[j].kind == rule->kind;
+			seen = seen || rules->list[j].kind == rule->kind;
 		if (!seen)
-			add_kind(a, i);
+			add_kind(a, rules, i);
 	}
+}
+
+/* Rows that are deleted take along their files outside the database. */
+static void add_deleted(const struct about *a)
+{
+	const struct outside *file = &a->table->file;
+
+	add_rule(a, "deleted", NULL, NULL);
+	if (file->column)
+		add_rule(a, "file_removed", &(const struct columns){.names = &file->column, .n = 1},
+			 file->root);
 }
 
 static void add_table(const struct about *a, enum archive_mode archive)
 {
-	switch (disposition_of(a->table, a->action, archive)) {
+	const enum disposition disposition = disposition_of(a->table, a->action, archive);
+	const struct column_rules rules = disposition_rules(a->table, disposition);
+
+	switch (disposition) {
 	case DISPOSITION_NONE:
 		break;
 	case DISPOSITION_KEEP:
@@ -122,14 +133,21 @@ static void add_table(const struct about *a, enum archive_mode archive)
 		break;
 	case DISPOSITION_DETACH:
 		add_rule(a, "detached", a->table->by, NULL);
+		add_columns(a, &rules);
 		break;
 	case DISPOSITION_DELETE:
-		add_rule(a, "deleted", NULL, NULL);
+		add_deleted(a);
 		break;
 	case DISPOSITION_UPDATE:
-		add_columns(a);
+		add_columns(a, &rules);
 		break;
 	}
+}
+
+/* NULL: the column is a date. */
+static const char *unit_of(const struct table *t)
+{
+	return t ? date_unit_names[t->date_unit] : NULL;
 }
 
 static void add_selection(struct report_rules *r, const struct config *config, const char *sha256,
@@ -150,6 +168,8 @@ static void add_selection(struct report_rules *r, const struct config *config, c
 		request ? request->due_when : NULL,
 		request ? request->date : NULL,
 		config->model.contact ? config->model.contact->created : NULL,
+		unit_of(request),
+		unit_of(config->model.contact),
 	};
 
 	if (policy)

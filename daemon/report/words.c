@@ -38,6 +38,7 @@ static const char *const words_table[][2] = {
 	{"kept", N_("kept as it is")},
 	{"deleted", N_("row deleted")},
 	{"anonymized", N_("anonymized")},
+	{"file_removed", N_("file outside the database removed")},
 	{"detached", N_("row kept, its link cleared")},
 	{"copied", N_("row copied")},
 	{"exported", N_("copied")},

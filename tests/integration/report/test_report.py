@@ -195,6 +195,29 @@ def test_rules_of_an_anonymization(make):
     assert "X_{key}" in {r["value"] for r in read(d, "p", "--as-of", "2030-01-01")["rules"]}
 
 
+def test_rules_of_a_deletion(make, tmp_path):
+    """What stays and loses what names the person, files outside the database, units of dates, rows that others use."""
+    d = make("""CREATE TABLE contact (id bigint PRIMARY KEY, name text);
+        CREATE TABLE request (id bigint PRIMARY KEY, contact_id bigint REFERENCES contact, at bigint); CREATE INDEX ON request (contact_id);
+        CREATE TABLE note (id bigint PRIMARY KEY, contact_id bigint REFERENCES contact ON DELETE SET NULL, who text, kind text, body text);
+        CREATE INDEX ON note (contact_id);
+        CREATE TABLE doc (id bigint PRIMARY KEY, contact_id bigint REFERENCES contact, path text); CREATE INDEX ON doc (contact_id);
+        INSERT INTO contact VALUES (1, 'canary'); INSERT INTO request VALUES (1, 1, 1420070400000)""",
+             model({}, {"date_unit": "ms"},
+                   note={"table": "note", "key": "id", "of": "contact", "by": "contact_id", "delete": "detach",
+                         "on_delete": {"clear": ["who"], "set": {"body": "gone {key}"}, "keep": ["id", "kind"]}},
+                   doc={"table": "doc", "key": "id", "of": "contact", "by": "contact_id",
+                        "file": {"column": "path", "root": str(tmp_path)}}), policy())
+    d.once()
+    document, shown, _ = all_formats(d, 1)
+    assert {(r["table"], r["rule"], tuple(r["columns"]), r["value"]) for r in document["rules"]} == {
+        ("contact", "deleted", (), None), ("request", "deleted", (), None), ("note", "detached", ("contact_id",), None),
+        ("note", "clear", ("who",), None), ("note", "set", ("body",), "gone {key}"), ("note", "keep", ("id", "kind"), None),
+        ("doc", "deleted", (), None), ("doc", "file_removed", ("path",), str(tmp_path))}
+    assert document["selection"][0]["date_unit"] == "ms"
+    assert "file outside the database removed" in shown.words
+
+
 def test_an_older_action_and_a_foreign_version(make):
     """Without a configuration, or with one that only another version can read, the rest is told."""
     d = make(SCHEMA + TWO, MODEL, policy())
