@@ -57,7 +57,7 @@ _retentionctl() {
 	--action) choices=$actions ;;
 	--format) choices='text html json' ;;
 	--schedule) choices='hourly daily weekly monthly yearly' ;;
-	--contact | --request | --date | --role | --from | --to | --as-of | --expires | --review | --reason | --note | --seen | --last-hash | --depth | --version | -d | --database) return ;;
+	--contact | --request | --request-by | --date | --role | --from | --to | --as-of | --expires | --review | --reason | --note | --seen | --last-hash | --depth | --version | -d | --database) return ;;
 	*)
 		case "${words[0]-} ${words[1]-}" in
 		' ') choices='-c -d --help --version setup migrate model grants policies run policy save validate cancel abandon pause resume preview journal show report
@@ -65,7 +65,7 @@ _retentionctl() {
 		setup\ * | 'setup ') choices='--contact --request --depth --action --date --role --apply' ;;
 		grants\ *) choices='--auditor --operator' ;;
 		'model ') choices='draft check' ;;
-		'model draft') choices='--contact --request --date --samples' ;;
+		'model draft') choices='--contact --request --request-by --date --samples' ;;
 		'archive ') choices='list verify restore delete' ;;
 		'run ') choices=$(_retentionctl_ask policies | awk 'NR > 1 { print $1 }') ;;
 		'policy ') choices='save validate retire' ;;

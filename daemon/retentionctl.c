@@ -16,7 +16,7 @@ static const struct command_spec commands[] = {
 	 NEEDS_NOTHING, .run = command_setup},
 	{"migrate", "", N_("create or update the schema retention"), NEEDS_DATABASE,
 	 .run = command_migrate},
-	{"model draft", " --contact TABLE --request TABLE [--date COLUMN] [--samples]",
+	{"model draft", " --contact TABLE --request TABLE [--request-by COLUMN] [--date COLUMN] [--samples]",
 	 N_("print a model to start from, made from the database's catalog"), NEEDS_DATABASE,
 	 .run = command_model_draft, .give = N_("give --contact TABLE and --request TABLE")},
 	{"model check", " [--json]",

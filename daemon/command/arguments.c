@@ -55,6 +55,7 @@ static const struct {
 	{"record", VALUE_NONE, AT(record)},
 	{"replace", VALUE_NONE, AT(replace)},
 	{"request", VALUE_TEXT, AT(request)},
+	{"request-by", VALUE_TEXT, AT(request_by)},
 	{"review", VALUE_DATE, AT(review)},
 	{"role", VALUE_TEXT, AT(role)},
 	{"sample", VALUE_NUMBER, AT(sample)},

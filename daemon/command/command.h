@@ -21,7 +21,7 @@ struct plan;
 struct command_options {
 	const char *action, *archive; /* names of an action and of an archive mode */
 	const char *from, *to, *as_of, *expires, *review; /* dates */
-	const char *contact, *request, *date; /* tables and a column */
+	const char *contact, *request, *request_by, *date; /* tables and columns */
 	const char *identity, *values; /* files */
 	const char *sample, *timeout, *version; /* numbers from 1 */
 	const char *seen; /* a number of keys, from 0 */

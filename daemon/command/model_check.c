@@ -22,6 +22,7 @@ static const char *const lookups[] __attribute__((unused)) = {
 	N_("a list that others choose from, by its name"),
 	N_("nothing in it looks personal"),
 	N_("the tenant's: it has many contacts"),
+	N_("many tables reference it: it is not one person's"),
 	/* Reasons why the daemon refuses a table, of discover/schema.c. */
 	N_("other tables inherit from it"),
 	N_("it has a rule on UPDATE or DELETE"),

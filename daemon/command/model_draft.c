@@ -48,6 +48,42 @@ static bool find_date(const struct schema_table *request, const char *wanted, co
 			   request->schema, request->name);
 }
 
+/* The request's columns that reference contact: by the option, or by what links_request_by() finds. */
+static bool find_by(struct command *cmd, const struct schema *schema, size_t contact,
+		    size_t request, const struct columns **ret, struct error *err)
+{
+	const struct schema_table *r = &schema->tables[request], *c = &schema->tables[contact];
+	const char *name = cmd->options.request_by;
+
+	*ret = NULL;
+	if (!name) {
+		*ret = links_request_by(cmd->ctx, schema, contact, request);
+		return *ret ? true
+			    : fail(err, ERR_CONFIG,
+				   _("no column of %s references %s: there is no foreign key, and no "
+				     "name like contact_id; give the column with --request-by"),
+				   cmd->options.request, cmd->options.contact);
+	}
+	if (!schema_column(r, name))
+		return fail(err, ERR_CONFIG, _("table %s.%s has no column \"%s\""), r->schema,
+			    r->name, name);
+	for (size_t i = 0; i < schema->n_keys; i++) {
+		const struct schema_key *k = &schema->keys[i];
+
+		if (k->from == request && k->to == contact && !k->unfit &&
+		    columns_have(k->columns, name))
+			*ret = k->columns;
+	}
+	if (!*ret)
+		*ret = keys_by(cmd->ctx, r, c, name);
+	return *ret ? true
+		    : fail(err, ERR_CONFIG,
+			   _("column \"%s\" of %s.%s cannot reference %s.%s, whose key is %s: they are "
+			     "of different types, or the table lacks a part of the key"),
+			   name, r->schema, r->name, c->schema, c->name,
+			   columns_text(cmd->ctx, c->key));
+}
+
 bool command_model_draft(struct command *cmd, struct error *err)
 {
 	const struct command_options *options = &cmd->options;
@@ -66,12 +102,12 @@ bool command_model_draft(struct command *cmd, struct error *err)
 	    !dates_find(cmd->db, options->samples, &schema->tables[request], options->date, err) ||
 	    !find_date(&schema->tables[request], options->date, &draft.date, err))
 		return false;
-	by = links_request_by(cmd->ctx, schema, contact, request);
-	if (!by || contact == request)
+	if (contact == request)
 		return fail(err, ERR_CONFIG,
-			    _("no column of %s references %s: there is no foreign key, and no name "
-			      "like contact_id"),
-			    options->request, options->contact);
+			    _("contact and request are two tables, and %s was given for both"),
+			    options->contact);
+	if (!find_by(cmd, schema, contact, request, &by, err))
+		return false;
 	draft.schema = schema;
 	draft.links = links_walk(cmd->ctx, schema, contact, request, by);
 	fputs(draft_text(&draft), stdout);

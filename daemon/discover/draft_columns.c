@@ -4,7 +4,11 @@
 #include "discover/dates.h"
 #include "discover/draft_state.h"
 
+#include "discover/verdict.h"
 #include "model/catalog.h"
+
+/* How long a line of names is. */
+#define WIDTH 100
 
 static const char *opening(enum rule_kind rule)
 {
@@ -19,24 +23,69 @@ static char *element(const struct draft *x, const struct schema_column *c, const
 				   : draft_quoted(x, c->name);
 }
 
+/* Needs nobody to know why the column is kept?  A key, a date or a number speaks for itself, a text does not. */
+static bool is_plain(const struct draft *x, const struct schema_table *t,
+		     const struct schema_column *c, const struct decision *d)
+{
+	const char *why;
+
+	return d->rule == RULE_KEEP && !d->open && !c->comment &&
+	       (c->category != 'S' || c->primary || c->foreign ||
+		verdict_of(x->ctx, t, c, &why) != VERDICT_KEEP);
+}
+
+/* Prints the columns whose reasons speak for themselves, as many in a line as it takes.  more: others follow. */
+static void print_plain(struct draft *x, size_t table, const char *hidden, bool more)
+{
+	const struct schema_table *t = &x->schema->tables[table];
+	size_t width = WIDTH;
+	const char *between = "";
+
+	for (size_t i = 0; i < t->n_columns; i++) {
+		const struct decision d = decide_column(x, table, &t->columns[i]);
+		const char *item = element(x, &t->columns[i], &d);
+
+		if (!is_plain(x, t, &t->columns[i], &d))
+			continue;
+		draft_put(x, "%s", between);
+		width += strlen(item) + 2;
+		if (width > WIDTH) {
+			draft_put(x, "%s    %s  %s", *between ? "\n" : "", hidden, item);
+			width = strlen(item);
+		} else {
+			draft_put(x, " %s", item);
+		}
+		between = ",";
+	}
+	if (*between)
+		draft_put(x, "%s\n", more ? "," : "");
+}
+
 /* Prints the columns with this rule, a line for each, with its reason; open ones last. */
 static void print_rule(struct draft *x, size_t table, enum rule_kind rule)
 {
 	const struct schema_table *t = &x->schema->tables[table];
 	const char *hidden = x->is_proposal ? "# " : "";
-	size_t left = 0;
+	size_t left = 0, plain = 0;
 
-	for (size_t i = 0; i < t->n_columns; i++)
-		left += decide_column(x, table, &t->columns[i]).rule == rule;
+	for (size_t i = 0; i < t->n_columns; i++) {
+		const struct decision d = decide_column(x, table, &t->columns[i]);
+
+		left += d.rule == rule;
+		plain += d.rule == rule && is_plain(x, t, &t->columns[i], &d);
+	}
 	if (left == 0)
 		return;
 	draft_put(x, "    %s%s%s\n", hidden, rule_names[rule], opening(rule));
+	left -= plain;
+	if (plain > 0)
+		print_plain(x, table, hidden, left > 0);
 	for (int open = 0; open < 2; open++)
 		for (size_t i = 0; i < t->n_columns; i++) {
 			const struct schema_column *c = &t->columns[i];
 			const struct decision d = decide_column(x, table, c);
 
-			if (d.rule != rule || d.open != (open == 1))
+			if (d.rule != rule || d.open != (open == 1) || is_plain(x, t, c, &d))
 				continue;
 			left--;
 			draft_put(x, "    %s  %-26s # %s%s", hidden,

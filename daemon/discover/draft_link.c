@@ -12,15 +12,19 @@
 static void print_index(struct draft *x, const struct schema_table *t,
 			const struct columns *columns)
 {
+	const char *statement;
+
 	if (!columns || schema_indexed(t, columns))
 		return;
+	statement = sql_create_index(x->ctx, draft_shown_sql(x, t),
+				     draft_line(x, sql_idents(x->ctx, columns->names, columns->n)),
+				     t->partitioned);
+	if (strstr(x->out, statement))
+		return; /* has been said for another name of the table */
 	draft_put(x,
 		  "    # No index begins with %s; the daemon refuses a large table without one:\n"
 		  "    # %s\n",
-		  columns->n == 1 ? "it" : "them",
-		  sql_create_index(x->ctx, draft_shown_sql(x, t),
-				   draft_line(x, sql_idents(x->ctx, columns->names, columns->n)),
-				   t->partitioned));
+		  columns->n == 1 ? "it" : "them", statement);
 	if (t->partitioned)
 		draft_put(x, "    # (" SQL_INDEX_LOCKS ".)\n");
 }
@@ -137,11 +141,17 @@ static void print_link(struct draft *x, const struct link *item)
 			"references it.\n"
 			"    delete = \"keep\";\n");
 	print_users(x, item);
-	if (item->detach)
-		draft_put(x, "    delete = \"detach\";  # the row also belongs to others\n");
-	else if (item->keeps)
-		draft_put(x, "    delete = \"keep\";\n");
 	print_silent_key(x, item);
+	if (item->keeps)
+		draft_put(
+			x,
+			"    delete = \"%s\"; anonymize = \"keep\";  # %s has the rules of its columns\n",
+			item->detach ? "detach" : "keep", links_of(x->links, item->table)->name);
+	else if (item->detach)
+		draft_put(x, "    delete = \"detach\";  # %s\n",
+			  item->key && strchr("nd", item->key->on_delete)
+				  ? "its foreign key lets go of the row"
+				  : "the row also belongs to others");
 }
 
 /* Prints the column by which the rows of a large table are found, where contact has one. */
@@ -202,8 +212,7 @@ static void print_anonymize(struct draft *x, const struct link *item)
 		draft_rules(x, item->table, false);
 		x->is_proposal = false;
 	} else if (item->keeps) {
-		draft_put(x, "    anonymize = \"keep\";  # %s has the rules of its columns\n",
-			  first);
+		return; /* said in its link */
 	} else if (x->is_erased[item->table] && item->second && lacks_parts(x, item)) {
 		draft_put(x, "    # The row stays here, because other tables hold parts of it.\n");
 		draft_rules(x, item->table, false);
@@ -239,7 +248,12 @@ static void print_table(struct draft *x, const struct link *item)
 		draft_columns(x, "by", item->by);
 		draft_columns(x, "from", item->from);
 	}
-	draft_put(x, "%s%s\n", how[item->how] ? how[item->how] : "",
+	draft_put(x, "%s%s\n",
+		  item->role ? "  # " MODEL_MARK
+			       ": it is named after a role: does it hold the keys of "
+			       "contact?"
+		  : how[item->how] ? how[item->how]
+				   : "",
 		  t->key ? "" : "  # It has no key of one column.");
 }
 

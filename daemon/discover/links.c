@@ -5,8 +5,6 @@
 #include "discover/links_state.h"
 
 #include "discover/keys.h"
-#include "discover/verdict.h"
-
 #include <ctype.h>
 
 static const struct schema_table *table_of(const struct link_walk *w, size_t item)
@@ -78,47 +76,12 @@ size_t links_add(struct link_walk *w, struct link item)
 	return r->n++;
 }
 
-/* Does a column hold data that is personal in any table, such as an address?  A name is not enough. */
-static bool holds_persons(const struct schema_table *t)
-{
-	for (size_t i = 0; i < t->n_columns; i++) {
-		const struct schema_column *c = &t->columns[i];
-		const enum name_kind naming = names_of(c->name).kind;
-
-		if (c->foreign || c->primary || strchr("BDTE", c->category))
-			continue;
-		if (naming == NAME_PERSON || naming == NAME_FILE || strcmp(c->base, "bytea") == 0 ||
-		    strcmp(c->base, "inet") == 0)
-			return true;
-	}
-	return false;
-}
-
-const char *links_is_lookup(const struct schema_table *t)
-{
-	const enum names_table kind = names_of_table(t->name);
-
-	return kind == NAME_TABLE_STAFF  ? "the company's own people, by its name"
-	       : kind == NAME_TABLE_LIST ? "a list that others choose from, by its name"
-	       : holds_persons(t)        ? NULL
-					 : "nothing in it looks personal";
-}
-
 const struct link *links_of(const struct links *links, size_t table)
 {
 	for (size_t i = 0; i < links->n; i++)
 		if (links->items[i].table == table)
 			return &links->items[i];
 	return NULL;
-}
-
-const char *links_left_out(const struct links *links, const struct schema *schema, size_t table)
-{
-	const char *lookup = links_is_lookup(&schema->tables[table]);
-
-	if (!lookup && keys_is_tenant(schema, links->items[0].table, table))
-		return "the tenant's: it has many contacts";
-	return lookup;
 }
 
 /* The name by which columns call an item, besides its table's. */
@@ -246,6 +209,17 @@ struct link links_key(const struct link_walk *w, const struct schema_key *k, siz
 	};
 }
 
+/*
+ * Is the referenced row what many rows below a contact are about, such as the newsletter that was sent, and not a part
+ * of one?
+ */
+static bool is_subject_matter(const struct link_walk *w, const struct schema_key *k, size_t source)
+{
+	return source > 1 && w->links->items[source].how != LINKS_REVERSE &&
+	       !schema_identifies(&w->schema->tables[k->from], k->columns) &&
+	       !links_holds_files(&w->schema->tables[k->to]);
+}
+
 static void consider_keys(const struct link_walk *w, struct link *best)
 {
 	for (size_t i = 0; i < w->schema->n_keys; i++) {
@@ -258,7 +232,8 @@ static void consider_keys(const struct link_walk *w, struct link *best)
 		if (of != LINKS_NONE && source == LINKS_NONE &&
 		    w->links->items[of].how != LINKS_REVERSE)
 			consider(best, links_key(w, k, of));
-		if (of == LINKS_NONE && source != LINKS_NONE && !w->lookup[k->to])
+		if (of == LINKS_NONE && source != LINKS_NONE && !w->lookup[k->to] &&
+		    !is_subject_matter(w, k, source))
 			consider(best, links_reverse(k, source));
 	}
 }
@@ -269,16 +244,53 @@ static void add_named(struct link_walk *w, struct link item)
 	w->named[w->n_named++] = item;
 }
 
+/* Does a table have this name, in the singular? */
+static bool is_table(const struct link_walk *w, const char *stem)
+{
+	for (size_t i = 0; i < w->schema->n_tables; i++)
+		if (strcmp(w->singular[i], stem) == 0)
+			return true;
+	return false;
+}
+
+/*
+ * Can the column be a role of a contact: author_id, created_by?  Where staff has a table of its own, only customer_id
+ * can.  A text without "id" is rather the name of a person.
+ */
+static bool is_role(const struct link_walk *w, const struct id_column *id, const char *contact_key)
+{
+	const struct schema_column *c = schema_column(&w->schema->tables[id->table], id->name);
+	const struct schema_column *key =
+		schema_column(&w->schema->tables[w->links->items[0].table], contact_key);
+
+	if (id->role == NAME_ROLE_NONE || is_table(w, id->stem) || strcmp(c->base, key->base) != 0)
+		return false;
+	if (w->pairs[id->table].type && strcmp(w->pairs[id->table].id, id->name) == 0)
+		return false;
+	return (id->role == NAME_ROLE_CUSTOMER || !w->staff) &&
+	       (c->category != 'S' || names_link_stem(w->ctx, id->name));
+}
+
 struct link links_name(const struct link_walk *w, const struct id_column *id, size_t parent)
 {
 	const struct schema_table *p = table_of(w, parent);
+	const char *singular = w->singular[w->links->items[parent].table];
 	const char *role = role_of(parent);
 	struct link item = {
 		.table = id->table, .of = parent, .how = LINKS_NAME, .rank = RANK_NAMED};
+	const bool exact = strcmp(id->stem, singular) == 0 || (role && strcmp(id->stem, role) == 0);
 
-	if (strcmp(id->stem, w->singular[w->links->items[parent].table]) == 0 ||
-	    (role && strcmp(id->stem, role) == 0))
-		item.by = keys_by(w->ctx, &w->schema->tables[id->table], p, id->name);
+	if (!exact && parent == 0 && p->key) {
+		const bool ends = names_ends_with(id->name, singular);
+
+		item.role = !ends && is_role(w, id, keys_own(p->key));
+		item.rank = item.role ? RANK_ROLE : RANK_NAMED;
+		if (!ends && !item.role)
+			return item;
+	} else if (!exact) {
+		return item;
+	}
+	item.by = keys_by(w->ctx, &w->schema->tables[id->table], p, id->name);
 	return item;
 }
 
@@ -287,17 +299,23 @@ static void collect_names(struct link_walk *w, size_t parent)
 {
 	for (size_t i = 0; i < w->n_ids; i++) {
 		const size_t table = w->ids[i].table;
-		const bool open = w->main[table] == LINKS_NONE && w->leads[table];
-		const struct link item =
-			open ? links_name(w, &w->ids[i], parent) : (struct link){0};
+		struct link item = {.by = NULL};
 
+		if (w->main[table] == LINKS_NONE && !w->list[table])
+			item = links_name(w, &w->ids[i], parent);
+		/* A creator does not own what others use, nor a thing that says nothing of a person. */
+		if (item.role && (links_is_common(w->schema, table) ||
+				  (w->ids[i].role == NAME_ROLE_BY &&
+				   !links_holds_persons(&w->schema->tables[table]))))
+			continue;
 		if (item.by)
 			add_named(w, item);
 	}
 	for (size_t t = 0; t < w->schema->n_tables; t++) {
-		const bool open = w->main[t] == LINKS_NONE && w->leads[t];
-		const struct link item = open ? links_type(w, t, parent) : (struct link){0};
+		struct link item = {.value = NULL};
 
+		if (w->main[t] == LINKS_NONE)
+			item = links_type(w, t, parent);
 		if (item.value)
 			add_named(w, item);
 	}
@@ -341,63 +359,44 @@ static struct link request_link(const struct schema *schema, size_t contact, siz
 	return item;
 }
 
-/* Does a column hold something that an anonymization would erase, or ask about? */
-static bool is_personal(const struct link_walk *w, const struct schema_table *t)
-{
-	const char *why;
-
-	for (size_t i = 0; i < t->n_columns; i++) {
-		const struct schema_column *c = &t->columns[i];
-
-		if (!c->primary && !c->foreign && !c->generated &&
-		    verdict_of(w->ctx, t, c, &why) != VERDICT_KEEP)
-			return true;
-	}
-	return false;
-}
-
-/* A table above one that leads to something personal does so too. */
-static void find_leads(struct link_walk *w)
-{
-	bool changed = true;
-
-	while (changed) {
-		changed = false;
-		for (size_t i = 0; i < w->schema->n_keys; i++) {
-			const struct schema_key *k = &w->schema->keys[i];
-
-			changed = changed || (w->leads[k->from] && !w->leads[k->to]);
-			w->leads[k->to] = w->leads[k->to] || w->leads[k->from];
-		}
-		for (size_t i = 0; i < w->n_ids; i++)
-			for (size_t t = 0; w->leads[w->ids[i].table] && t < w->schema->n_tables;
-			     t++)
-				if (!w->leads[t] && strcmp(w->ids[i].stem, w->singular[t]) == 0)
-					changed = w->leads[t] = true;
-	}
-}
-
 /* Prepares what the walk asks of each table. */
 static void read_table(struct link_walk *w, size_t i, size_t contact)
 {
 	const struct schema_table *t = &w->schema->tables[i];
 
 	w->main[i] = LINKS_NONE;
-	w->lookup[i] = links_is_lookup(t) || keys_is_tenant(w->schema, contact, i);
-	w->leads[i] = is_personal(w, t);
+	w->lookup[i] = links_reason(w->schema, contact, i) != NULL;
+	w->staff = w->staff || links_is_staff(w->schema, i, contact);
 	w->singular[i] = names_singular(w->ctx, t->name);
 	for (size_t c = 0; c < t->n_columns; c++) {
 		const char *id = w->pairs[i].type ? NULL : pair_of(t, &t->columns[c]);
-		const char *stem =
-			t->columns[c].foreign ? NULL : names_link_stem(w->ctx, t->columns[c].name);
+		const enum names_role role = names_role(t->columns[c].name);
+		const char *stem = names_link_stem(w->ctx, t->columns[c].name);
 
 		if (id)
 			w->pairs[i] = (struct pair){.type = &t->columns[c], .id = id};
-		if (!stem)
+		if (t->columns[c].foreign || (!stem && role == NAME_ROLE_NONE))
 			continue;
 		w->ids = t_grow(w->ctx, w->ids, struct id_column, w->n_ids + 1);
-		w->ids[w->n_ids++] = (struct id_column){i, t->columns[c].name, stem};
+		w->ids[w->n_ids++] = (struct id_column){
+			.table = i,
+			.name = t->columns[c].name,
+			.stem = stem ? stem : names_singular(w->ctx, t->columns[c].name),
+			.role = role,
+		};
 	}
+}
+
+/* Finds lists that requests choose from: that a contact has written an entry does not make it the contact's. */
+static void find_lists(struct link_walk *w, size_t request)
+{
+	const struct schema_table *r = &w->schema->tables[request];
+
+	for (size_t t = 0; t < w->schema->n_tables; t++)
+		for (size_t i = 0; i < r->n_columns; i++)
+			if (names_of_table(w->schema->tables[t].name) == NAME_TABLE_LIST &&
+			    names_is_link_to(r->columns[i].name, w->schema->tables[t].name, NULL))
+				w->list[t] = true;
 }
 
 struct links *links_walk(void *ctx, const struct schema *schema, size_t contact, size_t request,
@@ -408,12 +407,12 @@ struct links *links_walk(void *ctx, const struct schema *schema, size_t contact,
 	w.links = t_zero(ctx, struct links);
 	w.main = t_array(ctx, size_t, schema->n_tables + 1);
 	w.lookup = t_array(ctx, bool, schema->n_tables + 1);
-	w.leads = t_array(ctx, bool, schema->n_tables + 1);
+	w.list = t_array(ctx, bool, schema->n_tables + 1);
 	w.singular = t_array(ctx, const char *, schema->n_tables + 1);
 	w.pairs = t_array(ctx, struct pair, schema->n_tables + 1);
 	for (size_t i = 0; i < schema->n_tables; i++)
 		read_table(&w, i, contact);
-	find_leads(&w);
+	find_lists(&w, request);
 	(void)links_add(&w, (struct link){.table = contact, .name = "contact", .of = LINKS_NONE});
 	(void)links_add(&w, request_link(schema, contact, request, request_by));
 	first_names(&w);

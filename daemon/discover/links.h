@@ -29,6 +29,7 @@ struct link {
 	const char *type; /* LINKS_TYPE: the column with the type */
 	const char *value; /* LINKS_TYPE: the value of type for this parent */
 	bool value_guessed; /* the value was not seen in the database */
+	bool role; /* LINKS_NAME: by a role that a contact can have: author_id */
 	bool second; /* the table has an earlier name */
 	bool keeps; /* the row belongs to another name: this one does not delete it */
 	bool detach; /* the deletion of a contact sets the link to NULL */
@@ -56,7 +57,8 @@ const struct columns *links_request_by(void *ctx, const struct schema *schema, s
 const char *links_is_lookup(const struct schema_table *t);
 
 /*
- * Why a table that mapped tables reference is left out: links_is_lookup(), or it is the tenant's; NULL: only its foreign keys say so, which are not followed (schema_key.unfit).
+ * Why a table that mapped tables reference is left out: links_is_lookup(), or it is the tenant's, or that
+ * of many; NULL: only its foreign keys say so, which are not followed (schema_key.unfit).
  */
 const char *links_left_out(const struct links *links, const struct schema *schema, size_t table);
 

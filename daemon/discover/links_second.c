@@ -52,6 +52,8 @@ static struct link settled(const struct link_walk *w, struct link item)
 
 	item.keeps = owner;
 	item.detach = item.detach || ((owner || sure) && links_can_detach(t, item.by));
+	/* A writer does not own the row. */
+	item.keeps = item.keeps || (item.role && sure && !item.detach);
 	return item;
 }
 
@@ -132,9 +134,9 @@ static void second_names(struct link_walk *w, size_t n_main)
 			const struct link first = w->links->items[i];
 			const struct link item = links_type(w, first.table, p);
 
-			/* A guess adds no second link to a table that has a certain one. */
+			/* A table that has a certain link gets no guess at contact: it would be the same one. */
 			if (p != i && item.value && !has_child(w, &item) &&
-			    (!item.value_guessed || first.how == LINKS_TYPE))
+			    (!item.value_guessed || first.how == LINKS_TYPE || p == 1))
 				(void)links_add(w, item);
 		}
 		for (size_t i = 0; i < w->n_ids; i++) {
@@ -143,6 +145,8 @@ static void second_names(struct link_walk *w, size_t n_main)
 
 			if (is_reached(w, id->table) && id->table != w->links->items[p].table)
 				item = links_name(w, id, p);
+			if (item.role && w->main[id->table] < 2)
+				continue;
 			if (item.by && !has_child(w, &item))
 				(void)links_add(w, settled(w, item));
 		}

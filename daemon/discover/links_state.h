@@ -6,7 +6,16 @@
 #include "discover/links.h"
 
 /* How certain a possible link is; the lowest rank is the most certain. */
-enum { RANK_MUST, RANK_MAY, RANK_LETS_GO, RANK_NAMED, RANK_TYPED, RANK_REVERSE, RANK_NONE };
+enum {
+	RANK_MUST,
+	RANK_MAY,
+	RANK_LETS_GO,
+	RANK_NAMED,
+	RANK_ROLE,
+	RANK_TYPED,
+	RANK_REVERSE,
+	RANK_NONE
+};
 
 /* A column with a type, and the column with the id that goes with it. */
 struct pair {
@@ -19,6 +28,7 @@ struct id_column {
 	size_t table;
 	const char *name;
 	const char *stem; /* what it references, in the singular: contact */
+	enum names_role role;
 };
 
 struct link_walk {
@@ -26,8 +36,9 @@ struct link_walk {
 	const struct schema *schema;
 	struct links *links;
 	size_t *main; /* of each table: its first name, or LINKS_NONE */
-	bool *lookup; /* of each table: links_is_lookup(), or the tenant's */
-	bool *leads; /* of each table: it holds something personal, or a table below it does */
+	bool *lookup; /* of each table: links_left_out() */
+	bool *list; /* of each table: requests choose from it, and no foreign key says so */
+	bool staff; /* the company's own people have a table of their own */
 	const char **singular; /* of each table: its name in the singular */
 	struct pair *pairs; /* of each table its first; type NULL: it has none */
 	struct id_column *ids; /* n_ids */
@@ -57,3 +68,20 @@ bool links_can_detach(const struct schema_table *t, const struct columns *by);
 
 /* In links_second.c: gives tables their further names. */
 void links_second(struct link_walk *w);
+
+/* In links_table.c. */
+
+/* Does a column hold data that is personal in any table, such as an address?  A name is not enough. */
+bool links_holds_persons(const struct schema_table *t);
+
+/* Does the table hold files? */
+bool links_holds_files(const struct schema_table *t);
+
+/* Do several tables reference it, or tables that others reference in turn, or is it one to choose from? */
+bool links_is_common(const struct schema *schema, size_t table);
+
+/* Is it a table of the company's own people, and not one that makes contacts members of something? */
+bool links_is_staff(const struct schema *schema, size_t table, size_t contact);
+
+/* Why a table that contacts reference is not a contact's own; NULL: it can be. */
+const char *links_reason(const struct schema *schema, size_t contact, size_t table);

@@ -282,6 +282,14 @@ enum names_table names_of_table(const char *table)
 	return NAME_TABLE_UNKNOWN;
 }
 
+bool names_is_staff(const char *table)
+{
+	struct parts p;
+
+	split(table, &p);
+	return p.n > 0 && find_in(staff_people, p.part[p.n - 1]);
+}
+
 bool names_is_tenant(const char *table)
 {
 	struct parts p;
@@ -294,7 +302,9 @@ static void make_singular(char *word)
 {
 	const size_t n = strlen(word);
 
-	if (n > 4 && strcmp(word + n - 3, "ies") == 0)
+	if (n >= 6 && strcmp(word + n - 6, "people") == 0)
+		memcpy(word + n - 4, "rson", 4);
+	else if (n > 4 && strcmp(word + n - 3, "ies") == 0)
 		memcpy(word + n - 3, "y", 2);
 	else if (n > 4 && (strcmp(word + n - 4, "sses") == 0 || strcmp(word + n - 3, "xes") == 0 ||
 			   strcmp(word + n - 4, "ches") == 0))
@@ -356,6 +366,46 @@ char *names_link_stem(void *ctx, const char *column)
 		return NULL;
 	}
 	return joined(ctx, &p, p.n - 1);
+}
+
+bool names_ends_with(const char *column, const char *singular)
+{
+	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
+	struct parts p;
+
+	split(column, &p);
+	if (p.n < 3 || strcmp(p.part[p.n - 1], "id") != 0)
+		return false;
+	for (int first = 1; first < p.n - 1; first++) {
+		char *tail = t_strdup(ctx, "");
+
+		for (int i = first; i < p.n - 1; i++)
+			t_append(&tail, "%s", p.part[i]);
+		make_singular(tail);
+		if (strcmp(tail, singular) == 0)
+			return true;
+	}
+	return false;
+}
+
+enum names_role names_role(const char *column)
+{
+	const char *last;
+	struct parts p;
+	size_t length;
+
+	split(column, &p);
+	if (p.n > 1 && strcmp(p.part[p.n - 1], "id") == 0)
+		p.n--;
+	length = p.n == 1 ? strlen(p.part[0]) : 0;
+	if (length > 4 && strcmp(p.part[0] + length - 2, "id") == 0)
+		p.part[0][length - 2] = '\0'; /* "authorid" */
+	last = p.n > 0 ? p.part[p.n - 1] : "";
+	if (find_in(customer_words, last))
+		return NAME_ROLE_CUSTOMER;
+	return find_in(role_words, last)            ? NAME_ROLE_ANY
+	       : p.n > 1 && strcmp(last, "by") == 0 ? NAME_ROLE_BY
+						    : NAME_ROLE_NONE;
 }
 
 bool names_is_link_to(const char *column, const char *table, const char *other)

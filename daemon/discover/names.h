@@ -39,6 +39,9 @@ enum names_table {
 /* The kind of a table, by the last word of its name that is in a list. */
 enum names_table names_of_table(const char *table);
 
+/* Does each row of the table stand for one of the company's own people?  A team's does not. */
+bool names_is_staff(const char *table);
+
 /* Can the table be that of the tenants, by the last word of its name? */
 bool names_is_tenant(const char *table);
 
@@ -53,6 +56,19 @@ char *names_singular(void *ctx, const char *table);
 
 /* The same of what a column references: orderline for order_line_id, user for userid; NULL: it is no id. */
 char *names_link_stem(void *ctx, const char *column);
+
+/* Are the last words of the column, before its id, the table's name: billing_contact_id?  singular: names_singular(). */
+bool names_ends_with(const char *column, const char *singular);
+
+enum names_role {
+	NAME_ROLE_NONE,
+	NAME_ROLE_CUSTOMER, /* customer_id: never staff */
+	NAME_ROLE_ANY, /* author_id */
+	NAME_ROLE_BY, /* created_by */
+};
+
+/* Does the column name somebody by a role? */
+enum names_role names_role(const char *column);
 
 /* Is column the singular of the table, or other (may be NULL), and "id": contact_id, contactId? */
 bool names_is_link_to(const char *column, const char *table, const char *other);

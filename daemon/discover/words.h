@@ -183,9 +183,21 @@ static const char list_tables[] =
 	"country, countrie, state, region, currency, currencie, language, lang, status, statuse, "
 	"category, categorie, priority, priorite, tag, label, type, reason, stage, product, "
 	"channel, pays, statut, devise, langue, brand, template, setting, title, queue, plan, "
-	"event, class, table, host, produit, priorities";
+	"event, class, table, host, produit, priorities, section, theme, forum, board, rubrique";
 
 /* Tables of tenants: one has many contacts, and staff of its own. */
 static const char tenant_tables[] =
 	"tenant, account, organization, organisation, workspace, realm, site, instance, entity, "
 	"shop, store, project, company, entite, societe, boutique, espace";
+
+/* Roles of contacts, and those that staff can have as well. */
+static const char customer_words[] =
+	"customer, client, contact, subscriber, kunde, cliente, requester, requestor, demandeur";
+static const char role_words[] =
+	"author, owner, creator, recipient, sender, reporter, submitter, member, participant, user, "
+	"person, guest, actor, editor, reviewer, approver, signer, uploader, inviter, invitee, "
+	"auteur, createur, expediteur, destinataire, proprietaire, autor, absender, empfaenger";
+
+/* Those of staff_tables whose rows are people. */
+static const char staff_people[] = "user, agent, employee, staff, operator, admin, administrator, "
+				   "utilisateur, employe, operateur";

@@ -34,7 +34,7 @@ OF_SHAPE = {
                "contact_files": "record_id"},
     "person_hash16": {"contact": "id", **dict.fromkeys((
         "request", "message", "message_copy", "attachment", "request_transfer", "status_change", "contact_social", "contact_document",
-        "files"), "contact_id")},
+        "files", "request_files"), "contact_id")},
     "composite": {},
     "range": {},
 }

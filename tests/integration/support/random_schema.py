@@ -69,7 +69,7 @@ def schema(seed):
             table.columns.append(column)
     request.columns.append('"opened at" timestamptz')
     reference(r, request, contact, 0, needed=True)
-    request.columns.append("contact_id " + contact.type) if not any("contact_id" in c for c in request.columns) else None
+    request.columns.append('"contact_id" ' + contact.type) if not any("contact_id" in c for c in request.columns) else None
     keyed = [t for t in tables if not t.keyless]
     for n, table in enumerate(tables[2:]):
         for i in range(r.randint(0, 3)):

@@ -1,0 +1,133 @@
+"""Which tables a draft maps, and by which links: what is a contact's own, and what only stands beside it."""
+
+import re
+
+import pytest
+
+from support.drafts import ACTIONS, MARK, answered, draft, read, run
+from support.small import SCHEMA
+
+
+@pytest.fixture
+def make(empty_db, pg):
+    """make(schema, extra arguments of draft): the database, the draft's text, the draft read."""
+    def make(schema, *args, **kwargs):
+        db = empty_db()
+        pg.psql(db, "-c", schema)
+        text = draft(pg, db, *args, **kwargs)
+        return db, text, read(text)
+    return make
+
+
+def accepted(daemon, db, text, policies=ACTIONS):
+    d = daemon(db=db, model=answered(text), policies=policies, limits={"max_share": 1.0})
+    done = d.check_config()
+    assert done.returncode == 0, done.stderr + text
+    return d
+
+
+def groups_of(tables, table):
+    return {name: t for name, t in tables.items() if t["table"] == f"public.{table}"}
+
+
+def by_parent(tables, table):
+    return {(t["of"], t["by"]) for t in groups_of(tables, table).values()}
+
+
+TENANT = SCHEMA + """;
+    CREATE TABLE account (id bigint PRIMARY KEY, name text, support_email text, street text);
+    CREATE TABLE users (id bigint PRIMARY KEY, account_id bigint NOT NULL REFERENCES account, email text);
+    ALTER TABLE contact ADD account_id bigint REFERENCES account; ALTER TABLE request ADD account_id bigint REFERENCES account;
+    CREATE TABLE note (id bigint PRIMARY KEY, contact_id bigint REFERENCES contact, account_id bigint REFERENCES account, body text)"""
+
+
+def test_the_tenant_is_not_mapped(make, daemon):
+    """Staff belongs to it: so it is no contact's company, and stands in a comment, once."""
+    db, text, tables = make(TENANT)
+    assert groups_of(tables, "account") == {} and set(tables) == {"contact", "request", "note"}
+    assert "#   public.account: the tenant's" in text
+    assert text.count("public.account") == 1
+    accepted(daemon, db, text)
+
+
+def test_what_many_tables_reference_is_nobodys_own(make, daemon):
+    """A project with a description, which four tables name, is not drafted below each; a table of files is."""
+    names = ["note", "bill", "call"]
+    db, text, tables = make(SCHEMA + """;
+        CREATE TABLE undertaking (id bigint PRIMARY KEY, address text);
+        CREATE TABLE files (id bigint PRIMARY KEY, content bytea);
+        ALTER TABLE request ADD undertaking_id bigint REFERENCES undertaking, ADD file_id bigint REFERENCES files;
+        """ + "".join(f"""
+        CREATE TABLE {name} (id bigint PRIMARY KEY, contact_id bigint REFERENCES contact, body text,
+            undertaking_id bigint REFERENCES undertaking, file_id bigint REFERENCES files);""" for name in names))
+    assert groups_of(tables, "undertaking") == {}
+    assert re.search(r"public\.undertaking: many tables reference it.*, and 1 more\)", text)
+    assert {t["of"] for t in groups_of(tables, "files").values()} == {"request", *names}
+    accepted(daemon, db, text)
+
+
+def test_on_delete_set_null_is_a_detach(make, daemon, pg):
+    """The schema says that the row stays; what else holds it decides, where there is something."""
+    db, text, tables = make(SCHEMA + """;
+        CREATE TABLE notice (id bigint PRIMARY KEY, contact_id bigint REFERENCES contact ON DELETE SET NULL, body text);
+        CREATE TABLE notice_line (id bigint PRIMARY KEY, notice_id bigint NOT NULL REFERENCES notice ON DELETE CASCADE, body text);
+        CREATE TABLE message (id bigint PRIMARY KEY, request_id bigint REFERENCES request,
+            contact_id bigint REFERENCES contact ON DELETE SET NULL, body text);
+        INSERT INTO contact VALUES (1, 'a'); INSERT INTO request (id, contact_id, at) VALUES (1, 1, '2001-01-01');
+        INSERT INTO notice VALUES (1, 1, 'x'); INSERT INTO notice_line VALUES (1, 1, 'x'); INSERT INTO message VALUES (1, 1, 1, 'x')""")
+    assert tables["notice"]["delete"] == "detach"
+    assert {(t["of"], t.get("delete")) for t in groups_of(tables, "message").values()} == {("request", None), ("contact", "detach")}
+    accepted(daemon, db, text, ACTIONS[:1]).once()
+    assert pg.sql(db, "SELECT id FROM contact") == pg.sql(db, "SELECT id FROM message") == []
+    assert pg.sql(db, "SELECT contact_id FROM notice") == [(None,)] and pg.sql(db, "SELECT id FROM notice_line") == [(1,)]
+
+
+@pytest.mark.parametrize("column", ["contact_id", "contactId", "contactid", "billing_contact_id", "customer_id", "author_id", "authorId",
+                                    '"Contact ID"', "created_by", "sent_by_id"])
+def test_ids_without_a_key(make, daemon, column):
+    """Also in a table that another key reaches already."""
+    db, text, tables = make(SCHEMA + f""";
+        CREATE TABLE letter (id bigint PRIMARY KEY, {column} bigint, email text);
+        CREATE TABLE message (id bigint PRIMARY KEY, request_id bigint NOT NULL REFERENCES request, {column} bigint, body text)""")
+    # PostgreSQL folds what is not quoted
+    name = column.strip('"') if '"' in column else column.lower()
+    expected = {("contact", name)}
+    assert by_parent(tables, "letter") == expected
+    assert by_parent(tables, "message") == expected | {("request", "request_id")}
+    role = "contact" not in name.lower()
+    assert (f"{MARK}: it is named after a role" in text) == role
+    accepted(daemon, db, text)
+
+
+@pytest.mark.parametrize("staff, mapped", [("", True), ("CREATE TABLE agents (id bigint PRIMARY KEY, email text)", False)])
+def test_a_role_is_staffs_where_staff_has_a_table(make, staff, mapped):
+    _, _, tables = make(SCHEMA + f"; {staff};" + "CREATE TABLE letter (id bigint PRIMARY KEY, author_id bigint, email text)")
+    assert ("letter" in tables) == mapped
+
+
+@pytest.mark.parametrize("column", ["author text", "author_id uuid", "remember_id bigint", "contact_type_id bigint", "paid bigint"])
+def test_no_ids(make, column):
+    _, _, tables = make(SCHEMA + f"; CREATE TABLE letter (id bigint PRIMARY KEY, {column}, email text)")
+    assert set(tables) == {"contact", "request"}
+
+
+OTHER = SCHEMA + "; CREATE TABLE chat (id bigint PRIMARY KEY, who bigint, nobody uuid, second bigint REFERENCES contact, at date)"
+
+
+def test_the_requests_column_can_be_said(make, daemon):
+    db, text, tables = make(OTHER, "--request-by", "who", request="chat")
+    assert tables["request"]["by"] == "who"
+    accepted(daemon, db, text)
+    assert make(OTHER, "--request-by", "second", request="chat")[2]["request"]["by"] == "second"
+
+
+@pytest.mark.parametrize("args, words", [
+    (("--contact", "contact", "--request", "chat", "--request-by", "nobody"), "of different types"),
+    (("--contact", "contact", "--request", "chat", "--request-by", "no"), 'has no column "no"'),
+    (("--contact", "contact", "--request", "contact"), "two tables"),
+])
+def test_a_column_that_cannot_be_it(empty_db, pg, args, words):
+    db = empty_db()
+    pg.psql(db, "-c", OTHER)
+    done = run(pg, db, *args, "--date", "at" if "chat" in args else "created")
+    assert (done.returncode, done.stdout) == (1, "") and words in done.stderr
