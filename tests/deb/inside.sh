@@ -31,6 +31,7 @@ ok "the archives' folder is the daemon's alone" is "$(stat -c '%U %a' /var/lib/r
 for program in retentiond retentionctl retentiond-web /usr/libexec/retentiond/retention-job; do
 	ok "$program runs" $program --version
 done
+ok "it speaks French, beside locale(1)" sh -c 'LC_ALL=C.UTF-8 LANGUAGE=fr retentionctl journal --help | grep -q "^utilisation"'
 for page in retentiond.8 retentionctl.1 retentiond-web.8 retentiond.conf.5 web.conf.5; do
 	ok "the manual has $page" man -w "${page##*.}" "${page%.*}"
 done

@@ -122,7 +122,7 @@ def test_states(pg, db, function, role):
 
 CALLS = {
     "save_action('export', '2025-01-01', '2025-01-31')": {"operator", "both"},
-    "save_subject('delete_contacts', '7')": {"operator", "both"},
+    "save_subject('delete_contacts', '8')": {"operator", "both"},
     "record_subject_export('7')": {"operator", "both"},
     "ask('measure')": set(ROLES) - {"nobody", "daemon"},
     "ask_download(1, 'contact.csv', sha256('x'))": {"approver", "both"},
@@ -486,7 +486,7 @@ def web(pg, db):
 
 
 @pytest.mark.parametrize("statement", [
-    "save_action('export', '2025-01-01', '2025-01-31')", "save_subject('delete_contacts', '7')", "cancel_action({job})",
+    "save_action('export', '2025-01-01', '2025-01-31')", "save_subject('delete_contacts', '8')", "cancel_action({job})",
     "pause_action({job})", "resume_action({job})", "record_subject_export('7')", "place_hold('7', 'case')",
     "release_hold('7')", "validate_action({job})", "delete_archive({job})", "record_restore({job}, '{{}}')",
     "replay_ledger()", "waive_replay('wrong')"])

@@ -21,6 +21,7 @@ config() {
 database: { conninfo = "host=/run/pg dbname=crm user=retentiond"; timezone = "Europe/Paris"; };
 archives: { directory = "/var/lib/retentiond/archives"; recipients = [ "$(age-keygen -y /run/key)" ]; };
 limits: { max_share = 1.0; };
+notify: { command = [ "/usr/libexec/retentiond/notify-mail", "dpo@example.org" ]; };
 @include "models/crm.conf"
 policies = ( { name = "$1"; action = "delete_contacts"; depth = "$2"; schedule = "monthly"; archive = "full"; } );
 CONF
@@ -34,6 +35,10 @@ systemctl daemon-reload
 
 ok "the unit is sound" systemd-analyze verify --man=no /etc/systemd/system/retentiond.service
 ok "exposure is 1.5 at most" systemd-analyze security --offline=true --threshold=15 /etc/systemd/system/retentiond.service
+
+# A sendmail that keeps what it is told, where the sandbox lets the daemon write.
+printf '#!/bin/sh\ncat >>/var/lib/retentiond/mail\n' >/usr/sbin/sendmail
+chmod 755 /usr/sbin/sendmail
 
 # --- start, reload ---
 ok "start waits for READY" systemctl start retentiond
@@ -65,6 +70,7 @@ pg -d crm -c "NOTIFY retention, 'saved $policy'"
 erased() { is "$(pg -d crm -c "SELECT status FROM retention.archive_journal WHERE id = $policy")" "done"; }
 ok "a pass deletes in the sandbox" until_true 20 erased
 archive=$(pg -d crm -c "SELECT archive_path FROM retention.archive_journal WHERE id = $policy")
+ok "somebody is told, in the sandbox" until_true 20 grep -q "^Subject: retentiond: done" /var/lib/retentiond/mail
 ok "the archive verifies" sh -c "cd '$archive' && sha256sum -c SHA256SUMS"
 ok "it is the daemon's alone" is "$(stat -c '%U %a' "$archive" "$archive/contact.csv.age" | tr '\n' ' ')" "retentiond 700 retentiond 600 "
 
@@ -118,6 +124,16 @@ systemctl daemon-reload
 systemctl restart --no-block retentiond@away
 ok "the drop-in allows it" until_true 10 said retentiond@away "192.0.2.10.*Connection refused"
 systemctl stop retentiond@away
+
+# --- a webhook on another host ---
+config contacts-18m "18 months"
+sed -i 's|^notify: .*|notify: { command = [ "/usr/libexec/retentiond/notify-webhook", "http://192.0.2.20:9/" ]; };|' /etc/retentiond/retentiond.conf
+ip address add 192.0.2.20/32 dev lo # no server listens there
+systemctl reload retentiond
+pg -d crm -c "SELECT retention.cancel_action(retention.save_action('export', '2024-01-01', '2024-01-31'))" \
+	-c "SELECT retention.save_action('export', '2024-01-01', '2024-01-31')" >/dev/null
+ok "the unit lets curl connect to no other host" until_true 60 said retentiond "nobody was told of event.*notify-webhook has ended with exit status \(7\|28\)"
+ok "curl says so in the log" said retentiond "curl: (\(7\|28\))"
 
 install -m 644 /mnt/systemd/retentiond-failure@.service /etc/systemd/system/
 drop_in failure
