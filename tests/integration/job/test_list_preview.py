@@ -63,12 +63,13 @@ def test_of_one_contact(job):
     j = job("delete_contacts", "none", manual=days(), contacts=300)
     listed(j)
     j.sql("SELECT retention.configure('UTC', false, 'bigint')")
-    keys = [c for (c,) in j.sql("SELECT id FROM crm.contact ORDER BY id LIMIT 2")]
+    keys = [c for (c,) in j.sql("SELECT id FROM crm.contact ORDER BY id LIMIT 3")]
     j.id = j.value("SELECT retention.save_subject('delete_contacts', %s)", (str(keys[0]),))
     j.sql("SELECT retention.place_hold(%s, 'case')", (str(keys[1]),))
     preview = listed(j)
     assert preview["held"] == 0 and per_table(preview)["contact"] == 1
-    j.id = j.value("SELECT retention.save_subject('delete_contacts', %s)", (str(keys[1]),))
+    j.id = j.value("SELECT retention.save_subject('delete_contacts', %s)", (str(keys[2]),))
+    j.sql("SELECT retention.place_hold(%s, 'case')", (str(keys[2]),))
     preview = listed(j)
     assert preview["held"] == 1 and per_table(preview) == {} and preview["oldest"] is preview["newest"] is None
 
