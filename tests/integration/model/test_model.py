@@ -593,8 +593,10 @@ REFUSALS = {
            "ON DELETE SET NULL": "ON DELETE SET NULL: its rows would be changed silently",
            "ON DELETE SET DEFAULT": "ON DELETE SET DEFAULT: its rows would be changed silently"}.items()},
     "a kept table whose key would cascade": (NOTE.format("REFERENCES contact ON DELETE CASCADE"), model(
-        note={**NOTES, "delete": "keep"}), [], [(2, (
-            outside("contact", "delete_contacts", "ON DELETE CASCADE: its rows would vanish unarchived")))]),
+        note={**NOTES, "delete": "keep"}), [], [(4, (
+            'table "note": delete = "keep", and foreign key "note_contact_id_fkey" of public.note is ON DELETE CASCADE, so that its rows'
+            ' would vanish unarchived: let where of "contact" leave out the contacts that the rows belong to, and each batch makes sure of'
+            ' it, or use delete = "delete" or "detach", or make the key NO ACTION'))]),
     "a kept table whose key refuses": (NOTE.format("REFERENCES contact"), model(note={**NOTES, "delete": "keep"}), [], [(2, (
         outside("contact", "delete_contacts", "no action: the rows it points at could not be deleted")))]),
     "a key onto what an anonymization deletes": (
