@@ -173,7 +173,7 @@ static char *row_as_json(const struct plan *p, const struct table *t)
 				  "(SELECT jsonb_object_agg(v.name, v.value)\n"
 				  "    FROM (VALUES %s) AS v(name, value))",
 				  cells)
-		       : t_strdup(p, "to_jsonb(t)");
+		       : t_strdup(p, "to_jsonb(t.*)"); /* t alone can be a column */
 }
 
 static void add_member(char **list, const char *column)
