@@ -319,3 +319,26 @@ def test_preview_grants_and_check(make):
     assert 'GRANT UPDATE ("subject", "body", "sender") ON "public"."mail"' in d.ctl("grants", "someone").stdout
     assert "detached, cleared" in d.ctl("model", "check").stdout
     assert "détachées, vidées" in d.ctl("model", "check", env={"LANG": "fr_FR.UTF-8", "LANGUAGE": "fr", "LC_ALL": "C.UTF-8"}).stdout
+
+
+@pytest.mark.parametrize("integrity", ["set", "triggers"])
+@pytest.mark.parametrize("archive", ["full", "listed"])
+def test_a_contact_that_goes_in_slices(make, archive, integrity):
+    """Texts below its requests lose its name as long as there is somebody who bears it; each is archived once."""
+    d = make(SCHEMA + contacts([1, 2], [3]) + """; UPDATE contact SET name = 'name' || id;
+        INSERT INTO request (id, contact_id, at) SELECT 100 + n, 1, '2015-01-01' FROM generate_series(1, 400) AS n;
+        CREATE TABLE event (id bigint PRIMARY KEY, request_id bigint REFERENCES request, said text, code text); CREATE INDEX ON event (request_id);
+        INSERT INTO event SELECT row_number() OVER (), r.id, 'of name1 and name3', 'c' FROM request AS r, generate_series(1, 2)""",
+             model(NAMED, {"archive": True}, event={"table": "event", "key": "id", "of": "request", "by": "request_id", "archive": True, "delete": "detach",
+                                 "on_delete": {"redact": ["said"], "set": {"code": "{key}"}}}),
+             policy(archive=archive), limits={"workers": 1, "max_share": 1.0, "batch_rows": 100, "integrity": integrity})
+    before = state(d, "event")
+    d.once()
+    assert failures(d) == []
+    assert rows(d, "SELECT said, code = id::text, count(*) FROM event GROUP BY 1, 2 ORDER BY 1") == [
+        ("of *** and name3", True, 802), ("of name1 and name3", False, 2), ("of name1 and name3", True, 2)]
+    assert sorted(int(row[0]) for row in archived(d, "event.detached")) == sorted(
+        int(i) for (i,) in rows(d, "SELECT id FROM event WHERE request_id IS NULL"))
+    if archive == "full":
+        restore(d, 1)
+        assert state(d, "event") == before
