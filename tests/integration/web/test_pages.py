@@ -180,6 +180,17 @@ def test_hostile_holds(web):
 # --- A person's request --------------------------------------------------------------------------
 
 
+def test_half_a_key(web):
+    """Where a contact's key has several columns, a part of it is told so, as it is by retentionctl."""
+    web.pg.sql(web.db, "UPDATE retention.setting SET value = '(integer,integer)' WHERE name = 'contact_key_type'")
+    operator = enter(web, OPERATOR)
+    for wrong in ("7", "(7)", "(1,2,3)", "(a,7)"):
+        answer = operator.get("/personne?cle=" + wrong)
+        assert answer.status == 422
+        assert "écrivez-la comme (1,42), avec une valeur pour chacun de (integer,integer)." in answer.words
+    assert operator.get("/personne?cle=(1,7)").status == 200
+
+
 def test_a_person(web):
     """What is known of a key, and an erasure that is saved for it under the person who asked."""
     operator = enter(web, OPERATOR)
@@ -195,6 +206,9 @@ def test_a_person(web):
     assert "Aucun blocage · jamais effacé" in answer.words
     forms = [f for f in answer.forms if f.action.endswith("/personne/effacer")]
     assert len(forms) == 2
+    held = operator.post("/personne/effacer", {**forms[0].fields, "cle": "7", "type": "delete_contacts"})
+    assert held.status in (409, 422) and "le contact 7 est bloqué : rien n'a été enregistré" in held.words.replace("’", "'").replace("\u00a0", " ")
+    operator.get("/personne?cle=8")
     sent = operator.post("/personne/effacer", {**forms[0].fields, "type": "anonymize_contacts", "motif": "dossier 88"})
     assert sent.status == 303
     job = web.pg.sql(web.db, "SELECT id, action, subject, requested_by, note FROM retention.archive_journal")[0]
