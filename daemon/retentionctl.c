@@ -234,12 +234,18 @@ static bool run(struct command *cmd, int argc, char **argv, struct error *err)
 static int print_error(const struct command *cmd, const struct error *err)
 {
 	const char *missing = _("the schema retention is missing: run retentionctl migrate");
+	const char *unnamed =
+		_("names of tables, functions and types need their schema in where, scope and due_when, and in the functions that these call: see Predicates in retentiond.conf(5)");
+	/* Names are the same in every language of the server. */
+	const bool ours = err->text &&
+			  (strstr(err->text, "retention.") || strstr(err->text, "\"retention\""));
 	const char *const hints[][2] = {
 		{"42501",
 		 _("grant your role retention_auditor (reads), retention_operator (saves, cancels, holds) or retention_approver (validates, holds)")},
-		{"3F000", missing},
-		{"42P01", missing},
-		{"42883", missing},
+		{"3F000", ours ? missing : unnamed},
+		{"42P01", ours ? missing : unnamed},
+		{"42883", ours ? missing : unnamed},
+		{"42704", unnamed},
 	};
 
 	if (err->class == ERR_NONE)

@@ -24,7 +24,8 @@ struct column {
 	bool no_nulls; /* the table has none: it is NOT NULL itself, where a domain's NOT NULL lets some in */
 	bool generated; /* STORED or VIRTUAL: cannot be written */
 	bool identity_always; /* cannot be written by UPDATE */
-	bool unique_alone; /* in a unique index that does not hold the key: a constant collides */
+	const char *
+		unique_index; /* one that does not hold the key, so that a constant collides; NULL: none */
 	bool identifies; /* no two rows have the same value, by a unique index; see preflight/read_catalog.c */
 	bool bytewise; /* texts are ordered by their bytes, as COLLATE "C" does, and so are its indexes */
 	bool plain; /* PostgreSQL's own type, and equal means the same bytes */

@@ -327,6 +327,13 @@ const struct probe *plan_probes(void *ctx, const struct plan *plan, const struct
 				size_t *ret_n);
 
 /*
+ * try.c: the columns of t into which the plan's rules write a value that does not hang on the row's texts (set, clear,
+ * and the link of a row that is detached), as the text of an array; NULL: none.  And the first rows as they would be.
+ */
+const char *plan_tried_columns(void *ctx, const struct plan *p, const struct table *t);
+char *plan_tried_rows(void *ctx, const struct plan *p, const struct table *t);
+
+/*
  * Queries of the dates of t, contact or request, which has a date_unit.  Owned by ctx.  Something else than a date is
  * in a column that is neither empty nor 0, and holds no date between 1971 and 9999.
  *

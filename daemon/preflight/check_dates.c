@@ -3,6 +3,7 @@
  * numbers in a wrong unit for no dates (plan/date.c), so that nobody would ever be due.
  */
 #include "preflight/check_model.h"
+#include "preflight/check_plan.h"
 
 #include "base/mem.h"
 
@@ -76,48 +77,41 @@ static const char *better_unit(void *ctx, const PGresult *sample)
 		    : "";
 }
 
-/* What the values are read with. */
-struct dates {
-	struct db *db;
-	const struct model *model;
-	const struct catalog *catalog;
-	struct complaints *complaints;
-	struct report *report; /* NULL: nobody asks */
-};
-
-static void tell(const struct dates *d, const struct table *t, const PGresult *sample)
+/* Warns of rows among the first ones that have no date. */
+static void tell(const struct check *check, const struct table *t, const PGresult *sample)
 {
-	if (d->report && db_int(sample, 0, "odd") > 0)
+	if (check->report && db_int(sample, 0, "odd") > 0)
 		report_warning(
-			d->report,
+			check->report,
 			"table \"%s\": of the first rows %s have no date in \"%s\", read as "
 			"\"%s\", and their contacts stay: retentionctl model check names them",
 			t->name, db_text(sample, 0, "odd"), model_date(t),
 			date_unit_names[t->date_unit]);
 }
 
-static bool check_values(const struct dates *d, const struct table *t, struct error *err)
+static bool check_values(const struct check *check, const struct table *t, struct error *err)
 {
 	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
 	AUTO(result) PGresult *sample = NULL;
 	AUTO(result) PGresult *any = NULL;
+	const struct model *model = &check->config->model;
 
 	if (!t->date_unit)
 		return true;
-	if (!db_query_apart(d->db, plan_date_sample_sql(ctx, d->model, d->catalog, t), 0, NULL,
+	if (!db_query_apart(check->db, plan_date_sample_sql(ctx, model, check->catalog, t), 0, NULL,
 			    &sample, err))
 		return false;
 	if (db_int(sample, 0, "dates") > 0) {
-		tell(d, t, sample);
+		tell(check, t, sample);
 		return true;
 	}
 	if (db_int(sample, 0, "odd") == 0)
 		return true;
-	if (!db_query_apart(d->db, plan_date_any_sql(ctx, d->model, d->catalog, t), 0, NULL, &any,
-			    err))
+	if (!db_query_apart(check->db, plan_date_any_sql(ctx, model, check->catalog, t), 0, NULL,
+			    &any, err))
 		return false;
 	if (!db_bool(any, 0, "dates"))
-		complain(d->complaints, &t->place,
+		complain(check->complaints, &t->place,
 			 "table \"%s\": %s \"%s\": with date_unit = \"%s\" no value is a date "
 			 "between 1971 and 9999, so that nobody would be due%s",
 			 t->name, setting(t), model_date(t), date_unit_names[t->date_unit],
@@ -125,10 +119,12 @@ static bool check_values(const struct dates *d, const struct table *t, struct er
 	return true;
 }
 
-bool check_date_values(struct db *db, const struct model *model, const struct catalog *catalog,
-		       struct complaints *c, struct report *report, struct error *err)
+bool check_date_values(struct check *check, struct error *err)
 {
-	const struct dates d = {db, model, catalog, c, report};
+	const struct model *model = &check->config->model;
+	const size_t before = check->complaints->n;
 
-	return check_values(&d, model->request, err) && check_values(&d, model->contact, err);
+	return check_foreign_code(check, check->catalog, err) &&
+	       check_values(check, model->request, err) &&
+	       check_values(check, model->contact, err) && check->complaints->n == before;
 }

@@ -101,11 +101,11 @@ static void check_rule(const struct table *t, const struct column_rule *rule,
 			 "table \"%s\": column \"%s\" is NOT NULL and %s has no empty value: use "
 			 "set, or ALTER TABLE %s.%s ALTER COLUMN \"%s\" DROP NOT NULL",
 			 t->name, column->name, column->type, t->schema, t->table, column->name);
-	else if ((empties || constant) && column->unique_alone)
+	else if ((empties || constant) && column->unique_index)
 		complain(c, &rule->place,
 			 "table \"%s\": column \"%s\" is unique: the same value in every row would "
-			 "collide; use set with {key} or {number}",
-			 t->name, column->name);
+			 "collide in index %s; use set with {key} or {number}",
+			 t->name, column->name, column->unique_index);
 	if ((rule->kind == RULE_JSON || rule->kind == RULE_JSON_KEEP) &&
 	    strcmp(column->base, "jsonb") != 0 && strcmp(column->base, "json") != 0)
 		complain(c, &rule->place,

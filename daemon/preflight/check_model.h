@@ -3,7 +3,6 @@
  */
 #pragma once
 
-#include "base/job_protocol.h"
 #include "database/db.h"
 #include "plan/plan.h"
 
@@ -53,13 +52,6 @@ bool check_shard_read(struct db *db, const struct model *model, void *ctx, struc
 
 /* Its part in check_dates.c.  Complains about dates whose column has another type than their date_unit says. */
 void check_dates(const struct model *model, const struct catalog *catalog, struct complaints *c);
-
-/*
- * Complains about a date_unit in which no value is a date.  Reads the first rows, and more only if none of them is.
- * Warns where some of the first rows have none; report may be NULL.
- */
-bool check_date_values(struct db *db, const struct model *model, const struct catalog *catalog,
-		       struct complaints *c, struct report *report, struct error *err);
 
 /*
  * Its part in check_citus.c.  Complains about tables that the extension citus spreads over several servers.

@@ -1,6 +1,7 @@
 #include "preflight/check_plan.h"
 
 #include "base/sql.h"
+#include "preflight/check_constraints.h"
 #include "preflight/check_model.h"
 #include "preflight/foreign_code.h"
 #include "preflight/integrity.h"
@@ -11,9 +12,20 @@
 /* A message names the places of so many marks. */
 #define MARKS_SHOWN 50
 
-/* Names the command that prints the missing right. */
+/* Is what the statement names not there: a table, a function or an operator, a type, a schema? */
+static bool is_unknown(const struct error *e)
+{
+	static const char *const states[] = {"42P01", "42883", "42704", "3F000", NULL};
+
+	return catalog_is_among(e->sqlstate, states);
+}
+
+/* Names the command that prints the missing right, or why a name that people use every day is not found. */
 static const char *hint(const struct check *check, const struct error *e)
 {
+	if (is_unknown(e))
+		return "; a table, a function or a type outside of pg_catalog is only found with its "
+		       "schema, written as schema.name, and an operator as OPERATOR(schema.=)";
 	if (strcmp(e->sqlstate, "42501") != 0)
 		return "";
 	return t_printf(check->ctx, "; retentionctl grants%s prints what the role needs",
@@ -254,6 +266,7 @@ static bool plan_and_probe(struct check *check, const struct policy *policy, str
 	if (!run_probes(check, probes, n, err) || check->complaints->n > before)
 		return false;
 	if (!like && (!check_object_owners(check->db, plan, check->complaints, err) ||
+		      !check_constraints(check->db, plan, check->complaints, err) ||
 		      check->complaints->n > before))
 		return false;
 	if (check->passed && !like)
@@ -448,26 +461,12 @@ static bool check_holds(struct check *check, struct error *err)
 	return false;
 }
 
-/* Complains about dates that are in another unit than the model says. */
-static bool check_values(struct check *check, struct error *err)
-{
-	const size_t before = check->complaints->n;
-	AUTO(error) struct error one = {0};
-
-	if (!check_foreign_code(check, check->catalog, err))
-		return false;
-	if (!check_date_values(check->db, &check->config->model, check->catalog, check->complaints,
-			       check->report, &one))
-		return fail(err, one.class, "%s%s", one.text, hint(check, &one));
-	return check->complaints->n == before;
-}
-
 bool check_action(struct check *check, const struct policy *policy, struct plan_opts *opts,
 		  struct plan **ret_plan, struct error *err)
 {
 	return is_answered(check, opts->action) && check_model_for(check, opts->action, err) &&
-	       plan_and_probe(check, policy, opts, ret_plan, err) && check_values(check, err) &&
-	       check_holds(check, err);
+	       plan_and_probe(check, policy, opts, ret_plan, err) &&
+	       check_date_values(check, err) && check_holds(check, err);
 }
 
 bool check_config(struct check *check, struct error *err)
@@ -488,5 +487,5 @@ bool check_config(struct check *check, struct error *err)
 			report_detail(check->report, "policy \"%s\": integrity: %s", p->name,
 				      check->integrity);
 	}
-	return check_values(check, err) && check_holds(check, err) && answered;
+	return check_date_values(check, err) && check_holds(check, err) && answered;
 }

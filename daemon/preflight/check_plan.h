@@ -52,6 +52,12 @@ bool check_foreign_code(const struct check *check, const struct catalog *catalog
 			struct error *err);
 
 /*
+ * In check_dates.c.  Complains about a date_unit in which no value is a date, and warns where some of the first rows have
+ * none.  Reads more than the first rows only if none of them has a date.
+ */
+bool check_date_values(struct check *check, struct error *err);
+
+/*
  * The predicates of a plan that is to be read with, and not run.  The scope, which may be NULL, is that of a policy of
  * the configuration.
  */

@@ -147,12 +147,14 @@ static const char columns_sql[] = WANTED
 	"       b.typcategory AS category, a.attnotnull OR t.typnotnull AS not_null,\n"
 	"       " CATALOG_NO_NULLS " AS no_nulls,\n"
 	"       a.attgenerated <> '' AS generated, a.attidentity = 'a' AS identity_always,\n"
-	"       EXISTS (SELECT FROM pg_index x WHERE x.indrelid = w.oid AND x.indisunique\n"
-	"                  AND a.attnum = ANY(x.indkey[0:x.indnkeyatts - 1])\n"
+	"       (SELECT min(x.indexrelid::regclass::text) FROM pg_index x WHERE x.indrelid = w.oid AND x.indisunique\n"
+	"                  AND (a.attnum = ANY(x.indkey[0:x.indnkeyatts - 1]) OR x.indexprs IS NOT NULL AND EXISTS (\n"
+	"                       SELECT FROM pg_depend d WHERE d.classid = 'pg_class'::regclass AND d.objid = x.indexrelid\n"
+	"                          AND d.refclassid = d.classid AND d.refobjid = w.oid AND d.refobjsubid = a.attnum))\n"
 	"                  AND (w.key = '{}' OR NOT w.key <@ ARRAY(\n"
 	"                       SELECT k.attname FROM pg_attribute k WHERE k.attrelid = w.oid\n"
 	"                          AND k.attnum = ANY(x.indkey))))\n"
-	"         AS unique_alone,\n"
+	"         AS unique_index,\n"
 	"       EXISTS (SELECT FROM pg_index x WHERE x.indrelid = w.oid\n"
 	"                  AND " CATALOG_IDENTIFIES ") AS identifies,\n"
 	"       " CATALOG_PLAIN " AS plain, " CATALOG_BYTEWISE " AS bytewise,\n"
@@ -274,7 +276,7 @@ static bool read_columns(struct db *db, const char *const values[], size_t n, vo
 			.no_nulls = db_bool(res, row, "no_nulls"),
 			.generated = db_bool(res, row, "generated"),
 			.identity_always = db_bool(res, row, "identity_always"),
-			.unique_alone = db_bool(res, row, "unique_alone"),
+			.unique_index = db_text_copy(ctx, res, row, "unique_index"),
 			.identifies = db_bool(res, row, "identifies"),
 			.plain = db_bool(res, row, "plain"),
 			.bytewise = db_bool(res, row, "bytewise"),
