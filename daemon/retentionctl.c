@@ -234,8 +234,8 @@ static bool run(struct command *cmd, int argc, char **argv, struct error *err)
 static int print_error(const struct command *cmd, const struct error *err)
 {
 	const char *missing = _("the schema retention is missing: run retentionctl migrate");
-	const char *unnamed =
-		_("names of tables, functions and types need their schema in where, scope and due_when, and in the functions that these call: see Predicates in retentiond.conf(5)");
+	const char *unnamed = _(
+		"names of tables, functions and types need their schema in where, scope and due_when, and in the functions that these call: see Predicates in retentiond.conf(5)");
 	/* Names are the same in every language of the server. */
 	const bool ours = err->text &&
 			  (strstr(err->text, "retention.") || strstr(err->text, "\"retention\""));

@@ -27,10 +27,12 @@ static const char *tried_value(const struct plan *p, const struct table *t,
 const char *plan_tried_columns(void *ctx, const struct plan *p, const struct table *t)
 {
 	const struct relation *r = plan_relation(p, t);
+	const enum disposition d = plan_disposition(p, t);
 	const char **names = t_array(ctx, const char *, r->n_columns + 1);
 	size_t n = 0;
 
-	for (size_t i = 0; i < r->n_columns; i++)
+	for (size_t i = 0; (d == DISPOSITION_UPDATE || d == DISPOSITION_DETACH) && i < r->n_columns;
+	     i++)
 		if (tried_value(p, t, &r->columns[i]))
 			names[n++] = r->columns[i].name;
 	return n > 0 ? sql_array(ctx, names, n) : NULL;

@@ -451,6 +451,7 @@ NO_KEY = ("table \"{0}\": no unique index on public.{0} says that \"{1}\" is its
           " name the right column, or CREATE UNIQUE INDEX CONCURRENTLY")
 WIDER_KEY = ("table \"{1}\": no unique index on public.{0} says that \"id\" is its key: rows of others could go with it;"
              " its unique index is over tenant, id: key = [ \"tenant\", \"id\" ]")
+ISO = 'date_unit = "iso" reads texts such as 2026-01-31 or 2026-01-31T10:20:30Z'
 KEY_TYPE = ("a key is a whole number, a uuid or a text, and no two spellings of it are equal; name another column that is"
             " unique, or ALTER TABLE public.{0} ADD COLUMN row_number bigint GENERATED ALWAYS AS IDENTITY UNIQUE")
 SPELLINGS = ("goes over a type or a collation to which different values are equal: rows would be missed; make both columns"
@@ -517,8 +518,9 @@ REFUSALS = {
     "a constant where values are unique": (
         "; ALTER TABLE contact ADD login text NOT NULL UNIQUE, ADD code text; CREATE UNIQUE INDEX ON contact (brand, code)",
         model({"clear": ["login"], "set": {"name": "gone", "code": "gone"}, "keep": ["brand", "created"]}, RULES[1]), [], [
-            (2, (f'table "contact": column "{column}" is unique: the same value in every row would collide; use set with'
-                 ' {key} or {number}')) for column in ("login", "code")]),
+            (2, (f'table "contact": column "{column}" is unique: the same value in every row would collide in index'
+                 f' public.contact_{index}; use set with {{key}} or {{number}}'))
+            for column, index in (("login", "login_key"), ("code", "brand_code_idx"))]),
     "json on text": ("", model({"json": {"name": ["a"]}, "keep": ["brand", "created"]}, RULES[1]), [], [(2, (
         'table "contact": json names column "name", which is text: it drops keys of json and jsonb columns only'))]),
     "key of a type that is no key": ("; ALTER TABLE contact ADD n numeric(9,2); CREATE TABLE note (t timestamptz, id bigint)",
@@ -575,8 +577,8 @@ REFUSALS = {
               blob={"table": "blob", "key": "id", "of": "note", "by": "id", "from": "contact_id"}), [], [(5, (
             outside("blob", "delete_contacts", "ON DELETE SET NULL: its rows would be changed silently")))]),
     "a date that is none": ("", model({"created": "brand"}, {"date": "status"}), [], [
-        (3, 'table "request": date "status" is text: it must be a timestamp or a date'),
-        (2, 'table "contact": created "brand" is text: it must be a timestamp or a date')]),
+        (3, f'table "request": date "status" is text: {ISO}'),
+        (2, f'table "contact": created "brand" is text: {ISO}')]),
     "set that is no value of the type": ("", model(
         {"set": {"created": "yesteryear"}, "keep": ["name", "brand"]}, RULES[1]), [ANONYMIZE], [(2, (
             'the list of those due: the server refuses it: a value is not valid [DateTimeParseError:N]'
