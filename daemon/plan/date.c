@@ -239,6 +239,7 @@ char *plan_date_odd_sql(void *ctx, const struct model *model, const struct catal
 	const char *value = plan_column(ctx, "t", model_date(t));
 
 	return sql_fill(ctx, odd_sql, {"odd", plan_date_odd(p, t, value)},
-			{"key", plan_key_text(ctx, "t", t->key)}, {"table", plan_table(ctx, t)},
+			{"key", plan_key_text(ctx, "t", t->key)},
+			{"table", plan_filtered(ctx, t, t->where, NULL)},
 			{"instant", plan_date_instant(p, t, value)});
 }

@@ -108,6 +108,19 @@ def test_what_is_no_date_keeps_its_contact(small, kind, action):
         assert keys(d.pg, d.db, "SELECT DISTINCT at FROM request WHERE subject IS NULL") == {1577836800000, 31536000000}
 
 
+def test_rows_that_the_model_leaves_out_are_not_told(small):
+    """And the names that need quoting, here of the date."""
+    d = small("bigint", "ms", model=dated("ms", date="sent At", where='"sent At" IS DISTINCT FROM 17'))
+    d.pg.sql(d.db, 'ALTER TABLE request RENAME at TO "sent At"')
+    for key, at in ((1, 1577836800000), (2, 17), (3, 18), (4, 4102444800000)):
+        d.pg.sql(d.db, 'INSERT INTO contact (id) VALUES (%s)', (key,))
+        d.pg.sql(d.db, 'INSERT INTO request (contact_id, "sent At") VALUES (%s, %s)', (key, at))
+    d.once()
+    assert keys(d.pg, d.db) == {2, 3, 4}
+    assert d.pg.value(d.db, "SELECT details FROM retention.journal_event WHERE kind = 'undated'") == {
+        "table": "request", "rows": 1, "keys": "3"}
+
+
 def test_it_is_told(small):
     """Who stays because of it is in the journal, with the list, and in model check; an empty date is no fault."""
     d = small("bigint", "ms")
