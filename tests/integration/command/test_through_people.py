@@ -4,6 +4,7 @@ import json
 import os
 import re
 
+from support.backup import put_back
 from support.clients import SEED
 from support.restores import restore
 from support.small import archived, failures, keys, policy
@@ -190,6 +191,23 @@ def test_deleted_after_the_other_was_anonymized(make):
     assert subjects(d) == {10: "s10", 11: None, 20: "s20", 30: "s30"} and keys(d.pg, d.db) == {1, 3, 4, 5}
     once(d, policy("anonymize_contacts", scope="id = 1"))
     assert subjects(d) == {10: None, 11: None, 20: "s20", 30: "s30"}
+
+
+def test_replayed(make, pg):
+    """An older backup is put back: whoever was erased goes again, with the requests of which they were the last."""
+    d = make(THREE, MODEL, deletes(), limits=LIMITS)
+    once(d, policy("export", archive="full"))
+    backup = pg.dump(d.db)
+    once(d, deletes(scope="id = 2"))
+    once(d, deletes(scope="id = 1"))
+    erased = left(pg, d.db, plain)
+    assert keys(pg, d.db) == {3, 4, 5} and subjects(d) == {20: "s20", 30: "s30"}
+    put_back(d, backup)
+    assert keys(pg, d.db) == {1, 2, 3, 4, 5} and d.once(check=False).returncode == 1
+    d.ctl("replay", "--yes")
+    d.configure(policies=[])
+    d.once()
+    assert left(pg, d.db, plain) == erased
 
 
 def test_staff_in_the_contacts_table(make):

@@ -42,6 +42,11 @@
 	DATABASE ARCHIVES "model: { contact: { table = \"c\"; key = \"id\"; shard = \"" of_contact \
 			  "\"; }; request: { table = \"r\"; key = \"id\"; of = \"contact\"; by = " \
 			  "\"c\"; date = \"at\"; shard = \"" of_request "\"; }; };\n"
+/* The same with a join table, in a group of this text. */
+#define THROUGH(text)                                                                              \
+	DATABASE ARCHIVES "model: { contact: { table = \"c\"; key = \"id\"; }; request: { "        \
+			  "table = \"r\"; key = \"id\"; date = \"at\"; through = { " text          \
+			  " }; }; };\n"
 #define POLICY_OF(text) GOOD "policies = ( { " text " } );\n"
 #define POLICY_WITH(text)                                                                          \
 	POLICY_OF("name = \"x\"; action = \"delete_contacts\"; depth = \"1 year\"; "               \
@@ -227,6 +232,20 @@ static const struct {
 	{DATABASE ARCHIVES "model: { " REQUEST "};\n",
 	 "f:3: model: table \"contact\" is missing\n"
 	 "f:3: model: table \"request\": of = \"contact\" is not a table of the model"},
+	{THROUGH("table = \"j\"; request = \"r\"; contact = \"c\";"), ""},
+	{THROUGH("table = \"j\"; request = [ \"a\", \"r\" ]; contact = \"c\";"),
+	 "f:3: model: table \"request\": by has 1 column (id), and from, of \"request_contact\" has 2 "
+	 "(a, r): name them in pairs"},
+	{THROUGH("table = \"j\"; request = \"r\"; contact = \"c\"; anonymize = \"delete\";"),
+	 "f:3: model: table \"request\": through: anonymize \"delete\" is not \"keep\""},
+	{DATABASE ARCHIVES
+	 "model: { request: { table = \"r\"; date = \"at\"; through = { }; }; };\n",
+	 "f:3: model: table \"request\": key is missing\n"
+	 "f:3: model: table \"request\": through: table is missing\n"
+	 "f:3: model: table \"request\": through: request is missing\n"
+	 "f:3: model: table \"request\": through: contact is missing\n"
+	 "f:3: model: table \"contact\" is missing\n"
+	 "f:3: model: table \"request\": through: of = \"contact\" is not a table of the model"},
 	{TABLE("m: { table = \"m\"; };\n"),
 	 "f:5: model: table \"m\": by is missing\nf:5: model: table \"m\": of is missing"},
 	{TABLE("m: { table = \"m\"; of = \"reqest\"; by = \"r\"; };\n"),
