@@ -97,16 +97,17 @@ static void print_result(int id, const struct restore_plan *plan,
 
 	for (size_t i = 0; i < plan->n_files; i++) {
 		output_line(stdout, "%s: %" PRId64 " %s", plan->files[i].label, result->rows[i],
-			    plan->files[i].detached ? "linked again" : "back");
+			    plan->files[i].detached ? _("linked again") : _("back"));
 		*(plan->files[i].detached ? &links : &rows) += result->rows[i];
 	}
 	for (size_t i = 0; i < result->n_notes; i++)
 		output_line(stdout, _("note: %s"), result->notes[i]);
-	printf("action %d %s: %" PRId64 " contacts, %" PRId64 " rows, each as it was", id,
-	       dry_run ? "can be restored" : "is restored", result->keys, rows);
+	printf(dry_run ? _("action %d can be restored: %lld contacts, %lld rows, each as it was")
+		       : _("action %d is restored: %lld contacts, %lld rows, each as it was"),
+	       id, (long long)result->keys, (long long)rows);
 	if (links > 0)
-		printf("; %" PRId64 " rows linked again", links);
-	puts(dry_run ? "; nothing was changed" : "");
+		printf(_("; %lld rows linked again"), (long long)links);
+	puts(dry_run ? _("; nothing was changed") : "");
 }
 
 static bool restore(struct command *cmd, struct error *err)
