@@ -414,6 +414,26 @@ def test_an_index_serves(small, pg, kind, unit, write, index):
     assert any(re.search(r"Scan (using|on) by_date.*?\n\s+Index Cond: \([^\n]*\bat\b[^\n]* < ", plan, re.S) for plan in listed), listed
 
 
+@written
+def test_requests_with_several_contacts(small, kind, unit, write):
+    """A join table says whose a request is; one date that cannot be read keeps all of its contacts."""
+    d = small(kind, unit)
+    d.pg.sql(d.db, """ALTER TABLE request DROP COLUMN contact_id;
+        CREATE TABLE request_contact (request_id bigint NOT NULL REFERENCES request, contact_id bigint NOT NULL REFERENCES contact,
+            PRIMARY KEY (request_id, contact_id)); CREATE INDEX ON request_contact (contact_id);
+        INSERT INTO contact (id) SELECT generate_series(1, 6)""")
+    d.configure(model=dated(unit, of=None, by=None, through={"table": "request_contact", "request": "request_id", "contact": "contact_id"}))
+    old, new = (write(datetime(year, 1, 1, tzinfo=timezone.utc)) for year in (2020, 2099))
+    for n, (at, contacts) in enumerate([(old, (1, 2)), (old, (3, 4)), (new, (4,)), ("n/a" if unit == "iso" else 5, (5, 6)), (old, (6,))]):
+        d.pg.sql(d.db, "INSERT INTO request (id, at) VALUES (%s, %s)", (n, at))
+        for contact in contacts:
+            d.pg.sql(d.db, "INSERT INTO request_contact VALUES (%s, %s)", (n, contact))
+    d.once()
+    assert d.jobs()[-1]["status"] == "done", d.jobs()[-1]
+    assert keys(d.pg, d.db) == {4, 5, 6}
+    assert keys(d.pg, d.db, "SELECT id FROM request") == {1, 2, 3, 4}
+
+
 # --- What is refused --------------------------------------------------------------------------
 
 EPOCHS = 'if it counts from 1970-01-01 on, say date_unit = "s" (seconds), "ms" or "us"'
