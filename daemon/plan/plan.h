@@ -328,10 +328,10 @@ const struct probe *plan_probes(void *ctx, const struct plan *plan, const struct
 
 /*
  * try.c: the columns of t into which the plan's rules write a value that does not hang on the row's texts (set, clear,
- * and the link of a row that is detached), as the text of an array; NULL: none.  And the first rows as they would be.
+ * and the link of a row that is detached), as the text of an array; NULL: none.  And the first rows, as they would be or as they are.
  */
 const char *plan_tried_columns(void *ctx, const struct plan *p, const struct table *t);
-char *plan_tried_rows(void *ctx, const struct plan *p, const struct table *t);
+char *plan_tried_rows(void *ctx, const struct plan *p, const struct table *t, bool changed);
 
 /*
  * Queries of the dates of t, contact or request, which has a date_unit.  Owned by ctx.  Something else than a date is

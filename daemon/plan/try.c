@@ -38,13 +38,14 @@ const char *plan_tried_columns(void *ctx, const struct plan *p, const struct tab
 	return n > 0 ? sql_array(ctx, names, n) : NULL;
 }
 
-char *plan_tried_rows(void *ctx, const struct plan *p, const struct table *t)
+char *plan_tried_rows(void *ctx, const struct plan *p, const struct table *t, bool changed)
 {
 	const struct relation *r = plan_relation(p, t);
 	char *list = t_strdup(ctx, "");
 
 	for (size_t i = 0; i < r->n_columns; i++) {
-		const char *name = r->columns[i].name, *value = tried_value(p, t, &r->columns[i]);
+		const char *name = r->columns[i].name;
+		const char *value = changed ? tried_value(p, t, &r->columns[i]) : NULL;
 
 		t_list(&list, ", ", "%s AS %s", value ? value : plan_column(ctx, "t", name),
 		       sql_ident(ctx, name));

@@ -33,9 +33,12 @@ static const char checks_sql[] =
 	" WHERE a.attrelid = $1::oid AND a.attnum > 0 AND a.attname = ANY ($2::text[])\n"
 	" ORDER BY 1, 2";
 
-/* Would the condition refuse one of the rows?  Also where it fails on their values. */
-static bool is_refused(struct db *db, const char *rows, const char *condition, bool *ret,
-		       struct error *err)
+/* A condition that fails on the rows' values refuses more rows than there are. */
+#define REFUSED_ALL INT64_MAX
+
+/* Counts the rows that the condition refuses. */
+static bool count_refused(struct db *db, const char *rows, const char *condition, int64_t *ret,
+			  struct error *err)
 {
 	AUTO(char_p)
 	char *sql = xprintf("SELECT count(*) AS n FROM (%s) AS x WHERE %s", rows, condition);
@@ -43,14 +46,34 @@ static bool is_refused(struct db *db, const char *rows, const char *condition, b
 	AUTO(error) struct error one = {0};
 
 	if (db_query_apart(db, sql, 0, NULL, &res, &one)) {
-		*ret = db_int(res, 0, "n") > 0;
+		*ret = db_int(res, 0, "n");
 		return true;
 	}
 	if (!db_alive(db) || one.class == ERR_ENVIRONMENT || one.class == ERR_STOPPED ||
 	    one.class == ERR_BUSY)
 		return fail(err, one.class, "%s", one.text);
 	db_rollback(db);
-	*ret = strncmp(one.sqlstate, "23", 2) == 0 || strncmp(one.sqlstate, "22", 2) == 0;
+	*ret = strncmp(one.sqlstate, "23", 2) == 0 || strncmp(one.sqlstate, "22", 2) == 0
+		       ? REFUSED_ALL
+		       : 0;
+	return true;
+}
+
+/*
+ * Would more rows be refused than are now?  A row that is older than its constraint (NOT VALID) is refused whatever the
+ * rules write, and is the journal's to tell.
+ */
+static bool is_refused(struct db *db, const struct plan *plan, const struct table *t,
+		       const char *condition, bool *ret, struct error *err)
+{
+	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
+	int64_t after = 0, before = 0;
+
+	if (!count_refused(db, plan_tried_rows(ctx, plan, t, true), condition, &after, err) ||
+	    (after > 0 &&
+	     !count_refused(db, plan_tried_rows(ctx, plan, t, false), condition, &before, err)))
+		return false;
+	*ret = after > before;
 	return true;
 }
 
@@ -62,19 +85,17 @@ static bool try_table(struct db *db, const struct plan *plan, const struct table
 	const char *const values[] = {t_printf(ctx, "%u", plan->catalog->relations[t->index].oid),
 				      columns};
 	AUTO(result) PGresult *res = NULL;
-	const char *rows;
 
 	if (!columns)
 		return true;
 	if (!db_query(db, checks_sql, 2, values, &res, err))
 		return false;
-	rows = plan_tried_rows(ctx, plan, t);
 	for (int row = 0; row < PQntuples(res); row++) {
 		const char *column = db_value(res, row, "column");
 		const struct column_rule *rule = model_rule(t, column);
 		bool refused = false;
 
-		if (!is_refused(db, rows, db_value(res, row, "refused"), &refused, err))
+		if (!is_refused(db, plan, t, db_value(res, row, "refused"), &refused, err))
 			return false;
 		if (refused)
 			complain(

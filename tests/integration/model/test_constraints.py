@@ -28,7 +28,7 @@ REFUSED = [
     (f'{NAMED}; ALTER TABLE contact ADD CONSTRAINT "Last Name" CHECK (length(last_name) < 3) NOT VALID',
      'CHECK "Last Name" refuses what the rules write into "last_name"'),
     # over a column that is kept, and one that is cleared
-    (f"{NAMED}; ALTER TABLE contact ADD CONSTRAINT either CHECK (name IS NOT NULL OR brand IS NOT NULL) NOT VALID",
+    (f"{NAMED}; UPDATE contact SET name = 'n'; ALTER TABLE contact ADD CONSTRAINT either CHECK (name IS NOT NULL OR brand IS NOT NULL) NOT VALID",
      'CHECK either refuses what the rules write into "name"'),
     ("CREATE DOMAIN letters AS text CHECK (VALUE ~ '^[A-Z]*$'); ALTER TABLE contact ADD COLUMN last_name letters",
      'domain public.letters refuses what the rules write into "last_name"'),
@@ -62,6 +62,17 @@ def test_a_check_that_lets_it_through(made, more):
     d.once()
     assert d.jobs()[-1]["status"] == "done"
     assert d.pg.value(d.db, "SELECT last_name FROM contact WHERE id = 1") == "L_1"
+
+
+def test_a_row_that_is_older_than_its_constraint(made):
+    """It is refused whatever the rules write: the others go, and the journal names it."""
+    d = made(f"{NAMED}; UPDATE contact SET brand = 'old' WHERE id = 2; UPDATE request SET at = '2015-01-01';"
+             "ALTER TABLE contact ADD CONSTRAINT brands CHECK (brand <> 'old' AND last_name IS DISTINCT FROM '?') NOT VALID",
+             {**RULES, "set": {"last_name": "gone"}})
+    assert d.check_config().returncode == 0, d.check_config().stderr
+    d.once(check=False)
+    assert d.pg.sql(d.db, "SELECT id, last_name FROM contact ORDER BY id") == [(1, "gone"), (2, None)]
+    assert d.jobs()[-1]["counters"]["failed"] == 1
 
 
 def test_where_the_rules_are_not_used(made):
