@@ -16,6 +16,9 @@ static const char *tried_value(const struct plan *p, const struct table *t,
 	const struct column_rules rules = plan_rules(p, t);
 	const struct column_rule *rule = column_rules_find(&rules, column->name);
 
+	/* A NULL without its type would be a text, and casts from text to it may be anybody's. */
+	if (is_tried(rule) && rule->kind == RULE_CLEAR && !column->not_null)
+		return t_printf(p, "NULL::%s", column->type);
 	if (is_tried(rule))
 		return plan_rule_value(p, t, rule, "t", "1");
 	return plan_disposition(p, t) == DISPOSITION_DETACH && columns_have(t->by, column->name) &&
