@@ -79,19 +79,12 @@ static void print_silent_key(struct draft *x, const struct link *item)
 			draft_line(x, sql_ident(x->ctx, k->name)));
 }
 
-/* An identifier, quoted only if it must be. */
-static char *plain_ident(void *ctx, const char *name)
-{
-	return name[strspn(name, "abcdefghijklmnopqrstuvwxyz_")] ? sql_ident(ctx, name)
-								 : t_strdup(ctx, name);
-}
-
 static void print_where(struct draft *x, const struct link *item)
 {
 	if (item->how != LINKS_TYPE)
 		return;
 	draft_put(x, "    where = %s;%s\n",
-		  draft_quoted(x, t_printf(x->ctx, "%s = %s", plain_ident(x->ctx, item->type),
+		  draft_quoted(x, t_printf(x->ctx, "%s = %s", draft_ident(x, item->type),
 					   sql_literal(x->ctx, item->value))),
 		  item->value_guessed ? "  # " MODEL_MARK ": how does the CRM write this type?"
 				      : "");
@@ -275,6 +268,7 @@ void draft_item(struct draft *x, size_t i)
 	if (i == 0) {
 		draft_setting(x, "created", decide_created(t));
 		dates_print(x, schema_column(t, decide_created(t)));
+		draft_roles(x);
 	}
 	if (i == 1)
 		draft_request(x);

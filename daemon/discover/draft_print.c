@@ -49,3 +49,9 @@ void draft_columns(struct draft *x, const char *key, const struct columns *colum
 	if (columns)
 		draft_put(x, " %s = %s;", key, columns_setting(x->ctx, columns));
 }
+
+char *draft_ident(const struct draft *x, const char *name)
+{
+	return name[strspn(name, "abcdefghijklmnopqrstuvwxyz_")] ? sql_ident(x->ctx, name)
+								 : t_strdup(x->ctx, name);
+}

@@ -14,6 +14,9 @@ char *draft_line(const struct draft *x, const char *text);
 /* A value of the configuration. */
 char *draft_quoted(const struct draft *x, const char *text);
 
+/* An identifier in SQL, quoted only if it must be. */
+char *draft_ident(const struct draft *x, const char *name);
+
 const struct schema_table *draft_table(const struct draft *x, const struct link *item);
 
 /* schema.table for a comment, and as SQL has it. */
@@ -31,6 +34,9 @@ void draft_rules(struct draft *x, size_t table, bool again);
 
 /* Prints the settings of the request only: the date that its age is counted from, and when it is closed. */
 void draft_request(struct draft *x);
+
+/* In draft_roles.c.  Prints the question which rows of contact's table are contacts, if it is one. */
+void draft_roles(struct draft *x);
 
 /* In draft_link.c.  Prints the group of a link. */
 void draft_item(struct draft *x, size_t i);

@@ -123,15 +123,29 @@ const struct columns *links_request_by(void *ctx, const struct schema *schema, s
 	return by;
 }
 
+/*
+ * Does the column hold the names of tables?  Where values are known, one of them has to be a table's: a MIME type is
+ * none.  Where they are not, its name may say that it is about contents.
+ */
+static bool is_type(const struct schema *schema, const struct schema_column *type)
+{
+	for (size_t i = 0; i < type->n_values; i++)
+		for (size_t t = 0; t < schema->n_tables; t++)
+			if (names_is_type_of(type->values[i], schema->tables[t].name))
+				return true;
+	return type->n_values == 0 && !names_is_content(type->name);
+}
+
 /* The id column that forms a pair with a type column; NULL: none. */
-static const char *pair_of(const struct schema_table *t, const struct schema_column *type)
+static const char *pair_of(const struct schema *schema, const struct schema_table *t,
+			   const struct schema_column *type)
 {
 	if (type->foreign || !strchr("SE", type->category))
 		return NULL;
 	for (size_t i = 0; i < t->n_columns; i++)
 		if (!t->columns[i].foreign && t->columns[i].plain &&
 		    names_is_pair(type->name, t->columns[i].name))
-			return t->columns[i].name;
+			return is_type(schema, type) ? t->columns[i].name : NULL;
 	return NULL;
 }
 
@@ -369,7 +383,7 @@ static void read_table(struct link_walk *w, size_t i, size_t contact)
 	w->staff = w->staff || links_is_staff(w->schema, i, contact);
 	w->singular[i] = names_singular(w->ctx, t->name);
 	for (size_t c = 0; c < t->n_columns; c++) {
-		const char *id = w->pairs[i].type ? NULL : pair_of(t, &t->columns[c]);
+		const char *id = w->pairs[i].type ? NULL : pair_of(w->schema, t, &t->columns[c]);
 		const enum names_role role = names_role(t->columns[c].name);
 		const char *stem = names_link_stem(w->ctx, t->columns[c].name);
 

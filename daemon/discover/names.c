@@ -290,6 +290,37 @@ bool names_is_staff(const char *table)
 	return p.n > 0 && find_in(staff_people, p.part[p.n - 1]);
 }
 
+enum names_staff names_staff(const char *column)
+{
+	const char *last;
+	struct parts p;
+
+	split(column, &p);
+	if (p.n > 1 && strcmp(p.part[p.n - 1], "id") == 0)
+		p.n--;
+	last = p.n > 0 ? p.part[p.n - 1] : "";
+	if (find_in("role", last) || (p.n == 1 && find_in(staff_values, last)) ||
+	    (p.n == 2 && strcmp(p.part[0], "is") == 0 && find_in(staff_values, last)))
+		return NAME_STAFF_ROLE;
+	return find_in("type, kind, category, class", last) ? NAME_STAFF_KIND : NAME_STAFF_NONE;
+}
+
+bool names_is_staff_value(const char *value)
+{
+	struct parts p;
+
+	split(value, &p);
+	return has_any(&p, staff_values);
+}
+
+bool names_is_customer_value(const char *value)
+{
+	struct parts p;
+
+	split(value, &p);
+	return has_any(&p, customer_values) && !has_any(&p, staff_values);
+}
+
 bool names_is_tenant(const char *table)
 {
 	struct parts p;
@@ -439,6 +470,14 @@ bool names_is_pair(const char *type, const char *id)
 		return t.n == 1 && find_in("item", i.part[0]);
 	return t.n == i.n && strcmp(t.part[t.n - 1], "type") == 0 &&
 	       strcmp(joined(ctx, &t, t.n - 1), joined(ctx, &i, i.n - 1)) == 0;
+}
+
+bool names_is_content(const char *type)
+{
+	struct parts p;
+
+	split(type, &p);
+	return p.n > 1 && find_in("content, mime, media, file", p.part[0]);
 }
 
 char *names_type_value(void *ctx, const char *type_column, const char *table)

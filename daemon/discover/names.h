@@ -42,6 +42,19 @@ enum names_table names_of_table(const char *table);
 /* Does each row of the table stand for one of the company's own people?  A team's does not. */
 bool names_is_staff(const char *table);
 
+enum names_staff {
+	NAME_STAFF_NONE,
+	NAME_STAFF_KIND, /* type: its values tell whether it is about staff */
+	NAME_STAFF_ROLE, /* role, is_admin */
+};
+
+/* Does the column tell staff from contacts, where they are in one table? */
+enum names_staff names_staff(const char *column);
+
+/* Is a value of such a column staff's, or a contact's? */
+bool names_is_staff_value(const char *value);
+bool names_is_customer_value(const char *value);
+
 /* Can the table be that of the tenants, by the last word of its name? */
 bool names_is_tenant(const char *table);
 
@@ -75,6 +88,9 @@ bool names_is_link_to(const char *column, const char *table, const char *other);
 
 /* Do type and id form a pair: record_type and record_id, res_model and res_id, model and res_id? */
 bool names_is_pair(const char *type, const char *id);
+
+/* Does the type say what a content is: content_type, mime_type? */
+bool names_is_content(const char *type);
 
 /* The table as written in the column of such a type: "Contact", or "res.partner" in a model column. */
 char *names_type_value(void *ctx, const char *type_column, const char *table);

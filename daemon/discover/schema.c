@@ -78,7 +78,7 @@ static const char values_sql[] = TABLES
 	"SELECT DISTINCT r.i, a.attname AS name, v.value\n"
 	"  FROM rel r\n"
 	"  JOIN pg_attribute a ON a.attrelid = r.oid AND a.attnum > 0 AND NOT a.attisdropped\n"
-	"   AND a.attname ~* '(type|model)$'\n"
+	"   AND a.attname ~* '(type|model|role|kind)$'\n"
 	"  JOIN LATERAL (\n"
 	"    SELECT e.enumlabel::text FROM pg_enum e WHERE e.enumtypid = a.atttypid\n"
 	"     UNION ALL\n"

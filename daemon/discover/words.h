@@ -201,3 +201,11 @@ static const char role_words[] =
 /* Those of staff_tables whose rows are people. */
 static const char staff_people[] = "user, agent, employee, staff, operator, admin, administrator, "
 				   "utilisateur, employe, operateur";
+
+/* Values by which a table of people tells staff from contacts. */
+static const char staff_values[] =
+	"staff, admin, administrator, agent, employee, operator, moderator, superuser, superadmin, "
+	"manager, internal, technician, supervisor, administrateur, employe, interne, mitarbeiter";
+static const char customer_values[] =
+	"customer, client, contact, guest, visitor, subscriber, consumer, patient, buyer, lead, "
+	"enduser, external, externe, kunde, cliente";

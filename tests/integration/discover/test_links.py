@@ -131,3 +131,85 @@ def test_a_column_that_cannot_be_it(empty_db, pg, args, words):
     pg.psql(db, "-c", OTHER)
     done = run(pg, db, *args, "--date", "at" if "chat" in args else "created")
     assert (done.returncode, done.stdout) == (1, "") and words in done.stderr
+
+
+# Contacts and staff in one table.
+
+
+PEOPLE = """
+    CREATE TYPE kind AS ENUM ('staff', 'customer');
+    CREATE TABLE people (id bigint PRIMARY KEY, name text, created_at timestamptz, {});
+    CREATE TABLE request (id bigint PRIMARY KEY, people_id bigint REFERENCES people, at timestamptz)"""
+
+
+def asked(text):
+    return re.findall(rf'    where = "(.*)";  {MARK}: which rows are contacts, and not staff\?  (.*)', text)
+
+
+@pytest.mark.parametrize("columns, values, found", [
+    ("role text", "'agent', 'customer', 'admin'", ("role = 'customer'", "Column role may tell.")),
+    ("role text", None, ("true", "Column role may tell.")),
+    ("role_id int", None, ("true", "Column role_id may tell.")),
+    ("kind kind", None, ("kind = 'customer'", "Column kind may tell.")),
+    ('"User Type" text', "'Agent', 'End customer'", ('\\"User Type\\" = \'End customer\'', "Column User Type may tell.")),
+    ("is_admin boolean", None, ("is_admin IS NOT TRUE", "Column is_admin may tell.")),
+    ("type text", "'lead', 'customer'", None),
+    ("type text", None, None),
+    ("roleplay text", None, None),
+])
+def test_which_rows_are_contacts_is_asked(make, pg, daemon, columns, values, found):
+    rows = f"; INSERT INTO people SELECT i, '', now(), (ARRAY[{values}])[1 + i % 2] FROM generate_series(1, 99) i; ANALYZE" if values else ""
+    db, text, _ = make(PEOPLE.format(columns) + rows, "--samples", "--request-by", "people_id", contact="people")
+    assert asked(text) == ([found] if found else [])
+    accepted(daemon, db, text)
+
+
+def test_staff_by_the_name_of_the_table_and_by_a_join(make, daemon):
+    schema = SCHEMA.replace("contact (", "users (").replace("REFERENCES contact", "REFERENCES users")
+    db, text, _ = make(schema, contact="users")
+    assert asked(text) == [("true", "The table's name is one of staff's.")]
+    accepted(daemon, db, text)
+    join = "; CREATE TABLE roles (id int PRIMARY KEY); CREATE TABLE roles_users (role_id int REFERENCES roles, user_id bigint REFERENCES {})"
+    assert asked(make(schema + join.format("users"), contact="users")[1]) == [("true", "Table public.roles_users may tell.")]
+    assert asked(make(SCHEMA + join.format("contact"))[1]) == [("true", "Table public.roles_users may tell.")]
+
+
+@pytest.mark.parametrize("action", ACTIONS[:2], ids=lambda a: a["action"])
+def test_those_outside_where_are_never_reached(make, daemon, pg, action):
+    """Neither by their age, where they have no request, nor by their requests."""
+    db, text, tables = make(PEOPLE.format("role text") + """;
+        INSERT INTO people SELECT i, 'n', '2001-01-01', (ARRAY['agent', 'customer', NULL])[1 + i % 3] FROM generate_series(1, 90) i;
+        INSERT INTO request SELECT i, i, '2001-01-01' FROM generate_series(1, 45) i; ANALYZE""",
+                            "--samples", "--request-by", "people_id", contact="people")
+    assert tables["contact"]["where"] == "role = 'customer'" and tables["contact"]["created"] == "created_at"
+    outside = "SELECT id, name, created_at FROM people WHERE role IS DISTINCT FROM 'customer' ORDER BY id"
+    before = pg.sql(db, outside)
+    d = accepted(daemon, db, text, [{**action, "without_requests": "created"}])
+    d.once()
+    assert [(r["status"], r["counters"]["treated"]) for r in d.jobs()] == [("done", 30)]
+    assert pg.sql(db, outside) == before and len(before) == 60
+    assert pg.sql(db, "SELECT count(*) FROM request WHERE people_id IN (SELECT id FROM people WHERE role = 'agent')") == [(15,)]
+    assert pg.sql(db, "SELECT count(*) FROM people WHERE role = 'customer' AND name <> ''") == [(0,)]
+
+
+# Pairs of a type and an id.
+
+
+@pytest.mark.parametrize("pair, values, samples, mapped", [
+    ("content_type text, content_id bigint", "'image/png', 'text/html'", True, []),
+    ("content_type text, content_id bigint", "'image/png', 'text/html'", False, []),
+    ("content_type text, content_id bigint", "'Request', 'Contact'", True, ["contact", "request"]),
+    ("event_type text, event_id bigint", "'login', 'logout'", True, []),
+    ("model_type text, model_id bigint", "'App\\Models\\Contact', 'App\\Models\\Bill'", True, ["contact", "request"]),
+    ("auditable_type text, auditable_id bigint", "'request', 'bill'", True, ["contact", "request"]),
+    ("auditable_type text, auditable_id bigint", "'request', 'bill'", False, ["contact", "request"]),
+])
+def test_types_are_told_by_their_values(make, daemon, pair, values, samples, mapped):
+    """A MIME type is no name of a table.  Where one value is a table's, a guess at the others is a question."""
+    db, text, tables = make(SCHEMA + f"""; CREATE TABLE bill (id bigint PRIMARY KEY);
+        CREATE TABLE entry (id bigint PRIMARY KEY, {pair}, body text);
+        INSERT INTO entry SELECT i, (ARRAY[{values}])[1 + i % 2], i, '' FROM generate_series(1, 99) i; ANALYZE""",
+                            *(["--samples"] if samples else []))
+    assert sorted(t["of"] for t in groups_of(tables, "entry").values()) == mapped
+    assert "image/png" not in text and "Bill" not in text
+    accepted(daemon, db, text)
