@@ -136,6 +136,34 @@ void draft_rules(struct draft *x, size_t table, bool again)
 		(again ? print_rule_again : print_rule)(x, table, rules[i]);
 }
 
+/* Does the rule need what only an anonymization has, or is there none that erases? */
+static bool can_erase_detached(const struct draft *x, size_t table)
+{
+	const struct schema_table *t = &x->schema->tables[table];
+	bool erases = false;
+
+	for (size_t i = 0; i < t->n_columns; i++) {
+		const struct decision d = decide_column(x, table, &t->columns[i]);
+
+		if (d.rule == RULE_SET && strstr(d.value, "{number}"))
+			return false;
+		erases = erases || d.rule != RULE_KEEP;
+	}
+	return erases && t->key;
+}
+
+void draft_on_delete(struct draft *x, size_t table, bool whole)
+{
+	if (!can_erase_detached(x, table))
+		return;
+	draft_put(x, "    on_delete: {  # the row stays, and would still name the person\n");
+	print_rule_again(x, table, RULE_SET);
+	print_rule_again(x, table, RULE_CLEAR);
+	if (whole)
+		print_rule_again(x, table, RULE_KEEP);
+	draft_put(x, "    };\n");
+}
+
 void draft_request(struct draft *x)
 {
 	static const char *const states[] = {"status",    "state",    "statut",   "etat",

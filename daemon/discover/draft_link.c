@@ -275,5 +275,9 @@ void draft_item(struct draft *x, size_t i)
 	if (i < 2)
 		draft_put(x, "    archive = true;\n");
 	print_anonymize(x, item);
+	if (item->detach && !item->keeps)
+		draft_on_delete(x, item->table,
+				x->is_erased[item->table] &&
+					!(item->second && lacks_parts(x, item)));
 	draft_put(x, "  };\n");
 }

@@ -32,6 +32,9 @@ void draft_columns(struct draft *x, const char *key, const struct columns *colum
  */
 void draft_rules(struct draft *x, size_t table, bool again);
 
+/* Prints what is erased of a row that is detached.  whole: the table has no rules that name the other columns. */
+void draft_on_delete(struct draft *x, size_t table, bool whole);
+
 /* Prints the settings of the request only: the date that its age is counted from, and when it is closed. */
 void draft_request(struct draft *x);
 

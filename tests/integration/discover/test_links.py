@@ -79,7 +79,7 @@ def test_on_delete_set_null_is_a_detach(make, daemon, pg):
     assert {(t["of"], t.get("delete")) for t in groups_of(tables, "message").values()} == {("request", None), ("contact", "detach")}
     accepted(daemon, db, text, ACTIONS[:1]).once()
     assert pg.sql(db, "SELECT id FROM contact") == pg.sql(db, "SELECT id FROM message") == []
-    assert pg.sql(db, "SELECT contact_id FROM notice") == [(None,)] and pg.sql(db, "SELECT id FROM notice_line") == [(1,)]
+    assert pg.sql(db, "SELECT contact_id, body FROM notice") == [(None, None)] and pg.sql(db, "SELECT id FROM notice_line") == [(1,)]
 
 
 @pytest.mark.parametrize("column", ["contact_id", "contactId", "contactid", "billing_contact_id", "customer_id", "author_id", "authorId",
