@@ -175,6 +175,7 @@ def test_a_restore_is_french(daemon):
     d.once()
     treated = d.jobs()[0]["counters"]["treated"]
     said = d.ctl("archive", "restore", "1", "--dry-run", env=FRENCH).stdout
-    assert f"l'action 1 peut être restaurée : {treated} contacts, " in said and said.endswith("telle qu'elle était ; rien n'a été changé\n")
+    assert f"l'action 1 peut être restaurée : {treated} contacts, " in said
+    assert "telle qu'elle était ; rien n'a été changé\n" in said
     said = d.ctl("archive", "restore", "1", env=FRENCH).stdout
     assert f"l'action 1 est restaurée : {treated} contacts, " in said and f"contact: {treated} remises\n" in said
