@@ -335,6 +335,19 @@ static const char *join_contact(const struct plan *p)
 				  contacts, link);
 }
 
+/* How many subjects the model has at all.  Rows that its predicates leave out, staff for example, are none. */
+static char *total_statement(const struct plan *p)
+{
+	const struct table *t = p->subject, *c = p->model->contact;
+	const char *link, *inside = contacts_of(p, plan_filtered(p, c, c->where, NULL), "t", &link);
+
+	return t_printf(p, "SELECT count(*) AS n FROM %s AS t%s",
+			plan_filtered(p, t, t->where, NULL),
+			t == c || !c->where ? ""
+					    : t_printf(p, " WHERE EXISTS (SELECT FROM %s WHERE %s)",
+						       inside, link));
+}
+
 static const char selected_sql[] =
 	"ARRAY(SELECT s.key::{type} FROM retention.selection AS s WHERE s.job = $3::int)";
 
@@ -415,7 +428,7 @@ void plan_list(struct plan *p)
 		sql_fill(p, present_sql, {"text", plan_key_text(p, "x", names)},
 			 {"key", plan_named(p, "t", t->key, "k")}, {"table", plan_table(p, t)},
 			 {"selection", plan_selection(p, t, "$1", true)});
-	p->total_sql = t_printf(p, "SELECT count(*) AS n FROM %s AS t", plan_table(p, t));
+	p->total_sql = total_statement(p);
 }
 
 void plan_due_statements(struct plan *p)

@@ -427,6 +427,28 @@ def test_an_automatic_pass_that_waits_for_a_person(daemon, more, limits, words):
     assert (row["status"], row["counters"]["treated"], row["waiting"]) == ("done", len(due), None)
 
 
+@pytest.mark.parametrize("action, contact, request_, waits", [
+    ("delete_contacts", "kind = 'customer'", None, "1 of 3 are due"),
+    ("anonymize_requests", "kind = 'customer'", None, "1 of 3 are due"),
+    ("anonymize_requests", None, "status <> 'spam'", "1 of 3 are due"),
+])
+def test_rows_that_the_model_leaves_out_are_no_share(make, action, contact, request_, waits):
+    """Hundred of staff among the contacts, or of spam among the requests, do not make a large share a small one."""
+    d = make(SCHEMA + """;
+        ALTER TABLE contact ADD kind text;
+        INSERT INTO contact (id, kind) SELECT n, CASE WHEN n <= 3 THEN 'customer' ELSE 'agent' END FROM generate_series(1, 103) AS n;
+        INSERT INTO request (contact_id, at, subject, status)
+        SELECT id, CASE WHEN id = 1 THEN '2015-01-01'::timestamptz ELSE now() END, 's', 'closed' FROM contact""",
+             model(contact={"where": contact, "keep": ["name", "brand", "created", "kind"]},
+                   request={"where": request_, "clear": ["subject"], "keep": ["status", "at"]}),
+             small_policy(action), limits={"max_share": 0.25})
+    if request_:
+        d.pg.sql(d.db, "UPDATE request SET status = 'spam' WHERE contact_id > 3")
+    d.once(check=False)
+    row = last_job(d)
+    assert row["status"] == "saved" and waits in row["waiting"], row
+
+
 def test_a_list_that_was_changed_after_validation_is_refused(daemon):
     d = daemon(contacts=40)
     first, last = d.pg.sql(d.db, "SELECT current_date - 800, (current_date - 800 + interval '1 month - 1 day')::date")[0]
