@@ -14,12 +14,14 @@
 static bool read_config(struct command *cmd)
 {
 	AUTO(complaints) struct complaints c = {0};
-
-	const bool needed =
-		(cmd->spec->needs == NEEDS_CONFIG || cmd->options.as_of) && !cmd->options.ask;
+	const bool named = cmd->path && cmd->spec->needs == USES_CONFIG;
+	const bool needed = (cmd->spec->needs == NEEDS_CONFIG || named || cmd->options.as_of) &&
+			    !cmd->options.ask;
 
 	if (cmd->conninfo && !needed)
 		return true;
+	if (!cmd->path)
+		cmd->path = SYSCONFDIR "/retentiond/retentiond.conf";
 	cmd->config = config_load(cmd->path, &c);
 	for (size_t i = 0; i < c.n; i++)
 		fprintf(stderr, "%s%s\n", i ? "" : "retentionctl: ", c.lines[i]);
@@ -52,7 +54,6 @@ bool command_open(struct command *cmd, struct error *err)
 
 	if (cmd->spec->needs == NEEDS_NOTHING)
 		return true;
-	cmd->path = cmd->path ? cmd->path : SYSCONFDIR "/retentiond/retentiond.conf";
 	if (!read_config(cmd))
 		return false;
 	if (!cmd->conninfo)

@@ -39,6 +39,7 @@ struct command;
 enum needs {
 	NEEDS_CONFIG, /* the session, and the configuration */
 	NEEDS_DATABASE, /* the session: -d is enough */
+	USES_CONFIG, /* the same, but a configuration that -c names is read, too */
 	NEEDS_NOTHING, /* opens no session */
 };
 

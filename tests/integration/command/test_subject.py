@@ -3,11 +3,13 @@
 import json
 import os
 import re
+import subprocess
 
 import pytest
 
 from support import small
 from support.backup import put_back
+from support.harness import BUILD
 from support.oracles import after_anonymize_contacts, reporting_numbers, table_digests, tokens_in
 from support.restores import restore
 
@@ -323,8 +325,8 @@ def test_without_the_contacts(people, pg):
     d.once()
     pg.sql(d.db, "CREATE ROLE status_auditor LOGIN; GRANT retention_auditor TO status_auditor")
     try:
-        args = ("retentionctl", "-d", pg.conninfo(d.db, "status_auditor"), "subject", "status", "1", "--json")
-        found = json.loads(d.run(*args).stdout)
+        args = ("-d", pg.conninfo(d.db, "status_auditor"), "subject", "status", "1", "--json")
+        found = json.loads(subprocess.run([BUILD / "retentionctl", *args], capture_output=True, check=True).stdout)
         assert found["known"] == "not checked: no configuration was read" and found["policies"] == []
         assert [e["erasure"] for e in found["erased"]] == ["delete_contacts"]
         d.configure(user="status_auditor")
@@ -350,3 +352,12 @@ def test_a_number_is_written_in_decimal_digits(pg, daemon, kind):
     d.check_config()
     done = d.ctl("subject", "delete", "0x7", check=False)
     assert (done.returncode, d.jobs()) == (1, []) and '"0x7" is not a valid contact key: it should be a bigint' in done.stderr
+
+
+def test_a_configuration_that_is_named_is_read(people, pg):
+    """-d says as whom; -c still says which table the contacts are in."""
+    d = people
+    done = d.ctl("-d", pg.conninfo(d.db), "hold", "add", "4711", "--reason", "case", check=False)
+    assert (done.returncode, done.stderr) == (1, "retentionctl: there is no contact 4711: no hold was placed\n")
+    done = d.ctl("-d", pg.conninfo(d.db), "hold", "add", "1", "--reason", "case")
+    assert done.stdout == "hold 1 placed on contact 1\n"
