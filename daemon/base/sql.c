@@ -31,6 +31,12 @@ char *sql_ident(const void *ctx, const char *name)
 	return doubled(ctx, name, '"');
 }
 
+char *sql_ident_plain(const void *ctx, const char *name)
+{
+	return name[strspn(name, "abcdefghijklmnopqrstuvwxyz_")] ? sql_ident(ctx, name)
+								 : t_strdup(ctx, name);
+}
+
 char *sql_idents(const void *ctx, const char *const *names, size_t n)
 {
 	char *list = t_strdup(ctx, "");

@@ -34,6 +34,9 @@
 /* "name", quotes doubled.  Owned by ctx, as all that follow. */
 char *sql_ident(const void *ctx, const char *name);
 
+/* The same for people, without quotes where it is small letters only. */
+char *sql_ident_plain(const void *ctx, const char *name);
+
 /* "a", "b" of n names. */
 char *sql_idents(const void *ctx, const char *const *names, size_t n);
 

@@ -84,6 +84,17 @@ static bool find_by(struct command *cmd, const struct schema *schema, size_t con
 			   columns_text(cmd->ctx, c->key));
 }
 
+static bool find_closed(struct command *cmd, const struct schema *schema, size_t request,
+			struct closed *ret, struct error *err)
+{
+	const struct closed_search search = {.db = cmd->db,
+					     .schema = schema,
+					     .request = &schema->tables[request],
+					     .samples = cmd->options.samples};
+
+	return closed_find(cmd->ctx, &search, ret, err);
+}
+
 bool command_model_draft(struct command *cmd, struct error *err)
 {
 	const struct command_options *options = &cmd->options;
@@ -100,7 +111,8 @@ bool command_model_draft(struct command *cmd, struct error *err)
 	    !find_table(schema, options->request, &request, err) ||
 	    !dates_find(cmd->db, options->samples, &schema->tables[contact], NULL, err) ||
 	    !dates_find(cmd->db, options->samples, &schema->tables[request], options->date, err) ||
-	    !find_date(&schema->tables[request], options->date, &draft.date, err))
+	    !find_date(&schema->tables[request], options->date, &draft.date, err) ||
+	    !find_closed(cmd, schema, request, &draft.closed, err))
 		return false;
 	if (contact == request)
 		return fail(err, ERR_CONFIG,

@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include "discover/closed.h"
 #include "discover/links.h"
 #include "model/model.h"
 
@@ -12,6 +13,7 @@ struct draft {
 	const struct schema *schema;
 	const struct links *links;
 	const char *date; /* of the request; never NULL */
+	struct closed closed;
 	const char *database; /* its name, for the first comment */
 	bool samples; /* the schema was read with samples */
 	bool *is_erased; /* of each table: an anonymization deletes its rows; set by decide_tables() */

@@ -4,8 +4,11 @@
 #include "discover/dates.h"
 #include "discover/draft_state.h"
 
+#include "base/text.h"
 #include "discover/verdict.h"
 #include "model/catalog.h"
+
+#include <ctype.h>
 
 /* How long a line of names is. */
 #define WIDTH 100
@@ -164,13 +167,18 @@ void draft_on_delete(struct draft *x, size_t table, bool whole)
 	draft_put(x, "    };\n");
 }
 
+/* A state can be called like the mark, which would be a question more. */
+static char *without_marks(char *text)
+{
+	for (char *mark = text; (mark = strstr(mark, MODEL_MARK)); mark++)
+		*mark = (char)tolower((unsigned char)*mark);
+	return text;
+}
+
 void draft_request(struct draft *x)
 {
-	static const char *const states[] = {"status",    "state",    "statut",   "etat",
-					     "status_id", "state_id", "stage_id", NULL};
 	const struct schema_table *t = draft_table(x, &x->links->items[1]);
 	const struct schema_column *date = schema_column(t, x->date);
-	const struct schema_column *state = NULL;
 	char *others = t_strdup(x->ctx, "");
 
 	for (size_t i = 0; i < t->n_columns; i++)
@@ -182,12 +190,12 @@ void draft_request(struct draft *x)
 	draft_put(x, "    # The date that a policy's depth is counted from%s%s%s.\n",
 		  date && !date->not_null ? "; a request without it keeps its contact" : "",
 		  *others ? "; other dates are " : "", others);
-	for (const char *const *s = states; *s && !state; s++)
-		state = schema_column(t, *s);
-	draft_put(x,
-		  "    # " MODEL_MARK
-		  ": which requests are closed?  An open one keeps its contact.  "
-		  "As it stands, none is closed.\n    due_when = \"false\";\n    # due_when = "
-		  "\"%s%s\";\n",
-		  state ? state->name : "true", state ? " = 'closed'" : "");
+	draft_put(x, "    # " MODEL_MARK
+		     ": which requests are closed?  An open one keeps its contact.  "
+		     "As it stands, none is closed.\n    due_when = \"false\";\n");
+	if (x->closed.labels)
+		draft_put(x, "    # %s.\n", without_marks(draft_line(x, x->closed.labels)));
+	draft_put(
+		x, "    # due_when = %s;\n",
+		text_one_line(draft_quoted(x, x->closed.condition ? x->closed.condition : "true")));
 }

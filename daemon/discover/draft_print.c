@@ -52,6 +52,5 @@ void draft_columns(struct draft *x, const char *key, const struct columns *colum
 
 char *draft_ident(const struct draft *x, const char *name)
 {
-	return name[strspn(name, "abcdefghijklmnopqrstuvwxyz_")] ? sql_ident(x->ctx, name)
-								 : t_strdup(x->ctx, name);
+	return sql_ident_plain(x->ctx, name);
 }

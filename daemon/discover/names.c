@@ -1,18 +1,11 @@
 #include "discover/names.h"
 
 #include "base/mem.h"
+#include "discover/parts.h"
 #include "discover/words.h"
 
 #include <ctype.h>
 #include <strings.h>
-
-#define PARTS_MAX 16
-#define PART_MAX 64
-
-struct parts {
-	char part[PARTS_MAX][PART_MAX];
-	int n;
-};
 
 /* Is part the word, which has n letters, or its plural: mails, addresses, Anmerkungen, Adressen? */
 static bool same_word(const char *part, const char *word, size_t n)
@@ -35,65 +28,14 @@ static const char *find_in(const char *list, const char *part)
 	return NULL;
 }
 
-/* Is a part of the name in the list? */
-static bool has_any(const struct parts *p, const char *list)
+/* The place in the list of the first word of the name that is in it; NULL: none is. */
+static const char *has_any(const struct parts *p, const char *list)
 {
-	for (int i = 0; i < p->n; i++)
-		if (find_in(list, p->part[i]))
-			return true;
-	return false;
-}
+	const char *found = NULL;
 
-/* The letters without accent that stand for one of UTF-8's two-byte letters; NULL: it has none. */
-static const char *plain_letters(const char *c)
-{
-	/* From U+00C0 on: A to Z with accents, then the same in small letters. */
-	static const char *const letters[] = {
-		"a", "a", "a", "a", "ae", "a", "ae", "c", "e", "e", "e", "e", "i",  "i", "i",  "i",
-		"d", "n", "o", "o", "o",  "o", "oe", "",  "o", "u", "u", "u", "ue", "y", "th", "ss",
-	};
-	const unsigned char lead = (unsigned char)c[0], next = (unsigned char)c[1];
-
-	if (lead == 0xc5 && (next == 0x92 || next == 0x93))
-		return "oe";
-	return lead == 0xc3 && next >= 0x80 && next <= 0xbf ? letters[next & 0x1f] : NULL;
-}
-
-static void put_letters(struct parts *parts, size_t *length, const char *letters)
-{
-	for (; *letters && parts->n < PARTS_MAX && *length + 1 < PART_MAX; letters++)
-		parts->part[parts->n][(*length)++] = *letters;
-}
-
-/*
- * Splits a name into words: "birthDate", "birth_date" and "Birth date" give two.  Drops digits, and accents:
- * "prénom" is "prenom", "Straße" is "strasse".
- */
-static void split(const char *name, struct parts *parts)
-{
-	size_t length = 0;
-
-	*parts = (struct parts){0};
-	for (const char *c = name; *c && parts->n < PARTS_MAX; c++) {
-		const unsigned char byte = (unsigned char)*c;
-		const bool letter = isalpha(byte) || byte >= 128;
-		const char *plain = plain_letters(c);
-		const bool begins =
-			isupper(byte) && c > name &&
-			(islower((unsigned char)c[-1]) || (unsigned char)c[-1] >= 128 ||
-			 (isupper((unsigned char)c[-1]) && islower((unsigned char)c[1])));
-
-		if ((!letter || begins) && length > 0) {
-			parts->n++;
-			length = 0;
-		}
-		if (!letter)
-			continue;
-		put_letters(parts, &length, plain ? plain : (char[]){(char)tolower(byte), '\0'});
-		c += plain != NULL; /* a letter of two bytes */
-	}
-	if (length > 0 && parts->n < PARTS_MAX)
-		parts->n++;
+	for (int i = 0; !found && i < p->n; i++)
+		found = find_in(list, p->part[i]);
+	return found;
 }
 
 /* word: its place in a list. */
@@ -210,14 +152,14 @@ static struct naming kind_of(const struct parts *p)
 						.word = "a status, a kind or a measure"};
 	const char *last = p->part[p->n - 1];
 	const bool describes = find_in(describing_words, last);
+	const char *birth = has_any(p, birth_words), *trait = has_any(p, trait_words);
 	struct naming naming;
 	int end = 0;
 
-	if (has_any(p, birth_words) && (!describes || find_in(date_parts, last)))
-		return (struct naming){
-			.kind = NAME_PERSON, .word = "a birth or a death", .number = true};
-	if (has_any(p, trait_words) && (!describes || find_in(state_words, last)))
-		return (struct naming){.kind = NAME_PERSON, .word = "what a person is"};
+	if (birth && (!describes || find_in(date_parts, last)))
+		return as_listed(NAME_PERSON, birth);
+	if (trait && (!describes || find_in(state_words, last)))
+		return as_listed(NAME_PERSON, trait);
 	naming = find_pair(p, &end);
 	for (int i = end - 3; naming.kind != NAME_UNKNOWN && i <= end; i++)
 		naming.number =
@@ -247,24 +189,44 @@ struct naming names_of(const char *column)
 	struct naming naming;
 	struct parts p;
 
-	split(column, &p);
+	parts_split(column, &p);
 	if (p.n == 0)
 		return (struct naming){.kind = NAME_UNKNOWN};
 	naming = kind_of(&p);
 	if (naming.kind == NAME_HARMLESS && !strchr(naming.word, ' '))
 		(void)snprintf(naming.word, sizeof(naming.word), "one of a list");
 	if (naming.kind == NAME_PERSON) {
-		naming.number = naming.number || has_any(&p, number_words);
+		naming.number =
+			naming.number || has_any(&p, number_words) || has_any(&p, birth_words);
 		naming.trait = has_any(&p, trait_words);
 	}
 	return naming;
+}
+
+bool names_is_state(const char *column)
+{
+	struct parts p;
+
+	parts_split(column, &p);
+	if (p.n > 1 && strcmp(p.part[p.n - 1], "id") == 0)
+		p.n--;
+	return p.n > 0 &&
+	       (find_in(state_columns, p.part[p.n - 1]) || find_in(state_columns, p.part[0]));
+}
+
+bool names_says_closed(const char *label)
+{
+	struct parts p;
+
+	parts_split(label, &p);
+	return has_any(&p, closed_words) && !has_any(&p, open_words);
 }
 
 bool names_is_birth(const char *column)
 {
 	struct parts p;
 
-	split(column, &p);
+	parts_split(column, &p);
 	return has_any(&p, birth_words);
 }
 
@@ -272,7 +234,7 @@ enum names_table names_of_table(const char *table)
 {
 	struct parts p;
 
-	split(table, &p);
+	parts_split(table, &p);
 	for (int i = p.n - 1; i >= 0; i--) {
 		if (find_in(staff_tables, p.part[i]))
 			return NAME_TABLE_STAFF;
@@ -286,7 +248,7 @@ bool names_is_staff(const char *table)
 {
 	struct parts p;
 
-	split(table, &p);
+	parts_split(table, &p);
 	return p.n > 0 && find_in(staff_people, p.part[p.n - 1]);
 }
 
@@ -295,7 +257,7 @@ enum names_staff names_staff(const char *column)
 	const char *last;
 	struct parts p;
 
-	split(column, &p);
+	parts_split(column, &p);
 	if (p.n > 1 && strcmp(p.part[p.n - 1], "id") == 0)
 		p.n--;
 	last = p.n > 0 ? p.part[p.n - 1] : "";
@@ -309,7 +271,7 @@ bool names_is_staff_value(const char *value)
 {
 	struct parts p;
 
-	split(value, &p);
+	parts_split(value, &p);
 	return has_any(&p, staff_values);
 }
 
@@ -317,7 +279,7 @@ bool names_is_customer_value(const char *value)
 {
 	struct parts p;
 
-	split(value, &p);
+	parts_split(value, &p);
 	return has_any(&p, customer_values) && !has_any(&p, staff_values);
 }
 
@@ -325,7 +287,7 @@ bool names_is_tenant(const char *table)
 {
 	struct parts p;
 
-	split(table, &p);
+	parts_split(table, &p);
 	return p.n > 0 && find_in(tenant_tables, p.part[p.n - 1]);
 }
 
@@ -365,12 +327,12 @@ bool names_is_type_of(const char *value, const char *table)
 	for (const char *c = value; *c; c++)
 		if ((*c == ':' || *c == '\\' || *c == '/') && c[1])
 			tail = c + 1;
-	split(table, &p);
+	parts_split(table, &p);
 	wanted = joined(ctx, &p, p.n);
-	split(value, &p);
+	parts_split(value, &p);
 	if (strcmp(joined(ctx, &p, p.n), wanted) == 0)
 		return p.n > 0;
-	split(tail, &p);
+	parts_split(tail, &p);
 	return p.n > 0 && strcmp(joined(ctx, &p, p.n), wanted) == 0;
 }
 
@@ -378,7 +340,7 @@ char *names_singular(void *ctx, const char *table)
 {
 	struct parts p;
 
-	split(table, &p);
+	parts_split(table, &p);
 	return joined(ctx, &p, p.n);
 }
 
@@ -389,7 +351,7 @@ char *names_link_stem(void *ctx, const char *column)
 
 	if (length < 3 || strcasecmp(column + length - 2, "id") != 0)
 		return NULL; /* most columns end here */
-	split(column, &p);
+	parts_split(column, &p);
 	if (p.n == 1 && strlen(p.part[0]) == length) { /* "userid" */
 		p.part[0][length - 2] = '\0';
 		p.n++;
@@ -404,7 +366,7 @@ bool names_ends_with(const char *column, const char *singular)
 	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
 	struct parts p;
 
-	split(column, &p);
+	parts_split(column, &p);
 	if (p.n < 3 || strcmp(p.part[p.n - 1], "id") != 0)
 		return false;
 	for (int first = 1; first < p.n - 1; first++) {
@@ -425,7 +387,7 @@ enum names_role names_role(const char *column)
 	struct parts p;
 	size_t length;
 
-	split(column, &p);
+	parts_split(column, &p);
 	if (p.n > 1 && strcmp(p.part[p.n - 1], "id") == 0)
 		p.n--;
 	length = p.n == 1 ? strlen(p.part[0]) : 0;
@@ -459,8 +421,8 @@ bool names_is_pair(const char *type, const char *id)
 	     strcasecmp(type + length - 4, "odel") != 0))
 		return false; /* most columns end here */
 	ctx = must_alloc(talloc_new(NULL));
-	split(type, &t);
-	split(id, &i);
+	parts_split(type, &t);
+	parts_split(id, &i);
 	if (t.n < 1 || i.n < 2 || strcmp(i.part[i.n - 1], "id") != 0)
 		return false;
 	if (strcmp(joined(ctx, &i, i.n - 1), "re") == 0 ||
@@ -476,7 +438,7 @@ bool names_is_content(const char *type)
 {
 	struct parts p;
 
-	split(type, &p);
+	parts_split(type, &p);
 	return p.n > 1 && find_in("content, mime, media, file", p.part[0]);
 }
 
@@ -486,7 +448,7 @@ char *names_type_value(void *ctx, const char *type_column, const char *table)
 	char *out = t_strdup(ctx, "");
 	struct parts p;
 
-	split(table, &p);
+	parts_split(table, &p);
 	if (p.n > 0 && !dotted)
 		make_singular(p.part[p.n - 1]);
 	for (int i = 0; i < p.n; i++) {

@@ -27,6 +27,12 @@ struct naming {
 
 struct naming names_of(const char *column);
 
+/* Is it the state of something: status, state_id, statut, zustand? */
+bool names_is_state(const char *column);
+
+/* Does a label, or the name of a flag or a date, say that something has ended: "Closed", "Erledigt", resolved_at? */
+bool names_says_closed(const char *label);
+
 /* Does the name contain a word for birth or death?  Other dates are not personal. */
 bool names_is_birth(const char *column);
 

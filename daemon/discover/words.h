@@ -173,6 +173,28 @@ static const char birth_words[] =
 static const char date_parts[] =
 	"year, month, day, annee, mois, jour, jahr, monat, tag, mes, dia, on";
 
+/* The state of a request. */
+static const char state_columns[] =
+	"status, state, stage, statut, etat, zustand, estado, phase, stufe, etape, etapa";
+
+/* A state in which nothing happens any more. */
+static const char closed_words[] =
+	"closed, close, closing, resolved, solved, done, finished, completed, complete, completion, cancelled, canceled, "
+	"rejected, declined, expired, spam, merged, archived, signed, ended, won, lost, settled, withdrawn, "
+	"ferme, fermee, clos, close, cloture, cloturee, resolu, resolue, termine, terminee, annule, annulee, refuse, "
+	"refusee, traite, traitee, gagne, perdu, archive, fermeture, "
+	"geschlossen, erledigt, abgeschlossen, beendet, geloest, storniert, abgelehnt, archiviert, abgebrochen, gewonnen, "
+	"verloren, "
+	"cerrado, cerrada, resuelto, resuelta, terminado, terminada, finalizado, finalizada, cancelado, cancelada, anulado, "
+	"anulada, rechazado, rechazada, completado, completada, archivado, ganado, perdido, cierre";
+
+/* Beside a word of closed_words, they say that it is not so far: pending close, not done, closed_by. */
+static const char open_words[] =
+	"pending, awaiting, waiting, not, non, no, to, by, reason, partially, autoclose, auto, can, "
+	"attente, pas, par, motif, partiellement, "
+	"nicht, wartet, warte, ausstehend, teilweise, von, grund, noch, "
+	"pendiente, sin, por, motivo, parcialmente";
+
 /* Tables of the company's own people. */
 static const char staff_tables[] =
 	"user, agent, employee, staff, operator, team, admin, administrator, role, department, "

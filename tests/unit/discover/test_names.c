@@ -264,6 +264,56 @@ static void test_numbers(void **state)
 	assert_false(names_is_birth("geburtenrate"));
 }
 
+static void test_states(void **state)
+{
+	static const char *const closed[] = {"Closed",
+					     "closed_at",
+					     "CLOSED (won)",
+					     "Fermé",
+					     "clôturée",
+					     "Résolu",
+					     "Erledigt",
+					     "Gelöst",
+					     "abgeschlossen",
+					     "Cerrado",
+					     "resuelta",
+					     "isResolved",
+					     "spam",
+					     "closed successful",
+					     NULL};
+	static const char *const open[] = {"open",
+					   "new",
+					   "pending close",
+					   "not done",
+					   "closed_by_id",
+					   "reopened",
+					   "unresolved",
+					   "enclosed",
+					   "en attente de clôture",
+					   "nicht erledigt",
+					   "noch nicht gelöst",
+					   "pendiente",
+					   "sin resolver",
+					   "close_reason",
+					   "auto_close",
+					   "",
+					   NULL};
+
+	(void)state;
+	for (const char *const *label = closed; *label; label++)
+		if (!names_says_closed(*label))
+			fail_msg("%s", *label);
+	for (const char *const *label = open; *label; label++)
+		if (names_says_closed(*label))
+			fail_msg("%s", *label);
+	assert_true(names_is_state("status"));
+	assert_true(names_is_state("stateId"));
+	assert_true(names_is_state("statut_dossier"));
+	assert_true(names_is_state("ticket_state"));
+	assert_false(names_is_state("estate"));
+	assert_false(names_is_state("id"));
+}
+
 /* More parts, and longer ones, than there is room for: cut, not overrun. */
 static void test_long_names(void **state)
 {
@@ -334,11 +384,11 @@ static void test_type_values(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_persons),     cmocka_unit_test(test_texts),
-		cmocka_unit_test(test_no_persons),  cmocka_unit_test(test_numbers),
-		cmocka_unit_test(test_columns),     cmocka_unit_test(test_long_names),
-		cmocka_unit_test(test_tables),      cmocka_unit_test(test_types),
-		cmocka_unit_test(test_type_values),
+		cmocka_unit_test(test_persons),    cmocka_unit_test(test_texts),
+		cmocka_unit_test(test_states),     cmocka_unit_test(test_no_persons),
+		cmocka_unit_test(test_numbers),    cmocka_unit_test(test_columns),
+		cmocka_unit_test(test_long_names), cmocka_unit_test(test_tables),
+		cmocka_unit_test(test_types),      cmocka_unit_test(test_type_values),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
