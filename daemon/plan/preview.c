@@ -220,12 +220,18 @@ char *plan_document_sql(const struct plan *p, const char *due)
 			with_clause(p, due), tables);
 }
 
-/* "c.name" is a column that the rules write. */
-static char *written_columns(const struct plan *p, const struct table *t)
+/* "c.name" is a column that the step empties or writes: by a rule, or as the link of a row that is detached. */
+static const char *erased_columns(const struct plan *p, const struct step *s)
 {
+	const struct table *t = s->table;
 	const struct column_rules rules = plan_rules(p, t);
 	char *sql = t_strdup(p, "c.name IN (NULL");
 
+	if (s->disposition == DISPOSITION_DELETE)
+		return "true";
+	for (size_t i = 0; s->disposition == DISPOSITION_DETACH && i < t->by->n; i++)
+		if (catalog_is_detached(t, plan_relation(p, t), t->by->names[i]))
+			t_append(&sql, ", %s", sql_literal(p, t->by->names[i]));
 	for (size_t i = 0; i < rules.n; i++)
 		if (rules.list[i].kind != RULE_KEEP)
 			t_append(&sql, ", %s", sql_literal(p, rules.list[i].column));
@@ -233,11 +239,10 @@ static char *written_columns(const struct plan *p, const struct table *t)
 	return sql;
 }
 
-/* Does the step delete rows, or write columns by rules? */
-static bool erases(const struct plan *p, const struct step *s)
+static bool erases(const struct step *s)
 {
 	return s->disposition == DISPOSITION_DELETE || s->disposition == DISPOSITION_UPDATE ||
-	       plan_is_cleared(p, s->table);
+	       s->disposition == DISPOSITION_DETACH;
 }
 
 char *plan_reach_sql(const struct plan *p, const char *due, unsigned int oid,
@@ -248,12 +253,10 @@ char *plan_reach_sql(const struct plan *p, const char *due, unsigned int oid,
 	for (size_t i = 0; i < p->n_steps; i++) {
 		const struct step *s = &p->steps[i];
 
-		if (plan_oid(p, s->table) != oid || !erases(p, s))
+		if (plan_oid(p, s->table) != oid || !erases(s))
 			continue;
 		t_append(&reached, ",\n  (%s) AS r%zu", selection(p, s->table, &s->from), i);
-		t_append(&covered, "\n  OR x.r%zu AND %s", i,
-			 s->disposition == DISPOSITION_DELETE ? "true"
-							      : written_columns(p, s->table));
+		t_append(&covered, "\n  OR x.r%zu AND %s", i, erased_columns(p, s));
 	}
 	*ret_reached = reached;
 	*ret_covered = covered;
@@ -267,11 +270,9 @@ char *plan_covered_sql(const struct plan *p, unsigned int oid)
 	for (size_t i = 0; i < p->n_steps; i++) {
 		const struct step *s = &p->steps[i];
 
-		if (plan_oid(p, s->table) == oid && erases(p, s))
+		if (plan_oid(p, s->table) == oid && erases(s))
 			t_append(&covered, "\n  OR (%s) AND %s", selection(p, s->table, &s->from),
-				 s->disposition == DISPOSITION_DELETE
-					 ? "true"
-					 : written_columns(p, s->table));
+				 erased_columns(p, s));
 	}
 	return covered;
 }

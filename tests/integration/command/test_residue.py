@@ -62,6 +62,36 @@ def test_what_the_model_reaches(places):
     assert left == {("public.note", "text", "email"): (0, 1, 0 + 1)}
 
 
+def kept_values(d, sql):
+    return d.pg.value(d.db, f"SELECT count(*) FROM ({sql}) AS v WHERE v::text ILIKE '%%bob@ex.org%%'")
+
+
+@pytest.mark.parametrize("key, by, cleared, left", [
+    ("", "mail", True, set()), ("", "mail", False, {"said"}),
+    # Of a link of several columns one cannot be cleared: it stays, and is said to stay.
+    (", tag", ["mail", "tag"], True, {"tag"}), (", tag", ["mail", "tag"], False, {"tag", "said"})])
+def test_what_a_detachment_clears(make, key, by, cleared, left):
+    """The link itself and the columns under on_delete are gone; of what is said to stay, all is there after a pass."""
+    d = make(SCHEMA + PLACES + f"""; ALTER TABLE contact ADD tag text NOT NULL DEFAULT 'tag';
+        UPDATE contact SET tag = email WHERE id = 1; ALTER TABLE contact ADD UNIQUE (email{key});
+        CREATE TABLE "Paid" (id bigint PRIMARY KEY, mail text, tag text NOT NULL, said text);
+        CREATE INDEX ON "Paid" (mail{key});
+        INSERT INTO "Paid" VALUES (1, 'Bob@Ex.org', 'Bob@Ex.org', 'by BOB@ex.org'), (2, 'anne@ex.org', 'tag', NULL);
+        DROP TABLE note""" + ("" if key else """; UPDATE "Paid" SET tag = 'none'"""),
+        model(contact={"clear": ["email"], "keep": [
+            "brand", "created", "city", "name", "phones", "profile", "remark", "tag"]}, request={"clear": ["subject"], "keep": ["status", "at"]},
+            paid={"table": "Paid", "key": "id", "of": "contact", "by": by, "from": ["email", "tag"] if key else "email", "delete": "detach",
+                  **({"on_delete": {"clear": ["said"], **({} if key else {"keep": ["tag"]})}} if cleared else {}), "anonymize": "keep"}),
+        policy("delete_contacts"))
+    done = d.ctl("residue", "1", "--action", "delete_contacts", "--json", check=False)
+    assert done.returncode in (0, 1) and done.stdout, done.stderr
+    found = json.loads(done.stdout)
+    assert {f["column"] for f in found if f["table"] == "public.Paid" and f["exact"] + f["inside"]} == left
+    assert [f["covered"] for f in found if (f["table"], f["column"]) == ("public.Paid", "mail")] == [1]
+    d.once()
+    assert {c for c in ("mail", "tag", "said") if kept_values(d, f'SELECT {c} FROM "Paid"')} == left
+
+
 @pytest.mark.parametrize("plant, where, found", [
     ("INSERT INTO outside (id, mail) VALUES (1, 'BOB@ex.ORG'), (2, 'bob@ex.org'), (3, 'rob@ex.org')",
      ("public.outside", "mail", "email"), (2, 0, 0)),
