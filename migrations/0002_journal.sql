@@ -246,7 +246,7 @@ CREATE TABLE retention.archive_journal (
 	-- Why it was asked for, and why its archive was deleted, in the words of the person who did it.
 	note text CHECK (length(note) <= 200),
 	archive_deleted_note text CHECK (length(archive_deleted_note) <= 200),
-	-- What the frozen list would touch, where a person was asked to validate it.
+	-- Count of the subjects that holds kept off the frozen list, and what it would touch, where a person was asked to validate it.
 	preview jsonb CHECK (preview IS NULL OR frozen_at IS NOT NULL),
 	-- Under which the last job has worked on it.  The events have the earlier ones.
 	configuration text REFERENCES retention.configuration,
@@ -268,7 +268,7 @@ CREATE INDEX ON retention.archive_journal (status) WHERE status IN ('saved', 'va
 -- The actions that one contact has asked for.
 CREATE INDEX ON retention.archive_journal (subject) WHERE subject IS NOT NULL;
 COMMENT ON COLUMN retention.archive_journal.preview IS
-	'{held, oldest, newest, tables: [{table, what, rows}]}: counts and dates, and no key; null: not counted';
+	'{held, oldest, newest, tables: [{table, what, rows}]}: counts and dates, and no key; null: not counted; only held where nobody is asked';
 COMMENT ON COLUMN retention.archive_journal.waiting IS
 	'what a job waits for right now: a lock, room on the disk, the window; NULL: nothing';
 COMMENT ON COLUMN retention.archive_journal.waiting_for IS

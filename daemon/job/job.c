@@ -96,20 +96,13 @@ static bool exceeds_share(struct job *j, char **ret_why, struct error *err)
 	return true;
 }
 
-/* Step "approve".  *ret_go false: the action stays saved, and waits for a person. */
-static bool approve(struct job *j, bool *ret_go, struct error *err)
+/* Why an automatic action waits for a person; NULL: it does not.  Known before the list is frozen, with what a person asks. */
+static bool find_reason(struct job *j, char **ret_why, struct error *err)
 {
 	const char *reason = NULL;
-	char *why = NULL;
 
-	*ret_go = j->row.replay;
-	if (j->row.replay) /* each of these erasures was validated once */
-		return journal_approve(j->db, j->row.id, j->row.requested_by, err) &&
-		       reload_row(j, err);
-	if (!j->row.automatic) {
-		report_note(j->opts->report, "retentionctl validate %d runs it", j->row.id);
-		return true;
-	}
+	if (j->row.replay || !j->row.automatic || !job_count_list(j, err))
+		return err->class == ERR_NONE;
 	if (j->row.by_person)
 		reason = "as the action whose rest it is";
 	else if (j->row.part > MOST_PARTS)
@@ -119,11 +112,24 @@ static bool approve(struct job *j, bool *ret_go, struct error *err)
 				  j->row.part - 1);
 	else if (j->policy->approval)
 		reason = "as the policy asks";
-	if (reason)
-		why = t_printf(j->ctx, "a person's validation, %s (%" PRId64 " due)", reason,
-			       j->row.candidates);
-	else if (!exceeds_share(j, &why, err))
-		return false;
+	if (!reason)
+		return exceeds_share(j, ret_why, err);
+	*ret_why = t_printf(j->ctx, "a person's validation, %s (%" PRId64 " due)", reason,
+			    j->row.candidates);
+	return true;
+}
+
+/* Step "approve".  why: find_reason().  *ret_go false: the action stays saved, and waits for a person. */
+static bool approve(struct job *j, const char *why, bool *ret_go, struct error *err)
+{
+	*ret_go = j->row.replay;
+	if (j->row.replay) /* each of these erasures was validated once */
+		return journal_approve(j->db, j->row.id, j->row.requested_by, err) &&
+		       reload_row(j, err);
+	if (!j->row.automatic) {
+		report_note(j->opts->report, "retentionctl validate %d runs it", j->row.id);
+		return true;
+	}
 	if (why) {
 		report_note(j->opts->report, "%s: retentionctl validate %d", why, j->row.id);
 		return journal_note(j->db, j->row.id, why, NULL, NULL, err);
@@ -134,6 +140,14 @@ static bool approve(struct job *j, bool *ret_go, struct error *err)
 	       reload_row(j, err);
 }
 
+/* A list that waits for a person: the rules for that may have changed. */
+static bool approve_again(struct job *j, bool *ret_go, struct error *err)
+{
+	char *why = NULL;
+
+	return find_reason(j, &why, err) && approve(j, why, ret_go, err);
+}
+
 /*
  * Steps "list", once per job, and "approve".  The list is frozen and approved in one transaction: otherwise a crash
  * between them would leave a list that nobody is asked about.  Until then, the keys (job/listing.c) are no list.
@@ -142,15 +156,17 @@ static bool list(struct job *j, bool *ret_go, struct error *err)
 {
 	struct journal_interval due = {0};
 	const char *preview = NULL;
+	char *why = NULL;
 
 	failpoint("job-before-list");
 	if (!db_exec(j->db, "BEGIN", err) ||
 	    !journal_interval(j->db, j->row.id, j->opts->config->timezone, j->ctx, &due, err) ||
-	    !job_list_keys(j, &due, err) || !job_preview(j, &due, &preview, err) ||
+	    !job_list_keys(j, &due, err) || !find_reason(j, &why, err) ||
+	    !job_preview(j, &due, why || !j->row.automatic, &preview, err) ||
 	    !journal_freeze(j->db, j->row.id,
 			    &(struct journal_list){due.cutoff, preview, j->configuration},
 			    &j->row.candidates, err) ||
-	    !approve(j, ret_go, err) || !db_commit(j->db, err)) {
+	    !approve(j, why, ret_go, err) || !db_commit(j->db, err)) {
 		db_rollback(j->db);
 		job_drop_list(j);
 		return false;
@@ -311,7 +327,7 @@ static bool begin(struct job *j, bool *ret_go, enum job_exit *ret_exit, struct e
 		return false;
 	if (strcmp(j->row.status, "saved") == 0) {
 		*ret_exit = JOB_SAVED;
-		if (!(j->row.frozen ? approve : list)(j, ret_go, err) || !*ret_go)
+		if (!(j->row.frozen ? approve_again : list)(j, ret_go, err) || !*ret_go)
 			return err->class == ERR_NONE;
 	}
 	*ret_go = true;

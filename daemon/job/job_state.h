@@ -68,11 +68,14 @@ bool job_find_policy(struct job *j, struct error *err);
 bool job_list_keys(struct job *j, const struct journal_interval *due, struct error *err);
 
 /*
- * What the list would touch, as the text of a jsonb, where a person is asked to validate it; else NULL.  Never fails
- * because something could not be counted.
+ * Counts the subjects that holds keep off the list and, where a person is asked to validate it, what the list would touch:
+ * as the text of a jsonb, NULL for a replay.  Journals the keys of the held.  Never fails because something could not be counted.
  */
-bool job_preview(struct job *j, const struct journal_interval *due, const char **ret,
+bool job_preview(struct job *j, const struct journal_interval *due, bool asks, const char **ret,
 		 struct error *err);
+
+/* Counts the keys on the list, as the row has them once it is frozen. */
+bool job_count_list(struct job *j, struct error *err);
 
 /* How many subjects would be on the list but for a hold; 0 where that could not be counted. */
 int64_t job_count_held(struct job *j);

@@ -51,7 +51,8 @@ static const char state_sql[] =
 	"     ELSE j.status END";
 
 /*
- * The subjects that were not erased, each with the reason.  An event has the keys of a whole batch, so what it says of some
+ * The subjects that were not erased, each with the reason.  The subjects that holds kept off a list were perhaps not
+ * counted in time: then a line says that it is not known.  An event has the keys of a whole batch, so what it says of some
  * of them is joined, and not looked up for each key.
  */
 static const char left_out_sql[] =
@@ -77,8 +78,14 @@ static const char left_out_sql[] =
 	"         max(k.at) AS at, jsonb_agg(k.key ORDER BY length(k.key), k.key) AS keys\n"
 	"    FROM kept_key AS k GROUP BY 1, 2, 3\n"
 	"  UNION ALL\n"
-	"  SELECT j.id, 'held_before', NULL, (j.preview->>'held')::bigint, 0, j.frozen_at, NULL\n"
-	"    FROM pick AS j WHERE (j.preview->>'held')::bigint > 0)";
+	"  SELECT j.id, CASE WHEN j.preview->>'held' IS NULL THEN 'held_unknown' ELSE 'held_before' END, NULL,\n"
+	"         (j.preview->>'held')::bigint, 0, j.frozen_at,\n"
+	"         (SELECT jsonb_agg(k.key ORDER BY length(k.key), k.key) FROM retention.journal_event AS e,\n"
+	"                 jsonb_array_elements_text(e.details->'keys') AS k(key)\n"
+	"           WHERE e.job = j.id AND e.kind = 'held')\n"
+	"    FROM pick AS j WHERE (j.preview->>'held')::bigint > 0\n"
+	"      OR j.preview->>'held' IS NULL AND j.replay IS NOT TRUE\n"
+	"     AND (j.frozen_at IS NOT NULL OR j.status = 'saved'))";
 
 /*
  * What became of the subjects of each list.  What is not there yet, or can never be known, is NULL.  The ledger has a line

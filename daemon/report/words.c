@@ -30,6 +30,7 @@ static const char *const words_table[][2] = {
 	{"cancelled", N_("cancelled")},
 	{"restored", N_("put back from its archive")},
 	{"held_before", N_("on hold when the list was made")},
+	{"held_unknown", N_("on hold when the list was made: not known whether anybody, and who")},
 	{"held", N_("on hold")},
 	{"error", N_("the database refuses it")},
 	{"gone", N_("no longer there")},

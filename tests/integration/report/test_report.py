@@ -123,7 +123,7 @@ def test_numbers_as_sql_counts_them(worked):
     assert count == {"action": 1, "listed": 11, "treated": gone, "dropped": 6, "failed": 2, "locked": 0, "rest": None, "open": 0,
                      "holds": 1, "held_before": 1}
     assert {(x["reason"], x["subjects"], tuple(x["keys"] or [])) for x in document["left_out"]} == {
-        ("held_before", 1, ()), ("held", 2, ("1", "2")), ("not_due", 1, ("3",)), ("gone", 3, ("4", "5", "6")),
+        ("held_before", 1, ("12",)), ("held", 2, ("1", "2")), ("not_due", 1, ("3",)), ("gone", 3, ("4", "5", "6")),
         ("error", 2, ("7", "8"))}
     assert {t["table"]: t["rows"] for t in document["tables"]} == {"contact": 3, "request": 3}
     assert [a["state"] for a in document["actions"]] == ["incomplete"]
@@ -137,6 +137,70 @@ def test_numbers_as_sql_counts_them(worked):
         "passes": 1, "done": 1, "listed": 11, "treated": 3, "dropped": 6, "failed": 2, "locked": 0}
 
 
+ODD_KEYS = """CREATE TABLE contact (id text, site uuid, name text, PRIMARY KEY (id, site));
+    CREATE TABLE request (id bigint PRIMARY KEY, c text, s uuid, at timestamptz, FOREIGN KEY (c, s) REFERENCES contact);
+    CREATE INDEX ON request (c, s);
+    INSERT INTO contact SELECT k, '00000000-0000-0000-0000-000000000001' FROM unnest(ARRAY['O''Neil, "<b>', 'é', 'x']) AS k;
+    INSERT INTO request SELECT row_number() OVER (), id, site, '2015-01-01' FROM contact"""
+
+
+@pytest.mark.parametrize("person", [None, "max_share", "approval"])
+@pytest.mark.parametrize("kind", ["delete_contacts", "anonymize_requests", "export"])
+def test_the_held_are_told_of_every_pass(make, person, kind):
+    """A person that was due, and held when the list was made, is counted, and named with --keys, whoever validated the pass."""
+    archive = {"archive": "full"} if kind == "export" else {}
+    d = make(SCHEMA + TWO + """; INSERT INTO contact (id) VALUES (3), (4);
+             INSERT INTO request (id, contact_id, at) VALUES (30, 3, '2015-01-01'); UPDATE request SET subject = 's'""", MODEL,
+             policy(kind, approval=person == "approval", **archive),
+             limits={"max_share": 0.01} if person == "max_share" else None)
+    d.pg.sql(d.db, "SELECT retention.configure('UTC', false, 'bigint')")
+    for key in ("3", "4"):  # who is not due is not told
+        d.ctl("hold", "add", key, "--reason", "held")
+    d.once(check=False)
+    waits = d.jobs()[0]["status"] == "saved"
+    if kind != "export" or person != "max_share":  # an export needs nobody for its share
+        assert waits == (person is not None)
+    # Where a person is asked, also because of the share: what the list would touch was counted before --once ended.
+    assert ("tables" in d.jobs()[0]["preview"]) == waits
+    if waits:
+        d.ctl("validate", "1")
+        d.once()
+    d.pg.sql(d.db, "SELECT retention.release_hold('3')")
+    document, _, text = all_formats(d, "1", "--keys")
+    assert document["counts"][0]["held_before"] == 1
+    assert [(x["reason"], x["subjects"], x["keys"]) for x in document["left_out"]] == [
+        ("held_before", 1, ["30" if kind == "anonymize_requests" else "3"])]
+    assert "names nobody" not in text and all(x["keys"] is None for x in read(d, "1")["left_out"])
+    assert [x["subjects"] for x in read(d, "p")["left_out"]] == [1]
+    assert d.pg.sql(d.db, "SELECT * FROM retention.verify_rows()") == []
+
+
+def test_the_held_by_odd_keys(make):
+    """Keys of several columns, with quotes, commas and markup, are told as a hold writes them."""
+    d = make(ODD_KEYS, model({"key": ["id", "site"]}, {"by": ["c", "s"]}), policy())
+    written = [k for k, in d.pg.sql(d.db, "SELECT ROW(id, site)::text FROM contact WHERE id <> 'x' ORDER BY length(ROW(id, site)::text), 1")]
+    for key in written:
+        d.pg.sql(d.db, "SELECT retention.place_hold(%s, 'held')", (key,))
+    d.once()
+    document, shown, _ = all_formats(d, "1", "--keys")
+    row, = document["left_out"]
+    assert (row["subjects"], row["keys"]) == (2, written) and document["counts"][0]["treated"] == 1
+    assert all(key in shown.words.replace('\\"', '"') or '"' in key for key in written)
+
+
+def test_whom_nobody_counted_is_not_nobody(make):
+    """Without a count in the journal a report does not say that nobody was left out, in either language."""
+    d = make(SCHEMA + TWO, MODEL, policy())
+    d.once()
+    assert "The journal names nobody who was left out." in d.ctl("report", "1").stdout
+    d.pg.tamper(d.db, "UPDATE retention.archive_journal SET preview = preview - 'held'")
+    document, _, text = all_formats(d, "1", "--keys")
+    assert document["counts"][0]["held_before"] is None
+    assert [(x["reason"], x["subjects"]) for x in document["left_out"]] == [("held_unknown", None)]
+    assert "names nobody" not in text and "not known whether anybody" in text
+    assert "on ne sait ni" in d.ctl("report", "1", env=FRENCH).stdout
+
+
 def test_who_asked_and_who_validated(worked):
     d = worked
     a, = read(d, "1")["actions"]
@@ -144,7 +208,7 @@ def test_who_asked_and_who_validated(worked):
     assert (a["requested_by"], a["validated_by"], a["by_rule"]) == (row["requested_by"], row["validated_by"], False)
     assert a["depth"] == "18 months" and a["cutoff"].startswith(row["cutoff"].strftime("%Y-%m-%dT%H:%M:%S"))
     assert a["list_sha256"] == row["candidates_sha256"]
-    assert [e["kind"] for e in read(d, "1")["events"]][:3] == ["saved", "listed", "validated"]
+    assert [e["kind"] for e in read(d, "1")["events"]][:4] == ["saved", "held", "listed", "validated"]
 
 
 def test_no_personal_data_and_keys_where_asked(worked):
@@ -493,7 +557,7 @@ def test_reasons_in_events(pg, crm_db):
         pg.sql(db, "INSERT INTO retention.journal_event (job, kind, details) VALUES (%s, 'dropped', %s)", (job, json.dumps(details)))
     pg.sql(db, "INSERT INTO retention.journal_event (job, kind, details) VALUES (%s, 'left', '{\"keys\": [\"5\", \"6\"]}')", (job,))
     document = json.loads(ctl(pg, db, "report", job, "--format", "json", "--keys").stdout)
-    assert {(x["reason"], x["subjects"], x["partly_erased"], tuple(x["keys"])) for x in document["left_out"]} == {
+    assert {(x["reason"], x["subjects"], x["partly_erased"], tuple(x["keys"])) for x in document["left_out"] if x["subjects"]} == {
         ("held", 1, 1, ("1",)), ("gone", 1, 0, ("2",)), ("not_due", 2, 1, ("3", "4")), ("locked", 2, 0, ("5", "6"))}
     count, = document["counts"]
     assert (count["dropped"], count["locked"], count["treated"], count["open"]) == (4, 2, 0, 1)
