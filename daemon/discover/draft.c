@@ -7,6 +7,7 @@
 #include "base/text.h"
 #include "discover/keys.h"
 #include "discover/shards.h"
+#include "discover/verdict.h"
 
 /* More references to a table that is left out are only counted. */
 #define MANY_USES 3
@@ -38,6 +39,61 @@ static void print_left_out(struct draft *x)
 		draft_put(x, "  #   %s: %s (%s%s)\n", draft_shown(x, &x->schema->tables[t]),
 			  why ? why : "not followed", uses,
 			  n > MANY_USES ? t_printf(x->ctx, ", and %zu more", n - MANY_USES) : "");
+	}
+}
+
+/* Is the table named among those that mapped tables reference? */
+static bool is_referenced(const struct draft *x, size_t table)
+{
+	for (size_t i = 0; i < x->schema->n_keys; i++)
+		if (x->schema->keys[i].to == table && links_of(x->links, x->schema->keys[i].from))
+			return true;
+	return false;
+}
+
+/* The first columns of the table that may be personal; "": there are none. */
+static const char *personal_columns(const struct draft *x, const struct schema_table *t)
+{
+	char *names = t_strdup(x->ctx, "");
+	const char *why;
+	size_t n = 0;
+
+	for (size_t i = 0; i < t->n_columns; i++) {
+		const struct schema_column *c = &t->columns[i];
+
+		if (!c->primary && !c->foreign && verdict_of(x->ctx, t, c, &why) != VERDICT_KEEP &&
+		    ++n <= MANY_USES)
+			t_list(&names, ", ", "%s", draft_line(x, c->name));
+	}
+	if (n > MANY_USES)
+		t_append(&names, ", and %zu more", n - MANY_USES);
+	return names;
+}
+
+/* Prints the tables that nothing links, and that may hold something personal all the same. */
+static void print_unlinked(struct draft *x)
+{
+	bool first = true;
+
+	for (size_t t = 0; t < x->schema->n_tables; t++) {
+		const struct schema_table *table = &x->schema->tables[t];
+		const struct schema_table *original = links_copied(x->schema, t);
+		const bool named = links_of(x->links, t) || is_referenced(x, t) ||
+				   names_of_table(table->name) != NAME_TABLE_UNKNOWN;
+		const char *columns = named ? "" : personal_columns(x, table);
+
+		if (!*columns)
+			continue;
+		if (first)
+			draft_put(
+				x,
+				"\n  # Not mapped, because nothing links them to a contact; they may "
+				"hold copies (match, retentionctl residue):\n");
+		first = false;
+		draft_put(x, "  #   %s (%s)%s\n", draft_shown(x, table), columns,
+			  original ? t_printf(x->ctx, ": a copy of %s?  Drop it, or map it",
+					      draft_shown(x, original))
+				   : "");
 	}
 }
 
@@ -95,6 +151,7 @@ const char *draft_text(struct draft *x)
 	for (size_t i = 0; i < x->links->n; i++)
 		draft_item(x, i);
 	print_left_out(x);
+	print_unlinked(x);
 	print_not_followed(x);
 	if (x->links->n >= LINKS_MAX)
 		draft_put(x, "\n  # " MODEL_MARK

@@ -175,6 +175,16 @@ static char *without_marks(char *text)
 	return text;
 }
 
+bool draft_erases(const struct draft *x, size_t table)
+{
+	const struct schema_table *t = &x->schema->tables[table];
+
+	for (size_t i = 0; i < t->n_columns; i++)
+		if (decide_column(x, table, &t->columns[i]).rule != RULE_KEEP)
+			return true;
+	return false;
+}
+
 void draft_request(struct draft *x)
 {
 	const struct schema_table *t = draft_table(x, &x->links->items[1]);

@@ -219,6 +219,17 @@ static void print_anonymize(struct draft *x, const struct link *item)
 	}
 }
 
+/* Does a row above stay when its contact is deleted, so that this one does? */
+static bool is_shielded(const struct draft *x, const struct link *item)
+{
+	const struct link *items = x->links->items;
+
+	for (size_t of = item->of; !item->keeps && of != LINKS_NONE; of = items[of].of)
+		if (items[of].detach || items[of].keeps)
+			return true;
+	return false;
+}
+
 /* Prints the table, its key, and which columns hang off which parent: one line as a rule. */
 static void print_table(struct draft *x, const struct link *item)
 {
@@ -274,6 +285,10 @@ void draft_item(struct draft *x, size_t i)
 		draft_request(x);
 	if (i < 2)
 		draft_put(x, "    archive = true;\n");
+	if (is_shielded(x, item) && draft_erases(x, item->table))
+		draft_put(x, "    # " MODEL_MARK
+			     ": a deletion does not reach it, because the row above stays: "
+			     "does it name the person?\n");
 	print_anonymize(x, item);
 	if (item->detach && !item->keeps)
 		draft_on_delete(x, item->table,

@@ -35,6 +35,9 @@ void draft_rules(struct draft *x, size_t table, bool again);
 /* Prints what is erased of a row that is detached.  whole: the table has no rules that name the other columns. */
 void draft_on_delete(struct draft *x, size_t table, bool whole);
 
+/* Does a rule of the table erase something? */
+bool draft_erases(const struct draft *x, size_t table);
+
 /* Prints the settings of the request only: the date that its age is counted from, and when it is closed. */
 void draft_request(struct draft *x);
 

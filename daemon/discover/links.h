@@ -71,3 +71,6 @@ const char *links_without_tenant(const struct links *links, const struct schema 
 
 /* The first name of the table; NULL: it is not linked. */
 const struct link *links_of(const struct links *links, size_t table);
+
+/* The table of another schema of which this one looks like a backup: it has its columns, and no key; NULL: none. */
+const struct schema_table *links_copied(const struct schema *schema, size_t table);

@@ -47,13 +47,14 @@ static struct link settled(const struct link_walk *w, struct link item)
 	const struct schema_table *t = &w->schema->tables[item.table];
 	const struct link *first = &w->links->items[w->main[item.table]];
 	const bool owner = w->main[item.table] < 2 || is_above(w, item.table, item.of);
-	const bool sure = !owner && first->how == LINKS_KEY && schema_not_null(t, first->by) &&
-			  !columns_equal(first->by, item.by);
+	const bool sure = !owner && (first->how == LINKS_KEY || first->how == LINKS_NAME) &&
+			  !first->role && !columns_equal(first->by, item.by) &&
+			  (schema_not_null(t, first->by) || item.role);
 
 	item.keeps = owner;
 	item.detach = item.detach || ((owner || sure) && links_can_detach(t, item.by));
-	/* A writer does not own the row. */
-	item.keeps = item.keeps || (item.role && sure && !item.detach);
+	/* A name proves too little to delete a row that must have another parent. */
+	item.keeps = item.keeps || (item.how == LINKS_NAME && sure && !item.detach);
 	return item;
 }
 

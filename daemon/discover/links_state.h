@@ -37,7 +37,7 @@ struct link_walk {
 	struct links *links;
 	size_t *main; /* of each table: its first name, or LINKS_NONE */
 	bool *lookup; /* of each table: links_left_out() */
-	bool *list; /* of each table: requests choose from it, and no foreign key says so */
+	bool *list; /* of each table: requests choose from it, or it is a copy; no name links it */
 	bool staff; /* the company's own people have a table of their own */
 	const char **singular; /* of each table: its name in the singular */
 	struct pair *pairs; /* of each table its first; type NULL: it has none */
@@ -65,6 +65,9 @@ struct link links_name(const struct link_walk *w, const struct id_column *id, si
 
 /* Can a deletion set the link to NULL, so that the row stays? */
 bool links_can_detach(const struct schema_table *t, const struct columns *by);
+
+/* Gives each table that is reached its first name. */
+void links_first(struct link_walk *w);
 
 /* In links_second.c: gives tables their further names. */
 void links_second(struct link_walk *w);

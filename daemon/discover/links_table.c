@@ -100,3 +100,26 @@ bool links_is_staff(const struct schema *schema, size_t table, size_t contact)
 			return false;
 	return table != contact && names_is_staff(t->name) && links_holds_persons(t);
 }
+
+static bool same_columns(const struct schema_table *a, const struct schema_table *b)
+{
+	if (a->n_columns != b->n_columns || strcmp(a->name, b->name) != 0)
+		return false;
+	for (size_t i = 0; i < a->n_columns; i++)
+		if (!schema_column(b, a->columns[i].name))
+			return false;
+	return true;
+}
+
+const struct schema_table *links_copied(const struct schema *schema, size_t table)
+{
+	const struct schema_table *t = &schema->tables[table];
+
+	for (size_t i = 0; i < t->n_columns; i++)
+		if (t->columns[i].foreign)
+			return NULL;
+	for (size_t i = 0; i < schema->n_tables && !t->key; i++)
+		if (i != table && schema->tables[i].key && same_columns(t, &schema->tables[i]))
+			return &schema->tables[i];
+	return NULL;
+}

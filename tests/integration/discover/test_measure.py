@@ -11,8 +11,8 @@ from support import drafts, measure
 
 AIMS = {"columns": 0.95, "links": 0.95, "wrong": 0.05, "lines": 3.0}
 REACHED = {
-    "forge": {"lines": 3.44},  # with samples; below 3 without
-    "forum": {"lines": 3.14},  # with samples; 3.01 without
+    "forge": {"lines": 3.54},  # with samples; below 3 without
+    "forum": {"lines": 3.25},  # with samples; 3.01 without
 }
 
 

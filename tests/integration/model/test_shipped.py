@@ -328,7 +328,7 @@ CHATWOOT_PARTS = "".join(chatwoot_parts(blob, i) + chatwoot_page(blob, i) for i,
 DRAFTS = {
     "chatwoot": (("contacts", "conversations", "--date", "last_activity_at"),
                  [('    due_when = "false";\n', '    due_when = "status = 1";\n'),
-                  ("  };\n};\n", "  };\n" + CHATWOOT_PARTS + "};\n")], 28),
+                  ("\n};\n", "\n" + CHATWOOT_PARTS + "};\n")], 30),
     "pagila": (("customer", "rental", "--date", "rental_date"),
                [('    due_when = "false";\n', '    due_when = "return_date IS NOT NULL";\n')], 5),
 }
