@@ -20,7 +20,7 @@ bool command_subject_export(struct command *cmd, struct error *err)
 	    !command_plan(cmd, &opts, &catalog, &plan, err) ||
 	    !command_contact_key(cmd, catalog, &key, err))
 		return false;
-	due = plan_chosen_query(cmd->ctx, catalog, contact, "$1::text", "");
+	due = plan_contact_query(cmd->ctx, catalog, contact, "$1::text");
 	sql = t_printf(cmd->ctx,
 		       "SELECT jsonb_pretty(x.document) AS json,\n"
 		       "       jsonb_array_length(x.document->'contact') AS n FROM (%s) AS x",

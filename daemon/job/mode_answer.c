@@ -128,8 +128,8 @@ static bool build_plan(struct request *r, const char **ret_sql, struct error *er
 			    "       (SELECT jsonb_object_agg(t.key, jsonb_array_length(t.value))\n"
 			    "          FROM jsonb_each(x.document) AS t) AS counts\n"
 			    "  FROM (%s) AS x",
-			    plan_document_sql(plan, plan_chosen_query(r->ctx, check.catalog,
-								      contact, "$1::text", "")));
+			    plan_document_sql(plan, plan_contact_query(r->ctx, check.catalog,
+								       contact, "$1::text")));
 	return true;
 }
 

@@ -271,6 +271,13 @@ char *plan_is_key(const void *ctx, const struct catalog *catalog, const struct t
 char *plan_chosen_query(const void *ctx, const struct catalog *catalog, const struct table *t,
 			const char *text, const char *from);
 
+/*
+ * Returns the same query of one contact's key, written as text.  It has no row for a key of no contact, or of a row that
+ * the model leaves out: its links lead to other people's rows.
+ */
+char *plan_contact_query(const void *ctx, const struct catalog *catalog,
+			 const struct table *contact, const char *text);
+
 /* The shards of a batch of a subject that perhaps does not exist, as a constant for plan_with_shards(). */
 const char *plan_some_shard(const struct plan *plan);
 

@@ -149,6 +149,15 @@ char *plan_chosen_query(const void *ctx, const struct catalog *catalog, const st
 	return t_printf(ctx, "SELECT %s%s", list, from);
 }
 
+char *plan_contact_query(const void *ctx, const struct catalog *catalog,
+			 const struct table *contact, const char *text)
+{
+	return t_printf(ctx, "SELECT %s FROM %s AS c WHERE %s",
+			plan_named(ctx, "c", contact->key, "k"),
+			plan_filtered(ctx, contact, contact->where, NULL),
+			plan_is_key(ctx, catalog, contact, "c", text));
+}
+
 /* OFFSET 0 keeps the planner from taking each literal apart once for each column. */
 static const char fields_sql[] = "SELECT {fields} FROM (SELECT retention.key_fields(u.key) AS f\n"
 				 "         FROM unnest({array}) AS u(key) OFFSET 0) AS k";

@@ -70,6 +70,36 @@ def test_no_such_contact(daemon):
     assert done.returncode == 1 and '"abc" is not a valid contact key' in done.stderr
 
 
+STAFF = """CREATE TABLE {person} (id {type} PRIMARY KEY, kind text, name text);
+    CREATE TABLE ticket (id int PRIMARY KEY, customer {type} REFERENCES {person}, assignee {type} REFERENCES {person},
+        at timestamptz, body text);
+    CREATE INDEX ON ticket (customer); CREATE INDEX ON ticket (assignee);
+    INSERT INTO {person} VALUES ({one}, 'customer', 'canary-1'), ({two}, 'agent', 'canary-2'), ({three}, NULL, 'canary-3');
+    INSERT INTO ticket VALUES (10, {one}, {two}, '2015-01-01', 'canary-10'), (11, {one}, {three}, '2015-01-01', 'canary-11')"""
+KEYS = {"int": ("1", "2", "3"), "text": ("o'ne", "two", "three"),
+        "uuid": tuple(f"00000000-0000-4000-8000-00000000000{n}" for n in (1, 2, 3))}
+
+
+@pytest.mark.parametrize("type", KEYS)
+def test_staff_in_the_same_table(make, type):
+    """A row that the model leaves out is no contact: its links lead to the rows of customers."""
+    quoted = ["'" + k.replace("'", "''") + "'" for k in KEYS[type]]
+    person = 'people."Per son"' if type == "text" else "person"
+    d = make("CREATE SCHEMA people;" + STAFF.format(person=person, type=type, one=quoted[0], two=quoted[1], three=quoted[2]), small.model(
+        {"table": "people.Per son" if type == "text" else "person", "where": "kind = 'customer'", "clear": ["name"], "keep": ["kind"]},
+        {"table": "ticket", "by": "customer", "clear": ["body"], "keep": ["assignee", "at"]},
+        ticket_by_assignee={"table": "ticket", "key": "id", "of": "contact", "by": "assignee", "delete": "detach", "anonymize": "keep"}))
+    one, two, three = KEYS[type]
+    for key in (two, three):
+        done = d.ctl("subject", "export", key, check=False)
+        assert (done.returncode, done.stdout, done.stderr) == (1, "", f"retentionctl: there is no contact {key}\n")
+    done = d.ctl("subject", "export", two, check=False, env={"LC_ALL": "C.UTF-8", "LANGUAGE": "fr"})
+    assert done.returncode == 1 and "canary" not in done.stdout + done.stderr
+    assert d.pg.value(d.db, "SELECT count(*) FROM retention.journal_event WHERE kind = 'subject_exported'") == 0
+    document = json.loads(d.ctl("subject", "export", one, log=os.devnull).stdout)
+    assert [len(document[name]) for name in ("contact", "request", "ticket_by_assignee")] == [1, 2, 0]
+
+
 def save(d, *args):
     """The number of the saved action, listed by the daemon."""
     d.once()  # it says what a key is

@@ -324,6 +324,20 @@ def test_no_such_contact(resident):
     assert row["document"] is None
 
 
+def test_no_contact_of_the_model(resident):
+    """A row that contact.where leaves out, as staff in the same table: its links lead to other people's rows."""
+    d = resident(start=False)
+    key = contact(d)
+    model = re.sub(r"(contact *[:=] *\{)", rf'\1 where = "id <> {key}";', (d.dir / "model.conf").read_text(), count=1)
+    assert "where = " in model
+    (d.dir / "model.conf").write_text(model)
+    gate.begin(d)
+    row = answered(d, ask(d, "subject_export", None, key))
+    assert (row["outcome"], row["result"], row["document"]) == ("failed", {"text": "there is no such contact"}, None)
+    row = answered(d, ask(d, "find_contact", None, key))
+    assert row["result"] == {"text": "no contact has this key", "tables": {"contact": 0}}
+
+
 @pytest.mark.parametrize("user", ["asks_operator", "asks_approver"])
 def test_whether_a_contact_has_a_key(resident, user):
     """For a hold: an answer without any of its data, and without recipients."""
