@@ -72,6 +72,8 @@ AS $$
 		THEN '%s knows %s erasures that the database has forgotten, because it was restored from a backup: see retentionctl replay'
 		WHEN 'retention.events_lost'
 		THEN '%s: line %s has the hash of an event that the journal lacks: its end was removed, or the database was restored from a backup'
+		WHEN 'retention.triggers_disabled'
+		THEN 'triggers of retention.%1$s are disabled, so that its rows can be changed and are not chained: ALTER TABLE retention.%1$s ENABLE ALWAYS TRIGGER each of them'
 		WHEN 'retention.setting_changed' THEN 'the setting %s was changed: no event says so'
 		END, VARIADIC said[2:]), said[1], array_to_string(said[2:], E'\n')
 $$;
@@ -395,11 +397,20 @@ AS $$
 			  FROM retention.verify_acts() WITH ORDINALITY AS a(finding, message, details, n)
 			UNION ALL
 			SELECT 4, l.n, l.finding, l.message, l.details
-			  FROM retention.verify_ledger() WITH ORDINALITY AS l(finding, message, details, n)) AS f)
+			  FROM retention.verify_ledger() WITH ORDINALITY AS l(finding, message, details, n)
+			UNION ALL
+			SELECT 5, t.n, x.finding, x.message, x.details
+			  FROM (SELECT c.relname, row_number() OVER (ORDER BY c.relname) AS n
+				  FROM pg_class AS c
+				 WHERE c.relnamespace = 'retention'::regnamespace AND EXISTS (
+				       SELECT FROM pg_trigger AS t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal
+					  AND t.tgenabled IN ('D', 'R'))) AS t,
+			       retention.finding(ARRAY['retention.triggers_disabled', t.relname::text]) AS x) AS f)
 $$;
 
 -- The same, and tells the journal that the caller has verified it, with what result.  event: the number of that event;
--- NULL: it could not be written, because another session keeps the journal locked.
+-- NULL: it could not be written, because another session keeps the journal locked, or the triggers that number and chain
+-- it are disabled.
 CREATE FUNCTION retention.verify_journal(noted bytea DEFAULT NULL, number bigint DEFAULT NULL)
 RETURNS TABLE (events bigint, actions bigint, holds bigint, last_hash text, findings jsonb, event bigint)
 LANGUAGE plpgsql
@@ -415,7 +426,7 @@ BEGIN
 			'whole', findings = '[]', 'events', events, 'actions', actions, 'holds', holds,
 			'findings', jsonb_array_length(findings), 'hash', last_hash, 'noted', encode(noted, 'hex'))))
 		RETURNING e.id INTO event;
-	EXCEPTION WHEN lock_not_available THEN
+	EXCEPTION WHEN lock_not_available OR not_null_violation THEN
 		event := NULL;
 	END;
 	RETURN NEXT;

@@ -212,12 +212,12 @@ static const char *on_database(const struct setup *s, const char *command, const
 	return t_printf(s->ctx, "%s%s -d %s %s", s->as, command, s->conninfo, arguments);
 }
 
-/* A line that makes a file, which is there whole or not at all. */
+/* A line that makes a file, which is there whole or not at all; one that is there stays. */
 static const char *into(const struct setup *s, const char *line, const char *file)
 {
 	const char *part = word(s->ctx, t_printf(s->ctx, "%s.part", file));
 
-	return t_printf(s->ctx, "%s > %s && mv %s %s", line, part, part, word(s->ctx, file));
+	return t_printf(s->ctx, "%s > %s && mv -n %s %s", line, part, part, word(s->ctx, file));
 }
 
 static struct step draft_step(const struct setup *s)

@@ -112,7 +112,7 @@ static void print_findings(void *ctx, const struct seen *ledger, const PGresult 
 				      db_text(findings, row, "finding")));
 	if (db_bool(summary, 0, "untold"))
 		puts(_("the journal does not say that you have verified it: another session keeps it "
-		       "locked"));
+		       "locked, or its triggers are disabled"));
 	if (PQntuples(findings) > 0)
 		return;
 	printf(_("the journal is intact: %s events, %s actions\n"), db_text(summary, 0, "events"),

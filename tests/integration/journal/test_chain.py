@@ -112,7 +112,7 @@ def test_while_the_chain_is_locked(pg, people):
         cur.execute("SELECT count(*) FROM retention.journal_event")
         done = people("auditor")
         assert done.returncode == 0 and "the journal is intact" in done.stdout
-        assert done.stdout.startswith("the journal does not say that you have verified it: another session keeps it locked\n")
+        assert done.stdout.startswith("the journal does not say that you have verified it: another session keeps it locked, or its triggers are disabled\n")
     assert "verify_auditor" not in pg.sql(people.db, LAST)[0]
 
 
@@ -415,6 +415,19 @@ def test_a_rewritten_row_with_a_hash_of_its_own(journal):
         cur.execute("SELECT count(*) FROM retention.verify_chain()")
         assert cur.fetchone() == (0,)
         conn.rollback()
+
+
+def test_triggers_that_are_off(pg, journal):
+    """They number and chain the events: who verifies meanwhile is told so, and of what was changed."""
+    copy = pg.create_database(template=journal.db)
+    try:
+        pg.sql(copy, "ALTER TABLE retention.journal_event DISABLE TRIGGER USER; UPDATE retention.journal_event SET actor = 'x' WHERE id = 3")
+        done = journal.run("retentionctl", "-d", pg.conninfo(copy), "verify", check=False)
+        assert done.returncode == 1 and "the journal was changed: 2 findings" in done.stderr, done.stderr
+        assert "event 3 was changed, or inserted" in done.stdout and "verified it: " in done.stdout
+        assert "triggers of retention.journal_event are disabled, so that " in done.stdout
+    finally:
+        pg.drop_database(copy)
 
 
 def test_told_by_the_program(pg, journal):
