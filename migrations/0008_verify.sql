@@ -73,7 +73,7 @@ AS $$
 		WHEN 'retention.events_lost'
 		THEN '%s: line %s has the hash of an event that the journal lacks: its end was removed, or the database was restored from a backup'
 		WHEN 'retention.triggers_disabled'
-		THEN 'triggers of retention.%1$s are disabled, so that its rows can be changed and are not chained: ALTER TABLE retention.%1$s ENABLE ALWAYS TRIGGER each of them'
+		THEN 'triggers of retention.%s are disabled, so that its rows can be changed and are not chained: ALTER TABLE retention.%s ENABLE ALWAYS TRIGGER each of them'
 		WHEN 'retention.setting_changed' THEN 'the setting %s was changed: no event says so'
 		END, VARIADIC said[2:]), said[1], array_to_string(said[2:], E'\n')
 $$;
@@ -405,7 +405,7 @@ AS $$
 				 WHERE c.relnamespace = 'retention'::regnamespace AND EXISTS (
 				       SELECT FROM pg_trigger AS t WHERE t.tgrelid = c.oid AND NOT t.tgisinternal
 					  AND t.tgenabled IN ('D', 'R'))) AS t,
-			       retention.finding(ARRAY['retention.triggers_disabled', t.relname::text]) AS x) AS f)
+			       retention.finding(ARRAY['retention.triggers_disabled', t.relname, t.relname]::text[]) AS x) AS f)
 $$;
 
 -- The same, and tells the journal that the caller has verified it, with what result.  event: the number of that event;
