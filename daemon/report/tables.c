@@ -300,6 +300,7 @@ struct maker {
 	const PGresult *cells;
 	const struct report_words *words;
 	int kind; /* ONE, PASSES or PREVIEW */
+	bool several; /* configurations, so that a rule has to name its own */
 };
 
 static const char *cell(const struct maker *m, int row, const char *column)
@@ -335,6 +336,8 @@ static const char *find_value(const struct maker *m, const char *section, const 
 
 static bool is_wanted(const struct maker *m, const struct column *c)
 {
+	if (c->kind == REPORT_DIGEST && !m->several)
+		return false;
 	return c->only == 0 || (c->only & m->kind);
 }
 
@@ -448,10 +451,13 @@ struct report_view *report_tables(void *ctx, const PGresult *cells,
 	struct maker m = {.ctx = view, .cells = cells, .words = words};
 	const char *kind = find_value(&m, "report", "kind");
 	const char *state;
+	int first, last;
 
 	m.kind = !kind || strcmp(kind, "action") == 0 ? ONE
 		 : strcmp(kind, "policy") == 0        ? PASSES
 						      : PREVIEW;
+	last = find_section(&m, "configurations", &first) + first - 1;
+	m.several = last >= first && strcmp(cell(&m, last, "n"), "1") != 0;
 	state = m.kind == ONE ? find_value(&m, "actions", "state") : NULL;
 	view->title = title_of(&m);
 	view->state = state ? report_state(words, state) : NULL;
