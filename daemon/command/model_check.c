@@ -61,6 +61,20 @@ static void add_row(struct model_check *m, const struct schema_table *table, con
 	model_check_add(m, &m->cells[REMARK], remark);
 }
 
+/* Why an action cannot, or does not, reach the rows. */
+static const char *remark_of(const struct model_check *m, const struct schema_table *table,
+			     const struct table *t)
+{
+	const struct table *shield = model_check_shield(t);
+
+	return table->trouble || !shield
+		       ? model_check_word(m, table->trouble)
+		       : t_printf(
+				 m->ctx,
+				 model_check_word(m, N_("not reached by a deletion: \"%s\" stays")),
+				 shield->name);
+}
+
 /* Adds a row for each name of the table in the model; false: it has none. */
 static bool add_mapped(struct model_check *m, const struct schema_table *table)
 {
@@ -70,7 +84,7 @@ static bool add_mapped(struct model_check *m, const struct schema_table *table)
 		if (!is_table(&m->model->tables[i], table))
 			continue;
 		mapped = true;
-		add_row(m, table, &m->model->tables[i], model_check_word(m, table->trouble));
+		add_row(m, table, &m->model->tables[i], remark_of(m, table, &m->model->tables[i]));
 	}
 	return mapped;
 }
@@ -405,8 +419,10 @@ static bool check_model(struct model_check *m, struct error *err)
 	find_marks(m);
 	for (size_t i = 0; m->catalog && i < m->model->n_tables; i++)
 		for (size_t t = 0; t < m->schema->n_tables; t++)
-			if (is_table(&m->model->tables[i], &m->schema->tables[t]))
+			if (is_table(&m->model->tables[i], &m->schema->tables[t])) {
 				find_kept(m, &m->model->tables[i], &m->schema->tables[t]);
+				model_check_stays(m, &m->model->tables[i], &m->schema->tables[t]);
+			}
 	if (m->catalog) {
 		find_outside(m);
 		find_guarded(m);

@@ -1,6 +1,6 @@
 /*
- * The state of model check, shared by its files: model_check.c, model_check_speed.c, and model_check_text.c, which
- * collects the lines.
+ * The state of model check, shared by its files: model_check.c, its parts, and model_check_text.c, which collects the
+ * lines.
  */
 #pragma once
 
@@ -48,3 +48,10 @@ bool model_check_dates(struct model_check *m, struct error *err);
 
 /* Adds hints on what makes statements slow: links and foreign keys without an index, and partitions. */
 void model_check_speed(struct model_check *m);
+
+/* The table above t that stays when a contact is deleted, so that the deletion does not reach t; NULL: it does. */
+const struct table *model_check_shield(const struct table *t);
+
+/* Adds hints on what stays in a table below one that stays, and on links that look personal. */
+void model_check_stays(struct model_check *m, const struct table *t,
+		       const struct schema_table *table);

@@ -589,6 +589,46 @@ def test_what_a_person_should_look_at(empty_db, daemon, pg):
     assert "not mapped, and its record_id references" in remark
 
 
+def test_what_stays_below_a_table_that_stays(empty_db, daemon, pg):
+    """A deletion ends at a row that is detached: what hangs off it is said to stay; and a link that is an address."""
+    db = empty_db()
+    pg.psql(db, "-c", SCHEMA + """; ALTER TABLE contact ADD email text UNIQUE;
+        CREATE TABLE device (id bigint PRIMARY KEY, contact_id bigint REFERENCES contact);
+        CREATE TABLE "Remark" (id bigint PRIMARY KEY, device_id bigint REFERENCES device, "Body" text, n int);
+        CREATE TABLE photo (id bigint PRIMARY KEY, remark_id bigint REFERENCES "Remark", n int);
+        CREATE TABLE plain (id bigint PRIMARY KEY, device_id bigint REFERENCES device, n int);
+        CREATE TABLE payment (id bigint PRIMARY KEY, payer_email text);
+        CREATE INDEX ON device (contact_id); CREATE INDEX ON "Remark" (device_id); CREATE INDEX ON photo (remark_id);
+        CREATE INDEX ON plain (device_id); CREATE INDEX ON payment (payer_email)""")
+    below = {
+        "remark": {"table": "Remark", "key": "id", "of": "device", "by": "device_id", "clear": ["n"], "keep": ["Body"]},
+        "photo": {"table": "photo", "key": "id", "of": "remark", "by": "remark_id", "anonymize": "delete"},
+        "plain": {"table": "plain", "key": "id", "of": "device", "by": "device_id", "anonymize": "keep"}}
+    payment = {"table": "payment", "key": "id", "of": "contact", "by": "payer_email", "from": "email", "anonymize": "keep"}
+    device = {"table": "device", "key": "id", "of": "contact", "by": "contact_id", "anonymize": "keep"}
+
+    def said(delete, **paid):
+        d = daemon(db=db, model=model(contact={**RULES, "clear": ["email"]}, request=REQUEST_RULES,
+                                      device={**device, "delete": delete}, **below, payment={**payment, **paid}))
+        found = check(d)
+        assert found["refused"] == []
+        return d, [h for h in found["hints"] if "deletion" in h or "link" in h], {
+            t["name"]: t["remark"] for t in found["tables"] if t["remark"] and t["name"]}
+
+    link = ['table "payment": its link "payer_email" looks personal and stays in an anonymization: only match allows a rule for it']
+    for delete in ("detach", "keep"):
+        if delete == "keep":  # the contact could not be deleted
+            pg.psql(db, "-c", "ALTER TABLE device DROP CONSTRAINT device_contact_id_fkey")
+        d, hints, remarks = said(delete)
+        assert hints == [
+            'table "remark": a deletion does not reach it, because "device" above it stays, and leaves as they are: Body, n',
+            'table "photo": a deletion does not reach it, because "device" above it stays: only an anonymization deletes its rows', *link]
+        assert remarks == dict.fromkeys(("remark", "photo", "plain"), 'not reached by a deletion: "device" stays')
+    assert "hors d'atteinte d'une suppression" in d.ctl("model", "check", env={"LC_ALL": "C.UTF-8", "LANGUAGE": "fr"}).stdout
+    assert said("delete")[1:] == (link, {})
+    assert said("delete", anonymize="delete")[1:] == ([], {})
+
+
 def test_what_the_daemon_refuses(empty_db, daemon, pg):
     db = empty_db()
     pg.psql(db, "-c", SMALL)
