@@ -33,13 +33,26 @@ static bool has_erasing_rule(const struct table *t, const char *column)
 	return t->on_anonymize == ON_ANONYMIZE_RULES && rule && rule->kind != RULE_KEEP;
 }
 
+/* Has the table another name whose rows are deleted?  Then one that stays is another contact's, and goes with that one. */
+static bool is_anothers(const struct model_check *m, const struct table *t)
+{
+	for (size_t i = 0; i < m->model->n_tables; i++)
+		if (m->catalog->relations[i].oid == m->catalog->relations[t->index].oid &&
+		    disposition_of(&m->model->tables[i], ACTION_DELETE_CONTACTS, ARCHIVE_NONE) ==
+			    DISPOSITION_DELETE)
+			return true;
+	return false;
+}
+
 static void find_not_reached(struct model_check *m, const struct table *t,
 			     const struct schema_table *table)
 {
 	const struct table *shield = model_check_shield(t);
 	char *left = t_strdup(m->ctx, "");
 
-	for (size_t i = 0; shield && i < table->n_columns; i++) {
+	if (!shield || is_anothers(m, shield))
+		return;
+	for (size_t i = 0; i < table->n_columns; i++) {
 		const struct schema_column *c = &table->columns[i];
 		const bool link = c->foreign || c->primary || columns_have(t->key, c->name) ||
 				  (!t->match && columns_have(t->by, c->name));
@@ -52,7 +65,7 @@ static void find_not_reached(struct model_check *m, const struct table *t,
 		     N_("table \"%s\": a deletion does not reach it, because \"%s\" above it stays, and "
 			"leaves as they are: %s"),
 		     t->name, shield->name, left);
-	else if (shield && t->on_anonymize == ON_ANONYMIZE_DELETE)
+	else if (t->on_anonymize == ON_ANONYMIZE_DELETE)
 		HINT(m,
 		     N_("table \"%s\": a deletion does not reach it, because \"%s\" above it stays: only an "
 			"anonymization deletes its rows"),
