@@ -165,10 +165,14 @@ static void check_shared(const struct reader *r, const struct table *t, const ch
 	if (!reader_key(r, "key"))
 		complain_at(r, NULL, "key is missing: %s needs it", t->match ? "match" : "shared");
 	if (t->on_delete == ON_DELETE_DETACH)
-		complain_at(r, reader_key(r, "delete"),
-			    "delete = \"detach\" clears the link of a row that references \"%s\"; "
-			    "here \"%s\" references the row: use delete or keep",
-			    name, name);
+		complain_at(
+			r, reader_key(r, "delete"),
+			t->match
+				? "delete = \"detach\" clears a link, and match has none: it compares "
+				  "a value with one of \"%s\": use delete or keep"
+				: "delete = \"detach\" clears the link of a row that references \"%s\"; "
+				  "here \"%s\" references the row: use delete or keep",
+			name, name);
 }
 
 /* Checks the keys that depend on which table it is: contact, request, or another. */

@@ -524,6 +524,9 @@ REFUSED = [
     ({"blob": {**BLOB_MODEL["blob"], "key": None}}, 'table "blob": key is missing: shared needs it'),
     ({"blob": {**BLOB_MODEL["blob"], "delete": "detach"}}, 'table "blob": delete = "detach" clears the link of a row that '
      'references "attachment"; here "attachment" references the row'),
+    ({"blob": {"table": "blob", "key": "id", "of": "attachment",
+      "match": {"column": "data", "of": "file_name"}, "delete": "detach"}}, 'table "blob": delete = "detach" clears a '
+     'link, and match has none: it compares a value with one of "attachment": use delete or keep'),
     ({"attachment": {**BLOB_MODEL["attachment"], "anonymize": "keep"}}, 'table "blob": anonymize_contacts would delete its '
      'rows, and those of "attachment", which point at them, stay'),
     ({"contact": {**RULES["contact"], "identity": ["nam"]}}, 'table "contact": identity names "nam", which an anonymization must erase'),
