@@ -182,20 +182,39 @@ static void add_member(char **list, const char *column)
 }
 
 /*
- * A contact that points at this one is another person: the document gets no more of it than the
- * link.
+ * Returns the entry that says whose the rows of t are, if t is not that entry: a contact that points at this one is another
+ * person, and a ticket that is detached from its assignee goes with its customer.  So does what hangs off such a row.
  */
-static char *document_row(const struct plan *p, const struct table *t)
+static const struct table *owned_by(const struct plan *p, const struct table *t)
 {
 	const struct table *c = p->model->contact;
+
+	if (t == c)
+		return NULL;
+	if (plan_oid(p, t) == plan_oid(p, c))
+		return c;
+	for (size_t i = 0; t->on_delete != ON_DELETE_DELETE && i < p->model->n_tables; i++) {
+		const struct table *x = &p->model->tables[i];
+
+		if (x != t && x->on_delete == ON_DELETE_DELETE && plan_oid(p, x) == plan_oid(p, t))
+			return x;
+	}
+	return t->of && owned_by(p, t->of) ? t : NULL;
+}
+
+/* The document gets no more of other people's rows than the key and the link. */
+static char *document_row(const struct plan *p, const struct table *t)
+{
+	const struct table *owner = owned_by(p, t);
+	const struct columns *key = owner && owner->key ? owner->key : t->key;
 	char *list = t_strdup(p, "");
 
-	if (t == c || plan_oid(p, t) != plan_oid(p, c))
+	if (!owner)
 		return row_as_json(p, t);
-	for (size_t i = 0; i < c->key->n; i++)
-		add_member(&list, c->key->names[i]);
+	for (size_t i = 0; key && i < key->n; i++)
+		add_member(&list, key->names[i]);
 	for (size_t i = 0; i < t->by->n; i++)
-		if (!columns_have(c->key, t->by->names[i]))
+		if (!key || !columns_have(key, t->by->names[i]))
 			add_member(&list, t->by->names[i]);
 	return t_printf(p, "jsonb_build_object(%s)", list);
 }

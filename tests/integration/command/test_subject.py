@@ -98,6 +98,12 @@ def test_staff_in_the_same_table(make, type):
     assert d.pg.value(d.db, "SELECT count(*) FROM retention.journal_event WHERE kind = 'subject_exported'") == 0
     document = json.loads(d.ctl("subject", "export", one, log=os.devnull).stdout)
     assert [len(document[name]) for name in ("contact", "request", "ticket_by_assignee")] == [1, 2, 0]
+    # A customer who is the assignee of another one's ticket: of that he gets the key and the link.
+    d.pg.sql(d.db, f"UPDATE {person} SET kind = 'customer'")
+    said = d.ctl("subject", "export", two, log=os.devnull).stdout
+    document = json.loads(said)
+    assert document["ticket_by_assignee"] == [{"id": 10, "assignee": int(two) if type == "int" else two}]
+    assert document["request"] == [] and set(re.findall(r"canary-\d+", said)) == {"canary-2"}
 
 
 def save(d, *args):
