@@ -213,3 +213,49 @@ def test_types_are_told_by_their_values(make, daemon, pair, values, samples, map
     assert sorted(t["of"] for t in groups_of(tables, "entry").values()) == mapped
     assert "image/png" not in text and "Bill" not in text
     accepted(daemon, db, text)
+
+
+# What a name alone says.
+
+
+def test_a_customers_invoice_is_drafted_though_others_reference_it(make, daemon):
+    db, text, tables = make(SCHEMA + """;
+        CREATE TABLE invoice (id bigint PRIMARY KEY, customer_id bigint, email text);
+        CREATE TABLE invoice_line (id bigint PRIMARY KEY, invoice_id bigint REFERENCES invoice, note text);
+        CREATE TABLE payment (id bigint PRIMARY KEY, invoice_id bigint REFERENCES invoice, payer_email text)""")
+    assert by_parent(tables, "invoice") == {("contact", "customer_id")}
+    assert by_parent(tables, "payment") == by_parent(tables, "invoice_line") == {("invoice", "invoice_id")}
+    accepted(daemon, db, text)
+
+
+def test_a_name_does_not_delete_what_another_has(make, daemon):
+    """The history of a request stays when who changed it goes, and who wrote a message is let go of."""
+    db, text, tables = make(SCHEMA + """;
+        CREATE TABLE history (id bigint PRIMARY KEY, request_id bigint NOT NULL, changed_by bigint NOT NULL, email text);
+        CREATE TABLE message (id bigint PRIMARY KEY, request_id bigint NOT NULL, contact_id bigint NOT NULL, author_id bigint, body text)""")
+    assert {(t["of"], t["by"]): t.get("delete") for name in ("history", "message") for t in groups_of(tables, name).values()} == {
+        ("request", "request_id"): None, ("contact", "changed_by"): "keep", ("contact", "contact_id"): "keep",
+        ("contact", "author_id"): "detach"}
+    accepted(daemon, db, text)
+
+
+def test_what_nothing_links_is_named(make, daemon):
+    """Copies of a backup, too: they are not drafted, because nobody erases a backup row by row."""
+    db, text, tables = make(SCHEMA + """;
+        CREATE TABLE delivery (id bigint PRIMARY KEY, payload jsonb, at date);
+        CREATE TABLE counts (id bigint PRIMARY KEY, n int);
+        CREATE TABLE note (id bigint PRIMARY KEY, contact_id bigint, body text);
+        CREATE SCHEMA before; CREATE TABLE before.note AS TABLE note""")
+    assert set(tables) == {"contact", "request", "note"} and tables["note"]["table"] == "public.note"
+    assert "  #   public.delivery (payload)\n" in text and "public.counts" not in text
+    assert "  #   before.note (body): a copy of public.note?  Drop it, or map it\n" in text
+    accepted(daemon, db, text)
+
+
+def test_what_a_detached_row_shields_is_asked(make, daemon):
+    db, text, _ = make(SCHEMA + """;
+        CREATE TABLE device (id bigint PRIMARY KEY, contact_id bigint REFERENCES contact ON DELETE SET NULL, email text);
+        CREATE TABLE device_note (id bigint PRIMARY KEY, device_id bigint NOT NULL REFERENCES device, body text);
+        CREATE TABLE device_count (id bigint PRIMARY KEY, device_id bigint NOT NULL REFERENCES device, n int)""")
+    assert text.count(f"{MARK}: a deletion does not reach it") == 1
+    accepted(daemon, db, text)
