@@ -117,11 +117,11 @@ static bool is_referenced(const struct model_check *m, const struct links *links
 	return false;
 }
 
-/* Adds a hint on a table that no key reaches, such as a mail log with a copy of the address. */
-static void find_unlinked(struct model_check *m, const struct schema_table *table)
+/* Adds a hint on a table that no key reaches, such as a mail log with a copy of the address; false: it seems to have none. */
+static bool find_unlinked(struct model_check *m, const struct schema_table *table)
 {
 	if (names_of_table(table->name) == NAME_TABLE_STAFF)
-		return;
+		return false;
 	for (size_t i = 0; i < table->n_columns; i++) {
 		const struct schema_column *c = &table->columns[i];
 		const char *why;
@@ -133,8 +133,9 @@ static void find_unlinked(struct model_check *m, const struct schema_table *tabl
 		     N_("table %s.%s: no foreign key reaches it, and its \"%s\" looks personal: match "
 			"can find copies, retentionctl residue shows which contacts are in it"),
 		     table->schema, table->name, c->name);
-		return;
+		return true;
 	}
+	return false;
 }
 
 /* Adds a hint on a table that names a mapped one by a part of its key; false: it does not. */
@@ -164,6 +165,7 @@ static void find_marks(struct model_check *m)
 static void find_coverage(struct model_check *m)
 {
 	size_t roots[2] = {LINKS_NONE, LINKS_NONE};
+	char *texts = t_strdup(m->ctx, "");
 	struct links *links;
 
 	for (size_t i = 0; i < m->schema->n_tables; i++) {
@@ -190,9 +192,11 @@ static void find_coverage(struct model_check *m)
 				model_check_word(m, links_left_out(links, m->schema, t)));
 		else if (find_lacking(m, links, t))
 			continue;
-		else if (!lookup)
-			find_unlinked(m, table);
+		else if ((lookup || !find_unlinked(m, table)) && model_check_has_texts(m, table))
+			t_list(&texts, ", ", "%s.%s", table->schema, table->name);
 	}
+	if (*texts)
+		HINT(m, N_("not mapped, and hold text: %s"), texts);
 }
 
 static bool has_rules(const struct model_check *m, unsigned int oid)

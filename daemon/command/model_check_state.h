@@ -55,3 +55,6 @@ const struct table *model_check_shield(const struct table *t);
 /* Adds hints on what stays in a table below one that stays, and on links that look personal. */
 void model_check_stays(struct model_check *m, const struct table *t,
 		       const struct schema_table *table);
+
+/* Is the table in a schema of the model's, and can a column hold a text of any kind, or a document? */
+bool model_check_has_texts(const struct model_check *m, const struct schema_table *table);

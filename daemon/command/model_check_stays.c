@@ -6,6 +6,8 @@
 #include "model/disposition.h"
 #include "model/path.h"
 
+#include <string.h>
+
 const struct table *model_check_shield(const struct table *t)
 {
 	const struct table *above = t->of;
@@ -96,4 +98,26 @@ void model_check_stays(struct model_check *m, const struct table *t,
 {
 	find_not_reached(m, t, table);
 	find_personal_links(m, t, table);
+}
+
+static bool holds_text(const struct schema_column *c)
+{
+	static const char *const bases[] = {"json",  "jsonb",    "xml",   "hstore",
+					    "_text", "_varchar", "_json", "_jsonb"};
+
+	for (size_t i = 0; i < LENGTH(bases); i++)
+		if (strcmp(c->base, bases[i]) == 0)
+			return true;
+	return c->category == 'S';
+}
+
+bool model_check_has_texts(const struct model_check *m, const struct schema_table *table)
+{
+	bool near = false, texts = false;
+
+	for (size_t i = 0; i < m->model->n_tables; i++)
+		near = near || strcmp(m->model->tables[i].schema, table->schema) == 0;
+	for (size_t i = 0; i < table->n_columns; i++)
+		texts = texts || holds_text(&table->columns[i]);
+	return near && texts;
 }

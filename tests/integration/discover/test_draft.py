@@ -589,6 +589,23 @@ def test_what_a_person_should_look_at(empty_db, daemon, pg):
     assert "not mapped, and its record_id references" in remark
 
 
+def test_tables_with_texts_that_nothing_reaches(empty_db, daemon, pg):
+    """One line names them: a document can hold anything.  Numbers, and schemas that are not the model's, are left out."""
+    db = empty_db()
+    pg.psql(db, "-c", SCHEMA + """; CREATE SCHEMA other; CREATE TABLE other.texts (t text); CREATE TABLE numbers (n int, at date);
+        CREATE TABLE "Web hook" (id bigint PRIMARY KEY, payload jsonb); CREATE TABLE setting (id int, "list" text[]);
+        CREATE TABLE parted (id int, t varchar(9)) PARTITION BY RANGE (id);
+        CREATE TABLE part PARTITION OF parted FOR VALUES FROM (0) TO (100);
+        CREATE TABLE country (code char(2) PRIMARY KEY)""")
+    d = daemon(db=db, model=model(contact=RULES, request=REQUEST_RULES))
+    assert [h for h in check(d)["hints"] if "text" in h] == [
+        "not mapped, and hold text: public.Web hook, public.country, public.parted, public.setting"]
+    assert "absentes du modèle, et contiennent du texte : public.Web hook" in d.ctl(
+        "model", "check", env={"LC_ALL": "C.UTF-8", "LANGUAGE": "fr"}).stdout
+    pg.psql(db, "-c", 'DROP TABLE "Web hook", setting, parted, country')
+    assert [h for h in check(d)["hints"] if "text" in h] == []
+
+
 def test_what_stays_below_a_table_that_stays(empty_db, daemon, pg):
     """A deletion ends at a row that is detached: what hangs off it is said to stay; and a link that is an address."""
     db = empty_db()

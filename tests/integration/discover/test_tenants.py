@@ -134,7 +134,8 @@ def test_what_lacks_the_account_is_not_linked(desk, daemon, pg):
     hints = check(daemon(db=desk, model=answered(text), policies=ACTIONS))["hints"]
     assert [h for h in hints if "has no index" not in h] == [
         "table public.audit_log: its contact_id references contacts, and no link can say so, because the key there has "
-        "account_id too: add such a column to the table"]
+        "account_id too: add such a column to the table",
+        "not mapped, and hold text: public.custom_values"]
 
 
 ACCOUNT_ID = 'key = [ "account_id", "id" ]'
