@@ -124,7 +124,6 @@ bool check_date_values(struct check *check, struct error *err)
 	const struct model *model = &check->config->model;
 	const size_t before = check->complaints->n;
 
-	return check_foreign_code(check, check->catalog, err) &&
-	       check_values(check, model->request, err) &&
+	return check_values(check, model->request, err) &&
 	       check_values(check, model->contact, err) && check->complaints->n == before;
 }

@@ -53,7 +53,7 @@ bool check_foreign_code(const struct check *check, const struct catalog *catalog
 
 /*
  * In check_dates.c.  Complains about a date_unit in which no value is a date, and warns where some of the first rows have
- * none.  Reads more than the first rows only if none of them has a date.
+ * none.  Reads more than the first rows only if none of them has a date; behind check_foreign_code().
  */
 bool check_date_values(struct check *check, struct error *err);
 
