@@ -68,11 +68,12 @@ static void test_no_paths(void **state)
 static void test_index(void **state)
 {
 	static const char *const names[] = {"tenant", "doc ->> 'id'"};
-	char *list = path_idents(NULL, &(struct columns){names, LENGTH(names)});
+	void *ctx = talloc_new(NULL);
+	const char *list = path_idents(ctx, &(struct columns){names, LENGTH(names)});
 
 	(void)state;
 	assert_string_equal(list, "\"tenant\", ((\"doc\" ->> 'id'))");
-	talloc_free(list);
+	talloc_free(ctx);
 }
 
 int main(void)
