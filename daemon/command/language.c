@@ -35,7 +35,7 @@ static const char *const headings[][9] __attribute__((unused)) = {
 	 N_("review"), N_("released"), N_("released_by")},
 	/* subject status */
 	{N_("known"), N_("held_since"), N_("held_by"), N_("held_until"), N_("now"), N_("due_from"),
-	 N_("erasure")},
+	 N_("why"), N_("erasure")},
 	/* preview */
 	{N_("table"), N_("what"), N_("rows"), N_("due"), N_("held"), N_("oldest"), N_("newest"),
 	 N_("first keys"), N_("from")},
@@ -81,6 +81,10 @@ static const struct {
 	  N_("restored")}},
 	{"mode", {N_("manual"), N_("automatic")}},
 	{"now", {N_("not due"), N_("held"), N_("due"), N_("later")}},
+	{"why",
+	 {N_("not a contact of the model"), N_("outside the scope"), N_("no request"),
+	  N_("no request, and no date of creation"), N_("a date that cannot be read"),
+	  N_("a request that is open, or has no date"), N_("nothing left to erase")}},
 	{"state",
 	 {N_("active"), N_("expired"), N_("released"), N_("reached"), N_("pending"), N_("unknown"),
 	  N_("not declared"), N_("undone")}},

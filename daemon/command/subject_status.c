@@ -14,7 +14,7 @@
 /* A cutoff that each date lies before: then a query of what is due has all that will be. */
 #define FAR "9999-01-01"
 
-enum { NAME, ACTION, DEPTH, SUBJECTS, DUE, COLUMNS };
+enum { NAME, ACTION, DEPTH, SUBJECTS, DUE, WHY, COLUMNS };
 
 struct status {
 	struct command *cmd;
@@ -95,10 +95,11 @@ static const char rule_sql[] =
 	"         WHERE retention.cutoff($5::interval, $4, d.day::timestamp AT TIME ZONE $4) > x.last)::text AS due\n"
 	"  FROM (SELECT count(*) AS n, min(u.last) AS last FROM ({due}) AS u) AS x";
 
-/* Asks what one policy has of the contact, whatever holds there are. */
+/* Asks what one policy has of the contact, whatever holds there are; *ret_why says why nothing, or is "". */
 static bool ask_rule(struct status *s, const struct policy *policy, PGresult **ret,
-		     struct error *err)
+		     const char **ret_why, struct error *err)
 {
+	AUTO(result) PGresult *why = NULL;
 	const struct config *config = s->cmd->config;
 	struct plan_opts opts = check_opts(config, policy, policy->action, policy->archive);
 	const char *values[] = {NULL, FAR, s->key, config->timezone, NULL};
@@ -111,11 +112,20 @@ static bool ask_rule(struct status *s, const struct policy *policy, PGresult **r
 		return false;
 	period_print(&policy->depth, depth, sizeof(depth));
 	values[4] = depth;
-	return db_query(s->cmd->db,
-			sql_fill(s->ctx, rule_sql,
-				 {"due", plan_due_query(s->ctx, &config->model, catalog, &opts,
-							keys_sql(s, catalog, policy->action))}),
-			LENGTH(values), values, ret, err);
+	if (!db_query(s->cmd->db,
+		      sql_fill(s->ctx, rule_sql,
+			       {"due", plan_due_query(s->ctx, &config->model, catalog, &opts,
+						      keys_sql(s, catalog, policy->action))}),
+		      LENGTH(values), values, ret, err))
+		return false;
+	*ret_why = "";
+	if (db_text(*ret, 0, "due"))
+		return true;
+	if (!db_query(s->cmd->db, plan_why_query(s->ctx, &config->model, catalog, &opts), 1,
+		      &s->key, &why, err))
+		return false;
+	*ret_why = db_text_copy(s->ctx, why, 0, "why");
+	return true;
 }
 
 /* Asks the policies that erase, and run. */
@@ -136,7 +146,7 @@ static bool ask_rules(struct status *s, struct error *err)
 
 		if (!p->enabled || p->saved || p->action == ACTION_EXPORT)
 			continue;
-		if (!ask_rule(s, p, &res, err))
+		if (!ask_rule(s, p, &res, &columns[WHY][n], err))
 			return false;
 		period_print(&p->depth, depth, sizeof(depth));
 		columns[NAME][n] = p->name;
@@ -196,7 +206,7 @@ static bool look_at_contact(struct status *s, struct error *err)
 	return true;
 }
 
-/* The queries have the key as $1, and the columns of the policies as $2 to $6. */
+/* The queries have the key as $1, and the columns of the policies as $2 to $7. */
 
 #define HOLD                                                                                                 \
 	"retention.holds_in_force AS h\n"                                                                    \
@@ -217,9 +227,9 @@ static const char rules_sql[] =
 	"       CASE WHEN p.due = '' THEN 'not due' WHEN EXISTS (SELECT FROM " HOLD
 	") THEN 'held'\n"
 	"            WHEN p.due::date <= retention.today() THEN 'due' ELSE 'later' END AS now,\n"
-	"       nullif(p.due, '')::date AS due_from, q.next_occurrence AS next\n"
-	"  FROM unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::text[])\n"
-	"         WITH ORDINALITY AS p(policy, action, depth, subjects, due, n)\n"
+	"       nullif(p.due, '')::date AS due_from, q.next_occurrence AS next, nullif(p.why, '') AS why\n"
+	"  FROM unnest($2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[])\n"
+	"         WITH ORDINALITY AS p(policy, action, depth, subjects, due, why, n)\n"
 	"  LEFT JOIN retention.policies AS q ON q.name = p.policy ORDER BY p.n";
 
 /*

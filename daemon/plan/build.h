@@ -183,6 +183,13 @@ const char *plan_listed_shard(const struct plan *p, const char *alias);
 const char *plan_listed_group(const struct plan *p, const char *alias);
 
 /*
+ * The requests of each contact, or of contact c alone (due.c): a query of link (and link_2, ...), n, last, keeping, and
+ * with a date_unit odd.  The second: the value of contact c that stands in link.
+ */
+char *plan_requests(const struct plan *p, bool of_contact);
+char *plan_requests_link(const struct plan *p);
+
+/*
  * date.c: the date of a request or a contact t, as SQL.  value is the column in a row.  Where the request's dates of
  * one contact are aggregated, last is what plan_date_last() has made of them.
  */

@@ -118,8 +118,8 @@ static const char through_sql[] =
 	"  WHERE {by} IS NOT NULL AND {of_contact}\n"
 	"  GROUP BY {numbers}";
 
-/* Returns the value of contact c that its requests hold.  A cast would hide from Citus that both are in one shard. */
-static char *linked_value(const struct plan *p)
+/* A cast would hide from Citus that both are in one shard. */
+char *plan_requests_link(const struct plan *p)
 {
 	const struct table *r = model_linked(p->model);
 	const struct columns *from = model_parent_columns(r);
@@ -141,7 +141,7 @@ static char *linked_value(const struct plan *p)
 	return from->n == 1 ? list : t_printf(p, "ROW(%s)", list);
 }
 
-static char *requests(const struct plan *p, bool of_contact)
+char *plan_requests(const struct plan *p, bool of_contact)
 {
 	const struct table *r = p->model->request, *linked = model_linked(p->model);
 	const char *alias = linked == r ? "q" : "j", *by = plan_key(p, alias, linked->by);
@@ -167,7 +167,8 @@ static char *requests(const struct plan *p, bool of_contact)
 				    : t_printf(p, "%s IS NULL", at)},
 		{"due_when", r->due_when ? r->due_when : "true"}, {"requests", plan_table(p, r)},
 		{"where", plan_and(p, r->where)},
-		{"of_contact", of_contact ? t_printf(p, "%s = %s", by, linked_value(p)) : "true"},
+		{"of_contact",
+		 of_contact ? t_printf(p, "%s = %s", by, plan_requests_link(p)) : "true"},
 		{"shards", plan_in_shards(p, r, "q")});
 }
 
@@ -236,7 +237,7 @@ static char *due_contacts(const struct plan *p, const char *keys)
 		{"listed", plan_listed_shard(p, "c")}, {"shards", plan_in_shards(p, c, "c")},
 		{"contacts", subjects(p, c->where, p->opts.scope)},
 		{"join", t_printf(p, "%sJOIN%s", all ? "LEFT " : "", keys ? " LATERAL" : "")},
-		{"requests", requests(p, keys != NULL)}, {"link", linked_value(p)},
+		{"requests", plan_requests(p, keys != NULL)}, {"link", plan_requests_link(p)},
 		{"of_requests",
 		 plan_key(p, "r", plan_names(p, "link", model_linked(p->model)->by->n))},
 		{"old_enough", old_enough(p)},

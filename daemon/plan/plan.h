@@ -219,6 +219,13 @@ char *plan_held_query(void *ctx, const struct model *model, const struct catalog
 		      const struct plan_opts *opts);
 
 /*
+ * Returns a query of one row and the column why: why an action of opts reaches nothing of the contact whose key is $1, in
+ * words for people.  The key is there.  Owned by ctx.
+ */
+char *plan_why_query(void *ctx, const struct model *model, const struct catalog *catalog,
+		     const struct plan_opts *opts);
+
+/*
  * "id";"name" and a newline, as an archive's file begins: quoted where RFC 4180 section 2 wants it.
  * Owned by ctx.
  */

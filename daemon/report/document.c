@@ -16,8 +16,11 @@ const char report_actions_sql[] =
 	"  FROM retention.archive_journal AS j\n"
 	" WHERE CASE WHEN $1::int IS NOT NULL THEN j.id = $1::int\n"
 	"            ELSE j.policy = $2\n"
-	"             AND ($3::date IS NULL OR j.occurrence >= $3::date::timestamp AT TIME ZONE retention.time_zone())\n"
-	"             AND ($4::date IS NULL OR j.occurrence < ($4::date + 1)::timestamp AT TIME ZONE retention.time_zone())\n"
+	"             AND ($3::date IS NULL OR CASE WHEN j.started_at IS NULL THEN j.occurrence\n"
+	"                                           ELSE coalesce(j.finished_at, now()) END >=\n"
+	"                  $3::date::timestamp AT TIME ZONE retention.time_zone())\n"
+	"             AND ($4::date IS NULL OR coalesce(j.started_at, j.occurrence) <\n"
+	"                  ($4::date + 1)::timestamp AT TIME ZONE retention.time_zone())\n"
 	"       END";
 
 /* The last configuration stands in the action's row, and the earlier ones in its events. */
@@ -168,8 +171,11 @@ static const char selection_sql[] =
 
 static const char rules_sql[] =
 	"SELECT l.n, l.f[1] AS configuration, l.f[2] AS action, l.f[3] AS \"table\", l.f[4] AS relation, l.f[5] AS rule,\n"
-	"       l.f[6]::text[] AS columns, nullif(l.f[7], '') AS value, nullif(l.f[8], '') AS \"where\", l.f[9] = 'true' AS archived,\n"
-	"       l.f[10] = 'true' AS shared\n"
+	"       coalesce(nullif(l.f[6]::text[], '{}'), CASE WHEN l.f[5] IN ('deleted', 'copied') THEN (\n"
+	"         SELECT array_agg(a.attname::text ORDER BY a.attnum) FROM pg_attribute AS a\n"
+	"          WHERE a.attrelid = to_regclass(l.f[11]) AND a.attnum > 0 AND NOT a.attisdropped) END, '{}') AS columns,\n"
+	"       nullif(l.f[7], '') AS value, nullif(l.f[8], '') AS \"where\", l.f[9] = 'true' AS archived,\n"
+	"       l.f[10] = 'true' AS shared, nullif(l.f[12]::text[], '{}') AS by\n"
 	"  FROM (SELECT r.n, r.line::text[] AS f FROM unnest($2::text[]) WITH ORDINALITY AS r(line, n) OFFSET 0) AS l";
 
 static const char configurations_sql[] =

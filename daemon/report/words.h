@@ -14,6 +14,7 @@ enum report_kind {
 	REPORT_PERIOD, /* "18 months" */
 	REPORT_YES, /* yes, or nothing */
 	REPORT_YES_NO,
+	REPORT_LONG, /* a list of commands, of which the first ones are shown */
 	REPORT_DIGEST /* the first digits, where another section has it whole */
 };
 

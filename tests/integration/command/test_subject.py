@@ -288,6 +288,10 @@ def rules(found):
     return {p["policy"]: (p["now"], p["due_from"]) for p in found["policies"]}
 
 
+def why(found):
+    return {p["policy"]: p["why"] for p in found["policies"]}
+
+
 def due_from(d, request, depth):
     """The first day of which the cutoff lies behind the request's date, day by day."""
     return str(d.pg.value(d.db, f"""SELECT min(day)::date FROM request AS r,
@@ -300,10 +304,12 @@ def test_due_when_and_by_which_policy(people):
     d = people
     found = status(d, 1)
     assert (found["contact"], found["known"], found["hold"], found["erased"], found["asked"]) == ("1", "yes", None, [], [])
-    assert rules(found) == {"people": ("due", "2016-08-01"), "requests": ("not due", None)}  # subject is empty: nothing to erase
+    assert rules(found) == {"people": ("due", "2016-08-01"), "requests": ("not due", None)}
+    assert why(found) == {"people": None, "requests": "nothing left to erase"}  # subject is empty
     assert rules(status(d, 2))["people"] == ("later", due_from(d, 20, "18 months"))
-    assert rules(status(d, 3))["people"] == ("not due", None)  # an open request
-    assert rules(status(d, 9))["people"] == ("not due", None)  # no request
+    assert rules(status(d, 3))["people"] == ("not due", None)
+    assert why(status(d, 3))["people"] == "a request that is open, or has no date"
+    assert rules(status(d, 9))["people"] == ("not due", None) and why(status(d, 9))["people"] == "no request"
     d.pg.sql(d.db, "UPDATE request SET subject = 's' WHERE contact_id = 5")
     assert rules(status(d, 5))["requests"] == ("due", due_from(d, 51, "30 months"))
     assert [p["requests"] for p in status(d, 5)["policies"]] == [None, 2]
@@ -397,3 +403,17 @@ def test_a_configuration_that_is_named_is_read(people, pg):
     assert (done.returncode, done.stderr) == (1, "retentionctl: there is no contact 4711: no hold was placed\n")
     done = d.ctl("-d", pg.conninfo(d.db), "hold", "add", "1", "--reason", "case")
     assert done.stdout == "hold 1 placed on contact 1\n"
+
+
+def test_why_somebody_is_not_due(make):
+    """Staff in the same table, another brand, a text that is no date: each has its reason, in French, too."""
+    d = make(small.SCHEMA + """;
+        ALTER TABLE contact ADD kind text; ALTER TABLE request ALTER at TYPE text USING at::text;
+        INSERT INTO contact (id, kind, brand) VALUES (1, 'agent', 'a'), (2, 'customer', 'b'), (3, 'customer', 'a'), (4, 'customer', 'a');
+        INSERT INTO request (contact_id, at) SELECT id, CASE WHEN id = 4 THEN 'n/a' ELSE '2015-01-01' END FROM contact""",
+             small.model({"where": "kind = 'customer'"}, {"date_unit": "iso", "due_when": "status = 'closed'"}),
+             small.policy(scope="contact.brand = 'a'"))
+    reasons = {n: why(status(d, n))["p"] for n in (1, 2, 3, 4)}
+    assert reasons == {1: "not a contact of the model", 2: "outside the scope", 3: None, 4: "a date that cannot be read"}
+    french = d.ctl("subject", "status", "2", env={"LC_ALL": "C.UTF-8", "LANGUAGE": "fr"}).stdout
+    assert "hors de la portée" in french

@@ -281,9 +281,9 @@ def test_rules_of_a_deletion(make, tmp_path):
     d.once()
     document, shown, _ = all_formats(d, 1)
     assert {(r["table"], r["rule"], tuple(r["columns"]), r["value"]) for r in document["rules"]} == {
-        ("contact", "deleted", (), None), ("request", "deleted", (), None), ("note", "detached", ("contact_id",), None),
+        ("contact", "deleted", ("id", "name"), None), ("request", "deleted", ("id", "contact_id", "at"), None), ("note", "detached", ("contact_id",), None),
         ("note", "clear", ("who",), None), ("note", "set", ("body",), "gone {key}"), ("note", "keep", ("id", "kind"), None),
-        ("doc", "deleted", (), None), ("doc", "file_removed", ("path",), str(tmp_path))}
+        ("doc", "deleted", ("id", "contact_id", "path"), None), ("doc", "file_removed", ("path",), str(tmp_path))}
     assert document["selection"][0]["date_unit"] == "ms"
     assert "file outside the database removed" in shown.words
 
@@ -358,6 +358,11 @@ def test_policy_over_a_period(make, pg):
     # 14 hours ahead: the second is the first of February there, and the last is the first of March.
     assert ids() == [1, 2, 3, 4] and ids("--from", "2024-02-01", "--to", "2024-02-29") == [2, 3]
     assert ids("--from", "2024-03-01") == [4] and ids("--to", "2024-01-31") == [1]
+    # What has begun counts on the days on which it worked: the third over midnight, the fourth until now.
+    d.pg.tamper(d.db, """UPDATE retention.archive_journal SET started_at = '2024-05-09 09:00+00', finished_at = '2024-05-09 11:00+00' WHERE id = 3;
+        UPDATE retention.archive_journal SET started_at = '2024-06-01 00:00+00' WHERE id = 4""")
+    assert ids("--from", "2024-05-09", "--to", "2024-05-09") == ids("--from", "2024-05-10", "--to", "2024-05-10") == [3]
+    assert ids("--from", "2024-02-29", "--to", "2024-03-01") == [] and ids("--from", "2025-01-01") == [4]
     document = json.loads(ctl(d.pg, d.db, "report", "old", "--format", "json").stdout)
     assert document["report"]["zone"] == "Pacific/Kiritimati" and document["policy"] == []
     assert document["actions"][0]["occurrence"] == "2024-01-31T23:59:59+14:00"
@@ -674,3 +679,15 @@ def test_the_manual_has_the_form(worked):
                 for member in row:
                     described = re.search(rf"^\.It {name}\n(.*?)\n\.(It|El)", chapter, re.M | re.S)[1]
                     assert re.search(rf"\b{member}\b", described), (name, member)
+
+
+def test_what_is_waited_for_is_shortened(make):
+    """People see the first ones and how many there are; the document has them all."""
+    d = make(SCHEMA + TWO, MODEL, policy())
+    d.pg.sql(d.db, "INSERT INTO request (id, contact_id, at, status, subject) SELECT 1000 + n, 1, '2015-01-01', 'closed', repeat(md5(n::text), 200) FROM generate_series(1, 20) AS n")
+    d.once()
+    whole = next(p["waits_for"] for p in read(d, 1)["places"] if p["step"] == "T1")
+    shown = d.ctl("report", 1).stdout
+    assert whole.count(", ") >= 3 and whole not in shown
+    first = ", ".join(whole.split(", ")[:2])
+    assert f"{first} and {len(whole.split(', ')) - 2} more (retentionctl show -v)" in shown
