@@ -8,6 +8,8 @@
 #include "base/text.h"
 #include "report/words.h"
 
+#include <assert.h>
+
 enum { ONE = 1, PASSES = 2, PREVIEW = 4, DONE = ONE | PASSES, ALL = DONE | PREVIEW };
 
 struct column {
@@ -22,7 +24,7 @@ struct section {
 	int records; /* in these it is shown as a record */
 	const char *none; /* what its absence means, as a sentence; NULL: it is left out */
 	const char *note;
-	struct column columns[26];
+	struct column columns[32]; /* ends with one without a name */
 };
 
 static const struct section sections[] = {
@@ -383,6 +385,7 @@ static void set_columns(const struct maker *m, const struct section *s, struct r
 {
 	const size_t most = LENGTH(s->columns);
 
+	assert(!s->columns[most - 1].name);
 	t->headings = t_array(m->ctx, const char *, most);
 	t->is_number = t_array(m->ctx, bool, most);
 	for (const struct column *c = s->columns; c->name; c++)
