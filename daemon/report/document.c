@@ -172,10 +172,13 @@ static const char selection_sql[] =
 static const char rules_sql[] =
 	"SELECT l.n, l.f[1] AS configuration, l.f[2] AS action, l.f[3] AS \"table\", l.f[4] AS relation, l.f[5] AS rule,\n"
 	"       coalesce(nullif(l.f[6]::text[], '{}'), CASE WHEN l.f[5] IN ('deleted', 'copied') THEN (\n"
-	"         SELECT array_agg(a.attname::text ORDER BY a.attnum) FROM pg_attribute AS a\n"
-	"          WHERE a.attrelid = to_regclass(l.f[11]) AND a.attnum > 0 AND NOT a.attisdropped) END, '{}') AS columns,\n"
+	"         SELECT array_agg(a.attname::text ORDER BY a.attnum)\n"
+	"           FROM pg_attribute AS a JOIN pg_class AS c ON c.oid = a.attrelid\n"
+	"           JOIN pg_namespace AS n ON n.oid = c.relnamespace\n"
+	"          WHERE (n.nspname, c.relname) = (l.f[11], l.f[12]) AND a.attnum > 0 AND NOT a.attisdropped) END,\n"
+	"         '{}') AS columns,\n"
 	"       nullif(l.f[7], '') AS value, nullif(l.f[8], '') AS \"where\", l.f[9] = 'true' AS archived,\n"
-	"       l.f[10] = 'true' AS shared, nullif(l.f[12]::text[], '{}') AS by\n"
+	"       l.f[10] = 'true' AS shared, nullif(l.f[13]::text[], '{}') AS by\n"
 	"  FROM (SELECT r.n, r.line::text[] AS f FROM unnest($2::text[]) WITH ORDINALITY AS r(line, n) OFFSET 0) AS l";
 
 static const char configurations_sql[] =

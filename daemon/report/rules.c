@@ -17,7 +17,7 @@ struct lines {
 struct report_rules {
 	void *ctx;
 	struct lines
-		rules; /* configuration, action, table, relation, rule, columns, value, where, archived, shared, name in SQL, by */
+		rules; /* configuration, action, table, relation, rule, columns, value, where, archived, shared, schema, name, by */
 	struct lines
 		selections; /* configuration, action, policy, depth, schedule, archive, scope, without_requests, approval, due_when, date, created, date_unit, created_unit */
 	struct lines unreadable; /* configuration, why */
@@ -67,7 +67,8 @@ static void add_rule(const struct about *a, const char *rule, const struct colum
 		t->where,
 		a->archived ? "true" : "false",
 		t->shared ? "true" : "false",
-		sql_table(ctx, t->schema, t->table),
+		t->schema,
+		t->table,
 		columns_array(ctx, t->by),
 	};
 
