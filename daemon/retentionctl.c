@@ -147,7 +147,7 @@ static void print_usage(FILE *to)
 		  "  -d, --database S    a libpq connection string that replaces the configuration's\n"
 		  "      --help          this help; COMMAND --help: help on one command\n"
 		  "      --version       the version, and the commit that it was built from\n\n"),
-		SYSCONFDIR, SYSCONFDIR);
+		"" SYSCONFDIR, "" SYSCONFDIR);
 	for (size_t i = 0; i < COMMANDS; i++)
 		fprintf(to, "  %s%s\n      %s\n", commands[i].words, commands[i].arguments,
 			_(commands[i].help));

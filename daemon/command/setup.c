@@ -86,11 +86,13 @@ static bool take(const struct setup *s, const char *option, const char *question
 		return fail(
 			err, ERR_USAGE, "%s",
 			_("give -d CONNINFO, --contact TABLE, --request TABLE and --depth PERIOD"));
-	for (const char *c = *ret; *c; c++)
-		if (text_control(c) > 0)
-			return fail(err, ERR_USAGE, _("\"%s\" holds a control character"),
-				    text_one_line(t_strdup(s->ctx, *ret)));
-	return true;
+	return false;
+}
+for (const char *c = *ret; *c; c++)
+	if (text_control(c) > 0)
+		return fail(err, ERR_USAGE, _("\"%s\" holds a control character"),
+			    text_one_line(t_strdup(s->ctx, *ret)));
+return true;
 }
 
 /* Appends key='value' to a connection string. */

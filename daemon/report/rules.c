@@ -87,7 +87,7 @@ static void add_kind(const struct about *a, const struct column_rules *rules, si
 	for (size_t i = first; i < (single ? first + 1 : rules->n); i++)
 		if (rules->list[i].kind == rule->kind)
 			names[columns.n++] = rules->list[i].column;
-	for (size_t i = 0; i < rule->n_keys; i++) {
+	for (size_t i = 0; rule->keys && i < rule->n_keys; i++) {
 		if (!value)
 			value = t_strdup(a->r->ctx, "");
 		t_list(&value, ", ", "%s", rule->keys[i]);
