@@ -86,13 +86,11 @@ static bool take(const struct setup *s, const char *option, const char *question
 		return fail(
 			err, ERR_USAGE, "%s",
 			_("give -d CONNINFO, --contact TABLE, --request TABLE and --depth PERIOD"));
-	return false;
-}
-for (const char *c = *ret; *c; c++)
-	if (text_control(c) > 0)
-		return fail(err, ERR_USAGE, _("\"%s\" holds a control character"),
-			    text_one_line(t_strdup(s->ctx, *ret)));
-return true;
+	for (const char *c = *ret; *c; c++)
+		if (text_control(c) > 0)
+			return fail(err, ERR_USAGE, _("\"%s\" holds a control character"),
+				    text_one_line(t_strdup(s->ctx, *ret)));
+	return true;
 }
 
 /* Appends key='value' to a connection string. */
@@ -133,7 +131,8 @@ static void read_settings(struct setup *s, const PQconninfoOption *settings)
 /* What the connection string says: whose the database steps are, and how the daemon is to connect. */
 static bool read_conninfo(struct setup *s, const char *conninfo, struct error *err)
 {
-	const char *whole = strchr(conninfo, '=') || strstr(conninfo, "://")
+	const char *whole = !conninfo ? ""
+			    : strchr(conninfo, '=') || strstr(conninfo, "://")
 				    ? conninfo
 				    : t_printf(s->ctx, "dbname=%s", conninfo);
 	char *why = NULL;
