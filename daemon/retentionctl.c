@@ -252,7 +252,8 @@ static int print_error(const struct command *cmd, const struct error *err)
 		return 1;
 	fprintf(stderr, "retentionctl: %s\n", err->text);
 	for (size_t i = 0; i < sizeof(hints) / sizeof(hints[0]); i++)
-		if (strcmp(err->sqlstate, hints[i][0]) == 0 && !strstr(err->text, "\nhint: "))
+		if (strcmp(err->sqlstate, hints[i][0]) == 0 &&
+		    !strstr(err->text ? err->text : "", "\nhint: "))
 			fprintf(stderr, "%s%s\n", _("\nhint: ") + 1, hints[i][1]);
 	if (strcmp(err->sqlstate, "42501") == 0 && cmd->spec && cmd->spec->grants)
 		fprintf(stderr,
