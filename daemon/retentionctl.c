@@ -230,15 +230,14 @@ static bool run(struct command *cmd, int argc, char **argv, struct error *err)
 	       cmd->spec->run(cmd, err);
 }
 
-/* Prints the error on stderr, with the usage or a hint about a missing right or schema; returns the status. */
-static int print_error(const struct command *cmd, const struct error *err)
+/* Prints what helps against an error of the server: a right, the schema, a name without its schema. */
+static void print_hints(const struct command *cmd, const struct error *err)
 {
 	const char *missing = _("the schema retention is missing: run retentionctl migrate");
 	const char *unnamed = _(
 		"names of tables, functions and types need their schema in where, scope and due_when, and in the functions that these call: see Predicates in retentiond.conf(5)");
 	/* Names are the same in every language of the server. */
-	const bool ours = err->text &&
-			  (strstr(err->text, "retention.") || strstr(err->text, "\"retention\""));
+	const bool ours = strstr(err->text, "retention.") || strstr(err->text, "\"retention\"");
 	const char *const hints[][2] = {
 		{"42501",
 		 _("grant your role retention_auditor (reads), retention_operator (saves, cancels, holds) or retention_approver (validates, holds)")},
@@ -248,17 +247,22 @@ static int print_error(const struct command *cmd, const struct error *err)
 		{"42704", unnamed},
 	};
 
-	if (err->class == ERR_NONE)
-		return 1;
-	fprintf(stderr, "retentionctl: %s\n", err->text);
-	for (size_t i = 0; i < sizeof(hints) / sizeof(hints[0]); i++)
-		if (strcmp(err->sqlstate, hints[i][0]) == 0 &&
-		    !strstr(err->text ? err->text : "", "\nhint: "))
+	for (size_t i = 0; i < LENGTH(hints); i++)
+		if (strcmp(err->sqlstate, hints[i][0]) == 0 && !strstr(err->text, "\nhint: "))
 			fprintf(stderr, "%s%s\n", _("\nhint: ") + 1, hints[i][1]);
 	if (strcmp(err->sqlstate, "42501") == 0 && cmd->spec && cmd->spec->grants)
 		fprintf(stderr,
 			_("hint: retentionctl grants%s prints what it needs to read the tables\n"),
 			cmd->spec->grants);
+}
+
+/* Prints the error on stderr, with the usage or a hint; returns the status. */
+static int print_error(const struct command *cmd, const struct error *err)
+{
+	if (err->class == ERR_NONE)
+		return 1;
+	fprintf(stderr, "retentionctl: %s\n", err->text);
+	print_hints(cmd, err);
 	if (err->class != ERR_USAGE)
 		return 1;
 	fprintf(stderr, _("usage: retentionctl %s%s\n"),

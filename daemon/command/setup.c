@@ -81,15 +81,18 @@ static const char *ask(void *ctx, const char *question)
 static bool take(const struct setup *s, const char *option, const char *question, const char **ret,
 		 struct error *err)
 {
-	*ret = option ? option : isatty(STDIN_FILENO) ? ask(s->ctx, question) : NULL;
-	if (!*ret)
+	const char *value = option ? option : isatty(STDIN_FILENO) ? ask(s->ctx, question) : NULL;
+
+	*ret = "";
+	if (!value)
 		return fail(
 			err, ERR_USAGE, "%s",
 			_("give -d CONNINFO, --contact TABLE, --request TABLE and --depth PERIOD"));
-	for (const char *c = *ret; *c; c++)
+	for (const char *c = value; *c; c++)
 		if (text_control(c) > 0)
 			return fail(err, ERR_USAGE, _("\"%s\" holds a control character"),
-				    text_one_line(t_strdup(s->ctx, *ret)));
+				    text_one_line(t_strdup(s->ctx, value)));
+	*ret = value;
 	return true;
 }
 
@@ -131,8 +134,7 @@ static void read_settings(struct setup *s, const PQconninfoOption *settings)
 /* What the connection string says: whose the database steps are, and how the daemon is to connect. */
 static bool read_conninfo(struct setup *s, const char *conninfo, struct error *err)
 {
-	const char *whole = !conninfo ? ""
-			    : strchr(conninfo, '=') || strstr(conninfo, "://")
+	const char *whole = strchr(conninfo, '=') || strstr(conninfo, "://")
 				    ? conninfo
 				    : t_printf(s->ctx, "dbname=%s", conninfo);
 	char *why = NULL;
