@@ -343,7 +343,7 @@ static char *total_statement(const struct plan *p)
 	const char *link, *inside = contacts_of(p, plan_filtered(p, c, c->where, NULL), "t", &link);
 
 	return t_printf(p, "SELECT count(*) AS n FROM %s AS t%s",
-			plan_filtered(p, t, t->where, NULL),
+			t->where ? plan_filtered(p, t, t->where, NULL) : plan_table(p, t),
 			t == c || !c->where ? ""
 					    : t_printf(p, " WHERE EXISTS (SELECT FROM %s WHERE %s)",
 						       inside, link));
