@@ -135,3 +135,22 @@ char *text_fill(void *ctx, const char *text, const char *values, text_word word,
 	}
 	return filled;
 }
+
+char *text_first_reasons(void *ctx, const char *reasons, const char *more)
+{
+	static const char *const begins[] = {"VACUUM", "ANALYZE", "another"};
+	const char *second_ends = reasons;
+	size_t n = 1;
+
+	for (const char *at = strchr(reasons, ','); at; at = strchr(at + 1, ','))
+		for (size_t i = 0; i < LENGTH(begins); i++)
+			if (at[1] == ' ' && strncmp(at + 2, begins[i], strlen(begins[i])) == 0) {
+				second_ends = n == 2 ? at : second_ends;
+				n++;
+			}
+	if (n <= 3)
+		return t_strdup(ctx, reasons);
+	return text_fill(ctx, more,
+			 t_printf(ctx, "%.*s\n%zu", (int)(second_ends - reasons), reasons, n - 2),
+			 NULL, NULL);
+}

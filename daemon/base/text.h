@@ -53,6 +53,12 @@ void text_hex(const unsigned char *bytes, size_t n, char *ret_hex);
 /* The index of a word in a list; n: it is not there. */
 size_t text_index(const char *word, const char *const *list, size_t n);
 
+/*
+ * What a step of retention.horizon() waits for, shortened: of more than three reasons the first two, in the place of "$1"
+ * in more, and how many there are besides, in that of "$2".  Owned by ctx.
+ */
+char *text_first_reasons(void *ctx, const char *reasons, const char *more);
+
 /* Translates a value that is a fixed word, such as a status; returns any other value as it is. */
 typedef const char *(*text_word)(const char *value, const void *arg);
 

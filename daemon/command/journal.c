@@ -5,6 +5,7 @@
 #include "command/command.h"
 
 #include "base/sql.h"
+#include "base/text.h"
 #include "command/output.h"
 
 #include <time.h>
@@ -124,16 +125,20 @@ static const char events_sql[] =
 	"            THEN left(e.details::text, 400) END AS details\n"
 	"  FROM retention.journal_event AS e WHERE e.job = $1::int ORDER BY e.id";
 
-/* Where erased data can still exist.  $2: how the reasons behind the first ones are counted; NULL: they are all named. */
+/* Where erased data can still exist. */
 static const char places_sql[] =
 	"SELECT h.step, h.what AS \"gone from\", h.state,\n"
-	"       to_char(h.since, 'YYYY-MM-DD HH24:MI:SS') AS since,\n"
-	"       CASE WHEN h.step = 'T1' AND $2 <> '' AND cardinality(r.parts) > 3\n"
-	"            THEN format($2, array_to_string(r.parts[:2], ', '), cardinality(r.parts) - 2)\n"
-	"            ELSE h.waits_for END AS waits_for\n"
-	"  FROM retention.horizon($1::int) AS h,\n"
-	"       LATERAL (SELECT regexp_split_to_array(h.waits_for, ', (?=VACUUM|another|ANALYZE)')) AS r(parts)\n"
-	" ORDER BY h.step";
+	"       to_char(h.since, 'YYYY-MM-DD HH24:MI:SS') AS since, h.waits_for\n"
+	"  FROM retention.horizon($1::int) AS h ORDER BY h.step";
+
+/* Below what was printed, if it has rows. */
+static void print_table(const PGresult *res)
+{
+	if (PQntuples(res) == 0)
+		return;
+	puts("");
+	output_table(res);
+}
 
 static bool show_table(struct command *cmd, const char *sql, int n, const char *const values[],
 		       struct error *err)
@@ -142,10 +147,7 @@ static bool show_table(struct command *cmd, const char *sql, int n, const char *
 
 	if (!db_query(cmd->db, sql, n, values, &res, err))
 		return false;
-	if (PQntuples(res) > 0) {
-		puts("");
-		output_table(res);
-	}
+	print_table(res);
 	return true;
 }
 
@@ -165,11 +167,32 @@ static bool show_preview(struct command *cmd, const char *const values[], struct
 	return true;
 }
 
+/* -v names all that a step waits for. */
+static bool show_places(struct command *cmd, const char *const values[], struct error *err)
+{
+	AUTO(result) PGresult *res = NULL;
+
+	if (!db_query(cmd->db, places_sql, 1, values, &res, err))
+		return false;
+	for (int row = 0; row < PQntuples(res) && !cmd->options.verbose; row++) {
+		const char *reasons = db_text(res, row, "waits_for");
+		char *first;
+
+		if (!reasons || strcmp(db_value(res, row, "step"), "T1") != 0)
+			continue;
+		first = text_first_reasons(cmd->ctx, reasons, _("$1 and $2 more (-v)"));
+		must_alloc(
+			PQsetvalue(res, row, PQfnumber(res, "waits_for"), first, (int)strlen(first))
+				? res
+				: NULL); /* which fails without memory alone */
+	}
+	print_table(res);
+	return true;
+}
+
 static bool show_text(struct command *cmd, const char *left, const char *const values[],
 		      struct error *err)
 {
-	const char *const places[] = {values[0],
-				      cmd->options.verbose ? NULL : _("%1$s and %2$s more (-v)")};
 	AUTO(result) PGresult *row = NULL;
 
 	if (!db_query(cmd->db,
@@ -178,8 +201,7 @@ static bool show_text(struct command *cmd, const char *left, const char *const v
 		return false;
 	output_record(row, 0);
 	return show_preview(cmd, values, err) && show_table(cmd, tables_sql, 1, values, err) &&
-	       show_table(cmd, places_sql, 2, places, err) &&
-	       show_table(cmd, events_sql, 1, values, err);
+	       show_places(cmd, values, err) && show_table(cmd, events_sql, 1, values, err);
 }
 
 static const char json_sql[] =

@@ -127,27 +127,6 @@ static const char *period_word(void *ctx, const struct report_words *words, cons
 	return text;
 }
 
-/* The first two of more than three; the document, as JSON, has them all. */
-static const char *long_word(void *ctx, const struct report_words *words, const char *value)
-{
-	static const char *const begins[] = {"VACUUM", "ANALYZE", "another"};
-	const char *ends[2] = {NULL};
-	size_t n = 1;
-
-	for (const char *at = strchr(value, ','); at; at = strchr(at + 1, ','))
-		for (size_t i = 0; i < LENGTH(begins); i++)
-			if (at[1] == ' ' && strncmp(at + 2, begins[i], strlen(begins[i])) == 0) {
-				if (n <= 2)
-					ends[n - 1] = at;
-				n++;
-			}
-	if (n <= 3)
-		return value;
-	return text_fill(ctx, report_say(words, N_("$1 and $2 more (retentionctl show -v)")),
-			 t_printf(ctx, "%.*s\n%zu", (int)(ends[1] - value), value, n - 2), NULL,
-			 NULL);
-}
-
 const char *report_word(void *ctx, const struct report_words *words, enum report_kind kind,
 			const char *value)
 {
@@ -163,7 +142,11 @@ const char *report_word(void *ctx, const struct report_words *words, enum report
 	case REPORT_YES_NO:
 		return report_say(words, strcmp(value, "true") == 0 ? N_("yes") : N_("no"));
 	case REPORT_LONG:
-		return *value ? long_word(ctx, words, value) : NULL;
+		return *value ? text_first_reasons(
+					ctx, value,
+					report_say(words,
+						   N_("$1 and $2 more (retentionctl show -v)")))
+			      : NULL;
 	case REPORT_DIGEST:
 		return t_printf(ctx, "%.*s", DIGEST_DIGITS, value);
 	case REPORT_WORD:
