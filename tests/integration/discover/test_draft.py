@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from support.drafts import ACTIONS, MARK, answered, check, draft, marks, read, run, written
+from support.drafts import ACTIONS, MARK, answered, check, draft, drafted, marks, read, run, written
 from support.oracles import (after_anonymize_contacts, after_anonymize_requests, after_delete, due_contacts,
                              due_requests, reporting_numbers, tokens_in)
 from support.small import SCHEMA, model
@@ -13,12 +13,7 @@ from support.small import SCHEMA, model
 @pytest.fixture
 def make(empty_db, pg, daemon):
     """make(schema, extra arguments of draft): the database, the draft's text, the draft read."""
-    def make(schema, *args, **kwargs):
-        db = empty_db()
-        pg.psql(db, "-c", schema)
-        text = draft(pg, db, *args, **kwargs)
-        return db, text, read(text)
-    return make
+    return lambda schema, *args, **kwargs: drafted(pg, empty_db(), schema, *args, **kwargs)
 
 
 def loads(daemon, db, text, *policies):

@@ -4,19 +4,14 @@ import re
 
 import pytest
 
-from support.drafts import ACTIONS, MARK, answered, draft, read, run
+from support.drafts import ACTIONS, MARK, answered, drafted, run
 from support.small import SCHEMA
 
 
 @pytest.fixture
 def make(empty_db, pg):
     """make(schema, extra arguments of draft): the database, the draft's text, the draft read."""
-    def make(schema, *args, **kwargs):
-        db = empty_db()
-        pg.psql(db, "-c", schema)
-        text = draft(pg, db, *args, **kwargs)
-        return db, text, read(text)
-    return make
+    return lambda schema, *args, **kwargs: drafted(pg, empty_db(), schema, *args, **kwargs)
 
 
 def accepted(daemon, db, text, policies=ACTIONS):

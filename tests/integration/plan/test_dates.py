@@ -401,14 +401,10 @@ def test_an_index_serves(small, pg, kind, unit, write, index):
             cur.execute("INSERT INTO request (contact_id, at) VALUES (1, %s)",
                         (write(datetime(2026, 11, 1, tzinfo=timezone.utc) - timedelta(days=n // 3)),))
     pg.psql(d.db, "-c", "ANALYZE")
-    for setting in ("session_preload_libraries = auto_explain", "auto_explain.log_min_duration = 0", "auto_explain.log_level = log",
-                    "log_min_messages = log"):
-        pg.psql("postgres", "-c", f"ALTER DATABASE {d.db} SET {setting}")
-    begin = pg.log.stat().st_size
+    pg.log_plans(d.db)
+    begin = pg.log_position()
     d.once()
-    with open(pg.log, "rb") as file:
-        file.seek(begin)
-        log = file.read().decode(errors="replace")
+    log = pg.log_text(begin)
     listed = [at for at in re.split(r"(?m)^(?=\S)", log) if "INSERT INTO retention.candidate" in at and "plan:" in at]
     assert listed
     assert any(re.search(r"Scan (using|on) by_date.*?\n\s+Index Cond: \([^\n]*\bat\b[^\n]* < ", plan, re.S) for plan in listed), listed

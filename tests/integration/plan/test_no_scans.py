@@ -61,14 +61,11 @@ def test_no_table_is_scanned(make, pg, action, integrity, batch_rows, statistics
         schema += "; UPDATE request SET at = now() WHERE contact_id > 30" + ("; ANALYZE" if statistics == "fresh" else "")
     d = make(schema.replace("; ANALYZE", "; ANALYZE contact; ANALYZE request; ANALYZE message; ANALYZE attachment; ANALYZE card"),
              MODEL, policy(action), limits={"workers": 2, "batch_rows": batch_rows, "batch_time": "1min", "integrity": integrity})
-    for setting in ("session_preload_libraries = auto_explain", "auto_explain.log_min_duration = 0", "auto_explain.log_format = json",
-                    "auto_explain.log_verbose = on", "auto_explain.log_analyze = on", "auto_explain.log_timing = off", "auto_explain.log_level = log", "log_min_messages = log"):
-        pg.psql("postgres", "-c", f"ALTER DATABASE {d.db} SET {setting}")
-    begin = pg.log.stat().st_size
+    pg.log_plans(d.db, "auto_explain.log_format = json", "auto_explain.log_verbose = on", "auto_explain.log_analyze = on",
+                 "auto_explain.log_timing = off")
+    begin = pg.log_position()
     d.once()
-    with open(pg.log, "rb") as file:
-        file.seek(begin)
-        log = file.read().decode(errors="replace")
+    log = pg.log_text(begin)
     seen = [(query, plan) for query, plan in explained(log)
             if "Actual Loops" in plan and not WHOLE.match(query)]  # else it was only EXPLAINed
     assert len(seen) > 20 and any("DELETE FROM" in query for query, _ in seen)

@@ -229,14 +229,19 @@ def held(command, tmp_path):
         os.write(os.open(fifo, os.O_RDWR | os.O_NONBLOCK), b"go\n" * 10)
 
 
+def tells(d, runs):
+    """The daemon begins to tell that an action waits, and has not ended to."""
+    d.start()
+    d.wait_for_log("ready: ")
+    d.pg.value(d.db, "SELECT retention.save_action('export', '2023-01-01', '2023-01-31')")
+    runs()
+
+
 def test_nobody_waits_for_it(told, command, tmp_path):
     """While the command hangs, the next action runs to its end."""
     d = told(policies=[])
     with held(command, tmp_path) as runs:
-        d.start()
-        d.wait_for_log("ready: ")
-        d.pg.value(d.db, "SELECT retention.save_action('export', '2023-01-01', '2023-01-31')")
-        runs()
+        tells(d, runs)
         d.ctl("validate", "1")
         d.wait_for_job()
     wait_until(lambda: command.names() == ["waiting", "done"])
@@ -246,10 +251,7 @@ def test_nobody_waits_for_it(told, command, tmp_path):
 def test_a_crash_tells_it_again(told, command, tmp_path):
     d = told(command.group(timeout="60s"), policies=[])
     with held(command, tmp_path) as runs:
-        d.start()
-        d.wait_for_log("ready: ")
-        d.pg.value(d.db, "SELECT retention.save_action('export', '2023-01-01', '2023-01-31')")
-        runs()
+        tells(d, runs)
         d.kill()
     assert command.events() == []
     d.start()
@@ -261,10 +263,7 @@ def test_a_stop_lets_it_end(told, command, tmp_path):
     """And what it has told is not told again."""
     d = told(command.group(timeout="60s"), policies=[])
     with held(command, tmp_path) as runs:
-        d.start()
-        d.wait_for_log("ready: ")
-        d.pg.value(d.db, "SELECT retention.save_action('export', '2023-01-01', '2023-01-31')")
-        runs()
+        tells(d, runs)
         d.signal(signal.SIGTERM)
         d.wait_for_log("stopping")
     assert d.wait() == 0 and command.names() == ["waiting"]
@@ -298,10 +297,7 @@ def test_the_connection_breaks_under_it(told, command, tmp_path):
     """The command has told it, and the mark waits for the database."""
     d = told(policies=[])
     with held(command, tmp_path) as runs:
-        d.start()
-        d.wait_for_log("ready: ")
-        d.pg.value(d.db, "SELECT retention.save_action('export', '2023-01-01', '2023-01-31')")
-        runs()
+        tells(d, runs)
         d.pg.sql("postgres", "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", (d.db,))
         d.wait_for_log("waiting for the database")
     wait_until(lambda: command.names() == ["waiting"])

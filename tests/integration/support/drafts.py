@@ -28,6 +28,13 @@ def draft(pg, db, *args, contact="contact", request="request"):
     return done.stdout
 
 
+def drafted(pg, db, schema, *args, **kwargs):
+    """The tables are made in an empty database: the database, the draft's text, the draft read."""
+    pg.psql(db, "-c", schema)
+    text = draft(pg, db, *args, **kwargs)
+    return db, text, read(text)
+
+
 def read(text):
     """A drafted model as {name: table}; set becomes {column: value}."""
     tokens = scan(text)

@@ -308,6 +308,12 @@ class Postgres:
             self.psql(db, "-c", grants)
         return name
 
+    def log_plans(self, db, *settings):
+        """From the next session on, the log has the plan of each statement in this database."""
+        for setting in ("session_preload_libraries = auto_explain", "auto_explain.log_min_duration = 0", "auto_explain.log_level = log",
+                        "log_min_messages = log", *settings):
+            self.psql("postgres", "-c", f"ALTER DATABASE {db} SET {setting}")
+
     def log_position(self):
         return self.log.stat().st_size
 
