@@ -1,6 +1,6 @@
 /*
- * report: the document that a data-protection officer files, of an action, of the passes of a policy, or of what a policy
- * would do.  It reads the schema retention, and the CRM's tables for a preview only.
+ * report: the document that a data-protection officer files, of an action, of the passes of a policy, of all actions of some
+ * days, or of what a policy would do.  It reads the schema retention, and the CRM's tables for a preview only.
  */
 #include "command/preview.h"
 
@@ -20,9 +20,10 @@ bool command_check_report(struct command *cmd, struct error *err)
 	if (o->format && text_index(o->format, formats, FORMATS) == FORMATS)
 		return fail(err, ERR_USAGE, _("\"%s\" is not a format: use text, html or json"),
 			    o->format);
+	if (!cmd->argument && (o->as_of || !(o->from || o->to)))
+		return fail(err, ERR_USAGE, "%s", _(cmd->spec->give));
 	if (cmd->id && (o->from || o->to || o->as_of))
-		return fail(err, ERR_USAGE,
-			    _("--from, --to and --as-of are for a policy, not for one action"));
+		return fail(err, ERR_USAGE, _("--from, --to and --as-of are not for one action"));
 	if (o->as_of && (o->from || o->to))
 		return fail(
 			err, ERR_USAGE,

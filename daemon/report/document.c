@@ -7,19 +7,21 @@
 #include "base/mem.h"
 #include "base/sql.h"
 
-/* Each is known for a policy that has ever been: its name may have left the configuration. */
+/* Knows a policy that has ever been, even if its name has left the configuration.  Without a number and a policy: all. */
 const char report_actions_sql[] =
 	"SELECT coalesce(array_agg(j.id ORDER BY j.id), '{}')::text AS ids,\n"
-	"       count(*) > 0 OR EXISTS (SELECT FROM retention.policies AS p WHERE p.name = $2)\n"
+	"       count(*) > 0 OR $1::int IS NULL AND $2::text IS NULL\n"
+	"       OR EXISTS (SELECT FROM retention.policies AS p WHERE p.name = $2)\n"
 	"       OR EXISTS (SELECT FROM retention.page_policy AS p WHERE p.name = $2)\n"
 	"       OR EXISTS (SELECT FROM retention.archive_journal AS o WHERE o.policy = $2) AS known\n"
 	"  FROM retention.archive_journal AS j\n"
 	" WHERE CASE WHEN $1::int IS NOT NULL THEN j.id = $1::int\n"
-	"            ELSE j.policy = $2\n"
-	"             AND ($3::date IS NULL OR CASE WHEN j.started_at IS NULL THEN j.occurrence\n"
-	"                                           ELSE coalesce(j.finished_at, now()) END >=\n"
+	"            ELSE ($2::text IS NULL OR j.policy = $2)\n"
+	"             AND ($3::date IS NULL OR\n"
+	"                  CASE WHEN j.started_at IS NULL THEN coalesce(j.occurrence, j.requested_at)\n"
+	"                       ELSE coalesce(j.finished_at, now()) END >=\n"
 	"                  $3::date::timestamp AT TIME ZONE retention.time_zone())\n"
-	"             AND ($4::date IS NULL OR coalesce(j.started_at, j.occurrence) <\n"
+	"             AND ($4::date IS NULL OR coalesce(j.started_at, j.occurrence, j.requested_at) <\n"
 	"                  ($4::date + 1)::timestamp AT TIME ZONE retention.time_zone())\n"
 	"       END";
 
@@ -36,6 +38,9 @@ const char report_used_sql[] =
 	"SELECT DISTINCT u.sha256, u.action, u.archive, u.policy, encode(c.content, 'hex') AS hex\n"
 	"  FROM (" USED ") AS u LEFT JOIN retention.configuration AS c ON c.sha256 = u.sha256\n"
 	" ORDER BY u.sha256, u.action, u.archive, u.policy";
+
+/* A report of one action is asked for without a policy and without days. */
+#define IS_ONE "num_nonnulls($5::text, $6::date, $7::date, $9::jsonb) = 0"
 
 /* An interval of whole months and days: "18 months". */
 static const char depth_sql[] =
@@ -134,15 +139,19 @@ static const char actions_sql[] =
 	"  LEFT JOIN retention.paused_action AS p\n"
 	"    ON p.job = j.id AND j.status IN ('saved', 'validated', 'running')";
 
+/* One row for a policy, and without one a row for each kind of action: contacts and requests are not added up. */
 static const char totals_sql[] =
-	"SELECT 1 AS n, count(*) AS passes, count(*) FILTER (WHERE j.status = 'done') AS done,\n"
+	"SELECT k.action AS n, k.action, count(j.id) AS passes, count(*) FILTER (WHERE j.status = 'done') AS done,\n"
 	"       count(*) FILTER (WHERE j.status = 'failed') AS failed_passes,\n"
 	"       count(*) FILTER (WHERE j.status = 'cancelled') AS cancelled,\n"
 	"       count(*) FILTER (WHERE j.finished_at IS NULL AND j.status IN ('saved', 'validated', 'running')) AS unfinished,\n"
 	"       coalesce(sum(c.listed), 0) AS listed, coalesce(sum(c.treated), 0) AS treated,\n"
 	"       coalesce(sum(c.dropped), 0) AS dropped, coalesce(sum(c.failed), 0) AS failed,\n"
 	"       coalesce(sum(c.locked), 0) AS locked\n"
-	"  FROM pick AS j JOIN counted AS c ON c.id = j.id WHERE $5::text IS NOT NULL AND $9::jsonb IS NULL";
+	"  FROM (SELECT DISTINCT p.action FROM pick AS p WHERE $5::text IS NULL\n"
+	"         UNION ALL SELECT NULL WHERE $5::text IS NOT NULL) AS k\n"
+	"  LEFT JOIN (pick AS j JOIN counted AS c ON c.id = j.id) ON k.action IS NULL OR j.action = k.action\n"
+	" WHERE NOT (" IS_ONE ") AND $9::jsonb IS NULL GROUP BY k.action";
 
 static const char expected_sql[] =
 	"SELECT (j.id, t.n) AS n, j.id AS action, t.value->>'table' AS \"table\", t.value->>'what' AS what, t.value->'rows' AS rows\n"
@@ -236,7 +245,7 @@ static const char residue_columns_sql[] =
 static const char events_sql[] =
 	"SELECT e.id AS n, e.id, e.at AS at, e.kind, e.actor, encode(e.hash, 'hex') AS hash\n"
 	"  FROM retention.journal_event AS e\n"
-	" WHERE $5::text IS NULL AND e.job = ANY ($1::int[])";
+	" WHERE " IS_ONE " AND e.job = ANY ($1::int[])";
 
 static const char policy_sql[] =
 	"SELECT 1 AS n, p.name, p.source, p.action, {depth} AS depth, p.schedule, p.archive, p.scope,\n"
@@ -252,7 +261,8 @@ static const char preview_sql[] =
 
 static const char about_sql[] =
 	"jsonb_build_object('format', 'retentiond-report', 'version', 1, 'kind',\n"
-	"  CASE WHEN $9::jsonb IS NOT NULL THEN 'preview' WHEN $5::text IS NULL THEN 'action' ELSE 'policy' END,\n"
+	"  CASE WHEN $9::jsonb IS NOT NULL THEN 'preview' WHEN " IS_ONE " THEN 'action'\n"
+	"       WHEN $5::text IS NULL THEN 'days' ELSE 'policy' END,\n"
 	"  'policy', $5::text, 'from', $6::date, 'to', $7::date, 'keys', $8::boolean,\n"
 	"  'made_at', now(), 'made_by', session_user, 'zone', current_setting('TimeZone'),\n"
 	"  'database', current_database())";

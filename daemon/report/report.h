@@ -1,6 +1,6 @@
 /*
- * The document that a data-protection officer files: what an action, or the passes of a policy, have done, or what a policy
- * would do.  PostgreSQL makes it, as one jsonb document of one moment (report/document.c).  Its form is the JSON form, which
+ * The document that a data-protection officer files: what an action, the passes of a policy, or all actions of some days have
+ * done, or what a policy would do.  PostgreSQL makes it, as one jsonb document of one moment (report/document.c).  Its form is the JSON form, which
  * retentionctl(1) documents.  report_cells_sql takes it apart for people, report_tables() makes their tables of it in
  * their language, and report_html() and the command write these.  A program that asks the database in its own way runs the
  * statements in this order:
@@ -18,7 +18,8 @@
 
 #include <libpq-fe.h>
 
-/* $1: the number of an action; otherwise NULL, and $2: a policy, $3 and $4: the first and last day of its passes, or NULL. */
+/* $1: the number of an action; otherwise NULL, and $2: a policy, or NULL for all actions, $3 and $4: the first and last day,
+ * or NULL. */
 extern const char report_actions_sql[];
 
 /* $1: an array of actions. */
@@ -35,7 +36,7 @@ enum { REPORT_VALUES = 9 };
 /* What is asked for. */
 struct report_ask {
 	const char *ids; /* the actions, as report_actions_sql gives them */
-	const char *policy; /* NULL: one action */
+	const char *policy; /* NULL: one action, or all actions of the days */
 	const char *from, *to; /* days, or NULL */
 	const char *as_of; /* the day of a preview, or NULL */
 	const char *

@@ -10,7 +10,15 @@
 
 #include <assert.h>
 
-enum { ONE = 1, PASSES = 2, PREVIEW = 4, DONE = ONE | PASSES, ALL = DONE | PREVIEW };
+enum {
+	ONE = 1, /* action */
+	PASSES = 2, /* of a policy */
+	DAYS = 4, /* all actions of some days */
+	PREVIEW = 8,
+	SEVERAL = PASSES | DAYS,
+	DONE = ONE | SEVERAL,
+	ALL = DONE | PREVIEW
+};
 
 struct column {
 	const char *name, *heading;
@@ -35,8 +43,8 @@ static const struct section sections[] = {
 	 NULL,
 	 NULL,
 	 {{"policy", N_("policy"), REPORT_TEXT, 0},
-	  {"from", N_("passes from"), REPORT_TEXT, 0},
-	  {"to", N_("passes until"), REPORT_TEXT, 0},
+	  {"from", N_("days from"), REPORT_TEXT, 0},
+	  {"to", N_("days until"), REPORT_TEXT, 0},
 	  {"database", N_("database"), REPORT_TEXT, 0},
 	  {"made_at", N_("made at"), REPORT_TIME, 0},
 	  {"made_by", N_("made by"), REPORT_TEXT, 0},
@@ -72,16 +80,17 @@ static const struct section sections[] = {
 	  {"next", N_("next pass"), REPORT_TIME, 0},
 	  {"refused", N_("refused, because"), REPORT_TEXT, 0}}},
 	{"totals",
-	 N_("All passes together"),
-	 PASSES,
+	 N_("All actions together"),
+	 SEVERAL,
 	 PASSES,
 	 NULL,
 	 NULL,
-	 {{"passes", N_("passes"), REPORT_NUMBER, 0},
-	  {"done", N_("passes that are done"), REPORT_NUMBER, 0},
-	  {"failed_passes", N_("passes that failed"), REPORT_NUMBER, 0},
-	  {"cancelled", N_("passes that were cancelled"), REPORT_NUMBER, 0},
-	  {"unfinished", N_("passes that have not ended"), REPORT_NUMBER, 0},
+	 {{"action", N_("action"), REPORT_WORD, DAYS},
+	  {"passes", N_("actions"), REPORT_NUMBER, 0},
+	  {"done", N_("actions that are done"), REPORT_NUMBER, 0},
+	  {"failed_passes", N_("actions that failed"), REPORT_NUMBER, 0},
+	  {"cancelled", N_("actions that were cancelled"), REPORT_NUMBER, 0},
+	  {"unfinished", N_("actions that have not ended"), REPORT_NUMBER, 0},
 	  {"listed", N_("on the lists"), REPORT_NUMBER, 0},
 	  {"treated", N_("treated"), REPORT_NUMBER, 0},
 	  {"dropped", N_("left the list, kept"), REPORT_NUMBER, 0},
@@ -91,29 +100,29 @@ static const struct section sections[] = {
 	 N_("What was asked for, and who validated it"),
 	 DONE,
 	 ONE,
-	 N_("There is no pass in this period."),
+	 N_("There is no action in this period."),
 	 NULL,
 	 {{"id", N_("action"), REPORT_NUMBER, 0},
 	  {"action", N_("what"), REPORT_WORD, 0},
 	  {"state", N_("state"), REPORT_WORD, 0},
 	  {"mode", N_("mode"), REPORT_WORD, ONE},
-	  {"policy", N_("policy"), REPORT_TEXT, ONE},
-	  {"occurrence", N_("due at"), REPORT_TIME, 0},
+	  {"policy", N_("policy"), REPORT_TEXT, ONE | DAYS},
+	  {"occurrence", N_("due at"), REPORT_TIME, ONE | PASSES},
 	  {"depth", N_("depth"), REPORT_PERIOD, 0},
 	  {"from", N_("days from"), REPORT_TEXT, ONE},
 	  {"to", N_("days until"), REPORT_TEXT, ONE},
 	  {"cutoff", N_("cutoff: due before"), REPORT_TIME, 0},
-	  {"one_contact", N_("for one contact"), REPORT_YES, ONE},
-	  {"subject", N_("key of the contact"), REPORT_TEXT, ONE},
+	  {"one_contact", N_("for one contact"), REPORT_YES, ONE | DAYS},
+	  {"subject", N_("key of the contact"), REPORT_TEXT, ONE | DAYS},
 	  {"replay_of", N_("replay of action"), REPORT_NUMBER, ONE},
-	  {"requested_by", N_("asked for by"), REPORT_TEXT, ONE},
+	  {"requested_by", N_("asked for by"), REPORT_TEXT, ONE | DAYS},
 	  {"requested_at", N_("asked for at"), REPORT_TIME, ONE},
-	  {"note", N_("reason"), REPORT_TEXT, ONE},
+	  {"note", N_("reason"), REPORT_TEXT, ONE | DAYS},
 	  {"listed_at", N_("list made at"), REPORT_TIME, ONE},
 	  {"list_sha256", N_("SHA-256 of the list"), REPORT_TEXT, ONE},
 	  {"validated_by", N_("validated by"), REPORT_TEXT, 0},
 	  {"validated_at", N_("validated at"), REPORT_TIME, ONE},
-	  {"started_at", N_("begun at"), REPORT_TIME, ONE},
+	  {"started_at", N_("begun at"), REPORT_TIME, ONE | DAYS},
 	  {"finished_at", N_("ended at"), REPORT_TIME, 0},
 	  {"waiting", N_("waits for"), REPORT_TEXT, ONE},
 	  {"error", N_("remark"), REPORT_TEXT, 0},
@@ -125,7 +134,7 @@ static const struct section sections[] = {
 	 ONE,
 	 NULL,
 	 NULL,
-	 {{"action", N_("action"), REPORT_NUMBER, PASSES},
+	 {{"action", N_("action"), REPORT_NUMBER, SEVERAL},
 	  {"listed", N_("on the list"), REPORT_NUMBER, 0},
 	  {"treated", N_("treated"), REPORT_NUMBER, 0},
 	  {"dropped", N_("left the list, kept"), REPORT_NUMBER, 0},
@@ -141,7 +150,7 @@ static const struct section sections[] = {
 	 0,
 	 N_("The journal names nobody who was left out."),
 	 NULL,
-	 {{"action", N_("action"), REPORT_NUMBER, PASSES},
+	 {{"action", N_("action"), REPORT_NUMBER, SEVERAL},
 	  {"reason", N_("reason"), REPORT_WORD, 0},
 	  {"subjects", N_("how many"), REPORT_NUMBER, 0},
 	  {"partly_erased", N_("of these in part erased"), REPORT_NUMBER, 0},
@@ -163,7 +172,7 @@ static const struct section sections[] = {
 	 0,
 	 N_("No row was changed or copied."),
 	 NULL,
-	 {{"action", N_("action"), REPORT_NUMBER, PASSES},
+	 {{"action", N_("action"), REPORT_NUMBER, SEVERAL},
 	  {"table", N_("table"), REPORT_TEXT, 0},
 	  {"relation", N_("in the database"), REPORT_TEXT, 0},
 	  {"rows", N_("rows"), REPORT_NUMBER, 0},
@@ -176,6 +185,7 @@ static const struct section sections[] = {
 	 NULL,
 	 {{"configuration", N_("configuration"), REPORT_DIGEST, DONE},
 	  {"action", N_("action"), REPORT_WORD, 0},
+	  {"policy", N_("policy"), REPORT_TEXT, DAYS},
 	  {"depth", N_("depth"), REPORT_PERIOD, 0},
 	  {"schedule", N_("schedule"), REPORT_TEXT, 0},
 	  {"archive", N_("archive"), REPORT_WORD, 0},
@@ -193,6 +203,7 @@ static const struct section sections[] = {
 	 N_("No rules are known: no job has begun to work on it, or the action is older than the keeping of configurations."),
 	 NULL,
 	 {{"configuration", N_("configuration"), REPORT_DIGEST, DONE},
+	  {"action", N_("action"), REPORT_WORD, DAYS},
 	  {"table", N_("table"), REPORT_TEXT, 0},
 	  {"relation", N_("in the database"), REPORT_TEXT, 0},
 	  {"rule", N_("what"), REPORT_WORD, 0},
@@ -208,7 +219,7 @@ static const struct section sections[] = {
 	 ONE,
 	 N_("There is no archive."),
 	 N_("sha256sum SHA256SUMS gives the digest of the sums, and sha256sum -c SHA256SUMS checks the files."),
-	 {{"action", N_("action"), REPORT_NUMBER, PASSES},
+	 {{"action", N_("action"), REPORT_NUMBER, SEVERAL},
 	  {"content", N_("content"), REPORT_WORD, 0},
 	  {"host", N_("on host"), REPORT_TEXT, ONE},
 	  {"path", N_("place"), REPORT_TEXT, 0},
@@ -230,7 +241,7 @@ static const struct section sections[] = {
 	 0,
 	 N_("Nothing was erased, so that there is nothing to follow."),
 	 NULL,
-	 {{"action", N_("action"), REPORT_NUMBER, PASSES},
+	 {{"action", N_("action"), REPORT_NUMBER, SEVERAL},
 	  {"step", N_("step"), REPORT_TEXT, 0},
 	  {"what", N_("gone from"), REPORT_WORD, 0},
 	  {"state", N_("state"), REPORT_WORD, 0},
@@ -271,8 +282,8 @@ static const struct section sections[] = {
 	 N_("retentionctl show ID --configuration prints the text."),
 	 {{"sha256", N_("SHA-256"), REPORT_TEXT, 0},
 	  {"kept_at", N_("kept since"), REPORT_TIME, 0},
-	  {"actions", N_("actions"), REPORT_NUMBER, PASSES},
-	  {"first_action", N_("first action"), REPORT_NUMBER, PASSES},
+	  {"actions", N_("actions"), REPORT_NUMBER, SEVERAL},
+	  {"first_action", N_("first action"), REPORT_NUMBER, SEVERAL},
 	  {"unreadable", N_("cannot be read, because"), REPORT_WORD, 0}}},
 	{"events",
 	 N_("Events in the journal"),
@@ -302,7 +313,7 @@ struct maker {
 	void *ctx;
 	const PGresult *cells;
 	const struct report_words *words;
-	int kind; /* ONE, PASSES or PREVIEW */
+	int kind; /* ONE, PASSES, DAYS or PREVIEW */
 	bool several; /* configurations, so that a rule has to name its own */
 };
 
@@ -441,6 +452,8 @@ static const char *title_of(const struct maker *m)
 	if (m->kind == ONE)
 		return text_fill(m->ctx, report_say(m->words, N_("Report on action $1")), id, NULL,
 				 NULL);
+	if (m->kind == DAYS)
+		return report_say(m->words, N_("Report on all actions of these days"));
 	return text_fill(m->ctx,
 			 report_say(m->words, m->kind == PASSES
 						      ? N_("Report on the passes of policy $1")
@@ -459,6 +472,7 @@ struct report_view *report_tables(void *ctx, const PGresult *cells,
 
 	m.kind = !kind || strcmp(kind, "action") == 0 ? ONE
 		 : strcmp(kind, "policy") == 0        ? PASSES
+		 : strcmp(kind, "days") == 0          ? DAYS
 						      : PREVIEW;
 	last = find_section(&m, "configurations", &first) + first - 1;
 	m.several = last >= first && strcmp(cell(&m, last, "n"), "1") != 0;

@@ -369,7 +369,7 @@ def test_policy_over_a_period(make, pg):
     text = ctl(d.pg, d.db, "report", "old").stdout
     assert "The policy is no longer in force." in text and "2024-02-01 00:00:00 +14:00" in text
     empty = ctl(d.pg, d.db, "report", "old", "--from", "2030-01-01")
-    assert empty.returncode == 0 and "There is no pass in this period." in empty.stdout
+    assert empty.returncode == 0 and "There is no action in this period." in empty.stdout
     never = ctl(d.pg, d.db, "report", "nobody")
     assert never.returncode == 1 and 'there is no policy "nobody", and there never was' in never.stderr
     never = ctl(d.pg, d.db, "report", "77")
@@ -402,7 +402,7 @@ def test_preview_is_that_of_preview(make):
                                   ["p", "--from", "2024-02-02", "--to", "2024-02-01"], ["1", "--json"], ["0"], ["99999999999"]])
 def test_wrong_use(pg, args):
     done = ctl(pg, "postgres", "report", *args)
-    assert done.returncode == 2 and "usage: retentionctl report ID|POLICY" in done.stderr and done.stdout == ""
+    assert done.returncode == 2 and "usage: retentionctl report [ID|POLICY]" in done.stderr and done.stdout == ""
 
 
 ODD = 'T<i>"x"&\u202e'  # as a table's name
