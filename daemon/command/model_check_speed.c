@@ -33,13 +33,20 @@ static const char *index_cure(const struct model_check *m, const char *table, co
 		       : sql;
 }
 
+/* An index that a small table lacks is only counted: a line for each would hide what must be looked at. */
 static void find_indexes(struct model_check *m)
 {
+	size_t n_small = 0;
+
 	for (size_t i = 0; i < m->model->n_tables; i++) {
 		const struct table *t = &m->model->tables[i];
 		const struct relation *r = &m->catalog->relations[i];
 
-		if (t->by && !r->by_indexed && !key_has_hint(m, t))
+		if (!t->by || r->by_indexed || key_has_hint(m, t))
+			continue;
+		if (r->rows < CATALOG_LARGE_ROWS)
+			n_small++;
+		else
 			HINT(m, N_("table \"%s\": its link has no index: %s"), t->name,
 			     index_cure(m, sql_table(m->ctx, t->schema, t->table),
 					path_idents(m->ctx, t->by), r->partitioned));
@@ -47,10 +54,17 @@ static void find_indexes(struct model_check *m)
 	for (size_t i = 0; i < m->catalog->n_keys; i++) {
 		const struct foreign_key *k = &m->catalog->keys[i];
 
-		if (!k->indexed)
+		if (!k->indexed && k->from_rows < CATALOG_LARGE_ROWS)
+			n_small++;
+		else if (!k->indexed)
 			HINT(m, N_("foreign key \"%s\" has no index: %s"), k->name,
 			     index_cure(m, k->from_sql, k->columns_sql, k->partitioned));
 	}
+	if (n_small > 0)
+		HINT(m,
+		     N_("links of tables with fewer than %d rows that have no index, and need none "
+			"yet: %zu"),
+		     CATALOG_LARGE_ROWS, n_small);
 }
 
 /*

@@ -49,6 +49,9 @@ enum spread {
 	SPREAD_MANAGED, /* here, but known to the other nodes */
 };
 
+/* With more rows a sequential scan for each deleted row turns minutes into days: a link needs an index. */
+#define CATALOG_LARGE_ROWS 10000
+
 /* One table of the model, as the database has it. */
 struct relation {
 	unsigned int oid;

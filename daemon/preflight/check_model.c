@@ -13,9 +13,6 @@
 #include "model/disposition.h"
 #include "model/path.h"
 
-/* With more rows a sequential scan for each deleted row turns minutes into days. */
-#define LARGE_ROWS 10000
-
 static bool is_link(const struct model *model, const struct table *t, const char *column)
 {
 	if (columns_have(t->key, column) || (!t->match && columns_have(t->by, column)))
@@ -321,7 +318,7 @@ static void check_key_index(const struct model *model, const struct catalog *cat
 
 	for (enum action a = 0; a < ACTION_COUNT && !loser; a++)
 		loser = loser_of(model, catalog, k->to_oid, a);
-	if (!loser || k->indexed || k->from_rows < LARGE_ROWS)
+	if (!loser || k->indexed || k->from_rows < CATALOG_LARGE_ROWS)
 		return;
 	t = owner_of(model, catalog, k, loser);
 	if (t->allow_unindexed)
@@ -340,7 +337,7 @@ static void check_link_index(const struct catalog *catalog, const struct table *
 	const struct relation *r = &catalog->relations[t->index];
 	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
 
-	if (!t->of || r->by_indexed || r->rows < LARGE_ROWS || t->allow_unindexed)
+	if (!t->of || r->by_indexed || r->rows < CATALOG_LARGE_ROWS || t->allow_unindexed)
 		return;
 	for (size_t i = 0; i < catalog->n_keys; i++)
 		if (catalog_link_covers(catalog, t, &catalog->keys[i]) && !catalog->keys[i].indexed)
@@ -373,7 +370,8 @@ static void check_use_index(const struct model *model, const struct catalog *cat
 	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
 
 	if (!t->shared || t->allow_unindexed || catalog->relations[t->index].used_indexed ||
-	    catalog->relations[t->of->index].rows < LARGE_ROWS || is_said_of_key(model, catalog, t))
+	    catalog->relations[t->of->index].rows < CATALOG_LARGE_ROWS ||
+	    is_said_of_key(model, catalog, t))
 		return;
 	complain(c, &t->place,
 		 "table \"%s\": whether another row of %s.%s has the same \"%s\" is asked for each "

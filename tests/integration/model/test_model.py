@@ -9,6 +9,7 @@ import re
 
 import pytest
 
+from support.drafts import check
 from support.small import SCHEMA, again, archived, failures, keys, model, policy
 
 OLD, NEW = "2015-06-01 12:00+00", "2100-01-01 00:00+00"
@@ -665,11 +666,16 @@ def test_allow_unindexed(make, name):
     schema, text, _, _ = REFUSALS[name]
     d = make(SCHEMA + schema, text.replace('by = "contact_id";', 'by = "contact_id"; allow_unindexed = true;'))
     assert d.check_config().stdout == "configuration OK\n"
+    told, = [h for h in check(d)["hints"] if "no index" in h]
+    assert re.search(r'(foreign key "request_contact_id_fkey"|table "note": its link) has no index: CREATE INDEX CONCURRENTLY', told)
 
 
 def test_small_tables_need_no_index(make):
-    d = make(SCHEMA + "; DROP INDEX request_contact_id_idx" + LARGE.replace("10000", "9999"), model())
+    """Such a link has no line of its own in model check, where it would hide those that need one."""
+    d = make(SCHEMA + "; DROP INDEX request_contact_id_idx" + NOTE.format("") + LARGE.replace("10000", "9999"), model(note=NOTES))
     assert d.check_config().stdout == "configuration OK\n"
+    assert [h for h in check(d)["hints"] if "index" in h] == [
+        "links of tables with fewer than 10000 rows that have no index, and need none yet: 2"]
 
 
 @pytest.mark.parametrize("revoked, words", [

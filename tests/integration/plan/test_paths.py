@@ -148,7 +148,7 @@ def test_preview_export_residue_and_check(make):
     text = json.dumps(document)
     assert '"what": 1' in text and "payload ->" not in text, text
     assert d.check_config().returncode == 0
-    assert "has no index" not in d.ctl("model", "check").stdout
+    assert "no index" not in d.ctl("model", "check").stdout
 
 
 def test_residue(make):
