@@ -54,15 +54,37 @@ else
 	exit 1
 fi
 echo "installing:$missing"
-# A private server is all that is wanted: Debian's package need not make a cluster of its own.
-if [ ! -e /etc/postgresql-common/createcluster.conf ] && ! command -v pg_lsclusters >/dev/null 2>&1; then
-	$as_root mkdir -p /etc/postgresql-common
-	echo "create_main_cluster = false" | $as_root tee /etc/postgresql-common/createcluster.conf >/dev/null
-fi
+# A private server is all that is wanted: Debian's package need not make a cluster of its own.  Nothing that is installed
+# for a test or a tool need run as a service, now or after the next boot.  What is put in its way here is taken away again.
+cluster=/etc/postgresql-common/createcluster.conf policy=/usr/sbin/policy-rc.d
+if [ -e $cluster ] || command -v pg_lsclusters >/dev/null 2>&1; then cluster=; fi
+if [ -e $policy ]; then policy=; fi
 log=$(mktemp)
-trap 'rm -f "$log"' EXIT
+clean_up() {
+	rm -f "$log"
+	if [ "$policy" ]; then $as_root rm -f "$policy"; fi
+	if [ "$cluster" ]; then
+		$as_root rm -f "$cluster"
+		if [ -e "$cluster.ucf-dist" ]; then $as_root mv "$cluster.ucf-dist" "$cluster"; fi
+	fi
+}
+trap clean_up EXIT
+trap 'exit 1' HUP INT TERM
+if [ "$cluster" ]; then
+	$as_root mkdir -p "${cluster%/*}"
+	echo "create_main_cluster = false" | $as_root tee "$cluster" >/dev/null
+fi
+if [ "$policy" ]; then
+	printf '#!/bin/sh\nexit 101\n' | $as_root tee "$policy" >/dev/null
+	$as_root chmod 755 "$policy"
+fi
 # shellcheck disable=SC2086 # one word a package
 if ! { $as_root apt-get update && $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $missing; } >"$log" 2>&1; then
 	tail -n 20 "$log" >&2
 	exit 1
 fi
+for service in nginx pgbouncer prometheus; do
+	case "$missing " in
+	*" $service "*) $as_root systemctl --quiet disable "$service.service" >"$log" 2>&1 || cat "$log" >&2 ;;
+	esac
+done
