@@ -185,7 +185,7 @@ show_page() {
 	echo "  claire / demo-claire    saves actions and rules, places holds (retention_operator)"
 	echo "  paul   / demo-paul      validates them (retention_approver)"
 	echo "  xdg-open $address"
-	[ ! -s "$demo/key.txt" ] || echo "  age -d -i $demo/key.txt FILE.age    reads a file that was downloaded"
+	[ ! -s "$demo/key.txt" ] || printf "  age -d -i %q FILE.age    reads a file that was downloaded\n" "$demo/key.txt"
 	if [ -t 0 ]; then
 		read -r -p "It stays until you press Enter. " _
 	else
