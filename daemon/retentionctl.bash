@@ -87,6 +87,7 @@ _retentionctl() {
 		'resume ') status='paused by|a pause by' ;;
 		'show ') status=. ;;
 		show\ *) choices='--follow --configuration --verbose --json' ;;
+		'migrate ') choices='--dry-run' ;;
 		'report ') choices="$(_retentionctl_ask policies | awk 'NR > 1 { print $1 }')
 			$(_retentionctl_ask journal | awk 'NR > 1 { print $1 }')" ;;
 		report\ *) choices='--from --to --as-of --format --keys' ;;

@@ -14,7 +14,7 @@ static const struct command_spec commands[] = {
 	 " [--contact TABLE] [--request TABLE] [--depth PERIOD] [--action ACTION] [--date COLUMN] [--role ROLE] [--apply]",
 	 N_("print, or give, the commands from a database to a first preview; asks what is not given"),
 	 NEEDS_NOTHING, .run = command_setup},
-	{"migrate", "", N_("create or update the schema retention"), NEEDS_DATABASE,
+	{"migrate", " [--dry-run]", N_("create or update the schema retention"), NEEDS_DATABASE,
 	 .run = command_migrate},
 	{"model draft",
 	 " --contact TABLE --request TABLE [--request-by COLUMN] [--date COLUMN] [--samples]",

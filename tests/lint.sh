@@ -36,6 +36,14 @@ python3 tests/lint-refusals.py || failed=1
 # The page's templates hold values only where they are escaped, and each of its sentences has its French.
 python3 tests/lint-pages.py || failed=1
 
+# What a migration changes is printed before it is applied: its first comment.
+for file in migrations/[0-9]*.sql; do
+	case $(head -n 1 "$file") in
+	"-- "?*) ;;
+	*) complain "$file: begin with a comment that says what changes" ;;
+	esac
+done
+
 # A released migration is never edited.
 if grep -q '^[0-9a-f]' migrations/CHECKSUMS; then
 	(cd migrations && sha256sum --check --strict --quiet CHECKSUMS) || complain "a released migration was edited"

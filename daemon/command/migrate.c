@@ -2,7 +2,8 @@
  * migrate: creates or updates the schema retention, version by version.  Each migration is one
  * transaction that also records it with its checksum, so that a crash leaves a complete version.  The
  * first transaction also creates the schema and the table of versions, so that a missing right leaves
- * nothing behind.  A second migrate at the same time waits for a session lock, and finds nothing to do.
+ * nothing behind.  A second migrate at the same time waits for a session lock, and finds nothing to do.  What an
+ * upgrade will change is printed before the first of it is changed; with --dry-run, nothing is.
  */
 #include "command/command.h"
 
@@ -135,9 +136,22 @@ static bool check_owners(struct command *cmd, bool bootstrap, bool *ret_there, s
 		    db_text(res, 1, "identity"));
 }
 
+/* A migration begins with a comment that says what it changes. */
+static void print_change(const struct migration *m)
+{
+	printf(_("migration %d (%s):\n"), m->version, m->name);
+	for (const char *line = m->text; strncmp(line, "-- ", 3) == 0;) {
+		const size_t n = strcspn(line, "\n");
+
+		printf("  %.*s\n", (int)n - 3, line + 3);
+		line += n + (line[n] == '\n');
+	}
+}
+
 static bool migrate(struct command *cmd, struct error *err)
 {
 	AUTO(result) PGresult *res = NULL;
+	const bool is_dry = cmd->options.dry_run != NULL;
 	size_t n = 0;
 	bool bootstrap, there;
 
@@ -150,6 +164,11 @@ static bool migrate(struct command *cmd, struct error *err)
 		return false;
 	if (n == migrations_count)
 		printf(_("nothing to do: the schema retention is at version %zu\n"), n);
+	/* A new schema has nobody whom its changes could surprise. */
+	for (size_t i = n; i < migrations_count && (n > 0 || is_dry); i++)
+		print_change(&migrations[i]);
+	if (is_dry)
+		return true;
 	for (size_t i = n; i < migrations_count; i++)
 		if (!apply(cmd, &migrations[i],
 			   !bootstrap || i > 0 ? NULL
@@ -188,7 +207,7 @@ static bool lock(struct command *cmd, struct error *err)
 bool command_migrate(struct command *cmd, struct error *err)
 {
 	AUTO(error) struct error ignored = {0};
-	const bool ok = lock(cmd, err) && migrate(cmd, err);
+	const bool ok = (cmd->options.dry_run || lock(cmd, err)) && migrate(cmd, err);
 
 	(void)db_exec(cmd->db, "SELECT pg_advisory_unlock(" MIGRATE_LOCK ")",
 		      &ignored); /* else the end of the session does it */

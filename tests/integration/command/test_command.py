@@ -171,15 +171,18 @@ def versions(pg, db):
     return [v for (v,) in pg.sql(db, "SELECT version FROM retention.schema_version ORDER BY version")]
 
 
+def undumped(dump):
+    """Its lines, without the random word that each dump has since the releases of August 2025."""
+    return [line for line in dump.splitlines() if not re.match(rb"\\(un)?restrict", line)]
+
+
 def test_migrate_twice(pg, empty_db):
     db = empty_db()
     done = ctl(pg, db, "migrate")
     assert said(done) == (0, applied(VERSIONS), "")
     before = pg.dump(db)
     assert said(ctl(pg, db, "migrate")) == (0, UP_TO_DATE, "")
-    # Each dump has a random word in it since the releases of August 2025.
-    assert [line for line in pg.dump(db).splitlines() if not re.match(rb"\\(un)?restrict", line)] == \
-           [line for line in before.splitlines() if not re.match(rb"\\(un)?restrict", line)]
+    assert undumped(pg.dump(db)) == undumped(before)
     assert versions(pg, db) == VERSIONS
     assert pg.sql(db, "SELECT DISTINCT applied_by, length(sha256) FROM retention.schema_version") == \
            [(pg.SUPERUSER, 64)]
@@ -196,8 +199,32 @@ def test_migrate_goes_on(pg, db, empty_db, tmp_path):
     pg.psql(older, "-f", dump, *(arg for path in sorted(SQL.glob("*.sql"))[:2] for arg in ("-f", path)),
             "-c", "DELETE FROM retention.schema_version WHERE version > 2")
     shutil.rmtree(dump.parent)
-    assert said(ctl(pg, older, "migrate")) == (0, applied(VERSIONS[2:]), "")
+    told = "".join(changes(n) for n in VERSIONS[2:])
+    before = pg.dump(older)
+    assert said(ctl(pg, older, "migrate", "--dry-run")) == (0, told, "")
+    assert undumped(pg.dump(older)) == undumped(before) and versions(pg, older) == [1, 2]
+    assert said(ctl(pg, older, "migrate")) == (0, told + applied(VERSIONS[2:]), "")
     assert versions(pg, older) == VERSIONS
+    assert said(ctl(pg, older, "migrate", "--dry-run")) == (0, UP_TO_DATE, "")
+
+
+def changes(number):
+    """What a migration changes, as its file begins."""
+    path, = SQL.glob(f"{number:04}_*.sql")
+    comment = path.read_text().split("\n")
+    lines = comment[:next(n for n, line in enumerate(comment) if not line.startswith("-- "))]
+    assert lines
+    return f"migration {number} ({path.stem[5:]}):\n" + "".join(f"  {line[3:]}\n" for line in lines)
+
+
+def test_migrate_dry_run_makes_nothing(pg, empty_db):
+    """Not even the schema; what migrate would refuse, it refuses."""
+    db = empty_db()
+    assert said(ctl(pg, db, "migrate", "--dry-run")) == (0, "".join(map(changes, VERSIONS)), "")
+    assert pg.value(db, "SELECT count(*) FROM pg_namespace WHERE nspname = 'retention'") == 0
+    pg.psql(db, "-c", "CREATE SCHEMA retention", "-c", "CREATE TABLE retention.mine ()")
+    done = ctl(pg, db, "migrate", "--dry-run")
+    assert (done.returncode, done.stdout) == (1, "") and "holds retention.mine, which migrate has not made" in done.stderr
 
 
 @pytest.fixture
