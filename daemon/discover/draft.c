@@ -8,6 +8,7 @@
 #include "discover/keys.h"
 #include "discover/shards.h"
 #include "discover/verdict.h"
+#include "model/catalog.h"
 
 /* More references to a table that is left out are only counted. */
 #define MANY_USES 3
@@ -146,10 +147,17 @@ const char *draft_text(struct draft *x)
 	int marks;
 
 	x->out = t_strdup(x->ctx, "\nmodel: {\n");
+	x->indexes = t_strdup(x->ctx, "");
 	decide_tables(x);
 	x->shards = shards_propose(x);
 	for (size_t i = 0; i < x->links->n; i++)
 		draft_item(x, i);
+	if (*x->indexes)
+		draft_put(
+			x,
+			"\n  # Links without an index.  The daemon refuses a table of %d rows and more "
+			"without one:\n%s",
+			CATALOG_LARGE_ROWS, x->indexes);
 	print_left_out(x);
 	print_unlinked(x);
 	print_not_followed(x);

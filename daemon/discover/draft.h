@@ -20,6 +20,7 @@ struct draft {
 	/* draft_text()'s own */
 	const struct shards *shards; /* NULL: none is proposed */
 	char *out;
+	char *indexes; /* lines of comment: those that links lack */
 	bool is_proposal; /* of a shared table: its rules stand in comments, without marks */
 };
 

@@ -64,6 +64,35 @@ static void print_plain(struct draft *x, size_t table, const char *hidden, bool 
 		draft_put(x, "%s\n", more ? "," : "");
 }
 
+/* Prints a rule without reasons, as many columns in a line as it takes, between the two texts; false: it has no column. */
+static bool print_compact(struct draft *x, size_t table, enum rule_kind rule, const char *before,
+			  const char *after)
+{
+	const struct schema_table *t = &x->schema->tables[table];
+	size_t width = 0;
+
+	for (size_t i = 0; i < t->n_columns; i++) {
+		const struct decision d = decide_column(x, table, &t->columns[i]);
+		const char *item = element(x, &t->columns[i], &d);
+		const bool first = width == 0;
+
+		if (d.rule != rule)
+			continue;
+		width += strlen(item) + 2;
+		if (first)
+			draft_put(x, "%s%s%s ", before, rule_names[rule], opening(rule));
+		draft_put(x, "%s%s%s", first ? "" : ",",
+			  width > WIDTH ? "\n      "
+			  : first       ? ""
+					: " ",
+			  item);
+		width = width > WIDTH ? strlen(item) : width;
+	}
+	if (width > 0)
+		draft_put(x, " %s;%s", rule == RULE_SET ? ")" : "]", after);
+	return width > 0;
+}
+
 /* Prints the columns with this rule, a line for each, with its reason; open ones last. */
 static void print_rule(struct draft *x, size_t table, enum rule_kind rule)
 {
@@ -79,6 +108,10 @@ static void print_rule(struct draft *x, size_t table, enum rule_kind rule)
 	}
 	if (left == 0)
 		return;
+	if (left == plain && !x->is_proposal) {
+		(void)print_compact(x, table, rule, "    ", "\n"); /* it has one */
+		return;
+	}
 	draft_put(x, "    %s%s%s\n", hidden, rule_names[rule], opening(rule));
 	left -= plain;
 	if (plain > 0)
@@ -104,39 +137,21 @@ static void print_rule(struct draft *x, size_t table, enum rule_kind rule)
 	draft_put(x, "    %s%s;\n", hidden, rule == RULE_SET ? ")" : "]");
 }
 
-/* Prints the rule of a second name of the table: the same, without reasons. */
-static void print_rule_again(struct draft *x, size_t table, enum rule_kind rule)
+static const enum rule_kind printed_rules[] = {RULE_SET, RULE_CLEAR, RULE_KEEP};
+
+void draft_rules(struct draft *x, size_t table)
 {
-	const struct schema_table *t = &x->schema->tables[table];
-	size_t width = 0;
-
-	for (size_t i = 0; i < t->n_columns; i++) {
-		const struct decision d = decide_column(x, table, &t->columns[i]);
-		const char *item = element(x, &t->columns[i], &d);
-		const bool first = width == 0;
-
-		if (d.rule != rule)
-			continue;
-		width += strlen(item) + 2;
-		if (first)
-			draft_put(x, "    %s%s ", rule_names[rule], opening(rule));
-		draft_put(x, "%s%s%s", first ? "" : ",",
-			  width > 90 ? "\n      "
-			  : first    ? ""
-				     : " ",
-			  item);
-		width = width > 90 ? strlen(item) : width;
-	}
-	if (width > 0)
-		draft_put(x, " %s;\n", rule == RULE_SET ? ")" : "]");
+	for (size_t i = 0; i < LENGTH(printed_rules); i++)
+		print_rule(x, table, printed_rules[i]);
 }
 
-void draft_rules(struct draft *x, size_t table, bool again)
+void draft_rules_again(struct draft *x, size_t table, const char *first)
 {
-	static const enum rule_kind rules[] = {RULE_SET, RULE_CLEAR, RULE_KEEP};
+	const char *after = t_printf(x->ctx, "  # the same rules as %s: change both\n", first);
 
-	for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++)
-		(again ? print_rule_again : print_rule)(x, table, rules[i]);
+	for (size_t i = 0; i < LENGTH(printed_rules); i++)
+		if (print_compact(x, table, printed_rules[i], "    ", after))
+			after = "\n";
 }
 
 /* Does the rule need what only an anonymization has, or is there none that erases? */
@@ -159,12 +174,11 @@ void draft_on_delete(struct draft *x, size_t table, bool whole)
 {
 	if (!can_erase_detached(x, table))
 		return;
-	draft_put(x, "    on_delete: {  # the row stays, and would still name the person\n");
-	print_rule_again(x, table, RULE_SET);
-	print_rule_again(x, table, RULE_CLEAR);
-	if (whole)
-		print_rule_again(x, table, RULE_KEEP);
-	draft_put(x, "    };\n");
+	draft_put(x, "    on_delete: {");
+	for (size_t i = 0; i < LENGTH(printed_rules); i++)
+		if (whole || printed_rules[i] != RULE_KEEP)
+			(void)print_compact(x, table, printed_rules[i], " ", ""); /* or has none */
+	draft_put(x, " };  # the row stays, and would still name the person\n");
 }
 
 /* A state can be called like the mark, which would be a question more. */

@@ -9,8 +9,8 @@
 #include "base/text.h"
 #include "discover/shards.h"
 
-static void print_index(struct draft *x, const struct schema_table *t,
-			const struct columns *columns)
+/* Notes the index that a link lacks, for the end of the draft: most tables are small, and need none yet. */
+static void note_index(struct draft *x, const struct schema_table *t, const struct columns *columns)
 {
 	const char *statement;
 
@@ -19,14 +19,10 @@ static void print_index(struct draft *x, const struct schema_table *t,
 	statement = sql_create_index(x->ctx, draft_shown_sql(x, t),
 				     draft_line(x, sql_idents(x->ctx, columns->names, columns->n)),
 				     t->partitioned);
-	if (strstr(x->out, statement))
-		return; /* has been said for another name of the table */
-	draft_put(x,
-		  "    # No index begins with %s; the daemon refuses a large table without one:\n"
-		  "    # %s\n",
-		  columns->n == 1 ? "it" : "them", statement);
-	if (t->partitioned)
-		draft_put(x, "    # (" SQL_INDEX_LOCKS ".)\n");
+	if (strstr(x->indexes, statement))
+		return; /* has been noted for another name of the table */
+	t_append(&x->indexes, "  #   %s%s\n", statement,
+		 t->partitioned ? "  (" SQL_INDEX_LOCKS ".)" : "");
 }
 
 /* Is there a column whose type or collation makes different values equal? */
@@ -117,9 +113,9 @@ static void print_link(struct draft *x, const struct link *item)
 	const struct link *parent = &x->links->items[item->of];
 
 	print_where(x, item);
-	print_index(x, t, item->by);
+	note_index(x, t, item->by);
 	if (item->how == LINKS_REVERSE)
-		print_index(x, draft_table(x, parent), item->from);
+		note_index(x, draft_table(x, parent), item->from);
 	if (is_blurred(t, item->by))
 		draft_put(x, "    # The daemon refuses it: its type or collation makes different "
 			     "values equal.\n");
@@ -202,20 +198,19 @@ static void print_anonymize(struct draft *x, const struct link *item)
 	if (item->shared) {
 		draft_put(x, "    anonymize = \"keep\";\n");
 		x->is_proposal = true;
-		draft_rules(x, item->table, false);
+		draft_rules(x, item->table);
 		x->is_proposal = false;
 	} else if (item->keeps) {
 		return; /* said in its link */
 	} else if (x->is_erased[item->table] && item->second && lacks_parts(x, item)) {
 		draft_put(x, "    # The row stays here, because other tables hold parts of it.\n");
-		draft_rules(x, item->table, false);
+		draft_rules(x, item->table);
 	} else if (x->is_erased[item->table]) {
 		draft_put(x, "    anonymize = \"delete\";  # it holds nothing else\n");
 	} else if (item->second) {
-		draft_put(x, "    # The same rules as %s: change both together.\n", first);
-		draft_rules(x, item->table, true);
+		draft_rules_again(x, item->table, first);
 	} else {
-		draft_rules(x, item->table, false);
+		draft_rules(x, item->table);
 	}
 }
 

@@ -27,10 +27,11 @@ char *draft_shown_sql(const struct draft *x, const struct schema_table *t);
 void draft_setting(struct draft *x, const char *key, const char *value);
 void draft_columns(struct draft *x, const char *key, const struct columns *columns);
 
-/*
- * In draft_columns.c.  Prints the rules of a table's columns with their reasons; again: those of a second name, without.
- */
-void draft_rules(struct draft *x, size_t table, bool again);
+/* In draft_columns.c.  Prints the rules of a table's columns with their reasons. */
+void draft_rules(struct draft *x, size_t table);
+
+/* Prints the rules of a second name of the table, without reasons.  first: the name that has them. */
+void draft_rules_again(struct draft *x, size_t table, const char *first);
 
 /* Prints what is erased of a row that is detached.  whole: the table has no rules that name the other columns. */
 void draft_on_delete(struct draft *x, size_t table, bool whole);

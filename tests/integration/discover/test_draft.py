@@ -486,7 +486,7 @@ def test_an_index_on_a_partitioned_table(make, daemon, pg):
         INSERT INTO visit SELECT i FROM generate_series(1, 12000) i;
         ANALYZE visit_p""")
     index = 'CREATE INDEX ON "public"."visit" ("contact_id");'
-    assert f"# {index}\n    # (it locks out writes while it runs" in text
+    assert f"#   {index}  (it locks out writes while it runs" in text
     d = daemon(db=db, model=answered(text), policies=ACTIONS)
     assert f"{index} (it locks out writes while it runs" in d.check_config(check=False).stderr
     assert [hint for hint in check(d, 1)["hints"] if f"{index} (it locks out writes while it runs" in hint]
