@@ -164,7 +164,7 @@ static bool migrate(struct command *cmd, struct error *err)
 		return false;
 	if (n == migrations_count)
 		printf(_("nothing to do: the schema retention is at version %zu\n"), n);
-	/* A new schema has nobody whom its changes could surprise. */
+	/* The changes of a new schema surprise nobody. */
 	for (size_t i = n; i < migrations_count && (n > 0 || is_dry); i++)
 		print_change(&migrations[i]);
 	if (is_dry)
