@@ -53,13 +53,14 @@ char *manifest_json(void *ctx, const struct manifest *m)
 	char *json = t_printf(
 		ctx,
 		"{\n  \"format\": 1,\n  \"job\": %lld,\n  \"replay_of\": %s,\n  \"action\": %s,\n"
-		"  \"policy\": %s,\n  \"archive\": %s,\n  \"cutoff\": %s,\n"
+		"  \"policy\": %s,\n  \"requested_by\": %s,\n  \"validated_by\": %s,\n  \"archive\": %s,\n  \"cutoff\": %s,\n"
 		"  \"finished\": %s,\n"
 		"  \"system_identifier\": %s,\n  \"encoding\": \"%s\",\n"
 		"  \"delimiter\": %s,\n  \"bom\": %s,\n",
 		(long long)m->job,
 		m->replay_of ? t_printf(ctx, "%lld", (long long)m->replay_of) : "null",
 		json_string(ctx, m->action), json_string(ctx, m->policy),
+		json_string(ctx, m->requested_by), json_string(ctx, m->validated_by),
 		json_string(ctx, m->archive), json_string(ctx, m->cutoff),
 		json_string(ctx, m->finished), json_string(ctx, m->database_system),
 		m->bytes ? "SQL_ASCII" : "UTF-8", json_string(ctx, delimiter),

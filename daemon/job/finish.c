@@ -90,6 +90,8 @@ static bool seal(struct job *j, const struct committed *committed, struct error 
 		.replay_of = j->row.replay_of,
 		.action = action_names[j->row.action],
 		.policy = j->row.policy,
+		.requested_by = j->row.requested_by,
+		.validated_by = j->row.validated_by,
 		.archive = archive_mode_names[j->row.archive],
 		.cutoff = j->row.cutoff_iso,
 		.database_system = j->batch.system,

@@ -59,7 +59,7 @@ bool journal_load(struct db *db, int id, const char *timezone, void *ctx, struct
 {
 	static const char sql[] =
 		"SELECT j.action, j.mode, j.archive, j.status, j.policy, j.policy_version, j.part,\n"
-		"       j.requested_by, coalesce(j.replay, false) AS replay, j.replay_of,\n"
+		"       j.requested_by, j.validated_by, coalesce(j.replay, false) AS replay, j.replay_of,\n"
 		"       EXISTS (SELECT FROM retention.archive_journal AS p\n"
 		"                WHERE p.policy = j.policy AND p.occurrence = j.occurrence\n"
 		"                  AND p.part = j.part - 1\n"
@@ -90,6 +90,7 @@ bool journal_load(struct db *db, int id, const char *timezone, void *ctx, struct
 		.by_key = db_bool(res, 0, "by_key"),
 		.archive = archive_mode_parse(db_text(res, 0, "archive")),
 		.requested_by = db_text_copy(ctx, res, 0, "requested_by"),
+		.validated_by = db_text_copy(ctx, res, 0, "validated_by"),
 		.status = db_text_copy(ctx, res, 0, "status"),
 		.policy = db_text_copy(ctx, res, 0, "policy"),
 		.policy_version = (int)db_int(res, 0, "policy_version"),

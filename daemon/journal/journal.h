@@ -21,6 +21,7 @@ struct journal_row {
 	const char *policy; /* NULL: manual, or a replay */
 	int policy_version; /* of a policy of the page; 0: the file's */
 	const char *requested_by;
+	const char *validated_by; /* NULL: nobody yet */
 	const char *from; /* timestamptz as text, or NULL: the interval's first instant */
 	const char *cutoff; /* timestamptz as text: the first instant that is not due */
 	const char *cutoff_iso;

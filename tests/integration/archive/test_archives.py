@@ -21,7 +21,7 @@ from support.harness import REPO, TIMEOUT, TROUBLE, wait_until
 from support.jobs import DONE, KILLED, REFUSED, tidy
 from support.locks import CLAIM
 from support.oracles import check_all_erased, check_archive, check_counters
-from support.small import policy, set_clock
+from support.small import SCHEMA, TWO, model, policy, set_clock
 
 POINTS = {name for file in (REPO / "daemon").rglob("*.c") for name in re.findall(r'failpoint\("([^"]+)"\)', file.read_text())}
 REMOVAL = sorted(p for p in POINTS if p.startswith(("remove-", "tidy-")))
@@ -813,3 +813,18 @@ def test_an_orphan_cannot_write_into_the_archive(job, key, tmp_path):
     wait_until(gone)
     assert j.run() == DONE, j.last.text()
     check_encrypted(j, key, tmp_path / "opened")
+
+
+def test_the_manifest_says_who_wanted_it(make, pg):
+    """The database can forget it, by a restored backup."""
+    d = make(SCHEMA + TWO, model(), policy(archive="full"))
+    d.once()
+    (day,), = pg.sql(d.db, "UPDATE request SET at = (now() - interval '2 months')::date + interval '12 hours' WHERE contact_id = 2 RETURNING at::date::text")
+    for who, group in (("wanted_by", "operator"), ("validated_by", "approver")):
+        pg.sql(d.db, f"DROP ROLE IF EXISTS {who}; CREATE ROLE {who} LOGIN IN ROLE retention_{group}")
+    ctl(pg, d.db, "save", "export", "--from", day, "--to", day, "--archive", "full", user="wanted_by")
+    d.once()
+    assert ctl(pg, d.db, "validate", 2, user="validated_by").returncode == 0
+    d.once()
+    found = {j: json.loads((Path(path) / "manifest.json").read_text()) for j, path in pg.sql(d.db, "SELECT id, archive_path FROM retention.archive_journal")}
+    assert {j: (m["requested_by"], m["validated_by"]) for j, m in found.items()} == {1: ("policy p", "policy p"), 2: ("wanted_by", "validated_by")}
