@@ -23,7 +23,7 @@ struct manifest {
 	int64_t replay_of; /* the action whose erasures it did again; 0: none */
 	const char *action;
 	const char *policy; /* NULL: a manual action */
-	const char *requested_by, *validated_by; /* roles, or "policy NAME" */
+	const char *requested_by, *validated_by; /* roles; validated_by can be "policy NAME" */
 	const char *archive;
 	const char *cutoff; /* ISO 8601, with its offset from UTC */
 	const char *finished; /* the same: when the manifest was written, by the database's clock */

@@ -827,4 +827,4 @@ def test_the_manifest_says_who_wanted_it(make, pg):
     assert ctl(pg, d.db, "validate", 2, user="validated_by").returncode == 0
     d.once()
     found = {j: json.loads((Path(path) / "manifest.json").read_text()) for j, path in pg.sql(d.db, "SELECT id, archive_path FROM retention.archive_journal")}
-    assert {j: (m["requested_by"], m["validated_by"]) for j, m in found.items()} == {1: ("policy p", "policy p"), 2: ("wanted_by", "validated_by")}
+    assert {j: (m["requested_by"], m["validated_by"]) for j, m in found.items()} == {1: (pg.SUPERUSER, "policy p"), 2: ("wanted_by", "validated_by")}
