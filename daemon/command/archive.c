@@ -9,16 +9,19 @@
 
 bool command_archive_list(struct command *cmd, struct error *err)
 {
-	const char *unknown = _("not in the journal");
 	const struct command_listing listing = {
 		.sql = "SELECT a.id, a.type, to_char(a.date, 'YYYY-MM-DD HH24:MI') AS date,\n"
-		       "       CASE WHEN a.id IS NULL THEN $1 ELSE a.status END AS status,\n"
-		       "       'replay of action ' || a.replay_of AS of, a.bytes, a.file\n"
-		       "  FROM retention.all_archives AS a ORDER BY a.id DESC NULLS LAST, a.date DESC",
-		.json_sql = "SELECT a.* FROM retention.all_archives AS a WHERE $1 <> ''\n"
-			    " ORDER BY a.id DESC NULLS LAST, a.date DESC",
-		.n = 1,
-		.values = &unknown,
+		       "       CASE WHEN a.archive_removed_at IS NOT NULL THEN 'files removed'\n"
+		       "            WHEN a.archive_deleted_at IS NOT NULL THEN 'archive deleted'\n"
+		       "            WHEN a.restored_at IS NOT NULL THEN 'restored' ELSE a.status END AS status,\n"
+		       "       " COMMAND_OF_SQL(
+			       "a") " AS of, a.bytes, a.file\n"
+				    "  FROM retention.all_archives AS a ORDER BY a.id DESC NULLS LAST, a.date DESC",
+		.json_sql =
+			"SELECT a.* FROM retention.all_archives AS a WHERE num_nulls($1::text, $2::text) = 0\n"
+			" ORDER BY a.id DESC NULLS LAST, a.date DESC",
+		.n = 2,
+		.values = (const char *const[]){_("contact %s"), _("replay of action %s")},
 	};
 
 	return command_list(cmd, &listing, err);

@@ -43,6 +43,12 @@ enum needs {
 	NEEDS_NOTHING, /* opens no session */
 };
 
+/* SQL: whose or which an action is.  $1 and $2 are the words for a contact and for a replay, with %s. */
+#define COMMAND_OF_SQL(j)                                                                          \
+	"coalesce(" j ".policy, " j ".from_date || '..' || " j ".to_date,\n"                       \
+	"         CASE WHEN " j ".subject IS NOT NULL THEN format($1, " j ".subject) END,\n"       \
+	"         CASE WHEN " j ".replay_of IS NOT NULL THEN format($2, " j ".replay_of) END)"
+
 /* What a command is (retentionctl.c), and how its arguments are read (arguments.c). */
 struct command_spec {
 	const char *words; /* one word, or two with a blank between them */

@@ -68,7 +68,8 @@ static const struct {
 } cells[] = {
 	{"status",
 	 {N_("saved"), N_("validated"), N_("running"), N_("done"), N_("failed"), N_("cancelled"),
-	  N_("paused"), N_("resumed")}},
+	  N_("paused"), N_("resumed"), N_("restored"), N_("archive deleted"), N_("files removed"),
+	  N_("not in the journal")}},
 	{"kind",
 	 {N_("noted"),         N_("failed_key"),      N_("dropped"),         N_("left"),
 	  N_("kept"),          N_("sliced"),          N_("copied"),          N_("changed"),

@@ -64,6 +64,24 @@ def test_sizes(pg, db, size, said, french):
     assert json.loads(ctl(pg, db, "archive", "list", "--json").stdout)[0]["bytes"] == size
 
 
+def test_what_became_of_an_archive(pg, db):
+    """Each action is named as in the journal, and an archive that is gone, or was put back, does not say done."""
+    for n in range(1, 5):
+        action(pg, db, "done")
+        pg.sql(db, f"UPDATE retention.archive_journal SET archive_path = '/a/{n}' WHERE id = {n}")
+    gone = "archive_deleted_at = now(), archive_deleted_by = 'x'"
+    pg.tamper(db, f"""UPDATE retention.archive_journal SET restored_at = now(), restored_by = 'x' WHERE id = 2;
+        UPDATE retention.archive_journal SET {gone} WHERE id = 3; UPDATE retention.archive_journal SET {gone}, archive_removed_at = now() WHERE id = 4""")
+
+    def listed(env=None):
+        rows = [re.split(r"  +", line.strip()) for line in ctl(pg, db, "archive", "list", env=env).stdout.splitlines()[1:]]
+        return {int(row[0]): (row[3], row[4]) for row in rows}
+    month = "2024-01-01..2024-01-31"
+    assert listed() == {1: ("done", month), 2: ("restored", month), 3: ("archive deleted", month), 4: ("files removed", month)}
+    assert {n: status for n, (status, _) in listed(FRENCH).items()} == {
+        1: "terminée", 2: "rétabli", 3: "archive supprimée", 4: "fichiers effacés"}
+
+
 def test_partitions_are_one_reason(daemon, empty_db):
     """T1 names a partitioned table once, counts many tables, and names all with -v."""
     db = empty_db()
