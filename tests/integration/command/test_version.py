@@ -62,7 +62,7 @@ def test_a_job_of_another_version_refuses(daemon, tmp_path):
     d.start()
     d.wait_for_log("ready: ")
     job.unlink()
-    job.write_text(f'#!/bin/sh\nexec {BUILD}/retention-job "$@" --build 0.0\n')
+    job.write_text(f'#!/bin/sh\nexec "{BUILD}/retention-job" "$@" --build 0.0\n')
     job.chmod(0o755)
     since = d.log_position()
     [[number]] = d.pg.sql(d.db, """SELECT retention.begin_occurrence('contacts-36m', 'yearly', now(), now() + interval '1 day',

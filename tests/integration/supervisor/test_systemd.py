@@ -19,6 +19,8 @@ def missing():
     for program in ("systemd-nspawn", "nsenter", "unshare", "pgrep"):
         if not shutil.which(program):
             return f"{program} is missing (Debian package systemd-container, util-linux or procps)"
+    if subprocess.run(["unshare", "--mount", "--propagation", "private", "true"], stderr=subprocess.DEVNULL).returncode:
+        return "no mount namespace can be made here, as in a chroot whose / is no mount point"
     if "sanitize" in str(BUILD):
         return "a sanitized program cannot live in the sandbox (it maps memory as it likes)"
     return None
