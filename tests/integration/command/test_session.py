@@ -86,7 +86,7 @@ def test_other_languages_get_english(env):
 def complete(*words, d=None, script=COMPLETION):
     """What bash offers for the last of words."""
     program = ["retentionctl", *(["-c", str(d.path)] if d else []), *words]
-    text = f"""source {script}
+    text = f"""source '{script}'
         COMP_WORDS=({' '.join(f"'{w}'" for w in program)}); COMP_CWORD={len(program) - 1}
         _retentionctl; printf '%s\\n' "${{COMPREPLY[@]}}" """
     done = subprocess.run(["bash", "--norc", "-c", text], capture_output=True, text=True,
