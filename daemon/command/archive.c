@@ -14,9 +14,8 @@ bool command_archive_list(struct command *cmd, struct error *err)
 		       "       CASE WHEN a.archive_removed_at IS NOT NULL THEN 'files removed'\n"
 		       "            WHEN a.archive_deleted_at IS NOT NULL THEN 'archive deleted'\n"
 		       "            WHEN a.restored_at IS NOT NULL THEN 'restored' ELSE a.status END AS status,\n"
-		       "       " COMMAND_OF_SQL(
-			       "a") " AS of, a.bytes, a.file\n"
-				    "  FROM retention.all_archives AS a ORDER BY a.id DESC NULLS LAST, a.date DESC",
+		       "       " COMMAND_OF_SQL ", a.bytes, a.file\n"
+		       "  FROM retention.all_archives AS a ORDER BY a.id DESC NULLS LAST, a.date DESC",
 		.json_sql =
 			"SELECT a.* FROM retention.all_archives AS a WHERE num_nulls($1::text, $2::text) = 0\n"
 			" ORDER BY a.id DESC NULLS LAST, a.date DESC",

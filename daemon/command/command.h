@@ -43,11 +43,13 @@ enum needs {
 	NEEDS_NOTHING, /* opens no session */
 };
 
-/* SQL: whose or which an action is.  $1 and $2 are the words for a contact and for a replay, with %s. */
-#define COMMAND_OF_SQL(j)                                                                          \
-	"coalesce(" j ".policy, " j ".from_date || '..' || " j ".to_date,\n"                       \
-	"         CASE WHEN " j ".subject IS NOT NULL THEN format($1, " j ".subject) END,\n"       \
-	"         CASE WHEN " j ".replay_of IS NOT NULL THEN format($2, " j ".replay_of) END)"
+/*
+ * SQL: whose action a row "a" of retention.archives is.  $1 and $2 are the words for a contact and for a replay, with %s.
+ */
+#define COMMAND_OF_SQL                                                                             \
+	"coalesce(a.policy, a.from_date || '..' || a.to_date,\n"                                   \
+	"                CASE WHEN a.subject IS NOT NULL THEN format($1, a.subject) END,\n"        \
+	"                CASE WHEN a.replay_of IS NOT NULL THEN format($2, a.replay_of) END) AS of"
 
 /* What a command is (retentionctl.c), and how its arguments are read (arguments.c). */
 struct command_spec {

@@ -16,18 +16,17 @@ bool command_journal(struct command *cmd, struct error *err)
 {
 	const struct command_listing listing = {
 		.sql = "SELECT j.id, j.action,\n"
-		       "       " COMMAND_OF_SQL(
-			       "j") " AS of, j.status,\n"
-				    "       to_char(coalesce(j.finished_at, j.started_at, j.requested_at),\n"
-				    "               'YYYY-MM-DD HH24:MI') AS date,\n"
-				    "       j.candidates AS listed, (j.counters->>'failed')::bigint AS failed,\n"
-				    "       concat_ws('; ', CASE WHEN j.restored_at IS NOT NULL THEN\n"
-				    "                   format($3, to_char(j.restored_at, 'YYYY-MM-DD HH24:MI'), j.restored_by) END,\n"
-				    "                 coalesce(j.error, CASE WHEN j.waiting IS NOT NULL THEN format($4, j.waiting) END),\n"
-				    "                 CASE WHEN j.waiting IS NULL AND a.paused_by IS NOT NULL THEN format($5, a.paused_by) END)\n"
-				    "         AS remark\n"
-				    "  FROM retention.archive_journal AS j JOIN retention.archives AS a ON a.id = j.id\n"
-				    " ORDER BY j.id DESC",
+		       "       " COMMAND_OF_SQL ", j.status,\n"
+		       "       to_char(coalesce(j.finished_at, j.started_at, j.requested_at),\n"
+		       "               'YYYY-MM-DD HH24:MI') AS date,\n"
+		       "       j.candidates AS listed, (j.counters->>'failed')::bigint AS failed,\n"
+		       "       concat_ws('; ', CASE WHEN j.restored_at IS NOT NULL THEN\n"
+		       "                   format($3, to_char(j.restored_at, 'YYYY-MM-DD HH24:MI'), j.restored_by) END,\n"
+		       "                 coalesce(j.error, CASE WHEN j.waiting IS NOT NULL THEN format($4, j.waiting) END),\n"
+		       "                 CASE WHEN j.waiting IS NULL AND a.paused_by IS NOT NULL THEN format($5, a.paused_by) END)\n"
+		       "         AS remark\n"
+		       "  FROM retention.archive_journal AS j JOIN retention.archives AS a ON a.id = j.id\n"
+		       " ORDER BY j.id DESC",
 		.json_sql =
 			"SELECT j.* FROM retention.archive_journal AS j\n"
 			" WHERE num_nulls($1::text, $2::text, $3::text, $4::text, $5::text) = 0 ORDER BY j.id DESC",
