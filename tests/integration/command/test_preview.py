@@ -50,6 +50,25 @@ def test_it_equals_the_run(daemon, policy):
     assert policy["action"] == "export" or table_digests(d.pg, d.db) != before
 
 
+@pytest.mark.parametrize("by_contact, by_request, detached", [("detach", "delete", 1), ("delete", "detach", 2)])
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_row_under_two_entries(make, by_contact, by_request, detached, turned):
+    """Detached by one and deleted by the other: it counts for both where the pass does both, in this order."""
+    names = {"mine": {"table": "note", "key": "id", "of": "contact", "by": "contact_id", "delete": by_contact},
+             "other": {"table": "note", "key": "id", "of": "request", "by": "request_id", "delete": by_request}}
+    d = make(small.SCHEMA + small.TWO + """;
+        CREATE TABLE note (id bigint PRIMARY KEY, contact_id bigint REFERENCES contact, request_id bigint REFERENCES request);
+        CREATE INDEX ON note (contact_id); CREATE INDEX ON note (request_id);
+        INSERT INTO note VALUES (1, 1, 10), (2, 1, 20), (3, 2, 10), (4, 2, 20)""",
+             small.model(**dict(reversed(names.items()) if turned else names)), small.policy(archive="full"))
+    found = {(t["table"] + (".detached" if t["what"] == "detached" else ""), t["rows"]) for t in preview(d, "p")["tables"]}
+    d.once()
+    job, = d.jobs()
+    assert found == {(t, n) for t, n in job["counters"]["rows"].items() if n}
+    assert [n for t, n in found if t.endswith(".detached")] == [detached]
+    assert d.pg.value(d.db, "SELECT count(*) FROM note") == 2
+
+
 def test_a_manual_action(daemon):
     d = daemon()
     found = preview(d, "anonymize_requests", "--from", "2024-01-10", "--to", "2024-02-09")
