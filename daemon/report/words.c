@@ -5,6 +5,9 @@
 
 #define DIGEST_DIGITS 12
 
+/* Before the name of a policy, where no person has validated. */
+static const char by_policy[] = "policy ";
+
 /* The words of the document, which stay as they are for programs. */
 static const char *const words_table[][2] = {
 	{"export", N_("export")},
@@ -52,6 +55,11 @@ static const char *const words_table[][2] = {
 	{"intact", N_("intact")},
 	{"damaged", N_("damaged")},
 	{"not verified", N_("not verified")},
+	{"hourly", N_("hourly")},
+	{"daily", N_("daily")},
+	{"weekly", N_("weekly")},
+	{"monthly", N_("monthly")},
+	{"yearly", N_("yearly")},
 	{"all places", N_("all places")},
 	{"live tables", N_("live tables")},
 	{"pages of the tables", N_("pages of the tables")},
@@ -63,6 +71,7 @@ static const char *const words_table[][2] = {
 	{"not declared", N_("not declared")},
 	{"undone", N_("undone")},
 	{"removed", N_("it was removed: see retentionctl verify")},
+	{"backups.keep of the configuration", N_("backups.keep of the configuration")},
 };
 
 static const char *const states[][2] = {
@@ -141,9 +150,16 @@ const char *report_word(void *ctx, const struct report_words *words, enum report
 		return strcmp(value, "true") == 0 ? report_say(words, N_("yes")) : NULL;
 	case REPORT_YES_NO:
 		return report_say(words, strcmp(value, "true") == 0 ? N_("yes") : N_("no"));
+	case REPORT_EVENT: /* the words are those of retentionctl show */
+		return report_say(words, strcmp(value, "listed") == 0 ? N_("list made") : value);
+	case REPORT_ACTOR:
+		return strncmp(value, by_policy, strlen(by_policy)) == 0
+			       ? text_fill(ctx, report_say(words, N_("policy $1")),
+					   value + strlen(by_policy), NULL, NULL)
+			       : value;
 	case REPORT_LONG:
 		return *value ? text_first_reasons(
-					ctx, value,
+					ctx, report_say(words, value),
 					report_say(words,
 						   N_("$1 and $2 more (retentionctl show -v)")))
 			      : NULL;

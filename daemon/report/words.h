@@ -11,6 +11,8 @@ enum report_kind {
 	REPORT_NUMBER,
 	REPORT_TIME, /* 2026-11-30 20:55:58 +01:00 */
 	REPORT_WORD, /* one of the document's words */
+	REPORT_EVENT, /* the kind of an event */
+	REPORT_ACTOR, /* a role, or "policy NAME" */
 	REPORT_PERIOD, /* "18 months" */
 	REPORT_YES, /* yes, or nothing */
 	REPORT_YES_NO,

@@ -644,7 +644,11 @@ def test_french(worked):
         for title, rows in shown.tables.items():
             english = list(plain.tables.values())[list(shown.tables).index(title)]
             assert len(rows) == len(english)
-    assert "Rapport sur l'action 1" in d.ctl("report", "1", env=FRENCH).stdout
+    text = d.ctl("report", "1", env=FRENCH).stdout
+    assert "Rapport sur l'action 1" in text and "backups.keep de la configuration" in text and "en vigueur depuis" in text
+    events = {row[2] for row in page(d, "1", env=FRENCH).tables["Événements du journal"][1:]}
+    assert {"liste faite", "validée", "en cours"} <= events and not events & {e["kind"] for e in read(d, "1")["events"]}
+    assert "chaque jour" in d.ctl("report", "p", env=FRENCH).stdout
     assert "18 mois" in d.ctl("report", "1", env=FRENCH).stdout
     assert read(d, "1", env=FRENCH)["actions"] == read(d, "1")["actions"]
 
