@@ -155,6 +155,11 @@ bench-idle:
 	@$(MAKE) $(PARALLEL) all
 	@$(PYTHON) tests/bench/idle.py
 
+bench-instructions:
+	@sh tests/setup.sh bench
+	@$(MAKE) $(PARALLEL) all
+	@$(PYTHON) tests/bench/instructions.py
+
 bench-page:
 	@sh tests/setup.sh bench
 	@$(MAKE) $(PARALLEL) all
@@ -262,5 +267,5 @@ clean:
 
 -include $(wildcard build/*/*.d build/*/*/*.d build/*/unit/*/*.d)
 # FORCE is no file either.
-.PHONY: FORCE all unit deps check check-set mutants demo bench bench-idle bench-page deb check-deb lint run-lint fuzz install uninstall clean
+.PHONY: FORCE all unit deps check check-set mutants demo bench bench-idle bench-instructions bench-page deb check-deb lint run-lint fuzz install uninstall clean
 .SECONDARY:

@@ -20,7 +20,7 @@ demo) want="$build $server" ;;
 check) want="$build $server $check git" ;;
 mutants) want="$build $server $check git patch" ;;
 lint) want="$build $lint" ;;
-bench) want="$build $server $check postgresql-${version:-15}-cron gnuplot-nox" ;;
+bench) want="$build $server $check postgresql-${version:-15}-cron gnuplot-nox valgrind" ;;
 *)
 	echo "usage: $0 build|deb|check-deb|demo|check|mutants|lint|bench" >&2
 	exit 2

@@ -87,6 +87,18 @@ server_cpu() {
 	} | awk -v hz="$(getconf CLK_TCK)" '{ sum += $1 } END { print sum / hz }'
 }
 
+# What the figures are of, as the first table, so that they are never copied without it.
+machine() {
+	printf '| measured | |\n| --- | --- |\n'
+	printf '| date | %s |\n' "$(date +%F)"
+	printf '| processor | %s |\n' "$(LC_ALL=C lscpu | sed -n 's/^Model name: *//p' | head -n 1)"
+	printf '| cores | %s |\n' "$(nproc)"
+	printf '| memory | %s MiB |\n' "$(awk '$1 == "MemTotal:" { print int($2 / 1024) }' /proc/meminfo)"
+	printf '| kernel | %s |\n' "$(uname -sr)"
+	printf '| server | %s |\n' "$("$pgbin/postgres" --version)"
+	printf '| load before | %s |\n' "$(cut -d ' ' -f 1-3 /proc/loadavg)"
+}
+
 pass() {
 	/usr/bin/env time -f '%M %U %S' -o "$work/usage" "$bin/retentiond" -c "$work/retentiond.conf" --once >"$work/log" 2>&1 ||
 		{ cat "$work/log" >&2; exit 1; }
@@ -445,7 +457,7 @@ citus() { # CONTACTS
 command -v time >/dev/null || { echo "bench: the program time is missing (Debian package time)" >&2; exit 1; }
 mkdir -p "$out"
 exec > >(tee "$out/bench.md")
-echo "$(date +%F), $(nproc) cores, $("$pgbin/postgres" --version)"
+machine
 start
 if [ -n "$memory" ]; then
 	printf '\n| contacts | peak memory of a job | seconds per 1000 contacts | nothing due, against the plain aggregate query |\n| --- | --- | --- | --- |\n'
