@@ -204,13 +204,22 @@ static bool lock(struct command *cmd, struct error *err)
 	return db_exec(cmd->db, "SELECT pg_advisory_lock(" MIGRATE_LOCK ")", err);
 }
 
-bool command_migrate(struct command *cmd, struct error *err)
+/* Migrates while no other migrate does. */
+static bool migrate_alone(struct command *cmd, struct error *err)
 {
 	AUTO(error) struct error ignored = {0};
-	const bool ok = (cmd->options.dry_run || lock(cmd, err)) && migrate(cmd, err);
+	const bool ok = lock(cmd, err) && migrate(cmd, err);
 
 	(void)db_exec(cmd->db, "SELECT pg_advisory_unlock(" MIGRATE_LOCK ")",
 		      &ignored); /* else the end of the session does it */
+	return ok;
+}
+
+bool command_migrate(struct command *cmd, struct error *err)
+{
+	/* A dry run waits for nobody. */
+	const bool ok = cmd->options.dry_run ? migrate(cmd, err) : migrate_alone(cmd, err);
+
 	if (strcmp(err->sqlstate, "42501") == 0)
 		command_explain(err, "hint: run migrate as a role that may create a schema in this "
 				     "database (CREATE) and roles (CREATEROLE), or as the one that "

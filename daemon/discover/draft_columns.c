@@ -37,12 +37,26 @@ static bool is_plain(const struct draft *x, const struct schema_table *t,
 		verdict_of(x->ctx, t, c, &why) != VERDICT_KEEP);
 }
 
-/* Prints the columns whose reasons speak for themselves, as many in a line as it takes.  more: others follow. */
+/* Prints an element of a list: in the line, or after the text of a new one where the line would get too long. */
+static void print_element(struct draft *x, const char *item, bool first, const char *line,
+			  size_t *width)
+{
+	*width += strlen(item) + 2;
+	draft_put(x, "%s%s%s", first ? "" : ",", *width > WIDTH ? line : " ", item);
+	if (*width > WIDTH)
+		*width = strlen(item);
+}
+
+/*
+ * Prints the columns whose reasons speak for themselves, as many in a line as it takes, behind the head of their list.
+ * more: others follow.
+ */
 static void print_plain(struct draft *x, size_t table, const char *hidden, bool more)
 {
 	const struct schema_table *t = &x->schema->tables[table];
+	const char *line = t_printf(x->ctx, "\n    %s  ", hidden);
 	size_t width = WIDTH;
-	const char *between = "";
+	bool first = true;
 
 	for (size_t i = 0; i < t->n_columns; i++) {
 		const struct decision d = decide_column(x, table, &t->columns[i]);
@@ -50,18 +64,10 @@ static void print_plain(struct draft *x, size_t table, const char *hidden, bool 
 
 		if (!is_plain(x, t, &t->columns[i], &d))
 			continue;
-		draft_put(x, "%s", between);
-		width += strlen(item) + 2;
-		if (width > WIDTH) {
-			draft_put(x, "%s    %s  %s", *between ? "\n" : "", hidden, item);
-			width = strlen(item);
-		} else {
-			draft_put(x, " %s", item);
-		}
-		between = ",";
+		print_element(x, item, first, line, &width);
+		first = false;
 	}
-	if (*between)
-		draft_put(x, "%s\n", more ? "," : "");
+	draft_put(x, "%s\n", more ? "," : "");
 }
 
 /* Prints a rule without reasons, as many columns in a line as it takes, between the two texts; false: it has no column. */
@@ -78,15 +84,9 @@ static bool print_compact(struct draft *x, size_t table, enum rule_kind rule, co
 
 		if (d.rule != rule)
 			continue;
-		width += strlen(item) + 2;
 		if (first)
-			draft_put(x, "%s%s%s ", before, rule_names[rule], opening(rule));
-		draft_put(x, "%s%s%s", first ? "" : ",",
-			  width > WIDTH ? "\n      "
-			  : first       ? ""
-					: " ",
-			  item);
-		width = width > WIDTH ? strlen(item) : width;
+			draft_put(x, "%s%s%s", before, rule_names[rule], opening(rule));
+		print_element(x, item, first, "\n      ", &width);
 	}
 	if (width > 0)
 		draft_put(x, " %s;%s", rule == RULE_SET ? ")" : "]", after);
@@ -112,10 +112,12 @@ static void print_rule(struct draft *x, size_t table, enum rule_kind rule)
 		(void)print_compact(x, table, rule, "    ", "\n"); /* it has one */
 		return;
 	}
-	draft_put(x, "    %s%s%s\n", hidden, rule_names[rule], opening(rule));
+	draft_put(x, "    %s%s%s", hidden, rule_names[rule], opening(rule));
 	left -= plain;
 	if (plain > 0)
 		print_plain(x, table, hidden, left > 0);
+	else
+		draft_put(x, "\n");
 	for (int open = 0; open < 2; open++)
 		for (size_t i = 0; i < t->n_columns; i++) {
 			const struct schema_column *c = &t->columns[i];
