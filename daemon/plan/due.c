@@ -268,14 +268,14 @@ static char *contacts_of(const struct plan *p, const char *contacts, const char 
 }
 
 /*
- * A contact of the request r is in scope.  Where a request has several, none of them is outside: its content is
+ * A contact of the request called alias is in scope.  Where a request has several, none of them is outside: its content is
  * that one's as well.
  */
-static char *in_scope(const struct plan *p)
+static char *in_scope(const struct plan *p, const char *alias)
 {
 	const struct table *c = p->model->contact;
 	const char *scope = p->opts.scope, *link;
-	const char *inside = contacts_of(p, plan_filtered(p, c, c->where, scope), "r", &link);
+	const char *inside = contacts_of(p, plan_filtered(p, c, c->where, scope), alias, &link);
 	char *sql;
 
 	if (!scope && !c->where)
@@ -286,7 +286,7 @@ static char *in_scope(const struct plan *p)
 			 contacts_of(p,
 				     plan_filtered(p, c, c->where,
 						   t_printf(p, "(%s\n) IS NOT TRUE", scope)),
-				     "r", &link),
+				     alias, &link),
 			 link);
 	return sql;
 }
@@ -308,7 +308,7 @@ static char *due_requests(const struct plan *p, const char *keys)
 				     ? "true"
 				     : t_printf(p, "NOT EXISTS (SELECT FROM %s WHERE %s AND %s)",
 						contacts, link, held(p))},
-		{"in_scope", in_scope(p)},
+		{"in_scope", in_scope(p, "r")},
 		{"among_keys", keys ? plan_among(p, r, "r", r->key, keys) : "true"},
 		{"dirty", dirty(p, r, "r")});
 }
@@ -336,17 +336,20 @@ static const char *join_contact(const struct plan *p)
 				  contacts, link);
 }
 
-/* How many subjects the model has at all.  Rows that its predicates leave out, staff for example, are none. */
+/*
+ * Out of how many subjects the due ones are a share: those that the model's predicates and the policy's scope let
+ * through.  Staff, or the other clients of a narrow policy, would make a share of everything look small.
+ */
 static char *total_statement(const struct plan *p)
 {
 	const struct table *t = p->subject, *c = p->model->contact;
-	const char *link, *inside = contacts_of(p, plan_filtered(p, c, c->where, NULL), "t", &link);
+	const char *scope = t == c ? p->opts.scope : NULL;
 
 	return t_printf(p, "SELECT count(*) AS n FROM %s AS t%s",
-			t->where ? plan_filtered(p, t, t->where, NULL) : plan_table(p, t),
-			t == c || !c->where ? ""
-					    : t_printf(p, " WHERE EXISTS (SELECT FROM %s WHERE %s)",
-						       inside, link));
+			t->where || scope ? plan_filtered(p, t, t->where, scope) : plan_table(p, t),
+			t != c && (c->where || p->opts.scope)
+				? t_printf(p, " WHERE %s", in_scope(p, "t"))
+				: "");
 }
 
 static const char selected_sql[] =

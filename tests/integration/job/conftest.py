@@ -5,8 +5,8 @@ from support.harness import Postgres
 
 @pytest.fixture(scope="module")
 def server():
-    """Without autovacuum, and without other tests' snapshots."""
-    pg = Postgres(settings={"autovacuum": "off"})
+    """Without other tests' snapshots."""
+    pg = Postgres()
     try:
         yield pg.start()
     finally:

@@ -20,7 +20,7 @@ KEEP = 'backups: { keep = "35 days"; };'
 @pytest.fixture(scope="module")
 def server():
     """A server of its own: snapshots of other tests' sessions are not ours.  It vacuums when told."""
-    pg = Postgres(settings={"autovacuum": "off", "wal_level": "logical", "max_prepared_transactions": 2})
+    pg = Postgres(settings={"wal_level": "logical", "max_prepared_transactions": 2})
     try:
         yield pg.start()
     finally:

@@ -133,8 +133,9 @@ class Postgres:
             self.as_user = ["runuser", "-u", "postgres", "--"]
         self._tool("initdb", "-D", self.data, "-A", "trust", "-U", self.SUPERUSER,
                    "--no-sync", "--locale=C.UTF-8", "--encoding=UTF8")
+        # autovacuum comes when it likes: a test of dead rows or of a plan vacuums or analyzes by itself.
         values = {
-            "listen_addresses": "", "unix_socket_directories": str(self.dir),
+            "autovacuum": "off", "listen_addresses": "", "unix_socket_directories": str(self.dir),
             "fsync": "on" if fsync else "off", "shared_buffers": "128MB",
             "max_wal_size": "512MB", "max_connections": 100, "timezone": "UTC",
             "lc_messages": "C", "log_checkpoints": "off", "jit": "off", "log_min_messages": "warning",
