@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 
 import pytest
 
@@ -80,6 +81,23 @@ def test_what_became_of_an_archive(pg, db):
     assert listed() == {1: ("done", month), 2: ("restored", month), 3: ("archive deleted", month), 4: ("files removed", month)}
     assert {n: status for n, (status, _) in listed(FRENCH).items()} == {
         1: "terminée", 2: "rétabli", 3: "archive supprimée", 4: "fichiers effacés"}
+
+
+def test_each_kind_of_event_in_french(pg, db):
+    """Of all that the sources write of an action, no kind is told in English."""
+    sources = [*Path("migrations").glob("*.sql"), *Path("daemon").glob("*/*.c")]
+    inserted = r"journal_event \(job, kind, details\)(?:(?!jsonb|').)*'([a-z_]+)'"
+    kinds = set(re.findall(inserted, "".join(source.read_text() for source in sources), re.DOTALL))
+    assert {"kept", "undated", "held", "sliced", "archive_download", "paused"} <= kinds
+    action(pg, db, "done")
+    pg.sql(db, "INSERT INTO retention.journal_event (job, kind) SELECT 1, unnest(%s)", (sorted(kinds),))
+
+    def shown(env=None):
+        events = ctl(pg, db, "show", "1", env=env).stdout.split("\n\n")[-1].splitlines()[1:]
+        return {int(line.split()[0]): re.split("  +", line.strip())[2] for line in events}
+    english, french = shown(), shown(FRENCH)
+    assert set(english.values()) >= kinds
+    assert {english[n] for n in english if english[n] == french[n]} <= {"validated"}
 
 
 def test_partitions_are_one_reason(daemon, empty_db):
