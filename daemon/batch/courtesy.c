@@ -21,6 +21,7 @@
 #define LOOK_MS 500
 /* Transactions, on average.  Monitoring, autovacuum and the daemon itself make a few, at times in a burst. */
 #define MANY_A_SECOND 30
+#define FORGOTTEN_PART 16 /* of what the counter does not show, with each look */
 #define WEIGHT 0.2 /* of the latest count in the average */
 /* A session tells its count once a second at most, so that single looks find nothing. */
 #define QUIET_MS 3000
@@ -59,31 +60,40 @@ void courtesy_free(struct courtesy *c)
 	free(c);
 }
 
-static bool look(struct courtesy *c, struct db *db, int64_t now, struct error *err)
+/*
+ * What the counter does not show within some looks, it had shown before the first one: it is forgotten a part at a
+ * time, or it would hide as many transactions of others.
+ */
+static void count(struct courtesy *c, int64_t now, int64_t ended)
 {
-	static const char sql[] = "SELECT (xact_commit + xact_rollback)::bigint AS ended\n"
-				  "  FROM pg_stat_database WHERE datname = current_database()";
 	const double seconds = (double)(now - c->looked_ms) / 1000;
-	int64_t ended, seen, ours;
-	double others;
+	const int64_t own = atomic_load(&c->ours), seen = ended - c->ended;
+	const int64_t ours = own < seen ? own : seen;
 
-	if (!db_query_int(db, sql, 0, NULL, &ended, err))
-		return false;
-	seen = ended - c->ended;
-	if (seen < 0) { /* the statistics were reset: both counts begin at zero */
-		seen = 0;
+	if (c->looked_ms > 0 &&
+	    seen < 0) { /* the statistics were reset: both counts begin at zero */
 		atomic_store(&c->ours, 0);
+		c->others *= 1 - WEIGHT;
+	} else if (c->looked_ms > 0) {
+		(void)atomic_fetch_sub(&c->ours, ours + (own - ours) / FORGOTTEN_PART);
+		c->others = (1 - WEIGHT) * c->others + WEIGHT * (double)(seen - ours) / seconds;
 	}
-	ours = atomic_load(&c->ours) < seen ? atomic_load(&c->ours) : seen;
-	(void)atomic_fetch_sub(&c->ours, ours);
-	others = (double)(seen - ours) / seconds;
-	if (c->looked_ms > 0)
-		c->others = (1 - WEIGHT) * c->others + WEIGHT * others;
 	if (c->others > MANY_A_SECOND)
 		c->busy_ms = now;
 	atomic_store(&c->asked, c->busy_ms > 0 && now - c->busy_ms < QUIET_MS);
 	c->looked_ms = now;
 	c->ended = ended;
+}
+
+static bool look(struct courtesy *c, struct db *db, int64_t now, struct error *err)
+{
+	static const char sql[] = "SELECT (xact_commit + xact_rollback)::bigint AS ended\n"
+				  "  FROM pg_stat_database WHERE datname = current_database()";
+	int64_t ended;
+
+	if (!db_query_int(db, sql, 0, NULL, &ended, err))
+		return false;
+	count(c, now, ended);
 	return true;
 }
 

@@ -102,6 +102,9 @@ static bool fail_lost(struct db *db, struct error *err)
 	return fail(err, ERR_ENVIRONMENT, "connection lost: %s", *text ? text : "no answer");
 }
 
+/* The log-in, the question for the server's process and that for the encoding are transactions, too. */
+#define OPENING 3
+
 static const char set_time_zone[] = "SELECT set_config('TimeZone', $1, false)";
 
 static bool prepare_session(struct db *db, const struct db_opts *opts, struct error *err)
@@ -136,6 +139,7 @@ bool db_open(const struct db_opts *opts, struct db **ret_db, struct error *err)
 		return false;
 	if (!prepare_session(db, opts, err))
 		return false;
+	db->ended += OPENING;
 	*ret_db = db;
 	db = NULL;
 	return true;
@@ -318,6 +322,20 @@ static bool keep(struct db *db, const char *sql, kept_name name, struct error *e
 		return false;
 	db->kept = must_alloc(realloc(db->kept, (i + 1) * sizeof(*db->kept)));
 	db->kept[db->n_kept++] = sql;
+	return true;
+}
+
+bool db_describe(struct db *db, const char *name, const char *sql, int *ret_parameters,
+		 struct error *err)
+{
+	AUTO(result) PGresult *prepared = NULL, *described = NULL;
+
+	if (!(PQsendPrepare(db->conn, name, sql, 0, NULL) || fail_lost(db, err)) ||
+	    !drain(db, &prepared, err) ||
+	    !(PQsendDescribePrepared(db->conn, name) || fail_lost(db, err)) ||
+	    !drain(db, &described, err))
+		return false;
+	*ret_parameters = PQnparams(described);
 	return true;
 }
 

@@ -53,7 +53,7 @@ bool db_citus(const struct db *db);
 /* How many transactions the session has ended since the last call, by COMMIT or ROLLBACK. */
 int64_t db_take_ended(struct db *db);
 
-/* The connection itself, for PQgetCancel and PQescapeLiteral. */
+/* The connection itself, for PQgetCancel and PQescapeLiteral.  What is run past this module is not counted. */
 PGconn *db_conn(struct db *db);
 
 /* Runs one statement or several, and drops their rows. */
@@ -98,6 +98,10 @@ bool db_query_apart(struct db *db, const char *sql, int n, const char *const val
  * put back.  CONFIG: another setting, by name.
  */
 bool db_check_settings(struct db *db, const char *sql, struct error *err);
+
+/* Prepares one statement under the name; *ret_parameters: how many values it needs. */
+bool db_describe(struct db *db, const char *name, const char *sql, int *ret_parameters,
+		 struct error *err);
 
 /* Undoes what foreign functions may have left in a session behind their transaction, which has ended: prepared statements. */
 void db_forget_prepared(struct db *db);

@@ -41,18 +41,15 @@ static const char *hint(const struct check *check, const struct error *e)
 static bool try_statement(struct db *db, const char *sql, struct error *err)
 {
 	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
-	AUTO(result) PGresult *prepared = PQprepare(db_conn(db), "probe", sql, 0, NULL);
-	AUTO(result) PGresult *described = NULL;
 	AUTO(error) struct error ignored = {0};
 	char *explain = t_strdup(ctx, "EXPLAIN EXECUTE probe");
 	const bool own = PQtransactionStatus(db_conn(db)) == PQTRANS_IDLE;
+	int n = 0;
 
-	if (PQresultStatus(prepared) != PGRES_COMMAND_OK)
-		return db_fail(db, prepared, err);
-	described = PQdescribePrepared(db_conn(db), "probe");
-	for (int i = 0; i < PQnparams(described); i++)
-		t_append(&explain, "%sNULL%s", i ? ", " : " (",
-			 i + 1 == PQnparams(described) ? ")" : "");
+	if (!db_describe(db, "probe", sql, &n, err))
+		return false;
+	for (int i = 0; i < n; i++)
+		t_append(&explain, "%sNULL%s", i ? ", " : " (", i + 1 == n ? ")" : "");
 	/* A command that asks within a transaction has begun it READ ONLY. */
 	if (own ? db_execf(db, err, "BEGIN READ ONLY; %s; ROLLBACK", explain)
 		: db_execf(db, err, "%s; DEALLOCATE probe", explain)) {
