@@ -6,7 +6,7 @@
  * lost stays lost: the caller opens a new one and asks the server what it has committed, because the answer to a COMMIT
  * may have been lost with it.
  */
-#include "database/db.h"
+#include "database/db_state.h"
 
 #include "base/text.h"
 #include "database/citus.h"
@@ -16,15 +16,6 @@
 #include <errno.h>
 
 #define SQL_ASCII "SQL_ASCII" /* the encoding of a database that takes any bytes */
-struct db {
-	PGconn *conn;
-	bool pooled; /* the server's session outlives ours */
-	const char **kept; /* n_kept: the prepared statements, the i-th as "k<i>" */
-	size_t n_kept;
-	int64_t ended; /* transactions since the last call of db_take_ended() */
-	PGresult *settings; /* of settings_sql, as db_open() made them */
-	bool citus; /* the extension may have a statement run on another server */
-};
 
 /*
  * search_path: so that a table of the CRM with the name of a catalog cannot stand in for it, nor a temporary one that a
@@ -95,7 +86,7 @@ static void ignore_notice(void *arg, const PGresult *res)
 	(void)res;
 }
 
-static bool fail_lost(struct db *db, struct error *err)
+bool db_lost(struct db *db, struct error *err)
 {
 	AUTO(char_p) char *text = connect_message(db->conn);
 
@@ -195,7 +186,7 @@ bool db_fail(struct db *db, const PGresult *res, struct error *err)
 	AUTO(char_p) char *text = NULL;
 
 	if (!sqlstate)
-		return fail_lost(db, err);
+		return db_lost(db, err);
 	text = refusal_text(res);
 	if (err->class == ERR_NONE) {
 		(void)snprintf(err->sqlstate, sizeof(err->sqlstate), "%s", sqlstate); /* 5 + NUL */
@@ -206,16 +197,7 @@ bool db_fail(struct db *db, const PGresult *res, struct error *err)
 }
 
 /* Drops all results that are still to come. */
-static void drop_results(struct db *db)
-{
-	PGresult *res;
-
-	while ((res = PQgetResult(db->conn)))
-		PQclear(res);
-}
-
-/* Takes all results of what was sent; returns the last one that failed, or else the last one. */
-static bool drain(struct db *db, PGresult **ret_res, struct error *err)
+bool db_drain(struct db *db, PGresult **ret_res, struct error *err)
 {
 	AUTO(result) PGresult *last = NULL;
 	bool failed = false;
@@ -249,8 +231,8 @@ bool db_exec(struct db *db, const char *sql, struct error *err)
 	AUTO(char_p) char *with = db->citus ? citus_begin(sql) : NULL;
 	AUTO(result) PGresult *res = NULL;
 
-	return (PQsendQuery(db->conn, with ? with : sql) || fail_lost(db, err)) &&
-	       drain(db, &res, err);
+	return (PQsendQuery(db->conn, with ? with : sql) || db_lost(db, err)) &&
+	       db_drain(db, &res, err);
 }
 
 bool db_citus(const struct db *db)
@@ -273,12 +255,11 @@ bool db_query(struct db *db, const char *sql, int n, const char *const values[],
 	      struct error *err)
 {
 	return (PQsendQueryParams(db->conn, sql, n, NULL, values, NULL, NULL, 0) ||
-		fail_lost(db, err)) &&
-	       drain(db, ret_res, err);
+		db_lost(db, err)) &&
+	       db_drain(db, ret_res, err);
 }
 
-/* Notes the number of rows affected, where ret_rows is not NULL. */
-static bool count_rows(PGresult *res, int64_t *ret_rows)
+bool db_count_rows(PGresult *res, int64_t *ret_rows)
 {
 	if (ret_rows)
 		*ret_rows = strtoll(PQcmdTuples(res), NULL, 10); /* "" is 0: nothing is counted */
@@ -290,7 +271,7 @@ bool db_command(struct db *db, const char *sql, int n, const char *const values[
 {
 	AUTO(result) PGresult *res = NULL;
 
-	return db_query(db, sql, n, values, &res, err) && count_rows(res, ret_rows);
+	return db_query(db, sql, n, values, &res, err) && db_count_rows(res, ret_rows);
 }
 
 bool db_query_int(struct db *db, const char *sql, int n, const char *const values[], int64_t *ret,
@@ -317,8 +298,8 @@ static bool keep(struct db *db, const char *sql, kept_name name, struct error *e
 	(void)snprintf(name, sizeof(kept_name), "k%zu", i); /* fits */
 	if (i < db->n_kept)
 		return true;
-	if (!(PQsendPrepare(db->conn, name, sql, 0, NULL) || fail_lost(db, err)) ||
-	    !drain(db, &res, err))
+	if (!(PQsendPrepare(db->conn, name, sql, 0, NULL) || db_lost(db, err)) ||
+	    !db_drain(db, &res, err))
 		return false;
 	db->kept = must_alloc(realloc(db->kept, (i + 1) * sizeof(*db->kept)));
 	db->kept[db->n_kept++] = sql;
@@ -330,10 +311,10 @@ bool db_describe(struct db *db, const char *name, const char *sql, int *ret_para
 {
 	AUTO(result) PGresult *prepared = NULL, *described = NULL;
 
-	if (!(PQsendPrepare(db->conn, name, sql, 0, NULL) || fail_lost(db, err)) ||
-	    !drain(db, &prepared, err) ||
-	    !(PQsendDescribePrepared(db->conn, name) || fail_lost(db, err)) ||
-	    !drain(db, &described, err))
+	if (!(PQsendPrepare(db->conn, name, sql, 0, NULL) || db_lost(db, err)) ||
+	    !db_drain(db, &prepared, err) ||
+	    !(PQsendDescribePrepared(db->conn, name) || db_lost(db, err)) ||
+	    !db_drain(db, &described, err))
 		return false;
 	*ret_parameters = PQnparams(described);
 	return true;
@@ -346,8 +327,8 @@ bool db_query_kept(struct db *db, const char *sql, int n, const char *const valu
 
 	return keep(db, sql, name, err) &&
 	       (PQsendQueryPrepared(db->conn, name, n, values, NULL, NULL, 0) ||
-		fail_lost(db, err)) &&
-	       drain(db, ret_res, err);
+		db_lost(db, err)) &&
+	       db_drain(db, ret_res, err);
 }
 
 bool db_command_kept(struct db *db, const char *sql, int n, const char *const values[],
@@ -355,7 +336,7 @@ bool db_command_kept(struct db *db, const char *sql, int n, const char *const va
 {
 	AUTO(result) PGresult *res = NULL;
 
-	return db_query_kept(db, sql, n, values, &res, err) && count_rows(res, ret_rows);
+	return db_query_kept(db, sql, n, values, &res, err) && db_count_rows(res, ret_rows);
 }
 
 static bool fail_setting(const PGresult *now, int i, struct error *err)
@@ -374,7 +355,7 @@ bool db_check_settings(struct db *db, const char *sql, struct error *err)
 	AUTO(result) PGresult *now = NULL;
 	AUTO(result) PGresult *set = NULL;
 
-	if (!(PQsendQuery(db->conn, both) || fail_lost(db, err)) || !drain(db, &now, err))
+	if (!(PQsendQuery(db->conn, both) || db_lost(db, err)) || !db_drain(db, &now, err))
 		return false;
 	for (int i = TIME_ZONE + 1; i < PQnfields(now); i++)
 		if (strcmp(PQgetvalue(now, 0, i), PQgetvalue(db->settings, 0, i)) != 0)
@@ -411,7 +392,7 @@ bool db_commit(struct db *db, struct error *err)
 {
 	AUTO(result) PGresult *res = NULL;
 
-	return (PQsendQuery(db->conn, "COMMIT") || fail_lost(db, err)) && drain(db, &res, err) &&
+	return (PQsendQuery(db->conn, "COMMIT") || db_lost(db, err)) && db_drain(db, &res, err) &&
 	       (strcmp(PQcmdStatus(res), "COMMIT") == 0 ||
 		fail(err, ERR_ENVIRONMENT, "the server answered COMMIT with %s", PQcmdStatus(res)));
 }
@@ -423,93 +404,4 @@ void db_rollback(struct db *db)
 	/* Fails when the connection is lost: then the server rolls back by itself. */
 	if (db_alive(db) && PQtransactionStatus(db->conn) != PQTRANS_IDLE)
 		(void)db_exec(db, "ROLLBACK", &ignored);
-}
-
-/* Ends a copy early: cancels it on the server, and drops the rest. */
-static void abandon_copy(struct db *db)
-{
-	PGcancel *cancel = PQgetCancel(db->conn);
-	char why[256];
-	char *bytes = NULL;
-
-	if (cancel)
-		(void)PQcancel(cancel, why, sizeof(why)); /* too late to matter if it fails */
-	PQfreeCancel(cancel);
-	while (PQgetCopyData(db->conn, &bytes, 0) > 0)
-		PQfreemem(bytes);
-	drop_results(db);
-}
-
-/* Sends a COPY and takes its first answer, which has to be wanted. */
-static bool begin_copy(struct db *db, const char *sql, ExecStatusType wanted, struct error *err)
-{
-	AUTO(result) PGresult *start = NULL;
-
-	if (!PQsendQuery(db->conn, sql))
-		return fail_lost(db, err);
-	start = PQgetResult(db->conn);
-	if (PQresultStatus(start) == wanted)
-		return true;
-	(void)db_fail(db, start, err);
-	drop_results(db);
-	return false;
-}
-
-bool db_copy_out(struct db *db, const char *sql, db_copy_sink sink, void *arg, int64_t *ret_rows,
-		 struct error *err)
-{
-	AUTO(result) PGresult *end = NULL;
-	char *bytes = NULL;
-
-	if (!begin_copy(db, sql, PGRES_COPY_OUT, err))
-		return false;
-	for (;;) {
-		const int n = PQgetCopyData(db->conn, &bytes, 0);
-		bool taken;
-
-		if (n <= 0) /* -1: the command's status follows; -2: the connection's end */
-			break;
-		taken = sink(arg, bytes, (size_t)n, err);
-		PQfreemem(bytes);
-		if (!taken) {
-			abandon_copy(db);
-			return false;
-		}
-	}
-	return drain(db, &end, err) && count_rows(end, ret_rows);
-}
-
-bool db_copy_put(struct db *db, const char *bytes, size_t n, struct error *err)
-{
-	static const size_t most = 1 << 20; /* PQputCopyData takes an int */
-
-	while (n > 0) {
-		const size_t part = n < most ? n : most;
-
-		if (PQputCopyData(db->conn, bytes, (int)part) != 1)
-			return fail_lost(db, err);
-		bytes += part;
-		n -= part;
-	}
-	return true;
-}
-
-bool db_copy_in(struct db *db, const char *sql, db_copy_source source, void *arg, int64_t *ret_rows,
-		struct error *err)
-{
-	AUTO(result) PGresult *end = NULL;
-	bool given, ended;
-
-	if (!begin_copy(db, sql, PGRES_COPY_IN, err))
-		return false;
-	given = source(arg, err);
-	ended = PQputCopyEnd(db->conn, given ? NULL : "the source failed") == 1;
-	if (!given || !ended) {
-		AUTO(error) struct error ignored = {0};
-
-		(void)fail_lost(db, err);
-		(void)drain(db, &end, &ignored); /* the first failure counts */
-		return false;
-	}
-	return drain(db, &end, err) && count_rows(end, ret_rows);
 }
