@@ -247,6 +247,19 @@ bool command_check_grants(struct command *cmd, struct error *err)
 	       fail(err, ERR_USAGE, _("\"%s\" is not the name of a role"), name);
 }
 
+/* Refuses what each line of the output would otherwise be refused for. */
+static bool check_role(const struct command *cmd, struct error *err)
+{
+	int64_t there = 0;
+
+	return db_query_int(cmd->db, "SELECT count(*) FROM pg_catalog.pg_roles WHERE rolname = $1",
+			    1, (const char *const[]){cmd->argument}, &there, err) &&
+	       (there > 0 ||
+		fail(err, ERR_CONFIG,
+		     _("role \"%s\" does not exist: make it first, as with CREATE ROLE %s LOGIN"),
+		     cmd->argument, sql_ident(cmd->ctx, cmd->argument)));
+}
+
 bool command_grants(struct command *cmd, struct error *err)
 {
 	static const char *const names[] = {
@@ -263,6 +276,8 @@ bool command_grants(struct command *cmd, struct error *err)
 
 	g.name = cmd->argument ? cmd->argument : names[g.grantee];
 	g.role = sql_ident(g.ctx, g.name);
+	if (cmd->argument && !check_role(cmd, err))
+		return false;
 	if (!command_model(cmd, ACTION_EXPORT, &g.catalog, err))
 		return false;
 	collect_arrays(&g);

@@ -227,6 +227,17 @@ def test_names_stay_names(make, pg, tmp_path):
                 f' DROP ROLE "owner{name[:40]}"')
 
 
+@pytest.mark.parametrize("option", [[], ["--auditor"], ["--operator"]])
+def test_a_role_that_is_missing_is_one_error(make, option):
+    """Nothing is printed that psql would refuse line by line.  Without a name there is an example's."""
+    d = make(SCHEMA, model())
+    done = d.ctl("grants", *option, "No One's", check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.splitlines() == [
+        'retentionctl: role "No One\'s" does not exist: make it first, as with CREATE ROLE "No One\'s" LOGIN']
+    assert d.ctl("grants", *option).stdout
+
+
 @pytest.mark.parametrize("name", ["x\ny", "x\ry", ""])
 def test_a_role_is_one_line(make, name):
     d = make(SCHEMA, model())
