@@ -34,7 +34,7 @@ struct setup {
 	void *ctx;
 	const char *as; /* before a command that speaks to the database */
 	const char *conninfo; /* as the caller gave it, quoted for the shell */
-	const char *service; /* the connection string of the daemon */
+	char *service; /* the connection string of the daemon */
 	const char *database, *role;
 	const char *config, *model; /* files */
 	const char *models, *archives; /* folders */
@@ -126,7 +126,6 @@ static void read_settings(struct setup *s, const PQconninfoOption *settings)
 		if (strcmp(o->keyword, "user") != 0 && strncmp(o->keyword, "pass", 4) != 0)
 			append_setting(&service, o->keyword, o->val);
 	}
-	append_setting(&service, "user", s->role);
 	s->service = service;
 	s->as = elsewhere ? "" : "runuser -u " SUPERUSER " -- ";
 }
@@ -207,6 +206,16 @@ static const char *name_files(struct setup *s)
 				    : t_printf(s->ctx, "%.*sarchives",
 					       slash ? (int)(slash + 1 - s->config) : 0, s->config);
 	return stem;
+}
+
+/*
+ * Names the daemon's role in its connection string, except where that is the name of its user: people who read the
+ * configuration connect as themselves then.
+ */
+static void name_role(struct setup *s)
+{
+	if (!s->is_service || !*s->as || strcmp(s->role, SERVICE) != 0)
+		append_setting(&s->service, "user", s->role);
 }
 
 /* retentionctl or psql on the database, as the one who may. */
@@ -375,6 +384,7 @@ bool command_setup(struct command *cmd, struct error *err)
 	    !read_conninfo(&s, conninfo, err))
 		return false;
 	stem = name_files(&s);
+	name_role(&s);
 	if (o->apply && *s.as && geteuid() != 0)
 		return fail(err, ERR_USAGE, "%s",
 			    _("call setup --apply as root: its steps change to the user postgres"));

@@ -128,6 +128,21 @@ def test_without_a_server_in_the_connection_string(place):
     assert "systemctl enable --now retentiond@shop" in done.stdout
 
 
+def test_people_connect_as_themselves(place):
+    """Where the service's user has the name of the role, the configuration names no role, and people can use it, too."""
+    own, place.role = place.role, "retentiond"
+    try:
+        printed = {
+            name: place.setup(*TABLES, **options).stdout
+            for name, options in {"service": {"conninfo": "shop", "config": False}, "file": {"conninfo": "shop"},
+                                  "host": {"conninfo": "host=db.example dbname=shop", "config": False}}.items()}
+    finally:
+        place.role = own
+    assert 'conninfo = "dbname=shop";' in printed["service"]
+    assert 'conninfo = "dbname=shop user=retentiond";' in printed["file"]
+    assert 'conninfo = "dbname=shop host=db.example user=retentiond";' in printed["host"]
+
+
 def test_a_password_is_not_written_down(place):
     done = place.setup(*TABLES, conninfo="host=db.example dbname=shop user=dba password=secret sslmode=verify-full")
     assert f'conninfo = "dbname=shop host=db.example sslmode=verify-full user={place.role}"' in done.stdout
