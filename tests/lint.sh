@@ -49,6 +49,9 @@ if grep -q '^[0-9a-f]' migrations/CHECKSUMS; then
 	(cd migrations && sha256sum --check --strict --quiet CHECKSUMS) || complain "a released migration was edited"
 fi
 
+# The sections of NEWS are a Debian changelog, too, of 80 columns.
+awk 'length > 80 { print "lint: conf/NEWS:" FNR ": longer than 80 characters"; bad = 1 } END { exit bad }' conf/NEWS >&2 || failed=1
+
 # The map of CONTRIBUTING.md names every source file, and no other.
 bash tests/lint-map.sh || failed=1
 
