@@ -1,4 +1,4 @@
-# retentiond: one Makefile, not recursive.  Targets: all demo check mutants lint bench deb install uninstall clean deps.
+# retentiond: one Makefile, not recursive.  Targets: all demo check check-readme mutants lint bench deb install uninstall clean deps.
 # SANITIZE=1 builds and tests with ASan and UBSan.
 
 # The newest version that NEWS names, as all programs print it.  The commit is git's, unless COMMIT names it.
@@ -186,7 +186,7 @@ run-lint: all build/retentionctl.pot
 	@clang-format --dry-run -Werror $(C_FILES)
 	bash tests/lint.sh
 	bash tests/lint-cycles.sh $(B)
-	shellcheck -x $(SHELL_FILES) conf/notify-*
+	shellcheck -x $(SHELL_FILES) conf/notify-* conf/check-service
 	cppcheck --quiet --error-exitcode=1 --inline-suppr --std=c11 -D_GNU_SOURCE -Idaemon \
 		--enable=warning,performance,portability --suppress=missingInclude daemon
 	@printf '%s\n' $(wildcard daemon/*.c daemon/*/*.c) | xargs -n 3 -P $(shell nproc) sh -c 'clang-tidy --quiet --extra-arg=-Xclang \
@@ -209,7 +209,7 @@ fuzz: $(FUZZ)
 # Each unit is a template, too: one file, so that the two cannot differ.
 UNITS = retentiond.service retentiond@.service retentiond-web.service retentiond-web@.service
 # The proxy, what watches the figures, and drop-ins of the daemon's unit.
-EXAMPLES = conf/nginx-retentiond-web.conf conf/retentiond.rules.yml conf/grafana-retentiond.json $(addprefix systemd/retentiond-,downloads.conf database.conf failure.conf failure@.service notify.conf)
+EXAMPLES = conf/nginx-retentiond-web.conf conf/retentiond.rules.yml conf/grafana-retentiond.json $(addprefix systemd/retentiond-,downloads.conf database.conf password.conf failure.conf failure@.service notify.conf)
 # Of a fleet: to be copied to $(SYSCONFDIR)/retentiond, with their folder.
 FLEET = $(patsubst conf/%,%,$(wildcard conf/fleet/*.conf conf/fleet/*/*.conf))
 
@@ -220,7 +220,7 @@ install: all
 		$(DESTDIR)$(DOCDIR)
 	install $(B)/retentiond $(B)/retentiond-web $(DESTDIR)$(SBINDIR)
 	install $(B)/retentionctl $(DESTDIR)$(BINDIR)
-	install $(B)/retention-job conf/notify-mail conf/notify-webhook $(DESTDIR)$(LIBEXECDIR)
+	install $(B)/retention-job conf/notify-mail conf/notify-webhook conf/check-service $(DESTDIR)$(LIBEXECDIR)
 	for page in $(wildcard daemon/*.[158] conf/*.[158]); do \
 		install -m 644 $$page $(DESTDIR)$(MANDIR)/man$${page##*.}/; done
 	for language in $(patsubst daemon/po/%.po,%,$(wildcard daemon/po/*.po)); do \
@@ -262,10 +262,15 @@ check-deb: deb
 	@sh tests/setup.sh check-deb
 	@bash tests/deb/check.sh build/deb build/check-deb/root $(OLDER)
 
+# README's steps, in order and as they stand there, in the same Debian.
+check-readme:
+	@sh tests/setup.sh check-deb
+	@bash tests/readme/check.sh build/check-deb/root
+
 clean:
 	rm -rf build
 
 -include $(wildcard build/*/*.d build/*/*/*.d build/*/unit/*/*.d)
 # FORCE is no file either.
-.PHONY: FORCE all unit deps check check-set mutants demo bench bench-idle bench-instructions bench-page deb check-deb lint run-lint fuzz install uninstall clean
+.PHONY: FORCE all unit deps check check-set mutants demo bench bench-idle bench-instructions bench-page deb check-deb check-readme lint run-lint fuzz install uninstall clean
 .SECONDARY:

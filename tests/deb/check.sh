@@ -3,26 +3,12 @@
 # Debian 12 of its own under a real systemd (inside.sh has the steps).  ROOT keeps that Debian for the next time; what
 # the steps change is thrown away.  OLDER is a folder with the packages of an earlier version.  Without it, they are
 # made from these ones: a lower version, and other texts in the configuration files.
-# environment: MIRROR   where debootstrap finds Debian
-#              SUITE    the release, by default bookworm
+# environment: as of root.sh
 # Needs root.  Exit status: 0 all steps passed, 1 one failed, 97 no systemd came up.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 packages=$1 root=$2 older=${3:-}
-suite=${SUITE:-bookworm}
-mirror=${MIRROR:-http://deb.debian.org/debian}
-[ "$(id -u)" = 0 ] || { echo "check-deb makes a Debian of its own, which needs root" >&2; exit 1; }
-
-# What a host with a database has, and nothing that the packages should bring themselves.
-if [ ! -e "$root/.complete" ]; then
-	rm -rf "$root"
-	mkdir -p "$root"
-	echo "making a Debian $suite in $root"
-	debootstrap --variant=minbase --include=systemd,systemd-sysv,dbus,postgresql,man-db,procps,ca-certificates \
-		"$suite" "$root" "$mirror" >"$root.log" 2>&1 || { tail -n 5 "$root.log" >&2; exit 1; }
-	rm -f "$root/etc/resolv.conf"
-	touch "$root/.complete"
-fi
+bash tests/deb/root.sh "$root"
 
 # The packages, the older ones, and the steps, as the container sees them.
 share=$(mktemp -d)

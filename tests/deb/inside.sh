@@ -36,7 +36,7 @@ for page in retentiond.8 retentionctl.1 retentiond-web.8 retentiond.conf.5 web.c
 	ok "the manual has $page" man -w "${page##*.}" "${page%.*}"
 done
 
-# --- README, "Installing", from step 3 on ---
+# --- README, "Step by step" ---
 ok "PostgreSQL runs" systemctl start postgresql
 pg -c "CREATE DATABASE crm TEMPLATE template0 ENCODING 'UTF8' LOCALE 'C.UTF-8'" -c "CREATE ROLE retentiond LOGIN"
 (cd /mnt/crm && pg -d crm -v contacts=1000 -v today="$(date +%F)" -f schema.sql -f generate.sql -f constraints.sql >/dev/null)
@@ -44,7 +44,7 @@ pg -c "CREATE DATABASE acme TEMPLATE crm"
 for database in crm acme; do
 	ok "$database: migrate" runuser -u postgres -- retentionctl -d dbname=$database migrate
 done
-sed -i 's/"service=crm"/"dbname=crm"/; s/max_share = .*/max_share = 1.0;/; s/rows_per_second = .*/rows_per_second = 100;/' \
+sed -i 's/max_share = .*/max_share = 1.0;/; s/rows_per_second = .*/rows_per_second = 100;/' \
 	/etc/retentiond/retentiond.conf
 sed 's/"dbname=crm"/"dbname=acme"/; s,"/var/lib/retentiond/archives","/var/lib/retentiond/acme",' \
 	/etc/retentiond/retentiond.conf >/etc/retentiond/acme.conf
@@ -90,7 +90,7 @@ kept=$(pg -d crm -c "CREATE TEMP TABLE kept (LIKE crm.contact)" \
 ok "each contact that went is in the archive once" is "$kept" "$gone $gone"
 ok "the archive verifies" ctl archive verify "$job"
 ok "so does the journal" ctl verify
-ok "what was changed in a configuration file is kept" grep -q '^  conninfo = "dbname=crm"' /etc/retentiond/retentiond.conf
+ok "what was changed in a configuration file is kept" grep -q '^  max_share = 1.0' /etc/retentiond/retentiond.conf
 ok "the page's, too" grep -q ours.example /etc/retentiond/web.conf
 ok "a file that nobody changed is the new one" refused grep -q "As it was in the version before" /etc/retentiond/models/crm.conf
 
@@ -103,7 +103,7 @@ ok "the daemons run" active retentiond retentiond@acme
 # --- removed, and installed again ---
 ok "both are removed" apt remove retentiond retentiond-web
 ok "nothing of them runs" refused pgrep -u retentiond
-ok "the configuration stays" grep -q '^  conninfo = "dbname=crm"' /etc/retentiond/retentiond.conf
+ok "the configuration stays" grep -q '^  max_share = 1.0' /etc/retentiond/retentiond.conf
 ok "the archive stays" test -s "$archive/SHA256SUMS"
 ok "both are installed again" apt install /mnt/new/retentiond*.deb
 ok "nothing is started by that" inactive retentiond retentiond@acme retentiond-web
@@ -125,12 +125,12 @@ ok "the schema stays" job_is "done"
 
 # --- and installed anew ---
 ok "installed after the purge" apt install /mnt/new/retentiond*.deb
-ok "the configuration is the shipped one" grep -q '^  conninfo = "service=crm"' /etc/retentiond/retentiond.conf
+ok "the configuration is the shipped one" grep -q '^  max_share = 0.25' /etc/retentiond/retentiond.conf
 for unit in retentiond retentiond-web; do
 	ok "$unit is not enabled" enabled $unit disabled
 	ok "$unit does not run" inactive $unit
 done
-sed -i 's/"service=crm"/"dbname=crm"/; s/max_share = .*/max_share = 1.0;/' /etc/retentiond/retentiond.conf
+sed -i 's/max_share = .*/max_share = 1.0;/' /etc/retentiond/retentiond.conf
 ok "the archive is the daemon's again" ctl archive verify "$job"
 ok "and the daemon works on" systemctl start retentiond
 ok "nothing that the daemons do is forbidden to them" refused sh -c "journalctl -u 'retentiond*' -o cat | grep -i 'not implemented\|not permitted'"

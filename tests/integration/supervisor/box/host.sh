@@ -11,7 +11,7 @@ install -D "$build/retentionctl" /usr/sbin/retentionctl
 install -D "$build/retention-job" /usr/libexec/retentiond/retention-job
 # The job is looked for beside the program first: in the box both ways must lead to the same.
 install -D "$build/retention-job" /usr/sbin/retention-job
-install /mnt/conf/notify-mail /mnt/conf/notify-webhook /usr/libexec/retentiond
+install /mnt/conf/notify-mail /mnt/conf/notify-webhook /mnt/conf/check-service /usr/libexec/retentiond
 for unit in retentiond retentiond@; do
 	install -D -m 644 /mnt/systemd/retentiond.service /etc/systemd/system/$unit.service
 done

@@ -36,6 +36,16 @@ systemctl daemon-reload
 ok "the unit is sound" systemd-analyze verify --man=no /etc/systemd/system/retentiond.service
 ok "exposure is 1.5 at most" systemd-analyze security --offline=true --threshold=15 /etc/systemd/system/retentiond.service
 
+# What retentiond -t cannot know: the folder is its own, and the unit may not write there.
+ok "check-service accepts the service" /usr/libexec/retentiond/check-service
+install -d -o retentiond -m 700 /srv/archives
+sed 's,"/var/lib/retentiond/archives","/srv/archives",' /etc/retentiond/retentiond.conf >/etc/retentiond/elsewhere.conf
+ok "retentiond -t accepts a folder elsewhere" runuser -u retentiond -- retentiond -t -c elsewhere
+ok "check-service says that the unit forbids it" sh -c \
+	'/usr/libexec/retentiond/check-service elsewhere 2>&1 | grep "srv/archives.*Read-only file system"'
+ok "no unit is left of it" sh -c '! ls /run/systemd/system/retentiond-check*'
+rm /etc/retentiond/elsewhere.conf
+
 # A sendmail that keeps what it is told, where the sandbox lets the daemon write.
 printf '#!/bin/sh\ncat >>/var/lib/retentiond/mail\n' >/usr/sbin/sendmail
 chmod 755 /usr/sbin/sendmail
