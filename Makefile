@@ -178,7 +178,7 @@ lint:
 build/retentionctl.pot: $(wildcard daemon/*.c daemon/*/*.[ch] migrations/*.sql) tests/lint-refusals.py
 	@mkdir -p $(@D)
 	@xgettext -k_ -kN_ --from-code=UTF-8 --no-location --omit-header -o $@ $(sort $(wildcard daemon/command/*.c daemon/report/*.c)) \
-		daemon/retentionctl.c
+		daemon/retentionctl.c daemon/base/schema_version.c
 	@python3 tests/lint-refusals.py --pot >>$@
 # The objects say which file calls which.
 run-lint: all build/retentionctl.pot

@@ -1,6 +1,7 @@
 /* Helpers that all commands of retentionctl share: the session, calls, plans, listings. */
 #include "command/command.h"
 
+#include "base/schema_version.h"
 #include "command/output.h"
 #include "preflight/check_plan.h"
 
@@ -48,6 +49,26 @@ static bool take_zone(struct command *cmd, struct error *err)
 	       (n == 0 || db_query_int(cmd->db, zone_sql, 0, NULL, &n, err));
 }
 
+/* Refuses a schema of another version, because a command would fail there halfway, or mean something else. */
+static bool check_schema(struct command *cmd, struct error *err)
+{
+	AUTO(error) struct error failure = {0};
+	AUTO(talloc) char *why = NULL;
+	int64_t version = 0;
+
+	if (cmd->spec->any_schema && !cmd->options.record)
+		return true;
+	if (!db_query_int(cmd->db, SCHEMA_VERSION_SQL, 0, NULL, &version, &failure)) {
+		/* A role without rights hears of them from what it has asked for. */
+		if (strcmp(failure.sqlstate, "42501") == 0)
+			return true;
+		if (!schema_version_is_missing(failure.sqlstate))
+			return fail(err, failure.class, "%s", failure.text);
+	}
+	why = schema_version_judge(NULL, version, "retentiond");
+	return !why || fail(err, ERR_CONFIG, "%s", why);
+}
+
 bool command_open(struct command *cmd, struct error *err)
 {
 	struct db_opts opts = {.conninfo = cmd->conninfo, .application_name = "retentionctl"};
@@ -59,7 +80,8 @@ bool command_open(struct command *cmd, struct error *err)
 	if (!cmd->conninfo)
 		opts.conninfo = cmd->config->conninfo;
 	opts.timezone = cmd->config ? cmd->config->timezone : NULL;
-	return db_open(&opts, &cmd->db, err) && (cmd->config || take_zone(cmd, err));
+	return db_open(&opts, &cmd->db, err) && check_schema(cmd, err) &&
+	       (cmd->config || take_zone(cmd, err));
 }
 
 void command_explain(struct error *err, const char *line)

@@ -63,6 +63,7 @@ struct command_spec {
 	bool (*check)(struct command *cmd, struct error *err);
 	const char *
 		grants; /* option of grants that prints what a person needs to call it; NULL: no table of the CRM */
+	bool any_schema; /* reads nothing in schema retention, unless --record is given: any version will do */
 };
 
 struct command {

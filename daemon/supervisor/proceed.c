@@ -1,6 +1,6 @@
 #include "supervisor/proceed.h"
 
-#include "base/migrations.h"
+#include "base/schema_version.h"
 #include "supervisor/loop.h"
 #include "supervisor/metrics.h"
 #include "supervisor/status.h"
@@ -65,28 +65,18 @@ void proceed_check_again(struct supervisor *s)
 
 /* --- The schema ------------------------------------------------------------------------------- */
 
-static const char schema_sql[] = "SELECT coalesce(max(version), 0) FROM retention.schema_version";
-
 /* NULL: the schema fits this program; else the remedy; talloc. */
 static char *judge_schema(const PGresult *res)
 {
 	const char *sqlstate = PQresultErrorField(res, PG_DIAG_SQLSTATE);
 	const char *why = connection_failure(res);
-	const long wanted = (long)migrations_count;
 	long version = 0;
 
 	if (!why)
 		version = strtol(PQgetvalue(res, 0, 0), NULL, 10); /* an int, always */
-	else if (!sqlstate || (strcmp(sqlstate, "42P01") != 0 && strcmp(sqlstate, "3F000") != 0))
-		return t_strdup(NULL, why); /* neither undefined_table nor invalid_schema_name */
-	if (version == wanted)
-		return NULL;
-	if (version == 0)
-		return t_strdup(NULL, "schema retention is missing: run retentionctl migrate");
-	return t_printf(NULL, "schema retention is at version %ld, this program is for %ld: %s",
-			version, wanted,
-			version < wanted ? "run retentionctl migrate"
-					 : "install the newer retentiond");
+	else if (!schema_version_is_missing(sqlstate))
+		return t_strdup(NULL, why);
+	return schema_version_judge(NULL, version, "retentiond");
 }
 
 static void on_schema(void *arg, int64_t tag, const PGresult *res)
@@ -106,8 +96,9 @@ static void on_schema(void *arg, int64_t tag, const PGresult *res)
 
 static void ask_schema(struct supervisor *s)
 {
-	connection_ask(s->connection, &(struct connection_query){
-					      .sql = schema_sql, .on_answer = on_schema, .arg = s});
+	connection_ask(s->connection, &(struct connection_query){.sql = SCHEMA_VERSION_SQL,
+								 .on_answer = on_schema,
+								 .arg = s});
 }
 
 /* --- The connection --------------------------------------------------------------------------- */

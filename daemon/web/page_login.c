@@ -8,9 +8,11 @@
  */
 #include "web/page_login.h"
 
+#include "base/schema_version.h"
 #include "base/text.h"
 #include "base/units.h"
 #include "web/cookie.h"
+#include "web/person.h"
 #include "web/refuse.h"
 #include "web/route.h"
 #include "web/visit_answer.h"
@@ -26,6 +28,7 @@ struct login {
 	char *name;
 	bool is_counted; /* as a try */
 	struct link *link;
+	int64_t schema; /* its version */
 	visit_step next; /* NULL: back to where the person wanted to go */
 };
 
@@ -114,46 +117,6 @@ void page_login(struct visit *v)
 
 /* --- The person ------------------------------------------------------------------------------- */
 
-static const char me_sql[] =
-	"SELECT me.*, pg_catalog.set_config('TimeZone', me.timezone, false) FROM retention.me";
-
-static bool is_true(const PGresult *me, const char *name)
-{
-	const char *text = values_column(me, 0, name);
-
-	return text && *text == 't';
-}
-
-static char *copy(void *ctx, const PGresult *me, const char *name)
-{
-	const char *text = values_column(me, 0, name);
-
-	return text ? t_strdup(ctx, text) : NULL;
-}
-
-/* NULL: the page is not for this role. */
-static struct person *person_of(void *ctx, const PGresult *me)
-{
-	struct person *person;
-
-	if (PQntuples(me) != 1 || !values_column(me, 0, "name") ||
-	    !values_column(me, 0, "superuser") || is_true(me, "superuser") || is_true(me, "daemon"))
-		return NULL;
-	person = t_zero(ctx, struct person);
-	person->name = copy(person, me, "name");
-	person->auditor = is_true(me, "auditor");
-	person->operator= is_true(me, "operator");
-	person->approver = is_true(me, "approver");
-	person->four_eyes = is_true(me, "four_eyes");
-	person->timezone = copy(person, me, "timezone");
-	person->key_type = copy(person, me, "key_type");
-	person->today = copy(person, me, "today");
-	if (person->auditor || person->operator|| person->approver)
-		return person;
-	talloc_free(person);
-	return NULL;
-}
-
 static void show_no_role(struct visit *v, const char *name)
 {
 	visit_answer_note(v, LOG_NOTICE, "a log-in was refused: the page is not for this role");
@@ -183,18 +146,21 @@ static void on_me_refused(struct visit *v)
 void page_login_ask_me(struct visit *v)
 {
 	visiting(v)->on_ask_refused = on_me_refused;
-	visit_ask(v, "me", me_sql, 0, NULL);
+	visit_ask(v, "me", person_sql, 0, NULL);
 }
 
 bool page_login_check_me(struct visit *v)
 {
-	const struct person *person = person_of(visit_ctx(v), visit_rows(v, "me"));
+	const PGresult *me = visit_rows(v, "me");
+	const struct person *person = person_read(visit_ctx(v), me);
 
 	visiting(v)->on_ask_refused = NULL;
 	if (!person) {
 		lock_out(v);
 		return false;
 	}
+	if (!person_check_schema(v, strtoll(values_column(me, 0, "schema_version"), NULL, 10)))
+		return false;
 	v->person = person; /* this visit's own: another one of the session cannot free it */
 	return true;
 }
@@ -231,6 +197,13 @@ static void show_login_no_role(struct visit *v)
 	const struct login *login = v->data;
 
 	show_no_role(v, login->name);
+}
+
+static void show_schema(struct visit *v)
+{
+	const struct login *login = v->data;
+
+	(void)person_check_schema(v, login->schema); /* which is another one */
 }
 
 /* Neither the name nor the password was wrong. */
@@ -292,7 +265,8 @@ static void on_me(void *arg, struct link_answer answer)
 	struct login *login = arg;
 	struct visit *v = login->v;
 	const char *sqlstate = PQresultErrorField(answer.result, PG_DIAG_SQLSTATE);
-	struct person *person = link_succeeded(answer.result) ? person_of(v, answer.result) : NULL;
+	struct person *person =
+		link_succeeded(answer.result) ? person_read(v, answer.result) : NULL;
 	const bool is_known = link_succeeded(answer.result) || refuse_status(sqlstate) == 403;
 	const bool is_away = refuse_status(sqlstate) == 503;
 
@@ -307,12 +281,36 @@ static void on_me(void *arg, struct link_answer answer)
 						 : show_failure);
 }
 
+/* The version of the schema is answered.  retention.me of another one need not be what the page expects. */
+static void on_schema(void *arg, struct link_answer answer)
+{
+	struct login *login = arg;
+	const char *sqlstate = PQresultErrorField(answer.result, PG_DIAG_SQLSTATE);
+
+	if (link_succeeded(answer.result)) {
+		login->schema = strtoll(PQgetvalue(answer.result, 0, 0), NULL, 10);
+	} else if (!schema_version_is_missing(sqlstate)) {
+		on_me(arg, answer);
+		return;
+	}
+	PQclear(answer.result);
+	if (schema_version_compare(login->schema) == 0) {
+		link_ask(login->link,
+			 &(struct link_ask){.sql = person_sql, .on_answer = on_me, .arg = login});
+		return;
+	}
+	link_close(login->link, login->v->web);
+	visit_resume(login->v, show_schema);
+}
+
 static void on_up(void *arg)
 {
 	struct login *login = arg;
 
 	forgive(login);
-	link_ask(login->link, &(struct link_ask){.sql = me_sql, .on_answer = on_me, .arg = login});
+	link_ask(login->link, &(struct link_ask){.sql = SCHEMA_VERSION_SQL,
+						 .on_answer = on_schema,
+						 .arg = login});
 }
 
 static void connect_as(struct visit *v, const char *name, const char *password, visit_step next)
