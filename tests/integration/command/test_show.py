@@ -190,7 +190,7 @@ def test_help_of_a_command(words):
 def test_hints_are_french(pg, db, empty_db):
     pg.psql(db, "-c", "DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'stranger') THEN CREATE ROLE stranger LOGIN; END IF; END $$")
     assert "conseil : accordez à votre rôle retention_auditor (lit)" in ctl(pg, db, "journal", user="stranger", env=FRENCH).stderr
-    assert "conseil : le schéma retention manque : lancez retentionctl migrate" in ctl(pg, empty_db(), "journal", env=FRENCH).stderr
+    assert "retentionctl: le schéma retention manque : lancez retentionctl migrate" in ctl(pg, empty_db(), "journal", env=FRENCH).stderr
     assert ctl(pg, db, "nonsense", env=FRENCH).stderr.splitlines()[1].startswith("utilisation : retentionctl ")
 
 

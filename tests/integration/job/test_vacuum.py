@@ -106,11 +106,10 @@ def test_an_emptied_table(job, server):
 def test_the_owner_s_right(job, server):
     """A role that may not: the job is done, and says what was left to autovacuum, and who may."""
     j = job(server=server, limits={"vacuum": True})
-    printed = j.daemon.ctl("grants", ROLE).stdout
     server.sql(j.db, f"CREATE ROLE {ROLE} LOGIN")
     server.sql(j.db, "CREATE ROLE owns")
     try:
-        server.psql(j.db, "-c", printed)
+        server.psql(j.db, "-c", j.daemon.ctl("grants", ROLE).stdout)
         server.sql(j.db, "ALTER TABLE crm.contact OWNER TO owns")
         server.sql(j.db, "GRANT USAGE ON SCHEMA crm TO owns")
         said = j.daemon.ctl("grants", ROLE).stdout
