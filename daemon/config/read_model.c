@@ -50,6 +50,7 @@ const struct setting_spec table_specs[] = {
 	{.key = "allow_unindexed", .kind = VALUE_BOOL, FIELD(allow_unindexed)},
 	{.key = "refresh", .kind = VALUE_BOOL, FIELD(refresh), .quiet = true},
 	{.key = "not_large_objects", STRINGS(struct table, not_large_objects, SETTING_STRINGS_MAX)},
+	{.key = "export_without", STRINGS(struct table, export_without, SETTING_STRINGS_MAX)},
 	{.key = "delete", CHOICE(delete_names), FIELD(on_delete)},
 	{.key = "anonymize", CHOICE(anonymize_names), FIELD(on_anonymize)},
 	{.key = "on_delete"},
@@ -355,6 +356,13 @@ static void check_paths(const struct model *model, const struct table *t, const 
 					    "%s is not a column: only by and match follow a value "
 					    "within a document",
 					    others[o]->names[i]);
+	for (size_t i = 0; i < t->n_export_without; i++)
+		if (path_is_meant(t->export_without[i]))
+			complain_at(
+				r, reader_key(r, "export_without"),
+				"export_without leaves out whole columns, and %s is a value within a "
+				"document: name its column",
+				t->export_without[i]);
 	for (size_t i = 0; t->by && i < t->by->n; i++) {
 		const char *name = t->by->names[i];
 

@@ -5,6 +5,7 @@
 #include "discover/draft_state.h"
 
 #include "base/text.h"
+#include "discover/names.h"
 #include "discover/verdict.h"
 #include "model/catalog.h"
 
@@ -93,12 +94,27 @@ static bool print_compact(struct draft *x, size_t table, enum rule_kind rule, co
 	return width > 0;
 }
 
-/* Prints the columns with this rule, a line for each, with its reason; open ones last. */
+/* Prints why a column is under its rule, up to the end of the line. */
+static void print_reason(struct draft *x, const struct schema_column *c, const struct decision *d)
+{
+	draft_put(x, " # %s%s",
+		  !d->open         ? ""
+		  : x->is_proposal ? "is this personal? "
+				   : MODEL_MARK ": is this personal? ",
+		  draft_line(x, d->why));
+	if (c->comment)
+		draft_put(x, " (%s)", draft_line(x, c->comment));
+	draft_put(x, "\n");
+}
+
+/* Prints the columns with this rule, a line for each, with its reason; open ones last.  A single one is in the rule's line. */
 static void print_rule(struct draft *x, size_t table, enum rule_kind rule)
 {
 	const struct schema_table *t = &x->schema->tables[table];
 	const char *hidden = x->is_proposal ? "# " : "";
+	const char *closing = rule == RULE_SET ? " );" : " ];";
 	size_t left = 0, plain = 0;
+	bool single;
 
 	for (size_t i = 0; i < t->n_columns; i++) {
 		const struct decision d = decide_column(x, table, &t->columns[i]);
@@ -113,10 +129,11 @@ static void print_rule(struct draft *x, size_t table, enum rule_kind rule)
 		return;
 	}
 	draft_put(x, "    %s%s%s", hidden, rule_names[rule], opening(rule));
+	single = left == 1 && plain == 0;
 	left -= plain;
 	if (plain > 0)
 		print_plain(x, table, hidden, left > 0);
-	else
+	else if (!single)
 		draft_put(x, "\n");
 	for (int open = 0; open < 2; open++)
 		for (size_t i = 0; i < t->n_columns; i++) {
@@ -126,17 +143,16 @@ static void print_rule(struct draft *x, size_t table, enum rule_kind rule)
 			if (d.rule != rule || d.open != (open == 1) || is_plain(x, t, c, &d))
 				continue;
 			left--;
-			draft_put(x, "    %s  %-26s # %s%s", hidden,
-				  t_printf(x->ctx, "%s%s", element(x, c, &d), left ? "," : ""),
-				  !d.open          ? ""
-				  : x->is_proposal ? "is this personal? "
-						   : MODEL_MARK ": is this personal? ",
-				  draft_line(x, d.why));
-			if (c->comment)
-				draft_put(x, " (%s)", draft_line(x, c->comment));
-			draft_put(x, "\n");
+			if (single)
+				draft_put(x, " %s%s ", element(x, c, &d), closing);
+			else
+				draft_put(x, "    %s  %-26s", hidden,
+					  t_printf(x->ctx, "%s%s", element(x, c, &d),
+						   left ? "," : ""));
+			print_reason(x, c, &d);
 		}
-	draft_put(x, "    %s%s;\n", hidden, rule == RULE_SET ? ")" : "]");
+	if (!single)
+		draft_put(x, "    %s%s\n", hidden, closing + 1);
 }
 
 static const enum rule_kind printed_rules[] = {RULE_SET, RULE_CLEAR, RULE_KEEP};
@@ -181,6 +197,31 @@ void draft_on_delete(struct draft *x, size_t table, bool whole)
 		if (whole || printed_rules[i] != RULE_KEEP)
 			(void)print_compact(x, table, printed_rules[i], " ", ""); /* or has none */
 	draft_put(x, " };  # the row stays, and would still name the person\n");
+}
+
+/* Texts and bytes can be secrets; dates, numbers and flags of that name tell about one: password_changed_at. */
+static bool is_secret(const struct schema_column *c)
+{
+	return (c->category == 'S' || c->category == 'U') && !catalog_is_date(c->base) &&
+	       names_is_secret(c->name);
+}
+
+void draft_secrets(struct draft *x, size_t table)
+{
+	const struct schema_table *t = &x->schema->tables[table];
+	size_t width = 0;
+
+	for (size_t i = 0; i < t->n_columns; i++) {
+		const bool first = width == 0;
+
+		if (!is_secret(&t->columns[i]))
+			continue;
+		if (first)
+			draft_put(x, "    export_without = [");
+		print_element(x, draft_quoted(x, t->columns[i].name), first, "\n      ", &width);
+	}
+	if (width > 0)
+		draft_put(x, " ];  # secrets\n");
 }
 
 /* A state can be called like the mark, which would be a question more. */

@@ -280,6 +280,8 @@ void draft_item(struct draft *x, size_t i)
 		draft_request(x);
 	if (i < 2)
 		draft_put(x, "    archive = true;\n");
+	if (!item->second) /* it holds for all names of the table */
+		draft_secrets(x, item->table);
 	if (is_shielded(x, item) && draft_erases(x, item->table))
 		draft_put(x, "    # " MODEL_MARK
 			     ": a deletion does not reach it, because the row above stays: "

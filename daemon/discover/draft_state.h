@@ -36,6 +36,9 @@ void draft_rules_again(struct draft *x, size_t table, const char *first);
 /* Prints what is erased of a row that is detached.  whole: the table has no rules that name the other columns. */
 void draft_on_delete(struct draft *x, size_t table, bool whole);
 
+/* Prints which columns hold secrets, which a copy for the person leaves out; nothing where there are none. */
+void draft_secrets(struct draft *x, size_t table);
+
 /* Does a rule of the table erase something? */
 bool draft_erases(const struct draft *x, size_t table);
 

@@ -222,6 +222,24 @@ bool names_says_closed(const char *label)
 	return has_any(&p, closed_words) && !has_any(&p, open_words);
 }
 
+bool names_is_secret(const char *column)
+{
+	struct parts p;
+	char pair[2 * PART_MAX];
+
+	parts_split(column, &p);
+	if (names_of(column).kind != NAME_PERSON) /* a password's state, a count of tokens */
+		return false;
+	for (int i = 0; i < p.n; i++) {
+		(void)snprintf(pair, sizeof(pair), "%s %s", p.part[i],
+			       i + 1 < p.n ? p.part[i + 1] : ""); /* fits */
+		if (find_in(secret_words, p.part[i]) || find_joined(secret_pairs, p.part[i]) ||
+		    find_in(secret_pairs, pair))
+			return true;
+	}
+	return false;
+}
+
 bool names_is_birth(const char *column)
 {
 	struct parts p;

@@ -33,6 +33,9 @@ bool names_is_state(const char *column);
 /* Does a label, or the name of a flag or a date, say that something has ended: "Closed", "Erledigt", resolved_at? */
 bool names_says_closed(const char *label);
 
+/* Is it something that opens an account, or the hash of it: encrypted_password, api_key, otpSecret? */
+bool names_is_secret(const char *column);
+
 /* Does the name contain a word for birth or death?  Other dates are not personal. */
 bool names_is_birth(const char *column);
 

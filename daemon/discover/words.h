@@ -48,6 +48,12 @@ static const char number_parts[] = "number, nummer, numero, num";
 /* What a person is, described: marital_status. */
 static const char state_words[] = "status, state, type, kind, statut, etat, typ, art, tipo, estado";
 
+/* What opens an account.  Each is among the words of a person, too. */
+static const char secret_words[] =
+	"token, secret, password, passwd, pwd, passphrase, passcode, salt, jeton, kennwort, passwort, geheimnis, contrasena";
+static const char secret_pairs[] =
+	"api key, private key, access key, secret key, storage key, reply key, invite key, access code";
+
 /* If a column name has several of the words, the one of the highest kind decides. */
 static const struct word_list word_lists[] = {
 	/* Data of a person, or a way to reach one: an address, a number, a secret, a personal name. */

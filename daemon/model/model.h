@@ -129,6 +129,9 @@ struct table {
 	const char *const
 		*not_large_objects; /* n_...: columns of type oid that hold other numbers */
 	size_t n_not_large_objects;
+	const char *const
+		*export_without; /* n_...: columns that a copy for the person leaves out: secrets */
+	size_t n_export_without;
 	enum on_delete on_delete;
 	enum on_anonymize on_anonymize;
 	const struct column_rule *rules; /* n_rules, in the file's order */

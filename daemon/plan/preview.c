@@ -149,15 +149,28 @@ char *plan_count_sql(const struct plan *p, const char *due)
 	return t_printf(p, "%s%s", with_clause(p, due), sql);
 }
 
+/* Does an entry of the model for t's table leave the column out of copies for the person? */
+static bool is_left_out(const struct plan *p, const struct table *t, const char *column)
+{
+	for (size_t i = 0; i < p->model->n_tables; i++) {
+		const struct table *x = &p->model->tables[i];
+
+		for (size_t j = 0; plan_oid(p, x) == plan_oid(p, t) && j < x->n_export_without; j++)
+			if (strcmp(x->export_without[j], column) == 0)
+				return true;
+	}
+	return false;
+}
+
 /*
- * Returns the row as jsonb.  That uses the casts to json that the types have: of one that would run somebody's function
- * with the rights of this session, the text is taken instead.
+ * Returns the row as jsonb, without the columns of export_without.  That uses the casts to json that the types have: of one
+ * that would run somebody's function with the rights of this session, the text is taken instead.
  */
 static char *row_as_json(const struct plan *p, const struct table *t)
 {
 	const struct relation *r = plan_relation(p, t);
 	char *cells = t_strdup(p, "");
-	bool foreign = false;
+	bool whole = true;
 
 	for (size_t i = 0; i < r->n_columns; i++) {
 		const struct column *column = &r->columns[i];
@@ -165,15 +178,21 @@ static char *row_as_json(const struct plan *p, const struct table *t)
 
 		if (path_is(column->name))
 			continue;
-		foreign = foreign || column->foreign_cast;
+		if (is_left_out(p, t, column->name)) {
+			whole = false;
+			continue;
+		}
+		whole = whole && !column->foreign_cast;
 		t_list(&cells, ", ", "(%s, to_jsonb(%s))", sql_literal(p, column->name),
 		       column->foreign_cast ? plan_text(p, column, at) : at);
 	}
-	return foreign ? t_printf(p,
-				  "(SELECT jsonb_object_agg(v.name, v.value)\n"
-				  "    FROM (VALUES %s) AS v(name, value))",
-				  cells)
-		       : t_strdup(p, "to_jsonb(t.*)"); /* t alone can be a column */
+	if (whole)
+		return t_strdup(p, "to_jsonb(t.*)"); /* t alone can be a column */
+	return *cells ? t_printf(p,
+				 "(SELECT jsonb_object_agg(v.name, v.value)\n"
+				 "    FROM (VALUES %s) AS v(name, value))",
+				 cells)
+		      : t_strdup(p, "jsonb '{}'");
 }
 
 static void add_member(char **list, const char *column)

@@ -371,6 +371,13 @@ static void need_column(const struct table *t, const struct relation *r, const c
 			 t->schema, t->table, name);
 }
 
+static void need_listed(const struct table *t, const struct relation *r, const char *what,
+			const char *const names[], size_t n, struct complaints *c)
+{
+	for (size_t i = 0; i < n; i++)
+		need_column(t, r, what, names[i], &t->place, c);
+}
+
 static void need_columns(const struct table *t, const struct relation *r, const char *what,
 			 const struct columns *columns, const struct place *at,
 			 struct complaints *c)
@@ -408,11 +415,10 @@ static void check_columns_exist(const struct model *model, const struct catalog 
 		need_column(t, r, "date", t->date, &t->place, c);
 		need_column(t, r, "created", t->created, &t->place, c);
 		need_column(t, r, "file", t->file.column, &t->file.place, c);
-		for (size_t j = 0; j < t->n_identity; j++)
-			need_column(t, r, "identity", t->identity[j], &t->place, c);
-		for (size_t j = 0; j < t->n_not_large_objects; j++)
-			need_column(t, r, "not_large_objects", t->not_large_objects[j], &t->place,
-				    c);
+		need_listed(t, r, "identity", t->identity, t->n_identity, c);
+		need_listed(t, r, "not_large_objects", t->not_large_objects, t->n_not_large_objects,
+			    c);
+		need_listed(t, r, "export_without", t->export_without, t->n_export_without, c);
 		if (t->from)
 			need_columns(t->of, &catalog->relations[t->of->index], "from", t->from,
 				     &t->place, c);

@@ -106,6 +106,58 @@ def test_staff_in_the_same_table(make, type):
     assert document["request"] == [] and set(re.findall(r"canary-\d+", said)) == {"canary-2"}
 
 
+LOGIN = """CREATE TABLE person (id int PRIMARY KEY, name text, hash text);
+    CREATE TABLE ticket (id int PRIMARY KEY, customer int REFERENCES person, at timestamptz, body text, reply_token text);
+    CREATE TABLE device (id int PRIMARY KEY, person int REFERENCES person, seller int REFERENCES person, token text, push text);
+    CREATE INDEX ON ticket (customer); CREATE INDEX ON device (person); CREATE INDEX ON device (seller);
+    INSERT INTO person VALUES (1, 'canary-1', 'secret-1'), (2, 'canary-2', 'secret-2');
+    INSERT INTO ticket VALUES (10, 1, '2015-01-01', 'canary-10', 'secret-10');
+    INSERT INTO device VALUES (20, 1, 1, 'secret-20', 'canary-20')"""
+
+
+def login(make, **tables):
+    return make(LOGIN, small.model(
+        {"table": "person", "clear": ["name", "hash"], "export_without": ["hash"]},
+        {"table": "ticket", "by": "customer", "clear": ["body", "reply_token"], "keep": ["at"], "export_without": ["reply_token"]},
+        **{name: {"table": "device", "key": "id", "of": "contact", "anonymize": "delete", **table} for name, table in tables.items()}))
+
+
+def test_secrets_are_left_out(make):
+    """Under each name of a table: the one that names them, and another."""
+    d = login(make, device={"by": "person", "export_without": ["token"]}, sold={"by": "seller"})
+    said = d.ctl("subject", "export", "1", log=os.devnull).stdout
+    document = json.loads(said)
+    device = {"id": 20, "person": 1, "seller": 1, "push": "canary-20"}
+    assert document["contact"] == [{"id": 1, "name": "canary-1"}]
+    assert set(document["request"][0]) == {"id", "customer", "at", "body"}
+    assert document["device"] == [device] and document["sold"] == [device]
+    assert "secret" not in said and "token" not in said
+
+
+def test_every_column_is_left_out(make):
+    """The rows are still counted."""
+    d = login(make, device={"by": "person", "export_without": ["id", "person", "seller", "token", "push"]})
+    assert json.loads(d.ctl("subject", "export", "1", log=os.devnull).stdout)["device"] == [{}]
+
+
+def test_the_archive_has_what_a_copy_leaves_out(make):
+    d = login(make, device={"by": "person", "export_without": ["token"]})
+    rows = "SELECT p.*, d.* FROM person p JOIN device d ON d.person = p.id"
+    before = d.pg.sql(d.db, rows)
+    d.configure(policies=[{"name": "p", "action": "delete_contacts", "depth": "18 months", "schedule": "daily", "archive": "full"}])
+    d.once()
+    assert d.pg.sql(d.db, rows) == [] != before
+    restore(d, 1)
+    assert d.pg.sql(d.db, rows) == before
+
+
+def test_a_column_to_leave_out_has_to_exist(make):
+    d = login(make, device={"by": "person", "export_without": ["Token"]})
+    done = d.ctl("subject", "export", "1", check=False)
+    assert done.returncode == 1 and done.stdout == ""
+    assert 'table "device": export_without: public.device has no column "Token"' in done.stderr
+
+
 def save(d, *args):
     """The number of the saved action, listed by the daemon."""
     d.once()  # it says what a key is

@@ -120,13 +120,38 @@ def test_columns_in_four_languages(pg, empty_db, daemon):
     db = empty_db()
     pg.psql(db, "-c", SCHEMA + PERSON)
     text, tables = drafted(pg, db)
-    asked = {m.group(1) for line in text.splitlines() if drafts.MARK in line and (m := re.match(r'      "([^"]+)"', line))}
+    asked = {column for _, column in drafts.asked(text)}
     person = tables["person"]
     assert set(person["keep"]) == {"id", "contact_id", "phase", "besuche", "login_failed", "flags", "zahlen", "account_uuid", "device_id",
                                    "status_reason", "is_email", "during", "country_code"}
     assert asked & set(person["clear"]) == {"urbanism", "trip", "decline_reason", "label"}
     done = daemon(db=db, model=drafts.answered(text), policies=[policy("anonymize_contacts")]).check_config()
     assert done.returncode == 0, done.stderr
+
+
+SECRETS = """;
+    CREATE TABLE account (id bigint PRIMARY KEY, contact_id bigint NOT NULL REFERENCES contact, login text, encrypted_password text,
+        "otpSecret" bytea, password_changed_at timestamptz, token_count int, recovery_token uuid, password_status text, public_key text,
+        "API-Key" varchar(64), mail text);
+    CREATE TABLE visit (id bigint PRIMARY KEY, contact_id bigint NOT NULL REFERENCES contact, page text)"""
+
+
+def test_secrets_stay_out_of_a_copy(pg, empty_db, daemon):
+    db = empty_db()
+    pg.psql(db, "-c", SCHEMA + SECRETS)
+    text, tables = drafted(pg, db)
+    assert tables["account"]["export_without"] == ["encrypted_password", "otpSecret", "recovery_token", "API-Key"]
+    assert [name for name, t in tables.items() if "export_without" in t] == ["account"]
+    done = daemon(db=db, model=drafts.answered(text), policies=[policy("anonymize_contacts")]).check_config()
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_single_column_needs_a_single_line(pg, empty_db):
+    db = empty_db()
+    pg.psql(db, "-c", SCHEMA + SECRETS)
+    text, tables = drafted(pg, db)
+    assert re.search(r'^    clear = \[ "page" \];  # ', text, re.M), text
+    assert tables["visit"]["clear"] == ["page"]
 
 
 FIELDS = """;

@@ -21,6 +21,18 @@ def run(pg, db, *args):
                           stdin=subprocess.DEVNULL, capture_output=True, text=True)
 
 
+def asked(text):
+    """The columns with an open question, as (name of the group, column): each in a line of its own, or alone under its rule."""
+    found, group = [], None
+    for line in text.splitlines():
+        head = re.match(r"  ([\w-]+): {$", line)
+        group = head.group(1) if head else group
+        column = re.match(r'(?:      |    (?:clear|keep|set)(?: =|:) [\[(] )(?:{ column = )?"([^"]+)"', line)
+        if column and MARK in line:
+            found.append((group, column.group(1)))
+    return found
+
+
 def draft(pg, db, *args, contact="contact", request="request"):
     """The text that model draft prints."""
     done = run(pg, db, "--contact", contact, "--request", request, *args)

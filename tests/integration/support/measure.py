@@ -137,21 +137,14 @@ def proposed(text, name):
 
 def erased_by(text, tables, columns):
     """What an anonymization erases, and what of it is a question: two sets of (table, column)."""
-    erased, open_ = set(), set()
+    erased = set()
     for name, group in tables.items():
         table = bare(group)
         if group.get("anonymize") == "delete":
             erased |= {(table, c) for c in columns[table]}
         for column in [*group.get("clear", ()), *group.get("set", ()), *(proposed(text, name) if group.get("shared") else ())]:
             erased.add((table, column))
-    group = None
-    for line in text.splitlines():
-        head = re.match(r"  ([\w-]+): {$", line)
-        group = head.group(1) if head else group
-        column = re.match(r'      (?:{ column = )?"([^"]+)"', line)
-        if column and drafts.MARK in line:
-            open_.add((bare(tables[group]), column.group(1)))
-    return erased, open_
+    return erased, {(bare(tables[group]), column) for group, column in drafts.asked(text)}
 
 
 def measure(pg, name, samples=False):

@@ -268,6 +268,13 @@ static const struct {
 	 ""},
 	{TABLE("m: { table = \"m\"; of = \"contact\"; by = \"r\"; not_large_objects = []; };\n"),
 	 "f:5: model: table \"m\": not_large_objects must be an array of 1 to 1600 strings: [ \"a\", \"b\" ]"},
+	{TABLE("m: { table = \"m\"; of = \"contact\"; by = \"r\"; export_without = [ \"n\", \"o\" ]; };\n"),
+	 ""},
+	{TABLE("m: { table = \"m\"; of = \"contact\"; by = \"r\"; export_without = \"n\"; };\n"),
+	 "f:5: model: table \"m\": export_without must be an array of 1 to 1600 strings: [ \"a\", \"b\" ]"},
+	{TABLE("m: { table = \"m\"; of = \"contact\"; by = \"r\"; export_without = [ \"n ->> 'x'\" ]; };\n"),
+	 "f:5: model: table \"m\": export_without leaves out whole columns, and n ->> 'x' is a value within a "
+	 "document: name its column"},
 	{TABLE("m: { table = \".m\"; of = \"contact\"; by = \"r\"; };\n"),
 	 "f:5: model: table \"m\": table \".m\" is not \"table\" or \"schema.table\""},
 	{TABLE("m: { table = [ \"a.b\", \"c.d\" ]; of = \"contact\"; by = \"r\"; };\n"), ""},

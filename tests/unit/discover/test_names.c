@@ -264,6 +264,31 @@ static void test_numbers(void **state)
 	assert_false(names_is_birth("geburtenrate"));
 }
 
+static void test_secrets(void **state)
+{
+	static const char *const secrets[] = {
+		"password", "encrypted_password", "passwordHash", "API-Key",
+		"apikey",   "otp_secret",         "reset_token",  "access_keys",
+		"kennwort", "jeton_acces",        "contraseña"};
+	static const char *const others[] = {"email",
+					     "password_status",
+					     "public_key",
+					     "token_count",
+					     "secretary_name",
+					     "keyword",
+					     "passport_number",
+					     "key",
+					     ""};
+
+	(void)state;
+	for (size_t i = 0; i < LENGTH(secrets); i++)
+		if (!names_is_secret(secrets[i]))
+			fail_msg("%s is a secret", secrets[i]);
+	for (size_t i = 0; i < LENGTH(others); i++)
+		if (names_is_secret(others[i]))
+			fail_msg("%s is no secret", others[i]);
+}
+
 static void test_states(void **state)
 {
 	static const char *const closed[] = {"Closed",
@@ -384,11 +409,12 @@ static void test_type_values(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_persons),    cmocka_unit_test(test_texts),
-		cmocka_unit_test(test_states),     cmocka_unit_test(test_no_persons),
-		cmocka_unit_test(test_numbers),    cmocka_unit_test(test_columns),
-		cmocka_unit_test(test_long_names), cmocka_unit_test(test_tables),
-		cmocka_unit_test(test_types),      cmocka_unit_test(test_type_values),
+		cmocka_unit_test(test_persons),     cmocka_unit_test(test_texts),
+		cmocka_unit_test(test_secrets),     cmocka_unit_test(test_states),
+		cmocka_unit_test(test_no_persons),  cmocka_unit_test(test_numbers),
+		cmocka_unit_test(test_columns),     cmocka_unit_test(test_long_names),
+		cmocka_unit_test(test_tables),      cmocka_unit_test(test_types),
+		cmocka_unit_test(test_type_values),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
