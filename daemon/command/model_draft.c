@@ -7,6 +7,7 @@
 #include "discover/dates.h"
 #include "discover/draft.h"
 #include "discover/keys.h"
+#include "discover/numbered_types.h"
 
 static bool find_table(const struct schema *schema, const char *name, size_t *ret,
 		       struct error *err)
@@ -107,6 +108,8 @@ bool command_model_draft(struct command *cmd, struct error *err)
 	if (!schema_read(cmd->db, options->samples, cmd->ctx, &schema, err))
 		return false;
 	keys_settle(cmd->ctx, schema);
+	if (options->samples && !numbered_types_read(cmd->db, cmd->ctx, schema, err))
+		return false;
 	if (!find_table(schema, options->contact, &contact, err) ||
 	    !find_table(schema, options->request, &request, err) ||
 	    !dates_find(cmd->db, options->samples, &schema->tables[contact], NULL, err) ||

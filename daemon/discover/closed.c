@@ -125,18 +125,15 @@ static bool by_lookup(const struct search *s, const struct schema_column *c, str
 	const struct schema_table *lookup = lookup_of(s, c, &key);
 	const char *label = lookup && s->ask.samples ? label_of(s, lookup) : NULL;
 	char *table = label ? sql_table(s->ctx, lookup->schema, lookup->name) : NULL;
-	AUTO(result) PGresult *may = NULL;
 	AUTO(result) PGresult *res = NULL;
+	bool may = false;
 	char *sql;
 
 	if (!label || strcmp(schema_column(lookup, key)->base, "uuid") == 0)
 		return true;
-	if (!db_query(
-		    s->ask.db,
-		    "SELECT has_table_privilege($1, 'SELECT') AND has_schema_privilege($2, 'USAGE') AS may",
-		    2, (const char *const[]){table, lookup->schema}, &may, err))
+	if (!schema_may_read(s->ask.db, lookup, &may, err))
 		return false;
-	if (!db_bool(may, 0, "may"))
+	if (!may)
 		return true;
 	sql = sql_fill(s->ctx, lookup_sql, {"key", sql_ident(s->ctx, key)}, {"label", label},
 		       {"table", table});

@@ -81,9 +81,11 @@ static void print_where(struct draft *x, const struct link *item)
 		return;
 	draft_put(x, "    where = %s;%s\n",
 		  draft_quoted(x, t_printf(x->ctx, "%s = %s", draft_ident(x, item->type),
-					   sql_literal(x->ctx, item->value))),
-		  item->value_guessed ? "  # " MODEL_MARK ": how does the CRM write this type?"
-				      : "");
+					   item->number ? item->number
+							: sql_literal(x->ctx, item->value))),
+		  item->number          ? t_printf(x->ctx, "  # %s", draft_line(x, item->value))
+		  : item->value_guessed ? "  # " MODEL_MARK ": how does the CRM write this type?"
+					: "");
 	if (item->value_guessed && !x->samples)
 		draft_put(x,
 			  "    # --samples finds it, and other tables that the column can name.\n");

@@ -125,8 +125,8 @@ const struct columns *links_request_by(void *ctx, const struct schema *schema, s
 
 /*
  * The link of a table to the parent by a type and an id; its value is NULL: there is none.  The value is one
- * that was seen in the database, or else a guess.  Only contact and request get a guess, an enum gets none,
- * because all its values are known, and the type of an inbox or a list is not about contacts.
+ * that was seen in the database, or else a guess.  Only contact and request get a guess, an enum and a number get none,
+ * because all their values are known, and the type of an inbox or a list is not about contacts.
  */
 struct link links_type(const struct link_walk *w, size_t table, size_t parent)
 {
@@ -139,10 +139,12 @@ struct link links_type(const struct link_walk *w, size_t table, size_t parent)
 		return item;
 	item.type = type->name;
 	for (size_t i = 0; i < type->n_values && !item.value; i++)
-		if (names_is_type_of(type->values[i], p->name))
+		if (names_is_type_of(type->values[i], p->name)) {
 			item.value = type->values[i];
+			item.number = type->numbers ? type->numbers[i] : NULL;
+		}
 	item.value_guessed = !item.value;
-	if (!item.value && parent < 2 && type->category != 'E' &&
+	if (!item.value && parent < 2 && !strchr("EN", type->category) &&
 	    names_of_table(t->name) == NAME_TABLE_UNKNOWN)
 		item.value = names_type_value(w->ctx, type->name, p->name);
 	return item;

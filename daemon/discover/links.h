@@ -28,6 +28,7 @@ struct link {
 	const struct columns *from; /* the parent's columns; NULL: the parent's key */
 	const char *type; /* LINKS_TYPE: the column with the type */
 	const char *value; /* LINKS_TYPE: the value of type for this parent */
+	const char *number; /* LINKS_TYPE: what type has instead of value; NULL: value itself */
 	bool value_guessed; /* the value was not seen in the database */
 	bool role; /* LINKS_NAME: by a role that a contact can have: author_id */
 	bool second; /* the table has an earlier name */

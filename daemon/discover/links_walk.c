@@ -22,11 +22,14 @@ static bool is_type(const struct schema *schema, const struct schema_column *typ
 static const char *pair_of(const struct schema *schema, const struct schema_table *t,
 			   const struct schema_column *type)
 {
-	if (type->foreign || !strchr("SE", type->category))
+	bool (*const is_pair)(const char *, const char *) =
+		type->numbers ? names_is_numbered_pair : names_is_pair;
+
+	if (!type->numbers && (type->foreign || !strchr("SE", type->category)))
 		return NULL;
 	for (size_t i = 0; i < t->n_columns; i++)
 		if (!t->columns[i].foreign && t->columns[i].plain &&
-		    names_is_pair(type->name, t->columns[i].name))
+		    is_pair(type->name, t->columns[i].name))
 			return is_type(schema, type) ? t->columns[i].name : NULL;
 	return NULL;
 }

@@ -452,6 +452,39 @@ bool names_is_pair(const char *type, const char *id)
 	       strcmp(joined(ctx, &t, t.n - 1), joined(ctx, &i, i.n - 1)) == 0;
 }
 
+/* Are the first n parts of the one those of the other? */
+static bool same_parts(const struct parts *a, const struct parts *b, int n)
+{
+	for (int i = 0; i < n; i++)
+		if (strcmp(a->part[i], b->part[i]) != 0)
+			return false;
+	return true;
+}
+
+bool names_is_numbered_pair(const char *type, const char *id)
+{
+	struct parts t, i;
+	int of; /* how many parts stand before "type", and say which of several pairs it is */
+
+	parts_split(type, &t);
+	parts_split(id, &i);
+	if (t.n < 2 || i.n < 2 || strcmp(t.part[t.n - 1], "id") != 0 ||
+	    strcmp(i.part[i.n - 1], "id") != 0)
+		return false;
+	of = t.n - 2;
+	if (!find_in("type, model, class, table, lookup", t.part[of]))
+		return false;
+	if (of == i.n - 1 && same_parts(&t, &i, of))
+		return true;
+	if (of > 0 && strcmp(t.part[of - 1], "content") == 0)
+		of--;
+	else if (strcmp(t.part[of], "lookup") == 0 && of > 0 &&
+		 strcmp(t.part[of - 1], "object") == 0)
+		return i.n == 2 && find_in("o, object", i.part[0]);
+	return i.n == of + 2 && same_parts(&t, &i, of) &&
+	       find_in("object, record, res, row, item, entity", i.part[of]);
+}
+
 bool names_is_content(const char *type)
 {
 	struct parts p;

@@ -98,6 +98,9 @@ bool names_is_link_to(const char *column, const char *table, const char *other);
 /* Do type and id form a pair: record_type and record_id, res_model and res_id, model and res_id? */
 bool names_is_pair(const char *type, const char *id);
 
+/* The same of a type that is a number: content_type_id and object_id, res_model_id and res_id? */
+bool names_is_numbered_pair(const char *type, const char *id);
+
 /* Does the type say what a content is: content_type, mime_type? */
 bool names_is_content(const char *type);
 

@@ -7,6 +7,8 @@
  */
 #include "discover/schema.h"
 
+#include "base/mem.h"
+#include "base/sql.h"
 #include "model/catalog.h"
 #include "model/catalog_sql.h"
 
@@ -289,6 +291,21 @@ bool schema_read(struct db *db, bool samples, void *ctx, struct schema **ret, st
 	       read_indexes(db, ctx, *ret, err) && read_keys(db, ctx, *ret, err) &&
 	       read_all_splits(db, ctx, *ret, err) && read_values(db, samples, ctx, *ret, err) &&
 	       db_commit(db, err);
+}
+
+bool schema_may_read(struct db *db, const struct schema_table *t, bool *ret, struct error *err)
+{
+	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
+	AUTO(result) PGresult *res = NULL;
+	const char *const values[] = {sql_table(ctx, t->schema, t->name), t->schema};
+
+	if (!db_query(
+		    db,
+		    "SELECT has_table_privilege($1, 'SELECT') AND has_schema_privilege($2, 'USAGE') AS may",
+		    LENGTH(values), values, &res, err))
+		return false;
+	*ret = db_bool(res, 0, "may");
+	return true;
 }
 
 const struct schema_table *schema_table(const struct schema *schema, const char *name,

@@ -28,6 +28,8 @@ struct schema_column {
 	const char **
 		values; /* n_values, of type columns: labels of an enum, or with samples the most common values */
 	size_t n_values;
+	const char **
+		numbers; /* n_values: the number that stands for each; NULL: the values stand for themselves */
 };
 
 /* An index.  A column of it that is an expression is "". */
@@ -91,6 +93,9 @@ struct schema {
  * ctx.  Keys and pairs of columns are not chosen yet: see keys_settle().
  */
 bool schema_read(struct db *db, bool samples, void *ctx, struct schema **ret, struct error *err);
+
+/* Has the session the right to read rows of the table? */
+bool schema_may_read(struct db *db, const struct schema_table *t, bool *ret, struct error *err);
 
 /* Finds "schema.table", or the only table of a name; NULL: not found, and *ret_n tables have the name. */
 const struct schema_table *schema_table(const struct schema *schema, const char *name,

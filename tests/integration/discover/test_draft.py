@@ -193,6 +193,59 @@ def test_a_type_and_an_id(make, daemon):
     loads(daemon, db, text, *ACTIONS)
 
 
+NUMBERED = """
+    CREATE TABLE django_content_type (id int PRIMARY KEY, app_label varchar(100) NOT NULL, model varchar(100) NOT NULL, UNIQUE (app_label, model));
+    CREATE TABLE desk_contact (id int PRIMARY KEY, name text, created timestamptz);
+    CREATE TABLE desk_ticket (id int PRIMARY KEY, contact_id int NOT NULL REFERENCES desk_contact, at timestamptz, subject text);
+    CREATE TABLE "desk_followUp" (id int PRIMARY KEY, ticket_id int NOT NULL REFERENCES desk_ticket, body text);
+    CREATE TABLE shop_contact (id int PRIMARY KEY, name text);
+    CREATE TABLE comment (id int PRIMARY KEY, content_type_id int NOT NULL REFERENCES django_content_type, object_id int NOT NULL, body text);
+    CREATE TABLE deed (id int PRIMARY KEY, actor_content_type_id int NOT NULL REFERENCES django_content_type, actor_object_id int, words text);
+    INSERT INTO django_content_type VALUES (3, 'shop', 'contact'), (7, 'desk', 'contact'), (8, 'desk', 'ticket'), (9, 'desk', 'followup'),
+        (10, 'auth', 'user')"""
+
+
+@pytest.mark.parametrize("rows", ["", "; INSERT INTO comment SELECT i, 8, i, 'Ana Secret' FROM generate_series(1, 50) i; ANALYZE"])
+def test_a_number_for_a_type(make, daemon, rows):
+    """The table of types tells which number is whose, also where no row has it yet; of another application's contact it is not."""
+    db, text, tables = make(NUMBERED + rows, "--samples", contact="desk_contact", request="desk_ticket")
+    found = {(t["table"], t["of"]): (t["by"], t["where"]) for t in tables.values() if "where" in t}
+    assert found == {
+        ("public.comment", "contact"): ("object_id", "content_type_id = 7"), ("public.comment", "request"): ("object_id", "content_type_id = 8"),
+        ("public.comment", "desk_followUp"): ("object_id", "content_type_id = 9"),
+        ("public.deed", "contact"): ("actor_object_id", "actor_content_type_id = 7"),
+        ("public.deed", "request"): ("actor_object_id", "actor_content_type_id = 8"),
+        ("public.deed", "desk_followUp"): ("actor_object_id", "actor_content_type_id = 9")}
+    assert "# desk_contact" in text and "Secret" not in text and not [line for line in marks(text) if "where" in line]
+    loads(daemon, db, text, *ACTIONS)
+
+
+@pytest.mark.parametrize("types, where", [
+    ("(7, 'desk', 'contact')", ["content_type_id = 7"]), ("(3, 'shop', 'contact'), (7, 'desk', 'contact')", []),
+    ("(3, 'shop', 'contacts_of'), (7, 'desk', 'Contact')", ["content_type_id = 7"])])
+def test_a_number_of_two_applications(make, types, where):
+    """A table whose name lacks the application is found by the model alone, where no other application has a model of that name."""
+    _, _, tables = make(SCHEMA + f""";
+        CREATE TABLE django_content_type (id int PRIMARY KEY, app_label text, model text);
+        CREATE TABLE comment (id int PRIMARY KEY, content_type_id int REFERENCES django_content_type, object_id bigint, body text);
+        INSERT INTO django_content_type VALUES {types}""", "--samples")
+    assert [t["where"] for t in tables.values() if "where" in t] == where
+
+
+def test_a_number_for_a_type_needs_samples(make):
+    _, text, tables = make(NUMBERED, contact="desk_contact", request="desk_ticket")
+    assert {t["table"] for t in tables.values()} == {"public.desk_contact", "public.desk_ticket", "public.desk_followUp"}
+    assert "comment" in text and "where" not in str(tables)
+
+
+def test_types_that_may_not_be_read(make, pg):
+    """The draft is made without them."""
+    db, _, _ = make(NUMBERED, contact="desk_contact", request="desk_ticket")
+    pg.sql(db, "DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = 'typeless') THEN CREATE ROLE typeless LOGIN; END IF; END $$")
+    done = run(pg, db, "--contact", "desk_contact", "--request", "desk_ticket", "--samples", user="typeless")
+    assert done.returncode == 0 and "content_type_id =" not in done.stdout, done.stderr
+
+
 def test_without_samples_the_type_is_a_guess(make, daemon):
     db, text, tables = make(POLYMORPHIC)
     found = {t["of"]: t["where"] for t in tables.values() if t["table"] == "public.picture"}

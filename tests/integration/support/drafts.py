@@ -15,9 +15,10 @@ ACTIONS = [{"name": "gone", "action": "delete_contacts", "depth": "18 months", "
            {"name": "requests", "action": "anonymize_requests", "depth": "18 months", "schedule": "monthly"}]
 
 
-def run(pg, db, *args):
+def run(pg, db, *args, user=None):
     """model draft's process, ended."""
-    return subprocess.run([str(BUILD / "retentionctl"), "-d", pg.conninfo(db), "model", "draft", *args],
+    conninfo = pg.conninfo(db) + (f" user={user}" if user else "")
+    return subprocess.run([str(BUILD / "retentionctl"), "-d", conninfo, "model", "draft", *args],
                           stdin=subprocess.DEVNULL, capture_output=True, text=True)
 
 

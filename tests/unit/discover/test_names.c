@@ -264,6 +264,24 @@ static void test_numbers(void **state)
 	assert_false(names_is_birth("geburtenrate"));
 }
 
+static void test_numbered_pairs(void **state)
+{
+	(void)state;
+	assert_true(names_is_numbered_pair("content_type_id", "object_id"));
+	assert_true(names_is_numbered_pair("contentTypeId", "objectId"));
+	assert_true(names_is_numbered_pair("target_content_type_id", "target_object_id"));
+	assert_true(names_is_numbered_pair("res_model_id", "res_id"));
+	assert_true(names_is_numbered_pair("model_id", "record_id"));
+	assert_true(names_is_numbered_pair("subject_type_id", "subject_id"));
+	assert_true(names_is_numbered_pair("object_lookup_id", "o_id"));
+	assert_false(names_is_numbered_pair("target_content_type_id", "actor_object_id"));
+	assert_false(names_is_numbered_pair("content_type_id", "contact_id"));
+	assert_false(names_is_numbered_pair("content_type", "object_id"));
+	assert_false(names_is_numbered_pair("contact_type_id", "request_id"));
+	assert_false(names_is_numbered_pair("type_id", "id"));
+	assert_false(names_is_numbered_pair("", ""));
+}
+
 static void test_secrets(void **state)
 {
 	static const char *const secrets[] = {
@@ -409,12 +427,12 @@ static void test_type_values(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_persons),     cmocka_unit_test(test_texts),
-		cmocka_unit_test(test_secrets),     cmocka_unit_test(test_states),
-		cmocka_unit_test(test_no_persons),  cmocka_unit_test(test_numbers),
-		cmocka_unit_test(test_columns),     cmocka_unit_test(test_long_names),
-		cmocka_unit_test(test_tables),      cmocka_unit_test(test_types),
-		cmocka_unit_test(test_type_values),
+		cmocka_unit_test(test_persons),    cmocka_unit_test(test_texts),
+		cmocka_unit_test(test_secrets),    cmocka_unit_test(test_numbered_pairs),
+		cmocka_unit_test(test_states),     cmocka_unit_test(test_no_persons),
+		cmocka_unit_test(test_numbers),    cmocka_unit_test(test_columns),
+		cmocka_unit_test(test_long_names), cmocka_unit_test(test_tables),
+		cmocka_unit_test(test_types),      cmocka_unit_test(test_type_values),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
