@@ -3,6 +3,7 @@
 #include <ctype.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <string.h>
 
 /* The letters without accent that stand for one of UTF-8's two-byte letters; NULL: it has none. */
 static const char *plain_letters(const char *c)
@@ -50,4 +51,23 @@ void parts_split(const char *name, struct parts *parts)
 	}
 	if (length > 0 && parts->n < PARTS_MAX)
 		parts->n++;
+}
+
+bool parts_same_word(const char *part, const char *word, size_t n)
+{
+	if (strncmp(part, word, n) != 0)
+		return false;
+	return !part[n] || strcmp(part + n, "s") == 0 ||
+	       (n > 1 && strchr("sxhnrdl", word[n - 1]) && strcmp(part + n, "es") == 0) ||
+	       (n > 4 && strcmp(part + n, word[n - 1] == 'e' ? "n" : "en") == 0);
+}
+
+const char *parts_find(const char *list, const char *part)
+{
+	for (size_t n; *list; list += n + strspn(list + n, ", ")) {
+		n = strcspn(list, ",");
+		if (parts_same_word(part, list, n))
+			return list;
+	}
+	return NULL;
 }

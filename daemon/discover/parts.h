@@ -3,6 +3,9 @@
  */
 #pragma once
 
+#include <stdbool.h>
+#include <stddef.h>
+
 #define PARTS_MAX 16
 #define PART_MAX 64
 
@@ -16,3 +19,9 @@ struct parts {
  * accents: "prénom" is "prenom", "Straße" is "strasse".  More words, and longer ones, than there is room for are cut.
  */
 void parts_split(const char *name, struct parts *parts);
+
+/* Is part the word, which has n letters, or its plural: mails, addresses, Anmerkungen, Adressen? */
+bool parts_same_word(const char *part, const char *word, size_t n);
+
+/* The place in a list, words between commas, of the word that part is, alone or in the plural; NULL: there is none. */
+const char *parts_find(const char *list, const char *part);

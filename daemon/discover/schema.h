@@ -6,6 +6,7 @@
 
 #include "database/db.h"
 #include "discover/names.h"
+#include "discover/names_links.h"
 #include "model/model.h"
 
 struct schema_column {

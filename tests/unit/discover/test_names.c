@@ -6,6 +6,7 @@
 #include <cmocka.h>
 
 #include "discover/names.c"
+#include "discover/names_links.c"
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
