@@ -176,7 +176,7 @@ static void find_coverage(struct model_check *m)
 	}
 	if (roots[0] == LINKS_NONE || roots[1] == LINKS_NONE)
 		return; /* has been refused for that */
-	links = links_walk(m->ctx, m->schema, roots[0], roots[1], m->model->request->by);
+	links = links_walk(m->ctx, m->schema, roots[0], roots[1], m->model->request->by, NULL);
 	for (size_t t = 0; t < m->schema->n_tables; t++) {
 		const struct link *item = links_of(links, t);
 		const struct schema_table *table = &m->schema->tables[t];

@@ -6,6 +6,7 @@
 
 #include "discover/dates.h"
 #include "discover/draft.h"
+#include "discover/joins.h"
 #include "discover/keys.h"
 #include "discover/numbered_types.h"
 
@@ -49,20 +50,29 @@ static bool find_date(const struct schema_table *request, const char *wanted, co
 			   request->schema, request->name);
 }
 
-/* The request's columns that reference contact: by the option, or by what links_request_by() finds. */
-static bool find_by(struct command *cmd, const struct schema *schema, size_t contact,
-		    size_t request, const struct columns **ret, struct error *err)
+/*
+ * The request's columns that reference contact: by the option, or by what links_request_by() finds.  Where none does, a
+ * join table has them, and *ret is the request's key.
+ */
+static bool find_by(struct command *cmd, const struct schema *schema, const size_t roots[2],
+		    const struct columns **ret, const struct join **ret_join, struct error *err)
 {
+	const size_t contact = roots[0], request = roots[1];
 	const struct schema_table *r = &schema->tables[request], *c = &schema->tables[contact];
 	const char *name = cmd->options.request_by;
 
 	*ret = NULL;
 	if (!name) {
 		*ret = links_request_by(cmd->ctx, schema, contact, request);
+		if (!*ret)
+			*ret_join = joins_find(cmd->ctx, schema, contact, request);
+		if (*ret_join)
+			*ret = r->key;
 		return *ret ? true
 			    : fail(err, ERR_CONFIG,
 				   _("no column of %s references %s: there is no foreign key, and no "
-				     "name like contact_id; give the column with --request-by"),
+				     "name like contact_id, nor has a join table foreign keys onto both; "
+				     "give the column with --request-by"),
 				   cmd->options.request, cmd->options.contact);
 	}
 	if (!schema_column(r, name))
@@ -104,6 +114,7 @@ bool command_model_draft(struct command *cmd, struct error *err)
 	struct schema *schema;
 	size_t contact = 0, request = 0;
 	const struct columns *by;
+	const struct join *join = NULL;
 
 	if (!schema_read(cmd->db, options->samples, cmd->ctx, &schema, err))
 		return false;
@@ -121,10 +132,10 @@ bool command_model_draft(struct command *cmd, struct error *err)
 		return fail(err, ERR_CONFIG,
 			    _("contact and request are two tables, and %s was given for both"),
 			    options->contact);
-	if (!find_by(cmd, schema, contact, request, &by, err))
+	if (!find_by(cmd, schema, (const size_t[]){contact, request}, &by, &join, err))
 		return false;
 	draft.schema = schema;
-	draft.links = links_walk(cmd->ctx, schema, contact, request, by);
+	draft.links = links_walk(cmd->ctx, schema, contact, request, by, join);
 	fputs(draft_text(&draft), stdout);
 	return true;
 }

@@ -59,7 +59,8 @@ static const char *fixed_because(const struct draft *draft, size_t table, const 
 	for (size_t i = 1; i < draft->links->n; i++) {
 		const struct link *item = &items[i];
 
-		if (item->table == table && columns_have(item->by, column))
+		if (item->table == table &&
+		    (columns_have(item->by, column) || columns_have(item->request, column)))
 			return t_printf(draft->ctx, "the link to %s", items[item->of].name);
 		if (item->table == table && is(item->type, column))
 			return "the table that the link refers to";
@@ -198,7 +199,7 @@ void decide_tables(struct draft *draft)
 	for (size_t i = 2; i < draft->links->n; i++)
 		draft->is_erased[items[i].table] = is_all_personal(draft, items[i].table);
 	for (size_t i = 0; i < draft->links->n; i++)
-		if (i < 2 || items[i].shared)
+		if (i < 2 || items[i].shared || items[i].request)
 			draft->is_erased[items[i].table] = false;
 	while (changed) {
 		changed = false;

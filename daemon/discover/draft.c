@@ -148,10 +148,12 @@ const char *draft_text(struct draft *x)
 
 	x->out = t_strdup(x->ctx, "\nmodel: {\n");
 	x->indexes = t_strdup(x->ctx, "");
+	x->indent = "    ";
 	decide_tables(x);
 	x->shards = shards_propose(x);
 	for (size_t i = 0; i < x->links->n; i++)
-		draft_item(x, i);
+		if (!x->links->items[i].request) /* it stands in the request's group */
+			draft_item(x, i);
 	if (*x->indexes)
 		draft_put(
 			x,

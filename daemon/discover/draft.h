@@ -21,6 +21,7 @@ struct draft {
 	const struct shards *shards; /* NULL: none is proposed */
 	char *out;
 	char *indexes; /* lines of comment: those that links lack */
+	const char *indent; /* of the rules */
 	bool is_proposal; /* of a shared table: its rules stand in comments, without marks */
 };
 

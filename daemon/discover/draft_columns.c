@@ -55,7 +55,7 @@ static void print_element(struct draft *x, const char *item, bool first, const c
 static void print_plain(struct draft *x, size_t table, const char *hidden, bool more)
 {
 	const struct schema_table *t = &x->schema->tables[table];
-	const char *line = t_printf(x->ctx, "\n    %s  ", hidden);
+	const char *line = t_printf(x->ctx, "\n%s%s  ", x->indent, hidden);
 	size_t width = WIDTH;
 	bool first = true;
 
@@ -125,10 +125,10 @@ static void print_rule(struct draft *x, size_t table, enum rule_kind rule)
 	if (left == 0)
 		return;
 	if (left == plain && !x->is_proposal) {
-		(void)print_compact(x, table, rule, "    ", "\n"); /* it has one */
+		(void)print_compact(x, table, rule, x->indent, "\n"); /* it has one */
 		return;
 	}
-	draft_put(x, "    %s%s%s", hidden, rule_names[rule], opening(rule));
+	draft_put(x, "%s%s%s%s", x->indent, hidden, rule_names[rule], opening(rule));
 	single = left == 1 && plain == 0;
 	left -= plain;
 	if (plain > 0)
@@ -146,13 +146,13 @@ static void print_rule(struct draft *x, size_t table, enum rule_kind rule)
 			if (single)
 				draft_put(x, " %s%s ", element(x, c, &d), closing);
 			else
-				draft_put(x, "    %s  %-26s", hidden,
+				draft_put(x, "%s%s  %-26s", x->indent, hidden,
 					  t_printf(x->ctx, "%s%s", element(x, c, &d),
 						   left ? "," : ""));
 			print_reason(x, c, &d);
 		}
 	if (!single)
-		draft_put(x, "    %s%s\n", hidden, closing + 1);
+		draft_put(x, "%s%s%s\n", x->indent, hidden, closing + 1);
 }
 
 static const enum rule_kind printed_rules[] = {RULE_SET, RULE_CLEAR, RULE_KEEP};

@@ -9,22 +9,6 @@
 #include "base/text.h"
 #include "discover/shards.h"
 
-/* Notes the index that a link lacks, for the end of the draft: most tables are small, and need none yet. */
-static void note_index(struct draft *x, const struct schema_table *t, const struct columns *columns)
-{
-	const char *statement;
-
-	if (!columns || schema_indexed(t, columns))
-		return;
-	statement = sql_create_index(x->ctx, draft_shown_sql(x, t),
-				     draft_line(x, sql_idents(x->ctx, columns->names, columns->n)),
-				     t->partitioned);
-	if (strstr(x->indexes, statement))
-		return; /* has been noted for another name of the table */
-	t_append(&x->indexes, "  #   %s%s\n", statement,
-		 t->partitioned ? "  (" SQL_INDEX_LOCKS ".)" : "");
-}
-
 /* Is there a column whose type or collation makes different values equal? */
 static bool is_blurred(const struct schema_table *t, const struct columns *columns)
 {
@@ -115,9 +99,9 @@ static void print_link(struct draft *x, const struct link *item)
 	const struct link *parent = &x->links->items[item->of];
 
 	print_where(x, item);
-	note_index(x, t, item->by);
+	draft_index(x, t, item->by);
 	if (item->how == LINKS_REVERSE)
-		note_index(x, draft_table(x, parent), item->from);
+		draft_index(x, draft_table(x, parent), item->from);
 	if (is_blurred(t, item->by))
 		draft_put(x, "    # The daemon refuses it: its type or collation makes different "
 			     "values equal.\n");
@@ -227,6 +211,12 @@ static bool is_shielded(const struct draft *x, const struct link *item)
 	return false;
 }
 
+/* Has a request its contacts through a join table? */
+static bool is_joined(const struct draft *x, const struct link *item)
+{
+	return item == &x->links->items[1] && links_join(x->links);
+}
+
 /* Prints the table, its key, and which columns hang off which parent: one line as a rule. */
 static void print_table(struct draft *x, const struct link *item)
 {
@@ -237,13 +227,13 @@ static void print_table(struct draft *x, const struct link *item)
 	};
 	const struct schema_table *t = draft_table(x, item);
 
-	if (strchr(t->schema, '.'))
-		draft_put(x, "    table = [ %s, %s ];", draft_quoted(x, t->schema),
-			  draft_quoted(x, t->name));
-	else
-		draft_put(x, "    table = %s;",
-			  draft_quoted(x, t_printf(x->ctx, "%s.%s", t->schema, t->name)));
+	draft_put(x, "    table = %s;", draft_setting_of(x, t));
 	draft_columns(x, "key", t->key);
+	if (is_joined(x, item)) {
+		draft_put(x, "\n");
+		draft_join(x);
+		return;
+	}
 	if (item->of != LINKS_NONE) {
 		draft_put(x, " of = %s;", draft_quoted(x, x->links->items[item->of].name));
 		draft_columns(x, "by", item->by);
@@ -270,7 +260,7 @@ void draft_item(struct draft *x, size_t i)
 		draft_put(x, "  # The daemon refuses it: %s.\n", t->trouble);
 	draft_put(x, "  %s: {\n", item->name);
 	print_table(x, item);
-	if (item->of != LINKS_NONE)
+	if (item->of != LINKS_NONE && !is_joined(x, item))
 		print_link(x, item);
 	print_shard(x, i);
 	if (i == 0) {
@@ -278,8 +268,10 @@ void draft_item(struct draft *x, size_t i)
 		dates_print(x, schema_column(t, decide_created(t)));
 		draft_roles(x);
 	}
-	if (i == 1)
+	if (i == 1) {
+		draft_other_contacts(x);
 		draft_request(x);
+	}
 	if (i < 2)
 		draft_put(x, "    archive = true;\n");
 	if (!item->second) /* it holds for all names of the table */

@@ -23,6 +23,14 @@ char *draft_quoted(const struct draft *x, const char *text)
 	return text_quoted(x->ctx, text);
 }
 
+char *draft_setting_of(const struct draft *x, const struct schema_table *t)
+{
+	if (strchr(t->schema, '.'))
+		return t_printf(x->ctx, "[ %s, %s ]", draft_quoted(x, t->schema),
+				draft_quoted(x, t->name));
+	return draft_quoted(x, t_printf(x->ctx, "%s.%s", t->schema, t->name));
+}
+
 const struct schema_table *draft_table(const struct draft *x, const struct link *item)
 {
 	return &x->schema->tables[item->table];
@@ -53,4 +61,20 @@ void draft_columns(struct draft *x, const char *key, const struct columns *colum
 char *draft_ident(const struct draft *x, const char *name)
 {
 	return sql_ident_plain(x->ctx, name);
+}
+
+/* At the end of the draft, because most tables are small, and need none yet. */
+void draft_index(struct draft *x, const struct schema_table *t, const struct columns *columns)
+{
+	const char *statement;
+
+	if (!columns || schema_indexed(t, columns))
+		return;
+	statement = sql_create_index(x->ctx, draft_shown_sql(x, t),
+				     draft_line(x, sql_idents(x->ctx, columns->names, columns->n)),
+				     t->partitioned);
+	if (strstr(x->indexes, statement))
+		return; /* has been noted for another name of the table */
+	t_append(&x->indexes, "  #   %s%s\n", statement,
+		 t->partitioned ? "  (" SQL_INDEX_LOCKS ".)" : "");
 }

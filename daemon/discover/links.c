@@ -60,11 +60,19 @@ static const char *name_for(const struct link_walk *w, const struct link *item)
 	return name;
 }
 
+/* A join table of requests stands in the request's own group, once. */
+static bool is_second_of_join(const struct link_walk *w, const struct link *item)
+{
+	const struct link *join = links_join(w->links);
+
+	return join && item->table == join->table;
+}
+
 size_t links_add(struct link_walk *w, struct link item)
 {
 	struct links *r = w->links;
 
-	if (r->n >= LINKS_MAX)
+	if (r->n >= LINKS_MAX || is_second_of_join(w, &item))
 		return LINKS_NONE;
 	if (!item.name)
 		item.name = name_for(w, &item);
@@ -82,6 +90,11 @@ const struct link *links_of(const struct links *links, size_t table)
 		if (links->items[i].table == table)
 			return &links->items[i];
 	return NULL;
+}
+
+const struct link *links_join(const struct links *links)
+{
+	return links->n > 2 && links->items[2].request ? &links->items[2] : NULL;
 }
 
 /* The name by which columns call an item, besides its table's. */

@@ -14,6 +14,12 @@ enum links_how {
 	LINKS_REVERSE, /* the parent references this table */
 };
 
+/* The table whose rows say which contacts a request has. */
+struct join {
+	size_t table;
+	const struct columns *request, *contact; /* its columns, which are foreign keys */
+};
+
 #define LINKS_NONE ((size_t)-1)
 #define LINKS_MAX 600 /* a model has at most 1000 tables, and its file 1 MiB */
 
@@ -34,6 +40,8 @@ struct link {
 	bool second; /* the table has an earlier name */
 	bool keeps; /* the row belongs to another name: this one does not delete it */
 	bool detach; /* the deletion of a contact sets the link to NULL */
+	const struct columns
+		*request; /* a join table: its columns that say which request; else NULL */
 	bool shared; /* several rows can use the same row */
 	const struct schema_key *key; /* LINKS_KEY, LINKS_REVERSE */
 };
@@ -43,9 +51,15 @@ struct links {
 	size_t n; /* LINKS_MAX: tables can be missing */
 };
 
-/* Finds all links.  request_by: see links_request_by().  Owned by ctx. */
+/*
+ * Finds all links.  request_by: see links_request_by().  With join a request has its contacts through that table, which
+ * gets one name, the third; request_by is then the request's key.  join can be NULL.  Owned by ctx.
+ */
 struct links *links_walk(void *ctx, const struct schema *schema, size_t contact, size_t request,
-			 const struct columns *request_by);
+			 const struct columns *request_by, const struct join *join);
+
+/* The join table's name; NULL: a request has one contact. */
+const struct link *links_join(const struct links *links);
 
 /*
  * The request's columns that reference contact, by a foreign key or by their names; NULL: none.  Owned by

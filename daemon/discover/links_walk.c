@@ -97,7 +97,7 @@ static void find_lists(struct link_walk *w, size_t request)
 }
 
 struct links *links_walk(void *ctx, const struct schema *schema, size_t contact, size_t request,
-			 const struct columns *request_by)
+			 const struct columns *request_by, const struct join *join)
 {
 	struct link_walk w = {.ctx = ctx, .schema = schema};
 
@@ -112,6 +112,13 @@ struct links *links_walk(void *ctx, const struct schema *schema, size_t contact,
 	find_lists(&w, request);
 	(void)links_add(&w, (struct link){.table = contact, .name = "contact", .of = LINKS_NONE});
 	(void)links_add(&w, request_link(schema, contact, request, request_by));
+	if (join)
+		(void)links_add(&w, (struct link){.table = join->table,
+						  .name = "request_contact",
+						  .of = 0,
+						  .how = LINKS_KEY,
+						  .by = join->contact,
+						  .request = join->request});
 	links_first(&w);
 	links_second(&w);
 	return w.links;

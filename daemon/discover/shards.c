@@ -139,7 +139,7 @@ const struct shards *shards_propose(const struct draft *x)
 
 	for (size_t i = 0; i < x->links->n; i++)
 		split = split || x->schema->tables[x->links->items[i].table].split_by.n > 0;
-	if (!split)
+	if (!split || links_join(x->links)) /* the contacts of one request can be in several */
 		return NULL;
 	trial = begin(x);
 	name = shard_propose(&trial.model, &trial.catalog);

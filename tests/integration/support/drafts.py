@@ -81,7 +81,7 @@ def read(text):
         return found
 
     tables = group(None)["model"]
-    for table in tables.values():
+    for table in [*tables.values(), *(t["through"] for t in tables.values() if "through" in t)]:
         if "set" in table:
             table["set"] = {pair["column"]: pair["value"] for pair in table["set"]}
     return tables
