@@ -3,24 +3,11 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "discover/draft_state.h"
+#include "discover/parts.h"
+#include "discover/words.h"
 #include "model/catalog.h"
 
-#include <ctype.h>
 #include <stdlib.h>
-
-/* Names in small letters, without anything else, and without the unit at their end.  The best ones come first. */
-static const char *const used_names[] = {
-	"lastactivityat", "lastactivity", "lastactive", "lastpostat",   "closedat",
-	"dateclosed",     "resolvedat",   "updatedat",  "updateat",     "updatedon",
-	"updatetime",     "modifiedat",   "modifiedon", "datemodified", "modifiedtime",
-	"lastmodified",   "dateupdated",  "mtime",      "writedate",    NULL};
-static const char *const created_names[] = {
-	"createdat",    "createat",      "createdate",   "createddate",
-	"created",      "createdon",     "createdtime",  "createtime",
-	"creationdate", "creationtime",  "datecreated",  "dateadded",
-	"dateentered",  "registeredat",  "registerdate", "joinedat",
-	"datecreation", "creele",        "erstelltam",   "fechacreacion",
-	"timestamp",    "unixtimestamp", "ctime",        NULL};
 
 static const struct {
 	const char *end;
@@ -33,28 +20,27 @@ static const struct {
 
 #define LONGEST 64
 
-/* Is the name of this column among these?  *ret_unit: the unit that it says; none: it says none. */
-static bool is_among(const char *name, const char *const *names, enum date_unit *ret_unit)
+/* The place in the list of the column's name, with or without a unit at its end; NULL: it is not there.  *ret_unit: that unit. */
+static const char *find_name(const char *list, const char *column, enum date_unit *ret_unit)
 {
-	char bare[LONGEST] = "";
-	size_t n = 0;
+	char name[LONGEST];
+	const char *found;
+	size_t n;
 
 	*ret_unit = DATE_UNIT_NONE;
-	for (; *name && n + 1 < sizeof(bare); name++)
-		if (isalpha((unsigned char)*name))
-			bare[n++] = (char)tolower((unsigned char)*name);
-	if (catalog_is_among(bare, names))
-		return true;
-	for (size_t i = 0; i < LENGTH(endings); i++) {
+	parts_join(column, name, sizeof(name));
+	found = parts_find(list, name);
+	n = strlen(name);
+	for (size_t i = 0; !found && i < LENGTH(endings); i++) {
 		const size_t length = strlen(endings[i].end);
 
-		if (n <= length || strcmp(bare + n - length, endings[i].end) != 0)
+		if (n <= length || strcmp(name + n - length, endings[i].end) != 0)
 			continue;
-		bare[n - length] = '\0';
+		name[n - length] = '\0';
 		*ret_unit = endings[i].unit;
-		return catalog_is_among(bare, names);
+		return parts_find(list, name);
 	}
-	return false;
+	return found;
 }
 
 /* What a column of this type can only be, or most often is; none: no date. */
@@ -128,8 +114,8 @@ static bool find(struct db *db, bool samples, const struct schema_table *t, stru
 	enum date_unit by_name;
 
 	if (c->foreign || c->primary || by_type == DATE_UNIT_NONE ||
-	    (!is_among(c->name, used_names, &by_name) &&
-	     !is_among(c->name, created_names, &by_name) && !is_wanted))
+	    (!find_name(used_dates, c->name, &by_name) &&
+	     !find_name(made_dates, c->name, &by_name) && !is_wanted))
 		return true;
 	c->date_unit = by_type;
 	c->unit_is_sure = by_type == DATE_UNIT_S;
@@ -150,29 +136,41 @@ bool dates_find(struct db *db, bool samples, const struct schema_table *t, const
 	return true;
 }
 
-static const char *first(const struct schema_table *t, const char *const *names)
+/* The column, of those that dates_find() has found or else of those with a type for dates, that stands first in the list. */
+static const char *first(const struct schema_table *t, const char *list, bool found)
 {
+	const char *best = NULL, *column = NULL, *place;
 	enum date_unit ignored;
 
-	for (; *names; names++)
-		for (size_t i = 0; i < t->n_columns; i++)
-			if (t->columns[i].date_unit &&
-			    is_among(t->columns[i].name, (const char *const[]){*names, NULL},
-				     &ignored))
-				return t->columns[i].name;
-	return NULL;
+	for (size_t i = 0; i < t->n_columns; i++) {
+		const struct schema_column *c = &t->columns[i];
+
+		if (found ? !c->date_unit : !catalog_is_date(c->base))
+			continue;
+		place = find_name(list, c->name, &ignored);
+		if (!place || (best && best <= place))
+			continue;
+		best = place;
+		column = c->name;
+	}
+	return column;
+}
+
+const char *dates_first(const struct schema_table *t, const char *list)
+{
+	return first(t, list, false);
 }
 
 const char *dates_used(const struct schema_table *t)
 {
-	const char *name = first(t, used_names);
+	const char *name = first(t, used_dates, true);
 
-	return name ? name : first(t, created_names);
+	return name ? name : first(t, made_dates, true);
 }
 
 const char *dates_created(const struct schema_table *t)
 {
-	return first(t, created_names);
+	return first(t, made_dates, true);
 }
 
 void dates_print(struct draft *x, const struct schema_column *column)

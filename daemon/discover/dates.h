@@ -10,6 +10,9 @@
 bool dates_find(struct db *db, bool samples, const struct schema_table *t, const char *wanted,
 		struct error *err);
 
+/* The column with a type for dates that stands first in a list of words.h; NULL: none does. */
+const char *dates_first(const struct schema_table *t, const char *list);
+
 /* The column of those found that says best when a row was last used, or when it was created; NULL: there is none. */
 const char *dates_used(const struct schema_table *t);
 const char *dates_created(const struct schema_table *t);

@@ -1,40 +1,22 @@
 #include "discover/dates.h"
 
 #include "discover/verdict.h"
+#include "discover/words.h"
 #include "model/catalog.h"
-
-/* The first name of the list that is a column with a date. */
-static const char *first_date(const struct schema_table *t, const char *list)
-{
-	for (size_t n; *list; list += n + strspn(list + n, ", ")) {
-		n = strcspn(list, ",");
-		for (size_t i = 0; i < t->n_columns; i++)
-			if (strlen(t->columns[i].name) == n &&
-			    strncmp(t->columns[i].name, list, n) == 0 &&
-			    catalog_is_date(t->columns[i].base))
-				return t->columns[i].name;
-	}
-	return NULL;
-}
 
 const char *decide_created(const struct schema_table *contact)
 {
-	const char *created = first_date(
-		contact, "created_at, create_date, created, created_on, creation_date, "
-			 "date_creation, registered_at, date_entered, createdAt, cree_le");
+	const char *created = dates_first(contact, made_dates);
 
 	return created ? created : dates_created(contact);
 }
 
 const char *decide_date(const struct schema_table *request)
 {
-	const char *date = first_date(
-		request,
-		"last_activity_at, closed_at, updated_at, created_at, create_date, "
-		"write_date, date_closed, updated_on, date_modified, date_mod, created_on, "
-		"creation_date, updatedAt, createdAt, date_creation, created, "
-		"date_entered, ferme_le, cree_le");
+	const char *date = dates_first(request, used_dates);
 
+	if (!date)
+		date = dates_first(request, made_dates);
 	if (!date)
 		date = dates_used(request);
 	for (size_t i = 0; !date && i < request->n_columns; i++)

@@ -52,6 +52,12 @@ static bool is_referenced(const struct draft *x, size_t table)
 	return false;
 }
 
+/* A key is a number or a code as a rule; an address can be one, too. */
+static bool is_personal(enum verdict verdict, const struct schema_column *c)
+{
+	return c->primary ? verdict == VERDICT_CLEAR : verdict != VERDICT_KEEP;
+}
+
 /* The first columns of the table that may be personal; "": there are none. */
 static const char *personal_columns(const struct draft *x, const struct schema_table *t)
 {
@@ -62,7 +68,7 @@ static const char *personal_columns(const struct draft *x, const struct schema_t
 	for (size_t i = 0; i < t->n_columns; i++) {
 		const struct schema_column *c = &t->columns[i];
 
-		if (!c->primary && !c->foreign && verdict_of(x->ctx, t, c, &why) != VERDICT_KEEP &&
+		if (!c->foreign && is_personal(verdict_of(x->ctx, t, c, &why), c) &&
 		    ++n <= MANY_USES)
 			t_list(&names, ", ", "%s", draft_line(x, c->name));
 	}

@@ -240,9 +240,10 @@ static void print_table(struct draft *x, const struct link *item)
 		draft_columns(x, "from", item->from);
 	}
 	draft_put(x, "%s%s\n",
-		  item->role ? "  # " MODEL_MARK
-			       ": it is named after a role: does it hold the keys of "
-			       "contact?"
+		  item->role       ? t_printf(x->ctx,
+					      "  # " MODEL_MARK
+					      ": by its name alone: does it hold the keys of %s?",
+					      x->links->items[item->of].name)
 		  : how[item->how] ? how[item->how]
 				   : "",
 		  t->key ? "" : "  # It has no key of one column.");

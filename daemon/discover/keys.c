@@ -8,6 +8,9 @@
 #include "base/mem.h"
 #include "model/catalog.h"
 
+/* A column of so many tables is the tenant's. */
+#define EVERYWHERE 4
+
 static const struct columns *made(void *ctx, const char *const *names, size_t n)
 {
 	struct columns *columns = t_zero(ctx, struct columns);
@@ -264,6 +267,29 @@ static size_t count_own(const struct schema *schema, size_t table)
 	return n;
 }
 
+/*
+ * Does the column by which each contact references the table stand in many tables, with a foreign key or without:
+ * mandant_id?
+ */
+static bool is_everywhere(const struct schema *schema, size_t contact, size_t table)
+{
+	size_t most = 0;
+
+	for (size_t i = 0; i < schema->n_keys; i++) {
+		const struct schema_key *k = &schema->keys[i];
+		size_t n = 0;
+
+		if (k->from != contact || k->to != table || k->columns->n != 1 ||
+		    !schema_not_null(&schema->tables[contact], k->columns) ||
+		    schema_identifies(&schema->tables[contact], k->columns))
+			continue;
+		for (size_t t = 0; t < schema->n_tables; t++)
+			n += t != table && schema_column(&schema->tables[t], k->columns->names[0]);
+		most = n > most ? n : most;
+	}
+	return most >= EVERYWHERE;
+}
+
 bool keys_is_tenant(const struct schema *schema, size_t contact, size_t table)
 {
 	const struct columns *key = schema->tables[contact].key;
@@ -276,5 +302,5 @@ bool keys_is_tenant(const struct schema *schema, size_t contact, size_t table)
 		    columns_are_among(k->columns, key))
 			return true;
 	}
-	return count_own(schema, table) >= (named ? 1 : 3);
+	return count_own(schema, table) >= (named ? 1 : 3) || is_everywhere(schema, contact, table);
 }

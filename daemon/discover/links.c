@@ -281,8 +281,18 @@ struct link links_name(const struct link_walk *w, const struct id_column *id, si
 	const char *role = role_of(parent);
 	struct link item = {
 		.table = id->table, .of = parent, .how = LINKS_NAME, .rank = RANK_NAMED};
-	const bool exact = strcmp(id->stem, singular) == 0 || (role && strcmp(id->stem, role) == 0);
+	const bool exact =
+		(strcmp(id->stem, singular) == 0 || (role && strcmp(id->stem, role) == 0)) &&
+		(!id->numbered || parent == 0);
 
+	if (id->of_key && p->key && strcmp(id->name, keys_own(p->key)) == 0) {
+		item.by = keys_by(w->ctx, &w->schema->tables[id->table], p, id->name);
+		return item;
+	}
+	if (exact && (id->numbered || id->bare)) {
+		item.role = true;
+		item.rank = RANK_ROLE;
+	}
 	if (!exact && parent == 0 && p->key) {
 		const bool ends = names_ends_with(id->name, singular);
 

@@ -36,7 +36,7 @@ struct link {
 	const char *value; /* LINKS_TYPE: the value of type for this parent */
 	const char *number; /* LINKS_TYPE: what type has instead of value; NULL: value itself */
 	bool value_guessed; /* the value was not seen in the database */
-	bool role; /* LINKS_NAME: by a role that a contact can have: author_id */
+	bool role; /* LINKS_NAME: by a name that proves little: a role that a contact can have (author_id), kunde_nr */
 	bool second; /* the table has an earlier name */
 	bool keeps; /* the row belongs to another name: this one does not delete it */
 	bool detach; /* the deletion of a contact sets the link to NULL */

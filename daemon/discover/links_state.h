@@ -28,6 +28,9 @@ struct id_column {
 	size_t table;
 	const char *name;
 	const char *stem; /* what it references, in the singular: contact */
+	bool of_key; /* it is named like the key of a table: vertrag_nr */
+	bool numbered; /* kunde_nr: for contact alone, because post_number can count within something */
+	bool bare; /* vorgang */
 	enum names_role role;
 };
 

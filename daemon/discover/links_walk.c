@@ -4,6 +4,7 @@
 #include "discover/links_state.h"
 
 #include "discover/keys.h"
+#include "model/catalog.h"
 
 /*
  * Does the column hold the names of tables?  Where values are known, one of them has to be a table's: a MIME type is
@@ -55,6 +56,66 @@ static struct link request_link(const struct schema *schema, size_t contact, siz
 	return item;
 }
 
+/* Is a table called like the column: vorgang? */
+static bool is_bare(const struct link_walk *w, const struct schema_column *c)
+{
+	static const char *const numbers[] = {"int4", "int8", "uuid", NULL};
+	const char *singular;
+
+	if (c->primary || !catalog_is_among(c->base, numbers))
+		return false;
+	singular = names_singular(w->ctx, c->name);
+	for (size_t i = 0; i < w->schema->n_tables; i++)
+		if (strcmp(w->singular[i], singular) == 0)
+			return true;
+	return false;
+}
+
+/*
+ * Is the key of another table called like the column, which is no key itself: vertrag_nr?  That of a table which extends
+ * another (account_id of account_settings) is the other one's.
+ */
+static bool is_of_key(const struct link_walk *w, size_t table, const struct schema_column *c,
+		      const char *stem)
+{
+	bool found = false;
+
+	if (c->primary || !names_is_telling(c->name))
+		return false;
+	for (size_t i = 0; i < w->schema->n_tables; i++) {
+		const struct schema_table *t = &w->schema->tables[i];
+		const char *key = t->key ? keys_own(t->key) : NULL;
+
+		if (stem && strcmp(w->singular[i], stem) == 0)
+			return false;
+		found = found || (i != table && key && strcmp(key, c->name) == 0 &&
+				  !schema_column(t, key)->foreign);
+	}
+	return found;
+}
+
+/* Notes the column if its name says that it references something, and no foreign key does. */
+static void read_id(struct link_walk *w, size_t table, const struct schema_column *c)
+{
+	const enum names_role role = names_role(c->name);
+	const char *stem = c->foreign ? NULL : names_link_stem(w->ctx, c->name);
+	const bool bare = !c->foreign && !stem && role == NAME_ROLE_NONE && is_bare(w, c);
+	const bool of_key = !c->foreign && is_of_key(w, table, c, stem);
+
+	if (c->foreign || (!stem && role == NAME_ROLE_NONE && !bare && !of_key))
+		return;
+	w->ids = t_grow(w->ctx, w->ids, struct id_column, w->n_ids + 1);
+	w->ids[w->n_ids++] = (struct id_column){
+		.table = table,
+		.name = c->name,
+		.stem = stem ? stem : names_singular(w->ctx, c->name),
+		.of_key = of_key,
+		.numbered = names_is_numbered(c->name),
+		.bare = bare,
+		.role = role,
+	};
+}
+
 /* Prepares what the walk asks of each table. */
 static void read_table(struct link_walk *w, size_t i, size_t contact)
 {
@@ -64,23 +125,12 @@ static void read_table(struct link_walk *w, size_t i, size_t contact)
 	w->list[i] = w->list[i] || links_copied(w->schema, i);
 	w->lookup[i] = links_reason(w->schema, contact, i) != NULL;
 	w->staff = w->staff || links_is_staff(w->schema, i, contact);
-	w->singular[i] = names_singular(w->ctx, t->name);
 	for (size_t c = 0; c < t->n_columns; c++) {
 		const char *id = w->pairs[i].type ? NULL : pair_of(w->schema, t, &t->columns[c]);
-		const enum names_role role = names_role(t->columns[c].name);
-		const char *stem = names_link_stem(w->ctx, t->columns[c].name);
 
 		if (id)
 			w->pairs[i] = (struct pair){.type = &t->columns[c], .id = id};
-		if (t->columns[c].foreign || (!stem && role == NAME_ROLE_NONE))
-			continue;
-		w->ids = t_grow(w->ctx, w->ids, struct id_column, w->n_ids + 1);
-		w->ids[w->n_ids++] = (struct id_column){
-			.table = i,
-			.name = t->columns[c].name,
-			.stem = stem ? stem : names_singular(w->ctx, t->columns[c].name),
-			.role = role,
-		};
+		read_id(w, i, &t->columns[c]);
 	}
 }
 
@@ -107,6 +157,8 @@ struct links *links_walk(void *ctx, const struct schema *schema, size_t contact,
 	w.list = t_array(ctx, bool, schema->n_tables + 1);
 	w.singular = t_array(ctx, const char *, schema->n_tables + 1);
 	w.pairs = t_array(ctx, struct pair, schema->n_tables + 1);
+	for (size_t i = 0; i < schema->n_tables; i++)
+		w.singular[i] = names_singular(ctx, schema->tables[i].name);
 	for (size_t i = 0; i < schema->n_tables; i++)
 		read_table(&w, i, contact);
 	find_lists(&w, request);

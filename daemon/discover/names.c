@@ -258,10 +258,10 @@ enum names_staff names_staff(const char *column)
 	if (p.n > 1 && strcmp(p.part[p.n - 1], "id") == 0)
 		p.n--;
 	last = p.n > 0 ? p.part[p.n - 1] : "";
-	if (parts_find("role", last) || (p.n == 1 && parts_find(staff_values, last)) ||
+	if (parts_find(staff_roles, last) || (p.n == 1 && parts_find(staff_values, last)) ||
 	    (p.n == 2 && strcmp(p.part[0], "is") == 0 && parts_find(staff_values, last)))
 		return NAME_STAFF_ROLE;
-	return parts_find("type, kind, category, class", last) ? NAME_STAFF_KIND : NAME_STAFF_NONE;
+	return parts_find(staff_kinds, last) ? NAME_STAFF_KIND : NAME_STAFF_NONE;
 }
 
 bool names_is_staff_value(const char *value)

@@ -60,21 +60,29 @@ char *names_singular(void *ctx, const char *table)
 	return joined(ctx, &p, p.n);
 }
 
+/* Takes "id", or what stands for it, from the end of a name; false: there is nothing like it, or nothing else. */
+static bool without_number(struct parts *p)
+{
+	char *last = p->n > 0 ? p->part[p->n - 1] : NULL;
+	const size_t length = last ? strlen(last) : 0;
+
+	if (p->n > 1 && (strcmp(last, "id") == 0 || parts_find(number_ends, last))) {
+		p->n--;
+		return true;
+	}
+	if (p->n != 1 || length < 4 ||
+	    (strcmp(last + length - 2, "id") != 0 && strcmp(last + length - 2, "nr") != 0))
+		return false;
+	last[length - 2] = '\0'; /* "userid" */
+	return true;
+}
+
 char *names_link_stem(void *ctx, const char *column)
 {
-	const size_t length = strlen(column);
 	struct parts p;
 
-	if (length < 3 || strcasecmp(column + length - 2, "id") != 0)
-		return NULL; /* most columns end here */
 	parts_split(column, &p);
-	if (p.n == 1 && strlen(p.part[0]) == length) { /* "userid" */
-		p.part[0][length - 2] = '\0';
-		p.n++;
-	} else if (p.n < 2 || strcmp(p.part[p.n - 1], "id") != 0) {
-		return NULL;
-	}
-	return joined(ctx, &p, p.n - 1);
+	return without_number(&p) ? joined(ctx, &p, p.n) : NULL;
 }
 
 bool names_ends_with(const char *column, const char *singular)
@@ -101,20 +109,32 @@ enum names_role names_role(const char *column)
 {
 	const char *last;
 	struct parts p;
-	size_t length;
 
 	parts_split(column, &p);
-	if (p.n > 1 && strcmp(p.part[p.n - 1], "id") == 0)
-		p.n--;
-	length = p.n == 1 ? strlen(p.part[0]) : 0;
-	if (length > 4 && strcmp(p.part[0] + length - 2, "id") == 0)
-		p.part[0][length - 2] = '\0'; /* "authorid" */
+	(void)without_number(&p); /* created_by has none */
 	last = p.n > 0 ? p.part[p.n - 1] : "";
 	if (parts_find(customer_words, last))
 		return NAME_ROLE_CUSTOMER;
-	return parts_find(role_words, last)         ? NAME_ROLE_ANY
-	       : p.n > 1 && strcmp(last, "by") == 0 ? NAME_ROLE_BY
-						    : NAME_ROLE_NONE;
+	return parts_find(role_words, last)            ? NAME_ROLE_ANY
+	       : p.n > 1 && parts_find(by_words, last) ? NAME_ROLE_BY
+						       : NAME_ROLE_NONE;
+}
+
+bool names_is_numbered(const char *column)
+{
+	struct parts p;
+
+	parts_split(column, &p);
+	return p.n > 0 && strcmp(p.part[p.n - 1], "id") != 0 && without_number(&p) &&
+	       strcasecmp(column + strlen(column) - 2, "id") != 0;
+}
+
+bool names_is_telling(const char *column)
+{
+	struct parts p;
+
+	parts_split(column, &p);
+	return p.n > 1;
 }
 
 bool names_is_link_to(const char *column, const char *table, const char *other)
@@ -128,25 +148,23 @@ bool names_is_link_to(const char *column, const char *table, const char *other)
 
 bool names_is_pair(const char *type, const char *id)
 {
-	const size_t length = strlen(type), id_length = strlen(id);
+	const size_t length = strlen(id);
 	AUTO(talloc) void *ctx = NULL;
 	struct parts t, i;
 
-	if (length < 4 || id_length < 3 || strcasecmp(id + id_length - 2, "id") != 0 ||
-	    (strcasecmp(type + length - 4, "type") != 0 &&
-	     strcasecmp(type + length - 4, "odel") != 0))
+	if (length < 3 || strcasecmp(id + length - 2, "id") != 0)
 		return false; /* most columns end here */
-	ctx = must_alloc(talloc_new(NULL));
 	parts_split(type, &t);
 	parts_split(id, &i);
 	if (t.n < 1 || i.n < 2 || strcmp(i.part[i.n - 1], "id") != 0)
 		return false;
+	ctx = must_alloc(talloc_new(NULL));
 	if (strcmp(joined(ctx, &i, i.n - 1), "re") == 0 ||
 	    strcmp(i.part[0], "res") == 0) /* "res" in the singular */
 		return i.n == 2 && parts_find("model, resmodel", joined(ctx, &t, t.n));
 	if (strcmp(t.part[0], "itemtype") == 0)
 		return t.n == 1 && parts_find("item", i.part[0]);
-	return t.n == i.n && strcmp(t.part[t.n - 1], "type") == 0 &&
+	return t.n == i.n && parts_find(type_words, t.part[t.n - 1]) &&
 	       strcmp(joined(ctx, &t, t.n - 1), joined(ctx, &i, i.n - 1)) == 0;
 }
 
@@ -170,7 +188,7 @@ bool names_is_numbered_pair(const char *type, const char *id)
 	    strcmp(i.part[i.n - 1], "id") != 0)
 		return false;
 	of = t.n - 2;
-	if (!parts_find("type, model, class, table, lookup", t.part[of]))
+	if (!parts_find(type_words, t.part[of]) && !parts_find("table, lookup", t.part[of]))
 		return false;
 	if (of == i.n - 1 && same_parts(&t, &i, of))
 		return true;

@@ -15,6 +15,12 @@ bool names_is_type_of(const char *value, const char *table);
 /* The name of a table as one word in the singular: "Order Lines" is orderline. */
 char *names_singular(void *ctx, const char *table);
 
+/* Does the name end in a word for a number instead of "id": kunde_nr, customer_no? */
+bool names_is_numbered(const char *column);
+
+/* Does the name say what it numbers, as customer_no does and id does not? */
+bool names_is_telling(const char *column);
+
 /* The same of what a column references: orderline for order_line_id, user for userid; NULL: it is no id. */
 char *names_link_stem(void *ctx, const char *column);
 

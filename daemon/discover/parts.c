@@ -3,6 +3,7 @@
 #include <ctype.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 
 /* The letters without accent that stand for one of UTF-8's two-byte letters; NULL: it has none. */
@@ -70,4 +71,17 @@ const char *parts_find(const char *list, const char *part)
 			return list;
 	}
 	return NULL;
+}
+
+void parts_join(const char *name, char *out, size_t size)
+{
+	struct parts p;
+	size_t n = 0;
+
+	parts_split(name, &p);
+	*out = '\0';
+	for (int i = 0; i < p.n && n + 1 < size; i++) {
+		(void)snprintf(out + n, size - n, "%s", p.part[i]);
+		n = strlen(out);
+	}
 }

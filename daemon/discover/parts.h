@@ -20,6 +20,9 @@ struct parts {
  */
 void parts_split(const char *name, struct parts *parts);
 
+/* The words of a name as one: last_activity_at is lastactivityat.  What does not fit is cut. */
+void parts_join(const char *name, char *out, size_t size);
+
 /* Is part the word, which has n letters, or its plural: mails, addresses, Anmerkungen, Adressen? */
 bool parts_same_word(const char *part, const char *word, size_t n);
 

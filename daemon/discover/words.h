@@ -16,8 +16,8 @@ struct word_list {
 static const char harmless_words[] =
 	"country, iso, mime, segment, role, plan, gravity, severity, stage, source, "
 	"pays, etape, "
-	"land, herkunft, quelle, "
-	"pais, origen, fuente";
+	"land, herkunft, quelle, rolle, "
+	"pais, origen, fuente, rol";
 
 /* After a harmless word, they leave the name harmless: country_code. */
 static const char code_words[] = "code, iso, key, short, cle, kennung, kuerzel, codigo";
@@ -30,10 +30,10 @@ static const char number_words[] =
 	"phone, telephone, tel, mobile, cell, cellphone, fax, whatsapp, zip, zipcode, postcode, "
 	"latitude, longitude, lat, lng, lon, coordinate, age, dob, ssn, otp, passport, pin, imei, imsi, msisdn, iban, "
 	"ip, salary, income, "
-	"nir, siret, siren, cp, salaire, revenu, "
-	"telefon, telefonnummer, handy, handynummer, mobilnummer, plz, postleitzahl, alter, kontonummer, "
-	"steuernummer, ausweisnummer, sozialversicherungsnummer, gehalt, "
-	"telefono, movil, celular, edad, dni, nie, nif, cedula, salario, curp";
+	"nir, siret, siren, cp, salaire, revenu, cellulaire, coordonnee, "
+	"telefon, telefonnummer, rufnummer, handy, handynummer, mobil, mobiltelefon, mobilnummer, plz, postleitzahl, alter, "
+	"kontonummer, steuernummer, ausweisnummer, sozialversicherungsnummer, gehalt, breitengrad, laengengrad, koordinate, "
+	"telefono, movil, celular, edad, dni, nie, nif, cedula, salario, curp, latitud, longitud, coordenada";
 
 /* What a person is: personal as an enum or a number too. */
 static const char trait_words[] =
@@ -74,7 +74,7 @@ static const struct word_list word_lists[] = {
 	 "geburtsname, zuname, benutzername, anzeigename, spitzname, kurzname, kennwort, passwort, geheimnis, "
 	 "absender, empfaenger, kontoinhaber, inhaber, unterzeichner, ausweis, personalausweis, reisepass, "
 	 "fuehrerschein, krankenkasse, steuerid, standort, breitengrad, laengengrad, bankverbindung, blz, "
-	 "unterschrift, "
+	 "unterschrift, ansprechpartner, kontaktperson, "
 	 "correo, profesion, direccion, calle, ciudad, poblacion, municipio, apellido, contrasena, clave, usuario, apodo, "
 	 "remitente, pasaporte, cuil, cuit, ubicacion, latitud, longitud, titular, firmante, firma, huella, domicilio"},
 	/* A file, or the place where it is stored. */
@@ -92,7 +92,7 @@ static const struct word_list word_lists[] = {
 	 "remarque, commentaire, corps, contenu, sujet, objet, titre, texte, reponse, observation, avis, valeur, "
 	 "precision, "
 	 "bemerkung, anmerkung, kommentar, notiz, inhalt, betreff, titel, beschreibung, nachricht, antwort, frage, "
-	 "hinweis, wert, daten, mitteilung, "
+	 "hinweis, wert, daten, mitteilung, freitext, rohdaten, schilderung, anliegen, stellungnahme, vermerk, "
 	 "nota, comentario, observacion, mensaje, contenido, asunto, titulo, descripcion, texto, cuerpo, respuesta, "
 	 "pregunta, valor, dato, resumen"},
 	{NAME_REASON, "reason, justification, cause, "
@@ -152,7 +152,7 @@ static const char describing_words[] =
 	"priority, level, mode, class, seconds, minutes, duration, confirmed, rate, charset, encoding, checksum, percent, "
 	"total, sort, rank, color, currency, channel, category, timezone, weekday, year, month, enum, method, direction, "
 	"statut, etat, nb, langue, niveau, priorite, duree, couleur, devise, canal, categorie, annee, mois, "
-	"typ, art, zustand, anzahl, sprache, farbe, waehrung, kanal, kategorie, dauer, jahr, monat, reihenfolge, "
+	"typ, art, zustand, richtung, anzahl, sprache, farbe, waehrung, kanal, kategorie, dauer, jahr, monat, reihenfolge, "
 	"tipo, estado, cantidad, idioma, nivel, moneda, categoria, duracion, mes, orden, prioridad";
 
 /*
@@ -204,36 +204,85 @@ static const char open_words[] =
 /* Tables of the company's own people. */
 static const char staff_tables[] =
 	"user, agent, employee, staff, operator, team, admin, administrator, role, department, "
-	"member, group, utilisateur, employe, equipe, service, inbox, mailbox, tenant, operateur";
+	"member, group, utilisateur, employe, salarie, collaborateur, equipe, groupe, service, inbox, mailbox, tenant, operateur, "
+	"benutzer, mitarbeiter, bearbeiter, sachbearbeiter, gruppe, abteilung, rolle, postfach, "
+	"usuario, empleado, agente, operador, equipo, grupo, departamento, rol";
 
 /* Tables of things to choose from. */
 static const char list_tables[] =
 	"country, countrie, state, region, currency, currencie, language, lang, status, statuse, "
 	"category, categorie, priority, priorite, tag, label, type, reason, stage, product, "
 	"channel, pays, statut, devise, langue, brand, template, setting, title, queue, plan, "
-	"event, class, table, host, produit, priorities, section, theme, forum, board, rubrique";
+	"event, class, table, host, produit, priorities, section, theme, forum, board, rubrique, etiquette, modele, parametre, motif, "
+	"land, laender, sprache, waehrung, kategorie, prioritaet, typ, kanal, vorlage, einstellung, produkt, thema, "
+	"pais, idioma, moneda, categoria, prioridad, estado, etiqueta, tipo, motivo, plantilla, producto";
 
 /* Tables of tenants: one has many contacts, and staff of its own. */
 static const char tenant_tables[] =
 	"tenant, account, organization, organisation, workspace, realm, site, instance, entity, "
-	"shop, store, project, company, entite, societe, boutique, espace";
+	"shop, store, project, company, entite, societe, boutique, espace, entreprise, organisme, agence, "
+	"mandant, firma, unternehmen, niederlassung, filiale, "
+	"empresa, organizacion, sociedad, tienda, sucursal";
 
 /* Roles of contacts, and those that staff can have as well. */
 static const char customer_words[] =
-	"customer, client, contact, subscriber, kunde, cliente, requester, requestor, demandeur";
+	"customer, client, contact, subscriber, requester, requestor, "
+	"demandeur, abonne, usager, locataire, "
+	"kunde, kontakt, mieter, antragsteller, auftraggeber, besteller, interessent, "
+	"cliente, contacto, abonado, solicitante, inquilino";
 static const char role_words[] =
 	"author, owner, creator, recipient, sender, reporter, submitter, member, participant, user, "
 	"person, guest, actor, editor, reviewer, approver, signer, uploader, inviter, invitee, "
-	"auteur, createur, expediteur, destinataire, proprietaire, autor, absender, empfaenger";
+	"auteur, createur, expediteur, destinataire, proprietaire, utilisateur, membre, redacteur, declarant, signataire, "
+	"autor, verfasser, ersteller, absender, empfaenger, benutzer, melder, mitglied, teilnehmer, inhaber, "
+	"creador, remitente, destinatario, usuario, miembro, participante, propietario, firmante";
+/* The person who did something: created_by, geaendert_von. */
+static const char by_words[] = "by, par, von, por";
+
+/* What stands for "id" behind the name of what it numbers: kunde_nr. */
+static const char number_ends[] = "nr, nummer, number, no, num, numero, nro";
+
+/* What stands for "type" in a pair of a type and an id: bezug_art. */
+static const char type_words[] =
+	"type, model, class, typ, art, klasse, modell, classe, modele, tipo, clase, modelo";
+
+/* A column that tells staff from contacts, surely, or if its values do. */
+static const char staff_roles[] = "role, rolle, rol";
+static const char staff_kinds[] =
+	"type, kind, category, class, categorie, typ, art, kategorie, klasse, tipo, categoria, clase";
 
 /* Those of staff_tables whose rows are people. */
 static const char staff_people[] = "user, agent, employee, staff, operator, admin, administrator, "
-				   "utilisateur, employe, operateur";
+				   "utilisateur, employe, salarie, collaborateur, operateur, "
+				   "benutzer, mitarbeiter, bearbeiter, sachbearbeiter, "
+				   "usuario, empleado, agente, operador";
 
 /* Values by which a table of people tells staff from contacts. */
 static const char staff_values[] =
 	"staff, admin, administrator, agent, employee, operator, moderator, superuser, superadmin, "
-	"manager, internal, technician, supervisor, administrateur, employe, interne, mitarbeiter";
+	"manager, internal, technician, supervisor, "
+	"administrateur, employe, salarie, collaborateur, interne, gestionnaire, technicien, conseiller, moderateur, "
+	"mitarbeiter, mitarbeiterin, sachbearbeiter, sachbearbeiterin, bearbeiter, betreuer, verwalter, techniker, intern, "
+	"empleado, agente, administrador, operador, gestor, tecnico, interno";
 static const char customer_values[] =
 	"customer, client, contact, guest, visitor, subscriber, consumer, patient, buyer, lead, "
-	"enduser, external, externe, kunde, cliente";
+	"enduser, external, prospect, tenant, policyholder, "
+	"externe, locataire, abonne, usager, visiteur, adherent, assure, "
+	"kunde, mieter, interessent, gast, besucher, extern, endkunde, versicherter, "
+	"cliente, inquilino, abonado, paciente, visitante, externo";
+
+/* Dates, as one word without its number: the best come first.  The last use of a row; then, when it was made. */
+static const char used_dates[] =
+	"lastactivityat, lastactivity, lastactive, lastpostat, derniereactivite, letzteaktivitaet, ultimaactividad, "
+	"closedat, dateclosed, resolvedat, fermele, clotureele, cloturele, dateclot, datecloture, geschlossenam, abgeschlossenam, "
+	"erledigtam, beendetam, cerradoen, fechacierre, "
+	"updatedat, updateat, updatedon, updatetime, modifiedat, modifiedon, datemodified, datemod, modifiedtime, lastmodified, "
+	"dateupdated, mtime, modifiele, misajourle, datemodification, geaendertam, geaendert, aktualisiertam, aenderungsdatum, "
+	"actualizadoen, modificadoen, fechaactualizacion, fechamodificacion";
+static const char made_dates[] =
+	"createdat, createat, createdate, createddate, created, createdon, createdtime, createtime, creationdate, creationtime, "
+	"datecreated, dateadded, dateentered, registeredat, registerdate, joinedat, "
+	"datecreation, creele, inscritle, dateinscription, "
+	"erstelltam, erstellt, angelegtam, angelegt, erfasstam, registriertam, erstellungsdatum, anlagedatum, "
+	"creadoen, fechacreacion, fechaalta, registradoen, "
+	"timestamp, unixtimestamp, ctime";

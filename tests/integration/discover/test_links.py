@@ -90,7 +90,7 @@ def test_ids_without_a_key(make, daemon, column):
     assert by_parent(tables, "letter") == expected
     assert by_parent(tables, "message") == expected | {("request", "request_id")}
     role = "contact" not in name.lower()
-    assert (f"{MARK}: it is named after a role" in text) == role
+    assert (f"{MARK}: by its name alone" in text) == role
     accepted(daemon, db, text)
 
 

@@ -1,5 +1,5 @@
 """
-What model draft finds in five schemas of known kinds, against a truth that was written by hand before.
+What model draft finds in six schemas of known kinds, against a truth that was written by hand.
 
 The aims: 95 % of the personal columns and of the links are found, at most 5 % of the mapped groups are wrong, and the draft
 has at most 3 lines a mapped column.

@@ -265,6 +265,51 @@ static void test_numbers(void **state)
 	assert_false(names_is_birth("geburtenrate"));
 }
 
+/* The habits of names in four languages: roles, pairs, numbers, and what tells staff from contacts. */
+static void test_four_languages(void **state)
+{
+	static const char *const pairs[][2] = {{"bezug_art", "bezug_id"},
+					       {"objekt_typ", "objekt_id"},
+					       {"BezugArt", "BezugId"},
+					       {"sujet_classe", "sujet_id"},
+					       {"objeto_tipo", "objeto_id"}};
+	static const char *const customers[] = {"kunde_nr",     "kundennr",   "mieter_id",
+						"locataire_id", "cliente_no", "customer_number",
+						"solicitante",  "kontakt_id"};
+	static const char *const by[] = {"created_by", "geaendert_von", "cree_par", "creado_por"};
+	static const char *const staff[] = {"Sachbearbeiterin", "admin", "gestionnaire",
+					    "empleado"};
+	static const char *const roles[] = {"role", "rolle", "rol", "benutzer_rolle"};
+	void *ctx = talloc_new(NULL);
+
+	(void)state;
+	for (size_t i = 0; i < LENGTH(pairs); i++)
+		if (!names_is_pair(pairs[i][0], pairs[i][1]))
+			fail_msg("%s and %s are a pair", pairs[i][0], pairs[i][1]);
+	for (size_t i = 0; i < LENGTH(customers); i++)
+		if (names_role(customers[i]) != NAME_ROLE_CUSTOMER)
+			fail_msg("%s is a customer", customers[i]);
+	for (size_t i = 0; i < LENGTH(by); i++)
+		if (names_role(by[i]) != NAME_ROLE_BY)
+			fail_msg("%s is a person who did something", by[i]);
+	for (size_t i = 0; i < LENGTH(staff); i++)
+		if (!names_is_staff_value(staff[i]))
+			fail_msg("%s is staff", staff[i]);
+	for (size_t i = 0; i < LENGTH(roles); i++)
+		assert_int_equal(names_staff(roles[i]), NAME_STAFF_ROLE);
+	assert_true(names_is_customer_value("mieter"));
+	assert_false(names_is_pair("start", "start_id"));
+	assert_string_equal(names_link_stem(ctx, "vertrag_nr"), "vertrag");
+	assert_string_equal(names_link_stem(ctx, "userid"), "user");
+	assert_null(names_link_stem(ctx, "vorgang"));
+	assert_null(names_link_stem(ctx, "nr"));
+	assert_true(names_is_numbered("vertrag_nr"));
+	assert_false(names_is_numbered("vertrag_id"));
+	assert_false(names_is_numbered("userid"));
+	assert_true(names_is_tenant("mandanten"));
+	talloc_free(ctx);
+}
+
 static void test_numbered_pairs(void **state)
 {
 	(void)state;
@@ -428,12 +473,13 @@ static void test_type_values(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_persons),    cmocka_unit_test(test_texts),
-		cmocka_unit_test(test_secrets),    cmocka_unit_test(test_numbered_pairs),
-		cmocka_unit_test(test_states),     cmocka_unit_test(test_no_persons),
-		cmocka_unit_test(test_numbers),    cmocka_unit_test(test_columns),
-		cmocka_unit_test(test_long_names), cmocka_unit_test(test_tables),
-		cmocka_unit_test(test_types),      cmocka_unit_test(test_type_values),
+		cmocka_unit_test(test_persons),        cmocka_unit_test(test_texts),
+		cmocka_unit_test(test_secrets),        cmocka_unit_test(test_four_languages),
+		cmocka_unit_test(test_numbered_pairs), cmocka_unit_test(test_states),
+		cmocka_unit_test(test_no_persons),     cmocka_unit_test(test_numbers),
+		cmocka_unit_test(test_columns),        cmocka_unit_test(test_long_names),
+		cmocka_unit_test(test_tables),         cmocka_unit_test(test_types),
+		cmocka_unit_test(test_type_values),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
