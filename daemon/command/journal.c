@@ -119,7 +119,7 @@ static const char first_keys_sql[] =
 static const char events_sql[] =
 	"SELECT e.id, to_char(e.at, 'YYYY-MM-DD HH24:MI:SS') AS at, e.kind, e.actor,\n"
 	"       CASE WHEN e.kind IN ('dropped', 'failed_key', 'left', 'kept', 'sliced', 'vacuumed',\n"
-	"                             'analyzed', 'refreshed', 'copied', 'undated', 'changed', 'settled', 'held')\n"
+	"                             'analyzed', 'refreshed', 'copied', 'undated', 'unpaired', 'changed', 'settled', 'held')\n"
 	"            THEN left(e.details::text, 400) END AS details\n"
 	"  FROM retention.journal_event AS e WHERE e.job = $1::int ORDER BY e.id";
 

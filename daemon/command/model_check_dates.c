@@ -1,4 +1,4 @@
-/* Dates that cannot be read, and dates that lie far from today: a column may be in another unit than the model says. */
+/* What keeps contacts and should be mended: requests that a join table lacks, dates that cannot be read, and dates that lie far from today: a column may be in another unit than the model says. */
 #include "command/model_check_state.h"
 
 #include "plan/plan.h"
@@ -24,7 +24,28 @@ static bool find_dates_of(struct model_check *m, const struct table *t, struct e
 	return true;
 }
 
+/* Requests that name a contact which the join table lacks: what is to be done is one statement. */
+static bool find_unpaired(struct model_check *m, struct error *err)
+{
+	const struct table *join = m->model->through;
+	AUTO(result) PGresult *res = NULL;
+
+	if (!join || !join->also)
+		return true;
+	if (!db_query_apart(m->cmd->db, plan_unpaired_sql(m->ctx, m->model, m->catalog), 0, NULL,
+			    &res, err))
+		return false;
+	if (db_int(res, 0, "n") > 0)
+		HINT(m,
+		     N_("table \"request\": %s rows name a contact in \"%s\" that has no row for them in %s.%s: "
+			"their contacts stay; %s"),
+		     db_text(res, 0, "n"), columns_text(m->ctx, join->also), join->schema,
+		     join->table, plan_pairs_sql(m->ctx, m->model, join->also));
+	return true;
+}
+
 bool model_check_dates(struct model_check *m, struct error *err)
 {
-	return find_dates_of(m, m->model->request, err) && find_dates_of(m, m->model->contact, err);
+	return find_dates_of(m, m->model->request, err) &&
+	       find_dates_of(m, m->model->contact, err) && find_unpaired(m, err);
 }

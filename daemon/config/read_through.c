@@ -22,6 +22,7 @@ const struct setting_spec through_parts[] = {
 	{.key = "table", .required = true},
 	{.key = "request", COLUMNS(struct table, from), .required = true},
 	{.key = "contact", COLUMNS(struct table, by), .required = true},
+	{.key = "also", COLUMNS(struct table, also)},
 	{.key = "key", COLUMNS(struct table, key)},
 	{.key = "archive", .kind = VALUE_BOOL, FIELD(archive)},
 	{.key = "allow_unindexed", .kind = VALUE_BOOL, FIELD(allow_unindexed)},
@@ -83,6 +84,13 @@ bool through_read(const struct reader *r, const config_setting_t *s, struct tabl
 				    "column \"%s\" says which request it is and cannot be under "
 				    "%s: put it under keep",
 				    join->rules[i].column, rule_names[join->rules[i].kind]);
+	if (join->also && join->by && join->also->n != join->by->n)
+		complain_at(
+			r, reader_key(r, "also"),
+			"also has %zu column%s (%s), and contact has %zu (%s): name them in pairs",
+			join->also->n, join->also->n == 1 ? "" : "s",
+			columns_text(r->ctx, join->also), join->by->n,
+			columns_text(r->ctx, join->by));
 	if (!join->key && join->from && join->by)
 		join->key = pair(r->ctx, join->from, join->by);
 	request->from = join->from;

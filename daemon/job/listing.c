@@ -5,33 +5,47 @@
  *
  * Killed in between: the keys are no list, because the action's row does not say so, and the next attempt removes them.
  *
- * Where the model has a date_unit, the same transaction counts the rows whose date cannot be read.  Their contacts stay,
- * and somebody has to know: the control session writes the event "undated" together with the frozen list.
+ * Where the model has a date_unit, the same transaction counts the rows whose date cannot be read; where it has
+ * through.also, the requests that the join table lacks.  Their contacts stay, and somebody has to know: the control session
+ * writes the event "undated" or "unpaired" together with the frozen list.
  */
 #include "job/job_state.h"
 
 #include "batch/session.h"
 
-/* A table whose rows may hold something else than a date; NULL as sql: the action does not ask its dates. */
-struct undated {
+/* Rows that keep their contacts, and that somebody has to mend; NULL as sql: the action does not ask for them. */
+struct doubtful {
+	const char *kind; /* of the event */
 	const struct table *table;
 	const char *sql;
 	int64_t rows;
 	const char *keys; /* of the first ones */
 };
 
-static struct undated undated_of(const struct job *j, const struct table *t)
+static struct doubtful undated_of(const struct job *j, const struct table *t)
 {
 	const struct plan *p = j->plan;
 	const bool asked = t == p->model->request || p->opts.without_requests || p->opts.by_key;
 
-	return (struct undated){.table = t,
-				.sql = asked && t->date_unit
-					       ? plan_date_odd_sql(j->ctx, p->model, p->catalog, t)
-					       : NULL};
+	return (struct doubtful){.kind = "undated",
+				 .table = t,
+				 .sql = asked && t->date_unit
+						? plan_date_odd_sql(j->ctx, p->model, p->catalog, t)
+						: NULL};
 }
 
-static bool count_undated(struct db *db, void *ctx, struct undated *u, struct error *err)
+static struct doubtful unpaired(const struct job *j)
+{
+	const struct model *m = j->plan->model;
+	const bool asked = m->through && m->through->also && j->plan->subject == m->contact;
+
+	return (struct doubtful){.kind = "unpaired",
+				 .table = m->request,
+				 .sql = asked ? plan_unpaired_sql(j->ctx, m, j->plan->catalog)
+					      : NULL};
+}
+
+static bool count_doubtful(struct db *db, void *ctx, struct doubtful *u, struct error *err)
 {
 	AUTO(result) PGresult *res = NULL;
 
@@ -44,14 +58,15 @@ static bool count_undated(struct db *db, void *ctx, struct undated *u, struct er
 	return true;
 }
 
-static bool tell_undated(struct job *j, const struct undated *u, struct error *err)
+static bool tell_doubtful(struct job *j, const struct doubtful *u, struct error *err)
 {
 	static const char sql[] =
 		"INSERT INTO retention.journal_event (job, kind, details)\n"
-		"VALUES ($1::int, 'undated', jsonb_build_object('table', $2::text, 'rows', $3::bigint,\n"
+		"VALUES ($1::int, $5::text, jsonb_build_object('table', $2::text, 'rows', $3::bigint,\n"
 		"        'keys', $4::text))";
 	const char *const values[] = {j->id, u->table->name,
-				      t_printf(j->ctx, "%lld", (long long)u->rows), u->keys};
+				      t_printf(j->ctx, "%lld", (long long)u->rows), u->keys,
+				      u->kind};
 
 	return u->rows == 0 || db_command(j->db, sql, LENGTH(values), values, NULL, err);
 }
@@ -60,8 +75,8 @@ bool job_list_keys(struct job *j, const struct journal_interval *due, struct err
 {
 	struct db_opts opts = session_opts(j->opts->config, 0);
 	AUTO(db) struct db *db = NULL;
-	struct undated requests = undated_of(j, j->plan->model->request);
-	struct undated contacts = undated_of(j, j->plan->model->contact);
+	struct doubtful doubts[] = {undated_of(j, j->plan->model->request),
+				    undated_of(j, j->plan->model->contact), unpaired(j)};
 	bool ok;
 
 	opts.lock_timeout_ms = 0; /* as the control session, and a stop cancels it */
@@ -71,12 +86,15 @@ bool job_list_keys(struct job *j, const struct journal_interval *due, struct err
 	/* The entry has a transaction of its own, because it removes those of ended sessions, as others do. */
 	ok = db_execf(db, err, "INSERT INTO retention.erasing (job) VALUES (-%d)", j->row.id) &&
 	     db_exec(db, "BEGIN", err) &&
-	     keys_list(db, j->plan, j->row.id, due->from, due->cutoff, err) &&
-	     count_undated(db, j->ctx, &requests, err) &&
-	     count_undated(db, j->ctx, &contacts, err) && db_commit(db, err);
+	     keys_list(db, j->plan, j->row.id, due->from, due->cutoff, err);
+	for (size_t i = 0; ok && i < LENGTH(doubts); i++)
+		ok = count_doubtful(db, j->ctx, &doubts[i], err);
+	ok = ok && db_commit(db, err);
 	stop_watch(j->opts->stop, CLAIM_SLOT, db_conn(j->db));
 	courtesy_own(j->courtesy, db);
-	return ok && tell_undated(j, &requests, err) && tell_undated(j, &contacts, err);
+	for (size_t i = 0; ok && i < LENGTH(doubts); i++)
+		ok = tell_doubtful(j, &doubts[i], err);
+	return ok;
 }
 
 void job_drop_list(struct job *j)

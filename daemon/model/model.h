@@ -111,6 +111,8 @@ struct table {
 	const struct columns *by; /* our columns that point at the parent */
 	const struct columns
 		*from; /* the parent's columns that they equal; NULL: the parent's key */
+	const struct columns *
+		also; /* of a join table of requests: the request's columns that name a contact, too; NULL: none */
 	const char *shard; /* as written, see model_shard(); NULL: not given */
 	const char *where; /* SQL predicate on this table; NULL: all rows */
 	const char *due_when; /* request only */

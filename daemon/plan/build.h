@@ -93,6 +93,9 @@ char *plan_numbered_keys(const struct plan *p, const struct table *t, const char
 /* Returns " AND (predicate)"; "" for NULL. */
 const char *plan_and(const void *ctx, const char *predicate);
 
+/* A condition on contact c: no request names it that the join table lacks.  NULL: the model has no through.also. */
+const char *plan_paired(const struct plan *p);
+
 /* Returns " AND the row alias is one that t's where lets through"; "" where t has none. */
 const char *plan_within(const void *ctx, const struct table *t, const char *alias);
 

@@ -207,7 +207,7 @@ static const char due_contacts_sql[] = "SELECT {key}, 1 + coalesce(r.n, 0) AS we
 				       "    ON {of_requests} = {link}\n"
 				       " WHERE {old_enough}\n"
 				       "   AND {not_held}\n"
-				       "   AND {among_keys}{shards}\n"
+				       "   AND {among_keys}{shards}{paired}\n"
 				       "   AND ({dirty})";
 
 /* The subject's rows that the predicates let through, with their partition where the list wants it. */
@@ -243,6 +243,7 @@ static char *due_contacts(const struct plan *p, const char *keys)
 		{"old_enough", old_enough(p)},
 		{"not_held", p->opts.despite_holds ? "true" : t_printf(p, "NOT %s", held(p))},
 		{"among_keys", keys ? plan_among(p, c, "c", c->key, keys) : "true"},
+		{"paired", plan_and(p, plan_paired(p))},
 		{"dirty", p->opts.action == ACTION_ANONYMIZE_CONTACTS ? dirty(p, c, "c") : "true"});
 }
 

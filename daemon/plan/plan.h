@@ -364,6 +364,15 @@ char *plan_date_any_sql(void *ctx, const struct model *model, const struct catal
 char *plan_date_odd_sql(void *ctx, const struct model *model, const struct catalog *catalog,
 			const struct table *t);
 
+/*
+ * For a model with through.also: how many requests (n), and the keys of the first (keys, as text), name a contact
+ * that has no row for them in the join table.  These contacts stay.
+ */
+char *plan_unpaired_sql(void *ctx, const struct model *model, const struct catalog *catalog);
+
+/* The statement that adds those rows, for a message.  The model has through; also: columns of the request. */
+char *plan_pairs_sql(void *ctx, const struct model *model, const struct columns *also);
+
 /* The predicates alone, for a caller that has not the rights to run the plan. */
 const struct probe *plan_predicates(void *ctx, const struct plan *plan,
 				    const struct place *scope_place, size_t *ret_n);

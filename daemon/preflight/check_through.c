@@ -11,6 +11,7 @@
 
 #include "base/mem.h"
 #include "base/sql.h"
+#include "plan/plan.h"
 
 /* Complains unless the columns of the join table are a foreign key onto these of the table. */
 static void check_key_to(const struct catalog *catalog, const struct table *join,
@@ -76,29 +77,53 @@ static bool is_mapped(const struct model *model, const struct catalog *catalog,
 	return false;
 }
 
-/* "customer_id": who stands in this column alone has no request, and so would not be kept by it. */
+static bool is_also_mapped(const struct model *model)
+{
+	const struct table *r = model->request;
+
+	for (size_t i = 0; i < model->n_tables; i++) {
+		const struct table *t = &model->tables[i];
+
+		if (t != r && t->of == model->contact && strcmp(t->schema, r->schema) == 0 &&
+		    strcmp(t->table, r->table) == 0 && columns_equal(t->by, model->through->also))
+			return true;
+	}
+	return false;
+}
+
+/* "customer_id": a contact that stands in this column alone has no request, and so would not be kept by it. */
 static void check_others(const struct model *model, const struct catalog *catalog,
 			 struct complaints *c)
 {
-	const struct table *r = model->request, *contact = model->contact;
+	const struct table *r = model->request, *contact = model->contact, *join = model->through;
 	const struct foreign_key *k = NULL;
 	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
 
 	while ((k = catalog_next_key(catalog, k, catalog->relations[r->index].oid,
-				     catalog->relations[contact->index].oid)))
+				     catalog->relations[contact->index].oid))) {
+		const struct columns columns = {k->from_columns, k->n_columns};
+
 		if (!is_mapped(model, catalog, k))
 			complain(
 				c, &r->place,
 				"table \"request\": through says which contacts a request has, and its "
 				"column \"%s\" (foreign key \"%s\") points at one too, which that row alone "
-				"would not keep: give each such contact a row of %s.%s, then map %s.%s once "
-				"more with of = \"contact\", by = \"%s\", delete = \"detach\" and anonymize "
-				"= \"keep\"",
-				columns_text(ctx, &(struct columns){k->from_columns, k->n_columns}),
-				k->name, model->through->schema, model->through->table, r->schema,
-				r->table,
-				columns_text(ctx,
-					     &(struct columns){k->from_columns, k->n_columns}));
+				"would not keep: if it is one of the request's contacts, add also = \"%s\" "
+				"to through, and give each such contact its row (%s); in any case map "
+				"%s.%s once more with of = \"contact\", by = \"%s\", delete = \"detach\" "
+				"and anonymize = \"keep\"",
+				columns_text(ctx, &columns), k->name, columns_text(ctx, &columns),
+				plan_pairs_sql(ctx, model, &columns), r->schema, r->table,
+				columns_text(ctx, &columns));
+	}
+	if (join->also && !is_also_mapped(model))
+		complain(
+			c, &join->place,
+			"table \"request\": through: also names \"%s\", and no other name of %s.%s says "
+			"what becomes of it where the request stays: map the table once more with of = "
+			"\"contact\", by = %s, delete = \"detach\" and anonymize = \"keep\"",
+			columns_text(ctx, join->also), r->schema, r->table,
+			columns_setting(ctx, join->also));
 }
 
 void check_through(const struct model *model, const struct catalog *catalog, struct complaints *c)

@@ -419,6 +419,8 @@ static void check_columns_exist(const struct model *model, const struct catalog 
 		need_listed(t, r, "not_large_objects", t->not_large_objects, t->n_not_large_objects,
 			    c);
 		need_listed(t, r, "export_without", t->export_without, t->n_export_without, c);
+		need_columns(model->request, &catalog->relations[model->request->index],
+			     "through: also", t->also, &t->place, c);
 		if (t->from)
 			need_columns(t->of, &catalog->relations[t->of->index], "from", t->from,
 				     &t->place, c);

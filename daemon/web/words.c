@@ -103,6 +103,7 @@ static const struct word events[] = {
 	{"kept", _("kept: not erased again")},
 	{"copied", _("copies outside the model")},
 	{"undated", _("dates that cannot be read")},
+	{"unpaired", _("requests that the join table lacks")},
 	{"held", _("kept off the list by holds")},
 	{"dropped", _("keys left the list")},
 	{"sliced", _("erased in slices")},

@@ -4,6 +4,8 @@ import json
 import os
 import re
 
+import pytest
+
 from support.backup import put_back
 from support.clients import SEED
 from support.restores import restore
@@ -168,6 +170,82 @@ def test_a_main_contact_beside_the_join_table(make, pg):
     restore(d, second)
     restore(d, first)
     assert (left(pg, d.db, plain), d.pg.sql(d.db, owners)) == before
+
+
+def contacts(d):
+    return [n for (n,) in d.pg.sql(d.db, "SELECT id FROM contact ORDER BY 1")]
+
+
+def also(make, key, more="", quiet="", **extra):
+    """Tickets name a contact in a column of their own, too, with a foreign key or without."""
+    sql = f"""; ALTER TABLE ticket ADD owner bigint {key}; CREATE INDEX ON ticket (owner);
+        UPDATE ticket SET owner = 1 WHERE id IN (10, 11); {more}"""
+    model = plain.model(owned={"table": "ticket", "key": "id", "of": "contact", "by": "owner", "delete": "detach", "anonymize": "keep"})
+    return make(THREE + sql, model.replace('keep = ( "at", "status" )', 'keep = ( "at", "status", "owner" )')
+                .replace("through = {", 'through = { also = "owner";'), *([quiet] if quiet else [deletes()]), limits=LIMITS, **extra)
+
+
+@pytest.mark.parametrize("key", ["REFERENCES contact", ""])
+def test_a_request_that_the_join_table_lacks(make, key):
+    """Contact 3 has an old request by the join table, and a new one that only names it: it stays, and somebody is told how to mend it."""
+    d = also(make, key, "INSERT INTO ticket VALUES (40, now(), 'open', 's40', 3)")
+    once(d, deletes())
+    assert contacts(d) == [3, 4, 5]
+    event, = d.pg.sql(d.db, "SELECT details FROM retention.journal_event WHERE kind = 'unpaired'")
+    assert event == ({"table": "request", "rows": 1, "keys": "{40}"},)
+    assert "unpaired" in d.ctl("show", d.jobs()[-1]["id"]).stdout
+    said = d.ctl("model", "check", check=False).stdout
+    assert 'table "request": 1 rows name a contact in "owner" that has no row for them in public.ticket_contact: their contacts stay; ' in said
+    assert "a request that the join table lacks" in d.ctl("subject", "status", "3").stdout
+    # The open request then keeps it, as every other does; closed and old, they go together.
+    d.pg.sql(d.db, re.search(r"contacts stay; (INSERT .* DO NOTHING)", said).group(1))
+    assert "contacts stay" not in d.ctl("model", "check", check=False).stdout
+    assert "a request that is open" in d.ctl("subject", "status", "3").stdout
+    once(d, deletes())
+    assert contacts(d) == [3, 4, 5]
+    d.pg.sql(d.db, "UPDATE ticket SET at = '2015-01-01', status = 'closed' WHERE id = 40")
+    once(d, deletes())
+    assert contacts(d) == [4, 5] and subjects(d) == {30: "s30"}
+
+
+@pytest.mark.parametrize("action", ["anonymize_contacts", "anonymize_requests"])
+def test_an_anonymization_of_what_the_join_table_lacks(make, action):
+    """A contact stays as it is; a request goes by its own date, whoever it names."""
+    d = also(make, "REFERENCES contact", "INSERT INTO ticket VALUES (40, '2015-01-01', 'closed', 's40', 3)", quiet=policy(action))
+    once(d, policy(action))
+    names = dict(d.pg.sql(d.db, "SELECT id, name FROM contact"))
+    assert (names[1], names[3]) == ((None, "n3") if action == "anonymize_contacts" else ("n1", "n3"))
+    assert subjects(d)[40] == ("s40" if action == "anonymize_contacts" else None)
+
+
+def test_a_pair_that_goes_while_the_pass_runs(make, pg):
+    """The list has the contact, and then its row in the join table goes: the batch looks again."""
+    d = also(make, "REFERENCES contact")
+    d.configure(policies=[deletes()], limits={"max_share": 0.1})
+    d.once()
+    job = d.jobs()[-1]
+    assert job["status"] == "saved"
+    pg.sql(d.db, "DELETE FROM ticket_contact WHERE (ticket_id, contact_id) = (11, 1)")
+    d.ctl("validate", job["id"])
+    d.once()
+    assert contacts(d) == [1, 4, 5]
+
+
+def test_also_over_several_columns(make, pg):
+    d = make(accounts.schema + """; ALTER TABLE ticket ADD owner bigint; CREATE INDEX ON ticket (account_id, owner);
+        INSERT INTO contact VALUES (1, 7, 'a', '2010-01-01'), (2, 7, 'b', '2010-01-01');
+        INSERT INTO ticket VALUES (1, 10, '2015-01-01', 'closed', 's', 7), (2, 10, '2015-01-01', 'closed', 's', 7), (2, 11, '2015-01-01', 'closed', 's', 7);
+        INSERT INTO ticket_contact VALUES (1, 10, 7), (2, 10, 7)""",
+             accounts.model(owned={"table": "ticket", "key": ["account_id", "id"], "of": "contact", "by": ["account_id", "owner"],
+                                   "delete": "detach", "anonymize": "keep"})
+             .replace('keep = ( "at", "status" )', 'keep = ( "at", "status", "owner" )')
+             .replace("through = {", 'through = { also = [ "account_id", "owner" ];'), deletes(), limits=LIMITS)
+    once(d, deletes())
+    assert pg.sql(d.db, "SELECT account_id, id FROM contact") == [(2, 7)]
+    said = d.ctl("model", "check", check=False).stdout
+    pg.sql(d.db, re.search(r"contacts stay; (INSERT .* DO NOTHING)", said).group(1))
+    once(d, deletes())
+    assert pg.sql(d.db, "SELECT FROM contact") == [] and pg.sql(d.db, "SELECT FROM ticket") == []
 
 
 def test_what_a_request_says_of_its_main_contact(make):

@@ -56,8 +56,18 @@ REFUSED = {
     "a column beside it": (PLAIN + "; ALTER TABLE ticket ADD owner bigint REFERENCES contact; CREATE INDEX ON ticket (owner)",
                            MODEL.replace('keep = ( "at", "status" )', 'keep = ( "at", "status", "owner" )'), [
         '3: table "request": through says which contacts a request has, and its column "owner" (foreign key "ticket_owner_fkey") points at '
-        'one too, which that row alone would not keep: give each such contact a row of public.ticket_contact, then map public.ticket once '
-        'more with of = "contact", by = "owner", delete = "detach" and anonymize = "keep"']),
+        'one too, which that row alone would not keep: if it is one of the request\'s contacts, add also = "owner" to through, and give '
+        'each such contact its row (INSERT INTO "public"."ticket_contact" ("ticket_id", "contact_id") SELECT "id", "owner" FROM '
+        '"public"."ticket" WHERE ("owner") IS NOT NULL ON CONFLICT DO NOTHING); in any case map public.ticket once more with of = '
+        '"contact", by = "owner", delete = "detach" and anonymize = "keep"']),
+    "also without a second name": (PLAIN + "; ALTER TABLE ticket ADD owner bigint", MODEL.replace('keep = ( "at", "status" )', 'keep = ( "at", "status", "owner" )')
+                                   .replace("through = {", 'through = { also = "owner";'), [
+        '3: table "request": through: also names "owner", and no other name of public.ticket says what becomes of it where the request stays: '
+        'map the table once more with of = "contact", by = "owner", delete = "detach" and anonymize = "keep"']),
+    "also of no column": (PLAIN, MODEL.replace("through = {", 'through = { also = "owner";'), [
+        '3: table "request": through: also: public.ticket has no column "owner"']),
+    "also of another width": (PLAIN, MODEL.replace("through = {", 'through = { also = [ "a", "b" ];'), [
+        '3: model: table "request": through: also has 2 columns (a, b), and contact has 1 (contact_id): name them in pairs']),
     "an unmapped table of the request's": (PLAIN + "; CREATE TABLE bill (id bigint, ticket_id bigint REFERENCES ticket); CREATE INDEX ON bill (ticket_id)", MODEL, [
         '3: table "request": delete_contacts deletes rows of public.ticket, and foreign key "bill_ticket_id_fkey" of public.bill (ticket_id) '
         'points there with no action: the rows it points at could not be deleted; map public.bill in the model, with of = "request", by = '
