@@ -2,6 +2,7 @@
 #include "command/model_check_state.h"
 
 #include "plan/plan.h"
+#include "preflight/date_triggers.h"
 
 static bool find_dates_of(struct model_check *m, const struct table *t, struct error *err)
 {
@@ -44,8 +45,26 @@ static bool find_unpaired(struct model_check *m, struct error *err)
 	return true;
 }
 
+static bool find_triggers(struct model_check *m, struct error *err)
+{
+	const struct table *r = m->model->request;
+	const char *const *names = NULL;
+	size_t n;
+
+	if (!date_triggers_read(m->cmd->db, m->model, m->ctx, &names, &n, err))
+		return false;
+	for (size_t i = 0; i < n; i++)
+		HINT(m,
+		     N_("trigger %s of %s.%s can set \"%s\" when the daemon writes a request that stays: its other "
+			"contacts, and later policies, would count from that day; count from another date, or "
+			"let the trigger leave alone what the daemon writes"),
+		     names[i], r->schema, r->table, r->date);
+	return true;
+}
+
 bool model_check_dates(struct model_check *m, struct error *err)
 {
 	return find_dates_of(m, m->model->request, err) &&
-	       find_dates_of(m, m->model->contact, err) && find_unpaired(m, err);
+	       find_dates_of(m, m->model->contact, err) && find_unpaired(m, err) &&
+	       find_triggers(m, err);
 }

@@ -5,6 +5,7 @@
 #include "job/mode.h"
 
 #include "preflight/check_plan.h"
+#include "preflight/date_triggers.h"
 #include "preflight/views.h"
 #include "archive/age.h"
 #include "journal/configuration.h"
@@ -231,6 +232,25 @@ static bool warn_of_views(const struct job_opts *opts, void *ctx, struct db *db,
 	return true;
 }
 
+/* Refuses nothing: what the function does with the date, only its text says. */
+static bool warn_of_dates(const struct job_opts *opts, void *ctx, struct db *db, struct error *err)
+{
+	const struct table *r = opts->config->model.request;
+	const char *const *names = NULL;
+	size_t n;
+
+	if (!date_triggers_read(db, &opts->config->model, ctx, &names, &n, err))
+		return false;
+	for (size_t i = 0; i < n; i++)
+		report_warning(
+			opts->report,
+			"trigger %s of %s.%s can set \"%s\" when the daemon writes a request that stays: its other "
+			"contacts, and later policies, would count from that day; count from another date, or "
+			"let the trigger leave alone what the daemon writes",
+			names[i], r->schema, r->table, r->date);
+	return true;
+}
+
 /* The setting of the connection in force, from conninfo, a service or the environment; "": it has none. */
 static const char *setting_of(const PQconninfoOption *options, const char *keyword)
 {
@@ -366,7 +386,8 @@ static bool check_and_configure(const struct job_opts *opts, struct look *look, 
 			"have their bytes as they are; redact and residue know no letters but those of ASCII");
 	/* Last: the settings of a configuration that is refused must not act. */
 	warn_of_fold(opts, check.catalog);
-	return warn_of_views(opts, ctx, db, err) && check_throttle(opts, check.catalog, db, err) &&
+	return warn_of_views(opts, ctx, db, err) && warn_of_dates(opts, ctx, db, err) &&
+	       check_throttle(opts, check.catalog, db, err) &&
 	       check_ledger(opts, db, look->begins, err) &&
 	       unknown_find(db, opts->config->directory, &unknown, err) &&
 	       configure(opts, db, type, look->begins, ctx, err);
