@@ -148,6 +148,30 @@ static void print_change(const struct migration *m)
 	}
 }
 
+/*
+ * A daemon of the version before works on with what it has read of the schema.  Its jobs look at the version before they
+ * begin, so that one that is under way is the only one to wait for.  A claim counts as in retention.claim_action().
+ */
+static bool check_idle(struct command *cmd, struct error *err)
+{
+	static const char sql[] =
+		"SELECT c.job FROM retention.claimed AS c JOIN pg_stat_activity AS a ON a.pid = c.pid\n"
+		" WHERE c.job > 0 AND a.datname = current_database()\n"
+		"   AND (a.backend_start = c.started OR a.backend_start IS NULL) ORDER BY 1 LIMIT 1";
+	AUTO(result) PGresult *there = NULL;
+	AUTO(result) PGresult *res = NULL;
+
+	if (!db_query(cmd->db, "SELECT to_regclass('retention.claimed') IS NOT NULL AS there", 0,
+		      NULL, &there, err) ||
+	    (db_bool(there, 0, "there") && !db_query(cmd->db, sql, 0, NULL, &res, err)))
+		return false;
+	return PQntuples(res) == 0 ||
+	       fail(err, ERR_CONFIG,
+		    _("action %s is under way: stop the daemon (systemctl stop retentiond), run migrate, "
+		      "and start it again; nothing is changed"),
+		    db_text(res, 0, "job"));
+}
+
 static bool migrate(struct command *cmd, struct error *err)
 {
 	AUTO(result) PGresult *res = NULL;
@@ -169,6 +193,8 @@ static bool migrate(struct command *cmd, struct error *err)
 		print_change(&migrations[i]);
 	if (is_dry)
 		return true;
+	if (n > 0 && n < migrations_count && !check_idle(cmd, err))
+		return false;
 	for (size_t i = n; i < migrations_count; i++)
 		if (!apply(cmd, &migrations[i],
 			   !bootstrap || i > 0 ? NULL

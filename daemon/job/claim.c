@@ -1,6 +1,7 @@
 #include "job/job_state.h"
 
 #include "batch/session.h"
+#include "journal/fits.h"
 
 /* Asked before the claim, because a standby has no unlogged tables, such as the one of the sessions that erase. */
 static bool wait_for_primary(struct job *j, struct error *err)
@@ -20,7 +21,8 @@ bool claim_take(struct job *j, bool *ret_mine, struct error *err)
 	if (!db_open(&opts, &j->db, err))
 		return false;
 	stop_watch(j->opts->stop, CLAIM_SLOT, db_conn(j->db));
-	return wait_for_primary(j, err) && journal_claim(j->db, j->row.id, ret_mine, err);
+	return wait_for_primary(j, err) && schema_fits(j->db, err) &&
+	       journal_claim(j->db, j->row.id, ret_mine, err);
 }
 
 void claim_drop(struct job *j)

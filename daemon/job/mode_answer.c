@@ -20,6 +20,7 @@
 #include "base/failpoint.h"
 #include "base/sql.h"
 #include "job/document.h"
+#include "journal/fits.h"
 #include "journal/identity.h"
 #include "journal/manifest_check.h"
 #include "plan/preview.h"
@@ -246,7 +247,7 @@ static bool answer(const struct job_opts *opts, void *arg, struct db *db, struct
 
 	(void)arg;
 	/* A copy of the database knows archives that are not its own. */
-	if (!identity_check(db, opts->config->directory, err))
+	if (!schema_fits(db, err) || !identity_check(db, opts->config->directory, err))
 		return false;
 	for (;;) {
 		AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));

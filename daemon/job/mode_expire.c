@@ -19,6 +19,7 @@
 
 #include "archive/remove.h"
 #include "base/failpoint.h"
+#include "journal/fits.h"
 #include "journal/identity.h"
 #include "journal/journal.h"
 #include "base/mem.h"
@@ -239,8 +240,8 @@ static bool run(const struct job_opts *opts, void *arg, struct db *db, struct er
 	t->opts = opts;
 	t->db = db;
 	/* A copy of the database knows archives and files that are not its own to remove. */
-	ok = identity_check(db, opts->config->directory, err) && pass(t, ctx, err) &&
-	     work_outbox(t, ctx, err);
+	ok = schema_fits(db, err) && identity_check(db, opts->config->directory, err) &&
+	     pass(t, ctx, err) && work_outbox(t, ctx, err);
 	if (t->removed > 0)
 		report_note(t->opts->report, "the files of %d archive%s were removed", t->removed,
 			    t->removed == 1 ? "" : "s");

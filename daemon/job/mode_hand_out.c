@@ -24,6 +24,7 @@
 #include "base/file.h"
 #include "base/handover.h"
 #include "job/document.h"
+#include "journal/fits.h"
 #include "journal/identity.h"
 
 #include <sys/socket.h>
@@ -179,7 +180,7 @@ static bool answer(const struct job_opts *opts, void *arg, struct db *db, struct
 	struct hand_out *h = arg;
 
 	/* A copy of the database knows archives that are not its own. */
-	return identity_check(db, opts->config->directory, err) &&
+	return schema_fits(db, err) && identity_check(db, opts->config->directory, err) &&
 	       (h->request.takes ? take(h, db, err) : list(h, db, err));
 }
 
