@@ -240,9 +240,14 @@ static bool put(struct restore *r, const struct restore_file *f, struct error *e
 
 static const char *blame(const struct restore *r, const struct restore_file *f)
 {
-	return f->triggers
-		       ? t_printf(r->ctx, "its triggers (%s)", f->triggers)
-		       : "a trigger of another table, which --disable-triggers keeps from firing";
+	return t_printf(
+		r->ctx, "%s%s",
+		f->triggers ? t_printf(r->ctx, "its triggers (%s)", f->triggers)
+			    : "a trigger of another table",
+		r->opts->disable_triggers
+			? ""
+			: ": restore as the tables' owner with --disable-triggers, which keeps "
+			  "them from firing");
 }
 
 /*

@@ -396,7 +396,7 @@ def test_a_trigger_that_interferes(make, body, when):
         d.pg.sql(d.db, TRIGGER.format(body, when)[1:])
     before = state(d)
     said = refused(d, 1)
-    assert "table public.note" in said and "its triggers (t)" in said
+    assert "table public.note" in said and "its triggers (t): restore as the tables' owner with --disable-triggers" in said
     assert restore(d, 1, "--disable-triggers").returncode == 0
     assert d.pg.sql(d.db, "SELECT id, body FROM note ORDER BY 1") == [(100, "x"), (200, "y"), (300, "z")]
     assert d.pg.value(d.db, "SELECT tgenabled FROM pg_trigger WHERE tgname = 't'") == "O" and before != state(d)
