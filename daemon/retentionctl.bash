@@ -61,7 +61,7 @@ _retentionctl() {
 	*)
 		case "${words[0]-} ${words[1]-}" in
 		' ') choices='-c -d --help --version setup migrate model grants policies run policy save validate cancel abandon pause resume preview journal show report
-			archive hold verify residue replay waive adopt subject' ;;
+			archive hold health verify residue replay waive adopt subject' ;;
 		setup\ *) choices='--contact --request --depth --action --date --role --apply' ;;
 		grants\ *) choices='--auditor --operator' ;;
 		'model ') choices='draft check' ;;

@@ -101,6 +101,9 @@ static const struct command_spec commands[] = {
 	 .run = command_hold_remove, .give = N_("give the key of one contact")},
 	{"hold list", " [--json]", N_("list the holds, with the released ones"), NEEDS_DATABASE,
 	 .run = command_hold_list},
+	{"health", "",
+	 N_("ask the daemon of this host how it is: exit status 0, or 1 and what is wrong"),
+	 NEEDS_FILE, .run = command_health},
 	{"verify", " [--last-hash HASH] [--json]",
 	 N_("check the journal: name what was changed, removed or inserted"), NEEDS_DATABASE,
 	 .run = command_verify},
@@ -179,7 +182,7 @@ static void print_help(const struct command_spec *spec)
 {
 	printf(_("usage: retentionctl %s%s\n"), spec->words, spec->arguments);
 	printf("%s\n", _(spec->help));
-	if (spec->needs == NEEDS_CONFIG)
+	if (spec->needs == NEEDS_CONFIG || spec->needs == NEEDS_FILE)
 		puts(_("It reads the configuration (-c)."));
 	else if (spec->needs == NEEDS_DATABASE)
 		puts(_("It needs the database only: with -d it reads no configuration."));

@@ -16,7 +16,8 @@ static bool read_config(struct command *cmd)
 {
 	AUTO(complaints) struct complaints c = {0};
 	const bool named = cmd->path && cmd->spec->needs == USES_CONFIG;
-	const bool needed = (cmd->spec->needs == NEEDS_CONFIG || named || cmd->options.as_of) &&
+	const bool needed = (cmd->spec->needs == NEEDS_CONFIG || cmd->spec->needs == NEEDS_FILE ||
+			     named || cmd->options.as_of) &&
 			    !cmd->options.ask;
 
 	if (cmd->conninfo && !needed)
@@ -77,6 +78,8 @@ bool command_open(struct command *cmd, struct error *err)
 		return true;
 	if (!read_config(cmd))
 		return false;
+	if (cmd->spec->needs == NEEDS_FILE)
+		return true;
 	if (!cmd->conninfo)
 		opts.conninfo = cmd->config->conninfo;
 	opts.timezone = cmd->config ? cmd->config->timezone : NULL;

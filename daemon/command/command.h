@@ -40,6 +40,7 @@ enum needs {
 	NEEDS_CONFIG, /* the session, and the configuration */
 	NEEDS_DATABASE, /* the session: -d is enough */
 	USES_CONFIG, /* the same, but a configuration that -c names is read, too */
+	NEEDS_FILE, /* the configuration, and no session */
 	NEEDS_NOTHING, /* opens no session */
 };
 
@@ -123,6 +124,7 @@ bool command_archive_list(struct command *cmd, struct error *err);
 bool command_archive_delete(struct command *cmd, struct error *err);
 bool command_archive_verify(struct command *cmd, struct error *err);
 bool command_archive_restore(struct command *cmd, struct error *err);
+bool command_health(struct command *cmd, struct error *err);
 bool command_hold_add(struct command *cmd, struct error *err);
 bool command_hold_remove(struct command *cmd, struct error *err);
 bool command_hold_list(struct command *cmd, struct error *err);

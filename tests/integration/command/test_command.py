@@ -128,7 +128,7 @@ def test_help():
     assert (done.returncode, done.stderr) == (0, "")
     commands = re.findall(r"^  ([a-z]+(?: (?:list|verify|restore|add|remove|export|anonymize|delete|draft|check|save|validate|retire|status))?)\b(?! *,)", done.stdout, re.M)
     assert commands == ["setup", "migrate", "model draft", "model check", "grants", "policies", "run", "policy save", "policy validate", "policy retire", "save", "validate", "cancel", "abandon", "pause", "resume", "preview", "journal", "show", "report",
-                        "archive list", "archive verify", "archive restore", "archive delete", "hold add", "hold remove", "hold list", "verify",
+                        "archive list", "archive verify", "archive restore", "archive delete", "hold add", "hold remove", "hold list", "health", "verify",
                         "residue", "replay", "waive", "adopt", "subject export", "subject status", "subject anonymize", "subject delete"]
     for command in commands:
         done = run(*command.split(), "--help")
