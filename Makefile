@@ -208,10 +208,11 @@ fuzz: $(FUZZ)
 
 # Each unit is a template, too: one file, so that the two cannot differ.
 UNITS = retentiond.service retentiond@.service retentiond-web.service retentiond-web@.service
-# The proxy, what watches the figures, and drop-ins of the daemon's unit.
-EXAMPLES = conf/nginx-retentiond-web.conf conf/retentiond.rules.yml conf/grafana-retentiond.json $(addprefix systemd/retentiond-,downloads.conf database.conf password.conf failure.conf failure@.service notify.conf)
+# An image, the proxy, what watches the figures, and drop-ins of the daemon's unit.
+EXAMPLES = conf/Containerfile conf/nginx-retentiond-web.conf conf/retentiond.rules.yml conf/grafana-retentiond.json $(addprefix systemd/retentiond-,downloads.conf database.conf password.conf failure.conf failure@.service notify.conf)
 # Of a fleet: to be copied to $(SYSCONFDIR)/retentiond, with their folder.
 FLEET = $(patsubst conf/%,%,$(wildcard conf/fleet/*.conf conf/fleet/*/*.conf))
+KUBERNETES = $(patsubst conf/%,%,$(wildcard conf/kubernetes/*.yaml))
 
 install: all
 	install -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(SBINDIR) $(DESTDIR)$(LIBEXECDIR) $(DESTDIR)$(MANDIR)/man1 \
@@ -233,7 +234,7 @@ install: all
 		sed 's|/usr/sbin/|$(SBINDIR)/|g' "systemd/$$(echo $$unit | tr -d @)" >$(DESTDIR)$(UNITDIR)/$$unit; \
 		chmod 644 $(DESTDIR)$(UNITDIR)/$$unit; done
 	install -m 644 $(EXAMPLES) conf/NEWS $(DESTDIR)$(DOCDIR)
-	for file in $(FLEET); do install -D -m 644 conf/$$file $(DESTDIR)$(DOCDIR)/$$file || exit; done
+	for file in $(FLEET) $(KUBERNETES); do install -D -m 644 conf/$$file $(DESTDIR)$(DOCDIR)/$$file || exit; done
 	for name in retentiond retentiond-web; do install -m 644 systemd/$$name.sysusers $(DESTDIR)$(SYSUSERSDIR)/$$name.conf || exit; done
 	install -m 644 systemd/retentiond.tmpfiles $(DESTDIR)$(TMPFILESDIR)/retentiond.conf
 	cd conf && for file in retentiond.conf web.conf models/*.conf; do \
@@ -245,7 +246,7 @@ uninstall:
 	rm -f $(DESTDIR)$(SBINDIR)/retentiond $(DESTDIR)$(SBINDIR)/retentiond-web $(DESTDIR)$(BINDIR)/retentionctl
 	rm -rf $(DESTDIR)$(LIBEXECDIR)
 	rm -f $(addprefix $(DESTDIR)$(DOCDIR)/,$(notdir $(EXAMPLES)) NEWS)
-	rm -rf $(DESTDIR)$(DOCDIR)/fleet
+	rm -rf $(DESTDIR)$(DOCDIR)/fleet $(DESTDIR)$(DOCDIR)/kubernetes
 	rm -f $(DESTDIR)$(LOCALEDIR)/*/LC_MESSAGES/retentionctl.mo $(DESTDIR)$(COMPLETIONDIR)/retentionctl
 	rm -f $(addprefix $(DESTDIR)$(UNITDIR)/,$(UNITS)) $(DESTDIR)$(SYSUSERSDIR)/retentiond.conf \
 		$(DESTDIR)$(SYSUSERSDIR)/retentiond-web.conf $(DESTDIR)$(TMPFILESDIR)/retentiond.conf

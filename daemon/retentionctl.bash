@@ -96,6 +96,7 @@ _retentionctl() {
 		'policies ' | 'journal ' | 'archive list' | 'hold list' | 'subject export' | 'subject status' | 'model check') choices='--json' ;;
 		residue\ *) choices='--sample --values --action --timeout --record --json' ;;
 		adopt\ *) choices='--new --replace --reason' ;;
+		'health ') choices='--alive' ;;
 		'replay ') choices='--yes' ;;
 		'verify ') choices='--last-hash --json' ;;
 		esac

@@ -101,7 +101,7 @@ static const struct command_spec commands[] = {
 	 .run = command_hold_remove, .give = N_("give the key of one contact")},
 	{"hold list", " [--json]", N_("list the holds, with the released ones"), NEEDS_DATABASE,
 	 .run = command_hold_list},
-	{"health", "",
+	{"health", " [--alive]",
 	 N_("ask the daemon of this host how it is: exit status 0, or 1 and what is wrong"),
 	 NEEDS_FILE, .run = command_health},
 	{"verify", " [--last-hash HASH] [--json]",

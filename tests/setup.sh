@@ -5,7 +5,7 @@ set -eu
 
 build="gcc make pkg-config libc6-dev libevent-dev libpq-dev libconfig-dev libsystemd-dev libtalloc-dev libssl-dev gettext"
 server="postgresql postgresql-client time"
-check="age curl locales tidy openssh-client openssl libcmocka-dev python3 python3-pytest python3-pytest-xdist python3-psycopg2 python3-yaml systemd systemd-container dbus pgbouncer nginx chromium chromium-driver fonts-dejavu-core prometheus python3-selenium"
+check="age curl iproute2 locales tidy openssh-client openssl libcmocka-dev python3 python3-pytest python3-pytest-xdist python3-psycopg2 python3-yaml systemd systemd-container dbus pgbouncer nginx chromium chromium-driver fonts-dejavu-core prometheus python3-selenium"
 deb="build-essential debhelper dpkg-dev lintian systemd"
 lint="clang-format clang-tidy clang cppcheck shellcheck mandoc"
 

@@ -29,6 +29,7 @@ static const struct {
 } options[] = {
 #define AT(member) offsetof(struct command_options, member)
 	{"action", VALUE_TEXT, AT(action)},
+	{"alive", VALUE_NONE, AT(alive)},
 	{"apply", VALUE_NONE, AT(apply)},
 	{"archive", VALUE_TEXT, AT(archive)},
 	{"as-of", VALUE_DATE, AT(as_of)},

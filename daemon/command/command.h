@@ -29,8 +29,8 @@ struct command_options {
 	const char *role; /* of the daemon */
 	const char *reason, *note, *last_hash;
 	const char *format; /* text, html or json */
-	const char *apply, *ask, *auditor, *configuration, *disable_triggers, *dry_run, *follow,
-		*is_new, *json, *keys, *operator, * record, *replace, *samples, *verbose,
+	const char *alive, *apply, *ask, *auditor, *configuration, *disable_triggers, *dry_run,
+		*follow, *is_new, *json, *keys, *operator, * record, *replace, *samples, *verbose,
 		*yes; /* flags */
 };
 
