@@ -222,6 +222,28 @@ static bool remove_segments(int folder, struct error *err)
 	return true;
 }
 
+/*
+ * Lets the group read the folder and its files.  Which group that is, the folder above says (set-group-ID).  Before the last
+ * name, so that whoever finds an archive can read all of it.
+ */
+static bool open_to_group(const struct archive *a, int folder, struct error *err)
+{
+	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
+	const char **names = archive_list(folder, ".", ctx);
+
+	for (size_t i = 0; names && names[i]; i++) {
+		AUTO(fd) int fd = openat(folder, names[i], O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+
+		if (fd < 0 || fchmod(fd, 0640) != 0)
+			return fail_errno(err, ERR_ENVIRONMENT,
+					  "cannot open \"%s/%s/%s\" to its group", a->directory,
+					  a->name, names[i]);
+	}
+	return (names && fchmod(folder, 0750) == 0) ||
+	       fail_errno(err, ERR_ENVIRONMENT, "cannot open \"%s/%s\" to its group", a->directory,
+			  a->name);
+}
+
 bool archive_seal(const struct archive *a, struct error *err)
 {
 	AUTO(fd) int parent = open(a->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -238,6 +260,8 @@ bool archive_seal(const struct archive *a, struct error *err)
 	    (unlinkat(folder, ARCHIVE_LENGTHS, 0) != 0 && errno != ENOENT))
 		return fail_errno(err, ERR_ENVIRONMENT,
 				  "cannot remove the notes of the archive's end");
+	if (a->group_readable && !open_to_group(a, folder, err))
+		return false;
 	if (!file_sync(folder, a->name, err))
 		return false;
 	if (renameat(parent, partial, parent, a->name) != 0)

@@ -6,7 +6,7 @@
  * (contact.csv.0, contact.csv.1, ...).  The database keeps the committed length of each segment, and only
  * that much of it counts: after a crash the file may be longer, and is then cut back.  Finishing joins the
  * segments, writes SHA256SUMS and manifest.json, and renames the folder to NAME.
- * Folders are 0700, files 0600.
+ * Folders are 0700, files 0600; a finished archive can be open to the group (archive_seal()).
  */
 #pragma once
 
@@ -28,6 +28,7 @@ struct archive {
 	const char *name; /* of its folder, one component; NULL: nothing is archived */
 	struct archive_file *files; /* n_files */
 	size_t n_files;
+	bool group_readable; /* once it is finished, its folder's group reads it */
 };
 
 struct archive_writer; /* one worker's segments */

@@ -64,6 +64,7 @@ struct config {
 	/* archives */
 	struct place archives_place;
 	const char *directory; /* absolute */
+	bool group_readable; /* finished archives are */
 	char delimiter; /* one ASCII character, not quote, newline or a letter or digit */
 	bool bom;
 	bool keeps_formulas; /* formulas = "keep"; default "text" */

@@ -53,6 +53,7 @@ static const struct setting_spec database_specs[] = {
 };
 static const struct setting_spec archives_specs[] = {
 	{.key = "directory", .kind = VALUE_PATH, CONFIG(directory), .required = true},
+	{.key = "group_readable", .kind = VALUE_BOOL, CONFIG(group_readable), .quiet = true},
 	{.key = "delimiter", .kind = VALUE_CHAR, CONFIG(delimiter)},
 	{.key = "bom", .kind = VALUE_BOOL, CONFIG(bom)},
 	{.key = "formulas", WORD(formulas_names), CONFIG(keeps_formulas)},

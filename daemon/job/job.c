@@ -462,7 +462,8 @@ enum job_exit job_run(const struct job_opts *opts)
 				.ctx = ctx,
 				.id = t_printf(ctx, "%d", opts->id),
 				.row = {.id = opts->id},
-				.archive = {.directory = opts->config->directory},
+				.archive = {.directory = opts->config->directory,
+					    .group_readable = opts->config->group_readable},
 				.courtesy = courtesy_new(opts->config->courtesy)};
 		enum job_exit exit_status = JOB_FAILED;
 		const bool ok = attempt(&j, &exit_status, &err);

@@ -20,6 +20,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <sys/stat.h>
 
 #define TIMEOUT_MS 30000
 /* How long the check waits for a table that another session has locked, and how often it tries. */
@@ -188,6 +189,23 @@ static bool check_directory(struct complaints *c, const struct config *config)
 	if (err.class == ERR_NONE)
 		(void)fail_errno(&err, ERR_CONFIG, "\"%s\" cannot be used", config->directory);
 	complain(c, &config->archives_place, "archives: directory %s", err.text);
+	return false;
+}
+
+/* With group_readable the folder of the archives says to which group: they inherit it. */
+static bool check_readers(struct complaints *c, const struct config *config)
+{
+	struct stat st = {.st_mode = 0};
+
+	if (!config->group_readable)
+		return true;
+	if (stat(config->directory, &st) == 0 &&
+	    (st.st_mode & (S_ISGID | S_IRGRP | S_IXGRP)) == (S_ISGID | S_IRGRP | S_IXGRP))
+		return true;
+	complain(c, &config->archives_place,
+		 "archives: group_readable opens archives to the group of \"%s\", which has mode "
+		 "%04o: chgrp it to the group of its readers, and chmod 2750 it",
+		 config->directory, st.st_mode & 07777);
 	return false;
 }
 
@@ -372,7 +390,7 @@ static bool check_and_configure(const struct job_opts *opts, struct look *look, 
 	const char *type;
 
 	if (!check_schema(db, c, opts->config, err) || !check_directory(c, opts->config) ||
-	    !check_config(&check, err))
+	    !check_readers(c, opts->config) || !check_config(&check, err))
 		return false;
 	if (!check_recipients(opts->config, c, err) || !outbox_check(opts->config, c))
 		return false;

@@ -22,6 +22,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 struct look {
 	int folder; /* open; -1: it is not */
@@ -86,6 +88,20 @@ bool identity_bind_adopted(struct db *db, const char *directory, struct error *e
 	return ok && (!adopted || identity_bind(db, directory, err));
 }
 
+/*
+ * Lets the folder's group read whose folder it is, if it may read the folder: a restore by one of the group asks
+ * (archives.group_readable).  The file says nothing of a person.
+ */
+static bool share(int folder, struct error *err)
+{
+	struct stat st = {.st_mode = 0};
+
+	if (fstat(folder, &st) == 0 &&
+	    (!(st.st_mode & S_IRGRP) || fchmodat(folder, IDENTITY_FILE, 0640, 0) == 0))
+		return true;
+	return fail_errno(err, ERR_ENVIRONMENT, "cannot set the mode of \"" IDENTITY_FILE "\"");
+}
+
 bool identity_bind(struct db *db, const char *directory, struct error *err)
 {
 	AUTO(talloc) void *ctx = must_alloc(talloc_new(NULL));
@@ -106,10 +122,10 @@ bool identity_bind(struct db *db, const char *directory, struct error *err)
 	if (!db_command(db, "SELECT retention.bind_directory($1)", 1, &found.known, NULL, err))
 		return false;
 	if (found.known && strcmp(found.known, found.wanted) == 0)
-		return true;
+		return share(folder, err);
 	failpoint("job-after-row");
 	if (!file_replace(folder, IDENTITY_FILE, found.wanted, err))
 		return false;
 	failpoint("job-after-identity");
-	return true;
+	return share(folder, err);
 }
