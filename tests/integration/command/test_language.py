@@ -6,9 +6,9 @@ import subprocess
 
 import pytest
 
+from support.french import FRENCH
 from support.harness import BUILD
 
-FRENCH = {"LC_ALL": "C.UTF-8", "LANGUAGE": "fr"}
 
 
 def test_beside_a_program_named_locale(tmp_path):

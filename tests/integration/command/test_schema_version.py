@@ -2,6 +2,7 @@
 
 import pytest
 from support.ctl import said
+from support.french import FRENCH
 from support.small import policy
 from support.versions import NEWEST, at_version, dump, pretend, told
 
@@ -70,7 +71,7 @@ def test_a_person_is_told_too(d):
     (NEWEST + 1, "installez la nouvelle version de retentiond"), (NEWEST - 1, "lancez retentionctl migrate")])
 def test_in_french(d, is_at, french):
     pretend(d.pg, d.db, is_at)
-    done = ctl(d, "journal", env={"LC_ALL": "C.UTF-8", "LANGUAGE": "fr"})
+    done = ctl(d, "journal", env=FRENCH)
     assert said(done) == (
         1, "", f"retentionctl: le schéma retention est à la version {is_at}, ce programme est pour la {NEWEST} : {french}\n")
 

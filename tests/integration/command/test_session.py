@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from support.french import FRENCH as READS_FRENCH
 from support.harness import BUILD, REPO, wait_until
 
 COMPLETION = REPO / "daemon" / "retentionctl.bash"
@@ -19,7 +20,7 @@ ENGLISH = {"env": {"LC_ALL": "C.UTF-8", "LANGUAGE": "en"}, "saved": r"action (\d
            "early": "action {} is done: only a saved action can be validated",
            "month": "the interval from 2025-01-01 to 2025-02-01 is longer than one month\nhint: Both days count: from "
                     "2025-01-01, it can end on 2025-01-31 at the latest."}
-FRENCH = {"env": {"LC_ALL": "C.UTF-8", "LANGUAGE": "fr"},
+FRENCH = {"env": READS_FRENCH,
           "saved": r"action (\d+) enregistrée\nelle modifierait (\d+) demandes ; retentionctl validate \1 la lance\n",
           "row_saved": "enregistrée", "validated": "action {} validée : le démon la lance\n", "done": "terminée",
           "heading": ("n°", "type", "date", "statut"), "type": "anonymisation de demandes", "export": "export",

@@ -9,6 +9,7 @@ import pytest
 
 from support import small
 from support.backup import put_back
+from support.french import FRENCH
 from support.harness import BUILD
 from support.oracles import after_anonymize_contacts, reporting_numbers, table_digests, tokens_in
 from support.restores import restore
@@ -93,7 +94,7 @@ def test_staff_in_the_same_table(make, type):
     for key in (two, three):
         done = d.ctl("subject", "export", key, check=False)
         assert (done.returncode, done.stdout, done.stderr) == (1, "", f"retentionctl: there is no contact {key}\n")
-    done = d.ctl("subject", "export", two, check=False, env={"LC_ALL": "C.UTF-8", "LANGUAGE": "fr"})
+    done = d.ctl("subject", "export", two, check=False, env=FRENCH)
     assert done.returncode == 1 and "canary" not in done.stdout + done.stderr
     assert d.pg.value(d.db, "SELECT count(*) FROM retention.journal_event WHERE kind = 'subject_exported'") == 0
     document = json.loads(d.ctl("subject", "export", one, log=os.devnull).stdout)
@@ -295,7 +296,7 @@ def test_half_a_key(daemon, empty_db, key):
                                                      "with a value for each of (integer,integer)\n")
     done = d.ctl("subject", "status", key, check=False)
     assert (done.returncode, done.stderr) == (1, f"retentionctl: \"{key}\" is not a valid contact key: write it like '(1,42)': account, id\n")
-    done = d.ctl("subject", "delete", key, check=False, env={"LC_ALL": "C.UTF-8", "LANGUAGE": "fr"})
+    done = d.ctl("subject", "delete", key, check=False, env=FRENCH)
     assert "écrivez-la comme « (1,42) », avec une valeur pour chacun de (integer,integer)" in done.stderr
 
 
@@ -467,5 +468,5 @@ def test_why_somebody_is_not_due(make):
              small.policy(scope="contact.brand = 'a'"))
     reasons = {n: why(status(d, n))["p"] for n in (1, 2, 3, 4)}
     assert reasons == {1: "not a contact of the model", 2: "outside the scope", 3: None, 4: "a date that cannot be read"}
-    french = d.ctl("subject", "status", "2", env={"LC_ALL": "C.UTF-8", "LANGUAGE": "fr"}).stdout
+    french = d.ctl("subject", "status", "2", env=FRENCH).stdout
     assert "hors de la portée" in french

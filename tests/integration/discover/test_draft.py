@@ -6,6 +6,7 @@ import re
 import pytest
 
 from support.drafts import ACTIONS, MARK, answered, check, draft, drafted, marks, read, run, written
+from support.french import FRENCH
 from support.oracles import (after_anonymize_contacts, after_anonymize_requests, after_delete, due_contacts,
                              due_requests, reporting_numbers, tokens_in)
 from support.small import SCHEMA, model
@@ -649,7 +650,7 @@ def test_tables_with_texts_that_nothing_reaches(empty_db, daemon, pg):
     assert [h for h in check(d)["hints"] if "text" in h] == [
         "not mapped, and hold text: public.Web hook, public.country, public.parted, public.setting"]
     assert "absentes du modèle, et contiennent du texte : public.Web hook" in d.ctl(
-        "model", "check", env={"LC_ALL": "C.UTF-8", "LANGUAGE": "fr"}).stdout
+        "model", "check", env=FRENCH).stdout
     pg.psql(db, "-c", 'DROP TABLE "Web hook", setting, parted, country')
     assert [h for h in check(d)["hints"] if "text" in h] == []
 
@@ -689,7 +690,7 @@ def test_what_stays_below_a_table_that_stays(empty_db, daemon, pg):
             'table "remark": a deletion does not reach it, because "device" above it stays, and leaves as they are: Body, n',
             'table "photo": a deletion does not reach it, because "device" above it stays: only an anonymization deletes its rows', *link]
         assert remarks == dict.fromkeys(("remark", "photo", "plain"), 'not reached by a deletion: "device" stays')
-    assert "hors d'atteinte d'une suppression" in d.ctl("model", "check", env={"LC_ALL": "C.UTF-8", "LANGUAGE": "fr"}).stdout
+    assert "hors d'atteinte d'une suppression" in d.ctl("model", "check", env=FRENCH).stdout
     assert said("delete")[1:] == (link, {})
     assert said("delete", anonymize="delete")[1:] == ([], {})
 
@@ -713,7 +714,7 @@ def test_in_french(empty_db, daemon, pg):
     db = empty_db()
     pg.psql(db, "-c", SMALL)
     d = daemon(db=db, model=model(contact=RULES, request=REQUEST_RULES, note=NOTE))
-    french = {"LC_ALL": "C.UTF-8", "LANGUAGE": "fr"}
+    french = FRENCH
     assert "refusés par le démon : 0 ; à examiner : 5" in d.ctl("model", "check", env=french).stdout
     assert check(d) == json.loads(d.ctl("model", "check", "--json", env=french).stdout)
 

@@ -6,6 +6,7 @@ import psycopg2
 import pytest
 
 from support.ctl import ctl
+from support.french import FRENCH
 from support.harness import wait_until
 from support.jobs import SAVED, days
 from support.oracles import tokens_in
@@ -125,7 +126,7 @@ def test_shown(job, pg):
                         "CREATE ROLE shown_approver LOGIN; GRANT retention_approver TO shown_approver")
     try:
         shown = {who: ctl(pg, j.db, "show", j.id, user=f"shown_{who}") for who in ("auditor", "approver")}
-        french = ctl(pg, j.db, "show", j.id, user="shown_approver", env={"LC_ALL": "C.UTF-8", "LANGUAGE": "fr"})
+        french = ctl(pg, j.db, "show", j.id, user="shown_approver", env=FRENCH)
         assert all(done.returncode == 0 for done in (*shown.values(), french)), (shown, french)
         for row in preview["tables"]:
             assert f"{row['table']} " in shown["auditor"].stdout and f"  {row['what']}  " in shown["auditor"].stdout

@@ -7,6 +7,7 @@ import threading
 import pytest
 
 from support.ctl import horizon
+from support.french import FRENCH
 from support.harness import wait_until
 from support.small import SCHEMA, contacts, model, policy
 
@@ -90,7 +91,7 @@ def test_nobody_refreshes(views):
                 "refresh = true for the table, or T0 of retentionctl show waits for it")
         assert text in lines and f"look at: {text}\n" in d.ctl("model", "check").stdout
         assert text in json.loads(d.ctl("model", "check", "--json").stdout)["hints"]
-    french = d.ctl("model", "check", env={"LC_ALL": "C.UTF-8", "LANGUAGE": "fr"}).stdout
+    french = d.ctl("model", "check", env=FRENCH).stdout
     assert f'la vue matérialisée {SUBJECTS} lit "request" et garde ce qui y est effacé' in french
     d.once()
     assert events(d) == [] and "n1" in texts(d)

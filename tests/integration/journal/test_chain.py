@@ -9,6 +9,7 @@ import threading
 import psycopg2
 import pytest
 
+from support.french import FRENCH
 from support.harness import guards
 
 POLICY = {"name": "old", "action": "delete_contacts", "depth": "30 months", "schedule": "monthly", "archive": "listed"}
@@ -439,7 +440,7 @@ def test_told_by_the_program(pg, journal):
         assert (done.returncode, done.stdout) == (1, "event 3 was changed, or inserted\n")
         assert "the journal was changed: 1 finding" in done.stderr
         done = journal.run("retentionctl", "-d", pg.conninfo(copy), "verify", check=False,
-                           env={"LC_ALL": "C.UTF-8", "LANGUAGE": "fr"})
+                           env=FRENCH)
         assert done.stdout == "l'événement 3 a été modifié, ou inséré\n"
         pg.tamper(copy, "DELETE FROM retention.journal_event WHERE id >= 3",
                   "DELETE FROM retention.candidate; DELETE FROM retention.archive_file; DELETE FROM retention.hold")

@@ -7,6 +7,7 @@ import threading
 
 import pytest
 
+from support.french import FRENCH
 from support.harness import wait_until
 from support.small import SCHEMA, contacts, failures, keys, model, policy
 
@@ -114,4 +115,4 @@ def test_it_is_said(make):
     d = made(make)
     hint = 'table "audit": foreign key "audit_contact_id_fkey" would delete its rows; a contact that has some is not deleted, and recorded as failed'
     assert hint in d.ctl("model", "check").stdout
-    assert "enregistré en échec" in d.ctl("model", "check", env={"LANG": "fr_FR.UTF-8", "LANGUAGE": "fr", "LC_ALL": "C.UTF-8"}).stdout
+    assert "enregistré en échec" in d.ctl("model", "check", env=FRENCH).stdout

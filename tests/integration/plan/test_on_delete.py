@@ -7,6 +7,7 @@ import json
 
 import pytest
 
+from support.french import FRENCH
 from support.restores import restore
 from support.small import SCHEMA, archived, contacts, failures, model, policy
 
@@ -318,7 +319,7 @@ def test_preview_grants_and_check(make):
         "sent": ("detached, cleared", 16), "got": ("detached, cleared", 16)}
     assert 'GRANT UPDATE ("subject", "body", "sender") ON "public"."mail"' in d.ctl("grants").stdout
     assert "detached, cleared" in d.ctl("model", "check").stdout
-    assert "détachées, vidées" in d.ctl("model", "check", env={"LANG": "fr_FR.UTF-8", "LANGUAGE": "fr", "LC_ALL": "C.UTF-8"}).stdout
+    assert "détachées, vidées" in d.ctl("model", "check", env=FRENCH).stdout
 
 
 @pytest.mark.parametrize("integrity", ["set", "triggers"])

@@ -12,13 +12,13 @@ import pytest
 
 from support.backup import put_back
 from support.ctl import action, ctl
+from support.french import FRENCH
 from support.harness import BUILD
 from support.restores import restore
 from support.small import SCHEMA, TWO, model, policy
 
 MODEL = model({"set": {"name": "L_{key}"}, "clear": ["brand"], "keep": ["id", "created"]},
               {"clear": ["subject"], "keep": ["id", "contact_id", "at", "status"]})
-FRENCH = {"LC_ALL": "C.UTF-8", "LANGUAGE": "fr"}
 SECTIONS = {"report", "actions", "counts", "totals", "left_out", "tables", "expected", "selection", "rules", "configurations",
             "archives", "places", "residue", "residue_columns", "events", "policy", "preview", "journal"}
 MANUAL = (Path(__file__).resolve().parents[3] / "daemon" / "retentionctl.1").read_text()

@@ -7,6 +7,7 @@ import psycopg2
 import pytest
 
 from support.backup import put_back
+from support.french import FRENCH
 from support.harness import wait_until
 from support.small import SCHEMA, contacts, keys, model
 
@@ -575,7 +576,7 @@ def test_at_the_command_line(page, pg):
     for depth in ("180 days", "101 years", "often"):
         done = ctl(OPERATOR, "policy", "save", "p", "--action", "export", "--depth", depth, check=False)
         assert done.returncode == 2 and "is not a number of months" in done.stderr
-    done = ctl(OPERATOR, "policy", "save", "p", "--action", "export", "--depth", "5 months", check=False, env={"LC_ALL": "C.UTF-8", "LANGUAGE": "fr"})
+    done = ctl(OPERATOR, "policy", "save", "p", "--action", "export", "--depth", "5 months", check=False, env=FRENCH)
     assert done.returncode == 1
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from support.browser import DESKTOP, PHONE, accessible, log_in
 from support.ctl import ctl
+from support.french import reader
 from support.page import APPROVER, AUDITOR, BOTH, OPERATOR
 from support.states import HOSTILE, make_action
 
@@ -64,7 +65,7 @@ def test_hostile_texts(web):
 def test_the_same_as_that_of_the_command(web, language):
     """Byte by byte, but for the moment, the person, and the marks of French typography."""
     job = make_action(web, OPERATOR, "running", kind="delete_contacts", candidates=10, left=4)
-    said = ctl(web.pg, web.db, "report", job, "--format", "html", env={"LC_ALL": "C.UTF-8", "LANGUAGE": language}).stdout
+    said = ctl(web.pg, web.db, "report", job, "--format", "html", env=reader(language)).stdout
     client = web.client(AUDITOR)
     shown = client.get(f"/actions/{job}/rapport?langue={language}")
     shown = (client.follow(shown) if shown.status == 303 else shown).text
