@@ -64,7 +64,7 @@ static const char *const headings[][9] __attribute__((unused)) = {
 /* The values of columns that hold a fixed word. */
 static const struct {
 	const char *column;
-	const char *values[24]; /* up to NULL */
+	const char *values[32]; /* up to NULL, or all */
 } cells[] = {
 	{"status",
 	 {N_("saved"), N_("validated"), N_("running"), N_("done"), N_("failed"), N_("cancelled"),
@@ -118,7 +118,9 @@ const char *language_cell(const char *column, const char *value)
 							  : column;
 
 	for (size_t i = 0; i < sizeof(cells) / sizeof(cells[0]); i++)
-		for (int v = 0; strcmp(cells[i].column, of) == 0 && cells[i].values[v]; v++)
+		for (size_t v = 0; strcmp(cells[i].column, of) == 0 &&
+				   v < LENGTH(cells[i].values) && cells[i].values[v];
+		     v++)
 			if (strcmp(cells[i].values[v], value) == 0)
 				return gettext(value);
 	return strcmp(column, "kind") == 0 ? event_word(value) : value;
