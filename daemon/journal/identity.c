@@ -94,10 +94,11 @@ bool identity_bind_adopted(struct db *db, const char *directory, struct error *e
  */
 static bool share(int folder, struct error *err)
 {
-	struct stat st = {.st_mode = 0};
+	struct stat above, st;
 
-	if (fstat(folder, &st) == 0 &&
-	    (!(st.st_mode & S_IRGRP) || fchmodat(folder, IDENTITY_FILE, 0640, 0) == 0))
+	if (fstat(folder, &above) == 0 && fstatat(folder, IDENTITY_FILE, &st, 0) == 0 &&
+	    (!(above.st_mode & S_IRGRP) || st.st_mode & S_IRGRP ||
+	     fchmodat(folder, IDENTITY_FILE, 0640, 0) == 0))
 		return true;
 	return fail_errno(err, ERR_ENVIRONMENT, "cannot set the mode of \"" IDENTITY_FILE "\"");
 }
