@@ -8,6 +8,7 @@
 #include "base/sql.h"
 #include "base/text.h"
 #include "command/output.h"
+#include "discover/joins.h"
 #include "discover/keys.h"
 #include "discover/links.h"
 #include "discover/names.h"
@@ -162,6 +163,18 @@ static void find_marks(struct model_check *m)
 		     m->model->marks[i].line, MODEL_MARK);
 }
 
+/* A contact that a join table alone names is kept by no request, however open it is. */
+static void find_others(struct model_check *m, const struct links *links)
+{
+	const char *joins = joins_text(m->ctx, m->schema, links);
+
+	if (*joins)
+		HINT(m,
+		     N_("table \"request\": a request keeps only its own contact, and others may be named "
+			"by %s: see through in retentiond.conf(5)"),
+		     joins);
+}
+
 static void find_coverage(struct model_check *m)
 {
 	size_t roots[2] = {LINKS_NONE, LINKS_NONE};
@@ -177,6 +190,8 @@ static void find_coverage(struct model_check *m)
 	if (roots[0] == LINKS_NONE || roots[1] == LINKS_NONE)
 		return; /* has been refused for that */
 	links = links_walk(m->ctx, m->schema, roots[0], roots[1], m->model->request->by, NULL);
+	if (!m->model->through)
+		find_others(m, links);
 	for (size_t t = 0; t < m->schema->n_tables; t++) {
 		const struct link *item = links_of(links, t);
 		const struct schema_table *table = &m->schema->tables[t];

@@ -98,6 +98,24 @@ static bool show_json(struct preview *p, struct error *err)
 	return command_print_json(p->cmd, json_sql(p), 2, p->bounds, err);
 }
 
+/* Says that contacts stay which the join table lacks: a small number of due ones can have this reason alone. */
+static bool tell_unpaired(struct preview *p, struct error *err)
+{
+	const struct model *model = p->plan->model;
+	AUTO(result) PGresult *res = NULL;
+
+	if (!model->through || !model->through->also || p->plan->subject != model->contact)
+		return true;
+	if (!db_query(p->cmd->db, plan_unpaired_sql(p->ctx, model, p->plan->catalog), 0, NULL, &res,
+		      err))
+		return false;
+	if (db_int(res, 0, "n") > 0)
+		printf(_("\nhint: %s requests name a contact that the join table lacks, and their contacts "
+			 "stay: retentionctl model check has the statement that adds the rows\n"),
+		       db_text(res, 0, "n"));
+	return true;
+}
+
 static bool show_text(struct preview *p, struct error *err)
 {
 	AUTO(result) PGresult *summary = NULL;
@@ -116,7 +134,7 @@ static bool show_text(struct preview *p, struct error *err)
 	output_record(summary, 0);
 	puts("");
 	output_table(tables);
-	return true;
+	return tell_unpaired(p, err);
 }
 
 bool command_check_preview(struct command *cmd, struct error *err)

@@ -95,8 +95,12 @@ def test_a_contact_of_its_own_and_others(make, daemon):
     asked = [line for line in text.splitlines() if "has a request other contacts" in line]
     assert len(asked) == 1 and MARK in asked[0] and "public.request_contact (request_id, contact_id)" in text
     assert tables["request"]["by"] == "contact_id" and "through" not in tables["request"]
-    done = daemon(db=db, model=answered(text), policies=ACTIONS).check_config()
+    d = daemon(db=db, model=answered(text), policies=ACTIONS)
+    done = d.check_config()
     assert done.returncode == 0, done.stderr
+    # The question goes with its mark; what it asked about does not.
+    said = d.ctl("model", "check").stdout
+    assert "a request keeps only its own contact, and others may be named by public.request_contact (request_id, contact_id)" in said
 
 
 @pytest.mark.parametrize("table", [

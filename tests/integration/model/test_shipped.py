@@ -330,7 +330,7 @@ DRAFTS = {
                  [('    due_when = "false";\n', '    due_when = "status = 1";\n'),
                   ("\n};\n", "\n" + CHATWOOT_PARTS + "};\n")], 30),
     "pagila": (("customer", "rental", "--date", "rental_date"),
-               [('    due_when = "false";\n', '    due_when = "return_date IS NOT NULL";\n')], 5),
+               [('    due_when = "false";\n', '    due_when = "return_date IS NOT NULL";\n')], 6),
 }
 
 
