@@ -171,7 +171,7 @@ static const struct section sections[] = {
 	 DONE,
 	 0,
 	 N_("No row was changed or copied."),
-	 NULL,
+	 N_("A row that loses a link under one name of its table (.detached) and goes under another counts under both."),
 	 {{"action", N_("action"), REPORT_NUMBER, SEVERAL},
 	  {"table", N_("table"), REPORT_TEXT, 0},
 	  {"relation", N_("in the database"), REPORT_TEXT, 0},
